@@ -53,7 +53,7 @@ def ensemble(
     """
     from comptool.decisions import members
     from comptool.decisions.ensemble import normalised_weights
-    from comptool.tables import refuse_existing
+    from comptool.outputs import refuse_existing
 
     refuse_existing(output, force)
     paths = predictions or members.found(_options.SUBMISSIONS, output)

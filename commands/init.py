@@ -62,7 +62,7 @@ def init(
     from comptool.competition import detected, dump
     from comptool.detection.overview import overview
     from comptool.facts import from_environment, from_options
-    from comptool.tables import refuse_existing
+    from comptool.outputs import refuse_existing
 
     refuse_existing(output, force)
     options = {

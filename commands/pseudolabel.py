@@ -67,7 +67,7 @@ def pseudolabel(
     from comptool.decisions import sources
     from comptool.decisions.pseudolabel import Rule
     from comptool.decisions.pseudotable import pseudolabel_file
-    from comptool.tables import refuse_existing
+    from comptool.outputs import refuse_existing
 
     refuse_existing(output, force)
     reason = f"taking {predictions}"

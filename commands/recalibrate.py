@@ -82,7 +82,7 @@ def recalibrate(
     """
     from comptool.decisions import sources
     from comptool.decisions.recalibrate import Settings, recalibrate_file
-    from comptool.tables import refuse_existing
+    from comptool.outputs import refuse_existing
 
     refuse_existing(output, force)
     reason = f"taking {predictions}"

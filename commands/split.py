@@ -64,7 +64,7 @@ def split(
     Example: comptool split --balance under --val 0.2
     """
     from comptool.data import splitting
-    from comptool.tables import refuse_existing
+    from comptool.outputs import refuse_existing
 
     splitting.check_options(val, folds, balance.value, cap)
     refuse_existing(output, force)

@@ -51,8 +51,8 @@ def submit(
     """
     from comptool.decisions.sources import latest_step
     from comptool.errors import UsageError
+    from comptool.outputs import refuse_existing
     from comptool.submission import delivery
-    from comptool.tables import refuse_existing
 
     if check_only is not None and (predictions is not None or output is not None or zipped):
         raise UsageError("--check-only writes nothing: no predictions, -o or --zip with it")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from comptool.errors import InputError, UsageError, unknown_name
-from comptool.tables import atomic_output
+from comptool.outputs import atomic_output
 
 TASKS = ("multiclass", "multilabel")
 METRICS = (

@@ -10,7 +10,7 @@ import pandas as pd
 
 from comptool.competition import Competition
 from comptool.errors import InputError
-from comptool.tables import RESERVED
+from comptool.predictions import RESERVED
 
 
 def check_labels(competition: Competition, source: Path, frame: pd.DataFrame) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from comptool import __version__
 from comptool.errors import InputError
-from comptool.tables import atomic_output
+from comptool.outputs import atomic_output
 
 RECORDED_PACKAGES = ("torch", "timm", "albumentations", "numpy", "pandas", "polars")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,10 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+# A shell that puts a job into the background has it ignore Ctrl-C, and a program hands that on to
+# those that it starts: the tests that send one need it heard.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

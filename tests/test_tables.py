@@ -17,15 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comptool.errors import InputError, OutputExistsError
-from comptool.tables import (
-    Predictions,
-    atomic_output,
-    read_predictions,
-    read_table,
-    refuse_existing,
-    write_predictions,
-    write_table,
-)
+from comptool.outputs import atomic_output, refuse_existing
+from comptool.predictions import Predictions, read_predictions, write_predictions
+from comptool.tables import read_table, write_table
 
 AWKWARD = ["007", "1e5", "NA", "nan", "null", "1.0", "a,b", 'q"q', "Straße 東", " padded "]
 

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from comptool.decisions.decision import Decision, decided, swallowed
 from comptool.errors import UsageError
-from comptool.tables import Predictions
+from comptool.predictions import Predictions
 
 Floats = npt.NDArray[np.floating]
 Doubles = npt.NDArray[np.float64]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from comptool.tables import Predictions
+from comptool.predictions import Predictions
 
 # A class that takes more than this many times its share is worth a look.
 SWALLOWS = 2

@@ -15,7 +15,7 @@ from comptool import provenance
 from comptool.decisions.ensemble import Floats, combine, normalised_weights
 from comptool.errors import InputError
 from comptool.outputs import together
-from comptool.tables import Predictions, read_predictions, write_predictions
+from comptool.predictions import Predictions, read_predictions, write_predictions
 
 Folds = npt.NDArray[np.integer] | None
 # Facts about how a member was made, which say nothing about the ensemble.

@@ -31,8 +31,9 @@ from comptool.decisions.pseudolabel import NONE, Rule, limited, sure
 from comptool.decisions.rounds import CONFIDENCE, ROUND, SOFT, Labels, read_round
 from comptool.errors import InputError, UsageError
 from comptool.outputs import together
+from comptool.predictions import Predictions
 from comptool.samples import Samples, read_samples, test_samples, training_samples
-from comptool.tables import Predictions, write_table
+from comptool.tables import write_table
 
 FOLD = "fold"
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from comptool.decisions.decision import Decision, decided, swallowed
 from comptool.errors import UsageError, unknown_name
-from comptool.tables import Predictions
+from comptool.predictions import Predictions
 
 Floats = npt.NDArray[np.floating]
 Indices = npt.NDArray[np.intp]

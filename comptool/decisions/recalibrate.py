@@ -16,7 +16,7 @@ from comptool.decisions.histogram import count_table
 from comptool.decisions.quotas import by_quota, class_indices, most_frequent, quota
 from comptool.errors import UsageError
 from comptool.outputs import together
-from comptool.tables import Predictions, write_predictions
+from comptool.predictions import Predictions, write_predictions
 
 __all__ = ["Outcome", "Settings", "quota", "recalibrate_file"]
 

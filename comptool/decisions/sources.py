@@ -12,7 +12,7 @@ import numpy.typing as npt
 from comptool import provenance, runs
 from comptool.classes import against
 from comptool.errors import ComptoolError, InputError, UsageError
-from comptool.tables import Predictions, read_predictions
+from comptool.predictions import Predictions, read_predictions
 
 
 def latest_step(candidates: Sequence[Path]) -> tuple[Path, str]:

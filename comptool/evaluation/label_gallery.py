@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from comptool.evaluation.thumbnails import data_uri
-from comptool.tables import atomic_output
+from comptool.outputs import atomic_output
 
 THUMBNAIL = 192
 VERDICTS = {

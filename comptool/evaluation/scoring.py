@@ -15,8 +15,9 @@ from comptool import provenance
 from comptool.competition import FILE, load
 from comptool.errors import InputError, UsageError, quoted
 from comptool.evaluation.metrics import METRICS, score
+from comptool.predictions import Predictions, read_predictions
 from comptool.samples import class_names
-from comptool.tables import Predictions, check_ids, read_predictions, read_table
+from comptool.tables import check_ids, read_table
 
 DEFAULT_METRIC = "accuracy"
 HASH_BYTES = 8

@@ -13,7 +13,7 @@ from comptool.inference.plan import Plan
 from comptool.inference.predict import Computing, Probabilities, predict
 from comptool.inference.schemes import PLAIN
 from comptool.outputs import together
-from comptool.tables import Predictions, write_predictions
+from comptool.predictions import Predictions, write_predictions
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from comptool import competition as competitions
 from comptool.classes import against, competition_classes, listed
 from comptool.competition import Competition
 from comptool.errors import InputError
+from comptool.outputs import refuse_existing
 from comptool.runs import BEST, find_run, members, read_header
 from comptool.samples import Samples, read_samples, test_samples
-from comptool.tables import refuse_existing
 
 AGREEING = ("task", "classes", "modalities")
 

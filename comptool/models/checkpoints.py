@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from comptool import models
 from comptool.errors import InputError, UsageError
+from comptool.outputs import atomic_output
 from comptool.runs import BEST, HEADER_FORMAT, HEADER_KEY, read_header
-from comptool.tables import atomic_output
 
 
 def save_checkpoint(

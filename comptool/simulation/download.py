@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from comptool import provenance
 from comptool.errors import InputError, OutputExistsError
-from comptool.tables import refuse_existing
+from comptool.outputs import refuse_existing
 
 J = TypeVar("J")
 R = TypeVar("R")

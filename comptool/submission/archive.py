@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from comptool.errors import InputError, SubmissionError
-from comptool.tables import atomic_output, read_table
+from comptool.outputs import atomic_output
+from comptool.tables import read_table
 
 MEMBER = "results.csv"
 # The oldest time that a zip can hold: the bytes must not depend on the clock.

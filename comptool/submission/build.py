@@ -7,9 +7,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from comptool.errors import SubmissionError, UsageError, quoted
+from comptool.predictions import Predictions
 from comptool.submission.check import check_ids
 from comptool.submission.layout import Kind, Layout
-from comptool.tables import Predictions
 
 Rows = npt.NDArray[np.int64]
 

@@ -14,12 +14,13 @@ from comptool.classes import against, competition_classes
 from comptool.competition import FILE, Competition, load
 from comptool.errors import InputError, SubmissionError, UsageError
 from comptool.facts import from_environment
-from comptool.outputs import together
+from comptool.outputs import atomic_output, refuse_existing, together
+from comptool.predictions import read_predictions
 from comptool.submission.archive import read_submission, write_zip
 from comptool.submission.build import build
 from comptool.submission.check import check
 from comptool.submission.layout import Layout, read_layout
-from comptool.tables import atomic_output, check_ids, read_predictions, read_table, refuse_existing
+from comptool.tables import check_ids, read_table
 
 DEFAULT_NAME = "submission"
 

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from comptool.tables import atomic_output
+from comptool.outputs import atomic_output
 
 COLUMNS = ("epoch", "lr", "train_loss", "val_loss", "val_{metric}", "seconds", "images_per_second")
 

@@ -14,8 +14,8 @@ from comptool import provenance
 from comptool.evaluation import metrics
 from comptool.models.checkpoints import save_checkpoint
 from comptool.outputs import together
+from comptool.predictions import Predictions, write_predictions
 from comptool.runs import BEST, LAST, METRICS, OOF, RUN_JSON, fold_folders
-from comptool.tables import Predictions, write_predictions
 from comptool.training.history import write_history
 from comptool.training.plan import Member, Plan
 from comptool.training.record import write_record

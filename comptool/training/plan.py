@@ -11,8 +11,8 @@ from comptool.data.augment import POLICIES, POLICY_FILES
 from comptool.errors import InputError, OutputExistsError, UsageError, unknown_name
 from comptool.evaluation.metrics import METRICS
 from comptool.losses import LOSSES, check_task
+from comptool.outputs import refuse_existing
 from comptool.runs import BEST, LAST, OOF, RUN_JSON, WEIGHTS, find_run, fold_folders
-from comptool.tables import refuse_existing
 from comptool.training.ancestry import check_parent, find_leak, parent_member
 from comptool.training.labelled import Indices
 from comptool.training.record import Files

@@ -11,8 +11,8 @@ from typing import Any
 
 from comptool import provenance
 from comptool.errors import InputError, UsageError
+from comptool.outputs import atomic_output
 from comptool.runs import RUN_JSON
-from comptool.tables import atomic_output
 from comptool.training.settings import FREE_TO_CHANGE, TrainSettings, option
 
 FOLDS = Path("folds.csv")

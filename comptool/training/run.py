@@ -15,8 +15,8 @@ import numpy as np
 from comptool import provenance
 from comptool.errors import InputError, UsageError
 from comptool.evaluation import metrics
+from comptool.predictions import read_predictions
 from comptool.runs import LAST, OOF
-from comptool.tables import read_predictions
 from comptool.training.building import Header, new_model, resumed_model
 from comptool.training.keeping import Keeper, clear, write_oof
 from comptool.training.loop import Loop

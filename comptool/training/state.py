@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from comptool.errors import InputError
-from comptool.tables import atomic_output
+from comptool.outputs import atomic_output
 
 STATE_FORMAT = 1
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comptool.tables import read_predictions
+from comptool.predictions import read_predictions
 
 # Test ids t0 to t5 become these; the first training ids too, with a prefix.
 AWKWARD = ["007", "1e5", "NA", "a,b", "Straße 東", 'q"q']

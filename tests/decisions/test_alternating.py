@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import comptool.decisions.alternating as module
 from comptool.decisions.alternating import alternate, by_alternating, top_k_entropy
 from comptool.errors import UsageError
-from comptool.tables import Predictions
+from comptool.predictions import Predictions
 
 
 def simplex(rng, rows, classes, zeros=0.0):

@@ -14,13 +14,13 @@ from comptool.competition import load
 from comptool.samples import test_samples as read_test_samples
 from comptool.samples import training_samples
 from comptool.simulation.aicoss import edition_of, simulate
-from comptool.simulation.aicoss_canvas import Canvas, shares
-from comptool.simulation.aicoss_classes import CLASSES, RULES, SMALL_CLASSES, ClassRule
-from comptool.simulation.aicoss_deletion import labels_kept
-from comptool.simulation.aicoss_scenes import BY_NAME, KINDS, photograph
-from comptool.simulation.aicoss_shapes import rectangle
-from comptool.simulation.aicoss_strays import add_stray
-from comptool.simulation.aicoss_surfaces import Surface
+from comptool.simulation.aicoss.canvas import Canvas, shares
+from comptool.simulation.aicoss.classes import CLASSES, RULES, SMALL_CLASSES, ClassRule
+from comptool.simulation.aicoss.deletion import labels_kept
+from comptool.simulation.aicoss.scenes import BY_NAME, KINDS, photograph
+from comptool.simulation.aicoss.shapes import rectangle
+from comptool.simulation.aicoss.strays import add_stray
+from comptool.simulation.aicoss.surfaces import Surface
 
 LEAST = np.array([rule.least for rule in RULES])
 TINY = 0.001  # 120 training and 80 test pictures

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comptool.errors import SubmissionError, UsageError
+from comptool.predictions import Predictions
 from comptool.submission.build import build
 from comptool.submission.layout import read_layout
-from comptool.tables import Predictions
 
 PROBABILITIES = np.array([[0.2, 0.8], [0.5, 0.5], [0.9, 0.1]])
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from comptool.predictions import read_predictions
 from comptool.runs import read_header
-from comptool.tables import read_predictions
 
 # No batch normalisation and no augmentation: two processes of half the batch are one of the whole.
 SHARED = {"model": "test_vit-dual", "augment": "none", "optimizer": "sgd", "lr": 0.01, "epochs": 2}

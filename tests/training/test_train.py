@@ -17,9 +17,10 @@ from comptool.data.images import decode, resize, to_channels
 from comptool.errors import InputError, OutputExistsError, UsageError
 from comptool.evaluation import metrics
 from comptool.models.checkpoints import load_checkpoint
+from comptool.predictions import read_predictions
 from comptool.provenance import recall
 from comptool.runs import read_header
-from comptool.tables import read_predictions, read_table
+from comptool.tables import read_table
 
 RUN = Path("weights/run")
 

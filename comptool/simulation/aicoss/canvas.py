@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from comptool.simulation.aicoss_classes import CLASSES
-from comptool.simulation.aicoss_shapes import Points
-from comptool.simulation.aicoss_surfaces import (
+from comptool.simulation.aicoss.classes import CLASSES
+from comptool.simulation.aicoss.shapes import Points
+from comptool.simulation.aicoss.surfaces import (
     COUNTS_FOR,
     FINE,
     NAVIGABLE_WATER,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from comptool.simulation.aicoss_canvas import Canvas
-from comptool.simulation.aicoss_objects import cars
-from comptool.simulation.aicoss_shapes import Points, arc, blob, placed, rectangle
-from comptool.simulation.aicoss_surfaces import Colour, Surface, mix, shade
+from comptool.simulation.aicoss.canvas import Canvas
+from comptool.simulation.aicoss.objects import cars
+from comptool.simulation.aicoss.shapes import Points, arc, blob, placed, rectangle
+from comptool.simulation.aicoss.surfaces import Colour, Surface, mix, shade
 
 PAINT: Colour = (226, 226, 222)
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from comptool.simulation.aicoss_buildings import block, fill_with_buildings, parking, station
-from comptool.simulation.aicoss_canvas import Canvas
-from comptool.simulation.aicoss_country import farmstead
-from comptool.simulation.aicoss_land import farmland, open_ground, paved_ground, wood
-from comptool.simulation.aicoss_objects import airplane, cars, scatter_trees, traffic, tree_row
-from comptool.simulation.aicoss_roads import (
+from comptool.simulation.aicoss.buildings import block, fill_with_buildings, parking, station
+from comptool.simulation.aicoss.canvas import Canvas
+from comptool.simulation.aicoss.country import farmstead
+from comptool.simulation.aicoss.land import farmland, open_ground, paved_ground, wood
+from comptool.simulation.aicoss.objects import airplane, cars, scatter_trees, traffic, tree_row
+from comptool.simulation.aicoss.roads import (
     crossing,
     crosswalk,
     freeway,
@@ -24,8 +24,8 @@ from comptool.simulation.aicoss_roads import (
     taxiway,
     train,
 )
-from comptool.simulation.aicoss_shapes import arc, bent, beside, placed, rectangle, strip
-from comptool.simulation.aicoss_surfaces import Surface, mix, shade
+from comptool.simulation.aicoss.shapes import arc, bent, beside, placed, rectangle, strip
+from comptool.simulation.aicoss.surfaces import Surface, mix, shade
 
 
 def surroundings(canvas: Canvas) -> None:

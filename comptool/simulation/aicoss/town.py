@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from comptool.simulation.aicoss_buildings import block, factory, fill_with_buildings, parking
-from comptool.simulation.aicoss_canvas import Canvas
-from comptool.simulation.aicoss_land import open_ground, paved_ground
-from comptool.simulation.aicoss_objects import cars, scatter_trees, tank, traffic, tree_row, trees
-from comptool.simulation.aicoss_roads import road, streets
-from comptool.simulation.aicoss_shapes import (
+from comptool.simulation.aicoss.buildings import block, factory, fill_with_buildings, parking
+from comptool.simulation.aicoss.canvas import Canvas
+from comptool.simulation.aicoss.land import open_ground, paved_ground
+from comptool.simulation.aicoss.objects import cars, scatter_trees, tank, traffic, tree_row, trees
+from comptool.simulation.aicoss.roads import road, streets
+from comptool.simulation.aicoss.shapes import (
     Points,
     bent,
     beside,
@@ -21,7 +21,7 @@ from comptool.simulation.aicoss_shapes import (
     rectangle,
     stations,
 )
-from comptool.simulation.aicoss_surfaces import Surface, mix, shade
+from comptool.simulation.aicoss.surfaces import Surface, mix, shade
 
 
 def commercial(canvas: Canvas) -> None:

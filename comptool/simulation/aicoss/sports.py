@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from comptool.simulation.aicoss_canvas import Canvas
-from comptool.simulation.aicoss_shapes import Points, arc, placed, rectangle
-from comptool.simulation.aicoss_surfaces import Colour, Surface, mix, shade
+from comptool.simulation.aicoss.canvas import Canvas
+from comptool.simulation.aicoss.shapes import Points, arc, placed, rectangle
+from comptool.simulation.aicoss.surfaces import Colour, Surface, mix, shade
 
 WHITE: Colour = (238, 238, 234)
 COURTS: tuple[tuple[Colour, Colour], ...] = (

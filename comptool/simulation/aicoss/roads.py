@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from comptool.simulation.aicoss_canvas import Canvas
-from comptool.simulation.aicoss_shapes import (
+from comptool.simulation.aicoss.canvas import Canvas
+from comptool.simulation.aicoss.shapes import (
     Points,
     bent,
     beside,
@@ -15,7 +15,7 @@ from comptool.simulation.aicoss_shapes import (
     stations,
     strip,
 )
-from comptool.simulation.aicoss_surfaces import Colour, Surface, mix, shade
+from comptool.simulation.aicoss.surfaces import Colour, Surface, mix, shade
 
 WHITE: Colour = (228, 228, 224)
 YELLOW: Colour = (206, 178, 84)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from comptool.simulation.aicoss_buildings import factory, greenhouses, parking, pool
-from comptool.simulation.aicoss_canvas import Canvas
-from comptool.simulation.aicoss_land import rows_of_crop, still_water, wood
-from comptool.simulation.aicoss_objects import airplane, containers, pier, ship, tank
-from comptool.simulation.aicoss_shapes import blob, placed, rectangle
-from comptool.simulation.aicoss_sports import (
+from comptool.simulation.aicoss.buildings import factory, greenhouses, parking, pool
+from comptool.simulation.aicoss.canvas import Canvas
+from comptool.simulation.aicoss.land import rows_of_crop, still_water, wood
+from comptool.simulation.aicoss.objects import airplane, containers, pier, ship, tank
+from comptool.simulation.aicoss.shapes import blob, placed, rectangle
+from comptool.simulation.aicoss.sports import (
     COURTS,
     basketball,
     diamond,
@@ -20,7 +20,7 @@ from comptool.simulation.aicoss_sports import (
     running_track,
     tennis,
 )
-from comptool.simulation.aicoss_surfaces import CROPS, Surface
+from comptool.simulation.aicoss.surfaces import CROPS, Surface
 
 Spot = tuple[float, float, float]
 TRIES = 14

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from comptool.simulation.aicoss_canvas import Canvas
-from comptool.simulation.aicoss_shapes import (
+from comptool.simulation.aicoss.canvas import Canvas
+from comptool.simulation.aicoss.shapes import (
     Points,
     arc,
     length_of,
@@ -18,7 +18,7 @@ from comptool.simulation.aicoss_shapes import (
     rectangle,
     stations,
 )
-from comptool.simulation.aicoss_surfaces import Colour, Surface, mix, shade
+from comptool.simulation.aicoss.surfaces import Colour, Surface, mix, shade
 
 PAINTS: tuple[Colour, ...] = (
     (232, 232, 230), (196, 198, 200), (120, 124, 128), (46, 48, 52),

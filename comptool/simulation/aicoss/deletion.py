@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from comptool.simulation.aicoss_classes import RULES, ClassRule
+from comptool.simulation.aicoss.classes import RULES, ClassRule
 
 # What fills this many times its class's least share is missed at the class's usual rate.
 USUAL_SIZE = 4.0

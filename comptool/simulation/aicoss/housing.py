@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from comptool.simulation.aicoss_buildings import house, mobile_home, pool
-from comptool.simulation.aicoss_canvas import Canvas
-from comptool.simulation.aicoss_land import bushes, open_ground
-from comptool.simulation.aicoss_objects import cars, scatter_trees, traffic, tree_row
-from comptool.simulation.aicoss_roads import road, streets, trail
-from comptool.simulation.aicoss_shapes import Points, bent, beside, placed, rectangle, strip
-from comptool.simulation.aicoss_surfaces import Surface
+from comptool.simulation.aicoss.buildings import house, mobile_home, pool
+from comptool.simulation.aicoss.canvas import Canvas
+from comptool.simulation.aicoss.land import bushes, open_ground
+from comptool.simulation.aicoss.objects import cars, scatter_trees, traffic, tree_row
+from comptool.simulation.aicoss.roads import road, streets, trail
+from comptool.simulation.aicoss.shapes import Points, bent, beside, placed, rectangle, strip
+from comptool.simulation.aicoss.surfaces import Surface
 
 
 def dense_residential(canvas: Canvas) -> None:

@@ -3,9 +3,9 @@
 What it has from the real competition: the layout and the names of its files, columns and classes;
 65,496 training and 43,665 test pictures of 188 x 188 px at full scale; labels that occur together
 (a car park has cars and pavement); class frequencies from half a percent to more than half. What is
-ours: the scenes are drawn (`comptool.simulation.aicoss_scenes`), a label is true exactly when its
-things fill their share of the picture (`aicoss_classes`), and the positives that are missing from
-the training labels are known. The test labels are complete.
+ours: the scenes are drawn (`comptool.simulation.aicoss.scenes`), a label is true exactly when its
+things fill their share of the picture (`comptool.simulation.aicoss.classes`), and the positives
+that are missing from the training labels are known. The test labels are complete.
 
 Below a fifth of the full scale it is a small edition that a CPU can train on: 96 x 96 px, 20 of
 the classes, and only the scenes in which those matter.
@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from comptool.simulation.aicoss_classes import CLASSES, RULES, SMALL_CLASSES
-from comptool.simulation.aicoss_deletion import labels_kept
-from comptool.simulation.aicoss_scenes import KINDS, SceneKind, photograph
+from comptool.simulation.aicoss.classes import CLASSES, RULES, SMALL_CLASSES
+from comptool.simulation.aicoss.deletion import labels_kept
+from comptool.simulation.aicoss.scenes import KINDS, SceneKind, photograph
 from comptool.simulation.download import in_parallel
 from comptool.tables import write_table
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from comptool.simulation.aicoss_buildings import block, parking
-from comptool.simulation.aicoss_canvas import Canvas, Floats, Mask
-from comptool.simulation.aicoss_country import farmstead
-from comptool.simulation.aicoss_land import crowns, open_ground, waves
-from comptool.simulation.aicoss_objects import (
+from comptool.simulation.aicoss.buildings import block, parking
+from comptool.simulation.aicoss.canvas import Canvas, Floats, Mask
+from comptool.simulation.aicoss.country import farmstead
+from comptool.simulation.aicoss.land import crowns, open_ground, waves
+from comptool.simulation.aicoss.objects import (
     cars,
     containers,
     pier,
@@ -20,9 +20,9 @@ from comptool.simulation.aicoss_objects import (
     traffic,
     wake,
 )
-from comptool.simulation.aicoss_roads import dashes, lanes_of, road
-from comptool.simulation.aicoss_shapes import bent, placed, rectangle, strip
-from comptool.simulation.aicoss_surfaces import Surface, mix, shade
+from comptool.simulation.aicoss.roads import dashes, lanes_of, road
+from comptool.simulation.aicoss.shapes import bent, placed, rectangle, strip
+from comptool.simulation.aicoss.surfaces import Surface, mix, shade
 
 
 def shore(canvas: Canvas, rough: float, level: float) -> tuple[Floats, float]:

@@ -11,7 +11,7 @@ from enum import IntEnum, auto
 import numpy as np
 import numpy.typing as npt
 
-from comptool.simulation.aicoss_classes import CLASSES
+from comptool.simulation.aicoss.classes import CLASSES
 
 Colour = tuple[float, float, float]
 

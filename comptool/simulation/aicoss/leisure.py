@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from comptool.simulation.aicoss_buildings import (
+from comptool.simulation.aicoss.buildings import (
     block,
     fill_with_buildings,
     house,
@@ -15,12 +15,12 @@ from comptool.simulation.aicoss_buildings import (
     pool,
     stadium,
 )
-from comptool.simulation.aicoss_canvas import Canvas
-from comptool.simulation.aicoss_land import bunker, crowns, open_ground, paved_ground, waves
-from comptool.simulation.aicoss_objects import cars, scatter_trees, traffic
-from comptool.simulation.aicoss_roads import road, straight, trail
-from comptool.simulation.aicoss_shapes import arc, blob, placed, rectangle, winding
-from comptool.simulation.aicoss_sports import (
+from comptool.simulation.aicoss.canvas import Canvas
+from comptool.simulation.aicoss.land import bunker, crowns, open_ground, paved_ground, waves
+from comptool.simulation.aicoss.objects import cars, scatter_trees, traffic
+from comptool.simulation.aicoss.roads import road, straight, trail
+from comptool.simulation.aicoss.shapes import arc, blob, placed, rectangle, winding
+from comptool.simulation.aicoss.sports import (
     COURTS,
     basketball,
     diamond,
@@ -28,7 +28,7 @@ from comptool.simulation.aicoss_sports import (
     running_track,
     tennis,
 )
-from comptool.simulation.aicoss_surfaces import Surface, mix, shade
+from comptool.simulation.aicoss.surfaces import Surface, mix, shade
 
 
 def _edges(canvas: Canvas, angle: float, away: float) -> None:

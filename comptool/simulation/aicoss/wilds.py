@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from comptool.simulation.aicoss_canvas import Canvas
-from comptool.simulation.aicoss_country import farmstead
-from comptool.simulation.aicoss_land import (
+from comptool.simulation.aicoss.canvas import Canvas
+from comptool.simulation.aicoss.country import farmstead
+from comptool.simulation.aicoss.land import (
     bushes,
     crowns,
     dunes,
@@ -21,10 +21,10 @@ from comptool.simulation.aicoss_land import (
     waves,
     wood,
 )
-from comptool.simulation.aicoss_objects import scatter_trees
-from comptool.simulation.aicoss_roads import crossing, trail
-from comptool.simulation.aicoss_shapes import rectangle, winding
-from comptool.simulation.aicoss_surfaces import Surface, mix, shade, tinted
+from comptool.simulation.aicoss.objects import scatter_trees
+from comptool.simulation.aicoss.roads import crossing, trail
+from comptool.simulation.aicoss.shapes import rectangle, winding
+from comptool.simulation.aicoss.surfaces import Surface, mix, shade, tinted
 
 
 def bareland(canvas: Canvas) -> None:

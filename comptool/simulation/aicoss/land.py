@@ -8,9 +8,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from comptool.simulation.aicoss_canvas import Canvas, Floats, Mask
-from comptool.simulation.aicoss_shapes import Points, rectangle
-from comptool.simulation.aicoss_surfaces import CROPS, Colour, Surface, mix, shade, tinted
+from comptool.simulation.aicoss.canvas import Canvas, Floats, Mask
+from comptool.simulation.aicoss.shapes import Points, rectangle
+from comptool.simulation.aicoss.surfaces import CROPS, Colour, Surface, mix, shade, tinted
 
 
 def meadow(canvas: Canvas) -> None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from comptool.simulation.aicoss_buildings import greenhouses, house
-from comptool.simulation.aicoss_canvas import Canvas
-from comptool.simulation.aicoss_land import (
+from comptool.simulation.aicoss.buildings import greenhouses, house
+from comptool.simulation.aicoss.canvas import Canvas
+from comptool.simulation.aicoss.land import (
     bushes,
     crowns,
     farmland,
@@ -19,10 +19,10 @@ from comptool.simulation.aicoss_land import (
     still_water,
     wood,
 )
-from comptool.simulation.aicoss_objects import pylon, scatter_trees, tree_row, turbine
-from comptool.simulation.aicoss_roads import crossing, road, trail
-from comptool.simulation.aicoss_shapes import bent, beside, placed, rectangle, strip, winding
-from comptool.simulation.aicoss_surfaces import Surface
+from comptool.simulation.aicoss.objects import pylon, scatter_trees, tree_row, turbine
+from comptool.simulation.aicoss.roads import crossing, road, trail
+from comptool.simulation.aicoss.shapes import bent, beside, placed, rectangle, strip, winding
+from comptool.simulation.aicoss.surfaces import Surface
 
 
 def farmstead(canvas: Canvas, count: int) -> None:
