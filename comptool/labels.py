@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ import pandas as pd
 from comptool.competition import Competition
 from comptool.errors import InputError
 from comptool.predictions import RESERVED
+
+MIN_CLASSES = 2
+RESERVED_CLASS = "a class cannot be called like a column of prediction files"
 
 
 def check_labels(competition: Competition, source: Path, frame: pd.DataFrame) -> None:
@@ -28,8 +32,9 @@ def check_labels(competition: Competition, source: Path, frame: pd.DataFrame) ->
     Raises
     ------
     InputError
-        If a column is missing, or naming the first row whose label is blank, is not one of the
-        competition's classes, or is called like a column that prediction files need.
+        If a column is missing, or a class is called like a column that prediction files need; of
+        one class per row also naming the first row whose label is blank or is not one of the
+        competition's classes. The cells of multi-label tables are checked by `label_matrix`.
     """
     for name in competition.labels or (competition.label,):
         if name not in frame.columns:
@@ -39,19 +44,34 @@ def check_labels(competition: Competition, source: Path, frame: pd.DataFrame) ->
                 values=list(frame.columns),
                 mend="Name the label column with 'label' in comptool.toml",
             )
-    if competition.labels:
+    if competition.task == "multilabel":
         return
     labels = frame[competition.label]
     if (blank := _rows(labels.str.strip() == "")).size:
         raise InputError(
             "the label is blank", file=source, row=int(blank[0]) + 1, column=competition.label
         )
-    if competition.classes is not None and competition.task == "multiclass":
+    if competition.classes is not None:
         what = "the label is not one of 'classes' in comptool.toml"
         _refuse(competition, source, labels, ~labels.isin(competition.classes), what)
     reserved = (*RESERVED, competition.id)
-    what = "a class cannot be called like a column of prediction files"
-    _refuse(competition, source, labels, labels.isin(reserved), what)
+    _refuse(competition, source, labels, labels.isin(reserved), RESERVED_CLASS)
+
+
+def check_class_names(competition: Competition, source: Path, classes: Sequence[str]) -> None:
+    """Check that the classes of a multi-label table can be columns of a prediction file.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two, or one is called like another column of such a file.
+    """
+    if len(classes) < MIN_CLASSES:
+        what = f"a multi-label competition has at least two classes, not {len(classes)}"
+        raise InputError(what, file=source, values=classes)
+    reserved = [name for name in classes if name in (*RESERVED, competition.id)]
+    if reserved:
+        raise InputError(RESERVED_CLASS, file=source, values=reserved)
 
 
 def _rows(where: pd.Series[bool]) -> npt.NDArray[np.intp]:

@@ -21,7 +21,8 @@ from comptool.image_paths import (
     pattern_modalities,
     with_images,
 )
-from comptool.labels import check_labels
+from comptool.label_matrix import Matrix, joined_classes, matrix_of_columns, matrix_of_lists
+from comptool.labels import check_class_names, check_labels
 from comptool.patterns import collect
 from comptool.provenance import facts
 from comptool.tables import check_ids, read_table
@@ -45,13 +46,14 @@ class Samples:
         Column of each modality's image paths, in the model's order; a blank cell is a missing
         image, which only a competition with several modalities can have.
     label
-        Name of the label column, or None for an unlabelled table.
+        Name of the label column, or None for an unlabelled table or one column per class.
     group
         Name of the group column, or None.
     source
         The table or folder that was read.
     labels
-        The 0/1 columns of a multi-label table.
+        The K classes of a multi-label table, in class order: its columns, or what the lists of
+        the column ``label`` name.
     """
 
     frame: pd.DataFrame
@@ -65,6 +67,28 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    def label_matrix(self) -> Matrix:
+        """Multi-label cells, int8 of shape (N, K) in the order of ``labels``.
+
+        Returns
+        -------
+        numpy.ndarray
+            1 present, 0 absent, -1 not annotated.
+
+        Raises
+        ------
+        InputError
+            Naming the first cell that is none of 0, 1, -1 and blank, or the first row whose list
+            names an unknown class.
+        ValueError
+            If the samples are not multi-label.
+        """
+        if not self.labels:
+            raise ValueError("the samples have no multi-label classes")
+        if self.label is not None:
+            return matrix_of_lists(self.source, self.frame[self.label], self.labels)
+        return matrix_of_columns(self.source, self.frame, self.labels)
 
 
 def class_names(labels: Iterable[str]) -> tuple[str, ...]:
@@ -225,8 +249,16 @@ def _samples(
         label=competition.label if labelled and competition.label else None,
         group=group,
         source=source,
-        labels=competition.labels if labelled else (),
+        labels=_classes(competition, source, frame) if labelled else (),
     )
+
+
+def _classes(competition: Competition, source: Path, frame: pd.DataFrame) -> tuple[str, ...]:
+    if competition.task != "multilabel":
+        return ()
+    classes = competition.labels or joined_classes(competition, source, frame[competition.label])
+    check_class_names(competition, source, classes)
+    return classes
 
 
 def _from_folders(competition: Competition, source: Path, *, labelled: bool) -> pd.DataFrame:

@@ -1,0 +1,165 @@
+"""Multi-label tables as a matrix: present, absent or not annotated, of every sample and class.
+
+A table has either one column per class, or one column of label lists joined by commas or blanks.
+A list names all labels of its sample: what it does not name is absent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from comptool.competition import Competition
+from comptool.errors import InputError, nearest
+from comptool.tables import read_table
+
+UNKNOWN = -1
+# A column that has blanks and went through pandas comes back with a decimal point.
+WRITTEN = {"0": 0, "1": 1, "-1": UNKNOWN, "": UNKNOWN, "0.0": 0, "1.0": 1, "-1.0": UNKNOWN}
+# Columns of a sample submission: the id, and at least two classes.
+MIN_CLASS_COLUMNS = 2
+WHOLE_NUMBER = re.compile(r"[+-]?\d+")
+Matrix = npt.NDArray[np.int8]
+
+
+def matrix_of_columns(source: Path, frame: pd.DataFrame, classes: Sequence[str]) -> Matrix:
+    """Cells of one column per class, int8 of shape (N, K): 1 present, 0 absent, -1 unknown.
+
+    Parameters
+    ----------
+    source
+        Where ``frame`` was read, for messages.
+    frame
+        Table of text with N rows.
+    classes
+        The K columns, which are taken by name.
+
+    Raises
+    ------
+    InputError
+        Naming the column that is missing, or the first cell that is none of 0, 1, -1 and blank.
+    """
+    matrix = np.empty((len(frame), len(classes)), dtype=np.int8)
+    for place, name in enumerate(classes):
+        if name not in frame.columns:
+            raise InputError(
+                f"the class '{name}' has no column",
+                file=source,
+                values=nearest(name, map(str, frame.columns)),
+                mend="Correct 'label' in comptool.toml, or the table",
+            )
+        cells = frame[name].str.strip().map(WRITTEN)
+        wrong = np.flatnonzero(cells.isna().to_numpy())
+        if wrong.size:
+            raise InputError(
+                "a label is 1 (present), 0 (absent), -1 or blank (not annotated)",
+                file=source,
+                row=int(wrong[0]) + 1,
+                column=name,
+                values=list(dict.fromkeys(frame[name].iloc[wrong])),
+            )
+        matrix[:, place] = cells.to_numpy(dtype=np.int8)
+    return matrix
+
+
+def matrix_of_lists(source: Path, lists: pd.Series[str], classes: Sequence[str]) -> Matrix:
+    """Joined label lists as int8 of shape (N, K): 1 named, 0 not named; a blank list names none.
+
+    Parameters
+    ----------
+    source
+        Where ``lists`` was read, for messages.
+    lists
+        N cells of text.
+    classes
+        The K class names.
+
+    Raises
+    ------
+    InputError
+        Naming the first row with a label that is none of the classes.
+    """
+    places = {name: place for place, name in enumerate(classes)}
+    matrix = np.zeros((len(lists), len(classes)), dtype=np.int8)
+    for row, names in enumerate(split_lists(lists, classes)):
+        unknown = [name for name in names if name not in places]
+        if unknown:
+            likely = " or ".join(f"'{other}'" for other in nearest(unknown[0], classes))
+            raise InputError(
+                f"there is no such class; did you mean {likely}",
+                file=source,
+                row=row + 1,
+                column=str(lists.name),
+                values=unknown,
+            )
+        matrix[row, [places[name] for name in names]] = 1
+    return matrix
+
+
+def split_lists(lists: pd.Series[str], classes: Sequence[str] = ()) -> list[list[str]]:
+    """The labels that each cell names.
+
+    A column in which some cell has a comma is split at commas; one whose cells are all class
+    names, blanks in them or not, is not split; any other is split at white space.
+
+    Examples
+    --------
+    >>> split_lists(pd.Series(["a b", "", "c"])), split_lists(pd.Series(["golf course, sea"]))
+    ([['a', 'b'], [], ['c']], [['golf course', 'sea']])
+    """
+    cells = [cell.strip() for cell in lists]
+    if any("," in cell for cell in cells):
+        return [[name.strip() for name in cell.split(",") if name.strip()] for cell in cells]
+    if classes and all(cell in classes for cell in cells if cell):
+        return [[cell] if cell else [] for cell in cells]
+    return [cell.split() for cell in cells]
+
+
+def joined_classes(
+    competition: Competition, source: Path, lists: pd.Series[str]
+) -> tuple[str, ...]:
+    """The classes of a competition whose labels are joined lists, in class order.
+
+    They are those of ``comptool.toml``, or the columns of the sample submission, or else all
+    labels of the training table in order: by number if all are whole numbers, otherwise by letter.
+
+    Parameters
+    ----------
+    competition
+        Its label is one column.
+    source, lists
+        A labelled table and its label column, which is asked where there is no training table.
+
+    Raises
+    ------
+    InputError
+        If a table cannot be read.
+    """
+    if competition.classes is not None:
+        return competition.classes
+    train = competition.train
+    if train is not None and train.is_file() and train.resolve() != source.resolve():
+        table = read_table(train)
+        lists = table[competition.label] if competition.label in table else lists
+    asked = asked_classes(competition)
+    named = {name for names in split_lists(lists, asked) for name in names}
+    if named & set(asked):
+        return asked
+    return tuple(sorted(named, key=_order(named)))
+
+
+def asked_classes(competition: Competition) -> tuple[str, ...]:
+    """The classes that the sample submission has one column for; none where it has other ones."""
+    if competition.sample_submission is None:
+        return ()
+    answers = [str(name) for name in read_table(competition.sample_submission).columns[1:]]
+    return tuple(answers) if len(answers) >= MIN_CLASS_COLUMNS else ()
+
+
+def _order(names: set[str]) -> type[int] | None:
+    return int if all(WHOLE_NUMBER.fullmatch(name) for name in names) else None
