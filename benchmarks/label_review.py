@@ -19,10 +19,10 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from hand_features import histograms
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.model_selection import KFold
 
@@ -33,25 +33,13 @@ Floats = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.int64]
 
 
-def features(path: Path) -> Floats:
-    """Histograms of colour and of edge directions, and a coarse copy of the image."""
-    image = cv2.resize(cv2.imread(str(path)), (128, 128))
-    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype(np.float32)
-    planes = [*np.moveaxis(image, 2, 0), *np.moveaxis(cv2.cvtColor(image, cv2.COLOR_BGR2HSV), 2, 0)]
-    size, angle = cv2.cartToPolar(cv2.Sobel(grey, -1, 1, 0), cv2.Sobel(grey, -1, 0, 1))
-    edges = [np.histogram(angle, 16, weights=size)[0] / 1e3, np.histogram(size, 16, (0, 400))[0]]
-    coarse = [cv2.resize(plane, (8, 8)).ravel() for plane in (grey, cv2.blur(size, (9, 9)))]
-    colours = [np.histogram(plane, 16, (0, 256))[0] for plane in planes]
-    return np.concatenate([*colours, *edges, *coarse])
-
-
 def real_data() -> tuple[Floats, Labels] | None:
     """Features and labels of UC Merced, if it is there."""
     folder = Path(os.environ.get("COMPTOOL_REAL_DATA", "")) / "ucmerced"
     if not (folder / "train.csv").is_file():
         return None
     frame = pd.read_csv(folder / "train.csv")
-    rows = np.stack([features(folder / path) for path in frame["img_path"]])
+    rows = np.stack([histograms(folder / path) for path in frame["img_path"]])
     return rows, frame.iloc[:, 2:].to_numpy(dtype=np.int64)
 
 

@@ -1,0 +1,40 @@
+"""The real program as a timed process, for the benchmarks that drive it from outside."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that ended well: its JSON result, its messages, wall and CPU seconds."""
+
+    result: dict[str, Any]
+    messages: str
+    seconds: float
+    cpu_seconds: float
+
+
+def comptool(folder: Path, *arguments: object) -> Done:
+    """Run ``comptool ARGUMENTS --json`` in a folder; a command that fails is an error."""
+    command = [sys.executable, "-m", "comptool", *map(str, arguments), "--json"]
+    start, before = time.perf_counter(), _cpu_seconds()
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - start
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} (exit code {done.returncode})\n{done.stderr}")
+    result = json.loads(done.stdout.splitlines()[-1])
+    return Done(result, done.stderr, round(seconds, 2), round(_cpu_seconds() - before, 2))
+
+
+def _cpu_seconds() -> float:
+    """What the processes that were started here, and have ended, have computed."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

@@ -1,0 +1,139 @@
+"""Run the benchmarks and keep what they print.
+
+    python benchmarks/run.py [--only NAME ...] [--quick] [--timm-train PATH]
+
+Each benchmark is a script beside this one that prints one JSON object. The results of a day on a
+kind of machine go into ``benchmarks/results/<date>-<kind>.json``, each as soon as it is there; a
+benchmark that is run again replaces its own entry. ``--quick`` only tries whether the scripts
+work: small, nothing is written. Real images are looked for in the folder that COMPTOOL_REAL_DATA
+names; without it, and without timm's train.py, the parts that need them are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+FOLDER = Path(__file__).parent
+RESULTS = FOLDER / "results"
+PACKAGES = (
+    "comptool torch timm numpy scipy pandas polars scikit-learn opencv-python-headless"
+    " albumentations typer"
+).split()
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A script: its arguments for a quick look, and whether it is nothing without real images."""
+
+    name: str
+    quick: tuple[str, ...]
+    real: bool = False
+
+
+BENCHMARKS = (
+    Benchmark("startup", ("--runs", "1")),
+    Benchmark("first_step", ("--runs", "1")),
+    Benchmark("recalibrate", ("--rows", "10000", "--runs", "1")),
+    Benchmark("average_precision", ("--runs", "1")),
+    Benchmark("label_split", ("--seeds", "5", "--runs", "1")),
+    Benchmark("label_review", ("--seeds", "1")),
+    Benchmark("real_data", ("--quick",), real=True),
+)
+
+
+def machine() -> dict[str, object]:
+    """What was measured on, without anything that tells whose machine it is."""
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "cpu": cpu_name(),
+        "cores": cores,
+        "gpus": gpus,
+        "system": f"{platform.system()} {platform.machine()}",
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in PACKAGES},
+    }
+
+
+def cpu_name() -> str:
+    """The processor's name, as Linux knows it."""
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.+)", info.read_text()) if info.is_file() else None
+    return found[1].strip() if found else platform.processor() or "unknown"
+
+
+def kind(found: dict[str, Any]) -> str:
+    """The machine's kind, as a part of a file name: ``2-core-cpu``, ``16-core-nvidia-h200``."""
+    device = found["gpus"][0] if found["gpus"] else "cpu"
+    return f"{found['cores']}-core-" + re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
+
+
+def measure(benchmark: Benchmark, options: argparse.Namespace) -> dict[str, Any]:
+    """What a script prints, when it began, how long it took, and the load it met."""
+    arguments = list(benchmark.quick) if options.quick else []
+    if benchmark.name == "first_step" and options.timm_train is not None:
+        arguments += ["--timm-train", str(options.timm_train)]
+    began, start = datetime.now(UTC), time.perf_counter()
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    command = [sys.executable, str(FOLDER / f"{benchmark.name}.py"), *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return {
+        "began": began.isoformat(timespec="minutes"),
+        "seconds": round(time.perf_counter() - start, 1),
+        "load_before": load and round(load, 2),
+        "result": json.loads(done.stdout),
+    }
+
+
+def keep(path: Path, found: dict[str, object], name: str, result: dict[str, Any]) -> None:
+    """Put one result into the file of the day."""
+    document: dict[str, Any] = {"benchmarks": {}}
+    if path.is_file():
+        document = json.loads(path.read_text(encoding="utf-8"))
+    document |= {"date": path.name[:10], "machine": found}
+    document["benchmarks"][name] = result
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Run, print and keep."""
+    names = [benchmark.name for benchmark in BENCHMARKS]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME")
+    parser.add_argument("--quick", action="store_true", help="only see whether they work")
+    parser.add_argument("--timm-train", type=Path, help="timm's train.py, for first_step")
+    options = parser.parse_args()
+    found = machine()
+    path = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}-{kind(found)}.json"
+    for benchmark in BENCHMARKS:
+        if benchmark.name not in options.only:
+            continue
+        if benchmark.real and not os.environ.get("COMPTOOL_REAL_DATA"):
+            print(
+                f"{benchmark.name}: left out, COMPTOOL_REAL_DATA names no folder", file=sys.stderr
+            )
+            continue
+        print(f"{benchmark.name} ...", file=sys.stderr)
+        result = measure(benchmark, options)
+        print(json.dumps({benchmark.name: result}, indent=1))
+        if not options.quick:
+            keep(path, found, benchmark.name, result)
+
+
+if __name__ == "__main__":
+    main()
