@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from comptool.competition import Competition
-from comptool.labels import check_labels
+from comptool.labels import check_labels, joined_classes
 from comptool.samples import class_names, training_samples
 from comptool.tables import read_table
 
@@ -16,7 +16,7 @@ def competition_classes(competition: Competition) -> tuple[str, ...] | None:
     """All class names in class order; None where nothing says which there are.
 
     They are those of ``comptool.toml``, the 0/1 columns of a multi-label competition, or the
-    labels of the training data.
+    labels of the training data; of joined lists see `comptool.labels.joined_classes`.
 
     Raises
     ------
@@ -27,12 +27,15 @@ def competition_classes(competition: Competition) -> tuple[str, ...] | None:
         return competition.classes
     if competition.labels:
         return competition.labels
-    if competition.train is None or competition.task != "multiclass":
+    train = competition.train
+    if train is None:
         return None
-    if competition.train.is_dir():
+    if train.is_dir():
         return class_names(training_samples(competition).frame[competition.label])
-    table = read_table(competition.train)
-    check_labels(competition, competition.train, table)
+    table = read_table(train)
+    check_labels(competition, train, table)
+    if competition.task == "multilabel":
+        return joined_classes(competition, train, table[competition.label])
     return class_names(table[competition.label])
 
 

@@ -6,7 +6,6 @@ A list names all labels of its sample: what it does not name is absent.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,16 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from comptool.competition import Competition
 from comptool.errors import InputError, nearest
-from comptool.tables import read_table
 
-UNKNOWN = -1
+PRESENT, ABSENT, UNKNOWN = 1, 0, -1
 # A column that has blanks and went through pandas comes back with a decimal point.
-WRITTEN = {"0": 0, "1": 1, "-1": UNKNOWN, "": UNKNOWN, "0.0": 0, "1.0": 1, "-1.0": UNKNOWN}
-# Columns of a sample submission: the id, and at least two classes.
-MIN_CLASS_COLUMNS = 2
-WHOLE_NUMBER = re.compile(r"[+-]?\d+")
+WRITTEN = {
+    "0": ABSENT, "1": PRESENT, "-1": UNKNOWN, "": UNKNOWN,
+    "0.0": ABSENT, "1.0": PRESENT, "-1.0": UNKNOWN,
+}  # fmt: skip
 Matrix = npt.NDArray[np.int8]
 
 
@@ -120,46 +117,12 @@ def split_lists(lists: pd.Series[str], classes: Sequence[str] = ()) -> list[list
     return [cell.split() for cell in cells]
 
 
-def joined_classes(
-    competition: Competition, source: Path, lists: pd.Series[str]
-) -> tuple[str, ...]:
-    """The classes of a competition whose labels are joined lists, in class order.
-
-    They are those of ``comptool.toml``, or the columns of the sample submission, or else all
-    labels of the training table in order: by number if all are whole numbers, otherwise by letter.
-
-    Parameters
-    ----------
-    competition
-        Its label is one column.
-    source, lists
-        A labelled table and its label column, which is asked where there is no training table.
-
-    Raises
-    ------
-    InputError
-        If a table cannot be read.
-    """
-    if competition.classes is not None:
-        return competition.classes
-    train = competition.train
-    if train is not None and train.is_file() and train.resolve() != source.resolve():
-        table = read_table(train)
-        lists = table[competition.label] if competition.label in table else lists
-    asked = asked_classes(competition)
-    named = {name for names in split_lists(lists, asked) for name in names}
-    if named & set(asked):
-        return asked
-    return tuple(sorted(named, key=_order(named)))
+def positive_counts(matrix: Matrix, classes: Sequence[str]) -> dict[str, int]:
+    """Samples of each class that have it, from a matrix of shape (N, K)."""
+    positives = (matrix == PRESENT).sum(axis=0).tolist()
+    return dict(zip(classes, positives, strict=True))
 
 
-def asked_classes(competition: Competition) -> tuple[str, ...]:
-    """The classes that the sample submission has one column for; none where it has other ones."""
-    if competition.sample_submission is None:
-        return ()
-    answers = [str(name) for name in read_table(competition.sample_submission).columns[1:]]
-    return tuple(answers) if len(answers) >= MIN_CLASS_COLUMNS else ()
-
-
-def _order(names: set[str]) -> type[int] | None:
-    return int if all(WHOLE_NUMBER.fullmatch(name) for name in names) else None
+def zero_to_unknown(matrix: Matrix) -> Matrix:
+    """A copy in which what is not marked present is not annotated: 0 becomes -1."""
+    return np.where(matrix == PRESENT, matrix, np.int8(UNKNOWN))

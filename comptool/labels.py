@@ -1,7 +1,8 @@
-"""The labels of a table: there, not blank, and of classes that a prediction file can have."""
+"""The labels of a table: there, not blank, of classes that a prediction file can have."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,9 +12,12 @@ import pandas as pd
 
 from comptool.competition import Competition
 from comptool.errors import InputError
+from comptool.label_matrix import split_lists
 from comptool.predictions import RESERVED
+from comptool.tables import read_table
 
 MIN_CLASSES = 2
+WHOLE_NUMBER = re.compile(r"[+-]?\d+")
 RESERVED_CLASS = "a class cannot be called like a column of prediction files"
 
 
@@ -94,3 +98,48 @@ def _refuse(
             column=competition.label,
             values=list(dict.fromkeys(labels.iloc[rows])),
         )
+
+
+def joined_classes(
+    competition: Competition, source: Path, lists: pd.Series[str]
+) -> tuple[str, ...]:
+    """The classes of a competition whose labels are joined lists, in class order.
+
+    They are those of ``comptool.toml``, or the columns of the sample submission, or else all
+    labels of the training table in order: by number if all are whole numbers, otherwise by letter.
+
+    Parameters
+    ----------
+    competition
+        Its label is one column.
+    source, lists
+        A labelled table and its label column, which is asked where there is no training table.
+
+    Raises
+    ------
+    InputError
+        If a table cannot be read.
+    """
+    if competition.classes is not None:
+        return competition.classes
+    train = competition.train
+    if train is not None and train.is_file() and train.resolve() != source.resolve():
+        table = read_table(train)
+        lists = table[competition.label] if competition.label in table else lists
+    asked = asked_classes(competition)
+    named = {name for names in split_lists(lists, asked) for name in names}
+    if named & set(asked):
+        return asked
+    return tuple(sorted(named, key=_order(named)))
+
+
+def asked_classes(competition: Competition) -> tuple[str, ...]:
+    """The classes that the sample submission has one column for; none where it has other ones."""
+    if competition.sample_submission is None:
+        return ()
+    answers = [str(name) for name in read_table(competition.sample_submission).columns[1:]]
+    return tuple(answers) if len(answers) >= MIN_CLASSES else ()
+
+
+def _order(names: set[str]) -> type[int] | None:
+    return int if all(WHOLE_NUMBER.fullmatch(name) for name in names) else None

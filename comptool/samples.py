@@ -21,8 +21,8 @@ from comptool.image_paths import (
     pattern_modalities,
     with_images,
 )
-from comptool.label_matrix import Matrix, joined_classes, matrix_of_columns, matrix_of_lists
-from comptool.labels import check_class_names, check_labels
+from comptool.label_matrix import Matrix, matrix_of_columns, matrix_of_lists
+from comptool.labels import check_class_names, check_labels, joined_classes
 from comptool.patterns import collect
 from comptool.provenance import facts
 from comptool.tables import check_ids, read_table

@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 
 from comptool.competition import Competition
 from comptool.errors import InputError
-from comptool.label_matrix import matrix_of_columns, matrix_of_lists, split_lists
+from comptool.label_matrix import (
+    matrix_of_columns,
+    matrix_of_lists,
+    positive_counts,
+    split_lists,
+    zero_to_unknown,
+)
 from comptool.samples import read_samples, training_samples
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters=",\r\n"), min_size=1).filter(
@@ -124,3 +130,11 @@ def test_lists_of_one_class_each_may_have_blanks_in_its_name():
     lists = pd.Series(["golf course", "", "sea"])
     assert split_lists(lists, ("golf course", "sea")) == [["golf course"], [], ["sea"]]
     assert split_lists(lists) == [["golf", "course"], [], ["sea"]]
+
+
+def test_counts_are_of_positives_and_zero_becomes_unknown():
+    matrix = np.array([[1, 0], [1, -1], [0, 0]], dtype=np.int8)
+    assert positive_counts(matrix, ("a", "b")) == {"a": 2, "b": 0}
+    mapped = zero_to_unknown(matrix)
+    assert mapped.tolist() == [[1, -1], [1, -1], [-1, -1]]
+    assert mapped.dtype == np.int8

@@ -14,16 +14,9 @@ from typing import Any
 
 import pandas as pd
 
-from comptool.detection.columns import (
-    Taken,
-    asks_for_one_probability,
-    choose_group,
-    choose_id,
-    choose_label,
-    columns_of,
-    is_joined,
-)
+from comptool.detection.columns import asks_for_one_probability, choose_group, choose_id
 from comptool.detection.download import Detection, Tables, find_tables
+from comptool.detection.label_columns import Taken, choose_label, columns_of, is_joined
 from comptool.detection.placement import (
     DATA_FOLDER_NAMES,
     by_columns,
@@ -243,9 +236,10 @@ def _find_answers(found: Detection, tables: Tables) -> None:
     if "group" not in facts and train is not None:
         group, why = choose_group(train, {facts["id"], *columns_of(facts["label"])})
         found.settle("group", group, why)
-    several = isinstance(facts["label"], list) or is_joined(train, facts["label"])
-    task = "multilabel" if several else "multiclass"
-    found.settle("task", task, f"task: {task}")
+    joined = isinstance(facts["label"], str) and is_joined(train, tables.sample, facts["label"])
+    task = "multilabel" if joined or isinstance(facts["label"], list) else "multiclass"
+    why = f"task: {task}" + (f" ({facts['label']} holds lists of labels)" if joined else "")
+    found.settle("task", task, why)
     metric = "map" if facts["task"] == "multilabel" else "accuracy"
     if tables.sample is not None and asks_for_one_probability(tables.sample):
         metric = "auc"

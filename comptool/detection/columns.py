@@ -1,4 +1,4 @@
-"""Which columns of a download's tables are the id, the label and the group.
+"""Which columns of a download's tables are the id and the group.
 
 Each choice is returned with the sentence that explains it.
 """
@@ -6,37 +6,19 @@ Each choice is returned with the sentence that explains it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from comptool.errors import InputError, quoted
+from comptool.errors import InputError
 
 ID_NAMES = "id image_id img_id imageid image_name image img filename file_name file name".split()
-LABEL_NAMES = (
-    "label class_id class category target labels class_name species class_label y tags "
-    "attribute_ids"
-).split()
-JOINED_NAMES = frozenset("labels tags attribute_ids attributes".split())
 GROUP_NAMES = frozenset(
     "group group_id scene scene_id patient patient_id site site_id location location_id "
     "sequence sequence_id tile tile_id".split()
 )
-BINARY = frozenset({"0", "1", "-1", "", "0.0", "1.0", "-1.0"})
-MIN_MULTILABEL_COLUMNS = 2
-# So many columns of 0 and 1 are the labels even beside a column called like a label.
-MANY_COLUMNS, MANY_SHARE = 5, 0.75
 # A table with a few repeated ids has a mistake to be told, not another id column.
 NEARLY_UNIQUE = 0.9
-
-
-@dataclass(frozen=True)
-class Taken:
-    """Columns with another meaning (id, paths), and those that the test table has too."""
-
-    meaning: set[str]
-    in_test: set[str]
 
 
 def choose_id(
@@ -79,43 +61,6 @@ def choose_id(
     )
 
 
-def choose_label(
-    train: pd.DataFrame | None, sample: pd.DataFrame | None, taken: Taken, file: Path
-) -> tuple[str | list[str], str]:
-    """The label column, or the list of 0/1 columns of a multi-label table.
-
-    Raises
-    ------
-    InputError
-        If several columns may be the label and none is called like one.
-    """
-    answers = [] if sample is None else [str(name) for name in sample.columns[1:]]
-    if train is None:
-        name = answers[0] if len(answers) == 1 or "score" in answers else "label"
-        return name, f"assumed: the label is called {name}"
-    columns = [name for name in train.columns if name not in taken.meaning]
-    free = [name for name in columns if name not in taken.in_test]
-    binary = [name for name in free if set(train[name]) <= BINARY]
-    asked = [name for name in binary if name in answers]
-    named = [name for name in (*answers, *LABEL_NAMES) if name in columns]
-    if len(asked) >= MIN_MULTILABEL_COLUMNS:
-        binary, named = asked, []
-    elif len(binary) >= max(MANY_COLUMNS, MANY_SHARE * len(free)):
-        named = [name for name in answers if name in columns]
-    if named:
-        return named[0], f"label column: {named[0]}"
-    if len(binary) >= MIN_MULTILABEL_COLUMNS:
-        return binary, f"label columns: {len(binary)} of 0 and 1 ({quoted(binary)})"
-    if len(free) == 1:
-        return free[0], f"assumed: the label column is {free[0]}, the only one left"
-    raise InputError(
-        "no column is called like a label; which one is it?",
-        file=file,
-        values=free,
-        mend="Name it with COMPTOOL_LABEL=..., 'label' in comptool.toml or 'comptool init --label'",
-    )
-
-
 def choose_group(train: pd.DataFrame, taken: set[str]) -> tuple[str | None, str]:
     """The group column by its name, or None."""
     for name in train.columns:
@@ -123,18 +68,6 @@ def choose_group(train: pd.DataFrame, taken: set[str]) -> tuple[str | None, str]
             count = train[name].nunique()
             return name, f"assumed: {name} is a group column ({count} groups)"
     return None, ""
-
-
-def columns_of(label: str | list[str]) -> list[str]:
-    """The label columns as a list."""
-    return [label] if isinstance(label, str) else label
-
-
-def is_joined(train: pd.DataFrame | None, label: str) -> bool:
-    """Whether a column holds several labels per cell, joined by blanks."""
-    if train is None or label not in train or label.lower() not in JOINED_NAMES:
-        return False
-    return bool(train[label].str.strip().str.contains(" ", regex=False).any())
 
 
 def asks_for_one_probability(sample: pd.DataFrame) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from comptool.competition import Competition
 from comptool.errors import InputError
+from comptool.label_matrix import PRESENT, UNKNOWN, positive_counts
 from comptool.samples import Samples, class_counts, test_samples, training_samples
 
 
@@ -21,12 +22,15 @@ def overview(competition: Competition) -> list[str]:
 
 def _told(role: str, read: Callable[[Competition], Samples], competition: Competition) -> str:
     try:
-        samples = read(competition)
+        return _described(role, read(competition), competition)
     except InputError as error:
         # The user needs comptool.toml to mend this, so it is told and not raised.
         return f"problem: {error}"
+
+
+def _described(role: str, samples: Samples, competition: Competition) -> str:
     if samples.labels:
-        return f"{len(samples)} {role} samples of {len(samples.labels)} labels"
+        return f"{len(samples)} {role} samples of {_positives(samples)}"
     if samples.label is None or competition.task != "multiclass":
         return f"{len(samples)} {role} samples"
     counts = class_counts(samples.frame[samples.label])
@@ -35,3 +39,16 @@ def _told(role: str, read: Callable[[Competition], Samples], competition: Compet
     if counts[least] == counts[most]:
         sizes = f"{counts[least]} of each"
     return f"{len(samples)} {role} samples of {len(counts)} classes, {sizes}"
+
+
+def _positives(samples: Samples) -> str:
+    """The labels of a multi-label table: how frequent they are, and how many cells are unknown."""
+    cells = samples.label_matrix()
+    counts = positive_counts(cells, samples.labels)
+    least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    told = (
+        f"{len(counts)} labels, positives from {counts[least]} ({least}) to {counts[most]} "
+        f"({most}), {(cells == PRESENT).sum() / len(samples):.2f} per sample"
+    )
+    unknown = (cells == UNKNOWN).mean()
+    return f"{told}, {unknown:.1%} of the cells not annotated" if unknown else told
