@@ -33,7 +33,10 @@ def ensemble(
     ] = _options.ENSEMBLE,
     method: Annotated[
         Method,
-        typer.Option(help="Mean, geometric mean, mean of per-class ranks, or weighted vote."),
+        typer.Option(
+            help="Mean, geometric mean, mean of per-class ranks, or weighted vote (multi-label: "
+            "the share of members that give a class more than one half)."
+        ),
     ] = Method.mean,
     weights: Annotated[
         str | None,
@@ -47,7 +50,8 @@ def ensemble(
     """Average several prediction files into one.
 
     Rows are matched by id and written in the order of the first file. Files with other ids, other
-    classes or another class order are refused. The probabilities of each row sum to one again.
+    classes or another class order are refused. With one class per image, the probabilities of each
+    row sum to one again; multi-label, each class stands alone.
 
     Example: comptool ensemble submissions/preds.csv submissions/preds_tta.csv --weights 1,2
     """
@@ -68,16 +72,15 @@ def ensemble(
     )
     for note in result.notes:
         _options.say(note, quiet)
-    rows = len(result.predictions)
     if len(paths) == 1:
         _options.say("an ensemble of one member is that member", quiet)
-    _options.say(f"{rows} rows; all members agree on {result.agreement:.1%} of them", quiet)
+    _options.say(result.text(), quiet)
     summary = {
         "output": output,
         "members": [str(path) for path in paths],
         "weights": shares,
         "method": method.value,
-        "rows": rows,
+        "rows": len(result.predictions),
         "agreement": result.agreement,
         "notes": result.notes,
     }

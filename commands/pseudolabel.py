@@ -27,7 +27,17 @@ def pseudolabel(
         typer.Option(
             min=0,
             max=1,
-            help="Keep rows strictly above it. [default: 0.96, or none with --quantile]",
+            help="Keep rows strictly above it; multi-label: a class is present above it. "
+            "[default: 0.96, or none with --quantile]",
+        ),
+    ] = None,
+    lower: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Multi-label: a class is absent strictly below it, not known between the two. "
+            "[default: 1 - threshold]",
         ),
     ] = None,
     quantile: Annotated[
@@ -59,7 +69,8 @@ def pseudolabel(
     """Keep the test rows whose class the predictions are sure of, to train on.
 
     Their fold is -1: they are trained on and never validated. Ids of labelled training rows are
-    refused.
+    refused. Multi-label: rows with a class that is surely present are kept; classes that are
+    neither surely present nor surely absent are -1, which losses and metrics leave out.
 
     Example: comptool pseudolabel --threshold 0.96
     """
@@ -81,7 +92,7 @@ def pseudolabel(
         named = ", ".join(str(path) for path in read if path is not None)
         _options.say(f"would read {named} and write {output}")
         return
-    rule = Rule(threshold, quantile, per_class_cap, balance)
+    rule = Rule(threshold, quantile, per_class_cap, balance, lower)
     made = pseudolabel_file(
         predictions,
         output,

@@ -17,6 +17,9 @@ from comptool.errors import UsageError
 Floats = npt.NDArray[np.floating]
 Doubles = npt.NDArray[np.float64]
 
+# A multi-label answer is a probability above it.
+ANSWERED = 0.5
+
 
 def mean(members: Sequence[Floats], weights: Sequence[float]) -> Doubles:
     """Weighted arithmetic mean.
@@ -110,7 +113,7 @@ def vote_yes(members: Sequence[Floats], weights: Sequence[float]) -> Doubles:
     weights
         One weight per member, summing to one.
     """
-    return mean([(member > 0.5).astype(np.float64) for member in members], weights)
+    return mean([(member > ANSWERED).astype(np.float64) for member in members], weights)
 
 
 METHODS: dict[str, Callable[[Sequence[Floats], Sequence[float]], Doubles]] = {
@@ -139,7 +142,7 @@ def combine(
         One weight per member, at least 0, not all 0; None for equal weights.
     task
         ``"multiclass"``: the rows of the result sum to one; ``"multilabel"``: every class stands
-        alone and is voted for from one half on.
+        alone, and a member votes for it with more than one half.
 
     Returns
     -------

@@ -12,14 +12,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from comptool import provenance
-from comptool.decisions.ensemble import Floats, combine, normalised_weights
+from comptool.decisions.ensemble import ANSWERED, Floats, combine, normalised_weights
+from comptool.decisions.sources import task_here
 from comptool.errors import InputError
 from comptool.outputs import together
 from comptool.predictions import Predictions, read_predictions, write_predictions
 
 Folds = npt.NDArray[np.integer] | None
 # Facts about how a member was made, which say nothing about the ensemble.
-MADE = ("ensemble", "recalibration")
+MADE = ("ensemble", "recalibration", "views", "merge", "evidence")
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,10 @@ class Ensemble:
     weights
         Share of each member.
     agreement
-        Share of the rows for which all members have the same most probable class, 0 to 1.
+        Share, 0 to 1, of the rows for which all members have the same most probable class; for a
+        multi-label task, of the cells that all members answer alike, above one half or not.
+    task
+        ``"multiclass"`` or ``"multilabel"``.
     notes
         Sentences for the person who asked.
     """
@@ -41,7 +45,14 @@ class Ensemble:
     predictions: Predictions
     weights: list[float]
     agreement: float
+    task: str
     notes: tuple[str, ...]
+
+    def text(self) -> str:
+        """Rows and agreement, as a sentence."""
+        of_what = "cells, image by class" if self.task == "multilabel" else "them"
+        rows = f"{len(self.predictions)} rows"
+        return f"{rows}; all members agree on {self.agreement:.1%} of {of_what}"
 
 
 def found(folder: Path, output: Path) -> list[Path]:
@@ -107,9 +118,14 @@ def ensemble_files(
             inputs=read,
             facts={**shared, "ensemble": made},
         )
-    answers = np.stack([member.probabilities.argmax(axis=1) for member in members])
-    agreement = float((answers == answers[0]).all(axis=0).mean())
-    return Ensemble(result, shares, agreement, (*notes, *dropped))
+    return Ensemble(result, shares, _agreement(members, task), task, (*notes, *dropped))
+
+
+def _agreement(members: Sequence[Predictions], task: str) -> float:
+    tables = [member.probabilities for member in members]
+    multilabel = task == "multilabel"
+    answers = np.stack([p > ANSWERED if multilabel else p.argmax(axis=1) for p in tables])
+    return float((answers == answers[0]).all(axis=0).mean())
 
 
 def _common_task(facts: Mapping[Path, Mapping[str, Any]]) -> str:
@@ -117,7 +133,7 @@ def _common_task(facts: Mapping[Path, Mapping[str, Any]]) -> str:
     if len(set(tasks.values())) > 1:
         said = ", ".join(f"{path}: {task}" for path, task in tasks.items())
         raise InputError(f"these predictions are of different tasks ({said})")
-    return str(next(iter(tasks.values()), "multiclass"))
+    return str(next(iter(tasks.values()), None) or task_here())
 
 
 def _result(

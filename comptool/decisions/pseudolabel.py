@@ -33,7 +33,7 @@ class Rule:
     ----------
     threshold
         The largest probability has to be strictly above it, 0 to 1. None: 0.96, or nothing if
-        ``quantile`` is given.
+        ``quantile`` is given. Of multi-label predictions: a class is present above it.
     quantile
         The largest probability has to reach this quantile, 0 to 1, of the rows with the same
         answer; 0.8 keeps about the surest fifth of each class. With ``threshold`` both must hold.
@@ -41,12 +41,15 @@ class Rule:
         At most so many rows of each class, the surest first.
     balance
         Cut every class that has rows to as many as the smallest of them, the surest first.
+    lower
+        Of multi-label predictions: a class is absent below it. None: 1 - threshold.
     """
 
     threshold: float | None = None
     quantile: float | None = None
     per_class_cap: int | None = None
     balance: bool = False
+    lower: float | None = None
 
     @property
     def bound(self) -> float | None:

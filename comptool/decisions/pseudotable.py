@@ -5,20 +5,21 @@ column; ``confidence`` (largest probability, 0 to 1); ``round`` (1, 2, ...: the 
 row got the label it has); ``fold``, always -1 (trained on, never validated). With soft labels one
 column per class follows, called ``soft:<class>`` (``soft:sedan``), in the checkpoint's class order;
 a row's soft values are the probabilities as predicted and sum to one. A class name cannot be
-mistaken for another column, as nothing else begins with ``soft:``. The record's facts hold
-``folder``, ``classes``, ``class_counts`` (published), ``kept``, ``round`` and ``soft``.
+mistaken for another column, as nothing else begins with ``soft:``. A multi-label table has one
+column per class in place of the label column, with 1 (present), 0 (absent) and -1 (not known), or
+joined lists where the competition has them; its ``confidence`` is the mean over the known cells of
+the probability of their label. The record's facts hold ``folder``, ``classes``, ``class_counts``
+(published), ``kept``, ``round`` and ``soft``.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from comptool import provenance
@@ -26,16 +27,16 @@ from comptool.classes import against, competition_classes
 from comptool.competition import Competition
 from comptool.decisions import sources
 from comptool.decisions.histogram import count_table
+from comptool.decisions.kept import table
+from comptool.decisions.labelled_cells import label_cells
+from comptool.decisions.labelled_classes import label_classes
 from comptool.decisions.members import in_order
-from comptool.decisions.pseudolabel import NONE, Rule, limited, sure
-from comptool.decisions.rounds import CONFIDENCE, ROUND, SOFT, Labels, read_round
-from comptool.errors import InputError, UsageError
+from comptool.decisions.pseudolabel import Rule
+from comptool.errors import InputError
 from comptool.outputs import together
 from comptool.predictions import Predictions
-from comptool.samples import Samples, read_samples, test_samples, training_samples
+from comptool.samples import read_samples, test_samples, training_samples
 from comptool.tables import write_table
-
-FOLD = "fold"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class PseudoLabels:
     rows
         Rows of the table.
     counts
-        Rows per class by title: ``predicted``, ``sure`` (of this round), ``kept``.
+        Rows per class by title: ``predicted``, ``sure`` (of this round), ``kept``; of multi-label
+        tables also the ``absent`` and the ``unknown`` cells of the rows that are kept.
     notes
         Sentences for the person who asked.
     """
@@ -105,12 +107,11 @@ def pseudolabel_file(
     Raises
     ------
     UsageError
-        If the competition is multi-label.
+        If the rule has a part that is for another task.
     InputError
         If a file cannot be used, classes or ids differ, ids are labelled training ids, or no row
         is kept.
     """
-    competition.require_multiclass("pseudolabel")
     samples = (
         test_samples(competition)
         if test is None
@@ -118,24 +119,16 @@ def pseudolabel_file(
     )
     facts = provenance.facts(source)
     ids = pd.Index(samples.frame[samples.id])
-    predictions = in_order(ids, sources.read_multiclass(source, facts), samples.source, source)
-    classes, label = predictions.classes, competition.label
-    known = competition_classes(competition)
-    if known is not None and classes != known:
-        raise InputError(
-            f"its classes are not those of the competition: {against(classes, known)}", file=source
-        )
-    earlier, number = None, 1
-    if previous is not None:
-        earlier, number = read_round(previous, samples, label, classes, soft=soft)
-    labels, counts = decide(predictions, rule, earlier, number, soft)
-    rows = np.flatnonzero(labels.label != NONE)
-    if not rows.size and not allow_empty:
+    predictions = in_order(ids, _read(source, facts, competition), samples.source, source)
+    classes = predictions.classes
+    label = label_cells if competition.task == "multilabel" else label_classes
+    kept = label(predictions, samples, competition.label, rule, previous=previous, soft=soft)
+    if not kept.rows.size and not allow_empty:
         raise _nothing_kept(source, predictions)
-    notes = _refuse_labelled(competition, samples.source, ids[rows])
+    notes = _refuse_labelled(competition, samples.source, ids[kept.rows])
     read = provenance.hashes(p for p in (source, samples.source, previous) if p is not None)
     with together():
-        write_table(output, table(samples, label, classes, labels, rows), force=force)
+        write_table(output, table(samples, kept), force=force)
         provenance.record(
             output,
             command="pseudolabel",
@@ -145,14 +138,28 @@ def pseudolabel_file(
                 **_inherited(facts),
                 "folder": os.path.relpath(samples.folder, output.parent),
                 "classes": list(classes),
-                "kept": dict(zip(classes, counts["kept"], strict=True)),
-                "round": number,
+                "kept": dict(zip(classes, kept.counts["kept"], strict=True)),
+                "round": kept.number,
                 "soft": soft,
             },
         )
-    return PseudoLabels(
-        classes, number, len(rows), counts, notes + _notes(rule, classes, counts["kept"])
-    )
+    notes += _notes(rule, classes, kept.counts["kept"])
+    return PseudoLabels(classes, kept.number, len(kept.rows), kept.counts, notes)
+
+
+def _read(source: Path, facts: Mapping[str, Any], competition: Competition) -> Predictions:
+    """Predictions of the competition's task and classes."""
+    if competition.task == "multilabel":
+        predictions = sources.read_recorded(source, competition.task, facts)
+    else:
+        predictions = sources.read_multiclass(source, facts)
+    known = competition_classes(competition)
+    if known is not None and predictions.classes != known:
+        raise InputError(
+            f"its classes are not those of the competition: {against(predictions.classes, known)}",
+            file=source,
+        )
+    return predictions
 
 
 def _nothing_kept(source: Path, predictions: Predictions) -> InputError:
@@ -165,74 +172,6 @@ def _inherited(facts: Mapping[str, Any]) -> dict[str, object]:
     counts = sources.class_counts(facts)
     inherited: dict[str, object] = {"runs": facts.get("runs", [])}
     return inherited | ({"class_counts": counts} if counts else {})
-
-
-def decide(
-    predictions: Predictions, rule: Rule, earlier: Labels | None, number: int, soft: bool
-) -> tuple[Labels, dict[str, list[int]]]:
-    """The labels of this round over those of earlier ones, cut to the rule, and the counts.
-
-    Parameters
-    ----------
-    predictions
-        In the order of the test table.
-    rule
-        Which rows are kept.
-    earlier
-        Labels of the rounds before, or None.
-    number
-        This round's number.
-    soft
-        Whether the probabilities are wanted.
-    """
-    probabilities = predictions.probabilities.astype(np.float64)
-    num_rows, num_classes = probabilities.shape
-    answers = probabilities.argmax(axis=1)
-    new = Labels(
-        np.where(sure(predictions.probabilities, rule), answers, NONE),
-        probabilities.max(axis=1),
-        np.full(num_rows, number, dtype=np.int64),
-        probabilities if soft else None,
-    )
-    merged = new if earlier is None else new.or_else(earlier)
-    kept = replace(merged, label=limited(merged.label, merged.confidence, rule))
-    counts = {
-        "predicted": np.bincount(answers, minlength=num_classes).tolist(),
-        "sure": new.counts(num_classes),
-        "kept": kept.counts(num_classes),
-    }
-    return kept, counts
-
-
-def table(
-    samples: Samples,
-    label: str,
-    classes: Sequence[str],
-    labels: Labels,
-    rows: npt.NDArray[np.intp],
-) -> pd.DataFrame:
-    """The rows of the test table that are kept, with their labels.
-
-    Raises
-    ------
-    UsageError
-        If a column of the competition has a name that this table needs.
-    """
-    columns = [samples.id, *samples.paths.values(), *([samples.group] if samples.group else [])]
-    clash = {label, CONFIDENCE, ROUND, FOLD} & set(columns)
-    if clash or label in (CONFIDENCE, ROUND, FOLD):
-        names = ", ".join(sorted(clash or {label}))
-        raise UsageError(f"a column called {names} cannot be told from a pseudo-label's own")
-    frame = samples.frame.loc[rows, columns].reset_index(drop=True)
-    frame[label] = np.array(classes, dtype=object)[labels.label[rows]]
-    frame[CONFIDENCE] = labels.confidence[rows]
-    frame[ROUND] = labels.round[rows]
-    frame[FOLD] = -1
-    if labels.soft is None:
-        return frame
-    for index, name in enumerate(classes):
-        frame[SOFT + name] = labels.soft[rows, index]
-    return frame
 
 
 def _refuse_labelled(competition: Competition, test: Path, ids: pd.Index) -> list[str]:

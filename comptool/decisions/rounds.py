@@ -16,14 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from comptool.decisions.kept import CONFIDENCE, ROUND, SOFT
+from comptool.decisions.pseudocells import UNKNOWN, Cells
 from comptool.decisions.pseudolabel import NONE
 from comptool.errors import InputError
+from comptool.label_matrix import matrix_of_columns, matrix_of_lists
 from comptool.samples import Samples
 from comptool.tables import check_ids, read_table
-
-SOFT = "soft:"
-CONFIDENCE = "confidence"
-ROUND = "round"
 
 Number = TypeVar("Number", bound=np.number)
 
@@ -96,10 +95,7 @@ def read_round(
     """
     columns = [samples.id, label, CONFIDENCE, ROUND]
     columns += [SOFT + name for name in classes] if soft else []
-    frame = read_table(path, required=columns, allow_empty=True)
-    check_ids(path, samples.id, frame[samples.id].to_numpy(dtype=object))
-    places = pd.Index(samples.frame[samples.id]).get_indexer(pd.Index(frame[samples.id]))
-    _refuse(path, frame, samples.id, places < 0, f"the id is not in {samples.source}")
+    frame, places = _rows(path, samples, columns)
     codes = pd.Index(list(classes)).get_indexer(pd.Index(frame[label]))
     _refuse(path, frame, label, codes < 0, "is no class of the predictions")
     rounds = _numbers(path, frame, ROUND, 1, np.inf).astype(np.int64)
@@ -110,6 +106,46 @@ def read_round(
         _soft(path, frame, columns[4:], places, len(samples)) if soft else None,
     )
     return labels, int(rounds.max(initial=0)) + 1
+
+
+def read_cells(
+    path: Path, samples: Samples, label: str, classes: Sequence[str]
+) -> tuple[Cells, int]:
+    """The multi-label cells of an earlier table, as `read_round` reads the classes of one.
+
+    Parameters
+    ----------
+    path, samples, classes
+        As for `read_round`.
+    label
+        Name of the column of joined label lists; empty for one column per class.
+
+    Raises
+    ------
+    InputError
+        As `read_round`; also for a cell that is none of 0, 1, -1 and blank.
+    """
+    frame, places = _rows(path, samples, [samples.id, *([label] if label else classes), ROUND])
+    if label:
+        matrix = matrix_of_lists(path, frame[label], classes)
+    else:
+        matrix = matrix_of_columns(path, frame, classes)
+    rounds = _numbers(path, frame, ROUND, 1, np.inf).astype(np.int64)
+    cells = Cells(
+        _spread(matrix, places, len(samples), UNKNOWN), _spread(rounds, places, len(samples), 0)
+    )
+    return cells, int(rounds.max(initial=0)) + 1
+
+
+def _rows(
+    path: Path, samples: Samples, columns: list[str]
+) -> tuple[pd.DataFrame, npt.NDArray[np.intp]]:
+    """An earlier table, and where its ids are in the test table."""
+    frame = read_table(path, required=columns, allow_empty=True)
+    check_ids(path, samples.id, frame[samples.id].to_numpy(dtype=object))
+    places = pd.Index(samples.frame[samples.id]).get_indexer(pd.Index(frame[samples.id]))
+    _refuse(path, frame, samples.id, places < 0, f"the id is not in {samples.source}")
+    return frame, places
 
 
 def _soft(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import numpy.typing as npt
 
 from comptool import provenance, runs
 from comptool.classes import against
+from comptool.competition import FILE
 from comptool.errors import ComptoolError, InputError, UsageError
+from comptool.facts import from_environment, read_facts
 from comptool.predictions import Predictions, read_predictions
 
 
@@ -43,23 +46,63 @@ def latest_step(candidates: Sequence[Path]) -> tuple[Path, str]:
     return taken, reason
 
 
+def task_here() -> str:
+    """The task that ``COMPTOOL_TASK`` or comptool.toml names, ``"multiclass"`` if neither does.
+
+    Raises
+    ------
+    UsageError, InputError
+        If one of them is not in order.
+    """
+    known = (read_facts(FILE) if FILE.exists() else {}) | from_environment(os.environ)
+    return str(known.get("task", "multiclass"))
+
+
 def read_multiclass(path: Path, facts: Mapping[str, Any]) -> Predictions:
     """Predictions of one class per image.
 
     Raises
     ------
     InputError
-        If the record says that they are of another task or of other classes, or the file is not
-        in order.
+        If they are multi-label or of other classes than the record says, or the file is not in
+        order.
     """
-    task = facts.get("task", "multiclass")
+    task = facts.get("task") or task_here()
     if task != "multiclass":
         raise InputError(
-            "one class per image is decided here, and these predictions are of another task",
+            "these predictions are multi-label, and one class per image is decided here",
             file=path,
-            values=[task],
+            mend="Each class of theirs stands alone: submit them as they are, or their answers "
+            "above a threshold (comptool submit --threshold)",
         )
-    predictions = read_predictions(path)
+    return read_recorded(path, task, facts)
+
+
+def read_recorded(path: Path, task: str, facts: Mapping[str, Any]) -> Predictions:
+    """Predictions whose classes are those that their record names, if it names any.
+
+    Parameters
+    ----------
+    path
+        The prediction file.
+    task
+        ``"multiclass"`` or ``"multilabel"``.
+    facts
+        What is recorded with it.
+
+    Raises
+    ------
+    InputError
+        If the record says that they are of another task or other classes, or the file is not in
+        order.
+    """
+    if facts.get("task", task) != task:
+        raise InputError(
+            f"these predictions are {facts['task']} ones, and the competition is {task}",
+            file=path,
+            mend="Give the predictions of a run of this competition",
+        )
+    predictions = read_predictions(path, task=task)
     recorded = tuple(facts.get("classes") or predictions.classes)
     if predictions.classes != recorded:
         raise InputError(

@@ -228,3 +228,52 @@ def test_the_program_itself(program, write):
     result = program("ensemble", "--quiet")
     assert (result.returncode, result.stdout) == (0, "submissions/ensemble.csv\n")
     assert result.stderr == ""
+
+
+MANY_FIRST = "id,sea,golf course\n007,0.9,0.8\nNA,0.2,0.6\n"
+MANY_SECOND = "id,sea,golf course\nNA,0.4,0.3\n007,0.7,0.9\n"
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("mean", {"007": [0.8, 0.85], "NA": [0.3, 0.45]}),
+        ("gmean", {"007": [0.63**0.5, 0.72**0.5], "NA": [0.08**0.5, 0.18**0.5]}),
+        ("rank-mean", {"007": [1.0, 1.0], "NA": [0.5, 0.5]}),
+        ("vote", {"007": [1.0, 1.0], "NA": [0.0, 0.5]}),
+    ],
+)
+def test_classes_of_a_multi_label_task_are_combined_each_for_itself(
+    comptool, write, method, expected
+):
+    files = [
+        write("x.csv", MANY_FIRST, task="multilabel"),
+        write("y.csv", MANY_SECOND, task="multilabel"),
+    ]
+    result = comptool("ensemble", *files, "--method", method, "-o", "e.csv")
+    assert result.exit_code == 0, result.stderr
+    for name, values in expected.items():
+        assert rows("e.csv")[name] == pytest.approx(values)
+    # Only of 'golf course' in NA one says yes and the other no.
+    assert result.stderr.splitlines()[-1] == (
+        "2 rows; all members agree on 75.0% of cells, image by class"
+    )
+
+
+def test_the_task_of_files_without_a_record_is_the_competitions(comptool, write):
+    write("comptool.toml", 'task = "multilabel"\n')
+    result = comptool("ensemble", write("x.csv", MANY_FIRST), write("y.csv", MANY_SECOND), "-q")
+    assert result.exit_code == 0, result.stderr
+    assert rows("submissions/ensemble.csv")["007"] == pytest.approx([0.8, 0.85])
+
+
+def test_what_made_one_member_is_no_matter_of_the_ensemble(comptool, write):
+    views = {"views": ["identity", "horizontal"], "merge": "mean"}
+    files = [
+        write("x.csv", FIRST, **views, evidence={"gain": 0.1}),
+        write("y.csv", SECOND, evidence="no evidence"),
+    ]
+    result = comptool("ensemble", *files)
+    assert "differ" not in result.stderr
+    facts = json.loads(Path("submissions/ensemble.csv.meta.json").read_text())["facts"]
+    assert list(facts) == ["ensemble"]

@@ -250,11 +250,12 @@ def test_predictions_that_do_not_fit_are_refused(download, text, message):
     assert not Path("pseudo.csv").exists()
 
 
-def test_a_multilabel_competition_is_refused(download):
-    write("comptool.toml", TOML.replace("multiclass", "multilabel"))
-    result = download("pseudolabel")
+def test_a_lower_threshold_is_for_multi_label_predictions(download):
+    result = download("pseudolabel", "--lower", 0.1, "-q")
     assert result.exit_code == 2
-    assert "pseudolabel cannot do multilabel competitions" in result.stderr
+    assert result.stderr == (
+        "comptool pseudolabel: --lower is for multi-label predictions; here one class has a row\n"
+    )
 
 
 def test_a_column_that_the_table_needs_is_refused(download):
