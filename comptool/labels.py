@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,32 @@ from comptool.tables import read_table
 MIN_CLASSES = 2
 WHOLE_NUMBER = re.compile(r"[+-]?\d+")
 RESERVED_CLASS = "a class cannot be called like a column of prediction files"
+
+
+def class_names(labels: Iterable[str]) -> tuple[str, ...]:
+    """Distinct labels: by number if all are whole numbers, otherwise by letter.
+
+    Examples
+    --------
+    >>> class_names(["10", "9", "9"]), class_names(["b", "10"])
+    (('9', '10'), ('10', 'b'))
+    """
+    distinct = sorted(set(labels))
+    if all(WHOLE_NUMBER.fullmatch(label) for label in distinct):
+        distinct.sort(key=int)
+    return tuple(distinct)
+
+
+def class_counts(labels: Iterable[str]) -> dict[str, int]:
+    """Number of samples of each class, in the order of `class_names`.
+
+    Examples
+    --------
+    >>> class_counts(["b", "a", "b"])
+    {'a': 1, 'b': 2}
+    """
+    counts = Counter(labels)
+    return {name: counts[name] for name in class_names(counts)}
 
 
 def check_labels(competition: Competition, source: Path, frame: pd.DataFrame) -> None:
@@ -130,7 +157,7 @@ def joined_classes(
     named = {name for names in split_lists(lists, asked) for name in names}
     if named & set(asked):
         return asked
-    return tuple(sorted(named, key=_order(named)))
+    return class_names(named)
 
 
 def asked_classes(competition: Competition) -> tuple[str, ...]:
@@ -139,7 +166,3 @@ def asked_classes(competition: Competition) -> tuple[str, ...]:
         return ()
     answers = [str(name) for name in read_table(competition.sample_submission).columns[1:]]
     return tuple(answers) if len(answers) >= MIN_CLASSES else ()
-
-
-def _order(names: set[str]) -> type[int] | None:
-    return int if all(WHOLE_NUMBER.fullmatch(name) for name in names) else None

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +18,18 @@ from comptool.image_paths import (
     pattern_modalities,
     with_images,
 )
-from comptool.label_matrix import Matrix, matrix_of_columns, matrix_of_lists
+from comptool.label_matrix import (
+    Matrix,
+    matrix_of_columns,
+    matrix_of_lists,
+    zero_to_unknown,
+)
 from comptool.labels import check_class_names, check_labels, joined_classes
+from comptool.labels import class_counts as class_counts
+from comptool.labels import class_names as class_names
 from comptool.patterns import collect
 from comptool.provenance import facts
 from comptool.tables import check_ids, read_table
-
-INTEGER = re.compile(r"[+-]?\d+")
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,9 @@ class Samples:
     labels
         The K classes of a multi-label table, in class order: its columns, or what the lists of
         the column ``label`` name.
+    zero_is_unknown
+        Whether training takes a 0 of a multi-label table for "not annotated", as
+        ``split --map-zero-to-unknown`` has recorded.
     """
 
     frame: pd.DataFrame
@@ -64,6 +69,7 @@ class Samples:
     group: str | None
     source: Path
     labels: tuple[str, ...] = ()
+    zero_is_unknown: bool = False
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -90,31 +96,13 @@ class Samples:
             return matrix_of_lists(self.source, self.frame[self.label], self.labels)
         return matrix_of_columns(self.source, self.frame, self.labels)
 
+    def training_matrix(self) -> Matrix:
+        """`label_matrix` as training is to see it: with ``zero_is_unknown`` 0 has become -1.
 
-def class_names(labels: Iterable[str]) -> tuple[str, ...]:
-    """Distinct labels: by number if all are whole numbers, otherwise by letter.
-
-    Examples
-    --------
-    >>> class_names(["10", "9", "9"]), class_names(["b", "10"])
-    (('9', '10'), ('10', 'b'))
-    """
-    distinct = sorted(set(labels))
-    if all(INTEGER.fullmatch(label) for label in distinct):
-        distinct.sort(key=int)
-    return tuple(distinct)
-
-
-def class_counts(labels: Iterable[str]) -> dict[str, int]:
-    """Number of samples of each class, in the order of `class_names`.
-
-    Examples
-    --------
-    >>> class_counts(["b", "a", "b"])
-    {'a': 1, 'b': 2}
-    """
-    counts = Counter(labels)
-    return {name: counts[name] for name in class_names(counts)}
+        Validation and metrics take `label_matrix`, the labels as they are.
+        """
+        matrix = self.label_matrix()
+        return zero_to_unknown(matrix) if self.zero_is_unknown else matrix
 
 
 def training_samples(competition: Competition) -> Samples:
@@ -198,9 +186,9 @@ def read_samples(path: Path, competition: Competition, *, labelled: bool) -> Sam
     frame = read_table(path)
     _check_ids(competition, path, frame)
     folder = path.parent
-    recorded = facts(path).get("folder")
-    if isinstance(recorded, str):
-        folder = folder / recorded
+    recorded = facts(path)
+    if isinstance(recorded.get("folder"), str):
+        folder = folder / recorded["folder"]
     elif path.resolve() in _own_tables(competition):
         folder = competition.folder
     if any(
@@ -211,7 +199,8 @@ def read_samples(path: Path, competition: Competition, *, labelled: bool) -> Sam
         frame = with_images(competition, path, frame, images)
         folder = competition.folder
     frame = _with_folds(path, frame)
-    return _samples(competition, frame, folder, path, labelled=labelled)
+    samples = _samples(competition, frame, folder, path, labelled=labelled)
+    return replace(samples, zero_is_unknown=recorded.get("zero_is_unknown") is True)
 
 
 def _own_tables(competition: Competition) -> list[Path]:
