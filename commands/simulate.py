@@ -55,8 +55,10 @@ def simulate(
 
     Example: comptool simulate mavoc -o data --scale 0.1
     """
+    from comptool.memory import keep_freed_memory
     from comptool.simulation.making import make
 
+    keep_freed_memory()
     folder = output or Path(name)
     asked = {"looks": looks, "deleted": deleted}
     given = {option: value for option, value in asked.items() if value is not None}
