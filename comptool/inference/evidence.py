@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from comptool.classes import against
 from comptool.errors import InputError
 from comptool.evaluation import metrics
 from comptool.inference.plan import Member, Plan, in_model_order
@@ -91,11 +93,11 @@ def weigh(plan: Plan, scheme: Scheme, computing: Computing) -> Evidence:
         predicted, _ = predict(
             [member], samples, [PLAIN, scheme], replace(computing, purpose="validate")
         )
-        labels = label_indices(samples, member.header["classes"])
+        labels = _targets(samples, member.header)
         for place, identity in enumerate(samples.frame[samples.id]):
-            row = _Row(int(labels[place]), predicted[0][place], predicted[1][place])
+            row = _Row(labels[place], predicted[0][place], predicted[1][place])
             rows.setdefault(identity, []).append(row)
-    labels = np.array([several[0].label for several in rows.values()])
+    labels = np.stack([several[0].label for several in rows.values()])
     plain = [np.mean([row.plain for row in several], axis=0) for several in rows.values()]
     augmented = [np.mean([row.augmented for row in several], axis=0) for several in rows.values()]
     metric = plan.header["metric"]
@@ -104,12 +106,25 @@ def weigh(plan: Plan, scheme: Scheme, computing: Computing) -> Evidence:
         len(rows),
         float(metrics.score(metric, labels, np.stack(plain))),
         float(metrics.score(metric, labels, np.stack(augmented))),
-        bool(metrics.METRICS.find(metric).greater_is_better),
+        bool(metrics.table(plan.header["task"]).find(metric).greater_is_better),
     )
 
 
+def _targets(samples: Samples, header: dict[str, Any]) -> npt.NDArray[np.integer]:
+    """Class indices of shape (N,), or multi-label cells of shape (N, K)."""
+    classes = header["classes"]
+    if header["task"] != "multilabel":
+        return label_indices(samples, classes)
+    if list(samples.labels) != list(classes):
+        raise InputError(
+            "its classes are not those of the run: " + against(samples.labels, classes),
+            file=samples.source,
+        )
+    return samples.label_matrix()
+
+
 class _Row(NamedTuple):
-    label: int
+    label: npt.NDArray[np.integer]
     plain: Probabilities
     augmented: Probabilities
 
@@ -143,7 +158,7 @@ def _labelled(table: Path, ids: Sequence[str], plan: Plan) -> Samples | None:
     if not table.is_file() or table.suffix not in TABLES:
         return None
     frame = read_table(table)
-    if not {facts.id, facts.label} <= set(frame.columns):
+    if not {facts.id, *(facts.labels or (facts.label,))} <= set(frame.columns):
         return None
     place = {identity: row for row, identity in enumerate(frame[facts.id])}
     if not all(identity in place for identity in ids):
