@@ -1,9 +1,10 @@
-"""The end of the program, sooner."""
+"""The end of the program, sooner, and whatever its workers do."""
 
 from __future__ import annotations
 
 import atexit
 import os
+import signal
 import sys
 
 
@@ -15,7 +16,20 @@ def end_process(code: int) -> None:
     """
     if "torch" not in sys.modules:
         return
+    _end_workers()
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _end_workers() -> None:
+    """Kill the processes that load images; Python would ask them to end, and wait for ever."""
+    processes = sys.modules.get("multiprocessing")
+    if processes is None:
+        return
+    if hasattr(signal, "SIGCHLD"):
+        # torch's handler would raise for each of them.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for worker in processes.active_children():
+        worker.kill()

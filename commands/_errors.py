@@ -15,6 +15,7 @@ from comptool.errors import ComptoolError, SubmissionError, UsageError
 P = ParamSpec("P")
 R = TypeVar("R")
 
+BUG = 1
 BAD_USAGE = 2
 BAD_INPUT = 3
 CHECK_FAILED = 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module, util
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 from comptool import __version__
 
 from ._ending import end_process
-from ._errors import reports_errors
+from ._errors import BUG, reports_errors
 from ._help import GroupedCommand
 
 app = typer.Typer(
@@ -60,3 +61,8 @@ def main() -> None:
         if isinstance(end.code, int):
             end_process(end.code)
         raise
+    except Exception:
+        # A bug; its traceback is what Python itself would print.
+        sys.excepthook(*sys.exc_info())
+        end_process(BUG)
+        sys.exit(BUG)
