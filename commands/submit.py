@@ -27,6 +27,15 @@ def submit(
     zipped: Annotated[
         bool, typer.Option("--zip", help="Also write a zip with results.csv at its root.")
     ] = False,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Multi-label: answer the classes above it; columns of probabilities become 1 and "
+            "0. [default: lists 0.5, columns keep their probabilities]",
+        ),
+    ] = None,
     check_only: Annotated[
         Path | None,
         typer.Option(help="Check this CSV or zip against the sample submission; write nothing."),
@@ -44,8 +53,9 @@ def submit(
     """Write a submission in the layout of the sample submission, and check it.
 
     The ids and their order are the sample's. The column pred, where the predictions have one, is
-    the answer; otherwise the most probable class is. A failed check ends with exit code 4 and
-    writes nothing.
+    the answer; otherwise the most probable class is. Multi-label: one probability per class, or a
+    list of classes above the threshold, as the sample has it. A failed check ends with exit code 4
+    and writes nothing.
 
     Example: comptool submit --zip
     """
@@ -54,8 +64,11 @@ def submit(
     from comptool.outputs import refuse_existing
     from comptool.submission import delivery
 
-    if check_only is not None and (predictions is not None or output is not None or zipped):
-        raise UsageError("--check-only writes nothing: no predictions, -o or --zip with it")
+    made_of = (predictions, output, threshold, zipped or None)
+    if check_only is not None and any(one is not None for one in made_of):
+        raise UsageError(
+            "--check-only writes nothing: no predictions, -o, --threshold or --zip with it"
+        )
     target = delivery.find_target(competition, sample_submission)
     if check_only is not None:
         passed = delivery.check_file(check_only, target)
@@ -75,7 +88,7 @@ def submit(
     if dry_run:
         _options.say(f"would write {' and '.join(map(str, filter(None, (csv, archive))))}", quiet)
         return
-    made = delivery.submit(predictions, target, csv, archive, force=force)
+    made = delivery.submit(predictions, target, csv, archive, threshold=threshold, force=force)
     _options.say(made.text(), quiet)
     result = {"output": str(csv), "zip": archive and str(archive), "rows": made.rows}
     _options.give(archive or csv, result, json)

@@ -15,11 +15,7 @@ import numpy.typing as npt
 from comptool.decisions.ensemble import ANSWERED
 from comptool.decisions.kept import Kept
 from comptool.decisions.pseudocells import (
-    ABSENT,
-    PRESENT,
-    UNKNOWN,
     Cells,
-    Matrix,
     confidences,
     limited_cells,
     sure_cells,
@@ -27,6 +23,7 @@ from comptool.decisions.pseudocells import (
 from comptool.decisions.pseudolabel import Rule
 from comptool.decisions.rounds import read_cells
 from comptool.errors import UsageError
+from comptool.label_matrix import ABSENT, PRESENT, UNKNOWN, Matrix
 from comptool.predictions import Predictions
 from comptool.samples import Samples
 

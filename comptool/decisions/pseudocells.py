@@ -16,11 +16,9 @@ import numpy.typing as npt
 from comptool.decisions.pseudolabel import Rule
 from comptool.decisions.quotas import largest
 from comptool.errors import UsageError
+from comptool.label_matrix import ABSENT, PRESENT, UNKNOWN, Matrix
 
 Floats = npt.NDArray[np.floating]
-Matrix = npt.NDArray[np.int8]
-
-PRESENT, ABSENT, UNKNOWN = 1, 0, -1
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,21 @@ from comptool.submission.layout import Kind, Layout
 
 Rows = npt.NDArray[np.int64]
 
+THRESHOLD = 0.5
+
 
 def build(
-    predictions: Predictions, sample: pd.DataFrame, layout: Layout, task: str, name: str
+    predictions: Predictions,
+    sample: pd.DataFrame,
+    layout: Layout,
+    task: str,
+    name: str,
+    threshold: float | None = None,
 ) -> pd.DataFrame:
     """A submission with the sample's header, ids and order.
 
     Where the predictions have a ``pred`` column it is the answer; otherwise the most probable
-    class is, the first of equals.
+    class is, the first of equals. Of a multi-label task all classes above the threshold are.
 
     Parameters
     ----------
@@ -34,32 +41,58 @@ def build(
         ``"multiclass"`` or ``"multilabel"``.
     name
         What the predictions are called in messages.
+    threshold
+        Of a multi-label task: a class whose probability is strictly above it is answered. None:
+        one half in lists, and columns of probabilities are left as they are; otherwise such
+        columns hold 1 and 0.
 
     Raises
     ------
     SubmissionError
-        If the ids differ from the sample's, or ``pred`` holds an unknown class.
+        If the ids differ from the sample's, ``pred`` holds an unknown class, or the sample asks
+        for one class of a multi-label task.
     UsageError
-        If the answers of a multi-label competition would have to be chosen.
+        If there is a threshold and the task is not multi-label.
     """
-    if task == "multilabel" and layout.kind is not Kind.probabilities:
-        raise UsageError(
-            f"submit cannot choose the answers of a multilabel competition yet, and the sample "
-            f"submission asks for {layout.kind.value}"
-        )
+    _check_task(layout, task, threshold)
     wanted = sample[layout.id].tolist()
     check_ids(list(predictions.ids), wanted, name, predictions.id_column)
     place = {one: row for row, one in enumerate(predictions.ids)}
     predictions = predictions.take(np.array([place[one] for one in wanted], dtype=np.int64))
     columns: dict[str, object] = {layout.id: wanted}
     if layout.kind is Kind.probabilities:
+        cells = predictions.probabilities
+        cells = cells if threshold is None else (cells > threshold).astype(np.int8)
         for column in layout.columns[1:]:
-            columns[column] = predictions.probabilities[:, predictions.classes.index(column)]
+            columns[column] = cells[:, predictions.classes.index(column)]
+    elif task == "multilabel":
+        columns[layout.answer] = _lists(predictions, layout, threshold)
     elif layout.kind is Kind.probability:
         columns[layout.answer] = predictions.probabilities[:, layout.positive]
     else:
         columns |= _answers(predictions, layout, name)
     return pd.DataFrame({column: columns[column] for column in layout.columns})
+
+
+def _check_task(layout: Layout, task: str, threshold: float | None) -> None:
+    if task != "multilabel":
+        if threshold is not None:
+            raise UsageError("--threshold is for multi-label competitions; this one is not")
+    elif layout.score is not None or layout.kind not in (Kind.probabilities, Kind.joined):
+        what = layout.kind.value if layout.score is None else "one class and its score"
+        raise SubmissionError(
+            f"the sample submission asks for {what}, and the competition is multi-label; "
+            "it needs a list of classes or one column per class"
+        )
+
+
+def _lists(predictions: Predictions, layout: Layout, threshold: float | None) -> list[str]:
+    answered = predictions.probabilities > (THRESHOLD if threshold is None else threshold)
+    assert layout.answers is not None  # the predictions' classes are known
+    return [
+        layout.separator.join(layout.answers[place] for place in np.flatnonzero(row))
+        for row in answered
+    ]
 
 
 def _answers(predictions: Predictions, layout: Layout, name: str) -> dict[str, object]:

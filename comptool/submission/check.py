@@ -115,8 +115,11 @@ def _check_joined(labels: pd.Series, layout: Layout, name: str) -> None:
     if layout.answers is None:
         return
     known = set(layout.answers)
-    wrong = np.array([not set(value.split()) <= known for value in labels], dtype=bool)
+    lists = [layout.split(value) for value in labels]
+    wrong = np.array([not set(names) <= known for names in lists], dtype=bool)
     _refuse(labels, wrong, name, f"a class that is unknown; they are {quoted(layout.answers)}")
+    twice = np.array([len(set(names)) < len(names) for names in lists], dtype=bool)
+    _refuse(labels, twice, name, "names a class twice")
 
 
 def _check_numbers(cells: pd.Series, name: str) -> None:

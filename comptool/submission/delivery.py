@@ -17,9 +17,9 @@ from comptool.facts import from_environment
 from comptool.outputs import atomic_output, refuse_existing, together
 from comptool.predictions import read_predictions
 from comptool.submission.archive import read_submission, write_zip
-from comptool.submission.build import build
+from comptool.submission.build import THRESHOLD, build
 from comptool.submission.check import check
-from comptool.submission.layout import Layout, read_layout
+from comptool.submission.layout import Kind, Layout, read_layout
 from comptool.tables import check_ids, read_table
 
 DEFAULT_NAME = "submission"
@@ -61,12 +61,13 @@ class Delivery:
 
     rows: int
     layout: Layout
+    notes: tuple[str, ...] = ()
 
     def text(self) -> str:
         """What was checked, as a sentence, after what was presumed."""
         header = ",".join(self.layout.columns[:4]) + ("..." if len(self.layout.columns) > 4 else "")
         passed = f"checked: {self.rows} rows of {header} ({self.layout.kind.value}), ids as wanted"
-        return "\n".join([*self.layout.notes, passed])
+        return "\n".join([*self.layout.notes, *self.notes, passed])
 
 
 def find_target(toml: Path | None = None, sample: Path | None = None) -> Target:
@@ -112,6 +113,7 @@ def submit(
     output: Path,
     archive: Path | None = None,
     *,
+    threshold: float | None = None,
     force: bool = False,
 ) -> Delivery:
     """Write a checked submission; the file appears only if its check passes.
@@ -126,6 +128,8 @@ def submit(
         The CSV to write.
     archive
         The zip to write of it, or None.
+    threshold
+        Of a multi-label competition, see `comptool.submission.build.build`.
     force
         Whether they may be replaced.
 
@@ -144,8 +148,13 @@ def submit(
         refuse_existing(path, force)
     # The output may be written over the predictions.
     inputs = provenance.hashes([predictions_path, target.sample_path])
-    table, layout = _built(predictions_path, target)
-    arguments = {"predictions": predictions_path, "output": output, "zip": archive}
+    table, layout = _built(predictions_path, target, threshold)
+    arguments = {
+        "predictions": predictions_path,
+        "output": output,
+        "zip": archive,
+        "threshold": threshold,
+    }
     facts = {"layout": layout.kind.value, "rows": len(table)}
     with together():
         with atomic_output(output, force=force) as temporary:
@@ -158,10 +167,21 @@ def submit(
             provenance.record(
                 path, command="submit", arguments=arguments, inputs=inputs, facts=facts
             )
-    return Delivery(len(table), layout)
+    return Delivery(len(table), layout, _notes(table, layout, threshold))
 
 
-def _built(predictions_path: Path, target: Target) -> tuple[pd.DataFrame, Layout]:
+def _notes(table: pd.DataFrame, layout: Layout, threshold: float | None) -> tuple[str, ...]:
+    """How many lists are empty, which an organiser may refuse."""
+    if layout.kind is not Kind.joined:
+        return ()
+    empty = int((table[layout.answer] == "").sum())
+    bound = THRESHOLD if threshold is None else threshold
+    return (f"warning: {empty} rows have no class above {bound:g}",) if empty else ()
+
+
+def _built(
+    predictions_path: Path, target: Target, threshold: float | None
+) -> tuple[pd.DataFrame, Layout]:
     predictions = read_predictions(predictions_path, task=target.task)
     known = _known_classes(target)
     if known is not None and predictions.classes != known:
@@ -171,7 +191,7 @@ def _built(predictions_path: Path, target: Target) -> tuple[pd.DataFrame, Layout
         )
     layout = read_layout(target.sample, predictions.classes, target.task)
     name = str(predictions_path)
-    return build(predictions, target.sample, layout, target.task, name), layout
+    return build(predictions, target.sample, layout, target.task, name, threshold), layout
 
 
 def check_file(path: Path, target: Target) -> Delivery:

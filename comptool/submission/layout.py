@@ -20,7 +20,7 @@ class Kind(StrEnum):
     """What stands beside the id."""
 
     label = "one class"
-    joined = "classes joined by blanks"
+    joined = "a list of classes"
     probabilities = "one probability per class"
     probability = "one probability"
 
@@ -45,6 +45,8 @@ class Layout:
         Whether a class is given by its number in class order and not by its name.
     notes
         What was presumed, one sentence each.
+    separator
+        What stands between the classes of a list: a blank, or a comma with or without one.
     """
 
     kind: Kind
@@ -54,6 +56,11 @@ class Layout:
     classes: tuple[str, ...] | None = None
     as_index: bool = False
     notes: tuple[str, ...] = ()
+    separator: str = " "
+
+    def split(self, cell: str) -> list[str]:
+        """The classes of a list."""
+        return cell.split() if self.separator == " " else _split_at_commas(cell)
 
     @property
     def id(self) -> str:
@@ -146,11 +153,12 @@ def _with_classes(
     task: str,
     score: str | None,
 ) -> Layout:
-    values = [value for value in dict.fromkeys(sample[answer]) if value]
-    kind = Kind.label
+    values = [value for value in dict.fromkeys(sample[answer]) if value.strip()]
+    kind, separator = Kind.label, " "
     if task == "multilabel" or _are_joined(values, known):
-        kind = Kind.joined
-        values = list(dict.fromkeys(part for value in values for part in value.split()))
+        kind, separator = Kind.joined, _separator(values, known)
+        values = [part for value in values for part in _parts(value, separator, known)]
+        values = list(dict.fromkeys(values))
     as_index = False
     notes: tuple[str, ...] = ()
     strange = [value for value in values if known is not None and value not in known]
@@ -159,7 +167,42 @@ def _with_classes(
         as_index = numbers and not all(WHOLE.fullmatch(name) for name in known)
         what = "class numbers" if as_index else "placeholders"
         notes = (f"{quoted(values)} in the sample submission are taken for {what}",)
-    return Layout(kind, columns, answer, score, known, as_index, notes)
+    if kind is Kind.joined and not as_index:
+        separator, note = _fitting(separator, known or ())
+        notes += note
+    return Layout(kind, columns, answer, score, known, as_index, notes, separator)
+
+
+def _separator(values: Sequence[str], known: tuple[str, ...] | None) -> str:
+    """What stands between the classes in the sample's lists; a blank where nothing does."""
+    lists = [value for value in values if value not in (known or ())]
+    if any(", " in value for value in lists):
+        return ", "
+    return "," if any("," in value for value in lists) else " "
+
+
+def _parts(value: str, separator: str, known: tuple[str, ...] | None) -> list[str]:
+    if value in (known or ()):
+        return [value]
+    return value.split() if separator == " " else _split_at_commas(value)
+
+
+def _split_at_commas(cell: str) -> list[str]:
+    return [part.strip() for part in cell.split(",") if part.strip()]
+
+
+def _fitting(separator: str, classes: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """A separator that no class has in its name, and what to say of it."""
+    blank = [name for name in classes if name.split() != [name]]
+    notes: tuple[str, ...] = ()
+    if separator == " " and blank:
+        separator = ","
+        notes = (f"classes are joined by commas, for {quoted(blank)} hold a blank",)
+    if separator != " " and (comma := [name for name in classes if "," in name]):
+        raise SubmissionError(
+            f"a list joined by commas cannot name {quoted(comma)}: a comma is part of the name"
+        )
+    return separator, notes
 
 
 def _are_joined(values: Sequence[str], known: tuple[str, ...] | None) -> bool:

@@ -208,14 +208,16 @@ def test_a_sample_submission_is_enough(comptool, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--check-only", "a.csv", "--zip"], "--check-only writes nothing: no predictions, -o or"),
+        (["--check-only", "a.csv", "--zip"], "--check-only writes nothing: no predictions, -o, --"),
+        (["--check-only", "a.csv", "--threshold", "0.5"], "--check-only writes nothing: no pre"),
+        (["--threshold", "0.5"], "--threshold is for multi-label competitions; this one is not"),
         (["-o", "a.zip"], "-o a.zip has to end in .csv; --zip makes the zip beside it"),
     ],
 )
 def test_contradicting_options_are_refused(comptool, cup, arguments, message):
     result = comptool("submit", *arguments)
     assert result.exit_code == 2
-    assert result.stderr.startswith(f"comptool submit: {message}")
+    assert result.stderr.splitlines()[-1].startswith(f"comptool submit: {message}")
 
 
 def test_no_predictions_at_all(comptool, cup):
@@ -252,3 +254,59 @@ def test_submission_of_the_real_test_pairs(comptool, real_data, tmp_path):
     answers = {one: str(row.argmax()) for one, row in zip(ids, shares, strict=True)}
     assert rows[1:] == [f"{one},{answers[one]}" for one in reversed(ids)]
     assert comptool("submit", "--check-only", "submissions/unicorn.zip").exit_code == 0
+
+
+MANY = "image_id,golf course,sea\nq,0.2,0.1\np,0.9,0.6\nr,0.5,0.7\n"
+
+
+@pytest.fixture
+def many(cup) -> Path:
+    """The same three rows with two classes that may both be present."""
+    toml = Path("comptool.toml")
+    text = toml.read_text().replace("multiclass", "multilabel").replace('"accuracy"', '"micro-f1"')
+    toml.write_text(text.replace('"class_id"', '["golf course", "sea"]'))
+    Path("submissions/preds.csv").write_text(MANY)
+    Path("sample.csv").write_text("image_id,labels\np,\nq,\nr,\n")
+    return cup
+
+
+def test_lists_of_a_multi_label_competition(comptool, many):
+    result = comptool("submit")
+    assert result.exit_code == 0, result.stderr
+    assert Path("submissions/cup.csv").read_text() == (
+        'image_id,labels\np,"golf course,sea"\nq,""\nr,sea\n'
+    )
+    assert result.stderr.splitlines()[2:] == [
+        "classes are joined by commas, for 'golf course' hold a blank",
+        "warning: 1 rows have no class above 0.5",
+        "checked: 3 rows of image_id,labels (a list of classes), ids as wanted",
+    ]
+    assert comptool("submit", "--check-only", "submissions/cup.csv").exit_code == 0
+    result = comptool("submit", "--threshold", "0.05", "--force")
+    assert "warning" not in result.stderr
+    assert Path("submissions/cup.csv").read_text().count("golf course,sea") == 3
+    assert provenance.recall(Path("submissions/cup.csv"))["arguments"]["threshold"] == 0.05
+
+
+def test_classes_of_another_order_or_fewer_are_refused(comptool, many):
+    for text, message in (
+        (MANY.replace("golf course,sea", "sea,golf course"), "the same 2 in another order"),
+        ("image_id,sea\np,0.9\nq,0.1\nr,0.2\n", "sea against golf course, sea"),
+    ):
+        Path("submissions/preds.csv").write_text(text)
+        result = comptool("submit", "-q")
+        assert (result.exit_code, result.stderr) == (
+            4,
+            "comptool submit: submissions/preds.csv: its classes are not those of the "
+            f"competition: {message}\n",
+        )
+
+
+def test_a_sample_that_lacks_a_class_column_is_refused(comptool, many):
+    Path("sample.csv").write_text("image_id,sea,pier\np,0,0\nq,0,0\nr,0,0\n")
+    result = comptool("submit", "-q")
+    assert (result.exit_code, result.stderr) == (
+        4,
+        "comptool submit: the sample submission asks for 'pier', which is no class; it has no "
+        "column for 'golf course'\n",
+    )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comptool.errors import SubmissionError, UsageError
+from comptool.errors import SubmissionError
 from comptool.predictions import Predictions
 from comptool.submission.build import build
 from comptool.submission.layout import read_layout
@@ -70,11 +70,6 @@ def test_joined_labels_of_a_multiclass_task_hold_one_class():
 def test_multilabel_probabilities_need_no_choice():
     built = submission(predictions(), "multilabel", id=list("pqr"), cat=["0"] * 3, dog=["0"] * 3)
     assert built["cat"] == [0.2, 0.5, 0.9]
-
-
-def test_multilabel_answers_are_not_guessed():
-    with pytest.raises(UsageError, match="submit cannot choose the answers of a multilabel"):
-        submission(predictions(), "multilabel", id=list("pqr"), labels=["cat"] * 3)
 
 
 def test_other_ids_are_named_on_both_sides():
