@@ -21,9 +21,9 @@ else
   rm -rf practice && mkdir practice && cd practice
   comptool simulate mavoc -o data --scale "${SCALE:-0.2}" --seed "${SEED:-0}"
   comptool init data --name mavoc
-  settings=(--img-size 64 --batch-size 16 --epochs "${EPOCHS:-20}" --optimizer adam --lr 1e-3
+  settings=(--img-size 64 --batch-size 32 --epochs "${EPOCHS:-18}" --optimizer adam --lr 1e-3
             --augment flips)
-  more=(--epochs "${MORE_EPOCHS:-8}" --lr 3e-4)
+  more=(--epochs "${MORE_EPOCHS:-6}" --lr 3e-4)
 fi
 loss=(--loss focal --gamma 2 --label-smoothing 0.1)
 
