@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from comptool import models
-from comptool.errors import InputError, UsageError
+from comptool.errors import InputError, UsageError, quoted
 from comptool.outputs import atomic_output
 from comptool.runs import BEST, HEADER_FORMAT, HEADER_KEY, read_header
 
@@ -97,10 +97,22 @@ def load_weights(model: nn.Module, run: Path) -> None:
         weights: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError) as error:
         raise InputError(f"is no readable checkpoint ({error})", file=path) from error
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines()[1:]]
-        raise InputError(
-            "its weights are not those of the model", file=path, values=lines
-        ) from error
+    complaint = _difference(weights, model.state_dict())
+    if complaint:
+        raise InputError(f"its weights are not those of the model: {complaint}", file=path)
+    model.load_state_dict(weights)
+
+
+def _difference(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
+    """What is missing, left over or of another shape, up to three of each; empty if nothing is."""
+    shapes = [
+        f"{name} {tuple(found[name].shape)}"
+        for name in wanted
+        if name in found and found[name].shape != wanted[name].shape
+    ]
+    parts = {
+        "it lacks": [name for name in wanted if name not in found],
+        "it has too many": [name for name in found if name not in wanted],
+        "of another shape are": shapes,
+    }
+    return "; ".join(f"{what} {quoted(names)}" for what, names in parts.items() if names)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from comptool import __version__, models, provenance
-from comptool.errors import UsageError
 from comptool.models import timm_encoder
 from comptool.models.checkpoints import build_model, load_weights
-from comptool.models.hub import WeightsUnavailableError
-from comptool.models.pretrained import published_source
+from comptool.models.pretrained import create_from
 from comptool.models.streams import StreamModel
 from comptool.runs import BEST
 from comptool.training import sizes
@@ -21,7 +18,6 @@ from comptool.training.plan import Member, Plan
 from comptool.training.seeds import INITIAL, mixed
 
 CHANNELS = 3  # grey chips are repeated, so that published weights fit
-RANDOM = "random"
 
 Header = dict[str, Any]
 Say = Callable[[str], None]
@@ -101,27 +97,12 @@ def _with_weights(
     plan: Plan, member: Member, options: dict[str, Any], say: Say
 ) -> tuple[StreamModel, str]:
     """The model, and where its weights come from."""
-    name, wanted = plan.settings.model, plan.settings.pretrained
-    num_classes = len(plan.rows.classes)
-    if member.parent is not None:
-        model = models.create(name, num_classes, **options)
-        load_weights(model, member.parent)
-        return model, str(member.parent)
-    if wanted == "no":
-        return models.create(name, num_classes, **options), RANDOM
-    if wanted not in ("auto", "yes"):
-        return models.create(name, num_classes, pretrained=Path(wanted), **options), wanted
-    source = published_source(name)
-    if source is None and wanted == "yes":
-        raise UsageError(f"nobody publishes weights for '{name}'; use --pretrained no")
-    if source is not None:
-        try:
-            return models.create(name, num_classes, pretrained=True, **options), source
-        except WeightsUnavailableError as error:
-            if wanted == "yes":
-                raise
-            say(f"starting from random weights: {error}")
-    return models.create(name, num_classes, **options), RANDOM
+    name, num_classes = plan.settings.model, len(plan.rows.classes)
+    if member.parent is None:
+        return create_from(plan.settings.pretrained, name, num_classes, say=say, **options)
+    model = models.create(name, num_classes, **options)
+    load_weights(model, member.parent)
+    return model, str(member.parent)
 
 
 def _timm_backbone(name: str) -> str | None:

@@ -20,8 +20,8 @@ from comptool.data import augment
 from comptool.data.batches import Batch, Loader, SampleDataset, choose_workers, loader
 from comptool.data.sampling import EpochBatches, in_order
 from comptool.errors import UsageError
+from comptool.models.pretrained import RANDOM
 from comptool.models.streams import StreamModel
-from comptool.training.building import RANDOM
 from comptool.training.mixing import mixup
 from comptool.training.optimisation import Optimisation
 from comptool.training.plan import Member, Plan

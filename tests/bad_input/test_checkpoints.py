@@ -89,7 +89,7 @@ SAME = ". A run starts only from one with the same classes and modalities"
         ),
         (
             {"model": {"name": "test_vit-dual", "options": {}}},
-            f"{BEST}: its weights are not those of the model (found {{}})",
+            f"{BEST}: its weights are not those of the model: it lacks {{}}",
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",

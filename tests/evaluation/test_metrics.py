@@ -12,7 +12,9 @@ from sklearn import metrics as oracle
 
 from comptool.errors import InputError, UsageError
 from comptool.evaluation import metrics
-from comptool.evaluation.metrics import METRICS, score
+from comptool.evaluation.metrics import METRICS, score, table
+from comptool.facts import METRICS as NAMES_OF_FACTS
+from comptool.facts import TASKS
 
 
 @st.composite
@@ -105,3 +107,7 @@ def test_what_is_not_defined_is_told():
         score("auc", np.array([1, 1]), np.array([[0.4, 0.6], [0.3, 0.7]]))
     with pytest.raises(InputError, match="no rows to compute accuracy"):
         score("accuracy", np.array([], int), np.zeros((0, 2)))
+
+
+def test_a_competition_can_be_ranked_by_every_metric_and_by_no_other():
+    assert {name for task in TASKS for name in table(task).names} == set(NAMES_OF_FACTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from pathlib import Path
 
@@ -371,7 +372,8 @@ def test_pretrained_weights_from_a_file_are_what_training_starts_from(folds, fit
     name, tensor = next(iter(backbone.named_parameters()))
     for stream in range(2):
         assert torch.equal(weights[f"encoders.{stream}.{name}"], tensor)
-    assert read_header(RUN)["pretrained"] == "backbone.pth"
+    digest = hashlib.sha256(Path("backbone.pth").read_bytes()).hexdigest()
+    assert read_header(RUN)["pretrained"] == f"file:backbone.pth sha256 {digest}"
 
 
 def test_images_of_other_formats_train_together(folds, fit):
