@@ -2,43 +2,74 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from . import _options
-from ._options import DryRunOption, JsonOption, QuietOption
+from ._options import DryRunOption, ForceOption, JsonOption, QuietOption
 
 
 def score(
     submission: Annotated[
-        Path, typer.Argument(help="Ids with a class each, or with one probability per class.")
+        Path,
+        typer.Argument(
+            help="Ids with a class each, a list of classes, or one probability per class; "
+            "multi-label also an out-of-fold file."
+        ),
     ],
     answers: Annotated[
-        Path, typer.Option("--answers", help="Ids with the true class; read by no other command.")
+        Path, typer.Option("--answers", help="Ids with the truth; read by no other command.")
     ],
     public: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the rows in the public part.")
-    ] = 0.3,
-    metric: Annotated[
-        str | None, typer.Option(help="[default: the practice competition's, else accuracy]")
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Share of the rows in the public part, by id. [default: the answers' column "
+            "usage, else 0.3]",
+        ),
     ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="[default: the practice competition's or comptool.toml's, else accuracy or map]"
+        ),
+    ] = None,
+    per_class: Annotated[
+        Path | None,
+        typer.Option(help="Multi-label: write each class's numbers to this CSV, worst first."),
+    ] = None,
+    thresholds: Annotated[
+        str | None,
+        typer.Option(help="Multi-label: print macro, micro and sample F1 at these: 0.3,0.5,0.7."),
+    ] = None,
+    force: ForceOption = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
     dry_run: DryRunOption = False,
 ) -> None:
     """Grade a submission on known answers, as a public and a private leaderboard would.
 
-    Which part a row belongs to follows from its id, so that scores can be compared.
+    Which part a row belongs to follows from its id, so that scores can be compared. Multi-label
+    answers that are -1 or blank count nowhere, and classes without a positive are left out.
 
     Example: comptool score submissions/mavoc.csv --answers data/answers.csv
     """
+    from comptool.evaluation.class_report import report
     from comptool.evaluation.scoring import grade
+    from comptool.outputs import refuse_existing
 
+    if per_class is not None:
+        refuse_existing(per_class, force)
     if dry_run:
-        _options.say(f"would read {submission} and {answers}; nothing is written", quiet)
+        writes = f"would write {per_class}" if per_class else "nothing is written"
+        _options.say(f"would read {submission} and {answers}; {writes}", quiet)
         return
     graded = grade(submission, answers, public=public, metric=metric)
-    _options.give(str(graded), {"submission": str(submission), **asdict(graded)}, json)
+    told = report(graded, submission, answers, per_class, thresholds, force=force)
+    for text in told.texts:
+        _options.say(text, quiet)
+    summary = {"submission": str(submission), **graded.summary(), **told.facts}
+    _options.give(str(graded), summary, json)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,60 +11,38 @@ import numpy.typing as npt
 import pandas as pd
 
 from comptool import provenance
-from comptool.competition import FILE, load
 from comptool.errors import InputError, UsageError, quoted
+from comptool.evaluation.grades import Grade, Rows, aligned, parts_of, usual_metric
+from comptool.evaluation.label_scoring import grade_cells, is_multilabel
 from comptool.evaluation.metrics import METRICS, score
 from comptool.predictions import Predictions, read_predictions
 from comptool.samples import class_names
 from comptool.tables import check_ids, read_table
 
 DEFAULT_METRIC = "accuracy"
-HASH_BYTES = 8
 
-
-@dataclass(frozen=True)
-class Grade:
-    """What a submission is worth.
-
-    Parameters
-    ----------
-    metric
-        Name of the metric.
-    public, private
-        Its value on the two parts; None for a part without rows, or on which it is not defined.
-    num_public, num_private
-        Rows of the two parts.
-    """
-
-    metric: str
-    public: float | None
-    private: float | None
-    num_public: int
-    num_private: int
-
-    def __str__(self) -> str:
-        parts = ((self.public, self.num_public), (self.private, self.num_private))
-        public, private = (
-            f"{'undefined' if value is None else f'{value:.5f}'} ({rows} rows)"
-            for value, rows in parts
-        )
-        return f"{self.metric}  public {public}  private {private}"
+__all__ = ["Grade", "grade"]
 
 
 def grade(
-    submission: Path, answers: Path, *, public: float = 0.3, metric: str | None = None
+    submission: Path, answers: Path, *, public: float | None = None, metric: str | None = None
 ) -> Grade:
     """Grade a submission.
+
+    Whether one class a row is graded or several follows from the record of the practice
+    competition that the answers belong to, else from the competition in the working directory,
+    else from the answers themselves.
 
     Parameters
     ----------
     submission
         Ids with one class each, or with one probability column per class (a prediction file, whose
-        ``pred`` column then is the answer).
+        ``pred`` column then is the answer); of several classes a row see
+        `comptool.evaluation.label_scoring.grade_cells`.
     answers
-        Ids with the true class.
+        Ids with the true class, or with one 0/1 column per class or a list of classes.
     public
-        Share of the public part, 0 to 1. Which part an id belongs to follows from the id alone.
+        Share of the public part, 0 to 1, see `comptool.evaluation.grades.parts_of`.
     metric
         Its name; by default the one recorded with the answers, else the competition's.
 
@@ -79,13 +56,14 @@ def grade(
     # The practice competition that the answers belong to; its record names metric and classes.
     recorded = provenance.facts(answers.resolve().parent)
     truth = _read_answers(answers)
+    if is_multilabel(truth, recorded):
+        return grade_cells(submission, answers, truth, recorded, public=public, metric=metric)
     id_column, label = (str(name) for name in truth.columns[:2])
-    name = metric or _usual_metric(recorded)
+    _refuse_blank(answers, truth, label)
+    name = metric or usual_metric(recorded, DEFAULT_METRIC)
     METRICS.find(name)
     table = read_table(submission)
     if label in table.columns:
-        if table.columns.isin(truth.columns[2:]).any():
-            raise UsageError(f"{answers} holds several labels a row; one class a row can be graded")
         if not METRICS.find(name).of_decisions:
             raise UsageError(f"{name} needs probabilities, and {submission} holds one class a row")
         # Where nothing says which classes there are, one that no row has is a wrong answer.
@@ -97,19 +75,30 @@ def grade(
     decided = None
     if answered.pred is not None:
         decided = _decided(submission, answered.pred, answered.classes)
-    order = _aligned(submission, answered.ids, answers, truth[id_column])
+    order = aligned(submission, list(answered.ids), answers, truth[id_column].tolist())
     targets = _indices(answers, label, truth[label], answered.classes)
     decided = None if decided is None else decided[order]
-    return _graded(name, public, answered.take(order), targets, decided)
+    value = partial(_value, name, targets, answered.probabilities[order], decided)
+    return parts_of(truth, public).grade(name, value)
+
+
+def _value(
+    name: str,
+    targets: npt.NDArray[np.intp],
+    probabilities: npt.NDArray[np.floating],
+    decided: npt.NDArray[np.intp] | None,
+    rows: Rows,
+) -> float:
+    pred = None if decided is None else decided[rows]
+    return score(name, targets[rows], probabilities[rows], pred=pred)
 
 
 def _read_answers(path: Path) -> pd.DataFrame:
     truth = read_table(path)
     if len(truth.columns) < 2:
         raise InputError("has no column with answers", file=path, values=list(truth.columns))
-    id_column, label = (str(name) for name in truth.columns[:2])
+    id_column = str(truth.columns[0])
     check_ids(path, id_column, truth[id_column].to_numpy(dtype=object))
-    _refuse_blank(path, truth, label)
     return truth
 
 
@@ -130,13 +119,6 @@ def _refuse_without_answers(
             values=list(table.columns),
             mend="Its layout is that of the sample submission: comptool submit",
         )
-
-
-def _usual_metric(recorded: Mapping[str, object]) -> str:
-    name = recorded.get("metric")
-    if isinstance(name, str):
-        return name
-    return load().metric if FILE.exists() else DEFAULT_METRIC
 
 
 def _labels(path: Path, table: pd.DataFrame, label: str, classes: tuple[str, ...]) -> Predictions:
@@ -174,24 +156,6 @@ def _indices(
     return np.array([index[name] for name in labels], np.intp)
 
 
-def _aligned(
-    submission: Path, ids: npt.NDArray[np.object_], answers: Path, wanted: pd.Series[str]
-) -> npt.NDArray[np.intp]:
-    """Row of the submission for each answer."""
-    places = {name: row for row, name in enumerate(ids)}
-    missing = [name for name in wanted if name not in places]
-    known = set(wanted)
-    extra = [name for name in ids if name not in known]
-    if missing or extra:
-        sides = [
-            f"{len(some)} ids {what}: {quoted(some)}"
-            for some, what in ((missing, "are missing"), (extra, "are not asked for"))
-            if some
-        ]
-        raise InputError(f"its ids are not those of {answers}: {'; '.join(sides)}", file=submission)
-    return np.array([places[name] for name in wanted], np.intp)
-
-
 def _decided(
     path: Path, pred: npt.NDArray[np.object_], classes: Sequence[str]
 ) -> npt.NDArray[np.intp]:
@@ -208,42 +172,3 @@ def _decided(
             values=list(dict.fromkeys(pred[wrong])),
         )
     return decided
-
-
-def _graded(
-    name: str,
-    public: float,
-    answered: Predictions,
-    targets: npt.NDArray[np.intp],
-    decided: npt.NDArray[np.intp] | None,
-) -> Grade:
-    shown = np.array([_draw(identity) < public for identity in answered.ids], bool)
-    values = [
-        _value(
-            name,
-            targets[part],
-            answered.probabilities[part],
-            None if decided is None else decided[part],
-        )
-        for part in (shown, ~shown)
-    ]
-    return Grade(name, values[0], values[1], int(shown.sum()), int((~shown).sum()))
-
-
-def _value(
-    name: str,
-    targets: npt.NDArray[np.intp],
-    probabilities: npt.NDArray[np.floating],
-    decided: npt.NDArray[np.intp] | None,
-) -> float | None:
-    try:
-        return score(name, targets, probabilities, pred=decided)
-    except InputError:
-        # A part may be empty or hold a single class, which says nothing against the submission.
-        return None
-
-
-def _draw(identity: str) -> float:
-    """A number in [0, 1) that follows from the id and looks random."""
-    digest = hashlib.sha256(identity.encode()).digest()[:HASH_BYTES]
-    return float(int.from_bytes(digest, "big") / 256**HASH_BYTES)

@@ -102,6 +102,17 @@ def test_the_parts_are_disjoint_and_complete(answers, truth):
     assert all(public != private for public, private in hurt)
 
 
+def test_a_column_of_the_answers_says_which_part_a_row_is_in(truth):
+    usage = ["Public", "Private", "private", "Ignored"] * 15
+    rows = [(i, CLASSES[t], u) for i, t, u in zip(IDS, truth, usage, strict=True)]
+    answers = write("answers.csv", "id,y,Usage", rows)
+    pred = np.where(np.arange(60) % 4 == 0, (truth + 1) % 3, truth)
+    found = grade(labels(pred), answers)
+    assert found == Grade("accuracy", 0, 1, 15, 30)
+    # What is asked for by hand goes before the column.
+    assert grade(labels(pred), answers, public=0.3).num_public == public_part(0.3).sum()
+
+
 def test_a_row_stays_in_its_part_whatever_else_is_graded(truth):
     """Of a third of the rows, those are public that were public among all."""
     some = list(range(0, len(IDS), 3))
@@ -257,12 +268,6 @@ def test_what_cannot_be_asked_for_is_a_usage_error(answers, truth):
     with pytest.raises(UsageError) as error:
         grade(submission, answers, metric="logloss")
     assert str(error.value) == "logloss needs probabilities, and labels.csv holds one class a row"
-    several = write("several.csv", "id,sea,sand", [(1, 1, 0), (2, 1, 1)])
-    with pytest.raises(UsageError) as error:
-        grade(several, several)
-    assert (
-        str(error.value) == "several.csv holds several labels a row; one class a row can be graded"
-    )
 
 
 def test_without_a_list_of_classes_an_unheard_class_is_a_wrong_answer(answers, truth):
