@@ -16,6 +16,7 @@ SUBMISSIONS = Path("submissions")
 PREDS = SUBMISSIONS / "preds.csv"
 PREDS_TTA = SUBMISSIONS / "preds_tta.csv"
 ENSEMBLE = SUBMISSIONS / "ensemble.csv"
+REVIEW = Path("review.csv")
 RECALIBRATED = SUBMISSIONS / "recalibrated.csv"
 
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace outputs that exist.")]

@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 
 ORDER = (
-    "init split train infer tta pseudolabel recalibrate ensemble submit score simulate "
+    "init split train review infer tta pseudolabel recalibrate ensemble submit score simulate "
     "models losses"
 ).split()
 for _name in ORDER:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,16 +12,14 @@ import numpy.typing as npt
 from comptool.classes import against
 from comptool.errors import InputError
 from comptool.evaluation import metrics
+from comptool.evaluation.held_out import FOLDS, labelled_rows, no_table
 from comptool.inference.plan import Member, Plan, in_model_order
 from comptool.inference.predict import Computing, Probabilities, predict
 from comptool.inference.schemes import PLAIN, Scheme
 from comptool.runs import OOF
-from comptool.samples import Samples, read_samples
+from comptool.samples import Samples
 from comptool.tables import read_table
 from comptool.training.labelled import label_indices
-
-FOLDS = Path("folds.csv")
-TABLES = (".csv", ".gz", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -142,27 +139,7 @@ def held_out(member: Member, plan: Plan) -> Samples:
         raise InputError("this run held no rows out", file=member.folder)
     ids = read_table(oof).iloc[:, 0].tolist()
     recorded = [Path(text) for text in member.header.get("inputs", {})]
-    for table in dict.fromkeys([*recorded, FOLDS]):
-        samples = _labelled(table, ids, plan)
-        if samples is not None:
-            return in_model_order(samples, member.header)
-    raise InputError(
-        f"no table here has the {len(ids)} rows that this run held out",
-        file=oof,
-        values=[str(table) for table in recorded],
-    )
-
-
-def _labelled(table: Path, ids: Sequence[str], plan: Plan) -> Samples | None:
-    facts = plan.competition
-    if not table.is_file() or table.suffix not in TABLES:
-        return None
-    frame = read_table(table)
-    if not {facts.id, *(facts.labels or (facts.label,))} <= set(frame.columns):
-        return None
-    place = {identity: row for row, identity in enumerate(frame[facts.id])}
-    if not all(identity in place for identity in ids):
-        return None
-    samples = read_samples(table, facts, labelled=True)
-    rows = samples.frame.iloc[[place[identity] for identity in ids]].reset_index(drop=True)
-    return replace(samples, frame=rows)
+    samples = labelled_rows(ids, [*recorded, FOLDS], plan.competition)
+    if samples is None:
+        raise no_table(ids, oof, recorded)
+    return in_model_order(samples, member.header)
