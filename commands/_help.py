@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import typer
 from typer.core import TyperCommand
 
 OTHERS = "Options"
+
+
+def option(panel: str, text: str, *names: str, **limits: Any) -> Any:
+    """An option that help lists under the heading ``panel``."""
+    return typer.Option(*names, help=text, rich_help_panel=panel, **limits)
 
 
 class GroupedCommand(TyperCommand):

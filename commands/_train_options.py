@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import typer
+from ._help import option as _option
 
-MODEL, LOSS, IMAGES = "Model", "Loss", "Images"
-OPTIMISATION, VALIDATION, RUN = "Optimisation", "Validation", "Run"
-
-
-def _option(panel: str, text: str, *names: str, **limits: Any) -> Any:
-    return typer.Option(*names, help=text, rich_help_panel=panel, **limits)
+MODEL, LOSS, OPTIMISATION = "Model", "Loss", "Optimisation"
+VALIDATION, RUN = "Validation", "Run"
 
 
 Model = Annotated[str, _option(MODEL, "<backbone>[-dual][+<head>]; see comptool models.")]
@@ -24,13 +20,32 @@ InitFrom = Annotated[
     Path | None, _option(MODEL, "A run whose weights to start from; the optimizer is new.")
 ]
 
-Loss = Annotated[str, _option(LOSS, "See comptool losses.")]
+ModelOption = Annotated[
+    list[str] | None,
+    _option(
+        MODEL,
+        "name=value of the backbone or head: drop_path_rate, drop_rate; dropout, num_queries, "
+        "learnable_queries, hidden_dim; may be repeated.",
+    ),
+]
+
+Loss = Annotated[
+    str | None,
+    _option(LOSS, "See comptool losses. [default: ce; asl where a row may have several classes]"),
+]
 Gamma = Annotated[
     float | None, _option(LOSS, "Focusing exponent. [default: the loss's own]", min=0)
 ]
 LabelSmoothing = Annotated[
     float | None,
     _option(LOSS, "Share spread over all classes. [default: the loss's own]", min=0, max=1),
+]
+LossOption = Annotated[
+    list[str] | None,
+    _option(LOSS, "name=value, such as gamma_neg=2; may be repeated; see comptool losses NAME."),
+]
+Prior = Annotated[
+    Path | None, _option(LOSS, "For partial-asl, selective: a table of comptool prior.")
 ]
 Balance = Annotated[
     Literal["none", "under", "over", "weights", "class-aware"],
@@ -39,27 +54,6 @@ Balance = Annotated[
         "Long tails: cut classes to the smallest, repeat to the largest, weights by effective "
         "number, or one row of each class in turn.",
     ),
-]
-Mixup = Annotated[float, _option(LOSS, "Alpha of Beta(alpha, alpha); 0 is off.", min=0)]
-
-ImgSize = Annotated[
-    list[str] | None,
-    _option(
-        IMAGES,
-        "Pixels: 64, 64x48 (height, width) or sar=64; may be repeated. [default: the images' own, "
-        "64 to 224]",
-    ),
-]
-Augment = Annotated[
-    str, _option(IMAGES, "none, flips, weak, strong, or a file that albumentations wrote.")
-]
-Modality = Annotated[
-    list[str] | None,
-    _option(IMAGES, "Only this one, in the model's order; may be repeated. [default: all]"),
-]
-MissingModality = Annotated[
-    Literal["zero", "drop"] | None,
-    _option(IMAGES, "A missing image is black, or its row is left out. [default: an error]"),
 ]
 
 Epochs = Annotated[int, _option(OPTIMISATION, "Passes over the training rows.", min=1)]
@@ -70,6 +64,10 @@ Lr = Annotated[
     _option(OPTIMISATION, "Learning rate. [default: 0.003 from random weights, 0.001 from others]"),
 ]
 WeightDecay = Annotated[float, _option(OPTIMISATION, "Not of biases and norms.", min=0)]
+LayerDecay = Annotated[
+    float | None,
+    _option(OPTIMISATION, "Factor of the learning rate from each layer to the one below."),
+]
 ClipGrad = Annotated[float | None, _option(OPTIMISATION, "Largest gradient norm.")]
 Schedule = Annotated[
     Literal["cosine", "step", "constant"], _option(OPTIMISATION, "Of the learning rate.")

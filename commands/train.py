@@ -10,6 +10,7 @@ import typer
 from comptool.errors import UsageError
 from comptool.training.settings import TrainSettings as Default
 
+from . import _image_options as i
 from . import _options
 from . import _train_options as o
 from ._imports import loading_torch
@@ -20,21 +21,29 @@ def train(
     model: o.Model = Default.model,
     pretrained: o.Pretrained = Default.pretrained,
     init_from: o.InitFrom = None,
-    loss: o.Loss = Default.loss,
+    model_option: o.ModelOption = None,
+    loss: o.Loss = None,
     gamma: o.Gamma = None,
     label_smoothing: o.LabelSmoothing = None,
+    loss_option: o.LossOption = None,
+    prior: o.Prior = None,
     balance: o.Balance = Default.balance,
-    mixup: o.Mixup = Default.mixup,
-    img_size: o.ImgSize = None,
-    augment: o.Augment = Default.augment,
-    modality: o.Modality = None,
-    missing_modality: o.MissingModality = None,
+    img_size: i.ImgSize = None,
+    augment: i.Augment = Default.augment,
+    cutout: i.Cutout = None,
+    magnitude: i.Magnitude = None,
+    num_ops: i.NumOps = None,
+    mixup: i.Mixup = Default.mixup,
+    cutmix: i.Cutmix = Default.cutmix,
+    modality: i.Modality = None,
+    missing_modality: i.MissingModality = None,
     epochs: o.Epochs = Default.epochs,
     batch_size: _options.BatchSizeOption = Default.batch_size,
     grad_accum: o.GradAccum = Default.grad_accum,
     optimizer: o.Optimizer = Default.optimizer,
     lr: o.Lr = None,
     weight_decay: o.WeightDecay = Default.weight_decay,
+    layer_decay: o.LayerDecay = None,
     clip_grad: o.ClipGrad = None,
     schedule: o.Schedule = Default.schedule,
     warmup_epochs: o.WarmupEpochs = None,

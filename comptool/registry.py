@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_type_hints
 
 from comptool.errors import UsageError, unknown_name
 
@@ -53,6 +53,12 @@ class Entry:
             for parameter in parameters
             if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is not parameter.empty
         }
+
+    def types(self) -> dict[str, Any]:
+        """The type that the builder declares of each of :meth:`options`."""
+        builder = self.load()
+        hints = get_type_hints(builder.__init__ if inspect.isclass(builder) else builder)
+        return {name: hints[name] for name in self.options()}
 
 
 E = TypeVar("E", bound=Entry)

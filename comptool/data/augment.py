@@ -10,14 +10,14 @@ This module is light. albumentations is imported only by the policies that are m
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from comptool.data.images import Pixels
-from comptool.errors import unknown_name
+from comptool.errors import UsageError
 from comptool.registry import Entry, Registry
 
 POLICY_FILES = (".json", ".yaml", ".yml")
@@ -68,7 +68,7 @@ POLICIES = Registry(
 )
 
 
-def create(policy: str) -> Augment:
+def create(policy: str, **options: float) -> Augment:
     """The policy of that name, or the one that a file describes.
 
     Parameters
@@ -76,22 +76,41 @@ def create(policy: str) -> Augment:
     policy
         ``none``, ``flips``, ``weak``, ``strong``, or the path of a pipeline that albumentations
         has serialised: ``.json``, ``.yaml`` or ``.yml``.
+    options
+        Of the policy: ``cutout``, ``magnitude``, ``num_ops``; see `comptool.data.policies`.
 
     Raises
     ------
     UsageError
-        If nothing is called so; names the nearest policies.
+        If nothing is called so; names the nearest policies. If the policy takes no such option.
     InputError
         If the file is missing or describes no pipeline.
     """
+    check_options(policy, options)
     if Path(policy).suffix in POLICY_FILES:
         reader = Entry("file", "comptool.data.paired:read_policy", "", "").load()
         described: Augment = reader(Path(policy))
         return described
-    if policy not in POLICIES:
-        raise unknown_name("augmentation", policy, POLICIES.names)
-    built: Augment = POLICIES.load(policy)()
+    built: Augment = POLICIES.load(policy)(**options)
     return built
+
+
+def check_options(policy: str, given: Collection[str]) -> None:
+    """Raise a UsageError if the policy is unknown or takes no option of a given name."""
+    if not given:
+        return
+    taken = {} if Path(policy).suffix in POLICY_FILES else POLICIES.find(policy).options()
+    known = " and ".join(_typed(name) for name in taken) or "none"
+    for name in given:
+        if name not in taken:
+            raise UsageError(
+                f"the augmentation '{policy}' has no use for {_typed(name)}; of such options it "
+                f"takes {known}"
+            )
+
+
+def _typed(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def none() -> Augment:

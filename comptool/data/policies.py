@@ -23,6 +23,7 @@ import numpy as np
 
 from comptool.data.images import Pixels
 from comptool.data.paired import Paired
+from comptool.errors import UsageError
 
 RAND_AUGMENT_STEPS = 30
 AUTO_AUGMENT_STEPS = 9
@@ -129,25 +130,37 @@ class Sharpness(A.ImageOnlyTransform):  # type: ignore[misc]
         return np.asarray(cv2.filter2D(img, -1, self.kernel), np.uint8).reshape(img.shape)
 
 
-def weak(num_ops: int = 2, magnitude: int = 9) -> Paired:
-    """Cutout of half the side, then RandAugment.
+def weak(*, cutout: float = CUTOUT_SHARE, magnitude: float = 9, num_ops: int = 2) -> Paired:
+    """Cutout, then RandAugment.
 
     Parameters
     ----------
-    num_ops
-        Operations drawn per sample, with replacement.
+    cutout
+        Side of the cut-out as a share of the image's, above 0 and at most 1.
     magnitude
-        Strength of each, 0 to 30.
+        Strength of each operation, 0 to 30.
+    num_ops
+        Operations drawn per sample, with replacement, 1 or more.
+
+    Raises
+    ------
+    UsageError
+        If the magnitude is above 30.
     """
+    if magnitude > RAND_AUGMENT_STEPS:
+        raise UsageError(f"--magnitude is {magnitude:g}; it goes from 0 to {RAND_AUGMENT_STEPS}")
     steps = [_any_operation(magnitude / RAND_AUGMENT_STEPS) for _ in range(num_ops)]
-    return Paired(A.Compose([Cutout(CUTOUT_SHARE), *steps]))
+    return Paired(A.Compose([Cutout(cutout), *steps]))
 
 
-def strong() -> Paired:
-    """Both flips with probability one half, Cutout of half the side, then AutoAugment."""
+def strong(*, cutout: float = CUTOUT_SHARE) -> Paired:
+    """Both flips with probability one half, Cutout, then AutoAugment.
+
+    The parameter is that of :func:`weak`; the magnitudes are AutoAugment's own.
+    """
     pairs = [A.Sequential([_step(*step) for step in pair], p=1) for pair in IMAGENET_POLICY]
     flips = [A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)]
-    return Paired(A.Compose([*flips, Cutout(CUTOUT_SHARE), A.OneOf(pairs, p=1)]))
+    return Paired(A.Compose([*flips, Cutout(cutout), A.OneOf(pairs, p=1)]))
 
 
 def _step(name: str, probability: float, level: int) -> Any:

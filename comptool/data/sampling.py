@@ -38,13 +38,15 @@ class EpochBatches(Sampler[list[Draw]]):
     Parameters
     ----------
     labels
-        Class index of each row, integer array of shape (N,).
+        Class index of each row, integer array of shape (N,); or multi-label cells of shape (N, K),
+        1 where a row has a class.
     batch_size
         Rows per step and process.
     order
         ``shuffle``: every row once. ``over``: rows of smaller classes repeated until each class
-        has as many as the largest. ``class-aware``: N rows; one of each class in turn, and within
-        a class its rows in turn (Shen et al. 2016, arXiv:1512.05830, section 3).
+        has as many as the largest; not for multi-label cells. ``class-aware``: N rows; one of each
+        class in turn, and within a class its rows in turn (Shen et al. 2016, arXiv:1512.05830,
+        section 3). A row of several classes has its turn with each of them, one of none has none.
     seed
         Seed of the run.
     rank, world_size
@@ -124,9 +126,7 @@ def epoch_rows(labels: npt.NDArray[np.integer], order: str, rng: np.random.Gener
 
     Parameters
     ----------
-    labels
-        Class index of each row, integer array of shape (N,).
-    order
+    labels, order
         See `EpochBatches`.
     rng
         Where the order is drawn from.
@@ -138,17 +138,26 @@ def epoch_rows(labels: npt.NDArray[np.integer], order: str, rng: np.random.Gener
     """
     if order == "shuffle":
         return rng.permutation(len(labels))
-    classes, counts = np.unique(labels, return_counts=True)
+    members = _members(labels)
     if order == "over":
-        sequence = rng.permutation(np.repeat(classes, counts.max()))
+        most = max(len(rows) for rows in members)
+        sequence = rng.permutation(np.repeat(np.arange(len(members)), most))
     else:
-        cycles = np.tile(classes, (-(-len(labels) // len(classes)), 1))
+        cycles = np.tile(np.arange(len(members)), (-(-len(labels) // len(members)), 1))
         sequence = rng.permuted(cycles, axis=1).ravel()[: len(labels)]
-    rows = np.empty(len(sequence), np.int64)
-    for name in classes:
-        places = np.flatnonzero(sequence == name)
-        rows[places] = _in_turn(np.flatnonzero(labels == name), len(places), rng)
-    return rows
+    drawn = np.empty(len(sequence), np.int64)
+    for number, rows in enumerate(members):
+        places = np.flatnonzero(sequence == number)
+        drawn[places] = _in_turn(rows, len(places), rng)
+    return drawn
+
+
+def _members(labels: npt.NDArray[np.integer]) -> list[Rows]:
+    """The rows of each class that a row has, in the order of the classes."""
+    if labels.ndim == 2:
+        classes = [np.flatnonzero(column == 1) for column in labels.T]
+        return [rows for rows in classes if rows.size]
+    return [np.flatnonzero(labels == index) for index in np.unique(labels)]
 
 
 def _in_turn(members: Rows, count: int, rng: np.random.Generator) -> Rows:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from comptool import __version__, models, provenance
+from comptool.assignments import parse_assignments
 from comptool.models import timm_encoder
 from comptool.models.checkpoints import build_model, load_weights
 from comptool.models.pretrained import create_from
@@ -16,6 +17,7 @@ from comptool.runs import BEST
 from comptool.training import sizes
 from comptool.training.plan import Member, Plan
 from comptool.training.seeds import INITIAL, mixed
+from comptool.training.settings import TrainSettings
 
 CHANNELS = 3  # grey chips are repeated, so that published weights fit
 
@@ -41,7 +43,10 @@ def new_model(plan: Plan, member: Member, say: Say) -> tuple[StreamModel, Header
         If weights that were asked for cannot be had, or do not fit.
     """
     img_size = _sizes(plan, member)
-    options = {"img_size": [list(img_size[name]) for name in plan.modalities]}
+    options = {
+        "img_size": [list(img_size[name]) for name in plan.modalities],
+        **model_options(plan.settings),
+    }
     torch.manual_seed(mixed(plan.settings.seed, INITIAL))
     model, pretrained = _with_weights(plan, member, options, say)
     origin = [] if member.parent is None else [member.parent / BEST]
@@ -65,9 +70,25 @@ def new_model(plan: Plan, member: Member, say: Say) -> tuple[StreamModel, Header
         "init_from": None if member.parent is None else str(member.parent),
         "leak": member.leak,
         "arguments": plan.settings.document(),
-        "inputs": provenance.hashes([*plan.rows.inputs, *origin]),
+        "inputs": provenance.hashes([*plan.inputs, *origin]),
     }
     return model, header
+
+
+def model_options(settings: TrainSettings) -> dict[str, Any]:
+    """What ``--model-option`` gives: options of the backbone and of the head, by name.
+
+    Raises
+    ------
+    UsageError
+        If there is no such option, or its value is of another type.
+    """
+    name = models.parse_name(settings.model)
+    types = models.encoder_entry(name.backbone).types() | models.HEADS.find(name.head).types()
+    types.pop("img_size", None)  # has an option of its own
+    return parse_assignments(
+        "--model-option", f"the model '{settings.model}'", settings.model_option, types
+    )
 
 
 def resumed_model(header: Header) -> StreamModel:

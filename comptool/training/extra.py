@@ -53,7 +53,13 @@ def extra_rows(
     samples = read_samples(extra, competition, labelled=True)
     _refuse_validated(samples)
     _refuse_labelled(samples, labelled)
-    label_indices(samples, classes)
+    # Before rows without images are left out, so that a message counts rows as the table does.
+    if samples.labels:
+        samples = replace(samples, labels=tuple(classes))
+        samples.label_matrix()
+    else:
+        label_indices(samples, classes)
+    soft_targets(samples, classes)
     samples, _ = with_images(samples, settings)
     prefix = os.path.relpath(samples.folder, labelled.folder)
     frame = samples.frame.assign(**{FOLD: -1})
@@ -68,12 +74,18 @@ def soft_targets(samples: Samples, classes: Sequence[str]) -> npt.NDArray[np.flo
     Raises
     ------
     InputError
-        If they are of other classes, or a row's are no probabilities.
+        If they are of other classes, a row's are no probabilities, or the task is multi-label.
     """
     found = [str(name) for name in samples.frame.columns if str(name).startswith(SOFT)]
     wanted = [SOFT + name for name in classes]
     if not found:
         return None
+    if samples.labels:
+        raise InputError(
+            "soft labels are for one class per image, and the task is multilabel",
+            file=samples.source,
+            values=found,
+        )
     if sorted(found) != sorted(wanted):
         strange = sorted(set(found) ^ set(wanted))
         raise InputError(

@@ -49,7 +49,9 @@ class Keeper:
         self.plan = plan
         self.folder = member.folder
         self.metric = plan.metric
-        self.greater_is_better = metrics.METRICS.find(plan.metric).greater_is_better
+        self.greater_is_better = (
+            metrics.table(plan.competition.task).find(plan.metric).greater_is_better
+        )
         self.go_on = f"comptool train --run-name {plan.run.name} --resume"
         self._member = member
         self._header = header
@@ -153,7 +155,7 @@ def write_oof(
             folder / OOF,
             command="train",
             arguments=plan.settings.document(),
-            inputs=plan.rows.inputs,
+            inputs=plan.inputs,
             facts=facts,
         )
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from comptool.competition import Competition
 from comptool.data.files import ImageFiles, drop_missing
 from comptool.errors import InputError
+from comptool.label_matrix import positive_counts
 from comptool.provenance import facts
 from comptool.samples import Samples, class_counts, read_samples, training_samples
 from comptool.training.settings import TrainSettings
@@ -20,6 +21,7 @@ from comptool.training.settings import TrainSettings
 FOLD = "fold"
 
 Indices = npt.NDArray[np.int64]
+Cells = npt.NDArray[np.int8]
 
 
 def labelled_rows(
@@ -71,6 +73,8 @@ def with_images(samples: Samples, settings: TrainSettings) -> tuple[Samples, lis
     names = settings.modality or tuple(samples.paths)
     samples = replace(samples, paths={name: samples.paths[name] for name in names})
     if settings.missing_modality == "drop":
+        if samples.labels:
+            samples.label_matrix()  # while a wrong cell's row is the table's
         whole, dropped = drop_missing(samples)
         note = (
             f"leaving out {dropped} of {len(samples)} rows of {samples.source}: an image is missing"
@@ -81,10 +85,12 @@ def with_images(samples: Samples, settings: TrainSettings) -> tuple[Samples, lis
 
 
 def published_counts(samples: Samples) -> dict[str, int]:
-    """Rows per class before any balancing: as recorded by ``comptool split``, else as counted."""
+    """Rows, or positives, per class before any balancing: as a split recorded them, or counted."""
     recorded = facts(samples.source).get("class_counts")
     if isinstance(recorded, dict) and recorded:
         return {str(name): int(count) for name, count in recorded.items()}
+    if samples.labels:
+        return positive_counts(samples.label_matrix(), samples.labels)
     return class_counts(labels_of(samples))
 
 

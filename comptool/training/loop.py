@@ -151,6 +151,7 @@ class Loop:
                 session.processes,
                 # Several processes stop together, between two updates.
                 lambda: alone and self.interruption.requested,
+                multilabel=session.multilabel,
             )
         except StoppedError:
             self._stop()

@@ -1,22 +1,76 @@
-"""Mixup of whole batches.
+"""Mixup and cutmix of whole batches.
 
-Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization", arXiv:1710.09412, section 2. Written
-here because timm's needs an even batch of one tensor and draws from numpy's global generator: the
-images of a pair have to be mixed alike, and a resumed run has to draw the same share again.
+Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization", arXiv:1710.09412, section 2. Yun et
+al. 2019, "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features",
+arXiv:1905.04899, section 3. Written here because timm's need an even batch of one tensor, draw from
+numpy's global generator and make one class per image of the targets: the images of a pair have to
+be mixed alike, a resumed run has to draw the same share again, and a multi-label cell may be
+unknown.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
+
+UNKNOWN = -1
+
+Mixed = tuple[list[Tensor], Tensor]
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """Which of the two is done to the batches of a training, and how much.
+
+    Parameters
+    ----------
+    mixup, cutmix
+        Alpha of Beta(alpha, alpha), 0 for never. Where both are above 0, each batch takes one of
+        them, either with probability one half.
+    num_classes
+        K.
+    """
+
+    mixup: float
+    cutmix: float
+    num_classes: int
+
+    def __call__(
+        self, images: Sequence[Tensor], targets: Tensor, random: np.random.Generator
+    ) -> Mixed:
+        """Mixed images, and targets as shares of shape (B, K); nothing changes if both are off.
+
+        Parameters
+        ----------
+        images
+            One float tensor of shape (B, C, H, W) per modality.
+        targets
+            Class indices of shape (B,), class shares of shape (B, K), or multi-label cells (B, K)
+            of 1, 0 and -1.
+        random
+            The only source of randomness.
+        """
+        if not self.mixup and not self.cutmix:
+            return list(images), targets
+        if targets.ndim == 1:
+            targets = functional.one_hot(targets, self.num_classes)
+        targets = targets.float()
+        cuts = self.cutmix > 0 and (not self.mixup or random.random() < 0.5)
+        if cuts:
+            return cutmix(images, targets, self.cutmix, random)
+        return mixup(images, targets, self.mixup, random)
 
 
 def mixup(
     images: Sequence[Tensor], targets: Tensor, alpha: float, random: np.random.Generator
-) -> tuple[list[Tensor], Tensor]:
+) -> Mixed:
     """Each sample mixed with the one at the mirrored place of its batch.
 
     Parameters
@@ -25,7 +79,7 @@ def mixup(
         One float tensor of shape (B, C, H, W) per modality; all are mixed with the same partner
         and share.
     targets
-        Float class shares of shape (B, K).
+        Float class shares or cells of shape (B, K).
     alpha
         Parameter of the Beta(alpha, alpha) distribution of the share, above 0.
     random
@@ -34,9 +88,70 @@ def mixup(
     Returns
     -------
     tuple
-        Images and targets of the same shapes. The middle sample of an odd batch is its own
-        partner, and stays.
+        Images and targets of the same shapes; see :func:`mixed_targets`. The middle sample of an
+        odd batch is its own partner, and stays.
     """
     share = float(random.beta(alpha, alpha))
     mixed = [torch.lerp(tensor.flip(0), tensor, share) for tensor in images]
-    return mixed, torch.lerp(targets.flip(0), targets, share)
+    return mixed, mixed_targets(targets, share)
+
+
+def cutmix(
+    images: Sequence[Tensor], targets: Tensor, alpha: float, random: np.random.Generator
+) -> Mixed:
+    """A rectangle of each sample replaced by that of the one at the mirrored place of its batch.
+
+    Parameters
+    ----------
+    images, targets
+        As for :func:`mixup`. The rectangle is at the same place of all modalities, whatever their
+        sizes.
+    alpha
+        Parameter of the Beta(alpha, alpha) distribution of the share that is kept, above 0.
+    random
+        Draws the share and the place, one each per batch.
+
+    Returns
+    -------
+    tuple
+        Images and targets of the same shapes. The targets' share is that of the pixels which are
+        really kept, the mean over the modalities: the border clips the rectangle.
+    """
+    box = _box(float(random.beta(alpha, alpha)), random)
+    mixed, kept = [], []
+    for tensor in images:
+        height, width = tensor.shape[2:]
+        rows = slice(round(box[0] * height), round(box[1] * height))
+        columns = slice(round(box[2] * width), round(box[3] * width))
+        changed = tensor.clone()
+        changed[:, :, rows, columns] = tensor.flip(0)[:, :, rows, columns]
+        mixed.append(changed)
+        cut = (rows.stop - rows.start) * (columns.stop - columns.start)
+        kept.append(1 - cut / (height * width))
+    return mixed, mixed_targets(targets, sum(kept) / len(kept))
+
+
+def mixed_targets(targets: Tensor, share: float) -> Tensor:
+    """Targets (B, K) of samples that keep ``share`` of themselves, in [0, 1].
+
+    A cell is unknown, -1, if either sample's is and that sample has a part in the mixture: what it
+    would bring is not known. A share of 1 or 0 leaves one sample without a part.
+    """
+    partners = targets.flip(0)
+    unknown = torch.zeros_like(targets, dtype=torch.bool)
+    if share > 0:
+        unknown |= targets == UNKNOWN
+    if share < 1:
+        unknown |= partners == UNKNOWN
+    return torch.lerp(partners, targets, share).masked_fill(unknown, UNKNOWN)
+
+
+def _box(share: float, random: np.random.Generator) -> Box:
+    """Top, bottom, left and right, each in [0, 1], of a rectangle of 1 - share of the area.
+
+    Its centre is uniform in the image, whose border clips it.
+    """
+    half = math.sqrt(1 - share) / 2
+    middle = random.random(2)
+    spans = [(max(at - half, 0.0), min(at + half, 1.0)) for at in middle.tolist()]
+    return (*spans[0], *spans[1])

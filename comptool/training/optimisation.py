@@ -56,6 +56,7 @@ class Optimisation:
             lr=lr,
             weight_decay=settings.weight_decay,
             momentum=MOMENTUM,
+            layer_decay=settings.layer_decay,
         )
         self.scheduler = _scheduler(self.optimizer, settings, lr, updates_per_epoch)
         # The decay grows with the updates, or a short run would keep its first weights.
@@ -63,8 +64,8 @@ class Optimisation:
 
     @property
     def lr(self) -> float:
-        """Learning rate of the latest update."""
-        return float(self.optimizer.param_groups[0]["lr"])
+        """Learning rate of the latest update; with layer-wise decay, the last layer's."""
+        return max(float(group["lr"]) for group in self.optimizer.param_groups)
 
     @property
     def evaluated(self) -> nn.Module:

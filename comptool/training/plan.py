@@ -7,18 +7,21 @@ from pathlib import Path
 
 from comptool import models
 from comptool.competition import Competition, load
-from comptool.data.augment import POLICIES, POLICY_FILES
+from comptool.data.augment import POLICIES, POLICY_FILES, check_options
 from comptool.errors import InputError, OutputExistsError, UsageError, unknown_name
-from comptool.evaluation.metrics import METRICS
-from comptool.losses import LOSSES, check_task
+from comptool.evaluation import metrics
+from comptool.losses import LOSSES
 from comptool.outputs import refuse_existing
 from comptool.runs import BEST, LAST, OOF, RUN_JSON, WEIGHTS, find_run, fold_folders
 from comptool.training.ancestry import check_parent, find_leak, parent_member
+from comptool.training.gaps import check_measurable, gaps
 from comptool.training.labelled import Indices
+from comptool.training.prior import read_prior
 from comptool.training.record import Files
 from comptool.training.rows import Rows, divide, read_rows
 from comptool.training.settings import TrainSettings
 from comptool.training.sizes import parse_sizes
+from comptool.training.task import for_task
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class Plan:
         What is trained, one after another.
     resume
         Whether it goes on from what the folders hold.
+    prior
+        Of the K classes, or None.
     notes
         What was taken and why, one sentence each.
     """
@@ -81,12 +86,25 @@ class Plan:
     run: Path
     members: tuple[Member, ...]
     resume: bool
+    prior: tuple[float, ...] | None = None
     notes: tuple[str, ...] = field(default=())
+
+    @property
+    def loss(self) -> str:
+        """Name of the loss."""
+        assert self.settings.loss is not None  # the task has settled it
+        return self.settings.loss
 
     @property
     def modalities(self) -> tuple[str, ...]:
         """The modalities in the order in which the model takes them."""
         return tuple(self.rows.samples.paths)
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The tables that were read."""
+        prior = () if self.settings.prior is None else (self.settings.prior,)
+        return (*self.rows.inputs, *prior)
 
     @property
     def folded(self) -> bool:
@@ -102,7 +120,7 @@ class Plan:
                 f"would train {self.settings.model} on {len(member.train)} rows, validate "
                 f"{validated} by {self.metric}, and write {member.folder}"
             )
-        read = ", ".join(str(path) for path in self.rows.inputs)
+        read = ", ".join(str(path) for path in self.inputs)
         return "\n".join([*lines, f"would read {read} and the images they name"])
 
 
@@ -135,10 +153,9 @@ def make_plan(
     check_folder(run, force=force, resume=resume)
     _check_names(settings)
     competition = load(files.competition)
-    competition.require_multiclass("train")
+    settings = for_task(settings, competition.task)
     metric = settings.metric or competition.metric
-    METRICS.find(metric)
-    check_task(settings.loss, competition.task)
+    metrics.table(competition.task).find(metric)
     for name in settings.modality:
         if name not in competition.modalities:
             raise unknown_name("modality", name, competition.modalities)
@@ -153,8 +170,19 @@ def make_plan(
         else member
         for member in _members(settings, rows, run)
     )
+    for member in members:
+        check_measurable(metric, rows, member.valid, member.fold)
     return Plan(
-        settings, files, competition, rows, metric, run, members, resume, _notes(rows, members)
+        settings,
+        files,
+        competition,
+        rows,
+        metric,
+        run,
+        members,
+        resume,
+        prior=None if settings.prior is None else read_prior(settings.prior, rows.classes),
+        notes=_notes(rows, members),
     )
 
 
@@ -197,12 +225,14 @@ def check_folder(run: Path, *, force: bool, resume: bool) -> None:
 
 def _check_names(settings: TrainSettings) -> None:
     models.parse_name(settings.model)
-    LOSSES.find(settings.loss)
+    if settings.loss is not None:
+        LOSSES.find(settings.loss)
     if Path(settings.augment).suffix in POLICY_FILES:
         if not Path(settings.augment).is_file():
             raise InputError("there is no such augmentation file", file=settings.augment)
     elif settings.augment not in POLICIES:
         raise unknown_name("augmentation", settings.augment, POLICIES.names)
+    check_options(settings.augment, settings.augment_options)
     if settings.pretrained not in ("auto", "yes", "no") and not Path(settings.pretrained).is_file():
         raise UsageError(
             f"--pretrained is '{settings.pretrained}'; it is auto, yes, no or a file of weights"
@@ -236,6 +266,7 @@ def _with_parent(settings: TrainSettings, task: str, rows: Rows, member: Member)
 def _notes(rows: Rows, members: tuple[Member, ...]) -> tuple[str, ...]:
     notes = list(rows.notes)
     for member in members:
+        notes += [f"{member.folder}: {gap}" for gap in gaps(rows, member.train, member.valid)]
         if member.leak is not None:
             notes.append(
                 f"WARNING: the score of {member.folder} and its oof.csv are no evidence: "

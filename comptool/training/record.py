@@ -112,7 +112,7 @@ def settle(
         As :class:`~comptool.training.settings.TrainSettings` and :func:`resumed`.
     """
     settings = {name: given[name] for name in _names(TrainSettings) if name in given}
-    for name in ("img_size", "modality"):
+    for name in ("img_size", "modality", "model_option", "loss_option"):
         if name in settings:
             settings[name] = tuple(settings[name] or ())
     files = {name: given[name] for name in _names(Files) if name in given}

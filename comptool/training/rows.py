@@ -18,10 +18,12 @@ import pandas as pd
 
 from comptool.competition import Competition
 from comptool.errors import InputError, UsageError
+from comptool.label_matrix import PRESENT
 from comptool.samples import Samples, class_names
 from comptool.training.extra import extra_rows, soft_targets
 from comptool.training.labelled import (
     FOLD,
+    Cells,
     Indices,
     label_indices,
     labelled_rows,
@@ -42,11 +44,14 @@ class Rows:
     classes
         K class names.
     class_counts
-        Rows per class of the training table as published, before any balancing.
+        Rows, or positives, per class of the training table as published, before any balancing.
     targets
-        Class indices of shape (N,), or float class shares of shape (N, K) if ``--extra`` has them.
+        What is trained on: class indices of shape (N,), float class shares of shape (N, K) if
+        ``--extra`` has them, or multi-label cells of shape (N, K).
     labels
-        Class indices of shape (N,).
+        What is measured by: class indices of shape (N,); or multi-label cells, int8 of shape
+        (N, K): 1 present, 0 absent, -1 not annotated. Where a split has made training take 0 for
+        -1, these still have the 0.
     inputs
         Files that were read.
     notes
@@ -56,10 +61,15 @@ class Rows:
     samples: Samples
     classes: tuple[str, ...]
     class_counts: dict[str, int]
-    targets: npt.NDArray[np.int64] | npt.NDArray[np.float32]
-    labels: Indices
+    targets: Indices | Cells | npt.NDArray[np.float32]
+    labels: Indices | Cells
     inputs: tuple[Path, ...]
     notes: tuple[str, ...]
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether a row may have several classes."""
+        return self.labels.ndim == 2
 
     @property
     def fold(self) -> Indices:
@@ -82,8 +92,8 @@ class Rows:
         return replace(self.samples, frame=frame)
 
     def counts(self, rows: Indices) -> dict[str, int]:
-        """Rows per class among some rows."""
-        found = np.bincount(self.labels[rows], minlength=len(self.classes))
+        """Rows, or positives, per class among some rows."""
+        found = per_class(self.labels[rows], len(self.classes))
         return dict(zip(self.classes, map(int, found), strict=True))
 
     def digest(self) -> str:
@@ -123,9 +133,7 @@ def read_rows(
     """
     labelled, notes = labelled_rows(competition, settings, folds)
     counts = published_counts(labelled)
-    classes = competition.classes or class_names({*counts, *labels_of(labelled)})
-    if len(classes) < 2:
-        raise InputError("there is only one class", file=labelled.source, values=classes)
+    classes = _classes(competition, labelled, counts)
     inputs, parts, soft = [labelled.source], [labelled], None
     if extra is not None:
         more = extra_rows(competition, settings, extra, labelled, classes)
@@ -136,12 +144,38 @@ def read_rows(
         kind = "" if soft is None else " with soft labels"
         notes.append(f"adding {0 if more is None else len(more)} rows{kind} of {extra}")
     samples = replace(labelled, frame=_joined(parts))
-    labels = label_indices(samples, classes)
-    targets: npt.NDArray[np.int64] | npt.NDArray[np.float32] = labels
-    if soft is not None:
-        targets = np.eye(len(classes), dtype=np.float32)[labels]
-        targets[-len(soft) :] = soft
+    labels = np.concatenate([_labels(part, classes) for part in parts])
+    targets = _targets(parts, labels, soft)
     return Rows(samples, classes, counts, targets, labels, tuple(inputs), tuple(notes))
+
+
+def _classes(
+    competition: Competition, labelled: Samples, counts: dict[str, int]
+) -> tuple[str, ...]:
+    if labelled.labels:
+        return labelled.labels
+    classes = competition.classes or class_names({*counts, *labels_of(labelled)})
+    if len(classes) < 2:
+        raise InputError("there is only one class", file=labelled.source, values=classes)
+    return classes
+
+
+def _labels(samples: Samples, classes: Sequence[str]) -> Indices | Cells:
+    return samples.label_matrix() if samples.labels else label_indices(samples, classes)
+
+
+def _targets(
+    parts: Sequence[Samples],
+    labels: Indices | Cells,
+    soft: npt.NDArray[np.float32] | None,
+) -> Indices | Cells | npt.NDArray[np.float32]:
+    if labels.ndim == 2:
+        return np.concatenate([part.training_matrix() for part in parts])
+    if soft is None:
+        return labels
+    targets = np.eye(soft.shape[1], dtype=np.float32)[labels]
+    targets[-len(soft) :] = soft
+    return targets
 
 
 def divide(rows: Rows, settings: TrainSettings, fold: int | None) -> tuple[Indices, Indices]:
@@ -168,6 +202,9 @@ def divide(rows: Rows, settings: TrainSettings, fold: int | None) -> tuple[Indic
         raise UsageError(f"there is no fold {fold} in {rows.samples.source}; its folds are {known}")
     validated = np.zeros(len(rows.fold), bool) if fold is None else rows.fold == fold
     valid, train = np.flatnonzero(validated), np.flatnonzero(~validated)
+    if rows.multilabel:
+        _check_cells(rows, train)
+        return train, valid
     unseen = sorted(set(rows.labels[valid].tolist()) - set(rows.labels[train].tolist()))
     if unseen:
         raise InputError(
@@ -193,8 +230,26 @@ def divide(rows: Rows, settings: TrainSettings, fold: int | None) -> tuple[Indic
     return train, valid
 
 
+def per_class(labels: Indices | Cells, num_classes: int) -> Indices:
+    """Rows, or positives, of each class, shape (K,)."""
+    if labels.ndim == 2:
+        return np.asarray((labels == PRESENT).sum(axis=0), np.int64)
+    return np.bincount(labels, minlength=num_classes)
+
+
+def _check_cells(rows: Rows, train: Indices) -> None:
+    """Refuse to train on rows without a single positive."""
+    if not (rows.labels[train] == PRESENT).any():
+        raise InputError(
+            f"none of the {len(train)} rows to train on has a class"
+            if len(train)
+            else "no row is left to train on",
+            file=rows.samples.source,
+        )
+
+
 def _joined(parts: Sequence[Samples]) -> pd.DataFrame:
     """The rows of all parts with the columns that a run needs."""
     first = parts[0]
-    columns = [first.id, *first.paths.values(), str(first.label), FOLD]
+    columns = [first.id, *first.paths.values(), FOLD]
     return pd.concat([part.frame[columns] for part in parts], ignore_index=True)

@@ -18,6 +18,7 @@ from comptool.evaluation import metrics
 from comptool.predictions import read_predictions
 from comptool.runs import LAST, OOF
 from comptool.training.building import Header, new_model, resumed_model
+from comptool.training.criterion import make_loss
 from comptool.training.keeping import Keeper, clear, write_oof
 from comptool.training.loop import Loop
 from comptool.training.plan import Member, Plan
@@ -150,6 +151,7 @@ def _train_member(
     begin: Callable[[], None],
 ) -> tuple[Progress, bool]:
     """Train a member; how far it is, and whether anything was left to do."""
+    criterion = make_loss(plan, member)
     state = None
     if plan.resume and (not plan.folded or (member.folder / LAST).exists()):
         state = read_state(member.folder / LAST)
@@ -164,7 +166,7 @@ def _train_member(
         progress = Progress()
         model, header = new_model(plan, member, say)
     say(_introduction(plan, member, header, processes))
-    session = open_session(plan, member, model, header, processes)
+    session = open_session(plan, member, model, header, criterion, processes)
     keeper = Keeper(plan, member, header, _identity(plan, processes), processes.first)
     if state is not None:
         _restore(session, state)
@@ -200,7 +202,12 @@ def _progress(document: dict[str, Any], plan: Plan) -> Progress:
 
 
 def _identity(plan: Plan, processes: Processes) -> dict[str, Any]:
-    return {"rows": plan.rows.digest(), "metric": plan.metric, "processes": processes.size}
+    return {
+        "rows": plan.rows.digest(),
+        "metric": plan.metric,
+        "processes": processes.size,
+        "prior": None if plan.prior is None else list(plan.prior),
+    }
 
 
 def _check_identity(found: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:
@@ -210,6 +217,8 @@ def _check_identity(found: dict[str, Any], wanted: dict[str, Any], folder: Path)
             file=folder,
             mend="Bring the tables back, or start another run with --init-from",
         )
+    if found.get("prior") != wanted["prior"]:
+        raise InputError("the prior is not the one that this run was begun with", file=folder)
     for name, option in (("metric", "--metric"), ("processes", "--nproc-per-node")):
         if found.get(name) != wanted[name]:
             raise UsageError(
@@ -235,7 +244,8 @@ def _introduction(plan: Plan, member: Member, header: Header, processes: Process
 
 def _join_folds(plan: Plan, *, write: bool) -> float:
     """Score of all folds together; writes their ``oof.csv``, in the table's order."""
-    parts = [read_predictions(member.folder / OOF) for member in plan.members]
+    task = plan.competition.task
+    parts = [read_predictions(member.folder / OOF, task=task) for member in plan.members]
     rows = np.concatenate([member.valid for member in plan.members])
     order = np.argsort(rows, kind="stable")
     probabilities = np.concatenate([part.probabilities for part in parts])[order]

@@ -12,17 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch._dynamo.exc import TorchDynamoException
-from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
-from comptool import losses
 from comptool.data import augment
 from comptool.data.batches import Batch, Loader, SampleDataset, choose_workers, loader
 from comptool.data.sampling import EpochBatches, in_order
 from comptool.errors import UsageError
 from comptool.models.pretrained import RANDOM
 from comptool.models.streams import StreamModel
-from comptool.training.mixing import mixup
+from comptool.training.mixing import Mixing
 from comptool.training.optimisation import Optimisation
 from comptool.training.plan import Member, Plan
 from comptool.training.precision import Precision
@@ -33,13 +31,6 @@ from comptool.training.validation import Eye
 
 # Where one class's rows are repeated, or one of each class taken in turn.
 ORDERS = {"over": "over", "class-aware": "class-aware"}
-# Options of losses as they are typed.
-TYPED = {
-    "gamma": "--gamma",
-    "smoothing": "--label-smoothing",
-    "class_weights": "--balance weights",
-}
-EFFECTIVE = 0.9999
 # Measured on a CPU with AVX-512 at 64 px: MobileNetV2 1.9 times as fast, EfficientNet 1.7,
 # RegNet 1.3, ResNet and ConvNeXt 1.0, TResNet 0.9.
 WITHOUT_CHANNELS_LAST = ("tresnet",)
@@ -71,8 +62,10 @@ class Session:
         Of validation; None without.
     processes
         This process among its equals.
-    num_classes
-        K.
+    mixing
+        Of the batches of training.
+    multilabel
+        Whether a row may have several classes.
     """
 
     settings: TrainSettings
@@ -87,7 +80,8 @@ class Session:
     train_loader: Loader[Batch]
     valid_loader: Loader[Batch] | None
     processes: Processes
-    num_classes: int
+    mixing: Mixing
+    multilabel: bool
 
     @property
     def updates_per_epoch(self) -> int:
@@ -101,11 +95,7 @@ class Session:
         images = self.eye.see(batch.images)
         assert batch.targets is not None
         targets = batch.targets.to(self.eye.device, non_blocking=True)
-        if self.settings.mixup:
-            if not targets.is_floating_point():
-                targets = functional.one_hot(targets, self.num_classes).float()
-            random = np.random.default_rng(place)
-            images, targets = mixup(images, targets, self.settings.mixup, random)
+        images, targets = self.mixing(images, targets, np.random.default_rng(place))
         with self.precision.autocast():
             logits = self.called(*images)
         loss: Tensor = self.criterion(logits.float(), targets)
@@ -117,6 +107,7 @@ def open_session(
     member: Member,
     model: StreamModel,
     header: Mapping[str, Any],
+    criterion: nn.Module,
     processes: Processes,
 ) -> Session:
     """Put a session together.
@@ -129,13 +120,15 @@ def open_session(
         With the weights it starts from.
     header
         Of its checkpoints.
+    criterion
+        The loss.
     processes
         This process among its equals.
 
     Raises
     ------
     UsageError
-        If the loss does not take an option, or the augmentation is unknown.
+        If the model cannot learn from batches so small, or the augmentation is unknown.
     InputError
         If an augmentation file cannot be read, or an image is missing.
     """
@@ -164,7 +157,7 @@ def open_session(
         model=model,
         called=_compiled(wrapped) if settings.compile else wrapped,
         without_sync=getattr(wrapped, "no_sync", nullcontext),
-        criterion=make_loss(settings, header).to(device),
+        criterion=criterion.to(device),
         precision=precision,
         optimisation=Optimisation(model, settings, lr, updates, precision),
         eye=eye,
@@ -172,46 +165,9 @@ def open_session(
         train_loader=train_loader,
         valid_loader=valid_loader,
         processes=processes,
-        num_classes=len(plan.rows.classes),
+        mixing=Mixing(settings.mixup, settings.cutmix, len(plan.rows.classes)),
+        multilabel=plan.rows.multilabel,
     )
-
-
-def make_loss(settings: TrainSettings, header: Mapping[str, Any]) -> nn.Module:
-    """The loss with the options that were given; what was not given is the loss's own.
-
-    Raises
-    ------
-    UsageError
-        If it does not take one of them; names those it takes.
-    """
-    given: dict[str, Any] = {"gamma": settings.gamma, "smoothing": settings.label_smoothing}
-    options = {name: value for name, value in given.items() if value is not None}
-    if settings.balance == "weights":
-        options["class_weights"] = effective_weights(list(header["trained_counts"].values()))
-    taken = losses.options(settings.loss)
-    for name in options:
-        if name not in taken:
-            known = ", ".join(typed for own, typed in TYPED.items() if own in taken) or "none"
-            raise UsageError(
-                f"the loss '{settings.loss}' has no use for {TYPED[name]}; of such options it "
-                f"takes {known}"
-            )
-    return losses.create(settings.loss, **options)
-
-
-def effective_weights(counts: list[int]) -> list[float]:
-    """Class weights by effective number, (1 - b) / (1 - b^n) with b = 0.9999, of sum K.
-
-    Cui et al. 2019, "Class-Balanced Loss Based on Effective Number of Samples", arXiv:1901.05555,
-    equation 2 and section 4.2. A class without rows counts as one of a single row.
-
-    Examples
-    --------
-    >>> [round(weight, 3) for weight in effective_weights([100, 10, 10])]
-    [0.143, 1.428, 1.428]
-    """
-    raw = [(1 - EFFECTIVE) / (1 - EFFECTIVE ** max(count, 1)) for count in counts]
-    return [len(raw) * weight / sum(raw) for weight in raw]
 
 
 def _check_smallest_batch(
@@ -280,7 +236,7 @@ def _loaders(
     trained = SampleDataset(
         rows.take(member.train),
         rows.targets[member.train],
-        augment=augment.create(settings.augment),
+        augment=augment.create(settings.augment, **settings.augment_options),
         **facts,
     )
     train_loader = loader(trained, batches, workers=workers, device=processes.device)

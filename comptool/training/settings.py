@@ -22,6 +22,7 @@ OPTIMIZERS = (
 ).split()
 # What a resumed run may be given anew: it changes the weights by rounding at most.
 FREE_TO_CHANGE = ("workers", "device", "compile")
+PATHS = ("init_from", "prior")
 PRETRAINED_RATE, RANDOM_RATE = 1e-3, 3e-3
 
 
@@ -39,15 +40,22 @@ class TrainSettings:
     model: str = "mobilenetv2-dual"
     pretrained: str = "auto"  # auto, yes, no or a path
     init_from: Path | None = None
+    model_option: tuple[str, ...] = ()  # "name=value"
     # What is minimised; None leaves the loss its own value.
-    loss: str = "ce"
+    loss: str | None = None  # None: the task's, see `comptool.training.task`
     gamma: float | None = None
     label_smoothing: float | None = None
+    loss_option: tuple[str, ...] = ()  # "name=value"
+    prior: Path | None = None  # table of `comptool prior`
     # What the model eats.
     img_size: tuple[str, ...] = ()  # "64", "64x48" or "sar=64"; empty: from the images
     augment: str = "flips"
+    cutout: float | None = None  # None leaves the policy its own value
+    magnitude: float | None = None
+    num_ops: int | None = None
     balance: Balance = "none"
     mixup: float = 0.0  # alpha of Beta(alpha, alpha)
+    cutmix: float = 0.0
     modality: tuple[str, ...] = ()
     missing_modality: Missing | None = None
     # The optimisation.
@@ -57,6 +65,7 @@ class TrainSettings:
     optimizer: str = "adamw"
     lr: float | None = None  # None: see `rate`
     weight_decay: float = 0.02
+    layer_decay: float | None = None  # factor of the learning rate from a layer to the one below
     clip_grad: float | None = None  # largest gradient norm
     schedule: Schedule = "cosine"
     warmup_epochs: float | None = None  # None: 5 % of the epochs, at most one
@@ -86,6 +95,12 @@ class TrainSettings:
         return self.fold if self.fold in ("all", "none") else int(self.fold)  # type: ignore[return-value]
 
     @property
+    def augment_options(self) -> dict[str, float]:
+        """What was given of the augmentation's options."""
+        given = {name: getattr(self, name) for name in ("cutout", "magnitude", "num_ops")}
+        return {name: value for name, value in given.items() if value is not None}
+
+    @property
     def warmup(self) -> float:
         """Warm-up in epochs."""
         return min(1.0, 0.05 * self.epochs) if self.warmup_epochs is None else self.warmup_epochs
@@ -108,11 +123,12 @@ class TrainSettings:
     def document(self) -> dict[str, Any]:
         """The settings as JSON values."""
         values = asdict(self)
-        values["init_from"] = None if self.init_from is None else str(self.init_from)
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in values.items()
-        }
+        for name, value in values.items():
+            if isinstance(value, Path):
+                values[name] = str(value)
+            elif isinstance(value, tuple):
+                values[name] = list(value)
+        return values
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> TrainSettings:
@@ -121,8 +137,9 @@ class TrainSettings:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in document.items()
         }
-        if values.get("init_from") is not None:
-            values["init_from"] = Path(values["init_from"])
+        for name in PATHS:
+            if values.get(name) is not None:
+                values[name] = Path(values[name])
         return cls(**values)
 
 
@@ -134,6 +151,7 @@ def option(field: str) -> str:
 def _check_ranges(settings: TrainSettings) -> None:
     least = {"epochs": 1, "batch_size": 1, "grad_accum": 1, "patience": 1, "seed": 0, "workers": 0}
     least |= {"weight_decay": 0, "mixup": 0, "warmup_epochs": 0, "min_lr": 0, "gamma": 0}
+    least |= {"cutmix": 0, "magnitude": 0, "num_ops": 1}
     for name, bound in least.items():
         value = getattr(settings, name)
         if value is not None and not (value >= bound and math.isfinite(value)):
@@ -146,6 +164,10 @@ def _check_ranges(settings: TrainSettings) -> None:
         value = getattr(settings, name)
         if value is not None and not 0 <= value < 1:
             raise UsageError(f"{option(name)} is {value}; it has to be 0 or more and below 1")
+    for name in ("layer_decay", "cutout"):
+        value = getattr(settings, name)
+        if value is not None and not 0 < value <= 1:
+            raise UsageError(f"{option(name)} is {value}; it has to be above 0 and at most 1")
 
 
 def _check_names(settings: TrainSettings) -> None:

@@ -66,6 +66,8 @@ def evaluate(
     criterion: nn.Module,
     processes: Processes,
     stopped: Callable[[], bool],
+    *,
+    multilabel: bool,
 ) -> tuple[npt.NDArray[np.float32], float]:
     """Class probabilities of every row in the table's order, and the mean loss.
 
@@ -85,6 +87,8 @@ def evaluate(
         Whose shares are put together.
     stopped
         Asked between batches.
+    multilabel
+        Whether classes have probabilities of their own (sigmoid) or share one (softmax).
 
     Raises
     ------
@@ -104,10 +108,19 @@ def evaluate(
         loss = criterion(logits, batch.targets.to(eye.device))
         total += float(loss) * len(batch.rows)
         rows.append(batch.rows.numpy())
-        shares.append(torch.softmax(logits, dim=1).cpu().numpy())
+        shares.append(probabilities_of(logits, multilabel=multilabel).cpu().numpy())
     model.train(training)
     gathered = processes.gather((rows, shares, total))
     return _in_order(gathered)
+
+
+def probabilities_of(logits: Tensor, *, multilabel: bool) -> Tensor:
+    """Class probabilities (B, K) of logits (B, K), in float32.
+
+    In half precision a sigmoid would be 1 from a logit of 8.4 on, and such cells would tie.
+    """
+    logits = logits.float()
+    return torch.sigmoid(logits) if multilabel else torch.softmax(logits, dim=1)
 
 
 def _in_order(gathered: Sequence[Any]) -> tuple[npt.NDArray[np.float32], float]:

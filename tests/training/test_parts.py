@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from comptool.errors import InputError, UsageError
 from comptool.models.checkpoints import save_checkpoint
+from comptool.training.criterion import effective_weights
 from comptool.training.history import columns, write_history
 from comptool.training.interruption import Interruption
 from comptool.training.mixing import mixup
 from comptool.training.seeds import mixed
-from comptool.training.session import effective_weights
 from comptool.training.sizes import parse_sizes
 from comptool.training.state import Progress, read_state, write_state
 

@@ -1,0 +1,44 @@
+"""The options of ``comptool train`` that say what becomes of the images."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from ._help import option as _option
+
+IMAGES = "Images"
+
+ImgSize = Annotated[
+    list[str] | None,
+    _option(
+        IMAGES,
+        "Pixels: 64, 64x48 (height, width) or sar=64; may be repeated. [default: the images' own, "
+        "64 to 224]",
+    ),
+]
+Augment = Annotated[
+    str, _option(IMAGES, "none, flips, weak, strong, or a file that albumentations wrote.")
+]
+Cutout = Annotated[
+    float | None,
+    _option(IMAGES, "Of weak and strong: side of the cut-out, 0 to 1. [default: 0.5]"),
+]
+Magnitude = Annotated[
+    float | None,
+    _option(IMAGES, "Of weak: strength of its operations, 0 to 30. [default: 9]", min=0, max=30),
+]
+NumOps = Annotated[
+    int | None, _option(IMAGES, "Of weak: operations per image. [default: 2]", min=1)
+]
+Mixup = Annotated[float, _option(IMAGES, "Alpha of Beta(alpha, alpha); 0 is off.", min=0)]
+Cutmix = Annotated[
+    float, _option(IMAGES, "The same; beside --mixup each batch takes one of them.", min=0)
+]
+Modality = Annotated[
+    list[str] | None,
+    _option(IMAGES, "Only this one, in the model's order; may be repeated. [default: all]"),
+]
+MissingModality = Annotated[
+    Literal["zero", "drop"] | None,
+    _option(IMAGES, "A missing image is black, or its row is left out. [default: an error]"),
+]

@@ -1,0 +1,57 @@
+"""What multi-label rows have no label for, as the user should know; no torch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from comptool.errors import InputError, quoted
+from comptool.evaluation import metrics
+from comptool.label_matrix import UNKNOWN
+from comptool.training.labelled import Indices
+from comptool.training.rows import Rows, per_class
+
+
+def gaps(rows: Rows, train: Indices, valid: Indices) -> list[str]:
+    """Classes that cannot be learnt or measured, and rows without an annotated cell.
+
+    One sentence each; none for a task of one class per row.
+    """
+    if not rows.multilabel:
+        return []
+    told = []
+    parts = {
+        "to train on: it cannot be learnt": train,
+        "to validate: the metric leaves it out": valid,
+    }
+    for what, part in parts.items():
+        counts = per_class(rows.labels[part], len(rows.classes))
+        lacking = [rows.classes[index] for index in np.flatnonzero(counts == 0)]
+        if lacking and len(part):
+            told.append(f"no positive row {what}: {_classes(lacking)}")
+    blank = np.count_nonzero((rows.labels[train] == UNKNOWN).all(axis=1))
+    if blank:
+        told.append(f"{blank} of the {len(train)} rows to train on have no annotated cell")
+    return told
+
+
+def check_measurable(metric: str, rows: Rows, valid: Indices, fold: int | None) -> None:
+    """Raise an InputError if the metric is not defined on the validated rows.
+
+    Found out here, and not after the first epoch.
+    """
+    if not len(valid):
+        return
+    num_classes = len(rows.classes)
+    equal = np.full((len(valid), num_classes), 1 / num_classes)
+    try:
+        metrics.score(metric, rows.labels[valid], equal)
+    except InputError as error:
+        raise InputError(
+            f"fold {fold} cannot be validated: {error}",
+            file=rows.samples.source,
+            mend="Split again, or give another --metric",
+        ) from error
+
+
+def _classes(names: list[str]) -> str:
+    return f"{'class' if len(names) == 1 else 'classes'} {quoted(names)}"

@@ -1,0 +1,49 @@
+"""What the task makes of a run's settings; no torch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from comptool.errors import UsageError
+from comptool.losses import check_task
+from comptool.training.settings import TrainSettings
+
+DEFAULT_LOSS = {"multiclass": "ce", "multilabel": "asl"}
+# They rank positives against negatives, and a share between the two is neither.
+HARD_TARGETS = ("two-way",)
+WITH_PRIOR = "partial-asl"
+OF_ONE_CLASS = ("under", "over", "weights")
+
+
+def for_task(settings: TrainSettings, task: str) -> TrainSettings:
+    """The settings with the task's own loss where none is named.
+
+    Parameters
+    ----------
+    settings
+        As they were given.
+    task
+        ``multiclass`` or ``multilabel``.
+
+    Raises
+    ------
+    UsageError
+        If the loss is unknown or for another task, or an option has no meaning for the loss or
+        the task.
+    """
+    loss = settings.loss or DEFAULT_LOSS[task]
+    check_task(loss, task)
+    if task == "multilabel" and settings.balance in OF_ONE_CLASS:
+        raise UsageError(
+            f"--balance {settings.balance} needs one class per image, and the task is multilabel; "
+            "take --balance class-aware (an image of each class in turn) or "
+            "--loss distribution-balanced"
+        )
+    for name in ("mixup", "cutmix"):
+        if loss in HARD_TARGETS and getattr(settings, name):
+            raise UsageError(
+                f"the loss '{loss}' needs targets of 0 and 1, and --{name} mixes them; leave it out"
+            )
+    if settings.prior is not None and loss != WITH_PRIOR:
+        raise UsageError(f"--prior is for the loss '{WITH_PRIOR}', and the loss is '{loss}'")
+    return replace(settings, loss=loss)
