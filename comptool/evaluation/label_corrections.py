@@ -13,10 +13,13 @@ from pathlib import Path
 import pandas as pd
 
 from comptool.errors import InputError, nearest
+from comptool.label_matrix import split_lists
+from comptool.samples import Samples
 from comptool.tables import read_table
 
 COLUMNS = ("id", "class", "label")
 VALUES = ("1", "0", "-1", "")
+NOT_KNOWN = ("-1", "")
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,51 @@ def apply_corrections(
         column[list(cells)] = list(cells.values())
         corrected[name] = column
     return Corrected(corrected, changed, sum(map(len, said.values())) - changed)
+
+
+def apply_to_lists(
+    samples: Samples, corrections: pd.DataFrame, *, file: Path | None = None
+) -> Corrected:
+    """Change the lists of labels that corrections name, and no others.
+
+    A label comes last in its list. What a list names is present and what it does not is absent:
+    "not known" cannot be said in one, and is refused.
+
+    Parameters
+    ----------
+    samples
+        Samples whose labels are one column of joined lists.
+    corrections
+        As in `apply_corrections`.
+    file
+        Where the corrections came from, for messages.
+
+    Raises
+    ------
+    InputError
+        As `apply_corrections`; also if a label is -1 or blank.
+    """
+    assert samples.label is not None
+    ids, lists = samples.frame[samples.id], samples.frame[samples.label]
+    said = _checked(ids, corrections, samples.labels, file)
+    unsayable = corrections["label"].isin(NOT_KNOWN).to_numpy().nonzero()[0]
+    if unsayable.size:
+        row = int(unsayable[0])
+        what = f"a list of labels (column '{samples.label}') cannot say that one is not known"
+        raise _refused(what, file, row + 1, "label", corrections["label"].iloc[row])
+    named = split_lists(lists, samples.labels)
+    comma = any("," in text for text in lists) or any(" " in name for name in samples.labels)
+    cells, changed = lists.to_numpy(dtype=object, copy=True), 0
+    for name, rows in said.items():
+        for row, label in rows.items():
+            if (name in named[row]) == (label == "1"):
+                continue
+            changed += 1
+            others = [one for one in named[row] if one != name]
+            named[row] = [*others, name] if label == "1" else others
+            cells[row] = (", " if comma else " ").join(named[row])
+    frame = samples.frame.assign(**{samples.label: cells})
+    return Corrected(frame, changed, sum(map(len, said.values())) - changed)
 
 
 def _checked(

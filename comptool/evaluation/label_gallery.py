@@ -113,7 +113,8 @@ def page(
         title=_escaped(title),
         # Ticks are kept by place, so they must not outlive the order of the cells.
         digest=hashlib.sha256(cells.encode()).hexdigest()[:16],
-        summary=f"{first} {total} cells that the predictions doubt, the most doubtful first.",
+        summary=f"{first} {total} cells that the predictions doubt; of each kind the most doubtful "
+        "first.",
         count=len(shown),
         options=options,
         cells=cells,

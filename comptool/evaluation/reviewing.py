@@ -132,11 +132,22 @@ def review_file(
         write_table(output, table, force=force)
         title = f"Label review: {competition.name}"
         gallery = write_gallery(
-            page, table, _images(samples), title=title, limit=limit, force=force
+            page, in_turn(table), _images(samples), title=title, limit=limit, force=force
         )
         for path in (output, page):
             provenance.record(path, command="review", arguments=arguments, inputs=read)
     return Reviewed(table, gallery, len(ids), len(classes), samples.source, measured)
+
+
+def in_turn(table: pd.DataFrame) -> pd.DataFrame:
+    """The cells of a review, those of the two kinds in turn, each kind the most doubtful first.
+
+    Scores of the two kinds cannot be compared: a model that finds a class hard to see doubts most
+    of its present cells.
+    """
+    place = table.groupby("suggested").cumcount()
+    order = np.lexsort((-table["suggested"].to_numpy(), place.to_numpy()))
+    return table.iloc[order].reset_index(drop=True)
 
 
 def _check_task(competition: Competition) -> None:

@@ -131,6 +131,16 @@ def test_what_was_deleted_is_found_and_measured(cup, truth, cells):
     assert "missing labels against the truth" in result.stderr
 
 
+def test_a_short_page_has_cells_of_both_kinds(cup):
+    cup("review", "oof.csv", "--limit", "4")
+    page = Path("review.html").read_text(encoding="utf-8")
+    assert [page.count(f'data-kind="{kind}"') for kind in ("missing", "extra")] == [2, 2]
+    best = {row["label"]: row for row in reversed(listed())}
+    first = page.index(f'data-id="{best["0"]["id"]}" data-class="{best["0"]["class"]}"')
+    second = page.index(f'data-id="{best["1"]["id"]}" data-class="{best["1"]["class"]}"')
+    assert first < second
+
+
 def test_the_corrections_that_the_list_suggests_mend_the_table(cup, truth, cells):
     """What the page exports for every tick, applied to the labels."""
     cup("review", "oof.csv", "--kind", "missing")
