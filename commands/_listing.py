@@ -23,3 +23,12 @@ def give_entries(parts: Mapping[str, Sequence[Entry]], as_json: bool) -> None:
     width = max(len(entry.name) for entry in entries)
     for entry in entries:
         typer.echo(f"{entry.name:<{width}}  {entry.summary} [{entry.source}]")
+
+
+def give_options(options: Mapping[str, object], as_json: bool) -> None:
+    """The options on stdout with their defaults: a line each, or one JSON object."""
+    if as_json:
+        typer.echo(json.dumps(options))
+        return
+    for name, default in options.items():
+        typer.echo(f"{name}={'none' if default is None else default}")

@@ -25,8 +25,8 @@ app = typer.Typer(
 )
 
 ORDER = (
-    "init split train review infer tta pseudolabel recalibrate ensemble submit score simulate "
-    "models losses"
+    "init split train prior review infer tta pseudolabel recalibrate ensemble submit score "
+    "simulate models losses"
 ).split()
 for _name in ORDER:
     if util.find_spec(f"comptool.commands.{_name}") is None:

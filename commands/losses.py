@@ -1,16 +1,34 @@
-"""``comptool losses``: the losses that ``train --loss`` takes."""
+"""``comptool losses``: the losses that ``train --loss`` takes, and the options of one."""
 
 from __future__ import annotations
 
-from ._listing import give_entries
+from typing import Annotated
+
+import typer
+
+from ._imports import loading_torch
+from ._listing import give_entries, give_options
 from ._options import JsonOption
 
+NameArgument = Annotated[
+    str | None, typer.Argument(help="A loss, to list its options.", show_default=False)
+]
 
-def losses(as_json: JsonOption = False) -> None:
+
+def losses(name: NameArgument = None, as_json: JsonOption = False) -> None:
     """List the losses, one a line: name, what it is, and its source.
 
-    Example: comptool losses
-    """
-    from comptool.losses import LOSSES
+    With a name, the options that train --loss-option sets, with their defaults.
 
-    give_entries({"losses": list(LOSSES)}, as_json)
+    Example: comptool losses asl
+    """
+    from comptool.losses import FROM_ROWS, LOSSES
+
+    if name is None:
+        give_entries({"losses": list(LOSSES)}, as_json)
+        return
+    entry = LOSSES.find(name)
+    with loading_torch():
+        options = entry.options()
+    typed = {option: default for option, default in options.items() if option not in FROM_ROWS}
+    give_options(typed, as_json)

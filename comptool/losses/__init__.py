@@ -87,6 +87,9 @@ LOSSES = Registry(
 # Their targets are one class per image; the others' are one cell per image and class.
 SINGLE_LABEL = ("ce", "focal", "poly-softmax")
 
+# Options that follow from the rows, or have a file of their own; nobody types them.
+FROM_ROWS = ("class_counts", "num_samples", "class_weights", "prior")
+
 
 def names() -> list[str]:
     """The names of the losses, in the table's order."""

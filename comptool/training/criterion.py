@@ -22,8 +22,6 @@ TYPED = {
     "prior": "--prior",
 }
 OPTION = "--loss-option"
-# What these are follows from the rows and cannot be typed.
-FOUND = ("class_counts", "num_samples", "class_weights", "prior")
 EFFECTIVE = 0.9999
 
 
@@ -60,7 +58,7 @@ def make_loss(plan: Plan, member: Member) -> nn.Module:
 
 
 def _given(settings: TrainSettings, name: str, types: Mapping[str, Any]) -> dict[str, Any]:
-    hints = {option: hint for option, hint in types.items() if option not in FOUND}
+    hints = {option: hint for option, hint in types.items() if option not in losses.FROM_ROWS}
     options = parse_assignments(OPTION, f"the loss '{name}'", settings.loss_option, hints)
     named = {"gamma": settings.gamma, "smoothing": settings.label_smoothing}
     for option, value in named.items():

@@ -1,0 +1,138 @@
+"""The class prior by a run: its mean probability of each class over the rows it was trained on.
+
+Ben-Baruch et al. 2022, arXiv:2110.10955, section 3.2, whose estimate is that of a model trained
+with the unannotated cells ignored: how often a class is annotated says little of how often it is
+there. No torch until it is carried out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from comptool.competition import load
+from comptool.errors import InputError, UsageError
+from comptool.runs import find_run, members, read_header
+from comptool.samples import Samples
+from comptool.training.record import read_record
+from comptool.training.rows import divide, read_rows
+from comptool.training.task import WITH_PRIOR
+
+# In these modes an unannotated cell is taught to be absent, mostly.
+BIASED = ("negative", "selective")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A checkpoint and the rows it was trained on."""
+
+    folder: Path
+    header: dict[str, Any]
+    samples: Samples
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is to be predicted.
+
+    Parameters
+    ----------
+    run
+        Its folder.
+    classes
+        The K classes.
+    parts
+        One, or one per fold.
+    missing
+        What a missing image is; see `comptool.data.files.ImageFiles`.
+    inputs
+        Tables that were read.
+    notes
+        What the user should know, one sentence each.
+    """
+
+    run: Path
+    classes: tuple[str, ...]
+    parts: tuple[Part, ...]
+    missing: str
+    inputs: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+
+def plan_estimate(name: str | None) -> Estimate:
+    """The rows that a run was trained on, from the tables that it was trained with.
+
+    Parameters
+    ----------
+    name
+        Name or folder of the run; None is the latest.
+
+    Raises
+    ------
+    UsageError
+        If its task is not multi-label.
+    InputError
+        If there is no such run, or its tables are not those that it was trained with.
+    """
+    run = find_run(name)
+    settings, files = read_record(run)
+    headers = {folder: read_header(folder) for folder in members(run)}
+    first = next(iter(headers.values()))
+    if first["task"] != "multilabel":
+        raise UsageError(f"a prior is for multilabel tasks, and that of {run} is {first['task']}")
+    rows = read_rows(load(files.competition), settings, files.folds, files.extra)
+    if list(rows.classes) != list(first["classes"]):
+        raise InputError(
+            f"its classes are not those of {rows.samples.source}",
+            file=run,
+            values=sorted(set(rows.classes) ^ set(first["classes"])),
+        )
+    parts = []
+    for folder, header in headers.items():
+        train, _ = divide(rows, settings, header["fold"])
+        if rows.counts(train) != header["trained_counts"]:
+            raise InputError(
+                f"the rows of {rows.samples.source} are not those that it was trained on",
+                file=folder,
+                mend="Bring the table back, or train again",
+            )
+        parts.append(Part(folder, header, rows.take(train)))
+    missing = "zero" if settings.missing_modality == "zero" else "error"
+    return Estimate(run, rows.classes, tuple(parts), missing, rows.inputs, _notes(run, settings))
+
+
+def _notes(run: Path, settings: Any) -> tuple[str, ...]:
+    taught = dict(text.partition("=")[::2] for text in settings.loss_option)
+    mode = taught.get("mode", "selective")
+    if settings.loss == WITH_PRIOR and mode in BIASED:
+        return (
+            f"WARNING: {run} was trained in mode '{mode}', which takes cells without a label for "
+            "absent ones; an estimate needs --loss-option mode=ignore",
+        )
+    return ()
+
+
+def carry_out(
+    estimate: Estimate, *, batch_size: int, workers: int | None, device: str
+) -> npt.NDArray[np.float64] | None:
+    """The prior (K,) of the classes; None in the processes of a ``torchrun`` that do not speak.
+
+    Raises
+    ------
+    UsageError
+        If the device is not here.
+    InputError
+        If an image or a checkpoint cannot be used.
+    """
+    room = import_module("comptool.training.averaging")
+    with import_module("comptool.training.processes").joined(device) as processes:
+        sums = np.zeros(len(estimate.classes))
+        for part in estimate.parts:
+            sums += room.summed(part, processes, batch_size, workers, estimate.missing)
+        total = sum(len(part.samples) for part in estimate.parts)
+        return sums / total if processes.first else None
