@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from . import _options
+from ._help import option
 from ._options import (
     CompetitionOption,
     DryRunOption,
@@ -17,6 +18,8 @@ from ._options import (
     QuietOption,
     SeedOption,
 )
+
+LABELS = "Several labels per row"
 
 
 class Balance(StrEnum):
@@ -41,11 +44,31 @@ def split(
     folds: Annotated[
         int | None, typer.Option(help="K folds instead of a hold-out, at least 2.")
     ] = None,
+    from_column: Annotated[
+        str | None,
+        typer.Option(help="Column with a given split: train, val, test (left out), or folds."),
+    ] = None,
     balance: Annotated[
         Balance, typer.Option(help="under: cut every class to the size of the smallest.")
     ] = Balance.none,
     cap: Annotated[
         int | None, typer.Option(help="under: at most this many rows of a class, at least 2.")
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(help="Seeds to try; the best is kept. [default: 1; with several labels 100]"),
+    ] = None,
+    strategy: Annotated[
+        str | None, option(LABELS, "iterative or random. [default: iterative]")
+    ] = None,
+    refine: Annotated[
+        bool, option(LABELS, "Exchange rows after the search.", "--refine/--no-refine")
+    ] = True,
+    map_zero_to_unknown: Annotated[
+        bool, option(LABELS, "Train on 0 as not annotated.", "--map-zero-to-unknown")
+    ] = False,
+    corrections: Annotated[
+        Path | None, option(LABELS, "Label corrections, as the page of review exports them.")
     ] = None,
     seed: SeedOption = 0,
     competition: CompetitionOption = None,
@@ -61,23 +84,30 @@ def split(
     class of one row is always trained on. Adds the column fold: 0 to K-1 is validated then (a
     hold-out is fold 0), -1 always trained on. Rows that balancing removes are absent.
 
+    With several labels per row, the seed is kept whose class shares differ least between training
+    and validation (their standard deviation over the classes), and rows are then exchanged.
+
     Example: comptool split --balance under --val 0.2
     """
-    from comptool.data import splitting
+    from comptool.data import fold_tables, splitting
+    from comptool.data.split_options import SplitOptions
     from comptool.outputs import refuse_existing
 
-    splitting.check_options(val, folds, balance.value, cap)
+    options = SplitOptions(
+        val, folds, from_column, balance.value, cap, seed, seeds,
+        strategy, refine, map_zero_to_unknown, corrections,
+    )  # fmt: skip
+    options.check()
     refuse_existing(output, force)
     facts, samples = splitting.samples_to_split(table, competition)
     _options.say("\n".join([*facts.findings, f"splitting {samples.source}"]), quiet)
-    made = splitting.make_folds(
-        samples, val=val, num_folds=folds, balance=balance.value, cap=cap, seed=seed
-    )
-    _options.say(splitting.report(made, facts.label), quiet)
+    made = splitting.split_samples(samples, options)
+    _options.say(fold_tables.report(made), quiet)
     if dry_run:
         _options.say(f"would write {output}", quiet)
         return
-    options = {"val": val, "folds": folds, "balance": balance.value, "cap": cap}
-    arguments = {"table": table, "output": output, **options, "seed": seed}
-    splitting.write_folds(output, made, samples, arguments=arguments, seed=seed, force=force)
-    _options.give(output, splitting.summary(output, made, facts.label), json)
+    arguments = {"table": table, "output": output, **options.arguments()}
+    fold_tables.write_folds(
+        output, made, samples, options=options, arguments=arguments, force=force
+    )
+    _options.give(output, fold_tables.summary(output, made), json)

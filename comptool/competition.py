@@ -14,7 +14,7 @@ from typing import Any
 
 from comptool.detection import detect, detect_table
 from comptool.detection.download import Detection
-from comptool.errors import InputError, UsageError
+from comptool.errors import InputError
 from comptool.facts import PATH_KEYS, Facts, from_environment, read_facts, write_facts
 
 FILE = Path("comptool.toml")
@@ -73,20 +73,6 @@ class Competition:
     modalities: dict[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] | None = None
     findings: tuple[str, ...] = ()
-
-    def require_multiclass(self, command: str) -> None:
-        """Refuse a competition that ``command`` has no method for.
-
-        Raises
-        ------
-        UsageError
-            If the task is multi-label.
-        """
-        if self.task != "multiclass":
-            raise UsageError(
-                f"{command} cannot do {self.task} competitions yet; '{self.name}' is one "
-                "(if that is wrong, correct 'task' in comptool.toml or set COMPTOOL_TASK)"
-            )
 
 
 def load(path: Path | None = None) -> Competition:

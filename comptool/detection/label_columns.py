@@ -15,6 +15,7 @@ import pandas as pd
 
 from comptool.errors import InputError, nearest, quoted
 from comptool.label_matrix import WRITTEN, split_lists
+from comptool.predictions import RESERVED
 
 LABEL_NAMES = (
     "label class_id class category target labels class_name species class_label y tags "
@@ -52,7 +53,8 @@ def choose_label(
     if train is None:
         name = answers[0] if len(answers) == 1 or "score" in answers else "label"
         return name, f"assumed: the label is called {name}"
-    columns = [name for name in train.columns if name not in taken.meaning]
+    # A table that split has made has a column of folds, which may hold -1 and 0 alone.
+    columns = [name for name in train.columns if name not in (*taken.meaning, *RESERVED)]
     free = [name for name in columns if name not in taken.in_test]
     if _asks_for_columns(train, answers, columns):
         return _asked(answers, columns, [name for name in free if is_binary(train[name])], file)

@@ -144,6 +144,11 @@ def test_json_on_stdout_and_nothing_written_by_a_dry_run(comptool, tmp_path):
         (["--folds", "1"], "--folds 1 is too few; at least 2 are needed"),
         (["--cap", "9"], "--cap limits under-sampling; give --balance under with it"),
         (["--cap", "1", "--balance", "under"], "--cap 1 is too few; at least 2 per class"),
+        (["--seeds", "0"], "--seeds 0 is too few; at least 1 is needed"),
+        (["--strategy", "iteratif"], "no split strategy is called 'iteratif'; did you mean 'iter"),
+        (["--from-column", "s", "--val", ".1"], "--from-column takes a split as it is; --val does"),
+        (["--from-column", "s", "--folds", "3"], "--from-column takes a split as it is; --folds"),
+        (["--from-column", "s", "--seeds", "3"], "--from-column takes a split as it is; --seeds"),
     ],
 )
 def test_contradicting_options_are_refused_before_anything_is_read(comptool, arguments, message):
@@ -173,13 +178,6 @@ def test_a_wrong_table_is_refused(comptool, text, message):
     assert result.exit_code == 3
     assert result.stderr.splitlines()[-1].startswith(f"comptool split: {message}")
     assert not Path("folds.csv").exists()
-
-
-def test_multilabel_is_refused_plainly(comptool, tmp_path):
-    (tmp_path / "t.csv").write_text("id,sea,sand\n1,0,1\n2,1,1\n")
-    result = comptool("split", "t.csv")
-    assert result.exit_code == 2
-    assert result.stderr.startswith("comptool split: split cannot do multilabel competitions yet")
 
 
 def test_folds_are_not_replaced_unasked(comptool, tmp_path):

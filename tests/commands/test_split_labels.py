@@ -1,0 +1,289 @@
+"""comptool split with several labels per row."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from comptool import facts, provenance
+from comptool.competition import of_table
+from comptool.data.split_options import SplitOptions
+from comptool.data.splitting import samples_to_split, split_samples
+from comptool.samples import read_samples
+
+CLASSES = ["bare soil/sand", "Ärger, roof", "sea", "tree"]
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch):
+    for name in facts.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def cells(rows: int = 200, seed: int = 0, unknown: float = 0.0) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    matrix = (random.random((rows, len(CLASSES))) < [0.5, 0.3, 0.1, 0.05]).astype(int)
+    matrix[random.random(matrix.shape) < unknown] = -1
+    return matrix
+
+
+def table(matrix: np.ndarray, **columns: list[str]) -> pd.DataFrame:
+    frame = pd.DataFrame({"id": [f"{n:03}" for n in range(len(matrix))], **columns})
+    for name, column in zip(CLASSES, matrix.T, strict=True):
+        frame[name] = [{1: "1", 0: "0", -1: ""}[int(cell)] for cell in column]
+    return frame
+
+
+def write(matrix: np.ndarray, **columns: list[str]) -> None:
+    table(matrix, **columns).to_csv("t.csv", index=False)
+
+
+def read(path: str = "folds.csv") -> pd.DataFrame:
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+def criterion(matrix: np.ndarray, fold: np.ndarray) -> float:
+    """The source's rule by plain means: spread over classes of the share differences."""
+    return float(np.std(100 * (matrix[fold == -1].mean(axis=0) - matrix[fold == 0].mean(axis=0))))
+
+
+def test_the_best_seed_is_refined_and_everything_is_told(comptool):
+    matrix = cells()
+    write(matrix)
+    result = comptool("split", "t.csv", "--val", "0.2", "--seeds", "5")
+    assert (result.exit_code, result.stdout) == (0, "folds.csv\n")
+    frame = read()
+    assert frame.drop(columns="fold").equals(table(matrix))
+    fold = frame["fold"].to_numpy(int)
+    assert (fold == 0).sum() == pytest.approx(40, abs=2)
+    positives = {name: int(n) for name, n in zip(CLASSES, matrix.sum(axis=0), strict=True)}
+    found = provenance.facts(Path("folds.csv"))
+    assert found["class_counts"] == positives
+    assert found["zero_is_unknown"] is False
+    reached = found["split"]["criterion"]
+    assert reached == pytest.approx(criterion(matrix, fold), abs=1e-9)
+    assert reached <= found["split"]["best"]["criterion"] <= found["split"]["worst"]["criterion"]
+    assert "\niterative split, 5 seeds: class shares differ by " in result.stderr
+    assert f"to {reached:.4f} percentage points\n" in result.stderr
+    row = next(line for line in result.stderr.splitlines() if line.startswith("sea "))
+    assert row.split()[1:] == [
+        str(n) for n in (positives["sea"], *(matrix[fold == part, 2].sum() for part in (-1, 0)))
+    ]
+
+
+def test_the_published_rule_can_be_reproduced(comptool):
+    matrix = cells()
+    write(matrix)
+    told = json.loads(
+        comptool(
+            "split", "t.csv", "--val", "0.1", "--strategy", "random", "--seeds", "8",
+            "--no-refine", "--json",
+        ).stdout
+    )  # fmt: skip
+    scores = []
+    for seed in range(8):
+        order = np.random.RandomState(seed).permutation(200)
+        fold = np.full(200, -1)
+        fold[order[:20]] = 0
+        scores.append(criterion(matrix, fold))
+    assert (told["strategy"], told["seeds"], told["refined"]) == ("random", 8, None)
+    assert told["best"] == {"seed": int(np.argmin(scores)), "criterion": pytest.approx(min(scores))}
+    assert told["worst"]["criterion"] == pytest.approx(max(scores))
+
+
+def test_folds_keep_groups_whole(comptool):
+    groups = [f"g{n // 4}" for n in range(200)]
+    write(cells(), scene=groups)
+    result = comptool("split", "t.csv", "--folds", "4", "--seeds", "3")
+    assert result.exit_code == 0, result.stderr
+    frame = read()
+    assert set(frame["fold"]) == set("0123")
+    assert frame.groupby("scene")["fold"].nunique().max() == 1
+    assert "stratified 4 folds, grouped by scene\n" in result.stderr
+
+
+@pytest.mark.parametrize("parts", [("--val", "0.3"), ("--folds", "3")])
+def test_zeros_become_unknown_in_training_and_stay_in_validation(comptool, parts):
+    matrix = cells(60, unknown=0.1)
+    write(matrix)
+    result = comptool("split", "t.csv", *parts, "--map-zero-to-unknown")
+    assert result.exit_code == 0, result.stderr
+    assert "0 is taken for not annotated in training; validation keeps it\n" in result.stderr
+    samples = read_samples(Path("folds.csv"), of_table(Path("folds.csv")), labelled=True)
+    np.testing.assert_array_equal(samples.label_matrix(), matrix)
+    np.testing.assert_array_equal(samples.training_matrix(), np.where(matrix == 1, 1, -1))
+    assert comptool("split", "t.csv", *parts, "--force").exit_code == 0
+    samples = read_samples(Path("folds.csv"), of_table(Path("folds.csv")), labelled=True)
+    np.testing.assert_array_equal(samples.training_matrix(), matrix)
+
+
+def test_corrections_are_applied_and_the_published_counts_are_those_before(comptool):
+    matrix = cells(50)
+    matrix[3, 2], matrix[4, 2] = 0, 1
+    write(matrix)
+    Path("c.csv").write_text('id,class,label\n003,sea,1\n004,sea,1\n007,"Ärger, roof",-1\n')
+    result = comptool("split", "t.csv", "--corrections", "c.csv")
+    assert result.exit_code == 0, result.stderr
+    assert "c.csv: corrections: 2 cells changed; 1 had the label already\n" in result.stderr
+    frame = read().set_index("id")
+    assert frame.loc["003", "sea"] == "1"
+    assert frame.loc["007", "Ärger, roof"] == "-1"
+    record = provenance.recall(Path("folds.csv"))
+    assert record["facts"]["class_counts"]["sea"] == matrix[:, 2].sum()
+    assert set(record["inputs"]) == {"t.csv", "c.csv"}
+
+
+def test_joined_lists_are_split_and_corrected(comptool):
+    lists = ["sea, tree", "golf course", "", "sea", "golf course, tree"] * 8
+    lines = [f'{n},"{cell}"' for n, cell in enumerate(lists)]
+    Path("t.csv").write_text("\n".join(["id,tags", *lines, ""]))
+    Path("c.csv").write_text("id,class,label\n2,golf course,1\n0,sea,0\n1,sea,1\n3,sea,1\n")
+    result = comptool("split", "t.csv", "--val", "0.25", "--corrections", "c.csv")
+    assert result.exit_code == 0, result.stderr
+    assert "corrections: 3 cells changed; 1 had the label already\n" in result.stderr
+    tags = read()["tags"].tolist()
+    assert tags[:4] == ["tree", "golf course, sea", "golf course", "sea"]
+    assert tags[4:] == lists[4:]
+    counts = {"golf course": 16, "sea": 16, "tree": 16}
+    assert provenance.facts(Path("folds.csv"))["class_counts"] == counts
+    Path("c.csv").write_text("id,class,label\n2,sea,\n")
+    result = comptool("split", "t.csv", "--force", "--corrections", "c.csv")
+    assert result.exit_code == 3
+    assert result.stderr.splitlines()[-1] == (
+        "comptool split: c.csv, row 1, column 'label': a list of labels (column 'tags') cannot say "
+        "that one is not known (found '')"
+    )
+
+
+def test_a_given_split_of_several_labels_is_measured(comptool):
+    matrix = cells(40)
+    write(matrix, part=["train", "val", "train", "test"] * 10)
+    result = comptool("split", "t.csv", "--from-column", "part", "--map-zero-to-unknown", "--json")
+    assert result.exit_code == 0, result.stderr
+    kept = np.arange(40) % 4 != 3
+    fold = np.where(np.arange(40) % 4 == 1, 0, -1)[kept]
+    assert read()["fold"].to_numpy(int).tolist() == fold.tolist()
+    told = json.loads(result.stdout)
+    assert told["criterion"] == pytest.approx(criterion(matrix[kept], fold))
+    counts = provenance.facts(Path("folds.csv"))["class_counts"]
+    assert list(counts.values()) == matrix[kept].sum(axis=0).tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f.assign(sea="2"), "row 1, column 'sea': a label is 1 (present), 0 (absent), "),
+        (lambda f: f.assign(sea=["0"] * 19 + ["no"]), "row 20, column 'sea': a label is 1 (pres"),
+        (lambda f: f.assign(scene=[""] + ["x"] * 19), "row 1, column 'scene': the group is blank"),
+        (lambda f: f.assign(fold="0"), "the table has a column 'fold' already. Use it as it is"),
+        (lambda f: f.assign(**dict.fromkeys(CLASSES, "0")), "no class is present in any row; th"),
+        (lambda f: f.drop(columns="sea"), "no column is called 'sea' (found 'id', 'scene', "),
+        (lambda f: f.rename(columns={"tree": "sea"}), "the header repeats a column (found 'sea')"),
+    ],
+)
+def test_a_wrong_multilabel_table_is_refused(comptool, change, message):
+    names = json.dumps(CLASSES, ensure_ascii=False)
+    Path("comptool.toml").write_text(
+        f'task = "multilabel"\nmetric = "map"\n[data]\nid = "id"\nlabel = {names}\n'
+        'group = "scene"\n[modalities]\nimage = "path"\n'
+    )
+    frame = table(cells(20), scene=[f"s{n}" for n in range(20)])
+    change(frame).to_csv("t.csv", index=False)
+    result = comptool("split", "t.csv")
+    assert result.exit_code == 3, result.stderr
+    told = result.stderr.splitlines()[-1].removeprefix("comptool split: t.csv")
+    assert told.lstrip(",: ").startswith(message)
+    assert not Path("folds.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id,class,label\n999,sea,1\n", "row 1, column 'id': there is no such id in the table (f"),
+        ("id,class,label\n003,see,1\n", "row 1, column 'class': there is no such class in the ta"),
+        ("id,class,label\n003,sea,2\n", "row 1, column 'label': is none of 1, 0, -1 and blank (f"),
+        ("id,class\n003,sea\n", "no column is called 'label' (found 'id', 'class')"),
+        (None, "there is no such file"),
+    ],
+)
+def test_wrong_corrections_are_refused(comptool, text, message):
+    write(cells(20))
+    if text is not None:
+        Path("c.csv").write_text(text)
+    result = comptool("split", "t.csv", "--corrections", "c.csv")
+    assert result.exit_code == 3
+    told = result.stderr.splitlines()[-1].removeprefix("comptool split: c.csv")
+    assert told.lstrip(",: ").startswith(message)
+    assert not Path("folds.csv").exists()
+
+
+def test_balancing_and_bad_seeds_of_several_labels_are_refused(comptool):
+    write(cells(20))
+    result = comptool("split", "t.csv", "--balance", "under")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1] == (
+        "comptool split: --balance under evens out classes of one label per row; here a row has "
+        "several. A loss can weigh them instead: comptool train --loss distribution-balanced"
+    )
+
+
+def test_rows_and_classes_that_cannot_serve_are_named(comptool):
+    matrix = cells(30)
+    matrix[:, 2:] = 0
+    matrix[5, 2] = 1
+    matrix[:, 0] = 1
+    matrix[0], matrix[1] = -1, 0
+    write(matrix)
+    result = comptool("split", "t.csv")
+    assert result.exit_code == 0, result.stderr
+    assert (
+        "warning: class 'tree': no positive row in the table: nothing can be learnt or measured\n"
+        "warning: class 'sea': positive training rows only: never measured\n"
+        "warning: 1 rows have no annotated cell: they neither teach nor measure\n"
+        "warning: 1 rows have no class that is present\n"
+    ) in result.stderr
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.integers(8, 50),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([0.0, 0.3]),
+    st.sampled_from([SplitOptions(val=0.3, num_seeds=3), SplitOptions(num_folds=3, num_seeds=2)]),
+    st.booleans(),
+)
+def test_a_split_keeps_rows_cells_and_groups(tmp_path_factory, rows, seed, unknown, options, whole):
+    matrix = cells(rows, seed, unknown)
+    matrix[:, 0] = np.arange(rows) % 2
+    groups = [f"g{n // 2}" for n in range(rows)] if whole else [f"g{n}" for n in range(rows)]
+    path = tmp_path_factory.mktemp("law") / "t.csv"
+    table(matrix, scene=groups).to_csv(path, index=False)
+    competition, samples = samples_to_split(path, None)
+    assert competition.labels == tuple(CLASSES)
+    made = split_samples(samples, options)
+    fold = made.frame["fold"].to_numpy()
+    assert made.frame.drop(columns="fold").equals(samples.frame)
+    assert set(fold) <= {-1, *range(options.num_folds or 1)}
+    assert (fold >= 0).any()
+    assert made.counts.iloc[:-1]["published"].tolist() == (matrix == 1).sum(axis=0).tolist()
+    parts = made.counts.drop(columns="published")
+    np.testing.assert_array_equal(parts.sum(axis=1), made.counts["published"])
+    if samples.group:
+        assert made.frame.groupby("scene")["fold"].nunique().max() == 1
+
+
+def test_the_real_table_is_split_far_better_than_by_lot(comptool, real_data):
+    path = real_data / "labels" / "mlrsnet_corrected.csv.gz"
+    options = ("--val", "0.1", "--json")
+    best = json.loads(comptool("split", path, *options).stdout)
+    lot = json.loads(
+        comptool("split", path, *options, "--strategy", "random", "--no-refine", "--force").stdout
+    )
+    assert best["criterion"] < lot["criterion"] / 20
+    assert sum(row["published"] for row in best["classes"].values()) > 500_000
