@@ -25,6 +25,9 @@ VARIABLES = {
     f"COMPTOOL_{key.replace('-', '_').upper()}": key
     for key in (*TOP_KEYS, *DATA_KEYS, "modalities")
 }
+PREFIX = "COMPTOOL_"
+# Read by tests and benchmarks, not by the program.
+OTHER_VARIABLES = ("COMPTOOL_REAL_DATA",)
 MODALITY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 Facts = dict[str, Any]
@@ -77,13 +80,17 @@ def from_environment(environment: Mapping[str, str]) -> Facts:
     Raises
     ------
     UsageError
-        Naming the variable with a wrong value.
+        Naming the variable with a wrong value, or one that begins with ``COMPTOOL_`` and has no
+        meaning.
 
     Examples
     --------
     >>> from_environment({"COMPTOOL_MODALITIES": "sar=sar_path,eo=eo_path"})
     {'modalities': {'sar': 'sar_path', 'eo': 'eo_path'}}
     """
+    for name in environment:
+        if name.startswith(PREFIX) and name not in (*VARIABLES, *OTHER_VARIABLES):
+            raise unknown_name("environment variable", name, VARIABLES)
     facts: Facts = {
         key: from_text(key, environment[variable])
         for variable, key in VARIABLES.items()

@@ -115,6 +115,17 @@ def test_a_wrong_variable_is_refused_by_name(download, monkeypatch):
     assert str(error.value) == "COMPTOOL_TASK is 'ranking'; it can be multiclass, multilabel"
 
 
+def test_a_misspelt_variable_is_refused_with_the_nearest_names(download, monkeypatch):
+    monkeypatch.setenv("COMPTOOL_REAL_DATA", "anything")
+    assert competition.load().metric == "macro-f1"
+    monkeypatch.setenv("COMPTOOL_METRICS", "kappa")
+    with pytest.raises(UsageError) as error:
+        competition.load()
+    assert str(error.value).startswith(
+        "no environment variable is called 'COMPTOOL_METRICS'; did you mean 'COMPTOOL_METRIC', "
+    )
+
+
 @pytest.mark.parametrize("key", facts.PATH_KEYS)
 def test_a_file_that_is_not_there_is_named(download, key):
     lines = [line for line in TOML.splitlines() if not line.startswith(f"{key} ")]

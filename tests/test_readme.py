@@ -1,0 +1,94 @@
+"""Every command line that documentation and scripts show can be typed: it is parsed, not run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+ROOT = Path(__file__).parents[1]
+TEXTS = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("benchmarks/*.md"), *ROOT.glob("submissions/*/README.md")]
+)
+SCRIPTS = sorted(ROOT.glob("submissions/*/run.sh"))
+COMMANDS = get_command(import_module("comptool.commands.app").app).commands
+
+AT_START = re.compile(r"^\s*(?:\$ )?comptool (.+)$", re.MULTILINE)
+IN_SCRIPT = re.compile(r"(?:^|\$\(|[|&;]|\bthen|\bdo)\s*comptool (.+)$", re.MULTILINE)
+IN_CODE = re.compile(r"`(?:comptool )?((?:" + "|".join(COMMANDS) + r")(?: [^`]*)?)`")
+ARRAY = re.compile(r"^\s*(\w+)\+?=\((.*?)\)", re.MULTILINE | re.DOTALL)
+EXPANDED = re.compile(r'"?\$\{(\w+)\[@\]\}"?')
+DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
+VARIABLE = re.compile(r"\$\{?\w+\}?")
+
+
+def words(line: str) -> list[str]:
+    """The arguments of a command up to the end of it: a pipe, a redirection, a bracket."""
+    reader = shlex.shlex(line, posix=True, punctuation_chars=True)
+    reader.whitespace_split = True
+    found = []
+    for word in reader:
+        if set(word) <= set("();<>|&"):
+            return found[:-1] if found and found[-1] == "2" and word.startswith(">") else found
+        found.append(word)
+    return found
+
+
+def shell_commands(script: str) -> list[list[str]]:
+    """The command lines of a script, its arrays written out and its variables given a value."""
+    text = re.sub(r"\\\n\s*", " ", script)
+    arrays: dict[str, str] = {}
+    for name, value in ARRAY.findall(text):
+        arrays[name] = f"{arrays.get(name, '')} {value}"
+    text = re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE)
+    text = EXPANDED.sub(lambda found: arrays[found[1]], text)
+    text = VARIABLE.sub("1", DEFAULT.sub(r"\1", text))
+    return [words(line) for line in IN_SCRIPT.findall(text)]
+
+
+def shown(path: Path) -> list[tuple[str, list[str]]]:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".sh":
+        return [(f"{path.parent.name}/{path.name}", line) for line in shell_commands(text)]
+    text = re.sub(r"\\\n\s*", " ", text)
+    return [(str(path.relative_to(ROOT)), words(line)) for line in AT_START.findall(text)]
+
+
+LINES = [line for path in (*TEXTS, *SCRIPTS) for line in shown(path)]
+
+
+@pytest.mark.parametrize(
+    ("where", "arguments"), LINES, ids=[f"{where}: {' '.join(line)}" for where, line in LINES]
+)
+def test_a_command_line_that_is_shown_can_be_typed(where, arguments):
+    name, *rest = arguments
+    assert name in COMMANDS, f"{where}: there is no command '{name}'"
+    # An option that does not exist, a wrong type and a missing argument all raise here.
+    COMMANDS[name].make_context(name, rest)
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_options_beside_a_command_in_the_text_exist(path):
+    for code in IN_CODE.findall(path.read_text(encoding="utf-8")):
+        name, *rest = code.split()
+        known = {option for one in COMMANDS[name].params for option in one.opts}
+        known |= {option for one in COMMANDS[name].params for option in one.secondary_opts}
+        asked = {word.strip("[],.") for word in rest if word.strip("[").startswith("-")}
+        assert asked - known - {"--help", "-h"} == set(), f"{path.name}: `{code}`"
+
+
+def test_the_readme_and_every_script_show_commands():
+    assert {"README.md", *(f"{path.parent.name}/run.sh" for path in SCRIPTS)} <= {
+        where for where, _ in LINES
+    }
+
+
+def test_a_line_ends_where_the_shell_ends_it():
+    assert words("split --val 0.2 2>&1 | tail -3") == ["split", "--val", "0.2"]
+    assert shell_commands(
+        'more=(-b 8)\nx=$(comptool train "${more[@]}" \\\n  --lr "${LR:-0.1}")'
+    ) == [["train", "-b", "8", "--lr", "0.1"]]
