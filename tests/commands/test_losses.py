@@ -27,3 +27,19 @@ def test_the_same_as_json(comptool):
         {"name": entry.name, "summary": entry.summary, "source": entry.source}
         for entry in losses.LOSSES
     ]
+
+
+def test_a_loss_by_name_lists_its_options(comptool):
+    result = comptool("losses", "asl")
+    assert result.stdout.splitlines() == [
+        "gamma_neg=4.0", "gamma_pos=1.0", "clip=0.05", "smoothing=0.0", "reduction=batchmean"
+    ]  # fmt: skip
+    options = json.loads(comptool("losses", "sigmoid-focal", "--json").stdout)
+    assert options == {"gamma": 2.0, "alpha": 0.25, "smoothing": 0.0, "reduction": "mean"}
+    assert "prior=" not in comptool("losses", "partial-asl").stdout
+
+
+def test_a_loss_that_there_is_not_is_told(comptool):
+    result = comptool("losses", "alsl")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("comptool losses: no loss is called 'alsl'; did you mean 'asl'")

@@ -16,6 +16,7 @@ from comptool.data.policies import (
     strong,
     weak,
 )
+from comptool.errors import UsageError
 
 COARSE = np.random.default_rng(3).integers(40, 200, (6, 6, 3), dtype=np.uint8)
 PICTURE = np.asarray(Image.fromarray(COARSE).resize((32, 32), Image.Resampling.BICUBIC))
@@ -150,3 +151,30 @@ def test_weak_and_strong_share_geometry_on_a_pair(build):
 
 def mode(image):
     return np.bincount(image.ravel()).argmax()
+
+
+def covered(policy) -> float:
+    """Share of a grey picture that the cut-out of a policy without other operations paints."""
+    picture = np.full((40, 40, 3), 128, np.uint8)
+    policy._pipeline.transforms[-1:] = []
+    shares = [(policy([picture], seed)[0] != 128).any(axis=2).mean() for seed in range(200)]
+    return max(shares)
+
+
+@pytest.mark.parametrize("cutout", [0.2, 0.5, 0.75])
+def test_the_side_of_the_cutout_is_an_option(cutout):
+    assert covered(weak(cutout=cutout, num_ops=1)) == pytest.approx(cutout**2, rel=0.06)
+
+
+def test_magnitude_is_the_strength_of_the_operations():
+    def change(**options):
+        policy, still = weak(cutout=1e-9, **options), weak(cutout=1e-9, magnitude=0)
+        pairs = ((policy([PICTURE], seed)[0], still([PICTURE], seed)[0]) for seed in range(60))
+        return np.mean([np.abs(one.astype(int) - other).mean() for one, other in pairs])
+
+    assert change(magnitude=0) == 0
+    assert 0 < change(magnitude=3) < change(magnitude=30)
+    assert change(magnitude=9) < change(magnitude=9, num_ops=4)
+    with pytest.raises(UsageError) as refusal:
+        weak(magnitude=31)
+    assert str(refusal.value) == "--magnitude is 31; it goes from 0 to 30"

@@ -141,3 +141,23 @@ def test_evaluation_takes_each_row_once_and_in_order():
 def test_an_unknown_order_is_named():
     with pytest.raises(UsageError, match="no sampling order is called 'oversample'"):
         EpochBatches(LONG_TAIL, 8, order="oversample")
+
+
+CELLS = np.array([[1, 0, 0, 0], [1, 1, 0, 0], [-1, 0, 0, 0], [1, -1, 1, 0], [0, 0, 1, 0]] * 4)
+
+
+def test_class_aware_takes_a_row_of_each_class_that_has_one():
+    drawn = epoch_rows(CELLS, "class-aware", np.random.default_rng(3))
+    assert len(drawn) == len(CELLS)
+    assert not set(drawn) & set(np.flatnonzero((CELLS != 1).all(axis=1)))  # of no class
+    for start in range(0, len(drawn) - 2, 3):
+        turn = CELLS[drawn[start : start + 3]] == 1
+        assert any(
+            all(turn[row, kind] for row, kind in zip(order, range(3), strict=True))
+            for order in ([0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0])
+        )
+
+
+def test_shuffling_cells_takes_every_row_once():
+    batches = EpochBatches(CELLS, 6)
+    assert sorted(rows(list(batches))) == list(range(20))

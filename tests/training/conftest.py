@@ -108,6 +108,66 @@ def fit(folder) -> Callable[..., object]:
     return run
 
 
+SCENE_CLASSES = ("sea", "golf course", "road", "ship")
+SCENE_TOML = """name = "scenes"
+task = "multilabel"
+metric = "map"
+[data]
+train = "scenes.csv"
+id = "id"
+label = ["sea", "golf course", "road", "ship"]
+[modalities]
+image = "path"
+"""
+
+
+@pytest.fixture
+def scenes(folder) -> Callable[..., None]:
+    """A multi-label competition: ``scenes()`` writes 32 pictures, a bright quarter per class.
+
+    ``folds.csv`` validates every fourth row. Every fifth cell of training is not annotated.
+    ``scenes(change)`` passes each row of cells through ``change(number, cells)`` first.
+    """
+
+    def write(change: Callable[[int, list[object]], list[object]] | None = None) -> None:
+        random = np.random.default_rng(2)
+        rows = []
+        for number in range(32):
+            chip = random.integers(0, 60, (32, 32, 3), dtype=np.uint8)
+            # Every combination of the four occurs, in training and in validation.
+            cells: list[object] = [(number // 4 * 5 + number) >> bit & 1 for bit in range(4)]
+            for quarter, cell in enumerate(cells):
+                y, x = 16 * (quarter // 2), 16 * (quarter % 2)
+                chip[y : y + 16, x : x + 16] += np.uint8(150 * int(str(cell)))
+            cv2.imwrite(str(folder / f"images/scene{number}.png"), chip)
+            if number % 4:
+                cells = [-1 if (number + place) % 5 == 0 else c for place, c in enumerate(cells)]
+            if change is not None:
+                cells = change(number, cells)
+            rows.append([f"n{number:02}", f"images/scene{number}.png", *cells])
+        header = ["id", "path", *SCENE_CLASSES]
+        write_csv(folder / "scenes.csv", header, rows)
+        folds = [[*row, 0 if number % 4 == 0 else -1] for number, row in enumerate(rows)]
+        write_csv(folder / "folds.csv", [*header, "fold"], folds)
+        (folder / "comptool.toml").write_text(SCENE_TOML)
+
+    return write
+
+
+@pytest.fixture
+def learn(scenes, fit) -> Callable[..., object]:
+    """Train on the scenes in this process: ``learn("run", loss="bce")``; gives the outcome."""
+
+    def run(name="run", **given):
+        if not Path("comptool.toml").exists():
+            scenes()
+        if not given.get("resume"):
+            given = {"model": "test_efficientnet", "batch_size": 8} | given
+        return fit(name, **given)
+
+    return run
+
+
 @pytest.fixture
 def at_forward() -> Callable[..., object]:
     """``with at_forward(n, act)``: ``act`` is called in the n-th forward pass of a model."""
