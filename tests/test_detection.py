@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import cv2
@@ -197,120 +196,6 @@ def test_a_path_column_gives_way_to_a_pattern_where_only_a_sample_submission_nam
     found = detect(folder)
     assert found.modalities == {"image": "{id}.png"}
     assert samples_to_predict(found).frame["image_path"].tolist() == ["test/t8.png", "test/t9.png"]
-
-
-def test_columns_of_zeros_and_ones_are_labels(tmp_path):
-    folder = write(
-        tmp_path,
-        *[f"{n}.png" for n in range(6)],
-        train=rows("img_id,img_path,sea,sand,tree", "{n},{n}.png,{even},1,0", range(6)),
-    )
-    found = detect(folder)
-    assert (found.task, found.metric, found.labels) == (
-        "multilabel",
-        "map",
-        ("sea", "sand", "tree"),
-    )
-    assert training_samples(found).labels == found.labels
-
-
-def test_labels_joined_by_blanks_are_several(tmp_path):
-    folder = write(
-        tmp_path,
-        *[f"{n}.png" for n in range(6)],
-        train=rows("id,labels", "{n},a b{even}", range(6)),
-    )
-    found = detect(folder)
-    assert (found.task, found.label, found.labels) == ("multilabel", "labels", ())
-
-
-@pytest.mark.parametrize(
-    ("header", "cells"),
-    [
-        ("id,labels", '"golf course, sea" sea'),
-        ("id,what", '"sea, sand" "sea, tree"'),
-        ("id,Target", "'16 0' 25"),
-        ("id,tags", "'sea sand' sea"),
-    ],
-)
-def test_lists_are_known_by_parts_that_come_again(tmp_path, header, cells):
-    one, two = shlex.split(cells, posix=False)
-    cells = [cell.replace("'", "") for cell in (one, two)] * 3
-    text = "\n".join([header, *(f"{n},{cell}" for n, cell in enumerate(cells)), ""])
-    found = detect(write(tmp_path, *[f"{n}.png" for n in range(6)], train=text))
-    name = header.removeprefix("id,")
-    assert (found.task, found.label) == ("multilabel", name)
-    assert f"task: multilabel ({name} holds lists of labels)" in found.findings
-
-
-def test_class_names_with_blanks_or_commas_are_no_lists(tmp_path):
-    names = ("golf course", "sea", '"soil, bare"', "tennis court") * 3
-    lines = [f"{n},{name}" for n, name in enumerate(names)]
-    images = [f"{n}.png" for n in range(12)]
-    folder = write(tmp_path, *images, train="\n".join(["id,label", *lines, ""]))
-    found = detect(folder)
-    assert found.task == "multiclass"
-    assert set(training_samples(found).frame["label"]) == {name.strip('"') for name in names}
-
-
-def test_a_column_per_class_in_the_sample_submission_tells_lists(tmp_path):
-    folder = write(
-        tmp_path,
-        *[f"{n}.png" for n in range(8)],
-        train=rows("id,label", "{n},sea s{even}", range(6)),
-        sample=rows("id,s1,sea,s0", "{n},0.5,0.5,0.5", range(6, 8)),
-    )
-    found = detect(folder)
-    assert (found.task, found.label) == ("multilabel", "label")
-    samples = training_samples(found)
-    assert samples.labels == ("s1", "sea", "s0")
-    assert samples.label_matrix()[0].tolist() == [0, 1, 1]
-
-
-def test_the_sample_submission_gives_the_labels_their_order(tmp_path):
-    folder = write(
-        tmp_path,
-        *[f"{n}.png" for n in range(8)],
-        train=rows("id,label,sea,bare soil/sand,Ä,cloudy", "{n},x,{even},1,,0", range(6)),
-        sample=rows("id,Ä,sea,bare soil/sand", "{n},0.5,0.5,0.5", range(6, 8)),
-    )
-    found = detect(folder)
-    assert found.labels == ("Ä", "sea", "bare soil/sand")
-    assert (
-        "label columns: 3 of 0 and 1 ('Ä', 'sea', 'bare soil/sand'); their order is that of the "
-        "sample submission; it does not ask for 'cloudy', so no label"
-    ) in found.findings
-    assert training_samples(found).label_matrix()[1].tolist() == [-1, 1, 1]
-
-
-def test_a_class_that_the_training_table_lacks_is_named(tmp_path):
-    folder = write(
-        tmp_path,
-        *[f"{n}.png" for n in range(8)],
-        train=rows("id,sea,sand,bare-soil", "{n},{even},1,0", range(6)),
-        sample=rows("id,sea,sand,bare_soil", "{n},0.5,0.5,0.5", range(6, 8)),
-    )
-    with pytest.raises(InputError) as error:
-        detect(folder)
-    assert str(error.value) == (
-        f"{folder / 'train.csv'}: the sample submission asks for classes that the training table "
-        "has no column of (found 'bare_soil'). Its other columns are 'bare-soil'; one name has to "
-        "be in both tables"
-    )
-
-
-def test_a_wrong_value_does_not_hide_a_class_that_is_asked_for(tmp_path):
-    text = rows("id,sea,sand", "{n},{even},1", range(6)) + "6,maybe,1\n"
-    folder = write(
-        tmp_path,
-        *[f"{n}.png" for n in range(9)],
-        train=text,
-        sample=rows("id,sea,sand", "{n},0.5,0.5", range(7, 9)),
-    )
-    samples = training_samples(detect(folder))
-    assert samples.labels == ("sea", "sand")
-    with pytest.raises(InputError, match=r"row 7, column 'sea': a label is 1 \(present\).*'maybe'"):
-        samples.label_matrix()
 
 
 def test_a_group_column_is_known_by_its_name(tmp_path):

@@ -16,7 +16,7 @@ import pandas as pd
 
 from comptool.detection.columns import asks_for_one_probability, choose_group, choose_id
 from comptool.detection.download import Detection, Tables, find_tables
-from comptool.detection.label_columns import Taken, choose_label, columns_of, is_joined
+from comptool.detection.label_columns import Taken, answers_of, choose_label, columns_of, is_joined
 from comptool.detection.placement import (
     DATA_FOLDER_NAMES,
     by_columns,
@@ -243,4 +243,6 @@ def _find_answers(found: Detection, tables: Tables) -> None:
     metric = "map" if facts["task"] == "multilabel" else "accuracy"
     if tables.sample is not None and asks_for_one_probability(tables.sample):
         metric = "auc"
+    elif facts["task"] == "multilabel" and len(answers_of(tables.sample)) == 1:
+        metric = "macro-f1"  # Lists of labels have no order that a mean precision could judge.
     found.settle("metric", metric, f"assumed: the metric is {metric}")

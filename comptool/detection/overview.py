@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from comptool.classes import against
 from comptool.competition import Competition
 from comptool.errors import InputError
 from comptool.label_matrix import PRESENT, UNKNOWN, positive_counts
+from comptool.labels import asked_classes
 from comptool.samples import Samples, class_counts, test_samples, training_samples
 
 
@@ -15,6 +17,7 @@ def overview(competition: Competition) -> list[str]:
     told = []
     if competition.train is not None:
         told.append(_told("training", training_samples, competition))
+        told += _unlike_the_sample(competition)
     if competition.test is not None or competition.sample_submission is not None:
         told.append(_told("test", test_samples, competition))
     return told
@@ -52,3 +55,14 @@ def _positives(samples: Samples) -> str:
     )
     unknown = (cells == UNKNOWN).mean()
     return f"{told}, {unknown:.1%} of the cells not annotated" if unknown else told
+
+
+def _unlike_the_sample(competition: Competition) -> list[str]:
+    """That the label columns are not those of the sample submission, if so."""
+    asked = asked_classes(competition) if competition.labels else ()
+    if not asked or set(asked) == set(competition.labels):
+        return []
+    differ = against(competition.labels, asked)
+    return [
+        f"problem: the labels are not the classes that the sample submission asks for: {differ}"
+    ]

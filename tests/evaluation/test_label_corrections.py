@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comptool.errors import InputError
-from comptool.evaluation.label_corrections import apply_corrections, read_corrections
+from comptool.evaluation.label_corrections import (
+    apply_corrections,
+    apply_to_lists,
+    read_corrections,
+)
+from comptool.samples import Samples
 from comptool.tables import write_table
 
 CLASSES = ["sea", "roof, tiled"]
@@ -98,3 +106,49 @@ def test_a_file_without_the_three_columns_is_refused(tmp_path):
     path.write_text("id,class\n7,sea\n")
     with pytest.raises(InputError, match="no column is called 'label'"):
         read_corrections(path)
+
+
+def listed(*lists: str, classes: tuple[str, ...]) -> Samples:
+    frame = pd.DataFrame({"img": [str(n) for n in range(len(lists))], "tags": lists}, dtype=object)
+    return Samples(frame, Path(), "img", {}, "tags", None, Path("t.csv"), classes)
+
+
+@pytest.mark.parametrize(
+    ("lists", "classes", "expected"),
+    [
+        (("a", "", "b a"), ("a", "b"), ["", "b", "a b"]),
+        (("a", "", "b,a"), ("a", "b"), ["", "b", "a, b"]),
+        (("bare soil", "", "roof"), ("bare soil", "roof"), ["", "roof", "bare soil, roof"]),
+    ],
+)
+def test_a_list_stays_joined_as_its_column_is(lists, classes, expected):
+    first, second = classes
+    rows = [("0", first, "0"), ("1", second, "1"), ("2", second, "0"), ("2", first, "1")]
+    corrected = apply_to_lists(listed(*lists, classes=classes), corrections(*rows)).frame
+    again = listed(*corrected["tags"], classes=classes)
+    twice = apply_to_lists(again, corrections(("2", second, "1"))).frame
+    assert twice["tags"].tolist() == expected
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=2, max_size=6),
+    st.dictionaries(
+        st.tuples(st.integers(0, 1), st.integers(0, 2)), st.sampled_from("01"), max_size=6
+    ),
+    st.sampled_from([("a", "b", "c"), ("bare soil", "b/d", "Ä")]),
+)
+def test_lists_say_after_corrections_what_columns_would(present, said, classes):
+    joint = ", " if " " in classes[0] else " "
+    lists = [
+        joint.join(name for name, yes in zip(classes, row, strict=True) if yes) for row in present
+    ]
+    rows = corrections(*((str(row), classes[place], to) for (row, place), to in said.items()))
+    corrected = apply_to_lists(listed(*lists, classes=classes), rows)
+    expected = np.array(present, dtype=np.int8)
+    for (row, place), label in said.items():
+        expected[row, place] = int(label)
+    after = listed(*corrected.frame["tags"], classes=classes)
+    np.testing.assert_array_equal(after.label_matrix(), expected)
+    assert corrected.changed == (expected != np.array(present)).sum()
+    assert corrected.changed + corrected.unchanged == len(said)

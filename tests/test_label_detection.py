@@ -1,0 +1,220 @@
+"""Which downloads are multi-label, and what their classes are."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from comptool import facts
+from comptool.competition import Competition, detected
+from comptool.detection.overview import overview
+from comptool.errors import InputError
+from comptool.samples import training_samples
+
+CHIP = cv2.imencode(".png", np.full((4, 4), 7, np.uint8))[1].tobytes()
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch):
+    for name in facts.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def write(folder: Path, *names: str, **tables: str) -> Path:
+    """Images by name and tables by text, where ``sample`` is the sample submission."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(CHIP)
+    for stem, text in tables.items():
+        folder.mkdir(exist_ok=True)
+        name = "sample_submission" if stem == "sample" else stem
+        (folder / f"{name}.csv").write_text(text)
+    return folder
+
+
+def rows(header: str, template: str, numbers: range) -> str:
+    lines = [template.format(n=n, even=n % 2, third=n % 3) for n in numbers]
+    return "\n".join([header, *lines, ""])
+
+
+def detect(folder: Path, **given: object) -> Competition:
+    return detected([folder], given)
+
+
+def test_columns_of_zeros_and_ones_are_labels(tmp_path):
+    folder = write(
+        tmp_path,
+        *[f"{n}.png" for n in range(6)],
+        train=rows("img_id,img_path,sea,sand,tree", "{n},{n}.png,{even},1,0", range(6)),
+    )
+    found = detect(folder)
+    assert (found.task, found.metric, found.labels) == (
+        "multilabel",
+        "map",
+        ("sea", "sand", "tree"),
+    )
+    assert training_samples(found).labels == found.labels
+
+
+def test_labels_joined_by_blanks_are_several(tmp_path):
+    folder = write(
+        tmp_path,
+        *[f"{n}.png" for n in range(6)],
+        train=rows("id,labels", "{n},a b{even}", range(6)),
+    )
+    found = detect(folder)
+    assert (found.task, found.label, found.labels) == ("multilabel", "labels", ())
+
+
+@pytest.mark.parametrize(
+    ("header", "cells"),
+    [
+        ("id,labels", '"golf course, sea" sea'),
+        ("id,what", '"sea, sand" "sea, tree"'),
+        ("id,Target", "'16 0' 25"),
+        ("id,tags", "'sea sand' sea"),
+    ],
+)
+def test_lists_are_known_by_parts_that_come_again(tmp_path, header, cells):
+    one, two = shlex.split(cells, posix=False)
+    cells = [cell.replace("'", "") for cell in (one, two)] * 3
+    text = "\n".join([header, *(f"{n},{cell}" for n, cell in enumerate(cells)), ""])
+    found = detect(write(tmp_path, *[f"{n}.png" for n in range(6)], train=text))
+    name = header.removeprefix("id,")
+    assert (found.task, found.label) == ("multilabel", name)
+    assert f"task: multilabel ({name} holds lists of labels)" in found.findings
+
+
+def test_class_names_with_blanks_or_commas_are_no_lists(tmp_path):
+    names = ("golf course", "sea", '"soil, bare"', "tennis court") * 3
+    lines = [f"{n},{name}" for n, name in enumerate(names)]
+    images = [f"{n}.png" for n in range(12)]
+    folder = write(tmp_path, *images, train="\n".join(["id,label", *lines, ""]))
+    found = detect(folder)
+    assert found.task == "multiclass"
+    assert set(training_samples(found).frame["label"]) == {name.strip('"') for name in names}
+
+
+def test_a_column_per_class_in_the_sample_submission_tells_lists(tmp_path):
+    folder = write(
+        tmp_path,
+        *[f"{n}.png" for n in range(8)],
+        train=rows("id,label", "{n},sea s{even}", range(6)),
+        sample=rows("id,s1,sea,s0", "{n},0.5,0.5,0.5", range(6, 8)),
+    )
+    found = detect(folder)
+    assert (found.task, found.label) == ("multilabel", "label")
+    samples = training_samples(found)
+    assert samples.labels == ("s1", "sea", "s0")
+    assert samples.label_matrix()[0].tolist() == [0, 1, 1]
+
+
+def test_the_sample_submission_gives_the_labels_their_order(tmp_path):
+    folder = write(
+        tmp_path,
+        *[f"{n}.png" for n in range(8)],
+        train=rows("id,label,sea,bare soil/sand,Ä,cloudy", "{n},x,{even},1,,0", range(6)),
+        sample=rows("id,Ä,sea,bare soil/sand", "{n},0.5,0.5,0.5", range(6, 8)),
+    )
+    found = detect(folder)
+    assert found.labels == ("Ä", "sea", "bare soil/sand")
+    assert (
+        "label columns: 3 of 0 and 1 ('Ä', 'sea', 'bare soil/sand'); their order is that of the "
+        "sample submission; it does not ask for 'cloudy', so no label"
+    ) in found.findings
+    assert training_samples(found).label_matrix()[1].tolist() == [-1, 1, 1]
+
+
+def test_a_class_that_the_training_table_lacks_is_named(tmp_path):
+    folder = write(
+        tmp_path,
+        *[f"{n}.png" for n in range(8)],
+        train=rows("id,sea,sand,bare-soil", "{n},{even},1,0", range(6)),
+        sample=rows("id,sea,sand,bare_soil", "{n},0.5,0.5,0.5", range(6, 8)),
+    )
+    with pytest.raises(InputError) as error:
+        detect(folder)
+    assert str(error.value) == (
+        f"{folder / 'train.csv'}: the sample submission asks for classes that the training table "
+        "has no column of (found 'bare_soil'). Its other columns are 'bare-soil'; one name has to "
+        "be in both tables"
+    )
+
+
+def test_a_wrong_value_does_not_hide_a_class_that_is_asked_for(tmp_path):
+    text = rows("id,sea,sand", "{n},{even},1", range(6)) + "6,maybe,1\n"
+    folder = write(
+        tmp_path,
+        *[f"{n}.png" for n in range(9)],
+        train=text,
+        sample=rows("id,sea,sand", "{n},0.5,0.5", range(7, 9)),
+    )
+    samples = training_samples(detect(folder))
+    assert samples.labels == ("sea", "sand")
+    with pytest.raises(InputError, match=r"row 7, column 'sea': a label is 1 \(present\).*'maybe'"):
+        samples.label_matrix()
+
+
+def test_a_sample_submission_of_lists_is_ranked_by_an_f1(tmp_path):
+    folder = write(
+        tmp_path,
+        *[f"{n}.png" for n in range(8)],
+        train=rows("id,sea,sand,tree,cars,dock", "{n},{even},1,0,0,1", range(6)),
+        sample=rows("id,labels", "{n},sea sand", range(6, 8)),
+    )
+    found = detect(folder)
+    assert (found.task, found.metric) == ("multilabel", "macro-f1")
+    assert found.labels == ("sea", "sand", "tree", "cars", "dock")
+
+
+def test_an_overview_counts_positives_and_unknown_cells(tmp_path):
+    folder = write(
+        tmp_path,
+        *[f"{n}.png" for n in range(6)],
+        train=rows("id,sea,sand", "{n},{even},", range(5)) + "5,-1,1\n",
+    )
+    assert overview(detect(folder)) == [
+        "6 training samples of 2 labels, positives from 1 (sand) to 2 (sea), 0.50 per sample, "
+        "50.0% of the cells not annotated"
+    ]
+    (folder / "train.csv").write_text(rows("id,sea,sand", "{n},{even},{third}", range(6)))
+    (told,) = overview(detect(folder, label=["sea", "sand"], task="multilabel"))
+    assert told == (
+        f"problem: {folder / 'train.csv'}, row 3, column 'sand': a label is 1 (present), 0 "
+        "(absent), -1 or blank (not annotated) (found '2')"
+    )
+
+
+def test_given_labels_that_the_sample_submission_does_not_ask_for_are_a_problem(tmp_path):
+    folder = write(
+        tmp_path,
+        *[f"{n}.png" for n in range(8)],
+        train=rows("id,sea,sand,tree", "{n},{even},1,0", range(6)),
+        sample=rows("id,sea,sand,tree", "{n},0.5,0.5,0.5", range(6, 8)),
+    )
+    told = overview(detect(folder, label=["sea", "sand"], task="multilabel"))
+    assert told[1] == (
+        "problem: the labels are not the classes that the sample submission asks for: "
+        "sea, sand against sea, sand, tree"
+    )
+
+
+@given(order=st.permutations(["Ä", "sea", "bare soil/sand", "a,b"]))
+def test_the_order_of_the_training_columns_does_not_matter(tmp_path_factory, order):
+    header = "id," + ",".join(f'"{name}"' for name in order)
+    cell = {"Ä": "1", "sea": "0", "bare soil/sand": "{even}", "a,b": ""}
+    folder = write(
+        tmp_path_factory.mktemp("law"),
+        *[f"{n}.png" for n in range(8)],
+        train=rows(header, "{n}," + ",".join(cell[name] for name in order), range(6)),
+        sample=rows('id,Ä,sea,bare soil/sand,"a,b"', "{n},0.5,0.5,0.5,0.5", range(6, 8)),
+    )
+    samples = training_samples(detect(folder))
+    assert samples.labels == ("Ä", "sea", "bare soil/sand", "a,b")
+    assert samples.label_matrix().tolist() == [[1, 0, n % 2, -1] for n in range(6)]
