@@ -23,6 +23,8 @@ IN_CODE = re.compile(r"`(?:comptool )?((?:" + "|".join(COMMANDS) + r")(?: [^`]*)
 ARRAY = re.compile(r"^\s*(\w+)\+?=\((.*?)\)", re.MULTILINE | re.DOTALL)
 EXPANDED = re.compile(r'"?\$\{(\w+)\[@\]\}"?')
 DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
+# What a function of the script is given is not known here.
+GIVEN = re.compile(r'"?\$[@*]"?')
 VARIABLE = re.compile(r"\$\{?\w+\}?")
 
 
@@ -45,7 +47,7 @@ def shell_commands(script: str) -> list[list[str]]:
     for name, value in ARRAY.findall(text):
         arrays[name] = f"{arrays.get(name, '')} {value}"
     text = re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE)
-    text = EXPANDED.sub(lambda found: arrays[found[1]], text)
+    text = GIVEN.sub("", EXPANDED.sub(lambda found: arrays[found[1]], text))
     text = VARIABLE.sub("1", DEFAULT.sub(r"\1", text))
     return [words(line) for line in IN_SCRIPT.findall(text)]
 
