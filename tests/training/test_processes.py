@@ -14,15 +14,17 @@ from safetensors.torch import load_file
 
 from comptool.predictions import read_predictions
 from comptool.runs import read_header
+from comptool.training.estimation import carry_out, plan_estimate
+from comptool.training.prior import read_prior
 
 # No batch normalisation and no augmentation: two processes of half the batch are one of the whole.
 SHARED = {"model": "test_vit-dual", "augment": "none", "optimizer": "sgd", "lr": 0.01, "epochs": 2}
 
 
-def torchrun(*options: str) -> subprocess.CompletedProcess[str]:
+def torchrun(*options: str, command: str = "train") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
-         "-m", "comptool", "train", *options],
+         "-m", "comptool", command, *options],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -57,3 +59,13 @@ def test_two_processes_train_as_one_with_twice_the_batch(folds, fit):
         assert float(other["train_loss"]) == pytest.approx(float(row["train_loss"]), rel=1e-3)
         assert float(other["val_loss"]) == pytest.approx(float(row["val_loss"]), rel=1e-3)
     assert read_header(Path("weights/two"))["trained_counts"] == {"a": 5, "b": 5, "c": 6}
+
+
+def test_two_processes_estimate_one_prior(learn):
+    learn("run", epochs=1)
+    run = torchrun("run", "-o", "two.csv", "-b5", "-j0", "--device=cpu", command="prior")
+    assert (run.returncode, run.stdout) == (0, "two.csv\n"), run.stderr
+    estimate = plan_estimate("run")
+    expected = carry_out(estimate, batch_size=64, workers=0, device="cpu")
+    found = read_prior(Path("two.csv"), estimate.classes)
+    assert found == pytest.approx(expected.tolist(), abs=1e-6)

@@ -1,0 +1,144 @@
+"""``comptool prior``: mean probabilities of the classes over the rows that a run was trained on."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from comptool.provenance import recall
+
+CLASSES = ("sea", "golf course", "road")
+TINY = [
+    "--model", "test_efficientnet", "--pretrained", "no", "--img-size", "32", "-b", "4", "-j", "0",
+    "--epochs", "1", "--device", "cpu", "-q",
+]  # fmt: skip
+IGNORE = ["--loss", "partial-asl", "--loss-option", "mode=ignore"]
+TOML = """name = "scenes"
+task = "multilabel"
+metric = "map"
+[data]
+train = "folds.csv"
+id = "id"
+label = ["sea", "golf course", "road"]
+[modalities]
+image = "path"
+"""
+
+
+@pytest.fixture
+def scenes(tmp_path, monkeypatch) -> Path:
+    """``folds.csv`` of 12 pictures in two folds, some cells without a label."""
+    import torch
+
+    torch.set_num_threads(1)
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    lines = [["id", "path", *CLASSES, "fold"]]
+    for number in range(12):
+        cv2.imwrite(f"{number}.png", random.integers(0, 256, (32, 32, 3), dtype=np.uint8))
+        cells = [number & 1, number >> 1 & 1, "" if number % 5 == 0 else number >> 2 & 1]
+        lines.append([f"n{number}", f"{number}.png", *cells, number % 2])
+    with Path("folds.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows(lines)
+    Path("comptool.toml").write_text(TOML)
+    return tmp_path
+
+
+def read(path: str = "prior.csv") -> dict[str, float]:
+    return {row["class"]: float(row["prior"]) for row in csv.DictReader(Path(path).open())}
+
+
+def probabilities(run: str, fold: str) -> np.ndarray:
+    """Of the rows that are not of that fold."""
+    import torch
+
+    from comptool.data.batches import normalise
+    from comptool.models.checkpoints import load_checkpoint
+
+    model, header = load_checkpoint(Path("weights") / run)
+    rows = [row for row in csv.DictReader(Path("folds.csv").open()) if row["fold"] != fold]
+    chips = [cv2.imread(row["path"])[:, :, ::-1].copy() for row in rows]
+    images = torch.from_numpy(np.stack(chips)).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        logits = model(normalise(images, header["mean"]["image"], header["std"]["image"]))
+    return torch.sigmoid(logits).numpy()
+
+
+def test_the_prior_is_the_mean_over_the_training_rows_of_the_run(scenes, comptool):
+    assert comptool("train", *TINY, *IGNORE).exit_code == 0
+    result = comptool("prior", "test_efficientnet", "-b", "5", "-j", "0")
+    assert (result.exit_code, result.stdout) == (0, "prior.csv\n"), result.stderr
+    assert result.stderr.splitlines() == [
+        "the prior of 3 classes by weights/test_efficientnet, into prior.csv, from the 6 rows it "
+        "was trained on"
+    ]
+    expected = probabilities("test_efficientnet", "0").mean(axis=0)
+    assert tuple(read()) == CLASSES
+    assert list(read().values()) == pytest.approx(expected.tolist(), abs=1e-6)
+    record = recall(Path("prior.csv"))
+    assert record["facts"] == {"run": "weights/test_efficientnet", "rows": 6}
+    assert set(record["inputs"]) == {"folds.csv"}
+    again = comptool("train", *TINY, "--loss", "partial-asl", "--prior", "prior.csv",
+                     "--run-name", "selective")  # fmt: skip
+    assert (again.exit_code, again.stdout) == (0, "weights/selective\n"), again.stderr
+
+
+def test_a_folded_run_asks_each_member_for_its_own_training_rows(scenes, comptool):
+    assert comptool("train", *TINY, *IGNORE, "--fold", "all").exit_code == 0
+    result = comptool("prior", "-q", "--json", "-o", "p.csv", "-j", "0")
+    parts = [probabilities(f"test_efficientnet/fold-{fold}", str(fold)) for fold in (0, 1)]
+    expected = np.concatenate(parts).mean(axis=0)
+    document = json.loads(result.stdout)
+    assert document["output"] == "p.csv"
+    assert list(document["prior"].values()) == pytest.approx(expected.tolist(), abs=1e-6)
+    assert read("p.csv") == document["prior"]
+
+
+def test_a_run_that_took_unknown_cells_for_negatives_is_warned_of(scenes, comptool):
+    assert comptool("train", *TINY, "--loss", "partial-asl").exit_code == 0
+    result = comptool("prior", "--dry-run")
+    assert result.stderr.splitlines()[0] == (
+        "WARNING: weights/test_efficientnet was trained in mode 'selective', which takes cells "
+        "without a label for absent ones; an estimate needs --loss-option mode=ignore"
+    )
+    assert not Path("prior.csv").exists()
+
+
+def test_what_cannot_be_estimated_is_told(scenes, comptool):
+    def told(*arguments: str) -> tuple[int, str]:
+        result = comptool("prior", "-q", *arguments)
+        assert result.stdout == ""
+        return result.exit_code, result.stderr
+
+    code, text = told("nowhere")
+    assert (code, text.split(":")[1]) == (3, " weights")
+    assert comptool("train", *TINY, *IGNORE).exit_code == 0
+    Path("prior.csv").write_text("kept")
+    assert told() == (
+        3, "comptool prior: prior.csv: exists already. Replace it with --force\n",
+    )  # fmt: skip
+    Path("folds.csv").write_text(Path("folds.csv").read_text().replace(",1,0,0,", ",0,1,0,"))
+    code, text = told("--force")
+    assert (code, text) == (
+        3,
+        "comptool prior: weights/test_efficientnet: the rows of folds.csv are not those that it "
+        "was trained on. Bring the table back, or train again\n",
+    )
+    assert Path("prior.csv").read_text() == "kept"
+
+
+def test_a_prior_is_for_several_classes_per_image(pairs, comptool):
+    pairs("net")
+    (Path("weights/net") / "run.json").write_text(
+        json.dumps({"arguments": {"model": "test_efficientnet-dual"}, "files": {}})
+    )
+    result = comptool("prior", "net")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "comptool prior: a prior is for multilabel tasks, and that of weights/net is multiclass\n",
+    )
