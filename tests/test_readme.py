@@ -23,8 +23,8 @@ IN_CODE = re.compile(r"`(?:comptool )?((?:" + "|".join(COMMANDS) + r")(?: [^`]*)
 ARRAY = re.compile(r"^\s*(\w+)\+?=\((.*?)\)", re.MULTILINE | re.DOTALL)
 EXPANDED = re.compile(r'"?\$\{(\w+)\[@\]\}"?')
 DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
-# What a function of the script is given is not known here.
-GIVEN = re.compile(r'"?\$[@*]"?')
+FUNCTION = re.compile(r"^(\w+)\(\) \{(.*?)^\}", re.MULTILINE | re.DOTALL)
+SHIFT = re.compile(r"\bshift (\d+)")
 VARIABLE = re.compile(r"\$\{?\w+\}?")
 
 
@@ -41,15 +41,25 @@ def words(line: str) -> list[str]:
 
 
 def shell_commands(script: str) -> list[list[str]]:
-    """The command lines of a script, its arrays written out and its variables given a value."""
-    text = re.sub(r"\\\n\s*", " ", script)
+    """The command lines of a script and of its functions' calls, with a value for each variable."""
+    text = re.sub(r"^\s*#.*$", "", re.sub(r"\\\n\s*", " ", script), flags=re.MULTILINE)
     arrays: dict[str, str] = {}
     for name, value in ARRAY.findall(text):
         arrays[name] = f"{arrays.get(name, '')} {value}"
-    text = re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE)
-    text = GIVEN.sub("", EXPANDED.sub(lambda found: arrays[found[1]], text))
+    for _ in range(3):  # an array may hold others
+        text = EXPANDED.sub(lambda found: arrays[found[1]], text)
     text = VARIABLE.sub("1", DEFAULT.sub(r"\1", text))
-    return [words(line) for line in IN_SCRIPT.findall(text)]
+    lines = []
+    for name, body in FUNCTION.findall(text):
+        shift = SHIFT.search(body)
+        for line in IN_SCRIPT.findall(body):
+            for given in re.findall(rf"^\s*{name} (.+)$", text, re.MULTILINE):
+                lines.append(words(line) + words(given)[int(shift[1]) if shift else 0 :])
+    text = FUNCTION.sub("", text)
+    return [
+        [word for word in line if word != "$@"]
+        for line in (*lines, *(words(line) for line in IN_SCRIPT.findall(text)))
+    ]
 
 
 def shown(path: Path) -> list[tuple[str, list[str]]]:
@@ -91,6 +101,17 @@ def test_the_readme_and_every_script_show_commands():
 
 def test_a_line_ends_where_the_shell_ends_it():
     assert words("split --val 0.2 2>&1 | tail -3") == ["split", "--val", "0.2"]
-    assert shell_commands(
-        'more=(-b 8)\nx=$(comptool train "${more[@]}" \\\n  --lr "${LR:-0.1}")'
-    ) == [["train", "-b", "8", "--lr", "0.1"]]
+    script = """
+more=(-b 8)
+fit() {  # fit NAME OPTION...
+  name=$1; shift 1
+  comptool train --run-name "$name" "$@"
+}
+fit a "${more[@]}" \\
+  --lr "${LR:-0.1}" | tail
+x=$(comptool submit --zip)
+"""
+    assert shell_commands(script) == [
+        ["train", "--run-name", "1", "-b", "8", "--lr", "0.1"],
+        ["submit", "--zip"],
+    ]
