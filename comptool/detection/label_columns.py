@@ -83,15 +83,21 @@ def answers_of(sample: pd.DataFrame | None) -> list[str]:
 
 def is_binary(column: pd.Series[str]) -> bool:
     """Whether all cells of a column can be labels: 1, 0, -1 or blank, and not all of them blank."""
-    values = set(column)
+    values = {text.strip() for text in column.unique()}
     return values <= set(WRITTEN) and values != {""}
 
 
 def _asks_for_columns(train: pd.DataFrame, answers: Sequence[str], columns: Sequence[str]) -> bool:
     """Whether a sample submission has one column per class, as the training table has."""
     shared = [name for name in answers if name in columns]
-    alike = [name for name in shared if train[name].str.strip().isin(WRITTEN).mean() >= MOSTLY]
+    alike = [name for name in shared if _label_share(train[name]) >= MOSTLY]
     return len(shared) >= MIN_MULTILABEL_COLUMNS and len(alike) >= MOSTLY * len(shared)
+
+
+def _label_share(column: pd.Series[str]) -> float:
+    """Share of the cells of a column that can be labels, 0 to 1."""
+    labels = [text for text in column.unique() if text.strip() in WRITTEN]
+    return float(column.isin(labels).mean())
 
 
 def _asked(

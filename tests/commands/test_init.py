@@ -139,3 +139,52 @@ def test_a_mistake_is_one_line(comptool, data, arguments, code, message):
     assert result.stderr.startswith(f"comptool init: {message}")
     assert result.stderr.count("\n") == 1
     assert not Path("comptool.toml").exists()
+
+
+def several_labels(folder: Path, header: str, cells: str, sample: str) -> None:
+    """A download of six images with one column per class."""
+    lines = [f"{n},{n}.png,{cells}" for n in range(6)]
+    (folder / "train.csv").write_text("\n".join([f"id,path,{header}", *lines, ""]))
+    asked = ",".join("0.5" for _ in sample.split(","))
+    (folder / "sample_submission.csv").write_text(f"id,{sample}\n5,{asked}\n")
+
+
+def test_init_takes_the_classes_of_a_sample_submission_in_its_order(comptool, data):
+    several_labels(data, "Ärger/roof,bare soil,sea", "1,,0", "sea,Ärger/roof,bare soil")
+    result = comptool("init", "data")
+    assert result.exit_code == 0, result.stderr
+    assert load().labels == ("sea", "Ärger/roof", "bare soil")
+    assert "; their order is that of the sample submission\n" in result.stderr
+    assert (
+        "6 training samples of 3 labels, positives from 0 (sea) to 6 (Ärger/roof), 1.00 per "
+        "sample, 33.3% of the cells not annotated\n"
+    ) in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("header", "sample", "message"),
+    [
+        ("sea,sand,sea", "sea,sand", "data/train.csv: the header repeats a column (found 'sea')"),
+        ("sea,sand,tree", "sea,tree,tree", "data/sample_submission.csv: the header repeats a col"),
+        ("sea,sand,tree", "sea,sand,trees", "data/train.csv: the sample submission asks for clas"),
+    ],
+)
+def test_init_refuses_classes_that_two_tables_do_not_share(comptool, data, header, sample, message):
+    several_labels(data, header, "1,0,1", sample)
+    result = comptool("init", "data")
+    assert result.exit_code == 3
+    assert result.stderr.startswith(f"comptool init: {message}")
+    assert not Path("comptool.toml").exists()
+
+
+def test_init_tells_a_wrong_label_and_leaves_the_mending_to_the_user(comptool, data):
+    several_labels(data, "sea,sand,tree", "1,0,2", "sea,sand,tree")
+    result = comptool("init", "data")
+    assert result.exit_code == 0
+    assert (
+        "problem: data/train.csv, row 1, column 'tree': a label is 1 (present), 0 (absent), -1 or "
+        "blank (not annotated) (found '2')\n"
+    ) in result.stderr
+    split = comptool("split")
+    assert split.exit_code == 3
+    assert split.stderr.splitlines()[-1].startswith("comptool split: data/train.csv, row 1, colu")
