@@ -1,0 +1,142 @@
+"""Rows assigned to classes of given sizes at the greatest total score: a transportation problem.
+
+F. L. Hitchcock, "The distribution of a product from several sources to numerous localities", 1941.
+The linear programme over all N K cells is slow to solve for large N, and nearly all of it is
+settled by K numbers: with the right price of each class, a row goes where score minus price is
+greatest. Prices are approached by smoothed counts (entropic regularisation, as in Sinkhorn's
+method); rows far from a tie keep the class that they choose at these prices; the programme is
+solved exactly (HiGHS) for the rest, whose number grows until its own prices have every settled
+row choose what it has. By linear programming duality no assignment of all rows is then better.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from scipy.optimize import linprog
+from scipy.special import softmax
+
+from comptool.decisions.recalibration.known import Doubles, Indices
+
+SMOOTHINGS = (1.0, 0.3, 0.1, 0.03)
+ROUNDS = 40
+# Rows that the smoothed prices are found on.
+SAMPLE = 10_000
+# Share of the rows that the first programme leaves open.
+FIRST_SHARE = 0.03
+LEAST_REACH = 1e-3
+SLACK = 1e-9
+INFEASIBLE = 2
+
+
+def assign(scores: Doubles, sizes: Indices) -> Indices:
+    """The class of each row.
+
+    Parameters
+    ----------
+    scores
+        Finite floats of shape (N, K); larger is better.
+    sizes
+        Rows of each class, shape (K,), at least 0, summing to N.
+
+    Returns
+    -------
+    numpy.ndarray
+        Class indices of shape (N,). Each class has its size and the sum of the scores is the
+        greatest possible. Which of several best assignments is taken is not specified, but is
+        always the same.
+
+    Raises
+    ------
+    ValueError
+        If the sizes do not sum to N.
+
+    Examples
+    --------
+    >>> assign(np.log([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4]]), np.array([1, 2])).tolist()
+    [0, 1, 1]
+    """
+    if sizes.sum() != len(scores) or (sizes < 0).any():
+        raise ValueError(f"sizes {sizes.tolist()} do not sum to {len(scores)} rows")
+    wanted = np.flatnonzero(sizes)
+    if len(wanted) == 1:
+        return np.full(len(scores), wanted[0])
+    # Equal rows are one row of the programme, however many there are.
+    table, which, supplies = np.unique(
+        scores[:, wanted], axis=0, return_inverse=True, return_counts=True
+    )
+    amounts = _transport(table, supplies, sizes[wanted])
+    order = np.argsort(which, kind="stable")
+    labels = np.empty(len(scores), dtype=np.int64)
+    labels[order] = np.repeat(np.tile(wanted, len(table)), amounts.ravel())
+    return labels
+
+
+def _transport(table: Doubles, supplies: Indices, sizes: Indices) -> Indices:
+    """How many of each row go to each class, integers of shape (N, K)."""
+    offers = table - _prices(table, supplies, sizes)
+    regret = offers.max(axis=1, keepdims=True) - offers
+    margins = np.partition(regret, 1, axis=1)[:, 1]
+    reach = float(np.quantile(margins, FIRST_SHARE))
+    cells = regret <= reach
+    tolerance = SLACK * (1 + np.abs(table).max())
+    while True:
+        found = _programme(table, supplies, sizes, cells)
+        if found is None:  # too few cells to fill the sizes
+            reach = max(2 * reach, LEAST_REACH)
+            cells |= regret <= reach
+            continue
+        amounts, prices = found
+        offers = table - prices
+        own = np.where(amounts > 0, offers, -np.inf).max(axis=1, keepdims=True)
+        better = offers > own + tolerance
+        if not better.any():
+            return amounts
+        cells |= better
+
+
+def _prices(table: Doubles, supplies: Indices, sizes: Indices) -> Doubles:
+    """Prices of shape (K,) at which about the wanted number of rows chooses each class."""
+    sample = np.linspace(0, len(table) - 1, min(SAMPLE, len(table))).astype(np.intp)
+    prices = np.zeros(len(sizes))
+    wanted = np.log(sizes / sizes.sum())
+    for smoothing in SMOOTHINGS:
+        for rows in [sample] * ROUNDS + [slice(None)] * 4:
+            chosen = softmax((table[rows] - prices) / smoothing, axis=1)
+            shares = supplies[rows] @ chosen / supplies[rows].sum()
+            prices = prices + smoothing * (np.log(np.maximum(shares, 1e-12)) - wanted)
+    return prices
+
+
+def _programme(
+    table: Doubles, supplies: Indices, sizes: Indices, cells: npt.NDArray[np.bool_]
+) -> tuple[Indices, Doubles] | None:
+    """Solve the linear programme over some cells, whose corners are whole numbers.
+
+    Rows with a single cell are settled. Returns amounts of shape (N, K) and prices of shape (K,),
+    or None if these cells cannot fill the sizes.
+    """
+    amounts = cells * supplies[:, None]
+    is_open = cells.sum(axis=1) > 1
+    amounts[is_open] = 0
+    left = sizes - amounts.sum(axis=0)
+    row, column = np.nonzero(cells[is_open])
+    num_rows, num_cells = int(is_open.sum()), len(row)
+    sums = sparse.csc_array(
+        (
+            np.ones(2 * num_cells),
+            (np.concatenate([row, num_rows + column]), np.tile(np.arange(num_cells), 2)),
+        ),
+        shape=(num_rows + len(sizes), num_cells),
+    )
+    wanted = np.concatenate([supplies[is_open], left])
+    if not num_rows or (left < 0).any():
+        return None
+    found = linprog(-table[is_open][row, column], A_eq=sums, b_eq=wanted, method="highs")
+    if found.status == INFEASIBLE:
+        return None
+    if found.status != 0:
+        raise RuntimeError(f"the assignment was not solved: {found.message}")
+    amounts[np.flatnonzero(is_open)[row], column] = np.rint(found.x)
+    return amounts, -found.eqlin.marginals[num_rows:]
