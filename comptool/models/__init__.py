@@ -53,6 +53,42 @@ BACKBONES = Registry(
         "CvT of 24 wide layers, 1024 features, for 384 pixels; needs comptool[cvt].",
         "Wu et al. 2021, arXiv:2103.15808",
     ),
+    Entry(
+        "shake-shake-26-2x32d",
+        "comptool.models.shake_shake:build",
+        "Shake-Shake of 26 layers, two branches 32 wide, 128 features; for small images.",
+        "Gastaldi 2017, arXiv:1705.07485, S-S-I",
+    ),
+    Entry(
+        "shake-shake-26-2x64d",
+        "comptool.models.shake_shake:build",
+        "Shake-Shake of 26 layers, two branches 64 wide, 256 features.",
+        "Gastaldi 2017, arXiv:1705.07485, S-S-I",
+    ),
+    Entry(
+        "shake-shake-26-2x96d",
+        "comptool.models.shake_shake:build",
+        "Shake-Shake of 26 layers, two branches 96 wide, 384 features.",
+        "Gastaldi 2017, arXiv:1705.07485, S-S-I",
+    ),
+    Entry(
+        "eurosat-baseline",
+        "comptool.models.eurosat_baseline:build",
+        "Three convolutions and a hidden layer of 512, to train from scratch.",
+        "Vir 2025, arXiv:2510.15527, baseline",
+    ),
+    Entry(
+        "eurosat-cbam",
+        "comptool.models.eurosat_cbam:build",
+        "Seven layers with block attention, 256 features, to train from scratch.",
+        "Vir 2025, arXiv:2510.15527, CBAM-enhanced",
+    ),
+    Entry(
+        "eurosat-bmta",
+        "comptool.models.eurosat_bmta:build",
+        "Twelve layers with coordinate and channel attention in learnt shares, 512 features.",
+        "Vir 2025, arXiv:2510.15527, balanced multi-task attention",
+    ),
 )
 
 # A target here is called (encoders, num_classes, *, <its options>) and gives the StreamModel.
@@ -215,6 +251,8 @@ def create(
         ``dropout``, ``num_queries``, ``learnable_queries``, ``hidden_dim``: of the other heads, see
         :mod:`comptool.models.heads`.
         ``drop_path_rate``: share of the residual branches dropped, for backbones that have them.
+        ``drop_block``: share of the last map dropped in squares, for ResNets and our own residual
+        networks. ``depth``, ``widen``, ``grad_checkpointing``: see the backbone's ``build``.
         ``img_size``: (height, width) of the images, or one such pair per stream. A backbone of a
         fixed input size is built for it, and any backbone is tried on one image of it.
 

@@ -16,10 +16,10 @@ from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
-from comptool.errors import InputError, UsageError, quoted
+from comptool.errors import UsageError
 from comptool.models.hub import published_file
 from comptool.models.streams import DataConfig, Encoder
-from comptool.models.weights import read_weights
+from comptool.models.weights import load_exactly, read_weights
 
 STEM = "cvt.encoder.stages.0.embedding.convolution_embeddings.projection.weight"
 
@@ -158,17 +158,6 @@ def _load(module: Cvt, path: Path, name: str) -> None:
     weights = read_weights(path)
     for key in ("classifier.weight", "classifier.bias"):
         weights.pop(key, None)
-    expected = module.state_dict()
     if STEM in weights:
         weights[STEM] = adapt_input_conv(module.in_chans, weights[STEM])
-    counters = {key for key in expected if key.endswith("num_batches_tracked")}
-    missing = sorted(expected.keys() - weights.keys() - counters)
-    wrong = sorted(
-        key
-        for key, value in weights.items()
-        if key not in expected or value.shape != expected[key].shape
-    )
-    if missing or wrong:
-        complaint = f"it lacks {quoted(missing)}" if missing else f"{quoted(wrong)} do not belong"
-        raise InputError(f"does not fit the backbone '{name}': {complaint}", file=path)
-    module.load_state_dict(weights, strict=False)
+    load_exactly(module, weights, path, name)

@@ -23,7 +23,8 @@ class FusedClassifier(StreamModel):
     num_classes
         K.
     drop_rate
-        Share of the features dropped before the classifier in training, in [0, 1).
+        Share of the features dropped before the classifier in training, in [0, 1); None is the
+        largest that one of the encoders has with its own classifier, 0 for most.
 
     Raises
     ------
@@ -34,9 +35,11 @@ class FusedClassifier(StreamModel):
     classifier: nn.Linear
 
     def __init__(
-        self, encoders: Sequence[Encoder], num_classes: int, *, drop_rate: float = 0.0
+        self, encoders: Sequence[Encoder], num_classes: int, *, drop_rate: float | None = None
     ) -> None:
         super().__init__()
+        if drop_rate is None:
+            drop_rate = max(encoder.drop_rate for encoder in encoders)
         if not 0 <= drop_rate < 1:
             raise UsageError(f"drop_rate is {drop_rate}; it has to be in [0, 1)")
         self.streams = len(encoders)

@@ -52,12 +52,15 @@ class Encoder:
         What its published weights expect.
     image_shape
         (C, H, W) of an image that it takes.
+    drop_rate
+        Share of the features that its own classifier drops in training, in [0, 1).
     """
 
     module: nn.Module
     width: int
     data_config: DataConfig
     image_shape: tuple[int, int, int]
+    drop_rate: float = 0.0
 
 
 class StreamModel(nn.Module):

@@ -18,6 +18,7 @@ from torch.func import functional_call
 
 from comptool.errors import UsageError, unknown_name
 from comptool.models import BACKBONES, DUAL, TIMM, wildcard
+from comptool.models.drop_block import insert_drop_block
 from comptool.models.hub import MEND, WeightsUnavailableError, published_file
 from comptool.models.streams import DataConfig, Encoder
 from comptool.models.weights import load_weights
@@ -33,6 +34,7 @@ def build(
     pretrained: bool | Path,
     img_size: tuple[int, int] | None = None,
     drop_path_rate: float | None = None,
+    drop_block: float | None = None,
 ) -> Encoder:
     """A timm backbone without its classifier, giving pooled features.
 
@@ -49,6 +51,9 @@ def build(
         every backbone at once. None leaves the backbone's own size, and tries nothing.
     drop_path_rate
         Share of residual branches dropped in training, in [0, 1); None is the backbone's own.
+    drop_block
+        For ResNets: share of the map that DropBlock drops in the last stage, in [0, 1), rising to
+        it in equal steps; None for none.
 
     Raises
     ------
@@ -70,8 +75,10 @@ def build(
     module = _create(known, given)
     if isinstance(pretrained, Path):
         load_weights(module, pretrained, known)
+    if drop_block is not None:
+        insert_drop_block(module, known, drop_block)
     if img_size is not None:
-        _try_size(module, name, in_chans, img_size)
+        try_size(module, name, in_chans, img_size)
     data_config = _data_config(module.pretrained_cfg)
     shape = (in_chans, *(img_size or data_config.input_size))
     return Encoder(module, module.head_hidden_size, data_config, shape)
@@ -168,8 +175,20 @@ def _create(name: str, given: dict[str, Any]) -> Any:
         raise _wrong_size(name, given["img_size"], error) from error
 
 
-def _try_size(module: nn.Module, name: str, in_chans: int, size: tuple[int, int]) -> None:
-    """Raise a UsageError unless the backbone gives pooled features of one image of that size."""
+def try_size(module: nn.Module, name: str, in_chans: int, size: tuple[int, int]) -> None:
+    """Raise a UsageError unless a backbone gives pooled features of one image of a size.
+
+    Parameters
+    ----------
+    module
+        The backbone; left in training mode.
+    name
+        What to call it in a message.
+    in_chans
+        Channels of the image.
+    size
+        Its height and width in pixels.
+    """
     module.eval()
     try:
         pooled = _trial(module, (1, in_chans, *size))

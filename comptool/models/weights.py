@@ -14,7 +14,7 @@ import timm
 import torch
 from safetensors import SafetensorError
 from timm.models import load_pretrained, load_state_dict
-from torch import Tensor
+from torch import Tensor, nn
 
 from comptool.errors import InputError, quoted
 
@@ -45,11 +45,7 @@ def load_weights(encoder: Any, path: Path, name: str) -> None:
         If the file is missing, unreadable, holds more than tensors, or a weight is missing, left
         over or of another shape; names up to three of each.
     """
-    weights = read_weights(path)
-    if any(key.startswith("encoders.") for key in weights):
-        raise InputError(
-            "is a checkpoint of comptool, not of a backbone", file=path, mend="Use --init-from"
-        )
+    weights = read_backbone(path)
     for key in _classifier_keys(name, encoder):
         weights.pop(key, None)
     cfg = {**encoder.pretrained_cfg, "state_dict": weights}
@@ -62,6 +58,41 @@ def load_weights(encoder: Any, path: Path, name: str) -> None:
     except (RuntimeError, LookupError, ValueError, AttributeError) as error:
         lines = str(error).splitlines() or [type(error).__name__]
         raise _mismatch(path, name, (lines[1:] or lines)[0].strip()) from error
+
+
+def load_exactly(module: nn.Module, weights: Weights, path: Path, name: str) -> None:
+    """Copy weights into a module that has just these.
+
+    Parameters
+    ----------
+    module
+        A network without classifier.
+    weights
+        By their names in the module; counters of batches may be missing.
+    path, name
+        What to call the file and the network in a message.
+
+    Raises
+    ------
+    InputError
+        If a weight is missing, left over or of another shape; names up to three.
+    """
+    expected = module.state_dict()
+    _refuse_other_keys(weights, set(expected), path, name)
+    wrong = sorted(key for key in weights if weights[key].shape != expected[key].shape)
+    if wrong:
+        raise _mismatch(path, name, f"of another shape are {quoted(wrong)}")
+    module.load_state_dict(weights, strict=False)
+
+
+def read_backbone(path: Path) -> Weights:
+    """As :func:`read_weights`, but refuses a checkpoint of comptool, which is no backbone's."""
+    weights = read_weights(path)
+    if any(key.startswith("encoders.") for key in weights):
+        raise InputError(
+            "is a checkpoint of comptool, not of a backbone", file=path, mend="Use --init-from"
+        )
+    return weights
 
 
 def read_weights(path: Path) -> Weights:

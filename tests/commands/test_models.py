@@ -19,7 +19,8 @@ def test_each_model_is_one_line_with_what_it_is_and_its_source(comptool):
     lines = result.stdout.splitlines()
     assert [line.split()[0] for line in lines] == [*models.names(), *HEADS]
     assert lines[0] == (
-        "mobilenetv2            MobileNetV2 of width 1.0, 1280 features; timm's mobilenetv2_100. "
+        "mobilenetv2                MobileNetV2 of width 1.0, 1280 features; timm's "
+        "mobilenetv2_100. "
         "[Sandler et al. 2018, arXiv:1801.04381]"
     )
     assert result.stderr == (

@@ -131,21 +131,21 @@ def test_a_size_is_tried_without_computing():
     encoder.append(torch.nn.Flatten())
     seen = []
     encoder[0].register_forward_hook(lambda module, inputs, output: seen.append(output.device.type))
-    timm_encoder._try_size(encoder, "x", 3, (8, 8))
+    timm_encoder.try_size(encoder, "x", 3, (8, 8))
     assert seen == ["meta"]
     assert encoder.training and encoder[0].weight.device.type == "cpu"
 
 
 def test_a_backbone_that_looks_at_values_is_tried_with_values():
     encoder = Branching()
-    timm_encoder._try_size(encoder, "x", 3, (8, 8))
+    timm_encoder.try_size(encoder, "x", 3, (8, 8))
     assert encoder.calls == 2
 
 
 def test_a_backbone_without_pooled_features_is_refused(monkeypatch):
     encoder = torch.nn.Flatten(start_dim=2)
     with pytest.raises(UsageError, match="the backbone 'x' gives no pooled features"):
-        timm_encoder._try_size(encoder, "x", 3, (8, 8))
+        timm_encoder.try_size(encoder, "x", 3, (8, 8))
 
 
 def test_data_config_is_that_of_the_backbones_own_weights():
@@ -193,14 +193,14 @@ def test_the_drop_path_rate_arrives_at_the_backbone():
             "resnet34",
             {"dropout": 0.1},
             "the model 'resnet34' takes no 'dropout'; "
-            "it takes 'img_size', 'drop_path_rate', 'drop_rate'",
+            "it takes 'img_size', 'drop_path_rate', 'drop_block', 'drop_rate'",
         ),
         # An argument of timm's that is none of ours.
         (
             "resnet34",
             {"global_pool": "max"},
             "the model 'resnet34' takes no 'global_pool'; "
-            "it takes 'img_size', 'drop_path_rate', 'drop_rate'",
+            "it takes 'img_size', 'drop_path_rate', 'drop_block', 'drop_rate'",
         ),
         (
             "dla34",
