@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -144,9 +145,9 @@ def read_rows(
         kind = "" if soft is None else " with soft labels"
         notes.append(f"adding {0 if more is None else len(more)} rows{kind} of {extra}")
     samples = replace(labelled, frame=_joined(parts))
-    labels = np.concatenate([_labels(part, classes) for part in parts])
+    labels = [_labels(part, classes) for part in parts]
     targets = _targets(parts, labels, soft)
-    return Rows(samples, classes, counts, targets, labels, tuple(inputs), tuple(notes))
+    return Rows(samples, classes, counts, targets, _together(labels), tuple(inputs), tuple(notes))
 
 
 def _classes(
@@ -164,18 +165,24 @@ def _labels(samples: Samples, classes: Sequence[str]) -> Indices | Cells:
     return samples.label_matrix() if samples.labels else label_indices(samples, classes)
 
 
+def _together(parts: Sequence[Indices | Cells]) -> Indices | Cells:
+    return cast("Indices | Cells", np.concatenate(parts))
+
+
 def _targets(
     parts: Sequence[Samples],
-    labels: Indices | Cells,
+    labels: Sequence[Indices | Cells],
     soft: npt.NDArray[np.float32] | None,
 ) -> Indices | Cells | npt.NDArray[np.float32]:
-    if labels.ndim == 2:
-        return np.concatenate([part.training_matrix() for part in parts])
+    pairs = zip(parts, labels, strict=True)
+    targets = _together(
+        [part.training_matrix() if part.zero_is_unknown else own for part, own in pairs]
+    )
     if soft is None:
-        return labels
-    targets = np.eye(soft.shape[1], dtype=np.float32)[labels]
-    targets[-len(soft) :] = soft
-    return targets
+        return targets
+    shares: npt.NDArray[np.float32] = np.eye(soft.shape[1], dtype=np.float32)[targets]
+    shares[-len(soft) :] = soft
+    return shares
 
 
 def divide(rows: Rows, settings: TrainSettings, fold: int | None) -> tuple[Indices, Indices]:

@@ -370,9 +370,9 @@ def test_options_of_a_model_are_built_and_recorded(learn):
     assert model.decoder.dropout.p == 0.25
     with pytest.raises(UsageError) as refusal:
         learn("other", model="test_efficientnet+q2l", model_option=("num_querys=2",))
-    assert str(refusal.value) == (
+    assert str(refusal.value).startswith(
         "no option of the model 'test_efficientnet+q2l' is called 'num_querys'; did you mean "
-        "'dropout', 'hidden_dim' or 'drop_path_rate'?"
+        "'dropout', "
     )
 
 
