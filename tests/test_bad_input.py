@@ -149,6 +149,41 @@ LIST = {
         "test_tables.py::test_awkward_ids_survive_a_table",
         "test_tables.py::test_awkward_ids_survive_predictions",
     ),
+    "label values other than 0, 1, -1 and blank": (
+        "bad_input/test_several_labels.py::test_a_label_that_is_none",
+        "test_label_matrix.py::test_another_value_is_named_with_its_row_and_column",
+    ),
+    "a class column absent in one of two tables or in another order": (
+        "bad_input/test_several_labels.py::test_class_columns_in_another_order",
+        "bad_input/test_several_labels.py::test_a_class_column_that_is_absent",
+        "inference/test_multilabel.py::test_a_run_whose_classes_are_in_another_order_is_refused",
+        "test_label_detection.py::test_a_class_that_the_training_table_lacks_is_named",
+    ),
+    "class names with blanks, slashes, commas, Unicode; duplicate class names": (
+        "bad_input/test_several_labels.py::"
+        "test_awkward_classes_and_unknown_cells_survive_the_whole_chain",
+        "bad_input/test_several_labels.py::test_lists_of_labels_go_through_the_whole_chain",
+        "bad_input/test_several_labels.py::test_a_class_column_that_is_there_twice",
+        "submission/test_lists.py::test_a_class_with_a_comma_in_its_name_cannot_be_listed",
+    ),
+    "a class without any positive; a row without a known cell": (
+        "bad_input/test_several_labels.py::"
+        "test_awkward_classes_and_unknown_cells_survive_the_whole_chain",
+        "evaluation/test_label_scoring.py::"
+        "test_unknown_cells_and_classes_without_a_positive_count_nowhere",
+        "training/test_multilabel.py::"
+        "test_a_class_without_a_positive_is_said_and_left_out_of_the_metric",
+        "training/test_multilabel.py::test_rows_without_an_annotated_cell_are_said",
+    ),
+    "a prior of other classes; corrections of unknown ids": (
+        "training/test_multilabel.py::test_a_prior_of_something_else_is_refused",
+        "evaluation/test_label_corrections.py::test_a_correction_that_cannot_be_followed_is_refused",
+        "commands/test_split_labels.py::test_wrong_corrections_are_refused",
+    ),
+    "multi-label predictions where one class per image is wanted": (
+        "bad_input/test_several_labels.py::"
+        "test_one_class_per_image_is_decided_by_recalibrate_alone",
+    ),
 }
 
 
