@@ -176,7 +176,8 @@ def _notes(table: pd.DataFrame, layout: Layout, threshold: float | None) -> tupl
         return ()
     empty = int((table[layout.answer] == "").sum())
     bound = THRESHOLD if threshold is None else threshold
-    return (f"warning: {empty} rows have no class above {bound:g}",) if empty else ()
+    told = f"warning: no class is above {bound:g} in {empty} of {len(table)} rows"
+    return (told,) if empty else ()
 
 
 def _built(

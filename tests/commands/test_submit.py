@@ -278,7 +278,7 @@ def test_lists_of_a_multi_label_competition(comptool, many):
     )
     assert result.stderr.splitlines()[2:] == [
         "classes are joined by commas, for 'golf course' hold a blank",
-        "warning: 1 rows have no class above 0.5",
+        "warning: no class is above 0.5 in 1 of 3 rows",
         "checked: 3 rows of image_id,labels (a list of classes), ids as wanted",
     ]
     assert comptool("submit", "--check-only", "submissions/cup.csv").exit_code == 0
