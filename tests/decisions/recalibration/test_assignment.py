@@ -37,6 +37,7 @@ CASES = (st.integers(1, 40), st.integers(1, 6), st.integers(0, 10_000))
 
 
 @settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(*CASES, st.sampled_from([None, 1, 2]))
 def test_sizes_are_met_and_no_assignment_is_better_ties_included(rows, classes, seed, digits):
     scores = np.log(table(rows, classes, seed, digits=digits))
@@ -48,6 +49,7 @@ def test_sizes_are_met_and_no_assignment_is_better_ties_included(rows, classes, 
 
 
 @settings(max_examples=30, deadline=None)
+@settings(deadline=None)
 @given(st.integers(2, 40), st.integers(2, 6), st.integers(0, 10_000))
 def test_permuting_rows_and_classes_permutes_the_labels(rows, classes, seed):
     scores, sizes = np.log(table(rows, classes, seed)), sizes_of(rows, classes, seed)
@@ -80,6 +82,7 @@ def test_sizes_that_do_not_sum_to_the_rows_are_refused():
         assign(np.zeros((3, 2)), np.array([1, 1]))
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.01, 1), min_size=1, max_size=9), st.integers(0, 500))
 def test_whole_sizes_sum_to_the_rows_and_are_within_one(weights, rows):
     shares = np.array(weights) / np.sum(weights)

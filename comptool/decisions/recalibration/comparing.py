@@ -1,0 +1,241 @@
+"""Which recalibration would have helped: all of them on simulated test sets.
+
+Out-of-fold rows are cut into two halves, class by class. Methods are fitted on one half; test sets
+with the presumed class shares are drawn, with replacement, from the other; then the halves change
+places, and all is done again with other halves. No row that a method is scored on has been fitted
+to. The sizes of the classes are drawn too (multinomial), because no test set has exactly the
+shares that it is presumed to have, and a method that relies on them should pay for it.
+
+Every method meets the same test sets, so gains over doing nothing are taken set by set. Intervals
+hold 95 % of the test sets: what can happen on one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from comptool.decisions.recalibration import METHODS
+from comptool.decisions.recalibration.known import (
+    Apply,
+    Doubles,
+    Evidence,
+    Indices,
+    Known,
+    rows_to_one,
+)
+from comptool.errors import UsageError
+from comptool.evaluation import metrics
+
+NONE = "none"
+SETS = 100
+SPLITS = 5
+INTERVAL = (2.5, 97.5)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one method did on the simulated test sets.
+
+    Parameters
+    ----------
+    method
+        Its name.
+    score, low, high
+        Mean of the metric over the test sets, and the interval that holds 95 % of them.
+    gain, gain_low, gain_high
+        The same of the gain over doing nothing, on the same set; above 0 is better whichever way
+        the metric goes.
+    wins
+        Share of the test sets on which it is better than doing nothing, 0 to 1.
+    """
+
+    method: str
+    score: float
+    low: float
+    high: float
+    gain: float
+    gain_low: float
+    gain_high: float
+    wins: float
+
+    @property
+    def helps(self) -> bool:
+        """Whether the gain is above 0 on (nearly) all test sets."""
+        return self.gain_low > 0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Methods compared on simulated test sets.
+
+    Parameters
+    ----------
+    standings
+        The best first; doing nothing is among them.
+    metric
+        Name of the metric.
+    prior
+        What the test set's class shares were presumed to be, in words.
+    num_rows, num_sets
+        Rows of a simulated test set, and how many there were.
+    num_evidence
+        Out-of-fold rows they were drawn from.
+    """
+
+    standings: tuple[Standing, ...]
+    metric: str
+    prior: str
+    num_rows: int
+    num_sets: int
+    num_evidence: int
+
+    def verdict(self) -> str:
+        """What to do, in one sentence."""
+        best = self.standings[0]
+        under = f"if the test classes are {self.prior}"
+        if best.method == NONE:
+            return f"{under}, doing nothing is best"
+        figures = f"{best.gain:+.4f} ({best.gain_low:+.4f} to {best.gain_high:+.4f})"
+        if not best.helps:
+            return (
+                f"{under}, doing nothing is best: the gain of {best.method}, the best of the "
+                f"others, is {figures} and may be none"
+            )
+        return f"{under}, {best.method} is best: {figures} over doing nothing"
+
+    def text(self) -> str:
+        """The table and the verdict."""
+        width = max(len(one.method) for one in self.standings)
+        lines = [
+            f"{self.metric} on {self.num_sets} test sets of {self.num_rows} rows drawn from "
+            f"{self.num_evidence} out-of-fold rows, classes {self.prior}",
+            f"{'method':<{width}}  score   95 % of the sets    gain     95 % of the sets   better",
+        ]
+        for one in self.standings:
+            gain = f"{one.gain:+.4f}  {one.gain_low:+.4f} to {one.gain_high:+.4f}  {one.wins:6.0%}"
+            lines.append(
+                f"{one.method:<{width}}  {one.score:.4f}  {one.low:.4f} to {one.high:.4f}  "
+                f"{'' if one.method == NONE else gain}".rstrip()
+            )
+        return "\n".join([*lines, self.verdict()])
+
+    def summary(self) -> dict[str, object]:
+        """The comparison as one JSON object."""
+        return {
+            "metric": self.metric,
+            "prior": self.prior,
+            "test_sets": self.num_sets,
+            "rows": self.num_rows,
+            "out_of_fold_rows": self.num_evidence,
+            "methods": [asdict(one) for one in self.standings],
+            "verdict": self.verdict(),
+        }
+
+
+def compare(
+    known: Known,
+    methods: Sequence[str],
+    *,
+    num_rows: int,
+    prior: str,
+    num_sets: int = SETS,
+    seed: int = 0,
+) -> Comparison:
+    """Score methods, and doing nothing, on simulated test sets.
+
+    Parameters
+    ----------
+    known
+        With out-of-fold rows, and the class shares that test sets are drawn with (``target``).
+    methods
+        Names of methods.
+    num_rows
+        Rows of a test set, at least 1.
+    prior
+        The shares in words, for the reader.
+    num_sets
+        How many test sets are drawn, at least 10.
+    seed
+        Of every random choice.
+
+    Raises
+    ------
+    UsageError
+        If a class that has a share has fewer than two out-of-fold rows.
+    """
+    evidence, shares = known.evidence, known.target
+    if evidence is None or shares is None:
+        raise UsageError("a comparison needs out-of-fold rows (--oof RUN) and class shares")
+    _check_rows(evidence, shares)
+    rng = np.random.default_rng(seed)
+    names = list(dict.fromkeys([NONE, *methods]))
+    values: dict[str, list[float]] = {name: [] for name in names}
+    pairs = list(_halves(evidence.targets, rng))
+    for number, (fit, held) in enumerate(pairs):
+        fitted = known.with_evidence(evidence.take(fit))
+        applied = {name: METHODS.load(name)(fitted) for name in names}
+        held_out = evidence.take(held)
+        for _ in range(number, num_sets, len(pairs)):
+            drawn = held_out.take(_drawn(held_out.targets, shares, num_rows, rng))
+            for name in names:
+                values[name].append(_score(known.metric, drawn, applied[name]))
+    up = metrics.METRICS.find(known.metric).greater_is_better
+    standings = [_standing(name, values[name], values[NONE], up) for name in names]
+    # Of equal gains, doing nothing comes first.
+    standings.sort(key=lambda one: (-one.gain, one.method != NONE))
+    return Comparison(tuple(standings), known.metric, prior, num_rows, num_sets, len(evidence))
+
+
+def _check_rows(evidence: Evidence, shares: Doubles) -> None:
+    short = np.flatnonzero((shares > 0) & (evidence.counts() < 2))
+    if short.size:
+        raise UsageError(
+            f"{short.size} classes have fewer than two out-of-fold rows (class numbers "
+            f"{', '.join(map(str, short[:3]))}): test sets cannot be simulated from them"
+        )
+
+
+def _halves(targets: Indices, rng: np.random.Generator) -> Iterator[tuple[Indices, Indices]]:
+    """Rows to fit on and rows to draw from, ten times; every class is in both."""
+    for _ in range(SPLITS):
+        side = np.zeros(len(targets), dtype=np.bool_)
+        for index in np.unique(targets):
+            rows = rng.permutation(np.flatnonzero(targets == index))
+            # An odd row goes to either half.
+            side[rows[: (len(rows) + int(rng.integers(2))) // 2]] = True
+        yield np.flatnonzero(side), np.flatnonzero(~side)
+        yield np.flatnonzero(~side), np.flatnonzero(side)
+
+
+def _drawn(targets: Indices, shares: Doubles, num_rows: int, rng: np.random.Generator) -> Indices:
+    sizes = rng.multinomial(num_rows, shares / shares.sum())
+    return np.concatenate(
+        [
+            rng.choice(np.flatnonzero(targets == index), sizes[index])
+            for index in np.flatnonzero(sizes)
+        ]
+    )
+
+
+def _score(metric: str, drawn: Evidence, apply: Apply) -> float:
+    answer = apply(rows_to_one(drawn.probabilities))
+    return metrics.score(metric, drawn.targets, answer.probabilities, pred=answer.labels)
+
+
+def _standing(name: str, values: list[float], plain: list[float], up: bool) -> Standing:
+    gains = (np.array(values) - np.array(plain)) * (1 if up else -1)
+    low, high = np.percentile(values, INTERVAL).tolist()
+    gain_low, gain_high = np.percentile(gains, INTERVAL).tolist()
+    return Standing(
+        method=name,
+        score=float(np.mean(values)),
+        low=low,
+        high=high,
+        gain=float(gains.mean()),
+        gain_low=gain_low,
+        gain_high=gain_high,
+        wins=float((gains > 0).mean()),
+    )
