@@ -150,6 +150,77 @@ def test_a_mistake_is_one_line_with_its_code_and_nothing_is_written(
     assert not Path("weights").exists()
 
 
+@pytest.fixture
+def cells(rows) -> None:
+    """The rows with three classes of their own, one of them never validated."""
+    found = []
+    for index, row in enumerate(rows):
+        fold = -1 if index % 4 else 0
+        found.append([*row[:2], index & 1, index >> 1 & 1, int(index % 5 < 2 and fold < 0), fold])
+        if index % 4 == 0:
+            found[-1][2:4] = [index // 4 & 1, index // 8 & 1]
+    write("folds.csv", found, ["image_id", "path", "sea", "golf course", "road", "fold"])
+    Path("comptool.toml").write_text(
+        'name = "x"\ntask = "multilabel"\nmetric = "map"\n[data]\ntrain = "folds.csv"\n'
+        'id = "image_id"\nlabel = ["sea", "golf course", "road"]\n[modalities]\nimage = "path"\n'
+    )
+
+
+SINGLE = ["--model", "test_efficientnet", *TINY[2:]]
+
+
+def test_several_classes_per_image_train_by_their_own_loss_and_metric(cells, comptool):
+    result = comptool(
+        "train", *SINGLE, "--epochs", "1", "--loss-option", "gamma_neg=2", "--loss-option",
+        "clip=0", "--model-option", "drop_rate=0.2", "--cutmix", "1", "--mixup", "0.2",
+        "--augment", "weak", "--cutout", "0.3", "--magnitude", "5", "--num-ops", "1",
+        "--layer-decay", "0.8", "--balance", "class-aware",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    lines = result.stderr.splitlines()
+    assert lines[1] == (
+        "weights/test_efficientnet: no positive row to validate: the metric leaves it out: class "
+        "'road'"
+    )
+    assert ", val_map " in lines[-1]
+    arguments = json.loads(Path("weights/test_efficientnet/run.json").read_text())["arguments"]
+    assert (arguments["loss"], arguments["loss_option"]) == ("asl", ["gamma_neg=2", "clip=0"])
+    assert (arguments["cutout"], arguments["layer_decay"]) == (0.3, 0.8)
+    resumed = comptool("train", "--run-name", "test_efficientnet", "--resume", "--loss-option",
+                       "gamma_neg=3")  # fmt: skip
+    assert (resumed.exit_code, resumed.stderr) == (
+        2,
+        "comptool train: a resumed run keeps its settings; weights/test_efficientnet was begun "
+        "with --loss-option gamma_neg=2 clip=0. Leave them out, or start another run with "
+        "--init-from\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--loss", "ce"], 2, "the loss 'ce' is for one label per image and the task is"),
+        (["--loss-option", "gama_neg=1"], 2, "no option of the loss 'asl' is called 'gama_neg'"),
+        (["--model-option", "dropot=1"], 2, "no option of the model 'test_efficientnet' is called"),
+        (["--balance", "under"], 2, "--balance under needs one class per image"),
+        (["--loss", "two-way", "--mixup", "1"], 2, "the loss 'two-way' needs targets of 0 and 1"),
+        (["--metric", "kappa"], 2, "no multi-label metric is called 'kappa'; did you mean"),
+        (["--prior", "p.csv"], 2, "--prior is for the loss 'partial-asl', and the loss is 'asl'"),
+        (["--loss", "partial-asl", "--prior", "p.csv"], 3, "p.csv: there is no such file"),
+        (["--layer-decay", "2"], 2, "--layer-decay is 2.0; it has to be above 0 and at most 1"),
+        (["--augment", "strong", "--num-ops", "3"], 2, "the augmentation 'strong' has no use for"),
+    ],
+)
+def test_a_mistake_with_several_classes_is_one_line_and_nothing_is_written(
+    options, code, message, cells, comptool
+):
+    result = comptool("train", "-q", *SINGLE, *options)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert result.stderr.startswith(f"comptool train: {message}")
+    assert len(result.stderr.splitlines()) == 1
+    assert not Path("weights").exists()
+
+
 def test_a_value_that_is_no_choice_is_told_by_the_parser(rows, comptool):
     result = comptool("train", "--amp", "fp8")
     assert result.exit_code == 2

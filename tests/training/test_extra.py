@@ -83,6 +83,24 @@ def test_soft_labels_that_are_none_are_refused(shares, message, folds, pseudo):
     assert str(refusal.value) == message
 
 
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (["a", 0.9, 0.9, 0.9], "pseudo.csv, row 3: the soft labels of this row are not"),
+        (["d", 0.2, 0.3, 0.5], "pseudo.csv, row 3, column 'class_id': this label is not one of"),
+    ],
+)
+def test_rows_are_counted_as_the_table_does_although_some_are_left_out(
+    cells, message, folds, pseudo
+):
+    good = [0.2, 0.3, 0.5]
+    pseudo([["t1", "a", *good], ["t2", "b", *good], ["t3", *cells]], ("soft:a", "soft:b", "soft:c"))
+    Path("images/eo_t1.png").unlink()
+    with pytest.raises(InputError) as refusal:
+        rows_with(Path("pseudo.csv"), missing_modality="drop")
+    assert str(refusal.value).startswith(message)
+
+
 def test_an_extra_id_that_is_labelled_is_refused(folds, pseudo):
     pseudo([["t1", "a"], ["s03", "b"]])
     with pytest.raises(InputError) as refusal:
