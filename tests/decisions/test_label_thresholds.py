@@ -29,7 +29,6 @@ def every_threshold(column):
 
 
 @settings(max_examples=150, deadline=None)
-@settings(deadline=None)
 @given(st.integers(1, 12), SEEDS, BETAS)
 def test_a_class_has_the_f_score_of_an_exhaustive_search(rows, seed, beta):
     targets, p = case(rows, 3, seed)
@@ -42,7 +41,6 @@ def test_a_class_has_the_f_score_of_an_exhaustive_search(rows, seed, beta):
 
 
 @settings(max_examples=100, deadline=None)
-@settings(deadline=None)
 @given(st.integers(1, 7), SEEDS, BETAS)
 def test_all_cells_have_the_f_score_of_an_exhaustive_search(rows, seed, beta):
     targets, p = case(rows, 3, seed)
@@ -68,7 +66,6 @@ def test_thresholds_lie_between_probabilities(rows, seed):
 
 
 @settings(max_examples=150, deadline=None)
-@settings(deadline=None)
 @given(st.integers(1, 30), SEEDS, st.lists(st.floats(-1, 1), min_size=2, max_size=2))
 def test_what_is_above_its_threshold_is_above_one_half(rows, seed, thresholds):
     _, p = case(rows, 2, seed, digits=2)

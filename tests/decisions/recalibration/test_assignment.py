@@ -37,7 +37,6 @@ CASES = (st.integers(1, 40), st.integers(1, 6), st.integers(0, 10_000))
 
 
 @settings(max_examples=60, deadline=None)
-@settings(deadline=None)
 @given(*CASES, st.sampled_from([None, 1, 2]))
 def test_sizes_are_met_and_no_assignment_is_better_ties_included(rows, classes, seed, digits):
     scores = np.log(table(rows, classes, seed, digits=digits))
@@ -49,7 +48,6 @@ def test_sizes_are_met_and_no_assignment_is_better_ties_included(rows, classes, 
 
 
 @settings(max_examples=30, deadline=None)
-@settings(deadline=None)
 @given(st.integers(2, 40), st.integers(2, 6), st.integers(0, 10_000))
 def test_permuting_rows_and_classes_permutes_the_labels(rows, classes, seed):
     scores, sizes = np.log(table(rows, classes, seed)), sizes_of(rows, classes, seed)

@@ -38,7 +38,6 @@ def known(seed=0, classes=4, **changes):
 
 @pytest.mark.parametrize("name", EVERY)
 @settings(max_examples=8, deadline=None)
-@settings(deadline=None)
 @given(seed=SEEDS, rows=st.integers(4, 60), dtype=st.sampled_from([np.float32, np.float64]))
 def test_rows_sum_to_one_and_every_row_has_a_class(name, seed, rows, dtype):
     rng = np.random.default_rng(seed)
@@ -52,7 +51,6 @@ def test_rows_sum_to_one_and_every_row_has_a_class(name, seed, rows, dtype):
 
 @pytest.mark.parametrize("name", EVERY)
 @settings(max_examples=5, deadline=None)
-@settings(deadline=None)
 @given(seed=SEEDS)
 def test_permuting_rows_permutes_the_answers(name, seed):
     p = drawn(80, [0.4, 0.3, 0.2, 0.1], seed + 1).probabilities
@@ -65,7 +63,6 @@ def test_permuting_rows_permutes_the_answers(name, seed):
 
 @pytest.mark.parametrize("name", [name for name in EVERY if name != "quota"])
 @settings(max_examples=4, deadline=None)
-@settings(deadline=None)
 @given(seed=SEEDS)
 def test_permuting_classes_permutes_the_answers(name, seed):
     p = drawn(80, [0.4, 0.3, 0.2, 0.1], seed + 1).probabilities
@@ -93,7 +90,6 @@ def test_the_training_prior_is_the_identity_of_prior(seed):
 
 
 @settings(max_examples=20, deadline=None)
-@settings(deadline=None)
 @given(SEEDS, st.floats(0.05, 20))
 def test_temperature_keeps_every_answer(seed, sharpness):
     evidence = drawn(60, np.full(3, 1 / 3), seed, sharpness=sharpness)
@@ -168,7 +164,6 @@ def test_a_known_prior_is_better_than_none_and_close_to_an_estimated_one():
 
 
 @settings(max_examples=20, deadline=None)
-@settings(deadline=None)
 @given(SEEDS, st.integers(2, 80))
 def test_sinkhorn_has_the_shares_that_it_was_told(seed, rows):
     rng = np.random.default_rng(seed)
