@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,3 +39,22 @@ def _cpu_seconds() -> float:
     """What the processes that were started here, and have ended, have computed."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
+
+
+class Results:
+    """What long benchmarks have found so far; with a file they go on where they were stopped."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.found: dict[str, Any] = {}
+        if path is not None and path.is_file():
+            self.found = json.loads(path.read_text(encoding="utf-8"))
+
+    def get(self, key: str, work: Callable[[], Any]) -> Any:
+        """What ``work`` gives, if it is not known yet."""
+        if key not in self.found:
+            self.found[key] = work()
+            print(f"{key}: {self.found[key]}", file=sys.stderr, flush=True)
+            if self.path is not None:
+                self.path.write_text(json.dumps(self.found, indent=1), encoding="utf-8")
+        return self.found[key]

@@ -37,11 +37,15 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A script: its arguments for a quick look, and whether it is nothing without real images."""
+    """A script, its arguments for a quick look, and what it needs.
+
+    ``real``: nothing without real images; ``long``: keeps parts and can go on from them.
+    """
 
     name: str
     quick: tuple[str, ...]
     real: bool = False
+    long: bool = False
 
 
 BENCHMARKS = (
@@ -51,7 +55,9 @@ BENCHMARKS = (
     Benchmark("average_precision", ("--runs", "1")),
     Benchmark("label_split", ("--seeds", "5", "--runs", "1")),
     Benchmark("label_review", ("--seeds", "1")),
-    Benchmark("real_data", ("--quick",), real=True),
+    Benchmark("real_data", ("--quick",), real=True, long=True),
+    Benchmark("multilabel", ("--quick",), real=True, long=True),
+    Benchmark("partial_labels", ("--quick",), long=True),
 )
 
 
@@ -87,13 +93,18 @@ def measure(benchmark: Benchmark, options: argparse.Namespace) -> dict[str, Any]
     arguments = list(benchmark.quick) if options.quick else []
     if benchmark.name == "first_step" and options.timm_train is not None:
         arguments += ["--timm-train", str(options.timm_train)]
+    resumed = False
+    if benchmark.long and options.partial is not None and not options.quick:
+        partial = options.partial / f"{benchmark.name}.json"
+        arguments += ["--partial", str(partial)]
+        resumed = partial.is_file()
     began, start = datetime.now(UTC), time.perf_counter()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     command = [sys.executable, str(FOLDER / f"{benchmark.name}.py"), *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return {
         "began": began.isoformat(timespec="minutes"),
-        "seconds": round(time.perf_counter() - start, 1),
+        "seconds": None if resumed else round(time.perf_counter() - start, 1),
         "load_before": load and round(load, 2),
         "result": json.loads(done.stdout),
     }
@@ -117,6 +128,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME")
     parser.add_argument("--quick", action="store_true", help="only see whether they work")
     parser.add_argument("--timm-train", type=Path, help="timm's train.py, for first_step")
+    parser.add_argument("--partial", type=Path, metavar="FOLDER", help="long ones go on from here")
     options = parser.parse_args()
     found = machine()
     path = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}-{kind(found)}.json"
