@@ -166,10 +166,10 @@ def by_alternating(
     Raises
     ------
     UsageError
-        If ``top_k`` is not 2 to K, or ``alpha`` is not above 0.
+        If ``top_k`` is not 2 to K, or ``alpha`` is no finite number above 0.
     """
-    if not alpha > 0:
-        raise UsageError(f"--alpha must be above 0, not {alpha}")
+    if not 0 < alpha < np.inf:
+        raise UsageError(f"--alpha must be a finite number above 0, not {alpha}")
     k = min(TOP_K, len(predictions.classes)) if top_k is None else top_k
     uncertain = top_k_entropy(predictions.probabilities, k) >= threshold
     adjusted = predictions.probabilities.astype(np.float64)

@@ -64,8 +64,11 @@ def swallowed(
         Rows that each class would take if the presumed prior held, of shape (K,).
     """
     excess = np.flatnonzero(counts > SWALLOWS * np.maximum(shares, 1))
-    return [
-        f"class '{classes[c]}' takes {counts[c]} rows, {counts[c] / max(shares[c], 1):.1f} times "
-        f"its share of {shares[c]:.0f}"
-        for c in excess.tolist()
-    ]
+    return [_excess(classes[c], int(counts[c]), float(shares[c])) for c in excess.tolist()]
+
+
+def _excess(name: str, count: int, share: float) -> str:
+    shown = f"{round(share, 1):g}"
+    if share < 1:
+        return f"class '{name}' takes {count} rows; its share is {shown}"
+    return f"class '{name}' takes {count} rows, {count / share:.1f} times its share of {shown}"

@@ -142,6 +142,7 @@ def test_when_nothing_is_uncertain_it_says_so():
     assert result.warnings == ["no row is uncertain (top-3 entropy 0.9 or more): none changes"]
 
 
-def test_alpha_must_be_above_zero():
-    with pytest.raises(UsageError, match="--alpha must be above 0, not 0"):
-        by_alternating(predictions([[0.98, 0.01, 0.01]]), np.full(3, 1 / 3), alpha=0)
+@pytest.mark.parametrize("alpha", [0, -1, np.inf, np.nan])
+def test_alpha_must_be_finite_and_above_zero(alpha):
+    with pytest.raises(UsageError, match=f"--alpha must be a finite number above 0, not {alpha}"):
+        by_alternating(predictions([[0.98, 0.01, 0.01]]), np.full(3, 1 / 3), alpha=alpha)
