@@ -71,7 +71,20 @@ def rank(targets: Targets, probabilities: Floats) -> Ranked:
     ValueError
         If the shapes differ, a target is none of the three, or a number is no probability.
     """
-    keys, known = _sorted_keys(targets, probabilities)
+    return rank_sorted(*_sorted_keys(targets, probabilities))
+
+
+def rank_sorted(keys: npt.NDArray[np.unsignedinteger], known: Integers) -> Ranked:
+    """`rank` of cells that have been turned into keys and sorted.
+
+    Parameters
+    ----------
+    keys
+        Unsigned integers of shape (K, N), rising along each row: twice the bits of a number that is
+        not negative, plus one for a present cell; unknown cells have a larger, even one.
+    known
+        Known cells of each class, shape (K,).
+    """
     num_rows = keys.shape[1]
     places = np.flatnonzero((keys & keys.dtype.type(1)).astype(np.bool_))
     class_index = places // num_rows
@@ -165,10 +178,11 @@ def average_precisions(targets: Targets, probabilities: Floats) -> Floats:
     >>> average_precisions(targets, np.array([[0.9, 0.1], [0.5, 0.2], [0.4, 0.3]])).round(4)
     array([0.8333,    nan])
     """
-    return _precisions(rank(targets, probabilities))
+    return precisions(rank(targets, probabilities))
 
 
-def _precisions(ranked: Ranked) -> Floats:
+def precisions(ranked: Ranked) -> Floats:
+    """`average_precisions` of ranked cells."""
     found = ranked.positives[ranked.class_index] - ranked.positives_below
     answered = ranked.known[ranked.class_index] - ranked.below
     return ranked.mean_over_positives(found / answered)
@@ -179,21 +193,22 @@ def roc_areas(targets: Targets, probabilities: Floats) -> Floats:
 
     Equal probabilities count half. NaN for a class without a present or without an absent cell.
     """
-    return _areas(rank(targets, probabilities))
+    return areas(rank(targets, probabilities))
 
 
-def _areas(ranked: Ranked) -> Floats:
+def areas(ranked: Ranked) -> Floats:
+    """`roc_areas` of ranked cells."""
     below = ranked.below - ranked.positives_below
     wins = ranked.mean_over_positives((below + ranked.absent_before) / 2)
     with np.errstate(invalid="ignore"):
-        areas: Floats = wins / (ranked.known - ranked.positives)
-    return areas
+        shares: Floats = wins / (ranked.known - ranked.positives)
+    return shares
 
 
 def precisions_and_areas(targets: Targets, probabilities: Floats) -> tuple[Floats, Floats]:
     """`average_precisions` and `roc_areas` of one sort."""
     ranked = rank(targets, probabilities)
-    return _precisions(ranked), _areas(ranked)
+    return precisions(ranked), areas(ranked)
 
 
 def macro_average_precision(targets: Targets, probabilities: Floats) -> float:
