@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from comptool.data.device_names import check_device_name
 from comptool.errors import UsageError
 
 
@@ -17,12 +18,8 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise UsageError(f"--device is '{name}'; it has to be auto, cpu, cuda or cuda:N") from None
-    if device.type not in ("cpu", "cuda"):
-        raise UsageError(f"--device is '{name}'; it has to be auto, cpu, cuda or cuda:N")
+    check_device_name(name)
+    device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(f"there is no device '{name}'; this machine has {_cards()}")
     return device

@@ -150,6 +150,7 @@ def open_session(
     train_loader, valid_loader = _loaders(plan, member, header, batches, processes)
     precision = Precision(settings.amp, device)
     lr = settings.rate(pretrained=header["pretrained"] != RANDOM)
+    settings.check_min_lr(lr)
     updates = -(-batches.num_steps // settings.grad_accum)
     wrapped = _distributed(model, processes)
     return Session(

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from comptool.data.device_names import check_device_name
 from comptool.errors import UsageError, unknown_name
 
 Schedule = Literal["cosine", "step", "constant"]
@@ -116,9 +117,22 @@ class TrainSettings:
         return PRETRAINED_RATE if pretrained else RANDOM_RATE
 
     @property
+    def highest_rate(self) -> float:
+        """The highest that :meth:`rate` can be, before anybody knows what the weights know."""
+        unsure = self.init_from is None and self.pretrained in ("auto", "no")
+        return self.rate(pretrained=not unsure)
+
+    def check_min_lr(self, rate: float) -> None:
+        """Raise a UsageError if the last learning rate is above the first."""
+        if self.min_lr is not None and self.min_lr > rate:
+            whose = "" if self.lr is not None else ", the default for the weights it starts from"
+            raise UsageError(f"--min-lr {self.min_lr:g} is above --lr {rate:g}{whose}")
+
+    @property
     def milestones(self) -> tuple[float, ...]:
         """Epochs given with ``--decay-epochs``: one is a period, several are points in time."""
-        return tuple(float(part) for part in (self.decay_epochs or "30").split(","))
+        text = "30" if self.decay_epochs is None else self.decay_epochs
+        return tuple(float(part) for part in text.split(","))
 
     def document(self) -> dict[str, Any]:
         """The settings as JSON values."""
@@ -175,11 +189,16 @@ def _check_names(settings: TrainSettings) -> None:
         raise unknown_name("optimizer", settings.optimizer, OPTIMIZERS)
     if settings.fold not in ("all", "none") and not settings.fold.isdecimal():
         raise UsageError(f"--fold is '{settings.fold}'; it has to be a number, 'all' or 'none'")
+    check_device_name(settings.device)
+    for place, name in enumerate(settings.modality):
+        if name in settings.modality[:place]:
+            raise UsageError(f"--modality {name} is given twice; a model takes each of them once")
     try:
         points = settings.milestones
     except ValueError:
         points = ()
-    if not points or min(points) <= 0 or list(points) != sorted(points):
+    rising = list(points) == sorted(set(points)) and all(map(math.isfinite, points))
+    if not points or not rising or points[0] <= 0:
         raise UsageError(
             f"--decay-epochs is '{settings.decay_epochs}'; it has to be a number of epochs such as "
             "30, or rising points in time such as 100,150"
@@ -199,9 +218,7 @@ def _check_company(settings: TrainSettings) -> None:
         raise UsageError(
             f"--warmup-epochs {settings.warmup:g} leaves nothing of --epochs {settings.epochs}"
         )
-    lr = PRETRAINED_RATE if settings.lr is None else settings.lr
-    if settings.min_lr is not None and settings.min_lr > lr:
-        raise UsageError(f"--min-lr {settings.min_lr:g} is above --lr {lr:g}")
+    settings.check_min_lr(settings.highest_rate)
     if settings.fold == "none" and settings.patience is not None:
         raise UsageError("--patience needs a validation, and --fold none has none")
     if settings.init_from is not None and settings.pretrained not in ("auto", "no"):

@@ -31,6 +31,20 @@ from comptool.training.settings import OPTIMIZERS, TrainSettings
             "--decay-epochs is '150,100'; it has to be a number of epochs such as 30, or rising "
             "points in time such as 100,150",
         ),
+        *(
+            (
+                {"schedule": "step", "decay_epochs": text},
+                f"--decay-epochs is '{text}'; it has to be a number of epochs such as 30, or "
+                "rising points in time such as 100,150",
+            )
+            for text in ("nan", "inf", "5,inf", "inf,inf", "nan,5", "0", "5,5", "")
+        ),
+        ({"device": "foo"}, "--device is 'foo'; it has to be auto, cpu, cuda or cuda:N"),
+        ({"device": "cpu:x"}, "--device is 'cpu:x'; it has to be auto, cpu, cuda or cuda:N"),
+        (
+            {"modality": ("eo", "sar", "eo")},
+            "--modality eo is given twice; a model takes each of them once",
+        ),
         ({"decay_rate": 0.2}, "--decay-rate has no meaning with --schedule cosine"),
         (
             {"schedule": "step", "min_lr": 1e-6},
@@ -45,6 +59,14 @@ from comptool.training.settings import OPTIMIZERS, TrainSettings
             "--warmup-epochs 2 leaves nothing of --epochs 2",
         ),
         ({"lr": 1e-4, "min_lr": 1e-3}, "--min-lr 0.001 is above --lr 0.0001"),
+        (
+            {"min_lr": 0.004},
+            "--min-lr 0.004 is above --lr 0.003, the default for the weights it starts from",
+        ),
+        (
+            {"min_lr": 0.002, "pretrained": "yes"},
+            "--min-lr 0.002 is above --lr 0.001, the default for the weights it starts from",
+        ),
         (
             {"fold": "none", "patience": 3},
             "--patience needs a validation, and --fold none has none",
@@ -79,6 +101,14 @@ def test_the_learning_rate_follows_what_the_weights_know():
     assert TrainSettings().rate(pretrained=False) == 3e-3
     assert TrainSettings().rate(pretrained=True) == 1e-3
     assert TrainSettings(lr=0.1).rate(pretrained=True) == 0.1
+
+
+def test_the_last_learning_rate_is_compared_with_the_one_that_the_run_will_have():
+    assert TrainSettings(min_lr=0.002, pretrained="no").min_lr == 0.002
+    unsure = TrainSettings(min_lr=0.002)  # published weights may or may not be had
+    unsure.check_min_lr(unsure.rate(pretrained=False))
+    with pytest.raises(UsageError, match=r"--min-lr 0.002 is above --lr 0.001, the default"):
+        unsure.check_min_lr(unsure.rate(pretrained=True))
 
 
 def test_every_optimizer_that_is_offered_is_one_of_timms():
