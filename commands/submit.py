@@ -52,10 +52,11 @@ def submit(
 ) -> None:
     """Write a submission in the layout of the sample submission, and check it.
 
-    The ids and their order are the sample's. The column pred, where the predictions have one, is
-    the answer; otherwise the most probable class is. Multi-label: one probability per class, or a
-    list of classes above the threshold, as the sample has it. A failed check ends with exit code 4
-    and writes nothing.
+    The ids and their order are the sample's. Where it asks for one class, that is the column pred,
+    where the predictions have one, and otherwise the most probable class. Where it asks for
+    probabilities, pred is left out, and it is said in how many rows it answers otherwise.
+    Multi-label: one probability per class, or a list of classes above the threshold, as the sample
+    has it. A failed check ends with exit code 4 and writes nothing.
 
     Example: comptool submit --zip
     """

@@ -26,8 +26,10 @@ def build(
 ) -> pd.DataFrame:
     """A submission with the sample's header, ids and order.
 
-    Where the predictions have a ``pred`` column it is the answer; otherwise the most probable
-    class is, the first of equals. Of a multi-label task all classes above the threshold are.
+    Where one class is asked for it is that of the ``pred`` column, if the predictions have one;
+    otherwise the most probable class, the first of equals. Where probabilities are asked for they
+    are left as they are, whatever ``pred`` says; `overruled` counts what that loses. Of a
+    multi-label task all classes above the threshold are answered.
 
     Parameters
     ----------
@@ -102,6 +104,19 @@ def _answers(predictions: Predictions, layout: Layout, name: str) -> dict[str, o
     if layout.score is not None:
         columns[layout.score] = predictions.probabilities[np.arange(len(chosen)), chosen]
     return columns
+
+
+def overruled(predictions: Predictions, name: str) -> int:
+    """Rows whose ``pred`` is not a most probable class; 0 where nothing has been decided.
+
+    Raises
+    ------
+    SubmissionError
+        If ``pred`` holds an unknown class.
+    """
+    probabilities = predictions.probabilities
+    answered = probabilities[np.arange(len(predictions)), _chosen(predictions, name)]
+    return int((answered < probabilities.max(axis=1)).sum())
 
 
 def _chosen(predictions: Predictions, name: str) -> Rows:

@@ -15,9 +15,9 @@ from comptool.competition import FILE, Competition, load
 from comptool.errors import InputError, SubmissionError, UsageError
 from comptool.facts import from_environment
 from comptool.outputs import atomic_output, refuse_existing, together
-from comptool.predictions import read_predictions
+from comptool.predictions import Predictions, read_predictions
 from comptool.submission.archive import read_submission, write_zip
-from comptool.submission.build import THRESHOLD, build
+from comptool.submission.build import THRESHOLD, build, overruled
 from comptool.submission.check import check
 from comptool.submission.layout import Kind, Layout, read_layout
 from comptool.tables import check_ids, read_table
@@ -148,7 +148,13 @@ def submit(
         refuse_existing(path, force)
     # The output may be written over the predictions.
     inputs = provenance.hashes([predictions_path, target.sample_path])
-    table, layout = _built(predictions_path, target, threshold)
+    predictions = _read(predictions_path, target)
+    layout = read_layout(target.sample, predictions.classes, target.task)
+    name = str(predictions_path)
+    table = build(predictions, target.sample, layout, target.task, name, threshold)
+    notes = _empty_lists(table, layout, threshold)
+    if target.task != "multilabel":
+        notes += _lost_answers(predictions, layout, name)
     arguments = {
         "predictions": predictions_path,
         "output": output,
@@ -167,10 +173,10 @@ def submit(
             provenance.record(
                 path, command="submit", arguments=arguments, inputs=inputs, facts=facts
             )
-    return Delivery(len(table), layout, _notes(table, layout, threshold))
+    return Delivery(len(table), layout, notes)
 
 
-def _notes(table: pd.DataFrame, layout: Layout, threshold: float | None) -> tuple[str, ...]:
+def _empty_lists(table: pd.DataFrame, layout: Layout, threshold: float | None) -> tuple[str, ...]:
     """How many lists are empty, which an organiser may refuse."""
     if layout.kind is not Kind.joined:
         return ()
@@ -180,19 +186,29 @@ def _notes(table: pd.DataFrame, layout: Layout, threshold: float | None) -> tupl
     return (told,) if empty else ()
 
 
-def _built(
-    predictions_path: Path, target: Target, threshold: float | None
-) -> tuple[pd.DataFrame, Layout]:
-    predictions = read_predictions(predictions_path, task=target.task)
+def _lost_answers(predictions: Predictions, layout: Layout, name: str) -> tuple[str, ...]:
+    """How many answers a submission of probabilities does not hold."""
+    if layout.kind not in (Kind.probabilities, Kind.probability):
+        return ()
+    lost = overruled(predictions, name)
+    told = (
+        f"warning: in {lost} of {len(predictions)} rows of {name} the most probable class is not "
+        "the answer in column pred; the sample submission asks for probabilities, so these answers "
+        "are not in the submission, which says what it would say without them"
+    )
+    return (told,) if lost else ()
+
+
+def _read(path: Path, target: Target) -> Predictions:
+    """Predictions of the competition's classes."""
+    predictions = read_predictions(path, task=target.task)
     known = _known_classes(target)
     if known is not None and predictions.classes != known:
         raise SubmissionError(
-            f"{predictions_path}: its classes are not those of the competition: "
+            f"{path}: its classes are not those of the competition: "
             f"{against(predictions.classes, known)}"
         )
-    layout = read_layout(target.sample, predictions.classes, target.task)
-    name = str(predictions_path)
-    return build(predictions, target.sample, layout, target.task, name, threshold), layout
+    return predictions
 
 
 def check_file(path: Path, target: Target) -> Delivery:

@@ -75,6 +75,45 @@ def test_pred_wins_over_the_most_probable_class(comptool, cup):
     assert Path("submissions/cup.csv").read_text() == "image_id,class_id\np,1\nq,0\nr,1\n"
 
 
+DECIDED = "image_id,0,1,pred\nq,0.25,0.75,0\np,1.0,0.0,0\nr,0.5,0.5,1\n"
+
+
+@pytest.mark.parametrize(
+    ("sample", "written"),
+    [
+        ("image_id,0,1\np,0,0\nq,0,0\nr,0,0\n", "p,1.0,0.0\nq,0.25,0.75\nr,0.5,0.5\n"),
+        ("image_id,1\np,0.5\nq,0.5\nr,0.5\n", "p,0.0\nq,0.75\nr,0.5\n"),
+    ],
+    ids=["one column per class", "one probability"],
+)
+def test_answers_that_probabilities_cannot_hold_are_counted(comptool, cup, sample, written):
+    Path("submissions/recalibrated.csv").write_text(DECIDED)
+    Path("sample.csv").write_text(sample)
+    result = comptool("submit")
+    assert (result.exit_code, result.stdout) == (0, "submissions/cup.csv\n")
+    assert Path("submissions/cup.csv").read_text().endswith(written)
+    assert result.stderr.splitlines()[2] == (
+        "warning: in 1 of 3 rows of submissions/recalibrated.csv the most probable class is not "
+        "the answer in column pred; the sample submission asks for probabilities, so these answers "
+        "are not in the submission, which says what it would say without them"
+    )
+
+
+def test_answers_that_the_probabilities_give_anyway_are_no_loss(comptool, cup):
+    Path("submissions/recalibrated.csv").write_text(DECIDED.replace("0.75,0", "0.75,1"))
+    Path("sample.csv").write_text("image_id,0,1\np,0,0\nq,0,0\nr,0,0\n")
+    assert "warning" not in comptool("submit").stderr
+
+
+def test_an_unknown_answer_is_refused_whatever_the_layout(comptool, cup):
+    Path("submissions/recalibrated.csv").write_text(DECIDED.replace("0.75,0", "0.75,7"))
+    Path("sample.csv").write_text("image_id,0,1\np,0,0\nq,0,0\nr,0,0\n")
+    result = comptool("submit")
+    assert result.exit_code == 4
+    assert "column 'pred': no such class (found '7')" in result.stderr
+    assert not Path("submissions/cup.csv").exists()
+
+
 def test_a_later_step_made_of_an_older_one_is_called_stale(comptool, cup):
     preds, recalibrated = Path("submissions/preds.csv"), Path("submissions/recalibrated.csv")
     recalibrated.write_text(PREDS)
