@@ -1,6 +1,6 @@
 """How well the label review finds labels that were changed on purpose.
 
-    COMPTOOL_REAL_DATA=DIR python benchmarks/label_review.py [--seeds 3]
+    COMPTOOL_REAL_DATA=DIR python benchmarks/label_review.py [--seeds 3] [--practice FOLDER ...]
 
 Real images and labels (UC Merced, 674 images, 17 labels) under COMPTOOL_REAL_DATA; without it,
 generated ones. In every class a share of the positives, drawn between 0 and 40 %, is deleted and
@@ -9,6 +9,9 @@ colour and edge histograms, five folds: a weak model, as in the first hour of a 
 one JSON object: precision and recall of the first k cells by three scores: the review's; the bare
 probability of the other label (self-confidence); and that probability less its mean over the
 cells with that label, less the same of the given label (the adjusted margin of confident learning).
+
+``--practice`` takes folders of ``comptool simulate aicoss`` instead, whose training labels have
+lost positives that complete_labels.csv still has; ``chance`` is the precision of a list without order.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from sklearn.model_selection import KFold
 
 from comptool.evaluation.label_review import precision_and_recall, review
 
-AT = (20, 50, 100, 200)
+AT = (20, 50, 100, 200, 500, 1000)
 Floats = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.int64]
 
@@ -82,9 +85,27 @@ def measure(rows: Floats, truth: Labels, seed: int) -> Iterable[dict[str, object
     deleted = (truth == 1) & (chances < random.uniform(0, 0.4, truth.shape[1]))
     added = (truth == 0) & (chances < 0.02)
     labels = np.where(deleted, 0, np.where(added, 1, truth))
-    probabilities = out_of_fold(rows, labels, seed)
+    yield from compare(labels, truth, out_of_fold(rows, labels, seed))
+
+
+def measure_practice(folder: Path, seed: int) -> Iterable[dict[str, object]]:
+    """The same for the deleted labels of a practice competition."""
+    given, whole = (
+        pd.read_csv(folder / name, index_col=0) for name in ("train.csv", "complete_labels.csv")
+    )
+    rows = np.stack([histograms(folder / path) for path in given.pop("img_path")])
+    labels, truth = (table.to_numpy(dtype=np.int64) for table in (given, whole))
+    yield from compare(labels, truth, out_of_fold(rows, labels, seed))
+
+
+def compare(labels: Labels, truth: Labels, probabilities: Floats) -> Iterable[dict[str, object]]:
+    """Precision and recall of the rankings, where cells of a kind are wrong."""
     ids, classes = ([str(index) for index in range(size)] for size in truth.shape)
-    for kind, changed, label in (("missing", deleted, 0), ("extra", added, 1)):
+    for kind, label in (("missing", 0), ("extra", 1)):
+        changed = (labels == label) & (truth != label)
+        if not changed.any():
+            continue
+        chance = changed.sum() / (labels == label).sum()
         wrong = [(str(row), str(column)) for row, column in np.argwhere(changed)]
         ours = review(ids, classes, labels, probabilities, kinds=[kind])
         sign = 1 - 2 * label
@@ -96,24 +117,34 @@ def measure(rows: Floats, truth: Labels, seed: int) -> Iterable[dict[str, object
         }
         for name, table in tables.items():
             for found in precision_and_recall(table, wrong, AT):
-                yield {"kind": kind, "ranking": name, "wrong": len(wrong), **found}
+                yield {
+                    "kind": kind,
+                    "ranking": name,
+                    "wrong": len(wrong),
+                    **found,
+                    "chance": chance,
+                }
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--practice", type=Path, nargs="+", default=[])
     options = parser.parse_args()
-    found = real_data()
-    rows, truth = found or generated_data()
-    results = [one for seed in range(options.seeds) for one in measure(rows, truth, seed)]
+    if options.practice:
+        data = "practice"
+        results = [one for folder in options.practice for one in measure_practice(folder, 0)]
+    else:
+        found = real_data()
+        data = "generated" if found is None else "ucmerced"
+        rows, truth = found or generated_data()
+        results = [one for seed in range(options.seeds) for one in measure(rows, truth, seed)]
     means = pd.DataFrame(results).groupby(["kind", "ranking", "k"], sort=False).mean().round(3)
     document = {
         "benchmark": "label_review",
-        "data": "generated" if found is None else "ucmerced",
-        "images": len(truth),
-        "classes": truth.shape[1],
-        "seeds": options.seeds,
+        "data": data,
+        "seeds": len(options.practice) or options.seeds,
         "mean_over_seeds": means.reset_index().to_dict("records"),
     }
     print(json.dumps(document, indent=2))
