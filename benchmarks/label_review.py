@@ -11,7 +11,7 @@ probability of the other label (self-confidence); and that probability less its 
 cells with that label, less the same of the given label (the adjusted margin of confident learning).
 
 ``--practice`` takes folders of ``comptool simulate aicoss`` instead, whose training labels have
-lost positives that complete_labels.csv still has; ``chance``: the precision of a list without order.
+lost positives that complete_labels.csv still has; ``chance`` is the precision of an unordered list.
 """
 
 from __future__ import annotations
