@@ -35,6 +35,18 @@ LOSSES = Registry(
         "Leng et al. 2022, arXiv:2204.12511, Poly-1 in its softmax form",
     ),
     Entry(
+        "ldam",
+        "comptool.losses.ldam:Ldam",
+        "Cross-entropy with wider margins for rarer classes; for the head +cosine.",
+        "Cao et al. 2019, arXiv:1906.07413, equations 11 to 13",
+    ),
+    Entry(
+        "balanced-softmax",
+        "comptool.losses.balanced_softmax:BalancedSoftmax",
+        "Cross-entropy of logits plus tau times the logarithm of the classes' frequencies.",
+        "Ren et al. 2020, arXiv:2007.10740; Menon et al. 2021, arXiv:2007.07314, equation 10",
+    ),
+    Entry(
         "bce",
         "comptool.losses.binary_cross_entropy:BinaryCrossEntropy",
         "Binary cross-entropy of every class (multi-label; leaves out -1).",
@@ -85,7 +97,7 @@ LOSSES = Registry(
 )
 
 # Their targets are one class per image; the others' are one cell per image and class.
-SINGLE_LABEL = ("ce", "focal", "poly-softmax")
+SINGLE_LABEL = ("ce", "focal", "poly-softmax", "ldam", "balanced-softmax")
 
 # Options that follow from the rows, or have a file of their own; nobody types them.
 FROM_ROWS = ("class_counts", "num_samples", "class_weights", "prior")

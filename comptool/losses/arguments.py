@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from comptool.errors import UsageError
 
@@ -39,6 +40,38 @@ def checked_weights(weights: Sequence[float] | Tensor | None) -> Tensor | None:
             else f"class weights have to be one list, not of shape {tuple(tensor.shape)}"
         )
     return tensor
+
+
+def checked_counts(counts: Sequence[float] | Tensor | None, owner: str) -> Tensor:
+    """Training rows of each class, (K,), float64, at least 1; UsageError if there are none.
+
+    Parameters
+    ----------
+    counts
+        0 or more and finite, one per class.
+    owner
+        What needs them, for messages: ``the loss 'ldam'``.
+    """
+    if counts is None:
+        raise UsageError(f"{owner} needs class_counts, the training rows of each class")
+    tensor = torch.as_tensor(counts, dtype=torch.float64).detach().clone()
+    if tensor.ndim != 1 or not len(tensor) or not ((tensor >= 0) & tensor.isfinite()).all():
+        raise UsageError(f"class_counts have to be one number per class, 0 or more, for {owner}")
+    return tensor.clamp_min(1)
+
+
+def checked_tau(tau: float) -> float:
+    """The weight of the classes' frequencies, 0 or more and finite; UsageError otherwise."""
+    if not 0 <= tau < math.inf:
+        raise UsageError(f"tau is {tau}; it has to be 0 or more, and finite")
+    return tau
+
+
+def shares_of(targets: Tensor, logits: Tensor) -> Tensor:
+    """Class shares (B, K) in the logits' type, of class indices (B,) or class shares."""
+    if targets.is_floating_point():
+        return targets
+    return functional.one_hot(targets, logits.shape[1]).to(logits)
 
 
 def prepared(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -23,6 +23,7 @@ from comptool.losses.arguments import (
     checked_smoothing,
     checked_weights,
     prepared,
+    shares_of,
 )
 
 REDUCTIONS = ("mean", "batch")
@@ -120,8 +121,5 @@ def _log_of_rest(logits: Tensor, targets: Tensor) -> Tensor:
     Subtracting p_t from 1 would lose every digit of a well classified sample, and make the slope of
     the power infinite there.
     """
-    shares = targets
-    if not targets.is_floating_point():
-        shares = functional.one_hot(targets, logits.shape[1]).to(logits)
-    rest = torch.log1p(-shares.clamp(max=1))  # (B, K), -inf at the target class
+    rest = torch.log1p(-shares_of(targets, logits).clamp(max=1))  # (B, K), -inf at the target class
     return torch.logsumexp(logits + rest, dim=1) - torch.logsumexp(logits, dim=1)

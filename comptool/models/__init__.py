@@ -53,23 +53,14 @@ BACKBONES = Registry(
         "CvT of 24 wide layers, 1024 features, for 384 pixels; needs comptool[cvt].",
         "Wu et al. 2021, arXiv:2103.15808",
     ),
-    Entry(
-        "shake-shake-26-2x32d",
-        "comptool.models.shake_shake:build",
-        "Shake-Shake of 26 layers, two branches 32 wide, 128 features; for small images.",
-        "Gastaldi 2017, arXiv:1705.07485, S-S-I",
-    ),
-    Entry(
-        "shake-shake-26-2x64d",
-        "comptool.models.shake_shake:build",
-        "Shake-Shake of 26 layers, two branches 64 wide, 256 features.",
-        "Gastaldi 2017, arXiv:1705.07485, S-S-I",
-    ),
-    Entry(
-        "shake-shake-26-2x96d",
-        "comptool.models.shake_shake:build",
-        "Shake-Shake of 26 layers, two branches 96 wide, 384 features.",
-        "Gastaldi 2017, arXiv:1705.07485, S-S-I",
+    *(
+        Entry(
+            f"shake-shake-26-2x{width}d",
+            "comptool.models.shake_shake:build",
+            f"Shake-Shake of 26 layers, two branches {width} wide, {4 * width} features.",
+            "Gastaldi 2017, arXiv:1705.07485, S-S-I",
+        )
+        for width in (32, 64, 96)
     ),
     Entry(
         "eurosat-baseline",
@@ -99,6 +90,12 @@ HEADS = Registry(
         "comptool.models.fused:FusedClassifier",
         "The default: pooled features of all streams, concatenated, and one linear layer.",
         "two-stream solution of the MAVOC challenge",
+    ),
+    Entry(
+        "cosine",
+        "comptool.models.fused:CosineClassifier",
+        "As linear, with cosines for logits; what the loss 'ldam' is made for.",
+        "Cao et al. 2019, arXiv:1906.07413, authors' code",
     ),
     Entry(
         "ml-decoder",
@@ -248,6 +245,8 @@ def create(
         the backbone's weights, without running code from it. Every stream starts from the same.
     options
         ``drop_rate``: share of the features dropped before a linear head in training, in [0, 1).
+        ``auxiliary_heads``: whether each of two streams has a linear head of its own in training.
+        ``scale``: the largest logit of the cosine head.
         ``dropout``, ``num_queries``, ``learnable_queries``, ``hidden_dim``: of the other heads, see
         :mod:`comptool.models.heads`.
         ``drop_path_rate``: share of the residual branches dropped, for backbones that have them.

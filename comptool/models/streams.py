@@ -63,17 +63,34 @@ class Encoder:
     drop_rate: float = 0.0
 
 
+class Junction(nn.Module):
+    """Where the streams end and the heads begin; here every head sees what the streams give.
+
+    Training may put another in its place (``model.junction``), which gives the same and does
+    something to the gradients on their way back. It has no weights.
+    """
+
+    def forward(self, streams: Sequence[Tensor], num_heads: int) -> list[list[Tensor]]:
+        """For each head a list of the tensors of all streams."""
+        return [list(streams)] * num_heads
+
+
 class StreamModel(nn.Module):
     """A classifier of samples of one or more images; every model of comptool is one.
 
     ``streams`` is the number M of images per sample, ``data_config`` what the backbone's published
-    weights expect, ``classifier`` the last layer.
+    weights expect, ``classifier`` the last layer, ``junction`` what stands before it.
     """
 
     streams: int
     data_config: DataConfig
     encoders: nn.ModuleList
     classifier: nn.Module
+    junction: nn.Module
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.junction = Junction()
 
     def forward(self, *images: Tensor) -> Tensor:
         """Logits (B, K) of M tensors (B, C, H, W), whose C, H and W may differ."""

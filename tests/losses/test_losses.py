@@ -12,8 +12,8 @@ def test_the_names_are_the_tables():
     assert (
         losses.names()
         == (
-            "ce focal poly-softmax bce sigmoid-focal asl partial-asl zlpr two-way "
-            "distribution-balanced poly"
+            "ce focal poly-softmax ldam balanced-softmax bce sigmoid-focal asl partial-asl zlpr "
+            "two-way distribution-balanced poly"
         ).split()
     )
 
@@ -36,13 +36,13 @@ def test_given_options_arrive_and_others_keep_the_default():
 
 def test_a_loss_of_the_other_task_is_refused_with_those_of_this_one():
     for name in losses.names():
-        single = name in ("ce", "focal", "poly-softmax")
+        single = name in ("ce", "focal", "poly-softmax", "ldam", "balanced-softmax")
         losses.check_task(name, "multiclass" if single else "multilabel")
     with pytest.raises(UsageError) as error:
         losses.check_task("bce", "multiclass")
     assert str(error.value) == (
         "the loss 'bce' is for several labels per image and the task is multiclass; take 'ce', "
-        "'focal' or 'poly-softmax'"
+        "'focal', 'poly-softmax', 'ldam' or 'balanced-softmax'"
     )
     with pytest.raises(UsageError) as error:
         losses.check_task("ce", "multilabel")

@@ -86,7 +86,8 @@ class QueryClassifier(StreamModel):
             feature_map(encoder, image)
             for encoder, image in zip(self.encoders, images, strict=True)
         ]
-        queries: Tensor = self.decoder(maps)
+        (joined,) = self.junction(maps, 1)
+        queries: Tensor = self.decoder(joined)
         return queries.flatten(1)
 
     def forward(self, *images: Tensor) -> Tensor:
