@@ -19,21 +19,33 @@ from comptool.tables import read_table
 
 MIN_CLASSES = 2
 WHOLE_NUMBER = re.compile(r"[+-]?\d+")
+DIGITS = re.compile(r"([0-9]+)")
 RESERVED_CLASS = "a class cannot be called like a column of prediction files"
 
 
 def class_names(labels: Iterable[str]) -> tuple[str, ...]:
-    """Distinct labels: by number if all are whole numbers, otherwise by letter.
+    """Distinct labels in class order.
+
+    Whole numbers, where all labels are, come by value; otherwise labels come by letter, with the
+    digits in them compared as numbers, and of two that are then equal (``a1`` and ``a01``) the one
+    with more leading zeros comes first.
 
     Examples
     --------
-    >>> class_names(["10", "9", "9"]), class_names(["b", "10"])
-    (('9', '10'), ('10', 'b'))
+    >>> class_names(["10", "9", "9"]), class_names(["class10", "b", "class2"])
+    (('9', '10'), ('b', 'class2', 'class10'))
     """
     distinct = sorted(set(labels))
-    if all(WHOLE_NUMBER.fullmatch(label) for label in distinct):
-        distinct.sort(key=int)
+    numbers = all(WHOLE_NUMBER.fullmatch(label) for label in distinct)
+    distinct.sort(key=int if numbers else _by_letter_and_number)
     return tuple(distinct)
+
+
+def _by_letter_and_number(label: str) -> list[tuple[int, str]]:
+    parts = DIGITS.split(label)
+    # Text and digits take turns; of digits the longer number is the larger.
+    parts[1::2] = [digits.lstrip("0") for digits in parts[1::2]]
+    return [(len(part) if place % 2 else 0, part) for place, part in enumerate(parts)]
 
 
 def class_counts(labels: Iterable[str]) -> dict[str, int]:
@@ -133,7 +145,7 @@ def joined_classes(
     """The classes of a competition whose labels are joined lists, in class order.
 
     They are those of ``comptool.toml``, or the columns of the sample submission, or else all
-    labels of the training table in order: by number if all are whole numbers, otherwise by letter.
+    labels of the training table in the order of `class_names`.
 
     Parameters
     ----------

@@ -208,9 +208,21 @@ def test_whole_numbers_are_ordered_as_numbers(numbers):
     assert sum(counts.values()) == len(labels)
 
 
-def test_one_word_makes_all_labels_words():
-    assert class_names(["10", "9", "a"]) == ("10", "9", "a")
+def test_numbers_inside_words_are_ordered_as_numbers():
+    labels = [f"class{number}" for number in range(12)]
+    assert class_names(reversed(labels)) == tuple(labels)
+    assert class_names(["c2-b10", "c2-b9", "c10-b1", "a"]) == ("a", "c2-b9", "c2-b10", "c10-b1")
+    assert class_names(["10", "9", "a"]) == ("9", "10", "a")
+
+
+@given(st.lists(st.text("a1 0Z9-", max_size=6), min_size=1), st.randoms())
+def test_class_order_does_not_depend_on_the_order_of_rows(labels, random):
+    shuffled = random.sample(labels, len(labels))
+    names = class_names(labels)
+    assert class_names(shuffled) == names
+    assert sorted(names) == sorted(set(labels))
 
 
 def test_numbers_written_in_two_ways_stay_two_classes():
-    assert class_names(["01", "1"]) == ("01", "1")
+    assert class_names(["1", "01"]) == ("01", "1")
+    assert class_names(["a1", "a01", "a1b"]) == ("a01", "a1", "a1b")

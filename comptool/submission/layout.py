@@ -14,6 +14,7 @@ from comptool.errors import SubmissionError, quoted
 SCORE_NAMES = frozenset({"score", "confidence"})
 DECIMAL = r"[+-]?(?:\d*\.\d+|\d+\.)(?:[eE][+-]?\d+)?"
 WHOLE = re.compile(r"\d+")
+SHOWN_NUMBERS = 10
 
 
 class Kind(StrEnum):
@@ -165,12 +166,20 @@ def _with_classes(
     if known is not None and strange:
         numbers = all(WHOLE.fullmatch(value) and int(value) < len(known) for value in values)
         as_index = numbers and not all(WHOLE.fullmatch(name) for name in known)
-        what = "class numbers" if as_index else "placeholders"
+        what = f"class numbers: {_numbered(known)}" if as_index else "placeholders"
         notes = (f"{quoted(values)} in the sample submission are taken for {what}",)
     if kind is Kind.joined and not as_index:
         separator, note = _fitting(separator, known or ())
         notes += note
     return Layout(kind, columns, answer, score, known, as_index, notes, separator)
+
+
+def _numbered(classes: Sequence[str]) -> str:
+    """Up to ten classes with their numbers, and the last one."""
+    told = [f"{number}={name}" for number, name in enumerate(classes)]
+    if len(told) > SHOWN_NUMBERS:
+        told[SHOWN_NUMBERS - 1 : -1] = ["..."]
+    return ", ".join(told)
 
 
 def _separator(values: Sequence[str], known: tuple[str, ...] | None) -> str:

@@ -25,7 +25,20 @@ def test_class_numbers_where_classes_are_words():
     layout = read_layout(sample(id=["1"], label=["1"]), ("cat", "dog"), "multiclass")
     assert layout.as_index
     assert layout.answers == ("0", "1")
-    assert layout.notes == ("'1' in the sample submission are taken for class numbers",)
+    assert layout.notes == (
+        "'1' in the sample submission are taken for class numbers: 0=cat, 1=dog",
+    )
+
+
+def test_of_many_class_numbers_the_first_and_the_last_are_said():
+    names = [f"k{number}" for number in range(12)]
+    table = sample(id=["1"], label=["0"])
+    assert read_layout(table, names[:10], "multiclass").notes[0].endswith("8=k8, 9=k9")
+    assert (
+        read_layout(table, names, "multiclass")
+        .notes[0]
+        .endswith("0=k0, 1=k1, 2=k2, 3=k3, 4=k4, 5=k5, 6=k6, 7=k7, 8=k8, ..., 11=k11")
+    )
 
 
 def test_a_placeholder_that_is_no_class():
