@@ -92,6 +92,10 @@ def train(
     for note in plan.notes:
         _options.say(note, quiet or not speaks)
     if dry_run:
+        with loading_torch():
+            from comptool.training.preparation import rehearse
+
+        rehearse(plan)
         _options.say(plan.text(), quiet or not speaks)
         return
 

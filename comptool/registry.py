@@ -7,10 +7,13 @@ name in an error therefore cost no import of torch.
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Generic, TypeVar, get_type_hints
 
 from comptool.errors import UsageError, unknown_name
@@ -54,11 +57,28 @@ class Entry:
             if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is not parameter.empty
         }
 
+    def option_names(self) -> list[str]:
+        """The names of :meth:`options`, from the source of the builder, which is not imported."""
+        module, _, attribute = self.target.partition(":")
+        spec = find_spec(module)
+        tree = ast.parse(Path(str(spec and spec.origin)).read_text(encoding="utf-8"))
+        builder = _definition(tree.body, attribute)
+        if isinstance(builder, ast.ClassDef):
+            builder = _definition(builder.body, "__init__")
+        if not isinstance(builder, ast.FunctionDef):
+            return list(self.options())  # made or inherited elsewhere
+        pairs = zip(builder.args.kwonlyargs, builder.args.kw_defaults, strict=True)
+        return [argument.arg for argument, default in pairs if default is not None]
+
     def types(self) -> dict[str, Any]:
         """The type that the builder declares of each of :meth:`options`."""
         builder = self.load()
         hints = get_type_hints(builder.__init__ if inspect.isclass(builder) else builder)
         return {name: hints[name] for name in self.options()}
+
+
+def _definition(body: list[ast.stmt], name: str) -> ast.stmt | None:
+    return next((node for node in body if getattr(node, "name", None) == name), None)
 
 
 E = TypeVar("E", bound=Entry)

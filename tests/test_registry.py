@@ -76,6 +76,17 @@ def test_options_are_the_keyword_parameters_with_a_default(monkeypatch):
     assert entry("x").options() == {"gamma": 2.0, "mode": "plain"}
 
 
+def test_the_names_of_options_are_read_from_the_source_alone():
+    code = (
+        "import sys; from comptool.losses import LOSSES\n"
+        "print(*LOSSES.find('focal').option_names()); assert 'torch' not in sys.modules"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout == "gamma smoothing class_weights reduction\n", run.stderr
+    for loss in LOSSES:
+        assert loss.option_names() == list(loss.options()), loss.name
+
+
 def test_an_unknown_option_names_the_known_ones():
     refuse_unknown_options("the loss 'x'", ["gamma"], ["gamma", "mode"])
     with pytest.raises(UsageError) as error:

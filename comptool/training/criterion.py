@@ -13,14 +13,8 @@ from comptool.assignments import parse_assignments
 from comptool.errors import UsageError
 from comptool.training.plan import Member, Plan
 from comptool.training.settings import TrainSettings
+from comptool.training.task import TYPED
 
-# Options of losses that have an option of their own on the command line.
-TYPED = {
-    "gamma": "--gamma",
-    "smoothing": "--label-smoothing",
-    "class_weights": "--balance weights",
-    "prior": "--prior",
-}
 OPTION = "--loss-option"
 EFFECTIVE = 0.9999
 
@@ -31,8 +25,8 @@ def make_loss(plan: Plan, member: Member) -> nn.Module:
     Raises
     ------
     UsageError
-        If it does not take one of them, names those it takes; or if a value is out of its range,
-        or a list is not one number per class.
+        If there is no option of that name, a value is out of its range, or a list is not one
+        number per class.
     """
     name = plan.loss
     entry = losses.LOSSES.find(name)
@@ -43,13 +37,6 @@ def make_loss(plan: Plan, member: Member) -> nn.Module:
     if plan.prior is not None:
         options["prior"] = plan.prior
     taken = entry.options()
-    for option in options:
-        if option not in taken:
-            known = ", ".join(typed for own, typed in TYPED.items() if own in taken) or "none"
-            raise UsageError(
-                f"the loss '{name}' has no use for {TYPED[option]}; of such options it "
-                f"takes {known}"
-            )
     if "class_counts" in taken:
         options |= {"class_counts": list(counts.values()), "num_samples": len(member.train)}
     criterion = losses.create(name, **options)

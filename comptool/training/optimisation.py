@@ -15,6 +15,7 @@ from timm.scheduler.scheduler import Scheduler
 from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
 from torch import Tensor, nn
 
+from comptool.errors import UsageError
 from comptool.training.precision import Precision
 from comptool.training.settings import TrainSettings
 
@@ -37,6 +38,11 @@ class Optimisation:
         Weight updates in one epoch, at least 1.
     precision
         Whose loss scaler is used.
+
+    Raises
+    ------
+    UsageError
+        If the learning rate would decay before the first update.
     """
 
     def __init__(
@@ -124,6 +130,11 @@ def _scheduler(
     # A step schedule of rate 1 is the constant one.
     rate = 1.0 if settings.schedule == "constant" else settings.decay_rate or 0.1
     points = [round(point * updates_per_epoch) for point in settings.milestones]
+    if not points[0]:
+        raise UsageError(
+            f"--decay-epochs {settings.decay_epochs} is less than half an update, of which an "
+            f"epoch has {updates_per_epoch}"
+        )
     if len(points) == 1:
         return StepLRScheduler(optimizer, points[0], rate, **shared)
     # timm decays one update before a milestone.

@@ -8,24 +8,21 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
 from comptool import provenance
-from comptool.errors import InputError, UsageError
+from comptool.errors import InputError
 from comptool.evaluation import metrics
 from comptool.predictions import read_predictions
-from comptool.runs import LAST, OOF
-from comptool.training.building import Header, new_model, resumed_model
-from comptool.training.criterion import make_loss
+from comptool.runs import OOF
 from comptool.training.keeping import Keeper, clear, write_oof
 from comptool.training.loop import Loop
 from comptool.training.plan import Member, Plan
+from comptool.training.preparation import identity, prepare
 from comptool.training.processes import Processes, joined
 from comptool.training.record import write_record
-from comptool.training.session import Session, open_session
-from comptool.training.state import Progress, read_state
+from comptool.training.state import Progress
 
 Say = Callable[[str], None]
 
@@ -123,7 +120,8 @@ def _begin(plan: Plan, processes: Processes, force: bool) -> None:
     if force and processes.first:
         clear(plan.run)
     if plan.folded and processes.first:
-        write_record(plan.run, plan.settings, plan.files, "running", {"metric": plan.metric})
+        facts = {"metric": plan.metric, "num_folds": len(plan.members)}
+        write_record(plan.run, plan.settings, plan.files, "running", facts)
 
 
 def _train_folds(
@@ -151,31 +149,14 @@ def _train_member(
     begin: Callable[[], None],
 ) -> tuple[Progress, bool]:
     """Train a member; how far it is, and whether anything was left to do."""
-    criterion = make_loss(plan, member)
-    state = None
-    if plan.resume and (not plan.folded or (member.folder / LAST).exists()):
-        state = read_state(member.folder / LAST)
-        _check_identity(state["identity"], _identity(plan, processes), member.folder)
-        progress = _progress(state["progress"], plan)
-        if progress.finished:
-            say(f"{member.folder} is finished ({progress.epoch} epochs); nothing to go on with")
-            return progress, False
-        header: Header = {**state["header"], "arguments": plan.settings.document()}
-        model = resumed_model(header)
-    else:
-        progress = Progress()
-        model, header = new_model(plan, member, say)
-    say(_introduction(plan, member, header, processes))
-    session = open_session(plan, member, model, header, criterion, processes)
-    keeper = Keeper(plan, member, header, _identity(plan, processes), processes.first)
-    if state is not None:
-        _restore(session, state)
-    if not processes.first:
-        progress.loss_sum, progress.seen = 0.0, 0
+    ready = prepare(plan, member, processes, say)
+    if ready.session is None:
+        return ready.progress, False
+    keeper = Keeper(plan, member, ready.header, identity(plan, processes), processes.first)
     begin()
-    loop = Loop(session, progress, keeper, say, quiet)
-    _run(loop, keeper, device=str(processes.device), precision=session.precision.name)
-    return progress, True
+    loop = Loop(ready.session, ready.progress, keeper, say, quiet)
+    _run(loop, keeper, device=str(processes.device), precision=ready.session.precision.name)
+    return ready.progress, True
 
 
 def _run(loop: Loop, keeper: Keeper, **facts: object) -> None:
@@ -191,55 +172,7 @@ def _run(loop: Loop, keeper: Keeper, **facts: object) -> None:
             keeper.record("stopped", **facts)
         raise
     progress = loop.progress
-    keeper.record("finished", **facts, score=progress.best_score, epoch=progress.best_epoch)
-
-
-def _progress(document: dict[str, Any], plan: Plan) -> Progress:
-    progress = Progress(**document)
-    if progress.finished == "epochs" and progress.epoch < plan.settings.epochs:
-        progress.finished = ""
-    return progress
-
-
-def _identity(plan: Plan, processes: Processes) -> dict[str, Any]:
-    return {
-        "rows": plan.rows.digest(),
-        "metric": plan.metric,
-        "processes": processes.size,
-        "prior": None if plan.prior is None else list(plan.prior),
-    }
-
-
-def _check_identity(found: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:
-    if found.get("rows") != wanted["rows"]:
-        raise InputError(
-            "the rows, folds or labels are not those that this run was begun with",
-            file=folder,
-            mend="Bring the tables back, or start another run with --init-from",
-        )
-    if found.get("prior") != wanted["prior"]:
-        raise InputError("the prior is not the one that this run was begun with", file=folder)
-    for name, option in (("metric", "--metric"), ("processes", "--nproc-per-node")):
-        if found.get(name) != wanted[name]:
-            raise UsageError(
-                f"a resumed run keeps its settings; {folder} was begun with {option} "
-                f"{found.get(name)}"
-            )
-
-
-def _restore(session: Session, state: dict[str, Any]) -> None:
-    session.model.load_state_dict(state["weights"])
-    session.optimisation.load_state_dict(state["optimisation"])
-
-
-def _introduction(plan: Plan, member: Member, header: Header, processes: Processes) -> str:
-    sizes = ", ".join(f"{name} {h}x{w}" for name, (h, w) in header["img_size"].items())
-    device = f"{processes.size} x {processes.device.type}" if processes.size > 1 else None
-    return (
-        f"{member.folder}: {plan.settings.model} from {header['pretrained']} weights on "
-        f"{device or processes.device}; {len(member.train)} rows to train on, {len(member.valid)} "
-        f"to validate; {sizes} pixels"
-    )
+    keeper.record(FINISHED, **facts, score=progress.best_score, epoch=progress.best_epoch)
 
 
 def _join_folds(plan: Plan, *, write: bool) -> float:
@@ -262,6 +195,6 @@ def _join_folds(plan: Plan, *, write: bool) -> float:
         probabilities.astype(np.float32),
         {"leak": next((leak for leak in leaks if leak), None)},
     )
-    facts = {"metric": plan.metric, "score": score}
-    write_record(plan.run, plan.settings, plan.files, "finished", facts)
+    facts = {"metric": plan.metric, "num_folds": len(plan.members), "score": score}
+    write_record(plan.run, plan.settings, plan.files, FINISHED, facts)
     return score

@@ -5,13 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from comptool.errors import UsageError
-from comptool.losses import check_task
+from comptool.losses import LOSSES, check_task
 from comptool.training.settings import TrainSettings
 
 DEFAULT_LOSS = {"multiclass": "ce", "multilabel": "asl"}
 # They rank positives against negatives, and a share between the two is neither.
 HARD_TARGETS = ("two-way",)
 WITH_PRIOR = "partial-asl"
+# Options of losses that have an option of their own on the command line.
+TYPED = {
+    "gamma": "--gamma",
+    "smoothing": "--label-smoothing",
+    "class_weights": "--balance weights",
+    "prior": "--prior",
+}
 OF_ONE_CLASS = ("under", "over", "weights")
 
 
@@ -46,4 +53,21 @@ def for_task(settings: TrainSettings, task: str) -> TrainSettings:
             )
     if settings.prior is not None and loss != WITH_PRIOR:
         raise UsageError(f"--prior is for the loss '{WITH_PRIOR}', and the loss is '{loss}'")
+    _check_options(settings, loss)
     return replace(settings, loss=loss)
+
+
+def _check_options(settings: TrainSettings, loss: str) -> None:
+    given = {
+        "gamma": settings.gamma is not None,
+        "smoothing": settings.label_smoothing is not None,
+        "class_weights": settings.balance == "weights",
+    }
+    taken = LOSSES.find(loss).option_names()
+    for option, is_given in given.items():
+        if is_given and option not in taken:
+            known = ", ".join(typed for own, typed in TYPED.items() if own in taken) or "none"
+            raise UsageError(
+                f"the loss '{loss}' has no use for {TYPED[option]}; of such options it takes "
+                f"{known}"
+            )

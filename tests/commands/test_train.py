@@ -102,6 +102,39 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(rows, comptool):
     assert sorted(Path().rglob("*")) == before
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--loss", "ce", "--gamma", "2"],
+            "the loss 'ce' has no use for --gamma; of such options it takes --label-smoothing, "
+            "--balance weights",
+        ),
+        (["--loss-option", "gama=2"], "no option of the loss 'ce' is called 'gama'"),
+        (["--model-option", "dropot=1"], "no option of the model 'test_efficientnet-dual' is"),
+        (["--device", "foo"], "--device is 'foo'; it has to be auto, cpu, cuda or cuda:N"),
+        (["--device", "cuda:97"], "there is no device 'cuda:97'; this machine has"),
+        (
+            ["--model", "mobilenetv2_10-dual"],
+            "no model is called 'mobilenetv2_10'; did you mean ",
+        ),
+        (["--model", "test_vit-dual", "--img-size", "33"], "the backbone 'test_vit' takes no"),
+        (["--batch-size", "1"], "the batch normalisation of 'test_efficientnet-dual' cannot"),
+        (
+            ["--schedule", "step", "--decay-epochs", "0.01"],
+            "--decay-epochs 0.01 is less than half an update, of which an epoch has 5",
+        ),
+    ],
+)
+@pytest.mark.parametrize("dry", [["--dry-run"], []], ids=["dry", "real"])
+def test_a_dry_run_is_refused_what_the_training_is(dry, options, message, rows, comptool):
+    before = sorted(Path().rglob("*"))
+    result = comptool("train", "-q", *TINY, *options, *dry)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"comptool train: {message}")
+    assert sorted(Path().rglob("*")) == before
+
+
 def test_an_extra_table_names_the_run(rows, comptool):
     write("pseudo.csv", [], HEADER)
     result = comptool("train", *TINY, "--epochs", "1", "--extra", "pseudo.csv")

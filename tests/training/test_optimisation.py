@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from comptool.errors import UsageError
 from comptool.training.optimisation import Optimisation
 from comptool.training.precision import Precision, autocast_dtype
 from comptool.training.settings import OPTIMIZERS, TrainSettings
@@ -45,6 +46,15 @@ def test_step_decays_at_points_in_time():
     found = rates([0, 9, 10, 29, 30, 59], epochs=6, schedule="step", decay_epochs="1,3",
                   decay_rate=0.2)  # fmt: skip
     assert found == pytest.approx([1, 1, 0.2, 0.2, 0.04, 0.04])
+
+
+@pytest.mark.parametrize("points", ["0.01", "0.01,3"])
+def test_a_step_before_the_first_update_is_refused(points):
+    with pytest.raises(UsageError) as refusal:
+        rates([0], epochs=6, schedule="step", decay_epochs=points)
+    assert str(refusal.value) == (
+        f"--decay-epochs {points} is less than half an update, of which an epoch has 10"
+    )
 
 
 def test_constant_stays():
