@@ -98,4 +98,4 @@ def infer(
     for finding in result.findings:
         _options.say(f"warning: {finding}", quiet)
     summary = {"output": output, "runs": list(plan.runs), "rows": result.num_rows}
-    _options.give(output, {**summary, "warnings": result.findings}, json)
+    _options.give(output, {**summary, "warnings": [*plan.notes, *result.findings]}, json)

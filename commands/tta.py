@@ -98,7 +98,7 @@ def tta(
         "runs": list(plan.runs),
         "rows": result.num_rows,
         "views": list(scheme.views),
-        "warnings": result.findings,
+        "warnings": [*plan.notes, *result.findings],
         "evidence": result.evidence.summary() if result.evidence else result.verdict,
     }
     _options.give(output, summary, json)

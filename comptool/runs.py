@@ -20,6 +20,8 @@ LAST = "last.pt"
 METRICS = "metrics.csv"
 OOF = "oof.csv"
 RUN_JSON = "run.json"
+# The state in ``run.json`` of a run that has been trained to its end.
+FINISHED = "finished"
 WEIGHTS = Path("weights")
 HEADER_KEY = "comptool"
 HEADER_FORMAT = 1
@@ -87,6 +89,47 @@ def members(run: Path) -> list[Path]:
         if not (folder / BEST).exists():
             raise InputError("has no best checkpoint yet", file=folder, mend=_go_on(run))
     return folds
+
+
+def check_finished(run: Path) -> str | None:
+    """Refuse a folded run whose folds are not all trained.
+
+    Parameters
+    ----------
+    run
+        Folder of a run or of a folded run, as `find_run` gives it.
+
+    Returns
+    -------
+    str or None
+        Of a run that is no folded one and was stopped, or is still trained: a sentence that says
+        so, for its best checkpoint can be used. None where nothing says that it is unfinished.
+
+    Raises
+    ------
+    InputError
+        Saying how many of the folds are finished.
+    """
+    record = _record(run)
+    state = record.get("state", FINISHED)
+    if state == FINISHED:
+        return None
+    if (run / BEST).exists():
+        return f"{run} is not finished ({state}); its best checkpoint so far is used. {_go_on(run)}"
+    done = sum(_record(folder).get("state") == FINISHED for folder in fold_folders(run))
+    total = record.get("num_folds", "its")
+    if done == total:
+        return None
+    raise InputError(f"{done} of {total} folds are finished", file=run, mend=_go_on(run))
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    """What ``run.json`` says; nothing where it cannot be read, as in a copy of a checkpoint."""
+    try:
+        document = json.loads((folder / RUN_JSON).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def fold_folders(run: Path) -> list[Path]:

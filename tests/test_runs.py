@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from comptool.errors import InputError
-from comptool.runs import find_run, members, read_header
+from comptool.runs import check_finished, find_run, members, read_header
 
 HEADER = {
     "format": 1, "model": {"name": "resnet34", "options": {}}, "task": "multiclass",
@@ -111,6 +111,51 @@ def test_a_member_that_is_not_finished_is_named():
     )
     with pytest.raises(InputError, match=r"has no best\.safetensors"):
         members(Path("weights"))
+
+
+def note(folder: str, state: str, **facts) -> None:
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    Path(folder, "run.json").write_text(json.dumps({"state": state, **facts}))
+
+
+def test_folds_that_are_still_to_be_trained_are_counted():
+    make_run(Path("weights/k/fold-0"))
+    make_run(Path("weights/k/fold-1"))
+    note("weights/k", "running", num_folds=3)
+    note("weights/k/fold-0", "finished")
+    note("weights/k/fold-1", "stopped")
+    with pytest.raises(InputError) as refusal:
+        check_finished(Path("weights/k"))
+    assert str(refusal.value) == (
+        "weights/k: 1 of 3 folds are finished. Go on with: comptool train --run-name k --resume"
+    )
+    assert check_finished(Path("weights/k/fold-0")) is None
+
+
+def test_a_folded_run_is_finished_when_its_folds_are():
+    for fold in (0, 1):
+        make_run(Path(f"weights/k/fold-{fold}"))
+        note(f"weights/k/fold-{fold}", "finished")
+    assert check_finished(Path("weights/k")) is None  # copied without its record
+    note("weights/k", "running", num_folds=2)
+    assert check_finished(Path("weights/k")) is None  # only the joined oof.csv is lacking
+    note("weights/k", "finished", num_folds=2)
+    assert check_finished(Path("weights/k")) is None
+
+
+@pytest.mark.parametrize("state", ["stopped", "running"])
+def test_a_run_that_is_not_finished_can_be_used_and_is_told(state):
+    run = make_run(Path("weights/one"))
+    assert check_finished(run) is None
+    note("weights/one", state)
+    assert check_finished(run) == (
+        f"weights/one is not finished ({state}); its best checkpoint so far is used. Go on with: "
+        "comptool train --run-name one --resume"
+    )
+    note("weights/one", "finished")
+    assert check_finished(run) is None
+    Path("weights/one/run.json").write_text("[")
+    assert check_finished(run) is None
 
 
 def test_the_header_is_read_from_folder_and_file():

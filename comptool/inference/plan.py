@@ -12,7 +12,7 @@ from comptool.classes import against, competition_classes, listed
 from comptool.competition import Competition
 from comptool.errors import InputError
 from comptool.outputs import refuse_existing
-from comptool.runs import BEST, find_run, members, read_header
+from comptool.runs import BEST, check_finished, find_run, members, read_header
 from comptool.samples import Samples, read_samples, test_samples
 
 AGREEING = ("task", "classes", "modalities")
@@ -46,6 +46,8 @@ class Plan:
         Whether it may be replaced.
     chosen
         How the run was chosen where nobody named one, otherwise empty.
+    notes
+        What to know of the runs, one sentence each.
     """
 
     runs: tuple[Path, ...]
@@ -55,6 +57,7 @@ class Plan:
     output: Path
     force: bool = False
     chosen: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def header(self) -> dict[str, Any]:
@@ -76,11 +79,13 @@ class Plan:
     def __str__(self) -> str:
         runs = ", ".join(str(run) for run in self.runs)
         averaged = f" ({len(self.members)} networks, averaged)" if len(self.members) > 1 else ""
-        return (
-            f"{'runs' if len(self.runs) > 1 else 'run'}: {runs}{self.chosen}{averaged}\n"
-            f"samples: {len(self.samples)} of {self.samples.source}\n"
-            f"output: {self.output}"
-        )
+        told = [
+            f"{'runs' if len(self.runs) > 1 else 'run'}: {runs}{self.chosen}{averaged}",
+            *(f"warning: {note}" for note in self.notes),
+            f"samples: {len(self.samples)} of {self.samples.source}",
+            f"output: {self.output}",
+        ]
+        return "\n".join(told)
 
 
 def make_plan(
@@ -109,11 +114,13 @@ def make_plan(
     Raises
     ------
     InputError
-        If a run or the samples cannot be had, if the runs differ in task, classes or modalities
-        from one another or from the competition, or if ``output`` cannot be written.
+        If a run or the samples cannot be had, if a folded run has folds that are not trained, if
+        the runs differ in task, classes or modalities from one another or from the competition, or
+        if ``output`` cannot be written.
     """
     refuse_existing(output, force)
     runs = tuple(dict.fromkeys(find_run(name) for name in names)) or (find_run(),)
+    notes = tuple(note for run in runs if (note := check_finished(run)))
     networks = tuple(_read_members(runs))
     facts = competitions.load(competition)
     _check_competition(networks[0], facts)
@@ -126,6 +133,7 @@ def make_plan(
         output=output,
         force=force,
         chosen="" if names else " (the latest)",
+        notes=notes,
     )
 
 

@@ -143,6 +143,34 @@ def test_runs_that_cannot_be_averaged_are_named(comptool, pairs):
     )
 
 
+@pytest.mark.parametrize("command", ["infer", "tta"])
+def test_a_folded_run_with_folds_to_go_is_refused(comptool, pairs, command):
+    pairs("k/fold-0")
+    Path("weights/k/run.json").write_text('{"state": "running", "num_folds": 3}')
+    Path("weights/k/fold-0/run.json").write_text('{"state": "finished"}')
+    result = comptool(command, "-j", "0", "-q")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr == (
+        f"comptool {command}: weights/k: 1 of 3 folds are finished. Go on with: comptool train "
+        "--run-name k --resume\n"
+    )
+    assert not Path("submissions").exists()
+    assert comptool(command, "weights/k/fold-0", "-j", "0", "-q").exit_code == 0
+
+
+def test_a_run_that_was_stopped_is_told(comptool, pairs):
+    pairs("one")
+    Path("weights/one/run.json").write_text('{"state": "stopped"}')
+    result = infer(comptool, "--json")
+    said = (
+        "weights/one is not finished (stopped); its best checkpoint so far is used. Go on with: "
+        "comptool train --run-name one --resume"
+    )
+    assert result.exit_code == 0, result.output
+    assert result.stderr.splitlines()[1] == f"warning: {said}"
+    assert json.loads(result.stdout)["warnings"] == [said]
+
+
 def test_a_run_of_another_competition_is_named(comptool, pairs):
     pairs("other", modalities=["eo", "lidar"])
     assert error_of(comptool) == (
