@@ -172,7 +172,7 @@ def _run(loop: Loop, keeper: Keeper, **facts: object) -> None:
             keeper.record("stopped", **facts)
         raise
     progress = loop.progress
-    keeper.record(FINISHED, **facts, score=progress.best_score, epoch=progress.best_epoch)
+    keeper.record("finished", **facts, score=progress.best_score, epoch=progress.best_epoch)
 
 
 def _join_folds(plan: Plan, *, write: bool) -> float:
@@ -196,5 +196,5 @@ def _join_folds(plan: Plan, *, write: bool) -> float:
         {"leak": next((leak for leak in leaks if leak), None)},
     )
     facts = {"metric": plan.metric, "num_folds": len(plan.members), "score": score}
-    write_record(plan.run, plan.settings, plan.files, FINISHED, facts)
+    write_record(plan.run, plan.settings, plan.files, "finished", facts)
     return score
