@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -192,12 +193,18 @@ def run_folder(name: str | None, model: str, extra: Path | None) -> Path:
     Raises
     ------
     UsageError
-        If the name is a path.
+        If the name is blank, a path, or that of a member of ``--fold all``; or the model is
+        unknown.
     """
     if name is None:
-        name = model if extra is None else f"{model}-{extra.stem}"
-    if Path(name).name != name or name.startswith("."):
-        raise UsageError(f"--run-name is '{name}'; it names one folder below {WEIGHTS}")
+        models.parse_name(model)
+        return WEIGHTS / (model if extra is None else f"{model}-{extra.stem}")
+    if Path(name).name != name or name.startswith((".", "-")) or not name.isprintable():
+        raise UsageError(f"--run-name is {name!r}; it names one folder below {WEIGHTS}")
+    if not name or name != name.strip():
+        raise UsageError(f"--run-name is '{name}'; it needs a name without blanks around it")
+    if re.fullmatch(r"fold-\d+", name):
+        raise UsageError(f"--run-name is '{name}'; folders of such names hold the folds of a run")
     return WEIGHTS / name
 
 
