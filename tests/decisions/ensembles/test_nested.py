@@ -1,0 +1,102 @@
+"""The nested score: not fooled by noise, covers what comes, and sees no row twice."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from comptool.decisions.ensembles import nested
+from comptool.decisions.ensembles.nested import blended, searched
+from comptool.errors import InputError
+from comptool.evaluation import metrics
+
+
+def world(seed, *, rows, members, skills, noise=1.0):
+    """Members that see the truth through noise, some of it shared."""
+    rng = np.random.default_rng(seed)
+    targets = rng.integers(0, 5, rows)
+    truth, shared = np.eye(5)[targets], rng.normal(0, noise, (rows, 5))
+    own = [rng.normal(0, noise, (rows, 5)) for _ in range(members)]
+    return targets, [
+        softmax(skill * truth + shared + one, axis=1)
+        for skill, one in zip(skills, own, strict=True)
+    ]
+
+
+def part(members, rows):
+    return [member[rows] for member in members]
+
+
+def test_among_members_of_pure_noise_the_search_looks_good_in_sample_only():
+    rng = np.random.default_rng(0)
+    targets = rng.integers(0, 2, 150)
+    members = [rng.dirichlet([1, 1], 150) for _ in range(20)]
+    found = searched(members, targets, "accuracy", np.arange(150) % 5, steps=15)
+    assert found.in_sample > 0.58
+    assert found.nested.value < 0.58
+    assert found.nested.low < 0.5 < found.nested.high
+
+
+def test_the_interval_of_the_nested_score_covers_the_score_on_other_rows_in_nine_of_ten():
+    covered = []
+    for seed in range(10):
+        targets, members = world(seed, rows=6_600, members=4, skills=(1.0, 1.2, 0.5, 1.4))
+        seen, hidden = np.arange(600), np.arange(600, 6_600)
+        found = searched(part(members, seen), targets[seen], "accuracy", seen % 5, steps=15)
+        truth = metrics.accuracy(targets[hidden], blended(part(members, hidden), found.weights))
+        covered.append(found.nested.low <= truth <= found.nested.high)
+    assert sum(covered) >= 9
+
+
+def test_a_copy_of_a_member_changes_the_nested_score_by_no_more_than_noise():
+    targets, members = world(1, rows=500, members=3, skills=(1.0, 1.3, 0.8))
+    folds = np.arange(500) % 5
+    one = searched(members, targets, "accuracy", folds, steps=15)
+    two = searched([*members, members[0]], targets, "accuracy", folds, steps=15)
+    assert two.nested.value >= one.nested.value - (one.nested.high - one.nested.low) / 2
+
+
+def test_every_row_is_weighted_by_a_search_that_did_not_see_it(monkeypatch):
+    targets, members = world(0, rows=100, members=2, skills=(1, 1))
+    ids = [np.column_stack([np.arange(100)] * 5) / 100 for _ in members]
+    seen = []
+
+    def spy(some, known, **_):
+        seen.append(set((some[0][:, 0] * 100).round().astype(int).tolist()))
+        return np.full(len(some), 1 / len(some))
+
+    monkeypatch.setattr(nested, "search", spy)
+    folds = np.arange(100) % 4
+    searched(ids, targets, "accuracy", folds)
+    whole, *parts = seen
+    assert len(whole) == 100
+    assert parts == [{row for row in range(100) if row % 4 != fold} for fold in range(4)]
+
+
+def test_a_metric_that_falls_is_read_the_right_way():
+    targets, members = world(2, rows=400, members=3, skills=(2.0, 2.0, 0.2))
+    found = searched(members, targets, "logloss", np.arange(400) % 5, how="continuous")
+    assert found.in_sample <= found.equal.value
+    assert found.gains
+    assert "gains nothing" not in found.text()
+
+
+def test_equal_weights_that_do_as_well_are_named():
+    targets, members = world(3, rows=300, members=2, skills=(1.5, 1.5))
+    same = [members[0], members[0]]
+    found = searched(same, targets, "accuracy", np.arange(300) % 3)
+    assert not found.gains
+    assert "the search gains nothing: equal weights do at least as well" in found.text()
+
+
+def test_weights_per_class_mix_class_by_class():
+    members = [np.full((2, 2), 0.2), np.full((2, 2), 0.6)]
+    mixed = blended(members, np.array([[1.0, 0.5], [0.0, 0.5]]))
+    np.testing.assert_allclose(mixed, [[0.2, 0.4]] * 2)
+
+
+def test_one_fold_is_not_enough():
+    targets, members = world(0, rows=20, members=2, skills=(1, 1))
+    with pytest.raises(InputError, match="at least two folds"):
+        searched(members, targets, "accuracy", np.zeros(20, int))
