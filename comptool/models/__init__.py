@@ -286,9 +286,11 @@ def encoder_entry(backbone: str) -> Entry:
 
 
 def check_modalities(name: str, modalities: Sequence[str]) -> None:
-    """Raise a UsageError if the model takes another number of images than there are modalities."""
+    """Raise a UsageError if the model is none for that number of images per sample."""
     parsed = parse_name(name)
     if parsed.streams != len(modalities):
+        if parsed.backbone not in BACKBONES:  # only a name that there is can have a twin
+            import_module(TIMM.partition(":")[0]).timm_name(parsed.backbone)
         twin = ModelName(parsed.backbone, len(modalities), parsed.head)
         hint = f"; try '{twin}'" if len(modalities) in (1, 2) else ""
         images = f"{parsed.streams} image{'s' if parsed.streams > 1 else ''} per sample"

@@ -157,6 +157,8 @@ def test_an_extra_table_names_the_run(rows, comptool):
             "the model 'mobilenetv2-dual' takes 2 images per sample and the competition has 1: "
             "sar; try 'mobilenetv2'",
         ),
+        (["--model", "nosuch"], 2, "no model is called 'nosuch'; did you mean "),
+        (["--model", "resnet18"], 2, "the model 'resnet18' takes 1 image per sample and the"),
         (["--loss", "focla"], 2, "no loss is called 'focla'; did you mean 'focal'"),
         (["--metric", "acuracy"], 2, "no metric is called 'acuracy'; did you mean 'accuracy'"),
         (["--augment", "flip"], 2, "no augmentation is called 'flip'; did you mean 'flips'"),
