@@ -28,7 +28,7 @@ def simulate(
     ] = 0.1,
     looks: Annotated[
         int | None,
-        typer.Option(min=1, help="mavoc: looks averaged in a SAR image. [default: 4]"),
+        typer.Option(min=1, help="mavoc, ntire: looks averaged in a SAR image. [default: 4]"),
     ] = None,
     deleted: Annotated[
         float | None,

@@ -18,6 +18,12 @@ SIMULATIONS: Registry[Entry] = Registry(
         "MAVOC challenge 2021-2023; chips after AFRL's UNICORN 2008",
     ),
     Entry(
+        "ntire",
+        "comptool.simulation.ntire:simulate",
+        "The same vehicles as SAR chips alone; class 0 is 81 % of them.",
+        "NTIRE 2021 challenge on aerial view object classification, track 1",
+    ),
+    Entry(
         "aicoss",
         "comptool.simulation.aicoss:simulate",
         "Aerial scenes with several labels each, some missing from the training table.",
