@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import io
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -100,32 +104,54 @@ def read_predictions(path: Path, *, task: str = "multiclass") -> Predictions:
 
 
 def _scan_csv(path: Path) -> pl.DataFrame:
-    with path.open("rb") as stream:
-        header = _split_header(stream.readline().decode("utf-8-sig", errors="replace"))
+    source = _unpacked(path)
+    with source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as stream:
+        header = _split_header(path, stream.readline().decode("utf-8-sig", errors="replace"))
     check_header(path, header, ())
     reserved = {"pred": pl.String, "fold": pl.Int64, header[0]: pl.String}
     try:
-        return _parse_csv(path, header, [reserved.get(name, pl.Float64) for name in header])
+        return _parse_csv(source, header, [reserved.get(name, pl.Float64) for name in header])
     except (pl.exceptions.PolarsError, OSError):
-        return _scan_csv_as_text(path, header)
-
-
-def _scan_csv_as_text(path: Path, header: list[str]) -> pl.DataFrame:
+        pass
     # The slow way, for a file with a cell that is no number: it lets the caller name the cell.
     try:
-        return _parse_csv(path, header, [pl.String] * len(header))
+        return _parse_csv(source, header, [pl.String] * len(header))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise no_csv(path, error) from error
 
 
-def _parse_csv(path: Path, header: list[str], types: Sequence[type[pl.DataType]]) -> pl.DataFrame:
+def _unpacked(path: Path) -> Path | bytes:
+    """The file itself, or what the one file of a zip or a ``.gz`` holds.
+
+    A zip is what ``comptool submit --zip`` writes.
+    """
+    try:
+        if path.suffix == ".gz":
+            return gzip.decompress(path.read_bytes())
+        if path.suffix != ".zip":
+            return path
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            if len(names) != 1:
+                raise InputError("holds more than one file, or none", file=path, values=names)
+            return archive.read(names[0])
+    except (zipfile.BadZipFile, EOFError, OSError, zlib.error) as error:
+        raise InputError(f"cannot be unpacked ({error})", file=path) from error
+
+
+def _parse_csv(
+    source: Path | bytes, header: list[str], types: Sequence[type[pl.DataType]]
+) -> pl.DataFrame:
     # Our own header: polars (2.1) leaves doubled quotes in a header cell as they are.
     schema = dict(zip(header, types, strict=True))
-    return pl.read_csv(path, has_header=False, skip_rows=1, schema=schema, raise_if_empty=False)
+    return pl.read_csv(source, has_header=False, skip_rows=1, schema=schema, raise_if_empty=False)
 
 
-def _split_header(line: str) -> list[str]:
-    return next(csv.reader([line.rstrip("\r\n")]), None) or [""]
+def _split_header(path: Path, line: str) -> list[str]:
+    try:
+        return next(csv.reader([line.rstrip("\r\n")]), None) or [""]
+    except csv.Error as error:
+        raise no_csv(path, error) from error
 
 
 def _optional_text(frame: pl.DataFrame, name: str) -> npt.NDArray[np.object_] | None:

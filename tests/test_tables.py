@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import signal
 import string
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +53,34 @@ def test_a_byte_order_mark_crlf_and_quoted_commas_are_understood(tmp_path):
     table = read_table(path)
     assert table.columns.tolist() == ["id", "a,b"]
     assert table.to_numpy().tolist() == [["007", "x,y"], ["1e5", ""]]
+
+
+def test_predictions_in_a_zip_or_gz_are_read_as_they_are(tmp_path):
+    plain = tmp_path / "p.csv"
+    write_predictions(plain, predictions(["007", "1e5"]))
+    with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
+        archive.write(plain, "results.csv")
+    (tmp_path / "p.csv.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    wanted = read_predictions(plain)
+    for name in ("p.zip", "p.csv.gz"):
+        found = read_predictions(tmp_path / name)
+        assert (found.ids.tolist(), found.classes) == (wanted.ids.tolist(), wanted.classes)
+        np.testing.assert_array_equal(found.probabilities, wanted.probabilities)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("p.zip", ": cannot be unpacked (File is not a zip file)"),
+        ("p.csv.gz", ": cannot be unpacked (Not a gzipped file (b'a\\r'))"),
+        ("p.csv", ", row 1: this row has 2 cells and the header has 1"),
+    ],
+)
+def test_bytes_that_are_no_predictions_are_refused(tmp_path, name, message):
+    (tmp_path / name).write_bytes(b"a\rb,c\n1,2\n")
+    with pytest.raises(InputError) as error:
+        read_predictions(tmp_path / name)
+    assert str(error.value).startswith(f"{tmp_path / name}{message}")
 
 
 def test_predictions_with_a_byte_order_mark_and_crlf(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -99,6 +100,13 @@ def test_a_table_of_classes_is_for_multi_label_answers(comptool, cup):
         "comptool score: --per-class and --thresholds are for multi-label answers\n",
     )
     assert not Path("classes.csv").exists()
+
+
+def test_a_zip_as_submit_writes_it_is_graded_too(comptool, cup):
+    with zipfile.ZipFile("s.zip", "w") as archive:
+        archive.write("s.csv", "results.csv")
+    result = comptool("score", "s.zip", "--answers", "answers.csv", "--public", "0")
+    assert (result.exit_code, result.stdout) == (0, score(comptool).stdout)
 
 
 def test_a_dry_run_writes_nothing(comptool, cup):
