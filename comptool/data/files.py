@@ -13,6 +13,10 @@ from comptool.data.images import Pixels, decode
 from comptool.errors import InputError
 from comptool.samples import Samples
 
+_ZERO = "Allow it with --missing-modality zero"
+_DROP = "Leave such rows out with --missing-modality drop"
+_EITHER = "Allow it with --missing-modality zero, or leave such rows out with drop"
+
 
 def find_missing(samples: Samples) -> npt.NDArray[np.bool_]:
     """Which images are not there, bool of shape (N, M): a blank path, or a path without a file."""
@@ -60,6 +64,8 @@ class ImageFiles:
         Where the images are.
     missing
         What a missing image is: ``"error"``, or ``"zero"`` for a black chip.
+    may_drop
+        Whether a row may be left out instead, so that a message says how.
 
     Raises
     ------
@@ -68,7 +74,7 @@ class ImageFiles:
         ``"zero"``, if a sample has no image at all.
     """
 
-    def __init__(self, samples: Samples, missing: str = "error") -> None:
+    def __init__(self, samples: Samples, missing: str = "error", *, may_drop: bool = False) -> None:
         self._folder = samples.folder
         # Fixed-width text: Python strings would be copied into each worker as they are counted.
         self._cells = [
@@ -77,9 +83,9 @@ class ImageFiles:
         ]
         self._missing = find_missing(samples)
         if missing == "error":
-            _refuse_missing(samples, self._missing)
+            _refuse_missing(samples, self._missing, may_drop)
         elif missing == "zero":
-            _refuse_empty(samples, self._missing)
+            _refuse_empty(samples, self._missing, may_drop)
         else:
             raise ValueError(f"missing is 'error' or 'zero', not {missing!r}")
 
@@ -101,7 +107,7 @@ class ImageFiles:
         return decode(self.path(row, modality))
 
 
-def _refuse_missing(samples: Samples, missing: npt.NDArray[np.bool_]) -> None:
+def _refuse_missing(samples: Samples, missing: npt.NDArray[np.bool_], may_drop: bool) -> None:
     rows, modalities = np.nonzero(missing)
     if not rows.size:
         return
@@ -110,7 +116,9 @@ def _refuse_missing(samples: Samples, missing: npt.NDArray[np.bool_]) -> None:
     identity, cell = samples.frame[samples.id].iloc[row], samples.frame[column].iloc[row]
     more = f" ({rows.size} images are missing in all)" if rows.size > 1 else ""
     found = f"; there is no {samples.folder / cell}" if cell else "; its path is blank"
-    mend = "Allow it with --missing-modality zero" if missing.shape[1] > 1 else None
+    mend: str | None = _DROP if may_drop else None
+    if missing.shape[1] > 1:
+        mend = _EITHER if may_drop else _ZERO
     if missing.all():
         mend = (
             "No image is there at all. Paths are relative to the data folder, and in a table "
@@ -124,11 +132,12 @@ def _refuse_missing(samples: Samples, missing: npt.NDArray[np.bool_]) -> None:
     )
 
 
-def _refuse_empty(samples: Samples, missing: npt.NDArray[np.bool_]) -> None:
+def _refuse_empty(samples: Samples, missing: npt.NDArray[np.bool_], may_drop: bool) -> None:
     empty = np.flatnonzero(missing.all(axis=1))
     if empty.size:
         raise InputError(
             "a sample has no image at all",
             file=samples.source,
             values=samples.frame[samples.id].iloc[empty].tolist(),
+            mend=_DROP if may_drop else None,
         )

@@ -80,7 +80,7 @@ def with_images(samples: Samples, settings: TrainSettings) -> tuple[Samples, lis
             f"leaving out {dropped} of {len(samples)} rows of {samples.source}: an image is missing"
         )
         return whole, [note] if dropped else []
-    ImageFiles(samples, settings.missing_modality or "error")
+    ImageFiles(samples, settings.missing_modality or "error", may_drop=True)
     return samples, []
 
 

@@ -61,11 +61,12 @@ def test_a_damaged_image_to_be_trained_on_is_named_and_training_goes_on_when_it_
 )
 def test_an_image_that_is_not_there(refused, damage, command, table, sample):
     damage({f"data/eo_{sample}.png": None})
+    more = ", or leave such rows out with drop" if command == "train" else ""
     refused(
         command,
         3,
         f"{table}, column 'eo': sample '{sample}' has no eo image; there is no "
-        f"data/eo_{sample}.png. Allow it with --missing-modality zero",
+        f"data/eo_{sample}.png. Allow it with --missing-modality zero{more}",
     )
 
 

@@ -279,8 +279,12 @@ def test_a_missing_image_can_be_black_or_its_row_left_out(folds, fit):
         fit()
     assert str(refusal.value) == (
         "folds.csv, column 'eo_path': sample 's05' has no eo image; there is no images/eo_05.png. "
-        "Allow it with --missing-modality zero"
+        "Allow it with --missing-modality zero, or leave such rows out with drop"
     )
+    with pytest.raises(InputError, match=r"eo_05.png. Leave such rows out with --missing-modality"):
+        fit(modality=("eo",), model="test_efficientnet")
+    with pytest.raises(InputError, match=r"no image at all \(found 's05'\). Leave such rows out"):
+        fit(modality=("eo",), model="test_efficientnet", missing_modality="zero")
     fit("black", missing_modality="zero", epochs=1)
     assert sum(read_header(Path("weights/black"))["trained_counts"].values()) == 15
     fit("left", missing_modality="drop", epochs=1)
