@@ -154,7 +154,7 @@ def measure(folder: Path, data: Path, results: Results, quick: bool) -> None:
     results.get("eurosat", lambda: pretrain(folder, data / "eurosat", 1 if quick else 8))
     if kept:
         kept.write_bytes((folder / WEIGHTS).read_bytes())
-    epochs: list[object] = ["--epochs", 1 if quick else 30, "--batch-size", 16]
+    epochs: list[object] = ["--epochs", 1 if quick else 20, "--batch-size", 16, "-j", 0]
     start = ["--pretrained", WEIGHTS, *epochs]
     for name, (head, loss) in ROWS.items():
         results.get(name, lambda row=(name, head, loss): network(folder, *row, start))

@@ -55,12 +55,13 @@ def prepare(folder: Path, seed: int, scale: float, deleted: float) -> None:
 def score(folder: Path, row: str, seed: int, epochs: int) -> dict[str, float]:
     """Macro mAP on the complete test labels."""
     if "prior.csv" in ROWS[row]:
-        comptool(folder, "prior", "partial-asl_ignore", "-o", "prior.csv", "--force")
+        comptool(folder, "prior", "partial-asl_ignore", "-o", "prior.csv", "--force", "-j", 0)
     done = comptool(
         folder, "train", "--model", MODEL, "--run-name", row, "--pretrained", "no", "--force",
-        "--img-size", 64, "--epochs", epochs, "--seed", seed, "--device", "cpu", *ROWS[row],
+        "--img-size", 64, "--epochs", epochs, "--seed", seed, "--device", "cpu", "-j", 0,
+        *ROWS[row],
     )  # fmt: skip
-    comptool(folder, "infer", row, "--force", "--device", "cpu")
+    comptool(folder, "infer", row, "--force", "--device", "cpu", "-j", 0)
     graded = comptool(
         folder, "score", "submissions/preds.csv", "--answers", "data/answers.csv", "--public", 0
     )

@@ -26,16 +26,16 @@ class Done:
 def comptool(folder: Path, *arguments: object) -> Done:
     """Run ``comptool ARGUMENTS --json`` in a folder; a command that fails is an error."""
     command = [sys.executable, "-m", "comptool", *map(str, arguments), "--json"]
-    start, before = time.perf_counter(), _cpu_seconds()
+    start, before = time.perf_counter(), children_cpu_seconds()
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - start
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} (exit code {done.returncode})\n{done.stderr}")
     result = json.loads(done.stdout.splitlines()[-1])
-    return Done(result, done.stderr, round(seconds, 2), round(_cpu_seconds() - before, 2))
+    return Done(result, done.stderr, round(seconds, 2), round(children_cpu_seconds() - before, 2))
 
 
-def _cpu_seconds() -> float:
+def children_cpu_seconds() -> float:
     """What the processes that were started here, and have ended, have computed."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from program import children_cpu_seconds
 
 CLASSES = 10
 HEAD = 4
@@ -55,11 +56,11 @@ def write_predictions(path: Path, rows: int) -> None:
     pl.DataFrame({"id": [f"{row:07d}" for row in range(rows)], **columns}).write_csv(path)
 
 
-def seconds(command: list[str]) -> float:
-    """Wall time of a process that has to end well."""
-    start = time.perf_counter()
+def seconds(command: list[str]) -> tuple[float, float]:
+    """Wall and CPU time of a process that has to end well."""
+    start, before = time.perf_counter(), children_cpu_seconds()
     subprocess.run(command, check=True, capture_output=True)
-    return time.perf_counter() - start
+    return time.perf_counter() - start, children_cpu_seconds() - before
 
 
 def measure(folder: Path, rows: int, runs: int) -> dict[str, object]:
@@ -71,9 +72,12 @@ def measure(folder: Path, rows: int, runs: int) -> dict[str, object]:
     comptool += ["--head-classes", head, "--fraction", str(FRACTION), "--force", "-q"]
     pandas = [sys.executable, "-c", PEER, str(source), str(peers), str(HEAD), str(FRACTION)]
     times: dict[str, list[float]] = {"comptool": [], "pandas": []}
+    computed: dict[str, list[float]] = {"comptool": [], "pandas": []}
     for _ in range(runs):
-        times["comptool"].append(seconds(comptool))
-        times["pandas"].append(seconds(pandas))
+        for name, command in (("comptool", comptool), ("pandas", pandas)):
+            wall, cpu = seconds(command)
+            times[name].append(wall)
+            computed[name].append(cpu)
     answers = [pl.read_csv(path, columns=["pred"])["pred"] for path in (ours, peers)]
     medians = {name: round(statistics.median(values), 3) for name, values in times.items()}
     return {
@@ -83,6 +87,9 @@ def measure(folder: Path, rows: int, runs: int) -> dict[str, object]:
         "megabytes": round(source.stat().st_size / 1e6, 1),
         "runs": runs,
         "median_seconds": medians,
+        "median_cpu_seconds": {
+            name: round(statistics.median(values), 3) for name, values in computed.items()
+        },
         "all_seconds": {name: [round(v, 3) for v in values] for name, values in times.items()},
         "times_faster": round(medians["pandas"] / medians["comptool"], 2),
         "same_answers": bool((answers[0] == answers[1]).all()),
