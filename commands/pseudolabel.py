@@ -68,7 +68,9 @@ def pseudolabel(
 ) -> None:
     """Keep the test rows whose class the predictions are sure of, to train on.
 
-    Their fold is -1: they are trained on and never validated. Ids of labelled training rows are
+    The class is the most probable one or, where predictions have been recalibrated, that of their
+    column pred; its probability is what has to pass the threshold. The fold of the rows is -1: they
+    are trained on and never validated. Ids of labelled training rows are
     refused. Multi-label: rows with a class that is surely present are kept; classes that are
     neither surely present nor surely absent are -1, which losses and metrics leave out.
 

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
 from comptool.decisions.kept import SOFT, Kept
 from comptool.decisions.pseudolabel import NONE, Rule, limited, sure
@@ -68,6 +70,16 @@ def label_classes(
     )
 
 
+def answers_of(predictions: Predictions) -> npt.NDArray[np.intp]:
+    """Class index of each row's ``pred``, else of its most probable class; -1 for no class."""
+    if predictions.pred is None:
+        return predictions.probabilities.argmax(axis=1)
+    places: npt.NDArray[np.intp] = pd.Index(list(predictions.classes)).get_indexer(
+        pd.Index(predictions.pred)
+    )
+    return places
+
+
 def decide(
     predictions: Predictions, rule: Rule, earlier: Labels | None, number: int, soft: bool
 ) -> tuple[Labels, dict[str, list[int]]]:
@@ -76,7 +88,7 @@ def decide(
     Parameters
     ----------
     predictions
-        In the order of the test table.
+        In the order of the test table; what ``pred`` holds are classes.
     rule
         Which rows are kept.
     earlier
@@ -88,10 +100,10 @@ def decide(
     """
     probabilities = predictions.probabilities.astype(np.float64)
     num_rows, num_classes = probabilities.shape
-    answers = probabilities.argmax(axis=1)
+    answers = answers_of(predictions)
     new = Labels(
-        np.where(sure(predictions.probabilities, rule), answers, NONE),
-        probabilities.max(axis=1),
+        np.where(sure(predictions.probabilities, rule, answers), answers, NONE),
+        probabilities[np.arange(num_rows), answers],
         np.full(num_rows, number, dtype=np.int64),
         probabilities if soft else None,
     )

@@ -32,10 +32,11 @@ class Rule:
     Parameters
     ----------
     threshold
-        The largest probability has to be strictly above it, 0 to 1. None: 0.96, or nothing if
-        ``quantile`` is given. Of multi-label predictions: a class is present above it.
+        The confidence, that is the probability of the answer, has to be strictly above it, 0 to 1.
+        None: 0.96, or nothing if ``quantile`` is given. Of multi-label predictions: a class is
+        present above it.
     quantile
-        The largest probability has to reach this quantile, 0 to 1, of the rows with the same
+        The confidence has to reach this quantile, 0 to 1, of the rows with the same
         answer; 0.8 keeps about the surest fifth of each class. With ``threshold`` both must hold.
     per_class_cap
         At most so many rows of each class, the surest first.
@@ -59,7 +60,7 @@ class Rule:
         return self.threshold
 
 
-def sure(probabilities: Floats, rule: Rule) -> Mask:
+def sure(probabilities: Floats, rule: Rule, answers: Indices | None = None) -> Mask:
     """Rows that pass the threshold and the quantile of ``rule``.
 
     Parameters
@@ -68,6 +69,8 @@ def sure(probabilities: Floats, rule: Rule) -> Mask:
         Floats of shape (N, K) in [0, 1].
     rule
         Its cap and balance are not looked at.
+    answers
+        Class indices of shape (N,) where something has decided them; None: the most probable ones.
 
     Returns
     -------
@@ -79,12 +82,13 @@ def sure(probabilities: Floats, rule: Rule) -> Mask:
     >>> sure(np.array([[0.96, 0.04], [0.97, 0.03]]), Rule())
     array([False,  True])
     """
-    confidence = probabilities.max(axis=1)
+    if answers is None:
+        answers = probabilities.argmax(axis=1)
+    confidence = probabilities[np.arange(len(answers)), answers]
     mask = np.ones(len(confidence), dtype=np.bool_)
     if rule.bound is not None:
         mask &= confidence > rule.bound
     if rule.quantile is not None:
-        answers = probabilities.argmax(axis=1)
         for answer in np.unique(answers):
             rows = answers == answer
             mask[rows] &= confidence[rows] >= np.quantile(confidence[rows], rule.quantile)

@@ -1,8 +1,8 @@
 """``pseudo.csv``: the rows of a test table whose labels a model is sure of.
 
 Columns: the id, the path columns and the group column of the test table; the competition's label
-column; ``confidence`` (largest probability, 0 to 1); ``round`` (1, 2, ...: the round in which the
-row got the label it has); ``fold``, always -1 (trained on, never validated). With soft labels one
+column; ``confidence`` (its label's probability, 0 to 1); ``round`` (1, 2, ...: the round in which
+the row got the label it has); ``fold``, always -1 (trained on, never validated). With soft labels one
 column per class follows, called ``soft:<class>`` (``soft:sedan``), in the checkpoint's class order;
 a row's soft values are the probabilities as predicted and sum to one. A class name cannot be
 mistaken for another column, as nothing else begins with ``soft:``. A multi-label table has one
@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from comptool import provenance
@@ -29,10 +30,10 @@ from comptool.decisions import sources
 from comptool.decisions.histogram import count_table
 from comptool.decisions.kept import table
 from comptool.decisions.labelled_cells import label_cells
-from comptool.decisions.labelled_classes import label_classes
+from comptool.decisions.labelled_classes import answers_of, label_classes
 from comptool.decisions.members import in_order
 from comptool.decisions.pseudolabel import Rule
-from comptool.errors import InputError
+from comptool.errors import InputError, quoted
 from comptool.outputs import together
 from comptool.predictions import Predictions
 from comptool.samples import read_samples, test_samples, training_samples
@@ -83,6 +84,9 @@ def pseudolabel_file(
 ) -> PseudoLabels:
     """Label the test rows that a prediction file is sure of, and write them with a record.
 
+    The label is the most probable class or, where the predictions have been decided, that of their
+    column ``pred``; a decision against a large probability is thus never a sure one.
+
     Parameters
     ----------
     source
@@ -124,7 +128,7 @@ def pseudolabel_file(
     label = label_cells if competition.task == "multilabel" else label_classes
     kept = label(predictions, samples, competition.label, rule, previous=previous, soft=soft)
     if not kept.rows.size and not allow_empty:
-        raise _nothing_kept(source, predictions)
+        raise _nothing_kept(source, predictions, competition.task)
     notes = _refuse_labelled(competition, samples.source, ids[kept.rows])
     read = provenance.hashes(p for p in (source, samples.source, previous) if p is not None)
     with together():
@@ -143,6 +147,7 @@ def pseudolabel_file(
                 "soft": soft,
             },
         )
+    notes += _of_decisions(source, predictions, competition, soft)
     notes += _notes(rule, classes, kept.counts["kept"])
     return PseudoLabels(classes, kept.number, len(kept.rows), kept.counts, notes)
 
@@ -153,6 +158,7 @@ def _read(source: Path, facts: Mapping[str, Any], competition: Competition) -> P
         predictions = sources.read_recorded(source, competition.task, facts)
     else:
         predictions = sources.read_multiclass(source, facts)
+        _check_decisions(source, predictions)
     known = competition_classes(competition)
     if known is not None and predictions.classes != known:
         raise InputError(
@@ -162,8 +168,37 @@ def _read(source: Path, facts: Mapping[str, Any], competition: Competition) -> P
     return predictions
 
 
-def _nothing_kept(source: Path, predictions: Predictions) -> InputError:
-    surest = f"the surest of {len(predictions)} rows has {predictions.probabilities.max():.4f}"
+def _check_decisions(source: Path, predictions: Predictions) -> None:
+    wrong = np.flatnonzero(answers_of(predictions) < 0)
+    if wrong.size and predictions.pred is not None:
+        raise InputError(
+            f"no such class; the classes are {quoted(predictions.classes)}",
+            file=source,
+            row=int(wrong[0]) + 1,
+            column="pred",
+            values=predictions.pred[wrong].tolist(),
+        )
+
+
+def _of_decisions(
+    source: Path, predictions: Predictions, competition: Competition, soft: bool
+) -> list[str]:
+    """What becomes of decisions in the predictions."""
+    if predictions.pred is None:
+        return []
+    if competition.task == "multilabel":
+        return [f"the decisions (column pred) of {source} are left out"]
+    told = (
+        f"the labels are the decisions (column pred) of {source}, each as sure as its probability"
+    )
+    return [f"{told}; the soft labels know nothing of them" if soft else told]
+
+
+def _nothing_kept(source: Path, predictions: Predictions, task: str) -> InputError:
+    confidence = predictions.probabilities
+    if task == "multiclass":
+        confidence = confidence[np.arange(len(predictions)), answers_of(predictions)]
+    surest = f"the surest of {len(predictions)} rows has {confidence.max():.4f}"
     mend = "Lower --threshold, or accept an empty table with --allow-empty"
     return InputError(f"no row is sure enough to be kept; {surest}", file=source, mend=mend)
 

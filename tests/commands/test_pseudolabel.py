@@ -250,6 +250,47 @@ def test_predictions_that_do_not_fit_are_refused(download, text, message):
     assert not Path("pseudo.csv").exists()
 
 
+DECIDED = (
+    "image_id,bus,van,pred\ny,0.5,0.5,van\nx,0.03,0.97,bus\nNA,0.96,0.04,bus\n"
+    "1e5,0.99,0.01,bus\n007,0.3,0.7,van\n"
+)
+
+
+def test_decisions_are_the_labels_and_as_sure_as_their_probability(download):
+    write("decided.csv", DECIDED)
+    result = download("pseudolabel", "decided.csv", "--threshold", 0.6)
+    assert result.exit_code == 0, result.stderr
+    assert kept() == {"007": ["van", "0.7", "1"], "NA": ["bus", "0.96", "1"],
+                      "1e5": ["bus", "0.99", "1"]}  # fmt: skip
+    assert result.stderr.splitlines()[1:] == [
+        "the labels are the decisions (column pred) of decided.csv, each as sure as its "
+        "probability",
+        "class  predicted  sure  kept",
+        "bus            3     2     2",
+        "van            2     1     1",
+        "sum            5     3     3",
+    ]
+    result = download("pseudolabel", "decided.csv", "--soft", "--force")
+    assert "; the soft labels know nothing of them\n" in result.stderr
+
+
+def test_a_decision_against_a_large_probability_is_never_sure(download):
+    write("decided.csv", "image_id,bus,van,pred\n" + "".join(f"{i},0.01,0.99,bus\n" for i in IDS))
+    result = download("pseudolabel", "decided.csv", "-q")
+    assert result.exit_code == 3
+    assert "the surest of 5 rows has 0.0100" in result.stderr
+
+
+def test_a_decision_for_an_unknown_class_is_named(download):
+    write("decided.csv", DECIDED.replace("0.97,bus", "0.97,tram"))
+    result = download("pseudolabel", "decided.csv", "-q")
+    assert (result.exit_code, result.stderr) == (
+        3,
+        "comptool pseudolabel: decided.csv, row 2, column 'pred': no such class; the classes are "
+        "'bus', 'van' (found 'tram')\n",
+    )
+
+
 def test_a_lower_threshold_is_for_multi_label_predictions(download):
     result = download("pseudolabel", "--lower", 0.1, "-q")
     assert result.exit_code == 2
