@@ -72,12 +72,10 @@ def label_classes(
 
 def answers_of(predictions: Predictions) -> npt.NDArray[np.intp]:
     """Class index of each row's ``pred``, else of its most probable class; -1 for no class."""
-    if predictions.pred is None:
-        return predictions.probabilities.argmax(axis=1)
-    places: npt.NDArray[np.intp] = pd.Index(list(predictions.classes)).get_indexer(
-        pd.Index(predictions.pred)
-    )
-    return places
+    answers: npt.NDArray[np.intp] = predictions.probabilities.argmax(axis=1)
+    if predictions.pred is not None:
+        answers = pd.Index(list(predictions.classes)).get_indexer(pd.Index(predictions.pred))
+    return answers
 
 
 def decide(

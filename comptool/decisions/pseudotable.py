@@ -2,9 +2,9 @@
 
 Columns: the id, the path columns and the group column of the test table; the competition's label
 column; ``confidence`` (its label's probability, 0 to 1); ``round`` (1, 2, ...: the round in which
-the row got the label it has); ``fold``, always -1 (trained on, never validated). With soft labels one
-column per class follows, called ``soft:<class>`` (``soft:sedan``), in the checkpoint's class order;
-a row's soft values are the probabilities as predicted and sum to one. A class name cannot be
+the row got the label it has); ``fold``, always -1 (trained on, never validated). With soft labels
+one column per class follows, called ``soft:<class>`` (``soft:sedan``), in the checkpoint's class
+order; a row's soft values are the probabilities as predicted and sum to one. A class name cannot be
 mistaken for another column, as nothing else begins with ``soft:``. A multi-label table has one
 column per class in place of the label column, with 1 (present), 0 (absent) and -1 (not known), or
 joined lists where the competition has them; its ``confidence`` is the mean over the known cells of
