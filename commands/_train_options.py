@@ -31,7 +31,7 @@ ModelOption = Annotated[
 
 Loss = Annotated[
     str | None,
-    _option(LOSS, "See comptool losses. [default: ce; asl where a row may have several classes]"),
+    _option(LOSS, "See comptool losses. [default: ce; bce where a row may have several classes]"),
 ]
 Gamma = Annotated[
     float | None, _option(LOSS, "Focusing exponent. [default: the loss's own]", min=0)

@@ -213,8 +213,8 @@ SINGLE = ["--model", "test_efficientnet", *TINY[2:]]
 
 def test_several_classes_per_image_train_by_their_own_loss_and_metric(cells, comptool):
     result = comptool(
-        "train", *SINGLE, "--epochs", "1", "--loss-option", "gamma_neg=2", "--loss-option",
-        "clip=0", "--model-option", "drop_rate=0.2", "--cutmix", "1", "--mixup", "0.2",
+        "train", *SINGLE, "--epochs", "1", "--loss-option", "pos_weight=2", "--loss-option",
+        "smoothing=0.1", "--model-option", "drop_rate=0.2", "--cutmix", "1", "--mixup", "0.2",
         "--augment", "weak", "--cutout", "0.3", "--magnitude", "5", "--num-ops", "1",
         "--layer-decay", "0.8", "--balance", "class-aware",
     )  # fmt: skip
@@ -226,14 +226,17 @@ def test_several_classes_per_image_train_by_their_own_loss_and_metric(cells, com
     )
     assert ", val_map " in lines[-1]
     arguments = json.loads(Path("weights/test_efficientnet/run.json").read_text())["arguments"]
-    assert (arguments["loss"], arguments["loss_option"]) == ("asl", ["gamma_neg=2", "clip=0"])
+    assert (arguments["loss"], arguments["loss_option"]) == (
+        "bce",
+        ["pos_weight=2", "smoothing=0.1"],
+    )
     assert (arguments["cutout"], arguments["layer_decay"]) == (0.3, 0.8)
     resumed = comptool("train", "--run-name", "test_efficientnet", "--resume", "--loss-option",
-                       "gamma_neg=3")  # fmt: skip
+                       "pos_weight=3")  # fmt: skip
     assert (resumed.exit_code, resumed.stderr) == (
         2,
         "comptool train: a resumed run keeps its settings; weights/test_efficientnet was begun "
-        "with --loss-option gamma_neg=2 clip=0. Leave them out, or start another run with "
+        "with --loss-option pos_weight=2 smoothing=0.1. Leave them out, or start another run with "
         "--init-from\n",
     )
 
@@ -242,12 +245,12 @@ def test_several_classes_per_image_train_by_their_own_loss_and_metric(cells, com
     ("options", "code", "message"),
     [
         (["--loss", "ce"], 2, "the loss 'ce' is for one label per image and the task is"),
-        (["--loss-option", "gama_neg=1"], 2, "no option of the loss 'asl' is called 'gama_neg'"),
+        (["--loss-option", "posweight=1"], 2, "no option of the loss 'bce' is called 'posweight'"),
         (["--model-option", "dropot=1"], 2, "no option of the model 'test_efficientnet' is called"),
         (["--balance", "under"], 2, "--balance under needs one class per image"),
         (["--loss", "two-way", "--mixup", "1"], 2, "the loss 'two-way' needs targets of 0 and 1"),
         (["--metric", "kappa"], 2, "no multi-label metric is called 'kappa'; did you mean"),
-        (["--prior", "p.csv"], 2, "--prior is for the loss 'partial-asl', and the loss is 'asl'"),
+        (["--prior", "p.csv"], 2, "--prior is for the loss 'partial-asl', and the loss is 'bce'"),
         (["--loss", "partial-asl", "--prior", "p.csv"], 3, "p.csv: there is no such file"),
         (["--layer-decay", "2"], 2, "--layer-decay is 2.0; it has to be above 0 and at most 1"),
         (["--augment", "strong", "--num-ops", "3"], 2, "the augmentation 'strong' has no use for"),

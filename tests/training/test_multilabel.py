@@ -91,7 +91,7 @@ def test_the_header_counts_positives(learn):
     assert (header["task"], tuple(header["classes"])) == ("multilabel", CLASSES)
     assert header["class_counts"] == positives
     assert header["trained_counts"] == {name: int((trained[name] == "1").sum()) for name in CLASSES}
-    assert header["arguments"]["loss"] == "asl"
+    assert header["arguments"]["loss"] == "bce"
 
 
 @pytest.mark.parametrize("loss", MULTILABEL)
@@ -218,17 +218,22 @@ def test_the_balanced_loss_gets_the_positives_of_the_training_rows(scenes):
         ({"loss": "two-way", "cutmix": 1.0}, "the loss 'two-way' needs targets of 0 and 1"),
         (
             {"prior": Path("prior.csv")},
-            "--prior is for the loss 'partial-asl', and the loss is 'asl'",
+            "--prior is for the loss 'partial-asl', and the loss is 'bce'",
         ),
         (
-            {"loss_option": ("gama_neg=2",)},
+            {"loss": "asl", "loss_option": ("gama_neg=2",)},
             "no option of the loss 'asl' is called 'gama_neg'; did you mean 'gamma_neg'",
         ),
-        ({"loss_option": ("clip",)}, "--loss-option is 'clip'; it is name=value"),
-        ({"loss_option": ("clip=x",)}, "--loss-option clip is 'x'; it has to be a number"),
-        ({"loss_option": ("clip=2",)}, "clip is 2.0; it has to be in [0, 1)"),
-        ({"gamma": 2.0}, "the loss 'asl' has no use for --gamma; of such options it takes "
-                         "--label-smoothing"),
+        ({"loss": "asl", "loss_option": ("clip",)}, "--loss-option is 'clip'; it is name=value"),
+        (
+            {"loss": "asl", "loss_option": ("clip=x",)},
+            "--loss-option clip is 'x'; it has to be a number",
+        ),
+        ({"loss": "asl", "loss_option": ("clip=2",)}, "clip is 2.0; it has to be in [0, 1)"),
+        (
+            {"loss": "asl", "gamma": 2.0},
+            "the loss 'asl' has no use for --gamma; of such options it takes --label-smoothing",
+        ),
         (
             {"loss": "poly", "gamma": 2.0, "loss_option": ("gamma=1",)},
             "--gamma and --loss-option gamma are one; give one of them",
