@@ -184,6 +184,11 @@ class Loop:
         self.keeper.write_history(progress)
         self.save()
         self.say(_line(row, settings.epochs, improved))
+        if progress.finished == "patience":
+            self.say(
+                f"stopped: no better {self.keeper.metric} in {progress.stale} epochs; the best "
+                f"checkpoint is that of epoch {progress.best_epoch}"
+            )
         self.session.processes.wait()
 
     def _improved(self, score: float | None) -> bool:

@@ -12,6 +12,8 @@ from comptool.competition import load
 from comptool.data.splitting import make_folds
 from comptool.errors import InputError, UsageError
 from comptool.samples import training_samples
+from comptool.training.plan import make_plan
+from comptool.training.record import Files
 from comptool.training.rows import divide, read_rows
 from comptool.training.settings import TrainSettings
 
@@ -81,6 +83,20 @@ def test_a_class_of_one_row_can_be_trained_on(folds):
     rows = rows_of()
     train, _ = divide(rows, TrainSettings(), 0)
     assert rows.counts(train)["tank"] == 1
+
+
+def test_a_metric_that_the_validated_rows_do_not_define_is_told_before_training(folds):
+    edit(folds, lambda index, row: [*row[:-1], "1" if row[3] == "a" and index < 9 else "0"])
+    files = Files(folds=Path("folds.csv"))
+    plan = make_plan(TrainSettings(metric="logloss", fold="1"), files, Path("weights/run"))
+    assert len(plan.members[0].valid) == 3
+    with pytest.raises(InputError) as refusal:
+        make_plan(TrainSettings(metric="auc", fold="1"), files, Path("weights/run"))
+    assert str(refusal.value) == (
+        "folds.csv: fold 1 cannot be validated: auc is not defined on rows that are all of one "
+        "class. Split again, or give another --metric"
+    )
+    assert not Path("weights").exists()
 
 
 def test_one_class_is_refused(folds):

@@ -122,10 +122,16 @@ def test_training_learns(folds, fit):
 
 
 def test_early_stopping_counts_epochs_without_a_better_score(folds, fit):
-    fit(epochs=30, lr=1e-30, optimizer="sgd", weight_decay=0.0, patience=3)
+    said = []
+    still = {"lr": 1e-30, "optimizer": "sgd", "weight_decay": 0.0}
+    outcome = fit(epochs=30, patience=3, say=said.append, **still)
     scores = [float(row["val_accuracy"]) for row in history()]
     best = scores.index(max(scores))
-    assert len(scores) == best + 1 + 3
+    assert len(scores) == best + 1 + 3 < 30
+    assert outcome.epoch == best + 1
+    assert said[-1] == (
+        f"stopped: no better accuracy in 3 epochs; the best checkpoint is that of epoch {best + 1}"
+    )
 
 
 def test_a_lower_loss_is_better_where_the_metric_is_one(folds, fit):
