@@ -8,7 +8,7 @@ from comptool.errors import UsageError
 from comptool.losses import LOSSES, check_task
 from comptool.training.settings import TrainSettings
 
-# bce before asl: its sigmoids are probabilities, which thresholds, ensembles and pseudo-labels need.
+# bce before asl: its sigmoids are probabilities, as thresholds and pseudo-labels need them.
 # It also ranked better: mAP 0.589 and 0.538 against 0.549 and 0.527 (two seeds of 20 epochs of
 # mobilenetv3_small_100 at 64 pixels on `simulate aicoss --scale 0.01`).
 DEFAULT_LOSS = {"multiclass": "ce", "multilabel": "bce"}
