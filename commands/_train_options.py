@@ -52,7 +52,7 @@ Balance = Annotated[
     _option(
         LOSS,
         "Long tails: cut classes to the smallest, repeat to the largest, weights by effective "
-        "number, or one row of each class in turn.",
+        "number, or one row of each class in turn (the only one for several classes per image).",
     ),
 ]
 

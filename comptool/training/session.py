@@ -114,16 +114,12 @@ def open_session(
 
     Parameters
     ----------
-    plan, member
-        What is trained.
-    model
-        With the weights it starts from.
-    header
-        Of its checkpoints.
+    plan, member, processes
+        What is trained, and by which process among its equals.
+    model, header
+        With the weights it starts from, and what its checkpoints say of it.
     criterion
         The loss.
-    processes
-        This process among its equals.
 
     Raises
     ------
@@ -137,14 +133,7 @@ def open_session(
     model = model.to(device)
     if channels_last:
         model = model.to(memory_format=torch.channels_last)
-    batches = EpochBatches(
-        plan.rows.labels[member.train],
-        settings.batch_size,
-        order=ORDERS.get(settings.balance, "shuffle"),
-        seed=settings.seed,
-        rank=processes.rank,
-        world_size=processes.size,
-    )
+    batches = _batches(plan, member, processes)
     eye = Eye.of(header, device, channels_last)
     _check_smallest_batch(model, batches, settings, eye, header)
     train_loader, valid_loader = _loaders(plan, member, header, batches, processes)
@@ -168,6 +157,17 @@ def open_session(
         processes=processes,
         mixing=Mixing(settings.mixup, settings.cutmix, len(plan.rows.classes)),
         multilabel=plan.rows.multilabel,
+    )
+
+
+def _batches(plan: Plan, member: Member, processes: Processes) -> EpochBatches:
+    return EpochBatches(
+        plan.rows.labels[member.train],
+        plan.settings.batch_size,
+        order=ORDERS.get(plan.settings.balance, "shuffle"),
+        seed=plan.settings.seed,
+        rank=processes.rank,
+        world_size=processes.size,
     )
 
 
