@@ -25,7 +25,7 @@ LOSSES = Registry(
     Entry(
         "focal",
         "comptool.losses.focal:Focal",
-        "Cross-entropy that counts a sample less the better it is already classified.",
+        "Cross-entropy, smoothed by 0.1, that counts a sample less the better it is classified.",
         "Lin et al. 2017, arXiv:1708.02002, equation 4, in its softmax form",
     ),
     Entry(

@@ -4,8 +4,9 @@ Lin, Goyal, Girshick, He, Dollar 2017, "Focal Loss for Dense Object Detection", 
 equation 4: FL(p_t) = -(1 - p_t)^gamma log p_t.
 
 Differs from the paper: p is a softmax over K classes, not a sigmoid, so there is no alpha_t (class
-weights stand in for it); the cross-entropy factor takes smoothed labels, while the focusing factor
-keeps the probability of the true class.
+weights stand in for it); the cross-entropy factor takes smoothed labels (by 0.1 unless told
+otherwise, as the MAVOC solution does), while the focusing factor keeps the probability of the true
+class.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class Focal(nn.Module):
         self,
         *,
         gamma: float = 2.0,
-        smoothing: float = 0.0,
+        smoothing: float = 0.1,
         class_weights: Sequence[float] | Tensor | None = None,
         reduction: Literal["mean", "batch"] = "mean",
     ) -> None:

@@ -48,7 +48,7 @@ def random_batch(seed, rows=6, num_classes=4, scale=2.0):
 def test_a_value_worked_out_by_hand():
     # Row 1: p_t = 0.8, row 2: p_t = 0.4, no smoothing, gamma 2.
     logits = torch.log(torch.tensor([[0.8, 0.2], [0.6, 0.4]]))
-    loss = losses.create("focal", gamma=2)(logits, torch.tensor([0, 1]))
+    loss = losses.create("focal", gamma=2, smoothing=0)(logits, torch.tensor([0, 1]))
     by_hand = (0.2**2 * -math.log(0.8) + 0.6**2 * -math.log(0.4)) / 2
     assert loss.item() == pytest.approx(by_hand, abs=1e-6)
 
@@ -64,8 +64,8 @@ def test_smoothing_acts_on_the_entropy_and_not_on_the_focus():
 def test_each_sample_is_focused_by_its_own_probability():
     logits = torch.log(torch.tensor([[0.99, 0.01], [0.01, 0.99]]))
     targets = torch.tensor([0, 0])
-    mean = losses.create("focal", gamma=2)(logits, targets).item()
-    batch = losses.create("focal", gamma=2, reduction="batch")(logits, targets).item()
+    mean = losses.create("focal", gamma=2, smoothing=0)(logits, targets).item()
+    batch = losses.create("focal", gamma=2, smoothing=0, reduction="batch")(logits, targets).item()
     entropy = -(math.log(0.99) + math.log(0.01)) / 2
     assert mean == pytest.approx((0.01**2 * -math.log(0.99) + 0.99**2 * -math.log(0.01)) / 2, 1e-5)
     assert batch == pytest.approx((1 - math.exp(-entropy)) ** 2 * entropy, rel=1e-5)
@@ -156,7 +156,9 @@ def test_huge_logits_stay_finite(name, dtype, smoothing, size, soft):
 def test_a_perfect_batch_costs_nothing_and_has_no_gradient():
     for reduction in ("mean", "batch"):
         logits = torch.tensor([[1e4, -1e4]]).requires_grad_()
-        loss = losses.create("focal", gamma=0.5, reduction=reduction)(logits, torch.tensor([0]))
+        loss = losses.create("focal", gamma=0.5, smoothing=0, reduction=reduction)(
+            logits, torch.tensor([0])
+        )
         loss.backward()
         assert loss.item() == 0.0
         assert logits.grad.tolist() == [[0.0, 0.0]]

@@ -22,16 +22,16 @@ def test_options_are_listed_with_their_defaults():
     assert losses.options("ce") == {"smoothing": 0.0, "class_weights": None}
     assert losses.options("focal") == {
         "gamma": 2.0,
-        "smoothing": 0.0,
+        "smoothing": 0.1,
         "class_weights": None,
         "reduction": "mean",
     }
 
 
 def test_given_options_arrive_and_others_keep_the_default():
-    loss = losses.create("focal", smoothing=0.1)
-    assert (loss.gamma, loss.smoothing, loss.reduction) == (2.0, 0.1, "mean")
-    assert repr(loss) == "Focal(gamma=2, smoothing=0.1)"
+    loss = losses.create("focal", smoothing=0.2)
+    assert (loss.gamma, loss.smoothing, loss.reduction) == (2.0, 0.2, "mean")
+    assert repr(loss) == "Focal(gamma=2, smoothing=0.2)"
 
 
 def test_a_loss_of_the_other_task_is_refused_with_those_of_this_one():
