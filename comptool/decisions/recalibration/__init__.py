@@ -46,7 +46,7 @@ METHODS: Registry[Method] = Registry(
     ),
     Method(
         "quota-optimal",
-        f"{ROOM}.quota:quota_optimal",
+        f"{ROOM}.optimal:quota_optimal",
         "The assignment of greatest total log-probability that meets the quotas.",
         "transportation problem, Hitchcock 1941",
         of_sets=True,

@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from comptool.decisions.recalibration import METHODS
 from comptool.decisions.recalibration.assignment import assign
 from comptool.decisions.recalibration.known import Known
-from comptool.decisions.recalibration.quota import whole_sizes
+from comptool.decisions.recalibration.optimal import whole_sizes
 from comptool.errors import UsageError
 
 

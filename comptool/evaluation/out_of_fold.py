@@ -1,0 +1,194 @@
+"""Out-of-fold predictions with their labels, checked to be evidence.
+
+Every decision after training is weighed by rows that the models have not been trained on. What is
+refused here would make a decision look better than it is: members that saw their validation rows,
+rows that are missing, folds that are not those of the table, predictions that are all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from comptool import provenance
+from comptool.classes import against
+from comptool.competition import Competition
+from comptool.errors import ComptoolError, InputError
+from comptool.evaluation.held_out import FOLDS, OutOfFold, find_out_of_fold, labelled_rows, no_table
+from comptool.predictions import Predictions, read_predictions
+from comptool.runs import find_run, members, read_header
+from comptool.samples import Samples
+from comptool.tables import read_table
+
+Integers = npt.NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Out-of-fold predictions of M rows and what is known of them.
+
+    Parameters
+    ----------
+    predictions
+        As the runs made them; in the order of their ids, so that the order of files means nothing.
+    targets
+        Class indices of shape (M,), or 1, 0 and -1 of shape (M, K).
+    path
+        The out-of-fold file.
+    table
+        Where the labels are from.
+    trained
+        Rows, or present cells, per class that the models were trained on, shape (K,); None if no
+        run says.
+    """
+
+    predictions: Predictions
+    targets: Integers
+    path: Path
+    table: Path
+    trained: npt.NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.predictions)
+
+
+def read_labelled(name: str | None, competition: Competition) -> Labelled:
+    """The out-of-fold rows of a run, or of a file, with their labels.
+
+    Parameters
+    ----------
+    name
+        A run, or the path of an out-of-fold file; None for the newest run.
+    competition
+        Says what tables and columns are called.
+
+    Raises
+    ------
+    InputError
+        If there is no such run or file, it is no evidence (and why), its ids, classes or folds are
+        not those of the label table, or no table has its rows.
+    """
+    found = find_out_of_fold(name)
+    if found.leak:
+        raise InputError(
+            f"is no evidence: {found.leak}",
+            file=found.path,
+            mend="Leave this run out, or train it anew on these folds",
+        )
+    predictions = read_predictions(found.path, task=competition.task)
+    predictions = predictions.take(np.argsort(predictions.ids.astype(str), kind="stable"))
+    samples = _samples(found, predictions, competition)
+    targets = _targets(found.path, predictions, samples)
+    headers = _headers(found.path)
+    dropped = any(_dropped_rows(header) for header in headers)
+    _check(found.path, predictions, samples, whole=not dropped)
+    trained = _trained_counts(headers, predictions.classes)
+    return Labelled(predictions, targets, found.path, samples.source, trained)
+
+
+def _samples(found: OutOfFold, predictions: Predictions, competition: Competition) -> Samples:
+    others = [FOLDS, *([competition.train] if competition.train else [])]
+    tables = [*found.tables, *others]
+    ids = predictions.ids.tolist()
+    samples = labelled_rows(ids, tables, competition)
+    if samples is None:
+        raise no_table(ids, found.path, tables)
+    return samples
+
+
+def _targets(path: Path, predictions: Predictions, samples: Samples) -> Integers:
+    if samples.labels:
+        if samples.labels != predictions.classes:
+            raise InputError(
+                f"its classes are not those of {samples.source}: "
+                f"{against(predictions.classes, samples.labels)}",
+                file=path,
+            )
+        return samples.label_matrix()
+    places = {name: place for place, name in enumerate(predictions.classes)}
+    labels = samples.frame[str(samples.label)].tolist()
+    unknown = [label for label in dict.fromkeys(labels) if label not in places]
+    if unknown:
+        raise InputError(
+            f"labels of {samples.source} are no classes of these predictions",
+            file=path,
+            values=unknown,
+        )
+    return np.array([places[label] for label in labels], np.int64)
+
+
+def _check(path: Path, predictions: Predictions, samples: Samples, *, whole: bool) -> None:
+    if len(predictions) > 1 and not np.ptp(predictions.probabilities, axis=0).any():
+        raise InputError(
+            f"all {len(predictions)} rows have the same probabilities: nothing has been learnt",
+            file=path,
+        )
+    if predictions.fold is not None and "fold" in samples.frame.columns:
+        own = np.asarray(predictions.fold).astype(str)
+        _check_folds(path, predictions, own, samples)
+        if whole:
+            _check_whole(path, predictions, own, samples)
+
+
+def _check_folds(
+    path: Path, predictions: Predictions, own: npt.NDArray[np.str_], samples: Samples
+) -> None:
+    """Every row is validated in the fold that the table has it in."""
+    folds = samples.frame["fold"].astype(str).to_numpy()
+    other = np.flatnonzero(folds != own)
+    if other.size:
+        raise InputError(
+            f"{other.size} rows were validated in another fold than {samples.source} has them in, "
+            "so that a model may have been trained on them",
+            file=path,
+            values=predictions.ids[other].tolist(),
+            mend="Train on the folds that are there now",
+        )
+
+
+def _check_whole(
+    path: Path, predictions: Predictions, own: npt.NDArray[np.str_], samples: Samples
+) -> None:
+    """No row of the folds that are there is missing."""
+    table = read_table(samples.source)
+    held = table.loc[table["fold"].isin(set(own)), samples.id]
+    missing = held[~held.isin(set(predictions.ids))]
+    if len(missing):
+        raise InputError(
+            f"lacks {len(missing)} rows of its folds in {samples.source}",
+            file=path,
+            values=missing.tolist(),
+            mend="Let the run finish: comptool train --resume",
+        )
+
+
+def _headers(path: Path) -> list[dict[str, Any]]:
+    """Headers of the runs that made the file, as far as they are still there."""
+    found = []
+    for name in provenance.facts(path).get("runs") or [path.parent]:
+        try:
+            found += [read_header(folder) for folder in members(find_run(name))]
+        except ComptoolError:
+            continue
+    return found
+
+
+def _dropped_rows(header: Mapping[str, Any]) -> bool:
+    """Whether rows without an image were left out of the training, and so of its folds."""
+    arguments = header.get("arguments") or {}
+    return bool(arguments.get("missing_modality") == "drop")
+
+
+def _trained_counts(
+    headers: Iterable[Mapping[str, Any]], classes: Sequence[str]
+) -> npt.NDArray[np.int64] | None:
+    totals = np.zeros(len(classes), np.int64)
+    for header in headers:
+        counts = header.get("trained_counts") or {}
+        totals += np.array([counts.get(name, 0) for name in classes], np.int64)
+    return totals if totals.any() else None
