@@ -6,6 +6,10 @@ sample alone, what decides about photometry from the sample and the modality. Ea
 transform has a generator of its own, so that one which draws more numbers for a larger image does
 not shift what the next one draws.
 
+Numbers of pixels mean the same in every modality: where the images of a sample differ in size, a
+pipeline from a file sees them all at the largest size, and each is brought back to its own. The
+named policies count in shares of the image, and do so only for images of different shape.
+
 Geometric is what albumentations calls dual (it would move a mask as well: flips, crops, affine
 maps, also the places of dropout), and any composition, such as ``OneOf``, that holds one.
 """
@@ -23,7 +27,7 @@ import numpy as np
 from albumentations.core.composition import BaseCompose
 from albumentations.core.transforms_interface import DualTransform
 
-from comptool.data.images import Pixels
+from comptool.data.images import Pixels, resize
 from comptool.errors import InputError
 
 _STREAM_BITS = 8
@@ -55,16 +59,33 @@ class Paired:
     def __call__(self, images: Sequence[Pixels], seed: int) -> list[Pixels]:
         """The changed images; see `comptool.data.augment.Augment`.
 
+        Images that differ in size keep their sizes, whatever is cropped.
+
         Raises
         ------
         InputError
             If a pipeline from a file cannot take the images, or gives no image back.
         """
+        canvas = self._canvas(images)
         changed = []
         for modality, image in enumerate(images):
             self._seed(seed, modality)
-            changed.append(self._apply(image))
+            if canvas is None:
+                changed.append(self._apply(image))
+            else:
+                changed.append(resize(self._apply(resize(image, canvas)), _size(image)))
         return changed
+
+    def _canvas(self, images: Sequence[Pixels]) -> tuple[int, int] | None:
+        """The size at which the pipeline sees every image; None: each at its own."""
+        heights, widths = zip(*map(_size, images), strict=True)
+        largest = max(heights), max(widths)
+        one_shape = all(
+            h * widths[0] == w * heights[0] for h, w in zip(heights, widths, strict=True)
+        )
+        if self._file is None and one_shape:
+            return None
+        return None if all(_size(image) == largest for image in images) else largest
 
     def _seed(self, seed: int, modality: int) -> None:
         shared = random.Random(seed << _STREAM_BITS)
@@ -161,6 +182,10 @@ def read_policy(path: Path) -> Paired:
         reason = " ".join(str(error).split())
         raise InputError(f"describes no albumentations pipeline ({reason})", file=path) from error
     return Paired(pipeline, path)
+
+
+def _size(image: Pixels) -> tuple[int, int]:
+    return image.shape[0], image.shape[1]
 
 
 def _nodes(node: Any) -> Iterator[Any]:

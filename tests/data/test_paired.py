@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from comptool.data.augment import create
+from comptool.data.images import resize
 from comptool.data.paired import Paired, read_policy
 from comptool.errors import InputError
 
@@ -83,3 +84,50 @@ def test_a_pipeline_that_does_not_fit_the_images_is_named(tmp_path, transform, m
     with pytest.raises(InputError) as error:
         create(str(path))([noise()], 0)
     assert str(error.value).startswith(f"{path}: this policy {message}")
+
+
+def sensors(small=(24, 24), factor=2):
+    """One smooth scene as two sensors of different resolution see it."""
+    height, width = small[0] * factor, small[1] * factor
+    y, x = np.mgrid[:height, :width]
+    large = 128 + 60 * np.sin(x / 9) + 60 * np.cos(y / 7)
+    shrunk = large.reshape(small[0], factor, small[1], factor).mean(axis=(1, 3))
+    return [np.dstack([one]).round().astype(np.uint8) for one in (large, shrunk)]
+
+
+IN_PIXELS = {
+    "crop": lambda: A.RandomCrop(24, 24, p=1),
+    "translate": lambda: A.Affine(translate_px={"x": (-12, 12), "y": (-12, 12)}, p=1),
+    "pad": lambda: A.Pad(padding=(3, 10, 14, 6), p=1),
+    "grid-dropout": lambda: A.GridDropout(unit_size_range=(6, 9), random_offset=True, p=1),
+    "shift-then-turn": lambda: A.Compose(
+        [A.Affine(translate_px=(-9, 9), rotate=(-30, 30), p=1), A.D4(p=1)]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", IN_PIXELS)
+def test_numbers_of_pixels_leave_a_pair_of_different_sizes_one_picture(tmp_path, name):
+    """Pixel by pixel: the large image, changed and then shrunk, is the small one, changed."""
+    path = tmp_path / "policy.json"
+    A.save(IN_PIXELS[name](), path)
+    policy = create(str(path))
+    large, small = sensors()
+    moved = 0
+    for seed in range(30):
+        changed, twin = policy([large, small], seed)
+        assert (changed.shape, twin.shape) == (large.shape, small.shape)
+        shrunk = resize(changed, (24, 24)).astype(int)
+        # A shift by one pixel alone makes a difference of up to 17.
+        assert np.abs(shrunk - twin).max() <= 5
+        moved += np.abs(shrunk - small).max() > 17
+    assert moved > 15
+
+
+def test_a_rotation_is_one_where_the_images_differ_in_shape():
+    policy = Paired(A.Affine(rotate=(-40, 40), p=1))
+    large, _ = sensors()
+    wide = resize(large, (24, 48))
+    for seed in range(20):
+        turned, twin = policy([large, wide], seed)
+        assert np.abs(resize(turned, (24, 48)).astype(int) - twin).max() <= 8
