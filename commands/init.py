@@ -25,6 +25,9 @@ def init(
     train: Annotated[
         str | None, typer.Option(help="Training table, or folder of class folders.")
     ] = None,
+    val: Annotated[
+        str | None, typer.Option(help="Folder of class folders given for validation.")
+    ] = None,
     test: Annotated[str | None, typer.Option(help="Test table, or folder of images.")] = None,
     sample_submission: Annotated[
         str | None, typer.Option(help="The organiser's example of a submission.")
@@ -71,6 +74,7 @@ def init(
         "metric": metric,
         "folder": None if folder is None else str(folder),
         "train": train,
+        "val": val,
         "test": test,
         "sample-submission": sample_submission,
         "train-images": train_images,

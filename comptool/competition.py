@@ -37,6 +37,9 @@ class Competition:
         The download. Image paths in tables are relative to it.
     train, test
         A table, a folder of images (``train/<class>/...``), or None where there is none.
+    val
+        A folder of class folders that the organiser gives for validation, or None; its rows are
+        training samples whose column ``split`` is ``val``.
     sample_submission
         The organiser's example of a submission, or None.
     train_images, test_images
@@ -63,6 +66,7 @@ class Competition:
     folder: Path
     train: Path | None = None
     test: Path | None = None
+    val: Path | None = None
     sample_submission: Path | None = None
     train_images: Path | None = None
     test_images: Path | None = None
@@ -191,6 +195,7 @@ def assemble(facts: Facts, folder: Path, findings: tuple[str, ...] = ()) -> Comp
         folder=folder,
         train=paths["train"],
         test=paths["test"],
+        val=paths["val"],
         sample_submission=paths["sample-submission"],
         train_images=paths["train-images"],
         test_images=paths["test-images"],

@@ -19,7 +19,7 @@ METRICS = (
 )  # fmt: skip
 TOP_KEYS = ("name", "task", "metric")
 TABLES = ("data", "modalities")
-PATH_KEYS = ("train", "test", "sample-submission", "train-images", "test-images")
+PATH_KEYS = ("train", "val", "test", "sample-submission", "train-images", "test-images")
 DATA_KEYS = ("folder", *PATH_KEYS, "id", "label", "group", "classes")
 VARIABLES = {
     f"COMPTOOL_{key.replace('-', '_').upper()}": key
@@ -37,6 +37,7 @@ COMMENTS = {
     "metric": "what the organiser ranks by",
     "folder": "the download; what follows is relative to it",
     "train": "a table, or a folder of class folders",
+    "val": "class folders too; 'split --from-column split' takes them as they are",
     "test": "a table, or a folder of images",
     "sample-submission": "the organiser's example; its layout and order are kept",
     "train-images": "where patterns are looked for",

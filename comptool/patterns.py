@@ -17,6 +17,9 @@ from comptool.errors import InputError
 IMAGE_SUFFIXES = frozenset(".png .jpg .jpeg .tif .tiff .bmp .webp .gif".split())
 NOT_DATA = frozenset({"weights", "submissions", "__pycache__"})
 MAX_DEPTH = 8
+NO_CLASSES = re.compile(
+    r"(?<![a-z])(?:test|(?:train|training|val|valid|validation|images?|imgs?)(?![a-z]))"
+)
 
 
 def looks_like_image(name: str) -> bool:
@@ -28,6 +31,17 @@ def looks_like_image(name: str) -> bool:
     (True, False)
     """
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
+def can_be_class(folder: str) -> bool:
+    """Whether a folder at the top of a download may be a class, by its name.
+
+    Examples
+    --------
+    >>> can_be_class("AnnualCrop"), can_be_class("Test_2"), can_be_class("contest")
+    (True, False, True)
+    """
+    return NO_CLASSES.search(folder.lower()) is None
 
 
 def find_images(folder: Path) -> list[str]:

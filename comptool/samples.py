@@ -10,10 +10,10 @@ import pandas as pd
 
 from comptool.competition import Competition
 from comptool.errors import InputError
+from comptool.folders import from_folders
 from comptool.image_paths import (
     check_paths,
     check_some_image,
-    images_of,
     path_column,
     pattern_modalities,
     with_images,
@@ -27,7 +27,6 @@ from comptool.label_matrix import (
 from comptool.labels import check_class_names, check_labels, joined_classes
 from comptool.labels import class_counts as class_counts
 from comptool.labels import class_names as class_names
-from comptool.patterns import collect
 from comptool.provenance import facts
 from comptool.tables import check_ids, read_table
 
@@ -111,8 +110,9 @@ def training_samples(competition: Competition) -> Samples:
     Raises
     ------
     InputError
-        If there is no training data, a column is missing, an id is blank or repeated, a label is
-        blank or unknown, a path leaves the data folder, or an id has no image.
+        If there is no training data, a validation folder stands beside a table, a column is
+        missing, an id is blank or repeated, a label is blank or unknown, a path leaves the data
+        folder, or an id has no image.
     """
     source = competition.train
     if source is None:
@@ -121,13 +121,23 @@ def training_samples(competition: Competition) -> Samples:
             file=competition.folder,
             mend="Name it with 'train' in comptool.toml",
         )
+    _check_val(competition.val, source)
     if source.is_dir():
-        frame = _from_folders(competition, source, labelled=True)
+        frame = from_folders(competition, source, labelled=True)
     else:
         frame = read_table(source)
         _check_ids(competition, source, frame)
         frame = with_images(competition, source, frame, competition.train_images)
     return _samples(competition, frame, competition.folder, source, labelled=True)
+
+
+def _check_val(val: Path | None, source: Path) -> None:
+    if val is not None and not (val.is_dir() and source.is_dir()):
+        raise InputError(
+            f"a validation folder goes with a training folder; here 'train' is {source}",
+            file=val,
+            mend="A table can give its split by a column: comptool split --from-column NAME",
+        )
 
 
 def test_samples(competition: Competition) -> Samples:
@@ -152,7 +162,7 @@ def test_samples(competition: Competition) -> Samples:
             mend="Name it with 'test' or 'sample-submission' in comptool.toml",
         )
     if source.is_dir():
-        frame = _from_folders(competition, source, labelled=False)
+        frame = from_folders(competition, source, labelled=False)
     else:
         frame = read_table(source)
         if competition.id not in frame.columns and source == competition.sample_submission:
@@ -248,27 +258,6 @@ def _classes(competition: Competition, source: Path, frame: pd.DataFrame) -> tup
     classes = competition.labels or joined_classes(competition, source, frame[competition.label])
     check_class_names(competition, source, classes)
     return classes
-
-
-def _from_folders(competition: Competition, source: Path, *, labelled: bool) -> pd.DataFrame:
-    """One row per id that the patterns find below a folder, by class and then by id."""
-    rows = collect(competition.modalities, images_of(competition, source), labelled=labelled)
-    if not rows:
-        raise InputError(
-            "no image fits " + " or ".join(competition.modalities.values()),
-            file=source,
-            mend="Correct [modalities] in comptool.toml",
-        )
-    ids = class_names(row.id for row in rows)
-    order = {name: place for place, name in enumerate(ids)}
-    classes = {name: place for place, name in enumerate(class_names(row.label for row in rows))}
-    rows.sort(key=lambda row: (classes[row.label], order[row.id]))
-    columns = {competition.id: [row.id for row in rows]}
-    for name in competition.modalities:
-        columns[f"{name}_path"] = [row.paths.get(name, "") for row in rows]
-    if labelled:
-        columns[competition.label] = [row.label for row in rows]
-    return pd.DataFrame(columns, dtype=object)
 
 
 def _with_folds(path: Path, frame: pd.DataFrame) -> pd.DataFrame:

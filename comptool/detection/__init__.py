@@ -14,6 +14,11 @@ from typing import Any
 
 import pandas as pd
 
+from comptool.detection.class_folders import (
+    find_class_folders,
+    find_test_folder,
+    shown_modalities,
+)
 from comptool.detection.columns import asks_for_one_probability, choose_group, choose_id
 from comptool.detection.download import Detection, Tables, find_tables
 from comptool.detection.label_columns import Taken, answers_of, choose_label, columns_of, is_joined
@@ -22,13 +27,12 @@ from comptool.detection.placement import (
     by_columns,
     by_file_names,
     by_ids,
-    class_folders,
     filled,
     image_columns,
     images_folder,
     only_role,
 )
-from comptool.errors import SHOWN_VALUES, InputError, quoted
+from comptool.errors import SHOWN_VALUES, InputError
 from comptool.facts import PATH_KEYS
 from comptool.patterns import is_pattern, placeholders
 from comptool.tables import read_table
@@ -56,7 +60,7 @@ def detect(folder: Path, given: Mapping[str, Any]) -> Detection | None:
     found = Detection(folder, _seen_from(folder, given))
     tables = find_tables(found)
     if tables.train is None:
-        _find_class_folders(found)
+        find_class_folders(found)
     if not any(key in found.facts for key in ("train", "test", "sample-submission")):
         return None
     found.settle("name", _name(folder), f"assumed: the name is '{_name(folder)}'")
@@ -113,34 +117,6 @@ def _name(folder: Path) -> str:
     return re.sub(r"[^a-z0-9]+", "-", resolved.name.lower()).strip("-") or "competition"
 
 
-def _find_class_folders(found: Detection) -> None:
-    """Take ``train``, ``test`` and ``modalities`` from folders where classes are folders."""
-    layout = class_folders(found.images, found.facts.get("train"))
-    beside_tables = any(key in found.facts for key in ("test", "sample-submission"))
-    if layout is None or (beside_tables and "train" not in layout.train.lower()):
-        return
-    shown = f"{len(layout.classes)} classes ({quoted(layout.classes)}), {layout.num_images} images"
-    found.findings.append(f"class folders in {layout.train}: {shown}")
-    found.facts["train"] = layout.train
-    found.settle("modalities", layout.modalities, f"images: {_shown(layout.modalities)}")
-    if layout.num_incomplete:
-        found.findings.append(f"{layout.num_incomplete} ids lack the image of a modality")
-    found.settle("label", "label", "label: the name of the class folder")
-    _find_test_folder(found)
-
-
-def _find_test_folder(found: Detection) -> None:
-    tops = {image.split("/")[0] for image in found.images if "/" in image}
-    tests = sorted(name for name in tops if "test" in name.lower())
-    if tests and "test" not in found.facts:
-        key = "test" if "sample-submission" not in found.facts else "test-images"
-        found.settle(key, tests[0], f"{key.replace('-', ' ')}: the folder {tests[0]}")
-
-
-def _shown(modalities: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} = {source}" for name, source in modalities.items())
-
-
 def _find_id(found: Detection, tables: Tables) -> None:
     if "id" not in found.facts:
         frames = [frame for frame in (tables.train, tables.test) if frame is not None]
@@ -151,10 +127,10 @@ def _find_modalities(found: Detection, tables: Tables) -> None:
     """Settle ``modalities``, then the folders that patterns are looked for in."""
     frames = [frame for frame in (tables.train, tables.test) if frame is not None]
     if tables.test is None and tables.sample is None and "test" not in found.facts:
-        _find_test_folder(found)
+        find_test_folder(found)
     if "modalities" not in found.facts:
         modalities = _modalities(found, tables, frames)
-        found.settle("modalities", modalities, f"images: {_shown(modalities)}")
+        found.settle("modalities", modalities, f"images: {shown_modalities(modalities)}")
     patterns = [source for source in found.facts["modalities"].values() if is_pattern(source)]
     if not patterns:
         return
@@ -184,7 +160,7 @@ def _modalities(found: Detection, tables: Tables, frames: Sequence[pd.DataFrame]
         or by_ids(found.images, ids)
     )
     if not modalities:
-        raise _no_images(found, frames, next(iter(ids.values())))
+        raise _no_images(found, frames, next(iter(ids.values()), []))
     return modalities
 
 

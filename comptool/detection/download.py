@@ -19,6 +19,8 @@ from comptool.tables import read_table
 
 TABLE_NAME = re.compile(r"(.+?)(\.csv|\.csv\.gz|\.parquet)", re.IGNORECASE)
 
+VALIDATION_NAMES = frozenset("val valid validation dev".split())
+
 
 @dataclass
 class Detection:
@@ -75,6 +77,12 @@ def find_tables(found: Detection) -> Tables:
         "test": [name for name, stem in others.items() if "test" in stem and "train" not in stem],
         "sample-submission": samples,
     }
+    unused = [name for name, stem in others.items() if stem in VALIDATION_NAMES]
+    if unused and candidates["train"]:
+        found.findings.append(
+            f"not used: {quoted(unused)}; its rows can be put into {candidates['train'][0]}, with "
+            "a column 'split' of train and val that split --from-column split takes"
+        )
     said = {
         "train": "training table",
         "test": "test table",

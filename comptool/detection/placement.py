@@ -1,40 +1,26 @@
-"""How the images of a download are tied to its tables: by columns, by ids or by class folders."""
+"""How the images of a download are tied to its tables: by columns or by ids."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from comptool.patterns import fill, looks_like_image, match, placeholders, tail
+from comptool.patterns import fill, looks_like_image, placeholders, tail
 
 NUM_PROBES = 20
 # Of the probed ids; the rest may be images that are missing.
 MIN_FOUND = 0.5
 MAX_MODALITIES = 4
-MIN_PAIRED = 0.5
 # Radar comes first wherever it is paired with optics (MAVOC's tables, and every example here).
 LEADING = "sar"
 DATA_FOLDER_NAMES = frozenset("data input dataset download raw".split())
 ONE_MODALITY = "image"
-PAIRED_SHAPES = (r"[A-Za-z]+[_-](?P<id>.+)\.\w+", r"(?P<id>.+)[_-][A-Za-z]+\.\w+")
 PLAIN = frozenset({"", "image", "img", "file", "filename", "path", "id", "name"})
-
-
-@dataclass(frozen=True)
-class ClassFolders:
-    """A training set whose classes are folders."""
-
-    train: str
-    modalities: dict[str, str]
-    classes: tuple[str, ...]
-    num_images: int
-    num_incomplete: int
 
 
 def spread(values: Sequence[str]) -> list[str]:
@@ -54,7 +40,7 @@ def by_columns(folder: Path, frames: Sequence[pd.DataFrame]) -> dict[str, str]:
         name: any(os.path.exists(folder / value) for value in values)
         for name, values in columns.items()
     }
-    return _named({name: name for name in columns if present[name]})
+    return named({name: name for name in columns if present[name]})
 
 
 def by_file_names(images: Sequence[str], frames: Sequence[pd.DataFrame]) -> dict[str, str]:
@@ -64,7 +50,7 @@ def by_file_names(images: Sequence[str], frames: Sequence[pd.DataFrame]) -> dict
         ends = {tail(image, 1 + values[0].count("/")) for image in images}
         if not ends.isdisjoint(values):
             sources[name] = f"{{{name}}}"
-    return _named(sources)
+    return named(sources)
 
 
 def image_columns(frames: Sequence[pd.DataFrame]) -> dict[str, list[str]]:
@@ -76,7 +62,7 @@ def image_columns(frames: Sequence[pd.DataFrame]) -> dict[str, list[str]]:
     }
 
 
-def _named(sources: Mapping[str, str]) -> dict[str, str]:
+def named(sources: Mapping[str, str]) -> dict[str, str]:
     """Sources under the names of their modalities; the keys are what names are made from."""
     names = [_modality_name(text) for text in sources]
     if len(names) == 1 and is_id_pattern(*sources.values()):
@@ -125,7 +111,7 @@ def by_ids(images: Sequence[str], ids: Mapping[str, Sequence[str]]) -> dict[str,
         shared = patterns if shared is None else [one for one in shared if one in patterns]
     shared = (shared or [])[:MAX_MODALITIES]
     shared.sort(key=lambda pattern: (LEADING not in pattern.lower(), pattern))
-    return _named({pattern: pattern for pattern in shared})
+    return named({pattern: pattern for pattern in shared})
 
 
 def _patterns_around(images: Sequence[str], probes: Sequence[str]) -> list[str]:
@@ -193,99 +179,3 @@ def filled(pattern: str, frame: pd.DataFrame, id_column: str) -> list[str]:
     columns = [frame[id_column if name == "id" else name] for name in names]
     rows = zip(*columns, strict=True)
     return [fill(pattern, dict(zip(names, row, strict=True))) for row in rows]
-
-
-def class_folders(images: Sequence[str], train: str | None = None) -> ClassFolders | None:
-    """The training set whose classes are folders, or None.
-
-    Parameters
-    ----------
-    images
-        Every image of the download.
-    train
-        The training folder, where it is known.
-    """
-    if train is not None:
-        return _classes_in(images, train)
-    tops = sorted({image.split("/")[0] for image in images if "/" in image})
-    candidates = [name for name in tops if "train" in name.lower()]
-    if not any(name.lower() in DATA_FOLDER_NAMES for name in tops):
-        # Otherwise this is the folder above a download, and its other images are no data.
-        candidates += [
-            name for name in tops if name not in candidates and "test" not in name.lower()
-        ]
-        candidates.append(".")
-    for candidate in candidates:
-        found = _classes_in(images, candidate)
-        if found is not None:
-            return found
-    return None
-
-
-def _classes_in(images: Sequence[str], train: str) -> ClassFolders | None:
-    prefix = "" if train == "." else train.rstrip("/") + "/"
-    inside = [image[len(prefix) :] for image in images if image.startswith(prefix)]
-    firsts = {image.split("/")[0].lower() for image in inside}
-    if not inside or any("test" in first or looks_like_image(first) for first in firsts):
-        return None
-    modalities = _paired_names(inside) or _paired_folders(inside) or _single(inside)
-    rows: dict[tuple[str, str], int] = Counter()
-    for image in inside:
-        for pattern in modalities.values():
-            found = match(pattern, image)
-            if found:
-                rows[found] += 1
-    classes = tuple(sorted({above for _, above in rows}))
-    if len(classes) < 2 or "" in classes:
-        return None
-    if train == "." and {name.lower() for name in classes} != firsts:
-        return None
-    incomplete = sum(count < len(modalities) for count in rows.values())
-    return ClassFolders(train, modalities, classes, len(inside), incomplete)
-
-
-def _paired_names(images: Sequence[str]) -> dict[str, str]:
-    """Patterns of ``SAR_<id>.png`` beside ``EO_<id>.png``, or of ``<id>_red.png`` and its kin."""
-    for shape in PAIRED_SHAPES:
-        seen: dict[str, set[tuple[str, str]]] = {}
-        for image in images:
-            *_, above, name = image.split("/")
-            found = re.fullmatch(shape, name)
-            if not found:
-                break
-            pattern = f"{name[: found.start('id')]}{{id}}{name[found.end('id') :]}"
-            seen.setdefault(pattern, set()).add((above, found["id"]))
-        else:
-            if _are_paired(list(seen.values())):
-                return _ordered(seen)
-    return {}
-
-
-def _paired_folders(images: Sequence[str]) -> dict[str, str]:
-    """Patterns of ``<class>/SAR/<id>.png`` beside ``<class>/EO/<id>.png``."""
-    if any(image.count("/") < 2 for image in images):
-        return {}
-    seen: dict[str, set[tuple[str, str]]] = {}
-    for image in images:
-        class_folder, sensor, name = image.split("/")[-3:]
-        stem, suffix = os.path.splitext(name)
-        seen.setdefault(f"{sensor}/{{id}}{suffix}", set()).add((class_folder, stem))
-    sensible = all(re.match("[A-Za-z]", pattern) for pattern in seen)
-    return _ordered(seen) if sensible and _are_paired(list(seen.values())) else {}
-
-
-def _are_paired(keys: Sequence[set[tuple[str, str]]]) -> bool:
-    if not 2 <= len(keys) <= MAX_MODALITIES:
-        return False
-    shared = set.intersection(*keys)
-    return len(shared) >= MIN_PAIRED * max(len(one) for one in keys)
-
-
-def _ordered(patterns: Iterable[str]) -> dict[str, str]:
-    ordered = sorted(patterns, key=lambda pattern: (LEADING not in pattern.lower(), pattern))
-    return _named({pattern: pattern for pattern in ordered})
-
-
-def _single(images: Sequence[str]) -> dict[str, str]:
-    suffixes = {os.path.splitext(image)[1] for image in images}
-    return {ONE_MODALITY: "{id}" + suffixes.pop() if len(suffixes) == 1 else "{id}"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -31,6 +33,22 @@ def test_a_given_split_is_taken_and_its_test_rows_are_left_out(comptool):
     found = provenance.facts(Path("folds.csv"))
     assert found["class_counts"] == {"a": 2, "b": 3}
     assert found["strategy"] == "split given by column part"
+
+
+def test_train_and_val_folders_are_a_split_to_take(comptool):
+    chip = cv2.imencode(".png", np.zeros((4, 4), np.uint8))[1].tobytes()
+    for part, numbers in (("train", range(4)), ("val", range(4, 6)), ("test", range(6, 8))):
+        for number in numbers:
+            path = Path(part, "ab"[number % 2] if part != "test" else "", f"{number}.png")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(chip)
+    result = comptool("split", "-o", "other.csv")
+    assert "warning: column 'split' gives a split; --from-column split would take it" in (
+        result.stderr
+    )
+    result = comptool("split", "--from-column", "split")
+    assert result.exit_code == 0, result.stderr
+    assert folds() == {"0": -1, "2": -1, "1": -1, "3": -1, "4": 0, "5": 0}
 
 
 def test_given_fold_numbers_are_kept(comptool):
