@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[1]
 FLOOR = {
     "errors": 0, "memory": 0, "registry": 0, "assignments": 0, "__init__": 0,
     "tables": 1, "provenance": 1, "competition": 1, "detection": 1, "samples": 1, "runs": 1,
-    "facts": 1, "patterns": 1, "folders": 1, "image_paths": 1, "classes": 1, "labels": 1, "label_matrix": 1,
-    "outputs": 1, "predictions": 1,
+    "facts": 1, "patterns": 1, "folders": 1, "image_paths": 1, "classes": 1, "labels": 1,
+    "label_matrix": 1, "outputs": 1, "predictions": 1,
     "decisions": 2, "evaluation": 2, "submission": 2, "simulation": 2,
     "models": 3, "losses": 3, "data": 3,
     "training": 4, "inference": 4,
