@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from comptool.data.augment import Augment
 from comptool.data.files import ImageFiles
-from comptool.data.images import Pixels, resize, to_channels
+from comptool.data.images import Pixels, is_blank, resize, to_channels
 from comptool.data.sampling import Draw
 from comptool.errors import InputError
 from comptool.samples import Samples
@@ -36,15 +36,25 @@ class Batch(NamedTuple):
     """What a loader gives.
 
     ``images`` holds one uint8 tensor [B, C, H, W] per modality; ``targets`` is int64 [B] or float
-    [B, K], or None for unlabelled rows; ``rows``, int64 [B], are the rows of the table.
+    [B, K], or None for unlabelled rows; ``rows``, int64 [B], are the rows of the table; ``blank``,
+    bool [B, M], says which images were all zero before they were augmented, missing ones aside.
     """
 
     images: list[Tensor]
     targets: Tensor | None
     rows: Tensor
+    blank: Tensor
 
 
-class SampleDataset(Dataset[tuple[list[Pixels], int]]):
+class Chips(NamedTuple):
+    """The images of one sample, one per modality, its row, and which of them were all zero."""
+
+    images: list[Pixels]
+    row: int
+    blank: list[bool]
+
+
+class SampleDataset(Dataset[Chips]):
     """Samples as arrays of the sizes and channels that a network takes.
 
     Each image is decoded, resized to its modality's size, given its number of channels, and then
@@ -67,6 +77,8 @@ class SampleDataset(Dataset[tuple[list[Pixels], int]]):
     missing
         ``"error"`` or ``"zero"``; see `comptool.data.files.ImageFiles`. For ``drop`` see
         `comptool.data.files.drop_missing`.
+    bits
+        Those that the 16-bit pixels of each modality use; all where there are none.
     """
 
     def __init__(
@@ -78,8 +90,9 @@ class SampleDataset(Dataset[tuple[list[Pixels], int]]):
         channels: Mapping[str, int],
         augment: Augment | None = None,
         missing: str = "error",
+        bits: Mapping[str, int] | None = None,
     ) -> None:
-        self._files = ImageFiles(samples, missing)
+        self._files = ImageFiles(samples, missing, bits=bits)
         self._sizes = [(sizes[name][0], sizes[name][1]) for name in samples.paths]
         self._channels = [channels[name] for name in samples.paths]
         self._augment = augment
@@ -88,13 +101,17 @@ class SampleDataset(Dataset[tuple[list[Pixels], int]]):
     def __len__(self) -> int:
         return len(self._files)
 
-    def __getitem__(self, draw: Draw | int) -> tuple[list[Pixels], int]:
-        """The images of a row and its number; augmented only if a seed comes with the row."""
+    def __getitem__(self, draw: Draw | int) -> Chips:
+        """The images of a row, augmented only if a seed comes with it."""
         row = draw if isinstance(draw, int) else draw.row
         images = [self._image(row, modality) for modality in range(len(self._sizes))]
+        blank = [
+            is_blank(image) and not self._files.is_missing(row, modality)
+            for modality, image in enumerate(images)
+        ]
         if self._augment is not None and not isinstance(draw, int):
             images = self._augmented(images, row, draw.seed)
-        return images, row
+        return Chips(images, row, blank)
 
     def _augmented(self, images: list[Pixels], row: int, seed: int) -> list[Pixels]:
         assert self._augment is not None
@@ -113,12 +130,13 @@ class SampleDataset(Dataset[tuple[list[Pixels], int]]):
             return np.zeros((*size, channels), np.uint8)
         return to_channels(resize(pixels, size), channels)
 
-    def collate(self, samples: list[tuple[list[Pixels], int]]) -> Batch:
+    def collate(self, samples: list[Chips]) -> Batch:
         """One batch of samples."""
-        images = [stack(pixels) for pixels in zip(*(images for images, _ in samples), strict=True)]
-        rows = np.array([row for _, row in samples], np.int64)
+        images = [stack(pixels) for pixels in zip(*(one.images for one in samples), strict=True)]
+        rows = np.array([one.row for one in samples], np.int64)
         targets = None if self.targets is None else torch.from_numpy(self.targets[rows])
-        return Batch(images, targets, torch.from_numpy(rows))
+        blank = torch.tensor([one.blank for one in samples])
+        return Batch(images, targets, torch.from_numpy(rows), blank)
 
 
 def stack(images: Sequence[Pixels]) -> Tensor:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from comptool.data.images import Pixels, decode
+from comptool.data.images import FULL_DEPTH, DeepPixels, Pixels, read_pixels, to_bytes
 from comptool.errors import InputError
 from comptool.samples import Samples
 
@@ -66,6 +67,8 @@ class ImageFiles:
         What a missing image is: ``"error"``, or ``"zero"`` for a black chip.
     may_drop
         Whether a row may be left out instead, so that a message says how.
+    bits
+        Those that the 16-bit pixels of each modality use; see `comptool.data.images.to_bytes`.
 
     Raises
     ------
@@ -74,8 +77,16 @@ class ImageFiles:
         ``"zero"``, if a sample has no image at all.
     """
 
-    def __init__(self, samples: Samples, missing: str = "error", *, may_drop: bool = False) -> None:
+    def __init__(
+        self,
+        samples: Samples,
+        missing: str = "error",
+        *,
+        may_drop: bool = False,
+        bits: Mapping[str, int] | None = None,
+    ) -> None:
         self._folder = samples.folder
+        self._bits = [(bits or {}).get(name, FULL_DEPTH) for name in samples.paths]
         # Fixed-width text: Python strings would be copied into each worker as they are counted.
         self._cells = [
             np.array(samples.frame[column].tolist(), dtype=np.str_)
@@ -101,10 +112,13 @@ class ImageFiles:
         return bool(self._missing[row, modality])
 
     def decode(self, row: int, modality: int) -> Pixels | None:
-        """The pixels of an image, or None where it is missing and may be."""
-        if self.is_missing(row, modality):
-            return None
-        return decode(self.path(row, modality))
+        """The pixels of an image as bytes, or None where it is missing and may be."""
+        pixels = self.read(row, modality)
+        return None if pixels is None else to_bytes(pixels, self._bits[modality])
+
+    def read(self, row: int, modality: int) -> DeepPixels | None:
+        """The pixels of an image as they are, or None where it is missing and may be."""
+        return None if self.is_missing(row, modality) else read_pixels(self.path(row, modality))
 
 
 def _refuse_missing(samples: Samples, missing: npt.NDArray[np.bool_], may_drop: bool) -> None:

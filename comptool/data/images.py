@@ -7,8 +7,9 @@ marker of the file is looked at first, and Pillow judges the few files that lack
 What a file becomes:
 
 - 8-bit grey stays one channel, colour becomes RGB; palettes are expanded to colour;
-- 16-bit pixels are divided by 257, so that 65535 becomes 255. They are never stretched to their
-  own range: brightness stays comparable between images;
+- 16-bit pixels are scaled by the number of bits that the data use: with 12, 4095 becomes 255. That
+  number is one for a whole data set; an image is never stretched to its own range, so that
+  brightness stays comparable between images;
 - alpha is dropped, as Pillow's ``convert("RGB")`` does; the colour below it stays;
 - CMYK JPEG becomes RGB; an EXIF orientation is applied, so the array is what a viewer shows;
 - of an animation the first frame counts;
@@ -18,7 +19,9 @@ What a file becomes:
 from __future__ import annotations
 
 import io
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,6 +31,7 @@ from PIL import Image
 from comptool.errors import InputError
 
 Pixels = npt.NDArray[np.uint8]
+DeepPixels = npt.NDArray[np.uint8 | np.uint16]
 
 # What is wrong with a file is said once, by us; OpenCV's log would say it again.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -36,11 +40,17 @@ _READ = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
 _TAIL = 64
 _MEND = "Download it again"
 _END_MARKERS = {b"\x89PNG": b"IEND\xaeB`\x82", b"\xff\xd8\xff": b"\xff\xd9"}
-_SIXTEEN_TO_EIGHT_BITS = 257
+BIT_DEPTHS = (8, 10, 11, 12, 14, 16)  # those that sensors have
+FULL_DEPTH = BIT_DEPTHS[-1]
 
 
-def decode(path: Path) -> Pixels:
-    """The pixels of an image file.
+def decode(path: Path, bits: int = FULL_DEPTH) -> Pixels:
+    """The pixels of an image file as bytes: :func:`read_pixels`, then :func:`to_bytes`."""
+    return to_bytes(read_pixels(path), bits)
+
+
+def read_pixels(path: Path) -> DeepPixels:
+    """The pixels of an image file as they are.
 
     Parameters
     ----------
@@ -50,7 +60,7 @@ def decode(path: Path) -> Pixels:
     Returns
     -------
     numpy.ndarray
-        uint8 of shape (H, W, C); C is 1 for grey and 3 for colour, in the order R, G, B.
+        uint8 or uint16 of shape (H, W, C); C is 1 for grey and 3 for colour, in the order R, G, B.
 
     Raises
     ------
@@ -63,18 +73,47 @@ def decode(path: Path) -> Pixels:
     pixels = _decode(content)
     if pixels is None:
         raise InputError("this image is damaged, or no image", file=path, mend=_MEND)
-    if pixels.dtype == np.uint16:
-        pixels = pixels // _SIXTEEN_TO_EIGHT_BITS
-    elif pixels.dtype != np.uint8:
+    if pixels.dtype not in (np.uint8, np.uint16):
         raise InputError(
             f"this image has {pixels.dtype} pixels, whose range is unknown",
             file=path,
             mend="Save it with 8 or 16 bits per channel",
         )
-    rows = pixels.astype(np.uint8, copy=False)
-    if rows.ndim == 2:
-        return rows[:, :, None]
-    return np.asarray(cv2.cvtColor(rows, cv2.COLOR_BGR2RGB), np.uint8)
+    if pixels.ndim == 2:
+        return pixels[:, :, None]
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), pixels.dtype)
+
+
+def to_bytes(pixels: DeepPixels, bits: int) -> Pixels:
+    """16-bit pixels as bytes, rounded down; what is a byte already stays as it is.
+
+    Parameters
+    ----------
+    pixels
+        uint8 or uint16 of any shape.
+    bits
+        Those that the values use, 8 to 16: ``2 ** bits - 1`` and all above becomes 255.
+
+    Examples
+    --------
+    >>> to_bytes(np.array([0, 2048, 4095, 9000], np.uint16), 12).tolist()
+    [0, 127, 255, 255]
+    """
+    if pixels.dtype == np.uint8:
+        return pixels.view(np.uint8)
+    scaled: Pixels = _byte_of(bits)[pixels]
+    return scaled
+
+
+@lru_cache
+def _byte_of(bits: int) -> Pixels:
+    values = np.arange(2**FULL_DEPTH, dtype=np.uint32) * 255 // (2**bits - 1)
+    return np.asarray(np.minimum(values, 255), np.uint8)
+
+
+def depth_of(brightest: int) -> int:
+    """The smallest of `BIT_DEPTHS` that holds a value from 0 to 65535."""
+    return next(bits for bits in BIT_DEPTHS if brightest < 2**bits)
 
 
 def _read(path: Path) -> bytes:
@@ -105,7 +144,7 @@ def _complete(content: bytes) -> bool:
     return True
 
 
-def _decode(content: bytes) -> npt.NDArray[np.generic] | None:
+def _decode(content: bytes) -> npt.NDArray[Any] | None:
     try:
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), _READ)
     except cv2.error:
@@ -113,7 +152,7 @@ def _decode(content: bytes) -> npt.NDArray[np.generic] | None:
     return None if pixels is None else np.asarray(pixels)
 
 
-def is_blank(image: Pixels) -> bool:
+def is_blank(image: DeepPixels) -> bool:
     """Whether every pixel is zero, as in the chips of a sensor that delivered nothing."""
     return not image.any()
 

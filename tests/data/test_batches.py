@@ -65,7 +65,7 @@ def test_batches_are_bytes_of_the_sizes_and_channels_wanted(samples):
 
 
 def test_an_image_of_the_right_size_comes_through_unchanged(samples):
-    images, row = dataset(samples)[5]
+    images, row, _ = dataset(samples)[5]
     original = cv2.imread(str(samples.folder / "eo_5.png"), cv2.IMREAD_GRAYSCALE)
     assert row == 5
     assert np.abs(images[1][:, :, 0].astype(int) - original).max() <= 1
@@ -94,7 +94,7 @@ def test_a_row_without_a_seed_is_not_augmented(samples):
     for row in range(NUM):
         for one, other in zip(plain[row][0], augmented[row][0], strict=True):
             np.testing.assert_array_equal(one, other)
-    changed, _ = augmented[Draw(0, 17)]
+    changed, *_ = augmented[Draw(0, 17)]
     assert not np.array_equal(changed[0], plain[0][0][0])
 
 
@@ -102,7 +102,7 @@ def test_a_policy_that_crops_is_followed_by_a_resize(samples):
     def crop(images, seed):
         return [image[2:7, 1:6] for image in images]
 
-    images, _ = dataset(samples, augment=crop)[Draw(0, 0)]
+    images, *_ = dataset(samples, augment=crop)[Draw(0, 0)]
     assert [image.shape for image in images] == [(12, 12, 3), (8, 8, 1)]
 
 
@@ -152,10 +152,27 @@ def test_a_missing_image_may_be_a_black_chip_under_any_policy(samples, policy):
     (samples.folder / "eo_3.png").unlink()
     data = dataset(samples, missing="zero", augment=create(policy))
     for seed in range(20):
-        images, _ = data[Draw(3, seed)]
+        images, *_ = data[Draw(3, seed)]
         assert images[1].shape == (8, 8, 1)
         assert not images[1].any()
         assert images[0].any()
+
+
+def test_images_that_are_all_zero_are_told_whatever_a_policy_makes_of_them(samples):
+    (samples.folder / "eo_2.png").unlink()  # missing, which is known already
+    cv2.imwrite(str(samples.folder / "sar_1.png"), np.zeros((14, 14), np.uint8))
+    data = dataset(samples, missing="zero", augment=create("weak"))
+    (batch,) = loader(data, [[Draw(row, 7) for row in range(4)]])
+    assert batch.blank.tolist() == [[False, False], [True, False], [False, False], [False, False]]
+
+
+def test_sixteen_bits_are_scaled_by_those_that_the_modality_uses(samples):
+    deep = np.full((8, 8), 2048, np.uint16)
+    for name in ("sar_0.png", "eo_0.png"):
+        cv2.imwrite(str(samples.folder / name), deep)
+    images, *_ = dataset(samples, bits={"sar": 12})[0]
+    assert (images[0] == 127).all()
+    assert (images[1] == 2048 // 257).all()
 
 
 def test_a_sample_without_any_image_is_refused_even_then(samples):

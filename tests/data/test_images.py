@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from comptool.data.images import decode, is_blank, resize, to_channels
+from comptool.data.images import (
+    BIT_DEPTHS,
+    decode,
+    depth_of,
+    is_blank,
+    read_pixels,
+    resize,
+    to_bytes,
+    to_channels,
+)
 from comptool.errors import InputError
 
 RGB = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -45,13 +54,47 @@ def test_grey_stays_one_channel(tmp_path):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_sixteen_bits_are_divided_by_257_whatever_their_range(tmp_path, channels):
+def test_sixteen_bits_are_divided_by_257_where_all_are_used(tmp_path, channels):
     deep = np.zeros((4, 5, channels), np.uint16)
     deep[0, 0], deep[1, 1], deep[2, 2] = 65535, 256, 257
     path = saved(tmp_path, cv2.imencode(".png", deep)[1].tobytes())
     wanted = np.zeros((4, 5, channels), np.uint8)
     wanted[0, 0], wanted[2, 2] = 255, 1
     np.testing.assert_array_equal(decode(path), wanted)
+
+
+def test_twelve_bits_in_sixteen_keep_every_grey_level_that_a_byte_has(tmp_path):
+    deep = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    path = saved(tmp_path, cv2.imencode(".png", deep)[1].tobytes())
+    assert len(np.unique(decode(path))) == 16
+    scaled = decode(path, 12)[:, :, 0]
+    assert np.unique(scaled).tolist() == list(range(256))
+    np.testing.assert_array_equal(scaled, deep.astype(int) * 255 // 4095)
+    np.testing.assert_array_equal(decode(path, 8)[:, :, 0], np.minimum(deep, 255))
+    np.testing.assert_array_equal(read_pixels(path)[:, :, 0], deep)
+
+
+@given(values=st.lists(st.integers(0, 65535), min_size=1), bits=st.sampled_from(BIT_DEPTHS))
+def test_scaling_keeps_the_order_and_fills_the_range(values, bits):
+    deep = np.array(sorted(values), np.uint16)
+    scaled = to_bytes(deep, bits)
+    assert scaled.dtype == np.uint8
+    assert (np.diff(scaled.astype(int)) >= 0).all()
+    assert (scaled[deep >= 2**bits - 1] == 255).all()
+    assert (scaled[deep < 2**bits - 1] < 255).all()
+
+
+def test_bytes_are_not_scaled():
+    np.testing.assert_array_equal(to_bytes(RGB, 12), RGB)
+
+
+@pytest.mark.parametrize(
+    ("brightest", "bits"),
+    [(0, 8), (255, 8), (256, 10), (1023, 10), (1024, 11), (2048, 12), (4095, 12), (4096, 14),
+     (10_000, 14), (16_384, 16), (65_535, 16)],
+)  # fmt: skip
+def test_a_depth_holds_the_brightest_value(brightest, bits):
+    assert depth_of(brightest) == bits
 
 
 def test_a_palette_is_expanded(tmp_path):
