@@ -169,15 +169,19 @@ def check_ids(path: Path, column: str, ids: npt.NDArray[np.object_]) -> None:
 
 
 def no_csv(path: Path, error: Exception) -> InputError:
-    """What is wrong with a CSV that a parser has refused: by row where a row is too long."""
+    """What is wrong with a CSV that a parser has refused: by row where a row is long or short."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = csv.reader(stream)
             width = len(next(rows, []))
             for number, row in enumerate(filter(None, rows), start=1):
+                what = f"this row has {len(row)} cells and the header has {width}"
                 if len(row) > width:
-                    what = f"this row has {len(row)} cells and the header has {width}"
                     mend = "A cell with a comma in it has to stand in quotes"
+                    return InputError(what, file=path, row=number, mend=mend)
+                # pandas fills a short row, so what it refuses is something else.
+                if len(row) < width and not isinstance(error, pd.errors.ParserError):
+                    mend = "Make the file again; a blank cell needs its comma too"
                     return InputError(what, file=path, row=number, mend=mend)
     except (OSError, UnicodeDecodeError, csv.Error):
         pass  # Compressed, or no text at all: the parser's own words have to do.

@@ -51,6 +51,9 @@ def columns(change):
          f"(found '2.4000'). {SUM}"),
         (third("0.5,0.3,0.1,0.1"), f"{PREDS}, row 3: this row has 5 cells and the header has 4. A "
          "cell with a comma in it has to stand in quotes"),
+        (lambda text: text.replace("0.98,0.01,0.01\n", "0.98,0.02\n", 1), f"{PREDS}, row 1: this "
+         "row has 3 cells and the header has 4. Make the file again; a blank cell needs its comma "
+         "too"),
         (lambda text: text.replace("t2,", "t1,"), f"{PREDS}, row 3, column 'id': the id is there "
          "twice (found 't1')"),
         (lambda text: text.replace("t2,", ","), f"{PREDS}, row 3, column 'id': the id is blank"),
@@ -63,7 +66,7 @@ def columns(change):
          f"not sum to one (found '0.9900', '0.9900', '0.8000'). {SUM}"),
     ],
     ids=["empty", "header only", "NaN", "blank", "text", "above 1", "negative", "logits", "inf",
-         "sigmoids", "ragged", "repeated id", "blank id", "extra number", "extra text",
+         "sigmoids", "ragged", "too short", "repeated id", "blank id", "extra number", "extra text",
          "lost class"],
 )  # fmt: skip
 def test_predictions_that_are_no_probabilities(refused, damage, command, change, message):
