@@ -8,10 +8,15 @@ from typing import Annotated
 
 import typer
 
-from comptool.errors import UsageError
-
 from . import _options
-from ._options import DryRunOption, ForceOption, JsonOption, QuietOption
+from ._options import (
+    CompetitionOption,
+    DryRunOption,
+    ForceOption,
+    JsonOption,
+    QuietOption,
+    SeedOption,
+)
 
 
 class Method(StrEnum):
@@ -23,6 +28,13 @@ class Method(StrEnum):
     vote = "vote"
 
 
+class Search(StrEnum):
+    """How weights are searched."""
+
+    greedy = "greedy"
+    continuous = "continuous"
+
+
 def ensemble(
     predictions: Annotated[
         list[Path] | None,
@@ -32,16 +44,39 @@ def ensemble(
         Path, typer.Option("--output", "-o", help="Where the ensemble goes.")
     ] = _options.ENSEMBLE,
     method: Annotated[
-        Method,
+        Method | None,
         typer.Option(
             help="Mean, geometric mean, mean of per-class ranks, or weighted vote (multi-label: "
-            "the share of members that give a class more than one half)."
+            "the share of members that give a class more than one half). [default: mean]"
         ),
-    ] = Method.mean,
+    ] = None,
     weights: Annotated[
         str | None,
-        typer.Option(help="One weight per file, in order: 2,1,1. [default: all equal]"),
+        typer.Option(
+            help="One weight per file, in order: 2,1,1; or the ensemble.json of a search. "
+            "[default: all equal]"
+        ),
     ] = None,
+    search: Annotated[
+        Search | None,
+        typer.Option(help="Search weights of the mean on out-of-fold rows; writes them as .json."),
+    ] = None,
+    oof: Annotated[
+        list[str] | None,
+        typer.Option(help="search: run of each file, in order. [default: the recorded ones]"),
+    ] = None,
+    per_class: Annotated[
+        bool, typer.Option("--per-class", help="search: weights of each class; multi-label.")
+    ] = False,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="greedy: members added at most. [default: 50]")
+    ] = None,
+    bags: Annotated[
+        int | None,
+        typer.Option(min=0, help="greedy: draws of half of the members. [default: 0, no draws]"),
+    ] = None,
+    seed: SeedOption = 0,
+    competition: CompetitionOption = None,
     force: ForceOption = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -51,44 +86,34 @@ def ensemble(
 
     Rows are matched by id and written in the order of the first file. Files with other ids, other
     classes or another class order are refused. With one class per image, the probabilities of each
-    row sum to one again; multi-label, each class stands alone.
+    row sum to one again; multi-label, each class stands alone. Searched weights come with the score
+    of the search on rows that it has not seen (nested), beside the one in-sample.
 
     Example: comptool ensemble submissions/preds.csv submissions/preds_tta.csv --weights 1,2
     """
     from comptool.decisions import members
-    from comptool.decisions.ensemble import normalised_weights
+    from comptool.decisions.ensembles.asking import Asked, carry_out
     from comptool.outputs import refuse_existing
 
     refuse_existing(output, force)
+    asked = Asked(
+        method=method.value if method else None,
+        weights=weights,
+        search=search.value if search else None,
+        out_of_fold=tuple(oof or ()),
+        per_class=per_class,
+        steps=steps,
+        bags=bags,
+        seed=seed,
+        competition=competition,
+    )
+    asked.check()
     paths = predictions or members.found(_options.SUBMISSIONS, output)
-    shares = normalised_weights(_numbers(weights), len(paths))
-    for path, share in zip(paths, shares, strict=True):
-        _options.say(f"member {path}, weight {share:.3f}", quiet)
+    for line in asked.plan(paths):
+        _options.say(line, quiet)
     if dry_run:
         _options.say(f"would write {output}")
         return
-    result = members.ensemble_files(
-        paths, output, method=method.value, weights=_numbers(weights), force=force
-    )
-    for note in result.notes:
-        _options.say(note, quiet)
-    if len(paths) == 1:
-        _options.say("an ensemble of one member is that member", quiet)
-    _options.say(result.text(), quiet)
-    summary = {
-        "output": output,
-        "members": [str(path) for path in paths],
-        "weights": shares,
-        "method": method.value,
-        "rows": len(result.predictions),
-        "agreement": result.agreement,
-        "notes": result.notes,
-    }
-    _options.give(output, summary, json)
-
-
-def _numbers(text: str | None) -> list[float] | None:
-    try:
-        return None if text is None else [float(part) for part in text.split(",")]
-    except ValueError:
-        raise UsageError(f"--weights must be numbers separated by commas, not '{text}'") from None
+    text, summary = carry_out(asked, paths, output, force=force)
+    _options.say(text, quiet)
+    _options.give(output, {"output": output, **summary}, json)

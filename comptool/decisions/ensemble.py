@@ -163,6 +163,22 @@ def combine(
     return result if multilabel else result / result.sum(axis=1, keepdims=True)
 
 
+def by_class(members: Sequence[Floats], weights: Doubles) -> Doubles:
+    """Weighted arithmetic mean with weights of each class by itself.
+
+    Parameters
+    ----------
+    members
+        M arrays of probabilities of shape (N, K).
+    weights
+        Shape (M,) or (M, K); the sum over members is one.
+    """
+    total = np.zeros(members[0].shape)
+    for member, weight in zip(members, weights, strict=True):
+        total += member * weight
+    return np.minimum(total, 1.0)
+
+
 def normalised_weights(weights: Sequence[float] | None, num_members: int) -> list[float]:
     """The weights divided by their sum; equal ones for None.
 

@@ -12,7 +12,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from comptool import provenance
-from comptool.decisions.ensemble import ANSWERED, Floats, combine, normalised_weights
+from comptool.decisions.ensemble import (
+    ANSWERED,
+    Doubles,
+    Floats,
+    by_class,
+    combine,
+    normalised_weights,
+)
 from comptool.decisions.sources import task_here
 from comptool.errors import InputError
 from comptool.outputs import together
@@ -75,6 +82,8 @@ def ensemble_files(
     *,
     method: str = "mean",
     weights: Sequence[float] | None = None,
+    class_weights: Doubles | None = None,
+    made: Mapping[str, object] | None = None,
     force: bool = False,
 ) -> Ensemble:
     """Read the members, combine them, and write the ensemble with its record.
@@ -87,6 +96,11 @@ def ensemble_files(
         Where the ensemble goes.
     method, weights
         See :func:`comptool.decisions.ensemble.combine`.
+    class_weights
+        Weights of each class by itself in place of the method, shape (M, K), the sum over members
+        one; multi-label.
+    made
+        More for the record: how the weights came about.
     force
         Whether an existing ``output`` is replaced.
 
@@ -102,13 +116,16 @@ def ensemble_files(
     task = _common_task(facts)
     members = [read_predictions(path, task=task) for path in paths]
     members = aligned(members, paths)
-    result, notes = _result(
-        members, paths, combine([m.probabilities for m in members], method, weights, task)
-    )
+    tables = [member.probabilities for member in members]
+    if class_weights is None:
+        combined = combine(tables, method, weights, task)
+    else:
+        combined = by_class(tables, class_weights)
+    result, notes = _result(members, paths, combined)
     shared, dropped = shared_facts(facts)
     read = provenance.hashes(paths)
     arguments = {"method": method, "weights": None if weights is None else list(weights)}
-    made = {"members": [str(path) for path in paths], "method": method, "weights": shares}
+    known = {"members": [str(path) for path in paths], "method": method, "weights": shares}
     with together():
         write_predictions(output, result, force=force)
         provenance.record(
@@ -116,7 +133,7 @@ def ensemble_files(
             command="ensemble",
             arguments=arguments,
             inputs=read,
-            facts={**shared, "ensemble": made},
+            facts={**shared, "ensemble": known | dict(made or {})},
         )
     return Ensemble(result, shares, _agreement(members, task), task, (*notes, *dropped))
 

@@ -7,6 +7,7 @@ rows that are missing, folds that are not those of the table, predictions that a
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from comptool.samples import Samples
 from comptool.tables import read_table
 
 Integers = npt.NDArray[np.integer]
+
+NESTED_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,16 @@ def read_labelled(name: str | None, competition: Competition) -> Labelled:
     _check(found.path, predictions, samples, whole=not dropped)
     trained = _trained_counts(headers, predictions.classes)
     return Labelled(predictions, targets, found.path, samples.source, trained)
+
+
+def nested_folds(labelled: Labelled) -> Integers:
+    """Folds for a nested score, shape (M,): those of the training, or five where that had one."""
+    fold = labelled.predictions.fold
+    if fold is not None and len(np.unique(fold)) > 1:
+        return fold
+    # By the id alone, so that the order of the rows does not matter.
+    digests = (hashlib.sha256(str(name).encode()).digest() for name in labelled.predictions.ids)
+    return np.array([digest[0] % NESTED_FOLDS for digest in digests])
 
 
 def _samples(found: OutOfFold, predictions: Predictions, competition: Competition) -> Samples:

@@ -136,7 +136,7 @@ def test_of_many_wrong_ids_three_are_named(comptool, write):
     ("weights", "message"),
     [
         ("1", "--weights has 1 values and there are 2 members"),
-        ("1,x", "--weights must be numbers separated by commas, not '1,x'"),
+        ("1,x", "--weights must be numbers separated by commas, or an ensemble.json, not '1,x'"),
         ("0,0", "--weights must be numbers from 0 on, not all 0; got 0,0"),
     ],
 )

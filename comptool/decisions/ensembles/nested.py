@@ -16,6 +16,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from comptool.decisions.ensemble import by_class
 from comptool.decisions.ensembles.objectives import Doubles, Floats, Targets
 from comptool.decisions.ensembles.search import search
 from comptool.errors import InputError
@@ -157,9 +158,9 @@ def searched(
     return Searched(
         weights=weights,
         metric=metric,
-        in_sample=metrics.score(metric, targets, blended(members, weights)),
+        in_sample=metrics.score(metric, targets, by_class(members, weights)),
         nested=with_interval(_held_out(members, targets, folds, weigh)),
-        equal=with_interval(blended(members, mean)),
+        equal=with_interval(by_class(members, mean)),
         single=with_interval(_held_out(members, targets, folds, best_one)),
         alone=tuple(metrics.score(metric, targets, member) for member in members),
         num_rows=len(targets),
@@ -179,29 +180,13 @@ def _rises(metric: str, targets: Targets) -> bool:
     return metrics.table(task).find(metric).greater_is_better
 
 
-def blended(members: Sequence[Floats], weights: Doubles) -> Doubles:
-    """The weighted mean.
-
-    Parameters
-    ----------
-    members
-        M arrays of probabilities of shape (N, K).
-    weights
-        Shape (M,) or (M, K); the sum over members is one.
-    """
-    total = np.zeros(members[0].shape)
-    for member, weight in zip(members, weights, strict=True):
-        total += member * weight
-    return np.minimum(total, 1)
-
-
 def _held_out(members: Sequence[Floats], targets: Targets, folds: Folds, weigh: Weigh) -> Doubles:
     """Every row blended with weights that were chosen on the other folds."""
     blend = np.empty(members[0].shape)
     for fold in np.unique(folds):
         held = folds == fold
         weights = weigh([member[~held] for member in members], targets[~held])
-        blend[held] = blended([member[held] for member in members], weights)
+        blend[held] = by_class([member[held] for member in members], weights)
     return blend
 
 

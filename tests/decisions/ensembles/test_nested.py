@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
+from comptool.decisions.ensemble import by_class
 from comptool.decisions.ensembles import nested
-from comptool.decisions.ensembles.nested import blended, searched
+from comptool.decisions.ensembles.nested import searched
 from comptool.errors import InputError
 from comptool.evaluation import metrics
 
@@ -44,7 +45,7 @@ def test_the_interval_of_the_nested_score_covers_the_score_on_other_rows_in_nine
         targets, members = world(seed, rows=6_600, members=4, skills=(1.0, 1.2, 0.5, 1.4))
         seen, hidden = np.arange(600), np.arange(600, 6_600)
         found = searched(part(members, seen), targets[seen], "accuracy", seen % 5, steps=15)
-        truth = metrics.accuracy(targets[hidden], blended(part(members, hidden), found.weights))
+        truth = metrics.accuracy(targets[hidden], by_class(part(members, hidden), found.weights))
         covered.append(found.nested.low <= truth <= found.nested.high)
     assert sum(covered) >= 9
 
@@ -92,7 +93,7 @@ def test_equal_weights_that_do_as_well_are_named():
 
 def test_weights_per_class_mix_class_by_class():
     members = [np.full((2, 2), 0.2), np.full((2, 2), 0.6)]
-    mixed = blended(members, np.array([[1.0, 0.5], [0.0, 0.5]]))
+    mixed = by_class(members, np.array([[1.0, 0.5], [0.0, 0.5]]))
     np.testing.assert_allclose(mixed, [[0.2, 0.4]] * 2)
 
 

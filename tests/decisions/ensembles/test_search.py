@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
 
-from comptool.decisions.ensembles.nested import blended
+from comptool.decisions.ensemble import by_class
 from comptool.decisions.ensembles.objectives import objective
 from comptool.decisions.ensembles.search import search
 from comptool.errors import UsageError
@@ -113,7 +113,7 @@ def test_weights_are_shares_and_no_worse_than_the_best_member(how, per_class, se
     weights = search(members, targets, "map", how=how, per_class=per_class, steps=6)
     assert (weights >= 0).all()
     np.testing.assert_allclose(weights.sum(axis=0), 1)
-    found = metrics.score("map", targets, blended(members, weights))
+    found = metrics.score("map", targets, by_class(members, weights))
     assert found >= max(metrics.score("map", targets, one) for one in members) - 1e-6
 
 
@@ -136,7 +136,7 @@ def test_weights_per_class_are_no_worse_than_weights_for_all(seed):
     targets, members = cells(120, 4, 4, seed)
     scores = [
         metrics.score(
-            "map", targets, blended(members, search(members, targets, "map", per_class=each))
+            "map", targets, by_class(members, search(members, targets, "map", per_class=each))
         )
         for each in (False, True)
     ]

@@ -1,0 +1,177 @@
+"""Predictions decided by a method of the family, and all methods compared for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from comptool.competition import Competition
+from comptool.decisions.decision import Decision, decided
+from comptool.decisions.recalibration import METHODS
+from comptool.decisions.recalibration.comparing import NONE, SETS, Comparison, compare
+from comptool.decisions.recalibration.knowing import (
+    Basis,
+    Question,
+    basis_of,
+    labelled_rows,
+    usable_metric,
+)
+from comptool.decisions.recalibration.shares import TRAIN, UNIFORM
+from comptool.errors import ComptoolError, InputError
+from comptool.predictions import Predictions
+
+# A simulated test set has at most so many rows; more would only make intervals shorter.
+LARGEST_SET = 5_000
+NEED_HEAD = {"quota", "quota-optimal"}
+
+
+def decide(
+    source: Path,
+    predictions: Predictions,
+    facts: Mapping[str, Any],
+    method: str,
+    question: Question,
+    competition: Competition | None,
+) -> tuple[Decision, list[str]]:
+    """Decide a test set, and say what that rests on.
+
+    Parameters
+    ----------
+    source
+        The prediction file.
+    predictions
+        Its N rows.
+    facts
+        What is recorded with it.
+    method
+        Name of a method.
+    question
+        What was asked for.
+    competition
+        Where out-of-fold rows find their labels; None if none are to be looked for.
+
+    Raises
+    ------
+    UsageError, InputError
+        If the method lacks what it needs, or a file cannot be used.
+    """
+    entry = METHODS.find(method)
+    if entry.of_sets and len(predictions) < 2:
+        raise InputError(
+            f"one row is no test set, and {method} looks at all rows together",
+            file=source,
+            mend="Take the most probable class as it is: comptool submit",
+        )
+    labelled, metric = None, "accuracy"
+    if competition is not None:
+        labelled = labelled_rows(question, facts, competition)
+        metric = usable_metric(competition.metric)
+    basis = basis_of(source, predictions.classes, facts, question, labelled, metric)
+    answer = entry.load()(basis.known)(predictions.probabilities)
+    result = decided(predictions, answer.labels)
+    record = {"method": method, **answer.facts, **_told(predictions.classes, basis)}
+    changed = replace(result.predictions, probabilities=answer.probabilities)
+    return replace(result, predictions=changed, facts=record), _notes(method, basis, record)
+
+
+def _told(classes: Sequence[str], basis: Basis) -> dict[str, object]:
+    told: dict[str, object] = {}
+    if basis.known.target is not None:
+        shares = basis.known.target.tolist()
+        told["target_prior"] = dict(zip(classes, shares, strict=True))
+    if basis.labelled is not None:
+        told["out_of_fold"] = str(basis.labelled.path)
+    return told
+
+
+def _notes(method: str, basis: Basis, record: Mapping[str, object]) -> list[str]:
+    notes = []
+    if basis.labelled is not None:
+        notes.append(f"fitted on {len(basis.labelled)} rows of {basis.labelled.path}")
+    if basis.prior:
+        notes.append(f"presuming that the test classes are {basis.prior}")
+    shown = ("temperature", "tau", "estimated", "uncertain_rows")
+    found = [f"{name} {record[name]:.4g}" for name in shown if isinstance(record.get(name), float)]
+    return [*notes, *(f"{method}: {one}" for one in found)]
+
+
+def compared(
+    source: Path | None,
+    num_rows: int | None,
+    facts: Mapping[str, Any],
+    question: Question,
+    competition: Competition,
+    *,
+    methods: Sequence[str] | None = None,
+    num_sets: int = SETS,
+    seed: int = 0,
+) -> list[Comparison]:
+    """All methods compared on simulated test sets.
+
+    Parameters
+    ----------
+    source
+        The prediction file, or None.
+    num_rows
+        Rows of the test set; None: as many as there are out-of-fold rows.
+    facts
+        What is recorded with the predictions.
+    question
+        What was asked for. Without a target prior, both an equal one and that of the training set
+        (where its counts are known) are tried.
+    competition
+        Where labels are found.
+    methods
+        Names; None for all that can be used.
+    num_sets, seed
+        See :func:`~comptool.decisions.recalibration.comparing.compare`.
+
+    Raises
+    ------
+    UsageError, InputError
+        If there is no evidence, or a file cannot be used.
+    """
+    labelled = labelled_rows(question, facts, competition)
+    classes, source = labelled.predictions.classes, source or labelled.path
+    metric = usable_metric(competition.metric)
+    priors = [question.target_prior] if question.target_prior else [UNIFORM, TRAIN]
+    found = []
+    for prior in priors:
+        asked = replace(question, target_prior=prior)
+        basis = basis_of(source, classes, facts, asked, labelled, metric)
+        names = methods or [
+            name for name in METHODS.names if basis.known.head or name not in NEED_HEAD
+        ]
+        found.append(
+            compare(
+                basis.known,
+                names,
+                num_rows=min(num_rows or len(labelled), LARGEST_SET),
+                prior=basis.prior,
+                num_sets=num_sets,
+                seed=seed,
+            )
+        )
+    return found
+
+
+def supported(
+    source: Path, predictions: Predictions, facts: Mapping[str, Any], method: str,
+    question: Question, competition: Competition,
+) -> str:  # fmt: skip
+    """Whether out-of-fold rows say that a method helps, in one line; never an error."""
+    try:
+        comparisons = compared(
+            source, len(predictions), facts, question, competition, methods=[method]
+        )
+    except ComptoolError as error:
+        return f"no out-of-fold rows say whether this helps: {error}"
+    parts = []
+    for one in comparisons:
+        it = next(standing for standing in one.standings if standing.method != NONE)
+        says = "helps" if it.helps else "hurts" if it.gain_high < 0 else "may help or hurt"
+        gain = f"{it.gain:+.4f}, {it.gain_low:+.4f} to {it.gain_high:+.4f}"
+        parts.append(f"{says} if the test classes are {one.prior} ({gain} {one.metric})")
+    return f"by {comparisons[0].num_evidence} out-of-fold rows, {method} " + "; ".join(parts)

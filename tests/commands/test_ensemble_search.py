@@ -1,0 +1,217 @@
+"""``comptool ensemble --search`` and ``--weights ensemble.json`` through the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from comptool import provenance
+from comptool.predictions import Predictions, read_predictions, write_predictions
+
+TOML = """name = "x"
+task = "{task}"
+metric = "{metric}"
+[data]
+train = "folds.csv"
+test = "test.csv"
+id = "id"
+label = {label}
+[modalities]
+rgb = "path"
+"""
+CLASSES = ("a", "b", "c")
+
+
+@pytest.fixture
+def runs(comptool):
+    """A maker of runs of different skill: ``runs(task)`` gives their prediction files."""
+
+    def make(task="multiclass", skills=(2.0, 1.2, 0.2), rows=240, **facts):
+        rng = np.random.default_rng(0)
+        if task == "multiclass":
+            targets = rng.integers(0, 3, rows)
+            truth, labels = np.eye(3)[targets], [[CLASSES[t]] for t in targets]
+            header, columns = ["y"], '"y"'
+        else:
+            truth = (rng.random((rows, 3)) < 0.3).astype(float)
+            labels, header = truth.astype(int).astype(str).tolist(), list(CLASSES)
+            columns = '["a", "b", "c"]'
+        metric = "accuracy" if task == "multiclass" else "map"
+        Path("comptool.toml").write_text(TOML.format(task=task, metric=metric, label=columns))
+        ids = np.array([f"r{row:04d}" for row in range(rows)], dtype=object)
+        lines = [",".join(["id", "path", *header, "fold"])]
+        lines += [
+            ",".join([one, f"{one}.png", *label, str(row % 4)])
+            for row, (one, label) in enumerate(zip(ids, labels, strict=True))
+        ]
+        Path("folds.csv").write_text("\n".join(lines) + "\n")
+        Path("test.csv").write_text("id,path\nt0,t0.png\nt1,t1.png\n")
+        files = []
+        for number, skill in enumerate(skills):
+            logits = rng.normal(0, 1, (rows, 3)) + skill * truth
+            p = softmax(logits, axis=1) if task == "multiclass" else 1 / (1 + np.exp(-logits))
+            files.append(write(task, f"run{number}", ids, p, np.arange(rows) % 4, **facts))
+        return files
+
+    make.run = comptool
+    return make
+
+
+def write(task, name, ids, p, fold, **facts):
+    held, file = Path(f"weights/{name}/oof.csv"), Path(f"submissions/preds_{name}.csv")
+    known = {"task": task, "classes": list(CLASSES), "runs": [f"weights/{name}"], "leak": None}
+    write_predictions(held, Predictions(ids, CLASSES, p, fold=fold))
+    provenance.record(held, command="train", arguments={}, facts=known | facts)
+    test = np.array(["t0", "t1"], dtype=object)
+    write_predictions(file, Predictions(test, CLASSES, p[:2]))
+    provenance.record(file, command="infer", arguments={}, facts=known)
+    held.parent.joinpath("best.safetensors").write_bytes(b"")
+    return file
+
+
+@pytest.fixture(autouse=True)
+def headers(monkeypatch):
+    """Runs whose checkpoints say nothing but that they are there."""
+    from comptool.evaluation import held_out
+
+    monkeypatch.setattr(held_out, "read_header", lambda folder: {"leak": None, "inputs": {}})
+
+
+def test_a_search_writes_weights_and_the_ensemble_and_prints_both_scores(runs):
+    runs()
+    result = runs.run("ensemble", "--search", "greedy", "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert told["in_sample"] >= told["nested"]["low"]
+    assert told["nested"]["low"] < told["nested"]["value"] < told["nested"]["high"]
+    assert np.isclose(sum(told["weights"]), 1)
+    assert told["weights"][0] > told["weights"][2]
+    assert "nested, 4 searches" in result.stderr
+    assert "in-sample" in result.stderr
+    made = read_predictions(Path("submissions/ensemble.csv"))
+    members = [read_predictions(Path(path)).probabilities for path in told["members"]]
+    mixed = sum(w * m for w, m in zip(told["weights"], members, strict=True))
+    np.testing.assert_allclose(made.probabilities, mixed, atol=1e-12)
+    facts = provenance.facts(Path("submissions/ensemble.csv"))
+    assert facts["ensemble"]["scores"]["nested"] == told["nested"]
+    assert provenance.recall(Path("submissions/ensemble.json"))["command"] == "ensemble"
+
+
+def test_saved_weights_go_to_the_files_of_their_runs_whatever_their_order(runs):
+    one, two, three = runs()
+    assert runs.run("ensemble", one, two, three, "--search", "continuous").exit_code == 0
+    first = read_predictions(Path("submissions/ensemble.csv")).probabilities
+    result = runs.run(
+        "ensemble", three, one, two, "--weights", "submissions/ensemble.json", "-o", "again.csv"
+    )
+    assert result.exit_code == 0, result.stderr
+    assert "each file has the weight of its run" in result.stderr
+    np.testing.assert_allclose(read_predictions(Path("again.csv")).probabilities, first, atol=1e-12)
+
+
+def test_multi_label_weights_may_be_per_class_and_are_applied_again(runs):
+    files = runs("multilabel")
+    result = runs.run("ensemble", *files, "--search", "greedy", "--per-class", "--json")
+    assert result.exit_code == 0, result.stderr
+    weights = np.array(json.loads(result.stdout)["weights"])
+    assert weights.shape == (3, 3)
+    members = [read_predictions(path, task="multilabel").probabilities for path in files]
+    expected = sum(w * m for w, m in zip(weights, members, strict=True))
+    for output in ("submissions/ensemble.csv", "again.csv"):
+        if output == "again.csv":
+            saved = ("--weights", "submissions/ensemble.json", "-o", output)
+            assert runs.run("ensemble", *files, *saved).exit_code == 0
+        made = read_predictions(Path(output), task="multilabel").probabilities
+        np.testing.assert_allclose(made, expected, atol=1e-12)
+
+
+def test_a_member_that_leaks_is_named(runs):
+    files = runs()
+    facts = provenance.facts(Path("weights/run1/oof.csv")) | {"leak": "it saw fold 2"}
+    provenance.record(Path("weights/run1/oof.csv"), command="train", arguments={}, facts=facts)
+    result = runs.run(
+        "ensemble", *files, "--search", "greedy",
+        "--oof", "weights/run0/oof.csv", "--oof", "weights/run1/oof.csv",
+        "--oof", "weights/run2/oof.csv",
+    )  # fmt: skip
+    assert result.exit_code == 3
+    assert "run1/oof.csv: is no evidence: it saw fold 2" in result.stderr
+    assert not Path("submissions/ensemble.csv").exists()
+    assert not Path("submissions/ensemble.json").exists()
+
+
+def change(path, edit):
+    lines = Path(path).read_text().splitlines()
+    Path(path).write_text("\n".join([lines[0], *edit(lines[1:])]) + "\n")
+
+
+def test_a_member_that_lacks_rows_is_named(runs):
+    files = runs()
+    change("weights/run2/oof.csv", lambda rows: rows[1:])
+    result = runs.run("ensemble", *files, "--search", "greedy")
+    assert result.exit_code == 3
+    assert "run2/oof.csv: lacks 1 rows of its folds in folds.csv (found 'r0000')" in result.stderr
+
+
+def test_members_of_other_folds_are_refused(runs):
+    files = runs()
+    Path("folds.csv").write_text(Path("folds.csv").read_text().replace(",fold\n", ",other\n"))
+    change(
+        "weights/run1/oof.csv",
+        lambda rows: [row.replace("r0001,1,", "r0001,2,") for row in rows],
+    )
+    result = runs.run("ensemble", *files, "--search", "greedy")
+    assert result.exit_code == 3
+    assert "1 rows are of another fold than in weights/run0/oof.csv" in result.stderr
+    assert "'r0001'" in result.stderr
+
+
+def test_the_order_of_rows_members_and_files_does_not_matter(runs):
+    files = runs()
+    first = runs.run("ensemble", *files, "--search", "greedy", "--json")
+    change("weights/run1/oof.csv", lambda rows: rows[::-1])
+    second = runs.run("ensemble", *files[::-1], "--search", "greedy", "--json", "--force")
+    one, two = json.loads(first.stdout), json.loads(second.stdout)
+    np.testing.assert_allclose(one["weights"], two["weights"][::-1])
+    assert one["nested"] == two["nested"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--per-class"], "--per-class belongs to --search"),
+        (["--search", "continuous", "--bags", "3"], "--steps and --bags belong to --search greedy"),
+        (["--search", "greedy", "--weights", "1,1,1"], "take one"),
+        (["--search", "greedy", "--method", "vote"], "those of the mean, not of vote"),
+        (["--search", "greedy", "--per-class"], "accuracy is none here"),
+        (["--search", "greedy", "--oof", "run0"], "1 times --oof for 3 prediction files"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(runs, options, message):
+    result = runs.run("ensemble", *runs(), *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_a_file_that_holds_no_weights_is_refused(runs):
+    files = runs()
+    Path("w.json").write_text('{"format": 1}')
+    result = runs.run("ensemble", *files, "--weights", "w.json")
+    assert result.exit_code == 3
+    assert "w.json: holds no weights of an ensemble" in result.stderr
+
+
+def test_weights_of_other_members_are_refused(runs):
+    files = runs()
+    assert runs.run("ensemble", *files[:2], "--search", "greedy").exit_code == 0
+    saved = ["--weights", "submissions/ensemble.json", "--force"]
+    result = runs.run("ensemble", *files, *saved)
+    assert "has weights of 2 members, and 3 prediction files are given" in result.stderr
+    result = runs.run("ensemble", files[0], files[2], *saved)
+    assert result.exit_code == 3
+    assert "has no weights for these runs" in result.stderr
+    assert "weights/run2" in result.stderr
