@@ -2,71 +2,37 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
-from . import _options
-from ._options import DryRunOption, ForceOption, JsonOption, QuietOption
-
-
-class Method(StrEnum):
-    """How the answers are recalibrated."""
-
-    quota = "quota"
-    can = "can"
-
-
-class Prior(StrEnum):
-    """Which class shares the test set is presumed to have."""
-
-    uniform = "uniform"
-    train = "train"
+from . import _options, _recalibrate_options
+from ._options import (
+    CompetitionOption,
+    DryRunOption,
+    ForceOption,
+    JsonOption,
+    QuietOption,
+    SeedOption,
+)
+from ._recalibrate_options import Method
 
 
 def recalibrate(
-    predictions: Annotated[
-        Path | None,
-        typer.Argument(help="Predictions. [default: ensemble.csv, preds_tta.csv or preds.csv]"),
-    ] = None,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Where the decided predictions go.")
-    ] = _options.RECALIBRATED,
-    method: Annotated[Method, typer.Option(help="Quotas, or alternating normalisation.")] = (
-        Method.quota
-    ),
-    top_k_head: Annotated[
-        int | None,
-        typer.Option(min=0, help="quota: how many frequent classes are head. [default: 4]"),
-    ] = None,
-    head_classes: Annotated[
-        str | None,
-        typer.Option(help="quota: the head classes by name, in the order they take rows: a,b,c."),
-    ] = None,
-    fraction: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="quota: share of rows of each head class. [default: 0.1]"),
-    ] = None,
-    alpha: Annotated[
-        float | None, typer.Option(help="can: power, above 0; larger sharpens. [default: 1]")
-    ] = None,
-    entropy_threshold: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="can: entropy of an uncertain row. [default: 0.9]"),
-    ] = None,
-    top_k: Annotated[
-        int | None,
-        typer.Option(min=2, help="can: probabilities that the entropy looks at. [default: 3]"),
-    ] = None,
-    iterations: Annotated[
-        int | None,
-        typer.Option(min=1, help="can: rounds; each after the first is slow. [default: 1]"),
-    ] = None,
-    prior: Annotated[
-        Prior | None, typer.Option(help="can: presumed class shares. [default: uniform]")
-    ] = None,
+    predictions: _recalibrate_options.PredictionsArgument = None,
+    output: _recalibrate_options.OutputOption = _options.RECALIBRATED,
+    method: _recalibrate_options.MethodOption = None,
+    compare: _recalibrate_options.CompareOption = False,
+    oof: _recalibrate_options.OofOption = None,
+    target_prior: _recalibrate_options.TargetPriorOption = None,
+    top_k_head: _recalibrate_options.TopKHeadOption = None,
+    head_classes: _recalibrate_options.HeadClassesOption = None,
+    fraction: _recalibrate_options.FractionOption = None,
+    alpha: _recalibrate_options.AlphaOption = None,
+    entropy_threshold: _recalibrate_options.EntropyOption = None,
+    top_k: _recalibrate_options.TopKOption = None,
+    iterations: _recalibrate_options.IterationsOption = None,
+    prior: _recalibrate_options.PriorOption = None,
+    average: _recalibrate_options.AverageOption = None,
+    beta: _recalibrate_options.BetaOption = None,
+    seed: SeedOption = 0,
+    competition: CompetitionOption = None,
     force: ForceOption = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -75,23 +41,30 @@ def recalibrate(
     """Keep frequent training classes from swallowing rare ones.
 
     quota: each head class takes the share of the rows that are surest of it; every other row takes
-    its most probable class among the rest. Adds the column pred, keeps the probabilities. can:
-    uncertain rows are normalised against the confident ones and a prior; writes what they became.
+    its most probable class among the rest. Adds the column pred, keeps the probabilities.
+    quota-optimal: the same quotas, or --target-prior for all classes, at the greatest total
+    log-probability. prior: class shares exchanged by Bayes' rule, the test set's estimated if not
+    given. logit-adjust: divided by a searched power of the training shares. sinkhorn: mean
+    probabilities scaled to --target-prior. can: uncertain rows are normalised against the confident
+    ones and a prior. temperature, vector, isotonic: fitted to out-of-fold rows. thresholds:
+    multi-label; the best threshold of each class becomes one half. All but the quotas write what
+    the probabilities became.
 
     Example: comptool recalibrate --top-k-head 4 --fraction 0.1
     """
     from comptool.decisions import sources
-    from comptool.decisions.recalibrate import Settings, recalibrate_file
+    from comptool.decisions.recalibrate import Settings, compare_file, recalibrate_file
     from comptool.outputs import refuse_existing
 
-    refuse_existing(output, force)
+    if not compare:
+        refuse_existing(output, force)
     reason = f"taking {predictions}"
-    if predictions is None:
+    if predictions is None and not (compare and oof):
         steps = (_options.ENSEMBLE, _options.PREDS_TTA, _options.PREDS)
         predictions, reason = sources.latest_step(steps)
-    _options.say(reason, quiet)
+    _options.say(reason, quiet or predictions is None)
     settings = Settings(
-        method=method.value,
+        method=(method or Method.quota).value,
         top_k_head=top_k_head,
         head_classes=head_classes,
         fraction=fraction,
@@ -100,11 +73,23 @@ def recalibrate(
         top_k=top_k,
         iterations=iterations,
         prior=prior.value if prior else None,
+        oof=oof,
+        target_prior=target_prior,
+        average=average.value if average else None,
+        beta=beta,
     )
     if dry_run:
-        settings.check()
-        _options.say(f"would read {predictions} and write {output}")
+        settings.check_compare() if compare else settings.check()
+        writes = "nothing" if compare else str(output)
+        _options.say(f"would read {predictions or oof} and write {writes}")
         return
-    outcome = recalibrate_file(predictions, output, settings, force=force)
+    if compare or predictions is None:
+        methods = [method.value] if method else None
+        text, result = compare_file(
+            predictions, settings, methods=methods, competition=competition, seed=seed
+        )
+        _options.give(text, result, json)
+        return
+    outcome = recalibrate_file(predictions, output, settings, competition=competition, force=force)
     _options.say(outcome.text(), quiet)
     _options.give(output, outcome.summary(), json)

@@ -2,77 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from comptool import provenance
+from comptool.competition import load
 from comptool.decisions import alternating, sources
 from comptool.decisions.decision import Decision
 from comptool.decisions.histogram import count_table
 from comptool.decisions.quotas import by_quota, class_indices, most_frequent, quota
-from comptool.errors import UsageError
+from comptool.decisions.recalibration.settings import THRESHOLDS, Settings
 from comptool.outputs import together
 from comptool.predictions import Predictions, write_predictions
 
-__all__ = ["Outcome", "Settings", "quota", "recalibrate_file"]
+__all__ = ["Outcome", "Settings", "compare_file", "quota", "recalibrate_file"]
 
 TOP_K_HEAD = 4
 FRACTION = 0.1
-QUOTA_SETTINGS = ("top_k_head", "head_classes", "fraction")
-CAN_SETTINGS = ("alpha", "entropy_threshold", "top_k", "iterations", "prior")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What was asked for; None stands for the method's own default.
-
-    Parameters
-    ----------
-    method
-        ``"quota"`` or ``"can"``.
-    top_k_head
-        How many of the most frequent training classes are head classes.
-    head_classes
-        Their names instead, separated by commas, in the order in which they take rows.
-    fraction
-        Share of the rows that each head class takes, 0 to 1.
-    alpha, entropy_threshold, top_k, iterations
-        See :func:`comptool.decisions.alternating.by_alternating`.
-    prior
-        ``"uniform"`` or ``"train"``: class shares that CAN presumes in the test set.
-    """
-
-    method: str = "quota"
-    top_k_head: int | None = None
-    head_classes: str | None = None
-    fraction: float | None = None
-    alpha: float | None = None
-    entropy_threshold: float | None = None
-    top_k: int | None = None
-    iterations: int | None = None
-    prior: str | None = None
-
-    def check(self) -> None:
-        """Refuse settings that the method would not use.
-
-        Raises
-        ------
-        UsageError
-            If there is one.
-        """
-        foreign, owner = (
-            (CAN_SETTINGS, "can") if self.method == "quota" else (QUOTA_SETTINGS, "quota")
-        )
-        for name in foreign:
-            if getattr(self, name) is not None:
-                option = "--" + name.replace("_", "-")
-                raise UsageError(f"{option} belongs to --method {owner}, not to {self.method}")
-        if self.head_classes is not None and self.top_k_head is not None:
-            raise UsageError("--head-classes and --top-k-head both say which classes are head")
+# Loaded for the methods that need it: scipy and the metrics are half a second.
+FAMILY = "comptool.decisions.recalibration"
 
 
 @dataclass(frozen=True)
@@ -112,22 +65,43 @@ class Outcome:
 
 
 def recalibrate_file(
-    source: Path, output: Path, settings: Settings, *, force: bool = False
+    source: Path,
+    output: Path,
+    settings: Settings,
+    *,
+    competition: Path | None = None,
+    force: bool = False,
 ) -> Outcome:
     """Read predictions, decide them, and write them with the column ``pred`` and a record.
+
+    Parameters
+    ----------
+    source
+        Predictions.
+    output
+        Where the decided ones go.
+    settings
+        What was asked for.
+    competition
+        A ``comptool.toml``, looked at for out-of-fold rows alone.
+    force
+        Whether an existing ``output`` is replaced.
 
     Raises
     ------
     UsageError
         If the settings contradict one another, or nothing says which classes are head classes.
     InputError
-        If the predictions cannot be used.
+        If the predictions cannot be used, or a method lacks the out-of-fold rows that it needs.
     """
     settings.check()
     facts = provenance.facts(source)
-    predictions = sources.read_multiclass(source, facts)
-    decide = _quota if settings.method == "quota" else _can
-    result, note = decide(source, predictions, facts, settings)
+    if settings.method == THRESHOLDS:
+        predictions = sources.read_recorded(source, "multilabel", facts)
+    else:
+        predictions = sources.read_multiclass(source, facts)
+    decide = {"quota": _quota, "can": _can, THRESHOLDS: _thresholds}.get(settings.method, _family)
+    result, note = decide(source, predictions, facts, settings, competition)
     read = provenance.hashes([source])
     counts = sources.class_counts(facts)
     known = {**facts, **({"class_counts": counts} if counts else {})}
@@ -143,8 +117,92 @@ def recalibrate_file(
     return Outcome(source, output, result, tuple(note))
 
 
+def compare_file(
+    source: Path | None,
+    settings: Settings,
+    *,
+    methods: Sequence[str] | None = None,
+    competition: Path | None = None,
+    seed: int = 0,
+) -> tuple[str, dict[str, object]]:
+    """All methods compared for the test set of a prediction file: for a reader, for a program.
+
+    Parameters
+    ----------
+    source
+        Predictions, whose number of rows is that of the simulated test sets and whose run has the
+        out-of-fold rows; None if ``settings`` name these.
+    settings
+        Quotas, out-of-fold rows and target prior.
+    methods
+        Names; None for all.
+    competition
+        A ``comptool.toml``.
+    seed
+        Of the simulation.
+
+    Raises
+    ------
+    UsageError, InputError
+        If there are no out-of-fold rows, or they are no evidence.
+    """
+    settings.check_compare()
+    facts, rows = {}, None
+    if source is not None:
+        facts = provenance.facts(source)
+        rows = len(sources.read_multiclass(source, facts))
+    comparisons = import_module(f"{FAMILY}.deciding").compared(
+        source, rows, facts, question_of(settings), competition, methods=methods, seed=seed
+    )
+    text = "\n\n".join(one.text() for one in comparisons)
+    return text, {"comparisons": [one.summary() for one in comparisons]}
+
+
+def question_of(settings: Settings) -> Any:
+    """The settings that every method of the family shares."""
+    knowing = import_module(f"{FAMILY}.knowing")
+    names = ("oof", "target_prior", "top_k_head", "head_classes", "fraction")
+    return knowing.Question(**{name: getattr(settings, name) for name in names})
+
+
+def _family(
+    source: Path,
+    predictions: Predictions,
+    facts: Mapping[str, Any],
+    settings: Settings,
+    competition: Path | None,
+) -> tuple[Decision, list[str]]:
+    deciding = import_module(f"{FAMILY}.deciding")
+    decided: tuple[Decision, list[str]] = deciding.decide(
+        source, predictions, facts, settings.method, question_of(settings), competition
+    )
+    return decided
+
+
+def _thresholds(
+    source: Path,
+    predictions: Predictions,
+    facts: Mapping[str, Any],
+    settings: Settings,
+    competition: Path | None,
+) -> tuple[Decision, list[str]]:
+    about = load(competition)
+    knowing = import_module(f"{FAMILY}.knowing")
+    labelled = knowing.labelled_rows(question_of(settings), facts, about)
+    average = settings.average or ("micro" if about.metric.startswith("micro") else "macro")
+    beta = 1.0 if settings.beta is None else settings.beta
+    decided: tuple[Decision, list[str]] = import_module(f"{FAMILY}.thresholding").by_thresholds(
+        predictions, labelled, average=average, beta=beta
+    )
+    return decided
+
+
 def _quota(
-    source: Path, predictions: Predictions, facts: Mapping[str, Any], settings: Settings
+    source: Path,
+    predictions: Predictions,
+    facts: Mapping[str, Any],
+    settings: Settings,
+    competition: Path | None,
 ) -> tuple[Decision, list[str]]:
     fraction = FRACTION if settings.fraction is None else settings.fraction
     if settings.head_classes is not None:
@@ -155,11 +213,15 @@ def _quota(
         head, why = _frequent(source, predictions, facts, k)
     result = by_quota(predictions, head, fraction)
     names = [predictions.classes[index] for index in head]
+    support = import_module(f"{FAMILY}.deciding").supported(
+        source, predictions, facts, "quota", question_of(settings), competition
+    )
     return result, [
         f"head classes in the order they take rows: {', '.join(names) or 'none'} ({why})",
         f"each takes {result.facts['rows_per_head_class']} of {len(predictions)} rows; this "
         "presumes that the test classes are nearly equally frequent, and does harm where they are "
         "not",
+        support,
     ]
 
 
@@ -181,7 +243,11 @@ def _frequent(
 
 
 def _can(
-    source: Path, predictions: Predictions, facts: Mapping[str, Any], settings: Settings
+    source: Path,
+    predictions: Predictions,
+    facts: Mapping[str, Any],
+    settings: Settings,
+    competition: Path | None,
 ) -> tuple[Decision, list[str]]:
     num_classes = len(predictions.classes)
     prior = np.full(num_classes, 1 / num_classes)

@@ -57,6 +57,7 @@ def test_the_quota_from_file_to_file(comptool, predictions):
         "head classes in the order they take rows: sedan (the 1 with the most training images)",
         "each takes 1 of 4 rows; this presumes that the test classes are nearly equally frequent, "
         "and does harm where they are not",
+        "no run is recorded with these predictions: --oof RUN would say whether this helps",
         "class  before  after  role",
         "sedan       4      1  head",
         "bus         0      1  tail",
@@ -242,7 +243,7 @@ def test_the_training_prior_is_the_published_one(comptool, predictions):
         (["--prior", "train"], "--prior belongs to --method can, not to quota"),
         (
             ["--method", "can", "--fraction", 0.1],
-            "--fraction belongs to --method quota, not to can",
+            "--fraction belongs to --method quota and quota-optimal, not to can",
         ),
         (
             ["--head-classes", "van", "--top-k-head", 1],

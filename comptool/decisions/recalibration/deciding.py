@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from comptool.competition import Competition
+from comptool.competition import load
 from comptool.decisions.decision import Decision, decided
 from comptool.decisions.recalibration import METHODS
 from comptool.decisions.recalibration.comparing import NONE, SETS, Comparison, compare
@@ -33,7 +33,7 @@ def decide(
     facts: Mapping[str, Any],
     method: str,
     question: Question,
-    competition: Competition | None,
+    competition: Path | None,
 ) -> tuple[Decision, list[str]]:
     """Decide a test set, and say what that rests on.
 
@@ -50,7 +50,7 @@ def decide(
     question
         What was asked for.
     competition
-        Where out-of-fold rows find their labels; None if none are to be looked for.
+        A ``comptool.toml``; None for the one here. Looked at if out-of-fold rows are needed.
 
     Raises
     ------
@@ -65,9 +65,10 @@ def decide(
             mend="Take the most probable class as it is: comptool submit",
         )
     labelled, metric = None, "accuracy"
-    if competition is not None:
-        labelled = labelled_rows(question, facts, competition)
-        metric = usable_metric(competition.metric)
+    if entry.fitted or question.oof is not None or method == "prior":
+        about = load(competition)
+        labelled = labelled_rows(question, facts, about)
+        metric = usable_metric(about.metric)
     basis = basis_of(source, predictions.classes, facts, question, labelled, metric)
     answer = entry.load()(basis.known)(predictions.probabilities)
     result = decided(predictions, answer.labels)
@@ -102,7 +103,7 @@ def compared(
     num_rows: int | None,
     facts: Mapping[str, Any],
     question: Question,
-    competition: Competition,
+    competition: Path | None,
     *,
     methods: Sequence[str] | None = None,
     num_sets: int = SETS,
@@ -122,7 +123,7 @@ def compared(
         What was asked for. Without a target prior, both an equal one and that of the training set
         (where its counts are known) are tried.
     competition
-        Where labels are found.
+        A ``comptool.toml``; None for the one here.
     methods
         Names; None for all that can be used.
     num_sets, seed
@@ -133,9 +134,10 @@ def compared(
     UsageError, InputError
         If there is no evidence, or a file cannot be used.
     """
-    labelled = labelled_rows(question, facts, competition)
+    about = load(competition)
+    labelled = labelled_rows(question, facts, about)
     classes, source = labelled.predictions.classes, source or labelled.path
-    metric = usable_metric(competition.metric)
+    metric = usable_metric(about.metric)
     priors = [question.target_prior] if question.target_prior else [UNIFORM, TRAIN]
     found = []
     for prior in priors:
@@ -158,10 +160,16 @@ def compared(
 
 
 def supported(
-    source: Path, predictions: Predictions, facts: Mapping[str, Any], method: str,
-    question: Question, competition: Competition,
-) -> str:  # fmt: skip
+    source: Path,
+    predictions: Predictions,
+    facts: Mapping[str, Any],
+    method: str,
+    question: Question,
+    competition: Path | None,
+) -> str:
     """Whether out-of-fold rows say that a method helps, in one line; never an error."""
+    if not question.oof and not facts.get("runs"):
+        return "no run is recorded with these predictions: --oof RUN would say whether this helps"
     try:
         comparisons = compared(
             source, len(predictions), facts, question, competition, methods=[method]
