@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,25 +12,43 @@ from torch.utils.data import Dataset
 
 from comptool.data.batches import stack
 from comptool.data.files import ImageFiles
-from comptool.data.images import Pixels, is_blank, resize, to_channels
+from comptool.data.images import (
+    FULL_DEPTH,
+    DeepPixels,
+    Pixels,
+    is_blank,
+    resize,
+    to_bytes,
+    to_channels,
+)
 
 MOST_NAMED = 20
 
 
 class Form(NamedTuple):
-    """How a network takes the images of one modality."""
+    """How a network takes the images of one modality.
+
+    ``bits`` are those that the 16-bit images it was trained on use.
+    """
 
     modality: int
     height: int
     width: int
     channels: int
+    bits: int = FULL_DEPTH
 
 
 class Original(NamedTuple):
-    """What an image was before it was resized: a digest of its pixels, and whether all are zero."""
+    """What an image was before it was resized.
+
+    A digest of its pixels; whether all are zero; and for 16-bit images, whether all become zero at
+    the scale of some network, and whether some are above all that it was trained on.
+    """
 
     digest: bytes
     blank: bool
+    darkened: bool = False
+    exceeding: bool = False
 
 
 class Decoded(NamedTuple):
@@ -71,9 +89,13 @@ class DecodedSamples(Dataset[Decoded]):
         return len(self._files)
 
     def __getitem__(self, row: int) -> Decoded:
-        decoded = [self._files.decode(row, number) for number in range(self._num_modalities)]
+        decoded = [self._files.read(row, number) for number in range(self._num_modalities)]
         images = [_shaped(decoded[form.modality], form) for form in self._forms]
-        return Decoded(row, images, [_original(pixels) for pixels in decoded])
+        originals = [_original(pixels, self._depths(n)) for n, pixels in enumerate(decoded)]
+        return Decoded(row, images, originals)
+
+    def _depths(self, modality: int) -> set[int]:
+        return {form.bits for form in self._forms if form.modality == modality}
 
     def collate(self, samples: list[Decoded]) -> DecodedBatch:
         """One batch of samples."""
@@ -82,18 +104,24 @@ class DecodedSamples(Dataset[Decoded]):
         return DecodedBatch(rows, images, originals)
 
 
-def _original(pixels: Pixels | None) -> Original | None:
+def _original(pixels: DeepPixels | None, depths: Iterable[int]) -> Original | None:
     if pixels is None:
         return None
     shape = repr(pixels.shape).encode()
     digest = hashlib.blake2b(pixels.tobytes(), digest_size=16, key=shape).digest()
-    return Original(digest, is_blank(pixels))
+    blank = is_blank(pixels)
+    if pixels.dtype == np.uint8:
+        return Original(digest, blank)
+    darkened = not blank and any(is_blank(to_bytes(pixels, bits)) for bits in depths)
+    exceeding = any(int(pixels.max()) >= 2**bits for bits in depths)
+    return Original(digest, blank, darkened, exceeding)
 
 
-def _shaped(pixels: Pixels | None, form: Form) -> Pixels:
+def _shaped(pixels: DeepPixels | None, form: Form) -> Pixels:
     if pixels is None:
         return np.zeros((form.height, form.width, form.channels), np.uint8)
-    return to_channels(resize(pixels, (form.height, form.width)), form.channels)
+    scaled = to_bytes(pixels, form.bits)
+    return to_channels(resize(scaled, (form.height, form.width)), form.channels)
 
 
 def findings(
@@ -113,13 +141,16 @@ def findings(
     Returns
     -------
     list of str
-        Names of the samples with a missing or an all-zero image, and of those with the same pixels.
+        Names of the samples with a missing or an all-zero image, of those at another scale than the
+        networks were trained at, and of those with the same pixels.
     """
     sentences = []
     for number, name in enumerate(modalities):
         column = [row[number] for row in originals]
         missing = [one for one, seen in zip(ids, column, strict=True) if seen is None]
         blank = [one for one, seen in zip(ids, column, strict=True) if seen and seen.blank]
+        dark = [one for one, seen in zip(ids, column, strict=True) if seen and seen.darkened]
+        bright = [one for one, seen in zip(ids, column, strict=True) if seen and seen.exceeding]
         same: dict[bytes, list[str]] = {}
         for one, seen in zip(ids, column, strict=True):
             if seen:
@@ -129,6 +160,16 @@ def findings(
             sentences.append(f"{_counted(missing, f'{name} image')} missing: {_named(missing)}")
         if blank:
             sentences.append(f"{_counted(blank, f'{name} image')} all zero: {_named(blank)}")
+        if dark:
+            sentences.append(
+                f"WARNING: {_counted(dark, f'16-bit {name} image')} black at the scale that the "
+                f"run was trained at: {_named(dark)}"
+            )
+        if bright:
+            sentences.append(
+                f"WARNING: {_counted(bright, f'16-bit {name} image')} brighter than all that the "
+                f"run was trained on, and white there: {_named(bright)}"
+            )
         if groups:
             what = f"group of pixel-identical {name} images"
             sentences.append(f"{_plural(len(groups), what)}: {_named(groups)}")

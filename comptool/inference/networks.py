@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from comptool.data.batches import normalise
+from comptool.data.images import FULL_DEPTH
 from comptool.errors import UsageError
 from comptool.inference.decoding import Form
 from comptool.inference.plan import Member
@@ -97,8 +98,9 @@ class Networks:
 
 
 def _forms(header: dict[str, Any]) -> list[Form]:
+    bits = header.get("bits", {})
     return [
-        Form(number, height, width, header["channels"][name])
+        Form(number, height, width, header["channels"][name], bits.get(name, FULL_DEPTH))
         for number, name in enumerate(header["modalities"])
         for height, width in [header["img_size"][name]]
     ]

@@ -39,6 +39,7 @@ def summed(
         sizes=header["img_size"],
         channels=header["channels"],
         missing=missing,
+        bits=header.get("bits"),
     )
     order = in_order(len(dataset), batch_size, rank=processes.rank, world_size=processes.size)
     chosen = choose_workers(workers, processes.device)

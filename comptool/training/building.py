@@ -15,6 +15,7 @@ from comptool.models.pretrained import create_from
 from comptool.models.streams import StreamModel
 from comptool.runs import BEST
 from comptool.training import sizes
+from comptool.training.depths import bit_depths
 from comptool.training.plan import Member, Plan
 from comptool.training.seeds import INITIAL, mixed
 from comptool.training.settings import TrainSettings
@@ -49,6 +50,9 @@ def new_model(plan: Plan, member: Member, say: Say) -> tuple[StreamModel, Header
     }
     torch.manual_seed(mixed(plan.settings.seed, INITIAL))
     model, pretrained = _with_weights(plan, member, options, say)
+    bits, told = bit_depths(plan, member)
+    for sentence in told:
+        say(sentence)
     origin = [] if member.parent is None else [member.parent / BEST]
     mean, std = model.data_config.statistics(CHANNELS)
     header = {
@@ -61,6 +65,7 @@ def new_model(plan: Plan, member: Member, say: Say) -> tuple[StreamModel, Header
         "modalities": list(plan.modalities),
         "img_size": sizes.document(img_size),
         "channels": dict.fromkeys(plan.modalities, CHANNELS),
+        "bits": bits,
         "mean": {name: list(mean) for name in plan.modalities},
         "std": {name: list(std) for name in plan.modalities},
         "metric": plan.metric,

@@ -58,6 +58,11 @@ class Keeper:
         self._identity = identity
         self._writes = writes
 
+    @property
+    def trained_ids(self) -> list[str]:
+        """Ids of the rows that are trained on, in the order of the training set."""
+        return self.plan.rows.ids(self._member.train)
+
     def score(self, probabilities: npt.NDArray[np.float32]) -> float:
         """The metric of the validated rows."""
         return metrics.score(self.metric, self.plan.rows.labels[self._member.valid], probabilities)

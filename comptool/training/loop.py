@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from comptool.data.batches import Batch
 from comptool.errors import InputError
+from comptool.training.blank_images import BlankImages, told
 from comptool.training.history import columns
 from comptool.training.interruption import Interruption
 from comptool.training.keeping import Keeper
@@ -54,6 +55,7 @@ class Loop:
         self.say = say
         self.quiet = quiet or not session.processes.first
         self.interruption = Interruption()
+        self._blank = BlankImages()
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=session.processes.device)
 
     def run(self) -> None:
@@ -115,6 +117,8 @@ class Loop:
         session.optimisation.begin(at)
         for place, batch in enumerate(window):
             last = place == len(window) - 1
+            if not progress.epoch:
+                self._blank.look(batch)
             with nullcontext() if last else session.without_sync():
                 loss = session.loss(batch, progress.epoch, step + place)
                 # Weighed by size, so that accumulated batches count as one large batch.
@@ -184,12 +188,19 @@ class Loop:
         self.keeper.write_history(progress)
         self.save()
         self.say(_line(row, settings.epochs, improved))
+        if progress.epoch == 1:
+            for sentence in self._blank_images():
+                self.say(sentence)
         if progress.finished == "patience":
             self.say(
                 f"stopped: no better {self.keeper.metric} in {progress.stale} epochs; the best "
                 f"checkpoint is that of epoch {progress.best_epoch}"
             )
         self.session.processes.wait()
+
+    def _blank_images(self) -> list[str]:
+        found = set().union(*self.session.processes.gather(self._blank.found))
+        return told(found, self.keeper.plan.modalities, self.keeper.trained_ids)
 
     def _improved(self, score: float | None) -> bool:
         best = self.progress.best_score

@@ -233,6 +233,7 @@ def _loaders(
         "sizes": header["img_size"],
         "channels": header["channels"],
         "missing": "zero" if settings.missing_modality == "zero" else "error",
+        "bits": header.get("bits"),
     }
     trained = SampleDataset(
         rows.take(member.train),

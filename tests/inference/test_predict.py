@@ -177,7 +177,7 @@ def test_each_image_is_decoded_once_however_many_forms_are_wanted():
     read = []
 
     class Files:
-        def decode(self, row, modality):
+        def read(self, row, modality):
             read.append((row, modality))
             return np.full((8, 8, 1), row, np.uint8)
 
@@ -207,6 +207,22 @@ def test_all_zero_and_identical_images_are_named(pairs):
         "2 sar images are all zero: te002, te005",
         "2 groups of pixel-identical sar images: te001 = te007, te002 = te005",
         "1 eo image is all zero: te004",
+    ]
+
+
+def test_sixteen_bits_out_of_the_scale_that_the_run_was_trained_at_are_named(pairs):
+    pairs("one", bits={"sar": 12, "eo": 16})
+    deep = np.full((20, 20), 3000, np.uint16)
+    for number, value in ((1, 0), (2, 16), (3, 17), (5, 4095), (6, 4096)):
+        deep[0, 0] = value
+        cv2.imwrite(
+            f"data/SAR_te00{number}.png", np.where(value > 99, deep, value).astype("uint16")
+        )
+    assert findings() == [
+        "1 sar image is all zero: te001",
+        "WARNING: 1 16-bit sar image is black at the scale that the run was trained at: te002",
+        "WARNING: 1 16-bit sar image is brighter than all that the run was trained on, and white "
+        "there: te006",
     ]
 
 
