@@ -17,7 +17,7 @@ def data_uri(path: Path, size: int) -> str | None:
     Parameters
     ----------
     path
-        Any image file that OpenCV reads.
+        Any image file that OpenCV reads; more than 8 bits are scaled to the brightest pixel.
     size
         Longest side in pixels; a smaller image stays as it is.
     """
@@ -25,9 +25,12 @@ def data_uri(path: Path, size: int) -> str | None:
         content = np.frombuffer(path.read_bytes(), dtype=np.uint8)
     except OSError:
         return None
-    image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+    image = cv2.imdecode(content, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH) if content.size else None
     if image is None:
         return None
+    if image.dtype != np.uint8:
+        # To be looked at, so each is stretched to its own range.
+        image = cv2.convertScaleAbs(image, alpha=255 / max(float(image.max()), 1e-9))
     height, width = image.shape[:2]
     scale = size / max(height, width)
     if scale < 1:

@@ -141,3 +141,13 @@ def test_what_is_no_image_has_no_thumbnail(tmp_path, content):
     assert data_uri(path, 32) is None
     assert data_uri(tmp_path, 32) is None
     assert data_uri(tmp_path / "gone.png", 32) is None
+
+
+def test_a_dark_image_of_sixteen_bits_can_be_seen(tmp_path):
+    path = tmp_path / "deep.png"
+    cv2.imwrite(str(path), np.linspace(0, 179, 64 * 64).reshape(64, 64).astype(np.uint16))
+    uri = data_uri(path, 64)
+    content = np.frombuffer(base64.b64decode(uri.split(",")[1]), np.uint8)
+    seen = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE)
+    assert seen.min() < 5
+    assert seen.max() > 250
