@@ -1,0 +1,94 @@
+"""Runs with out-of-fold rows, for the commands that decide by them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+from scipy.special import softmax
+
+from comptool import provenance
+from comptool.predictions import Predictions, write_predictions
+
+TOML = """name = "x"
+task = "{task}"
+metric = "{metric}"
+[data]
+train = "folds.csv"
+test = "test.csv"
+id = "id"
+label = {label}
+[modalities]
+rgb = "path"
+"""
+CLASSES = ("a", "b", "c")
+
+
+@pytest.fixture
+def runs(comptool):
+    """A maker of runs of different skill: ``runs(task)`` gives their prediction files.
+
+    Their checkpoints have a header and no weights. ``presumed`` are the class shares that they were
+    trained on and that their probabilities presume; in the out-of-fold rows all are as frequent.
+    """
+
+    def make(
+        task="multiclass",
+        skills=(2.0, 1.2, 0.2),
+        rows=240,
+        presumed=(1, 1, 1),
+        tests=2,
+        **facts,
+    ):
+        rng = np.random.default_rng(0)
+        if task == "multiclass":
+            targets = rng.integers(0, 3, rows)
+            truth, labels = np.eye(3)[targets], [[CLASSES[t]] for t in targets]
+            header, columns = ["y"], '"y"'
+        else:
+            truth = (rng.random((rows, 3)) < 0.3).astype(float)
+            labels, header = truth.astype(int).astype(str).tolist(), list(CLASSES)
+            columns = '["a", "b", "c"]'
+        metric = "accuracy" if task == "multiclass" else "map"
+        Path("comptool.toml").write_text(TOML.format(task=task, metric=metric, label=columns))
+        ids = np.array([f"r{row:04d}" for row in range(rows)], dtype=object)
+        lines = [",".join(["id", "path", *header, "fold"])]
+        lines += [
+            ",".join([one, f"{one}.png", *label, str(row % 4)])
+            for row, (one, label) in enumerate(zip(ids, labels, strict=True))
+        ]
+        Path("folds.csv").write_text("\n".join(lines) + "\n")
+        named = "".join(f"t{row},t{row}.png\n" for row in range(tests))
+        Path("test.csv").write_text(f"id,path\n{named}")
+        files = []
+        for number, skill in enumerate(skills):
+            logits = rng.normal(0, 1, (rows, 3)) + skill * truth
+            if task == "multiclass":
+                logits = skill * logits + np.log(presumed)
+            p = softmax(logits, axis=1) if task == "multiclass" else 1 / (1 + np.exp(-logits))
+            files.append(
+                write(task, f"run{number}", ids, p, np.arange(rows) % 4, tests, presumed, **facts)
+            )
+        return files
+
+    make.run = comptool
+    return make
+
+
+def write(task, name, ids, p, fold, tests, presumed, **facts):
+    held, file = Path(f"weights/{name}/oof.csv"), Path(f"submissions/preds_{name}.csv")
+    known = {"task": task, "classes": list(CLASSES), "runs": [f"weights/{name}"], "leak": None}
+    write_predictions(held, Predictions(ids, CLASSES, p, fold=fold))
+    provenance.record(held, command="train", arguments={}, facts=known | facts)
+    test = np.array([f"t{row}" for row in range(tests)], dtype=object)
+    write_predictions(file, Predictions(test, CLASSES, p[:tests]))
+    provenance.record(file, command="infer", arguments={}, facts=known | facts)
+    counts = {one: round(100 * share) for one, share in zip(CLASSES, presumed, strict=True)}
+    header = {"format": 1, "model": {}, "modalities": ["rgb"], "img_size": {}, "mean": {}}
+    header |= {"std": {}, "class_counts": counts, "trained_counts": counts, **known, **facts}
+    weights = {"weight": np.zeros(1, dtype=np.float32)}
+    save_file(weights, held.parent / "best.safetensors", metadata={"comptool": json.dumps(header)})
+    return file

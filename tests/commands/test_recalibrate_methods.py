@@ -1,0 +1,178 @@
+"""``comptool recalibrate`` with the methods beyond the quota, and the comparison of all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from comptool import provenance
+from comptool.predictions import read_predictions
+
+COUNTS = {"a": 800, "b": 150, "c": 50}
+BIASED = {"presumed": (0.8, 0.15, 0.05), "skills": (1.5,), "tests": 60, "class_counts": COUNTS}
+FAMILY = [
+    "quota-optimal", "prior", "logit-adjust", "sinkhorn", "temperature", "vector", "isotonic",
+]  # fmt: skip
+
+
+def labels_of(path="submissions/recalibrated.csv"):
+    return read_predictions(Path(path))
+
+
+@pytest.mark.parametrize("method", FAMILY)
+def test_every_method_writes_decided_predictions_and_what_they_rest_on(runs, method):
+    (source,) = runs(**BIASED)
+    result = runs.run(
+        "recalibrate", source, "--method", method, "--target-prior", "uniform", "--json"
+    )
+    assert result.exit_code == 0, result.stderr
+    made = labels_of()
+    assert len(made) == 60
+    assert set(made.pred) <= {"a", "b", "c"}
+    told = json.loads(result.stdout)
+    assert told["method"] == method
+    np.testing.assert_allclose(list(told["target_prior"].values()), [1 / 3] * 3)
+    assert "presuming that the test classes are equally frequent" in result.stderr
+    facts = provenance.facts(Path("submissions/recalibrated.csv"))
+    assert facts["recalibration"]["method"] == method
+    if method not in ("quota-optimal", "sinkhorn"):
+        assert told["out_of_fold"] == "weights/run0/oof.csv"
+
+
+def test_optimal_quotas_for_all_classes_are_met(runs):
+    (source,) = runs(**BIASED)
+    options = ("--method", "quota-optimal", "--target-prior", "uniform")
+    assert runs.run("recalibrate", source, *options).exit_code == 0
+    assert np.unique(labels_of().pred, return_counts=True)[1].tolist() == [20, 20, 20]
+
+
+def test_a_table_of_shares_is_a_target_prior(runs):
+    (source,) = runs(**BIASED)
+    Path("prior.csv").write_text("class,share\nb,0.5\na,0.3\nc,0.2\n")
+    options = ("--method", "quota-optimal", "--target-prior", "prior.csv")
+    assert runs.run("recalibrate", source, *options).exit_code == 0
+    assert np.unique(labels_of().pred, return_counts=True)[1].tolist() == [18, 30, 12]
+
+
+def test_a_comparison_prints_a_table_for_each_prior_and_writes_nothing(runs):
+    (source,) = runs(**BIASED)
+    result = runs.run("recalibrate", source, "--compare", "--top-k-head", "1")
+    assert result.exit_code == 0, result.stderr
+    assert "classes equally frequent" in result.stdout
+    assert "classes as frequent as in training" in result.stdout
+    first = result.stdout.split("\n\n")[0]
+    for method in ("none", "quota", "can", *FAMILY):
+        assert f"\n{method} " in first
+    assert not Path("submissions/recalibrated.csv").exists()
+
+
+def test_a_comparison_names_the_best_for_a_biased_run_and_nothing_for_a_calibrated_one(runs):
+    (source,) = runs(**BIASED, rows=600)
+    options = ("--compare", "--method", "logit-adjust", "--target-prior", "uniform", "--json")
+    told = json.loads(runs.run("recalibrate", source, *options).stdout)["comparisons"][0]
+    assert told["methods"][0]["method"] == "logit-adjust"
+    assert "doing nothing is best" not in told["verdict"]
+    assert told["rows"] == 60
+    told = json.loads(
+        runs.run("recalibrate", source, "--compare", "--method", "temperature", "--json").stdout
+    )
+    assert "doing nothing is best" in told["comparisons"][0]["verdict"]
+
+
+def test_a_comparison_needs_no_predictions_if_a_run_is_named(runs):
+    runs(**BIASED)
+    result = runs.run(
+        "recalibrate", "--compare", "--oof", "weights/run0/oof.csv", "--target-prior", "uniform",
+        "--method", "sinkhorn",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert "test sets of 240 rows drawn from 240 out-of-fold rows" in result.stdout
+
+
+def test_the_quota_as_typed_says_what_out_of_fold_rows_say_of_it(runs):
+    (source,) = runs(**{**BIASED, "tests": 300}, rows=400)
+    result = runs.run(
+        "recalibrate", source, "--top-k-head", "1", "--fraction", "0.33", "-o", "r.csv"
+    )
+    assert result.exit_code == 0, result.stderr
+    line = next(one for one in result.stderr.splitlines() if one.startswith("by 400 out-of-fold"))
+    assert "quota helps if the test classes are equally frequent (+" in line
+    assert "hurts if the test classes are as frequent as in training (-" in line
+
+
+def test_evidence_that_cannot_be_used_does_not_stop_the_quota(runs):
+    (source,) = runs(**BIASED, leak="it saw fold 2")
+    result = runs.run("recalibrate", source, "--top-k-head", "1")
+    assert result.exit_code == 0, result.stderr
+    assert "no out-of-fold rows say whether this helps: weights/run0/oof.csv" in result.stderr
+
+
+def test_thresholds_become_one_half(runs):
+    (source,) = runs("multilabel", skills=(1.5,), rows=400, tests=50)
+    plain = read_predictions(source, task="multilabel").probabilities
+    result = runs.run("recalibrate", source, "--method", "thresholds", "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    moved = read_predictions(Path("submissions/recalibrated.csv"), task="multilabel").probabilities
+    bounds = list(told["thresholds"].values())
+    np.testing.assert_array_equal(moved > 0.5, plain > bounds)
+    assert told["average"] == "macro"
+    assert told["in_sample"] >= told["plain"]
+    assert "by thresholds that other rows chose" in result.stderr
+
+
+def test_shares_that_do_not_sum_to_one_are_refused(runs):
+    (source,) = runs(**BIASED)
+    Path("prior.csv").write_text("class,share\nb,0.5\na,0.3\nc,0.1\n")
+    result = runs.run("recalibrate", source, "--method", "sinkhorn", "--target-prior", "prior.csv")
+    assert result.exit_code == 3
+    assert "prior.csv, column 'share': the shares do not sum to one (found '0.9000')" in (
+        result.stderr
+    )
+    assert not Path("submissions/recalibrated.csv").exists()
+
+
+def test_a_class_without_out_of_fold_rows_is_named(runs):
+    (source,) = runs(**BIASED)
+    for name in ("folds.csv", "weights/run0/oof.csv"):
+        lines = Path(name).read_text().splitlines()
+        if name == "folds.csv":
+            kept = {line.split(",")[0] for line in lines[1:] if line.split(",")[2] != "c"}
+        Path(name).write_text(
+            "\n".join([lines[0], *(one for one in lines[1:] if one.split(",")[0] in kept)]) + "\n"
+        )
+    result = runs.run("recalibrate", source, "--method", "temperature")
+    assert result.exit_code == 3
+    assert "no out-of-fold row is of these classes, of which nothing can be said (found 'c')" in (
+        result.stderr
+    )
+
+
+def test_one_row_is_no_test_set(runs):
+    (source,) = runs(**{**BIASED, "tests": 1})
+    result = runs.run("recalibrate", source, "--method", "sinkhorn", "--target-prior", "uniform")
+    assert result.exit_code == 3
+    assert "one row is no test set, and sinkhorn looks at all rows together" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--method", "sinkhorn"], "--target-prior uniform, train or a file"),
+        (["--method", "can", "--target-prior", "uniform"], "no meaning for --method can"),
+        (["--compare", "--alpha", "2"], "--alpha has no meaning for --compare"),
+        (["--beta", "2"], "--beta belongs to --method thresholds"),
+        (
+            ["--method", "quota-optimal", "--top-k-head", "3", "--fraction", "0.5"],
+            "3 quotas of 0.5 are more than all rows",
+        ),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(runs, options, message):
+    (source,) = runs(**BIASED)
+    result = runs.run("recalibrate", source, *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
