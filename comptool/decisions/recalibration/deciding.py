@@ -74,7 +74,9 @@ def decide(
     result = decided(predictions, answer.labels)
     record = {"method": method, **answer.facts, **_told(predictions.classes, basis)}
     changed = replace(result.predictions, probabilities=answer.probabilities)
-    return replace(result, predictions=changed, facts=record), _notes(method, basis, record)
+    return replace(result, predictions=changed, facts=record), _notes(
+        method, predictions.classes, basis, record
+    )
 
 
 def _told(classes: Sequence[str], basis: Basis) -> dict[str, object]:
@@ -87,8 +89,14 @@ def _told(classes: Sequence[str], basis: Basis) -> dict[str, object]:
     return told
 
 
-def _notes(method: str, basis: Basis, record: Mapping[str, object]) -> list[str]:
+def _notes(
+    method: str, classes: Sequence[str], basis: Basis, record: Mapping[str, object]
+) -> list[str]:
     notes = []
+    shares = record.get("shares")
+    if isinstance(shares, list):
+        said = ", ".join(f"{name} {share:.3f}" for name, share in zip(classes, shares, strict=True))
+        notes.append(f"class shares estimated from the test set: {said}")
     if basis.labelled is not None:
         notes.append(f"fitted on {len(basis.labelled)} rows of {basis.labelled.path}")
     if basis.prior:
