@@ -1,6 +1,6 @@
 """Splits of the 60-label AICOSS table: by lot, by iterative stratification, searched, refined.
 
-    COMPTOOL_REAL_DATA=DIR python benchmarks/label_split.py [--seeds 100] [--runs 5]
+    COMPTOOL_REAL_DATA=DIR python benchmarks/label_split.py [--seeds 100] [--runs 3]
 
 Reads ``labels/mlrsnet_corrected.csv.gz`` there; without it, tables of the same shape are drawn. A
 tenth is held out of the whole table (109,161 x 60) and of a drawn 65,496 rows, the size of the
@@ -129,7 +129,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=100)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
     labels = real_labels()
     source = "generated" if labels is None else TABLE

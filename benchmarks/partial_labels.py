@@ -8,8 +8,8 @@ complete. Every row is one small network from random weights through train and i
 ``comptool score`` on the complete test labels (macro mAP). ``bce_complete`` learnt from the labels
 before deletion: what there is to win back. The ``partial-asl`` rows take an absent label as not
 annotated (``split --map-zero-to-unknown``); ``selective_prior`` has the prior of ``comptool prior``
-from the ``ignore`` run. Seeds change the competition and the training. Gains
-are against bce on the same seed. Prints one JSON object; with ``--partial`` a stopped run goes on.
+from the ``ignore`` run. Seeds change the competition and the training; gains are against bce on the
+same seed. Prints one JSON object; with ``--partial`` a stopped run goes on.
 """
 
 from __future__ import annotations
@@ -34,6 +34,12 @@ ROWS: dict[str, tuple[str, ...]] = {
     "partial-asl_negative": (*UNKNOWN, "mode=negative"),
     "partial-asl_ignore": (*UNKNOWN, "mode=ignore"),
     "partial-asl_selective": (*UNKNOWN, "mode=selective"),
+    "partial-asl_selective_topk_1": (
+        *UNKNOWN,
+        "mode=selective",
+        "--loss-option",
+        "likelihood_topk=1",
+    ),
     "partial-asl_selective_prior": (*UNKNOWN, "mode=selective", *PRIOR),
 }
 

@@ -53,6 +53,7 @@ BENCHMARKS = (
     Benchmark("first_step", ("--runs", "1")),
     Benchmark("recalibrate", ("--rows", "10000", "--runs", "1")),
     Benchmark("average_precision", ("--runs", "1")),
+    Benchmark("ensemble_search", ("--members", "5", "--steps", "5", "--runs", "1")),
     Benchmark("label_split", ("--seeds", "5", "--runs", "1")),
     Benchmark("label_review", ("--seeds", "1")),
     Benchmark("real_data", ("--quick",), real=True, long=True),
@@ -77,9 +78,9 @@ def machine() -> dict[str, object]:
 
 def cpu_name() -> str:
     """The processor's name, as Linux knows it."""
-    info = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.+)", info.read_text()) if info.is_file() else None
-    return found[1].strip() if found else platform.processor() or "unknown"
+    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
+    found = re.search(r"model name\s*: (.+)", info)
+    return found[1] if found else platform.processor() or "unknown"
 
 
 def kind(found: dict[str, Any]) -> str:
@@ -112,9 +113,7 @@ def measure(benchmark: Benchmark, options: argparse.Namespace) -> dict[str, Any]
 
 def keep(path: Path, found: dict[str, object], name: str, result: dict[str, Any]) -> None:
     """Put one result into the file of the day."""
-    document: dict[str, Any] = {"benchmarks": {}}
-    if path.is_file():
-        document = json.loads(path.read_text(encoding="utf-8"))
+    document = json.loads(path.read_text()) if path.is_file() else {"benchmarks": {}}
     document |= {"date": path.name[:10], "machine": found}
     document["benchmarks"][name] = result
     path.parent.mkdir(exist_ok=True)
@@ -136,9 +135,7 @@ def main() -> None:
         if benchmark.name not in options.only:
             continue
         if benchmark.real and not os.environ.get("COMPTOOL_REAL_DATA"):
-            print(
-                f"{benchmark.name}: left out, COMPTOOL_REAL_DATA names no folder", file=sys.stderr
-            )
+            print(f"{benchmark.name} is left out: no COMPTOOL_REAL_DATA", file=sys.stderr)
             continue
         print(f"{benchmark.name} ...", file=sys.stderr)
         result = measure(benchmark, options)
