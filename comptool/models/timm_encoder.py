@@ -64,10 +64,7 @@ def build(
     """
     known = timm_name(name)
     given: dict[str, Any] = {"num_classes": 0, "in_chans": in_chans}
-    if drop_path_rate is not None:
-        if not 0 <= drop_path_rate < 1:
-            raise UsageError(f"drop_path_rate is {drop_path_rate}; it has to be in [0, 1)")
-        given["drop_path_rate"] = drop_path_rate
+    given |= _drop_path(drop_path_rate)
     if img_size is not None and published(name).fixed_input_size:
         given["img_size"] = img_size
     if pretrained is True:
@@ -82,6 +79,14 @@ def build(
     data_config = _data_config(module.pretrained_cfg)
     shape = (in_chans, *(img_size or data_config.input_size))
     return Encoder(module, module.head_hidden_size, data_config, shape)
+
+
+def _drop_path(rate: float | None) -> dict[str, float]:
+    if rate is None:
+        return {}
+    if not 0 <= rate < 1:
+        raise UsageError(f"drop_path_rate is {rate}; it has to be in [0, 1)")
+    return {"drop_path_rate": rate}
 
 
 def timm_name(name: str) -> str:
