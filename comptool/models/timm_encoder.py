@@ -52,8 +52,7 @@ def build(
     drop_path_rate
         Share of residual branches dropped in training, in [0, 1); None is the backbone's own.
     drop_block
-        For ResNets: share of the map that DropBlock drops in the last stage, in [0, 1), rising to
-        it in equal steps; None for none.
+        For ResNets: share of the last stage's map to drop, see :func:`insert_drop_block`.
 
     Raises
     ------
@@ -63,8 +62,7 @@ def build(
         If the weights cannot be had or are not the backbone's.
     """
     known = timm_name(name)
-    given: dict[str, Any] = {"num_classes": 0, "in_chans": in_chans}
-    given |= _drop_path(drop_path_rate)
+    given: dict[str, Any] = {"num_classes": 0, "in_chans": in_chans, **_drop_path(drop_path_rate)}
     if img_size is not None and published(name).fixed_input_size:
         given["img_size"] = img_size
     if pretrained is True:
@@ -79,14 +77,6 @@ def build(
     data_config = _data_config(module.pretrained_cfg)
     shape = (in_chans, *(img_size or data_config.input_size))
     return Encoder(module, module.head_hidden_size, data_config, shape)
-
-
-def _drop_path(rate: float | None) -> dict[str, float]:
-    if rate is None:
-        return {}
-    if not 0 <= rate < 1:
-        raise UsageError(f"drop_path_rate is {rate}; it has to be in [0, 1)")
-    return {"drop_path_rate": rate}
 
 
 def timm_name(name: str) -> str:
@@ -164,6 +154,14 @@ def _summary(tags: list[str]) -> str:
     if not tags:
         return "No published weights."
     return f"Published weights: {', '.join(tags)}."
+
+
+def _drop_path(rate: float | None) -> dict[str, float]:
+    if rate is None:
+        return {}
+    if not 0 <= rate < 1:
+        raise UsageError(f"drop_path_rate is {rate}; it has to be in [0, 1)")
+    return {"drop_path_rate": rate}
 
 
 def _create(name: str, given: dict[str, Any]) -> Any:
