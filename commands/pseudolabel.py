@@ -2,64 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
-from . import _options
+from . import _options, _pseudolabel_options
 from ._options import CompetitionOption, DryRunOption, ForceOption, JsonOption, QuietOption
 
 
 def pseudolabel(
-    predictions: Annotated[
-        Path | None,
-        typer.Argument(help="Predictions. [default: ensemble.csv, preds_tta.csv or preds.csv]"),
-    ] = None,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Where the labelled rows go.")
-    ] = _options.PSEUDO,
-    test: Annotated[
-        Path | None, typer.Option(help="The predicted table. [default: the competition's]")
-    ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Keep rows strictly above it; multi-label: a class is present above it. "
-            "[default: 0.96, or none with --quantile]",
-        ),
-    ] = None,
-    lower: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Multi-label: a class is absent strictly below it, not known between the two. "
-            "[default: 1 - threshold]",
-        ),
-    ] = None,
-    quantile: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Keep each class's rows from this quantile on."),
-    ] = None,
-    per_class_cap: Annotated[
-        int | None, typer.Option(min=1, help="At most so many rows per class, the surest.")
-    ] = None,
-    balance: Annotated[
-        bool, typer.Option("--balance", help="Cut every class to the smallest kept count.")
-    ] = False,
-    soft: Annotated[
-        bool, typer.Option("--soft", help="Write class probabilities too, as soft:<class>.")
-    ] = False,
-    previous: Annotated[
-        Path | None,
-        typer.Option(help="The table of the round before; of a row in both, this round's stays."),
-    ] = None,
-    allow_empty: Annotated[
-        bool, typer.Option("--allow-empty", help="Write a table without rows, not exit code 3.")
-    ] = False,
+    predictions: _pseudolabel_options.PredictionsArgument = None,
+    output: _pseudolabel_options.OutputOption = _options.PSEUDO,
+    test: _pseudolabel_options.TestOption = None,
+    threshold: _pseudolabel_options.ThresholdOption = None,
+    lower: _pseudolabel_options.LowerOption = None,
+    quantile: _pseudolabel_options.QuantileOption = None,
+    per_class_cap: _pseudolabel_options.CapOption = None,
+    balance: _pseudolabel_options.BalanceOption = False,
+    soft: _pseudolabel_options.SoftOption = False,
+    previous: _pseudolabel_options.PreviousOption = None,
+    allow_empty: _pseudolabel_options.AllowEmptyOption = False,
+    precision: _pseudolabel_options.PrecisionOption = None,
+    per_class: _pseudolabel_options.PerClassOption = False,
+    oof: _pseudolabel_options.OofOption = None,
+    agree: _pseudolabel_options.AgreeOption = None,
     competition: CompetitionOption = None,
     force: ForceOption = False,
     quiet: QuietOption = False,
@@ -70,14 +32,16 @@ def pseudolabel(
 
     The class is the most probable one or, where predictions have been recalibrated, that of their
     column pred; its probability is what has to pass the threshold. The fold of the rows is -1: they
-    are trained on and never validated. Ids of labelled training rows are
-    refused. Multi-label: rows with a class that is surely present are kept; classes that are
-    neither surely present nor surely absent are -1, which losses and metrics leave out.
+    are trained on and never validated. Ids of labelled training rows are refused. Multi-label: rows
+    with a class that is surely present are kept; classes that are neither surely present nor surely
+    absent are -1, which losses and metrics leave out. How many labels will be right is told by the
+    out-of-fold rows of the run that made the predictions.
 
     Example: comptool pseudolabel --threshold 0.96
     """
     from comptool.competition import load
     from comptool.decisions import sources
+    from comptool.decisions.promises import Wanted
     from comptool.decisions.pseudolabel import Rule
     from comptool.decisions.pseudotable import pseudolabel_file
     from comptool.outputs import refuse_existing
@@ -89,12 +53,14 @@ def pseudolabel(
         predictions, reason = sources.latest_step(steps)
     _options.say(reason, quiet)
     facts = load(competition)
+    rule = Rule(threshold, quantile, per_class_cap, balance, lower)
+    wanted = Wanted(precision, per_class, oof)
+    wanted.check(rule)
     if dry_run:
         read = [predictions, test or facts.test or facts.sample_submission, facts.train, previous]
         named = ", ".join(str(path) for path in read if path is not None)
         _options.say(f"would read {named} and write {output}")
         return
-    rule = Rule(threshold, quantile, per_class_cap, balance, lower)
     made = pseudolabel_file(
         predictions,
         output,
@@ -103,6 +69,8 @@ def pseudolabel(
         test=test,
         soft=soft,
         previous=previous,
+        wanted=wanted,
+        agree=agree or (),
         allow_empty=allow_empty,
         force=force,
     )
@@ -114,5 +82,6 @@ def pseudolabel(
         "rows": made.rows,
         **{title: dict(zip(made.classes, n, strict=True)) for title, n in made.counts.items()},
         "notes": made.notes,
+        **({"expected": made.expected} if made.expected else {}),
     }
     _options.give(output, summary, json)

@@ -36,6 +36,7 @@ def label_cells(
     *,
     previous: Path | None = None,
     soft: bool = False,
+    allowed: npt.NDArray[np.bool_] | None = None,
 ) -> Kept:
     """The rows that are kept, with 1, 0 or -1 for each class, or their label lists.
 
@@ -52,18 +53,21 @@ def label_cells(
         Which cells are sure.
     previous
         The table of the round before, or None; of a cell in both, this round's label stays.
-    soft
+    soft, allowed
         Refused.
 
     Raises
     ------
     UsageError
-        If the rule has a part that is for one class per image, or ``soft`` is on.
+        If the rule has a part that is for one class per image, ``soft`` is on, or not all rows are
+        allowed.
     InputError
         If the table of the round before cannot be used.
     """
     if soft:
         raise UsageError("--soft is for one class per image; multi-label cells are 1, 0 or -1")
+    if allowed is not None:
+        raise UsageError("--agree is for one class per image; combine multi-label members first")
     probabilities, classes = predictions.probabilities, predictions.classes
     earlier, number = None, 1
     if previous is not None:

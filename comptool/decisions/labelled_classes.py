@@ -25,6 +25,7 @@ def label_classes(
     *,
     previous: Path | None = None,
     soft: bool = False,
+    allowed: npt.NDArray[np.bool_] | None = None,
 ) -> Kept:
     """The rows that are kept, each with its class.
 
@@ -42,6 +43,8 @@ def label_classes(
         The table of the round before, or None.
     soft
         Whether the class probabilities are wanted too.
+    allowed
+        Rows that may be labelled in this round, shape (N,); None for all.
 
     Raises
     ------
@@ -56,7 +59,7 @@ def label_classes(
     earlier, number = None, 1
     if previous is not None:
         earlier, number = read_round(previous, samples, label, classes, soft=soft)
-    labels, counts = decide(predictions, rule, earlier, number, soft)
+    labels, counts = decide(predictions, rule, earlier, number, soft, allowed)
     rows = np.flatnonzero(labels.label != NONE)
     shares = () if labels.soft is None else labels.soft[rows].T
     return Kept(
@@ -79,7 +82,12 @@ def answers_of(predictions: Predictions) -> npt.NDArray[np.intp]:
 
 
 def decide(
-    predictions: Predictions, rule: Rule, earlier: Labels | None, number: int, soft: bool
+    predictions: Predictions,
+    rule: Rule,
+    earlier: Labels | None,
+    number: int,
+    soft: bool,
+    allowed: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[Labels, dict[str, list[int]]]:
     """The labels of this round over those of earlier ones, cut to the rule, and the counts.
 
@@ -95,12 +103,17 @@ def decide(
         This round's number.
     soft
         Whether the probabilities are wanted.
+    allowed
+        Rows that may be labelled in this round, shape (N,); None for all.
     """
     probabilities = predictions.probabilities.astype(np.float64)
     num_rows, num_classes = probabilities.shape
     answers = answers_of(predictions)
+    chosen = sure(predictions.probabilities, rule, answers)
+    if allowed is not None:
+        chosen &= allowed
     new = Labels(
-        np.where(sure(predictions.probabilities, rule, answers), answers, NONE),
+        np.where(chosen, answers, NONE),
         probabilities[np.arange(num_rows), answers],
         np.full(num_rows, number, dtype=np.int64),
         probabilities if soft else None,

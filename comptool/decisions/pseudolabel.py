@@ -44,6 +44,8 @@ class Rule:
         Cut every class that has rows to as many as the smallest of them, the surest first.
     lower
         Of multi-label predictions: a class is absent below it. None: 1 - threshold.
+    class_thresholds
+        A threshold for the rows of each answer, K numbers, in place of one for all; 1 keeps none.
     """
 
     threshold: float | None = None
@@ -51,10 +53,13 @@ class Rule:
     per_class_cap: int | None = None
     balance: bool = False
     lower: float | None = None
+    class_thresholds: tuple[float, ...] | None = None
 
     @property
     def bound(self) -> float | None:
         """The threshold that holds."""
+        if self.class_thresholds is not None:
+            return None
         if self.threshold is None and self.quantile is None:
             return THRESHOLD
         return self.threshold
@@ -88,6 +93,8 @@ def sure(probabilities: Floats, rule: Rule, answers: Indices | None = None) -> M
     mask = np.ones(len(confidence), dtype=np.bool_)
     if rule.bound is not None:
         mask &= confidence > rule.bound
+    if rule.class_thresholds is not None:
+        mask &= confidence > np.array(rule.class_thresholds)[answers]
     if rule.quantile is not None:
         for answer in np.unique(answers):
             rows = answers == answer

@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from comptool import provenance
@@ -32,6 +33,7 @@ from comptool.decisions.kept import table
 from comptool.decisions.labelled_cells import label_cells
 from comptool.decisions.labelled_classes import answers_of, label_classes
 from comptool.decisions.members import in_order
+from comptool.decisions.promises import Wanted, promise
 from comptool.decisions.pseudolabel import Rule
 from comptool.errors import InputError, quoted
 from comptool.outputs import together
@@ -57,6 +59,8 @@ class PseudoLabels:
         tables also the ``absent`` and the ``unknown`` cells of the rows that are kept.
     notes
         Sentences for the person who asked.
+    expected
+        How right out-of-fold rows say that the labels will be; empty where there are none.
     """
 
     classes: tuple[str, ...]
@@ -64,6 +68,7 @@ class PseudoLabels:
     rows: int
     counts: dict[str, list[int]]
     notes: list[str]
+    expected: Mapping[str, object] = field(default_factory=dict)
 
     def text(self) -> str:
         """Notes and counts."""
@@ -79,6 +84,8 @@ def pseudolabel_file(
     test: Path | None = None,
     soft: bool = False,
     previous: Path | None = None,
+    wanted: Wanted | None = None,
+    agree: Sequence[Path] = (),
     allow_empty: bool = False,
     force: bool = False,
 ) -> PseudoLabels:
@@ -103,6 +110,10 @@ def pseudolabel_file(
         Whether the class probabilities are written too.
     previous
         The table of the round before.
+    wanted
+        What out-of-fold rows are asked for; None to have them report where there are any.
+    agree
+        More prediction files of the same rows: one that answers otherwise keeps a row out.
     allow_empty
         Whether a table without rows is written; otherwise it is an error.
     force
@@ -125,12 +136,19 @@ def pseudolabel_file(
     ids = pd.Index(samples.frame[samples.id])
     predictions = in_order(ids, _read(source, facts, competition), samples.source, source)
     classes = predictions.classes
+    promised = promise(rule, wanted or Wanted(), classes, facts, competition)
+    rule = promised.rule
+    allowed = _agreeing(predictions, ids, samples.source, agree, competition) if agree else None
     label = label_cells if competition.task == "multilabel" else label_classes
-    kept = label(predictions, samples, competition.label, rule, previous=previous, soft=soft)
+    kept = label(
+        predictions, samples, competition.label, rule,
+        previous=previous, soft=soft, allowed=allowed,
+    )  # fmt: skip
     if not kept.rows.size and not allow_empty:
         raise _nothing_kept(source, predictions, competition.task)
     notes = _refuse_labelled(competition, samples.source, ids[kept.rows])
-    read = provenance.hashes(p for p in (source, samples.source, previous) if p is not None)
+    looked_at = (source, samples.source, previous, *agree)
+    read = provenance.hashes(path for path in looked_at if path is not None)
     with together():
         write_table(output, table(samples, kept), force=force)
         provenance.record(
@@ -145,11 +163,14 @@ def pseudolabel_file(
                 "kept": dict(zip(classes, kept.counts["kept"], strict=True)),
                 "round": kept.number,
                 "soft": soft,
+                **({"expected": promised.expected} if promised.expected else {}),
             },
         )
+    notes += promised.notes + _of_agreement(allowed)
     notes += _of_decisions(source, predictions, competition, soft)
     notes += _notes(rule, classes, kept.counts["kept"])
-    return PseudoLabels(classes, kept.number, len(kept.rows), kept.counts, notes)
+    found = (kept.number, len(kept.rows), kept.counts, notes, promised.expected)
+    return PseudoLabels(classes, *found)
 
 
 def _read(source: Path, facts: Mapping[str, Any], competition: Competition) -> Predictions:
@@ -178,6 +199,34 @@ def _check_decisions(source: Path, predictions: Predictions) -> None:
             column="pred",
             values=predictions.pred[wrong].tolist(),
         )
+
+
+def _agreeing(
+    predictions: Predictions,
+    ids: pd.Index,
+    first: Path,
+    paths: Sequence[Path],
+    competition: Competition,
+) -> npt.NDArray[np.bool_]:
+    """Rows for which every other file's most probable class is the answer."""
+    answers = answers_of(predictions)
+    same = np.ones(len(answers), dtype=np.bool_)
+    for path in paths:
+        other = in_order(ids, _read(path, provenance.facts(path), competition), first, path)
+        if other.classes != predictions.classes:
+            raise InputError(
+                f"its classes are not those of the predictions: "
+                f"{against(other.classes, predictions.classes)}",
+                file=path,
+            )
+        same &= other.probabilities.argmax(axis=1) == answers
+    return same
+
+
+def _of_agreement(allowed: npt.NDArray[np.bool_] | None) -> list[str]:
+    if allowed is None:
+        return []
+    return [f"the files agree on {int(allowed.sum())} of {len(allowed)} rows; others are left out"]
 
 
 def _of_decisions(
