@@ -39,7 +39,7 @@ def test_a_damaged_image_to_be_trained_on_is_named_and_training_goes_on_when_it_
 ):
     """Images are decoded as they are needed; what stands then is whole, and waits for the mend."""
     spoil, message = DAMAGES[kind]
-    name = "data/eo_s07.png"
+    name = "data/eo_s08.png"  # none of those that are looked at first
     whole = Path(name).read_bytes()
     damage({name: spoil(whole)})
     result = run("train", "-q")
@@ -49,6 +49,15 @@ def test_a_damaged_image_to_be_trained_on_is_named_and_training_goes_on_when_it_
     damage({name: whole})
     result = run("train", "-q", "--resume")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "weights/new\n", "")
+
+
+def test_a_damaged_image_among_those_that_are_looked_at_first_stops_training_before_it(
+    refused, damage
+):
+    spoil, message = DAMAGES["truncated"]
+    name = "data/eo_s07.png"
+    damage({name: spoil(Path(name).read_bytes())})
+    refused("train", 3, f"{name}: {message}")
 
 
 @pytest.mark.parametrize(
