@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,6 +46,16 @@ def say(text: str, quiet: bool = False) -> None:
     """A message for the person at the terminal, on stderr."""
     if not quiet:
         typer.echo(text, err=True)
+
+
+def given(ctx: typer.Context) -> dict[str, Any]:
+    """The options that somebody typed, by name; defaults are left out."""
+    sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
+    return {
+        name: ctx.params[name]
+        for name, source in sources.items()
+        if source is not None and source.name not in ("DEFAULT", "DEFAULT_MAP")
+    }
 
 
 def give(path: Path | str, result: Mapping[str, object], as_json: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import typer
 
@@ -12,6 +11,7 @@ from comptool.training.settings import TrainSettings as Default
 
 from . import _image_options as i
 from . import _options
+from . import _stage_options as g
 from . import _train_options as o
 from ._imports import loading_torch
 
@@ -28,6 +28,14 @@ def train(
     loss_option: o.LossOption = None,
     prior: o.Prior = None,
     balance: o.Balance = Default.balance,
+    weighting: g.Weighting = None,
+    class_weights: g.ClassWeights = None,
+    defer_weights: g.DeferWeights = Default.defer_weights,
+    reset_head: g.ResetHead = False,
+    freeze: g.Freeze = None,
+    drop_classes: g.DropClasses = None,
+    keep_dropped_logits: g.KeepDroppedLogits = False,
+    per_class: g.PerClass = None,
     img_size: i.ImgSize = None,
     augment: i.Augment = Default.augment,
     cutout: i.Cutout = None,
@@ -84,7 +92,7 @@ def train(
 
     if force and resume:
         raise UsageError("--resume goes on with a run and --force replaces it; give one of them")
-    given = {name: value for name, value in ctx.params.items() if _was_given(ctx, name)}
+    given = _options.given(ctx)
     run = run_folder(run_name, model, extra)
     settings, files = settle(run, given, resume=resume)
     plan = make_plan(settings, files, run, force=force, resume=resume)
@@ -105,8 +113,3 @@ def train(
     outcome = run_training(plan, lambda text: _options.say(text, quiet), quiet=quiet, force=force)
     if outcome is not None:
         _options.give(outcome.run, outcome.document(), json)
-
-
-def _was_given(ctx: typer.Context, name: str) -> bool:
-    source: Any = ctx.get_parameter_source(name)
-    return source is not None and source.name not in ("DEFAULT", "DEFAULT_MAP")

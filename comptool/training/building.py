@@ -16,6 +16,7 @@ from comptool.models.streams import StreamModel
 from comptool.runs import BEST
 from comptool.training import sizes
 from comptool.training.depths import bit_depths
+from comptool.training.freezing import head_weights
 from comptool.training.plan import Member, Plan
 from comptool.training.seeds import INITIAL, mixed
 from comptool.training.settings import TrainSettings
@@ -74,6 +75,7 @@ def new_model(plan: Plan, member: Member, say: Say) -> tuple[StreamModel, Header
         "pretrained": pretrained,
         "init_from": None if member.parent is None else str(member.parent),
         "leak": member.leak,
+        "dropped": [plan.rows.classes[index] for index in plan.dropped],
         "arguments": plan.settings.document(),
         "inputs": provenance.hashes([*plan.inputs, *origin]),
     }
@@ -127,7 +129,9 @@ def _with_weights(
     if member.parent is None:
         return create_from(plan.settings.pretrained, name, num_classes, say=say, **options)
     model = models.create(name, num_classes, **options)
+    anew = head_weights(model) if plan.settings.reset_head else {}
     load_weights(model, member.parent)
+    model.load_state_dict(anew, strict=False)
     return model, str(member.parent)
 
 

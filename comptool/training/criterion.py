@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,16 +11,20 @@ from torch import nn
 from comptool import losses
 from comptool.assignments import parse_assignments
 from comptool.errors import UsageError
+from comptool.losses.class_weights import class_weights
+from comptool.losses.deferred import DeferredWeights
+from comptool.losses.dropped_classes import WithoutClasses
 from comptool.training.plan import Member, Plan
 from comptool.training.settings import TrainSettings
 from comptool.training.task import TYPED
 
 OPTION = "--loss-option"
-EFFECTIVE = 0.9999
 
 
 def make_loss(plan: Plan, member: Member) -> nn.Module:
     """The loss with the options that were given; what was not given is the loss's own.
+
+    It is one of all K classes or, where some are dropped, of the logits of those that are kept.
 
     Raises
     ------
@@ -28,20 +32,40 @@ def make_loss(plan: Plan, member: Member) -> nn.Module:
         If there is no option of that name, a value is out of its range, or a list is not one
         number per class.
     """
-    name = plan.loss
+    name, num_classes = plan.loss, len(plan.rows.classes)
     entry = losses.LOSSES.find(name)
-    counts = plan.rows.counts(member.train)
+    masked = () if plan.settings.keep_dropped_logits else plan.dropped
+    kept = [index for index in range(num_classes) if index not in masked]
+    counts = list(plan.rows.counts(member.train).values())
     options = _given(plan.settings, name, entry.types())
-    if plan.settings.balance == "weights":
-        options["class_weights"] = effective_weights(list(counts.values()))
+    weights = _weights(plan, counts)
+    if weights is not None and not plan.settings.defer_weights:
+        options["class_weights"] = [weights[index] for index in kept]
     if plan.prior is not None:
         options["prior"] = plan.prior
-    taken = entry.options()
-    if "class_counts" in taken:
-        options |= {"class_counts": list(counts.values()), "num_samples": len(member.train)}
+    if "class_counts" in entry.options():
+        kept_counts = [counts[index] for index in kept]
+        options |= {"class_counts": kept_counts, "num_samples": len(member.train)}
     criterion = losses.create(name, **options)
-    _try(criterion, name, len(counts), multilabel=plan.rows.multilabel)
-    return criterion
+    if weights is not None and plan.settings.defer_weights:
+        late = [weights[index] for index in kept]
+        criterion = DeferredWeights(criterion, late, plan.settings.defer_weights)
+    _try(criterion, name, len(kept), multilabel=plan.rows.multilabel)
+    return WithoutClasses(criterion, masked, num_classes) if masked else criterion
+
+
+def _weights(plan: Plan, counts: Sequence[int]) -> list[float] | None:
+    """A weight for each of the K classes; for those that are dropped, 1."""
+    if plan.class_weights is not None:
+        return list(plan.class_weights)
+    if plan.settings.scheme is None:
+        return None
+    kept = [index for index in range(len(counts)) if index not in plan.dropped]
+    found = class_weights(plan.settings.scheme, [counts[index] for index in kept])
+    weights = [1.0] * len(counts)
+    for index, weight in zip(kept, found, strict=True):
+        weights[index] = weight
+    return weights
 
 
 def _given(settings: TrainSettings, name: str, types: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,18 +91,3 @@ def _try(criterion: nn.Module, name: str, num_classes: int, *, multilabel: bool)
         raise UsageError(
             f"the options of the loss '{name}' do not fit {num_classes} classes ({error})"
         ) from error
-
-
-def effective_weights(counts: list[int]) -> list[float]:
-    """Class weights by effective number, (1 - b) / (1 - b^n) with b = 0.9999, of sum K.
-
-    Cui et al. 2019, "Class-Balanced Loss Based on Effective Number of Samples", arXiv:1901.05555,
-    equation 2 and section 4.2. A class without rows counts as one of a single row.
-
-    Examples
-    --------
-    >>> [round(weight, 3) for weight in effective_weights([100, 10, 10])]
-    [0.143, 1.428, 1.428]
-    """
-    raw = [(1 - EFFECTIVE) / (1 - EFFECTIVE ** max(count, 1)) for count in counts]
-    return [len(raw) * weight / sum(raw) for weight in raw]

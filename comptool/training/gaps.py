@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from comptool.errors import InputError, quoted
-from comptool.evaluation import metrics
 from comptool.label_matrix import UNKNOWN
 from comptool.training.labelled import Indices
 from comptool.training.rows import Rows, per_class
+from comptool.training.stages import kept_score
 
 
 def gaps(rows: Rows, train: Indices, valid: Indices) -> list[str]:
@@ -34,8 +36,10 @@ def gaps(rows: Rows, train: Indices, valid: Indices) -> list[str]:
     return told
 
 
-def check_measurable(metric: str, rows: Rows, valid: Indices, fold: int | None) -> None:
-    """Raise an InputError if the metric is not defined on the validated rows.
+def check_measurable(
+    metric: str, rows: Rows, valid: Indices, fold: int | None, dropped: Sequence[int] = ()
+) -> None:
+    """Raise an InputError if the metric is not defined on the validated rows that count.
 
     Found out here, and not after the first epoch.
     """
@@ -44,7 +48,7 @@ def check_measurable(metric: str, rows: Rows, valid: Indices, fold: int | None) 
     num_classes = len(rows.classes)
     equal = np.full((len(valid), num_classes), 1 / num_classes)
     try:
-        metrics.score(metric, rows.labels[valid], equal)
+        kept_score(metric, rows.labels[valid], equal, dropped)
     except InputError as error:
         raise InputError(
             f"fold {fold} cannot be validated: {error}",

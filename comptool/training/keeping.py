@@ -20,6 +20,7 @@ from comptool.training.history import write_history
 from comptool.training.plan import Member, Plan
 from comptool.training.record import write_record
 from comptool.training.session import Session
+from comptool.training.stages import kept_score
 from comptool.training.state import Progress, write_state
 
 
@@ -64,8 +65,9 @@ class Keeper:
         return self.plan.rows.ids(self._member.train)
 
     def score(self, probabilities: npt.NDArray[np.float32]) -> float:
-        """The metric of the validated rows."""
-        return metrics.score(self.metric, self.plan.rows.labels[self._member.valid], probabilities)
+        """The metric of the validated rows, those of dropped classes left out."""
+        labels = self.plan.rows.labels[self._member.valid]
+        return kept_score(self.metric, labels, probabilities, self.plan.dropped)
 
     def record(self, state: str, **facts: object) -> None:
         """Write ``run.json``."""

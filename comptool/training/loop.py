@@ -82,7 +82,7 @@ class Loop:
     def _train(self) -> None:
         """The updates of an epoch that are still to be done."""
         session, progress = self.session, self.progress
-        session.model.train()
+        session.begin_epoch(progress.epoch)
         session.batches.set_epoch(progress.epoch, progress.update * session.settings.grad_accum)
         self._loss_sum.fill_(progress.loss_sum)
         self._mark = perf_counter()
@@ -156,6 +156,7 @@ class Loop:
                 # Several processes stop together, between two updates.
                 lambda: alone and self.interruption.requested,
                 multilabel=session.multilabel,
+                counted=session.counted,
             )
         except StoppedError:
             self._stop()

@@ -12,6 +12,7 @@ from comptool.data.augment import POLICIES, POLICY_FILES, check_options
 from comptool.errors import InputError, OutputExistsError, UsageError, unknown_name
 from comptool.evaluation import metrics
 from comptool.losses import LOSSES
+from comptool.losses.weight_table import read_class_weights
 from comptool.outputs import refuse_existing
 from comptool.runs import BEST, LAST, OOF, RUN_JSON, WEIGHTS, find_run, fold_folders
 from comptool.training.ancestry import check_parent, find_leak, parent_member
@@ -22,6 +23,7 @@ from comptool.training.record import Files
 from comptool.training.rows import Rows, divide, read_rows
 from comptool.training.settings import TrainSettings
 from comptool.training.sizes import parse_sizes
+from comptool.training.stages import check_shares, dropped_classes, stage_notes
 from comptool.training.task import for_task
 
 
@@ -75,6 +77,10 @@ class Plan:
         Whether it goes on from what the folders hold.
     prior
         Of the K classes, or None.
+    class_weights
+        Of the K classes, as somebody wrote them down, or None.
+    dropped
+        Indices of the classes that are neither trained on nor scored.
     notes
         What was taken and why, one sentence each.
     """
@@ -88,6 +94,8 @@ class Plan:
     members: tuple[Member, ...]
     resume: bool
     prior: tuple[float, ...] | None = None
+    class_weights: tuple[float, ...] | None = None
+    dropped: tuple[int, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -104,8 +112,8 @@ class Plan:
     @property
     def inputs(self) -> tuple[Path, ...]:
         """The tables that were read."""
-        prior = () if self.settings.prior is None else (self.settings.prior,)
-        return (*self.rows.inputs, *prior)
+        beside = (self.settings.prior, self.settings.class_weights)
+        return (*self.rows.inputs, *(path for path in beside if path is not None))
 
     @property
     def folded(self) -> bool:
@@ -171,8 +179,11 @@ def make_plan(
         else member
         for member in _members(settings, rows, run)
     )
+    dropped = dropped_classes(settings, rows.classes)
+    check_shares(rows.labels, rows.targets, settings)
     for member in members:
-        check_measurable(metric, rows, member.valid, member.fold)
+        check_measurable(metric, rows, member.valid, member.fold, dropped)
+    weights = settings.class_weights
     return Plan(
         settings,
         files,
@@ -183,7 +194,9 @@ def make_plan(
         members,
         resume,
         prior=None if settings.prior is None else read_prior(settings.prior, rows.classes),
-        notes=_notes(rows, members),
+        class_weights=None if weights is None else tuple(read_class_weights(weights, rows.classes)),
+        dropped=dropped,
+        notes=_notes(settings, rows, members, dropped),
     )
 
 
@@ -270,9 +283,12 @@ def _with_parent(settings: TrainSettings, task: str, rows: Rows, member: Member)
     return replace(member, parent=parent, leak=find_leak(parent, rows.ids(member.valid)))
 
 
-def _notes(rows: Rows, members: tuple[Member, ...]) -> tuple[str, ...]:
+def _notes(
+    settings: TrainSettings, rows: Rows, members: tuple[Member, ...], dropped: tuple[int, ...]
+) -> tuple[str, ...]:
     notes = list(rows.notes)
     for member in members:
+        notes += stage_notes(settings, rows.classes, dropped, rows.labels, member.train)
         notes += [f"{member.folder}: {gap}" for gap in gaps(rows, member.train, member.valid)]
         if member.leak is not None:
             notes.append(

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from comptool.errors import InputError, UsageError
+from comptool.models.pretrained import RANDOM
 from comptool.runs import LAST
 from comptool.training.building import Header, new_model, resumed_model
 from comptool.training.criterion import make_loss
 from comptool.training.plan import Member, Plan
 from comptool.training.processes import Processes, joined
 from comptool.training.session import Session, open_session
+from comptool.training.settings import BACKBONE
 from comptool.training.state import Progress, read_state
 
 Say = Callable[[str], None]
@@ -90,6 +92,8 @@ def prepare(plan: Plan, member: Member, processes: Processes, say: Say) -> Prepa
         progress = Progress()
         model, header = new_model(plan, member, say)
     say(_introduction(plan, member, header, processes))
+    if plan.settings.freeze == BACKBONE and header["pretrained"] == RANDOM:
+        say("WARNING: the backbone has random weights and is frozen: it will not learn anything")
     session = open_session(plan, member, model, header, criterion, processes)
     if state is not None:
         session.model.load_state_dict(state["weights"])
@@ -106,6 +110,7 @@ def identity(plan: Plan, processes: Processes) -> dict[str, Any]:
         "metric": plan.metric,
         "processes": processes.size,
         "prior": None if plan.prior is None else list(plan.prior),
+        "class_weights": None if plan.class_weights is None else list(plan.class_weights),
     }
 
 
@@ -126,6 +131,10 @@ def _check_identity(found: dict[str, Any], wanted: dict[str, Any], member: Membe
         )
     if found.get("prior") != wanted["prior"]:
         raise InputError("the prior is not the one that this run was begun with", file=folder)
+    if found.get("class_weights") != wanted["class_weights"]:
+        raise InputError(
+            "the class weights are not those that this run was begun with", file=folder
+        )
     for name, option in (("metric", "--metric"), ("processes", "--nproc-per-node")):
         if found.get(name) != wanted[name]:
             raise UsageError(

@@ -112,7 +112,7 @@ def settle(
         As :class:`~comptool.training.settings.TrainSettings` and :func:`resumed`.
     """
     settings = {name: given[name] for name in _names(TrainSettings) if name in given}
-    for name in ("img_size", "modality", "model_option", "loss_option"):
+    for name in ("img_size", "modality", "model_option", "loss_option", "drop_classes"):
         if name in settings:
             settings[name] = tuple(settings[name] or ())
     files = {name: given[name] for name in _names(Files) if name in given}
@@ -183,4 +183,6 @@ def _may_grow(own: TrainSettings, wanted: TrainSettings) -> bool:
 def _shown(name: str, value: object) -> str:
     if value is None or value == ():
         return f"no {option(name)}"
+    if isinstance(value, bool):
+        return option(name) if value else f"no {option(name)}"
     return f"{option(name)} {' '.join(map(str, value)) if isinstance(value, tuple) else value}"

@@ -32,6 +32,7 @@ from comptool.training.labelled import (
     published_counts,
 )
 from comptool.training.settings import TrainSettings
+from comptool.training.stages import dropped_classes, select
 
 
 @dataclass(frozen=True)
@@ -186,21 +187,21 @@ def _targets(
 
 
 def divide(rows: Rows, settings: TrainSettings, fold: int | None) -> tuple[Indices, Indices]:
-    """Row numbers that are trained on, after under-sampling if it is wanted, and validated on.
+    """Row numbers that are trained on, as the settings choose and repeat them, and validated on.
 
     Parameters
     ----------
     rows
         All rows.
     settings
-        ``balance`` and ``seed``.
+        ``balance``, ``drop_classes``, ``per_class`` and ``seed``.
     fold
         The fold to validate on; None trains on every row.
 
     Raises
     ------
     UsageError
-        If there is no such fold.
+        If there is no such fold, or no such class to drop.
     InputError
         If a class is validated and never trained on, or there is too little to train on.
     """
@@ -224,6 +225,8 @@ def divide(rows: Rows, settings: TrainSettings, fold: int | None) -> tuple[Indic
         names = np.array(rows.classes, dtype=object)[rows.labels[train]]
         draw = import_module("comptool.data.folds").under_sample
         train = train[draw(names, seed=settings.seed)]
+    dropped = dropped_classes(settings, rows.classes)
+    train = select(rows.labels, train, settings, dropped)
     found = sorted(set(rows.labels[train].tolist()))
     if len(found) < 2:
         raise InputError(

@@ -13,7 +13,6 @@ import numpy as np
 
 from comptool import provenance
 from comptool.errors import InputError
-from comptool.evaluation import metrics
 from comptool.predictions import read_predictions
 from comptool.runs import OOF
 from comptool.training.keeping import Keeper, clear, write_oof
@@ -22,6 +21,7 @@ from comptool.training.plan import Member, Plan
 from comptool.training.preparation import identity, prepare
 from comptool.training.processes import Processes, joined
 from comptool.training.record import write_record
+from comptool.training.stages import kept_score
 from comptool.training.state import Progress
 
 Say = Callable[[str], None]
@@ -183,7 +183,7 @@ def _join_folds(plan: Plan, *, write: bool) -> float:
     order = np.argsort(rows, kind="stable")
     probabilities = np.concatenate([part.probabilities for part in parts])[order]
     rows = rows[order]
-    score = metrics.score(plan.metric, plan.rows.labels[rows], probabilities)
+    score = kept_score(plan.metric, plan.rows.labels[rows], probabilities, plan.dropped)
     if not write:
         return score
     leaks = [provenance.facts(member.folder / OOF).get("leak") for member in plan.members]

@@ -18,8 +18,10 @@ from comptool.data import augment
 from comptool.data.batches import Batch, Loader, SampleDataset, choose_workers, loader
 from comptool.data.sampling import EpochBatches, in_order
 from comptool.errors import UsageError
+from comptool.losses.deferred import begin_epoch
 from comptool.models.pretrained import RANDOM
 from comptool.models.streams import StreamModel
+from comptool.training.freezing import freeze, set_training
 from comptool.training.mixing import Mixing
 from comptool.training.optimisation import Optimisation
 from comptool.training.plan import Member, Plan
@@ -27,6 +29,7 @@ from comptool.training.precision import Precision
 from comptool.training.processes import Processes
 from comptool.training.seeds import mixed
 from comptool.training.settings import TrainSettings
+from comptool.training.stages import measured
 from comptool.training.validation import Eye
 
 # Where one class's rows are repeated, or one of each class taken in turn.
@@ -66,6 +69,8 @@ class Session:
         Of the batches of training.
     multilabel
         Whether a row may have several classes.
+    counted
+        Whether each validated row counts in score and loss, bool of shape (n,).
     """
 
     settings: TrainSettings
@@ -82,11 +87,17 @@ class Session:
     processes: Processes
     mixing: Mixing
     multilabel: bool
+    counted: Tensor
 
     @property
     def updates_per_epoch(self) -> int:
         """Weight updates in one epoch."""
         return -(-self.batches.num_steps // self.settings.grad_accum)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Turn to the training of an epoch, counted from 0."""
+        set_training(self.model, self.settings.freeze)
+        begin_epoch(self.criterion, epoch)
 
     def loss(self, batch: Batch, epoch: int, step: int) -> Tensor:
         """Mean loss of one batch in training; everything random follows from the place."""
@@ -131,6 +142,7 @@ def open_session(
     settings, device = plan.settings, processes.device
     channels_last = not any(name in settings.model for name in WITHOUT_CHANNELS_LAST)
     model = model.to(device)
+    freeze(model, settings.freeze)
     if channels_last:
         model = model.to(memory_format=torch.channels_last)
     batches = _batches(plan, member, processes)
@@ -157,6 +169,7 @@ def open_session(
         processes=processes,
         mixing=Mixing(settings.mixup, settings.cutmix, len(plan.rows.classes)),
         multilabel=plan.rows.multilabel,
+        counted=torch.from_numpy(measured(plan.rows.labels[member.valid], plan.dropped)),
     )
 
 
@@ -186,7 +199,8 @@ def _check_smallest_batch(
         for name in header["modalities"]
     ]
     # A copy, because the statistics of the layers would move.
-    copied = deepcopy(model).train()
+    copied = deepcopy(model)
+    set_training(copied, settings.freeze)
     try:
         with torch.no_grad():
             copied(*eye.see(chips))

@@ -14,6 +14,7 @@ Schedule = Literal["cosine", "step", "constant"]
 Balance = Literal["none", "under", "over", "weights", "class-aware"]
 Amp = Literal["auto", "bf16", "fp16", "off"]
 Missing = Literal["zero", "drop"]
+Weighting = Literal["effective", "inverse", "sqrt"]
 
 # Those of timm's optimizers that a competitor names; the list stands here so that a misspelt name
 # is told without importing torch.
@@ -23,7 +24,9 @@ OPTIMIZERS = (
 ).split()
 # What a resumed run may be given anew: it changes the weights by rounding at most.
 FREE_TO_CHANGE = ("workers", "device", "compile")
-PATHS = ("init_from", "prior")
+PATHS = ("init_from", "prior", "class_weights")
+BACKBONE = "backbone"
+PARTS = (BACKBONE, "head")  # of a model, that can be frozen
 PRETRAINED_RATE, RANDOM_RATE = 1e-3, 3e-3
 
 
@@ -42,12 +45,21 @@ class TrainSettings:
     pretrained: str = "auto"  # auto, yes, no or a path
     init_from: Path | None = None
     model_option: tuple[str, ...] = ()  # "name=value"
+    reset_head: bool = False
+    freeze: str | None = None  # one of PARTS
     # What is minimised; None leaves the loss its own value.
     loss: str | None = None  # None: the task's, see `comptool.training.task`
     gamma: float | None = None
     label_smoothing: float | None = None
     loss_option: tuple[str, ...] = ()  # "name=value"
     prior: Path | None = None  # table of `comptool prior`
+    weighting: Weighting | None = None  # scheme of class weights
+    class_weights: Path | None = None  # table or TOML file of class weights
+    defer_weights: int = 0  # epochs before class weights act
+    # Which rows a stage is about.
+    drop_classes: tuple[str, ...] = ()
+    keep_dropped_logits: bool = False
+    per_class: int | None = None
     # What the model eats.
     img_size: tuple[str, ...] = ()  # "64", "64x48" or "sar=64"; empty: from the images
     augment: str = "flips"
@@ -89,6 +101,7 @@ class TrainSettings:
         _check_ranges(self)
         _check_names(self)
         _check_company(self)
+        _check_stage(self)
 
     @property
     def folds(self) -> int | Literal["all", "none"]:
@@ -105,6 +118,20 @@ class TrainSettings:
     def warmup(self) -> float:
         """Warm-up in epochs."""
         return min(1.0, 0.05 * self.epochs) if self.warmup_epochs is None else self.warmup_epochs
+
+    @property
+    def scheme(self) -> Weighting | None:
+        """How class weights follow from the rows; None: they do not."""
+        return self.weighting or ("effective" if self.balance == "weights" else None)
+
+    @property
+    def weighted(self) -> str | None:
+        """The option that asks for class weights, as it is typed; None without."""
+        if self.class_weights is not None:
+            return "--class-weights"
+        if self.weighting is not None:
+            return "--weighting"
+        return "--balance weights" if self.balance == "weights" else None
 
     def rate(self, *, pretrained: bool) -> float:
         """Learning rate after warm-up: as given, else one for AdamW and its kin.
@@ -165,7 +192,7 @@ def option(field: str) -> str:
 def _check_ranges(settings: TrainSettings) -> None:
     least = {"epochs": 1, "batch_size": 1, "grad_accum": 1, "patience": 1, "seed": 0, "workers": 0}
     least |= {"weight_decay": 0, "mixup": 0, "warmup_epochs": 0, "min_lr": 0, "gamma": 0}
-    least |= {"cutmix": 0, "magnitude": 0, "num_ops": 1}
+    least |= {"cutmix": 0, "magnitude": 0, "num_ops": 1, "per_class": 1, "defer_weights": 0}
     for name, bound in least.items():
         value = getattr(settings, name)
         if value is not None and not (value >= bound and math.isfinite(value)):
@@ -223,3 +250,30 @@ def _check_company(settings: TrainSettings) -> None:
         raise UsageError("--patience needs a validation, and --fold none has none")
     if settings.init_from is not None and settings.pretrained not in ("auto", "no"):
         raise UsageError("--init-from brings the weights; --pretrained has no meaning beside it")
+
+
+def _check_stage(settings: TrainSettings) -> None:
+    if settings.freeze is not None and settings.freeze not in PARTS:
+        raise UsageError(
+            f"--freeze is '{settings.freeze}'; the parts of a model are {' and '.join(PARTS)}"
+        )
+    if settings.reset_head and settings.init_from is None:
+        raise UsageError("--reset-head is for --init-from, whose head it leaves out")
+    if settings.reset_head and settings.freeze == "head":
+        raise UsageError("--freeze head would keep the random head of --reset-head as it is")
+    if settings.keep_dropped_logits and not settings.drop_classes:
+        raise UsageError("--keep-dropped-logits has no meaning without --drop-classes")
+    if settings.per_class is not None and settings.balance in ("under", "over", "class-aware"):
+        raise UsageError(
+            f"--per-class takes as many rows of each class; --balance {settings.balance} has no "
+            "meaning beside it"
+        )
+    if settings.class_weights is not None and settings.scheme is not None:
+        other = "--weighting" if settings.weighting else "--balance weights"
+        raise UsageError(f"--class-weights and {other} both set class weights; give one of them")
+    if settings.defer_weights and not settings.weighted:
+        raise UsageError("--defer-weights needs --weighting or --class-weights to defer")
+    if settings.defer_weights >= settings.epochs:
+        raise UsageError(
+            f"--defer-weights {settings.defer_weights} leaves nothing of --epochs {settings.epochs}"
+        )

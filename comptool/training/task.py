@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from comptool.errors import UsageError
 from comptool.losses import LOSSES, check_task
-from comptool.training.settings import TrainSettings
+from comptool.training.settings import TrainSettings, option
 
 # bce before asl: its sigmoids are probabilities, as thresholds and pseudo-labels need them.
 # It also ranked better: mAP 0.589 and 0.538 against 0.549 and 0.527 (two seeds of 20 epochs of
@@ -23,6 +23,7 @@ TYPED = {
     "prior": "--prior",
 }
 OF_ONE_CLASS = ("under", "over", "weights")
+STAGE = ("drop_classes", "per_class", "weighting", "class_weights")
 
 
 def for_task(settings: TrainSettings, task: str) -> TrainSettings:
@@ -49,6 +50,11 @@ def for_task(settings: TrainSettings, task: str) -> TrainSettings:
             "take --balance class-aware (an image of each class in turn) or "
             "--loss distribution-balanced"
         )
+    for name in STAGE:
+        if task == "multilabel" and getattr(settings, name):
+            raise UsageError(
+                f"{option(name)} needs one class per image, and the task is multilabel"
+            )
     for name in ("mixup", "cutmix"):
         if loss in HARD_TARGETS and getattr(settings, name):
             raise UsageError(
@@ -64,13 +70,13 @@ def _check_options(settings: TrainSettings, loss: str) -> None:
     given = {
         "gamma": settings.gamma is not None,
         "smoothing": settings.label_smoothing is not None,
-        "class_weights": settings.balance == "weights",
+        "class_weights": settings.weighted is not None,
     }
     taken = LOSSES.find(loss).option_names()
-    for option, is_given in given.items():
-        if is_given and option not in taken:
+    for name, is_given in given.items():
+        if is_given and name not in taken:
+            asked = settings.weighted if name == "class_weights" else TYPED[name]
             known = ", ".join(typed for own, typed in TYPED.items() if own in taken) or "none"
             raise UsageError(
-                f"the loss '{loss}' has no use for {TYPED[option]}; of such options it takes "
-                f"{known}"
+                f"the loss '{loss}' has no use for {asked}; of such options it takes {known}"
             )

@@ -68,8 +68,9 @@ def evaluate(
     stopped: Callable[[], bool],
     *,
     multilabel: bool,
+    counted: Tensor,
 ) -> tuple[npt.NDArray[np.float32], float]:
-    """Class probabilities of every row in the table's order, and the mean loss.
+    """Class probabilities of every row in the table's order, and the mean loss of those that count.
 
     In float32 whatever the training's precision, so that they are what ``comptool infer`` gives.
 
@@ -89,6 +90,8 @@ def evaluate(
         Asked between batches.
     multilabel
         Whether classes have probabilities of their own (sigmoid) or share one (softmax).
+    counted
+        Whether each row counts in the loss, bool of shape (N,), on the CPU.
 
     Raises
     ------
@@ -98,19 +101,22 @@ def evaluate(
     training = model.training
     model.eval()
     processes.align(model)
-    rows, shares, total = [], [], 0.0
+    rows, shares, total, number = [], [], 0.0, 0
     for batch in batches:
         if stopped():
             model.train(training)
             raise StoppedError
         logits = model(*eye.see(batch.images)).float()
         assert batch.targets is not None
-        loss = criterion(logits, batch.targets.to(eye.device))
-        total += float(loss) * len(batch.rows)
+        counts = counted[batch.rows]
+        if counts.any():
+            loss = criterion(logits[counts.to(eye.device)], batch.targets[counts].to(eye.device))
+            total += float(loss) * int(counts.sum())
+            number += int(counts.sum())
         rows.append(batch.rows.numpy())
         shares.append(probabilities_of(logits, multilabel=multilabel).cpu().numpy())
     model.train(training)
-    gathered = processes.gather((rows, shares, total))
+    gathered = processes.gather((rows, shares, total, number))
     return _in_order(gathered)
 
 
@@ -124,8 +130,9 @@ def probabilities_of(logits: Tensor, *, multilabel: bool) -> Tensor:
 
 
 def _in_order(gathered: Sequence[Any]) -> tuple[npt.NDArray[np.float32], float]:
-    rows = np.concatenate([part for rows, _, _ in gathered for part in rows])
-    shares = np.concatenate([part for _, parts, _ in gathered for part in parts])
+    rows = np.concatenate([part for rows, *_ in gathered for part in rows])
+    shares = np.concatenate([part for _, parts, *_ in gathered for part in parts])
     probabilities = np.empty_like(shares, dtype=np.float32)
     probabilities[rows] = shares
-    return probabilities, sum(total for _, _, total in gathered) / len(rows)
+    number = sum(number for *_, number in gathered)
+    return probabilities, sum(total for *_, total, _ in gathered) / number

@@ -65,7 +65,7 @@ def test_help_lists_the_options_under_headings(comptool):
     text = comptool("train", "--help").stdout
     headings = [line for line in text.splitlines() if line.endswith(":") and line[0] != " "]
     assert headings == [
-        "Model:", "Loss:", "Images:", "Optimisation:", "Validation:", "Run:", "Options:"
+        "Model:", "Loss:", "Stages:", "Images:", "Optimisation:", "Validation:", "Run:", "Options:"
     ]  # fmt: skip
     assert text.index("--gamma") > text.index("Loss:")
     assert text.index("--gamma") < text.index("Images:")

@@ -15,8 +15,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from comptool.errors import InputError, UsageError
+from comptool.losses.class_weights import effective_number_weights as effective_weights
 from comptool.models.checkpoints import save_checkpoint
-from comptool.training.criterion import effective_weights
 from comptool.training.history import columns, write_history
 from comptool.training.interruption import Interruption
 from comptool.training.mixing import mixup

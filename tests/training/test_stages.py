@@ -1,0 +1,361 @@
+"""Stages of a long tail: dropped classes, balanced subsets, frozen parts, new heads, weights."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+from comptool.errors import InputError, UsageError
+from comptool.runs import read_header
+from comptool.training.criterion import make_loss
+from comptool.training.freezing import freeze, set_training
+from comptool.training.plan import make_plan
+from comptool.training.record import settle
+from comptool.training.settings import TrainSettings
+from comptool.training.stages import balanced_subset, dropped_classes, kept_score
+
+SMALL = {"model": "test_efficientnet-dual", "pretrained": "no", "img_size": ("32",)}
+
+
+def plan_of(**given):
+    settings, files = settle(Path("weights/x"), SMALL | given)
+    return make_plan(settings, files, Path("weights/x"))
+
+
+def labels_of(plan):
+    (member,) = plan.members
+    return [plan.rows.classes[index] for index in plan.rows.labels[member.train]]
+
+
+def weights(run):
+    return load_file(Path("weights", run, "best.safetensors"))
+
+
+def is_of_backbone(name):
+    return name.startswith("encoders.")
+
+
+# Dropped classes.
+
+
+def test_rows_of_a_dropped_class_are_validated_but_not_trained_on(folds):
+    plan = plan_of(drop_classes=("a",))
+    (member,) = plan.members
+    assert set(labels_of(plan)) == {"b", "c"}
+    assert len(member.valid) == 9
+    assert any("'a'" in note and "left out" in note for note in plan.notes)
+
+
+@pytest.mark.parametrize(
+    ("texts", "dropped"), [(("a,c",), (0, 2)), (("c", "a"), (0, 2)), (("b, 1",), (3,))]
+)
+def test_classes_are_dropped_by_names_that_are_repeated_or_joined_with_commas(texts, dropped):
+    settings = TrainSettings(drop_classes=texts)
+    assert dropped_classes(settings, ("a", "b", "c", "b, 1", "e")) == dropped
+
+
+def test_a_class_that_does_not_exist_cannot_be_dropped(folds):
+    with pytest.raises(UsageError, match="no class is called 'd'"):
+        plan_of(drop_classes=("d",))
+
+
+@pytest.mark.parametrize("names", [("a,b,c",), ("a", "b")])
+def test_dropping_leaves_two_classes_or_more(folds, names):
+    with pytest.raises(UsageError, match="two or more"):
+        plan_of(drop_classes=names)
+
+
+def test_logits_of_dropped_classes_get_no_gradient(folds):
+    plan = plan_of(drop_classes=("a",), label_smoothing=0.1)
+    logits = torch.randn(4, 3, requires_grad=True)
+    make_loss(plan, plan.members[0])(logits, torch.tensor([1, 2, 1, 2])).backward()
+    assert (logits.grad[:, 0] == 0).all()
+    assert (logits.grad[:, 1:] != 0).all()
+
+
+def test_logits_of_dropped_classes_can_be_kept_in_the_loss(folds):
+    plan = plan_of(drop_classes=("a",), keep_dropped_logits=True)
+    logits = torch.randn(4, 3, requires_grad=True)
+    make_loss(plan, plan.members[0])(logits, torch.tensor([1, 2, 1, 2])).backward()
+    assert (logits.grad[:, 0] > 0).all()
+
+
+def test_the_score_is_among_the_classes_that_are_trained_on():
+    labels = np.array([0, 0, 1, 2, 2])
+    probabilities = np.array(
+        [[0.1, 0.9, 0], [1, 0, 0], [0.9, 0.08, 0.02], [0.5, 0.3, 0.2], [1.0, 0, 0]]
+    )
+    # Of the rows of classes 1 and 2: right, wrong, and a tie that goes to class 1.
+    assert kept_score("accuracy", labels, probabilities, [0]) == pytest.approx(1 / 3)
+    expected = -np.mean(np.log([0.8, 0.4, 0.5]))
+    assert kept_score("logloss", labels, probabilities, [0]) == pytest.approx(expected)
+    assert kept_score("accuracy", labels, probabilities, []) == pytest.approx(1 / 5)
+
+
+def test_a_stage_without_a_class_writes_every_validated_row(folds, fit):
+    outcome = fit("two", drop_classes=("a",), epochs=1)
+    rows = list(csv.DictReader(Path("weights/two/oof.csv").open()))
+    assert len(rows) == 9
+    assert read_header(Path("weights/two"))["dropped"] == ["a"]
+    (history,) = csv.DictReader(Path("weights/two/metrics.csv").open())
+    truth = {row["image_id"]: row["class_id"] for row in csv.DictReader(folds.open())}
+    counted = [row for row in rows if truth[row["image_id"]] != "a"]
+    shares = {row["image_id"]: {c: float(row[c]) for c in "bc"} for row in counted}
+    right = [max(share, key=share.get) == truth[name] for name, share in shares.items()]
+    assert outcome.score == pytest.approx(np.mean(right))
+    loss = [-np.log(s[truth[n]] / (s["b"] + s["c"])) for n, s in shares.items()]
+    assert float(history["val_loss"]) == pytest.approx(np.mean(loss), rel=1e-4)
+
+
+def test_soft_labels_do_not_go_with_masked_logits(folds, pseudo):
+    columns = ("soft:a", "soft:b", "soft:c")
+    extra = pseudo([["t1", "a", 0.8, 0.1, 0.1], ["t2", "b", 0.1, 0.8, 0.1]], columns)
+    with pytest.raises(UsageError, match="--keep-dropped-logits"):
+        plan_of(drop_classes=("a",), extra=extra)
+
+
+# So many rows of each class.
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=5), st.integers(1, 40))
+def test_a_balanced_subset_has_as_many_of_each_class_spread_over_its_rows(counts, per_class):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    taken = balanced_subset(labels, per_class, seed=1)
+    assert np.bincount(labels[taken]).tolist() == [per_class] * len(counts)
+    for index in range(len(counts)):
+        times = np.bincount(taken, minlength=len(labels))[labels == index]
+        assert times.max() - times.min() <= 1
+
+
+def test_the_choice_of_a_large_class_follows_from_the_seed():
+    labels = np.zeros(1000, int)
+    one, again, other = (balanced_subset(labels, 10, seed=seed) for seed in (0, 0, 1))
+    assert (one == again).all()
+    assert (one != other).any()
+
+
+def test_repeats_of_a_row_are_augmented_differently(folds, fit):
+    from comptool.training.preparation import prepare
+    from comptool.training.processes import Processes
+
+    plan = plan_of(per_class=20, augment="weak", workers=0, batch_size=60)
+    (member,) = plan.members
+    assert len(member.train) == 60
+    processes = Processes(0, 1, torch.device("cpu"))
+    session = prepare(plan, member, processes, lambda text: None).session
+    session.batches.set_epoch(0)
+    (batch,) = list(session.train_loader)
+    repeats = [
+        image
+        for row, image in zip(member.train[batch.rows], batch.images[0], strict=True)
+        if row == member.train[0]
+    ]
+    assert len(repeats) > 2
+    assert len({image.numpy().tobytes() for image in repeats}) > 1
+
+
+def test_rows_per_class_are_told(folds):
+    (note,) = [note for note in plan_of(per_class=8).notes if "different" in note]
+    assert note == "8 rows of each of 3 classes: 15 different ones, 9 repeats"
+
+
+# Frozen parts.
+
+
+def test_a_frozen_backbone_stays_to_the_last_bit_and_its_statistics_too(folds, fit):
+    fit("one", epochs=1)
+    fit("two", init_from=Path("weights/one"), freeze="backbone", epochs=2, ema=0.5, augment="weak")
+    one, two = weights("one"), weights("two")
+    changed = {name for name in one if not torch.equal(one[name], two[name])}
+    assert changed == {"classifier.weight", "classifier.bias"}
+    assert any("running_mean" in name for name in one)
+
+
+def test_the_optimizer_has_what_trains_and_nothing_else(folds):
+    from comptool.training.preparation import prepare
+    from comptool.training.processes import Processes
+
+    for decay in (0.0, 0.02):
+        plan = plan_of(freeze="backbone", weight_decay=decay)
+        processes = Processes(0, 1, torch.device("cpu"))
+        session = prepare(plan, plan.members[0], processes, lambda text: None).session
+        held = [p for group in session.optimisation.optimizer.param_groups for p in group["params"]]
+        trained = list(session.model.classifier.parameters())
+        assert {id(p) for p in held} == {id(p) for p in trained}
+
+
+def test_a_frozen_head_stays_while_the_backbone_learns(folds, fit):
+    fit("one", epochs=1)
+    fit("two", init_from=Path("weights/one"), freeze="head", epochs=1)
+    one, two = weights("one"), weights("two")
+    changed = {name for name in one if not torch.equal(one[name], two[name])}
+    assert changed and all(is_of_backbone(name) for name in changed)
+
+
+def test_a_frozen_part_is_in_evaluation_mode_and_without_gradients():
+    from comptool import models
+
+    model = models.create("test_efficientnet-dual", 3)
+    freeze(model, "backbone")
+    set_training(model, "backbone")
+    assert not any(module.training for module in model.encoders.modules())
+    assert model.training and model.classifier.training
+    assert not any(p.requires_grad for p in model.encoders.parameters())
+    assert all(p.requires_grad for p in model.classifier.parameters())
+
+
+def test_a_frozen_backbone_of_random_weights_is_warned_of(folds, fit):
+    told = []
+    fit("one", epochs=1, freeze="backbone", say=told.append)
+    assert any("random weights and is frozen" in text for text in told)
+
+
+# New heads.
+
+
+def test_a_new_head_stands_on_the_old_backbone(folds, fit):
+    fit("one", epochs=2)
+    settings = {"init_from": Path("weights/one"), "reset_head": True, "freeze": "backbone"}
+    fit("two", **settings, epochs=1, lr=1e-9, seed=5)
+    one, two = weights("one"), weights("two")
+    for name in one:
+        assert torch.equal(one[name], two[name]) == is_of_backbone(name)
+    # The head of a new model of that seed.
+    fit("fresh", epochs=1, lr=1e-9, seed=5)
+    assert torch.allclose(
+        weights("fresh")["classifier.weight"], two["classifier.weight"], atol=1e-6
+    )
+
+
+# Class weights.
+
+
+def test_class_weights_follow_from_the_rows_that_are_trained_on(folds):
+    plan = plan_of(weighting="sqrt", per_class=7, drop_classes=("b",))
+    assert make_loss(plan, plan.members[0]).criterion.class_weights.tolist() == [1, 1]
+    plan = plan_of(balance="weights")
+    assert make_loss(plan, plan.members[0]).class_weights.tolist() == pytest.approx([1, 1, 1])
+
+
+def test_class_weights_by_hand_are_those_of_the_file(folds):
+    Path("w.csv").write_text("class,weight\nb,2\na,1\nc,0.5\n")
+    Path("w.toml").write_text("a = 1\nb = 2.0\nc = 0.5\n")
+    for name in ("w.csv", "w.toml"):
+        plan = plan_of(class_weights=Path(name))
+        assert make_loss(plan, plan.members[0]).class_weights.tolist() == [1, 2, 0.5]
+        assert Path(name) in plan.inputs
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("class,weight\na,1\nb,2\n", "no weight for some classes.*'c'"),
+        ("class,weight\na,1\nb,-2\nc,1\n", "row 2, column 'weight'.*'-2'"),
+        ("class,weight\na,1\nb,\nc,1\n", "row 2, column 'weight'"),
+        ("class,weight\na,1\nb,2\nc,1\nd,1\n", "'d'"),
+    ],
+)
+def test_a_missing_or_negative_weight_is_named(folds, text, told):
+    Path("w.csv").write_text(text)
+    with pytest.raises(InputError, match=told):
+        plan_of(class_weights=Path("w.csv"))
+
+
+def test_deferred_weights_act_from_their_epoch_on_and_after_a_resume_too(
+    folds, fit, kept, same, at_forward
+):
+    Path("w.csv").write_text("class,weight\na,9\nb,1\nc,1\n")
+    given = {"class_weights": Path("w.csv"), "defer_weights": 2, "schedule": "constant"}
+    fit("whole", epochs=3, **given)
+    fit("plain", epochs=3, schedule="constant")
+    rows = [
+        list(csv.DictReader(Path("weights", run, "metrics.csv").open()))
+        for run in ("whole", "plain")
+    ]
+    losses = [[row["train_loss"] for row in part] for part in rows]
+    assert losses[0][:2] == losses[1][:2]
+    assert losses[0][2] != losses[1][2]
+
+    class Crash(BaseException):
+        pass
+
+    def crash():
+        raise Crash
+
+    with pytest.raises(Crash), at_forward(15, crash):
+        fit("whole2", epochs=3, **given)
+    fit("whole2", resume=True)
+    same(kept("whole"), kept("whole2"))
+
+
+# What does not go together, and what a resumed run keeps.
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"freeze": "neck"}, "the parts of a model are backbone and head"),
+        ({"reset_head": True}, "--reset-head is for --init-from"),
+        ({"per_class": 0}, "--per-class is 0; it has to be 1 or more"),
+        ({"per_class": 5, "balance": "over"}, "has no meaning beside it"),
+        ({"keep_dropped_logits": True}, "without --drop-classes"),
+        ({"class_weights": Path("w.csv"), "weighting": "sqrt"}, "give one of them"),
+        ({"class_weights": Path("w.csv"), "balance": "weights"}, "give one of them"),
+        ({"defer_weights": 3}, "needs --weighting or --class-weights"),
+        ({"defer_weights": 30, "weighting": "sqrt"}, "leaves nothing"),
+    ],
+)
+def test_settings_that_contradict_one_another_are_refused(given, told):
+    with pytest.raises(UsageError, match=told):
+        TrainSettings(**given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"drop_classes": ("a",)},
+        {"per_class": 5},
+        {"weighting": "inverse"},
+    ],
+)
+def test_stages_are_for_one_class_per_image(learn, given):
+    (option,) = given
+    with pytest.raises(UsageError, match=f"--{option.replace('_', '-')} needs one class per image"):
+        learn("run", **given)
+
+
+def test_a_loss_without_class_weights_says_so(folds):
+    with pytest.raises(UsageError, match="has no use for --weighting"):
+        plan_of(loss="poly-softmax", weighting="sqrt")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"freeze": "backbone"}, "begun with no --freeze"),
+        ({"drop_classes": ("b",)}, "begun with --drop-classes a"),
+        ({"keep_dropped_logits": True}, "begun with no --keep-dropped-logits"),
+        ({"per_class": 9}, "begun with --per-class 4"),
+        ({"weighting": "sqrt"}, "begun with no --weighting"),
+    ],
+)
+def test_another_stage_cannot_be_resumed_into(folds, fit, given, told):
+    if not Path("weights/run").exists():
+        fit("run", epochs=1, schedule="constant", drop_classes=("a",), per_class=4)
+    with pytest.raises(UsageError, match=told):
+        fit("run", resume=True, **given)
+
+
+def test_other_numbers_in_the_file_of_weights_are_refused_on_resuming(folds, fit):
+    Path("w.csv").write_text("class,weight\na,1\nb,2\nc,3\n")
+    fit("run", epochs=1, schedule="constant", warmup_epochs=0, class_weights=Path("w.csv"))
+    Path("w.csv").write_text("class,weight\na,1\nb,2\nc,4\n")
+    with pytest.raises(InputError, match="class weights are not those"):
+        fit("run", resume=True, epochs=2)
