@@ -139,7 +139,7 @@ def unicorn(folder: Path, images: Path, quick: bool) -> dict[str, object]:
     (folder / "unicorn").symlink_to(images)
     run = f"{MODEL}-dual"
     steps: dict[str, tuple[object, ...]] = {
-        "simulate": ("simulate", "mavoc", "-o", "practice", "--scale", 0.01 if quick else 0.1),
+        "simulate": ("simulate", "mavoc", "-o", "practice", "--scale", 0.01 if quick else 0.02),
         "init": ("init", "practice"),
         "split": ("split", "--balance", "under", "--cap", 1000),
         "train": ("train", "--model", run, "--loss", "focal", "--label-smoothing", 0.1,
