@@ -34,9 +34,9 @@ else
   xl=resnet10t l=resnet10t swin=resnet10t cvt=resnet10t
   small=(--img-size 48 --batch-size 32 --lr 1e-3 --epochs "${EPOCHS:-6}" --pretrained no)
   parts=("${small[@]}")
-  large=(--img-size 72 --batch-size 32 --epochs "${EPOCHS:-6}" --pretrained no)
-  first=(--lr 1e-3)
-  second=(--lr 3e-4 --epochs 3)
+  large=(--img-size 72 --batch-size 32 --epochs "${EPOCHS:-4}" --pretrained no)
+  first=(--lr 3e-4)
+  second=(--lr 5e-4)
   precision=(--fp32)
 fi
 adamw=(--optimizer adamw --weight-decay 1e-5 --schedule cosine --warmup-epochs 0)
