@@ -126,6 +126,8 @@ def ensemble_files(
     read = provenance.hashes(paths)
     arguments = {"method": method, "weights": None if weights is None else list(weights)}
     known = {"members": [str(path) for path in paths], "method": method, "weights": shares}
+    if class_weights is not None:
+        known["class_weights"] = class_weights.tolist()
     with together():
         write_predictions(output, result, force=force)
         provenance.record(

@@ -17,10 +17,11 @@ from comptool.decisions.expected_precision import (
     threshold_by_class,
     threshold_for,
 )
+from comptool.decisions.own_evidence import own_evidence
 from comptool.decisions.pseudocells import sure_cells
 from comptool.decisions.pseudolabel import Rule, sure
 from comptool.errors import ComptoolError, InputError, UsageError
-from comptool.evaluation.out_of_fold import Labelled, read_labelled
+from comptool.evaluation.out_of_fold import Labelled
 from comptool.label_matrix import ABSENT, PRESENT
 from comptool.runs import OOF
 
@@ -118,7 +119,7 @@ def promise(
     if not needed and not any((Path(run) / OOF).is_file() for run in runs):
         return Promise(rule)
     try:
-        labelled = read_labelled(wanted.oof or (str(runs[0]) if runs else None), competition)
+        labelled = own_evidence(wanted.oof, facts, competition)
         _check_classes(labelled, classes)
     except ComptoolError as error:
         if needed:

@@ -187,8 +187,8 @@ def _thresholds(
     competition: Path | None,
 ) -> tuple[Decision, list[str]]:
     about = load(competition)
-    knowing = import_module(f"{FAMILY}.knowing")
-    labelled = knowing.labelled_rows(question_of(settings), facts, about)
+    own = import_module("comptool.decisions.own_evidence")
+    labelled = own.own_evidence(settings.oof, facts, about)
     average = settings.average or ("micro" if about.metric.startswith("micro") else "macro")
     beta = 1.0 if settings.beta is None else settings.beta
     decided: tuple[Decision, list[str]] = import_module(f"{FAMILY}.thresholding").by_thresholds(

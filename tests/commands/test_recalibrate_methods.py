@@ -176,3 +176,21 @@ def test_options_that_do_not_go_together_are_refused(runs, options, message):
     result = runs.run("recalibrate", source, *options)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_an_ensemble_is_weighed_by_the_mixed_rows_of_its_members(runs):
+    files = runs(skills=(2.0, 1.0), rows=300, tests=50)
+    assert runs.run("ensemble", *files, "--weights", "3,1").exit_code == 0
+    result = runs.run(
+        "recalibrate", "submissions/ensemble.csv", "--compare", "--method", "temperature",
+        "--target-prior", "uniform", "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    comparison = json.loads(result.stdout)["comparisons"][0]
+    held = [read_predictions(Path(f"weights/run{n}/oof.csv")).probabilities for n in (0, 1)]
+    labels = [line.split(",")[2] for line in Path("folds.csv").read_text().splitlines()[1:]]
+    targets = np.array(["abc".index(label) for label in labels])
+    accuracy = ((0.75 * held[0] + 0.25 * held[1]).argmax(axis=1) == targets).mean()
+    none = next(one for one in comparison["methods"] if one["method"] == "none")
+    assert none["score"] == pytest.approx(accuracy, abs=0.03)
+    assert none["score"] > (held[1].argmax(axis=1) == targets).mean() + 0.1

@@ -79,16 +79,26 @@ def gather(
         )
     names = list(named) or [_run_of(path, facts[path]) for path in predictions]
     found = [read_labelled(name, competition) for name in names]
-    first, rows = found[0], [found[0].predictions]
-    for other in found[1:]:
-        rows.append(_aligned(first, other))
+    first = found[0]
     return Evidence(
-        members=[one.probabilities for one in rows],
+        members=[one.probabilities for one in side_by_side(found)],
         targets=first.targets,
         folds=nested_folds(first),
         paths=[one.path for one in found],
         classes=first.predictions.classes,
     )
+
+
+def side_by_side(found: Sequence[Labelled]) -> list[Predictions]:
+    """The members' predictions with their rows in the order of the first.
+
+    Raises
+    ------
+    InputError
+        If a member has other classes, rows or folds than the first.
+    """
+    first = found[0]
+    return [first.predictions, *(_aligned(first, other) for other in found[1:])]
 
 
 def _run_of(path: Path, facts: Mapping[str, Any]) -> str:

@@ -61,7 +61,7 @@ METHODS: Registry[Method] = Registry(
     Method(
         "logit-adjust",
         f"{ROOM}.priors:logit_adjust",
-        "Probabilities divided by a power of the training shares; the power is searched.",
+        "Class shares exchanged to a power that is searched.",
         "Menon et al. 2021, arXiv:2007.07314",
         fitted=True,
     ),

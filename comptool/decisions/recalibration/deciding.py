@@ -9,13 +9,13 @@ from typing import Any
 
 from comptool.competition import load
 from comptool.decisions.decision import Decision, decided
+from comptool.decisions.own_evidence import own_evidence
 from comptool.decisions.recalibration import METHODS
 from comptool.decisions.recalibration.comparing import NONE, SETS, Comparison, compare
 from comptool.decisions.recalibration.knowing import (
     Basis,
     Question,
     basis_of,
-    labelled_rows,
     usable_metric,
 )
 from comptool.decisions.recalibration.shares import TRAIN, UNIFORM
@@ -67,7 +67,7 @@ def decide(
     labelled, metric = None, "accuracy"
     if entry.fitted or question.oof is not None or method == "prior":
         about = load(competition)
-        labelled = labelled_rows(question, facts, about)
+        labelled = own_evidence(question.oof, facts, about)
         metric = usable_metric(about.metric)
     basis = basis_of(source, predictions.classes, facts, question, labelled, metric)
     answer = entry.load()(basis.known)(predictions.probabilities)
@@ -98,7 +98,7 @@ def _notes(
         said = ", ".join(f"{name} {share:.3f}" for name, share in zip(classes, shares, strict=True))
         notes.append(f"class shares estimated from the test set: {said}")
     if basis.labelled is not None:
-        notes.append(f"fitted on {len(basis.labelled)} rows of {basis.labelled.path}")
+        notes.append(f"by {len(basis.labelled)} out-of-fold rows ({basis.labelled.path})")
     if basis.prior:
         notes.append(f"presuming that the test classes are {basis.prior}")
     shown = ("temperature", "tau", "estimated", "uncertain_rows")
@@ -143,7 +143,7 @@ def compared(
         If there is no evidence, or a file cannot be used.
     """
     about = load(competition)
-    labelled = labelled_rows(question, facts, about)
+    labelled = own_evidence(question.oof, facts, about)
     classes, source = labelled.predictions.classes, source or labelled.path
     metric = usable_metric(about.metric)
     priors = [question.target_prior] if question.target_prior else [UNIFORM, TRAIN]

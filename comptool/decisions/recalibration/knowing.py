@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from comptool.classes import against
-from comptool.competition import Competition
 from comptool.decisions import sources
 from comptool.decisions.quotas import class_indices, most_frequent
 from comptool.decisions.recalibration.known import Evidence, Known
 from comptool.decisions.recalibration.shares import shares_of
 from comptool.errors import InputError, UsageError
 from comptool.evaluation import metrics
-from comptool.evaluation.out_of_fold import Labelled, read_labelled
+from comptool.evaluation.out_of_fold import Labelled
 
 TOP_K_HEAD = 4
 FRACTION = 0.1
@@ -138,20 +137,6 @@ def evidence_of(labelled: Labelled, classes: Sequence[str]) -> Evidence:
             mend="Validate more rows: comptool split --folds 5 and comptool train --fold all",
         )
     return evidence
-
-
-def labelled_rows(
-    question: Question, facts: Mapping[str, Any], competition: Competition
-) -> Labelled:
-    """The out-of-fold rows that were named, or those of the first run that made the predictions.
-
-    Raises
-    ------
-    InputError
-        If there are none, or they are no evidence.
-    """
-    runs = facts.get("runs") or []
-    return read_labelled(question.oof or (str(runs[0]) if runs else None), competition)
 
 
 def usable_metric(name: str) -> str:

@@ -8,8 +8,9 @@ probabilities alone by expectation maximisation. It presumes that only the share
 training and test set, and that the probabilities are calibrated.
 
 Logit adjustment (A. K. Menon et al., "Long-tail learning via logit adjustment", ICLR 2021, arXiv
-2007.07314, section 4.1) divides by ``a ** tau``; tau is searched on out-of-fold rows. A network
-that is too sure of itself wants another tau than the 1 of Bayes' rule.
+2007.07314, section 4.1) divides by ``a ** tau``; with other shares than equal ones in the test set
+it is ``(b / a) ** tau`` here. Tau is searched on out-of-fold rows: a network that is too sure of
+itself wants another one than the 1 of Bayes' rule.
 """
 
 from __future__ import annotations
@@ -88,9 +89,10 @@ def estimated_shares(probabilities: Floats, before: Doubles) -> tuple[Doubles, i
 
 
 def logit_adjust(known: Known) -> Apply:
-    """Divide by the training shares to the power that is best on the out-of-fold rows.
+    """Exchange the training shares for the target's, or equal ones, to a power.
 
-    Of equal powers the one nearest to 0, which leaves everything as it is.
+    The power is the best on the out-of-fold rows; of equally good ones that nearest to 0, which
+    leaves everything as it is.
 
     Raises
     ------
@@ -98,15 +100,16 @@ def logit_adjust(known: Known) -> Apply:
         If there are no out-of-fold rows, or a training share is 0.
     """
     before = _positive(known.trained_shares())
-    tau = _best_tau(known.rows(), before, known.metric)
-    return lambda probabilities: answered(probabilities / before**tau, tau=tau)
+    ratio = (1 / len(before) if known.target is None else known.target) / before
+    tau = _best_tau(known.rows(), ratio, known.metric)
+    return lambda probabilities: answered(probabilities * ratio**tau, tau=tau)
 
 
-def _best_tau(evidence: Evidence, before: Doubles, name: str) -> float:
+def _best_tau(evidence: Evidence, ratio: Doubles, name: str) -> float:
     direction = 1 if metrics.METRICS.find(name).greater_is_better else -1
     values = [
         direction
-        * metrics.score(name, evidence.targets, rows_to_one(evidence.probabilities / before**tau))
+        * metrics.score(name, evidence.targets, rows_to_one(evidence.probabilities * ratio**tau))
         for tau in TAUS
     ]
     best = np.flatnonzero(np.isclose(values, max(values), rtol=0, atol=1e-12))

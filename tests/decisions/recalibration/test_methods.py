@@ -186,6 +186,14 @@ def test_logit_adjustment_undoes_the_training_prior():
     ).mean() + 0.05
 
 
+def test_logit_adjustment_goes_towards_the_presumed_shares():
+    uniform, target = np.full(3, 1 / 3), np.array([0.85, 0.09, 0.06])
+    evidence, test = drawn(3_000, uniform, 0), drawn(3_000, target, 1)
+    answer = METHODS.load("logit-adjust")(Known(evidence, uniform, target))(test.probabilities)
+    plain = test.probabilities.argmax(axis=1)
+    assert (answer.labels == test.targets).mean() > (plain == test.targets).mean() + 0.03
+
+
 def test_evidence_is_brought_into_the_presumed_shares():
     targets = np.repeat([0, 1, 2], [70, 20, 10])
     rows = in_shares(targets, np.array([0.2, 0.2, 0.6]))
