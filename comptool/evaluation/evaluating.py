@@ -1,0 +1,187 @@
+"""What a run or a file of predictions is worth: every figure with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from comptool import provenance
+from comptool.competition import load
+from comptool.errors import InputError, UsageError
+from comptool.evaluation.bootstrap import Figure, figures_with_intervals
+from comptool.evaluation.figures import Answers, Cells
+from comptool.evaluation.grades import aligned
+from comptool.evaluation.label_scoring import grade_cells, is_multilabel
+from comptool.evaluation.out_of_fold import read_labelled
+from comptool.predictions import Predictions, read_predictions
+from comptool.tables import check_ids, read_table
+
+UNITS = {"confidence-gap": " points"}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What predictions are worth.
+
+    Parameters
+    ----------
+    evaluated
+        The file that was read.
+    truth
+        The table that the labels are from.
+    classes
+        The K class names.
+    rows
+        The N rows.
+    figures
+        By name.
+    per_class
+        Of each class: the share answered rightly, or for several classes per row the average
+        precision.
+    """
+
+    evaluated: Path
+    truth: Path
+    classes: tuple[str, ...]
+    rows: Answers | Cells
+    figures: dict[str, Figure]
+    per_class: dict[str, Figure]
+
+    @property
+    def of_class(self) -> str:
+        """What ``per_class`` is."""
+        return "accuracy" if isinstance(self.rows, Answers) else "average precision"
+
+    def __str__(self) -> str:
+        lines = [f"{self.evaluated}: {len(self.rows)} rows, labels of {self.truth}"]
+        width = max(map(len, self.figures))
+        lines += [
+            f"{name:<{width}}  {figure}{UNITS.get(name, '')}"
+            for name, figure in self.figures.items()
+        ]
+        lines.append(f"{self.of_class} of each class")
+        width = max(map(len, self.classes))
+        lines += [f"  {name:<{width}}  {figure}" for name, figure in self.per_class.items()]
+        return "\n".join(lines)
+
+    def document(self) -> dict[str, Any]:
+        """The evaluation as JSON values."""
+        found = {
+            "evaluated": str(self.evaluated),
+            "truth": str(self.truth),
+            "rows": len(self.rows),
+            "classes": list(self.classes),
+            "figures": {name: figure.document() for name, figure in self.figures.items()},
+            "per_class": {name: figure.document() for name, figure in self.per_class.items()},
+        }
+        if isinstance(self.rows, Answers):
+            confusion = self.rows.confusion(np.ones(len(self.rows)))
+            found["confusion"] = confusion.astype(int).tolist()
+        return found
+
+
+def evaluate(
+    name: str | None,
+    *,
+    answers: Path | None = None,
+    competition: Path | None = None,
+    resamples: int,
+    seed: int = 0,
+) -> Evaluation:
+    """Evaluate a run on the rows that it held out, or predictions on answers that are known.
+
+    Parameters
+    ----------
+    name
+        A run, an out-of-fold file or, with ``answers``, a prediction file; None: the newest run.
+    answers
+        Ids with the true class, or with one 0/1 column per class; None: the labels are those of
+        the tables that the run was trained with.
+    competition
+        A ``comptool.toml``; None: the one here, else detected.
+    resamples, seed
+        Of the intervals.
+
+    Raises
+    ------
+    UsageError
+        If there are answers and no predictions.
+    InputError
+        If a file cannot be used, ids or classes differ, or the rows are no evidence.
+    """
+    if answers is None:
+        labelled = read_labelled(name, load(competition))
+        path, truth, predictions = labelled.path, labelled.table, labelled.predictions
+        targets = labelled.targets
+    else:
+        if name is None:
+            raise UsageError("--answers needs a prediction file to evaluate, such as preds.csv")
+        path, truth = Path(name), answers
+        predictions, targets = _answered(path, answers)
+    rows = _rows(path, predictions, targets)
+    figures, per_class = _measured(rows, resamples, seed)
+    named = dict(zip(predictions.classes, per_class, strict=True))
+    return Evaluation(path, truth, predictions.classes, rows, figures, named)
+
+
+def _answered(path: Path, answers: Path) -> tuple[Predictions, npt.NDArray[np.integer]]:
+    """Predictions in the order of the answers, and the targets."""
+    table, recorded = read_table(answers), provenance.facts(answers.resolve().parent)
+    if len(table.columns) < 2:
+        raise InputError("has no column with answers", file=answers, values=list(table.columns))
+    if is_multilabel(table, recorded):
+        graded = grade_cells(path, answers, table, recorded)
+        ids = np.array([""] * len(graded.targets), dtype=object)
+        return Predictions(ids, graded.classes, graded.probabilities), graded.targets
+    predictions = read_predictions(path)
+    id_column, label = map(str, table.columns[:2])
+    check_ids(answers, id_column, table[id_column].to_numpy(dtype=object))
+    order = aligned(path, predictions.ids.tolist(), answers, table[id_column].tolist())
+    targets = _places(answers, label, table[label].tolist(), predictions.classes)
+    return predictions.take(order), targets
+
+
+def _rows(
+    path: Path, predictions: Predictions, targets: npt.NDArray[np.integer]
+) -> Answers | Cells:
+    if targets.ndim == 2:
+        return Cells(targets, predictions.probabilities)
+    answered = predictions.probabilities.argmax(axis=1)
+    if predictions.pred is not None:
+        answered = _places(path, "pred", predictions.pred.tolist(), predictions.classes)
+    confidence = predictions.probabilities[np.arange(len(answered)), answered]
+    return Answers(targets, answered, confidence.astype(np.float64), len(predictions.classes))
+
+
+def _places(
+    path: Path, column: str, labels: Sequence[str], classes: Sequence[str]
+) -> npt.NDArray[np.int64]:
+    place = {name: index for index, name in enumerate(classes)}
+    for row, name in enumerate(labels, start=1):
+        if name not in place:
+            raise InputError(
+                "is a class that the predictions have no column for",
+                file=path,
+                row=row,
+                column=column,
+                values=[name],
+            )
+    return np.array([place[name] for name in labels], np.int64)
+
+
+def _measured(
+    rows: Answers | Cells, resamples: int, seed: int
+) -> tuple[dict[str, Figure], list[Figure]]:
+    """Figures by name, and those of each class."""
+    names = list(rows.figures(np.ones(len(rows))))
+
+    def all_figures(counts: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        return np.array([*rows.figures(counts).values(), *rows.per_class(counts)])
+
+    found = figures_with_intervals(all_figures, len(rows), resamples, seed)
+    return dict(zip(names, found, strict=False)), found[len(names) :]

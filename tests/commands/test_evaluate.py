@@ -1,0 +1,146 @@
+"""``comptool evaluate``: figures, intervals and pictures of predictions."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+NAMES = {"accuracy", "balanced-accuracy", "macro-f1", "kappa", "ece", "confidence-gap"}
+
+
+def write(path: str, header: list[str], rows: list[list[object]]) -> None:
+    with Path(path).open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([header, *rows])
+
+
+@pytest.fixture
+def answered(tmp_path, monkeypatch) -> None:
+    """``preds.csv`` of ten rows, eight of them right, and ``answers.csv`` in another order."""
+    monkeypatch.chdir(tmp_path)
+    truth = ["ship", "tank", "truck", "ship", "tank", "truck", "ship", "tank", "truck", "ship"]
+    classes = ["ship", "tank", "truck"]
+    predictions, answers = [], []
+    for number, name in enumerate(truth):
+        said = "tank" if number in (0, 2) else name
+        shares = [0.8 if said == one else 0.1 for one in classes]
+        predictions.append([f"i{number}", *shares])
+        answers.append([f"i{number}", name])
+    write("preds.csv", ["id", *classes], predictions)
+    write("answers.csv", ["id", "class"], answers[::-1])
+
+
+def test_predictions_are_evaluated_on_answers(answered, comptool):
+    result = comptool("evaluate", "preds.csv", "--answers", "answers.csv", "--json")
+    assert result.exit_code == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert set(document["figures"]) == NAMES
+    accuracy = document["figures"]["accuracy"]
+    assert accuracy["value"] == pytest.approx(0.8)
+    assert accuracy["low"] < 0.8 < accuracy["high"]
+    assert document["figures"]["confidence-gap"]["value"] == pytest.approx(0)
+    assert document["confusion"] == [[3, 1, 0], [0, 3, 0], [0, 1, 2]]
+    assert document["per_class"]["truck"]["value"] == pytest.approx(2 / 3)
+    assert document["pictures"] == []
+
+
+def test_the_text_names_every_figure_and_class(answered, comptool):
+    text = comptool("evaluate", "preds.csv", "--answers", "answers.csv").stdout
+    for name in (*NAMES, "ship", "tank", "truck"):
+        assert any(line.split()[0] == name for line in text.splitlines() if line.strip()), name
+    assert "0.8000  [" in text
+
+
+def test_decisions_replace_the_most_probable_class(answered, comptool):
+    header, *rows = csv.reader(Path("preds.csv").open())
+    truth = dict(list(csv.reader(Path("answers.csv").open()))[1:])
+    write("preds.csv", [*header, "pred"], [[*row, truth[row[0]]] for row in rows])
+    result = comptool("evaluate", "preds.csv", "--answers", "answers.csv", "--json")
+    figures = json.loads(result.stdout)["figures"]
+    assert figures["accuracy"]["value"] == 1
+    assert figures["confidence-gap"] == {"value": None, "low": None, "high": None}
+
+
+def test_pictures_are_drawn_and_not_replaced(answered, comptool):
+    arguments = ("evaluate", "preds.csv", "--answers", "answers.csv", "--pictures", "drawn")
+    assert comptool(*arguments).exit_code == 0
+    confusion = cv2.imread("drawn/confusion.png")
+    # The cell of ship and ship is darker than that of ship and tank, which is darker than none.
+    shades = [len(np.unique(confusion)), *np.asarray(confusion.shape[:2])]
+    assert min(shades) > 10
+    assert cv2.imread("drawn/reliability.png").shape == (620, 620, 3)
+    assert Path("drawn/confusion.png.meta.json").exists()
+    again = comptool(*arguments)
+    assert again.exit_code == 3
+    assert "exists already" in again.stderr
+    assert comptool(*arguments, "--force").exit_code == 0
+
+
+def test_several_classes_per_row_have_average_precisions(tmp_path, comptool):
+    rng = np.random.default_rng(0)
+    cells = rng.integers(0, 2, (30, 3))
+    shares = np.clip(cells * 0.4 + rng.random((30, 3)) * 0.6, 0, 1)
+    write("answers.csv", ["id", "a", "b", "c"], [[f"i{n}", *row] for n, row in enumerate(cells)])
+    write("preds.csv", ["id", "a", "b", "c"], [[f"i{n}", *row] for n, row in enumerate(shares)])
+    result = comptool(
+        "evaluate", "preds.csv", "--answers", "answers.csv", "--json", "--pictures", "drawn"
+    )
+    assert result.exit_code == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert set(document["figures"]) == {"map", "macro-f1", "ece"}
+    values = [document["per_class"][name]["value"] for name in "abc"]
+    assert document["figures"]["map"]["value"] == pytest.approx(np.mean(values))
+    assert document["pictures"] == ["drawn/reliability.png"]
+
+
+def test_a_run_is_evaluated_on_the_rows_that_it_held_out(pairs, comptool):
+    run = pairs("run")
+    shares = [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.6, 0.2, 0.2], [0.7, 0.2, 0.1]]
+    rows = [[f"tr{number:03}", 0, *share] for number, share in enumerate(shares)]
+    write(str(run / "oof.csv"), ["id", "fold", "a", "b", "c"], rows)
+    result = comptool("evaluate", "run", "--json", "--bootstrap", "20")
+    assert result.exit_code == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert (document["rows"], document["truth"]) == (4, "data/train.csv")
+    assert document["figures"]["accuracy"]["value"] == 0.75
+
+
+def test_a_run_whose_rows_are_no_evidence_is_refused(pairs, comptool):
+    run = pairs("run", leak="it was trained on them")
+    write(str(run / "oof.csv"), ["id", "fold", "a", "b", "c"], [["tr000", 0, 1, 0, 0]])
+    result = comptool("evaluate", "run")
+    assert result.exit_code == 3
+    assert "is no evidence: it was trained on them" in result.stderr
+
+
+def test_other_ids_and_classes_are_refused(answered, comptool):
+    rows = list(csv.reader(Path("answers.csv").open()))[1:]
+    write("fewer.csv", ["id", "class"], rows[1:])
+    result = comptool("evaluate", "preds.csv", "--answers", "fewer.csv")
+    assert result.exit_code == 3
+    assert "1 ids are not asked for" in result.stderr
+    write("other.csv", ["id", "class"], [[rows[0][0], "boat"], *rows[1:]])
+    result = comptool("evaluate", "preds.csv", "--answers", "other.csv")
+    assert result.exit_code == 3
+    assert "row 1, column 'class': is a class that the predictions have no column for" in (
+        result.stderr
+    )
+
+
+def test_answers_alone_are_no_predictions(answered, comptool):
+    result = comptool("evaluate", "--answers", "answers.csv")
+    assert result.exit_code == 2
+    assert "--answers needs a prediction file" in result.stderr
+
+
+def test_a_dry_run_draws_nothing(answered, comptool):
+    result = comptool(
+        "evaluate", "preds.csv", "--answers", "answers.csv", "--pictures", "drawn", "--dry-run"
+    )
+    assert result.exit_code == 0
+    assert "would write drawn/confusion.png and drawn/reliability.png" in result.stderr
+    assert not Path("drawn").exists()
