@@ -167,6 +167,8 @@ def pseudolabel_file(
             },
         )
     notes += promised.notes + _of_agreement(allowed)
+    if promised.expected and predictions.pred is not None:
+        notes.append("out-of-fold rows tell of the predictions before they were decided")
     notes += _of_decisions(source, predictions, competition, soft)
     notes += _notes(rule, classes, kept.counts["kept"])
     found = (kept.number, len(kept.rows), kept.counts, notes, promised.expected)

@@ -73,7 +73,8 @@ def read_multiclass(path: Path, facts: Mapping[str, Any]) -> Predictions:
             "these predictions are multi-label, and one class per image is decided here",
             file=path,
             mend="Each class of theirs stands alone: submit them as they are, or their answers "
-            "above a threshold (comptool submit --threshold)",
+            "above a threshold (comptool submit --threshold), or above the best threshold of each "
+            "class (comptool recalibrate --method thresholds)",
         )
     return read_recorded(path, task, facts)
 

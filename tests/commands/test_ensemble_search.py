@@ -44,6 +44,25 @@ def test_saved_weights_go_to_the_files_of_their_runs_whatever_their_order(runs):
     np.testing.assert_allclose(read_predictions(Path("again.csv")).probabilities, first, atol=1e-12)
 
 
+def test_a_run_on_all_rows_joins_with_the_weight_of_its_folded_sibling(runs):
+    one, two = runs(skills=(2.0, 1.2))
+    facts = provenance.facts(two) | {"runs": ["weights/whole"]}
+    provenance.record(two, command="infer", arguments={}, facts=facts)
+    whole = Path("weights/whole")
+    whole.mkdir()
+    checkpoint = Path("weights/run1/best.safetensors")
+    whole.joinpath(checkpoint.name).write_bytes(checkpoint.read_bytes())
+    result = runs.run("ensemble", one, two, "--search", "greedy")
+    assert result.exit_code == 3
+    assert "weights/whole: this run held no rows out" in result.stderr
+    siblings = ("--oof", "run0", "--oof", "run1")
+    result = runs.run("ensemble", one, two, "--search", "greedy", *siblings)
+    assert result.exit_code == 0, result.stderr
+    members = json.loads(Path("submissions/ensemble.json").read_text())["members"]
+    assert members[1]["runs"] == ["weights/whole"]
+    assert members[1]["out_of_fold"] == "weights/run1/oof.csv"
+
+
 def test_multi_label_weights_may_be_per_class_and_are_applied_again(runs):
     files = runs("multilabel")
     result = runs.run("ensemble", *files, "--search", "greedy", "--per-class", "--json")
