@@ -58,6 +58,8 @@ def bounds(rule: Rule) -> tuple[float, float]:
     --------
     >>> bounds(Rule(threshold=0.75)), bounds(Rule(threshold=0.75, lower=0.5))
     ((0.25, 0.75), (0.5, 0.75))
+    >>> bounds(Rule(threshold=0.25))
+    (0.25, 0.25)
     """
     if rule.quantile is not None:
         raise UsageError(
@@ -65,7 +67,7 @@ def bounds(rule: Rule) -> tuple[float, float]:
         )
     upper = rule.bound
     assert upper is not None
-    lower = round(1 - upper, 12) if rule.lower is None else rule.lower
+    lower = min(round(1 - upper, 12), upper) if rule.lower is None else rule.lower
     if lower > upper:
         raise UsageError(f"--lower is {lower:g}, above --threshold, which is {upper:g}")
     return lower, upper

@@ -43,7 +43,8 @@ class Rule:
     balance
         Cut every class that has rows to as many as the smallest of them, the surest first.
     lower
-        Of multi-label predictions: a class is absent below it. None: 1 - threshold.
+        Of multi-label predictions: a class is absent below it. None: 1 - threshold, or the
+        threshold where that is smaller.
     class_thresholds
         A threshold for the rows of each answer, K numbers, in place of one for all; 1 keeps none.
     """

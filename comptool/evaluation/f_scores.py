@@ -107,12 +107,21 @@ def micro_f_beta(
 def sample_f_beta(
     targets: Targets, probabilities: Floats, threshold: Thresholds = 0.5, beta: float = 2.0
 ) -> float:
-    """Mean over the rows of F-beta, 0 to 1.
+    """Mean of F-beta over the rows that have a known cell, 0 to 1.
 
     A row without a present cell and without an answer counts 0, as in scikit-learn, by which
-    organisers grade.
+    organisers grade; a row of which nothing is known counts nowhere.
+
+    Raises
+    ------
+    InputError
+        If every cell is unknown.
     """
-    return float(count(targets, probabilities, threshold, axis=1).f_beta(beta).mean())
+    measured = (targets != -1).any(axis=1)
+    if not measured.any():
+        raise InputError("the F of rows is not defined: every cell is unknown")
+    counts = count(targets[measured], probabilities[measured], threshold, axis=1)
+    return float(counts.f_beta(beta).mean())
 
 
 def macro_f1(targets: Targets, probabilities: Floats) -> float:

@@ -18,6 +18,8 @@ from comptool.samples import Samples
 from comptool.tables import read_table
 
 COLUMNS = ("id", "class", "label")
+# The column that tells the table of a review from corrections.
+REVIEWED = "suggested"
 VALUES = ("1", "0", "-1", "")
 NOT_KNOWN = ("-1", "")
 
@@ -52,9 +54,19 @@ def read_corrections(path: Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If it is no table, or lacks one of the three columns.
+        If it is no table, lacks one of the three columns, or is the review itself: its labels are
+        those that the table has, so that nothing would change.
     """
-    return read_table(path, required=COLUMNS)
+    table = read_table(path, required=COLUMNS)
+    if REVIEWED in table.columns:
+        raise InputError(
+            "this is the review itself, whose labels are those that the table has already",
+            file=path,
+            column=REVIEWED,
+            mend="Open its page (the .html beside it), tick the cells that are wrong, and give "
+            "the corrections.csv that the page exports",
+        )
+    return table
 
 
 def apply_corrections(

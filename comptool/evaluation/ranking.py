@@ -219,7 +219,7 @@ def macro_average_precision(targets: Targets, probabilities: Floats) -> float:
     InputError
         If no class has one.
     """
-    return _mean(average_precisions(targets, probabilities), "map")
+    return _mean(average_precisions(targets, probabilities), "map", "a present cell")
 
 
 def micro_average_precision(targets: Targets, probabilities: Floats) -> float:
@@ -231,7 +231,7 @@ def micro_average_precision(targets: Targets, probabilities: Floats) -> float:
         If no cell is present.
     """
     pooled = average_precisions(targets.reshape(-1, 1), probabilities.reshape(-1, 1))
-    return _mean(pooled, "micro-map")
+    return _mean(pooled, "micro-map", "a present cell")
 
 
 def macro_roc_area(targets: Targets, probabilities: Floats) -> float:
@@ -242,11 +242,11 @@ def macro_roc_area(targets: Targets, probabilities: Floats) -> float:
     InputError
         If no class has both.
     """
-    return _mean(roc_areas(targets, probabilities), "auc")
+    return _mean(roc_areas(targets, probabilities), "auc", "both present and absent cells")
 
 
-def _mean(values: Floats, name: str) -> float:
+def _mean(values: Floats, name: str, needs: str) -> float:
     defined = values[~np.isnan(values)]
     if not defined.size:
-        raise InputError(f"{name} is not defined: no class has both present and absent cells")
+        raise InputError(f"{name} is not defined: no class has {needs}")
     return float(defined.mean())

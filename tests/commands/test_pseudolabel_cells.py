@@ -106,6 +106,13 @@ def test_rules(download, options, cells):
     assert {name: row[:3] for name, row in kept().items()} == cells
 
 
+def test_a_threshold_below_one_half_leaves_nothing_in_between(download):
+    result = download("pseudolabel", "--threshold", 0.3)
+    assert result.exit_code == 0, result.stderr
+    assert {cell for row in kept().values() for cell in row[:3]} <= {"0", "1", "-1"}
+    assert kept()["b"][:2] == ["1", "1"]
+
+
 def test_in_a_second_round_the_newest_cell_wins_and_the_others_stay(download):
     download("pseudolabel")
     write("second.csv", HEADER + "a,0.5,0.99,0.99\nb,0.5,0.5,0.5\nc,0.99,0.5,0.5\nd,0.5,0.5,0.5\n")

@@ -56,6 +56,29 @@ def test_unknown_cells_count_nowhere(case):
         )
 
 
+@settings(max_examples=150, deadline=None)
+@given(cases(unknown=True), st.sampled_from([1.0, 2.0]))
+def test_the_f_of_rows_is_the_mean_over_those_of_which_something_is_known(case, beta):
+    targets, p = case
+    values = []
+    for labels, row in zip(targets, p, strict=True):
+        truth, answers = labels[labels != -1] == 1, row[labels != -1] > 0.5
+        right, whole = (truth & answers).sum(), beta**2 * truth.sum() + answers.sum()
+        if truth.size:
+            values.append((1 + beta**2) * right / whole if whole else 0.0)
+    if not values:
+        with pytest.raises(InputError, match="every cell is unknown"):
+            f_scores.sample_f_beta(targets, p, beta=beta)
+    else:
+        assert f_scores.sample_f_beta(targets, p, beta=beta) == pytest.approx(np.mean(values))
+
+
+def test_a_wholly_unknown_row_changes_no_score():
+    targets, p = np.array([[1, 0], [-1, -1]]), np.array([[0.9, 0.1], [0.9, 0.9]])
+    assert f_scores.sample_f_beta(targets, p) == 1.0
+    assert f_scores.at_thresholds(targets, p, [0.5])[0]["samples"] == 1.0
+
+
 def test_an_answer_is_strictly_above_its_classs_threshold():
     targets, p = np.array([[1, 1], [1, 0]]), np.array([[0.5, 0.4], [0.6, 0.1]])
     assert f_scores.count(targets, p, 0.5).answered.tolist() == [1, 0]

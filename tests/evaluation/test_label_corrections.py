@@ -50,6 +50,13 @@ def test_the_named_cells_change_and_no_others(tmp_path):
     assert corrected.text() == "corrections: 3 cells changed; 1 had the label already"
 
 
+def test_the_review_itself_is_no_corrections(tmp_path):
+    path = tmp_path / "review.csv"
+    write_table(path, corrections(("007", "sea", "0")).assign(suggested="1"))
+    with pytest.raises(InputError, match="the review itself.*tick the cells.*page exports"):
+        read_corrections(path)
+
+
 @settings(deadline=None)
 @given(
     st.dictionaries(
