@@ -33,11 +33,11 @@ from comptool.decisions.kept import table
 from comptool.decisions.labelled_cells import label_cells
 from comptool.decisions.labelled_classes import answers_of, label_classes
 from comptool.decisions.members import in_order
-from comptool.decisions.promises import Wanted, promise
+from comptool.decisions.promises import Promise, Wanted, promise
 from comptool.decisions.pseudolabel import Rule
 from comptool.errors import InputError, quoted
 from comptool.outputs import together
-from comptool.predictions import Predictions
+from comptool.predictions import Predictions, refuse_ranks
 from comptool.samples import read_samples, test_samples, training_samples
 from comptool.tables import write_table
 
@@ -124,8 +124,8 @@ def pseudolabel_file(
     UsageError
         If the rule has a part that is for another task.
     InputError
-        If a file cannot be used, classes or ids differ, ids are labelled training ids, or no row
-        is kept.
+        If a file cannot be used, the predictions are ranks, classes or ids differ, ids are labelled
+        training ids, or no row is kept.
     """
     samples = (
         test_samples(competition)
@@ -133,6 +133,7 @@ def pseudolabel_file(
         else read_samples(test, competition, labelled=False)
     )
     facts = provenance.facts(source)
+    refuse_ranks(source, facts)
     ids = pd.Index(samples.frame[samples.id])
     predictions = in_order(ids, _read(source, facts, competition), samples.source, source)
     classes = predictions.classes
@@ -149,26 +150,22 @@ def pseudolabel_file(
     notes = _refuse_labelled(competition, samples.source, ids[kept.rows])
     looked_at = (source, samples.source, previous, *agree)
     read = provenance.hashes(path for path in looked_at if path is not None)
+    arguments = {**asdict(rule), "threshold": rule.bound, "soft": soft, "previous": previous}
+    known = {
+        **_inherited(facts),
+        "folder": os.path.relpath(samples.folder, output.parent),
+        "classes": list(classes),
+        "kept": dict(zip(classes, kept.counts["kept"], strict=True)),
+        "round": kept.number,
+        "soft": soft,
+        **({"expected": promised.expected} if promised.expected else {}),
+    }
     with together():
         write_table(output, table(samples, kept), force=force)
         provenance.record(
-            output,
-            command="pseudolabel",
-            arguments={**asdict(rule), "threshold": rule.bound, "soft": soft, "previous": previous},
-            inputs=read,
-            facts={
-                **_inherited(facts),
-                "folder": os.path.relpath(samples.folder, output.parent),
-                "classes": list(classes),
-                "kept": dict(zip(classes, kept.counts["kept"], strict=True)),
-                "round": kept.number,
-                "soft": soft,
-                **({"expected": promised.expected} if promised.expected else {}),
-            },
+            output, command="pseudolabel", arguments=arguments, inputs=read, facts=known
         )
-    notes += promised.notes + _of_agreement(allowed)
-    if promised.expected and predictions.pred is not None:
-        notes.append("out-of-fold rows tell of the predictions before they were decided")
+    notes += _of_evidence(promised, predictions) + _of_agreement(allowed)
     notes += _of_decisions(source, predictions, competition, soft)
     notes += _notes(rule, classes, kept.counts["kept"])
     found = (kept.number, len(kept.rows), kept.counts, notes, promised.expected)
@@ -223,6 +220,13 @@ def _agreeing(
             )
         same &= other.probabilities.argmax(axis=1) == answers
     return same
+
+
+def _of_evidence(promised: Promise, predictions: Predictions) -> list[str]:
+    if promised.expected and predictions.pred is not None:
+        undecided = "out-of-fold rows tell of the predictions before they were decided"
+        return [*promised.notes, undecided]
+    return promised.notes
 
 
 def _of_agreement(allowed: npt.NDArray[np.bool_] | None) -> list[str]:
