@@ -23,6 +23,8 @@ WRITTEN = {
     "0.0": ABSENT, "1.0": PRESENT, "-1.0": UNKNOWN,
 }  # fmt: skip
 Matrix = npt.NDArray[np.int8]
+# The column in which a table says that training is to take its 0 for "not annotated".
+ZERO_IS_UNKNOWN = "zero_is_unknown"
 
 
 def matrix_of_columns(source: Path, frame: pd.DataFrame, classes: Sequence[str]) -> Matrix:
@@ -129,3 +131,34 @@ def positive_counts(matrix: Matrix, classes: Sequence[str]) -> dict[str, int]:
 def zero_to_unknown(matrix: Matrix) -> Matrix:
     """A copy in which what is not marked present is not annotated: 0 becomes -1."""
     return np.where(matrix == PRESENT, matrix, np.int8(UNKNOWN))
+
+
+def says_zero_is_unknown(source: Path, frame: pd.DataFrame) -> bool:
+    """Whether a table says in its column ``zero_is_unknown`` that its 0 are not annotated.
+
+    Parameters
+    ----------
+    source
+        Where ``frame`` was read, for messages.
+    frame
+        Table of text; without that column, its 0 are 0.
+
+    Raises
+    ------
+    InputError
+        If the column is neither 1 in every row nor 0 in every row.
+    """
+    if ZERO_IS_UNKNOWN not in frame.columns or frame.empty:
+        return False
+    said = frame[ZERO_IS_UNKNOWN]
+    odd = np.flatnonzero((~said.isin(["0", "1"]) | (said != said.iloc[0])).to_numpy())
+    if odd.size:
+        raise InputError(
+            "the table has to say one thing of its 0: 1 (not annotated) or 0 (absent) in every row",
+            file=source,
+            row=int(odd[0]) + 1,
+            column=ZERO_IS_UNKNOWN,
+            values=list(dict.fromkeys(said)),
+            mend="Correct the column, or split again: comptool split --map-zero-to-unknown",
+        )
+    return bool((said == "1").all())

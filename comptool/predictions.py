@@ -7,9 +7,10 @@ import gzip
 import io
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +20,10 @@ from comptool.errors import InputError
 from comptool.outputs import atomic_output
 from comptool.tables import PARQUET, check_header, check_ids, no_csv, refuse_missing, scan_parquet
 
-RESERVED = ("pred", "fold")
+RESERVED = ("pred", "fold", "zero_is_unknown")
 SUM_TOLERANCE = 1e-3
+# What the record of a prediction file says under "scores" if its numbers are no probabilities.
+RANKS = "ranks"
 
 
 @dataclass(frozen=True)
@@ -239,3 +242,27 @@ def write_predictions(path: Path, predictions: Predictions, *, force: bool = Fal
             frame.write_parquet(temporary)
         else:
             frame.write_csv(temporary)
+
+
+def refuse_ranks(path: Path, facts: Mapping[str, Any]) -> None:
+    """Refuse mean ranks where a threshold is for probabilities.
+
+    Parameters
+    ----------
+    path
+        The prediction file.
+    facts
+        What is recorded with it.
+
+    Raises
+    ------
+    InputError
+        If the record says that the numbers are ranks.
+    """
+    if facts.get("scores") == RANKS:
+        raise InputError(
+            "its numbers are ranks among these rows, not probabilities: a threshold would answer "
+            "a fixed share of the rows, whatever they show",
+            file=path,
+            mend="Combine the members anew: comptool ensemble --method mean",
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +19,11 @@ from comptool.image_paths import (
     with_images,
 )
 from comptool.label_matrix import (
+    ZERO_IS_UNKNOWN,
     Matrix,
     matrix_of_columns,
     matrix_of_lists,
+    says_zero_is_unknown,
     zero_to_unknown,
 )
 from comptool.labels import check_class_names, check_labels, joined_classes
@@ -56,8 +58,8 @@ class Samples:
         The K classes of a multi-label table, in class order: its columns, or what the lists of
         the column ``label`` name.
     zero_is_unknown
-        Whether training takes a 0 of a multi-label table for "not annotated", as
-        ``split --map-zero-to-unknown`` has recorded.
+        Whether training takes a 0 of a multi-label table for "not annotated", as the table's column
+        of that name says, which ``split --map-zero-to-unknown`` writes.
     """
 
     frame: pd.DataFrame
@@ -191,7 +193,8 @@ def read_samples(path: Path, competition: Competition, *, labelled: bool) -> Sam
     Raises
     ------
     InputError
-        As `training_samples`; also for a fold that is not a whole number from -1.
+        As `training_samples`; also for a fold that is not a whole number from -1, and for a table
+        that does not say one thing of its 0.
     """
     frame = read_table(path)
     _check_ids(competition, path, frame)
@@ -209,8 +212,20 @@ def read_samples(path: Path, competition: Competition, *, labelled: bool) -> Sam
         frame = with_images(competition, path, frame, images)
         folder = competition.folder
     frame = _with_folds(path, frame)
-    samples = _samples(competition, frame, folder, path, labelled=labelled)
-    return replace(samples, zero_is_unknown=recorded.get("zero_is_unknown") is True)
+    if labelled and recorded.get(ZERO_IS_UNKNOWN) is True:
+        _check_mapped(path, frame)
+    return _samples(competition, frame, folder, path, labelled=labelled)
+
+
+def _check_mapped(path: Path, frame: pd.DataFrame) -> None:
+    """Refuse a table that has lost the column by which its 0 are not annotated."""
+    if ZERO_IS_UNKNOWN not in frame.columns:
+        raise InputError(
+            f"its record says that 0 is not annotated, and the column '{ZERO_IS_UNKNOWN}' that "
+            "says so to training is gone",
+            file=path,
+            mend="Split again: comptool split --map-zero-to-unknown",
+        )
 
 
 def _own_tables(competition: Competition) -> list[Path]:
@@ -240,6 +255,7 @@ def _samples(
     if labelled:
         check_labels(competition, source, frame)
     group = competition.group if competition.group in frame.columns else None
+    labels = _classes(competition, source, frame) if labelled else ()
     return Samples(
         frame=frame.reset_index(drop=True),
         folder=folder,
@@ -248,7 +264,8 @@ def _samples(
         label=competition.label if labelled and competition.label else None,
         group=group,
         source=source,
-        labels=_classes(competition, source, frame) if labelled else (),
+        labels=labels,
+        zero_is_unknown=bool(labels) and says_zero_is_unknown(source, frame),
     )
 
 

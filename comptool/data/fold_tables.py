@@ -62,8 +62,9 @@ def write_folds(
 ) -> None:
     """Write ``folds.csv`` and its record.
 
-    The record tells the data folder, relative to the table's own, the class counts as published,
-    which no column of the table holds, and whether training takes 0 for "not annotated".
+    The record tells the data folder, relative to the table's own, and the class counts as
+    published, which no column of the table holds. That training takes 0 for "not annotated" the
+    table says itself, in a column ``zero_is_unknown``.
 
     Raises
     ------

@@ -23,7 +23,7 @@ from comptool.data.label_tables import (
 )
 from comptool.data.split_options import SplitOptions
 from comptool.errors import InputError, quoted
-from comptool.label_matrix import positive_counts
+from comptool.label_matrix import ZERO_IS_UNKNOWN, positive_counts
 from comptool.samples import Samples, class_counts, read_samples, training_samples
 
 
@@ -160,20 +160,33 @@ def _several_labels(samples: Samples, options: SplitOptions) -> Folds:
     else:
         figures = {"criterion": criterion_of(matrix, fold)}
         measures.append(f"class shares differ by {figures['criterion']:.4f} percentage points")
-    if options.zero_is_unknown:
-        measures.append("0 is taken for not annotated in training; validation keeps it")
+    unknown = options.zero_is_unknown or samples.zero_is_unknown
+    if unknown:
+        measures.append(_mapping(samples))
     counts = label_counts(samples.labels, matrix, fold, _parts(fold))
     counts.insert(0, "published", [*published.values(), len(samples)])
+    # In the table itself, which may be moved without its record.
+    mapped = {ZERO_IS_UNKNOWN: "1"} if unknown else {}
     return Folds(
-        frame=samples.frame.assign(fold=fold),
+        frame=samples.frame.assign(**mapped, fold=fold),
         published=published,
         strategy=_strategy(options, samples.group),
         counts=counts,
         measures=tuple(measures),
         figures=figures,
         warnings=(*warnings, *label_warnings(samples, matrix, fold)),
-        zero_is_unknown=options.zero_is_unknown,
+        zero_is_unknown=unknown,
     )
+
+
+def _mapping(samples: Samples) -> str:
+    """What training makes of 0, and who said so."""
+    said = (
+        f", as column '{ZERO_IS_UNKNOWN}' of {samples.source} says"
+        if samples.zero_is_unknown
+        else ""
+    )
+    return f"0 is taken for not annotated in training{said}; validation keeps it"
 
 
 def _given(samples: Samples, column: str) -> tuple[Samples, Integers, list[str]]:

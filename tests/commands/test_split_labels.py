@@ -15,6 +15,7 @@ from comptool import facts, provenance
 from comptool.competition import of_table
 from comptool.data.split_options import SplitOptions
 from comptool.data.splitting import samples_to_split, split_samples
+from comptool.errors import InputError
 from comptool.samples import read_samples
 
 CLASSES = ["bare soil/sand", "Ärger, roof", "sea", "tree"]
@@ -121,6 +122,52 @@ def test_zeros_become_unknown_in_training_and_stay_in_validation(comptool, parts
     assert comptool("split", "t.csv", *parts, "--force").exit_code == 0
     samples = read_samples(Path("folds.csv"), of_table(Path("folds.csv")), labelled=True)
     np.testing.assert_array_equal(samples.training_matrix(), matrix)
+
+
+def test_a_table_keeps_its_mapping_without_its_record_and_when_it_is_split_again(comptool):
+    matrix = cells(60, unknown=0.1)
+    write(matrix)
+    assert comptool("split", "t.csv", "-o", "fz.csv", "--map-zero-to-unknown").exit_code == 0
+    Path("fz.csv.meta.json").unlink()
+    competition = of_table(Path("fz.csv"))
+    assert competition.labels == tuple(CLASSES)
+    samples = read_samples(Path("fz.csv"), competition, labelled=True)
+    np.testing.assert_array_equal(samples.training_matrix(), np.where(matrix == 1, 1, -1))
+    Path("c.csv").write_text("id,class,label\n003,sea,1\n004,sea,0\n")
+    again = comptool("split", "fz.csv", "--from-column", "fold", "--corrections", "c.csv")
+    assert again.exit_code == 0, again.stderr
+    assert (
+        "0 is taken for not annotated in training, as column 'zero_is_unknown' of fz.csv says; "
+        "validation keeps it\n"
+    ) in again.stderr
+    matrix[3:5, CLASSES.index("sea")] = 1, 0
+    samples = read_samples(Path("folds.csv"), of_table(Path("folds.csv")), labelled=True)
+    np.testing.assert_array_equal(samples.label_matrix(), matrix)
+    np.testing.assert_array_equal(samples.training_matrix(), np.where(matrix == 1, 1, -1))
+    assert set(read()["zero_is_unknown"]) == {"1"}
+
+
+def test_a_table_that_says_two_things_of_its_zeros_or_lost_what_it_said_is_refused(comptool):
+    write(cells(20))
+    assert comptool("split", "t.csv", "-o", "fz.csv", "--map-zero-to-unknown").exit_code == 0
+    frame = read("fz.csv")
+
+    def refused(changed: pd.DataFrame) -> str:
+        changed.to_csv("fz.csv", index=False)
+        with pytest.raises(InputError) as refusal:
+            read_samples(Path("fz.csv"), of_table(Path("fz.csv")), labelled=True)
+        return str(refusal.value)
+
+    mixed = frame.assign(zero_is_unknown=["1"] * 7 + ["0"] * 13)
+    assert refused(mixed).startswith(
+        "fz.csv, row 8, column 'zero_is_unknown': the table has to say one thing of its 0: 1 (not "
+        "annotated) or 0 (absent) in every row (found '1', '0')"
+    )
+    assert "(found 'yes')" in refused(frame.assign(zero_is_unknown="yes"))
+    assert refused(frame.drop(columns="zero_is_unknown")).startswith(
+        "fz.csv: its record says that 0 is not annotated, and the column 'zero_is_unknown' that "
+        "says so to training is gone"
+    )
 
 
 def test_corrections_are_applied_and_the_published_counts_are_those_before(comptool):
