@@ -19,9 +19,10 @@ import numpy.typing as npt
 from comptool import provenance
 from comptool.classes import against
 from comptool.competition import Competition
+from comptool.decisions.sources import read_recorded
 from comptool.errors import ComptoolError, InputError
 from comptool.evaluation.held_out import FOLDS, OutOfFold, find_out_of_fold, labelled_rows, no_table
-from comptool.predictions import Predictions, read_predictions
+from comptool.predictions import Predictions
 from comptool.runs import find_run, members, read_header
 from comptool.samples import Samples
 from comptool.tables import read_table
@@ -83,7 +84,7 @@ def read_labelled(name: str | None, competition: Competition) -> Labelled:
             file=found.path,
             mend="Leave this run out, or train it anew on these folds",
         )
-    predictions = read_predictions(found.path, task=competition.task)
+    predictions = read_recorded(found.path, competition.task, provenance.facts(found.path))
     predictions = predictions.take(np.argsort(predictions.ids.astype(str), kind="stable"))
     samples = _samples(found, predictions, competition)
     targets = _targets(found.path, predictions, samples)

@@ -100,6 +100,12 @@ def test_repeated_ids_are_refused(folder):
         read(write_oof([*ROWS, "a0,1,0.5,0.5"]))
 
 
+def test_another_class_order_than_the_recorded_one_is_refused(folder):
+    path = write_oof(ROWS, header="id,fold,b,a", facts={"classes": ["a", "b"], "leak": None})
+    with pytest.raises(InputError, match="the same 2 in another order"):
+        read(path)
+
+
 def test_constant_predictions_are_refused(folder):
     constant = [",".join([*row.split(",")[:2], "0.5,0.5"]) for row in ROWS]
     with pytest.raises(InputError, match="all 4 rows have the same probabilities"):
