@@ -115,3 +115,22 @@ def test_every_optimizer_that_is_offered_is_one_of_timms():
     import timm.optim
 
     assert set(OPTIMIZERS) <= set(timm.optim.list_optimizers())
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"freeze": "neck"}, "the parts of a model are backbone and head"),
+        ({"reset_head": True}, "--reset-head is for --init-from"),
+        ({"per_class": 0}, "--per-class is 0; it has to be 1 or more"),
+        ({"per_class": 5, "balance": "over"}, "has no meaning beside it"),
+        ({"keep_dropped_logits": True}, "without --drop-classes"),
+        ({"class_weights": Path("w.csv"), "weighting": "sqrt"}, "give one of them"),
+        ({"class_weights": Path("w.csv"), "balance": "weights"}, "give one of them"),
+        ({"defer_weights": 3}, "needs --weighting or --class-weights"),
+        ({"defer_weights": 30, "weighting": "sqrt"}, "leaves nothing"),
+    ],
+)
+def test_stages_that_contradict_themselves_are_refused(given, told):
+    with pytest.raises(UsageError, match=told):
+        TrainSettings(**given)

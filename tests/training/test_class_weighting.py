@@ -1,0 +1,91 @@
+"""Class weights of the loss: by a scheme, by hand, and from an epoch on."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from comptool.errors import InputError, UsageError
+from comptool.training.criterion import make_loss
+from comptool.training.plan import make_plan
+from comptool.training.record import settle
+
+SMALL = {"model": "test_efficientnet-dual", "pretrained": "no", "img_size": ("32",)}
+
+
+def plan_of(**given):
+    settings, files = settle(Path("weights/x"), SMALL | given)
+    return make_plan(settings, files, Path("weights/x"))
+
+
+def test_class_weights_follow_from_the_rows_that_are_trained_on(folds):
+    plan = plan_of(weighting="sqrt", per_class=7, drop_classes=("b",))
+    assert make_loss(plan, plan.members[0]).criterion.class_weights.tolist() == [1, 1]
+    plan = plan_of(balance="weights")
+    assert make_loss(plan, plan.members[0]).class_weights.tolist() == pytest.approx([1, 1, 1])
+
+
+def test_class_weights_by_hand_are_those_of_the_file(folds):
+    Path("w.csv").write_text("class,weight\nb,2\na,1\nc,0.5\n")
+    Path("w.toml").write_text("a = 1\nb = 2.0\nc = 0.5\n")
+    for name in ("w.csv", "w.toml"):
+        plan = plan_of(class_weights=Path(name))
+        assert make_loss(plan, plan.members[0]).class_weights.tolist() == [1, 2, 0.5]
+        assert Path(name) in plan.inputs
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("class,weight\na,1\nb,2\n", "no weight for some classes.*'c'"),
+        ("class,weight\na,1\nb,-2\nc,1\n", "row 2, column 'weight'.*'-2'"),
+        ("class,weight\na,1\nb,\nc,1\n", "row 2, column 'weight'"),
+        ("class,weight\na,1\nb,2\nc,1\nd,1\n", "'d'"),
+    ],
+)
+def test_a_missing_or_negative_weight_is_named(folds, text, told):
+    Path("w.csv").write_text(text)
+    with pytest.raises(InputError, match=told):
+        plan_of(class_weights=Path("w.csv"))
+
+
+def test_deferred_weights_act_from_their_epoch_on_and_after_a_resume_too(
+    folds, fit, kept, same, at_forward
+):
+    Path("w.csv").write_text("class,weight\na,9\nb,1\nc,1\n")
+    given = {"class_weights": Path("w.csv"), "defer_weights": 2, "schedule": "constant"}
+    fit("whole", epochs=3, **given)
+    fit("plain", epochs=3, schedule="constant")
+    rows = [
+        list(csv.DictReader(Path("weights", run, "metrics.csv").open()))
+        for run in ("whole", "plain")
+    ]
+    losses = [[row["train_loss"] for row in part] for part in rows]
+    assert losses[0][:2] == losses[1][:2]
+    assert losses[0][2] != losses[1][2]
+
+    class Crash(BaseException):
+        pass
+
+    def crash():
+        raise Crash
+
+    with pytest.raises(Crash), at_forward(15, crash):
+        fit("whole2", epochs=3, **given)
+    fit("whole2", resume=True)
+    same(kept("whole"), kept("whole2"))
+
+
+def test_a_loss_without_class_weights_says_so(folds):
+    with pytest.raises(UsageError, match="has no use for --weighting"):
+        plan_of(loss="poly-softmax", weighting="sqrt")
+
+
+def test_other_numbers_in_the_file_of_weights_are_refused_on_resuming(folds, fit):
+    Path("w.csv").write_text("class,weight\na,1\nb,2\nc,3\n")
+    fit("run", epochs=1, schedule="constant", warmup_epochs=0, class_weights=Path("w.csv"))
+    Path("w.csv").write_text("class,weight\na,1\nb,2\nc,4\n")
+    with pytest.raises(InputError, match="class weights are not those"):
+        fit("run", resume=True, epochs=2)
