@@ -23,7 +23,7 @@ from comptool.decisions.ensemble import (
 from comptool.decisions.sources import task_here
 from comptool.errors import InputError
 from comptool.outputs import together
-from comptool.predictions import Predictions, read_predictions, write_predictions
+from comptool.predictions import RANKS, Predictions, read_predictions, write_predictions
 
 Folds = npt.NDArray[np.integer] | None
 # Facts about how a member was made, which say nothing about the ensemble.
@@ -126,6 +126,7 @@ def ensemble_files(
     read = provenance.hashes(paths)
     arguments = {"method": method, "weights": None if weights is None else list(weights)}
     known = {"members": [str(path) for path in paths], "method": method, "weights": shares}
+    scores = {"scores": RANKS} if method == "rank-mean" and len(members) > 1 else {}
     if class_weights is not None:
         known["class_weights"] = class_weights.tolist()
     with together():
@@ -135,7 +136,7 @@ def ensemble_files(
             command="ensemble",
             arguments=arguments,
             inputs=read,
-            facts={**shared, "ensemble": known | dict(made or {})},
+            facts={**shared, **scores, "ensemble": known | dict(made or {})},
         )
     return Ensemble(result, shares, _agreement(members, task), task, (*notes, *dropped))
 

@@ -18,7 +18,7 @@ from comptool.decisions.histogram import count_table
 from comptool.decisions.quotas import by_quota, class_indices, most_frequent, quota
 from comptool.decisions.recalibration.settings import THRESHOLDS, Settings
 from comptool.outputs import together
-from comptool.predictions import Predictions, write_predictions
+from comptool.predictions import Predictions, refuse_ranks, write_predictions
 
 __all__ = ["Outcome", "Settings", "compare_file", "quota", "recalibrate_file"]
 
@@ -97,6 +97,7 @@ def recalibrate_file(
     settings.check()
     facts = provenance.facts(source)
     if settings.method == THRESHOLDS:
+        refuse_ranks(source, facts)
         predictions = sources.read_recorded(source, "multilabel", facts)
     else:
         predictions = sources.read_multiclass(source, facts)

@@ -15,7 +15,7 @@ from comptool.competition import FILE, Competition, load
 from comptool.errors import InputError, SubmissionError, UsageError
 from comptool.facts import from_environment
 from comptool.outputs import atomic_output, refuse_existing, together
-from comptool.predictions import Predictions, read_predictions
+from comptool.predictions import Predictions, read_predictions, refuse_ranks
 from comptool.submission.archive import read_submission, write_zip
 from comptool.submission.build import THRESHOLD, build, overruled
 from comptool.submission.check import check
@@ -139,7 +139,7 @@ def submit(
         If the predictions do not fit the sample submission, or are of other classes than the
         competition's.
     InputError
-        If the predictions are not in order.
+        If the predictions are not in order, or are ranks where a threshold is applied.
     OutputExistsError
         If ``output`` exists and ``force`` is off.
     """
@@ -150,6 +150,8 @@ def submit(
     inputs = provenance.hashes([predictions_path, target.sample_path])
     predictions = _read(predictions_path, target)
     layout = read_layout(target.sample, predictions.classes, target.task)
+    if target.task == "multilabel" and (threshold is not None or layout.kind is Kind.joined):
+        refuse_ranks(predictions_path, provenance.facts(predictions_path))
     name = str(predictions_path)
     table = build(predictions, target.sample, layout, target.task, name, threshold)
     notes = _empty_lists(table, layout, threshold)

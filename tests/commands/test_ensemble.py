@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from comptool import provenance
+
 FIRST = "id,a,b\n007,0.8,0.2\nNA,0.4,0.6\n"
 SECOND = "id,a,b\nNA,0.2,0.8\n007,0.6,0.4\n"  # another order of rows
 
@@ -228,6 +230,16 @@ def test_the_program_itself(program, write):
     result = program("ensemble", "--quiet")
     assert (result.returncode, result.stdout) == (0, "submissions/ensemble.csv\n")
     assert result.stderr == ""
+
+
+def test_ranks_are_recorded_as_such_whatever_they_are_mixed_with(comptool, write):
+    x, y = write("x.csv", FIRST), write("y.csv", SECOND)
+    comptool("ensemble", x, y, "--method", "rank-mean", "-o", "ranks.csv")
+    comptool("ensemble", "ranks.csv", x, "-o", "mixed.csv")
+    comptool("ensemble", x, y, "-o", "mean.csv")
+    said = [provenance.facts(Path(f"{name}.csv")).get("scores") for name in ("ranks", "mixed")]
+    assert said == ["ranks", "ranks"]
+    assert "scores" not in provenance.facts(Path("mean.csv"))
 
 
 MANY_FIRST = "id,sea,golf course\n007,0.9,0.8\nNA,0.2,0.6\n"

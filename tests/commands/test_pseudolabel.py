@@ -291,6 +291,15 @@ def test_a_decision_for_an_unknown_class_is_named(download):
     )
 
 
+def test_an_ensemble_of_ranks_is_refused(download):
+    options = ("submissions/preds.csv", "submissions/preds.csv", "--method", "rank-mean")
+    assert download("ensemble", *options, "-q").exit_code == 0
+    result = download("pseudolabel", "submissions/ensemble.csv", "-q")
+    assert result.exit_code == 3
+    assert "its numbers are ranks" in result.stderr
+    assert "comptool ensemble --method mean" in result.stderr
+
+
 def test_a_lower_threshold_is_for_multi_label_predictions(download):
     result = download("pseudolabel", "--lower", 0.1, "-q")
     assert result.exit_code == 2

@@ -106,6 +106,14 @@ def test_rules(download, options, cells):
     assert {name: row[:3] for name, row in kept().items()} == cells
 
 
+def test_ranks_are_not_taken_for_probabilities(download):
+    write("ranks.csv", PREDS, task="multilabel", scores="ranks")
+    result = download("pseudolabel", "ranks.csv", "-q")
+    assert result.exit_code == 3
+    assert "ranks.csv: its numbers are ranks among these rows" in result.stderr
+    assert not Path("pseudo.csv").exists()
+
+
 def test_a_threshold_below_one_half_leaves_nothing_in_between(download):
     result = download("pseudolabel", "--threshold", 0.3)
     assert result.exit_code == 0, result.stderr

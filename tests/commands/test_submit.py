@@ -327,6 +327,22 @@ def test_lists_of_a_multi_label_competition(comptool, many):
     assert provenance.recall(Path("submissions/cup.csv"))["arguments"]["threshold"] == 0.05
 
 
+def test_ranks_are_submitted_as_columns_and_never_thresholded(comptool, many):
+    Path("other.csv").write_text(MANY.replace("0.9", "0.3"))
+    members = ("submissions/preds.csv", "other.csv")
+    assert comptool("ensemble", *members, "--method", "rank-mean", "-q").exit_code == 0
+    result = comptool("submit", "-q")
+    assert result.exit_code == 3
+    assert "ensemble.csv: its numbers are ranks among these rows" in result.stderr
+    assert "comptool ensemble --method mean" in result.stderr
+    Path("sample.csv").write_text("image_id,golf course,sea\np,0,0\nq,0,0\nr,0,0\n")
+    assert comptool("submit", "--threshold", "0.5").exit_code == 3
+    assert comptool("submit").exit_code == 0
+    again = comptool("ensemble", *members, "--method", "mean", "--force")
+    assert again.exit_code == 0
+    assert comptool("submit", "--threshold", "0.5", "--force").exit_code == 0
+
+
 def test_classes_of_another_order_or_fewer_are_refused(comptool, many):
     for text, message in (
         (MANY.replace("golf course,sea", "sea,golf course"), "the same 2 in another order"),
