@@ -46,7 +46,12 @@ class Reliability:
 
     @property
     def error(self) -> float:
-        """Expected calibration error, 0 to 1: the mean gap of the bins, by their weight."""
+        """Expected calibration error, 0 to 1: the mean gap of the bins, by their weight.
+
+        NaN without an answer.
+        """
+        if not self.number.any():
+            return float("nan")
         gaps = np.abs(self.accuracy - self.confidence)
         return float((self.number * gaps).sum() / self.number.sum())
 

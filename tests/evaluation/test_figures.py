@@ -110,6 +110,12 @@ def test_figures_of_several_classes_per_row_are_the_metrics_of_that_name(name):
         assert rows.figures(np.ones(len(rows)))[name] == pytest.approx(expected)
 
 
+def test_rows_without_a_known_cell_have_no_figures():
+    rows = Cells(np.full((3, 2), -1), np.full((3, 2), 0.5))
+    found = rows.figures(np.ones(3))
+    assert all(np.isnan(value) for value in found.values())
+
+
 def test_intervals_cover_the_truth_about_as_often_as_they_say():
     rng = np.random.default_rng(0)
     covered = 0
