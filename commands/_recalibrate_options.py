@@ -124,5 +124,6 @@ AverageOption = Annotated[
     ),
 ]
 BetaOption = Annotated[
-    float | None, typer.Option(rich_help_panel=THRESHOLDS, help="Of the F-score. [default: 1]")
+    float | None,
+    typer.Option(rich_help_panel=THRESHOLDS, help="Of the F-score. [default: 1, 2 for f-beta]"),
 ]

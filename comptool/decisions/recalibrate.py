@@ -191,7 +191,9 @@ def _thresholds(
     own = import_module("comptool.decisions.own_evidence")
     labelled = own.own_evidence(settings.oof, facts, about)
     average = settings.average or ("micro" if about.metric.startswith("micro") else "macro")
-    beta = 1.0 if settings.beta is None else settings.beta
+    # The metric f-beta is an F2; nothing finds its thresholds exactly, and macro F2 is near.
+    usual = 2.0 if about.metric == "f-beta" else 1.0
+    beta = usual if settings.beta is None else settings.beta
     decided: tuple[Decision, list[str]] = import_module(f"{FAMILY}.thresholding").by_thresholds(
         predictions, labelled, average=average, beta=beta
     )
