@@ -42,6 +42,8 @@ LIST = {
         "bad_input/test_images.py::test_a_damaged_image_to_be_predicted",
         "bad_input/test_images.py::"
         "test_a_damaged_image_to_be_trained_on_is_named_and_training_goes_on_when_it_is_mended",
+        "bad_input/test_images.py::"
+        "test_a_damaged_image_among_those_that_are_looked_at_first_stops_training_before_it",
         "bad_input/test_images.py::test_a_folder_in_the_place_of_an_image",
         "bad_input/test_images.py::test_an_image_that_is_not_there",
         "data/test_images.py::test_what_is_no_image_is_named",
