@@ -56,15 +56,47 @@ class Reliability:
         return float((self.number * gaps).sum() / self.number.sum())
 
 
-def reliability(confidence: Floats, right: npt.NDArray[np.bool_], counts: Floats) -> Reliability:
-    """Confidence and truth of M answers by bins, each answer counted ``counts`` times."""
-    bins = bin_of(confidence)
-    number, promised, true = (
-        np.bincount(bins, weights=weights, minlength=BINS).astype(np.float64)
-        for weights in (counts, counts * confidence, counts * right)
-    )
-    some = np.maximum(number, np.finfo(float).tiny)
-    return Reliability(number, promised / some, true / some)
+@dataclass(frozen=True)
+class Promises:
+    """Answers with the probability that each is right.
+
+    Parameters
+    ----------
+    confidence
+        Of M answers, float64 of shape (M,).
+    right
+        Whether each came true, shape (M,).
+    """
+
+    confidence: Floats
+    right: npt.NDArray[np.bool_]
+
+    @cached_property
+    def _bins(self) -> Integers:
+        return bin_of(self.confidence)
+
+    def reliability(self, counts: Floats) -> Reliability:
+        """The bins, each answer counted ``counts`` times, (M,)."""
+        number, promised, true = (
+            np.bincount(self._bins, weights=weights, minlength=BINS).astype(np.float64)
+            for weights in (counts, counts * self.confidence, counts * self.right)
+        )
+        some = np.maximum(number, np.finfo(float).tiny)
+        return Reliability(number, promised / some, true / some)
+
+    @cached_property
+    def _sums(self) -> Floats:
+        """What the gap adds up: confidence and number of the right answers, then of the wrong."""
+        right = self.right.astype(np.float64)
+        parts = [self.confidence * right, right, self.confidence * (1 - right), 1 - right]
+        return np.array(parts)
+
+    def gap(self, counts: Floats) -> float:
+        """100 * (mean confidence of the right answers - of the wrong ones), in points."""
+        right, num_right, wrong, num_wrong = self._sums @ counts
+        if not num_right or not num_wrong:
+            return float("nan")
+        return float(100 * (right / num_right - wrong / num_wrong))
 
 
 @dataclass(frozen=True)
@@ -90,19 +122,22 @@ class Answers:
         return len(self.targets)
 
     @cached_property
-    def right(self) -> npt.NDArray[np.bool_]:
-        """Whether each row is answered rightly."""
-        return np.asarray(self.targets == self.answered)
+    def promises(self) -> Promises:
+        """The answers with their confidence."""
+        return Promises(self.confidence, np.asarray(self.targets == self.answered))
+
+    @cached_property
+    def _cells(self) -> Integers:
+        return np.asarray(self.targets, np.intp) * self.num_classes + self.answered
 
     def confusion(self, counts: Floats) -> Floats:
         """Rows by true class (row) and answered class (column), shape (K, K)."""
-        cells = np.asarray(self.targets, np.intp) * self.num_classes + self.answered
-        found = np.bincount(cells, weights=counts, minlength=self.num_classes**2)
+        found = np.bincount(self._cells, weights=counts, minlength=self.num_classes**2)
         return found.astype(np.float64).reshape(self.num_classes, self.num_classes)
 
     def reliability(self, counts: Floats) -> Reliability:
         """Confidence and accuracy by bins."""
-        return reliability(self.confidence, self.right, counts)
+        return self.promises.reliability(counts)
 
     def figures(self, counts: Floats) -> dict[str, float]:
         """Each figure by its name; NaN where it is not defined."""
@@ -113,25 +148,17 @@ class Answers:
         chance = confusion.sum(axis=0) @ confusion.sum(axis=1) / confusion.sum() ** 2
         return {
             "accuracy": float(accuracy),
-            "balanced-accuracy": _mean(self.per_class(counts)),
+            "balanced-accuracy": _mean(_shares(np.diag(confusion), confusion.sum(axis=1))),
             "macro-f1": _mean(f1),
             "kappa": 1.0 if chance == 1 else float((accuracy - chance) / (1 - chance)),
             "ece": self.reliability(counts).error,
-            "confidence-gap": self.confidence_gap(counts),
+            "confidence-gap": self.promises.gap(counts),
         }
 
     def per_class(self, counts: Floats) -> Floats:
         """Share of each class's rows that are answered rightly, shape (K,); NaN without a row."""
         confusion = self.confusion(counts)
         return _shares(np.diag(confusion), confusion.sum(axis=1))
-
-    def confidence_gap(self, counts: Floats) -> float:
-        """100 * (mean confidence of the right answers - of the wrong ones), in points."""
-        right, wrong = counts * self.right, counts * ~self.right
-        if not right.any() or not wrong.any():
-            return float("nan")
-        means = [(part @ self.confidence) / part.sum() for part in (right, wrong)]
-        return float(100 * (means[0] - means[1]))
 
 
 @dataclass(frozen=True)
@@ -169,6 +196,14 @@ class Cells:
     def _ranked(self) -> Integers:
         return np.take_along_axis(self.targets, self._order, axis=0)
 
+    @cached_property
+    def _known(self) -> npt.NDArray[np.bool_]:
+        return np.asarray(self.targets >= 0)
+
+    @cached_property
+    def _promises(self) -> Promises:
+        return Promises(self.probabilities[self._known], self.targets[self._known] == 1)
+
     def per_class(self, counts: Floats) -> Floats:
         """Average precision of each class, shape (K,); NaN without a present cell.
 
@@ -185,9 +220,9 @@ class Cells:
 
     def reliability(self, counts: Floats) -> Reliability:
         """Probability of presence and presence by bins, over the known cells."""
-        known = self.targets >= 0
-        repeated = np.broadcast_to(counts[:, None], known.shape)[known]
-        return reliability(self.probabilities[known], self.targets[known] == 1, repeated)
+        return self._promises.reliability(
+            np.broadcast_to(counts[:, None], self._known.shape)[self._known]
+        )
 
     def figures(self, counts: Floats) -> dict[str, float]:
         """Each figure by its name; NaN where it is not defined."""

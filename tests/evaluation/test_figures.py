@@ -52,7 +52,7 @@ def test_calibration_error_is_that_of_a_plain_loop_over_fifteen_bins():
     for index in range(15):
         inside = (rows.confidence > index / 15) & (rows.confidence <= (index + 1) / 15)
         if inside.any():
-            gap = abs(rows.right[inside].mean() - rows.confidence[inside].mean())
+            gap = abs(rows.promises.right[inside].mean() - rows.confidence[inside].mean())
             expected += inside.mean() * gap
     assert rows.figures(np.ones(500))["ece"] == pytest.approx(expected)
 
