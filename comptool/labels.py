@@ -14,13 +14,14 @@ import pandas as pd
 from comptool.competition import Competition
 from comptool.errors import InputError
 from comptool.label_matrix import split_lists
-from comptool.predictions import RESERVED
+from comptool.predictions import RENAME_CLASS, RESERVED, RESERVED_CLASS
 from comptool.tables import read_table
 
 MIN_CLASSES = 2
 WHOLE_NUMBER = re.compile(r"[+-]?\d+")
 DIGITS = re.compile(r"([0-9]+)")
-RESERVED_CLASS = "a class cannot be called like a column of prediction files"
+# Columns of a pseudo-label table, which stand beside one column per class.
+CONFIDENCE, ROUND = "confidence", "round"
 
 
 def class_names(labels: Iterable[str]) -> tuple[str, ...]:
@@ -97,8 +98,8 @@ def check_labels(competition: Competition, source: Path, frame: pd.DataFrame) ->
     if competition.classes is not None:
         what = "the label is not one of 'classes' in comptool.toml"
         _refuse(competition, source, labels, ~labels.isin(competition.classes), what)
-    reserved = (*RESERVED, competition.id)
-    _refuse(competition, source, labels, labels.isin(reserved), RESERVED_CLASS)
+    reserved = labels.isin((*RESERVED, competition.id))
+    _refuse(competition, source, labels, reserved, RESERVED_CLASS, RENAME_CLASS)
 
 
 def check_class_names(competition: Competition, source: Path, classes: Sequence[str]) -> None:
@@ -107,14 +108,19 @@ def check_class_names(competition: Competition, source: Path, classes: Sequence[
     Raises
     ------
     InputError
-        If there are fewer than two, or one is called like another column of such a file.
+        If there are fewer than two, or one is called like another column of such a file or, where
+        every class has a column, of a pseudo-label table.
     """
     if len(classes) < MIN_CLASSES:
         what = f"a multi-label competition has at least two classes, not {len(classes)}"
         raise InputError(what, file=source, values=classes)
     reserved = [name for name in classes if name in (*RESERVED, competition.id)]
     if reserved:
-        raise InputError(RESERVED_CLASS, file=source, values=reserved)
+        raise InputError(RESERVED_CLASS, file=source, values=reserved, mend=RENAME_CLASS)
+    reserved = [name for name in competition.labels if name in (CONFIDENCE, ROUND)]
+    if reserved:
+        what = "a class cannot be called like a column of pseudo-label tables"
+        raise InputError(what, file=source, values=reserved, mend=RENAME_CLASS)
 
 
 def _rows(where: pd.Series[bool]) -> npt.NDArray[np.intp]:
@@ -127,6 +133,7 @@ def _refuse(
     labels: pd.Series[str],
     where: pd.Series[bool],
     what: str,
+    mend: str | None = None,
 ) -> None:
     rows = _rows(where)
     if rows.size:
@@ -136,6 +143,7 @@ def _refuse(
             row=int(rows[0]) + 1,
             column=competition.label,
             values=list(dict.fromkeys(labels.iloc[rows])),
+            mend=mend,
         )
 
 

@@ -21,6 +21,10 @@ from comptool.outputs import atomic_output
 from comptool.tables import PARQUET, check_header, check_ids, no_csv, refuse_missing, scan_parquet
 
 RESERVED = ("pred", "fold", "zero_is_unknown")
+RESERVED_CLASS = "a class cannot be called like a column of prediction files"
+RENAME_CLASS = (
+    "Rename the class in all tables, a sample submission among them, and in the submission back"
+)
 SUM_TOLERANCE = 1e-3
 # What the record of a prediction file says under "scores" if its numbers are no probabilities.
 RANKS = "ranks"

@@ -161,6 +161,65 @@ def test_a_wrong_value_does_not_hide_a_class_that_is_asked_for(tmp_path):
         samples.label_matrix()
 
 
+def test_a_class_with_a_wrong_cell_is_told_where_nothing_else_names_it(tmp_path):
+    folder = write(
+        tmp_path,
+        *[f"{n}.png" for n in range(7)],
+        train=rows("id,sea,sand,tree,count", "{n},{even},1,0,{n}5", range(6)) + "6,0,2,1,1\n",
+    )
+    found = detect(folder)
+    assert found.labels == ("sea", "tree")
+    assert [one for one in found.findings if one.startswith("problem")] == [
+        "problem: column 'sand' is no label, for in row 7 it has '2', which is none of 0, 1, -1 "
+        "and blank; mend the table, or name the labels with --label"
+    ]
+
+
+def test_a_few_notes_in_a_blank_column_are_no_labels_gone_wrong(tmp_path):
+    folder = write(
+        tmp_path,
+        *[f"{n}.png" for n in range(7)],
+        train=rows("id,sea,sand,note", "{n},{even},1,", range(6)) + "6,0,1,cloudy\n",
+    )
+    found = detect(folder)
+    assert found.labels == ("sea", "sand")
+    assert not [one for one in found.findings if one.startswith("problem")]
+
+
+def test_a_wholly_blank_column_among_labels_is_a_class_that_nobody_annotated(tmp_path):
+    folder = write(
+        tmp_path,
+        *[f"{n}.png" for n in range(6)],
+        train=rows("id,note,where,sea,pier,sand,car", "{n},,x{even},{even},,1,", range(6)),
+    )
+    found = detect(folder)
+    assert found.labels == ("sea", "pier", "sand", "car")
+    assert any("nobody has annotated: 'pier', 'car'" in one for one in found.findings)
+    assert (training_samples(found).label_matrix()[:, [1, 3]] == -1).all()
+
+
+@pytest.mark.parametrize("name", ["confidence", "round"])
+def test_a_class_called_like_a_column_of_pseudo_labels_is_refused_at_once(tmp_path, name):
+    images = [f"{n}.png" for n in range(6)]
+    folder = write(tmp_path, *images, train=rows(f"id,sea,{name}", "{n},{even},1", range(6)))
+    found = detect(folder)
+    with pytest.raises(InputError, match=f"pseudo-label tables.*'{name}'.*Rename the class"):
+        training_samples(found)
+    assert any(line.startswith("problem") and name in line for line in overview(found))
+
+
+def test_a_class_called_like_a_column_of_prediction_files_is_told(tmp_path):
+    train = rows("id,sea,sand,pred", "{n},{even},1,0", range(6))
+    images = [f"{n}.png" for n in range(8)]
+    found = detect(write(tmp_path / "alone", *images, train=train))
+    assert found.labels == ("sea", "sand")
+    assert any("problem: column 'pred' is no label" in one for one in found.findings)
+    sample = rows("id,sea,sand,pred", "{n},0,0,0", range(6, 8))
+    folder = write(tmp_path / "asked", *images, train=train, sample=sample)
+    with pytest.raises(InputError, match=r"cannot be called like.*'pred'.*Rename the class"):
+        detect(folder)
+
+
 def test_a_sample_submission_of_lists_is_ranked_by_an_f1(tmp_path):
     folder = write(
         tmp_path,

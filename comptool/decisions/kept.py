@@ -11,11 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from comptool.errors import UsageError
+from comptool.labels import CONFIDENCE, ROUND
 from comptool.samples import Samples
 
 SOFT = "soft:"
-CONFIDENCE = "confidence"
-ROUND = "round"
 FOLD = "fold"
 
 

@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from comptool.decisions.kept import CONFIDENCE, ROUND, SOFT
+from comptool.decisions.kept import SOFT
 from comptool.decisions.pseudocells import Cells
 from comptool.decisions.pseudolabel import NONE
 from comptool.errors import InputError
 from comptool.label_matrix import UNKNOWN, matrix_of_columns, matrix_of_lists
+from comptool.labels import CONFIDENCE, ROUND
 from comptool.samples import Samples
 from comptool.tables import check_ids, read_table
 

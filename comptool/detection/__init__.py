@@ -21,7 +21,14 @@ from comptool.detection.class_folders import (
 )
 from comptool.detection.columns import asks_for_one_probability, choose_group, choose_id
 from comptool.detection.download import Detection, Tables, find_tables
-from comptool.detection.label_columns import Taken, answers_of, choose_label, columns_of, is_joined
+from comptool.detection.label_columns import (
+    Taken,
+    answers_of,
+    choose_label,
+    columns_of,
+    is_joined,
+    near_misses,
+)
 from comptool.detection.placement import (
     DATA_FOLDER_NAMES,
     by_columns,
@@ -209,6 +216,9 @@ def _find_answers(found: Detection, tables: Tables) -> None:
         test_columns = [] if tables.test is None else list(tables.test.columns)
         taken = Taken({facts["id"], *sources, *named}, set(test_columns))
         found.settle("label", *choose_label(train, tables.sample, taken, found.table))
+        if train is not None and isinstance(facts["label"], list):
+            answers = answers_of(tables.sample)
+            found.findings += near_misses(train, facts["label"], taken, answers)
     if "group" not in facts and train is not None:
         group, why = choose_group(train, {facts["id"], *columns_of(facts["label"])})
         found.settle("group", group, why)

@@ -6,6 +6,7 @@ Each choice is returned with the sentences that explain it.
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import pandas as pd
 
 from comptool.errors import InputError, nearest, quoted
 from comptool.label_matrix import WRITTEN, split_lists
-from comptool.predictions import RESERVED
+from comptool.predictions import RENAME_CLASS, RESERVED, RESERVED_CLASS
 
 LABEL_NAMES = (
     "label class_id class category target labels class_name species class_label y tags "
@@ -23,6 +24,7 @@ LABEL_NAMES = (
 ).split()
 JOINED_NAMES = frozenset("labels tags attribute_ids attributes targets classes".split())
 MIN_MULTILABEL_COLUMNS = 2
+PRED = "pred"
 # So many columns of 0 and 1 are the labels even beside a column called like a label.
 MANY_COLUMNS, MANY_SHARE = 5, 0.75
 # A class column that the sample submission names may have mistakes in it, to be told later.
@@ -47,7 +49,7 @@ def choose_label(
     ------
     InputError
         If several columns may be the label and none is called like one, or the sample submission
-        asks for a class that the training table lacks.
+        asks for a class that the training table lacks or that is called like a reserved column.
     """
     answers = answers_of(sample)
     if train is None:
@@ -65,7 +67,7 @@ def choose_label(
     if named:
         return named[0], f"label column: {named[0]}"
     if len(binary) >= MIN_MULTILABEL_COLUMNS:
-        return binary, f"label columns: {len(binary)} of 0 and 1 ({quoted(binary)})"
+        return _with_blank_ones(train, free, binary)
     if len(free) == 1:
         return free[0], f"assumed: the label column is {free[0]}, the only one left"
     raise InputError(
@@ -100,11 +102,72 @@ def _label_share(column: pd.Series[str]) -> float:
     return float(column.isin(labels).mean())
 
 
+def _with_blank_ones(
+    train: pd.DataFrame, free: Sequence[str], binary: Sequence[str]
+) -> tuple[list[str], str]:
+    """The columns of 0 and 1, and the wholly blank ones that have such columns beside them."""
+    wholly_blank = {name for name in free if not train[name].str.strip().ne("").any()}
+    order = [str(name) for name in train.columns]
+    written = [place for place, name in enumerate(order) if name not in wholly_blank]
+    blank = []
+    for name in filter(wholly_blank.__contains__, order):
+        cut = bisect(written, order.index(name))
+        beside = [order[place] for place in (*written[:cut][-1:], *written[cut:][:1])]
+        free_beside = [other for other in beside if other in free]
+        if free_beside and all(other in binary for other in free_beside):
+            blank.append(name)
+    labels = [name for name in free if name in binary or name in blank]
+    why = f"label columns: {len(labels)} of 0 and 1 ({quoted(labels)})"
+    if blank:
+        why += f"; wholly blank, taken for classes that nobody has annotated: {quoted(blank)}"
+    return labels, why
+
+
+def near_misses(
+    train: pd.DataFrame, labels: Sequence[str], taken: Taken, answers: Sequence[str]
+) -> list[str]:
+    """Columns that are no label because of a few of their cells or of their name, a sentence each.
+
+    Parameters
+    ----------
+    train
+        The training table.
+    labels
+        The columns of 0 and 1 that are the labels.
+    taken
+        Columns with another meaning.
+    answers
+        Classes that the sample submission asks for; where there are some it has the say.
+    """
+    if set(labels) & set(answers):
+        return []
+    told = []
+    mend = "mend the table, or name the labels with --label"
+    for name in train.columns:
+        if name in (*labels, *taken.meaning, *taken.in_test):
+            continue
+        written = train[name].str.strip()
+        wrong = ~written.isin(list(WRITTEN))
+        if name in RESERVED:
+            # The others are columns that split writes.
+            if name == PRED and not wrong.any():
+                told.append(f"problem: column '{name}' is no label: {RESERVED_CLASS}; {mend}")
+        elif wrong.any() and not wrong.sum() > (1 - MOSTLY) * written.ne("").sum():
+            row = int(wrong.to_numpy().argmax())
+            told.append(
+                f"problem: column '{name}' is no label, for in row {row + 1} it has "
+                f"'{written.iloc[row]}', which is none of 0, 1, -1 and blank; {mend}"
+            )
+    return told
+
+
 def _asked(
     answers: list[str], columns: Sequence[str], binary: Sequence[str], file: Path
 ) -> tuple[list[str], str]:
     """All classes that the sample submission asks for, in its order."""
     lacking = [name for name in answers if name not in columns]
+    if reserved := [name for name in lacking if name in RESERVED]:
+        raise InputError(RESERVED_CLASS, file=file, values=reserved, mend=RENAME_CLASS)
     if lacking:
         likely = [name for name in nearest(lacking[0], columns) if name not in answers]
         raise InputError(

@@ -66,9 +66,10 @@ if [ "$MEMBERS" = 7 ]; then
     "${weak[@]}" --loss two-way
   comptool train --run-name cvt-pasl --model "$cvt+q2l" "${parts[@]}" "${adamw[@]}" \
     "${weak[@]}" --loss partial-asl --loss-option mode=ignore
-  comptool train --run-name xl-prior-6 --model "$xl+ml-decoder-learnable" "${small[@]}" \
+  learnable=(--model "$xl+ml-decoder-learnable" --model-option dropout=0.5)
+  comptool train --run-name xl-prior-6 "${learnable[@]}" "${small[@]}" \
     "${adamw[@]}" "${strong[@]}" --min-lr 1e-6 "${partial[@]}"
-  comptool train --run-name xl-prior-5 --model "$xl+ml-decoder-learnable" "${small[@]}" \
+  comptool train --run-name xl-prior-5 "${learnable[@]}" "${small[@]}" \
     "${adamw[@]}" "${strong[@]}" --min-lr 1e-5 "${partial[@]}"
   runs+=(xl-two-way cvt-pasl xl-prior-6 xl-prior-5)
 fi

@@ -114,5 +114,6 @@ def test_a_class_called_like_a_column_of_prediction_files(refused, damage, comma
         command,
         3,
         f"{TRAIN}, row 2, column 'y': a class cannot be called like a column of prediction files "
-        f"(found '{name}')",
+        f"(found '{name}'). Rename the class in all tables, a sample submission among them, and in "
+        "the submission back",
     )
