@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from comptool.classes import against
-from comptool.errors import InputError
+from comptool.errors import InputError, UsageError, quoted
 from comptool.tables import read_table
 
 Doubles = npt.NDArray[np.float64]
@@ -42,6 +42,8 @@ def shares_of(
 
     Raises
     ------
+    UsageError
+        If a class has no training image and the training set's shares are asked for.
     InputError
         If the file cannot be used, its classes differ, a share is no number above 0, or the shares
         do not sum to one.
@@ -50,6 +52,12 @@ def shares_of(
         return np.full(len(classes), 1 / len(classes)), EQUALLY
     if text == TRAIN:
         known = counts()
+        absent = [name for name, n in zip(classes, known, strict=True) if n == 0]
+        if absent:
+            raise UsageError(
+                f"the training set has no {quoted(absent)}; give the shares in a file: "
+                "--target-prior FILE"
+            )
         return known / known.sum(), LIKE_TRAINING
     return _read(Path(text), classes), f"in the shares of {text}"
 

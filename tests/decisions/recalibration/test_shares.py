@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from comptool.decisions.recalibration.shares import shares_of
-from comptool.errors import InputError
+from comptool.errors import InputError, UsageError
 
 CLASSES = ("a", "b", "c")
 
@@ -25,6 +25,11 @@ def test_uniform_and_train_are_known_by_name():
     assert shares("uniform")[0].tolist() == [1 / 3] * 3
     assert shares("train")[0].tolist() == [0.6, 0.3, 0.1]
     assert shares("uniform")[1] == "equally frequent"
+
+
+def test_training_shares_of_nought_are_refused():
+    with pytest.raises(UsageError, match="the training set has no 'b'"):
+        shares_of("train", CLASSES, lambda: np.array([6, 0, 1]))
 
 
 def test_a_file_gives_them_in_any_order(tmp_path):
