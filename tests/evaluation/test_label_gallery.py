@@ -1,6 +1,11 @@
 from __future__ import annotations
 
 import base64
+import csv
+import io
+import json
+import shutil
+import subprocess
 from html.parser import HTMLParser
 
 import cv2
@@ -77,6 +82,47 @@ def test_every_cell_is_there_with_all_that_the_export_needs(tmp_path, table, ima
     assert "All 3 cells that the predictions doubt" in page.text
     assert "A & B" in page.text
     assert (gallery.cells, gallery.without_image) == (3, (NASTY,))
+
+
+# A document of the page's cells, without a browser: as much of one as its script asks for.
+STAND_IN = """
+const boxes = %s.map((dataset) => {
+  const box = { checked: true };
+  return { dataset, hidden: false, querySelector: () => box };
+});
+const element = () => ({ value: "", addEventListener() {} });
+const elements = {};
+const document = {
+  body: { dataset: { digest: "x" } },
+  querySelectorAll: () => boxes,
+  getElementById: (id) => (elements[id] ??= element()),
+  addEventListener() {},
+};
+const localStorage = { getItem: () => %s, setItem() {} };
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no node")
+@pytest.mark.parametrize("ticked", [[], [1], [0, 1, 2]])
+def test_the_pages_script_exports_the_ticked_cells_as_corrections(tmp_path, table, images, ticked):
+    table.loc[2, "class"] = 'a "b",\nc'
+    write_gallery(tmp_path / "review.html", table, images)
+    text = (tmp_path / "review.html").read_text(encoding="utf-8")
+    cells = [
+        {name.removeprefix("data-"): value for name, value in cell.items()}
+        for cell in Page(text).all("li")
+    ]
+    script = text.partition("<script>")[2].partition("</script>")[0]
+    stand_in = STAND_IN % (json.dumps(cells), json.dumps(json.dumps(ticked)))
+    ending = "process.stdout.write(JSON.stringify([corrections(), elements.status.value]));"
+    done = subprocess.run(
+        ["node", "-"], input="\n".join([stand_in, script, ending]),
+        capture_output=True, text=True, encoding="utf-8", timeout=60, check=True,
+    )  # fmt: skip
+    exported, status = json.loads(done.stdout)
+    rows = table.iloc[ticked][["id", "class", "suggested"]].astype(str).to_numpy().tolist()
+    assert list(csv.reader(io.StringIO(exported))) == [["id", "class", "label"], *rows]
+    assert status == f"3 shown, {len(ticked)} ticked"
 
 
 def test_nothing_in_a_table_becomes_markup(tmp_path, table, images):
