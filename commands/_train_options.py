@@ -24,8 +24,9 @@ ModelOption = Annotated[
     list[str] | None,
     _option(
         MODEL,
-        "name=value of the backbone or head: drop_path_rate, drop_rate; dropout, num_queries, "
-        "learnable_queries, hidden_dim; may be repeated.",
+        "name=value of the backbone (drop_path_rate, drop_block, depth, widen, grad_checkpointing) "
+        "or head (drop_rate, auxiliary_heads, scale; dropout, num_queries, learnable_queries, "
+        "hidden_dim), as the model has them; may be repeated.",
     ),
 ]
 

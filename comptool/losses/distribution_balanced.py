@@ -22,18 +22,20 @@ from comptool.losses.cells import CellLoss, Cells, Reduction, checked, negative,
 class DistributionBalanced(CellLoss):
     """Mean over the known cells of ``r (y L+(z) + (1 - y) L-(lambda z) / lambda)``.
 
-    With n_c the positives of class c among N images:
+    With n_c the positives of class c among the N_c images on which it is annotated:
     ``r = alpha + sigmoid(beta (P - mu))``, P = (1 / n_c) / sum_j(y_j / n_j) being how much rarer
-    the class is than the image's labels together; ``z = logit - kappa / lambda log(N / n_c - 1)``;
-    L+ and L- are the focal terms, which ``gamma=0`` makes binary cross-entropy. An image without a
-    positive takes the largest weight, alpha + 1. Unknown cells count for nothing in the sum over j.
+    the class is than the image's labels together;
+    ``z = logit - kappa / lambda log(N_c / n_c - 1)``; L+ and L- are the focal terms, which
+    ``gamma=0`` makes binary cross-entropy. An image without a positive takes the largest weight,
+    alpha + 1. Unknown cells count for nothing in the sum over j.
 
     Parameters
     ----------
     class_counts
-        n_c, one per class, of the training table, 0 to N; below 1 counts as 1, above N - 1 as that.
+        n_c, one per class, of the training table, 0 to N_c; below 1 counts as 1, above N_c - 1 as
+        that.
     num_samples
-        N, 2 or more.
+        N_c, one per class or one for all of them; below 2 counts as 2.
     alpha, beta, mu
         Of the smoothing map, 0 or more.
     neg_scale
@@ -58,7 +60,7 @@ class DistributionBalanced(CellLoss):
         self,
         *,
         class_counts: Sequence[float] | Tensor | None = None,
-        num_samples: int | None = None,
+        num_samples: int | Sequence[int] | Tensor | None = None,
         alpha: float = 0.1,
         beta: float = 10.0,
         mu: float = 0.2,
@@ -69,7 +71,7 @@ class DistributionBalanced(CellLoss):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__(smoothing=smoothing, reduction=reduction)
-        counts, num_samples = _checked_counts(class_counts, num_samples)
+        counts, known = _checked_counts(class_counts, num_samples)
         self.alpha, self.beta, self.mu = (
             checked(name, value) for name, value in (("alpha", alpha), ("beta", beta), ("mu", mu))
         )
@@ -79,7 +81,7 @@ class DistributionBalanced(CellLoss):
         self.gamma = checked("gamma", gamma)
         shift = checked("init_bias", init_bias) / neg_scale
         self.register_buffer("freq_inv", 1 / counts, persistent=False)
-        self.register_buffer("bias", -shift * torch.log(num_samples / counts - 1), persistent=False)
+        self.register_buffer("bias", -shift * torch.log(known / counts - 1), persistent=False)
 
     def extra_repr(self) -> str:
         """The settings, for printing."""
@@ -106,16 +108,19 @@ class DistributionBalanced(CellLoss):
 
 
 def _checked_counts(
-    class_counts: Sequence[float] | Tensor | None, num_samples: int | None
-) -> tuple[Tensor, int]:
+    class_counts: Sequence[float] | Tensor | None, num_samples: int | Sequence[int] | Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """n_c and N_c, each of shape (K,)."""
     if class_counts is None or num_samples is None:
         raise UsageError("the loss 'distribution-balanced' needs class_counts and num_samples")
     counts = torch.as_tensor(class_counts, dtype=torch.float32).detach().clone()
-    in_range = (counts >= 0) & (counts <= num_samples)
-    if num_samples < 2 or counts.ndim != 1 or not bool(in_range.all()):
+    known = torch.as_tensor(num_samples, dtype=torch.float32).detach().clone()
+    fitting = counts.ndim == 1 and known.shape in ((), counts.shape)
+    if not fitting or not bool(((counts >= 0) & (counts <= known)).all()):
         raise UsageError(
-            f"class_counts have to be one number per class, each in [0, num_samples], and "
-            f"num_samples (got {num_samples}) 2 or more"
+            "class_counts have to be one number per class, each in [0, num_samples], and "
+            f"num_samples (got {num_samples}) one number or one per class"
         )
+    known = known.expand_as(counts).clamp_min(2)
     # A class that is never or always there would have an infinite weight or bias.
-    return counts.clamp(1, num_samples - 1), num_samples
+    return torch.minimum(counts.clamp_min(1), known - 1), known

@@ -43,9 +43,12 @@ def make_loss(plan: Plan, member: Member) -> nn.Module:
         options["class_weights"] = [weights[index] for index in kept]
     if plan.prior is not None:
         options["prior"] = plan.prior
-    if "class_counts" in entry.options():
-        kept_counts = [counts[index] for index in kept]
-        options |= {"class_counts": kept_counts, "num_samples": len(member.train)}
+    known = plan.rows.known(member.train)
+    of_rows = {
+        "class_counts": [counts[index] for index in kept],
+        "num_samples": [known[index] for index in kept],
+    }
+    options |= {key: value for key, value in of_rows.items() if key in entry.options()}
     criterion = losses.create(name, **options)
     if weights is not None and plan.settings.defer_weights:
         late = [weights[index] for index in kept]

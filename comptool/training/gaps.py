@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from comptool.errors import InputError, quoted
-from comptool.label_matrix import UNKNOWN
+from comptool.label_matrix import ABSENT, UNKNOWN
 from comptool.training.labelled import Indices
 from comptool.training.rows import Rows, per_class
 from comptool.training.stages import kept_score
 
 
 def gaps(rows: Rows, train: Indices, valid: Indices) -> list[str]:
-    """Classes that cannot be learnt or measured, and rows without an annotated cell.
+    """Classes that cannot be learnt or measured, and rows without an annotated cell in training.
 
     One sentence each; none for a task of one class per row.
     """
@@ -30,7 +30,13 @@ def gaps(rows: Rows, train: Indices, valid: Indices) -> list[str]:
         lacking = [rows.classes[index] for index in np.flatnonzero(counts == 0)]
         if lacking and len(part):
             told.append(f"no positive row {what}: {_classes(lacking)}")
-    blank = np.count_nonzero((rows.labels[train] == UNKNOWN).all(axis=1))
+    trained = rows.targets[train] == UNKNOWN
+    mapped = np.count_nonzero((trained & (rows.labels[train] == ABSENT)).any(axis=1))
+    if mapped:
+        told.append(
+            f"0 is taken for not annotated in {mapped} of the {len(train)} rows to train on"
+        )
+    blank = np.count_nonzero(trained.all(axis=1))
     if blank:
         told.append(f"{blank} of the {len(train)} rows to train on have no annotated cell")
     return told

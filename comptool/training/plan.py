@@ -16,6 +16,7 @@ from comptool.losses.weight_table import read_class_weights
 from comptool.outputs import refuse_existing
 from comptool.runs import BEST, LAST, OOF, RUN_JSON, WEIGHTS, find_run, fold_folders
 from comptool.training.ancestry import check_parent, find_leak, parent_member
+from comptool.training.annotation import loss_notes
 from comptool.training.gaps import check_measurable, gaps
 from comptool.training.labelled import Indices
 from comptool.training.prior import read_prior
@@ -290,6 +291,7 @@ def _notes(
     for member in members:
         notes += stage_notes(settings, rows.classes, dropped, rows.labels, member.train)
         notes += [f"{member.folder}: {gap}" for gap in gaps(rows, member.train, member.valid)]
+        notes += loss_notes(settings, rows, member.train)
         if member.leak is not None:
             notes.append(
                 f"WARNING: the score of {member.folder} and its oof.csv are no evidence: "

@@ -19,7 +19,7 @@ import pandas as pd
 
 from comptool.competition import Competition
 from comptool.errors import InputError, UsageError
-from comptool.label_matrix import PRESENT
+from comptool.label_matrix import PRESENT, UNKNOWN
 from comptool.samples import Samples, class_names
 from comptool.training.extra import extra_rows, soft_targets
 from comptool.training.labelled import (
@@ -97,6 +97,12 @@ class Rows:
         """Rows, or positives, per class among some rows."""
         found = per_class(self.labels[rows], len(self.classes))
         return dict(zip(self.classes, map(int, found), strict=True))
+
+    def known(self, rows: Indices) -> list[int]:
+        """Cells per class among some rows that training takes as annotated; all of one label."""
+        if not self.multilabel:
+            return [len(rows)] * len(self.classes)
+        return [int(number) for number in (self.targets[rows] != UNKNOWN).sum(axis=0)]
 
     def digest(self) -> str:
         """A hash of ids, paths, folds and targets: what a resumed run has to find unchanged."""

@@ -63,7 +63,7 @@ TINY = ("--model", "test_efficientnet-dual", "--run-name", "new")
         ),
         (
             ("simulate", "mavok"),
-            "no practice competition is called 'mavok'; did you mean 'mavoc' or 'aicoss'?",
+            "no practice competition is called 'mavok'; did you mean 'mavoc', 'aicoss' or 'ntire'?",
         ),
     ],
     ids=lambda value: value[-1] if isinstance(value, tuple) else "",

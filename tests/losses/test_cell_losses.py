@@ -267,7 +267,7 @@ def test_poly_softmax_is_differentiable_and_finite():
         (
             lambda: DistributionBalanced(class_counts=[5, 101], num_samples=100),
             "class_counts have to be one number per class, each in [0, num_samples], and "
-            "num_samples (got 100) 2 or more",
+            "num_samples (got 100) one number or one per class",
         ),
         (
             lambda: DistributionBalanced(class_counts=[5, 1], num_samples=100, neg_scale=0),

@@ -115,23 +115,6 @@ def test_a_cell_that_is_not_annotated_teaches_nothing(scenes, learn):
         assert moved.tolist() == [True, True, True, False]
 
 
-def map_zeros() -> None:
-    """What ``split --map-zero-to-unknown`` makes of ``folds.csv``."""
-    frame = read_table(Path("folds.csv"))
-    frame.assign(zero_is_unknown="1").to_csv("folds.csv", index=False)
-
-
-def test_zeros_that_a_split_took_for_unknown_are_so_in_training_alone(scenes, learn):
-    scenes()
-    map_zeros()
-    rows = read_rows(load(), TrainSettings(), Path("folds.csv"), None)
-    if not rows.samples.zero_is_unknown:
-        pytest.fail("the column of the split was not read")
-    assert set(np.unique(rows.labels)) == {-1, 0, 1}
-    assert set(np.unique(rows.targets)) == {-1, 1}
-    assert ((rows.targets == 1) == (rows.labels == 1)).all()
-
-
 RICH = {
     "loss": "partial-asl",
     "loss_option": ("gamma_unann=3", "likelihood_topk=1"),
@@ -194,13 +177,15 @@ def test_the_options_of_a_loss_reach_it(scenes):
     assert loss_of(loss="partial-asl", loss_option=("mode=ignore",)).mode == "ignore"
 
 
-def test_the_balanced_loss_gets_the_positives_of_the_training_rows(scenes):
+def test_the_balanced_loss_gets_the_positives_and_the_known_cells_of_the_training_rows(scenes):
     scenes()
-    plan = plan_of(loss="distribution-balanced")
-    loss = make_loss(plan, plan.members[0])
-    counts = list(plan.rows.counts(plan.members[0].train).values())
-    assert (1 / loss.freq_inv).tolist() == pytest.approx(counts)
-    shift = -0.05 / 2 * np.log(24 / np.array(counts) - 1)
+    loss = loss_of(loss="distribution-balanced")
+    frame = read_table(Path("folds.csv"))
+    cells = frame.loc[frame["fold"] != "0", list(CLASSES)].astype(int).to_numpy()
+    positives, known = (cells == 1).sum(axis=0), (cells != -1).sum(axis=0)
+    assert (known < len(cells)).all()
+    assert (1 / loss.freq_inv).tolist() == pytest.approx(positives.tolist())
+    shift = -0.05 / 2 * np.log(known / positives - 1)
     assert loss.bias.tolist() == pytest.approx(shift.tolist())
 
 
