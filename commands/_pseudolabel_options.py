@@ -32,7 +32,7 @@ LowerOption = Annotated[
         min=0,
         max=1,
         help="Multi-label: a class is absent strictly below it, not known between the two. "
-        "[default: 1 - threshold]",
+        "[default: 1 - threshold, or the threshold if that is smaller]",
     ),
 ]
 QuantileOption = Annotated[

@@ -46,8 +46,9 @@ def ensemble(
     method: Annotated[
         Method | None,
         typer.Option(
-            help="Mean, geometric mean, mean of per-class ranks, or weighted vote (multi-label: "
-            "the share of members that give a class more than one half). [default: mean]"
+            help="Mean, geometric mean, mean of per-class ranks (for ranking metrics: no threshold "
+            "can be applied to it), or weighted vote (multi-label: the share of members that give "
+            "a class more than one half). [default: mean]"
         ),
     ] = None,
     weights: Annotated[
