@@ -37,7 +37,7 @@ def prior(
     """
     arguments = dict(locals())
     from comptool.outputs import refuse_existing
-    from comptool.training.estimation import carry_out, plan_estimate
+    from comptool.training.estimation import carry_out, doubts, plan_estimate
     from comptool.training.prior import write_prior
 
     quiet = quiet or os.environ.get("RANK", "0") != "0"  # one of a torchrun's processes speaks
@@ -53,6 +53,8 @@ def prior(
         found = carry_out(estimate, batch_size=batch_size, workers=workers, device=device)
     if found is None:
         return
+    for doubt in doubts(found):
+        _options.say(doubt, quiet)
     write_prior(
         output,
         estimate.classes,

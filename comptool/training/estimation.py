@@ -17,14 +17,19 @@ import numpy.typing as npt
 
 from comptool.competition import load
 from comptool.errors import InputError, UsageError
-from comptool.runs import find_run, members, read_header
+from comptool.label_matrix import ABSENT
+from comptool.runs import check_finished, find_run, members, read_header
 from comptool.samples import Samples
+from comptool.training.annotation import BIASED, mode_of
 from comptool.training.record import read_record
 from comptool.training.rows import divide, read_rows
-from comptool.training.task import WITH_PRIOR
+from comptool.training.settings import TrainSettings
 
-# In these modes an unannotated cell is taught to be absent, mostly.
-BIASED = ("negative", "selective")
+# Their sigmoids rank, and are no shares: positives and negatives pull with unlike weights.
+UNCALIBRATED = ("zlpr", "two-way", "asl", "sigmoid-focal", "distribution-balanced")
+NEEDED = "an estimate needs --loss partial-asl --loss-option mode=ignore, or --loss bce"
+# No class but a universal one is in so many images.
+NEAR_ONE = 0.9
 
 
 @dataclass(frozen=True)
@@ -77,9 +82,11 @@ def plan_estimate(name: str | None) -> Estimate:
     UsageError
         If its task is not multi-label.
     InputError
-        If there is no such run, or its tables are not those that it was trained with.
+        If there is no such run, not all of its folds are trained, or its tables are not those that
+        it was trained with.
     """
     run = find_run(name)
+    unfinished = check_finished(run)
     settings, files = read_record(run)
     headers = {folder: read_header(folder) for folder in members(run)}
     first = next(iter(headers.values()))
@@ -92,7 +99,7 @@ def plan_estimate(name: str | None) -> Estimate:
             file=run,
             values=sorted(set(rows.classes) ^ set(first["classes"])),
         )
-    parts = []
+    parts, absent = [], False
     for folder, header in headers.items():
         train, _ = divide(rows, settings, header["fold"])
         if rows.counts(train) != header["trained_counts"]:
@@ -102,19 +109,43 @@ def plan_estimate(name: str | None) -> Estimate:
                 mend="Bring the table back, or train again",
             )
         parts.append(Part(folder, header, rows.take(train)))
+        absent |= bool((rows.targets[train] == ABSENT).any())
     missing = "zero" if settings.missing_modality == "zero" else "error"
-    return Estimate(run, rows.classes, tuple(parts), missing, rows.inputs, _notes(run, settings))
+    notes = (*filter(None, [unfinished]), *_notes(run, settings, absent=absent))
+    return Estimate(run, rows.classes, tuple(parts), missing, rows.inputs, notes)
 
 
-def _notes(run: Path, settings: Any) -> tuple[str, ...]:
-    taught = dict(text.partition("=")[::2] for text in settings.loss_option)
-    mode = taught.get("mode", "selective")
-    if settings.loss == WITH_PRIOR and mode in BIASED:
-        return (
+def _notes(run: Path, settings: TrainSettings, *, absent: bool) -> list[str]:
+    """What makes an estimate doubtful; ``absent``: whether any cell taught that a class is not."""
+    mode = mode_of(settings)
+    if mode in BIASED:
+        return [
             f"WARNING: {run} was trained in mode '{mode}', which takes cells without a label for "
-            "absent ones; an estimate needs --loss-option mode=ignore",
+            "absent ones; an estimate needs --loss-option mode=ignore"
+        ]
+    told = []
+    if settings.loss in UNCALIBRATED:
+        told.append(
+            f"WARNING: {run} was trained with the loss '{settings.loss}', whose sigmoids are no "
+            f"calibrated probabilities, and so their mean is no share; {NEEDED}"
         )
-    return ()
+    if not absent:
+        told.append(
+            f"WARNING: no cell that {run} was trained on is annotated as absent: it has learnt "
+            "that everything is present, and every prior comes out near 1; train it on a table "
+            "without --map-zero-to-unknown"
+        )
+    return told
+
+
+def doubts(prior: npt.NDArray[np.float64]) -> list[str]:
+    """What an estimate (K,) itself says against it, one sentence each."""
+    if (prior <= NEAR_ONE).any():
+        return []
+    return [
+        f"WARNING: every prior is above {NEAR_ONE:g} (the least is {prior.min():.3f}): the run has "
+        "seen hardly a class that is absent, and --prior would leave out every unannotated cell"
+    ]
 
 
 def carry_out(

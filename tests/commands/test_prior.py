@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from comptool.provenance import recall
+from comptool.training.estimation import doubts
 
 CLASSES = ("sea", "golf course", "road")
 TINY = [
@@ -105,6 +106,52 @@ def test_a_run_that_took_unknown_cells_for_negatives_is_warned_of(scenes, compto
     assert result.stderr.splitlines()[0] == (
         "WARNING: weights/test_efficientnet was trained in mode 'selective', which takes cells "
         "without a label for absent ones; an estimate needs --loss-option mode=ignore"
+    )
+    assert not Path("prior.csv").exists()
+
+
+@pytest.mark.parametrize("loss", ["zlpr", "two-way", "asl", "sigmoid-focal"])
+def test_sigmoids_that_are_no_shares_are_warned_of(scenes, comptool, loss):
+    assert comptool("train", *TINY, "--loss", loss).exit_code == 0
+    result = comptool("prior", "--dry-run")
+    assert result.stderr.splitlines()[0] == (
+        f"WARNING: weights/test_efficientnet was trained with the loss '{loss}', whose sigmoids "
+        "are no calibrated probabilities, and so their mean is no share; an estimate needs "
+        "--loss partial-asl --loss-option mode=ignore, or --loss bce"
+    )
+
+
+def test_a_run_that_has_seen_no_negative_is_warned_of(scenes, comptool):
+    lines = Path("folds.csv").read_text().splitlines()
+    mapped = [f"{lines[0]},zero_is_unknown", *(f"{line},1" for line in lines[1:]), ""]
+    Path("folds.csv").write_text("\n".join(mapped))
+    trained = comptool("train", *[part for part in TINY if part != "-q"], *IGNORE)
+    assert trained.exit_code == 0, trained.stderr
+    assert "IT LEARNS THAT EVERYTHING IS PRESENT" in trained.stderr
+    result = comptool("prior", "--dry-run")
+    assert result.stderr.splitlines()[0] == (
+        "WARNING: no cell that weights/test_efficientnet was trained on is annotated as absent: "
+        "it has learnt that everything is present, and every prior comes out near 1; train it on "
+        "a table without --map-zero-to-unknown"
+    )
+
+
+def test_a_prior_of_ones_speaks_against_itself():
+    assert doubts(np.array([0.99, 0.901]))[0].startswith(
+        "WARNING: every prior is above 0.9 (the least is 0.901): the run has seen hardly a class "
+    )
+    assert doubts(np.array([0.99, 0.9])) == []
+
+
+def test_folds_that_are_not_all_trained_give_no_prior(scenes, comptool):
+    assert comptool("train", *TINY, *IGNORE, "--fold", "all").exit_code == 0
+    for folder in ("", "fold-1"):
+        record = Path("weights/test_efficientnet", folder, "run.json")
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"state": "stopped"}))
+    result = comptool("prior", "-q")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr.startswith(
+        "comptool prior: weights/test_efficientnet: 1 of 2 folds are finished"
     )
     assert not Path("prior.csv").exists()
 
