@@ -46,9 +46,8 @@ def ensemble(
     method: Annotated[
         Method | None,
         typer.Option(
-            help="Mean, geometric mean, mean of per-class ranks (for ranking metrics: no threshold "
-            "can be applied to it), or weighted vote (multi-label: the share of members that give "
-            "a class more than one half). [default: mean]"
+            help="Mean, geometric mean, mean of per-class ranks (which take no threshold), or vote "
+            "(multi-label: weighted share of members above one half). [default: mean]"
         ),
     ] = None,
     weights: Annotated[
