@@ -109,8 +109,9 @@ class Session:
         images, targets = self.mixing(images, targets, np.random.default_rng(place))
         with self.precision.autocast():
             logits = self.called(*images)
-        loss: Tensor = self.criterion(logits.float(), targets)
-        return loss
+        # Auxiliary heads give objectives of their own, (1 + M, B, K); all weigh alike.
+        objectives = logits.float() if logits.ndim == 3 else logits.float()[None]
+        return torch.stack([self.criterion(one, targets) for one in objectives]).mean()
 
 
 def open_session(

@@ -220,6 +220,16 @@ def test_a_frozen_backbone_of_random_weights_is_warned_of(folds, fit):
 # New heads.
 
 
+def test_auxiliary_heads_learn_beside_the_joint_one(folds, fit):
+    given = {"model_option": ("auxiliary_heads=true",), "epochs": 1, "seed": 3}
+    fit("still", **given, lr=1e-9)
+    fit("learnt", **given)
+    still, learnt = weights("still"), weights("learnt")
+    heads = [name for name in still if not is_of_backbone(name) and name.endswith("weight")]
+    assert len(heads) == 3
+    assert not any(torch.allclose(still[name], learnt[name], atol=1e-5) for name in heads)
+
+
 def test_a_new_head_stands_on_the_old_backbone(folds, fit):
     fit("one", epochs=2)
     settings = {"init_from": Path("weights/one"), "reset_head": True, "freeze": "backbone"}
