@@ -65,7 +65,12 @@ def split(
         bool, option(LABELS, "Exchange rows after the search.", "--refine/--no-refine")
     ] = True,
     map_zero_to_unknown: Annotated[
-        bool, option(LABELS, "Train on 0 as not annotated.", "--map-zero-to-unknown")
+        bool,
+        option(
+            LABELS,
+            "Train on 0 as not annotated; adds the column zero_is_unknown.",
+            "--map-zero-to-unknown",
+        ),
     ] = False,
     corrections: Annotated[
         Path | None, option(LABELS, "Label corrections, as the page of review exports them.")
