@@ -53,7 +53,7 @@ def test_the_named_cells_change_and_no_others(tmp_path):
 def test_the_review_itself_is_no_corrections(tmp_path):
     path = tmp_path / "review.csv"
     write_table(path, corrections(("007", "sea", "0")).assign(suggested="1"))
-    with pytest.raises(InputError, match="the review itself.*tick the cells.*page exports"):
+    with pytest.raises(InputError, match=r"the review itself.*tick the cells.*page exports"):
         read_corrections(path)
 
 

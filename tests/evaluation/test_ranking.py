@@ -133,7 +133,7 @@ def test_a_class_without_a_present_cell_is_left_out_of_the_mean():
     targets = np.array([[1, 0, -1], [0, 0, -1]])
     p = np.array([[0.9, 0.8, 0.1], [0.95, 0.1, 0.3]])
     assert ranking.macro_average_precision(targets, p) == 0.5
-    with pytest.raises(InputError, match="map is not defined: no class has a present cell$"):
+    with pytest.raises(InputError, match=r"map is not defined: no class has a present cell$"):
         ranking.macro_average_precision(targets[:, 1:], p[:, 1:])
     with pytest.raises(InputError, match="auc is not defined: no class has both present and ab"):
         ranking.macro_roc_area(targets[:, 1:], p[:, 1:])
