@@ -4,11 +4,11 @@
 
 UC Merced: 674 images, 17 labels, the folds of ``comptool split --folds 3``. The network is small
 (MobileNetV3, 96 pixels) and starts from weights that a run on EuroSAT gave, since published ones
-cannot be had without a network connection; ``bce_random_weights`` starts from none. Each row of
-the result is one ``comptool train --fold all``; its figure is the macro mAP of the last epoch on
-the held-out rows, per fold, so that no choice of an epoch flatters it. The extra trees answer the
-same rows. ``mean_with_trees`` is the mean of the trees' and the network's probabilities, those of
-the best epoch (``oof.csv``). Prints one JSON object; with ``--partial`` a stopped run goes on.
+cannot be had without a network connection. Each row of the result is one ``comptool train --fold
+all``; its figure is the macro mAP of the last epoch on the held-out rows, per fold, so that no
+choice of an epoch flatters it. The extra trees answer the same rows. ``mean_with_trees`` is the
+mean of the trees' and the network's probabilities, those of the best epoch (``oof.csv``). Prints
+one JSON object; with ``--partial`` a stopped run goes on.
 """
 
 from __future__ import annotations
@@ -154,13 +154,10 @@ def measure(folder: Path, data: Path, results: Results, quick: bool) -> None:
     results.get("eurosat", lambda: pretrain(folder, data / "eurosat", 1 if quick else 8))
     if kept:
         kept.write_bytes((folder / WEIGHTS).read_bytes())
-    epochs: list[object] = ["--epochs", 1 if quick else 20, "--batch-size", 16, "-j", 0]
-    start = ["--pretrained", WEIGHTS, *epochs]
+    start: list[object] = ["--pretrained", WEIGHTS, "--epochs", 1 if quick else 20]
+    start += ["--batch-size", 16, "-j", 0]
     for name, (head, loss) in ROWS.items():
         results.get(name, lambda row=(name, head, loss): network(folder, *row, start))
-    scratch = ["--pretrained", "no", *epochs]
-    name = "bce_random_weights"
-    results.get(name, lambda: network(folder, name, "", "bce", scratch))
 
 
 def main() -> None:

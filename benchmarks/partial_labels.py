@@ -34,12 +34,6 @@ ROWS: dict[str, tuple[str, ...]] = {
     "partial-asl_negative": (*UNKNOWN, "mode=negative"),
     "partial-asl_ignore": (*UNKNOWN, "mode=ignore"),
     "partial-asl_selective": (*UNKNOWN, "mode=selective"),
-    "partial-asl_selective_topk_1": (
-        *UNKNOWN,
-        "mode=selective",
-        "--loss-option",
-        "likelihood_topk=1",
-    ),
     "partial-asl_selective_prior": (*UNKNOWN, "mode=selective", *PRIOR),
 }
 
