@@ -11,6 +11,11 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long a case takes says nothing of whether it is right, and machines are shared.
+settings.register_profile("comptool", deadline=None)
+settings.load_profile("comptool")
 
 # A shell that puts a job into the background has it ignore Ctrl-C, and a program hands that on to
 # those that it starts: the tests that send one need it heard.
