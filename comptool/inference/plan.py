@@ -120,8 +120,9 @@ def make_plan(
     """
     refuse_existing(output, force)
     runs = tuple(dict.fromkeys(find_run(name) for name in names)) or (find_run(),)
-    notes = tuple(note for run in runs if (note := check_finished(run)))
+    unfinished = [note for run in runs if (note := check_finished(run))]
     networks = tuple(_read_members(runs))
+    notes = (*unfinished, *_left_out(networks))
     facts = competitions.load(competition)
     _check_competition(networks[0], facts)
     samples = test_samples(facts) if test is None else read_samples(test, facts, labelled=False)
@@ -155,6 +156,15 @@ def _read_members(runs: Sequence[Path]) -> list[Member]:
                     mend="Predict with each by itself",
                 )
     return networks
+
+
+def _left_out(networks: Sequence[Member]) -> list[str]:
+    return [
+        f"{member.folder} was trained without {listed(dropped)} (--drop-classes): what it gives "
+        "for what was left out means little"
+        for member in networks
+        if (dropped := member.header.get("dropped"))
+    ]
 
 
 def _check_competition(member: Member, competition: Competition) -> None:

@@ -57,6 +57,15 @@ def test_three_stages_are_four_commands(tail, comptool):
     assert "evidence" not in result.stderr
 
 
+def test_infer_tells_of_classes_that_a_run_was_trained_without(tail, comptool):
+    assert comptool("train", *TINY, "--drop-classes", "0", "--run-name", "part").exit_code == 0
+    assert comptool("train", *TINY, "--run-name", "whole").exit_code == 0
+    for run, told in {"part": True, "whole": False}.items():
+        result = comptool("infer", run, "--test", "train.csv", "-o", f"{run}.csv", "-j", "0")
+        assert result.exit_code == 0, result.stderr
+        assert ("was trained without 0 (--drop-classes)" in result.stderr) is told
+
+
 def test_a_stage_says_what_it_leaves_out(tail, comptool):
     said = comptool("train", *TINY[:-1], "--drop-classes", "0", "--per-class", "9", "--dry-run")
     assert said.exit_code == 0
