@@ -169,6 +169,7 @@ def test_the_keyboard_alone_ticks_and_moves(browser, page):
 
 def test_ticks_survive_a_reload_and_can_all_be_taken_back(browser, page):
     browser.run("document.querySelector('.cell input').click()")
+    time.sleep(1)  # the browser itself stores a moment after the page did
     browser.send("/refresh")
     assert status(browser) == "4 shown, 1 ticked"
     browser.choose("show", "ticked")

@@ -57,4 +57,5 @@ def test_two_processes_calibrate_as_one_with_the_whole_batch(tmp_path):
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    assert run.stdout == "equal\nequal\n"
+    # Two processes write into one pipe: a line of one may stand within that of the other.
+    assert "".join(run.stdout.split()) == "equalequal"
