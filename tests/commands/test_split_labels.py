@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from comptool import facts, provenance
@@ -297,7 +297,14 @@ def test_rows_and_classes_that_cannot_serve_are_named(comptool):
     ) in result.stderr
 
 
+def free_groups(matrix: np.ndarray, groups: list[str]) -> int:
+    """How many groups may be validated: those that hold all of some class are trained on."""
+    holders = [{groups[row] for row in np.flatnonzero(column == 1)} for column in matrix.T]
+    return len(set(groups) - set().union(*(some for some in holders if len(some) == 1)))
+
+
 @settings(deadline=None, max_examples=25)
+@example(8, 13, 0.0, SplitOptions(num_folds=3, num_seeds=2), True)
 @given(
     st.integers(8, 50),
     st.integers(0, 2**32 - 1),
@@ -313,11 +320,17 @@ def test_a_split_keeps_rows_cells_and_groups(tmp_path_factory, rows, seed, unkno
     table(matrix, scene=groups).to_csv(path, index=False)
     competition, samples = samples_to_split(path, None)
     assert competition.labels == tuple(CLASSES)
+    free = free_groups(matrix, groups)
+    if options.num_folds is not None and free < options.num_folds:
+        with pytest.raises(
+            InputError, match=f"^3 folds are wanted and only {free} rows or groups "
+        ):
+            split_samples(samples, options)
+        return
     made = split_samples(samples, options)
     fold = made.frame["fold"].to_numpy()
     assert made.frame.drop(columns="fold").equals(samples.frame)
-    assert set(fold) <= {-1, *range(options.num_folds or 1)}
-    assert (fold >= 0).any()
+    assert set(fold) - {-1} == set(range(options.num_folds or 1))
     assert made.counts.iloc[:-1]["published"].tolist() == (matrix == 1).sum(axis=0).tolist()
     parts = made.counts.drop(columns="published")
     np.testing.assert_array_equal(parts.sum(axis=1), made.counts["published"])
