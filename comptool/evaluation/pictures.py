@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from comptool.evaluation.canvas import (
+    BLACK,
+    FONT,
+    GREY,
+    WHITE,
+    Colour,
+    Pixels,
+    blank,
+    text_width,
+    writable,
+    write,
+)
 from comptool.evaluation.figures import BINS, Reliability
-from comptool.outputs import atomic_output
 
-Pixels = npt.NDArray[np.uint8]
-
-FONT, WHITE, BLACK, GREY = cv2.FONT_HERSHEY_SIMPLEX, (255, 255, 255), (0, 0, 0), (200, 200, 200)
-BLUE, RED = (160, 90, 30), (60, 60, 220)  # blue, green, red, as OpenCV has them
+BLUE, RED = (160, 90, 30), (60, 60, 220)
 MOST_NUMBERED = 25  # classes beyond which cells are too small for their numbers
-NAME = 22  # letters of a class that are shown
 TITLE = 540  # pixels that the line above the confusion matrix takes
 SIDE, MARGIN = 480, 70  # of the reliability diagram, in pixels
 
@@ -40,10 +46,10 @@ def draw_confusion(confusion: npt.NDArray[np.floating], classes: Sequence[str]) 
     """
     num_classes = len(classes)
     cell = 44 if num_classes <= MOST_NUMBERED else max(4, 1100 // num_classes)
-    left, top = 40 + max(_width(name) for name in _short(classes)), 60
+    left, top = 40 + max(text_width(name) for name in writable(classes)), 60
     side = cell * num_classes
     below = left if cell > 12 else 20
-    canvas = np.full((top + side + below, max(left + side + 20, TITLE), 3), 255, np.uint8)
+    canvas = blank(top + side + below, max(left + side + 20, TITLE))
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     for row in range(num_classes):
         for column in range(num_classes):
@@ -53,9 +59,9 @@ def draw_confusion(confusion: npt.NDArray[np.floating], classes: Sequence[str]) 
             if number and num_classes <= MOST_NUMBERED:
                 _centred(canvas, str(number), corner, cell, WHITE if share > 0.5 else BLACK)
     cv2.rectangle(canvas, (left, top), (left + side, top + side), BLACK, 1)
-    _write(canvas, "rows: true class, columns: answer; darker: larger share of the class", (10, 24))
+    write(canvas, "rows: true class, columns: answer; darker: larger share of the class", (10, 24))
     if cell > 12:
-        _name_sides(canvas, _short(classes), left, top, cell)
+        _name_sides(canvas, writable(classes), left, top, cell)
     return canvas
 
 
@@ -74,7 +80,7 @@ def draw_reliability(found: Reliability, error: float) -> Pixels:
     numpy.ndarray
         uint8 of shape (H, W, 3), blue first.
     """
-    canvas = np.full((SIDE + 2 * MARGIN, SIDE + 2 * MARGIN, 3), 255, np.uint8)
+    canvas = blank(SIDE + 2 * MARGIN, SIDE + 2 * MARGIN)
 
     def at(x: float, y: float) -> tuple[int, int]:
         return MARGIN + round(SIDE * x), MARGIN + round(SIDE * (1 - y))
@@ -88,27 +94,12 @@ def draw_reliability(found: Reliability, error: float) -> Pixels:
     cv2.line(canvas, at(0, 0), at(1, 1), GREY, 1, cv2.LINE_AA)
     cv2.rectangle(canvas, at(0, 0), at(1, 1), BLACK, 1)
     for tick in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0):
-        _write(canvas, f"{tick:.1f}", (at(tick, 0)[0] - 12, MARGIN + SIDE + 22))
-        _write(canvas, f"{tick:.1f}", (MARGIN - 38, at(0, tick)[1] + 5))
-    _write(canvas, f"reliability: ECE {error:.4f}, {BINS} bins", (MARGIN, 28))
-    _write(canvas, "bars: share that is right; red: mean confidence", (MARGIN, 52))
-    _write(canvas, "confidence", (MARGIN + SIDE // 2 - 40, MARGIN + SIDE + 48))
+        write(canvas, f"{tick:.1f}", (at(tick, 0)[0] - 12, MARGIN + SIDE + 22))
+        write(canvas, f"{tick:.1f}", (MARGIN - 38, at(0, tick)[1] + 5))
+    write(canvas, f"reliability: ECE {error:.4f}, {BINS} bins", (MARGIN, 28))
+    write(canvas, "bars: share that is right; red: mean confidence", (MARGIN, 52))
+    write(canvas, "confidence", (MARGIN + SIDE // 2 - 40, MARGIN + SIDE + 48))
     return canvas
-
-
-def save_picture(path: Path, picture: Pixels, *, force: bool = False) -> None:
-    """Write a picture as PNG, atomically.
-
-    Raises
-    ------
-    OutputExistsError
-        If ``path`` exists and ``force`` is off.
-    InputError
-        If it cannot be written.
-    """
-    _, encoded = cv2.imencode(".png", picture)
-    with atomic_output(path, force=force) as temporary:
-        temporary.write_bytes(encoded.tobytes())
 
 
 def _fill(canvas: Pixels, corner: tuple[int, int], cell: int, share: float) -> None:
@@ -121,32 +112,16 @@ def _name_sides(canvas: Pixels, names: Sequence[str], left: int, top: int, cell:
     side = cell * len(names)
     for place, name in enumerate(names):
         middle = place * cell + cell // 2 + 5
-        _write(canvas, name, (left - 10 - _width(name), top + middle))
+        write(canvas, name, (left - 10 - text_width(name), top + middle))
         # Written across and turned, so that long names do not meet.
-        strip = np.full((20, left, 3), 255, np.uint8)
-        _write(strip, name, (left - 10 - _width(name), 15))
+        strip = blank(20, left)
+        write(strip, name, (left - 10 - text_width(name), 15))
         turned = cv2.rotate(strip, cv2.ROTATE_90_COUNTERCLOCKWISE)
         x = left + middle - 15
         canvas[top + side + 1 : top + side + 1 + left - 1, x : x + 20] = turned[: left - 1]
 
 
-def _short(names: Sequence[str]) -> list[str]:
-    """Names as OpenCV can write them: ASCII, and not too long."""
-    plain = [name.encode("ascii", "replace").decode() for name in names]
-    return [name if len(name) <= NAME else name[: NAME - 2] + ".." for name in plain]
-
-
-def _centred(
-    canvas: Pixels, text: str, corner: tuple[int, int], cell: int, colour: tuple[int, int, int]
-) -> None:
+def _centred(canvas: Pixels, text: str, corner: tuple[int, int], cell: int, colour: Colour) -> None:
     (width, height), _ = cv2.getTextSize(text, FONT, 0.4, 1)
     place = corner[0] + (cell - width) // 2, corner[1] + (cell + height) // 2
     cv2.putText(canvas, text, place, FONT, 0.4, colour, 1, cv2.LINE_AA)
-
-
-def _write(canvas: Pixels, text: str, place: tuple[int, int]) -> None:
-    cv2.putText(canvas, text, place, FONT, 0.45, BLACK, 1, cv2.LINE_AA)
-
-
-def _width(text: str) -> int:
-    return int(cv2.getTextSize(text, FONT, 0.45, 1)[0][0])

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from comptool import provenance
+from comptool.evaluation.canvas import save_picture
 from comptool.evaluation.evaluating import Evaluation
 from comptool.evaluation.figures import Answers
-from comptool.evaluation.pictures import draw_confusion, draw_reliability, save_picture
+from comptool.evaluation.pictures import draw_confusion, draw_reliability
 from comptool.outputs import refuse_existing, together
 
 CONFUSION, RELIABILITY = "confusion.png", "reliability.png"
@@ -46,7 +47,7 @@ def draw(found: Evaluation, folder: Path | None, *, force: bool = False) -> list
     Raises
     ------
     OutputExistsError, InputError
-        As :func:`comptool.evaluation.pictures.save_picture`.
+        As :func:`comptool.evaluation.canvas.save_picture`.
     """
     if folder is None:
         return []
