@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from comptool import facts
 
 # How long a case takes says nothing of whether it is right, and machines are shared.
 settings.register_profile("comptool", deadline=None)
@@ -20,6 +22,15 @@ settings.load_profile("comptool")
 # A shell that puts a job into the background has it ignore Ctrl-C, and a program hands that on to
 # those that it starts: the tests that send one need it heard.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_variables() -> Iterator[None]:
+    """What the shell says of its competition is none of a test's business."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in facts.VARIABLES:
+            patch.delenv(name, raising=False)
+        yield
 
 
 @pytest.fixture

@@ -31,8 +31,6 @@ eo = "EO_{id}.png"
 @pytest.fixture
 def download(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    for name in list(facts.VARIABLES):
-        monkeypatch.delenv(name, raising=False)
     (tmp_path / "comptool.toml").write_text(TOML)
     for name in ("train.csv", "sample.csv"):
         (tmp_path / name).write_text("image_id,class_id\n1,a\n")

@@ -7,14 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from comptool import facts
 from comptool.competition import load
-
-
-@pytest.fixture(autouse=True)
-def no_variables(monkeypatch):
-    for name in facts.VARIABLES:
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

@@ -9,15 +9,9 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from comptool import facts, provenance
+from comptool import provenance
 from comptool.competition import load
 from comptool.samples import read_samples
-
-
-@pytest.fixture(autouse=True)
-def no_variables(monkeypatch):
-    for name in facts.VARIABLES:
-        monkeypatch.delenv(name, raising=False)
 
 
 def write_table(path: Path, labels: str, groups: str = "") -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from comptool import facts, provenance
+from comptool import provenance
 from comptool.competition import of_table
 from comptool.data.split_options import SplitOptions
 from comptool.data.splitting import samples_to_split, split_samples
@@ -19,12 +19,6 @@ from comptool.errors import InputError
 from comptool.samples import read_samples
 
 CLASSES = ["bare soil/sand", "Ärger, roof", "sea", "tree"]
-
-
-@pytest.fixture(autouse=True)
-def no_variables(monkeypatch):
-    for name in facts.VARIABLES:
-        monkeypatch.delenv(name, raising=False)
 
 
 def cells(rows: int = 200, seed: int = 0, unknown: float = 0.0) -> np.ndarray:

@@ -10,15 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comptool import facts, provenance
+from comptool import provenance
 
 PREDS = "image_id,0,1\nq,0.25,0.75\np,1.0,0.0\nr,0.5,0.5\n"
-
-
-@pytest.fixture(autouse=True)
-def no_variables(monkeypatch):
-    for name in facts.VARIABLES:
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
