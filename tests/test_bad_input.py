@@ -159,7 +159,7 @@ LIST = {
         "bad_input/test_several_labels.py::test_class_columns_in_another_order",
         "bad_input/test_several_labels.py::test_a_class_column_that_is_absent",
         "inference/test_multilabel.py::test_a_run_whose_classes_are_in_another_order_is_refused",
-        "test_label_detection.py::test_a_class_that_the_training_table_lacks_is_named",
+        "detection/test_labels.py::test_a_class_that_the_training_table_lacks_is_named",
     ),
     "class names with blanks, slashes, commas, Unicode; duplicate class names": (
         "bad_input/test_several_labels.py::"

@@ -3,51 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comptool import facts
-from comptool.competition import Competition, detected
 from comptool.detection.overview import overview
 from comptool.errors import InputError
 from comptool.samples import training_samples
 
-CHIP = cv2.imencode(".png", np.full((4, 4), 7, np.uint8))[1].tobytes()
 
-
-@pytest.fixture(autouse=True)
-def no_variables(monkeypatch):
-    for name in facts.VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-
-
-def write(folder: Path, *names: str, **tables: str) -> Path:
-    """Images by name and tables by text, where ``sample`` is the sample submission."""
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(CHIP)
-    for stem, text in tables.items():
-        folder.mkdir(exist_ok=True)
-        name = "sample_submission" if stem == "sample" else stem
-        (folder / f"{name}.csv").write_text(text)
-    return folder
-
-
-def rows(header: str, template: str, numbers: range) -> str:
-    lines = [template.format(n=n, even=n % 2, third=n % 3) for n in numbers]
-    return "\n".join([header, *lines, ""])
-
-
-def detect(folder: Path, **given: object) -> Competition:
-    return detected([folder], given)
-
-
-def test_columns_of_zeros_and_ones_are_labels(tmp_path):
+def test_columns_of_zeros_and_ones_are_labels(tmp_path, write, rows, detect):
     folder = write(
         tmp_path,
         *[f"{n}.png" for n in range(6)],
@@ -62,7 +28,7 @@ def test_columns_of_zeros_and_ones_are_labels(tmp_path):
     assert training_samples(found).labels == found.labels
 
 
-def test_labels_joined_by_blanks_are_several(tmp_path):
+def test_labels_joined_by_blanks_are_several(tmp_path, write, rows, detect):
     folder = write(
         tmp_path,
         *[f"{n}.png" for n in range(6)],
@@ -81,7 +47,7 @@ def test_labels_joined_by_blanks_are_several(tmp_path):
         ("id,tags", "'sea sand' sea"),
     ],
 )
-def test_lists_are_known_by_parts_that_come_again(tmp_path, header, cells):
+def test_lists_are_known_by_parts_that_come_again(tmp_path, header, cells, write, detect):
     one, two = shlex.split(cells, posix=False)
     cells = [cell.replace("'", "") for cell in (one, two)] * 3
     text = "\n".join([header, *(f"{n},{cell}" for n, cell in enumerate(cells)), ""])
@@ -91,7 +57,7 @@ def test_lists_are_known_by_parts_that_come_again(tmp_path, header, cells):
     assert f"task: multilabel ({name} holds lists of labels)" in found.findings
 
 
-def test_class_names_with_blanks_or_commas_are_no_lists(tmp_path):
+def test_class_names_with_blanks_or_commas_are_no_lists(tmp_path, write, detect):
     names = ("golf course", "sea", '"soil, bare"', "tennis court") * 3
     lines = [f"{n},{name}" for n, name in enumerate(names)]
     images = [f"{n}.png" for n in range(12)]
@@ -101,7 +67,7 @@ def test_class_names_with_blanks_or_commas_are_no_lists(tmp_path):
     assert set(training_samples(found).frame["label"]) == {name.strip('"') for name in names}
 
 
-def test_a_column_per_class_in_the_sample_submission_tells_lists(tmp_path):
+def test_a_column_per_class_in_the_sample_submission_tells_lists(tmp_path, write, rows, detect):
     folder = write(
         tmp_path,
         *[f"{n}.png" for n in range(8)],
@@ -115,7 +81,7 @@ def test_a_column_per_class_in_the_sample_submission_tells_lists(tmp_path):
     assert samples.label_matrix()[0].tolist() == [0, 1, 1]
 
 
-def test_the_sample_submission_gives_the_labels_their_order(tmp_path):
+def test_the_sample_submission_gives_the_labels_their_order(tmp_path, write, rows, detect):
     folder = write(
         tmp_path,
         *[f"{n}.png" for n in range(8)],
@@ -131,7 +97,7 @@ def test_the_sample_submission_gives_the_labels_their_order(tmp_path):
     assert training_samples(found).label_matrix()[1].tolist() == [-1, 1, 1]
 
 
-def test_a_class_that_the_training_table_lacks_is_named(tmp_path):
+def test_a_class_that_the_training_table_lacks_is_named(tmp_path, write, rows, detect):
     folder = write(
         tmp_path,
         *[f"{n}.png" for n in range(8)],
@@ -147,7 +113,7 @@ def test_a_class_that_the_training_table_lacks_is_named(tmp_path):
     )
 
 
-def test_a_wrong_value_does_not_hide_a_class_that_is_asked_for(tmp_path):
+def test_a_wrong_value_does_not_hide_a_class_that_is_asked_for(tmp_path, write, rows, detect):
     text = rows("id,sea,sand", "{n},{even},1", range(6)) + "6,maybe,1\n"
     folder = write(
         tmp_path,
@@ -161,7 +127,9 @@ def test_a_wrong_value_does_not_hide_a_class_that_is_asked_for(tmp_path):
         samples.label_matrix()
 
 
-def test_a_class_with_a_wrong_cell_is_told_where_nothing_else_names_it(tmp_path):
+def test_a_class_with_a_wrong_cell_is_told_where_nothing_else_names_it(
+    tmp_path, write, rows, detect
+):
     folder = write(
         tmp_path,
         *[f"{n}.png" for n in range(7)],
@@ -175,7 +143,7 @@ def test_a_class_with_a_wrong_cell_is_told_where_nothing_else_names_it(tmp_path)
     ]
 
 
-def test_a_few_notes_in_a_blank_column_are_no_labels_gone_wrong(tmp_path):
+def test_a_few_notes_in_a_blank_column_are_no_labels_gone_wrong(tmp_path, write, rows, detect):
     folder = write(
         tmp_path,
         *[f"{n}.png" for n in range(7)],
@@ -186,7 +154,9 @@ def test_a_few_notes_in_a_blank_column_are_no_labels_gone_wrong(tmp_path):
     assert not [one for one in found.findings if one.startswith("problem")]
 
 
-def test_a_wholly_blank_column_among_labels_is_a_class_that_nobody_annotated(tmp_path):
+def test_a_wholly_blank_column_among_labels_is_a_class_that_nobody_annotated(
+    tmp_path, write, rows, detect
+):
     folder = write(
         tmp_path,
         *[f"{n}.png" for n in range(6)],
@@ -199,7 +169,9 @@ def test_a_wholly_blank_column_among_labels_is_a_class_that_nobody_annotated(tmp
 
 
 @pytest.mark.parametrize("name", ["confidence", "round"])
-def test_a_class_called_like_a_column_of_pseudo_labels_is_refused_at_once(tmp_path, name):
+def test_a_class_called_like_a_column_of_pseudo_labels_is_refused_at_once(
+    tmp_path, name, write, rows, detect
+):
     images = [f"{n}.png" for n in range(6)]
     folder = write(tmp_path, *images, train=rows(f"id,sea,{name}", "{n},{even},1", range(6)))
     found = detect(folder)
@@ -208,7 +180,7 @@ def test_a_class_called_like_a_column_of_pseudo_labels_is_refused_at_once(tmp_pa
     assert any(line.startswith("problem") and name in line for line in overview(found))
 
 
-def test_a_class_called_like_a_column_of_prediction_files_is_told(tmp_path):
+def test_a_class_called_like_a_column_of_prediction_files_is_told(tmp_path, write, rows, detect):
     train = rows("id,sea,sand,pred", "{n},{even},1,0", range(6))
     images = [f"{n}.png" for n in range(8)]
     found = detect(write(tmp_path / "alone", *images, train=train))
@@ -220,7 +192,7 @@ def test_a_class_called_like_a_column_of_prediction_files_is_told(tmp_path):
         detect(folder)
 
 
-def test_a_sample_submission_of_lists_is_ranked_by_an_f1(tmp_path):
+def test_a_sample_submission_of_lists_is_ranked_by_an_f1(tmp_path, write, rows, detect):
     folder = write(
         tmp_path,
         *[f"{n}.png" for n in range(8)],
@@ -232,7 +204,7 @@ def test_a_sample_submission_of_lists_is_ranked_by_an_f1(tmp_path):
     assert found.labels == ("sea", "sand", "tree", "cars", "dock")
 
 
-def test_an_overview_counts_positives_and_unknown_cells(tmp_path):
+def test_an_overview_counts_positives_and_unknown_cells(tmp_path, write, rows, detect):
     folder = write(
         tmp_path,
         *[f"{n}.png" for n in range(6)],
@@ -250,7 +222,9 @@ def test_an_overview_counts_positives_and_unknown_cells(tmp_path):
     )
 
 
-def test_given_labels_that_the_sample_submission_does_not_ask_for_are_a_problem(tmp_path):
+def test_given_labels_that_the_sample_submission_does_not_ask_for_are_a_problem(
+    tmp_path, write, rows, detect
+):
     folder = write(
         tmp_path,
         *[f"{n}.png" for n in range(8)],
@@ -265,7 +239,9 @@ def test_given_labels_that_the_sample_submission_does_not_ask_for_are_a_problem(
 
 
 @given(order=st.permutations(["Ä", "sea", "bare soil/sand", "a,b"]))
-def test_the_order_of_the_training_columns_does_not_matter(tmp_path_factory, order):
+def test_the_order_of_the_training_columns_does_not_matter(
+    tmp_path_factory, order, write, rows, detect
+):
     header = "id," + ",".join(f'"{name}"' for name in order)
     cell = {"Ä": "1", "sea": "0", "bare soil/sand": "{even}", "a,b": ""}
     folder = write(

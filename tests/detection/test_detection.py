@@ -1,0 +1,118 @@
+"""What the tables of a download are taken for, and where a download is looked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from comptool.competition import load
+from comptool.errors import InputError
+from comptool.samples import test_samples as samples_to_predict
+from comptool.samples import training_samples
+
+
+def test_a_group_column_is_known_by_its_name(tmp_path, write, rows, detect):
+    folder = write(
+        tmp_path,
+        *[f"{n}.png" for n in range(6)],
+        train=rows("id,label,scene", "{n},{even},s{third}", range(6)),
+    )
+    found = detect(folder)
+    assert found.group == "scene"
+    assert "assumed: scene is a group column (3 groups)" in found.findings
+
+
+def test_one_column_of_decimals_asks_for_a_probability(tmp_path, write, rows, detect):
+    folder = write(
+        tmp_path,
+        *[f"{n}.png" for n in range(6)],
+        train=rows("id,target", "{n},{even}", range(4)),
+        sample=rows("id,target", "{n},0.5", range(4, 6)),
+    )
+    assert detect(folder).metric == "auc"
+
+
+def test_a_repeated_id_does_not_make_another_column_the_id(tmp_path, write, rows, detect):
+    text = rows("image_id,path,label", "{n},{n}.png,{even}", range(20)) + "3,3.png,1\n"
+    folder = write(tmp_path, *[f"{n}.png" for n in range(20)], train=text)
+    found = detect(folder)
+    assert found.id == "image_id"
+    with pytest.raises(InputError, match=r"train.csv, row 21, column 'image_id': the id is there"):
+        training_samples(found)
+
+
+def test_answers_are_never_taken_for_a_table(tmp_path, write, rows, detect):
+    folder = write(
+        tmp_path,
+        *[f"{n}.png" for n in range(8)],
+        train=rows("id,label", "{n},{even}", range(6)),
+        answers=rows("id,label", "{n},{even}", range(6, 8)),
+    )
+    found = detect(folder)
+    assert (found.train, found.test) == (folder / "train.csv", None)
+
+
+def test_what_is_given_is_kept(tmp_path, write, rows, detect):
+    folder = write(
+        tmp_path,
+        *[f"{n}.png" for n in range(6)],
+        train=rows("id,label,kind", "{n},{even},{third}", range(6)),
+    )
+    found = detect(folder, label="kind", metric="kappa", modalities={"rgb": "{id}.png"})
+    assert (found.label, found.metric, found.modalities) == ("kind", "kappa", {"rgb": "{id}.png"})
+    assert not [told for told in found.findings if "label column" in told or "metric" in told]
+
+
+def test_a_label_that_cannot_be_told_is_asked_for(tmp_path, write, rows, detect):
+    folder = write(
+        tmp_path,
+        *[f"{n}.png" for n in range(6)],
+        train=rows("id,sort,colour", "{n},a{even},b{third}", range(6)),
+    )
+    with pytest.raises(InputError, match="no column is called like a label; which one is it"):
+        detect(folder)
+
+
+def test_a_folder_without_a_competition_says_what_was_looked_for(tmp_path, monkeypatch, write):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "notes.png")
+    with pytest.raises(InputError) as error:
+        load()
+    assert str(error.value) == (
+        "no competition found in '.' or 'data'; looked for a table with 'train' or 'test' in its "
+        "name, a sample submission, and class folders such as train/<class>/*.png. Go to the "
+        "folder of the download, or run 'comptool init FOLDER'"
+    )
+
+
+def test_the_data_folder_is_looked_at_after_the_working_directory(tmp_path, monkeypatch, write):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "docs/a/1.png", "docs/b/2.png", "data/train/cat/1.png", "data/train/dog/2.png")
+    found = load()
+    assert (found.folder, found.train) == (Path("data"), Path("data/train"))
+    assert found.name == "".join(c if c.isalnum() else "-" for c in tmp_path.name.lower())
+
+
+def test_own_outputs_are_no_download(tmp_path, monkeypatch, write):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "submissions/train/1.png", "weights/train/2.png", ".cache/train/a/1.png")
+    (tmp_path / "folds.csv").write_text("id,label,fold\n1,a,0\n")
+    with pytest.raises(InputError, match="no competition found"):
+        load()
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "modalities", "train", "test"),
+    [
+        ("eurosat", "multiclass", {"image": "image_path"}, 8000, 0),
+        ("mstar", "multiclass", {"image": "image_path"}, 1200, 0),
+        ("ucmerced", "multilabel", {"image": "img_path"}, 674, 0),
+        ("unicorn", "multiclass", {"sar": "sar_path", "eo": "eo_path"}, 0, 826),
+    ],
+)
+def test_real_downloads(real_data, name, task, modalities, train, test, detect):
+    found = detect(real_data / name)
+    assert (found.task, found.modalities) == (task, modalities)
+    assert not train or len(training_samples(found)) == train
+    assert not test or len(samples_to_predict(found)) == test
