@@ -82,6 +82,14 @@ DecayEpochs = Annotated[
 ]
 DecayRate = Annotated[float | None, _option(OPTIMISATION, "For step: factor. [default: 0.1]")]
 MinLr = Annotated[float | None, _option(OPTIMISATION, "For cosine: last rate. [default: 0]")]
+CycleEpochs = Annotated[
+    float | None,
+    _option(OPTIMISATION, "For cosine: restart after so many epochs. [default: never]"),
+]
+CycleMul = Annotated[
+    int | None,
+    _option(OPTIMISATION, "Of --cycle-epochs: factor of each next length. [default: 1]", min=1),
+]
 Ema = Annotated[
     float,
     _option(OPTIMISATION, "Decay of averaged weights, such as 0.999; 0 is off.", min=0, max=1),

@@ -58,6 +58,8 @@ def train(
     decay_epochs: o.DecayEpochs = None,
     decay_rate: o.DecayRate = None,
     min_lr: o.MinLr = None,
+    cycle_epochs: o.CycleEpochs = None,
+    cycle_mul: o.CycleMul = None,
     ema: o.Ema = Default.ema,
     amp: o.Amp = Default.amp,
     compile: o.Compile = Default.compile,

@@ -42,7 +42,7 @@ class Optimisation:
     Raises
     ------
     UsageError
-        If the learning rate would decay before the first update.
+        If the learning rate would decay before the first update, or restart with each.
     """
 
     def __init__(
@@ -124,9 +124,8 @@ def _scheduler(
         "t_in_epochs": False,
     }
     if settings.schedule == "cosine":
-        # timm warns of a cosine over a single update; over two, the first has the same rate.
-        length = max(settings.epochs * updates_per_epoch, 2)
-        return CosineLRScheduler(optimizer, length, lr_min=settings.min_lr or 0.0, **shared)
+        shared |= _cycles(settings, updates_per_epoch)
+        return CosineLRScheduler(optimizer, lr_min=settings.min_lr or 0.0, **shared)
     # A step schedule of rate 1 is the constant one.
     rate = 1.0 if settings.schedule == "constant" else settings.decay_rate or 0.1
     points = [round(point * updates_per_epoch) for point in settings.milestones]
@@ -139,3 +138,19 @@ def _scheduler(
         return StepLRScheduler(optimizer, points[0], rate, **shared)
     # timm decays one update before a milestone.
     return MultiStepLRScheduler(optimizer, [point + 1 for point in points], rate, **shared)
+
+
+def _cycles(settings: TrainSettings, updates_per_epoch: int) -> dict[str, Any]:
+    """Of a cosine with warm restarts (Loshchilov & Hutter 2017, arXiv:1608.03983) or without."""
+    if settings.cycle_epochs is None:
+        # timm warns of a cosine over a single update; over two, the first has the same rate.
+        return {"t_initial": max(settings.epochs * updates_per_epoch, 2)}
+    length = round(settings.cycle_epochs * updates_per_epoch)
+    if length < 2:
+        raise UsageError(
+            f"--cycle-epochs {settings.cycle_epochs:g} is less than two updates, of which an epoch "
+            f"has {updates_per_epoch}"
+        )
+    # timm stays at the lowest rate after so many cycles; there are never more than updates.
+    limit = settings.epochs * updates_per_epoch
+    return {"t_initial": length, "cycle_mul": settings.cycle_mul or 1, "cycle_limit": limit}

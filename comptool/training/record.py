@@ -130,7 +130,7 @@ def resumed(
 
     ``workers``, ``device`` and ``compile`` are free. ``epochs`` may be raised if the learning rate
     does not depend on their number, so that the weights become those of an uninterrupted longer
-    run: the schedule is ``step`` or ``constant``, and the warm-up is the same.
+    run: the schedule is ``step``, ``constant`` or one of cycles, and the warm-up is the same.
 
     Parameters
     ----------
@@ -162,8 +162,8 @@ def resumed(
         hint = ""
         if refused == ["epochs"]:
             hint = (
-                "; epochs can only be added, and only with --schedule step or constant, whose "
-                "learning rate does not depend on their number"
+                "; epochs can only be added, and only with --schedule step or constant, or "
+                "--cycle-epochs, whose learning rate does not depend on their number"
             )
         raise UsageError(
             f"a resumed run keeps its settings; {folder} was begun with {', '.join(told)}{hint}. "
@@ -177,7 +177,8 @@ def _names(kind: type[TrainSettings] | type[Files]) -> list[str]:
 
 
 def _may_grow(own: TrainSettings, wanted: TrainSettings) -> bool:
-    return wanted.epochs > own.epochs and own.schedule != "cosine" and wanted.warmup == own.warmup
+    ends = own.schedule == "cosine" and own.cycle_epochs is None
+    return wanted.epochs > own.epochs and not ends and wanted.warmup == own.warmup
 
 
 def _shown(name: str, value: object) -> str:

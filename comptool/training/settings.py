@@ -26,6 +26,7 @@ OPTIMIZERS = (
 FREE_TO_CHANGE = ("workers", "device", "compile")
 PATHS = ("init_from", "prior", "class_weights")
 BACKBONE = "backbone"
+COSINE_ALONE = ("min_lr", "cycle_epochs", "cycle_mul")
 PARTS = (BACKBONE, "head")  # of a model, that can be frozen
 PRETRAINED_RATE, RANDOM_RATE = 1e-3, 3e-3
 
@@ -85,6 +86,8 @@ class TrainSettings:
     decay_epochs: str | None = None  # "30" or, for milestones, "100,150"
     decay_rate: float | None = None
     min_lr: float | None = None
+    cycle_epochs: float | None = None  # until a cosine starts anew; None: one for all epochs
+    cycle_mul: int | None = None  # factor of the length from one cycle to the next
     ema: float = 0.0  # decay of the averaged weights; 0: none
     amp: Amp = "auto"
     compile: bool = False
@@ -193,11 +196,12 @@ def _check_ranges(settings: TrainSettings) -> None:
     least = {"epochs": 1, "batch_size": 1, "grad_accum": 1, "patience": 1, "seed": 0, "workers": 0}
     least |= {"weight_decay": 0, "mixup": 0, "warmup_epochs": 0, "min_lr": 0, "gamma": 0}
     least |= {"cutmix": 0, "magnitude": 0, "num_ops": 1, "per_class": 1, "defer_weights": 0}
+    least |= {"cycle_mul": 1}
     for name, bound in least.items():
         value = getattr(settings, name)
         if value is not None and not (value >= bound and math.isfinite(value)):
             raise UsageError(f"{option(name)} is {value}; it has to be {bound} or more")
-    for name in ("lr", "clip_grad", "decay_rate"):
+    for name in ("lr", "clip_grad", "decay_rate", "cycle_epochs"):
         value = getattr(settings, name)
         if value is not None and not (value > 0 and math.isfinite(value)):
             raise UsageError(f"{option(name)} is {value}; it has to be above 0")
@@ -235,8 +239,8 @@ def _check_names(settings: TrainSettings) -> None:
 def _check_company(settings: TrainSettings) -> None:
     refused = {
         "cosine": ("decay_epochs", "decay_rate"),
-        "step": ("min_lr",),
-        "constant": ("decay_epochs", "decay_rate", "min_lr"),
+        "step": COSINE_ALONE,
+        "constant": ("decay_epochs", "decay_rate", *COSINE_ALONE),
     }
     for name in refused[settings.schedule]:
         if getattr(settings, name) is not None:
@@ -245,6 +249,8 @@ def _check_company(settings: TrainSettings) -> None:
         raise UsageError(
             f"--warmup-epochs {settings.warmup:g} leaves nothing of --epochs {settings.epochs}"
         )
+    if settings.cycle_mul is not None and settings.cycle_epochs is None:
+        raise UsageError("--cycle-mul needs --cycle-epochs, the length of the first cycle")
     settings.check_min_lr(settings.highest_rate)
     if settings.fold == "none" and settings.patience is not None:
         raise UsageError("--patience needs a validation, and --fold none has none")

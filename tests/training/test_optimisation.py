@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts
 
 from comptool.errors import UsageError
 from comptool.training.optimisation import Optimisation
@@ -35,6 +36,26 @@ def test_cosine_falls_from_the_rate_to_the_least_rate():
     steps = range(0, 40, 3)
     expected = [0.1 + 0.5 * 0.9 * (1 + math.cos(math.pi * step / 40)) for step in steps]
     assert rates(steps, epochs=4, min_lr=0.1) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("mul", [None, 1, 2, 3])
+def test_a_cosine_restarts_as_in_torch(mul):
+    weights = nn.Linear(1, 1).parameters()
+    twin = CosineAnnealingWarmRestarts(torch.optim.SGD(weights, lr=1.0), 15, mul or 1, 0.1)
+    expected = []
+    for _ in range(80):
+        expected += twin.get_last_lr()
+        twin.step()
+    found = rates(range(80), epochs=8, min_lr=0.1, cycle_epochs=1.5, cycle_mul=mul)
+    assert found == pytest.approx(expected)
+
+
+def test_a_cycle_of_less_than_two_updates_is_refused():
+    with pytest.raises(UsageError) as refusal:
+        rates([0], epochs=6, cycle_epochs=0.1)
+    assert str(refusal.value) == (
+        "--cycle-epochs 0.1 is less than two updates, of which an epoch has 10"
+    )
 
 
 def test_step_decays_every_so_many_epochs():

@@ -144,9 +144,11 @@ def test_resuming_a_finished_run_says_so_and_changes_nothing(folds, fit):
     assert outcome.epoch == fit("run", resume=True).epoch
 
 
-@pytest.mark.parametrize("schedule", ["constant", "step"])
-def test_added_epochs_give_what_a_longer_run_gives(schedule, folds, fit, kept, same):
-    rates = {"schedule": schedule, "warmup_epochs": 0.5}
+@pytest.mark.parametrize(
+    "rates", [{"schedule": "constant"}, {"schedule": "step"}, {"cycle_epochs": 1.5}]
+)
+def test_added_epochs_give_what_a_longer_run_gives(rates, folds, fit, kept, same):
+    rates = {"warmup_epochs": 0.5, **rates}
     fit("long", epochs=4, **rates)
     fit("grown", epochs=2, **rates)
     fit("grown", resume=True, epochs=4)
@@ -159,8 +161,9 @@ def test_a_cosine_cannot_grow(folds, fit):
         fit("run", resume=True, epochs=4)
     assert str(refusal.value) == (
         "a resumed run keeps its settings; weights/run was begun with --epochs 2; epochs can only "
-        "be added, and only with --schedule step or constant, whose learning rate does not depend "
-        "on their number. Leave them out, or start another run with --init-from"
+        "be added, and only with --schedule step or constant, or --cycle-epochs, whose learning "
+        "rate does not depend on their number. Leave them out, or start another run with "
+        "--init-from"
     )
 
 

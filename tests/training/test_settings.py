@@ -55,6 +55,13 @@ from comptool.training.settings import OPTIMIZERS, TrainSettings
             "--decay-epochs has no meaning with --schedule constant",
         ),
         (
+            {"schedule": "constant", "cycle_epochs": 3.0},
+            "--cycle-epochs has no meaning with --schedule constant",
+        ),
+        ({"cycle_epochs": 0.0}, "--cycle-epochs is 0.0; it has to be above 0"),
+        ({"cycle_epochs": 3.0, "cycle_mul": 0}, "--cycle-mul is 0; it has to be 1 or more"),
+        ({"cycle_mul": 2}, "--cycle-mul needs --cycle-epochs, the length of the first cycle"),
+        (
             {"epochs": 2, "warmup_epochs": 2.0},
             "--warmup-epochs 2 leaves nothing of --epochs 2",
         ),
