@@ -1,8 +1,10 @@
-"""Which classes a competition has, and how another list of classes differs from them."""
+"""Which classes a competition has, and how those of another list or of a run differ from them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from comptool.competition import Competition
 from comptool.labels import check_labels, joined_classes
@@ -58,3 +60,22 @@ def listed(names: Sequence[str]) -> str:
     """Up to five names, and how many there are beyond them."""
     shown = ", ".join(names[:SHOWN])
     return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown
+
+
+def left_out(run: Path, header: Mapping[str, Any]) -> str | None:
+    """What to know of a run that was trained without some of its classes; None of any other.
+
+    Parameters
+    ----------
+    run
+        Its folder.
+    header
+        What its checkpoint says.
+    """
+    dropped = header.get("dropped")
+    if not dropped:
+        return None
+    return (
+        f"{run} was trained without {listed(dropped)} (--drop-classes): what it gives for what "
+        "was left out means little"
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,13 +11,11 @@ import numpy.typing as npt
 from comptool.classes import against
 from comptool.errors import InputError
 from comptool.evaluation import metrics
-from comptool.evaluation.held_out import FOLDS, labelled_rows, no_table
-from comptool.inference.plan import Member, Plan, in_model_order
+from comptool.inference.members import held_out
+from comptool.inference.plan import Plan
 from comptool.inference.predict import Computing, Probabilities, predict
 from comptool.inference.schemes import PLAIN, Scheme
-from comptool.runs import OOF
 from comptool.samples import Samples
-from comptool.tables import read_table
 from comptool.training.labelled import label_indices
 
 
@@ -86,7 +83,7 @@ def weigh(plan: Plan, scheme: Scheme, computing: Computing) -> Evidence:
             raise InputError(str(member.header["leak"]), file=member.folder)
     rows: dict[str, list[_Row]] = {}
     for member in plan.members:
-        samples = held_out(member, plan)
+        samples = held_out(member, plan.competition)
         predicted, _ = predict(
             [member], samples, [PLAIN, scheme], replace(computing, purpose="validate")
         )
@@ -124,22 +121,3 @@ class _Row(NamedTuple):
     label: npt.NDArray[np.integer]
     plain: Probabilities
     augmented: Probabilities
-
-
-def held_out(member: Member, plan: Plan) -> Samples:
-    """The samples that a member has validated on, from the table that it was trained with.
-
-    Raises
-    ------
-    InputError
-        If it held nothing out, or no table here has all of those samples.
-    """
-    oof = member.folder / OOF
-    if not oof.exists():
-        raise InputError("this run held no rows out", file=member.folder)
-    ids = read_table(oof).iloc[:, 0].tolist()
-    recorded = [Path(text) for text in member.header.get("inputs", {})]
-    samples = labelled_rows(ids, [*recorded, FOLDS], plan.competition)
-    if samples is None:
-        raise no_table(ids, oof, recorded)
-    return in_model_order(samples, member.header)

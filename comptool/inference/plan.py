@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from comptool import competition as competitions
-from comptool.classes import against, competition_classes, listed
 from comptool.competition import Competition
-from comptool.errors import InputError
+from comptool.inference.members import (
+    Member,
+    check_alike,
+    check_competition,
+    in_model_order,
+    read_members,
+    without_classes,
+)
 from comptool.outputs import refuse_existing
-from comptool.runs import BEST, check_finished, find_run, members, read_header
+from comptool.runs import BEST, check_finished, find_run
 from comptool.samples import Samples, read_samples, test_samples
 
 AGREEING = ("task", "classes", "modalities")
-
-
-@dataclass(frozen=True)
-class Member:
-    """One trained network: its folder and what its checkpoint says of itself."""
-
-    folder: Path
-    header: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -121,10 +119,13 @@ def make_plan(
     refuse_existing(output, force)
     runs = tuple(dict.fromkeys(find_run(name) for name in names)) or (find_run(),)
     unfinished = [note for run in runs if (note := check_finished(run))]
-    networks = tuple(_read_members(runs))
-    notes = (*unfinished, *_left_out(networks))
+    networks = read_members(runs)
+    check_alike(
+        networks, AGREEING, "their predictions cannot be averaged", "Predict with each by itself"
+    )
+    notes = (*unfinished, *without_classes(networks))
     facts = competitions.load(competition)
-    _check_competition(networks[0], facts)
+    check_competition(networks[0], facts)
     samples = test_samples(facts) if test is None else read_samples(test, facts, labelled=False)
     return Plan(
         runs=runs,
@@ -136,63 +137,3 @@ def make_plan(
         chosen="" if names else " (the latest)",
         notes=notes,
     )
-
-
-def in_model_order(samples: Samples, header: dict[str, Any]) -> Samples:
-    """``samples`` with the modalities that a checkpoint names, in its order."""
-    return replace(samples, paths={name: samples.paths[name] for name in header["modalities"]})
-
-
-def _read_members(runs: Sequence[Path]) -> list[Member]:
-    networks = [Member(folder, read_header(folder)) for run in runs for folder in members(run)]
-    first = networks[0]
-    for other in networks[1:]:
-        for key in AGREEING:
-            if other.header[key] != first.header[key]:
-                raise InputError(
-                    f"its {key} are not those of {first.folder}, and their predictions cannot be "
-                    f"averaged: {_differing(other.header[key], first.header[key])}",
-                    file=other.folder,
-                    mend="Predict with each by itself",
-                )
-    return networks
-
-
-def _left_out(networks: Sequence[Member]) -> list[str]:
-    return [
-        f"{member.folder} was trained without {listed(dropped)} (--drop-classes): what it gives "
-        "for what was left out means little"
-        for member in networks
-        if (dropped := member.header.get("dropped"))
-    ]
-
-
-def _check_competition(member: Member, competition: Competition) -> None:
-    header = member.header
-    lacking = [name for name in header["modalities"] if name not in competition.modalities]
-    if lacking:
-        raise InputError(
-            f"this run takes the modalities {listed(header['modalities'])}, and the competition "
-            f"has {listed(list(competition.modalities))}",
-            file=member.folder,
-            mend="Correct [modalities] in comptool.toml",
-        )
-    wanted = {"task": competition.task, "classes": competition_classes(competition)}
-    for key, value in wanted.items():
-        if value is not None and _listing(value) != _listing(header[key]):
-            raise InputError(
-                f"this run was trained for another competition; its {key} against the "
-                f"competition's: {_differing(header[key], value)}",
-                file=member.folder,
-                mend="Name another run, or correct comptool.toml",
-            )
-
-
-def _listing(value: str | Sequence[str]) -> str | list[str]:
-    return value if isinstance(value, str) else list(value)
-
-
-def _differing(one: str | Sequence[str], other: str | Sequence[str]) -> str:
-    if isinstance(one, str) or isinstance(other, str):
-        return f"{one} against {other}"
-    return against(one, other)

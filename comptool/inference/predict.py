@@ -18,8 +18,8 @@ from comptool.data.files import ImageFiles
 from comptool.data.sampling import in_order
 from comptool.errors import InputError, UsageError
 from comptool.inference.decoding import DecodedBatch, DecodedSamples, Form, Original, findings
+from comptool.inference.members import Member
 from comptool.inference.networks import Networks
-from comptool.inference.plan import Member
 from comptool.inference.schemes import Scheme
 from comptool.samples import Samples
 
