@@ -68,7 +68,11 @@ class InputError(ComptoolError):
         super().__init__(text)
 
 
-class OutputExistsError(InputError):
+class OutputError(InputError):
+    """A file that cannot be written."""
+
+
+class OutputExistsError(OutputError):
     """An output that would have been overwritten (exit code 3)."""
 
 

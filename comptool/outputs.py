@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
-from comptool.errors import ComptoolError, InputError, OutputExistsError
+from comptool.errors import ComptoolError, OutputError, OutputExistsError
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS}
 _IN_WORDS = re.compile(r"\(os error (\d+)\)")  # how libraries written in Rust put it
@@ -50,16 +50,16 @@ def refuse_existing(path: Path, force: bool = False) -> None:
         If it is a folder, or its folder cannot be made or written.
     """
     if path.is_dir():
-        raise InputError("is a folder; a file is to be written", file=path)
+        raise OutputError("is a folder; a file is to be written", file=path)
     if path.exists() and not force:
         raise OutputExistsError("exists already", file=path, mend="Replace it with --force")
     folder = path.parent
     while not folder.exists():
         folder = folder.parent
     if not folder.is_dir():
-        raise InputError("is a file where a folder is needed", file=folder)
+        raise OutputError("is a file where a folder is needed", file=folder)
     if not os.access(folder, os.W_OK):
-        raise InputError("this folder cannot be written to", file=folder, mend="Write elsewhere")
+        raise OutputError("this folder cannot be written to", file=folder, mend="Write elsewhere")
 
 
 @contextmanager
@@ -174,13 +174,13 @@ def _disk_error(error: BaseException | None) -> int | None:
     return _disk_error(error.__cause__) or _disk_error(error.__context__)
 
 
-def _write_error(path: Path, error: Exception) -> InputError:
+def _write_error(path: Path, error: Exception) -> OutputError:
     number = _disk_error(error)
     if number == errno.ENOSPC:
-        return InputError(
+        return OutputError(
             "could not be written, the disk is full; nothing was changed",
             file=path,
             mend="Free some space, or write to another disk",
         )
     reason = os.strerror(number) if number else getattr(error, "strerror", None) or str(error)
-    return InputError(f"could not be written ({reason}); nothing was changed", file=path)
+    return OutputError(f"could not be written ({reason}); nothing was changed", file=path)

@@ -67,7 +67,11 @@ def read_pixels(path: Path) -> DeepPixels:
     InputError
         If the file is missing, empty, truncated, no image, or has floating-point pixels.
     """
-    content = _read(path)
+    return pixels_of(read_content(path), path)
+
+
+def pixels_of(content: bytes, path: Path) -> DeepPixels:
+    """The pixels of an image file that has been read; see :func:`read_pixels`."""
     if _lacks_end(content) and not _complete(content):
         raise InputError("this image is truncated", file=path, mend=_MEND)
     pixels = _decode(content)
@@ -116,7 +120,14 @@ def depth_of(brightest: int) -> int:
     return next(bits for bits in BIT_DEPTHS if brightest < 2**bits)
 
 
-def _read(path: Path) -> bytes:
+def read_content(path: Path) -> bytes:
+    """The bytes of an image file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, a folder, empty, or cannot be read.
+    """
     try:
         content = path.read_bytes()
     except IsADirectoryError as error:

@@ -1,0 +1,195 @@
+"""Decoded images on the disk: arrays of one form each, and an index of the files they came from.
+
+A shard is a pair of files of one name: ``X.npy``, uint8 (N, H, W, C), and ``X.index.npy`` with a
+record for each image. It is written once and never changed, so any number of processes may read
+it, and two that build the same images at the same time give two shards instead of a broken one.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from hashlib import blake2b
+from pathlib import Path
+from time import time
+from typing import NamedTuple
+from uuid import uuid4
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.format import open_memmap
+
+from comptool.data.images import FULL_DEPTH, Pixels
+from comptool.outputs import atomic_output, together
+
+FORMAT = 1
+DIGEST = 16  # bytes
+PIXELS, INDEX = ".npy", ".index.npy"
+LEFT_OVER = 24 * 3600  # seconds
+RECORD = np.dtype([("source", f"V{DIGEST}"), ("content", f"V{DIGEST}"), ("crc", "u4")])
+Index = npt.NDArray[np.void]
+
+
+class ChipForm(NamedTuple):
+    """How a network takes the images of a modality: size, channels, bits of 16-bit images."""
+
+    height: int
+    width: int
+    channels: int
+    bits: int = FULL_DEPTH
+
+    @property
+    def num_bytes(self) -> int:
+        """Of one image."""
+        return self.height * self.width * self.channels
+
+    @property
+    def folder(self) -> str:
+        """Where images of this form lie in a cache; another format lies elsewhere."""
+        return f"v{FORMAT}/{self.height}x{self.width}x{self.channels}-{self.bits}"
+
+
+def source_digest(path: Path) -> bytes:
+    """What a file is known by without reading it: its place, its size and its time of change.
+
+    Raises
+    ------
+    OSError
+        If it is not there.
+    """
+    seen = path.stat()
+    text = f"{os.path.realpath(path)}\0{seen.st_size}\0{seen.st_mtime_ns}"
+    return blake2b(os.fsencode(text), digest_size=DIGEST).digest()
+
+
+def content_digest(content: bytes) -> bytes:
+    """What a file is known by wherever it lies."""
+    return blake2b(content, digest_size=DIGEST).digest()
+
+
+def checksum(pixels: Pixels) -> int:
+    """CRC-32 of an image."""
+    return zlib.crc32(np.ascontiguousarray(pixels))
+
+
+class Shard:
+    """Images of one form.
+
+    Parameters
+    ----------
+    path
+        The ``.npy`` file that they lie in.
+    index
+        A record of `RECORD` for each of N images.
+    pixels
+        uint8 (N, H, W, C), mapped into memory.
+    """
+
+    def __init__(self, path: Path, index: Index, pixels: Pixels) -> None:
+        self.path = path
+        self.index = index
+        self.pixels = pixels
+        sources = (source.tobytes() for source in index["source"])
+        self.places = {source: place for place, source in enumerate(sources)}
+
+
+def open_shard(path: Path, form: ChipForm | None = None) -> Shard | None:
+    """A shard, or None if its files are damaged, unfinished or not of the form."""
+    try:
+        index = np.load(path.with_suffix(INDEX), allow_pickle=False)
+        pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    fits = index.dtype == RECORD and index.shape == pixels.shape[:1] and pixels.dtype == np.uint8
+    shape = pixels.shape[1:] if form is None else form[:3]
+    if not fits or pixels.ndim != 4 or pixels.shape[1:] != shape:
+        return None
+    return Shard(path, index, pixels)
+
+
+def find_shards(folder: Path, form: ChipForm) -> list[Shard]:
+    """The readable shards of a form in a cache; damaged ones are removed."""
+    found = []
+    # By the index, which appears last: what has none yet is still being written.
+    for index in sorted((folder / form.folder).glob(f"[!.]*{INDEX}")):
+        path = index.with_name(index.name.removesuffix(INDEX) + PIXELS)
+        shard = open_shard(path, form)
+        if shard is None:
+            remove_shard(path)
+        else:
+            found.append(shard)
+    return found
+
+
+@contextmanager
+def new_shard(folder: Path, form: ChipForm, count: int) -> Iterator[tuple[Path, Index, Pixels]]:
+    """Room for the images of a shard, which is there when the block ends well.
+
+    Yields
+    ------
+    path, index, pixels
+        Where it will be; its records (N,) and its pixels (N, H, W, C), to be filled.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written; nothing is left of it then.
+    """
+    path = folder / form.folder / f"{uuid4().hex}{PIXELS}"
+    index = np.zeros(count, RECORD)
+    # The index is written first, so that it appears last.
+    with together(), atomic_output(path.with_suffix(INDEX)) as listing:
+        with atomic_output(path) as temporary:
+            pixels = open_memmap(temporary, "w+", np.uint8, (count, *form[:3]))
+            # Room is taken at once: a process that writes to a mapped page for which the disk has
+            # none left is killed.
+            with temporary.open("rb+") as stream:
+                os.posix_fallocate(stream.fileno(), 0, temporary.stat().st_size)
+            yield path, index, pixels
+            pixels.flush()
+        np.save(listing, index)
+
+
+def remove_shard(path: Path) -> None:
+    """Delete the files of a shard; who has mapped them keeps what they map."""
+    for file in (path.with_suffix(INDEX), path):
+        with suppress(OSError):
+            file.unlink()
+
+
+def mark_used(path: Path) -> None:
+    """Note that a shard is used now."""
+    with suppress(OSError):
+        os.utime(path)
+
+
+def make_room(folder: Path, limit: int, kept: Collection[Path]) -> None:
+    """Delete the shards that nobody has used for longest, until all have ``limit`` bytes or less.
+
+    What a process left that was killed while it wrote goes first, a day later.
+
+    Parameters
+    ----------
+    folder
+        Of the cache.
+    limit
+        Bytes that its files may have.
+    kept
+        Shards that stay in any case.
+    """
+    for left in folder.rglob(".*.partial*"):
+        with suppress(OSError):
+            if time() - left.stat().st_mtime > LEFT_OVER:
+                left.unlink()
+    shards = {}
+    for path in folder.rglob(f"[!.]*{PIXELS}"):
+        with suppress(OSError):
+            if not path.name.endswith(INDEX):
+                shards[path] = path.stat()
+    total = sum(seen.st_size for seen in shards.values())
+    for path in sorted(shards, key=lambda path: shards[path].st_mtime_ns):
+        if total > limit and path not in kept:
+            total -= shards[path].st_size
+            remove_shard(path)
