@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -43,8 +44,8 @@ DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or 
 
 
 def say(text: str, quiet: bool = False) -> None:
-    """A message for the person at the terminal, on stderr."""
-    if not quiet:
+    """A message for the person at the terminal, on stderr; of a torchrun's processes one speaks."""
+    if not quiet and os.environ.get("RANK", "0") == "0":
         typer.echo(text, err=True)
 
 

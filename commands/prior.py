@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -40,7 +39,6 @@ def prior(
     from comptool.training.estimation import carry_out, doubts, plan_estimate
     from comptool.training.prior import write_prior
 
-    quiet = quiet or os.environ.get("RANK", "0") != "0"  # one of a torchrun's processes speaks
     refuse_existing(output, force)
     estimate = plan_estimate(run)
     count = sum(len(part.samples) for part in estimate.parts)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import typer
 
 from comptool.errors import UsageError
@@ -98,15 +96,14 @@ def train(
     run = run_folder(run_name, model, extra)
     settings, files = settle(run, given, resume=resume)
     plan = make_plan(settings, files, run, force=force, resume=resume)
-    speaks = os.environ.get("RANK", "0") == "0"
     for note in plan.notes:
-        _options.say(note, quiet or not speaks)
+        _options.say(note, quiet)
     if dry_run:
         with loading_torch():
             from comptool.training.preparation import rehearse
 
         rehearse(plan)
-        _options.say(plan.text(), quiet or not speaks)
+        _options.say(plan.text(), quiet)
         return
 
     with loading_torch():

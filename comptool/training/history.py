@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from comptool.outputs import atomic_output
@@ -12,15 +13,19 @@ COLUMNS = ("epoch", "lr", "train_loss", "val_loss", "val_{metric}", "seconds", "
 
 
 def columns(metric: str) -> list[str]:
-    """Header of ``metrics.csv``; the score's column is called after the metric."""
+    """What every ``metrics.csv`` has; the score's column is called after the metric."""
     return [name.format(metric=metric) for name in COLUMNS]
 
 
 def write_history(
     path: Path, rows: Sequence[Mapping[str, float | int | None]], metric: str
 ) -> None:
-    """Write every epoch's row, atomically; numbers are written so that they read back exactly."""
-    header = columns(metric)
+    """Write every epoch's row, atomically; numbers are written so that they read back exactly.
+
+    Columns of gauges follow, also those that only some rows have: a run may have been begun with
+    a version that did not write them.
+    """
+    header = list(dict.fromkeys([*columns(metric), *chain.from_iterable(rows)]))
     with atomic_output(path, force=True) as temporary:
         with temporary.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, header, lineterminator="\n")

@@ -85,6 +85,7 @@ class Keeper:
                 optimisation=session.optimisation.state_dict(),
                 header=self._header,
                 identity=self._identity,
+                gauges=session.gauges.state_dict(),
             )
 
     def keep_best(

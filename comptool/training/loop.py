@@ -224,7 +224,8 @@ class Loop:
             round(progress.seconds + seconds, 3),
             round(seen / progress.seconds, 1),
         )
-        return dict(zip(columns(self.keeper.metric), values, strict=True))
+        row = dict(zip(columns(self.keeper.metric), values, strict=True))
+        return row | self.session.gauges.read()
 
     def _totals(self) -> tuple[float, int]:
         """Loss and images of the epoch so far, over all processes."""
@@ -269,7 +270,7 @@ class Loop:
 
 
 def _line(row: Mapping[str, float | int | None], epochs: int, improved: bool) -> str:
-    epoch, lr, train_loss, val_loss, score, seconds, speed = row.items()
+    epoch, lr, train_loss, val_loss, score, seconds, speed, *_ = row.items()
     text = f"epoch {epoch[1]}/{epochs}: lr {lr[1]:.3g}, train loss {train_loss[1]:.4f}"
     if score[1] is not None:
         text += f", val loss {val_loss[1]:.4f}, {score[0]} {score[1]:.4f}"

@@ -98,6 +98,7 @@ def prepare(plan: Plan, member: Member, processes: Processes, say: Say) -> Prepa
     if state is not None:
         session.model.load_state_dict(state["weights"])
         session.optimisation.load_state_dict(state["optimisation"])
+        session.gauges.load_state_dict(state.get("gauges", {}))
     if not processes.first:
         progress.loss_sum, progress.seen = 0.0, 0
     return Prepared(progress, header, session)

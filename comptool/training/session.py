@@ -22,6 +22,7 @@ from comptool.losses.deferred import begin_epoch
 from comptool.models.pretrained import RANDOM
 from comptool.models.streams import StreamModel
 from comptool.training.freezing import freeze, set_training
+from comptool.training.gauges import Gauges
 from comptool.training.mixing import Mixing
 from comptool.training.optimisation import Optimisation
 from comptool.training.plan import Member, Plan
@@ -71,6 +72,8 @@ class Session:
         Whether a row may have several classes.
     counted
         Whether each validated row counts in score and loss, bool of shape (n,).
+    gauges
+        What is written down after every epoch, beside loss and score.
     """
 
     settings: TrainSettings
@@ -88,6 +91,7 @@ class Session:
     mixing: Mixing
     multilabel: bool
     counted: Tensor
+    gauges: Gauges
 
     @property
     def updates_per_epoch(self) -> int:
@@ -171,6 +175,7 @@ def open_session(
         mixing=Mixing(settings.mixup, settings.cutmix, len(plan.rows.classes)),
         multilabel=plan.rows.multilabel,
         counted=torch.from_numpy(measured(plan.rows.labels[member.valid], plan.dropped)),
+        gauges=Gauges(),
     )
 
 

@@ -69,6 +69,7 @@ def write_state(
     optimisation: Mapping[str, Any],
     header: Mapping[str, Any],
     identity: Mapping[str, Any],
+    gauges: Mapping[str, Any],
 ) -> None:
     """Write ``last.pt`` atomically, replacing an older one.
 
@@ -84,6 +85,8 @@ def write_state(
         Of the run's checkpoints, without score and epoch.
     identity
         JSON values that a resumed run has to agree with.
+    gauges
+        State of its :class:`~comptool.training.gauges.Gauges`.
     """
     document = {
         "format": STATE_FORMAT,
@@ -92,6 +95,7 @@ def write_state(
         "optimisation": dict(optimisation),
         "header": dict(header),
         "identity": dict(identity),
+        "gauges": dict(gauges),
     }
     # A stream of our own: torch's tells of a full disk without saying so.
     with atomic_output(path, force=True) as temporary, temporary.open("wb") as stream:

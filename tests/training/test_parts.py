@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import os
 import pickle
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from comptool.errors import InputError, UsageError
 from comptool.losses.class_weights import effective_number_weights as effective_weights
 from comptool.models.checkpoints import save_checkpoint
+from comptool.training.gauges import Gauge, Gauges
 from comptool.training.history import columns, write_history
 from comptool.training.interruption import Interruption
 from comptool.training.mixing import mixup
@@ -93,11 +95,13 @@ def test_a_state_comes_back_as_it_was(tmp_path):
     progress = Progress(epoch=2, update=3, loss_sum=0.1 + 0.2, seen=12, best_score=0.5,
                         history=[{"epoch": 1, "val_accuracy": None}])  # fmt: skip
     weights = {"w": torch.randn(3)}
-    write_state(tmp_path / "last.pt", progress, weights, {"ema": None}, {"fold": 0}, {"rows": "x"})
+    beside = [{"ema": None}, {"fold": 0}, {"rows": "x"}, {"norms": {"passes": 2}}]
+    write_state(tmp_path / "last.pt", progress, weights, *beside)
     state = read_state(tmp_path / "last.pt")
     assert Progress(**state["progress"]) == progress
     assert torch.equal(state["weights"]["w"], weights["w"])
-    assert (state["header"], state["identity"]) == ({"fold": 0}, {"rows": "x"})
+    parts = ("optimisation", "header", "identity", "gauges")
+    assert [state[name] for name in parts] == beside
 
 
 class Bomb:
@@ -129,7 +133,7 @@ def test_a_state_that_would_run_code_is_refused_and_not_run(how, tmp_path):
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
 def test_a_truncated_state_is_refused(share, tmp_path):
     path = tmp_path / "last.pt"
-    write_state(path, Progress(), {"w": torch.randn(1000)}, {}, {}, {})
+    write_state(path, Progress(), {"w": torch.randn(1000)}, {}, {}, {}, {})
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(InputError, match="is no readable training state"):
@@ -147,9 +151,9 @@ def little_room():
 
 def test_a_state_that_cannot_be_written_leaves_the_old_one(tmp_path, little_room):
     path = tmp_path / "last.pt"
-    write_state(path, Progress(epoch=1), {"w": torch.zeros(10)}, {}, {}, {})
+    write_state(path, Progress(epoch=1), {"w": torch.zeros(10)}, {}, {}, {}, {})
     with pytest.raises(InputError) as refusal:
-        write_state(path, Progress(epoch=2), {"w": torch.zeros(100_000)}, {}, {}, {})
+        write_state(path, Progress(epoch=2), {"w": torch.zeros(100_000)}, {}, {}, {}, {})
     assert str(refusal.value) == (
         f"{path}: could not be written (File too large); nothing was changed"
     )
@@ -179,6 +183,46 @@ def test_the_history_reads_back_exactly(tmp_path):
     text = (tmp_path / "metrics.csv").read_text().splitlines()
     assert text[0] == "epoch,lr,train_loss,val_loss,val_kappa,seconds,images_per_second"
     assert text[1] == "1,0.001,0.30000000000000004,,0.3333333333333333,2.5,100.0"
+
+
+def test_the_history_has_the_columns_of_every_row(tmp_path):
+    rows = [{"epoch": 1, "alpha": 0.5}, {"epoch": 2, "alpha": 0.6, "norm": None}, {"epoch": 3}]
+    write_history(tmp_path / "metrics.csv", rows, "kappa")
+    found = list(csv.DictReader((tmp_path / "metrics.csv").open()))
+    assert list(found[0]) == [*columns("kappa"), "alpha", "norm"]
+    assert [row["alpha"] for row in found] == ["0.5", "0.6", ""]
+    assert [row["norm"] for row in found] == [""] * 3
+
+
+class Counted(Gauge):
+    """Of the updates since it was read."""
+
+    count = 0
+
+    def read(self):
+        found, self.count = self.count, 0
+        return {"count": found}
+
+    def state_dict(self):
+        return {"count": self.count}
+
+    def load_state_dict(self, state):
+        self.count = state.get("count", 0)
+
+
+class Constant(Gauge):
+    def read(self):
+        return {"constant": 1.0}
+
+
+def test_gauges_go_on_from_their_state():
+    first, second = Counted(), Counted()
+    first.count = 3
+    state = Gauges(counted=first, constant=Constant()).state_dict()
+    gauges = Gauges(constant=Constant(), counted=second, new=Constant())
+    gauges.load_state_dict(state)
+    assert gauges.read() == {"constant": 1.0, "count": 3}
+    assert gauges.read() == {"constant": 1.0, "count": 0}
 
 
 def test_the_first_signal_asks_and_the_second_acts():

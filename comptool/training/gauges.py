@@ -1,0 +1,58 @@
+"""What a run writes down of its model after every epoch, beside loss and score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class Gauge:
+    """Columns of ``metrics.csv`` that only some runs have.
+
+    One that looks at the model at the end of an epoch has no state. One that follows the updates
+    has that of the epoch under way, so that a run goes on in the middle of it.
+    """
+
+    def read(self) -> dict[str, float | None]:
+        """Values of the epoch that ends, by column; what follows belongs to the next.
+
+        The columns are the same after every epoch; None where there is nothing to tell.
+        """
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Any]:
+        """What :meth:`read` depends on beside the model, as plain values and tensors."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a :meth:`state_dict`."""
+
+
+class Gauges:
+    """The gauges of a training, by name.
+
+    Parameters
+    ----------
+    named
+        Each of them; names are those that its state is kept under.
+    """
+
+    def __init__(self, **named: Gauge) -> None:
+        self._named = named
+
+    def read(self) -> dict[str, float | None]:
+        """The columns of all gauges."""
+        return {
+            column: value
+            for gauge in self._named.values()
+            for column, value in gauge.read().items()
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of each gauge, by its name."""
+        return {name: gauge.state_dict() for name, gauge in self._named.items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a :meth:`state_dict`; a gauge that it does not know begins anew."""
+        for name, gauge in self._named.items():
+            gauge.load_state_dict(state.get(name, {}))
