@@ -38,6 +38,14 @@ Modality = Annotated[
     list[str] | None,
     _option(IMAGES, "Only this one, in the model's order; may be repeated. [default: all]"),
 ]
+Cache = Annotated[
+    Literal["auto", "ram", "disk", "off"],
+    _option(
+        IMAGES,
+        "Where decoded images are kept; auto: on the disk if there is room, else in memory, else "
+        "nowhere.",
+    ),
+]
 MissingModality = Annotated[
     Literal["zero", "drop"] | None,
     _option(IMAGES, "A missing image is black, or its row is left out. [default: an error]"),

@@ -43,6 +43,7 @@ def train(
     cutmix: i.Cutmix = Default.cutmix,
     modality: i.Modality = None,
     missing_modality: i.MissingModality = None,
+    cache: i.Cache = Default.cache,
     epochs: o.Epochs = Default.epochs,
     batch_size: _options.BatchSizeOption = Default.batch_size,
     grad_accum: o.GradAccum = Default.grad_accum,

@@ -16,13 +16,10 @@ _LIMITS = (
 
 
 def usable_cores() -> int:
-    """The cores that this process may run on; fewer if ``OMP_NUM_THREADS`` says so."""
+    """The cores that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, min(cores, int(wanted))) if wanted.isdecimal() else cores
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def available_memory() -> int:

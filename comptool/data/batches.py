@@ -22,9 +22,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from comptool.data.augment import Augment
 from comptool.data.files import ImageFiles
-from comptool.data.images import Pixels, is_blank, resize, to_channels
+from comptool.data.images import FULL_DEPTH, Pixels, is_blank, resize, to_channels
+from comptool.data.pixel_cache import DecodedImages, PixelCache
+from comptool.data.pixel_shards import ChipForm
 from comptool.data.sampling import Draw
 from comptool.errors import InputError
+from comptool.machine import usable_cores
 from comptool.samples import Samples
 
 T = TypeVar("T")
@@ -95,8 +98,25 @@ class SampleDataset(Dataset[Chips]):
         self._files = ImageFiles(samples, missing, bits=bits)
         self._sizes = [(sizes[name][0], sizes[name][1]) for name in samples.paths]
         self._channels = [channels[name] for name in samples.paths]
+        self._bits = [(bits or {}).get(name, FULL_DEPTH) for name in samples.paths]
         self._augment = augment
+        self._decoded: list[DecodedImages | None] = [None] * len(self._sizes)
         self.targets = targets
+
+    def decode_once(self, cache: PixelCache) -> None:
+        """Take the images from a cache from now on, where it can keep them.
+
+        Raises
+        ------
+        InputError
+            If an image cannot be read, or the cache has no room and was asked for.
+        """
+        self._decoded = [
+            cache.images(self._files, modality, ChipForm(*size, channels, bits))
+            for modality, (size, channels, bits) in enumerate(
+                zip(self._sizes, self._channels, self._bits, strict=True)
+            )
+        ]
 
     def __len__(self) -> int:
         return len(self._files)
@@ -124,11 +144,17 @@ class SampleDataset(Dataset[Chips]):
         return changed
 
     def _image(self, row: int, modality: int) -> Pixels:
-        size, channels = self._sizes[modality], self._channels[modality]
+        decoded = self._decoded[modality]
+        image = self._read(row, modality) if decoded is None else decoded[row]
+        if image is None:
+            return np.zeros((*self._sizes[modality], self._channels[modality]), np.uint8)
+        return image
+
+    def _read(self, row: int, modality: int) -> Pixels | None:
         pixels = self._files.decode(row, modality)
         if pixels is None:
-            return np.zeros((*size, channels), np.uint8)
-        return to_channels(resize(pixels, size), channels)
+            return None
+        return to_channels(resize(pixels, self._sizes[modality]), self._channels[modality])
 
     def collate(self, samples: list[Chips]) -> Batch:
         """One batch of samples."""
@@ -246,9 +272,7 @@ def choose_workers(workers: int | None, device: str | torch.device) -> int:
     """
     if workers is not None:
         return workers
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    cores = usable_cores()
     if torch.device(device).type == "cuda":
         return min(cores, MOST_WORKERS)
     return min(cores - 1, 2)

@@ -100,7 +100,7 @@ class DecodedImages:
     """
 
     arrays: Sequence[npt.NDArray[np.uint8]]
-    array: npt.NDArray[np.int32]
+    array: npt.NDArray[np.int64]
     place: npt.NDArray[np.int64]
 
     def __getitem__(self, row: int) -> Pixels | None:
@@ -269,7 +269,7 @@ def _is_whole(shard: Shard, wanted: _Wanted) -> bool:
     places = [place for source, place in shard.places.items() if source in wanted.paths]
 
     def sound(place: int) -> bool:
-        return checksum(shard.pixels[place]) == shard.index["crc"][place]
+        return bool(checksum(shard.pixels[place]) == shard.index["crc"][place])
 
     with ThreadPoolExecutor(usable_cores()) as pool:
         whole = all(pool.map(sound, places))

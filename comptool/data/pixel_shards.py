@@ -71,7 +71,7 @@ def content_digest(content: bytes) -> bytes:
 
 def checksum(pixels: Pixels) -> int:
     """CRC-32 of an image."""
-    return zlib.crc32(np.ascontiguousarray(pixels))
+    return zlib.crc32(np.ascontiguousarray(pixels).data)
 
 
 class Shard:

@@ -152,6 +152,7 @@ def _train_member(
     ready = prepare(plan, member, processes, say)
     if ready.session is None:
         return ready.progress, False
+    ready.session.decode_once(say, quiet)
     keeper = Keeper(plan, member, ready.header, identity(plan, processes), processes.first)
     begin()
     loop = Loop(ready.session, ready.progress, keeper, say, quiet)

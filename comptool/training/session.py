@@ -14,15 +14,16 @@ from torch import Tensor, nn
 from torch._dynamo.exc import TorchDynamoException
 from torch.nn.parallel import DistributedDataParallel
 
-from comptool.data import augment
-from comptool.data.batches import Batch, Loader, SampleDataset, choose_workers, loader
-from comptool.data.sampling import EpochBatches, in_order
+from comptool.data.batches import Batch, Loader, SampleDataset
+from comptool.data.pixel_cache import PixelCache
+from comptool.data.sampling import EpochBatches
 from comptool.errors import UsageError
 from comptool.losses.deferred import begin_epoch
 from comptool.models.pretrained import RANDOM
 from comptool.models.streams import StreamModel
 from comptool.training.freezing import freeze, set_training
 from comptool.training.gauges import Gauges
+from comptool.training.loading import draw_batches, open_datasets, open_loaders
 from comptool.training.mixing import Mixing
 from comptool.training.optimisation import Optimisation
 from comptool.training.plan import Member, Plan
@@ -33,8 +34,6 @@ from comptool.training.settings import TrainSettings
 from comptool.training.stages import measured
 from comptool.training.validation import Eye
 
-# Where one class's rows are repeated, or one of each class taken in turn.
-ORDERS = {"over": "over", "class-aware": "class-aware"}
 # Measured on a CPU with AVX-512 at 64 px: MobileNetV2 1.9 times as fast, EfficientNet 1.7,
 # RegNet 1.3, ResNet and ConvNeXt 1.0, TResNet 0.9.
 WITHOUT_CHANNELS_LAST = ("tresnet",)
@@ -72,6 +71,8 @@ class Session:
         Whether a row may have several classes.
     counted
         Whether each validated row counts in score and loss, bool of shape (n,).
+    datasets
+        What the loaders read: the rows of training and, where there are any, of validation.
     gauges
         What is written down after every epoch, beside loss and score.
     """
@@ -91,12 +92,32 @@ class Session:
     mixing: Mixing
     multilabel: bool
     counted: Tensor
+    datasets: tuple[SampleDataset, ...]
     gauges: Gauges
 
     @property
     def updates_per_epoch(self) -> int:
         """Weight updates in one epoch."""
         return -(-self.batches.num_steps // self.settings.grad_accum)
+
+    def decode_once(self, say: Callable[[str], None], quiet: bool) -> None:
+        """Read all images before the first epoch, where later ones and other runs profit of it.
+
+        Raises
+        ------
+        InputError
+            If an image cannot be read, or the cache that was asked for has no room.
+        """
+        mode = self.settings.cache
+        if mode == "auto" and self.settings.epochs == 1:
+            mode = "off"
+        cache = PixelCache(mode, say, quiet)
+        # One of several processes decodes, and then all find what it has written.
+        for turn in (True, False):
+            if self.processes.first == turn:
+                for dataset in self.datasets:
+                    dataset.decode_once(cache)
+            self.processes.wait()
 
     def begin_epoch(self, epoch: int) -> None:
         """Turn to the training of an epoch, counted from 0."""
@@ -150,10 +171,11 @@ def open_session(
     freeze(model, settings.freeze)
     if channels_last:
         model = model.to(memory_format=torch.channels_last)
-    batches = _batches(plan, member, processes)
+    batches = draw_batches(plan, member, processes)
     eye = Eye.of(header, device, channels_last)
     _check_smallest_batch(model, batches, settings, eye, header)
-    train_loader, valid_loader = _loaders(plan, member, header, batches, processes)
+    datasets = open_datasets(plan, member, header)
+    train_loader, valid_loader = open_loaders(datasets, settings, batches, processes)
     precision = Precision(settings.amp, device)
     lr = settings.rate(pretrained=header["pretrained"] != RANDOM)
     settings.check_min_lr(lr)
@@ -174,19 +196,9 @@ def open_session(
         processes=processes,
         mixing=Mixing(settings.mixup, settings.cutmix, len(plan.rows.classes)),
         multilabel=plan.rows.multilabel,
+        datasets=datasets,
         counted=torch.from_numpy(measured(plan.rows.labels[member.valid], plan.dropped)),
         gauges=Gauges(),
-    )
-
-
-def _batches(plan: Plan, member: Member, processes: Processes) -> EpochBatches:
-    return EpochBatches(
-        plan.rows.labels[member.train],
-        plan.settings.batch_size,
-        order=ORDERS.get(plan.settings.balance, "shuffle"),
-        seed=plan.settings.seed,
-        rank=processes.rank,
-        world_size=processes.size,
     )
 
 
@@ -238,37 +250,3 @@ def _compiled(module: nn.Module) -> Callable[..., Tensor]:
         return logits
 
     return call
-
-
-def _loaders(
-    plan: Plan,
-    member: Member,
-    header: Mapping[str, Any],
-    batches: EpochBatches,
-    processes: Processes,
-) -> tuple[Loader[Batch], Loader[Batch] | None]:
-    settings, rows = plan.settings, plan.rows
-    workers = choose_workers(settings.workers, processes.device)
-    facts: dict[str, Any] = {
-        "sizes": header["img_size"],
-        "channels": header["channels"],
-        "missing": "zero" if settings.missing_modality == "zero" else "error",
-        "bits": header.get("bits"),
-    }
-    trained = SampleDataset(
-        rows.take(member.train),
-        rows.targets[member.train],
-        augment=augment.create(settings.augment, **settings.augment_options),
-        **facts,
-    )
-    train_loader = loader(trained, batches, workers=workers, device=processes.device)
-    if not len(member.valid):
-        return train_loader, None
-    validated = SampleDataset(rows.take(member.valid), rows.labels[member.valid], **facts)
-    order = in_order(
-        len(member.valid),
-        2 * settings.batch_size,
-        rank=processes.rank,
-        world_size=processes.size,
-    )
-    return train_loader, loader(validated, order, workers=workers, device=processes.device)

@@ -15,6 +15,7 @@ Balance = Literal["none", "under", "over", "weights", "class-aware"]
 Amp = Literal["auto", "bf16", "fp16", "off"]
 Missing = Literal["zero", "drop"]
 Weighting = Literal["effective", "inverse", "sqrt"]
+Cache = Literal["auto", "ram", "disk", "off"]
 
 # Those of timm's optimizers that a competitor names; the list stands here so that a misspelt name
 # is told without importing torch.
@@ -23,7 +24,7 @@ OPTIMIZERS = (
     "madgrad rmsprop rmsproptf sgd momentum nesterov"
 ).split()
 # What a resumed run may be given anew: it changes the weights by rounding at most.
-FREE_TO_CHANGE = ("workers", "device", "compile")
+FREE_TO_CHANGE = ("workers", "device", "compile", "cache")
 PATHS = ("init_from", "prior", "class_weights")
 BACKBONE = "backbone"
 COSINE_ALONE = ("min_lr", "cycle_epochs", "cycle_mul")
@@ -99,6 +100,7 @@ class TrainSettings:
     # Where it runs.
     device: str = "auto"
     workers: int | None = None
+    cache: Cache = "auto"
 
     def __post_init__(self) -> None:
         _check_ranges(self)

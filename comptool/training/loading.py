@@ -1,0 +1,68 @@
+"""From the rows of a member to the batches that it is trained on and validated by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from comptool.data import augment
+from comptool.data.batches import Batch, Loader, SampleDataset, choose_workers, loader
+from comptool.data.sampling import EpochBatches, in_order
+from comptool.training.plan import Member, Plan
+from comptool.training.processes import Processes
+from comptool.training.settings import TrainSettings
+
+# Where one class's rows are repeated, or one of each class taken in turn.
+ORDERS = {"over": "over", "class-aware": "class-aware"}
+
+
+def draw_batches(plan: Plan, member: Member, processes: Processes) -> EpochBatches:
+    """Which rows each update takes."""
+    return EpochBatches(
+        plan.rows.labels[member.train],
+        plan.settings.batch_size,
+        order=ORDERS.get(plan.settings.balance, "shuffle"),
+        seed=plan.settings.seed,
+        rank=processes.rank,
+        world_size=processes.size,
+    )
+
+
+def open_datasets(
+    plan: Plan, member: Member, header: Mapping[str, Any]
+) -> tuple[SampleDataset, ...]:
+    """The rows of training, augmented, and those of validation if there are any."""
+    settings, rows = plan.settings, plan.rows
+    facts: dict[str, Any] = {
+        "sizes": header["img_size"],
+        "channels": header["channels"],
+        "missing": "zero" if settings.missing_modality == "zero" else "error",
+        "bits": header.get("bits"),
+    }
+    policy = augment.create(settings.augment, **settings.augment_options)
+    trained = SampleDataset(
+        rows.take(member.train), rows.targets[member.train], augment=policy, **facts
+    )
+    if not len(member.valid):
+        return (trained,)
+    return trained, SampleDataset(rows.take(member.valid), rows.labels[member.valid], **facts)
+
+
+def open_loaders(
+    datasets: Sequence[SampleDataset],
+    settings: TrainSettings,
+    batches: EpochBatches,
+    processes: Processes,
+) -> tuple[Loader[Batch], Loader[Batch] | None]:
+    """Batches of training and, if there are rows, of validation."""
+    workers = choose_workers(settings.workers, processes.device)
+    train_loader = loader(datasets[0], batches, workers=workers, device=processes.device)
+    if len(datasets) == 1:
+        return train_loader, None
+    order = in_order(
+        len(datasets[1]),
+        2 * settings.batch_size,
+        rank=processes.rank,
+        world_size=processes.size,
+    )
+    return train_loader, loader(datasets[1], order, workers=workers, device=processes.device)
