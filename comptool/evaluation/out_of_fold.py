@@ -49,6 +49,8 @@ class Labelled:
     trained
         Rows, or present cells, per class that the models were trained on, shape (K,); None if no
         run says.
+    note
+        A sentence where the rows stand in for others; otherwise empty.
     """
 
     predictions: Predictions
@@ -56,6 +58,7 @@ class Labelled:
     path: Path
     table: Path
     trained: npt.NDArray[np.int64] | None = None
+    note: str = ""
 
     def __len__(self) -> int:
         return len(self.predictions)
@@ -95,13 +98,20 @@ def read_labelled(name: str | None, competition: Competition) -> Labelled:
     return Labelled(predictions, targets, found.path, samples.source, trained)
 
 
-def nested_folds(labelled: Labelled) -> Integers:
-    """Folds for a nested score, shape (M,): those of the training, or five where that had one."""
-    fold = labelled.predictions.fold
+def nested_folds(ids: npt.NDArray[np.object_], fold: npt.NDArray[np.integer] | None) -> Integers:
+    """Folds for a nested score, shape (M,): those of the training, or five where that had one.
+
+    Parameters
+    ----------
+    ids
+        Of the M rows.
+    fold
+        In which each was validated, shape (M,), or None.
+    """
     if fold is not None and len(np.unique(fold)) > 1:
         return fold
     # By the id alone, so that the order of the rows does not matter.
-    digests = (hashlib.sha256(str(name).encode()).digest() for name in labelled.predictions.ids)
+    digests = (hashlib.sha256(str(name).encode()).digest() for name in ids)
     return np.array([digest[0] % NESTED_FOLDS for digest in digests])
 
 

@@ -54,7 +54,7 @@ class Networks:
             logits = {view: self._logits(number, inputs, view) for view in views}
             for place, scheme in enumerate(schemes):
                 stacked = torch.stack([logits[view] for view in scheme.views])  # [V, B, K]
-                merged = merge(stacked, scheme.merge, task)
+                merged = merge(stacked, scheme.merge, task, scheme.weights)
                 total = totals[place]
                 totals[place] = merged if total is None else total + merged
         return [total / len(self._models) for total in totals if total is not None]
