@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import tempfile
 from pathlib import Path
 
@@ -24,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from hand_features import histograms
-from program import Results, comptool
+from program import Results, comptool, real_images
 from safetensors.numpy import load_file, save_file
 from sklearn.ensemble import ExtraTreesClassifier
 
@@ -166,9 +165,7 @@ def main() -> None:
     parser.add_argument("--partial", type=Path, help="keep results here, and go on from them")
     parser.add_argument("--quick", action="store_true", help="1 epoch: whether it works")
     options = parser.parse_args()
-    data = Path(os.environ.get("COMPTOOL_REAL_DATA") or "no folder is named").resolve()
-    if not data.is_dir():
-        parser.exit(3, "COMPTOOL_REAL_DATA has to name the folder of real images\n")
+    data = real_images(parser)
     results = Results(options.partial)
     with tempfile.TemporaryDirectory() as folder:
         measure(Path(folder), data, results, options.quick)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -33,6 +35,14 @@ def comptool(folder: Path, *arguments: object) -> Done:
         raise RuntimeError(f"{' '.join(command)} (exit code {done.returncode})\n{done.stderr}")
     result = json.loads(done.stdout.splitlines()[-1])
     return Done(result, done.stderr, round(seconds, 2), round(children_cpu_seconds() - before, 2))
+
+
+def real_images(parser: argparse.ArgumentParser) -> Path:
+    """The folder of real images; a benchmark that cannot do without ends if there is none."""
+    data = Path(os.environ.get("COMPTOOL_REAL_DATA") or "no folder is named").resolve()
+    if not data.is_dir():
+        parser.exit(3, "COMPTOOL_REAL_DATA has to name the folder of real images\n")
+    return data
 
 
 def children_cpu_seconds() -> float:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,7 +24,7 @@ from pathlib import Path
 
 import pandas as pd
 from hand_features import histograms, pixels
-from program import Results, comptool
+from program import Results, comptool, real_images
 from sklearn.base import ClassifierMixin
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.model_selection import train_test_split
@@ -194,9 +193,7 @@ def main() -> None:
     parser.add_argument("--partial", type=Path, help="keep results here, and go on from them")
     parser.add_argument("--quick", action="store_true", help="1 or 2 epochs: whether it works")
     options = parser.parse_args()
-    data = Path(os.environ.get("COMPTOOL_REAL_DATA") or "no folder is named").resolve()
-    if not data.is_dir():
-        parser.exit(3, "COMPTOOL_REAL_DATA has to name the folder of real images\n")
+    data = real_images(parser)
     results = Results(options.partial)
     for name in options.only:
         results.get(name, lambda name=name: part(name, data / name, options.quick))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,6 +42,13 @@ WorkersOption = Annotated[
 ]
 BatchSizeOption = Annotated[int, typer.Option("--batch-size", "-b", min=1, help="Images at once.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+
+
+class Search(StrEnum):
+    """How weights are searched."""
+
+    greedy = "greedy"
+    continuous = "continuous"
 
 
 def say(text: str, quiet: bool = False) -> None:

@@ -15,6 +15,7 @@ from ._options import (
     ForceOption,
     JsonOption,
     QuietOption,
+    Search,
     SeedOption,
 )
 
@@ -24,15 +25,9 @@ class Method(StrEnum):
 
     mean = "mean"
     gmean = "gmean"
+    power = "power"
     rank_mean = "rank-mean"
     vote = "vote"
-
-
-class Search(StrEnum):
-    """How weights are searched."""
-
-    greedy = "greedy"
-    continuous = "continuous"
 
 
 def ensemble(
@@ -46,9 +41,14 @@ def ensemble(
     method: Annotated[
         Method | None,
         typer.Option(
-            help="Mean, geometric mean, mean of per-class ranks (which take no threshold), or vote "
-            "(multi-label: weighted share of members above one half). [default: mean]"
+            help="Mean, geometric mean, power mean, mean of per-class ranks (which take no "
+            "threshold), or vote (multi-label: weighted share of members above one half). "
+            "[default: mean]"
         ),
+    ] = None,
+    power: Annotated[
+        float | None,
+        typer.Option(help="power: from 1 (mean) on, the higher, the more say of the sure. [3]"),
     ] = None,
     weights: Annotated[
         str | None,
@@ -98,6 +98,7 @@ def ensemble(
     refuse_existing(output, force)
     asked = Asked(
         method=method.value if method else None,
+        power=power,
         weights=weights,
         search=search.value if search else None,
         out_of_fold=tuple(oof or ()),

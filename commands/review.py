@@ -29,10 +29,14 @@ def review(
         ),
     ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Where the doubted cells go.")
+        Path, typer.Option("--output", "-o", help="Where the doubted labels go.")
     ] = _options.REVIEW,
     page: Annotated[
         Path | None, typer.Option(help="Where the page goes. [default: as the output, .html]")
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(help="One class per image: write the noise rates of class pairs to this CSV."),
     ] = None,
     labels: Annotated[
         Path | None,
@@ -40,10 +44,12 @@ def review(
     ] = None,
     kind: Annotated[
         Kind,
-        typer.Option(help="missing: marked absent, probably present; extra: the reverse."),
+        typer.Option(
+            help="Several labels: missing is marked absent, probably present; extra the reverse."
+        ),
     ] = Kind.both,
     limit: Annotated[
-        int, typer.Option(min=1, help="Cells on the page, the most doubted; the CSV has all.")
+        int, typer.Option(min=1, help="Labels on the page, the most doubted; the CSV has all.")
     ] = 500,
     truth: Annotated[
         Path | None,
@@ -59,44 +65,34 @@ def review(
 
     Writes review.csv, the most doubted first, and a page with a thumbnail and a tick box for each:
     open it in a browser, tick the labels that are wrong, download corrections.csv and apply it with
-    'comptool split --corrections corrections.csv'. Multi-label competitions only; cells that are
-    not annotated are never listed.
+    'comptool split --corrections corrections.csv'. Cells that are not annotated are never listed.
+
+    With one class per image, also tells how many labels are wrong by the confident joint, and of
+    which pairs of classes (confident learning). What the model confuses counts as wrong there, so
+    that the figure of a weak model is too high; the order of the list suffers less.
 
     Example: comptool review tresnet-l --limit 200
     """
     from comptool.competition import load
     from comptool.evaluation.held_out import find_out_of_fold
     from comptool.evaluation.label_review import KINDS
-    from comptool.evaluation.reviewing import review_file
+    from comptool.evaluation.reviewing import ReviewFiles, review_file
     from comptool.outputs import refuse_existing
 
-    page = page or output.with_suffix(".html")
-    for path in (output, page):
+    files = ReviewFiles(output, page or output.with_suffix(".html"), pairs)
+    for path in files:
         refuse_existing(path, force)
     facts = load(competition)
     found = find_out_of_fold(predictions)
     _options.say(found.reason, quiet)
     if dry_run:
-        _options.say(f"would write {output} and {page}")
+        _options.say(f"would write {' and '.join(map(str, files))}")
         return
+    kinds = KINDS if kind is Kind.both else [kind.value]
     result = review_file(
-        found,
-        facts,
-        output,
-        page,
-        labels=labels,
-        truth=truth,
-        kinds=KINDS if kind is Kind.both else [kind.value],
-        limit=limit,
-        force=force,
+        found, facts, files, labels=labels, truth=truth, kinds=kinds, limit=limit, force=force
     )
     _options.say(result.text(), quiet)
-    _options.say(f"page with the first {result.gallery.cells}: {page}", quiet)
-    summary = {
-        "output": output,
-        "page": page,
-        "rows": result.num_rows,
-        "cells": len(result.table),
-        "measured": result.measured,
-    }
-    _options.give(output, summary, json)
+    _options.say(f"page with the first {result.gallery.cards}: {files.page}", quiet)
+    summary = {"output": output, "page": files.page, "rows": result.num_rows}
+    _options.give(output, {**summary, **result.doubts.facts}, json)

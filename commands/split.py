@@ -73,7 +73,7 @@ def split(
         ),
     ] = False,
     corrections: Annotated[
-        Path | None, option(LABELS, "Label corrections, as the page of review exports them.")
+        Path | None, typer.Option(help="Label corrections, as the page of review exports them.")
     ] = None,
     seed: SeedOption = 0,
     competition: CompetitionOption = None,
@@ -87,7 +87,8 @@ def split(
     Every class keeps its share in every part. Where the competition has a group column, no group
     is torn apart. Of a class of n rows, n x VAL rounded down are held out, at least one of two; a
     class of one row is always trained on. Adds the column fold: 0 to K-1 is validated then (a
-    hold-out is fold 0), -1 always trained on. Rows that balancing removes are absent.
+    hold-out is fold 0), -1 always trained on. Rows that balancing removes are absent, as are those
+    of which corrections (id, label) say no class.
 
     With several labels per row, the seed is kept whose class shares differ least between training
     and validation (their standard deviation over the classes), and rows are then exchanged.

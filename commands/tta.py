@@ -17,6 +17,8 @@ from ._options import (
     ForceOption,
     JsonOption,
     QuietOption,
+    Search,
+    SeedOption,
     WorkersOption,
 )
 from .infer import (
@@ -46,12 +48,20 @@ def tta(
         str,
         typer.Option(
             help="flips (3 views), d4 (8 flips and turns), 5crop (corners and centre, 7/8 of the "
-            "side), multiscale (0.75, 1, 1.25 times the size), or a JSON or TOML file of views."
+            "side), multiscale (0.75, 1, 1.25 times the size), several joined by commas, or a JSON "
+            "or TOML file of views and, if wanted, weights, such as a search writes."
         ),
     ] = "flips",
     merge: Annotated[
         Merge, typer.Option(help="How the views become one prediction; gmean is geometric.")
     ] = Merge.mean,
+    search: Annotated[
+        Search | None,
+        typer.Option(
+            help="Choose views by out-of-fold rows, the plain image where none helps; writes .json."
+        ),
+    ] = None,
+    seed: SeedOption = 0,
     test: TestOption = None,
     output: PredictionsOption = _options.PREDS_TTA,
     missing_modality: MissingOption = Missing.error,
@@ -70,26 +80,31 @@ def tta(
     """Predict the test set from several views of each image, averaged.
 
     All images of a sample are turned alike. Where the run has out-of-fold rows, the metric on
-    them is printed without and with the views: a TTA that hurts should not be submitted.
+    them is printed without and with the views: a TTA that hurts should not be submitted. With
+    --search the views themselves are chosen on those rows, and the choice is scored on rows that
+    it has not seen; the plain image alone is taken where that is best.
 
-    Example: comptool tta --transforms d4 --merge gmean
+    Example: comptool tta --transforms d4 --search greedy
     """
     arguments = dict(locals())
     from comptool.inference.plan import make_plan
-    from comptool.inference.schemes import Scheme, read_views
+    from comptool.inference.schemes import read_scheme
 
     chosen = precision(fp32, bf16, fp16)
-    scheme = Scheme(read_views(transforms), merge.value)
+    scheme = read_scheme(transforms, merge.value)
     plan = make_plan(runs or [], output=output, test=test, competition=competition, force=force)
     _options.say(str(plan), quiet)
     if dry_run:
         return
     with loading_torch():
+        from comptool.inference import tta as views
         from comptool.inference.predict import Computing
-        from comptool.inference.tta import tta as carry_out
 
     computing = Computing(device, chosen, batch_size, workers, missing_modality.value, quiet)
-    result = carry_out(plan, scheme, computing, arguments)
+    if search is None:
+        result = views.tta(plan, scheme, computing, arguments)
+    else:
+        result = views.search_views(plan, scheme, computing, arguments, how=search.value, seed=seed)
     for finding in result.findings:
         _options.say(f"warning: {finding}", quiet)
     _options.say(result.verdict, quiet)
@@ -97,8 +112,9 @@ def tta(
         "output": output,
         "runs": list(plan.runs),
         "rows": result.num_rows,
-        "views": list(scheme.views),
+        "views": list(result.scheme.views),
+        "weights": list(result.scheme.weights),
         "warnings": [*plan.notes, *result.findings],
-        "evidence": result.evidence.summary() if result.evidence else result.verdict,
+        "evidence": result.evidence,
     }
     _options.give(output, summary, json)

@@ -66,6 +66,7 @@ class InputError(ComptoolError):
         if mend:
             text += f". {mend}"
         super().__init__(text)
+        self.what = what
 
 
 class OutputError(InputError):

@@ -173,12 +173,12 @@ LIST = {
         "test_awkward_classes_and_unknown_cells_survive_the_whole_chain",
         "evaluation/test_label_scoring.py::"
         "test_unknown_cells_and_classes_without_a_positive_count_nowhere",
-        "training/test_multilabel.py::"
+        "training/test_multilabel_rows.py::"
         "test_a_class_without_a_positive_is_said_and_left_out_of_the_metric",
-        "training/test_multilabel.py::test_rows_without_an_annotated_cell_are_said",
+        "training/test_multilabel_rows.py::test_rows_without_an_annotated_cell_are_said",
     ),
     "a prior of other classes; corrections of unknown ids": (
-        "training/test_multilabel.py::test_a_prior_of_something_else_is_refused",
+        "training/test_multilabel_losses.py::test_a_prior_of_something_else_is_refused",
         "evaluation/test_label_corrections.py::test_a_correction_that_cannot_be_followed_is_refused",
         "commands/test_split_labels.py::test_wrong_corrections_are_refused",
     ),

@@ -18,6 +18,7 @@ What a file becomes:
 
 from __future__ import annotations
 
+import hashlib
 import io
 from functools import lru_cache
 from pathlib import Path
@@ -161,6 +162,15 @@ def _decode(content: bytes) -> npt.NDArray[Any] | None:
     except cv2.error:
         return None
     return None if pixels is None else np.asarray(pixels)
+
+
+def digest(pixels: DeepPixels) -> bytes:
+    """16 bytes that two images share if, and but for chance only if, their pixels are the same.
+
+    Decoded pixels, not the file: copies of a picture differ in compression and metadata.
+    """
+    shape = repr(pixels.shape).encode()
+    return hashlib.blake2b(pixels.tobytes(), digest_size=16, key=shape).digest()
 
 
 def is_blank(image: DeepPixels) -> bool:

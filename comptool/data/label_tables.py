@@ -14,7 +14,10 @@ from comptool.data.label_units import Integers, units_of
 from comptool.data.split_options import LABEL_SEEDS, SplitOptions
 from comptool.errors import InputError
 from comptool.evaluation.label_corrections import (
+    COLUMNS,
+    ROW_COLUMNS,
     apply_corrections,
+    apply_to_classes,
     apply_to_lists,
     read_corrections,
 )
@@ -32,8 +35,10 @@ def corrected_samples(samples: Samples, corrections: Path) -> tuple[Samples, str
     InputError
         If the file is no table of corrections, or names an id or a class that is not there.
     """
-    said = read_corrections(corrections)
-    if samples.label is None:
+    said = read_corrections(corrections, COLUMNS if samples.labels else ROW_COLUMNS)
+    if not samples.labels:
+        done = apply_to_classes(samples, said, file=corrections)
+    elif samples.label is None:
         done = apply_corrections(
             samples.frame, said, id_column=samples.id, classes=samples.labels, file=corrections
         )

@@ -41,7 +41,7 @@ class SplitOptions:
     zero_is_unknown
         Whether training is to take 0 for "not annotated"; multi-label only.
     corrections
-        Label corrections to be applied first; multi-label only.
+        Label corrections to be applied first.
     """
 
     val: float | None = None
@@ -136,7 +136,6 @@ class SplitOptions:
             "--strategy": self.strategy is not None,
             "--no-refine": not self.refine,
             "--map-zero-to-unknown": self.zero_is_unknown,
-            "--corrections": self.corrections is not None,
         }
         for name, given in others.items():
             if given:

@@ -111,10 +111,13 @@ def _check_groups(samples: Samples) -> None:
 def _one_label(samples: Samples, options: SplitOptions) -> Folds:
     measures: list[str] = []
     warnings: list[str] = []
+    published = class_counts(labels_of(_kept(samples, options)))
+    if options.corrections is not None:
+        samples, told = corrected_samples(samples, options.corrections)
+        measures.append(told)
     if options.from_column is not None:
         samples, fold, warnings = _given(samples, options.from_column)
     labels = labels_of(samples)
-    published = class_counts(labels)
     if options.from_column is not None:
         warnings += given_warnings(labels, fold)
     else:
@@ -187,6 +190,11 @@ def _mapping(samples: Samples) -> str:
         else ""
     )
     return f"0 is taken for not annotated in training{said}; validation keeps it"
+
+
+def _kept(samples: Samples, options: SplitOptions) -> Samples:
+    """The samples without those that a given split leaves out."""
+    return samples if options.from_column is None else _given(samples, options.from_column)[0]
 
 
 def _given(samples: Samples, column: str) -> tuple[Samples, Integers, list[str]]:

@@ -1,4 +1,4 @@
-"""Several predictions made one: mean, geometric mean, rank mean, vote.
+"""Several predictions made one: mean, geometric mean, power mean, rank mean, vote.
 
 All means are taken in float64, whatever the files hold. An ensemble of one member is that member,
 whatever the method. Ties: a vote that is tied leaves equal probabilities behind, and whoever takes
@@ -8,6 +8,7 @@ the most probable class then takes the first in class order; uneven weights brea
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ Doubles = npt.NDArray[np.float64]
 
 # A multi-label answer is a probability above it.
 ANSWERED = 0.5
+POWER = 3.0
 
 
 def mean(members: Sequence[Floats], weights: Sequence[float]) -> Doubles:
@@ -55,6 +57,42 @@ def geometric_mean(members: Sequence[Floats], weights: Sequence[float]) -> Doubl
     for member, weight in zip(members, weights, strict=True):
         total += weight * np.log(np.maximum(member.astype(np.float64), np.finfo(np.float64).tiny))
     result: Doubles = np.exp(total)
+    return result
+
+
+def power_mean(
+    members: Sequence[Floats], weights: Sequence[float], power: float = POWER
+) -> Doubles:
+    """Weighted power mean, the root of the mean of the powers: sure members have more say.
+
+    A power of 1 is the arithmetic mean; towards 0 it becomes the geometric mean, towards infinity
+    the largest value. "Power averaging", as competitors know it, leaves out the root, which changes
+    neither a row's most probable class nor, of a class that stands alone, the order of the rows;
+    with it a member averaged with itself stays what it was. The rows do not sum to one.
+
+    Parameters
+    ----------
+    members
+        Probabilities of shape (N, K) each.
+    weights
+        One weight per member, summing to one.
+    power
+        Above 0.
+
+    References
+    ----------
+    P. S. Bullen, "Handbook of Means and Their Inequalities", 2003, chapter III.
+
+    Examples
+    --------
+    >>> power_mean([np.array([[0.6]]), np.array([[0.8]])], [0.5, 0.5], power=2).round(4)
+    array([[0.7071]])
+    """
+    largest = np.max([member.astype(np.float64) for member in members], axis=0)
+    # As shares of the largest, so that powers of small probabilities do not vanish.
+    scale = np.where(largest > 0, largest, 1.0)
+    shares = mean([(member / scale) ** power for member in members], weights)
+    result: Doubles = scale * shares ** (1 / power)
     return result
 
 
@@ -119,6 +157,7 @@ def vote_yes(members: Sequence[Floats], weights: Sequence[float]) -> Doubles:
 METHODS: dict[str, Callable[[Sequence[Floats], Sequence[float]], Doubles]] = {
     "mean": mean,
     "gmean": geometric_mean,
+    "power": power_mean,
     "rank-mean": rank_mean,
     "vote": vote,
 }
@@ -129,6 +168,8 @@ def combine(
     method: str = "mean",
     weights: Sequence[float] | None = None,
     task: str = "multiclass",
+    *,
+    power: float = POWER,
 ) -> Floats:
     """Probabilities of the ensemble.
 
@@ -137,12 +178,14 @@ def combine(
     members
         Probabilities of shape (N, K) each, same rows and classes; at least one.
     method
-        ``"mean"``, ``"gmean"``, ``"rank-mean"`` or ``"vote"``.
+        ``"mean"``, ``"gmean"``, ``"power"``, ``"rank-mean"`` or ``"vote"``.
     weights
         One weight per member, at least 0, not all 0; None for equal weights.
     task
         ``"multiclass"``: the rows of the result sum to one; ``"multilabel"``: every class stands
         alone, and a member votes for it with more than one half.
+    power
+        Of the power mean, above 0.
 
     Returns
     -------
@@ -152,13 +195,16 @@ def combine(
     Raises
     ------
     UsageError
-        If the weights do not fit.
+        If the weights or the power do not fit.
     """
     shares = normalised_weights(weights, len(members))
+    if not 0 < power < float("inf"):
+        raise UsageError(f"--power must be a number above 0, not {power:g}")
     if len(members) == 1:
         return members[0]
     multilabel = task == "multilabel"
-    combined = vote_yes if multilabel and method == "vote" else METHODS[method]
+    methods = METHODS | {"power": partial(power_mean, power=power)}
+    combined = vote_yes if multilabel and method == "vote" else methods[method]
     result = np.minimum(combined(members, shares), 1.0)
     return result if multilabel else result / result.sum(axis=1, keepdims=True)
 

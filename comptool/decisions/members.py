@@ -14,6 +14,7 @@ import pandas as pd
 from comptool import provenance
 from comptool.decisions.ensemble import (
     ANSWERED,
+    POWER,
     Doubles,
     Floats,
     by_class,
@@ -27,7 +28,9 @@ from comptool.predictions import RANKS, Predictions, read_predictions, write_pre
 
 Folds = npt.NDArray[np.integer] | None
 # Facts about how a member was made, which say nothing about the ensemble.
-MADE = ("ensemble", "recalibration", "views", "merge", "evidence")
+MADE = ("ensemble", "recalibration", "views", "merge", "weights", "evidence", "out_of_fold")
+# What leads from a member to its out-of-fold rows.
+TRACE = ("runs", "out_of_fold", "ensemble")
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ def ensemble_files(
     *,
     method: str = "mean",
     weights: Sequence[float] | None = None,
+    power: float = POWER,
     class_weights: Doubles | None = None,
     made: Mapping[str, object] | None = None,
     force: bool = False,
@@ -94,7 +98,7 @@ def ensemble_files(
         Prediction files; rows are ordered as in the first.
     output
         Where the ensemble goes.
-    method, weights
+    method, weights, power
         See :func:`comptool.decisions.ensemble.combine`.
     class_weights
         Weights of each class by itself in place of the method, shape (M, K), the sum over members
@@ -118,14 +122,17 @@ def ensemble_files(
     members = aligned(members, paths)
     tables = [member.probabilities for member in members]
     if class_weights is None:
-        combined = combine(tables, method, weights, task)
+        combined = combine(tables, method, weights, task, power=power)
     else:
         combined = by_class(tables, class_weights)
     result, notes = _result(members, paths, combined)
     shared, dropped = shared_facts(facts)
     read = provenance.hashes(paths)
-    arguments = {"method": method, "weights": None if weights is None else list(weights)}
-    known = {"members": [str(path) for path in paths], "method": method, "weights": shares}
+    arguments: dict[str, object] = {"method": method, "weights": weights}
+    known: dict[str, object] = {"members": [str(path) for path in paths], "method": method}
+    known |= {"weights": shares, "made_of": [_trace(facts[path]) for path in paths]}
+    if method == "power":
+        known["power"] = arguments["power"] = power
     scores = {"scores": RANKS} if method == "rank-mean" and len(members) > 1 else {}
     if class_weights is not None:
         known["class_weights"] = class_weights.tolist()
@@ -139,6 +146,10 @@ def ensemble_files(
             facts={**shared, **scores, "ensemble": known | dict(made or {})},
         )
     return Ensemble(result, shares, _agreement(members, task), task, (*notes, *dropped))
+
+
+def _trace(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: facts[key] for key in TRACE if facts.get(key)}
 
 
 def _agreement(members: Sequence[Predictions], task: str) -> float:

@@ -1,62 +1,147 @@
-"""The out-of-fold rows that stand for a prediction file: those of the runs that made it.
+"""The out-of-fold rows that stand for a prediction file: made as it was made, of held-out rows.
 
-Of predictions of several runs, the rows are mixed as the predictions were: by the recorded weights
-of an ensemble, equally otherwise. (Ensembles of ranks and votes are taken as means here, and the
-views of test-time augmentation are not repeated: out-of-fold rows are those of the plain image.)
+Predictions of several runs are the mean of their networks, and so are the rows. Test-time
+augmentation leaves the rows of its views beside its output. An ensemble's rows are combined by its
+own method and weights; its record keeps what its members were made of. Ranks are those among the
+out-of-fold rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
+from comptool.classes import against
 from comptool.competition import Competition
-from comptool.decisions.ensemble import by_class
-from comptool.decisions.ensembles.evidence import side_by_side
+from comptool.decisions.ensemble import POWER, by_class, combine
+from comptool.decisions.members import in_order
+from comptool.decisions.siblings import folded_sibling
+from comptool.errors import ComptoolError, InputError
 from comptool.evaluation.out_of_fold import Labelled, read_labelled
+from comptool.predictions import Predictions
+from comptool.runs import OOF, find_run, members
+
+Floats = npt.NDArray[np.floating]
 
 
 def own_evidence(named: str | None, facts: Mapping[str, Any], competition: Competition) -> Labelled:
-    """The out-of-fold rows that were named, or those of the runs that made the predictions.
+    """The out-of-fold rows that were named, or those of what the predictions were made of.
 
     Parameters
     ----------
     named
         A run or an out-of-fold file, or None.
     facts
-        What is recorded with the predictions.
+        What is recorded with the predictions; without a run, the newest one is taken.
     competition
         Says where labels are found.
 
     Raises
     ------
     InputError
-        If there are none, they are no evidence, or those of several runs do not fit together.
+        If there are none, they are no evidence, or those of several members do not fit together.
     """
-    runs = [str(run) for run in facts.get("runs") or []]
-    if named is not None or len(runs) < 2:
-        return read_labelled(named or (runs[0] if runs else None), competition)
-    found = [read_labelled(run, competition) for run in runs]
-    rows = [one.probabilities for one in side_by_side(found)]
-    mixed = by_class(rows, _weights(facts, len(runs)))
-    trained = [one.trained for one in found if one.trained is not None]
+    if named is not None or not facts.get("runs"):
+        return read_labelled(named, competition)
+    if facts.get("out_of_fold"):
+        return _recorded(Path(facts["out_of_fold"]), competition)
+    ensemble = facts.get("ensemble") or {}
+    if ensemble.get("made_of"):
+        parts = [_of_member(one, competition) for one in ensemble["made_of"]]
+        return _mixed(parts, lambda tables: _combined(tables, ensemble, competition.task))
+    found = [_of_run(str(run), competition) for run in facts["runs"]]
+    if len(found) == 1:
+        return found[0]
+    counts = np.array([_num_networks(run) for run in facts["runs"]])
+    return _mixed(found, lambda tables: by_class(tables, counts / counts.sum()))
+
+
+def side_by_side(found: Sequence[Labelled]) -> list[Predictions]:
+    """The members' predictions with their rows in the order of the first.
+
+    Raises
+    ------
+    InputError
+        If a member has other classes, rows or folds than the first.
+    """
     first = found[0]
+    return [first.predictions, *(_aligned(first, other) for other in found[1:])]
+
+
+def _recorded(path: Path, competition: Competition) -> Labelled:
+    if not path.is_file():
+        raise InputError(
+            "the out-of-fold rows that are recorded with these predictions are gone",
+            file=path,
+            mend="Make the predictions again, or name a run: --oof RUN",
+        )
+    return read_labelled(str(path), competition)
+
+
+def _of_member(facts: Mapping[str, Any], competition: Competition) -> Labelled:
+    if not facts.get("runs"):
+        raise InputError("no run is recorded with a member of this ensemble")
+    return own_evidence(None, facts, competition)
+
+
+def _of_run(run: str, competition: Competition) -> Labelled:
+    """The rows of a run, or of the folded sibling of a run on all rows."""
+    folder = find_run(run)
+    sibling = None if (folder / OOF).exists() else folded_sibling(folder)
+    if sibling is None:
+        return read_labelled(run, competition)
+    said = f"{folder} held no rows out: those of {sibling}, the same training in folds, stand in"
+    return replace(read_labelled(str(sibling), competition), note=said)
+
+
+def _num_networks(run: str) -> int:
+    try:
+        return len(members(find_run(run)))
+    except ComptoolError:  # its rows are there, its checkpoints are not
+        return 1
+
+
+def _mixed(found: Sequence[Labelled], mix: Callable[[list[Floats]], Floats]) -> Labelled:
+    rows = side_by_side(found)
+    trained = [one.trained for one in found if one.trained is not None]
     return replace(
-        first,
-        predictions=replace(first.predictions, probabilities=mixed),
+        found[0],
+        predictions=replace(rows[0], probabilities=mix([one.probabilities for one in rows])),
         trained=sum(trained[1:], trained[0]) if trained else None,
+        note="; ".join(dict.fromkeys(one.note for one in found if one.note)),
     )
 
 
-def _weights(facts: Mapping[str, Any], num_runs: int) -> Any:
-    """Weights of the runs, shape (M,) or (M, K), if each run is a member; else equal ones."""
-    recorded: Sequence[Any] = ()
-    ensemble = facts.get("ensemble")
-    if isinstance(ensemble, dict):
-        recorded = ensemble.get("class_weights") or ensemble.get("weights") or ()
-    if len(recorded) != num_runs:
-        return np.full(num_runs, 1 / num_runs)
-    return np.array(recorded, dtype=np.float64)
+def _combined(tables: list[Floats], ensemble: Mapping[str, Any], task: str) -> Floats:
+    """Members combined as the record of an ensemble says."""
+    if ensemble.get("class_weights"):
+        return by_class(tables, np.array(ensemble["class_weights"], dtype=np.float64))
+    power = ensemble.get("power", POWER)
+    return combine(tables, ensemble["method"], ensemble["weights"], task, power=power)
+
+
+def _aligned(first: Labelled, other: Labelled) -> Predictions:
+    one, two = first.predictions, other.predictions
+    if one.classes != two.classes:
+        raise InputError(
+            f"its classes are not those of {first.path}: {against(two.classes, one.classes)}",
+            file=other.path,
+        )
+    rows = in_order(pd.Index(one.ids), two, first.path, other.path)
+    if one.fold is not None and rows.fold is not None:
+        differ = np.flatnonzero(one.fold != rows.fold)
+        if differ.size:
+            raise InputError(
+                f"{differ.size} rows are of another fold than in {first.path}: each member would "
+                "have been trained on rows that the other is judged by",
+                file=other.path,
+                values=one.ids[differ].tolist(),
+                mend="Leave one out, or train both on the same folds",
+            )
+    return rows

@@ -25,13 +25,14 @@ def overview(competition: Competition) -> list[str]:
 
 def _told(role: str, read: Callable[[Competition], Samples], competition: Competition) -> str:
     try:
-        return _described(role, read(competition), competition)
+        return described(role, read(competition), competition)
     except InputError as error:
         # The user needs comptool.toml to mend this, so it is told and not raised.
         return f"problem: {error}"
 
 
-def _described(role: str, samples: Samples, competition: Competition) -> str:
+def described(role: str, samples: Samples, competition: Competition) -> str:
+    """How many samples of how many classes there are, in a line."""
     if samples.labels:
         return f"{len(samples)} {role} samples of {_positives(samples)}"
     if samples.label is None or competition.task != "multiclass":

@@ -1,12 +1,14 @@
-"""Corrections of a label table: one row per cell, as the review page exports them.
+"""Corrections of a label table, as the review page exports them.
 
-A corrections file is a CSV with the columns ``id``, ``class`` and ``label``; the label is 1
-(present), 0 (absent), -1 or blank (not known).
+Where a row has several labels, a corrections file is a CSV with the columns ``id``, ``class`` and
+``label``, one row per cell; the label is 1 (present), 0 (absent), -1 or blank (not known). Where a
+row has one, the columns are ``id`` and ``label``; the label is a class, or blank for a row that is
+to be left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from comptool.samples import Samples
 from comptool.tables import read_table
 
 COLUMNS = ("id", "class", "label")
+ROW_COLUMNS = ("id", "label")
 # The column that tells the table of a review from corrections.
 REVIEWED = "suggested"
 VALUES = ("1", "0", "-1", "")
@@ -33,31 +36,49 @@ class Corrected:
     frame
         The table, changed in the named cells only.
     changed
-        Cells that were changed.
+        Labels that were changed.
     unchanged
         Corrections that the table followed already.
+    removed
+        Rows that were left out.
+    noun
+        What has one label: ``cells`` or ``rows``.
     """
 
     frame: pd.DataFrame
     changed: int
     unchanged: int
+    removed: int = 0
+    noun: str = "cells"
 
     def text(self) -> str:
         """One line for the person at the terminal."""
+        removed = f", {self.removed} left out" if self.removed else ""
         same = f"; {self.unchanged} had the label already" if self.unchanged else ""
-        return f"corrections: {self.changed} cells changed{same}"
+        return f"corrections: {self.changed} {self.noun} changed{removed}{same}"
 
 
-def read_corrections(path: Path) -> pd.DataFrame:
+def read_corrections(path: Path, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
     """The corrections of a file; every cell as text.
+
+    Parameters
+    ----------
+    path
+        The file.
+    columns
+        Those that it has to have: `COLUMNS`, or `ROW_COLUMNS` where a row has one label.
 
     Raises
     ------
     InputError
-        If it is no table, lacks one of the three columns, or is the review itself: its labels are
-        those that the table has, so that nothing would change.
+        If it is no table, lacks one of the columns, is for several labels per row where a row has
+        one, or is the review itself: its labels are those that the table has, so that nothing
+        would change.
     """
-    table = read_table(path, required=COLUMNS)
+    table = read_table(path, required=columns)
+    if "class" in table.columns and "class" not in columns:
+        what = "these corrections are for tables of several labels per row, and this one has one"
+        raise InputError(what, file=path, column="class")
     if REVIEWED in table.columns:
         raise InputError(
             "this is the review itself, whose labels are those that the table has already",
@@ -154,6 +175,47 @@ def apply_to_lists(
     return Corrected(frame, changed, sum(map(len, said.values())) - changed)
 
 
+def apply_to_classes(
+    samples: Samples, corrections: pd.DataFrame, *, file: Path | None = None
+) -> Corrected:
+    """Change the classes of the rows that corrections name, and no others.
+
+    Parameters
+    ----------
+    samples
+        Samples of one label each.
+    corrections
+        Text columns ``id`` and ``label``; a row whose label is blank is left out.
+    file
+        Where the corrections came from, for messages.
+
+    Raises
+    ------
+    InputError
+        If an id or a class is not in the table, two rows say different things of one id, or no row
+        would be left.
+    """
+    assert samples.label is not None
+    before = samples.frame[samples.label].to_numpy(dtype=object)
+    labels = before.copy()
+    places = {name: row for row, name in enumerate(samples.frame[samples.id])}
+    classes, said = set(before), dict[str, str]()
+    pairs = zip(corrections["id"], corrections["label"].str.strip(), strict=True)
+    for number, (name, label) in enumerate(pairs, start=1):
+        _check_id(name, places, file, number)
+        if label and label not in classes:
+            raise _unknown_class(label, sorted(classes), file, number, "label")
+        if said.setdefault(name, label) != label:
+            raise _refused(f"another row says otherwise of '{name}'", file, number, "label", label)
+        labels[places[name]] = label
+    kept = labels != ""
+    if not kept.any():
+        raise InputError("leave no row of the table", file=file)
+    changed, removed = int((kept & (labels != before)).sum()), int((~kept).sum())
+    frame = samples.frame.assign(**{samples.label: labels})[kept].reset_index(drop=True)
+    return Corrected(frame, changed, len(said) - changed - removed, removed, "rows")
+
+
 def _checked(
     ids: Iterable[str], corrections: pd.DataFrame, classes: Sequence[str], file: Path | None
 ) -> dict[str, dict[int, str]]:
@@ -162,18 +224,28 @@ def _checked(
     said: dict[str, dict[int, str]] = {}
     rows = zip(*(corrections[name] for name in COLUMNS), strict=True)
     for number, (name, of_class, label) in enumerate(rows, start=1):
-        if name not in places:
-            raise _refused("there is no such id in the table", file, number, "id", name)
+        _check_id(name, places, file, number)
         if of_class not in classes:
-            likely = " or ".join(f"'{other}'" for other in nearest(of_class, classes))
-            what = f"there is no such class in the table; did you mean {likely}"
-            raise _refused(what, file, number, "class", of_class)
+            raise _unknown_class(of_class, classes, file, number, "class")
         if label not in VALUES:
             raise _refused("is none of 1, 0, -1 and blank", file, number, "label", label)
         if said.setdefault(of_class, {}).setdefault(places[name], label) != label:
             what = f"another row says otherwise of '{name}' and '{of_class}'"
             raise _refused(what, file, number, "label", label)
     return said
+
+
+def _check_id(name: str, places: Mapping[str, int], file: Path | None, row: int) -> None:
+    if name not in places:
+        raise _refused("there is no such id in the table", file, row, "id", name)
+
+
+def _unknown_class(
+    name: str, classes: Sequence[str], file: Path | None, row: int, column: str
+) -> InputError:
+    likely = " or ".join(f"'{other}'" for other in nearest(name, classes))
+    what = f"there is no such class in the table; did you mean {likely}"
+    return _refused(what, file, row, column, name)
 
 
 def _refused(what: str, file: Path | None, row: int, column: str, value: str) -> InputError:

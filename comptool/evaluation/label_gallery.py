@@ -1,4 +1,4 @@
-"""The doubtful cells of a review as one page to look at, tick and export corrections from.
+"""The doubted labels of a review as one page to look at, tick and export corrections from.
 
 The page stands alone: images, style and script are inside it, its security policy forbids it to
 load anything, and it works from a local file. Written by hand because label tools need a server.
@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import html
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from string import Template
-from typing import Any
 
 import pandas as pd
 
+from comptool.evaluation.doubts import Card, Sheet
 from comptool.evaluation.thumbnails import data_uri
 from comptool.outputs import atomic_output
 
 THUMBNAIL = 192
-VERDICTS = {
-    "missing": ("marked absent, probably present", "change to present"),
-    "extra": ("marked present, probably absent", "change to absent"),
-}
 
 
 @dataclass(frozen=True)
@@ -33,20 +30,21 @@ class Gallery:
 
     Parameters
     ----------
-    cells
-        Cells on the page.
+    cards
+        Cards on the page.
     without_image
-        Ids of cells for which no image could be read; the page says so in their place.
+        Ids of cards for which no image could be read; the page says so in their place.
     """
 
-    cells: int
+    cards: int
     without_image: tuple[str, ...]
 
 
 def write_gallery(
     path: Path,
-    table: pd.DataFrame,
+    cards: Sequence[Card],
     images: Mapping[str, Sequence[Path]],
+    sheet: Sheet,
     *,
     title: str = "Label review",
     limit: int = 500,
@@ -58,14 +56,16 @@ def write_gallery(
     ----------
     path
         Where it goes; ends in ``.html``.
-    table
-        From `comptool.evaluation.label_review.review`.
+    cards
+        What is doubted, in the page's order.
     images
         Image files of each id, one per modality.
+    sheet
+        What the page is about.
     title
         Its heading.
     limit
-        Cells to show, from the top; each costs about 12 kB.
+        Cards to show, from the top; each costs about 12 kB.
     force
         Whether an existing page is replaced.
 
@@ -74,70 +74,95 @@ def write_gallery(
     OutputExistsError
         If ``path`` exists and ``force`` is off.
     """
-    shown = table.head(limit)
+    shown = cards[:limit]
     with atomic_output(path, force=force) as temporary:
         thumbnails = {
             name: [uri for image in images.get(name, ()) if (uri := data_uri(image, THUMBNAIL))]
-            for name in dict.fromkeys(shown["id"])
+            for name in dict.fromkeys(card.id for card in shown)
         }
-        temporary.write_text(page(shown, thumbnails, title, len(table)), encoding="utf-8")
+        text = page(shown, thumbnails, sheet, title, len(cards))
+        temporary.write_text(text, encoding="utf-8")
     bare = tuple(name for name, uris in thumbnails.items() if not uris)
-    return Gallery(cells=len(shown), without_image=bare)
+    return Gallery(cards=len(shown), without_image=bare)
 
 
 def page(
-    shown: pd.DataFrame, thumbnails: Mapping[str, Sequence[str]], title: str, total: int
+    shown: Sequence[Card],
+    thumbnails: Mapping[str, Sequence[str]],
+    sheet: Sheet,
+    title: str,
+    total: int,
 ) -> str:
     """The page as HTML.
 
     Parameters
     ----------
     shown
-        Cells to show, in order.
+        Cards to show, in order.
     thumbnails
         Data URIs of each id's images.
+    sheet
+        What the page is about.
     title
         Its heading.
     total
-        Cells of the whole review.
+        Cards of the whole review.
     """
-    counts = shown["class"].value_counts(sort=False)
-    options = "".join(
-        f'<option value="{_escaped(name)}">{_escaped(name)} ({count})</option>'
-        for name, count in sorted(counts.items())
-    )
-    cells = "".join(_cell(row, thumbnails[row["id"]]) for row in shown.to_dict("records"))
+    cards = "".join(_card(card, thumbnails[card.id]) for card in shown)
     first = "All" if len(shown) == total else f"The first {len(shown)} of"
     template = resources.files("comptool.evaluation").joinpath("gallery.html")
     return Template(template.read_text(encoding="utf-8")).substitute(
         title=_escaped(title),
-        # Ticks are kept by place, so they must not outlive the order of the cells.
-        digest=hashlib.sha256(cells.encode()).hexdigest()[:16],
-        summary=f"{first} {total} cells that the predictions doubt; of each kind the most doubtful "
-        "first.",
+        # Ticks are kept by place, so they must not outlive the order of the cards.
+        digest=hashlib.sha256(cards.encode()).hexdigest()[:16],
+        summary=f"{first} {total} {sheet.noun} that the predictions doubt; {sheet.order}.",
+        tables="".join(_table(name, table) for name, table in sheet.tables.items()),
         count=len(shown),
-        options=options,
-        cells=cells,
+        of_class=_escaped(sheet.filters[0]),
+        classes=_options(Counter(card.of_class for card in shown), {}),
+        kind=_escaped(sheet.filters[1]),
+        kinds=_options(Counter(card.kind for card in shown), sheet.kinds),
+        header=_escaped(",".join(sheet.exported)),
+        exported=_escaped(" ".join(sheet.exported.values())),
+        cards=cards,
     )
 
 
-def _cell(row: Mapping[Any, Any], uris: Sequence[str]) -> str:
-    kind = "missing" if row["suggested"] == 1 else "extra"
-    verdict, change = VERDICTS[kind]
-    name, of_class = _escaped(row["id"]), _escaped(row["class"])
+def _options(counts: Mapping[str, int], names: Mapping[str, str]) -> str:
+    return "".join(
+        f'<option value="{_escaped(value)}">{_escaped(names.get(value, value))} ({counts[value]})'
+        "</option>"
+        for value in sorted(counts)
+    )
+
+
+def _table(name: str, table: pd.DataFrame) -> str:
+    """A table that opens when it is asked for."""
+    head = "".join(f"<th>{_escaped(column)}</th>" for column in table.columns)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{_escaped(value)}</td>' for value in row)}</tr>"
+        for row in table.itertuples(index=False)
+    )
+    return (
+        f"<details><summary>{_escaped(name)}</summary><div><table><thead><tr>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table></div></details>"
+    )
+
+
+def _card(card: Card, uris: Sequence[str]) -> str:
+    name = _escaped(card.id)
     pictures = "".join(
         f'<img src="{uri}" alt="{name}" loading="lazy" decoding="async">' for uri in uris
     )
     return (
-        f'<li class="cell" data-id="{name}" data-class="{of_class}" data-kind="{kind}" '
-        f'data-suggested="{row["suggested"]}"><label>'
+        f'<li class="cell" data-id="{name}" data-class="{_escaped(card.of_class)}" '
+        f'data-kind="{_escaped(card.kind)}" data-suggested="{_escaped(card.suggested)}"><label>'
         f'<span class="images">{pictures or "<span>no image</span>"}</span>'
-        f'<span class="facts"><span class="name">{of_class}</span>'
-        f'<span class="verdict {kind}">{verdict}</span>'
-        f'<span class="numbers">probability {row["probability"]:.3f}, '
-        f"score {row['score']:.3f}</span>"
+        f'<span class="facts"><span class="name">{_escaped(card.heading)}</span>'
+        f'<span class="verdict">{_escaped(card.verdict)}</span>'
+        f'<span class="numbers">{_escaped(card.numbers)}</span>'
         f'<span class="id">{name}</span></span>'
-        f'<span class="tick"><input type="checkbox"> {change}</span></label></li>\n'
+        f'<span class="tick"><input type="checkbox"> {_escaped(card.change)}</span></label></li>\n'
     )
 
 

@@ -49,6 +49,8 @@ class Labelled:
     trained
         Rows, or present cells, per class that the models were trained on, shape (K,); None if no
         run says.
+    note
+        A sentence where the rows stand in for others; otherwise empty.
     """
 
     predictions: Predictions
@@ -56,6 +58,7 @@ class Labelled:
     path: Path
     table: Path
     trained: npt.NDArray[np.int64] | None = None
+    note: str = ""
 
     def __len__(self) -> int:
         return len(self.predictions)
@@ -87,7 +90,7 @@ def read_labelled(name: str | None, competition: Competition) -> Labelled:
     predictions = read_recorded(found.path, competition.task, provenance.facts(found.path))
     predictions = predictions.take(np.argsort(predictions.ids.astype(str), kind="stable"))
     samples = _samples(found, predictions, competition)
-    targets = _targets(found.path, predictions, samples)
+    targets = targets_of(found.path, predictions, samples)
     headers = _headers(found.path)
     dropped = any(_dropped_rows(header) for header in headers)
     _check(found.path, predictions, samples, whole=not dropped)
@@ -95,13 +98,20 @@ def read_labelled(name: str | None, competition: Competition) -> Labelled:
     return Labelled(predictions, targets, found.path, samples.source, trained)
 
 
-def nested_folds(labelled: Labelled) -> Integers:
-    """Folds for a nested score, shape (M,): those of the training, or five where that had one."""
-    fold = labelled.predictions.fold
+def nested_folds(ids: npt.NDArray[np.object_], fold: npt.NDArray[np.integer] | None) -> Integers:
+    """Folds for a nested score, shape (M,): those of the training, or five where that had one.
+
+    Parameters
+    ----------
+    ids
+        Of the M rows.
+    fold
+        In which each was validated, shape (M,), or None.
+    """
     if fold is not None and len(np.unique(fold)) > 1:
         return fold
     # By the id alone, so that the order of the rows does not matter.
-    digests = (hashlib.sha256(str(name).encode()).digest() for name in labelled.predictions.ids)
+    digests = (hashlib.sha256(str(name).encode()).digest() for name in ids)
     return np.array([digest[0] % NESTED_FOLDS for digest in digests])
 
 
@@ -115,13 +125,39 @@ def _samples(found: OutOfFold, predictions: Predictions, competition: Competitio
     return samples
 
 
-def _targets(path: Path, predictions: Predictions, samples: Samples) -> Integers:
+def targets_of(
+    path: Path, predictions: Predictions, samples: Samples, *, mend: str | None = None
+) -> Integers:
+    """The labels of samples as indices of the predictions' classes.
+
+    Parameters
+    ----------
+    path
+        Where the predictions were read, for messages.
+    predictions
+        Of N rows and K classes.
+    samples
+        The same rows with their labels.
+    mend
+        What to do where the classes differ.
+
+    Returns
+    -------
+    numpy.ndarray
+        Class indices of shape (N,), or 1, 0 and -1 of shape (N, K).
+
+    Raises
+    ------
+    InputError
+        If labels are no classes of the predictions.
+    """
     if samples.labels:
         if samples.labels != predictions.classes:
             raise InputError(
                 f"its classes are not those of {samples.source}: "
                 f"{against(predictions.classes, samples.labels)}",
                 file=path,
+                mend=mend,
             )
         return samples.label_matrix()
     places = {name: place for place, name in enumerate(predictions.classes)}
@@ -132,6 +168,7 @@ def _targets(path: Path, predictions: Predictions, samples: Samples) -> Integers
             f"labels of {samples.source} are no classes of these predictions",
             file=path,
             values=unknown,
+            mend=mend,
         )
     return np.array([places[label] for label in labels], np.int64)
 
@@ -142,17 +179,29 @@ def _check(path: Path, predictions: Predictions, samples: Samples, *, whole: boo
             f"all {len(predictions)} rows have the same probabilities: nothing has been learnt",
             file=path,
         )
-    if predictions.fold is not None and "fold" in samples.frame.columns:
-        own = np.asarray(predictions.fold).astype(str)
-        _check_folds(path, predictions, own, samples)
-        if whole:
-            _check_whole(path, predictions, own, samples)
+    check_folds(path, predictions, samples)
+    if whole and predictions.fold is not None and "fold" in samples.frame.columns:
+        _check_whole(path, predictions, samples)
 
 
-def _check_folds(
-    path: Path, predictions: Predictions, own: npt.NDArray[np.str_], samples: Samples
-) -> None:
-    """Every row is validated in the fold that the table has it in."""
+def check_folds(path: Path, predictions: Predictions, samples: Samples) -> None:
+    """Check that every row is validated in the fold that the table has it in.
+
+    Parameters
+    ----------
+    path
+        Where the predictions were read, for messages.
+    predictions, samples
+        The same rows; where one of them has no folds there is nothing to check.
+
+    Raises
+    ------
+    InputError
+        Naming rows that a model may have been trained on.
+    """
+    if predictions.fold is None or "fold" not in samples.frame.columns:
+        return
+    own = np.asarray(predictions.fold).astype(str)
     folds = samples.frame["fold"].astype(str).to_numpy()
     other = np.flatnonzero(folds != own)
     if other.size:
@@ -165,10 +214,9 @@ def _check_folds(
         )
 
 
-def _check_whole(
-    path: Path, predictions: Predictions, own: npt.NDArray[np.str_], samples: Samples
-) -> None:
+def _check_whole(path: Path, predictions: Predictions, samples: Samples) -> None:
     """No row of the folds that are there is missing."""
+    own = np.asarray(predictions.fold).astype(str)
     table = read_table(samples.source)
     held = table.loc[table["fold"].isin(set(own)), samples.id]
     missing = held[~held.isin(set(predictions.ids))]

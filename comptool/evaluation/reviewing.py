@@ -1,30 +1,49 @@
-"""A review from an out-of-fold file to ``review.csv`` and its page, and how right it is."""
+"""A review from an out-of-fold file to ``review.csv`` and its page."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from comptool import provenance
-from comptool.classes import against
 from comptool.competition import Competition
 from comptool.errors import InputError, UsageError
+from comptool.evaluation.cell_doubts import doubt_cells
+from comptool.evaluation.class_doubts import doubt_rows
+from comptool.evaluation.doubts import Doubts
 from comptool.evaluation.held_out import FOLDS, OutOfFold, labelled_rows, no_table
 from comptool.evaluation.label_gallery import Gallery, write_gallery
-from comptool.evaluation.label_review import KINDS, precision_and_recall, review
-from comptool.evaluation.ranking import Floats
-from comptool.label_matrix import ABSENT, PRESENT, UNKNOWN, Matrix, matrix_of_columns
+from comptool.evaluation.label_review import KINDS
+from comptool.evaluation.out_of_fold import Labelled, check_folds, targets_of
 from comptool.outputs import together
 from comptool.predictions import Predictions, read_predictions
 from comptool.samples import Samples
-from comptool.tables import check_ids, read_table, write_table
+from comptool.tables import write_table
 
-AT = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
-SHOWN_CLASSES = 10
+
+@dataclass(frozen=True)
+class ReviewFiles:
+    """What a review writes.
+
+    Parameters
+    ----------
+    table
+        The doubted labels, ranked.
+    page
+        The page of them.
+    pairs
+        The pairs of classes of the confident joint, or None.
+    """
+
+    table: Path
+    page: Path
+    pairs: Path | None = None
+
+    def __iter__(self) -> Iterator[Path]:
+        return (path for path in (self.table, self.page, self.pairs) if path is not None)
 
 
 @dataclass(frozen=True)
@@ -33,51 +52,30 @@ class Reviewed:
 
     Parameters
     ----------
-    table
-        From `comptool.evaluation.label_review.review`.
+    doubts
+        What was found.
     gallery
         What its page shows.
-    num_rows, num_classes
-        N and K.
-    source
-        The table whose labels were reviewed.
-    measured
-        Precision and recall by kind, where the truth is known.
+    num_rows
+        N.
     """
 
-    table: pd.DataFrame
+    doubts: Doubts
     gallery: Gallery
     num_rows: int
-    num_classes: int
-    source: Path
-    measured: Mapping[str, list[dict[str, float]]] = field(default_factory=dict)
 
     def text(self) -> str:
-        """What was found, by kind and by class, and how right it is."""
-        missing = self.table["suggested"] == PRESENT
-        lines = [
-            f"{self.num_rows} images by {self.num_classes} classes of {self.source}: "
-            f"{int(missing.sum())} cells marked absent that are probably present, "
-            f"{int((~missing).sum())} marked present that are probably absent"
-        ]
-        counts = self.table["class"].value_counts()
-        if len(counts):
-            most = [f"{name} {count}" for name, count in counts.head(SHOWN_CLASSES).items()]
-            lines.append("most in: " + "; ".join(most))
+        """What was found and how right it is."""
+        lines = list(self.doubts.lines)
         if self.gallery.without_image:
             lines.append(f"warning: no image of {len(self.gallery.without_image)} ids on the page")
-        for kind, found in self.measured.items():
-            table = pd.DataFrame(found).astype({"k": int})
-            lines.append(f"{kind} labels against the truth")
-            lines.append(table.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
         return "\n".join(lines)
 
 
 def review_file(
     found: OutOfFold,
     competition: Competition,
-    output: Path,
-    page: Path,
+    files: ReviewFiles,
     *,
     labels: Path | None = None,
     truth: Path | None = None,
@@ -85,7 +83,7 @@ def review_file(
     limit: int = 500,
     force: bool = False,
 ) -> Reviewed:
-    """Rank the cells whose label the out-of-fold predictions doubt, and write them with a page.
+    """Rank the labels that the out-of-fold predictions doubt, and write them with a page.
 
     Parameters
     ----------
@@ -93,68 +91,67 @@ def review_file(
         Out-of-fold predictions.
     competition
         Says what the columns are called.
-    output
-        Where the ranked cells go.
-    page
-        Where the page goes.
+    files
+        Where it all goes.
     labels
         The label table; by default the one that the run was trained with.
     truth
         A table with the true labels, to measure the ranking by, or None.
     kinds
-        See `comptool.evaluation.label_review.review`.
+        See `comptool.evaluation.label_review.review`; of several labels per image alone.
     limit
-        Cells on the page.
+        Cards on the page.
     force
         Whether outputs that exist are replaced.
 
     Raises
     ------
     UsageError
-        If the competition has one class per image.
+        If something is asked for that the task has not.
     InputError
         If the predictions are no evidence, no table has their rows, or the classes differ.
     """
-    _check_task(competition)
+    _check_task(competition, files, kinds)
     if found.leak:
         raise InputError(f"is no evidence: {found.leak}", file=found.path)
     predictions = read_predictions(found.path, task=competition.task)
+    predictions = predictions.take(np.argsort(predictions.ids.astype(str), kind="stable"))
     samples = _samples(found, predictions, competition, labels)
-    cells, ids = samples.label_matrix(), samples.frame[samples.id].tolist()
-    classes, p = predictions.classes, predictions.probabilities
-    table = review(ids, classes, cells, p, kinds=kinds)
-    measured = {}
-    if truth is not None:
-        measured = _measured(truth, ids, classes, cells, p, kinds)
+    mend = "Give the label table that the run was trained with: --labels FILE"
+    targets = targets_of(found.path, predictions, samples, mend=mend)
+    check_folds(found.path, predictions, samples)
+    labelled = Labelled(predictions, targets, found.path, samples.source)
+    if samples.labels:
+        doubts = doubt_cells(labelled, kinds, truth)
+    else:
+        doubts = doubt_rows(labelled, truth, competition.label)
     read = provenance.hashes(path for path in (found.path, samples.source, truth) if path)
     arguments = {"labels": labels, "truth": truth, "kinds": sorted(kinds), "limit": limit}
     with together():
-        write_table(output, table, force=force)
+        write_table(files.table, doubts.table, force=force)
+        if files.pairs is not None and doubts.pairs is not None:
+            write_table(files.pairs, doubts.pairs, force=force)
         title = f"Label review: {competition.name}"
         gallery = write_gallery(
-            page, in_turn(table), _images(samples), title=title, limit=limit, force=force
-        )
-        for path in (output, page):
+            files.page, doubts.cards, _images(samples), doubts.sheet,
+            title=title, limit=limit, force=force,
+        )  # fmt: skip
+        for path in files:
             provenance.record(path, command="review", arguments=arguments, inputs=read)
-    return Reviewed(table, gallery, len(ids), len(classes), samples.source, measured)
+    return Reviewed(doubts, gallery, len(labelled))
 
 
-def in_turn(table: pd.DataFrame) -> pd.DataFrame:
-    """The cells of a review, those of the two kinds in turn, each kind the most doubtful first.
-
-    Scores of the two kinds cannot be compared: a model that finds a class hard to see doubts most
-    of its present cells.
-    """
-    place = table.groupby("suggested").cumcount()
-    order = np.lexsort((-table["suggested"].to_numpy(), place.to_numpy()))
-    return table.iloc[order].reset_index(drop=True)
-
-
-def _check_task(competition: Competition) -> None:
-    if competition.task != "multilabel":
+def _check_task(competition: Competition, files: ReviewFiles, kinds: Collection[str]) -> None:
+    several = competition.task == "multilabel"
+    refused, has = None, "several labels" if several else "one class"
+    if several and files.pairs is not None:
+        refused = "--pairs is for one class per image"
+    if not several and set(kinds) != set(KINDS):
+        refused = "--kind is for several labels per image"
+    if refused:
         raise UsageError(
-            f"review looks at classes that are present or absent, and '{competition.name}' has one "
-            "class per image (if that is wrong, correct 'task' in comptool.toml)"
+            f"{refused}, and '{competition.name}' has {has} (if that is wrong, correct 'task' in "
+            "comptool.toml)"
         )
 
 
@@ -167,13 +164,6 @@ def _samples(
     samples = labelled_rows(predictions.ids.tolist(), tables, competition)
     if samples is None:
         raise no_table(predictions.ids.tolist(), found.path, tables)
-    if samples.labels != predictions.classes:
-        raise InputError(
-            "its classes are not those of the predictions: "
-            f"{against(samples.labels, predictions.classes)}",
-            file=samples.source,
-            mend="Give the label table that the run was trained with: --labels FILE",
-        )
     return samples
 
 
@@ -183,46 +173,3 @@ def _images(samples: Samples) -> dict[str, list[Path]]:
         name: [samples.folder / path for path in paths if path]
         for name, *paths in zip(samples.frame[samples.id], *columns, strict=True)
     }
-
-
-def _measured(
-    truth: Path,
-    ids: Sequence[str],
-    classes: Sequence[str],
-    cells: Matrix,
-    probabilities: Floats,
-    kinds: Collection[str],
-) -> dict[str, list[dict[str, float]]]:
-    """Precision and recall of each kind of cells at several lengths of the list.
-
-    ``chance`` is the precision of a list in no order: the share of all cells with that label that
-    are wrong.
-    """
-    known = _truth(truth, ids, classes)
-    # What nobody knows the truth of is not listed.
-    cells = np.where(known == UNKNOWN, UNKNOWN, cells).astype(np.int8)
-    found = {}
-    for kind, marked in (("missing", ABSENT), ("extra", PRESENT)):
-        looked_at = cells == marked
-        wrong = looked_at & (known != marked)
-        if kind not in kinds or not wrong.any():
-            continue
-        table = review(ids, classes, cells, probabilities, kinds=[kind])
-        at = [k for k in AT if k < len(table)] + [len(table)]
-        places = {(ids[row], classes[column]) for row, column in np.argwhere(wrong).tolist()}
-        chance = float(wrong.sum() / looked_at.sum())
-        measured = precision_and_recall(table, places, at)
-        found[kind] = [{**one, "chance": chance} for one in measured]
-    return found
-
-
-def _truth(path: Path, ids: Sequence[str], classes: Sequence[str]) -> Matrix:
-    frame = read_table(path)
-    column = str(frame.columns[0])
-    check_ids(path, column, frame[column].to_numpy(dtype=object))
-    rows = pd.Index(frame[column]).get_indexer(pd.Index(ids))
-    missing = [name for name, row in zip(ids, rows, strict=True) if row < 0]
-    if missing:
-        raise InputError(f"lacks {len(missing)} of the ids", file=path, values=missing)
-    matrix: Matrix = matrix_of_columns(path, frame, classes)[rows]
-    return matrix

@@ -1,1 +1,1 @@
-"""From trained runs to probabilities of a test set, plain or averaged over views."""
+"""From trained runs to probabilities of a test set, plain or over views, and to features."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from comptool.data.images import (
     FULL_DEPTH,
     DeepPixels,
     Pixels,
+    digest,
     is_blank,
     resize,
     to_bytes,
@@ -107,14 +107,12 @@ class DecodedSamples(Dataset[Decoded]):
 def _original(pixels: DeepPixels | None, depths: Iterable[int]) -> Original | None:
     if pixels is None:
         return None
-    shape = repr(pixels.shape).encode()
-    digest = hashlib.blake2b(pixels.tobytes(), digest_size=16, key=shape).digest()
-    blank = is_blank(pixels)
+    same, blank = digest(pixels), is_blank(pixels)
     if pixels.dtype == np.uint8:
-        return Original(digest, blank)
+        return Original(same, blank)
     darkened = not blank and any(is_blank(to_bytes(pixels, bits)) for bits in depths)
     exceeding = any(int(pixels.max()) >= 2**bits for bits in depths)
-    return Original(digest, blank, darkened, exceeding)
+    return Original(same, blank, darkened, exceeding)
 
 
 def _shaped(pixels: DeepPixels | None, form: Form) -> Pixels:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,8 +16,10 @@ from comptool.evaluation import metrics
 from comptool.inference.members import held_out
 from comptool.inference.plan import Plan
 from comptool.inference.predict import Computing, Probabilities, predict
-from comptool.inference.schemes import PLAIN, Scheme
+from comptool.inference.schemes import Scheme
+from comptool.runs import OOF
 from comptool.samples import Samples
+from comptool.tables import read_table
 from comptool.training.labelled import label_indices
 
 
@@ -33,6 +37,8 @@ class Evidence:
         Its values.
     greater_is_better
         Which way is up.
+    in_sample
+        Whether the rows chose the views, so that the second value is too good.
     """
 
     metric: str
@@ -40,6 +46,7 @@ class Evidence:
     plain: float
     augmented: float
     greater_is_better: bool
+    in_sample: bool = False
 
     @property
     def gain(self) -> float:
@@ -55,6 +62,7 @@ class Evidence:
             "plain": self.plain,
             "tta": self.augmented,
             "gain": self.gain,
+            "in_sample": self.in_sample,
         }
 
     def __str__(self) -> str:
@@ -62,13 +70,40 @@ class Evidence:
             f"{self.metric} on {self.num_rows} out-of-fold rows: {self.plain:.4f} plain, "
             f"{self.augmented:.4f} with TTA ({self.augmented - self.plain:+.4f})"
         )
+        if self.in_sample:
+            figures += "; too good, because these rows chose the views"
         if self.gain < 0:
             return f"{figures}. TTA HURTS this run; submit what 'comptool infer' gives"
         return figures if self.gain else f"{figures}. TTA changes nothing here"
 
 
-def weigh(plan: Plan, scheme: Scheme, computing: Computing) -> Evidence:
-    """Predict the rows that each member of a plan has held out, without and with ``scheme``.
+@dataclass(frozen=True)
+class HeldOut:
+    """The rows that runs have not been trained on, under several schemes.
+
+    Parameters
+    ----------
+    ids
+        Of the N rows, in order, shape (N,).
+    targets
+        Class indices of shape (N,), or 1, 0 and -1 of shape (N, K).
+    folds
+        In which each was validated, shape (N,); None where that differs between runs.
+    tables
+        One array of probabilities of shape (N, K) per scheme.
+    sources
+        Where the labels are from.
+    """
+
+    ids: npt.NDArray[np.object_]
+    targets: npt.NDArray[np.integer]
+    folds: npt.NDArray[np.integer] | None
+    tables: list[Probabilities]
+    sources: tuple[Path, ...]
+
+
+def predict_held_out(plan: Plan, schemes: Sequence[Scheme], computing: Computing) -> HeldOut:
+    """Predict the rows that each member of a plan has held out; every view is computed once.
 
     A row that several members held out, as the same fold of several runs, gets their mean.
 
@@ -82,26 +117,35 @@ def weigh(plan: Plan, scheme: Scheme, computing: Computing) -> Evidence:
         if member.header.get("leak"):
             raise InputError(str(member.header["leak"]), file=member.folder)
     rows: dict[str, list[_Row]] = {}
+    sources = []
     for member in plan.members:
         samples = held_out(member, plan.competition)
-        predicted, _ = predict(
-            [member], samples, [PLAIN, scheme], replace(computing, purpose="validate")
-        )
+        tables, _ = predict([member], samples, schemes, replace(computing, purpose="validate"))
         labels = _targets(samples, member.header)
+        folds = read_table(member.folder / OOF)["fold"].tolist()
+        sources.append(samples.source)
         for place, identity in enumerate(samples.frame[samples.id]):
-            row = _Row(labels[place], predicted[0][place], predicted[1][place])
+            row = _Row(labels[place], int(folds[place]), [table[place] for table in tables])
             rows.setdefault(identity, []).append(row)
-    labels = np.stack([several[0].label for several in rows.values()])
-    plain = [np.mean([row.plain for row in several], axis=0) for several in rows.values()]
-    augmented = [np.mean([row.augmented for row in several], axis=0) for several in rows.values()]
+    return _merged(rows, len(schemes), tuple(dict.fromkeys(sources)))
+
+
+def weigh(plan: Plan, held: HeldOut, in_sample: bool = False) -> Evidence:
+    """The plan's metric on rows that were predicted plain and, second, with augmentation.
+
+    Parameters
+    ----------
+    plan
+        Names the metric.
+    held
+        From `predict_held_out`.
+    in_sample
+        Whether these rows chose the views.
+    """
     metric = plan.header["metric"]
-    return Evidence(
-        metric,
-        len(rows),
-        float(metrics.score(metric, labels, np.stack(plain))),
-        float(metrics.score(metric, labels, np.stack(augmented))),
-        bool(metrics.table(plan.header["task"]).find(metric).greater_is_better),
-    )
+    plain, augmented = (float(metrics.score(metric, held.targets, one)) for one in held.tables)
+    up = bool(metrics.table(plan.header["task"]).find(metric).greater_is_better)
+    return Evidence(metric, len(held.ids), plain, augmented, up, in_sample)
 
 
 def _targets(samples: Samples, header: dict[str, Any]) -> npt.NDArray[np.integer]:
@@ -119,5 +163,21 @@ def _targets(samples: Samples, header: dict[str, Any]) -> npt.NDArray[np.integer
 
 class _Row(NamedTuple):
     label: npt.NDArray[np.integer]
-    plain: Probabilities
-    augmented: Probabilities
+    fold: int
+    tables: list[Probabilities]
+
+
+def _merged(rows: Mapping[str, list[_Row]], num_tables: int, sources: tuple[Path, ...]) -> HeldOut:
+    ids = sorted(rows)
+    several = [rows[identity] for identity in ids]
+    agreed = all(len({row.fold for row in some}) == 1 for some in several)
+    return HeldOut(
+        ids=np.array(ids, dtype=object),
+        targets=np.stack([some[0].label for some in several]),
+        folds=np.array([some[0].fold for some in several]) if agreed else None,
+        tables=[
+            np.stack([np.mean([row.tables[place] for row in some], axis=0) for some in several])
+            for place in range(num_tables)
+        ],
+        sources=sources,
+    )

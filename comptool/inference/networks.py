@@ -12,7 +12,7 @@ from comptool.data.batches import normalise
 from comptool.data.images import FULL_DEPTH
 from comptool.errors import UsageError
 from comptool.inference.decoding import Form
-from comptool.inference.plan import Member
+from comptool.inference.members import Member
 from comptool.inference.schemes import Scheme
 from comptool.inference.views import find_view, merge
 from comptool.models.checkpoints import load_checkpoint
@@ -54,10 +54,17 @@ class Networks:
             logits = {view: self._logits(number, inputs, view) for view in views}
             for place, scheme in enumerate(schemes):
                 stacked = torch.stack([logits[view] for view in scheme.views])  # [V, B, K]
-                merged = merge(stacked, scheme.merge, task)
+                merged = merge(stacked, scheme.merge, task, scheme.weights)
                 total = totals[place]
                 totals[place] = merged if total is None else total + merged
         return [total / len(self._models) for total in totals if total is not None]
+
+    def features(self, images: Sequence[Tensor]) -> list[Tensor]:
+        """What each member's classifier sees, float32 (B, F), from one uint8 tensor per form."""
+        return [
+            model.forward_features(*self._inputs(number, images)).float()
+            for number, model in enumerate(self._models)
+        ]
 
     def check_views(self, schemes: Sequence[Scheme]) -> None:
         """Refuse views that a network of fixed input size does not take.

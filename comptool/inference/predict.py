@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -28,7 +28,9 @@ PRECISIONS: dict[str, torch.dtype | None] = {
     "bf16": torch.bfloat16,
     "fp16": torch.float16,
 }
-Probabilities = npt.NDArray[np.float32]
+Table = npt.NDArray[np.float32]
+Probabilities = Table
+Compute = Callable[[Networks, Sequence[Tensor]], list[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -95,26 +97,71 @@ def predict(
     UsageError
         If the device is not there or out of memory, or a network does not take a view.
     """
+    task = members[0].header["task"]
+
+    def probabilities(networks: Networks, images: Sequence[Tensor]) -> list[Tensor]:
+        return networks.probabilities(images, schemes, task)
+
+    tables, originals = forward(
+        members, samples, computing, probabilities, "probabilities", schemes
+    )
+    ids = samples.frame[samples.id].tolist()
+    return tables, findings(ids, list(samples.paths), originals)
+
+
+def forward(
+    members: Sequence[Member],
+    samples: Samples,
+    computing: Computing,
+    compute: Compute,
+    what: str,
+    schemes: Sequence[Scheme] = (),
+) -> tuple[list[Table], list[list[Original | None]]]:
+    """What the networks make of every sample, and what the images were.
+
+    Parameters
+    ----------
+    members
+        Networks of one list of modalities.
+    samples
+        N samples, ``paths`` in the networks' order.
+    computing
+        Device, precision and the like.
+    compute
+        Gives T tensors (B, ...) of the networks and a batch, one uint8 tensor per form.
+    what
+        What these are, for a message.
+    schemes
+        Whose views ``compute`` takes; checked first.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        T float32 arrays of shape (N, ...).
+    list of lists
+        The originals of each sample, one per modality, None where it is missing.
+
+    Raises
+    ------
+    InputError
+        If an image or a checkpoint cannot be used, or what comes out is not finite.
+    UsageError
+        If the device is not there or out of memory, or a network does not take a view.
+    """
     device = choose_device(computing.device)
     with _full_float32(), torch.inference_mode(), _memory_errors():
         networks = Networks(members, device, PRECISIONS[computing.precision])
         networks.check_views(schemes)
-        task = members[0].header["task"]
-        batches = _load(samples, networks.forms, computing, device)
-        parts: list[list[Tensor]] = [[] for _ in schemes]
+        parts: list[list[Tensor]] = []
         originals: list[list[Original | None]] = []
-        for batch in batches:
+        for batch in _load(samples, networks.forms, computing, device):
             images = [tensor.to(device, non_blocking=True) for tensor in batch.images]
-            for part, result in zip(
-                parts, networks.probabilities(images, schemes, task), strict=True
-            ):
-                part.append(result.cpu())
+            parts.append([tensor.cpu() for tensor in compute(networks, images)])
             originals += batch.originals
-    ids = samples.frame[samples.id].tolist()
-    tables = [np.asarray(torch.cat(part).numpy(), np.float32) for part in parts]
+    tables = [np.asarray(torch.cat(part).numpy(), np.float32) for part in zip(*parts, strict=True)]
     for table in tables:
-        _check_finite(table, ids, members, computing)
-    return tables, findings(ids, list(samples.paths), originals)
+        _check_finite(table, what, samples.frame[samples.id].tolist(), members, computing)
+    return tables, originals
 
 
 def _load(
@@ -159,13 +206,17 @@ def _memory_errors() -> Iterator[None]:
 
 
 def _check_finite(
-    table: Probabilities, ids: Sequence[str], members: Sequence[Member], computing: Computing
+    table: Table,
+    what: str,
+    ids: Sequence[str],
+    members: Sequence[Member],
+    computing: Computing,
 ) -> None:
     bad = np.flatnonzero(~np.isfinite(table).all(axis=1))
     if bad.size:
         half = computing.precision != "fp32"
         raise InputError(
-            f"the network gives no finite probabilities for {bad.size} samples",
+            f"the network gives no finite {what} for {bad.size} samples",
             file=members[0].folder,
             values=[ids[row] for row in bad.tolist()],
             mend="Try --fp32" if half else "Its training diverged; train again",

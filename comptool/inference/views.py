@@ -6,13 +6,14 @@ so that one view is the same place and turn in modalities of different sizes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from comptool.errors import unknown_name
+from comptool.errors import UsageError, unknown_name
 from comptool.inference.schemes import CROP_SHARE, scale_of
 
 View = Callable[[Tensor], Tensor]
@@ -78,9 +79,13 @@ def find_view(name: str) -> View:
     return VIEWS[name] if name in VIEWS else _scaled(scale_of(name))
 
 
-def merge_mean(logits: Tensor) -> Tensor:
-    """Arithmetic mean of the probabilities of [V, ..., C] logits over V."""
-    return logits.softmax(-1).mean(0)
+def merge_mean(logits: Tensor, weights: Sequence[float] = ()) -> Tensor:
+    """Arithmetic mean, by V weights that sum to one, of probabilities of [V, ..., C] logits."""
+    probabilities = logits.softmax(-1)
+    if not weights:
+        return probabilities.mean(0)
+    mixed: Tensor = torch.tensordot(probabilities.new_tensor(weights), probabilities, dims=1)
+    return mixed
 
 
 def merge_gmean(logits: Tensor) -> Tensor:
@@ -104,7 +109,7 @@ MERGES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def merge(logits: Tensor, how: str, task: str) -> Tensor:
+def merge(logits: Tensor, how: str, task: str, weights: Sequence[float] = ()) -> Tensor:
     """Probabilities of B samples from the logits of V views.
 
     Parameters
@@ -116,6 +121,8 @@ def merge(logits: Tensor, how: str, task: str) -> Tensor:
     task
         ``multiclass``: softmax over the classes. ``multilabel``: each class is a choice of its own
         between yes and no, so that the same three merges apply to it.
+    weights
+        Of the V views in a mean, summing to one; empty for equal ones.
 
     Returns
     -------
@@ -125,11 +132,14 @@ def merge(logits: Tensor, how: str, task: str) -> Tensor:
     Raises
     ------
     UsageError
-        If no merge is called so.
+        If no merge is called so, or another than the mean is given weights.
     """
     if how not in MERGES:
         raise unknown_name("merge", how, MERGES)
+    if weights and how != "mean":
+        raise UsageError(f"weights of views are those of the mean, not of {how}")
+    merged = partial(merge_mean, weights=weights) if weights else MERGES[how]
     if task == "multiclass":
-        return MERGES[how](logits)
+        return merged(logits)
     against_no = torch.stack([torch.zeros_like(logits), logits], dim=-1)  # [V, B, K, 2]
-    return MERGES[how](against_no)[..., 1]
+    return merged(against_no)[..., 1]

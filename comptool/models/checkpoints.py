@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from comptool import models
 from comptool.errors import InputError, UsageError, quoted
+from comptool.models.streams import StreamModel
 from comptool.outputs import atomic_output
 from comptool.runs import BEST, HEADER_FORMAT, HEADER_KEY, read_header
 
@@ -52,7 +53,7 @@ def save_checkpoint(
         save_file(weights, temporary, metadata={HEADER_KEY: text})
 
 
-def load_checkpoint(run: Path, device: str = "cpu") -> tuple[nn.Module, dict[str, Any]]:
+def load_checkpoint(run: Path, device: str = "cpu") -> tuple[StreamModel, dict[str, Any]]:
     """The model of a run with its best weights, in evaluation mode, and its header.
 
     Parameters
@@ -78,7 +79,7 @@ def load_checkpoint(run: Path, device: str = "cpu") -> tuple[nn.Module, dict[str
     return model.to(device).eval(), header
 
 
-def build_model(header: Mapping[str, Any]) -> nn.Module:
+def build_model(header: Mapping[str, Any]) -> StreamModel:
     """The model that a header describes, with random weights."""
     described = header["model"]
     return models.create(described["name"], len(header["classes"]), **described["options"])

@@ -55,6 +55,8 @@ comptool submit --check-only "$submission"
 
 echo
 comptool evaluate stage-3b --pictures pictures
+# What each stage makes of the classes; the source's figure 2.
+comptool features stage-1 stage-2 stage-3a stage-3b --highlight 0 -o pictures/features.png
 
 if [ -f data/answers.csv ]; then
   echo

@@ -160,6 +160,7 @@ def test_facts_are_handed_on_where_members_agree(comptool, write):
         "members": [x, y, z],
         "method": "mean",
         "weights": pytest.approx([1 / 3] * 3),
+        "made_of": [{"runs": ["one"]}, {"runs": ["two", "one"]}, {}],
     }
     del facts["ensemble"]
     assert facts == {"class_counts": counts, "runs": ["one", "two"], "leak": "l"}

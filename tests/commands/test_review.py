@@ -181,17 +181,12 @@ def test_a_run_that_has_seen_its_validation_is_no_evidence(cup, scene_run):
 @pytest.mark.parametrize(
     ("change", "code", "message"),
     [
-        (lambda: Path("comptool.toml").write_text(
-            Path("comptool.toml").read_text().replace("multilabel", "multiclass").replace(
-                json.dumps(CLASSES), '"sea"')), 2,
-         "review looks at classes that are present or absent, and 'cup' has one class per image "
-         "(if that is wrong, correct 'task' in comptool.toml)"),
         (lambda: write("oof.csv", ["img_id", "fold", *CLASSES], [["nobody", 0, 1, 1, 1]]), 3,
          "oof.csv: no table here has the 1 rows that this run held out (found 'folds.csv', "
          "'data/train.csv')"),
         (lambda: write("oof.csv", ["img_id", "fold", *CLASSES[::-1]], [["001", 0, 1, 1, 1]]), 3,
-         "data/train.csv: its classes are not those of the predictions: the same 3 in another "
-         "order. Give the label table that the run was trained with: --labels FILE"),
+         "oof.csv: its classes are not those of data/train.csv: the same 3 in another order. "
+         "Give the label table that the run was trained with: --labels FILE"),
         (lambda: Path("oof.csv").unlink(), 3, "weights: no trained run is called 'oof.csv'. Make "
          "one: comptool train"),
     ],

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from comptool.evaluation.cell_doubts import SHEET, cell_cards
 from comptool.evaluation.label_corrections import apply_corrections, read_corrections
 from comptool.evaluation.label_gallery import write_gallery
 
@@ -110,7 +111,7 @@ def page(browser, tmp_path):
         }
     )
     path = tmp_path / "review page.html"
-    write_gallery(path, table, images, title="Review <1>")
+    write_gallery(path, cell_cards(table), images, SHEET, title="Review <1>")
     browser.send("/url", url=path.as_uri())
     folder = tmp_path / "downloads"
     folder.mkdir()

@@ -14,10 +14,15 @@ import pandas as pd
 import pytest
 
 from comptool.errors import OutputExistsError
-from comptool.evaluation.label_gallery import write_gallery
+from comptool.evaluation.cell_doubts import SHEET, cell_cards
+from comptool.evaluation.label_gallery import write_gallery as write_cards
 from comptool.evaluation.thumbnails import data_uri
 
 NASTY = '"><script>alert(1)</script>&amp;'
+
+
+def write_gallery(path, table, images, **options):
+    return write_cards(path, cell_cards(table), images, SHEET, **options)
 
 
 class Page(HTMLParser):
@@ -81,7 +86,7 @@ def test_every_cell_is_there_with_all_that_the_export_needs(tmp_path, table, ima
     assert "probability 0.900, score 0.500" in page.text
     assert "All 3 cells that the predictions doubt" in page.text
     assert "A & B" in page.text
-    assert (gallery.cells, gallery.without_image) == (3, (NASTY,))
+    assert (gallery.cards, gallery.without_image) == (3, (NASTY,))
 
 
 # A document of the page's cells, without a browser: as much of one as its script asks for.
@@ -93,7 +98,7 @@ const boxes = %s.map((dataset) => {
 const element = () => ({ value: "", addEventListener() {} });
 const elements = {};
 const document = {
-  body: { dataset: { digest: "x" } },
+  body: { dataset: %s },
   querySelectorAll: () => boxes,
   getElementById: (id) => (elements[id] ??= element()),
   addEventListener() {},
@@ -113,7 +118,9 @@ def test_the_pages_script_exports_the_ticked_cells_as_corrections(tmp_path, tabl
         for cell in Page(text).all("li")
     ]
     script = text.partition("<script>")[2].partition("</script>")[0]
-    stand_in = STAND_IN % (json.dumps(cells), json.dumps(json.dumps(ticked)))
+    body = {name.removeprefix("data-"): value for name, value in Page(text).all("body")[0].items()}
+    given = (cells, body, json.dumps(ticked))
+    stand_in = STAND_IN % tuple(map(json.dumps, given))
     ending = "process.stdout.write(JSON.stringify([corrections(), elements.status.value]));"
     done = subprocess.run(
         ["node", "-"], input="\n".join([stand_in, script, ending]),
@@ -166,7 +173,7 @@ def test_images_of_each_modality_are_shrunk_but_not_enlarged(tmp_path, table, im
 def test_a_limit_shows_the_first_cells_and_says_so(tmp_path, table, images):
     gallery = write_gallery(tmp_path / "review.html", table, images, limit=1)
     page = Page((tmp_path / "review.html").read_text(encoding="utf-8"))
-    assert gallery.cells == len(page.all("li")) == 1
+    assert gallery.cards == len(page.all("li")) == 1
     assert "The first 1 of 3 cells" in page.text
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comptool.errors import InputError, UsageError
-from comptool.inference.schemes import GROUPS, VIEW_NAMES, check_view, read_views
+from comptool.inference.schemes import GROUPS, VIEW_NAMES, check_view, read_scheme
 from comptool.inference.views import D4, VIEWS, find_view, merge
 
 IMAGE = torch.arange(2 * 3 * 6 * 6, dtype=torch.float32).reshape(2, 3, 6, 6)
@@ -101,7 +101,7 @@ def test_an_unknown_view_or_group_is_named_with_the_nearest():
     with pytest.raises(
         UsageError, match="no group of views is called 'flip'; did you mean 'flips'"
     ):
-        read_views("flip")
+        read_scheme("flip", "mean")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,11 @@ def test_an_unknown_view_or_group_is_named_with_the_nearest():
 )
 def test_views_can_be_listed_in_a_file(tmp_path, name, content):
     (tmp_path / name).write_text(content)
-    assert read_views(str(tmp_path / name)) == ("identity", "rotate-180", "scale-1.5")
+    assert read_scheme(str(tmp_path / name), "mean").views == (
+        "identity",
+        "rotate-180",
+        "scale-1.5",
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,6 +129,16 @@ def test_views_can_be_listed_in_a_file(tmp_path, name, content):
         ("a.json", "{}", "has no list of view names called 'views'"),
         ("a.json", "[1]", "has no list of view names called 'views'"),
         ("a.json", '["identity", "vertical", "identity"]', "lists a view twice (found 'identity')"),
+        (
+            "a.json",
+            '{"views": ["identity"], "weights": [1, 2]}',
+            "its weights are not one number for each of 1 views",
+        ),
+        (
+            "a.toml",
+            "views = ['identity', 'vertical']\nweights = [1, -2]",
+            "weights of views are numbers from 0 on, not all 0 (found '1', '-2')",
+        ),
         ("a.json", '["vertikal"]', "no view is called 'vertikal'; did you mean 'vertical'"),
     ],
 )
@@ -132,10 +146,25 @@ def test_a_file_that_lists_no_views_is_named(tmp_path, name, content, message):
     path = tmp_path / name
     path.write_text(content)
     with pytest.raises(InputError) as error:
-        read_views(str(path))
+        read_scheme(str(path), "mean")
     assert str(error.value).startswith(f"{path}: {message}")
     with pytest.raises(InputError, match="there is no such file of views"):
-        read_views(str(tmp_path / "none.toml"))
+        read_scheme(str(tmp_path / "none.toml"), "mean")
+
+
+def test_weights_of_a_file_are_shares_of_the_mean_alone(tmp_path):
+    path = tmp_path / "views.toml"
+    path.write_text("views = ['identity', 'vertical', 'horizontal']\nweights = [3, 0, 1]\n")
+    scheme = read_scheme(str(path), "mean")
+    assert scheme.views == ("identity", "horizontal")
+    assert scheme.weights == (0.75, 0.25)
+    with pytest.raises(UsageError, match="are those of the mean, not of max"):
+        read_scheme(str(path), "max")
+
+
+def test_groups_can_be_joined():
+    views = read_scheme("multiscale,flips", "gmean").views
+    assert views == ("scale-0.75", "identity", "scale-1.25", "horizontal", "vertical")
 
 
 def softmax(logits):
@@ -167,6 +196,16 @@ def test_a_multilabel_merge_treats_each_class_as_yes_or_no(logits, how):
     yes = 1 / (1 + np.exp(-logits))
     wanted, against = FORMULAS[how](yes), FORMULAS[how](1 - yes)
     np.testing.assert_allclose(merged, wanted / (wanted + against), atol=1e-9)
+
+
+@given(logits=LOGITS, seed=st.integers(0, 99), task=st.sampled_from(["multiclass", "multilabel"]))
+def test_a_weighted_mean_is_that_of_the_probabilities(logits, seed, task):
+    weights = np.random.default_rng(seed).dirichlet(np.ones(len(logits)))
+    each = [merge(torch.tensor(one[None]), "mean", task).numpy() for one in logits]
+    merged = merge(torch.tensor(logits), "mean", task, weights.tolist()).numpy()
+    np.testing.assert_allclose(merged, np.tensordot(weights, each, axes=1), atol=1e-9)
+    with pytest.raises(UsageError, match="those of the mean, not of gmean"):
+        merge(torch.tensor(logits), "gmean", task, weights.tolist())
 
 
 @given(logits=LOGITS, how=st.sampled_from(sorted(FORMULAS)), seed=st.integers(0, 99))

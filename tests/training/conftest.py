@@ -88,26 +88,50 @@ def pseudo(folder) -> Callable[..., Path]:
     return write
 
 
+def planned(name: str, given: dict[str, object], *, resume=False, force=False):
+    from comptool.training.plan import make_plan, run_folder
+    from comptool.training.record import settle
+
+    place = run_folder(name, "", None)
+    settings, files = settle(place, given, resume=resume)
+    return make_plan(settings, files, place, force=force, resume=resume)
+
+
+@pytest.fixture(scope="session")
+def plan_of() -> Callable[..., object]:
+    """The plan of a training on pairs: ``plan_of(loss="focal")``."""
+    return lambda **given: planned("run", TINY | given)
+
+
+@pytest.fixture(scope="session")
+def plan_scenes() -> Callable[..., object]:
+    """The plan of a training on scenes: ``plan_scenes(loss="asl")``."""
+    return lambda **given: planned("run", TINY | SCENES | given)
+
+
 @pytest.fixture
 def fit(folder) -> Callable[..., object]:
     """Train in this process: ``fit("run", epochs=2)``; gives the outcome."""
     import torch
 
-    from comptool.training.plan import make_plan, run_folder
-    from comptool.training.record import settle
     from comptool.training.run import train
 
     torch.set_num_threads(1)
 
     def run(name="run", *, resume=False, force=False, say=lambda text: None, **given):
-        place = run_folder(name, "", None)
-        settings, files = settle(place, given if resume else TINY | given, resume=resume)
-        plan = make_plan(settings, files, place, force=force, resume=resume)
+        plan = planned(name, given if resume else TINY | given, resume=resume, force=force)
         return train(plan, say, quiet=True, force=force)
 
     return run
 
 
+@pytest.fixture(scope="session")
+def history() -> Callable[..., list[dict[str, str]]]:
+    """The rows of a run's ``metrics.csv``: ``history("run")``."""
+    return lambda run="run": list(csv.DictReader(Path("weights", run, "metrics.csv").open()))
+
+
+SCENES = {"model": "test_efficientnet", "batch_size": 8}
 SCENE_CLASSES = ("sea", "golf course", "road", "ship")
 SCENE_TOML = """name = "scenes"
 task = "multilabel"
@@ -162,10 +186,16 @@ def learn(scenes, fit) -> Callable[..., object]:
         if not Path("comptool.toml").exists():
             scenes()
         if not given.get("resume"):
-            given = {"model": "test_efficientnet", "batch_size": 8} | given
+            given = SCENES | given
         return fit(name, **given)
 
     return run
+
+
+@pytest.fixture
+def write_prior(folder) -> Callable[..., None]:
+    """Write ``prior.csv``: ``write_prior(("sea", 0.4), ("road", 0.1))``."""
+    return lambda *rows: write_csv(folder / "prior.csv", ["class", "prior"], list(rows))
 
 
 @pytest.fixture

@@ -9,25 +9,16 @@ import pytest
 
 from comptool.errors import InputError, UsageError
 from comptool.training.criterion import make_loss
-from comptool.training.plan import make_plan
-from comptool.training.record import settle
-
-SMALL = {"model": "test_efficientnet-dual", "pretrained": "no", "img_size": ("32",)}
 
 
-def plan_of(**given):
-    settings, files = settle(Path("weights/x"), SMALL | given)
-    return make_plan(settings, files, Path("weights/x"))
-
-
-def test_class_weights_follow_from_the_rows_that_are_trained_on(folds):
+def test_class_weights_follow_from_the_rows_that_are_trained_on(folds, plan_of):
     plan = plan_of(weighting="sqrt", per_class=7, drop_classes=("b",))
     assert make_loss(plan, plan.members[0]).criterion.class_weights.tolist() == [1, 1]
     plan = plan_of(balance="weights")
     assert make_loss(plan, plan.members[0]).class_weights.tolist() == pytest.approx([1, 1, 1])
 
 
-def test_class_weights_by_hand_are_those_of_the_file(folds):
+def test_class_weights_by_hand_are_those_of_the_file(folds, plan_of):
     Path("w.csv").write_text("class,weight\nb,2\na,1\nc,0.5\n")
     Path("w.toml").write_text("a = 1\nb = 2.0\nc = 0.5\n")
     for name in ("w.csv", "w.toml"):
@@ -45,7 +36,7 @@ def test_class_weights_by_hand_are_those_of_the_file(folds):
         ("class,weight\na,1\nb,2\nc,1\nd,1\n", "'d'"),
     ],
 )
-def test_a_missing_or_negative_weight_is_named(folds, text, told):
+def test_a_missing_or_negative_weight_is_named(folds, text, told, plan_of):
     Path("w.csv").write_text(text)
     with pytest.raises(InputError, match=told):
         plan_of(class_weights=Path("w.csv"))
@@ -78,7 +69,7 @@ def test_deferred_weights_act_from_their_epoch_on_and_after_a_resume_too(
     same(kept("whole"), kept("whole2"))
 
 
-def test_a_loss_without_class_weights_says_so(folds):
+def test_a_loss_without_class_weights_says_so(folds, plan_of):
     with pytest.raises(UsageError, match="has no use for --weighting"):
         plan_of(loss="poly-softmax", weighting="sqrt")
 

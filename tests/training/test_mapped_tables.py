@@ -12,8 +12,6 @@ from comptool import losses
 from comptool.competition import load
 from comptool.tables import read_table
 from comptool.training.criterion import make_loss
-from comptool.training.plan import Plan, make_plan
-from comptool.training.record import Files
 from comptool.training.rows import read_rows
 from comptool.training.settings import TrainSettings
 
@@ -21,20 +19,10 @@ CLASSES = ("sea", "golf course", "road", "ship")
 MULTILABEL = [name for name in losses.names() if name not in losses.SINGLE_LABEL]
 
 
-def plan_of(**settings) -> Plan:
-    settings = {"model": "test_efficientnet", "img_size": ("32",), "device": "cpu"} | settings
-    return make_plan(TrainSettings(**settings), Files(folds=Path("folds.csv")), Path("weights/run"))
-
-
 def training_cells() -> np.ndarray:
     """What ``folds.csv`` has in the rows that are trained on."""
     frame = read_table(Path("folds.csv"))
     return frame.loc[frame["fold"] != "0", list(CLASSES)].astype(int).to_numpy()
-
-
-def write_prior(shares: list[float]) -> None:
-    lines = [f"{name},{share}" for name, share in zip(CLASSES, shares, strict=True)]
-    Path("prior.csv").write_text("\n".join(["class,prior", *lines, ""]))
 
 
 def map_zeros() -> None:
@@ -54,21 +42,21 @@ def test_zeros_that_a_split_took_for_unknown_are_so_in_training_alone(scenes, le
     assert ((rows.targets == 1) == (rows.labels == 1)).all()
 
 
-def test_the_balanced_loss_is_finite_where_only_positives_are_known(scenes):
+def test_the_balanced_loss_is_finite_where_only_positives_are_known(scenes, plan_scenes):
     scenes()
     map_zeros()
-    plan = plan_of(loss="distribution-balanced")
+    plan = plan_scenes(loss="distribution-balanced")
     assert torch.isfinite(make_loss(plan, plan.members[0]).bias).all()
 
 
-def test_what_a_mapped_table_leaves_to_each_loss_is_told(scenes):
+def test_what_a_mapped_table_leaves_to_each_loss_is_told(scenes, plan_scenes, write_prior):
     scenes()
     map_zeros()
     cells = training_cells()
     mapped = int((cells == 0).any(axis=1).sum())
 
     def warnings(loss: str, *options: str, **more) -> list[str]:
-        notes = plan_of(loss=loss, loss_option=options, **more).notes
+        notes = plan_scenes(loss=loss, loss_option=options, **more).notes
         assert (
             f"weights/run: 0 is taken for not annotated in {mapped} of the 24 rows to train on"
         ) in notes
@@ -81,31 +69,31 @@ def test_what_a_mapped_table_leaves_to_each_loss_is_told(scenes):
         assert f"in mode '{mode}' is of" in warnings("partial-asl", f"mode={mode}")[0]
     assert not warnings("partial-asl", "mode=negative")
     assert not warnings("partial-asl")
-    write_prior([0.9] * 4)
+    write_prior(*zip(CLASSES, [0.9] * 4, strict=True))
     told = warnings("partial-asl", prior=Path("prior.csv"))
     assert "every class of prior.csv is above 0.05 and so left out" in told[0]
-    write_prior([0.9, 0.9, 0.9, 0.01])
+    write_prior(*zip(CLASSES, [0.9, 0.9, 0.9, 0.01], strict=True))
     assert not warnings("partial-asl", prior=Path("prior.csv"))
 
 
-def test_a_mapped_row_without_a_positive_has_no_annotated_cell(scenes):
+def test_a_mapped_row_without_a_positive_has_no_annotated_cell(scenes, plan_scenes):
     scenes(lambda number, cells: [0] * 4 if number in (1, 2, 4) else cells)
     map_zeros()
     cells = training_cells()
     blank = int((cells != 1).all(axis=1).sum())
     told = f"weights/run: {blank} of the 24 rows to train on have no annotated cell"
     assert blank >= 2
-    assert told in plan_of().notes
+    assert told in plan_scenes().notes
 
 
-def test_a_table_without_unknown_cells_has_no_use_for_a_prior_and_says_so(scenes):
+def test_a_table_without_unknown_cells_has_no_use_for_a_prior_and_says_so(scenes, plan_scenes):
     scenes(lambda number, cells: [max(cell, 0) for cell in cells])
     note = (
         "no cell of the 24 rows to train on is unannotated: --prior, mode, gamma_unann and "
         "likelihood_topk of 'partial-asl' do nothing (comptool split --map-zero-to-unknown takes "
         "0 for not annotated)"
     )
-    assert note in plan_of(loss="partial-asl").notes
-    assert note not in plan_of(loss="asl").notes
+    assert note in plan_scenes(loss="partial-asl").notes
+    assert note not in plan_scenes(loss="asl").notes
     scenes()
-    assert note not in plan_of(loss="partial-asl").notes
+    assert note not in plan_scenes(loss="partial-asl").notes

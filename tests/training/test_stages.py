@@ -16,17 +16,8 @@ from comptool.errors import UsageError
 from comptool.runs import read_header
 from comptool.training.criterion import make_loss
 from comptool.training.freezing import freeze, set_training
-from comptool.training.plan import make_plan
-from comptool.training.record import settle
 from comptool.training.settings import TrainSettings
 from comptool.training.stages import balanced_subset, dropped_classes, kept_score
-
-SMALL = {"model": "test_efficientnet-dual", "pretrained": "no", "img_size": ("32",)}
-
-
-def plan_of(**given):
-    settings, files = settle(Path("weights/x"), SMALL | given)
-    return make_plan(settings, files, Path("weights/x"))
 
 
 def labels_of(plan):
@@ -45,7 +36,7 @@ def is_of_backbone(name):
 # Dropped classes.
 
 
-def test_rows_of_a_dropped_class_are_validated_but_not_trained_on(folds):
+def test_rows_of_a_dropped_class_are_validated_but_not_trained_on(folds, plan_of):
     plan = plan_of(drop_classes=("a",))
     (member,) = plan.members
     assert set(labels_of(plan)) == {"b", "c"}
@@ -61,18 +52,18 @@ def test_classes_are_dropped_by_names_that_are_repeated_or_joined_with_commas(te
     assert dropped_classes(settings, ("a", "b", "c", "b, 1", "e")) == dropped
 
 
-def test_a_class_that_does_not_exist_cannot_be_dropped(folds):
+def test_a_class_that_does_not_exist_cannot_be_dropped(folds, plan_of):
     with pytest.raises(UsageError, match="no class is called 'd'"):
         plan_of(drop_classes=("d",))
 
 
 @pytest.mark.parametrize("names", [("a,b,c",), ("a", "b")])
-def test_dropping_leaves_two_classes_or_more(folds, names):
+def test_dropping_leaves_two_classes_or_more(folds, names, plan_of):
     with pytest.raises(UsageError, match="two or more"):
         plan_of(drop_classes=names)
 
 
-def test_logits_of_dropped_classes_get_no_gradient(folds):
+def test_logits_of_dropped_classes_get_no_gradient(folds, plan_of):
     plan = plan_of(drop_classes=("a",), label_smoothing=0.1)
     logits = torch.randn(4, 3, requires_grad=True)
     make_loss(plan, plan.members[0])(logits, torch.tensor([1, 2, 1, 2])).backward()
@@ -80,7 +71,7 @@ def test_logits_of_dropped_classes_get_no_gradient(folds):
     assert (logits.grad[:, 1:] != 0).all()
 
 
-def test_logits_of_dropped_classes_can_be_kept_in_the_loss(folds):
+def test_logits_of_dropped_classes_can_be_kept_in_the_loss(folds, plan_of):
     plan = plan_of(drop_classes=("a",), keep_dropped_logits=True)
     logits = torch.randn(4, 3, requires_grad=True)
     make_loss(plan, plan.members[0])(logits, torch.tensor([1, 2, 1, 2])).backward()
@@ -114,7 +105,7 @@ def test_a_stage_without_a_class_writes_every_validated_row(folds, fit):
     assert float(history["val_loss"]) == pytest.approx(np.mean(loss), rel=1e-4)
 
 
-def test_soft_labels_do_not_go_with_masked_logits(folds, pseudo):
+def test_soft_labels_do_not_go_with_masked_logits(folds, pseudo, plan_of):
     columns = ("soft:a", "soft:b", "soft:c")
     extra = pseudo([["t1", "a", 0.8, 0.1, 0.1], ["t2", "b", 0.1, 0.8, 0.1]], columns)
     with pytest.raises(UsageError, match="--keep-dropped-logits"):
@@ -141,7 +132,7 @@ def test_the_choice_of_a_large_class_follows_from_the_seed():
     assert (one != other).any()
 
 
-def test_repeats_of_a_row_are_augmented_differently(folds, fit):
+def test_repeats_of_a_row_are_augmented_differently(folds, fit, plan_of):
     from comptool.training.preparation import prepare
     from comptool.training.processes import Processes
 
@@ -161,7 +152,7 @@ def test_repeats_of_a_row_are_augmented_differently(folds, fit):
     assert len({image.numpy().tobytes() for image in repeats}) > 1
 
 
-def test_rows_per_class_are_told(folds):
+def test_rows_per_class_are_told(folds, plan_of):
     (note,) = [note for note in plan_of(per_class=8).notes if "different" in note]
     assert note == "8 rows of each of 3 classes: 15 different ones, 9 repeats"
 
@@ -178,7 +169,7 @@ def test_a_frozen_backbone_stays_to_the_last_bit_and_its_statistics_too(folds, f
     assert any("running_mean" in name for name in one)
 
 
-def test_the_optimizer_has_what_trains_and_nothing_else(folds):
+def test_the_optimizer_has_what_trains_and_nothing_else(folds, plan_of):
     from comptool.training.preparation import prepare
     from comptool.training.processes import Processes
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -26,11 +24,7 @@ from comptool.tables import read_table
 RUN = Path("weights/run")
 
 
-def history(run: Path = RUN) -> list[dict[str, str]]:
-    return list(csv.DictReader((run / "metrics.csv").open()))
-
-
-def test_a_run_keeps_its_five_files(folds, fit):
+def test_a_run_keeps_its_five_files(folds, fit, history):
     outcome = fit()
     assert sorted(path.name for path in RUN.iterdir()) == [
         "best.safetensors", "last.pt", "metrics.csv", "oof.csv", "oof.csv.meta.json", "run.json"
@@ -115,13 +109,13 @@ def test_without_folds_a_fifth_is_held_out_as_split_would(folder, fit):
     )
 
 
-def test_training_learns(folds, fit):
+def test_training_learns(folds, fit, history):
     fit(epochs=12, lr=3e-3, augment="none", batch_size=8, img_size=("40",), ema=0.0)
     losses = [float(row["train_loss"]) for row in history()]
     assert losses[-1] < 0.5 * losses[0]
 
 
-def test_early_stopping_counts_epochs_without_a_better_score(folds, fit):
+def test_early_stopping_counts_epochs_without_a_better_score(folds, fit, history):
     said = []
     still = {"lr": 1e-30, "optimizer": "sgd", "weight_decay": 0.0}
     outcome = fit(epochs=30, patience=3, say=said.append, **still)
@@ -134,14 +128,14 @@ def test_early_stopping_counts_epochs_without_a_better_score(folds, fit):
     )
 
 
-def test_a_lower_loss_is_better_where_the_metric_is_one(folds, fit):
+def test_a_lower_loss_is_better_where_the_metric_is_one(folds, fit, history):
     outcome = fit(metric="logloss", epochs=3)
     scores = [float(row["val_logloss"]) for row in history()]
     assert outcome.score == min(scores)
     assert read_header(RUN)["metric"] == "logloss"
 
 
-def test_fold_none_trains_on_every_row_and_keeps_the_last_weights(folds, fit):
+def test_fold_none_trains_on_every_row_and_keeps_the_last_weights(folds, fit, history):
     outcome = fit(fold="none", epochs=2)
     header = read_header(RUN)
     assert header["trained_counts"] == {"a": 8, "b": 8, "c": 8}
@@ -196,28 +190,6 @@ def test_rows_of_fold_minus_one_are_never_validated(folds, fit):
     assert read_predictions(RUN / "oof.csv").ids.tolist() == [row[0] for row in rows[7:]]
 
 
-def test_accumulated_batches_train_as_one_large_batch(folds, fit):
-    # No batch normalisation, which sees the batches apart.
-    shared = {"model": "test_vit-dual", "epochs": 2, "augment": "none", "fold": "none"}
-    shared |= {"optimizer": "sgd", "lr": 0.01}
-    fit("large", batch_size=8, **shared)
-    fit("small", batch_size=4, grad_accum=2, **shared)
-    large, small = (load_file(f"weights/{name}/best.safetensors") for name in ("large", "small"))
-    for name in large:
-        torch.testing.assert_close(small[name], large[name], atol=2e-6, rtol=2e-4)
-    assert [row["lr"] for row in history(Path("weights/large"))] == [
-        row["lr"] for row in history(Path("weights/small"))
-    ]
-
-
-def test_averaged_weights_are_what_is_validated_and_kept(folds, fit):
-    fit(ema=0.5, epochs=2, fold="none")
-    state = torch.load(RUN / "last.pt", weights_only=True)
-    best = load_file(RUN / "best.safetensors")
-    assert all(torch.equal(best[name], state["optimisation"]["ema"][name]) for name in best)
-    assert any(not torch.equal(best[name], state["weights"][name]) for name in best)
-
-
 def test_a_batch_larger_than_the_data_is_the_data(folds, fit):
     fit(batch_size=500, epochs=1)
     assert torch.load(RUN / "last.pt", weights_only=True)["progress"]["epoch"] == 1
@@ -233,76 +205,6 @@ def test_batches_of_one_are_refused_where_batch_normalisation_cannot_learn(folds
     assert not RUN.exists()
     fit(batch_size=1, epochs=1, model="test_vit-dual")
     assert RUN.exists()
-
-
-def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_best(folds, fit):
-    with pytest.raises(InputError) as stop:
-        # The first epoch is all warm-up from a hundredth; then it explodes.
-        fit(lr=1e15, optimizer="sgd", warmup_epochs=0, epochs=3)
-    assert "the loss became NaN or infinite in epoch 1" in str(stop.value)
-    assert "no checkpoint was kept yet" in str(stop.value)
-    state = torch.load(RUN / "last.pt", weights_only=True)
-    assert all(tensor.isfinite().all() for tensor in state["weights"].values())
-    assert json.loads((RUN / "run.json").read_text())["state"] == "stopped"
-
-
-def test_an_explosion_later_on_leaves_the_best_checkpoint_alone(folds, fit):
-    steep = {"optimizer": "sgd", "lr": 1e-4, "epochs": 4, "schedule": "step"}
-    with pytest.raises(InputError) as stop:
-        fit(**steep, decay_epochs="1", decay_rate=1e20)
-    assert "the best checkpoint is that of epoch 1" in str(stop.value)
-    header = read_header(RUN)
-    assert header["epoch"] == 1
-    assert len(history()) == 1
-
-
-def test_two_modalities_may_have_two_sizes(folds, fit):
-    fit(img_size=("sar=48", "eo=32x40"), epochs=1)
-    assert read_header(RUN)["img_size"] == {"sar": [48, 48], "eo": [32, 40]}
-
-
-def test_sizes_come_from_the_images(folds, fit):
-    fit(img_size=(), epochs=1)
-    assert read_header(RUN)["img_size"] == {"sar": [64, 64], "eo": [64, 64]}
-
-
-def test_a_fixed_size_backbone_keeps_its_own_size(folds, fit):
-    fit(img_size=(), epochs=1, model="test_vit-dual", batch_size=12)
-    assert read_header(RUN)["img_size"] == {"sar": [160, 160], "eo": [160, 160]}
-
-
-def test_one_modality_can_be_picked(folds, fit):
-    fit(modality=("eo",), model="test_efficientnet", epochs=1)
-    assert read_header(RUN)["modalities"] == ["eo"]
-    with pytest.raises(UsageError) as refusal:
-        fit("other", modality=("ir",), model="test_efficientnet")
-    assert str(refusal.value) == "no modality is called 'ir'; did you mean 'sar' or 'eo'?"
-
-
-def test_a_missing_image_can_be_black_or_its_row_left_out(folds, fit):
-    Path("images/eo_05.png").unlink()
-    with pytest.raises(InputError) as refusal:
-        fit()
-    assert str(refusal.value) == (
-        "folds.csv, column 'eo_path': sample 's05' has no eo image; there is no images/eo_05.png. "
-        "Allow it with --missing-modality zero, or leave such rows out with drop"
-    )
-    with pytest.raises(InputError, match=r"eo_05.png. Leave such rows out with --missing-modality"):
-        fit(modality=("eo",), model="test_efficientnet")
-    with pytest.raises(InputError, match=r"no image at all \(found 's05'\). Leave such rows out"):
-        fit(modality=("eo",), model="test_efficientnet", missing_modality="zero")
-    fit("black", missing_modality="zero", epochs=1)
-    assert sum(read_header(Path("weights/black"))["trained_counts"].values()) == 15
-    fit("left", missing_modality="drop", epochs=1)
-    assert sum(read_header(Path("weights/left"))["trained_counts"].values()) == 14
-
-
-def test_a_damaged_image_is_named_in_the_middle_of_the_training(folds, fit):
-    content = Path("images/sar_04.png").read_bytes()
-    Path("images/sar_04.png").write_bytes(content[: len(content) // 2])
-    for name, workers in (("here", 0), ("there", 1)):
-        with pytest.raises(InputError, match=r"images/sar_04.png: this image is truncated"):
-            fit(name, workers=workers)
 
 
 def test_an_existing_run_is_refused_and_replaced_only_by_force(folds, fit):
@@ -324,12 +226,12 @@ def test_an_existing_run_is_refused_and_replaced_only_by_force(folds, fit):
     assert read_header(RUN)["seed"] == 5
 
 
-def test_the_options_of_a_loss_reach_it_or_are_refused(folds, fit):
+def test_the_options_of_a_loss_reach_it_or_are_refused(folds, fit, history):
     fit("sharp", loss="focal", gamma=0.0, label_smoothing=0.0, epochs=1)
     fit("plain", loss="ce", label_smoothing=0.0, epochs=1)
     fit("soft", loss="ce", label_smoothing=0.4, epochs=1)
     names = ("sharp", "plain", "soft")
-    losses = [float(history(Path("weights") / name)[0]["train_loss"]) for name in names]
+    losses = [float(history(name)[0]["train_loss"]) for name in names]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     assert losses[2] != pytest.approx(losses[1], rel=1e-3)
     with pytest.raises(UsageError) as refusal:
@@ -338,59 +240,3 @@ def test_the_options_of_a_loss_reach_it_or_are_refused(folds, fit):
         "the loss 'ce' has no use for --gamma; of such options it takes --label-smoothing, "
         "--balance weights"
     )
-
-
-def test_a_policy_from_a_file_is_used(folds, fit):
-    import albumentations
-
-    albumentations.save(albumentations.Compose([albumentations.InvertImg(p=1)]), "policy.json")
-    fit("plain", augment="none", epochs=1)
-    fit("inverted", augment="policy.json", epochs=1)
-    losses = [history(Path("weights") / name)[0]["train_loss"] for name in ("plain", "inverted")]
-    assert losses[0] != losses[1]
-
-
-def test_half_precision_trains_and_validates_in_float32(folds, fit):
-    for amp in ("bf16", "fp16"):
-        fit(amp, amp=amp, epochs=1, clip_grad=1.0)
-        document = json.loads(Path(f"weights/{amp}/run.json").read_text())
-        assert document["precision"] == {"bf16": "bfloat16", "fp16": "float16"}[amp]
-        best = load_file(f"weights/{amp}/best.safetensors")
-        assert all(tensor.dtype != torch.bfloat16 for tensor in best.values())
-    fit("auto", epochs=1)
-    assert json.loads(Path("weights/auto/run.json").read_text())["precision"] == "float32"
-
-
-@pytest.mark.slow
-def test_a_compiled_model_trains_like_a_plain_one(folds, fit):
-    fit("plain", epochs=1, augment="none")
-    fit("compiled", epochs=1, augment="none", compile=True)
-    plain, compiled = (
-        float(history(Path("weights") / name)[0]["train_loss"]) for name in ("plain", "compiled")
-    )
-    assert compiled == pytest.approx(plain, rel=1e-3)
-    assert (
-        load_file("weights/plain/best.safetensors").keys()
-        == load_file("weights/compiled/best.safetensors").keys()
-    )
-
-
-def test_pretrained_weights_from_a_file_are_what_training_starts_from(folds, fit):
-    import timm
-
-    backbone = timm.create_model("test_efficientnet", num_classes=0)
-    torch.save(backbone.state_dict(), "backbone.pth")
-    fit(pretrained="backbone.pth", epochs=1, lr=1e-30, optimizer="sgd", weight_decay=0.0)
-    weights = load_file(RUN / "best.safetensors")
-    name, tensor = next(iter(backbone.named_parameters()))
-    for stream in range(2):
-        assert torch.equal(weights[f"encoders.{stream}.{name}"], tensor)
-    digest = hashlib.sha256(Path("backbone.pth").read_bytes()).hexdigest()
-    assert read_header(RUN)["pretrained"] == f"file:backbone.pth sha256 {digest}"
-
-
-def test_images_of_other_formats_train_together(folds, fit):
-    chip = np.full((32, 32, 3), 90, np.uint8)
-    cv2.imwrite("images/eo_00.png", chip)  # colour among grey
-    fit(epochs=1)
-    assert RUN.exists()

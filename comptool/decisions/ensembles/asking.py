@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from comptool.competition import load
-from comptool.decisions.ensemble import normalised_weights
+from comptool.decisions.ensemble import POWER, normalised_weights
 from comptool.decisions.members import ensemble_files
 from comptool.errors import UsageError
 
@@ -31,6 +31,8 @@ class Asked:
         ``"greedy"`` or ``"continuous"``.
     out_of_fold
         A run or out-of-fold file per member, in order.
+    power
+        Of ``--method power``.
     per_class, steps, bags, seed
         See :func:`comptool.decisions.ensembles.search.search`.
     competition
@@ -38,6 +40,7 @@ class Asked:
     """
 
     method: str | None = None
+    power: float | None = None
     weights: str | None = None
     search: str | None = None
     out_of_fold: tuple[str, ...] = ()
@@ -92,6 +95,8 @@ class Asked:
             raise UsageError("--steps and --bags belong to --search greedy, not to continuous")
         if self.search is not None and self.weights is not None:
             raise UsageError("--search finds the weights, and --weights gives them: take one")
+        if self.power is not None and self.method != "power":
+            raise UsageError("--power belongs to --method power")
         if self.method not in (None, "mean") and (self.search or self.weights_file):
             raise UsageError(f"searched weights are those of the mean, not of {self.method}")
 
@@ -137,7 +142,12 @@ def carry_out(
         made = files.search_files(
             paths, output, load(asked.competition), how, out_of_fold=asked.out_of_fold, force=force
         )
-        lines = [*made.ensemble.notes, made.text(), f"weights: {made.weights}"]
+        lines = [
+            *made.evidence.notes,
+            *made.ensemble.notes,
+            made.text(),
+            f"weights: {made.weights}",
+        ]
         return "\n".join(lines), {"members": members, "method": "mean", **made.summary()}
     if asked.weights_file is not None:
         result, note = import_module(FILES).apply_weights(
@@ -146,7 +156,12 @@ def carry_out(
         notes.append(note)
     else:
         result = ensemble_files(
-            paths, output, method=asked.method or "mean", weights=asked.numbers(), force=force
+            paths,
+            output,
+            method=asked.method or "mean",
+            weights=asked.numbers(),
+            power=POWER if asked.power is None else asked.power,
+            force=force,
         )
     notes += result.notes
     if len(paths) == 1:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from comptool.classes import against
 from comptool.competition import Competition
-from comptool.decisions.members import in_order
-from comptool.errors import InputError, UsageError
+from comptool.decisions.own_evidence import own_evidence, side_by_side
+from comptool.errors import UsageError
 from comptool.evaluation.out_of_fold import Labelled, nested_folds, read_labelled
-from comptool.predictions import Predictions
 
 
 @dataclass(frozen=True)
@@ -36,6 +33,8 @@ class Evidence:
         The M out-of-fold files.
     classes
         The K class names.
+    notes
+        Sentences on where the rows are from.
     """
 
     members: list[npt.NDArray[np.floating]]
@@ -43,6 +42,7 @@ class Evidence:
     folds: npt.NDArray[np.integer]
     paths: list[Path]
     classes: tuple[str, ...]
+    notes: list[str] = field(default_factory=list)
 
 
 def gather(
@@ -61,14 +61,14 @@ def gather(
         What is recorded with each.
     named
         Runs or out-of-fold files in the order of the members; empty for those that the records
-        name. A run on all data has no such rows; its folded sibling can be named for it.
+        lead to. A run on all data has no such rows; those of its folded sibling stand in.
     competition
         Says where labels are found.
 
     Raises
     ------
     UsageError
-        If not as many are named as there are members, or a record does not name one run.
+        If not as many are named as there are members, or a record names no run.
     InputError
         If a member has no evidence (and why), or the members differ in classes, rows or folds.
     """
@@ -77,57 +77,39 @@ def gather(
             f"{len(named)} times --oof for {len(predictions)} prediction files: name one for each, "
             "in their order, or none"
         )
-    names = list(named) or [_run_of(path, facts[path]) for path in predictions]
-    found = [read_labelled(name, competition) for name in names]
+    if named:
+        found = [read_labelled(name, competition) for name in named]
+    else:
+        found = [_rows_of(path, facts[path], competition) for path in predictions]
     first = found[0]
     return Evidence(
         members=[one.probabilities for one in side_by_side(found)],
         targets=first.targets,
-        folds=nested_folds(first),
+        folds=nested_folds(first.predictions.ids, first.predictions.fold),
         paths=[one.path for one in found],
         classes=first.predictions.classes,
+        notes=[*_notes(found), *_recalibrated(predictions, facts)],
     )
 
 
-def side_by_side(found: Sequence[Labelled]) -> list[Predictions]:
-    """The members' predictions with their rows in the order of the first.
-
-    Raises
-    ------
-    InputError
-        If a member has other classes, rows or folds than the first.
-    """
-    first = found[0]
-    return [first.predictions, *(_aligned(first, other) for other in found[1:])]
+def _notes(found: Sequence[Labelled]) -> list[str]:
+    return list(dict.fromkeys(one.note for one in found if one.note))
 
 
-def _run_of(path: Path, facts: Mapping[str, Any]) -> str:
-    runs = facts.get("runs") or []
-    if len(runs) != 1:
-        made = f"{len(runs)} runs" if runs else "no run that is recorded"
+def _recalibrated(
+    predictions: Sequence[Path], facts: Mapping[Path, Mapping[str, Any]]
+) -> list[str]:
+    return [
+        f"warning: {path} was recalibrated, and the out-of-fold rows that weigh it were not"
+        for path in predictions
+        if facts[path].get("recalibration")
+    ]
+
+
+def _rows_of(path: Path, facts: Mapping[str, Any], competition: Competition) -> Labelled:
+    if not facts.get("runs"):
         raise UsageError(
-            f"{path} was made by {made}: name each member's run, in the order of the files, with "
-            "--oof RUN"
+            f"{path} was made by no run that is recorded: name each member's run, in the order of "
+            "the files, with --oof RUN"
         )
-    return str(runs[0])
-
-
-def _aligned(first: Labelled, other: Labelled) -> Predictions:
-    one, two = first.predictions, other.predictions
-    if one.classes != two.classes:
-        raise InputError(
-            f"its classes are not those of {first.path}: {against(two.classes, one.classes)}",
-            file=other.path,
-        )
-    rows = in_order(pd.Index(one.ids), two, first.path, other.path)
-    if one.fold is not None and rows.fold is not None:
-        differ = np.flatnonzero(one.fold != rows.fold)
-        if differ.size:
-            raise InputError(
-                f"{differ.size} rows are of another fold than in {first.path}: each member would "
-                "have been trained on rows that the other is judged by",
-                file=other.path,
-                values=one.ids[differ].tolist(),
-                mend="Leave one out, or train both on the same folds",
-            )
-    return rows
+    return own_evidence(None, facts, competition)

@@ -47,17 +47,20 @@ class SearchedEnsemble:
         What they were searched on.
     weights
         The file of weights.
+    members
+        The prediction files.
     """
 
     ensemble: Ensemble
     found: Searched
     evidence: Evidence
     weights: Path
+    members: tuple[Path, ...]
 
     def text(self) -> str:
         """Scores, then each member with its score alone and its weight."""
         lines = [self.found.text(), "alone   weight  member"]
-        rows = zip(self.evidence.paths, self.found.alone, self.found.weights, strict=True)
+        rows = zip(self.members, self.found.alone, self.found.weights, strict=True)
         for path, alone, weight in rows:
             spread = f"{np.mean(weight):.3f} "
             if np.ndim(weight):
@@ -74,7 +77,7 @@ class SearchedEnsemble:
             "weights": self.found.weights.tolist(),
             "alone": list(self.found.alone),
             "agreement": self.ensemble.agreement,
-            "notes": self.ensemble.notes,
+            "notes": [*self.evidence.notes, *self.ensemble.notes],
         }
 
 
@@ -147,7 +150,7 @@ def search_files(
             arguments=settings,
             inputs=[*predictions, *evidence.paths],
         )
-    return SearchedEnsemble(ensemble, found, evidence, weights)
+    return SearchedEnsemble(ensemble, found, evidence, weights, tuple(predictions))
 
 
 def apply_weights(

@@ -10,6 +10,7 @@ of having these rows and no others, not that of having trained these members.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,6 +24,8 @@ from comptool.errors import InputError
 from comptool.evaluation import metrics
 
 Folds = npt.NDArray[np.integer]
+Rows = npt.NDArray[np.integer]
+Resamples = list[Rows]
 Weigh = Callable[[Sequence[Floats], Targets], Doubles]
 
 RESAMPLES = 200
@@ -65,6 +68,8 @@ class Searched:
         Labelled rows, and searches that the nested score is taken over.
     greater_is_better
         Which way the metric goes.
+    blend
+        What `nested` is the score of: every row by weights of a search that did not see it, (N, K).
     """
 
     weights: Doubles
@@ -77,6 +82,7 @@ class Searched:
     num_rows: int
     num_folds: int
     greater_is_better: bool
+    blend: Doubles
 
     @property
     def gains(self) -> bool:
@@ -150,32 +156,32 @@ def searched(
 
     weights = weigh(members, targets)
     mean = np.full(len(members), 1 / len(members))
-    resamples = _resamples(len(targets), seed)
-
-    def with_interval(blend: Floats) -> Score:
-        return _interval(metric, targets, blend, resamples)
+    blend = _held_out(members, targets, folds, weigh)
+    worth = partial(score_of, metric, targets, resamples=draw_resamples(len(targets), seed))
 
     return Searched(
         weights=weights,
         metric=metric,
         in_sample=metrics.score(metric, targets, by_class(members, weights)),
-        nested=with_interval(_held_out(members, targets, folds, weigh)),
-        equal=with_interval(by_class(members, mean)),
-        single=with_interval(_held_out(members, targets, folds, best_one)),
+        nested=worth(blend),
+        equal=worth(by_class(members, mean)),
+        single=worth(_held_out(members, targets, folds, best_one)),
         alone=tuple(metrics.score(metric, targets, member) for member in members),
         num_rows=len(targets),
         num_folds=len(np.unique(folds)),
-        greater_is_better=_rises(metric, targets),
+        greater_is_better=rises(metric, targets),
+        blend=blend,
     )
 
 
 def signed(metric: str, targets: Targets, probabilities: Floats) -> float:
     """The metric, its sign turned if it falls."""
     value = metrics.score(metric, targets, probabilities)
-    return value if _rises(metric, targets) else -value
+    return value if rises(metric, targets) else -value
 
 
-def _rises(metric: str, targets: Targets) -> bool:
+def rises(metric: str, targets: Targets) -> bool:
+    """Whether a higher value of a metric is a better one."""
     task = "multilabel" if targets.ndim == 2 else "multiclass"
     return metrics.table(task).find(metric).greater_is_better
 
@@ -190,19 +196,37 @@ def _held_out(members: Sequence[Floats], targets: Targets, folds: Folds, weigh: 
     return blend
 
 
-def _resamples(num_rows: int, seed: int) -> list[npt.NDArray[np.int64]]:
+def draw_resamples(num_rows: int, seed: int) -> Resamples:
+    """Rows drawn with replacement, as many as there are, again and again."""
     rng = np.random.default_rng(seed)
     return [rng.integers(0, num_rows, num_rows) for _ in range(RESAMPLES)]
 
 
-def _interval(
-    metric: str, targets: Targets, blend: Floats, resamples: list[npt.NDArray[np.int64]]
-) -> Score:
+def score_of(metric: str, targets: Targets, blend: Floats, resamples: Resamples) -> Score:
+    """A metric with its interval over resamples of the rows."""
+
+    def measure(rows: Rows) -> float:
+        return metrics.score(metric, targets[rows], blend[rows])
+
+    return with_interval(measure, len(targets), resamples)
+
+
+def with_interval(measure: Callable[[Rows], float], num_rows: int, resamples: Resamples) -> Score:
+    """A figure of some rows, taken of all of them, with its interval over resamples.
+
+    Parameters
+    ----------
+    measure
+        Takes row indices; an `InputError` where the figure is not defined, as with rows of one
+        class alone, leaves the resample out.
+    num_rows
+        N.
+    resamples
+        From `draw_resamples`.
+    """
     values = []
     for rows in resamples:
-        try:
-            values.append(metrics.score(metric, targets[rows], blend[rows]))
-        except InputError:  # not defined on this resample: all rows of one class, for example
-            continue
+        with suppress(InputError):
+            values.append(measure(rows))
     low, high = np.percentile(values, PERCENTILES).tolist() if values else (np.nan, np.nan)
-    return Score(metrics.score(metric, targets, blend), low, high)
+    return Score(measure(np.arange(num_rows)), low, high)

@@ -11,7 +11,7 @@ and sum to one. Each weight in turn is raised and lowered by a step; the step is
 nothing is gained. It needs no gradient, which accuracy and average precision do not have.
 
 Members are put in the order of their own scores first, so that neither their order nor the
-names of the files matter.
+names of the files matter. Copies are searched as one member and share its weight.
 """
 
 from __future__ import annotations
@@ -80,14 +80,27 @@ def search(
     stack = np.stack([goal.arrange(member) for member in members])
     alone = np.array([_score(goal.values(member, 1)) for member in stack])
     order = np.argsort(-alone, kind="stable")
-    stack = stack[order]
+    first = _first_of_copies(stack[order], alone[order])
+    distinct, which, copies = np.unique(first, return_inverse=True, return_counts=True)
+    stack = stack[order[distinct]]
     if how == "continuous":
         found = _continuous_by_class(stack, goal) if per_class else _continuous(stack, goal)
     else:
         found = _bagged(stack, goal, per_class, steps, bags, seed)
-    weights = np.empty_like(found)
-    weights[order] = found
+    weights = np.empty((len(order), *found.shape[1:]))
+    weights[order] = (found.T / copies).T[which]
     return weights
+
+
+def _first_of_copies(stack: Floats, alone: Doubles) -> npt.NDArray[np.intp]:
+    """Of each member the first that is the same, shape (M,)."""
+    first = np.arange(len(stack))
+    for place in range(1, len(stack)):
+        for earlier in np.flatnonzero(alone[:place] == alone[place]):
+            if np.array_equal(stack[earlier], stack[place]):
+                first[place] = first[earlier]
+                break
+    return first
 
 
 def _score(values: Doubles) -> float:

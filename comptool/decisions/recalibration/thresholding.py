@@ -83,7 +83,8 @@ def by_thresholds(
 
 def _held_out(labelled: Labelled, average: str, beta: float) -> Doubles:
     """The rows of each fold, moved by thresholds that the other folds chose."""
-    p, folds = labelled.predictions.probabilities, nested_folds(labelled)
+    p = labelled.predictions.probabilities
+    folds = nested_folds(labelled.predictions.ids, labelled.predictions.fold)
     moved = np.empty(p.shape)
     for fold in np.unique(folds):
         held = folds == fold

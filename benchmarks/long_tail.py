@@ -1,0 +1,263 @@
+"""Three stages, two stages and the long-tail kit on data with a long tail.
+
+    COMPTOOL_REAL_DATA=DIR python benchmarks/long_tail.py [--only ntire mstar] [--partial FILE]
+
+``ntire``: a practice competition (``comptool simulate ntire``), SAR chips of which 81 % are of
+class 0; of the training table the first 15 % of each class are kept, at least 20 chips, so that a
+small training set meets a full test set. ``mstar``: real SAR chips of ten vehicles, cut to their
+middle and made long-tailed: the seed draws the order of the classes, 40 chips of each to be the
+test set, and from the rest as many as ``COUNTS`` says. The test sets are balanced, or nearly, and
+no training sees them.
+
+Every row is one small network from random weights, all with the same settings and with equal
+epochs in total, over however many runs; the last epoch is kept, so that no choice of an epoch
+flatters a row. An epoch of a stage without the largest class, or of a balanced subset, has fewer
+images: ``images`` tells how many a row has seen. Its figure is the balanced accuracy that
+``comptool score`` finds on the test labels. Seeds change the data and the training. Prints one
+JSON object; with ``--partial`` a stopped run goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from program import Results, comptool, real_images
+from real_data import write_download
+
+from comptool.runs import read_header
+
+MODEL, SIZE = "eurosat-baseline", 32
+RATE, CLASSIFIER_RATE = 0.01, 0.002
+OPTIONS: tuple[object, ...] = (
+    "--img-size", SIZE, "--batch-size", 32, "--optimizer", "sgd", "--weight-decay", 1e-4,
+    "--warmup-epochs", 0.5, "--augment", "flips", "--pretrained", "no", "--fold", "none",
+    "--device", "cpu", "-j", 0,
+)  # fmt: skip
+WEIGHTS = ("--weighting", "effective")
+SCALE, KEPT, FEWEST = 0.02, 0.15, 20
+# Training chips of each class of the long-tailed mstar, and test chips of every class.
+COUNTS, TEST_COUNT = (80, 57, 41, 29, 21, 15, 11, 8, 6, 4), 40
+# The row of which the probabilities are adjusted after training, and its name.
+PLAIN, ADJUSTED = "plain", "plain, logits adjusted afterwards"
+
+
+@dataclass(frozen=True)
+class Tail:
+    """Long-tailed data, and the sizes of its stages.
+
+    ``epochs`` are those of the three stages, of which the last has two parts; ``per_class`` the
+    rows of each class in a balanced subset.
+    """
+
+    prepare: Callable[[Path, Path, int], str]
+    epochs: tuple[int, int, int, int]
+    per_class: int
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One run of ``comptool train``; a row's second stage starts from its first, and so on."""
+
+    run: str
+    epochs: int
+    options: tuple[object, ...] = ()
+    rate: float = RATE
+    model: str = MODEL
+
+
+def practice(folder: Path, data: Path, seed: int) -> str:
+    """Make the practice competition, which needs no ``data``; its largest class."""
+    comptool(folder, "simulate", "ntire", "-o", "data", "--scale", SCALE, "--seed", seed, "-j", 1)
+    (folder / "data" / "answers.csv").rename(folder / "answers.csv")
+    path = folder / "data" / "train.csv"
+    table = pd.read_csv(path, dtype=str)
+    place = table.groupby("class_id").cumcount()
+    size = table.groupby("class_id")["class_id"].transform("size")
+    table[(place < FEWEST) | (place < KEPT * size)].to_csv(path, index=False)
+    return "0"
+
+
+def chips(folder: Path, data: Path, seed: int) -> str:
+    """Make the real chips of ``data`` long-tailed; their largest class."""
+    source = data / "mstar"
+    table = pd.read_csv(source / "train.csv", dtype=str)
+    random = np.random.default_rng(seed)
+    order = random.permutation(sorted(table["label"].unique()))
+    train, test = [], []
+    for name, count in zip(order, COUNTS, strict=True):
+        rows = table[table["label"] == name]
+        rows = rows.iloc[random.permutation(len(rows))]
+        test.append(rows[:TEST_COUNT])
+        train.append(rows[TEST_COUNT : TEST_COUNT + count])
+    middle = folder / "middle"
+    for path in pd.concat([*train, *test])["image_path"]:
+        write_middle(source / path, middle / path)
+    write_download(folder, middle, *(pd.concat(part).sort_index() for part in (train, test)))
+    return str(order[0])
+
+
+def write_middle(source: Path, target: Path) -> None:
+    """The middle half of a chip, where the vehicle is; a JPEG is written without further loss."""
+    image = cv2.imread(str(source), cv2.IMREAD_GRAYSCALE)
+    height, width = image.shape
+    target.parent.mkdir(parents=True, exist_ok=True)
+    middle = image[height // 4 : height - height // 4, width // 4 : width - width // 4]
+    target.write_bytes(cv2.imencode(".png", middle)[1].tobytes())
+
+
+TAILS = {
+    # The proportions of submissions/three-stage/run.sh on a practice competition.
+    "ntire": Tail(practice, (6, 18, 6, 4), 100),
+    # Half of the source's epochs.
+    "mstar": Tail(chips, (10, 50, 10, 5), 40),
+}
+
+
+def stages(tail: Tail, largest: str) -> dict[str, tuple[Stage, ...]]:
+    """The stages of every row."""
+    one, two, three, four = tail.epochs
+    whole, late = sum(tail.epochs), three + four
+    subset = ("--per-class", tail.per_class)
+    anew = ("--reset-head", "--freeze", "backbone")
+    deferred = ("--loss", "ldam", *WEIGHTS, "--defer-weights", whole - late)
+    plain, start = Stage("plain", whole), Stage("start", whole - late)
+    return {
+        PLAIN: (plain,),
+        ADJUSTED: (plain,),
+        "class-balanced weights": (Stage("weights", whole, WEIGHTS),),
+        "class-aware sampling": (Stage("sampling", whole, ("--balance", "class-aware")),),
+        "balanced softmax": (Stage("softmax", whole, ("--loss", "balanced-softmax")),),
+        "LDAM, deferred weights": (Stage("ldam", whole, deferred, model=f"{MODEL}+cosine"),),
+        "two stages: class-aware classifier": (
+            start,
+            Stage("classifier-aware", late, (*anew, "--balance", "class-aware")),
+        ),
+        "two stages: classifier on a balanced subset": (
+            start,
+            Stage("classifier-subset", late, (*anew, *subset)),
+        ),
+        "two stages: class-balanced weights": (
+            start,
+            Stage("weights-late", late, WEIGHTS, CLASSIFIER_RATE),
+        ),
+        "three stages": (
+            Stage("stage-1", one, ("--mixup", 1)),
+            Stage("stage-2", two, ("--drop-classes", largest)),
+            Stage("stage-3a", three, subset),
+            Stage("stage-3b", four, (*subset, "--freeze", "backbone"), CLASSIFIER_RATE),
+        ),
+    }
+
+
+def train(folder: Path, row: tuple[Stage, ...], seed: int) -> int:
+    """Train what of a row is not trained yet; the images that all its stages have seen."""
+    images, parent = 0, None
+    for stage in row:
+        if not (folder / "weights" / stage.run).exists():
+            begin = ("--init-from", parent) if parent else ()
+            comptool(
+                folder, "train", "--run-name", stage.run, "--model", stage.model, "--seed", seed,
+                "--epochs", stage.epochs, "--lr", stage.rate, *OPTIONS, *begin, *stage.options,
+            )  # fmt: skip
+        parent = stage.run
+        counts = read_header(folder / "weights" / stage.run)["trained_counts"]
+        images += stage.epochs * sum(counts.values())
+    return images
+
+
+def score(folder: Path, name: str, row: tuple[Stage, ...], seed: int) -> dict[str, float]:
+    """Balanced accuracy on the test labels, and the images that were seen."""
+    images = train(folder, row, seed)
+    answer = "submissions/preds.csv"
+    comptool(folder, "infer", row[-1].run, "-o", answer, "--force", "--device", "cpu", "-j", 0)
+    if name == ADJUSTED:
+        adjusted = "submissions/adjusted.csv"
+        how = ("--method", "prior", "--target-prior", "uniform")
+        comptool(folder, "recalibrate", answer, "-o", adjusted, "--force", *how)
+        answer = adjusted
+    graded = comptool(
+        folder, "score", answer, "--answers", "answers.csv", "--metric", "balanced-accuracy",
+        "--public", 0,
+    )  # fmt: skip
+    return {"balanced_accuracy": round(graded.result["private"], 4), "images": images}
+
+
+def measure(name: str, tail: Tail, data: Path, seed: int, results: Results) -> None:
+    """Every row of one seed that is not known yet."""
+    with tempfile.TemporaryDirectory() as work:
+        folder = Path(work)
+        largest = tail.prepare(folder, data, seed)
+        comptool(folder, "init", "data", "--name", name, "--metric", "balanced-accuracy")
+        results.get(f"{name} counts", lambda: counts(folder))
+        for title, row in stages(tail, largest).items():
+            results.get(
+                f"{name} seed {seed} {title}",
+                lambda title=title, row=row: score(folder, title, row, seed),
+            )
+
+
+def counts(folder: Path) -> dict[str, object]:
+    """Training chips by class, falling, and test chips; the same for every seed."""
+    labels = pd.read_csv(folder / "data" / "train.csv", dtype=str).iloc[:, -1]
+    answers = pd.read_csv(folder / "answers.csv", dtype=str)
+    return {"train": sorted(labels.value_counts().tolist(), reverse=True), "test": len(answers)}
+
+
+def summary(name: str, found: dict[str, dict[str, float]], seeds: range) -> dict[str, object]:
+    """Per row: mean and deviation of the balanced accuracy over the seeds, and each."""
+    table: dict[str, object] = {}
+    for title in stages(TAILS[name], ""):
+        rows = [found[f"{name} seed {seed} {title}"] for seed in seeds]
+        scores = [row["balanced_accuracy"] for row in rows]
+        table[title] = {
+            "balanced_accuracy": round(statistics.mean(scores), 4),
+            "deviation": round(statistics.stdev(scores), 4) if len(scores) > 1 else None,
+            "seeds": scores,
+            "images": rows[0]["images"],
+        }
+    return table
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=list(TAILS), default=list(TAILS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--partial", type=Path, help="keep results here, and go on from them")
+    parser.add_argument("--quick", action="store_true", help="1 epoch a stage: whether it works")
+    options = parser.parse_args()
+    data = real_images(parser) if "mstar" in options.only else Path()
+    if options.quick:
+        options.seeds = 1
+    results = Results(options.partial)
+    tails = {name: TAILS[name] for name in options.only}
+    if options.quick:
+        tails = {name: replace(tail, epochs=(1, 1, 1, 1)) for name, tail in tails.items()}
+    for seed in range(options.seeds):
+        for name, tail in tails.items():
+            measure(name, tail, data, seed, results)
+    document = {"benchmark": "long_tail", "model": MODEL, "options": " ".join(map(str, OPTIONS))}
+    document |= {"seeds": options.seeds, "quick": options.quick}
+    document |= {
+        name: {
+            **results.found[f"{name} counts"],
+            "epochs": tail.epochs,
+            "per_class": tail.per_class,
+            "rows": summary(name, results.found, range(options.seeds)),
+        }
+        for name, tail in tails.items()
+    }
+    print(json.dumps(document, indent=2))
+
+
+if __name__ == "__main__":
+    main()

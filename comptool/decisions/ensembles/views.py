@@ -1,0 +1,200 @@
+"""Which views of an image to average, and what choosing them is worth.
+
+The candidates are the plain image alone, all views equally, and weights that are searched. Each has
+an honest score on out-of-fold rows: the first two choose nothing, the third is nested. The best of
+them is taken, the simpler one where they are equal, so that doing nothing wins when it does. That
+is a choice as well, so it is scored like the search: for each fold, the candidate that is best on
+the rows of all other folds predicts it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from comptool.decisions.ensemble import by_class
+from comptool.decisions.ensembles.nested import (
+    Folds,
+    Score,
+    Searched,
+    draw_resamples,
+    rises,
+    score_of,
+    searched,
+    signed,
+    with_interval,
+)
+from comptool.decisions.ensembles.objectives import Doubles, Floats, Targets
+from comptool.errors import UsageError
+from comptool.evaluation import metrics
+
+ONE_VIEW = "the plain image alone"
+ALL_VIEWS = "all views, equally"
+SEARCHED = "searched weights"
+
+
+@dataclass(frozen=True)
+class ViewChoice:
+    """Weights of views, and what they and the alternatives are worth.
+
+    Parameters
+    ----------
+    names
+        The V views.
+    taken
+        Which candidate is best: `ONE_VIEW`, `ALL_VIEWS` or `SEARCHED`.
+    weights
+        Its weights, shape (V,), summing to one.
+    search
+        The searched weights, their scores, and those of equal weights.
+    plain
+        Score of the plain image.
+    choice
+        Of the whole choice, each row by a candidate and weights that were chosen without it.
+    gain
+        How much better the choice is than the plain image, on the same resamples; above 0 is
+        better whichever way the metric goes.
+    beside
+        Gain of each view averaged with the plain image alone, shape (V,).
+    blend
+        What `choice` is the score of, shape (N, K).
+    """
+
+    names: tuple[str, ...]
+    taken: str
+    weights: Doubles
+    search: Searched
+    plain: Score
+    choice: Score
+    gain: Score
+    beside: tuple[float, ...]
+    blend: Doubles
+
+    def text(self) -> str:
+        """Scores, what follows from them, and each view."""
+        of = self.search
+        rows = f"{of.metric} on {of.num_rows} out-of-fold rows (95 % intervals)"
+        lines = [
+            rows,
+            f"plain image            {self.plain}",
+            f"all views, equally     {of.equal}",
+            f"searched, nested       {of.nested}  ({of.num_folds} searches)",
+            f"searched, in-sample    {of.in_sample:.4f}  (too good: the rows chose the weights)",
+            f"the choice of these    {self.choice}  (fold by fold, by the rows of the others)",
+            f"gain over the plain    {self._gain()}",
+            "alone   beside   weight  view",
+        ]
+        table = zip(of.alone, self.beside, self.weights, self.names, strict=True)
+        lines += [f"{one:.4f}  {two:+.4f}  {w:.3f}   {name}" for one, two, w, name in table]
+        return "\n".join([*lines, self.verdict()])
+
+    def verdict(self) -> str:
+        """What is taken, and whether it may be chance."""
+        if self.taken == ONE_VIEW:
+            return f"taking {self.taken}: no choice of views is better on rows that it has not seen"
+        said = f"taking {self.taken}"
+        return f"{said}; the gain may be chance" if self.gain.low <= 0 else said
+
+    def _gain(self) -> str:
+        return f"{self.gain.value:+.4f} ({self.gain.low:+.4f} to {self.gain.high:+.4f})"
+
+    def summary(self) -> dict[str, object]:
+        """The figures for a record."""
+        of = self.search
+        table = zip(self.names, of.alone, self.beside, of.weights.tolist(), strict=True)
+        keys = ("view", "alone", "beside", "searched_weight")
+        return {
+            "metric": of.metric,
+            "rows": of.num_rows,
+            "folds": of.num_folds,
+            "taken": self.taken,
+            "plain": asdict(self.plain),
+            "equal_weights": asdict(of.equal),
+            "nested": asdict(of.nested),
+            "in_sample": of.in_sample,
+            "choice": asdict(self.choice),
+            "gain": asdict(self.gain),
+            "candidates": [dict(zip(keys, row, strict=True)) for row in table],
+        }
+
+
+def choose_views(
+    views: Mapping[str, Floats],
+    plain: str,
+    targets: Targets,
+    metric: str,
+    folds: Folds,
+    *,
+    how: str = "greedy",
+    seed: int = 0,
+) -> ViewChoice:
+    """Choose views on labelled rows that nothing was trained on.
+
+    Parameters
+    ----------
+    views
+        Probabilities of shape (N, K) under each of V views, two or more.
+    plain
+        Which of them is the image as it is.
+    targets
+        Class indices of shape (N,), or 1, 0 and -1 of shape (N, K).
+    metric
+        Name of a metric of the task.
+    folds
+        Fold of each row, shape (N,); at least two.
+    how, seed
+        See :func:`~comptool.decisions.ensembles.search.search`.
+
+    Raises
+    ------
+    UsageError
+        If there is nothing to choose, or no such metric or search.
+    InputError
+        If there are fewer than two folds.
+    """
+    if len(views) < 2:
+        raise UsageError("there is one view alone, and nothing to choose")
+    tables = list(views.values())
+    found = searched(tables, targets, metric, folds, how=how, seed=seed)
+    alone, equal = np.eye(len(views))[list(views).index(plain)], np.full(len(views), 1 / len(views))
+    # The simplest first: of equally good ones it is taken.
+    weights = {ONE_VIEW: alone, ALL_VIEWS: equal, SEARCHED: found.weights}
+    blends = [views[plain], by_class(tables, equal), found.blend]
+    taken = list(weights)[_best(blends, targets, metric)]
+    blend = _fold_by_fold(blends, targets, metric, folds)
+    resamples = draw_resamples(len(targets), seed)
+    up = 1 if rises(metric, targets) else -1
+
+    def gain(rows: Folds) -> float:
+        two = [metrics.score(metric, targets[rows], one[rows]) for one in (blend, views[plain])]
+        return up * (two[0] - two[1])
+
+    base = signed(metric, targets, views[plain])
+    beside = [signed(metric, targets, (one + views[plain]) / 2) - base for one in tables]
+    return ViewChoice(
+        names=tuple(views),
+        taken=taken,
+        weights=weights[taken],
+        search=found,
+        plain=score_of(metric, targets, views[plain], resamples),
+        choice=score_of(metric, targets, blend, resamples),
+        gain=with_interval(gain, len(targets), resamples),
+        beside=tuple(beside),
+        blend=blend,
+    )
+
+
+def _best(blends: Sequence[Floats], targets: Targets, metric: str) -> int:
+    """The first of the best."""
+    return int(np.argmax([signed(metric, targets, blend) for blend in blends]))
+
+
+def _fold_by_fold(blends: Sequence[Floats], targets: Targets, metric: str, folds: Folds) -> Doubles:
+    chosen = np.empty(blends[0].shape)
+    for fold in np.unique(folds):
+        held = folds == fold
+        best = _best([blend[~held] for blend in blends], targets[~held], metric)
+        chosen[held] = blends[best][held]
+    return chosen
