@@ -26,8 +26,8 @@ VARIABLES = {
     for key in (*TOP_KEYS, *DATA_KEYS, "modalities")
 }
 PREFIX = "COMPTOOL_"
-# Read by tests and benchmarks, not by the program.
-OTHER_VARIABLES = ("COMPTOOL_REAL_DATA",)
+# No facts: where decoded images are kept, and where tests and benchmarks find real images.
+OTHER_VARIABLES = ("COMPTOOL_CACHE", "COMPTOOL_CACHE_GB", "COMPTOOL_REAL_DATA")
 MODALITY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 Facts = dict[str, Any]
@@ -91,7 +91,7 @@ def from_environment(environment: Mapping[str, str]) -> Facts:
     """
     for name in environment:
         if name.startswith(PREFIX) and name not in (*VARIABLES, *OTHER_VARIABLES):
-            raise unknown_name("environment variable", name, VARIABLES)
+            raise unknown_name("environment variable", name, (*VARIABLES, *OTHER_VARIABLES))
     facts: Facts = {
         key: from_text(key, environment[variable])
         for variable, key in VARIABLES.items()

@@ -25,6 +25,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Decoded images of tests do not go to the user's folder of caches."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COMPTOOL_CACHE", str(tmp_path_factory.mktemp("decoded")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _no_variables() -> Iterator[None]:
     """What the shell says of its competition is none of a test's business."""
     with pytest.MonkeyPatch.context() as patch:

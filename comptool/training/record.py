@@ -130,7 +130,8 @@ def resumed(
 
     ``workers``, ``device``, ``compile`` and ``cache`` are free. ``epochs`` may be raised if the
     learning rate does not depend on their number, so that the weights become those of an
-    uninterrupted longer run: the schedule is ``step``, ``constant`` or one of cycles, and the warm-up is the same.
+    uninterrupted longer run: the schedule is ``step``, ``constant`` or one of cycles, and the
+    warm-up is the same.
 
     Parameters
     ----------
