@@ -132,8 +132,8 @@ def write(task, name, ids, p, fold, tests, presumed, **facts):
     write_predictions(file, Predictions(test, CLASSES, p[:tests]))
     provenance.record(file, command="infer", arguments={}, facts=known | facts)
     counts = {one: round(100 * share) for one, share in zip(CLASSES, presumed, strict=True)}
-    header = {"format": 1, "model": {}, "modalities": ["rgb"], "img_size": {}, "mean": {}}
-    header |= {"std": {}, "class_counts": counts, "trained_counts": counts, **known, **facts}
+    header = {"format": 1, "model": {}, "modalities": ["rgb"], "img_size": {}, "channels": {}}
+    header |= {"mean": {}, "std": {}, "class_counts": counts, "trained_counts": counts, **known, **facts}
     weights = {"weight": np.zeros(1, dtype=np.float32)}
     save_file(weights, held.parent / "best.safetensors", metadata={"comptool": json.dumps(header)})
     return file
