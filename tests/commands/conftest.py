@@ -133,7 +133,14 @@ def write(task, name, ids, p, fold, tests, presumed, **facts):
     provenance.record(file, command="infer", arguments={}, facts=known | facts)
     counts = {one: round(100 * share) for one, share in zip(CLASSES, presumed, strict=True)}
     header = {"format": 1, "model": {}, "modalities": ["rgb"], "img_size": {}, "channels": {}}
-    header |= {"mean": {}, "std": {}, "class_counts": counts, "trained_counts": counts, **known, **facts}
+    header |= {
+        "mean": {},
+        "std": {},
+        "class_counts": counts,
+        "trained_counts": counts,
+        **known,
+        **facts,
+    }
     weights = {"weight": np.zeros(1, dtype=np.float32)}
     save_file(weights, held.parent / "best.safetensors", metadata={"comptool": json.dumps(header)})
     return file
