@@ -16,6 +16,14 @@ ImgSize = Annotated[
         "64 to 224]",
     ),
 ]
+Channels = Annotated[
+    Literal["1", "3", "auto"] | None,
+    _option(
+        IMAGES,
+        "What the network takes of an image: 1 (grey) or 3; auto: 1 where the images are grey. "
+        "[default: 3, or as the run of --init-from]",
+    ),
+]
 Augment = Annotated[
     str, _option(IMAGES, "none, flips, weak, strong, or a file that albumentations wrote.")
 ]

@@ -35,6 +35,7 @@ def train(
     keep_dropped_logits: g.KeepDroppedLogits = False,
     per_class: g.PerClass = None,
     img_size: i.ImgSize = None,
+    channels: i.Channels = None,
     augment: i.Augment = Default.augment,
     cutout: i.Cutout = None,
     magnitude: i.Magnitude = None,

@@ -32,6 +32,7 @@ REQUIRED_KEYS = (
     "class_counts",
     "modalities",
     "img_size",
+    "channels",
     "mean",
     "std",
 )

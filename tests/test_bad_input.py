@@ -124,8 +124,8 @@ LIST = {
         "test_tables.py::test_a_full_disk_is_told_and_the_old_file_stays",
     ),
     "Ctrl-C and kill -9 during training": (
-        "commands/test_train.py::test_ctrl_c_saves_says_how_to_go_on_and_resumes_to_the_same_bits",
-        "commands/test_train.py::"
+        "commands/test_train_stopped.py::test_ctrl_c_saves_says_how_to_go_on_and_resumes_to_the_same_bits",
+        "commands/test_train_stopped.py::"
         "test_kill_9_leaves_nothing_half_written_and_resumes_to_the_same_bits",
         "bad_input/test_interruptions.py::"
         "test_kill_9_while_a_run_writes_is_resumed_to_the_same_weights",

@@ -17,7 +17,8 @@ from comptool.runs import check_finished, find_run, members, read_header
 HEADER = {
     "format": 1, "model": {"name": "resnet34", "options": {}}, "task": "multiclass",
     "classes": ["a", "b"], "class_counts": {"a": 1, "b": 2}, "modalities": ["x"],
-    "img_size": {"x": [8, 8]}, "mean": {"x": [0, 0, 0]}, "std": {"x": [1, 1, 1]},
+    "img_size": {"x": [8, 8]}, "channels": {"x": 3},
+    "mean": {"x": [0, 0, 0]}, "std": {"x": [1, 1, 1]},
 }  # fmt: skip
 
 

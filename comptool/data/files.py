@@ -41,6 +41,11 @@ def _listing(folder: str) -> frozenset[str]:
         return frozenset()
 
 
+def spread(count: int, most: int) -> npt.NDArray[np.int64]:
+    """Up to ``most`` of the row numbers from 0 to ``count - 1``, evenly spread, ends included."""
+    return np.unique(np.linspace(0, count - 1, most).astype(np.int64))
+
+
 def drop_missing(samples: Samples) -> tuple[Samples, int]:
     """The samples of which every image is there, and how many were left out.
 

@@ -173,6 +173,11 @@ def digest(pixels: DeepPixels) -> bytes:
     return hashlib.blake2b(pixels.tobytes(), digest_size=16, key=shape).digest()
 
 
+def is_grey(image: DeepPixels) -> bool:
+    """Whether the channels of each pixel are alike, as of grey that was stored as colour."""
+    return bool((image == image[:, :, :1]).all())
+
+
 def is_blank(image: DeepPixels) -> bool:
     """Whether every pixel is zero, as in the chips of a sensor that delivered nothing."""
     return not image.any()

@@ -23,7 +23,6 @@ from comptool.decisions.pseudolabel import Rule, sure
 from comptool.errors import ComptoolError, InputError, UsageError
 from comptool.evaluation.out_of_fold import Labelled
 from comptool.label_matrix import ABSENT, PRESENT
-from comptool.runs import OOF
 
 # Above every probability: no row of the class is kept.
 NEVER = 1.0
@@ -116,7 +115,7 @@ def promise(
     wanted.check(rule)
     runs = facts.get("runs") or []
     needed = wanted.precision is not None or wanted.oof is not None
-    if not needed and not any((Path(run) / OOF).is_file() for run in runs):
+    if not needed and not runs:
         return Promise(rule)
     try:
         labelled = own_evidence(wanted.oof, facts, competition)
@@ -125,12 +124,14 @@ def promise(
         if needed:
             raise
         return Promise(rule, [f"no out-of-fold rows say how many will be right: {error}"])
+    told = [labelled.note] if labelled.note else []
     if competition.task == "multilabel":
         chosen = _for_cells(rule, wanted, labelled)
-        return replace(_of_cells(chosen, labelled), rule=chosen)
+        cells = _of_cells(chosen, labelled)
+        return Promise(chosen, [*told, *cells.notes], cells.expected)
     chosen, notes = _for_rows(rule, wanted, labelled, classes)
     found = _of_rows(chosen, labelled)
-    return Promise(chosen, [*notes, *found.notes], found.expected)
+    return Promise(chosen, [*told, *notes, *found.notes], found.expected)
 
 
 def _check_classes(labelled: Labelled, classes: Sequence[str]) -> None:

@@ -82,7 +82,10 @@ def load_checkpoint(run: Path, device: str = "cpu") -> tuple[StreamModel, dict[s
 def build_model(header: Mapping[str, Any]) -> StreamModel:
     """The model that a header describes, with random weights."""
     described = header["model"]
-    return models.create(described["name"], len(header["classes"]), **described["options"])
+    channels = [header["channels"][name] for name in header["modalities"]]
+    return models.create(
+        described["name"], len(header["classes"]), in_chans=channels, **described["options"]
+    )
 
 
 def load_weights(model: nn.Module, run: Path) -> None:

@@ -15,13 +15,12 @@ from comptool.models.pretrained import create_from
 from comptool.models.streams import StreamModel
 from comptool.runs import BEST
 from comptool.training import sizes
+from comptool.training.channels import channels_of
 from comptool.training.depths import bit_depths
 from comptool.training.freezing import head_weights
 from comptool.training.plan import Member, Plan
 from comptool.training.seeds import INITIAL, mixed
 from comptool.training.settings import TrainSettings
-
-CHANNELS = 3  # grey chips are repeated, so that published weights fit
 
 Header = dict[str, Any]
 Say = Callable[[str], None]
@@ -49,13 +48,15 @@ def new_model(plan: Plan, member: Member, say: Say) -> tuple[StreamModel, Header
         "img_size": [list(img_size[name]) for name in plan.modalities],
         **model_options(plan.settings),
     }
+    channels = channels_of(plan, member)
     torch.manual_seed(mixed(plan.settings.seed, INITIAL))
-    model, pretrained = _with_weights(plan, member, options, say)
+    in_chans = [channels[name] for name in plan.modalities]
+    model, pretrained = _with_weights(plan, member, {**options, "in_chans": in_chans}, say)
     bits, told = bit_depths(plan, member)
     for sentence in told:
         say(sentence)
     origin = [] if member.parent is None else [member.parent / BEST]
-    mean, std = model.data_config.statistics(CHANNELS)
+    statistics = {name: model.data_config.statistics(channels[name]) for name in plan.modalities}
     header = {
         "comptool": __version__,
         "model": {"name": plan.settings.model, "options": options},
@@ -65,10 +66,10 @@ def new_model(plan: Plan, member: Member, say: Say) -> tuple[StreamModel, Header
         "trained_counts": plan.rows.counts(member.train),
         "modalities": list(plan.modalities),
         "img_size": sizes.document(img_size),
-        "channels": dict.fromkeys(plan.modalities, CHANNELS),
+        "channels": channels,
         "bits": bits,
-        "mean": {name: list(mean) for name in plan.modalities},
-        "std": {name: list(std) for name in plan.modalities},
+        "mean": {name: list(mean) for name, (mean, _) in statistics.items()},
+        "std": {name: list(std) for name, (_, std) in statistics.items()},
         "metric": plan.metric,
         "fold": member.fold,
         "seed": plan.settings.seed,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from comptool.data.files import ImageFiles
+from comptool.data.files import ImageFiles, spread
 from comptool.data.images import FULL_DEPTH, depth_of
 from comptool.runs import read_header
 from comptool.training.plan import Member, Plan
@@ -62,7 +62,7 @@ def _inherited(parent: Path) -> dict[str, int]:
 
 def _brightest(rows: Rows, modality: str, missing: str, count: int) -> int | None:
     """The largest 16-bit value in some images of a modality; None if none of them has 16 bits."""
-    looked_at = np.unique(np.linspace(0, len(rows.samples) - 1, count).astype(int))
+    looked_at = spread(len(rows.samples), count)
     samples = rows.take(looked_at)
     files = ImageFiles(samples, missing)
     place = list(samples.paths).index(modality)

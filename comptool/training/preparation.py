@@ -145,7 +145,10 @@ def _check_identity(found: dict[str, Any], wanted: dict[str, Any], member: Membe
 
 
 def _introduction(plan: Plan, member: Member, header: Header, processes: Processes) -> str:
-    sizes = ", ".join(f"{name} {h}x{w}" for name, (h, w) in header["img_size"].items())
+    sizes = ", ".join(
+        f"{name} {h}x{w}{' grey' if header['channels'][name] == 1 else ''}"
+        for name, (h, w) in header["img_size"].items()
+    )
     device = f"{processes.size} x {processes.device.type}" if processes.size > 1 else None
     return (
         f"{member.folder}: {plan.settings.model} from {header['pretrained']} weights on "

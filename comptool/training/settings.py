@@ -16,6 +16,7 @@ Amp = Literal["auto", "bf16", "fp16", "off"]
 Missing = Literal["zero", "drop"]
 Weighting = Literal["effective", "inverse", "sqrt"]
 Cache = Literal["auto", "ram", "disk", "off"]
+Channels = Literal["1", "3", "auto"]
 
 # Those of timm's optimizers that a competitor names; the list stands here so that a misspelt name
 # is told without importing torch.
@@ -64,6 +65,7 @@ class TrainSettings:
     per_class: int | None = None
     # What the model eats.
     img_size: tuple[str, ...] = ()  # "64", "64x48" or "sar=64"; empty: from the images
+    channels: Channels | None = None  # None: 3, or those of the run that it starts from
     augment: str = "flips"
     cutout: float | None = None  # None leaves the policy its own value
     magnitude: float | None = None

@@ -6,9 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-import numpy as np
-
-from comptool.data.files import ImageFiles
+from comptool.data.files import ImageFiles, spread
 from comptool.errors import UsageError, unknown_name
 from comptool.samples import Samples
 
@@ -68,7 +66,7 @@ def native_sizes(samples: Samples, missing: str) -> dict[str, Size]:
         If an image is missing or damaged.
     """
     files = ImageFiles(samples, missing)
-    looked_at = np.unique(np.linspace(0, len(samples) - 1, LOOKED_AT).astype(int))
+    looked_at = spread(len(samples), LOOKED_AT)
     sizes = {}
     for place, name in enumerate(samples.paths):
         images = [files.decode(int(row), place) for row in looked_at]

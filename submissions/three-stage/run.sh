@@ -15,7 +15,7 @@ if [ -n "${DATA:-}" ]; then
   cd real
   comptool init "$data" --name ntire --metric balanced-accuracy
   model=shake-shake-26-2x32d
-  settings=(--img-size 56 --batch-size 128 --warmup-epochs 5)
+  settings=(--img-size 56 --channels 1 --batch-size 128 --warmup-epochs 5)
   lr=0.1 classifier_lr=0.01
   one=20 two=100 three=20 classifier=10 rows=5000
 else

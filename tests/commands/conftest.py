@@ -1,10 +1,13 @@
-"""Runs with out-of-fold rows, for the commands that decide by them."""
+"""Tables of pairs for the commands that train, and runs for those that decide by them."""
 
 from __future__ import annotations
 
+import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -25,6 +28,48 @@ label = {label}
 rgb = "path"
 """
 CLASSES = ("a", "b", "c")
+PAIRS = "image_id,sar_path,eo_path,class_id"
+
+
+@pytest.fixture(scope="session")
+def tiny() -> list[str]:
+    """Options of the smallest training of pairs."""
+    return [
+        "--model", "test_efficientnet-dual", "--pretrained", "no", "--img-size", "32",
+        "--batch-size", "4", "--workers", "0", "--device", "cpu",
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def write_rows() -> Callable[..., None]:
+    """Write a table: ``write_rows("folds.csv", rows, "image_id,...")``; by default of pairs."""
+
+    def put(name: str, rows: list[list[object]], columns: str = PAIRS) -> None:
+        with Path(name).open("w", newline="", encoding="utf-8") as stream:
+            csv.writer(stream).writerows([columns.split(","), *rows])
+
+    return put
+
+
+@pytest.fixture
+def rows(tmp_path, monkeypatch, write_rows) -> list[list[str]]:
+    """24 pairs of three classes in ``train.csv``, in the working directory."""
+    import torch
+
+    torch.set_num_threads(1)
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    Path("images").mkdir()
+    found = []
+    for index in range(24):
+        for name in ("sar", "eo"):
+            chip = random.integers(0, 90, (32, 32), dtype=np.uint8)
+            chip[4 : 8 + 5 * (index % 3)] += 100
+            cv2.imwrite(f"images/{name}{index}.png", chip)
+        row = [f"s{index}", f"images/sar{index}.png", f"images/eo{index}.png"]
+        found.append([*row, "abc"[index % 3]])
+    write_rows("train.csv", found)
+    return found
 
 
 @pytest.fixture
@@ -87,8 +132,15 @@ def write(task, name, ids, p, fold, tests, presumed, **facts):
     write_predictions(file, Predictions(test, CLASSES, p[:tests]))
     provenance.record(file, command="infer", arguments={}, facts=known | facts)
     counts = {one: round(100 * share) for one, share in zip(CLASSES, presumed, strict=True)}
-    header = {"format": 1, "model": {}, "modalities": ["rgb"], "img_size": {}, "mean": {}}
-    header |= {"std": {}, "class_counts": counts, "trained_counts": counts, **known, **facts}
+    header = {"format": 1, "model": {}, "modalities": ["rgb"], "img_size": {}, "channels": {}}
+    header |= {
+        "mean": {},
+        "std": {},
+        "class_counts": counts,
+        "trained_counts": counts,
+        **known,
+        **facts,
+    }
     weights = {"weight": np.zeros(1, dtype=np.float32)}
     save_file(weights, held.parent / "best.safetensors", metadata={"comptool": json.dumps(header)})
     return file

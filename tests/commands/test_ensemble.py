@@ -54,6 +54,9 @@ def test_members_are_matched_by_id_in_the_order_of_the_first(comptool, write):
         ("mean", [0.75, 0.25]),
         # (0.8/0.2)^.75 * (0.6/0.4)^.25 = 2.828427 * 1.106682 = 3.130169 to one
         ("gmean", [3.130169 / 4.130169, 1 / 4.130169]),
+        # The cube roots of 0.75 * 0.8^3 + 0.25 * 0.6^3 = 0.438 and 0.75 * 0.2^3 + 0.25 * 0.4^3
+        # = 0.022 are 0.759436 and 0.280204.
+        ("power", [0.759436 / 1.03964, 0.280204 / 1.03964]),
         # Both members rank 007 first for a (1) and last for b (0.5).
         ("rank-mean", [2 / 3, 1 / 3]),
         ("vote", [1.0, 0.0]),
@@ -74,7 +77,23 @@ def test_permuted_members_with_their_weights_give_the_same(comptool, write):
         assert rows("yx.csv")[name] == pytest.approx(values)
 
 
-@pytest.mark.parametrize("method", ["mean", "gmean", "rank-mean", "vote"])
+def test_a_power_is_recorded_and_belongs_to_its_method(comptool, write):
+    files = write("x.csv", FIRST), write("y.csv", SECOND)
+    result = comptool("ensemble", *files, "--power", "2")
+    assert result.exit_code == 2
+    assert "--power belongs to --method power" in result.stderr
+    options = ("--method", "power", "--power")
+    result = comptool("ensemble", *files, *options, "0")
+    assert result.exit_code == 2
+    assert "--power must be a number above 0, not 0" in result.stderr
+    assert comptool("ensemble", *files, *options, "1", "-o", "one.csv").exit_code == 0
+    assert comptool("ensemble", *files, "-o", "mean.csv").exit_code == 0
+    for name, values in rows("mean.csv").items():
+        assert rows("one.csv")[name] == pytest.approx(values)
+    assert json.loads(Path("one.csv.meta.json").read_text())["facts"]["ensemble"]["power"] == 1
+
+
+@pytest.mark.parametrize("method", ["mean", "gmean", "power", "rank-mean", "vote"])
 def test_an_ensemble_of_one_is_itself_to_the_byte(comptool, write, method):
     result = comptool("ensemble", write("x.csv", FIRST), "--method", method, "-o", "e.csv")
     assert Path("e.csv").read_text() == FIRST

@@ -36,7 +36,8 @@ def predictions(tmp_path):
 def write_header(run: Path, counts: dict[str, int]) -> None:
     run.mkdir(parents=True)
     header = {"format": 1, "model": {}, "task": "multiclass", "classes": list(counts)}
-    header |= {"class_counts": counts, "modalities": ["sar"], "img_size": {}, "mean": {}, "std": {}}
+    header |= {"class_counts": counts, "modalities": ["sar"], "img_size": {}, "channels": {}}
+    header |= {"mean": {}, "std": {}}
     weights = {"weight": np.zeros(1, dtype=np.float32)}
     save_file(weights, run / "best.safetensors", metadata={"comptool": json.dumps(header)})
 

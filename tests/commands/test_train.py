@@ -1,58 +1,18 @@
-"""``comptool train`` as it is typed: real processes for signals, this one for the rest."""
+"""``comptool train`` as it is typed."""
 
 from __future__ import annotations
 
 import csv
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
-HEADER = ["image_id", "sar_path", "eo_path", "class_id"]
-TINY = [
-    "--model", "test_efficientnet-dual", "--pretrained", "no", "--img-size", "32",
-    "--batch-size", "4", "--workers", "0", "--device", "cpu",
-]  # fmt: skip
 
-# Threads that wait for one another on a busy machine are slower than one.
-ALONE = os.environ | {"OMP_NUM_THREADS": "1"}
-
-
-def write(name: str, rows: list[list[object]], header: list[str]) -> None:
-    with Path(name).open("w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream).writerows([header, *rows])
-
-
-@pytest.fixture
-def rows(tmp_path, monkeypatch) -> list[list[str]]:
-    """24 pairs of three classes in ``train.csv``, in the working directory."""
-    import torch
-
-    torch.set_num_threads(1)
-    monkeypatch.chdir(tmp_path)
-    random = np.random.default_rng(0)
-    Path("images").mkdir()
-    found = []
-    for index in range(24):
-        for name in ("sar", "eo"):
-            chip = random.integers(0, 90, (32, 32), dtype=np.uint8)
-            chip[4 : 8 + 5 * (index % 3)] += 100
-            cv2.imwrite(f"images/{name}{index}.png", chip)
-        row = [f"s{index}", f"images/sar{index}.png", f"images/eo{index}.png"]
-        found.append([*row, "abc"[index % 3]])
-    write("train.csv", found, HEADER)
-    return found
-
-
-def test_the_result_is_the_run_folder_on_stdout_and_the_rest_on_stderr(rows, comptool):
-    result = comptool("train", *TINY, "--epochs", "2")
+def test_the_result_is_the_run_folder_on_stdout_and_the_rest_on_stderr(rows, comptool, tiny):
+    result = comptool("train", *tiny, "--epochs", "2")
     assert result.exit_code == 0, result.stderr
     assert result.stdout == "weights/test_efficientnet-dual\n"
     lines = result.stderr.splitlines()
@@ -71,8 +31,8 @@ def test_help_lists_the_options_under_headings(comptool):
     assert text.index("--gamma") < text.index("Images:")
 
 
-def test_json_and_quiet_leave_one_object_and_nothing_else(rows, comptool):
-    result = comptool("train", *TINY, "--epochs", "1", "--json", "-q", "--run-name", "x")
+def test_json_and_quiet_leave_one_object_and_nothing_else(rows, comptool, tiny):
+    result = comptool("train", *tiny, "--epochs", "1", "--json", "-q", "--run-name", "x")
     document = json.loads(result.stdout)
     assert list(document) == ["run", "metric", "score", "epoch", "seconds"]
     assert (document["run"], document["metric"], document["epoch"]) == ("weights/x", "accuracy", 1)
@@ -80,18 +40,22 @@ def test_json_and_quiet_leave_one_object_and_nothing_else(rows, comptool):
     assert result.stderr == ""
 
 
-def test_the_conventional_folds_are_taken_and_said(rows, comptool):
-    write("folds.csv", [[*row, index % 2] for index, row in enumerate(rows)], [*HEADER, "fold"])
-    result = comptool("train", *TINY, "--epochs", "1", "--fold", "1")
+def test_the_conventional_folds_are_taken_and_said(rows, comptool, tiny, write_rows):
+    write_rows(
+        "folds.csv",
+        [[*row, index % 2] for index, row in enumerate(rows)],
+        "image_id,sar_path,eo_path,class_id,fold",
+    )
+    result = comptool("train", *tiny, "--epochs", "1", "--fold", "1")
     assert result.stderr.splitlines()[0] == "taking the folds of folds.csv"
     ids = [row["image_id"] for row in csv.DictReader(
         Path("weights/test_efficientnet-dual/oof.csv").open())]  # fmt: skip
     assert ids == [f"s{index}" for index in range(1, 24, 2)]
 
 
-def test_a_dry_run_says_what_it_would_do_and_writes_nothing(rows, comptool):
+def test_a_dry_run_says_what_it_would_do_and_writes_nothing(rows, comptool, tiny):
     before = sorted(Path().rglob("*"))
-    result = comptool("train", *TINY, "--fold", "all", "--run-name", "x", "--dry-run")
+    result = comptool("train", *tiny, "--fold", "all", "--run-name", "x", "--dry-run")
     assert result.exit_code == 0
     assert result.stdout == ""
     assert result.stderr.splitlines()[1:] == [
@@ -127,17 +91,17 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(rows, comptool):
     ],
 )
 @pytest.mark.parametrize("dry", [["--dry-run"], []], ids=["dry", "real"])
-def test_a_dry_run_is_refused_what_the_training_is(dry, options, message, rows, comptool):
+def test_a_dry_run_is_refused_what_the_training_is(dry, options, message, rows, comptool, tiny):
     before = sorted(Path().rglob("*"))
-    result = comptool("train", "-q", *TINY, *options, *dry)
+    result = comptool("train", "-q", *tiny, *options, *dry)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"comptool train: {message}")
     assert sorted(Path().rglob("*")) == before
 
 
-def test_an_extra_table_names_the_run(rows, comptool):
-    write("pseudo.csv", [], HEADER)
-    result = comptool("train", *TINY, "--epochs", "1", "--extra", "pseudo.csv")
+def test_an_extra_table_names_the_run(rows, comptool, tiny, write_rows):
+    write_rows("pseudo.csv", [])
+    result = comptool("train", *tiny, "--epochs", "1", "--extra", "pseudo.csv")
     assert result.stdout == "weights/test_efficientnet-dual-pseudo\n"
     assert "adding 0 rows of pseudo.csv" in result.stderr
 
@@ -193,7 +157,7 @@ def test_a_mistake_is_one_line_with_its_code_and_nothing_is_written(
 
 
 @pytest.fixture
-def cells(rows) -> None:
+def cells(rows, write_rows) -> None:
     """The rows with three classes of their own, one of them never validated."""
     found = []
     for index, row in enumerate(rows):
@@ -201,19 +165,19 @@ def cells(rows) -> None:
         found.append([*row[:2], index & 1, index >> 1 & 1, int(index % 5 < 2 and fold < 0), fold])
         if index % 4 == 0:
             found[-1][2:4] = [index // 4 & 1, index // 8 & 1]
-    write("folds.csv", found, ["image_id", "path", "sea", "golf course", "road", "fold"])
+    write_rows("folds.csv", found, "image_id,path,sea,golf course,road,fold")
     Path("comptool.toml").write_text(
         'name = "x"\ntask = "multilabel"\nmetric = "map"\n[data]\ntrain = "folds.csv"\n'
         'id = "image_id"\nlabel = ["sea", "golf course", "road"]\n[modalities]\nimage = "path"\n'
     )
 
 
-SINGLE = ["--model", "test_efficientnet", *TINY[2:]]
+SINGLE = ["--model", "test_efficientnet"]
 
 
-def test_several_classes_per_image_train_by_their_own_loss_and_metric(cells, comptool):
+def test_several_classes_per_image_train_by_their_own_loss_and_metric(cells, comptool, tiny):
     result = comptool(
-        "train", *SINGLE, "--epochs", "1", "--loss-option", "pos_weight=2", "--loss-option",
+        "train", *tiny, *SINGLE, "--epochs", "1", "--loss-option", "pos_weight=2", "--loss-option",
         "smoothing=0.1", "--model-option", "drop_rate=0.2", "--cutmix", "1", "--mixup", "0.2",
         "--augment", "weak", "--cutout", "0.3", "--magnitude", "5", "--num-ops", "1",
         "--layer-decay", "0.8", "--balance", "class-aware",
@@ -257,9 +221,9 @@ def test_several_classes_per_image_train_by_their_own_loss_and_metric(cells, com
     ],
 )
 def test_a_mistake_with_several_classes_is_one_line_and_nothing_is_written(
-    options, code, message, cells, comptool
+    options, code, message, cells, comptool, tiny
 ):
-    result = comptool("train", "-q", *SINGLE, *options)
+    result = comptool("train", "-q", *tiny, *SINGLE, *options)
     assert (result.exit_code, result.stdout) == (code, "")
     assert result.stderr.startswith(f"comptool train: {message}")
     assert len(result.stderr.splitlines()) == 1
@@ -272,97 +236,22 @@ def test_a_value_that_is_no_choice_is_told_by_the_parser(rows, comptool):
     assert "'fp8' is not one of 'auto', 'bf16', 'fp16', 'off'" in result.stderr
 
 
-def test_mistakes_are_told_without_importing_torch(rows):
+def test_mistakes_are_told_without_importing_torch(rows, write_rows):
     code = (
         "import sys; from importlib import import_module\n"
         "app = import_module('comptool.commands.app').app\n"
         "try: app(sys.argv[1:], prog_name='comptool')\n"
         "except SystemExit as end: sys.exit(10 + end.code + 50 * ('torch' in sys.modules))"
     )
-    write("folds.csv", [[*row, 0] for row in rows], [*HEADER, "fold"])
+    write_rows("folds.csv", [[*row, 0] for row in rows], "image_id,sar_path,eo_path,class_id,fold")
     run = subprocess.run(
         [sys.executable, "-c", code, "train", "--fold", "3"], capture_output=True, check=False
     )
     assert run.returncode == 12, run.stderr
 
 
-def test_a_read_only_folder_is_told_at_once(rows, comptool, tmp_path):
+def test_a_read_only_folder_is_told_at_once(rows, comptool, tmp_path, tiny):
     (tmp_path / "weights").write_text("a file where the folder should be")
-    result = comptool("train", *TINY)
+    result = comptool("train", *tiny)
     assert result.exit_code == 3
     assert result.stderr == "comptool train: weights: is a file where a folder is needed\n"
-
-
-class Running:
-    """The real program, writing its messages where they can be watched."""
-
-    def __init__(self, *options: str) -> None:
-        self.log = Path("log.txt").open("w+")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "comptool", "train", *TINY, *options],
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-            env=ALONE,
-            start_new_session=True,
-        )
-
-    def wait_for(self, text: str, seconds: float = 90) -> None:
-        end = time.monotonic() + seconds
-        while text not in Path("log.txt").read_text():
-            assert time.monotonic() < end, Path("log.txt").read_text()
-            assert self.process.poll() is None, Path("log.txt").read_text()
-            time.sleep(0.005)
-
-    def end(self, number: int) -> int:
-        """Signal the program and its workers, as a terminal does; gives the exit code."""
-        os.killpg(self.process.pid, number)
-        code = self.process.wait(60)
-        self.log.close()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        return code
-
-
-def result_of(run: str) -> dict[str, bytes]:
-    lines = Path(f"weights/{run}/metrics.csv").read_text().splitlines()
-    return {
-        "weights": Path(f"weights/{run}/best.safetensors").read_bytes()[-40_000:],
-        "oof": Path(f"weights/{run}/oof.csv").read_bytes(),
-        "metrics": "\n".join(line.rsplit(",", 2)[0] for line in lines).encode(),
-    }
-
-
-LONG = ["--epochs", "8", "--ema", "0.9"]
-
-
-@pytest.fixture
-def many(rows):
-    """More rows, so that an epoch has time for a signal to fall into it."""
-    write(
-        "train.csv", [[f"{row[0]}-{copy}", *row[1:]] for copy in range(6) for row in rows], HEADER
-    )
-
-
-def test_ctrl_c_saves_says_how_to_go_on_and_resumes_to_the_same_bits(many, program, comptool):
-    running = Running("--run-name", "broken", *LONG, "--workers", "1")
-    running.wait_for("epoch 2/8")
-    assert running.end(signal.SIGINT) == 130
-    last = Path("log.txt").read_text().splitlines()[-1]
-    assert last.startswith("comptool train: stopped in epoch ")
-    assert last.endswith("go on with: comptool train --run-name broken --resume")
-    resumed = program(*last.split("comptool ")[-1].split(), env=ALONE)
-    assert (resumed.returncode, resumed.stdout) == (0, "weights/broken\n"), resumed.stderr
-    assert comptool("train", *TINY, "--run-name", "whole", *LONG).exit_code == 0
-    assert result_of("broken") == result_of("whole")
-
-
-def test_kill_9_leaves_nothing_half_written_and_resumes_to_the_same_bits(many, comptool):
-    running = Running("--run-name", "broken", *LONG)
-    running.wait_for("epoch 3/8")
-    assert running.end(signal.SIGKILL) == -signal.SIGKILL
-    rows = list(csv.DictReader(Path("weights/broken/metrics.csv").open()))
-    assert len(rows) >= 3
-    resumed = comptool("train", "--run-name", "broken", "--resume", "-q")
-    assert (resumed.exit_code, resumed.stderr) == (0, "")
-    assert comptool("train", *TINY, "--run-name", "whole", *LONG).exit_code == 0
-    assert result_of("broken") == result_of("whole")

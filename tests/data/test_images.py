@@ -16,6 +16,7 @@ from comptool.data.images import (
     decode,
     depth_of,
     is_blank,
+    is_grey,
     read_pixels,
     resize,
     to_bytes,
@@ -203,6 +204,15 @@ def test_what_is_no_image_is_named(tmp_path):
     assert str(error.value) == f"{tmp_path / 'none.png'}: there is no such image"
     with pytest.raises(InputError, match="is a folder; an image is needed"):
         decode(tmp_path)
+
+
+def test_grey_is_what_has_equal_channels_however_it_was_stored():
+    chip = np.arange(12, dtype=np.uint8).reshape(3, 4, 1)
+    assert is_grey(chip)
+    assert is_grey(np.repeat(chip, 3, axis=2))
+    coloured = np.repeat(chip, 3, axis=2)
+    coloured[2, 3, 1] += 1
+    assert not is_grey(coloured)
 
 
 def test_only_an_all_zero_image_is_blank():

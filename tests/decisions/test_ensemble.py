@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from comptool.decisions.ensemble import METHODS, combine, rank_mean
+from comptool.decisions.ensemble import (
+    METHODS,
+    combine,
+    geometric_mean,
+    power_mean,
+    rank_mean,
+)
 from comptool.errors import UsageError
 
 methods = pytest.mark.parametrize("method", METHODS)
@@ -61,7 +67,7 @@ def test_a_whole_weight_is_a_repeated_member(method):
     np.testing.assert_allclose(combine([a, b], method, [2, 1]), combine([a, a, b], method))
 
 
-@pytest.mark.parametrize("method", ["mean", "gmean"])
+@pytest.mark.parametrize("method", ["mean", "gmean", "power"])
 def test_the_mean_of_equal_members_is_the_member(method):
     np.testing.assert_allclose(combine([simplex(1)] * 3, method), simplex(1))
 
@@ -85,6 +91,46 @@ def test_the_geometric_mean_is_scipys_normalised():
 def test_the_geometric_mean_of_members_that_rule_each_other_out_is_undecided():
     members = [np.array([[1.0, 0.0, 0.0]]), np.array([[0.0, 1.0, 0.0]])]
     np.testing.assert_allclose(combine(members, "gmean"), [[0.5, 0.5, 0.0]], atol=1e-12)
+
+
+@given(power=st.floats(0.2, 12), seed=st.integers(0, 99))
+def test_the_power_mean_is_scipys_and_between_the_geometric_mean_and_the_largest(power, seed):
+    members = [simplex(seed), simplex(seed + 1), simplex(seed + 2)]
+    weights = np.array([2.0, 1.0, 1.0])
+    found = power_mean(members, weights / 4, power)
+    wide = np.broadcast_to(weights[:, None, None], np.shape(members))
+    np.testing.assert_allclose(found, stats.pmean(np.stack(members), power, axis=0, weights=wide))
+    assert (found >= geometric_mean(members, weights / 4) - 1e-12).all()
+    assert (found <= np.max(members, axis=0) + 1e-12).all()
+    assert (power_mean(members, weights / 4, 2 * power) >= found - 1e-12).all()
+    np.testing.assert_allclose(
+        combine(members, "power", weights, power=power), found / found.sum(axis=1, keepdims=True)
+    )
+
+
+@given(power=st.floats(1, 12), seed=st.integers(0, 99))
+def test_without_the_root_a_power_mean_gives_the_same_answers_and_order(power, seed):
+    members = [simplex(seed), simplex(seed + 1)]
+    averaged = np.mean([member**power for member in members], axis=0)
+    rooted = power_mean(members, [0.5, 0.5], power)
+    np.testing.assert_array_equal(rooted.argmax(axis=1), averaged.argmax(axis=1))
+    np.testing.assert_allclose(rooted, averaged ** (1 / power))
+
+
+def test_a_power_of_one_is_the_mean_and_a_high_one_the_largest():
+    members = [simplex(1), simplex(2)]
+    ones = combine(members, "power", power=1, task="multilabel")
+    np.testing.assert_allclose(ones, combine(members, "mean", task="multilabel"))
+    high = power_mean(members, [0.5, 0.5], 2_000)
+    np.testing.assert_allclose(high, np.max(members, axis=0), rtol=1e-3)
+    nothing = power_mean([np.zeros((1, 2)), np.array([[0.0, 1e-300]])], [0.5, 0.5], 3)
+    np.testing.assert_allclose(nothing, [[0, 1e-300 * 0.5 ** (1 / 3)]])
+
+
+@pytest.mark.parametrize("power", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_power_that_is_none_is_refused(power):
+    with pytest.raises(UsageError, match="--power must be a number above 0"):
+        combine([simplex(1), simplex(2)], "power", power=power)
 
 
 def test_many_tiny_probabilities_do_not_underflow():

@@ -19,7 +19,7 @@ from comptool.runs import read_header
 NAME = "test_efficientnet-dual"
 
 
-def header(classes=("a", "b", "c"), name=NAME) -> dict[str, object]:
+def header(classes=("a", "b", "c"), name=NAME, channels=3) -> dict[str, object]:
     return {
         "model": {"name": name, "options": {"img_size": [[32, 32], [32, 32]]}},
         "task": "multiclass",
@@ -27,6 +27,7 @@ def header(classes=("a", "b", "c"), name=NAME) -> dict[str, object]:
         "class_counts": dict.fromkeys(classes, 1),
         "modalities": ["sar", "eo"],
         "img_size": {"sar": [32, 32], "eo": [32, 32]},
+        "channels": dict.fromkeys(("sar", "eo"), channels),
         "mean": {},
         "std": {},
     }
@@ -47,6 +48,17 @@ def test_a_model_comes_back_with_its_weights_and_header(run):
     assert not model.training
     images = [torch.randn(2, 3, 32, 32) for _ in range(2)]
     assert torch.equal(model(*images), original(*images))
+
+
+def test_a_model_comes_back_with_as_many_channels_as_it_was_made_for(tmp_path):
+    original = models.create(NAME, 3, in_chans=1).eval()
+    save_checkpoint(tmp_path / "best.safetensors", original, header(channels=1))
+    model, _ = load_checkpoint(tmp_path)
+    images = [torch.randn(2, 1, 32, 32) for _ in range(2)]
+    assert torch.equal(model(*images), original(*images))
+    save_checkpoint(tmp_path / "best.safetensors", original, header(), force=True)
+    with pytest.raises(InputError, match="of another shape are 'encoders.0.conv_stem.weight"):
+        load_checkpoint(tmp_path)
 
 
 def test_an_existing_checkpoint_is_kept_without_force(run):

@@ -98,6 +98,7 @@ def _notes(
         said = ", ".join(f"{name} {share:.3f}" for name, share in zip(classes, shares, strict=True))
         notes.append(f"class shares estimated from the test set: {said}")
     if basis.labelled is not None:
+        notes += [basis.labelled.note] if basis.labelled.note else []
         notes.append(f"by {len(basis.labelled)} out-of-fold rows ({basis.labelled.path})")
     if basis.prior:
         notes.append(f"presuming that the test classes are {basis.prior}")

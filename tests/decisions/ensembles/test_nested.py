@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.special import softmax
 
 from comptool.decisions.ensemble import by_class
@@ -50,12 +52,43 @@ def test_the_interval_of_the_nested_score_covers_the_score_on_other_rows_in_nine
     assert sum(covered) >= 9
 
 
-def test_a_copy_of_a_member_changes_the_nested_score_by_no_more_than_noise():
-    targets, members = world(1, rows=500, members=3, skills=(1.0, 1.3, 0.8))
-    folds = np.arange(500) % 5
-    one = searched(members, targets, "accuracy", folds, steps=15)
-    two = searched([*members, members[0]], targets, "accuracy", folds, steps=15)
-    assert two.nested.value >= one.nested.value - (one.nested.high - one.nested.low) / 2
+@settings(max_examples=10)
+@given(
+    seed=st.integers(0, 10_000),
+    copied=st.lists(st.integers(0, 2), min_size=1, max_size=4),
+    how=st.sampled_from(["greedy", "continuous"]),
+)
+def test_copies_of_members_change_nothing_and_share_the_weight(seed, copied, how):
+    targets, members = world(seed, rows=150, members=3, skills=(1.0, 1.3, 0.8))
+    folds = np.arange(150) % 3
+    one = searched(members, targets, "logloss", folds, steps=10, how=how)
+    more = [*members, *(members[place] for place in copied)]
+    two = searched(more, targets, "logloss", folds, steps=10, how=how)
+    np.testing.assert_allclose(two.blend, one.blend, atol=1e-12)
+    assert two.nested.value == pytest.approx(one.nested.value, abs=1e-12)
+    for place, whole in enumerate(one.weights):
+        same = [place, *(3 + number for number, which in enumerate(copied) if which == place)]
+        np.testing.assert_allclose(two.weights[same], whole / len(same), atol=1e-12)
+
+
+@settings(max_examples=10)
+@given(
+    seed=st.integers(0, 10_000),
+    metric=st.sampled_from(["accuracy", "logloss", "macro-f1"]),
+)
+def test_permuting_rows_members_and_classes_permutes_the_result_and_nothing_else(seed, metric):
+    targets, members = world(seed, rows=150, members=3, skills=(1.0, 1.3, 0.8))
+    rng, folds = np.random.default_rng(seed), np.arange(150) % 3
+    m, n, k = rng.permutation(3), rng.permutation(150), rng.permutation(5)
+    one = searched(members, targets, metric, folds, steps=8)
+    moved = [members[place][np.ix_(n, k)] for place in m]
+    two = searched(moved, np.argsort(k)[targets[n]], metric, folds[n], steps=8)
+    np.testing.assert_allclose(two.weights, one.weights[m], atol=1e-12)
+    np.testing.assert_allclose(two.blend, one.blend[np.ix_(n, k)], atol=1e-12)
+    for name in ("in_sample", "nested", "equal", "single"):
+        values = [getattr(found, name) for found in (one, two)]
+        first, second = (getattr(value, "value", value) for value in values)
+        assert first == pytest.approx(second, abs=1e-12)
 
 
 def test_every_row_is_weighted_by_a_search_that_did_not_see_it(monkeypatch):
