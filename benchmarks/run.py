@@ -57,6 +57,7 @@ BENCHMARKS = (
     Benchmark("ensemble_search", ("--runs", "1", "--members", "4", "--steps", "3")),
     Benchmark("label_split", ("--seeds", "5", "--runs", "1")),
     Benchmark("label_review", ("--seeds", "1")),
+    Benchmark("class_review", ("--seeds", "1")),
     Benchmark("real_data", ("--quick",), real=True, long=True),
     Benchmark("multilabel", ("--quick",), real=True, long=True),
     Benchmark("partial_labels", ("--quick",), long=True),

@@ -18,6 +18,7 @@ SUBMISSIONS = Path("submissions")
 PREDS = SUBMISSIONS / "preds.csv"
 PREDS_TTA = SUBMISSIONS / "preds_tta.csv"
 ENSEMBLE = SUBMISSIONS / "ensemble.csv"
+FINDINGS = Path("findings.csv")
 REVIEW = Path("review.csv")
 RECALIBRATED = SUBMISSIONS / "recalibrated.csv"
 

@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 
 ORDER = (
-    "init split train prior review infer tta pseudolabel recalibrate ensemble submit score "
+    "init inspect split train prior review infer tta pseudolabel recalibrate ensemble submit score "
     "evaluate features simulate models losses"
 ).split()
 for _name in ORDER:

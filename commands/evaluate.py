@@ -55,6 +55,8 @@ def evaluate(
     found = evaluating.evaluate(
         source, answers=answers, competition=competition, resamples=bootstrap, seed=seed
     )
+    for note in found.notes:
+        _options.say(f"warning: {note}", quiet)
     drawn = reporting.draw(found, pictures, force=force)
     for path in drawn:
         _options.say(f"drew {path}", quiet)

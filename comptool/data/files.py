@@ -17,6 +17,10 @@ from comptool.samples import Samples
 _ZERO = "Allow it with --missing-modality zero"
 _DROP = "Leave such rows out with --missing-modality drop"
 _EITHER = "Allow it with --missing-modality zero, or leave such rows out with drop"
+NONE_THERE = (
+    "Paths are relative to the data folder, and in a table without a record (X.meta.json) to the "
+    "folder it stands in"
+)
 
 
 def find_missing(samples: Samples) -> npt.NDArray[np.bool_]:
@@ -139,10 +143,7 @@ def _refuse_missing(samples: Samples, missing: npt.NDArray[np.bool_], may_drop: 
     if missing.shape[1] > 1:
         mend = _EITHER if may_drop else _ZERO
     if missing.all():
-        mend = (
-            "No image is there at all. Paths are relative to the data folder, and in a table "
-            "without a record (X.meta.json) to the folder it stands in"
-        )
+        mend = f"No image is there at all. {NONE_THERE}"
     raise InputError(
         f"sample '{identity}' has no {name} image{found}{more}",
         file=samples.source,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from comptool import provenance
+from comptool.classes import left_out
 from comptool.competition import load
 from comptool.errors import InputError, UsageError
 from comptool.evaluation.bootstrap import Figure, figures_with_intervals
 from comptool.evaluation.figures import Answers, Cells
 from comptool.evaluation.grades import aligned
+from comptool.evaluation.held_out import networks_of
 from comptool.evaluation.label_scoring import grade_cells, is_multilabel
 from comptool.evaluation.out_of_fold import read_labelled
 from comptool.predictions import Predictions, read_predictions
@@ -43,6 +45,11 @@ class Evaluation:
     per_class
         Of each class: the share answered rightly, or for several classes per row the average
         precision.
+    notes
+        What to know of the networks, one sentence each.
+    fusion
+        Of each network that has learnt how to weigh two ways of attention, by its folder: the share
+        of the first in every block, as ``metrics.csv`` names them, and their mean.
     """
 
     evaluated: Path
@@ -51,6 +58,8 @@ class Evaluation:
     rows: Answers | Cells
     figures: dict[str, Figure]
     per_class: dict[str, Figure]
+    notes: tuple[str, ...] = ()
+    fusion: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def of_class(self) -> str:
@@ -67,6 +76,9 @@ class Evaluation:
         lines.append(f"{self.of_class} of each class")
         width = max(map(len, self.classes))
         lines += [f"  {name:<{width}}  {figure}" for name, figure in self.per_class.items()]
+        for folder, alphas in self.fusion.items():
+            lines.append(f"fusion weights of {folder}, share of the coordinate attention")
+            lines += [f"  {name:<10}  {alpha:.4f}" for name, alpha in alphas.items()]
         return "\n".join(lines)
 
     def document(self) -> dict[str, Any]:
@@ -78,6 +90,8 @@ class Evaluation:
             "classes": list(self.classes),
             "figures": {name: figure.document() for name, figure in self.figures.items()},
             "per_class": {name: figure.document() for name, figure in self.per_class.items()},
+            "fusion_weights": self.fusion,
+            "warnings": list(self.notes),
         }
         if isinstance(self.rows, Answers):
             confusion = self.rows.confusion(np.ones(len(self.rows)))
@@ -126,7 +140,14 @@ def evaluate(
     rows = _rows(path, predictions, targets)
     figures, per_class = _measured(rows, resamples, seed)
     named = dict(zip(predictions.classes, per_class, strict=True))
-    return Evaluation(path, truth, predictions.classes, rows, figures, named)
+    networks = networks_of(path)
+    told = [note for folder, header in networks.items() if (note := left_out(folder, header))]
+    fusion = {
+        str(folder): header["fusion_weights"]
+        for folder, header in networks.items()
+        if header.get("fusion_weights")
+    }
+    return Evaluation(path, truth, predictions.classes, rows, figures, named, tuple(told), fusion)
 
 
 def _answered(path: Path, answers: Path) -> tuple[Predictions, npt.NDArray[np.integer]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from comptool import provenance
 from comptool.competition import Competition
-from comptool.errors import InputError
+from comptool.errors import ComptoolError, InputError
 from comptool.runs import OOF, find_run, members, read_header
 from comptool.samples import Samples, read_samples
 from comptool.tables import read_table
@@ -69,6 +70,22 @@ def find_out_of_fold(name: str | None) -> OutOfFold:
     tables = _tables(table for header in headers for table in header.get("inputs", {}))
     latest = " (the latest run)" if name is None else ""
     return OutOfFold(path, tables, leak, f"taking {path}{latest}")
+
+
+def networks_of(path: Path) -> dict[Path, dict[str, Any]]:
+    """Folders and headers of the networks that made a file, as far as they are still there.
+
+    Parameters
+    ----------
+    path
+        Predictions, of held-out rows or of others; its record names the runs, else it stands in
+        the folder of one.
+    """
+    found = {}
+    for name in provenance.facts(path).get("runs") or [path.parent]:
+        with suppress(ComptoolError):
+            found |= {folder: read_header(folder) for folder in members(find_run(name))}
+    return found
 
 
 def _tables(names: Iterable[str]) -> tuple[Path, ...]:

@@ -20,10 +20,16 @@ from comptool import provenance
 from comptool.classes import against
 from comptool.competition import Competition
 from comptool.decisions.sources import read_recorded
-from comptool.errors import ComptoolError, InputError
-from comptool.evaluation.held_out import FOLDS, OutOfFold, find_out_of_fold, labelled_rows, no_table
+from comptool.errors import InputError
+from comptool.evaluation.held_out import (
+    FOLDS,
+    OutOfFold,
+    find_out_of_fold,
+    labelled_rows,
+    networks_of,
+    no_table,
+)
 from comptool.predictions import Predictions
-from comptool.runs import find_run, members, read_header
 from comptool.samples import Samples
 from comptool.tables import read_table
 
@@ -91,7 +97,7 @@ def read_labelled(name: str | None, competition: Competition) -> Labelled:
     predictions = predictions.take(np.argsort(predictions.ids.astype(str), kind="stable"))
     samples = _samples(found, predictions, competition)
     targets = targets_of(found.path, predictions, samples)
-    headers = _headers(found.path)
+    headers = networks_of(found.path).values()
     dropped = any(_dropped_rows(header) for header in headers)
     _check(found.path, predictions, samples, whole=not dropped)
     trained = _trained_counts(headers, predictions.classes)
@@ -227,17 +233,6 @@ def _check_whole(path: Path, predictions: Predictions, samples: Samples) -> None
             values=missing.tolist(),
             mend="Let the run finish: comptool train --resume",
         )
-
-
-def _headers(path: Path) -> list[dict[str, Any]]:
-    """Headers of the runs that made the file, as far as they are still there."""
-    found = []
-    for name in provenance.facts(path).get("runs") or [path.parent]:
-        try:
-            found += [read_header(folder) for folder in members(find_run(name))]
-        except ComptoolError:
-            continue
-    return found
 
 
 def _dropped_rows(header: Mapping[str, Any]) -> bool:

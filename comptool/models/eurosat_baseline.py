@@ -16,16 +16,14 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from comptool.errors import UsageError
-from comptool.models.scratch import as_encoder, initialise
+from comptool.models.scratch import ScratchNetwork, as_encoder, initialise
 from comptool.models.streams import Encoder
 
 WIDTHS = (32, 64, 128)
 HIDDEN = 512
-OWN_SIZE = (64, 64)
-DROP_RATE = 0.5
 
 
-class EurosatBaseline(nn.Module):
+class EurosatBaseline(ScratchNetwork):
     """The network without its classifier.
 
     Parameters
@@ -36,10 +34,11 @@ class EurosatBaseline(nn.Module):
         Their height and width, 8 or more: the hidden layer sees every cell of the last map.
     """
 
+    own_size = (64, 64)
+    drop_rate = 0.5
+
     def __init__(self, in_chans: int, img_size: tuple[int, int]) -> None:
-        super().__init__()
-        self.in_chans = in_chans
-        self.num_features, self.head_hidden_size = WIDTHS[-1], HIDDEN
+        super().__init__(in_chans, WIDTHS[-1], HIDDEN)
         self.stages = nn.Sequential(
             *(_stage(narrow, wide) for narrow, wide in pairwise((in_chans, *WIDTHS)))
         )
@@ -79,12 +78,10 @@ def build(
 
     Parameters
     ----------
-    name
-        What to call it in messages.
+    name, pretrained
+        See :func:`comptool.models.scratch.as_encoder`.
     in_chans
         Channels of the image.
-    pretrained
-        See :func:`comptool.models.create`; no weights are published.
     img_size
         Height and width in pixels, 8 or more, that the network is built for; None: 64 each.
 
@@ -95,17 +92,9 @@ def build(
     InputError
         If weights are asked for that there are not.
     """
-    size = img_size or OWN_SIZE
+    size = img_size or EurosatBaseline.own_size
     if min(size) < 2 ** len(WIDTHS):
         raise UsageError(
             f"the backbone '{name}' takes no images of {size[0]}x{size[1]} pixels (8 or more)"
         )
-    module = EurosatBaseline(in_chans, size)
-    return as_encoder(
-        module,
-        name,
-        pretrained=pretrained,
-        img_size=img_size,
-        own_size=OWN_SIZE,
-        drop_rate=DROP_RATE,
-    )
+    return as_encoder(EurosatBaseline(in_chans, size), name, pretrained, img_size)

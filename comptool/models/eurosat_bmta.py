@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import torch
 from timm.layers.coord_attn import CoordAttn
@@ -21,9 +20,9 @@ from timm.layers.squeeze_excite import SEModule
 from torch import Tensor, nn
 from torch.nn import functional
 
-from comptool.models.drop_block import DropBlock, progressive_rates
-from comptool.models.recomputing import recomputed
-from comptool.models.scratch import as_encoder, initialise
+from comptool.models.drop_block import DropBlock
+from comptool.models.scratch import as_encoder
+from comptool.models.staged import StagedNetwork
 from comptool.models.streams import Encoder
 
 STEM = 64
@@ -31,8 +30,6 @@ WIDTHS = (64, 128, 256, 512)
 BLOCKS = (3, 3, 3, 2)
 COORDINATE_REDUCTION, CHANNEL_REDUCTION = 8, 16
 FIRST_THETA = 0.5  # alpha starts at 0.622
-OWN_SIZE = (64, 64)
-DROP_RATE = 0.5
 
 
 class BalancedAttention(nn.Module):
@@ -103,8 +100,8 @@ class BalancedBlock(nn.Module):
         return functional.relu(weighed + self.shortcut(images))
 
 
-class EurosatBmta(nn.Module):
-    """The network without its classifier, with the interface of timm's backbones.
+class EurosatBmta(StagedNetwork):
+    """The network without its classifier; its map is an eighth as high and wide as the image.
 
     Parameters
     ----------
@@ -114,52 +111,16 @@ class EurosatBmta(nn.Module):
         Rate of DropBlock in the last stage.
     """
 
+    own_size = (64, 64)
+    drop_rate = 0.5
+
     def __init__(self, in_chans: int, drop_block: float) -> None:
-        super().__init__()
-        self.in_chans = in_chans
-        self.num_features = self.head_hidden_size = WIDTHS[-1]
-        self.grad_checkpointing = False
-        self.stem = nn.Sequential(
+        stem = nn.Sequential(
             nn.Conv2d(in_chans, STEM, 3, 1, 1, bias=False),
             nn.BatchNorm2d(STEM),
             nn.ReLU(inplace=True),
         )
-        rates = progressive_rates(drop_block, len(WIDTHS))
-        before = (STEM, *WIDTHS)
-        self.stages = nn.ModuleList(
-            nn.ModuleList(
-                BalancedBlock(
-                    WIDTHS[stage] if index else before[stage],
-                    WIDTHS[stage],
-                    2 if stage and not index else 1,
-                    rates[stage],
-                )
-                for index in range(BLOCKS[stage])
-            )
-            for stage in range(len(WIDTHS))
-        )
-        initialise(self)
-
-    def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Whether a block's activations are computed again in the backward pass, not kept."""
-        self.grad_checkpointing = enable
-
-    def forward_features(self, images: Tensor) -> Tensor:
-        """The map (B, F, H / 8, W / 8), rounded up, of images (B, C, H, W)."""
-        features: Tensor = self.stem(images)
-        again = self.grad_checkpointing and self.training
-        for stage in self.stages:
-            for block in stage:  # type: ignore[attr-defined]
-                features = recomputed(block, features) if again else block(features)
-        return features
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Pooled features (B, F) of images (B, C, H, W)."""
-        return self.forward_features(images).mean((2, 3))
-
-    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """Layers for timm's layer-wise learning rates."""
-        return {"stem": r"^stem", "blocks": r"^stages\.(\d+)" + ("" if coarse else r"\.(\d+)")}
+        super().__init__(in_chans, stem, BalancedBlock, (STEM, *WIDTHS), BLOCKS, drop_block)
 
 
 def fusion_weights(model: nn.Module) -> dict[str, float]:
@@ -200,12 +161,10 @@ def build(
 
     Parameters
     ----------
-    name
-        What to call it in messages.
+    name, pretrained
+        See :func:`comptool.models.scratch.as_encoder`.
     in_chans
         Channels of the image.
-    pretrained
-        See :func:`comptool.models.create`; no weights are published.
     img_size
         Height and width in pixels; any size is taken.
     drop_block
@@ -223,11 +182,4 @@ def build(
     """
     module = EurosatBmta(in_chans, drop_block)
     module.set_grad_checkpointing(grad_checkpointing)
-    return as_encoder(
-        module,
-        name,
-        pretrained=pretrained,
-        img_size=img_size,
-        own_size=OWN_SIZE,
-        drop_rate=DROP_RATE,
-    )
+    return as_encoder(module, name, pretrained, img_size)

@@ -18,14 +18,12 @@ import torch
 from timm.layers.cbam import ChannelAttn
 from torch import Tensor, nn
 
-from comptool.models.scratch import as_encoder, initialise
+from comptool.models.scratch import ScratchNetwork, as_encoder, initialise
 from comptool.models.streams import Encoder
 
 WIDTHS = (32, 64, 128, 256, 512, 512)
 HIDDEN = 256
 REDUCTION = 16
-OWN_SIZE = (64, 64)
-DROP_RATE = 0.4
 
 
 class SpatialAttention(nn.Module):
@@ -42,7 +40,7 @@ class SpatialAttention(nn.Module):
         return weighed
 
 
-class EurosatCbam(nn.Module):
+class EurosatCbam(ScratchNetwork):
     """The network without its classifier.
 
     Parameters
@@ -51,10 +49,11 @@ class EurosatCbam(nn.Module):
         C of the images.
     """
 
+    own_size = (64, 64)
+    drop_rate = 0.4
+
     def __init__(self, in_chans: int) -> None:
-        super().__init__()
-        self.in_chans = in_chans
-        self.num_features, self.head_hidden_size = WIDTHS[-1], HIDDEN
+        super().__init__(in_chans, WIDTHS[-1], HIDDEN)
         widths = pairwise((in_chans, *WIDTHS))
         self.stages = nn.Sequential(
             *(_stage(narrow, wide, index > 0) for index, (narrow, wide) in enumerate(widths))
@@ -105,12 +104,10 @@ def build(
 
     Parameters
     ----------
-    name
-        What to call it in messages.
+    name, pretrained
+        See :func:`comptool.models.scratch.as_encoder`.
     in_chans
         Channels of the image.
-    pretrained
-        See :func:`comptool.models.create`; no weights are published.
     img_size
         Height and width in pixels, 64 or more.
 
@@ -121,11 +118,4 @@ def build(
     InputError
         If weights are asked for that there are not.
     """
-    return as_encoder(
-        EurosatCbam(in_chans),
-        name,
-        pretrained=pretrained,
-        img_size=img_size,
-        own_size=OWN_SIZE,
-        drop_rate=DROP_RATE,
-    )
+    return as_encoder(EurosatCbam(in_chans), name, pretrained, img_size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import nn
@@ -16,31 +16,51 @@ from comptool.models.weights import load_exactly, read_backbone
 Size = tuple[int, int]
 
 
+class ScratchNetwork(nn.Module):
+    """A network without its classifier, with the interface of timm's backbones.
+
+    Called with images (B, C, H, W) it gives features (B, ``head_hidden_size``);
+    ``forward_features`` gives the last map, (B, ``num_features``, h, w). ``own_size`` is the
+    height and width that it was published for, ``drop_rate`` the share of the features that its
+    own classifier drops in training, in [0, 1).
+
+    Parameters
+    ----------
+    in_chans
+        C of the images.
+    num_features
+        Channels of the last map.
+    head_hidden_size
+        Number of features; by default as many as the map has channels.
+    """
+
+    own_size: ClassVar[Size]
+    drop_rate: ClassVar[float] = 0.0
+
+    def __init__(
+        self, in_chans: int, num_features: int, head_hidden_size: int | None = None
+    ) -> None:
+        super().__init__()
+        self.in_chans = in_chans
+        self.num_features = num_features
+        self.head_hidden_size = head_hidden_size or num_features
+
+
 def as_encoder(
-    module: Any,
-    name: str,
-    *,
-    pretrained: bool | Path,
-    img_size: Size | None,
-    own_size: Size,
-    drop_rate: float = 0.0,
+    module: ScratchNetwork, name: str, pretrained: bool | Path, img_size: Size | None
 ) -> Encoder:
     """The network as an encoder, with the weights of a local file if one is given.
 
     Parameters
     ----------
     module
-        Gives pooled features, ``head_hidden_size`` wide, of images of ``in_chans`` channels.
+        The network.
     name
         What to call it in messages.
     pretrained
-        See :func:`comptool.models.create`; a file holds the weights of this module and no others.
+        See :func:`comptool.models.create`; a file holds the weights of this network and no others.
     img_size
         Height and width in pixels; tried on the network if given.
-    own_size
-        What the network was published for.
-    drop_rate
-        Share of the features that its own classifier drops in training, in [0, 1).
 
     Raises
     ------
@@ -57,9 +77,9 @@ def as_encoder(
         load_exactly(module, read_backbone(pretrained), pretrained, name)
     if img_size is not None:
         try_size(module, name, module.in_chans, img_size)
-    data_config = DataConfig(IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, own_size)
-    shape = (module.in_chans, *(img_size or own_size))
-    return Encoder(module, module.head_hidden_size, data_config, shape, drop_rate)
+    data_config = DataConfig(IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, module.own_size)
+    shape = (module.in_chans, *(img_size or module.own_size))
+    return Encoder(module, module.head_hidden_size, data_config, shape, module.drop_rate)
 
 
 def initialise(module: nn.Module) -> None:

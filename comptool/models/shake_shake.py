@@ -20,14 +20,13 @@ from torch.autograd import Function
 from torch.nn import functional
 
 from comptool.errors import UsageError
-from comptool.models.drop_block import DropBlock, progressive_rates
-from comptool.models.recomputing import recomputed
-from comptool.models.scratch import as_encoder, initialise
+from comptool.models.drop_block import DropBlock
+from comptool.models.scratch import as_encoder
+from comptool.models.staged import StagedNetwork
 from comptool.models.streams import Encoder
 
 STEM = 16
 STAGES = 3
-OWN_SIZE = (32, 32)
 # A block more in every stage is six layers more; stem and classifier are two layers.
 LAYERS_PER_BLOCK, LAYERS_OUTSIDE = 2 * STAGES, 2
 WIDTHS = {"shake-shake-26-2x32d": 32, "shake-shake-26-2x64d": 64, "shake-shake-26-2x96d": 96}
@@ -134,8 +133,8 @@ def _branch(in_chans: int, out_chans: int, stride: int) -> nn.Sequential:
     )
 
 
-class ShakeShake(nn.Module):
-    """The network without its classifier, with the interface of timm's backbones.
+class ShakeShake(StagedNetwork):
+    """The network without its classifier; its map is a quarter as high and wide as the image.
 
     Parameters
     ----------
@@ -149,50 +148,16 @@ class ShakeShake(nn.Module):
         Rate of DropBlock in the last stage; see :mod:`comptool.models.drop_block`.
     """
 
-    def __init__(self, in_chans: int, width: int, blocks: int, drop_block: float) -> None:
-        super().__init__()
-        self.in_chans = in_chans
-        self.num_features = self.head_hidden_size = width * 2 ** (STAGES - 1)
-        self.grad_checkpointing = False
-        self.stem = nn.Sequential(
-            nn.Conv2d(in_chans, STEM, 3, 1, 1, bias=False), nn.BatchNorm2d(STEM)
-        )
-        rates = progressive_rates(drop_block, STAGES)
-        widths = [STEM, *(width * 2**stage for stage in range(STAGES))]
-        self.stages = nn.ModuleList(
-            nn.ModuleList(
-                ShakeBlock(
-                    widths[stage + 1] if index else widths[stage],
-                    widths[stage + 1],
-                    2 if stage and not index else 1,
-                    rates[stage],
-                )
-                for index in range(blocks)
-            )
-            for stage in range(STAGES)
-        )
-        initialise(self)
+    own_size = (32, 32)
 
-    def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Whether a block's activations are computed again in the backward pass, not kept."""
-        self.grad_checkpointing = enable
+    def __init__(self, in_chans: int, width: int, blocks: int, drop_block: float) -> None:
+        stem = nn.Sequential(nn.Conv2d(in_chans, STEM, 3, 1, 1, bias=False), nn.BatchNorm2d(STEM))
+        widths = (STEM, *(width * 2**stage for stage in range(STAGES)))
+        super().__init__(in_chans, stem, ShakeBlock, widths, [blocks] * STAGES, drop_block)
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """The map (B, F, H / 4, W / 4) of images (B, C, H, W)."""
-        features: Tensor = self.stem(images)
-        again = self.grad_checkpointing and self.training
-        for stage in self.stages:
-            for block in stage:  # type: ignore[attr-defined]
-                features = recomputed(block, features) if again else block(features)
-        return functional.relu(features)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Pooled features (B, F) of images (B, C, H, W)."""
-        return self.forward_features(images).mean((2, 3))
-
-    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """Layers for timm's layer-wise learning rates."""
-        return {"stem": r"^stem", "blocks": r"^stages\.(\d+)" + ("" if coarse else r"\.(\d+)")}
+        """The map (B, F, h, w) of images (B, C, H, W)."""
+        return functional.relu(super().forward_features(images))
 
 
 def build(
@@ -215,7 +180,7 @@ def build(
     in_chans
         Channels of the image.
     pretrained
-        See :func:`comptool.models.create`; no weights are published.
+        See :func:`comptool.models.scratch.as_encoder`.
     img_size
         Height and width in pixels; any size is taken.
     depth
@@ -242,4 +207,4 @@ def build(
         raise UsageError(f"widen is {widen}; it has to be 1 or more")
     module = ShakeShake(in_chans, widen * WIDTHS[name], blocks, drop_block)
     module.set_grad_checkpointing(grad_checkpointing)
-    return as_encoder(module, name, pretrained=pretrained, img_size=img_size, own_size=OWN_SIZE)
+    return as_encoder(module, name, pretrained, img_size)

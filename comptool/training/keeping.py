@@ -16,6 +16,7 @@ from comptool.models.checkpoints import save_checkpoint
 from comptool.outputs import together
 from comptool.predictions import Predictions, write_predictions
 from comptool.runs import BEST, LAST, METRICS, OOF, RUN_JSON, fold_folders
+from comptool.training.fusion import fusion_columns
 from comptool.training.history import write_history
 from comptool.training.plan import Member, Plan
 from comptool.training.record import write_record
@@ -32,7 +33,7 @@ class Keeper:
     plan, member
         What is trained.
     header
-        Of its checkpoints; score and epoch are added.
+        Of its checkpoints; score, epoch and the fusion weights that were learnt are added.
     identity
         What a resumed run has to agree with, beside its settings.
     writes
@@ -110,8 +111,12 @@ class Keeper:
             ids = np.array(self.plan.rows.ids(self._member.valid), dtype=object)
             fold = np.full(len(ids), self._member.fold, np.int64)
             write_oof(self.folder, self.plan, ids, fold, probabilities, self._header)
-        scored = {"score": progress.best_score, "epoch": progress.best_epoch}
-        save_checkpoint(self.folder / BEST, model, {**self._header, **scored}, force=True)
+        best = {
+            "score": progress.best_score,
+            "epoch": progress.best_epoch,
+            "fusion_weights": fusion_columns(model),
+        }
+        save_checkpoint(self.folder / BEST, model, {**self._header, **best}, force=True)
 
     def write_history(self, progress: Progress) -> None:
         """Write ``metrics.csv``."""

@@ -18,6 +18,12 @@ def write(path: str, header: list[str], rows: list[list[object]]) -> None:
         csv.writer(stream).writerows([header, *rows])
 
 
+def held_out(run: Path) -> None:
+    shares = [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.6, 0.2, 0.2], [0.7, 0.2, 0.1]]
+    rows = [[f"tr{number:03}", 0, *share] for number, share in enumerate(shares)]
+    write(str(run / "oof.csv"), ["id", "fold", "a", "b", "c"], rows)
+
+
 @pytest.fixture
 def answered(tmp_path, monkeypatch) -> None:
     """``preds.csv`` of ten rows, eight of them right, and ``answers.csv`` in another order."""
@@ -98,10 +104,7 @@ def test_several_classes_per_row_have_average_precisions(tmp_path, comptool):
 
 
 def test_a_run_is_evaluated_on_the_rows_that_it_held_out(pairs, comptool):
-    run = pairs("run")
-    shares = [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.6, 0.2, 0.2], [0.7, 0.2, 0.1]]
-    rows = [[f"tr{number:03}", 0, *share] for number, share in enumerate(shares)]
-    write(str(run / "oof.csv"), ["id", "fold", "a", "b", "c"], rows)
+    held_out(pairs("run"))
     result = comptool("evaluate", "run", "--json", "--bootstrap", "20")
     assert result.exit_code == 0, result.stderr
     document = json.loads(result.stdout)
@@ -144,3 +147,34 @@ def test_a_dry_run_draws_nothing(answered, comptool):
     assert result.exit_code == 0
     assert "would write drawn/confusion.png and drawn/reliability.png" in result.stderr
     assert not Path("drawn").exists()
+
+
+def test_classes_that_a_run_was_trained_without_are_told(pairs, comptool):
+    held_out(pairs("run", dropped=["a", "c"]))
+    result = comptool("evaluate", "run", "--json", "--bootstrap", 0)
+    told = (
+        "weights/run was trained without a, c (--drop-classes): what it gives for what was left "
+        "out means little"
+    )
+    assert f"warning: {told}" in result.stderr
+    assert json.loads(result.stdout)["warnings"] == [told]
+    infer = comptool("infer", "run", "--dry-run")
+    assert f"warning: {told}" in infer.stderr
+
+
+def test_predictions_tell_of_the_runs_that_made_them(pairs, comptool):
+    pairs("run", dropped=["b"])
+    pairs("other", fusion_weights={"alpha_1_1": 0.625, "alpha_mean": 0.625})
+    assert comptool("infer", "run", "other", "-j", 0).exit_code == 0
+    rows = list(csv.reader(Path("submissions/preds.csv").open()))[1:]
+    write("answers.csv", ["id", "class"], [[row[0], "abc"[n % 3]] for n, row in enumerate(rows)])
+    arguments = ("evaluate", "submissions/preds.csv", "--answers", "answers.csv", "--bootstrap", 0)
+    result = comptool(*arguments, "--json")
+    assert "warning: weights/run was trained without b (--drop-classes)" in result.stderr
+    alphas = {"weights/other": {"alpha_1_1": 0.625, "alpha_mean": 0.625}}
+    assert json.loads(result.stdout)["fusion_weights"] == alphas
+    assert comptool(*arguments).stdout.splitlines()[-3:] == [
+        "fusion weights of weights/other, share of the coordinate attention",
+        "  alpha_1_1   0.6250",
+        "  alpha_mean  0.6250",
+    ]

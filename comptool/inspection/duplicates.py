@@ -1,0 +1,117 @@
+"""Images that are there twice: the same pixels, or nearly.
+
+Of k images with the same pixels k - 1 are copies of the first. Of images that are nearly alike the
+closest pairs are kept that join all of them (a spanning forest): 1,000 frames of a camera that
+stands still make 999 pairs and not half a million. What is asked of pairs is still answered: if two
+labels, folds or groups meet among images that are alike, they meet in some pair.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
+
+from comptool.inspection.looking import Images
+from comptool.inspection.neighbours import near_pairs
+
+DISTANCE = 6  # of the 64 bits of a hash; half of them are above the median, so it is even
+SIMILARITY = 0.98
+# Pairs whose directions are multiplied at once: 2 x 32 MB.
+AT_ONCE = 2**15
+Edges = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]
+
+
+def identical(images: Images) -> pd.DataFrame:
+    """Images with the same pixels as an earlier one.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``image`` and ``other``, numbers in ``images``, and ``score``, which is 1; the other is
+        the first of those that are alike.
+    """
+    readable = np.flatnonzero((images.frame["problem"] == "").to_numpy())
+    same = pd.Series(readable).groupby(images.frame["digest"].iloc[readable].to_numpy())
+    first = same.transform("first").to_numpy(np.int64)
+    copies = first != readable
+    return pd.DataFrame({"image": readable[copies], "other": first[copies], "score": 1.0})
+
+
+def nearly_identical(images: Images, similarity: float = SIMILARITY) -> pd.DataFrame:
+    """Pairs of images that are nearly alike, copies with the same pixels and constant ones aside.
+
+    Images of one sample make no pair: two sensors that see one place are alike.
+
+    Parameters
+    ----------
+    images
+        N images.
+    similarity
+        Least correlation of two pictures at low resolution, 0 to 1.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``image``, ``other`` and ``score``, the correlation. Those that are joined directly or by
+        way of others form a tree that hangs from its first image; ``other`` is the nearer to it.
+    """
+    digests = images.frame["digest"]
+    ours = images.comparable
+    ours = ours[~digests.iloc[ours].duplicated().to_numpy()]
+    hashes = images.frame["hash"].to_numpy(np.uint64)[ours]
+    tables = pd.factorize(images.frame["table"])[0][ours]
+    samples = images.frame["row"].to_numpy()[ours] + tables * len(images.frame)
+    directions = images.directions[ours]
+    edges: Edges = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+    for first, second in near_pairs(hashes, DISTANCE):
+        other = samples[first] != samples[second]
+        found = _similar(directions, first[other], second[other], similarity)
+        if len(found[0]):
+            edges = _forest(
+                tuple(np.concatenate(both) for both in zip(edges, found, strict=True)), len(ours)
+            )
+    image, other, score = _hung(edges, len(ours))
+    return pd.DataFrame({"image": ours[image], "other": ours[other], "score": score})
+
+
+def _similar(
+    directions: npt.NDArray[np.float16],
+    first: npt.NDArray[np.int64],
+    second: npt.NDArray[np.int64],
+    similarity: float,
+) -> Edges:
+    scores = np.empty(len(first))
+    for begin in range(0, len(first), AT_ONCE):
+        some = slice(begin, begin + AT_ONCE)
+        ours, theirs = (directions[rows[some]].astype(np.float32) for rows in (first, second))
+        scores[some] = np.einsum("nd,nd->n", ours, theirs)
+    alike = scores >= similarity
+    return first[alike], second[alike], np.minimum(scores[alike], 1.0)
+
+
+def _forest(edges: Edges, count: int) -> Edges:
+    """The closest pairs that join what is joined at all; in a sparse matrix 0 is no edge."""
+    first, second, score = edges
+    tree = minimum_spanning_tree(coo_array((2 - score, (first, second)), (count, count)).tocsr())
+    kept = tree.tocoo()
+    return kept.row.astype(np.int64), kept.col.astype(np.int64), 2 - kept.data
+
+
+def _hung(edges: Edges, count: int) -> Edges:
+    """The edges of a forest, each seen from the end that is farther from its tree's first node."""
+    first, second, score = edges
+    if not len(first):
+        return edges
+    graph = coo_array((2 - score, (first, second)), (count + 1, count + 1)).tocsr()
+    parts = connected_components(graph, directed=False)[1]
+    roots = np.unique(parts[:count], return_index=True)[1]
+    # One more node, above the first one of each tree, so that one search meets them all.
+    above = coo_array((np.ones(len(roots)), (np.full(len(roots), count), roots)), graph.shape)
+    before = breadth_first_order((graph + above).tocsr(), count, directed=False)[1][:count]
+    image = np.flatnonzero(before < count)
+    other = before[image].astype(np.int64)
+    lengths = (graph + graph.T).tocsr()[image, other]
+    return image, other, 2 - np.asarray(lengths).ravel()
