@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
+from comptool.torch_imports import loading_torch
+
+from . import _inference_options as n
 from . import _options
-from ._imports import loading_torch
-from .infer import Missing, MissingOption
 
 
 class Method(StrEnum):
@@ -42,9 +43,9 @@ def features(
         int, typer.Option(min=1, help="Rows of each class, at most, drawn by the seed.")
     ] = 200,
     seed: _options.SeedOption = 0,
-    missing_modality: MissingOption = Missing.error,
+    missing_modality: n.MissingModality = n.Missing.error,
     batch_size: _options.BatchSizeOption = 64,
-    workers: _options.WorkersOption = None,
+    workers: n.Workers = None,
     device: _options.DeviceOption = "auto",
     competition: _options.CompetitionOption = None,
     force: _options.ForceOption = False,
@@ -60,6 +61,7 @@ def features(
     Example: comptool features stage-1 stage-2 stage-3b --highlight 0
     """
     arguments = dict(locals())
+    from comptool.inference.computing import Computing
     from comptool.inference.feature_plan import make_feature_plan
 
     plan = make_feature_plan(
@@ -78,7 +80,6 @@ def features(
         return
     with loading_torch():
         from comptool.inference.features import draw_features
-        from comptool.inference.predict import Computing
 
     computing = Computing(
         device, "fp32", batch_size, workers, missing_modality.value, quiet, purpose="features"

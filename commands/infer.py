@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
+from . import _inference_options as n
 from . import _options
-from ._imports import loading_torch
 from ._options import (
     BatchSizeOption,
     CompetitionOption,
@@ -18,56 +12,21 @@ from ._options import (
     ForceOption,
     JsonOption,
     QuietOption,
-    WorkersOption,
 )
 
 
-class Missing(StrEnum):
-    """What becomes of a sample that lacks an image."""
-
-    error = "error"
-    zero = "zero"
-
-
-RunsArgument = Annotated[
-    list[str] | None, typer.Argument(help="Runs to average. [default: the latest]")
-]
-TestOption = Annotated[
-    Path | None, typer.Option("--test", help="Table to predict. [default: the competition's]")
-]
-PredictionsOption = Annotated[
-    Path, typer.Option("--output", "-o", help="Where the probabilities go.")
-]
-MissingOption = Annotated[
-    Missing, typer.Option("--missing-modality", help="A missing image: an error, or a black chip.")
-]
-Fp32Option = Annotated[bool, typer.Option("--fp32", help="Full precision; the default.")]
-Bf16Option = Annotated[bool, typer.Option("--bf16", help="Forward pass in bfloat16.")]
-Fp16Option = Annotated[bool, typer.Option("--fp16", help="Forward pass in float16.")]
-
-
-def precision(fp32: bool, bf16: bool, fp16: bool) -> str:
-    """The one precision that was asked for; float32 if none was."""
-    from comptool.errors import UsageError
-
-    given = {"fp32": fp32, "bf16": bf16, "fp16": fp16}
-    wanted = [name for name, chosen in given.items() if chosen]
-    if len(wanted) > 1:
-        raise UsageError(f"--{' and --'.join(wanted)} contradict each other; give one")
-    return wanted[0] if wanted else "fp32"
-
-
 def infer(
-    runs: RunsArgument = None,
-    test: TestOption = None,
-    output: PredictionsOption = _options.PREDS,
-    missing_modality: MissingOption = Missing.error,
+    runs: n.Runs = None,
+    test: n.Test = None,
+    output: n.Output = _options.PREDS,
+    missing_modality: n.MissingModality = n.Missing.error,
     batch_size: BatchSizeOption = 64,
-    workers: WorkersOption = None,
+    workers: n.Workers = None,
     device: DeviceOption = "auto",
-    fp32: Fp32Option = False,
-    bf16: Bf16Option = False,
-    fp16: Fp16Option = False,
+    fp32: n.Fp32 = False,
+    bf16: n.Bf16 = False,
+    fp16: n.Fp16 = False,
+    backend: n.BackendChoice = n.Backend.auto,
     competition: CompetitionOption = None,
     force: ForceOption = False,
     quiet: QuietOption = False,
@@ -84,16 +43,23 @@ def infer(
     arguments = dict(locals())
     from comptool.inference.plan import make_plan
 
-    chosen = precision(fp32, bf16, fp16)
+    computing = n.computing(
+        device=device,
+        batch_size=batch_size,
+        workers=workers,
+        missing=missing_modality,
+        quiet=quiet,
+        backend=backend,
+        fp32=fp32,
+        bf16=bf16,
+        fp16=fp16,
+    )
     plan = make_plan(runs or [], output=output, test=test, competition=competition, force=force)
     _options.say(str(plan), quiet)
     if dry_run:
         return
-    with loading_torch():
-        from comptool.inference.infer import infer as carry_out
-        from comptool.inference.predict import Computing
+    from comptool.inference.infer import infer as carry_out
 
-    computing = Computing(device, chosen, batch_size, workers, missing_modality.value, quiet)
     result = carry_out(plan, computing, arguments)
     for finding in result.findings:
         _options.say(f"warning: {finding}", quiet)

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ._imports import loading_torch
+from comptool.torch_imports import loading_torch
+
 from ._listing import give_entries, give_options
 from ._options import JsonOption
 

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from comptool.torch_imports import loading_torch
+
 from . import _options
-from ._imports import loading_torch
 
 RunArgument = Annotated[
     str | None, typer.Argument(help="A multi-label run. [default: the latest]", show_default=False)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import typer
 
 from comptool.errors import UsageError
+from comptool.torch_imports import loading_torch
 from comptool.training.settings import TrainSettings as Default
 
 from . import _image_options as i
 from . import _options
 from . import _stage_options as g
 from . import _train_options as o
-from ._imports import loading_torch
 
 
 def train(

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from . import _inference_options as n
 from . import _options
-from ._imports import loading_torch
 from ._options import (
     BatchSizeOption,
     CompetitionOption,
@@ -19,18 +19,6 @@ from ._options import (
     QuietOption,
     Search,
     SeedOption,
-    WorkersOption,
-)
-from .infer import (
-    Bf16Option,
-    Fp16Option,
-    Fp32Option,
-    Missing,
-    MissingOption,
-    PredictionsOption,
-    RunsArgument,
-    TestOption,
-    precision,
 )
 
 
@@ -43,7 +31,7 @@ class Merge(StrEnum):
 
 
 def tta(
-    runs: RunsArgument = None,
+    runs: n.Runs = None,
     transforms: Annotated[
         str,
         typer.Option(
@@ -62,15 +50,16 @@ def tta(
         ),
     ] = None,
     seed: SeedOption = 0,
-    test: TestOption = None,
-    output: PredictionsOption = _options.PREDS_TTA,
-    missing_modality: MissingOption = Missing.error,
+    test: n.Test = None,
+    output: n.Output = _options.PREDS_TTA,
+    missing_modality: n.MissingModality = n.Missing.error,
     batch_size: BatchSizeOption = 64,
-    workers: WorkersOption = None,
+    workers: n.Workers = None,
     device: DeviceOption = "auto",
-    fp32: Fp32Option = False,
-    bf16: Bf16Option = False,
-    fp16: Fp16Option = False,
+    fp32: n.Fp32 = False,
+    bf16: n.Bf16 = False,
+    fp16: n.Fp16 = False,
+    backend: n.BackendChoice = n.Backend.auto,
     competition: CompetitionOption = None,
     force: ForceOption = False,
     quiet: QuietOption = False,
@@ -90,17 +79,24 @@ def tta(
     from comptool.inference.plan import make_plan
     from comptool.inference.schemes import read_scheme
 
-    chosen = precision(fp32, bf16, fp16)
+    computing = n.computing(
+        device=device,
+        batch_size=batch_size,
+        workers=workers,
+        missing=missing_modality,
+        quiet=quiet,
+        backend=backend,
+        fp32=fp32,
+        bf16=bf16,
+        fp16=fp16,
+    )
     scheme = read_scheme(transforms, merge.value)
     plan = make_plan(runs or [], output=output, test=test, competition=competition, force=force)
     _options.say(str(plan), quiet)
     if dry_run:
         return
-    with loading_torch():
-        from comptool.inference import tta as views
-        from comptool.inference.predict import Computing
+    from comptool.inference import tta as views
 
-    computing = Computing(device, chosen, batch_size, workers, missing_modality.value, quiet)
     if search is None:
         result = views.tta(plan, scheme, computing, arguments)
     else:

@@ -22,6 +22,12 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+def compute_threads() -> int:
+    """Threads to compute with: ``OMP_NUM_THREADS``, as for torch, else one per usable core."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, int(wanted)) if wanted.isdecimal() else usable_cores()
+
+
 def available_memory() -> int:
     """Bytes that can be had without swapping, by Linux's own estimate and a container's limit.
 

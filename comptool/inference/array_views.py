@@ -61,4 +61,4 @@ def _triangles(now: int, wanted: int) -> npt.NDArray[np.float32]:
     centres = (np.arange(wanted)[:, None] + 0.5) * ratio
     distances = np.abs(np.arange(now)[None, :] + 0.5 - centres) / max(ratio, 1.0)
     weights = np.maximum(0.0, 1.0 - distances)
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)

@@ -1,21 +1,26 @@
-"""Each test image decoded once, in every form that some network wants, and looked at on the way."""
+"""Each test image decoded once, in every form that some network wants, and looked at on the way.
+
+Threads decode: OpenCV, hashing and the network let go of Python's lock while they work, so that
+batches are made while the network computes, without processes to start and to send pixels from.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
+import cv2
 import numpy as np
-from torch import Tensor
-from torch.utils.data import Dataset
+import numpy.typing as npt
 
-from comptool.data.batches import stack
 from comptool.data.files import ImageFiles
 from comptool.data.images import (
     FULL_DEPTH,
     DeepPixels,
     Pixels,
-    digest,
     is_blank,
     resize,
     to_bytes,
@@ -23,6 +28,14 @@ from comptool.data.images import (
 )
 
 MOST_NAMED = 20
+AHEAD = 2  # batches per thread that are decoded before they are wanted
+# What an image was before it was resized: whether it was there at all, a digest of its pixels,
+# whether all are zero; and for 16 bits, whether all become zero at the scale of some network, and
+# whether some are above all that it was trained on. Some bytes per image: test sets are large.
+ORIGINAL = np.dtype(
+    [("there", "?"), ("digest", "u8"), ("blank", "?"), ("darkened", "?"), ("exceeding", "?")]
+)
+Originals = npt.NDArray[np.void]
 
 
 class Form(NamedTuple):
@@ -38,36 +51,14 @@ class Form(NamedTuple):
     bits: int = FULL_DEPTH
 
 
-class Original(NamedTuple):
-    """What an image was before it was resized.
-
-    A digest of its pixels; whether all are zero; and for 16-bit images, whether all become zero at
-    the scale of some network, and whether some are above all that it was trained on.
-    """
-
-    digest: bytes
-    blank: bool
-    darkened: bool = False
-    exceeding: bool = False
-
-
-class Decoded(NamedTuple):
-    """One sample: its images, one per form; its originals, one per modality, None if missing."""
-
-    row: int
-    images: list[Pixels]
-    originals: list[Original | None]
-
-
 class DecodedBatch(NamedTuple):
-    """B samples: one uint8 tensor [B, C, H, W] per form, and the originals of each."""
+    """B samples: one uint8 array (B, H, W, C) per form, and their originals, (B, M)."""
 
-    rows: list[int]
-    images: list[Tensor]
-    originals: list[list[Original | None]]
+    images: list[Pixels]
+    originals: Originals
 
 
-class DecodedSamples(Dataset[Decoded]):
+class DecodedSamples:
     """Samples in several forms.
 
     Parameters
@@ -88,43 +79,77 @@ class DecodedSamples(Dataset[Decoded]):
     def __len__(self) -> int:
         return len(self._files)
 
-    def __getitem__(self, row: int) -> Decoded:
-        decoded = [self._files.read(row, number) for number in range(self._num_modalities)]
-        images = [_shaped(decoded[form.modality], form) for form in self._forms]
-        originals = [_original(pixels, self._depths(n)) for n, pixels in enumerate(decoded)]
-        return Decoded(row, images, originals)
+    def batch(self, rows: Sequence[int]) -> DecodedBatch:
+        """B samples.
+
+        Raises
+        ------
+        InputError
+            If an image cannot be read; names the file.
+        """
+        shapes = [(len(rows), form.height, form.width, form.channels) for form in self._forms]
+        images = [np.zeros(shape, np.uint8) for shape in shapes]
+        originals = np.zeros((len(rows), self._num_modalities), ORIGINAL)
+        for place, row in enumerate(rows):
+            decoded = [self._files.read(row, number) for number in range(self._num_modalities)]
+            for number, pixels in enumerate(decoded):
+                if pixels is not None:
+                    originals[place, number] = _original(pixels, self._depths(number))
+            for form, batch in zip(self._forms, images, strict=True):
+                pixels = decoded[form.modality]
+                if pixels is not None:
+                    batch[place] = _shaped(pixels, form)
+        return DecodedBatch(images, originals)
+
+    def batches(self, batch_size: int, workers: int) -> Iterator[DecodedBatch]:
+        """All samples in their order, decoded ahead by threads; by this one if there are none.
+
+        Raises
+        ------
+        InputError
+            If an image cannot be read; of several such, the first is named.
+        """
+        starts = range(0, len(self), batch_size)
+        chunks = [range(start, min(start + batch_size, len(self))) for start in starts]
+        if workers == 0:
+            yield from map(self.batch, chunks)
+            return
+        # OpenCV's own threads would compete with these.
+        cv2.setNumThreads(0)
+        waiting: deque[Future[DecodedBatch]] = deque()
+        with ThreadPoolExecutor(workers) as pool:
+            try:
+                for chunk in chunks:
+                    waiting.append(pool.submit(self.batch, chunk))
+                    if len(waiting) > AHEAD * workers:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
 
     def _depths(self, modality: int) -> set[int]:
         return {form.bits for form in self._forms if form.modality == modality}
 
-    def collate(self, samples: list[Decoded]) -> DecodedBatch:
-        """One batch of samples."""
-        images = [stack(pixels) for pixels in zip(*(one.images for one in samples), strict=True)]
-        rows, originals = [one.row for one in samples], [one.originals for one in samples]
-        return DecodedBatch(rows, images, originals)
 
-
-def _original(pixels: DeepPixels | None, depths: Iterable[int]) -> Original | None:
-    if pixels is None:
-        return None
-    same, blank = digest(pixels), is_blank(pixels)
+def _original(pixels: DeepPixels, depths: Iterable[int]) -> tuple[bool, int, bool, bool, bool]:
+    """The fields of `ORIGINAL`."""
+    shape = repr(pixels.shape).encode()
+    digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=8, key=shape).digest()
+    number, blank = int.from_bytes(digest), is_blank(pixels)
     if pixels.dtype == np.uint8:
-        return Original(same, blank)
+        return True, number, blank, False, False
     darkened = not blank and any(is_blank(to_bytes(pixels, bits)) for bits in depths)
     exceeding = any(int(pixels.max()) >= 2**bits for bits in depths)
-    return Original(same, blank, darkened, exceeding)
+    return True, number, blank, darkened, exceeding
 
 
-def _shaped(pixels: DeepPixels | None, form: Form) -> Pixels:
-    if pixels is None:
-        return np.zeros((form.height, form.width, form.channels), np.uint8)
+def _shaped(pixels: DeepPixels, form: Form) -> Pixels:
     scaled = to_bytes(pixels, form.bits)
     return to_channels(resize(scaled, (form.height, form.width)), form.channels)
 
 
-def findings(
-    ids: Sequence[str], modalities: Sequence[str], originals: Sequence[Sequence[Original | None]]
-) -> list[str]:
+def findings(ids: Sequence[str], modalities: Sequence[str], originals: Originals) -> list[str]:
     """What is odd about the images of N samples, one sentence each.
 
     Parameters
@@ -134,7 +159,7 @@ def findings(
     modalities
         The M names.
     originals
-        N rows of M, as `DecodedSamples` gives them.
+        (N, M), as `DecodedSamples` gives them.
 
     Returns
     -------
@@ -143,17 +168,12 @@ def findings(
         networks were trained at, and of those with the same pixels.
     """
     sentences = []
-    for number, name in enumerate(modalities):
-        column = [row[number] for row in originals]
-        missing = [one for one, seen in zip(ids, column, strict=True) if seen is None]
-        blank = [one for one, seen in zip(ids, column, strict=True) if seen and seen.blank]
-        dark = [one for one, seen in zip(ids, column, strict=True) if seen and seen.darkened]
-        bright = [one for one, seen in zip(ids, column, strict=True) if seen and seen.exceeding]
-        same: dict[bytes, list[str]] = {}
-        for one, seen in zip(ids, column, strict=True):
-            if seen:
-                same.setdefault(seen.digest, []).append(one)
-        groups = [" = ".join(group) for group in same.values() if len(group) > 1]
+    for name, column in zip(modalities, originals.T, strict=True):
+        missing, blank, dark, bright = (
+            [ids[row] for row in np.flatnonzero(odd).tolist()]
+            for odd in (~column["there"], column["blank"], column["darkened"], column["exceeding"])
+        )
+        groups = [" = ".join(ids[row] for row in group) for group in _identical(column)]
         if missing:
             sentences.append(f"{_counted(missing, f'{name} image')} missing: {_named(missing)}")
         if blank:
@@ -172,6 +192,16 @@ def findings(
             what = f"group of pixel-identical {name} images"
             sentences.append(f"{_plural(len(groups), what)}: {_named(groups)}")
     return sentences
+
+
+def _identical(column: Originals) -> list[list[int]]:
+    """The rows of images with the same pixels, by group, in the order of their first ones."""
+    there = np.flatnonzero(column["there"])
+    _, numbers, counts = np.unique(column["digest"][there], return_inverse=True, return_counts=True)
+    groups: dict[int, list[int]] = {}
+    for row, number in zip(there[counts[numbers] > 1], numbers[counts[numbers] > 1], strict=True):
+        groups.setdefault(int(number), []).append(int(row))
+    return list(groups.values())
 
 
 def _counted(names: Sequence[str], what: str) -> str:

@@ -13,9 +13,10 @@ import numpy.typing as npt
 from comptool.classes import against
 from comptool.errors import InputError
 from comptool.evaluation import metrics
+from comptool.inference.computing import Computing
 from comptool.inference.members import held_out
 from comptool.inference.plan import Plan
-from comptool.inference.predict import Computing, Probabilities, predict
+from comptool.inference.predict import Probabilities, predict
 from comptool.inference.schemes import Scheme
 from comptool.runs import OOF
 from comptool.samples import Samples

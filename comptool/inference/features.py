@@ -13,10 +13,11 @@ from comptool import provenance
 from comptool.errors import InputError
 from comptool.evaluation.canvas import save_picture
 from comptool.evaluation.scatter import Panel, draw_scatter
+from comptool.inference.computing import Computing
 from comptool.inference.feature_plan import FeaturePlan, Subject
-from comptool.inference.networks import Networks
-from comptool.inference.predict import Computing, forward
+from comptool.inference.predict import forward
 from comptool.inference.projection import Projection, project
+from comptool.inference.torch_networks import TorchNetworks
 from comptool.outputs import together
 from comptool.tables import write_table
 
@@ -103,7 +104,10 @@ def penultimate(subject: Subject, computing: Computing) -> npt.NDArray[np.float3
         If the device is not there or out of memory.
     """
     member = subject.member
-    (features,), _ = forward([member], subject.samples, computing, Networks.features, "features")
+    networks = TorchNetworks([member], computing)
+    (features,), _ = forward(
+        [member], subject.samples, computing, networks.forms, networks.features, "features"
+    )
     if not np.ptp(features, axis=0).any():
         raise InputError(
             f"all {len(features)} rows have the same features: nothing has been learnt",

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from comptool import provenance
+from comptool.inference.computing import Computing
 from comptool.inference.plan import Plan
-from comptool.inference.predict import Computing, Probabilities, predict
+from comptool.inference.predict import Probabilities, predict
 from comptool.inference.schemes import PLAIN
 from comptool.outputs import together
 from comptool.predictions import Predictions, write_predictions

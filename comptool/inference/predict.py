@@ -2,67 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 from tqdm import tqdm
 
-from comptool.data.batches import Loader, choose_workers
-from comptool.data.devices import choose_device
 from comptool.data.files import ImageFiles
-from comptool.data.sampling import in_order
-from comptool.errors import InputError, UsageError
-from comptool.inference.decoding import DecodedBatch, DecodedSamples, Form, Original, findings
+from comptool.data.images import Pixels
+from comptool.errors import InputError
+from comptool.inference.backends import open_networks
+from comptool.inference.computing import Computing
+from comptool.inference.decoding import DecodedSamples, Form, Originals, findings
 from comptool.inference.members import Member
-from comptool.inference.networks import Networks
+from comptool.inference.merging import merge
 from comptool.inference.schemes import Scheme
+from comptool.machine import usable_cores
 from comptool.samples import Samples
 
-PRECISIONS: dict[str, torch.dtype | None] = {
-    "fp32": None,
-    "bf16": torch.bfloat16,
-    "fp16": torch.float16,
-}
 Table = npt.NDArray[np.float32]
 Probabilities = Table
-Compute = Callable[[Networks, Sequence[Tensor]], list[Tensor]]
-
-
-@dataclass(frozen=True)
-class Computing:
-    """How predictions are computed; none of it changes what they are, ``precision`` aside.
-
-    Parameters
-    ----------
-    device
-        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-    precision
-        ``fp32``, ``bf16`` or ``fp16``; logits are float32 in any case before they become
-        probabilities, because a sigmoid in half precision is exactly one from 8.4 on.
-    batch_size
-        Samples per forward pass.
-    workers
-        Processes that load images; None chooses.
-    missing
-        ``error``, or ``zero`` for a black chip in the place of a missing image.
-    quiet
-        Whether the progress bar is left out.
-    purpose
-        What the progress bar says.
-    """
-
-    device: str = "auto"
-    precision: str = "fp32"
-    batch_size: int = 64
-    workers: int | None = None
-    missing: str = "error"
-    quiet: bool = False
-    purpose: str = "predict"
+Compute = Callable[[Sequence[Pixels]], list[npt.NDArray[Any]]]
 
 
 def predict(
@@ -88,7 +49,8 @@ def predict(
     list of numpy.ndarray
         One float32 array of shape (N, K) per scheme.
     list of str
-        Sentences about missing, all-zero and pixel-identical images.
+        Sentences about missing, all-zero and pixel-identical images, and about ONNX Runtime where
+        it was to be taken and cannot be.
 
     Raises
     ------
@@ -98,25 +60,32 @@ def predict(
         If the device is not there or out of memory, or a network does not take a view.
     """
     task = members[0].header["task"]
+    views = tuple(dict.fromkeys(view for scheme in schemes for view in scheme.views))
+    networks, notes = open_networks(members, views, computing)
 
-    def probabilities(networks: Networks, images: Sequence[Tensor]) -> list[Tensor]:
-        return networks.probabilities(images, schemes, task)
+    def probabilities(images: Sequence[Pixels]) -> list[npt.NDArray[Any]]:
+        totals: list[npt.NDArray[Any]] = [np.zeros(1, np.float32)] * len(schemes)
+        for logits in networks.logits(images, views):
+            for number, scheme in enumerate(schemes):
+                own = logits[[views.index(view) for view in scheme.views]]
+                totals[number] = totals[number] + merge(own, scheme.merge, task, scheme.weights)
+        return [np.asarray(total) / np.float32(len(members)) for total in totals]
 
     tables, originals = forward(
-        members, samples, computing, probabilities, "probabilities", schemes
+        members, samples, computing, networks.forms, probabilities, "probabilities"
     )
     ids = samples.frame[samples.id].tolist()
-    return tables, findings(ids, list(samples.paths), originals)
+    return tables, [*notes, *findings(ids, list(samples.paths), originals)]
 
 
 def forward(
     members: Sequence[Member],
     samples: Samples,
     computing: Computing,
+    forms: Sequence[Form],
     compute: Compute,
     what: str,
-    schemes: Sequence[Scheme] = (),
-) -> tuple[list[Table], list[list[Original | None]]]:
+) -> tuple[list[Table], Originals]:
     """What the networks make of every sample, and what the images were.
 
     Parameters
@@ -127,82 +96,43 @@ def forward(
         N samples, ``paths`` in the networks' order.
     computing
         Device, precision and the like.
+    forms
+        How the networks take the images.
     compute
-        Gives T tensors (B, ...) of the networks and a batch, one uint8 tensor per form.
+        Gives T arrays (B, ...) of a batch, one uint8 array (B, H, W, C) per form.
     what
         What these are, for a message.
-    schemes
-        Whose views ``compute`` takes; checked first.
 
     Returns
     -------
     list of numpy.ndarray
         T float32 arrays of shape (N, ...).
-    list of lists
-        The originals of each sample, one per modality, None where it is missing.
+    numpy.ndarray
+        What the images were, (N, M); see `comptool.inference.decoding.ORIGINAL`.
 
     Raises
     ------
     InputError
         If an image or a checkpoint cannot be used, or what comes out is not finite.
     UsageError
-        If the device is not there or out of memory, or a network does not take a view.
+        If the device is out of memory.
     """
-    device = choose_device(computing.device)
-    with _full_float32(), torch.inference_mode(), _memory_errors():
-        networks = Networks(members, device, PRECISIONS[computing.precision])
-        networks.check_views(schemes)
-        parts: list[list[Tensor]] = []
-        originals: list[list[Original | None]] = []
-        for batch in _load(samples, networks.forms, computing, device):
-            images = [tensor.to(device, non_blocking=True) for tensor in batch.images]
-            parts.append([tensor.cpu() for tensor in compute(networks, images)])
-            originals += batch.originals
-    tables = [np.asarray(torch.cat(part).numpy(), np.float32) for part in zip(*parts, strict=True)]
-    for table in tables:
-        _check_finite(table, what, samples.frame[samples.id].tolist(), members, computing)
-    return tables, originals
-
-
-def _load(
-    samples: Samples, forms: Sequence[Form], computing: Computing, device: torch.device
-) -> Iterator[DecodedBatch]:
     files = ImageFiles(samples, computing.missing)
     dataset = DecodedSamples(files, len(samples.paths), forms)
-    loader = Loader(
-        dataset,
-        dataset.collate,
-        in_order(len(dataset), computing.batch_size),
-        workers=choose_workers(computing.workers, device),
-        device=device,
-    )
+    workers = usable_cores() if computing.workers is None else computing.workers
+    parts: list[list[npt.NDArray[Any]]] = []
+    originals: list[Originals] = []
     # disable=None: no bar where stderr is no terminal.
     hidden = True if computing.quiet else None
     with tqdm(total=len(dataset), unit="img", desc=computing.purpose, disable=hidden) as bar:
-        for batch in loader:
-            yield batch
-            bar.update(len(batch.rows))
-
-
-@contextmanager
-def _full_float32() -> Iterator[None]:
-    # By default cuDNN rounds the factors of float32 convolutions to 10 bits (TF32).
-    allowed = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = allowed
-
-
-@contextmanager
-def _memory_errors() -> Iterator[None]:
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise UsageError(
-            f"the device is out of memory; try a smaller --batch-size ({error})"
-        ) from error
+        for batch in dataset.batches(computing.batch_size, workers):
+            parts.append(compute(batch.images))
+            originals.append(batch.originals)
+            bar.update(len(batch.originals))
+    tables = [np.concatenate(part).astype(np.float32) for part in zip(*parts, strict=True)]
+    for table in tables:
+        _check_finite(table, what, samples.frame[samples.id].tolist(), members, computing)
+    return tables, np.concatenate(originals)
 
 
 def _check_finite(

@@ -9,26 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from comptool.errors import InputError, UsageError, unknown_name
+from comptool.inference.geometry import CROPS, D4, check_view
 
-CROP_SHARE = 0.875
-SCALE_PREFIX = "scale-"
-LARGEST_SCALE = 4.0
 VIEW_FILES = (".json", ".toml")
-
-FLIPS = ("identity", "horizontal", "vertical")
-TURNS = ("rotate-90", "rotate-180", "rotate-270", "transpose", "anti-transpose")
-CROPS = (
-    "crop-top-left",
-    "crop-top-right",
-    "crop-bottom-left",
-    "crop-bottom-right",
-    "crop-centre",
-)
-VIEW_NAMES = (*FLIPS, *TURNS, *CROPS)
 GROUPS: dict[str, tuple[str, ...]] = {
-    "flips": FLIPS,
-    "d4": (*FLIPS, *TURNS),
-    "5crop": CROPS,
+    "flips": ("identity", "horizontal", "vertical"),
+    "d4": tuple(D4),
+    "5crop": tuple(CROPS),
     "multiscale": ("scale-0.75", "identity", "scale-1.25"),
 }
 
@@ -143,28 +130,3 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 def _repeated(names: Sequence[str]) -> list[str]:
     return sorted({name for name in names if names.count(name) > 1})
-
-
-def check_view(name: str) -> None:
-    """Raise a UsageError unless a view is called so."""
-    if name not in VIEW_NAMES:
-        scale_of(name)
-
-
-def scale_of(name: str) -> float:
-    """The factor of ``scale-FACTOR``.
-
-    Raises
-    ------
-    UsageError
-        If the name is none of this form, or the factor is not above 0 and up to 4.
-    """
-    if not name.startswith(SCALE_PREFIX):
-        raise unknown_name("view", name, (*VIEW_NAMES, *GROUPS["multiscale"]))
-    try:
-        factor = float(name.removeprefix(SCALE_PREFIX))
-    except ValueError:
-        factor = 0.0
-    if not 0 < factor <= LARGEST_SCALE:
-        raise UsageError(f"the view '{name}' needs a factor above 0 and up to {LARGEST_SCALE:g}")
-    return factor

@@ -19,10 +19,11 @@ from comptool import provenance
 from comptool.decisions.ensembles.views import ViewChoice, choose_views
 from comptool.errors import InputError, UsageError
 from comptool.evaluation.out_of_fold import nested_folds, read_labelled
+from comptool.inference.computing import Computing
 from comptool.inference.evidence import HeldOut, predict_held_out, weigh
 from comptool.inference.infer import write
 from comptool.inference.plan import Plan
-from comptool.inference.predict import Computing, Probabilities, predict
+from comptool.inference.predict import Probabilities, predict
 from comptool.inference.schemes import IDENTITY, PLAIN, Scheme
 from comptool.outputs import atomic_output, refuse_existing, together
 from comptool.predictions import Predictions, write_predictions

@@ -34,7 +34,7 @@ def feature_map(module: Any, images: Tensor) -> Tensor:
     if features.ndim == 3:
         height, width = _grid(module, images.shape)
         grid = features[:, features.shape[1] - height * width :]
-        return grid.transpose(1, 2).reshape(len(grid), -1, height, width)
+        return grid.transpose(1, 2).reshape(grid.shape[0], -1, height, width)
     return features.permute(0, 3, 1, 2) if _channels_last(module) else features
 
 

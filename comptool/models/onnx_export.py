@@ -6,21 +6,27 @@ by ``torch.export`` 9 s) and needs no other package.
 
 from __future__ import annotations
 
-import io
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from onnxruntime import InferenceSession
+from scipy.special import expit, softmax
 from torch import Tensor, nn
 
 from comptool.errors import UsageError
+from comptool.models.checkpoints import load_checkpoint
 
 OPSET = 18
 # A batch of one would let the tracer take the number of images for a constant.
-TRACED_BATCH = 2
+TRACED_BATCH, CHECKED_BATCH = 2, 3
+TOLERANCE = 1e-4
 Sizes = Sequence[tuple[int, int]]
 
 
@@ -84,37 +90,96 @@ def export(model: OfPixels, sizes: Sizes, channels: Sequence[int]) -> bytes:
         If the model cannot be written as such a graph; says why.
     """
     inputs = [f"images{number}" for number in range(len(sizes))]
-    stream = io.BytesIO()
     try:
-        with torch.no_grad(), warnings.catch_warnings():
-            # The tracer warns of every Python number it sees; what it made is checked by numbers.
-            warnings.simplefilter("ignore")
+        with TemporaryDirectory() as folder, _traceable():
             torch.onnx.export(
                 model,
                 tuple(torch.zeros(shape) for shape in _shapes(TRACED_BATCH, sizes, channels)),
-                stream,
+                Path(folder) / "graph.onnx",
                 input_names=inputs,
                 output_names=["logits"],
                 dynamic_axes={name: {0: "batch"} for name in (*inputs, "logits")},
                 opset_version=OPSET,
                 dynamo=False,
             )
+            return (Path(folder) / "graph.onnx").read_bytes()
     # Each layer that does not fit fails in a way of its own.
     except Exception as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
-        raise UsageError(f"the network cannot be exported to ONNX ({reason})") from error
-    return stream.getvalue()
+        raise UsageError(
+            f"the network cannot be exported to ONNX ({_first_line(error)})"
+        ) from error
 
 
-def check_images(
-    sizes: Sizes, channels: Sequence[int], batch_size: int = 3
-) -> list[npt.NDArray[np.float32]]:
-    """Images [B, H, W, C] on which two forms of a model are compared: noise, from 0 to 255."""
+def export_checkpoint(run: Path, sizes: Sizes) -> tuple[bytes, float]:
+    """The graph of a run's best weights, compared with them on noise.
+
+    Parameters
+    ----------
+    run
+        Folder of one run.
+    sizes
+        Height and width of each modality's images.
+
+    Returns
+    -------
+    bytes
+        As :func:`export` gives it.
+    float
+        The largest difference of a probability.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint cannot be used.
+    UsageError
+        If the model cannot be exported, or a probability differs by more than `TOLERANCE`.
+    """
+    model, header = load_checkpoint(run)
+    channels = [header["channels"][name] for name in header["modalities"]]
+    whole = of_pixels(model, header)
+    graph = export(whole, sizes, channels)
     random = np.random.default_rng(0)
-    return [
+    images = [
         random.integers(256, size=shape).astype(np.float32)
-        for shape in _shapes(batch_size, sizes, channels)
+        for shape in _shapes(CHECKED_BATCH, sizes, channels)
     ]
+    with torch.no_grad():
+        wanted = whole(*map(torch.from_numpy, images)).numpy()
+    try:
+        session = InferenceSession(graph, providers=["CPUExecutionProvider"])
+        (found,) = session.run(None, {f"images{n}": image for n, image in enumerate(images)})
+    # Its exceptions have no type in common but this.
+    except Exception as error:
+        raise UsageError(f"the network's ONNX graph does not run ({_first_line(error)})") from error
+    difference = float(np.abs(_shares(found, header) - _shares(wanted, header)).max())
+    if not difference <= TOLERANCE:
+        raise UsageError(
+            f"the network's ONNX graph gives other probabilities than torch (by {difference:.2g})"
+        )
+    return graph, difference
+
+
+@contextmanager
+def _traceable() -> Iterator[None]:
+    # torch's fused transformer layer is an operator that ONNX does not have.
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            # The tracer warns of every Python number it sees; what it made is checked by numbers.
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+
+
+def _first_line(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _shares(logits: npt.NDArray[np.float32], header: Mapping[str, Any]) -> npt.NDArray[np.float32]:
+    shares = expit(logits) if header["task"] == "multilabel" else softmax(logits, axis=-1)
+    return np.asarray(shares)
 
 
 def _shapes(batch: int, sizes: Sizes, channels: Sequence[int]) -> list[tuple[int, int, int, int]]:

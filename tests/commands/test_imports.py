@@ -10,7 +10,7 @@ import gc
 import os
 from importlib import import_module
 
-loading_torch = import_module("comptool.commands._imports").loading_torch
+loading_torch = import_module("comptool.torch_imports").loading_torch
 with loading_torch():
     assert not gc.isenabled()
     import torch

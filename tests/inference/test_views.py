@@ -11,42 +11,46 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comptool.errors import InputError, UsageError
-from comptool.inference.schemes import GROUPS, VIEW_NAMES, check_view, read_scheme
-from comptool.inference.views import D4, VIEWS, find_view, merge
+from comptool.inference import array_views
+from comptool.inference.geometry import D4, VIEW_NAMES, check_view, seen_size
+from comptool.inference.merging import merge
+from comptool.inference.schemes import GROUPS, read_scheme
+from comptool.inference.views import see
 
 IMAGE = torch.arange(2 * 3 * 6 * 6, dtype=torch.float32).reshape(2, 3, 6, 6)
 INVERSE = {"rotate-90": "rotate-270", "rotate-270": "rotate-90"}
 
 
 def element_of(image):
-    return next(name for name, view in D4.items() if torch.equal(view(IMAGE), image))
+    return next(name for name in D4 if torch.equal(see(IMAGE, name), image))
 
 
 def test_every_name_has_its_view_and_every_view_its_name():
-    assert set(VIEWS) == set(VIEW_NAMES)
     assert {name for names in GROUPS.values() for name in names if "scale" not in name} == set(
-        VIEWS
+        VIEW_NAMES
     )
+    for name in VIEW_NAMES:
+        assert see(IMAGE, name).shape == IMAGE.shape
 
 
 def test_the_eight_views_of_d4_differ_and_are_closed_under_composition():
-    assert len({D4[name](IMAGE).contiguous().numpy().tobytes() for name in D4}) == 8
+    assert len({see(IMAGE, name).contiguous().numpy().tobytes() for name in D4}) == 8
     for first, second in itertools.product(D4, repeat=2):
-        assert element_of(D4[second](D4[first](IMAGE))) in D4
+        assert element_of(see(see(IMAGE, first), second)) in D4
 
 
 @pytest.mark.parametrize("name", D4)
 def test_each_view_of_d4_has_its_inverse(name):
-    assert torch.equal(D4[INVERSE.get(name, name)](D4[name](IMAGE)), IMAGE)
+    assert torch.equal(see(see(IMAGE, name), INVERSE.get(name, name)), IMAGE)
 
 
 def test_turns_are_torchs():
     for degrees in (90, 180, 270):
         turned = torch.rot90(IMAGE, degrees // 90, (-2, -1))
-        assert torch.equal(find_view(f"rotate-{degrees}")(IMAGE), turned)
-    assert torch.equal(find_view("transpose")(IMAGE), IMAGE.mT)
+        assert torch.equal(see(IMAGE, f"rotate-{degrees}"), turned)
+    assert torch.equal(see(IMAGE, "transpose"), IMAGE.mT)
     mirrored = torch.from_numpy(IMAGE.numpy()[..., ::-1].copy())
-    assert torch.equal(find_view("horizontal")(IMAGE), mirrored)
+    assert torch.equal(see(IMAGE, "horizontal"), mirrored)
 
 
 @pytest.mark.parametrize("group", [*GROUPS, "all"])
@@ -54,7 +58,7 @@ def test_turns_are_torchs():
 def test_views_are_at_the_same_place_in_modalities_of_different_size(group, sides):
     """A smooth scene, seen by two sensors of different resolution, is one scene in every view."""
     for name in VIEW_NAMES if group == "all" else GROUPS[group]:
-        seen = [find_view(name)(scene(side)) for side in sides]
+        seen = [see(scene(side), name) for side in sides]
         shape = tuple(min(image.shape[axis] for image in seen) for axis in (-2, -1))
         first, second = (torch.nn.functional.adaptive_avg_pool2d(one, 4) for one in seen)
         assert min(shape) > 0
@@ -70,21 +74,21 @@ def test_crops_show_seven_eighths_of_the_side_at_the_size_of_the_image():
     corners = torch.zeros(1, 1, 16, 16)
     corners[..., 0, 0], corners[..., 0, -1], corners[..., -1, 0], corners[..., -1, -1] = 1, 2, 3, 4
     for name, value in zip(GROUPS["5crop"], (1, 2, 3, 4, None), strict=True):
-        crop = find_view(name)(corners)
+        crop = see(corners, name)
         assert crop.shape == corners.shape
         kept = {round(float(corner)) for corner in (crop[..., 0, 0], crop[..., 0, -1],
                 crop[..., -1, 0], crop[..., -1, -1])}  # fmt: skip
         assert kept == ({0} if value is None else {0, value})
     ramp = torch.arange(16.0).expand(1, 1, 16, 16)
-    assert find_view("crop-centre")(ramp).mean() == pytest.approx(7.5, abs=1e-4)
-    assert find_view("crop-top-left")(ramp).mean() == pytest.approx(6.5, abs=1e-4)
+    assert see(ramp, "crop-centre").mean() == pytest.approx(7.5, abs=1e-4)
+    assert see(ramp, "crop-top-left").mean() == pytest.approx(6.5, abs=1e-4)
 
 
 @pytest.mark.parametrize(
     ("factor", "size"), [("0.75", (18, 36)), ("1.25", (30, 60)), ("2", (48, 96))]
 )
 def test_scales_change_the_size(factor, size):
-    assert tuple(find_view(f"scale-{factor}")(torch.zeros(1, 3, 24, 48)).shape[-2:]) == size
+    assert tuple(see(torch.zeros(1, 3, 24, 48), f"scale-{factor}").shape[-2:]) == size
 
 
 @pytest.mark.parametrize("name", ["scale-0", "scale-9", "scale-x", "scale-nan"])
@@ -97,7 +101,7 @@ def test_an_unknown_view_or_group_is_named_with_the_nearest():
     with pytest.raises(
         UsageError, match="no view is called 'horizontl'; did you mean 'horizontal'"
     ):
-        find_view("horizontl")
+        see(IMAGE, "horizontl")
     with pytest.raises(
         UsageError, match="no group of views is called 'flip'; did you mean 'flips'"
     ):
@@ -167,6 +171,17 @@ def test_groups_can_be_joined():
     assert views == ("scale-0.75", "identity", "scale-1.25", "horizontal", "vertical")
 
 
+@pytest.mark.parametrize("name", [*VIEW_NAMES, "scale-0.3", "scale-0.75", "scale-1.25", "scale-3"])
+@pytest.mark.parametrize("shape", [(2, 24, 31, 3), (1, 64, 64, 1)])
+def test_arrays_are_seen_as_torch_sees_them(name, shape):
+    images = np.random.default_rng(0).integers(256, size=shape, dtype=np.uint8)
+    given = array_views.see(images, name)
+    wanted = see(torch.from_numpy(images).permute(0, 3, 1, 2).float(), name).permute(0, 2, 3, 1)
+    np.testing.assert_allclose(given, wanted.numpy(), atol=2e-3)  # of 255
+    assert given.flags.c_contiguous and given.dtype == np.float32
+    assert given.shape[1:3] == seen_size(name, *shape[1:3])
+
+
 def softmax(logits):
     shares = np.exp(logits - logits.max(-1, keepdims=True))
     return shares / shares.sum(-1, keepdims=True)
@@ -184,7 +199,7 @@ LOGITS = st.lists(st.lists(st.floats(-20, 20), min_size=3, max_size=3), min_size
 
 @given(logits=LOGITS, how=st.sampled_from(sorted(FORMULAS)))
 def test_merges_are_their_formulas_and_sum_to_one(logits, how):
-    merged = merge(torch.tensor(logits), how, "multiclass").numpy()
+    merged = merge(logits, how, "multiclass")
     wanted = FORMULAS[how](softmax(logits))
     np.testing.assert_allclose(merged, wanted / wanted.sum(-1, keepdims=True), atol=1e-9)
     np.testing.assert_allclose(merged.sum(-1), 1, atol=1e-9)
@@ -192,7 +207,7 @@ def test_merges_are_their_formulas_and_sum_to_one(logits, how):
 
 @given(logits=LOGITS, how=st.sampled_from(sorted(FORMULAS)))
 def test_a_multilabel_merge_treats_each_class_as_yes_or_no(logits, how):
-    merged = merge(torch.tensor(logits), how, "multilabel").numpy()
+    merged = merge(logits, how, "multilabel")
     yes = 1 / (1 + np.exp(-logits))
     wanted, against = FORMULAS[how](yes), FORMULAS[how](1 - yes)
     np.testing.assert_allclose(merged, wanted / (wanted + against), atol=1e-9)
@@ -201,29 +216,28 @@ def test_a_multilabel_merge_treats_each_class_as_yes_or_no(logits, how):
 @given(logits=LOGITS, seed=st.integers(0, 99), task=st.sampled_from(["multiclass", "multilabel"]))
 def test_a_weighted_mean_is_that_of_the_probabilities(logits, seed, task):
     weights = np.random.default_rng(seed).dirichlet(np.ones(len(logits)))
-    each = [merge(torch.tensor(one[None]), "mean", task).numpy() for one in logits]
-    merged = merge(torch.tensor(logits), "mean", task, weights.tolist()).numpy()
+    each = [merge(one[None], "mean", task) for one in logits]
+    merged = merge(logits, "mean", task, weights.tolist())
     np.testing.assert_allclose(merged, np.tensordot(weights, each, axes=1), atol=1e-9)
     with pytest.raises(UsageError, match="those of the mean, not of gmean"):
-        merge(torch.tensor(logits), "gmean", task, weights.tolist())
+        merge(logits, "gmean", task, weights.tolist())
 
 
 @given(logits=LOGITS, how=st.sampled_from(sorted(FORMULAS)), seed=st.integers(0, 99))
 def test_merges_ignore_the_order_of_the_views_and_leave_one_view_alone(logits, how, seed):
     shuffled = np.random.default_rng(seed).permutation(logits)
-    first, second = (merge(torch.tensor(one), how, "multiclass") for one in (logits, shuffled))
-    torch.testing.assert_close(first, second, atol=1e-12, rtol=0)
-    np.testing.assert_allclose(
-        merge(torch.tensor(logits[:1]), how, "multiclass"), softmax(logits[0])
-    )
+    first, second = (merge(one, how, "multiclass") for one in (logits, shuffled))
+    np.testing.assert_allclose(first, second, atol=1e-12, rtol=0)
+    np.testing.assert_allclose(merge(logits[:1], how, "multiclass"), softmax(logits[0]))
 
 
 def test_the_geometric_mean_survives_probabilities_that_float32_has_not():
-    logits = torch.tensor([[[0.0, -300.0, -310.0]], [[-300.0, 0.0, -310.0]]])
+    logits = np.array([[[0.0, -300.0, -310.0]], [[-300.0, 0.0, -310.0]]], np.float32)
     merged = merge(logits, "gmean", "multiclass")
-    torch.testing.assert_close(merged[0, :2], torch.tensor([0.5, 0.5]))
+    assert merged.dtype == np.float32
+    np.testing.assert_allclose(merged[0, :2], [0.5, 0.5])
 
 
 def test_an_unknown_merge_is_named():
     with pytest.raises(UsageError, match="no merge is called 'median'; did you mean"):
-        merge(torch.zeros(1, 1, 2), "median", "multiclass")
+        merge(np.zeros((1, 1, 2)), "median", "multiclass")

@@ -15,7 +15,8 @@ from comptool import models
 from comptool.competition import load
 from comptool.errors import InputError, UsageError
 from comptool.inference.members import Member, held_out
-from comptool.inference.predict import Computing, predict
+from comptool.inference.computing import Computing
+from comptool.inference.predict import predict
 from comptool.inference.schemes import PLAIN
 from comptool.predictions import read_predictions
 from comptool.runs import read_header

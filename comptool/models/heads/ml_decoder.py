@@ -70,7 +70,7 @@ class MlDecoder(Decoder):
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Queries (B, Q, 768) that have read maps (B, F, h, w) of M streams."""
         memory = torch.relu(self.memory(maps))
-        queries = self.queries.expand(len(memory), -1, -1)  # (B, Q, D)
+        queries = self.queries.expand(memory.shape[0], -1, -1)  # (B, Q, D)
         queries = self.norms[0](queries + self.dropout(queries))
         read, _ = self.attention(queries, memory, memory, need_weights=False)
         queries = self.norms[1](queries + self.dropout(read))

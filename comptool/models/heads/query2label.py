@@ -68,7 +68,7 @@ class LightDecoder(Decoder):
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Queries (B, Q, D) that have read maps (B, F, h, w) of M streams."""
         memory = self.memory(maps)
-        decoded: Tensor = self.transformer(memory, self.queries.expand(len(memory), -1, -1))
+        decoded: Tensor = self.transformer(memory, self.queries.expand(memory.shape[0], -1, -1))
         return decoded
 
 
@@ -115,7 +115,7 @@ class FullDecoder(Decoder):
         positions = torch.cat([sine_positions(image, memory.shape[2]) for image in maps])  # (N, D)
         for layer in self.encoder:
             memory = layer(memory, positions, memory, positions)
-        queries = torch.zeros_like(self.queries).expand(len(memory), -1, -1)  # (B, Q, D)
+        queries = torch.zeros_like(self.queries).expand(memory.shape[0], -1, -1)  # (B, Q, D)
         for layer in self.decoder:
             queries = layer(queries, self.queries, memory, positions)
         decoded: Tensor = self.norm(queries)

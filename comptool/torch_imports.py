@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from comptool.memory import keep_freed_memory
+
 
 @contextmanager
 def loading_torch() -> Iterator[None]:
@@ -18,8 +20,6 @@ def loading_torch() -> Iterator[None]:
     through them again and again while they are made, a fifth of the time that the imports take;
     here it never does, and the workers that load images do not copy them.
     """
-    from comptool.memory import keep_freed_memory
-
     # Read when torch is loaded. Threads that spin while they wait for one another make a network
     # several times slower where other processes, such as its own workers, need the same cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

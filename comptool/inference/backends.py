@@ -1,0 +1,89 @@
+"""What computes the logits: torch, or ONNX Runtime, which needs no torch once a graph is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from comptool.data.images import FULL_DEPTH, Pixels
+from comptool.inference.computing import Computing
+from comptool.inference.decoding import Form
+from comptool.inference.members import Member
+from comptool.torch_imports import loading_torch
+
+Logits = npt.NDArray[np.float32]
+
+
+class Networks(Protocol):
+    """Trained networks, ready to compute.
+
+    Attributes
+    ----------
+    forms
+        The distinct forms in which they take images, in the order of a batch's arrays.
+    """
+
+    forms: list[Form]
+
+    def logits(self, images: Sequence[Pixels], views: Sequence[str]) -> Iterator[Logits]:
+        """Of each network the logits (V, B, K) of V views, from one (B, H, W, C) per form."""
+        ...
+
+
+def open_networks(
+    members: Sequence[Member], views: Sequence[str], computing: Computing
+) -> tuple[Networks, list[str]]:
+    """The networks where they are computed best, and a sentence if that was to be elsewhere.
+
+    Parameters
+    ----------
+    members
+        Of one list of modalities.
+    views
+        What they will be asked for, checked now.
+    computing
+        Says where.
+
+    Raises
+    ------
+    InputError
+        If a checkpoint cannot be used.
+    UsageError
+        If the device is not there or a network does not take a view; if ONNX Runtime was asked for
+        by name and cannot have a network.
+    """
+    notes = []
+    if computing.tries_onnx:
+        # Not where torch computes: ONNX Runtime starts threads of its own.
+        room = import_module("comptool.inference.onnx_networks")
+        try:
+            sessions = room.OnnxNetworks(members, views)
+            return sessions, sessions.notes
+        except room.NoGraph as error:
+            if computing.backend == "onnx":
+                raise
+            notes = [f"{error}; torch computes, which takes longer"]
+    with loading_torch():
+        room = import_module("comptool.inference.torch_networks")
+    networks = room.TorchNetworks(members, computing)
+    networks.check_views(views)
+    return networks, notes
+
+
+def forms_of(header: dict[str, Any]) -> list[Form]:
+    """How the network of a checkpoint takes each of its modalities."""
+    bits = header.get("bits", {})
+    return [
+        Form(number, height, width, header["channels"][name], bits.get(name, FULL_DEPTH))
+        for number, name in enumerate(header["modalities"])
+        for height, width in [header["img_size"][name]]
+    ]
+
+
+def distinct(forms: Sequence[Sequence[Form]]) -> list[Form]:
+    """The forms of several networks, each once."""
+    return list(dict.fromkeys(form for own in forms for form in own))

@@ -1,0 +1,131 @@
+"""Trained networks in ONNX Runtime, on the CPU; the graph of each is made once and kept.
+
+The graph stands beside the checkpoint, ``best.onnx`` for images of the size trained at, with a
+record that names the checkpoint by its SHA-256: another checkpoint has another graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+from onnxruntime import InferenceSession, SessionOptions
+
+from comptool import provenance
+from comptool.data.images import Pixels
+from comptool.errors import InputError, OutputError, UsageError
+from comptool.inference.array_views import see
+from comptool.inference.backends import Logits, distinct, forms_of
+from comptool.inference.geometry import seen_size
+from comptool.inference.members import Member
+from comptool.machine import compute_threads
+from comptool.outputs import atomic_output, together
+from comptool.runs import BEST
+from comptool.torch_imports import loading_torch
+
+# Raised when graphs come to take or give something else.
+GRAPH_FORMAT = 1
+ERRORS_ONLY = 3
+
+Sizes = tuple[tuple[int, int], ...]
+
+
+class NoGraph(UsageError):
+    """A network that ONNX Runtime cannot compute as torch does."""
+
+
+class OnnxNetworks:
+    """The members on the CPU.
+
+    Parameters
+    ----------
+    members
+        What to load.
+    views
+        What they will be asked for; a view of another size needs a graph of its own.
+
+    Raises
+    ------
+    InputError
+        If a checkpoint cannot be used.
+    NoGraph
+        If a network cannot be exported, or computes something else when it is.
+    """
+
+    def __init__(self, members: Sequence[Member], views: Sequence[str]) -> None:
+        self._forms = [forms_of(member.header) for member in members]
+        self.forms = distinct(self._forms)
+        self.notes: list[str] = []
+        self._sessions: list[dict[Sizes, InferenceSession]] = []
+        for member, forms in zip(members, self._forms, strict=True):
+            seen = dict.fromkeys(
+                tuple(seen_size(view, form.height, form.width) for form in forms) for view in views
+            )
+            self._sessions.append({sizes: self._open(member, sizes) for sizes in seen})
+
+    def logits(self, images: Sequence[Pixels], views: Sequence[str]) -> Iterator[Logits]:
+        """Of each network the logits (V, B, K) of V views, from one (B, H, W, C) per form."""
+        for forms, sessions in zip(self._forms, self._sessions, strict=True):
+            own = [images[self.forms.index(form)] for form in forms]
+            yield np.stack([_run(sessions, [see(one, view) for one in own]) for view in views])
+
+    def _open(self, member: Member, sizes: Sizes) -> InferenceSession:
+        kept = _kept(member, sizes)
+        graph: str | bytes = str(kept)
+        if not _is_of(kept, member):
+            try:
+                # By name: torch is needed now, and where the graph is kept it never is.
+                with loading_torch():
+                    room = import_module("comptool.models.onnx_export")
+                graph, difference = room.export_checkpoint(member.folder, sizes)
+            except UsageError as error:
+                raise NoGraph(f"{member.folder}: {error}") from error
+            assert isinstance(graph, bytes)
+            self._keep(kept, graph, difference, member)
+        options = SessionOptions()
+        options.intra_op_num_threads = compute_threads()
+        options.log_severity_level = ERRORS_ONLY
+        return InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+    def _keep(self, path: Path, graph: bytes, difference: float, member: Member) -> None:
+        try:
+            with together():
+                with atomic_output(path, force=True) as temporary:
+                    temporary.write_bytes(graph)
+                provenance.record(
+                    path,
+                    command="infer",
+                    arguments={},
+                    inputs=[member.folder / BEST],
+                    facts={"graph": GRAPH_FORMAT, "difference": difference},
+                )
+        except OutputError as error:
+            self.notes.append(f"the ONNX graph is made anew each time: {error}")
+
+
+def _run(sessions: dict[Sizes, InferenceSession], images: Sequence[Logits]) -> Logits:
+    session = sessions[tuple((image.shape[1], image.shape[2]) for image in images)]
+    (logits,) = session.run(None, {f"images{n}": image for n, image in enumerate(images)})
+    return np.asarray(logits)
+
+
+def _kept(member: Member, sizes: Sizes) -> Path:
+    """Where the graph for images of these sizes is kept."""
+    trained = tuple((form.height, form.width) for form in forms_of(member.header))
+    name = Path(BEST).stem
+    if sizes != trained:
+        name += "".join(f"-{height}x{width}" for height, width in sizes)
+    return member.folder / f"{name}.onnx"
+
+
+def _is_of(path: Path, member: Member) -> bool:
+    """Whether a graph is there that was made of the checkpoint as it is."""
+    record = provenance.recall(path) if path.is_file() else None
+    if record is None or record.get("facts", {}).get("graph") != GRAPH_FORMAT:
+        return False
+    try:
+        return provenance.sha256(member.folder / BEST) in record.get("inputs", {}).values()
+    except InputError:
+        return False

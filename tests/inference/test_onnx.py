@@ -1,0 +1,187 @@
+"""ONNX Runtime in the place of torch: the same numbers, a graph that is kept, and a way back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from comptool import models
+from comptool.errors import UsageError
+from comptool.inference.computing import Computing
+from comptool.inference.plan import make_plan
+from comptool.inference.predict import predict
+from comptool.inference.schemes import GROUPS, PLAIN, Scheme
+from comptool.models import onnx_export
+from comptool.models.checkpoints import load_checkpoint, save_checkpoint
+from comptool.provenance import recall
+from comptool.runs import BEST
+
+ONNX = Computing(device="cpu", workers=0, quiet=True, backend="onnx")
+TORCH = replace(ONNX, backend="torch")
+AUTO = replace(ONNX, backend="auto")
+
+
+def predicted(computing, scheme=PLAIN, runs=("one",)):
+    plan = make_plan(runs, output=Path("preds.csv"))
+    (table,), sentences = predict(plan.members, plan.samples, [scheme], computing)
+    return table, sentences
+
+
+@pytest.fixture
+def exports(monkeypatch) -> list[Path]:
+    """The runs that are exported, one entry each time."""
+    made: list[Path] = []
+    whole = onnx_export.export_checkpoint
+
+    def counted(run, sizes):
+        made.append(run)
+        return whole(run, sizes)
+
+    monkeypatch.setattr(onnx_export, "export_checkpoint", counted)
+    return made
+
+
+def with_model(run: Path, name: str, **header) -> None:
+    described = {"model": {"name": name, "options": {}}, **header}
+    known = load_checkpoint(run)[1]
+    save_checkpoint(run / BEST, models.create(name, 3), {**known, **described}, force=True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mobilenetv2-dual",
+        "shake-shake-26-2x32d-dual",
+        "eurosat-bmta-dual",
+        "test_convnext-dual",
+        "test_resnet-dual+q2l",
+        "test_resnet-dual+q2l-full",
+        "test_resnet-dual+ml-decoder",
+        "test_resnet-dual+cosine",
+    ],
+)
+def test_probabilities_are_those_of_torch(pairs, name):
+    run = pairs("one", size=32)
+    with_model(run, name)
+    for scheme in (PLAIN, Scheme((*GROUPS["d4"], *GROUPS["5crop"]), "gmean")):
+        given, sentences = predicted(ONNX, scheme)
+        np.testing.assert_allclose(given, predicted(TORCH, scheme)[0], atol=1e-4)
+        assert sentences == []
+    assert recall(run / "best.onnx")["facts"]["difference"] <= 1e-4
+
+
+def test_views_of_another_size_have_a_graph_of_their_own(pairs, exports):
+    run = pairs("one", img_size={"sar": [32, 32], "eo": [16, 24]})
+    scheme = Scheme(GROUPS["multiscale"], "mean")
+    np.testing.assert_allclose(predicted(ONNX, scheme)[0], predicted(TORCH, scheme)[0], atol=1e-4)
+    names = {"best.onnx", "best-24x24-12x18.onnx", "best-40x40-20x30.onnx"}
+    assert {path.name for path in run.glob("*.onnx")} == names
+    assert len(exports) == 3
+    turned = Scheme(("identity", "transpose"), "mean")
+    np.testing.assert_allclose(predicted(ONNX, turned)[0], predicted(TORCH, turned)[0], atol=1e-4)
+    assert (run / "best-32x32-24x16.onnx").exists()
+
+
+def test_a_graph_is_made_once_and_again_only_for_another_checkpoint(pairs, exports):
+    run = pairs("one")
+    first = predicted(ONNX)[0]
+    np.testing.assert_array_equal(predicted(AUTO)[0], first)
+    assert len(exports) == 1
+    os.utime(run / BEST)
+    predicted(ONNX)
+    assert len(exports) == 1
+    network, header = load_checkpoint(run)
+    network.classifier.weight.data *= -1
+    save_checkpoint(run / BEST, network, header, force=True)
+    other = predicted(ONNX)[0]
+    assert len(exports) == 2
+    np.testing.assert_allclose(other, predicted(TORCH)[0], atol=1e-4)
+    assert np.abs(other - first).max() > 1e-2
+
+
+@pytest.mark.parametrize("damage", ["unlink", "record", "format"])
+def test_a_graph_that_nothing_vouches_for_is_made_anew(pairs, exports, damage):
+    run = pairs("one")
+    predicted(ONNX)
+    record = run / "best.onnx.meta.json"
+    if damage == "unlink":
+        (run / "best.onnx").unlink()
+    elif damage == "record":
+        record.unlink()
+    else:
+        record.write_text(record.read_text().replace('"graph": 1', '"graph": 0'))
+    predicted(ONNX)
+    assert len(exports) == 2
+
+
+def test_a_folder_that_cannot_be_written_has_its_graph_made_each_time(pairs, exports):
+    run = pairs("one")
+    (run / "best.onnx").mkdir()  # for root may write wherever it likes
+    for _ in range(2):
+        table, sentences = predicted(ONNX)
+        np.testing.assert_allclose(table, predicted(TORCH)[0], atol=1e-4)
+        assert sentences[0].startswith("the ONNX graph is made anew each time: ")
+    assert len(exports) == 2
+
+
+def test_a_network_that_cannot_be_exported_is_computed_by_torch(pairs, monkeypatch):
+    def fails(*arguments, **options):
+        raise RuntimeError("Exporting the operator 'aten::odd' is not supported.\nmore")
+
+    pairs("one")
+    monkeypatch.setattr(onnx_export.torch.onnx, "export", fails)
+    table, sentences = predicted(AUTO)
+    np.testing.assert_array_equal(table, predicted(TORCH)[0])
+    assert sentences == [
+        "weights/one: the network cannot be exported to ONNX (Exporting the operator 'aten::odd' "
+        "is not supported.); torch computes, which takes longer"
+    ]
+    with pytest.raises(UsageError, match="cannot be exported to ONNX"):
+        predicted(ONNX)
+
+
+def test_a_graph_that_computes_something_else_is_not_used(pairs, monkeypatch):
+    export = onnx_export.export
+
+    def other(model, sizes, channels):
+        model.model.classifier.bias.data[0] += 1
+        graph = export(model, sizes, channels)
+        model.model.classifier.bias.data[0] -= 1
+        return graph
+
+    run = pairs("one")
+    monkeypatch.setattr(onnx_export, "export", other)
+    table, (sentence,) = predicted(AUTO)
+    np.testing.assert_array_equal(table, predicted(TORCH)[0])
+    assert "gives other probabilities than torch (by 0." in sentence
+    assert list(run.glob("*.onnx*")) == []
+
+
+@pytest.mark.parametrize("options", [{"precision": "bf16"}, {"device": "cuda"}])
+def test_what_onnx_runtime_does_not_do_here_is_refused_or_left_to_torch(options):
+    with pytest.raises(UsageError, match="computes on the CPU in full precision"):
+        replace(ONNX, **options)
+    assert not replace(AUTO, **options).tries_onnx
+    assert AUTO.tries_onnx and not TORCH.tries_onnx
+
+
+def test_with_the_graph_at_hand_no_torch_is_imported(pairs):
+    pairs("one")
+    predicted(ONNX)
+    program = (
+        "import sys; from pathlib import Path; from comptool.inference.plan import make_plan; "
+        "from comptool.inference.infer import infer; "
+        "from comptool.inference.computing import Computing; "
+        "plan = make_plan(['one'], output=Path('preds.csv')); "
+        "infer(plan, Computing(device='cpu', quiet=True), {}); "
+        "heavy = {'torch', 'timm', 'albumentations', 'sklearn'} & set(sys.modules); "
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    assert Path("preds.csv").exists()
