@@ -122,7 +122,7 @@ class Loop:
             with nullcontext() if last else session.without_sync():
                 loss = session.loss(batch, progress.epoch, step + place)
                 # Weighed by size, so that accumulated batches count as one large batch.
-                session.optimisation.backward(loss * (len(batch.rows) / seen))
+                session.optimisation.backward(loss, len(batch.rows) / seen)
             self._loss_sum += loss.detach() * len(batch.rows)
         session.optimisation.finish(at)
         progress.update += 1

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from comptool.data.device_names import check_device_name
 from comptool.errors import UsageError, unknown_name
+from comptool.training.calibration import check_objectives
 
 Schedule = Literal["cosine", "step", "constant"]
 Balance = Literal["none", "under", "over", "weights", "class-aware"]
@@ -47,6 +48,7 @@ class TrainSettings:
     pretrained: str = "auto"  # auto, yes, no or a path
     init_from: Path | None = None
     model_option: tuple[str, ...] = ()  # "name=value"
+    auxiliary_heads: bool = False  # one per stream, as further objectives
     reset_head: bool = False
     freeze: str | None = None  # one of PARTS
     # What is minimised; None leaves the loss its own value.
@@ -83,6 +85,8 @@ class TrainSettings:
     weight_decay: float = 0.02
     layer_decay: float | None = None  # factor of the learning rate from a layer to the one below
     clip_grad: float | None = None  # largest gradient norm
+    calibrate_gradients: tuple[str, ...] = ()  # "intra", "intra:max", "inter"
+    calibration_limits: str | None = None  # of the factors, "0.1,10"
     schedule: Schedule = "cosine"
     warmup_epochs: float | None = None  # None: 5 % of the epochs, at most one
     decay_epochs: str | None = None  # "30" or, for milestones, "100,150"
@@ -107,6 +111,7 @@ class TrainSettings:
         _check_names(self)
         _check_company(self)
         _check_stage(self)
+        check_objectives(self)
 
     @property
     def folds(self) -> int | Literal["all", "none"]:
@@ -265,16 +270,26 @@ def _check_stage(settings: TrainSettings) -> None:
         raise UsageError(
             f"--freeze is '{settings.freeze}'; the parts of a model are {' and '.join(PARTS)}"
         )
+    if settings.freeze == BACKBONE and settings.calibrate_gradients:
+        raise UsageError("--freeze backbone leaves --calibrate-gradients nothing to calibrate")
     if settings.reset_head and settings.init_from is None:
         raise UsageError("--reset-head is for --init-from, whose head it leaves out")
     if settings.reset_head and settings.freeze == "head":
         raise UsageError("--freeze head would keep the random head of --reset-head as it is")
     if settings.keep_dropped_logits and not settings.drop_classes:
         raise UsageError("--keep-dropped-logits has no meaning without --drop-classes")
-    if settings.per_class is not None and settings.balance in ("under", "over", "class-aware"):
+    evened = settings.balance in ("under", "over", "class-aware")
+    if settings.per_class is not None and evened:
         raise UsageError(
             f"--per-class takes as many rows of each class; --balance {settings.balance} has no "
             "meaning beside it"
+        )
+    if settings.balanced_mixup and (
+        settings.mixup or settings.cutmix or settings.per_class is not None or evened
+    ):
+        raise UsageError(
+            "--balanced-mixup mixes the rows as they come with one of each class in turn; leave out "
+            "--mixup, --cutmix, --per-class and --balance under, over or class-aware"
         )
     if settings.class_weights is not None and settings.scheme is not None:
         other = "--weighting" if settings.weighting else "--balance weights"
