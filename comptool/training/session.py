@@ -22,6 +22,7 @@ from comptool.models.streams import StreamModel
 from comptool.training.calibration import calibration_of
 from comptool.training.calling import compiled, distributed
 from comptool.training.freezing import freeze, set_training
+from comptool.training.fusion import FusionGauge
 from comptool.training.gauges import Gauge, Gauges
 from comptool.training.gradient_calibration import CalibratedJunction, average_over, total_loss
 from comptool.training.gradient_gauge import CalibrationGauge
@@ -226,8 +227,8 @@ def _check_smallest_batch(
 def _gauges(
     plan: Plan, model: StreamModel, optimisation: Optimisation, processes: Processes
 ) -> Gauges:
-    """What is measured of the model: gradients that are calibrated."""
-    named: dict[str, Gauge] = {}
+    """What is measured of the model: its fusion weights, and gradients that are calibrated."""
+    named: dict[str, Gauge] = {"fusion": FusionGauge(optimisation.evaluated)}
     calibration = calibration_of(plan.settings)
     if calibration is not None:
         gauge = CalibrationGauge(calibration, plan.modalities, processes.device)
