@@ -103,9 +103,7 @@ def model_options(settings: TrainSettings) -> dict[str, Any]:
 
 def resumed_model(header: Header) -> StreamModel:
     """The model of a run that goes on; its weights come from ``last.pt``."""
-    model = build_model(header)
-    assert isinstance(model, StreamModel)
-    return model
+    return build_model(header)
 
 
 def _sizes(plan: Plan, member: Member) -> dict[str, sizes.Size]:
