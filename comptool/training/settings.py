@@ -30,6 +30,7 @@ PATHS = ("init_from", "prior", "class_weights")
 BACKBONE = "backbone"
 COSINE_ALONE = ("min_lr", "cycle_epochs", "cycle_mul")
 PARTS = (BACKBONE, "head")  # of a model, that can be frozen
+EVENED = ("under", "over", "class-aware")  # what --balance can do to the rows, not the weights
 PRETRAINED_RATE, RANDOM_RATE = 1e-3, 3e-3
 
 
@@ -74,6 +75,7 @@ class TrainSettings:
     balance: Balance = "none"
     mixup: float = 0.0  # alpha of Beta(alpha, alpha)
     cutmix: float = 0.0
+    balanced_mixup: float = 0.0  # alpha of Beta(alpha, 1)
     modality: tuple[str, ...] = ()
     missing_modality: Missing | None = None
     # The optimisation.
@@ -203,7 +205,7 @@ def _check_ranges(settings: TrainSettings) -> None:
     least = {"epochs": 1, "batch_size": 1, "grad_accum": 1, "patience": 1, "seed": 0, "workers": 0}
     least |= {"weight_decay": 0, "mixup": 0, "warmup_epochs": 0, "min_lr": 0, "gamma": 0}
     least |= {"cutmix": 0, "magnitude": 0, "num_ops": 1, "per_class": 1, "defer_weights": 0}
-    least |= {"cycle_mul": 1}
+    least |= {"cycle_mul": 1, "balanced_mixup": 0}
     for name, bound in least.items():
         value = getattr(settings, name)
         if value is not None and not (value >= bound and math.isfinite(value)):
@@ -278,18 +280,10 @@ def _check_stage(settings: TrainSettings) -> None:
         raise UsageError("--freeze head would keep the random head of --reset-head as it is")
     if settings.keep_dropped_logits and not settings.drop_classes:
         raise UsageError("--keep-dropped-logits has no meaning without --drop-classes")
-    evened = settings.balance in ("under", "over", "class-aware")
-    if settings.per_class is not None and evened:
+    if settings.per_class is not None and settings.balance in EVENED:
         raise UsageError(
             f"--per-class takes as many rows of each class; --balance {settings.balance} has no "
             "meaning beside it"
-        )
-    if settings.balanced_mixup and (
-        settings.mixup or settings.cutmix or settings.per_class is not None or evened
-    ):
-        raise UsageError(
-            "--balanced-mixup mixes the rows as they come with one of each class in turn; leave out "
-            "--mixup, --cutmix, --per-class and --balance under, over or class-aware"
         )
     if settings.class_weights is not None and settings.scheme is not None:
         other = "--weighting" if settings.weighting else "--balance weights"
