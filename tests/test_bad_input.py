@@ -180,7 +180,7 @@ LIST = {
     "a prior of other classes; corrections of unknown ids": (
         "training/test_multilabel_losses.py::test_a_prior_of_something_else_is_refused",
         "evaluation/test_label_corrections.py::test_a_correction_that_cannot_be_followed_is_refused",
-        "commands/test_split_labels.py::test_wrong_corrections_are_refused",
+        "commands/test_split_corrections.py::test_wrong_corrections_are_refused",
     ),
     "multi-label predictions where one class per image is wanted": (
         "bad_input/test_several_labels.py::"

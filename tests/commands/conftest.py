@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 from scipy.special import softmax
@@ -43,6 +44,7 @@ eo = "eo_path"
 FOUR_ROWS = (
     "image_id,sedan,bus,van\n007,0.9,0.1,0.0\n1e5,0.8,0.0,0.2\nNA,0.7,0.2,0.1\nü,0.6,0.1,0.3\n"
 )
+FOUR_CLASSES = ("bare soil/sand", "Ärger, roof", "sea", "tree")
 CLASSES = ("a", "b", "c")
 PAIRS = "image_id,sar_path,eo_path,class_id"
 
@@ -141,6 +143,32 @@ def kept() -> Callable[..., dict[str, list[str]]]:
         return {line.split(",")[0]: line.split(",")[3:6] for line in lines[1:]}
 
     return read
+
+
+@pytest.fixture(scope="session")
+def cells() -> Callable[..., np.ndarray]:
+    """Cells 1, 0 and -1 of four classes, the last of them rare: ``cells(50, unknown=0.1)``."""
+
+    def draw(rows: int = 200, seed: int = 0, unknown: float = 0.0) -> np.ndarray:
+        random = np.random.default_rng(seed)
+        matrix = (random.random((rows, 4)) < [0.5, 0.3, 0.1, 0.05]).astype(int)
+        matrix[random.random(matrix.shape) < unknown] = -1
+        return matrix
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def table() -> Callable[..., pd.DataFrame]:
+    """The training table of such cells: ``table(matrix, scene=groups)``; -1 is blank."""
+
+    def frame(matrix: np.ndarray, **columns: list[str]) -> pd.DataFrame:
+        made = pd.DataFrame({"id": [f"{n:03}" for n in range(len(matrix))], **columns})
+        for name, column in zip(FOUR_CLASSES, matrix.T, strict=True):
+            made[name] = [{1: "1", 0: "0", -1: ""}[int(cell)] for cell in column]
+        return made
+
+    return frame
 
 
 @pytest.fixture
