@@ -43,6 +43,7 @@ def train(
     num_ops: i.NumOps = None,
     mixup: i.Mixup = Default.mixup,
     cutmix: i.Cutmix = Default.cutmix,
+    balanced_mixup: i.BalancedMixup = Default.balanced_mixup,
     modality: i.Modality = None,
     missing_modality: i.MissingModality = None,
     epochs: o.Epochs = Default.epochs,

@@ -106,6 +106,10 @@ class Session:
         set_training(self.model, self.settings.freeze)
         begin_epoch(self.criterion, epoch)
 
+    def seen(self, batch: Batch) -> int:
+        """Images of a batch that the model learns from: those that are left of it when mixed."""
+        return self.mixing.left(len(batch.rows))
+
     def loss(self, batch: Batch, epoch: int, step: int) -> Tensor:
         """Mean loss of one batch in training, summed over the objectives.
 
@@ -179,7 +183,9 @@ def open_session(
         train_loader=train_loader,
         valid_loader=valid_loader,
         processes=processes,
-        mixing=Mixing(settings.mixup, settings.cutmix, len(plan.rows.classes)),
+        mixing=Mixing(
+            settings.mixup, settings.cutmix, settings.balanced_mixup, len(plan.rows.classes)
+        ),
         multilabel=plan.rows.multilabel,
         counted=torch.from_numpy(measured(plan.rows.labels[member.valid], plan.dropped)),
         gauges=gauges,
@@ -192,6 +198,7 @@ def _batches(plan: Plan, member: Member, processes: Processes) -> EpochBatches:
         plan.settings.batch_size,
         order=ORDERS.get(plan.settings.balance, "shuffle"),
         seed=plan.settings.seed,
+        partners=plan.settings.balanced_mixup > 0,
         rank=processes.rank,
         world_size=processes.size,
     )
