@@ -103,16 +103,15 @@ class ChipCompetition:
         quiet: bool = True,
         looks: int = 4,
     ) -> dict[str, object]:
-        """Fill an empty folder: chips by class, test chips, the tables, the answers and a README.
+        """Fill an empty folder: chips, the tables, the answers and a README.
 
         Parameters
         ----------
         folder
             Where ``train/<class>/<SENSOR>_<id>.png``, ``test/<SENSOR>_<id>.png`` and the rest go.
         scale
-            Share of the published training counts, above 0 and at most 1; each class keeps at
-            least 20. From 0.02 on the test set has 826 frames, whose classes are drawn uniformly;
-            below it shrinks in proportion to 60.
+            Share of the published training counts, above 0 and at most 1. From 0.02 on the test
+            set has 826 frames of uniform classes; below it shrinks in proportion to 60.
         seed
             Decides every byte, with scale and looks.
         say
@@ -124,21 +123,11 @@ class ChipCompetition:
         looks
             Looks averaged in a SAR image: the variance of its speckle is 1 / looks.
 
-        Returns
-        -------
-        dict
-            Facts to record: metric, class names and counts.
+        Returns facts to record: metric, class names and counts.
         """
         counts, num_test = self.train_counts(scale), num_test_rows(scale)
-        train, test = plan(counts, num_test, np.random.default_rng([seed, 0]))
-        for name in (*(f"train/{kind}" for kind in range(len(VEHICLES))), "test"):
-            (folder / name).mkdir(parents=True)
-        jobs = [
-            *_jobs(folder / "train", train, True, self.sensors, looks, (seed, 1)),
-            *_jobs(folder / "test", test, False, self.sensors, looks, (seed, 2)),
-        ]
+        jobs = self._begin(folder, counts, num_test, seed, looks)
         in_parallel(_draw, jobs, processes=processes, quiet=quiet)
-        _write_tables(folder, train, test, self.sensors, self.task)
         listed = ", ".join(map(str, counts))
         say(f"{sum(counts)} training {self.frames} ({listed}), {num_test} test")
         return {
@@ -147,6 +136,19 @@ class ChipCompetition:
             "class_names": [kind.name for kind in VEHICLES],
             "class_counts": {str(kind): int(count) for kind, count in enumerate(counts)},
         }
+
+    def _begin(
+        self, folder: Path, counts: list[int], num_test: int, seed: int, looks: int
+    ) -> list[_Job]:
+        """Everything but the chips, which are left to do."""
+        train, test = plan(counts, num_test, np.random.default_rng([seed, 0]))
+        for name in (*(f"train/{kind}" for kind in range(len(VEHICLES))), "test"):
+            (folder / name).mkdir(parents=True)
+        _write_tables(folder, train, test, self.sensors, self.task)
+        return [
+            *_jobs(folder / "train", train, True, self.sensors, looks, (seed, 1)),
+            *_jobs(folder / "test", test, False, self.sensors, looks, (seed, 2)),
+        ]
 
 
 def num_test_rows(scale: float) -> int:

@@ -10,6 +10,7 @@ so that what is made for such a tail can be tried on few chips.
 from __future__ import annotations
 
 import math
+
 from comptool.simulation import mavoc
 from comptool.simulation.chips import SAR, ChipCompetition
 
