@@ -42,10 +42,8 @@ def label_cells(
 
     Parameters
     ----------
-    predictions
-        In the order of the test table.
-    samples
-        The test table.
+    predictions, samples
+        See :func:`comptool.decisions.labelled_classes.label_classes`.
     label
         Name of the column of joined label lists; empty for one column per class. A list cannot
         say that a class is not known: rows with such a class are then left out.
