@@ -182,6 +182,27 @@ LIST = {
         "evaluation/test_label_corrections.py::test_a_correction_that_cannot_be_followed_is_refused",
         "commands/test_split_corrections.py::test_wrong_corrections_are_refused",
     ),
+    "out-of-fold rows with missing or repeated ids, another class order, a fold validated twice, "
+    "constant predictions, leaks": (
+        "commands/test_bad_evidence.py::test_rows_that_are_no_evidence",
+        "commands/test_tta_search.py::"
+        "test_what_cannot_be_searched_is_refused_and_nothing_is_written",
+        "evaluation/test_out_of_fold.py::test_missing_rows_are_named",
+    ),
+    "members trained on each other's validation rows": (
+        "commands/test_bad_evidence.py::"
+        "test_members_that_were_trained_on_one_anothers_validation_rows",
+        "commands/test_ensemble_search.py::test_members_of_other_folds_are_refused",
+    ),
+    "a class absent from the out-of-fold rows": (
+        "commands/test_bad_evidence.py::test_a_class_that_no_out_of_fold_row_is_of",
+    ),
+    "priors that do not sum to one or have zeros; quotas above one": (
+        "commands/test_bad_evidence.py::test_priors_that_are_none",
+        "commands/test_bad_evidence.py::test_quotas_above_one",
+        "decisions/recalibration/test_shares.py::test_a_file_that_gives_none_is_refused_by_its_row",
+    ),
+    "one-row test sets": ("commands/test_bad_evidence.py::test_a_test_set_of_one_row",),
     "multi-label predictions where one class per image is wanted": (
         "bad_input/test_several_labels.py::"
         "test_one_class_per_image_is_decided_by_recalibrate_alone",
