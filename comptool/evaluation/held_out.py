@@ -83,7 +83,7 @@ def networks_of(path: Path) -> dict[Path, dict[str, Any]]:
         Predictions, of held-out rows or of others; its record names the runs, else it stands in
         the folder of one.
     """
-    found = {}
+    found: dict[Path, dict[str, Any]] = {}
     for name in provenance.facts(path).get("runs") or [path.parent]:
         with suppress(ComptoolError):
             found |= {folder: read_header(folder) for folder in members(find_run(name))}
