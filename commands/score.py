@@ -63,7 +63,7 @@ def score(
     from comptool.evaluation.class_report import report
     from comptool.evaluation.scoring import grade
     from comptool.outputs import refuse_existing
-    from comptool.tracking import recording, records
+    from comptool.tracking import records
 
     if per_class is not None:
         refuse_existing(per_class, force)
@@ -77,6 +77,8 @@ def score(
     for text in told.texts:
         _options.say(text, quiet)
     if record:
+        from comptool.tracking import recording
+
         made = recording.record_grade(submission, graded)
         _options.say(recording.told(made), quiet)
     summary = {"submission": str(submission), **graded.summary(), **told.facts}
