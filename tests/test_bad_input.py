@@ -203,6 +203,29 @@ LIST = {
         "decisions/recalibration/test_shares.py::test_a_file_that_gives_none_is_refused_by_its_row",
     ),
     "one-row test sets": ("commands/test_bad_evidence.py::test_a_test_set_of_one_row",),
+    "a class to drop that does not exist, or all": (
+        "bad_input/test_stages.py::test_classes_that_cannot_be_dropped",
+        "training/test_stages.py::test_a_class_that_does_not_exist_cannot_be_dropped",
+    ),
+    "a part to freeze that does not exist": (
+        "bad_input/test_stages.py::test_a_part_that_cannot_be_frozen",
+    ),
+    "gradients of one objective to balance": (
+        "training/gradients/test_calibration.py::"
+        "test_what_a_model_cannot_do_is_refused_before_torch_is_imported",
+    ),
+    "class weights with a missing or negative entry": (
+        "bad_input/test_stages.py::test_class_weights_that_are_none",
+        "losses/test_class_weights.py::test_a_mistake_in_weights_by_hand_is_named",
+    ),
+    "resuming with another stage's arguments": (
+        "bad_input/test_stages.py::test_a_run_resumed_with_the_arguments_of_another_stage",
+        "training/test_stages.py::test_another_stage_cannot_be_resumed_into",
+    ),
+    "per-class counts of zero": (
+        "bad_input/test_stages.py::test_no_rows_per_class",
+        "bad_input/test_stages.py::test_a_class_that_no_row_is_of",
+    ),
     "multi-label predictions where one class per image is wanted": (
         "bad_input/test_several_labels.py::"
         "test_one_class_per_image_is_decided_by_recalibrate_alone",
