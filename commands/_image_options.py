@@ -42,6 +42,15 @@ Mixup = Annotated[float, _option(IMAGES, "Alpha of Beta(alpha, alpha); 0 is off.
 Cutmix = Annotated[
     float, _option(IMAGES, "The same; beside --mixup each batch takes one of them.", min=0)
 ]
+BalancedMixup = Annotated[
+    float,
+    _option(
+        IMAGES,
+        "For long tails: alpha of Beta(alpha, 1), the share in each image of a second one, one of "
+        "each class in turn; such as 0.2, 0 is off.",
+        min=0,
+    ),
+]
 Modality = Annotated[
     list[str] | None,
     _option(IMAGES, "Only this one, in the model's order; may be repeated. [default: all]"),

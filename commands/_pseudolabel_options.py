@@ -68,7 +68,9 @@ PrecisionOption = Annotated[
 PerClassOption = Annotated[
     bool,
     typer.Option(
-        "--per-class", rich_help_panel=EVIDENCE, help="precision: a threshold for each class."
+        "--per-class",
+        rich_help_panel=EVIDENCE,
+        help="precision: a threshold for each class, multi-label two.",
     ),
 ]
 OofOption = Annotated[
@@ -80,5 +82,9 @@ OofOption = Annotated[
 ]
 AgreeOption = Annotated[
     list[Path] | None,
-    typer.Option(help="More predictions, of folds or members; all have to give the same class."),
+    typer.Option(
+        rich_help_panel=EVIDENCE,
+        help="More predictions, of folds or members; all have to give the same class, or "
+        "multi-label, of each cell the same side of one half.",
+    ),
 ]

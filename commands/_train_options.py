@@ -25,8 +25,16 @@ ModelOption = Annotated[
     _option(
         MODEL,
         "name=value of the backbone (drop_path_rate, drop_block, depth, widen, grad_checkpointing) "
-        "or head (drop_rate, auxiliary_heads, scale; dropout, num_queries, learnable_queries, "
+        "or head (drop_rate, scale; dropout, num_queries, learnable_queries, "
         "hidden_dim), as the model has them; may be repeated.",
+    ),
+]
+AuxiliaryHeads = Annotated[
+    bool,
+    _option(
+        MODEL,
+        "For -dual models: a head for each encoder too, for training alone; the losses add up.",
+        "--auxiliary-heads",
     ),
 ]
 
@@ -68,6 +76,19 @@ WeightDecay = Annotated[float, _option(OPTIMISATION, "Not of biases and norms.",
 LayerDecay = Annotated[
     float | None,
     _option(OPTIMISATION, "Factor of the learning rate from each layer to the one below."),
+]
+CalibrateGradients = Annotated[
+    list[str] | None,
+    _option(
+        OPTIMISATION,
+        "For -dual models: intra (or intra:mean, intra:max, intra:min) brings the gradients that "
+        "enter the two encoders to one norm; inter balances the objectives of --auxiliary-heads. "
+        "With a comma, or repeated.",
+    ),
+]
+CalibrationLimits = Annotated[
+    str | None,
+    _option(OPTIMISATION, "Smallest and largest factor of intra. [default: 0.1,10]"),
 ]
 ClipGrad = Annotated[float | None, _option(OPTIMISATION, "Largest gradient norm.")]
 Schedule = Annotated[

@@ -26,7 +26,7 @@ app = typer.Typer(
 
 ORDER = (
     "init inspect split train prior review infer tta pseudolabel recalibrate ensemble submit score "
-    "evaluate features simulate models losses"
+    "runs evaluate features simulate models losses"
 ).split()
 for _name in ORDER:
     if util.find_spec(f"comptool.commands.{_name}") is None:

@@ -45,6 +45,9 @@ def score(
         str | None,
         typer.Option(help="Multi-label: print macro, micro and sample F1 at these: 0.3,0.5,0.7."),
     ] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Add the scores to submissions/scores.csv (see runs).")
+    ] = False,
     force: ForceOption = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -60,16 +63,23 @@ def score(
     from comptool.evaluation.class_report import report
     from comptool.evaluation.scoring import grade
     from comptool.outputs import refuse_existing
+    from comptool.tracking import records
 
     if per_class is not None:
         refuse_existing(per_class, force)
     if dry_run:
-        writes = f"would write {per_class}" if per_class else "nothing is written"
-        _options.say(f"would read {submission} and {answers}; {writes}", quiet)
+        writes = [*([per_class] if per_class else []), *([records.SCORES] if record else [])]
+        end = f"would write {' and '.join(map(str, writes))}" if writes else "nothing is written"
+        _options.say(f"would read {submission} and {answers}; {end}", quiet)
         return
     graded = grade(submission, answers, public=public, metric=metric)
     told = report(graded, submission, answers, per_class, thresholds, force=force)
     for text in told.texts:
         _options.say(text, quiet)
+    if record:
+        from comptool.tracking import recording
+
+        made = recording.record_grade(submission, graded)
+        _options.say(recording.told(made), quiet)
     summary = {"submission": str(submission), **graded.summary(), **told.facts}
     _options.give(str(graded), summary, json)

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
 from . import _options
-from ._help import option
+from . import _split_options as opts
 from ._options import (
     CompetitionOption,
     DryRunOption,
@@ -19,62 +13,23 @@ from ._options import (
     SeedOption,
 )
 
-LABELS = "Several labels per row"
-
-
-class Balance(StrEnum):
-    """What is done about classes of different size."""
-
-    none = "none"
-    under = "under"
-
 
 def split(
-    table: Annotated[
-        Path | None,
-        typer.Argument(help="A labelled table. [default: the competition's training data]"),
-    ] = None,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Where the table with folds goes.")
-    ] = _options.FOLDS,
-    val: Annotated[
-        float | None,
-        typer.Option(help="Share of each class to hold out, 0 to 1. [default: 0.2]"),
-    ] = None,
-    folds: Annotated[
-        int | None, typer.Option(help="K folds instead of a hold-out, at least 2.")
-    ] = None,
-    from_column: Annotated[
-        str | None,
-        typer.Option(help="Column with a given split: train, val, test (left out), or folds."),
-    ] = None,
-    balance: Annotated[
-        Balance, typer.Option(help="under: cut every class to the size of the smallest.")
-    ] = Balance.none,
-    cap: Annotated[
-        int | None, typer.Option(help="under: at most this many rows of a class, at least 2.")
-    ] = None,
-    seeds: Annotated[
-        int | None,
-        typer.Option(help="Seeds to try; the best is kept. [default: 1; with several labels 100]"),
-    ] = None,
-    strategy: Annotated[
-        str | None, option(LABELS, "iterative or random. [default: iterative]")
-    ] = None,
-    refine: Annotated[
-        bool, option(LABELS, "Exchange rows after the search.", "--refine/--no-refine")
-    ] = True,
-    map_zero_to_unknown: Annotated[
-        bool,
-        option(
-            LABELS,
-            "Train on 0 as not annotated; adds the column zero_is_unknown.",
-            "--map-zero-to-unknown",
-        ),
-    ] = False,
-    corrections: Annotated[
-        Path | None, typer.Option(help="Label corrections, as the page of review exports them.")
-    ] = None,
+    table: opts.Table = None,
+    output: opts.Output = _options.FOLDS,
+    val: opts.Val = None,
+    folds: opts.Folds = None,
+    from_column: opts.FromColumn = None,
+    balance: opts.BalanceOption = opts.Balance.none,
+    cap: opts.Cap = None,
+    seeds: opts.Seeds = None,
+    strategy: opts.Strategy = None,
+    refine: opts.Refine = True,
+    map_zero_to_unknown: opts.MapZeroToUnknown = False,
+    corrections: opts.Corrections = None,
+    findings: opts.Findings = None,
+    exclude: opts.Exclude = None,
+    mask: opts.Mask = None,
     seed: SeedOption = 0,
     competition: CompetitionOption = None,
     force: ForceOption = False,
@@ -93,6 +48,8 @@ def split(
     With several labels per row, the seed is kept whose class shares differ least between training
     and validation (their standard deviation over the classes), and rows are then exchanged.
 
+    With the findings of inspect, copies of one another are validated together.
+
     Example: comptool split --balance under --val 0.2
     """
     from comptool.data import fold_tables, splitting
@@ -102,6 +59,7 @@ def split(
     options = SplitOptions(
         val, folds, from_column, balance.value, cap, seed, seeds,
         strategy, refine, map_zero_to_unknown, corrections,
+        findings, tuple(exclude or ()), tuple(mask or ()),
     )  # fmt: skip
     options.check()
     refuse_existing(output, force)

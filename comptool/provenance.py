@@ -10,7 +10,7 @@ import hashlib
 import json
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -98,6 +98,49 @@ def recall(output: Path) -> dict[str, Any] | None:
     if not isinstance(document, dict):
         raise InputError("is no readable record (not a JSON object)", file=path)
     return document
+
+
+def history(output: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The record of ``output`` and of whatever it was made from, the nearest first.
+
+    Yields
+    ------
+    tuple
+        A file and its record; files without one are left out.
+
+    Raises
+    ------
+    InputError
+        If a record is there and is not readable.
+    """
+    todo, seen = [output], {output}
+    while todo:
+        made = todo.pop(0)
+        document = recall(made)
+        if document is None:
+            continue
+        yield made, document
+        inputs = [Path(name) for name in document.get("inputs", {})]
+        todo += [path for path in inputs if path not in seen]
+        seen.update(inputs)
+
+
+def changed_inputs(record: Mapping[str, Any], suffixes: tuple[str, ...] = ("",)) -> list[Path]:
+    """Files that a record names and that are there with other bytes.
+
+    Parameters
+    ----------
+    record
+        From `recall` or `history`.
+    suffixes
+        Files to look at, by how their names end; large ones take a while to read.
+    """
+    return [
+        Path(name)
+        for name, digest in record.get("inputs", {}).items()
+        if digest is not None and name.endswith(suffixes)
+        if Path(name).is_file() and sha256(Path(name)) != digest
+    ]
 
 
 def facts(output: Path) -> dict[str, Any]:

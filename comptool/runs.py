@@ -117,11 +117,30 @@ def check_finished(run: Path) -> str | None:
         return None
     if (run / BEST).exists():
         return f"{run} is not finished ({state}); its best checkpoint so far is used. {_go_on(run)}"
-    done = sum(_record(folder).get("state") == FINISHED for folder in fold_folders(run))
-    total = record.get("num_folds", "its")
+    done, total = _folds_done(run)
     if done == total:
         return None
     raise InputError(f"{done} of {total} folds are finished", file=run, mend=_go_on(run))
+
+
+def read_state(run: Path) -> str:
+    """How far a training is by its record: ``running``, ``stopped`` or ``finished``.
+
+    Without a readable record, ``finished`` if there is a checkpoint, else ``unfinished``. Of a
+    folded run that is not finished also how many folds are.
+    """
+    usual = FINISHED if (run / BEST).exists() else "unfinished"
+    state = str(_record(run).get("state", usual))
+    if state == FINISHED or (run / BEST).exists() or not fold_folders(run):
+        return state
+    done, total = _folds_done(run)
+    return f"{state}, {done} of {total} folds finished"
+
+
+def _folds_done(run: Path) -> tuple[int, int | str]:
+    """Finished folds of a folded run and how many it is to have, "its" where nothing says."""
+    done = sum(_record(folder).get("state") == FINISHED for folder in fold_folders(run))
+    return done, _record(run).get("num_folds", "its")
 
 
 def _record(folder: Path) -> dict[str, Any]:

@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from typer.main import get_command
 
 from comptool import facts
 
@@ -38,6 +40,14 @@ def _no_variables() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in facts.VARIABLES:
             patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _built_once() -> Iterator[None]:
+    """Typer's runner builds all commands for every call, which takes longer than most tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.testing._get_command", cache(get_command))
         yield
 
 

@@ -180,7 +180,51 @@ LIST = {
     "a prior of other classes; corrections of unknown ids": (
         "training/test_multilabel_losses.py::test_a_prior_of_something_else_is_refused",
         "evaluation/test_label_corrections.py::test_a_correction_that_cannot_be_followed_is_refused",
-        "commands/test_split_labels.py::test_wrong_corrections_are_refused",
+        "commands/test_split_corrections.py::test_wrong_corrections_are_refused",
+    ),
+    "out-of-fold rows with missing or repeated ids, another class order, a fold validated twice, "
+    "constant predictions, leaks": (
+        "commands/test_bad_evidence.py::test_rows_that_are_no_evidence",
+        "commands/test_tta_search.py::"
+        "test_what_cannot_be_searched_is_refused_and_nothing_is_written",
+        "evaluation/test_out_of_fold.py::test_missing_rows_are_named",
+    ),
+    "members trained on each other's validation rows": (
+        "commands/test_bad_evidence.py::"
+        "test_members_that_were_trained_on_one_anothers_validation_rows",
+        "commands/test_ensemble_search.py::test_members_of_other_folds_are_refused",
+    ),
+    "a class absent from the out-of-fold rows": (
+        "commands/test_bad_evidence.py::test_a_class_that_no_out_of_fold_row_is_of",
+    ),
+    "priors that do not sum to one or have zeros; quotas above one": (
+        "commands/test_bad_evidence.py::test_priors_that_are_none",
+        "commands/test_bad_evidence.py::test_quotas_above_one",
+        "decisions/recalibration/test_shares.py::test_a_file_that_gives_none_is_refused_by_its_row",
+    ),
+    "one-row test sets": ("commands/test_bad_evidence.py::test_a_test_set_of_one_row",),
+    "a class to drop that does not exist, or all": (
+        "bad_input/test_stages.py::test_classes_that_cannot_be_dropped",
+        "training/test_stages.py::test_a_class_that_does_not_exist_cannot_be_dropped",
+    ),
+    "a part to freeze that does not exist": (
+        "bad_input/test_stages.py::test_a_part_that_cannot_be_frozen",
+    ),
+    "gradients of one objective to balance": (
+        "training/gradients/test_calibration.py::"
+        "test_what_a_model_cannot_do_is_refused_before_torch_is_imported",
+    ),
+    "class weights with a missing or negative entry": (
+        "bad_input/test_stages.py::test_class_weights_that_are_none",
+        "losses/test_class_weights.py::test_a_mistake_in_weights_by_hand_is_named",
+    ),
+    "resuming with another stage's arguments": (
+        "bad_input/test_stages.py::test_a_run_resumed_with_the_arguments_of_another_stage",
+        "training/test_stages.py::test_another_stage_cannot_be_resumed_into",
+    ),
+    "per-class counts of zero": (
+        "bad_input/test_stages.py::test_no_rows_per_class",
+        "bad_input/test_stages.py::test_a_class_that_no_row_is_of",
     ),
     "multi-label predictions where one class per image is wanted": (
         "bad_input/test_several_labels.py::"

@@ -15,15 +15,15 @@ FLOOR = {
     "errors": 0, "memory": 0, "registry": 0, "assignments": 0, "machine": 0, "__init__": 0,
     "tables": 1, "provenance": 1, "competition": 1, "detection": 1, "samples": 1, "runs": 1,
     "facts": 1, "patterns": 1, "folders": 1, "image_paths": 1, "classes": 1, "labels": 1,
-    "label_matrix": 1, "outputs": 1, "predictions": 1,
-    "decisions": 2, "evaluation": 2, "submission": 2, "simulation": 2,
+    "label_matrix": 1, "findings": 1, "outputs": 1, "predictions": 1,
+    "decisions": 2, "evaluation": 2, "submission": 2, "simulation": 2, "tracking": 2,
     "models": 3, "losses": 3, "data": 3,
-    "training": 4, "inference": 4,
+    "training": 4, "inference": 4, "inspection": 4,
     "__main__": 5,
 }  # fmt: skip
 HEAVY = {"torch", "torchvision", "timm", "albumentations", "sklearn"}
 # These commands never need a network, so they must never wait for torch.
-LIGHT_ROOMS = {room for room, floor in FLOOR.items() if floor <= 2}
+LIGHT_ROOMS = {room for room, floor in FLOOR.items() if floor <= 2} | {"inspection"}
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "base", "config"}
 
 
@@ -83,7 +83,7 @@ def test_every_package_is_listed_in_pyproject():
 
 @pytest.mark.parametrize(
     "command",
-    ["", "init", "split", "train", "prior", "infer", "tta", "pseudolabel", "recalibrate",
+    ["", "init", "inspect", "split", "train", "prior", "infer", "tta", "pseudolabel", "recalibrate",
      "ensemble", "submit", "score", "features", "simulate", "models", "losses"],
 )  # fmt: skip
 def test_help_imports_nothing_heavy(command):
@@ -100,3 +100,13 @@ def test_help_imports_nothing_heavy(command):
     run = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert "Usage: comptool" in run.stdout
+
+
+def test_a_first_look_never_waits_for_torch():
+    # Its room stands on one that has torch in some files: none of these may be among its own.
+    code = (
+        "import sys; import comptool.inspection.report\n"
+        f"sys.exit(', '.join(set(sys.modules) & {HEAVY}) or 0)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr

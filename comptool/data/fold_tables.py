@@ -71,7 +71,7 @@ def write_folds(
     OutputExistsError
         If ``output`` exists and ``force`` is off.
     """
-    read = [samples.source, *filter(None, [options.corrections])]
+    read = [samples.source, *filter(None, [options.corrections, options.findings])]
     # The output may be written over the table.
     inputs = provenance.hashes(read)
     facts = {

@@ -49,6 +49,9 @@ class EpochBatches(Sampler[list[Draw]]):
         section 3). A row of several classes has its turn with each of them, one of none has none.
     seed
         Seed of the run.
+    partners
+        Whether the rows of each batch are followed by as many that are drawn ``class-aware``: what
+        balanced mixup mixes them with.
     rank, world_size
         Number of this process, and how many there are.
 
@@ -65,6 +68,7 @@ class EpochBatches(Sampler[list[Draw]]):
         *,
         order: str = "shuffle",
         seed: int = 0,
+        partners: bool = False,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
@@ -72,7 +76,7 @@ class EpochBatches(Sampler[list[Draw]]):
             raise unknown_name("sampling order", order, ORDERS)
         self._labels = np.asarray(labels)
         self._batch_size = batch_size
-        self._order = order
+        self._orders = (order, "class-aware") if partners else (order,)
         self._seed = seed
         self._rank = rank
         self._world_size = world_size
@@ -86,8 +90,8 @@ class EpochBatches(Sampler[list[Draw]]):
 
     @property
     def num_draws(self) -> int:
-        """Rows of one epoch, over all processes and before the last batch is looked at."""
-        if self._order == "over":
+        """Rows of one epoch, over all processes, without partners and with any last batch."""
+        if self._orders[0] == "over":
             counts = np.unique(self._labels, return_counts=True)[1]
             return int(counts.max() * len(counts))
         return len(self._labels)
@@ -104,11 +108,19 @@ class EpochBatches(Sampler[list[Draw]]):
 
     def __iter__(self) -> Iterator[list[Draw]]:
         rng = np.random.default_rng([self._seed, self._epoch])
-        rows = epoch_rows(self._labels, self._order, rng)
-        seeds = rng.integers(2**62, size=len(rows) + self._world_size)
+        drawn = [self._drawn(order, rng) for order in self._orders]
         for step in range(self._first_step, self.num_steps):
             places = self._places(step)
-            yield [Draw(int(rows[at % len(rows)]), int(seeds[at])) for at in places]
+            yield [
+                Draw(int(rows[at % len(rows)]), int(seeds[at]))
+                for rows, seeds in drawn
+                for at in places
+            ]
+
+    def _drawn(self, order: str, rng: np.random.Generator) -> tuple[Rows, Rows]:
+        """The rows of an epoch, and more seeds than rows: those at its end may go round."""
+        rows = epoch_rows(self._labels, order, rng)
+        return rows, rng.integers(2**62, size=len(rows) + self._world_size)
 
     def _keeps(self, full: int, rest: int) -> bool:
         return rest > 0 and (full == 0 or -(-rest // self._world_size) > 1)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from comptool.data.label_search import STRATEGIES
 from comptool.errors import UsageError, unknown_name
+from comptool.findings import EXCLUDABLE, MASKABLE
 
 BALANCES = ("none", "under")
 DEFAULT_VAL = 0.2
@@ -42,6 +43,12 @@ class SplitOptions:
         Whether training is to take 0 for "not annotated"; multi-label only.
     corrections
         Label corrections to be applied first.
+    findings
+        Findings of ``inspect``, by which copies stay together.
+    exclude
+        Kinds of findings whose rows are left out.
+    mask
+        Kinds of findings whose cells become "not annotated"; multi-label only.
     """
 
     val: float | None = None
@@ -55,6 +62,9 @@ class SplitOptions:
     refine: bool = True
     zero_is_unknown: bool = False
     corrections: Path | None = None
+    findings: Path | None = None
+    exclude: tuple[str, ...] = ()
+    mask: tuple[str, ...] = ()
 
     @property
     def share(self) -> float:
@@ -96,6 +106,7 @@ class SplitOptions:
         if self.strategy is not None and self.strategy not in STRATEGIES:
             raise unknown_name("split strategy", self.strategy, STRATEGIES)
         self._check_balance()
+        self._check_findings()
         if self.from_column is not None:
             self._check_given()
 
@@ -108,6 +119,19 @@ class SplitOptions:
             raise UsageError("--cap limits under-sampling; give --balance under with it")
         if self.cap is not None and self.cap < 2:
             raise UsageError(f"--cap {self.cap} is too few; at least 2 per class are needed")
+
+    def _check_findings(self) -> None:
+        for option, kinds, known in (
+            ("--exclude", self.exclude, EXCLUDABLE),
+            ("--mask", self.mask, MASKABLE),
+        ):
+            if kinds and self.findings is None:
+                raise UsageError(
+                    f"{option} is about findings; give --findings findings.csv with it"
+                )
+            for kind in kinds:
+                if kind not in known:
+                    raise unknown_name(f"finding that goes with {option}", kind, known)
 
     def _check_given(self) -> None:
         others = {
@@ -136,6 +160,7 @@ class SplitOptions:
             "--strategy": self.strategy is not None,
             "--no-refine": not self.refine,
             "--map-zero-to-unknown": self.zero_is_unknown,
+            "--mask": bool(self.mask),
         }
         for name, given in others.items():
             if given:

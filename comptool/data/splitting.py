@@ -21,6 +21,7 @@ from comptool.data.label_tables import (
     split_figures,
     split_table,
 )
+from comptool.data.mending import findings_about, kept_together, without_cells, without_rows
 from comptool.data.split_options import SplitOptions
 from comptool.errors import InputError, quoted
 from comptool.label_matrix import ZERO_IS_UNKNOWN, positive_counts
@@ -109,12 +110,9 @@ def _check_groups(samples: Samples) -> None:
 
 
 def _one_label(samples: Samples, options: SplitOptions) -> Folds:
-    measures: list[str] = []
     warnings: list[str] = []
     published = class_counts(labels_of(_kept(samples, options)))
-    if options.corrections is not None:
-        samples, told = corrected_samples(samples, options.corrections)
-        measures.append(told)
+    samples, measures = _mended(samples, options)
     if options.from_column is not None:
         samples, fold, warnings = _given(samples, options.from_column)
     labels = labels_of(samples)
@@ -147,14 +145,12 @@ def _one_label(samples: Samples, options: SplitOptions) -> Folds:
 
 
 def _several_labels(samples: Samples, options: SplitOptions) -> Folds:
-    measures: list[str] = []
     warnings: list[str] = []
+    read = _kept(samples, options)
+    published = positive_counts(read.label_matrix(), read.labels)
+    samples, measures = _mended(samples, options)
     if options.from_column is not None:
         samples, fold, warnings = _given(samples, options.from_column)
-    published = positive_counts(samples.label_matrix(), samples.labels)
-    if options.corrections is not None:
-        samples, told = corrected_samples(samples, options.corrections)
-        measures.append(told)
     matrix = samples.label_matrix()
     if options.from_column is None:
         split = split_table(samples, matrix, options)
@@ -167,7 +163,7 @@ def _several_labels(samples: Samples, options: SplitOptions) -> Folds:
     if unknown:
         measures.append(_mapping(samples))
     counts = label_counts(samples.labels, matrix, fold, _parts(fold))
-    counts.insert(0, "published", [*published.values(), len(samples)])
+    counts.insert(0, "published", [*published.values(), len(read)])
     # In the table itself, which may be moved without its record.
     mapped = {ZERO_IS_UNKNOWN: "1"} if unknown else {}
     return Folds(
@@ -180,6 +176,29 @@ def _several_labels(samples: Samples, options: SplitOptions) -> Folds:
         warnings=(*warnings, *label_warnings(samples, matrix, fold)),
         zero_is_unknown=unknown,
     )
+
+
+def _mended(samples: Samples, options: SplitOptions) -> tuple[Samples, list[str]]:
+    """The samples with their findings and corrections, and what these changed, in words.
+
+    What a person has corrected is known, whatever the findings say of it.
+    """
+    path, told = options.findings, []
+    if path is not None:
+        found = findings_about(samples, path)
+        if options.mask:
+            samples, done = without_cells(samples, found, options.mask, path)
+            told.append(done)
+    if options.corrections is not None:
+        samples, done = corrected_samples(samples, options.corrections)
+        told.append(done)
+    if path is not None:
+        if options.exclude:
+            samples, done = without_rows(samples, found, options.exclude, path)
+            told.append(done)
+        samples, done = kept_together(samples, found, path)
+        told.append(done)
+    return samples, told
 
 
 def _mapping(samples: Samples) -> str:

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv
 
+from comptool.decisions.ensemble import ANSWERED
 from comptool.errors import InputError
 
 Floats = npt.NDArray[np.floating]
@@ -52,6 +54,11 @@ class Precision:
             return "not known: no out-of-fold row is as sure"
         interval = f"({self.low:.3f} to {self.high:.3f})"
         return f"{self.value:.3f} {interval} by {self.answered} out-of-fold answers"
+
+    def brief(self) -> str:
+        """Value and interval alone, as in a table."""
+        known = f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+        return known if self.answered else "not known"
 
     def summary(self) -> dict[str, object]:
         """The figures for a record; without an answer there is no value."""
@@ -137,21 +144,31 @@ def threshold_by_class(
     return found
 
 
-def agreeing(members: Sequence[Floats]) -> Mask:
-    """Rows for which all members have the same most probable class, shape (N,).
+def answered(probabilities: Floats, task: str) -> npt.NDArray[Any]:
+    """The most probable class of each row, (N,), or which cells are above one half, (N, K)."""
+    return probabilities > ANSWERED if task == "multilabel" else probabilities.argmax(axis=1)
+
+
+def agreeing(answers: npt.NDArray[Any], members: Sequence[Floats], task: str) -> Mask:
+    """Rows, of multi-label predictions cells, that all members answer in this way.
 
     Parameters
     ----------
+    answers
+        As `answered` gives them.
     members
         Probabilities of shape (N, K) each.
+    task
+        ``"multiclass"`` or ``"multilabel"``.
     """
-    answers = np.stack([member.argmax(axis=1) for member in members])
-    same: Mask = (answers == answers[0]).all(axis=0)
+    same: Mask = np.all([answered(member, task) == answers for member in members], axis=0)
     return same
 
 
 def not_reached(wanted: float, confidence: Floats, right: Mask) -> InputError:
     """No threshold gives the wanted precision; says what the surest rows give."""
+    if not len(right):
+        return InputError("no out-of-fold row says what a threshold promises")
     order = np.argsort(-confidence, kind="stable")
     low, _ = _interval(np.cumsum(right[order].astype(np.int64)), np.arange(1, len(right) + 1))
     best = int(low.argmax())

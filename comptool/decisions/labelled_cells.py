@@ -42,10 +42,8 @@ def label_cells(
 
     Parameters
     ----------
-    predictions
-        In the order of the test table.
-    samples
-        The test table.
+    predictions, samples
+        See :func:`comptool.decisions.labelled_classes.label_classes`.
     label
         Name of the column of joined label lists; empty for one column per class. A list cannot
         say that a class is not known: rows with such a class are then left out.
@@ -53,26 +51,27 @@ def label_cells(
         Which cells are sure.
     previous
         The table of the round before, or None; of a cell in both, this round's label stays.
-    soft, allowed
+    soft
         Refused.
+    allowed
+        Cells that may be labelled in this round, shape (N, K); None for all.
 
     Raises
     ------
     UsageError
-        If the rule has a part that is for one class per image, ``soft`` is on, or not all rows are
-        allowed.
+        If the rule has a part that is for one class per image, or ``soft`` is on.
     InputError
         If the table of the round before cannot be used.
     """
     if soft:
         raise UsageError("--soft is for one class per image; multi-label cells are 1, 0 or -1")
-    if allowed is not None:
-        raise UsageError("--agree is for one class per image; combine multi-label members first")
     probabilities, classes = predictions.probabilities, predictions.classes
     earlier, number = None, 1
     if previous is not None:
         earlier, number = read_cells(previous, samples, label, classes)
     sure = sure_cells(probabilities, rule)
+    if allowed is not None:
+        sure = np.where(allowed, sure, UNKNOWN).astype(sure.dtype)
     new = Cells(sure, np.where((sure != UNKNOWN).any(axis=1), number, 0))
     merged = new if earlier is None else new.or_else(earlier)
     labels = limited_cells(merged.labels, probabilities, rule)

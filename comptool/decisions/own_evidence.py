@@ -126,6 +126,19 @@ def _combined(tables: list[Floats], ensemble: Mapping[str, Any], task: str) -> F
     return combine(tables, ensemble["method"], ensemble["weights"], task, power=power)
 
 
+def _check_same_rows(first: Labelled, other: Labelled) -> None:
+    ids, others = (set(one.predictions.ids) for one in (first, other))
+    for more, here, there in ((others - ids, other, first), (ids - others, first, other)):
+        if more:
+            raise InputError(
+                f"{len(more)} of the rows that it was validated on are not those of {there.path}, "
+                "whose run may have been trained on them",
+                file=here.path,
+                values=sorted(more),
+                mend="Leave one out, or train both on the same folds",
+            )
+
+
 def _aligned(first: Labelled, other: Labelled) -> Predictions:
     one, two = first.predictions, other.predictions
     if one.classes != two.classes:
@@ -133,6 +146,7 @@ def _aligned(first: Labelled, other: Labelled) -> Predictions:
             f"its classes are not those of {first.path}: {against(two.classes, one.classes)}",
             file=other.path,
         )
+    _check_same_rows(first, other)
     rows = in_order(pd.Index(one.ids), two, first.path, other.path)
     if one.fold is not None and rows.fold is not None:
         differ = np.flatnonzero(one.fold != rows.fold)

@@ -19,6 +19,7 @@ from comptool.errors import UsageError
 from comptool.label_matrix import ABSENT, PRESENT, UNKNOWN, Matrix
 
 Floats = npt.NDArray[np.floating]
+Bound = float | npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,10 @@ class Cells:
         )
 
 
-def bounds(rule: Rule) -> tuple[float, float]:
+def bounds(rule: Rule) -> tuple[Bound, Bound]:
     """The probability below which a class is absent, and the one above which it is present.
+
+    They are numbers, or of shape (K,) if each class has its own.
 
     Raises
     ------
@@ -65,6 +68,8 @@ def bounds(rule: Rule) -> tuple[float, float]:
         raise UsageError(
             "--quantile is for one class per image; multi-label cells take --threshold and --lower"
         )
+    if rule.class_thresholds is not None and rule.class_lowers is not None:
+        return np.array(rule.class_lowers), np.array(rule.class_thresholds)
     upper = rule.bound
     assert upper is not None
     lower = min(round(1 - upper, 12), upper) if rule.lower is None else rule.lower

@@ -46,7 +46,10 @@ class Rule:
         Of multi-label predictions: a class is absent below it. None: 1 - threshold, or the
         threshold where that is smaller.
     class_thresholds
-        A threshold for the rows of each answer, K numbers, in place of one for all; 1 keeps none.
+        A threshold for the rows of each answer, or the cells of each class, K numbers, in place of
+        one for all; 1 keeps none.
+    class_lowers
+        Of multi-label predictions with ``class_thresholds``: below which each class is absent.
     """
 
     threshold: float | None = None
@@ -55,6 +58,7 @@ class Rule:
     balance: bool = False
     lower: float | None = None
     class_thresholds: tuple[float, ...] | None = None
+    class_lowers: tuple[float, ...] | None = None
 
     @property
     def bound(self) -> float | None:

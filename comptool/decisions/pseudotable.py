@@ -28,6 +28,7 @@ from comptool import provenance
 from comptool.classes import against, competition_classes
 from comptool.competition import Competition
 from comptool.decisions import sources
+from comptool.decisions.expected_precision import Precision, agreeing, answered
 from comptool.decisions.histogram import count_table
 from comptool.decisions.kept import table
 from comptool.decisions.labelled_cells import label_cells
@@ -61,6 +62,8 @@ class PseudoLabels:
         Sentences for the person who asked.
     expected
         How right out-of-fold rows say that the labels will be; empty where there are none.
+    by_class
+        The same of each class's labels, or empty.
     """
 
     classes: tuple[str, ...]
@@ -69,10 +72,14 @@ class PseudoLabels:
     counts: dict[str, list[int]]
     notes: list[str]
     expected: Mapping[str, object] = field(default_factory=dict)
+    by_class: tuple[Precision, ...] = ()
 
     def text(self) -> str:
-        """Notes and counts."""
-        return "\n".join([*self.notes, count_table(self.classes, self.counts)])
+        """Notes, counts and, class by class, the expected precision."""
+        columns: dict[str, Sequence[int | str]] = {**self.counts}
+        if self.by_class:
+            columns["expected precision"] = [one.brief() for one in self.by_class]
+        return "\n".join([*self.notes, count_table(self.classes, columns)])
 
 
 def pseudolabel_file(
@@ -113,7 +120,8 @@ def pseudolabel_file(
     wanted
         What out-of-fold rows are asked for; None to have them report where there are any.
     agree
-        More prediction files of the same rows: one that answers otherwise keeps a row out.
+        More prediction files of the same rows: one that answers otherwise keeps a row out, or a
+        multi-label cell not known.
     allow_empty
         Whether a table without rows is written; otherwise it is an error.
     force
@@ -137,7 +145,8 @@ def pseudolabel_file(
     ids = pd.Index(samples.frame[samples.id])
     predictions = in_order(ids, _read(source, facts, competition), samples.source, source)
     classes = predictions.classes
-    promised = promise(rule, wanted or Wanted(), classes, facts, competition)
+    others = [provenance.facts(path) for path in agree]
+    promised = promise(rule, wanted or Wanted(), classes, facts, competition, others)
     rule = promised.rule
     allowed = _agreeing(predictions, ids, samples.source, agree, competition) if agree else None
     label = label_cells if competition.task == "multilabel" else label_classes
@@ -169,7 +178,7 @@ def pseudolabel_file(
     notes += _of_decisions(source, predictions, competition, soft)
     notes += _notes(rule, classes, kept.counts["kept"])
     found = (kept.number, len(kept.rows), kept.counts, notes, promised.expected)
-    return PseudoLabels(classes, *found)
+    return PseudoLabels(classes, *found, promised.by_class)
 
 
 def _read(source: Path, facts: Mapping[str, Any], competition: Competition) -> Predictions:
@@ -207,9 +216,8 @@ def _agreeing(
     paths: Sequence[Path],
     competition: Competition,
 ) -> npt.NDArray[np.bool_]:
-    """Rows for which every other file's most probable class is the answer."""
-    answers = answers_of(predictions)
-    same = np.ones(len(answers), dtype=np.bool_)
+    """Rows, or multi-label cells, that every other file answers alike."""
+    task, others = competition.task, []
     for path in paths:
         other = in_order(ids, _read(path, provenance.facts(path), competition), first, path)
         if other.classes != predictions.classes:
@@ -218,8 +226,10 @@ def _agreeing(
                 f"{against(other.classes, predictions.classes)}",
                 file=path,
             )
-        same &= other.probabilities.argmax(axis=1) == answers
-    return same
+        others.append(other.probabilities)
+    multilabel = task == "multilabel"
+    own = answered(predictions.probabilities, task) if multilabel else answers_of(predictions)
+    return agreeing(own, others, task)
 
 
 def _of_evidence(promised: Promise, predictions: Predictions) -> list[str]:
@@ -232,7 +242,8 @@ def _of_evidence(promised: Promise, predictions: Predictions) -> list[str]:
 def _of_agreement(allowed: npt.NDArray[np.bool_] | None) -> list[str]:
     if allowed is None:
         return []
-    return [f"the files agree on {int(allowed.sum())} of {len(allowed)} rows; others are left out"]
+    what, left = ("cells", "not known") if allowed.ndim == 2 else ("rows", "left out")
+    return [f"the files agree on {int(allowed.sum())} of {allowed.size} {what}; others are {left}"]
 
 
 def _of_decisions(

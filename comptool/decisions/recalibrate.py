@@ -16,7 +16,9 @@ from comptool.decisions import alternating, sources
 from comptool.decisions.decision import Decision
 from comptool.decisions.histogram import count_table
 from comptool.decisions.quotas import by_quota, class_indices, most_frequent, quota
+from comptool.decisions.recalibration import METHODS
 from comptool.decisions.recalibration.settings import THRESHOLDS, Settings
+from comptool.errors import InputError
 from comptool.outputs import together
 from comptool.predictions import Predictions, refuse_ranks, write_predictions
 
@@ -101,6 +103,7 @@ def recalibrate_file(
         predictions = sources.read_recorded(source, "multilabel", facts)
     else:
         predictions = sources.read_multiclass(source, facts)
+        _refuse_one_row(source, len(predictions), settings.method)
     decide = {"quota": _quota, "can": _can, THRESHOLDS: _thresholds}.get(settings.method, _family)
     result, note = decide(source, predictions, facts, settings, competition)
     read = provenance.hashes([source])
@@ -116,6 +119,15 @@ def recalibrate_file(
             facts={**known, "recalibration": result.facts},
         )
     return Outcome(source, output, result, tuple(note))
+
+
+def _refuse_one_row(source: Path, num_rows: int, method: str) -> None:
+    if num_rows < 2 and METHODS.find(method).of_sets:
+        raise InputError(
+            f"one row is no test set, and {method} looks at all rows together",
+            file=source,
+            mend="Take the most probable class as it is: comptool submit",
+        )
 
 
 def compare_file(

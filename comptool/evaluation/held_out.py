@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,7 +52,8 @@ def find_out_of_fold(name: str | None) -> OutOfFold:
     Raises
     ------
     InputError
-        If there is no such file or run, or the run has held no rows out.
+        If there is no such file or run, the run has held no rows out, or two of its members have
+        held out the same.
     """
     if name is not None and Path(name).is_file() and Path(name).name.endswith(TABLES):
         path = Path(name)
@@ -66,6 +67,7 @@ def find_out_of_fold(name: str | None) -> OutOfFold:
         raise InputError(
             "this run held no rows out", file=run, mend="Train with a fold that is validated"
         )
+    _check_folds(run, headers)
     leak = next((header["leak"] for header in headers if header.get("leak")), None)
     tables = _tables(table for header in headers for table in header.get("inputs", {}))
     latest = " (the latest run)" if name is None else ""
@@ -81,11 +83,24 @@ def networks_of(path: Path) -> dict[Path, dict[str, Any]]:
         Predictions, of held-out rows or of others; its record names the runs, else it stands in
         the folder of one.
     """
-    found = {}
+    found: dict[Path, dict[str, Any]] = {}
     for name in provenance.facts(path).get("runs") or [path.parent]:
         with suppress(ComptoolError):
             found |= {folder: read_header(folder) for folder in members(find_run(name))}
     return found
+
+
+def _check_folds(run: Path, headers: Sequence[Mapping[str, Any]]) -> None:
+    """No fold has been validated by two members: one of them then is a copy, or another's."""
+    folds = [header.get("fold") for header in headers]
+    repeated = sorted({fold for fold in folds if fold is not None and folds.count(fold) > 1})
+    if repeated:
+        raise InputError(
+            "two of its members validated the same fold",
+            file=run,
+            values=[f"fold {fold}" for fold in repeated],
+            mend=f"Train it again: comptool train --fold all --run-name {run.name} --force",
+        )
 
 
 def _tables(names: Iterable[str]) -> tuple[Path, ...]:
@@ -126,10 +141,31 @@ def labelled_rows(
     return None
 
 
-def no_table(ids: Sequence[str], file: Path, tables: Iterable[Any]) -> InputError:
-    """Nobody knows the labels of these ids."""
+def no_table(
+    ids: Sequence[str], file: Path, tables: Iterable[Path], competition: Competition
+) -> InputError:
+    """Nobody knows the labels of these ids, or of some of them: then these are named."""
+    looked = list(dict.fromkeys(tables))
+    lacking = {table: rows for table in looked if (rows := _lacking(ids, table, competition.id))}
+    if lacking:
+        table, rows = min(lacking.items(), key=lambda pair: len(pair[1]))
+        return InputError(
+            f"{len(rows)} of the {len(ids)} rows that this run held out are not in {table}",
+            file=file,
+            values=rows,
+            mend="Give the table that it was trained with back its rows, or train it again",
+        )
     return InputError(
         f"no table here has the {len(ids)} rows that this run held out",
         file=file,
-        values=[str(table) for table in tables],
+        values=[str(table) for table in looked],
     )
+
+
+def _lacking(ids: Sequence[str], table: Path, column: str) -> list[str]:
+    """Which ids a table that has some of them has not; none if it has nothing to do with them."""
+    if not table.is_file() or table.suffix not in TABLES:
+        return []
+    frame = read_table(table)
+    known = set(frame[column]) if column in frame.columns else set()
+    return [] if known.isdisjoint(ids) else [name for name in ids if name not in known]

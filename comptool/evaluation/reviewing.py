@@ -163,7 +163,7 @@ def _samples(
     tables = [*found.tables, *others] if labels is None else [labels]
     samples = labelled_rows(predictions.ids.tolist(), tables, competition)
     if samples is None:
-        raise no_table(predictions.ids.tolist(), found.path, tables)
+        raise no_table(predictions.ids.tolist(), found.path, tables, competition)
     return samples
 
 

@@ -118,7 +118,9 @@ def _draw_panel(
     canvas: Pixels, panel: Panel, corner: tuple[int, int], colours: Sequence[Colour]
 ) -> None:
     left, top = corner
-    title, subtitle = writable([panel.title, panel.subtitle], LETTERS)
+    # Folders of runs differ at their end.
+    title = panel.title if len(panel.title) <= LETTERS else f"..{panel.title[2 - LETTERS :]}"
+    title, subtitle = writable([title, panel.subtitle], LETTERS)
     write(canvas, title, (left, top - 28))
     write(canvas, subtitle, (left, top - 9))
     cv2.rectangle(canvas, corner, (left + SIDE, top + SIDE), GREY, 1)

@@ -114,7 +114,7 @@ def held_out(member: Member, competition: Competition) -> Samples:
     recorded = [Path(text) for text in member.header.get("inputs", {})]
     samples = labelled_rows(ids, [*recorded, FOLDS], competition)
     if samples is None:
-        raise no_table(ids, oof, recorded)
+        raise no_table(ids, oof, recorded, competition)
     return in_model_order(samples, member.header)
 
 

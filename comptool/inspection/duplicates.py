@@ -70,9 +70,7 @@ def nearly_identical(images: Images, similarity: float = SIMILARITY) -> pd.DataF
         other = samples[first] != samples[second]
         found = _similar(directions, first[other], second[other], similarity)
         if len(found[0]):
-            edges = _forest(
-                tuple(np.concatenate(both) for both in zip(edges, found, strict=True)), len(ours)
-            )
+            edges = _forest(edges, found, len(ours))
     image, other, score = _hung(edges, len(ours))
     return pd.DataFrame({"image": ours[image], "other": ours[other], "score": score})
 
@@ -92,9 +90,9 @@ def _similar(
     return first[alike], second[alike], np.minimum(scores[alike], 1.0)
 
 
-def _forest(edges: Edges, count: int) -> Edges:
+def _forest(edges: Edges, more: Edges, count: int) -> Edges:
     """The closest pairs that join what is joined at all; in a sparse matrix 0 is no edge."""
-    first, second, score = edges
+    first, second, score = (np.concatenate(both) for both in zip(edges, more, strict=True))
     tree = minimum_spanning_tree(coo_array((2 - score, (first, second)), (count, count)).tocsr())
     kept = tree.tocoo()
     return kept.row.astype(np.int64), kept.col.astype(np.int64), 2 - kept.data

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from comptool import findings
@@ -57,14 +55,10 @@ def _odd(kind: str, frame: pd.DataFrame, field: str) -> list[pd.DataFrame]:
 
 
 def _pairs(kind: str, frame: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
-    one, other = (frame.iloc[_places(pairs[name])] for name in ("image", "other"))
+    one, other = (frame.take(pairs[name].tolist()) for name in ("image", "other"))
     return _of(kind, one).assign(
         other_table=other["table"].to_numpy(),
         other_id=other["id"].to_numpy(),
         other_column=other["column"].to_numpy(),
         score=pairs["score"].round(4).to_numpy(),
     )
-
-
-def _places(numbers: pd.Series[int]) -> npt.NDArray[np.int64]:
-    return numbers.to_numpy(np.int64)

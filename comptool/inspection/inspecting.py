@@ -37,12 +37,15 @@ class Sources:
         Why a table could not be read, one sentence each.
     folds
         The training samples with a column ``fold``, or None.
+    table
+        The labelled table that was asked for instead of the competition's, or None.
     """
 
     competition: Competition
     tables: Mapping[str, Samples]
     problems: tuple[str, ...] = ()
     folds: Samples | None = None
+    table: Path | None = None
 
     def files(self) -> list[Path]:
         """What was read, images aside."""
@@ -105,7 +108,7 @@ def read_sources(
             found = _folds(usual_folds, competition, train)
         except InputError as error:
             problems.append(f"not looked at: {error}")
-    return Sources(competition, tables, tuple(problems), found)
+    return Sources(competition, tables, tuple(problems), found, table)
 
 
 def _tables(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from comptool import findings
@@ -51,11 +54,11 @@ def label_findings(samples: Samples) -> list[pd.DataFrame]:
     return found
 
 
-def _rows(kind: str, ids: object, **columns: object) -> pd.DataFrame:
+def _rows(kind: str, ids: Iterable[str], **columns: object) -> pd.DataFrame:
     return findings.made(kind, findings.TRAIN, ids, **columns)
 
 
-def _in_columns(samples: Samples) -> tuple[Matrix, np.ndarray]:
+def _in_columns(samples: Samples) -> tuple[Matrix, npt.NDArray[np.object_]]:
     """The cells and classes in the order of the table's columns, not of the sample submission."""
     matrix, classes = samples.label_matrix(), np.array(samples.labels, dtype=object)
     if samples.label is not None:

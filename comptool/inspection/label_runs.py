@@ -85,15 +85,16 @@ def _share_by_chance(present: npt.NDArray[np.bool_], length: Integers) -> Floats
     for _ in range(SHUFFLES):
         order = random.permutation(columns)
         shuffled += _longer(counts, longest_runs(present[:, order])[0], columns)
-    share = shuffled / SHUFFLES / np.maximum(observed, 1)
-    return np.minimum(share[counts, length], 1.0)
+    share: Floats = np.minimum(shuffled / SHUFFLES / np.maximum(observed, 1), 1.0)[counts, length]
+    return share
 
 
 def _longer(counts: Integers, length: Integers, columns: int) -> Floats:
     """Rows by their number of labels and the length that their longest run has at least."""
     table = np.zeros((columns + 1, columns + 1))
     np.add.at(table, (counts, length), 1)
-    return table[:, ::-1].cumsum(axis=1)[:, ::-1]
+    at_least: Floats = table[:, ::-1].cumsum(axis=1)[:, ::-1]
+    return at_least
 
 
 def _of_one_theme(

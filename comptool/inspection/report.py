@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +11,8 @@ from comptool import findings
 from comptool.data.images import FULL_DEPTH, depth_of
 from comptool.detection.overview import described
 from comptool.errors import quoted
-from comptool.findings import KINDS, TEST, TRAIN
+from comptool.findings import KINDS, TRAIN
+from comptool.inspection.advice import advice
 from comptool.inspection.inspecting import Inspection
 from comptool.inspection.looking import MISSING
 from comptool.label_matrix import positive_counts
@@ -123,80 +125,21 @@ def _finding_lines(done: Inspection) -> list[str]:
 
 
 def _named(of_kind: pd.DataFrame) -> list[str]:
-    """Each finding in a few words; tables are named where there are several."""
+    """Each finding in a few words: a sample, two, or the columns of rows that have the same."""
     if of_kind["kind"].iloc[0] in findings.MASKABLE:
-        cells = of_kind.value_counts(["column", "other_column"], sort=True)
-        return [
-            f"{first} to {last} ({count})" if first != last else f"{first} ({count})"
-            for (first, last), count in cells.items()
-        ]
-    several = set(of_kind["table"]) | set(of_kind["other_table"]) - {""}
+        cells = Counter(zip(of_kind["column"], of_kind["other_column"], strict=True))
+        spans = [(first if first == last else f"{first} to {last}") for first, last in cells]
+        most = sorted(zip(spans, cells.values(), strict=True), key=lambda one: -one[1])
+        return [f"{span} ({count})" for span, count in most]
+    one, other = _samples(of_kind, ""), _samples(of_kind, "other_")
+    return [f"{here} = {there}" if there else here for here, there in zip(one, other, strict=True)]
+
+
+def _samples(of_kind: pd.DataFrame, which: str) -> list[str]:
+    """The ids, with their tables where there are several; where there is no id, the column."""
+    several = len({*of_kind["table"], *of_kind["other_table"]} - {""}) > 1
+    names = zip(of_kind[f"{which}table"], of_kind[f"{which}id"], of_kind["column"], strict=True)
     return [
-        _sample(one.id or one.column, one.table, several)
-        + (f" = {_sample(one.other_id, one.other_table, several)}" if one.other_id else "")
-        for one in of_kind.itertuples()
+        f"{table} {name}" if several and name else name or ("" if which else column)
+        for table, name, column in names
     ]
-
-
-def _sample(name: str, table: str, several: set[str]) -> str:
-    return f"{table} {name}" if len(several) > 1 else name
-
-
-def advice(output: Path, done: Inspection, folds: Path) -> list[str]:
-    """What to do about the findings: a command, and what each part of it does."""
-    found = done.found
-    training = findings.of_training(found, KINDS)
-    count = training["kind"].value_counts().to_dict()
-    linked = len(findings.links(found))
-    parts, told = [], []
-    if linked:
-        told.append(f"{linked} pairs of copies stay in one fold")
-    for kind, why in _excluded(done, count):
-        parts.append(f"--exclude {kind}")
-        told.append(f"--exclude {kind}: {count[kind]} findings, {why}")
-    for kind in (k for k in findings.MASKABLE if k in count):
-        parts.append(f"--mask {kind}")
-        told.append(f"--mask {kind}: the doubtful cells of {count[kind]} rows are not annotated")
-    lines = []
-    if parts or linked:
-        force = ["--force"] if folds.exists() else []
-        command = ["comptool split --findings", str(output), *parts, *force]
-        lines = [" ".join(command), *(f"  {one}" for one in told)]
-    return [*lines, *_other_advice(found, count)]
-
-
-def _excluded(done: Inspection, count: dict[str, int]) -> list[tuple[str, str]]:
-    reasons = {
-        findings.MISSING: "which training would refuse",
-        findings.UNREADABLE: "which training would refuse",
-        findings.LABEL_CONFLICT: "for one of two copies has a wrong label",
-    }
-    if findings.LABEL_RUN not in count:
-        reasons[findings.LABEL_COUNT] = "which have more labels than can be believed"
-    if len(done.sources.tables[TRAIN].paths if TRAIN in done.sources.tables else ()) == 1:
-        reasons[findings.CONSTANT] = "which show nothing"
-    return [(kind, why) for kind, why in reasons.items() if kind in count]
-
-
-def _other_advice(found: pd.DataFrame, count: dict[str, int]) -> list[str]:
-    lines: list[str] = []
-    lost = found["column"][found["kind"] == findings.LOST_LABEL].tolist()
-    if lost:
-        lines.append(
-            f"{quoted(lost)}: rows that should have such a label have lost it; look for a "
-            "corrected table"
-        )
-    broken = found["kind"].isin([findings.MISSING, findings.UNREADABLE])
-    files = int((broken & (found["table"] == TEST)).sum())
-    if files:
-        lines.append(f"download {files} test images again")
-    copies = findings.copies(found)
-    known = (copies["table"] == TEST) & (copies["other_table"] == TRAIN)
-    names = copies["id"][known].unique().tolist()
-    if names:
-        lines.append(f"test samples with an image of a training sample: {quoted(names)}")
-    if findings.TORN_GROUP in count:
-        lines.append(
-            f"comptool split --force keeps the {count[findings.TORN_GROUP]} torn groups whole"
-        )
-    return lines

@@ -78,12 +78,9 @@ def build(
 
     Parameters
     ----------
-    name, pretrained
-        See :func:`comptool.models.scratch.as_encoder`.
-    in_chans
-        Channels of the image.
-    img_size
-        Height and width in pixels, 8 or more, that the network is built for; None: 64 each.
+    name, in_chans, pretrained, img_size
+        See :mod:`comptool.models.scratch`; the network is built for images of this height and
+        width, 8 or more each; None: 64.
 
     Raises
     ------

@@ -161,12 +161,8 @@ def build(
 
     Parameters
     ----------
-    name, pretrained
-        See :func:`comptool.models.scratch.as_encoder`.
-    in_chans
-        Channels of the image.
-    img_size
-        Height and width in pixels; any size is taken.
+    name, in_chans, pretrained, img_size
+        See :mod:`comptool.models.scratch`; any size is taken.
     drop_block
         Share of the map that DropBlock drops in the last of the four stages, in [0, 1); a quarter
         of it in the first, a half in the second, three quarters in the third.

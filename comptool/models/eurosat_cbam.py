@@ -104,12 +104,8 @@ def build(
 
     Parameters
     ----------
-    name, pretrained
-        See :func:`comptool.models.scratch.as_encoder`.
-    in_chans
-        Channels of the image.
-    img_size
-        Height and width in pixels, 64 or more.
+    name, in_chans, pretrained, img_size
+        See :mod:`comptool.models.scratch`; height and width have to be 64 or more.
 
     Raises
     ------

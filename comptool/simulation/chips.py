@@ -7,6 +7,7 @@ sensors and grounds are drawn (see the modules beside this one).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -70,44 +71,84 @@ class _Job:
     seed: tuple[int, ...]
 
 
-def write_competition(
-    folder: Path,
-    counts: list[int],
-    num_test: int,
-    *,
-    sensors: tuple[str, ...],
-    task: str,
-    seed: int,
-    looks: int,
-    processes: int | None,
-    quiet: bool,
-) -> None:
-    """Fill an empty folder: chips by class, test chips, the tables, the answers and a README.
+@dataclass(frozen=True)
+class ChipCompetition:
+    """A practice competition of the ten vehicles; called, it fills a folder with one.
 
     Parameters
     ----------
-    folder
-        Where ``train/<class>/<SENSOR>_<id>.png``, ``test/<SENSOR>_<id>.png`` and the rest go.
-    counts
-        Training frames of each of the ten classes.
-    num_test
-        Test frames; their classes are drawn uniformly.
     sensors
         ``sar``, or ``sar`` and ``eo``.
+    frames
+        What the chips of one frame are called in messages: ``chips`` or ``pairs``.
     task
         One sentence for the README.
-    seed, looks, processes, quiet
-        As for every practice competition of vehicles.
+    train_counts
+        Training frames of each of the ten classes at a scale above 0 and at most 1.
     """
-    train, test = plan(counts, num_test, np.random.default_rng([seed, 0]))
-    for name in (*(f"train/{kind}" for kind in range(len(VEHICLES))), "test"):
-        (folder / name).mkdir(parents=True)
-    jobs = [
-        *_jobs(folder / "train", train, True, sensors, looks, (seed, 1)),
-        *_jobs(folder / "test", test, False, sensors, looks, (seed, 2)),
-    ]
-    in_parallel(_draw, jobs, processes=processes, quiet=quiet)
-    _write_tables(folder, train, test, sensors, task)
+
+    sensors: tuple[str, ...]
+    frames: str
+    task: str
+    train_counts: Callable[[float], list[int]]
+
+    def __call__(
+        self,
+        folder: Path,
+        *,
+        scale: float,
+        seed: int,
+        say: Callable[[str], None],
+        processes: int | None = None,
+        quiet: bool = True,
+        looks: int = 4,
+    ) -> dict[str, object]:
+        """Fill an empty folder: chips, the tables, the answers and a README.
+
+        Parameters
+        ----------
+        folder
+            Where ``train/<class>/<SENSOR>_<id>.png``, ``test/<SENSOR>_<id>.png`` and the rest go.
+        scale
+            Share of the published training counts, above 0 and at most 1. From 0.02 on the test
+            set has 826 frames of uniform classes; below it shrinks in proportion to 60.
+        seed
+            Decides every byte, with scale and looks.
+        say
+            Takes messages.
+        processes
+            How many draw; None = one per core.
+        quiet
+            Whether there is no bar.
+        looks
+            Looks averaged in a SAR image: the variance of its speckle is 1 / looks.
+
+        Returns facts to record: metric, class names and counts.
+        """
+        counts, num_test = self.train_counts(scale), num_test_rows(scale)
+        jobs = self._begin(folder, counts, num_test, seed, looks)
+        in_parallel(_draw, jobs, processes=processes, quiet=quiet)
+        listed = ", ".join(map(str, counts))
+        say(f"{sum(counts)} training {self.frames} ({listed}), {num_test} test")
+        return {
+            "metric": "accuracy",
+            "classes": [str(kind) for kind in range(len(VEHICLES))],
+            "class_names": [kind.name for kind in VEHICLES],
+            "class_counts": {str(kind): int(count) for kind, count in enumerate(counts)},
+        }
+
+    def _begin(
+        self, folder: Path, counts: list[int], num_test: int, seed: int, looks: int
+    ) -> list[_Job]:
+        """Everything but the chips, which are left to do."""
+        train, test = plan(counts, num_test, np.random.default_rng([seed, 0]))
+        for name in (*(f"train/{kind}" for kind in range(len(VEHICLES))), "test"):
+            (folder / name).mkdir(parents=True)
+        _write_tables(folder, train, test, self.sensors, self.task)
+        return [
+            *_jobs(folder / "train", train, True, self.sensors, looks, (seed, 1)),
+            *_jobs(folder / "test", test, False, self.sensors, looks, (seed, 2)),
+        ]
 
 
 def num_test_rows(scale: float) -> int:
@@ -116,7 +157,7 @@ def num_test_rows(scale: float) -> int:
 
 
 def plan(counts: list[int], num_test: int, rng: np.random.Generator) -> tuple[Frames, Frames]:
-    """The frames of training and test; arguments as in :func:`write_competition`."""
+    """The frames of training and test; by the training frames of each class."""
     total = sum(counts) + num_test
     # Ids say nothing of class or part, and no id is used twice.
     ids = rng.permutation(int(ID_SPREAD * total))[:total]

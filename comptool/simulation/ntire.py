@@ -10,55 +10,12 @@ so that what is made for such a tail can be tried on few chips.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from pathlib import Path
 
 from comptool.simulation import mavoc
-from comptool.simulation.chips import SAR, num_test_rows, write_competition
+from comptool.simulation.chips import SAR, ChipCompetition
 
 HEAD_SHARE = 0.81
 TASK = "Say for each SAR chip of test.csv which vehicle it shows."
-
-
-def simulate(
-    folder: Path,
-    *,
-    scale: float,
-    seed: int,
-    say: Callable[[str], None],
-    processes: int | None = None,
-    quiet: bool = True,
-    looks: int = 4,
-) -> dict[str, object]:
-    """Fill an empty folder with a practice NTIRE 2021 challenge.
-
-    Parameters
-    ----------
-    folder
-        Where ``train/<class>/SAR_<id>.png``, ``test/SAR_<id>.png``, the tables, ``answers.csv``
-        and a README go.
-    scale, seed, say, processes, quiet, looks
-        As for :func:`comptool.simulation.mavoc.simulate`; see :func:`train_counts`.
-
-    Returns
-    -------
-    dict
-        Facts to record: metric, class names and counts.
-    """
-    counts, num_test = train_counts(scale), num_test_rows(scale)
-    write_competition(
-        folder,
-        counts,
-        num_test,
-        sensors=(SAR,),
-        task=TASK,
-        seed=seed,
-        looks=looks,
-        processes=processes,
-        quiet=quiet,
-    )
-    say(f"{sum(counts)} training chips ({', '.join(map(str, counts))}), {num_test} test")
-    return mavoc.facts(counts)
 
 
 def train_counts(scale: float) -> list[int]:
@@ -71,3 +28,6 @@ def train_counts(scale: float) -> list[int]:
     """
     _, *tail = mavoc.train_counts(scale)
     return [math.ceil(sum(tail) * HEAD_SHARE / (1 - HEAD_SHARE)), *tail]
+
+
+simulate = ChipCompetition((SAR,), "chips", TASK, train_counts)

@@ -163,7 +163,9 @@ def submit(
         "zip": archive,
         "threshold": threshold,
     }
-    facts = {"layout": layout.kind.value, "rows": len(table)}
+    # What the predictions were made of is known of the submission too.
+    made = provenance.facts(predictions_path)
+    facts = {**made, "layout": layout.kind.value, "rows": len(table)}
     with together():
         with atomic_output(output, force=force) as temporary:
             columns = {str(column): table[column].to_list() for column in table.columns}
@@ -235,20 +237,11 @@ def _known_classes(target: Target) -> tuple[str, ...] | None:
 
 def stale_inputs(path: Path) -> list[str]:
     """What has changed since ``path`` was made of it, one sentence each, back along the chain."""
-    told, todo, seen = [], [path], set()
-    while todo:
-        made = todo.pop()
-        seen.add(made)
-        for name, digest in (provenance.recall(made) or {}).get("inputs", {}).items():
-            source = Path(name)
-            if source in seen or digest is None or not source.is_file():
-                continue
-            if provenance.sha256(source) != digest:
-                told.append(
-                    f"warning: {made} is stale: {source} has changed since it was made of it"
-                )
-            todo.append(source)
-    return told
+    return [
+        f"warning: {made} is stale: {source} has changed since it was made of it"
+        for made, record in provenance.history(path)
+        for source in provenance.changed_inputs(record)
+    ]
 
 
 def csv_output(output: Path | None, folder: Path, target: Target) -> Path:

@@ -84,7 +84,7 @@ def new_model(plan: Plan, member: Member, say: Say) -> tuple[StreamModel, Header
 
 
 def model_options(settings: TrainSettings) -> dict[str, Any]:
-    """What ``--model-option`` gives: options of the backbone and of the head, by name.
+    """Options of the backbone and of the head, by name.
 
     Raises
     ------
@@ -93,17 +93,17 @@ def model_options(settings: TrainSettings) -> dict[str, Any]:
     """
     name = models.parse_name(settings.model)
     types = models.encoder_entry(name.backbone).types() | models.HEADS.find(name.head).types()
-    types.pop("img_size", None)  # has an option of its own
-    return parse_assignments(
+    for own in ("img_size", "auxiliary_heads"):  # options of their own
+        types.pop(own, None)
+    options = parse_assignments(
         "--model-option", f"the model '{settings.model}'", settings.model_option, types
     )
+    return options | ({"auxiliary_heads": True} if settings.auxiliary_heads else {})
 
 
 def resumed_model(header: Header) -> StreamModel:
     """The model of a run that goes on; its weights come from ``last.pt``."""
-    model = build_model(header)
-    assert isinstance(model, StreamModel)
-    return model
+    return build_model(header)
 
 
 def _sizes(plan: Plan, member: Member) -> dict[str, sizes.Size]:

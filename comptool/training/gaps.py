@@ -1,4 +1,4 @@
-"""What multi-label rows have no label for, as the user should know; no torch."""
+"""What rows have no label for, as the user should know; no torch."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from comptool.training.stages import kept_score
 def gaps(rows: Rows, train: Indices, valid: Indices) -> list[str]:
     """Classes that cannot be learnt or measured, and rows without an annotated cell in training.
 
-    One sentence each; none for a task of one class per row.
+    One sentence each. With one class per row, those alone that no row is of: others that cannot be
+    learnt are refused, or dropped on purpose.
     """
     if not rows.multilabel:
-        return []
+        absent = _absent(rows, np.arange(len(rows.labels)))
+        return [f"no row is of the {_classes(absent)}: it cannot be learnt"] if absent else []
     told = []
     parts = {
         "to train on: it cannot be learnt": train,
         "to validate: the metric leaves it out": valid,
     }
     for what, part in parts.items():
-        counts = per_class(rows.labels[part], len(rows.classes))
-        lacking = [rows.classes[index] for index in np.flatnonzero(counts == 0)]
+        lacking = _absent(rows, part)
         if lacking and len(part):
             told.append(f"no positive row {what}: {_classes(lacking)}")
     trained = rows.targets[train] == UNKNOWN
@@ -40,6 +41,11 @@ def gaps(rows: Rows, train: Indices, valid: Indices) -> list[str]:
     if blank:
         told.append(f"{blank} of the {len(train)} rows to train on have no annotated cell")
     return told
+
+
+def _absent(rows: Rows, part: Indices) -> list[str]:
+    counts = per_class(rows.labels[part], len(rows.classes))
+    return [rows.classes[index] for index in np.flatnonzero(counts == 0)]
 
 
 def check_measurable(

@@ -55,4 +55,5 @@ class Gauges:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a :meth:`state_dict`; a gauge that it does not know begins anew."""
         for name, gauge in self._named.items():
-            gauge.load_state_dict(state.get(name, {}))
+            if name in state:
+                gauge.load_state_dict(state[name])

@@ -6,77 +6,10 @@ between modalities, the rule that :mod:`comptool.training.gradient_calibration` 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, cast, get_args
-
 import torch
 from torch import Tensor
 
-from comptool.errors import UsageError, unknown_name
-
-Reference = Literal["mean", "max", "min"]
-LIMITS = (0.1, 10.0)
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Which levels are calibrated.
-
-    Parameters
-    ----------
-    intra
-        What the gradient of every modality is brought to: the ``mean``, ``max`` or ``min`` of their
-        norms; None leaves them.
-    inter
-        Whether the objectives are balanced.
-    limits
-        Smallest and largest factor of a modality, 0 < smallest <= 1 <= largest.
-
-    Raises
-    ------
-    UsageError
-        If the reference is unknown or the limits are none.
-    """
-
-    intra: Reference | None = None
-    inter: bool = False
-    limits: tuple[float, float] = LIMITS
-
-    def __post_init__(self) -> None:
-        if self.intra is not None and self.intra not in get_args(Reference):
-            raise unknown_name("reference of gradient norms", self.intra, get_args(Reference))
-        low, high = self.limits
-        if not 0 < low <= 1 <= high < math.inf:
-            raise UsageError(
-                f"factors of gradients are limited to {low:g} and {high:g}; the smallest has to be "
-                "above 0 and at most 1, the largest 1 or more and finite"
-            )
-
-
-def parse_calibration(texts: Sequence[str]) -> Calibration:
-    """What ``intra``, ``intra:mean``, ``intra:max``, ``intra:min`` and ``inter`` ask for, together.
-
-    Raises
-    ------
-    UsageError
-        If a text is none of these, or a level is asked for twice.
-
-    Examples
-    --------
-    >>> parse_calibration(["inter", "intra:max"])
-    Calibration(intra='max', inter=True, limits=(0.1, 10.0))
-    """
-    known = ["intra", *(f"intra:{reference}" for reference in get_args(Reference)), "inter"]
-    for text in texts:
-        if text not in known:
-            raise unknown_name("gradient calibration", text, known)
-    levels = {text.partition(":")[0]: text.partition(":")[2] for text in texts}
-    if len(levels) < len(texts):
-        raise UsageError(f"a gradient calibration is asked for twice: {', '.join(texts)}")
-    intra = cast(Reference, levels["intra"] or "mean") if "intra" in levels else None
-    return Calibration(intra, "inter" in levels)
+from comptool.training.calibration import LIMITS, Reference
 
 
 def modality_ratios(
@@ -89,7 +22,7 @@ def modality_ratios(
     norms
         Norms of the gradients of M modalities, (M,), 0 or more.
     reference, limits
-        See :class:`Calibration`.
+        See :class:`~comptool.training.calibration.Calibration`.
 
     Returns
     -------

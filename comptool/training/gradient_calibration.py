@@ -11,7 +11,8 @@ objectives are the joint head and one auxiliary head per stream. Norms are those
 all processes together, so that several processes do what one with the whole batch would.
 
 Scales do not matter, neither that of the loss under fp16 nor that of a batch among accumulated
-ones: only ratios enter. A gradient that is not finite stays so, and its update is skipped as ever.
+ones: only ratios enter. Each of accumulated batches is calibrated for itself. A gradient that is
+not finite stays so, and its update is skipped as ever.
 """
 
 from __future__ import annotations
@@ -24,11 +25,16 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from comptool.errors import UsageError
-from comptool.training.gradient_balance import Calibration, modality_ratios, objective_weights
+from comptool.training.calibration import Calibration
+from comptool.training.gradient_balance import modality_ratios, objective_weights
 from comptool.training.processes import Processes
 
 Average = Callable[[Tensor], Tensor]
+Observe = Callable[[Tensor, Tensor, Tensor], None]
+
+
+def nobody(norms: Tensor, ratios: Tensor, weights: Tensor) -> None:
+    """Takes what a backward pass has found, and keeps nothing."""
 
 
 class CalibratedJunction(nn.Module):
@@ -41,15 +47,12 @@ class CalibratedJunction(nn.Module):
     average
         The mean over all processes of a tensor that each of them has; see :func:`average_over`.
     loss_scale
-        What the loss is multiplied by at the moment; for the record alone.
-
-    Attributes
-    ----------
-    norms, ratios
-        Of the latest backward pass, per modality, (M,): the norms of the gradients between the two
-        levels, and the factors that followed; None before the first.
-    weights
-        Of its T objectives, (T,).
+        What the mean loss of the batch is multiplied by at the moment; for ``observe`` alone.
+    observe
+        Called in every backward pass with the norms (M,) of the gradients between the two levels,
+        the factors (M,) that followed, and the weights (T,) of the objectives. A norm is that of
+        one image: the root mean square, over the images of all processes, of the gradient that
+        the loss of an image has in the modality's features.
     """
 
     def __init__(
@@ -57,35 +60,22 @@ class CalibratedJunction(nn.Module):
         calibration: Calibration,
         average: Average = lambda tensor: tensor,
         loss_scale: Callable[[], float] = lambda: 1.0,
+        observe: Observe = nobody,
     ) -> None:
         super().__init__()
         self.calibration = calibration
         self.average = average
         self.loss_scale = loss_scale
-        self.norms: Tensor | None = None
-        self.ratios: Tensor | None = None
-        self.weights: Tensor | None = None
-        self._passes: list[tuple[Tensor, Tensor]] = []
+        self.observe = observe
 
     def extra_repr(self) -> str:
         """The settings, for printing."""
         return f"intra={self.calibration.intra}, inter={self.calibration.inter}"
 
-    # The record is no part of a graph.
+    # What is observed is no part of a graph.
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, streams: Sequence[Tensor], num_heads: int) -> list[list[Tensor]]:
-        """For each head a list of the tensors of all streams, each of any shape.
-
-        Raises
-        ------
-        UsageError
-            If objectives are to be balanced and there is one.
-        """
-        if self.training and self.calibration.inter and num_heads < 2:
-            raise UsageError(
-                "inter balances objectives and the model has one; give it auxiliary heads, or "
-                "leave inter out"
-            )
+        """For each head a list of the tensors of all streams, each of any shape (B, ...)."""
         if not torch.is_grad_enabled():
             return [list(streams)] * num_heads
         joined: tuple[Tensor, ...] = _Join.apply(self, num_heads, *streams)
@@ -98,11 +88,13 @@ class CalibratedJunction(nn.Module):
         Parameters
         ----------
         gradients
-            For each objective, one per stream.
+            For each objective, one per stream, of shape (B, ...).
         """
         weights = self._weights(gradients)
         summed = [
-            torch.stack([weight * part for weight, part in zip(weights, parts, strict=True)]).sum(0)
+            torch.stack(
+                [weight * part for weight, part in zip(weights.tolist(), parts, strict=True)]
+            ).sum(0)
             for parts in zip(*gradients, strict=True)
         ]
         squares = torch.stack([part.float().square().sum() for part in summed])
@@ -110,35 +102,17 @@ class CalibratedJunction(nn.Module):
         ratios = torch.ones_like(norms)
         if self.calibration.intra is not None:
             ratios = modality_ratios(norms, self.calibration.intra, self.calibration.limits)
-        self.norms, self.ratios = norms / self.loss_scale(), ratios
-        self._passes.append((self.norms, self.ratios))
+        of_one_image = norms * len(summed[0]) ** 0.5 / self.loss_scale()
+        self.observe(of_one_image, ratios, weights)
         return [part * ratio.to(part.dtype) for part, ratio in zip(summed, ratios, strict=True)]
 
-    def drain(self) -> tuple[list[float], list[float]] | None:
-        """Mean norms and factors per modality since it was last asked; None if there were none.
-
-        Passes whose gradients were not finite do not count.
-        """
-        if not self._passes:
-            return None
-        passes = torch.stack([torch.stack(one) for one in self._passes]).double().cpu()
-        self._passes.clear()
-        finite = passes[passes.isfinite().flatten(1).all(dim=1)]
-        if not len(finite):
-            return None
-        norms, ratios = finite.mean(dim=0).tolist()
-        return norms, ratios
-
-    def _weights(self, gradients: Sequence[Sequence[Tensor]]) -> list[float]:
-        weights = torch.ones(len(gradients), dtype=torch.float64)
-        if self.calibration.inter:
-            rows = [torch.cat([part.float().flatten() for part in own]) for own in gradients]
-            # Not a matrix product: tensor cores would round it.
-            products = torch.stack([torch.stack([(a * b).sum() for b in rows]) for a in rows])
-            weights = objective_weights(self.average(products))
-        self.weights = weights
-        listed: list[float] = weights.tolist()
-        return listed
+    def _weights(self, gradients: Sequence[Sequence[Tensor]]) -> Tensor:
+        if not self.calibration.inter:
+            return torch.ones(len(gradients), dtype=torch.float64)
+        rows = [torch.cat([part.float().flatten() for part in own]) for own in gradients]
+        # Not a matrix product: tensor cores would round it.
+        products = torch.stack([torch.stack([(a * b).sum() for b in rows]) for a in rows])
+        return objective_weights(self.average(products))
 
 
 class _Join(Function):

@@ -23,6 +23,7 @@ def draw_batches(plan: Plan, member: Member, processes: Processes) -> EpochBatch
         plan.settings.batch_size,
         order=ORDERS.get(plan.settings.balance, "shuffle"),
         seed=plan.settings.seed,
+        partners=plan.settings.balanced_mixup > 0,
         rank=processes.rank,
         world_size=processes.size,
     )

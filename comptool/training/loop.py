@@ -90,7 +90,7 @@ class Loop:
         with self._bar() as bar:
             while progress.update < session.updates_per_epoch:
                 self._update(window := self._window(batches, bar))
-                bar.update(session.processes.size * sum(len(batch.rows) for batch in window))
+                bar.update(session.processes.size * sum(map(session.seen, window)))
                 if progress.update % session.processes.check_every == 0:
                     self._look(bar)
             self._look(bar)
@@ -113,7 +113,7 @@ class Loop:
         session, progress = self.session, self.progress
         at = progress.epoch * session.updates_per_epoch + progress.update
         step = progress.update * session.settings.grad_accum
-        seen = sum(len(batch.rows) for batch in window)
+        seen = sum(map(session.seen, window))
         session.optimisation.begin(at)
         for place, batch in enumerate(window):
             last = place == len(window) - 1
@@ -122,8 +122,8 @@ class Loop:
             with nullcontext() if last else session.without_sync():
                 loss = session.loss(batch, progress.epoch, step + place)
                 # Weighed by size, so that accumulated batches count as one large batch.
-                session.optimisation.backward(loss * (len(batch.rows) / seen))
-            self._loss_sum += loss.detach() * len(batch.rows)
+                session.optimisation.backward(loss, session.seen(batch) / seen)
+            self._loss_sum += loss.detach() * session.seen(batch)
         session.optimisation.finish(at)
         progress.update += 1
         progress.seen += seen

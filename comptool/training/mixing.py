@@ -1,11 +1,13 @@
-"""Mixup and cutmix of whole batches.
+"""Mixup, cutmix and balanced mixup of whole batches.
 
 Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization", arXiv:1710.09412, section 2. Yun et
 al. 2019, "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features",
-arXiv:1905.04899, section 3. Written here because timm's need an even batch of one tensor, draw from
-numpy's global generator and make one class per image of the targets: the images of a pair have to
-be mixed alike, a resumed run has to draw the same share again, and a multi-label cell may be
-unknown.
+arXiv:1905.04899, section 3. Galdran, Carneiro & González Ballester 2021, "Balanced-MixUp for Highly
+Imbalanced Medical Image Classification", arXiv:2109.09850, section 2; which of the two images has
+the share that is drawn is as in the authors' code. Written here because timm's need an even batch
+of one tensor, draw from numpy's global generator and make one class per image of the targets: the
+images of a pair have to be mixed alike, a resumed run has to draw the same share again, and a
+multi-label cell may be unknown.
 """
 
 from __future__ import annotations
@@ -27,41 +29,51 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Mixing:
-    """Which of the two is done to the batches of a training, and how much.
+    """Which of the three is done to the batches of a training, and how much.
 
     Parameters
     ----------
     mixup, cutmix
         Alpha of Beta(alpha, alpha), 0 for never. Where both are above 0, each batch takes one of
         them, either with probability one half.
+    balanced
+        Alpha of Beta(alpha, 1), 0 for never. Where it is above 0 the other two have no say, and
+        the second half of what is drawn for a batch is mixed into the first.
     num_classes
         K.
     """
 
     mixup: float
     cutmix: float
+    balanced: float
     num_classes: int
+
+    def left(self, drawn: int) -> int:
+        """Samples that so many drawn ones are mixed into."""
+        return drawn // 2 if self.balanced else drawn
 
     def __call__(
         self, images: Sequence[Tensor], targets: Tensor, random: np.random.Generator
     ) -> Mixed:
-        """Mixed images, and targets as shares of shape (B, K); nothing changes if both are off.
+        """Mixed images, and targets as shares of shape (B, K); nothing changes if all are off.
 
         Parameters
         ----------
         images
-            One float tensor of shape (B, C, H, W) per modality.
+            One float tensor of shape (B, C, H, W) per modality; balanced, of (2 B, C, H, W).
         targets
-            Class indices of shape (B,), class shares of shape (B, K), or multi-label cells (B, K)
-            of 1, 0 and -1.
+            Of the same samples: class indices of shape (B,), class shares of shape (B, K), or
+            multi-label cells (B, K) of 1, 0 and -1.
         random
             The only source of randomness.
         """
-        if not self.mixup and not self.cutmix:
+        if not (self.mixup or self.cutmix or self.balanced):
             return list(images), targets
         if targets.ndim == 1:
             targets = functional.one_hot(targets, self.num_classes)
         targets = targets.float()
+        if self.balanced:
+            return balanced_mixup(images, targets, self.balanced, random)
         cuts = self.cutmix > 0 and (not self.mixup or random.random() < 0.5)
         if cuts:
             return cutmix(images, targets, self.cutmix, random)
@@ -93,7 +105,37 @@ def mixup(
     """
     share = float(random.beta(alpha, alpha))
     mixed = [torch.lerp(tensor.flip(0), tensor, share) for tensor in images]
-    return mixed, mixed_targets(targets, share)
+    return mixed, mixed_targets(targets, targets.flip(0), share)
+
+
+def balanced_mixup(
+    images: Sequence[Tensor], targets: Tensor, alpha: float, random: np.random.Generator
+) -> Mixed:
+    """Each sample of the first half of a batch mixed with the one at its place in the second.
+
+    Parameters
+    ----------
+    images
+        One float tensor of shape (2 B, C, H, W) per modality: B samples as they come, then B that
+        were drawn class by class.
+    targets
+        Float class shares or cells of shape (2 B, K).
+    alpha
+        Parameter of the Beta(alpha, 1) distribution of the second half's share, above 0: its mean
+        is alpha / (1 + alpha), so that a small one leaves most to the first half.
+    random
+        Draws the share, one per batch.
+
+    Returns
+    -------
+    tuple
+        Images (B, C, H, W) and targets (B, K); see :func:`mixed_targets`.
+    """
+    share = 1 - float(random.beta(alpha, 1))
+    halves = [tensor.chunk(2) for tensor in images]
+    mixed = [torch.lerp(drawn, own, share) for own, drawn in halves]
+    own_targets, drawn_targets = targets.chunk(2)
+    return mixed, mixed_targets(own_targets, drawn_targets, share)
 
 
 def cutmix(
@@ -128,16 +170,15 @@ def cutmix(
         mixed.append(changed)
         cut = (rows.stop - rows.start) * (columns.stop - columns.start)
         kept.append(1 - cut / (height * width))
-    return mixed, mixed_targets(targets, sum(kept) / len(kept))
+    return mixed, mixed_targets(targets, targets.flip(0), sum(kept) / len(kept))
 
 
-def mixed_targets(targets: Tensor, share: float) -> Tensor:
-    """Targets (B, K) of samples that keep ``share`` of themselves, in [0, 1].
+def mixed_targets(targets: Tensor, partners: Tensor, share: float) -> Tensor:
+    """Targets (B, K) of samples that keep ``share`` of themselves, in [0, 1], beside partners'.
 
     A cell is unknown, -1, if either sample's is and that sample has a part in the mixture: what it
     would bring is not known. A share of 1 or 0 leaves one sample without a part.
     """
-    partners = targets.flip(0)
     unknown = torch.zeros_like(targets, dtype=torch.bool)
     if share > 0:
         unknown |= targets == UNKNOWN

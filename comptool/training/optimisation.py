@@ -67,6 +67,7 @@ class Optimisation:
         self.scheduler = _scheduler(self.optimizer, settings, lr, updates_per_epoch)
         # The decay grows with the updates, or a short run would keep its first weights.
         self.ema = ModelEmaV3(model, settings.ema, use_warmup=True) if settings.ema else None
+        self._share = 1.0
 
     @property
     def lr(self) -> float:
@@ -83,9 +84,15 @@ class Optimisation:
         self.scheduler.step_update(update)
         self.optimizer.zero_grad(set_to_none=True)
 
-    def backward(self, loss: Tensor) -> None:
-        """Add the gradients of ``loss``."""
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+    def backward(self, loss: Tensor, share: float = 1.0) -> None:
+        """Add the gradients of ``loss`` times its share in an update, in (0, 1]."""
+        self._share = share
+        self.scaler.scale(loss * share).backward()  # type: ignore[no-untyped-call]
+
+    @property
+    def loss_scale(self) -> float:
+        """What the loss of the backward pass under way is multiplied by."""
+        return self.scaler.get_scale() * self._share
 
     def finish(self, update: int) -> None:
         """Clip, step and average; clipping comes after the loss scale has been taken out."""

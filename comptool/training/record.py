@@ -16,6 +16,7 @@ from comptool.runs import RUN_JSON
 from comptool.training.settings import FREE_TO_CHANGE, TrainSettings, option
 
 FOLDS = Path("folds.csv")
+LISTS = ("img_size modality model_option loss_option drop_classes calibrate_gradients").split()
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def settle(
         As :class:`~comptool.training.settings.TrainSettings` and :func:`resumed`.
     """
     settings = {name: given[name] for name in _names(TrainSettings) if name in given}
-    for name in ("img_size", "modality", "model_option", "loss_option", "drop_classes"):
+    for name in LISTS:
         if name in settings:
             settings[name] = tuple(settings[name] or ())
     files = {name: given[name] for name in _names(Files) if name in given}

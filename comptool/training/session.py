@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch._dynamo.exc import TorchDynamoException
-from torch.nn.parallel import DistributedDataParallel
 
 from comptool.data.batches import Batch, Loader, SampleDataset
 from comptool.data.pixel_cache import PixelCache
@@ -21,8 +19,13 @@ from comptool.errors import UsageError
 from comptool.losses.deferred import begin_epoch
 from comptool.models.pretrained import RANDOM
 from comptool.models.streams import StreamModel
+from comptool.training.calibration import calibration_of
+from comptool.training.calling import compiled, distributed
 from comptool.training.freezing import freeze, set_training
-from comptool.training.gauges import Gauges
+from comptool.training.fusion import FusionGauge
+from comptool.training.gauges import Gauge, Gauges
+from comptool.training.gradient_calibration import CalibratedJunction, average_over, total_loss
+from comptool.training.gradient_gauge import CalibrationGauge
 from comptool.training.loading import draw_batches, open_datasets, open_loaders
 from comptool.training.mixing import Mixing
 from comptool.training.optimisation import Optimisation
@@ -124,8 +127,15 @@ class Session:
         set_training(self.model, self.settings.freeze)
         begin_epoch(self.criterion, epoch)
 
+    def seen(self, batch: Batch) -> int:
+        """Images of a batch that the model learns from: those that are left of it when mixed."""
+        return self.mixing.left(len(batch.rows))
+
     def loss(self, batch: Batch, epoch: int, step: int) -> Tensor:
-        """Mean loss of one batch in training; everything random follows from the place."""
+        """Mean loss of one batch in training, summed over the objectives.
+
+        Everything random follows from the place.
+        """
         place = mixed(self.settings.seed, epoch, step, self.processes.rank)
         torch.manual_seed(place)
         images = self.eye.see(batch.images)
@@ -134,9 +144,7 @@ class Session:
         images, targets = self.mixing(images, targets, np.random.default_rng(place))
         with self.precision.autocast():
             logits = self.called(*images)
-        # Auxiliary heads give objectives of their own, (1 + M, B, K); all weigh alike.
-        objectives = logits.float() if logits.ndim == 3 else logits.float()[None]
-        return torch.stack([self.criterion(one, targets) for one in objectives]).mean()
+        return total_loss(self.criterion, logits.float(), targets)
 
 
 def open_session(
@@ -180,25 +188,30 @@ def open_session(
     lr = settings.rate(pretrained=header["pretrained"] != RANDOM)
     settings.check_min_lr(lr)
     updates = -(-batches.num_steps // settings.grad_accum)
-    wrapped = _distributed(model, processes)
+    wrapped = distributed(model, processes)
+    optimisation = Optimisation(model, settings, lr, updates, precision)
+    # Last, because averaged weights are those of a copy, which has no gradients.
+    gauges = _gauges(plan, model, optimisation, processes)
     return Session(
         settings=settings,
         model=model,
-        called=_compiled(wrapped) if settings.compile else wrapped,
+        called=compiled(wrapped) if settings.compile else wrapped,
         without_sync=getattr(wrapped, "no_sync", nullcontext),
         criterion=criterion.to(device),
         precision=precision,
-        optimisation=Optimisation(model, settings, lr, updates, precision),
+        optimisation=optimisation,
         eye=eye,
         batches=batches,
         train_loader=train_loader,
         valid_loader=valid_loader,
         processes=processes,
-        mixing=Mixing(settings.mixup, settings.cutmix, len(plan.rows.classes)),
+        mixing=Mixing(
+            settings.mixup, settings.cutmix, settings.balanced_mixup, len(plan.rows.classes)
+        ),
         multilabel=plan.rows.multilabel,
         datasets=datasets,
         counted=torch.from_numpy(measured(plan.rows.labels[member.valid], plan.dropped)),
-        gauges=Gauges(),
+        gauges=gauges,
     )
 
 
@@ -229,24 +242,16 @@ def _check_smallest_batch(
         ) from error
 
 
-def _distributed(model: StreamModel, processes: Processes) -> nn.Module:
-    if processes.size == 1:
-        return model
-    cards = [processes.device] if processes.device.type == "cuda" else None
-    return DistributedDataParallel(model, device_ids=cards)
-
-
-def _compiled(module: nn.Module) -> Callable[..., Tensor]:
-    compiled = torch.compile(module)
-
-    def call(*images: Tensor) -> Tensor:
-        try:
-            logits: Tensor = compiled(*images)
-        except TorchDynamoException as error:
-            reason = next(line for line in str(error).splitlines() if line.strip())
-            raise UsageError(
-                f"this model cannot be compiled here ({reason}); go on with --resume --no-compile"
-            ) from error
-        return logits
-
-    return call
+def _gauges(
+    plan: Plan, model: StreamModel, optimisation: Optimisation, processes: Processes
+) -> Gauges:
+    """What is measured of the model: its fusion weights, and gradients that are calibrated."""
+    named: dict[str, Gauge] = {"fusion": FusionGauge(optimisation.evaluated)}
+    calibration = calibration_of(plan.settings)
+    if calibration is not None:
+        gauge = CalibrationGauge(calibration, plan.modalities, processes.device)
+        model.junction = CalibratedJunction(
+            calibration, average_over(processes), lambda: optimisation.loss_scale, gauge.observe
+        )
+        named["gradients"] = gauge
+    return Gauges(**named)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from comptool.data.device_names import check_device_name
 from comptool.errors import UsageError, unknown_name
+from comptool.training.calibration import check_objectives
 
 Schedule = Literal["cosine", "step", "constant"]
 Balance = Literal["none", "under", "over", "weights", "class-aware"]
@@ -30,6 +31,7 @@ PATHS = ("init_from", "prior", "class_weights")
 BACKBONE = "backbone"
 COSINE_ALONE = ("min_lr", "cycle_epochs", "cycle_mul")
 PARTS = (BACKBONE, "head")  # of a model, that can be frozen
+EVENED = ("under", "over", "class-aware")  # what --balance can do to the rows, not the weights
 PRETRAINED_RATE, RANDOM_RATE = 1e-3, 3e-3
 
 
@@ -48,6 +50,7 @@ class TrainSettings:
     pretrained: str = "auto"  # auto, yes, no or a path
     init_from: Path | None = None
     model_option: tuple[str, ...] = ()  # "name=value"
+    auxiliary_heads: bool = False  # one per stream, as further objectives
     reset_head: bool = False
     freeze: str | None = None  # one of PARTS
     # What is minimised; None leaves the loss its own value.
@@ -73,6 +76,7 @@ class TrainSettings:
     balance: Balance = "none"
     mixup: float = 0.0  # alpha of Beta(alpha, alpha)
     cutmix: float = 0.0
+    balanced_mixup: float = 0.0  # alpha of Beta(alpha, 1)
     modality: tuple[str, ...] = ()
     missing_modality: Missing | None = None
     # The optimisation.
@@ -84,6 +88,8 @@ class TrainSettings:
     weight_decay: float = 0.02
     layer_decay: float | None = None  # factor of the learning rate from a layer to the one below
     clip_grad: float | None = None  # largest gradient norm
+    calibrate_gradients: tuple[str, ...] = ()  # "intra", "intra:max", "inter"
+    calibration_limits: str | None = None  # of the factors, "0.1,10"
     schedule: Schedule = "cosine"
     warmup_epochs: float | None = None  # None: 5 % of the epochs, at most one
     decay_epochs: str | None = None  # "30" or, for milestones, "100,150"
@@ -109,6 +115,7 @@ class TrainSettings:
         _check_names(self)
         _check_company(self)
         _check_stage(self)
+        check_objectives(self)
 
     @property
     def folds(self) -> int | Literal["all", "none"]:
@@ -200,7 +207,7 @@ def _check_ranges(settings: TrainSettings) -> None:
     least = {"epochs": 1, "batch_size": 1, "grad_accum": 1, "patience": 1, "seed": 0, "workers": 0}
     least |= {"weight_decay": 0, "mixup": 0, "warmup_epochs": 0, "min_lr": 0, "gamma": 0}
     least |= {"cutmix": 0, "magnitude": 0, "num_ops": 1, "per_class": 1, "defer_weights": 0}
-    least |= {"cycle_mul": 1}
+    least |= {"cycle_mul": 1, "balanced_mixup": 0}
     for name, bound in least.items():
         value = getattr(settings, name)
         if value is not None and not (value >= bound and math.isfinite(value)):
@@ -267,13 +274,15 @@ def _check_stage(settings: TrainSettings) -> None:
         raise UsageError(
             f"--freeze is '{settings.freeze}'; the parts of a model are {' and '.join(PARTS)}"
         )
+    if settings.freeze == BACKBONE and settings.calibrate_gradients:
+        raise UsageError("--freeze backbone leaves --calibrate-gradients nothing to calibrate")
     if settings.reset_head and settings.init_from is None:
         raise UsageError("--reset-head is for --init-from, whose head it leaves out")
     if settings.reset_head and settings.freeze == "head":
         raise UsageError("--freeze head would keep the random head of --reset-head as it is")
     if settings.keep_dropped_logits and not settings.drop_classes:
         raise UsageError("--keep-dropped-logits has no meaning without --drop-classes")
-    if settings.per_class is not None and settings.balance in ("under", "over", "class-aware"):
+    if settings.per_class is not None and settings.balance in EVENED:
         raise UsageError(
             f"--per-class takes as many rows of each class; --balance {settings.balance} has no "
             "meaning beside it"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from comptool.errors import UsageError
 from comptool.losses import LOSSES, check_task
-from comptool.training.settings import TrainSettings, option
+from comptool.training.settings import EVENED, TrainSettings, option
 
 # bce before asl: its sigmoids are probabilities, as thresholds and pseudo-labels need them.
 # It also ranked better: mAP 0.589 and 0.538 against 0.549 and 0.527 (two seeds of 20 epochs of
@@ -55,15 +55,28 @@ def for_task(settings: TrainSettings, task: str) -> TrainSettings:
             raise UsageError(
                 f"{option(name)} needs one class per image, and the task is multilabel"
             )
-    for name in ("mixup", "cutmix"):
-        if loss in HARD_TARGETS and getattr(settings, name):
-            raise UsageError(
-                f"the loss '{loss}' needs targets of 0 and 1, and --{name} mixes them; leave it out"
-            )
+    _check_mixing(settings, loss)
     if settings.prior is not None and loss != WITH_PRIOR:
         raise UsageError(f"--prior is for the loss '{WITH_PRIOR}', and the loss is '{loss}'")
     _check_options(settings, loss)
     return replace(settings, loss=loss)
+
+
+def _check_mixing(settings: TrainSettings, loss: str) -> None:
+    for name in ("mixup", "cutmix", "balanced_mixup"):
+        if loss in HARD_TARGETS and getattr(settings, name):
+            raise UsageError(
+                f"the loss '{loss}' needs targets of 0 and 1, and {option(name)} mixes them; "
+                "leave it out"
+            )
+    others = [option(name) for name in ("mixup", "cutmix", "per_class") if getattr(settings, name)]
+    if settings.balance in EVENED:
+        others.append(f"--balance {settings.balance}")
+    if settings.balanced_mixup and others:
+        raise UsageError(
+            "--balanced-mixup mixes the rows as they come with one of each class in turn; leave "
+            f"out {' and '.join(others)}"
+        )
 
 
 def _check_options(settings: TrainSettings, loss: str) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from typer.main import get_command
 from typer.testing import CliRunner
 
 TOML = """\
@@ -58,14 +56,6 @@ COMMANDS = {
     "check": ("submit", "--check-only", "mine.csv"),
     "score": ("score", "submissions/preds.csv", "--answers", "data/answers.csv"),
 }
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _built_once() -> Iterator[None]:
-    """Typer's runner builds all commands for every call, which takes longer than most tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("typer.testing._get_command", cache(get_command))
-        yield
 
 
 def invoke(*arguments: object):

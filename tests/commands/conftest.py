@@ -1,4 +1,4 @@
-"""Tables of pairs for the commands that train, and runs for those that decide by them."""
+"""What the commands read: tables of pairs, prediction files, runs with out-of-fold rows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 from scipy.special import softmax
@@ -27,6 +28,23 @@ label = {label}
 [modalities]
 rgb = "path"
 """
+VEHICLES = """
+task = "multiclass"
+metric = "accuracy"
+[data]
+folder = "data"
+train = "train.csv"
+test = "test.csv"
+id = "image_id"
+label = "kind"
+[modalities]
+sar = "sar_path"
+eo = "eo_path"
+"""
+FOUR_ROWS = (
+    "image_id,sedan,bus,van\n007,0.9,0.1,0.0\n1e5,0.8,0.0,0.2\nNA,0.7,0.2,0.1\nü,0.6,0.1,0.3\n"
+)
+FOUR_CLASSES = ("bare soil/sand", "Ärger, roof", "sea", "tree")
 CLASSES = ("a", "b", "c")
 PAIRS = "image_id,sar_path,eo_path,class_id"
 
@@ -70,6 +88,87 @@ def rows(tmp_path, monkeypatch, write_rows) -> list[list[str]]:
         found.append([*row, "abc"[index % 3]])
     write_rows("train.csv", found)
     return found
+
+
+@pytest.fixture(scope="session")
+def put() -> Callable[..., None]:
+    """Write a text file and, with facts, its record: ``put("p.csv", text, runs=["one"])``."""
+
+    def write_text(path: str | Path, text: str, **facts: object) -> None:
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        if facts:
+            record = path.with_name(path.name + ".meta.json")
+            record.write_text(json.dumps({"facts": facts}))
+
+    return write_text
+
+
+@pytest.fixture
+def predictions(put, tmp_path) -> Callable[..., Path]:
+    """Write a prediction file of four rows, or another text; with facts, its record too."""
+
+    def write_four(
+        name: str = "preds.csv", text: str = FOUR_ROWS, facts: dict[str, object] | None = None
+    ) -> Path:
+        put(tmp_path / name, text, **(facts or {}))
+        return tmp_path / name
+
+    return write_four
+
+
+@pytest.fixture
+def vehicles(comptool, put):
+    """A competition of buses and vans in the empty folder, with predictions of its test table."""
+    put("comptool.toml", VEHICLES)
+    put("data/train.csv", "image_id,sar_path,eo_path,kind\nt1,a/1.png,b/1.png,bus\n"
+        "t2,a/2.png,b/2.png,van\n")  # fmt: skip
+    ids = ["007", "1e5", "NA", "x", "y"]
+    rows = [f"{one},s/{one}.png,e/{one}.png,n\n" for one in ids]
+    put("data/test.csv", "image_id,sar_path,eo_path,note\n" + "".join(rows))
+    # In another order than the test table.
+    text = "image_id,bus,van\ny,0.5,0.5\nx,0.03,0.97\nNA,0.96,0.04\n1e5,0.99,0.01\n007,0.98,0.02\n"
+    put("submissions/preds.csv", text, class_counts={"bus": 900, "van": 3}, runs=["one"])
+    return comptool
+
+
+@pytest.fixture(scope="session")
+def kept() -> Callable[..., dict[str, list[str]]]:
+    """Label, confidence and round by id of a table of pseudo-labelled vehicles."""
+
+    def read(path: str = "pseudo.csv") -> dict[str, list[str]]:
+        lines = Path(path).read_text().splitlines()
+        assert lines[0].startswith("image_id,sar_path,eo_path,kind,confidence,round,fold")
+        return {line.split(",")[0]: line.split(",")[3:6] for line in lines[1:]}
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def cells() -> Callable[..., np.ndarray]:
+    """Cells 1, 0 and -1 of four classes, the last of them rare: ``cells(50, unknown=0.1)``."""
+
+    def draw(rows: int = 200, seed: int = 0, unknown: float = 0.0) -> np.ndarray:
+        random = np.random.default_rng(seed)
+        matrix = (random.random((rows, 4)) < [0.5, 0.3, 0.1, 0.05]).astype(int)
+        matrix[random.random(matrix.shape) < unknown] = -1
+        return matrix
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def table() -> Callable[..., pd.DataFrame]:
+    """The training table of such cells: ``table(matrix, scene=groups)``; -1 is blank."""
+
+    def frame(matrix: np.ndarray, **columns: list[str]) -> pd.DataFrame:
+        made = pd.DataFrame({"id": [f"{n:03}" for n in range(len(matrix))], **columns})
+        for name, column in zip(FOUR_CLASSES, matrix.T, strict=True):
+            made[name] = [{1: "1", 0: "0", -1: ""}[int(cell)] for cell in column]
+        return made
+
+    return frame
 
 
 @pytest.fixture

@@ -3,58 +3,13 @@
 from __future__ import annotations
 
 import json
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-TOML = """
-task = "multiclass"
-metric = "accuracy"
-[data]
-folder = "data"
-train = "train.csv"
-test = "test.csv"
-id = "image_id"
-label = "kind"
-[modalities]
-sar = "sar_path"
-eo = "eo_path"
-"""
-TRAIN = "image_id,sar_path,eo_path,kind\nt1,a/1.png,b/1.png,bus\nt2,a/2.png,b/2.png,van\n"
-IDS = ["007", "1e5", "NA", "x", "y"]
-TEST = "image_id,sar_path,eo_path,note\n" + "".join(f"{i},s/{i}.png,e/{i}.png,n\n" for i in IDS)
-# In another order than the test table.
-PREDS = "image_id,bus,van\ny,0.5,0.5\nx,0.03,0.97\nNA,0.96,0.04\n1e5,0.99,0.01\n007,0.98,0.02\n"
-COUNTS = {"bus": 900, "van": 3}
 
-
-def write(path: str, text: str, **facts: object) -> None:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(text)
-    if facts:
-        Path(path + ".meta.json").write_text(json.dumps({"facts": facts}))
-
-
-@pytest.fixture
-def download(comptool):
-    """A competition in the empty folder, with predictions of its test table."""
-    write("comptool.toml", TOML)
-    write("data/train.csv", TRAIN)
-    write("data/test.csv", TEST)
-    write("submissions/preds.csv", PREDS, class_counts=COUNTS, runs=["one"])
-    return comptool
-
-
-def kept(path: str = "pseudo.csv") -> dict[str, list[str]]:
-    """Label, confidence and round by id."""
-    lines = Path(path).read_text().splitlines()
-    assert lines[0].startswith("image_id,sar_path,eo_path,kind,confidence,round,fold")
-    return {line.split(",")[0]: line.split(",")[3:6] for line in lines[1:]}
-
-
-def test_sure_rows_become_training_rows_in_the_order_of_the_test_table(download):
-    result = download("pseudolabel")
+def test_sure_rows_become_training_rows_in_the_order_of_the_test_table(vehicles):
+    result = vehicles("pseudolabel")
     assert result.exit_code == 0, result.stderr
     assert result.stdout == "pseudo.csv\n"
     assert Path("pseudo.csv").read_text() == (
@@ -72,14 +27,14 @@ def test_sure_rows_become_training_rows_in_the_order_of_the_test_table(download)
     ]
 
 
-def test_the_record_hands_on_the_folder_and_the_published_counts(download):
-    download("pseudolabel", "-o", "out/pseudo.csv")
+def test_the_record_hands_on_the_folder_and_the_published_counts(vehicles):
+    vehicles("pseudolabel", "-o", "out/pseudo.csv")
     record = json.loads(Path("out/pseudo.csv.meta.json").read_text())
     assert record["arguments"]["threshold"] == 0.96
     assert list(record["inputs"]) == ["submissions/preds.csv", "data/test.csv"]
     assert record["facts"] == {
         "runs": ["one"],
-        "class_counts": COUNTS,
+        "class_counts": {"bus": 900, "van": 3},
         "folder": "../data",
         "classes": ["bus", "van"],
         "kept": {"bus": 2, "van": 1},
@@ -88,11 +43,11 @@ def test_the_record_hands_on_the_folder_and_the_published_counts(download):
     }
 
 
-def test_the_table_can_be_read_as_samples(download):
+def test_the_table_can_be_read_as_samples(vehicles):
     from comptool.competition import load
     from comptool.samples import read_samples
 
-    download("pseudolabel")
+    vehicles("pseudolabel")
     samples = read_samples(Path("pseudo.csv"), load(), labelled=True)
     assert samples.frame["fold"].tolist() == [-1, -1, -1]
     assert samples.folder.resolve() == Path("data").resolve()
@@ -109,87 +64,28 @@ def test_the_table_can_be_read_as_samples(download):
         (["--quantile", 1, "--threshold", 0.975], ["1e5"]),
     ],
 )
-def test_rules(download, options, ids):
-    result = download("pseudolabel", *options)
+def test_rules(vehicles, options, ids, kept):
+    result = vehicles("pseudolabel", *options)
     assert result.exit_code == 0, result.stderr
     assert list(kept()) == ids
 
 
-def test_balance_names_the_classes_that_it_leaves_out(download):
-    result = download("pseudolabel", "--threshold", 0.975, "--balance")
+def test_balance_names_the_classes_that_it_leaves_out(vehicles, kept):
+    result = vehicles("pseudolabel", "--threshold", 0.975, "--balance")
     assert "warning: classes without a row, which balance leaves out: van" in result.stderr
     assert list(kept()) == ["007", "1e5"]
 
 
-def test_soft_labels_are_the_probabilities_under_their_classes_names(download):
-    download("pseudolabel", "--soft", "--per-class-cap", 1)
+def test_soft_labels_are_the_probabilities_under_their_classes_names(vehicles):
+    vehicles("pseudolabel", "--soft", "--per-class-cap", 1)
     header, first, second = Path("pseudo.csv").read_text().splitlines()
     assert header.split(",")[-3:] == ["fold", "soft:bus", "soft:van"]
     assert first.split(",")[-3:] == ["-1", "0.99", "0.01"]
     assert second.split(",")[-3:] == ["-1", "0.03", "0.97"]
 
 
-NEXT = "image_id,bus,van\n007,0.5,0.5\n1e5,0.01,0.99\nNA,0.98,0.02\nx,0.6,0.4\ny,0.5,0.5\n"
-
-
-def test_in_a_second_round_the_newest_label_wins_and_the_others_stay(download):
-    download("pseudolabel")
-    write("second.csv", NEXT)
-    first = sha256(Path("pseudo.csv").read_bytes()).hexdigest()
-    result = download("pseudolabel", "second.csv", "--previous", "pseudo.csv", "--force")
-    assert result.exit_code == 0, result.stderr
-    assert kept() == {
-        "007": ["bus", "0.98", "1"],  # not sure this time
-        "1e5": ["van", "0.99", "2"],  # another answer
-        "NA": ["bus", "0.98", "2"],  # new
-        "x": ["van", "0.97", "1"],
-    }
-    record = json.loads(Path("pseudo.csv.meta.json").read_text())
-    assert record["facts"]["round"] == 2
-    assert record["inputs"]["pseudo.csv"] == first  # as read, although it was written over
-    download("pseudolabel", "second.csv", "--previous", "pseudo.csv", "-o", "third.csv")
-    assert {entry[2] for entry in kept("third.csv").values()} == {"1", "3"}
-
-
-def test_a_cap_holds_for_all_rounds_together(download):
-    download("pseudolabel")
-    write("second.csv", NEXT)
-    download(
-        "pseudolabel", "second.csv", "--previous", "pseudo.csv", "--per-class-cap", 1, "--force"
-    )
-    assert list(kept()) == ["007", "1e5"]
-
-
-def test_soft_labels_of_an_earlier_round_stay_and_are_needed(download):
-    download("pseudolabel", "--soft", "-o", "soft.csv")
-    download("pseudolabel", "-o", "hard.csv")
-    write("second.csv", NEXT)
-    download("pseudolabel", "second.csv", "--previous", "soft.csv", "--soft")
-    softs = [line.split(",")[-2:] for line in Path("pseudo.csv").read_text().splitlines()[1:]]
-    assert softs == [["0.98", "0.02"], ["0.01", "0.99"], ["0.98", "0.02"], ["0.03", "0.97"]]
-    result = download("pseudolabel", "second.csv", "--previous", "hard.csv", "--soft", "--force")
-    assert result.exit_code == 3
-    assert "hard.csv: no column is called 'soft:bus'" in result.stderr
-
-
-@pytest.mark.parametrize(
-    ("row", "message"),
-    [
-        ("z,bus,0.98,1", "row 1, column 'image_id': the id is not in data/test.csv (found 'z')"),
-        ("x,car,0.98,1", "row 1, column 'kind': is no class of the predictions (found 'car')"),
-        ("x,bus,1.5,1", "row 1, column 'confidence': is out of range (found '1.5')"),
-        ("x,bus,0.98,one", "row 1, column 'round': is out of range (found 'one')"),
-    ],
-)
-def test_an_earlier_round_that_does_not_fit_is_refused(download, row, message):
-    write("old.csv", f"image_id,kind,confidence,round\n{row}\n")
-    result = download("pseudolabel", "--previous", "old.csv")
-    assert result.exit_code == 3
-    assert result.stderr.splitlines()[-1] == f"comptool pseudolabel: old.csv, {message}"
-
-
-def test_no_sure_row_is_an_error(download):
-    result = download("pseudolabel", "--threshold", 0.99, "-q")
+def test_no_sure_row_is_an_error(vehicles):
+    result = vehicles("pseudolabel", "--threshold", 0.99, "-q")
     assert result.exit_code == 3
     assert result.stderr == (
         "comptool pseudolabel: submissions/preds.csv: no row is sure enough to be kept; the surest "
@@ -198,17 +94,18 @@ def test_no_sure_row_is_an_error(download):
     assert not Path("pseudo.csv").exists()
 
 
-def test_an_empty_table_can_be_allowed(download):
-    result = download("pseudolabel", "--threshold", 0.99, "--allow-empty", "--soft", "--balance")
+def test_an_empty_table_can_be_allowed(vehicles):
+    result = vehicles("pseudolabel", "--threshold", 0.99, "--allow-empty", "--soft", "--balance")
     assert result.exit_code == 0, result.stderr
     assert Path("pseudo.csv").read_text() == (
         "image_id,sar_path,eo_path,kind,confidence,round,fold,soft:bus,soft:van\n"
     )
 
 
-def test_labelled_ids_are_refused(download):
-    write("data/train.csv", TRAIN + "1e5,a/3.png,b/3.png,van\n")
-    result = download("pseudolabel", "-q")
+def test_labelled_ids_are_refused(vehicles):
+    table = Path("data/train.csv")
+    table.write_text(table.read_text() + "1e5,a/3.png,b/3.png,van\n")
+    result = vehicles("pseudolabel", "-q")
     assert result.exit_code == 3
     assert result.stderr == (
         "comptool pseudolabel: data/test.csv: 1 of the rows that would be kept have ids that are "
@@ -218,33 +115,35 @@ def test_labelled_ids_are_refused(download):
     assert not Path("pseudo.csv").exists()
 
 
-def test_without_a_training_table_it_says_that_it_could_not_compare(download):
-    write("comptool.toml", TOML.replace('train = "train.csv"\n', ""))
-    result = download("pseudolabel")
+def test_without_a_training_table_it_says_that_it_could_not_compare(vehicles):
+    toml = Path("comptool.toml")
+    toml.write_text(toml.read_text().replace('train = "train.csv"\n', ""))
+    result = vehicles("pseudolabel")
     assert result.exit_code == 0, result.stderr
     assert "no training table here: ids cannot be compared with labelled ones" in result.stderr
 
 
-def test_another_test_table_by_its_path(download):
-    write("more/extra.csv", "image_id,sar_path,eo_path\nq,s/q.png,e/q.png\n")
-    write("q.csv", "image_id,bus,van\nq,0.99,0.01\n")
-    result = download("pseudolabel", "q.csv", "--test", "more/extra.csv")
+def test_another_test_table_by_its_path(vehicles, put, kept):
+    put("more/extra.csv", "image_id,sar_path,eo_path\nq,s/q.png,e/q.png\n")
+    put("q.csv", "image_id,bus,van\nq,0.99,0.01\n")
+    result = vehicles("pseudolabel", "q.csv", "--test", "more/extra.csv")
     assert result.exit_code == 0, result.stderr
     assert kept() == {"q": ["bus", "0.99", "1"]}
     assert json.loads(Path("pseudo.csv.meta.json").read_text())["facts"]["folder"] == "more"
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("old", "new", "message"),
     [
-        (PREDS + "z,0.5,0.5\n", "submissions/preds.csv: 1 ids are not in data/test.csv"),
-        (PREDS.replace("x,0.03,0.97\n", ""), "submissions/preds.csv: lacks 1 ids of data/test.csv"),
-        (PREDS.replace("0.97", "9.7"), "is not a probability between 0 and 1"),
+        ("y,", "z,0.5,0.5\ny,", "submissions/preds.csv: 1 ids are not in data/test.csv"),
+        ("x,0.03,0.97\n", "", "submissions/preds.csv: lacks 1 ids of data/test.csv"),
+        ("0.97", "9.7", "is not a probability between 0 and 1"),
     ],
 )
-def test_predictions_that_do_not_fit_are_refused(download, text, message):
-    write("submissions/preds.csv", text)
-    result = download("pseudolabel")
+def test_predictions_that_do_not_fit_are_refused(vehicles, old, new, message):
+    predictions = Path("submissions/preds.csv")
+    predictions.write_text(predictions.read_text().replace(old, new, 1))
+    result = vehicles("pseudolabel")
     assert result.exit_code == 3
     assert message in result.stderr
     assert not Path("pseudo.csv").exists()
@@ -256,9 +155,9 @@ DECIDED = (
 )
 
 
-def test_decisions_are_the_labels_and_as_sure_as_their_probability(download):
-    write("decided.csv", DECIDED)
-    result = download("pseudolabel", "decided.csv", "--threshold", 0.6)
+def test_decisions_are_the_labels_and_as_sure_as_their_probability(vehicles, put, kept):
+    put("decided.csv", DECIDED)
+    result = vehicles("pseudolabel", "decided.csv", "--threshold", 0.6)
     assert result.exit_code == 0, result.stderr
     assert kept() == {"007": ["van", "0.7", "1"], "NA": ["bus", "0.96", "1"],
                       "1e5": ["bus", "0.99", "1"]}  # fmt: skip
@@ -270,20 +169,21 @@ def test_decisions_are_the_labels_and_as_sure_as_their_probability(download):
         "van            2     1     1",
         "sum            5     3     3",
     ]
-    result = download("pseudolabel", "decided.csv", "--soft", "--force")
+    result = vehicles("pseudolabel", "decided.csv", "--soft", "--force")
     assert "; the soft labels know nothing of them\n" in result.stderr
 
 
-def test_a_decision_against_a_large_probability_is_never_sure(download):
-    write("decided.csv", "image_id,bus,van,pred\n" + "".join(f"{i},0.01,0.99,bus\n" for i in IDS))
-    result = download("pseudolabel", "decided.csv", "-q")
+def test_a_decision_against_a_large_probability_is_never_sure(vehicles, put):
+    rows = "".join(f"{one},0.01,0.99,bus\n" for one in ("007", "1e5", "NA", "x", "y"))
+    put("decided.csv", f"image_id,bus,van,pred\n{rows}")
+    result = vehicles("pseudolabel", "decided.csv", "-q")
     assert result.exit_code == 3
     assert "the surest of 5 rows has 0.0100" in result.stderr
 
 
-def test_a_decision_for_an_unknown_class_is_named(download):
-    write("decided.csv", DECIDED.replace("0.97,bus", "0.97,tram"))
-    result = download("pseudolabel", "decided.csv", "-q")
+def test_a_decision_for_an_unknown_class_is_named(vehicles, put):
+    put("decided.csv", DECIDED.replace("0.97,bus", "0.97,tram"))
+    result = vehicles("pseudolabel", "decided.csv", "-q")
     assert (result.exit_code, result.stderr) == (
         3,
         "comptool pseudolabel: decided.csv, row 2, column 'pred': no such class; the classes are "
@@ -291,40 +191,40 @@ def test_a_decision_for_an_unknown_class_is_named(download):
     )
 
 
-def test_an_ensemble_of_ranks_is_refused(download):
+def test_an_ensemble_of_ranks_is_refused(vehicles):
     options = ("submissions/preds.csv", "submissions/preds.csv", "--method", "rank-mean")
-    assert download("ensemble", *options, "-q").exit_code == 0
-    result = download("pseudolabel", "submissions/ensemble.csv", "-q")
+    assert vehicles("ensemble", *options, "-q").exit_code == 0
+    result = vehicles("pseudolabel", "submissions/ensemble.csv", "-q")
     assert result.exit_code == 3
     assert "its numbers are ranks" in result.stderr
     assert "comptool ensemble --method mean" in result.stderr
 
 
-def test_a_lower_threshold_is_for_multi_label_predictions(download):
-    result = download("pseudolabel", "--lower", 0.1, "-q")
+def test_a_lower_threshold_is_for_multi_label_predictions(vehicles):
+    result = vehicles("pseudolabel", "--lower", 0.1, "-q")
     assert result.exit_code == 2
     assert result.stderr == (
         "comptool pseudolabel: --lower is for multi-label predictions; here one class has a row\n"
     )
 
 
-def test_a_column_that_the_table_needs_is_refused(download):
-    write("comptool.toml", TOML.replace('"kind"', '"round"'))
-    write("data/train.csv", TRAIN.replace("kind", "round"))
-    result = download("pseudolabel")
+def test_a_column_that_the_table_needs_is_refused(vehicles):
+    for path in (Path("comptool.toml"), Path("data/train.csv")):
+        path.write_text(path.read_text().replace("kind", "round"))
+    result = vehicles("pseudolabel")
     assert result.exit_code == 2
     assert "a column called round cannot be told from a pseudo-label's own" in result.stderr
 
 
-def test_an_output_is_replaced_only_by_force(download):
-    write("pseudo.csv", "mine")
-    assert download("pseudolabel").exit_code == 3
+def test_an_output_is_replaced_only_by_force(vehicles, put):
+    put("pseudo.csv", "mine")
+    assert vehicles("pseudolabel").exit_code == 3
     assert Path("pseudo.csv").read_text() == "mine"
-    assert download("pseudolabel", "--force").exit_code == 0
+    assert vehicles("pseudolabel", "--force").exit_code == 0
 
 
-def test_a_dry_run_writes_nothing(download):
-    result = download("pseudolabel", "--dry-run")
+def test_a_dry_run_writes_nothing(vehicles):
+    result = vehicles("pseudolabel", "--dry-run")
     assert result.exit_code == 0
     assert result.stderr.splitlines()[-1] == (
         "would read submissions/preds.csv, data/test.csv, data/train.csv and write pseudo.csv"
@@ -332,8 +232,8 @@ def test_a_dry_run_writes_nothing(download):
     assert not Path("pseudo.csv").exists()
 
 
-def test_the_result_as_json(download):
-    answer = json.loads(download("pseudolabel", "--json", "-q").stdout)
+def test_the_result_as_json(vehicles):
+    answer = json.loads(vehicles("pseudolabel", "--json", "-q").stdout)
     assert answer == {
         "output": "pseudo.csv",
         "input": "submissions/preds.csv",
@@ -346,6 +246,6 @@ def test_the_result_as_json(download):
     }
 
 
-def test_the_program_itself(download, program):
+def test_the_program_itself(vehicles, program):
     result = program("pseudolabel", "-q")
     assert (result.returncode, result.stdout, result.stderr) == (0, "pseudo.csv\n", "")

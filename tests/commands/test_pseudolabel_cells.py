@@ -32,21 +32,14 @@ PREDS = (
 )
 
 
-def write(path: str, text: str, **facts: object) -> None:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(text)
-    if facts:
-        Path(path + ".meta.json").write_text(json.dumps({"facts": facts}))
-
-
 @pytest.fixture
-def download(comptool):
+def download(comptool, put):
     """A multi-label competition in the empty folder, with predictions of its four test images."""
-    write("comptool.toml", TOML)
+    put("comptool.toml", TOML)
     header = HEADER.replace("img_id,", "img_id,img_path,")
-    write("data/train.csv", header + "t1,a/1.png,1,0,-1\nt2,a/2.png,0,1,0\n")
-    write("data/test.csv", "img_id,img_path\n" + "".join(f"{i},t/{i}.png\n" for i in "abcd"))
-    write("submissions/preds.csv", PREDS, task="multilabel", runs=["one"])
+    put("data/train.csv", header + "t1,a/1.png,1,0,-1\nt2,a/2.png,0,1,0\n")
+    put("data/test.csv", "img_id,img_path\n" + "".join(f"{i},t/{i}.png\n" for i in "abcd"))
+    put("submissions/preds.csv", PREDS, task="multilabel", runs=["one"])
     return comptool
 
 
@@ -106,8 +99,8 @@ def test_rules(download, options, cells):
     assert {name: row[:3] for name, row in kept().items()} == cells
 
 
-def test_ranks_are_not_taken_for_probabilities(download):
-    write("ranks.csv", PREDS, task="multilabel", scores="ranks")
+def test_ranks_are_not_taken_for_probabilities(download, put):
+    put("ranks.csv", PREDS, task="multilabel", scores="ranks")
     result = download("pseudolabel", "ranks.csv", "-q")
     assert result.exit_code == 3
     assert "ranks.csv: its numbers are ranks among these rows" in result.stderr
@@ -121,9 +114,9 @@ def test_a_threshold_below_one_half_leaves_nothing_in_between(download):
     assert kept()["b"][:2] == ["1", "1"]
 
 
-def test_in_a_second_round_the_newest_cell_wins_and_the_others_stay(download):
+def test_in_a_second_round_the_newest_cell_wins_and_the_others_stay(download, put):
     download("pseudolabel")
-    write("second.csv", HEADER + "a,0.5,0.99,0.99\nb,0.5,0.5,0.5\nc,0.99,0.5,0.5\nd,0.5,0.5,0.5\n")
+    put("second.csv", HEADER + "a,0.5,0.99,0.99\nb,0.5,0.5,0.5\nc,0.99,0.5,0.5\nd,0.5,0.5,0.5\n")
     result = download("pseudolabel", "second.csv", "--previous", "pseudo.csv", "--force")
     assert result.exit_code == 0, result.stderr
     assert {name: [*row[:3], row[4]] for name, row in kept().items()} == {
@@ -133,8 +126,8 @@ def test_in_a_second_round_the_newest_cell_wins_and_the_others_stay(download):
     }
 
 
-def test_an_earlier_cell_that_is_no_label_is_named(download):
-    write("old.csv", HEADER.rstrip() + ",round\na,1,2,0,1\n")
+def test_an_earlier_cell_that_is_no_label_is_named(download, put):
+    put("old.csv", HEADER.rstrip() + ",round\na,1,2,0,1\n")
     result = download("pseudolabel", "--previous", "old.csv", "-q")
     assert result.exit_code == 3
     assert result.stderr == (
@@ -155,17 +148,17 @@ def test_no_sure_row_is_an_error_unless_allowed(download):
     assert kept() == {}
 
 
-def test_label_lists_are_written_where_the_competition_has_them(download):
+def test_label_lists_are_written_where_the_competition_has_them(download, put):
     """A list cannot say that a class is not known: only rows without such a class are kept."""
-    write("comptool.toml", TOML.replace('["sea", "golf course", "roof, tiled"]', '"labels"'))
-    write("data/train.csv", "img_id,img_path,labels\nt1,a/1.png,sea pier\nt2,a/2.png,pier\n")
-    write("preds.csv", "img_id,pier,sea\na,0.99,0.98\nb,0.99,0.5\nc,0.01,0.99\nd,0.01,0.02\n")
+    put("comptool.toml", TOML.replace('["sea", "golf course", "roof, tiled"]', '"labels"'))
+    put("data/train.csv", "img_id,img_path,labels\nt1,a/1.png,sea pier\nt2,a/2.png,pier\n")
+    put("preds.csv", "img_id,pier,sea\na,0.99,0.98\nb,0.99,0.5\nc,0.01,0.99\nd,0.01,0.02\n")
     result = download("pseudolabel", "preds.csv")
     assert result.exit_code == 0, result.stderr
     with Path("pseudo.csv").open() as stream:
         rows = [(row["img_id"], row["labels"]) for row in csv.DictReader(stream)]
     assert rows == [("a", "pier sea"), ("c", "sea")]
-    write("second.csv", "img_id,pier,sea\na,0.01,0.5\nb,0.99,0.5\nc,0.5,0.5\nd,0.01,0.02\n")
+    put("second.csv", "img_id,pier,sea\na,0.01,0.5\nb,0.99,0.5\nc,0.5,0.5\nd,0.01,0.02\n")
     download("pseudolabel", "second.csv", "--previous", "pseudo.csv", "-o", "both.csv")
     with Path("both.csv").open() as stream:
         rows = [(row["img_id"], row["labels"]) for row in csv.DictReader(stream)]
@@ -199,8 +192,8 @@ def test_options_that_have_no_meaning_here_are_refused(download, options, messag
          "predictions of a run of this competition"),
     ],
 )  # fmt: skip
-def test_predictions_that_do_not_fit_are_refused(download, text, facts, message):
-    write("other.csv", text, **facts)
+def test_predictions_that_do_not_fit_are_refused(download, text, facts, message, put):
+    put("other.csv", text, **facts)
     result = download("pseudolabel", "other.csv", "-q")
     assert result.exit_code == 3
     assert result.stderr == f"comptool pseudolabel: other.csv: {message}\n"

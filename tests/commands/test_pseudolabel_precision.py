@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from comptool import provenance
@@ -67,6 +69,86 @@ def test_files_that_disagree_keep_a_row_out(runs):
     answers = [read_predictions(path).probabilities.argmax(axis=1) for path in (one, two)]
     agreed = int(np.sum(answers[0] == answers[1]))
     assert f"the files agree on {agreed} of 120 rows" in result.stderr
+
+
+def test_rows_on_which_files_disagree_are_not_counted_in_the_expected_precision(runs):
+    one, two = runs(skills=(2.0, 2.0), **ROWS)
+    result = runs.run("pseudolabel", one, "--threshold", "0.7", "--agree", two, "--json")
+    expected = told(result)["expected"]["precision"]
+    held = [read_predictions(Path(f"weights/run{n}/oof.csv")).probabilities for n in (0, 1)]
+    same = held[0].argmax(axis=1) == held[1].argmax(axis=1)
+    assert expected["answered"] == (same & (held[0].max(axis=1) > 0.7)).sum()
+    note = f"expected precision of {same.sum()} of 600 out-of-fold rows, on which the files agree"
+    assert note in result.stderr.splitlines()
+    alone = told(runs.run("pseudolabel", one, "--threshold", "0.7", "--json", "--force"))
+    assert expected["value"] > alone["expected"]["precision"]["value"]
+
+
+def test_agreement_that_cannot_be_weighed_is_left_out_of_the_expected_precision(runs):
+    one, two = runs(skills=(2.0, 2.0), **ROWS)
+    provenance.record(two, command="infer", arguments={}, facts={})
+    result = runs.run("pseudolabel", one, "--threshold", "0.7", "--agree", two, "--json")
+    held = read_predictions(Path("weights/run0/oof.csv")).probabilities
+    expected = told(result)["expected"]["precision"]
+    assert expected["answered"] == (held.max(axis=1) > 0.7).sum()
+    assert (
+        "the expected precision leaves the agreement out: no run is recorded with a file of --agree"
+        in result.stderr.splitlines()
+    )
+
+
+def test_multi_label_cells_on_which_files_disagree_are_not_known(runs):
+    one, two = runs("multilabel", skills=(2.0, 2.0), **ROWS)
+    options = ("--threshold", "0.7", "--agree", two, "--json")
+    made = told(runs.run("pseudolabel", one, *options))
+    p, q = (read_predictions(path, task="multilabel") for path in (one, two))
+    same = (p.probabilities > 0.5) == (q.probabilities > 0.5)
+    assert f"the files agree on {same.sum()} of 360 cells; others are not known" in made["notes"]
+    labelled = pd.read_csv("pseudo.csv", index_col="id")
+    ids = p.ids.tolist()
+    for name, row in labelled.iterrows():
+        place = ids.index(name)
+        sure = np.where(p.probabilities[place] > 0.7, 1, -1)
+        sure[p.probabilities[place] < 0.3] = 0
+        assert row[["a", "b", "c"]].tolist() == np.where(same[place], sure, -1).tolist()
+    held = [read_predictions(Path(f"weights/run{n}/oof.csv"), task="multilabel") for n in (0, 1)]
+    a, b = (one.probabilities for one in held)
+    counted = ((a > 0.7) & (b > 0.5)).sum()
+    assert made["expected"]["present"]["answered"] == counted
+
+
+def test_the_expected_precision_of_each_class_is_a_column_of_the_table(runs):
+    (source,) = runs(skills=(2.0,), **ROWS)
+    result = runs.run("pseudolabel", source, "--threshold", "0.8", "--json")
+    expected = told(result)["expected"]
+    table = [line for line in result.stderr.splitlines() if line.split()[:1] in (["a"], ["b"])]
+    held = read_predictions(Path("weights/run0/oof.csv")).probabilities
+    for place, line in enumerate(table):
+        one = expected["by_class"]["ab"[place]]
+        assert line.endswith(f"{one['value']:.3f} ({one['low']:.3f} to {one['high']:.3f})")
+        answered = (held.argmax(axis=1) == place) & (held[:, place] > 0.8)
+        assert one["answered"] == answered.sum()
+    counts = [one["right"] for one in expected["by_class"].values()]
+    assert sum(counts) == expected["precision"]["right"]
+
+
+def test_each_class_of_several_labels_can_have_its_own_two_thresholds(runs):
+    (source,) = runs("multilabel", skills=(3.0,), **ROWS)
+    result = runs.run("pseudolabel", source, "--precision", "0.85", "--per-class", "--json")
+    expected = told(result)["expected"]
+    assert all(one["low"] >= 0.85 for one in expected["by_class"].values())
+    line = next(one for one in result.stderr.splitlines() if one.startswith("thresholds: a "))
+    bounds = [tuple(map(float, pair)) for pair in re.findall(r"(\S+) \(absent below (\S+)\)", line)]
+    assert len(bounds) == 3
+    p = read_predictions(source, task="multilabel")
+    labelled = pd.read_csv("pseudo.csv", index_col="id")
+    for place, name in enumerate("abc"):
+        upper, lower = bounds[place]
+        rows = p.probabilities[[p.ids.tolist().index(one) for one in labelled.index], place]
+        labels = labelled[name].to_numpy()
+        assert (rows[labels == 1] > upper - 1e-4).all()
+        assert (rows[labels == 0] < lower + 1e-4).all()
+        assert (labels[(rows < upper - 1e-4) & (rows > lower + 1e-4)] == -1).all()
 
 
 def test_multi_label_cells_have_a_threshold_on_either_side(runs):

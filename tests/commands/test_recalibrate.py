@@ -11,26 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-FOUR_ROWS = (
-    "image_id,sedan,bus,van\n007,0.9,0.1,0.0\n1e5,0.8,0.0,0.2\nNA,0.7,0.2,0.1\nü,0.6,0.1,0.3\n"
-)
 COUNTS = {"sedan": 900, "bus": 40, "van": 3}
-
-
-@pytest.fixture
-def predictions(tmp_path):
-    """Write a prediction file and, with facts, its record."""
-
-    def write(name: str = "preds.csv", text: str = FOUR_ROWS, facts: dict | None = None) -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        if facts is not None:
-            record = path.with_name(path.name + ".meta.json")
-            record.write_text(json.dumps({"facts": facts}))
-        return path
-
-    return write
 
 
 def write_header(run: Path, counts: dict[str, int]) -> None:
@@ -171,44 +152,6 @@ def test_without_any_predictions_it_says_how_to_make_them(comptool):
         "comptool recalibrate: no predictions here (looked for submissions/ensemble.csv, "
         "submissions/preds_tta.csv, submissions/preds.csv). Make them: comptool infer\n"
     )
-
-
-def warnings(result) -> list[str]:
-    return [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
-
-
-def test_quotas_that_cannot_all_be_met_are_said(comptool, predictions):
-    source = predictions()
-    result = comptool("recalibrate", source, "--head-classes", "sedan,bus", "--fraction", 0.75)
-    assert result.exit_code == 0
-    assert warnings(result) == [
-        "warning: the quotas cannot all be met: 2 head classes of 3 rows need 6 rows and there are "
-        "4; the last in the order go short"
-    ]
-
-
-def test_a_quota_below_one_row_is_said(comptool, predictions):
-    result = comptool("recalibrate", predictions(), "--head-classes", "sedan")
-    assert warnings(result) == [
-        "warning: the quota of 4 rows is less than one row: no head class is answered at all"
-    ]
-
-
-def test_rows_left_over_when_every_class_is_head_are_said(comptool, predictions):
-    result = comptool(
-        "recalibrate", predictions(), "--head-classes", "sedan,bus,van", "--fraction", 0.25
-    )
-    assert warnings(result) == [
-        "warning: every class is a head class: the 1 rows over the quotas take their most probable "
-        "class of all"
-    ]
-
-
-def test_a_class_that_swallows_more_than_its_share_is_said(comptool, predictions):
-    rows = "".join(f"{row},0.5,0.4,0.05,0.05\n" for row in range(40))
-    source = predictions(text="id,a,b,c,d\n" + rows)
-    result = comptool("recalibrate", source, "--head-classes", "a", "--fraction", 0.25)
-    assert warnings(result) == ["warning: class 'b' takes 30 rows, 3.0 times its share of 10"]
 
 
 def test_alternating_normalisation_writes_what_the_rows_became(comptool, predictions):

@@ -121,7 +121,10 @@ def test_the_best_of_many_seeds_keeps_the_shares_of_grouped_classes(comptool):
         (["--strategy", "random"], "--strategy is for several labels per row; this competition"),
         (["--no-refine"], "--no-refine is for several labels per row; this competition has one ("),
         (["--map-zero-to-unknown"], "--map-zero-to-unknown is for several labels per row; this"),
-        (["--corrections", "c.csv"], "--corrections is for several labels per row; this compet"),
+        (
+            ["--findings", "f.csv", "--mask", "label-run"],
+            "--mask is for several labels per row; this competition has one (if that is wrong",
+        ),
     ],
 )
 def test_what_only_several_labels_can_be_asked_is_refused(comptool, arguments, message):

@@ -21,24 +21,6 @@ from comptool.samples import read_samples
 CLASSES = ["bare soil/sand", "Ärger, roof", "sea", "tree"]
 
 
-def cells(rows: int = 200, seed: int = 0, unknown: float = 0.0) -> np.ndarray:
-    random = np.random.default_rng(seed)
-    matrix = (random.random((rows, len(CLASSES))) < [0.5, 0.3, 0.1, 0.05]).astype(int)
-    matrix[random.random(matrix.shape) < unknown] = -1
-    return matrix
-
-
-def table(matrix: np.ndarray, **columns: list[str]) -> pd.DataFrame:
-    frame = pd.DataFrame({"id": [f"{n:03}" for n in range(len(matrix))], **columns})
-    for name, column in zip(CLASSES, matrix.T, strict=True):
-        frame[name] = [{1: "1", 0: "0", -1: ""}[int(cell)] for cell in column]
-    return frame
-
-
-def write(matrix: np.ndarray, **columns: list[str]) -> None:
-    table(matrix, **columns).to_csv("t.csv", index=False)
-
-
 def read(path: str = "folds.csv") -> pd.DataFrame:
     return pd.read_csv(path, dtype=str, keep_default_na=False)
 
@@ -48,9 +30,9 @@ def criterion(matrix: np.ndarray, fold: np.ndarray) -> float:
     return float(np.std(100 * (matrix[fold == -1].mean(axis=0) - matrix[fold == 0].mean(axis=0))))
 
 
-def test_the_best_seed_is_refined_and_everything_is_told(comptool):
+def test_the_best_seed_is_refined_and_everything_is_told(comptool, cells, table):
     matrix = cells()
-    write(matrix)
+    table(matrix).to_csv("t.csv", index=False)
     result = comptool("split", "t.csv", "--val", "0.2", "--seeds", "5")
     assert (result.exit_code, result.stdout) == (0, "folds.csv\n")
     frame = read()
@@ -72,9 +54,9 @@ def test_the_best_seed_is_refined_and_everything_is_told(comptool):
     ]
 
 
-def test_the_published_rule_can_be_reproduced(comptool):
+def test_the_published_rule_can_be_reproduced(comptool, cells, table):
     matrix = cells()
-    write(matrix)
+    table(matrix).to_csv("t.csv", index=False)
     told = json.loads(
         comptool(
             "split", "t.csv", "--val", "0.1", "--strategy", "random", "--seeds", "8",
@@ -92,9 +74,9 @@ def test_the_published_rule_can_be_reproduced(comptool):
     assert told["worst"]["criterion"] == pytest.approx(max(scores))
 
 
-def test_folds_keep_groups_whole(comptool):
+def test_folds_keep_groups_whole(comptool, cells, table):
     groups = [f"g{n // 4}" for n in range(200)]
-    write(cells(), scene=groups)
+    table(cells(), scene=groups).to_csv("t.csv", index=False)
     result = comptool("split", "t.csv", "--folds", "4", "--seeds", "3")
     assert result.exit_code == 0, result.stderr
     frame = read()
@@ -104,9 +86,9 @@ def test_folds_keep_groups_whole(comptool):
 
 
 @pytest.mark.parametrize("parts", [("--val", "0.3"), ("--folds", "3")])
-def test_zeros_become_unknown_in_training_and_stay_in_validation(comptool, parts):
+def test_zeros_become_unknown_in_training_and_stay_in_validation(comptool, parts, cells, table):
     matrix = cells(60, unknown=0.1)
-    write(matrix)
+    table(matrix).to_csv("t.csv", index=False)
     result = comptool("split", "t.csv", *parts, "--map-zero-to-unknown")
     assert result.exit_code == 0, result.stderr
     assert "0 is taken for not annotated in training; validation keeps it\n" in result.stderr
@@ -118,9 +100,11 @@ def test_zeros_become_unknown_in_training_and_stay_in_validation(comptool, parts
     np.testing.assert_array_equal(samples.training_matrix(), matrix)
 
 
-def test_a_table_keeps_its_mapping_without_its_record_and_when_it_is_split_again(comptool):
+def test_a_table_keeps_its_mapping_without_its_record_and_when_it_is_split_again(
+    comptool, cells, table
+):
     matrix = cells(60, unknown=0.1)
-    write(matrix)
+    table(matrix).to_csv("t.csv", index=False)
     assert comptool("split", "t.csv", "-o", "fz.csv", "--map-zero-to-unknown").exit_code == 0
     Path("fz.csv.meta.json").unlink()
     competition = of_table(Path("fz.csv"))
@@ -141,8 +125,10 @@ def test_a_table_keeps_its_mapping_without_its_record_and_when_it_is_split_again
     assert set(read()["zero_is_unknown"]) == {"1"}
 
 
-def test_a_table_that_says_two_things_of_its_zeros_or_lost_what_it_said_is_refused(comptool):
-    write(cells(20))
+def test_a_table_that_says_two_things_of_its_zeros_or_lost_what_it_said_is_refused(
+    comptool, cells, table
+):
+    table(cells(20)).to_csv("t.csv", index=False)
     assert comptool("split", "t.csv", "-o", "fz.csv", "--map-zero-to-unknown").exit_code == 0
     frame = read("fz.csv")
 
@@ -164,47 +150,9 @@ def test_a_table_that_says_two_things_of_its_zeros_or_lost_what_it_said_is_refus
     )
 
 
-def test_corrections_are_applied_and_the_published_counts_are_those_before(comptool):
-    matrix = cells(50)
-    matrix[3, 2], matrix[4, 2] = 0, 1
-    write(matrix)
-    Path("c.csv").write_text('id,class,label\n003,sea,1\n004,sea,1\n007,"Ärger, roof",-1\n')
-    result = comptool("split", "t.csv", "--corrections", "c.csv")
-    assert result.exit_code == 0, result.stderr
-    assert "c.csv: corrections: 2 cells changed; 1 had the label already\n" in result.stderr
-    frame = read().set_index("id")
-    assert frame.loc["003", "sea"] == "1"
-    assert frame.loc["007", "Ärger, roof"] == "-1"
-    record = provenance.recall(Path("folds.csv"))
-    assert record["facts"]["class_counts"]["sea"] == matrix[:, 2].sum()
-    assert set(record["inputs"]) == {"t.csv", "c.csv"}
-
-
-def test_joined_lists_are_split_and_corrected(comptool):
-    lists = ["sea, tree", "golf course", "", "sea", "golf course, tree"] * 8
-    lines = [f'{n},"{cell}"' for n, cell in enumerate(lists)]
-    Path("t.csv").write_text("\n".join(["id,tags", *lines, ""]))
-    Path("c.csv").write_text("id,class,label\n2,golf course,1\n0,sea,0\n1,sea,1\n3,sea,1\n")
-    result = comptool("split", "t.csv", "--val", "0.25", "--corrections", "c.csv")
-    assert result.exit_code == 0, result.stderr
-    assert "corrections: 3 cells changed; 1 had the label already\n" in result.stderr
-    tags = read()["tags"].tolist()
-    assert tags[:4] == ["tree", "golf course, sea", "golf course", "sea"]
-    assert tags[4:] == lists[4:]
-    counts = {"golf course": 16, "sea": 16, "tree": 16}
-    assert provenance.facts(Path("folds.csv"))["class_counts"] == counts
-    Path("c.csv").write_text("id,class,label\n2,sea,\n")
-    result = comptool("split", "t.csv", "--force", "--corrections", "c.csv")
-    assert result.exit_code == 3
-    assert result.stderr.splitlines()[-1] == (
-        "comptool split: c.csv, row 1, column 'label': a list of labels (column 'tags') cannot say "
-        "that one is not known (found '')"
-    )
-
-
-def test_a_given_split_of_several_labels_is_measured(comptool):
+def test_a_given_split_of_several_labels_is_measured(comptool, cells, table):
     matrix = cells(40)
-    write(matrix, part=["train", "val", "train", "test"] * 10)
+    table(matrix, part=["train", "val", "train", "test"] * 10).to_csv("t.csv", index=False)
     result = comptool("split", "t.csv", "--from-column", "part", "--map-zero-to-unknown", "--json")
     assert result.exit_code == 0, result.stderr
     kept = np.arange(40) % 4 != 3
@@ -228,7 +176,7 @@ def test_a_given_split_of_several_labels_is_measured(comptool):
         (lambda f: f.rename(columns={"tree": "sea"}), "the header repeats a column (found 'sea')"),
     ],
 )
-def test_a_wrong_multilabel_table_is_refused(comptool, change, message):
+def test_a_wrong_multilabel_table_is_refused(comptool, change, message, cells, table):
     names = json.dumps(CLASSES, ensure_ascii=False)
     Path("comptool.toml").write_text(
         f'task = "multilabel"\nmetric = "map"\n[data]\nid = "id"\nlabel = {names}\n'
@@ -243,29 +191,8 @@ def test_a_wrong_multilabel_table_is_refused(comptool, change, message):
     assert not Path("folds.csv").exists()
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("id,class,label\n999,sea,1\n", "row 1, column 'id': there is no such id in the table (f"),
-        ("id,class,label\n003,see,1\n", "row 1, column 'class': there is no such class in the ta"),
-        ("id,class,label\n003,sea,2\n", "row 1, column 'label': is none of 1, 0, -1 and blank (f"),
-        ("id,class\n003,sea\n", "no column is called 'label' (found 'id', 'class')"),
-        (None, "there is no such file"),
-    ],
-)
-def test_wrong_corrections_are_refused(comptool, text, message):
-    write(cells(20))
-    if text is not None:
-        Path("c.csv").write_text(text)
-    result = comptool("split", "t.csv", "--corrections", "c.csv")
-    assert result.exit_code == 3
-    told = result.stderr.splitlines()[-1].removeprefix("comptool split: c.csv")
-    assert told.lstrip(",: ").startswith(message)
-    assert not Path("folds.csv").exists()
-
-
-def test_balancing_and_bad_seeds_of_several_labels_are_refused(comptool):
-    write(cells(20))
+def test_balancing_and_bad_seeds_of_several_labels_are_refused(comptool, cells, table):
+    table(cells(20)).to_csv("t.csv", index=False)
     result = comptool("split", "t.csv", "--balance", "under")
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1] == (
@@ -274,13 +201,13 @@ def test_balancing_and_bad_seeds_of_several_labels_are_refused(comptool):
     )
 
 
-def test_rows_and_classes_that_cannot_serve_are_named(comptool):
+def test_rows_and_classes_that_cannot_serve_are_named(comptool, cells, table):
     matrix = cells(30)
     matrix[:, 2:] = 0
     matrix[5, 2] = 1
     matrix[:, 0] = 1
     matrix[0], matrix[1] = -1, 0
-    write(matrix)
+    table(matrix).to_csv("t.csv", index=False)
     result = comptool("split", "t.csv")
     assert result.exit_code == 0, result.stderr
     assert (
@@ -306,7 +233,9 @@ def free_groups(matrix: np.ndarray, groups: list[str]) -> int:
     st.sampled_from([SplitOptions(val=0.3, num_seeds=3), SplitOptions(num_folds=3, num_seeds=2)]),
     st.booleans(),
 )
-def test_a_split_keeps_rows_cells_and_groups(tmp_path_factory, rows, seed, unknown, options, whole):
+def test_a_split_keeps_rows_cells_and_groups(
+    tmp_path_factory, cells, table, rows, seed, unknown, options, whole
+):
     matrix = cells(rows, seed, unknown)
     matrix[:, 0] = np.arange(rows) % 2
     groups = [f"g{n // 2}" for n in range(rows)] if whole else [f"g{n}" for n in range(rows)]

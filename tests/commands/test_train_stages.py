@@ -73,34 +73,3 @@ def test_a_stage_says_what_it_leaves_out(tail, comptool):
     assert "9 rows of each of 2 classes" in said.stderr
     assert "on 18 rows" in said.stderr
     assert not Path("weights").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["--drop-classes", "7"], "no class is called '7'"),
-        (["--drop-classes", "0,1,2"], "leaves no class to train on"),
-        (["--freeze", "neck"], "--freeze is 'neck'; the parts of a model are backbone and head"),
-        (["--per-class", "0"], "Invalid value for '--per-class'"),
-        (["--reset-head"], "--reset-head is for --init-from"),
-    ],
-)
-def test_a_stage_that_cannot_be_is_refused(arguments, told, tail, comptool):
-    result = comptool("train", *TINY, *arguments)
-    assert result.exit_code == 2
-    assert told in " ".join(result.stderr.split())
-    assert not Path("weights").exists()
-
-
-def test_a_missing_class_weight_is_bad_input(tail, comptool):
-    Path("w.toml").write_text("0 = 1\n1 = 2\n")
-    result = comptool("train", *TINY, "--class-weights", "w.toml")
-    assert result.exit_code == 3
-    assert "w.toml: has no weight for some classes (found '2')" in result.stderr
-
-
-def test_a_stage_is_not_resumed_with_the_arguments_of_another(tail, comptool):
-    assert comptool("train", *TINY, "--run-name", "s1").exit_code == 0
-    result = comptool("train", "--run-name", "s1", "--resume", "--drop-classes", "0")
-    assert result.exit_code == 2
-    assert "weights/s1 was begun with no --drop-classes" in " ".join(result.stderr.split())

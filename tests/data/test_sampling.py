@@ -131,6 +131,22 @@ def test_two_processes_take_the_batches_that_one_of_twice_the_size_takes():
     assert [batch for pair in zip(*two, strict=True) for batch in [pair[0] + pair[1]]] == one
 
 
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_partners_are_as_many_rows_drawn_class_aware(world_size):
+    for rank in range(world_size):
+        place = {"rank": rank, "world_size": world_size, "seed": 3}
+        own = steps(LONG_TAIL, 8, epoch=1, **place)
+        both = steps(LONG_TAIL, 8, epoch=1, partners=True, **place)
+        assert [batch[: len(batch) // 2] for batch in both] == own
+        whole = [batch[8:] for batch in both if len(batch) == 16]
+        classes = [Counter(LONG_TAIL[row] for row in rows([batch])) for batch in whole]
+        assert len(whole) >= 4
+        assert all(count == dict.fromkeys(range(4), 2) for count in classes)
+        seeds = [draw.seed for batch in both for draw in batch]
+        assert len(set(seeds)) == len(seeds)
+        assert steps(LONG_TAIL, 8, epoch=1, first_step=2, partners=True, **place) == both[2:]
+
+
 def test_evaluation_takes_each_row_once_and_in_order():
     assert in_order(5, 2) == [[0, 1], [2, 3], [4]]
     shares = [in_order(7, 2, rank=rank, world_size=2) for rank in (0, 1)]

@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 
 from comptool.decisions.expected_precision import (
     agreeing,
+    answered,
     not_reached,
     precision,
     precision_above,
@@ -83,7 +84,9 @@ def test_a_class_that_is_never_answered_has_no_threshold():
 def test_members_agree_where_their_answers_do():
     one = np.array([[0.9, 0.1], [0.6, 0.4]])
     other = np.array([[0.6, 0.4], [0.1, 0.9]])
-    assert agreeing([one, other]).tolist() == [True, False]
+    assert agreeing(np.array([0, 0]), [one, other], "multiclass").tolist() == [True, False]
+    cells = agreeing(answered(one, "multilabel"), [other], "multilabel")
+    assert cells.tolist() == [[True, True], [False, False]]
 
 
 def test_what_cannot_be_promised_is_said_with_what_can():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from cleanlab.count import (
@@ -14,6 +15,8 @@ from cleanlab.filter import find_label_issues
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import softmax
+from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from comptool.evaluation.class_doubts import class_pairs, review_rows
 from comptool.evaluation.confident_learning import (
@@ -22,6 +25,7 @@ from comptool.evaluation.confident_learning import (
     confident_joint,
     thresholds,
 )
+from comptool.tables import read_table
 
 
 def noisy(seed=0, rows=1500, classes=5, rate=0.15, skill=2.0):
@@ -198,3 +202,26 @@ def test_a_class_that_no_row_shows_is_never_counted_and_can_still_be_suggested()
     np.testing.assert_allclose(joint.estimated[2], 0)
     table = review_rows(list("wxyz"), list("abc"), labels, p)
     assert table[["id", "suggested", "confident"]].to_numpy().tolist() == [["z", "c", 0]]
+
+
+def test_changed_labels_of_real_chips_are_found(real_data):
+    """MSTAR with a tenth of the labels changed, and out-of-fold extra trees on its pixels."""
+    table = read_table(real_data / "mstar" / "train.csv")
+    chips = [cv2.imread(str(real_data / "mstar" / path), 0) for path in table["image_path"]]
+    middles = [cv2.resize(c[32:96, 32:96], (24, 24), interpolation=cv2.INTER_AREA) for c in chips]
+    rows = np.stack(middles).reshape(len(chips), -1)
+    classes = sorted(set(table["label"]))
+    truth = np.array([classes.index(label) for label in table["label"]])
+    random = np.random.default_rng(0)
+    changed = random.random(len(truth)) < 0.1
+    labels = np.where(changed, (truth + random.integers(1, 10, len(truth))) % 10, truth)
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    trees = ExtraTreesClassifier(100, min_samples_leaf=2, random_state=0)
+    p = cross_val_predict(trees, rows, labels, cv=folds, method="predict_proba")
+    found = review_rows(list(map(str, range(len(labels)))), classes, labels, p)
+    hits = changed[found["id"].astype(int)]
+    assert hits[:50].mean() > 0.95
+    assert hits[: changed.sum()].mean() > 0.9
+    assert hits.sum() > 0.95 * changed.sum()
+    assert hits[found["confident"] == 1].mean() > 0.9
+    assert confident_joint(labels, p).wrong == pytest.approx(changed.sum(), rel=0.1)

@@ -15,6 +15,7 @@ import pytest
 
 from comptool.errors import OutputExistsError
 from comptool.evaluation.cell_doubts import SHEET, cell_cards
+from comptool.evaluation.doubts import Card, Sheet
 from comptool.evaluation.label_gallery import write_gallery as write_cards
 from comptool.evaluation.thumbnails import data_uri
 
@@ -107,29 +108,58 @@ const localStorage = { getItem: () => %s, setItem() {} };
 """
 
 
+def exported(text, ticked) -> tuple[str, str]:
+    """The corrections that a page's script makes of these ticks, and its status line."""
+
+    def data(element):
+        return {name.removeprefix("data-"): value for name, value in element.items()}
+
+    cells, (body,) = map(data, Page(text).all("li")), map(data, Page(text).all("body"))
+    stand_in = STAND_IN % tuple(map(json.dumps, (list(cells), body, json.dumps(ticked))))
+    script = text.partition("<script>")[2].partition("</script>")[0]
+    ending = "process.stdout.write(JSON.stringify([corrections(), elements.status.value]));"
+    done = subprocess.run(
+        ["node", "-"], input="\n".join([stand_in, script, ending]),
+        capture_output=True, text=True, encoding="utf-8", timeout=60, check=True,
+    )  # fmt: skip
+    corrections, status = json.loads(done.stdout)
+    return corrections, status
+
+
 @pytest.mark.skipif(shutil.which("node") is None, reason="no node")
 @pytest.mark.parametrize("ticked", [[], [1], [0, 1, 2]])
 def test_the_pages_script_exports_the_ticked_cells_as_corrections(tmp_path, table, images, ticked):
     table.loc[2, "class"] = 'a "b",\nc'
     write_gallery(tmp_path / "review.html", table, images)
     text = (tmp_path / "review.html").read_text(encoding="utf-8")
-    cells = [
-        {name.removeprefix("data-"): value for name, value in cell.items()}
-        for cell in Page(text).all("li")
-    ]
-    script = text.partition("<script>")[2].partition("</script>")[0]
-    body = {name.removeprefix("data-"): value for name, value in Page(text).all("body")[0].items()}
-    given = (cells, body, json.dumps(ticked))
-    stand_in = STAND_IN % tuple(map(json.dumps, given))
-    ending = "process.stdout.write(JSON.stringify([corrections(), elements.status.value]));"
-    done = subprocess.run(
-        ["node", "-"], input="\n".join([stand_in, script, ending]),
-        capture_output=True, text=True, encoding="utf-8", timeout=60, check=True,
-    )  # fmt: skip
-    exported, status = json.loads(done.stdout)
+    corrections, status = exported(text, ticked)
     rows = table.iloc[ticked][["id", "class", "suggested"]].astype(str).to_numpy().tolist()
-    assert list(csv.reader(io.StringIO(exported))) == [["id", "class", "label"], *rows]
+    assert list(csv.reader(io.StringIO(corrections))) == [["id", "class", "label"], *rows]
     assert status == f"3 shown, {len(ticked)} ticked"
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no node")
+def test_a_page_of_rows_exports_the_suggested_class_of_each(tmp_path, images):
+    cards = [
+        Card("007", "bus", "car", "bus", "labelled so", "change", "", "car"),
+        Card(NASTY, "car", 'a "b",\nc', "car", "labelled so", "change", "", 'a "b",\nc'),
+    ]
+    pairs = pd.DataFrame({"label": [NASTY], "counted": [3]})
+    sheet = Sheet(
+        "rows", "in turn", ("Label", "Suggested"), {"id": "id", "label": "suggested"},
+        tables={"Confident joint": pairs},
+    )  # fmt: skip
+    write_cards(tmp_path / "review.html", cards, images, sheet)
+    text = (tmp_path / "review.html").read_text(encoding="utf-8")
+    corrections, _ = exported(text, [0, 1])
+    said = [["id", "label"], ["007", "car"], [NASTY, 'a "b",\nc']]
+    assert list(csv.reader(io.StringIO(corrections))) == said
+    page = Page(text)
+    assert len(page.all("script")) == len(page.all("table")) == 1
+    assert "Confident joint" in page.text
+    assert [option["value"] for option in page.all("option")][:6] == [
+        "", "bus", "car", "", 'a "b",\nc', "car",
+    ]  # fmt: skip
 
 
 def test_nothing_in_a_table_becomes_markup(tmp_path, table, images):

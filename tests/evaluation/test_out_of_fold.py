@@ -118,5 +118,5 @@ def test_labels_that_are_no_classes_are_refused(folder):
 
 
 def test_ids_without_labels_are_refused(folder):
-    with pytest.raises(InputError, match="no table here has the 5 rows"):
+    with pytest.raises(InputError, match=r"1 of the 5 rows .* not in folds.csv \(found 'zz'\)"):
         read(write_oof([*ROWS, "zz,0,0.5,0.5"]))

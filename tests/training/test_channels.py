@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 import timm
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from comptool import models
 from comptool.competition import load
+from comptool.data.files import spread
 from comptool.errors import InputError, UsageError
-from comptool.inference.members import Member, held_out
 from comptool.inference.computing import Computing
+from comptool.inference.members import Member, held_out
 from comptool.inference.predict import predict
 from comptool.inference.schemes import PLAIN
 from comptool.predictions import read_predictions
@@ -89,6 +92,15 @@ def test_the_images_tell_the_channels(folds, plan_of, paint, channels):
     assert [encoder.conv_stem.in_channels for encoder in model.encoders] == list(channels.values())
     assert [len(header["mean"][name]) for name in channels] == list(channels.values())
     assert built(plan_of())[1]["channels"] == COLOUR
+
+
+@given(st.integers(1, 500), st.integers(2, 70))
+def test_images_that_are_looked_at_are_spread_over_all_rows(count, most):
+    rows = spread(count, most).tolist()
+    assert rows == sorted(set(rows))
+    assert (rows[0], rows[-1], len(rows)) == (0, count - 1, min(count, most))
+    gaps = np.diff(rows)
+    assert not gaps.size or gaps.max() - gaps.min() <= 1
 
 
 def test_a_stage_takes_the_channels_of_the_stage_before(folds, fit, plan_of):

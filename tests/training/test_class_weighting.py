@@ -27,21 +27,6 @@ def test_class_weights_by_hand_are_those_of_the_file(folds, plan_of):
         assert Path(name) in plan.inputs
 
 
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("class,weight\na,1\nb,2\n", "no weight for some classes.*'c'"),
-        ("class,weight\na,1\nb,-2\nc,1\n", "row 2, column 'weight'.*'-2'"),
-        ("class,weight\na,1\nb,\nc,1\n", "row 2, column 'weight'"),
-        ("class,weight\na,1\nb,2\nc,1\nd,1\n", "'d'"),
-    ],
-)
-def test_a_missing_or_negative_weight_is_named(folds, text, told, plan_of):
-    Path("w.csv").write_text(text)
-    with pytest.raises(InputError, match=told):
-        plan_of(class_weights=Path("w.csv"))
-
-
 def test_deferred_weights_act_from_their_epoch_on_and_after_a_resume_too(
     folds, fit, kept, same, at_forward
 ):

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from comptool.inference.plan import make_plan
 from comptool.inference.computing import Computing
+from comptool.inference.plan import make_plan
 from comptool.inference.predict import predict
 from comptool.inference.schemes import PLAIN
 from comptool.runs import read_header

@@ -58,23 +58,23 @@ CELLS = torch.tensor([[1.0, 0, -1, 1], [0, 0, 0, 1], [1, 1, 1, -1], [0, -1, 1, 0
 
 
 def test_a_cell_that_either_image_does_not_know_is_unknown():
-    mixed = mixed_targets(CELLS, 0.75)
+    mixed = mixed_targets(CELLS, CELLS.flip(0), 0.75)
     assert mixed[0].tolist() == [0.75, -1, -1, 0.75]
     assert mixed[1].tolist() == [0.25, 0.25, 0.25, -1]
 
 
 @pytest.mark.parametrize(("share", "expected"), [(1.0, CELLS), (0.0, CELLS.flip(0))])
 def test_an_image_without_a_part_makes_nothing_unknown(share, expected):
-    assert torch.equal(mixed_targets(CELLS, share), expected)
+    assert torch.equal(mixed_targets(CELLS, CELLS.flip(0), share), expected)
 
 
 def test_the_middle_of_an_odd_batch_keeps_its_cells():
-    assert torch.equal(mixed_targets(CELLS[:3], 0.3)[1], CELLS[1])
+    assert torch.equal(mixed_targets(CELLS[:3], CELLS[:3].flip(0), 0.3)[1], CELLS[1])
 
 
 def test_each_batch_takes_one_of_the_two():
     images, targets = [torch.rand(4, 3, 8, 8)], torch.tensor([0, 1, 2, 0])
-    both = Mixing(0.5, 0.5, 3)
+    both = Mixing(0.5, 0.5, 0, 3)
     cuts = 0
     for seed in range(200):
         (mixed,), shares = both(images, targets, np.random.default_rng(seed))
@@ -85,5 +85,5 @@ def test_each_batch_takes_one_of_the_two():
 
 def test_without_mixing_nothing_changes():
     images, targets = [torch.rand(2, 3, 4, 4)], torch.tensor([1, 0], dtype=torch.int8)
-    mixed, same = Mixing(0, 0, 3)(images, targets, np.random.default_rng(0))
+    mixed, same = Mixing(0, 0, 0, 3)(images, targets, np.random.default_rng(0))
     assert mixed[0] is images[0] and same is targets

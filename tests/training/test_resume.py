@@ -15,7 +15,7 @@ from comptool.errors import InputError, UsageError
 from comptool.models.streams import StreamModel
 
 # Everything with a state of its own: averaged weights, momentum, warm-up, mixing, accumulation,
-# the counter of early stopping.
+# the counter of early stopping, gradients followed over an epoch.
 RICH = {
     "ema": 0.9,
     "mixup": 0.3,
@@ -26,6 +26,8 @@ RICH = {
     "augment": "weak",
     "warmup_epochs": 0.5,
     "balance": "class-aware",
+    "auxiliary_heads": True,
+    "calibrate_gradients": ("intra", "inter"),
 }
 
 

@@ -212,7 +212,7 @@ def test_a_frozen_backbone_of_random_weights_is_warned_of(folds, fit):
 
 
 def test_auxiliary_heads_learn_beside_the_joint_one(folds, fit):
-    given = {"model_option": ("auxiliary_heads=true",), "epochs": 1, "seed": 3}
+    given = {"auxiliary_heads": True, "epochs": 1, "seed": 3}
     fit("still", **given, lr=1e-9)
     fit("learnt", **given)
     still, learnt = weights("still"), weights("learnt")

@@ -12,7 +12,7 @@ hold 95 % of the test sets: what can happen on one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -83,6 +83,8 @@ class Comparison:
         Rows of a simulated test set, and how many there were.
     num_evidence
         Out-of-fold rows they were drawn from.
+    note
+        What else a reader has to know; empty or one sentence.
     """
 
     standings: tuple[Standing, ...]
@@ -91,6 +93,7 @@ class Comparison:
     num_rows: int
     num_sets: int
     num_evidence: int
+    note: str = ""
 
     def verdict(self) -> str:
         """What to do, in one sentence."""
@@ -120,7 +123,7 @@ class Comparison:
                 f"{one.method:<{width}}  {one.score:.4f}  {one.low:.4f} to {one.high:.4f}  "
                 f"{'' if one.method == NONE else gain}".rstrip()
             )
-        return "\n".join([*lines, self.verdict()])
+        return "\n".join([*lines, *filter(None, [self.note]), self.verdict()])
 
     def summary(self) -> dict[str, object]:
         """The comparison as one JSON object."""
@@ -131,6 +134,7 @@ class Comparison:
             "rows": self.num_rows,
             "out_of_fold_rows": self.num_evidence,
             "methods": [asdict(one) for one in self.standings],
+            "note": self.note,
             "verdict": self.verdict(),
         }
 
@@ -173,7 +177,7 @@ def compare(
     rng = np.random.default_rng(seed)
     names = list(dict.fromkeys([NONE, *methods]))
     values: dict[str, list[float]] = {name: [] for name in names}
-    pairs = list(_halves(evidence.targets, rng))
+    pairs = list(halves(evidence.targets, rng))
     for number, (fit, held) in enumerate(pairs):
         fitted = known.with_evidence(evidence.take(fit))
         applied = {name: METHODS.load(name)(fitted) for name in names}
@@ -182,11 +186,8 @@ def compare(
             drawn = held_out.take(_drawn(held_out.targets, shares, num_rows, rng))
             for name in names:
                 values[name].append(_score(known.metric, drawn, applied[name]))
-    up = metrics.METRICS.find(known.metric).greater_is_better
-    standings = [_standing(name, values[name], values[NONE], up) for name in names]
-    # Of equal gains, doing nothing comes first.
-    standings.sort(key=lambda one: (-one.gain, one.method != NONE))
-    return Comparison(tuple(standings), known.metric, prior, num_rows, num_sets, len(evidence))
+    standings = ranked(values, metrics.METRICS.find(known.metric))
+    return Comparison(standings, known.metric, prior, num_rows, num_sets, len(evidence))
 
 
 def _check_rows(evidence: Evidence, shares: Doubles) -> None:
@@ -198,12 +199,20 @@ def _check_rows(evidence: Evidence, shares: Doubles) -> None:
         )
 
 
-def _halves(targets: Indices, rng: np.random.Generator) -> Iterator[tuple[Indices, Indices]]:
-    """Rows to fit on and rows to draw from, ten times; every class is in both."""
+def halves(strata: Indices, rng: np.random.Generator) -> Iterator[tuple[Indices, Indices]]:
+    """Rows to fit on and rows to draw from, ten times.
+
+    Parameters
+    ----------
+    strata
+        A number for each row, shape (M,); half of the rows of each number go to either side.
+    rng
+        Source of the lots.
+    """
     for _ in range(SPLITS):
-        side = np.zeros(len(targets), dtype=np.bool_)
-        for index in np.unique(targets):
-            rows = rng.permutation(np.flatnonzero(targets == index))
+        side = np.zeros(len(strata), dtype=np.bool_)
+        for index in np.unique(strata):
+            rows = rng.permutation(np.flatnonzero(strata == index))
             # An odd row goes to either half.
             side[rows[: (len(rows) + int(rng.integers(2))) // 2]] = True
         yield np.flatnonzero(side), np.flatnonzero(~side)
@@ -225,8 +234,25 @@ def _score(metric: str, drawn: Evidence, apply: Apply) -> float:
     return metrics.score(metric, drawn.targets, answer.probabilities, pred=answer.labels)
 
 
-def _standing(name: str, values: list[float], plain: list[float], up: bool) -> Standing:
-    gains = (np.array(values) - np.array(plain)) * (1 if up else -1)
+def ranked(values: Mapping[str, Sequence[float]], metric: metrics.Metric) -> tuple[Standing, ...]:
+    """The standings, the best first; of equal gains, doing nothing comes first.
+
+    Parameters
+    ----------
+    values
+        The metric on every test set, by method; doing nothing is among them.
+    metric
+        Says which way is up.
+    """
+    sign = 1 if metric.greater_is_better else -1
+    plain = np.array(values[NONE])
+    standings = [
+        _standing(name, found, sign * (np.array(found) - plain)) for name, found in values.items()
+    ]
+    return tuple(sorted(standings, key=lambda one: (-one.gain, one.method != NONE)))
+
+
+def _standing(name: str, values: Sequence[float], gains: Doubles) -> Standing:
     low, high = np.percentile(values, INTERVAL).tolist()
     gain_low, gain_high = np.percentile(gains, INTERVAL).tolist()
     return Standing(

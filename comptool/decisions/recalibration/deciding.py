@@ -19,7 +19,7 @@ from comptool.decisions.recalibration.knowing import (
     usable_metric,
 )
 from comptool.decisions.recalibration.shares import TRAIN, UNIFORM
-from comptool.errors import ComptoolError, InputError
+from comptool.errors import ComptoolError
 from comptool.predictions import Predictions
 
 # A simulated test set has at most so many rows; more would only make intervals shorter.
@@ -58,12 +58,6 @@ def decide(
         If the method lacks what it needs, or a file cannot be used.
     """
     entry = METHODS.find(method)
-    if entry.of_sets and len(predictions) < 2:
-        raise InputError(
-            f"one row is no test set, and {method} looks at all rows together",
-            file=source,
-            mend="Take the most probable class as it is: comptool submit",
-        )
     labelled, metric = None, "accuracy"
     if entry.fitted or question.oof is not None or method == "prior":
         about = load(competition)

@@ -9,6 +9,8 @@ and shift 0 here, worth a hundredth of one row, so that a class without rows sta
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax, softmax
@@ -49,12 +51,21 @@ def best_temperature(evidence: Evidence) -> float:
     """The temperature, 0.02 to 50, of least log-loss; above 1 the predictions were too sure."""
     logs, rows = logarithms(evidence.probabilities), np.arange(len(evidence))
 
-    def loss(log_temperature: float) -> float:
-        scaled = log_softmax(logs / np.exp(log_temperature), axis=1)
-        return float(-scaled[rows, evidence.targets].mean())
+    def loss(temperature: float) -> float:
+        return float(-log_softmax(logs / temperature, axis=1)[rows, evidence.targets].mean())
 
+    return least_temperature(loss)
+
+
+def least_temperature(loss: Callable[[float], float]) -> float:
+    """The temperature, 0.02 to 50, at which ``loss`` is least."""
     bound = np.log(LARGEST_TEMPERATURE)
-    found = minimize_scalar(loss, bounds=(-bound, bound), method="bounded", options={"xatol": 1e-8})
+    found = minimize_scalar(
+        lambda log_temperature: loss(np.exp(log_temperature)),
+        bounds=(-bound, bound),
+        method="bounded",
+        options={"xatol": 1e-8},
+    )
     return float(np.exp(found.x))
 
 
@@ -79,20 +90,42 @@ def vector(known: Known) -> Apply:
 def best_vector(evidence: Evidence) -> tuple[Doubles, Doubles]:
     """Scales and shifts of least log-loss, of shape (K,) each; the problem is convex."""
     logs = logarithms(evidence.probabilities)
-    num_rows, num_classes = logs.shape
     truth = np.zeros(logs.shape)
-    truth[np.arange(num_rows), evidence.targets] = 1
+    truth[np.arange(len(evidence)), evidence.targets] = 1
+
+    def loss(scaled: Doubles) -> tuple[float, Doubles]:
+        logs_of_shares = log_softmax(scaled, axis=1)
+        return -float((logs_of_shares * truth).sum()), np.exp(logs_of_shares) - truth
+
+    return least_scales(logs, loss)
+
+
+def least_scales(
+    logs: Doubles, loss: Callable[[Doubles], tuple[float, Doubles]]
+) -> tuple[Doubles, Doubles]:
+    """The scales and shifts of columns at which a convex ``loss`` is least.
+
+    Parameters
+    ----------
+    logs
+        What is scaled and shifted, shape (M, K).
+    loss
+        The sum over rows, and its gradient of shape (M, K), of what ``logs`` become.
+
+    Returns
+    -------
+    numpy.ndarray, numpy.ndarray
+        Of shape (K,) each.
+    """
+    num_rows, num_classes = logs.shape
     start = np.concatenate([np.ones(num_classes), np.zeros(num_classes)])
 
-    def loss(values: Doubles) -> tuple[float, Doubles]:
+    def pulled(values: Doubles) -> tuple[float, Doubles]:
         away = values - start
-        scaled = log_softmax(logs * values[:num_classes] + values[num_classes:], axis=1)
-        error = (np.exp(scaled) - truth) / num_rows
+        total, error = loss(logs * values[:num_classes] + values[num_classes:])
         slope = np.concatenate([(error * logs).sum(axis=0), error.sum(axis=0)])
-        pull = PULL / num_rows
-        value = -(scaled * truth).sum() / num_rows + pull * (away @ away) / 2
-        return value, slope + pull * away
+        return (total + PULL * (away @ away) / 2) / num_rows, (slope + PULL * away) / num_rows
 
     options = {"maxiter": 500, "ftol": 1e-12, "gtol": 1e-7}
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x
+    found = minimize(pulled, start, jac=True, method="L-BFGS-B", options=options).x
     return found[:num_classes], found[num_classes:]

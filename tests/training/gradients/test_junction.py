@@ -10,13 +10,13 @@ import torch
 from torch import nn
 
 from comptool import models
-from comptool.errors import UsageError
-from comptool.training.gradient_balance import Calibration
+from comptool.training.calibration import Calibration
 from comptool.training.gradient_calibration import (
     CalibratedJunction,
     average_over,
     total_loss,
 )
+from comptool.training.gradient_gauge import CalibrationGauge
 from comptool.training.processes import Processes
 
 CROSS_ENTROPY = nn.CrossEntropyLoss()
@@ -42,8 +42,15 @@ def gradients(model, batch=slice(None), scale=1.0):
     return {name: p.grad.clone() / scale for name, p in model.named_parameters()}
 
 
+class Passes(list):
+    """Norms, ratios and weights of every backward pass."""
+
+    def __call__(self, *found):
+        self.append(found)
+
+
 def calibrated(model, calibration, **options):
-    model.junction = CalibratedJunction(calibration, **options)
+    model.junction = CalibratedJunction(calibration, observe=Passes(), **options)
     return model
 
 
@@ -56,7 +63,7 @@ def test_intra_scales_the_gradients_of_each_encoder_and_of_nothing_else(name, re
     plain = gradients(network(name))
     model = calibrated(network(name), Calibration(intra=reference))
     found = gradients(model)
-    norms, ratios = model.junction.norms, model.junction.ratios
+    ((norms, ratios, _),) = model.junction.observe
     level = {"mean": norms.mean(), "max": norms.max(), "min": norms.min()}[reference]
     torch.testing.assert_close(ratios, (level / norms).clamp(0.1, 10))
     assert (ratios - 1).abs().max() > 0.01
@@ -66,51 +73,18 @@ def test_intra_scales_the_gradients_of_each_encoder_and_of_nothing_else(name, re
         torch.testing.assert_close(found[parameter], gradient * factor, rtol=1e-3, atol=1e-6)
 
 
-def twin(model, calibration):
-    """Gradients by hand: each objective's at the features, weighed, scaled, and sent back."""
-    features = [encoder(image) for encoder, image in zip(model.encoders, images(), strict=True)]
-    leaves = [feature.detach().requires_grad_() for feature in features]
-    tasks = [CROSS_ENTROPY(model.classifier(torch.cat(leaves, dim=1)), TARGETS)]
-    tasks += [
-        CROSS_ENTROPY(head(leaf), TARGETS)
-        for head, leaf in zip(model.auxiliary, leaves, strict=True)
-    ]
-    parts = [torch.autograd.grad(task, leaves, retain_graph=True, allow_unused=True)
-             for task in tasks]  # fmt: skip
-    rows = torch.stack(
-        [
-            torch.cat([torch.zeros_like(leaf) if part is None else part
-                       for part, leaf in zip(own, leaves, strict=True)], dim=1).flatten()
-            for own in parts
-        ]
-    ).double()  # fmt: skip
-    weights = torch.ones(3, dtype=torch.float64)
-    if calibration.inter:
-        units = rows / rows.norm(dim=1, keepdim=True)
-        apart, aside = rows[:1] - rows[1:], units[:1] - units[1:]
-        rest = rows[0] @ aside.T @ torch.linalg.pinv(apart @ aside.T)
-        weights = torch.cat([1 - rest.sum().view(1), rest])
-    summed = (weights @ rows).view(len(TARGETS), -1).float().chunk(2, dim=1)
-    norms = torch.stack([part.norm() for part in summed])
-    ratios = (norms.mean() / norms).clamp(0.1, 10) if calibration.intra else torch.ones(2)
-    model.zero_grad()
-    for feature, part, ratio in zip(features, summed, ratios, strict=True):
-        feature.backward(part * ratio)
-    found = {name: p.grad for name, p in model.named_parameters() if name.startswith("encoders.")}
-    heads = [name for name, _ in model.named_parameters() if not name.startswith("encoders.")]
-    of_heads = torch.autograd.grad(sum(tasks), [model.get_parameter(name) for name in heads])
-    return found | dict(zip(heads, of_heads, strict=True)), weights
-
-
 @pytest.mark.parametrize("intra", [None, "mean"])
 @pytest.mark.parametrize("inter", [False, True])
-def test_both_levels_are_those_of_an_autograd_twin(intra, inter):
+def test_both_levels_are_those_of_an_autograd_twin(twin, intra, inter):
     calibration = Calibration(intra, inter)
-    expected, weights = twin(network(auxiliary_heads=True), calibration)
+    expected = twin(network(auxiliary_heads=True), images(), TARGETS, calibration)
     model = calibrated(network(auxiliary_heads=True), calibration)
     found = gradients(model)
-    torch.testing.assert_close(model.junction.weights, weights, rtol=1e-4, atol=1e-6)
-    for parameter, gradient in expected.items():
+    ((norms, ratios, weights),) = model.junction.observe
+    torch.testing.assert_close(weights, expected.weights, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(norms, expected.norms)
+    torch.testing.assert_close(ratios, expected.ratios)
+    for parameter, gradient in expected.gradients.items():
         torch.testing.assert_close(found[parameter], gradient, rtol=1e-3, atol=1e-6)
 
 
@@ -121,7 +95,7 @@ def test_what_the_model_says_is_not_changed():
     assert torch.equal(model(*images()), before)
     with torch.no_grad():
         assert torch.equal(model(*images()), before)
-    assert model.junction.norms is None
+    assert not model.junction.observe
 
 
 def test_several_processes_do_what_one_does_with_the_whole_batch():
@@ -163,11 +137,11 @@ def test_one_process_has_nobody_to_ask():
 def test_the_scale_of_the_loss_changes_nothing():
     calibration = Calibration("mean", inter=True)
     model = calibrated(network(auxiliary_heads=True), calibration, loss_scale=lambda: 1024.0)
-    found, norms = gradients(model, scale=1024.0), model.junction.norms
+    found = gradients(model, scale=1024.0)
     plain = calibrated(network(auxiliary_heads=True), calibration)
     for name, gradient in gradients(plain).items():
         torch.testing.assert_close(found[name], gradient, rtol=1e-3, atol=1e-6)
-    torch.testing.assert_close(norms, plain.junction.norms)
+    torch.testing.assert_close(model.junction.observe, plain.junction.observe)
 
 
 def test_accumulated_batches_are_calibrated_each_by_itself():
@@ -183,31 +157,74 @@ def test_accumulated_batches_are_calibrated_each_by_itself():
 
 def test_gradients_in_half_precision_keep_their_type():
     parts = [torch.full((4, 3), 0.01, dtype=torch.float16), torch.ones(4, 2, dtype=torch.float16)]
-    junction = CalibratedJunction(Calibration("max"))
-    found = junction.calibrated([parts])
+    passes = Passes()
+    found = CalibratedJunction(Calibration("max"), observe=passes).calibrated([parts])
     assert [part.dtype for part in found] == [torch.float16] * 2
     # 10 is the largest factor.
     torch.testing.assert_close(found[0].float(), torch.full((4, 3), 0.1), rtol=1e-3, atol=0)
-    assert junction.norms.dtype == torch.float32
+    assert passes[0][0].dtype == torch.float32
 
 
 @pytest.mark.parametrize("inter", [False, True])
 def test_what_is_not_finite_stays_so_and_raises_nothing(inter):
-    parts = [[torch.ones(2, 3), torch.full((2, 3), torch.inf)]] * 2
-    junction = CalibratedJunction(Calibration("mean", inter))
+    parts = [[torch.ones(2, 3), torch.full((2, 3), torch.inf)]] * 3
+    gauge = CalibrationGauge(Calibration("mean", inter), ["sar", "eo"], torch.device("cpu"))
+    junction = CalibratedJunction(Calibration("mean", inter), observe=gauge.observe)
     assert not torch.cat(junction.calibrated(parts)).isfinite().all()
-    assert junction.drain() is None
+    assert set(gauge.read().values()) == {None}
 
 
-def test_the_record_is_the_mean_since_it_was_asked_for():
-    junction = CalibratedJunction(Calibration("mean"))
-    assert junction.drain() is None
-    for factor in (1.0, 3.0):
-        junction.calibrated([[torch.tensor([[3.0, 4.0]]) * factor, torch.tensor([[10.0]])]])
-    norms, ratios = junction.drain()
-    assert norms == pytest.approx([10, 10])
-    assert ratios == pytest.approx([(7.5 / 5 + 12.5 / 15) / 2, (7.5 / 10 + 12.5 / 10) / 2])
-    assert junction.drain() is None
+def gauged(calibration, passes, gauge=None):
+    """A gauge of these passes, each of objectives and modalities."""
+    gauge = gauge or CalibrationGauge(calibration, ["sar", "eo"], torch.device("cpu"))
+    junction = CalibratedJunction(calibration, observe=gauge.observe)
+    for gradients_there in passes:
+        junction.calibrated(gradients_there)
+    return gauge
+
+
+def one_pass(factor):
+    return [[torch.tensor([[3.0, 4.0]]) * factor, torch.tensor([[10.0]])]]
+
+
+def test_a_gauge_gives_the_means_of_what_was_found_since_it_was_read():
+    gauge = gauged(Calibration("mean"), [one_pass(1.0), one_pass(3.0)])
+    expected = {
+        "gradient_norm_sar": 10,
+        "gradient_norm_eo": 10,
+        "gradient_ratio_sar": (7.5 / 5 + 12.5 / 15) / 2,
+        "gradient_ratio_eo": (7.5 / 10 + 12.5 / 10) / 2,
+    }
+    assert gauge.read() == pytest.approx(expected)
+    assert gauge.read() == dict.fromkeys(expected)
+
+
+def test_a_gauge_goes_on_from_its_state():
+    whole = gauged(Calibration("mean"), [one_pass(0.1), one_pass(0.7)])
+    first = gauged(Calibration("mean"), [one_pass(0.1)])
+    second = gauged(Calibration("mean"), [])
+    second.load_state_dict(first.state_dict())
+    assert gauged(Calibration("mean"), [one_pass(0.7)], second).read() == whole.read()
+
+
+def test_a_gauge_tells_of_what_is_calibrated():
+    tasks = [[torch.ones(2, 3), torch.ones(2, 1)], [2 * torch.ones(2, 3), torch.zeros(2, 1)]]
+    found = gauged(Calibration(inter=True), [[*tasks, [torch.zeros(2, 3), torch.ones(2, 1)]]])
+    columns = ["gradient_norm_sar", "gradient_norm_eo", "joint_objective_weight"]
+    columns += ["objective_weight_sar", "objective_weight_eo"]
+    read = found.read()
+    assert list(read) == columns
+    assert sum(list(read.values())[2:]) == pytest.approx(1)
+
+
+def test_the_norm_is_that_of_one_image():
+    random = torch.Generator().manual_seed(0)
+    each = torch.randn(6, 5, generator=random)  # gradients of the loss of each image
+    for batch in (each, each[:3]):
+        expected = batch.square().sum(dim=1).mean().sqrt()
+        gauge = gauged(Calibration(), [[[batch / len(batch), batch / len(batch)]]])
+        found = gauge.read()
+        assert found["gradient_norm_sar"] == pytest.approx(float(expected), rel=1e-6)
 
 
 # Models
@@ -221,7 +238,7 @@ def test_a_compiled_model_has_the_same_gradients():
     total_loss(CROSS_ENTROPY, called(*images()), TARGETS).backward()
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(parameter.grad, expected[name], rtol=1e-3, atol=1e-5)
-    assert model.junction.ratios is not None
+    assert len(model.junction.observe) == 1
 
 
 def test_the_loss_of_several_objectives_is_their_sum():
@@ -230,14 +247,3 @@ def test_the_loss_of_several_objectives_is_their_sum():
     torch.testing.assert_close(total_loss(CROSS_ENTROPY, logits, TARGETS), expected)
     alone = total_loss(CROSS_ENTROPY, logits[0], TARGETS)
     torch.testing.assert_close(alone, CROSS_ENTROPY(logits[0], TARGETS))
-
-
-def test_one_objective_cannot_be_balanced():
-    model = calibrated(network(), Calibration(inter=True))
-    with pytest.raises(UsageError) as error:
-        model(*images())
-    assert str(error.value) == (
-        "inter balances objectives and the model has one; give it auxiliary heads, or leave inter "
-        "out"
-    )
-    assert model.eval()(*images()).shape == (6, 3)

@@ -8,13 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comptool.errors import UsageError
-from comptool.training.gradient_balance import (
-    Calibration,
-    modality_ratios,
-    objective_weights,
-    parse_calibration,
-)
+from comptool.training.gradient_balance import modality_ratios, objective_weights
 
 
 def test_every_modality_is_brought_to_the_reference():
@@ -64,43 +58,3 @@ def test_an_objective_without_a_gradient_does_not_bear_on_the_others():
 def test_products_that_are_no_numbers_give_equal_weights():
     for wrong in (torch.nan, torch.inf):
         assert objective_weights(torch.full((4, 4), wrong)).tolist() == [0.25] * 4
-
-
-@pytest.mark.parametrize(
-    ("texts", "expected"),
-    [
-        (["intra"], Calibration("mean")),
-        (["intra:min"], Calibration("min")),
-        (["inter"], Calibration(inter=True)),
-        (["inter", "intra:max"], Calibration("max", inter=True)),
-        ([], Calibration()),
-    ],
-)
-def test_what_is_typed_is_understood(texts, expected):
-    assert parse_calibration(texts) == expected
-
-
-@pytest.mark.parametrize(
-    ("texts", "message"),
-    [
-        (
-            ["intra:avg"],
-            "no gradient calibration is called 'intra:avg'; did you mean 'intra:max', 'intra:mean' "
-            "or 'intra'?",
-        ),
-        (
-            ["intra", "intra:max"],
-            "a gradient calibration is asked for twice: intra, intra:max",
-        ),
-    ],
-)
-def test_what_is_mistyped_is_refused(texts, message):
-    with pytest.raises(UsageError) as error:
-        parse_calibration(texts)
-    assert str(error.value) == message
-
-
-@pytest.mark.parametrize("limits", [(0.0, 10.0), (1.5, 2.0), (0.1, 0.9), (0.1, float("inf"))])
-def test_limits_that_are_none_are_refused(limits):
-    with pytest.raises(UsageError, match="factors of gradients are limited to"):
-        Calibration("mean", limits=limits)

@@ -1,0 +1,216 @@
+"""The listing of runs and prediction files, to be read by a person or a program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from comptool.errors import UsageError
+from comptool.evaluation import metrics
+from comptool.evaluation.grades import figure
+from comptool.runs import FINISHED
+from comptool.tracking.listing import File, Listing, Run
+from comptool.tracking.local_scores import Local
+from comptool.tracking.records import Record
+
+SORTS = ("time", "name", "score", "public", "private")
+# Two names, the scores and their interval fit into 80 columns.
+NAME_LENGTH = 22
+GAP = "  "
+INTERVAL = "95 % interval"
+RECORDED = ("public", "private", "recorded")
+# Of scores that are of something near to the file, which the line below the table says.
+NEARLY = "~"
+
+
+def sort_listing(listing: Listing, by: str) -> Listing:
+    """The same listing in another order: names from a, others the newest or the best first.
+
+    Parameters
+    ----------
+    listing
+        What there is.
+    by
+        ``time``, ``name``, ``score`` (local), ``public`` or ``private``; what has no such score
+        comes last.
+
+    Raises
+    ------
+    UsageError
+        If there is no such order.
+    """
+    if by not in SORTS:
+        raise UsageError(f"--sort {by} is unknown; it can be {', '.join(SORTS)}")
+    up = _greater_is_better(listing.metric)
+    keys: dict[str, Callable[[Any], Any]] = {
+        "time": lambda one: -one.time.timestamp(),
+        "name": lambda one: one.name,
+        "score": lambda one: _rank(one.local.figure and one.local.figure.value, up),
+        "public": lambda one: _rank(getattr(getattr(one, "record", None), "public", None), up),
+        "private": lambda one: _rank(getattr(getattr(one, "record", None), "private", None), up),
+    }
+    runs = sorted(listing.runs, key=keys[by])
+    files = sorted(listing.files, key=keys[by])
+    return Listing(listing.metric, runs, files, listing.replaced, listing.records)
+
+
+def _rank(value: float | None, up: bool) -> tuple[bool, float]:
+    return value is None, 0.0 if value is None else -value if up else value
+
+
+def _greater_is_better(metric: str) -> bool:
+    tables = (metrics.METRICS, metrics.MULTILABEL_METRICS)
+    found = [table.find(metric) for table in tables if metric in table.names]
+    return found[0].greater_is_better if found else True
+
+
+def text(listing: Listing) -> str:
+    """Tables of runs, of files and of scores whose file is gone; below each row what it is from."""
+    parts = []
+    if listing.runs:
+        rows = [(_run_row(run), _run_notes(run)) for run in listing.runs]
+        parts.append(_table(("run", "model", "fold", "score", INTERVAL), rows))
+    if listing.files:
+        rows = [(_file_row(file), _file_notes(file)) for file in listing.files]
+        parts.append(_table(("file", "score", INTERVAL, *RECORDED), rows))
+    if listing.replaced:
+        rows = [(_replaced_row(one), [f"from {one.made_from}"]) for one in listing.replaced]
+        parts.append(_table(("replaced since", "score", "metric", *RECORDED), rows))
+    if not parts:
+        return "there are no runs and no prediction files here"
+    of = (
+        f"{listing.metric} of out-of-fold rows"
+        if listing.metric
+        else "unknown: no competition here"
+    )
+    return "\n\n".join([f"score: {of}", *parts])
+
+
+def _table(header: Sequence[str], rows: Sequence[tuple[Sequence[str], Sequence[str]]]) -> str:
+    """Aligned columns; each row with its notes below it."""
+    columns = zip(header, *(cells for cells, _ in rows), strict=True)
+    widths = [max(map(len, column)) for column in columns]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True))
+        return GAP.join(padded).rstrip()
+
+    lines = [line(header)]
+    for cells, notes in rows:
+        lines += [line(cells), *(f"{GAP}{GAP}{note}" for note in notes)]
+    return "\n".join(lines)
+
+
+def _run_row(run: Run) -> tuple[str, ...]:
+    score, interval = _score(run.local)
+    if run.local.figure is None and run.best is not None:
+        score = f"{NEARLY}{run.best:.4f}"
+    return _short(run.name), _short(run.model), run.fold, score, interval
+
+
+def _run_notes(run: Run) -> list[str]:
+    notes = [] if run.state == FINISHED else [run.state]
+    rows = f"; {run.local.rows} rows held out" if run.local.rows else ""
+    if run.made_from:
+        notes.append(f"from {', '.join(run.made_from)}{rows}")
+    if run.local.note:
+        best = f"; {NEARLY} is what its checkpoint was chosen by" if run.best is not None else ""
+        notes.append(f"{run.local.note}{best if run.local.figure is None else ''}")
+    return notes
+
+
+def _file_row(file: File) -> tuple[str, ...]:
+    score, interval = _score(file.local)
+    record = file.record
+    return (
+        _short(file.name),
+        f"{NEARLY}{score}" if score and file.local.note else score,
+        interval,
+        _leaderboard(record.public if record else None),
+        _leaderboard(record.private if record else None),
+        _day(record) if record else "",
+    )
+
+
+def _file_notes(file: File) -> list[str]:
+    notes = [f"from {file.made}"] if file.made else []
+    if file.local.note and file.made and file.made.facts:
+        mark = f"{NEARLY} " if file.local.figure else ""
+        notes.append(f"{mark}{file.local.note}")
+    return [*notes, *file.warnings]
+
+
+def _replaced_row(record: Record) -> tuple[str, ...]:
+    return (
+        _short(record.file),
+        "" if record.local is None else f"{record.local:.4f}",
+        record.metric,
+        _leaderboard(record.public),
+        _leaderboard(record.private),
+        _day(record),
+    )
+
+
+def _score(local: Local) -> tuple[str, str]:
+    if local.figure is None:
+        return "", ""
+    low, high = local.figure.low, local.figure.high
+    interval = "" if low != low else f"{low:.4f} to {high:.4f}"
+    return f"{local.figure.value:.4f}", interval
+
+
+def _leaderboard(value: float | None) -> str:
+    return "" if value is None else figure(value)
+
+
+def _day(record: Record) -> str:
+    return record.time[:10]
+
+
+def _short(name: str) -> str:
+    """A name without its middle, if it is long."""
+    if len(name) <= NAME_LENGTH:
+        return name
+    half = (NAME_LENGTH - 1) // 2
+    return f"{name[: NAME_LENGTH - 1 - half]}…{name[-half:]}"
+
+
+def document(listing: Listing) -> dict[str, Any]:
+    """The listing as JSON values."""
+    return {
+        "metric": listing.metric,
+        "runs": [_run_document(run) for run in listing.runs],
+        "files": [_file_document(file) for file in listing.files],
+        "records": [asdict(record) for record in listing.records],
+    }
+
+
+def _run_document(run: Run) -> dict[str, Any]:
+    return {
+        "name": run.name,
+        "time": run.time.isoformat(timespec="seconds"),
+        "state": run.state,
+        "model": run.model,
+        "fold": run.fold,
+        "best": run.best,
+        "local": _local_document(run.local),
+        "made_from": list(run.made_from),
+    }
+
+
+def _file_document(file: File) -> dict[str, Any]:
+    return {
+        "name": file.name,
+        "time": file.time.isoformat(timespec="seconds"),
+        "steps": list(file.made.steps) if file.made else [],
+        "runs": list(file.made.runs) if file.made else [],
+        "local": _local_document(file.local),
+        "record": asdict(file.record) if file.record else None,
+        "warnings": list(file.warnings),
+    }
+
+
+def _local_document(local: Local) -> dict[str, Any]:
+    figures = local.figure.document() if local.figure else {}
+    return {**figures, "rows": local.rows, "note": local.note}
