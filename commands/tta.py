@@ -87,24 +87,21 @@ def tta(
     Example: comptool tta --transforms d4 --search greedy
     """
     arguments = dict(locals())
+    from comptool.inference import schemes
     from comptool.inference.plan import make_plan
-    from comptool.inference.schemes import read_scheme
 
     chosen = precision(fp32, bf16, fp16)
-    scheme = read_scheme(transforms, merge.value)
+    scheme = schemes.read_scheme(transforms, merge.value)
     plan = make_plan(runs or [], output=output, test=test, competition=competition, force=force)
     _options.say(str(plan), quiet)
     if dry_run:
-        return
+        return _options.say(f"beside it: {', '.join(schemes.beside(output, search))}", quiet)
     with loading_torch():
-        from comptool.inference import tta as views
         from comptool.inference.predict import Computing
+        from comptool.inference.tta import tta as carry_out
 
     computing = Computing(device, chosen, batch_size, workers, missing_modality.value, quiet)
-    if search is None:
-        result = views.tta(plan, scheme, computing, arguments)
-    else:
-        result = views.search_views(plan, scheme, computing, arguments, how=search.value, seed=seed)
+    result = carry_out(plan, scheme, computing, arguments, search=search, seed=seed)
     for finding in result.findings:
         _options.say(f"warning: {finding}", quiet)
     _options.say(result.verdict, quiet)
