@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from comptool import provenance
+from comptool.classes import left_out
 from comptool.competition import Competition
 from comptool.errors import InputError, UsageError
 from comptool.evaluation.cell_doubts import doubt_cells
 from comptool.evaluation.class_doubts import doubt_rows
 from comptool.evaluation.doubts import Doubts
-from comptool.evaluation.held_out import FOLDS, OutOfFold, labelled_rows, no_table
+from comptool.evaluation.held_out import FOLDS, OutOfFold, labelled_rows, networks_of, no_table
 from comptool.evaluation.label_gallery import Gallery, write_gallery
 from comptool.evaluation.label_review import KINDS
 from comptool.evaluation.out_of_fold import Labelled, check_folds, targets_of
@@ -58,15 +59,18 @@ class Reviewed:
         What its page shows.
     num_rows
         N.
+    notes
+        What to know of the networks, one sentence each.
     """
 
     doubts: Doubts
     gallery: Gallery
     num_rows: int
+    notes: tuple[str, ...] = ()
 
     def text(self) -> str:
         """What was found and how right it is."""
-        lines = list(self.doubts.lines)
+        lines = [*(f"warning: {note}" for note in self.notes), *self.doubts.lines]
         if self.gallery.without_image:
             lines.append(f"warning: no image of {len(self.gallery.without_image)} ids on the page")
         return "\n".join(lines)
@@ -138,7 +142,9 @@ def review_file(
         )  # fmt: skip
         for path in files:
             provenance.record(path, command="review", arguments=arguments, inputs=read)
-    return Reviewed(doubts, gallery, len(labelled))
+    networks = networks_of(found.path).items()
+    notes = tuple(note for folder, header in networks if (note := left_out(folder, header)))
+    return Reviewed(doubts, gallery, len(labelled), notes)
 
 
 def _check_task(competition: Competition, files: ReviewFiles, kinds: Collection[str]) -> None:

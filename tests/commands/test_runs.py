@@ -167,6 +167,15 @@ def test_broken_and_unfinished_runs_are_listed_as_such(runs):
     assert files["lost.csv"]["warnings"][0].startswith("submissions/lost.csv.meta.json: ")
 
 
+def test_a_run_without_some_classes_is_said_to_be_one(runs):
+    runs(skills=(1.0,), dropped=["c"])
+    (run,) = known(runs)["runs"]
+    assert run["note"].startswith("weights/run0 was trained without c (--drop-classes): ")
+    assert run["note"] in runs.run("runs").stdout
+    result = runs.run("review", "run0")
+    assert f"warning: {run['note']}\n" in result.stderr
+
+
 def test_a_run_that_saw_its_validation_has_no_local_score(runs):
     runs(skills=(1.0,), leak="it was trained on them")
     (run,) = known(runs)["runs"]
