@@ -152,7 +152,8 @@ def searched(
 
     def best_one(some: Sequence[Floats], known: Targets) -> Doubles:
         values = np.array([signed(metric, known, member) for member in some])
-        return np.eye(len(some))[best_first(values, some, known)[0]]
+        chosen: Doubles = np.eye(len(some))[best_first(values, some, known)[0]]
+        return chosen
 
     weights = weigh(members, targets)
     mean = np.full(len(members), 1 / len(members))
