@@ -137,6 +137,7 @@ def stages(tail: Tail, largest: str) -> dict[str, tuple[Stage, ...]]:
         ADJUSTED: (plain,),
         "class-balanced weights": (Stage("weights", whole, WEIGHTS),),
         "class-aware sampling": (Stage("sampling", whole, ("--balance", "class-aware")),),
+        "balanced mixup": (Stage("mixup", whole, ("--balanced-mixup", 0.2)),),
         "balanced softmax": (Stage("softmax", whole, ("--loss", "balanced-softmax")),),
         "LDAM, deferred weights": (Stage("ldam", whole, deferred, model=f"{MODEL}+cosine"),),
         "two stages: class-aware classifier": (
@@ -203,6 +204,8 @@ def adjust(path: Path, counts: dict[str, int]) -> None:
 
 def measure(name: str, tail: Tail, data: Path, seed: int, results: Results) -> None:
     """Every row of one seed that is not known yet."""
+    if all(f"{name} seed {seed} {title}" in results.found for title in stages(tail, "")):
+        return
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)
         largest = tail.prepare(folder, data, seed)

@@ -1,12 +1,12 @@
 """Run the benchmarks and keep what they print.
 
-    python benchmarks/run.py [--only NAME ...] [--quick] [--timm-train PATH]
+    python benchmarks/run.py [--only NAME ...] [--quick] [--timm-scripts FOLDER]
 
 Each benchmark is a script beside this one that prints one JSON object. The results of a day on a
 kind of machine go into ``benchmarks/results/<date>-<kind>.json``, each as soon as it is there; a
 benchmark that is run again replaces its own entry. ``--quick`` only tries whether the scripts
 work: small, nothing is written. Real images are looked for in the folder that COMPTOOL_REAL_DATA
-names; without it, and without timm's train.py, the parts that need them are left out.
+names; without it, and without timm's scripts, the parts that need them are left out.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ class Benchmark:
 BENCHMARKS = (
     Benchmark("startup", ("--runs", "1")),
     Benchmark("first_step", ("--runs", "1")),
+    Benchmark("cpu_inference", ("--images", "50", "--turns", "1")),
     Benchmark("recalibrate", ("--rows", "10000", "--runs", "1")),
     Benchmark("average_precision", ("--runs", "1")),
-    Benchmark("ensemble_search", ("--members", "5", "--steps", "5", "--runs", "1")),
     Benchmark("ensemble_search", ("--runs", "1", "--members", "4", "--steps", "3")),
     Benchmark("label_split", ("--seeds", "5", "--runs", "1")),
     Benchmark("label_review", ("--seeds", "1")),
@@ -61,6 +61,8 @@ BENCHMARKS = (
     Benchmark("real_data", ("--quick",), real=True, long=True),
     Benchmark("multilabel", ("--quick",), real=True, long=True),
     Benchmark("partial_labels", ("--quick",), long=True),
+    Benchmark("eurosat", ("--quick",), real=True, long=True),
+    Benchmark("long_tail", ("--quick",), real=True, long=True),
 )
 
 
@@ -94,8 +96,10 @@ def kind(found: dict[str, Any]) -> str:
 def measure(benchmark: Benchmark, options: argparse.Namespace) -> dict[str, Any]:
     """What a script prints, when it began, how long it took, and the load it met."""
     arguments = list(benchmark.quick) if options.quick else []
-    if benchmark.name == "first_step" and options.timm_train is not None:
-        arguments += ["--timm-train", str(options.timm_train)]
+    if benchmark.name == "first_step" and options.timm_scripts is not None:
+        arguments += ["--timm-train", str(options.timm_scripts / "train.py")]
+    if benchmark.name == "cpu_inference" and options.timm_scripts is not None:
+        arguments += ["--timm-scripts", str(options.timm_scripts)]
     resumed = False
     if benchmark.long and options.partial is not None and not options.quick:
         partial = options.partial / f"{benchmark.name}.json"
@@ -128,7 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME")
     parser.add_argument("--quick", action="store_true", help="only see whether they work")
-    parser.add_argument("--timm-train", type=Path, help="timm's train.py, for first_step")
+    parser.add_argument("--timm-scripts", type=Path, help="folder of timm's train.py and others")
     parser.add_argument("--partial", type=Path, metavar="FOLDER", help="long ones go on from here")
     options = parser.parse_args()
     found = machine()

@@ -41,14 +41,12 @@ def ensemble(
     method: Annotated[
         Method | None,
         typer.Option(
-            help="Mean, geometric mean, power mean, mean of per-class ranks (which take no "
-            "threshold), or vote (multi-label: weighted share of members above one half). "
-            "[default: mean]"
+            help="Mean, geometric mean, power mean, mean of per-class ranks (no probabilities), or "
+            "vote (multi-label: share of members above one half). [default: mean]"
         ),
     ] = None,
     power: Annotated[
-        float | None,
-        typer.Option(help="power: from 1 (mean) on, the higher, the more say of the sure. [3]"),
+        float | None, typer.Option(help="power: 1 is the mean, more heeds the sure. [default: 3]")
     ] = None,
     weights: Annotated[
         str | None,

@@ -76,8 +76,8 @@ def tta(
     Example: comptool tta --transforms d4 --search greedy
     """
     arguments = dict(locals())
+    from comptool.inference import schemes
     from comptool.inference.plan import make_plan
-    from comptool.inference.schemes import read_scheme
 
     computing = n.computing(
         device=device,
@@ -90,17 +90,14 @@ def tta(
         bf16=bf16,
         fp16=fp16,
     )
-    scheme = read_scheme(transforms, merge.value)
+    scheme = schemes.read_scheme(transforms, merge.value)
     plan = make_plan(runs or [], output=output, test=test, competition=competition, force=force)
     _options.say(str(plan), quiet)
     if dry_run:
-        return
-    from comptool.inference import tta as views
+        return _options.say(f"beside it: {', '.join(schemes.beside(output, search))}", quiet)
+    from comptool.inference.tta import tta as carry_out
 
-    if search is None:
-        result = views.tta(plan, scheme, computing, arguments)
-    else:
-        result = views.search_views(plan, scheme, computing, arguments, how=search.value, seed=seed)
+    result = carry_out(plan, scheme, computing, arguments, search=search, seed=seed)
     for finding in result.findings:
         _options.say(f"warning: {finding}", quiet)
     _options.say(result.verdict, quiet)

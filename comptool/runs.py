@@ -18,6 +18,7 @@ from comptool.errors import InputError, nearest
 BEST = "best.safetensors"
 LAST = "last.pt"
 METRICS = "metrics.csv"
+GRADIENTS = "gradients.png"
 OOF = "oof.csv"
 RUN_JSON = "run.json"
 # The state in ``run.json`` of a run that has been trained to its end.

@@ -181,6 +181,7 @@ LIST = {
         "training/test_multilabel_losses.py::test_a_prior_of_something_else_is_refused",
         "evaluation/test_label_corrections.py::test_a_correction_that_cannot_be_followed_is_refused",
         "commands/test_split_corrections.py::test_wrong_corrections_are_refused",
+        "commands/test_review_classes.py::test_wrong_corrections_are_refused",
     ),
     "out-of-fold rows with missing or repeated ids, another class order, a fold validated twice, "
     "constant predictions, leaks": (

@@ -138,8 +138,9 @@ def confident_joint(labels: Integers, probabilities: Floats) -> ConfidentJoint:
 def class_doubt(labels: Integers, probabilities: Floats) -> tuple[Floats, Integers]:
     """How much each label is doubted, and the class that speaks against it.
 
-    With t the mean probability of each class over the rows labelled so, the class with the largest
-    p / sqrt(t) of the others stands against the label:
+    With t the mean probability of each class over the rows labelled so (of all labels over their
+    own rows where no row is), the class with the largest p / sqrt(t) of the others stands against
+    the label:
 
         logit score = (log p - log t / 2) of that class - the same of the label
 

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from comptool import provenance
+from comptool.classes import left_out
 from comptool.competition import Competition
 from comptool.errors import InputError, UsageError
 from comptool.evaluation.cell_doubts import doubt_cells
 from comptool.evaluation.class_doubts import doubt_rows
 from comptool.evaluation.doubts import Doubts
-from comptool.evaluation.held_out import FOLDS, OutOfFold, labelled_rows, no_table
+from comptool.evaluation.held_out import FOLDS, OutOfFold, labelled_rows, networks_of, no_table
 from comptool.evaluation.label_gallery import Gallery, write_gallery
 from comptool.evaluation.label_review import KINDS
 from comptool.evaluation.out_of_fold import Labelled, check_folds, targets_of
@@ -58,15 +59,18 @@ class Reviewed:
         What its page shows.
     num_rows
         N.
+    notes
+        What to know of the networks, one sentence each.
     """
 
     doubts: Doubts
     gallery: Gallery
     num_rows: int
+    notes: tuple[str, ...] = ()
 
     def text(self) -> str:
         """What was found and how right it is."""
-        lines = list(self.doubts.lines)
+        lines = [*(f"warning: {note}" for note in self.notes), *self.doubts.lines]
         if self.gallery.without_image:
             lines.append(f"warning: no image of {len(self.gallery.without_image)} ids on the page")
         return "\n".join(lines)
@@ -112,15 +116,7 @@ def review_file(
         If the predictions are no evidence, no table has their rows, or the classes differ.
     """
     _check_task(competition, files, kinds)
-    if found.leak:
-        raise InputError(f"is no evidence: {found.leak}", file=found.path)
-    predictions = read_predictions(found.path, task=competition.task)
-    predictions = predictions.take(np.argsort(predictions.ids.astype(str), kind="stable"))
-    samples = _samples(found, predictions, competition, labels)
-    mend = "Give the label table that the run was trained with: --labels FILE"
-    targets = targets_of(found.path, predictions, samples, mend=mend)
-    check_folds(found.path, predictions, samples)
-    labelled = Labelled(predictions, targets, found.path, samples.source)
+    labelled, samples = _evidence(found, competition, labels)
     if samples.labels:
         doubts = doubt_cells(labelled, kinds, truth)
     else:
@@ -131,14 +127,30 @@ def review_file(
         write_table(files.table, doubts.table, force=force)
         if files.pairs is not None and doubts.pairs is not None:
             write_table(files.pairs, doubts.pairs, force=force)
-        title = f"Label review: {competition.name}"
         gallery = write_gallery(
             files.page, doubts.cards, _images(samples), doubts.sheet,
-            title=title, limit=limit, force=force,
+            title=f"Label review: {competition.name}", limit=limit, force=force,
         )  # fmt: skip
         for path in files:
             provenance.record(path, command="review", arguments=arguments, inputs=read)
-    return Reviewed(doubts, gallery, len(labelled))
+    networks = networks_of(found.path).items()
+    notes = tuple(note for folder, header in networks if (note := left_out(folder, header)))
+    return Reviewed(doubts, gallery, len(labelled), notes)
+
+
+def _evidence(
+    found: OutOfFold, competition: Competition, labels: Path | None
+) -> tuple[Labelled, Samples]:
+    """The predictions with their labels, and the rows of the label table."""
+    if found.leak:
+        raise InputError(f"is no evidence: {found.leak}", file=found.path)
+    predictions = read_predictions(found.path, task=competition.task)
+    predictions = predictions.take(np.argsort(predictions.ids.astype(str), kind="stable"))
+    samples = _samples(found, predictions, competition, labels)
+    mend = "Give the label table that the run was trained with: --labels FILE"
+    targets = targets_of(found.path, predictions, samples, mend=mend)
+    check_folds(found.path, predictions, samples)
+    return Labelled(predictions, targets, found.path, samples.source), samples
 
 
 def _check_task(competition: Competition, files: ReviewFiles, kinds: Collection[str]) -> None:

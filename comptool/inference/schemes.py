@@ -86,6 +86,21 @@ def read_scheme(transforms: str, merge: str) -> Scheme:
     return Scheme(names, merge, weights, tuple(map(str, content.get("runs", ())))).used()
 
 
+def views_path(output: Path) -> Path:
+    """Where searched views stand: ``preds_tta.csv`` has ``preds_tta.json``."""
+    return output.with_suffix(".json")
+
+
+def rows_path(output: Path) -> Path:
+    """Where the out-of-fold rows stand: ``preds_tta.csv`` has ``oof_preds_tta.csv``."""
+    return output.with_name(f"oof_{output.name}")
+
+
+def beside(output: Path, search: str | None) -> list[str]:
+    """What a test-time augmentation, or a search of views, writes beside its output."""
+    return [str(path) for path in (rows_path(output), *([views_path(output)] if search else []))]
+
+
 def _views_of(path: Path, content: dict[str, Any]) -> tuple[str, ...]:
     names = content.get("views")
     if not names or not isinstance(names, list) or not all(isinstance(one, str) for one in names):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from comptool.inference.evidence import HeldOut, predict_held_out, weigh
 from comptool.inference.infer import write
 from comptool.inference.plan import Plan
 from comptool.inference.predict import Probabilities, predict
-from comptool.inference.schemes import IDENTITY, PLAIN, Scheme
+from comptool.inference.schemes import IDENTITY, PLAIN, Scheme, rows_path, views_path
 from comptool.outputs import atomic_output, refuse_existing, together
 from comptool.predictions import Predictions, write_predictions
 
@@ -56,18 +55,14 @@ class Augmented:
     verdict: str
 
 
-def views_path(output: Path) -> Path:
-    """Where searched views stand: ``preds_tta.csv`` has ``preds_tta.json``."""
-    return output.with_suffix(".json")
-
-
-def rows_path(output: Path) -> Path:
-    """Where the out-of-fold rows stand: ``preds_tta.csv`` has ``oof_preds_tta.csv``."""
-    return output.with_name(f"oof_{output.name}")
-
-
 def tta(
-    plan: Plan, scheme: Scheme, computing: Computing, arguments: Mapping[str, object]
+    plan: Plan,
+    scheme: Scheme,
+    computing: Computing,
+    arguments: Mapping[str, object],
+    *,
+    search: str | None = None,
+    seed: int = 0,
 ) -> Augmented:
     """Predict the plan's samples with several views and write its output, with its record.
 
@@ -81,6 +76,8 @@ def tta(
         Device, precision and the like.
     arguments
         The command's arguments, for the record.
+    search, seed
+        How views are chosen among those of the scheme, by `search_views`; None takes all.
 
     Raises
     ------
@@ -89,6 +86,8 @@ def tta(
     UsageError
         If the device is not there or out of memory, or a network does not take a view.
     """
+    if search is not None:
+        return search_views(plan, scheme, computing, arguments, how=search, seed=seed)
     refuse_existing(rows_path(plan.output), plan.force)
     (probabilities,), findings = predict(plan.members, plan.samples, [scheme], computing)
     held, in_sample = None, bool(scheme.chosen_on)

@@ -65,19 +65,19 @@ BACKBONES = Registry(
     Entry(
         "eurosat-baseline",
         "comptool.models.eurosat_baseline:build",
-        "Three convolutions and a hidden layer of 512, to train from scratch.",
+        "Three convolutions and a hidden layer of 512; 4,293,642 parameters.",
         "Vir 2025, arXiv:2510.15527, baseline",
     ),
     Entry(
         "eurosat-cbam",
         "comptool.models.eurosat_cbam:build",
-        "Seven layers with block attention, 256 features, to train from scratch.",
+        "Seven layers with block attention, 256 features; 9,912,212 parameters.",
         "Vir 2025, arXiv:2510.15527, CBAM-enhanced",
     ),
     Entry(
         "eurosat-bmta",
         "comptool.models.eurosat_bmta:build",
-        "Twelve layers with coordinate and channel attention in learnt shares, 512 features.",
+        "Twelve layers, coordinate and channel attention in learnt shares; 13,115,813 parameters.",
         "Vir 2025, arXiv:2510.15527, balanced multi-task attention",
     ),
 )

@@ -15,8 +15,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from comptool.errors import UsageError
-from comptool.models.scratch import ScratchNetwork, as_encoder, initialise
+from comptool.models.scratch import ScratchNetwork, as_encoder, check_least_side, initialise
 from comptool.models.streams import Encoder
 
 WIDTHS = (32, 64, 128)
@@ -90,8 +89,5 @@ def build(
         If weights are asked for that there are not.
     """
     size = img_size or EurosatBaseline.own_size
-    if min(size) < 2 ** len(WIDTHS):
-        raise UsageError(
-            f"the backbone '{name}' takes no images of {size[0]}x{size[1]} pixels (8 or more)"
-        )
+    check_least_side(name, size, 2 ** len(WIDTHS))
     return as_encoder(EurosatBaseline(in_chans, size), name, pretrained, img_size)

@@ -18,7 +18,7 @@ import torch
 from timm.layers.cbam import ChannelAttn
 from torch import Tensor, nn
 
-from comptool.models.scratch import ScratchNetwork, as_encoder, initialise
+from comptool.models.scratch import ScratchNetwork, as_encoder, check_least_side, initialise
 from comptool.models.streams import Encoder
 
 WIDTHS = (32, 64, 128, 256, 512, 512)
@@ -114,4 +114,5 @@ def build(
     InputError
         If weights are asked for that there are not.
     """
+    check_least_side(name, img_size or EurosatCbam.own_size, 2 ** len(WIDTHS))
     return as_encoder(EurosatCbam(in_chans), name, pretrained, img_size)

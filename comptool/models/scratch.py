@@ -8,6 +8,7 @@ from typing import ClassVar
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import nn
 
+from comptool.errors import UsageError
 from comptool.models.hub import MEND, WeightsUnavailableError
 from comptool.models.streams import DataConfig, Encoder
 from comptool.models.timm_encoder import try_size
@@ -80,6 +81,14 @@ def as_encoder(
     data_config = DataConfig(IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, module.own_size)
     shape = (module.in_chans, *(img_size or module.own_size))
     return Encoder(module, module.head_hidden_size, data_config, shape, module.drop_rate)
+
+
+def check_least_side(name: str, size: Size, least: int) -> None:
+    """Raise a UsageError if the height or width of the images, in pixels, is below ``least``."""
+    if min(size) < least:
+        raise UsageError(
+            f"the backbone '{name}' takes no images of {size[0]}x{size[1]} pixels ({least} or more)"
+        )
 
 
 def initialise(module: nn.Module) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from comptool import provenance
+from comptool.classes import left_out
 from comptool.errors import ComptoolError
 from comptool.runs import (
     BEST,
@@ -46,6 +47,8 @@ class Run:
         Score on the rows that it held out.
     made_from
         Tables, extra tables and runs that it was trained from.
+    note
+        What to know of its classes; blank where there is nothing.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Run:
     best: float | None = None
     local: Local = field(default_factory=lambda: Local(None, 0))
     made_from: tuple[str, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -191,6 +195,7 @@ def _run(folder: Path, score: Callable[[Path], Local]) -> Run:
         best=sum(bests) / len(bests) if len(bests) == len(headers) else None,
         local=score(folder),
         made_from=_parents(headers),
+        note=left_out(folder, headers[0]) or "",
     )
 
 

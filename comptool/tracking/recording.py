@@ -10,8 +10,8 @@ from comptool.errors import ComptoolError, UsageError
 from comptool.evaluation import metrics
 from comptool.evaluation.grades import Grade, figure
 from comptool.tracking.local_scores import LocalScores
-from comptool.tracking.origins import origin
-from comptool.tracking.records import ANSWERS, SCORES, Record, add_record, now, of_file
+from comptool.tracking.origins import Origin, origin
+from comptool.tracking.records import ANSWERS, Record, add_record, now, of_file
 
 
 def record_score(
@@ -22,7 +22,6 @@ def record_score(
     private: float | None,
     metric: str | None = None,
     competition: Path | None = None,
-    path: Path = SCORES,
 ) -> Record:
     """Add the score of a submission to the table of scores.
 
@@ -39,8 +38,6 @@ def record_score(
     competition
         A ``comptool.toml``; None: the one here, else detected. Where there is none, there is no
         local score either.
-    path
-        The table.
 
     Raises
     ------
@@ -49,33 +46,34 @@ def record_score(
     InputError
         If there is no such file, or the table cannot be used.
     """
-    given = [value for value in (public, private) if value is not None]
-    if not given:
-        raise UsageError(f"no score of {submission} is given: --public, --private or both")
-    if not all(map(math.isfinite, given)):
-        raise UsageError("a score is a finite number")
+    _check_scores(submission, public, private)
     digest = of_file(submission)
     facts = competition_here(competition)
     name = metric or (facts.metric if facts else None)
     if name is None:
         raise UsageError("no competition says which metric it is: --competition FILE")
     made = origin(submission)
-    local = None
-    if facts is not None and name in metrics.table(facts.task).names:
-        local = LocalScores(facts, metric=name, resamples=0).of_predictions(made.facts).figure
-    record = Record(
-        time=now(),
-        file=str(submission),
-        sha256=digest,
-        source=source,
-        metric=name,
-        public=public,
-        private=private,
-        local=local.value if local else None,
-        made_from=str(made),
-    )
-    add_record(record, path)
+    local = _local(made, facts, name)
+    record = Record(now(), str(submission), digest, source, name, public, private, local, str(made))
+    add_record(record)
     return record
+
+
+def _check_scores(submission: Path, *scores: float | None) -> None:
+    given = [score for score in scores if score is not None]
+    if not given:
+        raise UsageError(f"no score of {submission} is given: --public, --private or both")
+    if not all(map(math.isfinite, given)):
+        raise UsageError("a score is a finite number")
+
+
+def _local(made: Origin, competition: Competition | None, metric: str) -> float | None:
+    """The metric on the out-of-fold rows of what made a file."""
+    if competition is None or metric not in metrics.table(competition.task).names:
+        return None
+    scores = LocalScores(competition, metric=metric, resamples=0)
+    found = scores.of_predictions(made.facts).figure
+    return found.value if found else None
 
 
 def record_grade(submission: Path, grade: Grade) -> Record:

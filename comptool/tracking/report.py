@@ -114,6 +114,8 @@ def _run_notes(run: Run) -> list[str]:
     rows = f"; {run.local.rows} rows held out" if run.local.rows else ""
     if run.made_from:
         notes.append(f"from {', '.join(run.made_from)}{rows}")
+    if run.note:
+        notes.append(run.note)
     if run.local.note:
         best = f"; {NEARLY} is what its checkpoint was chosen by" if run.best is not None else ""
         notes.append(f"{run.local.note}{best if run.local.figure is None else ''}")
@@ -196,6 +198,7 @@ def _run_document(run: Run) -> dict[str, Any]:
         "best": run.best,
         "local": _local_document(run.local),
         "made_from": list(run.made_from),
+        "note": run.note,
     }
 
 

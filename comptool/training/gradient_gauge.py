@@ -8,8 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from comptool.evaluation.curves import Curves
 from comptool.training.calibration import Calibration
 from comptool.training.gauges import Gauge
+
+NORM, RATIO, WEIGHT = "gradient_norm_", "gradient_ratio_", "objective_weight_"
+JOINT = "joint_objective_weight"
 
 
 class CalibrationGauge(Gauge):
@@ -67,11 +71,34 @@ class CalibrationGauge(Gauge):
         self._passes.fill_(state["passes"])
 
 
+def gradient_curves(history: Sequence[Mapping[str, float | None]]) -> list[Curves]:
+    """What the rows of a ``metrics.csv`` have of gradients; nothing if none were calibrated.
+
+    Parameters
+    ----------
+    history
+        One row for each of E epochs, 1 or more.
+    """
+
+    def lines(prefix: str) -> dict[str, list[float | None]]:
+        columns = [column for column in history[0] if column.startswith(prefix)]
+        return {name.removeprefix(prefix): [row[name] for row in history] for name in columns}
+
+    weights = lines(WEIGHT)
+    if weights:
+        weights["joint head"] = [row[JOINT] for row in history]
+    panels = [
+        Curves("norm of an image's gradient at the features", lines(NORM)),
+        Curves("factor that it has on its way into the encoder", lines(RATIO), level=1.0),
+        Curves("weight of each head's objective", weights),
+    ]
+    return [panel for panel in panels if panel.series]
+
+
 def _columns(calibration: Calibration, modalities: Sequence[str]) -> list[str]:
-    columns = [f"gradient_norm_{name}" for name in modalities]
+    columns = [NORM + name for name in modalities]
     if calibration.intra is not None:
-        columns += [f"gradient_ratio_{name}" for name in modalities]
+        columns += [RATIO + name for name in modalities]
     if calibration.inter:
-        columns += ["joint_objective_weight"]
-        columns += [f"objective_weight_{name}" for name in modalities]
+        columns += [JOINT, *(WEIGHT + name for name in modalities)]
     return columns

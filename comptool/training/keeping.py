@@ -12,11 +12,14 @@ from torch import nn
 
 from comptool import provenance
 from comptool.evaluation import metrics
+from comptool.evaluation.canvas import save_picture
+from comptool.evaluation.curves import draw_curves
 from comptool.models.checkpoints import save_checkpoint
 from comptool.outputs import together
 from comptool.predictions import Predictions, write_predictions
-from comptool.runs import BEST, LAST, METRICS, OOF, RUN_JSON, fold_folders
+from comptool.runs import BEST, GRADIENTS, LAST, METRICS, OOF, RUN_JSON, fold_folders
 from comptool.training.fusion import fusion_columns
+from comptool.training.gradient_gauge import gradient_curves
 from comptool.training.history import write_history
 from comptool.training.plan import Member, Plan
 from comptool.training.record import write_record
@@ -119,9 +122,12 @@ class Keeper:
         save_checkpoint(self.folder / BEST, model, {**self._header, **best}, force=True)
 
     def write_history(self, progress: Progress) -> None:
-        """Write ``metrics.csv``."""
-        if self._writes:
-            write_history(self.folder / METRICS, progress.history, self.metric)
+        """Write ``metrics.csv`` and, where gradients are calibrated, a picture of them."""
+        if not self._writes:
+            return
+        write_history(self.folder / METRICS, progress.history, self.metric)
+        if curves := gradient_curves(progress.history):
+            save_picture(self.folder / GRADIENTS, draw_curves(curves), force=True)
 
 
 def write_oof(
@@ -176,7 +182,7 @@ def write_oof(
 def clear(run: Path) -> None:
     """Remove what an earlier run left in the folder, and nothing else."""
     for folder in [*fold_folders(run), run]:
-        for name in (BEST, LAST, METRICS, RUN_JSON, OOF):
+        for name in (BEST, LAST, METRICS, GRADIENTS, RUN_JSON, OOF):
             (folder / name).unlink(missing_ok=True)
             provenance.meta_path(folder / name).unlink(missing_ok=True)
         if folder != run and not any(folder.iterdir()):

@@ -222,6 +222,21 @@ def runs(comptool):
     return make
 
 
+@pytest.fixture
+def listing(comptool):
+    """What ``comptool runs`` says, its runs and files by their names."""
+
+    def listed(*arguments):
+        result = comptool("runs", "--json", *arguments)
+        assert result.exit_code == 0, result.output
+        found = json.loads(result.stdout)
+        for part in ("runs", "files"):
+            found[part] = {one["name"]: one for one in found[part]}
+        return found
+
+    return listed
+
+
 def write(task, name, ids, p, fold, tests, presumed, **facts):
     held, file = Path(f"weights/{name}/oof.csv"), Path(f"submissions/preds_{name}.csv")
     known = {"task": task, "classes": list(CLASSES), "runs": [f"weights/{name}"], "leak": None}

@@ -157,3 +157,11 @@ def test_what_cannot_be_searched_is_refused_and_nothing_is_written(folded, why):
     assert message in result.stderr
     assert not TTA.exists()
     assert not ROWS.exists()
+
+
+def test_a_dry_run_names_all_files_and_writes_none(folded):
+    before = sorted(Path().rglob("*"))
+    result = folded("--search", "greedy", "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert result.stderr.splitlines()[-2:] == [f"output: {TTA}", f"beside it: {ROWS}, {VIEWS}"]
+    assert sorted(Path().rglob("*")) == before

@@ -138,3 +138,20 @@ def test_deviation_by_hand():
 def test_fewer_groups_than_folds_are_refused():
     with pytest.raises(InputError, match=r"too few groups can be validated \(2\) for 3 parts"):
         k_folds(samples(list("abababab"), list("ppppqqqq")), 3)
+
+
+@pytest.mark.parametrize("num_folds", [2, 5])
+def test_many_rows_that_are_alone_even_out_what_groups_leave_uneven(num_folds):
+    random = np.random.default_rng(0)
+    labels = random.choice(list("aaaaaaab"), 9000).tolist()
+    # A third of the rows stand in groups of up to twenty, the others alone.
+    groups = [f"g{n // random.integers(1, 20)}" if n < 3000 else f"alone{n}" for n in range(9000)]
+    fold = k_folds(samples(labels, groups), num_folds, seed=1)
+    assert pd.Series(fold).groupby(groups).nunique().max() == 1
+    for name in "ab":
+        counts = np.bincount(fold[np.array(labels) == name], minlength=num_folds)
+        assert counts.max() - counts.min() <= 1
+    held_out = hold_out(samples(labels, groups), 0.2, seed=1)
+    for name in "ab":
+        of_class = held_out[np.array(labels) == name]
+        assert (of_class == 0).mean() == pytest.approx(0.2, abs=0.001)

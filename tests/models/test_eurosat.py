@@ -29,6 +29,7 @@ def test_parameters_and_shapes_are_the_published_ones(name):
     parameters, width, shape, drop_rate = NETWORKS[name]
     model = models.create(name, 10).eval()
     assert sum(p.numel() for p in model.parameters()) == parameters
+    assert models.BACKBONES.find(name).summary.endswith(f" {parameters:,} parameters.")
     images = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
         features = model.forward_features(images)
@@ -65,12 +66,12 @@ def test_the_hidden_layer_of_the_baseline_fits_the_image_size():
     assert (model.forward_features(torch.rand(2, 3, 32, 50)) >= 0).all()
 
 
-@pytest.mark.parametrize(("name", "size"), [("eurosat-baseline", 7), ("eurosat-cbam", 63)])
-def test_images_that_are_too_small_are_refused(name, size):
+@pytest.mark.parametrize(("name", "least"), [("eurosat-baseline", 8), ("eurosat-cbam", 64)])
+def test_images_that_are_too_small_are_refused(name, least):
     with pytest.raises(UsageError) as error:
-        models.create(name, 3, img_size=(size, size))
-    assert str(error.value).startswith(
-        f"the backbone '{name}' takes no images of {size}x{size} pixels ("
+        models.create(name, 3, img_size=(least, least - 1))
+    assert str(error.value) == (
+        f"the backbone '{name}' takes no images of {least}x{least - 1} pixels ({least} or more)"
     )
 
 

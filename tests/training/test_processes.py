@@ -41,10 +41,13 @@ def test_two_processes_train_as_one_with_twice_the_batch(folds, fit):
         csv.writer(stream).writerows(rows)
     options = [f"--{name.replace('_', '-')}={value}" for name, value in SHARED.items()]
     options += ["--pretrained=no", "--img-size=32", "--workers=0", "--device=cpu"]
+    options += ["--auxiliary-heads", "--calibrate-gradients=intra:max,inter"]
     run = torchrun(*options, "--run-name=two", "--batch-size=2", "--grad-accum=2", "--ema=0.5")
     assert run.returncode == 0, run.stderr
     assert run.stdout == "weights/two\n"
-    fit("one", **SHARED, batch_size=4, grad_accum=2, ema=0.5)
+    assert run.stderr.count("rows to train on") == 1  # one of them speaks
+    calibrated = {"auxiliary_heads": True, "calibrate_gradients": ("intra:max", "inter")}
+    fit("one", **SHARED, **calibrated, batch_size=4, grad_accum=2, ema=0.5)
     one, two = (load_file(f"weights/{name}/best.safetensors") for name in ("one", "two"))
     for name in one:
         torch.testing.assert_close(two[name], one[name], atol=1e-5, rtol=1e-3)
@@ -58,6 +61,10 @@ def test_two_processes_train_as_one_with_twice_the_batch(folds, fit):
     for row, other in zip(*histories, strict=True):
         assert float(other["train_loss"]) == pytest.approx(float(row["train_loss"]), rel=1e-3)
         assert float(other["val_loss"]) == pytest.approx(float(row["val_loss"]), rel=1e-3)
+        found = [name for name in row if name.startswith(("gradient_", "objective_", "joint_"))]
+        assert len(found) == 7
+        for name in found:
+            assert float(other[name]) == pytest.approx(float(row[name]), rel=1e-3)
     assert read_header(Path("weights/two"))["trained_counts"] == {"a": 5, "b": 5, "c": 6}
 
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from comptool.decisions.ensemble import by_class
 from comptool.decisions.ensembles.objectives import Doubles, Floats, Targets
-from comptool.decisions.ensembles.search import search
+from comptool.decisions.ensembles.search import DIGITS, best_first, search
 from comptool.errors import InputError
 from comptool.evaluation import metrics
 
@@ -151,8 +151,9 @@ def searched(
     )
 
     def best_one(some: Sequence[Floats], known: Targets) -> Doubles:
-        values = [signed(metric, known, member) for member in some]
-        return np.asarray(np.arange(len(some)) == np.argmax(values), dtype=np.float64)
+        values = np.array([signed(metric, known, member) for member in some])
+        chosen: Doubles = np.eye(len(some))[best_first(values, some, known)[0]]
+        return chosen
 
     weights = weigh(members, targets)
     mean = np.full(len(members), 1 / len(members))
@@ -175,8 +176,8 @@ def searched(
 
 
 def signed(metric: str, targets: Targets, probabilities: Floats) -> float:
-    """The metric, its sign turned if it falls."""
-    value = metrics.score(metric, targets, probabilities)
+    """The metric, its sign turned if it falls, to be compared with others."""
+    value = round(metrics.score(metric, targets, probabilities), DIGITS)
     return value if rises(metric, targets) else -value
 
 

@@ -10,8 +10,9 @@ Continuous: a pattern search (R. Hooke and T. A. Jeeves, 1961) over weights that
 and sum to one. Each weight in turn is raised and lowered by a step; the step is halved when
 nothing is gained. It needs no gradient, which accuracy and average precision do not have.
 
-Members are put in the order of their own scores first, so that neither their order nor the
-names of the files matter. Copies are searched as one member and share its weight.
+Members are put in the order of their own scores first, of equal ones by their log-loss, so that
+neither their order nor the names of the files matter. Copies are searched as one member and share
+its weight.
 """
 
 from __future__ import annotations
@@ -21,9 +22,20 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from comptool.decisions.ensembles.objectives import Doubles, Floats, Objective, Targets, objective
+from comptool.decisions.ensembles.objectives import (
+    Doubles,
+    Floats,
+    LogLoss,
+    Objective,
+    Targets,
+    objective,
+)
 from comptool.errors import UsageError
 
+Rows = npt.NDArray[np.intp]
+
+# Sums in another order differ in the last digits, which is no reason to prefer a member.
+DIGITS = 12
 STEPS = 50
 BAGS = 0
 BAG_SHARE = 0.5
@@ -79,7 +91,7 @@ def search(
     goal = objective(metric, targets, per_class=per_class)
     stack = np.stack([goal.arrange(member) for member in members])
     alone = np.array([_score(goal.values(member, 1)) for member in stack])
-    order = np.argsort(-alone, kind="stable")
+    order = best_first(alone, members, targets)
     first = _first_of_copies(stack[order], alone[order])
     distinct, which, copies = np.unique(first, return_inverse=True, return_counts=True)
     stack = stack[order[distinct]]
@@ -92,7 +104,26 @@ def search(
     return weights
 
 
-def _first_of_copies(stack: Floats, alone: Doubles) -> npt.NDArray[np.intp]:
+def best_first(alone: Doubles, members: Sequence[Floats], targets: Targets) -> Rows:
+    """The order of M members by their scores; of equal scores, by their log-loss.
+
+    Parameters
+    ----------
+    alone
+        Scores of shape (M,), the highest being the best.
+    members
+        M arrays of probabilities of shape (N, K).
+    targets
+        Class indices of shape (N,), or 1, 0 and -1 of shape (N, K).
+    """
+    ties = np.zeros(len(members))
+    if len(np.unique(alone)) < len(alone):
+        goal = LogLoss(targets)
+        ties = np.array([_score(goal.values(goal.arrange(member), 1)) for member in members])
+    return np.lexsort((-ties, -alone))
+
+
+def _first_of_copies(stack: Floats, alone: Doubles) -> Rows:
     """Of each member the first that is the same, shape (M,)."""
     first = np.arange(len(stack))
     for place in range(1, len(stack)):
@@ -104,7 +135,7 @@ def _first_of_copies(stack: Floats, alone: Doubles) -> npt.NDArray[np.intp]:
 
 
 def _score(values: Doubles) -> float:
-    return float(np.nanmean(values))
+    return round(float(np.nanmean(values)), DIGITS)
 
 
 def _bagged(

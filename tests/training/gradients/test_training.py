@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 from comptool.errors import UsageError
 from comptool.runs import read_header
 from comptool.training.calibration import calibration_of
+from comptool.training.gradient_gauge import gradient_curves
 from comptool.training.preparation import prepare
 from comptool.training.processes import Processes
 
@@ -130,6 +132,25 @@ def test_a_run_has_columns_for_what_it_calibrates(folds, fit, history):
         "intra:max",
         "inter",
     ]
+
+
+def test_a_picture_shows_what_is_calibrated():
+    rows = [
+        {"epoch": 1, NORMS[0]: 2.0, NORMS[1]: 1.0, WEIGHTS[0]: 0.2, WEIGHTS[1]: 0.3},
+        {"epoch": 2, NORMS[0]: None, NORMS[1]: 0.5, WEIGHTS[0]: 0.4, WEIGHTS[1]: 0.1},
+    ]
+    norms, weights = gradient_curves(rows)
+    assert norms.series == {"sar": [2.0, None], "eo": [1.0, 0.5]}
+    assert weights.series == {"sar": [0.3, 0.1], "joint head": [0.2, 0.4]}
+    assert not gradient_curves([{"epoch": 1, "val_accuracy": 0.5}])
+
+
+def test_a_calibrated_run_has_a_picture_and_another_in_its_place_none(folds, fit):
+    picture = Path("weights/run/gradients.png")
+    fit("run", epochs=1, **INTRA)
+    assert cv2.imread(str(picture)) is not None
+    fit("run", epochs=1, force=True)
+    assert not picture.exists()
 
 
 def test_the_checkpoint_of_a_calibrated_run_is_that_of_any_other(folds, fit):
