@@ -30,6 +30,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+from practice import practice
 from program import Results, comptool, real_images
 from real_data import write_download
 
@@ -77,14 +78,9 @@ class Stage:
     model: str = MODEL
 
 
-def practice(folder: Path, data: Path, seed: int) -> str:
+def simulated(folder: Path, data: Path, seed: int) -> str:
     """Make the practice competition, which needs no ``data``; its largest class."""
-    comptool(folder, "simulate", "ntire", "-o", "data", "--scale", SCALE, "--seed", seed, "-j", 1)
-    (folder / "data" / "answers.csv").rename(folder / "answers.csv")
-    path = folder / "data" / "train.csv"
-    table = pd.read_csv(path, dtype=str)
-    kept = table["class_id"].map(dict(zip("0123456789", train_counts(TRAIN_SCALE), strict=True)))
-    table[table.groupby("class_id").cumcount() < kept].to_csv(path, index=False)
+    practice(folder, "ntire", SCALE, seed, train_counts(TRAIN_SCALE))
     return "0"
 
 
@@ -118,7 +114,7 @@ def write_middle(source: Path, target: Path) -> None:
 
 TAILS = {
     # The proportions of submissions/three-stage/run.sh on a practice competition.
-    "ntire": Tail(practice, (5, 15, 5, 3), 100),
+    "ntire": Tail(simulated, (5, 15, 5, 3), 100),
     # Half of the source's epochs.
     "mstar": Tail(chips, (10, 50, 10, 5), 40),
 }

@@ -61,6 +61,7 @@ BENCHMARKS = (
     Benchmark("real_data", ("--quick",), real=True, long=True),
     Benchmark("multilabel", ("--quick",), real=True, long=True),
     Benchmark("partial_labels", ("--quick",), long=True),
+    Benchmark("gradient_calibration", ("--quick",), long=True),
     Benchmark("eurosat", ("--quick",), real=True, long=True),
     Benchmark("long_tail", ("--quick",), real=True, long=True),
 )

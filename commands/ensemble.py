@@ -111,7 +111,7 @@ def ensemble(
     for line in asked.plan(paths):
         _options.say(line, quiet)
     if dry_run:
-        _options.say(f"would write {output}")
+        _options.say(f"would write {', '.join(map(str, asked.outputs(output)))}")
         return
     text, summary = carry_out(asked, paths, output, force=force)
     _options.say(text, quiet)

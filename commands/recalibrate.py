@@ -46,14 +46,16 @@ def recalibrate(
     log-probability. prior: class shares exchanged by Bayes' rule, the test set's estimated if not
     given. logit-adjust: divided by a searched power of the training shares. sinkhorn: mean
     probabilities scaled to --target-prior. can: uncertain rows are normalised against the confident
-    ones and a prior. temperature, vector, isotonic: fitted to out-of-fold rows. thresholds:
-    multi-label; the best threshold of each class becomes one half. All but the quotas write what
-    the probabilities became.
+    ones and a prior. temperature, vector, isotonic: fitted to out-of-fold rows. All but the quotas
+    write what the probabilities became.
+
+    Several labels per image: thresholds, by which the threshold of best F-score of each class
+    becomes one half, and temperature, vector and isotonic, which move each class by itself.
 
     Example: comptool recalibrate --top-k-head 4 --fraction 0.1
     """
     from comptool.decisions import sources
-    from comptool.decisions.recalibrate import Settings, compare_file, recalibrate_file
+    from comptool.decisions.recalibrate import Settings, recalibrate_file
     from comptool.outputs import refuse_existing
 
     if not compare:
@@ -84,6 +86,8 @@ def recalibrate(
         _options.say(f"would read {predictions or oof} and write {writes}")
         return
     if compare or predictions is None:
+        from comptool.decisions.comparison import compare_file
+
         methods = [method.value] if method else None
         text, result = compare_file(
             predictions, settings, methods=methods, competition=competition, seed=seed

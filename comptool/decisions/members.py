@@ -88,6 +88,7 @@ def ensemble_files(
     power: float = POWER,
     class_weights: Doubles | None = None,
     made: Mapping[str, object] | None = None,
+    more: Mapping[str, object] | None = None,
     force: bool = False,
 ) -> Ensemble:
     """Read the members, combine them, and write the ensemble with its record.
@@ -104,7 +105,9 @@ def ensemble_files(
         Weights of each class by itself in place of the method, shape (M, K), the sum over members
         one; multi-label.
     made
-        More for the record: how the weights came about.
+        More for the record of the ensemble: how the weights came about.
+    more
+        More facts of the predictions.
     force
         Whether an existing ``output`` is replaced.
 
@@ -143,7 +146,7 @@ def ensemble_files(
             command="ensemble",
             arguments=arguments,
             inputs=read,
-            facts={**shared, **scores, "ensemble": known | dict(made or {})},
+            facts={**shared, **scores, "ensemble": known | dict(made or {}), **(more or {})},
         )
     return Ensemble(result, shares, _agreement(members, task), task, (*notes, *dropped))
 

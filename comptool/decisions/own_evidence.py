@@ -1,9 +1,9 @@
 """The out-of-fold rows that stand for a prediction file: made as it was made, of held-out rows.
 
 Predictions of several runs are the mean of their networks, and so are the rows. Test-time
-augmentation leaves the rows of its views beside its output. An ensemble's rows are combined by its
-own method and weights; its record keeps what its members were made of. Ranks are those among the
-out-of-fold rows.
+augmentation and searches of weights leave their rows beside their output. Any other ensemble's rows
+are combined by its own method and weights; its record keeps what its members were made of. Ranks
+are those among the out-of-fold rows.
 """
 
 from __future__ import annotations
@@ -54,7 +54,11 @@ def own_evidence(named: str | None, facts: Mapping[str, Any], competition: Compe
     ensemble = facts.get("ensemble") or {}
     if ensemble.get("made_of"):
         parts = [_of_member(one, competition) for one in ensemble["made_of"]]
-        return _mixed(parts, lambda tables: _combined(tables, ensemble, competition.task))
+        mixed = _mixed(parts, lambda tables: _combined(tables, ensemble, competition.task))
+        if not ensemble.get("weights_file"):
+            return mixed
+        told = f"the weights of {ensemble['weights_file']} may have been chosen on these rows"
+        return replace(mixed, note="; ".join(filter(None, (mixed.note, told))))
     found = [_of_run(str(run), competition) for run in facts["runs"]]
     if len(found) == 1:
         return found[0]

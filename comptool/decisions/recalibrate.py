@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -16,13 +16,13 @@ from comptool.decisions import alternating, sources
 from comptool.decisions.decision import Decision
 from comptool.decisions.histogram import count_table
 from comptool.decisions.quotas import by_quota, class_indices, most_frequent, quota
-from comptool.decisions.recalibration import METHODS
+from comptool.decisions.recalibration import CELL_METHODS, METHODS
 from comptool.decisions.recalibration.settings import THRESHOLDS, Settings
 from comptool.errors import InputError
 from comptool.outputs import together
-from comptool.predictions import Predictions, refuse_ranks, write_predictions
+from comptool.predictions import Predictions, write_predictions
 
-__all__ = ["Outcome", "Settings", "compare_file", "quota", "recalibrate_file"]
+__all__ = ["Outcome", "Settings", "quota", "recalibrate_file"]
 
 TOP_K_HEAD = 4
 FRACTION = 0.1
@@ -98,13 +98,13 @@ def recalibrate_file(
     """
     settings.check()
     facts = provenance.facts(source)
-    if settings.method == THRESHOLDS:
-        refuse_ranks(source, facts)
-        predictions = sources.read_recorded(source, "multilabel", facts)
+    if _of_cells(settings.method, facts):
+        settings.check_cells()
+        predictions, decide = sources.read_cells(source, facts), _cells
     else:
         predictions = sources.read_multiclass(source, facts)
         _refuse_one_row(source, len(predictions), settings.method)
-    decide = {"quota": _quota, "can": _can, THRESHOLDS: _thresholds}.get(settings.method, _family)
+        decide = {"quota": _quota, "can": _can}.get(settings.method, _family)
     result, note = decide(source, predictions, facts, settings, competition)
     read = provenance.hashes([source])
     counts = sources.class_counts(facts)
@@ -121,6 +121,12 @@ def recalibrate_file(
     return Outcome(source, output, result, tuple(note))
 
 
+def _of_cells(method: str, facts: Mapping[str, Any]) -> bool:
+    """Whether a method of several labels was asked for."""
+    task = facts.get("task") or sources.task_here()
+    return method == THRESHOLDS or (task == "multilabel" and method in CELL_METHODS)
+
+
 def _refuse_one_row(source: Path, num_rows: int, method: str) -> None:
     if num_rows < 2 and METHODS.find(method).of_sets:
         raise InputError(
@@ -130,52 +136,8 @@ def _refuse_one_row(source: Path, num_rows: int, method: str) -> None:
         )
 
 
-def compare_file(
-    source: Path | None,
-    settings: Settings,
-    *,
-    methods: Sequence[str] | None = None,
-    competition: Path | None = None,
-    seed: int = 0,
-) -> tuple[str, dict[str, object]]:
-    """All methods compared for the test set of a prediction file: for a reader, for a program.
-
-    Parameters
-    ----------
-    source
-        Predictions, whose number of rows is that of the simulated test sets and whose run has the
-        out-of-fold rows; None if ``settings`` name these.
-    settings
-        Quotas, out-of-fold rows and target prior.
-    methods
-        Names; None for all.
-    competition
-        A ``comptool.toml``.
-    seed
-        Of the simulation.
-
-    Raises
-    ------
-    UsageError, InputError
-        If there are no out-of-fold rows, or they are no evidence.
-    """
-    settings.check_compare()
-    facts, rows = {}, None
-    if source is not None:
-        facts = provenance.facts(source)
-        rows = len(sources.read_multiclass(source, facts))
-    comparisons = import_module(f"{FAMILY}.deciding").compared(
-        source, rows, facts, question_of(settings), competition, methods=methods, seed=seed
-    )
-    text = "\n\n".join(one.text() for one in comparisons)
-    return text, {"comparisons": [one.summary() for one in comparisons]}
-
-
-def question_of(settings: Settings) -> Any:
-    """The settings that every method of the family shares."""
-    knowing = import_module(f"{FAMILY}.knowing")
-    names = ("oof", "target_prior", "top_k_head", "head_classes", "fraction")
-    return knowing.Question(**{name: getattr(settings, name) for name in names})
+def _question(settings: Settings) -> Any:
+    return import_module(f"{FAMILY}.knowing").question_of(settings)
 
 
 def _family(
@@ -187,12 +149,12 @@ def _family(
 ) -> tuple[Decision, list[str]]:
     deciding = import_module(f"{FAMILY}.deciding")
     decided: tuple[Decision, list[str]] = deciding.decide(
-        source, predictions, facts, settings.method, question_of(settings), competition
+        source, predictions, facts, settings.method, _question(settings), competition
     )
     return decided
 
 
-def _thresholds(
+def _cells(
     source: Path,
     predictions: Predictions,
     facts: Mapping[str, Any],
@@ -200,14 +162,11 @@ def _thresholds(
     competition: Path | None,
 ) -> tuple[Decision, list[str]]:
     about = load(competition)
-    own = import_module("comptool.decisions.own_evidence")
-    labelled = own.own_evidence(settings.oof, facts, about)
-    average = settings.average or ("micro" if about.metric.startswith("micro") else "macro")
-    # The metric f-beta is an F2; nothing finds its thresholds exactly, and macro F2 is near.
-    usual = 2.0 if about.metric == "f-beta" else 1.0
-    beta = usual if settings.beta is None else settings.beta
-    decided: tuple[Decision, list[str]] = import_module(f"{FAMILY}.thresholding").by_thresholds(
-        predictions, labelled, average=average, beta=beta
+    labelled = import_module("comptool.decisions.own_evidence").own_evidence(
+        settings.oof, facts, about
+    )
+    decided: tuple[Decision, list[str]] = import_module(f"{FAMILY}.deciding_cells").decide_cells(
+        predictions, labelled, settings, about.metric
     )
     return decided
 
@@ -229,7 +188,7 @@ def _quota(
     result = by_quota(predictions, head, fraction)
     names = [predictions.classes[index] for index in head]
     support = import_module(f"{FAMILY}.deciding").supported(
-        source, predictions, facts, "quota", question_of(settings), competition
+        source, predictions, facts, "quota", _question(settings), competition
     )
     return result, [
         f"head classes in the order they take rows: {', '.join(names) or 'none'} ({why})",

@@ -15,7 +15,7 @@ from comptool.classes import against
 from comptool.competition import FILE
 from comptool.errors import ComptoolError, InputError, UsageError
 from comptool.facts import from_environment, read_facts
-from comptool.predictions import Predictions, read_predictions
+from comptool.predictions import Predictions, read_predictions, refuse_ranks
 
 
 def latest_step(candidates: Sequence[Path]) -> tuple[Path, str]:
@@ -73,10 +73,24 @@ def read_multiclass(path: Path, facts: Mapping[str, Any]) -> Predictions:
             "these predictions are multi-label, and one class per image is decided here",
             file=path,
             mend="Each class of theirs stands alone: submit them as they are, or their answers "
-            "above a threshold (comptool submit --threshold), or above the best threshold of each "
-            "class (comptool recalibrate --method thresholds)",
+            "above a threshold (comptool submit --threshold), or move each class by itself "
+            "(comptool recalibrate --method thresholds, temperature, vector or isotonic; "
+            "--compare tells which helps)",
         )
     return read_recorded(path, task, facts)
+
+
+def read_cells(path: Path, facts: Mapping[str, Any]) -> Predictions:
+    """Multi-label predictions of probabilities.
+
+    Raises
+    ------
+    InputError
+        If they are of one class per image, of other classes than the record says, or ranks, or the
+        file is not in order.
+    """
+    refuse_ranks(path, facts)
+    return read_recorded(path, "multilabel", facts)
 
 
 def read_recorded(path: Path, task: str, facts: Mapping[str, Any]) -> Predictions:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from comptool.decisions.rows_beside import rows_path
 from comptool.errors import InputError, UsageError, unknown_name
 from comptool.inference.geometry import CROPS, D4, check_view
 
@@ -89,11 +90,6 @@ def read_scheme(transforms: str, merge: str) -> Scheme:
 def views_path(output: Path) -> Path:
     """Where searched views stand: ``preds_tta.csv`` has ``preds_tta.json``."""
     return output.with_suffix(".json")
-
-
-def rows_path(output: Path) -> Path:
-    """Where the out-of-fold rows stand: ``preds_tta.csv`` has ``oof_preds_tta.csv``."""
-    return output.with_name(f"oof_{output.name}")
 
 
 def beside(output: Path, search: str | None) -> list[str]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from comptool import provenance
 from comptool.decisions.ensembles.views import ViewChoice, choose_views
+from comptool.decisions.rows_beside import rows_path, write_rows
 from comptool.errors import InputError, UsageError
 from comptool.evaluation.out_of_fold import nested_folds, read_labelled
 from comptool.inference.computing import Computing
@@ -23,9 +24,9 @@ from comptool.inference.evidence import HeldOut, predict_held_out, weigh
 from comptool.inference.infer import write
 from comptool.inference.plan import Plan
 from comptool.inference.predict import Probabilities, predict
-from comptool.inference.schemes import IDENTITY, PLAIN, Scheme, rows_path, views_path
+from comptool.inference.schemes import IDENTITY, PLAIN, Scheme, views_path
 from comptool.outputs import atomic_output, refuse_existing, together
-from comptool.predictions import Predictions, write_predictions
+from comptool.predictions import Predictions
 
 FORMAT = 1
 
@@ -177,17 +178,14 @@ def _write(
 
 def _write_rows(plan: Plan, held: HeldOut, table: np.ndarray[Any, Any]) -> dict[str, str]:
     """Write out-of-fold rows, and give the fact that says where they are."""
-    path = rows_path(plan.output)
-    rows = Predictions(held.ids, tuple(plan.header["classes"]), table, fold=held.folds)
-    write_predictions(path, rows, force=plan.force)
-    provenance.record(
-        path,
+    return write_rows(
+        plan.output,
+        Predictions(held.ids, tuple(plan.header["classes"]), table, fold=held.folds),
         command="tta",
-        arguments={},
         inputs=[*held.sources, *plan.inputs[1:]],
-        facts={**plan.facts, "leak": None},
+        facts=plan.facts,
+        force=plan.force,
     )
-    return {"out_of_fold": str(path)}
 
 
 def _write_views(

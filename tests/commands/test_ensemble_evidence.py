@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 from comptool import provenance
 from comptool.competition import load
 from comptool.decisions.ensemble import combine
+from comptool.decisions.ensembles.search import search
 from comptool.decisions.own_evidence import own_evidence
 from comptool.errors import InputError
 from comptool.predictions import read_predictions
@@ -45,12 +46,35 @@ def test_a_power_is_that_of_the_record(runs):
     np.testing.assert_allclose(rows_of(), expected)
 
 
-def test_weights_per_class_are_those_of_the_record(runs):
+def test_a_searched_ensemble_has_rows_by_searches_that_did_not_see_them(runs):
+    files = runs()
+    result = runs.run("ensemble", *files, "--search", "greedy", "--json")
+    told = json.loads(result.stdout)
+    rows = own_evidence(None, provenance.facts(ENSEMBLE), load())
+    assert rows.path == Path("submissions/oof_ensemble.csv")
+    answers = rows.predictions.probabilities.argmax(axis=1)
+    assert (answers == rows.targets).mean() == pytest.approx(told["nested"]["value"])
+    members = [held(number) for number in range(3)]
+    folds = np.arange(240) % 4
+    for fold in range(4):
+        seen, truth = folds != fold, rows.targets
+        weights = search([one[seen] for one in members], truth[seen], "accuracy")
+        mixed = sum(w * one for w, one in zip(weights, members, strict=True))
+        np.testing.assert_allclose(rows.predictions.probabilities[~seen], mixed[~seen])
+    result = runs.run("recalibrate", ENSEMBLE, "--method", "temperature")
+    assert "by 240 out-of-fold rows (submissions/oof_ensemble.csv)" in result.stderr
+
+
+def test_weights_per_class_of_a_file_are_those_of_the_record_and_it_is_told(runs):
     files = runs("multilabel")
     result = runs.run("ensemble", *files, "--search", "greedy", "--per-class", "--json")
     weights = np.array(json.loads(result.stdout)["weights"])
+    saved = "submissions/ensemble.json"
+    assert runs.run("ensemble", *files, "--weights", saved, "-o", "again.csv").exit_code == 0
     expected = sum(w * held(n, "multilabel") for n, w in enumerate(weights))
-    np.testing.assert_allclose(rows_of(), expected)
+    np.testing.assert_allclose(rows_of("again.csv"), expected)
+    note = own_evidence(None, provenance.facts(Path("again.csv")), load()).note
+    assert note == f"the weights of {saved} may have been chosen on these rows"
 
 
 def test_an_ensemble_of_ensembles_is_taken_apart(runs):

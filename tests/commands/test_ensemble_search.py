@@ -165,3 +165,15 @@ def test_weights_of_other_members_are_refused(runs):
     assert result.exit_code == 3
     assert "has no weights for these runs" in result.stderr
     assert "weights/run2" in result.stderr
+
+
+def test_a_dry_run_names_all_files_and_writes_none(runs):
+    files = runs()
+    before = sorted(Path().rglob("*"))
+    result = runs.run("ensemble", *files, "--search", "greedy", "--dry-run")
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr.splitlines()[-1] == (
+        "would write submissions/ensemble.csv, submissions/ensemble.json, "
+        "submissions/oof_ensemble.csv"
+    )
+    assert sorted(Path().rglob("*")) == before

@@ -110,20 +110,6 @@ def test_evidence_that_cannot_be_used_does_not_stop_the_quota(runs):
     assert "no out-of-fold rows say whether this helps: weights/run0/oof.csv" in result.stderr
 
 
-def test_thresholds_become_one_half(runs):
-    (source,) = runs("multilabel", skills=(1.5,), rows=400, tests=50)
-    plain = read_predictions(source, task="multilabel").probabilities
-    result = runs.run("recalibrate", source, "--method", "thresholds", "--json")
-    assert result.exit_code == 0, result.stderr
-    told = json.loads(result.stdout)
-    moved = read_predictions(Path("submissions/recalibrated.csv"), task="multilabel").probabilities
-    bounds = list(told["thresholds"].values())
-    np.testing.assert_array_equal(moved > 0.5, plain > bounds)
-    assert told["average"] == "macro"
-    assert told["in_sample"] >= told["plain"]
-    assert "by thresholds that other rows chose" in result.stderr
-
-
 def test_shares_that_do_not_sum_to_one_are_refused(runs):
     (source,) = runs(**BIASED)
     Path("prior.csv").write_text("class,share\nb,0.5\na,0.3\nc,0.1\n")

@@ -10,6 +10,7 @@ from pathlib import Path
 from comptool.competition import load
 from comptool.decisions.ensemble import POWER, normalised_weights
 from comptool.decisions.members import ensemble_files
+from comptool.decisions.rows_beside import rows_path
 from comptool.errors import UsageError
 
 # Loaded for searched weights alone: scipy and the metrics are half a second.
@@ -73,6 +74,11 @@ class Asked:
                 "--weights must be numbers separated by commas, or an ensemble.json, not "
                 f"'{self.weights}'"
             ) from None
+
+    def outputs(self, output: Path) -> list[Path]:
+        """The files that will be written, for an ensemble that goes to ``output``."""
+        searched = [output.with_suffix(WEIGHTS_SUFFIX), rows_path(output)]
+        return [output, *(searched if self.search else [])]
 
     def check(self) -> None:
         """Refuse what contradicts itself.

@@ -14,6 +14,7 @@ from comptool.competition import Competition
 from comptool.decisions.own_evidence import own_evidence, side_by_side
 from comptool.errors import UsageError
 from comptool.evaluation.out_of_fold import Labelled, nested_folds, read_labelled
+from comptool.predictions import Predictions
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,10 @@ class Evidence:
         The M out-of-fold files.
     classes
         The K class names.
+    rows
+        Ids and folds of the training, with the first member's probabilities.
+    table
+        Where the labels are from.
     notes
         Sentences on where the rows are from.
     """
@@ -42,6 +47,8 @@ class Evidence:
     folds: npt.NDArray[np.integer]
     paths: list[Path]
     classes: tuple[str, ...]
+    rows: Predictions
+    table: Path
     notes: list[str] = field(default_factory=list)
 
 
@@ -88,6 +95,8 @@ def gather(
         folds=nested_folds(first.predictions.ids, first.predictions.fold),
         paths=[one.path for one in found],
         classes=first.predictions.classes,
+        rows=first.predictions,
+        table=first.table,
         notes=[*_notes(found), *_recalibrated(predictions, facts)],
     )
 

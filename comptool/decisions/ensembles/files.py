@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,8 @@ from comptool.competition import Competition
 from comptool.decisions.ensembles.evidence import Evidence, gather
 from comptool.decisions.ensembles.nested import Searched, searched
 from comptool.decisions.ensembles.weights_file import SUFFIX, read_weights, scores, write_weights
-from comptool.decisions.members import Ensemble, ensemble_files
+from comptool.decisions.members import Ensemble, ensemble_files, shared_facts
+from comptool.decisions.rows_beside import rows_path, write_rows
 from comptool.errors import InputError
 from comptool.outputs import refuse_existing, together
 
@@ -97,6 +98,8 @@ def search_files(
 ) -> SearchedEnsemble:
     """Search weights on the members' out-of-fold rows, and write them and the ensemble.
 
+    Beside these the out-of-fold rows are written, each by weights of a search that did not see it.
+
     Parameters
     ----------
     predictions
@@ -120,7 +123,7 @@ def search_files(
         If a member has no evidence, or the members do not fit together.
     """
     weights = weights_path(output)
-    for path in (output, weights):
+    for path in (output, weights, rows_path(output)):
         refuse_existing(path, force)
     facts = {path: provenance.facts(path) for path in predictions}
     evidence = gather(predictions, facts, out_of_fold, competition)
@@ -143,7 +146,18 @@ def search_files(
             "search": settings,
             "scores": scores(found),
         }
-        ensemble = _ensemble(predictions, output, found.weights, evidence.classes, made, force)
+        shared, _ = shared_facts(facts)
+        rows = write_rows(
+            output,
+            replace(evidence.rows, probabilities=found.blend),
+            command="ensemble",
+            inputs=[evidence.table, *evidence.paths],
+            facts=shared,
+            force=force,
+        )
+        ensemble = _ensemble(
+            predictions, output, found.weights, evidence.classes, made, force, rows
+        )
         provenance.record(
             weights,
             command="ensemble",
@@ -193,6 +207,7 @@ def _ensemble(
     classes: tuple[str, ...],
     made: dict[str, object],
     force: bool,
+    more: Mapping[str, object] | None = None,
 ) -> Ensemble:
     by_class = weights if weights.ndim == 2 else None
     shares = weights.mean(axis=1) if weights.ndim == 2 else weights
@@ -202,6 +217,7 @@ def _ensemble(
         weights=shares.tolist(),
         class_weights=by_class,
         made=made,
+        more=more,
         force=force,
     )
     if ensemble.predictions.classes != classes:

@@ -1,9 +1,11 @@
-"""Recalibration of one class per image: a family of methods with one interface.
+"""Recalibration: two families of methods, for one class per image and for several.
 
-A method is called with what is `known` (labelled rows that the models were not trained on, the
-class shares that the predictions presume, those that the test set is presumed to have) and gives a
-function from the probabilities of a test set to an :class:`~.known.Answer`. What can be fitted is
-fitted in the first call, so that one fit serves many test sets.
+A method of one class per image is called with what is `known` (labelled rows that the models were
+not trained on, the class shares that the predictions presume, those that the test set is presumed
+to have) and gives a function from the probabilities of a test set to an :class:`~.known.Answer`.
+What can be fitted is fitted in the first call, so that one fit serves many test sets. A method of
+several labels is called with cells and probabilities of out-of-fold rows and gives a
+:class:`~.cells.Fitted`.
 """
 
 from __future__ import annotations
@@ -101,5 +103,34 @@ METHODS: Registry[Method] = Registry(
         "A rising curve per class, one against the rest, normalised.",
         "Zadrozny & Elkan 2002, doi:10.1145/775047.775151",
         fitted=True,
+    ),
+)
+
+CELL_METHODS: Registry[Entry] = Registry(
+    "recalibration of several labels",
+    Entry("none", f"{ROOM}.cells:nothing", "The probabilities as predicted.", "-"),
+    Entry(
+        "thresholds",
+        f"{ROOM}.cells:thresholds",
+        "The threshold of best F-score of each class becomes one half.",
+        "Dinkelbach 1967 for all cells together",
+    ),
+    Entry(
+        "temperature",
+        f"{ROOM}.cells:temperature",
+        "All log-odds divided by one number; answers stay.",
+        "Guo et al. 2017, arXiv:1706.04599",
+    ),
+    Entry(
+        "vector",
+        f"{ROOM}.cells:vector",
+        "Log-odds scaled and shifted class by class.",
+        "Platt 1999; Guo et al. 2017, arXiv:1706.04599",
+    ),
+    Entry(
+        "isotonic",
+        f"{ROOM}.cells:isotonic",
+        "A rising curve per class.",
+        "Zadrozny & Elkan 2002, doi:10.1145/775047.775151",
     ),
 )

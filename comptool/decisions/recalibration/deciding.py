@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from comptool.competition import load
+from comptool.competition import Competition, load
 from comptool.decisions.decision import Decision, decided
 from comptool.decisions.own_evidence import own_evidence
 from comptool.decisions.recalibration import METHODS
@@ -106,7 +106,7 @@ def compared(
     num_rows: int | None,
     facts: Mapping[str, Any],
     question: Question,
-    competition: Path | None,
+    about: Competition,
     *,
     methods: Sequence[str] | None = None,
     num_sets: int = SETS,
@@ -125,8 +125,8 @@ def compared(
     question
         What was asked for. Without a target prior, both an equal one and that of the training set
         (where its counts are known) are tried.
-    competition
-        A ``comptool.toml``; None for the one here.
+    about
+        The competition.
     methods
         Names; None for all that can be used.
     num_sets, seed
@@ -137,7 +137,6 @@ def compared(
     UsageError, InputError
         If there is no evidence, or a file cannot be used.
     """
-    about = load(competition)
     labelled = own_evidence(question.oof, facts, about)
     classes, source = labelled.predictions.classes, source or labelled.path
     metric = usable_metric(about.metric)
@@ -175,7 +174,7 @@ def supported(
         return "no run is recorded with these predictions: --oof RUN would say whether this helps"
     try:
         comparisons = compared(
-            source, len(predictions), facts, question, competition, methods=[method]
+            source, len(predictions), facts, question, load(competition), methods=[method]
         )
     except ComptoolError as error:
         return f"no out-of-fold rows say whether this helps: {error}"

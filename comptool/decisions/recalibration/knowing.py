@@ -12,6 +12,7 @@ from comptool.classes import against
 from comptool.decisions import sources
 from comptool.decisions.quotas import class_indices, most_frequent
 from comptool.decisions.recalibration.known import Evidence, Known
+from comptool.decisions.recalibration.settings import Settings
 from comptool.decisions.recalibration.shares import shares_of
 from comptool.errors import InputError, UsageError
 from comptool.evaluation import metrics
@@ -40,6 +41,12 @@ class Question:
     top_k_head: int | None = None
     head_classes: str | None = None
     fraction: float | None = None
+
+
+def question_of(settings: Settings) -> Question:
+    """What every method shares of the settings."""
+    names = Question.__dataclass_fields__
+    return Question(**{name: getattr(settings, name) for name in names})
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ def best_vector(evidence: Evidence) -> tuple[Doubles, Doubles]:
 
 
 def least_scales(
-    logs: Doubles, loss: Callable[[Doubles], tuple[float, Doubles]]
+    logs: Doubles, loss: Callable[[Doubles], tuple[float, Doubles]], *, least: float = -np.inf
 ) -> tuple[Doubles, Doubles]:
     """The scales and shifts of columns at which a convex ``loss`` is least.
 
@@ -111,6 +111,8 @@ def least_scales(
         What is scaled and shifted, shape (M, K).
     loss
         The sum over rows, and its gradient of shape (M, K), of what ``logs`` become.
+    least
+        The smallest scale that is allowed.
 
     Returns
     -------
@@ -127,5 +129,6 @@ def least_scales(
         return (total + PULL * (away @ away) / 2) / num_rows, (slope + PULL * away) / num_rows
 
     options = {"maxiter": 500, "ftol": 1e-12, "gtol": 1e-7}
-    found = minimize(pulled, start, jac=True, method="L-BFGS-B", options=options).x
+    bounds = [(least, np.inf)] * num_classes + [(-np.inf, np.inf)] * num_classes
+    found = minimize(pulled, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
     return found[:num_classes], found[num_classes:]

@@ -32,8 +32,8 @@ class Settings:
     Parameters
     ----------
     method
-        ``"quota"``, ``"can"``, ``"thresholds"`` (multi-label) or a name of the family,
-        :data:`comptool.decisions.recalibration.METHODS`.
+        A name of :data:`comptool.decisions.recalibration.METHODS`, or for several labels of
+        :data:`comptool.decisions.recalibration.CELL_METHODS`.
     top_k_head
         How many of the most frequent training classes are head classes.
     head_classes
@@ -96,5 +96,16 @@ class Settings:
             if owners != QUOTAS and getattr(self, name) is not None:
                 option = "--" + name.replace("_", "-")
                 raise UsageError(f"{option} has no meaning for --compare, which takes its default")
-        if self.method == THRESHOLDS:
-            raise UsageError("--method thresholds compares itself with 0.5; leave out --compare")
+
+    def check_cells(self) -> None:
+        """Refuse shares of classes where a row may have several.
+
+        Raises
+        ------
+        UsageError
+            If some are given.
+        """
+        for name in ("top_k_head", "head_classes", "fraction", "target_prior"):
+            if getattr(self, name) is not None:
+                option = "--" + name.replace("_", "-")
+                raise UsageError(f"{option} is for one class per image, and here a row has several")
