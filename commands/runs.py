@@ -80,8 +80,6 @@ def runs(
         from comptool.tracking.correlation import correlations
 
         together = correlations(found.records)
-    text = "\n\n".join(
-        [report.text(found), *("\n".join(map(str, part)) for part in [together] if part)]
-    )
+    text = report.text(found, list(map(str, together)))
     summary = {**report.document(found), "correlations": [one.document() for one in together]}
     _options.give(text, summary, json)

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 from comptool.competition import FILE, Competition, load
-from comptool.errors import ComptoolError, UsageError
+from comptool.errors import InputError, UsageError
 from comptool.evaluation import metrics
 from comptool.evaluation.grades import Grade, figure
 from comptool.tracking.local_scores import LocalScores
@@ -110,5 +110,5 @@ def competition_here(path: Path | None) -> Competition | None:
         return load(path)
     try:
         return load()
-    except ComptoolError:
+    except InputError:
         return None

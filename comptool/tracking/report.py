@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
-from comptool.errors import UsageError
 from comptool.evaluation import metrics
 from comptool.evaluation.grades import figure
 from comptool.runs import FINISHED
@@ -14,7 +13,6 @@ from comptool.tracking.listing import File, Listing, Run
 from comptool.tracking.local_scores import Local
 from comptool.tracking.records import Record
 
-SORTS = ("time", "name", "score", "public", "private")
 # Two names, the scores and their interval fit into 80 columns.
 NAME_LENGTH = 22
 GAP = "  "
@@ -34,29 +32,27 @@ def sort_listing(listing: Listing, by: str) -> Listing:
     by
         ``time``, ``name``, ``score`` (local), ``public`` or ``private``; what has no such score
         comes last.
-
-    Raises
-    ------
-    UsageError
-        If there is no such order.
     """
-    if by not in SORTS:
-        raise UsageError(f"--sort {by} is unknown; it can be {', '.join(SORTS)}")
-    up = _greater_is_better(listing.metric)
-    keys: dict[str, Callable[[Any], Any]] = {
-        "time": lambda one: -one.time.timestamp(),
-        "name": lambda one: one.name,
-        "score": lambda one: _rank(one.local.figure and one.local.figure.value, up),
-        "public": lambda one: _rank(getattr(getattr(one, "record", None), "public", None), up),
-        "private": lambda one: _rank(getattr(getattr(one, "record", None), "private", None), up),
-    }
-    runs = sorted(listing.runs, key=keys[by])
-    files = sorted(listing.files, key=keys[by])
-    return Listing(listing.metric, runs, files, listing.replaced, listing.records)
+    sign = -1 if _greater_is_better(listing.metric) else 1
+
+    def key(one: Run | File) -> tuple[bool, float | str]:
+        if by == "name":
+            return False, one.name
+        if by == "time":
+            return False, -one.time.timestamp()
+        value = _value(one, by)
+        return value is None, sign * (value or 0)
+
+    runs, files = sorted(listing.runs, key=key), sorted(listing.files, key=key)
+    return replace(listing, runs=runs, files=files)
 
 
-def _rank(value: float | None, up: bool) -> tuple[bool, float]:
-    return value is None, 0.0 if value is None else -value if up else value
+def _value(one: Run | File, score: str) -> float | None:
+    """The local score, or that of a part of the leaderboard."""
+    if score == "score":
+        return one.local.figure.value if one.local.figure else None
+    record = one.record if isinstance(one, File) else None
+    return None if record is None else {"public": record.public, "private": record.private}[score]
 
 
 def _greater_is_better(metric: str) -> bool:
@@ -65,8 +61,16 @@ def _greater_is_better(metric: str) -> bool:
     return found[0].greater_is_better if found else True
 
 
-def text(listing: Listing) -> str:
-    """Tables of runs, of files and of scores whose file is gone; below each row what it is from."""
+def text(listing: Listing, correlations: Sequence[str] = ()) -> str:
+    """Tables of runs, of files and of scores whose file is gone; below each row what it is from.
+
+    Parameters
+    ----------
+    listing
+        What there is.
+    correlations
+        Lines for the end.
+    """
     parts = []
     if listing.runs:
         rows = [(_run_row(run), _run_notes(run)) for run in listing.runs]
@@ -79,11 +83,9 @@ def text(listing: Listing) -> str:
         parts.append(_table(("replaced since", "score", "metric", *RECORDED), rows))
     if not parts:
         return "there are no runs and no prediction files here"
-    of = (
-        f"{listing.metric} of out-of-fold rows"
-        if listing.metric
-        else "unknown: no competition here"
-    )
+    if correlations:
+        parts.append("\n".join(correlations))
+    of = f"{listing.metric} of out-of-fold rows" if listing.metric else "no competition here"
     return "\n\n".join([f"score: {of}", *parts])
 
 
