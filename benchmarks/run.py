@@ -54,6 +54,7 @@ BENCHMARKS = (
     Benchmark("cpu_inference", ("--images", "50", "--turns", "1")),
     Benchmark("recalibrate", ("--rows", "10000", "--runs", "1")),
     Benchmark("average_precision", ("--runs", "1")),
+    Benchmark("ensemble_search", ("--runs", "1", "--members", "4", "--steps", "3")),
     Benchmark("label_split", ("--seeds", "5", "--runs", "1")),
     Benchmark("label_review", ("--seeds", "1")),
     Benchmark("class_review", ("--seeds", "1")),
