@@ -88,8 +88,17 @@ def build_model(header: Mapping[str, Any]) -> StreamModel:
     )
 
 
-def load_weights(model: nn.Module, run: Path) -> None:
+def load_weights(model: nn.Module, run: Path, *, dispensable: str | None = None) -> None:
     """Copy the weights of a run into ``model``, all of them.
+
+    Parameters
+    ----------
+    model
+        Of the same architecture.
+    run
+        Folder of one run or its ``best.safetensors``.
+    dispensable
+        What the names of weights begin with that one of the two may lack: the model keeps its own.
 
     Raises
     ------
@@ -101,7 +110,12 @@ def load_weights(model: nn.Module, run: Path) -> None:
         weights: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError) as error:
         raise InputError(f"is no readable checkpoint ({error})", file=path) from error
-    complaint = _difference(weights, model.state_dict())
+    own = model.state_dict()
+    if dispensable is not None:
+        spared = {name for name in weights.keys() ^ own.keys() if name.startswith(dispensable)}
+        weights = {name: weights[name] for name in weights if name not in spared}
+        weights |= {name: own[name] for name in own if name in spared}
+    complaint = _difference(weights, own)
     if complaint:
         raise InputError(f"its weights are not those of the model: {complaint}", file=path)
     model.load_state_dict(weights)

@@ -11,6 +11,8 @@ from torch.nn import functional
 from comptool.errors import UsageError
 from comptool.models.streams import Encoder, StreamModel
 
+AUXILIARY = "auxiliary."  # what the names of the weights begin with that only training needs
+
 
 class FusedClassifier(StreamModel):
     """Pooled features of M independent encoders, concatenated, and one linear layer.

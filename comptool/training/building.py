@@ -11,6 +11,7 @@ from comptool import __version__, models, provenance
 from comptool.assignments import parse_assignments
 from comptool.models import timm_encoder
 from comptool.models.checkpoints import build_model, load_weights
+from comptool.models.fused import AUXILIARY
 from comptool.models.pretrained import create_from
 from comptool.models.streams import StreamModel
 from comptool.runs import BEST
@@ -131,7 +132,7 @@ def _with_weights(
         return create_from(plan.settings.pretrained, name, num_classes, say=say, **options)
     model = models.create(name, num_classes, **options)
     anew = head_weights(model) if plan.settings.reset_head else {}
-    load_weights(model, member.parent)
+    load_weights(model, member.parent, dispensable=AUXILIARY)
     model.load_state_dict(anew, strict=False)
     return model, str(member.parent)
 

@@ -235,6 +235,18 @@ def test_a_new_head_stands_on_the_old_backbone(folds, fit):
     )
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_auxiliary_heads_begin_with_a_stage_or_end_with_the_one_before(first, folds, fit):
+    fit("one", epochs=1, auxiliary_heads=first)
+    fit("two", init_from=Path("weights/one"), epochs=1, lr=1e-9, auxiliary_heads=not first)
+    one, two = weights("one"), weights("two")
+    assert len(one.keys() ^ two.keys()) == 4
+    assert all(name.startswith("auxiliary.") for name in one.keys() ^ two.keys())
+    for name in one.keys() & two.keys():
+        if name.endswith("weight"):
+            assert torch.allclose(one[name], two[name], atol=1e-6), name
+
+
 def test_a_killed_stage_goes_on_as_if_nothing_had_been(folds, fit, kept, same, at_forward):
     fit("one", epochs=1)
     stage = {"init_from": Path("weights/one"), "freeze": "backbone", "drop_classes": ("a",)}
