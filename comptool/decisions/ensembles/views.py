@@ -84,10 +84,10 @@ class ViewChoice:
             f"searched, in-sample    {of.in_sample:.4f}  (too good: the rows chose the weights)",
             f"the choice of these    {self.choice}  (fold by fold, by the rows of the others)",
             f"gain over the plain    {self._gain()}",
-            "alone   beside   weight  view",
+            "alone   with plain  weight  view",
         ]
         table = zip(of.alone, self.beside, self.weights, self.names, strict=True)
-        lines += [f"{one:.4f}  {two:+.4f}  {w:.3f}   {name}" for one, two, w, name in table]
+        lines += [f"{one:.4f}  {two:+.4f}     {w:.3f}   {name}" for one, two, w, name in table]
         return "\n".join([*lines, self.verdict()])
 
     def verdict(self) -> str:
