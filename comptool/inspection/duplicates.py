@@ -8,6 +8,9 @@ labels, folds or groups meet among images that are alike, they meet in some pair
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -16,11 +19,13 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components, mini
 
 from comptool.inspection.looking import Images
 from comptool.inspection.neighbours import near_pairs
+from comptool.inspection.perceptual import ONE, Direction
 
 DISTANCE = 6  # of the 64 bits of a hash; half of them are above the median, so it is even
 SIMILARITY = 0.98
 # Pairs whose directions are multiplied at once: 2 x 32 MB.
 AT_ONCE = 2**15
+PLANES = 256
 Edges = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]
 
 
@@ -65,8 +70,11 @@ def nearly_identical(images: Images, similarity: float = SIMILARITY) -> pd.DataF
     tables = pd.factorize(images.frame["table"])[0][ours]
     samples = images.frame["row"].to_numpy()[ours] + tables * len(images.frame)
     directions = images.directions[ours]
+    sketches = _sketches(directions)
     edges: Edges = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
     for first, second in near_pairs(hashes, DISTANCE):
+        maybe = _maybe_similar(sketches, first, second, similarity)
+        first, second = first[maybe], second[maybe]
         other = samples[first] != samples[second]
         found = _similar(directions, first[other], second[other], similarity)
         if len(found[0]):
@@ -75,8 +83,37 @@ def nearly_identical(images: Images, similarity: float = SIMILARITY) -> pd.DataF
     return pd.DataFrame({"image": ours[image], "other": ours[other], "score": score})
 
 
+def _sketches(directions: Direction) -> list[npt.NDArray[np.uint64]]:
+    """The sides of 256 random planes that each direction is on, four times uint64 of shape (N,).
+
+    Two directions are on different sides of a share of them that is their angle over 180 degrees
+    (Charikar 2002, "Similarity Estimation Techniques from Rounding Algorithms", STOC).
+    """
+    planes = np.random.default_rng(0).normal(size=(directions.shape[1], PLANES))
+    sides = np.empty((len(directions), PLANES // 8), np.uint8)
+    for begin in range(0, len(directions), AT_ONCE):
+        some = slice(begin, begin + AT_ONCE)
+        sides[some] = np.packbits(directions[some] @ planes > 0, axis=1)
+    return list(np.ascontiguousarray(sides.view(np.uint64).T))
+
+
+def _maybe_similar(
+    sketches: Sequence[npt.NDArray[np.uint64]],
+    first: npt.NDArray[np.int64],
+    second: npt.NDArray[np.int64],
+    similarity: float,
+) -> npt.NDArray[np.bool_]:
+    """Which pairs of sketches may be of similar directions; one in 3 million is overlooked."""
+    share = math.acos(similarity) / math.pi
+    most = PLANES * share + 5 * math.sqrt(PLANES * share * (1 - share))
+    differing = np.zeros(len(first), np.uint16)
+    for words in sketches:
+        differing += np.bitwise_count(words[first] ^ words[second])
+    return np.asarray(differing <= most)
+
+
 def _similar(
-    directions: npt.NDArray[np.float16],
+    directions: Direction,
     first: npt.NDArray[np.int64],
     second: npt.NDArray[np.int64],
     similarity: float,
@@ -85,7 +122,7 @@ def _similar(
     for begin in range(0, len(first), AT_ONCE):
         some = slice(begin, begin + AT_ONCE)
         ours, theirs = (directions[rows[some]].astype(np.float32) for rows in (first, second))
-        scores[some] = np.einsum("nd,nd->n", ours, theirs)
+        scores[some] = np.einsum("nd,nd->n", ours, theirs) / ONE**2
     alike = scores >= similarity
     return first[alike], second[alike], np.minimum(scores[alike], 1.0)
 

@@ -16,7 +16,13 @@ from tqdm import tqdm
 from comptool.data.files import NONE_THERE, find_missing
 from comptool.data.images import DeepPixels, digest, read_pixels
 from comptool.errors import InputError
-from comptool.inspection.perceptual import COMPARED, direction, perceptual_hash, spectrum
+from comptool.inspection.perceptual import (
+    COMPARED,
+    Direction,
+    direction,
+    perceptual_hash,
+    spectrum,
+)
 from comptool.samples import Samples
 
 AT_ONCE = 4096  # images; between two lots only what is kept of them is in memory
@@ -49,12 +55,12 @@ class Images:
         One row per image: ``table``, ``id``, ``column``, ``row`` of its table, and the fields of
         `Look`.
     directions
-        float16 of shape (N, 256), see `comptool.inspection.perceptual.direction`; zero where an
+        int16 of shape (N, 256), see `comptool.inspection.perceptual.direction`; zero where an
         image could not be read or is constant.
     """
 
     frame: pd.DataFrame
-    directions: npt.NDArray[np.float16]
+    directions: Direction
 
     @property
     def comparable(self) -> npt.NDArray[np.intp]:
@@ -63,7 +69,7 @@ class Images:
         return np.flatnonzero(shows.to_numpy())
 
 
-def look_at(path: Path) -> tuple[Look, npt.NDArray[np.floating] | None]:
+def look_at(path: Path) -> tuple[Look, Direction | None]:
     """What is to be kept of an image, and its direction if it can be read and shows something."""
     try:
         pixels = read_pixels(path)
@@ -112,7 +118,7 @@ def look_at_all(tables: dict[str, Samples], workers: int | None, quiet: bool) ->
     places = pd.concat([_places(name, samples) for name, samples in tables.items()])
     places = places.sort_values(["rank", "id", "column"], ignore_index=True)
     there = places.index[~places[MISSING]]
-    directions = np.zeros((len(places), COMPARED**2), np.float16)
+    directions = np.zeros((len(places), COMPARED**2), np.int16)
     looks = [Look(MISSING)] * len(places)
     paths = places["path"].iloc[there].tolist()
     for place, (look, found) in zip(there, _looks(paths, workers, quiet), strict=True):
@@ -150,7 +156,7 @@ def _places(name: str, samples: Samples) -> pd.DataFrame:
 
 def _looks(
     paths: Sequence[Path], workers: int | None, quiet: bool
-) -> Iterator[tuple[Look, npt.NDArray[np.floating] | None]]:
+) -> Iterator[tuple[Look, Direction | None]]:
     bar = tqdm(total=len(paths), unit="img", leave=False, disable=True if quiet else None)
     # Threads, for nearly all of the work is done outside of Python, without its lock.
     with ThreadPoolExecutor(workers) as pool, bar:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 BANDS, BITS = 4, 16
 MOST = 2 * BANDS - 1  # bits that a pair may differ in
-AT_ONCE = 2**21  # candidates
+AT_ONCE = 2**18  # candidates
 
 Hashes = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int64]
@@ -43,18 +43,17 @@ def near_pairs(hashes: Hashes, distance: int) -> Iterator[tuple[Rows, Rows]]:
     if not 0 <= distance <= MOST:
         raise ValueError(f"the distance must be 0 to {MOST}, not {distance}")
     for band in range(BANDS):
-        keys = _band(hashes, band)
-        order = np.argsort(keys, kind="stable")
-        starts = np.searchsorted(keys[order], np.arange(2**BITS + 1))
+        order = np.argsort(_band(hashes, band), kind="stable")
+        ordered = hashes[order]
+        keys = _band(ordered, band)
+        starts = np.searchsorted(keys, np.arange(2**BITS + 1))
         for change in (0, *(1 << bit for bit in range(BITS))):
             wanted = keys ^ np.uint64(change)
-            for first, places in _candidates(starts[wanted], starts[wanted + np.uint64(1)]):
-                second = order[places]
-                differing = hashes[first] ^ hashes[second]
-                near = (np.bitwise_count(differing) <= distance) & (first < second)
-                near &= ~_met_before(differing, band)
-                if near.any():
-                    yield first[near], second[near]
+            begins = starts[wanted] if change else np.arange(1, len(keys) + 1)
+            # Of two bands that differ in a bit, the smaller one looks for the other.
+            ends = np.where(keys <= wanted, starts[wanted + np.uint64(1)], begins)
+            for one, other in _near(ordered, begins, ends, distance, band):
+                yield np.minimum(order[one], order[other]), np.maximum(order[one], order[other])
 
 
 def _band(values: Hashes, band: int) -> Hashes:
@@ -68,15 +67,22 @@ def _met_before(differing: Hashes, band: int) -> npt.NDArray[np.bool_]:
     return met
 
 
-def _candidates(begins: Rows, ends: Rows) -> Iterator[tuple[Rows, Rows]]:
-    """Rows with the places from ``begins`` to ``ends`` of each, some rows at a time."""
+def _near(
+    hashes: Hashes, begins: Rows, ends: Rows, distance: int, band: int
+) -> Iterator[tuple[Rows, Rows]]:
+    """Of the pairs of each place with those from ``begins`` to ``ends`` the near ones."""
     counts = ends - begins
     total = np.concatenate([[0], np.cumsum(counts)])
-    row = 0
-    while row < len(counts):
-        until = max(int(np.searchsorted(total, total[row] + AT_ONCE, side="right")) - 1, row + 1)
-        some = np.arange(row, until)
-        rows = np.repeat(some, counts[some])
-        offsets = np.arange(len(rows)) - np.repeat(total[some] - total[row], counts[some])
-        yield rows, begins[rows] + offsets
-        row = until
+    place = 0
+    while place < len(counts):
+        until = int(np.searchsorted(total, total[place] + AT_ONCE, side="right")) - 1
+        some = slice(place, max(until, place + 1))
+        before = total[some] - total[place]
+        candidates = np.repeat(begins[some] - before, counts[some])
+        candidates += np.arange(len(candidates))
+        differing = np.repeat(hashes[some], counts[some]) ^ hashes[candidates]
+        near = np.flatnonzero(np.bitwise_count(differing) <= distance)
+        near = near[~_met_before(differing[near], band)]
+        if near.size:
+            yield place + np.searchsorted(before, near, side="right") - 1, candidates[near]
+        place = some.stop

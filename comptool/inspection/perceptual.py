@@ -21,7 +21,9 @@ import numpy.typing as npt
 from comptool.data.images import DeepPixels
 
 SIDE, HASHED, COMPARED = 32, 8, 16  # pixels; frequencies in each direction
+ONE = 2**15 - 1  # int16 takes the room of float16, and becomes float32 ten times as fast
 Floats = npt.NDArray[np.floating]
+Direction = npt.NDArray[np.int16]
 
 
 def spectrum(pixels: DeepPixels) -> Floats:
@@ -51,11 +53,12 @@ def perceptual_hash(frequencies: Floats) -> int:
     return int.from_bytes(np.packbits(low > np.median(low)).tobytes(), "big")
 
 
-def direction(frequencies: Floats) -> Floats:
-    """The frequencies but for the mean at length one, float16 of shape (256,).
+def direction(frequencies: Floats) -> Direction:
+    """The frequencies but for the mean at length `ONE`, int16 of shape (256,).
 
-    The product of two of them is the correlation of the pictures at low resolution, -1 to 1.
+    The product of two of them over `ONE` squared is the correlation of the pictures at low
+    resolution, -1 to 1.
     """
     flat = frequencies.ravel().copy()
     flat[0] = 0
-    return np.asarray(flat / max(float(np.linalg.norm(flat)), 1e-9), np.float16)
+    return np.rint(flat * (ONE / max(float(np.linalg.norm(flat)), 1e-9))).astype(np.int16)
