@@ -44,15 +44,15 @@ class Correlation:
     spearman: float | None = None
 
     def __str__(self) -> str:
-        pair = f"local against {self.part} {self.metric}"
+        pair = f"local and {self.part} {self.metric}, {self.n} submissions"
         if self.pearson is not None:
             return (
-                f"{pair}: Pearson {self.pearson:.2f} (95 %: {self.low:.2f} to {self.high:.2f}), "
-                f"Spearman {self.spearman:.2f}, {self.n} submissions"
+                f"{pair}\n    Pearson {self.pearson:.2f} (95 %: {self.low:.2f} to "
+                f"{self.high:.2f}), Spearman {self.spearman:.2f}"
             )
         if self.n < FEWEST:
-            return f"{pair}: {self.n} submissions with both scores are too few, {FEWEST} are needed"
-        return f"{pair}: undefined, all {self.n} scores of a side are equal"
+            return f"{pair} with both: too few, {FEWEST} are needed"
+        return f"{pair}: undefined, all scores of a side are equal"
 
     def document(self) -> dict[str, object]:
         """The correlation as JSON values."""

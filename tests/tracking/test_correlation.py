@@ -36,8 +36,9 @@ def test_the_correlations_are_those_of_their_definitions():
     assert found.high == pytest.approx(np.tanh(np.arctanh(r) + half))
     assert found.spearman == pytest.approx(np.corrcoef(ranks(local), ranks(public))[0, 1])
     assert str(found) == (
-        f"local against public map: Pearson {r:.2f} (95 %: {found.low:.2f} to {found.high:.2f}), "
-        f"Spearman {found.spearman:.2f}, 5 submissions"
+        "local and public map, 5 submissions\n"
+        f"    Pearson {r:.2f} (95 %: {found.low:.2f} to {found.high:.2f}), "
+        f"Spearman {found.spearman:.2f}"
     )
 
 
@@ -45,14 +46,16 @@ def test_too_few_submissions_are_said_to_be_too_few():
     (found,) = correlations(records([0.5, 0.6, 0.7], [0.4, 0.5, 0.6]))
     assert found.pearson is None
     assert str(found) == (
-        f"local against public map: 3 submissions with both scores are too few, {FEWEST} are needed"
+        f"local and public map, 3 submissions with both: too few, {FEWEST} are needed"
     )
 
 
 def test_scores_that_are_all_equal_have_no_correlation():
     (found,) = correlations(records([0.5] * 4, [0.1, 0.2, 0.3, 0.4]))
     assert found.spearman is None
-    assert str(found) == "local against public map: undefined, all 4 scores of a side are equal"
+    assert str(found) == (
+        "local and public map, 4 submissions: undefined, all scores of a side are equal"
+    )
 
 
 def test_metrics_and_parts_are_told_apart_and_unknown_scores_count_nowhere():
