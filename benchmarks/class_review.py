@@ -1,6 +1,6 @@
 """How well the review of one class per image finds labels that were changed on purpose.
 
-    COMPTOOL_REAL_DATA=DIR python benchmarks/class_review.py [--seeds 3]
+    COMPTOOL_REAL_DATA=DIR python benchmarks/class_review.py [--seeds 3] [--write FOLDER]
 
 Real chips of vehicles (MSTAR, 1,200 images, 10 classes) under COMPTOOL_REAL_DATA; without it,
 generated features. A tenth or a fifth of the labels is changed: to any other class, or (``pair``)
@@ -11,6 +11,9 @@ bare probability of the label (self-confidence), of its margin over the most pro
 and of cleanlab's adjusted margin; precision and recall of the rows that the review lists, of those
 that the confident joint counts, and of those that cleanlab prunes; and the estimated number of
 wrong labels over the true one.
+
+``--write`` makes tables of the chips with a tenth of the labels changed instead, with out-of-fold
+rows on their pixels, for ``comptool review oof.csv --truth truth.csv``.
 """
 
 from __future__ import annotations
@@ -119,11 +122,34 @@ def figures(labels: Labels, truth: Labels, probabilities: Floats) -> Iterable[tu
     yield "estimate over truth", confident_joint(labels, probabilities).wrong / float(wrong.sum())
 
 
+def write(folder: Path, seed: int) -> None:
+    """Tables of MSTAR with wrong labels, true ones and out-of-fold rows."""
+    found = real_data()
+    if found is None:
+        raise SystemExit("COMPTOOL_REAL_DATA has to name the folder of real images")
+    features, truth = found
+    source = Path(os.environ["COMPTOOL_REAL_DATA"]).resolve() / "mstar"
+    table = pd.read_csv(source / "train.csv", dtype=str)
+    names = np.array(sorted(set(table["label"])))
+    labels = changed(truth, RATES[0], pair=False, seed=seed)
+    probabilities = pd.DataFrame(out_of_fold(features["pixels"], labels, seed), columns=names)
+    folder.mkdir(parents=True)
+    (folder / "images").symlink_to(source / "images")
+    table[["image_id", "label"]].to_csv(folder / "truth.csv", index=False)
+    table.assign(label=names[labels]).to_csv(folder / "train.csv", index=False)
+    probabilities.insert(0, "image_id", table["image_id"])
+    probabilities.to_csv(folder / "oof.csv", index=False)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--write", type=Path, metavar="FOLDER")
     options = parser.parse_args()
+    if options.write is not None:
+        write(options.write, seed=0)
+        return
     found = real_data()
     features, truth = found or generated_data()
     results = [
