@@ -89,7 +89,7 @@ def atomic_output(path: Path, *, force: bool = False) -> Iterator[Path]:
         )
     except OSError as error:
         _remove_empty(new_folders)
-        raise _write_error(path, error) from error
+        raise write_error(path, error) from error
     os.close(descriptor)
     file = _Waiting(Path(name), path, new_folders)
     waiting = _waiting.get()
@@ -103,10 +103,10 @@ def atomic_output(path: Path, *, force: bool = False) -> Iterator[Path]:
     except Exception as error:
         # Libraries that write for us tell of a full disk each in its own type of exception.
         if isinstance(error, ComptoolError) or not (
-            isinstance(error, OSError) or _disk_error(error)
+            isinstance(error, OSError) or disk_error(error)
         ):
             raise
-        raise _write_error(path, error) from error
+        raise write_error(path, error) from error
     finally:
         if waiting is None or file not in waiting:
             file.discard()
@@ -136,7 +136,7 @@ def together() -> Iterator[None]:
             try:
                 file.temporary.replace(file.path)
             except OSError as error:
-                raise _write_error(file.path, error) from error
+                raise write_error(file.path, error) from error
             waiting.pop()
     finally:
         _waiting.reset(token)
@@ -162,8 +162,8 @@ def _flush(temporary: Path) -> None:
         os.fsync(stream.fileno())
 
 
-def _disk_error(error: BaseException | None) -> int | None:
-    """The number of a disk's refusal that an exception is, came of, or tells in words."""
+def disk_error(error: BaseException | None) -> int | None:
+    """The number of a disk's refusal that an exception is, came of, or tells in words; or None."""
     if error is None:
         return None
     number: int | None = getattr(error, "errno", None)
@@ -171,11 +171,12 @@ def _disk_error(error: BaseException | None) -> int | None:
         number = int(told[1])
     if number in _DISK_ERRORS:
         return number
-    return _disk_error(error.__cause__) or _disk_error(error.__context__)
+    return disk_error(error.__cause__) or disk_error(error.__context__)
 
 
-def _write_error(path: Path, error: Exception) -> OutputError:
-    number = _disk_error(error)
+def write_error(path: Path, error: Exception) -> OutputError:
+    """The error of an output that could not be written, by what came of the attempt."""
+    number = disk_error(error)
     if number == errno.ENOSPC:
         return OutputError(
             "could not be written, the disk is full; nothing was changed",

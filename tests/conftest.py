@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -84,6 +86,29 @@ def program(tmp_path) -> Callable[..., subprocess.CompletedProcess]:
         )
 
     return run
+
+
+@pytest.fixture
+def file_limit() -> Callable[[int], AbstractContextManager[None]]:
+    """``with file_limit(1000):`` no file grows beyond so many bytes, as where a disk ends."""
+
+    @contextmanager
+    def limited(size: int) -> Iterator[None]:
+        old, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (old, most))
+
+    return limited
+
+
+@pytest.fixture
+def no_right(monkeypatch) -> None:
+    """The system says of every folder that it may not be written to."""
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK and access(path, mode))
 
 
 @pytest.fixture

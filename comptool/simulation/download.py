@@ -22,8 +22,8 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from comptool import provenance
-from comptool.errors import InputError, OutputExistsError
-from comptool.outputs import refuse_existing
+from comptool.errors import InputError, OutputError, OutputExistsError
+from comptool.outputs import disk_error, refuse_existing, write_error
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -51,11 +51,11 @@ def whole_folder(output: Path, *, force: bool = False) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o755)
         _publish(temporary, output)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(
-            f"could not be written ({reason}); nothing was changed", file=output
-        ) from error
+    except (OSError, OutputError) as error:
+        if isinstance(error, OutputError) and disk_error(error) is None:
+            raise
+        # A file inside of it has a name that nobody gave.
+        raise write_error(output, error) from error
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)

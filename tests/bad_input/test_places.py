@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from safetensors.numpy import load_file
+from safetensors.torch import save_file
 
 # Every command that writes, and what it writes beside the record.
 WRITERS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -64,54 +61,11 @@ def test_an_output_that_cannot_be(refused, name, output, message):
     refused((*arguments, "-o", output), 3, message)
 
 
-@pytest.fixture
-def mounted(finished, tmp_path, monkeypatch) -> Iterator[Callable[..., Path]]:
-    """A copy of the chain on a file system of its own; skips where none can be mounted.
-
-    ``mounted(free=4096)`` leaves so many bytes free; ``mounted(read_only=True)`` leaves no right.
-    """
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("no right to mount a file system")
-
-    def prepare(*, free: int | None = None, read_only: bool = False) -> Path:
-        work = disk / "work"
-        shutil.copytree(finished, work)
-        monkeypatch.chdir(work)
-        if free is not None:
-            fill(disk, free)
-        if read_only:
-            subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-        return work
-
-    yield prepare
-    monkeypatch.undo()
-    # Lazy: a failure's traceback may still hold a file open.
-    subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
-def fill(disk: Path, free: int) -> None:
-    filler = disk / "filler"
-    with filler.open("wb", buffering=0) as stream:
-        try:
-            while True:
-                stream.write(bytes(4096))
-        except OSError:
-            pass
-    os.truncate(filler, filler.stat().st_size - free)
-
-
-FULL = (
-    ": could not be written, the disk is full; nothing was changed. Free some space, or write to "
-)
-FULL += "another disk"
+FULL = ": could not be written (File too large); nothing was changed"
 
 
 @pytest.mark.parametrize("name", [*WRITERS, "train", "simulate"])
-def test_a_folder_that_is_read_only(mounted, unchanged, name):
-    work = mounted(read_only=True)
+def test_a_folder_that_is_read_only(chain, no_right, unchanged, name):
     arguments = {
         "train": ("train", "--model", "test_efficientnet-dual", "--run-name", "new"),
         "simulate": ("simulate", "mavoc"),
@@ -119,54 +73,63 @@ def test_a_folder_that_is_read_only(mounted, unchanged, name):
     folder = Path(WRITERS[name][1]).parent if name in WRITERS else Path(".")
     folder = Path("weights") if name == "train" else folder
     options = ("--force",) if name in WRITERS else ()
-    unchanged(work, (*arguments, *options), 3, f"{folder}: this folder cannot be written to. Write "
-              "elsewhere")  # fmt: skip
+    told = f"{folder}: this folder cannot be written to. Write elsewhere"
+    unchanged(chain, (*arguments, *options), 3, told)
 
 
 @pytest.mark.parametrize("force", [False, True])
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_full_disk_changes_nothing(mounted, unchanged, name, force):
-    """No space at all, and then space for the output but not for its record."""
+def test_a_full_disk_changes_nothing(chain, invoked, unchanged, file_limit, name, force):
+    """No space at all, and then space for what is written first but not for what follows."""
     arguments, output = WRITERS[name]
-    work = mounted(free=0)
+    # A zip is made of the CSV, and predictions by views have their out-of-fold rows beside them.
+    before = {"submit --zip": "submissions/cup.csv", "tta": "submissions/oof_preds_tta.csv"}
+    first = before.get(name, output)
+    second = output if name == "submit --zip" else f"{first}.meta.json"
+    if name != "init":  # comptool.toml is its own record
+        assert invoked(*arguments, "--force").exit_code == 0
+        size = Path(first).stat().st_size
+        assert size < Path(second).stat().st_size
     if force:
-        Path(output).touch()
         arguments = (*arguments, "--force")
-    elif Path(output).exists():
-        Path(output).rename(f"{output}.old")
-    # A zip is made of the CSV, which is written before it.
-    first = "submissions/cup.csv" if name.startswith("submit") else output
-    unchanged(work, arguments, 3, f"{first}{FULL}")
-    if name == "init":
-        return  # comptool.toml is its own record
-    filler = work.parent / "filler"
-    os.truncate(filler, filler.stat().st_size - 4096)
-    second = output if name == "submit --zip" else f"{output}.meta.json"
-    unchanged(work, arguments, 3, f"{second}{FULL}")
+    else:
+        Path(output).unlink()
+        Path(first).unlink(missing_ok=True)
+    with file_limit(0):
+        unchanged(chain, arguments, 3, f"{first}{FULL}")
+    if name != "init":
+        with file_limit(size):
+            unchanged(chain, arguments, 3, f"{second}{FULL}")
 
 
-def test_training_on_a_full_disk_leaves_nothing(mounted, unchanged):
-    work = mounted(free=0)
+def test_training_on_a_full_disk_leaves_nothing(chain, unchanged, file_limit):
     arguments = ("train", "--model", "test_efficientnet-dual", "--pretrained", "no")
-    unchanged(work, arguments, 3, f"weights/test_efficientnet-dual/run.json{FULL}")
+    with file_limit(0):
+        unchanged(chain, arguments, 3, f"weights/test_efficientnet-dual/run.json{FULL}")
 
 
-def test_a_disk_that_fills_up_during_training_leaves_a_run_that_goes_on(mounted, invoked, finished):
+def test_a_disk_that_fills_up_during_training_leaves_a_run_that_goes_on(
+    chain, invoked, file_limit, monkeypatch
+):
     """There is space for the first state, and none for the best weights beside it."""
-    weights = (finished / "weights/net/best.safetensors").stat().st_size
-    work = mounted(free=weights * 3 // 2)
     recorded = json.loads(Path("weights/net/run.json").read_text())["arguments"]
     assert (recorded["epochs"], recorded["batch_size"]) == (1, 8)
     arguments = (
         "train", "--model", "test_efficientnet-dual", "--pretrained", "no", "--img-size", "32",
         "--epochs", "1", "-b", "8", "-j", "0", "--run-name", "new", "-q",
     )  # fmt: skip
-    result = invoked(*arguments)
+
+    def without_space(*given, **options) -> None:
+        with file_limit(1000):
+            save_file(*given, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("comptool.models.checkpoints.save_file", without_space)
+        result = invoked(*arguments)
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr == f"comptool train: weights/new/best.safetensors{FULL}\n"
     left = {path.name for path in Path("weights/new").iterdir()}
     assert left == {"last.pt", "run.json"}
-    (work.parent / "filler").unlink()
     assert invoked(*arguments, "--resume").exit_code == 0
     whole, resumed = (load_file(f"weights/{run}/best.safetensors") for run in ("net", "new"))
     assert whole.keys() == resumed.keys()
