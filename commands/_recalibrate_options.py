@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from ._help import option
+
 QUOTA, CAN, THRESHOLDS = "Quotas", "Alternating normalisation", "Thresholds"
 EVIDENCE = "Evidence"
 
@@ -54,76 +56,47 @@ MethodOption = Annotated[
 ]
 CompareOption = Annotated[
     bool,
-    typer.Option(
+    option(
+        EVIDENCE,
+        "Score all methods, or --method, on simulated test sets; write nothing.",
         "--compare",
-        rich_help_panel=EVIDENCE,
-        help="Score all methods, or --method, on simulated test sets; write nothing.",
     ),
 ]
 OofOption = Annotated[
     str | None,
-    typer.Option(
-        rich_help_panel=EVIDENCE,
-        help="Run or file with out-of-fold rows. [default: the run of the predictions]",
-    ),
+    option(EVIDENCE, "Run or file with out-of-fold rows. [default: the run of the predictions]"),
 ]
 TargetPriorOption = Annotated[
     str | None,
-    typer.Option(
-        rich_help_panel=EVIDENCE,
-        help="Test classes' shares: uniform, train or a table of class and share. [default: "
-        "unknown; --compare tries both]",
+    option(
+        EVIDENCE,
+        "Test classes' shares: uniform, train or a table of class and share. [default: unknown; "
+        "--compare tries both]",
     ),
 ]
 TopKHeadOption = Annotated[
-    int | None,
-    typer.Option(
-        min=0, rich_help_panel=QUOTA, help="How many frequent classes are head. [default: 4]"
-    ),
+    int | None, option(QUOTA, "How many frequent classes are head. [default: 4]", min=0)
 ]
 HeadClassesOption = Annotated[
-    str | None,
-    typer.Option(
-        rich_help_panel=QUOTA, help="Head classes by name, in the order they take rows: a,b,c."
-    ),
+    str | None, option(QUOTA, "Head classes by name, in the order they take rows: a,b,c.")
 ]
 FractionOption = Annotated[
-    float | None,
-    typer.Option(min=0, max=1, rich_help_panel=QUOTA, help="Share of rows of each. [default: 0.1]"),
+    float | None, option(QUOTA, "Share of rows of each. [default: 0.1]", min=0, max=1)
 ]
-AlphaOption = Annotated[
-    float | None,
-    typer.Option(rich_help_panel=CAN, help="Power, above 0; larger sharpens. [default: 1]"),
-]
+AlphaOption = Annotated[float | None, option(CAN, "Power, above 0; larger sharpens. [default: 1]")]
 EntropyOption = Annotated[
-    float | None,
-    typer.Option(
-        min=0, max=1, rich_help_panel=CAN, help="Entropy of an uncertain row. [default: 0.9]"
-    ),
+    float | None, option(CAN, "Entropy of an uncertain row. [default: 0.9]", min=0, max=1)
 ]
 TopKOption = Annotated[
-    int | None,
-    typer.Option(
-        min=2, rich_help_panel=CAN, help="Probabilities that the entropy looks at. [default: 3]"
-    ),
+    int | None, option(CAN, "Probabilities that the entropy looks at. [default: 3]", min=2)
 ]
 IterationsOption = Annotated[
-    int | None,
-    typer.Option(
-        min=1, rich_help_panel=CAN, help="Rounds; each after the first is slow. [default: 1]"
-    ),
+    int | None, option(CAN, "Rounds; each after the first is slow. [default: 1]", min=1)
 ]
-PriorOption = Annotated[
-    Prior | None,
-    typer.Option(rich_help_panel=CAN, help="Presumed class shares. [default: uniform]"),
-]
+PriorOption = Annotated[Prior | None, option(CAN, "Presumed class shares. [default: uniform]")]
 AverageOption = Annotated[
-    Average | None,
-    typer.Option(
-        rich_help_panel=THRESHOLDS, help="F-score that is to be best. [default: by the metric]"
-    ),
+    Average | None, option(THRESHOLDS, "F-score that is to be best. [default: by the metric]")
 ]
 BetaOption = Annotated[
-    float | None,
-    typer.Option(rich_help_panel=THRESHOLDS, help="Of the F-score. [default: 1, 2 for f-beta]"),
+    float | None, option(THRESHOLDS, "Of the F-score. [default: 1, 2 for f-beta]")
 ]
