@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from ._help import option as _option
 
-MODEL, LOSS, OPTIMISATION = "Model", "Loss", "Optimisation"
+MODEL, OPTIMISATION = "Model", "Optimisation"
 VALIDATION, RUN = "Validation", "Run"
 
 
@@ -35,33 +35,6 @@ AuxiliaryHeads = Annotated[
         MODEL,
         "For -dual models: a head for each encoder too, for training alone; the losses add up.",
         "--auxiliary-heads",
-    ),
-]
-
-Loss = Annotated[
-    str | None,
-    _option(LOSS, "See comptool losses. [default: ce; bce where a row may have several classes]"),
-]
-Gamma = Annotated[
-    float | None, _option(LOSS, "Focusing exponent. [default: the loss's own]", min=0)
-]
-LabelSmoothing = Annotated[
-    float | None,
-    _option(LOSS, "Share spread over all classes. [default: the loss's own]", min=0, max=1),
-]
-LossOption = Annotated[
-    list[str] | None,
-    _option(LOSS, "name=value, such as gamma_neg=2; may be repeated; see comptool losses NAME."),
-]
-Prior = Annotated[
-    Path | None, _option(LOSS, "For partial-asl, selective: a table of comptool prior.")
-]
-Balance = Annotated[
-    Literal["none", "under", "over", "weights", "class-aware"],
-    _option(
-        LOSS,
-        "Long tails: cut classes to the smallest, repeat to the largest, weights by effective "
-        "number, or one row of each class in turn (the only one for several classes per image).",
     ),
 ]
 
