@@ -16,6 +16,8 @@ from safetensors import SafetensorError, safe_open
 from comptool.errors import InputError, nearest
 
 BEST = "best.safetensors"
+# ONNX graphs of those weights, for one size of images each.
+GRAPHS = "best*.onnx"
 LAST = "last.pt"
 METRICS = "metrics.csv"
 GRADIENTS = "gradients.png"

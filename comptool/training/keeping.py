@@ -17,7 +17,7 @@ from comptool.evaluation.curves import draw_curves
 from comptool.models.checkpoints import save_checkpoint
 from comptool.outputs import together
 from comptool.predictions import Predictions, write_predictions
-from comptool.runs import BEST, GRADIENTS, LAST, METRICS, OOF, RUN_JSON, fold_folders
+from comptool.runs import BEST, GRADIENTS, GRAPHS, LAST, METRICS, OOF, RUN_JSON, fold_folders
 from comptool.training.fusion import fusion_columns
 from comptool.training.gradient_gauge import gradient_curves
 from comptool.training.history import write_history
@@ -182,7 +182,8 @@ def write_oof(
 def clear(run: Path) -> None:
     """Remove what an earlier run left in the folder, and nothing else."""
     for folder in [*fold_folders(run), run]:
-        for name in (BEST, LAST, METRICS, GRADIENTS, RUN_JSON, OOF):
+        graphs = [path.name for path in folder.glob(GRAPHS)]
+        for name in (BEST, LAST, METRICS, GRADIENTS, RUN_JSON, OOF, *graphs):
             (folder / name).unlink(missing_ok=True)
             provenance.meta_path(folder / name).unlink(missing_ok=True)
         if folder != run and not any(folder.iterdir()):

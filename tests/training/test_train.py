@@ -210,6 +210,7 @@ def test_batches_of_one_are_refused_where_batch_normalisation_cannot_learn(folds
 def test_an_existing_run_is_refused_and_replaced_only_by_force(folds, fit):
     fit(epochs=1)
     before = (RUN / "best.safetensors").read_bytes()
+    (RUN / "best-24x24.onnx").write_text("a graph of these weights")
     with pytest.raises(OutputExistsError) as refusal:
         fit(epochs=1, seed=5)
     assert str(refusal.value) == (
@@ -220,7 +221,7 @@ def test_an_existing_run_is_refused_and_replaced_only_by_force(folds, fit):
         fit(epochs=1, force=True, gamma=2.0)  # found out late; the old run stays
     assert (RUN / "best.safetensors").read_bytes() == before
     fit(epochs=1, force=True, fold="all")
-    assert not (RUN / "best.safetensors").exists()
+    assert not (RUN / "best.safetensors").exists() and not list(RUN.glob("*.onnx"))
     fit(epochs=1, force=True, seed=5)
     assert not (RUN / "fold-0").exists()
     assert read_header(RUN)["seed"] == 5
