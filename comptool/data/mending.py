@@ -78,7 +78,7 @@ def without_cells(
     done = apply_corrections(
         samples.frame, said, id_column=samples.id, classes=samples.labels, file=file
     )
-    told = f"{file}: {done.changed} cells ({', '.join(kinds)}) are not annotated"
+    told = f"{file}: cells that are not annotated ({', '.join(kinds)}): {done.changed}"
     return replace(samples, frame=done.frame), told
 
 
@@ -113,7 +113,7 @@ def without_rows(
     kept = ~samples.frame[samples.id].isin(of_training(found, kinds)["id"]).to_numpy()
     if not kept.any():
         raise InputError("its findings leave no sample", file=file, values=kinds)
-    told = f"{file}: {int((~kept).sum())} rows ({', '.join(kinds)}) are left out"
+    told = f"{file}: rows left out ({', '.join(kinds)}): {int((~kept).sum())}"
     return replace(samples, frame=samples.frame[kept].reset_index(drop=True)), told
 
 
@@ -133,7 +133,7 @@ def kept_together(samples: Samples, found: pd.DataFrame, file: Path) -> tuple[Sa
     places = pd.Index(samples.frame[samples.id])
     one, other = (places.get_indexer(pd.Index(pairs[name])) for name in ("id", "other_id"))
     there = (one >= 0) & (other >= 0)
-    told = f"{file}: {int(there.sum())} pairs of copies stay together"
+    told = f"{file}: pairs of copies that stay together: {int(there.sum())}"
     if not there.any():
         return samples, told
     one, other = one[there], other[there]

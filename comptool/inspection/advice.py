@@ -34,7 +34,7 @@ def advice(output: Path, done: Inspection, folds: Path) -> list[str]:
     if done.sources.folds is not None and findings.FOLD_LEAK not in count:
         linked = 0  # They stay together already.
     command = ["comptool", "split", *filter(None, [done.sources.table]), "--findings", output]
-    told = [f"{linked} pairs of copies stay in one fold"] if linked else []
+    told = [f"copies stay in one fold (pairs: {linked})"] if linked else []
     for option, kind, why in _options(train, count) if train else []:
         command += [option, kind]
         told.append(f"{option} {kind}: {why}")
@@ -47,21 +47,21 @@ def advice(output: Path, done: Inspection, folds: Path) -> list[str]:
 def _options(train: Samples, count: Mapping[str, int]) -> list[tuple[str, str, str]]:
     """Options of ``split`` for the kinds of findings that there are, and what they do."""
     exclude = {
-        findings.MISSING: "which training would refuse",
-        findings.UNREADABLE: "which training would refuse",
-        findings.LABEL_CONFLICT: "for one of two copies has a wrong label",
+        findings.MISSING: "training would refuse them",
+        findings.UNREADABLE: "training would refuse them",
+        findings.LABEL_CONFLICT: "one of two copies has a wrong label",
     }
     if len(train.paths) == 1:
-        exclude[findings.CONSTANT] = "which show nothing"
+        exclude[findings.CONSTANT] = "they show nothing"
     # A run of many labels can be masked, and then the rest of the row is still of use.
     if findings.LABEL_RUN not in count:
-        exclude[findings.LABEL_COUNT] = "which have more labels than can be believed"
+        exclude[findings.LABEL_COUNT] = "more labels than can be believed"
     # What a list does not name is absent: it has no cell that could be unknown.
     mask = findings.MASKABLE if train.label is None else ()
     options = [
-        *(("--exclude", kind, f"{count[kind]} findings, {exclude[kind]}") for kind in exclude),
+        *(("--exclude", kind, f"{exclude[kind]} ({count[kind]})") for kind in exclude),
         *(
-            ("--mask", kind, f"doubtful cells of {count[kind]} rows, not annotated")
+            ("--mask", kind, f"the doubtful cells are not annotated (rows: {count[kind]})")
             for kind in mask
         ),
     ]
@@ -79,14 +79,12 @@ def _other_advice(found: pd.DataFrame, count: Mapping[str, int]) -> list[str]:
     broken = found["kind"].isin([findings.MISSING, findings.UNREADABLE])
     files = int((broken & (found["table"] == TEST)).sum())
     if files:
-        lines.append(f"download {files} test images again")
+        lines.append(f"test images that have to be downloaded again: {files}")
     copies = findings.copies(found)
     known = (copies["table"] == TEST) & (copies["other_table"] == TRAIN)
     names = copies["id"][known].unique().tolist()
     if names:
         lines.append(f"test samples with an image of a training sample: {quoted(names)}")
     if findings.TORN_GROUP in count:
-        lines.append(
-            f"comptool split --force keeps the {count[findings.TORN_GROUP]} torn groups whole"
-        )
+        lines.append("comptool split --force keeps groups whole")
     return lines

@@ -117,7 +117,7 @@ def _finding_lines(done: Inspection) -> list[str]:
     if done.found.empty:
         return ["nothing found that is wrong"]
     width = max(map(len, done.counts))
-    lines = [f"{len(done.found)} findings"]
+    lines = [f"findings: {len(done.found)}"]
     for kind, count in done.counts.items():
         of_kind = done.found[done.found["kind"] == kind]
         lines.append(f"  {kind:<{width}}  {count:>6}  {KINDS[kind]}: {quoted(_named(of_kind))}")

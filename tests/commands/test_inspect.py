@@ -90,7 +90,7 @@ def test_what_a_person_reads(comptool):
         "3 test samples",
         "  path: 3 images; 40x40 (1), 41x41 (1); grey, 8 bits",
         "",
-        "10 findings",
+        "findings: 10",
         "  missing              1  images that are not there: 't3'",
         "  unreadable           1  images that cannot be read: 's12'",
         "  constant             1  images of one value: 's13'",
@@ -103,11 +103,11 @@ def test_what_a_person_reads(comptool):
         "next",
         "  comptool split --findings findings.csv --exclude unreadable --exclude label-conflict "
         "--exclude constant",
-        "    2 pairs of copies stay in one fold",
-        "    --exclude unreadable: 1 findings, which training would refuse",
-        "    --exclude label-conflict: 2 findings, for one of two copies has a wrong label",
-        "    --exclude constant: 1 findings, which show nothing",
-        "  download 1 test images again",
+        "    copies stay in one fold (pairs: 2)",
+        "    --exclude unreadable: training would refuse them (1)",
+        "    --exclude label-conflict: one of two copies has a wrong label (2)",
+        "    --exclude constant: they show nothing (1)",
+        "  test images that have to be downloaded again: 1",
         "  test samples with an image of a training sample: 't1'",
     ]
 

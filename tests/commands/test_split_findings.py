@@ -49,7 +49,7 @@ def test_copies_are_validated_together_and_the_record_names_the_findings(comptoo
     write_findings(pairs(("r1", "r0"), ("r5", "r1"), ("r9", "r8")))
     result = comptool("split", "t.csv", "--findings", "f.csv", "--folds", "4")
     assert result.exit_code == 0, result.stderr
-    assert "\nf.csv: 3 pairs of copies stay together\n" in result.stderr
+    assert "\nf.csv: pairs of copies that stay together: 3\n" in result.stderr
     made_of = folds()
     assert made_of.loc[["r0", "r1", "r5"], "fold"].nunique() == 1
     assert made_of.loc[["r8", "r9"], "fold"].nunique() == 1
@@ -75,7 +75,7 @@ def test_rows_of_a_kind_are_left_out_and_counted_as_published(comptool):
     write_findings(one, made("unreadable", "test", ["r6"]), made("missing", "train", ["r8"]))
     result = comptool("split", "t.csv", "--findings", "f.csv", "--exclude", "unreadable")
     assert result.exit_code == 0, result.stderr
-    assert "\nf.csv: 2 rows (unreadable) are left out\n" in result.stderr
+    assert "\nf.csv: rows left out (unreadable): 2\n" in result.stderr
     assert set(folds().index) == {f"r{n}" for n in range(24)} - {"r2", "r4"}
     assert "duplicate_group" not in folds()
     assert provenance.facts(Path("folds.csv"))["class_counts"] == {"a": 12, "b": 12}
@@ -94,7 +94,7 @@ def test_constant_images_tie_nothing(comptool):
     constant = made(CONSTANT, "train", ["r0", "r3"], column="path", value="0")
     write_findings(constant, pairs(("r3", "r0")))
     result = comptool("split", "t.csv", "--findings", "f.csv")
-    assert "\nf.csv: 0 pairs of copies stay together\n" in result.stderr
+    assert "\nf.csv: pairs of copies that stay together: 0\n" in result.stderr
     assert "duplicate_group" not in folds()
 
 
