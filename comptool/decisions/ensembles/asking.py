@@ -134,27 +134,10 @@ def carry_out(
         If the members or the weights do not fit.
     """
     members = [str(path) for path in paths]
-    notes: list[str] = []
     if asked.search is not None:
-        files = import_module(FILES)
-        defaults = files.How()
-        how = files.How(
-            asked.search,
-            asked.per_class,
-            defaults.steps if asked.steps is None else asked.steps,
-            defaults.bags if asked.bags is None else asked.bags,
-            asked.seed,
-        )
-        made = files.search_files(
-            paths, output, load(asked.competition), how, out_of_fold=asked.out_of_fold, force=force
-        )
-        lines = [
-            *made.evidence.notes,
-            *made.ensemble.notes,
-            made.text(),
-            f"weights: {made.weights}",
-        ]
-        return "\n".join(lines), {"members": members, "method": "mean", **made.summary()}
+        text, summary = _search(asked, asked.search, paths, output, force)
+        return text, {"members": members, "method": "mean", **summary}
+    notes: list[str] = []
     if asked.weights_file is not None:
         result, note = import_module(FILES).apply_weights(
             asked.weights_file, paths, output, force=force
@@ -181,3 +164,22 @@ def carry_out(
         "notes": notes,
     }
     return "\n".join([*notes, result.text()]), summary
+
+
+def _search(
+    asked: Asked, search: str, paths: Sequence[Path], output: Path, force: bool
+) -> tuple[str, dict[str, object]]:
+    files = import_module(FILES)
+    defaults = files.How()
+    how = files.How(
+        search,
+        asked.per_class,
+        defaults.steps if asked.steps is None else asked.steps,
+        defaults.bags if asked.bags is None else asked.bags,
+        asked.seed,
+    )
+    made = files.search_files(
+        paths, output, load(asked.competition), how, out_of_fold=asked.out_of_fold, force=force
+    )
+    lines = [*made.evidence.notes, *made.ensemble.notes, made.text(), f"weights: {made.weights}"]
+    return "\n".join(lines), made.summary()
