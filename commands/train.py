@@ -93,8 +93,8 @@ def train(
     Example: comptool train --model mobilenetv2-dual --loss focal --epochs 30
     """
     with loading_torch():
-        from comptool.training.plan import make_plan, run_folder
-        from comptool.training.record import settle
+        from comptool.training.plan import make_plan
+        from comptool.training.record import run_folder, settle
 
     if force and resume:
         raise UsageError("--resume goes on with a run and --force replaces it; give one of them")

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from comptool import models
 from comptool.competition import Competition, load
 from comptool.data.augment import POLICIES, POLICY_FILES, check_options
-from comptool.errors import InputError, OutputExistsError, UsageError, unknown_name
+from comptool.errors import InputError, UsageError, unknown_name
 from comptool.evaluation import metrics
 from comptool.losses import LOSSES
 from comptool.losses.weight_table import read_class_weights
-from comptool.outputs import refuse_existing
-from comptool.runs import BEST, LAST, OOF, RUN_JSON, WEIGHTS, find_run, fold_folders
+from comptool.runs import LAST, find_run
 from comptool.training.ancestry import check_parent, find_leak, parent_member
 from comptool.training.annotation import loss_notes
 from comptool.training.gaps import check_measurable, gaps
 from comptool.training.labelled import Indices
 from comptool.training.prior import read_prior
-from comptool.training.record import Files
+from comptool.training.record import Files, check_folder
 from comptool.training.rows import Rows, divide, read_rows
 from comptool.training.settings import TrainSettings
 from comptool.training.sizes import parse_sizes
@@ -199,49 +197,6 @@ def make_plan(
         dropped=dropped,
         notes=_notes(settings, rows, members, dropped),
     )
-
-
-def run_folder(name: str | None, model: str, extra: Path | None) -> Path:
-    """``weights/<name>``; without a name that of the model, with the extra table's appended.
-
-    Raises
-    ------
-    UsageError
-        If the name is blank, a path, or that of a member of ``--fold all``; or the model is
-        unknown.
-    """
-    if name is None:
-        models.parse_name(model)
-        return WEIGHTS / (model if extra is None else f"{model}-{extra.stem}")
-    if Path(name).name != name or name.startswith((".", "-")) or not name.isprintable():
-        raise UsageError(f"--run-name is {name!r}; it names one folder below {WEIGHTS}")
-    if not name or name != name.strip():
-        raise UsageError(f"--run-name is '{name}'; it needs a name without blanks around it")
-    if re.fullmatch(r"fold-\d+", name):
-        raise UsageError(f"--run-name is '{name}'; folders of such names hold the folds of a run")
-    return WEIGHTS / name
-
-
-def check_folder(run: Path, *, force: bool, resume: bool) -> None:
-    """Check that the run's folder can be written and holds what is expected of it.
-
-    Raises
-    ------
-    OutputExistsError
-        If it holds a run, and neither ``force`` nor ``resume`` is given.
-    InputError
-        If it cannot be written, or there is nothing to resume.
-    """
-    refuse_existing(run / BEST, force=True)
-    begun = [name for name in (BEST, LAST, RUN_JSON, OOF) if (run / name).exists()]
-    if resume and not (run / RUN_JSON).exists():
-        raise InputError("there is no run to go on with", file=run, mend="Leave --resume out")
-    if (begun or fold_folders(run)) and not (force or resume):
-        raise OutputExistsError(
-            "holds a run already",
-            file=run,
-            mend="Go on with it by --resume, replace it by --force, or give another --run-name",
-        )
 
 
 def _check_names(settings: TrainSettings) -> None:

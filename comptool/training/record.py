@@ -1,18 +1,19 @@
-"""``run.json``: what a run was asked to do and how far it is, readable without torch."""
+"""A run's folder, and its ``run.json``: what it was asked to do and how far it is; no torch."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from comptool import provenance
-from comptool.errors import InputError, UsageError
-from comptool.outputs import atomic_output
-from comptool.runs import RUN_JSON
+from comptool import models, provenance
+from comptool.errors import InputError, OutputExistsError, UsageError
+from comptool.outputs import atomic_output, refuse_existing
+from comptool.runs import BEST, LAST, OOF, RUN_JSON, WEIGHTS, fold_folders
 from comptool.training.settings import FREE_TO_CHANGE, TrainSettings, option
 
 FOLDS = Path("folds.csv")
@@ -91,6 +92,49 @@ def read_record(folder: Path) -> tuple[TrainSettings, Files]:
         raise InputError(
             f"is no readable record of a run ({error})", file=path, mend="Train again with --force"
         ) from error
+
+
+def run_folder(name: str | None, model: str, extra: Path | None) -> Path:
+    """``weights/<name>``; without a name that of the model, with the extra table's appended.
+
+    Raises
+    ------
+    UsageError
+        If the name is blank, a path, or that of a member of ``--fold all``; or the model is
+        unknown.
+    """
+    if name is None:
+        models.parse_name(model)
+        return WEIGHTS / (model if extra is None else f"{model}-{extra.stem}")
+    if Path(name).name != name or name.startswith((".", "-")) or not name.isprintable():
+        raise UsageError(f"--run-name is {name!r}; it names one folder below {WEIGHTS}")
+    if not name or name != name.strip():
+        raise UsageError(f"--run-name is '{name}'; it needs a name without blanks around it")
+    if re.fullmatch(r"fold-\d+", name):
+        raise UsageError(f"--run-name is '{name}'; folders of such names hold the folds of a run")
+    return WEIGHTS / name
+
+
+def check_folder(run: Path, *, force: bool, resume: bool) -> None:
+    """Check that the run's folder can be written and holds what is expected of it.
+
+    Raises
+    ------
+    OutputExistsError
+        If it holds a run, and neither ``force`` nor ``resume`` is given.
+    InputError
+        If it cannot be written, or there is nothing to resume.
+    """
+    refuse_existing(run / BEST, force=True)
+    begun = [name for name in (BEST, LAST, RUN_JSON, OOF) if (run / name).exists()]
+    if resume and not (run / RUN_JSON).exists():
+        raise InputError("there is no run to go on with", file=run, mend="Leave --resume out")
+    if (begun or fold_folders(run)) and not (force or resume):
+        raise OutputExistsError(
+            "holds a run already",
+            file=run,
+            mend="Go on with it by --resume, replace it by --force, or give another --run-name",
+        )
 
 
 def settle(

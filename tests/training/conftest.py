@@ -89,8 +89,8 @@ def pseudo(folder) -> Callable[..., Path]:
 
 
 def planned(name: str, given: dict[str, object], *, resume=False, force=False):
-    from comptool.training.plan import make_plan, run_folder
-    from comptool.training.record import settle
+    from comptool.training.plan import make_plan
+    from comptool.training.record import run_folder, settle
 
     place = run_folder(name, "", None)
     settings, files = settle(place, given, resume=resume)
