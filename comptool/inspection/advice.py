@@ -33,7 +33,7 @@ def advice(output: Path, done: Inspection, folds: Path) -> list[str]:
     linked = len(findings.links(found))
     if done.sources.folds is not None and findings.FOLD_LEAK not in count:
         linked = 0  # They stay together already.
-    command = ["comptool", "split", *filter(None, [done.sources.table]), "--findings", output]
+    command = ["comptool", "split", *_table(done), "--findings", output]
     told = [f"copies stay in one fold (pairs: {linked})"] if linked else []
     for option, kind, why in _options(train, count) if train else []:
         command += [option, kind]
@@ -42,6 +42,13 @@ def advice(output: Path, done: Inspection, folds: Path) -> list[str]:
         command.append("--force")
     lines = [shlex.join(map(str, command)), *(f"  {one}" for one in told)] if told else []
     return [*lines, *_other_advice(found, count)]
+
+
+def _table(done: Inspection) -> list[Path]:
+    """The table that is to be split, if it is not the competition's."""
+    table = done.sources.table
+    # A table that has folds came of one without.
+    return [] if table is None or "fold" in done.sources.tables[TRAIN].frame else [table]
 
 
 def _options(train: Samples, count: Mapping[str, int]) -> list[tuple[str, str, str]]:

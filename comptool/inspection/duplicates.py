@@ -74,13 +74,19 @@ def nearly_identical(images: Images, similarity: float = SIMILARITY) -> pd.DataF
     edges: Edges = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
     for first, second in near_pairs(hashes, DISTANCE):
         maybe = _maybe_similar(sketches, first, second, similarity)
+        maybe &= samples[first] != samples[second]
         first, second = first[maybe], second[maybe]
-        other = samples[first] != samples[second]
-        found = _similar(directions, first[other], second[other], similarity)
-        if len(found[0]):
-            edges = _forest(edges, found, len(ours))
-    image, other, score = _hung(edges, len(ours))
-    return pd.DataFrame({"image": ours[image], "other": ours[other], "score": score})
+        scores = _correlations(directions, first, second)
+        alike = np.flatnonzero(scores >= similarity)
+        if alike.size:
+            first, second = first[alike], second[alike]
+            # Pairs within a table come first: what a split keeps together must not hang together
+            # by way of test images alone.
+            lengths = 2 - scores[alike] + 2 * (tables[first] != tables[second])
+            edges = _forest(edges, (first, second, lengths), len(ours))
+    image, other = _hung(edges, len(ours))
+    scores = np.minimum(_correlations(directions, image, other), 1.0)
+    return pd.DataFrame({"image": ours[image], "other": ours[other], "score": scores})
 
 
 def _sketches(directions: Direction) -> list[npt.NDArray[np.uint64]]:
@@ -112,41 +118,32 @@ def _maybe_similar(
     return np.asarray(differing <= most)
 
 
-def _similar(
-    directions: Direction,
-    first: npt.NDArray[np.int64],
-    second: npt.NDArray[np.int64],
-    similarity: float,
-) -> Edges:
+def _correlations(
+    directions: Direction, first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
     scores = np.empty(len(first))
     for begin in range(0, len(first), AT_ONCE):
         some = slice(begin, begin + AT_ONCE)
         ours, theirs = (directions[rows[some]].astype(np.float32) for rows in (first, second))
         scores[some] = np.einsum("nd,nd->n", ours, theirs) / ONE**2
-    alike = scores >= similarity
-    return first[alike], second[alike], np.minimum(scores[alike], 1.0)
+    return scores
 
 
 def _forest(edges: Edges, more: Edges, count: int) -> Edges:
-    """The closest pairs that join what is joined at all; in a sparse matrix 0 is no edge."""
-    first, second, score = (np.concatenate(both) for both in zip(edges, more, strict=True))
-    tree = minimum_spanning_tree(coo_array((2 - score, (first, second)), (count, count)).tocsr())
+    """The shortest edges that join what is joined at all; in a sparse matrix 0 is no edge."""
+    first, second, lengths = (np.concatenate(both) for both in zip(edges, more, strict=True))
+    tree = minimum_spanning_tree(coo_array((lengths, (first, second)), (count, count)).tocsr())
     kept = tree.tocoo()
-    return kept.row.astype(np.int64), kept.col.astype(np.int64), 2 - kept.data
+    return kept.row.astype(np.int64), kept.col.astype(np.int64), kept.data
 
 
-def _hung(edges: Edges, count: int) -> Edges:
-    """The edges of a forest, each seen from the end that is farther from its tree's first node."""
-    first, second, score = edges
-    if not len(first):
-        return edges
-    graph = coo_array((2 - score, (first, second)), (count + 1, count + 1)).tocsr()
+def _hung(edges: Edges, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The ends of each edge of a forest; the second is the nearer to its tree's first node."""
+    graph = coo_array((edges[2], edges[:2]), (count + 1, count + 1)).tocsr()
     parts = connected_components(graph, directed=False)[1]
     roots = np.unique(parts[:count], return_index=True)[1]
     # One more node, above the first one of each tree, so that one search meets them all.
     above = coo_array((np.ones(len(roots)), (np.full(len(roots), count), roots)), graph.shape)
     before = breadth_first_order((graph + above).tocsr(), count, directed=False)[1][:count]
     image = np.flatnonzero(before < count)
-    other = before[image].astype(np.int64)
-    lengths = (graph + graph.T).tocsr()[image, other]
-    return image, other, 2 - np.asarray(lengths).ravel()
+    return image, before[image].astype(np.int64)

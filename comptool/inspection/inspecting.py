@@ -175,43 +175,43 @@ def inspect(sources: Sources, *, similarity: float, workers: int | None, quiet: 
     if images is not None:
         found += image_findings(images, similarity)
     if train is not None:
-        found += _leaks(pd.concat(found, ignore_index=True) if found else None, train, sources)
-    return Inspection(sources, images, _in_order(found))
+        found += _leaks(findings.links(_together(found)), train, sources.folds)
+    return Inspection(sources, images, _in_order(_together(found)))
 
 
-def _leaks(found: pd.DataFrame | None, train: Samples, sources: Sources) -> list[pd.DataFrame]:
-    told, folds = [], sources.folds
-    links = None if found is None else findings.links(found)
+def _together(found: list[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat([findings.made(findings.MISSING, TRAIN, []), *found], ignore_index=True)
+
+
+def _leaks(links: pd.DataFrame, train: Samples, folds: Samples | None) -> list[pd.DataFrame]:
+    told = [leaks.label_conflicts(links, train)]
     if folds is not None:
-        told.append(leaks.torn(folds))
-    if links is None:
-        return told
-    told.append(leaks.label_conflicts(links, train))
-    if folds is not None:
-        number = folds.frame["fold"].astype(str)
-        sides = dict(zip(folds.frame[folds.id], number, strict=True))
-        told.append(leaks.crossings(findings.FOLD_LEAK, links, sides, "fold"))
+        sides = _by_id(folds, folds.frame["fold"].astype(str))
+        told += [leaks.crossings(findings.FOLD_LEAK, links, sides, "fold"), leaks.torn(folds)]
     if train.group is not None:
-        sides = dict(zip(train.frame[train.id], train.frame[train.group], strict=True))
+        sides = _by_id(train, train.frame[train.group])
         told.append(leaks.crossings(findings.GROUP_LEAK, links, sides, train.group))
     return told
 
 
-def _in_order(found: list[pd.DataFrame]) -> pd.DataFrame:
+def _by_id(samples: Samples, values: pd.Series[str]) -> dict[str, str]:
+    return dict(zip(samples.frame[samples.id], values, strict=True))
+
+
+def _in_order(found: pd.DataFrame) -> pd.DataFrame:
     """The findings by kind, then by sample: not in the order of the rows of a table."""
-    everything = pd.concat([findings.made(findings.MISSING, TRAIN, []), *found])
     rank = {kind: place for place, kind in enumerate(findings.KINDS)}
     # Training before test, as images are.
     order = np.lexsort(
         (
-            everything["other_id"],
-            everything["column"],
-            everything["id"],
-            everything["table"] != TRAIN,
-            everything["kind"].map(rank).astype(int),
+            found["other_id"],
+            found["column"],
+            found["id"],
+            found["table"] != TRAIN,
+            found["kind"].map(rank).astype(int),
         )
     )
-    return everything.iloc[order].reset_index(drop=True)
+    return found.iloc[order].reset_index(drop=True)
 
 
 def write_findings(

@@ -61,4 +61,4 @@ def direction(frequencies: Floats) -> Direction:
     """
     flat = frequencies.ravel().copy()
     flat[0] = 0
-    return np.rint(flat * (ONE / max(float(np.linalg.norm(flat)), 1e-9))).astype(np.int16)
+    return np.asarray(np.rint(flat * (ONE / max(float(np.linalg.norm(flat)), 1e-9))), np.int16)

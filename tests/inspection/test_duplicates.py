@@ -106,3 +106,12 @@ def test_neither_the_order_of_rows_nor_the_number_of_threads_matters(download, p
     # The rows themselves are others; everything else that is known of an image is the same.
     known = [name for name in one.frame if name != "row"]
     assert one.frame[known].equals(other.frame[known])
+
+
+def test_training_copies_are_joined_without_the_test_picture_between_them(download, picture):
+    scene, random = picture(6).astype(int), np.random.default_rng(0)
+    noise = random.normal(size=scene.shape) * 9
+    # The test picture is the middle of the two, and nearer to each than they are to one another.
+    one, middle, other = (np.clip(scene + s * noise, 0, 255).astype(np.uint8) for s in (-1, 0, 1))
+    images = looked(download({"a": one, "b": other}, test={"t": middle}))
+    assert {("b", "a")} < named(images, nearly_identical(images))
