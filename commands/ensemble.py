@@ -33,7 +33,7 @@ class Method(StrEnum):
 def ensemble(
     predictions: Annotated[
         list[Path] | None,
-        typer.Argument(help="Prediction files. [default: submissions/preds*.csv]"),
+        typer.Argument(help="Prediction files, or runs. [default: submissions/preds*.csv]"),
     ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Where the ensemble goes.")
@@ -82,15 +82,16 @@ def ensemble(
 ) -> None:
     """Average several prediction files into one.
 
-    Rows are matched by id and written in the order of the first file. Files with other ids, other
-    classes or another class order are refused. With one class per image, the probabilities of each
-    row sum to one again; multi-label, each class stands alone. Searched weights come with the score
-    of the search on rows that it has not seen (nested), beside the one in-sample.
+    A run stands for the one file in submissions that holds its predictions. Rows are matched by id
+    and written in the order of the first file. Other ids, classes or class order are refused. With
+    one class per image, the probabilities of each row sum to one again; multi-label, each class
+    stands alone. Searched weights come with the score of the search on rows that it has not seen
+    (nested), beside the one in-sample.
 
     Example: comptool ensemble submissions/preds.csv submissions/preds_tta.csv --weights 1,2
     """
-    from comptool.decisions import members
     from comptool.decisions.ensembles.asking import Asked, carry_out
+    from comptool.decisions.prediction_files import chosen
     from comptool.outputs import refuse_existing
 
     refuse_existing(output, force)
@@ -107,7 +108,7 @@ def ensemble(
         competition=competition,
     )
     asked.check()
-    paths = predictions or members.found(_options.SUBMISSIONS, output)
+    paths = chosen(predictions or [], _options.SUBMISSIONS, output)
     for line in asked.plan(paths):
         _options.say(line, quiet)
     if dry_run:

@@ -65,20 +65,6 @@ class Ensemble:
         return f"{rows}; all members agree on {self.agreement:.1%} of {of_what}"
 
 
-def found(folder: Path, output: Path) -> list[Path]:
-    """The prediction files ``preds*.csv`` of a folder, by name, without ``output``.
-
-    Raises
-    ------
-    InputError
-        If there are none.
-    """
-    paths = sorted(path for path in folder.glob("preds*.csv") if path != output)
-    if not paths:
-        raise InputError(f"no preds*.csv in {folder}", mend="Make them: comptool infer")
-    return paths
-
-
 def ensemble_files(
     paths: Sequence[Path],
     output: Path,

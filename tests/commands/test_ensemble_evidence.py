@@ -217,3 +217,37 @@ def test_of_several_siblings_the_one_of_the_same_seed_and_epochs_is_taken_or_one
     rewrite("run1", arguments=SETTINGS | {"lr": 1.1, "epochs": 7})
     result = runs.run("ensemble", *whole, "--search", "greedy")
     assert SAID in result.stderr
+
+
+def test_runs_stand_for_their_prediction_files(runs):
+    files = runs(rows=40)
+    assert runs.run("ensemble", *files, "-o", "files.csv").exit_code == 0
+    result = runs.run("ensemble", "run0", "weights/run1", files[2], "-o", "runs.csv")
+    assert result.exit_code == 0, result.stderr
+    assert Path("runs.csv").read_text() == Path("files.csv").read_text()
+    members = provenance.facts(Path("runs.csv"))["ensemble"]["members"]
+    assert members == [str(path) for path in files]
+
+
+OF_RUN = {
+    "none": "weights/run1: no file of submissions has predictions of this run alone. Make it: "
+    "comptool infer run1 -o submissions/preds_run1.csv",
+    "several": "weights/run1: several files have predictions of this run (found "
+    "'submissions/again.csv', 'submissions/preds_run1.csv'). Name the file",
+    "no run": "weights: no trained run is called 'run9'. Did you mean run2 or run1 or run0?",
+}
+
+
+@pytest.mark.parametrize("what", OF_RUN)
+def test_a_run_without_one_file_of_its_own_is_refused(runs, what):
+    files = runs(rows=40)
+    if what == "none":
+        files[1].unlink()
+    if what == "several":
+        Path("submissions/again.csv").write_bytes(files[1].read_bytes())
+        facts = provenance.facts(files[1])
+        provenance.record(Path("submissions/again.csv"), command="tta", arguments={}, facts=facts)
+    result = runs.run("ensemble", "run0", "run9" if what == "no run" else "run1")
+    assert result.exit_code == 3
+    assert result.stderr.splitlines()[-1] == f"comptool ensemble: {OF_RUN[what]}"
+    assert not ENSEMBLE.exists()
