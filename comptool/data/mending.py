@@ -143,5 +143,9 @@ def kept_together(samples: Samples, found: pd.DataFrame, file: Path) -> tuple[Sa
         one, other = np.append(one, np.arange(len(samples))), np.append(other, first)
     graph = coo_array((np.ones(len(one)), (one, other)), (len(samples), len(samples)))
     parts = connected_components(graph, directed=False)[1]
-    names = samples.frame[samples.id].groupby(parts).transform("min")
-    return replace(samples, frame=samples.frame.assign(**{GROUP: names}), group=GROUP), told
+    ids = samples.frame[samples.id].to_numpy(dtype=object)
+    order = np.argsort(ids)
+    first = order[np.unique(parts[order], return_index=True)[1]]
+    return replace(
+        samples, frame=samples.frame.assign(**{GROUP: ids[first[parts]]}), group=GROUP
+    ), told
