@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from comptool import provenance
-from comptool.competition import Competition, load
+from comptool.competition import load
 from comptool.decisions import sources
 from comptool.decisions.recalibration import deciding, deciding_cells
-from comptool.decisions.recalibration.comparing import Comparison
 from comptool.decisions.recalibration.knowing import question_of
 from comptool.decisions.recalibration.settings import THRESHOLDS, Settings
 from comptool.errors import UsageError
@@ -48,40 +46,20 @@ def compare_file(
     settings.check_compare()
     about = load(competition)
     facts = {} if source is None else provenance.facts(source)
-    compared = _compared_cells if about.task == "multilabel" else _compared_classes
-    comparisons = compared(source, facts, settings, about, methods, seed)
+    if about.task == "multilabel":
+        settings.check_cells()
+        predictions = None if source is None else sources.read_cells(source, facts)
+        comparisons = [
+            deciding_cells.compared_cells(
+                predictions, facts, settings, about, methods=methods, seed=seed
+            )
+        ]
+    else:
+        if methods and THRESHOLDS in methods:
+            raise UsageError("--method thresholds is for several labels per image")
+        rows = None if source is None else len(sources.read_multiclass(source, facts))
+        comparisons = deciding.compared(
+            source, rows, facts, question_of(settings), about, methods=methods, seed=seed
+        )
     text = "\n\n".join(one.text() for one in comparisons)
     return text, {"comparisons": [one.summary() for one in comparisons]}
-
-
-def _compared_classes(
-    source: Path | None,
-    facts: Mapping[str, Any],
-    settings: Settings,
-    about: Competition,
-    methods: Sequence[str] | None,
-    seed: int,
-) -> list[Comparison]:
-    if methods and THRESHOLDS in methods:
-        raise UsageError("--method thresholds is for several labels per image")
-    rows = None if source is None else len(sources.read_multiclass(source, facts))
-    return deciding.compared(
-        source, rows, facts, question_of(settings), about, methods=methods, seed=seed
-    )
-
-
-def _compared_cells(
-    source: Path | None,
-    facts: Mapping[str, Any],
-    settings: Settings,
-    about: Competition,
-    methods: Sequence[str] | None,
-    seed: int,
-) -> list[Comparison]:
-    settings.check_cells()
-    predictions = None if source is None else sources.read_cells(source, facts)
-    return [
-        deciding_cells.compared_cells(
-            predictions, facts, settings, about, methods=methods, seed=seed
-        )
-    ]

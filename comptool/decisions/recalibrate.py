@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from comptool import provenance
 from comptool.competition import load
@@ -66,6 +67,24 @@ class Outcome:
         }
 
 
+class Asked(NamedTuple):
+    """One recalibration: predictions of a file, what is recorded with it, what was asked for."""
+
+    source: Path
+    predictions: Predictions
+    facts: Mapping[str, Any]
+    settings: Settings
+    competition: Path | None
+
+    def question(self) -> Any:
+        """What every method of the family shares of the settings."""
+        return import_module(f"{FAMILY}.knowing").question_of(self.settings)
+
+    def counts(self, instead: str) -> npt.NDArray[np.int64]:
+        """Training images of each class; the error where nobody knows them says what else to do."""
+        return sources.count_vector(self.source, self.predictions.classes, self.facts, instead)
+
+
 def recalibrate_file(
     source: Path,
     output: Path,
@@ -105,7 +124,7 @@ def recalibrate_file(
         predictions = sources.read_multiclass(source, facts)
         _refuse_one_row(source, len(predictions), settings.method)
         decide = {"quota": _quota, "can": _can}.get(settings.method, _family)
-    result, note = decide(source, predictions, facts, settings, competition)
+    result, note = decide(Asked(source, predictions, facts, settings, competition))
     read = provenance.hashes([source])
     counts = sources.class_counts(facts)
     known = {**facts, **({"class_counts": counts} if counts else {})}
@@ -136,59 +155,42 @@ def _refuse_one_row(source: Path, num_rows: int, method: str) -> None:
         )
 
 
-def _question(settings: Settings) -> Any:
-    return import_module(f"{FAMILY}.knowing").question_of(settings)
-
-
-def _family(
-    source: Path,
-    predictions: Predictions,
-    facts: Mapping[str, Any],
-    settings: Settings,
-    competition: Path | None,
-) -> tuple[Decision, list[str]]:
-    deciding = import_module(f"{FAMILY}.deciding")
-    decided: tuple[Decision, list[str]] = deciding.decide(
-        source, predictions, facts, settings.method, _question(settings), competition
+def _family(asked: Asked) -> tuple[Decision, list[str]]:
+    decided: tuple[Decision, list[str]] = import_module(f"{FAMILY}.deciding").decide(
+        asked.source,
+        asked.predictions,
+        asked.facts,
+        asked.settings.method,
+        asked.question(),
+        asked.competition,
     )
     return decided
 
 
-def _cells(
-    source: Path,
-    predictions: Predictions,
-    facts: Mapping[str, Any],
-    settings: Settings,
-    competition: Path | None,
-) -> tuple[Decision, list[str]]:
-    about = load(competition)
+def _cells(asked: Asked) -> tuple[Decision, list[str]]:
+    about = load(asked.competition)
     labelled = import_module("comptool.decisions.own_evidence").own_evidence(
-        settings.oof, facts, about
+        asked.settings.oof, asked.facts, about
     )
     decided: tuple[Decision, list[str]] = import_module(f"{FAMILY}.deciding_cells").decide_cells(
-        predictions, labelled, settings, about.metric
+        asked.predictions, labelled, asked.settings, about.metric
     )
     return decided
 
 
-def _quota(
-    source: Path,
-    predictions: Predictions,
-    facts: Mapping[str, Any],
-    settings: Settings,
-    competition: Path | None,
-) -> tuple[Decision, list[str]]:
+def _quota(asked: Asked) -> tuple[Decision, list[str]]:
+    settings, predictions = asked.settings, asked.predictions
     fraction = FRACTION if settings.fraction is None else settings.fraction
     if settings.head_classes is not None:
         names = [name.strip() for name in settings.head_classes.split(",") if name.strip()]
         head, why = class_indices(names, predictions.classes), "as given"
     else:
         k = TOP_K_HEAD if settings.top_k_head is None else settings.top_k_head
-        head, why = _frequent(source, predictions, facts, k)
+        head, why = _frequent(asked, k)
     result = by_quota(predictions, head, fraction)
     names = [predictions.classes[index] for index in head]
     support = import_module(f"{FAMILY}.deciding").supported(
-        source, predictions, facts, "quota", _question(settings), competition
+        asked.source, predictions, asked.facts, "quota", asked.question(), asked.competition
     )
     return result, [
         f"head classes in the order they take rows: {', '.join(names) or 'none'} ({why})",
@@ -199,36 +201,27 @@ def _quota(
     ]
 
 
-def _frequent(
-    source: Path, predictions: Predictions, facts: Mapping[str, Any], k: int
-) -> tuple[list[int], str]:
+def _frequent(asked: Asked, k: int) -> tuple[list[int], str]:
     if k == 0:
         return [], "--top-k-head 0"
-    instead = "Name the head classes: --head-classes a,b,c,d"
-    counts = sources.count_vector(source, predictions.classes, facts, instead)
+    counts = asked.counts("Name the head classes: --head-classes a,b,c,d")
     head = most_frequent(counts, k)
     why = f"the {k} with the most training images"
     least = counts[head].min()
     tied = [c for c in np.flatnonzero(counts == least).tolist() if c not in head]
     if tied:
-        names = ", ".join(predictions.classes[c] for c in tied)
+        names = ", ".join(asked.predictions.classes[c] for c in tied)
         why += f"; {names} has as many ({least}) and comes later in class order"
     return head, why
 
 
-def _can(
-    source: Path,
-    predictions: Predictions,
-    facts: Mapping[str, Any],
-    settings: Settings,
-    competition: Path | None,
-) -> tuple[Decision, list[str]]:
+def _can(asked: Asked) -> tuple[Decision, list[str]]:
+    settings, predictions = asked.settings, asked.predictions
     num_classes = len(predictions.classes)
     prior = np.full(num_classes, 1 / num_classes)
     presumed = "are equally frequent"
     if settings.prior == "train":
-        instead = "Take --prior uniform"
-        counts = sources.count_vector(source, predictions.classes, facts, instead)
+        counts = asked.counts("Take --prior uniform")
         prior, presumed = counts / counts.sum(), "have the training set's shares"
     result = alternating.by_alternating(
         predictions,
