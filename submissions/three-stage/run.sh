@@ -22,7 +22,7 @@ else
   rm -rf practice && mkdir practice && cd practice
   comptool simulate ntire -o data --scale "${SCALE:-0.003}" --seed "${SEED:-0}"
   comptool init data --name ntire --metric balanced-accuracy
-  # A network that a CPU can train, and a twentieth of the epochs.
+  # A network that a CPU can train, and fewer epochs.
   model=${MODEL:-resnet10t}
   settings=(--img-size 48 --batch-size 32 --warmup-epochs 0.5)
   lr=0.05 classifier_lr=0.01
