@@ -77,22 +77,6 @@ def test_permuted_members_with_their_weights_give_the_same(comptool, write):
         assert rows("yx.csv")[name] == pytest.approx(values)
 
 
-def test_a_power_is_recorded_and_belongs_to_its_method(comptool, write):
-    files = write("x.csv", FIRST), write("y.csv", SECOND)
-    result = comptool("ensemble", *files, "--power", "2")
-    assert result.exit_code == 2
-    assert "--power belongs to --method power" in result.stderr
-    options = ("--method", "power", "--power")
-    result = comptool("ensemble", *files, *options, "0")
-    assert result.exit_code == 2
-    assert "--power must be a number above 0, not 0" in result.stderr
-    assert comptool("ensemble", *files, *options, "1", "-o", "one.csv").exit_code == 0
-    assert comptool("ensemble", *files, "-o", "mean.csv").exit_code == 0
-    for name, values in rows("mean.csv").items():
-        assert rows("one.csv")[name] == pytest.approx(values)
-    assert json.loads(Path("one.csv.meta.json").read_text())["facts"]["ensemble"]["power"] == 1
-
-
 @pytest.mark.parametrize("method", ["mean", "gmean", "power", "rank-mean", "vote"])
 def test_an_ensemble_of_one_is_itself_to_the_byte(comptool, write, method):
     result = comptool("ensemble", write("x.csv", FIRST), "--method", method, "-o", "e.csv")

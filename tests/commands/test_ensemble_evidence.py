@@ -41,9 +41,17 @@ def test_rows_are_combined_by_the_method_and_the_weights(runs, task, method):
 
 def test_a_power_is_that_of_the_record(runs):
     files = runs(rows=40)
+    for options, message in (
+        (("--power", "2"), "--power belongs to --method power"),
+        (("--method", "power", "--power", "0"), "--power must be a number above 0, not 0"),
+    ):
+        result = runs.run("ensemble", *files, *options)
+        assert (result.exit_code, ENSEMBLE.exists()) == (2, False)
+        assert message in result.stderr
     assert runs.run("ensemble", *files, "--method", "power", "--power", "7").exit_code == 0
     expected = combine([held(n) for n in range(3)], "power", power=7)
     np.testing.assert_allclose(rows_of(), expected)
+    assert provenance.facts(ENSEMBLE)["ensemble"]["power"] == 7
 
 
 def test_a_searched_ensemble_has_rows_by_searches_that_did_not_see_them(runs):
