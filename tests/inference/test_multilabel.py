@@ -14,6 +14,7 @@ import torch
 from sklearn.metrics import average_precision_score
 
 from comptool import models
+from comptool.evaluation import metrics
 from comptool.models.checkpoints import load_checkpoint, save_checkpoint
 from comptool.predictions import read_predictions
 
@@ -156,6 +157,25 @@ def test_what_views_are_worth_is_told_by_average_precision_on_known_cells(compto
     found = read_predictions(TTA, task="multilabel").probabilities
     assert found.shape == (6, len(CLASSES))
     assert not np.allclose(found.sum(axis=1), 1)
+
+
+def test_views_of_several_labels_are_chosen_by_average_precision(comptool, scenes):
+    run = scenes("one")
+    plain = by_hand(run, "train", len(CELLS), 32)
+    rows = [[f"train{number}", number % 2, *row] for number, row in enumerate(plain.tolist())]
+    write_csv(str(run / "oof.csv"), ["img_id", "fold", *CLASSES], rows)
+    options = ["--transforms", "flips", "--search", "greedy", "--json"]
+    result = comptool("tta", "-j", "0", "--device", "cpu", *options)
+    assert result.exit_code == 0, result.output
+    evidence = json.loads(result.stdout)["evidence"]
+    assert (evidence["metric"], evidence["rows"], evidence["folds"]) == ("map", 8, 2)
+    wanted = metrics.score("map", CELLS, plain)
+    assert evidence["plain"]["value"] == pytest.approx(wanted)
+    assert evidence["candidates"][0]["alone"] == pytest.approx(wanted)
+    held = read_predictions(TTA.with_name("oof_preds_tta.csv"), task="multilabel")
+    assert metrics.score("map", CELLS, held.probabilities) == pytest.approx(
+        evidence["choice"]["value"]
+    )
 
 
 def test_a_turned_scene_has_the_prediction_of_the_scene_under_d4(comptool, scenes):
