@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from comptool.errors import InputError, nearest
+from comptool.tables import refuse_rows
 
 PRESENT, ABSENT, UNKNOWN = 1, 0, -1
 WRONG = 2
@@ -56,15 +57,8 @@ def matrix_of_columns(source: Path, frame: pd.DataFrame, classes: Sequence[str])
         # By distinct texts: a cell after the other would take ten seconds for 100,000 x 60.
         of_text, texts = pd.factorize(frame[name])
         cells = np.array([WRITTEN.get(text.strip(), WRONG) for text in texts], np.int8)[of_text]
-        wrong = np.flatnonzero(cells == WRONG)
-        if wrong.size:
-            raise InputError(
-                "a label is 1 (present), 0 (absent), -1 or blank (not annotated)",
-                file=source,
-                row=int(wrong[0]) + 1,
-                column=name,
-                values=list(dict.fromkeys(frame[name].iloc[wrong])),
-            )
+        told = "a label is 1 (present), 0 (absent), -1 or blank (not annotated)"
+        refuse_rows(source, frame[name], cells == WRONG, told)
         matrix[:, place] = cells
     return matrix
 

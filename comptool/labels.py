@@ -8,14 +8,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from comptool.competition import Competition
 from comptool.errors import InputError
 from comptool.label_matrix import split_lists
 from comptool.predictions import RENAME_CLASS, RESERVED, RESERVED_CLASS
-from comptool.tables import read_table
+from comptool.tables import read_table, refuse_rows
 
 MIN_CLASSES = 2
 WHOLE_NUMBER = re.compile(r"[+-]?\d+")
@@ -91,15 +90,15 @@ def check_labels(competition: Competition, source: Path, frame: pd.DataFrame) ->
     if competition.task == "multilabel":
         return
     labels = frame[competition.label]
-    if (blank := _rows(labels.str.strip() == "")).size:
+    if (blank := np.flatnonzero(labels.str.strip() == "")).size:
         raise InputError(
             "the label is blank", file=source, row=int(blank[0]) + 1, column=competition.label
         )
     if competition.classes is not None:
         what = "the label is not one of 'classes' in comptool.toml"
-        _refuse(competition, source, labels, ~labels.isin(competition.classes), what)
+        refuse_rows(source, labels, ~labels.isin(competition.classes), what)
     reserved = labels.isin((*RESERVED, competition.id))
-    _refuse(competition, source, labels, reserved, RESERVED_CLASS, RENAME_CLASS)
+    refuse_rows(source, labels, reserved, RESERVED_CLASS, RENAME_CLASS)
 
 
 def check_class_names(competition: Competition, source: Path, classes: Sequence[str]) -> None:
@@ -121,30 +120,6 @@ def check_class_names(competition: Competition, source: Path, classes: Sequence[
     if reserved:
         what = "a class cannot be called like a column of pseudo-label tables"
         raise InputError(what, file=source, values=reserved, mend=RENAME_CLASS)
-
-
-def _rows(where: pd.Series[bool]) -> npt.NDArray[np.intp]:
-    return np.flatnonzero(where.to_numpy())
-
-
-def _refuse(
-    competition: Competition,
-    source: Path,
-    labels: pd.Series[str],
-    where: pd.Series[bool],
-    what: str,
-    mend: str | None = None,
-) -> None:
-    rows = _rows(where)
-    if rows.size:
-        raise InputError(
-            what,
-            file=source,
-            row=int(rows[0]) + 1,
-            column=competition.label,
-            values=list(dict.fromkeys(labels.iloc[rows])),
-            mend=mend,
-        )
 
 
 def joined_classes(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from comptool.competition import Competition
@@ -30,7 +29,7 @@ from comptool.labels import check_class_names, check_labels, joined_classes
 from comptool.labels import class_counts as class_counts
 from comptool.labels import class_names as class_names
 from comptool.provenance import facts
-from comptool.tables import check_ids, read_table
+from comptool.tables import check_ids, read_table, refuse_rows
 
 
 @dataclass(frozen=True)
@@ -280,13 +279,6 @@ def _classes(competition: Competition, source: Path, frame: pd.DataFrame) -> tup
 def _with_folds(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
     if "fold" not in frame.columns:
         return frame
-    wrong = np.flatnonzero(~frame["fold"].str.fullmatch(r"-1|\d+").to_numpy())
-    if wrong.size:
-        raise InputError(
-            "a fold is -1 (always training) or 0, 1, 2 and so on",
-            file=path,
-            row=int(wrong[0]) + 1,
-            column="fold",
-            values=frame["fold"].iloc[wrong].tolist(),
-        )
+    wrong = ~frame["fold"].str.fullmatch(r"-1|\d+")
+    refuse_rows(path, frame["fold"], wrong, "a fold is -1 (always training) or 0, 1, 2 and so on")
     return frame.assign(fold=frame["fold"].astype(int))

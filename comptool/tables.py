@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -153,18 +154,44 @@ def check_ids(path: Path, column: str, ids: npt.NDArray[np.object_]) -> None:
     InputError
         Naming the row of the first blank id, or up to three repeated ids.
     """
-    series = pd.Series(ids)
+    series = pd.Series(ids, name=column)
     blank = np.flatnonzero((series == "").to_numpy())
     if blank.size:
         raise InputError("the id is blank", file=path, row=int(blank[0]) + 1, column=column)
-    repeated = np.flatnonzero(series.duplicated().to_numpy())
-    if repeated.size:
+    refuse_rows(path, series, series.duplicated(), "the id is there twice")
+
+
+def refuse_rows(
+    path: Path,
+    column: pd.Series[Any],
+    wrong: pd.Series[bool] | npt.NDArray[np.bool_],
+    what: str,
+    mend: str | None = None,
+) -> None:
+    """Raise an InputError if cells of a column are wrong: the first row, the distinct values.
+
+    Parameters
+    ----------
+    path
+        The table.
+    column
+        N cells, under the column's name.
+    wrong
+        Which of them are wrong, shape (N,).
+    what
+        What is wrong with them.
+    mend
+        What to do.
+    """
+    rows = np.flatnonzero(wrong)
+    if rows.size:
         raise InputError(
-            "the id is there twice",
+            what,
             file=path,
-            row=int(repeated[0]) + 1,
-            column=column,
-            values=list(dict.fromkeys(ids[repeated])),
+            row=int(rows[0]) + 1,
+            column=str(column.name),
+            values=list(dict.fromkeys(column.iloc[rows])),
+            mend=mend,
         )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from comptool.data.folds import TRAINING, Integers
 from comptool.errors import InputError, nearest
 from comptool.samples import Samples
+from comptool.tables import refuse_rows
 
 LEFT_OUT = -2
 WORDS = {
@@ -42,15 +43,9 @@ def given_fold(samples: Samples, column: str) -> Integers:
         )
     texts = frame[column].astype(str).str.strip().str.lower()
     known = {text: _fold(text) for text in set(texts)}
-    wrong = np.flatnonzero(texts.map(lambda text: known[text] is None).to_numpy(dtype=bool))
-    if wrong.size:
-        raise InputError(
-            "a given split is train, val or test, or a fold number from -1",
-            file=samples.source,
-            row=int(wrong[0]) + 1,
-            column=column,
-            values=list(dict.fromkeys(frame[column].iloc[wrong])),
-        )
+    wrong = texts.map(lambda text: known[text] is None).astype(bool)
+    told = "a given split is train, val or test, or a fold number from -1"
+    refuse_rows(samples.source, frame[column], wrong, told)
     fold = texts.map(known).to_numpy(dtype=np.int64)
     if not (fold >= 0).any():
         what = "no row is validated; some have to be 'val', or of a fold from 0"

@@ -40,7 +40,7 @@ from comptool.errors import InputError, quoted
 from comptool.outputs import together
 from comptool.predictions import Predictions, refuse_ranks
 from comptool.samples import read_samples, test_samples, training_samples
-from comptool.tables import write_table
+from comptool.tables import refuse_rows, write_table
 
 
 @dataclass(frozen=True)
@@ -198,15 +198,10 @@ def _read(source: Path, facts: Mapping[str, Any], competition: Competition) -> P
 
 
 def _check_decisions(source: Path, predictions: Predictions) -> None:
-    wrong = np.flatnonzero(answers_of(predictions) < 0)
-    if wrong.size and predictions.pred is not None:
-        raise InputError(
-            f"no such class; the classes are {quoted(predictions.classes)}",
-            file=source,
-            row=int(wrong[0]) + 1,
-            column="pred",
-            values=predictions.pred[wrong].tolist(),
-        )
+    if predictions.pred is not None:
+        told = f"no such class; the classes are {quoted(predictions.classes)}"
+        answers = pd.Series(predictions.pred, name="pred")
+        refuse_rows(source, answers, answers_of(predictions) < 0, told)
 
 
 def _agreeing(

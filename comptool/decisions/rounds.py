@@ -19,11 +19,10 @@ import pandas as pd
 from comptool.decisions.kept import SOFT
 from comptool.decisions.pseudocells import Cells
 from comptool.decisions.pseudolabel import NONE
-from comptool.errors import InputError
 from comptool.label_matrix import UNKNOWN, matrix_of_columns, matrix_of_lists
 from comptool.labels import CONFIDENCE, ROUND
 from comptool.samples import Samples
-from comptool.tables import check_ids, read_table
+from comptool.tables import check_ids, read_table, refuse_rows
 
 Number = TypeVar("Number", bound=np.number)
 
@@ -98,7 +97,7 @@ def read_round(
     columns += [SOFT + name for name in classes] if soft else []
     frame, places = _rows(path, samples, columns)
     codes = pd.Index(list(classes)).get_indexer(pd.Index(frame[label]))
-    _refuse(path, frame, label, codes < 0, "is no class of the predictions")
+    refuse_rows(path, frame[label], codes < 0, "is no class of the predictions")
     rounds = _numbers(path, frame, ROUND, 1, np.inf).astype(np.int64)
     labels = Labels(
         _spread(codes, places, len(samples), NONE),
@@ -145,7 +144,7 @@ def _rows(
     frame = read_table(path, required=columns, allow_empty=True)
     check_ids(path, samples.id, frame[samples.id].to_numpy(dtype=object))
     places = pd.Index(samples.frame[samples.id]).get_indexer(pd.Index(frame[samples.id]))
-    _refuse(path, frame, samples.id, places < 0, f"the id is not in {samples.source}")
+    refuse_rows(path, frame[samples.id], places < 0, f"the id is not in {samples.source}")
     return frame, places
 
 
@@ -168,14 +167,5 @@ def _numbers(
     path: Path, frame: pd.DataFrame, column: str, low: float, high: float
 ) -> npt.NDArray[np.float64]:
     values = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=np.float64)
-    _refuse(path, frame, column, ~((values >= low) & (values <= high)), "is out of range")
+    refuse_rows(path, frame[column], ~((values >= low) & (values <= high)), "is out of range")
     return values
-
-
-def _refuse(
-    path: Path, frame: pd.DataFrame, column: str, wrong: npt.NDArray[np.bool_], what: str
-) -> None:
-    rows = np.flatnonzero(wrong)
-    if rows.size:
-        found = frame[column].iloc[rows].tolist()
-        raise InputError(what, file=path, row=int(rows[0]) + 1, column=column, values=found)

@@ -17,7 +17,7 @@ from comptool.evaluation.label_scoring import grade_cells, is_multilabel
 from comptool.evaluation.metrics import METRICS, score
 from comptool.predictions import Predictions, read_predictions
 from comptool.samples import class_names
-from comptool.tables import check_ids, read_table
+from comptool.tables import check_ids, read_table, refuse_rows
 
 DEFAULT_METRIC = "accuracy"
 
@@ -127,15 +127,8 @@ def _labels(path: Path, table: pd.DataFrame, label: str, classes: tuple[str, ...
     ids = table[id_column].to_numpy(dtype=object)
     check_ids(path, id_column, ids)
     _refuse_blank(path, table, label)
-    unknown = np.flatnonzero(~table[label].isin(classes).to_numpy())
-    if unknown.size:
-        raise InputError(
-            f"no such class; the classes are {quoted(classes)}",
-            file=path,
-            row=int(unknown[0]) + 1,
-            column=label,
-            values=list(dict.fromkeys(table[label].iloc[unknown])),
-        )
+    told = f"no such class; the classes are {quoted(classes)}"
+    refuse_rows(path, table[label], ~table[label].isin(classes), told)
     places = _indices(path, label, table[label], classes)
     return Predictions(ids, classes, np.eye(len(classes))[places], id_column=id_column)
 
@@ -162,13 +155,6 @@ def _decided(
     """Class index of every row's ``pred``."""
     index = {label: place for place, label in enumerate(classes)}
     decided = np.array([index.get(label, -1) for label in pred], np.intp)
-    wrong = np.flatnonzero(decided < 0)
-    if wrong.size:
-        raise InputError(
-            f"no such class; the classes are {quoted(classes)}",
-            file=path,
-            row=int(wrong[0]) + 1,
-            column="pred",
-            values=list(dict.fromkeys(pred[wrong])),
-        )
+    told = f"no such class; the classes are {quoted(classes)}"
+    refuse_rows(path, pd.Series(pred, name="pred"), decided < 0, told)
     return decided

@@ -12,7 +12,7 @@ import pandas as pd
 from comptool import provenance
 from comptool.errors import InputError
 from comptool.outputs import together
-from comptool.tables import read_table, write_table
+from comptool.tables import read_table, refuse_rows, write_table
 
 CLASS, PRIOR = "class", "prior"
 
@@ -44,15 +44,8 @@ def read_prior(path: Path, classes: Sequence[str]) -> tuple[float, ...]:
             mend="Estimate one from a run of this competition: comptool prior RUN",
         )
     values = pd.to_numeric(frame[PRIOR], errors="coerce").to_numpy(np.float64)
-    wrong = np.flatnonzero(~((values >= 0) & (values <= 1)))
-    if wrong.size:
-        raise InputError(
-            "a prior is a number from 0 to 1",
-            file=path,
-            row=int(wrong[0]) + 1,
-            column=PRIOR,
-            values=frame[PRIOR].iloc[wrong].tolist(),
-        )
+    wrong = ~((values >= 0) & (values <= 1))
+    refuse_rows(path, frame[PRIOR], wrong, "a prior is a number from 0 to 1")
     found = dict(zip(names, values.tolist(), strict=True))
     return tuple(found[name] for name in classes)
 

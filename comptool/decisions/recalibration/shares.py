@@ -11,7 +11,7 @@ import pandas as pd
 
 from comptool.classes import against
 from comptool.errors import InputError, UsageError, quoted
-from comptool.tables import read_table
+from comptool.tables import read_table, refuse_rows
 
 Doubles = npt.NDArray[np.float64]
 
@@ -78,15 +78,8 @@ def _read(path: Path, classes: Sequence[str]) -> Doubles:
             f"its classes are not those of the predictions: {against(names, classes)}", file=path
         )
     numbers = pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=np.float64)
-    wrong = np.flatnonzero(~(numbers > 0))
-    if wrong.size:
-        raise InputError(
-            "a share is a number above 0; a class that cannot occur is still given a small one",
-            file=path,
-            row=int(wrong[0]) + 1,
-            column=column,
-            values=table[column].iloc[wrong].tolist(),
-        )
+    told = "a share is a number above 0; a class that cannot occur is still given a small one"
+    refuse_rows(path, table[column], ~(numbers > 0), told)
     if abs(numbers.sum() - 1) > TOLERANCE:
         raise InputError(
             "the shares do not sum to one",
