@@ -219,6 +219,7 @@ def test_one_class_per_image_is_decided_by_recalibrate_alone(predicted):
     assert untouched(predicted, "recalibrate", "submissions/preds.csv") == (
         "submissions/preds.csv: these predictions are multi-label, and one class per image is "
         "decided here. Each class of theirs stands alone: submit them as they are, or their "
-        "answers above a threshold (comptool submit --threshold), or above the best threshold of "
-        "each class (comptool recalibrate --method thresholds)\n"
+        "answers above a threshold (comptool submit --threshold), or move each class by itself "
+        "(comptool recalibrate --method thresholds, temperature, vector or isotonic; --compare "
+        "tells which helps)\n"
     )
