@@ -139,8 +139,9 @@ def kept_together(samples: Samples, found: pd.DataFrame, file: Path) -> tuple[Sa
     one, other = one[there], other[there]
     if samples.group is not None:
         groups = samples.frame[samples.group]
-        first = pd.Series(np.arange(len(samples))).groupby(groups.to_numpy()).transform("first")
-        one, other = np.append(one, np.arange(len(samples))), np.append(other, first)
+        rows = np.arange(len(samples))
+        heads = pd.Series(rows).groupby(groups.to_numpy()).transform("first")
+        one, other = np.append(one, rows), np.append(other, heads)
     graph = coo_array((np.ones(len(one)), (one, other)), (len(samples), len(samples)))
     parts = connected_components(graph, directed=False)[1]
     ids = samples.frame[samples.id].to_numpy(dtype=object)
