@@ -15,7 +15,6 @@ import torch
 from comptool import models
 from comptool.errors import InputError, UsageError
 from comptool.inference.computing import Computing
-from comptool.inference.decoding import DecodedSamples, Form
 from comptool.inference.plan import make_plan
 from comptool.inference.predict import predict
 from comptool.inference.schemes import GROUPS, PLAIN, Scheme
@@ -180,25 +179,6 @@ def test_modalities_are_given_to_the_network_in_its_own_order(pairs):
     network.classifier.weight.data = torch.cat([weight[:, features:], weight[:, :features]], 1)
     save_checkpoint(swapped / "best.safetensors", network, {**full, **header}, force=True)
     np.testing.assert_allclose(probabilities("swapped"), probabilities("one"), atol=1e-6)
-
-
-def test_each_image_is_decoded_once_however_many_forms_are_wanted():
-    read = []
-
-    class Files:
-        def read(self, row, modality):
-            read.append((row, modality))
-            return np.full((8, 8, 1), row, np.uint8)
-
-        def __len__(self):
-            return 4
-
-    forms = [Form(0, 4, 4, 3), Form(0, 8, 8, 1), Form(1, 4, 4, 3), Form(0, 16, 4, 3)]
-    samples = DecodedSamples(Files(), 2, forms)
-    images = samples.batch([3, 1]).images
-    assert read == [(3, 0), (3, 1), (1, 0), (1, 1)]
-    assert [image.shape[1:] for image in images] == [(4, 4, 3), (8, 8, 1), (4, 4, 3), (16, 4, 3)]
-    assert all((image[0] == 3).all() and (image[1] == 1).all() for image in images)
 
 
 def findings():
