@@ -178,6 +178,18 @@ def test_mixed_sizes_modes_and_depths_of_one_row_each(comptool):
     assert said["findings"] == {"constant": 1}  # One pixel is one value.
 
 
+def test_how_alike_near_copies_are_can_be_asked(comptool):
+    small = cv2.imencode(".jpg", chip(1, 64), [cv2.IMWRITE_JPEG_QUALITY, 60])[1].tobytes()
+    make({"a": chip(1, 64), "b": small, "c": chip(2, 64)}, "id,label\na,x\nb,y\nc,x")
+    assert comptool("inspect").exit_code == 0
+    kind, _, one, _, _, other, _, _, score = found()[0]
+    assert (kind, one, other) == ("near-duplicate", "b", "a")
+    assert [row[0] for row in found()] == [kind, "label-conflict", "label-conflict"]
+    assert 0.98 <= float(score) < 1
+    assert comptool("inspect", "--similarity", "1", "--force").exit_code == 0
+    assert found() == []
+
+
 def test_one_row_is_looked_at(comptool):
     make({"a": chip(1)}, "id,label\na,x")
     result = comptool("inspect")
