@@ -92,15 +92,22 @@ def test_saved_views_are_applied_again_and_their_own_rows_are_called_too_good(fo
 def test_every_view_is_computed_once_and_test_images_see_those_chosen_alone(folded, monkeypatch):
     seen = []
 
-    def spy(self, number, inputs, view):
-        seen.append((number, len(inputs[0]), view))
-        return logits(self, number, inputs, view)
+    def spy(members, *arguments):
+        networks, notes = opened(members, *arguments)
+        own = networks.logits
 
-    logits = predicting.Networks._logits
-    monkeypatch.setattr(predicting.Networks, "_logits", spy)
+        def logits(images, views):
+            seen.extend((len(images[0]), view) for view in views for _ in members)
+            return own(images, views)
+
+        networks.logits = logits
+        return networks, notes
+
+    opened = predicting.open_networks
+    monkeypatch.setattr(predicting, "open_networks", spy)
     told = json.loads(folded("--transforms", "d4", "--search", "greedy", "--json").stdout)
     for rows, members, views in ((6, 1, 8), (9, 2, len(told["views"]))):
-        calls = [one for one in seen if one[1] == rows]
+        calls = [one for one in seen if one[0] == rows]
         assert len(calls) == 2 * views, (rows, members)
 
 
