@@ -77,22 +77,6 @@ def precision(right: int, answered: int) -> Precision:
     return Precision(right, answered, right / answered if answered else float("nan"), low, high)
 
 
-def precision_above(confidence: Floats, right: Mask, threshold: float) -> Precision:
-    """Precision of the answers whose confidence is strictly above a threshold.
-
-    Parameters
-    ----------
-    confidence
-        Floats of shape (M,).
-    right
-        Whether each answer is right, shape (M,).
-    threshold
-        A number in [0, 1].
-    """
-    above = confidence > threshold
-    return precision(int(np.count_nonzero(right & above)), int(np.count_nonzero(above)))
-
-
 def threshold_for(confidence: Floats, right: Mask, wanted: float) -> float | None:
     """The lowest threshold whose precision is at least ``wanted`` by the lower end of its interval.
 

@@ -13,7 +13,6 @@ from comptool.decisions.expected_precision import (
     answered,
     not_reached,
     precision,
-    precision_above,
     threshold_by_class,
     threshold_for,
 )
@@ -29,10 +28,15 @@ def test_the_interval_is_that_of_clopper_and_pearson(answered, share):
 
 
 def test_without_an_answer_nothing_is_known():
-    found = precision_above(np.array([0.5, 0.6]), np.array([True, False]), 0.9)
+    found = precision(0, 0)
     assert (found.low, found.high) == (0, 1)
     assert str(found) == "not known: no out-of-fold row is as sure"
     assert found.summary()["value"] is None
+
+
+def precision_above(confidence, right, threshold):
+    above = confidence > threshold
+    return precision(int(right[above].sum()), int(above.sum()))
 
 
 @settings(max_examples=80, deadline=None)
