@@ -56,6 +56,7 @@ BENCHMARKS = (
     Benchmark("average_precision", ("--runs", "1")),
     Benchmark("ensemble_search", ("--runs", "1", "--members", "4", "--steps", "3")),
     Benchmark("label_split", ("--seeds", "5", "--runs", "1")),
+    Benchmark("inspection", ("--pictures", "2000")),
     Benchmark("label_review", ("--seeds", "1")),
     Benchmark("class_review", ("--seeds", "1")),
     Benchmark("real_data", ("--quick",), real=True, long=True),
