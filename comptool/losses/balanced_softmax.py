@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from comptool.losses.arguments import checked_counts, checked_tau
 from comptool.losses.cross_entropy import CrossEntropy
@@ -46,7 +46,8 @@ class BalancedSoftmax(CrossEntropy):
         class_weights: Sequence[float] | Tensor | None = None,
     ) -> None:
         super().__init__(smoothing=smoothing, class_weights=class_weights)
-        offsets = log_frequencies(class_counts, tau, "the loss 'balanced-softmax'")
+        counts = checked_counts(class_counts, "the loss 'balanced-softmax'")
+        offsets = checked_tau(tau) * torch.log(counts / counts.sum()).float()
         self.tau = tau
         self.register_buffer("offsets", offsets, persistent=False)
 
@@ -57,43 +58,3 @@ class BalancedSoftmax(CrossEntropy):
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of logits (B, K) against class indices (B,) or class shares (B, K): a scalar."""
         return super().forward(logits + self.offsets, targets)  # float32, whatever the logits are
-
-
-class LogitAdjusted(nn.Module):
-    """Any loss of one class per image, of logits to which ``tau log(n_c / N)`` is added.
-
-    Parameters
-    ----------
-    criterion
-        Called with logits (B, K) and targets.
-    class_counts, tau
-        As for :class:`BalancedSoftmax`, which is this of cross-entropy.
-
-    Raises
-    ------
-    UsageError
-        If the counts are missing, or a value is out of its range.
-    """
-
-    offsets: Tensor
-
-    def __init__(
-        self, criterion: nn.Module, class_counts: Sequence[float] | Tensor, tau: float = 1.0
-    ) -> None:
-        super().__init__()
-        self.criterion = criterion
-        offsets = log_frequencies(class_counts, tau, "logit adjustment")
-        self.register_buffer("offsets", offsets, persistent=False)
-
-    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The criterion's loss of adjusted logits (B, K): a scalar."""
-        loss: Tensor = self.criterion(logits + self.offsets, targets)
-        return loss
-
-
-def log_frequencies(
-    class_counts: Sequence[float] | Tensor | None, tau: float, owner: str
-) -> Tensor:
-    """``tau log(n_c / N)`` of every class, (K,), float32; arguments as :class:`BalancedSoftmax`."""
-    counts = checked_counts(class_counts, owner)
-    return checked_tau(tau) * torch.log(counts / counts.sum()).float()
