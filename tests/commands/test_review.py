@@ -76,7 +76,8 @@ def scene_run():
         header = {
             "format": 1, "model": {"name": "x", "options": {}}, "task": "multilabel",
             "classes": list(CLASSES), "class_counts": {}, "modalities": ["image"],
-            "img_size": {}, "channels": {}, "mean": {}, "std": {}, "inputs": {"data/train.csv": None}, "leak": None,
+            "img_size": {}, "channels": {}, "mean": {}, "std": {},
+            "inputs": {"data/train.csv": None}, "leak": None,
         }  # fmt: skip
         Path("weights", name).mkdir(parents=True)
         text = json.dumps(header | changes)

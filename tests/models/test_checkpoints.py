@@ -57,7 +57,7 @@ def test_a_model_comes_back_with_as_many_channels_as_it_was_made_for(tmp_path):
     images = [torch.randn(2, 1, 32, 32) for _ in range(2)]
     assert torch.equal(model(*images), original(*images))
     save_checkpoint(tmp_path / "best.safetensors", original, header(), force=True)
-    with pytest.raises(InputError, match="of another shape are 'encoders.0.conv_stem.weight"):
+    with pytest.raises(InputError, match=r"of another shape are 'encoders.0.conv_stem.weight"):
         load_checkpoint(tmp_path)
 
 
