@@ -69,7 +69,9 @@ def temperature(targets: Targets, probabilities: Floats) -> Fitted:
     known = targets != UNKNOWN
     odds = log_odds(probabilities[known])
     against = np.where(targets[known] == PRESENT, -odds, odds)
-    value = least_temperature(lambda one: float(np.logaddexp(0, against / one).mean()))
+    value = 1.0  # where nothing is known
+    if against.size:
+        value = least_temperature(lambda one: float(np.logaddexp(0, against / one).mean()))
     return Fitted(lambda given: expit(log_odds(given) / value), {"temperature": value})
 
 

@@ -76,6 +76,13 @@ def test_unknown_cells_say_nothing(name):
     np.testing.assert_allclose(fit(targets, other).move(p), fit(targets, p).move(p), atol=1e-6)
 
 
+@EVERY
+def test_where_no_cell_is_known_all_stays_as_it_is(name):
+    targets, p = drawn(5, 0)
+    moved = CELL_METHODS.load(name)(np.full_like(targets, -1), p).move(p)
+    np.testing.assert_allclose(moved, p, atol=1e-9)
+
+
 @pytest.mark.parametrize("sharpness", [0.4, 1.0, 2.5])
 def test_the_temperature_takes_back_what_was_too_sharp(sharpness):
     targets, p = drawn(4_000, 2, sharpness=sharpness)
