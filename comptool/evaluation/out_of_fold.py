@@ -105,7 +105,9 @@ def read_labelled(name: str | None, competition: Competition) -> Labelled:
 
 
 def nested_folds(ids: npt.NDArray[np.object_], fold: npt.NDArray[np.integer] | None) -> Integers:
-    """Folds for a nested score, shape (M,): those of the training, or five where that had one.
+    """Folds for a nested score, shape (M,): those of the training, or five if these are too few.
+
+    A choice among searches is scored by leaving out two folds at a time, which takes three.
 
     Parameters
     ----------
@@ -114,7 +116,7 @@ def nested_folds(ids: npt.NDArray[np.object_], fold: npt.NDArray[np.integer] | N
     fold
         In which each was validated, shape (M,), or None.
     """
-    if fold is not None and len(np.unique(fold)) > 1:
+    if fold is not None and len(np.unique(fold)) > 2:
         return fold
     # By the id alone, so that the order of the rows does not matter.
     digests = (hashlib.sha256(str(name).encode()).digest() for name in ids)

@@ -28,8 +28,7 @@ class Evidence:
     targets
         Class indices of shape (N,), or 1, 0 and -1 of shape (N, K).
     folds
-        For nested scores, shape (N,): those of the training, or five by the ids if all rows are
-        of one fold.
+        For nested scores, shape (N,); see `comptool.evaluation.out_of_fold.nested_folds`.
     paths
         The M out-of-fold files.
     classes

@@ -4,13 +4,17 @@ The candidates are the plain image alone, all views equally, and weights that ar
 an honest score on out-of-fold rows: the first two choose nothing, the third is nested. The best of
 them is taken, the simpler one where they are equal, so that doing nothing wins when it does. That
 is a choice as well, so it is scored like the search: for each fold, the candidate that is best on
-the rows of all other folds predicts it.
+the rows of all other folds predicts it. How good the search is on these is found without the fold
+in question too, by searches on all but two folds (S. Varma and R. Simon, "Bias in error estimation
+when using cross-validation for model selection", BMC Bioinformatics 7, 2006).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import combinations
 
 import numpy as np
 
@@ -19,6 +23,7 @@ from comptool.decisions.ensembles.nested import (
     Folds,
     Score,
     Searched,
+    Weigh,
     draw_resamples,
     rises,
     score_of,
@@ -27,7 +32,8 @@ from comptool.decisions.ensembles.nested import (
     with_interval,
 )
 from comptool.decisions.ensembles.objectives import Doubles, Floats, Targets
-from comptool.errors import UsageError
+from comptool.decisions.ensembles.search import search
+from comptool.errors import InputError, UsageError
 from comptool.evaluation import metrics
 
 ONE_VIEW = "the plain image alone"
@@ -143,7 +149,7 @@ def choose_views(
     metric
         Name of a metric of the task.
     folds
-        Fold of each row, shape (N,); at least two.
+        Fold of each row, shape (N,); at least three.
     how, seed
         See :func:`~comptool.decisions.ensembles.search.search`.
 
@@ -152,10 +158,12 @@ def choose_views(
     UsageError
         If there is nothing to choose, or no such metric or search.
     InputError
-        If there are fewer than two folds.
+        If there are fewer than three folds.
     """
     if len(views) < 2:
         raise UsageError("there is one view alone, and nothing to choose")
+    if len(np.unique(folds)) < 3:
+        raise InputError("a choice of views is scored on rows of at least three folds")
     tables = list(views.values())
     found = searched(tables, targets, metric, folds, how=how, seed=seed)
     alone, equal = np.eye(len(views))[list(views).index(plain)], np.full(len(views), 1 / len(views))
@@ -163,7 +171,8 @@ def choose_views(
     weights = {ONE_VIEW: alone, ALL_VIEWS: equal, SEARCHED: found.weights}
     blends = [views[plain], by_class(tables, equal), found.blend]
     taken = list(weights)[_best(blends, targets, metric)]
-    blend = _fold_by_fold(blends, targets, metric, folds)
+    weigh = partial(search, metric=metric, how=how, seed=seed)
+    blend = _fold_by_fold(tables, blends, targets, metric, folds, weigh)
     resamples = draw_resamples(len(targets), seed)
     up = 1 if rises(metric, targets) else -1
 
@@ -191,10 +200,26 @@ def _best(blends: Sequence[Floats], targets: Targets, metric: str) -> int:
     return int(np.argmax([signed(metric, targets, blend) for blend in blends]))
 
 
-def _fold_by_fold(blends: Sequence[Floats], targets: Targets, metric: str, folds: Folds) -> Doubles:
-    chosen = np.empty(blends[0].shape)
-    for fold in np.unique(folds):
-        held = folds == fold
-        best = _best([blend[~held] for blend in blends], targets[~held], metric)
-        chosen[held] = blends[best][held]
+def _fold_by_fold(
+    tables: Sequence[Floats],
+    blends: Sequence[Floats],
+    targets: Targets,
+    metric: str,
+    folds: Folds,
+    weigh: Weigh,
+) -> Doubles:
+    """The rows of each fold by the candidate that is best on all others, the search coming last."""
+    rows = {fold: folds == fold for fold in np.unique(folds)}
+    without = {}
+    for two in combinations(rows, 2):
+        left = ~np.isin(folds, two)
+        without[frozenset(two)] = weigh([table[left] for table in tables], targets[left])
+    chosen = np.empty(tables[0].shape)
+    for fold, held in rows.items():
+        unseen = np.empty(chosen.shape)
+        for other in rows.keys() - {fold}:
+            weights = without[frozenset((fold, other))]
+            unseen[rows[other]] = by_class([table[rows[other]] for table in tables], weights)
+        others = [blend[~held] for blend in (*blends[:-1], unseen)]
+        chosen[held] = blends[_best(others, targets[~held], metric)][held]
     return chosen

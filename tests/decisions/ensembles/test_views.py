@@ -10,7 +10,7 @@ from scipy.special import softmax
 
 from comptool.decisions.ensembles import views as room
 from comptool.decisions.ensembles.views import ALL_VIEWS, ONE_VIEW, SEARCHED, choose_views
-from comptool.errors import UsageError
+from comptool.errors import InputError, UsageError
 from comptool.evaluation import metrics
 
 NAMES = ("identity", "horizontal", "vertical")
@@ -84,6 +84,20 @@ def test_each_fold_is_predicted_by_what_is_best_on_the_others(monkeypatch):
     np.testing.assert_array_equal(choice.blend, views["identity"])
 
 
+@settings(max_examples=10)
+@given(seed=st.integers(0, 10_000))
+def test_what_predicts_a_fold_does_not_depend_on_its_labels(seed):
+    """Candidates that are near to one another, so that a label more or less would tip the choice."""
+    targets, views = seen_in((1.0, 0.6, 0.6), rows=45, seed=seed)
+    folds, rng = np.arange(45) % 3, np.random.default_rng(seed)
+    one = choose_views(views, "identity", targets, "accuracy", folds)
+    for fold in range(3):
+        held = folds == fold
+        other = np.where(held, rng.integers(0, 4, 45), targets)
+        two = choose_views(views, "identity", other, "accuracy", folds)
+        np.testing.assert_array_equal(two.blend[held], one.blend[held])
+
+
 @settings(max_examples=15)
 @given(seed=st.integers(0, 10_000), order=st.permutations(range(3)))
 def test_the_order_of_rows_and_views_does_not_matter(seed, order):
@@ -121,6 +135,12 @@ def test_several_labels_are_chosen_for_in_the_same_way():
     choice = choose_views(views, "identity", targets, "map", np.arange(300) % 3)
     assert choice.gain.low > 0
     assert choice.summary()["candidates"][0]["view"] == "identity"
+
+
+def test_two_folds_do_not_score_a_choice():
+    targets, views = seen_in((1.0, 1.0))
+    with pytest.raises(InputError, match="at least three folds"):
+        choose_views(views, "identity", targets, "accuracy", folds_of(targets, 2))
 
 
 def test_one_view_is_no_choice():
