@@ -87,7 +87,7 @@ def test_each_fold_is_predicted_by_what_is_best_on_the_others(monkeypatch):
 @settings(max_examples=10)
 @given(seed=st.integers(0, 10_000))
 def test_what_predicts_a_fold_does_not_depend_on_its_labels(seed):
-    """Candidates that are near to one another, so that a label more or less would tip the choice."""
+    """Candidates are near to one another, so that one label more would tip the choice."""
     targets, views = seen_in((1.0, 0.6, 0.6), rows=45, seed=seed)
     folds, rng = np.arange(45) % 3, np.random.default_rng(seed)
     one = choose_views(views, "identity", targets, "accuracy", folds)
