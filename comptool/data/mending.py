@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -17,6 +18,7 @@ from comptool.findings import links, of_training, read_findings
 from comptool.samples import Samples
 
 GROUP = "duplicate_group"
+Rows = npt.NDArray[np.intp]
 
 
 def findings_about(samples: Samples, path: Path) -> pd.DataFrame:
@@ -117,8 +119,11 @@ def without_rows(
     return replace(samples, frame=samples.frame[kept].reset_index(drop=True)), told
 
 
-def kept_together(samples: Samples, found: pd.DataFrame, file: Path) -> tuple[Samples, str]:
-    """The samples with a group column by which copies, and what was a group before, stay together.
+def families(samples: Samples, found: pd.DataFrame) -> pd.Series[int]:
+    """The number of the family of copies that each sample belongs to, by its id.
+
+    Copies of one another are of one family, directly or by way of others: also of such that are
+    left out afterwards.
 
     Parameters
     ----------
@@ -126,27 +131,40 @@ def kept_together(samples: Samples, found: pd.DataFrame, file: Path) -> tuple[Sa
         N samples.
     found
         From `findings_about`.
+    """
+    pairs, ids = links(found), pd.Index(samples.frame[samples.id])
+    one, other = (ids.get_indexer(pd.Index(pairs[name])) for name in ("id", "other_id"))
+    there = (one >= 0) & (other >= 0)
+    return pd.Series(_joined(one[there], other[there], len(ids)), index=ids)
+
+
+def kept_together(samples: Samples, family: pd.Series[int], file: Path) -> tuple[Samples, str]:
+    """The samples with a group column by which copies, and what was a group before, stay together.
+
+    Parameters
+    ----------
+    samples
+        N samples.
+    family
+        From `families`, of these samples and perhaps of more.
     file
         Where the findings came from, for messages.
     """
-    pairs = links(found)
-    places = pd.Index(samples.frame[samples.id])
-    one, other = (places.get_indexer(pd.Index(pairs[name])) for name in ("id", "other_id"))
-    there = (one >= 0) & (other >= 0)
-    told = f"{file}: pairs of copies that stay together: {int(there.sum())}"
-    if not there.any():
+    own = family.loc[samples.frame[samples.id]].to_numpy()
+    copies = len(own) - len(np.unique(own))
+    told = f"{file}: pairs of copies that stay together: {copies}"
+    if not copies:
         return samples, told
-    one, other = one[there], other[there]
-    if samples.group is not None:
-        groups = samples.frame[samples.group]
-        rows = np.arange(len(samples))
-        heads = pd.Series(rows).groupby(groups.to_numpy()).transform("first")
-        one, other = np.append(one, rows), np.append(other, heads)
-    graph = coo_array((np.ones(len(one)), (one, other)), (len(samples), len(samples)))
-    parts = connected_components(graph, directed=False)[1]
-    ids = samples.frame[samples.id].to_numpy(dtype=object)
-    order = np.argsort(ids)
-    first = order[np.unique(parts[order], return_index=True)[1]]
-    return replace(
-        samples, frame=samples.frame.assign(**{GROUP: ids[first[parts]]}), group=GROUP
-    ), told
+    rows = np.arange(len(samples))
+    keys = [own] if samples.group is None else [own, samples.frame[samples.group].to_numpy()]
+    heads = [pd.Series(rows).groupby(key).transform("first") for key in keys]
+    parts = _joined(np.tile(rows, len(keys)), np.concatenate(heads), len(rows))
+    names = samples.frame[samples.id].groupby(parts).transform("min")
+    return replace(samples, frame=samples.frame.assign(**{GROUP: names}), group=GROUP), told
+
+
+def _joined(one: Rows, other: Rows, count: int) -> npt.NDArray[np.int32]:
+    """The number of the part of a graph that each of its nodes belongs to."""
+    graph = coo_array((np.ones(len(one)), (one, other)), (count, count))
+    parts: npt.NDArray[np.int32] = connected_components(graph, directed=False)[1]
+    return parts

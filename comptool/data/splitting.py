@@ -21,7 +21,13 @@ from comptool.data.label_tables import (
     split_figures,
     split_table,
 )
-from comptool.data.mending import findings_about, kept_together, without_cells, without_rows
+from comptool.data.mending import (
+    families,
+    findings_about,
+    kept_together,
+    without_cells,
+    without_rows,
+)
 from comptool.data.split_options import SplitOptions
 from comptool.errors import InputError, quoted
 from comptool.label_matrix import ZERO_IS_UNKNOWN, positive_counts
@@ -186,6 +192,7 @@ def _mended(samples: Samples, options: SplitOptions) -> tuple[Samples, list[str]
     path, told = options.findings, []
     if path is not None:
         found = findings_about(samples, path)
+        family = families(samples, found)
         if options.mask:
             samples, done = without_cells(samples, found, options.mask, path)
             told.append(done)
@@ -196,7 +203,7 @@ def _mended(samples: Samples, options: SplitOptions) -> tuple[Samples, list[str]
         if options.exclude:
             samples, done = without_rows(samples, found, options.exclude, path)
             told.append(done)
-        samples, done = kept_together(samples, found, path)
+        samples, done = kept_together(samples, family, path)
         told.append(done)
     return samples, told
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from comptool import facts, provenance
 from comptool.competition import of_table
-from comptool.data.mending import findings_about, kept_together
+from comptool.data.mending import families, findings_about, kept_together
 from comptool.data.splitting import samples_to_split
 from comptool.findings import COLUMNS, CONSTANT, DUPLICATE, LABEL_RUN, made
 from comptool.samples import read_samples
@@ -87,6 +87,17 @@ def test_of_copies_one_stays(comptool):
     arguments = ["--findings", "f.csv", "--exclude", "duplicate"]
     assert comptool("split", "t.csv", *arguments).exit_code == 0
     assert set(folds().index) == {f"r{n}" for n in range(24)} - {"r2", "r4"}
+
+
+def test_copies_stay_together_when_what_joined_them_is_left_out(comptool):
+    write_table()
+    broken = made("label-count", "train", ["r0", "r8"])
+    write_findings(broken, pairs(*((f"r{n}", "r0") for n in (2, 4, 6)), ("r9", "r8")))
+    arguments = ["--findings", "f.csv", "--exclude", "label-count", "--folds", "4"]
+    result = comptool("split", "t.csv", *arguments)
+    assert result.exit_code == 0, result.stderr
+    assert folds().index.intersection(["r0", "r8"]).empty
+    assert folds().loc[["r2", "r4", "r6"], "fold"].nunique() == 1
 
 
 def test_constant_images_tie_nothing(comptool):
@@ -195,7 +206,7 @@ def test_copies_and_groups_make_the_finest_groups_that_hold_both(tmp_path_factor
     (folder / "t.csv").write_text("\n".join([header, *rows, ""]))
     samples = samples_to_split(folder / "t.csv", None)[1]
     found = pairs(*((f"r{one:02}", f"r{other:02}") for one, other in copies))
-    tied, _ = kept_together(samples, found, folder / "f.csv")
+    tied, _ = kept_together(samples, families(samples, found), folder / "f.csv")
 
     joined = {n: {n} for n in range(12)}
     for one, other in [*copies, *((n, n + 1) for n in range(0, 12, 2) if scene)]:
