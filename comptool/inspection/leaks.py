@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from comptool import findings
 from comptool.data.given_split import torn_groups
-from comptool.label_matrix import PRESENT
+from comptool.label_matrix import PRESENT, UNKNOWN
 from comptool.samples import Samples
 
 
 def label_conflicts(links: pd.DataFrame, samples: Samples) -> pd.DataFrame:
     """Copies whose labels differ; each of the two is a finding, for either may be wrong.
+
+    A cell that is not annotated differs from none.
 
     Parameters
     ----------
@@ -24,7 +27,7 @@ def label_conflicts(links: pd.DataFrame, samples: Samples) -> pd.DataFrame:
         The labelled training samples.
     """
     told = _labels(samples)
-    pairs = _apart(links, told)
+    pairs = links[_contradict(links, samples)] if samples.labels else _apart(links, told)
     turned = pairs.assign(id=pairs["other_id"], other_id=pairs["id"])
     both = pd.concat([pairs, turned], ignore_index=True)
     values = [f"{told[one]} / {told[other]}" for one, other in _both(both)]
@@ -46,6 +49,15 @@ def _both(links: pd.DataFrame) -> list[tuple[str, str]]:
 
 def _apart(links: pd.DataFrame, sides: Mapping[str, str]) -> pd.DataFrame:
     return links[np.array([sides[one] != sides[other] for one, other in _both(links)], np.bool_)]
+
+
+def _contradict(links: pd.DataFrame, samples: Samples) -> npt.NDArray[np.bool_]:
+    """Which pairs have a class that is present in one and absent in the other."""
+    matrix, ids = samples.label_matrix(), pd.Index(samples.frame[samples.id])
+    one, other = (matrix[ids.get_indexer(pd.Index(links[name]))] for name in ("id", "other_id"))
+    known = (one != UNKNOWN) & (other != UNKNOWN)
+    contradict: npt.NDArray[np.bool_] = (known & (one != other)).any(axis=1)
+    return contradict
 
 
 def _labels(samples: Samples) -> dict[str, str]:

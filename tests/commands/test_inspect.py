@@ -190,6 +190,19 @@ def test_how_alike_near_copies_are_can_be_asked(comptool):
     assert found() == []
 
 
+def test_copies_contradict_one_another_in_annotated_cells_alone(comptool):
+    images = {f"s{n}": chip(n) for n in range(10, 16)}
+    images |= {"s11": images["s10"], "s13": images["s12"]}
+    rows = ["s10,1,0,-1", "s11,1,-1,1", "s12,1,0,-1", "s13,1,1,1", "s14,0,1,1", "s15,0,0,1"]
+    make(images, "id,u,v,w\n" + "\n".join(rows))
+    assert comptool("inspect").exit_code == 0
+    conflicts = [row for row in found() if row[0] == "label-conflict"]
+    assert [(one[2], one[5], one[7]) for one in conflicts] == [
+        ("s12", "s13", "u / u, v, w"),
+        ("s13", "s12", "u, v, w / u"),
+    ]
+
+
 def test_one_row_is_looked_at(comptool):
     make({"a": chip(1)}, "id,label\na,x")
     result = comptool("inspect")
