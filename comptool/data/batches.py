@@ -21,10 +21,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from comptool.data.augment import Augment
+from comptool.data.decoded_images import DecodedImages
 from comptool.data.files import ImageFiles
-from comptool.data.images import FULL_DEPTH, Pixels, is_blank, resize, to_channels
-from comptool.data.pixel_cache import DecodedImages, PixelCache
-from comptool.data.pixel_shards import ChipForm
+from comptool.data.images import Pixels, chip_forms, is_blank, resize, to_chip
+from comptool.data.pixel_cache import PixelCache
 from comptool.data.sampling import Draw
 from comptool.errors import InputError
 from comptool.machine import usable_cores
@@ -95,12 +95,10 @@ class SampleDataset(Dataset[Chips]):
         missing: str = "error",
         bits: Mapping[str, int] | None = None,
     ) -> None:
-        self._files = ImageFiles(samples, missing, bits=bits)
-        self._sizes = [(sizes[name][0], sizes[name][1]) for name in samples.paths]
-        self._channels = [channels[name] for name in samples.paths]
-        self._bits = [(bits or {}).get(name, FULL_DEPTH) for name in samples.paths]
+        self._files = ImageFiles(samples, missing)
+        self._forms = chip_forms(sizes, channels, bits, samples.paths)
         self._augment = augment
-        self._decoded: list[DecodedImages | None] = [None] * len(self._sizes)
+        self._decoded: list[DecodedImages | None] = [None] * len(self._forms)
         self.targets = targets
 
     def decode_once(self, cache: PixelCache) -> None:
@@ -112,10 +110,7 @@ class SampleDataset(Dataset[Chips]):
             If an image cannot be read, or the cache has no room and was asked for.
         """
         self._decoded = [
-            cache.images(self._files, modality, ChipForm(*size, channels, bits))
-            for modality, (size, channels, bits) in enumerate(
-                zip(self._sizes, self._channels, self._bits, strict=True)
-            )
+            cache.images(self._files, modality, form) for modality, form in enumerate(self._forms)
         ]
 
     def __len__(self) -> int:
@@ -124,7 +119,7 @@ class SampleDataset(Dataset[Chips]):
     def __getitem__(self, draw: Draw | int) -> Chips:
         """The images of a row, augmented only if a seed comes with it."""
         row = draw if isinstance(draw, int) else draw.row
-        images = [self._image(row, modality) for modality in range(len(self._sizes))]
+        images = [self._image(row, modality) for modality in range(len(self._forms))]
         blank = [
             is_blank(image) and not self._files.is_missing(row, modality)
             for modality, image in enumerate(images)
@@ -137,7 +132,7 @@ class SampleDataset(Dataset[Chips]):
         assert self._augment is not None
         changed = []
         for modality, image in enumerate(self._augment(images, seed)):
-            resized = resize(image, self._sizes[modality])
+            resized = resize(image, self._forms[modality].shape[:2])
             # A missing image is black in training as in prediction, whatever the policy paints.
             missing = self._files.is_missing(row, modality)
             changed.append(np.zeros_like(resized) if missing else resized)
@@ -147,14 +142,12 @@ class SampleDataset(Dataset[Chips]):
         decoded = self._decoded[modality]
         image = self._read(row, modality) if decoded is None else decoded[row]
         if image is None:
-            return np.zeros((*self._sizes[modality], self._channels[modality]), np.uint8)
+            return np.zeros(self._forms[modality].shape, np.uint8)
         return image
 
     def _read(self, row: int, modality: int) -> Pixels | None:
-        pixels = self._files.decode(row, modality)
-        if pixels is None:
-            return None
-        return to_channels(resize(pixels, self._sizes[modality]), self._channels[modality])
+        pixels = self._files.read(row, modality)
+        return None if pixels is None else to_chip(pixels, self._forms[modality])
 
     def collate(self, samples: list[Chips]) -> Batch:
         """One batch of samples."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from comptool.data.images import FULL_DEPTH, DeepPixels, Pixels, read_pixels, to_bytes
+from comptool.data.images import DeepPixels, read_pixels
 from comptool.errors import InputError
 from comptool.samples import Samples
 
@@ -76,8 +75,6 @@ class ImageFiles:
         What a missing image is: ``"error"``, or ``"zero"`` for a black chip.
     may_drop
         Whether a row may be left out instead, so that a message says how.
-    bits
-        Those that the 16-bit pixels of each modality use; see `comptool.data.images.to_bytes`.
 
     Raises
     ------
@@ -86,16 +83,8 @@ class ImageFiles:
         ``"zero"``, if a sample has no image at all.
     """
 
-    def __init__(
-        self,
-        samples: Samples,
-        missing: str = "error",
-        *,
-        may_drop: bool = False,
-        bits: Mapping[str, int] | None = None,
-    ) -> None:
+    def __init__(self, samples: Samples, missing: str = "error", *, may_drop: bool = False) -> None:
         self._folder = samples.folder
-        self._bits = [(bits or {}).get(name, FULL_DEPTH) for name in samples.paths]
         # Fixed-width text: Python strings would be copied into each worker as they are counted.
         self._cells = [
             np.array(samples.frame[column].tolist(), dtype=np.str_)
@@ -119,11 +108,6 @@ class ImageFiles:
     def is_missing(self, row: int, modality: int) -> bool:
         """Whether an image is not there."""
         return bool(self._missing[row, modality])
-
-    def decode(self, row: int, modality: int) -> Pixels | None:
-        """The pixels of an image as bytes, or None where it is missing and may be."""
-        pixels = self.read(row, modality)
-        return None if pixels is None else to_bytes(pixels, self._bits[modality])
 
     def read(self, row: int, modality: int) -> DeepPixels | None:
         """The pixels of an image as they are, or None where it is missing and may be."""

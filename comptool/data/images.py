@@ -20,9 +20,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -43,6 +45,39 @@ _MEND = "Download it again"
 _END_MARKERS = {b"\x89PNG": b"IEND\xaeB`\x82", b"\xff\xd8\xff": b"\xff\xd9"}
 BIT_DEPTHS = (8, 10, 11, 12, 14, 16)  # those that sensors have
 FULL_DEPTH = BIT_DEPTHS[-1]
+
+
+class ChipForm(NamedTuple):
+    """How a network takes the images of a modality: size, channels, bits of 16-bit images."""
+
+    height: int
+    width: int
+    channels: int
+    bits: int = FULL_DEPTH
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one image."""
+        return self[:3]
+
+    @property
+    def num_bytes(self) -> int:
+        """Of one image."""
+        return self.height * self.width * self.channels
+
+
+def chip_forms(
+    sizes: Mapping[str, Sequence[int]],
+    channels: Mapping[str, int],
+    bits: Mapping[str, int] | None,
+    names: Iterable[str],
+) -> list[ChipForm]:
+    """The form of each modality named; where no bits are known of one, they are all."""
+    return [
+        ChipForm(height, width, channels[name], (bits or {}).get(name, FULL_DEPTH))
+        for name in names
+        for height, width in [sizes[name]]
+    ]
 
 
 def decode(path: Path, bits: int = FULL_DEPTH) -> Pixels:
@@ -129,16 +164,23 @@ def read_content(path: Path) -> bytes:
     InputError
         If the file is missing, a folder, empty, or cannot be read.
     """
-    try:
+    with naming(path):
         content = path.read_bytes()
+    if not content:
+        raise InputError("this image is empty (0 bytes)", file=path, mend=_MEND)
+    return content
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Make what the system says of an image file in this block an InputError that names it."""
+    try:
+        yield
     except IsADirectoryError as error:
         raise InputError("is a folder; an image is needed", file=path) from error
     except OSError as error:
         what = "there is no such image" if isinstance(error, FileNotFoundError) else error.strerror
         raise InputError(str(what), file=path) from error
-    if not content:
-        raise InputError("this image is empty (0 bytes)", file=path, mend=_MEND)
-    return content
 
 
 def _lacks_end(content: bytes) -> bool:
@@ -233,3 +275,9 @@ def to_channels(image: Pixels, channels: int) -> Pixels:
     if channels != 1:
         raise ValueError(f"a colour image has 1 or 3 channels, not {channels}")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)[:, :, None]
+
+
+def to_chip(pixels: DeepPixels, form: ChipForm) -> Pixels:
+    """The pixels of an image as a network takes them, (height, width, channels) of its form."""
+    scaled = to_bytes(pixels, form.bits)
+    return to_channels(resize(scaled, (form.height, form.width)), form.channels)

@@ -14,14 +14,13 @@ from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 from time import time
-from typing import NamedTuple
 from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.format import open_memmap
 
-from comptool.data.images import FULL_DEPTH, Pixels
+from comptool.data.images import ChipForm, Pixels
 from comptool.outputs import atomic_output, together
 
 FORMAT = 1
@@ -32,27 +31,13 @@ RECORD = np.dtype([("source", f"V{DIGEST}"), ("content", f"V{DIGEST}"), ("crc", 
 Index = npt.NDArray[np.void]
 
 
-class ChipForm(NamedTuple):
-    """How a network takes the images of a modality: size, channels, bits of 16-bit images."""
-
-    height: int
-    width: int
-    channels: int
-    bits: int = FULL_DEPTH
-
-    @property
-    def num_bytes(self) -> int:
-        """Of one image."""
-        return self.height * self.width * self.channels
-
-    @property
-    def folder(self) -> str:
-        """Where images of this form lie in a cache; another format lies elsewhere."""
-        return f"v{FORMAT}/{self.height}x{self.width}x{self.channels}-{self.bits}"
+def form_folder(folder: Path, form: ChipForm) -> Path:
+    """Where images of a form lie in a cache; another format lies elsewhere."""
+    return folder / f"v{FORMAT}" / f"{form.height}x{form.width}x{form.channels}-{form.bits}"
 
 
 def source_digest(path: Path) -> bytes:
-    """What a file is known by without reading it: its place, its size and its time of change.
+    """What a file is known by without reading it: its place, its size and its times of change.
 
     Raises
     ------
@@ -60,8 +45,9 @@ def source_digest(path: Path) -> bytes:
         If it is not there.
     """
     seen = path.stat()
-    text = f"{os.path.realpath(path)}\0{seen.st_size}\0{seen.st_mtime_ns}"
-    return blake2b(os.fsencode(text), digest_size=DIGEST).digest()
+    # A copy may bring its time of modification along, and never that of its inode.
+    facts = (os.path.realpath(path), seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
+    return blake2b(os.fsencode("\0".join(map(str, facts))), digest_size=DIGEST).digest()
 
 
 def content_digest(content: bytes) -> bytes:
@@ -84,27 +70,31 @@ class Shard:
     index
         A record of `RECORD` for each of N images.
     pixels
-        uint8 (N, H, W, C), mapped into memory.
+        uint8 (N, H, W, C), mapped into memory; not to be written to from now on.
     """
 
     def __init__(self, path: Path, index: Index, pixels: Pixels) -> None:
         self.path = path
         self.index = index
         self.pixels = pixels
+        self.pixels.flags.writeable = False
         sources = (source.tobytes() for source in index["source"])
         self.places = {source: place for place, source in enumerate(sources)}
 
+    def is_sound(self, place: int) -> bool:
+        """Whether an image is what was written."""
+        return bool(checksum(self.pixels[place]) == self.index["crc"][place])
 
-def open_shard(path: Path, form: ChipForm | None = None) -> Shard | None:
+
+def open_shard(path: Path, form: ChipForm) -> Shard | None:
     """A shard, or None if its files are damaged, unfinished or not of the form."""
     try:
         index = np.load(path.with_suffix(INDEX), allow_pickle=False)
         pixels = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    fits = index.dtype == RECORD and index.shape == pixels.shape[:1] and pixels.dtype == np.uint8
-    shape = pixels.shape[1:] if form is None else form[:3]
-    if not fits or pixels.ndim != 4 or pixels.shape[1:] != shape:
+    fits = index.dtype == RECORD and pixels.dtype == np.uint8
+    if not fits or index.ndim != 1 or pixels.shape != (len(index), *form.shape):
         return None
     return Shard(path, index, pixels)
 
@@ -113,7 +103,7 @@ def find_shards(folder: Path, form: ChipForm) -> list[Shard]:
     """The readable shards of a form in a cache; damaged ones are removed."""
     found = []
     # By the index, which appears last: what has none yet is still being written.
-    for index in sorted((folder / form.folder).glob(f"[!.]*{INDEX}")):
+    for index in sorted(form_folder(folder, form).glob(f"[!.]*{INDEX}")):
         path = index.with_name(index.name.removesuffix(INDEX) + PIXELS)
         shard = open_shard(path, form)
         if shard is None:
@@ -137,19 +127,24 @@ def new_shard(folder: Path, form: ChipForm, count: int) -> Iterator[tuple[Path, 
     InputError
         If it cannot be written; nothing is left of it then.
     """
-    path = folder / form.folder / f"{uuid4().hex}{PIXELS}"
+    path = form_folder(folder, form) / f"{uuid4().hex}{PIXELS}"
     index = np.zeros(count, RECORD)
     # The index is written first, so that it appears last.
     with together(), atomic_output(path.with_suffix(INDEX)) as listing:
         with atomic_output(path) as temporary:
-            pixels = open_memmap(temporary, "w+", np.uint8, (count, *form[:3]))
-            # Room is taken at once: a process that writes to a mapped page for which the disk has
-            # none left is killed.
-            with temporary.open("rb+") as stream:
-                os.posix_fallocate(stream.fileno(), 0, temporary.stat().st_size)
+            pixels = open_memmap(temporary, "w+", np.uint8, (count, *form.shape))
+            _take_room(temporary)
             yield path, index, pixels
             pixels.flush()
         np.save(listing, index)
+
+
+def _take_room(path: Path) -> None:
+    """Have the disk keep a file's room: who writes to a mapped page and finds none is killed."""
+    # Not on macOS and Windows.
+    if hasattr(os, "posix_fallocate"):
+        with path.open("rb+") as stream:
+            os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
 
 
 def remove_shard(path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from comptool.data.images import FULL_DEPTH, Pixels
+from comptool.data.images import Pixels, chip_forms
 from comptool.inference.computing import Computing
 from comptool.inference.decoding import Form
 from comptool.inference.members import Member
@@ -76,12 +76,10 @@ def open_networks(
 
 def forms_of(header: dict[str, Any]) -> list[Form]:
     """How the network of a checkpoint takes each of its modalities."""
-    bits = header.get("bits", {})
-    return [
-        Form(number, height, width, header["channels"][name], bits.get(name, FULL_DEPTH))
-        for number, name in enumerate(header["modalities"])
-        for height, width in [header["img_size"][name]]
-    ]
+    chips = chip_forms(
+        header["img_size"], header["channels"], header.get("bits"), header["modalities"]
+    )
+    return [Form(number, chip) for number, chip in enumerate(chips)]
 
 
 def distinct(forms: Sequence[Sequence[Form]]) -> list[Form]:

@@ -18,13 +18,12 @@ import numpy.typing as npt
 
 from comptool.data.files import ImageFiles
 from comptool.data.images import (
-    FULL_DEPTH,
+    ChipForm,
     DeepPixels,
     Pixels,
     is_blank,
-    resize,
     to_bytes,
-    to_channels,
+    to_chip,
 )
 
 MOST_NAMED = 20
@@ -39,16 +38,10 @@ Originals = npt.NDArray[np.void]
 
 
 class Form(NamedTuple):
-    """How a network takes the images of one modality.
-
-    ``bits`` are those that the 16-bit images it was trained on use.
-    """
+    """How a network takes the images of which modality."""
 
     modality: int
-    height: int
-    width: int
-    channels: int
-    bits: int = FULL_DEPTH
+    chip: ChipForm
 
 
 class DecodedBatch(NamedTuple):
@@ -87,8 +80,7 @@ class DecodedSamples:
         InputError
             If an image cannot be read; names the file.
         """
-        shapes = [(len(rows), form.height, form.width, form.channels) for form in self._forms]
-        images = [np.zeros(shape, np.uint8) for shape in shapes]
+        images = [np.zeros((len(rows), *form.chip.shape), np.uint8) for form in self._forms]
         originals = np.zeros((len(rows), self._num_modalities), ORIGINAL)
         for place, row in enumerate(rows):
             decoded = [self._files.read(row, number) for number in range(self._num_modalities)]
@@ -98,7 +90,7 @@ class DecodedSamples:
             for form, batch in zip(self._forms, images, strict=True):
                 pixels = decoded[form.modality]
                 if pixels is not None:
-                    batch[place] = _shaped(pixels, form)
+                    batch[place] = to_chip(pixels, form.chip)
         return DecodedBatch(images, originals)
 
     def batches(self, batch_size: int, workers: int) -> Iterator[DecodedBatch]:
@@ -129,7 +121,7 @@ class DecodedSamples:
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _depths(self, modality: int) -> set[int]:
-        return {form.bits for form in self._forms if form.modality == modality}
+        return {form.chip.bits for form in self._forms if form.modality == modality}
 
 
 def _original(pixels: DeepPixels, depths: Iterable[int]) -> tuple[bool, int, bool, bool, bool]:
@@ -142,11 +134,6 @@ def _original(pixels: DeepPixels, depths: Iterable[int]) -> tuple[bool, int, boo
     darkened = not blank and any(is_blank(to_bytes(pixels, bits)) for bits in depths)
     exceeding = any(int(pixels.max()) >= 2**bits for bits in depths)
     return True, number, blank, darkened, exceeding
-
-
-def _shaped(pixels: DeepPixels, form: Form) -> Pixels:
-    scaled = to_bytes(pixels, form.bits)
-    return to_channels(resize(scaled, (form.height, form.width)), form.channels)
 
 
 def findings(ids: Sequence[str], modalities: Sequence[str], originals: Originals) -> list[str]:

@@ -61,7 +61,7 @@ class OnnxNetworks:
         self._sessions: list[dict[Sizes, InferenceSession]] = []
         for member, forms in zip(members, self._forms, strict=True):
             seen = dict.fromkeys(
-                tuple(seen_size(view, form.height, form.width) for form in forms) for view in views
+                tuple(seen_size(view, *form.chip.shape[:2]) for form in forms) for view in views
             )
             self._sessions.append({sizes: self._open(member, sizes) for sizes in seen})
 
@@ -113,7 +113,7 @@ def _run(sessions: dict[Sizes, InferenceSession], images: Sequence[Logits]) -> L
 
 def _kept(member: Member, sizes: Sizes) -> Path:
     """Where the graph for images of these sizes is kept."""
-    trained = tuple((form.height, form.width) for form in forms_of(member.header))
+    trained = tuple(form.chip.shape[:2] for form in forms_of(member.header))
     name = Path(BEST).stem
     if sizes != trained:
         name += "".join(f"-{height}x{width}" for height, width in sizes)

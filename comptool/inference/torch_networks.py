@@ -114,7 +114,8 @@ class TorchNetworks:
         ]
 
     def _blank(self, number: int) -> list[Tensor]:
-        shapes = [(1, form.channels, form.height, form.width) for form in self._forms[number]]
+        chips = [form.chip for form in self._forms[number]]
+        shapes = [(1, chip.channels, chip.height, chip.width) for chip in chips]
         return [torch.zeros(shape, device=self._device) for shape in shapes]
 
     def _inputs(self, number: int, images: Sequence[Tensor]) -> list[Tensor]:

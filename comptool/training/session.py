@@ -114,7 +114,7 @@ class Session:
         mode = self.settings.cache
         if mode == "auto" and self.settings.epochs == 1:
             mode = "off"
-        cache = PixelCache(mode, say, quiet)
+        cache = PixelCache(mode, say, quiet, sharers=self.processes.size)
         # One of several processes decodes, and then all find what it has written.
         for turn in (True, False):
             if self.processes.first == turn:

@@ -69,7 +69,7 @@ def native_sizes(samples: Samples, missing: str) -> dict[str, Size]:
     looked_at = spread(len(samples), LOOKED_AT)
     sizes = {}
     for place, name in enumerate(samples.paths):
-        images = [files.decode(int(row), place) for row in looked_at]
+        images = [files.read(int(row), place) for row in looked_at]
         sides = [max(image.shape[:2]) for image in images if image is not None] or [LEAST]
         side = min(max(-(-int(median(sides)) // STEP) * STEP, LEAST), MOST)
         sizes[name] = (side, side)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from comptool.data.images import ChipForm
 from comptool.inference.decoding import DecodedSamples, Form
 
 
@@ -18,7 +19,8 @@ def test_each_image_is_decoded_once_however_many_forms_are_wanted():
         def __len__(self):
             return 4
 
-    forms = [Form(0, 4, 4, 3), Form(0, 8, 8, 1), Form(1, 4, 4, 3), Form(0, 16, 4, 3)]
+    wanted = [(0, 4, 4, 3), (0, 8, 8, 1), (1, 4, 4, 3), (0, 16, 4, 3)]
+    forms = [Form(modality, ChipForm(*chip)) for modality, *chip in wanted]
     samples = DecodedSamples(Files(), 2, forms)
     images = samples.batch([3, 1]).images
     assert read == [(3, 0), (3, 1), (1, 0), (1, 1)]
