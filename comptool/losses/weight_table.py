@@ -7,11 +7,13 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from comptool.errors import InputError
+from comptool.errors import InputError, quoted
 from comptool.tables import read_table, refuse_missing
 
 CLASS, WEIGHT = "class", "weight"
 TOML = ".toml"
+WRONG = "a class weight has to be a positive number"
+MEND = "Give every class one weight, and no other"
 
 
 def read_class_weights(path: Path, classes: Sequence[str]) -> list[float]:
@@ -34,10 +36,13 @@ def read_class_weights(path: Path, classes: Sequence[str]) -> list[float]:
     cells = _toml_cells(path) if path.suffix == TOML else _table_cells(path)
     strangers = [name for name in cells if name not in classes]
     if strangers:
-        raise InputError("has weights of classes that there are not", file=path, values=strangers)
+        raise InputError(
+            "has weights of classes that there are not", file=path, values=strangers, mend=MEND
+        )
     missing = [name for name in classes if name not in cells]
     if missing:
-        raise InputError("has no weight for some classes", file=path, values=missing)
+        several = "classes" if len(missing) > 1 else "class"
+        raise InputError(f"has no weight for the {several} {quoted(missing)}", file=path, mend=MEND)
     return [cells[name] for name in classes]
 
 
@@ -47,9 +52,17 @@ def _table_cells(path: Path) -> dict[str, float]:
     for row, (name, text) in enumerate(zip(frame[CLASS], frame[WEIGHT], strict=True), start=1):
         if name in found:
             raise InputError(
-                "has two weights for a class", file=path, row=row, column=CLASS, values=[name]
+                "has two weights for a class",
+                file=path,
+                row=row,
+                column=CLASS,
+                values=[name],
+                mend=MEND,
             )
-        found[name] = _weight(text, path, row, WEIGHT)
+        weight = _weight(text)
+        if weight is None:
+            raise InputError(WRONG, file=path, row=row, column=WEIGHT, values=[text])
+        found[name] = weight
     return found
 
 
@@ -59,20 +72,19 @@ def _toml_cells(path: Path) -> dict[str, float]:
         document: Mapping[str, object] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"is no TOML ({error})", file=path) from error
-    return {name: _weight(value, path, None, name) for name, value in document.items()}
+    found: dict[str, float] = {}
+    for name, value in document.items():
+        weight = None if isinstance(value, bool) else _weight(value)
+        if weight is None:
+            raise InputError(WRONG, file=path, values=[f"{name} = {value}"])
+        found[name] = weight
+    return found
 
 
-def _weight(value: object, path: Path, row: int | None, column: str) -> float:
+def _weight(value: object) -> float | None:
+    """The number that a value is or spells, if it is above 0 and finite."""
     try:
         weight = float(value) if isinstance(value, str | int | float) else math.nan
     except ValueError:
-        weight = math.nan
-    if not 0 < weight < math.inf:
-        raise InputError(
-            "a class weight has to be a positive number",
-            file=path,
-            row=row,
-            column=column,
-            values=[value],
-        )
-    return weight
+        return None
+    return weight if 0 < weight < math.inf else None

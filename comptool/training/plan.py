@@ -110,9 +110,15 @@ class Plan:
 
     @property
     def inputs(self) -> tuple[Path, ...]:
-        """The tables that were read."""
-        beside = (self.settings.prior, self.settings.class_weights)
+        """The tables that were read, and the file of the augmentation."""
+        beside = (self.settings.prior, self.settings.class_weights, self.policy_file)
         return (*self.rows.inputs, *(path for path in beside if path is not None))
+
+    @property
+    def policy_file(self) -> Path | None:
+        """The file of the augmentation, where it is none of ours."""
+        path = Path(self.settings.augment)
+        return path if path.suffix in POLICY_FILES else None
 
     @property
     def folded(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from comptool import provenance
 from comptool.errors import InputError, UsageError
 from comptool.models.pretrained import RANDOM
 from comptool.runs import LAST
@@ -18,6 +19,12 @@ from comptool.training.settings import BACKBONE
 from comptool.training.state import Progress, read_state
 
 Say = Callable[[str], None]
+# What settings name by a file, whose content may have changed since.
+OF_FILES = {
+    "prior": "the prior is not the one that",
+    "class_weights": "the class weights are not those that",
+    "augment": "the augmentation file is not the one that",
+}
 
 
 @dataclass(frozen=True)
@@ -112,6 +119,7 @@ def identity(plan: Plan, processes: Processes) -> dict[str, Any]:
         "processes": processes.size,
         "prior": None if plan.prior is None else list(plan.prior),
         "class_weights": None if plan.class_weights is None else list(plan.class_weights),
+        "augment": None if plan.policy_file is None else provenance.sha256(plan.policy_file),
     }
 
 
@@ -130,12 +138,13 @@ def _check_identity(found: dict[str, Any], wanted: dict[str, Any], member: Membe
             file=folder,
             mend="Bring the tables back, or start another run with --init-from",
         )
-    if found.get("prior") != wanted["prior"]:
-        raise InputError("the prior is not the one that this run was begun with", file=folder)
-    if found.get("class_weights") != wanted["class_weights"]:
-        raise InputError(
-            "the class weights are not those that this run was begun with", file=folder
-        )
+    for name, what in OF_FILES.items():
+        if found.get(name) != wanted[name]:
+            raise InputError(
+                f"{what} this run was begun with",
+                file=folder,
+                mend="Bring the file back, or start another run with --init-from",
+            )
     for name, option in (("metric", "--metric"), ("processes", "--nproc-per-node")):
         if found.get(name) != wanted[name]:
             raise UsageError(

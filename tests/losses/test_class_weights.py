@@ -20,6 +20,7 @@ COUNTS = [5000, 400, 16]
 NUMBER = "a class weight has to be a positive number"
 STRANGER = "weights of classes that there are not"
 TWICE = "has two weights for a class"
+MEND = "Give every class one weight, and no other"
 
 
 def test_weights_are_those_of_the_formulas():
@@ -72,14 +73,19 @@ def test_weights_by_hand_come_in_the_order_of_the_classes(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.csv", "class,weight\na,1\n", "has no weight for some classes (found 'b')"),
+        ("a.csv", "class,weight\na,1\n", f"has no weight for the class 'b'. {MEND}"),
         ("a.csv", "class,weight\na,1\nb,-2\n", f", row 2, column 'weight': {NUMBER} (found '-2')"),
         ("a.csv", "class,weight\na,1\nb,\n", f", row 2, column 'weight': {NUMBER} (found '')"),
-        ("a.csv", "class,weight\na,1\nb,2\nc,1\n", f"has {STRANGER} (found 'c')"),
-        ("a.csv", "class,weight\na,1\na,2\n", f", row 2, column 'class': {TWICE} (found 'a')"),
-        ("a.toml", "a = 1\nb = 0\n", f", column 'b': {NUMBER} (found '0')"),
-        ("a.toml", "a = 1\nb = [1]\n", f", column 'b': {NUMBER} (found '[1]')"),
-        ("a.toml", "a = inf\nb = 1\n", f", column 'a': {NUMBER} (found 'inf')"),
+        ("a.csv", "class,weight\na,1\nb,2\nc,1\n", f"has {STRANGER} (found 'c'). {MEND}"),
+        (
+            "a.csv",
+            "class,weight\na,1\na,2\n",
+            f", row 2, column 'class': {TWICE} (found 'a'). {MEND}",
+        ),
+        ("a.toml", "a = 1\nb = 0\n", f"{NUMBER} (found 'b = 0')"),
+        ("a.toml", "a = 1\nb = [1]\n", f"{NUMBER} (found 'b = [1]')"),
+        ("a.toml", "a = inf\nb = 1\n", f"{NUMBER} (found 'a = inf')"),
+        ("a.toml", "a = 1\nb = true\n", f"{NUMBER} (found 'b = True')"),
         ("a.toml", "a = \n", "is no TOML ("),
     ],
 )
@@ -90,3 +96,4 @@ def test_a_mistake_in_weights_by_hand_is_named(tmp_path, name, text, message):
         read_class_weights(path, ["a", "b"])
     separator = "" if message.startswith(",") else ": "
     assert str(error.value).startswith(f"{path}{separator}{message}")
+    assert message.endswith("(") or str(error.value).endswith(message)

@@ -69,11 +69,22 @@ def test_a_damaged_image_is_named_in_the_middle_of_the_training(folds, fit):
 def test_a_policy_from_a_file_is_used(folds, fit, history):
     import albumentations
 
-    albumentations.save(albumentations.Compose([albumentations.InvertImg(p=1)]), "policy.json")
+    policy = Path("policy.json")
+    albumentations.save(albumentations.Compose([albumentations.InvertImg(p=1)]), policy)
     fit("plain", augment="none", epochs=1)
     fit("inverted", augment="policy.json", epochs=1)
     losses = [history(name)[0]["train_loss"] for name in ("plain", "inverted")]
     assert losses[0] != losses[1]
+    digest = hashlib.sha256(policy.read_bytes()).hexdigest()
+    assert read_header(Path("weights/inverted"))["inputs"]["policy.json"] == digest
+
+    albumentations.save(albumentations.Compose([albumentations.InvertImg(p=0.5)]), policy)
+    with pytest.raises(InputError) as error:
+        fit("inverted", resume=True)
+    assert str(error.value) == (
+        "weights/inverted: the augmentation file is not the one that this run was begun with. "
+        "Bring the file back, or start another run with --init-from"
+    )
 
 
 def test_pretrained_weights_from_a_file_are_what_training_starts_from(folds, fit):
