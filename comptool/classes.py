@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from comptool.competition import Competition
+from comptool.errors import InputError
 from comptool.labels import check_labels, joined_classes
 from comptool.samples import class_names, training_samples
 from comptool.tables import read_table
@@ -54,6 +55,37 @@ def against(one: Sequence[str], other: Sequence[str]) -> str:
     if max(len(one), len(other)) > SHOWN:
         one, other = ([n for n in a if n not in b] for a, b in ((one, other), (other, one)))
     return f"{listed(one) or 'nothing more'} against {listed(other) or 'nothing more'}"
+
+
+def check_classes(
+    file: Path,
+    classes: Sequence[str],
+    expected: Sequence[str],
+    whose: str | Path,
+    *,
+    mend: str | None = None,
+) -> None:
+    """Check that a file has the classes that it should have, in their order.
+
+    Parameters
+    ----------
+    file
+        Which file it is.
+    classes, expected
+        The names that it has, and those of what it goes with.
+    whose
+        What it goes with, in words or a path.
+    mend
+        What to do if they differ.
+
+    Raises
+    ------
+    InputError
+        If they differ, and how.
+    """
+    if tuple(classes) != tuple(expected):
+        told = f"its classes are not those of {whose}: {against(classes, expected)}"
+        raise InputError(told, file=file, mend=mend)
 
 
 def listed(names: Sequence[str]) -> str:

@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from comptool.classes import against
 from comptool.competition import Competition
 from comptool.decisions.ensemble import POWER, by_class, combine
 from comptool.decisions.members import in_order
@@ -145,11 +144,7 @@ def _check_same_rows(first: Labelled, other: Labelled) -> None:
 
 def _aligned(first: Labelled, other: Labelled) -> Predictions:
     one, two = first.predictions, other.predictions
-    if one.classes != two.classes:
-        raise InputError(
-            f"its classes are not those of {first.path}: {against(two.classes, one.classes)}",
-            file=other.path,
-        )
+    other.check_classes(one.classes, first.path)
     _check_same_rows(first, other)
     rows = in_order(pd.Index(one.ids), two, first.path, other.path)
     if one.fold is not None and rows.fold is not None:

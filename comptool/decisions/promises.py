@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from comptool.classes import against
 from comptool.competition import Competition
 from comptool.decisions.expected_precision import (
     Floats,
@@ -131,7 +130,7 @@ def promise(
         return Promise(rule)
     try:
         labelled = own_evidence(wanted.oof, facts, competition)
-        _check_classes(labelled, classes)
+        labelled.check_classes(classes)
     except ComptoolError as error:
         if needed:
             raise
@@ -145,15 +144,6 @@ def promise(
     chosen, notes = choose(rule, wanted, labelled, classes)
     found = weigh(chosen, labelled, classes)
     return replace(found, notes=[*told, *notes, *found.notes])
-
-
-def _check_classes(labelled: Labelled, classes: Sequence[str]) -> None:
-    if labelled.predictions.classes != tuple(classes):
-        raise InputError(
-            "its classes are not those of the predictions: "
-            f"{against(labelled.predictions.classes, classes)}",
-            file=labelled.path,
-        )
 
 
 def _agreed(

@@ -25,7 +25,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from comptool import provenance
-from comptool.classes import against, competition_classes
+from comptool.classes import check_classes, competition_classes
 from comptool.competition import Competition
 from comptool.decisions import sources
 from comptool.decisions.expected_precision import Precision, agreeing, answered
@@ -189,11 +189,8 @@ def _read(source: Path, facts: Mapping[str, Any], competition: Competition) -> P
         predictions = sources.read_multiclass(source, facts)
         _check_decisions(source, predictions)
     known = competition_classes(competition)
-    if known is not None and predictions.classes != known:
-        raise InputError(
-            f"its classes are not those of the competition: {against(predictions.classes, known)}",
-            file=source,
-        )
+    if known is not None:
+        check_classes(source, predictions.classes, known, "the competition")
     return predictions
 
 
@@ -215,12 +212,7 @@ def _agreeing(
     task, others = competition.task, []
     for path in paths:
         other = in_order(ids, _read(path, provenance.facts(path), competition), first, path)
-        if other.classes != predictions.classes:
-            raise InputError(
-                f"its classes are not those of the predictions: "
-                f"{against(other.classes, predictions.classes)}",
-                file=path,
-            )
+        check_classes(path, other.classes, predictions.classes, "the predictions")
         others.append(other.probabilities)
     multilabel = task == "multilabel"
     own = answered(predictions.probabilities, task) if multilabel else answers_of(predictions)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from comptool import provenance
-from comptool.classes import against
+from comptool.classes import check_classes
 from comptool.competition import Competition
 from comptool.decisions.sources import read_recorded
 from comptool.errors import InputError
@@ -68,6 +68,16 @@ class Labelled:
 
     def __len__(self) -> int:
         return len(self.predictions)
+
+    def check_classes(self, classes: Sequence[str], whose: str | Path = "the predictions") -> None:
+        """Check that these rows are of the classes of what they are evidence of.
+
+        Raises
+        ------
+        InputError
+            If they are not.
+        """
+        check_classes(self.path, self.predictions.classes, classes, whose)
 
 
 def read_labelled(name: str | None, competition: Competition) -> Labelled:
@@ -129,7 +139,9 @@ def _samples(found: OutOfFold, predictions: Predictions, competition: Competitio
     ids = predictions.ids.tolist()
     samples = labelled_rows(ids, tables, competition)
     if samples is None:
-        raise no_table(ids, found.path, tables, competition)
+        raise no_table(
+            ids, found.path, tables, competition, mend=OTHERS if predictions.fold is None else None
+        )
     return samples
 
 
@@ -160,13 +172,7 @@ def targets_of(
         If labels are no classes of the predictions.
     """
     if samples.labels:
-        if samples.labels != predictions.classes:
-            raise InputError(
-                f"its classes are not those of {samples.source}: "
-                f"{against(predictions.classes, samples.labels)}",
-                file=path,
-                mend=mend,
-            )
+        check_classes(path, predictions.classes, samples.labels, samples.source, mend=mend)
         return samples.label_matrix()
     places = {name: place for place, name in enumerate(predictions.classes)}
     labels = samples.frame[str(samples.label)].tolist()

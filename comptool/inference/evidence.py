@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from comptool.classes import against
+from comptool.classes import check_classes
 from comptool.errors import InputError
 from comptool.evaluation import metrics
 from comptool.inference.computing import Computing
@@ -154,11 +154,7 @@ def _targets(samples: Samples, header: dict[str, Any]) -> npt.NDArray[np.integer
     classes = header["classes"]
     if header["task"] != "multilabel":
         return label_indices(samples, classes)
-    if list(samples.labels) != list(classes):
-        raise InputError(
-            "its classes are not those of the run: " + against(samples.labels, classes),
-            file=samples.source,
-        )
+    check_classes(samples.source, samples.labels, classes, "the run")
     return samples.label_matrix()
 
 

@@ -10,14 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from comptool import provenance
-from comptool.classes import against
+from comptool.classes import check_classes
 from comptool.competition import Competition
 from comptool.decisions.ensembles.evidence import Evidence, gather
 from comptool.decisions.ensembles.nested import Searched, searched
 from comptool.decisions.ensembles.weights_file import SUFFIX, read_weights, scores, write_weights
 from comptool.decisions.members import Ensemble, ensemble_files, shared_facts
 from comptool.decisions.rows_beside import rows_path, write_rows
-from comptool.errors import InputError
 from comptool.outputs import refuse_existing, together
 
 Doubles = npt.NDArray[np.float64]
@@ -220,10 +219,5 @@ def _ensemble(
         more=more,
         force=force,
     )
-    if ensemble.predictions.classes != classes:
-        raise InputError(
-            "its classes are not those that the weights are for: "
-            f"{against(ensemble.predictions.classes, classes)}",
-            file=predictions[0],
-        )
+    check_classes(predictions[0], ensemble.predictions.classes, classes, "the weights")
     return ensemble

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from comptool.classes import against
 from comptool.competition import Competition
 from comptool.decisions.decision import Decision
 from comptool.decisions.ensemble import ANSWERED
@@ -22,7 +21,7 @@ from comptool.decisions.recalibration.comparing_cells import Fit, compare_cells
 from comptool.decisions.recalibration.deciding import LARGEST_SET
 from comptool.decisions.recalibration.known import Doubles, Floats
 from comptool.decisions.recalibration.settings import THRESHOLDS, Settings
-from comptool.errors import InputError, UsageError
+from comptool.errors import UsageError
 from comptool.evaluation.f_scores import log_loss, macro_f_beta, micro_f_beta
 from comptool.evaluation.out_of_fold import Labelled, nested_folds
 from comptool.predictions import Predictions
@@ -65,7 +64,7 @@ def decide_cells(
     InputError
         If the classes differ, or no class has a present cell.
     """
-    _check_classes(labelled, predictions.classes)
+    labelled.check_classes(predictions.classes)
     average, beta = f_score_of(settings, metric)
     fit = _fit(settings.method, average, beta)
     fitted = fit(labelled.targets, labelled.predictions.probabilities)
@@ -152,7 +151,7 @@ def compared_cells(
             )
     labelled = own_evidence(settings.oof, facts, about)
     if predictions is not None:
-        _check_classes(labelled, predictions.classes)
+        labelled.check_classes(predictions.classes)
     beta = f_score_of(settings, about.metric)[1]
     fits: dict[str, Fit] = {}
     for name in dict.fromkeys([NONE, *(methods or CELL_METHODS.names)]):
@@ -184,15 +183,6 @@ def f_score_of(settings: Settings, metric: str) -> tuple[str, float]:
 def _fit(method: str, average: str, beta: float) -> Fit:
     options = {"average": average, "beta": beta} if method == THRESHOLDS else {}
     return partial(CELL_METHODS.load(method), **options)
-
-
-def _check_classes(labelled: Labelled, classes: tuple[str, ...]) -> None:
-    if labelled.predictions.classes != classes:
-        raise InputError(
-            "its classes are not those of the predictions: "
-            f"{against(labelled.predictions.classes, classes)}",
-            file=labelled.path,
-        )
 
 
 def _held_out(labelled: Labelled, fit: Fit) -> Doubles:

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from comptool.classes import against
 from comptool.decisions import sources
 from comptool.decisions.quotas import class_indices, most_frequent
 from comptool.decisions.recalibration.known import Evidence, Known
@@ -100,12 +99,8 @@ def basis_of(
     InputError
         If the out-of-fold rows have other classes, or a file of shares cannot be used.
     """
-    if labelled is not None and labelled.predictions.classes != tuple(classes):
-        raise InputError(
-            f"its classes are not those of {source}: "
-            f"{against(labelled.predictions.classes, classes)}",
-            file=labelled.path,
-        )
+    if labelled is not None:
+        labelled.check_classes(classes, source)
     counts = partial(
         sources.count_vector, source, tuple(classes), facts, "Give a file: --target-prior FILE"
     )
