@@ -139,9 +139,7 @@ def _samples(found: OutOfFold, predictions: Predictions, competition: Competitio
     ids = predictions.ids.tolist()
     samples = labelled_rows(ids, tables, competition)
     if samples is None:
-        raise no_table(
-            ids, found.path, tables, competition, mend=OTHERS if predictions.fold is None else None
-        )
+        raise no_table(ids, found.path, tables, competition)
     return samples
 
 
