@@ -92,6 +92,18 @@ def test_a_comparison_needs_no_predictions_if_a_run_is_named(runs):
     assert "test sets of 240 rows drawn from 240 out-of-fold rows" in result.stdout
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_a_run_alone_is_compared_for_the_class_shares_that_are_known(runs, known):
+    runs(**{**BIASED, "class_counts": COUNTS if known else {}})
+    oof = Path("weights/run0/oof.csv")
+    provenance.meta_path(oof).unlink()  # A training writes none.
+    result = runs.run("recalibrate", "--compare", "--oof", "run0")
+    assert result.exit_code == 0, result.stderr
+    titles = [part.splitlines()[0] for part in result.stdout.split("\n\n")]
+    shares = ["equally frequent", *(["as frequent as in training"] if known else [])]
+    assert [one.partition("classes ")[2] for one in titles] == shares
+
+
 def test_the_quota_as_typed_says_what_out_of_fold_rows_say_of_it(runs):
     (source,) = runs(**{**BIASED, "tests": 300}, rows=400)
     result = runs.run(

@@ -19,7 +19,9 @@ from comptool.decisions.recalibration.knowing import (
     usable_metric,
 )
 from comptool.decisions.recalibration.shares import TRAIN, UNIFORM
+from comptool.decisions.sources import class_counts
 from comptool.errors import ComptoolError
+from comptool.evaluation.held_out import networks_of
 from comptool.predictions import Predictions
 
 # A simulated test set has at most so many rows; more would only make intervals shorter.
@@ -140,7 +142,10 @@ def compared(
     labelled = own_evidence(question.oof, facts, about)
     classes, source = labelled.predictions.classes, source or labelled.path
     metric = usable_metric(about.metric)
-    priors = [question.target_prior] if question.target_prior else [UNIFORM, TRAIN]
+    if not facts.get("runs"):
+        facts = {**facts, "runs": [str(folder) for folder in networks_of(labelled.path)]}
+    usual = [UNIFORM, TRAIN] if class_counts(facts) else [UNIFORM]
+    priors = [question.target_prior] if question.target_prior else usual
     found = []
     for prior in priors:
         asked = replace(question, target_prior=prior)
