@@ -155,7 +155,7 @@ def pseudolabel_file(
         previous=previous, soft=soft, allowed=allowed,
     )  # fmt: skip
     if not kept.rows.size and not allow_empty:
-        raise _nothing_kept(source, predictions, competition.task)
+        raise _nothing_kept(source, predictions, competition.task, allowed)
     notes = _refuse_labelled(competition, samples.source, ids[kept.rows])
     looked_at = (source, samples.source, previous, *agree)
     read = provenance.hashes(path for path in looked_at if path is not None)
@@ -247,13 +247,21 @@ def _of_decisions(
     return [f"{told}; the soft labels know nothing of them" if soft else told]
 
 
-def _nothing_kept(source: Path, predictions: Predictions, task: str) -> InputError:
-    confidence = predictions.probabilities
+def _nothing_kept(
+    source: Path, predictions: Predictions, task: str, allowed: npt.NDArray[np.bool_] | None
+) -> InputError:
+    confidence, rows = predictions.probabilities, f"{len(predictions)} rows"
     if task == "multiclass":
         confidence = confidence[np.arange(len(predictions)), answers_of(predictions)]
-    surest = f"the surest of {len(predictions)} rows has {confidence.max():.4f}"
-    mend = "Lower --threshold, or accept an empty table with --allow-empty"
-    return InputError(f"no row is sure enough to be kept; {surest}", file=source, mend=mend)
+    if allowed is not None:
+        confidence = confidence[allowed]
+        rows = f"{len(confidence)} {'cells' if allowed.ndim == 2 else 'rows'} that --agree leaves"
+    accept = "or accept an empty table with --allow-empty"
+    if not confidence.size:
+        mend = f"Ask fewer files with --agree, {accept}"
+        return InputError("the files of --agree answer every row otherwise", file=source, mend=mend)
+    told = f"no row is sure enough to be kept; the surest of {rows} has {confidence.max():.4f}"
+    return InputError(told, file=source, mend=f"Lower --threshold, {accept}")
 
 
 def _inherited(facts: Mapping[str, Any]) -> dict[str, object]:

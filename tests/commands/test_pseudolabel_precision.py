@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 
 from comptool import provenance
-from comptool.predictions import read_predictions
+from comptool.predictions import read_predictions, write_predictions
 
 ROWS = {"rows": 600, "tests": 120}
 
@@ -69,6 +70,28 @@ def test_files_that_disagree_keep_a_row_out(runs):
     answers = [read_predictions(path).probabilities.argmax(axis=1) for path in (one, two)]
     agreed = int(np.sum(answers[0] == answers[1]))
     assert f"the files agree on {agreed} of 120 rows" in result.stderr
+
+
+def test_the_surest_row_that_is_told_is_one_on_which_the_files_agree(runs):
+    one, two = runs(skills=(2.0, 2.0), tests=120)
+    p, q = (read_predictions(path).probabilities for path in (one, two))
+    surest = p.max(axis=1)[p.argmax(axis=1) == q.argmax(axis=1)]
+    assert surest.size < 120
+    result = runs.run("pseudolabel", one, "--threshold", surest.max(), "--agree", two)
+    assert result.exit_code == 3
+    told = f"the surest of {surest.size} rows that --agree leaves has {surest.max():.4f}. Lower"
+    assert told in result.stderr
+
+
+def test_files_that_agree_on_no_row_are_named_as_the_cause(runs):
+    one, two = runs(skills=(2.0, 2.0))
+    rows = read_predictions(one)
+    write_predictions(
+        two, replace(rows, probabilities=rows.probabilities[:, [1, 2, 0]]), force=True
+    )
+    result = runs.run("pseudolabel", one, "--threshold", "0.3", "--agree", two)
+    assert result.exit_code == 3
+    assert "the files of --agree answer every row otherwise. Ask fewer files" in result.stderr
 
 
 def test_rows_on_which_files_disagree_are_not_counted_in_the_expected_precision(runs):
