@@ -44,11 +44,13 @@ def evaluate(
 
     Example: comptool evaluate resnet18 --pictures pictures
     """
+    arguments = dict(locals())
     from comptool.evaluation import evaluating, reporting
 
     paths = reporting.picture_paths(pictures, force=force)
     if dry_run:
-        read = f"{source or 'the latest run'} and {answers or 'the labels of its rows'}"
+        predictions = evaluating.evaluated_file(source, answers)
+        read = f"{predictions} and {answers or 'the labels of its rows'}"
         writes = f"would write {' and '.join(map(str, paths))}" if paths else "nothing is written"
         _options.say(f"would read {read}; {writes}", quiet)
         return
@@ -57,7 +59,7 @@ def evaluate(
     )
     for note in found.notes:
         _options.say(f"warning: {note}", quiet)
-    drawn = reporting.draw(found, pictures, force=force)
+    drawn = reporting.draw(found, pictures, arguments, force=force)
     for path in drawn:
         _options.say(f"drew {path}", quiet)
     _options.give(str(found), {**found.document(), "pictures": drawn}, json)

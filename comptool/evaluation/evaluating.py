@@ -17,11 +17,11 @@ from comptool.errors import InputError, UsageError
 from comptool.evaluation.bootstrap import Figure, figures_with_intervals
 from comptool.evaluation.figures import Answers, Cells
 from comptool.evaluation.grades import aligned
-from comptool.evaluation.held_out import networks_of
+from comptool.evaluation.held_out import find_out_of_fold, networks_of
 from comptool.evaluation.label_scoring import grade_cells, is_multilabel
 from comptool.evaluation.out_of_fold import read_labelled
 from comptool.predictions import Predictions, read_predictions
-from comptool.tables import check_ids, read_table
+from comptool.tables import check_ids, read_table, refuse_missing
 
 UNITS = {"confidence-gap": " points"}
 
@@ -128,14 +128,12 @@ def evaluate(
     InputError
         If a file cannot be used, ids or classes differ, or the rows are no evidence.
     """
+    path = evaluated_file(name, answers)
     if answers is None:
         labelled = read_labelled(name, load(competition))
-        path, truth, predictions = labelled.path, labelled.table, labelled.predictions
-        targets = labelled.targets
+        truth, predictions, targets = labelled.table, labelled.predictions, labelled.targets
     else:
-        if name is None:
-            raise UsageError("--answers needs a prediction file to evaluate, such as preds.csv")
-        path, truth = Path(name), answers
+        truth = answers
         predictions, targets = _answered(path, answers)
     rows = _rows(path, predictions, targets)
     figures, per_class = _measured(rows, resamples, seed)
@@ -148,6 +146,25 @@ def evaluate(
         if header.get("fusion_weights")
     }
     return Evaluation(path, truth, predictions.classes, rows, figures, named, tuple(told), fusion)
+
+
+def evaluated_file(name: str | None, answers: Path | None) -> Path:
+    """The predictions that :func:`evaluate` reads; for its parameters see there.
+
+    Raises
+    ------
+    UsageError
+        If there are answers and no predictions.
+    InputError
+        If there is no such run or file, or the run has held no rows out.
+    """
+    if answers is None:
+        return find_out_of_fold(name).path
+    if name is None:
+        raise UsageError("--answers needs a prediction file to evaluate, such as preds.csv")
+    for path in (Path(name), answers):
+        refuse_missing(path)
+    return Path(name)
 
 
 def _answered(path: Path, answers: Path) -> tuple[Predictions, npt.NDArray[np.integer]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from comptool import provenance
 from comptool.competition import Competition
-from comptool.errors import ComptoolError, InputError
+from comptool.errors import ComptoolError, InputError, quoted
 from comptool.runs import OOF, find_run, members, read_header
 from comptool.samples import Samples, read_samples
 from comptool.tables import read_table
@@ -156,9 +156,9 @@ def no_table(
             mend="Give the table that it was trained with back its rows, or train it again",
         )
     return InputError(
-        f"no table here has the {len(ids)} rows that this run held out",
+        f"no table here has labels of these {len(ids)} rows; looked at were {quoted(looked)}",
         file=file,
-        values=[str(table) for table in looked],
+        mend="Bring the table of the training back; comptool evaluate takes others by --answers",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,13 @@ def picture_paths(folder: Path | None, *, force: bool = False) -> list[Path]:
     return paths
 
 
-def draw(found: Evaluation, folder: Path | None, *, force: bool = False) -> list[Path]:
+def draw(
+    found: Evaluation,
+    folder: Path | None,
+    arguments: Mapping[str, object],
+    *,
+    force: bool = False,
+) -> list[Path]:
     """Draw what there is to draw: all of them appear, or none.
 
     Parameters
@@ -41,6 +48,8 @@ def draw(found: Evaluation, folder: Path | None, *, force: bool = False) -> list
         The evaluation; of several classes per row there is no confusion matrix.
     folder
         Where the pictures go, or None for none.
+    arguments
+        The command's arguments, for the record.
     force
         Whether existing ones are replaced.
 
@@ -61,5 +70,5 @@ def draw(found: Evaluation, folder: Path | None, *, force: bool = False) -> list
     with together():
         for name, picture in drawn.items():
             save_picture(folder / name, picture, force=force)
-            provenance.record(folder / name, command="evaluate", arguments={}, inputs=inputs)
+            provenance.record(folder / name, command="evaluate", arguments=arguments, inputs=inputs)
     return [folder / name for name in drawn]

@@ -10,6 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
+from comptool.evaluation.evaluating import evaluate
+from comptool.evaluation.pictures import draw_confusion
+
 NAMES = {"accuracy", "balanced-accuracy", "macro-f1", "kappa", "ece", "confidence-gap"}
 
 
@@ -74,12 +77,14 @@ def test_decisions_replace_the_most_probable_class(answered, comptool):
 def test_pictures_are_drawn_and_not_replaced(answered, comptool):
     arguments = ("evaluate", "preds.csv", "--answers", "answers.csv", "--pictures", "drawn")
     assert comptool(*arguments).exit_code == 0
-    confusion = cv2.imread("drawn/confusion.png")
-    # The cell of ship and ship is darker than that of ship and tank, which is darker than none.
-    shades = [len(np.unique(confusion)), *np.asarray(confusion.shape[:2])]
-    assert min(shades) > 10
+    rows = evaluate("preds.csv", answers=Path("answers.csv"), resamples=0).rows
+    expected = draw_confusion(rows.confusion(np.ones(10)), ["ship", "tank", "truck"])
+    np.testing.assert_array_equal(cv2.imread("drawn/confusion.png"), expected)
     assert cv2.imread("drawn/reliability.png").shape == (620, 620, 3)
-    assert Path("drawn/confusion.png.meta.json").exists()
+    for name in ("confusion", "reliability"):
+        record = json.loads(Path(f"drawn/{name}.png.meta.json").read_text())
+        assert record["arguments"]["source"] == "preds.csv"
+        assert record["inputs"].keys() == {"preds.csv", "answers.csv"}
     again = comptool(*arguments)
     assert again.exit_code == 3
     assert "exists already" in again.stderr
@@ -134,10 +139,33 @@ def test_other_ids_and_classes_are_refused(answered, comptool):
     )
 
 
+def test_predictions_of_rows_without_labels_need_answers(pairs, comptool):
+    pairs("run")
+    assert comptool("infer", "run", "-j", 0).exit_code == 0
+    result = comptool("evaluate", "submissions/preds.csv")
+    assert result.exit_code == 3
+    assert "no table here has labels of these " in result.stderr
+    assert result.stderr.endswith("comptool evaluate takes others by --answers\n")
+
+
 def test_answers_alone_are_no_predictions(answered, comptool):
     result = comptool("evaluate", "--answers", "answers.csv")
     assert result.exit_code == 2
     assert "--answers needs a prediction file" in result.stderr
+
+
+def test_a_dry_run_names_what_would_be_read(answered, pairs, comptool):
+    held_out(pairs("run"))
+    said = comptool("evaluate", "--dry-run").stderr
+    assert said == (
+        "would read weights/run/oof.csv and the labels of its rows; nothing is written\n"
+    )
+    gone = comptool("evaluate", "gone.csv", "--answers", "answers.csv", "--dry-run")
+    assert (gone.exit_code, gone.stderr) == (
+        3,
+        "comptool evaluate: gone.csv: there is no such file\n",
+    )
+    assert comptool("evaluate", "other", "--dry-run").exit_code == 3
 
 
 def test_a_dry_run_draws_nothing(answered, comptool):

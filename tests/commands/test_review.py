@@ -183,8 +183,9 @@ def test_a_run_that_has_seen_its_validation_is_no_evidence(cup, scene_run):
     ("change", "code", "message"),
     [
         (lambda: write("oof.csv", ["img_id", "fold", *CLASSES], [["nobody", 0, 1, 1, 1]]), 3,
-         "oof.csv: no table here has the 1 rows that this run held out (found 'folds.csv', "
-         "'data/train.csv')"),
+         "oof.csv: no table here has labels of these 1 rows; looked at were 'folds.csv', "
+         "'data/train.csv'. Bring the table of the training back; comptool evaluate takes "
+         "others by --answers"),
         (lambda: write("oof.csv", ["img_id", "fold", *CLASSES[::-1]], [["001", 0, 1, 1, 1]]), 3,
          "oof.csv: its classes are not those of data/train.csv: the same 3 in another order. "
          "Give the label table that the run was trained with: --labels FILE"),
