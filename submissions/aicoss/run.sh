@@ -27,7 +27,9 @@ if [ -n "${DATA:-}" ]; then
   second=(--lr 1e-4)
   precision=(--fp16)
 else
-  rm -rf practice && mkdir practice && cd practice
+  rm -rf practice
+  mkdir practice
+  cd practice
   comptool simulate aicoss -o data --scale "${SCALE:-0.015}" --seed "${SEED:-0}"
   comptool init data --name aicoss
   # The same heads, losses and policies on a small network that starts from random weights.

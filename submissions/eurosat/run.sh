@@ -48,7 +48,9 @@ PYTHON
   weights=(--class-weights ../class-weights.toml)
   rows=()
 else
-  rm -rf practice && mkdir practice && cd practice
+  rm -rf practice
+  mkdir practice
+  cd practice
   comptool simulate ntire -o data --scale "${SCALE:-0.003}" --seed "${SEED:-0}"
   val=0.2
   model=${MODEL:-eurosat-baseline} epochs=${EPOCHS:-12}

@@ -18,7 +18,9 @@ if [ -n "${DATA:-}" ]; then
             --schedule step --decay-epochs 100,150 --decay-rate 0.2 --augment flips)
   more=(--epochs 50 --decay-epochs 25)
 else
-  rm -rf practice && mkdir practice && cd practice
+  rm -rf practice
+  mkdir practice
+  cd practice
   comptool simulate mavoc -o data --scale "${SCALE:-0.2}" --seed "${SEED:-0}"
   comptool init data --name mavoc
   # From random weights the default optimizer (AdamW at its default rate) learns sooner.

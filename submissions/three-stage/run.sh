@@ -19,7 +19,9 @@ if [ -n "${DATA:-}" ]; then
   lr=0.1 classifier_lr=0.01
   one=20 two=100 three=20 classifier=10 rows=5000
 else
-  rm -rf practice && mkdir practice && cd practice
+  rm -rf practice
+  mkdir practice
+  cd practice
   comptool simulate ntire -o data --scale "${SCALE:-0.003}" --seed "${SEED:-0}"
   comptool init data --name ntire --metric balanced-accuracy
   # A network that a CPU can train, and fewer epochs.
