@@ -71,7 +71,7 @@ def draw_reliability(found: Reliability, error: float) -> Pixels:
     Parameters
     ----------
     found
-        The bins. A bar is the accuracy; a red mark the mean confidence where it is missed.
+        The bins. A bar is the accuracy, a red mark the mean confidence.
     error
         Expected calibration error, for the title.
 

@@ -5,17 +5,30 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from comptool.errors import InputError, UsageError
 from comptool.training.criterion import make_loss
 
 
-def test_class_weights_follow_from_the_rows_that_are_trained_on(folds, plan_of):
-    plan = plan_of(weighting="sqrt", per_class=7, drop_classes=("b",))
-    assert make_loss(plan, plan.members[0]).criterion.class_weights.tolist() == [1, 1]
-    plan = plan_of(balance="weights")
-    assert make_loss(plan, plan.members[0]).class_weights.tolist() == pytest.approx([1, 1, 1])
+def test_class_weights_follow_from_the_rows_that_are_trained_on(folds, pseudo, plan_of):
+    """Five of each class are trained on, and what the extra table adds."""
+    extra = pseudo([["t1", "a"], ["t2", "a"], ["t3", "b"]])
+
+    def weights(**given):
+        plan = plan_of(extra=extra, **given)
+        criterion = make_loss(plan, plan.members[0])
+        return getattr(criterion, "criterion", criterion).class_weights.tolist()
+
+    counts = np.array([7, 6, 5])
+    for given, raw in (
+        ({"weighting": "inverse"}, 1 / counts),
+        ({"weighting": "sqrt", "drop_classes": ("b",)}, counts[[0, 2]] ** -0.5),
+        ({"weighting": "sqrt", "per_class": 9}, np.ones(3)),
+        ({"balance": "weights"}, 1 / (1 - 0.9999**counts)),
+    ):
+        assert weights(**given) == pytest.approx(len(raw) * raw / raw.sum(), rel=1e-5)
 
 
 def test_class_weights_by_hand_are_those_of_the_file(folds, plan_of):
