@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
 from typing import NamedTuple
 
 import cv2
@@ -68,6 +69,7 @@ class DecodedSamples:
         self._files = files
         self._num_modalities = num_modalities
         self._forms = list(forms)
+        self._ended = Event()
 
     def __len__(self) -> int:
         return len(self._files)
@@ -83,6 +85,8 @@ class DecodedSamples:
         images = [np.zeros((len(rows), *form.chip.shape), np.uint8) for form in self._forms]
         originals = np.zeros((len(rows), self._num_modalities), ORIGINAL)
         for place, row in enumerate(rows):
+            if self._ended.is_set():
+                break  # Nobody waits for it.
             decoded = [self._files.read(row, number) for number in range(self._num_modalities)]
             for number, pixels in enumerate(decoded):
                 if pixels is not None:
@@ -93,8 +97,10 @@ class DecodedSamples:
                     batch[place] = to_chip(pixels, form.chip)
         return DecodedBatch(images, originals)
 
-    def batches(self, batch_size: int, workers: int) -> Iterator[DecodedBatch]:
+    def batches(self, batch_size: int, workers: int) -> Generator[DecodedBatch, None, None]:
         """All samples in their order, decoded ahead by threads; by this one if there are none.
+
+        Once; closed before the end, it leaves no thread at work.
 
         Raises
         ------
@@ -118,7 +124,8 @@ class DecodedSamples:
                 while waiting:
                     yield waiting.popleft().result()
             finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+                self._ended.set()
+                pool.shutdown(cancel_futures=True)
 
     def _depths(self, modality: int) -> set[int]:
         return {form.chip.bits for form in self._forms if form.modality == modality}

@@ -1,12 +1,14 @@
 """Trained networks in ONNX Runtime, on the CPU; the graph of each is made once and kept.
 
 The graph stands beside the checkpoint, ``best.onnx`` for images of the size trained at, with a
-record that names the checkpoint by its SHA-256: another checkpoint has another graph.
+record that names the checkpoint and the graph itself by their SHA-256: another checkpoint has
+another graph, and a damaged one is made anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -63,7 +65,9 @@ class OnnxNetworks:
             seen = dict.fromkeys(
                 tuple(seen_size(view, *form.chip.shape[:2]) for form in forms) for view in views
             )
-            self._sessions.append({sizes: self._open(member, sizes) for sizes in seen})
+            # Before it is loaded: one that is replaced meanwhile is not taken for what was.
+            checkpoint = provenance.hashes([member.folder / BEST])
+            self._sessions.append({sizes: self._open(member, checkpoint, sizes) for sizes in seen})
 
     def logits(self, images: Sequence[Pixels], views: Sequence[str]) -> Iterator[Logits]:
         """Of each network the logits (V, B, K) of V views, from one (B, H, W, C) per form."""
@@ -71,10 +75,12 @@ class OnnxNetworks:
             own = [images[self.forms.index(form)] for form in forms]
             yield np.stack([_run(sessions, [see(one, view) for one in own]) for view in views])
 
-    def _open(self, member: Member, sizes: Sizes) -> InferenceSession:
-        kept = _kept(member, sizes)
-        graph: str | bytes = str(kept)
-        if not _is_of(kept, member):
+    def _open(
+        self, member: Member, checkpoint: Mapping[str, str | None], sizes: Sizes
+    ) -> InferenceSession:
+        path = _place(member, sizes)
+        graph = _kept(path, checkpoint)
+        if graph is None:
             try:
                 # By name: torch is needed now, and where the graph is kept it never is.
                 with loading_torch():
@@ -83,13 +89,15 @@ class OnnxNetworks:
             except UsageError as error:
                 raise NoGraph(f"{member.folder}: {error}") from error
             assert isinstance(graph, bytes)
-            self._keep(kept, graph, difference, member)
+            self._keep(path, graph, difference, checkpoint)
         options = SessionOptions()
         options.intra_op_num_threads = compute_threads()
         options.log_severity_level = ERRORS_ONLY
         return InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
-    def _keep(self, path: Path, graph: bytes, difference: float, member: Member) -> None:
+    def _keep(
+        self, path: Path, graph: bytes, difference: float, checkpoint: Mapping[str, str | None]
+    ) -> None:
         try:
             with together():
                 with atomic_output(path, force=True) as temporary:
@@ -98,8 +106,8 @@ class OnnxNetworks:
                     path,
                     command="infer",
                     arguments={},
-                    inputs=[member.folder / BEST],
-                    facts={"graph": GRAPH_FORMAT, "difference": difference},
+                    inputs=checkpoint,
+                    facts={**_known_by(graph), "difference": difference},
                 )
         except OutputError as error:
             self.notes.append(f"the ONNX graph is made anew each time: {error}")
@@ -111,7 +119,7 @@ def _run(sessions: dict[Sizes, InferenceSession], images: Sequence[Logits]) -> L
     return np.asarray(logits)
 
 
-def _kept(member: Member, sizes: Sizes) -> Path:
+def _place(member: Member, sizes: Sizes) -> Path:
     """Where the graph for images of these sizes is kept."""
     trained = tuple(form.chip.shape[:2] for form in forms_of(member.header))
     name = Path(BEST).stem
@@ -120,12 +128,17 @@ def _kept(member: Member, sizes: Sizes) -> Path:
     return member.folder / f"{name}.onnx"
 
 
-def _is_of(path: Path, member: Member) -> bool:
-    """Whether a graph is there that was made of the checkpoint as it is."""
-    record = provenance.recall(path) if path.is_file() else None
-    if record is None or record.get("facts", {}).get("graph") != GRAPH_FORMAT:
-        return False
+def _kept(path: Path, checkpoint: Mapping[str, str | None]) -> bytes | None:
+    """The graph that is kept there, if it is whole and was made of the checkpoint as it is."""
     try:
-        return provenance.sha256(member.folder / BEST) in record.get("inputs", {}).values()
-    except InputError:
-        return False
+        graph = path.read_bytes()
+        record = provenance.recall(path)
+    except (OSError, InputError):
+        return None
+    if record is None or list(record.get("inputs", {}).values()) != list(checkpoint.values()):
+        return None
+    return graph if record.get("facts", {}).items() >= _known_by(graph).items() else None
+
+
+def _known_by(graph: bytes) -> dict[str, object]:
+    return {"graph": GRAPH_FORMAT, "sha256": hashlib.sha256(graph).hexdigest()}

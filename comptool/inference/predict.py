@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -124,8 +125,9 @@ def forward(
     originals: list[Originals] = []
     # disable=None: no bar where stderr is no terminal.
     hidden = True if computing.quiet else None
-    with tqdm(total=len(dataset), unit="img", desc=computing.purpose, disable=hidden) as bar:
-        for batch in dataset.batches(computing.batch_size, workers):
+    bar = tqdm(total=len(dataset), unit="img", desc=computing.purpose, disable=hidden)
+    with bar, closing(dataset.batches(computing.batch_size, workers)) as batches:
+        for batch in batches:
             parts.append(compute(batch.images))
             originals.append(batch.originals)
             bar.update(len(batch.originals))

@@ -47,16 +47,16 @@ def exports(monkeypatch) -> list[Path]:
     return made
 
 
-def with_model(run: Path, name: str, **header) -> None:
-    described = {"model": {"name": name, "options": {}}, **header}
+def with_model(run: Path, name: str) -> None:
+    options = {"hidden_dim": 64} if "+q2l" in name else {}
     known = load_checkpoint(run)[1]
-    save_checkpoint(run / BEST, models.create(name, 3), {**known, **described}, force=True)
+    described = {**known, "model": {"name": name, "options": options}}
+    save_checkpoint(run / BEST, models.create(name, 3, **options), described, force=True)
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        "mobilenetv2-dual",
         "shake-shake-26-2x32d-dual",
         "eurosat-bmta-dual",
         "test_convnext-dual",
@@ -69,16 +69,30 @@ def with_model(run: Path, name: str, **header) -> None:
 def test_probabilities_are_those_of_torch(pairs, name):
     run = pairs("one", size=32)
     with_model(run, name)
-    for scheme in (PLAIN, Scheme((*GROUPS["d4"], *GROUPS["5crop"]), "gmean")):
-        given, sentences = predicted(ONNX, scheme)
-        np.testing.assert_allclose(given, predicted(TORCH, scheme)[0], atol=1e-4)
-        assert sentences == []
+    given, sentences = predicted(ONNX)
+    np.testing.assert_allclose(given, predicted(TORCH)[0], atol=1e-4)
+    assert sentences == []
     assert recall(run / "best.onnx")["facts"]["difference"] <= 1e-4
+
+
+def test_networks_of_one_channel_and_several_labels_give_what_torch_gives(pairs):
+    run = pairs("one")
+    one = {"channels": 1, "mean": [0.4], "std": [0.2]}
+    header = {key: dict.fromkeys(("sar", "eo"), value) for key, value in one.items()}
+    known = load_checkpoint(run)[1]
+    network = models.create("test_efficientnet-dual", 3, in_chans=[1, 1])
+    save_checkpoint(run / BEST, network, {**known, **header, "task": "multilabel"}, force=True)
+    Path("comptool.toml").write_text(
+        Path("comptool.toml").read_text().replace("multiclass", "multilabel")
+    )
+    given = predicted(ONNX)[0]
+    np.testing.assert_allclose(given, predicted(TORCH)[0], atol=1e-4)
+    assert np.abs(given.sum(axis=1) - 1).min() > 1e-3
 
 
 def test_views_of_another_size_have_a_graph_of_their_own(pairs, exports):
     run = pairs("one", img_size={"sar": [32, 32], "eo": [16, 24]})
-    scheme = Scheme(GROUPS["multiscale"], "mean")
+    scheme = Scheme((*GROUPS["multiscale"], *GROUPS["5crop"], "rotate-180"), "gmean")
     np.testing.assert_allclose(predicted(ONNX, scheme)[0], predicted(TORCH, scheme)[0], atol=1e-4)
     names = {"best.onnx", "best-24x24-12x18.onnx", "best-40x40-20x30.onnx"}
     assert {path.name for path in run.glob("*.onnx")} == names
@@ -105,19 +119,31 @@ def test_a_graph_is_made_once_and_again_only_for_another_checkpoint(pairs, expor
     assert np.abs(other - first).max() > 1e-2
 
 
-@pytest.mark.parametrize("damage", ["unlink", "record", "format"])
-def test_a_graph_that_nothing_vouches_for_is_made_anew(pairs, exports, damage):
+def test_a_graph_that_nothing_vouches_for_is_made_anew(pairs, exports):
     run = pairs("one")
+    first = predicted(ONNX)[0]
+    graph, record = run / "best.onnx", run / "best.onnx.meta.json"
+
+    def cut(path: Path) -> None:
+        path.write_bytes(path.read_bytes()[:-40])
+
+    def of_another_format(path: Path) -> None:
+        path.write_text(path.read_text().replace('"graph": 1', '"graph": 0'))
+
+    damages = [(Path.unlink, graph), (cut, graph), (Path.unlink, record), (cut, record)]
+    for count, (damage, path) in enumerate([*damages, (of_another_format, record)], start=2):
+        damage(path)
+        np.testing.assert_array_equal(predicted(ONNX)[0], first)
+        assert len(exports) == count
+
+
+def test_a_graph_of_one_checkpoint_is_not_taken_for_anothers(pairs):
+    """As where a process is killed between the graph and its record."""
+    run, other = pairs("one"), pairs("two", seed=1)
     predicted(ONNX)
-    record = run / "best.onnx.meta.json"
-    if damage == "unlink":
-        (run / "best.onnx").unlink()
-    elif damage == "record":
-        record.unlink()
-    else:
-        record.write_text(record.read_text().replace('"graph": 1', '"graph": 0'))
-    predicted(ONNX)
-    assert len(exports) == 2
+    wanted = predicted(ONNX, runs=("two",))[0]
+    (other / "best.onnx").write_bytes((run / "best.onnx").read_bytes())
+    np.testing.assert_array_equal(predicted(ONNX, runs=("two",))[0], wanted)
 
 
 def test_a_folder_that_cannot_be_written_has_its_graph_made_each_time(pairs, exports):
