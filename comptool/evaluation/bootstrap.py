@@ -11,7 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from comptool.errors import InputError
+
 Floats = npt.NDArray[np.floating]
+Rows = npt.NDArray[np.intp]
 
 LEVEL = 0.95
 RESAMPLES = 1000
@@ -37,7 +40,7 @@ class Figure:
         if np.isnan(self.value):
             return "undefined"
         shown = [f"{number:.4f}" for number in (self.value, self.low, self.high)]
-        return shown[0] if np.isnan(self.low) else f"{shown[0]}  [{shown[1]}, {shown[2]}]"
+        return shown[0] if np.isnan(self.low) else f"{shown[0]} ({shown[1]} to {shown[2]})"
 
     def document(self) -> dict[str, float | None]:
         """The figure as JSON values; what is not defined is None."""
@@ -70,6 +73,36 @@ def figures_with_intervals(
         if defined.size:
             ends[:, place] = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return [Figure(*map(float, three)) for three in zip(values, *ends, strict=True)]
+
+
+def figure_of_rows(
+    measure: Callable[[Rows], float], num_rows: int, resamples: int, seed: int
+) -> Figure:
+    """A figure of all rows, and its interval over resamples of the rows.
+
+    Parameters
+    ----------
+    measure
+        Takes row indices; an `InputError` where the figure is not defined, as with rows of one
+        class alone, leaves the resample out.
+    num_rows, resamples, seed
+        As for `figures_with_intervals`.
+
+    Raises
+    ------
+    InputError
+        If it is not defined on all rows.
+    """
+
+    def figure(counts: Floats) -> Floats:
+        try:
+            return np.array([measure(np.repeat(np.arange(num_rows), counts.astype(np.intp)))])
+        except InputError:
+            if counts.all():  # Then it is all rows that do not define it.
+                raise
+            return np.array([np.nan])
+
+    return figures_with_intervals(figure, num_rows, resamples, seed)[0]
 
 
 def _resamples(num_rows: int, number: int, seed: int) -> Iterator[Floats]:

@@ -16,15 +16,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from comptool import __version__, provenance
 from comptool.competition import Competition
 from comptool.decisions.own_evidence import own_evidence
 from comptool.errors import ComptoolError, InputError
 from comptool.evaluation import metrics
-from comptool.evaluation.bootstrap import Figure, figures_with_intervals
+from comptool.evaluation.bootstrap import Figure, Rows, figure_of_rows
 from comptool.evaluation.held_out import FOLDS
 from comptool.evaluation.out_of_fold import Labelled, read_labelled
 from comptool.outputs import atomic_output
@@ -166,17 +163,11 @@ def score_with_interval(metric: str, labelled: Labelled, resamples: int) -> Figu
         If it is not defined on these rows.
     """
     targets, probabilities = labelled.targets, labelled.predictions.probabilities
-    value = metrics.score(metric, targets, probabilities)
 
-    def figure(counts: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-        rows = np.repeat(np.arange(len(counts)), counts.astype(np.intp))
-        try:
-            return np.array([metrics.score(metric, targets[rows], probabilities[rows])])
-        except InputError:  # a resample without a class
-            return np.array([np.nan])
+    def measure(rows: Rows) -> float:
+        return metrics.score(metric, targets[rows], probabilities[rows])
 
-    found = figures_with_intervals(figure, len(labelled), resamples, seed=0)[0]
-    return Figure(value, found.low, found.high)
+    return figure_of_rows(measure, len(labelled), resamples, seed=0)
 
 
 def _paths(facts: Any) -> list[str]:

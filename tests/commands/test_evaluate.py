@@ -61,7 +61,7 @@ def test_the_text_names_every_figure_and_class(answered, comptool):
     text = comptool("evaluate", "preds.csv", "--answers", "answers.csv").stdout
     for name in (*NAMES, "ship", "tank", "truck"):
         assert any(line.split()[0] == name for line in text.splitlines() if line.strip()), name
-    assert "0.8000  [" in text
+    assert "0.8000 (" in text
 
 
 def test_decisions_replace_the_most_probable_class(answered, comptool):

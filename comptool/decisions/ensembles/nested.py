@@ -10,7 +10,6 @@ of having these rows and no others, not that of having trained these members.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,26 +21,12 @@ from comptool.decisions.ensembles.objectives import Doubles, Floats, Targets
 from comptool.decisions.ensembles.search import DIGITS, best_first, search
 from comptool.errors import InputError
 from comptool.evaluation import metrics
+from comptool.evaluation.bootstrap import Figure, Rows, figure_of_rows
 
 Folds = npt.NDArray[np.integer]
-Rows = npt.NDArray[np.integer]
-Resamples = list[Rows]
 Weigh = Callable[[Sequence[Floats], Targets], Doubles]
 
 RESAMPLES = 200
-PERCENTILES = (2.5, 97.5)
-
-
-@dataclass(frozen=True)
-class Score:
-    """A metric with the interval that holds 95 % of its resampled values."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.4f} ({self.low:.4f} to {self.high:.4f})"
 
 
 @dataclass(frozen=True)
@@ -75,9 +60,9 @@ class Searched:
     weights: Doubles
     metric: str
     in_sample: float
-    nested: Score
-    equal: Score
-    single: Score
+    nested: Figure
+    equal: Figure
+    single: Figure
     alone: tuple[float, ...]
     num_rows: int
     num_folds: int
@@ -89,7 +74,7 @@ class Searched:
         """Whether the search is better than equal weights and than one member."""
         return all(self.better(self.nested, other) for other in (self.equal, self.single))
 
-    def better(self, one: Score, other: Score) -> bool:
+    def better(self, one: Figure, other: Figure) -> bool:
         """Whether one score is truly better than the other."""
         up = one.value > other.value
         return up if self.greater_is_better else one.value < other.value
@@ -158,7 +143,7 @@ def searched(
     weights = weigh(members, targets)
     mean = np.full(len(members), 1 / len(members))
     blend = _held_out(members, targets, folds, weigh)
-    worth = partial(score_of, metric, targets, resamples=draw_resamples(len(targets), seed))
+    worth = partial(score_of, metric, targets, seed=seed)
 
     return Searched(
         weights=weights,
@@ -197,37 +182,10 @@ def _held_out(members: Sequence[Floats], targets: Targets, folds: Folds, weigh: 
     return blend
 
 
-def draw_resamples(num_rows: int, seed: int) -> Resamples:
-    """Rows drawn with replacement, as many as there are, again and again."""
-    rng = np.random.default_rng(seed)
-    return [rng.integers(0, num_rows, num_rows) for _ in range(RESAMPLES)]
-
-
-def score_of(metric: str, targets: Targets, blend: Floats, resamples: Resamples) -> Score:
+def score_of(metric: str, targets: Targets, blend: Floats, seed: int) -> Figure:
     """A metric with its interval over resamples of the rows."""
 
     def measure(rows: Rows) -> float:
         return metrics.score(metric, targets[rows], blend[rows])
 
-    return with_interval(measure, len(targets), resamples)
-
-
-def with_interval(measure: Callable[[Rows], float], num_rows: int, resamples: Resamples) -> Score:
-    """A figure of some rows, taken of all of them, with its interval over resamples.
-
-    Parameters
-    ----------
-    measure
-        Takes row indices; an `InputError` where the figure is not defined, as with rows of one
-        class alone, leaves the resample out.
-    num_rows
-        N.
-    resamples
-        From `draw_resamples`.
-    """
-    values = []
-    for rows in resamples:
-        with suppress(InputError):
-            values.append(measure(rows))
-    low, high = np.percentile(values, PERCENTILES).tolist() if values else (np.nan, np.nan)
-    return Score(measure(np.arange(num_rows)), low, high)
+    return figure_of_rows(measure, len(targets), RESAMPLES, seed)

@@ -12,7 +12,7 @@ when using cross-validation for model selection", BMC Bioinformatics 7, 2006).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 
@@ -20,21 +20,20 @@ import numpy as np
 
 from comptool.decisions.ensemble import by_class
 from comptool.decisions.ensembles.nested import (
+    RESAMPLES,
     Folds,
-    Score,
     Searched,
     Weigh,
-    draw_resamples,
     rises,
     score_of,
     searched,
     signed,
-    with_interval,
 )
 from comptool.decisions.ensembles.objectives import Doubles, Floats, Targets
 from comptool.decisions.ensembles.search import search
 from comptool.errors import InputError, UsageError
 from comptool.evaluation import metrics
+from comptool.evaluation.bootstrap import Figure, Rows, figure_of_rows
 
 ONE_VIEW = "the plain image alone"
 ALL_VIEWS = "all views, equally"
@@ -72,9 +71,9 @@ class ViewChoice:
     taken: str
     weights: Doubles
     search: Searched
-    plain: Score
-    choice: Score
-    gain: Score
+    plain: Figure
+    choice: Figure
+    gain: Figure
     beside: tuple[float, ...]
     blend: Doubles
 
@@ -116,12 +115,12 @@ class ViewChoice:
             "rows": of.num_rows,
             "folds": of.num_folds,
             "taken": self.taken,
-            "plain": asdict(self.plain),
-            "equal_weights": asdict(of.equal),
-            "nested": asdict(of.nested),
+            "plain": self.plain.document(),
+            "equal_weights": of.equal.document(),
+            "nested": of.nested.document(),
             "in_sample": of.in_sample,
-            "choice": asdict(self.choice),
-            "gain": asdict(self.gain),
+            "choice": self.choice.document(),
+            "gain": self.gain.document(),
             "candidates": [dict(zip(keys, row, strict=True)) for row in table],
         }
 
@@ -173,10 +172,9 @@ def choose_views(
     taken = list(weights)[_best(blends, targets, metric)]
     weigh = partial(search, metric=metric, how=how, seed=seed)
     blend = _fold_by_fold(tables, blends, targets, metric, folds, weigh)
-    resamples = draw_resamples(len(targets), seed)
     up = 1 if rises(metric, targets) else -1
 
-    def gain(rows: Folds) -> float:
+    def gain(rows: Rows) -> float:
         two = [metrics.score(metric, targets[rows], one[rows]) for one in (blend, views[plain])]
         return up * (two[0] - two[1])
 
@@ -187,9 +185,9 @@ def choose_views(
         taken=taken,
         weights=weights[taken],
         search=found,
-        plain=score_of(metric, targets, views[plain], resamples),
-        choice=score_of(metric, targets, blend, resamples),
-        gain=with_interval(gain, len(targets), resamples),
+        plain=score_of(metric, targets, views[plain], seed),
+        choice=score_of(metric, targets, blend, seed),
+        gain=figure_of_rows(gain, len(targets), RESAMPLES, seed),
         beside=tuple(beside),
         blend=blend,
     )

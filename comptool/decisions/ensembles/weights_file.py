@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +78,10 @@ def write_weights(
 def scores(found: Searched) -> dict[str, object]:
     """The figures of a search, for a record."""
     return {
-        "nested": asdict(found.nested),
+        "nested": found.nested.document(),
         "in_sample": found.in_sample,
-        "equal_weights": asdict(found.equal),
-        "best_single": asdict(found.single),
+        "equal_weights": found.equal.document(),
+        "best_single": found.single.document(),
         "rows": found.num_rows,
         "folds": found.num_folds,
     }
