@@ -11,8 +11,8 @@ with the same settings and equal epochs, and its figure is the accuracy that ``c
 finds on the hidden test labels. No row keeps an epoch by its score. ``sar_alone`` is one stream
 without the noisy modality.
 
-The optimizer is SGD: AdamW divides each weight's gradient by its own size, so that it takes no
-notice of a factor that all gradients of an encoder have. ``adamw`` and ``adamw_both`` show it.
+The optimizer is SGD: AdamW divides each weight's gradient by its usual size, so that a factor which
+all gradients of an encoder always have means nothing to it. The last rows have AdamW.
 Seeds change the competition, the noise and the training; gains are against the row of the same
 optimizer without auxiliary heads and calibration, on the same seed. Prints one JSON object; with
 ``--partial`` a stopped run goes on.
@@ -51,6 +51,7 @@ ROWS: dict[str, tuple[str, tuple[object, ...]]] = {
     "heads_both": ("none", (*SGD, *HEADS, *INTRA, *INTER)),
     "sar_alone": ("none", (*SGD, "--model", MODEL.removesuffix("-dual"), "--modality", "sar")),
     "adamw": ("adamw", ADAMW),
+    "adamw_intra": ("adamw", (*ADAMW, *INTRA)),
     "adamw_both": ("adamw", (*ADAMW, *HEADS, *INTRA, *INTER)),
 }
 
