@@ -5,21 +5,24 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-# Where Linux says what a container may have, and has (cgroup v2, then v1).
+_CGROUP = Path("/sys/fs/cgroup")
+# Where Linux says what memory a container may have, has, and of that could give back: files that
+# were read and are not in use (cgroup v2, then v1).
 _LIMITS = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    (
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-    ),
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
 )
 
 
 def usable_cores() -> int:
-    """The cores that this process may run on."""
+    """The cores that this process may run on, and has the time of in its container."""
+    cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    quota, _, period = _read(_CGROUP / "cpu.max").strip().partition(" ")
+    if quota.isdecimal() and period.isdecimal():
+        cores = min(cores, -(-int(quota) // int(period)))
+    return max(1, cores)
 
 
 def compute_threads() -> int:
@@ -37,10 +40,12 @@ def available_memory() -> int:
     for line in _read(Path("/proc/meminfo")).splitlines():
         if line.startswith("MemAvailable:"):
             estimates.append(1024 * int(line.split()[1]))
-    for limit, used in _LIMITS:
-        most, now = _read(Path(limit)).strip(), _read(Path(used)).strip()
+    for limit, used, key in _LIMITS:
+        most, now = _read(_CGROUP / limit).strip(), _read(_CGROUP / used).strip()
         if most.isdecimal() and now.isdecimal():
-            estimates.append(int(most) - int(now))
+            lines = _read((_CGROUP / used).with_name("memory.stat")).splitlines()
+            spare = sum(int(line.split()[1]) for line in lines if line.startswith(f"{key} "))
+            estimates.append(int(most) - int(now) + spare)
     return max(0, min(estimates))
 
 

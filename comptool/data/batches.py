@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -197,6 +198,8 @@ class Loader(Generic[T]):
             batch_sampler=batches,  # type: ignore[arg-type]
             collate_fn=_Collate(collate),
             num_workers=workers,
+            # Newer Pythons would send each worker a copy of all decoded images.
+            multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
             pin_memory=torch.device(device).type == "cuda",
             persistent_workers=workers > 0,
             worker_init_fn=_prepare_worker,

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
@@ -15,6 +16,8 @@ from torch import nn
 from comptool.data.devices import choose_device
 
 T = TypeVar("T")
+# The others wait while one decodes all images; of one that fails, torchrun ends the others.
+PATIENCE = timedelta(hours=12)
 CHECK_EVERY = 20  # updates between two questions to the other GPUs, for each waits for the device
 
 
@@ -93,7 +96,7 @@ def joined(device_name: str) -> Iterator[Processes]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield Processes(dist.get_rank(), size, device)
     finally:

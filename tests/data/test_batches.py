@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import sys
+
 import cv2
 import numpy as np
 import pandas as pd
@@ -79,6 +82,19 @@ def test_the_number_of_workers_changes_nothing(samples, workers):
 
 def test_an_epoch_entered_late_gives_the_batches_that_were_left(samples):
     assert_same(epoch(samples, number=2)[1:], epoch(samples, number=2, first_step=1))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no workers are forked here")
+def test_workers_share_what_this_process_holds(samples):
+    """Also where Python would start them anew, and send each a copy of all decoded images."""
+    cannot_be_sent = dataset(samples, augment=lambda images, seed: images)
+    usual = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("forkserver", force=True)
+    try:
+        (batch,) = loader(cannot_be_sent, in_order(NUM, NUM), workers=1)
+    finally:
+        multiprocessing.set_start_method(usual, force=True)
+    assert torch.equal(batch.rows, torch.arange(NUM))
 
 
 def test_persistent_workers_see_the_next_epoch(samples):
