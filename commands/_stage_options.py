@@ -35,6 +35,17 @@ Balance = Annotated[
         "number, or one row of each class in turn (the only one for several classes per image).",
     ),
 ]
+Weighting = Annotated[
+    Literal["effective", "inverse", "sqrt"] | None,
+    _option(LOSS, "Class weights of the loss by effective number, 1/n or 1/sqrt(n)."),
+]
+ClassWeights = Annotated[
+    Path | None,
+    _option(LOSS, "Class weights by hand: a CSV of class, weight, or a TOML of class = weight."),
+]
+DeferWeights = Annotated[
+    int, _option(LOSS, "Epochs before class weights act (deferred re-weighting).", min=0)
+]
 
 ResetHead = Annotated[
     bool,
@@ -67,15 +78,4 @@ PerClass = Annotated[
         "each augmented for itself.",
         min=1,
     ),
-]
-Weighting = Annotated[
-    Literal["effective", "inverse", "sqrt"] | None,
-    _option(LOSS, "Class weights of the loss by effective number, 1/n or 1/sqrt(n)."),
-]
-ClassWeights = Annotated[
-    Path | None,
-    _option(LOSS, "Class weights by hand: a CSV of class, weight, or a TOML of class = weight."),
-]
-DeferWeights = Annotated[
-    int, _option(LOSS, "Epochs before class weights act (deferred re-weighting).", min=0)
 ]

@@ -278,8 +278,8 @@ def _check_stage(settings: TrainSettings) -> None:
         raise UsageError("--freeze backbone leaves --calibrate-gradients nothing to calibrate")
     if settings.reset_head and settings.init_from is None:
         raise UsageError("--reset-head is for --init-from, whose head it leaves out")
-    if settings.reset_head and settings.freeze == "head":
-        raise UsageError("--freeze head would keep the random head of --reset-head as it is")
+    if settings.freeze == "head" and (settings.reset_head or settings.init_from is None):
+        raise UsageError("--freeze head would keep a random head as it is; start by --init-from")
     if settings.keep_dropped_logits and not settings.drop_classes:
         raise UsageError("--keep-dropped-logits has no meaning without --drop-classes")
     if settings.per_class is not None and settings.balance in EVENED:

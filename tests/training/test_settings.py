@@ -129,6 +129,11 @@ def test_every_optimizer_that_is_offered_is_one_of_timms():
     [
         ({"freeze": "neck"}, "the parts of a model are backbone and head"),
         ({"reset_head": True}, "--reset-head is for --init-from"),
+        ({"freeze": "head"}, "would keep a random head as it is"),
+        (
+            {"freeze": "head", "reset_head": True, "init_from": Path("run")},
+            "would keep a random head as it is",
+        ),
         ({"per_class": 0}, "--per-class is 0; it has to be 1 or more"),
         ({"per_class": 5, "balance": "over"}, "has no meaning beside it"),
         ({"keep_dropped_logits": True}, "without --drop-classes"),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import torch
+from torch.nn import functional
 
 
 @dataclass(frozen=True)
@@ -19,22 +21,21 @@ class Twin:
     gradients: dict[str, Any]
 
 
+def weighed(rows: torch.Tensor, inter: bool) -> torch.Tensor:
+    if not inter:
+        return torch.ones(len(rows), dtype=torch.float64)
+    units = rows / rows.norm(dim=1, keepdim=True)
+    apart, aside = rows[:1] - rows[1:], units[:1] - units[1:]
+    rest = rows[0] @ aside.T @ torch.linalg.pinv(apart @ aside.T)
+    return torch.cat([1 - rest.sum().view(1), rest])
+
+
 @pytest.fixture(scope="session")
 def twin() -> Callable[..., Twin]:
     """``twin(model, images, targets, calibration)``: cross-entropy, concatenated features.
 
     Each objective's gradient is taken at the features by itself, weighed, scaled, and sent back.
     """
-    import torch
-    from torch.nn import functional
-
-    def weighed(rows, inter):
-        if not inter:
-            return torch.ones(len(rows), dtype=torch.float64)
-        units = rows / rows.norm(dim=1, keepdim=True)
-        apart, aside = rows[:1] - rows[1:], units[:1] - units[1:]
-        rest = rows[0] @ aside.T @ torch.linalg.pinv(apart @ aside.T)
-        return torch.cat([1 - rest.sum().view(1), rest])
 
     def by_hand(model, images, targets, calibration):
         features = [encoder(image) for encoder, image in zip(model.encoders, images, strict=True)]
