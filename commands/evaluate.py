@@ -15,7 +15,7 @@ def evaluate(
     source: Annotated[
         str | None,
         typer.Argument(
-            metavar="[RUN|PREDS]",
+            metavar="RUN|PREDS",
             help="A run, its oof.csv or, with --answers, predictions. [default: the latest run]",
         ),
     ] = None,

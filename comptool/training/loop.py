@@ -121,7 +121,8 @@ class Loop:
                 self._blank.look(batch)
             with nullcontext() if last else session.without_sync():
                 loss = session.loss(batch, progress.epoch, step + place)
-                # Weighed by size, so that accumulated batches count as one large batch.
+                # Weighed by size, so that accumulated batches count as one large batch; class
+                # weights are divided by their sum in each batch, as torch does it.
                 session.optimisation.backward(loss, session.seen(batch) / seen)
             self._loss_sum += loss.detach() * session.seen(batch)
         session.optimisation.finish(at)
