@@ -24,7 +24,7 @@ def review(
     predictions: Annotated[
         str | None,
         typer.Argument(
-            metavar="[RUN|OOF]",
+            metavar="RUN|OOF",
             help="A run, or a file of out-of-fold predictions. [default: the latest run]",
         ),
     ] = None,
