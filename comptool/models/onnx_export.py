@@ -6,6 +6,7 @@ by ``torch.export`` 9 s) and needs no other package.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -93,7 +94,7 @@ def export(model: OfPixels, sizes: Sizes, channels: Sequence[int]) -> bytes:
     """
     inputs = [f"images{number}" for number in range(len(sizes))]
     try:
-        with TemporaryDirectory() as folder, _traceable():
+        with TemporaryDirectory() as folder, _traceable(), _unheard():
             torch.onnx.export(
                 model,
                 tuple(torch.zeros(shape) for shape in _shapes(TRACED_BATCH, sizes, channels)),
@@ -186,6 +187,20 @@ def _traceable() -> Iterator[None]:
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    # Of a network that it cannot take the exporter prints the whole graph, and to stdout, from C++.
+    torch._C._jit_set_onnx_log_output_stream("stderr")
+    stderr = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 def _first_line(error: Exception) -> str:
