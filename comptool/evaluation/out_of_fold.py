@@ -96,7 +96,38 @@ def read_labelled(name: str | None, competition: Competition) -> Labelled:
         If there is no such run or file, it is no evidence (and why), its ids, classes or folds are
         not those of the label table, or no table has its rows.
     """
-    found = find_out_of_fold(name)
+    return read_evidence(find_out_of_fold(name), competition)[0]
+
+
+def read_evidence(
+    found: OutOfFold,
+    competition: Competition,
+    *,
+    labels: Path | None = None,
+    whole: bool = True,
+    mend: str | None = None,
+) -> tuple[Labelled, Samples]:
+    """Out-of-fold rows with their labels, and these rows of the label table.
+
+    Parameters
+    ----------
+    found
+        The out-of-fold file.
+    competition
+        Says what tables and columns are called.
+    labels
+        The label table; None for the first that has the rows: of the training, of the folds, of
+        the competition.
+    whole
+        Whether all rows of its folds have to be there.
+    mend
+        What to do where classes differ.
+
+    Raises
+    ------
+    InputError
+        As `read_labelled`.
+    """
     if found.leak:
         raise InputError(
             f"is no evidence: {found.leak}",
@@ -105,13 +136,13 @@ def read_labelled(name: str | None, competition: Competition) -> Labelled:
         )
     predictions = read_recorded(found.path, competition.task, provenance.facts(found.path))
     predictions = predictions.take(np.argsort(predictions.ids.astype(str), kind="stable"))
-    samples = _samples(found, predictions, competition)
-    targets = targets_of(found.path, predictions, samples)
+    samples = _samples(found, predictions, competition, labels)
+    targets = _targets(found.path, predictions, samples, mend)
     headers = networks_of(found.path).values()
     dropped = any(_dropped_rows(header) for header in headers)
-    _check(found.path, predictions, samples, whole=not dropped)
+    _check(found.path, predictions, samples, whole=whole and not dropped)
     trained = _trained_counts(headers, predictions.classes)
-    return Labelled(predictions, targets, found.path, samples.source, trained)
+    return Labelled(predictions, targets, found.path, samples.source, trained), samples
 
 
 def nested_folds(ids: npt.NDArray[np.object_], fold: npt.NDArray[np.integer] | None) -> Integers:
@@ -133,9 +164,11 @@ def nested_folds(ids: npt.NDArray[np.object_], fold: npt.NDArray[np.integer] | N
     return np.array([digest[0] % NESTED_FOLDS for digest in digests])
 
 
-def _samples(found: OutOfFold, predictions: Predictions, competition: Competition) -> Samples:
+def _samples(
+    found: OutOfFold, predictions: Predictions, competition: Competition, labels: Path | None
+) -> Samples:
     others = [FOLDS, *([competition.train] if competition.train else [])]
-    tables = [*found.tables, *others]
+    tables = [*found.tables, *others] if labels is None else [labels]
     ids = predictions.ids.tolist()
     samples = labelled_rows(ids, tables, competition)
     if samples is None:
@@ -143,32 +176,8 @@ def _samples(found: OutOfFold, predictions: Predictions, competition: Competitio
     return samples
 
 
-def targets_of(
-    path: Path, predictions: Predictions, samples: Samples, *, mend: str | None = None
-) -> Integers:
-    """The labels of samples as indices of the predictions' classes.
-
-    Parameters
-    ----------
-    path
-        Where the predictions were read, for messages.
-    predictions
-        Of N rows and K classes.
-    samples
-        The same rows with their labels.
-    mend
-        What to do where the classes differ.
-
-    Returns
-    -------
-    numpy.ndarray
-        Class indices of shape (N,), or 1, 0 and -1 of shape (N, K).
-
-    Raises
-    ------
-    InputError
-        If labels are no classes of the predictions.
-    """
+def _targets(path: Path, predictions: Predictions, samples: Samples, mend: str | None) -> Integers:
+    """The labels of samples as indices of the predictions' classes, or multi-label cells."""
     if samples.labels:
         check_classes(path, predictions.classes, samples.labels, samples.source, mend=mend)
         return samples.label_matrix()
@@ -191,26 +200,13 @@ def _check(path: Path, predictions: Predictions, samples: Samples, *, whole: boo
             f"all {len(predictions)} rows have the same probabilities: nothing has been learnt",
             file=path,
         )
-    check_folds(path, predictions, samples)
+    _check_folds(path, predictions, samples)
     if whole and predictions.fold is not None and "fold" in samples.frame.columns:
         _check_whole(path, predictions, samples)
 
 
-def check_folds(path: Path, predictions: Predictions, samples: Samples) -> None:
-    """Check that every row is validated in the fold that the table has it in.
-
-    Parameters
-    ----------
-    path
-        Where the predictions were read, for messages.
-    predictions, samples
-        The same rows; where one of them has no folds there is nothing to check.
-
-    Raises
-    ------
-    InputError
-        Naming rows that a model may have been trained on.
-    """
+def _check_folds(path: Path, predictions: Predictions, samples: Samples) -> None:
+    """Every row is validated in the fold that the table has it in, where both have folds."""
     if predictions.fold is None or "fold" not in samples.frame.columns:
         return
     own = np.asarray(predictions.fold).astype(str)

@@ -6,23 +6,22 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from comptool import provenance
 from comptool.classes import left_out
 from comptool.competition import Competition
-from comptool.errors import InputError, UsageError
+from comptool.errors import UsageError
 from comptool.evaluation.cell_doubts import doubt_cells
 from comptool.evaluation.class_doubts import doubt_rows
 from comptool.evaluation.doubts import Doubts
-from comptool.evaluation.held_out import FOLDS, OutOfFold, labelled_rows, networks_of, no_table
+from comptool.evaluation.held_out import OutOfFold, networks_of
 from comptool.evaluation.label_gallery import Gallery, write_gallery
 from comptool.evaluation.label_review import KINDS
-from comptool.evaluation.out_of_fold import Labelled, check_folds, targets_of
+from comptool.evaluation.out_of_fold import read_evidence
 from comptool.outputs import together
-from comptool.predictions import Predictions, read_predictions
 from comptool.samples import Samples
 from comptool.tables import write_table
+
+OTHER_TABLE = "Give the label table that the run was trained with: --labels FILE"
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,9 @@ def review_file(
         If the predictions are no evidence, no table has their rows, or the classes differ.
     """
     _check_task(competition, files, kinds)
-    labelled, samples = _evidence(found, competition, labels)
+    labelled, samples = read_evidence(
+        found, competition, labels=labels, whole=False, mend=OTHER_TABLE
+    )
     if samples.labels:
         doubts = doubt_cells(labelled, kinds, truth)
     else:
@@ -138,21 +139,6 @@ def review_file(
     return Reviewed(doubts, gallery, len(labelled), notes)
 
 
-def _evidence(
-    found: OutOfFold, competition: Competition, labels: Path | None
-) -> tuple[Labelled, Samples]:
-    """The predictions with their labels, and the rows of the label table."""
-    if found.leak:
-        raise InputError(f"is no evidence: {found.leak}", file=found.path)
-    predictions = read_predictions(found.path, task=competition.task)
-    predictions = predictions.take(np.argsort(predictions.ids.astype(str), kind="stable"))
-    samples = _samples(found, predictions, competition, labels)
-    mend = "Give the label table that the run was trained with: --labels FILE"
-    targets = targets_of(found.path, predictions, samples, mend=mend)
-    check_folds(found.path, predictions, samples)
-    return Labelled(predictions, targets, found.path, samples.source), samples
-
-
 def _check_task(competition: Competition, files: ReviewFiles, kinds: Collection[str]) -> None:
     several = competition.task == "multilabel"
     refused, has = None, "several labels" if several else "one class"
@@ -165,18 +151,6 @@ def _check_task(competition: Competition, files: ReviewFiles, kinds: Collection[
             f"{refused}, and '{competition.name}' has {has} (if that is wrong, correct 'task' in "
             "comptool.toml)"
         )
-
-
-def _samples(
-    found: OutOfFold, predictions: Predictions, competition: Competition, labels: Path | None
-) -> Samples:
-    """The labelled rows of the predictions."""
-    others = [FOLDS, *([competition.train] if competition.train else [])]
-    tables = [*found.tables, *others] if labels is None else [labels]
-    samples = labelled_rows(predictions.ids.tolist(), tables, competition)
-    if samples is None:
-        raise no_table(predictions.ids.tolist(), found.path, tables, competition)
-    return samples
 
 
 def _images(samples: Samples) -> dict[str, list[Path]]:

@@ -174,7 +174,8 @@ def test_a_run_that_has_seen_its_validation_is_no_evidence(cup, scene_run):
     result = cup("review", "one", "-q")
     assert result.exit_code == 3
     assert result.stderr == (
-        "comptool review: weights/one/oof.csv: is no evidence: it was trained on them\n"
+        "comptool review: weights/one/oof.csv: is no evidence: it was trained on them. Leave this "
+        "run out, or train it anew on these folds\n"
     )
     assert not Path("review.csv").exists()
 
@@ -210,7 +211,7 @@ def test_a_truth_that_lacks_ids_is_named(cup):
 
 
 def test_labels_that_nobody_doubts_make_an_empty_list(cup, truth):
-    rows = [[name, 0, *row] for name, row in zip(IDS[:5], [[0.5] * 3] * 5, strict=True)]
+    rows = [[name, 0, 0.5, 0.5, 0.9 + number / 100] for number, name in enumerate(IDS[:5])]
     write("oof.csv", ["img_id", "fold", *CLASSES], rows)
     table = [[name, f"{name}.png", -1, -1, 1] for name in IDS]
     write("data/train.csv", ["img_id", "img_path", *CLASSES], table)

@@ -239,3 +239,12 @@ def test_rows_that_a_model_may_have_been_trained_on_are_refused(cup):
         "in, so that a model may have been trained on them (found '007'). Train on the folds that "
         "are there now\n"
     )
+
+
+def test_predictions_that_are_all_the_same_doubt_nothing(cup):
+    rows = [[name, 0, 0.5, 0.3, 0.2] for name in IDS]
+    write("oof.csv", ["img_id", "fold", *CLASSES], rows)
+    result = cup("review", "oof.csv", "-q")
+    assert result.exit_code == 3
+    assert f"oof.csv: all {len(IDS)} rows have the same probabilities" in result.stderr
+    assert not Path("review.csv").exists()
