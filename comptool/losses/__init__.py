@@ -43,7 +43,7 @@ LOSSES = Registry(
     Entry(
         "balanced-softmax",
         "comptool.losses.balanced_softmax:BalancedSoftmax",
-        "Cross-entropy of logits plus tau times the logarithm of the classes' frequencies.",
+        "Logit adjustment: tau times the logarithm of the classes' frequencies is added in training.",
         "Ren et al. 2020, arXiv:2007.10740; Menon et al. 2021, arXiv:2007.07314, equation 10",
     ),
     Entry(
