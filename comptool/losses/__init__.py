@@ -43,7 +43,7 @@ LOSSES = Registry(
     Entry(
         "balanced-softmax",
         "comptool.losses.balanced_softmax:BalancedSoftmax",
-        "Logit adjustment: tau times the logarithm of the classes' frequencies is added in training.",
+        "Logit adjustment: tau times the logarithm of the classes' frequencies in training.",
         "Ren et al. 2020, arXiv:2007.10740; Menon et al. 2021, arXiv:2007.07314, equation 10",
     ),
     Entry(
