@@ -8,7 +8,8 @@ label and class are the confident joint; scaled so that each label keeps its num
 estimate how often each label stands for each class (equation 3).
 
 Differs from the paper: a label of which no row is counted as itself counts one, as in the authors'
-program, so that equation 3 never divides by zero; a threshold is reached within 1e-6.
+program, so that equation 3 never divides by zero; a threshold is reached within 1e-6; of equally
+probable classes the label's own is counted.
 
 Rows are ranked by `class_doubt`, which is the score of `comptool.evaluation.label_review` for
 classes that exclude one another. Against the paper's rankings it is measured in
@@ -52,6 +53,8 @@ def thresholds(labels: Integers, probabilities: Floats) -> Floats:
 def confident_classes(labels: Integers, probabilities: Floats) -> Integers:
     """The class that each row is counted as, shape (N,); -1 where none reaches its threshold.
 
+    Of equally probable ones it is that of the label, else the first.
+
     Parameters
     ----------
     labels
@@ -60,7 +63,10 @@ def confident_classes(labels: Integers, probabilities: Floats) -> Integers:
         Floats of shape (N, K) in [0, 1].
     """
     reached = probabilities >= thresholds(labels, probabilities) - TOLERANCE
-    most = np.where(reached, probabilities, -1.0).argmax(axis=1)
+    # What is as probable as another class does not speak against its label.
+    own = _one_hot(labels, probabilities)
+    value = np.where(reached, probabilities, -1.0)
+    most = np.where(value == value.max(axis=1, keepdims=True), 1 + own, 0).argmax(axis=1)
     return np.where(reached.any(axis=1), most, UNCOUNTED)
 
 

@@ -118,6 +118,12 @@ def test_the_doubt_is_the_odds_of_the_likeliest_other_class(case):
         assert score == pytest.approx(max(others) / (max(others) + adjusted[label]))
 
 
+def test_a_class_as_probable_as_the_label_does_not_speak_against_it():
+    labels = np.array([1, 1, 0, 2])
+    p = np.array([[0.5, 0.5, 0.0], [0.2, 0.4, 0.4], [0.5, 0.3, 0.2], [0.4, 0.4, 0.2]])
+    assert confident_classes(labels, p).tolist() == [1, 2, 0, 2]
+
+
 @given(cases(), st.randoms(use_true_random=False))
 def test_permuting_rows_and_classes_permutes_the_review_and_nothing_else(case, random):
     labels, p = case
