@@ -10,7 +10,6 @@ from ._help import option as _option
 MODEL, OPTIMISATION = "Model", "Optimisation"
 VALIDATION, RUN = "Validation", "Run"
 
-
 Model = Annotated[str, _option(MODEL, "<backbone>[-dual][+<head>]; see comptool models.")]
 Pretrained = Annotated[
     str,

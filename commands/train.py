@@ -111,7 +111,6 @@ def train(
         rehearse(plan)
         _options.say(plan.text(), quiet)
         return
-
     with loading_torch():
         from comptool.training.run import train as run_training
 

@@ -123,7 +123,10 @@ class ChipCompetition:
         looks
             Looks averaged in a SAR image: the variance of its speckle is 1 / looks.
 
-        Returns facts to record: metric, class names and counts.
+        Returns
+        -------
+        dict
+            Facts to record: metric, class names and counts.
         """
         counts, num_test = self.train_counts(scale), num_test_rows(scale)
         jobs = self._begin(folder, counts, num_test, seed, looks)
