@@ -25,6 +25,8 @@ from comptool.training.sizes import parse_sizes
 from comptool.training.stages import check_shares, dropped_classes, stage_notes
 from comptool.training.task import for_task
 
+COSINE = "cosine"  # the head whose logits have a scale
+
 
 @dataclass(frozen=True)
 class Member:
@@ -248,7 +250,7 @@ def _with_parent(settings: TrainSettings, task: str, rows: Rows, member: Member)
 def _notes(
     settings: TrainSettings, rows: Rows, members: tuple[Member, ...], dropped: tuple[int, ...]
 ) -> tuple[str, ...]:
-    notes = list(rows.notes)
+    notes = [*rows.notes, *_scale_notes(settings)]
     for member in members:
         notes += stage_notes(settings, rows.classes, dropped, rows.labels, member.train)
         notes += [f"{member.folder}: {gap}" for gap in gaps(rows, member.train, member.valid)]
@@ -259,3 +261,15 @@ def _notes(
                 f"{member.leak}"
             )
     return tuple(notes)
+
+
+def _scale_notes(settings: TrainSettings) -> list[str]:
+    """A warning of margins that are not on the scale of the logits."""
+    name = models.parse_name(settings.model)
+    scaled = any(text.partition("=")[0].strip() == "scale" for text in settings.loss_option)
+    if settings.loss != "ldam" or name.head == COSINE or scaled:
+        return []
+    return [
+        f"WARNING: the margins of the loss 'ldam' are for cosines times 30, which '{name}' does "
+        f"not give; take '{replace(name, head=COSINE)}', or --loss-option scale=3"
+    ]
