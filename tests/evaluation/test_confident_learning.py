@@ -48,14 +48,14 @@ def cases(draw):
 
 
 def joint_in_loops(labels, p):
-    """Equations 1 and 2, row by row."""
+    """Equations 1 and 2, row by row; of equally probable classes the label's own."""
     k = p.shape[1]
     t = [p[labels == j, j].mean() if (labels == j).any() else 2.0 for j in range(k)]
     counts = np.zeros((k, k), int)
     for label, row in zip(labels, p, strict=True):
         reached = [j for j in range(k) if row[j] >= t[j] - 1e-6]
         if reached:
-            counts[label, max(reached, key=lambda j: row[j])] += 1
+            counts[label, max(reached, key=lambda j: (row[j], j == label))] += 1
     return t, counts
 
 
