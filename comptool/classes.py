@@ -49,12 +49,17 @@ def against(one: Sequence[str], other: Sequence[str]) -> str:
     --------
     >>> against(["a", "b"], ["b", "a"]), against(["a", "b"], ["a", "c"])
     ('the same 2 in another order', 'a, b against a, c')
+    >>> against(list("abcdef"), list("abcdefg")), against(list("abcdefx"), list("abcdef"))
+    ('without g', 'with x beside them')
     """
     if sorted(one) == sorted(other):
         return f"the same {len(one)} in another order"
     if max(len(one), len(other)) > SHOWN:
-        one, other = ([n for n in a if n not in b] for a, b in ((one, other), (other, one)))
-    return f"{listed(one) or 'nothing more'} against {listed(other) or 'nothing more'}"
+        more, less = ([n for n in a if n not in b] for a, b in ((one, other), (other, one)))
+        if not (more and less):
+            return f"with {listed(more)} beside them" if more else f"without {listed(less)}"
+        one, other = more, less
+    return f"{listed(one)} against {listed(other)}"
 
 
 def check_classes(
