@@ -66,10 +66,10 @@ if [ -f data/answers.csv ]; then
   for run in stage-1 stage-2 stage-3a stage-3b; do
     comptool infer "$run" -o "submissions/$run.csv" --quiet >/dev/null
     printf '%-10s %s\n' "$run" "$(comptool score "submissions/$run.csv" \
-      --answers data/answers.csv --metric balanced-accuracy --quiet)"
+      --answers data/answers.csv --public 0 --metric balanced-accuracy --quiet)"
   done
   printf '%-10s %s\n' views "$(comptool score "$submission" --answers data/answers.csv \
-    --metric balanced-accuracy --quiet)"
+    --public 0 --metric balanced-accuracy --quiet)"
 fi
 echo
 echo "checked submission: $PWD/$submission"
