@@ -141,6 +141,17 @@ def most_frequent(counts: npt.NDArray[np.integer], k: int) -> list[int]:
     return sorted(np.argsort(-counts, kind="stable")[:k].tolist())
 
 
+def named_heads(text: str, classes: Sequence[str]) -> list[int]:
+    """Indices of the classes whose names are joined by commas, in the order given.
+
+    Raises
+    ------
+    UsageError
+        As `class_indices`.
+    """
+    return class_indices([name.strip() for name in text.split(",") if name.strip()], classes)
+
+
 def class_indices(names: Sequence[str], classes: Sequence[str]) -> list[int]:
     """Index of each name in ``classes``, in the order given.
 

@@ -16,17 +16,20 @@ from comptool.competition import load
 from comptool.decisions import alternating, sources
 from comptool.decisions.decision import Decision
 from comptool.decisions.histogram import count_table
-from comptool.decisions.quotas import by_quota, class_indices, most_frequent, quota
+from comptool.decisions.quotas import by_quota, most_frequent, named_heads, quota
 from comptool.decisions.recalibration import CELL_METHODS, METHODS
-from comptool.decisions.recalibration.settings import THRESHOLDS, Settings
+from comptool.decisions.recalibration.settings import (
+    FRACTION,
+    THRESHOLDS,
+    TOP_K_HEAD,
+    Settings,
+)
 from comptool.errors import InputError
 from comptool.outputs import together
 from comptool.predictions import Predictions, write_predictions
 
 __all__ = ["Outcome", "Settings", "quota", "recalibrate_file"]
 
-TOP_K_HEAD = 4
-FRACTION = 0.1
 # Loaded for the methods that need it: scipy and the metrics are half a second.
 FAMILY = "comptool.decisions.recalibration"
 
@@ -182,8 +185,7 @@ def _quota(asked: Asked) -> tuple[Decision, list[str]]:
     settings, predictions = asked.settings, asked.predictions
     fraction = FRACTION if settings.fraction is None else settings.fraction
     if settings.head_classes is not None:
-        names = [name.strip() for name in settings.head_classes.split(",") if name.strip()]
-        head, why = class_indices(names, predictions.classes), "as given"
+        head, why = named_heads(settings.head_classes, predictions.classes), "as given"
     else:
         k = TOP_K_HEAD if settings.top_k_head is None else settings.top_k_head
         head, why = _frequent(asked, k)

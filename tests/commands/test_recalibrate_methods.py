@@ -162,6 +162,10 @@ def test_one_row_is_no_test_set(runs):
         (["--method", "sinkhorn"], "--target-prior uniform, train or a file"),
         (["--method", "can", "--target-prior", "uniform"], "no meaning for --method can"),
         (["--compare", "--alpha", "2"], "--alpha has no meaning for --compare"),
+        (
+            ["--compare", "--top-k-head", "1", "--head-classes", "a"],
+            "--head-classes and --top-k-head both say which classes are head",
+        ),
         (["--beta", "2"], "--beta belongs to --method thresholds"),
         (
             ["--method", "quota-optimal", "--top-k-head", "3", "--fraction", "0.5"],

@@ -9,16 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from comptool.decisions import sources
-from comptool.decisions.quotas import class_indices, most_frequent
+from comptool.decisions.quotas import most_frequent, named_heads
 from comptool.decisions.recalibration.known import Evidence, Known
-from comptool.decisions.recalibration.settings import Settings
+from comptool.decisions.recalibration.settings import FRACTION, TOP_K_HEAD, Settings
 from comptool.decisions.recalibration.shares import shares_of
-from comptool.errors import InputError, UsageError
+from comptool.errors import InputError
 from comptool.evaluation import metrics
 from comptool.evaluation.out_of_fold import Labelled
-
-TOP_K_HEAD = 4
-FRACTION = 0.1
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ def basis_of(
     Raises
     ------
     UsageError
-        If the class counts are needed and nobody knows them, or options contradict one another.
+        If the class counts are needed and nobody knows them, or no class has a name that is given.
     InputError
         If the out-of-fold rows have other classes, or a file of shares cannot be used.
     """
@@ -150,10 +147,7 @@ def _head(
     source: Path, classes: Sequence[str], facts: Mapping[str, Any], question: Question
 ) -> list[int]:
     if question.head_classes is not None:
-        if question.top_k_head is not None:
-            raise UsageError("--head-classes and --top-k-head both say which classes are head")
-        names = [name.strip() for name in question.head_classes.split(",") if name.strip()]
-        return class_indices(names, classes)
+        return named_heads(question.head_classes, classes)
     counts = sources.class_counts(facts)
     k = question.top_k_head
     if counts is None or any(name not in counts for name in classes):

@@ -8,6 +8,8 @@ from comptool.errors import UsageError
 
 THRESHOLDS = "thresholds"
 QUOTAS = ("quota", "quota-optimal")
+TOP_K_HEAD = 4
+FRACTION = 0.1
 # Which methods use a setting; those that are not here are used by all.
 USED_BY = {
     "top_k_head": QUOTAS,
@@ -81,8 +83,7 @@ class Settings:
                 raise UsageError(f"{option} belongs to --method {named}, not to {self.method}")
         if self.target_prior is not None and self.method in WITHOUT_TARGET:
             raise UsageError(f"--target-prior has no meaning for --method {self.method}")
-        if self.head_classes is not None and self.top_k_head is not None:
-            raise UsageError("--head-classes and --top-k-head both say which classes are head")
+        self._check_heads()
 
     def check_compare(self) -> None:
         """Refuse settings that a comparison of methods would not use.
@@ -96,6 +97,11 @@ class Settings:
             if owners != QUOTAS and getattr(self, name) is not None:
                 option = "--" + name.replace("_", "-")
                 raise UsageError(f"{option} has no meaning for --compare, which takes its default")
+        self._check_heads()
+
+    def _check_heads(self) -> None:
+        if self.head_classes is not None and self.top_k_head is not None:
+            raise UsageError("--head-classes and --top-k-head both say which classes are head")
 
     def check_cells(self) -> None:
         """Refuse shares of classes where a row may have several.
