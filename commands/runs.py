@@ -34,11 +34,17 @@ def runs(
         float | None, typer.Option(help="With --record: its score on the private one.")
     ] = None,
     sort: Annotated[
-        Sort, typer.Option(help="The newest, or the best by that score, first; name: from a.")
-    ] = Sort.time,
+        Sort | None,
+        typer.Option(
+            help="The newest, or the best by that score, first; name: from a. [default: time]"
+        ),
+    ] = None,
     bootstrap: Annotated[
-        int, typer.Option(min=0, help="Resamples of the rows for the 95 % intervals; 0: none.")
-    ] = 200,
+        int | None,
+        typer.Option(
+            min=0, help="Resamples of the rows for the 95 % intervals; 0: none. [default: 200]"
+        ),
+    ] = None,
     competition: CompetitionOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -59,6 +65,8 @@ def runs(
 
     if record is None and (public is not None or private is not None):
         raise UsageError("--public and --private are scores of a file; name it with --record FILE")
+    if record is not None and (sort is not None or bootstrap is not None):
+        raise UsageError("--record lists nothing that --sort and --bootstrap could be about")
     if dry_run:
         reads = f"{_options.WEIGHTS} and {records.SCORES.parent}" if record is None else record
         writes = "nothing is written" if record is None else f"would add to {records.SCORES}"
@@ -72,8 +80,9 @@ def runs(
         _options.give(records.SCORES, {"output": records.SCORES, **vars(made)}, json)
         return
     facts = recording.competition_here(competition)
-    scores = local_scores.LocalScores(facts, resamples=bootstrap) if facts else None
-    found = report.sort_listing(listing.take_stock(scores), sort.value)
+    resamples = local_scores.RESAMPLES if bootstrap is None else bootstrap
+    scores = local_scores.LocalScores(facts, resamples=resamples) if facts else None
+    found = report.sort_listing(listing.take_stock(scores), (sort or Sort.time).value)
     together = []
     if found.records:
         # scipy's statistics take a while to import, and most listings need none.

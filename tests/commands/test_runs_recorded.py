@@ -115,6 +115,8 @@ def test_the_tables_fit_into_80_columns_whatever_names_are_like(uploads):
          "--public, --private or both"),
         (["--record", "submissions/run0.csv", "--public", "nan"], 2, "a score is a finite number"),
         (["--record", "gone.csv", "--public", "0.7"], 3, "gone.csv: there is no such file"),
+        (["--record", "submissions/run0.csv", "--public", "0.7", "--sort", "name"], 2, "--record "
+         "lists nothing that --sort and --bootstrap could be about"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_recorded_is_told_and_nothing_is_written(uploads, arguments, code, message):
