@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from threading import current_thread, main_thread
 
 _CGROUP = Path("/sys/fs/cgroup")
 # Where Linux says what memory a container may have, has, and of that could give back: files that
@@ -29,6 +34,18 @@ def compute_threads() -> int:
     """Threads to compute with: ``OMP_NUM_THREADS``, as for torch, else one per usable core."""
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     return max(1, int(wanted)) if wanted.isdecimal() else usable_cores()
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[ThreadPoolExecutor]:
+    """A pool of threads, None for as many as Python takes; Ctrl-C ends waiting for one at once."""
+    # polars puts an answer to Ctrl-C in place that lets a wait for a lock go on. Python's own
+    # comes back by being set again.
+    heard = signal.getsignal(signal.SIGINT)
+    if heard is not None and current_thread() is main_thread():
+        signal.signal(signal.SIGINT, heard)
+    with ThreadPoolExecutor(count) as pool:
+        yield pool
 
 
 def available_memory() -> int:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
+from importlib import import_module
 from pathlib import Path
+from threading import Event, Timer
 
 import pytest
 
@@ -55,3 +59,17 @@ def test_threads_are_those_asked_for(monkeypatch):
     assert machine.compute_threads() == 3
     monkeypatch.setenv("OMP_NUM_THREADS", "many")
     assert machine.compute_threads() == machine.usable_cores()
+
+
+def test_who_waits_for_a_thread_hears_an_interrupt():
+    import_module("polars")  # whose own answer lets the wait go on
+    enough = Event()
+    with machine.threads(1) as pool:
+        waiting = pool.submit(enough.wait, 20)
+        Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        start = time.perf_counter()
+        with pytest.raises(KeyboardInterrupt):
+            waiting.result()
+        seconds = time.perf_counter() - start
+        enough.set()
+    assert seconds < 15

@@ -13,7 +13,6 @@ import mmap
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -44,7 +43,7 @@ from comptool.data.pixel_shards import (
     remove_shard,
 )
 from comptool.errors import InputError, OutputError
-from comptool.machine import available_memory, usable_cores
+from comptool.machine import available_memory, threads, usable_cores
 
 Mode = Literal["auto", "ram", "disk", "off"]
 FOLDER, LIMIT = "COMPTOOL_CACHE", "COMPTOOL_CACHE_GB"
@@ -224,7 +223,7 @@ class PixelCache:
         # None: no bar where stderr is no terminal.
         hidden = True if self.quiet else None
         bar = tqdm(total=len(places), unit="img", desc=what, leave=False, disable=hidden)
-        with bar, ThreadPoolExecutor(usable_cores()) as pool:
+        with bar, threads(usable_cores()) as pool:
             try:
                 for done in pool.map(several, chunks):
                     bar.update(done)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from threading import Event
 from typing import NamedTuple
 
@@ -26,6 +26,7 @@ from comptool.data.images import (
     to_bytes,
     to_chip,
 )
+from comptool.machine import threads
 
 MOST_NAMED = 20
 AHEAD = 2  # batches per thread that are decoded before they are wanted
@@ -115,7 +116,7 @@ class DecodedSamples:
         # OpenCV's own threads would compete with these.
         cv2.setNumThreads(0)
         waiting: deque[Future[DecodedBatch]] = deque()
-        with ThreadPoolExecutor(workers) as pool:
+        with threads(workers) as pool:
             try:
                 for chunk in chunks:
                     waiting.append(pool.submit(self.batch, chunk))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +22,7 @@ from comptool.inspection.perceptual import (
     perceptual_hash,
     spectrum,
 )
+from comptool.machine import threads
 from comptool.samples import Samples
 
 AT_ONCE = 4096  # images; between two lots only what is kept of them is in memory
@@ -159,7 +159,7 @@ def _looks(
 ) -> Iterator[tuple[Look, Direction | None]]:
     bar = tqdm(total=len(paths), unit="img", leave=False, disable=True if quiet else None)
     # Threads, for nearly all of the work is done outside of Python, without its lock.
-    with ThreadPoolExecutor(workers) as pool, bar:
+    with threads(workers) as pool, bar:
         for begin in range(0, len(paths), AT_ONCE):
             for found in pool.map(look_at, paths[begin : begin + AT_ONCE]):
                 yield found
