@@ -6,15 +6,17 @@ import atexit
 import os
 import signal
 import sys
+import threading
 
 
 def end_process(code: int) -> None:
-    """End the process at once if torch was imported; else return.
+    """End the process at once if torch was imported or a thread is at work; else return.
 
     Python would first take torch's 600,000 objects apart, which takes a second of a command that
-    writes its files long before. What was registered for the end is still done.
+    writes its files long before, and wait for the thread, which may wait for a disk that does not
+    answer. What was registered for the end is still done.
     """
-    if "torch" not in sys.modules:
+    if "torch" not in sys.modules and threading.active_count() == 1:
         return
     _end_workers()
     atexit._run_exitfuncs()

@@ -38,14 +38,23 @@ def compute_threads() -> int:
 
 @contextmanager
 def threads(count: int | None) -> Iterator[ThreadPoolExecutor]:
-    """A pool of threads, None for as many as Python takes; Ctrl-C ends waiting for one at once."""
+    """A pool of threads, None for as many as Python takes; Ctrl-C ends waiting for one at once.
+
+    Where the block ends by an exception nobody waits for what is under way: a disk that does not
+    answer would keep the program from telling what happened, and from ending.
+    """
     # polars puts an answer to Ctrl-C in place that lets a wait for a lock go on. Python's own
     # comes back by being set again.
     heard = signal.getsignal(signal.SIGINT)
     if heard is not None and current_thread() is main_thread():
         signal.signal(signal.SIGINT, heard)
-    with ThreadPoolExecutor(count) as pool:
+    pool = ThreadPoolExecutor(count)
+    try:
         yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def available_memory() -> int:

@@ -126,7 +126,6 @@ class DecodedSamples:
                     yield waiting.popleft().result()
             finally:
                 self._ended.set()
-                pool.shutdown(cancel_futures=True)
 
     def _depths(self, modality: int) -> set[int]:
         return {form.chip.bits for form in self._forms if form.modality == modality}

@@ -92,8 +92,8 @@ def test_an_unknown_run(refused, command):
         (
             ("train", "--epoch", "3"),
             "Usage: comptool train [OPTIONS]\nTry 'comptool train -h' for help.\n\n"
-            "Error: No such option: --epoch (Possible options: --decay-epochs, --epochs, "
-            "--warmup-epochs)\n",
+            "Error: No such option: --epoch (Possible options: --cycle-epochs, --decay-epochs, "
+            "--epochs)\n",
         ),
         (
             ("pseudolabel", "--treshold", "0.9"),

@@ -67,6 +67,7 @@ def forward(loss, logits, targets, forward=losses.CrossEntropy.forward):
 losses.CrossEntropy.forward = forward
 sys.argv = ["comptool", "train", "--model", "test_efficientnet", "--img-size", "32", "-b", "4"]
 sys.argv += ["--pretrained", "no", "--epochs", "3", "-q", "-j", "{workers}"]
+sys.argv += ["--cache", "off"]  # so that the second epoch reads the images again
 from comptool.commands.app import main
 main()
 """
