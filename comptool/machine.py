@@ -36,6 +36,17 @@ def compute_threads() -> int:
     return max(1, int(wanted)) if wanted.isdecimal() else usable_cores()
 
 
+def hear_interrupts() -> None:
+    """Have Ctrl-C end a wait for a lock or a file at once.
+
+    polars puts an answer to Ctrl-C in place after which such a wait goes on. Python's own comes
+    back by being set again.
+    """
+    heard = signal.getsignal(signal.SIGINT)
+    if heard is not None and current_thread() is main_thread():
+        signal.signal(signal.SIGINT, heard)
+
+
 @contextmanager
 def threads(count: int | None) -> Iterator[ThreadPoolExecutor]:
     """A pool of threads, None for as many as Python takes; Ctrl-C ends waiting for one at once.
@@ -43,11 +54,7 @@ def threads(count: int | None) -> Iterator[ThreadPoolExecutor]:
     Where the block ends by an exception nobody waits for what is under way: a disk that does not
     answer would keep the program from telling what happened, and from ending.
     """
-    # polars puts an answer to Ctrl-C in place that lets a wait for a lock go on. Python's own
-    # comes back by being set again.
-    heard = signal.getsignal(signal.SIGINT)
-    if heard is not None and current_thread() is main_thread():
-        signal.signal(signal.SIGINT, heard)
+    hear_interrupts()
     pool = ThreadPoolExecutor(count)
     try:
         yield pool

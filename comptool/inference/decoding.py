@@ -26,7 +26,7 @@ from comptool.data.images import (
     to_bytes,
     to_chip,
 )
-from comptool.machine import threads
+from comptool.machine import hear_interrupts, threads
 
 MOST_NAMED = 20
 AHEAD = 2  # batches per thread that are decoded before they are wanted
@@ -111,6 +111,7 @@ class DecodedSamples:
         starts = range(0, len(self), batch_size)
         chunks = [range(start, min(start + batch_size, len(self))) for start in starts]
         if workers == 0:
+            hear_interrupts()
             yield from map(self.batch, chunks)
             return
         # OpenCV's own threads would compete with these.
