@@ -114,6 +114,8 @@ def test_a_prediction_that_is_interrupted_leaves_nothing(chain, snapshot, worker
         text=True, start_new_session=True,
     )  # fmt: skip
     writer = opened(pipe, child)
+    # From having opened it to waiting for its first byte: a signal in between is not heard.
+    time.sleep(0.5)
     os.killpg(child.pid, number) if number == signal.SIGINT else child.send_signal(number)
     child.wait(60)
     os.close(writer)
