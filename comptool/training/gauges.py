@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
 
-class Gauge:
+class Gauge(ABC):
     """Columns of ``metrics.csv`` that only some runs have.
 
     One that looks at the model at the end of an epoch has no state. One that follows the updates
     has that of the epoch under way, so that a run goes on in the middle of it.
     """
 
+    @abstractmethod
     def read(self) -> dict[str, float | None]:
         """Values of the epoch that ends, by column; what follows belongs to the next.
 
         The columns are the same after every epoch; None where there is nothing to tell.
         """
-        raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
         """What :meth:`read` depends on beside the model, as plain values and tensors."""
