@@ -27,6 +27,8 @@ class Gauge(ABC):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a :meth:`state_dict`."""
+        if state:
+            raise ValueError(f"this gauge keeps nothing, and was handed {', '.join(state)}")
 
 
 class Gauges:
