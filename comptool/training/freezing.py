@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from comptool.models.streams import StreamModel
-from comptool.training.settings import BACKBONE
+from comptool.training.setting_checks import BACKBONE
 
 ENCODERS = "encoders"
 

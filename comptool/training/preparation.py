@@ -15,7 +15,7 @@ from comptool.training.criterion import make_loss
 from comptool.training.plan import Member, Plan
 from comptool.training.processes import Processes, joined
 from comptool.training.session import Session, open_session
-from comptool.training.settings import BACKBONE
+from comptool.training.setting_checks import BACKBONE
 from comptool.training.state import Progress, read_state
 
 Say = Callable[[str], None]

@@ -14,7 +14,8 @@ from comptool import models, provenance
 from comptool.errors import InputError, OutputExistsError, UsageError
 from comptool.outputs import atomic_output, refuse_existing
 from comptool.runs import BEST, LAST, OOF, RUN_JSON, WEIGHTS, fold_folders
-from comptool.training.settings import FREE_TO_CHANGE, TrainSettings, option
+from comptool.training.setting_checks import option
+from comptool.training.settings import FREE_TO_CHANGE, TrainSettings
 
 FOLDS = Path("folds.csv")
 LISTS = ("img_size modality model_option loss_option drop_classes calibrate_gradients").split()

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from comptool.errors import UsageError
 from comptool.losses import LOSSES, check_task
-from comptool.training.settings import EVENED, TrainSettings, option
+from comptool.training.setting_checks import EVENED, option
+from comptool.training.settings import TrainSettings
 
 # bce before asl: its sigmoids are probabilities, as thresholds and pseudo-labels need them.
 # It also ranked better: mAP 0.589 and 0.538 against 0.549 and 0.527 (two seeds of 20 epochs of

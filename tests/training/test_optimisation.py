@@ -12,7 +12,8 @@ from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts
 from comptool.errors import UsageError
 from comptool.training.optimisation import Optimisation
 from comptool.training.precision import Precision, autocast_dtype
-from comptool.training.settings import OPTIMIZERS, TrainSettings
+from comptool.training.setting_checks import OPTIMIZERS
+from comptool.training.settings import TrainSettings
 
 CPU = torch.device("cpu")
 UPDATES = 10  # per epoch

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from comptool.errors import UsageError
-from comptool.training.settings import OPTIMIZERS, TrainSettings
+from comptool.training.setting_checks import OPTIMIZERS
+from comptool.training.settings import TrainSettings
 
 
 @pytest.mark.parametrize(
