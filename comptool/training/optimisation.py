@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
-from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]
+from timm.optim import create_optimizer_v2, get_optimizer_class  # type: ignore[attr-defined]
 from timm.scheduler import (  # type: ignore[attr-defined]
     CosineLRScheduler,
     MultiStepLRScheduler,
     StepLRScheduler,
 )
 from timm.scheduler.scheduler import Scheduler
-from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
 from torch import Tensor, nn
 
 from comptool.errors import UsageError
+from comptool.training.averaged_weights import AveragedWeights
 from comptool.training.precision import Precision
 from comptool.training.settings import TrainSettings
 
 MOMENTUM = 0.9
 WARMUP_START = 0.01  # share of the learning rate at which warm-up begins
+# How an optimizer computes; nothing that it has learnt.
+IMPLEMENTATION = ("foreach", "fused", "capturable")
 
 
 class Optimisation:
@@ -63,10 +66,10 @@ class Optimisation:
             weight_decay=settings.weight_decay,
             momentum=MOMENTUM,
             layer_decay=settings.layer_decay,
+            **_implementation(settings.optimizer, precision.device),
         )
         self.scheduler = _scheduler(self.optimizer, settings, lr, updates_per_epoch)
-        # The decay grows with the updates, or a short run would keep its first weights.
-        self.ema = ModelEmaV3(model, settings.ema, use_warmup=True) if settings.ema else None
+        self.ema = AveragedWeights(model, settings.ema) if settings.ema else None
         self._share = 1.0
 
     @property
@@ -82,6 +85,10 @@ class Optimisation:
     def begin(self, update: int) -> None:
         """Set the learning rate of the ``update``-th update of the run and clear gradients."""
         self.scheduler.step_update(update)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the gradients."""
         self.optimizer.zero_grad(set_to_none=True)
 
     def backward(self, loss: Tensor, share: float = 1.0) -> None:
@@ -95,12 +102,20 @@ class Optimisation:
         return self.scaler.get_scale() * self._share
 
     def finish(self, update: int) -> None:
-        """Clip, step and average; clipping comes after the loss scale has been taken out."""
+        """Clip, step and average."""
+        self.step()
+        self.average(update)
+
+    def step(self) -> None:
+        """Clip and step; clipping comes after the loss scale has been taken out."""
         if self.clip_grad is not None:
             self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_grad)
         self.scaler.step(self.optimizer)
         self.scaler.update()
+
+    def average(self, update: int) -> None:
+        """Let the averaged weights, if there are any, follow the ``update``-th update."""
         if self.ema is not None:
             self.ema.update(self.model, step=update + 1)
 
@@ -114,11 +129,29 @@ class Optimisation:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a :meth:`state_dict`."""
-        self.optimizer.load_state_dict(state["optimizer"])
+        """Go on from a :meth:`state_dict`, which another device may have written."""
+        kept = state["optimizer"]
+        groups = [
+            saved | {key: own[key] for key in IMPLEMENTATION if key in own}
+            for saved, own in zip(kept["param_groups"], self.optimizer.param_groups, strict=True)
+        ]
+        self.optimizer.load_state_dict(kept | {"param_groups": groups})
         self.scaler.load_state_dict(state["scaler"])
         if self.ema is not None:
             self.ema.module.load_state_dict(state["ema"])
+
+
+def _implementation(optimizer: str, device: torch.device) -> dict[str, bool]:
+    """One call for all weights where torch has it: a third of the time, on a CPU too.
+
+    Others choose for themselves, and take lists of tensors at once on a GPU.
+    """
+    known = inspect.signature(get_optimizer_class(optimizer, bind_defaults=False)).parameters
+    if "fused" not in known:
+        return {}
+    # So that a CUDA graph can hold its steps.
+    capturable = {"capturable": True} if device.type == "cuda" and "capturable" in known else {}
+    return {"fused": True, **capturable}
 
 
 def _scheduler(
