@@ -10,6 +10,7 @@ to timm's everywhere else.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Literal, NamedTuple
 
 import torch
@@ -57,7 +58,7 @@ class Term(NamedTuple):
     entropy: Tensor
 
 
-class CellLoss(nn.Module):
+class CellLoss(nn.Module, ABC):
     """A loss that is a sum over cells.
 
     Parameters
@@ -79,9 +80,9 @@ class CellLoss(nn.Module):
         self.smoothing = checked_smoothing(smoothing)
         self.reduction = checked_reduction(reduction)
 
+    @abstractmethod
     def cell_losses(self, cells: Cells) -> Tensor:
         """Loss of every cell, (B, K); what stands in unknown cells has no effect."""
-        raise NotImplementedError
 
     def cell_weights(self, cells: Cells) -> Tensor | float:
         """What the loss of every cell is multiplied by, from targets before smoothing."""

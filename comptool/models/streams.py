@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -75,7 +76,7 @@ class Junction(nn.Module):
         return [list(streams)] * num_heads
 
 
-class StreamModel(nn.Module):
+class StreamModel(nn.Module, ABC):
     """A classifier of samples of one or more images; every model of comptool is one.
 
     ``streams`` is the number M of images per sample, ``data_config`` what the backbone's published
@@ -92,13 +93,13 @@ class StreamModel(nn.Module):
         super().__init__()
         self.junction = Junction()
 
+    @abstractmethod
     def forward(self, *images: Tensor) -> Tensor:
         """Logits (B, K) of M tensors (B, C, H, W), whose C, H and W may differ."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward_features(self, *images: Tensor) -> Tensor:
         """What the classifier sees, (B, F), before any dropout."""
-        raise NotImplementedError
 
     def no_weight_decay(self) -> set[str]:
         """Parameters that timm's optimizers leave without decay, as each part names its own."""

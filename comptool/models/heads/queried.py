@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 import torch
@@ -12,7 +13,7 @@ from comptool.models.maps import as_map, feature_map
 from comptool.models.streams import Encoder, StreamModel
 
 
-class Decoder(nn.Module):
+class Decoder(nn.Module, ABC):
     """Queries that read the feature maps of M streams.
 
     Every stream's map has a projection of its own and the tokens of all streams make one memory, so
@@ -38,9 +39,9 @@ class Decoder(nn.Module):
         ]
         return torch.cat(projected, dim=1)
 
+    @abstractmethod
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Queries (B, Q, D) that have read maps (B, F, h, w) of M streams."""
-        raise NotImplementedError
 
 
 class QueryClassifier(StreamModel):

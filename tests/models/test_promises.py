@@ -1,0 +1,25 @@
+"""Parts that lack what their kind promises."""
+
+from __future__ import annotations
+
+import pytest
+
+from comptool.losses.cells import CellLoss
+from comptool.models.heads.queried import Decoder
+from comptool.models.streams import StreamModel
+
+
+@pytest.mark.parametrize(
+    ("kind", "lacking"),
+    [
+        (StreamModel, "forward"),
+        (StreamModel, "forward_features"),
+        (Decoder, "forward"),
+        (CellLoss, "cell_losses"),
+    ],
+)
+def test_a_part_that_lacks_what_its_kind_promises_cannot_be_made(kind, lacking):
+    others = {"forward", "forward_features", "cell_losses"} - {lacking}
+    part = type("Part", (kind,), {name: lambda self: None for name in others})
+    with pytest.raises(TypeError, match=rf"abstract method '?{lacking}\b"):
+        part()
