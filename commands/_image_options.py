@@ -29,7 +29,10 @@ Augment = Annotated[
 ]
 Cutout = Annotated[
     float | None,
-    _option(IMAGES, "Of weak and strong: side of the cut-out, 0 to 1. [default: 0.5]"),
+    _option(
+        IMAGES,
+        "Of flips, weak and strong: side of the cut-out, 0 to 1. [default: 0.5; flips: none]",
+    ),
 ]
 Magnitude = Annotated[
     float | None,

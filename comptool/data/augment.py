@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from comptool.data.cutout import cut_out, draw_hole
 from comptool.data.images import Pixels
 from comptool.errors import UsageError
 from comptool.registry import Entry, Registry
@@ -50,8 +52,9 @@ POLICIES = Registry(
     Entry(
         "flips",
         "comptool.data.augment:flips",
-        "One of the eight flips and quarter turns of a square, each equally likely.",
-        "Dihedral group D4",
+        "One of the eight flips and quarter turns of a square, each equally likely; "
+        "with --cutout a rectangle painted over.",
+        "Dihedral group D4; DeVries & Taylor 2017, arXiv:1708.04552",
     ),
     Entry(
         "weak",
@@ -118,14 +121,19 @@ def none() -> Augment:
     return _unchanged
 
 
-def flips() -> Augment:
+def flips(*, cutout: float | None = None) -> Augment:
     """The policy that draws one of the eight symmetries of a square.
 
     Written in NumPy although albumentations has it (``D4``): it is the default policy, and the
     import of albumentations would be a part of every training's start. Where an image is not
     square, only the four symmetries that keep its shape are drawn.
+
+    Parameters
+    ----------
+    cutout
+        Side of a rectangle that is painted over, as a share of the image's; None for no rectangle.
     """
-    return _flipped
+    return partial(_flipped, cutout=cutout)
 
 
 def symmetry(image: Pixels, element: int) -> Pixels:
@@ -147,7 +155,13 @@ def _unchanged(images: Sequence[Pixels], seed: int) -> list[Pixels]:
     return list(images)
 
 
-def _flipped(images: Sequence[Pixels], seed: int) -> list[Pixels]:
+def _flipped(images: Sequence[Pixels], seed: int, cutout: float | None = None) -> list[Pixels]:
+    source = random.Random(seed)
     square = all(image.shape[0] == image.shape[1] for image in images)
-    element = random.Random(seed).choice(range(8) if square else (0, 2, 5, 7))
-    return [symmetry(image, element) for image in images]
+    element = source.choice(range(8) if square else (0, 2, 5, 7))
+    turned = [symmetry(image, element) for image in images]
+    if cutout is None:
+        return turned
+    # Drawn last, so that a cut-out changes nothing about the flips.
+    hole = draw_hole(source)
+    return [cut_out(image, hole, cutout) for image in turned]

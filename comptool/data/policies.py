@@ -1,9 +1,6 @@
 """The policies ``weak`` and ``strong``, made of albumentations' transforms.
 
-RandAugment: Cubuk et al. 2020, "RandAugment: Practical automated data augmentation with a reduced
-search space", arXiv:1909.13719. AutoAugment: Cubuk et al. 2019, "AutoAugment: Learning
-augmentation policies from data", arXiv:1805.09501, table 9 (ImageNet). Cutout: DeVries & Taylor
-2017, "Improved regularization of convolutional neural networks with Cutout", arXiv:1708.04552.
+The papers are named in `comptool.data.operations`.
 
 Differs from the papers: the images of a sample share geometric operations and the place and
 colour of the cut-out. RandAugment's photometric operations are drawn for each image; so are, in
@@ -21,53 +18,22 @@ import albumentations as A
 import cv2
 import numpy as np
 
+from comptool.data.cutout import Hole, cut_out, draw_hole
 from comptool.data.images import Pixels
+from comptool.data.operations import (
+    ANGLE,
+    AUTO_AUGMENT_STEPS,
+    BITS_LOST,
+    CUTOUT_SHARE,
+    GAIN,
+    GEOMETRIC,
+    IMAGENET_POLICY,
+    PHOTOMETRIC,
+    SHEAR,
+    SHIFT,
+    rand_augment_strength,
+)
 from comptool.data.paired import Paired
-from comptool.errors import UsageError
-
-RAND_AUGMENT_STEPS = 30
-AUTO_AUGMENT_STEPS = 9
-CUTOUT_SHARE = 0.5
-GEOMETRIC = ("shear-x", "shear-y", "translate-x", "translate-y", "rotate")
-PHOTOMETRIC = (
-    "brightness",
-    "colour",
-    "contrast",
-    "sharpness",
-    "posterize",
-    "solarize",
-    "autocontrast",
-    "equalize",
-    "identity",
-)
-Step = tuple[str, float, int]
-IMAGENET_POLICY: tuple[tuple[Step, Step], ...] = (
-    (("posterize", 0.4, 8), ("rotate", 0.6, 9)),
-    (("solarize", 0.6, 5), ("autocontrast", 0.6, 0)),
-    (("equalize", 0.8, 0), ("equalize", 0.6, 0)),
-    (("posterize", 0.6, 7), ("posterize", 0.6, 6)),
-    (("equalize", 0.4, 0), ("solarize", 0.2, 4)),
-    (("equalize", 0.4, 0), ("rotate", 0.8, 8)),
-    (("solarize", 0.6, 3), ("equalize", 0.6, 0)),
-    (("posterize", 0.8, 5), ("equalize", 1.0, 0)),
-    (("rotate", 0.2, 3), ("solarize", 0.6, 8)),
-    (("equalize", 0.6, 0), ("posterize", 0.4, 6)),
-    (("rotate", 0.8, 8), ("colour", 0.4, 0)),
-    (("rotate", 0.4, 9), ("equalize", 0.6, 0)),
-    (("equalize", 0.0, 0), ("equalize", 0.8, 0)),
-    (("invert", 0.6, 0), ("equalize", 1.0, 0)),
-    (("colour", 0.6, 4), ("contrast", 1.0, 8)),
-    (("rotate", 0.8, 8), ("colour", 1.0, 2)),
-    (("colour", 0.8, 8), ("solarize", 0.8, 7)),
-    (("sharpness", 0.4, 7), ("invert", 0.6, 0)),
-    (("shear-x", 0.6, 5), ("equalize", 1.0, 0)),
-    (("colour", 0.4, 0), ("equalize", 0.6, 0)),
-    (("equalize", 0.4, 0), ("solarize", 0.2, 4)),
-    (("solarize", 0.6, 5), ("autocontrast", 0.6, 0)),
-    (("invert", 0.6, 0), ("equalize", 1.0, 0)),
-    (("colour", 0.6, 4), ("contrast", 1.0, 8)),
-    (("equalize", 0.8, 0), ("equalize", 0.6, 0)),
-)
 
 
 class Cutout(A.DualTransform):  # type: ignore[misc]
@@ -89,22 +55,12 @@ class Cutout(A.DualTransform):  # type: ignore[misc]
     def get_params_dependent_on_data(
         self, params: dict[str, Any], data: dict[str, Any]
     ) -> dict[str, Any]:
-        """The rectangle in pixels and its colour."""
-        rows, columns = (self._span(side) for side in params["shape"][:2])
-        return {"hole": (rows, columns), "colour": [self.py_random.randrange(256) for _ in "rgb"]}
+        """Where the rectangle is, and its colour."""
+        return {"hole": draw_hole(self.py_random)}
 
-    def apply(
-        self, img: Pixels, hole: tuple[slice, slice], colour: list[int], **params: Any
-    ) -> Pixels:
+    def apply(self, img: Pixels, hole: Hole, **params: Any) -> Pixels:
         """``img`` with the rectangle painted over."""
-        painted = img.copy()
-        painted[hole] = colour[: img.shape[2]]
-        return painted
-
-    def _span(self, side: int) -> slice:
-        length = int(self.share * side + 0.5)
-        start = int(self.py_random.random() * side) - length // 2
-        return slice(max(start, 0), min(start + length, side))
+        return cut_out(img, hole, self.share)
 
 
 class Sharpness(A.ImageOnlyTransform):  # type: ignore[misc]
@@ -147,9 +103,8 @@ def weak(*, cutout: float = CUTOUT_SHARE, magnitude: float = 9, num_ops: int = 2
     UsageError
         If the magnitude is above 30.
     """
-    if magnitude > RAND_AUGMENT_STEPS:
-        raise UsageError(f"--magnitude is {magnitude:g}; it goes from 0 to {RAND_AUGMENT_STEPS}")
-    steps = [_any_operation(magnitude / RAND_AUGMENT_STEPS) for _ in range(num_ops)]
+    strength = rand_augment_strength(magnitude)
+    steps = [_any_operation(strength) for _ in range(num_ops)]
     return Paired(A.Compose([Cutout(cutout), *steps]))
 
 
@@ -194,29 +149,29 @@ def operation(name: str, strength: float) -> Any:
 
 
 def _shear(axis: str, strength: float) -> Any:
-    degrees = math.degrees(math.atan(0.3 * strength))
+    degrees = math.degrees(math.atan(SHEAR * strength))
     still = {"x": (0.0, 0.0), "y": (0.0, 0.0)}
     return A.Affine(shear={**still, axis: (degrees, degrees)}, p=1)
 
 
 def _translate(axis: str, strength: float) -> Any:
-    share = 150 / 331 * strength
+    share = SHIFT * strength
     still = {"x": (0.0, 0.0), "y": (0.0, 0.0)}
     return A.Affine(translate_percent={**still, axis: (share, share)}, p=1)
 
 
 def _rotate(strength: float) -> Any:
-    return A.Affine(rotate=(30 * strength, 30 * strength), p=1)
+    return A.Affine(rotate=(ANGLE * strength, ANGLE * strength), p=1)
 
 
 def _jitter(what: str, strength: float) -> Any:
     still = {"brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1), "hue": (0, 0)}
-    factor = 1 + 0.9 * strength
+    factor = 1 + GAIN * strength
     return A.ColorJitter(**{**still, what: (factor, factor)}, p=1)
 
 
 def _posterize(strength: float) -> Any:
-    bits = 8 - round(4 * strength)
+    bits = 8 - round(BITS_LOST * strength)
     return A.Posterize(num_bits=(bits, bits), p=1) if bits < 8 else A.NoOp(p=1)
 
 
@@ -233,7 +188,7 @@ _SIGNED: dict[str, Callable[[float], Any]] = {
     "brightness": lambda strength: _jitter("brightness", strength),
     "colour": lambda strength: _jitter("saturation", strength),
     "contrast": lambda strength: _jitter("contrast", strength),
-    "sharpness": lambda strength: Sharpness(1 + 0.9 * strength),
+    "sharpness": lambda strength: Sharpness(1 + GAIN * strength),
 }
 _UNSIGNED: dict[str, Callable[[float], Any]] = {
     "posterize": _posterize,

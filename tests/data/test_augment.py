@@ -136,6 +136,24 @@ def test_on_images_that_are_not_square_flips_keep_the_shape():
         assert [one.shape for one in changed] == [one.shape for one in images]
 
 
+@pytest.mark.parametrize("sizes", [((24, 24), (48, 48)), ((24, 36), (48, 72))])
+def test_a_cutout_leaves_the_flips_and_covers_the_same_part_of_each_modality(sizes):
+    images = [np.full((*size, 3), 7, np.uint8) + np.arange(3, dtype=np.uint8) for size in sizes]
+    sides = set()
+    for seed in range(200):
+        flipped, cut = create("flips")(images, seed), create("flips", cutout=0.5)(images, seed)
+        small, large = ((one != two).any(axis=2) for one, two in zip(flipped, cut, strict=True))
+        spans = [
+            (np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))) for hole in (small, large)
+        ]
+        for few, many in zip(*spans, strict=True):
+            assert abs(2 * few[0] - many[0]) <= 2 and abs(2 * few[-1] - many[-1]) <= 2
+        assert small[np.ix_(*spans[0])].all()
+        sides.add(small.any(1).sum() / len(small))
+    # Half the side, or less where the border clips it.
+    assert max(sides) == 0.5 and min(sides) < 0.35
+
+
 def test_each_flip_is_as_likely_as_the_others():
     image = noise()
     elements = [which_symmetry(image, create("flips")([image], seed)[0]) for seed in range(2000)]
