@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+
+import pytest
+
+from comptool.torch_imports import loading_torch
 
 CODE = """
 import gc
@@ -17,7 +22,7 @@ with loading_torch():
     import torch._dynamo
 assert gc.isenabled()
 assert gc.get_freeze_count() > 100_000, gc.get_freeze_count()
-assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+assert (os.environ["OMP_WAIT_POLICY"], os.environ["GOMP_SPINCOUNT"]) == ("PASSIVE", "1000")
 with loading_torch():  # nothing heavy is left to import
     assert gc.isenabled()
 """
@@ -26,6 +31,16 @@ with loading_torch():  # nothing heavy is left to import
 def test_the_collector_rests_while_torch_is_imported_and_python_ends_quietly():
     run = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, timeout=120)
     assert (run.returncode, run.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"), [({"OMP_WAIT_POLICY": "ACTIVE"}, None), ({"GOMP_SPINCOUNT": "7"}, "7")]
+)
+def test_how_threads_wait_stays_as_somebody_has_set_it(given, spins, monkeypatch):
+    monkeypatch.setattr(os, "environ", dict(given))
+    with loading_torch():
+        assert os.environ.get("GOMP_SPINCOUNT") == spins
+    assert os.environ["OMP_WAIT_POLICY"] == given.get("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def test_an_import_that_fails_leaves_the_collector_on():
