@@ -57,12 +57,17 @@ def rehearse(plan: Plan) -> None:
     UsageError, InputError
         As :func:`prepare`.
     """
-    if plan.settings.pretrained in ("auto", "yes") and plan.settings.init_from is None:
-        settings = replace(plan.settings, pretrained="no", min_lr=None)
-        plan = replace(plan, settings=settings)
+    plan = without_published_weights(plan)
     with joined(plan.settings.device) as processes:
         for member in plan.members:
             prepare(plan, member, processes, lambda text: None)
+
+
+def without_published_weights(plan: Plan) -> Plan:
+    """The plan with random weights in the place of published ones, which take long to come."""
+    if plan.settings.pretrained not in ("auto", "yes") or plan.settings.init_from is not None:
+        return plan
+    return replace(plan, settings=replace(plan.settings, pretrained="no", min_lr=None))
 
 
 def prepare(plan: Plan, member: Member, processes: Processes, say: Say) -> Prepared:
