@@ -94,6 +94,18 @@ def quoted(values: Sequence[object]) -> str:
     return f"{shown} and {rest} more" if rest > 0 else shown
 
 
+def counted(count: int, what: str) -> str:
+    """A number and what there are so many of, which is given in the singular.
+
+    Examples
+    --------
+    >>> counted(1, "row"), counted(2, "row"), counted(0, "group of rows")
+    ('1 row', '2 rows', '0 groups of rows')
+    """
+    noun, of, rest = what.partition(" of ")
+    return f"{count} {noun}{'' if count == 1 else 's'}{of}{rest}"
+
+
 def nearest(name: str, candidates: Iterable[str], n: int = 3) -> list[str]:
     """Up to ``n`` candidates most like ``name``, the likest first; upper and lower case are one.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from comptool.competition import FILE, load
-from comptool.errors import InputError, quoted
+from comptool.errors import InputError, counted, quoted
 
 Rows = npt.NDArray[np.bool_]
 
@@ -44,13 +44,25 @@ class Grade:
     num_private: int
 
     def __str__(self) -> str:
-        parts = ((self.public, self.num_public), (self.private, self.num_private))
-        public, private = (f"{figure(value)} ({rows} rows)" for value, rows in parts)
-        return f"{self.metric}  public {public}  private {private}"
+        told = [
+            f"{part} {figure(value)} ({counted(rows, 'row')})"
+            for part, value, rows in self._graded()
+        ]
+        return "  ".join([self.metric, *(told or ["no row is graded"])])
 
     def summary(self) -> dict[str, object]:
-        """The grade as one JSON object."""
-        return asdict(self)
+        """The grade as one JSON object; a part without rows is left out."""
+        parts = self._graded()
+        values = {part: value for part, value, _ in parts}
+        return {"metric": self.metric, **values, **{f"num_{part}": n for part, _, n in parts}}
+
+    def _graded(self) -> list[tuple[str, float | None, int]]:
+        """The parts that have rows: name, value, number of rows."""
+        parts = (
+            (PUBLIC, self.public, self.num_public),
+            (PRIVATE, self.private, self.num_private),
+        )
+        return [part for part in parts if part[-1]]
 
 
 def figure(value: float | None) -> str:

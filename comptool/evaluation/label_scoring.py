@@ -102,9 +102,7 @@ class LabelGrade(Grade):
 
     def summary(self) -> dict[str, object]:
         """The grade as one JSON object."""
-        names = ("metric", "public", "private", "num_public", "num_private")
-        grade: dict[str, object] = {name: getattr(self, name) for name in names}
-        return {**grade, "all": self.metrics(), "left_out": dict(self.left_out)}
+        return {**super().summary(), "all": self.metrics(), "left_out": dict(self.left_out)}
 
 
 def is_multilabel(truth: pd.DataFrame, recorded: Mapping[str, Any]) -> bool:

@@ -26,6 +26,7 @@ from comptool.data.images import (
     to_bytes,
     to_chip,
 )
+from comptool.errors import counted
 from comptool.machine import hear_interrupts, threads
 
 MOST_NAMED = 20
@@ -170,22 +171,22 @@ def findings(ids: Sequence[str], modalities: Sequence[str], originals: Originals
         )
         groups = [" = ".join(ids[row] for row in group) for group in _identical(column)]
         if missing:
-            sentences.append(f"{_counted(missing, f'{name} image')} missing: {_named(missing)}")
+            sentences.append(f"{_are(missing, f'{name} image')} missing: {_named(missing)}")
         if blank:
-            sentences.append(f"{_counted(blank, f'{name} image')} all zero: {_named(blank)}")
+            sentences.append(f"{_are(blank, f'{name} image')} all zero: {_named(blank)}")
         if dark:
             sentences.append(
-                f"WARNING: {_counted(dark, f'16-bit {name} image')} black at the scale that the "
+                f"WARNING: {_are(dark, f'16-bit {name} image')} black at the scale that the "
                 f"run was trained at: {_named(dark)}"
             )
         if bright:
             sentences.append(
-                f"WARNING: {_counted(bright, f'16-bit {name} image')} brighter than all that the "
+                f"WARNING: {_are(bright, f'16-bit {name} image')} brighter than all that the "
                 f"run was trained on, and white there: {_named(bright)}"
             )
         if groups:
             what = f"group of pixel-identical {name} images"
-            sentences.append(f"{_plural(len(groups), what)}: {_named(groups)}")
+            sentences.append(f"{counted(len(groups), what)}: {_named(groups)}")
     return sentences
 
 
@@ -199,13 +200,8 @@ def _identical(column: Originals) -> list[list[int]]:
     return list(groups.values())
 
 
-def _counted(names: Sequence[str], what: str) -> str:
-    return f"{_plural(len(names), what)} {'is' if len(names) == 1 else 'are'}"
-
-
-def _plural(count: int, what: str) -> str:
-    first, space, rest = what.partition(" of ")
-    return f"{count} {first}{'' if count == 1 else 's'}{space}{rest}"
+def _are(names: Sequence[str], what: str) -> str:
+    return f"{counted(len(names), what)} {'is' if len(names) == 1 else 'are'}"
 
 
 def _named(names: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from scipy.stats import pearsonr, spearmanr
 
+from comptool.errors import counted
 from comptool.tracking.records import Record
 
 # Fewer give no interval, and any two points lie on a line.
@@ -44,7 +45,7 @@ class Correlation:
     spearman: float | None = None
 
     def __str__(self) -> str:
-        pair = f"local and {self.part} {self.metric}, {self.n} submissions"
+        pair = f"local and {self.part} {self.metric}, {counted(self.n, 'submission')}"
         if self.pearson is not None:
             return (
                 f"{pair}\n    Pearson {self.pearson:.2f} (95 %: {self.low:.2f} to "

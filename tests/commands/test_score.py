@@ -45,7 +45,7 @@ def test_three_tenths_are_public_unless_told(comptool, cup):
         == comptool("score", "s.csv", "--answers", "cup/answers.csv", "--public", "0.3").stdout
     )
     nothing = comptool("score", "s.csv", "--answers", "cup/answers.csv", "--public", "0")
-    assert nothing.stdout == "accuracy  public undefined (0 rows)  private 0.80000 (5 rows)\n"
+    assert nothing.stdout == "accuracy  private 0.80000 (5 rows)\n"
 
 
 def test_a_zip_as_submit_writes_it_is_graded_too(comptool, cup):

@@ -34,7 +34,7 @@ def test_the_result_is_one_line_and_the_rest_is_told(comptool, cup):
     result = score(comptool)
     wanted = ((1 + 1 + 3 / 4) / 3 + (1 + 2 / 3) / 2) / 2
     assert result.exit_code == 0, result.stderr
-    assert result.stdout == f"map  public undefined (0 rows)  private {wanted:.5f} (5 rows)\n"
+    assert result.stdout == f"map  private {wanted:.5f} (5 rows)\n"
     first, second = result.stderr.splitlines()
     assert first.startswith(f"all 5 rows: map {wanted:.5f}, micro-map ")
     assert second == "without a present cell and left out of the means: private 'pier'"

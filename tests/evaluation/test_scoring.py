@@ -185,21 +185,30 @@ def test_the_record_is_found_from_within_the_folder(truth, monkeypatch, tmp_path
     assert grade(labels(truth), write("answers.csv", "id,y", rows)).metric == "kappa"
 
 
-def test_a_part_without_rows_or_of_one_class_is_undefined():
+def test_a_part_without_rows_is_left_out_and_one_of_one_class_is_undefined():
     answers = write("answers.csv", "id,y", [(1, "a"), (2, "b"), (3, "b"), (4, "a"), (5, "a")])
     submission = write("s.csv", "id,a,b", [(i, 0.5, 0.5) for i in range(1, 6)])
     whole = grade(submission, answers, public=1)
     assert (whole.num_public, whole.num_private) == (5, 0)
     assert (whole.public, whole.private) == (0.6, None)
-    assert str(whole) == "accuracy  public 0.60000 (5 rows)  private undefined (0 rows)"
+    assert str(whole) == "accuracy  public 0.60000 (5 rows)"
+    assert whole.summary() == {"metric": "accuracy", "public": 0.6, "num_public": 5}
     # Which of the two parts is of one class is the ids' luck; with one public row it is public.
     one = next(
         share for share in np.linspace(0.01, 1, 100)
         if grade(submission, answers, public=share).num_public == 1
     )  # fmt: skip
     found = grade(submission, answers, public=one, metric="auc")
-    assert found.public is None
     assert found.private == 0.5
+    assert str(found) == "auc  public undefined (1 row)  private 0.50000 (4 rows)"
+    assert found.summary()["public"] is None
+
+
+def test_answers_that_are_all_ignored_grade_no_row():
+    answers = write("answers.csv", "id,y,usage", [(1, "a", "Ignored"), (2, "b", "Ignored")])
+    found = grade(write("s.csv", "id,y", [(1, "a"), (2, "b")]), answers)
+    assert str(found) == "accuracy  no row is graded"
+    assert found.summary() == {"metric": "accuracy"}
 
 
 KNOWN = json.dumps({"facts": {"classes": ["a", "b", "c"]}})
