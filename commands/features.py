@@ -34,7 +34,7 @@ def features(
     ] = None,
     highlight: Annotated[
         list[str] | None,
-        typer.Option(help="A class that stands out; may be repeated. [default: none]"),
+        typer.Option(help="Classes that stand out, joined by commas or repeated. [default: none]"),
     ] = None,
     method: Annotated[
         Method, typer.Option(help="Principal components, or t-SNE, which keeps neighbours.")
@@ -58,7 +58,7 @@ def features(
     Every network has a panel of its own, and so has every fold of a folded run; runs that validated
     the same rows show the same rows. One class per row only.
 
-    Example: comptool features stage-1 stage-2 stage-3b --highlight 0
+    Example: comptool features stage-1 stage-2 stage-3b --highlight 0,1
     """
     arguments = dict(locals())
     from comptool.inference.computing import Computing

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from comptool.competition import Competition
-from comptool.errors import InputError
+from comptool.errors import InputError, unknown_name
 from comptool.labels import check_labels, joined_classes
 from comptool.samples import class_names, training_samples
 from comptool.tables import read_table
@@ -91,6 +91,36 @@ def check_classes(
     if tuple(classes) != tuple(expected):
         told = f"its classes are not those of {whose}: {against(classes, expected)}"
         raise InputError(told, file=file, mend=mend)
+
+
+def named_classes(texts: Iterable[str], classes: Sequence[str]) -> tuple[int, ...]:
+    """Indices of the classes that an option names, rising.
+
+    Parameters
+    ----------
+    texts
+        What the option was given: names, or names joined by commas. A text that is a class's name
+        is that class, whatever commas it has.
+    classes
+        The K class names.
+
+    Raises
+    ------
+    UsageError
+        If there is no such class.
+
+    Examples
+    --------
+    >>> named_classes(["a,c", "b, 1"], ["a", "b", "c", "b, 1"])
+    (0, 2, 3)
+    """
+    wanted: set[str] = set()
+    for text in texts:
+        wanted |= {text} if text in classes else {part.strip() for part in text.split(",")}
+    for name in sorted(wanted):
+        if name not in classes:
+            raise unknown_name("class", name, classes)
+    return tuple(place for place, name in enumerate(classes) if name in wanted)
 
 
 def listed(names: Sequence[str]) -> str:

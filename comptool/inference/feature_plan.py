@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from comptool import competition as competitions
+from comptool.classes import named_classes
 from comptool.competition import Competition
-from comptool.errors import InputError, UsageError, unknown_name
+from comptool.errors import InputError, UsageError
 from comptool.inference.members import (
     Member,
     check_alike,
@@ -116,7 +117,7 @@ def make_feature_plan(
     table
         A labelled table; None: each network's validated rows.
     highlight
-        Names of classes that stand out.
+        Names of classes that stand out, see `comptool.classes.named_classes`.
     per_class
         Rows of each class, at most. The same are drawn for all networks that have the same rows.
     seed
@@ -149,9 +150,7 @@ def make_feature_plan(
     if header["task"] == "multilabel":
         raise UsageError("features are drawn by the class of each row, and here it has several")
     classes = tuple(header["classes"])
-    unknown = next((name for name in highlight if name not in classes), None)
-    if unknown is not None:
-        raise unknown_name("class", unknown, classes)
+    highlighted = frozenset(named_classes(highlight, classes))
     facts = competitions.load(competition)
     subjects = []
     for member in networks:
@@ -159,7 +158,6 @@ def make_feature_plan(
         if table is None and member.header.get("leak"):
             notes.append(f"{member.folder} may have been trained on these: {member.header['leak']}")
         subjects.append(_subject(member, facts, table, per_class, seed))
-    highlighted = frozenset(classes.index(name) for name in highlight)
     return FeaturePlan(tuple(subjects), classes, highlighted, output, force, tuple(notes))
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from comptool.errors import UsageError, quoted, unknown_name
+from comptool.classes import named_classes
+from comptool.errors import UsageError, quoted
 from comptool.evaluation import metrics
 from comptool.training.settings import TrainSettings
 
@@ -26,7 +27,7 @@ def dropped_classes(settings: TrainSettings, classes: Sequence[str]) -> tuple[in
     Parameters
     ----------
     settings
-        ``drop_classes``: names, or names joined by commas.
+        ``drop_classes``, see `comptool.classes.named_classes`.
     classes
         The K class names.
 
@@ -35,20 +36,15 @@ def dropped_classes(settings: TrainSettings, classes: Sequence[str]) -> tuple[in
     UsageError
         If there is no such class, or fewer than two would be left.
     """
-    wanted: set[str] = set()
-    for text in settings.drop_classes:
-        wanted |= {text} if text in classes else {part.strip() for part in text.split(",")}
-    for name in sorted(wanted):
-        if name not in classes:
-            raise unknown_name("class", name, classes)
-    left = [name for name in classes if name not in wanted]
-    if wanted and len(left) < 2:
+    dropped = named_classes(settings.drop_classes, classes)
+    left = [name for place, name in enumerate(classes) if place not in dropped]
+    if dropped and len(left) < 2:
         what = f"only the class {quoted(left)}" if left else "no class"
+        names = ",".join(classes[place] for place in dropped)
         raise UsageError(
-            f"--drop-classes {','.join(sorted(wanted))} leaves {what} to train on; it has to leave "
-            "two or more"
+            f"--drop-classes {names} leaves {what} to train on; it has to leave two or more"
         )
-    return tuple(place for place, name in enumerate(classes) if name in wanted)
+    return dropped
 
 
 def select(

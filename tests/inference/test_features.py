@@ -52,6 +52,13 @@ def test_features_are_what_the_classifier_is_given(pairs):
     assert features.std(axis=0).max() > 1e-3
 
 
+@pytest.mark.parametrize("texts", [["c,a"], ["a", "c"]])
+def test_classes_that_stand_out_are_joined_by_commas_or_repeated(pairs, texts):
+    pairs("one")
+    pairs.held_out("one", ["tr000", "tr001", "tr002"])
+    assert planned("one", highlight=texts).highlighted == {0, 2}
+
+
 def test_a_network_that_tells_no_rows_apart_is_refused(pairs):
     run = pairs("one")
     pairs.held_out("one", ["tr000", "tr001", "tr002"])
