@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from comptool.inference.computing import Computing
+    from comptool.inference.plan import Plan
 
 
 class Missing(StrEnum):
@@ -53,32 +55,42 @@ Workers = Annotated[
 ]
 
 
-def computing(
-    *,
-    device: str,
-    batch_size: int,
-    workers: int | None,
-    missing: Missing,
-    quiet: bool,
-    backend: Backend,
-    fp32: bool = False,
-    bf16: bool = False,
-    fp16: bool = False,
-) -> Computing:
-    """How predictions are computed, as the options say.
+def settled(given: Mapping[str, Any]) -> tuple[Plan, Computing]:
+    """What is predicted and how, as the options of ``infer`` and ``tta`` say.
+
+    Parameters
+    ----------
+    given
+        The command's arguments by name.
 
     Raises
     ------
     UsageError
-        If they contradict one another.
+        If options contradict one another.
+    InputError
+        If a run, the samples or the output cannot be used.
     """
     from comptool.errors import UsageError
     from comptool.inference.computing import Computing
+    from comptool.inference.plan import make_plan
 
-    wanted = [name for name, on in {"fp32": fp32, "bf16": bf16, "fp16": fp16}.items() if on]
+    wanted = [name for name in ("fp32", "bf16", "fp16") if given[name]]
     if len(wanted) > 1:
         raise UsageError(f"--{' and --'.join(wanted)} contradict each other; give one")
-    precision = wanted[0] if wanted else "fp32"
-    return Computing(
-        device, precision, batch_size, workers, missing.value, quiet, backend=backend.value
+    computing = Computing(
+        device=given["device"],
+        precision=wanted[0] if wanted else "fp32",
+        batch_size=given["batch_size"],
+        workers=given["workers"],
+        missing=given["missing_modality"].value,
+        quiet=given["quiet"],
+        backend=given["backend"].value,
     )
+    plan = make_plan(
+        given["runs"] or [],
+        output=given["output"],
+        test=given["test"],
+        competition=given["competition"],
+        force=given["force"],
+    )
+    return plan, computing

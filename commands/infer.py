@@ -41,20 +41,7 @@ def infer(
     Example: comptool infer mobilenetv2-dual
     """
     arguments = dict(locals())
-    from comptool.inference.plan import make_plan
-
-    computing = n.computing(
-        device=device,
-        batch_size=batch_size,
-        workers=workers,
-        missing=missing_modality,
-        quiet=quiet,
-        backend=backend,
-        fp32=fp32,
-        bf16=bf16,
-        fp16=fp16,
-    )
-    plan = make_plan(runs or [], output=output, test=test, competition=competition, force=force)
+    plan, computing = n.settled(arguments)
     _options.say(str(plan), quiet)
     if dry_run:
         return
