@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
+import numpy as np
 
 from comptool.data.batches import Batch
 from comptool.errors import quoted
@@ -20,9 +20,9 @@ class BlankImages:
 
     def look(self, batch: Batch) -> None:
         """Take note of the blank images of a batch."""
-        if batch.blank.any():
-            for place, modality in torch.nonzero(batch.blank).tolist():
-                self.found.add((int(batch.rows[place]), modality))
+        rows = batch.rows.numpy()
+        for place, modality in np.argwhere(batch.blank.numpy()):
+            self.found.add((int(rows[place]), int(modality)))
 
 
 def told(found: Blank, modalities: Sequence[str], ids: Sequence[str]) -> list[str]:

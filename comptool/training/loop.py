@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from itertools import islice
 from time import perf_counter
 from typing import Any, NoReturn
@@ -15,14 +13,17 @@ import torch
 from tqdm import tqdm
 
 from comptool.data.batches import Batch
-from comptool.errors import InputError
+from comptool.errors import InputError, UsageError
 from comptool.training.blank_images import BlankImages, told
 from comptool.training.history import columns
 from comptool.training.interruption import Interruption
 from comptool.training.keeping import Keeper
+from comptool.training.prefetch import on_device
 from comptool.training.session import Session
 from comptool.training.state import Progress
+from comptool.training.update import Update
 from comptool.training.validation import StoppedError, evaluate
+from comptool.training.watch import Watch
 
 INTERRUPTED = 130
 
@@ -56,7 +57,9 @@ class Loop:
         self.quiet = quiet or not session.processes.first
         self.interruption = Interruption()
         self._blank = BlankImages()
-        self._loss_sum = torch.zeros((), dtype=torch.float64, device=session.processes.device)
+        self._update = Update(session, progress.at_once, say)
+        late = session.processes.device.type == "cuda"
+        self._watch = Watch(session.processes, late=late)
 
     def run(self) -> None:
         """Train until the epochs are done or validation has stopped improving.
@@ -67,6 +70,8 @@ class Loop:
             After Ctrl-C, once ``last.pt`` holds the state; its text says how to go on.
         InputError
             If the loss is no longer a number, or an image or a file cannot be read or written.
+        UsageError
+            If the memory of the device does not hold an update.
         """
         with self.interruption:
             while not self.progress.finished:
@@ -84,16 +89,17 @@ class Loop:
         session, progress = self.session, self.progress
         session.begin_epoch(progress.epoch)
         session.batches.set_epoch(progress.epoch, progress.update * session.settings.grad_accum)
-        self._loss_sum.fill_(progress.loss_sum)
+        self._watch.begin(progress.loss_sum)
         self._mark = perf_counter()
-        batches = iter(session.train_loader)
+        batches = on_device(session.train_loader, session.processes.device)
         with self._bar() as bar:
             while progress.update < session.updates_per_epoch:
-                self._update(window := self._window(batches, bar))
-                bar.update(session.processes.size * sum(map(session.seen, window)))
-                if progress.update % session.processes.check_every == 0:
-                    self._look(bar)
-            self._look(bar)
+                with session.phase("wait"):
+                    window = self._window(batches, bar)
+                self._watch.add(self._update(window, progress.epoch, progress.update))
+                bar.update(session.processes.size * self._count(window))
+                self._look_if_due(bar)
+            self._look(bar, wait=True)
 
     def _window(self, batches: Iterator[Batch], bar: tqdm[Any]) -> list[Batch]:
         """The batches of the next update."""
@@ -104,42 +110,46 @@ class Loop:
             if not self.interruption.requested:
                 raise
             if self.session.processes.size == 1:
-                self._look(bar)
+                self._look(bar, wait=True)
             # Others are in the middle of an update; the last epoch's state stays.
             raise SystemExit(INTERRUPTED) from None
 
-    def _update(self, window: Sequence[Batch]) -> None:
-        """One change of the weights from one or, with accumulation, several batches."""
-        session, progress = self.session, self.progress
-        at = progress.epoch * session.updates_per_epoch + progress.update
-        step = progress.update * session.settings.grad_accum
-        seen = sum(map(session.seen, window))
-        session.optimisation.begin(at)
-        for place, batch in enumerate(window):
-            last = place == len(window) - 1
-            if not progress.epoch:
+    def _count(self, window: Sequence[Batch]) -> int:
+        """Note what an update was made of; the number of its images."""
+        progress = self.progress
+        seen = sum(map(self.session.seen, window))
+        if not progress.epoch:
+            for batch in window:
                 self._blank.look(batch)
-            with nullcontext() if last else session.without_sync():
-                loss = session.loss(batch, progress.epoch, step + place)
-                # Weighed by size, so that accumulated batches count as one large batch; class
-                # weights are divided by their sum in each batch, as torch does it.
-                session.optimisation.backward(loss, session.seen(batch) / seen)
-            self._loss_sum += loss.detach() * session.seen(batch)
-        session.optimisation.finish(at)
         progress.update += 1
         progress.seen += seen
+        progress.at_once = self._update.at_once
+        return seen
 
-    def _look(self, bar: tqdm[Any]) -> None:
+    def _look_if_due(self, bar: tqdm[Any]) -> None:
+        processes = self.session.processes
+        if processes.size == 1 and self.interruption.requested:
+            self._look(bar, wait=True)
+        elif self.progress.update % processes.check_every == 0:
+            self._look(bar, wait=False)
+
+    def _look(self, bar: tqdm[Any], *, wait: bool) -> None:
         """See whether the loss is still a number and whether somebody wants to stop."""
-        session, progress = self.session, self.progress
-        progress.loss_sum = float(self._loss_sum)  # waits for the device
-        progress.seconds += perf_counter() - self._mark
-        self._mark = perf_counter()
-        if session.processes.any(not math.isfinite(progress.loss_sum)):
+        progress = self.progress
+        sight = self._watch.look(progress.seen, self.interruption.requested, wait=wait)
+        if sight is None:
+            return
+        if sight.diverged:
             raise self._diverged("training")
-        bar.set_postfix(loss=f"{progress.loss_sum / max(progress.seen, 1):.4f}", refresh=False)
-        if session.processes.any(self.interruption.requested):
-            self._stop()
+        bar.set_postfix(loss=f"{sight.loss_sum / max(sight.seen, 1):.4f}", refresh=False)
+        if sight.stop and not wait:
+            self._look(bar, wait=True)  # what is kept is the loss as it is now
+        if wait:
+            progress.loss_sum = sight.loss_sum
+            progress.seconds += perf_counter() - self._mark
+            self._mark = perf_counter()
+            if sight.stop:
+                self._stop()
 
     def _validate(self) -> tuple[npt.NDArray[np.float32] | None, float | None]:
         """Probabilities and loss of the validated rows; None for both without validation."""
@@ -150,7 +160,7 @@ class Loop:
         try:
             probabilities, loss = evaluate(
                 session.optimisation.evaluated,
-                session.valid_loader,
+                on_device(session.valid_loader, session.processes.device),
                 session.eye,
                 session.criterion,
                 session.processes,
@@ -161,6 +171,11 @@ class Loop:
             )
         except StoppedError:
             self._stop()
+        except torch.OutOfMemoryError as error:
+            raise UsageError(
+                f"the memory of {session.processes.device} does not hold the validation, which "
+                "takes twice as many images at once as training; take a smaller --batch-size"
+            ) from error
         if not np.isfinite(probabilities).all():
             raise self._diverged("validation")
         return probabilities, loss

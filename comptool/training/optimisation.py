@@ -141,7 +141,7 @@ class Optimisation:
             self.ema.module.load_state_dict(state["ema"])
 
 
-def _implementation(optimizer: str, device: torch.device) -> dict[str, bool]:
+def _implementation(optimizer: str, device: torch.device) -> dict[str, Any]:
     """One call for all weights where torch has it: a third of the time, on a CPU too.
 
     Others choose for themselves, and take lists of tensors at once on a GPU.

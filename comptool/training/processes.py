@@ -11,14 +11,14 @@ from typing import TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
 from comptool.data.devices import choose_device
 
 T = TypeVar("T")
 # The others wait while one decodes all images; of one that fails, torchrun ends the others.
 PATIENCE = timedelta(hours=12)
-CHECK_EVERY = 20  # updates between two questions to the other GPUs, for each waits for the device
+CHECK_EVERY = 20  # updates between two looks at a GPU and at what the other processes have seen
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,16 @@ class Processes:
 
     @property
     def check_every(self) -> int:
-        """Updates between two looks at what the others have seen."""
+        """Updates between two looks at the loss and at what the others have seen."""
         return CHECK_EVERY if self.device.type == "cuda" else 1
 
-    def any(self, flag: bool) -> bool:
-        """Whether ``flag`` is set in any process; every process has to ask."""
-        if self.size == 1:
-            return flag
-        vote = torch.tensor([int(flag)], device=self.device)
-        dist.all_reduce(vote, op=dist.ReduceOp.MAX)
-        return bool(vote.item())
+    def vote(self, flags: Tensor) -> None:
+        """Set each of ``flags``, numbers on the device, that is set in any process.
+
+        Every process has to ask; none waits for its device.
+        """
+        if self.size > 1:
+            dist.all_reduce(flags, op=dist.ReduceOp.MAX)
 
     def gather(self, mine: T) -> list[T]:
         """What every process holds, in the order of their ranks."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from comptool.data.batches import Batch, Loader, SampleDataset
+from comptool.data.batches import Batch, SampleDataset
 from comptool.data.pixel_cache import PixelCache
 from comptool.data.sampling import EpochBatches
 from comptool.errors import UsageError
@@ -40,6 +41,14 @@ from comptool.training.validation import Eye
 # Measured on a CPU with AVX-512 at 64 px: MobileNetV2 1.9 times as fast, EfficientNet 1.7,
 # RegNet 1.3, ResNet and ConvNeXt 1.0, TResNet 0.9.
 WITHOUT_CHANNELS_LAST = ("tresnet",)
+
+
+Phase = Callable[[str], AbstractContextManager[None]]
+_NOTHING: AbstractContextManager[None] = nullcontext()
+
+
+def _untimed(phase: str) -> AbstractContextManager[None]:
+    return _NOTHING
 
 
 @dataclass
@@ -73,11 +82,15 @@ class Session:
     multilabel
         Whether a row may have several classes.
     counted
-        Whether each validated row counts in score and loss, bool of shape (n,).
+        Whether each validated row counts in score and loss, shape (n,).
     datasets
         What the loaders read: the rows of training and, where there are any, of validation.
     gauges
         What is written down after every epoch, beside loss and score.
+    phase
+        Entered around each part of an update under its name: ``wait`` for a batch, ``transfer``,
+        ``forward``, ``backward``, ``optimizer``, or ``graph`` for the last three in one. Whoever
+        wants to time them puts another in its place.
     """
 
     settings: TrainSettings
@@ -89,14 +102,15 @@ class Session:
     optimisation: Optimisation
     eye: Eye
     batches: EpochBatches
-    train_loader: Loader[Batch]
-    valid_loader: Loader[Batch] | None
+    train_loader: Iterable[Batch]
+    valid_loader: Iterable[Batch] | None
     processes: Processes
     mixing: Mixing
     multilabel: bool
-    counted: Tensor
+    counted: npt.NDArray[np.bool_]
     datasets: tuple[SampleDataset, ...]
     gauges: Gauges
+    phase: Phase = _untimed
 
     @property
     def updates_per_epoch(self) -> int:
@@ -131,17 +145,20 @@ class Session:
         """Images of a batch that the model learns from: those that are left of it when mixed."""
         return self.mixing.left(len(batch.rows))
 
-    def loss(self, batch: Batch, epoch: int, step: int) -> Tensor:
-        """Mean loss of one batch in training, summed over the objectives.
+    def see(self, batch: Batch, epoch: int, step: int) -> tuple[list[Tensor], Tensor]:
+        """Images and targets of one batch in training, normalised and mixed, on the device.
 
-        Everything random follows from the place.
+        Everything random follows from the place, also what the model draws afterwards.
         """
         place = mixed(self.settings.seed, epoch, step, self.processes.rank)
         torch.manual_seed(place)
         images = self.eye.see(batch.images)
         assert batch.targets is not None
         targets = batch.targets.to(self.eye.device, non_blocking=True)
-        images, targets = self.mixing(images, targets, np.random.default_rng(place))
+        return self.mixing(images, targets, np.random.default_rng(place))
+
+    def loss(self, images: Sequence[Tensor], targets: Tensor) -> Tensor:
+        """Mean loss over what :meth:`see` gives, summed over the objectives."""
         with self.precision.autocast():
             logits = self.called(*images)
         return total_loss(self.criterion, logits.float(), targets)
@@ -210,7 +227,7 @@ def open_session(
         ),
         multilabel=plan.rows.multilabel,
         datasets=datasets,
-        counted=torch.from_numpy(measured(plan.rows.labels[member.valid], plan.dropped)),
+        counted=measured(plan.rows.labels[member.valid], plan.dropped),
         gauges=gauges,
     )
 

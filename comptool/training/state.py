@@ -42,6 +42,8 @@ class Progress:
         Why the run ended: ``epochs`` or ``patience``; empty while it goes on.
     history
         One row per epoch done, as in ``metrics.csv``.
+    at_once
+        Most images in one pass, where the memory did not hold a batch; None: whole batches.
     """
 
     epoch: int = 0
@@ -54,6 +56,7 @@ class Progress:
     stale: int = 0
     finished: str = ""
     history: list[dict[str, float | int | None]] = field(default_factory=list)
+    at_once: int | None = None
 
     def next_epoch(self) -> None:
         """Turn to the next epoch's first update."""

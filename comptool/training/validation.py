@@ -22,15 +22,16 @@ class Eye:
     Parameters
     ----------
     means, stds
-        Per modality, per channel.
+        Per modality, one number per channel, on the device: what is brought there anew for each
+        batch has the device waited for.
     device
         Where the model is.
     channels_last
         Whether the model wants that memory order, in which batches come.
     """
 
-    means: tuple[tuple[float, ...], ...]
-    stds: tuple[tuple[float, ...], ...]
+    means: tuple[Tensor, ...]
+    stds: tuple[Tensor, ...]
     device: torch.device
     channels_last: bool
 
@@ -38,7 +39,7 @@ class Eye:
     def of(cls, header: Mapping[str, Any], device: torch.device, channels_last: bool) -> Eye:
         """The one that a checkpoint's header describes."""
         means, stds = (
-            tuple(tuple(header[key][name]) for name in header["modalities"])
+            tuple(torch.tensor(header[key][name], device=device) for name in header["modalities"])
             for key in ("mean", "std")
         )
         return cls(means, stds, device, channels_last)
@@ -68,7 +69,7 @@ def evaluate(
     stopped: Callable[[], bool],
     *,
     multilabel: bool,
-    counted: Tensor,
+    counted: npt.NDArray[np.bool_],
 ) -> tuple[npt.NDArray[np.float32], float]:
     """Class probabilities of every row in the table's order, and the mean loss of those that count.
 
@@ -91,7 +92,7 @@ def evaluate(
     multilabel
         Whether classes have probabilities of their own (sigmoid) or share one (softmax).
     counted
-        Whether each row counts in the loss, bool of shape (N,), on the CPU.
+        Whether each row counts in the loss, shape (N,).
 
     Raises
     ------
@@ -101,23 +102,35 @@ def evaluate(
     training = model.training
     model.eval()
     processes.align(model)
-    rows, shares, total, number = [], [], 0.0, 0
+    rows, shares, number = [], [], 0
+    total = torch.zeros((), dtype=torch.float64, device=eye.device)
     for batch in batches:
         if stopped():
             model.train(training)
             raise StoppedError
         logits = model(*eye.see(batch.images)).float()
         assert batch.targets is not None
-        counts = counted[batch.rows]
-        if counts.any():
-            loss = criterion(logits[counts.to(eye.device)], batch.targets[counts].to(eye.device))
-            total += float(loss) * int(counts.sum())
-            number += int(counts.sum())
         rows.append(batch.rows.numpy())
-        shares.append(probabilities_of(logits, multilabel=multilabel).cpu().numpy())
+        places = np.flatnonzero(counted[rows[-1]])
+        if len(places):
+            total += criterion(*_at(places, logits, batch.targets)).double() * len(places)
+            number += len(places)
+        shares.append(probabilities_of(logits, multilabel=multilabel))
     model.train(training)
-    gathered = processes.gather((rows, shares, total, number))
+    # Read once: until here nothing has waited for the device.
+    arrays = [torch.cat(shares).cpu().numpy()] if shares else []
+    gathered = processes.gather((rows, arrays, float(total), number))
     return _in_order(gathered)
+
+
+def _at(places: npt.NDArray[np.int64], logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits and targets of the rows at those places of a batch, where the logits are."""
+    targets = targets.to(logits.device, non_blocking=True)
+    if len(places) == len(targets):
+        return logits, targets
+    # By number: a mask would have to be counted first.
+    chosen = torch.from_numpy(places).to(logits.device, non_blocking=True)
+    return logits[chosen], targets[chosen]
 
 
 def probabilities_of(logits: Tensor, *, multilabel: bool) -> Tensor:

@@ -49,7 +49,7 @@ def one_update(plan, twin, device="cpu", share=1.0):
     if scaler.is_enabled():  # it would begin with more than this network's gradients bear
         scaler.load_state_dict(scaler.state_dict() | {"scale": 1024.0})
     session.optimisation.begin(0)
-    session.optimisation.backward(session.loss(batch, 0, 0), share)
+    session.optimisation.backward(session.loss(*session.see(batch, 0, 0)), share)
     scaler.unscale_(session.optimisation.optimizer)
     images, targets = session.eye.see(batch.images), batch.targets.to(device)
     with session.precision.autocast():
@@ -114,7 +114,7 @@ def test_an_overflow_counts_in_no_column(folds, plan_of, twin):
     session, _ = one_update(plan_of(augment="none", **BOTH), twin)
     before = session.gauges.state_dict()
     batch = next(iter(session.train_loader))
-    session.optimisation.backward(session.loss(batch, 0, 0) * torch.inf)
+    session.optimisation.backward(session.loss(*session.see(batch, 0, 0)) * torch.inf)
     assert session.gauges.state_dict() == before
 
 

@@ -1,0 +1,131 @@
+"""Forward and backward passes of an update, in parts where the memory does not hold a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor, nn
+
+from comptool.data.batches import Batch
+from comptool.errors import UsageError
+from comptool.training.session import Session
+
+Say = Callable[[str], None]
+
+
+class Passes:
+    """The gradients of an update, of whatever number of images the memory holds at once.
+
+    What does not fit is taken in halves, quarters and so on, whose gradients add up to those of
+    the whole, as with accumulated batches: each part counts by its images, class weights are
+    divided by their sum in each part. What did not fit once is not tried again.
+
+    Parameters
+    ----------
+    session
+        What is trained.
+    at_once
+        Most images in one pass, as an earlier part of the run has found; None: whole batches.
+    say
+        Takes messages.
+    """
+
+    def __init__(self, session: Session, at_once: int | None, say: Say) -> None:
+        self.session = session
+        self.at_once = at_once
+        self._say = say
+        # A single image has no statistics that a batch normalisation should learn.
+        normalised = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in _trained(session))
+        self._least = 2 if normalised else 1
+
+    def __call__(self, window: Sequence[Batch], epoch: int, step: int) -> Tensor:
+        """Leave the gradients of an update in the weights.
+
+        Parameters
+        ----------
+        window
+            Its batches.
+        epoch, step
+            Place of the first of them, from 0.
+
+        Returns
+        -------
+        Tensor
+            The sum of the loss over their images, a float64 scalar on the device.
+
+        Raises
+        ------
+        UsageError
+            If the memory does not hold the smallest part, or several processes would have to split.
+        """
+        while True:
+            try:
+                return self._try(window, epoch, step)
+            except torch.OutOfMemoryError:
+                self._halve(max(map(self.session.seen, window)))
+            # Only now is nothing left that holds what the pass has made.
+            self.session.optimisation.clear()
+            if self.session.processes.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _try(self, window: Sequence[Batch], epoch: int, step: int) -> Tensor:
+        session = self.session
+        seen = sum(map(session.seen, window))
+        total = torch.zeros((), dtype=torch.float64, device=session.processes.device)
+        for place, batch in enumerate(window):
+            with session.phase("transfer"):
+                images, targets = session.see(batch, epoch, step + place)
+            parts = self._parts(images, targets)
+            for number, part in enumerate(parts):
+                last = place == len(window) - 1 and number == len(parts) - 1
+                with nullcontext() if last else session.without_sync():
+                    # Weighed by size, so that accumulated batches count as one large batch; class
+                    # weights are divided by their sum in each batch, as torch does it.
+                    with session.phase("forward"):
+                        loss = session.loss(*part)
+                    with session.phase("backward"):
+                        session.optimisation.backward(loss, len(part[1]) / seen)
+                total += loss.detach() * len(part[1])
+        return total
+
+    def _parts(
+        self, images: Sequence[Tensor], targets: Tensor
+    ) -> list[tuple[list[Tensor], Tensor]]:
+        count = len(targets)
+        if self.at_once is None or count <= self.at_once:
+            return [(list(images), targets)]
+        number = max(1, min(-(-count // self.at_once), count // self._least))
+        split = [tensor.tensor_split(number) for tensor in (*images, targets)]
+        return [(list(part[:-1]), part[-1]) for part in zip(*split, strict=True)]
+
+    def _halve(self, batch_size: int) -> None:
+        tried = min(batch_size, self.at_once or batch_size)
+        device = self.session.processes.device
+        if self.session.processes.size > 1:
+            raise UsageError(
+                f"a batch of {tried} images does not fit into the memory of {device}, and several "
+                f"processes do not split it; take a --batch-size below {tried}, with --grad-accum "
+                "for updates as large"
+            )
+        half = -(-tried // 2)
+        if tried <= self._least or half < self._least:
+            raise UsageError(
+                f"not even a batch of {tried} fits into the memory of {device}; take a smaller "
+                "--img-size or --model, or --model-option grad_checkpointing=true"
+            )
+        self.at_once = half
+        self._say(
+            f"out of memory with {tried} images at once: from now on at most {half}, whose "
+            "gradients add up to the same update; batch normalisation sees the parts apart"
+        )
+
+
+def _trained(session: Session) -> list[nn.Module]:
+    """The layers that learn statistics; frozen ones do not."""
+    return [module for module in session.model.modules() if _learns(module)]
+
+
+def _learns(module: nn.Module) -> bool:
+    return any(parameter.requires_grad for parameter in module.parameters(recurse=False))
