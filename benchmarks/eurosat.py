@@ -13,16 +13,14 @@ goes on.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import statistics
-import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from program import Results, comptool
+from program import Results, comptool, long_options, real_images
 
 SUBMISSION = Path(__file__).resolve().parents[1] / "submissions" / "eurosat"
 MODELS = ("eurosat-baseline", "eurosat-cbam", "eurosat-bmta")
@@ -76,8 +74,11 @@ GPU = [Row(model, 64, FULL, recipe, seeds=3) for model in MODELS for recipe in R
 QUICK = [Row("eurosat-baseline", 16, 2, recipe) for recipe in RECIPES]
 
 
-def prepare(folder: Path, images: Path) -> None:
-    """The competition by its given split; tta asks for a test set, here one held-out image."""
+def prepare(folder: Path, seed: int, *, images: Path) -> None:
+    """The competition by its given split, the same for every seed.
+
+    tta asks for a test set, here one held-out image.
+    """
     data = folder / "data"
     data.mkdir()
     (data / "images").symlink_to(images / "images")
@@ -89,11 +90,14 @@ def prepare(folder: Path, images: Path) -> None:
     comptool(folder, "split", "--from-column", "split")
 
 
-def measure(folder: Path, row: Row, seed: int, where: tuple[object, ...]) -> dict[str, object]:
+def measure(
+    folder: Path, name: str, seed: int, *, rows: dict[str, Row], where: tuple[object, ...]
+) -> dict[str, object]:
     """What a row's validation says, and what it took."""
     trained = comptool(
-        folder, "train", "--run-name", "row", "--force", "--seed", seed, *where, *row.options
-    )
+        folder, "train", "--run-name", "row", "--force", "--seed", seed, *where,
+        *rows[name].options,
+    )  # fmt: skip
     views = comptool(folder, "tta", "row", "--transforms", "flips", "--force", "--bf16")
     seen = comptool(folder, "evaluate", "row", "--bootstrap", 0).result
     history = pd.read_csv(folder / "weights" / "row" / "metrics.csv")
@@ -121,33 +125,22 @@ def summary(row: Row, found: list[dict[str, float]]) -> dict[str, object]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = long_options(__doc__, "2 epochs")
     parser.add_argument("--only", nargs="+", choices=MODELS, default=MODELS, metavar="MODEL")
     parser.add_argument("--gpu", action="store_true", help="80 epochs of all networks, on a GPU")
-    parser.add_argument("--partial", type=Path, help="keep results here, and go on from them")
-    parser.add_argument("--quick", action="store_true", help="2 epochs: whether it works")
     options = parser.parse_args()
-    data = Path(os.environ.get("COMPTOOL_REAL_DATA") or "no folder is named").resolve()
-    if not data.is_dir():
-        parser.exit(3, "COMPTOOL_REAL_DATA has to name the folder of real images\n")
+    make = partial(prepare, images=real_images(parser) / "eurosat")
     # On one CPU thread bf16 is 1.5 times as fast as float32 where the processor has it.
     where = ("--device", "cuda") if options.gpu else ("--device", "cpu", "--amp", "bf16", "-j", 0)
     wanted = QUICK if options.quick else GPU if options.gpu else CPU
-    wanted = [row for row in wanted if row.model in options.only]
-    pairs = [(row, seed) for row in wanted for seed in range(row.seeds)]
+    rows = {str(row): row for row in wanted if row.model in options.only}
     results = Results(options.partial)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        prepare(folder, data / "eurosat")
-        # One seed of every row before the second of any.
-        for row, seed in sorted(pairs, key=lambda one: one[1]):
-            results.get(
-                f"{row}, seed {seed}",
-                lambda row=row, seed=seed: measure(folder, row, seed, where),
-            )
+    # One seed of every row before the second of any.
+    for seed in range(max((row.seeds for row in rows.values()), default=0)):
+        names = [name for name, row in rows.items() if seed < row.seeds]
+        results.of_seed(seed, names, make, partial(measure, rows=rows, where=where))
     table = {
-        str(row): summary(row, [results.found[f"{row}, seed {seed}"] for seed in range(row.seeds)])
-        for row in wanted
+        name: summary(row, results.seeds(name, range(row.seeds))) for name, row in rows.items()
     }
     print(json.dumps({"benchmark": "eurosat", "quick": options.quick, "results": table}, indent=2))
 

@@ -20,18 +20,17 @@ optimizer without auxiliary heads and calibration, on the same seed. Prints one 
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import statistics
-import tempfile
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 from practice import practice
-from program import Results, comptool
+from program import Results, comptool, long_options
 
 from comptool.simulation.mavoc import train_counts
 
@@ -56,7 +55,7 @@ ROWS: dict[str, tuple[str, tuple[object, ...]]] = {
 }
 
 
-def prepare(folder: Path, seed: int, noise: float) -> None:
+def prepare(folder: Path, seed: int, *, noise: float) -> None:
     """The practice competition with a small training table and noisy EO chips."""
     practice(folder, "mavoc", SCALE, seed, train_counts(TRAIN_SCALE))
     data = folder / "data"
@@ -69,7 +68,7 @@ def prepare(folder: Path, seed: int, noise: float) -> None:
     comptool(folder, "init", "data", "--name", "mavoc")
 
 
-def score(folder: Path, row: str, seed: int, epochs: int) -> dict[str, object]:
+def score(folder: Path, row: str, seed: int, *, epochs: int) -> dict[str, object]:
     """Accuracy on the test labels, and the last epoch's measurements of the gradients."""
     done = comptool(
         folder, "train", "--model", MODEL, "--run-name", row, "--pretrained", "no", "--force",
@@ -95,11 +94,11 @@ def score(folder: Path, row: str, seed: int, epochs: int) -> dict[str, object]:
     }
 
 
-def summary(found: dict[str, dict[str, object]], seeds: range) -> dict[str, object]:
+def summary(results: Results, seeds: range) -> dict[str, object]:
     """Per row: mean over the seeds, each seed, the gain in points, and the last epoch's ratios."""
     table: dict[str, object] = {}
     for row, (reference, _) in ROWS.items():
-        mine, its = ([found[f"seed {seed} {name}"] for seed in seeds] for name in (row, reference))
+        mine, its = (results.seeds(name, seeds) for name in (row, reference))
         scores = [one["accuracy"] for one in mine]
         gains = [
             round(100 * (one - other["accuracy"]), 1)
@@ -122,33 +121,22 @@ def summary(found: dict[str, dict[str, object]], seeds: range) -> dict[str, obje
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = long_options(__doc__, "1 epoch")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--noise", type=float, default=60, help="of the EO chips, in grey levels")
     parser.add_argument("--epochs", type=int, default=18)
-    parser.add_argument("--partial", type=Path, help="keep results here, and go on from them")
-    parser.add_argument("--quick", action="store_true", help="1 epoch: whether it works")
     options = parser.parse_args()
     if options.quick:
         options.epochs, options.seeds = 1, 1
-    results = Results(options.partial)
-    for seed in range(options.seeds):
-        if all(f"seed {seed} {row}" in results.found for row in ROWS):
-            continue
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            prepare(folder, seed, options.noise)
-            for row in ROWS:
-                results.get(
-                    f"seed {seed} {row}",
-                    lambda row=row, seed=seed, at=folder: score(at, row, seed, options.epochs),
-                )
+    results, seeds = Results(options.partial), range(options.seeds)
+    for seed in seeds:
+        results.of_seed(
+            seed, ROWS, partial(prepare, noise=options.noise), partial(score, epochs=options.epochs)
+        )
     settings = ("seeds", "noise", "epochs", "quick")
     document = {"benchmark": "gradient_calibration", "model": MODEL}
     document |= {name: getattr(options, name) for name in settings}
-    print(
-        json.dumps(document | {"results": summary(results.found, range(options.seeds))}, indent=2)
-    )
+    print(json.dumps(document | {"results": summary(results, seeds)}, indent=2))
 
 
 if __name__ == "__main__":

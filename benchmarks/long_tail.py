@@ -19,19 +19,18 @@ JSON object; with ``--partial`` a stopped run goes on.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 from practice import practice
-from program import Results, comptool, real_images
+from program import Results, comptool, long_options, real_images
 from real_data import write_download
 
 from comptool.predictions import read_predictions, write_predictions
@@ -62,7 +61,7 @@ class Tail:
     rows of each class in a balanced subset.
     """
 
-    prepare: Callable[[Path, Path, int], str]
+    make: Callable[[Path, Path, int], None]
     epochs: tuple[int, int, int, int]
     per_class: int
 
@@ -78,14 +77,13 @@ class Stage:
     model: str = MODEL
 
 
-def simulated(folder: Path, data: Path, seed: int) -> str:
-    """Make the practice competition, which needs no ``data``; its largest class."""
+def simulated(folder: Path, data: Path, seed: int) -> None:
+    """Make the practice competition, which needs no ``data``."""
     practice(folder, "ntire", SCALE, seed, train_counts(TRAIN_SCALE))
-    return "0"
 
 
-def chips(folder: Path, data: Path, seed: int) -> str:
-    """Make the real chips of ``data`` long-tailed; their largest class."""
+def chips(folder: Path, data: Path, seed: int) -> None:
+    """Make the real chips of ``data`` long-tailed."""
     source = data / "mstar"
     table = pd.read_csv(source / "train.csv", dtype=str)
     random = np.random.default_rng(seed)
@@ -100,7 +98,6 @@ def chips(folder: Path, data: Path, seed: int) -> str:
     for path in pd.concat([*train, *test])["image_path"]:
         write_middle(source / path, middle / path)
     write_download(folder, middle, *(pd.concat(part).sort_index() for part in (train, test)))
-    return str(order[0])
 
 
 def write_middle(source: Path, target: Path) -> None:
@@ -173,12 +170,13 @@ def train(folder: Path, row: tuple[Stage, ...], seed: int) -> int:
     return images
 
 
-def score(folder: Path, name: str, row: tuple[Stage, ...], seed: int) -> dict[str, float]:
+def score(folder: Path, title: str, seed: int, *, tail: Tail) -> dict[str, float]:
     """Balanced accuracy on the test labels, and the images that were seen."""
+    row = stages(tail, counts(folder).index[0])[title]
     images = train(folder, row, seed)
     answer = "submissions/preds.csv"
     comptool(folder, "infer", row[-1].run, "-o", answer, "--force", "--device", "cpu", "-j", 0)
-    if name == ADJUSTED:
+    if title == ADJUSTED:
         adjust(folder / answer, read_header(folder / "weights" / row[-1].run)["trained_counts"])
     graded = comptool(
         folder, "score", answer, "--answers", "answers.csv", "--metric", "balanced-accuracy",
@@ -198,34 +196,26 @@ def adjust(path: Path, counts: dict[str, int]) -> None:
     write_predictions(path, replace(found, probabilities=adjusted), force=True)
 
 
-def measure(name: str, tail: Tail, data: Path, seed: int, results: Results) -> None:
-    """Every row of one seed that is not known yet."""
-    if all(f"{name} seed {seed} {title}" in results.found for title in stages(tail, "")):
-        return
-    with tempfile.TemporaryDirectory() as work:
-        folder = Path(work)
-        largest = tail.prepare(folder, data, seed)
-        comptool(folder, "init", "data", "--name", name, "--metric", "balanced-accuracy")
-        results.get(f"{name} counts", lambda: counts(folder))
-        for title, row in stages(tail, largest).items():
-            results.get(
-                f"{name} seed {seed} {title}",
-                lambda title=title, row=row: score(folder, title, row, seed),
-            )
+def prepare(
+    folder: Path, seed: int, *, name: str, tail: Tail, data: Path, results: Results
+) -> None:
+    """The competition of one seed; its numbers of chips are the same for every seed."""
+    tail.make(folder, data, seed)
+    comptool(folder, "init", "data", "--name", name, "--metric", "balanced-accuracy")
+    test = len(pd.read_csv(folder / "answers.csv", dtype=str))
+    results.get(f"{name} counts", lambda: {"train": counts(folder).tolist(), "test": test})
 
 
-def counts(folder: Path) -> dict[str, object]:
-    """Training chips by class, falling, and test chips; the same for every seed."""
-    labels = pd.read_csv(folder / "data" / "train.csv", dtype=str).iloc[:, -1]
-    answers = pd.read_csv(folder / "answers.csv", dtype=str)
-    return {"train": sorted(labels.value_counts().tolist(), reverse=True), "test": len(answers)}
+def counts(folder: Path) -> pd.Series:
+    """Training chips by class, falling."""
+    return pd.read_csv(folder / "data" / "train.csv", dtype=str).iloc[:, -1].value_counts()
 
 
-def summary(name: str, found: dict[str, dict[str, float]], seeds: range) -> dict[str, object]:
+def summary(name: str, results: Results, seeds: range) -> dict[str, object]:
     """Per row: mean and deviation of the balanced accuracy over the seeds, and each."""
     table: dict[str, object] = {}
     for title in stages(TAILS[name], ""):
-        rows = [found[f"{name} seed {seed} {title}"] for seed in seeds]
+        rows = results.seeds(title, seeds, of=name)
         scores = [row["balanced_accuracy"] for row in rows]
         table[title] = {
             "balanced_accuracy": round(statistics.mean(scores), 4),
@@ -238,22 +228,20 @@ def summary(name: str, found: dict[str, dict[str, float]], seeds: range) -> dict
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = long_options(__doc__, "1 epoch a stage")
     parser.add_argument("--only", nargs="+", choices=list(TAILS), default=list(TAILS))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--partial", type=Path, help="keep results here, and go on from them")
-    parser.add_argument("--quick", action="store_true", help="1 epoch a stage: whether it works")
     options = parser.parse_args()
     data = real_images(parser) if "mstar" in options.only else Path()
-    if options.quick:
-        options.seeds = 1
-    results = Results(options.partial)
     tails = {name: TAILS[name] for name in options.only}
     if options.quick:
+        options.seeds = 1
         tails = {name: replace(tail, epochs=(1, 1, 1, 1)) for name, tail in tails.items()}
-    for seed in range(options.seeds):
+    results, seeds = Results(options.partial), range(options.seeds)
+    for seed in seeds:
         for name, tail in tails.items():
-            measure(name, tail, data, seed, results)
+            make = partial(prepare, name=name, tail=tail, data=data, results=results)
+            results.of_seed(seed, stages(tail, ""), make, partial(score, tail=tail), of=name)
     document = {"benchmark": "long_tail", "model": MODEL, "options": " ".join(map(str, OPTIONS))}
     document |= {"seeds": options.seeds, "quick": options.quick}
     document |= {
@@ -261,7 +249,7 @@ def main() -> None:
             **results.found[f"{name} counts"],
             "epochs": tail.epochs,
             "per_class": tail.per_class,
-            "rows": summary(name, results.found, range(options.seeds)),
+            "rows": summary(name, results, seeds),
         }
         for name, tail in tails.items()
     }

@@ -13,7 +13,6 @@ one JSON object; with ``--partial`` a stopped run goes on.
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 from pathlib import Path
@@ -23,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from hand_features import histograms
-from program import Results, comptool, real_images
+from program import Results, comptool, long_options, real_images
 from safetensors.numpy import load_file, save_file
 from sklearn.ensemble import ExtraTreesClassifier
 
@@ -161,9 +160,7 @@ def measure(folder: Path, data: Path, results: Results, quick: bool) -> None:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--partial", type=Path, help="keep results here, and go on from them")
-    parser.add_argument("--quick", action="store_true", help="1 epoch: whether it works")
+    parser = long_options(__doc__, "1 epoch")
     options = parser.parse_args()
     data = real_images(parser)
     results = Results(options.partial)

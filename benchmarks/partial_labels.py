@@ -14,14 +14,13 @@ same seed. Prints one JSON object; with ``--partial`` a stopped run goes on.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
-import tempfile
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from program import Results, comptool
+from program import Results, comptool, long_options, row_key
 
 MODEL = "mobilenetv3_small_100"
 UNKNOWN = ("--folds", "unknown.csv", "--loss", "partial-asl", "--loss-option")
@@ -38,7 +37,7 @@ ROWS: dict[str, tuple[str, ...]] = {
 }
 
 
-def prepare(folder: Path, seed: int, scale: float, deleted: float) -> None:
+def prepare(folder: Path, seed: int, *, scale: float, deleted: float) -> None:
     """The competition, a hold-out as given, one with unknown zeros, and one with all labels."""
     comptool(
         folder, "simulate", "aicoss", "-o", "data", "--scale", scale, "--deleted", deleted,
@@ -52,7 +51,7 @@ def prepare(folder: Path, seed: int, scale: float, deleted: float) -> None:
     rows.merge(labels, on="img_id").to_csv(folder / "data" / "complete.csv", index=False)
 
 
-def score(folder: Path, row: str, seed: int, epochs: int) -> dict[str, float]:
+def score(folder: Path, row: str, seed: int, *, epochs: int) -> dict[str, float]:
     """Macro mAP on the complete test labels."""
     if "prior.csv" in ROWS[row]:
         comptool(folder, "prior", "partial-asl_ignore", "-o", "prior.csv", "--force", "-j", 0)
@@ -68,15 +67,14 @@ def score(folder: Path, row: str, seed: int, epochs: int) -> dict[str, float]:
     return {"map": round(graded.result["private"], 4), "train_seconds": done.seconds}
 
 
-def summary(found: dict[str, dict[str, float]], seeds: range) -> dict[str, object]:
+def summary(results: Results, seeds: range) -> dict[str, object]:
     """Per row: mean over the seeds, each seed, and the gain over bce in points of mAP."""
     table: dict[str, object] = {}
     for row in ROWS:
-        scores = [found[f"seed {seed} {row}"]["map"] for seed in seeds]
-        gains = [
-            round(100 * (one - found[f"seed {seed} bce"]["map"]), 2)
-            for one, seed in zip(scores, seeds, strict=True)
-        ]
+        scores, plain = (
+            [one["map"] for one in results.seeds(name, seeds)] for name in (row, "bce")
+        )
+        gains = [round(100 * (one - other), 2) for one, other in zip(scores, plain, strict=True)]
         table[row] = {
             "map": round(statistics.mean(scores), 4),
             "seeds": scores,
@@ -88,36 +86,25 @@ def summary(found: dict[str, dict[str, float]], seeds: range) -> dict[str, objec
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = long_options(__doc__, "1 epoch")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--scale", type=float, default=0.015)
     parser.add_argument("--deleted", type=float, default=0.4, help="share of the positives")
     parser.add_argument("--epochs", type=int, default=16)
-    parser.add_argument("--partial", type=Path, help="keep results here, and go on from them")
-    parser.add_argument("--quick", action="store_true", help="1 epoch: whether it works")
     options = parser.parse_args()
     if options.quick:
         options.scale, options.epochs, options.seeds = 0.002, 1, 1
-    results = Results(options.partial)
-    for seed in range(options.seeds):
-        if all(f"seed {seed} {row}" in results.found for row in ROWS):
-            continue
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            prepare(folder, seed, options.scale, options.deleted)
-            if f"seed {seed} partial-asl_selective_prior" not in results.found:
-                results.found.pop(f"seed {seed} partial-asl_ignore", None)  # its weights are needed
-            for row in ROWS:
-                results.get(
-                    f"seed {seed} {row}",
-                    lambda row=row, seed=seed, at=folder: score(at, row, seed, options.epochs),
-                )
+    results, seeds = Results(options.partial), range(options.seeds)
+    make = partial(prepare, scale=options.scale, deleted=options.deleted)
+    for seed in seeds:
+        if row_key(seed, "partial-asl_selective_prior") not in results.found:
+            # Its weights are needed.
+            results.found.pop(row_key(seed, "partial-asl_ignore"), None)
+        results.of_seed(seed, ROWS, make, partial(score, epochs=options.epochs))
     settings = ("seeds", "scale", "deleted", "epochs", "quick")
     document = {"benchmark": "partial_labels", "model": MODEL}
     document |= {name: getattr(options, name) for name in settings}
-    print(
-        json.dumps(document | {"results": summary(results.found, range(options.seeds))}, indent=2)
-    )
+    print(json.dumps(document | {"results": summary(results, seeds)}, indent=2))
 
 
 if __name__ == "__main__":

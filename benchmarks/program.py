@@ -8,9 +8,11 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,14 @@ def real_images(parser: argparse.ArgumentParser) -> Path:
     return data
 
 
+def long_options(description: str | None, quick: str) -> argparse.ArgumentParser:
+    """The options of a benchmark that takes long: to go on, and to see whether it works."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--partial", type=Path, help="keep results here, and go on from them")
+    parser.add_argument("--quick", action="store_true", help=f"{quick}: whether it works")
+    return parser
+
+
 def children_cpu_seconds() -> float:
     """What the processes that were started here, and have ended, have computed."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -68,3 +78,34 @@ class Results:
             if self.path is not None:
                 self.path.write_text(json.dumps(self.found, indent=1), encoding="utf-8")
         return self.found[key]
+
+    def of_seed(
+        self,
+        seed: int,
+        rows: Iterable[str],
+        prepare: Callable[[Path, int], None],
+        measure: Callable[[Path, str, int], Any],
+        of: str = "",
+    ) -> None:
+        """Every row of a seed that is not known yet, in a folder prepared for that seed.
+
+        Rows are measured in their order, one after the other in the same folder. Nothing is
+        prepared where all of them are known. ``of`` tells tables of several data sets apart.
+        """
+        wanted = {row_key(seed, row, of): row for row in rows}
+        if wanted.keys() <= self.found.keys():
+            return
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            prepare(folder, seed)
+            for key, row in wanted.items():
+                self.get(key, partial(measure, folder, row, seed))
+
+    def seeds(self, row: str, seeds: Iterable[int], of: str = "") -> list[Any]:
+        """What a row has found with each seed."""
+        return [self.found[row_key(seed, row, of)] for seed in seeds]
+
+
+def row_key(seed: int, row: str, of: str = "") -> str:
+    """What a row of a seed is kept under."""
+    return f"{of} seed {seed} {row}".lstrip()

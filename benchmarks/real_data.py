@@ -14,7 +14,6 @@ shown is that the chain holds. Prints one JSON object; with ``--partial`` a stop
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 import time
@@ -24,7 +23,7 @@ from pathlib import Path
 
 import pandas as pd
 from hand_features import histograms, pixels
-from program import Results, comptool, real_images
+from program import Results, comptool, long_options, real_images
 from sklearn.base import ClassifierMixin
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.model_selection import train_test_split
@@ -188,10 +187,8 @@ def part(name: str, images: Path, quick: bool) -> dict[str, object]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = long_options(__doc__, "1 or 2 epochs")
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
-    parser.add_argument("--partial", type=Path, help="keep results here, and go on from them")
-    parser.add_argument("--quick", action="store_true", help="1 or 2 epochs: whether it works")
     options = parser.parse_args()
     data = real_images(parser)
     results = Results(options.partial)
