@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from comptool.data.batches import SampleDataset, choose_workers, loader
+from comptool.data.batches import SampleDataset
+from comptool.data.loading import choose_workers, loader
 from comptool.data.sampling import in_order
 from comptool.models.checkpoints import load_checkpoint
 from comptool.training.estimation import Part

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from comptool.data import augment
-from comptool.data.batches import Batch, Loader, SampleDataset, choose_workers, loader
+from comptool.data.batches import Batch, SampleDataset
+from comptool.data.loading import Loader, choose_workers, loader
 from comptool.data.sampling import EpochBatches, in_order
 from comptool.training.plan import Member, Plan
 from comptool.training.processes import Processes

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from comptool.data.augment import create
-from comptool.data.batches import SampleDataset, choose_workers, loader, normalise
+from comptool.data.batches import SampleDataset, normalise
 from comptool.data.files import ImageFiles, drop_missing, find_missing
+from comptool.data.loading import choose_workers, loader
 from comptool.data.sampling import Draw, EpochBatches, in_order
 from comptool.errors import InputError
 from comptool.samples import Samples
