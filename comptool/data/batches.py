@@ -102,6 +102,11 @@ class SampleDataset(Dataset[Chips]):
             cache.images(self._files, modality, form) for modality, form in enumerate(self._forms)
         ]
 
+    @property
+    def decodes_anew(self) -> bool:
+        """Whether some image is decoded each time that it is asked for."""
+        return any(images is None for images in self._decoded)
+
     def __len__(self) -> int:
         return len(self._files)
 
