@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+import scipy
 
 from comptool.errors import InputError
 from comptool.evaluation.label_corrections import apply_corrections
@@ -165,6 +164,8 @@ def kept_together(samples: Samples, family: pd.Series[int], file: Path) -> tuple
 
 def _joined(one: Rows, other: Rows, count: int) -> npt.NDArray[np.int32]:
     """The number of the part of a graph that each of its nodes belongs to."""
-    graph = coo_array((np.ones(len(one)), (one, other)), (count, count))
-    parts: npt.NDArray[np.int32] = connected_components(graph, directed=False)[1]
+    # SciPy loads `sparse` at its first mention here: a split without findings never waits for it.
+    sparse = scipy.sparse
+    graph = sparse.coo_array((np.ones(len(one)), (one, other)), (count, count))
+    parts: npt.NDArray[np.int32] = sparse.csgraph.connected_components(graph, directed=False)[1]
     return parts

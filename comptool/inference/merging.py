@@ -1,4 +1,7 @@
-"""How the predictions of several views of an image become one."""
+"""How the predictions of several views of an image become one.
+
+The softmax is numpy's, because every prediction would wait for the import of SciPy's.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import log_softmax, softmax
 
 from comptool.errors import UsageError, unknown_name
 
@@ -17,7 +19,7 @@ Numbers = npt.NDArray[np.floating[Any]]
 
 def merge_mean(logits: Numbers, weights: Sequence[float] = ()) -> Numbers:
     """Arithmetic mean, by V weights that sum to one, of probabilities of (V, ..., K) logits."""
-    probabilities: Numbers = softmax(logits, axis=-1)
+    probabilities = _softmax(logits)
     if not weights:
         return np.asarray(probabilities.mean(axis=0))
     return np.tensordot(np.asarray(weights, probabilities.dtype), probabilities, axes=1)
@@ -28,12 +30,12 @@ def merge_gmean(logits: Numbers) -> Numbers:
 
     It is taken of logarithms: products of small probabilities would vanish.
     """
-    return np.asarray(softmax(log_softmax(logits, axis=-1).mean(axis=0), axis=-1))
+    return _softmax(_log_softmax(logits).mean(axis=0))
 
 
 def merge_max(logits: Numbers) -> Numbers:
     """Largest probability of each class, made to sum to one."""
-    largest = softmax(logits, axis=-1).max(axis=0)
+    largest = _softmax(logits).max(axis=0)
     return np.asarray(largest / largest.sum(axis=-1, keepdims=True))
 
 
@@ -78,3 +80,19 @@ def merge(logits: Numbers, how: str, task: str, weights: Sequence[float] = ()) -
         return merged(logits)
     against_no = np.stack([np.zeros_like(logits), logits], axis=-1)  # (V, B, K, 2)
     return merged(against_no)[..., 1]
+
+
+def _softmax(logits: Numbers) -> Numbers:
+    """Probabilities over the last axis, whatever the size of the logits."""
+    powers = np.exp(_below_largest(logits))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def _log_softmax(logits: Numbers) -> Numbers:
+    """The logarithms of `_softmax`."""
+    below = _below_largest(logits)
+    return np.asarray(below - np.log(np.exp(below).sum(axis=-1, keepdims=True)))
+
+
+def _below_largest(logits: Numbers) -> Numbers:
+    return np.asarray(logits - logits.max(axis=-1, keepdims=True))
