@@ -92,8 +92,8 @@ Amp = Annotated[
     _option(OPTIMISATION, "Mixed precision; auto: what the card is fast in, off on a CPU."),
 ]
 Compile = Annotated[
-    bool,
-    _option(OPTIMISATION, "torch.compile; pays for itself in long runs.", "--compile/--no-compile"),
+    Literal["auto", "on", "off"],
+    _option(OPTIMISATION, "torch.compile; auto: in runs of over five minutes, where it pays."),
 ]
 
 Fold = Annotated[

@@ -28,6 +28,10 @@ settings.load_profile("comptool")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# Read when torch is loaded, here and by the commands that tests start: several run at a time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Decoded images of tests do not go to the user's folder of caches."""

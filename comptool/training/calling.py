@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch._dynamo.exc import TorchDynamoException
 from torch.nn.parallel import DistributedDataParallel
 
+from comptool.data.pixel_cache import cache_folder
 from comptool.errors import UsageError
 from comptool.models.streams import StreamModel
 from comptool.training.processes import Processes
@@ -22,24 +23,48 @@ def distributed(model: StreamModel, processes: Processes) -> nn.Module:
     return DistributedDataParallel(model, device_ids=cards)
 
 
-def compiled(module: nn.Module) -> Callable[..., Tensor]:
+class CannotCompileError(UsageError):
+    """A network that ``torch.compile`` does not make."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"this model cannot be compiled here ({reason}); go on with --resume --compile off"
+        )
+        self.reason = reason
+
+
+def compiled(module: nn.Module, batch_size: int) -> Callable[..., Tensor]:
     """The module through ``torch.compile``, which works at the first call.
+
+    It is made for whole batches alone, and what it makes is kept for other runs. Other batches,
+    such as the last of an epoch, are computed without it: each size would take as long to make.
+
+    Parameters
+    ----------
+    module
+        A network.
+    batch_size
+        Images of a whole batch.
 
     Raises
     ------
-    UsageError
+    CannotCompileError
         When it is called, if it cannot be compiled.
     """
-    made = torch.compile(module)
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
+    made = torch.compile(module, dynamic=False)
 
     def call(*images: Tensor) -> Tensor:
+        logits: Tensor
+        if len(images[0]) != batch_size:
+            logits = module(*images)
+            return logits
         try:
-            logits: Tensor = made(*images)
-        except TorchDynamoException as error:
+            logits = made(*images)
+        # Not imported above, because that takes longer than many a run without compilation.
+        except torch._dynamo.exc.TorchDynamoException as error:
             reason = next(line for line in str(error).splitlines() if line.strip())
-            raise UsageError(
-                f"this model cannot be compiled here ({reason}); go on with --resume --no-compile"
-            ) from error
+            raise CannotCompileError(reason) from error
         return logits
 
     return call

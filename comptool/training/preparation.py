@@ -60,7 +60,7 @@ def rehearse(plan: Plan) -> None:
     plan = without_published_weights(plan)
     with joined(plan.settings.device) as processes:
         for member in plan.members:
-            prepare(plan, member, processes, lambda text: None)
+            prepare(plan, member, processes, lambda text: None, measure=False)
 
 
 def without_published_weights(plan: Plan) -> Plan:
@@ -70,7 +70,9 @@ def without_published_weights(plan: Plan) -> Plan:
     return replace(plan, settings=replace(plan.settings, pretrained="no", min_lr=None))
 
 
-def prepare(plan: Plan, member: Member, processes: Processes, say: Say) -> Prepared:
+def prepare(
+    plan: Plan, member: Member, processes: Processes, say: Say, *, measure: bool = True
+) -> Prepared:
     """The model with its weights, the loss, the data and the optimisation of a member.
 
     Parameters
@@ -81,6 +83,8 @@ def prepare(plan: Plan, member: Member, processes: Processes, say: Say) -> Prepa
         This process among its equals.
     say
         Takes messages.
+    measure
+        Whether the fastest way to compute the run may be measured.
 
     Raises
     ------
@@ -106,7 +110,8 @@ def prepare(plan: Plan, member: Member, processes: Processes, say: Say) -> Prepa
     say(_introduction(plan, member, header, processes))
     if plan.settings.freeze == BACKBONE and header["pretrained"] == RANDOM:
         say("WARNING: the backbone has random weights and is frozen: it will not learn anything")
-    session = open_session(plan, member, model, header, criterion, processes)
+    session = open_session(plan, member, model, header, criterion, processes, say, measure=measure)
+    header["way"] = session.way.document()
     if state is not None:
         session.model.load_state_dict(state["weights"])
         session.optimisation.load_state_dict(state["optimisation"])

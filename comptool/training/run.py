@@ -156,7 +156,8 @@ def _train_member(
     keeper = Keeper(plan, member, ready.header, identity(plan, processes), processes.first)
     begin()
     loop = Loop(ready.session, ready.progress, keeper, say, quiet)
-    _run(loop, keeper, device=str(processes.device), precision=ready.session.precision.name)
+    facts = {"device": str(processes.device), "precision": ready.session.precision.name}
+    _run(loop, keeper, **facts, way=ready.session.way.document())
     return ready.progress, True
 
 

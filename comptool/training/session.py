@@ -32,16 +32,13 @@ from comptool.training.mixing import Mixing
 from comptool.training.optimisation import Optimisation
 from comptool.training.plan import Member, Plan
 from comptool.training.precision import Precision
+from comptool.training.probe import choose_way, use_threads
 from comptool.training.processes import Processes
 from comptool.training.seeds import mixed
 from comptool.training.settings import TrainSettings
 from comptool.training.stages import measured
 from comptool.training.validation import Eye
-
-# Measured on a CPU with AVX-512 at 64 px: MobileNetV2 1.9 times as fast, EfficientNet 1.7,
-# RegNet 1.3, ResNet and ConvNeXt 1.0, TResNet 0.9.
-WITHOUT_CHANNELS_LAST = ("tresnet",)
-
+from comptool.training.ways import Way
 
 Phase = Callable[[str], AbstractContextManager[None]]
 _NOTHING: AbstractContextManager[None] = nullcontext()
@@ -87,6 +84,8 @@ class Session:
         What the loaders read: the rows of training and, where there are any, of validation.
     gauges
         What is written down after every epoch, beside loss and score.
+    way
+        How the steps are computed.
     phase
         Entered around each part of an update under its name: ``wait`` for a batch, ``transfer``,
         ``forward``, ``backward``, ``optimizer``, or ``graph`` for the last three in one. Whoever
@@ -110,6 +109,7 @@ class Session:
     counted: npt.NDArray[np.bool_]
     datasets: tuple[SampleDataset, ...]
     gauges: Gauges
+    way: Way
     phase: Phase = _untimed
 
     @property
@@ -171,6 +171,9 @@ def open_session(
     header: Mapping[str, Any],
     criterion: nn.Module,
     processes: Processes,
+    say: Callable[[str], None],
+    *,
+    measure: bool = True,
 ) -> Session:
     """Put a session together.
 
@@ -182,6 +185,10 @@ def open_session(
         With the weights it starts from, and what its checkpoints say of it.
     criterion
         The loss.
+    say
+        Takes messages.
+    measure
+        Whether the run is worth a measurement of the way in which it is computed.
 
     Raises
     ------
@@ -191,14 +198,16 @@ def open_session(
         If an augmentation file cannot be read, or an image is missing.
     """
     settings, device = plan.settings, processes.device
-    channels_last = not any(name in settings.model for name in WITHOUT_CHANNELS_LAST)
     model = model.to(device)
     freeze(model, settings.freeze)
-    if channels_last:
-        model = model.to(memory_format=torch.channels_last)
     batches = draw_batches(plan, member, processes)
-    eye = Eye.of(header, device, channels_last)
-    _check_smallest_batch(model, batches, settings, eye, header)
+    _check_smallest_batch(model, batches, settings, Eye.of(header, device, False), header)
+    steps = settings.epochs * batches.num_steps if measure else 0
+    way = choose_way(model, header, settings, processes, steps, say)
+    use_threads(way)
+    if way.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    eye = Eye.of(header, device, way.channels_last)
     datasets = open_datasets(plan, member, header)
     train_loader, valid_loader = open_loaders(datasets, settings, batches, processes)
     precision = Precision(settings.amp, device)
@@ -212,7 +221,7 @@ def open_session(
     return Session(
         settings=settings,
         model=model,
-        called=compiled(wrapped) if settings.compile else wrapped,
+        called=compiled(wrapped, settings.batch_size) if way.compiled else wrapped,
         without_sync=getattr(wrapped, "no_sync", nullcontext),
         criterion=criterion.to(device),
         precision=precision,
@@ -229,6 +238,7 @@ def open_session(
         datasets=datasets,
         counted=measured(plan.rows.labels[member.valid], plan.dropped),
         gauges=gauges,
+        way=way,
     )
 
 

@@ -16,6 +16,7 @@ Missing = Literal["zero", "drop"]
 Weighting = Literal["effective", "inverse", "sqrt"]
 Cache = Literal["auto", "ram", "disk", "off"]
 Channels = Literal["1", "3", "auto"]
+Compile = Literal["auto", "on", "off"]
 
 # What a resumed run may be given anew: it changes the weights by rounding at most.
 FREE_TO_CHANGE = ("workers", "device", "compile", "cache")
@@ -87,7 +88,7 @@ class TrainSettings:
     cycle_mul: int | None = None  # factor of the length from one cycle to the next
     ema: float = 0.0  # decay of the averaged weights; 0: none
     amp: Amp = "auto"
-    compile: bool = False
+    compile: Compile = "auto"
     # When to stop, what to measure.
     patience: int | None = None
     metric: str | None = None

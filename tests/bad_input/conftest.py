@@ -87,9 +87,6 @@ def write_download(folder: Path) -> None:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Path:
     """The competition with every file of the chain: folds, a trained run, predictions."""
-    import torch
-
-    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("finished")
     write_download(folder / "data")
     (folder / "comptool.toml").write_text(TOML)

@@ -72,9 +72,6 @@ def write_rows() -> Callable[..., None]:
 @pytest.fixture
 def rows(tmp_path, monkeypatch, write_rows) -> list[list[str]]:
     """24 pairs of three classes in ``train.csv``, in the working directory."""
-    import torch
-
-    torch.set_num_threads(1)
     monkeypatch.chdir(tmp_path)
     random = np.random.default_rng(0)
     Path("images").mkdir()

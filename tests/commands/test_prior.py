@@ -34,9 +34,6 @@ image = "path"
 @pytest.fixture
 def scenes(tmp_path, monkeypatch) -> Path:
     """``folds.csv`` of 12 pictures in two folds, some cells without a label."""
-    import torch
-
-    torch.set_num_threads(1)
     monkeypatch.chdir(tmp_path)
     random = np.random.default_rng(0)
     lines = [["id", "path", *CLASSES, "fold"]]

@@ -22,9 +22,6 @@ ONWARD = [part for part in TINY if part not in ("--pretrained", "no")]
 @pytest.fixture
 def tail(tmp_path, monkeypatch) -> Path:
     """24 rows of class 0, six of 1 and six of 2, in ``train.csv`` of the working directory."""
-    import torch
-
-    torch.set_num_threads(1)
     monkeypatch.chdir(tmp_path)
     random = np.random.default_rng(0)
     Path("images").mkdir()

@@ -112,11 +112,7 @@ def plan_scenes() -> Callable[..., object]:
 @pytest.fixture
 def fit(folder) -> Callable[..., object]:
     """Train in this process: ``fit("run", epochs=2)``; gives the outcome."""
-    import torch
-
     from comptool.training.run import train
-
-    torch.set_num_threads(1)
 
     def run(name="run", *, resume=False, force=False, say=lambda text: None, **given):
         plan = planned(name, given if resume else TINY | given, resume=resume, force=force)

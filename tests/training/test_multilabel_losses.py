@@ -123,8 +123,8 @@ def test_the_balanced_loss_gets_the_positives_and_the_known_cells_of_the_trainin
         ({"metric": "accuracy"}, "no multi-label metric is called 'accuracy'"),
         ({"augment": "strong", "magnitude": 5}, "the augmentation 'strong' has no use for "
          "--magnitude; of such options it takes --cutout"),
-        ({"magnitude": 5}, "the augmentation 'flips' has no use for --magnitude; of such options it "
-         "takes --cutout"),
+        ({"magnitude": 5}, "the augmentation 'flips' has no use for --magnitude; of such options "
+         "it takes --cutout"),
         ({"augment": "none", "cutout": 0.2}, "the augmentation 'none' has no use for --cutout; of "
          "such options it takes none"),
     ],

@@ -70,7 +70,7 @@ def test_half_precision_trains_and_validates_in_float32(folds, fit):
 @pytest.mark.slow
 def test_a_compiled_model_trains_like_a_plain_one(folds, fit, history):
     fit("plain", epochs=1, augment="none")
-    fit("compiled", epochs=1, augment="none", compile=True)
+    fit("compiled", epochs=1, augment="none", compile="on")
     plain, compiled = (float(history(name)[0]["train_loss"]) for name in ("plain", "compiled"))
     assert compiled == pytest.approx(plain, rel=1e-3)
     assert (

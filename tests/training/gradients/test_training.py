@@ -104,7 +104,7 @@ def test_mixed_precision_calibrates_the_unscaled_gradients(folds, plan_of, twin,
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize("compile", [False, True])
+@pytest.mark.parametrize("compile", ["off", "on"])
 def test_fp16_on_a_gpu_calibrates_the_unscaled_gradients(folds, plan_of, twin, compile):
     plan = plan_of(augment="none", amp="fp16", device="cuda", compile=compile, **BOTH)
     assert_unscaled(*one_update(plan, twin, "cuda"))
