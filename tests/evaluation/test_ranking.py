@@ -109,6 +109,19 @@ def test_a_large_table_in_single_precision_is_scikit_learns():
     )
 
 
+def test_a_table_that_threads_share_is_ranked_like_its_classes_alone(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    random = np.random.default_rng(0)
+    targets = random.integers(-1, 2, (ranking.MANY_CELLS // 7 + 1, 7)).astype(np.int8)
+    p = random.integers(0, 1000, targets.shape) / 1000
+    alone = [ranking.precisions_and_areas(targets[:, [index]], p[:, [index]]) for index in range(7)]
+    both = ranking.precisions_and_areas(targets, p)
+    np.testing.assert_array_equal(both, np.hstack(alone))
+    np.testing.assert_array_equal(
+        both, (ranking.average_precisions(targets, p), ranking.roc_areas(targets, p))
+    )
+
+
 def test_doubles_that_single_precision_cannot_tell_apart_are_told_apart():
     targets = np.array([[1], [0]])
     p = np.array([[0.5 + 1e-12], [0.5]])
