@@ -11,17 +11,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from comptool.data.cutout import cut_out, draw_hole
 from comptool.data.images import Pixels
 from comptool.errors import UsageError
 from comptool.registry import Entry, Registry
 
+P = TypeVar("P", bound=np.generic)
 POLICY_FILES = (".json", ".yaml", ".yml")
 
 
@@ -68,6 +71,13 @@ POLICIES = Registry(
         "Flips, Cutout of half the side, then AutoAugment's ImageNet policy.",
         "DeVries & Taylor 2017, arXiv:1708.04552; Cubuk et al. 2019, arXiv:1805.09501",
     ),
+)
+
+
+# The same policies for whole batches, which a file has no form for.
+BATCH_POLICIES = Registry(
+    "augmentation of whole batches",
+    *(replace(entry, target=f"comptool.data.batch_policies:{entry.name}") for entry in POLICIES),
 )
 
 
@@ -136,7 +146,7 @@ def flips(*, cutout: float | None = None) -> Augment:
     return partial(_flipped, cutout=cutout)
 
 
-def symmetry(image: Pixels, element: int) -> Pixels:
+def symmetry(image: npt.NDArray[P], element: int) -> npt.NDArray[P]:
     """One of the eight symmetries of a square, as a view of ``image``.
 
     Parameters

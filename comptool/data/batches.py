@@ -7,6 +7,7 @@ order that convolutions are fastest in.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from comptool.data.files import ImageFiles
 from comptool.data.images import Pixels, chip_forms, is_blank, resize, to_chip
 from comptool.data.pixel_cache import PixelCache
 from comptool.data.sampling import Draw
+from comptool.machine import threads, usable_cores
 from comptool.samples import Samples
 
 
@@ -106,6 +108,35 @@ class SampleDataset(Dataset[Chips]):
     def decodes_anew(self) -> bool:
         """Whether some image is decoded each time that it is asked for."""
         return any(images is None for images in self._decoded)
+
+    @property
+    def shapes(self) -> list[tuple[int, int, int]]:
+        """Height, width and channels of the images of each modality."""
+        return [form.shape for form in self._forms]
+
+    @property
+    def missing(self) -> npt.NDArray[np.bool_]:
+        """Which images are not there, (N, M)."""
+        return self._files.missing
+
+    def chips(self, modality: int, rows: slice) -> Pixels:
+        """The images of rows as they are before augmentation, (n, H, W, C); black where missing.
+
+        Raises
+        ------
+        InputError
+            If an image cannot be read.
+        """
+        numbers = range(len(self))[rows]
+        chips = np.zeros((len(numbers), *self._forms[modality].shape), np.uint8)
+        decoded = self._decoded[modality]
+        if decoded is not None:
+            decoded.copy_to(chips, rows)
+            return chips
+        with threads(usable_cores()) as pool:
+            for place, image in enumerate(pool.map(self._image, numbers, repeat(modality))):
+                chips[place] = image
+        return chips
 
     def __len__(self) -> int:
         return len(self._files)

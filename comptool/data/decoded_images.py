@@ -38,6 +38,13 @@ class DecodedImages:
         number = int(self.array[row])
         return None if number == MISSING else self.arrays[number][self.place[row]]
 
+    def copy_to(self, chips: Pixels, rows: slice) -> None:
+        """Write the images of samples into ``chips`` (n, H, W, C), but for missing ones."""
+        array, place = self.array[rows], self.place[rows]
+        for number, pixels in enumerate(self.arrays):
+            here = np.flatnonzero(array == number)
+            chips[here] = pixels[place[here]]
+
 
 class WantedImages:
     """The files of the images of one modality of N samples, by what they are known by.

@@ -6,6 +6,7 @@ import torch
 
 from comptool.data.device_names import check_device_name
 from comptool.errors import UsageError
+from comptool.machine import available_memory
 
 
 def choose_device(name: str) -> torch.device:
@@ -23,6 +24,14 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(f"there is no device '{name}'; this machine has {_cards()}")
     return device
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can be had on a device, those included that torch holds and does not use."""
+    if device.type != "cuda":
+        return available_memory()
+    idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + idle
 
 
 def _cards() -> str:

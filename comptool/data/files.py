@@ -105,6 +105,11 @@ class ImageFiles:
         """Where an image is."""
         return self._folder / str(self._cells[modality][row])
 
+    @property
+    def missing(self) -> npt.NDArray[np.bool_]:
+        """Which images are not there, (N, M)."""
+        return self._missing
+
     def is_missing(self, row: int, modality: int) -> bool:
         """Whether an image is not there."""
         return bool(self._missing[row, modality])

@@ -135,8 +135,11 @@ class PixelCache:
             self._memory -= needed
             return self._in_memory(wanted, form)
         if self.mode == "ram":
-            raise InputError(f"the decoded images take {_size(needed)} of memory", mend=_MEND)
-        self.say(f"nor in memory, of which they take {_size(needed)}: each epoch decodes anew")
+            raise InputError(f"the decoded images take {spelled(needed)} of memory", mend=_MEND)
+        self.say(
+            f"nor in memory, of which they take {spelled(needed)}: they are decoded whenever they "
+            "are needed"
+        )
         return None
 
     def _on_disk(self, wanted: WantedImages, form: ChipForm) -> DecodedImages:
@@ -239,8 +242,8 @@ class PixelCache:
         allowed = max(self.limit - sum(self._in_use.values()), 0)
         if needed > min(free, allowed):
             raise OutputError(
-                f"the decoded images take {_size(needed)}; the disk has {_size(free)} to "
-                f"spare and {LIMIT} allows {_size(allowed)} more",
+                f"the decoded images take {spelled(needed)}; the disk has {spelled(free)} to "
+                f"spare and {LIMIT} allows {spelled(allowed)} more",
                 file=self.folder,
                 mend=_MEND,
             )
@@ -254,5 +257,6 @@ def _by_content(shards: Sequence[Shard]) -> dict[bytes, tuple[Shard, int]]:
     }
 
 
-def _size(num_bytes: int) -> str:
-    return f"{num_bytes / 1e9:.1f} GB"
+def spelled(num_bytes: int) -> str:
+    """A number of bytes for a message."""
+    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e8 else f"{num_bytes / 1e6:.1f} MB"

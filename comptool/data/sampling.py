@@ -107,15 +107,19 @@ class EpochBatches(Sampler[list[Draw]]):
         return max(self.num_steps - self._first_step, 0)
 
     def __iter__(self) -> Iterator[list[Draw]]:
+        for rows, seeds in self.arrays():
+            yield [Draw(*pair) for pair in zip(rows.tolist(), seeds.tolist(), strict=True)]
+
+    def arrays(self) -> Iterator[tuple[Rows, Rows]]:
+        """Rows and seeds of each batch that iterating gives, as two int64 arrays (B,)."""
         rng = np.random.default_rng([self._seed, self._epoch])
         drawn = [self._drawn(order, rng) for order in self._orders]
         for step in range(self._first_step, self.num_steps):
-            places = self._places(step)
-            yield [
-                Draw(int(rows[at % len(rows)]), int(seeds[at]))
-                for rows, seeds in drawn
-                for at in places
-            ]
+            at = np.array(self._places(step))
+            yield (
+                np.concatenate([rows[at % len(rows)] for rows, _ in drawn]),
+                np.concatenate([seeds[at] for _, seeds in drawn]),
+            )
 
     def _drawn(self, order: str, rng: np.random.Generator) -> tuple[Rows, Rows]:
         """The rows of an epoch, and more seeds than rows: those at its end may go round."""

@@ -210,7 +210,7 @@ def test_without_room_anywhere_every_epoch_decodes(samples, cache, told, monkeyp
     kept = dataset(samples)
     kept.decode_once(cache("auto", limit=500))
     assert pixels(kept) == pixels(dataset(samples))
-    assert told[1].endswith("each epoch decodes anew")
+    assert told[1].endswith("they are decoded whenever they are needed")
 
 
 @pytest.mark.parametrize("mode", ["disk", "ram"])
