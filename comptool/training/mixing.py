@@ -19,7 +19,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 UNKNOWN = -1
 
@@ -70,7 +69,8 @@ class Mixing:
         if not (self.mixup or self.cutmix or self.balanced):
             return list(images), targets
         if targets.ndim == 1:
-            targets = functional.one_hot(targets, self.num_classes)
+            # On a CPU torch's own looks at every index first.
+            targets = targets[:, None] == torch.arange(self.num_classes, device=targets.device)
         targets = targets.float()
         if self.balanced:
             return balanced_mixup(images, targets, self.balanced, random)

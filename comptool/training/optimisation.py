@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -71,11 +73,37 @@ class Optimisation:
         self.scheduler = _scheduler(self.optimizer, settings, lr, updates_per_epoch)
         self.ema = AveragedWeights(model, settings.ema) if settings.ema else None
         self._share = 1.0
+        self._rates = [torch.zeros((), device=precision.device) for _ in self._groups]
+
+    @property
+    def _groups(self) -> list[dict[str, Any]]:
+        return self.optimizer.param_groups
+
+    @property
+    def fused(self) -> bool:
+        """Whether all weights are stepped in one call, which takes learning rates as tensors."""
+        return all(group.get("fused") for group in self._groups)
+
+    @contextmanager
+    def rates_on_device(self) -> Iterator[None]:
+        """Have :meth:`step` read its learning rates from tensors that stay the same ones.
+
+        A step that was recorded then has the rates of the moment when it is played.
+        """
+        numbers = [group["lr"] for group in self._groups]
+        for group, rate, number in zip(self._groups, self._rates, numbers, strict=True):
+            rate.fill_(number)
+            group["lr"] = rate
+        try:
+            yield
+        finally:
+            for group, number in zip(self._groups, numbers, strict=True):
+                group["lr"] = number
 
     @property
     def lr(self) -> float:
         """Learning rate of the latest update; with layer-wise decay, the last layer's."""
-        return max(float(group["lr"]) for group in self.optimizer.param_groups)
+        return max(float(group["lr"]) for group in self._groups)
 
     @property
     def evaluated(self) -> nn.Module:
@@ -100,11 +128,6 @@ class Optimisation:
     def loss_scale(self) -> float:
         """What the loss of the backward pass under way is multiplied by."""
         return self.scaler.get_scale() * self._share
-
-    def finish(self, update: int) -> None:
-        """Clip, step and average."""
-        self.step()
-        self.average(update)
 
     def step(self) -> None:
         """Clip and step; clipping comes after the loss scale has been taken out."""
@@ -133,7 +156,7 @@ class Optimisation:
         kept = state["optimizer"]
         groups = [
             saved | {key: own[key] for key in IMPLEMENTATION if key in own}
-            for saved, own in zip(kept["param_groups"], self.optimizer.param_groups, strict=True)
+            for saved, own in zip(kept["param_groups"], self._groups, strict=True)
         ]
         self.optimizer.load_state_dict(kept | {"param_groups": groups})
         self.scaler.load_state_dict(state["scaler"])

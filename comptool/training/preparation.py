@@ -12,6 +12,8 @@ from comptool.models.pretrained import RANDOM
 from comptool.runs import LAST
 from comptool.training.building import Header, new_model, resumed_model
 from comptool.training.criterion import make_loss
+from comptool.training.cuda_graph import recorder_of
+from comptool.training.placement import WHOLE_BATCHES
 from comptool.training.plan import Member, Plan
 from comptool.training.processes import Processes, joined
 from comptool.training.session import Session, open_session
@@ -114,6 +116,8 @@ def prepare(
     header["way"] = session.way.document()
     if state is not None:
         session.model.load_state_dict(state["weights"])
+    header[WHOLE_BATCHES] = session.placement.whole_batches
+    session.recorder = recorder_of(session)
         session.optimisation.load_state_dict(state["optimisation"])
         session.gauges.load_state_dict(state.get("gauges", {}))
     if not processes.first:

@@ -23,6 +23,7 @@ from comptool.models.streams import StreamModel
 from comptool.training.calibration import calibration_of
 from comptool.training.calling import compiled, distributed
 from comptool.training.freezing import freeze, set_training
+from comptool.training.cuda_graph import Recorder
 from comptool.training.fusion import FusionGauge
 from comptool.training.gauges import Gauge, Gauges
 from comptool.training.gradient_calibration import CalibratedJunction, average_over, total_loss
@@ -94,6 +95,8 @@ class Session:
 
     settings: TrainSettings
     model: StreamModel
+    recorder
+        What records the steps, where they are played from a record.
     called: Callable[..., Tensor]
     without_sync: Callable[[], AbstractContextManager[None]]
     criterion: nn.Module
@@ -116,6 +119,7 @@ class Session:
     def updates_per_epoch(self) -> int:
         """Weight updates in one epoch."""
         return -(-self.batches.num_steps // self.settings.grad_accum)
+    recorder: Recorder | None = None
 
     def decode_once(self, say: Callable[[str], None], quiet: bool) -> None:
         """Read all images before the first epoch, where later ones and other runs profit of it.

@@ -18,8 +18,9 @@ Cache = Literal["auto", "ram", "disk", "off"]
 Channels = Literal["1", "3", "auto"]
 Compile = Literal["auto", "on", "off"]
 
+CudaGraph = Literal["auto", "on", "off"]
 # What a resumed run may be given anew: it changes the weights by rounding at most.
-FREE_TO_CHANGE = ("workers", "device", "compile", "cache")
+FREE_TO_CHANGE = ("workers", "device", "compile", "cuda_graph", "cache", "data_on")
 PATHS = ("init_from", "prior", "class_weights")
 PRETRAINED_RATE, RANDOM_RATE = 1e-3, 3e-3
 
@@ -90,6 +91,7 @@ class TrainSettings:
     amp: Amp = "auto"
     compile: Compile = "auto"
     # When to stop, what to measure.
+    cuda_graph: CudaGraph = "auto"  # the step as one
     patience: int | None = None
     metric: str | None = None
     fold: str = "0"  # a number, "all" or "none"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from comptool.data.batches import Batch
 from comptool.errors import UsageError
+from comptool.training.cuda_graph import StepGraph
 from comptool.training.passes import Passes
 from comptool.training.session import Session
 
@@ -31,6 +33,8 @@ class Update:
     def __init__(self, session: Session, at_once: int | None, say: Say) -> None:
         self._session = session
         self._passes = Passes(session, at_once, say)
+        recorder = session.recorder
+        self._graph = None if recorder is None else StepGraph(session, recorder, say)
 
     @property
     def at_once(self) -> int | None:
@@ -59,11 +63,24 @@ class Update:
         """
         session = self._session
         number = epoch * session.updates_per_epoch + update
+        step = update * session.settings.grad_accum
         session.optimisation.begin(number)
-        losses = self._passes(window, epoch, update * session.settings.grad_accum)
+        eagerly = partial(self._step, window, epoch, step)
+        graph = self._graph
+        if graph is not None and self.at_once is None and graph.takes(window):
+            losses = graph.run(window[0], epoch, step, eagerly)
+        else:
+            losses = eagerly()
+        with session.phase("optimizer"):
+            session.optimisation.average(number)
+        return losses
+
+    def _step(self, window: Sequence[Batch], epoch: int, step: int) -> Tensor:
+        session = self._session
+        losses = self._passes(window, epoch, step)
         try:
             with session.phase("optimizer"):
-                session.optimisation.finish(number)
+                session.optimisation.step()
         except torch.OutOfMemoryError as error:
             raise UsageError(
                 f"the state of --optimizer {session.settings.optimizer} does not fit into the "

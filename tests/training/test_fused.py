@@ -46,7 +46,7 @@ def test_a_fused_optimizer_steps_as_a_plain_one(name):
     for step in range(5):
         fused.begin(step)
         fused.backward(model(images(step)).square().mean())
-        fused.finish(step)
+        fused.step()
         plain.zero_grad()
         twin(images(step)).square().mean().backward()
         plain.step()
@@ -59,7 +59,7 @@ def test_a_state_of_a_plain_optimizer_goes_on_fused():
     optimised = optimisation(model, "adamw")
     optimised.begin(0)
     optimised.backward(model(images(0)).square().mean())
-    optimised.finish(0)
+    optimised.step()
     state = optimised.state_dict()
     for group in state["optimizer"]["param_groups"]:
         group.update(fused=None, foreach=None, capturable=True)

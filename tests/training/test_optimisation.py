@@ -101,7 +101,7 @@ def test_every_optimizer_moves_the_weights_and_its_state_can_be_kept(name, tmp_p
     for step in range(2):
         optimised.begin(step)
         optimised.backward(model(torch.randn(5, 4)).square().mean())
-        optimised.finish(step)
+        optimised.step()
     assert not torch.equal(model.weight, before)
     torch.save(optimised.state_dict(), tmp_path / "state.pt")
     state = torch.load(tmp_path / "state.pt", weights_only=True)
@@ -114,7 +114,7 @@ def test_weight_decay_spares_biases():
     optimised = optimisation(model, optimizer="momentum", lr=0.1, weight_decay=0.5)
     optimised.begin(0)
     optimised.backward(0 * model(torch.zeros(1, 2)).sum())
-    optimised.finish(0)
+    optimised.step()
     torch.testing.assert_close(model.weight, weight * (1 - 0.1 * 0.5))
     assert torch.equal(model.bias, bias)
 
@@ -128,7 +128,7 @@ def test_the_gradient_is_clipped_in_true_units(amp):
                              amp=amp)  # fmt: skip
     optimised.begin(0)
     optimised.backward(30 * model.weight.sum())
-    optimised.finish(0)
+    optimised.step()
     assert before - model.weight.item() == pytest.approx(0.2, rel=1e-4)
 
 
@@ -139,7 +139,7 @@ def test_an_overflow_in_half_precision_skips_the_update():
     scale = optimised.scaler.get_scale()
     optimised.begin(0)
     optimised.backward(math.inf * model.weight.sum())
-    optimised.finish(0)
+    optimised.step()
     assert model.weight.item() == before
     assert optimised.scaler.get_scale() < scale
 
@@ -151,7 +151,8 @@ def test_averaged_weights_follow_the_warmed_up_decay():
     for update in range(12):
         optimised.begin(update)
         optimised.backward(model.weight.sum())
-        optimised.finish(update)
+        optimised.step()
+        optimised.average(update)
         decay = min(0.9, 1 - (1 + update) ** (-2 / 3))
         weight = model.weight.item()
         expected = weight if expected is None else decay * expected + (1 - decay) * weight

@@ -1,0 +1,121 @@
+"""What does not fit into the memory at once is taken in parts, to the same end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.nn.modules.module import register_module_forward_pre_hook
+
+from comptool.errors import UsageError
+from comptool.models.streams import StreamModel
+from comptool.training.preparation import prepare
+from comptool.training.processes import Processes
+from comptool.training.update import Update
+
+CPU = torch.device("cpu")
+# No batch normalisation, which sees the parts apart.
+SMOOTH = {"model": "test_vit-dual", "optimizer": "sgd", "lr": 0.01, "epochs": 2, "batch_size": 8}
+
+
+@contextmanager
+def memory_for(images: int) -> Iterator[list[int]]:
+    """A device on which training holds so many images at once; gives the sizes that it saw."""
+    sizes = []
+
+    def allocate(module, inputs):
+        if isinstance(module, StreamModel) and module.training:
+            sizes.append(len(inputs[0]))
+            if sizes[-1] > images:
+                raise torch.OutOfMemoryError(f"no room for {sizes[-1]}")
+
+    handle = register_module_forward_pre_hook(allocate)
+    try:
+        yield sizes
+    finally:
+        handle.remove()
+
+
+def assert_near(one: str, two: str) -> None:
+    first, second = (load_file(f"weights/{name}/best.safetensors") for name in (one, two))
+    for name in first:
+        torch.testing.assert_close(second[name], first[name], atol=2e-6, rtol=2e-4)
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"mixup": 0.4, "grad_accum": 2, "ema": 0.5}, {"balanced_mixup": 0.3}]
+)
+def test_parts_train_as_the_whole_batch(given, folds, fit):
+    fit("whole", **SMOOTH, **given)
+    said = []
+    with memory_for(3) as sizes:
+        fit("parts", **SMOOTH, **given, say=said.append)
+    assert_near("whole", "parts")
+    told = [text for text in said if "out of memory" in text]
+    assert told[-1] == (
+        "out of memory with 4 images at once: from now on at most 2, whose gradients add up to "
+        "the same update; batch normalisation sees the parts apart"
+    )
+    # Seen once and remembered, in every later update and in the files.
+    assert sum(size > 3 for size in sizes) == len(told) == 2
+    assert json.loads(Path("weights/parts/run.json").read_text())["images_at_once"] == 2
+    assert "images_at_once" not in json.loads(Path("weights/whole/run.json").read_text())
+
+
+def test_a_resumed_run_knows_what_did_not_fit(folds, fit, kept, same, at_forward):
+    def stop():
+        raise KeyboardInterrupt
+
+    with memory_for(3):
+        fit("whole", **SMOOTH)
+        with pytest.raises(KeyboardInterrupt), at_forward(11, stop):
+            fit("broken", **SMOOTH)
+    with memory_for(8) as sizes:
+        fit("broken", resume=True)
+    assert max(sizes) == 2
+    same(kept("broken"), kept("whole"))
+
+
+@pytest.mark.parametrize(
+    ("model", "holds", "least"), [("test_vit-dual", 0, 1), ("test_efficientnet-dual", 1, 2)]
+)
+def test_what_does_not_fit_by_itself_is_an_error(model, holds, least, folds, fit):
+    with pytest.raises(UsageError) as refusal, memory_for(holds):
+        fit(model=model)
+    assert str(refusal.value) == (
+        f"not even a batch of {least} fits into the memory of cpu; take a smaller --img-size or "
+        "--model, or --model-option grad_checkpointing=true"
+    )
+    assert json.loads(Path("weights/run/run.json").read_text())["state"] == "stopped"
+
+
+def first_update(plan, processes=None):
+    session = prepare(plan, plan.members[0], Processes(0, 1, CPU), lambda text: None).session
+    session.begin_epoch(0)
+    session.batches.set_epoch(0, 0)
+    if processes is not None:
+        session.processes = processes
+    return Update(session, None, lambda text: None)([next(iter(session.train_loader))], 0, 0)
+
+
+def test_several_processes_do_not_wait_for_the_one_without_memory(folds, plan_of):
+    with pytest.raises(UsageError) as refusal, memory_for(2):
+        first_update(plan_of(), Processes(1, 2, CPU))
+    assert str(refusal.value) == (
+        "a batch of 4 images does not fit into the memory of cpu, and several processes do not "
+        "split it; take a --batch-size below 4, with --grad-accum for updates as large"
+    )
+
+
+def test_an_optimizer_without_room_for_its_state_is_an_error(folds, plan_of, monkeypatch):
+    def step(self, closure=None):
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    with pytest.raises(UsageError, match="the state of --optimizer adamw does not fit into"):
+        first_update(plan_of())

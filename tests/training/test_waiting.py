@@ -1,0 +1,195 @@
+"""Nothing within an epoch waits for the device."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from comptool.training.prefetch import on_device
+from comptool.training.preparation import prepare
+from comptool.training.processes import Processes
+from comptool.training.update import Update
+from comptool.training.validation import evaluate
+from comptool.training.watch import Watch
+
+CPU = torch.device("cpu")
+RICH = {"ema": 0.9, "clip_grad": 1.0, "mixup": 0.3, "cutmix": 0.5, "grad_accum": 2}
+INTRA = {"calibrate_gradients": ("intra",)}
+# What cannot be answered before everything that was asked of a device is done.
+WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal", "unique")
+
+
+class Counting(TorchDispatchMode):
+    """Counts the operations that would wait for a GPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited = Counter()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket.__name__
+        masked = name == "index" and any(at.dtype is torch.bool for at in args[1] if at is not None)
+        if masked or name.startswith(WAITING):
+            self.waited[name] += 1
+        return function(*args, **(kwargs or {}))
+
+
+def session_of(plan, device=CPU):
+    session = prepare(plan, plan.members[0], Processes(0, 1, device), lambda text: None).session
+    session.begin_epoch(0)
+    session.batches.set_epoch(0, 0)
+    return session
+
+
+def train(session, loaded) -> list[float]:
+    """The updates of these batches with late looks; the sums that were seen meanwhile."""
+    update = Update(session, None, lambda text: None)
+    watch = Watch(session.processes, late=True)
+    batches = on_device(loaded, session.processes.device)
+    accumulated, seen, found = session.settings.grad_accum, 0, []
+    for number in range(session.updates_per_epoch):
+        window = [batch for _, batch in zip(range(accumulated), batches, strict=False)]
+        watch.add(update(window, 0, number))
+        seen += sum(map(session.seen, window))
+        sight = watch.look(seen, False, wait=False)
+        if sight is not None:
+            found.append(sight.loss_sum)
+    return found
+
+
+def validate(session, loaded):
+    return evaluate(
+        session.optimisation.evaluated,
+        on_device(loaded, session.processes.device),
+        session.eye,
+        session.criterion,
+        session.processes,
+        lambda: False,
+        multilabel=session.multilabel,
+        counted=session.counted,
+    )
+
+
+@pytest.mark.parametrize("given", [{}, RICH, INTRA, {"optimizer": "sgd"}])
+def test_updates_ask_the_device_for_no_number(given, folds, plan_of):
+    session = session_of(plan_of(**given))
+    loaded = list(session.train_loader)
+    with Counting() as counting:
+        found = train(session, loaded)
+    assert len(found) == session.updates_per_epoch - 1
+    assert found == sorted(found)
+    assert found[0] > 0
+    assert not counting.waited
+
+
+def test_counting_sees_what_waits():
+    with Counting() as counting:
+        float(torch.ones(()))
+        torch.ones(3)[torch.tensor([True, False, True])]
+    assert counting.waited == {"_local_scalar_dense": 1, "index": 1}
+
+
+@pytest.fixture
+def asked(monkeypatch) -> Counter:
+    """Counts what is asked of tensors in Python, which inference mode hides from a dispatch."""
+    found = Counter()
+
+    def counted(name, method):
+        def ask(tensor, *args):
+            found[name] += 1
+            return method(tensor, *args)
+
+        return ask
+
+    for name in ("item", "cpu", "tolist", "__float__", "__int__", "__bool__"):
+        monkeypatch.setattr(torch.Tensor, name, counted(name, getattr(torch.Tensor, name)))
+    return found
+
+
+@pytest.mark.parametrize("counts", [1, 2])
+def test_validation_asks_once_for_its_loss_and_once_for_its_shares(counts, folds, plan_of, asked):
+    session = session_of(plan_of())
+    loaded = list(session.valid_loader)
+    assert len(loaded) > 1
+    session.counted = np.arange(len(session.counted)) % counts == 0  # every row, every other
+    asked.clear()
+    with Counting() as counting:
+        probabilities, loss = validate(session, loaded)
+    assert asked == {"__float__": 1, "cpu": 1}
+    assert not counting.waited
+    rows = [row["class_id"] for row in csv.DictReader(folds.open()) if row["fold"] == "0"]
+    targets = torch.tensor(["abc".index(label) for label in rows])
+    logs = torch.from_numpy(probabilities).log()
+    expected = torch.nn.functional.nll_loss(logs[::counts], targets[::counts])
+    assert loss == pytest.approx(float(expected), 1e-4)
+
+
+def test_a_late_look_gives_what_the_one_before_asked():
+    watch = Watch(Processes(0, 1, CPU), late=True)
+    watch.begin(1.5)
+    watch.add(torch.tensor(2.0))
+    assert watch.look(4, False, wait=False) is None
+    watch.add(torch.tensor(torch.nan))
+    first = watch.look(8, True, wait=False)
+    assert (first.loss_sum, first.seen, first.diverged, first.stop) == (3.5, 4, False, False)
+    second = watch.look(12, False, wait=False)
+    assert (second.seen, second.diverged, second.stop) == (8, True, True)
+    watch.begin(0.0)
+    assert watch.look(1, False, wait=False) is None
+    now = watch.look(2, True, wait=True)
+    assert (now.loss_sum, now.seen, now.diverged, now.stop) == (0.0, 2, False, True)
+
+
+def test_on_a_cpu_batches_come_as_they_are_and_when_they_are_taken():
+    drawn = []
+
+    def source():
+        for number in range(3):
+            drawn.append(number)
+            yield number
+
+    batches = on_device(source(), CPU)
+    assert drawn == []
+    assert [next(batches), drawn] == [0, [0]]
+    assert [next(batches), drawn] == [1, [0, 1]]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("given", [{}, RICH, INTRA, {"optimizer": "sgd"}])
+def test_on_a_gpu_updates_do_not_wait(given, folds, plan_of):
+    session = session_of(plan_of(device="cuda", **given), torch.device("cuda"))
+    loaded = [moved for moved in on_device(session.train_loader, session.processes.device)]
+    train(session, loaded)  # what is allocated and chosen at first may wait
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        train(session, loaded)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_on_a_gpu_batches_arrive_whole_beside_other_work(folds, plan_of):
+    device = torch.device("cuda")
+    session = session_of(plan_of(augment="none"))
+    expected = list(session.train_loader)
+    pinned = [
+        batch._replace(
+            images=[image.pin_memory() for image in batch.images],
+            targets=batch.targets.pin_memory(),
+        )
+        for batch in expected
+    ]
+    load = torch.randn(4000, 4000, device=device)
+    for batch, moved in zip(expected, on_device(pinned, device), strict=True):
+        load = load @ load / 4000
+        for image, there in zip(batch.images, moved.images, strict=True):
+            assert there.is_cuda
+            assert torch.equal(there.float().cpu(), image.float())
+        assert torch.equal(moved.targets.cpu(), batch.targets)
