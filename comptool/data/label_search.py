@@ -132,13 +132,17 @@ def search_units(
 def _draw(
     units: Units, share: float | None, seeds: Sequence[int], strategy: str, num_folds: int | None
 ) -> npt.NDArray[np.int16]:
-    folds = np.empty((len(seeds), len(units)), dtype=np.int16)
-    plan = None if strategy == "random" else _plan(units, share, num_folds)
-    for row, seed in enumerate(seeds):
-        if plan is None:
-            folds[row] = random_folds(len(units), share, num_folds, seed)
-        else:
-            folds[row] = plan.draw(seed)
+    folds = np.full((len(seeds), len(units)), TRAINING, dtype=np.int16)
+    if strategy == "random":
+        generator = np.random.RandomState()
+        for fold, seed in zip(folds, seeds, strict=True):
+            # A new generator would first be seeded by the system, at a tenth of a draw's time.
+            generator.seed(seed)
+            _draw_randomly(fold, generator, share, num_folds)
+        return folds
+    plan = _plan(units, share, num_folds)
+    for fold, seed in zip(folds, seeds, strict=True):
+        fold[:] = plan.draw(seed)
     return folds
 
 
@@ -163,12 +167,21 @@ def random_folds(count: int, share: float | None, num_folds: int | None, seed: i
     seed
         Seed of numpy's legacy generator, which scikit-learn uses for whole-number seeds.
     """
-    order = np.random.RandomState(seed).permutation(count)
     fold = np.full(count, TRAINING, dtype=np.int64)
+    _draw_randomly(fold, np.random.RandomState(seed), share, num_folds)
+    return fold
+
+
+def _draw_randomly(
+    fold: npt.NDArray[np.integer],
+    generator: np.random.RandomState,
+    share: float | None,
+    num_folds: int | None,
+) -> None:
+    order = generator.permutation(len(fold))
     if share is not None:
-        fold[order[: math.ceil(share * count)]] = 0
-        return fold
+        fold[order[: math.ceil(share * len(fold))]] = 0
+        return
     assert num_folds is not None
     for index, piece in enumerate(np.array_split(order, num_folds)):
         fold[piece] = index
-    return fold

@@ -33,12 +33,14 @@ def share_differences(units: Units, validated: Mask) -> Floats:
     masks = validated.astype(np.float32)
     # Whole numbers below 2^24: float32 sums are exact in any order.
     inside = (masks @ units.positives).astype(np.float64)
-    outside = units.positives.sum(axis=0, dtype=np.float64) - inside
-    known = units.known.sum(axis=0, dtype=np.float64)
-    # Without unknown cells every class has the same known ones: one column says it all.
-    complete = bool((known == units.sizes.sum()).all())
-    cells = units.sizes.astype(np.float32)[:, None] if complete else units.known
-    known_inside = (masks @ cells).astype(np.float64)
+    everywhere = np.ones(len(units), dtype=np.float32)
+    outside = (everywhere @ units.positives).astype(np.float64) - inside
+    known = (everywhere @ units.known).astype(np.float64)
+    if units.single_rows and bool((known == len(units)).all()):
+        # Without unknown cells every class has the same known ones: one count says it all.
+        known_inside = np.count_nonzero(validated, axis=1).astype(np.float64)[:, None]
+    else:
+        known_inside = (masks @ units.known).astype(np.float64)
     return 100 * (_shares(outside, known - known_inside) - _shares(inside, known_inside))
 
 
