@@ -90,7 +90,8 @@ class ResidentBatches:
             pixels = torch.empty((count, *shape), dtype=torch.uint8, device=self._device)
         except torch.OutOfMemoryError as error:
             raise InputError(
-                f"{self._device} has no room any more for the images, {count} of {shape}",
+                f"{self._device} has no room any more for the images, {count} of "
+                f"{' x '.join(map(str, shape))}",
                 mend="Take --data-on cpu",
             ) from error
         dark = np.empty(count, np.bool_)

@@ -7,7 +7,6 @@ import sys
 
 import cv2
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -17,25 +16,10 @@ from comptool.data.files import ImageFiles, drop_missing, find_missing
 from comptool.data.loading import choose_workers, loader
 from comptool.data.sampling import Draw, EpochBatches, in_order
 from comptool.errors import InputError
-from comptool.samples import Samples
 
 NUM = 11
 SIZES = {"sar": (12, 12), "eo": (8, 8)}
 CHANNELS = {"sar": 3, "eo": 1}
-
-
-@pytest.fixture
-def samples(tmp_path):
-    rng = np.random.default_rng(0)
-    table = []
-    for number in range(NUM):
-        for name, side, channels in (("sar", 14 + number % 3, 1), ("eo", 8, 3)):
-            pixels = rng.integers(0, 256, (side, side, channels), dtype=np.uint8)
-            cv2.imwrite(str(tmp_path / f"{name}_{number}.png"), pixels)
-        table.append([f"00{number}", f"sar_{number}.png", f"eo_{number}.png", "ab"[number % 2]])
-    frame = pd.DataFrame(table, columns=["id", "sar_path", "eo_path", "label"], dtype=str)
-    paths = {"sar": "sar_path", "eo": "eo_path"}
-    return Samples(frame, tmp_path, "id", paths, "label", None, tmp_path / "train.csv")
 
 
 def dataset(samples, **options):
