@@ -66,6 +66,14 @@ Cache = Annotated[
         "nowhere.",
     ),
 ]
+DataOn = Annotated[
+    Literal["auto", "gpu", "cpu"],
+    _option(
+        IMAGES,
+        "gpu: all images of training lie there, and whole batches are augmented; cpu: worker "
+        "processes load and augment them; auto: gpu if they fit into half of its free memory.",
+    ),
+]
 MissingModality = Annotated[
     Literal["zero", "drop"] | None,
     _option(IMAGES, "A missing image is black, or its row is left out. [default: an error]"),

@@ -47,6 +47,7 @@ def train(
     modality: i.Modality = None,
     missing_modality: i.MissingModality = None,
     cache: i.Cache = Default.cache,
+    data_on: i.DataOn = Default.data_on,
     epochs: o.Epochs = Default.epochs,
     batch_size: _options.BatchSizeOption = Default.batch_size,
     grad_accum: o.GradAccum = Default.grad_accum,

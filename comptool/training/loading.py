@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
+
 from comptool.data import augment
 from comptool.data.batches import Batch, SampleDataset
 from comptool.data.loading import Loader, choose_workers, loader
+from comptool.data.resident import ResidentBatches
 from comptool.data.sampling import EpochBatches, in_order
+from comptool.training.placement import Placement
 from comptool.training.plan import Member, Plan
 from comptool.training.processes import Processes
 from comptool.training.settings import TrainSettings
 
+Source = Loader[Batch] | ResidentBatches
 # Where one class's rows are repeated, or one of each class taken in turn.
 ORDERS = {"over": "over", "class-aware": "class-aware"}
 
@@ -31,9 +36,9 @@ def draw_batches(plan: Plan, member: Member, processes: Processes) -> EpochBatch
 
 
 def open_datasets(
-    plan: Plan, member: Member, header: Mapping[str, Any]
+    plan: Plan, member: Member, header: Mapping[str, Any], placement: Placement
 ) -> tuple[SampleDataset, ...]:
-    """The rows of training, augmented, and those of validation if there are any."""
+    """The rows of training, augmented unless batches are, and of validation if there are any."""
     settings, rows = plan.settings, plan.rows
     facts: dict[str, Any] = {
         "sizes": header["img_size"],
@@ -41,7 +46,9 @@ def open_datasets(
         "missing": "zero" if settings.missing_modality == "zero" else "error",
         "bits": header.get("bits"),
     }
-    policy = augment.create(settings.augment, **settings.augment_options)
+    policy = None
+    if not placement.whole_batches:
+        policy = augment.create(settings.augment, **settings.augment_options)
     trained = SampleDataset(
         rows.take(member.train), rows.targets[member.train], augment=policy, **facts
     )
@@ -55,16 +62,33 @@ def open_loaders(
     settings: TrainSettings,
     batches: EpochBatches,
     processes: Processes,
-) -> tuple[Loader[Batch], Loader[Batch] | None]:
+    placement: Placement,
+) -> tuple[Source, Source | None]:
     """Batches of training and, if there are rows, of validation."""
-    workers = choose_workers(settings.workers, processes.device)
-    train_loader = loader(datasets[0], batches, workers=workers, device=processes.device)
-    if len(datasets) == 1:
-        return train_loader, None
-    order = in_order(
-        len(datasets[1]),
-        2 * settings.batch_size,
-        rank=processes.rank,
-        world_size=processes.size,
+    train_loader, valid_loader = (
+        _open(datasets[0], batches, settings, processes, placement.train),
+        None,
     )
-    return train_loader, loader(datasets[1], order, workers=workers, device=processes.device)
+    if len(datasets) > 1:
+        order = in_order(
+            len(datasets[1]),
+            2 * settings.batch_size,
+            rank=processes.rank,
+            world_size=processes.size,
+        )
+        valid_loader = _open(datasets[1], order, settings, processes, placement.valid)
+    return train_loader, valid_loader
+
+
+def _open(
+    dataset: SampleDataset,
+    order: EpochBatches | Sequence[Sequence[int]],
+    settings: TrainSettings,
+    processes: Processes,
+    where: torch.device | None,
+) -> Source:
+    if where is None:
+        workers = choose_workers(settings.workers, processes.device)
+        return loader(dataset, order, workers=workers, device=processes.device)
+    policy = augment.BATCH_POLICIES.load(settings.augment)(**settings.augment_options)
+    return ResidentBatches(dataset, order, policy, where)

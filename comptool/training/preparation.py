@@ -101,7 +101,9 @@ def prepare(
         state = read_state(member.folder / LAST)
         _check_identity(state["identity"], identity(plan, processes), member)
         progress = _progress(state["progress"], plan)
-        header: Header = {**state["header"], "arguments": plan.settings.document()}
+        # Runs of before there were whole batches.
+        header: Header = {WHOLE_BATCHES: False, **state["header"]}
+        header["arguments"] = plan.settings.document()
         if progress.finished:
             say(f"{member.folder} is finished ({progress.epoch} epochs); nothing to go on with")
             return Prepared(progress, header, None)
@@ -114,10 +116,10 @@ def prepare(
         say("WARNING: the backbone has random weights and is frozen: it will not learn anything")
     session = open_session(plan, member, model, header, criterion, processes, say, measure=measure)
     header["way"] = session.way.document()
-    if state is not None:
-        session.model.load_state_dict(state["weights"])
     header[WHOLE_BATCHES] = session.placement.whole_batches
     session.recorder = recorder_of(session)
+    if state is not None:
+        session.model.load_state_dict(state["weights"])
         session.optimisation.load_state_dict(state["optimisation"])
         session.gauges.load_state_dict(state.get("gauges", {}))
     if not processes.first:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from comptool.data.batches import Batch, SampleDataset
 from comptool.data.pixel_cache import PixelCache
+from comptool.data.resident import ResidentBatches
 from comptool.data.sampling import EpochBatches
 from comptool.errors import UsageError
 from comptool.losses.deferred import begin_epoch
@@ -22,8 +23,8 @@ from comptool.models.pretrained import RANDOM
 from comptool.models.streams import StreamModel
 from comptool.training.calibration import calibration_of
 from comptool.training.calling import compiled, distributed
-from comptool.training.freezing import freeze, set_training
 from comptool.training.cuda_graph import Recorder
+from comptool.training.freezing import freeze, set_training
 from comptool.training.fusion import FusionGauge
 from comptool.training.gauges import Gauge, Gauges
 from comptool.training.gradient_calibration import CalibratedJunction, average_over, total_loss
@@ -31,6 +32,7 @@ from comptool.training.gradient_gauge import CalibrationGauge
 from comptool.training.loading import draw_batches, open_datasets, open_loaders
 from comptool.training.mixing import Mixing
 from comptool.training.optimisation import Optimisation
+from comptool.training.placement import Placement, place
 from comptool.training.plan import Member, Plan
 from comptool.training.precision import Precision
 from comptool.training.probe import choose_way, use_threads
@@ -83,6 +85,8 @@ class Session:
         Whether each validated row counts in score and loss, shape (n,).
     datasets
         What the loaders read: the rows of training and, where there are any, of validation.
+    placement
+        Where their images lie.
     gauges
         What is written down after every epoch, beside loss and score.
     way
@@ -91,12 +95,12 @@ class Session:
         Entered around each part of an update under its name: ``wait`` for a batch, ``transfer``,
         ``forward``, ``backward``, ``optimizer``, or ``graph`` for the last three in one. Whoever
         wants to time them puts another in its place.
+    recorder
+        What records the steps, where they are played from a record.
     """
 
     settings: TrainSettings
     model: StreamModel
-    recorder
-        What records the steps, where they are played from a record.
     called: Callable[..., Tensor]
     without_sync: Callable[[], AbstractContextManager[None]]
     criterion: nn.Module
@@ -111,15 +115,16 @@ class Session:
     multilabel: bool
     counted: npt.NDArray[np.bool_]
     datasets: tuple[SampleDataset, ...]
+    placement: Placement
     gauges: Gauges
     way: Way
     phase: Phase = _untimed
+    recorder: Recorder | None = None
 
     @property
     def updates_per_epoch(self) -> int:
         """Weight updates in one epoch."""
         return -(-self.batches.num_steps // self.settings.grad_accum)
-    recorder: Recorder | None = None
 
     def decode_once(self, say: Callable[[str], None], quiet: bool) -> None:
         """Read all images before the first epoch, where later ones and other runs profit of it.
@@ -139,6 +144,9 @@ class Session:
                 for dataset in self.datasets:
                     dataset.decode_once(cache)
             self.processes.wait()
+        for source in (self.train_loader, self.valid_loader):
+            if isinstance(source, ResidentBatches):
+                source.load(quiet=quiet)
 
     def begin_epoch(self, epoch: int) -> None:
         """Turn to the training of an epoch, counted from 0."""
@@ -212,8 +220,11 @@ def open_session(
     if way.channels_last:
         model = model.to(memory_format=torch.channels_last)
     eye = Eye.of(header, device, way.channels_last)
-    datasets = open_datasets(plan, member, header)
-    train_loader, valid_loader = open_loaders(datasets, settings, batches, processes)
+    placement = place(plan, member, header, processes)
+    if placement.note:
+        say(placement.note)
+    datasets = open_datasets(plan, member, header, placement)
+    train_loader, valid_loader = open_loaders(datasets, settings, batches, processes, placement)
     precision = Precision(settings.amp, device)
     lr = settings.rate(pretrained=header["pretrained"] != RANDOM)
     settings.check_min_lr(lr)
@@ -240,6 +251,7 @@ def open_session(
         ),
         multilabel=plan.rows.multilabel,
         datasets=datasets,
+        placement=placement,
         counted=measured(plan.rows.labels[member.valid], plan.dropped),
         gauges=gauges,
         way=way,

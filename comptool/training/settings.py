@@ -15,10 +15,11 @@ Amp = Literal["auto", "bf16", "fp16", "off"]
 Missing = Literal["zero", "drop"]
 Weighting = Literal["effective", "inverse", "sqrt"]
 Cache = Literal["auto", "ram", "disk", "off"]
+DataOn = Literal["auto", "gpu", "cpu"]
 Channels = Literal["1", "3", "auto"]
 Compile = Literal["auto", "on", "off"]
-
 CudaGraph = Literal["auto", "on", "off"]
+
 # What a resumed run may be given anew: it changes the weights by rounding at most.
 FREE_TO_CHANGE = ("workers", "device", "compile", "cuda_graph", "cache", "data_on")
 PATHS = ("init_from", "prior", "class_weights")
@@ -90,8 +91,8 @@ class TrainSettings:
     ema: float = 0.0  # decay of the averaged weights; 0: none
     amp: Amp = "auto"
     compile: Compile = "auto"
-    # When to stop, what to measure.
     cuda_graph: CudaGraph = "auto"  # the step as one
+    # When to stop, what to measure.
     patience: int | None = None
     metric: str | None = None
     fold: str = "0"  # a number, "all" or "none"
@@ -100,6 +101,7 @@ class TrainSettings:
     device: str = "auto"
     workers: int | None = None
     cache: Cache = "auto"
+    data_on: DataOn = "auto"  # where the images of training lie
 
     def __post_init__(self) -> None:
         check(self)
