@@ -29,9 +29,11 @@ Output = Annotated[Path, typer.Option("--output", "-o", help="Where the probabil
 MissingModality = Annotated[
     Missing, typer.Option("--missing-modality", help="A missing image: an error, or a black chip.")
 ]
-Fp32 = Annotated[bool, typer.Option("--fp32", help="Full precision; the default.")]
+Fp32 = Annotated[bool, typer.Option("--fp32", help="Full precision; the default on a CPU.")]
 Bf16 = Annotated[bool, typer.Option("--bf16", help="Forward pass in bfloat16.")]
-Fp16 = Annotated[bool, typer.Option("--fp16", help="Forward pass in float16.")]
+Fp16 = Annotated[
+    bool, typer.Option("--fp16", help="Forward pass in float16; the default on a GPU.")
+]
 
 
 class Backend(StrEnum):
@@ -79,7 +81,7 @@ def settled(given: Mapping[str, Any]) -> tuple[Plan, Computing]:
         raise UsageError(f"--{' and --'.join(wanted)} contradict each other; give one")
     computing = Computing(
         device=given["device"],
-        precision=wanted[0] if wanted else "fp32",
+        precision=wanted[0] if wanted else "auto",
         batch_size=given["batch_size"],
         workers=given["workers"],
         missing=given["missing_modality"].value,

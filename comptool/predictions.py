@@ -7,7 +7,7 @@ import gzip
 import io
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -230,6 +230,33 @@ def write_predictions(path: Path, predictions: Predictions, *, force: bool = Fal
     InputError
         If a class is called like a reserved column, or the file cannot be written.
     """
+    write_parts(path, [predictions], force=force)
+
+
+def write_parts(path: Path, parts: Iterable[Predictions], *, force: bool = False) -> None:
+    """Write a prediction file as `write_predictions`, of rows that come in one or more parts.
+
+    A CSV takes each part as it comes, so that memory does not grow with the rows. Parquet, which
+    lies in columns, keeps them until the last one has come.
+
+    Raises
+    ------
+    OutputExistsError
+        If ``path`` exists and ``force`` is off.
+    InputError
+        If a class is called like a reserved column, or the file cannot be written.
+    """
+    frames = (_frame(path, part) for part in parts)
+    with atomic_output(path, force=force) as temporary:
+        if path.suffix == PARQUET:
+            pl.concat(list(frames)).write_parquet(temporary)
+            return
+        with temporary.open("wb") as stream:
+            for number, frame in enumerate(frames):
+                frame.write_csv(stream, include_header=number == 0)
+
+
+def _frame(path: Path, predictions: Predictions) -> pl.DataFrame:
     clash = [name for name in predictions.classes if name in (*RESERVED, predictions.id_column)]
     if clash:
         raise InputError("a class is called like a reserved column", file=path, values=clash)
@@ -240,12 +267,7 @@ def write_predictions(path: Path, predictions: Predictions, *, force: bool = Fal
         columns[name] = np.ascontiguousarray(predictions.probabilities[:, index])
     if predictions.pred is not None:
         columns["pred"] = pl.Series(predictions.pred.tolist(), dtype=pl.String)
-    frame = pl.DataFrame(columns)
-    with atomic_output(path, force=force) as temporary:
-        if path.suffix == PARQUET:
-            frame.write_parquet(temporary)
-        else:
-            frame.write_csv(temporary)
+    return pl.DataFrame(columns)
 
 
 def refuse_ranks(path: Path, facts: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,9 @@ import numpy.typing as npt
 from comptool.data.images import DeepPixels, read_pixels
 from comptool.errors import InputError
 from comptool.samples import Samples
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _ZERO = "Allow it with --missing-modality zero"
 _DROP = "Leave such rows out with --missing-modality drop"
@@ -24,24 +28,32 @@ NONE_THERE = (
 
 def find_missing(samples: Samples) -> npt.NDArray[np.bool_]:
     """Which images are not there, bool of shape (N, M): a blank path, or a path without a file."""
-    columns = [samples.frame[column].tolist() for column in samples.paths.values()]
-    # One listing per folder: a table has many rows and few folders.
-    listings: dict[str, frozenset[str]] = {}
-    missing = np.empty((len(samples), len(columns)), np.bool_)
-    for modality, cells in enumerate(columns):
-        for row, cell in enumerate(cells):
-            folder, name = os.path.split(os.path.join(samples.folder, cell))
-            if folder not in listings:
-                listings[folder] = _listing(folder)
-            missing[row, modality] = not cell or name not in listings[folder]
+    columns = [samples.frame[column] for column in samples.paths.values()]
+    return np.stack([_not_there(samples.folder, column) for column in columns], axis=1)
+
+
+def _not_there(root: Path, cells: pd.Series[str]) -> npt.NDArray[np.bool_]:
+    # One listing per folder: a table has many rows and few folders. Of names, their hashes are
+    # compared: tables are long, and an image that is missed nonetheless is told when it is read.
+    folders: dict[str, int] = {}
+    numbers, names = np.empty(len(cells), np.int32), np.empty(len(cells), np.int64)
+    for row, cell in enumerate(cells):
+        folder, name = os.path.split(cell)
+        numbers[row], names[row] = folders.setdefault(folder, len(folders)), hash(name)
+    missing = np.array(cells == "")
+    by_folder = np.argsort(numbers, kind="stable")
+    starts = np.searchsorted(numbers[by_folder], np.arange(1, len(folders)))
+    for folder, rows in zip(folders, np.split(by_folder, starts), strict=True):
+        missing[rows] |= ~np.isin(names[rows], _listing(os.path.join(root, folder)))
     return missing
 
 
-def _listing(folder: str) -> frozenset[str]:
+def _listing(folder: str) -> npt.NDArray[np.int64]:
     try:
-        return frozenset(os.listdir(folder))
+        with os.scandir(folder) as entries:
+            return np.fromiter((hash(entry.name) for entry in entries), np.int64)
     except OSError:
-        return frozenset()
+        return np.empty(0, np.int64)
 
 
 def spread(count: int, most: int) -> npt.NDArray[np.int64]:
@@ -85,11 +97,8 @@ class ImageFiles:
 
     def __init__(self, samples: Samples, missing: str = "error", *, may_drop: bool = False) -> None:
         self._folder = samples.folder
-        # Fixed-width text: Python strings would be copied into each worker as they are counted.
-        self._cells = [
-            np.array(samples.frame[column].tolist(), dtype=np.str_)
-            for column in samples.paths.values()
-        ]
+        # Fixed-width bytes: Python strings would be copied into each worker as they are counted.
+        self._cells = [_encoded(samples.frame[column]) for column in samples.paths.values()]
         self._missing = find_missing(samples)
         if missing == "error":
             _refuse_missing(samples, self._missing, may_drop)
@@ -103,7 +112,7 @@ class ImageFiles:
 
     def path(self, row: int, modality: int) -> Path:
         """Where an image is."""
-        return self._folder / str(self._cells[modality][row])
+        return self._folder / os.fsdecode(self._cells[modality][row])
 
     @property
     def missing(self) -> npt.NDArray[np.bool_]:
@@ -117,6 +126,11 @@ class ImageFiles:
     def read(self, row: int, modality: int) -> DeepPixels | None:
         """The pixels of an image as they are, or None where it is missing and may be."""
         return None if self.is_missing(row, modality) else read_pixels(self.path(row, modality))
+
+
+def _encoded(cells: pd.Series[str]) -> npt.NDArray[np.bytes_]:
+    width = max((len(os.fsencode(cell)) for cell in cells), default=0)
+    return np.fromiter(map(os.fsencode, cells), np.dtype(f"S{max(1, width)}"), len(cells))
 
 
 def _refuse_missing(samples: Samples, missing: npt.NDArray[np.bool_], may_drop: bool) -> None:

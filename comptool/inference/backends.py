@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -31,6 +31,16 @@ class Networks(Protocol):
 
     def logits(self, images: Sequence[Pixels], views: Sequence[str]) -> Iterator[Logits]:
         """Of each network the logits (V, B, K) of V views, from one (B, H, W, C) per form."""
+        ...
+
+    def each(
+        self, batches: Iterable[Sequence[Pixels]], views: Sequence[str]
+    ) -> Iterator[list[Logits]]:
+        """What `logits` gives, batch after batch; a next one may be begun before it is given."""
+        ...
+
+    def room(self, shape: tuple[int, ...], dtype: Any) -> Pixels:
+        """Zeros for a batch's images, in memory from where they soonest get to the device."""
         ...
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future
 from threading import Event
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -38,6 +38,8 @@ ORIGINAL = np.dtype(
     [("there", "?"), ("digest", "u8"), ("blank", "?"), ("darkened", "?"), ("exceeding", "?")]
 )
 Originals = npt.NDArray[np.void]
+# Gives an array of zeros of a shape and a type.
+Room = Callable[[tuple[int, ...], Any], Pixels]
 
 
 class Form(NamedTuple):
@@ -65,10 +67,19 @@ class DecodedSamples:
         M.
     forms
         The distinct forms wanted, each once.
+    room
+        Gives the arrays that batches are made in.
     """
 
-    def __init__(self, files: ImageFiles, num_modalities: int, forms: Sequence[Form]) -> None:
+    def __init__(
+        self,
+        files: ImageFiles,
+        num_modalities: int,
+        forms: Sequence[Form],
+        room: Room = np.zeros,
+    ) -> None:
         self._files = files
+        self._room = room
         self._num_modalities = num_modalities
         self._forms = list(forms)
         self._ended = Event()
@@ -84,7 +95,7 @@ class DecodedSamples:
         InputError
             If an image cannot be read; names the file.
         """
-        images = [np.zeros((len(rows), *form.chip.shape), np.uint8) for form in self._forms]
+        images = [self._room((len(rows), *form.chip.shape), np.uint8) for form in self._forms]
         originals = np.zeros((len(rows), self._num_modalities), ORIGINAL)
         for place, row in enumerate(rows):
             if self._ended.is_set():
@@ -169,7 +180,7 @@ def findings(ids: Sequence[str], modalities: Sequence[str], originals: Originals
             [ids[row] for row in np.flatnonzero(odd).tolist()]
             for odd in (~column["there"], column["blank"], column["darkened"], column["exceeding"])
         )
-        groups = [" = ".join(ids[row] for row in group) for group in _identical(column)]
+        count, groups = _identical(column)
         if missing:
             sentences.append(f"{_are(missing, f'{name} image')} missing: {_named(missing)}")
         if blank:
@@ -186,24 +197,29 @@ def findings(ids: Sequence[str], modalities: Sequence[str], originals: Originals
             )
         if groups:
             what = f"group of pixel-identical {name} images"
-            sentences.append(f"{counted(len(groups), what)}: {_named(groups)}")
+            copies = [_named([ids[row] for row in group], " = ") for group in groups]
+            sentences.append(f"{counted(count, what)}: {_named(copies, of=count)}")
     return sentences
 
 
-def _identical(column: Originals) -> list[list[int]]:
-    """The rows of images with the same pixels, by group, in the order of their first ones."""
+def _identical(column: Originals) -> tuple[int, list[npt.NDArray[np.intp]]]:
+    """How many groups of images have the same pixels, and the rows of the first few groups."""
     there = np.flatnonzero(column["there"])
-    _, numbers, counts = np.unique(column["digest"][there], return_inverse=True, return_counts=True)
-    groups: dict[int, list[int]] = {}
-    for row, number in zip(there[counts[numbers] > 1], numbers[counts[numbers] > 1], strict=True):
-        groups.setdefault(int(number), []).append(int(row))
-    return list(groups.values())
+    digests = column["digest"][there]
+    in_order = np.sort(digests)
+    repeated = np.unique(in_order[1:][in_order[1:] == in_order[:-1]])
+    rows = there[np.isin(digests, repeated)]
+    _, firsts = np.unique(column["digest"][rows], return_index=True)
+    named = column["digest"][rows[np.sort(firsts)[:MOST_NAMED]]]
+    return len(repeated), [there[digests == digest] for digest in named]
 
 
 def _are(names: Sequence[str], what: str) -> str:
     return f"{counted(len(names), what)} {'is' if len(names) == 1 else 'are'}"
 
 
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more
+def _named(names: Sequence[str], joint: str = ", ", of: int = 0) -> str:
+    """The first of some names, which are the first of more if ``of`` says so."""
+    count = max(of, len(names))
+    more = f" and {count - MOST_NAMED} more" if count > MOST_NAMED else ""
+    return joint.join(names[:MOST_NAMED]) + more

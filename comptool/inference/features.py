@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from comptool.evaluation.canvas import save_picture
 from comptool.evaluation.scatter import Panel, draw_scatter
 from comptool.inference.computing import Computing
 from comptool.inference.feature_plan import FeaturePlan, Subject
-from comptool.inference.predict import forward
+from comptool.inference.predict import ForwardPass, joined
 from comptool.inference.projection import Projection, project
 from comptool.inference.torch_networks import TorchNetworks
 from comptool.outputs import together
@@ -104,10 +105,9 @@ def penultimate(subject: Subject, computing: Computing) -> npt.NDArray[np.float3
         If the device is not there or out of memory.
     """
     member = subject.member
+    way = ForwardPass([member], subject.samples, computing, "features")
     networks = TorchNetworks([member], computing)
-    (features,), _ = forward(
-        [member], subject.samples, computing, networks.forms, networks.features, "features"
-    )
+    (features,) = joined(way.batches(networks.forms, partial(map, networks.features)))
     if not np.ptp(features, axis=0).any():
         raise InputError(
             f"all {len(features)} rows have the same features: nothing has been learnt",

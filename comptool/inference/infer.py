@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,10 +12,12 @@ import numpy as np
 from comptool import provenance
 from comptool.inference.computing import Computing
 from comptool.inference.plan import Plan
-from comptool.inference.predict import Probabilities, predict
+from comptool.inference.predict import Prediction, Probabilities
 from comptool.inference.schemes import PLAIN
 from comptool.outputs import together
-from comptool.predictions import Predictions, write_predictions
+from comptool.predictions import Predictions, write_parts
+
+ROWS_WRITTEN = 4096  # at a time at least
 
 
 @dataclass(frozen=True)
@@ -44,29 +47,41 @@ def infer(plan: Plan, computing: Computing, arguments: Mapping[str, object]) -> 
     UsageError
         If the device is not there or out of memory.
     """
-    (probabilities,), findings = predict(plan.members, plan.samples, [PLAIN], computing)
-    write(plan, probabilities, command="infer", arguments=arguments)
-    return Inferred(len(probabilities), findings)
+    prediction = Prediction(plan.members, plan.samples, [PLAIN], computing)
+    write(plan, prediction, command="infer", arguments=arguments)
+    return Inferred(len(plan.samples), prediction.findings())
 
 
 def write(
     plan: Plan,
-    probabilities: Probabilities,
+    prediction: Prediction,
     *,
     command: str,
     arguments: Mapping[str, object],
     facts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the plan's output and its record; ``facts`` are added to the plan's own."""
-    samples = plan.samples
-    predictions = Predictions(
-        ids=samples.frame[samples.id].to_numpy(dtype=object),
-        classes=tuple(plan.header["classes"]),
-        probabilities=np.asarray(probabilities),
-        id_column=samples.id,
-    )
-    with together():
-        write_predictions(plan.output, predictions, force=plan.force)
+    """Compute a prediction under its one scheme and write the plan's output, with its record.
+
+    Parameters
+    ----------
+    plan
+        What is predicted, and into which file.
+    prediction
+        Of the plan's samples; each part is written as it comes.
+    command, arguments
+        For the record.
+    facts
+        Are added to the plan's own.
+
+    Raises
+    ------
+    InputError
+        If an image or the output cannot be used; nothing is written then.
+    UsageError
+        If the device is out of memory.
+    """
+    with together(), closing(prediction.batches()) as batches:
+        write_parts(plan.output, _parts(plan, batches), force=plan.force)
         provenance.record(
             plan.output,
             command=command,
@@ -74,3 +89,17 @@ def write(
             inputs=plan.inputs,
             facts={**plan.facts, **(facts or {})},
         )
+
+
+def _parts(plan: Plan, batches: Iterable[Sequence[Probabilities]]) -> Iterator[Predictions]:
+    """What is written at a time: batches until they are enough rows."""
+    samples = plan.samples
+    ids, classes = samples.frame[samples.id], tuple(plan.header["classes"])
+    start, waiting = 0, []
+    for (probabilities,) in batches:
+        waiting.append(probabilities)
+        end = start + sum(map(len, waiting))
+        if end - start >= ROWS_WRITTEN or end == len(samples):
+            part = ids.iloc[start:end].to_numpy(dtype=object)
+            yield Predictions(part, classes, np.concatenate(waiting), id_column=samples.id)
+            start, waiting = end, []

@@ -8,9 +8,10 @@ another graph, and a damaged one is made anew.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from onnxruntime import InferenceSession, SessionOptions
@@ -74,6 +75,17 @@ class OnnxNetworks:
         for forms, sessions in zip(self._forms, self._sessions, strict=True):
             own = [images[self.forms.index(form)] for form in forms]
             yield np.stack([_run(sessions, [see(one, view) for one in own]) for view in views])
+
+    def each(
+        self, batches: Iterable[Sequence[Pixels]], views: Sequence[str]
+    ) -> Iterator[list[Logits]]:
+        """What `logits` gives, batch after batch."""
+        for images in batches:
+            yield list(self.logits(images, views))
+
+    def room(self, shape: tuple[int, ...], dtype: Any) -> Pixels:
+        """Zeros for a batch's images."""
+        return np.zeros(shape, dtype)
 
     def _open(
         self, member: Member, checkpoint: Mapping[str, str | None], sizes: Sizes

@@ -1,10 +1,14 @@
-"""The forward pass over a test set: several networks, several views, each image decoded once."""
+"""The forward pass over a test set: several networks, several views, each image decoded once.
+
+What comes of a batch is handed on as soon as it is there, so that memory does not grow with the
+predictions; of an image stay the cells of its table and what `findings` needs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +17,16 @@ from tqdm import tqdm
 from comptool.data.files import ImageFiles
 from comptool.data.images import Pixels
 from comptool.errors import InputError
-from comptool.inference.backends import open_networks
+from comptool.inference.backends import Logits, open_networks
 from comptool.inference.computing import Computing
-from comptool.inference.decoding import DecodedSamples, Form, Originals, findings
+from comptool.inference.decoding import (
+    ORIGINAL,
+    DecodedBatch,
+    DecodedSamples,
+    Form,
+    Room,
+    findings,
+)
 from comptool.inference.members import Member
 from comptool.inference.merging import merge
 from comptool.inference.schemes import Scheme
@@ -24,13 +35,28 @@ from comptool.samples import Samples
 
 Table = npt.NDArray[np.float32]
 Probabilities = Table
-Compute = Callable[[Sequence[Pixels]], list[npt.NDArray[Any]]]
+Compute = Callable[[Iterable[Sequence[Pixels]]], Iterator[list[npt.NDArray[Any]]]]
 
 
 def predict(
     members: Sequence[Member], samples: Samples, schemes: Sequence[Scheme], computing: Computing
 ) -> tuple[list[Probabilities], list[str]]:
-    """Probabilities under each scheme, averaged over the members, and what is odd in the images.
+    """All that a `Prediction` gives: one (N, K) array per scheme, and what is odd in the images.
+
+    Raises
+    ------
+    InputError
+        As `Prediction`.
+    UsageError
+        As `Prediction`.
+    """
+    prediction = Prediction(members, samples, schemes, computing)
+    tables = joined(prediction.batches())
+    return tables, prediction.findings()
+
+
+class Prediction:
+    """Probabilities under each scheme, averaged over the members; ready to be computed.
 
     Views that several schemes share are computed once.
 
@@ -45,49 +71,62 @@ def predict(
     computing
         Device, precision and the like.
 
-    Returns
-    -------
-    list of numpy.ndarray
-        One float32 array of shape (N, K) per scheme.
-    list of str
-        Sentences about missing, all-zero and pixel-identical images, and about ONNX Runtime where
-        it was to be taken and cannot be.
-
     Raises
     ------
     InputError
-        If an image or a checkpoint cannot be used, or probabilities are not finite.
+        If an image is not there, or a checkpoint cannot be used.
     UsageError
-        If the device is not there or out of memory, or a network does not take a view.
+        If the device is not there, or a network does not take a view.
     """
-    task = members[0].header["task"]
-    views = tuple(dict.fromkeys(view for scheme in schemes for view in scheme.views))
-    networks, notes = open_networks(members, views, computing)
 
-    def probabilities(images: Sequence[Pixels]) -> list[npt.NDArray[Any]]:
-        totals: list[npt.NDArray[Any]] = [np.zeros(1, np.float32)] * len(schemes)
-        for logits in networks.logits(images, views):
-            for number, scheme in enumerate(schemes):
-                own = logits[[views.index(view) for view in scheme.views]]
-                totals[number] = totals[number] + merge(own, scheme.merge, task, scheme.weights)
-        return [np.asarray(total) / np.float32(len(members)) for total in totals]
+    def __init__(
+        self,
+        members: Sequence[Member],
+        samples: Samples,
+        schemes: Sequence[Scheme],
+        computing: Computing,
+    ) -> None:
+        self._forward = ForwardPass(members, samples, computing, "probabilities")
+        self._task, self._num_members = members[0].header["task"], len(members)
+        self._schemes = schemes
+        self._views = tuple(dict.fromkeys(view for scheme in schemes for view in scheme.views))
+        self._networks, self._notes = open_networks(members, self._views, computing)
 
-    tables, originals = forward(
-        members, samples, computing, networks.forms, probabilities, "probabilities"
-    )
-    ids = samples.frame[samples.id].tolist()
-    return tables, [*notes, *findings(ids, list(samples.paths), originals)]
+    def batches(self) -> Generator[list[Probabilities], None, None]:
+        """One float32 array (B, K) per scheme, batch after batch in the order of the samples.
+
+        Raises
+        ------
+        InputError
+            If an image cannot be used, or probabilities are not finite.
+        UsageError
+            If the device is out of memory.
+        """
+        networks = self._networks
+        yield from self._forward.batches(networks.forms, self._probabilities, networks.room)
+
+    def findings(self) -> list[str]:
+        """Sentences about what was computed, after the last batch.
+
+        They are about missing, all-zero and pixel-identical images, and about ONNX Runtime where
+        it was to be taken and cannot be.
+        """
+        return [*self._notes, *self._forward.findings()]
+
+    def _probabilities(
+        self, batches: Iterable[Sequence[Pixels]]
+    ) -> Iterator[list[npt.NDArray[Any]]]:
+        for logits in self._networks.each(batches, self._views):
+            yield [self._mean(scheme, logits) for scheme in self._schemes]
+
+    def _mean(self, scheme: Scheme, logits: Sequence[Logits]) -> npt.NDArray[Any]:
+        views = [self._views.index(view) for view in scheme.views]
+        merged = (merge(own[views], scheme.merge, self._task, scheme.weights) for own in logits)
+        return np.asarray(sum(merged, np.float32(0)) / np.float32(self._num_members))
 
 
-def forward(
-    members: Sequence[Member],
-    samples: Samples,
-    computing: Computing,
-    forms: Sequence[Form],
-    compute: Compute,
-    what: str,
-) -> tuple[list[Table], Originals]:
-    """What the networks make of every sample, and what the images were.
+class ForwardPass:
+    """The images of a test set on their way through networks.
 
     Parameters
     ----------
@@ -97,59 +136,86 @@ def forward(
         N samples, ``paths`` in the networks' order.
     computing
         Device, precision and the like.
-    forms
-        How the networks take the images.
-    compute
-        Gives T arrays (B, ...) of a batch, one uint8 array (B, H, W, C) per form.
     what
-        What these are, for a message.
-
-    Returns
-    -------
-    list of numpy.ndarray
-        T float32 arrays of shape (N, ...).
-    numpy.ndarray
-        What the images were, (N, M); see `comptool.inference.decoding.ORIGINAL`.
+        What is computed, for a message.
 
     Raises
     ------
     InputError
-        If an image or a checkpoint cannot be used, or what comes out is not finite.
-    UsageError
-        If the device is out of memory.
+        If an image is not there.
     """
-    files = ImageFiles(samples, computing.missing)
-    dataset = DecodedSamples(files, len(samples.paths), forms)
-    workers = usable_cores() if computing.workers is None else computing.workers
-    parts: list[list[npt.NDArray[Any]]] = []
-    originals: list[Originals] = []
-    # disable=None: no bar where stderr is no terminal.
-    hidden = True if computing.quiet else None
-    bar = tqdm(total=len(dataset), unit="img", desc=computing.purpose, disable=hidden)
-    with bar, closing(dataset.batches(computing.batch_size, workers)) as batches:
-        for batch in batches:
-            parts.append(compute(batch.images))
-            originals.append(batch.originals)
-            bar.update(len(batch.originals))
-    tables = [np.concatenate(part).astype(np.float32) for part in zip(*parts, strict=True)]
-    for table in tables:
-        _check_finite(table, what, samples.frame[samples.id].tolist(), members, computing)
-    return tables, np.concatenate(originals)
+
+    def __init__(
+        self, members: Sequence[Member], samples: Samples, computing: Computing, what: str
+    ) -> None:
+        self._files = ImageFiles(samples, computing.missing)
+        self._members, self._samples, self._computing = members, samples, computing
+        self._what = what
+        self._originals = np.zeros((len(samples), len(samples.paths)), ORIGINAL)
+
+    def batches(
+        self, forms: Sequence[Form], compute: Compute, room: Room = np.zeros
+    ) -> Generator[list[Table], None, None]:
+        """What the networks make of the samples, batch after batch in their order.
+
+        Parameters
+        ----------
+        forms
+            How the networks take the images.
+        compute
+            Gives T arrays (B, ...) for each batch, which is one uint8 array (B, H, W, C) per form.
+        room
+            Gives the array that images of a batch are decoded into, of a shape and a type.
+
+        Raises
+        ------
+        InputError
+            If an image cannot be used, or what comes out is not finite.
+        UsageError
+            If the device is out of memory.
+        """
+        samples = DecodedSamples(self._files, len(self._samples.paths), forms, room)
+        computing, done = self._computing, 0
+        workers = usable_cores() if computing.workers is None else computing.workers
+        # disable=None: no bar where stderr is no terminal.
+        hidden = True if computing.quiet else None
+        bar = tqdm(total=len(samples), unit="img", desc=computing.purpose, disable=hidden)
+        with bar, closing(samples.batches(computing.batch_size, workers)) as decoded:
+            for tables in compute(self._looked_at(decoded)):
+                floats = [table.astype(np.float32, copy=False) for table in tables]
+                for table in floats:
+                    self._check_finite(table, done)
+                yield floats
+                bar.update(len(floats[0]))
+                done += len(floats[0])
+
+    def findings(self) -> list[str]:
+        """What is odd about the images, after the last batch."""
+        ids = self._samples.frame[self._samples.id].to_numpy(dtype=object)
+        return findings(cast(Sequence[str], ids), list(self._samples.paths), self._originals)
+
+    def _looked_at(self, batches: Iterable[DecodedBatch]) -> Iterator[Sequence[Pixels]]:
+        """The images of each batch, what they were having been noted."""
+        start = 0
+        for images, originals in batches:
+            self._originals[start : start + len(originals)] = originals
+            start += len(originals)
+            yield images
+
+    def _check_finite(self, table: Table, start: int) -> None:
+        bad = np.flatnonzero(~np.isfinite(table.reshape(len(table), -1)).all(axis=1))
+        if bad.size:
+            ids = self._samples.frame[self._samples.id]
+            raise InputError(
+                f"the network gives {self._what} that are not finite",
+                file=self._members[0].folder,
+                values=[ids.iloc[start + row] for row in bad.tolist()],
+                mend="Try --fp32"
+                if self._computing.may_be_half
+                else "Its training diverged; train again",
+            )
 
 
-def _check_finite(
-    table: Table,
-    what: str,
-    ids: Sequence[str],
-    members: Sequence[Member],
-    computing: Computing,
-) -> None:
-    bad = np.flatnonzero(~np.isfinite(table).all(axis=1))
-    if bad.size:
-        half = computing.precision != "fp32"
-        raise InputError(
-            f"the network gives no finite {what} for {bad.size} samples",
-            file=members[0].folder,
-            values=[ids[row] for row in bad.tolist()],
-            mend="Try --fp32" if half else "Its training diverged; train again",
-        )
+def joined(batches: Iterable[Sequence[Table]]) -> list[Table]:
+    """T arrays (N, ...) of T arrays (B, ...) per batch."""
+    return [np.concatenate(parts) for parts in zip(*batches, strict=True)]

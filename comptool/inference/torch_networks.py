@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from comptool.data.batches import normalise
 from comptool.data.devices import choose_device
 from comptool.data.images import Pixels
 from comptool.errors import UsageError
 from comptool.inference.backends import Logits, distinct, forms_of
-from comptool.inference.computing import Computing
+from comptool.inference.computing import Computing, Precision
 from comptool.inference.members import Member
+from comptool.inference.replaying import Replayed, Work
+from comptool.inference.transfers import Arriving, transfers
 from comptool.inference.views import see
 from comptool.models.checkpoints import load_checkpoint
+from comptool.models.folding import fold_batch_norm
+from comptool.models.of_pixels import OfPixels, of_pixels
 
-PRECISIONS: dict[str, torch.dtype | None] = {
-    "fp32": None,
-    "bf16": torch.bfloat16,
-    "fp16": torch.float16,
-}
+TRIED = 2  # images that a network is tried on
+TENSOR_CORES = (7, 0)  # the compute capability from which fp16 is faster than float32
+
+
+def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:
+    """The type that layers run in under autocast; None for float32 throughout.
+
+    Raises
+    ------
+    UsageError
+        If bf16 is asked of a card that has none.
+    """
+    cuda = device.type == "cuda"
+    if precision == "auto":
+        fast = cuda and torch.cuda.get_device_capability(device) >= TENSOR_CORES
+        return torch.float16 if fast else None
+    if precision == "bf16" and cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise UsageError("this card does not compute in bf16; take --fp16")
+    return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
 
 
 class TorchNetworks:
@@ -47,13 +65,14 @@ class TorchNetworks:
 
     def __init__(self, members: Sequence[Member], computing: Computing) -> None:
         self._device = choose_device(computing.device)
-        self._autocast = PRECISIONS[computing.precision]
-        loaded = [load_checkpoint(member.folder, str(self._device)) for member in members]
+        self._autocast = autocast_dtype(computing.precision, self._device)
         self._members = members
-        self._models = [model for model, _ in loaded]
-        self._forms = [forms_of(header) for _, header in loaded]
-        self._statistics = [_statistics(header) for _, header in loaded]
+        self._forms = [forms_of(member.header) for member in members]
         self.forms = distinct(self._forms)
+        self._models = [self._loaded(number) for number in range(len(members))]
+        self._transfers = transfers(self._device)
+        self._works: dict[tuple[int, str], Work] = {}
+        self._pool = torch.cuda.graph_pool_handle() if self._device.type == "cuda" else None
 
     def logits(self, images: Sequence[Pixels], views: Sequence[str]) -> Iterator[Logits]:
         """Of each network the logits (V, B, K) of V views, from one (B, H, W, C) per form.
@@ -63,13 +82,34 @@ class TorchNetworks:
         UsageError
             If the device is out of memory.
         """
-        placed = self._placed(images)
-        for number in range(len(self._models)):
+        yield from next(self.each([images], views))
+
+    def each(
+        self, batches: Iterable[Sequence[Pixels]], views: Sequence[str]
+    ) -> Iterator[list[Logits]]:
+        """What `logits` gives, batch after batch; on a card the next ones are begun before it.
+
+        Raises
+        ------
+        UsageError
+            If the device is out of memory.
+        """
+        begun: deque[Arriving] = deque()
+        for images in batches:
             with _computing():
-                inputs = self._inputs(number, placed)
-                seen = [self._logits(number, inputs, view) for view in views]
-                stacked = torch.stack(seen).cpu().numpy()
-            yield stacked
+                begun.append(self._begin(images, views))
+                if len(begun) <= self._transfers.ahead:
+                    continue
+                first = begun.popleft().arrays()
+            yield first
+        while begun:
+            with _computing():
+                first = begun.popleft().arrays()
+            yield first
+
+    def room(self, shape: tuple[int, ...], dtype: Any) -> Pixels:
+        """Zeros for a batch's images, page-locked where they go to a card."""
+        return self._transfers.room(shape, dtype)
 
     def features(self, images: Sequence[Pixels]) -> list[Logits]:
         """What each member's classifier sees, float32 (B, F), from one (B, H, W, C) per form.
@@ -79,14 +119,13 @@ class TorchNetworks:
         UsageError
             If the device is out of memory.
         """
-        placed = self._placed(images)
         with _computing():
-            return [
-                np.asarray(
-                    model.forward_features(*self._inputs(number, placed)).float().cpu().numpy()
-                )
-                for number, model in enumerate(self._models)
+            placed = self._transfers.there(images)
+            features = [
+                self._model_features(number, self._own(number, placed))
+                for number in range(len(self._models))
             ]
+            return self._transfers.back(features, images).arrays()
 
     def check_views(self, views: Sequence[str]) -> None:
         """Refuse views that a network of fixed input size does not take.
@@ -100,35 +139,61 @@ class TorchNetworks:
             for view in sorted(set(views) - {"identity"}):
                 try:
                     with _computing():
-                        self._logits(number, self._blank(number), view)
+                        noise = [image.permute(0, 3, 1, 2) for image in self._noise(number)]
+                        self._logits(number, view, [image.to(self._device) for image in noise])
                 except (AssertionError, RuntimeError, ValueError) as error:
                     raise UsageError(
                         f"the network of {member.folder} does not take the view '{view}' ({error})"
                     ) from error
 
-    def _placed(self, images: Sequence[Pixels]) -> list[Tensor]:
-        """uint8 tensors [B, C, H, W] on the device, in the memory order channels last."""
+    def _loaded(self, number: int) -> OfPixels:
+        model, header = load_checkpoint(self._members[number].folder)
+        whole = of_pixels(model, header)
+        fold_batch_norm(whole, self._noise(number))
+        whole.to(memory_format=torch.channels_last)  # as the images are
+        return whole.to(self._device)
+
+    def _noise(self, number: int) -> list[Tensor]:
+        random = torch.Generator().manual_seed(0)
         return [
-            torch.from_numpy(pixels).permute(0, 3, 1, 2).to(self._device, non_blocking=True)
-            for pixels in images
+            torch.randint(256, (TRIED, *form.chip.shape), generator=random).float()
+            for form in self._forms[number]
         ]
 
-    def _blank(self, number: int) -> list[Tensor]:
-        chips = [form.chip for form in self._forms[number]]
-        shapes = [(1, chip.channels, chip.height, chip.width) for chip in chips]
-        return [torch.zeros(shape, device=self._device) for shape in shapes]
-
-    def _inputs(self, number: int, images: Sequence[Tensor]) -> list[Tensor]:
-        pairs = zip(self._forms[number], self._statistics[number], strict=True)
-        return [
-            normalise(images[self.forms.index(form)], *statistics) for form, statistics in pairs
+    def _begin(self, images: Sequence[Pixels], views: Sequence[str]) -> Arriving:
+        placed = self._transfers.there(images)
+        logits = [
+            torch.stack([self._work(number, view)(self._own(number, placed)) for view in views])
+            for number in range(len(self._models))
         ]
+        return self._transfers.back(logits, images)
 
-    def _logits(self, number: int, inputs: Sequence[Tensor], view: str) -> Tensor:
-        enabled = self._autocast is not None
-        with torch.autocast(self._device.type, dtype=self._autocast, enabled=enabled):
-            logits: Tensor = self._models[number](*(see(tensor, view) for tensor in inputs))
+    def _own(self, number: int, placed: Sequence[Tensor]) -> list[Tensor]:
+        return [placed[self.forms.index(form)] for form in self._forms[number]]
+
+    def _work(self, number: int, view: str) -> Work:
+        if (number, view) not in self._works:
+            work: Work = partial(self._logits, number, view)
+            on_card = self._device.type == "cuda"
+            self._works[number, view] = Replayed(work, self._pool) if on_card else work
+        return self._works[number, view]
+
+    def _logits(self, number: int, view: str, images: Sequence[Tensor]) -> Tensor:
+        with self._casting():
+            seen = [see(image.float(), view).permute(0, 2, 3, 1) for image in images]
+            logits: Tensor = self._models[number](*seen)
         return logits.float()
+
+    def _model_features(self, number: int, images: Sequence[Tensor]) -> Tensor:
+        whole = self._models[number]
+        floats = [image.float().permute(0, 2, 3, 1) for image in images]
+        model: Any = whole.model
+        features: Tensor = model.forward_features(*whole.normalised(floats))
+        return features.float()
+
+    def _casting(self) -> torch.autocast:
+        enabled = self._autocast is not None
+        return torch.autocast(self._device.type, dtype=self._autocast, enabled=enabled)
 
 
 @contextmanager
@@ -145,7 +210,3 @@ def _computing() -> Iterator[None]:
         ) from error
     finally:
         torch.backends.cudnn.allow_tf32 = allowed
-
-
-def _statistics(header: dict[str, Any]) -> list[tuple[list[float], list[float]]]:
-    return [(header["mean"][name], header["std"][name]) for name in header["modalities"]]

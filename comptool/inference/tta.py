@@ -23,7 +23,7 @@ from comptool.inference.computing import Computing
 from comptool.inference.evidence import HeldOut, predict_held_out, weigh
 from comptool.inference.infer import write
 from comptool.inference.plan import Plan
-from comptool.inference.predict import Probabilities, predict
+from comptool.inference.predict import Prediction
 from comptool.inference.schemes import IDENTITY, PLAIN, Scheme, views_path
 from comptool.outputs import atomic_output, refuse_existing, together
 from comptool.predictions import Predictions
@@ -90,7 +90,7 @@ def tta(
     if search is not None:
         return search_views(plan, scheme, computing, arguments, how=search, seed=seed)
     refuse_existing(rows_path(plan.output), plan.force)
-    (probabilities,), findings = predict(plan.members, plan.samples, [scheme], computing)
+    prediction = Prediction(plan.members, plan.samples, [scheme], computing)
     held, in_sample = None, bool(scheme.chosen_on)
     figures: dict[str, Any] | str
     try:
@@ -103,8 +103,8 @@ def tta(
     with together():
         # Rows that chose the views are no evidence of them.
         rows = {} if held is None or in_sample else _write_rows(plan, held, held.tables[1])
-        _write(plan, probabilities, scheme, arguments, {"evidence": figures, **rows})
-    return Augmented(len(probabilities), findings, scheme, figures, verdict)
+        _write(plan, prediction, scheme, arguments, {"evidence": figures, **rows})
+    return Augmented(len(plan.samples), prediction.findings(), scheme, figures, verdict)
 
 
 def search_views(
@@ -156,24 +156,24 @@ def search_views(
         seed=seed,
     )
     scheme = Scheme(names, "mean", tuple(choice.weights.tolist())).used()
-    (probabilities,), findings = predict(plan.members, plan.samples, [scheme], computing)
+    prediction = Prediction(plan.members, plan.samples, [scheme], computing)
     figures = choice.summary()
     with together():
         _write_views(plan, scheme, {"how": how, "seed": seed, "candidates": names}, choice)
         rows = _write_rows(plan, held, choice.blend)
-        _write(plan, probabilities, scheme, arguments, {"evidence": figures, **rows})
-    return Augmented(len(probabilities), findings, scheme, figures, choice.text())
+        _write(plan, prediction, scheme, arguments, {"evidence": figures, **rows})
+    return Augmented(len(plan.samples), prediction.findings(), scheme, figures, choice.text())
 
 
 def _write(
     plan: Plan,
-    probabilities: Probabilities,
+    prediction: Prediction,
     scheme: Scheme,
     arguments: Mapping[str, object],
     facts: Mapping[str, Any],
 ) -> None:
     made = {"views": list(scheme.views), "merge": scheme.merge, "weights": list(scheme.weights)}
-    write(plan, probabilities, command="tta", arguments=arguments, facts={**made, **facts})
+    write(plan, prediction, command="tta", arguments=arguments, facts={**made, **facts})
 
 
 def _write_rows(plan: Plan, held: HeldOut, table: np.ndarray[Any, Any]) -> dict[str, str]:

@@ -21,7 +21,8 @@ def see(images: Tensor, view: str) -> Tensor:
         if turn.transposed:
             images = images.transpose(-2, -1)
         reversals = {-2: turn.rows_reversed, -1: turn.columns_reversed}
-        return images.flip([axis for axis, reversed_ in reversals.items() if reversed_])
+        axes = [axis for axis, reversed_ in reversals.items() if reversed_]
+        return images.flip(axes) if axes else images
     height, width = images.shape[-2:]
     top, left, rows, columns = seen_box(view, height, width)
     part = images[..., top : top + rows, left : left + columns]

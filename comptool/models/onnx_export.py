@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from onnxruntime import InferenceSession
 from scipy.special import expit, softmax
-from torch import Tensor, nn
 
 from comptool.errors import UsageError
 from comptool.models.checkpoints import load_checkpoint
+from comptool.models.of_pixels import OfPixels, of_pixels
 
 OPSET = 18
 # A batch of one would let the tracer take the number of images for a constant; and where the last
@@ -31,44 +30,6 @@ TRACED_BATCH, CHECKED_BATCHES = 2, (1, 3)
 TOLERANCE = 1e-4
 Sizes = Sequence[tuple[int, int]]
 Table = npt.NDArray[np.float32]
-
-
-class OfPixels(nn.Module):
-    """A model that takes images as they are decoded: float32 [B, H, W, C] of 0 to 255.
-
-    Parameters
-    ----------
-    model
-        Takes normalised images [B, C, H, W], one tensor per modality.
-    mean, std
-        For each modality one number per channel, on the scale 0 to 1.
-    """
-
-    def __init__(
-        self, model: nn.Module, mean: Sequence[Sequence[float]], std: Sequence[Sequence[float]]
-    ) -> None:
-        super().__init__()
-        self.model = model
-        for number, (middle, width) in enumerate(zip(mean, std, strict=True)):
-            self.register_buffer(f"mean{number}", 255 * torch.tensor(middle).view(-1, 1, 1))
-            self.register_buffer(f"std{number}", 255 * torch.tensor(width).view(-1, 1, 1))
-
-    def forward(self, *images: Tensor) -> Tensor:
-        """Logits [B, K]."""
-        normalised = [
-            (pixels.permute(0, 3, 1, 2) - self.get_buffer(f"mean{number}"))
-            / self.get_buffer(f"std{number}")
-            for number, pixels in enumerate(images)
-        ]
-        logits: Tensor = self.model(*normalised)
-        return logits
-
-
-def of_pixels(model: nn.Module, header: Mapping[str, Any]) -> OfPixels:
-    """The model with the normalisation that its checkpoint's header names."""
-    names = header["modalities"]
-    means, stds = ([header[key][name] for name in names] for key in ("mean", "std"))
-    return OfPixels(model, means, stds).eval()
 
 
 def export(model: OfPixels, sizes: Sizes, channels: Sequence[int]) -> bytes:

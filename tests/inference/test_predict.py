@@ -274,7 +274,7 @@ def test_predictions_that_are_not_finite_are_refused(pairs):
     with pytest.raises(InputError) as error:
         probabilities("one")
     assert str(error.value) == (
-        "weights/one: the network gives no finite probabilities for 9 samples "
+        "weights/one: the network gives probabilities that are not finite "
         "(found 'te000', 'te001', 'te002' and 6 more). Its training diverged; train again"
     )
 
