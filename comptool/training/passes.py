@@ -36,9 +36,10 @@ class Passes:
         self.session = session
         self.at_once = at_once
         self._say = say
-        # A single image has no statistics that a batch normalisation should learn.
+        # A single image has no statistics that a batch normalisation should learn, and of parts
+        # of three images none needs to be one.
         normalised = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in _trained(session))
-        self._least = 2 if normalised else 1
+        self._least = 3 if normalised else 1
 
     def __call__(self, window: Sequence[Batch], epoch: int, step: int) -> Tensor:
         """Leave the gradients of an update in the weights.
@@ -96,8 +97,7 @@ class Passes:
         count = len(targets)
         if self.at_once is None or count <= self.at_once:
             return [(list(images), targets)]
-        number = max(1, min(-(-count // self.at_once), count // self._least))
-        split = [tensor.tensor_split(number) for tensor in (*images, targets)]
+        split = [tensor.tensor_split(-(-count // self.at_once)) for tensor in (*images, targets)]
         return [(list(part[:-1]), part[-1]) for part in zip(*split, strict=True)]
 
     def _halve(self, batch_size: int) -> None:
@@ -109,15 +109,14 @@ class Passes:
                 f"processes do not split it; take a --batch-size below {tried}, with --grad-accum "
                 "for updates as large"
             )
-        half = -(-tried // 2)
-        if tried <= self._least or half < self._least:
+        if tried <= self._least:
             raise UsageError(
                 f"not even a batch of {tried} fits into the memory of {device}; take a smaller "
                 "--img-size or --model, or --model-option grad_checkpointing=true"
             )
-        self.at_once = half
+        self.at_once = max(-(-tried // 2), self._least)
         self._say(
-            f"out of memory with {tried} images at once: from now on at most {half}, whose "
+            f"out of memory with {tried} images at once: from now on at most {self.at_once}, whose "
             "gradients add up to the same update; batch normalisation sees the parts apart"
         )
 

@@ -82,7 +82,7 @@ def test_a_resumed_run_knows_what_did_not_fit(folds, fit, kept, same, at_forward
 
 
 @pytest.mark.parametrize(
-    ("model", "holds", "least"), [("test_vit-dual", 0, 1), ("test_efficientnet-dual", 1, 2)]
+    ("model", "holds", "least"), [("test_vit-dual", 0, 1), ("test_efficientnet-dual", 2, 3)]
 )
 def test_what_does_not_fit_by_itself_is_an_error(model, holds, least, folds, fit):
     with pytest.raises(UsageError) as refusal, memory_for(holds):
@@ -101,6 +101,12 @@ def first_update(plan, processes=None):
     if processes is not None:
         session.processes = processes
     return Update(session, None, lambda text: None)([next(iter(session.train_loader))], 0, 0)
+
+
+def test_no_part_is_too_small_for_batch_normalisation(folds, fit):
+    with memory_for(3) as sizes:
+        fit(batch_size=11, epochs=1)  # 15 rows: a batch of eleven and one of four
+    assert sizes == [11, 6, 3, 3, 3, 2, 2, 2]
 
 
 def test_several_processes_do_not_wait_for_the_one_without_memory(folds, plan_of):
