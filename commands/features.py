@@ -8,8 +8,6 @@ from typing import Annotated
 
 import typer
 
-from comptool.torch_imports import loading_torch
-
 from . import _inference_options as n
 from . import _options
 
@@ -63,6 +61,7 @@ def features(
     arguments = dict(locals())
     from comptool.inference.computing import Computing
     from comptool.inference.feature_plan import make_feature_plan
+    from comptool.torch_imports import loading_torch
 
     plan = make_feature_plan(
         runs or [],

@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from comptool.torch_imports import loading_torch
-
 from ._listing import give_entries, give_options
 from ._options import JsonOption
 
@@ -24,6 +22,7 @@ def losses(name: NameArgument = None, as_json: JsonOption = False) -> None:
     Example: comptool losses asl
     """
     from comptool.losses import FROM_ROWS, LOSSES
+    from comptool.torch_imports import loading_torch
 
     if name is None:
         give_entries({"losses": list(LOSSES)}, as_json)

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from comptool.torch_imports import loading_torch
-
 from . import _options
 
 RunArgument = Annotated[
@@ -37,6 +35,7 @@ def prior(
     """
     arguments = dict(locals())
     from comptool.outputs import refuse_existing
+    from comptool.torch_imports import loading_torch
     from comptool.training.estimation import carry_out, doubts, plan_estimate
     from comptool.training.prior import write_prior
 

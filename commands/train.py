@@ -5,7 +5,6 @@ from __future__ import annotations
 import typer
 
 from comptool.errors import UsageError
-from comptool.torch_imports import loading_torch
 from comptool.training.settings import TrainSettings as Default
 
 from . import _image_options as i
@@ -93,6 +92,8 @@ def train(
 
     Example: comptool train --model mobilenetv2-dual --loss focal --epochs 30
     """
+    from comptool.torch_imports import loading_torch
+
     with loading_torch():
         from comptool.training.plan import make_plan
         from comptool.training.record import run_folder, settle
