@@ -10,6 +10,7 @@ from comptool.training.settings import TrainSettings as Default
 from . import _image_options as i
 from . import _options
 from . import _stage_options as g
+from . import _step_options as s
 from . import _train_options as o
 
 
@@ -48,8 +49,8 @@ def train(
     cache: i.Cache = Default.cache,
     data_on: i.DataOn = Default.data_on,
     epochs: o.Epochs = Default.epochs,
-    batch_size: _options.BatchSizeOption = Default.batch_size,
-    grad_accum: o.GradAccum = Default.grad_accum,
+    batch_size: s.BatchSize = Default.batch_size,
+    grad_accum: s.GradAccum = Default.grad_accum,
     optimizer: o.Optimizer = Default.optimizer,
     lr: o.Lr = None,
     weight_decay: o.WeightDecay = Default.weight_decay,
@@ -67,6 +68,7 @@ def train(
     ema: o.Ema = Default.ema,
     amp: o.Amp = Default.amp,
     compile: o.Compile = Default.compile,
+    cuda_graph: s.CudaGraph = Default.cuda_graph,
     fold: o.Fold = Default.fold,
     folds: o.Folds = None,
     metric: o.Metric = None,
@@ -106,16 +108,14 @@ def train(
     plan = make_plan(settings, files, run, force=force, resume=resume)
     for note in plan.notes:
         _options.say(note, quiet)
-    if dry_run:
-        with loading_torch():
-            from comptool.training.preparation import rehearse
+    with loading_torch():
+        from comptool.training.preparation import rehearse
+        from comptool.training.run import train as run_training
 
+    if dry_run:
         rehearse(plan)
         _options.say(plan.text(), quiet)
         return
-    with loading_torch():
-        from comptool.training.run import train as run_training
-
     outcome = run_training(plan, lambda text: _options.say(text, quiet), quiet=quiet, force=force)
     if outcome is not None:
         _options.give(outcome.run, outcome.document(), json)
