@@ -26,13 +26,16 @@ app = typer.Typer(
 
 ORDER = (
     "init inspect split train prior review infer tta pseudolabel recalibrate ensemble submit score "
-    "runs evaluate features simulate models losses"
+    "runs evaluate features profile simulate models losses"
 ).split()
 for _name in ORDER:
     if util.find_spec(f"comptool.commands.{_name}") is None:
         continue
     _module = import_module(f"comptool.commands.{_name}")
-    app.command(_name, cls=GroupedCommand)(reports_errors(getattr(_module, _name)))
+    _settings = getattr(_module, "CONTEXT_SETTINGS", None)
+    app.command(_name, cls=GroupedCommand, context_settings=_settings)(
+        reports_errors(getattr(_module, _name))
+    )
 
 
 def _print_version(wanted: bool) -> None:

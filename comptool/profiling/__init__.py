@@ -1,0 +1,1 @@
+"""Where the time of a command goes, what its ceiling is, and what to change."""

@@ -1,0 +1,183 @@
+"""What to change, from what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from comptool.profiling.report import (
+    AUGMENT,
+    COLLATE,
+    DECODE,
+    IDLE,
+    OPTIMIZER,
+    TRANSFER,
+    Profile,
+)
+
+# Shares of a step from which on something is worth changing.
+LONG_WAIT, LONG_TRANSFER, LONG_OPTIMIZER = 0.1, 0.1, 0.2
+# Half of a batch that takes this share of the whole one's time leaves the device without work.
+IDLE_HALF = 0.75
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What was chosen in a command that is measured, as far as advice can change it.
+
+    Parameters
+    ----------
+    cuda
+        Whether it computes on a CUDA device.
+    cores
+        Those of this process.
+    batch_size
+        Samples per batch.
+    full_precision
+        Whether the forward pass is in float32.
+    decodes_anew
+        Whether every pass over the images decodes them.
+    augments
+        Whether images are changed one by one, on the CPU.
+    could_take_onnx
+        Whether ONNX Runtime could compute what torch computes.
+    """
+
+    cuda: bool
+    cores: int
+    batch_size: int
+    full_precision: bool = True
+    decodes_anew: bool = True
+    augments: bool = False
+    could_take_onnx: bool = False
+
+
+Rule = Callable[[Profile, Circumstances], str | None]
+
+
+def advice_for_training(profile: Profile, circumstances: Circumstances) -> tuple[str, ...]:
+    """Sentences that name an option of ``comptool train`` each, or one that says there is none."""
+    rules = (keep_decoded, augment_on_device, more_workers, place_data, larger_batch)
+    return _said(profile, circumstances, (*rules, fewer_updates, mixed_precision))
+
+
+def advice_for_inference(profile: Profile, circumstances: Circumstances) -> tuple[str, ...]:
+    """Sentences that name an option of ``comptool infer`` each, or one that says there is none."""
+    rules = (onnx_runtime, half_precision, more_workers, larger_batch)
+    return _said(profile, circumstances, rules)
+
+
+def waits(profile: Profile) -> float:
+    """The share of the step in which nothing is computed because images are not there."""
+    spent = profile.share(DECODE, AUGMENT, COLLATE, IDLE)
+    return min(spent, profile.waited / profile.step)
+
+
+def keep_decoded(profile: Profile, circumstances: Circumstances) -> str | None:
+    """Keep images decoded where decoding them is what holds the step up."""
+    if profile.loading is None or not circumstances.decodes_anew:
+        return None
+    lost = 1 - profile.share_of_ceiling
+    share = profile.loading.phases[DECODE] / profile.loading.seconds
+    if lost * share < LONG_WAIT:
+        return None
+    return (
+        f"on images in place the step would take {lost:.0%} less, and {share:.0%} of what loading "
+        "takes is decoding: --cache ram decodes each once, --cache disk for later runs too"
+    )
+
+
+def augment_on_device(profile: Profile, circumstances: Circumstances) -> str | None:
+    """Augment whole batches where the card waits for images that are augmented one by one."""
+    if not circumstances.cuda or not circumstances.augments or waits(profile) < LONG_WAIT:
+        return None
+    return (
+        f"the card waits {waits(profile):.0%} of the step for images that are augmented one by "
+        "one: --data-on gpu augments whole batches on the card"
+    )
+
+
+def more_workers(profile: Profile, circumstances: Circumstances) -> str | None:
+    """Load with as many cores as keep up with the device."""
+    if profile.loading is None or waits(profile) < LONG_WAIT:
+        return None
+    # A network on the CPU computes with one of the cores at least.
+    spare = circumstances.cores if circumstances.cuda else circumstances.cores - 1
+    wanted = min(ceil(profile.loading.seconds / profile.ceiling), spare)
+    if wanted <= profile.loading.loaders:
+        return None
+    return (
+        f"{waits(profile):.0%} of the step is a wait for images, which take one core "
+        f"{1000 * profile.loading.seconds:.1f} ms a step: --workers {wanted}"
+    )
+
+
+def place_data(profile: Profile, circumstances: Circumstances) -> str | None:
+    """Keep the data on the card where bringing it there takes long."""
+    if not circumstances.cuda or profile.share(TRANSFER) < LONG_TRANSFER:
+        return None
+    return (
+        f"bringing images to the card takes {profile.share(TRANSFER):.0%} of the step: --data-on "
+        "gpu keeps them there"
+    )
+
+
+def larger_batch(profile: Profile, circumstances: Circumstances) -> str | None:
+    """Take a larger batch where half of this one takes nearly as long."""
+    if profile.half is None or profile.half < IDLE_HALF:
+        return None
+    return (
+        f"half of a batch takes {profile.half:.0%} of the time of all of it, so that the device "
+        f"has room for more at once: --batch-size {2 * circumstances.batch_size}"
+    )
+
+
+def fewer_updates(profile: Profile, circumstances: Circumstances) -> str | None:
+    """Take a larger batch where the optimizer takes long, which it does once a batch."""
+    if profile.share(OPTIMIZER) < LONG_OPTIMIZER:
+        return None
+    return (
+        f"the optimizer takes {profile.share(OPTIMIZER):.0%} of the step, whatever the size of the "
+        f"batch: --batch-size {2 * circumstances.batch_size} halves that"
+    )
+
+
+def mixed_precision(profile: Profile, circumstances: Circumstances) -> str | None:
+    """Take the card's fast type in training."""
+    if not circumstances.cuda or not circumstances.full_precision:
+        return None
+    return "the card computes in float32: --amp auto takes the type that it is fast in"
+
+
+def half_precision(profile: Profile, circumstances: Circumstances) -> str | None:
+    """Take the card's fast type in inference."""
+    if not circumstances.cuda or not circumstances.full_precision:
+        return None
+    return "the card computes in float32: --fp16 takes a type that it is faster in"
+
+
+def onnx_runtime(profile: Profile, circumstances: Circumstances) -> str | None:
+    """Take ONNX Runtime on a CPU."""
+    if circumstances.cuda or not circumstances.could_take_onnx:
+        return None
+    return "torch computes on the CPU: --backend onnx is several times as fast"
+
+
+def nothing_to_choose(profile: Profile) -> str:
+    """What holds the step up where no option helps."""
+    if waits(profile) >= LONG_WAIT:
+        return (
+            f"no option: {waits(profile):.0%} of the step is a wait for images, which these cores "
+            "do not load any faster"
+        )
+    return (
+        f"no option: {profile.share_of_ceiling:.0%} of the ceiling is reached, and the ceiling is "
+        "what the network itself takes"
+    )
+
+
+def _said(profile: Profile, circumstances: Circumstances, rules: Sequence[Rule]) -> tuple[str, ...]:
+    found = [rule(profile, circumstances) for rule in rules]
+    said = tuple(sentence for sentence in found if sentence is not None)
+    return said or (nothing_to_choose(profile),)

@@ -1,0 +1,175 @@
+"""Updates of ``comptool train``, measured on its own data; nothing is kept of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import count, islice
+
+from comptool.data.batches import Batch
+from comptool.data.loading import choose_workers
+from comptool.data.resident import ResidentBatches
+from comptool.errors import UsageError
+from comptool.machine import usable_cores
+from comptool.profiling.advice import Circumstances, advice_for_training
+from comptool.profiling.clock import Clock, Timing
+from comptool.profiling.cuda_clock import CudaClock
+from comptool.profiling.loading import loading_of
+from comptool.profiling.report import AUGMENT, WAIT, Loading, Profile
+from comptool.training.plan import Plan
+from comptool.training.prefetch import on_device
+from comptool.training.preparation import prepare, without_published_weights
+from comptool.training.processes import joined
+from comptool.training.session import Session
+from comptool.training.update import Update
+
+# The first updates of a process choose kernels, take memory and may compile.
+UNCOUNTED = 3
+AHEAD = 2  # batches that each worker of a loader has ready
+LOADED = 5  # batches that are loaded here to see what loading takes
+
+Say = Callable[[str], None]
+
+
+def profile_training(plan: Plan, steps: int, say: Say, quiet: bool) -> Profile:
+    """Where the time of a training goes.
+
+    Published weights are not fetched: those of the network are random, or of ``--init-from``.
+
+    Parameters
+    ----------
+    plan
+        Checked by :func:`comptool.training.plan.make_plan`; of several members the first is
+        trained. Nothing is written to its folder.
+    steps
+        Updates to measure; an epoch that has fewer is followed by another.
+    say
+        Takes messages.
+    quiet
+        Whether there is no bar while images are decoded for the first time.
+
+    Raises
+    ------
+    UsageError
+        As training; also under a ``torchrun`` of several processes.
+    InputError
+        As training.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("profile measures one process; start it without torchrun")
+    with joined(plan.settings.device) as processes:
+        session = prepare(without_published_weights(plan), plan.members[0], processes, say).session
+        assert session is not None  # only a run that is resumed can have nothing left to do
+        session.decode_once(say, quiet)
+        return profile_session(session, steps, say)
+
+
+def profile_session(session: Session, steps: int, say: Say) -> Profile:
+    """The same of a session that is ready for its first update; its weights change."""
+    updates = _Updates(session, say)
+    timing, images = updates.as_they_come(steps)
+    settings, device = session.settings, session.processes.device
+    loading = updates.loading()
+    ceiling, half = updates.in_place(steps)
+    profile = Profile(
+        command="train",
+        device=str(device),
+        images=images,
+        steps=steps,
+        phases=timing.divided(loading),
+        waited=timing.waited,
+        ceiling=ceiling * images,
+        half=half,
+        loading=loading,
+    )
+    circumstances = Circumstances(
+        cuda=device.type == "cuda",
+        cores=usable_cores(),
+        batch_size=settings.batch_size,
+        full_precision=session.precision.dtype is None,
+        decodes_anew=session.datasets[0].decodes_anew,
+        augments=loading is not None and settings.augment != "none",
+    )
+    return replace(profile, advice=advice_for_training(profile, circumstances))
+
+
+class _Updates:
+    """The updates of a session, with a clock."""
+
+    def __init__(self, session: Session, say: Say) -> None:
+        device = session.processes.device
+        self._session = session
+        self._update = Update(session, None, say)
+        self._clock = CudaClock(device) if device.type == "cuda" else Clock()
+        self._largest: list[Batch] = []
+        # Whole batches that are made on the device are work of the step.
+        self._whole = isinstance(session.train_loader, ResidentBatches)
+        self._workers = choose_workers(session.settings.workers, device)
+        session.phase = self._clock
+
+    def as_they_come(self, steps: int) -> tuple[Timing, float]:
+        """So many updates by the loader's batches, and the images of a mean one."""
+        updates = self._endless()
+        for _ in range(UNCOUNTED + AHEAD * self._workers):
+            next(updates)
+        self._clock.begin()
+        images = sum(next(updates) for _ in range(steps))
+        return self._clock.end(steps), images / steps
+
+    def loading(self) -> Loading | None:
+        """What loading the images of an update takes; None where no process loads any."""
+        if self._whole:
+            return None
+        session = self._session
+        session.batches.set_epoch(0)
+        draws = list(islice(session.batches, LOADED))
+        per_step = session.settings.grad_accum
+        return loading_of(session.datasets[0], draws, self._workers, per_step)
+
+    def in_place(self, steps: int) -> tuple[float, float | None]:
+        """An update on batches that are on the device already.
+
+        Returns
+        -------
+        float
+            Its seconds per image.
+        float or None
+            The share of its time that half of these batches take; None where there is no half to
+            learn from, and where the network is compiled, or in a graph, for batches of one size.
+        """
+        seconds = self._seconds(self._largest, steps)
+        parts = [_half(batch) for batch in self._largest]
+        fixed = self._session.called is not self._session.model
+        without = fixed or not all(len(part.rows) for part in parts)
+        half = None if without else self._seconds(parts, steps) / seconds
+        return seconds / self._images(self._largest), half
+
+    def _seconds(self, window: Sequence[Batch], steps: int) -> float:
+        return self._clock.of(lambda: self._update(window, 0, 0), steps)
+
+    def _images(self, window: Sequence[Batch]) -> int:
+        return sum(map(self._session.seen, window))
+
+    def _endless(self) -> Iterator[int]:
+        """Updates of one epoch after another; the images of each."""
+        session = self._session
+        for epoch in count():
+            session.begin_epoch(epoch)
+            session.batches.set_epoch(epoch)
+            batches = on_device(session.train_loader, session.processes.device)
+            for number in range(session.updates_per_epoch):
+                with session.phase(AUGMENT if self._whole else WAIT):
+                    window = list(islice(batches, session.settings.grad_accum))
+                self._update(window, epoch, number)
+                if self._images(window) > self._images(self._largest):
+                    self._largest = window
+                yield self._images(window)
+
+
+def _half(batch: Batch) -> Batch:
+    """The first half of a batch: an even number of rows, as those that are mixed in pairs need."""
+    rows = len(batch.rows) // 4 * 2
+    images = [image[:rows] for image in batch.images]
+    assert batch.targets is not None
+    return Batch(images, batch.targets[:rows], batch.rows[:rows], batch.blank[:rows])

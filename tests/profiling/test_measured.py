@@ -1,0 +1,171 @@
+"""Steps of real commands on generated images: what is told of them, and that nothing is kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+TRAIN = ("--model", "test_efficientnet-dual", "--pretrained", "no", "--img-size", "32", "-b", "4")
+HERE = ("--device", "cpu", "-j", "0", "-q", "--json")
+
+
+@pytest.fixture
+def profiled(pairs, comptool):
+    """What ``profile`` says: ``profiled("train", ...)``; the working folder stays as it is."""
+    import torch
+
+    torch.set_num_threads(1)
+
+    def run(*arguments: object) -> dict:
+        before = listing()
+        command, *rest = arguments
+        result = comptool("profile", command, *HERE, *rest)
+        assert result.exit_code == 0, result.output
+        assert listing() == before
+        return json.loads(result.stdout)
+
+    run.make = pairs
+    return run
+
+
+def listing() -> dict[str, int]:
+    """Every file below the working folder, and when it was written."""
+    return {str(path): path.stat().st_mtime_ns for path in Path().rglob("*")}
+
+
+def added_up(document: dict) -> float:
+    return sum(document["milliseconds"].values())
+
+
+def test_a_training_is_told_by_phases_that_add_up_to_its_step(profiled):
+    said = profiled("train", "--steps", 3, *TRAIN)
+    assert list(said["milliseconds"]) == [
+        "decode", "augment", "collate", "idle", "transfer", "forward", "backward", "optimizer",
+        "other",
+    ]  # fmt: skip
+    assert added_up(said) == pytest.approx(said["milliseconds_per_step"], abs=0.01)
+    assert min(said["milliseconds"].values()) >= 0
+    assert said["milliseconds"]["backward"] > 0 < said["milliseconds"]["optimizer"]
+    # 9 of 12 rows are trained on: batches of 4 and 4, and one image that is left out.
+    assert (said["command"], said["device"], said["steps"]) == ("train", "cpu", 3)
+    assert said["images_per_step"] == 4
+    seconds = said["milliseconds_per_step"] / 1000
+    assert said["images_per_second"] == pytest.approx(4 / seconds, rel=0.01)
+    assert said["share_of_ceiling"] == pytest.approx(
+        said["images_per_second"] / said["ceiling_images_per_second"], rel=0.01
+    )
+    assert said["advice"]
+
+
+def test_an_update_of_several_batches_is_one_step(profiled):
+    said = profiled("train", *TRAIN, "--grad-accum", 2, "--steps", 2)
+    assert said["images_per_step"] == 8
+
+
+def test_worker_processes_load_beside_the_step(profiled):
+    said = profiled("train", *TRAIN, "--steps", 2, "--workers", 1, "--cache", "off")
+    assert said["loaders"] == 1
+    assert set(said["milliseconds_beside"]) == {"decode", "augment", "collate"}
+    assert said["milliseconds_beside"]["decode"] > 0
+    assert "decode" not in said["milliseconds"]
+
+
+def test_a_run_that_is_there_is_neither_refused_nor_touched(profiled):
+    profiled.make("kept")
+    said = profiled("train", *TRAIN, "--run-name", "kept", "--steps", 1)
+    assert said["steps"] == 1
+
+
+def test_a_prediction_is_told_by_phases_that_add_up_to_its_step(profiled):
+    profiled.make("one")
+    said = profiled("infer", "one", "--steps", 4, "--batch-size", 3)
+    assert list(said["milliseconds"]) == ["decode", "idle", "forward", "merge", "other"]
+    assert added_up(said) == pytest.approx(said["milliseconds_per_step"], abs=0.01)
+    assert said["device"] == "cpu (ONNX Runtime)"
+    assert said["images_per_step"] == 3  # of 9, again and again
+
+
+def test_a_prediction_knows_who_computes_it(profiled):
+    profiled.make("one")
+    said = profiled("infer", "one", "--steps", 2, "--backend", "torch")
+    assert said["device"] == "cpu"
+    assert "torch computes on the CPU: --backend onnx is several times as fast" in said["advice"]
+
+
+def test_views_are_those_that_the_command_says(profiled, comptool):
+    profiled.make("one", size=160)
+    with_fixed_input_size(Path("weights/one"))
+    said = profiled("tta", "one", "--transforms", "d4", "--steps", 1)
+    assert (said["command"], said["images_per_step"]) == ("tta", 9)
+    refused = comptool("profile", "tta", "one", "--transforms", "multiscale", *HERE)
+    assert refused.exit_code == 2
+    assert "does not take the view 'scale-0.75'" in refused.stderr
+
+
+def with_fixed_input_size(run: Path) -> None:
+    from comptool import models
+    from comptool.models.checkpoints import load_checkpoint, save_checkpoint
+
+    header = load_checkpoint(run)[1] | {"model": {"name": "test_vit-dual", "options": {}}}
+    network = models.create("test_vit-dual", 3)
+    save_checkpoint(run / "best.safetensors", network, header, force=True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "--modle", "x"),
+        ("train", "-b", "many"),
+        ("infer", "--fp8"),
+        ("tta", "--merge", "x"),
+    ],
+)
+def test_what_the_command_does_not_take_is_refused_in_its_own_words(comptool, words):
+    measured, itself = comptool("profile", *words), comptool(*words)
+    assert measured.exit_code == itself.exit_code == 2
+    assert measured.stderr.splitlines()[-1] == itself.stderr.splitlines()[-1]
+    assert f"comptool {words[0]}" in measured.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("train", "--model", "mobilnet"), "no model is called 'mobilnet'"),
+        (("infer",), "no trained run here"),
+        (("infer", "--fp16", "--bf16"), "--bf16 and --fp16 contradict each other"),
+        (("split",), "'split' is not one of"),
+    ],
+)
+def test_mistakes_are_told_as_everywhere(pairs, comptool, words, message):
+    result = comptool("profile", *words)
+    assert result.exit_code in (2, 3)
+    assert message in result.stderr
+    assert not Path("weights").exists()
+
+
+def test_a_dry_run_measures_nothing(pairs, comptool):
+    pairs("one")
+    for words in (("train", *TRAIN), ("infer", "one")):
+        result = comptool("profile", *words, "--dry-run")
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert "would" in result.stderr
+
+
+def test_several_processes_are_not_measured_as_one(pairs, comptool, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    result = comptool("profile", "train", *TRAIN, "--device", "cpu")
+    assert result.exit_code == 2
+    assert "without torchrun" in result.stderr
+
+
+def test_the_program_prints_a_table(pairs, program):
+    pairs("one")
+    result = program("profile", "--steps", "2", "infer", "one", "--device", "cpu")
+    assert result.returncode == 0, result.stderr
+    first, *rows = result.stdout.splitlines()
+    assert first == "infer on cpu (ONNX Runtime): 2 steps of 9 images"
+    assert rows[0].split() == ["phase", "ms", "a", "step", "share"]
+    assert "what to change" in rows
+    assert not list(Path("weights").rglob("*.onnx"))
