@@ -73,10 +73,11 @@ def settled(given: Mapping[str, Any]) -> tuple[Plan, Computing]:
         If a run, the samples or the output cannot be used.
     """
     from comptool.errors import UsageError
-    from comptool.inference.computing import Computing
+    from comptool.inference.computing import Computing, Precision
     from comptool.inference.plan import make_plan
 
-    wanted = [name for name in ("fp32", "bf16", "fp16") if given[name]]
+    precisions: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
+    wanted = [name for name in precisions if given[name]]
     if len(wanted) > 1:
         raise UsageError(f"--{' and --'.join(wanted)} contradict each other; give one")
     computing = Computing(
