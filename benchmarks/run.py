@@ -100,7 +100,7 @@ def measure(benchmark: Benchmark, options: argparse.Namespace) -> dict[str, Any]
     arguments = list(benchmark.quick) if options.quick else []
     if benchmark.name == "first_step" and options.timm_scripts is not None:
         arguments += ["--timm-train", str(options.timm_scripts / "train.py")]
-    if benchmark.name == "cpu_inference" and options.timm_scripts is not None:
+    if benchmark.name in ("startup", "cpu_inference") and options.timm_scripts is not None:
         arguments += ["--timm-scripts", str(options.timm_scripts)]
     resumed = False
     if benchmark.long and options.partial is not None and not options.quick:

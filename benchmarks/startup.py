@@ -1,10 +1,16 @@
-"""Time until the program answers: ``--help``, and the commands that never need torch.
+"""Time until the program answers: ``--help``, and every command on files of a few rows.
 
-    python benchmarks/startup.py [--runs 7]
+    python benchmarks/startup.py [--timm-scripts FOLDER] [--runs 7]
 
-Each command is a whole process on files of four rows, in turn with a bare Python and with a
-two-line pandas script that reads and writes the same file. Prints one JSON object. Limits: 0.3
-seconds for ``--help``, 1 second for a command without torch.
+Each command is a whole process, in turn with a bare Python, with a two-line pandas script that
+reads and writes a table, and with ``timm train.py --help``. What it imports is asked of Python once
+more (``-X importtime``): how many modules, their seconds, and the packages that take most of them.
+``train`` is one epoch of three updates with MobileNetV2; ``infer`` has a network whose graph is
+kept, once with ONNX Runtime and once with torch. Limits: 0.3 seconds for ``--help``, 1 second for a
+command without torch, and ``--help`` 40 times as soon as timm's.
+
+timm's script is not part of timm's package: take it from the tag of the installed version,
+https://github.com/huggingface/pytorch-image-models. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -18,87 +24,176 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+import numpy as np
+from import_times import imports
 from program import children_cpu_seconds
 
 HELP_LIMIT = 0.3
 COMMAND_LIMIT = 1.0
+TIMM, HELP = "timm train.py --help", "--help"
 COMPTOOL = [sys.executable, "-m", "comptool"]
-PREDS = "id,a,b,c\n1,0.98,0.01,0.01\n2,0.1,0.8,0.1\n3,0.3,0.3,0.4\n4,0.5,0.4,0.1\n"
-TABLES = {
-    "comptool.toml": 'task = "multiclass"\nmetric = "accuracy"\n[data]\ntrain = "train.csv"\n'
-    'test = "test.csv"\nsample-submission = "sample_submission.csv"\nid = "id"\nlabel = "label"\n'
-    '[modalities]\nimage = "path"\n',
-    "train.csv": "id,path,label\n7,7.png,c\n8,8.png,a\n9,9.png,b\n",
-    "test.csv": "id,path\n1,1.png\n2,2.png\n3,3.png\n4,4.png\n",
-    "sample_submission.csv": "id,label\n1,a\n2,a\n3,a\n4,a\n",
-    "submissions/preds.csv": PREDS,
-    # That they are there is all that `init` looks for.
-    **{f"{number}.png": "" for number in (1, 2, 3, 4, 7, 8, 9)},
-}
+# Each has to stand in a folder of its own: the facts of a competition are those of a folder.
+ONE, SEVERAL = "one-label", "several-labels"
+TINY = "--model mobilenetv2_100 --img-size 64 --epochs 1 --batch-size 8 --pretrained no -j 0 -q"
 PANDAS = "import pandas as pd; pd.read_csv('submissions/preds.csv').to_csv('peer.csv', index=False)"
-# Name, command line, limit in seconds or None for a peer.
-MEASURED: tuple[tuple[str, list[str], float | None], ...] = (
-    ("python", [sys.executable, "-c", "pass"], None),
-    ("pandas", [sys.executable, "-c", PANDAS], None),
-    ("--help", [*COMPTOOL, "--help"], HELP_LIMIT),
-    ("train --help", [*COMPTOOL, "train", "--help"], COMMAND_LIMIT),
-    ("models", [*COMPTOOL, "models"], COMMAND_LIMIT),
-    ("losses", [*COMPTOOL, "losses"], COMMAND_LIMIT),
-    ("init", [*COMPTOOL, "init", ".", "--force"], COMMAND_LIMIT),
-    ("pseudolabel", [*COMPTOOL, "pseudolabel", "--force"], COMMAND_LIMIT),
-    ("ensemble", [*COMPTOOL, "ensemble", "--force"], COMMAND_LIMIT),
-    (
-        "recalibrate",
-        [*COMPTOOL, "recalibrate", "--head-classes", "a", "--fraction", "0.25", "--force"],
-        COMMAND_LIMIT,
-    ),
-    ("submit", [*COMPTOOL, "submit", "--force"], COMMAND_LIMIT),
+CLASSES = ("barn", "crop", "lake")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line that is measured.
+
+    ``limit``: seconds, None for what needs torch and for peers; ``folder``: where it runs.
+    """
+
+    name: str
+    line: tuple[str, ...]
+    limit: float | None = None
+    folder: str = ONE
+
+
+def own(
+    line: str, limit: float | None = COMMAND_LIMIT, name: str = "", where: str = ONE
+) -> Command:
+    """A command of comptool, by what is typed after its name."""
+    return Command(name or line.split()[0], (*COMPTOOL, *line.split()), limit, where)
+
+
+COMMANDS = (
+    Command("python", (sys.executable, "-c", "pass")),
+    Command("pandas", (sys.executable, "-c", PANDAS)),
+    own("--help", HELP_LIMIT),
+    own("train --help", name="train --help"),
+    own("models"),
+    own("losses"),
+    own("init . --force"),
+    own("inspect --force"),
+    own("split --force"),
+    own("split --folds 2 --force -o two.csv", None, "split --folds (scikit-learn)"),
+    own(f"train {TINY} --dry-run --run-name dry", None, "train --dry-run"),
+    # Where no graph of the run that it replaces is wanted.
+    own(f"train {TINY} --force", None, where=SEVERAL),
+    own("prior --force", None, where=SEVERAL),
+    own("review --force"),
+    own("infer --device cpu --force", name="infer (graph kept)"),
+    own("infer --device cpu --backend torch --force", None, "infer --backend torch"),
+    own("tta --device cpu --force", name="tta (graph kept)"),
+    own("pseudolabel --threshold 0 --force"),
+    own("ensemble --force"),
+    own("recalibrate --head-classes barn --fraction 0.25 --force"),
+    own("submit --force"),
+    own("score submissions/one-label.csv --answers answers.csv"),
+    own("runs"),
+    own("evaluate"),
+    own("features --force", None),
+    own("simulate ntire --scale 0.0001 -o practice -j 1 --force"),
 )
 
 
-def measure(folder: Path, runs: int) -> dict[str, object]:
+def prepare(folder: Path) -> None:
+    """Two small competitions, one of one label per image and one of several, each with a run."""
+    for name in (ONE, SEVERAL):
+        place = folder / name
+        write_tables(place)
+        if name == SEVERAL:
+            write_several(place)
+        for line in ("init . -q", "split -q", f"train {TINY}", "infer --device cpu -q"):
+            run((*COMPTOOL, *line.split()), place)
+
+
+def write_tables(folder: Path) -> None:
+    """Images of three classes, and the tables that an organiser would hand out."""
+    (folder / "images").mkdir(parents=True)
+    random = np.random.default_rng(0)
+    train, test = ["id,path,label"], ["id,path"]
+    for number in range(32):
+        path = f"images/{number}.png"
+        cv2.imwrite(str(folder / path), random.integers(0, 256, (64, 64, 3), dtype=np.uint8))
+        if number < 24:
+            train.append(f"{number},{path},{CLASSES[number % 3]}")
+        else:
+            test.append(f"{number},{path}")
+    answers = ["id,label", *(f"{row.partition(',')[0]},barn" for row in test[1:])]
+    tables = {"train": train, "test": test, "sample_submission": answers, "answers": answers}
+    for name, lines in tables.items():
+        (folder / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_several(folder: Path) -> None:
+    """The same images with a column per class."""
+    rows = ["id,path,barn,lake", *(f"{n},images/{n}.png,{n % 2},{n // 2 % 2}" for n in range(24))]
+    (folder / "train.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    sample = ["id,barn,lake", *(f"{n},0,0" for n in range(24, 32))]
+    (folder / "sample_submission.csv").write_text("\n".join(sample) + "\n", encoding="utf-8")
+
+
+def run(command: tuple[str, ...], folder: Path) -> None:
+    """Run a command that has to end well."""
+    done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
+
+
+def measure(folder: Path, commands: tuple[Command, ...], runs: int) -> dict[str, object]:
     """Time every command ``runs`` times in turn, after one run that is not counted."""
-    for name, text in TABLES.items():
-        path = folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    times: dict[str, list[float]] = {name: [] for name, _, _ in MEASURED}
-    computed: dict[str, list[float]] = {name: [] for name, _, _ in MEASURED}
+    prepare(folder)
+    times: dict[str, list[float]] = {command.name: [] for command in commands}
+    computed: dict[str, list[float]] = {command.name: [] for command in commands}
     for turn in range(runs + 1):
-        for name, command, _ in MEASURED:
+        for command in commands:
             start, before = time.perf_counter(), children_cpu_seconds()
-            subprocess.run(command, cwd=folder, check=True, capture_output=True)
+            run(command.line, folder / command.folder)
             if turn:
-                times[name].append(time.perf_counter() - start)
-                computed[name].append(children_cpu_seconds() - before)
+                times[command.name].append(time.perf_counter() - start)
+                computed[command.name].append(children_cpu_seconds() - before)
     medians = {name: statistics.median(values) for name, values in times.items()}
     return {
-        "benchmark": "startup",
-        "runs": runs,
         "median_seconds": {name: round(value, 3) for name, value in medians.items()},
         # Other programs on the machine lengthen the wall time, and hardly these.
         "median_cpu_seconds": {
             name: round(statistics.median(values), 3) for name, values in computed.items()
         },
         "missed": {
-            name: limit
-            for name, _, limit in MEASURED
-            if limit is not None and medians[name] > limit
+            command.name: command.limit
+            for command in commands
+            if command.limit is not None and medians[command.name] > command.limit
         },
-        "cpus": os.cpu_count(),
-        "python": platform.python_version(),
+        **sooner(times),
+        "imports": {
+            command.name: imports(command.line, folder / command.folder) for command in commands
+        },
     }
+
+
+def sooner(times: dict[str, list[float]]) -> dict[str, object]:
+    """How many times as soon as timm's ``--help`` ours is there: median over the turns."""
+    if TIMM not in times:
+        return {"note": "no --timm-scripts FOLDER was given: comptool alone"}
+    ratios = [theirs / ours for theirs, ours in zip(times[TIMM], times[HELP], strict=True)]
+    return {"help_sooner_than_timm": round(statistics.median(ratios), 1)}
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--timm-scripts", type=Path, help="folder of timm's train.py")
     parser.add_argument("--runs", type=int, default=7)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(measure(Path(folder), options.runs), indent=2))
+    commands = COMMANDS
+    if options.timm_scripts is not None:
+        script = (options.timm_scripts / "train.py").resolve(strict=True)
+        commands += (Command(TIMM, (sys.executable, str(script), "--help")),)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        # What commands keep between runs is theirs alone.
+        os.environ["COMPTOOL_CACHE"] = str(folder / "cache")
+        document = measure(folder, commands, options.runs)
+    found = {"cpus": os.cpu_count(), "python": platform.python_version()}
+    print(json.dumps({"benchmark": "startup", "runs": options.runs, **document, **found}, indent=2))
 
 
 if __name__ == "__main__":
