@@ -38,7 +38,6 @@ AuxiliaryHeads = Annotated[
 ]
 
 Epochs = Annotated[int, _option(OPTIMISATION, "Passes over the training rows.", min=1)]
-GradAccum = Annotated[int, _option(OPTIMISATION, "Batches per update.", min=1)]
 Optimizer = Annotated[str, _option(OPTIMISATION, "adamw, adam, sgd, lion, ...; timm's names.")]
 Lr = Annotated[
     float | None,

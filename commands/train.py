@@ -89,8 +89,7 @@ def train(
 
     Without folds.csv a fifth of the rows is held out. Writes weights/RUN/ with best.safetensors,
     oof.csv (the validated rows), metrics.csv, run.json and last.pt, from which --resume goes on
-    with the weights that an uninterrupted run would have had. Under torchrun the same command
-    uses several GPUs.
+    with the weights of an uninterrupted run. Under torchrun the same command uses several GPUs.
 
     Example: comptool train --model mobilenetv2-dual --loss focal --epochs 30
     """
@@ -102,9 +101,8 @@ def train(
 
     if force and resume:
         raise UsageError("--resume goes on with a run and --force replaces it; give one of them")
-    given = _options.given(ctx)
     run = run_folder(run_name, model, extra)
-    settings, files = settle(run, given, resume=resume)
+    settings, files = settle(run, _options.given(ctx), resume=resume)
     plan = make_plan(settings, files, run, force=force, resume=resume)
     for note in plan.notes:
         _options.say(note, quiet)
@@ -114,8 +112,7 @@ def train(
 
     if dry_run:
         rehearse(plan)
-        _options.say(plan.text(), quiet)
-        return
+        return _options.say(plan.text(), quiet)
     outcome = run_training(plan, lambda text: _options.say(text, quiet), quiet=quiet, force=force)
     if outcome is not None:
         _options.give(outcome.run, outcome.document(), json)

@@ -18,6 +18,7 @@ from comptool.training.plan import Member, Plan
 from comptool.training.processes import Processes, joined
 from comptool.training.session import Session, open_session
 from comptool.training.setting_checks import BACKBONE
+from comptool.training.settings import BATCH_SIZE
 from comptool.training.state import Progress, read_state
 
 Say = Callable[[str], None]
@@ -60,6 +61,8 @@ def rehearse(plan: Plan) -> None:
         As :func:`prepare`.
     """
     plan = without_published_weights(plan)
+    size = plan.settings.batch_size or BATCH_SIZE  # nothing is tried out in a dry run
+    plan = replace(plan, settings=replace(plan.settings, batch_size=size))
     with joined(plan.settings.device) as processes:
         for member in plan.members:
             prepare(plan, member, processes, lambda text: None, measure=False)

@@ -15,6 +15,7 @@ from comptool import provenance
 from comptool.errors import InputError
 from comptool.predictions import read_predictions
 from comptool.runs import OOF
+from comptool.training.batch_size import with_batch_size
 from comptool.training.keeping import Keeper, clear, write_oof
 from comptool.training.loop import Loop
 from comptool.training.plan import Member, Plan
@@ -95,6 +96,7 @@ def train(plan: Plan, say: Say, *, quiet: bool = False, force: bool = False) -> 
     with joined(plan.settings.device) as processes:
         if not processes.first:
             say = _silent
+        plan = with_batch_size(plan, processes, say)
         begin = partial(_begin, plan, processes, force)
         epoch: int | list[int] | None
         if plan.folded:
@@ -163,7 +165,13 @@ def _train_member(
 
 def _run(loop: Loop, keeper: Keeper, **facts: object) -> None:
     """The loop between two records of its state."""
-    keeper.record("running", **facts)
+    progress = loop.progress
+
+    def record(state: str, **end: object) -> None:
+        split = {} if progress.at_once is None else {"images_at_once": progress.at_once}
+        keeper.record(state, **facts, **split, **end)
+
+    record("running")
     try:
         # At once, so that a run that is killed in its first epoch can be resumed too.
         loop.save()
@@ -171,10 +179,9 @@ def _run(loop: Loop, keeper: Keeper, **facts: object) -> None:
     except BaseException:
         # If this cannot be written either, what stopped the run is the better message.
         with suppress(InputError):
-            keeper.record("stopped", **facts)
+            record("stopped")
         raise
-    progress = loop.progress
-    keeper.record("finished", **facts, score=progress.best_score, epoch=progress.best_epoch)
+    record("finished", score=progress.best_score, epoch=progress.best_epoch)
 
 
 def _join_folds(plan: Plan, *, write: bool) -> float:

@@ -39,7 +39,7 @@ def option(field: str) -> str:
 
 
 def _check_ranges(settings: TrainSettings) -> None:
-    least = {"epochs": 1, "batch_size": 1, "grad_accum": 1, "patience": 1, "seed": 0, "workers": 0}
+    least = {"epochs": 1, "batch_size": 0, "grad_accum": 1, "patience": 1, "seed": 0, "workers": 0}
     least |= {"weight_decay": 0, "mixup": 0, "warmup_epochs": 0, "min_lr": 0, "gamma": 0}
     least |= {"cutmix": 0, "magnitude": 0, "num_ops": 1, "per_class": 1, "defer_weights": 0}
     least |= {"cycle_mul": 1, "balanced_mixup": 0}

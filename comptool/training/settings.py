@@ -24,6 +24,7 @@ CudaGraph = Literal["auto", "on", "off"]
 FREE_TO_CHANGE = ("workers", "device", "compile", "cuda_graph", "cache", "data_on")
 PATHS = ("init_from", "prior", "class_weights")
 PRETRAINED_RATE, RANDOM_RATE = 1e-3, 3e-3
+BATCH_SIZE, AS_MANY_AS_FIT = 32, 0
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class TrainSettings:
     missing_modality: Missing | None = None
     # The optimisation.
     epochs: int = 30
-    batch_size: int = 32  # images per process and step, before accumulation
+    batch_size: int = BATCH_SIZE  # images per process and step, before accumulation
     grad_accum: int = 1  # batches per update
     optimizer: str = "adamw"
     lr: float | None = None  # None: see `rate`

@@ -1,0 +1,164 @@
+"""``--batch-size auto``: as many images as the memory of a GPU holds, found by trying steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+
+from comptool.models.pretrained import RANDOM
+from comptool.training.building import new_model
+from comptool.training.criterion import make_loss
+from comptool.training.freezing import freeze, set_training
+from comptool.training.gradient_calibration import total_loss
+from comptool.training.optimisation import Optimisation
+from comptool.training.plan import Member, Plan
+from comptool.training.precision import Precision
+from comptool.training.preparation import without_published_weights
+from comptool.training.processes import Processes
+from comptool.training.settings import AS_MANY_AS_FIT, BATCH_SIZE, PRETRAINED_RATE, RANDOM_RATE
+from comptool.training.validation import Eye
+
+Say = Callable[[str], None]
+SPARE = 0.1  # share of the memory that stays free, for what other batches and validation need
+FIRST = 8  # images
+
+
+def with_batch_size(plan: Plan, processes: Processes, say: Say) -> Plan:
+    """A plan whose batch size is a number.
+
+    On a GPU it is the largest that fits with a tenth of the memory to spare, of steps with forward
+    and backward pass and optimizer; of several processes, what fits in each. On a CPU, where a
+    larger batch is no faster, it is the default. Never more than the rows go round.
+
+    Parameters
+    ----------
+    plan
+        Of the run; its first member is tried.
+    processes
+        Who train together.
+    say
+        Takes what was chosen.
+
+    Raises
+    ------
+    UsageError, InputError
+        As the training would.
+    """
+    settings = plan.settings
+    if settings.batch_size != AS_MANY_AS_FIT:
+        return plan
+    most = max(1, min(len(member.train) for member in plan.members) // processes.size)
+    if processes.device.type == "cuda":
+        number = largest(Trial(plan, plan.members[0], processes).fits, most)
+        why = "the most that fit with a tenth of the memory to spare"
+    else:
+        number, why = min(BATCH_SIZE, most), "the default, for a CPU gains nothing by more"
+    number = min(processes.gather(number))
+    why = "all there are to train on" if number == most else why
+    whose = " per process" if processes.size > 1 else ""
+    rate = f"{RANDOM_RATE:g} from random weights, {PRETRAINED_RATE:g} from others"
+    if settings.lr is not None:
+        rate = f"{settings.lr:g}"
+    say(f"--batch-size auto: {number} images{whose} ({why}); --lr does not follow, it stays {rate}")
+    return replace(plan, settings=replace(settings, batch_size=number))
+
+
+def largest(fits: Callable[[int], bool], most: int) -> int:
+    """The largest number up to ``most`` that fits, to an eighth; 1 if none does.
+
+    Parameters
+    ----------
+    fits
+        Whether a number fits; if it does, smaller ones do.
+    most
+        At least 1.
+
+    Examples
+    --------
+    >>> largest(lambda number: number <= 100, 1000)
+    96
+    """
+    number, trial = 0, min(FIRST, most)
+    while fits(trial):
+        number = trial
+        if number == most:
+            return most
+        trial = min(2 * trial, most)
+    while trial - number > max(number // 8, 1):
+        middle = (number + trial) // 2
+        number, trial = (middle, trial) if fits(middle) else (number, middle)
+    return max(number, 1)
+
+
+class Trial:
+    """Steps with nothing to learn from, of a model that is thrown away.
+
+    Parameters
+    ----------
+    plan, member, processes
+        What would be trained, and where.
+    """
+
+    def __init__(self, plan: Plan, member: Member, processes: Processes) -> None:
+        plan = without_published_weights(plan)
+        self._device = processes.device
+        model, self._header = new_model(plan, member, lambda text: None)
+        model = model.to(self._device, memory_format=torch.channels_last)
+        freeze(model, plan.settings.freeze)
+        set_training(model, plan.settings.freeze)
+        self._model = model
+        self._eye = Eye.of(self._header, self._device, channels_last=True)
+        self._criterion = make_loss(plan, member).to(self._device)
+        self._precision = Precision(plan.settings.amp, self._device)
+        rate = plan.settings.rate(pretrained=self._header["pretrained"] != RANDOM)
+        self._optimisation = Optimisation(model, plan.settings, rate, 1, self._precision)
+        self._target = torch.from_numpy(plan.rows.targets[member.train[:1]])
+
+    def fits(self, number: int) -> bool:
+        """Whether a step with so many images leaves the spare memory alone."""
+        with _leaving(SPARE, self._device):
+            try:
+                self._step(number)
+            except torch.OutOfMemoryError:
+                return False
+            finally:
+                self._optimisation.clear()
+        return True
+
+    def _step(self, number: int) -> None:
+        header, device = self._header, self._device
+        chips = [
+            torch.zeros(
+                number,
+                header["channels"][name],
+                *header["img_size"][name],
+                dtype=torch.uint8,
+                device=device,
+            )
+            for name in header["modalities"]
+        ]
+        targets = self._target.expand(number, *self._target.shape[1:]).to(device)
+        self._optimisation.begin(0)
+        with self._precision.autocast():
+            logits = self._model(*self._eye.see(chips))
+        self._optimisation.backward(total_loss(self._criterion, logits.float(), targets))
+        self._optimisation.step()
+
+
+@contextmanager
+def _leaving(share: float, device: torch.device) -> Iterator[None]:
+    """Let a GPU be out of memory while a share of what is free now is left."""
+    if device.type != "cuda":
+        yield
+        return
+    torch.cuda.empty_cache()  # of the step before, which may not have fitted
+    free, total = torch.cuda.mem_get_info(device)
+    held = torch.cuda.memory_reserved(device)
+    torch.cuda.set_per_process_memory_fraction((1 - share) * (free + held) / total, device)
+    try:
+        yield
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, device)
