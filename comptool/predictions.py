@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from comptool import prediction_arrays, prediction_frames
 from comptool.errors import InputError
 from comptool.outputs import atomic_output
-from comptool.tables import PARQUET, check_header, check_ids, no_csv, refuse_missing, scan_parquet
+from comptool.prediction_arrays import NPY, Arrays, fixed_width
+from comptool.tables import PARQUET, check_header, check_ids, refuse_missing
 
+# What prediction files are called; a packed CSV can be read, too.
+SUFFIXES = (".csv", PARQUET, NPY)
 RESERVED = ("pred", "fold", "zero_is_unknown")
 RESERVED_CLASS = "a class cannot be called like a column of prediction files"
 RENAME_CLASS = (
@@ -77,7 +77,8 @@ def read_predictions(path: Path, *, task: str = "multiclass") -> Predictions:
     Parameters
     ----------
     path
-        ``preds.csv``, ``oof.csv``, ``ensemble.csv`` and their kin; ``.parquet`` by suffix.
+        ``preds.csv``, ``oof.csv``, ``ensemble.csv`` and their kin; ``.parquet`` and ``.npy`` by
+        suffix.
     task
         ``"multiclass"``: each row has to sum to one; ``"multilabel"``: each value stands alone.
 
@@ -88,107 +89,47 @@ def read_predictions(path: Path, *, task: str = "multiclass") -> Predictions:
         [0, 1], or a row that does not sum to one (logits, for example).
     """
     refuse_missing(path)
-    frame = scan_parquet(path) if path.suffix == PARQUET else _scan_csv(path)
+    found = _from_arrays(path) if path.suffix == NPY else _from_table(path)
+    check_ids(path, found.id_column, found.ids)
+    _check_probabilities(path, found.classes, found.probabilities, task)
+    return found
+
+
+def _from_table(path: Path) -> Predictions:
+    frame = prediction_frames.scan(path)
     check_header(path, frame.columns, ())
     id_column, *others = frame.columns
     classes = tuple(name for name in others if name not in RESERVED)
-    if not classes:
-        raise InputError("has no probability column", file=path, values=frame.columns)
-    if frame.is_empty():
-        raise InputError("has a header and no rows", file=path)
-    ids = np.array(frame[id_column].cast(pl.String).fill_null("").to_list(), dtype=object)
-    check_ids(path, id_column, ids)
-    probabilities = _numbers(path, frame, classes)
-    _check_probabilities(path, classes, probabilities, task)
+    _refuse_nothing(path, frame.columns, len(classes), len(frame))
     return Predictions(
-        ids=ids,
+        ids=frame[id_column].cast(pl.String).fill_null("").to_numpy(),
         classes=classes,
-        probabilities=probabilities,
-        pred=_optional_text(frame, "pred"),
-        fold=_folds(path, frame),
+        probabilities=prediction_frames.numbers(path, frame, classes),
+        pred=prediction_frames.optional_text(frame, "pred"),
+        fold=prediction_frames.folds(path, frame),
         id_column=id_column,
     )
 
 
-def _scan_csv(path: Path) -> pl.DataFrame:
-    source = _unpacked(path)
-    with source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as stream:
-        header = _split_header(path, stream.readline().decode("utf-8-sig", errors="replace"))
-    check_header(path, header, ())
-    reserved = {"pred": pl.String, "fold": pl.Int64, header[0]: pl.String}
-    try:
-        return _parse_csv(source, header, [reserved.get(name, pl.Float64) for name in header])
-    except (pl.exceptions.PolarsError, OSError):
-        pass
-    # The slow way, for a file with a cell that is no number: it lets the caller name the cell.
-    try:
-        return _parse_csv(source, header, [pl.String] * len(header))
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise no_csv(path, error) from error
+def _from_arrays(path: Path) -> Predictions:
+    found = prediction_arrays.load(path)
+    id_column, *classes = found.columns.tolist()
+    _refuse_nothing(path, [id_column, *classes], len(classes), len(found.ids))
+    return Predictions(
+        ids=found.ids.astype(object),
+        classes=tuple(classes),
+        probabilities=found.probabilities,
+        pred=found.pred.astype(object) if len(found.pred) else None,
+        fold=found.fold if len(found.fold) else None,
+        id_column=id_column,
+    )
 
 
-def _unpacked(path: Path) -> Path | bytes:
-    """The file itself, or what the one file of a zip or a ``.gz`` holds.
-
-    A zip is what ``comptool submit --zip`` writes.
-    """
-    try:
-        if path.suffix == ".gz":
-            return gzip.decompress(path.read_bytes())
-        if path.suffix != ".zip":
-            return path
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            if len(names) != 1:
-                raise InputError("holds more than one file, or none", file=path, values=names)
-            return archive.read(names[0])
-    except (zipfile.BadZipFile, EOFError, OSError, zlib.error) as error:
-        raise InputError(f"cannot be unpacked ({error})", file=path) from error
-
-
-def _parse_csv(
-    source: Path | bytes, header: list[str], types: Sequence[type[pl.DataType]]
-) -> pl.DataFrame:
-    # Our own header: polars (2.1) leaves doubled quotes in a header cell as they are.
-    schema = dict(zip(header, types, strict=True))
-    return pl.read_csv(source, has_header=False, skip_rows=1, schema=schema, raise_if_empty=False)
-
-
-def _split_header(path: Path, line: str) -> list[str]:
-    try:
-        return next(csv.reader([line.rstrip("\r\n")]), None) or [""]
-    except csv.Error as error:
-        raise no_csv(path, error) from error
-
-
-def _optional_text(frame: pl.DataFrame, name: str) -> npt.NDArray[np.object_] | None:
-    if name not in frame.columns:
-        return None
-    return np.array(frame[name].cast(pl.String).to_list(), dtype=object)
-
-
-def _folds(path: Path, frame: pl.DataFrame) -> npt.NDArray[np.integer] | None:
-    if "fold" not in frame.columns:
-        return None
-    if not frame["fold"].dtype.is_integer() or frame["fold"].null_count():
-        raise InputError("is not a whole number in every row", file=path, column="fold")
-    return frame["fold"].to_numpy()
-
-
-def _numbers(path: Path, frame: pl.DataFrame, classes: Sequence[str]) -> npt.NDArray[np.floating]:
-    columns = []
-    for name in classes:
-        column = frame[name]
-        if not column.dtype.is_numeric():
-            column = column.cast(pl.Float64, strict=False)
-            bad = np.flatnonzero((column.is_null() & frame[name].is_not_null()).to_numpy())
-            if bad.size:
-                values = [frame[name][int(row)] for row in bad]
-                raise InputError(
-                    "is not a number", file=path, row=int(bad[0]) + 1, column=name, values=values
-                )
-        columns.append(column.fill_null(float("nan")))
-    return np.ascontiguousarray(pl.DataFrame(columns).to_numpy())
+def _refuse_nothing(path: Path, columns: Sequence[str], num_classes: int, num_rows: int) -> None:
+    if not num_classes:
+        raise InputError("has no probability column", file=path, values=columns)
+    if not num_rows:
+        raise InputError("has a header and no rows", file=path)
 
 
 def _check_probabilities(
@@ -223,6 +164,16 @@ def _check_probabilities(
 def write_predictions(path: Path, predictions: Predictions, *, force: bool = False) -> None:
     """Write a prediction file, atomically; numbers are written so that they read back exactly.
 
+    Parameters
+    ----------
+    path
+        A CSV (packed: ``.gz``); by suffix a Parquet table (``.parquet``), or arrays (``.npy``), the first of which
+        are the probabilities as they are.
+    predictions
+        What is written.
+    force
+        Whether an existing file is replaced.
+
     Raises
     ------
     OutputExistsError
@@ -237,7 +188,7 @@ def write_parts(path: Path, parts: Iterable[Predictions], *, force: bool = False
     """Write a prediction file as `write_predictions`, of rows that come in one or more parts.
 
     A CSV takes each part as it comes, so that memory does not grow with the rows. Parquet, which
-    lies in columns, keeps them until the last one has come.
+    lies in columns, and arrays, which begin with their number, keep them until the last has come.
 
     Raises
     ------
@@ -246,20 +197,26 @@ def write_parts(path: Path, parts: Iterable[Predictions], *, force: bool = False
     InputError
         If a class is called like a reserved column, or the file cannot be written.
     """
-    frames = (_frame(path, part) for part in parts)
+    parts = (_checked(path, part) for part in parts)
     with atomic_output(path, force=force) as temporary:
-        if path.suffix == PARQUET:
-            pl.concat(list(frames)).write_parquet(temporary)
-            return
-        with temporary.open("wb") as stream:
-            for number, frame in enumerate(frames):
-                frame.write_csv(stream, include_header=number == 0)
+        if path.suffix == NPY:
+            prediction_arrays.save(temporary, _arrays(path, list(parts)))
+        elif path.suffix == PARQUET:
+            pl.concat([_frame(part) for part in parts]).write_parquet(temporary)
+        else:
+            with prediction_frames.csv_stream(temporary) as stream:
+                for number, part in enumerate(parts):
+                    _frame(part).write_csv(stream, include_header=number == 0)
 
 
-def _frame(path: Path, predictions: Predictions) -> pl.DataFrame:
+def _checked(path: Path, predictions: Predictions) -> Predictions:
     clash = [name for name in predictions.classes if name in (*RESERVED, predictions.id_column)]
     if clash:
         raise InputError("a class is called like a reserved column", file=path, values=clash)
+    return predictions
+
+
+def _frame(predictions: Predictions) -> pl.DataFrame:
     columns: dict[str, object] = {predictions.id_column: pl.Series(predictions.ids.tolist())}
     if predictions.fold is not None:
         columns["fold"] = predictions.fold
@@ -268,6 +225,19 @@ def _frame(path: Path, predictions: Predictions) -> pl.DataFrame:
     if predictions.pred is not None:
         columns["pred"] = pl.Series(predictions.pred.tolist(), dtype=pl.String)
     return pl.DataFrame(columns)
+
+
+def _arrays(path: Path, parts: Sequence[Predictions]) -> Arrays:
+    first = parts[0]
+    folds = [part.fold for part in parts if part.fold is not None]
+    decided = chain.from_iterable(part.pred for part in parts if part.pred is not None)
+    return Arrays(
+        probabilities=np.concatenate([part.probabilities for part in parts]),
+        columns=fixed_width(path, [first.id_column, *first.classes]),
+        ids=fixed_width(path, chain.from_iterable(part.ids for part in parts)),
+        fold=np.concatenate([np.empty(0, dtype=np.int64), *folds]),
+        pred=fixed_width(path, ("" if answer is None else answer for answer in decided)),
+    )
 
 
 def refuse_ranks(path: Path, facts: Mapping[str, Any]) -> None:

@@ -154,6 +154,8 @@ def check_ids(path: Path, column: str, ids: npt.NDArray[np.object_]) -> None:
     InputError
         Naming the row of the first blank id, or up to three repeated ids.
     """
+    if pl.Series(ids.tolist(), dtype=pl.String).n_unique() == len(ids) and "" not in ids:
+        return
     series = pd.Series(ids, name=column)
     blank = np.flatnonzero((series == "").to_numpy())
     if blank.size:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 import signal
-import string
 import subprocess
 import sys
 import time
@@ -15,8 +14,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from comptool.errors import InputError, OutputExistsError
 from comptool.outputs import atomic_output, refuse_existing
@@ -36,15 +33,6 @@ def test_awkward_ids_survive_a_table(tmp_path, suffix):
     path = tmp_path / f"t{suffix}"
     write_table(path, pd.DataFrame({"id": AWKWARD, "label": ["0"] * len(AWKWARD)}))
     assert read_table(path)["id"].tolist() == AWKWARD
-
-
-@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_awkward_ids_survive_predictions(tmp_path, suffix):
-    path = tmp_path / f"p{suffix}"
-    write_predictions(path, predictions(AWKWARD, pred=np.array(AWKWARD, dtype=object)))
-    back = read_predictions(path)
-    assert back.ids.tolist() == AWKWARD
-    assert back.pred.tolist() == AWKWARD
 
 
 def test_a_byte_order_mark_crlf_and_quoted_commas_are_understood(tmp_path):
@@ -88,29 +76,6 @@ def test_predictions_with_a_byte_order_mark_and_crlf(tmp_path):
     path.write_bytes('\ufeffimg,"a,b",c\r\n007,0.25,0.75\r\n'.encode())
     back = read_predictions(path)
     assert (back.id_column, back.classes, back.ids[0]) == ("img", ("a,b", "c"), "007")
-
-
-names = st.text(string.ascii_letters + ',;" _é', min_size=1, max_size=6).filter(
-    lambda name: name.strip() and name not in ("pred", "fold", "id")
-)
-
-
-@settings(max_examples=30, deadline=None)
-@given(
-    st.lists(names, min_size=2, max_size=5, unique=True),
-    st.integers(1, 6),
-    st.integers(0, 2**32 - 1),
-    st.sampled_from([".csv", ".parquet"]),
-)
-def test_probabilities_read_back_exactly(tmp_path_factory, classes, rows, seed, suffix):
-    path = tmp_path_factory.mktemp("p") / f"p{suffix}"
-    p = np.random.default_rng(seed).dirichlet(np.ones(len(classes)), rows).astype(np.float32)
-    ids = np.array([f"{row:03}" for row in range(rows)], dtype=object)
-    write_predictions(path, Predictions(ids, tuple(classes), p, fold=np.arange(rows)))
-    back = read_predictions(path)
-    assert back.classes == tuple(classes)
-    assert np.array_equal(back.probabilities.astype(np.float32), p)
-    assert back.fold.tolist() == list(range(rows))
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from comptool import provenance
 from comptool.errors import InputError
+from comptool.predictions import SUFFIXES
 from comptool.runs import find_run
 
-TABLES = (".csv", ".parquet")
 # What makes predictions of the networks of a run, before anything is decided about them.
 PREDICTING = ("infer", "tta")
 
@@ -20,7 +20,7 @@ def chosen(given: Sequence[Path], folder: Path, output: Path) -> list[Path]:
     Parameters
     ----------
     given
-        Files, or names or folders of runs; none: the files ``preds*.csv`` of the folder.
+        Files, or names or folders of runs; none: all that `found` finds in the folder.
     folder
         Where predictions are looked for.
     output
@@ -34,20 +34,21 @@ def chosen(given: Sequence[Path], folder: Path, output: Path) -> list[Path]:
     if not given:
         return found(folder, output)
     return [
-        path if path.is_file() or path.suffix in TABLES else _of_run(path, folder, output)
+        path if path.is_file() or path.suffix in SUFFIXES else _of_run(path, folder, output)
         for path in given
     ]
 
 
 def found(folder: Path, output: Path) -> list[Path]:
-    """The prediction files ``preds*.csv`` of a folder, by name, without ``output``.
+    """The prediction files of a folder whose names begin with ``preds``, without ``output``.
 
     Raises
     ------
     InputError
         If there are none.
     """
-    paths = sorted(path for path in folder.glob("preds*.csv") if path != output)
+    here = (path for suffix in SUFFIXES for path in folder.glob(f"preds*{suffix}"))
+    paths = sorted(path for path in here if path != output)
     if not paths:
         raise InputError(f"no preds*.csv in {folder}", mend="Make them: comptool infer")
     return paths
@@ -55,7 +56,7 @@ def found(folder: Path, output: Path) -> list[Path]:
 
 def _of_run(name: Path, folder: Path, output: Path) -> Path:
     run = find_run(name)
-    paths = sorted(path for suffix in TABLES for path in folder.glob(f"*{suffix}"))
+    paths = sorted(path for suffix in SUFFIXES for path in folder.glob(f"*{suffix}"))
     here = [path for path in paths if path != output and _is_of(path, run)]
     if not here:
         raise InputError(

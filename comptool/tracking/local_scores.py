@@ -25,6 +25,7 @@ from comptool.evaluation.bootstrap import Figure, Rows, figure_of_rows
 from comptool.evaluation.held_out import FOLDS
 from comptool.evaluation.out_of_fold import Labelled, read_labelled
 from comptool.outputs import atomic_output
+from comptool.predictions import SUFFIXES
 from comptool.runs import OOF, WEIGHTS
 
 RESAMPLES = 200
@@ -176,7 +177,7 @@ def _paths(facts: Any) -> list[str]:
         return [path for value in facts.values() for path in _paths(value)]
     if isinstance(facts, list):
         return [path for value in facts for path in _paths(value)]
-    return [facts] if isinstance(facts, str) and facts.endswith((".csv", ".parquet")) else []
+    return [facts] if isinstance(facts, str) and facts.endswith(SUFFIXES) else []
 
 
 def _inputs(path: Path) -> list[str]:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from comptool import provenance
+from comptool.predictions import SUFFIXES
 
-TABLES = (".csv", ".csv.gz", ".parquet", ".zip")
+TABLES = (*SUFFIXES, ".csv.gz", ".zip")
 # Commands that make prediction files; what they read beside is no step.
 STEPS = ("submit", "recalibrate", "ensemble", "tta", "infer")
 
