@@ -169,9 +169,9 @@ def _flipped(images: Sequence[Pixels], seed: int, cutout: float | None = None) -
     source = random.Random(seed)
     square = all(image.shape[0] == image.shape[1] for image in images)
     element = source.choice(range(8) if square else (0, 2, 5, 7))
-    turned = [symmetry(image, element) for image in images]
-    if cutout is None:
-        return turned
-    # Drawn last, so that a cut-out changes nothing about the flips.
-    hole = draw_hole(source)
-    return [cut_out(image, hole, cutout) for image in turned]
+    if cutout is not None:
+        # Drawn last, so that a cut-out changes nothing about the flips; made first, because images
+        # that are turned already take three times as long to copy.
+        hole = draw_hole(source)
+        images = [cut_out(image, hole, cutout) for image in images]
+    return [symmetry(image, element) for image in images]
