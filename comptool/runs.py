@@ -14,6 +14,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from comptool.errors import InputError, nearest
+from comptool.holding import is_held
 
 BEST = "best.safetensors"
 # ONNX graphs of those weights, for one size of images each.
@@ -23,8 +24,11 @@ METRICS = "metrics.csv"
 GRADIENTS = "gradients.png"
 OOF = "oof.csv"
 RUN_JSON = "run.json"
-# The state in ``run.json`` of a run that has been trained to its end.
+# The states in ``run.json`` of a run that is trained, and of one that has been to its end.
+RUNNING = "running"
 FINISHED = "finished"
+# What a run is whose process ended before it could write down that it did.
+KILLED = "killed"
 WEIGHTS = Path("weights")
 HEADER_KEY = "comptool"
 HEADER_FORMAT = 1
@@ -114,8 +118,7 @@ def check_finished(run: Path) -> str | None:
     InputError
         Saying how many of the folds are finished.
     """
-    record = _record(run)
-    state = record.get("state", FINISHED)
+    state = _state(run) or FINISHED
     if state == FINISHED:
         return None
     if (run / BEST).exists():
@@ -127,22 +130,35 @@ def check_finished(run: Path) -> str | None:
 
 
 def read_state(run: Path) -> str:
-    """How far a training is by its record: ``running``, ``stopped`` or ``finished``.
+    """How far a training is by its record: ``running``, ``stopped``, ``killed`` or ``finished``.
 
     Without a readable record, ``finished`` if there is a checkpoint, else ``unfinished``. Of a
     folded run that is not finished also how many folds are.
     """
     usual = FINISHED if (run / BEST).exists() else "unfinished"
-    state = str(_record(run).get("state", usual))
+    state = _state(run) or usual
     if state == FINISHED or (run / BEST).exists() or not fold_folders(run):
         return state
     done, total = _folds_done(run)
     return f"{state}, {done} of {total} folds finished"
 
 
+def is_trained(run: Path) -> bool | None:
+    """Whether a process trains the run, or the run that it is a fold of; None: nobody can tell."""
+    return is_held(run.parent if _FOLD.fullmatch(run.name) else run)
+
+
+def _state(run: Path) -> str | None:
+    """The state of its record; None without one."""
+    record = _record(run)
+    if record.get("state") == RUNNING and record.get("held") and is_trained(run) is False:
+        return KILLED
+    return str(record["state"]) if "state" in record else None
+
+
 def _folds_done(run: Path) -> tuple[int, int | str]:
     """Finished folds of a folded run and how many it is to have, "its" where nothing says."""
-    done = sum(_record(folder).get("state") == FINISHED for folder in fold_folders(run))
+    done = sum(_state(folder) == FINISHED for folder in fold_folders(run))
     return done, _record(run).get("num_folds", "its")
 
 

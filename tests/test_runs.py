@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from comptool.errors import InputError
-from comptool.runs import check_finished, find_run, members, read_header
+from comptool.holding import hold
+from comptool.runs import check_finished, find_run, members, read_header, read_state
 
 HEADER = {
     "format": 1, "model": {"name": "resnet34", "options": {}}, "task": "multiclass",
@@ -157,6 +158,25 @@ def test_a_run_that_is_not_finished_can_be_used_and_is_told(state):
     assert check_finished(run) is None
     Path("weights/one/run.json").write_text("[")
     assert check_finished(run) is None
+
+
+def test_a_run_whose_process_is_no_more_was_killed():
+    make_run(Path("weights/one"))
+    note("weights/one", "running", held=True)
+    assert read_state(Path("weights/one")) == "killed"
+    assert "is not finished (killed); its best" in check_finished(Path("weights/one"))
+    with hold(Path("weights/one")):
+        assert read_state(Path("weights/one")) == "running"
+
+
+def test_a_fold_lives_with_the_run_that_it_is_a_fold_of():
+    make_run(Path("weights/k/fold-0"))
+    for folder in ("weights/k", "weights/k/fold-0"):
+        note(folder, "running", held=True, num_folds=3)
+    with hold(Path("weights/k")):
+        assert read_state(Path("weights/k/fold-0")) == "running"
+    assert read_state(Path("weights/k/fold-0")) == "killed"
+    assert read_state(Path("weights/k")) == "killed, 0 of 3 folds finished"
 
 
 def test_the_header_is_read_from_folder_and_file():

@@ -13,7 +13,7 @@ from typing import Any
 from comptool import models, provenance
 from comptool.errors import InputError, OutputExistsError, UsageError
 from comptool.outputs import atomic_output, refuse_existing
-from comptool.runs import BEST, LAST, OOF, RUN_JSON, WEIGHTS, fold_folders
+from comptool.runs import BEST, LAST, OOF, RUN_JSON, RUNNING, WEIGHTS, fold_folders, is_trained
 from comptool.training.setting_checks import option
 from comptool.training.settings import FREE_TO_CHANGE, TrainSettings
 
@@ -70,6 +70,9 @@ def write_record(
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         **facts,
     }
+    if state == RUNNING:
+        # Whether a lock tells that it is still so, see `comptool.runs.read_state`.
+        document["held"] = bool(is_trained(folder))
     with atomic_output(folder / RUN_JSON, force=True) as temporary:
         temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 

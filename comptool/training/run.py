@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,9 @@ import numpy as np
 
 from comptool import provenance
 from comptool.errors import InputError
+from comptool.holding import hold
 from comptool.predictions import read_predictions
-from comptool.runs import OOF
+from comptool.runs import OOF, RUNNING
 from comptool.training.batch_size import with_batch_size
 from comptool.training.keeping import Keeper, clear, write_oof
 from comptool.training.loop import Loop
@@ -93,11 +94,11 @@ def train(plan: Plan, say: Say, *, quiet: bool = False, force: bool = False) -> 
         If a file cannot be used or written, or the loss is no longer a number.
     """
     started = perf_counter()
-    with joined(plan.settings.device) as processes:
+    with joined(plan.settings.device) as processes, ExitStack() as training:
         if not processes.first:
             say = _silent
         plan = with_batch_size(plan, processes, say)
-        begin = partial(_begin, plan, processes, force)
+        begin = partial(_begin, plan, processes, force, training)
         epoch: int | list[int] | None
         if plan.folded:
             score, epoch = _train_folds(plan, processes, say, quiet, begin)
@@ -117,13 +118,25 @@ def _nothing() -> None:
     pass
 
 
-def _begin(plan: Plan, processes: Processes, force: bool) -> None:
+def _begin(plan: Plan, processes: Processes, force: bool, training: ExitStack) -> None:
     """What is done to the run's folder once nothing can be wrong any more."""
-    if force and processes.first:
+    if not processes.first:
+        return
+    training.enter_context(hold(plan.run))
+    if force:
         clear(plan.run)
-    if plan.folded and processes.first:
+    if plan.folded:
         facts = {"metric": plan.metric, "num_folds": len(plan.members)}
-        write_record(plan.run, plan.settings, plan.files, "running", facts)
+        record = partial(write_record, plan.run, plan.settings, plan.files, facts=facts)
+        record(RUNNING)
+        training.push(partial(_note_stop, record))
+
+
+def _note_stop(record: Callable[[str], None], kind: type[BaseException] | None, *_: object) -> None:
+    """Write down that a folded run was stopped, as `_run` does of every fold."""
+    if kind is not None:
+        with suppress(InputError):
+            record("stopped")
 
 
 def _train_folds(
@@ -171,7 +184,7 @@ def _run(loop: Loop, keeper: Keeper, **facts: object) -> None:
         split = {} if progress.at_once is None else {"images_at_once": progress.at_once}
         keeper.record(state, **facts, **split, **end)
 
-    record("running")
+    record(RUNNING)
     try:
         # At once, so that a run that is killed in its first epoch can be resumed too.
         loop.save()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+from comptool.runs import read_state
 
 # Threads that wait for one another on a busy machine are slower than one.
 ALONE = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -39,7 +43,8 @@ class Running:
 
     def end(self, number: int) -> int:
         """Signal the program and its workers, as a terminal does; gives the exit code."""
-        os.killpg(self.process.pid, number)
+        with suppress(ProcessLookupError):  # all of them are gone already
+            os.killpg(self.process.pid, number)
         code = self.process.wait(60)
         self.log.close()
         assert self.process.stdout is not None
@@ -99,3 +104,21 @@ def test_kill_9_leaves_nothing_half_written_and_resumes_to_the_same_bits(
     assert (resumed.exit_code, resumed.stderr) == (0, "")
     assert comptool("train", *tiny, "--run-name", "whole", *LONG).exit_code == 0
     assert result_of("broken") == result_of("whole")
+
+
+def test_a_run_is_trained_by_one_process_and_known_to_be_killed(many, comptool, tiny, begin):
+    """Its worker, which lives a little longer, does not count."""
+    running = begin("--run-name", "broken", "--epochs", "200", "--workers", "1")
+    running.wait_for("epoch 2/200")
+    assert read_state(Path("weights/broken")) == "running"
+    twice = comptool("train", "--run-name", "broken", "--resume", "-q")
+    assert twice.exit_code == 3
+    assert twice.stderr == (
+        "comptool train: weights/broken: another process is at work in it. Wait for it, or stop "
+        "it\n"
+    )
+    running.process.kill()
+    running.process.wait(60)
+    listed = json.loads(comptool("runs", "--json").stdout)["runs"]
+    assert [run["state"] for run in listed] == ["killed"]
+    running.end(signal.SIGKILL)

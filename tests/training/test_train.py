@@ -18,7 +18,7 @@ from comptool.evaluation import metrics
 from comptool.models.checkpoints import load_checkpoint
 from comptool.predictions import read_predictions
 from comptool.provenance import recall
-from comptool.runs import check_finished, read_header
+from comptool.runs import check_finished, read_header, read_state
 from comptool.tables import read_table
 
 RUN = Path("weights/run")
@@ -157,6 +157,7 @@ def test_fold_all_trains_a_member_per_fold_and_covers_every_row_once(folds, fit,
     # Dies in the second member; the first one stays as it is.
     with pytest.raises(Crash), at_forward(14, crash):
         fit(fold="all", epochs=2)
+    assert read_state(RUN) == "stopped, 1 of 3 folds finished"
     with pytest.raises(InputError, match=r"1 of 3 folds are finished\. Go on with: comptool train"):
         check_finished(RUN)
     first = (RUN / "fold-0" / "best.safetensors").stat().st_mtime_ns

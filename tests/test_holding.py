@@ -1,0 +1,82 @@
+"""A folder that a process holds, and what is seen of it from others."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from comptool.errors import InputError
+from comptool.holding import hold, is_held
+
+HOLDER = """
+import os, sys, time
+from pathlib import Path
+from comptool.holding import hold
+
+with hold(Path(sys.argv[1])):
+    if os.fork() == 0:
+        print("worker", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that holds ``tmp_path / "run"``, and has forked a worker."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path / "run")],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout.readline() == "worker\n"
+    yield process
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(60)
+    process.stdout.close()
+
+
+def test_a_folder_is_held_until_its_holder_is_killed_although_a_worker_lives_on(holder, tmp_path):
+    assert is_held(tmp_path / "run") is True
+    assert is_held(tmp_path) is False
+    holder.kill()
+    holder.wait(60)
+    os.killpg(holder.pid, 0)
+    assert is_held(tmp_path / "run") is False
+
+
+def test_what_another_process_holds_cannot_be_held(holder, tmp_path, monkeypatch):
+    monkeypatch.setattr("comptool.holding.PATIENCE", 0.1)
+    with pytest.raises(InputError) as refusal, hold(tmp_path / "run"):
+        pass
+    assert str(refusal.value) == (
+        f"{tmp_path}/run: another process is at work in it. Wait for it, or stop it"
+    )
+    holder.kill()
+    holder.wait(60)
+    with hold(tmp_path / "run"):
+        assert is_held(tmp_path / "run") is True
+
+
+def test_a_block_that_ends_lets_go_however_it_ends(tmp_path):
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError), hold(tmp_path):
+            raise ZeroDivisionError
+        assert is_held(tmp_path) is False
+
+
+def test_of_a_folder_that_is_not_there_nobody_can_tell(tmp_path):
+    assert is_held(tmp_path / "none") is None
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="Linux counts open files there")
+def test_no_file_is_left_open(tmp_path):
+    before = len(os.listdir("/proc/self/fd"))
+    with hold(tmp_path):
+        is_held(tmp_path)
+    assert len(os.listdir("/proc/self/fd")) == before
