@@ -208,6 +208,8 @@ def _identical(column: Originals) -> tuple[int, list[npt.NDArray[np.intp]]]:
     digests = column["digest"][there]
     in_order = np.sort(digests)
     repeated = np.unique(in_order[1:][in_order[1:] == in_order[:-1]])
+    if not repeated.size:
+        return 0, []
     rows = there[np.isin(digests, repeated)]
     _, firsts = np.unique(column["digest"][rows], return_index=True)
     named = column["digest"][rows[np.sort(firsts)[:MOST_NAMED]]]

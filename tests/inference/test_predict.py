@@ -292,6 +292,8 @@ def test_a_device_that_is_not_here_is_named_and_not_replaced(pairs, device):
 def test_a_gpu_gives_what_the_cpu_gives(pairs, precision, tolerance):
     pairs("one")
     scheme = Scheme(GROUPS["d4"], "mean")
-    given = probabilities("one", scheme=scheme, device="cuda", precision=precision, workers=1)
+    # Batches enough for their kernels to be recorded and replayed, and one of another shape.
+    options = {"device": "cuda", "precision": precision, "workers": 1, "batch_size": 2}
+    given = probabilities("one", scheme=scheme, **options)
     assert given.dtype == np.float32
     np.testing.assert_allclose(given, probabilities("one", scheme=scheme), atol=tolerance)
