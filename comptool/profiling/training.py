@@ -17,6 +17,8 @@ from comptool.profiling.clock import Clock, Timing
 from comptool.profiling.cuda_clock import CudaClock
 from comptool.profiling.loading import loading_of
 from comptool.profiling.report import AUGMENT, WAIT, Loading, Profile
+from comptool.training.batch_size import with_batch_size
+from comptool.training.cuda_graph import WARM_UPS, recorder_of
 from comptool.training.plan import Plan
 from comptool.training.prefetch import on_device
 from comptool.training.preparation import prepare, without_published_weights
@@ -24,8 +26,8 @@ from comptool.training.processes import joined
 from comptool.training.session import Session
 from comptool.training.update import Update
 
-# The first updates of a process choose kernels, take memory and may compile.
-UNCOUNTED = 3
+# The first updates of a process choose kernels, take memory, may compile, and are then recorded.
+UNCOUNTED = WARM_UPS + 1
 AHEAD = 2  # batches that each worker of a loader has ready
 LOADED = 5  # batches that are loaded here to see what loading takes
 
@@ -59,7 +61,8 @@ def profile_training(plan: Plan, steps: int, say: Say, quiet: bool) -> Profile:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("profile measures one process; start it without torchrun")
     with joined(plan.settings.device) as processes:
-        session = prepare(without_published_weights(plan), plan.members[0], processes, say).session
+        plan = with_batch_size(without_published_weights(plan), processes, say)
+        session = prepare(plan, plan.members[0], processes, say).session
         assert session is not None  # only a run that is resumed can have nothing left to do
         session.decode_once(say, quiet)
         return profile_session(session, steps, say)
@@ -90,8 +93,20 @@ def profile_session(session: Session, steps: int, say: Say) -> Profile:
         full_precision=session.precision.dtype is None,
         decodes_anew=session.datasets[0].decodes_anew,
         augments=loading is not None and settings.augment != "none",
+        could_be_recorded=session.recorder is None and _could_be_recorded(session),
+        could_compile=settings.compile == "off",
+        updates=session.updates_per_epoch,
+        epochs=settings.epochs,
     )
     return replace(profile, advice=advice_for_training(profile, circumstances))
+
+
+def _could_be_recorded(session: Session) -> bool:
+    try:
+        settings = replace(session.settings, cuda_graph="on")
+        return recorder_of(replace(session, settings=settings)) is not None
+    except UsageError:
+        return False
 
 
 class _Updates:
@@ -140,7 +155,8 @@ class _Updates:
         """
         seconds = self._seconds(self._largest, steps)
         parts = [_half(batch) for batch in self._largest]
-        fixed = self._session.called is not self._session.model
+        session = self._session
+        fixed = session.called is not session.model or session.recorder is not None
         without = fixed or not all(len(part.rows) for part in parts)
         half = None if without else self._seconds(parts, steps) / seconds
         return seconds / self._images(self._largest), half

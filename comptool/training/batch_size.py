@@ -106,7 +106,7 @@ class Trial:
         plan = without_published_weights(plan)
         self._device = processes.device
         model, self._header = new_model(plan, member, lambda text: None)
-        model = model.to(self._device, memory_format=torch.channels_last)
+        model = model.to(self._device).to(memory_format=torch.channels_last)
         freeze(model, plan.settings.freeze)
         set_training(model, plan.settings.freeze)
         self._model = model
