@@ -15,6 +15,7 @@ from comptool.profiling.report import (
     TRANSFER,
     Profile,
 )
+from comptool.training.ways import LONG_RUN
 
 # Shares of a step from which on something is worth changing.
 LONG_WAIT, LONG_TRANSFER, LONG_OPTIMIZER = 0.1, 0.1, 0.2
@@ -40,6 +41,14 @@ class Circumstances:
         Whether every pass over the images decodes them.
     augments
         Whether images are changed one by one, on the CPU.
+    could_be_recorded
+        Whether the step could be a CUDA graph, and is none.
+    could_compile
+        Whether the network could be compiled, and that is ruled out.
+    updates
+        Of an epoch.
+    epochs
+        Of the run.
     could_take_onnx
         Whether ONNX Runtime could compute what torch computes.
     """
@@ -50,6 +59,10 @@ class Circumstances:
     full_precision: bool = True
     decodes_anew: bool = True
     augments: bool = False
+    could_be_recorded: bool = False
+    could_compile: bool = False
+    updates: int = 0
+    epochs: int = 0
     could_take_onnx: bool = False
 
 
@@ -58,8 +71,9 @@ Rule = Callable[[Profile, Circumstances], str | None]
 
 def advice_for_training(profile: Profile, circumstances: Circumstances) -> tuple[str, ...]:
     """Sentences that name an option of ``comptool train`` each, or one that says there is none."""
-    rules = (keep_decoded, augment_on_device, more_workers, place_data, larger_batch)
-    return _said(profile, circumstances, (*rules, fewer_updates, mixed_precision))
+    loading = (keep_decoded, augment_on_device, more_workers, place_data)
+    computing = (record_step, larger_batch, fewer_updates, mixed_precision, compile_network)
+    return _said(profile, circumstances, (*loading, *computing))
 
 
 def advice_for_inference(profile: Profile, circumstances: Circumstances) -> tuple[str, ...]:
@@ -115,7 +129,9 @@ def more_workers(profile: Profile, circumstances: Circumstances) -> str | None:
 
 def place_data(profile: Profile, circumstances: Circumstances) -> str | None:
     """Keep the data on the card where bringing it there takes long."""
-    if not circumstances.cuda or profile.share(TRANSFER) < LONG_TRANSFER:
+    if not circumstances.cuda or profile.loading is None:
+        return None
+    if profile.share(TRANSFER) < LONG_TRANSFER:
         return None
     return (
         f"bringing images to the card takes {profile.share(TRANSFER):.0%} of the step: --data-on "
@@ -123,14 +139,28 @@ def place_data(profile: Profile, circumstances: Circumstances) -> str | None:
     )
 
 
+def record_step(profile: Profile, circumstances: Circumstances) -> str | None:
+    """Start the step as one graph where half of a batch takes nearly as long as all of it."""
+    if not circumstances.could_be_recorded or not _starts_slowly(profile):
+        return None
+    return (
+        f"half of a batch takes {profile.half:.0%} of the time of all of it, so that the card "
+        "waits for kernels to be started one by one: --cuda-graph on starts them at once"
+    )
+
+
 def larger_batch(profile: Profile, circumstances: Circumstances) -> str | None:
     """Take a larger batch where half of this one takes nearly as long."""
-    if profile.half is None or profile.half < IDLE_HALF:
+    if not _starts_slowly(profile):
         return None
     return (
         f"half of a batch takes {profile.half:.0%} of the time of all of it, so that the device "
         f"has room for more at once: --batch-size {2 * circumstances.batch_size}"
     )
+
+
+def _starts_slowly(profile: Profile) -> bool:
+    return profile.half is not None and profile.half >= IDLE_HALF
 
 
 def fewer_updates(profile: Profile, circumstances: Circumstances) -> str | None:
@@ -148,6 +178,18 @@ def mixed_precision(profile: Profile, circumstances: Circumstances) -> str | Non
     if not circumstances.cuda or not circumstances.full_precision:
         return None
     return "the card computes in float32: --amp auto takes the type that it is fast in"
+
+
+def compile_network(profile: Profile, circumstances: Circumstances) -> str | None:
+    """Try torch.compile in a run that is long enough for it."""
+    epoch = profile.step * circumstances.updates
+    whole = epoch * circumstances.epochs
+    if not circumstances.could_compile or whole < LONG_RUN:
+        return None
+    return (
+        f"the run takes {whole / 60:.0f} minutes, and a compiled network may pay from "
+        f"{ceil(LONG_RUN / epoch)} epochs on: --compile auto measures it"
+    )
 
 
 def half_precision(profile: Profile, circumstances: Circumstances) -> str | None:

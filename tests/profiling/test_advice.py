@@ -76,11 +76,23 @@ def test_a_step_at_its_ceiling_has_nothing_to_change():
         (replace(FAST, half=0.9), CARD, {"--batch-size 64"}),
         (replace(FAST, half=None), CARD, set()),
         (
+            replace(FAST, half=0.9),
+            replace(CARD, could_be_recorded=True),
+            {"--cuda-graph on", "--batch-size 64"},
+        ),
+        (FAST, replace(CARD, could_be_recorded=True), set()),
+        # 0.1 s a step: 40 epochs of 100 updates are 400 s, which is long; 20 are not.
+        (FAST, replace(CARD, could_compile=True, updates=100, epochs=40), {"--compile auto"}),
+        (FAST, replace(CARD, could_compile=True, updates=100, epochs=20), set()),
+        (FAST, replace(CARD, updates=100, epochs=40), set()),
+        (
             replace(FAST, phases=FAST.phases | {"transfer": 0.03}),
             CARD,
             {"--data-on gpu"},
         ),
         (replace(FAST, phases=FAST.phases | {"transfer": 0.03}), CPU, set()),
+        # They are there already.
+        (replace(FAST, phases=FAST.phases | {"transfer": 0.03}, loading=None), CARD, set()),
         (replace(FAST, phases=FAST.phases | {"optimizer": 0.05}), CPU, {"--batch-size 64"}),
         (FAST, replace(CARD, full_precision=True), {"--amp auto"}),
         (FAST, CPU, set()),
@@ -112,10 +124,9 @@ def test_every_option_that_is_advised_can_be_typed(command, advise):
         waiting(0.1, ceiling=0.02, half=0.9),
         phases={"idle": 0.1, "transfer": 0.1, "forward": 0.01, "optimizer": 0.1},
     )
-    said = [
-        *advise(everything, replace(CARD, augments=True, decodes_anew=True, full_precision=True)),
-        *advise(everything, replace(CPU, could_take_onnx=True)),
-    ]
+    card = replace(CARD, augments=True, decodes_anew=True, full_precision=True)
+    long = replace(CPU, could_compile=True, could_be_recorded=True, updates=1000, epochs=100)
+    said = [*advise(everything, card), *advise(everything, replace(long, could_take_onnx=True))]
     parser = get_command(import_module("comptool.commands.app").app).commands[command]
     typed = options(said)
     assert len(typed) >= 4
@@ -130,6 +141,11 @@ def test_a_wait_that_no_option_ends_is_said_to_be_one():
 
 
 def test_numbers_in_advice_are_those_that_were_measured():
+    long = replace(CARD, could_compile=True, updates=100, epochs=60)
+    assert advice.compile_network(FAST, long) == (
+        "the run takes 10 minutes, and a compiled network may pay from 30 epochs on: --compile "
+        "auto measures it"
+    )
     said = advice.more_workers(waiting(0.1, ceiling=0.02), CARD)
     assert said == (
         "51% of the step is a wait for images, which take one core 100.0 ms a step: --workers 5"
