@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +57,7 @@ def csv_stream(path: Path) -> Iterator[IO[bytes]]:
             return
         # Neither name nor time: the same table is the same file.
         with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
-            yield packed
+            yield cast("IO[bytes]", packed)
 
 
 def _unpacked(path: Path) -> Path | bytes:

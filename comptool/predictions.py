@@ -167,8 +167,8 @@ def write_predictions(path: Path, predictions: Predictions, *, force: bool = Fal
     Parameters
     ----------
     path
-        A CSV (packed: ``.gz``); by suffix a Parquet table (``.parquet``), or arrays (``.npy``), the first of which
-        are the probabilities as they are.
+        A CSV (packed: ``.gz``); by suffix a Parquet table (``.parquet``), or arrays (``.npy``), the
+        first of which are the probabilities as they are.
     predictions
         What is written.
     force

@@ -115,13 +115,21 @@ def rank_mean(members: Sequence[Floats], weights: Sequence[float]) -> Doubles:
     >>> rank_mean([np.array([[0.9], [0.2], [0.2], [0.1]])], [1.0]).ravel()
     array([1.   , 0.625, 0.625, 0.25 ])
     """
-    return mean([np.apply_along_axis(_average_ranks, 0, member) for member in members], weights)
+    total = np.zeros(members[0].shape[::-1])
+    for member, weight in zip(members, weights, strict=True):
+        for values, ranks in zip(np.ascontiguousarray(member.T), total, strict=True):
+            ranks += weight * _average_ranks(values)
+    return total.T
 
 
 def _average_ranks(values: Floats) -> Doubles:
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: Doubles = np.cumsum(counts) - (counts - 1) / 2
-    return ranks[place] / len(values)
+    order = values.argsort()
+    rising = values[order]
+    ends = np.flatnonzero(np.concatenate([rising[1:] != rising[:-1], [True]])) + 1
+    counts = np.diff(ends, prepend=0)
+    ranks = np.empty(len(values))
+    ranks[order] = np.repeat((ends - (counts - 1) / 2) / len(values), counts)
+    return ranks
 
 
 def vote(members: Sequence[Floats], weights: Sequence[float]) -> Doubles:
