@@ -141,7 +141,7 @@ def read_evidence(
     headers = networks_of(found.path).values()
     dropped = any(_dropped_rows(header) for header in headers)
     _check(found.path, predictions, samples, whole=whole and not dropped)
-    trained = _trained_counts(headers, predictions.classes)
+    trained = trained_counts(headers, predictions.classes)
     return Labelled(predictions, targets, found.path, samples.source, trained), samples
 
 
@@ -243,9 +243,10 @@ def _dropped_rows(header: Mapping[str, Any]) -> bool:
     return bool(arguments.get("missing_modality") == "drop")
 
 
-def _trained_counts(
+def trained_counts(
     headers: Iterable[Mapping[str, Any]], classes: Sequence[str]
 ) -> npt.NDArray[np.int64] | None:
+    """Rows per class, shape (K,), that networks were trained on together; None if none tells."""
     totals = np.zeros(len(classes), np.int64)
     for header in headers:
         counts = header.get("trained_counts") or {}

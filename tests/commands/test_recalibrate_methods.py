@@ -38,8 +38,36 @@ def test_every_method_writes_decided_predictions_and_what_they_rest_on(runs, met
     assert "presuming that the test classes are equally frequent" in result.stderr
     facts = provenance.facts(Path("submissions/recalibrated.csv"))
     assert facts["recalibration"]["method"] == method
-    if method not in ("quota-optimal", "sinkhorn"):
+    if method == "prior":
+        assert list(told["trained_shares"].values()) == pytest.approx(BIASED["presumed"])
+    elif method not in ("quota-optimal", "sinkhorn"):
         assert told["out_of_fold"] == "weights/run0/oof.csv"
+
+
+@pytest.mark.parametrize(
+    ("options", "target"), [(["--target-prior", "uniform"], 1 / 3), ([], None)]
+)
+def test_shares_are_exchanged_without_rows_that_were_held_out(runs, options, target):
+    (source,) = runs(**BIASED)
+    before = read_predictions(Path(source)).probabilities
+    Path("weights/run0/oof.csv").unlink()
+    result = runs.run("recalibrate", source, "--method", "prior", *options, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert "from the shares trained on: a 0.800, b 0.150, c 0.050" in result.stderr
+    shares = target or np.array(json.loads(result.stdout)["shares"])
+    moved = before * shares / np.array(BIASED["presumed"])
+    wanted = moved / moved.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(labels_of().probabilities, wanted, atol=1e-5)
+    assert (labels_of().pred == np.array(list("abc"))[wanted.argmax(axis=1)]).all()
+
+
+def test_shares_of_a_run_whose_checkpoint_is_gone_are_those_of_its_held_out_rows(runs):
+    (source,) = runs(**BIASED)
+    Path("weights/run0/best.safetensors").unlink()
+    options = ("--method", "prior", "--oof", "weights/run0/oof.csv", "--json")
+    result = runs.run("recalibrate", source, *options)
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["out_of_fold"] == "weights/run0/oof.csv"
 
 
 def test_optimal_quotas_for_all_classes_are_met(runs):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from comptool.decisions.recalibration import METHODS
 from comptool.decisions.recalibration.comparing import NONE, SETS, Comparison, compare
 from comptool.decisions.recalibration.knowing import (
     Basis,
+    Counts,
     Question,
     basis_of,
     usable_metric,
@@ -22,7 +23,9 @@ from comptool.decisions.recalibration.shares import TRAIN, UNIFORM
 from comptool.decisions.sources import class_counts
 from comptool.errors import ComptoolError
 from comptool.evaluation.held_out import networks_of
+from comptool.evaluation.out_of_fold import trained_counts
 from comptool.predictions import Predictions
+from comptool.runs import find_run, members, read_header
 
 # A simulated test set has at most so many rows; more would only make intervals shorter.
 LARGEST_SET = 5_000
@@ -60,12 +63,14 @@ def decide(
         If the method lacks what it needs, or a file cannot be used.
     """
     entry = METHODS.find(method)
-    labelled, metric = None, "accuracy"
-    if entry.fitted or question.oof is not None or method == "prior":
+    labelled, metric, trained = None, "accuracy", None
+    if method == "prior" and question.oof is None:
+        trained = _trained(facts, predictions.classes)
+    if entry.fitted or question.oof is not None or (method == "prior" and trained is None):
         about = load(competition)
         labelled = own_evidence(question.oof, facts, about)
         metric = usable_metric(about.metric)
-    basis = basis_of(source, predictions.classes, facts, question, labelled, metric)
+    basis = basis_of(source, predictions.classes, facts, question, labelled, metric, trained)
     answer = entry.load()(basis.known)(predictions.probabilities)
     result = decided(predictions, answer.labels)
     record = {"method": method, **answer.facts, **_told(predictions.classes, basis)}
@@ -75,6 +80,17 @@ def decide(
     )
 
 
+def _trained(facts: Mapping[str, Any], classes: Sequence[str]) -> Counts | None:
+    """Rows per class that the models were trained on; None where their checkpoints do not say."""
+    try:
+        headers = [
+            read_header(one) for run in facts.get("runs", []) for one in members(find_run(run))
+        ]
+    except ComptoolError:
+        return None
+    return trained_counts(headers, classes)
+
+
 def _told(classes: Sequence[str], basis: Basis) -> dict[str, object]:
     told: dict[str, object] = {}
     if basis.known.target is not None:
@@ -82,6 +98,8 @@ def _told(classes: Sequence[str], basis: Basis) -> dict[str, object]:
         told["target_prior"] = dict(zip(classes, shares, strict=True))
     if basis.labelled is not None:
         told["out_of_fold"] = str(basis.labelled.path)
+    elif basis.known.presumed is not None:
+        told["trained_shares"] = dict(zip(classes, basis.known.presumed.tolist(), strict=True))
     return told
 
 
@@ -91,16 +109,21 @@ def _notes(
     notes = []
     shares = record.get("shares")
     if isinstance(shares, list):
-        said = ", ".join(f"{name} {share:.3f}" for name, share in zip(classes, shares, strict=True))
-        notes.append(f"class shares estimated from the test set: {said}")
+        notes.append(f"class shares estimated from the test set: {_shares(classes, shares)}")
     if basis.labelled is not None:
         notes += [basis.labelled.note] if basis.labelled.note else []
         notes.append(f"by {len(basis.labelled)} out-of-fold rows ({basis.labelled.path})")
+    elif basis.known.presumed is not None:
+        notes.append(f"from the shares trained on: {_shares(classes, basis.known.presumed)}")
     if basis.prior:
         notes.append(f"presuming that the test classes are {basis.prior}")
     shown = ("temperature", "tau", "estimated", "uncertain_rows")
     found = [f"{name} {record[name]:.4g}" for name in shown if isinstance(record.get(name), float)]
     return [*notes, *(f"{method}: {one}" for one in found)]
+
+
+def _shares(classes: Sequence[str], shares: Iterable[float]) -> str:
+    return ", ".join(f"{name} {share:.3f}" for name, share in zip(classes, shares, strict=True))
 
 
 def compared(

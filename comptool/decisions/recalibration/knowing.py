@@ -8,6 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from comptool.decisions import sources
 from comptool.decisions.quotas import most_frequent, named_heads
 from comptool.decisions.recalibration.known import Evidence, Known
@@ -16,6 +19,8 @@ from comptool.decisions.recalibration.shares import shares_of
 from comptool.errors import InputError
 from comptool.evaluation import metrics
 from comptool.evaluation.out_of_fold import Labelled
+
+Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,7 @@ def basis_of(
     question: Question,
     labelled: Labelled | None,
     metric: str,
+    trained: Counts | None = None,
 ) -> Basis:
     """What is known of these predictions.
 
@@ -88,6 +94,8 @@ def basis_of(
         Out-of-fold rows of the runs that made it, or None.
     metric
         What searched settings are to maximise.
+    trained
+        Rows per class that the models were trained on, shape (K,), where ``labelled`` is None.
 
     Raises
     ------
@@ -104,12 +112,11 @@ def basis_of(
     target, prior = None, ""
     if question.target_prior is not None:
         target, prior = shares_of(question.target_prior, classes, counts)
-    presumed = None
-    if labelled is not None and labelled.trained is not None:
-        presumed = labelled.trained / labelled.trained.sum()
+    if labelled is not None:
+        trained = labelled.trained
     known = Known(
         evidence=None if labelled is None else evidence_of(labelled, classes),
-        presumed=presumed,
+        presumed=None if trained is None else trained / trained.sum(),
         target=target,
         head=tuple(_head(source, classes, facts, question)),
         fraction=FRACTION if question.fraction is None else question.fraction,
