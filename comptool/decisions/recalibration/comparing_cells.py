@@ -4,7 +4,8 @@ As :mod:`.comparing` has it: methods are fitted on one half of the out-of-fold r
 test sets drawn with replacement from the other, then the halves change places, and all is done
 again with other halves. Rows are halved within those whose rarest class is the same, so that a rare
 class is in both. A test set in which the metric is not defined, having no present cell, is drawn
-again.
+again. All methods keep the order of the rows within each class, so that none changes a metric that
+asks for nothing else: there only doing nothing is scored, and nothing is fitted.
 """
 
 from __future__ import annotations
@@ -72,20 +73,23 @@ def compare_cells(
     """
     metrics.score(metric, targets, probabilities)
     rng = np.random.default_rng(seed)
-    values: dict[str, list[float]] = {name: [] for name in methods}
+    tied = metric in OF_ORDER
+    differing = {NONE: methods[NONE]} if tied else methods
+    values: dict[str, list[float]] = {name: [] for name in differing}
     pairs = list(halves(_rarest(targets), rng))
     for number, (fit, held) in enumerate(pairs):
         moved = {
             name: method(targets[fit], probabilities[fit]).move(probabilities[held])
-            for name, method in methods.items()
+            for name, method in differing.items()
         }
         for _ in range(number, num_sets, len(pairs)):
             rows = _drawn(targets[held], moved[NONE], num_rows, metric, rng)
             for name, now in moved.items():
                 values[name].append(metrics.score(metric, targets[held[rows]], now[rows]))
     note = ""
-    if metric in OF_ORDER:
+    if tied:
         note = f"{metric} asks for the order of the rows of each class, which all of these keep"
+        values = dict.fromkeys(methods, values[NONE])
     standings = ranked(values, metrics.MULTILABEL_METRICS.find(metric))
     return Comparison(standings, metric, PRIOR, num_rows, num_sets, len(targets), note)
 

@@ -49,10 +49,20 @@ def test_doing_nothing_is_best_for_a_calibrated_model():
     )
 
 
-def test_a_metric_of_order_gains_nothing_and_says_why():
-    found = compare_cells(*drawn(400), ALL, "map", num_rows=100, num_sets=20)
-    assert all(one.gain == pytest.approx(0, abs=1e-12) for one in found.standings)
-    assert found.standings[0].method == NONE
+def test_a_metric_of_order_gains_nothing_and_says_why_without_fitting_anything():
+    def unfit(targets, probabilities):
+        raise AssertionError("what cannot change the metric has been fitted")
+
+    methods = {NONE: nothing, "vector": unfit, "isotonic": unfit}
+    found = compare_cells(*drawn(400), methods, "map", num_rows=100, num_sets=20)
+    assert [one.method for one in found.standings] == list(methods)
+    assert all((one.gain, one.gain_low, one.wins) == (0, 0, 0) for one in found.standings)
+    (plain,) = compare_cells(
+        *drawn(400), {NONE: nothing}, "map", num_rows=100, num_sets=20
+    ).standings
+    assert {(one.score, one.low, one.high) for one in found.standings} == {
+        (plain.score, plain.low, plain.high)
+    }
     assert found.text().splitlines()[-2:] == [
         "map asks for the order of the rows of each class, which all of these keep",
         "if the test classes are as frequent as in the out-of-fold rows, doing nothing is best",
