@@ -13,8 +13,8 @@ from comptool.data.resident import ResidentBatches
 from comptool.errors import UsageError
 from comptool.machine import usable_cores
 from comptool.profiling.advice import Circumstances, advice_for_training
-from comptool.profiling.clock import Clock, Timing
-from comptool.profiling.cuda_clock import CudaClock
+from comptool.profiling.clock import Timing
+from comptool.profiling.device_clock import clock_of
 from comptool.profiling.loading import loading_of
 from comptool.profiling.report import AUGMENT, WAIT, Loading, Profile
 from comptool.training.batch_size import with_batch_size
@@ -116,7 +116,7 @@ class _Updates:
         device = session.processes.device
         self._session = session
         self._update = Update(session, None, say)
-        self._clock = CudaClock(device) if device.type == "cuda" else Clock()
+        self._clock = clock_of(device)
         self._largest: list[Batch] = []
         # Whole batches that are made on the device are work of the step.
         self._whole = isinstance(session.train_loader, ResidentBatches)

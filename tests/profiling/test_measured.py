@@ -72,6 +72,32 @@ def test_worker_processes_load_beside_the_step(profiled):
     assert "decode" not in said["milliseconds"]
 
 
+def test_batches_that_are_made_on_the_device_are_work_of_the_step(pairs):
+    """Where the images lie on a GPU; here they lie in this machine's memory."""
+    from comptool.data.batch_policies import flips
+    from comptool.data.resident import ResidentBatches
+    from comptool.profiling.training import profile_session
+    from comptool.training.plan import make_plan
+    from comptool.training.preparation import prepare
+    from comptool.training.processes import joined
+    from comptool.training.record import run_folder, settle
+
+    given = {"model": "test_efficientnet-dual", "img_size": ("32",), "pretrained": "no"}
+    run = run_folder("run", "", None)
+    settings, files = settle(run, given | {"batch_size": 4, "device": "cpu"}, resume=False)
+    plan = make_plan(settings, files, run)
+    with joined("cpu") as processes:
+        session = prepare(plan, plan.members[0], processes, print).session
+        session.train_loader = ResidentBatches(
+            session.datasets[0], session.batches, flips(), processes.device
+        )
+        profile = profile_session(session, 2, print)
+    assert "augment" in profile.phases
+    assert profile.loading is None
+    assert profile.waited == profile.phases["idle"] == 0
+    assert profile.document()["milliseconds_beside"] == {}
+
+
 def test_a_run_that_is_there_is_neither_refused_nor_touched(profiled):
     profiled.make("kept")
     said = profiled("train", *TRAIN, "--run-name", "kept", "--steps", 1)
