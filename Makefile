@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-gpu lint format build bench clean
+.PHONY: help install demo test test-slow test-gpu lint format build bench bench-gpu clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -52,6 +52,9 @@ build: $(STAMP)  ## wheel and source archive in dist/
 
 bench: $(STAMP)  ## the benchmarks, into benchmarks/results/ (see benchmarks/README.md)
 	$(BIN)/python benchmarks/run.py $(BENCH)
+
+bench-gpu: $(STAMP)  ## those that need a CUDA device
+	$(BIN)/python benchmarks/run.py --gpu $(BENCH)
 
 clean:  ## remove what was built; .venv stays
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache practice

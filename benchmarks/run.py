@@ -1,12 +1,13 @@
 """Run the benchmarks and keep what they print.
 
-    python benchmarks/run.py [--only NAME ...] [--quick] [--timm-scripts FOLDER]
+    python benchmarks/run.py [--only NAME ...] [--gpu] [--quick] [--timm-scripts FOLDER]
 
 Each benchmark is a script beside this one that prints one JSON object. The results of a day on a
 kind of machine go into ``benchmarks/results/<date>-<kind>.json``, each as soon as it is there; a
 benchmark that is run again replaces its own entry. ``--quick`` only tries whether the scripts
 work: small, nothing is written. Real images are looked for in the folder that COMPTOOL_REAL_DATA
-names; without it, and without timm's scripts, the parts that need them are left out.
+names; without it, and without timm's scripts, the parts that need them are left out. ``--gpu`` runs
+those of a CUDA device and no others; where there is none they say so, and nothing is written.
 """
 
 from __future__ import annotations
@@ -39,19 +40,22 @@ PACKAGES = (
 class Benchmark:
     """A script, its arguments for a quick look, and what it needs.
 
-    ``real``: nothing without real images; ``long``: keeps parts and can go on from them.
+    ``real``: nothing without real images; ``long``: keeps parts and can go on from them; ``gpu``:
+    of a CUDA device.
     """
 
     name: str
     quick: tuple[str, ...]
     real: bool = False
     long: bool = False
+    gpu: bool = False
 
 
 BENCHMARKS = (
     Benchmark("startup", ("--runs", "1")),
     Benchmark("first_step", ("--runs", "1")),
     Benchmark("cpu_inference", ("--images", "50", "--turns", "1")),
+    Benchmark("augmentation", ("--images", "128", "--turns", "1")),
     Benchmark("recalibrate", ("--rows", "10000", "--runs", "1")),
     Benchmark("average_precision", ("--runs", "1")),
     Benchmark("ensemble_search", ("--runs", "1", "--members", "4", "--steps", "3")),
@@ -65,7 +69,10 @@ BENCHMARKS = (
     Benchmark("gradient_calibration", ("--quick",), long=True),
     Benchmark("eurosat", ("--quick",), real=True, long=True),
     Benchmark("long_tail", ("--quick",), real=True, long=True),
+    Benchmark("gpu_training", ("--quick", "--turns", "1"), gpu=True),
+    Benchmark("gpu_inference", ("--quick", "--turns", "1"), gpu=True),
 )
+WITH_SCRIPTS = ("startup", "cpu_inference", "gpu_training")
 
 
 def machine() -> dict[str, object]:
@@ -100,8 +107,10 @@ def measure(benchmark: Benchmark, options: argparse.Namespace) -> dict[str, Any]
     arguments = list(benchmark.quick) if options.quick else []
     if benchmark.name == "first_step" and options.timm_scripts is not None:
         arguments += ["--timm-train", str(options.timm_scripts / "train.py")]
-    if benchmark.name in ("startup", "cpu_inference") and options.timm_scripts is not None:
+    if benchmark.name in WITH_SCRIPTS and options.timm_scripts is not None:
         arguments += ["--timm-scripts", str(options.timm_scripts)]
+    if benchmark.gpu:
+        arguments += ["--device", options.device]
     resumed = False
     if benchmark.long and options.partial is not None and not options.quick:
         partial = options.partial / f"{benchmark.name}.json"
@@ -132,7 +141,9 @@ def main() -> None:
     """Run, print and keep."""
     names = [benchmark.name for benchmark in BENCHMARKS]
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME")
+    parser.add_argument("--only", nargs="+", choices=names, metavar="NAME")
+    parser.add_argument("--gpu", action="store_true", help="those of a CUDA device, no others")
+    parser.add_argument("--device", default="cuda", help="of --gpu; cpu, to try it with --quick")
     parser.add_argument("--quick", action="store_true", help="only see whether they work")
     parser.add_argument("--timm-scripts", type=Path, help="folder of timm's train.py and others")
     parser.add_argument("--partial", type=Path, metavar="FOLDER", help="long ones go on from here")
@@ -140,7 +151,7 @@ def main() -> None:
     found = machine()
     path = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}-{kind(found)}.json"
     for benchmark in BENCHMARKS:
-        if benchmark.name not in options.only:
+        if benchmark.gpu != options.gpu or benchmark.name not in (options.only or names):
             continue
         if benchmark.real and not os.environ.get("COMPTOOL_REAL_DATA"):
             print(f"{benchmark.name} is left out: no COMPTOOL_REAL_DATA", file=sys.stderr)
@@ -148,7 +159,8 @@ def main() -> None:
         print(f"{benchmark.name} ...", file=sys.stderr)
         result = measure(benchmark, options)
         print(json.dumps({benchmark.name: result}, indent=1))
-        if not options.quick:
+        print(*result["result"].get("table", ()), sep="\n", file=sys.stderr)
+        if not options.quick and result["result"].get("device", "cpu") is not None:
             keep(path, found, benchmark.name, result)
 
 
