@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
-from importlib import import_module, util
+from importlib import import_module
 from typing import Annotated
 
 import typer
@@ -29,13 +30,12 @@ ORDER = (
     "runs evaluate features profile simulate models losses"
 ).split()
 for _name in ORDER:
-    if util.find_spec(f"comptool.commands.{_name}") is None:
-        continue
     _module = import_module(f"comptool.commands.{_name}")
+    _command = getattr(_module, _name)
+    # As Typer reads them four times: text would be evaluated anew each time.
+    _command.__annotations__ = inspect.get_annotations(_command, eval_str=True)
     _settings = getattr(_module, "CONTEXT_SETTINGS", None)
-    app.command(_name, cls=GroupedCommand, context_settings=_settings)(
-        reports_errors(getattr(_module, _name))
-    )
+    app.command(_name, cls=GroupedCommand, context_settings=_settings)(reports_errors(_command))
 
 
 def _print_version(wanted: bool) -> None:

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.main import get_command
 
-from comptool.torch_imports import loading_torch
-
 from . import _inference_options as n
 from . import _options
 from ._help import GroupedCommand
@@ -77,6 +75,7 @@ def _arguments(function: Callable[..., None], words: Sequence[str]) -> dict[str,
 
 
 def _training(given: Mapping[str, Any], steps: int, dry_run: bool) -> Profile | None:
+    from comptool.torch_imports import loading_torch
     from comptool.training.plan import make_plan
     from comptool.training.record import run_folder, settle
 
