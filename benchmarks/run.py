@@ -55,6 +55,7 @@ BENCHMARKS = (
     Benchmark("startup", ("--runs", "1")),
     Benchmark("first_step", ("--runs", "1")),
     Benchmark("cpu_inference", ("--images", "50", "--turns", "1")),
+    Benchmark("cpu_training", ("--images", "64", "--turns", "1")),
     Benchmark("augmentation", ("--images", "128", "--turns", "1")),
     Benchmark("recalibrate", ("--rows", "10000", "--runs", "1")),
     Benchmark("average_precision", ("--runs", "1")),
