@@ -73,7 +73,7 @@ BENCHMARKS = (
     Benchmark("gpu_training", ("--quick", "--turns", "1"), gpu=True),
     Benchmark("gpu_inference", ("--quick", "--turns", "1"), gpu=True),
 )
-WITH_SCRIPTS = ("startup", "cpu_inference", "gpu_training")
+WITH_SCRIPTS = ("startup", "cpu_inference", "cpu_training", "gpu_training")
 
 
 def machine() -> dict[str, object]:
