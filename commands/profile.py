@@ -105,6 +105,8 @@ def _prediction(
     quiet = given["quiet"]
     for note in plan.notes:
         _options.say(f"warning: {note}", quiet)
+    if given.get("search"):
+        _options.say("nothing is searched: all views are measured among which it would be", quiet)
     if dry_run:
         runs = ", ".join(str(run) for run in plan.runs)
         _options.say(f"would predict batches of {plan.samples.source} with {runs}", quiet)

@@ -125,6 +125,8 @@ def test_views_are_those_that_the_command_says(profiled, comptool):
     with_fixed_input_size(Path("weights/one"))
     said = profiled("tta", "one", "--transforms", "d4", "--steps", 1)
     assert (said["command"], said["images_per_step"]) == ("tta", 9)
+    searched = comptool("profile", "tta", "one", "--search", "greedy", "--dry-run")
+    assert "nothing is searched" in searched.stderr
     refused = comptool("profile", "tta", "one", "--transforms", "multiscale", *HERE)
     assert refused.exit_code == 2
     assert "does not take the view 'scale-0.75'" in refused.stderr
@@ -177,6 +179,16 @@ def test_a_dry_run_measures_nothing(pairs, comptool):
         result = comptool("profile", *words, "--dry-run")
         assert (result.exit_code, result.stdout) == (0, "")
         assert "would" in result.stderr
+
+
+def test_a_run_that_was_stopped_is_measured_as_it_was_begun(pairs, comptool):
+    started = comptool("train", *TRAIN, "--run-name", "mine", "--epochs", 1, "-j", 0, "-q")
+    assert started.exit_code == 0, started.output
+    result = comptool("profile", "train", "--run-name", "mine", "--resume", "--steps", 1, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["images_per_step"] == 4  # not the default of 32
+    lost = comptool("profile", "train", "--run-name", "other", "--resume")
+    assert lost.exit_code == 3
 
 
 def test_several_processes_are_not_measured_as_one(pairs, comptool, monkeypatch):
