@@ -39,8 +39,9 @@ def evaluate(
 ) -> None:
     """Accuracy, balanced and per class, macro F1, kappa, calibration; several labels: mAP.
 
-    Each with a 95 % bootstrap interval. ECE has 15 bins of the answer's probability; the
-    confidence gap is 100 times (its mean where the answer is right - where it is wrong).
+    Each with a 95 % bootstrap interval: what it might be on other rows, as many as these. ECE has
+    15 bins of the answer's probability; the confidence gap is 100 times (its mean where the answer
+    is right - where it is wrong).
 
     Example: comptool evaluate resnet18 --pictures pictures
     """
