@@ -3,12 +3,17 @@
 The graph stands beside the checkpoint, ``best.onnx`` for images of the size trained at, with a
 record that names the checkpoint and the graph itself by their SHA-256: another checkpoint has
 another graph, and a damaged one is made anew.
+
+Threads of our own compute, each a part of a batch with a session of one thread: ONNX Runtime's
+threads wait for one another at every layer, and spin meanwhile on cores that decode images.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,7 +28,7 @@ from comptool.inference.array_views import see
 from comptool.inference.backends import Logits, distinct, forms_of
 from comptool.inference.geometry import seen_size
 from comptool.inference.members import Member
-from comptool.machine import compute_threads
+from comptool.machine import compute_threads, threads
 from comptool.outputs import atomic_output, together
 from comptool.runs import BEST
 from comptool.torch_imports import loading_torch
@@ -31,6 +36,9 @@ from comptool.torch_imports import loading_torch
 # Raised when graphs come to take or give something else.
 GRAPH_FORMAT = 1
 ERRORS_ONLY = 3
+# Samples that a thread computes at a time: what a layer gives of so few stays in its core's cache.
+AT_ONCE = 16
+AHEAD = 2  # parts per thread that are begun before an earlier batch is waited for
 
 Sizes = tuple[tuple[int, int], ...]
 
@@ -72,16 +80,36 @@ class OnnxNetworks:
 
     def logits(self, images: Sequence[Pixels], views: Sequence[str]) -> Iterator[Logits]:
         """Of each network the logits (V, B, K) of V views, from one (B, H, W, C) per form."""
-        for forms, sessions in zip(self._forms, self._sessions, strict=True):
-            own = [images[self.forms.index(form)] for form in forms]
-            yield np.stack([_run(sessions, [see(one, view) for one in own]) for view in views])
+        if len(images[0]) <= AT_ONCE:
+            yield from self._computed(images, views)
+        else:
+            yield from next(self.each([images], views))
 
     def each(
         self, batches: Iterable[Sequence[Pixels]], views: Sequence[str]
-    ) -> Iterator[list[Logits]]:
-        """What `logits` gives, batch after batch."""
-        for images in batches:
-            yield list(self.logits(images, views))
+    ) -> Generator[list[Logits], None, None]:
+        """What `logits` gives, batch after batch; threads compute parts of the next ones too."""
+        waiting: deque[list[Future[list[Logits]]]] = deque()
+        count = compute_threads()
+        with threads(count) as pool:
+            for images in batches:
+                parts = _parts(images)
+                waiting.append([pool.submit(self._computed, part, views) for part in parts])
+                if sum(map(len, waiting)) > AHEAD * count:
+                    yield _joined(waiting.popleft())
+            while waiting:
+                yield _joined(waiting.popleft())
+
+    def _computed(self, images: Sequence[Pixels], views: Sequence[str]) -> list[Logits]:
+        seen = {
+            (form, view): see(pixels, view)
+            for form, pixels in zip(self.forms, images, strict=True)
+            for view in views
+        }
+        return [
+            np.stack([_run(sessions, [seen[form, view] for form in forms]) for view in views])
+            for forms, sessions in zip(self._forms, self._sessions, strict=True)
+        ]
 
     def room(self, shape: tuple[int, ...], dtype: Any) -> Pixels:
         """Zeros for a batch's images."""
@@ -103,7 +131,7 @@ class OnnxNetworks:
             assert isinstance(graph, bytes)
             self._keep(path, graph, difference, checkpoint)
         options = SessionOptions()
-        options.intra_op_num_threads = compute_threads()
+        options.intra_op_num_threads = 1  # our own threads compute, each a part of a batch
         options.log_severity_level = ERRORS_ONLY
         return InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
@@ -123,6 +151,18 @@ class OnnxNetworks:
                 )
         except OutputError as error:
             self.notes.append(f"the ONNX graph is made anew each time: {error}")
+
+
+def _parts(images: Sequence[Pixels]) -> Iterator[list[Pixels]]:
+    """A batch in parts of up to `AT_ONCE` samples."""
+    for start in range(0, len(images[0]), AT_ONCE):
+        yield [pixels[start : start + AT_ONCE] for pixels in images]
+
+
+def _joined(parts: Sequence[Future[list[Logits]]]) -> list[Logits]:
+    """Of each network the logits of a batch, of those of its parts."""
+    results = [part.result() for part in parts]
+    return [np.concatenate(own, axis=1) for own in zip(*results, strict=True)]
 
 
 def _run(sessions: dict[Sizes, InferenceSession], images: Sequence[Logits]) -> Logits:

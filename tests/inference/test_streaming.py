@@ -63,13 +63,14 @@ def test_a_file_that_is_damaged_late_leaves_nothing_of_what_was_written_before(p
     pairs("one")
     monkeypatch.setattr(sys.modules[infer.__module__], "ROWS_WRITTEN", 1)
     Path("data/SAR_te007.png").write_bytes(b"no image")
-    plan = planned()
-    prediction = Prediction(plan.members, plan.samples, [PLAIN], HERE)
+    plan, torch_here = planned(), replace(HERE, backend="torch")
+    prediction = Prediction(plan.members, plan.samples, [PLAIN], torch_here)
     given = prediction.batches()
     assert [next(given)[0].shape for _ in range(3)] == [(2, 3)] * 3
     given.close()
-    with pytest.raises(InputError, match=r"SAR_te007\.png: this image is damaged"):
-        infer(plan, HERE, {})
+    for computing in (torch_here, HERE):
+        with pytest.raises(InputError, match=r"SAR_te007\.png: this image is damaged"):
+            infer(plan, computing, {})
     assert not OUTPUT.parent.exists()
 
 
