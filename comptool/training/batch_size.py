@@ -14,6 +14,7 @@ from comptool.training.criterion import make_loss
 from comptool.training.freezing import freeze, set_training
 from comptool.training.gradient_calibration import total_loss
 from comptool.training.optimisation import Optimisation
+from comptool.training.placement import place
 from comptool.training.plan import Member, Plan
 from comptool.training.precision import Precision
 from comptool.training.preparation import without_published_weights
@@ -116,6 +117,9 @@ class Trial:
         rate = plan.settings.rate(pretrained=self._header["pretrained"] != RANDOM)
         self._optimisation = Optimisation(model, plan.settings, rate, 1, self._precision)
         self._target = torch.from_numpy(plan.rows.targets[member.train[:1]])
+        placement = place(plan, member, self._header, processes)
+        # The room of the images that will lie there is taken already.
+        self._images = torch.empty(placement.num_bytes, dtype=torch.uint8, device=placement.train)
 
     def fits(self, number: int) -> bool:
         """Whether a step with so many images leaves the spare memory alone."""

@@ -33,12 +33,15 @@ class Placement:
     train, valid
         The device that holds all of them, where batches are made; None: worker processes load
         them.
+    num_bytes
+        That they take there.
     note
         What somebody should know of it, or nothing.
     """
 
     train: torch.device | None = None
     valid: torch.device | None = None
+    num_bytes: int = 0
     note: str = ""
 
     @property
@@ -98,9 +101,9 @@ def _first_fitting(
         room = _room(device, processes)
         if needed["train"] <= room:
             fits = sum(needed.values()) <= room
-            size = spelled(sum(needed.values()) if fits else needed["train"])
-            note = f"{size} of images lie on {device}, where whole batches are augmented"
-            return Placement(device, device if fits else None, note)
+            taken = sum(needed.values()) if fits else needed["train"]
+            note = f"{spelled(taken)} of images lie on {device}, where whole batches are augmented"
+            return Placement(device, device if fits else None, taken, note)
     told = (
         f"the images of training take {spelled(needed['train'])}; {device} has {spelled(room)} for "
         "them"

@@ -53,8 +53,10 @@ def test_images_that_fit_lie_on_the_gpu(placed):
 
 
 def test_half_of_the_free_memory_is_left_to_the_training(placed):
-    assert where(placed(gpu=2 * 24 * ONE)) == (GPU, GPU)
-    assert where(placed(gpu=2 * 24 * ONE - 2)) == (GPU, None)
+    whole, part = placed(gpu=2 * 24 * ONE), placed(gpu=2 * 24 * ONE - 2)
+    assert where(whole) == (GPU, GPU)
+    assert where(part) == (GPU, None)
+    assert (whole.num_bytes, part.num_bytes) == (24 * ONE, 15 * ONE)
     assert where(placed(gpu=2 * 15 * ONE)) == (GPU, None)
     full = placed(gpu=2 * 15 * ONE - 2)
     assert where(full) == (None, None)
