@@ -34,6 +34,12 @@ def write() -> Callable[..., Path]:
     return put
 
 
+@pytest.fixture
+def download(tmp_path, write) -> Callable[..., Path]:
+    """Write images ``0.png``, ``1.png`` and so on, and tables: ``download(6, train="id,...")``."""
+    return lambda number, **tables: write(tmp_path, *map("{}.png".format, range(number)), **tables)
+
+
 @pytest.fixture(scope="session")
 def rows() -> Callable[[str, str, range], str]:
     """The text of a table: a header, and a template of ``{n}``, ``{even}``, ``{third}`` by row."""

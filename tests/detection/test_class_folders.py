@@ -70,10 +70,9 @@ def test_a_validation_folder_that_does_not_fit_is_told(tmp_path, image, why, wri
     assert len(training_samples(found)) == 2
 
 
-def test_a_validation_table_is_told_not_to_be_used(tmp_path, write, rows, detect):
-    folder = write(
-        tmp_path,
-        *[f"{n}.png" for n in range(8)],
+def test_a_validation_table_is_told_not_to_be_used(download, rows, detect):
+    folder = download(
+        8,
         train=rows("id,label", "{n},{even}", range(6)),
         val=rows("id,label", "{n},{even}", range(6, 8)),
     )

@@ -12,40 +12,34 @@ from comptool.samples import test_samples as samples_to_predict
 from comptool.samples import training_samples
 
 
-def test_a_group_column_is_known_by_its_name(tmp_path, write, rows, detect):
-    folder = write(
-        tmp_path,
-        *[f"{n}.png" for n in range(6)],
-        train=rows("id,label,scene", "{n},{even},s{third}", range(6)),
-    )
+def test_a_group_column_is_known_by_its_name(download, rows, detect):
+    folder = download(6, train=rows("id,label,scene", "{n},{even},s{third}", range(6)))
     found = detect(folder)
     assert found.group == "scene"
     assert "assumed: scene is a group column (3 groups)" in found.findings
 
 
-def test_one_column_of_decimals_asks_for_a_probability(tmp_path, write, rows, detect):
-    folder = write(
-        tmp_path,
-        *[f"{n}.png" for n in range(6)],
+def test_one_column_of_decimals_asks_for_a_probability(download, rows, detect):
+    folder = download(
+        6,
         train=rows("id,target", "{n},{even}", range(4)),
         sample=rows("id,target", "{n},0.5", range(4, 6)),
     )
     assert detect(folder).metric == "auc"
 
 
-def test_a_repeated_id_does_not_make_another_column_the_id(tmp_path, write, rows, detect):
+def test_a_repeated_id_does_not_make_another_column_the_id(download, rows, detect):
     text = rows("image_id,path,label", "{n},{n}.png,{even}", range(20)) + "3,3.png,1\n"
-    folder = write(tmp_path, *[f"{n}.png" for n in range(20)], train=text)
+    folder = download(20, train=text)
     found = detect(folder)
     assert found.id == "image_id"
     with pytest.raises(InputError, match=r"train.csv, row 21, column 'image_id': the id is there"):
         training_samples(found)
 
 
-def test_answers_are_never_taken_for_a_table(tmp_path, write, rows, detect):
-    folder = write(
-        tmp_path,
-        *[f"{n}.png" for n in range(8)],
+def test_answers_are_never_taken_for_a_table(download, rows, detect):
+    folder = download(
+        8,
         train=rows("id,label", "{n},{even}", range(6)),
         answers=rows("id,label", "{n},{even}", range(6, 8)),
     )
@@ -53,23 +47,15 @@ def test_answers_are_never_taken_for_a_table(tmp_path, write, rows, detect):
     assert (found.train, found.test) == (folder / "train.csv", None)
 
 
-def test_what_is_given_is_kept(tmp_path, write, rows, detect):
-    folder = write(
-        tmp_path,
-        *[f"{n}.png" for n in range(6)],
-        train=rows("id,label,kind", "{n},{even},{third}", range(6)),
-    )
+def test_what_is_given_is_kept(download, rows, detect):
+    folder = download(6, train=rows("id,label,kind", "{n},{even},{third}", range(6)))
     found = detect(folder, label="kind", metric="kappa", modalities={"rgb": "{id}.png"})
     assert (found.label, found.metric, found.modalities) == ("kind", "kappa", {"rgb": "{id}.png"})
     assert not [told for told in found.findings if "label column" in told or "metric" in told]
 
 
-def test_a_label_that_cannot_be_told_is_asked_for(tmp_path, write, rows, detect):
-    folder = write(
-        tmp_path,
-        *[f"{n}.png" for n in range(6)],
-        train=rows("id,sort,colour", "{n},a{even},b{third}", range(6)),
-    )
+def test_a_label_that_cannot_be_told_is_asked_for(download, rows, detect):
+    folder = download(6, train=rows("id,sort,colour", "{n},a{even},b{third}", range(6)))
     with pytest.raises(InputError, match="no column is called like a label; which one is it"):
         detect(folder)
 

@@ -13,10 +13,9 @@ from comptool.errors import InputError
 from comptool.samples import training_samples
 
 
-def test_columns_of_zeros_and_ones_are_labels(tmp_path, write, rows, detect):
-    folder = write(
-        tmp_path,
-        *[f"{n}.png" for n in range(6)],
+def test_columns_of_zeros_and_ones_are_labels(download, rows, detect):
+    folder = download(
+        6,
         train=rows("img_id,img_path,sea,sand,tree", "{n},{n}.png,{even},1,0", range(6)),
     )
     found = detect(folder)
@@ -28,12 +27,8 @@ def test_columns_of_zeros_and_ones_are_labels(tmp_path, write, rows, detect):
     assert training_samples(found).labels == found.labels
 
 
-def test_labels_joined_by_blanks_are_several(tmp_path, write, rows, detect):
-    folder = write(
-        tmp_path,
-        *[f"{n}.png" for n in range(6)],
-        train=rows("id,labels", "{n},a b{even}", range(6)),
-    )
+def test_labels_joined_by_blanks_are_several(download, rows, detect):
+    folder = download(6, train=rows("id,labels", "{n},a b{even}", range(6)))
     found = detect(folder)
     assert (found.task, found.label, found.labels) == ("multilabel", "labels", ())
 
@@ -47,30 +42,28 @@ def test_labels_joined_by_blanks_are_several(tmp_path, write, rows, detect):
         ("id,tags", "'sea sand' sea"),
     ],
 )
-def test_lists_are_known_by_parts_that_come_again(tmp_path, header, cells, write, detect):
+def test_lists_are_known_by_parts_that_come_again(header, cells, download, detect):
     one, two = shlex.split(cells, posix=False)
     cells = [cell.replace("'", "") for cell in (one, two)] * 3
     text = "\n".join([header, *(f"{n},{cell}" for n, cell in enumerate(cells)), ""])
-    found = detect(write(tmp_path, *[f"{n}.png" for n in range(6)], train=text))
+    found = detect(download(6, train=text))
     name = header.removeprefix("id,")
     assert (found.task, found.label) == ("multilabel", name)
     assert f"task: multilabel ({name} holds lists of labels)" in found.findings
 
 
-def test_class_names_with_blanks_or_commas_are_no_lists(tmp_path, write, detect):
+def test_class_names_with_blanks_or_commas_are_no_lists(download, detect):
     names = ("golf course", "sea", '"soil, bare"', "tennis court") * 3
     lines = [f"{n},{name}" for n, name in enumerate(names)]
-    images = [f"{n}.png" for n in range(12)]
-    folder = write(tmp_path, *images, train="\n".join(["id,label", *lines, ""]))
+    folder = download(12, train="\n".join(["id,label", *lines, ""]))
     found = detect(folder)
     assert found.task == "multiclass"
     assert set(training_samples(found).frame["label"]) == {name.strip('"') for name in names}
 
 
-def test_a_column_per_class_in_the_sample_submission_tells_lists(tmp_path, write, rows, detect):
-    folder = write(
-        tmp_path,
-        *[f"{n}.png" for n in range(8)],
+def test_a_column_per_class_in_the_sample_submission_tells_lists(download, rows, detect):
+    folder = download(
+        8,
         train=rows("id,label", "{n},sea s{even}", range(6)),
         sample=rows("id,s1,sea,s0", "{n},0.5,0.5,0.5", range(6, 8)),
     )
@@ -81,10 +74,9 @@ def test_a_column_per_class_in_the_sample_submission_tells_lists(tmp_path, write
     assert samples.label_matrix()[0].tolist() == [0, 1, 1]
 
 
-def test_the_sample_submission_gives_the_labels_their_order(tmp_path, write, rows, detect):
-    folder = write(
-        tmp_path,
-        *[f"{n}.png" for n in range(8)],
+def test_the_sample_submission_gives_the_labels_their_order(download, rows, detect):
+    folder = download(
+        8,
         train=rows("id,label,sea,bare soil/sand,Ä,cloudy", "{n},x,{even},1,,0", range(6)),
         sample=rows("id,Ä,sea,bare soil/sand", "{n},0.5,0.5,0.5", range(6, 8)),
     )
@@ -97,10 +89,9 @@ def test_the_sample_submission_gives_the_labels_their_order(tmp_path, write, row
     assert training_samples(found).label_matrix()[1].tolist() == [-1, 1, 1]
 
 
-def test_a_class_that_the_training_table_lacks_is_named(tmp_path, write, rows, detect):
-    folder = write(
-        tmp_path,
-        *[f"{n}.png" for n in range(8)],
+def test_a_class_that_the_training_table_lacks_is_named(download, rows, detect):
+    folder = download(
+        8,
         train=rows("id,sea,sand,bare-soil", "{n},{even},1,0", range(6)),
         sample=rows("id,sea,sand,bare_soil", "{n},0.5,0.5,0.5", range(6, 8)),
     )
@@ -113,11 +104,10 @@ def test_a_class_that_the_training_table_lacks_is_named(tmp_path, write, rows, d
     )
 
 
-def test_a_wrong_value_does_not_hide_a_class_that_is_asked_for(tmp_path, write, rows, detect):
+def test_a_wrong_value_does_not_hide_a_class_that_is_asked_for(download, rows, detect):
     text = rows("id,sea,sand", "{n},{even},1", range(6)) + "6,maybe,1\n"
-    folder = write(
-        tmp_path,
-        *[f"{n}.png" for n in range(9)],
+    folder = download(
+        9,
         train=text,
         sample=rows("id,sea,sand", "{n},0.5,0.5", range(7, 9)),
     )
@@ -127,12 +117,9 @@ def test_a_wrong_value_does_not_hide_a_class_that_is_asked_for(tmp_path, write, 
         samples.label_matrix()
 
 
-def test_a_class_with_a_wrong_cell_is_told_where_nothing_else_names_it(
-    tmp_path, write, rows, detect
-):
-    folder = write(
-        tmp_path,
-        *[f"{n}.png" for n in range(7)],
+def test_a_class_with_a_wrong_cell_is_told_where_nothing_else_names_it(download, rows, detect):
+    folder = download(
+        7,
         train=rows("id,sea,sand,tree,count", "{n},{even},1,0,{n}5", range(6)) + "6,0,2,1,1\n",
     )
     found = detect(folder)
@@ -143,10 +130,9 @@ def test_a_class_with_a_wrong_cell_is_told_where_nothing_else_names_it(
     ]
 
 
-def test_a_few_notes_in_a_blank_column_are_no_labels_gone_wrong(tmp_path, write, rows, detect):
-    folder = write(
-        tmp_path,
-        *[f"{n}.png" for n in range(7)],
+def test_a_few_notes_in_a_blank_column_are_no_labels_gone_wrong(download, rows, detect):
+    folder = download(
+        7,
         train=rows("id,sea,sand,note", "{n},{even},1,", range(6)) + "6,0,1,cloudy\n",
     )
     found = detect(folder)
@@ -155,11 +141,10 @@ def test_a_few_notes_in_a_blank_column_are_no_labels_gone_wrong(tmp_path, write,
 
 
 def test_a_wholly_blank_column_among_labels_is_a_class_that_nobody_annotated(
-    tmp_path, write, rows, detect
+    download, rows, detect
 ):
-    folder = write(
-        tmp_path,
-        *[f"{n}.png" for n in range(6)],
+    folder = download(
+        6,
         train=rows("id,note,where,sea,pier,sand,car", "{n},,x{even},{even},,1,", range(6)),
     )
     found = detect(folder)
@@ -192,10 +177,9 @@ def test_a_class_called_like_a_column_of_prediction_files_is_told(tmp_path, writ
         detect(folder)
 
 
-def test_a_sample_submission_of_lists_is_ranked_by_an_f1(tmp_path, write, rows, detect):
-    folder = write(
-        tmp_path,
-        *[f"{n}.png" for n in range(8)],
+def test_a_sample_submission_of_lists_is_ranked_by_an_f1(download, rows, detect):
+    folder = download(
+        8,
         train=rows("id,sea,sand,tree,cars,dock", "{n},{even},1,0,0,1", range(6)),
         sample=rows("id,labels", "{n},sea sand", range(6, 8)),
     )
@@ -204,10 +188,9 @@ def test_a_sample_submission_of_lists_is_ranked_by_an_f1(tmp_path, write, rows, 
     assert found.labels == ("sea", "sand", "tree", "cars", "dock")
 
 
-def test_an_overview_counts_positives_and_unknown_cells(tmp_path, write, rows, detect):
-    folder = write(
-        tmp_path,
-        *[f"{n}.png" for n in range(6)],
+def test_an_overview_counts_positives_and_unknown_cells(download, rows, detect):
+    folder = download(
+        6,
         train=rows("id,sea,sand", "{n},{even},", range(5)) + "5,-1,1\n",
     )
     assert overview(detect(folder)) == [
@@ -223,11 +206,10 @@ def test_an_overview_counts_positives_and_unknown_cells(tmp_path, write, rows, d
 
 
 def test_given_labels_that_the_sample_submission_does_not_ask_for_are_a_problem(
-    tmp_path, write, rows, detect
+    download, rows, detect
 ):
-    folder = write(
-        tmp_path,
-        *[f"{n}.png" for n in range(8)],
+    folder = download(
+        8,
         train=rows("id,sea,sand,tree", "{n},{even},1,0", range(6)),
         sample=rows("id,sea,sand,tree", "{n},0.5,0.5,0.5", range(6, 8)),
     )
