@@ -11,18 +11,18 @@ import cv2
 from comptool.evaluation.canvas import (
     BLACK,
     GREY,
+    SWATCH,
     Colour,
     Pixels,
     blank,
+    class_colours,
     text_width,
     writable,
     write,
 )
-from comptool.evaluation.scatter import class_colours
 
 WIDTH, HEIGHT = 520, 220  # of a panel's axes, in pixels
 LEFT, RIGHT, HEAD, FOOT = 70, 30, 64, 36  # around them
-SWATCH = 26  # of a line in the legend, with the space after it
 RADIUS = 3
 EPOCHS, STEPS = 8, 4  # ticks across, at most; steps up, at least
 LEAST = 1e-9  # of a range; below it there is nothing to see

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -12,9 +11,11 @@ import numpy.typing as npt
 
 from comptool.evaluation.canvas import (
     GREY,
+    SWATCH,
     Colour,
     Pixels,
     blank,
+    class_colours,
     text_width,
     writable,
     write,
@@ -22,11 +23,10 @@ from comptool.evaluation.canvas import (
 
 SIDE, GAP, HEAD = 400, 16, 48  # of a panel, in pixels: its square, around it, above it
 ACROSS = 4  # panels in a row
-LEGEND_LINE, SWATCH = 22, 26
+LEGEND_LINE = 22
 RADIUS = 3.5  # of a point, in pixels
 SUBPIXEL = 4  # bits of a fraction of a pixel
 OPACITY = 0.75  # so that points below others are seen
-PALE = 0.5  # share of white in the colour of what is not highlighted
 LETTERS = SIDE // 9  # of a panel's title
 
 
@@ -84,22 +84,6 @@ def draw_scatter(
         _dot(canvas, (x + 8, top + y), colours[index])
         write(canvas, name, (x + SWATCH - 6, top + y + 5))
     return canvas
-
-
-def class_colours(number: int, highlighted: Collection[int] = ()) -> list[Colour]:
-    """A colour for each class: hues around the circle, every other one darker.
-
-    Where some classes are highlighted, the others are mixed with white.
-    """
-    colours = []
-    for index in range(number):
-        value, saturation = (0.9, 0.85) if index % 2 == 0 else (0.6, 1.0)
-        rgb = np.array(colorsys.hsv_to_rgb(index / number, saturation, value))
-        if highlighted and index not in highlighted:
-            rgb = PALE + (1 - PALE) * rgb
-        red, green, blue = (round(255 * share) for share in rgb.tolist())
-        colours.append((blue, green, red))
-    return colours
 
 
 def _legend_places(classes: Sequence[str], width: int) -> list[tuple[int, int]]:

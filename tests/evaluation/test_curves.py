@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from comptool.evaluation.canvas import class_colours
 from comptool.evaluation.curves import FOOT, HEAD, HEIGHT, LEFT, WIDTH, Curves, draw_curves, ticks
-from comptool.evaluation.scatter import class_colours
 
 
 def colour_at(picture, share_across, share_up, panel=0):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from comptool.evaluation.scatter import GAP, HEAD, SIDE, Panel, class_colours, draw_scatter
+from comptool.evaluation.canvas import class_colours
+from comptool.evaluation.scatter import GAP, HEAD, SIDE, Panel, draw_scatter
 
 CORNERS = np.array([[0.0, 0.0], [4.0, 4.0]])
 
