@@ -49,7 +49,7 @@ def without_cells(
     Parameters
     ----------
     samples
-        Multi-label samples.
+        N samples, here with several labels each.
     found
         From `findings_about`.
     kinds
@@ -97,14 +97,10 @@ def without_rows(
 
     Parameters
     ----------
-    samples
-        N samples.
-    found
-        From `findings_about`.
+    samples, found, file
+        See `without_cells`.
     kinds
         Of `comptool.findings.EXCLUDABLE`.
-    file
-        Where the findings came from, for messages.
 
     Raises
     ------

@@ -23,10 +23,8 @@ def class_table(
 
     Parameters
     ----------
-    targets
-        Integers of shape (N, K): 1 present, 0 absent, -1 unknown.
-    probabilities
-        Floats of shape (N, K) in [0, 1].
+    targets, probabilities
+        See `comptool.evaluation.ranking.rank`.
     classes
         The K class names.
     threshold

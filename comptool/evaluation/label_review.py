@@ -59,7 +59,7 @@ def doubt(targets: Targets, probabilities: Floats) -> Floats:
     Parameters
     ----------
     targets
-        Integers of shape (N, K): 1 present, 0 absent, -1 unknown.
+        As for `self_confidences`.
     probabilities
         Out-of-fold floats of shape (N, K) in [0, 1].
 

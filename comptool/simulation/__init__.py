@@ -1,8 +1,9 @@
 """Practice competitions: downloads as organisers hand them out, with the answers kept apart.
 
-A simulation is called ``simulate(folder, scale=, seed=, say=, processes=)``; it fills an empty
-folder and gives the facts that are recorded with it. The bytes follow from scale, seed and its
-own options, and from nothing else.
+A simulation is called ``simulate(folder, scale=, seed=, say=, processes=, quiet=)``; it fills an
+empty folder and gives the facts that are recorded with it. The bytes follow from scale, seed and
+its own options, and from nothing else. ``say`` takes messages, ``processes`` tells how many draw,
+None for one per core, and ``quiet`` whether there is no bar.
 """
 
 from __future__ import annotations

@@ -114,12 +114,8 @@ class ChipCompetition:
             set has 826 frames of uniform classes; below it shrinks in proportion to 60.
         seed
             Decides every byte, with scale and looks.
-        say
-            Takes messages.
-        processes
-            How many draw; None = one per core.
-        quiet
-            Whether there is no bar.
+        say, processes, quiet
+            See `comptool.simulation`.
         looks
             Looks averaged in a SAR image: the variance of its speckle is 1 / looks.
 

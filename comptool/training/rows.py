@@ -122,12 +122,8 @@ def read_rows(
 
     Parameters
     ----------
-    competition
-        Says what the columns mean; its training table is taken where there are no folds.
-    settings
-        Modalities, what a missing image is, and the seed of a hold-out.
-    folds
-        A table that ``comptool split`` made, or None to hold out a fifth.
+    competition, settings, folds
+        See `comptool.training.labelled.labelled_rows`.
     extra
         A table that ``comptool pseudolabel`` made, or None.
 

@@ -111,16 +111,10 @@ def searched(
 
     Parameters
     ----------
-    members
-        M arrays of probabilities of shape (N, K).
-    targets
-        Class indices of shape (N,), or 1, 0 and -1 of shape (N, K).
-    metric
-        Name of a metric of the task.
+    members, targets, metric, how, per_class, steps, bags, seed
+        See :func:`~comptool.decisions.ensembles.search.search`.
     folds
         Fold of each row, shape (N,); at least two.
-    how, per_class, steps, bags, seed
-        See :func:`~comptool.decisions.ensembles.search.search`.
 
     Raises
     ------

@@ -59,12 +59,8 @@ def compare_cells(
         By name; doing nothing is among them.
     metric
         A name of `comptool.evaluation.metrics.MULTILABEL_METRICS`.
-    num_rows
-        Rows of a test set, at least 1.
-    num_sets
-        How many test sets are drawn, at least 10.
-    seed
-        Of every random choice.
+    num_rows, num_sets, seed
+        See :func:`~comptool.decisions.recalibration.comparing.compare`.
 
     Raises
     ------

@@ -77,14 +77,10 @@ class FullDecoder(Decoder):
 
     Parameters
     ----------
-    widths
-        Channels of each stream's map.
-    num_queries
-        Q, one per class.
+    widths, num_queries, dropout
+        See :class:`LightDecoder`.
     hidden
         D, a multiple of 4.
-    dropout
-        Share dropped in training, in [0, 1).
 
     Notes
     -----

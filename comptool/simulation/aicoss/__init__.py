@@ -91,12 +91,8 @@ def simulate(
         test pictures are made. Below 0.2 it is the small edition.
     seed
         Decides every byte, with scale and deleted; ``deleted`` changes ``train.csv`` alone.
-    say
-        Takes messages.
-    processes
-        How many draw; None = one per core.
-    quiet
-        Whether there is no bar.
+    say, processes, quiet
+        See `comptool.simulation`.
     deleted
         Share of the positives missing from the training labels, 0 to 0.9.
 
