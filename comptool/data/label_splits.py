@@ -59,18 +59,8 @@ def split_labels(
 
     Parameters
     ----------
-    labels
-        Integers of shape (N, C): 1 present, 0 absent, -1 unknown.
-    share
-        Share of the rows to hold out, between 0 and 1; or else give ``num_folds``.
-    num_folds
-        K, at least 2, for K folds.
-    groups
-        Group of each row; groups stay whole.
-    strategy
-        ``"iterative"`` or ``"random"``, as in `comptool.data.label_search.search`.
-    seeds
-        Seeds to try.
+    labels, share, num_folds, groups, strategy, seeds
+        See `comptool.data.label_search.search`.
     refine
         Whether to exchange rows, or groups, afterwards.
     """

@@ -101,34 +101,35 @@ def test_rows_are_counted_as_the_table_does_although_some_are_left_out(
     assert str(refusal.value).startswith(message)
 
 
-def test_an_extra_id_that_is_labelled_is_refused(folds, pseudo):
-    pseudo([["t1", "a"], ["s03", "b"]])
+@pytest.mark.parametrize(
+    ("rows", "columns", "message"),
+    [
+        (
+            [["t1", "a"], ["s03", "b"]],
+            (),
+            "column 'image_id': these extra ids are labelled rows of folds.csv already "
+            "(found 's03')",
+        ),
+        (
+            [["t1", "a", -1], ["t2", "b", 0]],
+            ("fold",),
+            "column 'image_id': these extra rows would be validated; their fold has to be -1 "
+            "(found 't2')",
+        ),
+        (
+            [["t1", "a"], ["t2", "tank"]],
+            (),
+            "row 2, column 'class_id': this label is not one of the 3 classes that are trained "
+            "(found 'tank')",
+        ),
+    ],
+    ids=["labelled already", "validated", "of another class"],
+)
+def test_extra_rows_that_cannot_be_trained_on_are_refused(folds, pseudo, rows, columns, message):
+    pseudo(rows, columns)
     with pytest.raises(InputError) as refusal:
         rows_with(Path("pseudo.csv"))
-    assert str(refusal.value) == (
-        "pseudo.csv, column 'image_id': these extra ids are labelled rows of folds.csv already "
-        "(found 's03')"
-    )
-
-
-def test_an_extra_row_that_would_be_validated_is_refused(folds, pseudo):
-    pseudo([["t1", "a", -1], ["t2", "b", 0]], ("fold",))
-    with pytest.raises(InputError) as refusal:
-        rows_with(Path("pseudo.csv"))
-    assert str(refusal.value) == (
-        "pseudo.csv, column 'image_id': these extra rows would be validated; their fold has to be "
-        "-1 (found 't2')"
-    )
-
-
-def test_an_extra_row_of_another_class_is_refused(folds, pseudo):
-    pseudo([["t1", "a"], ["t2", "tank"]])
-    with pytest.raises(InputError) as refusal:
-        rows_with(Path("pseudo.csv"))
-    assert str(refusal.value) == (
-        "pseudo.csv, row 2, column 'class_id': this label is not one of the 3 classes that are "
-        "trained (found 'tank')"
-    )
+    assert str(refusal.value) == f"pseudo.csv, {message}"
 
 
 def test_a_table_of_no_extra_rows_is_said_and_accepted(folds, pseudo):
