@@ -121,12 +121,12 @@ def _leave(number: int, frame: FrameType | None) -> None:
 def choose_workers(workers: int | None, device: str | torch.device) -> int:
     """The number of workers: as asked for, else by the machine.
 
-    For a GPU one per core, at most eight. A network on the CPU needs the cores itself, and gets
-    all but one, or all but two where there are many.
+    For a GPU one per core, at most eight. A network on the CPU needs the cores itself: there is one
+    worker for every two of the other cores, at most two. On two cores none was as fast as one.
     """
     if workers is not None:
         return workers
     cores = usable_cores()
     if torch.device(device).type == "cuda":
         return min(cores, MOST_WORKERS)
-    return min(cores - 1, 2)
+    return min((cores - 1) // 2, 2)

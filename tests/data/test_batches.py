@@ -209,8 +209,11 @@ def test_normalising_is_the_textbook_formula_in_float32():
     torch.testing.assert_close(normalised.double(), wanted, atol=1e-6, rtol=1e-6)
 
 
-def test_workers_are_chosen_for_the_device():
+@pytest.mark.parametrize(
+    ("cores", "cpu", "cuda"), [(1, 0, 1), (2, 0, 2), (3, 1, 3), (4, 1, 4), (5, 2, 5), (64, 2, 8)]
+)
+def test_workers_are_chosen_for_the_device(cores, cpu, cuda, monkeypatch):
+    monkeypatch.setattr("comptool.data.loading.usable_cores", lambda: cores)
     assert choose_workers(0, "cuda") == 0
     assert choose_workers(5, "cpu") == 5
-    assert 1 <= choose_workers(None, "cuda") <= 8
-    assert 0 <= choose_workers(None, "cpu") <= 2
+    assert (choose_workers(None, "cpu"), choose_workers(None, "cuda")) == (cpu, cuda)
