@@ -35,6 +35,7 @@ def build(
     img_size: tuple[int, int] | None = None,
     drop_path_rate: float | None = None,
     drop_block: float | None = None,
+    grad_checkpointing: bool = False,
 ) -> Encoder:
     """A timm backbone without its classifier, giving pooled features.
 
@@ -53,6 +54,9 @@ def build(
         Share of residual branches dropped in training, in [0, 1); None is the backbone's own.
     drop_block
         For ResNets: share of the last stage's map to drop, see :func:`insert_drop_block`.
+    grad_checkpointing
+        Whether activations are computed again in the backward pass, not kept. The statistics of
+        batch normalisation then see each batch twice.
 
     Raises
     ------
@@ -72,6 +76,8 @@ def build(
         load_weights(module, pretrained, known)
     if drop_block is not None:
         insert_drop_block(module, known, drop_block)
+    if grad_checkpointing:
+        _checkpoint_gradients(module, known)
     if img_size is not None:
         try_size(module, name, in_chans, img_size)
     data_config = _data_config(module.pretrained_cfg)
@@ -176,6 +182,27 @@ def _create(name: str, given: dict[str, Any]) -> Any:
         if "img_size" not in given:
             raise
         raise _wrong_size(name, given["img_size"], error) from error
+
+
+class _Checkpointing(nn.Module):
+    """In a backbone: has it compute its activations again while it trains, and only then."""
+
+    def __init__(self, backbone: Any) -> None:
+        super().__init__()
+        self._backbone = (backbone,)  # no child of its own child
+        backbone.set_grad_checkpointing(True)
+
+    def train(self, mode: bool = True) -> _Checkpointing:
+        """Follow the backbone, of which this is a part."""
+        self._backbone[0].set_grad_checkpointing(mode)
+        return super().train(mode)
+
+
+def _checkpoint_gradients(module: nn.Module, name: str) -> None:
+    try:
+        module.add_module("checkpointing", _Checkpointing(module))
+    except (AttributeError, AssertionError) as error:
+        raise UsageError(f"the backbone '{name}' takes no 'grad_checkpointing'") from error
 
 
 def try_size(module: nn.Module, name: str, in_chans: int, size: tuple[int, int]) -> None:

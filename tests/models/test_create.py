@@ -193,14 +193,16 @@ def test_the_drop_path_rate_arrives_at_the_backbone():
             "resnet34",
             {"dropout": 0.1},
             "the model 'resnet34' takes no 'dropout'; "
-            "it takes 'img_size', 'drop_path_rate', 'drop_block', 'drop_rate', 'auxiliary_heads'",
+            "it takes 'img_size', 'drop_path_rate', 'drop_block', 'grad_checkpointing', "
+            "'drop_rate', 'auxiliary_heads'",
         ),
         # An argument of timm's that is none of ours.
         (
             "resnet34",
             {"global_pool": "max"},
             "the model 'resnet34' takes no 'global_pool'; "
-            "it takes 'img_size', 'drop_path_rate', 'drop_block', 'drop_rate', 'auxiliary_heads'",
+            "it takes 'img_size', 'drop_path_rate', 'drop_block', 'grad_checkpointing', "
+            "'drop_rate', 'auxiliary_heads'",
         ),
         (
             "dla34",
