@@ -54,10 +54,12 @@ class Benchmark:
 BENCHMARKS = (
     Benchmark("startup", ("--runs", "1")),
     Benchmark("first_step", ("--runs", "1")),
-    Benchmark("cpu_inference", ("--images", "50", "--turns", "1")),
+    Benchmark("cpu_inference", ("--images", "50", "--large", "20", "--turns", "1")),
+    Benchmark("inference_memory", ("--rows", "1000", "10000")),
     Benchmark("cpu_training", ("--images", "64", "--turns", "1")),
     Benchmark("augmentation", ("--images", "128", "--turns", "1")),
     Benchmark("recalibrate", ("--rows", "10000", "--runs", "1")),
+    Benchmark("tables", ("--runs", "1", "--rows", "1000", "--member-rows", "1000")),
     Benchmark("average_precision", ("--runs", "1")),
     Benchmark("ensemble_search", ("--runs", "1", "--members", "4", "--steps", "3")),
     Benchmark("label_split", ("--seeds", "5", "--runs", "1")),

@@ -18,6 +18,7 @@ from typing import Any
 
 from comptool import __version__
 from comptool.errors import InputError
+from comptool.machine import compute_threads, threads
 from comptool.outputs import atomic_output
 
 RECORDED_PACKAGES = ("torch", "timm", "albumentations", "numpy", "pandas", "polars")
@@ -75,7 +76,10 @@ def record(
 
 def hashes(inputs: Iterable[Path]) -> dict[str, str | None]:
     """SHA-256 of each file by its path as given; None for a folder."""
-    return {str(path): sha256(path) if path.is_file() else None for path in inputs}
+    paths = list(inputs)
+    with threads(compute_threads()) as pool:
+        digests = pool.map(lambda path: sha256(path) if path.is_file() else None, paths)
+        return dict(zip(map(str, paths), digests, strict=True))
 
 
 def recall(output: Path) -> dict[str, Any] | None:

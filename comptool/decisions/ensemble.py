@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from comptool.errors import UsageError
+from comptool.machine import compute_threads, threads
 
 Floats = npt.NDArray[np.floating]
 Doubles = npt.NDArray[np.float64]
@@ -115,11 +116,13 @@ def rank_mean(members: Sequence[Floats], weights: Sequence[float]) -> Doubles:
     >>> rank_mean([np.array([[0.9], [0.2], [0.2], [0.1]])], [1.0]).ravel()
     array([1.   , 0.625, 0.625, 0.25 ])
     """
-    total = np.zeros(members[0].shape[::-1])
-    for member, weight in zip(members, weights, strict=True):
-        for values, ranks in zip(np.ascontiguousarray(member.T), total, strict=True):
-            ranks += weight * _average_ranks(values)
-    return total.T
+
+    def of_class(index: int) -> Doubles:
+        return mean([_average_ranks(member[:, index]) for member in members], weights)
+
+    # Sorting lets go of Python's lock.
+    with threads(compute_threads()) as pool:
+        return np.stack(list(pool.map(of_class, range(members[0].shape[1]))), axis=1)
 
 
 def _average_ranks(values: Floats) -> Doubles:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from comptool.decisions.ensemble import (
 )
 from comptool.decisions.sources import task_here
 from comptool.errors import InputError
+from comptool.machine import compute_threads, threads
 from comptool.outputs import together
 from comptool.predictions import RANKS, Predictions, read_predictions, write_predictions
 
@@ -107,7 +109,9 @@ def ensemble_files(
     shares = normalised_weights(weights, len(paths))
     facts = {path: provenance.facts(path) for path in paths}
     task = _common_task(facts)
-    members = [read_predictions(path, task=task) for path in paths]
+    # One is checked while the next is parsed.
+    with threads(compute_threads()) as pool:
+        members = list(pool.map(partial(read_predictions, task=task), paths))
     members = aligned(members, paths)
     tables = [member.probabilities for member in members]
     if class_weights is None:
