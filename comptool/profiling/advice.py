@@ -92,13 +92,14 @@ def keep_decoded(profile: Profile, circumstances: Circumstances) -> str | None:
     """Keep images decoded where decoding them is what holds the step up."""
     if profile.loading is None or not circumstances.decodes_anew:
         return None
-    lost = 1 - profile.share_of_ceiling
+    # Loaders that share the cores with the network slow it down, too.
+    lost = max(waits(profile), 1 - profile.share_of_ceiling)
     share = profile.loading.phases[DECODE] / profile.loading.seconds
     if lost * share < LONG_WAIT:
         return None
     return (
-        f"on images in place the step would take {lost:.0%} less, and {share:.0%} of what loading "
-        "takes is decoding: --cache ram decodes each once, --cache disk for later runs too"
+        f"loading costs {lost:.0%} of the step, and {share:.0%} of what it takes is decoding: "
+        "--cache ram decodes each image once, --cache disk for later runs too"
     )
 
 
