@@ -90,12 +90,13 @@ def joined(device_name: str) -> Iterator[Processes]:
     if local is not None and device_name in ("auto", "cuda") and torch.cuda.is_available():
         device_name = f"cuda:{local}"
     device = choose_device(device_name)
+    if device.type == "cuda":
+        torch.cuda.set_device(device.index or 0)
+        torch.backends.cudnn.benchmark = True  # batches of one shape, over and over
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield Processes(0, 1, device)
         return
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield Processes(dist.get_rank(), size, device)
