@@ -85,7 +85,8 @@ def test_every_package_is_listed_in_pyproject():
 @pytest.mark.parametrize(
     "command",
     ["", "init", "inspect", "split", "train", "prior", "infer", "tta", "pseudolabel", "recalibrate",
-     "ensemble", "submit", "score", "review", "runs", "features", "profile", "simulate", "models", "losses"],
+     "ensemble", "submit", "score", "review", "runs", "features", "profile", "simulate", "models",
+     "losses"],
 )  # fmt: skip
 def test_help_imports_nothing_heavy(command):
     code = (
