@@ -160,6 +160,8 @@ def _chosen(
                 return asked
             way, told = Way(**found["way"]), found["told"]
             if settings.compile == "auto" and may_pay(steps, found["seconds"]):
+                if kept.read("compiled") is None:
+                    say("compiles the network, to see whether that pays: a minute or two")
                 way, more = _compiled_if_it_pays(race, kept, way, steps)
                 told += more
     except torch.OutOfMemoryError:
