@@ -72,7 +72,7 @@ class Steps:
         model.zero_grad(set_to_none=True)
         with self._precision.autocast():
             logits = called(*images)
-        logits.float().square().mean().backward()
+        logits.float().square().mean().backward()  # type: ignore[no-untyped-call]
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         return perf_counter() - started
@@ -80,7 +80,7 @@ class Steps:
     def _prepared(self, way: Way) -> tuple[nn.Module, Callable[..., Tensor], list[Tensor]]:
         if way not in self._ready:
             order = torch.channels_last if way.channels_last else torch.contiguous_format
-            model = deepcopy(self._model).to(memory_format=order)  # type: ignore[call-overload]
+            model = deepcopy(self._model).to(memory_format=order)
             set_training(model, self._settings.freeze)
             called = compiled(model, self._settings.batch_size) if way.compiled else model
             images = [image.contiguous(memory_format=order) for image in self._images]
