@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,6 +14,7 @@ from comptool.training.building import new_model
 from comptool.training.criterion import make_loss
 from comptool.training.freezing import freeze, set_training
 from comptool.training.gradient_calibration import total_loss
+from comptool.training.loading import draw_batches
 from comptool.training.optimisation import Optimisation
 from comptool.training.placement import place
 from comptool.training.plan import Member, Plan
@@ -53,18 +55,29 @@ def with_batch_size(plan: Plan, processes: Processes, say: Say) -> Plan:
         return plan
     most = max(1, min(len(member.train) for member in plan.members) // processes.size)
     if processes.device.type == "cuda":
-        number = largest(Trial(plan, plan.members[0], processes).fits, most)
+        number = _tried(plan, processes, most)
         why = "the most that fit with a tenth of the memory to spare"
     else:
         number, why = min(BATCH_SIZE, most), "the default, for a CPU gains nothing by more"
     number = min(processes.gather(number))
+    plan = replace(plan, settings=replace(settings, batch_size=number))
     why = "all there are to train on" if number == most else why
     whose = " per process" if processes.size > 1 else ""
     rate = f"{RANDOM_RATE:g} from random weights, {PRETRAINED_RATE:g} from others"
     if settings.lr is not None:
         rate = f"{settings.lr:g}"
-    say(f"--batch-size auto: {number} images{whose} ({why}); --lr does not follow, it stays {rate}")
-    return replace(plan, settings=replace(settings, batch_size=number))
+    say(
+        f"--batch-size auto: {number} images{whose} ({why}); steps in an epoch: "
+        f"{draw_batches(plan, plan.members[0], processes).num_steps}; --lr is not scaled: {rate}"
+    )
+    return plan
+
+
+def _tried(plan: Plan, processes: Processes, most: int) -> int:
+    number = largest(Trial(plan, plan.members[0], processes).fits, most)
+    gc.collect()  # of what was tried nothing may stay
+    torch.cuda.empty_cache()
+    return number
 
 
 def largest(fits: Callable[[int], bool], most: int) -> int:

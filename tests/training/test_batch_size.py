@@ -72,8 +72,8 @@ def test_on_a_cpu_it_is_the_default_or_all_rows(folds, fit):
     said = []
     fit(batch_size=AS_MANY_AS_FIT, epochs=1, say=said.append)
     assert said[0] == (
-        "--batch-size auto: 15 images (all there are to train on); --lr does not follow, it stays "
-        "0.003 from random weights, 0.001 from others"
+        "--batch-size auto: 15 images (all there are to train on); steps in an epoch: 1; --lr is "
+        "not scaled: 0.003 from random weights, 0.001 from others"
     )
     record = json.loads(Path("weights/run/run.json").read_text())
     assert record["arguments"]["batch_size"] == 15
@@ -98,8 +98,8 @@ def test_a_plan_of_many_rows_has_the_default_on_a_cpu(folds, plan_of):
     said = []
     assert with_batch_size(plan, CPU, said.append).settings.batch_size == 32
     assert said == [
-        "--batch-size auto: 32 images (the default, for a CPU gains nothing by more); --lr does "
-        "not follow, it stays 0.02"
+        "--batch-size auto: 32 images (the default, for a CPU gains nothing by more); steps in an "
+        "epoch: 5; --lr is not scaled: 0.02"
     ]
 
 
