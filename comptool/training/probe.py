@@ -30,6 +30,8 @@ from comptool.training.ways import Compilation, Race, Way, fastest, may_pay
 Say = Callable[[str], None]
 # A measurement takes as long as some thirty steps.
 LEAST_STEPS = 500
+# As torch begins; a run in the same process may have changed it since.
+_AT_FIRST = torch.get_num_threads()
 
 
 class Steps:
@@ -88,6 +90,11 @@ class Steps:
         return self._ready[way]
 
 
+def most_threads() -> int:
+    """Torch's own number, which leaves out second threads of a core, within the usable cores."""
+    return min(_AT_FIRST, compute_threads())
+
+
 def use_threads(way: Way) -> None:
     """Have torch compute with the threads of a way."""
     if way.threads is not None:
@@ -130,12 +137,12 @@ def _own(way: Way, settings: TrainSettings, device: torch.device) -> Way:
     if way.device != device.type:
         way = _default(device)
     if way.threads is not None:
-        way = replace(way, threads=min(way.threads, compute_threads()))
+        way = replace(way, threads=min(way.threads, most_threads()))
     return way if settings.compile == "auto" else replace(way, compiled=settings.compile == "on")
 
 
 def _default(device: torch.device) -> Way:
-    return Way(device.type, threads=compute_threads() if device.type == "cpu" else None)
+    return Way(device.type, threads=most_threads() if device.type == "cpu" else None)
 
 
 def _chosen(

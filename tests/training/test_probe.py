@@ -28,7 +28,7 @@ def used(monkeypatch) -> list[int]:
     """Two cores, and the threads that torch is told to use; it goes on with one."""
     told = []
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(probe, "compute_threads", lambda: 2)
+    monkeypatch.setattr(probe, "most_threads", lambda: 2)
     monkeypatch.setattr(torch, "set_num_threads", told.append)
     return told
 
@@ -147,7 +147,7 @@ def test_a_run_that_goes_on_keeps_its_way(folds, fit, timed, way_of, place, monk
     timed(one_thread_is_faster)
     fit(resume=True, epochs=2)
     assert way_of() == ways.Way("cpu", False, 2).document()
-    monkeypatch.setattr(probe, "compute_threads", lambda: 1)
+    monkeypatch.setattr(probe, "most_threads", lambda: 1)
     fit(resume=True, epochs=3)  # on a machine that has no more
     assert way_of() == ways.Way("cpu", False, 1).document()
 
