@@ -7,7 +7,8 @@ worker's code on one core (``single``), whole batches on one core (``batch``) an
 GPU, whole batches on it (``gpu``; otherwise null). ``timm`` is what timm's loader does on one
 core from PIL images to uint8 arrays: its default (crop, flip, colour jitter) and RandAugment of
 magnitude 9 beside crop and flip. All in turn; rates are medians over the turns, ratios (to the
-first of a group) medians of those within one turn. Prints one JSON object.
+first of a group) medians of those within one turn. Seconds are those of the core, which other
+programs do not count in, and of the clock on the wall for a GPU. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -120,9 +121,10 @@ def rates(found: dict[str, Epoch], count: int, turns: int) -> dict[str, Any]:
     seconds: dict[str, list[float]] = {way: [] for way in found}
     for _ in range(turns):
         for way, epoch in found.items():
-            began = time.perf_counter()
+            clock = time.perf_counter if way == "gpu" else time.process_time
+            began = clock()
             epoch()
-            seconds[way].append(time.perf_counter() - began)
+            seconds[way].append(clock() - began)
     first = next(iter(found))
     return {
         way: {
