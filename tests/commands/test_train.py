@@ -84,6 +84,7 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(rows, comptool, tiny
         ),
         (["--model", "test_vit-dual", "--img-size", "33"], "the backbone 'test_vit' takes no"),
         (["--batch-size", "1"], "the batch normalisation of 'test_efficientnet-dual' cannot"),
+        (["--cuda-graph", "on"], "--cuda-graph on is not for --device cpu"),
         (
             ["--schedule", "step", "--decay-epochs", "0.01"],
             "--decay-epochs 0.01 is less than half an update, of which an epoch has 5",
@@ -97,6 +98,14 @@ def test_a_dry_run_is_refused_what_the_training_is(dry, options, message, rows, 
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"comptool train: {message}")
     assert sorted(Path().rglob("*")) == before
+
+
+@pytest.mark.parametrize(("size", "code"), [("0", 2), ("x", 2), ("auto", 0)])
+def test_a_batch_size_is_a_number_or_auto(size, code, rows, comptool, tiny):
+    result = comptool("train", "-q", *tiny, "-b", size, "--dry-run")
+    assert result.exit_code == code
+    if code:
+        assert f"'{size}' is no number of images from 1 on, and not auto." in result.stderr
 
 
 def test_an_extra_table_names_the_run(rows, comptool, tiny, write_rows):
