@@ -1,13 +1,14 @@
 """Prediction of JPEGs on a CPU: ``comptool infer`` against timm's validate.py and inference.py.
 
-    python benchmarks/cpu_inference.py [--timm-scripts FOLDER] [--images 2000] [--size 64]
+    python benchmarks/cpu_inference.py [--timm-scripts FOLDER] [--images 2000] [--large 300]
 
-One network (MobileNetV2, the same weights for all) and one folder of images. In turn, each as a
-whole process: ``infer`` with ONNX Runtime and its graph kept, ``infer --backend torch``, timm's
-validate.py and inference.py with ``--channels-last``. Measured are wall seconds and the peak memory
-of the process (loaders aside), and images per second in the steady state: timm's by validate.py's
-own average, ours of a second pass within one process, from files to probabilities. ``single`` is
-one pair of images at a time through a dual network: milliseconds for torch as it is, and for ONNX
+One network (MobileNetV2, the same weights for all) and one folder of images, of 64 px; then, with
+``--large`` images, of 224 px, where inference.py is left out. In turn, each as a whole process:
+``infer`` with ONNX Runtime and its graph kept, ``infer --backend torch``, timm's validate.py and
+inference.py with ``--channels-last``. Measured are wall seconds and the peak memory of the process
+(loaders aside), and images per second in the steady state: timm's by validate.py's own average,
+ours of a second pass within one process, from files to probabilities. ``single`` is one pair of
+images of 64 px at a time through a dual network: milliseconds for torch as it is, and for ONNX
 Runtime. Ratios are medians over the turns; above 1 comptool is faster.
 
 timm's scripts are not part of its package: take the tag of the installed version from
@@ -19,13 +20,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ from comptool.inference.schemes import PLAIN
 from comptool.models.checkpoints import load_checkpoint, save_checkpoint
 
 BACKBONE, CLASSES = "mobilenetv2_100", 10
+SMALL, LARGE = 64, 224  # pixels
 NAMES = [f"class{number}" for number in range(CLASSES)]
 # A small process in between: what a child's peak begins with is the memory of its parent.
 WATCH = """
@@ -115,7 +117,8 @@ def commands(folder: Path, scripts: Path | None, size: int) -> dict[str, list[st
     shared += ["--device", "cpu", "--channels-last", "-j", "2", "--crop-pct", "1.0"]
     results = ["--results-dir", str(folder), "--no-console-results"]
     timed["timm_validate"] = [sys.executable, str(scripts / "validate.py"), *shared]
-    timed["timm_inference"] = [sys.executable, str(scripts / "inference.py"), *shared, *results]
+    if size == SMALL:
+        timed["timm_inference"] = [sys.executable, str(scripts / "inference.py"), *shared, *results]
     return timed
 
 
@@ -168,14 +171,14 @@ def single(folder: Path, size: int, turns: int) -> dict[str, Any]:
     return {"milliseconds": found, "ratio": round(statistics.median(ratios), 2)}
 
 
-def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """All turns, and the medians of their ratios."""
-    timed = commands(folder, options.timm_scripts, options.size)
+def measure(folder: Path, options: argparse.Namespace, size: int, count: int) -> dict[str, Any]:
+    """All turns with images of one size, and the medians of their ratios."""
+    prepare(folder, count, size)
+    timed = commands(folder, options.timm_scripts, size)
     run(timed["onnx"], folder)  # the graph is made once
     seconds: dict[str, list[float]] = {name: [] for name in timed}
     peaks: dict[str, list[float]] = {name: [] for name in timed}
     rates: dict[str, list[float]] = {"onnx": [], "torch": []}
-    os.chdir(folder)
     for _ in range(options.turns):
         for name, command in timed.items():
             wall, peak, text = run(command, folder)
@@ -184,7 +187,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
             if name == "timm_validate":
                 rates.setdefault(name, []).append(float(RATE.findall(text)[-1]))
         for backend in ("onnx", "torch"):
-            rates[backend].append(round(steady(folder, backend, options.images), 1))
+            rates[backend].append(round(steady(folder, backend, count), 1))
     ratios = {
         f"process_{name}": median_ratio(seconds[name], seconds["onnx"])
         for name in timed
@@ -208,15 +211,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--timm-scripts", type=Path, help="folder of validate.py and inference.py")
     parser.add_argument("--images", type=int, default=2000)
-    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--large", type=int, default=300, help="images of 224 px")
     parser.add_argument("--turns", type=int, default=3)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        prepare(folder, options.images, options.size)
-        result = measure(folder, options)
-        result["single"] = single(folder, options.size, options.turns)
-    result |= {"images": options.images, "size": options.size, "turns": options.turns}
+    result: dict[str, Any] = {}
+    for size, count in ((SMALL, options.images), (LARGE, options.large)):
+        with tempfile.TemporaryDirectory() as name, chdir(name):
+            found = measure(Path(name), options, size, count)
+            if size == SMALL:
+                result["single"] = single(Path(name), size, options.turns)
+            result[f"{size} px"] = found | {"images": count}
+    result["turns"] = options.turns
     print(json.dumps(result, indent=1))
 
 

@@ -9,15 +9,21 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from inspect import signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from onnxruntime import InferenceSession
 from scipy.special import expit, softmax
+from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from comptool.errors import UsageError
 from comptool.models.checkpoints import load_checkpoint
@@ -136,13 +142,52 @@ def _difference(
     return float(np.abs(_shares(found, task) - _shares(wanted, task)).max())
 
 
+class _Written(TorchFunctionMode):
+    """Functions that torch exports to no operator of ONNX, in those that it does."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        given = kwargs or {}
+        if func is functional.interpolate and given.get("antialias"):
+            return _resize(**signature(func).bind(*args, **given).arguments)
+        if func is functional.rms_norm:
+            return _rms_norm(*args, **given)
+        return func(*args, **given)
+
+
+def _resize(input: Tensor, size: Sequence[int], mode: str, **_: Any) -> Tensor:
+    """By a matrix for the rows and one for the columns, as made of position embeddings."""
+    with ThreadPoolExecutor(1) as unseen:  # the tracer sees what its own thread does
+        down, across = (
+            unseen.submit(_resizing, int(now), int(wanted), mode).result()
+            for now, wanted in zip(input.shape[2:], size, strict=True)
+        )
+    return down @ input @ across.T
+
+
+def _rms_norm(
+    input: Tensor, shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
+) -> Tensor:
+    least = torch.finfo(input.dtype).eps if eps is None else eps
+    mean = input.square().mean([-1 - axis for axis in range(len(shape))], keepdim=True)
+    normalised = input * torch.rsqrt(mean + least)
+    return normalised if weight is None else normalised * weight
+
+
+def _resizing(now: int, wanted: int, mode: str) -> Tensor:
+    """What makes ``wanted`` rows of ``now``, (wanted, now)."""
+    one = torch.eye(now)[None, None]
+    return functional.interpolate(one, (wanted, now), mode=mode, antialias=True)[0, 0]
+
+
 @contextmanager
 def _traceable() -> Iterator[None]:
     # torch's fused transformer layer is an operator that ONNX does not have.
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with torch.no_grad(), warnings.catch_warnings():
+        with torch.no_grad(), warnings.catch_warnings(), _Written():
             # The tracer warns of every Python number it sees; what it made is checked by numbers.
             warnings.simplefilter("ignore")
             yield
