@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from comptool.errors import InputError
+from comptool.outputs import remove_empty, write_error
 
 if sys.platform != "win32":
     import fcntl
@@ -26,20 +27,26 @@ _held: set[int] = set()
 
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Hold a folder during a block, where its file system has locks; makes the folder.
+    """Hold a folder during a block, where its file system has locks.
 
-    What is forked meanwhile does not hold it: workers outlive a process that is killed.
+    A folder that is not there is made, and removed if nothing has come into it. What is forked
+    meanwhile does not hold it: workers outlive a process that is killed.
 
     Raises
     ------
     InputError
-        If another process holds it.
+        If another process holds it, or it cannot be made.
     """
     if sys.platform == "win32":
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY)
+    new_folders = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        remove_empty(new_folders)
+        raise write_error(folder, error) from error
     _held.add(descriptor)
     try:
         _lock(folder, descriptor)
@@ -48,6 +55,7 @@ def hold(folder: Path) -> Iterator[None]:
         if descriptor in _held:
             _held.remove(descriptor)
             os.close(descriptor)
+        remove_empty(new_folders)
 
 
 def is_held(folder: Path) -> bool | None:

@@ -32,7 +32,7 @@ class _Waiting:
 
     def discard(self) -> None:
         self.temporary.unlink(missing_ok=True)
-        _remove_empty(self.new_folders)
+        remove_empty(self.new_folders)
 
 
 # What waits for the end of a `together`.
@@ -88,7 +88,7 @@ def atomic_output(path: Path, *, force: bool = False) -> Iterator[Path]:
             dir=path.parent, prefix=f".{path.stem}-", suffix=f".partial{path.suffix}"
         )
     except OSError as error:
-        _remove_empty(new_folders)
+        remove_empty(new_folders)
         raise write_error(path, error) from error
     os.close(descriptor)
     file = _Waiting(Path(name), path, new_folders)
@@ -144,8 +144,8 @@ def together() -> Iterator[None]:
             file.discard()
 
 
-def _remove_empty(folders: Iterable[Path]) -> None:
-    """Remove folders that were made for a file that was not; the innermost comes first."""
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders that were made for what then was not; the innermost comes first."""
     for folder in folders:
         try:
             folder.rmdir()

@@ -70,6 +70,24 @@ def test_a_block_that_ends_lets_go_however_it_ends(tmp_path):
         assert is_held(tmp_path) is False
 
 
+def test_a_folder_is_made_and_stays_if_something_has_come_into_it(tmp_path):
+    for name in ("empty", "full"):
+        with hold(tmp_path / name / "run"):
+            assert is_held(tmp_path / name / "run") is True
+            if name == "full":
+                (tmp_path / name / "run" / "file").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["full"]
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(InputError, match=r"file/run: could not be written"),
+        hold(tmp_path / "file" / "run"),
+    ):
+        pass
+
+
 def test_of_a_folder_that_is_not_there_nobody_can_tell(tmp_path):
     assert is_held(tmp_path / "none") is None
 
