@@ -68,16 +68,16 @@ class ResidentBatches:
         """
         if self._pixels:
             return
-        count, blank = len(self._dataset), []
+        count = len(self._dataset)
         # None: no bar where stderr is no terminal.
         hidden = True if quiet else None
         total = count * len(self._shapes)
         with tqdm(total=total, unit="img", desc="load", leave=False, disable=hidden) as bar:
-            for modality, shape in enumerate(self._shapes):
-                pixels, dark = self._brought(modality, shape, bar)
-                self._pixels.append(pixels)
-                blank.append(dark)
-        self._blank = np.stack(blank, axis=1) & ~self._dataset.missing
+            brought = [
+                self._brought(number, shape, bar) for number, shape in enumerate(self._shapes)
+            ]
+        self._pixels = [pixels for pixels, _ in brought]
+        self._blank = np.stack([dark for _, dark in brought], axis=1) & ~self._dataset.missing
         if self._dataset.targets is not None:
             self._targets = torch.from_numpy(self._dataset.targets).to(self._device)
         if self._policy.symmetries:

@@ -170,6 +170,7 @@ def test_a_device_that_filled_up_meanwhile_is_one_plain_error(samples, monkeypat
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize(("name", "options"), POLICIES)
 def test_a_gpu_makes_the_batches_that_a_cpu_makes(samples, name, options):
     device = torch.device("cuda")
@@ -185,6 +186,7 @@ def test_a_gpu_makes_the_batches_that_a_cpu_makes(samples, name, options):
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize(("name", "options"), POLICIES)
 def test_nothing_waits_for_the_gpu(samples, name, options):
     order = EpochBatches(np.zeros(11, int), 4, seed=1)
