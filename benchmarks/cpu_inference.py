@@ -1,6 +1,6 @@
 """Prediction of JPEGs on a CPU: ``comptool infer`` against timm's validate.py and inference.py.
 
-    python benchmarks/cpu_inference.py [--timm-scripts FOLDER] [--images 2000] [--large 300]
+    python benchmarks/cpu_inference.py [--timm-scripts FOLDER] [--images 2000] [--large 150]
 
 One network (MobileNetV2, the same weights for all) and one folder of images, of 64 px; then, with
 ``--large`` images, of 224 px, where inference.py is left out. In turn, each as a whole process:
@@ -211,7 +211,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--timm-scripts", type=Path, help="folder of validate.py and inference.py")
     parser.add_argument("--images", type=int, default=2000)
-    parser.add_argument("--large", type=int, default=300, help="images of 224 px")
+    parser.add_argument("--large", type=int, default=150, help="images of 224 px")
     parser.add_argument("--turns", type=int, default=3)
     options = parser.parse_args()
     result: dict[str, Any] = {}
