@@ -1,8 +1,8 @@
 """What has been drawn for a batch, carried out on its device.
 
-The samples of a batch are grouped by what happens to them, so that each operation runs once, on
-its own samples. Groups and parameters are put together with numpy and go to the device in one copy
-that nobody waits for.
+Modalities of one shape lie in one stack, and the images of a stack are grouped by what happens to
+them, so that each operation runs once, on its own images. Groups and parameters are put together
+with numpy and go to the device in one copy that nobody waits for.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _ALIGNED = 8  # bytes, of the largest type that is sent
 
 
 class Task(NamedTuple):
-    """One operation on those images of a modality that it is for.
+    """One operation on those images of a stack that it is for.
 
-    ``rows`` are their places in the batch, int64 [n], None for all of it; ``arguments`` are the
+    ``rows`` are their places in the stack, int64 [n], None for all of it; ``arguments`` are the
     operation's, [n, ...].
     """
 
-    modality: int
+    stack: int
     operation: Operation
     rows: Indices | None
     arguments: Sequence[Array] = ()
@@ -45,8 +45,13 @@ class Task(NamedTuple):
         return [*([] if self.rows is None else [self.rows]), *self.arguments]
 
 
+def stacked(shapes: Sequence[Shape]) -> dict[Shape, list[int]]:
+    """The modalities of each stack, by their shape."""
+    return {shape: [n for n, one in enumerate(shapes) if one == shape] for shape in shapes}
+
+
 def tasks(changes: Changes, shapes: Sequence[Shape]) -> list[Task]:
-    """What is to be done to the images of a batch, symmetries aside, in this order.
+    """What is to be done to the stacks of a batch, symmetries aside, in this order.
 
     Parameters
     ----------
@@ -56,18 +61,19 @@ def tasks(changes: Changes, shapes: Sequence[Shape]) -> list[Task]:
         Of the images of each modality. Where their proportions differ, angles are those of a
         picture that holds the largest of each side.
     """
-    found = []
-    if changes.holes is not None:
-        found += [_painting(changes.holes, number, shape) for number, shape in enumerate(shapes)]
+    found: list[Task] = []
     canvas = max(height for height, *_ in shapes) / max(width for _, width, _ in shapes)
-    for operated in changes.operations:
-        for number, shape in enumerate(shapes):
-            found += _groups(operated, number, shape, canvas)
+    for stack, (shape, members) in enumerate(stacked(shapes).items()):
+        if changes.holes is not None:
+            found.append(_painting(changes.holes, stack, shape, len(members)))
+        for codes, strengths in changes.operations:
+            drawn = codes[members].ravel(), strengths[members].ravel()
+            found += _groups(Operated(*drawn), stack, shape, canvas)
     return found
 
 
-def carry_out(found: Sequence[Task], sent: Iterator[Tensor], images: list[Tensor]) -> None:
-    """Do tasks to images, and leave what comes of it in their list.
+def carry_out(found: Sequence[Task], sent: Iterator[Tensor], stacks: list[Tensor]) -> None:
+    """Do tasks to stacks of images, and leave what comes of it in their list.
 
     Parameters
     ----------
@@ -75,13 +81,13 @@ def carry_out(found: Sequence[Task], sent: Iterator[Tensor], images: list[Tensor
         The tasks.
     sent
         Their arrays, one after another, on the device.
-    images
-        uint8 [B, H, W, C] for each modality.
+    stacks
+        uint8 [k * B, H, W, C], the B images of one of k modalities after those of another.
     """
     for task in found:
-        here = images[task.modality]
+        here = stacks[task.stack]
         if task.rows is None:
-            images[task.modality] = task.operation(here, *islice(sent, len(task.arguments)))
+            stacks[task.stack] = task.operation(here, *islice(sent, len(task.arguments)))
             continue
         rows, *arguments = islice(sent, 1 + len(task.arguments))
         here.index_copy_(0, rows, task.operation(here.index_select(0, rows), *arguments))
@@ -104,24 +110,24 @@ def send(arrays: Sequence[Array], device: torch.device) -> Iterator[Tensor]:
         yield arrived[start : start + array.nbytes].view(kind).view(array.shape)
 
 
-def _painting(holes: Holes, modality: int, shape: Shape) -> Task:
+def _painting(holes: Holes, stack: int, shape: Shape, modalities: int) -> Task:
     sides = np.array(shape[:2])
     lengths = (holes.share * sides + 0.5).astype(np.int64)
     starts = (holes.centres * sides).astype(np.int64) - lengths // 2
     edges = np.concatenate([np.maximum(starts, 0), np.minimum(starts + lengths, sides)], axis=1)
-    colours = np.ascontiguousarray(holes.colours[:, : shape[2]])
-    return Task(modality, batch_operations.painted, None, (edges, colours))
+    arguments = [np.tile(one, (modalities, 1)) for one in (edges, holes.colours[:, : shape[2]])]
+    return Task(stack, batch_operations.painted, None, arguments)
 
 
-def _groups(operated: Operated, modality: int, shape: Shape, canvas: float) -> Iterator[Task]:
-    codes, strengths = operated.codes[modality], operated.strengths[modality]
+def _groups(operated: Operated, stack: int, shape: Shape, canvas: float) -> Iterator[Task]:
+    codes, strengths = operated
     for group in _GROUPS:
         rows = np.flatnonzero(np.isin(codes, [OPERATIONS.index(name) for name in group.names]))
         # What is grey has no colour to lose or gain.
         if rows.size and not (shape[2] == 1 and group.names == ("colour",)):
             arguments = group.arguments(codes[rows], strengths[rows], shape, canvas)
             floats = [one.astype(np.float32) for one in arguments]
-            yield Task(modality, group.operation, rows, floats)
+            yield Task(stack, group.operation, rows, floats)
 
 
 def matrices(codes: Indices, strengths: Numbers, shape: Shape, canvas: float) -> tuple[Numbers]:

@@ -8,7 +8,8 @@ same random numbers.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,13 +17,25 @@ from torch import Tensor
 from tqdm import tqdm
 
 from comptool.data.augment import symmetry
-from comptool.data.batch_changes import Array, Shape, Task, carry_out, send, tasks
+from comptool.data.batch_changes import Array, Shape, Task, carry_out, send, stacked, tasks
 from comptool.data.batch_policies import ALL_SYMMETRIES, KEEPING_SHAPE, BatchPolicy, Indices
 from comptool.data.batches import Batch, SampleDataset
 from comptool.data.sampling import EpochBatches
 from comptool.errors import InputError
 
 _CHUNK = 512  # images that are brought to the device at once
+
+
+class Places(NamedTuple):
+    """Where images are in a stack, int64 [n], and the symmetries that turn them, if any."""
+
+    rows: Indices
+    elements: Indices | None
+
+    @property
+    def arrays(self) -> list[Array]:
+        """What the device has to know."""
+        return [self.rows] if self.elements is None else [self.rows, self.elements]
 
 
 class ResidentBatches:
@@ -53,9 +66,10 @@ class ResidentBatches:
         self._device = device
         self._shapes = dataset.shapes
         self._square = all(height == width for height, width, _ in self._shapes)
-        self._pixels: list[Tensor] = []
+        self._stacks = stacked(self._shapes)
+        self._pixels: list[Tensor] = []  # of each stack, its modalities one after another
         self._targets: Tensor | None = None
-        self._blank = np.zeros((0, 0), np.bool_)
+        self._blank = np.zeros((len(dataset), len(self._shapes)), np.bool_)
         self._turns: list[Tensor] = []
 
     def load(self, *, quiet: bool = True) -> None:
@@ -73,35 +87,33 @@ class ResidentBatches:
         hidden = True if quiet else None
         total = count * len(self._shapes)
         with tqdm(total=total, unit="img", desc="load", leave=False, disable=hidden) as bar:
-            brought = [
-                self._brought(number, shape, bar) for number, shape in enumerate(self._shapes)
-            ]
-        self._pixels = [pixels for pixels, _ in brought]
-        self._blank = np.stack([dark for _, dark in brought], axis=1) & ~self._dataset.missing
+            self._pixels = [self._brought(*stack, bar) for stack in self._stacks.items()]
         if self._dataset.targets is not None:
             self._targets = torch.from_numpy(self._dataset.targets).to(self._device)
         if self._policy.symmetries:
-            self._turns = [_turns(shape, self._device) for shape in self._shapes]
+            self._turns = [_turns(shape, self._device) for shape in self._stacks]
 
-    def _brought(self, modality: int, shape: Shape, bar: tqdm[Any]) -> tuple[Tensor, Array]:
-        """The images of a modality on the device, and which of them are all zero."""
+    def _brought(self, shape: Shape, members: Sequence[int], bar: tqdm[Any]) -> Tensor:
+        """The images of a stack on the device; takes note of those that are all zero."""
         count = len(self._dataset)
         try:
-            pixels = torch.empty((count, *shape), dtype=torch.uint8, device=self._device)
+            whole = (len(members), count, *shape)
+            pixels = torch.empty(whole, dtype=torch.uint8, device=self._device)
         except torch.OutOfMemoryError as error:
             raise InputError(
-                f"{self._device} has no room any more for the images, {count} of "
+                f"{self._device} has no room any more for the images, {len(members) * count} of "
                 f"{' x '.join(map(str, shape))}",
                 mend="Take --data-on cpu",
             ) from error
-        dark = np.empty(count, np.bool_)
-        for start in range(0, count, _CHUNK):
-            rows = slice(start, start + _CHUNK)
-            chips = self._dataset.chips(modality, rows)
-            pixels[rows].copy_(torch.from_numpy(chips))
-            dark[rows] = ~chips.any(axis=(1, 2, 3))
-            bar.update(len(chips))
-        return pixels, dark
+        for place, modality in enumerate(members):
+            for start in range(0, count, _CHUNK):
+                rows = slice(start, start + _CHUNK)
+                chips = self._dataset.chips(modality, rows)
+                pixels[place, rows].copy_(torch.from_numpy(chips))
+                missing = self._dataset.missing[rows, modality]
+                self._blank[rows, modality] = ~chips.any(axis=(1, 2, 3)) & ~missing
+                bar.update(len(chips))
+        return pixels.flatten(0, 1)
 
     def __len__(self) -> int:
         return len(self._order)
@@ -121,37 +133,54 @@ class ResidentBatches:
             changes = self._policy.draw(seeds, len(self._shapes), square=self._square)
             elements, found = changes.elements, tasks(changes, self._shapes)
             found += self._blackening(rows)
-        symmetries = [] if elements is None else [elements]
-        arrays = [rows, *symmetries, *(array for task in found for array in task.arrays)]
-        sent = send(arrays, self._device)
-        places, element = next(sent), next(sent) if symmetries else None
-        images = [self._taken(modality, places, element) for modality in range(len(self._shapes))]
-        carry_out(found, sent, images)
+        places = [self._places(rows, elements, len(members)) for members in self._stacks.values()]
+        wanted: list[Places | Task] = [*places, *found]
+        sent = send([array for one in wanted for array in one.arrays], self._device)
+        arrived = [list(islice(sent, len(one.arrays))) for one in places]
+        stacks = [self._taken(stack, *arrays) for stack, arrays in enumerate(arrived)]
+        carry_out(found, sent, stacks)
+        targets = self._targets
         return Batch(
-            [image.permute(0, 3, 1, 2) for image in images],
-            None if self._targets is None else self._targets.index_select(0, places),
+            self._by_modality(stacks),
+            None if targets is None else targets.index_select(0, arrived[0][0][: len(rows)]),
             torch.from_numpy(rows),
             torch.from_numpy(self._blank[rows]),
         )
 
+    def _places(self, rows: Indices, elements: Indices | None, modalities: int) -> Places:
+        """Where the images of rows are in a stack, and by what they are turned."""
+        starts = np.arange(modalities)[:, None] * len(self._dataset)
+        turned = None if elements is None else np.tile(elements, modalities)
+        return Places((rows + starts).ravel(), turned)
+
     def _blackening(self, rows: Indices) -> list[Task]:
         # A missing image is black in training as in prediction, whatever the policy paints.
-        absent = self._dataset.missing[rows]
+        absent = self._dataset.missing[rows].T
         return [
-            Task(modality, torch.zeros_like, np.flatnonzero(absent[:, modality]))
-            for modality in np.flatnonzero(absent.any(axis=0)).tolist()
+            Task(stack, torch.zeros_like, np.flatnonzero(absent[members]))
+            for stack, members in enumerate(self._stacks.values())
+            if absent[members].any()
         ]
 
-    def _taken(self, modality: int, rows: Tensor, elements: Tensor | None) -> Tensor:
-        """The images of rows, uint8 [B, H, W, C], turned where there is something to turn by."""
-        pixels = self._pixels[modality]
+    def _taken(self, stack: int, places: Tensor, elements: Tensor | None = None) -> Tensor:
+        """Images, uint8 [k * B, H, W, C], turned where there is something to turn by."""
+        pixels = self._pixels[stack]
         if elements is None:
-            return pixels.index_select(0, rows)
-        height, width, channels = self._shapes[modality]
-        turns = self._turns[modality].index_select(0, elements)
-        places = (turns + (rows * (height * width))[:, None]).flatten()
+            return pixels.index_select(0, places)
+        height, width, channels = pixels.shape[1:]
+        turns = self._turns[stack].index_select(0, elements)
+        taken = (turns + (places * (height * width))[:, None]).flatten()
         # One gather of pixels: turning what was gathered would go through memory once more.
-        return pixels.view(-1, channels).index_select(0, places).view(-1, height, width, channels)
+        return pixels.view(-1, channels).index_select(0, taken).view(-1, height, width, channels)
+
+    def _by_modality(self, stacks: Sequence[Tensor]) -> list[Tensor]:
+        """Stacks [k * B, H, W, C] as images [B, C, H, W] of each modality."""
+        images = {
+            modality: part.permute(0, 3, 1, 2)
+            for stack, members in zip(stacks, self._stacks.values(), strict=True)
+            for modality, part in zip(members, stack.chunk(len(members)), strict=True)
+        }
+        return [images[modality] for modality in range(len(self._shapes))]
 
 
 def _turns(shape: Shape, device: torch.device) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageOps
 
 from comptool.data import policies
-from comptool.data.batch_changes import carry_out, send, tasks
+from comptool.data.batch_changes import carry_out, send, stacked, tasks
 from comptool.data.batch_policies import OPERATIONS, Changes, Holes, Operated
 from comptool.data.cutout import Hole, cut_out
 from comptool.data.operations import DIRECTED
@@ -32,11 +32,18 @@ def pictures(height, width, channels):
 
 def applied(changes, *modalities):
     """What becomes of arrays (B, H, W, C) of each modality."""
-    found = tasks(changes, [images.shape[1:] for images in modalities])
-    sent = send([array for task in found for array in task.arrays], CPU)
-    images = [torch.from_numpy(one.copy()) for one in modalities]
-    carry_out(found, sent, images)
-    return [one.numpy() for one in images]
+    shapes = [images.shape[1:] for images in modalities]
+    stacks = [
+        torch.from_numpy(np.concatenate([modalities[number] for number in members]))
+        for members in stacked(shapes).values()
+    ]
+    found = tasks(changes, shapes)
+    carry_out(found, send([array for task in found for array in task.arrays], CPU), stacks)
+    return [
+        image.numpy()
+        for stack, n in zip(stacks, stacked(shapes).values(), strict=True)
+        for image in stack.chunk(len(n))
+    ]
 
 
 def operated(name, strength, *modalities):

@@ -20,6 +20,8 @@ from comptool.errors import InputError
 CPU = torch.device("cpu")
 POLICIES = [("none", {}), ("flips", {"cutout": 0.5}), ("weak", {"num_ops": 3}), ("strong", {})]
 ALIKE = {"sar": (12, 12), "eo": (12, 12)}
+# Of one shape, which are worked on together, and of two.
+SHAPES = [{"sizes": ALIKE, "channels": {"sar": 3, "eo": 3}}, {}]
 
 
 def dataset(samples, *, sizes=None, channels=None, targets="classes", **options):
@@ -51,12 +53,13 @@ def assert_same(first, second):
     assert all(map(torch.equal, first[1], second[1]))
 
 
+@pytest.mark.parametrize("shapes", SHAPES)
 @pytest.mark.parametrize("decoded", [False, True])
-def test_without_augmentation_batches_are_those_of_the_loader(samples, decoded, tmp_path):
+def test_without_augmentation_batches_are_those_of_the_loader(samples, decoded, shapes, tmp_path):
     (samples.folder / "eo_2.png").unlink()
     cv2.imwrite(str(samples.folder / "sar_1.png"), np.zeros((14, 14), np.uint8))
     soft = np.random.default_rng(0).random((11, 3), np.float32)
-    data = dataset(samples, targets=soft, missing="zero")
+    data = dataset(samples, targets=soft, missing="zero", **shapes)
     order = in_order(11, 4)
     wanted = list(loader(data, order))
     if decoded:
@@ -132,10 +135,11 @@ def test_flips_turn_both_images_of_a_pair_by_one_symmetry(samples, sizes):
     assert sizes == ALIKE or seen <= {0, 2, 5, 7}
 
 
+@pytest.mark.parametrize("shapes", SHAPES)
 @pytest.mark.parametrize(("name", "options"), POLICIES)
-def test_a_missing_image_is_black_under_any_policy(samples, name, options):
+def test_a_missing_image_is_black_under_any_policy(samples, name, options, shapes):
     (samples.folder / "eo_3.png").unlink()
-    data = dataset(samples, missing="zero")
+    data = dataset(samples, missing="zero", **shapes)
     for batch in drawn(samples, name, options, data=data):
         for row, image in zip(batch.rows.tolist(), batch.images[1], strict=True):
             assert bool(image.any()) == (row != 3)
