@@ -90,6 +90,7 @@ COMMANDS = (
     own("runs"),
     own("evaluate"),
     own("features --force", None),
+    own("profile --steps 1 infer --device cpu", name="profile infer (graph kept)"),
     own("simulate ntire --scale 0.0001 -o practice -j 1 --force"),
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -42,47 +42,51 @@ class Timing:
 class Clock:
     """Phases that lie between two looks at the clock, and what is left between them.
 
+    It stands still until it is started, and then counts every step until it is stopped.
+
     Attributes
     ----------
     rest
         The phase that what is left belongs to.
+    seconds
+        All that were counted.
     """
 
     rest = OTHER
 
     def __init__(self) -> None:
-        self.begin()
-
-    def begin(self) -> None:
-        """Count from now on."""
+        self._running = False
         self._spent: defaultdict[str, float] = defaultdict(float)
-        self._waited = 0.0
+        self._waited = self._begun = 0.0
+        self.seconds = 0.0
+
+    def start(self) -> None:
+        """Count from now on."""
+        self._running = True
         self._begun = perf_counter()
+
+    def stop(self) -> None:
+        """Count no longer, until it is started again."""
+        self.seconds += perf_counter() - self._begun
+        self._running = False
 
     @contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
         """Count the block as a part of a phase, or as a wait for a batch, in a phase or not."""
-        if phase != WAIT:
+        if not self._running:
+            yield
+        elif phase == WAIT:
+            started = perf_counter()
+            yield
+            self._waited += perf_counter() - started
+        else:
             with self._phase(phase):
                 yield
-            return
-        started = perf_counter()
-        yield
-        self._waited += perf_counter() - started
 
-    def of(self, step: Callable[[], object], steps: int) -> float:
-        """Seconds of a step that is repeated so many times, after a first one."""
-        step()
-        self.begin()
-        for _ in range(steps):
-            step()
-        return self.end(steps).seconds
-
-    def end(self, steps: int) -> Timing:
-        """A mean one of the steps since the beginning."""
-        whole = perf_counter() - self._begun
+    def timing(self, steps: int) -> Timing:
+        """A mean one of the steps that were counted."""
         spent = self._phases()
-        spent[self.rest] = max(whole - sum(spent.values()), 0.0)
+        spent[self.rest] = max(self.seconds - sum(spent.values()), 0.0)
         each = {phase: seconds / steps for phase, seconds in spent.items()}
         return Timing(each, self._waited / steps)
 

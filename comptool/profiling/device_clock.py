@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -9,7 +10,7 @@ from typing import Any, Protocol
 
 import torch
 
-from comptool.profiling.clock import Clock, Timing
+from comptool.profiling.clock import Clock
 from comptool.profiling.report import IDLE
 
 
@@ -37,20 +38,20 @@ class DeviceClock(Clock):
     rest = IDLE
 
     def __init__(self, mark: Callable[[], Mark], wait: Callable[[], None]) -> None:
+        super().__init__()
         self._mark = mark
         self._wait = wait
-        super().__init__()
-
-    def begin(self) -> None:
-        """Count from now on, with an empty queue."""
         self._marks: list[tuple[str, Mark, Mark]] = []
-        self._wait()
-        super().begin()
 
-    def end(self, steps: int) -> Timing:
-        """A mean one of the steps since the beginning, the last of which is waited for."""
+    def start(self) -> None:
+        """Count from now on, with an empty queue."""
         self._wait()
-        return super().end(steps)
+        super().start()
+
+    def stop(self) -> None:
+        """Count no longer, once the queue is empty."""
+        self._wait()
+        super().stop()
 
     @contextmanager
     def _phase(self, phase: str) -> Iterator[None]:
@@ -59,9 +60,10 @@ class DeviceClock(Clock):
         self._marks.append((phase, first, self._mark()))
 
     def _phases(self) -> dict[str, float]:
+        spent: defaultdict[str, float] = defaultdict(float)
         for phase, first, last in self._marks:
-            self._spent[phase] += first.elapsed_time(last) / 1000
-        return dict(self._spent)
+            spent[phase] += first.elapsed_time(last) / 1000
+        return dict(spent)
 
 
 def clock_of(device: torch.device) -> Clock:

@@ -22,7 +22,8 @@ from comptool.inference.plan import Plan
 from comptool.inference.schemes import Scheme
 from comptool.machine import usable_cores
 from comptool.profiling.advice import Circumstances, advice_for_inference
-from comptool.profiling.clock import Clock, Timing
+from comptool.profiling.clock import Clock
+from comptool.profiling.measuring import measure, seconds_of
 from comptool.profiling.report import DECODE, FORWARD, MERGE, WAIT, Loading, Profile
 
 UNCOUNTED = 2  # first batches, beside those that are decoded ahead
@@ -64,9 +65,9 @@ def profile_inference(
         networks, notes = open_networks(members, scheme.views, computing)
         for note in notes:
             say(note)
-        prediction = _Prediction(plan, scheme, computing, networks)
         device = _device(networks, computing)
-        return _profile(command, computing, device, prediction, steps)
+        with closing(_Prediction(plan, scheme, computing, networks)) as prediction:
+            return _profile(command, computing, device, prediction, steps)
 
 
 def _borrowed(member: Member, folder: Path) -> Member:
@@ -88,7 +89,9 @@ def _device(networks: Networks, computing: Computing) -> str:
 
 
 class _Prediction:
-    """What is computed of the batches of a test set, with a clock."""
+    """What is computed of the batches of a test set."""
+
+    uncounted = UNCOUNTED
 
     def __init__(
         self, plan: Plan, scheme: Scheme, computing: Computing, networks: Networks
@@ -98,38 +101,45 @@ class _Prediction:
         self._networks = networks
         self._files = ImageFiles(plan.samples, computing.missing)
         self._num_modalities = len(plan.samples.paths)
-        self._clock = Clock()
-        self.size = min(computing.batch_size, len(plan.samples))
-        self.workers = usable_cores() if computing.workers is None else computing.workers
+        self._batch_size = min(computing.batch_size, len(plan.samples))
+        self._workers = usable_cores() if computing.workers is None else computing.workers
+        self._clock_in_place = Clock()
+        self._batches = self._decoded()
+        self._endless = self._computed(self._batches)
+        self.clock = Clock()
+        self.ahead = AHEAD * self._workers
 
-    def as_they_come(self, steps: int) -> tuple[Timing, float]:
-        """So many batches, and the samples in a mean one."""
-        with closing(self._endless()) as batches:
-            probabilities = self._computed(batches)
-            for _ in islice(probabilities, UNCOUNTED + AHEAD * self.workers):
-                pass
-            self._clock.begin()
-            samples = sum(islice(probabilities, steps))
-            return self._clock.end(steps), samples / steps
+    def close(self) -> None:
+        """Have no thread at work any more."""
+        self._batches.close()
 
-    def in_place(self, size: int, steps: int) -> float:
-        """Seconds for so many samples that have been decoded already."""
-        images = self._dataset().batch(range(size)).images
+    def as_they_come(self, count: int) -> int:
+        """So many batches of the test set, again and again; their samples."""
+        return sum(islice(self._endless, count))
+
+    def size(self, share: float) -> int:
+        """Samples in a share of a batch."""
+        return int(share * self._batch_size)
+
+    def in_place(self, share: float, count: int) -> float:
+        """Seconds for so many times the same share of a batch, decoded already."""
+        images = self._dataset().batch(range(self.size(share))).images
         probabilities = self._computed(repeat(images))
-        return self._clock.of(lambda: next(probabilities), steps)
+        return seconds_of(self._clock_in_place, lambda: next(probabilities), count)
 
     def loading(self, steps: int) -> Loading:
         """What decoding a batch takes of one core."""
         dataset = self._dataset()
-        starts = range(0, len(dataset) - self.size + 1, self.size)[:steps]
+        size = self._batch_size
+        starts = range(0, len(dataset) - size + 1, size)[:steps]
         began = perf_counter()
         for start in starts:
-            dataset.batch(range(start, start + self.size))
-        return Loading({DECODE: (perf_counter() - began) / len(starts)}, self.workers)
+            dataset.batch(range(start, start + size))
+        return Loading({DECODE: (perf_counter() - began) / len(starts)}, self._workers)
 
     def _computed(self, batches: Iterator[Sequence[Pixels]]) -> Iterator[int]:
         """The probabilities of each batch are computed; the number of its samples."""
-        scheme, clock = self._scheme, self._clock
+        scheme, clock = self._scheme, self.clock
         networks = self._networks.each(batches, scheme.views)
         while True:
             with clock(FORWARD):
@@ -139,12 +149,12 @@ class _Prediction:
                     merge(one, scheme.merge, self._task, scheme.weights)
             yield logits[0].shape[1]
 
-    def _endless(self) -> Generator[Sequence[Pixels], None, None]:
+    def _decoded(self) -> Generator[Sequence[Pixels], None, None]:
         """The test set again and again."""
         while True:
-            with closing(self._dataset().batches(self.size, self.workers)) as batches:
+            with closing(self._dataset().batches(self._batch_size, self._workers)) as batches:
                 while True:
-                    with self._clock(WAIT):
+                    with self.clock(WAIT):
                         batch = next(batches, None)
                     if batch is None:
                         break
@@ -158,18 +168,17 @@ class _Prediction:
 def _profile(
     command: str, computing: Computing, device: str, prediction: _Prediction, steps: int
 ) -> Profile:
-    timing, images = prediction.as_they_come(steps)
+    measured = measure(prediction, steps)
     loading = prediction.loading(steps)
-    whole, half = prediction.in_place(prediction.size, steps), prediction.size // 2
     profile = Profile(
         command=command,
         device=device,
-        images=images,
+        images=measured.samples,
         steps=steps,
-        phases=timing.divided(loading),
-        waited=timing.waited,
-        ceiling=whole * images / prediction.size,
-        half=prediction.in_place(half, steps) / whole if half else None,
+        phases=measured.timing.divided(loading),
+        waited=measured.timing.waited,
+        ceiling=measured.ceiling,
+        half=measured.half,
         loading=loading,
     )
     circumstances = Circumstances(

@@ -13,9 +13,9 @@ from comptool.data.resident import ResidentBatches
 from comptool.errors import UsageError
 from comptool.machine import usable_cores
 from comptool.profiling.advice import Circumstances, advice_for_training
-from comptool.profiling.clock import Timing
 from comptool.profiling.device_clock import clock_of
 from comptool.profiling.loading import loading_of
+from comptool.profiling.measuring import measure, seconds_of
 from comptool.profiling.report import AUGMENT, WAIT, Loading, Profile
 from comptool.training.batch_size import with_batch_size
 from comptool.training.cuda_graph import WARM_UPS, recorder_of
@@ -71,19 +71,18 @@ def profile_training(plan: Plan, steps: int, say: Say, quiet: bool) -> Profile:
 def profile_session(session: Session, steps: int, say: Say) -> Profile:
     """The same of a session that is ready for its first update; its weights change."""
     updates = _Updates(session, say)
-    timing, images = updates.as_they_come(steps)
+    measured = measure(updates, steps)
     settings, device = session.settings, session.processes.device
     loading = updates.loading()
-    ceiling, half = updates.in_place(steps)
     profile = Profile(
         command="train",
         device=str(device),
-        images=images,
+        images=measured.samples,
         steps=steps,
-        phases=timing.divided(loading),
-        waited=timing.waited,
-        ceiling=ceiling * images,
-        half=half,
+        phases=measured.timing.divided(loading),
+        waited=measured.timing.waited,
+        ceiling=measured.ceiling,
+        half=measured.half,
         loading=loading,
     )
     circumstances = Circumstances(
@@ -110,27 +109,42 @@ def _could_be_recorded(session: Session) -> bool:
 
 
 class _Updates:
-    """The updates of a session, with a clock."""
+    """The updates of a session."""
+
+    uncounted = UNCOUNTED
 
     def __init__(self, session: Session, say: Say) -> None:
         device = session.processes.device
         self._session = session
         self._update = Update(session, None, say)
-        self._clock = clock_of(device)
         self._largest: list[Batch] = []
         # Whole batches that are made on the device are work of the step.
         self._whole = isinstance(session.train_loader, ResidentBatches)
         self._workers = choose_workers(session.settings.workers, device)
-        session.phase = self._clock
+        self._endless = self._updates()
+        self._clock_in_place = clock_of(device)
+        self.ahead = 0 if self._whole else AHEAD * self._workers
+        session.phase = self.clock = clock_of(device)
 
-    def as_they_come(self, steps: int) -> tuple[Timing, float]:
-        """So many updates by the loader's batches, and the images of a mean one."""
-        updates = self._endless()
-        for _ in range(UNCOUNTED + AHEAD * self._workers):
-            next(updates)
-        self._clock.begin()
-        images = sum(next(updates) for _ in range(steps))
-        return self._clock.end(steps), images / steps
+    def as_they_come(self, count: int) -> int:
+        """So many updates by the loader's batches, one epoch after another; their images."""
+        return sum(islice(self._endless, count))
+
+    def size(self, share: float) -> int:
+        """Images in a share of the largest update so far.
+
+        There is no half of one where the network is compiled, or in a graph, for batches of one
+        size, nor of batches that are so small that there is nothing to learn from half of them.
+        """
+        session = self._session
+        fixed = session.called is not session.model or session.recorder is not None
+        sizes = [len(batch.rows) for batch in self._part(share)]
+        return 0 if (share < 1 and fixed) or not all(sizes) else self._images(self._part(share))
+
+    def in_place(self, share: float, count: int) -> float:
+        """Seconds of so many updates on a share of batches that are on the device already."""
+        window = self._part(share)
+        return seconds_of(self._clock_in_place, lambda: self._update(window, 0, 0), count)
 
     def loading(self) -> Loading | None:
         """What loading the images of an update takes; None where no process loads any."""
@@ -142,32 +156,13 @@ class _Updates:
         per_step = session.settings.grad_accum
         return loading_of(session.datasets[0], draws, self._workers, per_step)
 
-    def in_place(self, steps: int) -> tuple[float, float | None]:
-        """An update on batches that are on the device already.
-
-        Returns
-        -------
-        float
-            Its seconds per image.
-        float or None
-            The share of its time that half of these batches take; None where there is no half to
-            learn from, and where the network is compiled, or in a graph, for batches of one size.
-        """
-        seconds = self._seconds(self._largest, steps)
-        parts = [_half(batch) for batch in self._largest]
-        session = self._session
-        fixed = session.called is not session.model or session.recorder is not None
-        without = fixed or not all(len(part.rows) for part in parts)
-        half = None if without else self._seconds(parts, steps) / seconds
-        return seconds / self._images(self._largest), half
-
-    def _seconds(self, window: Sequence[Batch], steps: int) -> float:
-        return self._clock.of(lambda: self._update(window, 0, 0), steps)
+    def _part(self, share: float) -> list[Batch]:
+        return self._largest if share == 1 else [_part(batch, share) for batch in self._largest]
 
     def _images(self, window: Sequence[Batch]) -> int:
         return sum(map(self._session.seen, window))
 
-    def _endless(self) -> Iterator[int]:
+    def _updates(self) -> Iterator[int]:
         """Updates of one epoch after another; the images of each."""
         session = self._session
         for epoch in count():
@@ -183,9 +178,9 @@ class _Updates:
                 yield self._images(window)
 
 
-def _half(batch: Batch) -> Batch:
-    """The first half of a batch: an even number of rows, as those that are mixed in pairs need."""
-    rows = len(batch.rows) // 4 * 2
+def _part(batch: Batch, share: float) -> Batch:
+    """The first rows of a batch: an even number, as those that are mixed in pairs need."""
+    rows = int(share * len(batch.rows)) // 2 * 2
     images = [image[:rows] for image in batch.images]
     assert batch.targets is not None
     return Batch(images, batch.targets[:rows], batch.rows[:rows], batch.blank[:rows])

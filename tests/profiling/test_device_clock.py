@@ -47,35 +47,38 @@ def clock(queue):
 
 def test_a_phase_is_what_the_device_needs_and_not_what_asking_takes(queue, clock):
     queue.work(7)  # done before the beginning
-    clock.begin()
+    clock.start()
     for _ in range(4):
         with clock("forward"):
             queue.work(1)
         with clock("backward"):
             queue.work(2)
-    assert clock.end(4).phases == pytest.approx({"forward": 1, "backward": 2, "idle": 0})
+    clock.stop()
+    assert clock.timing(4).phases == pytest.approx({"forward": 1, "backward": 2, "idle": 0})
 
 
 def test_a_wait_while_the_device_is_busy_costs_nothing(queue, clock, world):
-    clock.begin()
+    clock.start()
     for _ in range(4):
         with clock("forward"):
             queue.work(2)
         with clock("wait"):
             world.sleep(1)
-    timing = clock.end(4)
+    clock.stop()
+    timing = clock.timing(4)
     assert timing.phases == pytest.approx({"forward": 2, "idle": 0})
     assert timing.waited == pytest.approx(1)
 
 
 def test_a_wait_with_an_empty_queue_is_idleness(queue, clock, world):
-    clock.begin()
+    clock.start()
     for _ in range(2):
         with clock("wait"):
             world.sleep(3)
         with clock("forward"):
             queue.work(1)
-    timing = clock.end(2)
+    clock.stop()
+    timing = clock.timing(2)
     # One of the waits is the second's, a second of which the device was busy.
     assert timing.phases == pytest.approx({"forward": 1, "idle": 2.5})
     assert timing.seconds == pytest.approx(3.5)
@@ -88,14 +91,15 @@ def test_phases_of_a_card_add_up_to_the_time_that_has_passed():
     clock = clock_of(device)
     factor = torch.rand(4096, 4096, device=device)
     factor @ factor
-    clock.begin()
+    clock.start()
     began = perf_counter()
     for _ in range(3):
         with clock("forward"):
             factor @ factor
         with clock("wait"):
             sleep(0.01)
-    timing = clock.end(3)
+    clock.stop()
+    timing = clock.timing(3)
     assert timing.seconds * 3 == pytest.approx(perf_counter() - began, abs=5e-3)
     assert timing.phases["forward"] > 0
     assert timing.phases["idle"] > 0

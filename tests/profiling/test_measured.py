@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -198,12 +199,21 @@ def test_several_processes_are_not_measured_as_one(pairs, comptool, monkeypatch)
     assert "without torchrun" in result.stderr
 
 
-def test_the_program_prints_a_table(pairs, program):
+def test_the_program_prints_a_table_and_a_kept_graph_needs_no_torch(pairs, comptool, program):
     pairs("one")
-    result = program("profile", "--steps", "2", "infer", "one", "--device", "cpu")
+    assert comptool("infer", "one", "--device", "cpu", "-q").exit_code == 0  # keeps its graph
+    imports = os.environ | {"PYTHONPROFILEIMPORTTIME": "1"}
+    result = program("profile", "--steps", "2", "infer", "one", "--device", "cpu", env=imports)
     assert result.returncode == 0, result.stderr
     first, *rows = result.stdout.splitlines()
     assert first == "infer on cpu (ONNX Runtime): 2 steps of 9 images"
     assert rows[0].split() == ["phase", "ms", "a", "step", "share"]
     assert "what to change" in rows
+    assert "| onnxruntime" in result.stderr
+    assert "| torch" not in result.stderr
+
+
+def test_a_graph_that_is_made_for_a_profile_is_not_kept(profiled):
+    profiled.make("one")
+    profiled("infer", "one", "--steps", 1)
     assert not list(Path("weights").rglob("*.onnx"))

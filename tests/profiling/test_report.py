@@ -1,52 +1,14 @@
-"""How a profile reads, and that its parts add up to the whole."""
+"""How a profile reads."""
 
 from __future__ import annotations
 
 import pytest
 
-from comptool.profiling.clock import Clock, Timing
+from comptool.profiling.clock import Timing
 from comptool.profiling.report import Loading, Profile
 
 BESIDE = Loading({"decode": 0.03, "augment": 0.01}, 2)
 HERE = Loading({"decode": 0.03, "augment": 0.01}, 0)
-
-
-def test_phases_waits_and_the_rest_add_up_to_the_time_that_has_passed(world):
-    clock = Clock()
-    world.sleep(10)  # not counted
-    clock.begin()
-    for _ in range(3):
-        with clock("wait"):
-            world.sleep(2)
-        with clock("forward"):
-            world.sleep(3)
-        world.sleep(1)
-    timing = clock.end(3)
-    assert timing.phases == pytest.approx({"idle": 2, "forward": 3, "other": 1})
-    assert (timing.seconds, timing.waited) == pytest.approx((6, 2))
-
-
-def test_a_wait_within_a_phase_is_no_part_of_it(world):
-    clock = Clock()
-    with clock("forward"):
-        world.sleep(1)
-        with clock("wait"):
-            world.sleep(5)
-        world.sleep(1)
-    assert clock.end(1).phases == pytest.approx({"idle": 5, "forward": 2, "other": 0})
-
-
-def test_a_clock_that_begins_again_forgets(world):
-    clock = Clock()
-    with clock("forward"):
-        world.sleep(1)
-    clock.begin()
-    assert clock.end(1).phases == {"idle": 0, "other": 0}
-
-
-def test_a_repeated_step_counts_after_its_first_time(world):
-    durations = iter([100, 1, 2, 3])
-    assert Clock().of(lambda: world.sleep(next(durations)), 3) == pytest.approx(2)
 
 
 def test_a_wait_is_loading_only_where_the_step_itself_loads():
