@@ -19,6 +19,8 @@ from comptool.training.ways import LONG_RUN
 
 # Shares of a step from which on something is worth changing.
 LONG_WAIT, LONG_TRANSFER, LONG_OPTIMIZER = 0.1, 0.1, 0.2
+# A step cannot be faster than the same on samples in place; by more it is no rounding.
+WAVERING = 1.05
 # Half of a batch that takes this share of the whole one's time leaves the device without work.
 IDLE_HALF = 0.75
 
@@ -209,6 +211,11 @@ def onnx_runtime(profile: Profile, circumstances: Circumstances) -> str | None:
 
 def nothing_to_choose(profile: Profile) -> str:
     """What holds the step up where no option helps."""
+    if profile.share_of_ceiling > WAVERING:
+        return (
+            "no option can be told: the step was faster than its ceiling, so that something else "
+            "uses this machine by turns; measure again, with more --steps"
+        )
     if waits(profile) >= LONG_WAIT:
         return (
             f"no option: {waits(profile):.0%} of the step is a wait for images, which these cores "

@@ -134,6 +134,11 @@ def test_every_option_that_is_advised_can_be_typed(command, advise):
         parser.make_context(command, option.split())
 
 
+def test_a_step_above_its_ceiling_is_not_praised():
+    (said,) = advice_for_training(replace(FAST, ceiling=0.12), CARD)
+    assert "measure again, with more --steps" in said
+
+
 def test_a_wait_that_no_option_ends_is_said_to_be_one():
     assert advice_for_inference(waiting(0.1), replace(CARD, cores=2)) == (
         "no option: 51% of the step is a wait for images, which these cores do not load any faster",
