@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from pathlib import Path
+from signal import SIGINT, raise_signal
 
 import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from comptool.errors import InputError
 from comptool.training.prefetch import on_device
 from comptool.training.preparation import prepare
 from comptool.training.processes import Processes
@@ -143,6 +146,33 @@ def test_a_late_look_gives_what_the_one_before_asked():
     assert watch.look(1, False, wait=False) is None
     now = watch.look(2, True, wait=True)
     assert (now.loss_sum, now.seen, now.diverged, now.stop) == (0.0, 2, False, True)
+
+
+@pytest.fixture
+def looks_late(monkeypatch) -> None:
+    """Training looks at its loss as on a GPU, every second update."""
+    monkeypatch.setattr(Processes, "check_every", 2)
+    monkeypatch.setattr(
+        "comptool.training.loop.Watch", lambda processes, late: Watch(processes, late=True)
+    )
+
+
+def test_late_looks_let_no_weights_be_kept_that_are_no_numbers(looks_late, folds, fit):
+    with pytest.raises(InputError, match="the loss became NaN or infinite in epoch 1"):
+        fit(lr=1e15, optimizer="sgd", warmup_epochs=0, batch_size=2)
+    assert sorted(path.name for path in Path("weights/run").iterdir()) == ["last.pt", "run.json"]
+    state = torch.load("weights/run/last.pt", weights_only=True)
+    assert all(tensor.isfinite().all() for tensor in state["weights"].values())
+
+
+def test_late_looks_stop_at_once_and_go_on(looks_late, folds, fit, kept, same, at_forward):
+    fit("whole", **RICH)
+    with pytest.raises(KeyboardInterrupt), at_forward(3, lambda: raise_signal(SIGINT)):
+        fit("broken", **RICH)
+    state = torch.load("weights/broken/last.pt", weights_only=True)["progress"]
+    assert (state["epoch"], state["update"]) == (0, 2)
+    fit("broken", resume=True)
+    same(kept("broken"), kept("whole"))
 
 
 def test_on_a_cpu_batches_come_as_they_are_and_when_they_are_taken():
