@@ -7,10 +7,8 @@ import gzip
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -46,18 +44,6 @@ def _scan_csv(path: Path) -> pl.DataFrame:
         return _parse_csv(source, header, [pl.String] * len(header))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise no_csv(path, error) from error
-
-
-@contextmanager
-def csv_stream(path: Path) -> Iterator[IO[bytes]]:
-    """Where the bytes of a new CSV go: the file, or by its suffix ``.gz`` what packs them first."""
-    with path.open("wb") as file:
-        if path.suffix != ".gz":
-            yield file
-            return
-        # Neither name nor time: the same table is the same file.
-        with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
-            yield cast("IO[bytes]", packed)
 
 
 def _unpacked(path: Path) -> Path | bytes:

@@ -16,7 +16,7 @@ from comptool import prediction_arrays, prediction_frames
 from comptool.errors import InputError
 from comptool.outputs import atomic_output
 from comptool.prediction_arrays import NPY, Arrays, fixed_width
-from comptool.tables import PARQUET, check_header, check_ids, refuse_missing
+from comptool.tables import PARQUET, check_header, check_ids, csv_stream, refuse_missing
 
 # What prediction files are called; a packed CSV can be read, too.
 SUFFIXES = (".csv", PARQUET, NPY)
@@ -204,7 +204,7 @@ def write_parts(path: Path, parts: Iterable[Predictions], *, force: bool = False
         elif path.suffix == PARQUET:
             pl.concat([_frame(part) for part in parts]).write_parquet(temporary)
         else:
-            with prediction_frames.csv_stream(temporary) as stream:
+            with csv_stream(temporary) as stream:
                 for number, part in enumerate(parts):
                     _frame(part).write_csv(stream, include_header=number == 0)
 

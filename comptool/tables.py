@@ -8,9 +8,11 @@ of a cell only where a number is wanted. Every table is written atomically, see
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import gzip
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -142,8 +144,44 @@ def write_table(path: Path, frame: pd.DataFrame, *, force: bool = False) -> None
         if path.suffix == PARQUET:
             columns = {str(name): frame[name].to_list() for name in frame.columns}
             pl.DataFrame(columns).write_parquet(temporary)
+        elif _is_plain(frame):
+            with csv_stream(temporary) as stream:
+                _polars_columns(frame).write_csv(stream)
         else:
             frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+@contextmanager
+def csv_stream(path: Path) -> Iterator[IO[bytes]]:
+    """Where the bytes of a new CSV go: the file, or by its suffix ``.gz`` what packs them first."""
+    with path.open("wb") as file:
+        if path.suffix != ".gz":
+            yield file
+            return
+        # Neither name nor time: the same table is the same file.
+        with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
+            yield cast("IO[bytes]", packed)
+
+
+def _is_plain(frame: pd.DataFrame) -> bool:
+    """Whether polars writes what pandas would, in a fifth of the time: text and whole numbers.
+
+    Of other types the two differ. A lone blank cell is no row to polars.
+    """
+    kinds = (isinstance(kind, pd.StringDtype) or kind.kind in "iu" for kind in frame.dtypes)
+    return len(frame.columns) > 1 and all(kinds)
+
+
+def _polars_columns(frame: pd.DataFrame) -> pl.DataFrame:
+    columns: dict[str, pl.Series] = {}
+    for name, column in frame.items():
+        if isinstance(column.dtype, pd.StringDtype):
+            texts = column.to_numpy(dtype=object, na_value="")
+            # Blank is blank, and not a quoted nothing.
+            columns[str(name)] = pl.Series(texts, dtype=pl.String).replace("", None)
+        else:
+            columns[str(name)] = pl.Series(column.to_numpy())
+    return pl.DataFrame(columns)
 
 
 def check_ids(path: Path, column: str, ids: npt.NDArray[np.object_]) -> None:

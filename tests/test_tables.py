@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from comptool.errors import InputError, OutputExistsError
 from comptool.outputs import atomic_output, refuse_existing
@@ -33,6 +35,31 @@ def test_awkward_ids_survive_a_table(tmp_path, suffix):
     path = tmp_path / f"t{suffix}"
     write_table(path, pd.DataFrame({"id": AWKWARD, "label": ["0"] * len(AWKWARD)}))
     assert read_table(path)["id"].tolist() == AWKWARD
+
+
+texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), st.integers(1, 4), st.integers(1, 5), st.sampled_from([".csv", ".parquet"]))
+def test_text_and_whole_numbers_read_back(tmp_path_factory, data, width, rows, suffix):
+    columns = {
+        f"c{index}": data.draw(st.lists(texts, min_size=rows, max_size=rows))
+        for index in range(width)
+    }
+    path = tmp_path_factory.mktemp("t") / f"t{suffix}"
+    write_table(path, pd.DataFrame(columns, dtype=str).assign(fold=range(-1, rows - 1)))
+    back = read_table(path)
+    assert back.pop("fold").tolist() == [str(row - 1) for row in range(rows)]
+    assert back.to_dict("list") == columns
+
+
+def test_a_table_is_written_as_pandas_writes_it(tmp_path):
+    frame = pd.DataFrame(
+        {"id": AWKWARD, "empty": [""] * len(AWKWARD), "fold": range(len(AWKWARD))}
+    ).astype({"id": str, "empty": str})
+    write_table(tmp_path / "t.csv", frame)
+    assert (tmp_path / "t.csv").read_text() == frame.to_csv(index=False, lineterminator="\n")
 
 
 def test_a_byte_order_mark_crlf_and_quoted_commas_are_understood(tmp_path):

@@ -153,11 +153,12 @@ def _one_label(samples: Samples, options: SplitOptions) -> Folds:
 def _several_labels(samples: Samples, options: SplitOptions) -> Folds:
     warnings: list[str] = []
     read = _kept(samples, options)
-    published = positive_counts(read.label_matrix(), read.labels)
+    labels = read.label_matrix()
+    published = positive_counts(labels, read.labels)
     samples, measures = _mended(samples, options)
     if options.from_column is not None:
         samples, fold, warnings = _given(samples, options.from_column)
-    matrix = samples.label_matrix()
+    matrix = labels if samples is read else samples.label_matrix()
     if options.from_column is None:
         split = split_table(samples, matrix, options)
         fold, figures = split.fold, split_figures(split)

@@ -122,7 +122,7 @@ def rank_mean(members: Sequence[Floats], weights: Sequence[float]) -> Doubles:
 
     # Sorting lets go of Python's lock.
     with threads(compute_threads()) as pool:
-        return np.stack(list(pool.map(of_class, range(members[0].shape[1]))), axis=1)
+        return np.array(list(pool.map(of_class, range(members[0].shape[1])))).T
 
 
 def _average_ranks(values: Floats) -> Doubles:
