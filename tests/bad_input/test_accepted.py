@@ -1,4 +1,7 @@
-"""What looks odd and is in order: awkward ids and CSVs, batches of one, batches beyond the data."""
+"""What looks odd and is in order.
+
+Awkward ids and CSVs, batches of one, batches beyond the data, images of every size and mode.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from safetensors.numpy import load_file
 
 from comptool.predictions import read_predictions
 
@@ -123,3 +128,50 @@ def test_batches_of_one_are_refused_where_they_cannot_learn_and_train_elsewhere(
         "--epochs", "1", "--run-name", "new", "-q",
     )  # fmt: skip
     assert (result.exit_code, result.stdout, result.stderr) == (0, "weights/new\n", "")
+
+
+# Pillow's names; the last is 16 bits of grey.
+MODES = ("L", "RGB", "RGBA", "P", "1", "LA", "I;16")
+
+
+@pytest.fixture
+def mixed(chain) -> None:
+    """Every image has another size than the next, and another mode."""
+    random = np.random.default_rng(0)
+    for number, path in enumerate(sorted(Path("data").glob("*.png"))):
+        size, mode = (9 + 5 * (number % 6), 40 - 7 * (number % 4)), MODES[number % len(MODES)]
+        pixels = np.asarray(Image.open(path).resize(size))
+        if mode == "I;16":
+            image = Image.fromarray(pixels.astype(np.uint16) * 257)
+        else:
+            colour = np.stack([pixels, 255 - pixels, random.permutation(pixels)], axis=-1)
+            image = Image.fromarray(colour).convert(mode)
+        image.save(path)
+        assert Image.open(path).mode == mode
+
+
+def test_images_of_every_size_and_mode_train_alike_decoded_once_or_in_every_epoch(mixed, run):
+    weights = []
+    for cache in ("off", "disk", "ram"):
+        result = run("train", "--epochs", "2", "--fold", "none", "--cache", cache, "--force")
+        assert (result.exit_code, result.stdout) == (0, "weights/new\n"), result.stderr
+        weights.append(load_file("weights/new/best.safetensors"))
+    first, *others = weights
+    assert all((first[name] == other[name]).all() for other in others for name in first)
+    assert {str(tensor.dtype) for tensor in first.values()} <= {"float32", "int64"}
+    assert all(np.isfinite(tensor).all() for tensor in first.values())
+
+
+@pytest.mark.parametrize("command", ["infer", "tta"])
+def test_images_of_every_size_and_mode_are_predicted_alike_by_every_backend(
+    mixed, invoked, command
+):
+    found = []
+    for options in (("--backend", "torch"), ("--backend", "onnx"), ("-b", "1")):
+        name = f"{len(found)}.csv"
+        result = invoked(command, "-j", "0", *options, "-o", name, "-q")
+        assert (result.exit_code, result.stderr) == (0, "")
+        found.append(read_predictions(Path(name)).probabilities)
+    for other in found[1:]:
+        np.testing.assert_allclose(other, found[0], atol=1e-4)
+    assert len(np.unique(found[0].round(6), axis=0)) == 6
