@@ -104,6 +104,7 @@ def measure(folder: Path, setting: Setting, scripts: Path | None, turns: int) ->
             for name, more in peers().items():
                 turn[name] = theirs(folder, setting, scripts / "train.py", more)
         for name, values in turn.items():
+            print(f"{name}: {values}", file=sys.stderr, flush=True)
             for key, value in values.items():
                 found.setdefault(name, {}).setdefault(key, []).append(value)
     own = found["comptool"]
