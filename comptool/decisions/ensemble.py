@@ -117,12 +117,13 @@ def rank_mean(members: Sequence[Floats], weights: Sequence[float]) -> Doubles:
     array([1.   , 0.625, 0.625, 0.25 ])
     """
 
-    def of_class(index: int) -> Doubles:
-        return mean([_average_ranks(member[:, index]) for member in members], weights)
+    def of_class(columns: Sequence[Floats]) -> Doubles:
+        return mean([_average_ranks(values) for values in columns], weights)
 
-    # Sorting lets go of Python's lock.
+    # Copying and sorting let go of Python's lock.
     with threads(compute_threads()) as pool:
-        return np.array(list(pool.map(of_class, range(members[0].shape[1])))).T
+        by_class = list(pool.map(lambda member: np.ascontiguousarray(member.T), members))
+        return np.array(list(pool.map(of_class, zip(*by_class, strict=True)))).T
 
 
 def _average_ranks(values: Floats) -> Doubles:
