@@ -55,7 +55,7 @@ def matrix_of_columns(source: Path, frame: pd.DataFrame, classes: Sequence[str])
                 mend="Correct 'label' in comptool.toml, or the table",
             )
         # By distinct texts: a cell after the other would take ten seconds for 100,000 x 60.
-        of_text, texts = pd.factorize(frame[name])
+        of_text, texts = pd.factorize(frame[name].to_numpy(dtype=object))
         cells = np.array([WRITTEN.get(text.strip(), WRONG) for text in texts], np.int8)[of_text]
         told = "a label is 1 (present), 0 (absent), -1 or blank (not annotated)"
         refuse_rows(source, frame[name], cells == WRONG, told)
