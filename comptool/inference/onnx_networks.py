@@ -101,15 +101,16 @@ class OnnxNetworks:
                 yield _joined(waiting.popleft())
 
     def _computed(self, images: Sequence[Pixels], views: Sequence[str]) -> list[Logits]:
-        seen = {
-            (form, view): see(pixels, view)
-            for form, pixels in zip(self.forms, images, strict=True)
-            for view in views
-        }
-        return [
-            np.stack([_run(sessions, [seen[form, view] for form in forms]) for view in views])
-            for forms, sessions in zip(self._forms, self._sessions, strict=True)
-        ]
+        by_view = []
+        for view in views:
+            seen = {form: see(one, view) for form, one in zip(self.forms, images, strict=True)}
+            by_view.append(
+                [
+                    _run(sessions, [seen[form] for form in forms])
+                    for forms, sessions in zip(self._forms, self._sessions, strict=True)
+                ]
+            )
+        return [np.stack(own) for own in zip(*by_view, strict=True)]
 
     def room(self, shape: tuple[int, ...], dtype: Any) -> Pixels:
         """Zeros for a batch's images."""

@@ -36,7 +36,8 @@ class Recorded:
     def __init__(self, work: Work, inputs: Sequence[Tensor], pool: Pool) -> None:
         self._inputs = [tensor.clone() for tensor in inputs]
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph, pool=pool):
+        # Threads that decode ask for page-locked memory meanwhile, which is none of the graph's.
+        with torch.cuda.graph(self._graph, pool=pool, capture_error_mode="thread_local"):
             self._output = work(self._inputs)
 
     def __call__(self, inputs: Sequence[Tensor]) -> Tensor:
