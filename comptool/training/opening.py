@@ -1,0 +1,159 @@
+"""A session put together: model, data and optimisation of one member."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import nn
+
+from comptool.data.sampling import EpochBatches
+from comptool.errors import UsageError
+from comptool.models.pretrained import RANDOM
+from comptool.models.streams import StreamModel
+from comptool.training.calibration import calibration_of
+from comptool.training.calling import compiled, distributed
+from comptool.training.freezing import freeze, set_training
+from comptool.training.fusion import FusionGauge
+from comptool.training.gauges import Gauge, Gauges
+from comptool.training.gradient_calibration import CalibratedJunction, average_over
+from comptool.training.gradient_gauge import CalibrationGauge
+from comptool.training.loading import draw_batches, open_datasets, open_loaders
+from comptool.training.mixing import Mixing
+from comptool.training.optimisation import Optimisation
+from comptool.training.placement import place
+from comptool.training.plan import Member, Plan
+from comptool.training.precision import Precision
+from comptool.training.probe import choose_way, use_threads
+from comptool.training.processes import Processes
+from comptool.training.session import Session
+from comptool.training.settings import TrainSettings
+from comptool.training.stages import measured
+from comptool.training.validation import Eye
+
+
+def open_session(
+    plan: Plan,
+    member: Member,
+    model: StreamModel,
+    header: Mapping[str, Any],
+    criterion: nn.Module,
+    processes: Processes,
+    say: Callable[[str], None],
+    *,
+    measure: bool = True,
+) -> Session:
+    """Put a session together.
+
+    Parameters
+    ----------
+    plan, member, processes
+        What is trained, and by which process among its equals.
+    model, header
+        With the weights it starts from, and what its checkpoints say of it.
+    criterion
+        The loss.
+    say
+        Takes messages.
+    measure
+        Whether the run is worth a measurement of the way in which it is computed.
+
+    Raises
+    ------
+    UsageError
+        If the model cannot learn from batches so small, or the augmentation is unknown.
+    InputError
+        If an augmentation file cannot be read, or an image is missing.
+    """
+    settings, device = plan.settings, processes.device
+    model = model.to(device)
+    freeze(model, settings.freeze)
+    batches = draw_batches(plan, member, processes)
+    _check_smallest_batch(model, batches, settings, Eye.of(header, device, False), header)
+    steps = settings.epochs * batches.num_steps if measure else 0
+    way = choose_way(model, header, settings, processes, steps, say)
+    use_threads(way)
+    if way.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    eye = Eye.of(header, device, way.channels_last)
+    placement = place(plan, member, header, processes)
+    if placement.note:
+        say(placement.note)
+    datasets = open_datasets(plan, member, header, placement)
+    train_loader, valid_loader = open_loaders(datasets, settings, batches, processes, placement)
+    precision = Precision(settings.amp, device)
+    lr = settings.rate(pretrained=header["pretrained"] != RANDOM)
+    settings.check_min_lr(lr)
+    updates = -(-batches.num_steps // settings.grad_accum)
+    wrapped = distributed(model, processes)
+    optimisation = Optimisation(model, settings, lr, updates, precision)
+    # Last, because averaged weights are those of a copy, which has no gradients.
+    gauges = _gauges(plan, model, optimisation, processes)
+    return Session(
+        settings=settings,
+        model=model,
+        called=compiled(wrapped, settings.batch_size) if way.compiled else wrapped,
+        without_sync=getattr(wrapped, "no_sync", nullcontext),
+        criterion=criterion.to(device),
+        precision=precision,
+        optimisation=optimisation,
+        eye=eye,
+        batches=batches,
+        train_loader=train_loader,
+        valid_loader=valid_loader,
+        processes=processes,
+        mixing=Mixing(
+            settings.mixup, settings.cutmix, settings.balanced_mixup, len(plan.rows.classes)
+        ),
+        multilabel=plan.rows.multilabel,
+        datasets=datasets,
+        placement=placement,
+        counted=measured(plan.rows.labels[member.valid], plan.dropped),
+        gauges=gauges,
+        way=way,
+    )
+
+
+def _check_smallest_batch(
+    model: StreamModel,
+    batches: EpochBatches,
+    settings: TrainSettings,
+    eye: Eye,
+    header: Mapping[str, Any],
+) -> None:
+    """Refuse batches of one image where batch normalisation would see one value per channel."""
+    if settings.batch_size > 1 and batches.num_draws > batches.num_steps:
+        return
+    chips = [
+        torch.zeros(1, header["channels"][name], *header["img_size"][name], dtype=torch.uint8)
+        for name in header["modalities"]
+    ]
+    # A copy, because the statistics of the layers would move.
+    copied = deepcopy(model)
+    set_training(copied, settings.freeze)
+    try:
+        with torch.no_grad():
+            copied(*eye.see(chips))
+    except ValueError as error:
+        raise UsageError(
+            f"the batch normalisation of '{settings.model}' cannot learn from batches of one "
+            "image; take a --batch-size of 2 or more"
+        ) from error
+
+
+def _gauges(
+    plan: Plan, model: StreamModel, optimisation: Optimisation, processes: Processes
+) -> Gauges:
+    """What is measured of the model: its fusion weights, and gradients that are calibrated."""
+    named: dict[str, Gauge] = {"fusion": FusionGauge(optimisation.evaluated)}
+    calibration = calibration_of(plan.settings)
+    if calibration is not None:
+        gauge = CalibrationGauge(calibration, plan.modalities, processes.device)
+        model.junction = CalibratedJunction(
+            calibration, average_over(processes), lambda: optimisation.loss_scale, gauge.observe
+        )
+        named["gradients"] = gauge
+    return Gauges(**named)
