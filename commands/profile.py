@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json as documents
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -42,10 +41,14 @@ def profile(
 
     A few steps of the command are done on its own data, after some that do not count. The ceiling
     is the same step on images that are in place already. No run and no prediction is written; only
-    decoded images are kept, as the command itself would keep them.
+    decoded images, and the fastest layout and threads for this machine, are kept, as the command
+    itself would keep them. A training's network is compiled with --compile on, or where an earlier
+    training has found that it pays.
 
     Example: comptool profile train --model mobilenetv2-dual --batch-size 64
     """
+    import json as documents
+
     given = _arguments(MEASURED[command], ctx.args) | {"force": True, "quiet": quiet}
     measure = _training if command == "train" else functools.partial(_prediction, command)
     measured = measure(given, steps, dry_run)

@@ -47,6 +47,9 @@ class Circumstances:
         Whether the step could be a CUDA graph, and is none.
     could_compile
         Whether the network could be compiled, and that is ruled out.
+    will_try_to_compile
+        Whether training tries to compile the network if it is long enough, and nobody knows yet
+        what that brings.
     updates
         Of an epoch.
     epochs
@@ -63,6 +66,7 @@ class Circumstances:
     augments: bool = False
     could_be_recorded: bool = False
     could_compile: bool = False
+    will_try_to_compile: bool = False
     updates: int = 0
     epochs: int = 0
     could_take_onnx: bool = False
@@ -187,7 +191,14 @@ def compile_network(profile: Profile, circumstances: Circumstances) -> str | Non
     """Try torch.compile in a run that is long enough for it."""
     epoch = profile.step * circumstances.updates
     whole = epoch * circumstances.epochs
-    if not circumstances.could_compile or whole < LONG_RUN:
+    if whole < LONG_RUN:
+        return None
+    if circumstances.will_try_to_compile:
+        return (
+            f"the run takes {whole / 60:.0f} minutes, and train will try at its start whether a "
+            "compiled network pays, which is not known yet: --compile on measures one here"
+        )
+    if not circumstances.could_compile:
         return None
     return (
         f"the run takes {whole / 60:.0f} minutes, and a compiled network may pay from "

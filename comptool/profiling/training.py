@@ -22,6 +22,7 @@ from comptool.training.cuda_graph import WARM_UPS, recorder_of
 from comptool.training.plan import Plan
 from comptool.training.prefetch import on_device
 from comptool.training.preparation import prepare, without_published_weights
+from comptool.training.probe import compilation_is_known
 from comptool.training.processes import joined
 from comptool.training.session import Session
 from comptool.training.update import Update
@@ -37,7 +38,8 @@ Say = Callable[[str], None]
 def profile_training(plan: Plan, steps: int, say: Say, quiet: bool) -> Profile:
     """Where the time of a training goes.
 
-    Published weights are not fetched: those of the network are random, or of ``--init-from``.
+    Published weights are not fetched: those of the network are random, or of ``--init-from``. The
+    network is compiled where it is asked for, or known to pay.
 
     Parameters
     ----------
@@ -62,13 +64,18 @@ def profile_training(plan: Plan, steps: int, say: Say, quiet: bool) -> Profile:
         raise UsageError("profile measures one process; start it without torchrun")
     with joined(plan.settings.device) as processes:
         plan = with_batch_size(without_published_weights(plan), processes, say)
-        session = prepare(plan, plan.members[0], processes, say).session
+        # Whether compilation pays takes minutes to learn, which nobody asked for here.
+        ready = prepare(plan, plan.members[0], processes, say, measure="layout")
+        session = ready.session
         assert session is not None  # only a run that is resumed can have nothing left to do
         session.decode_once(say, quiet)
-        return profile_session(session, steps, say)
+        known = compilation_is_known(ready.header, session.settings, processes.device)
+        return profile_session(session, steps, say, compilation_known=known)
 
 
-def profile_session(session: Session, steps: int, say: Say) -> Profile:
+def profile_session(
+    session: Session, steps: int, say: Say, *, compilation_known: bool = True
+) -> Profile:
     """The same of a session that is ready for its first update; its weights change."""
     updates = _Updates(session, say)
     measured = measure(updates, steps)
@@ -94,6 +101,7 @@ def profile_session(session: Session, steps: int, say: Say) -> Profile:
         augments=loading is not None and settings.augment != "none",
         could_be_recorded=session.recorder is None and _could_be_recorded(session),
         could_compile=settings.compile == "off",
+        will_try_to_compile=settings.compile == "auto" and not compilation_known,
         updates=session.updates_per_epoch,
         epochs=settings.epochs,
     )

@@ -33,6 +33,7 @@ from comptool.training.session import Session
 from comptool.training.settings import TrainSettings
 from comptool.training.stages import measured
 from comptool.training.validation import Eye
+from comptool.training.ways import Measure
 
 
 def open_session(
@@ -44,7 +45,7 @@ def open_session(
     processes: Processes,
     say: Callable[[str], None],
     *,
-    measure: bool = True,
+    measure: Measure = "all",
 ) -> Session:
     """Put a session together.
 
@@ -59,7 +60,7 @@ def open_session(
     say
         Takes messages.
     measure
-        Whether the run is worth a measurement of the way in which it is computed.
+        What may be measured of the way in which it is computed.
 
     Raises
     ------
@@ -73,8 +74,8 @@ def open_session(
     freeze(model, settings.freeze)
     batches = draw_batches(plan, member, processes)
     _check_smallest_batch(model, batches, settings, Eye.of(header, device, False), header)
-    steps = settings.epochs * batches.num_steps if measure else 0
-    way = choose_way(model, header, settings, processes, steps, say)
+    steps = settings.epochs * batches.num_steps
+    way = choose_way(model, header, settings, processes, steps, say, measure)
     use_threads(way)
     if way.channels_last:
         model = model.to(memory_format=torch.channels_last)

@@ -21,6 +21,7 @@ from comptool.training.session import Session
 from comptool.training.setting_checks import BACKBONE
 from comptool.training.settings import BATCH_SIZE
 from comptool.training.state import Progress, read_state
+from comptool.training.ways import Measure
 
 Say = Callable[[str], None]
 # What settings name by a file, whose content may have changed since.
@@ -66,7 +67,7 @@ def rehearse(plan: Plan) -> None:
     plan = replace(plan, settings=replace(plan.settings, batch_size=size))
     with joined(plan.settings.device) as processes:
         for member in plan.members:
-            prepare(plan, member, processes, lambda text: None, measure=False)
+            prepare(plan, member, processes, lambda text: None, measure="nothing")
 
 
 def without_published_weights(plan: Plan) -> Plan:
@@ -77,7 +78,7 @@ def without_published_weights(plan: Plan) -> Plan:
 
 
 def prepare(
-    plan: Plan, member: Member, processes: Processes, say: Say, *, measure: bool = True
+    plan: Plan, member: Member, processes: Processes, say: Say, *, measure: Measure = "all"
 ) -> Prepared:
     """The model with its weights, the loss, the data and the optimisation of a member.
 
@@ -90,7 +91,7 @@ def prepare(
     say
         Takes messages.
     measure
-        Whether the fastest way to compute the run may be measured.
+        What may be measured to find the fastest way to compute the run.
 
     Raises
     ------

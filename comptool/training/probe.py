@@ -25,7 +25,7 @@ from comptool.training.kept_ways import KeptWays
 from comptool.training.precision import Precision
 from comptool.training.processes import Processes
 from comptool.training.settings import TrainSettings
-from comptool.training.ways import Compilation, Race, Way, fastest, may_pay
+from comptool.training.ways import Compilation, Measure, Race, Way, fastest, may_pay
 
 Say = Callable[[str], None]
 # A measurement takes as long as some thirty steps.
@@ -108,6 +108,7 @@ def choose_way(
     processes: Processes,
     steps: int,
     say: Say,
+    measure: Measure = "all",
 ) -> Way:
     """The way in which a run is computed, the same in all its processes.
 
@@ -123,12 +124,14 @@ def choose_way(
         Of this process in the whole run.
     say
         Takes the sentence that tells of the choice.
+    measure
+        What may be measured now; what is kept already holds in any case but ``nothing``.
     """
     if "way" in header:
         return _own(Way(**header["way"]), settings, processes.device)
     way = Way(processes.device.type)
     if processes.first:
-        way = _chosen(model, header, settings, processes.device, steps, say)
+        way = _chosen(model, header, settings, processes.device, steps, say, measure)
     return processes.gather(way)[0]
 
 
@@ -152,11 +155,12 @@ def _chosen(
     device: torch.device,
     steps: int,
     say: Say,
+    measure: Measure,
 ) -> Way:
     way = _default(device)
     asked = replace(way, compiled=settings.compile == "on")
     kept = KeptWays(_depends_on(header, settings, way), device)
-    if steps < LEAST_STEPS or not kept.can_keep():
+    if measure == "nothing" or steps < LEAST_STEPS or not kept.can_keep():
         return asked
     race = Race(Steps(model, header, settings))
     cards = [device] if device.type == "cuda" else []
@@ -166,8 +170,10 @@ def _chosen(
             if found is None:
                 return asked
             way, told = Way(**found["way"]), found["told"]
-            if settings.compile == "auto" and may_pay(steps, found["seconds"]):
-                if kept.read("compiled") is None:
+            known = kept.read("compiled") is not None
+            asked_for = settings.compile == "auto" and may_pay(steps, found["seconds"])
+            if asked_for and (known or measure == "all"):
+                if not known:
                     say("compiles the network, to see whether that pays: a minute or two")
                 way, more = _compiled_if_it_pays(race, kept, way, steps)
                 told += more
@@ -175,6 +181,14 @@ def _chosen(
         return asked
     say(f"computes {told}")
     return replace(way, compiled=way.compiled or asked.compiled)
+
+
+def compilation_is_known(
+    header: Mapping[str, Any], settings: TrainSettings, device: torch.device
+) -> bool:
+    """Whether it was measured before what compiling the network of a run brings."""
+    kept = KeptWays(_depends_on(header, settings, _default(device)), device)
+    return kept.read("compiled") is not None
 
 
 def _compiled_if_it_pays(race: Race, kept: KeptWays, way: Way, steps: int) -> tuple[Way, str]:

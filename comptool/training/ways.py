@@ -9,8 +9,10 @@ import statistics
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
+# What may be measured of a run; what compilation brings takes minutes to learn.
+Measure = Literal["all", "layout", "nothing"]
 # Two ways are timed in turn, at most so often. Of three turns the median forgets a disturbed one.
 FEWEST, MOST = 3, 6
 CLEARLY = 1.2  # so many times as fast in every one of two turns is enough

@@ -86,6 +86,12 @@ def test_a_step_at_its_ceiling_has_nothing_to_change():
         (FAST, replace(CARD, could_compile=True, updates=100, epochs=20), set()),
         (FAST, replace(CARD, updates=100, epochs=40), set()),
         (
+            FAST,
+            replace(CARD, will_try_to_compile=True, updates=100, epochs=40),
+            {"--compile on"},
+        ),
+        (FAST, replace(CARD, will_try_to_compile=True, updates=100, epochs=20), set()),
+        (
             replace(FAST, phases=FAST.phases | {"transfer": 0.03}),
             CARD,
             {"--data-on gpu"},

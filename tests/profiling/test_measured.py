@@ -99,6 +99,28 @@ def test_batches_that_are_made_on_the_device_are_work_of_the_step(pairs):
     assert profile.document()["milliseconds_beside"] == {}
 
 
+def test_whether_compilation_pays_is_left_for_the_training_to_find_out(
+    pairs, comptool, tmp_path, monkeypatch
+):
+    from comptool.training import kept_ways, probe
+
+    def seconds(way):
+        assert not way.compiled
+        return 1.0
+
+    monkeypatch.setenv("COMPTOOL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(probe, "LEAST_STEPS", 1)
+    monkeypatch.setattr(probe, "Steps", lambda *given: seconds)
+    long = ("profile", "train", "--steps", 1, *TRAIN, "--epochs", 100_000, *HERE)
+    said = json.loads(comptool(*long).stdout)
+    assert "--compile on measures one here" in " ".join(said["advice"])
+    (layout,) = (tmp_path / "cache" / kept_ways.FOLDER).iterdir()
+    brings_nothing = {"found": {"plain": 1.0, "compiled": 1.0, "start": 60.0}}
+    known = layout.with_name(layout.name.replace("-layout", "-compiled"))
+    known.write_text(json.dumps(brings_nothing))
+    assert "--compile" not in " ".join(json.loads(comptool(*long).stdout)["advice"])
+
+
 def test_a_run_that_is_there_is_neither_refused_nor_touched(profiled):
     profiled.make("kept")
     said = profiled("train", *TRAIN, "--run-name", "kept", "--steps", 1)
