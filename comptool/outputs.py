@@ -15,10 +15,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from comptool.errors import ComptoolError, OutputError, OutputExistsError
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS}
+_OPEN = Path("/proc/self/fd")  # where Linux has the files that this process has open
 _IN_WORDS = re.compile(r"\(os error (\d+)\)")  # how libraries written in Rust put it
 
 
@@ -142,6 +144,36 @@ def together() -> Iterator[None]:
         _waiting.reset(token)
         for file in waiting:
             file.discard()
+
+
+@contextmanager
+def named_late(temporary: Path) -> Iterator[IO[bytes]]:
+    """A stream into a file of `atomic_output` that takes long to come.
+
+    It has no name until it is whole, so that nothing is left of it where the program is killed;
+    only where the file system has no such files it is there under its name from the start.
+    """
+    descriptor = _nameless(temporary.parent)
+    if descriptor is None:
+        with temporary.open("wb") as stream:
+            yield stream
+        return
+    with open(descriptor, "wb") as stream:
+        temporary.unlink()
+        yield stream
+        stream.flush()
+        # With the number of a folder, which a whole path has no need of, Python follows the link.
+        os.link(_OPEN / str(descriptor), temporary, src_dir_fd=descriptor)
+
+
+def _nameless(folder: Path) -> int | None:
+    """A new file in a folder, open for writing, under no name; None where there can be none."""
+    if not hasattr(os, "O_TMPFILE") or not _OPEN.exists():
+        return None
+    try:
+        return os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o600)
+    except OSError:
+        return None
 
 
 def remove_empty(folders: Iterable[Path]) -> None:

@@ -14,7 +14,7 @@ import polars as pl
 
 from comptool import prediction_arrays, prediction_frames
 from comptool.errors import InputError
-from comptool.outputs import atomic_output
+from comptool.outputs import atomic_output, refuse_existing
 from comptool.prediction_arrays import NPY, Arrays, fixed_width
 from comptool.tables import PARQUET, check_header, check_ids, csv_stream, refuse_missing
 
@@ -198,6 +198,9 @@ def write_parts(path: Path, parts: Iterable[Predictions], *, force: bool = False
         If a class is called like a reserved column, or the file cannot be written.
     """
     parts = (_checked(path, part) for part in parts)
+    if path.suffix in (NPY, PARQUET):
+        refuse_existing(path, force)
+        parts = list(parts)
     with atomic_output(path, force=force) as temporary:
         if path.suffix == NPY:
             prediction_arrays.save(temporary, _arrays(path, list(parts)))

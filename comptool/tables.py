@@ -20,7 +20,7 @@ import pandas as pd
 import polars as pl
 
 from comptool.errors import InputError
-from comptool.outputs import atomic_output
+from comptool.outputs import atomic_output, named_late
 
 PARQUET = ".parquet"
 
@@ -153,8 +153,8 @@ def write_table(path: Path, frame: pd.DataFrame, *, force: bool = False) -> None
 
 @contextmanager
 def csv_stream(path: Path) -> Iterator[IO[bytes]]:
-    """Where the bytes of a new CSV go: the file, or by its suffix ``.gz`` what packs them first."""
-    with path.open("wb") as file:
+    """Where the bytes of a new CSV go: the output, or by its suffix ``.gz`` what packs them."""
+    with named_late(path) as file:
         if path.suffix != ".gz":
             yield file
             return

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from comptool.errors import InputError
-from comptool.outputs import atomic_output, together
+from comptool.outputs import atomic_output, named_late, together
 
 
 def write(path: Path, text: str = "new") -> None:
@@ -92,6 +92,40 @@ def test_kill_9_before_the_end_leaves_what_was_there(tmp_path):
     child.stdout.close()
     assert (tmp_path / "a").read_text() == "old"
     assert not (tmp_path / "b").exists()
+
+
+def test_kill_9_in_a_stream_leaves_nothing(tmp_path):
+    code = (
+        "import os, signal; from pathlib import Path; from comptool.outputs import *\n"
+        "with atomic_output(Path('a')) as temporary, named_late(temporary) as stream:\n"
+        "    stream.write(b'new'); stream.flush(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    child = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False)
+    assert child.returncode == -signal.SIGKILL
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("nameless", [True, False])
+def test_a_stream_becomes_the_file(tmp_path, monkeypatch, nameless):
+    if not nameless:
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    write(tmp_path / "a")
+    with (
+        atomic_output(tmp_path / "a", force=True) as temporary,
+        named_late(temporary) as stream,
+    ):
+        assert temporary.exists() is not nameless
+        stream.write(b"streamed")
+    assert (tmp_path / "a").read_bytes() == b"streamed"
+    assert names(tmp_path) == ["a"]
+    with (
+        pytest.raises(KeyboardInterrupt),
+        atomic_output(tmp_path / "a", force=True) as temporary,
+        named_late(temporary),
+    ):
+        raise KeyboardInterrupt
+    assert (tmp_path / "a").read_bytes() == b"streamed"
+    assert names(tmp_path) == ["a"]
 
 
 @pytest.mark.parametrize(
