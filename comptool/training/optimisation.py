@@ -159,9 +159,21 @@ class Optimisation:
             for saved, own in zip(kept["param_groups"], self._groups, strict=True)
         ]
         self.optimizer.load_state_dict(kept | {"param_groups": groups})
+        self._lay_out_as_weights()
         self.scaler.load_state_dict(state["scaler"])
         if self.ema is not None:
             self.ema.module.load_state_dict(state["ema"])
+
+    def _lay_out_as_weights(self) -> None:
+        """Bring what the optimizer keeps of each weight into that weight's memory order.
+
+        A run may go on in another layout than it was begun with, and fused steps walk through
+        memory side by side: on a CPU they would take the average of one weight for another's.
+        """
+        for weight, state in self.optimizer.state.items():
+            for name, kept in state.items():
+                if isinstance(kept, Tensor) and kept.shape == weight.shape:
+                    state[name] = torch.empty_like(weight, dtype=kept.dtype).copy_(kept)
 
 
 def _implementation(optimizer: str, device: torch.device) -> dict[str, Any]:

@@ -72,6 +72,26 @@ def test_a_state_of_a_plain_optimizer_goes_on_fused():
     assert all(torch.equal(*pair) for pair in zip(moments, expected, strict=True))
 
 
+@pytest.mark.parametrize("name", ["adamw", "momentum", "lion"])
+def test_a_state_goes_on_in_another_memory_layout(name):
+    """On another device, or on one that computes faster so."""
+    model = network()
+    optimised = optimisation(model, name)
+    for step in range(2):
+        optimised.begin(step)
+        optimised.backward(model(images(step)).square().mean())
+        optimised.step()
+    twin = deepcopy(model).to(memory_format=torch.channels_last)
+    other = optimisation(twin, name)
+    other.load_state_dict(deepcopy(optimised.state_dict()))
+    for one in (optimised, other):
+        one.begin(2)
+        one.backward(one.model(images(2)).square().mean())
+        one.step()
+    for own, moved in zip(model.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(moved, own, rtol=1e-4, atol=1e-6)
+
+
 def test_averaged_weights_are_those_of_timm():
     model = network()
     own, timms = AveragedWeights(model, 0.9), ModelEmaV3(model, 0.9, use_warmup=True)
