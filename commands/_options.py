@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from enum import StrEnum
@@ -70,4 +69,6 @@ def given(ctx: typer.Context) -> dict[str, Any]:
 
 def give(path: Path | str, result: Mapping[str, object], as_json: bool) -> None:
     """The result on stdout: the path written, or one JSON object."""
+    import json
+
     typer.echo(json.dumps(dict(result), default=str) if as_json else str(path))

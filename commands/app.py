@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import sys
 from importlib import import_module
 from typing import Annotated
 
 import typer
+from typer.main import get_command
 
 from comptool import __version__
 
@@ -58,8 +60,11 @@ def _comptool(
 
 def main() -> None:
     """Run the program; the console script's entry point."""
+    gc.disable()  # what is made of the commands stays
+    command = get_command(app)
+    gc.enable()
     try:
-        app(prog_name="comptool")
+        command(prog_name="comptool")
     except SystemExit as end:
         if isinstance(end.code, int):
             end_process(end.code)

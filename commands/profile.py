@@ -53,8 +53,7 @@ def profile(
     measure = _training if command == "train" else functools.partial(_prediction, command)
     measured = measure(given, steps, dry_run)
     if measured is not None:
-        document = documents.dumps(measured.document())
-        typer.echo(document if json else measured.text())
+        typer.echo(documents.dumps(measured.document()) if json else measured.text())
 
 
 def _arguments(function: Callable[..., None], words: Sequence[str]) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
 from comptool.errors import UsageError
-from comptool.training.setting_checks import check
 
 Schedule = Literal["cosine", "step", "constant"]
 Balance = Literal["none", "under", "over", "weights", "class-aware"]
@@ -105,7 +105,8 @@ class TrainSettings:
     data_on: DataOn = "auto"  # where the images of training lie
 
     def __post_init__(self) -> None:
-        check(self)
+        # By name: a command reads the defaults for its help, and has none to check.
+        import_module("comptool.training.setting_checks").check(self)
 
     @property
     def folds(self) -> int | Literal["all", "none"]:

@@ -46,15 +46,15 @@ def test_long_output_reaches_a_pipe_whole(program):
 
 DEAF = """
 import signal, sys
-import comptool.data.batches as batches
+import comptool.data.loading as loading
 import comptool.losses.cross_entropy as losses
 from pathlib import Path
 
-def deaf(worker, prepare=batches._prepare_worker):
+def deaf(worker, prepare=loading._prepare_worker):
     prepare(worker)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 
-batches._prepare_worker = deaf
+loading._prepare_worker = deaf
 calls = 0
 
 def forward(loss, logits, targets, forward=losses.CrossEntropy.forward):
