@@ -16,7 +16,14 @@ from comptool import prediction_arrays, prediction_frames
 from comptool.errors import InputError
 from comptool.outputs import atomic_output, refuse_existing
 from comptool.prediction_arrays import NPY, Arrays, fixed_width
-from comptool.tables import PARQUET, check_header, check_ids, csv_stream, refuse_missing
+from comptool.tables import (
+    PARQUET,
+    check_header,
+    check_ids,
+    csv_stream,
+    refuse_missing,
+    write_parquet,
+)
 
 # What prediction files are called; a packed CSV can be read, too.
 SUFFIXES = (".csv", PARQUET, NPY)
@@ -205,7 +212,7 @@ def write_parts(path: Path, parts: Iterable[Predictions], *, force: bool = False
         if path.suffix == NPY:
             prediction_arrays.save(temporary, _arrays(path, list(parts)))
         elif path.suffix == PARQUET:
-            pl.concat([_frame(part) for part in parts]).write_parquet(temporary)
+            write_parquet(temporary, pl.concat([_frame(part) for part in parts]))
         else:
             with csv_stream(temporary) as stream:
                 for number, part in enumerate(parts):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -143,12 +144,21 @@ def write_table(path: Path, frame: pd.DataFrame, *, force: bool = False) -> None
     with atomic_output(path, force=force) as temporary:
         if path.suffix == PARQUET:
             columns = {str(name): frame[name].to_list() for name in frame.columns}
-            pl.DataFrame(columns).write_parquet(temporary)
+            write_parquet(temporary, pl.DataFrame(columns))
         elif _is_plain(frame):
             with csv_stream(temporary) as stream:
                 _polars_columns(frame).write_csv(stream)
         else:
             frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def write_parquet(path: Path, frame: pl.DataFrame) -> None:
+    """Write columns as they are typed into an output."""
+    packed = io.BytesIO()
+    frame.write_parquet(packed)
+    # Not by polars itself, which calls a disk that gets full at the table's end bad Thrift.
+    with named_late(path) as stream:
+        stream.write(packed.getbuffer())
 
 
 @contextmanager

@@ -193,3 +193,17 @@ def test_members_of_different_kinds_are_refused_for_the_same_reasons(comptool):
     ):
         result = comptool("ensemble", "m.csv", name, "-o", "f.csv")
         assert (result.exit_code, message in result.stderr) == (3, True)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_disk_is_told_to_be_full_wherever_in_the_file_that_happens(tmp_path, file_limit, suffix):
+    path = tmp_path / f"p{suffix}"
+    write(path, small())
+    size = path.stat().st_size
+    for limit in {0, 10, size // 2, size - 10, size - 1}:
+        with (
+            file_limit(limit),
+            pytest.raises(InputError, match=r"could not be written .* nothing was changed"),
+        ):
+            write(tmp_path / f"q{suffix}", small())
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
