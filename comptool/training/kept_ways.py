@@ -33,11 +33,19 @@ class KeptWays:
     ----------
     what
         JSON values that the measurement depends on, beside the machine and torch's version.
+    answers
+        JSON values of the same names and types as the answer to each question.
     device
         Where the network is.
     """
 
-    def __init__(self, what: Mapping[str, Any], device: torch.device) -> None:
+    def __init__(
+        self,
+        what: Mapping[str, Any],
+        answers: Mapping[str, Mapping[str, Any]],
+        device: torch.device,
+    ) -> None:
+        self._answers = answers
         self._what = {
             "format": FORMAT,
             "machine": cpu_name() if device.type == "cpu" else torch.cuda.get_device_name(device),
@@ -55,7 +63,7 @@ class KeptWays:
         except (OSError, ValueError):
             return None
         found = document.get("found") if isinstance(document, dict) else None
-        return found if isinstance(found, dict) else None
+        return found if _alike(found, self._answers[question]) else None
 
     def can_keep(self) -> bool:
         """Whether something can be written there."""
@@ -78,11 +86,10 @@ class KeptWays:
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
                 json.dump({"of": self._what, "found": dict(found)}, stream, indent=1)
-            if self.read(question) is None:
-                path.unlink(missing_ok=True)  # it is there and cannot be read
             os.link(name, path)  # unlike a renaming, this replaces nothing
         except FileExistsError:
-            pass
+            if self.read(question) is None:
+                os.replace(name, path)
         except OSError:
             return None
         finally:
@@ -91,6 +98,15 @@ class KeptWays:
 
     def _path(self, question: str) -> Path:
         return self._folder / f"{self._name}-{question}.json"
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether JSON values have the same names, and values of the same types."""
+    if not isinstance(other, Mapping):
+        return type(one) is type(other)
+    if not isinstance(one, dict) or one.keys() != other.keys():
+        return False
+    return all(_alike(one[name], value) for name, value in other.items())
 
 
 def cpu_name() -> str:

@@ -159,7 +159,7 @@ def _chosen(
 ) -> Way:
     way = _default(device)
     asked = replace(way, compiled=settings.compile == "on")
-    kept = KeptWays(_depends_on(header, settings, way), device)
+    kept = _kept(header, settings, device)
     if measure == "nothing" or steps < LEAST_STEPS or not kept.can_keep():
         return asked
     race = Race(Steps(model, header, settings))
@@ -187,8 +187,7 @@ def compilation_is_known(
     header: Mapping[str, Any], settings: TrainSettings, device: torch.device
 ) -> bool:
     """Whether it was measured before what compiling the network of a run brings."""
-    kept = KeptWays(_depends_on(header, settings, _default(device)), device)
-    return kept.read("compiled") is not None
+    return _kept(header, settings, device).read("compiled") is not None
 
 
 def _compiled_if_it_pays(race: Race, kept: KeptWays, way: Way, steps: int) -> tuple[Way, str]:
@@ -214,8 +213,14 @@ def _compilation(race: Race, way: Way) -> dict[str, float]:
     return asdict(Compilation(race.seconds[way], race.seconds[other], start))
 
 
-def _depends_on(header: Mapping[str, Any], settings: TrainSettings, way: Way) -> dict[str, Any]:
-    return {
+def _kept(header: Mapping[str, Any], settings: TrainSettings, device: torch.device) -> KeptWays:
+    """What is known of the ways to compute a run."""
+    way = _default(device)
+    answers = {
+        "layout": {"way": way.document(), "seconds": 0.0, "told": ""},
+        "compiled": asdict(Compilation(0.0, 0.0, 0.0)),
+    }
+    what = {
         "model": header["model"],
         "classes": len(header["classes"]),
         "img_size": header["img_size"],
@@ -226,6 +231,7 @@ def _depends_on(header: Mapping[str, Any], settings: TrainSettings, way: Way) ->
         "threads": way.threads,
         "fixed": _fixed(),
     }
+    return KeptWays(what, answers, device)
 
 
 def _fixed() -> bool:

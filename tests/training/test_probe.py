@@ -217,11 +217,12 @@ def test_only_whole_batches_are_compiled(monkeypatch):
 
 def test_the_first_finding_stays(place):
     of = {"model": "m", "batch_size": 4}
-    kept = KeptWays(of, CPU)
+    answers = {"layout": {"seconds": 0.0}}
+    kept = KeptWays(of, answers, CPU)
     assert kept.read("layout") is None and kept.can_keep()
     assert kept.keep("layout", {"seconds": 1.0}) == {"seconds": 1.0}
-    assert KeptWays(of, CPU).keep("layout", {"seconds": 2.0}) == {"seconds": 1.0}
-    assert KeptWays({**of, "batch_size": 8}, CPU).read("layout") is None
+    assert KeptWays(of, answers, CPU).keep("layout", {"seconds": 2.0}) == {"seconds": 1.0}
+    assert KeptWays({**of, "batch_size": 8}, answers, CPU).read("layout") is None
     (file,) = (place / kept_ways.FOLDER).iterdir()
     file.write_text("{")  # by a disk that was full
     assert kept.read("layout") is None
@@ -240,3 +241,31 @@ def test_a_probe_leaves_the_model_and_its_draws_as_they_are(folds, fit, monkeypa
     plain, measured = kept("plain"), kept("measured")
     for part in ("weights", "best"):
         assert all(torch.equal(plain[part][name], measured[part][name]) for name in plain[part])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda found: None,
+        lambda found: [found],
+        lambda found: {"seconds": 0.1},
+        lambda found: {**found, "seconds": "fast"},
+        lambda found: {**found, "way": {"device": "cpu"}},
+        lambda found: {**found, "way": {**found["way"], "threads": None}},
+        lambda found: {**found, "way": {**found["way"], "cores": 4}},
+    ],
+)
+def test_a_finding_that_somebody_has_damaged_is_measured_anew(
+    folds, fit, timed, way_of, place, damage
+):
+    timed(contiguous_is_faster)
+    fit("first", epochs=1)
+    (file,) = (place / kept_ways.FOLDER).iterdir()
+    document = json.loads(file.read_text())
+    file.write_text(json.dumps({**document, "found": damage(document["found"])}))
+    timed(one_thread_is_faster)
+    fit("second", epochs=1)
+    assert (way_of("first")["threads"], way_of("second")["threads"]) == (2, 1)
+    fit("third", epochs=1)
+    assert way_of("third") == way_of("second")
+    assert list(file.parent.iterdir()) == [file]
