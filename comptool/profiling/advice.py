@@ -43,6 +43,10 @@ class Circumstances:
         Whether every pass over the images decodes them.
     augments
         Whether images are changed one by one, on the CPU.
+    could_be_placed
+        Whether all images could lie on the card, and that is ruled out.
+    could_be_larger
+        Whether there are more samples than a batch has.
     could_be_recorded
         Whether the step could be a CUDA graph, and is none.
     could_compile
@@ -64,6 +68,8 @@ class Circumstances:
     full_precision: bool = True
     decodes_anew: bool = True
     augments: bool = False
+    could_be_placed: bool = False
+    could_be_larger: bool = True
     could_be_recorded: bool = False
     could_compile: bool = False
     will_try_to_compile: bool = False
@@ -111,7 +117,9 @@ def keep_decoded(profile: Profile, circumstances: Circumstances) -> str | None:
 
 def augment_on_device(profile: Profile, circumstances: Circumstances) -> str | None:
     """Augment whole batches where the card waits for images that are augmented one by one."""
-    if not circumstances.cuda or not circumstances.augments or waits(profile) < LONG_WAIT:
+    if not circumstances.could_be_placed or not circumstances.augments:
+        return None
+    if waits(profile) < LONG_WAIT:
         return None
     return (
         f"the card waits {waits(profile):.0%} of the step for images that are augmented one by "
@@ -136,7 +144,7 @@ def more_workers(profile: Profile, circumstances: Circumstances) -> str | None:
 
 def place_data(profile: Profile, circumstances: Circumstances) -> str | None:
     """Keep the data on the card where bringing it there takes long."""
-    if not circumstances.cuda or profile.loading is None:
+    if not circumstances.could_be_placed or profile.loading is None:
         return None
     if profile.share(TRANSFER) < LONG_TRANSFER:
         return None
@@ -158,7 +166,7 @@ def record_step(profile: Profile, circumstances: Circumstances) -> str | None:
 
 def larger_batch(profile: Profile, circumstances: Circumstances) -> str | None:
     """Take a larger batch where half of this one takes nearly as long."""
-    if not _starts_slowly(profile):
+    if not circumstances.could_be_larger or not _starts_slowly(profile):
         return None
     return (
         f"half of a batch takes {profile.half:.0%} of the time of all of it, so that the device "
@@ -172,7 +180,7 @@ def _starts_slowly(profile: Profile) -> bool:
 
 def fewer_updates(profile: Profile, circumstances: Circumstances) -> str | None:
     """Take a larger batch where the optimizer takes long, which it does once a batch."""
-    if profile.share(OPTIMIZER) < LONG_OPTIMIZER:
+    if not circumstances.could_be_larger or profile.share(OPTIMIZER) < LONG_OPTIMIZER:
         return None
     return (
         f"the optimizer takes {profile.share(OPTIMIZER):.0%} of the step, whatever the size of the "

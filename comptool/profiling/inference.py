@@ -101,7 +101,8 @@ class _Prediction:
         self._networks = networks
         self._files = ImageFiles(plan.samples, computing.missing)
         self._num_modalities = len(plan.samples.paths)
-        self._batch_size = min(computing.batch_size, len(plan.samples))
+        self.num_samples = len(plan.samples)
+        self._batch_size = min(computing.batch_size, self.num_samples)
         self._workers = usable_cores() if computing.workers is None else computing.workers
         self._clock_in_place = Clock()
         self._batches = self._decoded()
@@ -185,6 +186,7 @@ def _profile(
         cuda=device.startswith("cuda"),
         cores=usable_cores(),
         batch_size=computing.batch_size,
+        could_be_larger=prediction.num_samples > computing.batch_size,
         full_precision=not computing.may_be_half,
         could_take_onnx=computing.backend == "torch"
         and replace(computing, backend="auto").tries_onnx,

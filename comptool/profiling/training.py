@@ -6,7 +6,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import count, islice
+from pathlib import Path
 
+from comptool.data.augment import POLICY_FILES
 from comptool.data.batches import Batch
 from comptool.data.loading import choose_workers
 from comptool.data.resident import ResidentBatches
@@ -99,6 +101,8 @@ def profile_session(
         full_precision=session.precision.dtype is None,
         decodes_anew=session.datasets[0].decodes_anew,
         augments=loading is not None and settings.augment != "none",
+        could_be_placed=_could_be_placed(session),
+        could_be_larger=session.batches.num_draws > settings.batch_size,
         could_be_recorded=session.recorder is None and _could_be_recorded(session),
         could_compile=settings.compile == "off",
         will_try_to_compile=settings.compile == "auto" and not compilation_known,
@@ -106,6 +110,13 @@ def profile_session(
         epochs=settings.epochs,
     )
     return replace(profile, advice=advice_for_training(profile, circumstances))
+
+
+def _could_be_placed(session: Session) -> bool:
+    """Whether the choice of a user alone keeps the images from the card."""
+    settings = session.settings
+    named = Path(settings.augment).suffix not in POLICY_FILES
+    return session.processes.device.type == "cuda" and settings.data_on == "cpu" and named
 
 
 def _could_be_recorded(session: Session) -> bool:

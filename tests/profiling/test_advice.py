@@ -63,8 +63,9 @@ def test_a_step_at_its_ceiling_has_nothing_to_change():
         (waiting(0.1, ceiling=0.02), replace(CPU, cores=4), {"--workers 3"}),
         # The host may wait as long as the card has something to do.
         (replace(FAST, waited=0.09, ceiling=0.02), CARD, set()),
-        (waiting(0.1), replace(CARD, augments=True), {"--data-on gpu"}),
-        (waiting(0.1), replace(CPU, augments=True), set()),
+        (waiting(0.1), replace(CARD, augments=True, could_be_placed=True), {"--data-on gpu"}),
+        # They do not fit there, or there is no card.
+        (waiting(0.1), replace(CARD, augments=True), set()),
         (waiting(0.1), replace(CPU, decodes_anew=True), {"--cache ram", "--cache disk"}),
         (waiting(0.005), replace(CPU, decodes_anew=True), set()),
         (
@@ -93,13 +94,22 @@ def test_a_step_at_its_ceiling_has_nothing_to_change():
         (FAST, replace(CARD, will_try_to_compile=True, updates=100, epochs=20), set()),
         (
             replace(FAST, phases=FAST.phases | {"transfer": 0.03}),
-            CARD,
+            replace(CARD, could_be_placed=True),
             {"--data-on gpu"},
         ),
-        (replace(FAST, phases=FAST.phases | {"transfer": 0.03}), CPU, set()),
+        (replace(FAST, phases=FAST.phases | {"transfer": 0.03}), CARD, set()),
         # They are there already.
-        (replace(FAST, phases=FAST.phases | {"transfer": 0.03}, loading=None), CARD, set()),
+        (
+            replace(FAST, phases=FAST.phases | {"transfer": 0.03}, loading=None),
+            replace(CARD, could_be_placed=True),
+            set(),
+        ),
         (replace(FAST, phases=FAST.phases | {"optimizer": 0.05}), CPU, {"--batch-size 64"}),
+        (
+            replace(FAST, phases=FAST.phases | {"optimizer": 0.05}, half=0.9),
+            replace(CPU, could_be_larger=False),
+            set(),
+        ),
         (FAST, replace(CARD, full_precision=True), {"--amp auto"}),
         (FAST, CPU, set()),
     ],
@@ -130,7 +140,9 @@ def test_every_option_that_is_advised_can_be_typed(command, advise):
         waiting(0.1, ceiling=0.02, half=0.9),
         phases={"idle": 0.1, "transfer": 0.1, "forward": 0.01, "optimizer": 0.1},
     )
-    card = replace(CARD, augments=True, decodes_anew=True, full_precision=True)
+    card = replace(
+        CARD, augments=True, could_be_placed=True, decodes_anew=True, full_precision=True
+    )
     long = replace(CPU, could_compile=True, could_be_recorded=True, updates=1000, epochs=100)
     said = [*advise(everything, card), *advise(everything, replace(long, could_take_onnx=True))]
     parser = get_command(import_module("comptool.commands.app").app).commands[command]
