@@ -198,12 +198,15 @@ def test_members_of_different_kinds_are_refused_for_the_same_reasons(comptool):
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_disk_is_told_to_be_full_wherever_in_the_file_that_happens(tmp_path, file_limit, suffix):
     path = tmp_path / f"p{suffix}"
-    write(path, small())
+    table = np.random.default_rng(0).dirichlet(np.ones(60), 300).astype(np.float32)
+    ids = np.array([str(row) for row in range(300)], dtype=object)
+    wide = Predictions(ids, tuple(f"c{number}" for number in range(60)), table)
+    write(path, wide)
     size = path.stat().st_size
-    for limit in {0, 10, size // 2, size - 10, size - 1}:
+    for limit in (0, size // 2, *range(size * 3 // 4, size, size // 16), size - 1):
         with (
             file_limit(limit),
             pytest.raises(InputError, match=r"could not be written .* nothing was changed"),
         ):
-            write(tmp_path / f"q{suffix}", small())
+            write(tmp_path / f"q{suffix}", wide)
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
