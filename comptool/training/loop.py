@@ -105,6 +105,11 @@ class Loop:
         """The batches of the next update."""
         try:
             return list(islice(batches, self.session.settings.grad_accum))
+        except torch.OutOfMemoryError as error:
+            raise UsageError(
+                f"the memory of {self.session.processes.device} does not hold a batch of images "
+                "beside the model; take a smaller --batch-size, or --data-on cpu"
+            ) from error
         except RuntimeError:
             # What ends this process may have ended its workers first.
             if not self.interruption.requested:
@@ -276,7 +281,7 @@ class Loop:
         session, progress = self.session, self.progress
         return tqdm(
             total=session.batches.num_draws,
-            initial=progress.seen * session.processes.size,
+            initial=progress.seen,  # of all processes, where a stopped epoch goes on
             desc=f"epoch {progress.epoch + 1}/{session.settings.epochs}",
             unit="img",
             leave=False,

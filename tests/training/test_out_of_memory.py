@@ -125,3 +125,17 @@ def test_an_optimizer_without_room_for_its_state_is_an_error(folds, plan_of, mon
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
     with pytest.raises(UsageError, match="the state of --optimizer adamw does not fit into"):
         first_update(plan_of())
+
+
+def test_a_batch_without_room_for_its_images_is_an_error(folds, fit, monkeypatch):
+    def full(batches, device):
+        yield next(iter(batches))
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr("comptool.training.loop.on_device", full)
+    with pytest.raises(UsageError) as refusal:
+        fit()
+    assert str(refusal.value) == (
+        "the memory of cpu does not hold a batch of images beside the model; take a smaller "
+        "--batch-size, or --data-on cpu"
+    )
