@@ -171,7 +171,9 @@ def _chosen(
                 return asked
             way, told = Way(**found["way"]), found["told"]
             known = kept.read("compiled") is not None
-            asked_for = settings.compile == "auto" and may_pay(steps, found["seconds"])
+            # A graph that is asked for holds no compiled steps.
+            free = settings.compile == "auto" and settings.cuda_graph != "on"
+            asked_for = free and may_pay(steps, found["seconds"])
             if asked_for and (known or measure == "all"):
                 if not known:
                     say("compiles the network, to see whether that pays: a minute or two")

@@ -171,6 +171,14 @@ def test_compilation_is_tried_in_long_runs_and_used_where_it_pays(
     assert kept("long")["weights"].keys() == kept("off")["weights"].keys()
 
 
+def test_a_run_that_is_to_be_a_graph_is_not_compiled(folds, fit, timed, way_of, monkeypatch):
+    monkeypatch.setattr(probe, "may_pay", lambda steps, seconds: True)
+    monkeypatch.setattr("comptool.training.preparation.recorder_of", lambda session: None)
+    timed(compilation_is_faster)
+    fit(epochs=1, cuda_graph="on")
+    assert not way_of()["compiled"]
+
+
 def test_a_gain_below_a_tenth_leaves_a_run_as_it_is(folds, fit, timed, way_of, monkeypatch):
     monkeypatch.setattr(probe, "may_pay", lambda steps, seconds: True)
     timed(lambda way: 0.0095 if way.compiled else 0.010)
