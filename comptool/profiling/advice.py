@@ -33,8 +33,8 @@ class Circumstances:
     ----------
     cuda
         Whether it computes on a CUDA device.
-    cores
-        Those of this process.
+    most_loaders
+        Processes or threads that may load beside the step before they slow it down.
     batch_size
         Samples per batch.
     full_precision
@@ -63,7 +63,7 @@ class Circumstances:
     """
 
     cuda: bool
-    cores: int
+    most_loaders: int
     batch_size: int
     full_precision: bool = True
     decodes_anew: bool = True
@@ -131,9 +131,7 @@ def more_workers(profile: Profile, circumstances: Circumstances) -> str | None:
     """Load with as many cores as keep up with the device."""
     if profile.loading is None or waits(profile) < LONG_WAIT:
         return None
-    # A network on the CPU computes with one of the cores at least.
-    spare = circumstances.cores if circumstances.cuda else circumstances.cores - 1
-    wanted = min(ceil(profile.loading.seconds / profile.ceiling), spare)
+    wanted = min(ceil(profile.loading.seconds / profile.ceiling), circumstances.most_loaders)
     if wanted <= profile.loading.loaders:
         return None
     return (
@@ -240,10 +238,10 @@ def nothing_to_choose(profile: Profile) -> str:
             f"no option: {waits(profile):.0%} of the step is a wait for images, which these cores "
             "do not load any faster"
         )
-    return (
-        f"no option: {profile.share_of_ceiling:.0%} of the ceiling is reached, and the ceiling is "
-        "what the network itself takes"
-    )
+    reached = f"no option: {profile.share_of_ceiling:.0%} of the ceiling is reached"
+    if profile.loading is not None and profile.share_of_ceiling < 1 - LONG_WAIT:
+        return f"{reached}; loading takes the rest from cores that the step needs, too"
+    return f"{reached}, and the ceiling is what the network itself takes"
 
 
 def _said(profile: Profile, circumstances: Circumstances, rules: Sequence[Rule]) -> tuple[str, ...]:

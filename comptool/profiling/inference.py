@@ -184,7 +184,7 @@ def _profile(
     )
     circumstances = Circumstances(
         cuda=device.startswith("cuda"),
-        cores=usable_cores(),
+        most_loaders=usable_cores(),
         batch_size=computing.batch_size,
         could_be_larger=prediction.num_samples > computing.batch_size,
         full_precision=not computing.may_be_half,

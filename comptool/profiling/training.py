@@ -24,7 +24,7 @@ from comptool.training.cuda_graph import WARM_UPS, recorder_of
 from comptool.training.plan import Plan
 from comptool.training.prefetch import on_device
 from comptool.training.preparation import prepare, without_published_weights
-from comptool.training.probe import compilation_is_known
+from comptool.training.probe import LEAST_STEPS, compilation_is_known
 from comptool.training.processes import joined
 from comptool.training.session import Session
 from comptool.training.update import Update
@@ -81,11 +81,10 @@ def profile_session(
     """The same of a session that is ready for its first update; its weights change."""
     updates = _Updates(session, say)
     measured = measure(updates, steps)
-    settings, device = session.settings, session.processes.device
     loading = updates.loading()
     profile = Profile(
         command="train",
-        device=str(device),
+        device=str(session.processes.device),
         images=measured.samples,
         steps=steps,
         phases=measured.timing.divided(loading),
@@ -94,9 +93,21 @@ def profile_session(
         half=measured.half,
         loading=loading,
     )
-    circumstances = Circumstances(
+    circumstances = _circumstances(session, loading, compilation_known)
+    return replace(profile, advice=advice_for_training(profile, circumstances))
+
+
+def _circumstances(
+    session: Session, loading: Loading | None, compilation_known: bool
+) -> Circumstances:
+    settings, device = session.settings, session.processes.device
+    # Nothing is tried in shorter runs, nor for a graph that is asked for.
+    num_batches = settings.epochs * session.batches.num_steps
+    tried = num_batches >= LEAST_STEPS and settings.cuda_graph != "on"
+    return Circumstances(
         cuda=device.type == "cuda",
-        cores=usable_cores(),
+        # A network on the CPU needs the cores itself.
+        most_loaders=usable_cores() if device.type == "cuda" else choose_workers(None, device),
         batch_size=settings.batch_size,
         full_precision=session.precision.dtype is None,
         decodes_anew=session.datasets[0].decodes_anew,
@@ -104,12 +115,11 @@ def profile_session(
         could_be_placed=_could_be_placed(session),
         could_be_larger=session.batches.num_draws > settings.batch_size,
         could_be_recorded=session.recorder is None and _could_be_recorded(session),
-        could_compile=settings.compile == "off",
-        will_try_to_compile=settings.compile == "auto" and not compilation_known,
+        could_compile=tried and settings.compile == "off",
+        will_try_to_compile=tried and settings.compile == "auto" and not compilation_known,
         updates=session.updates_per_epoch,
         epochs=settings.epochs,
     )
-    return replace(profile, advice=advice_for_training(profile, circumstances))
 
 
 def _could_be_placed(session: Session) -> bool:

@@ -30,7 +30,9 @@ FAST = Profile(
     half=0.55,
     loading=Loading({"decode": 0.05, "augment": 0.04, "collate": 0.01}, 2),
 )
-CARD = Circumstances(cuda=True, cores=8, batch_size=32, full_precision=False, decodes_anew=False)
+CARD = Circumstances(
+    cuda=True, most_loaders=8, batch_size=32, full_precision=False, decodes_anew=False
+)
 CPU = replace(CARD, cuda=False, full_precision=True)
 
 
@@ -57,10 +59,8 @@ def test_a_step_at_its_ceiling_has_nothing_to_change():
         # Five cores load 0.1 s of images in 0.02 s; at the ceiling two would do, and are there.
         (waiting(0.1), CARD, set()),
         (waiting(0.1, ceiling=0.02), CARD, {"--workers 5"}),
-        (waiting(0.1, ceiling=0.02), replace(CARD, cores=4), {"--workers 4"}),
-        (waiting(0.1, ceiling=0.02), replace(CARD, cores=2), set()),
-        # The network on the CPU needs a core for itself.
-        (waiting(0.1, ceiling=0.02), replace(CPU, cores=4), {"--workers 3"}),
+        (waiting(0.1, ceiling=0.02), replace(CARD, most_loaders=4), {"--workers 4"}),
+        (waiting(0.1, ceiling=0.02), replace(CARD, most_loaders=2), set()),
         # The host may wait as long as the card has something to do.
         (replace(FAST, waited=0.09, ceiling=0.02), CARD, set()),
         (waiting(0.1), replace(CARD, augments=True, could_be_placed=True), {"--data-on gpu"}),
@@ -158,7 +158,7 @@ def test_a_step_above_its_ceiling_is_not_praised():
 
 
 def test_a_wait_that_no_option_ends_is_said_to_be_one():
-    assert advice_for_inference(waiting(0.1), replace(CARD, cores=2)) == (
+    assert advice_for_inference(waiting(0.1), replace(CARD, most_loaders=2)) == (
         "no option: 51% of the step is a wait for images, which these cores do not load any faster",
     )
 
@@ -172,4 +172,12 @@ def test_numbers_in_advice_are_those_that_were_measured():
     said = advice.more_workers(waiting(0.1, ceiling=0.02), CARD)
     assert said == (
         "51% of the step is a wait for images, which take one core 100.0 ms a step: --workers 5"
+    )
+
+
+def test_a_ceiling_that_is_not_reached_is_not_said_to_be():
+    (said,) = advice_for_inference(replace(FAST, ceiling=0.05), CPU)
+    assert said == (
+        "no option: 50% of the ceiling is reached; loading takes the rest from cores that the step "
+        "needs, too"
     )

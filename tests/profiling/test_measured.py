@@ -60,6 +60,13 @@ def test_a_training_is_told_by_phases_that_add_up_to_its_step(profiled):
     assert said["advice"]
 
 
+def test_no_more_loaders_are_advised_than_training_takes_by_itself(profiled, monkeypatch):
+    for room in ("data.loading", "profiling.training"):
+        monkeypatch.setattr(f"comptool.{room}.usable_cores", lambda: 2)
+    said = profiled("train", "--steps", 2, *TRAIN, "--cache", "off")
+    assert "--workers" not in " ".join(said["advice"])
+
+
 def test_an_update_of_several_batches_is_one_step(profiled):
     said = profiled("train", *TRAIN, "--grad-accum", 2, "--steps", 2)
     assert said["images_per_step"] == 8
