@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from tokenize import TokenError  # what numpy lets through of a damaged header
 from typing import NamedTuple
 
 import numpy as np
@@ -86,7 +87,7 @@ def load(path: Path) -> Arrays:
                 if not stream.peek(1) and len(arrays) == 1:
                     what = "says neither of which images nor of which classes its numbers are"
                     raise InputError(what, file=path, mend=MEND)
-    except (ValueError, OSError, MemoryError) as error:
+    except (ValueError, OSError, MemoryError, TokenError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"is no .npy file of predictions ({reason})", file=path) from error
     found = Arrays(*arrays)
