@@ -20,7 +20,7 @@ from comptool.profiling.loading import loading_of
 from comptool.profiling.measuring import measure, seconds_of
 from comptool.profiling.report import AUGMENT, WAIT, Loading, Profile
 from comptool.training.batch_size import with_batch_size
-from comptool.training.cuda_graph import WARM_UPS, recorder_of
+from comptool.training.cuda_graph import WARM_UPS, is_recorded
 from comptool.training.plan import Plan
 from comptool.training.prefetch import on_device
 from comptool.training.preparation import prepare, without_published_weights
@@ -103,7 +103,7 @@ def _circumstances(
     settings, device = session.settings, session.processes.device
     # Nothing is tried in shorter runs, nor for a graph that is asked for.
     num_batches = settings.epochs * session.batches.num_steps
-    tried = num_batches >= LEAST_STEPS and settings.cuda_graph != "on"
+    tried = num_batches >= LEAST_STEPS and session.recorder is None
     return Circumstances(
         cuda=device.type == "cuda",
         # A network on the CPU needs the cores itself.
@@ -132,7 +132,7 @@ def _could_be_placed(session: Session) -> bool:
 def _could_be_recorded(session: Session) -> bool:
     try:
         settings = replace(session.settings, cuda_graph="on")
-        return recorder_of(replace(session, settings=settings)) is not None
+        return is_recorded(settings, session.processes, compiled=session.way.compiled)
     except UsageError:
         return False
 

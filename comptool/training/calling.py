@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +35,7 @@ class CannotCompileError(UsageError):
 
 
 def compiled(module: nn.Module, batch_size: int) -> Callable[..., Tensor]:
-    """The module through ``torch.compile``, which works at the first call.
+    """The module through ``torch.compile``, which works at the first passes; see `compiling`.
 
     It is made for whole batches alone, and what it makes is kept for other runs. Other batches,
     such as the last of an epoch, are computed without it: each size would take as long to make.
@@ -45,26 +46,29 @@ def compiled(module: nn.Module, batch_size: int) -> Callable[..., Tensor]:
         A network.
     batch_size
         Images of a whole batch.
-
-    Raises
-    ------
-    CannotCompileError
-        When it is called, if it cannot be compiled.
     """
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
     made = torch.compile(module, dynamic=False)
 
     def call(*images: Tensor) -> Tensor:
-        logits: Tensor
-        if len(images[0]) != batch_size:
-            logits = module(*images)
-            return logits
-        try:
-            logits = made(*images)
-        # Not imported above, because that takes longer than many a run without compilation.
-        except torch._dynamo.exc.TorchDynamoException as error:
-            reason = next(line for line in str(error).splitlines() if line.strip())
-            raise CannotCompileError(reason) from error
+        logits: Tensor = (made if len(images[0]) == batch_size else module)(*images)
         return logits
 
     return call
+
+
+@contextmanager
+def compiling() -> Iterator[None]:
+    """Passes of a compiled network, either of which is made when it is first computed.
+
+    Raises
+    ------
+    CannotCompileError
+        If it cannot be made.
+    """
+    try:
+        yield
+    # Not imported above, because that takes longer than many a run without compilation.
+    except torch._dynamo.exc.TorchDynamoException as error:
+        reason = next(filter(str.strip, str(error).splitlines()), type(error).__name__)
+        raise CannotCompileError(reason) from error

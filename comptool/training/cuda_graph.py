@@ -19,6 +19,10 @@ from torch import Tensor
 
 from comptool.data.batches import Batch
 from comptool.errors import UsageError
+from comptool.training.optimisation import is_fused
+from comptool.training.precision import autocast_dtype
+from comptool.training.processes import Processes
+from comptool.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from comptool.training.session import Session
@@ -174,35 +178,53 @@ def recorder_of(session: Session) -> Recorder | None:
     Raises
     ------
     UsageError
+        As :func:`is_recorded`.
+    """
+    recorded = is_recorded(session.settings, session.processes, compiled=session.way.compiled)
+    return CudaRecorder(session.processes.device) if recorded else None
+
+
+def is_recorded(settings: TrainSettings, processes: Processes, *, compiled: bool) -> bool:
+    """Whether the steps of a run are recorded.
+
+    Parameters
+    ----------
+    settings, processes
+        Of the run.
+    compiled
+        Whether its network is compiled.
+
+    Raises
+    ------
+    UsageError
         If ``--cuda-graph on`` is given and something stands against it.
     """
-    wanted = session.settings.cuda_graph
-    if wanted == "off":
-        return None
-    obstacle = _obstacle(session)
-    if obstacle is not None and wanted == "on":
+    if settings.cuda_graph == "off":
+        return False
+    obstacle = _obstacle(settings, processes, compiled)
+    if settings.cuda_graph == "auto":
+        return obstacle is None and settings.batch_size <= LARGEST
+    if obstacle is not None:
         raise UsageError(f"--cuda-graph on is not for {obstacle}")
-    small = session.settings.batch_size <= LARGEST
-    if obstacle is not None or not (small or wanted == "on"):
-        return None
-    return CudaRecorder(session.processes.device)
+    return True
 
 
-def _obstacle(session: Session) -> str | None:
+def _obstacle(settings: TrainSettings, processes: Processes, compiled: bool) -> str | None:
     """Why the step cannot be recorded; None if nothing is known to stand against it."""
-    settings = session.settings
+    device = processes.device
+    if device.type != "cuda":
+        return f"--device {device}"
     found = {
-        f"--device {session.processes.device}": session.processes.device.type != "cuda",
-        "several processes": session.processes.size > 1,
+        "several processes": processes.size > 1,
         "--grad-accum above 1": settings.grad_accum > 1,
-        "compiled steps": session.called is not session.model,
+        "compiled steps": compiled,
         "--amp fp16, whose loss scale is read after every step": (
-            session.optimisation.scaler.is_enabled()
+            autocast_dtype(settings.amp, device) is torch.float16
         ),
         "--calibrate-gradients, which reads gradients": bool(settings.calibrate_gradients),
         "--defer-weights, which changes the loss": settings.defer_weights > 0,
         f"--optimizer {settings.optimizer}, but for adam, adamw, sgd, momentum and nesterov": (
-            not session.optimisation.fused
+            not is_fused(settings.optimizer)
         ),
     }
     return next((what for what, stands in found.items() if stands), None)

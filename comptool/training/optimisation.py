@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -78,11 +78,6 @@ class Optimisation:
     @property
     def _groups(self) -> list[dict[str, Any]]:
         return self.optimizer.param_groups
-
-    @property
-    def fused(self) -> bool:
-        """Whether all weights are stepped in one call, which takes learning rates as tensors."""
-        return all(group.get("fused") for group in self._groups)
 
     @contextmanager
     def rates_on_device(self) -> Iterator[None]:
@@ -176,17 +171,25 @@ class Optimisation:
                     state[name] = torch.empty_like(weight, dtype=kept.dtype).copy_(kept)
 
 
+def is_fused(optimizer: str) -> bool:
+    """Whether it steps all weights in one call, which takes learning rates as tensors."""
+    return "fused" in _parameters(optimizer)
+
+
 def _implementation(optimizer: str, device: torch.device) -> dict[str, Any]:
     """One call for all weights where torch has it: a third of the time, on a CPU too.
 
     Others choose for themselves, and take lists of tensors at once on a GPU.
     """
-    known = inspect.signature(get_optimizer_class(optimizer, bind_defaults=False)).parameters
-    if "fused" not in known:
+    if not is_fused(optimizer):
         return {}
     # So that a CUDA graph can hold its steps.
-    capturable = {"capturable": True} if device.type == "cuda" and "capturable" in known else {}
-    return {"fused": True, **capturable}
+    capturable = device.type == "cuda" and "capturable" in _parameters(optimizer)
+    return {"fused": True, **({"capturable": True} if capturable else {})}
+
+
+def _parameters(optimizer: str) -> Collection[str]:
+    return inspect.signature(get_optimizer_class(optimizer, bind_defaults=False)).parameters
 
 
 def _scheduler(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from comptool.data.batches import Batch
 from comptool.errors import UsageError
+from comptool.training.calling import compiling
 from comptool.training.session import Session
 
 Say = Callable[[str], None]
@@ -36,6 +37,7 @@ class Passes:
         self.session = session
         self.at_once = at_once
         self._say = say
+        self._computing = compiling if session.way.compiled else nullcontext
         # A single image has no statistics that a batch normalisation should learn, and of parts
         # of three images none needs to be one.
         normalised = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in _trained(session))
@@ -84,9 +86,9 @@ class Passes:
                 with nullcontext() if last else session.without_sync():
                     # Weighed by size, so that accumulated batches count as one large batch; class
                     # weights are divided by their sum in each batch, as torch does it.
-                    with session.phase("forward"):
+                    with session.phase("forward"), self._computing():
                         loss = session.loss(*part)
-                    with session.phase("backward"):
+                    with session.phase("backward"), self._computing():
                         session.optimisation.backward(loss, len(part[1]) / seen)
                 total += loss.detach() * len(part[1])
         return total

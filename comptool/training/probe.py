@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import asdict, replace
 from time import perf_counter
@@ -19,7 +20,8 @@ from torch import Tensor, nn
 
 from comptool.machine import compute_threads
 from comptool.models.streams import StreamModel
-from comptool.training.calling import CannotCompileError, compiled
+from comptool.training.calling import CannotCompileError, compiled, compiling
+from comptool.training.cuda_graph import is_recorded
 from comptool.training.freezing import set_training
 from comptool.training.kept_ways import KeptWays
 from comptool.training.precision import Precision
@@ -72,9 +74,10 @@ class Steps:
         started = perf_counter()
         model, called, images = self._prepared(replace(way, threads=None))
         model.zero_grad(set_to_none=True)
-        with self._precision.autocast():
-            logits = called(*images)
-        logits.float().square().mean().backward()  # type: ignore[no-untyped-call]
+        with compiling() if way.compiled else nullcontext():
+            with self._precision.autocast():
+                logits = called(*images)
+            logits.float().square().mean().backward()  # type: ignore[no-untyped-call]
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         return perf_counter() - started
@@ -131,7 +134,7 @@ def choose_way(
         return _own(Way(**header["way"]), settings, processes.device)
     way = Way(processes.device.type)
     if processes.first:
-        way = _chosen(model, header, settings, processes.device, steps, say, measure)
+        way = _chosen(model, header, settings, processes, steps, say, measure)
     return processes.gather(way)[0]
 
 
@@ -152,11 +155,12 @@ def _chosen(
     model: StreamModel,
     header: Mapping[str, Any],
     settings: TrainSettings,
-    device: torch.device,
+    processes: Processes,
     steps: int,
     say: Say,
     measure: Measure,
 ) -> Way:
+    device = processes.device
     way = _default(device)
     asked = replace(way, compiled=settings.compile == "on")
     kept = _kept(header, settings, device)
@@ -171,8 +175,9 @@ def _chosen(
                 return asked
             way, told = Way(**found["way"]), found["told"]
             known = kept.read("compiled") is not None
-            # A graph that is asked for holds no compiled steps.
-            free = settings.compile == "auto" and settings.cuda_graph != "on"
+            # A recorded step holds no compiled ones, and of small batches it gains more.
+            recorded = is_recorded(settings, processes, compiled=False)
+            free = settings.compile == "auto" and not recorded
             asked_for = free and may_pay(steps, found["seconds"])
             if asked_for and (known or measure == "all"):
                 if not known:

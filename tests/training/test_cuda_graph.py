@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from torch import nn
@@ -11,12 +9,14 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from comptool.errors import UsageError
 from comptool.models.streams import StreamModel
-from comptool.training.cuda_graph import WARM_UPS, CudaRecorder, recorder_of
+from comptool.training.cuda_graph import WARM_UPS, CudaRecorder, is_recorded
 from comptool.training.preparation import prepare
 from comptool.training.processes import Processes
+from comptool.training.settings import TrainSettings
 from comptool.training.update import Update
 
 CPU = torch.device("cpu")
+CARD = Processes(0, 1, torch.device("cuda", 0))
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 # Rates that are the same number in float32: what is rounded, Adam would blow up.
 EXACT = {
@@ -137,22 +137,10 @@ def test_a_batch_that_did_not_fit_is_not_recorded(folds, plan_of):
     assert (full, recorder.warm_ups, recorder.records) == ([8], 1, 0)
 
 
-def like(**given):
-    """As much of a session as says whether its steps can be recorded."""
-    model = nn.Linear(1, 1)
-    settings = {"cuda_graph": "on", "batch_size": 8, "grad_accum": 1, "optimizer": "adamw"}
-    settings |= {"calibrate_gradients": (), "defer_weights": 0}
-    parts = {"called": model, "processes": Processes(0, 1, torch.device("cuda", 0))}
-    parts |= {"scaled": False, "fused": True}
-    parts |= {name: given.pop(name) for name in list(given) if name in parts}
-    scaler = SimpleNamespace(is_enabled=lambda: parts["scaled"])
-    return SimpleNamespace(
-        settings=SimpleNamespace(**settings | given),
-        model=model,
-        called=parts["called"],
-        processes=parts["processes"],
-        optimisation=SimpleNamespace(scaler=scaler, fused=parts["fused"]),
-    )
+def recorded(processes=CARD, compiled=False, **given):
+    """Whether steps of a run are recorded."""
+    settings = TrainSettings(**{"cuda_graph": "on", "batch_size": 8, "amp": "off"} | given)
+    return is_recorded(settings, processes, compiled=compiled)
 
 
 @pytest.mark.parametrize(
@@ -161,33 +149,34 @@ def like(**given):
         ({"processes": Processes(0, 1, CPU)}, "--device cpu"),
         ({"processes": Processes(0, 2, torch.device("cuda", 0))}, "several processes"),
         ({"grad_accum": 2}, "--grad-accum above 1"),
-        ({"called": print}, "compiled steps"),
-        ({"scaled": True}, "--amp fp16, whose loss scale is read after every step"),
+        ({"compiled": True}, "compiled steps"),
+        ({"amp": "fp16"}, "--amp fp16, whose loss scale is read after every step"),
         ({"calibrate_gradients": ("intra",)}, "--calibrate-gradients, which reads gradients"),
-        ({"defer_weights": 3}, "--defer-weights, which changes the loss"),
         (
-            {"optimizer": "lion", "fused": False},
+            {"defer_weights": 3, "weighting": "sqrt"},
+            "--defer-weights, which changes the loss",
+        ),
+        (
+            {"optimizer": "lion"},
             "--optimizer lion, but for adam, adamw, sgd, momentum and nesterov",
         ),
     ],
 )
 def test_what_stands_against_a_graph_is_refused_where_one_is_asked_for(given, what):
     with pytest.raises(UsageError) as refusal:
-        recorder_of(like(**given))
+        recorded(**given)
     assert str(refusal.value) == f"--cuda-graph on is not for {what}"
-    assert recorder_of(like(**given, cuda_graph="auto")) is None
-    assert recorder_of(like(**given, cuda_graph="off")) is None
+    assert not recorded(**given, cuda_graph="auto")
+    assert not recorded(**given, cuda_graph="off")
 
 
-def test_large_batches_are_recorded_only_where_it_is_asked_for(monkeypatch):
-    monkeypatch.setattr("comptool.training.cuda_graph.CudaRecorder", lambda device: device)
+def test_large_batches_are_recorded_only_where_it_is_asked_for():
     found = [
-        recorder_of(like(cuda_graph=wanted, batch_size=size))
+        recorded(cuda_graph=wanted, batch_size=size)
         for wanted in ("auto", "on", "off")
         for size in (64, 65)
     ]
-    card = torch.device("cuda", 0)
-    assert found == [card, None, card, card, None, None]
+    assert found == [True, False, True, True, False, False]
 
 
 def test_a_run_on_a_cpu_refuses_a_graph_before_anything_is_written(folds, fit, tmp_path):
