@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 import typer
@@ -12,6 +11,8 @@ from comptool.registry import Entry
 
 def give_entries(parts: Mapping[str, Sequence[Entry]], as_json: bool) -> None:
     """The entries on stdout: a line each, or one JSON object with a list per part."""
+    import json
+
     if as_json:
         rows = {
             part: [{"name": e.name, "summary": e.summary, "source": e.source} for e in entries]
@@ -27,6 +28,8 @@ def give_entries(parts: Mapping[str, Sequence[Entry]], as_json: bool) -> None:
 
 def give_options(options: Mapping[str, object], as_json: bool) -> None:
     """The options on stdout with their defaults: a line each, or one JSON object."""
+    import json
+
     if as_json:
         typer.echo(json.dumps(options))
         return
