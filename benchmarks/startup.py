@@ -47,7 +47,8 @@ CLASSES = ("barn", "crop", "lake")
 class Command:
     """A command line that is measured.
 
-    ``limit``: seconds, None for what needs torch and for peers; ``folder``: where it runs.
+    ``limit``: seconds, None for peers, and where torch is needed or pictures are drawn;
+    ``folder``: where it runs.
     """
 
     name: str
@@ -91,7 +92,7 @@ COMMANDS = (
     own("evaluate"),
     own("features --force", None),
     own("profile --steps 1 infer --device cpu", name="profile infer (graph kept)"),
-    own("simulate ntire --scale 0.0001 -o practice -j 1 --force"),
+    own("simulate ntire --scale 0.0001 -o practice -j 1 --force", None),
 )
 
 
