@@ -67,6 +67,7 @@ BENCHMARKS = (
     Benchmark("label_review", ("--seeds", "1")),
     Benchmark("class_review", ("--seeds", "1")),
     Benchmark("real_data", ("--quick",), real=True, long=True),
+    Benchmark("same_accuracy", ("--quick", "--only", "mstar"), real=True, long=True),
     Benchmark("multilabel", ("--quick",), real=True, long=True),
     Benchmark("partial_labels", ("--quick",), long=True),
     Benchmark("gradient_calibration", ("--quick",), long=True),
