@@ -87,6 +87,8 @@ def load(path: Path) -> Arrays:
                 if not stream.peek(1) and len(arrays) == 1:
                     what = "says neither of which images nor of which classes its numbers are"
                     raise InputError(what, file=path, mend=MEND)
+            if stream.read(1):
+                raise ValueError("there is more in it than their arrays")
     except (ValueError, OSError, MemoryError, TokenError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"is no .npy file of predictions ({reason})", file=path) from error

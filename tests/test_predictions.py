@@ -127,7 +127,7 @@ def test_a_cut_off_or_strange_npy_file_is_refused(tmp_path):
     write(path, small())
     whole = path.read_bytes()
     unclosed = whole.replace(b")", b" ", 1)
-    for content in (whole[:-9], whole[:100], unclosed, b"id,a,b\n1,0.5,0.5\n"):
+    for content in (whole[:-9], whole[:100], whole + b"x", unclosed, b"id,a,b\n1,0.5,0.5\n"):
         path.write_bytes(content)
         with pytest.raises(InputError, match=r"p\.npy: is no \.npy file of predictions"):
             read_predictions(path)

@@ -22,7 +22,7 @@ from comptool.training.prefetch import on_device
 from comptool.training.session import Session
 from comptool.training.state import Progress
 from comptool.training.update import Update
-from comptool.training.validation import StoppedError, evaluate
+from comptool.training.validation import StoppedError, evaluate, has_numbers
 from comptool.training.watch import Watch
 
 INTERRUPTED = 130
@@ -160,6 +160,8 @@ class Loop:
         """Probabilities and loss of the validated rows; None for both without validation."""
         session = self.session
         if session.valid_loader is None:
+            if not has_numbers(session.optimisation.evaluated):
+                raise self._diverged("training")
             return None, None
         alone = session.processes.size == 1
         try:

@@ -170,10 +170,12 @@ def _chosen(
     cards = [device] if device.type == "cuda" else []
     try:
         with torch.random.fork_rng(cards):
-            found = kept.read("layout") or kept.keep("layout", _layout(race, way))
+            before = kept.read("layout")
+            found = before or kept.keep("layout", _layout(race, way))
             if found is None:
                 return asked
             way, told = Way(**found["way"]), found["told"]
+            told += "; measured for an earlier run" if before else ""
             known = kept.read("compiled") is not None
             # A recorded step holds no compiled ones, and of small batches it gains more.
             recorded = is_recorded(settings, processes, compiled=False)

@@ -108,7 +108,7 @@ def evaluate(
         if stopped():
             model.train(training)
             raise StoppedError
-        logits = model(*eye.see(batch.images)).float()
+        logits = _logits(model, eye.see(batch.images))
         assert batch.targets is not None
         rows.append(batch.rows.numpy())
         places = np.flatnonzero(counted[rows[-1]])
@@ -121,6 +121,24 @@ def evaluate(
     arrays = [torch.cat(shares).cpu().numpy()] if shares else []
     gathered = processes.gather((rows, arrays, float(total), number))
     return _in_order(gathered)
+
+
+def _logits(model: nn.Module, images: Sequence[Tensor]) -> Tensor:
+    """Logits (B, K) in float32, of half a batch at a time where the memory does not hold it."""
+    try:
+        logits: Tensor = model(*images)
+        return logits.float()
+    except torch.OutOfMemoryError:
+        if len(images[0]) == 1:
+            raise
+    # Only here is nothing left that holds what the pass has made.
+    halves = zip(*(image.chunk(2) for image in images), strict=True)
+    return torch.cat([_logits(model, half) for half in halves])
+
+
+def has_numbers(model: nn.Module) -> bool:
+    """Whether all weights are finite; waits for the device."""
+    return all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values())
 
 
 def _at(places: npt.NDArray[np.int64], logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

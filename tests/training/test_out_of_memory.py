@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -24,12 +25,15 @@ SMOOTH = {"model": "test_vit-dual", "optimizer": "sgd", "lr": 0.01, "epochs": 2,
 
 
 @contextmanager
-def memory_for(images: int) -> Iterator[list[int]]:
-    """A device on which training holds so many images at once; gives the sizes that it saw."""
+def memory_for(images: int, *, training: bool = True) -> Iterator[list[int]]:
+    """A device that holds so many images at once, in training or else in validation.
+
+    Gives the sizes that it saw.
+    """
     sizes = []
 
     def allocate(module, inputs):
-        if isinstance(module, StreamModel) and module.training:
+        if isinstance(module, StreamModel) and module.training == training:
             sizes.append(len(inputs[0]))
             if sizes[-1] > images:
                 raise torch.OutOfMemoryError(f"no room for {sizes[-1]}")
@@ -65,6 +69,19 @@ def test_parts_train_as_the_whole_batch(given, folds, fit):
     assert sum(size > 3 for size in sizes) == len(told) == 2
     assert json.loads(Path("weights/parts/run.json").read_text())["images_at_once"] == 2
     assert "images_at_once" not in json.loads(Path("weights/whole/run.json").read_text())
+
+
+def test_a_validation_that_does_not_fit_gives_the_same(folds, fit):
+    fit("whole", **SMOOTH)
+    with memory_for(1, training=False) as sizes:
+        fit("parts", **SMOOTH)
+    assert min(sizes) == 1 < max(sizes)
+    assert_near("whole", "parts")
+    for name in ("oof.csv", "metrics.csv"):
+        tables = [pd.read_csv(f"weights/{run}/{name}") for run in ("whole", "parts")]
+        timed = ["seconds", "images_per_second"]
+        whole, parts = (table.drop(columns=timed, errors="ignore") for table in tables)
+        pd.testing.assert_frame_equal(whole, parts, rtol=1e-5)
 
 
 def test_a_resumed_run_knows_what_did_not_fit(folds, fit, kept, same, at_forward):

@@ -46,6 +46,14 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_best(folds, fit):
     assert json.loads((RUN / "run.json").read_text())["state"] == "stopped"
 
 
+def test_an_explosion_in_the_last_step_is_seen_without_validation(folds, fit):
+    # The loss is that of the weights before the step: nothing but the weights tells.
+    with pytest.raises(InputError, match="the loss became NaN or infinite in epoch 1"):
+        steep = {"lr": 1e38, "weight_decay": 1e4, "warmup_epochs": 0, "optimizer": "sgd"}
+        fit(**steep, epochs=1, batch_size=64, fold="none")
+    assert not (RUN / "best.safetensors").exists()
+
+
 def test_an_explosion_later_on_leaves_the_best_checkpoint_alone(folds, fit, history):
     steep = {"optimizer": "sgd", "lr": 1e-4, "epochs": 4, "schedule": "step"}
     with pytest.raises(InputError) as stop:
