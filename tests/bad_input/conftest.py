@@ -144,7 +144,7 @@ def _snapshot() -> Callable[[Path], dict[str, str | None]]:
     return digests
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def commands() -> dict[str, tuple[str, ...]]:
     """The commands of the chain as they would be typed here."""
     return COMMANDS
