@@ -31,10 +31,10 @@ SETTINGS = {"mstar": (96, 16, 12), "eurosat": (64, 64, 6)}
 WHOLE = """
 from importlib import import_module
 import torch
-from comptool.training import session
+from comptool.training import opening
 from comptool.training.placement import Placement
 here = torch.device("cpu")
-session.place = lambda *settled: Placement(here, here)
+opening.place = lambda *settled: Placement(here, here)
 import_module("comptool.commands.app").main()
 """
 PLAIN = "plain"

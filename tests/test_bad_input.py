@@ -149,7 +149,7 @@ LIST = {
         "test_awkward_ids_in_a_csv_with_bom_and_crlf_survive_the_whole_chain",
         "bad_input/test_accepted.py::test_awkward_class_names_survive_the_whole_chain",
         "test_tables.py::test_awkward_ids_survive_a_table",
-        "test_tables.py::test_awkward_ids_survive_predictions",
+        "test_predictions.py::test_predictions_read_back_to_the_last_bit",
     ),
     "label values other than 0, 1, -1 and blank": (
         "bad_input/test_several_labels.py::test_a_label_that_is_none",
@@ -226,6 +226,38 @@ LIST = {
     "per-class counts of zero": (
         "bad_input/test_stages.py::test_no_rows_per_class",
         "bad_input/test_stages.py::test_a_class_that_no_row_is_of",
+    ),
+    "cache folder full or read-only": (
+        "bad_input/test_caches.py::"
+        "test_images_that_cannot_be_kept_on_the_disk_are_kept_in_memory_and_it_is_told",
+        "bad_input/test_caches.py::test_a_disk_that_was_asked_for_and_cannot_be_had_is_an_error",
+    ),
+    "cache folder corrupted": (
+        "bad_input/test_caches.py::test_damaged_files_of_a_cache_are_made_anew",
+    ),
+    "cache folder from an older version": (
+        "bad_input/test_caches.py::test_what_an_older_version_has_kept_is_not_read_and_makes_room",
+    ),
+    "cache folder being built by another process": (
+        "bad_input/test_caches.py::"
+        "test_a_process_that_is_killed_while_it_fills_a_cache_disturbs_no_other",
+    ),
+    "GPU with too little memory": (
+        "bad_input/test_backends.py::test_a_prediction_that_does_not_fit_into_the_memory",
+        "bad_input/test_backends.py::"
+        "test_a_training_that_does_not_fit_is_taken_in_parts_which_is_told",
+        "bad_input/test_backends.py::test_a_training_of_which_not_even_the_smallest_part_fits",
+    ),
+    "images of mixed sizes and modes in one set": (
+        "bad_input/test_accepted.py::"
+        "test_images_of_every_size_and_mode_train_alike_decoded_once_or_in_every_epoch",
+        "bad_input/test_accepted.py::"
+        "test_images_of_every_size_and_mode_are_predicted_alike_by_every_backend",
+    ),
+    "ONNX export that the model does not support": (
+        "bad_input/test_backends.py::"
+        "test_a_network_that_cannot_be_exported_is_computed_by_torch_which_is_told",
+        "bad_input/test_backends.py::test_a_graph_that_nothing_vouches_for_is_made_anew",
     ),
     "multi-label predictions where one class per image is wanted": (
         "bad_input/test_several_labels.py::"

@@ -94,13 +94,17 @@ def test_every_view_is_computed_once_and_test_images_see_those_chosen_alone(fold
 
     def spy(members, *arguments):
         networks, notes = opened(members, *arguments)
-        own = networks.logits
+        own = networks.each
 
-        def logits(images, views):
-            seen.extend((len(images[0]), view) for view in views for _ in members)
-            return own(images, views)
+        def each(batches, views):
+            def noted():
+                for images in batches:
+                    seen.extend((len(images[0]), view) for view in views for _ in members)
+                    yield images
 
-        networks.logits = logits
+            return own(noted(), views)
+
+        networks.each = each
         return networks, notes
 
     opened = predicting.open_networks

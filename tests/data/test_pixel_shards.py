@@ -89,7 +89,7 @@ def test_what_one_training_uses_fits_the_limit_together(images, cache):
     kept = cache(limit=ROOM + 300)
     assert agree(kept, images("one"))
     before = shards(kept)
-    with pytest.raises(OutputError, match=r"COMPTOOL_CACHE_GB allows 0\.0 GB more"):
+    with pytest.raises(OutputError, match=r"COMPTOOL_CACHE_GB allows 0\.0 MB more"):
         kept.images(images("two"), 0, FORM)
     assert shards(kept) == before
     assert agree(cache(limit=ROOM + 300), images("two"))  # another training may make room

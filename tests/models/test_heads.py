@@ -239,7 +239,7 @@ def test_a_file_of_the_whole_backbone_fits_what_a_head_leaves_of_it(tmp_path):
             "test_resnet+q2l",
             {"num_queries": 6},
             "the model 'test_resnet+q2l' takes no 'num_queries'; it takes 'img_size', "
-            "'drop_path_rate', 'drop_block', 'hidden_dim', 'dropout'",
+            "'drop_path_rate', 'drop_block', 'grad_checkpointing', 'hidden_dim', 'dropout'",
         ),
         (
             "test_resnet+ml-decodr",

@@ -14,7 +14,7 @@ import torch
 from comptool.errors import InputError, UsageError
 from comptool.models.checkpoints import load_checkpoint
 from comptool.runs import BEST
-from comptool.training import session
+from comptool.training import opening
 from comptool.training.placement import WHOLE_BATCHES, Placement, place
 from comptool.training.processes import Processes
 
@@ -127,7 +127,7 @@ def in_whole_batches():
         return Placement(CPU, CPU)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "place", begin)
+        patch.setattr(opening, "place", begin)
         yield
 
 
@@ -180,7 +180,7 @@ def test_without_augmentation_the_two_ways_differ_in_nothing(folds, fit, kept, s
 
 def test_images_without_a_place_for_those_of_validation_train_the_same(folds, fit, kept, same):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "place", lambda *given: Placement(CPU, None))
+        patch.setattr(opening, "place", lambda *given: Placement(CPU, None))
         fit("apart", epochs=1)
     with in_whole_batches():
         fit("together", epochs=1)
