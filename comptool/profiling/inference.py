@@ -171,17 +171,7 @@ def _profile(
 ) -> Profile:
     measured = measure(prediction, steps)
     loading = prediction.loading(steps)
-    profile = Profile(
-        command=command,
-        device=device,
-        images=measured.samples,
-        steps=steps,
-        phases=measured.timing.divided(loading),
-        waited=measured.timing.waited,
-        ceiling=measured.ceiling,
-        half=measured.half,
-        loading=loading,
-    )
+    profile = measured.profile(command, device, loading)
     circumstances = Circumstances(
         cuda=device.startswith("cuda"),
         most_loaders=usable_cores(),

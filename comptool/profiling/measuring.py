@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from comptool.profiling.clock import Clock, Timing
+from comptool.profiling.report import Loading, Profile
 
 TURNS = 4
 
@@ -44,6 +45,8 @@ class Measured:
 
     Parameters
     ----------
+    steps
+        How many.
     timing
         Of a mean step.
     samples
@@ -54,10 +57,25 @@ class Measured:
         What half of these samples take of that, 0 to 1; None where that cannot be told.
     """
 
+    steps: int
     timing: Timing
     samples: float
     ceiling: float
     half: float | None
+
+    def profile(self, command: str, device: str, loading: Loading | None) -> Profile:
+        """What is told of them, without advice."""
+        return Profile(
+            command=command,
+            device=device,
+            images=self.samples,
+            steps=self.steps,
+            phases=self.timing.divided(loading),
+            waited=self.timing.waited,
+            ceiling=self.ceiling,
+            half=self.half,
+            loading=loading,
+        )
 
 
 def measure(steps: Steps, count: int) -> Measured:
@@ -75,7 +93,8 @@ def measure(steps: Steps, count: int) -> Measured:
             spent[share] += steps.in_place(share, number)
     of_sample = spent[1.0] / (count * steps.size(1.0))
     half = spent[0.5] / spent[1.0] if 0.5 in spent else None
-    return Measured(clock.timing(count), samples / count, of_sample * samples / count, half)
+    ceiling = of_sample * samples / count
+    return Measured(count, clock.timing(count), samples / count, ceiling, half)
 
 
 def turns(count: int) -> list[int]:

@@ -82,17 +82,7 @@ def profile_session(
     updates = _Updates(session, say)
     measured = measure(updates, steps)
     loading = updates.loading()
-    profile = Profile(
-        command="train",
-        device=str(session.processes.device),
-        images=measured.samples,
-        steps=steps,
-        phases=measured.timing.divided(loading),
-        waited=measured.timing.waited,
-        ceiling=measured.ceiling,
-        half=measured.half,
-        loading=loading,
-    )
+    profile = measured.profile("train", str(session.processes.device), loading)
     circumstances = _circumstances(session, loading, compilation_known)
     return replace(profile, advice=advice_for_training(profile, circumstances))
 
@@ -101,7 +91,7 @@ def _circumstances(
     session: Session, loading: Loading | None, compilation_known: bool
 ) -> Circumstances:
     settings, device = session.settings, session.processes.device
-    # Nothing is tried in shorter runs, nor for a graph that is asked for.
+    # Nothing is tried in shorter runs, nor for steps that are recorded.
     num_batches = settings.epochs * session.batches.num_steps
     tried = num_batches >= LEAST_STEPS and session.recorder is None
     return Circumstances(
