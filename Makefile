@@ -5,10 +5,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DOCS_STAMP := $(VENV)/.docs
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-gpu lint format build bench bench-gpu clean
+.PHONY: help install demo test test-slow test-gpu lint format docs docs-reference build bench bench-gpu clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -47,6 +48,18 @@ format: $(STAMP)  ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(DOCS_STAMP)  ## the documentation as HTML, docs/_build/html/index.html
+	$(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+docs-reference: $(STAMP)  ## write docs/cli/ from the commands and ARCHITECTURE.md from the docstrings
+	$(BIN)/python docs/generate_cli.py
+	$(BIN)/python docs/generate_map.py
+
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
 build: $(STAMP)  ## wheel and source archive in dist/
 	$(BIN)/python -m build
 
@@ -57,4 +70,4 @@ bench-gpu: $(STAMP)  ## those that need a CUDA device
 	$(BIN)/python benchmarks/run.py --gpu $(BENCH)
 
 clean:  ## remove what was built; .venv stays
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache practice
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache practice docs/_build

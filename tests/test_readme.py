@@ -11,15 +11,33 @@ import pytest
 from typer.main import get_command
 
 ROOT = Path(__file__).parents[1]
+# docs/cli is written by docs/generate_cli.py from the commands themselves.
+DOCS = [path for path in ROOT.glob("docs/**/*.md") if not {"cli", "_build"} & set(path.parts)]
 TEXTS = sorted(
-    [*ROOT.glob("*.md"), *ROOT.glob("benchmarks/*.md"), *ROOT.glob("submissions/*/README.md")]
+    [
+        *ROOT.glob("*.md"),
+        *DOCS,
+        *ROOT.glob("benchmarks/*.md"),
+        *ROOT.glob("submissions/*/README.md"),
+    ]
 )
 SCRIPTS = sorted(ROOT.glob("submissions/*/run.sh"))
 COMMANDS = get_command(import_module("comptool.commands.app").app).commands
 
 AT_START = re.compile(r"^\s*(?:\$ )?comptool (.+)$", re.MULTILINE)
 IN_SCRIPT = re.compile(r"(?:^|\$\(|[|&;]|\bthen|\bdo)\s*comptool (.+)$", re.MULTILINE)
-IN_CODE = re.compile(r"`(?:comptool )?((?:" + "|".join(COMMANDS) + r")(?: [^`]*)?)`")
+IN_CODE = re.compile(r"`(?:comptool )?((?:" + "|".join(COMMANDS) + r")(?:\s[^`]*)?)`")
+FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+IN_TICKS = re.compile(r"`([^`]+)`")
+OPTION = re.compile(r"(?<![\w-])(--[a-z][a-z0-9-]+)")
+LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
+SOURCE = re.compile(r"`((?:comptool|commands|docs|tests|benchmarks|submissions)/[^`\s]*)`")
+OPTIONS = {
+    option
+    for command in COMMANDS.values()
+    for parameter in command.params
+    for option in (*parameter.opts, *parameter.secondary_opts)
+} | {"--help", "--version"}
 ARRAY = re.compile(r"^\s*(\w+)\+?=\((.*?)\)", re.MULTILINE | re.DOTALL)
 EXPANDED = re.compile(r'"?\$\{(\w+)\[@\]\}"?')
 DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
@@ -94,6 +112,35 @@ def test_options_beside_a_command_in_the_text_exist(path):
         known |= {option for one in COMMANDS[name].params for option in one.secondary_opts}
         asked = {word.strip("[],.") for word in rest if word.strip("[").startswith("-")}
         assert asked - known - {"--help", "-h"} == set(), f"{path.name}: `{code}`"
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", *DOCS], ids=lambda path: path.name)
+def test_options_that_are_named_in_the_text_exist(path):
+    text = FENCED.sub("", path.read_text(encoding="utf-8"))
+    codes = [
+        code for code in IN_TICKS.findall(text) if not code.startswith(("pip ", "benchmarks/"))
+    ]
+    named = {option for code in codes for option in OPTION.findall(code)}
+    assert named - OPTIONS == set()
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_and_source_files_exist(path):
+    text = FENCED.sub("", path.read_text(encoding="utf-8"))
+    links = [link for link in LINK.findall(text) if "://" not in link]
+    assert [link for link in links if not (path.parent / link).exists()] == []
+    if path in DOCS or (path.parent == ROOT and path.name != "CHANGELOG.md"):
+        named = SOURCE.findall(text)
+        # What a run writes there is not in the repository.
+        kept = [name for name in named if "<" not in name and not name.endswith((".csv", ".json"))]
+        assert [name for name in kept if not (ROOT / name).exists()] == []
+
+
+def test_the_readme_is_short_and_names_every_command():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 200
+    named = {name for code in IN_TICKS.findall(text) for name in code.split()[:1]}
+    assert set(COMMANDS) - named == set()
 
 
 def test_the_readme_and_every_script_show_commands():
