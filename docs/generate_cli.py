@@ -33,10 +33,10 @@ def details(text: str) -> tuple[str, str, str]:
     return text.strip(), default, ", ".join(limits)
 
 
-def cell(text: str) -> str:
-    """Text of a table cell, in which Markdown finds nothing to mark up."""
-    text = " ".join(text.split())
-    return re.sub(r"([\\|<>*_`\[\]])", r"\\\1", text)
+def prose(text: str) -> str:
+    """Text in which Markdown finds nothing to mark up, with options as code."""
+    text = re.sub(r"([\\|<>*_`\[\]])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"(?<![\w-])(--[a-z][a-z-]*[a-z])", r"`\1`", text)
 
 
 def code(text: str) -> str:
@@ -68,9 +68,9 @@ def body(text: str) -> Iterator[str]:
         joined = " ".join(paragraph.split())
         example = re.match(r"Examples?: (comptool .*)", joined)
         if example:
-            yield f"Example:\n\n```console\n$ {example[1]}\n```"
+            yield f"Example:\n\n```text\n$ {example[1]}\n```"
         else:
-            yield re.sub(r"([\\<>*_\[\]])", r"\\\1", joined)
+            yield prose(joined)
 
 
 def page(name: str, command: Any, root: Any) -> str:
@@ -84,7 +84,7 @@ def page(name: str, command: Any, root: Any) -> str:
         table = ["| name | default | range | meaning |", "|---|---|---|---|"]
         for names, text in rows:
             meaning, default, limits = details(text or "")
-            columns = (code(names), cell(default), code(limits), cell(meaning))
+            columns = (code(names), prose(default), code(limits), prose(meaning))
             table.append("| " + " | ".join(columns) + " |")
         parts += [f"## {title}", "\n".join(table)]
     return "\n\n".join(parts) + "\n"
@@ -100,7 +100,7 @@ def pages() -> dict[str, str]:
     table = ["| command | what it does |", "|---|---|"]
     for name, command in commands.items():
         first = " ".join((command.help or "").split("\n\n")[0].split())
-        table.append(f"| [`{name}`]({name}.md) | {cell(first)} |")
+        table.append(f"| [`{name}`]({name}.md) | {prose(first)} |")
     contents = "\n".join(["```{toctree}", ":hidden:", "", *commands, "```"])
     introduction = (
         "Every command prints this text with `--help`. Options are not the place for facts of the "
