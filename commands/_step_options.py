@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -35,10 +35,3 @@ BatchSize = Annotated[
     ),
 ]
 GradAccum = Annotated[int, _option(OPTIMISATION, "Batches per update.", min=1)]
-CudaGraph = Annotated[
-    Literal["auto", "on", "off"],
-    _option(
-        OPTIMISATION,
-        "The step as one CUDA graph; auto: on a GPU, for batches of up to 64 images.",
-    ),
-]

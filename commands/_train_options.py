@@ -91,8 +91,12 @@ Amp = Annotated[
     _option(OPTIMISATION, "Mixed precision; auto: what the card is fast in, off on a CPU."),
 ]
 Compile = Annotated[
-    Literal["auto", "on", "off"],
-    _option(OPTIMISATION, "torch.compile; auto: in runs of over five minutes, where it pays."),
+    Literal["auto", "on", "off", "reduce-overhead"],
+    _option(
+        OPTIMISATION,
+        "torch.compile; auto: in runs of over ten minutes, where it pays; reduce-overhead: with "
+        "CUDA graphs.",
+    ),
 ]
 
 Fold = Annotated[

@@ -41,7 +41,7 @@ def profile(
 
     A few steps of the command are done on its own data, after some that do not count. The ceiling
     is the same step on images that are in place already. No run and no prediction is written; only
-    decoded images, and the fastest layout and threads for this machine, are kept, as the command
+    decoded images, and the faster number of threads for this machine, are kept, as the command
     itself would keep them. A training's network is compiled with --compile on, or where an earlier
     training has found that it pays.
 
@@ -92,7 +92,7 @@ def _training(given: Mapping[str, Any], steps: int, dry_run: bool) -> Profile | 
         _options.say(f"would do updates of {settings.model} on {rows} rows; writes nothing", quiet)
         return None
     with loading_torch():
-        from comptool.profiling.training import profile_training
+        from comptool.profiling.measure import profile_training
 
     return profile_training(plan, steps, lambda text: _options.say(text, quiet), quiet)
 
@@ -113,7 +113,7 @@ def _prediction(
         runs = ", ".join(str(run) for run in plan.runs)
         _options.say(f"would predict batches of {plan.samples.source} with {runs}", quiet)
         return None
-    from comptool.profiling.inference import profile_inference
+    from comptool.profiling.measure import profile_inference
 
     say = functools.partial(_options.say, quiet=quiet)
     return profile_inference(command, plan, scheme, computing, steps, say)

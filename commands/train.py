@@ -68,7 +68,6 @@ def train(
     ema: o.Ema = Default.ema,
     amp: o.Amp = Default.amp,
     compile: o.Compile = Default.compile,
-    cuda_graph: s.CudaGraph = Default.cuda_graph,
     fold: o.Fold = Default.fold,
     folds: o.Folds = None,
     metric: o.Metric = None,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
@@ -17,7 +16,6 @@ from comptool.errors import UsageError
 from comptool.inference.backends import Logits, distinct, forms_of
 from comptool.inference.computing import Computing, Precision
 from comptool.inference.members import Member
-from comptool.inference.replaying import Replayed, Work
 from comptool.inference.transfers import Arriving, transfers
 from comptool.inference.views import see
 from comptool.models.checkpoints import load_checkpoint
@@ -71,8 +69,6 @@ class TorchNetworks:
         self.forms = distinct(self._forms)
         self._models = [self._loaded(number) for number in range(len(members))]
         self._transfers = transfers(self._device)
-        self._works: dict[tuple[int, str], Work] = {}
-        self._pool = torch.cuda.graph_pool_handle() if self._device.type == "cuda" else None
 
     def logits(self, images: Sequence[Pixels], views: Sequence[str]) -> Iterator[Logits]:
         """Of each network the logits (V, B, K) of V views, from one (B, H, W, C) per form.
@@ -163,20 +159,13 @@ class TorchNetworks:
     def _begin(self, images: Sequence[Pixels], views: Sequence[str]) -> Arriving:
         placed = self._transfers.there(images)
         logits = [
-            torch.stack([self._work(number, view)(self._own(number, placed)) for view in views])
+            torch.stack([self._logits(number, view, self._own(number, placed)) for view in views])
             for number in range(len(self._models))
         ]
         return self._transfers.back(logits, images)
 
     def _own(self, number: int, placed: Sequence[Tensor]) -> list[Tensor]:
         return [placed[self.forms.index(form)] for form in self._forms[number]]
-
-    def _work(self, number: int, view: str) -> Work:
-        if (number, view) not in self._works:
-            work: Work = partial(self._logits, number, view)
-            on_card = self._device.type == "cuda"
-            self._works[number, view] = Replayed(work, self._pool) if on_card else work
-        return self._works[number, view]
 
     def _logits(self, number: int, view: str, images: Sequence[Tensor]) -> Tensor:
         with self._casting():

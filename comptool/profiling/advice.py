@@ -15,7 +15,6 @@ from comptool.profiling.report import (
     TRANSFER,
     Profile,
 )
-from comptool.training.ways import LONG_RUN
 
 # Shares of a step from which on something is worth changing.
 LONG_WAIT, LONG_TRANSFER, LONG_OPTIMIZER = 0.1, 0.1, 0.2
@@ -47,8 +46,8 @@ class Circumstances:
         Whether all images could lie on the card, and that is ruled out.
     could_be_larger
         Whether there are more samples than a batch has.
-    could_be_recorded
-        Whether the step could be a CUDA graph, and is none.
+    could_take_cuda_graphs
+        Whether ``--compile reduce-overhead`` is possible, and the network is not compiled.
     could_compile
         Whether the network could be compiled, and that is ruled out.
     will_try_to_compile
@@ -70,7 +69,7 @@ class Circumstances:
     augments: bool = False
     could_be_placed: bool = False
     could_be_larger: bool = True
-    could_be_recorded: bool = False
+    could_take_cuda_graphs: bool = False
     could_compile: bool = False
     will_try_to_compile: bool = False
     updates: int = 0
@@ -84,7 +83,7 @@ Rule = Callable[[Profile, Circumstances], str | None]
 def advice_for_training(profile: Profile, circumstances: Circumstances) -> tuple[str, ...]:
     """Sentences that name an option of ``comptool train`` each, or one that says there is none."""
     loading = (keep_decoded, augment_on_device, more_workers, place_data)
-    computing = (record_step, larger_batch, fewer_updates, mixed_precision, compile_network)
+    computing = (cuda_graphs, larger_batch, fewer_updates, mixed_precision, compile_network)
     return _said(profile, circumstances, (*loading, *computing))
 
 
@@ -152,13 +151,14 @@ def place_data(profile: Profile, circumstances: Circumstances) -> str | None:
     )
 
 
-def record_step(profile: Profile, circumstances: Circumstances) -> str | None:
-    """Start the step as one graph where half of a batch takes nearly as long as all of it."""
-    if not circumstances.could_be_recorded or not _starts_slowly(profile):
+def cuda_graphs(profile: Profile, circumstances: Circumstances) -> str | None:
+    """Start kernels all at once where half of a batch takes nearly as long as all of it."""
+    if not circumstances.could_take_cuda_graphs or not _starts_slowly(profile):
         return None
     return (
         f"half of a batch takes {profile.half:.0%} of the time of all of it, so that the card "
-        "waits for kernels to be started one by one: --cuda-graph on starts them at once"
+        "waits for kernels to be started one by one: --compile reduce-overhead starts them at "
+        "once"
     )
 
 
@@ -195,6 +195,8 @@ def mixed_precision(profile: Profile, circumstances: Circumstances) -> str | Non
 
 def compile_network(profile: Profile, circumstances: Circumstances) -> str | None:
     """Try torch.compile in a run that is long enough for it."""
+    from comptool.training.autotune import LONG_RUN  # with torch, which predictions may not need
+
     epoch = profile.step * circumstances.updates
     whole = epoch * circumstances.epochs
     if whole < LONG_RUN:

@@ -7,16 +7,15 @@ from dataclasses import dataclass, field
 
 DECODE, AUGMENT, COLLATE = "decode", "augment", "collate"
 IDLE, TRANSFER, FORWARD, BACKWARD = "idle", "transfer", "forward", "backward"
-OPTIMIZER, GRAPH, MERGE, OTHER = "optimizer", "graph", "merge", "other"
+OPTIMIZER, MERGE, OTHER = "optimizer", "merge", "other"
 WAIT = "wait"  # for a batch; how much of it is lost is for the clock to say
 # In the order in which an image meets them.
 PHASES = (
-    DECODE, AUGMENT, COLLATE, IDLE, TRANSFER, FORWARD, BACKWARD, OPTIMIZER, GRAPH, MERGE, OTHER
+    DECODE, AUGMENT, COLLATE, IDLE, TRANSFER, FORWARD, BACKWARD, OPTIMIZER, MERGE, OTHER
 )  # fmt: skip
 MEANINGS = {
     IDLE: "without anything to compute",
     TRANSFER: "to the device, normalised, mixed",
-    GRAPH: "forward, backward and optimizer in one",
     OTHER: "between the phases",
 }
 

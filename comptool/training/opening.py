@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from comptool.data.sampling import EpochBatches
 from comptool.errors import UsageError
 from comptool.models.pretrained import RANDOM
 from comptool.models.streams import StreamModel
+from comptool.training.autotune import Measure, choose_config, compiled, use_threads
 from comptool.training.calibration import calibration_of
-from comptool.training.calling import compiled, distributed
 from comptool.training.freezing import freeze, set_training
 from comptool.training.fusion import FusionGauge
 from comptool.training.gauges import Gauge, Gauges
@@ -27,13 +28,11 @@ from comptool.training.optimisation import Optimisation
 from comptool.training.placement import place
 from comptool.training.plan import Member, Plan
 from comptool.training.precision import Precision
-from comptool.training.probe import choose_way, use_threads
 from comptool.training.processes import Processes
 from comptool.training.session import Session
 from comptool.training.settings import TrainSettings
 from comptool.training.stages import measured
 from comptool.training.validation import Eye
-from comptool.training.ways import Measure
 
 
 def open_session(
@@ -60,7 +59,7 @@ def open_session(
     say
         Takes messages.
     measure
-        What may be measured of the way in which it is computed.
+        What may be measured to choose how it is computed.
 
     Raises
     ------
@@ -75,11 +74,11 @@ def open_session(
     batches = draw_batches(plan, member, processes)
     _check_smallest_batch(model, batches, settings, Eye.of(header, device, False), header)
     steps = settings.epochs * batches.num_steps
-    way = choose_way(model, header, settings, processes, steps, say, measure)
-    use_threads(way)
-    if way.channels_last:
+    compute = choose_config(model, header, settings, processes, steps, say, measure)
+    use_threads(compute)
+    if compute.channels_last:
         model = model.to(memory_format=torch.channels_last)
-    eye = Eye.of(header, device, way.channels_last)
+    eye = Eye.of(header, device, compute.channels_last)
     placement = place(plan, member, header, processes)
     if placement.note:
         say(placement.note)
@@ -89,14 +88,18 @@ def open_session(
     lr = settings.rate(pretrained=header["pretrained"] != RANDOM)
     settings.check_min_lr(lr)
     updates = -(-batches.num_steps // settings.grad_accum)
-    wrapped = distributed(model, processes)
+    wrapped = _distributed(model, processes)
     optimisation = Optimisation(model, settings, lr, updates, precision)
     # Last, because averaged weights are those of a copy, which has no gradients.
     gauges = _gauges(plan, model, optimisation, processes)
     return Session(
         settings=settings,
         model=model,
-        called=compiled(wrapped, settings.batch_size) if way.compiled else wrapped,
+        called=(
+            compiled(wrapped, settings.batch_size, settings.compile)
+            if compute.compiled
+            else wrapped
+        ),
         without_sync=getattr(wrapped, "no_sync", nullcontext),
         criterion=criterion.to(device),
         precision=precision,
@@ -114,8 +117,16 @@ def open_session(
         placement=placement,
         counted=measured(plan.rows.labels[member.valid], plan.dropped),
         gauges=gauges,
-        way=way,
+        compute=compute,
     )
+
+
+def _distributed(model: StreamModel, processes: Processes) -> nn.Module:
+    """The model, whose gradients are the mean over all processes."""
+    if processes.size == 1:
+        return model
+    cards = [processes.device] if processes.device.type == "cuda" else None
+    return DistributedDataParallel(model, device_ids=cards)
 
 
 def _check_smallest_batch(

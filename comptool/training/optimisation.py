@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -68,32 +66,15 @@ class Optimisation:
             weight_decay=settings.weight_decay,
             momentum=MOMENTUM,
             layer_decay=settings.layer_decay,
-            **_implementation(settings.optimizer, precision.device),
+            **_implementation(settings.optimizer),
         )
         self.scheduler = _scheduler(self.optimizer, settings, lr, updates_per_epoch)
         self.ema = AveragedWeights(model, settings.ema) if settings.ema else None
         self._share = 1.0
-        self._rates = [torch.zeros((), device=precision.device) for _ in self._groups]
 
     @property
     def _groups(self) -> list[dict[str, Any]]:
         return self.optimizer.param_groups
-
-    @contextmanager
-    def rates_on_device(self) -> Iterator[None]:
-        """Have :meth:`step` read its learning rates from tensors that stay the same ones.
-
-        A step that was recorded then has the rates of the moment when it is played.
-        """
-        numbers = [group["lr"] for group in self._groups]
-        for group, rate, number in zip(self._groups, self._rates, numbers, strict=True):
-            rate.fill_(number)
-            group["lr"] = rate
-        try:
-            yield
-        finally:
-            for group, number in zip(self._groups, numbers, strict=True):
-                group["lr"] = number
 
     @property
     def lr(self) -> float:
@@ -171,25 +152,13 @@ class Optimisation:
                     state[name] = torch.empty_like(weight, dtype=kept.dtype).copy_(kept)
 
 
-def is_fused(optimizer: str) -> bool:
-    """Whether it steps all weights in one call, which takes learning rates as tensors."""
-    return "fused" in _parameters(optimizer)
-
-
-def _implementation(optimizer: str, device: torch.device) -> dict[str, Any]:
+def _implementation(optimizer: str) -> dict[str, Any]:
     """One call for all weights where torch has it: a third of the time, on a CPU too.
 
     Others choose for themselves, and take lists of tensors at once on a GPU.
     """
-    if not is_fused(optimizer):
-        return {}
-    # So that a CUDA graph can hold its steps.
-    capturable = device.type == "cuda" and "capturable" in _parameters(optimizer)
-    return {"fused": True, **({"capturable": True} if capturable else {})}
-
-
-def _parameters(optimizer: str) -> Collection[str]:
-    return inspect.signature(get_optimizer_class(optimizer, bind_defaults=False)).parameters
+    known = inspect.signature(get_optimizer_class(optimizer, bind_defaults=False)).parameters
+    return {"fused": True} if "fused" in known else {}
 
 
 def _scheduler(

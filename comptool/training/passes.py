@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from comptool.data.batches import Batch
 from comptool.errors import UsageError
-from comptool.training.calling import compiling
+from comptool.training.autotune import compiling
 from comptool.training.session import Session
 
 Say = Callable[[str], None]
@@ -37,7 +37,7 @@ class Passes:
         self.session = session
         self.at_once = at_once
         self._say = say
-        self._computing = compiling if session.way.compiled else nullcontext
+        self._computing = compiling if session.compute.compiled else nullcontext
         # A single image has no statistics that a batch normalisation should learn, and of parts
         # of three images none needs to be one.
         normalised = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in _trained(session))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from comptool import provenance
 from comptool.errors import InputError, UsageError
 from comptool.models.pretrained import RANDOM
 from comptool.runs import LAST
+from comptool.training.autotune import Measure
 from comptool.training.building import Header, new_model, resumed_model
 from comptool.training.criterion import make_loss
-from comptool.training.cuda_graph import recorder_of
 from comptool.training.opening import open_session
 from comptool.training.placement import WHOLE_BATCHES
 from comptool.training.plan import Member, Plan
@@ -21,7 +21,6 @@ from comptool.training.session import Session
 from comptool.training.setting_checks import BACKBONE
 from comptool.training.settings import BATCH_SIZE
 from comptool.training.state import Progress, read_state
-from comptool.training.ways import Measure
 
 Say = Callable[[str], None]
 # What settings name by a file, whose content may have changed since.
@@ -120,9 +119,8 @@ def prepare(
     if plan.settings.freeze == BACKBONE and header["pretrained"] == RANDOM:
         say("WARNING: the backbone has random weights and is frozen: it will not learn anything")
     session = open_session(plan, member, model, header, criterion, processes, say, measure=measure)
-    header["way"] = session.way.document()
+    header["way"] = asdict(session.compute)
     header[WHOLE_BATCHES] = session.placement.whole_batches
-    session.recorder = recorder_of(session)
     if state is not None:
         session.model.load_state_dict(state["weights"])
         session.optimisation.load_state_dict(state["optimisation"])

@@ -177,7 +177,7 @@ def resumed(
 ) -> tuple[TrainSettings, Files]:
     """A run's own settings and files, with the changes that a resumed run may have.
 
-    ``workers``, ``device``, ``compile``, ``cuda_graph``, ``cache`` and ``data_on`` are free.
+    ``workers``, ``device``, ``compile``, ``cache`` and ``data_on`` are free.
     ``epochs`` may be raised if the learning rate does not depend on their number, so that the
     weights become those of an uninterrupted longer run: the schedule is ``step``, ``constant`` or
     one of cycles, and the warm-up is the same.

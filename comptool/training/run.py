@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -172,7 +172,7 @@ def _train_member(
     begin()
     loop = Loop(ready.session, ready.progress, keeper, say, quiet)
     facts = {"device": str(processes.device), "precision": ready.session.precision.name}
-    _run(loop, keeper, **facts, way=ready.session.way.document())
+    _run(loop, keeper, **facts, way=asdict(ready.session.compute))
     return ready.progress, True
 
 

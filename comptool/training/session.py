@@ -17,7 +17,7 @@ from comptool.data.resident import ResidentBatches
 from comptool.data.sampling import EpochBatches
 from comptool.losses.deferred import begin_epoch
 from comptool.models.streams import StreamModel
-from comptool.training.cuda_graph import Recorder
+from comptool.training.autotune import ComputeConfig
 from comptool.training.freezing import set_training
 from comptool.training.gauges import Gauges
 from comptool.training.gradient_calibration import total_loss
@@ -29,7 +29,6 @@ from comptool.training.processes import Processes
 from comptool.training.seeds import mixed
 from comptool.training.settings import TrainSettings
 from comptool.training.validation import Eye
-from comptool.training.ways import Way
 
 Phase = Callable[[str], AbstractContextManager[None]]
 _NOTHING: AbstractContextManager[None] = nullcontext()
@@ -77,14 +76,11 @@ class Session:
         Where their images lie.
     gauges
         What is written down after every epoch, beside loss and score.
-    way
+    compute
         How the steps are computed.
     phase
         Entered around each part of an update under its name: ``wait`` for a batch, ``transfer``,
-        ``forward``, ``backward``, ``optimizer``, or ``graph`` for the last three in one. Whoever
-        wants to time them puts another in its place.
-    recorder
-        What records the steps, where they are played from a record.
+        ``forward``, ``backward`` or ``optimizer``. A profile puts a clock in its place.
     """
 
     settings: TrainSettings
@@ -105,9 +101,8 @@ class Session:
     datasets: tuple[SampleDataset, ...]
     placement: Placement
     gauges: Gauges
-    way: Way
+    compute: ComputeConfig
     phase: Phase = _untimed
-    recorder: Recorder | None = None
 
     @property
     def updates_per_epoch(self) -> int:

@@ -17,11 +17,12 @@ Weighting = Literal["effective", "inverse", "sqrt"]
 Cache = Literal["auto", "ram", "disk", "off"]
 DataOn = Literal["auto", "gpu", "cpu"]
 Channels = Literal["1", "3", "auto"]
-Compile = Literal["auto", "on", "off"]
-CudaGraph = Literal["auto", "on", "off"]
+Compile = Literal["auto", "on", "off", "reduce-overhead"]
 
 # What a resumed run may be given anew: it changes the weights by rounding at most.
-FREE_TO_CHANGE = ("workers", "device", "compile", "cuda_graph", "cache", "data_on")
+FREE_TO_CHANGE = ("workers", "device", "compile", "cache", "data_on")
+# Settings of earlier versions, which a resumed run may still name in its run.json.
+REMOVED = ("cuda_graph",)
 PATHS = ("init_from", "prior", "class_weights")
 PRETRAINED_RATE, RANDOM_RATE = 1e-3, 3e-3
 BATCH_SIZE, AS_MANY_AS_FIT = 32, 0
@@ -92,7 +93,6 @@ class TrainSettings:
     ema: float = 0.0  # decay of the averaged weights; 0: none
     amp: Amp = "auto"
     compile: Compile = "auto"
-    cuda_graph: CudaGraph = "auto"  # the step as one
     # When to stop, what to measure.
     patience: int | None = None
     metric: str | None = None
@@ -182,6 +182,7 @@ class TrainSettings:
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in document.items()
+            if name not in REMOVED
         }
         for name in PATHS:
             if values.get(name) is not None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from comptool.data.batches import Batch
 from comptool.errors import UsageError
-from comptool.training.cuda_graph import StepGraph
 from comptool.training.passes import Passes
 from comptool.training.session import Session
 
@@ -33,8 +31,6 @@ class Update:
     def __init__(self, session: Session, at_once: int | None, say: Say) -> None:
         self._session = session
         self._passes = Passes(session, at_once, say)
-        recorder = session.recorder
-        self._graph = None if recorder is None else StepGraph(session, recorder, say)
 
     @property
     def at_once(self) -> int | None:
@@ -65,12 +61,7 @@ class Update:
         number = epoch * session.updates_per_epoch + update
         step = update * session.settings.grad_accum
         session.optimisation.begin(number)
-        eagerly = partial(self._step, window, epoch, step)
-        graph = self._graph
-        if graph is not None and self.at_once is None and graph.takes(window):
-            losses = graph.run(window[0], epoch, step, eagerly)
-        else:
-            losses = eagerly()
+        losses = self._step(window, epoch, step)
         with session.phase("optimizer"):
             session.optimisation.average(number)
         return losses

@@ -84,7 +84,10 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(rows, comptool, tiny
         ),
         (["--model", "test_vit-dual", "--img-size", "33"], "the backbone 'test_vit' takes no"),
         (["--batch-size", "1"], "the batch normalisation of 'test_efficientnet-dual' cannot"),
-        (["--cuda-graph", "on"], "--cuda-graph on is not for --device cpu"),
+        (
+            ["--compile", "reduce-overhead"],
+            "--compile reduce-overhead is for CUDA devices, not for",
+        ),
         (
             ["--schedule", "step", "--decay-epochs", "0.01"],
             "--decay-epochs 0.01 is less than half an update, of which an epoch has 5",

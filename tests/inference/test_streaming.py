@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 import polars as pl
 import pytest
-import torch
 
 from comptool.errors import InputError
 from comptool.inference import torch_networks
@@ -18,7 +17,6 @@ from comptool.inference.computing import Computing
 from comptool.inference.infer import infer
 from comptool.inference.plan import make_plan
 from comptool.inference.predict import Prediction, predict
-from comptool.inference.replaying import UNRECORDED, Replayed
 from comptool.inference.schemes import GROUPS, PLAIN, Scheme
 from comptool.inference.transfers import OnHost
 from comptool.predictions import Predictions, write_parts, write_predictions
@@ -115,32 +113,6 @@ def test_batches_that_are_begun_ahead_come_back_in_their_order(pairs, monkeypatc
     rest = [tables[0] for tables in batches]
     assert begun == [2, 2, 2, 2, 1]
     np.testing.assert_array_equal(np.concatenate([first[0], *rest]), wanted[0])
-
-
-def test_work_is_recorded_once_for_a_shape_that_keeps_coming():
-    computed, recorded = [], []
-
-    def work(inputs):
-        computed.append(inputs[0].shape)
-        return 2 * inputs[0]
-
-    def record(work, inputs, pool):
-        recorded.append((inputs[0].shape, pool))
-        return lambda given: 2 * given[0]
-
-    replayed = Replayed(work, "pool", record)
-    for number, rows in enumerate([4] * (UNRECORDED + 3) + [3] * UNRECORDED):
-        assert replayed([torch.full((rows,), float(number))]).tolist() == [2.0 * number] * rows
-    assert computed == [(4,)] * UNRECORDED + [(3,)] * UNRECORDED
-    assert recorded == [((4,), "pool")]
-
-
-def test_work_that_cannot_be_recorded_is_done_each_time():
-    def refuse(work, inputs, pool):
-        raise RuntimeError("operation not permitted when stream is capturing")
-
-    replayed = Replayed(lambda inputs: inputs[0] + 1, None, refuse)
-    assert [float(replayed([torch.tensor(float(n))])) for n in range(6)] == [1, 2, 3, 4, 5, 6]
 
 
 def test_images_of_mixed_sizes_and_modes_give_the_same_with_both_backends(pairs):

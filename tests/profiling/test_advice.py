@@ -78,20 +78,20 @@ def test_a_step_at_its_ceiling_has_nothing_to_change():
         (replace(FAST, half=None), CARD, set()),
         (
             replace(FAST, half=0.9),
-            replace(CARD, could_be_recorded=True),
-            {"--cuda-graph on", "--batch-size 64"},
+            replace(CARD, could_take_cuda_graphs=True),
+            {"--compile reduce-overhead", "--batch-size 64"},
         ),
-        (FAST, replace(CARD, could_be_recorded=True), set()),
-        # 0.1 s a step: 40 epochs of 100 updates are 400 s, which is long; 20 are not.
-        (FAST, replace(CARD, could_compile=True, updates=100, epochs=40), {"--compile auto"}),
-        (FAST, replace(CARD, could_compile=True, updates=100, epochs=20), set()),
-        (FAST, replace(CARD, updates=100, epochs=40), set()),
+        (FAST, replace(CARD, could_take_cuda_graphs=True), set()),
+        # 0.1 s a step: 70 epochs of 100 updates are 700 s, which is long; 50 are not.
+        (FAST, replace(CARD, could_compile=True, updates=100, epochs=70), {"--compile auto"}),
+        (FAST, replace(CARD, could_compile=True, updates=100, epochs=50), set()),
+        (FAST, replace(CARD, updates=100, epochs=70), set()),
         (
             FAST,
-            replace(CARD, will_try_to_compile=True, updates=100, epochs=40),
+            replace(CARD, will_try_to_compile=True, updates=100, epochs=70),
             {"--compile on"},
         ),
-        (FAST, replace(CARD, will_try_to_compile=True, updates=100, epochs=20), set()),
+        (FAST, replace(CARD, will_try_to_compile=True, updates=100, epochs=50), set()),
         (
             replace(FAST, phases=FAST.phases | {"transfer": 0.03}),
             replace(CARD, could_be_placed=True),
@@ -143,7 +143,7 @@ def test_every_option_that_is_advised_can_be_typed(command, advise):
     card = replace(
         CARD, augments=True, could_be_placed=True, decodes_anew=True, full_precision=True
     )
-    long = replace(CPU, could_compile=True, could_be_recorded=True, updates=1000, epochs=100)
+    long = replace(CPU, could_compile=True, could_take_cuda_graphs=True, updates=1000, epochs=100)
     said = [*advise(everything, card), *advise(everything, replace(long, could_take_onnx=True))]
     parser = get_command(import_module("comptool.commands.app").app).commands[command]
     typed = options(said)
@@ -164,9 +164,9 @@ def test_a_wait_that_no_option_ends_is_said_to_be_one():
 
 
 def test_numbers_in_advice_are_those_that_were_measured():
-    long = replace(CARD, could_compile=True, updates=100, epochs=60)
+    long = replace(CARD, could_compile=True, updates=100, epochs=61)
     assert advice.compile_network(FAST, long) == (
-        "the run takes 10 minutes, and a compiled network may pay from 30 epochs on: --compile "
+        "the run takes 10 minutes, and a compiled network may pay from 60 epochs on: --compile "
         "auto measures it"
     )
     said = advice.more_workers(waiting(0.1, ceiling=0.02), CARD)

@@ -1,4 +1,4 @@
-"""Phases of a device that works behind the program: a pretended one, a real one if it is here."""
+"""Phases of this program, and of a device behind it: a pretended one, a real one if it is here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,47 @@ from time import perf_counter, sleep
 import pytest
 import torch
 
-from comptool.profiling.device_clock import DeviceClock, clock_of
+from comptool.profiling.clock import Clock, DeviceClock, clock_of
+
+
+def test_phases_waits_and_the_rest_add_up_to_the_time_that_has_passed(world):
+    clock = Clock()
+    world.sleep(10)  # not counted
+    clock.start()
+    for _ in range(3):
+        with clock("wait"):
+            world.sleep(2)
+        with clock("forward"):
+            world.sleep(3)
+        world.sleep(1)
+    clock.stop()
+    timing = clock.timing(3)
+    assert timing.phases == pytest.approx({"idle": 2, "forward": 3, "other": 1})
+    assert (timing.seconds, timing.waited) == pytest.approx((6, 2))
+
+
+def test_a_clock_that_is_stopped_stands_still_and_goes_on(world):
+    clock = Clock()
+    for _ in range(2):
+        with clock("forward"):
+            world.sleep(7)
+        clock.start()
+        with clock("forward"):
+            world.sleep(1)
+        clock.stop()
+    assert clock.timing(2).phases == pytest.approx({"idle": 0, "forward": 1, "other": 0})
+
+
+def test_a_wait_within_a_phase_is_no_part_of_it(world):
+    clock = Clock()
+    clock.start()
+    with clock("forward"):
+        world.sleep(1)
+        with clock("wait"):
+            world.sleep(5)
+        world.sleep(1)
+    clock.stop()
+    assert clock.timing(1).phases == pytest.approx({"idle": 5, "forward": 2, "other": 0})
 
 
 class Place:

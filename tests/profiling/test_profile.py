@@ -61,7 +61,7 @@ def test_a_training_is_told_by_phases_that_add_up_to_its_step(profiled):
 
 
 def test_no_more_loaders_are_advised_than_training_takes_by_itself(profiled, monkeypatch):
-    for room in ("data.loading", "profiling.training"):
+    for room in ("data.loading", "profiling.measure"):
         monkeypatch.setattr(f"comptool.{room}.usable_cores", lambda: 2)
     said = profiled("train", "--steps", 2, *TRAIN, "--cache", "off")
     assert "--workers" not in " ".join(said["advice"])
@@ -84,7 +84,7 @@ def test_batches_that_are_made_on_the_device_are_work_of_the_step(pairs):
     """Where the images lie on a GPU; here they lie in this machine's memory."""
     from comptool.data.batch_policies import flips
     from comptool.data.resident import ResidentBatches
-    from comptool.profiling.training import profile_session
+    from comptool.profiling.measure import profile_session
     from comptool.training.plan import make_plan
     from comptool.training.preparation import prepare
     from comptool.training.processes import joined
@@ -109,21 +109,21 @@ def test_batches_that_are_made_on_the_device_are_work_of_the_step(pairs):
 def test_whether_compilation_pays_is_left_for_the_training_to_find_out(
     pairs, comptool, tmp_path, monkeypatch
 ):
-    from comptool.training import kept_ways, probe
+    from comptool.training import autotune
 
-    def seconds(way):
-        assert not way.compiled
+    def seconds(config):
+        assert not config.compiled
         return 1.0
 
     monkeypatch.setenv("COMPTOOL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(probe, "LEAST_STEPS", 1)
-    monkeypatch.setattr(probe, "Steps", lambda *given: seconds)
+    monkeypatch.setattr(autotune, "LEAST_STEPS", 1)
+    monkeypatch.setattr(autotune, "Benchmark", lambda *given: seconds)
     long = ("profile", "train", "--steps", 1, *TRAIN, "--epochs", 100_000, *HERE)
     said = json.loads(comptool(*long).stdout)
     assert "--compile on measures one here" in " ".join(said["advice"])
-    (layout,) = (tmp_path / "cache" / kept_ways.FOLDER).iterdir()
+    (kept,) = (tmp_path / "cache" / autotune.FOLDER).iterdir()
     brings_nothing = {"found": {"plain": 1.0, "compiled": 1.0, "start": 60.0}}
-    known = layout.with_name(layout.name.replace("-layout", "-compiled"))
+    known = kept.with_name(kept.name.replace("-step", "-compiled"))
     known.write_text(json.dumps(brings_nothing))
     assert "--compile" not in " ".join(json.loads(comptool(*long).stdout)["advice"])
 

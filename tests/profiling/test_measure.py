@@ -5,47 +5,7 @@ from __future__ import annotations
 import pytest
 
 from comptool.profiling.clock import Clock
-from comptool.profiling.measuring import measure, seconds_of, turns
-
-
-def test_phases_waits_and_the_rest_add_up_to_the_time_that_has_passed(world):
-    clock = Clock()
-    world.sleep(10)  # not counted
-    clock.start()
-    for _ in range(3):
-        with clock("wait"):
-            world.sleep(2)
-        with clock("forward"):
-            world.sleep(3)
-        world.sleep(1)
-    clock.stop()
-    timing = clock.timing(3)
-    assert timing.phases == pytest.approx({"idle": 2, "forward": 3, "other": 1})
-    assert (timing.seconds, timing.waited) == pytest.approx((6, 2))
-
-
-def test_a_clock_that_is_stopped_stands_still_and_goes_on(world):
-    clock = Clock()
-    for _ in range(2):
-        with clock("forward"):
-            world.sleep(7)
-        clock.start()
-        with clock("forward"):
-            world.sleep(1)
-        clock.stop()
-    assert clock.timing(2).phases == pytest.approx({"idle": 0, "forward": 1, "other": 0})
-
-
-def test_a_wait_within_a_phase_is_no_part_of_it(world):
-    clock = Clock()
-    clock.start()
-    with clock("forward"):
-        world.sleep(1)
-        with clock("wait"):
-            world.sleep(5)
-        world.sleep(1)
-    clock.stop()
-    assert clock.timing(1).phases == pytest.approx({"idle": 5, "forward": 2, "other": 0})
+from comptool.profiling.measure import measure, seconds_of, turns
 
 
 def test_a_repeated_step_counts_after_its_first_time(world):
@@ -92,19 +52,26 @@ class Wavering:
         self.loaded = self.ahead  # the loader has had time
         return seconds_of(self.in_place_clock, lambda: self.step(2.5 * share), count)
 
+    def loading(self, count: int) -> None:
+        return None
+
+
+def measured(world, count: int = 8, **given):
+    return measure("train", "cpu", Wavering(world, **given), count)
+
 
 def test_what_was_loaded_during_a_rest_does_not_count(world):
-    found = measure(Wavering(world), 8)
-    assert found.timing.phases["idle"] == found.timing.waited == 2
-    assert found.samples == 8
+    found = measured(world)
+    assert found.phases["idle"] == found.waited == 2
+    assert (found.images, found.steps) == (8, 8)
 
 
 def test_the_ceiling_is_measured_as_the_machine_is_meanwhile(world):
-    found = measure(Wavering(world), 8)
+    found = measured(world)
     # Ten samples take 2.5 s in place, and eight of them 2 s, as they do when they come.
-    assert found.ceiling == pytest.approx(found.timing.phases["forward"], rel=0.01)
+    assert found.ceiling == pytest.approx(found.phases["forward"], rel=0.01)
     assert found.half == pytest.approx(0.5, rel=0.01)
 
 
 def test_where_there_is_no_half_of_a_batch_none_is_measured(world):
-    assert measure(Wavering(world, halves=False), 4).half is None
+    assert measured(world, 4, halves=False).half is None

@@ -1,0 +1,502 @@
+"""Steps of a command on its own data: as they come, and in turn on samples in place already.
+
+Both in turn, because machines waver. Nothing is kept of the steps. What needs torch is imported
+late: a prediction by ONNX Runtime needs none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from importlib import import_module
+from itertools import count, islice, repeat
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import TYPE_CHECKING, Protocol
+
+from comptool.data.files import ImageFiles
+from comptool.data.images import Pixels
+from comptool.errors import UsageError
+from comptool.inference.backends import Networks, open_networks
+from comptool.inference.computing import Computing
+from comptool.inference.decoding import AHEAD as DECODED_AHEAD
+from comptool.inference.decoding import DecodedSamples
+from comptool.inference.members import Member
+from comptool.inference.merging import merge
+from comptool.inference.plan import Plan as InferencePlan
+from comptool.inference.schemes import Scheme
+from comptool.machine import usable_cores
+from comptool.profiling.advice import Circumstances, advice_for_inference, advice_for_training
+from comptool.profiling.clock import Clock, clock_of
+from comptool.profiling.report import (
+    AUGMENT,
+    COLLATE,
+    DECODE,
+    FORWARD,
+    MERGE,
+    WAIT,
+    Loading,
+    Profile,
+)
+
+if TYPE_CHECKING:
+    from comptool.data.batches import Batch, SampleDataset
+    from comptool.data.sampling import Draw
+    from comptool.training.plan import Plan as TrainingPlan
+    from comptool.training.session import Session
+
+TURNS = 4
+FIRST_UPDATES = 4  # of a process: they choose kernels, take memory and may compile
+FIRST_BATCHES = 2  # of a prediction, besides those that are decoded ahead
+LOADED_AHEAD = 2  # batches that each worker of a loader has ready
+LOADED = 5  # batches that are loaded here to see what loading takes
+ONNX = "cpu (ONNX Runtime)"
+
+Say = Callable[[str], None]
+
+
+class Steps(Protocol):
+    """The steps of a command.
+
+    Attributes
+    ----------
+    clock
+        Counts their phases.
+    uncounted
+        First steps, which are slower than those that follow.
+    ahead
+        Batches that are loaded before they are wanted: so many come sooner after a rest.
+    """
+
+    clock: Clock
+    uncounted: int
+    ahead: int
+
+    def as_they_come(self, count: int) -> int:
+        """Do so many steps; the samples that were in them."""
+
+    def size(self, share: float) -> int:
+        """Samples in a share of the largest step so far; 0 where there can be no such step."""
+
+    def in_place(self, share: float, count: int) -> float:
+        """Seconds of so many steps with a share of the largest one's samples, in place already."""
+
+    def loading(self, count: int) -> Loading | None:
+        """What loading takes in a mean step, from up to so many; None where nothing loads."""
+
+
+def measure(command: str, device: str, steps: Steps, count: int) -> Profile:
+    """So many steps as they come, and as many in place; without advice.
+
+    Parameters
+    ----------
+    command, device
+        What the profile says of itself.
+    steps
+        Of the command.
+    count
+        How many are measured, 1 or more.
+    """
+    clock, samples = steps.clock, 0
+    steps.as_they_come(steps.uncounted)
+    shares = [share for share in (1.0, 0.5) if steps.size(share)]
+    spent = dict.fromkeys(shares, 0.0)
+    for number in turns(count):
+        steps.as_they_come(steps.ahead)
+        clock.start()
+        samples += steps.as_they_come(number)
+        clock.stop()
+        for share in shares:
+            spent[share] += steps.in_place(share, number)
+    loading, timing = steps.loading(count), clock.timing(count)
+    of_sample = spent[1.0] / (count * steps.size(1.0))
+    return Profile(
+        command=command,
+        device=device,
+        images=samples / count,
+        steps=count,
+        phases=timing.divided(loading),
+        waited=timing.waited,
+        ceiling=of_sample * samples / count,
+        half=spent[0.5] / spent[1.0] if 0.5 in spent else None,
+        loading=loading,
+    )
+
+
+def turns(count: int) -> list[int]:
+    """So many steps in up to four parts."""
+    parts = min(count, TURNS)
+    return [(count + part) // parts for part in range(parts)]
+
+
+def seconds_of(clock: Clock, step: Callable[[], object], count: int) -> float:
+    """Seconds that so many steps take, after one that does not count."""
+    step()
+    before = clock.seconds
+    clock.start()
+    for _ in range(count):
+        step()
+    clock.stop()
+    return clock.seconds - before
+
+
+def profile_training(plan: TrainingPlan, steps: int, say: Say, quiet: bool) -> Profile:
+    """Where the time of a training goes.
+
+    Published weights are not fetched: those of the network are random, or of ``--init-from``. The
+    network is compiled where it is asked for, or known to pay.
+
+    Parameters
+    ----------
+    plan
+        Checked by :func:`comptool.training.plan.make_plan`; of several members the first is
+        trained. Nothing is written to its folder.
+    steps
+        Updates to measure; an epoch that has fewer is followed by another.
+    say
+        Takes messages.
+    quiet
+        Whether there is no bar while images are decoded for the first time.
+
+    Raises
+    ------
+    UsageError
+        As training; also under a ``torchrun`` of several processes.
+    InputError
+        As training.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("profile measures one process; start it without torchrun")
+    from comptool.training.autotune import compilation_is_known
+    from comptool.training.batch_size import with_batch_size
+    from comptool.training.preparation import prepare, without_published_weights
+    from comptool.training.processes import joined
+
+    with joined(plan.settings.device) as processes:
+        plan = with_batch_size(without_published_weights(plan), processes, say)
+        # Whether compilation pays takes minutes to learn, which nobody asked for here.
+        ready = prepare(plan, plan.members[0], processes, say, measure="threads")
+        session = ready.session
+        assert session is not None  # only a run that is resumed can have nothing left to do
+        session.decode_once(say, quiet)
+        known = compilation_is_known(ready.header, session.settings, processes.device)
+        return profile_session(session, steps, say, compilation_known=known)
+
+
+def profile_session(
+    session: Session, steps: int, say: Say, *, compilation_known: bool = True
+) -> Profile:
+    """The same of a session that is ready for its first update; its weights change."""
+    profile = measure("train", str(session.processes.device), _Updates(session, say), steps)
+    circumstances = _circumstances(session, profile.loading, compilation_known)
+    return replace(profile, advice=advice_for_training(profile, circumstances))
+
+
+def _circumstances(
+    session: Session, loading: Loading | None, compilation_known: bool
+) -> Circumstances:
+    from comptool.data.loading import choose_workers
+    from comptool.training.autotune import LEAST_STEPS
+
+    settings, device = session.settings, session.processes.device
+    # Nothing is tried in shorter runs.
+    tried = settings.epochs * session.batches.num_steps >= LEAST_STEPS
+    cuda = device.type == "cuda"
+    return Circumstances(
+        cuda=cuda,
+        # A network on the CPU needs the cores itself.
+        most_loaders=usable_cores() if cuda else choose_workers(None, device),
+        batch_size=settings.batch_size,
+        full_precision=session.precision.dtype is None,
+        decodes_anew=session.datasets[0].decodes_anew,
+        augments=loading is not None and settings.augment != "none",
+        could_be_placed=_could_be_placed(session),
+        could_be_larger=session.batches.num_draws > settings.batch_size,
+        could_take_cuda_graphs=cuda and settings.grad_accum == 1 and not session.compute.compiled,
+        could_compile=tried and settings.compile == "off",
+        will_try_to_compile=tried and settings.compile == "auto" and not compilation_known,
+        updates=session.updates_per_epoch,
+        epochs=settings.epochs,
+    )
+
+
+def _could_be_placed(session: Session) -> bool:
+    """Whether the choice of a user alone keeps the images from the card."""
+    from comptool.data.augment import POLICY_FILES
+
+    settings = session.settings
+    named = Path(settings.augment).suffix not in POLICY_FILES
+    return session.processes.device.type == "cuda" and settings.data_on == "cpu" and named
+
+
+class _Updates:
+    """The updates of a session."""
+
+    uncounted = FIRST_UPDATES
+
+    def __init__(self, session: Session, say: Say) -> None:
+        from comptool.data.loading import choose_workers
+        from comptool.data.resident import ResidentBatches
+        from comptool.training.update import Update
+
+        device = session.processes.device
+        self._session = session
+        self._update = Update(session, None, say)
+        self._largest: list[Batch] = []
+        # Whole batches that are made on the device are work of the step.
+        self._whole = isinstance(session.train_loader, ResidentBatches)
+        self._workers = choose_workers(session.settings.workers, device)
+        self._endless = self._updates()
+        self._clock_in_place = clock_of(device)
+        self.ahead = 0 if self._whole else LOADED_AHEAD * self._workers
+        session.phase = self.clock = clock_of(device)
+
+    def as_they_come(self, count: int) -> int:
+        """So many updates by the loader's batches, one epoch after another; their images."""
+        return sum(islice(self._endless, count))
+
+    def size(self, share: float) -> int:
+        """Images in a share of the largest update so far.
+
+        There is no half of one where the network is compiled for batches of one size, nor of
+        batches that are so small that there is nothing to learn from half of them.
+        """
+        session = self._session
+        fixed = session.called is not session.model
+        sizes = [len(batch.rows) for batch in self._part(share)]
+        return 0 if (share < 1 and fixed) or not all(sizes) else self._images(self._part(share))
+
+    def in_place(self, share: float, count: int) -> float:
+        """Seconds of so many updates on a share of batches that are on the device already."""
+        window = self._part(share)
+        return seconds_of(self._clock_in_place, lambda: self._update(window, 0, 0), count)
+
+    def loading(self, count: int) -> Loading | None:
+        """What loading the images of an update takes; None where no process loads any."""
+        if self._whole:
+            return None
+        session = self._session
+        session.batches.set_epoch(0)
+        draws = list(islice(session.batches, LOADED))
+        per_step = session.settings.grad_accum
+        return loading_of(session.datasets[0], draws, self._workers, per_step)
+
+    def _part(self, share: float) -> list[Batch]:
+        return self._largest if share == 1 else [_part(batch, share) for batch in self._largest]
+
+    def _images(self, window: Sequence[Batch]) -> int:
+        return sum(map(self._session.seen, window))
+
+    def _updates(self) -> Iterator[int]:
+        """Updates of one epoch after another; the images of each."""
+        from comptool.training.prefetch import on_device
+
+        session = self._session
+        for epoch in count():
+            session.begin_epoch(epoch)
+            session.batches.set_epoch(epoch)
+            batches = on_device(session.train_loader, session.processes.device)
+            for number in range(session.updates_per_epoch):
+                with session.phase(AUGMENT if self._whole else WAIT):
+                    window = list(islice(batches, session.settings.grad_accum))
+                self._update(window, epoch, number)
+                if self._images(window) > self._images(self._largest):
+                    self._largest = window
+                yield self._images(window)
+
+
+def _part(batch: Batch, share: float) -> Batch:
+    """The first rows of a batch: an even number, as those that are mixed in pairs need."""
+    rows = int(share * len(batch.rows)) // 2 * 2
+    assert batch.targets is not None
+    return batch._replace(
+        images=[image[:rows] for image in batch.images],
+        targets=batch.targets[:rows],
+        rows=batch.rows[:rows],
+        blank=batch.blank[:rows],
+    )
+
+
+def loading_of(
+    dataset: SampleDataset, batches: Sequence[Sequence[Draw]], workers: int, per_step: int
+) -> Loading:
+    """What loading takes of a core in a mean step, from batches that are loaded here and now.
+
+    Parameters
+    ----------
+    dataset
+        What the loader reads.
+    batches
+        The draws of each, one batch or more.
+    workers
+        Processes of the loader.
+    per_step
+        Batches in a step.
+    """
+    spent = dict.fromkeys((DECODE, AUGMENT, COLLATE), 0.0)
+    for draws in batches:
+        looks = [perf_counter()]
+        for wanted in ([draw.row for draw in draws], [draw.row for draw in draws], draws):
+            chips = [dataset[one] for one in wanted]
+            looks.append(perf_counter())
+        dataset.collate(chips)
+        began, decoded, again, augmented = looks
+        spent[COLLATE] += perf_counter() - augmented
+        spent[DECODE] += decoded - began
+        # Both have found their files in the system's memory.
+        spent[AUGMENT] += max((augmented - again) - (again - decoded), 0.0)
+    steps = len(batches) / per_step
+    return Loading({phase: each / steps for phase, each in spent.items()}, workers)
+
+
+def profile_inference(
+    command: str, plan: InferencePlan, scheme: Scheme, computing: Computing, steps: int, say: Say
+) -> Profile:
+    """Where the time of a prediction goes.
+
+    Parameters
+    ----------
+    command
+        ``infer`` or ``tta``.
+    plan
+        What would be predicted, and with which runs.
+    scheme
+        The views, and how they are merged.
+    computing
+        Device, precision and the like.
+    steps
+        Batches to measure; a test set that has fewer is begun again.
+    say
+        Takes messages.
+
+    Raises
+    ------
+    InputError
+        If an image or a checkpoint cannot be used.
+    UsageError
+        If the device is not there or out of memory, or a network does not take a view.
+    """
+    with TemporaryDirectory() as folder:
+        # A graph that has to be made is kept there, as long as it is needed.
+        members = [_borrowed(member, Path(folder)) for member in plan.members]
+        networks, notes = open_networks(members, scheme.views, computing)
+        for note in notes:
+            say(note)
+        device = _device(networks, computing)
+        with closing(_Prediction(plan, scheme, computing, networks)) as prediction:
+            return _profile(command, computing, device, prediction, steps)
+
+
+def _borrowed(member: Member, folder: Path) -> Member:
+    """The member in a folder of its own, with links to the files that it has."""
+    own = folder / str(len(list(folder.iterdir())))
+    own.mkdir()
+    for path in member.folder.iterdir():
+        (own / path.name).symlink_to(path.resolve())
+    return replace(member, folder=own)
+
+
+def _device(networks: Networks, computing: Computing) -> str:
+    """Where the networks compute; torch is asked only where it is what computes."""
+    if computing.tries_onnx:
+        by_onnx = import_module("comptool.inference.onnx_networks").OnnxNetworks
+        if isinstance(networks, by_onnx):
+            return ONNX
+    return str(import_module("comptool.data.devices").choose_device(computing.device))
+
+
+class _Prediction:
+    """What is computed of the batches of a test set."""
+
+    uncounted = FIRST_BATCHES
+
+    def __init__(
+        self, plan: InferencePlan, scheme: Scheme, computing: Computing, networks: Networks
+    ) -> None:
+        self._task = plan.header["task"]
+        self._scheme = scheme
+        self._networks = networks
+        self._files = ImageFiles(plan.samples, computing.missing)
+        self._num_modalities = len(plan.samples.paths)
+        self.num_samples = len(plan.samples)
+        self._batch_size = min(computing.batch_size, self.num_samples)
+        self._workers = usable_cores() if computing.workers is None else computing.workers
+        self._clock_in_place = Clock()
+        self._batches = self._decoded()
+        self._endless = self._computed(self._batches)
+        self.clock = Clock()
+        self.ahead = DECODED_AHEAD * self._workers
+
+    def close(self) -> None:
+        """Have no thread at work any more."""
+        self._batches.close()
+
+    def as_they_come(self, count: int) -> int:
+        """So many batches of the test set, again and again; their samples."""
+        return sum(islice(self._endless, count))
+
+    def size(self, share: float) -> int:
+        """Samples in a share of a batch."""
+        return int(share * self._batch_size)
+
+    def in_place(self, share: float, count: int) -> float:
+        """Seconds for so many times the same share of a batch, decoded already."""
+        images = self._dataset().batch(range(self.size(share))).images
+        probabilities = self._computed(repeat(images))
+        return seconds_of(self._clock_in_place, lambda: next(probabilities), count)
+
+    def loading(self, count: int) -> Loading:
+        """What decoding a batch takes of one core."""
+        dataset = self._dataset()
+        size = self._batch_size
+        starts = range(0, len(dataset) - size + 1, size)[:count]
+        began = perf_counter()
+        for start in starts:
+            dataset.batch(range(start, start + size))
+        return Loading({DECODE: (perf_counter() - began) / len(starts)}, self._workers)
+
+    def _computed(self, batches: Iterator[Sequence[Pixels]]) -> Iterator[int]:
+        """The probabilities of each batch are computed; the number of its samples."""
+        scheme, clock = self._scheme, self.clock
+        networks = self._networks.each(batches, scheme.views)
+        while True:
+            with clock(FORWARD):
+                logits = next(networks)
+            with clock(MERGE):
+                for one in logits:
+                    merge(one, scheme.merge, self._task, scheme.weights)
+            yield logits[0].shape[1]
+
+    def _decoded(self) -> Generator[Sequence[Pixels], None, None]:
+        """The test set again and again."""
+        while True:
+            with closing(self._dataset().batches(self._batch_size, self._workers)) as batches:
+                while True:
+                    with self.clock(WAIT):
+                        batch = next(batches, None)
+                    if batch is None:
+                        break
+                    yield batch.images
+
+    def _dataset(self) -> DecodedSamples:
+        networks = self._networks
+        return DecodedSamples(self._files, self._num_modalities, networks.forms, networks.room)
+
+
+def _profile(
+    command: str, computing: Computing, device: str, prediction: _Prediction, steps: int
+) -> Profile:
+    profile = measure(command, device, prediction, steps)
+    circumstances = Circumstances(
+        cuda=device.startswith("cuda"),
+        most_loaders=usable_cores(),
+        batch_size=computing.batch_size,
+        could_be_larger=prediction.num_samples > computing.batch_size,
+        full_precision=not computing.may_be_half,
+        could_take_onnx=computing.backend == "torch"
+        and replace(computing, backend="auto").tries_onnx,
+    )
+    return replace(profile, advice=advice_for_inference(profile, circumstances))

@@ -1,0 +1,444 @@
+"""How the steps of a run are computed: memory order, threads and compilation.
+
+Weights and images are channels_last. On a CPU, steps with all threads and with one are timed once:
+in layers of small images the threads spend more time waiting for one another than computing. Under
+``--compile auto`` a run that its measured steps make long enough tries ``torch.compile`` too.
+
+No two measurements agree, and another number of threads rounds differently. The first one is
+therefore kept, for this machine, model and shape of batches, and holds for every later run: those
+of one seed end with the same weights. A resumed run keeps what its checkpoint says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from comptool.data.pixel_cache import cache_folder
+from comptool.errors import UsageError
+from comptool.machine import compute_threads
+from comptool.models.streams import StreamModel
+from comptool.training.freezing import set_training
+from comptool.training.precision import Precision
+from comptool.training.processes import Processes
+from comptool.training.settings import Compile, TrainSettings
+
+Say = Callable[[str], None]
+Seconds = dict[str, float]
+# What may be measured for a run; what compilation brings takes minutes to learn.
+Measure = Literal["all", "threads", "nothing"]
+LEAST_STEPS = 500  # a measurement takes as long as some ten steps
+LONG_RUN = 600.0  # seconds of steps from which on compilation, which takes minutes, is tried
+WORTH_IT = 1.1  # factor by which compiled steps have to be faster
+HARDLY = 1.03  # a smaller factor between one thread and all is as good as none
+TURNS, BUDGET = 6, 1.0  # most steps of each that are timed; seconds after three of them
+CLEARLY = 1.2  # so many times as fast in every one of two turns is enough
+FOLDER, FORMAT = "autotune", 1
+STEP, COMPILED = "step", "compiled"  # what is kept in a file each
+COSTS = ("plain", "compiled", "start")  # seconds of a step, and until the first compiled one
+_AT_FIRST = torch.get_num_threads()  # a run in the same process may change it
+
+
+@dataclass(frozen=True)
+class ComputeConfig:
+    """How the steps of a run are computed; changes results by rounding alone.
+
+    Parameters
+    ----------
+    device
+        ``cpu`` or ``cuda``.
+    channels_last
+        Memory order of images and weights; False only in runs of earlier versions.
+    threads
+        Of the CPU; None where another device computes.
+    compiled
+        Whether ``torch.compile`` has made the network.
+    """
+
+    device: str
+    channels_last: bool = True
+    threads: int | None = None
+    compiled: bool = False
+
+    @property
+    def text(self) -> str:
+        """The configuration in words."""
+        words = ["channels_last" if self.channels_last else "contiguous"]
+        if self.threads is not None:
+            words.append(f"{self.threads} thread{'s' if self.threads > 1 else ''}")
+        return ", ".join([*words, "compiled"] if self.compiled else words)
+
+
+def choose_config(
+    model: StreamModel,
+    header: Mapping[str, Any],
+    settings: TrainSettings,
+    processes: Processes,
+    steps: int,
+    say: Say,
+    measure: Measure = "all",
+) -> ComputeConfig:
+    """The configuration of a run, the same in all its processes.
+
+    Parameters
+    ----------
+    model, header
+        What is trained, on its device.
+    settings
+        How.
+    processes
+        The first of them measures.
+    steps
+        Of this process in the whole run.
+    say
+        Takes the sentence about the choice.
+    measure
+        What may be measured now; what is kept holds in any case but ``nothing``.
+
+    Raises
+    ------
+    UsageError
+        If ``--compile reduce-overhead`` is given on a CPU or with ``--grad-accum``.
+    """
+    device = processes.device
+    _check_compile(settings, device)
+    compile_asked = settings.compile in ("on", "reduce-overhead")
+    config = replace(_default(device), compiled=compile_asked)
+    if "way" in header and header["way"]["device"] == device.type:
+        own = ComputeConfig(**header["way"])
+        if own.threads is not None:
+            own = replace(own, threads=min(own.threads, most_threads()))
+        return own if settings.compile == "auto" else replace(own, compiled=compile_asked)
+    if "way" not in header and processes.first and measure != "nothing" and steps >= LEAST_STEPS:
+        cards = [device] if device.type == "cuda" else []
+        benchmark = Benchmark(model, header, settings)
+        cache = _cache(header, settings, device)
+        try:
+            with torch.random.fork_rng(cards):
+                config = _measured(config, benchmark, cache, settings, steps, say, measure)
+        except torch.OutOfMemoryError:
+            pass  # the run itself takes a batch in parts
+    return processes.gather(config)[0]
+
+
+def _measured(
+    asked: ComputeConfig,
+    step: Callable[[ComputeConfig], float],
+    cache: TuningCache,
+    settings: TrainSettings,
+    steps: int,
+    say: Say,
+    measure: Measure,
+) -> ComputeConfig:
+    tried = {"all": replace(asked, compiled=False)}
+    if (asked.threads or 1) > 1 and not _threads_are_set():
+        tried["one"] = replace(tried["all"], threads=1)
+    if (len(tried) == 1 and settings.compile != "auto") or not cache.is_writable():
+        return asked
+    kept = cache.read(STEP, tuple(tried))
+    seconds = kept or cache.keep(STEP, step_seconds(step, tried))
+    if seconds is None:
+        return asked
+    slower, faster = "one", "all"
+    if "one" in tried and seconds["one"] * HARDLY < seconds["all"]:
+        slower, faster = faster, slower
+    config = tried[faster]
+    use_threads(config)
+    said = f"computes {config.text}: {1000 * seconds[faster]:.0f} ms a step"
+    if slower in tried:
+        said += f" ({tried[slower].text} {1000 * seconds[slower]:.0f})"
+    said += "; measured for an earlier run" if kept else ""
+    if settings.compile == "auto" and steps * seconds[faster] >= LONG_RUN:
+        config, more = _compiled_if_it_pays(config, step, cache, steps, say, measure)
+        said += more
+    say(said)
+    return replace(config, compiled=config.compiled or asked.compiled)
+
+
+def _compiled_if_it_pays(
+    config: ComputeConfig,
+    step: Callable[[ComputeConfig], float],
+    cache: TuningCache,
+    steps: int,
+    say: Say,
+    measure: Measure,
+) -> tuple[ComputeConfig, str]:
+    costs = cache.read(COMPILED, COSTS)
+    if costs is None and measure == "all":
+        say("compiles the network, to see whether that pays: a minute or two")
+        other = replace(config, compiled=True)
+        try:
+            start = {"start": step(other)}
+            timed = step_seconds(step, {"plain": config, "compiled": other})
+        except CannotCompileError as error:
+            return config, f"; not compiled, which is not possible here: {error.reason}"
+        costs = cache.keep(COMPILED, timed | start)
+    if costs is None:
+        return config, ""
+    pays = compilation_pays(steps, **costs)
+    return replace(config, compiled=pays), (
+        f"; {'compiled' if pays else 'not compiled, which does not pay'}: "
+        f"{1000 * costs['compiled']:.0f} ms a step after {costs['start']:.0f} s"
+    )
+
+
+def compilation_pays(steps: int, plain: float, compiled: float, start: float) -> bool:
+    """Whether a run of so many steps ends sooner compiled, and by enough to be sure.
+
+    ``plain`` and ``compiled`` are the seconds of a step, ``start`` those until the first compiled
+    step is done.
+    """
+    return plain >= WORTH_IT * compiled and steps * (plain - compiled) > start
+
+
+def compilation_is_known(
+    header: Mapping[str, Any], settings: TrainSettings, device: torch.device
+) -> bool:
+    """Whether it was measured before what compiling the network of a run brings."""
+    return _cache(header, settings, device).read(COMPILED, COSTS) is not None
+
+
+def step_seconds(
+    step: Callable[[ComputeConfig], float], configs: Mapping[str, ComputeConfig]
+) -> Seconds:
+    """Median seconds of a step in each configuration, after one that is not counted.
+
+    They are timed in turn, so that whatever else the machine does disturbs all of them alike.
+    """
+    for config in configs.values():
+        step(config)
+    found: dict[str, list[float]] = {name: [] for name in configs}
+    started = perf_counter()
+    for turn in range(1, TURNS + 1):
+        for name, config in configs.items():
+            found[name].append(step(config))
+        clear = max(map(min, found.values())) > CLEARLY * min(map(max, found.values()))
+        if (turn > 1 and clear) or (turn > 2 and perf_counter() - started > BUDGET):
+            break
+    return {name: statistics.median(seconds) for name, seconds in found.items()}
+
+
+class Benchmark:
+    """Times forward and backward passes of a copy of a model, on batches of the run's shape.
+
+    Parameters
+    ----------
+    model, header, settings
+        As :func:`choose_config`; the copy is made when a step is asked for.
+    """
+
+    def __init__(
+        self, model: StreamModel, header: Mapping[str, Any], settings: TrainSettings
+    ) -> None:
+        self._model, self._header, self._settings = model, header, settings
+        self._device = next(model.parameters()).device
+        self._precision = Precision(settings.amp, self._device)
+        self._images: list[Tensor] = []
+        self._compiled: Callable[..., Tensor] | None = None
+
+    def __call__(self, config: ComputeConfig) -> float:
+        """Seconds of one step; the first compiled one compiles."""
+        if not self._images:
+            self._prepare()
+        use_threads(config)
+        started = perf_counter()
+        called: Callable[..., Tensor] = self._model
+        if config.compiled:
+            called = self._compiled or compiled(self._model, self._settings.batch_size)
+            self._compiled = called
+        self._model.zero_grad(set_to_none=True)
+        with compiling() if config.compiled else nullcontext():
+            with self._precision.autocast():
+                logits = called(*self._images)
+            logits.float().square().mean().backward()  # type: ignore[no-untyped-call]
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return perf_counter() - started
+
+    def _prepare(self) -> None:
+        self._model = deepcopy(self._model).to(memory_format=torch.channels_last)
+        set_training(self._model, self._settings.freeze)
+        drawn = torch.Generator().manual_seed(0)
+        for name in self._header["modalities"]:
+            size = (self._header["channels"][name], *self._header["img_size"][name])
+            images = torch.randn(self._settings.batch_size, *size, generator=drawn)
+            self._images.append(images.to(self._device, memory_format=torch.channels_last))
+
+
+class TuningCache:
+    """What was measured of one model, shape of batches and machine; the first measurement stays.
+
+    Parameters
+    ----------
+    what
+        JSON values that the measurement depends on, besides the machine and torch's version.
+    device
+        Of the model.
+    """
+
+    def __init__(self, what: Mapping[str, Any], device: torch.device) -> None:
+        machine = _cpu_name() if device.type == "cpu" else torch.cuda.get_device_name(device)
+        self._what = {"format": FORMAT, "machine": machine, "torch": torch.__version__, **what}
+        text = json.dumps(self._what, sort_keys=True)
+        self._name = hashlib.sha256(text.encode()).hexdigest()[:24]
+        self._folder = cache_folder() / FOLDER
+
+    def read(self, question: str, names: tuple[str, ...]) -> Seconds | None:
+        """The answer to a question, seconds of these names; None if none can be read."""
+        try:
+            found = json.loads(self._path(question).read_text(encoding="utf-8"))["found"]
+            whole = found.keys() == set(names) and {type(one) for one in found.values()} == {float}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return None
+        return found if whole else None
+
+    def is_writable(self) -> bool:
+        """Whether the folder can be made and written to."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            return False
+        return os.access(self._folder, os.W_OK)
+
+    def keep(self, question: str, found: Seconds) -> Seconds | None:
+        """Write an answer; gives the one that is kept, perhaps another run's, or None."""
+        path, names = self._path(question), tuple(found)
+        try:
+            descriptor, temporary = tempfile.mkstemp(dir=self._folder, suffix=".partial")
+        except OSError:
+            return None
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                json.dump({"of": self._what, "found": found}, stream, indent=1)
+            # Unlike a renaming, a link replaces nothing: runs that begin together agree.
+            os.link(temporary, path)
+        except FileExistsError:
+            if self.read(question, names) is None:
+                os.replace(temporary, path)
+        except OSError:
+            return None
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+        return self.read(question, names)
+
+    def _path(self, question: str) -> Path:
+        return self._folder / f"{self._name}-{question}.json"
+
+
+def _cache(header: Mapping[str, Any], settings: TrainSettings, device: torch.device) -> TuningCache:
+    what = {name: header[name] for name in ("model", "img_size", "channels")}
+    what |= {name: getattr(settings, name) for name in ("batch_size", "amp", "freeze")}
+    what |= {"classes": len(header["classes"]), "threads": _default(device).threads}
+    return TuningCache(what | {"threads_are_set": _threads_are_set()}, device)
+
+
+def _cpu_name() -> str:
+    try:
+        found = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
+    except OSError:
+        found = None
+    return found[1] if found else platform.processor() or platform.machine()
+
+
+def _default(device: torch.device) -> ComputeConfig:
+    return ComputeConfig(device.type, threads=most_threads() if device.type == "cpu" else None)
+
+
+def most_threads() -> int:
+    """Torch's own number, which leaves out second threads of a core, within the usable cores."""
+    return min(_AT_FIRST, compute_threads())
+
+
+def _threads_are_set() -> bool:
+    return os.environ.get("OMP_NUM_THREADS", "").isdecimal()
+
+
+def use_threads(config: ComputeConfig) -> None:
+    """Have torch compute with the threads of a configuration."""
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+
+
+class CannotCompileError(UsageError):
+    """A network that ``torch.compile`` does not make."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"this model cannot be compiled here ({reason}); go on with --resume --compile off"
+        )
+        self.reason = reason
+
+
+def compiled(module: nn.Module, batch_size: int, mode: Compile = "on") -> Callable[..., Tensor]:
+    """The module through ``torch.compile``, which works at the first passes; see `compiling`.
+
+    It is made for whole batches alone, and what it makes is kept for other runs. Other batches,
+    such as the last of an epoch, are computed without it: each size would take as long to make.
+
+    Parameters
+    ----------
+    module
+        A network.
+    batch_size
+        Images of a whole batch.
+    mode
+        ``reduce-overhead`` for CUDA graphs; any other for torch's default.
+    """
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
+    made = torch.compile(
+        module, dynamic=False, mode="reduce-overhead" if mode == "reduce-overhead" else None
+    )
+
+    def call(*images: Tensor) -> Tensor:
+        logits: Tensor = (made if len(images[0]) == batch_size else module)(*images)
+        return logits
+
+    return call
+
+
+@contextmanager
+def compiling() -> Iterator[None]:
+    """Passes of a compiled network, forward or backward; the first of each compiles.
+
+    Raises
+    ------
+    CannotCompileError
+        If compilation fails.
+    """
+    try:
+        yield
+    # Not imported above, because that takes longer than many a run without compilation.
+    except torch._dynamo.exc.TorchDynamoException as error:
+        reason = next(filter(str.strip, str(error).splitlines()), type(error).__name__)
+        raise CannotCompileError(reason) from error
+
+
+def _check_compile(settings: TrainSettings, device: torch.device) -> None:
+    if settings.compile != "reduce-overhead":
+        return
+    if device.type != "cuda":
+        raise UsageError(
+            f"--compile reduce-overhead is for CUDA devices, not for --device {device}; take "
+            "--compile on"
+        )
+    # The gradients of a batch lie where those of the next one will.
+    if settings.grad_accum > 1:
+        raise UsageError(
+            "--compile reduce-overhead cannot add up the gradients of --grad-accum "
+            f"{settings.grad_accum}; take --compile on"
+        )
