@@ -19,10 +19,10 @@ from torch import Tensor
 
 from comptool.data.batches import Batch
 from comptool.errors import UsageError
+from comptool.training.config import TrainSettings
 from comptool.training.optimisation import is_fused
 from comptool.training.precision import autocast_dtype
 from comptool.training.processes import Processes
-from comptool.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from comptool.training.session import Session

@@ -11,6 +11,7 @@ from comptool.errors import InputError, UsageError
 from comptool.models.pretrained import RANDOM
 from comptool.runs import LAST
 from comptool.training.building import Header, new_model, resumed_model
+from comptool.training.config import BACKBONE, BATCH_SIZE
 from comptool.training.criterion import make_loss
 from comptool.training.cuda_graph import recorder_of
 from comptool.training.opening import open_session
@@ -18,8 +19,6 @@ from comptool.training.placement import WHOLE_BATCHES
 from comptool.training.plan import Member, Plan
 from comptool.training.processes import Processes, joined
 from comptool.training.session import Session
-from comptool.training.setting_checks import BACKBONE
-from comptool.training.settings import BATCH_SIZE
 from comptool.training.state import Progress, read_state
 from comptool.training.ways import Measure
 

@@ -21,12 +21,12 @@ from torch import Tensor, nn
 from comptool.machine import compute_threads
 from comptool.models.streams import StreamModel
 from comptool.training.calling import CannotCompileError, compiled, compiling
+from comptool.training.config import TrainSettings
 from comptool.training.cuda_graph import is_recorded
 from comptool.training.freezing import set_training
 from comptool.training.kept_ways import KeptWays
 from comptool.training.precision import Precision
 from comptool.training.processes import Processes
-from comptool.training.settings import TrainSettings
 from comptool.training.ways import Compilation, Measure, Race, Way, fastest, may_pay
 
 Say = Callable[[str], None]

@@ -9,10 +9,10 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from comptool.errors import UsageError
 from comptool.models.streams import StreamModel
+from comptool.training.config import TrainSettings
 from comptool.training.cuda_graph import WARM_UPS, CudaRecorder, is_recorded
 from comptool.training.preparation import prepare
 from comptool.training.processes import Processes
-from comptool.training.settings import TrainSettings
 from comptool.training.update import Update
 
 CPU = torch.device("cpu")
