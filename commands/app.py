@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import inspect
 import sys
 from importlib import import_module
 from typing import Annotated
@@ -13,9 +12,8 @@ from typer.main import get_command
 
 from comptool import __version__
 
-from ._ending import end_process
-from ._errors import BUG, reports_errors
-from ._help import GroupedCommand
+from .errors import BUG, end_process, reports_errors
+from .options import GroupedCommand, command_of
 
 app = typer.Typer(
     name="comptool",
@@ -33,11 +31,9 @@ ORDER = (
 ).split()
 for _name in ORDER:
     _module = import_module(f"comptool.commands.{_name}")
-    _command = getattr(_module, _name)
-    # As Typer reads them four times: text would be evaluated anew each time.
-    _command.__annotations__ = inspect.get_annotations(_command, eval_str=True)
+    _command = reports_errors(command_of(getattr(_module, _name)))
     _settings = getattr(_module, "CONTEXT_SETTINGS", None)
-    app.command(_name, cls=GroupedCommand, context_settings=_settings)(reports_errors(_command))
+    app.command(_name, cls=GroupedCommand, context_settings=_settings)(_command)
 
 
 def _print_version(wanted: bool) -> None:
@@ -60,7 +56,7 @@ def _comptool(
 
 def main() -> None:
     """Run the program; the console script's entry point."""
-    gc.disable()  # what is made of the commands stays
+    gc.disable()  # the command objects live until the end
     command = get_command(app)
     gc.enable()
     try:

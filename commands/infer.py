@@ -2,53 +2,31 @@
 
 from __future__ import annotations
 
-from . import _inference_options as n
-from . import _options
-from ._options import (
-    BatchSizeOption,
-    CompetitionOption,
-    DeviceOption,
-    DryRunOption,
-    ForceOption,
-    JsonOption,
-    QuietOption,
-)
+from comptool.inference.config import InferConfig
+
+from .options import give, say
 
 
-def infer(
-    runs: n.Runs = None,
-    test: n.Test = None,
-    output: n.Output = _options.PREDS,
-    missing_modality: n.MissingModality = n.Missing.error,
-    batch_size: BatchSizeOption = 64,
-    workers: n.Workers = None,
-    device: DeviceOption = "auto",
-    fp32: n.Fp32 = False,
-    bf16: n.Bf16 = False,
-    fp16: n.Fp16 = False,
-    backend: n.BackendChoice = n.Backend.auto,
-    competition: CompetitionOption = None,
-    force: ForceOption = False,
-    quiet: QuietOption = False,
-    json: JsonOption = False,
-    dry_run: DryRunOption = False,
-) -> None:
+def infer(config: InferConfig) -> None:
     """Predict the test set with one or several trained runs, averaged.
 
     Each image is decoded once for all networks. Probabilities are float32 at any precision, and
-    the same for any batch size. All-zero and pixel-identical images are named.
+    the same for any batch size. All-zero and pixel-identical images are reported.
 
     Example: comptool infer mobilenetv2-dual
     """
-    arguments = dict(locals())
-    plan, computing = n.settled(arguments)
-    _options.say(str(plan), quiet)
-    if dry_run:
+    from comptool.inference.plan import plan_prediction
+    from comptool.options import arguments
+
+    computing = config.computing()
+    plan = plan_prediction(config)
+    say(str(plan), config.quiet)
+    if config.dry_run:
         return
     from comptool.inference.infer import infer as carry_out
 
-    result = carry_out(plan, computing, arguments)
+    result = carry_out(plan, computing, arguments(config))
     for finding in result.findings:
-        _options.say(f"warning: {finding}", quiet)
-    summary = {"output": output, "runs": list(plan.runs), "rows": result.num_rows}
-    _options.give(output, {**summary, "warnings": [*plan.notes, *result.findings]}, json)
+        say(f"warning: {finding}", config.quiet)
+    summary = {"output": config.output, "runs": list(plan.runs), "rows": result.num_rows}
+    give(config.output, {**summary, "warnings": [*plan.notes, *result.findings]}, config.json)

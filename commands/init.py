@@ -3,62 +3,71 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import typer
+from comptool.options import Output, argument, option
 
-from . import _options
-from ._options import DryRunOption, ForceOption, JsonOption, QuietOption
+from .options import give, say
+
+TABLES, COLUMNS = "Files", "Columns and classes"
 
 
-def init(
-    folder: Annotated[
-        Path | None, typer.Argument(help="The download. [default: this folder, else data/]")
-    ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the facts go.")] = Path(
-        "comptool.toml"
-    ),
-    name: Annotated[str | None, typer.Option(help="What submission files are called.")] = None,
-    task: Annotated[str | None, typer.Option(help="multiclass or multilabel.")] = None,
-    metric: Annotated[str | None, typer.Option(help="What the organiser ranks by.")] = None,
-    train: Annotated[
-        str | None, typer.Option(help="Training table, or folder of class folders.")
-    ] = None,
-    val: Annotated[
-        str | None, typer.Option(help="Folder of class folders given for validation.")
-    ] = None,
-    test: Annotated[str | None, typer.Option(help="Test table, or folder of images.")] = None,
-    sample_submission: Annotated[
-        str | None, typer.Option(help="The organiser's example of a submission.")
-    ] = None,
-    train_images: Annotated[
-        str | None, typer.Option(help="Folder in which training patterns are looked for.")
-    ] = None,
-    test_images: Annotated[
-        str | None, typer.Option(help="Folder in which test patterns are looked for.")
-    ] = None,
-    id_column: Annotated[str | None, typer.Option("--id", help="Id column.")] = None,
-    label: Annotated[
-        str | None, typer.Option(help="Label column; for multilabel all of them: a,b,c.")
-    ] = None,
-    group: Annotated[
-        str | None, typer.Option(help="Column whose rows a split must not tear apart.")
-    ] = None,
-    modality: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME=COLUMN or NAME=PATTERN, such as sar=SAR_{id}.png; repeat it."),
-    ] = None,
-    classes: Annotated[str | None, typer.Option(help="All class names: a,b,c.")] = None,
-    force: ForceOption = False,
-    quiet: QuietOption = False,
-    json: JsonOption = False,
-    dry_run: DryRunOption = False,
-) -> None:
-    """Look at a download and write what was found to comptool.toml.
+@dataclass(frozen=True)
+class InitConfig(Output):
+    """The options of ``comptool init``."""
 
-    Every fact can be given as an option; what is not given is found in file names, CSV headers and
-    values, class folders and the sample submission, and what had to be assumed is said.
+    folder: Path | None = argument(
+        None, help="Folder of the download.", shown="this folder, otherwise data/"
+    )
+    output: Path = option(
+        Path("comptool.toml"),
+        help="Description of the competition to write.",
+        names=("--output", "-o"),
+    )
+    name: str | None = option(help="Name of the submission files.")
+    task: str | None = option(help="Task: multiclass or multilabel.")
+    metric: str | None = option(help="Metric that the organiser ranks by.")
+    train: str | None = option(
+        help="Training table, or folder with one folder per class.", panel=TABLES
+    )
+    val: str | None = option(help="Validation folder with one folder per class.", panel=TABLES)
+    test: str | None = option(help="Test table, or folder of images.", panel=TABLES)
+    sample_submission: str | None = option(help="The organiser's sample submission.", panel=TABLES)
+    train_images: str | None = option(
+        help="Folder of the training images, for filename patterns.", panel=TABLES
+    )
+    test_images: str | None = option(
+        help="Folder of the test images, for filename patterns.", panel=TABLES
+    )
+    id: str | None = option(help="Id column.", panel=COLUMNS)
+    label: str | None = option(help="Label column; multilabel: all of them, a,b,c.", panel=COLUMNS)
+    group: str | None = option(
+        help="Group column: rows of one group stay in one fold.", panel=COLUMNS
+    )
+    modality: tuple[str, ...] = option(
+        (),
+        help="Path column or filename pattern of a modality, such as sar=SAR_{id}.png; repeatable.",
+        metavar="NAME=COLUMN|PATTERN",
+        panel=COLUMNS,
+    )
+    classes: str | None = option(help="All class names: a,b,c.", panel=COLUMNS)
+
+    def facts(self) -> dict[str, str | None]:
+        """The facts given, by their keys in ``comptool.toml``; None: not given."""
+        keys = (
+            "name task metric train val test sample-submission train-images test-images id label "
+            "group classes"
+        ).split()
+        given = {key: getattr(self, key.replace("-", "_")) for key in keys}
+        return {**given, "folder": None if self.folder is None else str(self.folder)}
+
+
+def init(config: InitConfig) -> None:
+    """Detect what a download contains and write it to comptool.toml.
+
+    Everything can be given as an option; what is not given is detected from file names, CSV headers
+    and values, class folders and the sample submission, and assumptions are reported.
 
     Example: comptool init data/ --metric macro-f1
     """
@@ -67,29 +76,14 @@ def init(
     from comptool.facts import from_environment, from_options
     from comptool.outputs import refuse_existing
 
-    refuse_existing(output, force)
-    options = {
-        "name": name,
-        "task": task,
-        "metric": metric,
-        "folder": None if folder is None else str(folder),
-        "train": train,
-        "val": val,
-        "test": test,
-        "sample-submission": sample_submission,
-        "train-images": train_images,
-        "test-images": test_images,
-        "id": id_column,
-        "label": label,
-        "group": group,
-        "classes": classes,
-    }
-    given = from_environment(os.environ) | from_options(options, modality or ())
+    output = config.output
+    refuse_existing(output, config.force)
+    given = from_environment(os.environ) | from_options(config.facts(), config.modality)
     found = detected([Path(), Path("data")], given)
     sentences = [f"looking at {found.folder}", *found.findings, *overview(found)]
-    _options.say("\n".join(sentences), quiet)
-    if dry_run:
-        _options.say(f"would write {output}", quiet)
+    say("\n".join(sentences), config.quiet)
+    if config.dry_run:
+        say(f"would write {output}", config.quiet)
         return
-    dump(found, output, force=force)
-    _options.give(output, {"output": str(output), "findings": sentences}, json)
+    dump(found, output, force=config.force)
+    give(output, {"output": str(output), "findings": sentences}, config.json)

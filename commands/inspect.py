@@ -2,65 +2,38 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from comptool.inspection.config import InspectConfig
+from comptool.options import FOLDS
 
-import typer
-
-from . import _options
-from ._options import CompetitionOption, DryRunOption, ForceOption, JsonOption, QuietOption
+from .options import give, say
 
 
-def inspect(
-    table: Annotated[
-        Path | None,
-        typer.Argument(help="A labelled table. [default: the competition's tables, test too]"),
-    ] = None,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Where the findings go.")
-    ] = _options.FINDINGS,
-    folds: Annotated[
-        Path | None,
-        typer.Option(help="Folds that copies must not cross. [default: folds.csv, if it fits]"),
-    ] = None,
-    similarity: Annotated[
-        float,
-        typer.Option(
-            min=0.9, max=1, help="Correlation from which images are nearly alike; 1: off."
-        ),
-    ] = 0.98,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", "-j", min=1, help="Threads that decode. [default: chosen]"),
-    ] = None,
-    competition: CompetitionOption = None,
-    force: ForceOption = False,
-    quiet: QuietOption = False,
-    json: JsonOption = False,
-    dry_run: DryRunOption = False,
-) -> None:
-    """Look at a download: what is in it, what is wrong with it, and what to do about that.
+def inspect(config: InspectConfig) -> None:
+    """Look at a download: what it contains, what is wrong with it, and what to do about that.
 
-    Counts and shares of the classes, sizes and modes of the images. Findings, a row each in
-    findings.csv: images that are missing, unreadable, constant or odd; copies, exact or nearly,
-    within and across training and test data, classes, groups and folds; with several labels per
-    row also rows with runs of adjacent labels, far too many labels or sets that hardly occur, and
-    classes that only such rows have. Ends with the command that acts on them.
+    Prints counts and shares of the classes, sizes and modes of the images. Findings, one per row of
+    findings.csv: images that are missing, unreadable, constant or odd; duplicates, exact or near,
+    within and across training and test data, classes, groups and folds; with several labels per row
+    also rows with runs of adjacent labels, far too many labels or very rare label sets, and classes
+    that only such rows have. Ends with the command that acts on them.
 
     Example: comptool inspect
     """
     from comptool.inspection import inspecting, report
     from comptool.outputs import refuse_existing
 
-    refuse_existing(output, force)
-    sources = inspecting.read_sources(table, competition, folds, _options.FOLDS)
+    output = config.output
+    refuse_existing(output, config.force)
+    sources = inspecting.read_sources(config.table, config.competition, config.folds, FOLDS)
     read = ", ".join(map(str, sources.files()))
-    _options.say("\n".join([*sources.competition.findings, f"looking at {read}"]), quiet)
-    if dry_run:
-        _options.say(f"would write {output}", quiet)
+    say("\n".join([*sources.competition.findings, f"looking at {read}"]), config.quiet)
+    if config.dry_run:
+        say(f"would write {output}", config.quiet)
         return
-    done = inspecting.inspect(sources, similarity=similarity, workers=workers, quiet=quiet)
-    arguments = {"table": table, "output": output, "folds": folds, "similarity": similarity}
-    inspecting.write_findings(output, done, arguments, force=force)
-    _options.say(report.text(output, done, _options.FOLDS), quiet)
-    _options.give(output, report.summary(output, done, _options.FOLDS), json)
+    done = inspecting.inspect(
+        sources, similarity=config.similarity, workers=config.workers, quiet=config.quiet
+    )
+    arguments = {name: getattr(config, name) for name in ("table", "output", "folds", "similarity")}
+    inspecting.write_findings(output, done, arguments, force=config.force)
+    say(report.text(output, done, FOLDS), config.quiet)
+    give(output, report.summary(output, done, FOLDS), config.json)

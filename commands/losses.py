@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
 
 import typer
 
-from ._listing import give_entries, give_options
-from ._options import JsonOption
+from comptool.options import WithJson, argument
 
-NameArgument = Annotated[
-    str | None, typer.Argument(help="A loss, to list its options.", show_default=False)
-]
+from .options import give_entries
 
 
-def losses(name: NameArgument = None, as_json: JsonOption = False) -> None:
-    """List the losses, one a line: name, what it is, and its source.
+@dataclass(frozen=True)
+class LossesConfig(WithJson):
+    """The options of ``comptool losses``."""
 
-    With a name, the options that train --loss-option sets, with their defaults.
+    name: str | None = argument(None, help="Loss whose options to list.")
+
+
+def losses(config: LossesConfig) -> None:
+    """List the losses, one per line: name, summary and source.
+
+    With a name, list the options that train --loss-option sets, with their defaults.
 
     Example: comptool losses asl
     """
+    import json
+
     from comptool.losses import FROM_ROWS, LOSSES
     from comptool.torch_imports import loading_torch
 
-    if name is None:
-        give_entries({"losses": list(LOSSES)}, as_json)
+    if config.name is None:
+        give_entries({"losses": list(LOSSES)}, config.json)
         return
-    entry = LOSSES.find(name)
+    entry = LOSSES.find(config.name)
     with loading_torch():
-        options = entry.options()
-    typed = {option: default for option, default in options.items() if option not in FROM_ROWS}
-    give_options(typed, as_json)
+        found = entry.options()
+    options = {name: default for name, default in found.items() if name not in FROM_ROWS}
+    if config.json:
+        typer.echo(json.dumps(options))
+        return
+    for name, default in options.items():
+        typer.echo(f"{name}={'none' if default is None else default}")

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Annotated
+from dataclasses import dataclass, replace
 
-import typer
+from comptool.options import WithJson, WithQuiet, argument
 
-from ._listing import give_entries
-from ._options import JsonOption, QuietOption, say
+from .options import give_entries, say
 
 
-def models(
-    pattern: Annotated[
-        str | None,
-        typer.Argument(
-            help="Part of a name, or a name with * and ?; searches timm too.", show_default=False
-        ),
-    ] = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """List the models, one a line: name, what it is, and its source.
+@dataclass(frozen=True)
+class ModelsConfig(WithJson, WithQuiet):
+    """The options of ``comptool models``."""
+
+    pattern: str | None = argument(
+        None, help="Part of a name, or a name with * and ?; searches timm too."
+    )
+
+
+def models(config: ModelsConfig) -> None:
+    """List the models, one per line: name, summary and source.
 
     A name is a backbone, any of timm's included; then -dual for two modalities; then +HEAD for
     another head than 'linear'. With a pattern, timm's backbones that match it follow ours.
@@ -30,10 +28,10 @@ def models(
     """
     from comptool.models import HEADS, listing, search
 
-    if not pattern:
+    if not config.pattern:
         heads = [replace(head, name=f"+{head.name}") for head in HEADS]
-        give_entries({"models": listing(), "heads": heads}, as_json)
-        say("every backbone of timm works too; find one with: comptool models PATTERN", quiet)
+        give_entries({"models": listing(), "heads": heads}, config.json)
+        say("any backbone of timm works too; find one with: comptool models PATTERN", config.quiet)
         return
-    say("reading timm's names", quiet)
-    give_entries({"models": search(pattern)}, as_json)
+    say("reading timm's names", config.quiet)
+    give_entries({"models": search(config.pattern)}, config.json)

@@ -1,82 +1,62 @@
-"""``comptool pseudolabel``: the test rows that a model is sure of, as training rows."""
+"""``comptool pseudolabel``: confidently predicted test rows as training rows."""
 
 from __future__ import annotations
 
-from . import _options, _pseudolabel_options
-from ._options import CompetitionOption, DryRunOption, ForceOption, JsonOption, QuietOption
+from comptool.decisions.config import PseudolabelConfig
+from comptool.options import ENSEMBLE, PREDS, PREDS_TTA
+
+from .options import give, say
 
 
-def pseudolabel(
-    predictions: _pseudolabel_options.PredictionsArgument = None,
-    output: _pseudolabel_options.OutputOption = _options.PSEUDO,
-    test: _pseudolabel_options.TestOption = None,
-    threshold: _pseudolabel_options.ThresholdOption = None,
-    lower: _pseudolabel_options.LowerOption = None,
-    quantile: _pseudolabel_options.QuantileOption = None,
-    per_class_cap: _pseudolabel_options.CapOption = None,
-    balance: _pseudolabel_options.BalanceOption = False,
-    soft: _pseudolabel_options.SoftOption = False,
-    previous: _pseudolabel_options.PreviousOption = None,
-    allow_empty: _pseudolabel_options.AllowEmptyOption = False,
-    precision: _pseudolabel_options.PrecisionOption = None,
-    per_class: _pseudolabel_options.PerClassOption = False,
-    oof: _pseudolabel_options.OofOption = None,
-    agree: _pseudolabel_options.AgreeOption = None,
-    competition: CompetitionOption = None,
-    force: ForceOption = False,
-    quiet: QuietOption = False,
-    json: JsonOption = False,
-    dry_run: DryRunOption = False,
-) -> None:
-    """Keep the test rows whose class the predictions are sure of, to train on.
+def pseudolabel(config: PseudolabelConfig) -> None:
+    """Write confidently predicted test rows as pseudo-labels, to train on.
 
-    The class is the most probable one or, where predictions have been recalibrated, that of their
-    column pred; its probability is what has to pass the threshold. The fold of the rows is -1: they
-    are trained on and never validated. Ids of labelled training rows are refused. Multi-label: rows
-    with a class that is surely present are kept; classes that are neither surely present nor surely
-    absent are -1, which losses and metrics leave out. How many labels will be right is told by the
-    out-of-fold rows of the run that made the predictions.
+    The label is the most probable class or, where predictions have been recalibrated, that of their
+    column pred; its probability is compared with the threshold. The rows have fold -1: trained on,
+    never validated. Ids of labelled training rows are refused. Multi-label: rows with a confidently
+    present class are kept; classes neither confidently present nor absent are -1, which losses and
+    metrics leave out. The expected precision of the labels is estimated from the out-of-fold rows
+    of the run that made the predictions.
 
     Example: comptool pseudolabel --threshold 0.96
     """
     from comptool.competition import load
     from comptool.decisions import sources
-    from comptool.decisions.promises import Wanted
-    from comptool.decisions.pseudolabel import Rule
+    from comptool.decisions.config import Rule, Wanted
     from comptool.decisions.pseudotable import pseudolabel_file
+    from comptool.options import part
     from comptool.outputs import refuse_existing
 
-    refuse_existing(output, force)
-    reason = f"taking {predictions}"
+    refuse_existing(config.output, config.force)
+    predictions, reason = config.predictions, f"taking {config.predictions}"
     if predictions is None:
-        steps = (_options.ENSEMBLE, _options.PREDS_TTA, _options.PREDS)
-        predictions, reason = sources.latest_step(steps)
-    _options.say(reason, quiet)
-    facts = load(competition)
-    rule = Rule(threshold, quantile, per_class_cap, balance, lower)
-    wanted = Wanted(precision, per_class, oof)
+        predictions, reason = sources.latest_step((ENSEMBLE, PREDS_TTA, PREDS))
+    say(reason, config.quiet)
+    facts = load(config.competition)
+    rule, wanted = part(config, Rule), part(config, Wanted)
     wanted.check(rule)
-    if dry_run:
-        read = [predictions, test or facts.test or facts.sample_submission, facts.train, previous]
+    if config.dry_run:
+        test = config.test or facts.test or facts.sample_submission
+        read = [predictions, test, facts.train, config.previous]
         named = ", ".join(str(path) for path in read if path is not None)
-        _options.say(f"would read {named} and write {output}")
+        say(f"would read {named} and write {config.output}")
         return
     made = pseudolabel_file(
         predictions,
-        output,
+        config.output,
         facts,
         rule,
-        test=test,
-        soft=soft,
-        previous=previous,
+        test=config.test,
+        soft=config.soft,
+        previous=config.previous,
         wanted=wanted,
-        agree=agree or (),
-        allow_empty=allow_empty,
-        force=force,
+        agree=config.agree,
+        allow_empty=config.allow_empty,
+        force=config.force,
     )
-    _options.say(made.text(), quiet)
+    say(made.text(), config.quiet)
     summary = {
-        "output": output,
+        "output": config.output,
         "input": predictions,
         "round": made.round,
         "rows": made.rows,
@@ -84,4 +64,4 @@ def pseudolabel(
         "notes": made.notes,
         **({"expected": made.expected} if made.expected else {}),
     }
-    _options.give(output, summary, json)
+    give(config.output, summary, config.json)

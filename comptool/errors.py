@@ -1,6 +1,6 @@
 """What a user can get wrong, as exceptions that say how to mend it.
 
-``commands/_errors.py`` alone decides the exit code, from the type.
+``commands/errors.py`` alone decides the exit code, from the type.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from comptool.data.config import SplitOptions
 from comptool.data.folds import TRAINING, Integers, Texts, hold_out, k_folds, share_deviation
-from comptool.data.split_options import SplitOptions
 from comptool.errors import InputError, quoted
 from comptool.samples import Samples, class_counts, class_names
 

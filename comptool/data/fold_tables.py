@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from comptool import provenance
-from comptool.data.split_options import SplitOptions
+from comptool.data.config import SplitOptions
 from comptool.outputs import together
 from comptool.samples import Samples
 from comptool.tables import write_table

@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from comptool.data import label_shares
+from comptool.data.config import STRATEGIES
 from comptool.data.label_folds import Plan, plan_hold_out, plan_k_folds
 from comptool.data.label_units import TRAINING, Floats, Integers, Labels, Units, units_of
 from comptool.errors import InputError, unknown_name
 
-STRATEGIES = ("iterative", "random")
 # Cells of the seeds x units table that is held in memory at once.
 BLOCK = 16_000_000
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from comptool.data.config import LABEL_SEEDS, SplitOptions
 from comptool.data.label_shares import score
 from comptool.data.label_splits import LabelSplit, split_labels, split_warnings
 from comptool.data.label_units import Integers, units_of
-from comptool.data.split_options import LABEL_SEEDS, SplitOptions
 from comptool.errors import InputError
 from comptool.evaluation.label_corrections import (
     COLUMNS,

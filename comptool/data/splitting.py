@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from comptool.competition import Competition, load, of_table
 from comptool.data.class_splits import class_warnings, given_warnings, labels_of, split_classes
+from comptool.data.config import SplitOptions
 from comptool.data.fold_tables import Folds
 from comptool.data.folds import TRAINING, Integers, share_deviation, under_sample
 from comptool.data.given_split import LEFT_OUT, given_fold, torn_groups, unused_column
@@ -28,7 +30,6 @@ from comptool.data.mending import (
     without_cells,
     without_rows,
 )
-from comptool.data.split_options import SplitOptions
 from comptool.errors import InputError, quoted
 from comptool.label_matrix import ZERO_IS_UNKNOWN, positive_counts
 from comptool.samples import Samples, class_counts, read_samples, training_samples
@@ -60,12 +61,14 @@ def make_folds(
     *,
     val: float | None = None,
     num_folds: int | None = None,
-    balance: str = "none",
+    balance: Literal["none", "under"] = "none",
     cap: int | None = None,
     seed: int = 0,
 ) -> Folds:
     """`split_samples` with the options that most splits are made of; see `SplitOptions`."""
-    return split_samples(samples, SplitOptions(val, num_folds, None, balance, cap, seed))
+    return split_samples(
+        samples, SplitOptions(val=val, num_folds=num_folds, balance=balance, cap=cap, seed=seed)
+    )
 
 
 def split_samples(samples: Samples, options: SplitOptions) -> Folds:

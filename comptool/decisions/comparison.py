@@ -9,8 +9,8 @@ from comptool import provenance
 from comptool.competition import load
 from comptool.decisions import sources
 from comptool.decisions.recalibration import deciding, deciding_cells
+from comptool.decisions.recalibration.config import THRESHOLDS, Settings
 from comptool.decisions.recalibration.knowing import question_of
-from comptool.decisions.recalibration.settings import THRESHOLDS, Settings
 from comptool.errors import UsageError
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from comptool.decisions.config import Rule
 from comptool.decisions.ensemble import ANSWERED
 from comptool.decisions.kept import Kept
 from comptool.decisions.pseudocells import (
@@ -20,7 +21,6 @@ from comptool.decisions.pseudocells import (
     limited_cells,
     sure_cells,
 )
-from comptool.decisions.pseudolabel import Rule
 from comptool.decisions.rounds import read_cells
 from comptool.errors import UsageError
 from comptool.label_matrix import ABSENT, PRESENT, UNKNOWN, Matrix

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from comptool.decisions.config import Rule
 from comptool.decisions.kept import SOFT, Kept
-from comptool.decisions.pseudolabel import NONE, Rule, limited, sure
+from comptool.decisions.pseudolabel import NONE, limited, sure
 from comptool.decisions.rounds import Labels, read_round
 from comptool.errors import UsageError
 from comptool.predictions import Predictions

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from comptool.competition import Competition
+from comptool.decisions.config import Rule, Wanted
 from comptool.decisions.expected_precision import (
     Floats,
     Mask,
@@ -23,49 +24,13 @@ from comptool.decisions.expected_precision import (
 )
 from comptool.decisions.own_evidence import own_evidence, side_by_side
 from comptool.decisions.pseudocells import sure_cells
-from comptool.decisions.pseudolabel import NONE, Rule, sure
-from comptool.errors import ComptoolError, InputError, UsageError
+from comptool.decisions.pseudolabel import NONE, sure
+from comptool.errors import ComptoolError, InputError
 from comptool.evaluation.out_of_fold import Labelled
 from comptool.label_matrix import ABSENT, PRESENT, UNKNOWN
 
 # Above every probability: no row of the class is kept.
 NEVER = 1.0
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What out-of-fold rows are asked for.
-
-    Parameters
-    ----------
-    precision
-        The least precision that thresholds are to promise, 0 to 1, or None to report alone.
-    per_class
-        Whether each class has a threshold of its own.
-    oof
-        Run or out-of-fold file; None for the run that made the predictions.
-    """
-
-    precision: float | None = None
-    per_class: bool = False
-    oof: str | None = None
-
-    def check(self, rule: Rule) -> None:
-        """Refuse what contradicts the rule.
-
-        Raises
-        ------
-        UsageError
-            If something does.
-        """
-        if self.per_class and self.precision is None:
-            raise UsageError("--per-class chooses thresholds for a --precision, and there is none")
-        if self.precision is None:
-            return
-        if rule.threshold is not None or rule.quantile is not None or rule.lower is not None:
-            raise UsageError(
-                "--precision chooses the threshold; --threshold, --quantile and --lower give one"
-            )
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from comptool.decisions.pseudolabel import Rule
+from comptool.decisions.config import Rule
 from comptool.decisions.quotas import largest
 from comptool.errors import UsageError
 from comptool.label_matrix import ABSENT, PRESENT, UNKNOWN, Matrix

@@ -10,64 +10,17 @@ threshold for all would leave them out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
+from comptool.decisions.config import Rule
 from comptool.decisions.quotas import largest
 
 Floats = npt.NDArray[np.floating]
 Indices = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
 
-THRESHOLD = 0.96
 NONE = -1
-
-
-@dataclass(frozen=True)
-class Rule:
-    """Which rows become pseudo-labels.
-
-    Parameters
-    ----------
-    threshold
-        The confidence, that is the probability of the answer, has to be strictly above it, 0 to 1.
-        None: 0.96, or nothing if ``quantile`` is given. Of multi-label predictions: a class is
-        present above it.
-    quantile
-        The confidence has to reach this quantile, 0 to 1, of the rows with the same
-        answer; 0.8 keeps about the surest fifth of each class. With ``threshold`` both must hold.
-    per_class_cap
-        At most so many rows of each class, the surest first.
-    balance
-        Cut every class that has rows to as many as the smallest of them, the surest first.
-    lower
-        Of multi-label predictions: a class is absent below it. None: 1 - threshold, or the
-        threshold where that is smaller.
-    class_thresholds
-        A threshold for the rows of each answer, or the cells of each class, K numbers, in place of
-        one for all; 1 keeps none.
-    class_lowers
-        Of multi-label predictions with ``class_thresholds``: below which each class is absent.
-    """
-
-    threshold: float | None = None
-    quantile: float | None = None
-    per_class_cap: int | None = None
-    balance: bool = False
-    lower: float | None = None
-    class_thresholds: tuple[float, ...] | None = None
-    class_lowers: tuple[float, ...] | None = None
-
-    @property
-    def bound(self) -> float | None:
-        """The threshold that holds."""
-        if self.class_thresholds is not None:
-            return None
-        if self.threshold is None and self.quantile is None:
-            return THRESHOLD
-        return self.threshold
 
 
 def sure(probabilities: Floats, rule: Rule, answers: Indices | None = None) -> Mask:

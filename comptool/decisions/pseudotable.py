@@ -28,14 +28,14 @@ from comptool import provenance
 from comptool.classes import check_classes, competition_classes
 from comptool.competition import Competition
 from comptool.decisions import sources
+from comptool.decisions.config import Rule, Wanted
 from comptool.decisions.expected_precision import Precision, agreeing, answered
 from comptool.decisions.histogram import count_table
 from comptool.decisions.kept import table
 from comptool.decisions.labelled_cells import label_cells
 from comptool.decisions.labelled_classes import answers_of, label_classes
 from comptool.decisions.members import in_order
-from comptool.decisions.promises import Promise, Wanted, promise
-from comptool.decisions.pseudolabel import Rule
+from comptool.decisions.promises import Promise, promise
 from comptool.errors import InputError, quoted
 from comptool.outputs import together
 from comptool.predictions import Predictions, refuse_ranks

@@ -18,7 +18,7 @@ from comptool.decisions.decision import Decision
 from comptool.decisions.histogram import count_table
 from comptool.decisions.quotas import by_quota, most_frequent, named_heads, quota
 from comptool.decisions.recalibration import CELL_METHODS, METHODS
-from comptool.decisions.recalibration.settings import (
+from comptool.decisions.recalibration.config import (
     FRACTION,
     THRESHOLDS,
     TOP_K_HEAD,

@@ -9,6 +9,7 @@ from typing import Any
 
 from comptool import competition as competitions
 from comptool.competition import Competition
+from comptool.inference.config import InferConfig, TtaConfig
 from comptool.inference.members import (
     Member,
     check_alike,
@@ -84,6 +85,17 @@ class Plan:
             f"output: {self.output}",
         ]
         return "\n".join(told)
+
+
+def plan_prediction(config: InferConfig | TtaConfig) -> Plan:
+    """The plan that the options of ``infer`` or ``tta`` ask for; errors as of :func:`make_plan`."""
+    return make_plan(
+        config.runs,
+        output=config.output,
+        test=config.test,
+        competition=config.competition,
+        force=config.force,
+    )
 
 
 def make_plan(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from comptool.label_matrix import ABSENT, PRESENT, UNKNOWN
+from comptool.training.config import TrainSettings
 from comptool.training.labelled import Indices
 from comptool.training.prior import read_prior
 from comptool.training.rows import Rows
-from comptool.training.settings import TrainSettings
 from comptool.training.task import WITH_PRIOR
 
 # In these modes an unannotated cell is taught to be absent, mostly.

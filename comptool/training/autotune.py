@@ -33,10 +33,10 @@ from comptool.data.pixel_cache import cache_folder
 from comptool.errors import UsageError
 from comptool.machine import compute_threads
 from comptool.models.streams import StreamModel
+from comptool.training.config import Compile, TrainSettings
 from comptool.training.freezing import set_training
 from comptool.training.precision import Precision
 from comptool.training.processes import Processes
-from comptool.training.settings import Compile, TrainSettings
 
 Say = Callable[[str], None]
 Seconds = dict[str, float]

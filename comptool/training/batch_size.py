@@ -11,6 +11,7 @@ import torch
 
 from comptool.models.pretrained import RANDOM
 from comptool.training.building import new_model
+from comptool.training.config import AS_MANY_AS_FIT, BATCH_SIZE, PRETRAINED_RATE, RANDOM_RATE
 from comptool.training.criterion import make_loss
 from comptool.training.freezing import freeze, set_training
 from comptool.training.gradient_calibration import total_loss
@@ -21,7 +22,6 @@ from comptool.training.plan import Member, Plan
 from comptool.training.precision import Precision
 from comptool.training.preparation import without_published_weights
 from comptool.training.processes import Processes
-from comptool.training.settings import AS_MANY_AS_FIT, BATCH_SIZE, PRETRAINED_RATE, RANDOM_RATE
 from comptool.training.validation import Eye
 
 Say = Callable[[str], None]

@@ -17,11 +17,11 @@ from comptool.models.streams import StreamModel
 from comptool.runs import BEST
 from comptool.training import sizes
 from comptool.training.channels import channels_of
+from comptool.training.config import TrainSettings
 from comptool.training.depths import bit_depths
 from comptool.training.freezing import head_weights
 from comptool.training.plan import Member, Plan
 from comptool.training.seeds import INITIAL, mixed
-from comptool.training.settings import TrainSettings
 
 Header = dict[str, Any]
 Say = Callable[[str], None]

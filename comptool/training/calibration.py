@@ -14,7 +14,7 @@ from comptool.errors import UsageError, unknown_name
 from comptool.models import HEADS, parse_name
 
 if TYPE_CHECKING:
-    from comptool.training.settings import TrainSettings
+    from comptool.training.config import TrainSettings
 
 Reference = Literal["mean", "max", "min"]
 LIMITS = (0.1, 10.0)

@@ -14,8 +14,8 @@ from comptool.errors import UsageError
 from comptool.losses.class_weights import class_weights
 from comptool.losses.deferred import DeferredWeights
 from comptool.losses.dropped_classes import WithoutClasses
+from comptool.training.config import TrainSettings
 from comptool.training.plan import Member, Plan
-from comptool.training.settings import TrainSettings
 from comptool.training.task import TYPED
 
 OPTION = "--loss-option"

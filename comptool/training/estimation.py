@@ -21,9 +21,9 @@ from comptool.label_matrix import ABSENT
 from comptool.runs import check_finished, find_run, members, read_header
 from comptool.samples import Samples
 from comptool.training.annotation import BIASED, mode_of
+from comptool.training.config import TrainSettings
 from comptool.training.record import read_record
 from comptool.training.rows import divide, read_rows
-from comptool.training.settings import TrainSettings
 
 # Their sigmoids rank, and are no shares: positives and negatives pull with unlike weights.
 UNCALIBRATED = ("zlpr", "two-way", "asl", "sigmoid-focal", "distribution-balanced")

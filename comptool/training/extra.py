@@ -15,8 +15,8 @@ from comptool.competition import Competition
 from comptool.errors import InputError
 from comptool.samples import Samples, read_samples
 from comptool.tables import read_table
+from comptool.training.config import TrainSettings
 from comptool.training.labelled import FOLD, label_indices, with_images
-from comptool.training.settings import TrainSettings
 
 SOFT = "soft:"
 SUM_TOLERANCE = 1e-3

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from comptool.models.streams import StreamModel
-from comptool.training.setting_checks import BACKBONE
+from comptool.training.config import BACKBONE
 
 ENCODERS = "encoders"
 
@@ -20,7 +20,7 @@ def freeze(model: StreamModel, part: str | None) -> None:
     model
         Its parameters are changed.
     part
-        One of :data:`comptool.training.settings.PARTS`, or None for nothing.
+        One of :data:`comptool.training.config.PARTS`, or None for nothing.
     """
     for name, parameter in model.named_parameters():
         if part is not None and _is_of(name, part):

@@ -16,7 +16,7 @@ from comptool.errors import InputError
 from comptool.label_matrix import positive_counts
 from comptool.provenance import facts
 from comptool.samples import Samples, class_counts, read_samples, training_samples
-from comptool.training.settings import TrainSettings
+from comptool.training.config import TrainSettings
 
 FOLD = "fold"
 

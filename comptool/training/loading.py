@@ -12,10 +12,10 @@ from comptool.data.batches import Batch, SampleDataset
 from comptool.data.loading import Loader, choose_workers, loader
 from comptool.data.resident import ResidentBatches
 from comptool.data.sampling import EpochBatches, in_order
+from comptool.training.config import TrainSettings
 from comptool.training.placement import Placement
 from comptool.training.plan import Member, Plan
 from comptool.training.processes import Processes
-from comptool.training.settings import TrainSettings
 
 Source = Loader[Batch] | ResidentBatches
 # Where one class's rows are repeated, or one of each class taken in turn.

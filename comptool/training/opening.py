@@ -17,6 +17,7 @@ from comptool.models.pretrained import RANDOM
 from comptool.models.streams import StreamModel
 from comptool.training.autotune import Measure, choose_config, compiled, use_threads
 from comptool.training.calibration import calibration_of
+from comptool.training.config import TrainSettings
 from comptool.training.freezing import freeze, set_training
 from comptool.training.fusion import FusionGauge
 from comptool.training.gauges import Gauge, Gauges
@@ -30,7 +31,6 @@ from comptool.training.plan import Member, Plan
 from comptool.training.precision import Precision
 from comptool.training.processes import Processes
 from comptool.training.session import Session
-from comptool.training.settings import TrainSettings
 from comptool.training.stages import measured
 from comptool.training.validation import Eye
 

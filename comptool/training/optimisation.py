@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from comptool.errors import UsageError
 from comptool.training.averaged_weights import AveragedWeights
+from comptool.training.config import TrainSettings
 from comptool.training.precision import Precision
-from comptool.training.settings import TrainSettings
 
 MOMENTUM = 0.9
 WARMUP_START = 0.01  # share of the learning rate at which warm-up begins

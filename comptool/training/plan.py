@@ -15,12 +15,12 @@ from comptool.losses.weight_table import read_class_weights
 from comptool.runs import LAST, find_run
 from comptool.training.ancestry import check_parent, find_leak, parent_member
 from comptool.training.annotation import loss_notes
+from comptool.training.config import Files, TrainSettings
 from comptool.training.gaps import check_measurable, gaps
 from comptool.training.labelled import Indices
 from comptool.training.prior import read_prior
-from comptool.training.record import Files, check_folder
+from comptool.training.record import check_folder
 from comptool.training.rows import Rows, divide, read_rows
-from comptool.training.settings import TrainSettings
 from comptool.training.sizes import parse_sizes
 from comptool.training.stages import check_shares, dropped_classes, stage_notes
 from comptool.training.task import for_task
@@ -125,7 +125,7 @@ class Plan:
     @property
     def folded(self) -> bool:
         """Whether the run has a folder for each fold."""
-        return self.settings.folds == "all"
+        return self.settings.held_out_fold == "all"
 
     def text(self) -> str:
         """What would be read and written, for a dry run."""
@@ -224,7 +224,7 @@ def _check_names(settings: TrainSettings) -> None:
 
 
 def _members(settings: TrainSettings, rows: Rows, run: Path) -> list[Member]:
-    wanted = settings.folds
+    wanted = settings.held_out_fold
     places: list[tuple[Path, int | None]] = [(run, None)]
     if wanted == "all":
         if not rows.folds:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from comptool.errors import UsageError
-from comptool.training.settings import Amp
+from comptool.training.config import Amp
 
 
 def autocast_dtype(amp: Amp, device: torch.device) -> torch.dtype | None:

@@ -12,14 +12,13 @@ from comptool.models.pretrained import RANDOM
 from comptool.runs import LAST
 from comptool.training.autotune import Measure
 from comptool.training.building import Header, new_model, resumed_model
+from comptool.training.config import BACKBONE, BATCH_SIZE
 from comptool.training.criterion import make_loss
 from comptool.training.opening import open_session
 from comptool.training.placement import WHOLE_BATCHES
 from comptool.training.plan import Member, Plan
 from comptool.training.processes import Processes, joined
 from comptool.training.session import Session
-from comptool.training.setting_checks import BACKBONE
-from comptool.training.settings import BATCH_SIZE
 from comptool.training.state import Progress, read_state
 
 Say = Callable[[str], None]

@@ -5,43 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from comptool import models, provenance
 from comptool.errors import InputError, OutputExistsError, UsageError
+from comptool.options import FOLDS, kebab
 from comptool.outputs import atomic_output, refuse_existing
 from comptool.runs import BEST, LAST, OOF, RUN_JSON, RUNNING, WEIGHTS, fold_folders, is_trained
-from comptool.training.setting_checks import option
-from comptool.training.settings import FREE_TO_CHANGE, TrainSettings
-
-FOLDS = Path("folds.csv")
-LISTS = ("img_size modality model_option loss_option drop_classes calibrate_gradients").split()
-
-
-@dataclass(frozen=True)
-class Files:
-    """The tables of a training; None: detected, held out, or none.
-
-    Parameters
-    ----------
-    competition
-        A ``comptool.toml``.
-    folds
-        A table that ``comptool split`` made.
-    extra
-        A table that ``comptool pseudolabel`` made.
-    """
-
-    competition: Path | None = None
-    folds: Path | None = None
-    extra: Path | None = None
-
-    def document(self) -> dict[str, str | None]:
-        """The paths as JSON values."""
-        return {name: None if path is None else str(path) for name, path in asdict(self).items()}
+from comptool.training.config import FREE_TO_CHANGE, Files, TrainSettings
 
 
 def write_record(
@@ -158,12 +132,9 @@ def settle(
     Raises
     ------
     UsageError, InputError
-        As :class:`~comptool.training.settings.TrainSettings` and :func:`resumed`.
+        As :class:`~comptool.training.config.TrainSettings` and :func:`resumed`.
     """
     settings = {name: given[name] for name in _names(TrainSettings) if name in given}
-    for name in LISTS:
-        if name in settings:
-            settings[name] = tuple(settings[name] or ())
     files = {name: given[name] for name in _names(Files) if name in given}
     if resume:
         return resumed(folder, settings, files)
@@ -233,7 +204,7 @@ def _may_grow(own: TrainSettings, wanted: TrainSettings) -> bool:
 
 def _shown(name: str, value: object) -> str:
     if value is None or value == ():
-        return f"no {option(name)}"
+        return f"no {kebab(name)}"
     if isinstance(value, bool):
-        return option(name) if value else f"no {option(name)}"
-    return f"{option(name)} {' '.join(map(str, value)) if isinstance(value, tuple) else value}"
+        return kebab(name) if value else f"no {kebab(name)}"
+    return f"{kebab(name)} {' '.join(map(str, value)) if isinstance(value, tuple) else value}"

@@ -21,6 +21,7 @@ from comptool.competition import Competition
 from comptool.errors import InputError, UsageError
 from comptool.label_matrix import PRESENT, UNKNOWN
 from comptool.samples import Samples, class_names
+from comptool.training.config import TrainSettings
 from comptool.training.extra import extra_rows, soft_targets
 from comptool.training.labelled import (
     FOLD,
@@ -31,7 +32,6 @@ from comptool.training.labelled import (
     labels_of,
     published_counts,
 )
-from comptool.training.settings import TrainSettings
 from comptool.training.stages import dropped_classes, select
 
 

@@ -18,6 +18,7 @@ from comptool.data.sampling import EpochBatches
 from comptool.losses.deferred import begin_epoch
 from comptool.models.streams import StreamModel
 from comptool.training.autotune import ComputeConfig
+from comptool.training.config import TrainSettings
 from comptool.training.freezing import set_training
 from comptool.training.gauges import Gauges
 from comptool.training.gradient_calibration import total_loss
@@ -27,7 +28,6 @@ from comptool.training.placement import Placement
 from comptool.training.precision import Precision
 from comptool.training.processes import Processes
 from comptool.training.seeds import mixed
-from comptool.training.settings import TrainSettings
 from comptool.training.validation import Eye
 
 Phase = Callable[[str], AbstractContextManager[None]]

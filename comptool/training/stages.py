@@ -15,7 +15,7 @@ import numpy.typing as npt
 from comptool.classes import named_classes
 from comptool.errors import UsageError, quoted
 from comptool.evaluation import metrics
-from comptool.training.settings import TrainSettings
+from comptool.training.config import TrainSettings
 
 Indices = npt.NDArray[np.int64]
 Labels = npt.NDArray[np.integer]

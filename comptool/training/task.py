@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from comptool.errors import UsageError
 from comptool.losses import LOSSES, check_task
-from comptool.training.setting_checks import EVENED, option
-from comptool.training.settings import TrainSettings
+from comptool.options import kebab
+from comptool.training.config import EVENED, TrainSettings
 
 # bce before asl: its sigmoids are probabilities, as thresholds and pseudo-labels need them.
 # It also ranked better: mAP 0.589 and 0.538 against 0.549 and 0.527 (two seeds of 20 epochs of
@@ -53,9 +53,7 @@ def for_task(settings: TrainSettings, task: str) -> TrainSettings:
         )
     for name in STAGE:
         if task == "multilabel" and getattr(settings, name):
-            raise UsageError(
-                f"{option(name)} needs one class per image, and the task is multilabel"
-            )
+            raise UsageError(f"{kebab(name)} needs one class per image, and the task is multilabel")
     _check_mixing(settings, loss)
     if settings.prior is not None and loss != WITH_PRIOR:
         raise UsageError(f"--prior is for the loss '{WITH_PRIOR}', and the loss is '{loss}'")
@@ -67,10 +65,10 @@ def _check_mixing(settings: TrainSettings, loss: str) -> None:
     for name in ("mixup", "cutmix", "balanced_mixup"):
         if loss in HARD_TARGETS and getattr(settings, name):
             raise UsageError(
-                f"the loss '{loss}' needs targets of 0 and 1, and {option(name)} mixes them; "
+                f"the loss '{loss}' needs targets of 0 and 1, and {kebab(name)} mixes them; "
                 "leave it out"
             )
-    others = [option(name) for name in ("mixup", "cutmix", "per_class") if getattr(settings, name)]
+    others = [kebab(name) for name in ("mixup", "cutmix", "per_class") if getattr(settings, name)]
     if settings.balance in EVENED:
         others.append(f"--balance {settings.balance}")
     if settings.balanced_mixup and others:

@@ -109,9 +109,7 @@ def test_an_unknown_run(refused, command):
         ),
         (
             ("infer", "--batch-size", "0"),
-            "Usage: comptool infer [OPTIONS] [runs]...\nTry 'comptool infer -h' for help.\n\n"
-            "Error: Invalid value for '--batch-size' / '-b': Input should be greater than or equal "
-            "to 1\n",
+            "comptool infer: --batch-size is 0; it has to be 1 or more\n",
         ),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",

@@ -24,12 +24,19 @@ def test_classes_that_cannot_be_dropped(refused, classes, message):
     refused((*STAGE, "--drop-classes", classes), 2, message)
 
 
-@pytest.mark.parametrize("part", ["neck", "encoders", ""])
-def test_a_part_that_cannot_be_frozen(refused, part):
+@pytest.mark.parametrize(
+    ("part", "meant"),
+    [
+        ("neck", "'backbone' or 'head'"),
+        ("heads", "'head' or 'backbone'"),
+        ("", "'head' or 'backbone'"),
+    ],
+)
+def test_a_part_that_cannot_be_frozen(refused, part, meant):
     refused(
         (*STAGE, "--freeze", part),
         2,
-        f"--freeze is '{part}'; the parts of a model are backbone and head",
+        f"no part of a model is called '{part}'; did you mean {meant}?",
     )
 
 
@@ -71,15 +78,8 @@ def test_class_weights_that_are_none(refused, damage, name, text, message):
 
 
 @pytest.mark.parametrize("count", ["0", "-1"])
-def test_no_rows_per_class(chain, invoked, snapshot, count):
-    before = snapshot(chain)
-    result = invoked(*STAGE, "--per-class", count)
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == (
-        "Usage: comptool train [OPTIONS]\nTry 'comptool train -h' for help.\n\n"
-        "Error: Invalid value for '--per-class': Input should be greater than or equal to 1\n"
-    )
-    assert snapshot(chain) == before
+def test_no_rows_per_class(refused, count):
+    refused((*STAGE, "--per-class", count), 2, f"--per-class is {count}; it has to be 1 or more")
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,7 @@ def test_priors_that_are_none(bad, content, how):
 def test_quotas_above_one(bad, runs):
     result = runs.run("recalibrate", FILES[1], "--fraction", "1.5")
     assert result.exit_code == 2
-    assert "'--fraction': Input should be less than or equal to 1" in result.stderr
+    assert "--fraction is 1.5; it has to be 0 or more and at most 1" in result.stderr
     options = ("--method", "quota-optimal", "--top-k-head", "3", "--fraction", "0.4")
     bad(
         ("recalibrate", FILES[1], *options), 2,

@@ -24,7 +24,7 @@ def test_each_model_is_one_line_with_what_it_is_and_its_source(comptool):
         "[Sandler et al. 2018, arXiv:1801.04381]"
     )
     assert result.stderr == (
-        "every backbone of timm works too; find one with: comptool models PATTERN\n"
+        "any backbone of timm works too; find one with: comptool models PATTERN\n"
     )
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from comptool import provenance
 from comptool.competition import of_table
-from comptool.data.split_options import SplitOptions
+from comptool.data.config import SplitOptions
 from comptool.data.splitting import samples_to_split, split_samples
 from comptool.errors import InputError
 from comptool.samples import read_samples

@@ -25,7 +25,8 @@ def test_help_lists_the_options_under_headings(comptool):
     text = comptool("train", "--help").stdout
     headings = [line for line in text.splitlines() if line.endswith(":") and line[0] != " "]
     assert headings == [
-        "Model:", "Loss:", "Stages:", "Images:", "Optimisation:", "Validation:", "Run:", "Options:"
+        "Options:", "Model:", "Loss:", "Class balance:", "Images:", "Optimisation:", "Validation:",
+        "Training in stages:", "Advanced:", "General:",
     ]  # fmt: skip
     assert text.index("--gamma") > text.index("Loss:")
     assert text.index("--gamma") < text.index("Images:")
@@ -108,7 +109,7 @@ def test_a_batch_size_is_a_number_or_auto(size, code, rows, comptool, tiny):
     result = comptool("train", "-q", *tiny, "-b", size, "--dry-run")
     assert result.exit_code == code
     if code:
-        assert f"'{size}' is no number of images from 1 on, and not auto." in result.stderr
+        assert f"'{size}' is not a number of images from 1 on, and not auto." in result.stderr
 
 
 def test_an_extra_table_names_the_run(rows, comptool, tiny, write_rows):
@@ -152,7 +153,7 @@ def test_an_extra_table_names_the_run(rows, comptool, tiny, write_rows):
         (["--run-name", "fold-0"], 2, "--run-name is 'fold-0'; folders of such names hold the"),
         (["--model", "../x"], 2, "no model is called '../x'; did you mean"),
         (["--resume"], 3, "weights/mobilenetv2-dual: there is no run to go on with"),
-        (["--force", "--resume"], 2, "--resume goes on with a run and --force replaces it"),
+        (["--force", "--resume"], 2, "--resume continues a run and --force replaces it"),
         (["--img-size", "big"], 2, "--img-size is 'big'; it is 64, 64x48 (height, width) or"),
         (["--pretrained", "maybe"], 2, "--pretrained is 'maybe'; it is auto, yes, no or a file"),
         (["--device", "gpu"], 2, "--device is 'gpu'; it has to be auto, cpu, cuda or cuda:N"),

@@ -174,5 +174,8 @@ def test_a_dry_run_names_all_files_and_writes_none(folded):
     before = sorted(Path().rglob("*"))
     result = folded("--search", "greedy", "--dry-run")
     assert result.exit_code == 0, result.output
-    assert result.stderr.splitlines()[-2:] == [f"output: {TTA}", f"beside it: {ROWS}, {VIEWS}"]
+    assert result.stderr.splitlines()[-2:] == [
+        f"output: {TTA}",
+        f"would also write {ROWS}, {VIEWS}",
+    ]
     assert sorted(Path().rglob("*")) == before

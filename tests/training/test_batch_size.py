@@ -17,8 +17,8 @@ from comptool.errors import UsageError
 from comptool.models.streams import StreamModel
 from comptool.runs import read_header
 from comptool.training.batch_size import Trial, largest, with_batch_size
+from comptool.training.config import AS_MANY_AS_FIT
 from comptool.training.processes import Processes
-from comptool.training.settings import AS_MANY_AS_FIT
 
 CPU = Processes(0, 1, torch.device("cpu"))
 

@@ -15,8 +15,8 @@ from comptool.competition import load
 from comptool.errors import InputError, UsageError
 from comptool.provenance import recall
 from comptool.runs import read_header
+from comptool.training.config import TrainSettings
 from comptool.training.rows import divide, read_rows
-from comptool.training.settings import TrainSettings
 
 RUN = Path("weights/run")
 
@@ -157,10 +157,10 @@ def test_a_run_starts_from_its_parent_and_its_optimizer_moves_those_weights(fold
 
 def test_the_optimizer_of_a_child_owns_exactly_its_weights(folds, fit):
     from comptool.training.building import new_model
+    from comptool.training.config import Files
     from comptool.training.optimisation import Optimisation
     from comptool.training.plan import make_plan
     from comptool.training.precision import Precision
-    from comptool.training.record import Files
 
     fit("parent", epochs=1)
     settings = TrainSettings(
@@ -221,8 +221,8 @@ def test_a_parent_that_trained_on_the_validated_rows_is_a_leak(parent, folds, fi
 
 
 def test_a_leak_is_warned_of(folds, fit):
+    from comptool.training.config import Files
     from comptool.training.plan import make_plan
-    from comptool.training.record import Files
 
     fit("parent", epochs=1, fold="none")
     settings = TrainSettings(model="test_efficientnet-dual", init_from=Path("parent"))

@@ -11,9 +11,9 @@ from timm.utils import ModelEmaV3
 from torch import nn
 
 from comptool.training.averaged_weights import AveragedWeights
+from comptool.training.config import TrainSettings
 from comptool.training.optimisation import MOMENTUM, Optimisation
 from comptool.training.precision import Precision
-from comptool.training.settings import TrainSettings
 
 CPU = torch.device("cpu")
 

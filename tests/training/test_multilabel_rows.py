@@ -13,8 +13,8 @@ from comptool.competition import load
 from comptool.errors import InputError
 from comptool.predictions import read_predictions
 from comptool.tables import read_table
+from comptool.training.config import TrainSettings
 from comptool.training.rows import divide, read_rows
-from comptool.training.settings import TrainSettings
 
 RUN = Path("weights/run")
 CLASSES = ("sea", "golf course", "road", "ship")

@@ -10,10 +10,9 @@ from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts
 
 from comptool.errors import UsageError
+from comptool.training.config import OPTIMIZERS, TrainSettings
 from comptool.training.optimisation import Optimisation
 from comptool.training.precision import Precision, autocast_dtype
-from comptool.training.setting_checks import OPTIMIZERS
-from comptool.training.settings import TrainSettings
 
 CPU = torch.device("cpu")
 UPDATES = 10  # per epoch

@@ -12,10 +12,9 @@ from comptool.competition import load
 from comptool.data.splitting import make_folds
 from comptool.errors import InputError, UsageError
 from comptool.samples import training_samples
+from comptool.training.config import Files, TrainSettings
 from comptool.training.plan import make_plan
-from comptool.training.record import Files
 from comptool.training.rows import divide, read_rows
-from comptool.training.settings import TrainSettings
 
 
 def edit(path: Path, change) -> None:

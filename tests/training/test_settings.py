@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from comptool.errors import UsageError
-from comptool.training.setting_checks import OPTIMIZERS
-from comptool.training.settings import TrainSettings
+from comptool.training.config import OPTIMIZERS, TrainSettings
 
 
 @pytest.mark.parametrize(
@@ -81,7 +80,7 @@ from comptool.training.settings import TrainSettings
         ),
         (
             {"init_from": Path("run"), "pretrained": "yes"},
-            "--init-from brings the weights; --pretrained has no meaning beside it",
+            "--init-from brings the weights; leave --pretrained out",
         ),
     ],
 )
@@ -128,7 +127,7 @@ def test_every_optimizer_that_is_offered_is_one_of_timms():
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"freeze": "neck"}, "the parts of a model are backbone and head"),
+        ({"freeze": "neck"}, "no part of a model is called 'neck'"),
         ({"reset_head": True}, "--reset-head is for --init-from"),
         ({"freeze": "head"}, "would keep a random head as it is"),
         (
@@ -136,7 +135,7 @@ def test_every_optimizer_that_is_offered_is_one_of_timms():
             "would keep a random head as it is",
         ),
         ({"per_class": 0}, "--per-class is 0; it has to be 1 or more"),
-        ({"per_class": 5, "balance": "over"}, "has no meaning beside it"),
+        ({"per_class": 5, "balance": "over"}, "leave --balance over out"),
         ({"keep_dropped_logits": True}, "without --drop-classes"),
         ({"class_weights": Path("w.csv"), "weighting": "sqrt"}, "give one of them"),
         ({"class_weights": Path("w.csv"), "balance": "weights"}, "give one of them"),

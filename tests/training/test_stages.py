@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from comptool.errors import UsageError
 from comptool.runs import read_header
+from comptool.training.config import TrainSettings
 from comptool.training.criterion import make_loss
-from comptool.training.settings import TrainSettings
 from comptool.training.stages import balanced_subset, dropped_classes, kept_score
 
 

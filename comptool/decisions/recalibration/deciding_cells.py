@@ -18,9 +18,9 @@ from comptool.decisions.recalibration import CELL_METHODS
 from comptool.decisions.recalibration.cells import Fitted
 from comptool.decisions.recalibration.comparing import NONE, SETS, Comparison
 from comptool.decisions.recalibration.comparing_cells import Fit, compare_cells
+from comptool.decisions.recalibration.config import THRESHOLDS, Settings
 from comptool.decisions.recalibration.deciding import LARGEST_SET
 from comptool.decisions.recalibration.known import Doubles, Floats
-from comptool.decisions.recalibration.settings import THRESHOLDS, Settings
 from comptool.errors import UsageError
 from comptool.evaluation.f_scores import log_loss, macro_f_beta, micro_f_beta
 from comptool.evaluation.out_of_fold import Labelled, nested_folds

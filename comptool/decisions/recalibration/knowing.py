@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from comptool.decisions import sources
 from comptool.decisions.quotas import most_frequent, named_heads
+from comptool.decisions.recalibration.config import FRACTION, TOP_K_HEAD, Settings
 from comptool.decisions.recalibration.known import Evidence, Known
-from comptool.decisions.recalibration.settings import FRACTION, TOP_K_HEAD, Settings
 from comptool.decisions.recalibration.shares import shares_of
 from comptool.errors import InputError
 from comptool.evaluation import metrics

@@ -6,7 +6,7 @@ import pytest
 
 from comptool.errors import UsageError
 from comptool.training.calibration import Calibration, calibration_of, parse_calibration
-from comptool.training.settings import TrainSettings
+from comptool.training.config import TrainSettings
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
-"""From an exception to a message and an exit code, in one place."""
+"""Exceptions to messages and exit codes, and the end of the process."""
 
 from __future__ import annotations
 
+import atexit
 import functools
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -54,3 +57,31 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(0) from None
 
     return run
+
+
+def end_process(code: int) -> None:
+    """End the process at once if torch was imported or a thread is running; otherwise return.
+
+    Python would first free torch's 600,000 objects, which takes a second after the files are
+    written, and join the thread, which may wait for a disk that does not answer. Exit handlers are
+    still run.
+    """
+    if "torch" not in sys.modules and threading.active_count() == 1:
+        return
+    _end_workers()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _end_workers() -> None:
+    """Kill the processes that load images; Python would terminate them and wait forever."""
+    processes = sys.modules.get("multiprocessing")
+    if processes is None:
+        return
+    if hasattr(signal, "SIGCHLD"):
+        # torch's handler would raise for each of them.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for worker in processes.active_children():
+        worker.kill()

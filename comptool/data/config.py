@@ -1,70 +1,99 @@
-"""What a person may ask of a split, and which wishes contradict one another."""
+"""Options of ``comptool split``, and what makes them contradict."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from comptool.data.label_search import STRATEGIES
 from comptool.errors import UsageError, unknown_name
-from comptool.findings import EXCLUDABLE, MASKABLE
+from comptool.options import (
+    FOLDS,
+    Output,
+    WithCompetition,
+    WithSeed,
+    argument,
+    arguments,
+    check,
+    option,
+)
 
-BALANCES = ("none", "under")
+STRATEGIES = ("iterative", "random")
 DEFAULT_VAL = 0.2
 # A seed of a 100,000 x 60 table takes a hundredth of a second.
 LABEL_SEEDS = 100
 
+# Panels of --help.
+BALANCE, LABELS, LOOKED_AT = "Class balance", "Several labels per row", "Findings and corrections"
+
 
 @dataclass(frozen=True)
-class SplitOptions:
-    """How a training table is to be split.
+class SplitOptions(WithSeed):
+    """How a training table is split."""
 
-    Parameters
-    ----------
-    val
-        Share to hold out, between 0 and 1; None means 0.2 where there are no folds.
-    num_folds
-        K for K folds, at least 2, instead of a hold-out.
-    from_column
-        Column with a split that is given: ``train``, ``val`` and ``test``, or fold numbers.
-    balance
-        ``"none"``, or ``"under"``: every class is cut to the size of the smallest.
-    cap
-        With ``"under"``, at most this many per class.
-    seed
-        Seed of every random choice, and the first of ``num_seeds``.
-    num_seeds
-        Seeds to try; None means 1 for one label per row and 100 for several.
-    strategy
-        ``"iterative"`` (None means it) or ``"random"``; multi-label only.
-    refine
-        Whether rows are exchanged after the search; multi-label only.
-    zero_is_unknown
-        Whether training is to take 0 for "not annotated"; multi-label only.
-    corrections
-        Label corrections to be applied first.
-    findings
-        Findings of ``inspect``, by which copies stay together.
-    exclude
-        Kinds of findings whose rows are left out.
-    mask
-        Kinds of findings whose cells become "not annotated"; multi-label only.
-    """
-
-    val: float | None = None
-    num_folds: int | None = None
-    from_column: str | None = None
-    balance: str = "none"
-    cap: int | None = None
-    seed: int = 0
-    num_seeds: int | None = None
-    strategy: str | None = None
-    refine: bool = True
-    zero_is_unknown: bool = False
-    corrections: Path | None = None
-    findings: Path | None = None
-    exclude: tuple[str, ...] = ()
-    mask: tuple[str, ...] = ()
+    val: float | None = option(
+        help="Share of each class to hold out.", above=0, below=1, shown="0.2"
+    )
+    num_folds: int | None = option(
+        help="Number of folds, instead of a hold-out.", names=("--folds",), min=2
+    )
+    from_column: str | None = option(
+        help="Column with a given split: train, val and test (left out), or fold numbers."
+    )
+    balance: Literal["none", "under"] = option(
+        "none", help="under: undersample every class to the size of the smallest.", panel=BALANCE
+    )
+    cap: int | None = option(
+        help="--balance under: largest number of rows per class.", min=2, panel=BALANCE
+    )
+    num_seeds: int | None = option(
+        help="Number of random seeds to try; the best split is kept.",
+        names=("--seeds",),
+        min=1,
+        shown="1; with several labels 100",
+        panel=LABELS,
+    )
+    strategy: str | None = option(
+        help="Stratification: iterative or random.",
+        choices=STRATEGIES,
+        kind="split strategy",
+        shown="iterative",
+        panel=LABELS,
+    )
+    refine: bool = option(
+        True,
+        help="Improve the best split by exchanging rows.",
+        names=("--refine/--no-refine",),
+        panel=LABELS,
+    )
+    zero_is_unknown: bool = option(
+        False,
+        help="Treat 0 as not annotated in training; adds the column zero_is_unknown.",
+        names=("--map-zero-to-unknown",),
+        panel=LABELS,
+    )
+    corrections: Path | None = option(
+        help="Label corrections to apply, as exported from the page of comptool review.",
+        panel=LOOKED_AT,
+    )
+    findings: Path | None = option(
+        help="Findings of comptool inspect: copies stay in one fold; adds the column "
+        "duplicate_group.",
+        panel=LOOKED_AT,
+    )
+    exclude: tuple[str, ...] = option(
+        (),
+        help="Kind of finding whose rows are left out; repeatable.",
+        metavar="KIND",
+        panel=LOOKED_AT,
+    )
+    mask: tuple[str, ...] = option(
+        (),
+        help="Kind of finding, label-run or label-set, whose cells become not annotated; "
+        "repeatable.",
+        metavar="KIND",
+        panel=LOOKED_AT,
+    )
 
     @property
     def share(self) -> float:
@@ -81,11 +110,8 @@ class SplitOptions:
         )
 
     def arguments(self) -> dict[str, object]:
-        """The options under the names that the command gives them."""
-        renamed = {
-            "num_folds": "folds", "num_seeds": "seeds", "zero_is_unknown": "map_zero_to_unknown"
-        }  # fmt: skip
-        return {renamed.get(name, name): value for name, value in vars(self).items()}
+        """The options by the names that are typed."""
+        return arguments(self)
 
     def check(self) -> None:
         """Check what can be checked before anything is read.
@@ -95,43 +121,30 @@ class SplitOptions:
         UsageError
             If options contradict one another or are out of range.
         """
+        check(self)
         if self.val is not None and self.num_folds is not None:
             raise UsageError("--val and --folds contradict one another; give one of them")
-        if self.val is not None and not 0 < self.val < 1:
-            raise UsageError(f"--val {self.val:g} is no share between 0 and 1, both excluded")
-        if self.num_folds is not None and self.num_folds < 2:
-            raise UsageError(f"--folds {self.num_folds} is too few; at least 2 are needed")
-        if self.num_seeds is not None and self.num_seeds < 1:
-            raise UsageError(f"--seeds {self.num_seeds} is too few; at least 1 is needed")
-        if self.strategy is not None and self.strategy not in STRATEGIES:
-            raise unknown_name("split strategy", self.strategy, STRATEGIES)
         self._check_balance()
         self._check_findings()
         if self.from_column is not None:
             self._check_given()
 
     def _check_balance(self) -> None:
-        if self.balance not in BALANCES:
-            raise UsageError(
-                f"--balance {self.balance} is unknown; it can be {' or '.join(BALANCES)}"
-            )
         if self.cap is not None and self.balance != "under":
             raise UsageError("--cap limits under-sampling; give --balance under with it")
-        if self.cap is not None and self.cap < 2:
-            raise UsageError(f"--cap {self.cap} is too few; at least 2 per class are needed")
 
     def _check_findings(self) -> None:
-        for option, kinds, known in (
+        from comptool.findings import EXCLUDABLE, MASKABLE
+
+        for name, kinds, known in (
             ("--exclude", self.exclude, EXCLUDABLE),
             ("--mask", self.mask, MASKABLE),
         ):
             if kinds and self.findings is None:
-                raise UsageError(
-                    f"{option} is about findings; give --findings findings.csv with it"
-                )
+                raise UsageError(f"{name} is about findings; give --findings findings.csv with it")
             for kind in kinds:
                 if kind not in known:
-                    raise unknown_name(f"finding that goes with {option}", kind, known)
+                    raise unknown_name(f"finding that goes with {name}", kind, known)
 
     def _check_given(self) -> None:
         others = {
@@ -187,3 +200,13 @@ class SplitOptions:
                 "--balance under evens out classes of one label per row; here a row has several. "
                 "A loss can weigh them instead: comptool train --loss distribution-balanced"
             )
+
+
+@dataclass(frozen=True)
+class SplitConfig(Output, WithCompetition, SplitOptions):
+    """The options of ``comptool split``."""
+
+    table: Path | None = argument(
+        None, help="Labelled table.", shown="the competition's training data"
+    )
+    output: Path = option(FOLDS, help="Table with folds to write.", names=("--output", "-o"))

@@ -1,0 +1,352 @@
+"""Options of the commands, each declared once, as a field of a command's dataclass.
+
+The command line, the range checks, the recorded arguments and ``--help`` are made from the fields;
+``commands/options.py`` turns a dataclass into the parameters of a command. Standard library only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
+
+from comptool.errors import UsageError, unknown_name
+
+BASIC, ADVANCED, GENERAL = "Options", "Advanced", "General"
+
+# Default places of the chain's files.
+FOLDS = Path("folds.csv")
+PSEUDO = Path("pseudo.csv")
+SUBMISSIONS = Path("submissions")
+PREDS = SUBMISSIONS / "preds.csv"
+PREDS_TTA = SUBMISSIONS / "preds_tta.csv"
+ENSEMBLE = SUBMISSIONS / "ensemble.csv"
+RECALIBRATED = SUBMISSIONS / "recalibrated.csv"
+FINDINGS = Path("findings.csv")
+REVIEW = Path("review.csv")
+
+Config = TypeVar("Config")
+_OPTION, _FILLED = "option", "filled"
+TYPED, REST = "typed", "rest"
+
+
+@dataclass(frozen=True)
+class Option:
+    """What the command line needs to know of a field beyond its type and default.
+
+    Parameters
+    ----------
+    help
+        One or two sentences.
+    names
+        As it is typed; empty for the field's name in kebab-case. A name without dashes is the
+        placeholder of an argument.
+    min, max, above, below
+        Range of a number: with the bound (``min``, ``max``) or without it (``above``, ``below``).
+    choices
+        Allowed words; of a ``Literal`` field its own.
+    kind
+        What a word is called in the error for one that is not a choice, which then names the
+        nearest ones; for lists that are too long for ``--help``.
+    panel
+        Heading in ``--help``.
+    shown
+        The default in words, where None stands for one that depends on something else.
+    metavar
+        Placeholder of the value in ``--help``.
+    parse
+        Function from the typed text to the value; raises ValueError.
+    positional
+        Whether it is an argument, typed without a name.
+    """
+
+    help: str
+    names: tuple[str, ...] = ()
+    min: float | None = None
+    max: float | None = None
+    above: float | None = None
+    below: float | None = None
+    choices: tuple[str, ...] = ()
+    kind: str = ""
+    panel: str = BASIC
+    shown: str | None = None
+    metavar: str | None = None
+    parse: Callable[[str], Any] | None = None
+    positional: bool = False
+
+    @property
+    def range(self) -> str:
+        """The range as a condition, ``0<=x<1``; empty for none."""
+        low = self._bound(self.min, "<=") or self._bound(self.above, "<")
+        high = self._bound(self.max, "<=") or self._bound(self.below, "<")
+        if low and high:
+            return f"{low[1]:g}{low[0]}x{high[0]}{high[1]:g}"
+        if low:
+            return f"x{low[0].replace('<', '>')}{low[1]:g}"
+        return f"x{high[0]}{high[1]:g}" if high else ""
+
+    @property
+    def range_in_words(self) -> str:
+        """The range in words, such as "0 or more and below 1"; empty for none."""
+        low = "" if self.min is None else f"{self.min:g} or more"
+        low = low if self.above is None else f"above {self.above:g}"
+        high = "" if self.max is None else f"at most {self.max:g}"
+        high = high if self.below is None else f"below {self.below:g}"
+        return " and ".join(filter(None, (low, high)))
+
+    def allows(self, value: float) -> bool:
+        """Whether a number is finite, where it has a range, and within it."""
+        if not self.range:
+            return True
+        return (
+            math.isfinite(value)
+            and (self.min is None or value >= self.min)
+            and (self.max is None or value <= self.max)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+    @staticmethod
+    def _bound(value: float | None, sign: str) -> tuple[str, float] | None:
+        return None if value is None else (sign, value)
+
+
+def option(
+    default: Any = None,
+    *,
+    help: str,
+    names: Sequence[str] = (),
+    min: float | None = None,
+    max: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    choices: Sequence[str] = (),
+    kind: str = "",
+    panel: str = BASIC,
+    shown: str | None = None,
+    metavar: str | None = None,
+    parse: Callable[[str], Any] | None = None,
+) -> Any:
+    """A field that is an option of the command line; parameters as in :class:`Option`."""
+    made = Option(
+        help, tuple(names), min, max, above, below, tuple(choices), kind, panel, shown, metavar,
+        parse,
+    )  # fmt: skip
+    return field(default=default, metadata={_OPTION: made})
+
+
+def required_option(*, help: str, names: Sequence[str] = ()) -> Any:
+    """A field that is an option without a default."""
+    return field(metadata={_OPTION: Option(help, tuple(names))}, kw_only=True)
+
+
+def argument(
+    default: Any = dataclasses.MISSING,
+    *,
+    help: str,
+    metavar: str | None = None,
+    shown: str | None = None,
+) -> Any:
+    """A field that is an argument, typed without a name; required without a default."""
+    made = Option(help, metavar=metavar, shown=shown, positional=True)
+    if default is dataclasses.MISSING:
+        return field(metadata={_OPTION: made}, kw_only=True)
+    return field(default=default, metadata={_OPTION: made})
+
+
+def filled(what: Literal["typed", "rest"]) -> Any:
+    """A field that the command line fills, no option of its own.
+
+    ``typed`` are the names of the fields that were given, ``rest`` the words that are no options
+    of the command.
+    """
+    return field(default=(), repr=False, compare=False, metadata={_FILLED: what})
+
+
+def options_of(kind: type) -> Iterator[tuple[dataclasses.Field[Any], Option]]:
+    """The fields of a dataclass that are options, with what was declared, in their order."""
+    for one in dataclasses.fields(kind):
+        if _OPTION in one.metadata:
+            yield one, one.metadata[_OPTION]
+
+
+def filled_by(kind: type) -> dict[str, str]:
+    """The fields that the command line fills, with what: ``typed`` or ``rest``."""
+    found = dataclasses.fields(kind)
+    return {one.name: one.metadata[_FILLED] for one in found if _FILLED in one.metadata}
+
+
+def typed_name(kind: type, name: str) -> str:
+    """A field as it is typed.
+
+    Examples
+    --------
+    >>> typed_name(Output, "dry_run")
+    '--dry-run'
+    """
+    for one, declared in options_of(kind):
+        if one.name == name and declared.names:
+            return declared.names[0].partition("/")[0]
+    return kebab(name)
+
+
+def kebab(name: str) -> str:
+    """The name of a field in kebab-case, as an option.
+
+    Examples
+    --------
+    >>> kebab("grad_accum")
+    '--grad-accum'
+    """
+    return "--" + name.replace("_", "-")
+
+
+def check(config: Any) -> None:
+    """Check each option of a dataclass for its range and its choices.
+
+    Raises
+    ------
+    UsageError
+        Naming the option, its value and what is allowed.
+    """
+    kind = type(config)
+    allowed = _choices(kind)  # type: ignore[arg-type]  # a class is hashable
+    for one, declared in options_of(kind):
+        value = getattr(config, one.name)
+        if isinstance(value, int | float) and not declared.allows(value):
+            raise UsageError(
+                f"{typed_name(kind, one.name)} is {value}; it has to be {declared.range_in_words}"
+            )
+        words = allowed.get(one.name)
+        if words is None or value is None:
+            continue
+        for word in (value,) if isinstance(value, str) else value:
+            if word not in words:
+                raise unknown_name(
+                    declared.kind or f"value of {typed_name(kind, one.name)}", word, words
+                )
+
+
+def arguments(config: Any) -> dict[str, Any]:
+    """The options of a command and their values for the record, by the name that is typed."""
+    kind = type(config)
+    return {
+        typed_name(kind, one.name).lstrip("-").replace("-", "_"): getattr(config, one.name)
+        for one, _ in options_of(kind)
+    }
+
+
+def to_json(config: Any) -> dict[str, Any]:
+    """The fields of a dataclass as JSON values: paths are text, tuples lists."""
+    return {one.name: _plain(getattr(config, one.name)) for one in dataclasses.fields(config)}
+
+
+def from_json(kind: type[Config], values: Mapping[str, Any]) -> Config:
+    """The dataclass of a :func:`to_json`; TypeError for a key that is no field."""
+    hints = _hints(kind)  # type: ignore[arg-type]
+    read: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, list):
+            read[name] = tuple(value)
+        elif value is not None and Path in (hints.get(name), *get_args(hints.get(name))):
+            read[name] = Path(value)
+        else:
+            read[name] = value
+    return kind(**read)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+@cache
+def _choices(kind: Any) -> dict[str, tuple[str, ...]]:
+    """The allowed words of the fields that have some, by their name."""
+    hints = _hints(kind)
+    found = {}
+    for one, declared in options_of(kind):
+        hint = hints[one.name]
+        literals = [
+            part for part in (hint, *get_args(hint)) if getattr(part, "__origin__", None) is Literal
+        ]
+        if declared.choices:
+            found[one.name] = declared.choices
+        elif literals:
+            found[one.name] = get_args(literals[0])
+    return found
+
+
+@dataclass(frozen=True)
+class WithQuiet:
+    """A command that reports on stderr."""
+
+    quiet: bool = option(
+        False,
+        help="Print errors and the result only.",
+        names=("--quiet", "-q"),
+        panel=GENERAL,
+    )
+
+
+@dataclass(frozen=True)
+class WithJson:
+    """A command with a result on stdout."""
+
+    json: bool = option(False, help="Print the result as one JSON object.", panel=GENERAL)
+
+
+@dataclass(frozen=True)
+class WithDryRun(WithJson, WithQuiet):
+    """A command that can say beforehand what it would do."""
+
+    dry_run: bool = option(
+        False, help="Show what would be read and written; write nothing.", panel=GENERAL
+    )
+
+
+@dataclass(frozen=True)
+class Output(WithDryRun):
+    """A command that writes files."""
+
+    force: bool = option(False, help="Replace existing outputs.", panel=GENERAL)
+
+
+@dataclass(frozen=True)
+class WithCompetition:
+    """A command that reads the competition's description."""
+
+    competition: Path | None = option(
+        help="Description of the competition.",
+        shown="comptool.toml, otherwise detected from the files",
+        panel=ADVANCED,
+    )
+
+
+@dataclass(frozen=True)
+class WithSeed:
+    """A command with random choices."""
+
+    seed: int = option(0, help="Random seed.", min=0, panel=ADVANCED)
+
+
+@dataclass(frozen=True)
+class WithDevice:
+    """A command with a forward pass."""
+
+    device: str = option("auto", help="Device: auto, cpu, cuda or cuda:N.", panel=ADVANCED)
+
+
+def part(config: Any, kind: type[Config]) -> Config:
+    """The fields of a command that belong to one of its base classes, as that class."""
+    return kind(**{one.name: getattr(config, one.name) for one in dataclasses.fields(kind)})  # type: ignore[arg-type]

@@ -1,0 +1,576 @@
+"""Options of ``comptool train`` and ``comptool prior``, and what makes them contradict."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from comptool.data.device_names import check_device_name
+from comptool.errors import UsageError
+from comptool.options import (
+    ADVANCED,
+    Output,
+    WithCompetition,
+    WithDevice,
+    WithSeed,
+    argument,
+    check,
+    filled,
+    from_json,
+    kebab,
+    option,
+    to_json,
+)
+
+Schedule = Literal["cosine", "step", "constant"]
+Balance = Literal["none", "under", "over", "weights", "class-aware"]
+Amp = Literal["auto", "bf16", "fp16", "off"]
+Missing = Literal["zero", "drop"]
+Weighting = Literal["effective", "inverse", "sqrt"]
+Cache = Literal["auto", "ram", "disk", "off"]
+DataOn = Literal["auto", "gpu", "cpu"]
+Channels = Literal["1", "3", "auto"]
+Compile = Literal["auto", "on", "off", "reduce-overhead"]
+
+# What a resumed run may change: it moves the weights by rounding at most.
+FREE_TO_CHANGE = ("workers", "device", "compile", "cache", "data_on")
+# Settings of earlier versions, which a resumed run may still name in its run.json.
+REMOVED = ("cuda_graph",)
+PRETRAINED_RATE, RANDOM_RATE = 1e-3, 3e-3
+BATCH_SIZE, AS_MANY_AS_FIT = 32, 0
+# Those of timm's optimizers that a competitor names; listed here so that a misspelt name is
+# reported without importing torch.
+OPTIMIZERS = (
+    "adamw adam nadam nadamw radam adamp adan adopt adabelief adafactor lamb lars lion muon "
+    "madgrad rmsprop rmsproptf sgd momentum nesterov"
+).split()
+BACKBONE = "backbone"
+PARTS = (BACKBONE, "head")
+COSINE_ALONE = ("min_lr", "cycle_epochs", "cycle_mul")
+EVENED = ("under", "over", "class-aware")  # of --balance: changes of the rows, not the weights
+
+# Panels of --help.
+MODEL, LOSS, BALANCE, IMAGES = "Model", "Loss", "Class balance", "Images"
+OPTIMISATION, VALIDATION, STAGES = "Optimisation", "Validation", "Training in stages"
+
+
+def parse_batch_size(text: str) -> int:
+    """The number of images per batch; ``auto`` is :data:`AS_MANY_AS_FIT`; else a ValueError."""
+    if text == "auto":
+        return AS_MANY_AS_FIT
+    if not text.isdecimal() or not int(text):
+        raise ValueError(f"'{text}' is not a number of images from 1 on, and not auto.")
+    return int(text)
+
+
+@dataclass(frozen=True)
+class WithWorkers:
+    """A command whose images are loaded by processes."""
+
+    workers: int | None = option(
+        help="Processes that load images.",
+        names=("--workers", "-j"),
+        min=0,
+        shown="by the number of cores",
+        panel=ADVANCED,
+    )
+
+
+@dataclass(frozen=True)
+class TrainSettings(WithWorkers, WithDevice, WithSeed):
+    """Settings of a training run, as recorded in its ``run.json``.
+
+    :mod:`comptool.training.rows` says what they mean for the data.
+
+    Raises
+    ------
+    UsageError
+        If a value is out of range or two contradict one another.
+    """
+
+    model: str = option(
+        "mobilenetv2-dual",
+        help="Model name: <backbone>[-dual][+<head>]; list them with comptool models.",
+    )
+    epochs: int = option(30, help="Passes over the training rows.", min=1)
+    batch_size: int = option(
+        BATCH_SIZE,
+        help="Images per batch; auto: as many as fit into GPU memory with a tenth to spare. A "
+        "batch that does not fit is split.",
+        names=("--batch-size", "-b"),
+        min=0,
+        metavar="IMAGES",
+        parse=parse_batch_size,
+    )
+    lr: float | None = option(
+        help="Learning rate.", above=0, shown="0.001; 0.003 from random weights"
+    )
+    img_size: tuple[str, ...] = option(
+        (),
+        help="Image size in pixels: 64, 64x48 (height x width), or sar=64 for one modality; "
+        "repeatable.",
+        metavar="SIZE",
+        shown="the images' own, 64 to 224",
+    )
+    augment: str = option(
+        "flips",
+        help="Augmentation: none, flips, weak, strong, or a file saved by albumentations.",
+    )
+    loss: str | None = option(
+        help="Loss; list them with comptool losses.",
+        shown="ce; bce where a row may have several classes",
+    )
+    fold: str = option(
+        "0", help="Fold to validate on; all: one model for each fold; none: train on all rows."
+    )
+    init_from: Path | None = option(
+        help="Trained run whose weights to start from; the optimizer starts fresh."
+    )
+    pretrained: str = option(
+        "auto",
+        help="Published weights: auto (if available), yes, no, or the path of a file of weights.",
+        panel=MODEL,
+    )
+    model_option: tuple[str, ...] = option(
+        (),
+        help="Option of the backbone (drop_path_rate, drop_block, depth, widen, "
+        "grad_checkpointing) or of the head (drop_rate, scale; dropout, num_queries, "
+        "learnable_queries, hidden_dim); repeatable.",
+        metavar="NAME=VALUE",
+        panel=MODEL,
+    )
+    auxiliary_heads: bool = option(
+        False,
+        help="-dual models: add a head to each encoder during training; the losses are summed.",
+        panel=MODEL,
+    )
+    label_smoothing: float | None = option(
+        help="Label smoothing: target share spread evenly over all classes.",
+        min=0,
+        below=1,
+        shown="the loss's own",
+        panel=LOSS,
+    )
+    gamma: float | None = option(
+        help="Focusing exponent of focal losses.", min=0, shown="the loss's own", panel=LOSS
+    )
+    loss_option: tuple[str, ...] = option(
+        (),
+        help="Option of the loss, such as gamma_neg=2; repeatable; list them with comptool losses "
+        "LOSS.",
+        metavar="NAME=VALUE",
+        panel=LOSS,
+    )
+    prior: Path | None = option(
+        help="Class prior for partial-asl with mode=selective: a table from comptool prior.",
+        panel=LOSS,
+    )
+    balance: Balance = option(
+        "none",
+        help="Long tails: undersample to the smallest class, oversample to the largest, weight the "
+        "loss by effective number, or draw one row of each class in turn (class-aware; the only "
+        "one where a row may have several classes).",
+        panel=BALANCE,
+    )
+    weighting: Weighting | None = option(
+        help="Class weights of the loss: by effective number, 1/n or 1/sqrt(n).", panel=BALANCE
+    )
+    class_weights: Path | None = option(
+        help="Class weights by hand: a CSV with the columns class and weight, or a TOML file of "
+        "class = weight.",
+        panel=BALANCE,
+    )
+    defer_weights: int = option(
+        0, help="Epochs before class weights apply (deferred re-weighting).", min=0, panel=BALANCE
+    )
+    balanced_mixup: float = option(
+        0.0,
+        help="Balanced mixup for long tails: alpha of Beta(alpha, 1), such as 0.2, the share of a "
+        "second image drawn evenly over the classes; 0 is off.",
+        min=0,
+        panel=BALANCE,
+    )
+    mixup: float = option(
+        0.0, help="Mixup: alpha of Beta(alpha, alpha); 0 is off.", min=0, panel=IMAGES
+    )
+    cutmix: float = option(
+        0.0,
+        help="CutMix: alpha of Beta(alpha, alpha); 0 is off. With --mixup, each batch takes one of "
+        "the two.",
+        min=0,
+        panel=IMAGES,
+    )
+    cutout: float | None = option(
+        help="Cutout: side of the square as a share of the image's.",
+        above=0,
+        max=1,
+        shown="0.5; off with flips",
+        panel=IMAGES,
+    )
+    magnitude: float | None = option(
+        help="--augment weak: strength of its operations.",
+        min=0,
+        max=30,
+        shown="9",
+        panel=IMAGES,
+    )
+    num_ops: int | None = option(
+        help="--augment weak: operations per image.", min=1, shown="2", panel=IMAGES
+    )
+    channels: Channels | None = option(
+        help="Input channels: 1 (grey), 3, or auto (1 where all images are grey).",
+        shown="3, or those of --init-from",
+        panel=IMAGES,
+    )
+    modality: tuple[str, ...] = option(
+        (),
+        help="Modality to use, in the model's order; repeatable.",
+        metavar="NAME",
+        shown="all",
+        panel=IMAGES,
+    )
+    missing_modality: Missing | None = option(
+        help="Missing image: replace it with black (zero) or drop its row.",
+        shown="an error",
+        panel=IMAGES,
+    )
+    optimizer: str = option(
+        "adamw",
+        help="Optimizer, by timm's name: adamw, adam, sgd, lion, ...",
+        choices=OPTIMIZERS,
+        kind="optimizer",
+        panel=OPTIMISATION,
+    )
+    weight_decay: float = option(
+        0.02, help="Weight decay; biases and norm layers have none.", min=0, panel=OPTIMISATION
+    )
+    schedule: Schedule = option("cosine", help="Learning rate schedule.", panel=OPTIMISATION)
+    warmup_epochs: float | None = option(
+        help="Epochs of learning rate warm-up.",
+        min=0,
+        shown="5 % of the epochs, at most 1",
+        panel=OPTIMISATION,
+    )
+    min_lr: float | None = option(
+        help="--schedule cosine: final learning rate.", min=0, shown="0", panel=OPTIMISATION
+    )
+    ema: float = option(
+        0.0,
+        help="EMA: decay of the averaged weights, such as 0.999; 0 is off.",
+        min=0,
+        below=1,
+        panel=OPTIMISATION,
+    )
+    clip_grad: float | None = option(
+        help="Gradient clipping: largest norm.", above=0, shown="off", panel=OPTIMISATION
+    )
+    grad_accum: int = option(
+        1,
+        help="Gradient accumulation: batches per update.",
+        min=1,
+        panel=OPTIMISATION,
+    )
+    amp: Amp = option(
+        "auto",
+        help="Mixed precision; auto: bf16 or fp16, whichever the GPU is fast in; off on a CPU.",
+        panel=OPTIMISATION,
+    )
+    compile: Compile = option(
+        "auto",
+        help="torch.compile; auto: in runs of over ten minutes where it pays; reduce-overhead: "
+        "with CUDA graphs.",
+        panel=OPTIMISATION,
+    )
+    metric: str | None = option(
+        help="Metric that selects the best checkpoint.",
+        shown="the competition's",
+        panel=VALIDATION,
+    )
+    patience: int | None = option(
+        help="Early stopping: epochs without a better score.", min=1, shown="off", panel=VALIDATION
+    )
+    freeze: str | None = option(
+        help="Part of the model whose weights and BatchNorm statistics are frozen.",
+        choices=PARTS,
+        kind="part of a model",
+        metavar="backbone|head",
+        panel=STAGES,
+    )
+    reset_head: bool = option(
+        False, help="With --init-from: start with a new, randomly initialised head.", panel=STAGES
+    )
+    per_class: int | None = option(
+        help="Rows of each class per epoch: large classes are sampled, small ones repeated, each "
+        "repeat augmented independently.",
+        min=1,
+        panel=STAGES,
+    )
+    drop_classes: tuple[str, ...] = option(
+        (),
+        help="Classes to leave out of training, validation and the loss; the model keeps their "
+        "outputs. Names joined by commas; repeatable.",
+        metavar="CLASSES",
+        panel=STAGES,
+    )
+    keep_dropped_logits: bool = option(
+        False, help="Keep the logits of dropped classes in the loss.", panel=STAGES
+    )
+    layer_decay: float | None = option(
+        help="Layer-wise learning rate decay: factor from each layer to the one before it, towards "
+        "the input.",
+        above=0,
+        max=1,
+        panel=ADVANCED,
+    )
+    decay_epochs: str | None = option(
+        help="--schedule step: epochs between decays (30), or the epochs of the decays (100,150).",
+        metavar="EPOCHS",
+        shown="30",
+        panel=ADVANCED,
+    )
+    decay_rate: float | None = option(
+        help="--schedule step: factor of the learning rate at each decay.",
+        above=0,
+        shown="0.1",
+        panel=ADVANCED,
+    )
+    cycle_epochs: float | None = option(
+        help="--schedule cosine: epochs until the first warm restart.",
+        above=0,
+        shown="no restarts",
+        panel=ADVANCED,
+    )
+    cycle_mul: int | None = option(
+        help="Factor of the cycle length after each restart; needs --cycle-epochs.",
+        min=1,
+        shown="1",
+        panel=ADVANCED,
+    )
+    calibrate_gradients: tuple[str, ...] = option(
+        (),
+        help="Gradient balancing of -dual models: intra (or intra:mean, intra:max, intra:min) "
+        "scales the gradients of the two encoders to one norm; inter balances the objectives of "
+        "--auxiliary-heads. Joined by commas; repeatable.",
+        metavar="LEVELS",
+        panel=ADVANCED,
+    )
+    calibration_limits: str | None = option(
+        help="Smallest and largest factor of --calibrate-gradients intra.",
+        metavar="LOW,HIGH",
+        shown="0.1,10",
+        panel=ADVANCED,
+    )
+    cache: Cache = option(
+        "auto",
+        help="Cache of decoded images; auto: on disk if there is room, otherwise in memory, "
+        "otherwise off.",
+        panel=ADVANCED,
+    )
+    data_on: DataOn = option(
+        "auto",
+        help="gpu: training images are kept in GPU memory and augmented there in batches; cpu: "
+        "worker processes load and augment them; auto: gpu if they fit into half of its free "
+        "memory.",
+        panel=ADVANCED,
+    )
+
+    def __post_init__(self) -> None:
+        self._check()
+
+    @property
+    def held_out_fold(self) -> int | Literal["all", "none"]:
+        """The fold to validate on: a number, ``all`` or ``none``."""
+        return self.fold if self.fold in ("all", "none") else int(self.fold)  # type: ignore[return-value]
+
+    @property
+    def augment_options(self) -> dict[str, float]:
+        """What was given of the augmentation's options."""
+        given = {name: getattr(self, name) for name in ("cutout", "magnitude", "num_ops")}
+        return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def warmup(self) -> float:
+        """Warm-up in epochs."""
+        return min(1.0, 0.05 * self.epochs) if self.warmup_epochs is None else self.warmup_epochs
+
+    @property
+    def scheme(self) -> Weighting | None:
+        """How class weights follow from the rows; None: they do not."""
+        return self.weighting or ("effective" if self.balance == "weights" else None)
+
+    @property
+    def weighted(self) -> str | None:
+        """The option that asks for class weights, as it is typed; None without."""
+        if self.class_weights is not None:
+            return "--class-weights"
+        if self.weighting is not None:
+            return "--weighting"
+        return "--balance weights" if self.balance == "weights" else None
+
+    def rate(self, *, pretrained: bool) -> float:
+        """Learning rate after warm-up: as given, else one for AdamW and its kin.
+
+        From random weights 3e-3 came to a validation loss of 1.52 where 1e-3 came to 1.84, with
+        MobileNetV2 on 500 pairs; weights that know something would be lost at that rate.
+        """
+        if self.lr is not None:
+            return self.lr
+        return PRETRAINED_RATE if pretrained else RANDOM_RATE
+
+    @property
+    def highest_rate(self) -> float:
+        """The highest that :meth:`rate` can be, before the weights are known."""
+        unsure = self.init_from is None and self.pretrained in ("auto", "no")
+        return self.rate(pretrained=not unsure)
+
+    def check_min_lr(self, rate: float) -> None:
+        """Raise a UsageError if the last learning rate is above the first."""
+        if self.min_lr is not None and self.min_lr > rate:
+            whose = "" if self.lr is not None else ", the default for the weights it starts from"
+            raise UsageError(f"--min-lr {self.min_lr:g} is above --lr {rate:g}{whose}")
+
+    @property
+    def milestones(self) -> tuple[float, ...]:
+        """Epochs given with ``--decay-epochs``: one is a period, several are points in time."""
+        text = "30" if self.decay_epochs is None else self.decay_epochs
+        return tuple(float(part) for part in text.split(","))
+
+    def document(self) -> dict[str, Any]:
+        """The settings as JSON values."""
+        return to_json(self)
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> TrainSettings:
+        """The settings of a :meth:`document`."""
+        known = {name: value for name, value in document.items() if name not in REMOVED}
+        return from_json(cls, known)
+
+    def _check(self) -> None:
+        from comptool.training.calibration import check_objectives
+
+        check(self)
+        self._check_names()
+        self._check_schedule()
+        self._check_stage()
+        check_objectives(self)
+
+    def _check_names(self) -> None:
+        if self.fold not in ("all", "none") and not self.fold.isdecimal():
+            raise UsageError(f"--fold is '{self.fold}'; it has to be a number, 'all' or 'none'")
+        check_device_name(self.device)
+        for place, name in enumerate(self.modality):
+            if name in self.modality[:place]:
+                raise UsageError(
+                    f"--modality {name} is given twice; a model takes each of them once"
+                )
+        try:
+            points = self.milestones
+        except ValueError:
+            points = ()
+        rising = list(points) == sorted(set(points)) and all(map(math.isfinite, points))
+        if not points or not rising or points[0] <= 0:
+            raise UsageError(
+                f"--decay-epochs is '{self.decay_epochs}'; it has to be a number of epochs such as "
+                "30, or rising points in time such as 100,150"
+            )
+
+    def _check_schedule(self) -> None:
+        refused = {
+            "cosine": ("decay_epochs", "decay_rate"),
+            "step": COSINE_ALONE,
+            "constant": ("decay_epochs", "decay_rate", *COSINE_ALONE),
+        }
+        for name in refused[self.schedule]:
+            if getattr(self, name) is not None:
+                raise UsageError(f"{kebab(name)} has no meaning with --schedule {self.schedule}")
+        if self.warmup >= self.epochs:
+            raise UsageError(
+                f"--warmup-epochs {self.warmup:g} leaves nothing of --epochs {self.epochs}"
+            )
+        if self.cycle_mul is not None and self.cycle_epochs is None:
+            raise UsageError("--cycle-mul needs --cycle-epochs, the length of the first cycle")
+        self.check_min_lr(self.highest_rate)
+        if self.fold == "none" and self.patience is not None:
+            raise UsageError("--patience needs a validation, and --fold none has none")
+        if self.init_from is not None and self.pretrained not in ("auto", "no"):
+            raise UsageError("--init-from brings the weights; leave --pretrained out")
+
+    def _check_stage(self) -> None:
+        if self.freeze == BACKBONE and self.calibrate_gradients:
+            raise UsageError("--freeze backbone leaves --calibrate-gradients nothing to calibrate")
+        if self.reset_head and self.init_from is None:
+            raise UsageError("--reset-head is for --init-from, whose head it leaves out")
+        if self.freeze == "head" and (self.reset_head or self.init_from is None):
+            raise UsageError(
+                "--freeze head would keep a random head as it is; start from a run with --init-from"
+            )
+        if self.keep_dropped_logits and not self.drop_classes:
+            raise UsageError("--keep-dropped-logits has no meaning without --drop-classes")
+        if self.per_class is not None and self.balance in EVENED:
+            raise UsageError(
+                f"--per-class takes as many rows of each class; leave --balance {self.balance} out"
+            )
+        if self.class_weights is not None and self.scheme is not None:
+            other = "--weighting" if self.weighting else "--balance weights"
+            raise UsageError(
+                f"--class-weights and {other} both set class weights; give one of them"
+            )
+        if self.defer_weights and not self.weighted:
+            raise UsageError("--defer-weights needs --weighting or --class-weights to defer")
+        if self.defer_weights >= self.epochs:
+            raise UsageError(
+                f"--defer-weights {self.defer_weights} leaves nothing of --epochs {self.epochs}"
+            )
+
+
+@dataclass(frozen=True)
+class Files(WithCompetition):
+    """The tables of a training; None: detected, held out, or none."""
+
+    folds: Path | None = option(
+        help="Table with folds, from comptool split.",
+        shown="folds.csv, otherwise a fifth of the rows is held out",
+        panel=VALIDATION,
+    )
+    extra: Path | None = option(
+        help="Additional rows to train on, never validated, such as pseudo.csv."
+    )
+
+    def document(self) -> dict[str, str | None]:
+        """The paths as JSON values."""
+        return {name: None if path is None else str(path) for name, path in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class TrainConfig(Output, Files, TrainSettings):
+    """The options of ``comptool train``."""
+
+    run_name: str | None = option(
+        help="Folder of the run, below weights/.", shown="the model and the extra table"
+    )
+    resume: bool = option(
+        False, help="Resume an interrupted run with the settings it was started with."
+    )
+    typed: tuple[str, ...] = filled("typed")
+
+    def __post_init__(self) -> None:
+        if self.force and self.resume:
+            raise UsageError("--resume continues a run and --force replaces it; give one of them")
+        # A resumed run's settings are checked once they are completed by the run's own.
+        if not self.resume:
+            self._check()
+
+    def given(self) -> dict[str, Any]:
+        """The options that were typed, by name."""
+        return {name: getattr(self, name) for name in self.typed}
+
+
+@dataclass(frozen=True)
+class PriorConfig(Output, WithWorkers, WithDevice):
+    """The options of ``comptool prior``."""
+
+    run: str | None = argument(None, help="Multi-label run.", shown="the latest")
+    output: Path = option(Path("prior.csv"), help="Class prior to write.", names=("--output", "-o"))
+    batch_size: int = option(64, help="Images per batch.", names=("--batch-size", "-b"), min=1)
