@@ -73,6 +73,16 @@ class Settings:
         max=1,
         shown=f"{FRACTION:g}",
     )
+    oof: str | None = option(
+        help="Run or file with out-of-fold predictions.",
+        shown="the run of the predictions",
+        panel=EVIDENCE,
+    )
+    target_prior: str | None = option(
+        help="Class shares of the test set: uniform, train, or a table of class and share.",
+        shown="unknown; --compare tries uniform and train",
+        panel=EVIDENCE,
+    )
     alpha: float | None = option(
         help="Exponent of the probabilities; larger sharpens.", above=0, shown="1", panel=CAN
     )
@@ -94,16 +104,6 @@ class Settings:
     )
     prior: Literal["uniform", "train"] | None = option(
         help="Presumed class shares.", shown="uniform", panel=CAN
-    )
-    oof: str | None = option(
-        help="Run or file with out-of-fold predictions.",
-        shown="the run of the predictions",
-        panel=EVIDENCE,
-    )
-    target_prior: str | None = option(
-        help="Class shares of the test set: uniform, train, or a table of class and share.",
-        shown="unknown; --compare tries uniform and train",
-        panel=EVIDENCE,
     )
     average: Literal["macro", "micro"] | None = option(
         help="F-score that the thresholds maximise.", shown="by the metric", panel=F_SCORE
