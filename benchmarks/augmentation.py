@@ -30,13 +30,13 @@ import torch
 from PIL import Image
 from timm.data.transforms_factory import create_transform
 
-from comptool.data.augment import BATCH_POLICIES, create
-from comptool.data.batches import SampleDataset
-from comptool.data.loading import loader
-from comptool.data.pixel_cache import PixelCache
-from comptool.data.resident import ResidentBatches
-from comptool.data.sampling import EpochBatches
-from comptool.samples import Samples
+from comptool.competition.samples import Samples
+from comptool.data.augment.named_policies import BATCH_POLICIES, create
+from comptool.data.cache import PixelCache
+from comptool.data.dataset import SampleDataset
+from comptool.data.gpu_dataset import ResidentBatches
+from comptool.data.loader import loader
+from comptool.data.sampler import EpochBatches
 
 POLICIES: dict[str, tuple[str, dict[str, float]]] = {
     "none": ("none", {}),

@@ -34,8 +34,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.metrics import average_precision_score
 from sklearn.model_selection import StratifiedKFold
 
-from comptool.evaluation.class_doubts import review_rows
-from comptool.evaluation.confident_learning import class_doubt, confident_joint
+from comptool.label_review.confident_learning import class_doubt, confident_joint, review_rows
 
 Floats = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.int64]

@@ -37,11 +37,11 @@ import torch
 from safetensors.torch import save_file
 
 from comptool import models
-from comptool.inference.computing import Computing
+from comptool.inference.config import Computing
 from comptool.inference.plan import make_plan
 from comptool.inference.predict import predict
-from comptool.inference.schemes import PLAIN
-from comptool.models.checkpoints import load_checkpoint, save_checkpoint
+from comptool.inference.tta.policies import PLAIN
+from comptool.models.checkpoint_file import load_checkpoint, save_checkpoint
 
 BACKBONE, CLASSES = "mobilenetv2_100", 10
 SMALL, LARGE = 64, 224  # pixels
@@ -145,13 +145,13 @@ def steady(folder: Path, backend: str, count: int) -> float:
 
 def single(folder: Path, size: int, turns: int) -> dict[str, Any]:
     """Milliseconds for one pair of images at a time: torch as it is, and ONNX Runtime."""
-    from comptool.inference.members import Member
-    from comptool.inference.onnx_networks import OnnxNetworks
-    from comptool.runs import read_header
+    from comptool.inference.onnx_backend import OnnxNetworks
+    from comptool.inference.plan import TrainedMember
+    from comptool.io.runs import read_header
 
     run_folder = folder / "weights" / f"{BACKBONE}-dual"
     model, _ = load_checkpoint(run_folder)
-    networks = OnnxNetworks([Member(run_folder, read_header(run_folder))], ["identity"])
+    networks = OnnxNetworks([TrainedMember(run_folder, read_header(run_folder))], ["identity"])
     pair = [np.zeros((1, size, size, 3), np.uint8)] * 2
     tensors = [torch.zeros(1, 3, size, size)] * 2
 

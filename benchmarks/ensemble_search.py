@@ -24,7 +24,7 @@ import numpy.typing as npt
 import sklearn
 from sklearn.metrics import average_precision_score
 
-from comptool.decisions.ensembles.search import search
+from comptool.postprocess.ensemble.search import search
 
 ROWS, CLASSES = 6_550, 60
 GOAL_SECONDS = 5.0

@@ -32,7 +32,7 @@ import pandas as pd
 from practice import practice
 from program import Results, comptool, long_options
 
-from comptool.simulation.mavoc import train_counts
+from comptool.practice.chips import train_counts_mavoc
 
 MODEL, SIZE = "eurosat-baseline-dual", 32
 # Of the practice competition: the scale of its test set, and that of what is trained on.
@@ -57,7 +57,7 @@ ROWS: dict[str, tuple[str, tuple[object, ...]]] = {
 
 def prepare(folder: Path, seed: int, *, noise: float) -> None:
     """The practice competition with a small training table and noisy EO chips."""
-    practice(folder, "mavoc", SCALE, seed, train_counts(TRAIN_SCALE))
+    practice(folder, "mavoc", SCALE, seed, train_counts_mavoc(TRAIN_SCALE))
     data = folder / "data"
     tables = [pd.read_csv(data / f"{name}.csv", dtype=str) for name in ("train", "test")]
     random = np.random.default_rng(seed)

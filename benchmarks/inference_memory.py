@@ -24,7 +24,7 @@ import torch
 from cpu_inference import header, run
 
 from comptool import models
-from comptool.models.checkpoints import save_checkpoint
+from comptool.models.checkpoint_file import save_checkpoint
 
 NETWORK, CLASSES, SIZE = "test_efficientnet", 10, 8
 FILES = 100  # to a folder

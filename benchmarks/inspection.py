@@ -25,15 +25,21 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from comptool.competition import detected, of_table
-from comptool.data.images import Pixels, read_pixels
+from comptool.competition.config import detected, of_table
+from comptool.competition.label_matrix import Matrix
+from comptool.competition.samples import read_samples, training_samples
+from comptool.data.image_io import Pixels, read_pixels
 from comptool.inspection.duplicates import DISTANCE, SIMILARITY, nearly_identical
-from comptool.inspection.label_rows import far_counts, lost_classes, rare_sets
-from comptool.inspection.label_runs import doubtful_runs
-from comptool.inspection.looking import Images, Look, look_at, look_at_all
-from comptool.inspection.perceptual import direction, perceptual_hash, spectrum
-from comptool.label_matrix import Matrix
-from comptool.samples import read_samples, training_samples
+from comptool.inspection.image_scan import (
+    Images,
+    ImageScan,
+    direction,
+    look_at,
+    look_at_all,
+    perceptual_hash,
+    spectrum,
+)
+from comptool.inspection.label_rules import doubtful_runs, far_counts, lost_classes, rare_sets
 
 TURNED, SEEDS = 2000, 3
 CHANGED = 300  # pictures of each set that are copied in each way
@@ -160,8 +166,10 @@ def told(image: Pixels, copy: Pixels) -> bool:
 
 def seen(spectra: Sequence[npt.NDArray[np.floating]]) -> Images:
     """Pictures of which only the frequencies are known, as if they had been looked at."""
-    looks = [Look(digest=str(n).encode(), hash=perceptual_hash(s)) for n, s in enumerate(spectra)]
-    frame = pd.DataFrame(looks, columns=list(Look._fields)).astype({"hash": np.uint64})
+    looks = [
+        ImageScan(digest=str(n).encode(), hash=perceptual_hash(s)) for n, s in enumerate(spectra)
+    ]
+    frame = pd.DataFrame(looks, columns=list(ImageScan._fields)).astype({"hash": np.uint64})
     frame = frame.assign(table="train", id="", column="", row=range(len(looks)))
     return Images(frame, np.stack([direction(one) for one in spectra]))
 

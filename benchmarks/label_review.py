@@ -29,7 +29,7 @@ from hand_features import histograms
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.model_selection import KFold
 
-from comptool.evaluation.label_review import precision_and_recall, review
+from comptool.label_review.issues import precision_and_recall, review
 
 AT = (20, 50, 100, 200, 500, 1000)
 Floats = npt.NDArray[np.floating]

@@ -32,10 +32,7 @@ import pandas as pd
 import polars as pl
 from sklearn.model_selection import train_test_split
 
-from comptool.data.label_folds import hold_out
-from comptool.data.label_search import search
-from comptool.data.label_splits import split_labels
-from comptool.data.label_swaps import refine
+from comptool.splits.multilabel_folds import hold_out, refine, search, split_labels
 
 SHARE = 0.1
 ROWS, CLASSES, DRAWN = 109_161, 60, 65_496

@@ -33,9 +33,9 @@ from practice import practice
 from program import Results, comptool, long_options, real_images
 from real_data import write_download
 
-from comptool.predictions import read_predictions, write_predictions
-from comptool.runs import read_header
-from comptool.simulation.ntire import train_counts
+from comptool.io.predictions import read_predictions, write_predictions
+from comptool.io.runs import read_header
+from comptool.practice.chips import train_counts_ntire
 
 MODEL, SIZE = "eurosat-baseline", 32
 RATE, CLASSIFIER_RATE = 0.01, 0.002
@@ -79,7 +79,7 @@ class Stage:
 
 def simulated(folder: Path, data: Path, seed: int) -> None:
     """Make the practice competition, which needs no ``data``."""
-    practice(folder, "ntire", SCALE, seed, train_counts(TRAIN_SCALE))
+    practice(folder, "ntire", SCALE, seed, train_counts_ntire(TRAIN_SCALE))
 
 
 def chips(folder: Path, data: Path, seed: int) -> None:

@@ -31,8 +31,8 @@ SETTINGS = {"mstar": (96, 16, 12), "eurosat": (64, 64, 6)}
 WHOLE = """
 from importlib import import_module
 import torch
-from comptool.training import opening
-from comptool.training.placement import Placement
+from comptool.training import setup as opening
+from comptool.training.loaders import Placement
 here = torch.device("cpu")
 opening.place = lambda *settled: Placement(here, here)
 import_module("comptool.commands.app").main()

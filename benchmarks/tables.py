@@ -30,7 +30,7 @@ import pandas as pd
 import polars as pl
 from program import children_cpu_seconds
 
-from comptool.predictions import SUFFIXES, Predictions, read_predictions, write_predictions
+from comptool.io.predictions import SUFFIXES, Predictions, read_predictions, write_predictions
 
 CLASSES = 60
 MEMORY = Path("/dev/shm")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from comptool.decisions.ensembles.config import EnsembleConfig
 from comptool.options import SUBMISSIONS
+from comptool.postprocess.ensemble.config import EnsembleConfig
 
 from .options import give, say
 
@@ -19,9 +19,9 @@ def ensemble(config: EnsembleConfig) -> None:
 
     Example: comptool ensemble submissions/preds.csv submissions/preds_tta.csv --weights 1,2
     """
-    from comptool.decisions.ensembles.asking import carry_out
-    from comptool.decisions.prediction_files import chosen
-    from comptool.outputs import refuse_existing
+    from comptool.io.atomic import refuse_existing
+    from comptool.postprocess.ensemble.ensembling import carry_out
+    from comptool.postprocess.inputs import chosen
 
     refuse_existing(config.output, config.force)
     config.check()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from comptool.evaluation.config import EvaluateConfig
+from comptool.reports.config import EvaluateConfig
 
 from .options import give, say
 
@@ -16,8 +16,9 @@ def evaluate(config: EvaluateConfig) -> None:
 
     Example: comptool evaluate resnet18 --pictures pictures
     """
-    from comptool.evaluation import evaluating, reporting
     from comptool.options import arguments
+    from comptool.reports import evaluate as evaluating
+    from comptool.reports import evaluate as reporting
 
     paths = reporting.picture_paths(config.pictures, force=config.force)
     if config.dry_run:

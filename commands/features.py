@@ -15,10 +15,10 @@ def features(config: FeaturesConfig) -> None:
 
     Example: comptool features stage-1 stage-2 stage-3b --highlight 0,1
     """
-    from comptool.inference.computing import Computing
-    from comptool.inference.feature_plan import make_feature_plan
+    from comptool.inference.config import Computing
+    from comptool.inference.features import make_feature_plan
+    from comptool.lazy_torch import loading_torch
     from comptool.options import arguments
-    from comptool.torch_imports import loading_torch
 
     plan = make_feature_plan(
         config.runs,

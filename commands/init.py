@@ -71,10 +71,10 @@ def init(config: InitConfig) -> None:
 
     Example: comptool init data/ --metric macro-f1
     """
-    from comptool.competition import detected, dump
-    from comptool.detection.overview import overview
-    from comptool.facts import from_environment, from_options
-    from comptool.outputs import refuse_existing
+    from comptool.competition.config import detected, dump
+    from comptool.competition.overview import overview
+    from comptool.competition.schema import from_environment, from_options
+    from comptool.io.atomic import refuse_existing
 
     output = config.output
     refuse_existing(output, config.force)

@@ -19,8 +19,8 @@ def inspect(config: InspectConfig) -> None:
 
     Example: comptool inspect
     """
-    from comptool.inspection import inspecting, report
-    from comptool.outputs import refuse_existing
+    from comptool.inspection import inspecting, inspection_report
+    from comptool.io.atomic import refuse_existing
 
     output = config.output
     refuse_existing(output, config.force)
@@ -35,5 +35,5 @@ def inspect(config: InspectConfig) -> None:
     )
     arguments = {name: getattr(config, name) for name in ("table", "output", "folds", "similarity")}
     inspecting.write_findings(output, done, arguments, force=config.force)
-    say(report.text(output, done, FOLDS), config.quiet)
-    give(output, report.summary(output, done, FOLDS), config.json)
+    say(inspection_report.text(output, done, FOLDS), config.quiet)
+    give(output, inspection_report.summary(output, done, FOLDS), config.json)

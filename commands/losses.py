@@ -27,8 +27,8 @@ def losses(config: LossesConfig) -> None:
     """
     import json
 
+    from comptool.lazy_torch import loading_torch
     from comptool.losses import FROM_ROWS, LOSSES
-    from comptool.torch_imports import loading_torch
 
     if config.name is None:
         give_entries({"losses": list(LOSSES)}, config.json)

@@ -15,11 +15,11 @@ def prior(config: PriorConfig) -> None:
 
     Example: comptool prior resnet34
     """
+    from comptool.io.atomic import refuse_existing
+    from comptool.lazy_torch import loading_torch
     from comptool.options import arguments
-    from comptool.outputs import refuse_existing
-    from comptool.torch_imports import loading_torch
-    from comptool.training.estimation import carry_out, doubts, plan_estimate
-    from comptool.training.prior import write_prior
+    from comptool.training.class_prior import carry_out, doubts, plan_estimate
+    from comptool.training.data import write_prior
 
     output = config.output
     refuse_existing(output, config.force)

@@ -15,7 +15,7 @@ from comptool.training.config import TrainConfig
 from .options import parsed, say
 
 if TYPE_CHECKING:
-    from comptool.profiling.report import Profile
+    from comptool.profiling.profile_report import Profile
 
 # Options that this command does not know are those of the one that it measures.
 CONTEXT_SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -57,9 +57,9 @@ def profile(config: ProfileConfig) -> None:
 
 
 def _training(train: TrainConfig, config: ProfileConfig) -> Profile | None:
-    from comptool.torch_imports import loading_torch
-    from comptool.training.plan import make_plan
-    from comptool.training.record import run_folder, settle
+    from comptool.lazy_torch import loading_torch
+    from comptool.training.data import make_plan
+    from comptool.training.resume import run_folder, settle
 
     quiet = config.quiet
     run = run_folder(train.run_name, train.model, train.extra)
@@ -79,7 +79,7 @@ def _training(train: TrainConfig, config: ProfileConfig) -> Profile | None:
 
 def _prediction(measured: InferConfig | TtaConfig, config: ProfileConfig) -> Profile | None:
     from comptool.inference.plan import plan_prediction
-    from comptool.inference.schemes import PLAIN, read_scheme
+    from comptool.inference.tta.policies import PLAIN, read_scheme
 
     quiet = config.quiet
     # Nothing is written, so that an output that exists is no obstacle.

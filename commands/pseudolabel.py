@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from comptool.decisions.config import PseudolabelConfig
 from comptool.options import ENSEMBLE, PREDS, PREDS_TTA
+from comptool.postprocess.pseudo_labels.config import PseudolabelConfig
 
 from .options import give, say
 
@@ -20,20 +20,20 @@ def pseudolabel(config: PseudolabelConfig) -> None:
 
     Example: comptool pseudolabel --threshold 0.96
     """
-    from comptool.competition import load
-    from comptool.decisions import sources
-    from comptool.decisions.config import Rule, Wanted
-    from comptool.decisions.pseudotable import pseudolabel_file
+    from comptool.competition.config import load
+    from comptool.io.atomic import refuse_existing
     from comptool.options import part
-    from comptool.outputs import refuse_existing
+    from comptool.postprocess import inputs
+    from comptool.postprocess.pseudo_labels.config import PrecisionTarget, Rule
+    from comptool.postprocess.pseudo_labels.pseudo_labelling import pseudolabel_file
 
     refuse_existing(config.output, config.force)
     predictions, reason = config.predictions, f"taking {config.predictions}"
     if predictions is None:
-        predictions, reason = sources.latest_step((ENSEMBLE, PREDS_TTA, PREDS))
+        predictions, reason = inputs.latest_step((ENSEMBLE, PREDS_TTA, PREDS))
     say(reason, config.quiet)
     facts = load(config.competition)
-    rule, wanted = part(config, Rule), part(config, Wanted)
+    rule, wanted = part(config, Rule), part(config, PrecisionTarget)
     wanted.check(rule)
     if config.dry_run:
         test = config.test or facts.test or facts.sample_submission

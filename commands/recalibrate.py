@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from comptool.decisions.recalibration.config import RecalibrateConfig
 from comptool.options import ENSEMBLE, PREDS, PREDS_TTA
+from comptool.postprocess.calibration.config import RecalibrateConfig
 
 from .options import give, say
 
@@ -25,26 +25,26 @@ def recalibrate(config: RecalibrateConfig) -> None:
 
     Example: comptool recalibrate --top-k-head 4 --fraction 0.1
     """
-    from comptool.decisions import sources
-    from comptool.decisions.recalibrate import recalibrate_file
-    from comptool.decisions.recalibration.config import Settings
+    from comptool.io.atomic import refuse_existing
     from comptool.options import part
-    from comptool.outputs import refuse_existing
+    from comptool.postprocess import inputs
+    from comptool.postprocess.calibration.config import CalibrationConfig
+    from comptool.postprocess.calibration.recalibration import recalibrate_file
 
     if not config.compare:
         refuse_existing(config.output, config.force)
     predictions, reason = config.predictions, f"taking {config.predictions}"
     if predictions is None and not (config.compare and config.oof):
-        predictions, reason = sources.latest_step((ENSEMBLE, PREDS_TTA, PREDS))
+        predictions, reason = inputs.latest_step((ENSEMBLE, PREDS_TTA, PREDS))
     say(reason, config.quiet or predictions is None)
-    settings = part(config, Settings)
+    settings = part(config, CalibrationConfig)
     if config.dry_run:
         settings.check_compare() if config.compare else settings.check()
         writes = "nothing" if config.compare else str(config.output)
         say(f"would read {predictions or config.oof} and write {writes}")
         return
     if config.compare or predictions is None:
-        from comptool.decisions.comparison import compare_file
+        from comptool.postprocess.calibration.recalibration import compare_file
 
         text, result = compare_file(
             predictions,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from comptool.evaluation.config import ReviewConfig
+from comptool.reports.config import ReviewConfig
 
 from .options import give, say
 
@@ -20,11 +20,11 @@ def review(config: ReviewConfig) -> None:
 
     Example: comptool review tresnet-l --limit 200
     """
-    from comptool.competition import load
-    from comptool.evaluation.held_out import find_out_of_fold
-    from comptool.evaluation.label_review import KINDS
-    from comptool.evaluation.reviewing import ReviewFiles, review_file
-    from comptool.outputs import refuse_existing
+    from comptool.competition.config import load
+    from comptool.io.atomic import refuse_existing
+    from comptool.label_review.issues import KINDS
+    from comptool.label_review.reviewing import ReviewFiles, review_file
+    from comptool.postprocess.oof import find_out_of_fold
 
     output = config.output
     files = ReviewFiles(output, config.page or output.with_suffix(".html"), config.pairs)

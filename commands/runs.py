@@ -18,8 +18,11 @@ def runs(config: RunsConfig) -> None:
 
     Example: comptool runs --sort score
     """
-    from comptool.runs import WEIGHTS
-    from comptool.tracking import listing, local_scores, recording, records, report
+    from comptool.io.runs import WEIGHTS
+    from comptool.tracking import inventory, tracking_report
+    from comptool.tracking import scores as local_scores
+    from comptool.tracking import scores as recording
+    from comptool.tracking import scores as records
 
     config.check()
     record = config.record
@@ -42,13 +45,16 @@ def runs(config: RunsConfig) -> None:
     facts = recording.competition_here(config.competition)
     resamples = local_scores.RESAMPLES if config.bootstrap is None else config.bootstrap
     scores = local_scores.LocalScores(facts, resamples=resamples) if facts else None
-    found = report.sort_listing(listing.take_stock(scores), config.sort or "time")
+    found = tracking_report.sort_listing(inventory.take_stock(scores), config.sort or "time")
     together = []
     if found.records:
         # scipy's statistics take a while to import, and most listings need none.
-        from comptool.tracking.correlation import correlations
+        from comptool.tracking.tracking_report import correlations
 
         together = correlations(found.records)
-    text = report.text(found, list(map(str, together)))
-    summary = {**report.document(found), "correlations": [one.document() for one in together]}
+    text = tracking_report.text(found, list(map(str, together)))
+    summary = {
+        **tracking_report.document(found),
+        "correlations": [one.document() for one in together],
+    }
     give(text, summary, config.json)

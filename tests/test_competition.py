@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comptool import competition, facts
-from comptool.competition import Competition
+from comptool.competition import config, schema
+from comptool.competition.config import Competition
 from comptool.errors import InputError, OutputExistsError, UsageError
 
 TOML = """
@@ -38,7 +38,7 @@ def download(tmp_path, monkeypatch) -> Path:
 
 
 def test_the_file_says_everything_and_nothing_is_detected(download):
-    found = competition.load()
+    found = config.load()
     assert found == Competition(
         name=download.name,
         task="multiclass",
@@ -57,7 +57,7 @@ def test_the_file_says_everything_and_nothing_is_detected(download):
 def test_a_variable_wins_over_the_file(download, monkeypatch):
     monkeypatch.setenv("COMPTOOL_METRIC", "kappa")
     monkeypatch.setenv("COMPTOOL_MODALITIES", "rgb = path, nir={id}.tif")
-    found = competition.load()
+    found = config.load()
     assert found.metric == "kappa"
     assert found.modalities == {"rgb": "path", "nir": "{id}.tif"}
     assert found.label == "class_id"
@@ -65,7 +65,7 @@ def test_a_variable_wins_over_the_file(download, monkeypatch):
 
 def test_a_file_elsewhere_is_relative_to_itself(download, monkeypatch, tmp_path_factory):
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
-    found = competition.load(download / "comptool.toml")
+    found = config.load(download / "comptool.toml")
     assert found.train == download / "train.csv"
 
 
@@ -73,7 +73,7 @@ def test_what_the_file_leaves_out_is_detected(download):
     (download / "a.png").touch()
     (download / "train.csv").write_text("key,path,y\n1,a.png,x\n2,a.png,y\n")
     (download / "comptool.toml").write_text('metric = "kappa"\n[data]\ntrain = "train.csv"\n')
-    found = competition.load()
+    found = config.load()
     assert (found.metric, found.id, found.label) == ("kappa", "key", "y")
     assert "id column: key (another value in every row)" in found.findings
 
@@ -102,35 +102,35 @@ def test_what_the_file_leaves_out_is_detected(download):
 def test_a_wrong_file_is_refused_by_key_and_value(download, text, message):
     (download / "comptool.toml").write_text(text)
     with pytest.raises(InputError) as error:
-        competition.load()
+        config.load()
     assert str(error.value).startswith(f"comptool.toml: {message}")
 
 
 def test_a_wrong_variable_is_refused_by_name(download, monkeypatch):
     monkeypatch.setenv("COMPTOOL_TASK", "ranking")
     with pytest.raises(UsageError) as error:
-        competition.load()
+        config.load()
     assert str(error.value) == "COMPTOOL_TASK is 'ranking'; it can be multiclass, multilabel"
 
 
 def test_a_misspelt_variable_is_refused_with_the_nearest_names(download, monkeypatch):
     monkeypatch.setenv("COMPTOOL_REAL_DATA", "anything")
-    assert competition.load().metric == "macro-f1"
+    assert config.load().metric == "macro-f1"
     monkeypatch.setenv("COMPTOOL_METRICS", "kappa")
     with pytest.raises(UsageError) as error:
-        competition.load()
+        config.load()
     assert str(error.value).startswith(
         "no environment variable is called 'COMPTOOL_METRICS'; did you mean 'COMPTOOL_METRIC', "
     )
 
 
-@pytest.mark.parametrize("key", facts.PATH_KEYS)
+@pytest.mark.parametrize("key", schema.PATH_KEYS)
 def test_a_file_that_is_not_there_is_named(download, key):
     lines = [line for line in TOML.splitlines() if not line.startswith(f"{key} ")]
     lines.insert(lines.index("[data]") + 1, f'{key} = "gone.csv"')
     (download / "comptool.toml").write_text("\n".join(lines))
     with pytest.raises(InputError) as error:
-        competition.load()
+        config.load()
     assert str(error.value) == (
         f"gone.csv: there is no such file or folder. Correct '{key}' in comptool.toml "
         "(or its option or variable)"
@@ -139,7 +139,7 @@ def test_a_file_that_is_not_there_is_named(download, key):
 
 def test_a_toml_that_is_not_there_is_named(download):
     with pytest.raises(InputError) as error:
-        competition.load(Path("other.toml"))
+        config.load(Path("other.toml"))
     assert str(error.value) == "other.toml: there is no such file. Run 'comptool init'"
 
 
@@ -147,9 +147,9 @@ def test_several_label_columns_need_the_task_multilabel(download):
     text = TOML.replace('label = "class_id"', 'label = ["a", "b"]')
     (download / "comptool.toml").write_text(text)
     with pytest.raises(InputError, match="the label is 2 columns and the task is multiclass"):
-        competition.load()
+        config.load()
     (download / "comptool.toml").write_text(text.replace("multiclass", "multilabel"))
-    found = competition.load()
+    found = config.load()
     assert (found.label, found.labels) == ("", ("a", "b"))
 
 
@@ -175,8 +175,8 @@ def test_what_is_dumped_is_loaded_again(
         train=folder / "data" / "train.csv", id=id_column, label=label,
         modalities=modalities, classes=classes,
     )  # fmt: skip
-    competition.dump(written, folder / "comptool.toml")
-    assert competition.load(folder / "comptool.toml") == written
+    config.dump(written, folder / "comptool.toml")
+    assert config.load(folder / "comptool.toml") == written
 
 
 def test_a_multilabel_competition_survives_a_dump(tmp_path):
@@ -185,12 +185,12 @@ def test_a_multilabel_competition_survives_a_dump(tmp_path):
         name="x", task="multilabel", metric="map", folder=tmp_path, train=tmp_path / "train.csv",
         label="", labels=("a", "b c"), modalities={"image": "path"}, group="scene",
     )  # fmt: skip
-    competition.dump(written, tmp_path / "comptool.toml")
-    assert competition.load(tmp_path / "comptool.toml") == replace(written, folder=tmp_path)
+    config.dump(written, tmp_path / "comptool.toml")
+    assert config.load(tmp_path / "comptool.toml") == replace(written, folder=tmp_path)
 
 
 def test_a_dump_replaces_nothing_unasked(download):
-    found = competition.load()
+    found = config.load()
     with pytest.raises(OutputExistsError):
-        competition.dump(found, Path("comptool.toml"))
+        config.dump(found, Path("comptool.toml"))
     assert Path("comptool.toml").read_text() == TOML

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from comptool.errors import InputError
-from comptool.holding import hold, is_held
+from comptool.io.locks import hold, is_held
 
 HOLDER = """
 import os, sys, time
 from pathlib import Path
-from comptool.holding import hold
+from comptool.io.locks import hold
 
 with hold(Path(sys.argv[1])):
     if os.fork() == 0:
@@ -51,7 +51,7 @@ def test_a_folder_is_held_until_its_holder_is_killed_although_a_worker_lives_on(
 
 
 def test_what_another_process_holds_cannot_be_held(holder, tmp_path, monkeypatch):
-    monkeypatch.setattr("comptool.holding.PATIENCE", 0.1)
+    monkeypatch.setattr("comptool.io.locks.PATIENCE", 0.1)
     with pytest.raises(InputError) as refusal, hold(tmp_path / "run"):
         pass
     assert str(refusal.value) == (

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from comptool.memory import keep_freed_memory
+from comptool.machine import keep_freed_memory
 
 
 @pytest.mark.skipif(

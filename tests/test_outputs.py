@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from comptool.errors import InputError
-from comptool.outputs import atomic_output, named_late, together
+from comptool.io.atomic import atomic_output, named_late, together
 
 
 def write(path: Path, text: str = "new") -> None:
@@ -75,7 +75,7 @@ def test_what_is_written_last_appears_first(tmp_path):
 
 def test_kill_9_before_the_end_leaves_what_was_there(tmp_path):
     code = (
-        "import time; from pathlib import Path; from comptool.outputs import *\n"
+        "import time; from pathlib import Path; from comptool.io.atomic import *\n"
         "with together():\n"
         "    for name in ('a', 'b'):\n"
         "        with atomic_output(Path(name), force=True) as temporary:\n"
@@ -96,7 +96,7 @@ def test_kill_9_before_the_end_leaves_what_was_there(tmp_path):
 
 def test_kill_9_in_a_stream_leaves_nothing(tmp_path):
     code = (
-        "import os, signal; from pathlib import Path; from comptool.outputs import *\n"
+        "import os, signal; from pathlib import Path; from comptool.io.atomic import *\n"
         "with atomic_output(Path('a')) as temporary, named_late(temporary) as stream:\n"
         "    stream.write(b'new'); stream.flush(); os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comptool import provenance
 from comptool.errors import InputError
-from comptool.predictions import SUFFIXES, Predictions, read_predictions, write_parts
-from comptool.predictions import write_predictions as write
+from comptool.io import provenance
+from comptool.io.predictions import SUFFIXES, Predictions, read_predictions, write_parts
+from comptool.io.predictions import write_predictions as write
 
 AWKWARD = ["007", "1e5", "NA", "nan", "null", "1.0", "a,b", 'q"q', "two\nlines", "Straße 東", " x "]
 # No file name and no cell has half a character or a NUL.

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from comptool import __version__, provenance
+from comptool import __version__
 from comptool.errors import InputError
+from comptool.io import provenance
 
 
 def test_a_record_says_what_made_the_file_from_what(tmp_path):

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comptool.predictions import read_predictions
-from comptool.tables import read_table
+from comptool.io.predictions import read_predictions
+from comptool.io.tables import read_table
 
 RUN = "test_efficientnet-dual"
 ROWS = 826

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from comptool.errors import InputError
-from comptool.holding import hold
-from comptool.runs import check_finished, find_run, members, read_header, read_state
+from comptool.io.locks import hold
+from comptool.io.runs import check_finished, find_run, members, read_header, read_state
 
 HEADER = {
     "format": 1, "model": {"name": "resnet34", "options": {}}, "task": "multiclass",
@@ -235,7 +235,7 @@ def test_a_header_that_lacks_something_is_refused():
 def test_reading_a_header_imports_no_torch():
     run = make_run(Path("weights/run")).resolve()
     code = (
-        "import sys; from pathlib import Path; from comptool.runs import read_header\n"
+        "import sys; from pathlib import Path; from comptool.io.runs import read_header\n"
         f"read_header(Path({str(run)!r})); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comptool import samples
-from comptool.competition import Competition
+from comptool.competition import samples
+from comptool.competition.config import Competition
+from comptool.competition.labels import class_counts, class_names
+from comptool.competition.samples import read_samples, training_samples
 from comptool.errors import InputError
-from comptool.samples import class_counts, class_names, read_samples, training_samples
 
 
 @pytest.fixture

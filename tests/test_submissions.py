@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from comptool.tables import read_table
+from comptool.io.tables import read_table
 
 SUBMISSIONS = Path(__file__).parents[1] / "submissions"
 PRACTICE = {

@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comptool.errors import InputError, OutputExistsError
-from comptool.outputs import atomic_output, refuse_existing
-from comptool.predictions import Predictions, read_predictions, write_predictions
-from comptool.tables import read_table, write_table
+from comptool.io.atomic import atomic_output, refuse_existing
+from comptool.io.predictions import Predictions, read_predictions, write_predictions
+from comptool.io.tables import read_table, write_table
 
 AWKWARD = ["007", "1e5", "NA", "nan", "null", "1.0", "a,b", 'q"q', "Straße 東", " padded "]
 
@@ -207,7 +207,7 @@ def test_kill_9_during_a_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("old")
     code = (
-        "import sys, time; from pathlib import Path; from comptool.tables import atomic_output\n"
+        "import sys, time; from pathlib import Path; from comptool.io.tables import atomic_output\n"
         "with atomic_output(Path(sys.argv[1]), force=True) as temporary:\n"
         "    temporary.write_text('half'); print('half', flush=True); time.sleep(60)"
     )
@@ -223,7 +223,7 @@ def test_kill_9_during_a_write_leaves_the_old_file(tmp_path):
 def test_writers_at_the_same_time_leave_one_whole_file(tmp_path):
     path = tmp_path / "t.csv"
     code = (
-        "import sys; from pathlib import Path; from comptool.tables import atomic_output\n"
+        "import sys; from pathlib import Path; from comptool.io.tables import atomic_output\n"
         "for _ in range(50):\n"
         "    with atomic_output(Path(sys.argv[1]), force=True) as temporary:\n"
         "        temporary.write_text(sys.argv[2] * 10_000)"

@@ -8,14 +8,14 @@ import sys
 
 import pytest
 
-from comptool.torch_imports import loading_torch
+from comptool.lazy_torch import loading_torch
 
 CODE = """
 import gc
 import os
 from importlib import import_module
 
-loading_torch = import_module("comptool.torch_imports").loading_torch
+loading_torch = import_module("comptool.lazy_torch").loading_torch
 with loading_torch():
     assert not gc.isenabled()
     import torch

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from comptool.data.images import Pixels, chip_forms
-from comptool.inference.computing import Computing
-from comptool.inference.decoding import Form
-from comptool.inference.members import Member
-from comptool.torch_imports import loading_torch
+from comptool.data.image_io import Pixels, chip_forms
+from comptool.inference.config import Computing
+from comptool.inference.decode import Form
+from comptool.inference.plan import TrainedMember
+from comptool.lazy_torch import loading_torch
 
 Logits = npt.NDArray[np.float32]
 
@@ -45,7 +44,7 @@ class Networks(Protocol):
 
 
 def open_networks(
-    members: Sequence[Member], views: Sequence[str], computing: Computing
+    members: Sequence[TrainedMember], views: Sequence[str], computing: Computing
 ) -> tuple[Networks, list[str]]:
     """The networks where they are computed best, and a sentence if that was to be elsewhere.
 
@@ -68,18 +67,19 @@ def open_networks(
     """
     notes = []
     if computing.tries_onnx:
-        # Not where torch computes: ONNX Runtime starts threads of its own.
-        room = import_module("comptool.inference.onnx_networks")
+        # Imported here: ONNX Runtime starts threads of its own.
+        from comptool.inference.onnx_backend import NoGraph, OnnxNetworks
+
         try:
-            sessions = room.OnnxNetworks(members, views)
+            sessions = OnnxNetworks(members, views)
             return sessions, sessions.notes
-        except room.NoGraph as error:
+        except NoGraph as error:
             if computing.backend == "onnx":
                 raise
             notes = [f"{error}; torch computes, which takes longer"]
     with loading_torch():
-        room = import_module("comptool.inference.torch_networks")
-    networks = room.TorchNetworks(members, computing)
+        from comptool.inference.torch_backend import TorchNetworks
+    networks = TorchNetworks(members, computing)
     networks.check_views(views)
     return networks, notes
 

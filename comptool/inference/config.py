@@ -1,13 +1,15 @@
-"""Options of the commands with a forward pass: ``infer``, ``tta`` and ``features``."""
+"""Settings of inference, decided before torch is imported."""
 
 from __future__ import annotations
 
+import ctypes
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from comptool.errors import UsageError
-from comptool.inference.computing import Backend, Computing, Precision
+from comptool.machine import check_device_name
 from comptool.options import (
     ADVANCED,
     PREDS,
@@ -41,7 +43,7 @@ class WithImages(WithDevice):
 
 
 @dataclass(frozen=True)
-class Prediction(Output, WithCompetition, WithImages):
+class PredictionOptions(Output, WithCompetition, WithImages):
     """What ``infer`` and ``tta`` have in common."""
 
     runs: tuple[str, ...] = argument((), help="Runs to average.", shown="the latest")
@@ -83,14 +85,14 @@ class Prediction(Output, WithCompetition, WithImages):
 
 
 @dataclass(frozen=True)
-class InferConfig(Prediction):
+class InferConfig(PredictionOptions):
     """The options of ``comptool infer``."""
 
     output: Path = option(PREDS, help="Predictions to write.", names=("--output", "-o"))
 
 
 @dataclass(frozen=True)
-class TtaConfig(WithSeed, Prediction):
+class TtaConfig(WithSeed, PredictionOptions):
     """The options of ``comptool tta``."""
 
     transforms: str = option(
@@ -130,3 +132,95 @@ class FeaturesConfig(WithSeed, Output, WithCompetition, WithImages):
         "pca", help="Projection: principal components, or t-SNE, which preserves neighbours."
     )
     per_class: int = option(200, help="Largest number of rows per class, a random sample.", min=1)
+
+
+Backend = Literal["auto", "torch", "onnx"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+@dataclass(frozen=True)
+class Computing:
+    """How predictions are computed; none of it changes what they are, ``precision`` aside.
+
+    Parameters
+    ----------
+    device
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    precision
+        ``fp32``, ``bf16`` or ``fp16``; ``auto`` for fp16 on a CUDA card that is faster in it, else
+        fp32: its 10 bits keep probabilities nearer to those of fp32 than the 7 of bf16. Logits are
+        float32 in any case before they become probabilities, because a sigmoid in half precision
+        is exactly one from 8.4 on.
+    batch_size
+        Samples per forward pass.
+    workers
+        Threads that load images; None takes one per core.
+    missing
+        ``error``, or ``zero`` for a black chip in the place of a missing image.
+    quiet
+        Whether the progress bar is left out.
+    purpose
+        What the progress bar says.
+    backend
+        ``torch``; ``onnx`` for ONNX Runtime, which is several times faster on a CPU; ``auto`` for
+        that wherever the device is the CPU, the precision fp32 and the network can be exported.
+    """
+
+    device: str = "auto"
+    precision: Precision = "fp32"
+    batch_size: int = 64
+    workers: int | None = None
+    missing: str = "error"
+    quiet: bool = False
+    purpose: str = "predict"
+    backend: Backend = "auto"
+
+    def __post_init__(self) -> None:
+        """Check the device's name, and what ONNX Runtime is asked for.
+
+        Raises
+        ------
+        UsageError
+            If no device is called so, or ONNX Runtime is asked for what it does not do here.
+        """
+        check_device_name(self.device)
+        if self.backend == "onnx" and not self._onnx_fits:
+            raise UsageError(
+                "--backend onnx computes on the CPU in full precision; leave --device, --bf16 "
+                "and --fp16 out, or take --backend torch"
+            )
+
+    @property
+    def tries_onnx(self) -> bool:
+        """Whether ONNX Runtime is to be tried."""
+        if self.backend == "onnx":
+            return True
+        return self.backend == "auto" and self._onnx_fits and self._on_cpu
+
+    @property
+    def may_be_half(self) -> bool:
+        """Whether the networks may be computed in half precision."""
+        return self.precision in ("bf16", "fp16") or (
+            self.precision == "auto" and not self._on_cpu and self.backend != "onnx"
+        )
+
+    @property
+    def _on_cpu(self) -> bool:
+        return self.device == "cpu" or not has_cuda()
+
+    @property
+    def _onnx_fits(self) -> bool:
+        return self.precision in ("auto", "fp32") and self.device in ("auto", "cpu")
+
+
+def has_cuda() -> bool:
+    """Whether a CUDA device is here, asked of the driver itself."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return False
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int()
+    failed = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
+    return not failed and count.value > 0

@@ -1,26 +1,267 @@
-"""``comptool features``: what the classifiers of networks see, as a picture and a table."""
+"""The ``features`` command: penultimate features, projected into a plane and drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
 
-from comptool import provenance
-from comptool.errors import InputError
-from comptool.evaluation.canvas import save_picture
-from comptool.evaluation.scatter import Panel, draw_scatter
-from comptool.inference.computing import Computing
-from comptool.inference.feature_plan import FeaturePlan, Subject
+from comptool.competition import config
+from comptool.competition.classes import named_classes
+from comptool.competition.config import Competition
+from comptool.competition.samples import Samples, read_samples
+from comptool.errors import InputError, UsageError
+from comptool.inference.config import Computing
+from comptool.inference.plan import (
+    TrainedMember,
+    check_alike,
+    check_competition,
+    held_out,
+    in_model_order,
+    read_members,
+)
 from comptool.inference.predict import ForwardPass, joined
-from comptool.inference.projection import Projection, project
-from comptool.inference.torch_networks import TorchNetworks
-from comptool.outputs import together
-from comptool.tables import write_table
+from comptool.inference.torch_backend import TorchNetworks
+from comptool.io import provenance
+from comptool.io.atomic import refuse_existing, together
+from comptool.io.runs import BEST, check_finished, find_run
+from comptool.io.tables import write_table
+from comptool.reports.plots import Panel, draw_scatter, save_picture
+from comptool.training.data import label_indices
+
+Indices = npt.NDArray[np.int64]
+LEAST = 3  # rows; two are a line
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network and the N rows whose features are drawn.
+
+    Parameters
+    ----------
+    member
+        The network.
+    samples
+        The rows, ``paths`` in the order in which it takes the modalities.
+    targets
+        Class index of each, shape (N,).
+    """
+
+    member: TrainedMember
+    samples: Samples
+    targets: Indices
+
+
+@dataclass(frozen=True)
+class FeaturePlan:
+    """What `comptool.inference.features.draw_features` does.
+
+    Parameters
+    ----------
+    subjects
+        One panel each.
+    classes
+        The K classes, the same for all networks.
+    highlighted
+        Indices of those that stand out.
+    output
+        The picture; :attr:`table` is beside it.
+    force
+        Whether both may be replaced.
+    notes
+        What to know of the runs, one sentence each.
+    """
+
+    subjects: tuple[Subject, ...]
+    classes: tuple[str, ...]
+    highlighted: frozenset[int]
+    output: Path
+    force: bool
+    notes: tuple[str, ...]
+
+    @property
+    def table(self) -> Path:
+        """Where the points go."""
+        return self.output.with_suffix(".csv")
+
+    @property
+    def inputs(self) -> list[Path]:
+        """The files that the picture is made of, images aside."""
+        files = [(one.samples.source, one.member.folder / BEST) for one in self.subjects]
+        return list(dict.fromkeys(path for pair in files for path in pair))
+
+    def __str__(self) -> str:
+        told = [
+            f"{one.member.folder}: {len(one.targets)} rows of {one.samples.source}"
+            for one in self.subjects
+        ]
+        return "\n".join([*told, *(f"warning: {note}" for note in self.notes)])
+
+
+def make_feature_plan(
+    names: Sequence[str],
+    *,
+    output: Path,
+    table: Path | None,
+    highlight: Sequence[str],
+    per_class: int,
+    seed: int,
+    competition: Path | None = None,
+    force: bool = False,
+) -> FeaturePlan:
+    """Find runs and rows, draw some of each class, and check that they belong together.
+
+    Parameters
+    ----------
+    names
+        Names or folders of runs; none means the newest. Of a folded run each network is a subject.
+    output
+        The picture, a PNG file.
+    table
+        A labelled table; None: each network's validated rows.
+    highlight
+        Names of classes that stand out, see `comptool.competition.classes.named_classes`.
+    per_class
+        Rows of each class, at most. The same are drawn for all networks that have the same rows.
+    seed
+        Of that draw.
+    competition
+        File of the competition's facts; None means the conventional one, else detection.
+    force
+        Whether outputs may be replaced.
+
+    Raises
+    ------
+    UsageError
+        If rows may have several classes, no class has a name that is highlighted, or the output is
+        no PNG file.
+    InputError
+        If a run or its rows cannot be had, the runs differ in task or classes from one another or
+        from the competition, or an output cannot be written.
+    """
+    if output.suffix != ".png":
+        raise UsageError(f"--output is '{output}'; the picture is a .png, its points a .csv beside")
+    for path in (output, output.with_suffix(".csv")):
+        refuse_existing(path, force)
+    runs = tuple(dict.fromkeys(find_run(name) for name in names)) or (find_run(),)
+    notes = [note for run in runs if (note := check_finished(run))]
+    networks = read_members(runs)
+    check_alike(
+        networks, ("task", "classes"), "they are not drawn side by side", "Draw each by itself"
+    )
+    header = networks[0].header
+    if header["task"] == "multilabel":
+        raise UsageError("features are drawn by the class of each row, and here it has several")
+    classes = tuple(header["classes"])
+    highlighted = frozenset(named_classes(highlight, classes))
+    facts = config.load(competition)
+    subjects = []
+    for member in networks:
+        check_competition(member, facts)
+        if table is None and member.header.get("leak"):
+            notes.append(f"{member.folder} may have been trained on these: {member.header['leak']}")
+        subjects.append(_subject(member, facts, table, per_class, seed))
+    return FeaturePlan(tuple(subjects), classes, highlighted, output, force, tuple(notes))
+
+
+def _subject(
+    member: TrainedMember, competition: Competition, table: Path | None, per_class: int, seed: int
+) -> Subject:
+    if table is None:
+        samples = held_out(member, competition)
+    else:
+        given = read_samples(table, competition, labelled=True)
+        samples = in_model_order(given, member.header)
+    targets = label_indices(samples, member.header["classes"])
+    ids = samples.frame[samples.id].to_numpy(dtype=np.str_)
+    places = draw_rows(ids, targets, per_class, seed)
+    if len(places) < LEAST:
+        raise InputError(f"a projection needs {LEAST} rows or more", file=samples.source)
+    frame = samples.frame.iloc[places].reset_index(drop=True)
+    return Subject(member, replace(samples, frame=frame), targets[places])
+
+
+def draw_rows(
+    ids: npt.NDArray[np.str_], targets: Indices, per_class: int, seed: int
+) -> npt.NDArray[np.intp]:
+    """Places of rows drawn from each class, in the order of the table.
+
+    Parameters
+    ----------
+    ids, targets
+        Id and class index of N rows, shape (N,). The order of the rows does not matter: the same
+        ids are drawn.
+    per_class
+        Of each class, at most.
+    seed
+        Of the draw.
+    """
+    order = np.argsort(ids, kind="stable")
+    drawn = []
+    for target in np.unique(targets):
+        own = order[targets[order] == target]
+        rng = np.random.default_rng([seed, int(target)])
+        drawn.append(rng.permutation(own)[:per_class])
+    return np.sort(np.concatenate(drawn))
+
+
+PERPLEXITY = 30.0
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Features in the plane.
+
+    Parameters
+    ----------
+    points
+        float64 of shape (N, 2).
+    explained
+        Shares of the variance, 0 to 1, that the two directions have; None where directions have no
+        such meaning.
+    """
+
+    points: npt.NDArray[np.float64]
+    explained: tuple[float, float] | None = None
+
+    def __str__(self) -> str:
+        if self.explained is None:
+            return "t-SNE"
+        first, second = self.explained
+        return f"PCA, {first:.0%} and {second:.0%} of the variance"
+
+
+def project(features: npt.NDArray[np.floating], method: str, seed: int) -> Projection:
+    """The features in the plane.
+
+    Parameters
+    ----------
+    features
+        Shape (N, F), N and F 2 or more, not all rows the same.
+    method
+        ``pca``: the two directions of the largest variance, as they are. ``tsne``: van der Maaten &
+        Hinton 2008, "Visualizing Data using t-SNE"; neighbours stay neighbours, distances between
+        groups mean little. It starts from the principal components, with a perplexity of 30 or, for
+        fewer than 91 rows, a third of the others' number.
+    seed
+        Of what is drawn at random.
+    """
+    if method == "pca":
+        analysis = PCA(n_components=2, random_state=seed)
+        points = analysis.fit_transform(features)
+        first, second = analysis.explained_variance_ratio_.tolist()
+        return Projection(np.asarray(points, np.float64), (first, second))
+    perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
+    embedding = TSNE(perplexity=perplexity, init="pca", random_state=seed)
+    return Projection(np.asarray(embedding.fit_transform(features), np.float64))
+
 
 COLUMNS = ("id", "class", "run", "x", "y")
 
@@ -55,7 +296,7 @@ def draw_features(
     plan
         What to draw.
     method, seed
-        See :func:`comptool.inference.projection.project`; every network's features by themselves,
+        See :func:`comptool.inference.features.project`; every network's features by themselves,
         for their dimensions are its own.
     computing
         Device and the like.

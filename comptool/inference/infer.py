@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from comptool import provenance
-from comptool.inference.computing import Computing
-from comptool.inference.plan import Plan
+from comptool.inference.config import Computing
+from comptool.inference.plan import InferencePlan
 from comptool.inference.predict import Prediction, Probabilities
-from comptool.inference.schemes import PLAIN
-from comptool.outputs import together
-from comptool.predictions import Predictions, write_parts
+from comptool.inference.tta.policies import PLAIN
+from comptool.io import provenance
+from comptool.io.atomic import together
+from comptool.io.predictions import Predictions, write_parts
 
 ROWS_WRITTEN = 4096  # at a time at least
 
@@ -28,7 +28,7 @@ class Inferred:
     findings: list[str] = field(default_factory=list)
 
 
-def infer(plan: Plan, computing: Computing, arguments: Mapping[str, object]) -> Inferred:
+def infer(plan: InferencePlan, computing: Computing, arguments: Mapping[str, object]) -> Inferred:
     """Predict the plan's samples and write its output, with its record.
 
     Parameters
@@ -53,7 +53,7 @@ def infer(plan: Plan, computing: Computing, arguments: Mapping[str, object]) -> 
 
 
 def write(
-    plan: Plan,
+    plan: InferencePlan,
     prediction: Prediction,
     *,
     command: str,
@@ -91,7 +91,9 @@ def write(
         )
 
 
-def _parts(plan: Plan, batches: Iterable[Sequence[Probabilities]]) -> Iterator[Predictions]:
+def _parts(
+    plan: InferencePlan, batches: Iterable[Sequence[Probabilities]]
+) -> Iterator[Predictions]:
     """What is written at a time: batches until they are enough rows."""
     samples = plan.samples
     ids, classes = samples.frame[samples.id], tuple(plan.header["classes"])

@@ -1,33 +1,150 @@
-"""Which runs predict which samples into which file; checked before torch is imported."""
+"""The inference plan: which runs agree, which images they need, and what they held out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from comptool import competition as competitions
-from comptool.competition import Competition
+from comptool.competition import config as competitions
+from comptool.competition.classes import against, competition_classes, left_out, listed
+from comptool.competition.config import Competition
+from comptool.competition.samples import Samples, read_samples, test_samples
+from comptool.errors import InputError
 from comptool.inference.config import InferConfig, TtaConfig
-from comptool.inference.members import (
-    Member,
-    check_alike,
-    check_competition,
-    in_model_order,
-    read_members,
-    without_classes,
-)
-from comptool.outputs import refuse_existing
-from comptool.runs import BEST, check_finished, find_run
-from comptool.samples import Samples, read_samples, test_samples
+from comptool.io.atomic import refuse_existing
+from comptool.io.runs import BEST, OOF, check_finished, find_run, members, read_header
+from comptool.io.tables import read_table
+from comptool.postprocess.oof import FOLDS, labelled_rows, no_table
+
+
+@dataclass(frozen=True)
+class TrainedMember:
+    """One trained network: its folder and what its checkpoint says of itself."""
+
+    folder: Path
+    header: dict[str, Any]
+
+
+def read_members(runs: Sequence[Path]) -> tuple[TrainedMember, ...]:
+    """The networks of the runs, those of a folded run in the order of its folds.
+
+    Raises
+    ------
+    InputError
+        If a checkpoint cannot be read.
+    """
+    return tuple(
+        TrainedMember(folder, read_header(folder)) for run in runs for folder in members(run)
+    )
+
+
+def check_alike(
+    networks: Sequence[TrainedMember], keys: Sequence[str], consequence: str, mend: str
+) -> None:
+    """Check that the headers of networks agree.
+
+    Parameters
+    ----------
+    networks
+        One or more.
+    keys
+        In what: ``task``, ``classes``, ``modalities``.
+    consequence, mend
+        What cannot be done where they do not, and what to do about it.
+
+    Raises
+    ------
+    InputError
+        Naming the first network that differs from the first of all, and in what.
+    """
+    first = networks[0]
+    for other in networks[1:]:
+        for key in keys:
+            if other.header[key] != first.header[key]:
+                raise InputError(
+                    f"its {key} are not those of {first.folder}, and {consequence}: "
+                    f"{_differing(other.header[key], first.header[key])}",
+                    file=other.folder,
+                    mend=mend,
+                )
+
+
+def check_competition(member: TrainedMember, competition: Competition) -> None:
+    """Check that a network was trained for this competition.
+
+    Raises
+    ------
+    InputError
+        If the competition lacks a modality that it takes, or task or classes are others.
+    """
+    header = member.header
+    lacking = [name for name in header["modalities"] if name not in competition.modalities]
+    if lacking:
+        raise InputError(
+            f"this run takes the modalities {listed(header['modalities'])}, and the competition "
+            f"has {listed(list(competition.modalities))}",
+            file=member.folder,
+            mend="Correct [modalities] in comptool.toml",
+        )
+    wanted = {"task": competition.task, "classes": competition_classes(competition)}
+    for key, value in wanted.items():
+        if value is not None and _listing(value) != _listing(header[key]):
+            raise InputError(
+                f"this run was trained for another competition; its {key} against the "
+                f"competition's: {_differing(header[key], value)}",
+                file=member.folder,
+                mend="Name another run, or correct comptool.toml",
+            )
+
+
+def in_model_order(samples: Samples, header: dict[str, Any]) -> Samples:
+    """``samples`` with the modalities that a checkpoint names, in its order."""
+    return replace(samples, paths={name: samples.paths[name] for name in header["modalities"]})
+
+
+def held_out(member: TrainedMember, competition: Competition) -> Samples:
+    """The samples that a member has validated on, from the table that it was trained with.
+
+    Raises
+    ------
+    InputError
+        If it held nothing out, or no table here has all of those samples.
+    """
+    oof = member.folder / OOF
+    if not oof.exists():
+        raise InputError("this run held no rows out", file=member.folder)
+    ids = read_table(oof).iloc[:, 0].tolist()
+    recorded = [Path(text) for text in member.header.get("inputs", {})]
+    samples = labelled_rows(ids, [*recorded, FOLDS], competition)
+    if samples is None:
+        raise no_table(ids, oof, recorded, competition)
+    return in_model_order(samples, member.header)
+
+
+def without_classes(networks: Sequence[TrainedMember]) -> list[str]:
+    """A sentence for each network that was trained without some of its classes."""
+    told = (left_out(member.folder, member.header) for member in networks)
+    return [sentence for sentence in told if sentence]
+
+
+def _listing(value: str | Sequence[str]) -> str | list[str]:
+    return value if isinstance(value, str) else list(value)
+
+
+def _differing(one: str | Sequence[str], other: str | Sequence[str]) -> str:
+    if isinstance(one, str) or isinstance(other, str):
+        return f"{one} against {other}"
+    return against(one, other)
+
 
 AGREEING = ("task", "classes", "modalities")
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What `comptool.inference.infer.infer` and `comptool.inference.tta.tta` do.
+class InferencePlan:
+    """What `comptool.inference.infer.infer` and `comptool.inference.tta.predict_tta.tta` do.
 
     Parameters
     ----------
@@ -50,7 +167,7 @@ class Plan:
     """
 
     runs: tuple[Path, ...]
-    members: tuple[Member, ...]
+    members: tuple[TrainedMember, ...]
     competition: Competition
     samples: Samples
     output: Path
@@ -87,7 +204,7 @@ class Plan:
         return "\n".join(told)
 
 
-def plan_prediction(config: InferConfig | TtaConfig) -> Plan:
+def plan_prediction(config: InferConfig | TtaConfig) -> InferencePlan:
     """The plan that the options of ``infer`` or ``tta`` ask for; errors as of :func:`make_plan`."""
     return make_plan(
         config.runs,
@@ -105,7 +222,7 @@ def make_plan(
     test: Path | None = None,
     competition: Path | None = None,
     force: bool = False,
-) -> Plan:
+) -> InferencePlan:
     """Find the runs and the samples, and check that they belong together.
 
     Parameters
@@ -139,7 +256,7 @@ def make_plan(
     facts = competitions.load(competition)
     check_competition(networks[0], facts)
     samples = test_samples(facts) if test is None else read_samples(test, facts, labelled=False)
-    return Plan(
+    return InferencePlan(
         runs=runs,
         members=networks,
         competition=facts,

@@ -14,24 +14,16 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from comptool.data.files import ImageFiles
-from comptool.data.images import Pixels
+from comptool.competition.samples import Samples
+from comptool.data.image_io import ImageFiles, Pixels
 from comptool.errors import InputError
 from comptool.inference.backends import Logits, open_networks
-from comptool.inference.computing import Computing
-from comptool.inference.decoding import (
-    ORIGINAL,
-    DecodedBatch,
-    DecodedSamples,
-    Form,
-    Room,
-    findings,
-)
-from comptool.inference.members import Member
-from comptool.inference.merging import merge
-from comptool.inference.schemes import Scheme
+from comptool.inference.config import Computing
+from comptool.inference.decode import ORIGINAL, DecodedBatch, DecodedSamples, Form, Room, findings
+from comptool.inference.plan import TrainedMember
+from comptool.inference.tta.merge import merge
+from comptool.inference.tta.policies import Scheme
 from comptool.machine import usable_cores
-from comptool.samples import Samples
 
 Table = npt.NDArray[np.float32]
 Probabilities = Table
@@ -39,7 +31,10 @@ Compute = Callable[[Iterable[Sequence[Pixels]]], Iterator[list[npt.NDArray[Any]]
 
 
 def predict(
-    members: Sequence[Member], samples: Samples, schemes: Sequence[Scheme], computing: Computing
+    members: Sequence[TrainedMember],
+    samples: Samples,
+    schemes: Sequence[Scheme],
+    computing: Computing,
 ) -> tuple[list[Probabilities], list[str]]:
     """All that a `Prediction` gives: one (N, K) array per scheme, and what is odd in the images.
 
@@ -81,7 +76,7 @@ class Prediction:
 
     def __init__(
         self,
-        members: Sequence[Member],
+        members: Sequence[TrainedMember],
         samples: Samples,
         schemes: Sequence[Scheme],
         computing: Computing,
@@ -146,7 +141,7 @@ class ForwardPass:
     """
 
     def __init__(
-        self, members: Sequence[Member], samples: Samples, computing: Computing, what: str
+        self, members: Sequence[TrainedMember], samples: Samples, computing: Computing, what: str
     ) -> None:
         self._files = ImageFiles(samples, computing.missing)
         self._members, self._samples, self._computing = members, samples, computing

@@ -1,4 +1,12 @@
-"""Images that are there twice: the same pixels, or nearly.
+"""Exact and near duplicates: Hamming index of perceptual hashes, and their findings.
+
+Pairs of 64-bit hashes that differ in few bits, without looking at all pairs.
+
+A hash is four bands of 16 bits. If two differ in up to seven bits, some band differs in at most
+one, so that looking each band up, and its 16 neighbours, misses no pair (Greene, Parnas, Yao 1994,
+"Multi-Index Hashing for Information Retrieval", FOCS).
+
+Images that are there twice: the same pixels, or nearly.
 
 Of k images with the same pixels k - 1 are copies of the first. Of images that are nearly alike the
 closest pairs are kept that join all of them (a spanning forest): 1,000 frames of a camera that
@@ -9,7 +17,7 @@ labels, folds or groups meet among images that are alike, they meet in some pair
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +25,89 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
 
-from comptool.inspection.looking import Images
-from comptool.inspection.neighbours import near_pairs
-from comptool.inspection.perceptual import ONE, Direction
+from comptool.competition import findings
+from comptool.inspection.image_scan import MISSING, ONE, Direction, Images
+
+BANDS, BITS = 4, 16
+MOST = 2 * BANDS - 1  # bits that a pair may differ in
+AT_ONCE = 2**18  # candidates
+
+Hashes = npt.NDArray[np.uint64]
+Rows = npt.NDArray[np.int64]
+
+
+def near_pairs(hashes: Hashes, distance: int) -> Iterator[tuple[Rows, Rows]]:
+    """Every pair of rows whose hashes differ in at most ``distance`` bits, once, in portions.
+
+    Parameters
+    ----------
+    hashes
+        uint64 of shape (N,).
+    distance
+        0 to 7.
+
+    Yields
+    ------
+    tuple of numpy.ndarray
+        The first rows and, of the same length, the second; the first is the smaller.
+
+    Raises
+    ------
+    ValueError
+        If the distance is one at which pairs would be missed.
+    """
+    if not 0 <= distance <= MOST:
+        raise ValueError(f"the distance must be 0 to {MOST}, not {distance}")
+    for band in range(BANDS):
+        order = np.argsort(_band(hashes, band), kind="stable")
+        ordered = hashes[order]
+        keys = _band(ordered, band)
+        starts = np.searchsorted(keys, np.arange(2**BITS + 1))
+        for change in (0, *(1 << bit for bit in range(BITS))):
+            wanted = keys ^ np.uint64(change)
+            begins = starts[wanted] if change else np.arange(1, len(keys) + 1)
+            # Of two bands that differ in a bit, the smaller one looks for the other.
+            ends = np.where(keys <= wanted, starts[wanted + np.uint64(1)], begins)
+            for one, other in _near(ordered, begins, ends, distance, band):
+                yield np.minimum(order[one], order[other]), np.maximum(order[one], order[other])
+
+
+def _band(values: Hashes, band: int) -> Hashes:
+    return (values >> np.uint64(BITS * band)) & np.uint64(2**BITS - 1)
+
+
+def _met_before(differing: Hashes, band: int) -> npt.NDArray[np.bool_]:
+    met = np.zeros(len(differing), np.bool_)
+    for earlier in range(band):
+        met |= np.bitwise_count(_band(differing, earlier)) <= 1
+    return met
+
+
+def _near(
+    hashes: Hashes, begins: Rows, ends: Rows, distance: int, band: int
+) -> Iterator[tuple[Rows, Rows]]:
+    """Of the pairs of each place with those from ``begins`` to ``ends`` the near ones."""
+    counts = ends - begins
+    total = np.concatenate([[0], np.cumsum(counts)])
+    place = 0
+    while place < len(counts):
+        until = int(np.searchsorted(total, total[place] + AT_ONCE, side="right")) - 1
+        some = slice(place, max(until, place + 1))
+        before = total[some] - total[place]
+        candidates = np.repeat(begins[some] - before, counts[some])
+        candidates += np.arange(len(candidates))
+        differing = np.repeat(hashes[some], counts[some]) ^ hashes[candidates]
+        near = np.flatnonzero(np.bitwise_count(differing) <= distance)
+        near = near[~_met_before(differing[near], band)]
+        if near.size:
+            yield place + np.searchsorted(before, near, side="right") - 1, candidates[near]
+        place = some.stop
+
 
 DISTANCE = 6  # of the 64 bits of a hash; half of them are above the median, so it is even
 SIMILARITY = 0.98
 # Pairs whose directions are multiplied at once: 2 x 32 MB.
-AT_ONCE = 2**15
+PAIRS_AT_ONCE = 2**15
 PLANES = 256
 Edges = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]
 
@@ -97,8 +180,8 @@ def _sketches(directions: Direction) -> list[npt.NDArray[np.uint64]]:
     """
     planes = np.random.default_rng(0).normal(size=(directions.shape[1], PLANES))
     sides = np.empty((len(directions), PLANES // 8), np.uint8)
-    for begin in range(0, len(directions), AT_ONCE):
-        some = slice(begin, begin + AT_ONCE)
+    for begin in range(0, len(directions), PAIRS_AT_ONCE):
+        some = slice(begin, begin + PAIRS_AT_ONCE)
         sides[some] = np.packbits(directions[some] @ planes > 0, axis=1)
     return list(np.ascontiguousarray(sides.view(np.uint64).T))
 
@@ -122,8 +205,8 @@ def _correlations(
     directions: Direction, first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
     scores = np.empty(len(first))
-    for begin in range(0, len(first), AT_ONCE):
-        some = slice(begin, begin + AT_ONCE)
+    for begin in range(0, len(first), PAIRS_AT_ONCE):
+        some = slice(begin, begin + PAIRS_AT_ONCE)
         ours, theirs = (directions[rows[some]].astype(np.float32) for rows in (first, second))
         scores[some] = np.einsum("nd,nd->n", ours, theirs) / ONE**2
     return scores
@@ -147,3 +230,59 @@ def _hung(edges: Edges, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[
     before = breadth_first_order((graph + above).tocsr(), count, directed=False)[1][:count]
     image = np.flatnonzero(before < count)
     return image, before[image].astype(np.int64)
+
+
+# Where nine of ten images have one size, another size is worth a look.
+NEARLY_ALL = 0.9
+
+
+def image_findings(images: Images, similarity: float) -> list[pd.DataFrame]:
+    """Images that are missing, unreadable, constant, odd or copies of others.
+
+    Parameters
+    ----------
+    images
+        Of all tables.
+    similarity
+        See `comptool.inspection.duplicates.nearly_identical`; 1 looks for the same pixels only.
+    """
+    frame = images.frame
+    missing = frame["problem"] == MISSING
+    found = [
+        _of(findings.MISSING, frame[missing]),
+        _of(findings.UNREADABLE, frame[~missing & (frame["problem"] != "")], "problem"),
+        _of(findings.CONSTANT, frame[frame["constant"] != ""], "constant"),
+        *_odd(findings.ODD_SIZE, frame, "size"),
+        *_odd(findings.ODD_MODE, frame, "mode"),
+        _pairs(findings.DUPLICATE, frame, identical(images)),
+    ]
+    if similarity < 1:
+        near = nearly_identical(images, similarity)
+        found.append(_pairs(findings.NEAR_DUPLICATE, frame, near))
+    return found
+
+
+def _of(kind: str, images: pd.DataFrame, value: str | None = None) -> pd.DataFrame:
+    told = images[value].to_numpy() if value else ""
+    made = findings.made(kind, "", images["id"], column=images["column"].to_numpy(), value=told)
+    return made.assign(table=images["table"].to_numpy())
+
+
+def _odd(kind: str, frame: pd.DataFrame, field: str) -> list[pd.DataFrame]:
+    readable = frame[frame["problem"] == ""]
+    odd = []
+    for _, images in readable.groupby("column"):
+        shares = images[field].value_counts(normalize=True)
+        if shares.iloc[0] >= NEARLY_ALL:
+            odd.append(_of(kind, images[images[field] != shares.index[0]], field))
+    return odd
+
+
+def _pairs(kind: str, frame: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    one, other = (frame.take(pairs[name].tolist()) for name in ("image", "other"))
+    return _of(kind, one).assign(
+        other_table=other["table"].to_numpy(),
+        other_id=other["id"].to_numpy(),
+        other_column=other["column"].to_numpy(),
+        score=pairs["score"].round(4).to_numpy(),
+    )

@@ -1,4 +1,4 @@
-"""A download from its tables to findings: what is read, in which order, and what is written."""
+"""The ``inspect`` command: tables and images in, findings out."""
 
 from __future__ import annotations
 
@@ -7,20 +7,127 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from comptool import findings, provenance
-from comptool.competition import Competition, load
-from comptool.data.splitting import samples_to_split
+from comptool.competition import findings
+from comptool.competition.config import Competition, load
+from comptool.competition.findings import TEST, TRAIN
+from comptool.competition.label_matrix import PRESENT, UNKNOWN
+from comptool.competition.samples import Samples, read_samples, test_samples, training_samples
 from comptool.errors import InputError
-from comptool.findings import TEST, TRAIN
-from comptool.inspection import leaks
-from comptool.inspection.image_findings import image_findings
-from comptool.inspection.label_findings import label_findings
-from comptool.inspection.looking import Images, look_at_all
-from comptool.outputs import together
-from comptool.samples import Samples, read_samples, test_samples, training_samples
-from comptool.tables import write_table
+from comptool.inspection.duplicates import image_findings
+from comptool.inspection.image_scan import Images, look_at_all
+from comptool.inspection.label_rules import label_findings
+from comptool.io import provenance
+from comptool.io.atomic import together
+from comptool.io.tables import write_table
+from comptool.splits.splitting import samples_to_split
+from comptool.splits.stratified import torn_groups
+
+
+def label_conflicts(links: pd.DataFrame, samples: Samples) -> pd.DataFrame:
+    """Copies whose labels differ; each of the two is a finding, for either may be wrong.
+
+    A cell that is not annotated differs from none.
+
+    Parameters
+    ----------
+    links
+        From `comptool.competition.findings.links`.
+    samples
+        The labelled training samples.
+    """
+    told = _labels(samples)
+    pairs = links[_contradict(links, samples)] if samples.labels else _apart(links, told)
+    turned = pairs.assign(id=pairs["other_id"], other_id=pairs["id"])
+    both = pd.concat([pairs, turned], ignore_index=True)
+    values = [f"{told[one]} / {told[other]}" for one, other in _both(both)]
+    return findings.made(
+        findings.LABEL_CONFLICT,
+        findings.TRAIN,
+        both["id"],
+        column=samples.label or "",
+        other_table=findings.TRAIN,
+        other_id=both["other_id"].to_numpy(),
+        value=values,
+        score=both["score"].to_numpy(),
+    )
+
+
+def _both(links: pd.DataFrame) -> list[tuple[str, str]]:
+    return list(zip(links["id"], links["other_id"], strict=True))
+
+
+def _apart(links: pd.DataFrame, sides: Mapping[str, str]) -> pd.DataFrame:
+    return links[np.array([sides[one] != sides[other] for one, other in _both(links)], np.bool_)]
+
+
+def _contradict(links: pd.DataFrame, samples: Samples) -> npt.NDArray[np.bool_]:
+    """Which pairs have a class that is present in one and absent in the other."""
+    matrix, ids = samples.label_matrix(), pd.Index(samples.frame[samples.id])
+    one, other = (matrix[ids.get_indexer(pd.Index(links[name]))] for name in ("id", "other_id"))
+    known = (one != UNKNOWN) & (other != UNKNOWN)
+    contradict: npt.NDArray[np.bool_] = (known & (one != other)).any(axis=1)
+    return contradict
+
+
+def _labels(samples: Samples) -> dict[str, str]:
+    ids = samples.frame[samples.id]
+    if not samples.labels:
+        return dict(zip(ids, samples.frame[samples.label], strict=True))
+    names = np.array(samples.labels, dtype=object)
+    rows = samples.label_matrix() == PRESENT
+    return {name: ", ".join(names[row]) for name, row in zip(ids, rows, strict=True)}
+
+
+def crossings(
+    kind: str, links: pd.DataFrame, sides: Mapping[str, str], column: str
+) -> pd.DataFrame:
+    """Copies on different sides of a border.
+
+    Parameters
+    ----------
+    kind
+        What such a finding is.
+    links
+        From `comptool.competition.findings.links`.
+    sides
+        The side, a fold or a group, that each sample is on; others are left out.
+    column
+        What the sides are called.
+    """
+    pairs = links[links["id"].isin(sides) & links["other_id"].isin(sides)]
+    pairs = _apart(pairs, sides)
+    return findings.made(
+        kind,
+        findings.TRAIN,
+        pairs["id"],
+        column=column,
+        other_table=findings.TRAIN,
+        other_id=pairs["other_id"].to_numpy(),
+        other_column=column,
+        value=[f"{sides[one]} / {sides[other]}" for one, other in _both(pairs)],
+        score=pairs["score"].to_numpy(),
+    )
+
+
+def torn(folds: Samples) -> pd.DataFrame:
+    """Groups with rows in several folds; the sample named is the first of the group.
+
+    Parameters
+    ----------
+    folds
+        Samples with a column ``fold``.
+    """
+    if folds.group is None:
+        return findings.made(findings.TORN_GROUP, findings.TRAIN, [])
+    names = torn_groups(folds, folds.frame["fold"].to_numpy(np.int64))
+    of_group = folds.frame.groupby(folds.group)
+    inside = of_group["fold"].unique()
+    told = [f"{name}: folds {', '.join(map(str, sorted(inside[name])))}" for name in names]
+    ids = of_group[folds.id].min()[names]
+    return findings.made(findings.TORN_GROUP, findings.TRAIN, ids, column=folds.group, value=told)
 
 
 @dataclass(frozen=True)
@@ -64,7 +171,7 @@ class Inspection:
     images
         What was seen of the images, or None where the tables name none.
     found
-        Table of `comptool.findings.COLUMNS`, by kind, then by sample.
+        Table of `comptool.competition.findings.COLUMNS`, by kind, then by sample.
     """
 
     sources: Sources
@@ -184,13 +291,13 @@ def _together(found: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _leaks(links: pd.DataFrame, train: Samples, folds: Samples | None) -> list[pd.DataFrame]:
-    told = [leaks.label_conflicts(links, train)]
+    told = [label_conflicts(links, train)]
     if folds is not None:
         sides = _by_id(folds, folds.frame["fold"].astype(str))
-        told += [leaks.crossings(findings.FOLD_LEAK, links, sides, "fold"), leaks.torn(folds)]
+        told += [crossings(findings.FOLD_LEAK, links, sides, "fold"), torn(folds)]
     if train.group is not None:
         sides = _by_id(train, train.frame[train.group])
-        told.append(leaks.crossings(findings.GROUP_LEAK, links, sides, train.group))
+        told.append(crossings(findings.GROUP_LEAK, links, sides, train.group))
     return told
 
 

@@ -9,12 +9,15 @@ named. Every model is a :class:`comptool.models.streams.StreamModel`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from comptool.models.naming import (
+from comptool.models.model_registry import (
+    BACKBONES,
+    DEFAULT_HEAD,
     DUAL,
+    HEADS,
+    TIMM,
     ModelName,
     check_modalities,
     encoder_entry,
@@ -24,7 +27,6 @@ from comptool.models.naming import (
     search,
     wildcard,
 )
-from comptool.models.registries import BACKBONES, DEFAULT_HEAD, HEADS, TIMM
 
 if TYPE_CHECKING:
     from comptool.models.streams import StreamModel
@@ -97,8 +99,9 @@ def create(
     if num_classes < 1:
         raise ValueError(f"a model needs one class or more; got {num_classes}")
     parsed = parse_name(name)
-    build = import_module("comptool.models.assembly").assemble
-    model: StreamModel = build(
+    from comptool.models.late_fusion import assemble
+
+    model: StreamModel = assemble(
         parsed, num_classes, in_chans=in_chans, pretrained=pretrained, options=options
     )
     return model

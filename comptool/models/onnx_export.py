@@ -26,8 +26,8 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from comptool.errors import UsageError
-from comptool.models.checkpoints import load_checkpoint
-from comptool.models.of_pixels import OfPixels, of_pixels
+from comptool.models.checkpoint_file import load_checkpoint
+from comptool.models.deploy import OfPixels, of_pixels
 
 OPSET = 18
 # A batch of one would let the tracer take the number of images for a constant; and where the last

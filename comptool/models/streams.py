@@ -45,8 +45,8 @@ class Encoder:
     Parameters
     ----------
     module
-        Maps images (B, C, H, W) to pooled features (B, ``width``); :mod:`comptool.models.maps` says
-        what else it has if it gives feature maps too.
+        Maps images (B, C, H, W) to pooled features (B, ``width``);
+        :mod:`comptool.models.heads.query_heads` says what else it has if it gives feature maps too.
     width
         Number of features.
     data_config

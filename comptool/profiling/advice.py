@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from comptool.profiling.report import (
+from comptool.profiling.profile_report import (
     AUGMENT,
     COLLATE,
     DECODE,

@@ -10,7 +10,7 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
-from comptool.profiling.report import IDLE, OTHER, WAIT, Loading
+from comptool.profiling.profile_report import IDLE, OTHER, WAIT, Loading
 
 if TYPE_CHECKING:
     import torch

@@ -10,28 +10,25 @@ import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from importlib import import_module
 from itertools import count, islice, repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
-from comptool.data.files import ImageFiles
-from comptool.data.images import Pixels
+from comptool.data.image_io import ImageFiles, Pixels
 from comptool.errors import UsageError
 from comptool.inference.backends import Networks, open_networks
-from comptool.inference.computing import Computing
-from comptool.inference.decoding import AHEAD as DECODED_AHEAD
-from comptool.inference.decoding import DecodedSamples
-from comptool.inference.members import Member
-from comptool.inference.merging import merge
-from comptool.inference.plan import Plan as InferencePlan
-from comptool.inference.schemes import Scheme
+from comptool.inference.config import Computing
+from comptool.inference.decode import AHEAD as DECODED_AHEAD
+from comptool.inference.decode import DecodedSamples
+from comptool.inference.plan import InferencePlan, TrainedMember
+from comptool.inference.tta.merge import merge
+from comptool.inference.tta.policies import Scheme
 from comptool.machine import usable_cores
 from comptool.profiling.advice import Circumstances, advice_for_inference, advice_for_training
 from comptool.profiling.clock import Clock, clock_of
-from comptool.profiling.report import (
+from comptool.profiling.profile_report import (
     AUGMENT,
     COLLATE,
     DECODE,
@@ -43,10 +40,10 @@ from comptool.profiling.report import (
 )
 
 if TYPE_CHECKING:
-    from comptool.data.batches import Batch, SampleDataset
-    from comptool.data.sampling import Draw
-    from comptool.training.plan import Plan as TrainingPlan
-    from comptool.training.session import Session
+    from comptool.data.dataset import Batch, SampleDataset
+    from comptool.data.sampler import Draw
+    from comptool.training.data import TrainPlan as TrainingPlan
+    from comptool.training.setup import TrainSession
 
 TURNS = 4
 FIRST_UPDATES = 4  # of a process: they choose kernels, take memory and may compile
@@ -152,7 +149,7 @@ def profile_training(plan: TrainingPlan, steps: int, say: Say, quiet: bool) -> P
     Parameters
     ----------
     plan
-        Checked by :func:`comptool.training.plan.make_plan`; of several members the first is
+        Checked by :func:`comptool.training.data.make_plan`; of several members the first is
         trained. Nothing is written to its folder.
     steps
         Updates to measure; an epoch that has fewer is followed by another.
@@ -172,8 +169,8 @@ def profile_training(plan: TrainingPlan, steps: int, say: Say, quiet: bool) -> P
         raise UsageError("profile measures one process; start it without torchrun")
     from comptool.training.autotune import compilation_is_known
     from comptool.training.batch_size import with_batch_size
-    from comptool.training.preparation import prepare, without_published_weights
-    from comptool.training.processes import joined
+    from comptool.training.distributed import joined
+    from comptool.training.setup import prepare, without_published_weights
 
     with joined(plan.settings.device) as processes:
         plan = with_batch_size(without_published_weights(plan), processes, say)
@@ -187,7 +184,7 @@ def profile_training(plan: TrainingPlan, steps: int, say: Say, quiet: bool) -> P
 
 
 def profile_session(
-    session: Session, steps: int, say: Say, *, compilation_known: bool = True
+    session: TrainSession, steps: int, say: Say, *, compilation_known: bool = True
 ) -> Profile:
     """The same of a session that is ready for its first update; its weights change."""
     profile = measure("train", str(session.processes.device), _Updates(session, say), steps)
@@ -196,9 +193,9 @@ def profile_session(
 
 
 def _circumstances(
-    session: Session, loading: Loading | None, compilation_known: bool
+    session: TrainSession, loading: Loading | None, compilation_known: bool
 ) -> Circumstances:
-    from comptool.data.loading import choose_workers
+    from comptool.data.loader import choose_workers
     from comptool.training.autotune import LEAST_STEPS
 
     settings, device = session.settings, session.processes.device
@@ -223,9 +220,9 @@ def _circumstances(
     )
 
 
-def _could_be_placed(session: Session) -> bool:
+def _could_be_placed(session: TrainSession) -> bool:
     """Whether the choice of a user alone keeps the images from the card."""
-    from comptool.data.augment import POLICY_FILES
+    from comptool.data.augment.named_policies import POLICY_FILES
 
     settings = session.settings
     named = Path(settings.augment).suffix not in POLICY_FILES
@@ -237,14 +234,14 @@ class _Updates:
 
     uncounted = FIRST_UPDATES
 
-    def __init__(self, session: Session, say: Say) -> None:
-        from comptool.data.loading import choose_workers
-        from comptool.data.resident import ResidentBatches
-        from comptool.training.update import Update
+    def __init__(self, session: TrainSession, say: Say) -> None:
+        from comptool.data.gpu_dataset import ResidentBatches
+        from comptool.data.loader import choose_workers
+        from comptool.training.train_step import TrainStep
 
         device = session.processes.device
         self._session = session
-        self._update = Update(session, None, say)
+        self._update = TrainStep(session, None, say)
         self._largest: list[Batch] = []
         # Whole batches that are made on the device are work of the step.
         self._whole = isinstance(session.train_loader, ResidentBatches)
@@ -292,7 +289,7 @@ class _Updates:
 
     def _updates(self) -> Iterator[int]:
         """Updates of one epoch after another; the images of each."""
-        from comptool.training.prefetch import on_device
+        from comptool.training.train_step import on_device
 
         session = self._session
         for epoch in count():
@@ -390,7 +387,7 @@ def profile_inference(
             return _profile(command, computing, device, prediction, steps)
 
 
-def _borrowed(member: Member, folder: Path) -> Member:
+def _borrowed(member: TrainedMember, folder: Path) -> TrainedMember:
     """The member in a folder of its own, with links to the files that it has."""
     own = folder / str(len(list(folder.iterdir())))
     own.mkdir()
@@ -402,10 +399,13 @@ def _borrowed(member: Member, folder: Path) -> Member:
 def _device(networks: Networks, computing: Computing) -> str:
     """Where the networks compute; torch is asked only where it is what computes."""
     if computing.tries_onnx:
-        by_onnx = import_module("comptool.inference.onnx_networks").OnnxNetworks
-        if isinstance(networks, by_onnx):
+        from comptool.inference.onnx_backend import OnnxNetworks
+
+        if isinstance(networks, OnnxNetworks):
             return ONNX
-    return str(import_module("comptool.data.devices").choose_device(computing.device))
+    from comptool.data.device import choose_device
+
+    return str(choose_device(computing.device))
 
 
 class _Prediction:

@@ -1,26 +1,338 @@
-"""A submission from file to file: built or read, checked, written."""
+"""The ``submit`` command: predictions in, checked submission CSV and zip out."""
 
 from __future__ import annotations
 
 import os
+import tempfile
+import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import polars as pl
 
-from comptool import provenance
-from comptool.classes import against, competition_classes
-from comptool.competition import FILE, Competition, load
-from comptool.errors import InputError, SubmissionError, UsageError
-from comptool.facts import from_environment
-from comptool.outputs import atomic_output, refuse_existing, together
-from comptool.predictions import Predictions, read_predictions, refuse_ranks
-from comptool.submission.archive import read_submission, write_zip
-from comptool.submission.build import THRESHOLD, build, overruled
-from comptool.submission.check import check
-from comptool.submission.layout import Kind, Layout, read_layout
-from comptool.tables import check_ids, read_table
+from comptool.competition.classes import against, competition_classes
+from comptool.competition.config import FILE, Competition, load
+from comptool.competition.schema import from_environment
+from comptool.errors import InputError, SubmissionError, UsageError, quoted
+from comptool.io import provenance
+from comptool.io.atomic import atomic_output, refuse_existing, together
+from comptool.io.predictions import Predictions, read_predictions, refuse_ranks
+from comptool.io.tables import check_ids as check_table_ids
+from comptool.io.tables import read_table
+from comptool.submission.layout import WHOLE, AnswerForm, Layout, read_layout
+
+
+def check(submission: pd.DataFrame, sample: pd.DataFrame, layout: Layout, name: str) -> None:
+    """Refuse a submission that differs in form from the sample.
+
+    Parameters
+    ----------
+    submission, sample
+        Tables of text.
+    layout
+        The sample's layout.
+    name
+        What the submission is called in messages.
+
+    Raises
+    ------
+    SubmissionError
+        Naming the row, the column and up to three values: another header, other ids or order, a
+        class that is unknown, a cell that is no number, NaN, or a number outside 0 to 1.
+    """
+    header = tuple(str(column) for column in submission.columns)
+    if header != layout.columns:
+        raise SubmissionError(
+            f"{name}: the header is {','.join(header)}; the sample submission has "
+            f"{','.join(layout.columns)}"
+        )
+    check_ids(submission[layout.id].tolist(), sample[layout.id].tolist(), name, layout.id)
+    _check_order(submission[layout.id], sample[layout.id], name)
+    if layout.kind is AnswerForm.label:
+        _check_classes(submission[layout.answer], sample[layout.answer], layout, name)
+    elif layout.kind is AnswerForm.joined:
+        _check_joined(submission[layout.answer], layout, name)
+    for column in number_columns(layout):
+        _check_numbers(submission[column], name)
+
+
+def number_columns(layout: Layout) -> tuple[str, ...]:
+    """Columns that hold probabilities."""
+    if layout.kind is AnswerForm.probabilities:
+        return layout.columns[1:]
+    if layout.kind is AnswerForm.probability:
+        return (layout.answer,)
+    return () if layout.score is None else (layout.score,)
+
+
+def check_ids(ids: Sequence[str], wanted: Sequence[str], name: str, column: str) -> None:
+    """Refuse ids that are not the sample's, whatever their order.
+
+    Raises
+    ------
+    SubmissionError
+        Naming up to three ids of each side, or repeated ones.
+    """
+    have, want = set(ids), set(wanted)
+    missing = [one for one in wanted if one not in have]
+    strange = [one for one in ids if one not in want]
+    sides = []
+    if missing:
+        sides.append(f"{_count(missing, 'id')} of the sample submission missing: {quoted(missing)}")
+    if strange:
+        sides.append(f"{_count(strange, 'id')} not in the sample submission: {quoted(strange)}")
+    if sides:
+        raise SubmissionError(f"{name}, column '{column}': {'; '.join(sides)}")
+    repeated = pd.Series(list(ids), dtype=object)
+    repeated = repeated[repeated.duplicated()]
+    if len(repeated):
+        row = int(repeated.index[0]) + 1
+        shown = quoted(list(dict.fromkeys(repeated)))
+        raise SubmissionError(f"{name}, row {row}, column '{column}': repeated ids: {shown}")
+
+
+def _count(values: Sequence[str], noun: str) -> str:
+    return f"{len(values)} {noun}{'' if len(values) == 1 else 's'}"
+
+
+def _check_order(ids: pd.Series, wanted: pd.Series, name: str) -> None:
+    if len(ids) != len(wanted):
+        raise SubmissionError(f"{name}: {len(ids)} rows; the sample submission has {len(wanted)}")
+    off = np.flatnonzero(ids.to_numpy() != wanted.to_numpy())
+    if off.size:
+        row = int(off[0])
+        raise SubmissionError(
+            f"{name}, row {row + 1}, column '{wanted.name}': the id is '{ids.iloc[row]}' where the "
+            f"sample submission has '{wanted.iloc[row]}'; the ids are in another order"
+        )
+
+
+def _check_classes(labels: pd.Series, sample: pd.Series, layout: Layout, name: str) -> None:
+    if layout.answers is not None:
+        wrong = ~labels.isin(layout.answers).to_numpy()
+        what = f"no such class; the classes are {quoted(layout.answers)}"
+    elif all(WHOLE.fullmatch(value) for value in sample):
+        # Nobody knows the classes; whole numbers are then at least answered by whole numbers.
+        wrong = np.array([not WHOLE.fullmatch(value) for value in labels], dtype=bool)
+        what = "not a whole number, as the sample submission has"
+    else:
+        wrong = (labels.str.strip() == "").to_numpy()
+        what = "no class"
+    _refuse(labels, wrong, name, what)
+
+
+def _check_joined(labels: pd.Series, layout: Layout, name: str) -> None:
+    if layout.answers is None:
+        return
+    known = set(layout.answers)
+    lists = [layout.split(value) for value in labels]
+    wrong = np.array([not set(names) <= known for names in lists], dtype=bool)
+    _refuse(labels, wrong, name, f"a class that is unknown; they are {quoted(layout.answers)}")
+    twice = np.array([len(set(names)) < len(names) for names in lists], dtype=bool)
+    _refuse(labels, twice, name, "names a class twice")
+
+
+def _check_numbers(cells: pd.Series, name: str) -> None:
+    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=float)
+    _refuse(cells, ~np.isfinite(numbers), name, "not a finite number")
+    _refuse(cells, (numbers < 0) | (numbers > 1), name, "not a probability between 0 and 1")
+
+
+def _refuse(cells: pd.Series, wrong: npt.NDArray[np.bool_], name: str, what: str) -> None:
+    rows = np.flatnonzero(wrong)
+    if rows.size:
+        found = quoted(cells.iloc[rows].tolist())
+        raise SubmissionError(
+            f"{name}, row {int(rows[0]) + 1}, column '{cells.name}': {what} (found {found})"
+        )
+
+
+MEMBER = "results.csv"
+# The oldest time that a zip can hold: the bytes must not depend on the clock.
+EPOCH = (1980, 1, 1, 0, 0, 0)
+READABLE_FILE = 0o100644 << 16
+UNIX = 3
+
+
+def write_zip(path: Path, csv: Path, *, force: bool = False) -> None:
+    """Write ``csv`` as ``results.csv`` into a zip; the same content gives the same bytes.
+
+    Raises
+    ------
+    OutputExistsError
+        If ``path`` exists and ``force`` is off.
+    """
+    member = zipfile.ZipInfo(MEMBER, date_time=EPOCH)
+    member.compress_type = zipfile.ZIP_DEFLATED
+    member.external_attr = READABLE_FILE
+    member.create_system = UNIX
+    with atomic_output(path, force=force) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        archive.writestr(member, csv.read_bytes())
+
+
+def read_submission(path: Path) -> pd.DataFrame:
+    """A submission as text, from a CSV or from ``results.csv`` at the root of a zip.
+
+    Raises
+    ------
+    InputError
+        If there is no such file.
+    SubmissionError
+        If the zip is broken or holds anything else, or the table cannot be read.
+    """
+    if not path.exists():
+        raise InputError("there is no such file", file=path)
+    if path.suffix.lower() != ".zip":
+        return _read_archived(path, str(path))
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            if names != [MEMBER]:
+                shown = ", ".join(f"'{name}'" for name in names[:3]) or "nothing"
+                raise SubmissionError(f"{path}: holds {shown}; one {MEMBER} at its root is wanted")
+            content = archive.read(MEMBER)
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, RuntimeError) as error:
+        raise SubmissionError(f"{path}: is no readable zip ({error})") from error
+    with tempfile.TemporaryDirectory() as folder:
+        extracted = Path(folder) / MEMBER
+        extracted.write_bytes(content)
+        return _read_archived(extracted, f"{path}/{MEMBER}")
+
+
+def _read_archived(path: Path, name: str) -> pd.DataFrame:
+    try:
+        return read_table(path)
+    except InputError as error:
+        raise SubmissionError(str(error).replace(str(path), name)) from error
+
+
+Rows = npt.NDArray[np.int64]
+
+THRESHOLD = 0.5
+
+
+def build(
+    predictions: Predictions,
+    sample: pd.DataFrame,
+    layout: Layout,
+    task: str,
+    name: str,
+    threshold: float | None = None,
+) -> pd.DataFrame:
+    """A submission with the sample's header, ids and order.
+
+    Where one class is asked for it is that of the ``pred`` column, if the predictions have one;
+    otherwise the most probable class, the first of equals. Where probabilities are asked for they
+    are left as they are, whatever ``pred`` says; `overruled` counts what that loses. Of a
+    multi-label task all classes above the threshold are answered.
+
+    Parameters
+    ----------
+    predictions
+        N predictions, in any order.
+    sample
+        The sample submission of N rows.
+    layout
+        Its layout, with the predictions' classes.
+    task
+        ``"multiclass"`` or ``"multilabel"``.
+    name
+        What the predictions are called in messages.
+    threshold
+        Of a multi-label task: a class whose probability is strictly above it is answered. None:
+        one half in lists, and columns of probabilities are left as they are; otherwise such
+        columns hold 1 and 0.
+
+    Raises
+    ------
+    SubmissionError
+        If the ids differ from the sample's, ``pred`` holds an unknown class, or the sample asks
+        for one class of a multi-label task.
+    UsageError
+        If there is a threshold and the task is not multi-label.
+    """
+    _check_task(layout, task, threshold)
+    wanted = sample[layout.id].tolist()
+    check_ids(list(predictions.ids), wanted, name, predictions.id_column)
+    place = {one: row for row, one in enumerate(predictions.ids)}
+    predictions = predictions.take(np.array([place[one] for one in wanted], dtype=np.int64))
+    columns: dict[str, object] = {layout.id: wanted}
+    if layout.kind is AnswerForm.probabilities:
+        cells = predictions.probabilities
+        cells = cells if threshold is None else (cells > threshold).astype(np.int8)
+        for column in layout.columns[1:]:
+            columns[column] = cells[:, predictions.classes.index(column)]
+    elif task == "multilabel":
+        columns[layout.answer] = _lists(predictions, layout, threshold)
+    elif layout.kind is AnswerForm.probability:
+        columns[layout.answer] = predictions.probabilities[:, layout.positive]
+    else:
+        columns |= _answers(predictions, layout, name)
+    return pd.DataFrame({column: columns[column] for column in layout.columns})
+
+
+def _check_task(layout: Layout, task: str, threshold: float | None) -> None:
+    if task != "multilabel":
+        if threshold is not None:
+            raise UsageError("--threshold is for multi-label competitions; this one is not")
+    elif layout.score is not None or layout.kind not in (
+        AnswerForm.probabilities,
+        AnswerForm.joined,
+    ):
+        what = layout.kind.value if layout.score is None else "one class and its score"
+        raise SubmissionError(
+            f"the sample submission asks for {what}, and the competition is multi-label; "
+            "it needs a list of classes or one column per class"
+        )
+
+
+def _lists(predictions: Predictions, layout: Layout, threshold: float | None) -> list[str]:
+    answered = predictions.probabilities > (THRESHOLD if threshold is None else threshold)
+    assert layout.answers is not None  # the predictions' classes are known
+    return [
+        layout.separator.join(layout.answers[place] for place in np.flatnonzero(row))
+        for row in answered
+    ]
+
+
+def _answers(predictions: Predictions, layout: Layout, name: str) -> dict[str, object]:
+    chosen = _chosen(predictions, name)
+    texts = np.array(layout.answers, dtype=object)
+    columns: dict[str, object] = {layout.answer: texts[chosen]}
+    if layout.score is not None:
+        columns[layout.score] = predictions.probabilities[np.arange(len(chosen)), chosen]
+    return columns
+
+
+def overruled(predictions: Predictions, name: str) -> int:
+    """Rows whose ``pred`` is not a most probable class; 0 where nothing has been decided.
+
+    Raises
+    ------
+    SubmissionError
+        If ``pred`` holds an unknown class.
+    """
+    probabilities = predictions.probabilities
+    answered = probabilities[np.arange(len(predictions)), _chosen(predictions, name)]
+    return int((answered < probabilities.max(axis=1)).sum())
+
+
+def _chosen(predictions: Predictions, name: str) -> Rows:
+    if predictions.pred is None:
+        return np.asarray(predictions.probabilities.argmax(axis=1), dtype=np.int64)
+    index = {one: place for place, one in enumerate(predictions.classes)}
+    strange = [str(one) for one in predictions.pred if one not in index]
+    if strange:
+        raise SubmissionError(
+            f"{name}, column 'pred': no such class (found {quoted(strange)}); the classes are "
+            f"{quoted(predictions.classes)}"
+        )
+    return np.array([index[one] for one in predictions.pred], dtype=np.int64)
+
 
 DEFAULT_NAME = "submission"
 
@@ -96,7 +408,7 @@ def find_target(toml: Path | None = None, sample: Path | None = None) -> Target:
         )
     table = read_table(path)
     column = str(table.columns[0])
-    check_ids(path, column, table[column].to_numpy(dtype=object))
+    check_table_ids(path, column, table[column].to_numpy(dtype=object))
     known = from_environment(os.environ)
     return Target(
         name=competition.name if competition else known.get("name", DEFAULT_NAME),
@@ -129,7 +441,7 @@ def submit(
     archive
         The zip to write of it, or None.
     threshold
-        Of a multi-label competition, see `comptool.submission.build.build`.
+        Of a multi-label competition, see `comptool.submission.delivery.build`.
     force
         Whether they may be replaced.
 
@@ -150,7 +462,7 @@ def submit(
     inputs = provenance.hashes([predictions_path, target.sample_path])
     predictions = _read(predictions_path, target)
     layout = read_layout(target.sample, predictions.classes, target.task)
-    if target.task == "multilabel" and (threshold is not None or layout.kind is Kind.joined):
+    if target.task == "multilabel" and (threshold is not None or layout.kind is AnswerForm.joined):
         refuse_ranks(predictions_path, provenance.facts(predictions_path))
     name = str(predictions_path)
     table = build(predictions, target.sample, layout, target.task, name, threshold)
@@ -182,7 +494,7 @@ def submit(
 
 def _empty_lists(table: pd.DataFrame, layout: Layout, threshold: float | None) -> tuple[str, ...]:
     """How many lists are empty, which an organiser may refuse."""
-    if layout.kind is not Kind.joined:
+    if layout.kind is not AnswerForm.joined:
         return ()
     empty = int((table[layout.answer] == "").sum())
     bound = THRESHOLD if threshold is None else threshold
@@ -192,7 +504,7 @@ def _empty_lists(table: pd.DataFrame, layout: Layout, threshold: float | None) -
 
 def _lost_answers(predictions: Predictions, layout: Layout, name: str) -> tuple[str, ...]:
     """How many answers a submission of probabilities does not hold."""
-    if layout.kind not in (Kind.probabilities, Kind.probability):
+    if layout.kind not in (AnswerForm.probabilities, AnswerForm.probability):
         return ()
     lost = overruled(predictions, name)
     told = (

@@ -17,7 +17,7 @@ WHOLE = re.compile(r"\d+")
 SHOWN_NUMBERS = 10
 
 
-class Kind(StrEnum):
+class AnswerForm(StrEnum):
     """What stands beside the id."""
 
     label = "one class"
@@ -50,7 +50,7 @@ class Layout:
         What stands between the classes of a list: a blank, or a comma with or without one.
     """
 
-    kind: Kind
+    kind: AnswerForm
     columns: tuple[str, ...]
     answer: str = ""
     score: str | None = None
@@ -130,7 +130,7 @@ def _per_class(columns: tuple[str, ...], known: tuple[str, ...] | None) -> Layou
         if unasked:
             sides.append(f"it has no column for {quoted(unasked)}")
         raise SubmissionError("; ".join(sides))
-    return Layout(Kind.probabilities, columns, classes=known or asked)
+    return Layout(AnswerForm.probabilities, columns, classes=known or asked)
 
 
 def _one_probability(columns: tuple[str, ...], known: tuple[str, ...] | None) -> Layout:
@@ -139,11 +139,11 @@ def _one_probability(columns: tuple[str, ...], known: tuple[str, ...] | None) ->
             f"the sample submission asks for one probability in column '{columns[1]}', which fits "
             f"two classes; there are {len(known)}"
         )
-    layout = Layout(Kind.probability, columns, answer=columns[1], classes=known)
+    layout = Layout(AnswerForm.probability, columns, answer=columns[1], classes=known)
     if known is None or columns[1] in known:
         return layout
     note = f"column '{columns[1]}' is presumed to be the probability of class '{known[1]}'"
-    return Layout(Kind.probability, columns, answer=columns[1], classes=known, notes=(note,))
+    return Layout(AnswerForm.probability, columns, answer=columns[1], classes=known, notes=(note,))
 
 
 def _with_classes(
@@ -155,9 +155,9 @@ def _with_classes(
     score: str | None,
 ) -> Layout:
     values = [value for value in dict.fromkeys(sample[answer]) if value.strip()]
-    kind, separator = Kind.label, " "
+    kind, separator = AnswerForm.label, " "
     if task == "multilabel" or _are_joined(values, known):
-        kind, separator = Kind.joined, _separator(values, known)
+        kind, separator = AnswerForm.joined, _separator(values, known)
         values = [part for value in values for part in _parts(value, separator, known)]
         values = list(dict.fromkeys(values))
     as_index = False
@@ -168,7 +168,7 @@ def _with_classes(
         as_index = numbers and not all(WHOLE.fullmatch(name) for name in known)
         what = f"class numbers: {_numbered(known)}" if as_index else "placeholders"
         notes = (f"{quoted(values)} in the sample submission are taken for {what}",)
-    if kind is Kind.joined and not as_index:
+    if kind is AnswerForm.joined and not as_index:
         separator, note = _fitting(separator, known or ())
         notes += note
     return Layout(kind, columns, answer, score, known, as_index, notes, separator)

@@ -29,14 +29,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from comptool.data.pixel_cache import cache_folder
+from comptool.data.cache import cache_folder
 from comptool.errors import UsageError
 from comptool.machine import compute_threads
 from comptool.models.streams import StreamModel
 from comptool.training.config import Compile, TrainSettings
+from comptool.training.distributed import Processes
 from comptool.training.freezing import set_training
-from comptool.training.precision import Precision
-from comptool.training.processes import Processes
+from comptool.training.precision import MixedPrecision
 
 Say = Callable[[str], None]
 Seconds = dict[str, float]
@@ -247,7 +247,7 @@ class Benchmark:
     ) -> None:
         self._model, self._header, self._settings = model, header, settings
         self._device = next(model.parameters()).device
-        self._precision = Precision(settings.amp, self._device)
+        self._precision = MixedPrecision(settings.amp, self._device)
         self._images: list[Tensor] = []
         self._compiled: Callable[..., Tensor] | None = None
 

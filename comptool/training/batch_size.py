@@ -10,26 +10,24 @@ from dataclasses import replace
 import torch
 
 from comptool.models.pretrained import RANDOM
-from comptool.training.building import new_model
 from comptool.training.config import AS_MANY_AS_FIT, BATCH_SIZE, PRETRAINED_RATE, RANDOM_RATE
 from comptool.training.criterion import make_loss
+from comptool.training.data import TrainMember, TrainPlan
+from comptool.training.distributed import Processes
 from comptool.training.freezing import freeze, set_training
-from comptool.training.gradient_calibration import total_loss
-from comptool.training.loading import draw_batches
-from comptool.training.optimisation import Optimisation
-from comptool.training.placement import place
-from comptool.training.plan import Member, Plan
-from comptool.training.precision import Precision
-from comptool.training.preparation import without_published_weights
-from comptool.training.processes import Processes
-from comptool.training.validation import Eye
+from comptool.training.gradient_balancing import total_loss
+from comptool.training.loaders import draw_batches, place
+from comptool.training.optim import Optimisation
+from comptool.training.precision import MixedPrecision
+from comptool.training.setup import new_model, without_published_weights
+from comptool.training.validate import InputTransform
 
 Say = Callable[[str], None]
 SPARE = 0.1  # share of the memory that stays free, for what other batches and validation need
 FIRST = 8  # images
 
 
-def with_batch_size(plan: Plan, processes: Processes, say: Say) -> Plan:
+def with_batch_size(plan: TrainPlan, processes: Processes, say: Say) -> TrainPlan:
     """A plan whose batch size is a number.
 
     On a GPU it is the largest that fits with a tenth of the memory to spare, of steps with forward
@@ -73,7 +71,7 @@ def with_batch_size(plan: Plan, processes: Processes, say: Say) -> Plan:
     return plan
 
 
-def _tried(plan: Plan, processes: Processes, most: int) -> int:
+def _tried(plan: TrainPlan, processes: Processes, most: int) -> int:
     number = largest(Trial(plan, plan.members[0], processes).fits, most)
     gc.collect()  # of what was tried nothing may stay
     torch.cuda.empty_cache()
@@ -116,7 +114,7 @@ class Trial:
         What would be trained, and where.
     """
 
-    def __init__(self, plan: Plan, member: Member, processes: Processes) -> None:
+    def __init__(self, plan: TrainPlan, member: TrainMember, processes: Processes) -> None:
         plan = without_published_weights(plan)
         self._device = processes.device
         model, self._header = new_model(plan, member, lambda text: None)
@@ -124,9 +122,9 @@ class Trial:
         freeze(model, plan.settings.freeze)
         set_training(model, plan.settings.freeze)
         self._model = model
-        self._eye = Eye.of(self._header, self._device, channels_last=True)
+        self._eye = InputTransform.of(self._header, self._device, channels_last=True)
         self._criterion = make_loss(plan, member).to(self._device)
-        self._precision = Precision(plan.settings.amp, self._device)
+        self._precision = MixedPrecision(plan.settings.amp, self._device)
         rate = plan.settings.rate(pretrained=self._header["pretrained"] != RANDOM)
         self._optimisation = Optimisation(model, plan.settings, rate, 1, self._precision)
         self._target = torch.from_numpy(plan.rows.targets[member.train[:1]])

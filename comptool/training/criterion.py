@@ -9,19 +9,17 @@ import torch
 from torch import nn
 
 from comptool import losses
-from comptool.assignments import parse_assignments
 from comptool.errors import UsageError
+from comptool.key_value import parse_assignments
 from comptool.losses.class_weights import class_weights
-from comptool.losses.deferred import DeferredWeights
-from comptool.losses.dropped_classes import WithoutClasses
-from comptool.training.config import TrainSettings
-from comptool.training.plan import Member, Plan
-from comptool.training.task import TYPED
+from comptool.losses.wrappers import DeferredWeights, WithoutClasses
+from comptool.training.config import TYPED, TrainSettings
+from comptool.training.data import TrainMember, TrainPlan
 
 OPTION = "--loss-option"
 
 
-def make_loss(plan: Plan, member: Member) -> nn.Module:
+def make_loss(plan: TrainPlan, member: TrainMember) -> nn.Module:
     """The loss with the options that were given; what was not given is the loss's own.
 
     It is one of all K classes or, where some are dropped, of the logits of those that are kept.
@@ -57,7 +55,7 @@ def make_loss(plan: Plan, member: Member) -> nn.Module:
     return WithoutClasses(criterion, masked, num_classes) if masked else criterion
 
 
-def _weights(plan: Plan, counts: Sequence[int]) -> list[float] | None:
+def _weights(plan: TrainPlan, counts: Sequence[int]) -> list[float] | None:
     """A weight for each of the K classes; for those that are dropped, 1."""
     if plan.class_weights is not None:
         return list(plan.class_weights)

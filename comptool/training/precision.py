@@ -27,7 +27,7 @@ def autocast_dtype(amp: Amp, device: torch.device) -> torch.dtype | None:
     return torch.float16 if amp == "fp16" or not has_bf16 else torch.bfloat16
 
 
-class Precision:
+class MixedPrecision:
     """Autocast and loss scaling as one code path, whatever the type.
 
     Parameters

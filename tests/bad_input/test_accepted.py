@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
-from comptool.predictions import read_predictions
+from comptool.io.predictions import read_predictions
 
 # Test ids t0 to t5 become these; the first training ids too, with a prefix.
 AWKWARD = ["007", "1e5", "NA", "a,b", "Straße 東", 'q"q']

@@ -14,10 +14,10 @@ import torch
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from comptool import models
-from comptool.models.checkpoints import load_checkpoint, save_checkpoint
+from comptool.io.predictions import read_predictions
+from comptool.io.runs import BEST
+from comptool.models.checkpoint_file import load_checkpoint, save_checkpoint
 from comptool.models.streams import StreamModel
-from comptool.predictions import read_predictions
-from comptool.runs import BEST
 
 INFER = ("infer", "net", "-j", "0", "-o", "new.csv", "--force")
 GRAPH = Path("weights/net/best.onnx")

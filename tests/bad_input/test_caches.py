@@ -17,7 +17,8 @@ import pytest
 from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
-from comptool.data import pixel_cache, pixel_shards
+from comptool.data import cache as pixel_cache
+from comptool.data import cache_store
 
 # Of one epoch nothing is kept, and without validation the weights are those of the last one.
 TWICE = ("--epochs", "2", "--fold", "none")
@@ -161,7 +162,7 @@ def test_what_an_older_version_has_kept_is_not_read_and_makes_room(
     train, plain, cache, decodes, monkeypatch
 ):
     with monkeypatch.context() as earlier:
-        earlier.setattr(pixel_shards, "FORMAT", 0)
+        earlier.setattr(cache_store, "FORMAT", 0)
         train()
     old = kept(cache)
     for path in old:
@@ -182,7 +183,7 @@ STUCK = """
 import sys, time
 from importlib import import_module
 from pathlib import Path
-from comptool.data import pixel_cache
+from comptool.data import cache as pixel_cache
 marker, arguments = sys.argv[1], sys.argv[2:]
 whole, count = pixel_cache.pixels_of, []
 def pixels_of(content, path):

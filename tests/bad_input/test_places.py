@@ -124,7 +124,7 @@ def test_a_disk_that_fills_up_during_training_leaves_a_run_that_goes_on(
             save_file(*given, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr("comptool.models.checkpoints.save_file", without_space)
+        patch.setattr("comptool.models.checkpoint_file.save_file", without_space)
         result = invoked(*arguments)
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr == f"comptool train: weights/new/best.safetensors{FULL}\n"

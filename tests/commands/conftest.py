@@ -14,8 +14,8 @@ import pytest
 from safetensors.numpy import save_file
 from scipy.special import softmax
 
-from comptool import provenance
-from comptool.predictions import Predictions, write_predictions
+from comptool.io import provenance
+from comptool.io.predictions import Predictions, write_predictions
 
 TOML = """name = "x"
 task = "{task}"

@@ -9,8 +9,8 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from comptool import provenance
-from comptool.decisions.recalibration import METHODS
+from comptool.io import provenance
+from comptool.postprocess.calibration.methods import METHODS
 
 OOF = Path("weights/run1/oof.csv")
 FILES = ("submissions/preds_run0.csv", "submissions/preds_run1.csv")

@@ -46,8 +46,8 @@ def test_long_output_reaches_a_pipe_whole(program):
 
 DEAF = """
 import signal, sys
-import comptool.data.loading as loading
-import comptool.losses.cross_entropy as losses
+import comptool.data.loader as loading
+import comptool.losses.softmax as losses
 from pathlib import Path
 
 def deaf(worker, prepare=loading._prepare_worker):

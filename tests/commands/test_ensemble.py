@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from comptool import provenance
+from comptool.io import provenance
 
 FIRST = "id,a,b\n007,0.8,0.2\nNA,0.4,0.6\n"
 SECOND = "id,a,b\nNA,0.2,0.8\n007,0.6,0.4\n"  # another order of rows

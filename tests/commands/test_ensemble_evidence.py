@@ -10,13 +10,13 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from comptool import provenance
-from comptool.competition import load
-from comptool.decisions.ensemble import combine
-from comptool.decisions.ensembles.search import search
-from comptool.decisions.own_evidence import own_evidence
+from comptool.competition.config import load
 from comptool.errors import InputError
-from comptool.predictions import read_predictions
+from comptool.io import provenance
+from comptool.io.predictions import read_predictions
+from comptool.postprocess.ensemble.combine import combine
+from comptool.postprocess.ensemble.search import search
+from comptool.postprocess.oof import own_evidence
 
 ENSEMBLE = Path("submissions/ensemble.csv")
 

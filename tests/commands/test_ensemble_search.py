@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comptool import provenance
-from comptool.predictions import read_predictions
+from comptool.io import provenance
+from comptool.io.predictions import read_predictions
 
 
 def test_a_search_writes_weights_and_the_ensemble_and_prints_both_scores(runs):

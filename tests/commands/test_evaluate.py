@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from comptool.evaluation.evaluating import evaluate
-from comptool.evaluation.pictures import draw_confusion
+from comptool.reports.evaluate import evaluate
+from comptool.reports.plots import draw_confusion
 
 NAMES = {"accuracy", "balanced-accuracy", "macro-f1", "kappa", "ece", "confidence-gap"}
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from comptool.predictions import read_predictions
+from comptool.io.predictions import read_predictions
 
 PREDS = Path("submissions/preds.csv")
 

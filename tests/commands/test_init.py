@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from comptool.competition import load
+from comptool.competition.config import load
 
 
 @pytest.fixture

@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from comptool import facts, provenance
-from comptool.findings import COLUMNS, LABEL_RUN, links, read_findings
+from comptool.competition import schema
+from comptool.competition.findings import COLUMNS, LABEL_RUN, links, read_findings
+from comptool.io import provenance
 
 
 @pytest.fixture(autouse=True)
 def no_variables(monkeypatch):
-    for name in facts.VARIABLES:
+    for name in schema.VARIABLES:
         monkeypatch.delenv(name, raising=False)
 
 

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from comptool.provenance import recall
-from comptool.training.estimation import doubts
+from comptool.io.provenance import recall
+from comptool.training.class_prior import doubts
 
 CLASSES = ("sea", "golf course", "road")
 TINY = [
@@ -55,8 +55,8 @@ def probabilities(run: str, fold: str) -> np.ndarray:
     """Of the rows that are not of that fold."""
     import torch
 
-    from comptool.data.batches import normalise
-    from comptool.models.checkpoints import load_checkpoint
+    from comptool.data.dataset import normalise
+    from comptool.models.checkpoint_file import load_checkpoint
 
     model, header = load_checkpoint(Path("weights") / run)
     rows = [row for row in csv.DictReader(Path("folds.csv").open()) if row["fold"] != fold]

@@ -44,8 +44,8 @@ def test_the_record_hands_on_the_folder_and_the_published_counts(vehicles):
 
 
 def test_the_table_can_be_read_as_samples(vehicles):
-    from comptool.competition import load
-    from comptool.samples import read_samples
+    from comptool.competition.config import load
+    from comptool.competition.samples import read_samples
 
     vehicles("pseudolabel")
     samples = read_samples(Path("pseudo.csv"), load(), labelled=True)

@@ -73,8 +73,8 @@ def test_sure_cells_are_labelled_and_rows_with_a_present_one_are_kept(download):
 
 
 def test_the_table_is_read_as_labelled_samples_with_unknown_cells(download):
-    from comptool.competition import load
-    from comptool.samples import read_samples
+    from comptool.competition.config import load
+    from comptool.competition.samples import read_samples
 
     download("pseudolabel")
     samples = read_samples(Path("pseudo.csv"), load(), labelled=True)

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from comptool import provenance
-from comptool.predictions import read_predictions, write_predictions
+from comptool.io import provenance
+from comptool.io.predictions import read_predictions, write_predictions
 
 ROWS = {"rows": 600, "tests": 120}
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comptool import provenance
-from comptool.evaluation.f_scores import log_loss
-from comptool.predictions import read_predictions
+from comptool.io import provenance
+from comptool.io.predictions import read_predictions
+from comptool.metrics.multilabel import log_loss
 
 SEVERAL = {"task": "multilabel", "skills": (1.5,), "rows": 400, "tests": 50}
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comptool import provenance
-from comptool.predictions import read_predictions
+from comptool.io import provenance
+from comptool.io.predictions import read_predictions
 
 COUNTS = {"a": 800, "b": 150, "c": 50}
 BIASED = {"presumed": (0.8, 0.15, 0.05), "skills": (1.5,), "tests": 60, "class_counts": COUNTS}

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from comptool import provenance
-from comptool.evaluation.label_corrections import apply_corrections, read_corrections
-from comptool.evaluation.label_review import doubt
+from comptool.io import provenance
+from comptool.label_review.corrections import apply_corrections, read_corrections
+from comptool.label_review.issues import doubt
 
 CLASSES = ("sea", "golf course", "roof, tiled")
 IDS = [f"{number:03}" for number in range(40)]

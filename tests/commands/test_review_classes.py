@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from comptool import provenance
-from comptool.evaluation.confident_learning import confident_joint
+from comptool.io import provenance
+from comptool.label_review.confident_learning import confident_joint
 
 CLASSES = ("bus", "car", "roof, tiled")
 IDS = [f"{number:03}" for number in range(60)]

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from comptool.evaluation.metrics import score
-from comptool.predictions import read_predictions
-from comptool.tables import read_table
+from comptool.io.predictions import read_predictions
+from comptool.io.tables import read_table
+from comptool.metrics.multiclass import score
 
 ANSWERS = Path("answers.csv")
 

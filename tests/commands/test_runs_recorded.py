@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comptool import provenance
-from comptool.tables import read_table
-from comptool.tracking.records import read_records
+from comptool.io import provenance
+from comptool.io.tables import read_table
+from comptool.tracking.scores import read_records
 
 ANSWERS = Path("answers.csv")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from comptool import provenance
+from comptool.io import provenance
 
 ANSWERS = 'id,sea,"roof, tiled",pier\n1,1,0,0\n2,0,1,0\n3,1,1,0\n4,0,0,0\n5,1,-1,0\n'
 SUBMISSION = (

@@ -9,9 +9,9 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from comptool import provenance
-from comptool.competition import load
-from comptool.samples import read_samples
+from comptool.competition.config import load
+from comptool.competition.samples import read_samples
+from comptool.io import provenance
 
 
 def write_table(path: Path, labels: str, groups: str = "") -> None:

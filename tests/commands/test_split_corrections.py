@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from comptool import provenance
+from comptool.io import provenance
 
 
 def read(path: str = "folds.csv") -> pd.DataFrame:

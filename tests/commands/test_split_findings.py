@@ -9,19 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comptool import facts, provenance
-from comptool.competition import of_table
-from comptool.data.mending import families, findings_about, kept_together
-from comptool.data.splitting import samples_to_split
-from comptool.findings import COLUMNS, CONSTANT, DUPLICATE, LABEL_RUN, made
-from comptool.samples import read_samples
+from comptool.competition import schema
+from comptool.competition.config import of_table
+from comptool.competition.findings import COLUMNS, CONSTANT, DUPLICATE, LABEL_RUN, made
+from comptool.competition.samples import read_samples
+from comptool.io import provenance
+from comptool.splits.splitting import families, findings_about, kept_together, samples_to_split
 
 PAIR = {"column": "path", "other_table": "train", "other_column": "path", "score": 1.0}
 
 
 @pytest.fixture(autouse=True)
 def no_variables(monkeypatch):
-    for name in facts.VARIABLES:
+    for name in schema.VARIABLES:
         monkeypatch.delenv(name, raising=False)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from comptool import provenance
+from comptool.io import provenance
 
 HEADER = "id,label,part"
 

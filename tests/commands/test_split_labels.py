@@ -11,12 +11,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from comptool import provenance
-from comptool.competition import of_table
-from comptool.data.config import SplitOptions
-from comptool.data.splitting import samples_to_split, split_samples
+from comptool.competition.config import of_table
+from comptool.competition.samples import read_samples
 from comptool.errors import InputError
-from comptool.samples import read_samples
+from comptool.io import provenance
+from comptool.splits.config import SplitOptions
+from comptool.splits.splitting import samples_to_split, split_samples
 
 CLASSES = ["bare soil/sand", "Ärger, roof", "sea", "tree"]
 

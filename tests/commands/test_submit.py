@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comptool import provenance
+from comptool.io import provenance
 
 PREDS = "image_id,0,1\nq,0.25,0.75\np,1.0,0.0\nr,0.5,0.5\n"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from comptool import provenance
+from comptool.io import provenance
 
 MANY = "image_id,golf course,sea\nq,0.2,0.1\np,0.9,0.6\nr,0.5,0.7\n"
 

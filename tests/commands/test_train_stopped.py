@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from comptool.runs import read_state
+from comptool.io.runs import read_state
 
 # Threads that wait for one another on a busy machine are slower than one.
 ALONE = os.environ | {"OMP_NUM_THREADS": "1"}

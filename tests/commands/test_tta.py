@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score
 
-from comptool.predictions import read_predictions
-from comptool.tables import read_table
+from comptool.io.predictions import read_predictions
+from comptool.io.tables import read_table
 
 TTA = Path("submissions/preds_tta.csv")
 HELD_OUT = [f"tr{number:03d}" for number in (1, 4, 5, 6, 8, 9, 11)]

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comptool import provenance
 from comptool.inference import predict as predicting
-from comptool.predictions import read_predictions
-from comptool.tables import read_table
+from comptool.io import provenance
+from comptool.io.predictions import read_predictions
+from comptool.io.tables import read_table
 
 TTA, VIEWS, ROWS = (
     Path(f"submissions/{name}") for name in ("preds_tta.csv", "preds_tta.json", "oof_preds_tta.csv")

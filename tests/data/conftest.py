@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from comptool.samples import Samples
+from comptool.competition.samples import Samples
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comptool.data.augment import POLICIES, create, symmetry
-from comptool.data.paired import Paired
+from comptool.data.augment.albumentations_policies import Paired
+from comptool.data.augment.named_policies import POLICIES, create, symmetry
 from comptool.errors import UsageError
 
 SEEDS = range(40)
@@ -252,7 +252,8 @@ def test_any_seed_of_a_sampler_will_do(seed):
 
 def test_the_default_policy_does_not_wait_for_albumentations():
     code = (
-        "import sys; from comptool.data.augment import create; create('flips'); create('none')\n"
+        "import sys; from comptool.data.augment.named_policies import create\n"
+        "create('flips'); create('none')\n"
         "sys.exit(bool({'albumentations', 'torch'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -7,12 +7,20 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from comptool.data import policies
-from comptool.data.batch_changes import carry_out, send, stacked, tasks
-from comptool.data.batch_policies import OPERATIONS, Changes, Holes, Operated
-from comptool.data.cutout import Hole, cut_out
-from comptool.data.operations import DIRECTED
-from comptool.data.paired import Paired
+from comptool.data.augment import albumentations_policies
+from comptool.data.augment.albumentations_policies import Paired
+from comptool.data.augment.batches import (
+    DIRECTED,
+    OPERATIONS,
+    Changes,
+    Holes,
+    Operated,
+    carry_out,
+    send,
+    stacked,
+    tasks,
+)
+from comptool.data.augment.named_policies import Hole, cut_out
 
 CPU = torch.device("cpu")
 
@@ -55,7 +63,7 @@ def operated(name, strength, *modalities):
 
 def one_by_one(name, strength, images):
     """What albumentations makes of them: in both directions, where there are two."""
-    policy = Paired(policies.operation(name, strength))
+    policy = Paired(albumentations_policies.operation(name, strength))
     found = [np.stack([policy([image], seed)[0] for image in images]) for seed in range(7)]
     return list({one.tobytes(): one.astype(int) for one in found}.values())
 
@@ -81,8 +89,10 @@ def test_each_operation_is_that_of_albumentations(name, shape):
 
 
 def test_the_operations_with_a_direction_are_those_that_albumentations_draws_one_for():
-    assert set(DIRECTED) == set(policies._SIGNED)
-    assert set(policies._SIGNED) | set(policies._UNSIGNED) == set(OPERATIONS)
+    assert set(DIRECTED) == set(albumentations_policies._SIGNED)
+    assert set(albumentations_policies._SIGNED) | set(albumentations_policies._UNSIGNED) == set(
+        OPERATIONS
+    )
 
 
 @pytest.mark.parametrize("channels", [1, 3])

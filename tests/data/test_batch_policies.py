@@ -9,12 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from comptool.data.augment import BATCH_POLICIES, POLICIES, create
-from comptool.data.batch_policies import ALL_SYMMETRIES, KEEPING_SHAPE, OPERATIONS
-from comptool.data.operations import GEOMETRIC, IMAGENET_POLICY, PHOTOMETRIC
-from comptool.data.resident import ResidentBatches
-from comptool.data.sampling import EpochBatches
-from comptool.data.seeded_numbers import SeededNumbers
+from comptool.data.augment.batches import (
+    ALL_SYMMETRIES,
+    GEOMETRIC,
+    IMAGENET_POLICY,
+    KEEPING_SHAPE,
+    OPERATIONS,
+    PHOTOMETRIC,
+    SeededNumbers,
+)
+from comptool.data.augment.named_policies import BATCH_POLICIES, POLICIES, create
+from comptool.data.gpu_dataset import ResidentBatches
+from comptool.data.sampler import EpochBatches
 from comptool.errors import UsageError
 
 MANY = np.random.default_rng(1).integers(0, 2**62, 20_000)
@@ -62,7 +68,7 @@ def test_numbers_of_neighbouring_seeds_and_of_streams_have_nothing_in_common():
 
 def test_splitmix_gives_the_numbers_of_its_authors():
     """A generator with state 0 begins with these, in any implementation."""
-    from comptool.data import seeded_numbers
+    from comptool.data.augment import batches as seeded_numbers
 
     state = np.zeros(1, np.uint64)
     with np.errstate(over="ignore"):

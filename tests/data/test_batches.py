@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from comptool.data.augment import create
-from comptool.data.batches import SampleDataset, normalise
-from comptool.data.files import ImageFiles, drop_missing, find_missing
-from comptool.data.loading import choose_workers, loader
-from comptool.data.sampling import Draw, EpochBatches, in_order
+from comptool.data.augment.named_policies import create
+from comptool.data.dataset import SampleDataset, normalise
+from comptool.data.image_io import ImageFiles, drop_missing, find_missing
+from comptool.data.loader import choose_workers, loader
+from comptool.data.sampler import Draw, EpochBatches, in_order
 from comptool.errors import InputError
 
 NUM = 11
@@ -213,7 +213,7 @@ def test_normalising_is_the_textbook_formula_in_float32():
     ("cores", "cpu", "cuda"), [(1, 0, 1), (2, 0, 2), (3, 1, 3), (4, 1, 4), (5, 2, 5), (64, 2, 8)]
 )
 def test_workers_are_chosen_for_the_device(cores, cpu, cuda, monkeypatch):
-    monkeypatch.setattr("comptool.data.loading.usable_cores", lambda: cores)
+    monkeypatch.setattr("comptool.data.loader.usable_cores", lambda: cores)
     assert choose_workers(0, "cuda") == 0
     assert choose_workers(5, "cpu") == 5
     assert (choose_workers(None, "cpu"), choose_workers(None, "cuda")) == (cpu, cuda)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comptool.data.folds import hold_out, k_folds, share_deviation, under_sample
+from comptool.competition.samples import Samples
 from comptool.errors import InputError
-from comptool.samples import Samples
+from comptool.splits.stratified import hold_out, k_folds, share_deviation, under_sample
 
 
 def samples(labels, groups=None) -> Samples:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from comptool.data.images import (
+from comptool.data.image_io import (
     BIT_DEPTHS,
     decode,
     depth_of,

@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from iterstrat.ml_stratifiers import MultilabelStratifiedKFold, MultilabelStratifiedShuffleSplit
 
-from comptool.data.label_folds import allot, hold_out, k_folds
-from comptool.data.label_units import units_of
 from comptool.errors import InputError
+from comptool.splits.multilabel_folds import allot, hold_out, k_folds, units_of
 
 
 @st.composite

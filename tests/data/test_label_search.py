@@ -7,10 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import GroupShuffleSplit, KFold, train_test_split
 
-from comptool.data.label_search import search
-from comptool.data.label_shares import score, share_differences
-from comptool.data.label_units import units_of
 from comptool.errors import InputError, UsageError
+from comptool.splits.multilabel_folds import score, search, share_differences, units_of
 
 
 def table(rows: int = 400, classes: int = 7, seed: int = 0) -> np.ndarray:
@@ -102,7 +100,7 @@ def test_iterative_search_beats_the_best_of_as_many_random_seeds():
 def test_search_in_blocks_finds_what_it_finds_at_once(monkeypatch):
     labels = table()
     whole = search(labels, 0.2, seeds=range(10))
-    monkeypatch.setattr("comptool.data.label_search.BLOCK", 3 * len(labels))
+    monkeypatch.setattr("comptool.splits.multilabel_folds.BLOCK", 3 * len(labels))
     blocks = search(labels, 0.2, seeds=range(10))
     np.testing.assert_array_equal(whole.scores, blocks.scores)
     np.testing.assert_array_equal(whole.fold, blocks.fold)

@@ -5,12 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comptool.data.label_folds import hold_out
-from comptool.data.label_search import search
-from comptool.data.label_shares import score
-from comptool.data.label_splits import split_labels, split_warnings
-from comptool.data.label_swaps import refine
-from comptool.data.label_units import units_of
+from comptool.splits.multilabel_folds import (
+    hold_out,
+    refine,
+    score,
+    search,
+    split_labels,
+    split_warnings,
+    units_of,
+)
 
 
 def table(rows: int, classes: int, seed: int = 0, unknown: float = 0.0) -> np.ndarray:

@@ -6,9 +6,9 @@ import albumentations as A
 import numpy as np
 import pytest
 
-from comptool.data.augment import create
-from comptool.data.images import resize
-from comptool.data.paired import Paired, read_policy
+from comptool.data.augment.albumentations_policies import Paired, read_policy
+from comptool.data.augment.named_policies import create
+from comptool.data.image_io import resize
 from comptool.errors import InputError
 
 

@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from comptool.data import pixel_cache, pixel_shards
-from comptool.data.batches import SampleDataset
-from comptool.data.pixel_cache import PixelCache
+from comptool.competition.samples import Samples
+from comptool.data import cache as pixel_cache
+from comptool.data import cache_store
+from comptool.data.cache import PixelCache
+from comptool.data.dataset import SampleDataset
 from comptool.errors import InputError, OutputError
-from comptool.samples import Samples
 
 NUM = 7
 SIZES = {"sar": (8, 12), "eo": (16, 16)}
@@ -191,7 +192,7 @@ def test_a_damaged_shard_is_made_anew(samples, cache, damage, part):
 
 def test_another_format_is_not_read(samples, cache, decodes, monkeypatch):
     dataset(samples).decode_once(cache("disk"))
-    monkeypatch.setattr(pixel_shards, "FORMAT", pixel_shards.FORMAT + 1)
+    monkeypatch.setattr(cache_store, "FORMAT", cache_store.FORMAT + 1)
     dataset(samples).decode_once(cache("disk"))
     assert len(decodes) == 2 * (2 * NUM - 1)
 
@@ -264,8 +265,8 @@ sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
 import pandas as pd
 from test_pixel_cache import SIZES, dataset
-from comptool.data.pixel_cache import PixelCache
-from comptool.samples import Samples
+from comptool.data.cache import PixelCache
+from comptool.competition.samples import Samples
 folder = Path({str(tmp_path)!r})
 frame = pd.read_csv(folder / "frame.csv")
 names = {{"sar": "a", "eo": "b"}}

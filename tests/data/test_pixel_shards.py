@@ -13,12 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from comptool.data import pixel_cache
-from comptool.data.files import ImageFiles
-from comptool.data.images import ChipForm, decode
-from comptool.data.pixel_cache import PixelCache
+from comptool.competition.samples import Samples
+from comptool.data import cache as pixel_cache
+from comptool.data.cache import PixelCache
+from comptool.data.image_io import ChipForm, ImageFiles, decode
 from comptool.errors import InputError, OutputError
-from comptool.samples import Samples
 
 NUM = 6
 FORM = ChipForm(8, 8, 1)

@@ -6,16 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from comptool.data.paired import Paired
-from comptool.data.policies import (
-    GEOMETRIC,
-    IMAGENET_POLICY,
-    PHOTOMETRIC,
-    Cutout,
-    operation,
-    strong,
-    weak,
-)
+from comptool.data.augment.albumentations_policies import Cutout, Paired, operation, strong, weak
+from comptool.data.augment.batches import GEOMETRIC, IMAGENET_POLICY, PHOTOMETRIC
 from comptool.errors import UsageError
 
 COARSE = np.random.default_rng(3).integers(40, 200, (6, 6, 3), dtype=np.uint8)

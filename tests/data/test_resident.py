@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from comptool.data.augment import BATCH_POLICIES, symmetry
-from comptool.data.batches import SampleDataset
-from comptool.data.loading import loader
-from comptool.data.pixel_cache import PixelCache
-from comptool.data.resident import ResidentBatches
-from comptool.data.sampling import EpochBatches, in_order
+from comptool.data.augment.named_policies import BATCH_POLICIES, symmetry
+from comptool.data.cache import PixelCache
+from comptool.data.dataset import SampleDataset
+from comptool.data.gpu_dataset import ResidentBatches
+from comptool.data.loader import loader
+from comptool.data.sampler import EpochBatches, in_order
 from comptool.errors import InputError
 
 CPU = torch.device("cpu")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comptool.data.sampling import ORDERS, EpochBatches, epoch_rows, in_order
+from comptool.data.sampler import ORDERS, EpochBatches, epoch_rows, in_order
 from comptool.errors import UsageError
 
 LONG_TAIL = np.repeat([0, 1, 2, 3], [50, 20, 5, 1])

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import comptool.decisions.alternating as module
-from comptool.decisions.alternating import alternate, by_alternating, top_k_entropy
 from comptool.errors import UsageError
-from comptool.predictions import Predictions
+from comptool.io.predictions import Predictions
+from comptool.postprocess.calibration import can as module
+from comptool.postprocess.calibration.can import alternate, by_alternating, top_k_entropy
 
 
 def simplex(rng, rows, classes, zeros=0.0):

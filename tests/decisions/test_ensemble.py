@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from comptool.decisions.ensemble import (
+from comptool.errors import UsageError
+from comptool.postprocess.ensemble.combine import (
     METHODS,
     combine,
     geometric_mean,
     power_mean,
     rank_mean,
 )
-from comptool.errors import UsageError
 
 methods = pytest.mark.parametrize("method", METHODS)
 tasks = pytest.mark.parametrize("task", ["multiclass", "multilabel"])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from comptool.decisions.expected_precision import (
+from comptool.postprocess.pseudo_labels.expected_precision import (
     agreeing,
     answered,
     not_reached,

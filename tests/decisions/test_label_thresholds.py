@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comptool.decisions.label_thresholds import best_thresholds, to_half
 from comptool.errors import UsageError
-from comptool.evaluation.f_scores import count, macro_f_beta, micro_f_beta
+from comptool.metrics.multilabel import count, macro_f_beta, micro_f_beta
+from comptool.postprocess.calibration.thresholds import best_thresholds, to_half
 
 SEEDS = st.integers(0, 100_000)
 BETAS = st.sampled_from([0.5, 1.0, 2.0])

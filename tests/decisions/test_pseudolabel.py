@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comptool.decisions.pseudolabel import Rule, limited, sure
+from comptool.postprocess.pseudo_labels.config import Rule
+from comptool.postprocess.pseudo_labels.rules import limited, sure
 
 cases = st.tuples(
     st.integers(0, 2**32 - 1),

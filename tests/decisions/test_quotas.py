@@ -8,9 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from comptool.decisions.quotas import class_indices, largest, most_frequent, quota_size
-from comptool.decisions.recalibrate import quota
 from comptool.errors import UsageError
+from comptool.postprocess.calibration.quota import (
+    class_indices,
+    largest,
+    most_frequent,
+    quota,
+    quota_size,
+)
 
 # Few distinct values, so that ties are the rule.
 TIED = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.9, 1.0])

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from comptool.competition import Competition, detected
+from comptool.competition.config import Competition, detected
 
 CHIP = cv2.imencode(".png", np.full((4, 4), 7, np.uint8))[1].tobytes()
 

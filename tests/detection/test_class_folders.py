@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from comptool.competition import Competition, dump, load
+from comptool.competition.config import Competition, dump, load
+from comptool.competition.samples import test_samples as samples_to_predict
+from comptool.competition.samples import training_samples
 from comptool.errors import InputError
-from comptool.samples import test_samples as samples_to_predict
-from comptool.samples import training_samples
 
 
 def test_class_folders_that_repeat_file_names(tmp_path, write, detect):

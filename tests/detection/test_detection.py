@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from comptool.competition import load
+from comptool.competition.config import load
+from comptool.competition.samples import test_samples as samples_to_predict
+from comptool.competition.samples import training_samples
 from comptool.errors import InputError
-from comptool.samples import test_samples as samples_to_predict
-from comptool.samples import training_samples
 
 
 def test_a_group_column_is_known_by_its_name(download, rows, detect):

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comptool.detection.overview import overview
+from comptool.competition.overview import overview
+from comptool.competition.samples import training_samples
 from comptool.errors import InputError
-from comptool.samples import training_samples
 
 
 def test_columns_of_zeros_and_ones_are_labels(download, rows, detect):

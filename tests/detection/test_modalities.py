@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from comptool.competition.samples import test_samples as samples_to_predict
+from comptool.competition.samples import training_samples
 from comptool.errors import InputError
-from comptool.samples import test_samples as samples_to_predict
-from comptool.samples import training_samples
 
 
 def pairs(template: str, numbers: range, sensors=("SAR", "EO")) -> list[str]:

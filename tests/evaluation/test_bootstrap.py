@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from comptool.evaluation.bootstrap import figure_of_rows
-from comptool.evaluation.metrics import score
+from comptool.metrics.bootstrap import figure_of_rows
+from comptool.metrics.multiclass import score
 
 PREVALENCE = np.geomspace(0.05, 0.3, 6)
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from comptool.evaluation.class_table import class_table, skipped, table_text
-from comptool.tables import read_table, write_table
+from comptool.io.tables import read_table, write_table
+from comptool.reports.score import class_table, skipped, table_text
 
 CLASSES = ["roof, tiled", "海", "cars", "none"]
 TARGETS = np.array([[1, 0, 1, 0], [0, 1, 0, 0], [1, 0, -1, -1], [0, 1, 0, 0]])

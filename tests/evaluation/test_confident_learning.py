@@ -18,14 +18,15 @@ from scipy.special import softmax
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from comptool.evaluation.class_doubts import class_pairs, review_rows
-from comptool.evaluation.confident_learning import (
+from comptool.io.tables import read_table
+from comptool.label_review.confident_learning import (
     class_doubt,
+    class_pairs,
     confident_classes,
     confident_joint,
+    review_rows,
     thresholds,
 )
-from comptool.tables import read_table
 
 
 def noisy(seed=0, rows=1500, classes=5, rate=0.15, skill=2.0):

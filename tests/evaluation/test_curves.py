@@ -7,8 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comptool.evaluation.canvas import class_colours
-from comptool.evaluation.curves import FOOT, HEAD, HEIGHT, LEFT, WIDTH, Curves, draw_curves, ticks
+from comptool.reports.plots import (
+    FOOT,
+    HEAD,
+    HEIGHT,
+    LEFT,
+    WIDTH,
+    Curves,
+    class_colours,
+    draw_curves,
+    ticks,
+)
 
 
 def colour_at(picture, share_across, share_up, panel=0):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
 from comptool.errors import InputError
-from comptool.evaluation import f_scores
+from comptool.metrics import multilabel
 
 
 @st.composite
@@ -28,22 +28,25 @@ def test_f_beta_is_scikit_learns(case, threshold, beta):
     targets, p = case
     answers = (p > threshold).astype(int)
     by_class = oracle.fbeta_score(targets, answers, beta=beta, average=None, zero_division=0)
-    counts = f_scores.count(targets, p, threshold)
+    counts = multilabel.count(targets, p, threshold)
     np.testing.assert_allclose(counts.f_beta(beta), by_class, atol=1e-12)
-    for average, ours in (("micro", f_scores.micro_f_beta), ("samples", f_scores.sample_f_beta)):
+    for average, ours in (
+        ("micro", multilabel.micro_f_beta),
+        ("samples", multilabel.sample_f_beta),
+    ):
         expected = oracle.fbeta_score(targets, answers, beta=beta, average=average, zero_division=0)
         assert ours(targets, p, threshold, beta) == pytest.approx(expected, abs=1e-12)
     present = targets.any(axis=0)
     if present.any():
         expected = by_class[present].mean()
-        assert f_scores.macro_f_beta(targets, p, threshold, beta) == pytest.approx(expected)
+        assert multilabel.macro_f_beta(targets, p, threshold, beta) == pytest.approx(expected)
 
 
 @settings(max_examples=80, deadline=None)
 @given(cases(unknown=True))
 def test_unknown_cells_count_nowhere(case):
     targets, p = case
-    counts = f_scores.count(targets, p)
+    counts = multilabel.count(targets, p)
     for index, (labels, column) in enumerate(zip(targets.T, p.T, strict=True)):
         known = labels != -1
         truth, answers = labels[known], column[known] > 0.5
@@ -68,26 +71,26 @@ def test_the_f_of_rows_is_the_mean_over_those_of_which_something_is_known(case, 
             values.append((1 + beta**2) * right / whole if whole else 0.0)
     if not values:
         with pytest.raises(InputError, match="every cell is unknown"):
-            f_scores.sample_f_beta(targets, p, beta=beta)
+            multilabel.sample_f_beta(targets, p, beta=beta)
     else:
-        assert f_scores.sample_f_beta(targets, p, beta=beta) == pytest.approx(np.mean(values))
+        assert multilabel.sample_f_beta(targets, p, beta=beta) == pytest.approx(np.mean(values))
 
 
 def test_a_wholly_unknown_row_changes_no_score():
     targets, p = np.array([[1, 0], [-1, -1]]), np.array([[0.9, 0.1], [0.9, 0.9]])
-    assert f_scores.sample_f_beta(targets, p) == 1.0
-    assert f_scores.at_thresholds(targets, p, [0.5])[0]["samples"] == 1.0
+    assert multilabel.sample_f_beta(targets, p) == 1.0
+    assert multilabel.at_thresholds(targets, p, [0.5])[0]["samples"] == 1.0
 
 
 def test_an_answer_is_strictly_above_its_classs_threshold():
     targets, p = np.array([[1, 1], [1, 0]]), np.array([[0.5, 0.4], [0.6, 0.1]])
-    assert f_scores.count(targets, p, 0.5).answered.tolist() == [1, 0]
-    assert f_scores.count(targets, p, np.array([0.55, 0.05])).answered.tolist() == [1, 2]
+    assert multilabel.count(targets, p, 0.5).answered.tolist() == [1, 0]
+    assert multilabel.count(targets, p, np.array([0.55, 0.05])).answered.tolist() == [1, 2]
 
 
 def test_scores_at_several_thresholds_by_hand():
     targets, p = np.array([[1, 1], [1, 0]]), np.array([[0.9, 0.4], [0.6, 0.1]])
-    assert f_scores.at_thresholds(targets, p, [0.3, 0.7]) == [
+    assert multilabel.at_thresholds(targets, p, [0.3, 0.7]) == [
         {"threshold": 0.3, "macro": 1.0, "micro": 1.0, "samples": 1.0},
         {
             "threshold": 0.7,
@@ -101,12 +104,12 @@ def test_scores_at_several_thresholds_by_hand():
 def test_log_loss_is_scikit_learns_over_the_known_cells():
     targets, p = np.array([[1, 0], [-1, 1]]), np.array([[0.9, 0.2], [0.3, 0.6]])
     expected = oracle.log_loss([1, 0, 1], [0.9, 0.2, 0.6])
-    assert f_scores.log_loss(targets, p) == pytest.approx(expected)
-    assert 30 < f_scores.log_loss(np.array([[1]]), np.array([[0.0]])) < 40
+    assert multilabel.log_loss(targets, p) == pytest.approx(expected)
+    assert 30 < multilabel.log_loss(np.array([[1]]), np.array([[0.0]])) < 40
 
 
 def test_what_is_not_defined_is_told():
     with pytest.raises(InputError, match="no class has a present cell"):
-        f_scores.macro_f1(np.array([[0, -1]]), np.array([[0.5, 0.5]]))
+        multilabel.macro_f1(np.array([[0, -1]]), np.array([[0.5, 0.5]]))
     with pytest.raises(InputError, match="every cell is unknown"):
-        f_scores.log_loss(np.array([[-1, -1]]), np.array([[0.5, 0.5]]))
+        multilabel.log_loss(np.array([[-1, -1]]), np.array([[0.5, 0.5]]))

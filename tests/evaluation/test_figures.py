@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn
 
-from comptool.evaluation.bootstrap import figures_with_intervals
-from comptool.evaluation.figures import Answers, Cells
-from comptool.evaluation.metrics import MULTILABEL_METRICS, score
+from comptool.metrics.bootstrap import figures_with_intervals
+from comptool.metrics.multiclass import MULTILABEL_METRICS, score
+from comptool.metrics.weighted import Answers, WeightedCells
 
 
 def answers(seed: int, num_rows: int = 60, num_classes: int = 4) -> tuple[Answers, np.ndarray]:
@@ -76,11 +76,11 @@ def test_counting_a_row_twice_is_having_it_twice(seed):
     assert rows.per_class(counts) == pytest.approx(again.per_class(ones), nan_ok=True)
 
 
-def cells(seed: int, num_rows: int = 40, num_classes: int = 5) -> Cells:
+def cells(seed: int, num_rows: int = 40, num_classes: int = 5) -> WeightedCells:
     rng = np.random.default_rng(seed)
     targets = rng.choice([-1, 0, 1], p=[0.1, 0.6, 0.3], size=(num_rows, num_classes))
     # Few values, so that there are ties.
-    return Cells(targets, rng.integers(0, 8, targets.shape) / 7)
+    return WeightedCells(targets, rng.integers(0, 8, targets.shape) / 7)
 
 
 @settings(max_examples=20, deadline=None)
@@ -111,7 +111,7 @@ def test_figures_of_several_classes_per_row_are_the_metrics_of_that_name(name):
 
 
 def test_rows_without_a_known_cell_have_no_figures():
-    rows = Cells(np.full((3, 2), -1), np.full((3, 2), 0.5))
+    rows = WeightedCells(np.full((3, 2), -1), np.full((3, 2), 0.5))
     found = rows.figures(np.ones(3))
     assert all(np.isnan(value) for value in found.values())
 

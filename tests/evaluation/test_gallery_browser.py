@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from comptool.evaluation.cell_doubts import SHEET, cell_cards
-from comptool.evaluation.label_corrections import apply_corrections, read_corrections
-from comptool.evaluation.label_gallery import write_gallery
+from comptool.label_review.corrections import apply_corrections, read_corrections
+from comptool.label_review.gallery import write_gallery
+from comptool.label_review.issues import SHEET, cell_cards
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")

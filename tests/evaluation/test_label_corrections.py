@@ -8,14 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from comptool.competition.samples import Samples
 from comptool.errors import InputError
-from comptool.evaluation.label_corrections import (
-    apply_corrections,
-    apply_to_lists,
-    read_corrections,
-)
-from comptool.samples import Samples
-from comptool.tables import write_table
+from comptool.io.tables import write_table
+from comptool.label_review.corrections import apply_corrections, apply_to_lists, read_corrections
 
 CLASSES = ["sea", "roof, tiled"]
 

@@ -14,10 +14,9 @@ import pandas as pd
 import pytest
 
 from comptool.errors import OutputExistsError
-from comptool.evaluation.cell_doubts import SHEET, cell_cards
-from comptool.evaluation.doubts import Card, Sheet
-from comptool.evaluation.label_gallery import write_gallery as write_cards
-from comptool.evaluation.thumbnails import data_uri
+from comptool.label_review.gallery import data_uri
+from comptool.label_review.gallery import write_gallery as write_cards
+from comptool.label_review.issues import SHEET, Card, Sheet, cell_cards
 
 NASTY = '"><script>alert(1)</script>&amp;'
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comptool.evaluation.label_review import doubt, precision_and_recall, review
+from comptool.label_review.issues import doubt, precision_and_recall, review
 
 IDS, CLASSES = ["a", "b", "c", "d", "e"], ["sea", "cars"]
 TARGETS = np.array([[1, 0], [1, 0], [0, 1], [0, 1], [-1, 0]])

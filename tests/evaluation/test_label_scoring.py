@@ -11,8 +11,8 @@ import pytest
 from sklearn import metrics as sk
 
 from comptool.errors import InputError, UsageError
-from comptool.evaluation.metrics import MULTILABEL_METRICS
-from comptool.evaluation.scoring import grade
+from comptool.metrics.multiclass import MULTILABEL_METRICS
+from comptool.reports.score import grade
 
 CLASSES = ["sea", "golf course", "roof, tiled", "quay/pier", "Österreich"]
 IDS = [f"{number:03}" for number in range(80)]

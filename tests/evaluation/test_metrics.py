@@ -10,11 +10,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
+from comptool.competition.schema import METRICS as NAMES_OF_FACTS
+from comptool.competition.schema import TASKS
 from comptool.errors import InputError, UsageError
-from comptool.evaluation import metrics
-from comptool.evaluation.metrics import METRICS, score, table
-from comptool.facts import METRICS as NAMES_OF_FACTS
-from comptool.facts import TASKS
+from comptool.metrics import multiclass
+from comptool.metrics.multiclass import METRICS, score, table
 
 
 @st.composite
@@ -33,15 +33,17 @@ def test_decisions_are_graded_as_scikit_learn_grades_them(case):
     pred = p.argmax(axis=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        assert metrics.accuracy(targets, p) == pytest.approx(oracle.accuracy_score(targets, pred))
-        assert metrics.balanced_accuracy(targets, p) == pytest.approx(
+        assert multiclass.accuracy(targets, p) == pytest.approx(
+            oracle.accuracy_score(targets, pred)
+        )
+        assert multiclass.balanced_accuracy(targets, p) == pytest.approx(
             oracle.balanced_accuracy_score(targets, pred)
         )
-        assert metrics.macro_f1(targets, p) == pytest.approx(
+        assert multiclass.macro_f1(targets, p) == pytest.approx(
             oracle.f1_score(targets, pred, average="macro", zero_division=0)
         )
         expected = oracle.cohen_kappa_score(targets, pred)
-    assert metrics.kappa(targets, p) == pytest.approx(1.0 if np.isnan(expected) else expected)
+    assert multiclass.kappa(targets, p) == pytest.approx(1.0 if np.isnan(expected) else expected)
 
 
 @settings(max_examples=80, deadline=None)
@@ -49,14 +51,16 @@ def test_decisions_are_graded_as_scikit_learn_grades_them(case):
 def test_probabilities_are_graded_as_scikit_learn_grades_them(case):
     targets, p = case
     labels = list(range(p.shape[1]))
-    assert metrics.logloss(targets, p) == pytest.approx(oracle.log_loss(targets, p, labels=labels))
+    assert multiclass.logloss(targets, p) == pytest.approx(
+        oracle.log_loss(targets, p, labels=labels)
+    )
     areas = [
         oracle.roc_auc_score(targets == k, p[:, k])
         for k in labels
         if 0 < (targets == k).sum() < len(targets)
     ]
     assume(areas)
-    assert metrics.auc(targets, p) == pytest.approx(np.mean(areas))
+    assert multiclass.auc(targets, p) == pytest.approx(np.mean(areas))
 
 
 @settings(max_examples=40, deadline=None)
@@ -78,7 +82,7 @@ def test_the_order_of_rows_and_of_classes_changes_no_metric(case, random):
 
 
 def test_a_sure_and_wrong_answer_costs_a_finite_loss():
-    assert 30 < metrics.logloss(np.array([0]), np.array([[0.0, 1.0]])) < 40
+    assert 30 < multiclass.logloss(np.array([0]), np.array([[0.0, 1.0]])) < 40
 
 
 def test_a_decision_replaces_the_most_probable_class_where_it_counts():

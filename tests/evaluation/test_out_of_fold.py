@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comptool import provenance
-from comptool.competition import load
+from comptool.competition.config import load
 from comptool.errors import InputError
-from comptool.evaluation.out_of_fold import read_labelled
+from comptool.io import provenance
+from comptool.postprocess.oof import read_labelled
 
 FACTS = """name = "x"
 task = "{task}"

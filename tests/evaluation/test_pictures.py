@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from comptool.evaluation.canvas import text_width
-from comptool.evaluation.figures import BINS, Reliability
-from comptool.evaluation.pictures import BLUE, MARGIN, RED, SIDE, draw_confusion, draw_reliability
+from comptool.metrics.weighted import BINS, Reliability
+from comptool.reports.plots import (
+    BLUE,
+    MARGIN,
+    RED,
+    SIDE,
+    draw_confusion,
+    draw_reliability,
+    text_width,
+)
 
 CELL, TOP = 44, 60  # pixels of a cell of few classes, and above the first
 

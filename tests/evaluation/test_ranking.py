@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
 from comptool.errors import InputError
-from comptool.evaluation import ranking
-from comptool.evaluation.metrics import MULTILABEL_METRICS, score
+from comptool.metrics import ranking
+from comptool.metrics.multiclass import MULTILABEL_METRICS, score
 
 
 @st.composite

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from comptool.errors import InputError, UsageError
-from comptool.evaluation.scoring import Grade, grade
+from comptool.metrics.leaderboard import Grade
+from comptool.reports.score import grade
 
 CLASSES = ("a", "b", "c")
 IDS = [f"{number:03}" for number in range(60)]

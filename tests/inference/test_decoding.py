@@ -9,9 +9,9 @@ from threading import active_count
 import numpy as np
 import pytest
 
-from comptool.data.images import ChipForm
+from comptool.data.image_io import ChipForm
 from comptool.errors import InputError
-from comptool.inference.decoding import DecodedSamples, Form
+from comptool.inference.decode import DecodedSamples, Form
 
 
 def test_each_image_is_decoded_once_however_many_forms_are_wanted():

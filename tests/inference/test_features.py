@@ -12,11 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comptool.errors import InputError
-from comptool.inference.computing import Computing
-from comptool.inference.feature_plan import draw_rows, make_feature_plan
-from comptool.inference.features import penultimate
-from comptool.inference.projection import project
-from comptool.models.checkpoints import load_checkpoint, save_checkpoint
+from comptool.inference.config import Computing
+from comptool.inference.features import draw_rows, make_feature_plan, penultimate, project
+from comptool.models.checkpoint_file import load_checkpoint, save_checkpoint
 
 HERE = Computing(device="cpu", workers=0, batch_size=4, quiet=True)
 

@@ -14,9 +14,9 @@ import torch
 from sklearn.metrics import average_precision_score
 
 from comptool import models
-from comptool.evaluation import metrics
-from comptool.models.checkpoints import load_checkpoint, save_checkpoint
-from comptool.predictions import read_predictions
+from comptool.io.predictions import read_predictions
+from comptool.metrics import multiclass
+from comptool.models.checkpoint_file import load_checkpoint, save_checkpoint
 
 CLASSES = ("sea", "golf course", "roof, tiled", "quay/pier", "Österreich")
 PREDS, TTA = Path("submissions/preds.csv"), Path("submissions/preds_tta.csv")
@@ -169,11 +169,11 @@ def test_views_of_several_labels_are_chosen_by_average_precision(comptool, scene
     assert result.exit_code == 0, result.output
     evidence = json.loads(result.stdout)["evidence"]
     assert (evidence["metric"], evidence["rows"], evidence["folds"]) == ("map", 8, 3)
-    wanted = metrics.score("map", CELLS, plain)
+    wanted = multiclass.score("map", CELLS, plain)
     assert evidence["plain"]["value"] == pytest.approx(wanted)
     assert evidence["candidates"][0]["alone"] == pytest.approx(wanted)
     held = read_predictions(TTA.with_name("oof_preds_tta.csv"), task="multilabel")
-    assert metrics.score("map", CELLS, held.probabilities) == pytest.approx(
+    assert multiclass.score("map", CELLS, held.probabilities) == pytest.approx(
         evidence["choice"]["value"]
     )
 

@@ -13,14 +13,14 @@ import pytest
 
 from comptool import models
 from comptool.errors import UsageError
-from comptool.inference.computing import Computing
+from comptool.inference.config import Computing
 from comptool.inference.plan import make_plan
 from comptool.inference.predict import predict
-from comptool.inference.schemes import GROUPS, PLAIN, Scheme
+from comptool.inference.tta.policies import GROUPS, PLAIN, Scheme
+from comptool.io.provenance import recall
+from comptool.io.runs import BEST
 from comptool.models import onnx_export
-from comptool.models.checkpoints import load_checkpoint, save_checkpoint
-from comptool.provenance import recall
-from comptool.runs import BEST
+from comptool.models.checkpoint_file import load_checkpoint, save_checkpoint
 
 ONNX = Computing(device="cpu", workers=0, quiet=True, backend="onnx")
 TORCH = replace(ONNX, backend="torch")
@@ -200,7 +200,7 @@ def test_with_the_graph_at_hand_no_torch_is_imported(pairs):
     program = (
         "import sys; from pathlib import Path; from comptool.inference.plan import make_plan; "
         "from comptool.inference.infer import infer; "
-        "from comptool.inference.computing import Computing; "
+        "from comptool.inference.config import Computing; "
         "plan = make_plan(['one'], output=Path('preds.csv')); "
         "infer(plan, Computing(device='cpu', quiet=True), {}); "
         "heavy = {'torch', 'timm', 'albumentations', 'sklearn'} & set(sys.modules); "

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from comptool.errors import UsageError
-from comptool.inference import computing as where
-from comptool.inference.computing import Computing
-from comptool.inference.torch_networks import autocast_dtype
+from comptool.inference import config
+from comptool.inference.config import Computing
+from comptool.inference.torch_backend import autocast_dtype
 
 CPU, CARD = torch.device("cpu"), torch.device("cuda")
 
@@ -54,10 +54,10 @@ def test_bf16_is_refused_by_a_card_without_it(card):
 
 def test_onnx_runtime_is_tried_where_nobody_asks_for_less_than_full_precision(monkeypatch):
     here = Computing(precision="auto")
-    monkeypatch.setattr(where, "has_cuda", lambda: False)
+    monkeypatch.setattr(config, "has_cuda", lambda: False)
     assert here.tries_onnx and not here.may_be_half
     assert not replace(here, precision="fp16").tries_onnx
-    monkeypatch.setattr(where, "has_cuda", lambda: True)
+    monkeypatch.setattr(config, "has_cuda", lambda: True)
     assert not here.tries_onnx and here.may_be_half
     on_cpu = replace(here, device="cpu")
     assert on_cpu.tries_onnx and not on_cpu.may_be_half

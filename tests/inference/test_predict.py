@@ -14,11 +14,11 @@ import torch
 
 from comptool import models
 from comptool.errors import InputError, UsageError
-from comptool.inference.computing import Computing
+from comptool.inference.config import Computing
 from comptool.inference.plan import make_plan
 from comptool.inference.predict import predict
-from comptool.inference.schemes import GROUPS, PLAIN, Scheme
-from comptool.models.checkpoints import load_checkpoint, save_checkpoint
+from comptool.inference.tta.policies import GROUPS, PLAIN, Scheme
+from comptool.models.checkpoint_file import load_checkpoint, save_checkpoint
 
 HERE = Computing(device="cpu", workers=0, quiet=True, backend="torch")
 

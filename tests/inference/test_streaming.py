@@ -12,14 +12,14 @@ import polars as pl
 import pytest
 
 from comptool.errors import InputError
-from comptool.inference import torch_networks
-from comptool.inference.computing import Computing
+from comptool.inference import torch_backend
+from comptool.inference.config import Computing
 from comptool.inference.infer import infer
 from comptool.inference.plan import make_plan
 from comptool.inference.predict import Prediction, predict
-from comptool.inference.schemes import GROUPS, PLAIN, Scheme
-from comptool.inference.transfers import OnHost
-from comptool.predictions import Predictions, write_parts, write_predictions
+from comptool.inference.torch_backend import OnHost
+from comptool.inference.tta.policies import GROUPS, PLAIN, Scheme
+from comptool.io.predictions import Predictions, write_parts, write_predictions
 
 HERE = Computing(device="cpu", workers=0, quiet=True, batch_size=2)
 OUTPUT = Path("out/preds.csv")
@@ -105,7 +105,7 @@ def test_batches_that_are_begun_ahead_come_back_in_their_order(pairs, monkeypatc
             begun.append(len(images[0]))
             return super().there(images)
 
-    monkeypatch.setattr(torch_networks, "transfers", lambda device: Ahead())
+    monkeypatch.setattr(torch_backend, "transfers", lambda device: Ahead())
     prediction = Prediction(plan.members, plan.samples, [scheme], torch_here)
     batches = prediction.batches()
     first = next(batches)

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from scipy import special
 
 from comptool.errors import InputError, UsageError
-from comptool.inference import array_views
-from comptool.inference.geometry import D4, VIEW_NAMES, check_view, seen_size
-from comptool.inference.merging import merge
-from comptool.inference.schemes import GROUPS, read_scheme
-from comptool.inference.views import see
+from comptool.inference import onnx_backend
+from comptool.inference.torch_backend import see
+from comptool.inference.tta.merge import merge
+from comptool.inference.tta.policies import GROUPS, read_scheme
+from comptool.inference.tta.transforms import D4, VIEW_NAMES, check_view, seen_size
 
 IMAGE = torch.arange(2 * 3 * 6 * 6, dtype=torch.float32).reshape(2, 3, 6, 6)
 INVERSE = {"rotate-90": "rotate-270", "rotate-270": "rotate-90"}
@@ -177,7 +177,7 @@ def test_groups_can_be_joined():
 @pytest.mark.parametrize("shape", [(2, 24, 31, 3), (1, 64, 64, 1)])
 def test_arrays_are_seen_as_torch_sees_them(name, shape):
     images = np.random.default_rng(0).integers(256, size=shape, dtype=np.uint8)
-    given = array_views.see(images, name)
+    given = onnx_backend.see(images, name)
     wanted = see(torch.from_numpy(images).permute(0, 3, 1, 2).float(), name).permute(0, 2, 3, 1)
     np.testing.assert_allclose(given, wanted.numpy(), atol=2e-3)  # of 255
     assert given.flags.c_contiguous and given.dtype == np.float32

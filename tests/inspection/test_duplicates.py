@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from comptool.competition import detected
+from comptool.competition.config import detected
+from comptool.competition.samples import test_samples as read_test
+from comptool.competition.samples import training_samples
 from comptool.inspection.duplicates import identical, nearly_identical
-from comptool.inspection.looking import look_at_all
-from comptool.samples import test_samples as read_test
-from comptool.samples import training_samples
+from comptool.inspection.image_scan import look_at_all
 
 
 def jpeg(image, quality: int) -> bytes:

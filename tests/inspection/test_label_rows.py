@@ -7,8 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comptool.inspection.label_rows import far_counts, lost_classes, rare_empty, rare_sets
-from comptool.inspection.label_runs import doubtful_runs, longest_runs
+from comptool.inspection.label_rules import (
+    doubtful_runs,
+    far_counts,
+    longest_runs,
+    lost_classes,
+    rare_empty,
+    rare_sets,
+)
 
 ROWS = st.lists(st.lists(st.sampled_from([-1, 0, 1]), min_size=6, max_size=6), min_size=1)
 
@@ -126,8 +132,8 @@ def test_the_order_of_rows_moves_the_findings_with_them(random):
 
 
 def test_a_real_table_with_filled_runs(real_data):
-    from comptool.competition import of_table
-    from comptool.samples import read_samples
+    from comptool.competition.config import of_table
+    from comptool.competition.samples import read_samples
 
     matrices = []
     for name in ("official", "corrected"):

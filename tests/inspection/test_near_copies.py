@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.fft import dctn
 
-from comptool.inspection.neighbours import near_pairs
-from comptool.inspection.perceptual import direction, perceptual_hash, spectrum
+from comptool.inspection.duplicates import near_pairs
+from comptool.inspection.image_scan import direction, perceptual_hash, spectrum
 
 HASHES = st.lists(st.integers(0, 2**64 - 1), max_size=12)
 FLIPS = st.lists(st.tuples(st.integers(0, 11), st.sets(st.integers(0, 63), max_size=9)), max_size=9)
@@ -38,7 +38,7 @@ def test_every_near_pair_is_found_once_and_no_other(hashes, flips, distance):
 
 
 def test_many_equal_hashes_are_met_in_portions(monkeypatch):
-    monkeypatch.setattr("comptool.inspection.neighbours.AT_ONCE", 50)
+    monkeypatch.setattr("comptool.inspection.duplicates.AT_ONCE", 50)
     assert len(found([7] * 40, 0)) == len(set(found([7] * 40, 0))) == 40 * 39 // 2
 
 

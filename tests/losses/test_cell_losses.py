@@ -12,11 +12,14 @@ from torch.nn import functional
 from torchvision.ops import sigmoid_focal_loss
 
 from comptool.errors import UsageError
-from comptool.losses.asymmetric import Asymmetric
-from comptool.losses.binary_cross_entropy import BinaryCrossEntropy
-from comptool.losses.distribution_balanced import DistributionBalanced
-from comptool.losses.poly import Poly, PolySoftmax
-from comptool.losses.sigmoid_focal import SigmoidFocal
+from comptool.losses.sigmoid import (
+    Asymmetric,
+    BinaryCrossEntropy,
+    DistributionBalanced,
+    Poly,
+    PolySoftmax,
+    SigmoidFocal,
+)
 
 COUNTS, NUM_SAMPLES = [3, 50, 1, 20, 7], 100
 

@@ -12,9 +12,9 @@ from comptool.losses.class_weights import (
     class_weights,
     effective_number_weights,
     inverse_frequency_weights,
+    read_class_weights,
     square_root_weights,
 )
-from comptool.losses.weight_table import read_class_weights
 
 COUNTS = [5000, 400, 16]
 NUMBER = "a class weight has to be a positive number"

@@ -11,8 +11,7 @@ from torch.nn import functional
 
 from comptool import losses, models
 from comptool.errors import UsageError
-from comptool.losses.deferred import DeferredWeights, begin_epoch
-from comptool.losses.dropped_classes import WithoutClasses
+from comptool.losses.wrappers import DeferredWeights, WithoutClasses, begin_epoch
 
 COUNTS = [5000, 400, 16]
 LOGITS = torch.tensor([[2.0, 0.5, -1.0], [0.1, 0.2, 0.3], [-3.0, 1.0, 4.0], [0.0, 0.0, 0.0]])

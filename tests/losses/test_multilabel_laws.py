@@ -7,14 +7,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comptool.losses.asymmetric import Asymmetric
-from comptool.losses.binary_cross_entropy import BinaryCrossEntropy
-from comptool.losses.distribution_balanced import DistributionBalanced
-from comptool.losses.partial_asymmetric import PartialAsymmetric
-from comptool.losses.poly import Poly
-from comptool.losses.sigmoid_focal import SigmoidFocal
-from comptool.losses.two_way import TwoWay
-from comptool.losses.zlpr import Zlpr
+from comptool.losses.partial import PartialAsymmetric
+from comptool.losses.sigmoid import (
+    Asymmetric,
+    BinaryCrossEntropy,
+    DistributionBalanced,
+    Poly,
+    SigmoidFocal,
+    TwoWay,
+    Zlpr,
+)
 
 COUNTS = {"class_counts": [3, 50, 0, 100], "num_samples": 100}
 PRIOR = [0.01, 0.5, 0.04, 0.06]

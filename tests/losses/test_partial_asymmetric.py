@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comptool.errors import UsageError
-from comptool.losses.asymmetric import Asymmetric
-from comptool.losses.binary_cross_entropy import BinaryCrossEntropy
-from comptool.losses.partial_asymmetric import PartialAsymmetric
+from comptool.losses.partial import PartialAsymmetric
+from comptool.losses.sigmoid import Asymmetric, BinaryCrossEntropy
 
 MODES = ["negative", "ignore", "ignore-normalize", "selective"]
 

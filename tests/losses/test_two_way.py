@@ -11,7 +11,7 @@ import timm.loss
 import torch
 
 from comptool.errors import UsageError
-from comptool.losses.two_way import TwoWay
+from comptool.losses.sigmoid import TwoWay
 
 
 def batch(seed=0, unknown=True):
@@ -91,7 +91,7 @@ import sys
 import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
-from comptool.losses.two_way import TwoWay
+from comptool.losses.sigmoid import TwoWay
 
 rank, meeting, answer = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 dist.init_process_group("gloo", init_method="file://" + meeting, rank=rank, world_size=2)

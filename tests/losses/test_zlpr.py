@@ -10,7 +10,7 @@ import timm.loss
 import torch
 
 from comptool.errors import UsageError
-from comptool.losses.zlpr import Zlpr
+from comptool.losses.sigmoid import Zlpr
 
 
 def batch(seed=0, unknown=True):

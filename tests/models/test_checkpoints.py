@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from comptool import models
 from comptool.errors import InputError, OutputExistsError
-from comptool.models.checkpoints import load_checkpoint, load_weights, save_checkpoint
-from comptool.runs import read_header
+from comptool.io.runs import read_header
+from comptool.models.checkpoint_file import load_checkpoint, load_weights, save_checkpoint
 
 NAME = "test_efficientnet-dual"
 

@@ -10,7 +10,7 @@ import torch
 
 from comptool import models
 from comptool.errors import UsageError
-from comptool.models import timm_encoder
+from comptool.models.backbones import timm_backbone
 
 
 def count(model):
@@ -131,21 +131,21 @@ def test_a_size_is_tried_without_computing():
     encoder.append(torch.nn.Flatten())
     seen = []
     encoder[0].register_forward_hook(lambda module, inputs, output: seen.append(output.device.type))
-    timm_encoder.try_size(encoder, "x", 3, (8, 8))
+    timm_backbone.try_size(encoder, "x", 3, (8, 8))
     assert seen == ["meta"]
     assert encoder.training and encoder[0].weight.device.type == "cpu"
 
 
 def test_a_backbone_that_looks_at_values_is_tried_with_values():
     encoder = Branching()
-    timm_encoder.try_size(encoder, "x", 3, (8, 8))
+    timm_backbone.try_size(encoder, "x", 3, (8, 8))
     assert encoder.calls == 2
 
 
 def test_a_backbone_without_pooled_features_is_refused(monkeypatch):
     encoder = torch.nn.Flatten(start_dim=2)
     with pytest.raises(UsageError, match="the backbone 'x' gives no pooled features"):
-        timm_encoder.try_size(encoder, "x", 3, (8, 8))
+        timm_backbone.try_size(encoder, "x", 3, (8, 8))
 
 
 def test_data_config_is_that_of_the_backbones_own_weights():
@@ -154,7 +154,7 @@ def test_data_config_is_that_of_the_backbones_own_weights():
     assert inception.std == (0.229, 0.224, 0.225)
     assert inception.input_size == (224, 224)
     # TResNet's weights expect images that are only scaled.
-    plain = timm_encoder.build("tresnet_m", in_chans=3, pretrained=False).data_config
+    plain = timm_backbone.build("tresnet_m", in_chans=3, pretrained=False).data_config
     assert (plain.mean, plain.std) == ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 

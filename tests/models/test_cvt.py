@@ -13,7 +13,7 @@ from timm.optim import create_optimizer_v2
 
 from comptool import models
 from comptool.errors import InputError, UsageError
-from comptool.models.cvt import VARIANTS
+from comptool.models.backbones.cvt import VARIANTS
 from comptool.models.pretrained import published_source
 
 pytestmark = pytest.mark.skipif(find_spec("transformers") is None, reason="needs comptool[cvt]")

@@ -8,7 +8,7 @@ import torch
 
 from comptool import models
 from comptool.errors import UsageError
-from comptool.models.drop_block import DropBlock, progressive_rates
+from comptool.models.backbones.drop_block import DropBlock, progressive_rates
 
 
 @pytest.mark.parametrize(("side", "rate"), [(8, 0.2), (16, 0.1), (32, 0.05)])

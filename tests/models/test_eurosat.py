@@ -9,9 +9,13 @@ from safetensors.torch import save_file
 
 from comptool import models
 from comptool.errors import InputError, UsageError
-from comptool.models.drop_block import DropBlock
-from comptool.models.eurosat_bmta import BalancedAttention, BalancedBlock, fusion_weights
-from comptool.models.eurosat_cbam import SpatialAttention
+from comptool.models.backbones.drop_block import DropBlock
+from comptool.models.backbones.eurosat import (
+    BalancedAttention,
+    BalancedBlock,
+    SpatialAttention,
+    fusion_weights,
+)
 
 NETWORKS = {
     "eurosat-baseline": (4_293_642, 512, (128, 8, 8), 0.5),

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from comptool import models
-from comptool.models.folding import fold_batch_norm
+from comptool.models.deploy import fold_batch_norm
 
 
 def trained(module: nn.Module) -> nn.Module:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from comptool.models.heads.ml_decoder import MlDecoder
-from comptool.models.heads.queried import GroupLinear
 from comptool.models.heads.query2label import FullDecoder, LightDecoder, sine_positions
+from comptool.models.heads.query_heads import GroupLinear
 
 
 def attention_by_hand(module, query, key, value):

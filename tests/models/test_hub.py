@@ -17,8 +17,7 @@ from torch import hub
 
 from comptool import models
 from comptool.errors import UsageError
-from comptool.models.hub import WeightsUnavailableError, published_file
-from comptool.models.pretrained import create_from
+from comptool.models.pretrained import WeightsUnavailableError, create_from, published_file
 
 NAME = "test_resnet"
 SOURCE = "timm/test_resnet.r160_in1k"
@@ -143,7 +142,7 @@ def test_without_a_network_yes_is_an_error(no_server):
 
 
 def test_a_hub_that_never_answers_is_given_up_within_seconds(monkeypatch, tmp_path):
-    monkeypatch.setattr("comptool.models.hub.PROBE_SECONDS", 0.5)
+    monkeypatch.setattr("comptool.models.pretrained.PROBE_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         redirect(monkeypatch, tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}")
         start = time.monotonic()

@@ -11,8 +11,8 @@ from torch import nn
 
 from comptool import models
 from comptool.errors import UsageError
-from comptool.models import timm_encoder
-from comptool.models.maps import as_map, feature_map
+from comptool.models.backbones import timm_backbone
+from comptool.models.heads.query_heads import as_map, feature_map
 from comptool.models.streams import DataConfig, Encoder
 
 PLAIN = DataConfig((0.0,), (1.0,), (8, 8))
@@ -31,7 +31,7 @@ PLAIN = DataConfig((0.0,), (1.0,), (8, 8))
 )
 def test_maps_are_those_that_timm_gives_as_nchw(name, size):
     torch.manual_seed(0)
-    encoder = timm_encoder.build(name, in_chans=3, pretrained=False, img_size=size)
+    encoder = timm_backbone.build(name, in_chans=3, pretrained=False, img_size=size)
     module, width = as_map(encoder)
     images = torch.rand(2, 3, *size)
     module.eval()
@@ -45,7 +45,7 @@ def test_maps_are_those_that_timm_gives_as_nchw(name, size):
 
 
 def test_a_map_that_is_nchw_already_is_left_alone():
-    encoder = timm_encoder.build("test_resnet", in_chans=1, pretrained=False)
+    encoder = timm_backbone.build("test_resnet", in_chans=1, pretrained=False)
     module, width = as_map(encoder)
     images = torch.rand(2, 1, 50, 70)
     module.eval()
@@ -55,7 +55,7 @@ def test_a_map_that_is_nchw_already_is_left_alone():
 
 
 def test_asking_for_the_map_changes_no_statistics_and_no_mode():
-    encoder = timm_encoder.build("test_resnet", in_chans=3, pretrained=False)
+    encoder = timm_backbone.build("test_resnet", in_chans=3, pretrained=False)
     before = {name: value.clone() for name, value in encoder.module.state_dict().items()}
     module, _ = as_map(encoder)
     assert all(part.training for part in module.modules())
@@ -74,7 +74,7 @@ def test_asking_for_the_map_changes_no_statistics_and_no_mode():
 )
 def test_what_only_pooling_needs_is_put_out(name, put_out):
     with torch.device("meta"):
-        encoder = timm_encoder.build(name, in_chans=3, pretrained=False)
+        encoder = timm_backbone.build(name, in_chans=3, pretrained=False)
         before = set(dict(encoder.module.named_parameters()))
         module, _ = as_map(encoder)
     assert before - set(dict(module.named_parameters())) == put_out
@@ -154,7 +154,7 @@ def test_a_model_made_in_inference_mode_is_the_same_and_can_be_trained():
 
 
 def test_blocks_that_share_a_module_keep_it_and_its_weights():
-    encoder = timm_encoder.build("coat_lite_tiny", in_chans=3, pretrained=False)
+    encoder = timm_backbone.build("coat_lite_tiny", in_chans=3, pretrained=False)
     before = {name: value.clone() for name, value in encoder.module.state_dict().items()}
     module, _ = as_map(encoder)
     after = module.state_dict()
@@ -175,7 +175,7 @@ WITHOUT = {"coat", "crossvit", "efficientvim", "pit", "deepseek_vit", "qwen3_vit
 def test_every_family_of_timm_has_a_map_or_says_that_it_has_none(family):
     for name in timm.list_models(module=family)[:2]:
         with torch.device("meta"):
-            encoder = timm_encoder.build(name, in_chans=3, pretrained=False)
+            encoder = timm_backbone.build(name, in_chans=3, pretrained=False)
             try:
                 module, width = as_map(encoder)
             except UsageError:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from comptool.losses.cells import CellLoss
-from comptool.models.heads.queried import Decoder
+from comptool.losses.sigmoid import CellLoss
+from comptool.models.heads.query_heads import Decoder
 from comptool.models.streams import StreamModel
 
 

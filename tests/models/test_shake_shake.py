@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from comptool import models
 from comptool.errors import UsageError
-from comptool.models.hub import WeightsUnavailableError
-from comptool.models.shake_shake import ShakeBlock, ShakeShake, ShiftedSkip, shake
+from comptool.models.backbones.shake_shake import ShakeBlock, ShakeShake, ShiftedSkip, shake
+from comptool.models.pretrained import WeightsUnavailableError
 
 
 def count(model):

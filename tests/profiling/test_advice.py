@@ -11,7 +11,7 @@ from typer.main import get_command
 
 from comptool.profiling import advice
 from comptool.profiling.advice import Circumstances, advice_for_inference, advice_for_training
-from comptool.profiling.report import Loading, Profile
+from comptool.profiling.profile_report import Loading, Profile
 
 FAST = Profile(
     command="train",

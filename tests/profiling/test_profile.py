@@ -61,7 +61,7 @@ def test_a_training_is_told_by_phases_that_add_up_to_its_step(profiled):
 
 
 def test_no_more_loaders_are_advised_than_training_takes_by_itself(profiled, monkeypatch):
-    for room in ("data.loading", "profiling.measure"):
+    for room in ("data.loader", "profiling.measure"):
         monkeypatch.setattr(f"comptool.{room}.usable_cores", lambda: 2)
     said = profiled("train", "--steps", 2, *TRAIN, "--cache", "off")
     assert "--workers" not in " ".join(said["advice"])
@@ -82,13 +82,13 @@ def test_worker_processes_load_beside_the_step(profiled):
 
 def test_batches_that_are_made_on_the_device_are_work_of_the_step(pairs):
     """Where the images lie on a GPU; here they lie in this machine's memory."""
-    from comptool.data.batch_policies import flips
-    from comptool.data.resident import ResidentBatches
+    from comptool.data.augment.batches import flips
+    from comptool.data.gpu_dataset import ResidentBatches
     from comptool.profiling.measure import profile_session
-    from comptool.training.plan import make_plan
-    from comptool.training.preparation import prepare
-    from comptool.training.processes import joined
-    from comptool.training.record import run_folder, settle
+    from comptool.training.data import make_plan
+    from comptool.training.distributed import joined
+    from comptool.training.resume import run_folder, settle
+    from comptool.training.setup import prepare
 
     given = {"model": "test_efficientnet-dual", "img_size": ("32",), "pretrained": "no"}
     run = run_folder("run", "", None)
@@ -164,7 +164,7 @@ def test_views_are_those_that_the_command_says(profiled, comptool):
 
 def with_fixed_input_size(run: Path) -> None:
     from comptool import models
-    from comptool.models.checkpoints import load_checkpoint, save_checkpoint
+    from comptool.models.checkpoint_file import load_checkpoint, save_checkpoint
 
     header = load_checkpoint(run)[1] | {"model": {"name": "test_vit-dual", "options": {}}}
     network = models.create("test_vit-dual", 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from comptool.profiling.clock import Timing
-from comptool.profiling.report import Loading, Profile
+from comptool.profiling.profile_report import Loading, Profile
 
 BESIDE = Loading({"decode": 0.03, "augment": 0.01}, 2)
 HERE = Loading({"decode": 0.03, "augment": 0.01}, 0)

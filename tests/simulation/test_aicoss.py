@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from comptool.competition import load
-from comptool.samples import test_samples as read_test_samples
-from comptool.samples import training_samples
-from comptool.simulation.aicoss import edition_of, simulate
-from comptool.simulation.aicoss.classes import CLASSES, SMALL_CLASSES, ClassRule
-from comptool.simulation.aicoss.deletion import labels_kept
-from comptool.simulation.aicoss.scenes import KINDS
+from comptool.competition.config import load
+from comptool.competition.samples import test_samples as read_test_samples
+from comptool.competition.samples import training_samples
+from comptool.practice.aerial_canvas import CLASSES, SMALL_CLASSES, ClassRule
+from comptool.practice.aerial_scenes import KINDS
+from comptool.practice.aicoss import edition_of, labels_kept, simulate
 
 TINY = 0.001  # 120 training and 80 test pictures
 

@@ -6,12 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from comptool.simulation.aicoss.canvas import Canvas, shares
-from comptool.simulation.aicoss.classes import CLASSES, RULES
-from comptool.simulation.aicoss.scenes import BY_NAME, photograph
-from comptool.simulation.aicoss.shapes import rectangle
-from comptool.simulation.aicoss.strays import add_stray
-from comptool.simulation.aicoss.surfaces import Surface
+from comptool.practice.aerial_canvas import CLASSES, RULES, Canvas, Surface, rectangle, shares
+from comptool.practice.aerial_scenes import BY_NAME, add_stray, photograph
 
 LEAST = np.array([rule.least for rule in RULES])
 GREEN = (90.0, 130.0, 60.0)

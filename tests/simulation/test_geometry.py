@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from comptool.simulation.geometry import (
+from comptool.practice.sensor_scenes import (
     Rectangles,
     disc_coverage,
     rectangle_coverage,

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from comptool.simulation.chips import num_test_rows
-from comptool.simulation.making import make
-from comptool.simulation.mavoc import PUBLISHED, train_counts
+from comptool.practice.chips import PUBLISHED, num_test_rows, train_counts_mavoc
+from comptool.practice.make_practice import make
 
 CLASSES = [str(kind) for kind in range(10)]
 # Classes 0 to 3 in proportion to the published counts; 20 of each rare one.
@@ -81,16 +80,16 @@ def test_counts_are_in_proportion_and_no_class_vanishes(practice):
     assert [counts[name] for name in CLASSES] == COUNTS
     for scale in (0.001, 0.02, 0.1, 1):
         expected = [max(20, round(count * scale)) for count in PUBLISHED]
-        assert train_counts(scale) == expected
-    assert train_counts(1) == list(PUBLISHED)
+        assert train_counts_mavoc(scale) == expected
+    assert train_counts_mavoc(1) == list(PUBLISHED)
     assert [num_test_rows(scale) for scale in (0.001, 0.01, 0.02, 1)] == [60, 413, 826, 826]
 
 
 def test_test_classes_are_nearly_uniform():
     """At full size no class is far from a tenth, where in training one class has four fifths."""
-    from comptool.simulation import chips
+    from comptool.practice import chips
 
-    _, test = chips.plan(train_counts(0.02), 826, np.random.default_rng(0))
+    _, test = chips.plan(train_counts_mavoc(0.02), 826, np.random.default_rng(0))
     counts = np.bincount(test.kinds, minlength=10)
     assert counts.sum() == 826
     assert stats.chisquare(counts).pvalue > 0.001
@@ -145,10 +144,10 @@ def test_the_test_part_has_blank_and_copied_sar_chips_as_the_real_one(practice):
 
 
 def test_at_full_size_two_sar_chips_are_blank_and_six_are_copies():
-    from comptool.simulation import chips
+    from comptool.practice import chips
 
     for seed in range(5):
-        _, test = chips.plan(train_counts(0.02), 826, np.random.default_rng(seed))
+        _, test = chips.plan(train_counts_mavoc(0.02), 826, np.random.default_rng(seed))
         assert (test.blank.sum(), test.copies.sum()) == (2, 6)
         assert not (test.blank & test.copies).any()
         copied = np.flatnonzero(test.copies)

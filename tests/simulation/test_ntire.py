@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from comptool.simulation import mavoc
-from comptool.simulation.making import make
-from comptool.simulation.ntire import train_counts
+from comptool.practice import chips as mavoc
+from comptool.practice.chips import train_counts_ntire
+from comptool.practice.make_practice import make
 
 COUNTS = [802, 28, 20, 20, 20, 20, 20, 20, 20, 20]
 
@@ -38,9 +38,9 @@ def rows(table: Path) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("scale", [0.001, 0.01, 0.03, 0.1, 1])
 def test_the_head_class_is_over_four_fifths_at_any_scale(scale):
-    head, *tail = train_counts(scale)
+    head, *tail = train_counts_ntire(scale)
     assert 0.81 <= head / (head + sum(tail)) < 0.811
-    assert tail == mavoc.train_counts(scale)[1:]
+    assert tail == mavoc.train_counts_mavoc(scale)[1:]
 
 
 def test_every_row_has_its_chip_and_every_chip_its_row(practice):

@@ -8,18 +8,25 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from comptool.simulation import optical, radar
-from comptool.simulation.ground import FIELD, KNOTS, Ground
-from comptool.simulation.scenes import Frames, stage
-from comptool.simulation.traffic import Boxes, Corners, park
-from comptool.simulation.vehicles import VEHICLES
+from comptool.practice import sensor_scenes
+from comptool.practice.sensor_scenes import (
+    FIELD,
+    KNOTS,
+    VEHICLES,
+    Boxes,
+    Corners,
+    Ground,
+    SceneFrames,
+    park,
+    stage,
+)
 
 EIGHT = np.arange(8) * np.pi / 4
 # A box of 2 m x 2 m x 3 m: half a side, and the height, in metres.
 HALF, HEIGHT = 1.0, 3.0
 
 
-def frames(**changes: np.ndarray | float) -> Frames:
+def frames(**changes: np.ndarray | float) -> SceneFrames:
     """One box in the middle of an open field of even tone, seen in eight directions."""
 
     def filled(kind: type, shape: tuple[int, ...], **values: float) -> object:
@@ -41,7 +48,7 @@ def frames(**changes: np.ndarray | float) -> Frames:
         name: np.broadcast_to(np.asarray(value, np.float32), (8,))
         for name, value in (values | changes).items()
     }
-    return Frames(boxes, filled(Corners, (8, 1)), ground, **plain)
+    return SceneFrames(boxes, filled(Corners, (8, 1)), ground, **plain)
 
 
 def tone_at(chip: np.ndarray, distance: float, azimuth: float, spacing: float) -> float:
@@ -53,18 +60,19 @@ def tone_at(chip: np.ndarray, distance: float, azimuth: float, spacing: float) -
 
 
 def test_the_suns_shadow_falls_away_from_the_sun():
-    chips = optical.photograph(frames(), np.random.default_rng(0))
+    chips = sensor_scenes.photograph(frames(), np.random.default_rng(0))
     for chip, azimuth in zip(chips, EIGHT, strict=True):
         # The shadow is 3 m / tan(0.7) = 3.6 m long and begins at the box.
-        dark = tone_at(chip, 3.2, azimuth + np.pi, optical.SPACING)
-        lit = tone_at(chip, 3.2, azimuth, optical.SPACING)
-        assert dark - optical.BLACK_LEVEL < 0.45 * (lit - optical.BLACK_LEVEL)
-        assert tone_at(chip, 6.5, azimuth + np.pi, optical.SPACING) > 0.7 * lit
+        dark = tone_at(chip, 3.2, azimuth + np.pi, sensor_scenes.OPTICAL_SPACING)
+        lit = tone_at(chip, 3.2, azimuth, sensor_scenes.OPTICAL_SPACING)
+        assert dark - sensor_scenes.BLACK_LEVEL < 0.45 * (lit - sensor_scenes.BLACK_LEVEL)
+        assert tone_at(chip, 6.5, azimuth + np.pi, sensor_scenes.OPTICAL_SPACING) > 0.7 * lit
 
 
 def test_a_lower_sun_throws_a_longer_shadow():
     dark = [
-        int((optical.photograph(frames(sun_elevation=angle, exposure=200 / (np.sin(angle) + 0.25)),
+        int((sensor_scenes.photograph(frames(sun_elevation=angle, exposure=200 / (np.sin(angle) +
+        0.25)),
                                 np.random.default_rng(0)) < 30).sum())
         for angle in (0.5, 0.7, 1.0)
     ]  # fmt: skip
@@ -73,23 +81,25 @@ def test_a_lower_sun_throws_a_longer_shadow():
 
 def test_the_radars_shadow_lies_behind_and_the_layover_before_the_box():
     mean = np.mean(
-        [radar.image(frames(), 16, np.random.default_rng(seed)) for seed in range(8)], axis=0
+        [sensor_scenes.image(frames(), 16, np.random.default_rng(seed)) for seed in range(8)],
+        axis=0,
     )
     for chip, azimuth in zip(mean, EIGHT, strict=True):
         # The shadow is 3 m * tan(0.8) = 3.1 m long, the layover 3 m / tan(0.8) = 2.9 m.
-        ground = tone_at(chip, 8, azimuth, radar.SPACING)
-        assert ground == pytest.approx(radar.GRASS_LEVEL, rel=0.06)
-        assert tone_at(chip, 2.6, azimuth + np.pi, radar.SPACING) < 0.75 * ground
-        assert tone_at(chip, 2.6, azimuth, radar.SPACING) > 1.03 * ground
-        assert tone_at(chip, 6.5, azimuth + np.pi, radar.SPACING) > 0.9 * ground
+        ground = tone_at(chip, 8, azimuth, sensor_scenes.RADAR_SPACING)
+        assert ground == pytest.approx(sensor_scenes.GRASS_LEVEL, rel=0.06)
+        assert tone_at(chip, 2.6, azimuth + np.pi, sensor_scenes.RADAR_SPACING) < 0.75 * ground
+        assert tone_at(chip, 2.6, azimuth, sensor_scenes.RADAR_SPACING) > 1.03 * ground
+        assert tone_at(chip, 6.5, azimuth + np.pi, sensor_scenes.RADAR_SPACING) > 0.9 * ground
 
 
 def test_a_wall_that_faces_the_radar_returns_most():
     mean = np.mean(
-        [radar.image(frames(), 16, np.random.default_rng(seed)) for seed in range(8)], axis=0
+        [sensor_scenes.image(frames(), 16, np.random.default_rng(seed)) for seed in range(8)],
+        axis=0,
     )
     edge = [
-        tone_at(chip, HALF, azimuth, radar.SPACING)
+        tone_at(chip, HALF, azimuth, sensor_scenes.RADAR_SPACING)
         for chip, azimuth in zip(mean, EIGHT, strict=True)
     ]
     assert min(edge[::2]) > 1.2 * max(edge[1::2])
@@ -99,7 +109,9 @@ def test_a_wall_that_faces_the_radar_returns_most():
 def test_speckle_multiplies_and_is_gamma_with_as_many_looks(looks):
     size = 306
     power = np.full((1, size, size), 3, np.float32)
-    returned = radar.develop(power, np.zeros_like(power), looks, np.random.default_rng(0))[0]
+    returned = sensor_scenes.develop(power, np.zeros_like(power), looks, np.random.default_rng(0))[
+        0
+    ]
     assert returned.shape == (300, 300)
     assert returned.mean() == pytest.approx(3, rel=0.02)
     assert returned.var() / returned.mean() ** 2 == pytest.approx(1 / looks, rel=0.05)
@@ -107,7 +119,9 @@ def test_speckle_multiplies_and_is_gamma_with_as_many_looks(looks):
     apart = returned[::7, ::7].ravel()
     assert stats.kstest(apart, stats.gamma(looks, scale=3 / looks).cdf).pvalue > 0.01
     # On twice the power the same noise is twice as large.
-    again = radar.develop(2 * power, np.zeros_like(power), looks, np.random.default_rng(0))[0]
+    again = sensor_scenes.develop(2 * power, np.zeros_like(power), looks, np.random.default_rng(0))[
+        0
+    ]
     np.testing.assert_allclose(again, 2 * returned, rtol=1e-5, atol=1e-5)
 
 
@@ -115,10 +129,10 @@ def test_a_steady_scatterer_stands_out_of_the_speckle_as_the_point_spread_functi
     power = np.full((1, 27, 27), 1e-6, np.float32)
     glints = np.zeros_like(power)
     glints[0, 13, 13] = 5
-    spot = radar.develop(power, glints, 1, np.random.default_rng(0))[0]
+    spot = sensor_scenes.develop(power, glints, 1, np.random.default_rng(0))[0]
     assert np.unravel_index(spot.argmax(), spot.shape) == (10, 10)
     across = np.arange(-3, 4)
-    shape = np.exp(-(across**2) / radar.SPREAD**2)  # amplitude squared
+    shape = np.exp(-(across**2) / sensor_scenes.SPREAD**2)  # amplitude squared
     np.testing.assert_allclose(spot[10, 7:14] / spot[10, 10], shape, atol=0.02)
 
 

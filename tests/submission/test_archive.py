@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from comptool.errors import InputError, OutputExistsError, SubmissionError
-from comptool.submission.archive import read_submission, write_zip
+from comptool.submission.delivery import read_submission, write_zip
 
 
 @pytest.fixture

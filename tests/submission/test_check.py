@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from comptool.errors import SubmissionError
-from comptool.submission.check import check
+from comptool.submission.delivery import check
 from comptool.submission.layout import read_layout
 
 LABELS = "id,y\n1,a\n2,a\n3,a\n"

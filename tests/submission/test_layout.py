@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from comptool.errors import SubmissionError
-from comptool.submission.layout import Kind, read_layout
+from comptool.submission.layout import AnswerForm, read_layout
 
 
 def sample(**columns) -> pd.DataFrame:
@@ -17,7 +17,7 @@ def test_one_class_by_its_name():
     layout = read_layout(
         sample(image_id=["1", "2"], class_id=["0", "0"]), "0 1 2".split(), "multiclass"
     )
-    assert (layout.kind, layout.answer, layout.as_index) == (Kind.label, "class_id", False)
+    assert (layout.kind, layout.answer, layout.as_index) == (AnswerForm.label, "class_id", False)
     assert layout.answers == ("0", "1", "2")
 
 
@@ -50,13 +50,13 @@ def test_a_placeholder_that_is_no_class():
 
 def test_one_column_per_class_in_any_order():
     layout = read_layout(sample(id=["1"], b=["0.5"], a=["0.5"]), ("a", "b"), "multiclass")
-    assert (layout.kind, layout.columns) == (Kind.probabilities, ("id", "b", "a"))
+    assert (layout.kind, layout.columns) == (AnswerForm.probabilities, ("id", "b", "a"))
 
 
 def test_a_class_with_a_score_beside_it():
     table = sample(image_id=["1"], class_id=["0"], score=["0.5"])
     layout = read_layout(table, ("0", "1"), "multiclass")
-    assert (layout.kind, layout.answer, layout.score) == (Kind.label, "class_id", "score")
+    assert (layout.kind, layout.answer, layout.score) == (AnswerForm.label, "class_id", "score")
 
 
 @pytest.mark.parametrize(
@@ -65,26 +65,32 @@ def test_a_class_with_a_score_beside_it():
 )
 def test_one_probability_of_two_classes(column, positive, notes):
     layout = read_layout(sample(**{"id": ["1"], column: ["0.5"]}), ("cat", "dog"), "multiclass")
-    assert (layout.kind, layout.positive, len(layout.notes)) == (Kind.probability, positive, notes)
+    assert (layout.kind, layout.positive, len(layout.notes)) == (
+        AnswerForm.probability,
+        positive,
+        notes,
+    )
 
 
 def test_joined_classes():
     layout = read_layout(sample(id=["1", "2"], labels=["a b", "c"]), "a b c".split(), "multiclass")
-    assert layout.kind is Kind.joined
+    assert layout.kind is AnswerForm.joined
 
 
 def test_a_class_name_with_a_blank_is_not_several_classes():
     table = sample(id=["1"], label=["box truck"])
-    assert read_layout(table, ("box truck", "van"), "multiclass").kind is Kind.label
+    assert read_layout(table, ("box truck", "van"), "multiclass").kind is AnswerForm.label
 
 
 def test_multilabel_answers_are_joined():
-    assert read_layout(sample(id=["1"], y=["a"]), ("a", "b"), "multilabel").kind is Kind.joined
+    assert (
+        read_layout(sample(id=["1"], y=["a"]), ("a", "b"), "multilabel").kind is AnswerForm.joined
+    )
 
 
 def test_without_known_classes_the_columns_are_the_classes():
     layout = read_layout(sample(id=["1"], x=["0"], y=["1"]), None, "multiclass")
-    assert (layout.kind, layout.classes) == (Kind.probabilities, ("x", "y"))
+    assert (layout.kind, layout.classes) == (AnswerForm.probabilities, ("x", "y"))
     assert read_layout(sample(id=["1"], x=["0"]), None, "multiclass").answers is None
 
 

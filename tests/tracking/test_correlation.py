@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comptool.tracking.correlation import FEWEST, correlations
-from comptool.tracking.records import Record
+from comptool.tracking.scores import Record
+from comptool.tracking.tracking_report import FEWEST, correlations
 
 
 def records(local, public, private=None, metric="map") -> list[Record]:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comptool.errors import InputError
-from comptool.tracking import records
-from comptool.tracking.records import Record, add_record, of_file, read_records
+from comptool.tracking import scores
+from comptool.tracking.scores import Record, add_record, of_file, read_records
 
 HEADER = "time,file,sha256,source,metric,public,private,local,made_from"
 SCORES = st.none() | st.floats(allow_nan=False, allow_infinity=False)
@@ -46,7 +46,7 @@ def test_several_programs_record_at_once_and_nothing_is_lost(tmp_path):
     path = tmp_path / "scores.csv"
     program = (
         "import sys; from pathlib import Path\n"
-        "from comptool.tracking.records import Record, add_record\n"
+        "from comptool.tracking.scores import Record, add_record\n"
         "for n in range(10):\n"
         "    add_record(Record('t', f'{sys.argv[2]}-{n}', '0', 's', 'm', n, None, None, ''),"
         " Path(sys.argv[1]))\n"
@@ -62,7 +62,7 @@ def test_several_programs_record_at_once_and_nothing_is_lost(tmp_path):
 
 def test_a_program_that_never_stops_writing_is_told_of(tmp_path, monkeypatch):
     path = tmp_path / "scores.csv"
-    monkeypatch.setattr(records, "PATIENCE", 0.1)
+    monkeypatch.setattr(scores, "PATIENCE", 0.1)
     with FileLock(tmp_path / ".scores.csv.lock"), pytest.raises(InputError) as error:
         add_record(record(), path)
     assert str(error.value) == (

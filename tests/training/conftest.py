@@ -89,8 +89,8 @@ def pseudo(folder) -> Callable[..., Path]:
 
 
 def planned(name: str, given: dict[str, object], *, resume=False, force=False):
-    from comptool.training.plan import make_plan
-    from comptool.training.record import run_folder, settle
+    from comptool.training.data import make_plan
+    from comptool.training.resume import run_folder, settle
 
     place = run_folder(name, "", None)
     settings, files = settle(place, given, resume=resume)
@@ -112,7 +112,7 @@ def plan_scenes() -> Callable[..., object]:
 @pytest.fixture
 def fit(folder) -> Callable[..., object]:
     """Train in this process: ``fit("run", epochs=2)``; gives the outcome."""
-    from comptool.training.run import train
+    from comptool.training.trainer import train
 
     def run(name="run", *, resume=False, force=False, say=lambda text: None, **given):
         plan = planned(name, given if resume else TINY | given, resume=resume, force=force)

@@ -21,9 +21,9 @@ from comptool.training.autotune import (
     compiled,
     step_seconds,
 )
-from comptool.training.preparation import prepare
-from comptool.training.processes import Processes
-from comptool.training.update import Update
+from comptool.training.distributed import Processes
+from comptool.training.setup import prepare
+from comptool.training.train_step import TrainStep
 
 CPU = torch.device("cpu")
 ALL, ONE = ComputeConfig("cpu", threads=8), ComputeConfig("cpu", threads=1)
@@ -138,7 +138,7 @@ def test_without_a_place_to_keep_it_nothing_is_measured(folds, fit, timed, confi
 
 def test_a_dry_run_measures_nothing(folds, timed, plan_of, place):
     timed(all_are_faster)
-    from comptool.training.preparation import rehearse
+    from comptool.training.setup import rehearse
 
     rehearse(plan_of())
     assert not place.exists()
@@ -399,7 +399,7 @@ def test_steps_of_cuda_graphs_train_as_eager_ones(given, folds, plan_of):
         plan = plan_of(device="cuda", amp="off", compile=mode, **given)
         processes = Processes(0, 1, device)
         session = prepare(plan, plan.members[0], processes, lambda text: None).session
-        update, found = Update(session, None, lambda text: None), []
+        update, found = TrainStep(session, None, lambda text: None), []
         for epoch in range(2):
             session.begin_epoch(epoch)
             session.batches.set_epoch(epoch, 0)

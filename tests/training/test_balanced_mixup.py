@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.modules.module import register_module_forward_hook
 
-from comptool.data.sampling import EpochBatches
+from comptool.data.sampler import EpochBatches
 from comptool.errors import UsageError
-from comptool.losses.binary_cross_entropy import BinaryCrossEntropy
-from comptool.losses.cross_entropy import CrossEntropy
-from comptool.training.mixing import Mixing, balanced_mixup
-from comptool.training.seeds import mixed
+from comptool.losses.sigmoid import BinaryCrossEntropy
+from comptool.losses.softmax import CrossEntropy
+from comptool.training.distributed import mixed
+from comptool.training.mixup import Mixing, balanced_mixup
 
 ALPHA = 0.3
 

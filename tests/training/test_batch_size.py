@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from comptool.errors import UsageError
+from comptool.io.runs import read_header
 from comptool.models.streams import StreamModel
-from comptool.runs import read_header
 from comptool.training.batch_size import Trial, largest, with_batch_size
 from comptool.training.config import AS_MANY_AS_FIT
-from comptool.training.processes import Processes
+from comptool.training.distributed import Processes
 
 CPU = Processes(0, 1, torch.device("cpu"))
 
@@ -104,7 +104,7 @@ def test_a_plan_of_many_rows_has_the_default_on_a_cpu(folds, plan_of):
 
 
 def test_a_dry_run_tries_nothing_out(folds, plan_of):
-    from comptool.training.preparation import rehearse
+    from comptool.training.setup import rehearse
 
     with memory_for(0):
         rehearse(plan_of(batch_size=AS_MANY_AS_FIT))

@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from comptool import models
-from comptool.competition import load
-from comptool.data.files import spread
+from comptool.competition.config import load
+from comptool.data.image_io import spread
 from comptool.errors import InputError, UsageError
-from comptool.inference.computing import Computing
-from comptool.inference.members import Member, held_out
+from comptool.inference.config import Computing
+from comptool.inference.plan import TrainedMember, held_out
 from comptool.inference.predict import predict
-from comptool.inference.schemes import PLAIN
-from comptool.predictions import read_predictions
-from comptool.runs import read_header
-from comptool.training.building import new_model
+from comptool.inference.tta.policies import PLAIN
+from comptool.io.predictions import read_predictions
+from comptool.io.runs import read_header
+from comptool.training.setup import new_model
 
 RUN = Path("weights/run")
 GREY, COLOUR = {"sar": 1, "eo": 1}, {"sar": 3, "eo": 3}
@@ -53,7 +53,7 @@ def test_a_run_of_one_channel_predicts_as_it_validated(folds, fit):
     header = read_header(RUN)
     assert header["channels"] == GREY
     assert len(header["mean"]["sar"]) == len(header["std"]["eo"]) == 1
-    member = Member(RUN, header)
+    member = TrainedMember(RUN, header)
     computing = Computing(device="cpu", workers=0, quiet=True)
     (predicted,), _ = predict([member], held_out(member, load()), [PLAIN], computing)
     oof = read_predictions(RUN / "oof.csv")

@@ -6,23 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from comptool.data import files
+from comptool.data import image_io
 from comptool.errors import InputError
-from comptool.models.checkpoints import load_checkpoint
-from comptool.runs import BEST
+from comptool.io.runs import BEST
+from comptool.models.checkpoint_file import load_checkpoint
 
 
 @pytest.fixture
 def decodes(monkeypatch) -> list[Path]:
     """The files that are decoded outside of the cache."""
     read: list[Path] = []
-    whole = files.read_pixels
+    whole = image_io.read_pixels
 
     def counted(path: Path):
         read.append(path)
         return whole(path)
 
-    monkeypatch.setattr(files, "read_pixels", counted)
+    monkeypatch.setattr(image_io, "read_pixels", counted)
     return read
 
 

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from comptool.inference.computing import Computing
+from comptool.inference.config import Computing
 from comptool.inference.plan import make_plan
 from comptool.inference.predict import predict
-from comptool.inference.schemes import PLAIN
-from comptool.runs import read_header
+from comptool.inference.tta.policies import PLAIN
+from comptool.io.runs import read_header
 
 SAID = (
     "sar images have 16 bits and values up to 3533: they are scaled so that 4095 (12 bits) is white"

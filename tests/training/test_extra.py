@@ -11,12 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from comptool.competition import load
+from comptool.competition.config import load
 from comptool.errors import InputError, UsageError
-from comptool.provenance import recall
-from comptool.runs import read_header
+from comptool.io.provenance import recall
+from comptool.io.runs import read_header
 from comptool.training.config import TrainSettings
-from comptool.training.rows import divide, read_rows
+from comptool.training.data import divide, read_rows
 
 RUN = Path("weights/run")
 
@@ -156,11 +156,11 @@ def test_a_run_starts_from_its_parent_and_its_optimizer_moves_those_weights(fold
 
 
 def test_the_optimizer_of_a_child_owns_exactly_its_weights(folds, fit):
-    from comptool.training.building import new_model
     from comptool.training.config import Files
-    from comptool.training.optimisation import Optimisation
-    from comptool.training.plan import make_plan
-    from comptool.training.precision import Precision
+    from comptool.training.data import make_plan
+    from comptool.training.optim import Optimisation
+    from comptool.training.precision import MixedPrecision
+    from comptool.training.setup import new_model
 
     fit("parent", epochs=1)
     settings = TrainSettings(
@@ -168,7 +168,7 @@ def test_the_optimizer_of_a_child_owns_exactly_its_weights(folds, fit):
     )
     plan = make_plan(settings, Files(folds=Path("folds.csv")), Path("weights/child"))
     model, _ = new_model(plan, plan.members[0], lambda text: None)
-    optimisation = Optimisation(model, settings, 0.1, 4, Precision("off", torch.device("cpu")))
+    optimisation = Optimisation(model, settings, 0.1, 4, MixedPrecision("off", torch.device("cpu")))
     owned = [id(p) for group in optimisation.optimizer.param_groups for p in group["params"]]
     assert sorted(owned) == sorted(id(parameter) for parameter in model.parameters())
 
@@ -222,7 +222,7 @@ def test_a_parent_that_trained_on_the_validated_rows_is_a_leak(parent, folds, fi
 
 def test_a_leak_is_warned_of(folds, fit):
     from comptool.training.config import Files
-    from comptool.training.plan import make_plan
+    from comptool.training.data import make_plan
 
     fit("parent", epochs=1, fold="none")
     settings = TrainSettings(model="test_efficientnet-dual", init_from=Path("parent"))

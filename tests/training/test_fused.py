@@ -10,10 +10,9 @@ from timm.optim import create_optimizer_v2
 from timm.utils import ModelEmaV3
 from torch import nn
 
-from comptool.training.averaged_weights import AveragedWeights
 from comptool.training.config import TrainSettings
-from comptool.training.optimisation import MOMENTUM, Optimisation
-from comptool.training.precision import Precision
+from comptool.training.optim import MOMENTUM, AveragedWeights, Optimisation
+from comptool.training.precision import MixedPrecision
 
 CPU = torch.device("cpu")
 
@@ -27,7 +26,7 @@ def network() -> nn.Module:
 
 def optimisation(model: nn.Module, name: str) -> Optimisation:
     settings = TrainSettings(optimizer=name, lr=0.01, schedule="constant", warmup_epochs=0)
-    return Optimisation(model, settings, 0.01, 10, Precision("off", CPU))
+    return Optimisation(model, settings, 0.01, 10, MixedPrecision("off", CPU))
 
 
 def images(seed: int) -> torch.Tensor:

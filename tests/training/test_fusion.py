@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from comptool.evaluation.evaluating import evaluate
-from comptool.runs import read_header
+from comptool.io.runs import read_header
+from comptool.reports.evaluate import evaluate
 
 BMTA = {"model": "eurosat-bmta", "modality": ("sar",), "img_size": ("16",), "lr": 1e-4}
 

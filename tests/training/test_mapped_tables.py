@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from comptool import losses
-from comptool.competition import load
-from comptool.tables import read_table
+from comptool.competition.config import load
+from comptool.io.tables import read_table
 from comptool.training.config import TrainSettings
 from comptool.training.criterion import make_loss
-from comptool.training.rows import read_rows
+from comptool.training.data import read_rows
 
 CLASSES = ("sea", "golf course", "road", "ship")
 MULTILABEL = [name for name in losses.names() if name not in losses.SINGLE_LABEL]

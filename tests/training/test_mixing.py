@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comptool.training.mixing import Mixing, cutmix, mixed_targets
+from comptool.training.mixup import Mixing, cutmix, mixed_targets
 
 
 def numbered(batch: int, channels: int, height: int, width: int) -> torch.Tensor:

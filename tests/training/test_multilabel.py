@@ -10,15 +10,15 @@ import torch
 from safetensors.torch import load_file
 from sklearn.metrics import average_precision_score
 
-from comptool.data.batches import normalise
-from comptool.data.images import decode, resize, to_channels
+from comptool.data.dataset import normalise
+from comptool.data.image_io import decode, resize, to_channels
 from comptool.errors import UsageError
-from comptool.models.checkpoints import load_checkpoint
-from comptool.predictions import read_predictions
-from comptool.provenance import facts
-from comptool.runs import read_header
-from comptool.tables import read_table
-from comptool.training.building import new_model
+from comptool.io.predictions import read_predictions
+from comptool.io.provenance import facts
+from comptool.io.runs import read_header
+from comptool.io.tables import read_table
+from comptool.models.checkpoint_file import load_checkpoint
+from comptool.training.setup import new_model
 
 RUN = Path("weights/run")
 CLASSES = ("sea", "golf course", "road", "ship")

@@ -10,7 +10,7 @@ import torch
 
 from comptool import losses
 from comptool.errors import InputError, UsageError
-from comptool.tables import read_table
+from comptool.io.tables import read_table
 from comptool.training.criterion import make_loss
 
 RUN = Path("weights/run")

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from comptool.competition import load
+from comptool.competition.config import load
 from comptool.errors import InputError
-from comptool.predictions import read_predictions
-from comptool.tables import read_table
+from comptool.io.predictions import read_predictions
+from comptool.io.tables import read_table
 from comptool.training.config import TrainSettings
-from comptool.training.rows import divide, read_rows
+from comptool.training.data import divide, read_rows
 
 RUN = Path("weights/run")
 CLASSES = ("sea", "golf course", "road", "ship")

@@ -11,8 +11,8 @@ from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts
 
 from comptool.errors import UsageError
 from comptool.training.config import OPTIMIZERS, TrainSettings
-from comptool.training.optimisation import Optimisation
-from comptool.training.precision import Precision, autocast_dtype
+from comptool.training.optim import Optimisation
+from comptool.training.precision import MixedPrecision, autocast_dtype
 
 CPU = torch.device("cpu")
 UPDATES = 10  # per epoch
@@ -21,7 +21,7 @@ UPDATES = 10  # per epoch
 def optimisation(model=None, **given) -> Optimisation:
     settings = TrainSettings(**{"lr": 1.0, "warmup_epochs": 0.0, **given})
     model = model or nn.Linear(1, 1)
-    return Optimisation(model, settings, settings.lr, UPDATES, Precision(settings.amp, CPU))
+    return Optimisation(model, settings, settings.lr, UPDATES, MixedPrecision(settings.amp, CPU))
 
 
 def rates(steps, **given) -> list[float]:
@@ -163,7 +163,7 @@ def test_precision_on_a_cpu_is_float32_unless_asked_for():
     assert autocast_dtype("auto", CPU) is None
     assert autocast_dtype("off", CPU) is None
     assert autocast_dtype("bf16", CPU) is torch.bfloat16
-    assert [Precision(amp, CPU).scaler.is_enabled() for amp in ("off", "bf16", "fp16")] == [
+    assert [MixedPrecision(amp, CPU).scaler.is_enabled() for amp in ("off", "bf16", "fp16")] == [
         False, False, True
     ]  # fmt: skip
 
@@ -171,5 +171,5 @@ def test_precision_on_a_cpu_is_float32_unless_asked_for():
 def test_autocast_computes_in_the_type_that_was_chosen():
     layer, image = nn.Conv2d(3, 4, 3), torch.randn(1, 3, 8, 8)
     for amp, dtype in (("off", torch.float32), ("bf16", torch.bfloat16)):
-        with Precision(amp, CPU).autocast():
+        with MixedPrecision(amp, CPU).autocast():
             assert layer(image).dtype is dtype

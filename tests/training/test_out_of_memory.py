@@ -15,9 +15,9 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from comptool.errors import UsageError
 from comptool.models.streams import StreamModel
-from comptool.training.preparation import prepare
-from comptool.training.processes import Processes
-from comptool.training.update import Update
+from comptool.training.distributed import Processes
+from comptool.training.setup import prepare
+from comptool.training.train_step import TrainStep
 
 CPU = torch.device("cpu")
 # No batch normalisation, which sees the parts apart.
@@ -117,7 +117,7 @@ def first_update(plan, processes=None):
     session.batches.set_epoch(0, 0)
     if processes is not None:
         session.processes = processes
-    return Update(session, None, lambda text: None)([next(iter(session.train_loader))], 0, 0)
+    return TrainStep(session, None, lambda text: None)([next(iter(session.train_loader))], 0, 0)
 
 
 def test_no_part_is_too_small_for_batch_normalisation(folds, fit):
@@ -149,7 +149,7 @@ def test_a_batch_without_room_for_its_images_is_an_error(folds, fit, monkeypatch
         yield next(iter(batches))
         raise torch.OutOfMemoryError("no room")
 
-    monkeypatch.setattr("comptool.training.loop.on_device", full)
+    monkeypatch.setattr("comptool.training.trainer.on_device", full)
     with pytest.raises(UsageError) as refusal:
         fit()
     assert str(refusal.value) == (

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 
 from comptool.errors import InputError, UsageError
 from comptool.losses.class_weights import effective_number_weights as effective_weights
-from comptool.models.checkpoints import save_checkpoint
-from comptool.training.gauges import Gauge, Gauges
-from comptool.training.history import columns, write_history
-from comptool.training.interruption import Interruption
-from comptool.training.mixing import mixup
-from comptool.training.seeds import mixed
-from comptool.training.sizes import parse_sizes
-from comptool.training.state import Progress, read_state, write_state
+from comptool.models.checkpoint_file import save_checkpoint
+from comptool.training.checkpoint import columns, write_history
+from comptool.training.data import parse_sizes
+from comptool.training.distributed import mixed
+from comptool.training.epoch_columns import EpochLogger, Gauges
+from comptool.training.mixup import mixup
+from comptool.training.monitor import Interruption
+from comptool.training.training_state import Progress, read_state, write_state
 
 
 @hypothesis_settings(max_examples=30, deadline=None)
@@ -194,7 +194,7 @@ def test_the_history_has_the_columns_of_every_row(tmp_path):
     assert [row["norm"] for row in found] == [""] * 3
 
 
-class Counted(Gauge):
+class Counted(EpochLogger):
     """Of the updates since it was read."""
 
     count = 0
@@ -210,7 +210,7 @@ class Counted(Gauge):
         self.count = state.get("count", 0)
 
 
-class Constant(Gauge):
+class Constant(EpochLogger):
     def read(self):
         return {"constant": 1.0}
 

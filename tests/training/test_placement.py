@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from comptool.errors import InputError, UsageError
-from comptool.models.checkpoints import load_checkpoint
-from comptool.runs import BEST
-from comptool.training import opening
-from comptool.training.placement import WHOLE_BATCHES, Placement, place
-from comptool.training.processes import Processes
+from comptool.io.runs import BEST
+from comptool.models.checkpoint_file import load_checkpoint
+from comptool.training import setup
+from comptool.training.distributed import Processes
+from comptool.training.loaders import WHOLE_BATCHES, Placement, place
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
 HEADER = {
@@ -33,7 +33,7 @@ def placed(folds, plan_of, monkeypatch):
 
     def settle(*, device=GPU, gpu=10**9, cpu=10**9, begun=None, **given):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (gpu, 10**12))
-        monkeypatch.setattr("comptool.data.devices.available_memory", lambda: cpu)
+        monkeypatch.setattr("comptool.data.device.available_memory", lambda: cpu)
         header = HEADER if begun is None else HEADER | {WHOLE_BATCHES: begun}
         plan = plan_of(**given)
         return place(plan, plan.members[0], header, Processes(0, 1, device))
@@ -127,7 +127,7 @@ def in_whole_batches():
         return Placement(CPU, CPU)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(opening, "place", begin)
+        patch.setattr(setup, "place", begin)
         yield
 
 
@@ -180,7 +180,7 @@ def test_without_augmentation_the_two_ways_differ_in_nothing(folds, fit, kept, s
 
 def test_images_without_a_place_for_those_of_validation_train_the_same(folds, fit, kept, same):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(opening, "place", lambda *given: Placement(CPU, None))
+        patch.setattr(setup, "place", lambda *given: Placement(CPU, None))
         fit("apart", epochs=1)
     with in_whole_batches():
         fit("together", epochs=1)

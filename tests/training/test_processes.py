@@ -12,10 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from comptool.predictions import read_predictions
-from comptool.runs import read_header
-from comptool.training.estimation import carry_out, plan_estimate
-from comptool.training.prior import read_prior
+from comptool.io.predictions import read_predictions
+from comptool.io.runs import read_header
+from comptool.training.class_prior import carry_out, plan_estimate
+from comptool.training.data import read_prior
 
 # No batch normalisation and no augmentation: two processes of half the batch are one of the whole.
 SHARED = {"model": "test_vit-dual", "augment": "none", "optimizer": "sgd", "lr": 0.01, "epochs": 2}

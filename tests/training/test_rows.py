@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comptool.competition import load
-from comptool.data.splitting import make_folds
+from comptool.competition.config import load
+from comptool.competition.samples import training_samples
 from comptool.errors import InputError, UsageError
-from comptool.samples import training_samples
+from comptool.splits.splitting import make_folds
 from comptool.training.config import Files, TrainSettings
-from comptool.training.plan import make_plan
-from comptool.training.rows import divide, read_rows
+from comptool.training.data import divide, make_plan, read_rows
 
 
 def edit(path: Path, change) -> None:

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 
 from comptool import models
+from comptool.training.distributed import Processes
 from comptool.training.freezing import freeze, set_training
-from comptool.training.preparation import prepare
-from comptool.training.processes import Processes
+from comptool.training.setup import prepare
 
 
 def weights(run):

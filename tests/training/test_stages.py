@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comptool.errors import UsageError
-from comptool.runs import read_header
+from comptool.io.runs import read_header
+from comptool.training.class_subset import balanced_subset, dropped_classes, kept_score
 from comptool.training.config import TrainSettings
 from comptool.training.criterion import make_loss
-from comptool.training.stages import balanced_subset, dropped_classes, kept_score
 
 
 def labels_of(plan):
@@ -123,8 +123,8 @@ def test_the_choice_of_a_large_class_follows_from_the_seed():
 
 
 def test_repeats_of_a_row_are_augmented_differently(folds, fit, plan_of):
-    from comptool.training.preparation import prepare
-    from comptool.training.processes import Processes
+    from comptool.training.distributed import Processes
+    from comptool.training.setup import prepare
 
     plan = plan_of(per_class=20, augment="weak", workers=0, batch_size=60)
     (member,) = plan.members

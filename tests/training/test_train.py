@@ -11,15 +11,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from comptool.data.batches import normalise
-from comptool.data.images import decode, resize, to_channels
+from comptool.data.dataset import normalise
+from comptool.data.image_io import decode, resize, to_channels
 from comptool.errors import InputError, OutputExistsError, UsageError
-from comptool.evaluation import metrics
-from comptool.models.checkpoints import load_checkpoint
-from comptool.predictions import read_predictions
-from comptool.provenance import recall
-from comptool.runs import check_finished, read_header, read_state
-from comptool.tables import read_table
+from comptool.io.predictions import read_predictions
+from comptool.io.provenance import recall
+from comptool.io.runs import check_finished, read_header, read_state
+from comptool.io.tables import read_table
+from comptool.metrics import multiclass
+from comptool.models.checkpoint_file import load_checkpoint
 
 RUN = Path("weights/run")
 
@@ -62,7 +62,7 @@ def test_oof_holds_what_the_best_weights_say_of_the_validated_rows(folds, fit):
             expected = torch.softmax(model(*images), 1)[0].numpy()
         np.testing.assert_allclose(oof.probabilities[row], expected, atol=1e-6, err_msg=identity)
     targets = np.array(["abc".index(label) for label in frame["class_id"]])
-    assert outcome.score == metrics.accuracy(targets, oof.probabilities)
+    assert outcome.score == multiclass.accuracy(targets, oof.probabilities)
     facts = recall(RUN / "oof.csv")["facts"]
     assert facts == {
         "task": "multiclass", "classes": ["a", "b", "c"], "metric": "accuracy",
@@ -168,7 +168,7 @@ def test_fold_all_trains_a_member_per_fold_and_covers_every_row_once(folds, fit,
     assert oof.ids.tolist() == frame["image_id"].tolist()
     assert oof.fold.tolist() == [int(fold) for fold in frame["fold"]]
     targets = np.array(["abc".index(label) for label in frame["class_id"]])
-    assert outcome.score == metrics.accuracy(targets, oof.probabilities)
+    assert outcome.score == multiclass.accuracy(targets, oof.probabilities)
     assert len(outcome.epoch) == 3
     assert check_finished(RUN) is None
     for fold in range(3):

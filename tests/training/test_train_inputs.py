@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from comptool.errors import InputError, UsageError
-from comptool.runs import read_header
+from comptool.io.runs import read_header
 
 RUN = Path("weights/run")
 

@@ -13,12 +13,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from comptool.errors import InputError
-from comptool.training.prefetch import on_device
-from comptool.training.preparation import prepare
-from comptool.training.processes import Processes
-from comptool.training.update import Update
-from comptool.training.validation import evaluate
-from comptool.training.watch import Watch
+from comptool.training.distributed import Processes
+from comptool.training.monitor import LossMonitor
+from comptool.training.setup import prepare
+from comptool.training.train_step import TrainStep, on_device
+from comptool.training.validate import evaluate
 
 CPU = torch.device("cpu")
 RICH = {"ema": 0.9, "clip_grad": 1.0, "mixup": 0.3, "cutmix": 0.5, "grad_accum": 2}
@@ -51,8 +50,8 @@ def session_of(plan, device=CPU):
 
 def train(session, loaded) -> list[float]:
     """The updates of these batches with late looks; the sums that were seen meanwhile."""
-    update = Update(session, None, lambda text: None)
-    watch = Watch(session.processes, late=True)
+    update = TrainStep(session, None, lambda text: None)
+    watch = LossMonitor(session.processes, late=True)
     batches = on_device(loaded, session.processes.device)
     accumulated, seen, found = session.settings.grad_accum, 0, []
     for number in range(session.updates_per_epoch):
@@ -133,7 +132,7 @@ def test_validation_asks_once_for_its_loss_and_once_for_its_shares(counts, folds
 
 
 def test_a_late_look_gives_what_the_one_before_asked():
-    watch = Watch(Processes(0, 1, CPU), late=True)
+    watch = LossMonitor(Processes(0, 1, CPU), late=True)
     watch.begin(1.5)
     watch.add(torch.tensor(2.0))
     assert watch.look(4, False, wait=False) is None
@@ -153,7 +152,8 @@ def looks_late(monkeypatch) -> None:
     """Training looks at its loss as on a GPU, every second update."""
     monkeypatch.setattr(Processes, "check_every", 2)
     monkeypatch.setattr(
-        "comptool.training.loop.Watch", lambda processes, late: Watch(processes, late=True)
+        "comptool.training.trainer.LossMonitor",
+        lambda processes, late: LossMonitor(processes, late=True),
     )
 
 

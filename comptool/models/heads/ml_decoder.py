@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from comptool.errors import UsageError
-from comptool.models.heads.queried import (
+from comptool.models.heads.query_heads import (
     Decoder,
     FeedForward,
     GroupLinear,

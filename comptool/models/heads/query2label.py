@@ -15,7 +15,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from comptool.models.heads.queried import (
+from comptool.models.heads.query_heads import (
     Decoder,
     FeedForward,
     GroupLinear,

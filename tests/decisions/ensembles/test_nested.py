@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
 
-from comptool.decisions.ensemble import by_class
-from comptool.decisions.ensembles import nested
-from comptool.decisions.ensembles.nested import searched
 from comptool.errors import InputError
-from comptool.evaluation import metrics
+from comptool.metrics import multiclass
+from comptool.postprocess.ensemble import nested_cv
+from comptool.postprocess.ensemble.combine import by_class
+from comptool.postprocess.ensemble.nested_cv import searched
 
 
 def world(seed, *, rows, members, skills, noise=1.0):
@@ -47,7 +47,7 @@ def test_the_interval_of_the_nested_score_covers_the_score_on_other_rows_in_nine
         targets, members = world(seed, rows=6_600, members=4, skills=(1.0, 1.2, 0.5, 1.4))
         seen, hidden = np.arange(600), np.arange(600, 6_600)
         found = searched(part(members, seen), targets[seen], "accuracy", seen % 5, steps=15)
-        truth = metrics.accuracy(targets[hidden], by_class(part(members, hidden), found.weights))
+        truth = multiclass.accuracy(targets[hidden], by_class(part(members, hidden), found.weights))
         covered.append(found.nested.low <= truth <= found.nested.high)
     assert sum(covered) >= 9
 
@@ -101,7 +101,7 @@ def test_every_row_is_weighted_by_a_search_that_did_not_see_it(monkeypatch):
         seen.append(set((some[0][:, 0] * 100).round().astype(int).tolist()))
         return np.full(len(some), 1 / len(some))
 
-    monkeypatch.setattr(nested, "search", spy)
+    monkeypatch.setattr(nested_cv, "search", spy)
     folds = np.arange(100) % 4
     searched(ids, targets, "accuracy", folds)
     whole, *parts = seen

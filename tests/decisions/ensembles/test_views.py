@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
 
-from comptool.decisions.ensembles import views as room
-from comptool.decisions.ensembles.views import ALL_VIEWS, ONE_VIEW, SEARCHED, choose_views
 from comptool.errors import InputError, UsageError
-from comptool.evaluation import metrics
+from comptool.metrics import multiclass
+from comptool.postprocess.ensemble import nested_cv
+from comptool.postprocess.ensemble.nested_cv import ALL_VIEWS, ONE_VIEW, SEARCHED, choose_views
 
 NAMES = ("identity", "horizontal", "vertical")
 
@@ -75,7 +75,7 @@ def test_among_views_of_noise_the_choice_is_not_fooled_by_the_search():
 def test_each_fold_is_predicted_by_what_is_best_on_the_others(monkeypatch):
     targets, views = seen_in((1.0, 1.0, 1.0), rows=80)
     folds, asked = folds_of(targets), []
-    monkeypatch.setattr(room, "_best", lambda blends, known, metric: asked.append(known) or 0)
+    monkeypatch.setattr(nested_cv, "_best", lambda blends, known, metric: asked.append(known) or 0)
     choice = choose_views(views, "identity", targets, "accuracy", folds)
     whole, *parts = asked
     np.testing.assert_array_equal(whole, targets)
@@ -123,7 +123,7 @@ def test_what_is_taken_is_the_best_of_the_honest_scores_and_weights_are_shares(s
     }
     assert scores[choice.taken] == max(scores.values())
     assert choice.weights.sum() == pytest.approx(1)
-    assert choice.choice.value == metrics.score("macro-f1", targets, choice.blend)
+    assert choice.choice.value == multiclass.score("macro-f1", targets, choice.blend)
 
 
 def test_several_labels_are_chosen_for_in_the_same_way():

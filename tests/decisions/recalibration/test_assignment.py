@@ -8,11 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from comptool.decisions.recalibration import METHODS
-from comptool.decisions.recalibration.assignment import assign
-from comptool.decisions.recalibration.known import Known
-from comptool.decisions.recalibration.optimal import whole_sizes
 from comptool.errors import UsageError
+from comptool.postprocess.calibration.context import CalibrationContext
+from comptool.postprocess.calibration.methods import METHODS
+from comptool.postprocess.calibration.optimal import assign, whole_sizes
 
 
 def table(rows, classes, seed, *, digits=None):
@@ -92,15 +91,15 @@ def test_whole_sizes_sum_to_the_rows_and_are_within_one(weights, rows):
 def test_quota_optimal_does_not_depend_on_the_order_of_the_head_classes():
     p = table(200, 5, 0)
     optimal = METHODS.load("quota-optimal")
-    one = optimal(Known(head=(0, 3), fraction=0.2))(p)
-    other = optimal(Known(head=(3, 0), fraction=0.2))(p)
+    one = optimal(CalibrationContext(head=(0, 3), fraction=0.2))(p)
+    other = optimal(CalibrationContext(head=(3, 0), fraction=0.2))(p)
     np.testing.assert_array_equal(one.labels, other.labels)
     assert np.bincount(one.labels, minlength=5)[[0, 3]].tolist() == [40, 40]
 
 
 def test_quota_optimal_is_at_least_as_probable_as_the_quota():
     p = table(300, 6, 1)
-    known = Known(head=(4, 1, 2), fraction=0.1)
+    known = CalibrationContext(head=(4, 1, 2), fraction=0.1)
     totals = {
         name: np.log(p)[np.arange(300), METHODS.load(name)(known)(p).labels].sum()
         for name in ("quota", "quota-optimal")
@@ -110,10 +109,10 @@ def test_quota_optimal_is_at_least_as_probable_as_the_quota():
 
 def test_quotas_above_all_rows_are_refused():
     with pytest.raises(UsageError, match=r"3 quotas of 0.5 are more than all rows"):
-        METHODS.load("quota-optimal")(Known(head=(0, 1, 2), fraction=0.5))
+        METHODS.load("quota-optimal")(CalibrationContext(head=(0, 1, 2), fraction=0.5))
 
 
 def test_quotas_of_all_classes_that_leave_rows_over_are_refused():
-    apply = METHODS.load("quota-optimal")(Known(head=(0, 1), fraction=0.25))
+    apply = METHODS.load("quota-optimal")(CalibrationContext(head=(0, 1), fraction=0.25))
     with pytest.raises(UsageError, match="leaves 6 of 10"):
         apply(table(10, 2, 0))

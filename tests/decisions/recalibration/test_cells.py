@@ -11,10 +11,10 @@ from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-from comptool.decisions.recalibration import CELL_METHODS
-from comptool.decisions.recalibration.cells import isotonic, temperature, vector
-from comptool.evaluation.f_scores import log_loss
-from comptool.evaluation.ranking import macro_average_precision
+from comptool.metrics.multilabel import log_loss
+from comptool.metrics.ranking import macro_average_precision
+from comptool.postprocess.calibration.cells import isotonic, temperature, vector
+from comptool.postprocess.calibration.methods import CELL_METHODS
 
 SEEDS = st.integers(0, 10_000)
 EVERY = pytest.mark.parametrize("name", CELL_METHODS.names)

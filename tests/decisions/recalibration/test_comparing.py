@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from comptool.decisions.recalibration.comparing import NONE, compare
-from comptool.decisions.recalibration.known import Evidence, Known
 from comptool.errors import UsageError
+from comptool.postprocess.calibration.compare import NONE, compare
+from comptool.postprocess.calibration.context import CalibrationContext, LabelledRows
 
 UNIFORM = np.full(4, 0.25)
 LONG = np.array([0.7, 0.2, 0.06, 0.04])
@@ -21,12 +21,14 @@ def rows(shares, seed, *, count=800, presumed=UNIFORM):
     rng = np.random.default_rng(seed)
     targets = np.concatenate([np.repeat(np.arange(4), 3), rng.choice(4, count - 12, p=shares)])
     features = rng.normal(0, 1, (count, 4)) + 1.2 * np.eye(4)[targets]
-    return Evidence(softmax(1.2 * features + np.log(presumed), axis=1), targets)
+    return LabelledRows(softmax(1.2 * features + np.log(presumed), axis=1), targets)
 
 
 @cache
 def of_a_biased_model():
-    known = Known(rows(UNIFORM, 0, presumed=LONG), LONG, UNIFORM, head=(0,), fraction=0.25)
+    known = CalibrationContext(
+        rows(UNIFORM, 0, presumed=LONG), LONG, UNIFORM, head=(0,), fraction=0.25
+    )
     methods = ("quota", "prior", "sinkhorn", "logit-adjust", "temperature")
     return compare(known, methods, num_rows=200, prior="uniform", num_sets=40)
 
@@ -44,7 +46,9 @@ def test_bayes_rule_beats_doing_nothing_for_a_model_with_the_wrong_prior():
 
 
 def test_doing_nothing_is_best_for_a_calibrated_model_and_the_table_says_so():
-    known = Known(rows(UNIFORM, 1, count=4_000), UNIFORM, UNIFORM, head=(0, 1), fraction=0.1)
+    known = CalibrationContext(
+        rows(UNIFORM, 1, count=4_000), UNIFORM, UNIFORM, head=(0, 1), fraction=0.1
+    )
     found = compare(known, ("quota", "vector"), num_rows=400, prior="uniform", num_sets=40)
     assert by_name(found)["quota"].gain < -0.02
     assert "doing nothing is best" in found.verdict()
@@ -57,21 +61,22 @@ def test_a_temperature_gains_nothing_in_accuracy():
 
 def test_a_metric_that_falls_gains_by_falling():
     evidence = rows(UNIFORM, 2)
-    sharp = Evidence(softmax(4 * np.log(evidence.probabilities), axis=1), evidence.targets)
-    known = Known(sharp, UNIFORM, UNIFORM, metric="logloss")
+    sharp = LabelledRows(softmax(4 * np.log(evidence.probabilities), axis=1), evidence.targets)
+    known = CalibrationContext(sharp, UNIFORM, UNIFORM, metric="logloss")
     found = by_name(compare(known, ("temperature",), num_rows=200, prior="uniform", num_sets=20))
     assert found["temperature"].score < found[NONE].score
     assert found["temperature"].gain > 0.1
 
 
 def test_the_same_seed_gives_the_same_table():
-    known = Known(rows(UNIFORM, 0), UNIFORM, UNIFORM)
+    known = CalibrationContext(rows(UNIFORM, 0), UNIFORM, UNIFORM)
     one, two = (compare(known, ("vector",), num_rows=50, prior="", num_sets=10) for _ in "ab")
     assert one == two
 
 
 def test_no_scored_row_was_fitted_to(monkeypatch):
-    from comptool.decisions.recalibration import METHODS, known
+    from comptool.postprocess.calibration import context
+    from comptool.postprocess.calibration.methods import METHODS
 
     seen = []
 
@@ -80,19 +85,19 @@ def test_no_scored_row_was_fitted_to(monkeypatch):
 
         def apply(probabilities):
             seen.append(bool(fitted & set(probabilities[:, 0].tolist())))
-            return known.nothing(facts)(probabilities)
+            return context.nothing(facts)(probabilities)
 
         return apply
 
     monkeypatch.setattr(METHODS, "load", lambda name: spy)
-    facts = Known(rows(UNIFORM, 0), UNIFORM, UNIFORM)
+    facts = CalibrationContext(rows(UNIFORM, 0), UNIFORM, UNIFORM)
     compare(facts, (), num_rows=50, prior="", num_sets=20)
     assert len(seen) == 20
     assert not any(seen)
 
 
 def test_test_sets_have_the_presumed_shares_not_those_of_the_evidence():
-    known = Known(rows(LONG, 3), LONG, np.array([0.0, 0.0, 0.5, 0.5]))
+    known = CalibrationContext(rows(LONG, 3), LONG, np.array([0.0, 0.0, 0.5, 0.5]))
     found = by_name(compare(known, (), num_rows=2_000, prior="", num_sets=10))
     p, y = known.evidence.probabilities, known.evidence.targets
     right = p.argmax(axis=1) == y
@@ -101,9 +106,9 @@ def test_test_sets_have_the_presumed_shares_not_those_of_the_evidence():
 
 
 def test_a_class_with_one_row_cannot_be_simulated():
-    evidence = Evidence(np.full((5, 3), 1 / 3), np.array([0, 0, 1, 1, 2]))
+    evidence = LabelledRows(np.full((5, 3), 1 / 3), np.array([0, 0, 1, 1, 2]))
     with pytest.raises(UsageError, match="class numbers 2"):
-        compare(Known(evidence, None, np.full(3, 1 / 3)), (), num_rows=5, prior="")
+        compare(CalibrationContext(evidence, None, np.full(3, 1 / 3)), (), num_rows=5, prior="")
 
 
 def test_the_table_can_be_read():

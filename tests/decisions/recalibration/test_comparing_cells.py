@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from comptool.decisions.recalibration import CELL_METHODS
-from comptool.decisions.recalibration.cells import Fitted, nothing, thresholds
-from comptool.decisions.recalibration.comparing import NONE
-from comptool.decisions.recalibration.comparing_cells import compare_cells
 from comptool.errors import InputError
+from comptool.postprocess.calibration.cells import Fitted, nothing, thresholds
+from comptool.postprocess.calibration.compare import NONE, compare_cells
+from comptool.postprocess.calibration.methods import CELL_METHODS
 
 ALL = {name: CELL_METHODS.load(name) for name in CELL_METHODS.names}
 

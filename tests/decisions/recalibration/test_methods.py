@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
 
-from comptool.decisions.recalibration import METHODS
-from comptool.decisions.recalibration.known import Evidence, Known, in_shares
-from comptool.decisions.recalibration.priors import estimated_shares
-from comptool.decisions.recalibration.scaling import best_temperature, best_vector
 from comptool.errors import UsageError
-from comptool.evaluation import metrics
+from comptool.metrics import multiclass
+from comptool.postprocess.calibration.context import CalibrationContext, LabelledRows, in_shares
+from comptool.postprocess.calibration.label_shift import estimated_shares
+from comptool.postprocess.calibration.methods import METHODS
+from comptool.postprocess.calibration.scaling import best_temperature, best_vector
 
 SEEDS = st.integers(0, 10_000)
 EVERY = [method.name for method in METHODS]
@@ -26,14 +26,14 @@ def drawn(rows, shares, seed, *, sharpness=1.0):
     targets = np.concatenate([np.arange(classes), rng.choice(classes, rows - classes, p=shares)])
     logits = rng.normal(0, 1, (rows, classes)) + 2 * np.eye(classes)[targets]
     # Gaussian features of distance 2: the logits times 2 are the log-likelihoods.
-    return Evidence(softmax(2 * sharpness * logits, axis=1), targets)
+    return LabelledRows(softmax(2 * sharpness * logits, axis=1), targets)
 
 
 def known(seed=0, classes=4, **changes):
     uniform = np.full(classes, 1 / classes)
     evidence = drawn(400, uniform, seed)
     facts = {"evidence": evidence, "presumed": uniform, "target": uniform, "head": (0, 1)}
-    return Known(**{**facts, **changes})
+    return CalibrationContext(**{**facts, **changes})
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -69,8 +69,8 @@ def test_permuting_classes_permutes_the_answers(name, seed):
     order = np.random.default_rng(seed).permutation(4)
     place = np.argsort(order)
     one = known(seed)
-    other = Known(
-        Evidence(one.evidence.probabilities[:, order], place[one.evidence.targets]),
+    other = CalibrationContext(
+        LabelledRows(one.evidence.probabilities[:, order], place[one.evidence.targets]),
         one.presumed,
         one.target,
         tuple(place[list(one.head)]),
@@ -85,7 +85,7 @@ def test_permuting_classes_permutes_the_answers(name, seed):
 def test_the_training_prior_is_the_identity_of_prior(seed):
     shares = np.random.default_rng(seed).dirichlet(np.ones(5)) * 0.9 + 0.02
     p = np.random.default_rng(seed + 1).dirichlet(np.ones(5), 20)
-    answer = METHODS.load("prior")(Known(presumed=shares, target=shares))(p)
+    answer = METHODS.load("prior")(CalibrationContext(presumed=shares, target=shares))(p)
     np.testing.assert_allclose(answer.probabilities, p, rtol=1e-12)
 
 
@@ -94,7 +94,7 @@ def test_the_training_prior_is_the_identity_of_prior(seed):
 def test_temperature_keeps_every_answer(seed, sharpness):
     evidence = drawn(60, np.full(3, 1 / 3), seed, sharpness=sharpness)
     p = np.random.default_rng(seed).dirichlet(np.full(3, 0.1), 50)
-    answer = METHODS.load("temperature")(Known(evidence))(p)
+    answer = METHODS.load("temperature")(CalibrationContext(evidence))(p)
     np.testing.assert_array_equal(answer.labels, p.argmax(axis=1))
 
 
@@ -109,7 +109,7 @@ def test_vector_scaling_finds_scales_and_shifts_again():
     scales, shifts = np.array([1.5, 0.5, 1.0]), np.array([0.4, -0.2, 0.0])
     truth = softmax(np.log(p) * scales + shifts, axis=1)
     targets = (truth.cumsum(axis=1) < rng.random((40_000, 1))).sum(axis=1)
-    found_scales, found_shifts = best_vector(Evidence(p, targets))
+    found_scales, found_shifts = best_vector(LabelledRows(p, targets))
     np.testing.assert_allclose(found_scales, scales, atol=0.05)
     np.testing.assert_allclose(found_shifts - found_shifts[2], shifts, atol=0.1)
 
@@ -117,17 +117,17 @@ def test_vector_scaling_finds_scales_and_shifts_again():
 def test_a_class_without_rows_stays_finite_and_rare():
     evidence = drawn(200, [0.5, 0.5], 0)
     wider = np.column_stack([evidence.probabilities * 0.999, np.full(200, 0.001)])
-    evidence = Evidence(wider, evidence.targets)
+    evidence = LabelledRows(wider, evidence.targets)
     scales, shifts = best_vector(evidence)
     assert np.isfinite([scales, shifts]).all()
-    answer = METHODS.load("vector")(Known(evidence))(wider)
+    answer = METHODS.load("vector")(CalibrationContext(evidence))(wider)
     assert answer.probabilities[:, 2].max() < 0.01
 
 
 def test_isotonic_curves_are_those_of_scikit_learn():
     from sklearn.isotonic import IsotonicRegression
 
-    from comptool.decisions.recalibration.isotonic import curve
+    from comptool.postprocess.calibration.isotonic import curve
 
     rng = np.random.default_rng(0)
     p = np.round(rng.random(500), 2)
@@ -149,14 +149,18 @@ def test_a_known_prior_is_better_than_none_and_close_to_an_estimated_one():
     test = drawn(5_000, shares, 2)
     uniform = np.full(4, 0.25)
     accuracy = {
-        "none": metrics.accuracy(test.targets, test.probabilities),
-        "given": metrics.accuracy(
+        "none": multiclass.accuracy(test.targets, test.probabilities),
+        "given": multiclass.accuracy(
             test.targets,
-            METHODS.load("prior")(Known(None, uniform, shares))(test.probabilities).probabilities,
+            METHODS.load("prior")(CalibrationContext(None, uniform, shares))(
+                test.probabilities
+            ).probabilities,
         ),
-        "found": metrics.accuracy(
+        "found": multiclass.accuracy(
             test.targets,
-            METHODS.load("prior")(Known(None, uniform))(test.probabilities).probabilities,
+            METHODS.load("prior")(CalibrationContext(None, uniform))(
+                test.probabilities
+            ).probabilities,
         ),
     }
     assert accuracy["given"] > accuracy["none"] + 0.02
@@ -169,7 +173,7 @@ def test_sinkhorn_has_the_shares_that_it_was_told(seed, rows):
     rng = np.random.default_rng(seed)
     target = rng.dirichlet(np.ones(4)) * 0.9 + 0.025
     p = rng.dirichlet(np.full(4, 0.5), rows)
-    answer = METHODS.load("sinkhorn")(Known(target=target))(p)
+    answer = METHODS.load("sinkhorn")(CalibrationContext(target=target))(p)
     np.testing.assert_allclose(answer.probabilities.mean(axis=0), target, atol=1e-6)
 
 
@@ -178,7 +182,9 @@ def test_logit_adjustment_undoes_the_training_prior():
     evidence = drawn(6_000, uniform, 0)
     biased = evidence.probabilities * train
     biased /= biased.sum(axis=1, keepdims=True)
-    adjust = METHODS.load("logit-adjust")(Known(Evidence(biased, evidence.targets), train, uniform))
+    adjust = METHODS.load("logit-adjust")(
+        CalibrationContext(LabelledRows(biased, evidence.targets), train, uniform)
+    )
     answer = adjust(biased)
     assert answer.facts["tau"] == pytest.approx(1, abs=0.25)
     assert (answer.labels == evidence.targets).mean() > (
@@ -189,7 +195,9 @@ def test_logit_adjustment_undoes_the_training_prior():
 def test_logit_adjustment_goes_towards_the_presumed_shares():
     uniform, target = np.full(3, 1 / 3), np.array([0.85, 0.09, 0.06])
     evidence, test = drawn(3_000, uniform, 0), drawn(3_000, target, 1)
-    answer = METHODS.load("logit-adjust")(Known(evidence, uniform, target))(test.probabilities)
+    answer = METHODS.load("logit-adjust")(CalibrationContext(evidence, uniform, target))(
+        test.probabilities
+    )
     plain = test.probabilities.argmax(axis=1)
     assert (answer.labels == test.targets).mean() > (plain == test.targets).mean() + 0.03
 
@@ -214,9 +222,9 @@ def test_evidence_is_brought_into_the_presumed_shares():
 )
 def test_what_is_not_known_is_asked_for(name, missing):
     with pytest.raises(UsageError, match=missing):
-        METHODS.load(name)(Known())
+        METHODS.load(name)(CalibrationContext())
 
 
 def test_a_training_share_of_zero_is_refused():
     with pytest.raises(UsageError, match="1 classes have no share"):
-        METHODS.load("prior")(Known(presumed=np.array([1.0, 0.0])))
+        METHODS.load("prior")(CalibrationContext(presumed=np.array([1.0, 0.0])))

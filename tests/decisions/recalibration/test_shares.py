@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from comptool.decisions.recalibration.shares import shares_of
 from comptool.errors import InputError, UsageError
+from comptool.postprocess.calibration.context import shares_of
 
 CLASSES = ("a", "b", "c")
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comptool.training.gradient_balance import modality_ratios, objective_weights
+from comptool.training.gradient_balancing import modality_ratios, objective_weights
 
 
 def test_every_modality_is_brought_to_the_reference():

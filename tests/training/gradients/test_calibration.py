@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from comptool.errors import UsageError
-from comptool.training.calibration import Calibration, calibration_of, parse_calibration
-from comptool.training.config import TrainSettings
+from comptool.training.config import Calibration, TrainSettings, calibration_of, parse_calibration
 
 
 @pytest.mark.parametrize(

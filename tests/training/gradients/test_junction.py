@@ -10,14 +10,14 @@ import torch
 from torch import nn
 
 from comptool import models
-from comptool.training.calibration import Calibration
-from comptool.training.gradient_calibration import (
+from comptool.training.config import Calibration
+from comptool.training.distributed import Processes
+from comptool.training.gradient_balancing import (
     CalibratedJunction,
+    CalibrationGauge,
     average_over,
     total_loss,
 )
-from comptool.training.gradient_gauge import CalibrationGauge
-from comptool.training.processes import Processes
 
 CROSS_ENTROPY = nn.CrossEntropyLoss()
 TARGETS = torch.tensor([0, 1, 2, 0, 2, 1])

@@ -10,9 +10,9 @@ PROGRAM = """
 import torch
 from torch.nn.parallel import DistributedDataParallel
 from comptool import models
-from comptool.training.calibration import Calibration
-from comptool.training.gradient_calibration import CalibratedJunction, average_over, total_loss
-from comptool.training.processes import joined
+from comptool.training.config import Calibration
+from comptool.training.gradient_balancing import CalibratedJunction, average_over, total_loss
+from comptool.training.distributed import joined
 
 def network(**options):
     torch.manual_seed(0)

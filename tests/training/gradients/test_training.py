@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import load_file
 
 from comptool.errors import UsageError
-from comptool.runs import read_header
-from comptool.training.calibration import calibration_of
-from comptool.training.gradient_gauge import gradient_curves
-from comptool.training.preparation import prepare
-from comptool.training.processes import Processes
+from comptool.io.runs import read_header
+from comptool.training.config import calibration_of
+from comptool.training.distributed import Processes
+from comptool.training.gradient_balancing import gradient_curves
+from comptool.training.setup import prepare
 
 BOTH = {"auxiliary_heads": True, "calibrate_gradients": ("intra:max", "inter")}
 INTRA = {"calibrate_gradients": ("intra:max",)}

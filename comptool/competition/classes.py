@@ -1,0 +1,148 @@
+"""Which classes a competition has, and how those of another list or of a run differ from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from comptool.competition.config import Competition
+from comptool.competition.labels import check_labels, class_names, joined_classes
+from comptool.competition.samples import training_samples
+from comptool.errors import InputError, unknown_name
+from comptool.io.tables import read_table
+
+SHOWN = 5
+
+
+def competition_classes(competition: Competition) -> tuple[str, ...] | None:
+    """All class names in class order; None where nothing says which there are.
+
+    They are those of ``comptool.toml``, the 0/1 columns of a multi-label competition, or the
+    labels of the training data; of joined lists see `comptool.competition.labels.joined_classes`.
+
+    Raises
+    ------
+    InputError
+        If the training data cannot be read.
+    """
+    if competition.classes is not None:
+        return competition.classes
+    if competition.labels:
+        return competition.labels
+    train = competition.train
+    if train is None:
+        return None
+    if train.is_dir():
+        return class_names(training_samples(competition).frame[competition.label])
+    table = read_table(train)
+    check_labels(competition, train, table)
+    if competition.task == "multilabel":
+        return joined_classes(competition, train, table[competition.label])
+    return class_names(table[competition.label])
+
+
+def against(one: Sequence[str], other: Sequence[str]) -> str:
+    """How two different lists of names differ, in a few words.
+
+    Examples
+    --------
+    >>> against(["a", "b"], ["b", "a"]), against(["a", "b"], ["a", "c"])
+    ('the same 2 in another order', 'a, b against a, c')
+    >>> against(list("abcdef"), list("abcdefg")), against(list("abcdefx"), list("abcdef"))
+    ('without g', 'with x beside them')
+    """
+    if sorted(one) == sorted(other):
+        return f"the same {len(one)} in another order"
+    if max(len(one), len(other)) > SHOWN:
+        more, less = ([n for n in a if n not in b] for a, b in ((one, other), (other, one)))
+        if not (more and less):
+            return f"with {listed(more)} beside them" if more else f"without {listed(less)}"
+        one, other = more, less
+    return f"{listed(one)} against {listed(other)}"
+
+
+def check_classes(
+    file: Path,
+    classes: Sequence[str],
+    expected: Sequence[str],
+    whose: str | Path,
+    *,
+    mend: str | None = None,
+) -> None:
+    """Check that a file has the classes that it should have, in their order.
+
+    Parameters
+    ----------
+    file
+        Which file it is.
+    classes, expected
+        The names that it has, and those of what it goes with.
+    whose
+        What it goes with, in words or a path.
+    mend
+        What to do if they differ.
+
+    Raises
+    ------
+    InputError
+        If they differ, and how.
+    """
+    if tuple(classes) != tuple(expected):
+        told = f"its classes are not those of {whose}: {against(classes, expected)}"
+        raise InputError(told, file=file, mend=mend)
+
+
+def named_classes(texts: Iterable[str], classes: Sequence[str]) -> tuple[int, ...]:
+    """Indices of the classes that an option names, rising.
+
+    Parameters
+    ----------
+    texts
+        What the option was given: names, or names joined by commas. A text that is a class's name
+        is that class, whatever commas it has.
+    classes
+        The K class names.
+
+    Raises
+    ------
+    UsageError
+        If there is no such class.
+
+    Examples
+    --------
+    >>> named_classes(["a,c", "b, 1"], ["a", "b", "c", "b, 1"])
+    (0, 2, 3)
+    """
+    wanted: set[str] = set()
+    for text in texts:
+        wanted |= {text} if text in classes else {part.strip() for part in text.split(",")}
+    for name in sorted(wanted):
+        if name not in classes:
+            raise unknown_name("class", name, classes)
+    return tuple(place for place, name in enumerate(classes) if name in wanted)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Up to five names, and how many there are beyond them."""
+    shown = ", ".join(names[:SHOWN])
+    return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown
+
+
+def left_out(run: Path, header: Mapping[str, Any]) -> str | None:
+    """What to know of a run that was trained without some of its classes; None of any other.
+
+    Parameters
+    ----------
+    run
+        Its folder.
+    header
+        What its checkpoint says.
+    """
+    dropped = header.get("dropped")
+    if not dropped:
+        return None
+    return (
+        f"{run} was trained without {listed(dropped)} (--drop-classes): what it gives for what "
+        "was left out means little"
+    )

@@ -1,0 +1,257 @@
+"""What a competition is: its task, metric, tables, columns and modalities.
+
+``comptool.toml`` holds these facts; ``COMPTOOL_*`` variables override it, and detection fills in
+what neither says. The settings of a run do not belong here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from comptool.competition.detect import detect, detect_table
+from comptool.competition.download import Detection
+from comptool.competition.schema import PATH_KEYS, Facts, from_environment, read_facts, write_facts
+from comptool.errors import InputError
+
+FILE = Path("comptool.toml")
+NEEDED = ("task", "metric", "id", "label", "modalities")
+
+
+@dataclass(frozen=True)
+class Competition:
+    """The facts of one competition.
+
+    Parameters
+    ----------
+    name
+        What its submission files are called.
+    task
+        ``"multiclass"`` or ``"multilabel"``.
+    metric
+        Name of the metric that the organiser ranks by.
+    folder
+        The download. Image paths in tables are relative to it.
+    train, test
+        A table, a folder of images (``train/<class>/...``), or None where there is none.
+    val
+        A folder of class folders that the organiser gives for validation, or None; its rows are
+        training samples whose column ``split`` is ``val``.
+    sample_submission
+        The organiser's example of a submission, or None.
+    train_images, test_images
+        Folder in which file-name patterns are looked for; None means ``folder``.
+    id
+        Name of the id column.
+    label
+        Name of the label column; empty where ``labels`` names one column per class.
+    labels
+        The 0/1 columns of a multi-label competition.
+    group
+        Column whose rows must not be torn apart by a split, or None.
+    modalities
+        Column, or file-name pattern with ``{id}``, of each modality, in the model's order.
+    classes
+        All class names where they are fixed beforehand, or None.
+    findings
+        What detection saw and assumed, one sentence each; empty if everything was given.
+    """
+
+    name: str
+    task: str
+    metric: str
+    folder: Path
+    train: Path | None = None
+    test: Path | None = None
+    val: Path | None = None
+    sample_submission: Path | None = None
+    train_images: Path | None = None
+    test_images: Path | None = None
+    id: str = "id"
+    label: str = "label"
+    labels: tuple[str, ...] = ()
+    group: str | None = None
+    modalities: dict[str, str] = field(default_factory=dict)
+    classes: tuple[str, ...] | None = None
+    findings: tuple[str, ...] = ()
+
+
+def load(path: Path | None = None) -> Competition:
+    """The competition of the working directory.
+
+    Parameters
+    ----------
+    path
+        A ``comptool.toml``; by default the one in the working directory. Without one, the
+        working directory and then ``data/`` are looked at.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or not TOML, has an unknown key or a wrong value, or names a file
+        that does not exist; or if there is no competition to be found.
+    UsageError
+        If a ``COMPTOOL_*`` variable has a wrong value.
+    """
+    environment = from_environment(os.environ)
+    if path is None and not FILE.exists():
+        return detected([Path(), Path("data")], environment)
+    path = path or FILE
+    facts = read_facts(path) | environment
+    folder = path.parent / facts.get("folder", ".")
+    findings: tuple[str, ...] = ()
+    if any(key not in facts for key in NEEDED) or not _has_a_source(facts):
+        found = _detect_in([folder], facts)
+        facts, findings = found.facts, tuple(found.findings)
+    return assemble(facts, folder, findings)
+
+
+def detected(folders: list[Path], given: Mapping[str, Any]) -> Competition:
+    """The competition in the first of ``folders`` that looks like a download.
+
+    Parameters
+    ----------
+    folders
+        Where to look, in order.
+    given
+        Facts that are known; the rest is detected around them.
+
+    Raises
+    ------
+    InputError
+        If none of the folders holds a competition; says what was looked for.
+    """
+    if "folder" in given:
+        folders = [Path(given["folder"])]
+        if not folders[0].is_dir():
+            raise InputError("there is no such folder", file=folders[0])
+    found = _detect_in(folders, given)
+    return assemble(found.facts, found.folder, tuple(found.findings))
+
+
+def of_table(table: Path, path: Path | None = None) -> Competition:
+    """The competition as far as one labelled table tells of it, with or without images.
+
+    Parameters
+    ----------
+    table
+        The table.
+    path
+        A ``comptool.toml`` whose facts are kept; by default the one in the working directory, if
+        there is one.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be read, or its id or label column cannot be made out.
+    """
+    path = path or (FILE if FILE.exists() else None)
+    known = {} if path is None else read_facts(path)
+    found = detect_table(table, known | from_environment(os.environ))
+    return assemble(found.facts, found.folder, tuple(found.findings))
+
+
+def _detect_in(folders: list[Path], given: Mapping[str, Any]) -> Detection:
+    for folder in folders:
+        found = detect(folder, given) if folder.is_dir() else None
+        if found is not None:
+            return found
+    raise InputError(
+        "no competition found in " + " or ".join(f"'{folder}'" for folder in folders) + "; looked "
+        "for a table with 'train' or 'test' in its name, a sample submission, and class folders "
+        "such as train/<class>/*.png",
+        mend="Go to the folder of the download, or run 'comptool init FOLDER'",
+    )
+
+
+def _has_a_source(facts: Facts) -> bool:
+    return any(key in facts for key in ("train", "test", "sample-submission"))
+
+
+def assemble(facts: Facts, folder: Path, findings: tuple[str, ...] = ()) -> Competition:
+    """A competition from its flat facts.
+
+    Raises
+    ------
+    InputError
+        If a file or folder that the facts name does not exist.
+    """
+    paths = {key: _resolve(folder, key, facts.get(key)) for key in PATH_KEYS}
+    label = facts["label"]
+    several = isinstance(label, list)
+    if several and facts["task"] != "multilabel":
+        raise InputError(
+            f"the label is {len(label)} columns and the task is {facts['task']}",
+            mend='Set task = "multilabel", or name one label column',
+        )
+    classes = facts.get("classes")
+    return Competition(
+        name=facts.get("name") or folder.resolve().name or "competition",
+        task=facts["task"],
+        metric=facts["metric"],
+        folder=folder,
+        train=paths["train"],
+        test=paths["test"],
+        val=paths["val"],
+        sample_submission=paths["sample-submission"],
+        train_images=paths["train-images"],
+        test_images=paths["test-images"],
+        id=facts["id"],
+        label="" if several else label,
+        labels=tuple(label) if several else (),
+        group=facts.get("group"),
+        modalities=dict(facts["modalities"]),
+        classes=None if classes is None else tuple(classes),
+        findings=findings,
+    )
+
+
+def _resolve(folder: Path, key: str, value: str | None) -> Path | None:
+    if value is None:
+        return None
+    # An option is typed from the working directory, a fact in the file from the data folder.
+    for path in (folder / value, Path(value)):
+        if path.exists():
+            return path
+    raise InputError(
+        "there is no such file or folder",
+        file=folder / value,
+        mend=f"Correct '{key}' in comptool.toml (or its option or variable)",
+    )
+
+
+def dump(competition: Competition, path: Path, *, force: bool = False) -> None:
+    """Write the competition as a commented ``comptool.toml`` that `load` reads back.
+
+    Raises
+    ------
+    OutputExistsError
+        If ``path`` exists and ``force`` is off.
+    """
+    facts: Facts = {
+        "name": competition.name,
+        "task": competition.task,
+        "metric": competition.metric,
+        "folder": _relative(competition.folder, path.parent),
+        "id": competition.id,
+        "label": list(competition.labels) or competition.label,
+        "modalities": competition.modalities,
+    }
+    for key in PATH_KEYS:
+        value = getattr(competition, key.replace("-", "_"))
+        if value is not None:
+            facts[key] = _relative(value, competition.folder)
+    if competition.group is not None:
+        facts["group"] = competition.group
+    if competition.classes is not None:
+        facts["classes"] = list(competition.classes)
+    write_facts(facts, path, force=force)
+
+
+def _relative(path: Path, folder: Path) -> str:
+    if path.is_absolute() and not path.resolve().is_relative_to(folder.resolve()):
+        return path.as_posix()
+    return Path(os.path.relpath(path, folder)).as_posix()

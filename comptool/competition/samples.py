@@ -1,0 +1,494 @@
+"""The samples of a competition: one row per image or pair, from tables or from folders."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from comptool.competition.config import Competition
+from comptool.competition.filename_patterns import (
+    Row,
+    can_be_class,
+    collect,
+    fill,
+    find_images,
+    is_pattern,
+    look_up,
+    placeholders,
+)
+from comptool.competition.label_matrix import (
+    ZERO_IS_UNKNOWN,
+    Matrix,
+    matrix_of_columns,
+    matrix_of_lists,
+    says_zero_is_unknown,
+    zero_to_unknown,
+)
+from comptool.competition.labels import check_class_names, check_labels, joined_classes
+from comptool.competition.labels import class_counts as class_counts
+from comptool.competition.labels import class_names as class_names
+from comptool.errors import InputError
+from comptool.io.provenance import facts
+from comptool.io.tables import check_ids, read_table, refuse_rows
+
+
+@dataclass(frozen=True)
+class Samples:
+    """N samples and what their columns mean.
+
+    Parameters
+    ----------
+    frame
+        Table of text with N rows; ``fold``, where present, is an integer column.
+    folder
+        What image paths are relative to.
+    id
+        Name of the id column.
+    paths
+        Column of each modality's image paths, in the model's order; a blank cell is a missing
+        image, which only a competition with several modalities can have.
+    label
+        Name of the label column, or None for an unlabelled table or one column per class.
+    group
+        Name of the group column, or None.
+    source
+        The table or folder that was read.
+    labels
+        The K classes of a multi-label table, in class order: its columns, or what the lists of
+        the column ``label`` name.
+    zero_is_unknown
+        Whether training takes a 0 of a multi-label table for "not annotated", as the table's column
+        of that name says, which ``split --map-zero-to-unknown`` writes.
+    """
+
+    frame: pd.DataFrame
+    folder: Path
+    id: str
+    paths: dict[str, str]
+    label: str | None
+    group: str | None
+    source: Path
+    labels: tuple[str, ...] = ()
+    zero_is_unknown: bool = False
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def label_matrix(self) -> Matrix:
+        """Multi-label cells, int8 of shape (N, K) in the order of ``labels``.
+
+        Returns
+        -------
+        numpy.ndarray
+            1 present, 0 absent, -1 not annotated.
+
+        Raises
+        ------
+        InputError
+            Naming the first cell that is none of 0, 1, -1 and blank, or the first row whose list
+            names an unknown class.
+        ValueError
+            If the samples are not multi-label.
+        """
+        if not self.labels:
+            raise ValueError("the samples have no multi-label classes")
+        if self.label is not None:
+            return matrix_of_lists(self.source, self.frame[self.label], self.labels)
+        return matrix_of_columns(self.source, self.frame, self.labels)
+
+    def training_matrix(self) -> Matrix:
+        """`label_matrix` as training is to see it: with ``zero_is_unknown`` 0 has become -1.
+
+        Validation and metrics take `label_matrix`, the labels as they are.
+        """
+        matrix = self.label_matrix()
+        return zero_to_unknown(matrix) if self.zero_is_unknown else matrix
+
+
+def training_samples(competition: Competition) -> Samples:
+    """The labelled samples of the download.
+
+    Raises
+    ------
+    InputError
+        If there is no training data, a validation folder stands beside a table, a column is
+        missing, an id is blank or repeated, a label is blank or unknown, a path leaves the data
+        folder, or an id has no image.
+    """
+    source = competition.train
+    if source is None:
+        raise InputError(
+            "the competition has no training data",
+            file=competition.folder,
+            mend="Name it with 'train' in comptool.toml",
+        )
+    _check_val(competition.val, source)
+    if source.is_dir():
+        frame = from_folders(competition, source, labelled=True)
+    else:
+        frame = read_table(source)
+        _check_ids(competition, source, frame)
+        frame = with_images(competition, source, frame, competition.train_images)
+    return _samples(competition, frame, competition.folder, source, labelled=True)
+
+
+def _check_val(val: Path | None, source: Path) -> None:
+    if val is not None and not (val.is_dir() and source.is_dir()):
+        raise InputError(
+            f"a validation folder goes with a training folder; here 'train' is {source}",
+            file=val,
+            mend="A table can give its split by a column: comptool split --from-column NAME",
+        )
+
+
+def test_samples(competition: Competition) -> Samples:
+    """The samples to be predicted.
+
+    They are the rows of the test table or, without one, of the sample submission (whose images
+    are found by file-name pattern), or else every image of the test folder.
+
+    Raises
+    ------
+    InputError
+        As `training_samples`, labels aside.
+    """
+    source, images = competition.test, competition.test_images
+    if source is not None and source.is_dir():
+        source, images = competition.sample_submission or source, images or source
+    source = source or competition.sample_submission
+    if source is None:
+        raise InputError(
+            "the competition has no test data",
+            file=competition.folder,
+            mend="Name it with 'test' or 'sample-submission' in comptool.toml",
+        )
+    if source.is_dir():
+        frame = from_folders(competition, source, labelled=False)
+    else:
+        frame = read_table(source)
+        if competition.id not in frame.columns and source == competition.sample_submission:
+            frame = frame.rename(columns={str(frame.columns[0]): competition.id})
+        if source == competition.sample_submission:
+            frame = frame[[competition.id]].copy()
+        _check_ids(competition, source, frame)
+        frame = with_images(competition, source, frame, images)
+    return _samples(competition, frame, competition.folder, source, labelled=False)
+
+
+def read_samples(path: Path, competition: Competition, *, labelled: bool) -> Samples:
+    """The samples of ``folds.csv``, ``pseudo.csv`` or any table given by its path.
+
+    Parameters
+    ----------
+    path
+        The table. Its image paths are relative to the data folder that its record names, or to
+        the competition's folder if it is one of the competition's own tables, otherwise to the
+        folder that the table stands in.
+    competition
+        Says what the columns are called.
+    labelled
+        Whether the label column has to be there.
+
+    Raises
+    ------
+    InputError
+        As `training_samples`; also for a fold that is not a whole number from -1, and for a table
+        that does not say one thing of its 0.
+    """
+    frame = read_table(path)
+    _check_ids(competition, path, frame)
+    folder = path.parent
+    recorded = facts(path)
+    if isinstance(recorded.get("folder"), str):
+        folder = folder / recorded["folder"]
+    elif path.resolve() in _own_tables(competition):
+        folder = competition.folder
+    if any(
+        path_column(competition, name) not in frame.columns
+        for name in pattern_modalities(competition)
+    ):
+        images = competition.train_images if labelled else competition.test_images
+        frame = with_images(competition, path, frame, images)
+        folder = competition.folder
+    frame = _with_folds(path, frame)
+    if labelled and recorded.get(ZERO_IS_UNKNOWN) is True:
+        _check_mapped(path, frame)
+    return _samples(competition, frame, folder, path, labelled=labelled)
+
+
+def _check_mapped(path: Path, frame: pd.DataFrame) -> None:
+    """Refuse a table that has lost the column by which its 0 are not annotated."""
+    if ZERO_IS_UNKNOWN not in frame.columns:
+        raise InputError(
+            f"its record says that 0 is not annotated, and the column '{ZERO_IS_UNKNOWN}' that "
+            "says so to training is gone",
+            file=path,
+            mend="Split again: comptool split --map-zero-to-unknown",
+        )
+
+
+def _own_tables(competition: Competition) -> list[Path]:
+    tables = (competition.train, competition.test, competition.sample_submission)
+    return [table.resolve() for table in tables if table is not None]
+
+
+def _check_ids(competition: Competition, path: Path, frame: pd.DataFrame) -> None:
+    if competition.id not in frame.columns:
+        raise InputError(
+            f"no column is called '{competition.id}'",
+            file=path,
+            values=list(frame.columns),
+            mend="Name the id column with 'id' in comptool.toml",
+        )
+    check_ids(path, competition.id, frame[competition.id].to_numpy(dtype=object))
+
+
+def _samples(
+    competition: Competition, frame: pd.DataFrame, folder: Path, source: Path, *, labelled: bool
+) -> Samples:
+    paths = {name: path_column(competition, name) for name in competition.modalities}
+    for column in paths.values():
+        check_paths(source, frame, column)
+    if paths:
+        check_some_image(source, frame, list(paths.values()))
+    if labelled:
+        check_labels(competition, source, frame)
+    group = competition.group if competition.group in frame.columns else None
+    labels = _classes(competition, source, frame) if labelled else ()
+    return Samples(
+        frame=frame.reset_index(drop=True),
+        folder=folder,
+        id=competition.id,
+        paths=paths,
+        label=competition.label if labelled and competition.label else None,
+        group=group,
+        source=source,
+        labels=labels,
+        zero_is_unknown=bool(labels) and says_zero_is_unknown(source, frame),
+    )
+
+
+def _classes(competition: Competition, source: Path, frame: pd.DataFrame) -> tuple[str, ...]:
+    if competition.task != "multilabel":
+        return ()
+    classes = competition.labels or joined_classes(competition, source, frame[competition.label])
+    check_class_names(competition, source, classes)
+    return classes
+
+
+def _with_folds(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
+    if "fold" not in frame.columns:
+        return frame
+    wrong = ~frame["fold"].str.fullmatch(r"-1|\d+")
+    refuse_rows(path, frame["fold"], wrong, "a fold is -1 (always training) or 0, 1, 2 and so on")
+    return frame.assign(fold=frame["fold"].astype(int))
+
+
+# A column that ``comptool split --from-column`` takes.
+SPLIT = "split"
+
+
+def from_folders(competition: Competition, source: Path, *, labelled: bool) -> pd.DataFrame:
+    """One row per id that the patterns find below a folder, by class and then by id.
+
+    Where the competition has a validation folder, its rows are among the labelled ones, and a
+    column ``split`` holds ``train`` or ``val``; ids that are in both parts become ``<part>/<id>``.
+
+    Raises
+    ------
+    InputError
+        If no image fits, or two images are the same modality of one id.
+    """
+    if not labelled:
+        parts = {"test": _rows(competition, source, images_of(competition, source))}
+    else:
+        images = _training_images(competition, source)
+        parts = {"train": _rows(competition, source, images, labelled=True)}
+        if (val := competition.val) is not None:
+            parts["val"] = _rows(competition, val, images_of(competition, val), labelled=True)
+    _tell_apart(parts)
+    frame = _table(competition, [row for rows in parts.values() for row in rows], labelled)
+    if len(parts) > 1:
+        held_out = {row.id for row in parts["val"]}
+        frame[SPLIT] = ["val" if one in held_out else "train" for one in frame[competition.id]]
+    return frame
+
+
+def _training_images(competition: Competition, source: Path) -> list[str]:
+    """Images below the training folder that are not of another folder in it."""
+    images = images_of(competition, source)
+    if source.resolve() == competition.folder.resolve():
+        images = [one for one in images if "/" not in one or can_be_class(one.split("/")[0])]
+    for other in (competition.val, competition.test, competition.test_images):
+        if other is None or not other.is_dir() or source.resolve() not in other.resolve().parents:
+            continue
+        above = os.path.relpath(other, competition.folder).replace(os.sep, "/") + "/"
+        images = [one for one in images if not one.startswith(above)]
+    return images
+
+
+def _rows(
+    competition: Competition, source: Path, images: list[str], *, labelled: bool = False
+) -> list[Row]:
+    rows = collect(competition.modalities, images, labelled=labelled)
+    if not rows:
+        raise InputError(
+            "no image fits " + " or ".join(competition.modalities.values()),
+            file=source,
+            mend="Correct [modalities] in comptool.toml",
+        )
+    return rows
+
+
+def _tell_apart(parts: dict[str, list[Row]]) -> None:
+    ids = [row.id for rows in parts.values() for row in rows]
+    if len(set(ids)) == len(ids):
+        return
+    for part, rows in parts.items():
+        for row in rows:
+            row.id = f"{part}/{row.id}"
+
+
+def _table(competition: Competition, rows: list[Row], labelled: bool) -> pd.DataFrame:
+    order = {name: place for place, name in enumerate(class_names(row.id for row in rows))}
+    classes = {name: place for place, name in enumerate(class_names(row.label for row in rows))}
+    rows.sort(key=lambda row: (classes[row.label], order[row.id]))
+    columns = {competition.id: [row.id for row in rows]}
+    for name in competition.modalities:
+        columns[f"{name}_path"] = [row.paths.get(name, "") for row in rows]
+    if labelled:
+        columns[competition.label] = [row.label for row in rows]
+    return pd.DataFrame(columns, dtype=object)
+
+
+ABSOLUTE = r"^(?:/|\\|[A-Za-z]:[\\/])"
+
+
+def check_paths(source: Path, frame: pd.DataFrame, column: str) -> None:
+    """Check that a path column is there and that no path leaves the data folder.
+
+    Raises
+    ------
+    InputError
+        Naming the first row whose path is absolute or climbs out with ``..``.
+    """
+    if column not in frame.columns:
+        raise InputError(
+            f"no column is called '{column}'; the images' paths are looked for there",
+            file=source,
+            values=list(frame.columns),
+            mend="Correct [modalities] in comptool.toml",
+        )
+    values = frame[column]
+    suspects = values.str.contains(ABSOLUTE, regex=True) | values.str.contains("..", regex=False)
+    rows = [int(row) for row in np.flatnonzero(suspects.to_numpy()) if _leaves(values.iloc[row])]
+    if rows:
+        raise InputError(
+            "this path leaves the data folder; paths are relative to it",
+            file=source,
+            row=rows[0] + 1,
+            column=column,
+            values=values.iloc[rows].tolist(),
+        )
+
+
+def _leaves(path: str) -> bool:
+    return bool(re.match(ABSOLUTE, path)) or os.path.normpath(path).split(os.sep)[0] == ".."
+
+
+def check_some_image(source: Path, frame: pd.DataFrame, columns: list[str]) -> None:
+    """Check that every row has the image of at least one modality.
+
+    Raises
+    ------
+    InputError
+        Naming the first row without any.
+    """
+    none = np.flatnonzero((frame[columns] == "").all(axis=1).to_numpy())
+    if none.size:
+        raise InputError(
+            "this row has no image path",
+            file=source,
+            row=int(none[0]) + 1,
+            column=columns[0],
+        )
+
+
+def with_images(
+    competition: Competition, source: Path, frame: pd.DataFrame, images_folder: Path | None
+) -> pd.DataFrame:
+    """The table with a ``<modality>_path`` column for each modality given by a pattern.
+
+    Parameters
+    ----------
+    competition
+        Says which modalities are patterns.
+    source
+        Where ``frame`` was read, for messages.
+    frame
+        Table of N rows with the columns that the patterns name.
+    images_folder
+        Where to look; None means the data folder.
+
+    Raises
+    ------
+    InputError
+        If a row has no image at all, two images fit one row, or a pattern names no column.
+    """
+    patterns = pattern_modalities(competition)
+    if not patterns:
+        return frame
+    images = images_of(competition, images_folder or competition.folder)
+    found = {}
+    for name in patterns:
+        pattern = competition.modalities[name]
+        wanted = _filled(competition, source, frame, pattern)
+        found[path_column(competition, name)] = look_up(wanted, images, source)
+    missing = np.flatnonzero(np.all([np.array(paths) == "" for paths in found.values()], axis=0))
+    if missing.size and len(patterns) == len(competition.modalities):
+        looked_for = " or ".join(competition.modalities[name] for name in patterns)
+        raise InputError(
+            f"no image {looked_for} below {images_folder or competition.folder}",
+            file=source,
+            row=int(missing[0]) + 1,
+            column=competition.id,
+            values=frame[competition.id].iloc[missing].tolist(),
+            mend="Correct [modalities] or 'train-images' and 'test-images' in comptool.toml",
+        )
+    return frame.assign(**found)
+
+
+def images_of(competition: Competition, images_folder: Path) -> list[str]:
+    """Images below a folder, as paths relative to the data folder."""
+    prefix = os.path.relpath(images_folder, competition.folder).replace(os.sep, "/")
+    images = find_images(images_folder)
+    return images if prefix == "." else [f"{prefix}/{image}" for image in images]
+
+
+def _filled(competition: Competition, source: Path, frame: pd.DataFrame, pattern: str) -> list[str]:
+    columns = {name: competition.id if name == "id" else name for name in placeholders(pattern)}
+    for column in columns.values():
+        if column not in frame.columns:
+            raise InputError(
+                f"no column is called '{column}', which the pattern '{pattern}' names",
+                file=source,
+                values=list(frame.columns),
+            )
+    rows = zip(*(frame[column] for column in columns.values()), strict=True)
+    return [fill(pattern, dict(zip(columns, row, strict=True))) for row in rows]
+
+
+def pattern_modalities(competition: Competition) -> list[str]:
+    """Modalities that a file-name pattern describes."""
+    return [name for name, text in competition.modalities.items() if is_pattern(text)]
+
+
+def path_column(competition: Competition, modality: str) -> str:
+    """Name of the column with a modality's image paths."""
+    text = competition.modalities[modality]
+    return f"{modality}_path" if is_pattern(text) else text

@@ -1,0 +1,201 @@
+"""The facts of ``comptool.toml`` and ``COMPTOOL_*`` variables: keys, checks and comments."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from comptool.errors import InputError, UsageError, unknown_name
+from comptool.io.atomic import atomic_output
+
+TASKS = ("multiclass", "multilabel")
+METRICS = (
+    "accuracy", "balanced-accuracy", "macro-f1", "micro-f1", "kappa", "logloss", "map",
+    "micro-map", "auc", "f-beta",
+)  # fmt: skip
+TOP_KEYS = ("name", "task", "metric")
+TABLES = ("data", "modalities")
+PATH_KEYS = ("train", "val", "test", "sample-submission", "train-images", "test-images")
+DATA_KEYS = ("folder", *PATH_KEYS, "id", "label", "group", "classes")
+VARIABLES = {
+    f"COMPTOOL_{key.replace('-', '_').upper()}": key
+    for key in (*TOP_KEYS, *DATA_KEYS, "modalities")
+}
+PREFIX = "COMPTOOL_"
+# No facts: where decoded images are kept, and where tests and benchmarks find real images.
+OTHER_VARIABLES = ("COMPTOOL_CACHE", "COMPTOOL_CACHE_GB", "COMPTOOL_REAL_DATA")
+MODALITY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+Facts = dict[str, Any]
+COMMENTS = {
+    "name": "what submission files are called",
+    "task": "multiclass or multilabel",
+    "metric": "what the organiser ranks by",
+    "folder": "the download; what follows is relative to it",
+    "train": "a table, or a folder of class folders",
+    "val": "class folders too; 'split --from-column split' takes them as they are",
+    "test": "a table, or a folder of images",
+    "sample-submission": "the organiser's example; its layout and order are kept",
+    "train-images": "where patterns are looked for",
+    "test-images": "where patterns are looked for",
+    "id": "column",
+    "label": "column; for multilabel a list of 0/1 columns",
+    "group": "rows of one group are never torn apart by a split",
+    "classes": "all class names",
+}
+
+
+def read_facts(path: Path) -> Facts:
+    """The checked facts of a ``comptool.toml``, flat, under their keys.
+
+    Raises
+    ------
+    InputError
+        Naming the key that is unknown or has a wrong value.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise InputError("there is no such file", file=path, mend="Run 'comptool init'") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise InputError(f"is not readable as TOML ({error})", file=path) from error
+    data = document.pop("data", {})
+    modalities = {"modalities": document.pop("modalities")} if "modalities" in document else {}
+    if not isinstance(data, dict):
+        raise InputError("'data' is not a table; write [data] on its own line", file=path)
+    for keys, known in ((document, (*TOP_KEYS, *TABLES)), (data, DATA_KEYS)):
+        for key in keys:
+            if key not in known:
+                raise InputError(str(unknown_name("key", key, known)), file=path)
+    facts = document | data | modalities
+    return checked(facts, lambda key, what: InputError(f"'{key}' {what}", file=path))
+
+
+def from_environment(environment: Mapping[str, str]) -> Facts:
+    """The facts that ``COMPTOOL_*`` variables give; lists are comma-separated.
+
+    Raises
+    ------
+    UsageError
+        Naming the variable with a wrong value, or one that begins with ``COMPTOOL_`` and has no
+        meaning.
+
+    Examples
+    --------
+    >>> from_environment({"COMPTOOL_MODALITIES": "sar=sar_path,eo=eo_path"})
+    {'modalities': {'sar': 'sar_path', 'eo': 'eo_path'}}
+    """
+    for name in environment:
+        if name.startswith(PREFIX) and name not in (*VARIABLES, *OTHER_VARIABLES):
+            raise unknown_name("environment variable", name, (*VARIABLES, *OTHER_VARIABLES))
+    facts: Facts = {
+        key: from_text(key, environment[variable])
+        for variable, key in VARIABLES.items()
+        if environment.get(variable)
+    }
+    names = {key: variable for variable, key in VARIABLES.items()}
+    return checked(facts, lambda key, what: UsageError(f"{names[key]} {what}"))
+
+
+def from_options(options: Mapping[str, str | None], modalities: Sequence[str] = ()) -> Facts:
+    """The facts that options of a command give.
+
+    Parameters
+    ----------
+    options
+        Text by key; None where the option was not given.
+    modalities
+        Each ``NAME=COLUMN`` or ``NAME=PATTERN``.
+
+    Raises
+    ------
+    UsageError
+        Naming the option with a wrong value.
+    """
+    facts = {key: from_text(key, text) for key, text in options.items() if text is not None}
+    if modalities:
+        facts["modalities"] = from_text("modalities", ",".join(modalities))
+    names = {"modalities": "--modality"}
+    return checked(facts, lambda key, what: UsageError(f"{names.get(key, f'--{key}')} {what}"))
+
+
+def from_text(key: str, text: str) -> object:
+    """The value of a fact as a person types it in a variable or an option."""
+    parts = [part.strip() for part in text.split(",")]
+    if key == "modalities":
+        pairs = [part.partition("=") for part in parts]
+        return {name.strip(): value.strip() for name, _, value in pairs}
+    if key == "classes" or (key == "label" and len(parts) > 1):
+        return parts
+    return text
+
+
+def checked(facts: Facts, complaint: Callable[[str, str], Exception]) -> Facts:
+    """The facts, after each value has been checked; ``complaint(key, what)`` makes the error."""
+    for key, value in facts.items():
+        what = _wrong(key, value)
+        if what:
+            raise complaint(key, what)
+    return facts
+
+
+def _wrong(key: str, value: object) -> str | None:
+    """What is wrong with a fact's value, or None."""
+    if key in ("task", "metric"):
+        known = TASKS if key == "task" else METRICS
+        return None if value in known else f"is {value!r}; it can be {', '.join(known)}"
+    if key == "modalities":
+        return _wrong_modalities(value)
+    if key == "classes" or (key == "label" and isinstance(value, list)):
+        texts = isinstance(value, list) and all(isinstance(item, str) and item for item in value)
+        distinct = isinstance(value, list) and texts and len(set(value)) == len(value) > 1
+        return (
+            None if distinct else f"is {value!r}; a list of at least two different texts is needed"
+        )
+    if not isinstance(value, str) or not value:
+        return f"is {value!r}; a text is needed"
+    if key == "name" and ("/" in value or value.startswith(".")):
+        return f"is {value!r}; it becomes a file name and cannot hold '/' or begin with '.'"
+    return None
+
+
+def _wrong_modalities(value: object) -> str | None:
+    if not isinstance(value, dict) or not value:
+        return f'is {value!r}; a table such as image = "image_path" is needed'
+    for name, source in value.items():
+        if not MODALITY_NAME.fullmatch(name):
+            return f"holds the name {name!r}; a name has letters, digits, '-' and '_'"
+        if not isinstance(source, str) or not source:
+            return f"gives {name!r} as {source!r}; a column or a pattern with {{id}} is needed"
+    return None
+
+
+def write_facts(facts: Mapping[str, Any], path: Path, *, force: bool = False) -> None:
+    """Write facts as a commented ``comptool.toml``, atomically.
+
+    Raises
+    ------
+    OutputExistsError
+        If ``path`` exists and ``force`` is off.
+    """
+    lines = ["# Facts of the competition; the settings of a run stand in its shell script."]
+    lines += [_line(key, facts[key]) for key in TOP_KEYS if key in facts]
+    lines += ["", "[data]", *(_line(key, facts[key]) for key in DATA_KEYS if key in facts)]
+    lines += ["", "# In the order in which a model takes them: a column with the images' paths, or"]
+    lines += ['# a file-name pattern such as "SAR_{id}.png".', "[modalities]"]
+    lines += [f"{name} = {_toml(source)}" for name, source in facts["modalities"].items()]
+    with atomic_output(path, force=force) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _line(key: str, value: object) -> str:
+    return f"{f'{key} = {_toml(value)}':<40}  # {COMMENTS[key]}"
+
+
+def _toml(value: object) -> str:
+    # JSON's strings and lists of strings are TOML's, but for the control character 7F.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,1 @@
+"""Augmentation: named policies on batches, and policy files through albumentations."""

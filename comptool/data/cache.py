@@ -1,0 +1,349 @@
+"""Cache of decoded images: which files it covers and where each array is.
+
+Each image decoded and resized once: for all epochs, for all folds, for the next run.
+
+What is kept is exactly what `comptool.data.dataset.SampleDataset` gives to augmentation, so that
+nothing about a training changes but its speed. An image is known by the place, size and times of
+change of its file, and where those differ by its content: a file that was changed is decoded
+again, one that was moved is not. What lies on the disk is checked against its checksums before it
+is used.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from comptool.data.cache_store import (
+    RECORD,
+    Index,
+    Shard,
+    checksum,
+    content_digest,
+    find_shards,
+    make_room,
+    mark_used,
+    new_shard,
+    remove_shard,
+    source_digest,
+)
+from comptool.data.image_io import (
+    ChipForm,
+    ImageFiles,
+    Pixels,
+    naming,
+    pixels_of,
+    read_content,
+    to_chip,
+)
+from comptool.errors import InputError, OutputError
+from comptool.machine import available_memory, threads, usable_cores
+
+MISSING = -1
+
+
+@dataclass(frozen=True)
+class DecodedImages:
+    """The images of one modality of N samples.
+
+    Parameters
+    ----------
+    arrays
+        uint8 arrays (n, H, W, C).
+    array, place
+        Of each sample's image the number of its array and the place in it, both (N,); `MISSING`
+        where the sample has none.
+    """
+
+    arrays: Sequence[npt.NDArray[np.uint8]]
+    array: npt.NDArray[np.int64]
+    place: npt.NDArray[np.int64]
+
+    def __getitem__(self, row: int) -> Pixels | None:
+        """The image of a sample, (H, W, C), not to be written to; None where it is missing."""
+        number = int(self.array[row])
+        return None if number == MISSING else self.arrays[number][self.place[row]]
+
+    def copy_to(self, chips: Pixels, rows: slice) -> None:
+        """Write the images of samples into ``chips`` (n, H, W, C), but for missing ones."""
+        array, place = self.array[rows], self.place[rows]
+        for number, pixels in enumerate(self.arrays):
+            here = np.flatnonzero(array == number)
+            chips[here] = pixels[place[here]]
+
+
+class WantedImages:
+    """The files of the images of one modality of N samples, by what they are known by.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be looked at.
+
+    Attributes
+    ----------
+    paths
+        Each file once.
+    digests
+        One for each sample, None where it has no image.
+    """
+
+    def __init__(self, files: ImageFiles, modality: int) -> None:
+        self.paths: dict[bytes, Path] = {}
+        self.digests: list[bytes | None] = []
+        for row in range(len(files)):
+            digest = None
+            if not files.is_missing(row, modality):
+                path = files.path(row, modality)
+                with naming(path):
+                    digest = source_digest(path)
+                self.paths[digest] = path
+            self.digests.append(digest)
+
+    def places(self, shard: Shard) -> list[int]:
+        """Where those are that a shard has."""
+        return [place for source, place in shard.places.items() if source in self.paths]
+
+    def without(self, shards: Sequence[Shard]) -> dict[bytes, Path]:
+        """The files that no shard has."""
+        known = {source for shard in shards for source in shard.places}
+        return {digest: path for digest, path in self.paths.items() if digest not in known}
+
+    def among(self, shards: Sequence[Shard]) -> DecodedImages:
+        """The images of the samples, all of which some shard has."""
+        places = {
+            source: (number, place)
+            for number, shard in enumerate(shards)
+            for source, place in shard.places.items()
+        }
+        nowhere = (MISSING, 0)
+        found = [nowhere if one is None else places[one] for one in self.digests]
+        array, place = np.array(found, np.int64).reshape(-1, 2).T
+        return DecodedImages([shard.pixels for shard in shards], array, place)
+
+
+Mode = Literal["auto", "ram", "disk", "off"]
+FOLDER, LIMIT = "COMPTOOL_CACHE", "COMPTOOL_CACHE_GB"
+DEFAULT_LIMIT = 20.0  # GB
+SPARE_DISK = 1 << 30  # bytes that are left free
+MOST_OF_MEMORY = 0.5  # of what is available
+CHUNK = 64  # images per task of a thread
+_MEND = "Take --cache off, or smaller images with --img-size"
+Say = Callable[[str], None]
+
+
+def cache_folder() -> Path:
+    """``$COMPTOOL_CACHE``, else ``comptool`` in the user's folder of caches."""
+    if given := os.environ.get(FOLDER):
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "comptool"
+
+
+def cache_limit() -> int:
+    """Bytes that the cache on the disk may have: ``$COMPTOOL_CACHE_GB`` gigabytes, or 20.
+
+    Raises
+    ------
+    InputError
+        If the variable is no positive number.
+    """
+    text = os.environ.get(LIMIT) or str(DEFAULT_LIMIT)
+    try:
+        gigabytes = float(text)
+    except ValueError:
+        gigabytes = 0.0
+    if not 0 < gigabytes < float("inf"):
+        raise InputError(f"the variable {LIMIT} has to be a number above 0", values=[text])
+    return int(gigabytes * 1e9)
+
+
+@dataclass
+class PixelCache:
+    """Where decoded images are kept between epochs.
+
+    Parameters
+    ----------
+    mode
+        ``disk``: in the folder of caches. ``ram``: in this process and those that it forks.
+        ``auto``: on the disk if there is room, else in memory if there is, else not at all.
+        ``off``: not at all.
+    say
+        Takes a sentence about what was not possible.
+    quiet
+        Whether there is no bar.
+    folder, limit
+        Of the cache on the disk, and how many bytes it may have.
+    sharers
+        Processes that each keep images of their own in the machine's memory, this one included.
+    """
+
+    mode: Mode
+    say: Say
+    quiet: bool = False
+    folder: Path = field(default_factory=cache_folder)
+    limit: int = field(default_factory=cache_limit)
+    sharers: int = 1
+
+    def __post_init__(self) -> None:
+        """Begin with nothing kept."""
+        self._memory = int(MOST_OF_MEMORY * available_memory() / self.sharers)
+        self._in_use: dict[Path, int] = {}
+
+    def images(self, files: ImageFiles, modality: int, form: ChipForm) -> DecodedImages | None:
+        """The images of a modality in one form, or None if each is to be decoded anew.
+
+        Raises
+        ------
+        InputError
+            If an image cannot be read; if there is not the room that ``disk`` or ``ram`` needs.
+        """
+        if self.mode == "off":
+            return None
+        wanted = WantedImages(files, modality)
+        if self.mode != "ram":
+            try:
+                return self._on_disk(wanted, form)
+            except OutputError as error:
+                if self.mode == "disk":
+                    raise
+                self.say(f"decoded images are not kept on the disk: {error}")
+        needed = len(wanted.paths) * form.num_bytes
+        if needed <= self._memory:
+            self._memory -= needed
+            return self._in_memory(wanted, form)
+        if self.mode == "ram":
+            raise InputError(f"the decoded images take {spelled(needed)} of memory", mend=_MEND)
+        self.say(
+            f"nor in memory, of which they take {spelled(needed)}: they are decoded whenever they "
+            "are needed"
+        )
+        return None
+
+    def _on_disk(self, wanted: WantedImages, form: ChipForm) -> DecodedImages:
+        found = find_shards(self.folder, form)
+        shards = [
+            shard for shard in found if wanted.places(shard) and self._is_whole(shard, wanted)
+        ]
+        self._use(shards)
+        lacking = wanted.without(shards)
+        if lacking:
+            self._check_room(len(lacking) * form.num_bytes)
+            with new_shard(self.folder, form, len(lacking)) as (path, index, pixels):
+                self._fill(lacking, _by_content(found), form, index, pixels)
+            # As it was written: by its name another process may have removed it by now.
+            shards.append(Shard(path, index, pixels))
+            self._use(shards[-1:])
+            make_room(self.folder, self.limit, self._in_use)
+        return wanted.among(shards)
+
+    def _use(self, shards: Sequence[Shard]) -> None:
+        for shard in shards:
+            mark_used(shard.path)
+            self._in_use[shard.path] = shard.pixels.nbytes
+
+    def _in_memory(self, wanted: WantedImages, form: ChipForm) -> DecodedImages:
+        count = len(wanted.paths)
+        # Anonymous and shared: processes that are forked use the same memory.
+        memory = mmap.mmap(-1, max(count * form.num_bytes, 1))
+        pixels = np.frombuffer(memory, np.uint8, count * form.num_bytes).reshape(count, *form.shape)
+        index = np.zeros(count, RECORD)
+        self._fill(wanted.paths, {}, form, index, pixels)
+        return wanted.among([Shard(self.folder, index, pixels)])
+
+    def _fill(
+        self,
+        paths: Mapping[bytes, Path],
+        known: Mapping[bytes, tuple[Shard, int]],
+        form: ChipForm,
+        index: Index,
+        pixels: Pixels,
+    ) -> None:
+        """Read files into an array and its index."""
+        items = list(paths.items())
+
+        def read(place: int) -> None:
+            source, path = items[place]
+            content = read_content(path)
+            digest = content_digest(content)
+            shard, elsewhere = known.get(digest, (None, 0))
+            if shard is not None and shard.is_sound(elsewhere):
+                pixels[place] = shard.pixels[elsewhere]
+            else:
+                pixels[place] = to_chip(pixels_of(content, path), form)
+            index[place] = (np.void(source), np.void(digest), checksum(pixels[place]))
+
+        self._with_every_core(read, range(len(items)), "decode")
+
+    def _is_whole(self, shard: Shard, wanted: WantedImages) -> bool:
+        """Whether what is wanted of a shard has its checksums; if not, it is removed."""
+        damaged: list[int] = []
+
+        def check(place: int) -> None:
+            if not shard.is_sound(place):
+                damaged.append(place)
+
+        self._with_every_core(check, wanted.places(shard), "check")
+        if damaged:
+            remove_shard(shard.path)
+        return not damaged
+
+    def _with_every_core(
+        self, work: Callable[[int], None], places: Sequence[int], what: str
+    ) -> None:
+        """Do the work for each place; OpenCV, hashing and checksums let go of Python's lock."""
+        ended = Event()
+
+        def several(chunk: Sequence[int]) -> int:
+            for place in chunk:
+                if not ended.is_set():
+                    work(place)
+            return len(chunk)
+
+        chunks = [places[start : start + CHUNK] for start in range(0, len(places), CHUNK)]
+        # None: no bar where stderr is no terminal.
+        hidden = True if self.quiet else None
+        bar = tqdm(total=len(places), unit="img", desc=what, leave=False, disable=hidden)
+        with bar, threads(usable_cores()) as pool:
+            try:
+                for done in pool.map(several, chunks):
+                    bar.update(done)
+            except BaseException:
+                ended.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _check_room(self, needed: int) -> None:
+        place = next(path for path in (self.folder, *self.folder.parents) if path.exists())
+        free = max(shutil.disk_usage(place).free - SPARE_DISK, 0)
+        # What this process uses cannot make room.
+        allowed = max(self.limit - sum(self._in_use.values()), 0)
+        if needed > min(free, allowed):
+            raise OutputError(
+                f"the decoded images take {spelled(needed)}; the disk has {spelled(free)} to "
+                f"spare and {LIMIT} allows {spelled(allowed)} more",
+                file=self.folder,
+                mend=_MEND,
+            )
+
+
+def _by_content(shards: Sequence[Shard]) -> dict[bytes, tuple[Shard, int]]:
+    return {
+        content.tobytes(): (shard, place)
+        for shard in shards
+        for place, content in enumerate(shard.index["content"])
+    }
+
+
+def spelled(num_bytes: int) -> str:
+    """A number of bytes for a message."""
+    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e8 else f"{num_bytes / 1e6:.1f} MB"

@@ -1,0 +1,190 @@
+"""Decoded images on the disk: arrays of one form each, and an index of the files they came from.
+
+A shard is a pair of files of one name: ``X.npy``, uint8 (N, H, W, C), and ``X.index.npy`` with a
+record for each image. It is written once and never changed, so any number of processes may read
+it, and two that build the same images at the same time give two shards instead of a broken one.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from hashlib import blake2b
+from pathlib import Path
+from time import time
+from uuid import uuid4
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.format import open_memmap
+
+from comptool.data.image_io import ChipForm, Pixels
+from comptool.io.atomic import atomic_output, together
+
+FORMAT = 1
+DIGEST = 16  # bytes
+PIXELS, INDEX = ".npy", ".index.npy"
+LEFT_OVER = 24 * 3600  # seconds
+RECORD = np.dtype([("source", f"V{DIGEST}"), ("content", f"V{DIGEST}"), ("crc", "u4")])
+Index = npt.NDArray[np.void]
+
+
+def form_folder(folder: Path, form: ChipForm) -> Path:
+    """Where images of a form lie in a cache; another format lies elsewhere."""
+    return folder / f"v{FORMAT}" / f"{form.height}x{form.width}x{form.channels}-{form.bits}"
+
+
+def source_digest(path: Path) -> bytes:
+    """What a file is known by without reading it: its place, its size and its times of change.
+
+    Raises
+    ------
+    OSError
+        If it is not there.
+    """
+    seen = path.stat()
+    # A copy may bring its time of modification along, and never that of its inode.
+    facts = (os.path.realpath(path), seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
+    return blake2b(os.fsencode("\0".join(map(str, facts))), digest_size=DIGEST).digest()
+
+
+def content_digest(content: bytes) -> bytes:
+    """What a file is known by wherever it lies."""
+    return blake2b(content, digest_size=DIGEST).digest()
+
+
+def checksum(pixels: Pixels) -> int:
+    """CRC-32 of an image."""
+    return zlib.crc32(np.ascontiguousarray(pixels).data)
+
+
+class Shard:
+    """Images of one form.
+
+    Parameters
+    ----------
+    path
+        The ``.npy`` file that they lie in.
+    index
+        A record of `RECORD` for each of N images.
+    pixels
+        uint8 (N, H, W, C), mapped into memory; not to be written to from now on.
+    """
+
+    def __init__(self, path: Path, index: Index, pixels: Pixels) -> None:
+        self.path = path
+        self.index = index
+        self.pixels = pixels
+        self.pixels.flags.writeable = False
+        sources = (source.tobytes() for source in index["source"])
+        self.places = {source: place for place, source in enumerate(sources)}
+
+    def is_sound(self, place: int) -> bool:
+        """Whether an image is what was written."""
+        return bool(checksum(self.pixels[place]) == self.index["crc"][place])
+
+
+def open_shard(path: Path, form: ChipForm) -> Shard | None:
+    """A shard, or None if its files are damaged, unfinished or not of the form."""
+    try:
+        index = np.load(path.with_suffix(INDEX), allow_pickle=False)
+        pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    fits = index.dtype == RECORD and pixels.dtype == np.uint8
+    if not fits or index.ndim != 1 or pixels.shape != (len(index), *form.shape):
+        return None
+    return Shard(path, index, pixels)
+
+
+def find_shards(folder: Path, form: ChipForm) -> list[Shard]:
+    """The readable shards of a form in a cache; damaged ones are removed."""
+    found = []
+    # By the index, which appears last: what has none yet is still being written.
+    for index in sorted(form_folder(folder, form).glob(f"[!.]*{INDEX}")):
+        path = index.with_name(index.name.removesuffix(INDEX) + PIXELS)
+        shard = open_shard(path, form)
+        if shard is None:
+            remove_shard(path)
+        else:
+            found.append(shard)
+    return found
+
+
+@contextmanager
+def new_shard(folder: Path, form: ChipForm, count: int) -> Iterator[tuple[Path, Index, Pixels]]:
+    """Room for the images of a shard, which is there when the block ends well.
+
+    Yields
+    ------
+    path, index, pixels
+        Where it will be; its records (N,) and its pixels (N, H, W, C), to be filled.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written; nothing is left of it then.
+    """
+    path = form_folder(folder, form) / f"{uuid4().hex}{PIXELS}"
+    index = np.zeros(count, RECORD)
+    # The index is written first, so that it appears last.
+    with together(), atomic_output(path.with_suffix(INDEX)) as listing:
+        with atomic_output(path) as temporary:
+            pixels = open_memmap(temporary, "w+", np.uint8, (count, *form.shape))
+            _take_room(temporary)
+            yield path, index, pixels
+            pixels.flush()
+        np.save(listing, index)
+
+
+def _take_room(path: Path) -> None:
+    """Have the disk keep a file's room: who writes to a mapped page and finds none is killed."""
+    # Not on macOS and Windows.
+    if hasattr(os, "posix_fallocate"):
+        with path.open("rb+") as stream:
+            os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
+
+
+def remove_shard(path: Path) -> None:
+    """Delete the files of a shard; who has mapped them keeps what they map."""
+    for file in (path.with_suffix(INDEX), path):
+        with suppress(OSError):
+            file.unlink()
+
+
+def mark_used(path: Path) -> None:
+    """Note that a shard is used now."""
+    with suppress(OSError):
+        os.utime(path)
+
+
+def make_room(folder: Path, limit: int, kept: Collection[Path]) -> None:
+    """Delete the shards that nobody has used for longest, until all have ``limit`` bytes or less.
+
+    What a process left that was killed while it wrote goes first, a day later.
+
+    Parameters
+    ----------
+    folder
+        Of the cache.
+    limit
+        Bytes that its files may have.
+    kept
+        Shards that stay in any case.
+    """
+    for left in folder.rglob(".*.partial*"):
+        with suppress(OSError):
+            if time() - left.stat().st_mtime > LEFT_OVER:
+                left.unlink()
+    shards = {}
+    for path in folder.rglob(f"[!.]*{PIXELS}"):
+        with suppress(OSError):
+            if not path.name.endswith(INDEX):
+                shards[path] = path.stat()
+    total = sum(seen.st_size for seen in shards.values())
+    for path in sorted(shards, key=lambda path: shards[path].st_mtime_ns):
+        if total > limit and path not in kept:
+            total -= shards[path].st_size
+            remove_shard(path)

@@ -1,0 +1,440 @@
+"""Image files as arrays: found, decoded, checked for damage, and resized to the input size.
+
+Image files as arrays: decoded once, checked for damage, squeezed to the size a network takes.
+
+OpenCV decodes, because it is the fastest of the decoders that also read 16-bit colour. Its older
+versions fill the missing part of a truncated JPEG or PNG with grey and say nothing, so the end
+marker of the file is looked at first, and Pillow judges the few files that lack it.
+
+What a file becomes:
+
+- 8-bit grey stays one channel, colour becomes RGB; palettes are expanded to colour;
+- 16-bit pixels are scaled by the number of bits that the data use: with 12, 4095 becomes 255. That
+  number is one for a whole data set; an image is never stretched to its own range, so that
+  brightness stays comparable between images;
+- alpha is dropped, as Pillow's ``convert("RGB")`` does; the colour below it stays;
+- CMYK JPEG becomes RGB; an EXIF orientation is applied, so the array is what a viewer shows;
+- of an animation the first frame counts;
+- floating-point pixels are refused, for nobody but the user knows their range.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from comptool.competition.samples import Samples
+from comptool.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Pixels = npt.NDArray[np.uint8]
+DeepPixels = npt.NDArray[np.uint8 | np.uint16]
+
+# What is wrong with a file is said once, by us; OpenCV's log would say it again.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+_READ = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
+_TAIL = 64
+_MEND = "Download it again"
+_END_MARKERS = {b"\x89PNG": b"IEND\xaeB`\x82", b"\xff\xd8\xff": b"\xff\xd9"}
+BIT_DEPTHS = (8, 10, 11, 12, 14, 16)  # those that sensors have
+FULL_DEPTH = BIT_DEPTHS[-1]
+
+
+class ChipForm(NamedTuple):
+    """How a network takes the images of a modality: size, channels, bits of 16-bit images."""
+
+    height: int
+    width: int
+    channels: int
+    bits: int = FULL_DEPTH
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one image."""
+        return self[:3]
+
+    @property
+    def num_bytes(self) -> int:
+        """Of one image."""
+        return self.height * self.width * self.channels
+
+
+def chip_forms(
+    sizes: Mapping[str, Sequence[int]],
+    channels: Mapping[str, int],
+    bits: Mapping[str, int] | None,
+    names: Iterable[str],
+) -> list[ChipForm]:
+    """The form of each modality named; where no bits are known of one, they are all."""
+    return [
+        ChipForm(height, width, channels[name], (bits or {}).get(name, FULL_DEPTH))
+        for name in names
+        for height, width in [sizes[name]]
+    ]
+
+
+def decode(path: Path, bits: int = FULL_DEPTH) -> Pixels:
+    """The pixels of an image file as bytes: :func:`read_pixels`, then :func:`to_bytes`."""
+    return to_bytes(read_pixels(path), bits)
+
+
+def read_pixels(path: Path) -> DeepPixels:
+    """The pixels of an image file as they are.
+
+    Parameters
+    ----------
+    path
+        PNG, JPEG, TIFF, WebP, BMP, GIF or JPEG 2000.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 or uint16 of shape (H, W, C); C is 1 for grey and 3 for colour, in the order R, G, B.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, empty, truncated, no image, or has floating-point pixels.
+    """
+    return pixels_of(read_content(path), path)
+
+
+def pixels_of(content: bytes, path: Path) -> DeepPixels:
+    """The pixels of an image file that has been read; see :func:`read_pixels`."""
+    if _lacks_end(content) and not _complete(content):
+        raise InputError("this image is truncated", file=path, mend=_MEND)
+    pixels = _decode(content)
+    if pixels is None:
+        raise InputError("this image is damaged, or no image", file=path, mend=_MEND)
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise InputError(
+            f"this image has {pixels.dtype} pixels, whose range is unknown",
+            file=path,
+            mend="Save it with 8 or 16 bits per channel",
+        )
+    if pixels.ndim == 2:
+        return pixels[:, :, None]
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), pixels.dtype)
+
+
+def to_bytes(pixels: DeepPixels, bits: int) -> Pixels:
+    """16-bit pixels as bytes, rounded down; what is a byte already stays as it is.
+
+    Parameters
+    ----------
+    pixels
+        uint8 or uint16 of any shape.
+    bits
+        Those that the values use, 8 to 16: ``2 ** bits - 1`` and all above becomes 255.
+
+    Examples
+    --------
+    >>> to_bytes(np.array([0, 2048, 4095, 9000], np.uint16), 12).tolist()
+    [0, 127, 255, 255]
+    """
+    if pixels.dtype == np.uint8:
+        return pixels.view(np.uint8)
+    scaled: Pixels = _byte_of(bits)[pixels]
+    return scaled
+
+
+@lru_cache
+def _byte_of(bits: int) -> Pixels:
+    values = np.arange(2**FULL_DEPTH, dtype=np.uint32) * 255 // (2**bits - 1)
+    return np.asarray(np.minimum(values, 255), np.uint8)
+
+
+def depth_of(brightest: int) -> int:
+    """The smallest of `BIT_DEPTHS` that holds a value from 0 to 65535."""
+    return next(bits for bits in BIT_DEPTHS if brightest < 2**bits)
+
+
+def read_content(path: Path) -> bytes:
+    """The bytes of an image file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, a folder, empty, or cannot be read.
+    """
+    with naming(path):
+        content = path.read_bytes()
+    if not content:
+        raise InputError("this image is empty (0 bytes)", file=path, mend=_MEND)
+    return content
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Make what the system says of an image file in this block an InputError that names it."""
+    try:
+        yield
+    except IsADirectoryError as error:
+        raise InputError("is a folder; an image is needed", file=path) from error
+    except OSError as error:
+        what = "there is no such image" if isinstance(error, FileNotFoundError) else error.strerror
+        raise InputError(str(what), file=path) from error
+
+
+def _lacks_end(content: bytes) -> bool:
+    markers = (end for start, end in _END_MARKERS.items() if content.startswith(start))
+    return any(end not in content[-_TAIL:] for end in markers)
+
+
+def _complete(content: bytes) -> bool:
+    # Some writers put data behind the end marker; only a decoder that reads all of it can tell.
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return True
+
+
+def _decode(content: bytes) -> npt.NDArray[Any] | None:
+    try:
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), _READ)
+    except cv2.error:
+        return None
+    return None if pixels is None else np.asarray(pixels)
+
+
+def digest(pixels: DeepPixels) -> bytes:
+    """16 bytes that two images share if, and but for chance only if, their pixels are the same.
+
+    Decoded pixels, not the file: copies of a picture differ in compression and metadata.
+    """
+    shape = repr(pixels.shape).encode()
+    return hashlib.blake2b(pixels.tobytes(), digest_size=16, key=shape).digest()
+
+
+def is_grey(image: DeepPixels) -> bool:
+    """Whether the channels of each pixel are alike, as of grey that was stored as colour."""
+    return bool((image == image[:, :, :1]).all())
+
+
+def is_blank(image: DeepPixels) -> bool:
+    """Whether every pixel is zero, as in the chips of a sensor that delivered nothing."""
+    return not image.any()
+
+
+def resize(image: Pixels, size: tuple[int, int]) -> Pixels:
+    """``image`` squeezed or stretched to ``size``; its aspect ratio is not kept.
+
+    Both sides shrinking: the mean over the covered area, which does not alias. Otherwise linear.
+
+    Parameters
+    ----------
+    image
+        uint8 of shape (H, W, C).
+    size
+        Height and width wanted, in pixels.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 of shape (height, width, C); ``image`` itself where the size is right already.
+    """
+    height, width = size
+    if image.shape[:2] == size:
+        return image
+    shrinks = height <= image.shape[0] and width <= image.shape[1]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    resized = cv2.resize(image, (width, height), interpolation=method)
+    return np.asarray(resized, np.uint8).reshape(height, width, image.shape[2])
+
+
+def to_channels(image: Pixels, channels: int) -> Pixels:
+    """``image`` with the number of channels that the network takes.
+
+    Grey is repeated; colour becomes its luminance (ITU-R BT.601).
+
+    Parameters
+    ----------
+    image
+        uint8 of shape (H, W, 1) or (H, W, 3).
+    channels
+        1 or 3.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 of shape (H, W, channels).
+    """
+    if image.shape[2] == channels:
+        return image
+    if image.shape[2] == 1:
+        return np.repeat(image, channels, axis=2)
+    if channels != 1:
+        raise ValueError(f"a colour image has 1 or 3 channels, not {channels}")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)[:, :, None]
+
+
+def to_chip(pixels: DeepPixels, form: ChipForm) -> Pixels:
+    """The pixels of an image as a network takes them, (height, width, channels) of its form."""
+    scaled = to_bytes(pixels, form.bits)
+    return to_channels(resize(scaled, (form.height, form.width)), form.channels)
+
+
+_ZERO = "Allow it with --missing-modality zero"
+_DROP = "Leave such rows out with --missing-modality drop"
+_EITHER = "Allow it with --missing-modality zero, or leave such rows out with drop"
+NONE_THERE = (
+    "Paths are relative to the data folder, and in a table without a record (X.meta.json) to the "
+    "folder it stands in"
+)
+
+
+def find_missing(samples: Samples) -> npt.NDArray[np.bool_]:
+    """Which images are not there, bool of shape (N, M): a blank path, or a path without a file."""
+    columns = [samples.frame[column] for column in samples.paths.values()]
+    return np.stack([_not_there(samples.folder, column) for column in columns], axis=1)
+
+
+def _not_there(root: Path, cells: pd.Series[str]) -> npt.NDArray[np.bool_]:
+    # One listing per folder: a table has many rows and few folders. Of names, their hashes are
+    # compared: tables are long, and an image that is missed nonetheless is told when it is read.
+    folders: dict[str, int] = {}
+    numbers, names = np.empty(len(cells), np.int32), np.empty(len(cells), np.int64)
+    for row, cell in enumerate(cells):
+        folder, name = os.path.split(cell)
+        numbers[row], names[row] = folders.setdefault(folder, len(folders)), hash(name)
+    missing = np.array(cells == "")
+    by_folder = np.argsort(numbers, kind="stable")
+    starts = np.searchsorted(numbers[by_folder], np.arange(1, len(folders)))
+    for folder, rows in zip(folders, np.split(by_folder, starts), strict=True):
+        missing[rows] |= ~np.isin(names[rows], _listing(os.path.join(root, folder)))
+    return missing
+
+
+def _listing(folder: str) -> npt.NDArray[np.int64]:
+    try:
+        with os.scandir(folder) as entries:
+            return np.fromiter((hash(entry.name) for entry in entries), np.int64)
+    except OSError:
+        return np.empty(0, np.int64)
+
+
+def spread(count: int, most: int) -> npt.NDArray[np.int64]:
+    """Up to ``most`` of the row numbers from 0 to ``count - 1``, evenly spread, ends included."""
+    return np.unique(np.linspace(0, count - 1, most).astype(np.int64))
+
+
+def drop_missing(samples: Samples) -> tuple[Samples, int]:
+    """The samples of which every image is there, and how many were left out.
+
+    Raises
+    ------
+    InputError
+        If none is left.
+    """
+    whole = ~find_missing(samples).any(axis=1)
+    if not whole.any():
+        raise InputError("no row has all of its images", file=samples.source)
+    kept = samples.frame.take(np.flatnonzero(whole).tolist()).reset_index(drop=True)
+    return replace(samples, frame=kept), int((~whole).sum())
+
+
+class ImageFiles:
+    """The image files of N samples.
+
+    Parameters
+    ----------
+    samples
+        Where the images are.
+    missing
+        What a missing image is: ``"error"``, or ``"zero"`` for a black chip.
+    may_drop
+        Whether a row may be left out instead, so that a message says how.
+
+    Raises
+    ------
+    InputError
+        If an image is missing and that is an error; names the sample and the file. With
+        ``"zero"``, if a sample has no image at all.
+    """
+
+    def __init__(self, samples: Samples, missing: str = "error", *, may_drop: bool = False) -> None:
+        self._folder = samples.folder
+        # Fixed-width bytes: Python strings would be copied into each worker as they are counted.
+        self._cells = [_encoded(samples.frame[column]) for column in samples.paths.values()]
+        self._missing = find_missing(samples)
+        if missing == "error":
+            _refuse_missing(samples, self._missing, may_drop)
+        elif missing == "zero":
+            _refuse_empty(samples, self._missing, may_drop)
+        else:
+            raise ValueError(f"missing is 'error' or 'zero', not {missing!r}")
+
+    def __len__(self) -> int:
+        return len(self._missing)
+
+    def path(self, row: int, modality: int) -> Path:
+        """Where an image is."""
+        return self._folder / os.fsdecode(self._cells[modality][row])
+
+    @property
+    def missing(self) -> npt.NDArray[np.bool_]:
+        """Which images are not there, (N, M)."""
+        return self._missing
+
+    def is_missing(self, row: int, modality: int) -> bool:
+        """Whether an image is not there."""
+        return bool(self._missing[row, modality])
+
+    def read(self, row: int, modality: int) -> DeepPixels | None:
+        """The pixels of an image as they are, or None where it is missing and may be."""
+        return None if self.is_missing(row, modality) else read_pixels(self.path(row, modality))
+
+
+def _encoded(cells: pd.Series[str]) -> npt.NDArray[np.bytes_]:
+    width = max((len(os.fsencode(cell)) for cell in cells), default=0)
+    return np.fromiter(map(os.fsencode, cells), np.dtype(f"S{max(1, width)}"), len(cells))
+
+
+def _refuse_missing(samples: Samples, missing: npt.NDArray[np.bool_], may_drop: bool) -> None:
+    rows, modalities = np.nonzero(missing)
+    if not rows.size:
+        return
+    row, name = int(rows[0]), list(samples.paths)[modalities[0]]
+    column = samples.paths[name]
+    identity, cell = samples.frame[samples.id].iloc[row], samples.frame[column].iloc[row]
+    more = f" ({rows.size} images are missing in all)" if rows.size > 1 else ""
+    found = f"; there is no {samples.folder / cell}" if cell else "; its path is blank"
+    mend: str | None = _DROP if may_drop else None
+    if missing.shape[1] > 1:
+        mend = _EITHER if may_drop else _ZERO
+    if missing.all():
+        mend = f"No image is there at all. {NONE_THERE}"
+    raise InputError(
+        f"sample '{identity}' has no {name} image{found}{more}",
+        file=samples.source,
+        column=column,
+        mend=mend,
+    )
+
+
+def _refuse_empty(samples: Samples, missing: npt.NDArray[np.bool_], may_drop: bool) -> None:
+    empty = np.flatnonzero(missing.all(axis=1))
+    if empty.size:
+        raise InputError(
+            "a sample has no image at all",
+            file=samples.source,
+            values=samples.frame[samples.id].iloc[empty].tolist(),
+            mend=_DROP if may_drop else None,
+        )

@@ -1,0 +1,132 @@
+"""Batches that worker processes load: they decode, resize and augment, image by image."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import FrameType
+from typing import Any, Generic, TypeVar
+
+import cv2
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from comptool.data.dataset import Batch, SampleDataset
+from comptool.errors import InputError
+from comptool.machine import usable_cores
+
+T = TypeVar("T")
+S = TypeVar("S")
+MOST_WORKERS = 8
+
+
+class Loader(Generic[T]):
+    """Batches of a dataset, in the order in which ``batches`` lists their rows.
+
+    A damaged image raises its own `InputError` here, in the process that iterates; torch would
+    wrap it in the traceback of a worker.
+
+    Parameters
+    ----------
+    dataset
+        Anything indexed by the members of a batch.
+    collate
+        Makes one batch of a list of the dataset's members.
+    batches
+        `EpochBatches`, or the lists of `in_order`.
+    workers
+        Processes that load; 0 = this one.
+    device
+        Where the batches will go; for CUDA they are put into page-locked memory.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[S],
+        collate: Callable[[list[S]], T],
+        batches: Iterable[Sequence[Any]],
+        *,
+        workers: int = 0,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self._loader: DataLoader[Any] = DataLoader(
+            _Guarded(dataset),
+            batch_sampler=batches,  # type: ignore[arg-type]
+            collate_fn=_Collate(collate),
+            num_workers=workers,
+            # Newer Pythons would send each worker a copy of all decoded images.
+            multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
+            pin_memory=torch.device(device).type == "cuda",
+            persistent_workers=workers > 0,
+            worker_init_fn=_prepare_worker,
+        )
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator[T]:
+        for batch in self._loader:
+            if isinstance(batch, InputError):
+                raise batch
+            yield batch
+
+
+def loader(
+    dataset: SampleDataset,
+    batches: Iterable[Sequence[Any]],
+    *,
+    workers: int = 0,
+    device: str | torch.device = "cpu",
+) -> Loader[Batch]:
+    """A `Loader` of a `SampleDataset`."""
+    return Loader(dataset, dataset.collate, batches, workers=workers, device=device)
+
+
+class _Guarded(Dataset[Any]):
+    def __init__(self, dataset: Dataset[Any]) -> None:
+        self._dataset = dataset
+
+    def __getitem__(self, draw: Any) -> Any:
+        try:
+            return self._dataset[draw]
+        except InputError as error:
+            return error
+
+
+class _Collate:
+    def __init__(self, collate: Callable[[list[Any]], Any]) -> None:
+        self._collate = collate
+
+    def __call__(self, members: list[Any]) -> Any:
+        errors = [member for member in members if isinstance(member, InputError)]
+        return errors[0] if errors else self._collate(members)
+
+
+def _prepare_worker(worker: int) -> None:
+    # Ctrl-C reaches every process of the terminal; the parent alone answers it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A time limit may end the whole group. torch takes a worker that dies of a signal for a crash,
+    # and raises in the middle of whatever the parent is doing.
+    signal.signal(signal.SIGTERM, _leave)
+    # OpenCV's own threads would compete with the other workers.
+    cv2.setNumThreads(0)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    os._exit(0)
+
+
+def choose_workers(workers: int | None, device: str | torch.device) -> int:
+    """The number of workers: as asked for, else by the machine.
+
+    For a GPU one per core, at most eight. A network on the CPU needs the cores itself: there is one
+    worker for every two of the other cores, at most two. On two cores none was as fast as one.
+    """
+    if workers is not None:
+        return workers
+    cores = usable_cores()
+    if torch.device(device).type == "cuda":
+        return min(cores, MOST_WORKERS)
+    return min((cores - 1) // 2, 2)

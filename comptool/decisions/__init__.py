@@ -1,1 +1,0 @@
-"""From probabilities to answers: quotas, normalisation, ensembles, pseudo-labels (no torch)."""

@@ -1,1 +1,0 @@
-"""Searched ensembles: which weights are best on out-of-fold rows, and what that is worth."""

@@ -1,0 +1,253 @@
+"""The ONNX Runtime backend for CPUs: kept graphs, and views of a batch in numpy.
+
+Trained networks in ONNX Runtime, on the CPU; the graph of each is made once and kept.
+
+The graph stands beside the checkpoint, ``best.onnx`` for images of the size trained at, with a
+record that names the checkpoint and the graph itself by their SHA-256: another checkpoint has
+another graph, and a damaged one is made anew.
+
+Threads of our own compute, each a part of a batch with a session of one thread: ONNX Runtime's
+threads wait for one another at every layer, and spin meanwhile on cores that decode images.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from onnxruntime import InferenceSession, SessionOptions
+
+from comptool.data.image_io import Pixels
+from comptool.errors import InputError, OutputError, UsageError
+from comptool.inference.backends import Logits, distinct, forms_of
+from comptool.inference.plan import TrainedMember
+from comptool.inference.tta.transforms import D4, seen_box, seen_size
+from comptool.io import provenance
+from comptool.io.atomic import atomic_output, together
+from comptool.io.runs import BEST
+from comptool.lazy_torch import loading_torch
+from comptool.machine import compute_threads, threads
+
+Images = npt.NDArray[np.float32]
+
+
+def see(images: npt.NDArray[Any], view: str) -> Images:
+    """A view of images (B, H, W, C), float32 and contiguous.
+
+    Parameters
+    ----------
+    images
+        Of any type of number.
+    view
+        See :mod:`comptool.inference.tta.transforms`.
+
+    Raises
+    ------
+    UsageError
+        If no view is called so; names the three nearest.
+    """
+    if view in D4:
+        turn = D4[view]
+        if turn.transposed:
+            images = images.swapaxes(1, 2)
+        rows, columns = (slice(None, None, -1 if turned else 1) for turned in turn[1:])
+        return np.ascontiguousarray(images[:, rows, columns], np.float32)
+    height, width = images.shape[1:3]
+    top, left, rows_, columns_ = seen_box(view, height, width)
+    part = images[:, top : top + rows_, left : left + columns_].astype(np.float32)
+    return resized(part, seen_size(view, height, width))
+
+
+def resized(images: Images, size: tuple[int, int]) -> Images:
+    """Images (B, h, w, C) at another height and width, bilinear and, made smaller, averaged.
+
+    As ``torch.nn.functional.interpolate(mode="bilinear", antialias=True)``, which is Pillow's
+    bilinear filter: each pixel is a mean weighted by a triangle that is as wide as two pixels of
+    the smaller of both images. OpenCV has no such filter.
+    """
+    down, across = (
+        _triangles(now, wanted) for now, wanted in zip(images.shape[1:3], size, strict=True)
+    )
+    rows = np.einsum("Hh,bhwc->bHwc", down, images, optimize=True)
+    return np.ascontiguousarray(np.einsum("Ww,bhwc->bhWc", across, rows, optimize=True))
+
+
+@lru_cache
+def _triangles(now: int, wanted: int) -> npt.NDArray[np.float32]:
+    """The weight of each of ``now`` pixels in each of ``wanted``, (wanted, now)."""
+    ratio = now / wanted
+    centres = (np.arange(wanted)[:, None] + 0.5) * ratio
+    distances = np.abs(np.arange(now)[None, :] + 0.5 - centres) / max(ratio, 1.0)
+    weights = np.maximum(0.0, 1.0 - distances)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
+
+
+# Raised when graphs come to take or give something else.
+GRAPH_FORMAT = 1
+ERRORS_ONLY = 3
+# Samples that a thread computes at a time: what a layer gives of so few stays in its core's cache.
+AT_ONCE = 16
+AHEAD = 2  # parts per thread that are begun before an earlier batch is waited for
+
+Sizes = tuple[tuple[int, int], ...]
+
+
+class NoGraph(UsageError):
+    """A network that ONNX Runtime cannot compute as torch does."""
+
+
+class OnnxNetworks:
+    """The members on the CPU.
+
+    Parameters
+    ----------
+    members
+        What to load.
+    views
+        What they will be asked for; a view of another size needs a graph of its own.
+
+    Raises
+    ------
+    InputError
+        If a checkpoint cannot be used.
+    NoGraph
+        If a network cannot be exported, or computes something else when it is.
+    """
+
+    def __init__(self, members: Sequence[TrainedMember], views: Sequence[str]) -> None:
+        self._forms = [forms_of(member.header) for member in members]
+        self.forms = distinct(self._forms)
+        self.notes: list[str] = []
+        self._sessions: list[dict[Sizes, InferenceSession]] = []
+        for member, forms in zip(members, self._forms, strict=True):
+            seen = dict.fromkeys(
+                tuple(seen_size(view, *form.chip.shape[:2]) for form in forms) for view in views
+            )
+            # Before it is loaded: one that is replaced meanwhile is not taken for what was.
+            checkpoint = provenance.hashes([member.folder / BEST])
+            self._sessions.append({sizes: self._open(member, checkpoint, sizes) for sizes in seen})
+
+    def logits(self, images: Sequence[Pixels], views: Sequence[str]) -> Iterator[Logits]:
+        """Of each network the logits (V, B, K) of V views, from one (B, H, W, C) per form."""
+        if len(images[0]) <= AT_ONCE:
+            yield from self._computed(images, views)
+        else:
+            yield from next(self.each([images], views))
+
+    def each(
+        self, batches: Iterable[Sequence[Pixels]], views: Sequence[str]
+    ) -> Generator[list[Logits], None, None]:
+        """What `logits` gives, batch after batch; threads compute parts of the next ones too."""
+        waiting: deque[list[Future[list[Logits]]]] = deque()
+        count = compute_threads()
+        with threads(count) as pool:
+            for images in batches:
+                parts = _parts(images)
+                waiting.append([pool.submit(self._computed, part, views) for part in parts])
+                if sum(map(len, waiting)) > AHEAD * count:
+                    yield _joined(waiting.popleft())
+            while waiting:
+                yield _joined(waiting.popleft())
+
+    def _computed(self, images: Sequence[Pixels], views: Sequence[str]) -> list[Logits]:
+        by_view = []
+        for view in views:
+            seen = {form: see(one, view) for form, one in zip(self.forms, images, strict=True)}
+            by_view.append(
+                [
+                    _run(sessions, [seen[form] for form in forms])
+                    for forms, sessions in zip(self._forms, self._sessions, strict=True)
+                ]
+            )
+        return [np.stack(own) for own in zip(*by_view, strict=True)]
+
+    def room(self, shape: tuple[int, ...], dtype: Any) -> Pixels:
+        """Zeros for a batch's images."""
+        return np.zeros(shape, dtype)
+
+    def _open(
+        self, member: TrainedMember, checkpoint: Mapping[str, str | None], sizes: Sizes
+    ) -> InferenceSession:
+        path = _place(member, sizes)
+        graph = _kept(path, checkpoint)
+        if graph is None:
+            try:
+                # Imported here: where the graph is kept, torch is never needed.
+                with loading_torch():
+                    from comptool.models.onnx_export import export_checkpoint
+                graph, difference = export_checkpoint(member.folder, sizes)
+            except UsageError as error:
+                raise NoGraph(f"{member.folder}: {error}") from error
+            assert isinstance(graph, bytes)
+            self._keep(path, graph, difference, checkpoint)
+        options = SessionOptions()
+        options.intra_op_num_threads = 1  # our own threads compute, each a part of a batch
+        options.log_severity_level = ERRORS_ONLY
+        return InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+    def _keep(
+        self, path: Path, graph: bytes, difference: float, checkpoint: Mapping[str, str | None]
+    ) -> None:
+        try:
+            with together():
+                with atomic_output(path, force=True) as temporary:
+                    temporary.write_bytes(graph)
+                provenance.record(
+                    path,
+                    command="infer",
+                    arguments={},
+                    inputs=checkpoint,
+                    facts={**_known_by(graph), "difference": difference},
+                )
+        except OutputError as error:
+            self.notes.append(f"the ONNX graph is made anew each time: {error}")
+
+
+def _parts(images: Sequence[Pixels]) -> Iterator[list[Pixels]]:
+    """A batch in parts of up to `AT_ONCE` samples."""
+    for start in range(0, len(images[0]), AT_ONCE):
+        yield [pixels[start : start + AT_ONCE] for pixels in images]
+
+
+def _joined(parts: Sequence[Future[list[Logits]]]) -> list[Logits]:
+    """Of each network the logits of a batch, of those of its parts."""
+    results = [part.result() for part in parts]
+    return [np.concatenate(own, axis=1) for own in zip(*results, strict=True)]
+
+
+def _run(sessions: dict[Sizes, InferenceSession], images: Sequence[Logits]) -> Logits:
+    session = sessions[tuple((image.shape[1], image.shape[2]) for image in images)]
+    (logits,) = session.run(None, {f"images{n}": image for n, image in enumerate(images)})
+    return np.asarray(logits)
+
+
+def _place(member: TrainedMember, sizes: Sizes) -> Path:
+    """Where the graph for images of these sizes is kept."""
+    trained = tuple(form.chip.shape[:2] for form in forms_of(member.header))
+    name = Path(BEST).stem
+    if sizes != trained:
+        name += "".join(f"-{height}x{width}" for height, width in sizes)
+    return member.folder / f"{name}.onnx"
+
+
+def _kept(path: Path, checkpoint: Mapping[str, str | None]) -> bytes | None:
+    """The graph that is kept there, if it is whole and was made of the checkpoint as it is."""
+    try:
+        graph = path.read_bytes()
+        record = provenance.recall(path)
+    except (OSError, InputError):
+        return None
+    if record is None or list(record.get("inputs", {}).values()) != list(checkpoint.values()):
+        return None
+    return graph if record.get("facts", {}).items() >= _known_by(graph).items() else None
+
+
+def _known_by(graph: bytes) -> dict[str, object]:
+    return {"graph": GRAPH_FORMAT, "sha256": hashlib.sha256(graph).hexdigest()}

@@ -1,0 +1,342 @@
+"""The torch backend: networks, asynchronous copies, and views of a batch as tensors."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from comptool.data.device import choose_device
+from comptool.data.image_io import Pixels
+from comptool.errors import UsageError
+from comptool.inference.backends import Logits, distinct, forms_of
+from comptool.inference.config import Computing, Precision
+from comptool.inference.plan import TrainedMember
+from comptool.inference.tta.transforms import D4, seen_box, seen_size
+from comptool.models.checkpoint_file import load_checkpoint
+from comptool.models.deploy import OfPixels, fold_batch_norm, of_pixels
+
+
+def see(images: Tensor, view: str) -> Tensor:
+    """A view of images [B, C, H, W]; see :mod:`comptool.inference.tta.transforms`.
+
+    Raises
+    ------
+    UsageError
+        If no view is called so; names the three nearest.
+    """
+    if view in D4:
+        turn = D4[view]
+        if turn.transposed:
+            images = images.transpose(-2, -1)
+        reversals = {-2: turn.rows_reversed, -1: turn.columns_reversed}
+        axes = [axis for axis, reversed_ in reversals.items() if reversed_]
+        return images.flip(axes) if axes else images
+    height, width = images.shape[-2:]
+    top, left, rows, columns = seen_box(view, height, width)
+    part = images[..., top : top + rows, left : left + columns]
+    size = seen_size(view, height, width)
+    if tuple(part.shape[-2:]) == size:
+        return part
+    return functional.interpolate(part, size, mode="bilinear", antialias=True)
+
+
+@dataclass(frozen=True)
+class Arriving:
+    """Tensors on their way to this machine's memory.
+
+    Parameters
+    ----------
+    tensors
+        Where they arrive.
+    arrived
+        Tells of it; None where they are there.
+    needed
+        Memory that is read until then.
+    """
+
+    tensors: Sequence[Tensor]
+    arrived: torch.cuda.Event | None = None
+    needed: object = None
+
+    def arrays(self) -> list[npt.NDArray[Any]]:
+        """Them as arrays; waits for them."""
+        if self.arrived is not None:
+            self.arrived.synchronize()
+        return [tensor.numpy() for tensor in self.tensors]
+
+
+class Transfers(Protocol):
+    """Between arrays here and tensors on a device.
+
+    Attributes
+    ----------
+    ahead
+        Batches that are begun before the logits of an earlier one are waited for.
+    """
+
+    ahead: int
+
+    def room(self, shape: tuple[int, ...], dtype: Any) -> Pixels:
+        """Zeros for images that `there` is given."""
+        ...
+
+    def there(self, images: Sequence[Pixels]) -> list[Tensor]:
+        """The images of a batch on the device, uint8 [B, C, H, W] in the order channels last."""
+        ...
+
+    def back(self, tensors: Sequence[Tensor], images: Sequence[Pixels]) -> Arriving:
+        """What was computed of the images."""
+        ...
+
+
+class OnHost:
+    """The device is this machine's processor, and nothing has to be moved."""
+
+    ahead = 0
+
+    def room(self, shape: tuple[int, ...], dtype: Any) -> Pixels:
+        """Zeros."""
+        return np.zeros(shape, dtype)
+
+    def there(self, images: Sequence[Pixels]) -> list[Tensor]:
+        """The images themselves as tensors."""
+        return [torch.from_numpy(pixels).permute(0, 3, 1, 2) for pixels in images]
+
+    def back(self, tensors: Sequence[Tensor], images: Sequence[Pixels]) -> Arriving:
+        """The tensors themselves."""
+        return Arriving(tensors)
+
+
+class ToCard:
+    """A CUDA device: images are decoded into page-locked memory and copied by an own stream.
+
+    So the copy of a batch, its computation and the decoding of later ones go on at the same time;
+    ordinary memory would first be copied by the processor, which waited for it.
+    """
+
+    ahead = 2
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+    def room(self, shape: tuple[int, ...], dtype: Any) -> Pixels:
+        """Zeros in page-locked memory; torch keeps it for later batches."""
+        kind = torch.from_numpy(np.empty(0, dtype)).dtype
+        return np.asarray(torch.zeros(shape, dtype=kind, pin_memory=True).numpy())
+
+    def there(self, images: Sequence[Pixels]) -> list[Tensor]:
+        """The images on the card, which computes with them only when they are there."""
+        with torch.cuda.stream(self._copies):
+            copied = [
+                torch.from_numpy(pixels).to(self._device, non_blocking=True).permute(0, 3, 1, 2)
+                for pixels in images
+            ]
+        computing = torch.cuda.current_stream(self._device)
+        computing.wait_stream(self._copies)
+        for tensor in copied:
+            # Their memory is the copying stream's, which would take it for free at once.
+            tensor.record_stream(computing)
+        return copied
+
+    def back(self, tensors: Sequence[Tensor], images: Sequence[Pixels]) -> Arriving:
+        """The tensors in page-locked memory, when the card is through with the batch."""
+        arriving = [torch.empty_like(tensor, device="cpu", pin_memory=True) for tensor in tensors]
+        for tensor, place in zip(tensors, arriving, strict=True):
+            place.copy_(tensor, non_blocking=True)
+        arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        arrived.record(torch.cuda.current_stream(self._device))
+        return Arriving(arriving, arrived, (tensors, images))
+
+
+def transfers(device: torch.device) -> Transfers:
+    """How images get to a device and logits back."""
+    return ToCard(device) if device.type == "cuda" else OnHost()
+
+
+TRIED = 2  # images that a network is tried on
+TENSOR_CORES = (7, 0)  # the compute capability from which fp16 is faster than float32
+
+
+def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:
+    """The type that layers run in under autocast; None for float32 throughout.
+
+    Raises
+    ------
+    UsageError
+        If bf16 is asked of a card that has none.
+    """
+    cuda = device.type == "cuda"
+    if precision == "auto":
+        fast = cuda and torch.cuda.get_device_capability(device) >= TENSOR_CORES
+        return torch.float16 if fast else None
+    if precision == "bf16" and cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise UsageError("this card does not compute in bf16; take --fp16")
+    return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+
+
+class TorchNetworks:
+    """The members on a device.
+
+    Parameters
+    ----------
+    members
+        What to load.
+    computing
+        Where to, and in which precision.
+
+    Raises
+    ------
+    InputError
+        If a checkpoint cannot be used.
+    UsageError
+        If the device is not there.
+    """
+
+    def __init__(self, members: Sequence[TrainedMember], computing: Computing) -> None:
+        self._device = choose_device(computing.device)
+        self._autocast = autocast_dtype(computing.precision, self._device)
+        self._members = members
+        self._forms = [forms_of(member.header) for member in members]
+        self.forms = distinct(self._forms)
+        self._models = [self._loaded(number) for number in range(len(members))]
+        self._transfers = transfers(self._device)
+
+    def logits(self, images: Sequence[Pixels], views: Sequence[str]) -> Iterator[Logits]:
+        """Of each network the logits (V, B, K) of V views, from one (B, H, W, C) per form.
+
+        Raises
+        ------
+        UsageError
+            If the device is out of memory.
+        """
+        yield from next(self.each([images], views))
+
+    def each(
+        self, batches: Iterable[Sequence[Pixels]], views: Sequence[str]
+    ) -> Iterator[list[Logits]]:
+        """What `logits` gives, batch after batch; on a card the next ones are begun before it.
+
+        Raises
+        ------
+        UsageError
+            If the device is out of memory.
+        """
+        begun: deque[Arriving] = deque()
+        for images in batches:
+            with _computing():
+                begun.append(self._begin(images, views))
+                if len(begun) <= self._transfers.ahead:
+                    continue
+                first = begun.popleft().arrays()
+            yield first
+        while begun:
+            with _computing():
+                first = begun.popleft().arrays()
+            yield first
+
+    def room(self, shape: tuple[int, ...], dtype: Any) -> Pixels:
+        """Zeros for a batch's images, page-locked where they go to a card."""
+        return self._transfers.room(shape, dtype)
+
+    def features(self, images: Sequence[Pixels]) -> list[Logits]:
+        """What each member's classifier sees, float32 (B, F), from one (B, H, W, C) per form.
+
+        Raises
+        ------
+        UsageError
+            If the device is out of memory.
+        """
+        with _computing():
+            placed = self._transfers.there(images)
+            features = [
+                self._model_features(number, self._own(number, placed))
+                for number in range(len(self._models))
+            ]
+            return self._transfers.back(features, images).arrays()
+
+    def check_views(self, views: Sequence[str]) -> None:
+        """Refuse views that a network of fixed input size does not take.
+
+        Raises
+        ------
+        UsageError
+            Naming the run and the view.
+        """
+        for number, member in enumerate(self._members):
+            for view in sorted(set(views) - {"identity"}):
+                try:
+                    with _computing():
+                        noise = [image.permute(0, 3, 1, 2) for image in self._noise(number)]
+                        self._logits(number, view, [image.to(self._device) for image in noise])
+                except (AssertionError, RuntimeError, ValueError) as error:
+                    raise UsageError(
+                        f"the network of {member.folder} does not take the view '{view}' ({error})"
+                    ) from error
+
+    def _loaded(self, number: int) -> OfPixels:
+        model, header = load_checkpoint(self._members[number].folder)
+        whole = of_pixels(model, header)
+        fold_batch_norm(whole, self._noise(number))
+        whole.to(memory_format=torch.channels_last)  # as the images are
+        return whole.to(self._device)
+
+    def _noise(self, number: int) -> list[Tensor]:
+        random = torch.Generator().manual_seed(0)
+        return [
+            torch.randint(256, (TRIED, *form.chip.shape), generator=random).float()
+            for form in self._forms[number]
+        ]
+
+    def _begin(self, images: Sequence[Pixels], views: Sequence[str]) -> Arriving:
+        placed = self._transfers.there(images)
+        logits = [
+            torch.stack([self._logits(number, view, self._own(number, placed)) for view in views])
+            for number in range(len(self._models))
+        ]
+        return self._transfers.back(logits, images)
+
+    def _own(self, number: int, placed: Sequence[Tensor]) -> list[Tensor]:
+        return [placed[self.forms.index(form)] for form in self._forms[number]]
+
+    def _logits(self, number: int, view: str, images: Sequence[Tensor]) -> Tensor:
+        with self._casting():
+            seen = [see(image.float(), view).permute(0, 2, 3, 1) for image in images]
+            logits: Tensor = self._models[number](*seen)
+        return logits.float()
+
+    def _model_features(self, number: int, images: Sequence[Tensor]) -> Tensor:
+        whole = self._models[number]
+        floats = [image.float().permute(0, 2, 3, 1) for image in images]
+        model: Any = whole.model
+        features: Tensor = model.forward_features(*whole.normalised(floats))
+        return features.float()
+
+    def _casting(self) -> torch.autocast:
+        enabled = self._autocast is not None
+        return torch.autocast(self._device.type, dtype=self._autocast, enabled=enabled)
+
+
+@contextmanager
+def _computing() -> Iterator[None]:
+    # By default cuDNN rounds the factors of float32 convolutions to 10 bits (TF32).
+    allowed = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        with torch.inference_mode():
+            yield
+    except torch.OutOfMemoryError as error:
+        raise UsageError(
+            f"the device is out of memory; try a smaller --batch-size ({error})"
+        ) from error
+    finally:
+        torch.backends.cudnn.allow_tf32 = allowed

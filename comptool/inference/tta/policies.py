@@ -1,0 +1,143 @@
+"""Which views of an image are predicted and how they are merged, by name; no torch."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from comptool.errors import InputError, UsageError, unknown_name
+from comptool.inference.tta.transforms import CROPS, D4, check_view
+from comptool.postprocess.oof import rows_path
+
+VIEW_FILES = (".json", ".toml")
+GROUPS: dict[str, tuple[str, ...]] = {
+    "flips": ("identity", "horizontal", "vertical"),
+    "d4": tuple(D4),
+    "5crop": tuple(CROPS),
+    "multiscale": ("scale-0.75", "identity", "scale-1.25"),
+}
+
+
+class Scheme(NamedTuple):
+    """Which views are predicted and how they become one prediction.
+
+    Parameters
+    ----------
+    views
+        Their names.
+    merge
+        ``mean``, ``gmean`` or ``max``.
+    weights
+        Of a mean: one number per view, summing to one; empty for equal ones.
+    chosen_on
+        Runs whose out-of-fold rows the weights were chosen on, if they were.
+    """
+
+    views: tuple[str, ...]
+    merge: str
+    weights: tuple[float, ...] = ()
+    chosen_on: tuple[str, ...] = ()
+
+    def used(self) -> Scheme:
+        """The same prediction without the views that have no weight."""
+        if not all(self.weights):
+            pairs = [pair for pair in zip(self.views, self.weights, strict=True) if pair[1]]
+            views, weights = zip(*pairs, strict=True)
+            return self._replace(views=views, weights=weights)
+        return self
+
+
+IDENTITY = "identity"
+PLAIN = Scheme((IDENTITY,), "mean")
+
+
+def read_scheme(transforms: str, merge: str) -> Scheme:
+    """The views that ``--transforms`` asks for, merged in one way.
+
+    Parameters
+    ----------
+    transforms
+        One of `GROUPS` or several joined by commas, or a file: JSON or TOML with a list ``views``
+        and, if they are not to have equal ones, ``weights``. In JSON, the list itself will do.
+    merge
+        ``mean``, ``gmean`` or ``max``.
+
+    Raises
+    ------
+    UsageError
+        If nothing is called so, or weights are given for another merge than the mean.
+    InputError
+        If the file is missing, lists no known views or one of them twice, or its weights are no
+        weights of them.
+    """
+    path = Path(transforms)
+    if path.suffix not in VIEW_FILES:
+        groups = transforms.split(",")
+        unknown = next((name for name in groups if name not in GROUPS), None)
+        if unknown is not None:
+            raise unknown_name("group of views", unknown, GROUPS)
+        return Scheme(tuple(dict.fromkeys(v for name in groups for v in GROUPS[name])), merge)
+    content = _read_file(path)
+    names, weights = _views_of(path, content), _weights_of(path, content)
+    if weights and merge != "mean":
+        raise UsageError(f"the weights of {path} are those of the mean, not of {merge}")
+    return Scheme(names, merge, weights, tuple(map(str, content.get("runs", ())))).used()
+
+
+def views_path(output: Path) -> Path:
+    """Where searched views stand: ``preds_tta.csv`` has ``preds_tta.json``."""
+    return output.with_suffix(".json")
+
+
+def beside(output: Path, search: str | None) -> list[str]:
+    """What a test-time augmentation, or a search of views, writes beside its output."""
+    return [str(path) for path in (rows_path(output), *([views_path(output)] if search else []))]
+
+
+def _views_of(path: Path, content: dict[str, Any]) -> tuple[str, ...]:
+    names = content.get("views")
+    if not names or not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+        raise InputError("has no list of view names called 'views'", file=path)
+    if len(set(names)) < len(names):
+        raise InputError("lists a view twice", file=path, values=_repeated(names))
+    for name in names:
+        try:
+            check_view(name)
+        except UsageError as error:
+            raise InputError(str(error), file=path) from error
+    return tuple(names)
+
+
+def _weights_of(path: Path, content: dict[str, Any]) -> tuple[float, ...]:
+    weights = content.get("weights", [])
+    if not weights:
+        return ()
+    if not isinstance(weights, list) or len(weights) != len(content["views"]):
+        raise InputError(
+            f"its weights are not one number for each of {len(content['views'])} views", file=path
+        )
+    numbers = [one if isinstance(one, int | float) else -1.0 for one in weights]
+    total = sum(numbers)
+    if min(numbers) < 0 or not 0 < total < float("inf"):
+        raise InputError(
+            "weights of views are numbers from 0 on, not all 0", file=path, values=weights
+        )
+    return tuple(number / total for number in numbers)
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputError("there is no such file of views", file=path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except ValueError as error:
+        raise InputError(f"is not readable ({error})", file=path) from error
+    return content if isinstance(content, dict) else {"views": content}
+
+
+def _repeated(names: Sequence[str]) -> list[str]:
+    return sorted({name for name in names if names.count(name) > 1})

@@ -1,0 +1,373 @@
+"""The ``tta`` command: predictions over views, and the out-of-fold search for views.
+
+``comptool tta``: a plan carried out with several views of each image, and what that is worth.
+
+Beside ``preds_tta.csv`` stands ``oof_preds_tta.csv``, the out-of-fold rows under the same views, so
+that whatever follows (ensembles, recalibration, pseudo-labels) is weighed by what it starts from;
+of searched views, each row is by weights that were chosen without it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from comptool.competition.classes import check_classes
+from comptool.competition.samples import Samples
+from comptool.errors import InputError, UsageError
+from comptool.inference.config import Computing
+from comptool.inference.infer import write
+from comptool.inference.plan import InferencePlan, held_out
+from comptool.inference.predict import Prediction, Probabilities, predict
+from comptool.inference.tta.policies import IDENTITY, PLAIN, Scheme, views_path
+from comptool.io import provenance
+from comptool.io.atomic import atomic_output, refuse_existing, together
+from comptool.io.predictions import Predictions
+from comptool.io.runs import OOF
+from comptool.io.tables import read_table
+from comptool.metrics import multiclass
+from comptool.postprocess.ensemble.nested_cv import ViewChoice, choose_views
+from comptool.postprocess.oof import nested_folds, read_labelled, rows_path, write_rows
+from comptool.training.data import label_indices
+
+
+@dataclass(frozen=True)
+class ViewEvidence:
+    """A metric on out-of-fold rows, without and with test-time augmentation.
+
+    Parameters
+    ----------
+    metric
+        Its name.
+    num_rows
+        Rows that it is taken over.
+    plain, augmented
+        Its values.
+    greater_is_better
+        Which way is up.
+    in_sample
+        Whether the rows chose the views, so that the second value is too good.
+    """
+
+    metric: str
+    num_rows: int
+    plain: float
+    augmented: float
+    greater_is_better: bool
+    in_sample: bool = False
+
+    @property
+    def gain(self) -> float:
+        """How much better the metric is with augmentation; negative where it hurts."""
+        change = self.augmented - self.plain
+        return change if self.greater_is_better else -change
+
+    def summary(self) -> dict[str, Any]:
+        """The figures for a record."""
+        return {
+            "metric": self.metric,
+            "rows": self.num_rows,
+            "plain": self.plain,
+            "tta": self.augmented,
+            "gain": self.gain,
+            "in_sample": self.in_sample,
+        }
+
+    def __str__(self) -> str:
+        figures = (
+            f"{self.metric} on {self.num_rows} out-of-fold rows: {self.plain:.4f} plain, "
+            f"{self.augmented:.4f} with TTA ({self.augmented - self.plain:+.4f})"
+        )
+        if self.in_sample:
+            figures += "; too good, because these rows chose the views"
+        if self.gain < 0:
+            return f"{figures}. TTA HURTS this run; submit what 'comptool infer' gives"
+        return figures if self.gain else f"{figures}. TTA changes nothing here"
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The rows that runs have not been trained on, under several schemes.
+
+    Parameters
+    ----------
+    ids
+        Of the N rows, in order, shape (N,).
+    targets
+        Class indices of shape (N,), or 1, 0 and -1 of shape (N, K).
+    folds
+        In which each was validated, shape (N,); None where that differs between runs.
+    tables
+        One array of probabilities of shape (N, K) per scheme.
+    sources
+        Where the labels are from.
+    """
+
+    ids: npt.NDArray[np.object_]
+    targets: npt.NDArray[np.integer]
+    folds: npt.NDArray[np.integer] | None
+    tables: list[Probabilities]
+    sources: tuple[Path, ...]
+
+
+def predict_held_out(
+    plan: InferencePlan, schemes: Sequence[Scheme], computing: Computing
+) -> HeldOut:
+    """Predict the rows that each member of a plan has held out; every view is computed once.
+
+    A row that several members held out, as the same fold of several runs, gets their mean.
+
+    Raises
+    ------
+    InputError
+        If there is no evidence, and why: a run that held nothing out, or that started from weights
+        which had seen its validation; a table or an image that is not here any more.
+    """
+    for member in plan.members:
+        if member.header.get("leak"):
+            raise InputError(str(member.header["leak"]), file=member.folder)
+    rows: dict[str, list[_Row]] = {}
+    sources = []
+    for member in plan.members:
+        samples = held_out(member, plan.competition)
+        tables, _ = predict([member], samples, schemes, replace(computing, purpose="validate"))
+        labels = _targets(samples, member.header)
+        folds = read_table(member.folder / OOF)["fold"].tolist()
+        sources.append(samples.source)
+        for place, identity in enumerate(samples.frame[samples.id]):
+            row = _Row(labels[place], int(folds[place]), [table[place] for table in tables])
+            rows.setdefault(identity, []).append(row)
+    return _merged(rows, len(schemes), tuple(dict.fromkeys(sources)))
+
+
+def weigh(plan: InferencePlan, held: HeldOut, in_sample: bool = False) -> ViewEvidence:
+    """The plan's metric on rows that were predicted plain and, second, with augmentation.
+
+    Parameters
+    ----------
+    plan
+        Names the metric.
+    held
+        From `predict_held_out`.
+    in_sample
+        Whether these rows chose the views.
+    """
+    metric = plan.header["metric"]
+    plain, augmented = (float(multiclass.score(metric, held.targets, one)) for one in held.tables)
+    up = bool(multiclass.table(plan.header["task"]).find(metric).greater_is_better)
+    return ViewEvidence(metric, len(held.ids), plain, augmented, up, in_sample)
+
+
+def _targets(samples: Samples, header: dict[str, Any]) -> npt.NDArray[np.integer]:
+    """Class indices of shape (N,), or multi-label cells of shape (N, K)."""
+    classes = header["classes"]
+    if header["task"] != "multilabel":
+        return label_indices(samples, classes)
+    check_classes(samples.source, samples.labels, classes, "the run")
+    return samples.label_matrix()
+
+
+class _Row(NamedTuple):
+    label: npt.NDArray[np.integer]
+    fold: int
+    tables: list[Probabilities]
+
+
+def _merged(rows: Mapping[str, list[_Row]], num_tables: int, sources: tuple[Path, ...]) -> HeldOut:
+    ids = sorted(rows)
+    several = [rows[identity] for identity in ids]
+    agreed = all(len({row.fold for row in some}) == 1 for some in several)
+    return HeldOut(
+        ids=np.array(ids, dtype=object),
+        targets=np.stack([some[0].label for some in several]),
+        folds=np.array([some[0].fold for some in several]) if agreed else None,
+        tables=[
+            np.stack([np.mean([row.tables[place] for row in some], axis=0) for some in several])
+            for place in range(num_tables)
+        ],
+        sources=sources,
+    )
+
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """What came of a plan.
+
+    Parameters
+    ----------
+    num_rows
+        Rows predicted.
+    findings
+        Sentences about odd images.
+    scheme
+        The views that were taken.
+    evidence
+        The figures on out-of-fold rows, or why there are none.
+    verdict
+        The same in words.
+    """
+
+    num_rows: int
+    findings: list[str]
+    scheme: Scheme
+    evidence: dict[str, Any] | str
+    verdict: str
+
+
+def tta(
+    plan: InferencePlan,
+    scheme: Scheme,
+    computing: Computing,
+    arguments: Mapping[str, object],
+    *,
+    search: str | None = None,
+    seed: int = 0,
+) -> Augmented:
+    """Predict the plan's samples with several views and write its output, with its record.
+
+    Parameters
+    ----------
+    plan
+        What to predict, and with which runs.
+    scheme
+        The views, and how they are merged within each network; networks are averaged.
+    computing
+        Device, precision and the like.
+    arguments
+        The command's arguments, for the record.
+    search, seed
+        How views are chosen among those of the scheme, by `search_views`; None takes all.
+
+    Raises
+    ------
+    InputError
+        If an image, a checkpoint or the output cannot be used; nothing is written then.
+    UsageError
+        If the device is not there or out of memory, or a network does not take a view.
+    """
+    if search is not None:
+        return search_views(plan, scheme, computing, arguments, how=search, seed=seed)
+    refuse_existing(rows_path(plan.output), plan.force)
+    prediction = Prediction(plan.members, plan.samples, [scheme], computing)
+    held, in_sample = None, bool(scheme.chosen_on)
+    figures: dict[str, Any] | str
+    try:
+        held = predict_held_out(plan, [PLAIN, scheme], computing)
+        evidence = weigh(plan, held, in_sample)
+        figures, verdict = evidence.summary(), str(evidence)
+    except InputError as error:
+        # Training images may be elsewhere by now; the predictions do not need them.
+        figures = verdict = f"no evidence that TTA helps: {error}"
+    with together():
+        # Rows that chose the views are no evidence of them.
+        rows = {} if held is None or in_sample else _write_rows(plan, held, held.tables[1])
+        _write(plan, prediction, scheme, arguments, {"evidence": figures, **rows})
+    return Augmented(len(plan.samples), prediction.findings(), scheme, figures, verdict)
+
+
+def search_views(
+    plan: InferencePlan,
+    candidates: Scheme,
+    computing: Computing,
+    arguments: Mapping[str, object],
+    *,
+    how: str,
+    seed: int = 0,
+) -> Augmented:
+    """Choose views on out-of-fold rows, and predict the plan's samples with those alone.
+
+    Parameters
+    ----------
+    plan
+        What to predict, and with which runs.
+    candidates
+        The views that there are to choose from; the plain image is always one of them.
+    computing, arguments
+        As for `tta`.
+    how, seed
+        See :func:`comptool.postprocess.ensemble.search.search`.
+
+    Raises
+    ------
+    InputError
+        As `tta`; also if there are no out-of-fold rows, or they are no evidence.
+    UsageError
+        As `tta`; also if there is nothing to choose, or the views are not merged by their mean.
+    """
+    if candidates.merge != "mean" or candidates.weights:
+        raise UsageError(
+            "--search finds weights of the mean: take --merge mean and groups of views"
+        )
+    for path in (views_path(plan.output), rows_path(plan.output)):
+        refuse_existing(path, plan.force)
+    for run in plan.runs:
+        read_labelled(str(run), plan.competition)
+    names = tuple(dict.fromkeys((IDENTITY, *candidates.views)))
+    held = predict_held_out(plan, [Scheme((name,), "mean") for name in names], computing)
+    choice = choose_views(
+        dict(zip(names, held.tables, strict=True)),
+        IDENTITY,
+        held.targets,
+        plan.header["metric"],
+        nested_folds(held.ids, held.folds),
+        how=how,
+        seed=seed,
+    )
+    scheme = Scheme(names, "mean", tuple(choice.weights.tolist())).used()
+    prediction = Prediction(plan.members, plan.samples, [scheme], computing)
+    figures = choice.summary()
+    with together():
+        _write_views(plan, scheme, {"how": how, "seed": seed, "candidates": names}, choice)
+        rows = _write_rows(plan, held, choice.blend)
+        _write(plan, prediction, scheme, arguments, {"evidence": figures, **rows})
+    return Augmented(len(plan.samples), prediction.findings(), scheme, figures, choice.text())
+
+
+def _write(
+    plan: InferencePlan,
+    prediction: Prediction,
+    scheme: Scheme,
+    arguments: Mapping[str, object],
+    facts: Mapping[str, Any],
+) -> None:
+    made = {"views": list(scheme.views), "merge": scheme.merge, "weights": list(scheme.weights)}
+    write(plan, prediction, command="tta", arguments=arguments, facts={**made, **facts})
+
+
+def _write_rows(plan: InferencePlan, held: HeldOut, table: np.ndarray[Any, Any]) -> dict[str, str]:
+    """Write out-of-fold rows, and give the fact that says where they are."""
+    return write_rows(
+        plan.output,
+        Predictions(held.ids, tuple(plan.header["classes"]), table, fold=held.folds),
+        command="tta",
+        inputs=[*held.sources, *plan.inputs[1:]],
+        facts=plan.facts,
+        force=plan.force,
+    )
+
+
+def _write_views(
+    plan: InferencePlan, scheme: Scheme, search: Mapping[str, object], choice: ViewChoice
+) -> None:
+    document = {
+        "format": FORMAT,
+        "views": scheme.views,
+        "weights": scheme.weights,
+        "runs": [str(run) for run in plan.runs],
+        "search": search,
+        "scores": choice.summary(),
+    }
+    with atomic_output(views_path(plan.output), force=plan.force) as temporary:
+        temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    provenance.record(
+        views_path(plan.output), command="tta", arguments=search, inputs=plan.inputs[1:]
+    )

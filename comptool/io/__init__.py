@@ -1,0 +1,1 @@
+"""Files: tables, predictions, atomic writes, records of provenance, run folders and locks."""

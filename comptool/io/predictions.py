@@ -1,0 +1,485 @@
+"""Prediction files: CSV, Parquet and ``.npy``, read and written with their checks.
+
+Predictions as numpy arrays in one ``.npy`` file, one after the other.
+
+``np.load(path)`` gives the first of them, the probabilities, as of any ``.npy`` file. What says
+whose they are stands behind it in the same file, so that nobody moves or replaces one without the
+other. numpy reads it by ``np.load`` of the open file, again and again; see its help of ``np.save``.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from tokenize import TokenError
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from numpy.lib import format as npy
+
+from comptool.errors import InputError
+from comptool.io.atomic import atomic_output, refuse_existing
+from comptool.io.tables import (
+    PARQUET,
+    check_header,
+    check_ids,
+    csv_stream,
+    no_csv,
+    refuse_missing,
+    scan_parquet,
+    write_parquet,
+)
+
+NPY = ".npy"
+MEND = "Bring them as .csv or .parquet: id, and one column per class"
+
+
+class Arrays(NamedTuple):
+    """The arrays of a file of N predictions of K classes, in their order.
+
+    Parameters
+    ----------
+    probabilities
+        Floats of shape (N, K).
+    columns
+        Name of the id column and of the K classes, text of shape (K + 1,).
+    ids
+        Text of shape (N,).
+    fold
+        Whole numbers of shape (N,), or (0,) for none.
+    pred
+        Decided class names, text of shape (N,), or (0,) for none.
+    """
+
+    probabilities: npt.NDArray[np.floating]
+    columns: npt.NDArray[np.str_]
+    ids: npt.NDArray[np.str_]
+    fold: npt.NDArray[np.integer]
+    pred: npt.NDArray[np.str_]
+
+
+def fixed_width(path: Path, texts: Iterable[str]) -> npt.NDArray[np.str_]:
+    """Text as numpy keeps it without pickle; ``path`` is where it is to go.
+
+    Raises
+    ------
+    InputError
+        If a text ends in NUL, with which numpy fills up.
+    """
+    found = list(texts)
+    lost = [text for text in found if text.endswith("\0")]
+    if lost:
+        raise InputError("numpy would lose the NUL at the end of a text", file=path, values=lost)
+    return np.array(found, dtype=np.str_)
+
+
+def save(path: Path, arrays: Arrays) -> None:
+    """Write the arrays one after the other."""
+    with path.open("wb") as stream:
+        for array in map(np.ascontiguousarray, arrays):
+            npy.write_array_header_1_0(stream, npy.header_data_from_array_1_0(array))
+            # Not array.tofile, which does not tell a full disk from any other failure.
+            stream.write(array.data)
+
+
+def load(path: Path) -> Arrays:
+    """The arrays of a file that `save` has written.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, lacks ids and classes, or its arrays do not fit one another.
+    """
+    arrays = []
+    try:
+        with path.open("rb") as stream:
+            for _ in Arrays._fields:
+                arrays.append(npy.read_array(stream, allow_pickle=False))
+                if not stream.peek(1) and len(arrays) == 1:
+                    what = "says neither of which images nor of which classes its numbers are"
+                    raise InputError(what, file=path, mend=MEND)
+            if stream.read(1):
+                raise ValueError("there is more in it than their arrays")
+    except (ValueError, OSError, MemoryError, TokenError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"is no .npy file of predictions ({reason})", file=path) from error
+    found = Arrays(*arrays)
+    _check(path, found)
+    return found
+
+
+def _check(path: Path, found: Arrays) -> None:
+    kinds = "".join(array.dtype.kind for array in found)
+    num_rows, num_classes = found.probabilities.shape if found.probabilities.ndim == 2 else (0, -1)
+    shapes = [array.shape for array in found[1:]]
+    wanted = [(num_classes + 1,), (num_rows,)]
+    optional = all(shape in ((0,), (num_rows,)) for shape in shapes[2:])
+    if kinds not in ("fUUiU", "fUUuU") or shapes[:2] != wanted or not optional:
+        shown = [f"{array.dtype} {array.shape}" for array in found]
+        raise InputError("its arrays are not those of predictions", file=path, values=shown)
+    check_header(path, found.columns.tolist(), ())
+
+
+def scan(path: Path) -> pl.DataFrame:
+    """The columns of a table: numbers where every cell of a column is one.
+
+    Raises
+    ------
+    InputError
+        If it is no table.
+    """
+    return scan_parquet(path) if path.suffix == PARQUET else _scan_csv(path)
+
+
+def _scan_csv(path: Path) -> pl.DataFrame:
+    source = _unpacked(path)
+    with source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as stream:
+        header = _split_header(path, stream.readline().decode("utf-8-sig", errors="replace"))
+    check_header(path, header, ())
+    reserved = {"pred": pl.String, "fold": pl.Int64, header[0]: pl.String}
+    try:
+        return _parse_csv(source, header, [reserved.get(name, pl.Float64) for name in header])
+    except (pl.exceptions.PolarsError, OSError):
+        pass
+    # The slow way, for a file with a cell that is no number: it lets the caller name the cell.
+    try:
+        return _parse_csv(source, header, [pl.String] * len(header))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise no_csv(path, error) from error
+
+
+def _unpacked(path: Path) -> Path | bytes:
+    """The file itself, or what the one file of a zip or a ``.gz`` holds.
+
+    A zip is what ``comptool submit --zip`` writes.
+    """
+    try:
+        if path.suffix == ".gz":
+            return gzip.decompress(path.read_bytes())
+        if path.suffix != ".zip":
+            return path
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            if len(names) != 1:
+                raise InputError("holds more than one file, or none", file=path, values=names)
+            return archive.read(names[0])
+    except (zipfile.BadZipFile, EOFError, OSError, zlib.error) as error:
+        raise InputError(f"cannot be unpacked ({error})", file=path) from error
+
+
+def _parse_csv(
+    source: Path | bytes, header: list[str], types: Sequence[type[pl.DataType]]
+) -> pl.DataFrame:
+    # Our own header: polars (2.1) leaves doubled quotes in a header cell as they are.
+    schema = dict(zip(header, types, strict=True))
+    return pl.read_csv(source, has_header=False, skip_rows=1, schema=schema, raise_if_empty=False)
+
+
+def _split_header(path: Path, line: str) -> list[str]:
+    try:
+        return next(csv.reader([line.rstrip("\r\n")]), None) or [""]
+    except csv.Error as error:
+        raise no_csv(path, error) from error
+
+
+def optional_text(frame: pl.DataFrame, name: str) -> npt.NDArray[np.object_] | None:
+    """A column of text, or None where there is none of that name."""
+    if name not in frame.columns:
+        return None
+    return np.array(frame[name].cast(pl.String).to_list(), dtype=object)
+
+
+def folds(path: Path, frame: pl.DataFrame) -> npt.NDArray[np.integer] | None:
+    """The column ``fold``, or None where there is none.
+
+    Raises
+    ------
+    InputError
+        If it is not a whole number in every row.
+    """
+    if "fold" not in frame.columns:
+        return None
+    if not frame["fold"].dtype.is_integer() or frame["fold"].null_count():
+        raise InputError("is not a whole number in every row", file=path, column="fold")
+    return frame["fold"].to_numpy()
+
+
+def numbers(path: Path, frame: pl.DataFrame, classes: Sequence[str]) -> npt.NDArray[np.floating]:
+    """The columns of K classes, shape (N, K), NaN for a blank cell.
+
+    Raises
+    ------
+    InputError
+        Naming the first cell that is no number.
+    """
+    columns = []
+    for name in classes:
+        column = frame[name]
+        if not column.dtype.is_numeric():
+            column = column.cast(pl.Float64, strict=False)
+            bad = np.flatnonzero((column.is_null() & frame[name].is_not_null()).to_numpy())
+            if bad.size:
+                values = [frame[name][int(row)] for row in bad]
+                raise InputError(
+                    "is not a number", file=path, row=int(bad[0]) + 1, column=name, values=values
+                )
+        columns.append(column.fill_null(float("nan")))
+    return np.ascontiguousarray(pl.DataFrame(columns).to_numpy())
+
+
+# What prediction files are called; a packed CSV can be read, too.
+SUFFIXES = (".csv", PARQUET, NPY)
+RESERVED = ("pred", "fold", "zero_is_unknown")
+RESERVED_CLASS = "a class cannot be called like a column of prediction files"
+RENAME_CLASS = (
+    "Rename the class in all tables, a sample submission among them, and in the submission back"
+)
+SUM_TOLERANCE = 1e-3
+# What the record of a prediction file says under "scores" if its numbers are no probabilities.
+RANKS = "ranks"
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Class probabilities of N images, as one prediction file holds them.
+
+    Parameters
+    ----------
+    ids
+        Text ids, object array of shape (N,).
+    classes
+        The K class names in the checkpoint's order.
+    probabilities
+        Float array of shape (N, K), values in [0, 1].
+    pred
+        Decided class names of shape (N,), or None where nothing has been decided.
+    fold
+        Integer fold of each row of shape (N,) in an out-of-fold file, otherwise None.
+    id_column
+        Name of the id column.
+    """
+
+    ids: npt.NDArray[np.object_]
+    classes: tuple[str, ...]
+    probabilities: npt.NDArray[np.floating]
+    pred: npt.NDArray[np.object_] | None = None
+    fold: npt.NDArray[np.integer] | None = None
+    id_column: str = "id"
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> Predictions:
+        """The same predictions for some rows, in the order given."""
+        return replace(
+            self,
+            ids=self.ids[rows],
+            probabilities=self.probabilities[rows],
+            pred=None if self.pred is None else self.pred[rows],
+            fold=None if self.fold is None else self.fold[rows],
+        )
+
+
+def read_predictions(path: Path, *, task: str = "multiclass") -> Predictions:
+    """A prediction file: id, one probability column per class, optional ``fold`` and ``pred``.
+
+    Parameters
+    ----------
+    path
+        ``preds.csv``, ``oof.csv``, ``ensemble.csv`` and their kin; ``.parquet`` and ``.npy`` by
+        suffix.
+    task
+        ``"multiclass"``: each row has to sum to one; ``"multilabel"``: each value stands alone.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two columns, a blank or repeated id, a cell that is not a number in
+        [0, 1], or a row that does not sum to one (logits, for example).
+    """
+    refuse_missing(path)
+    found = _from_arrays(path) if path.suffix == NPY else _from_table(path)
+    check_ids(path, found.id_column, found.ids)
+    _check_probabilities(path, found.classes, found.probabilities, task)
+    return found
+
+
+def _from_table(path: Path) -> Predictions:
+    frame = scan(path)
+    check_header(path, frame.columns, ())
+    id_column, *others = frame.columns
+    classes = tuple(name for name in others if name not in RESERVED)
+    _refuse_nothing(path, frame.columns, len(classes), len(frame))
+    return Predictions(
+        ids=frame[id_column].cast(pl.String).fill_null("").to_numpy(),
+        classes=classes,
+        probabilities=numbers(path, frame, classes),
+        pred=optional_text(frame, "pred"),
+        fold=folds(path, frame),
+        id_column=id_column,
+    )
+
+
+def _from_arrays(path: Path) -> Predictions:
+    found = load(path)
+    id_column, *classes = found.columns.tolist()
+    _refuse_nothing(path, [id_column, *classes], len(classes), len(found.ids))
+    return Predictions(
+        ids=found.ids.astype(object),
+        classes=tuple(classes),
+        probabilities=found.probabilities,
+        pred=found.pred.astype(object) if len(found.pred) else None,
+        fold=found.fold if len(found.fold) else None,
+        id_column=id_column,
+    )
+
+
+def _refuse_nothing(path: Path, columns: Sequence[str], num_classes: int, num_rows: int) -> None:
+    if not num_classes:
+        raise InputError("has no probability column", file=path, values=columns)
+    if not num_rows:
+        raise InputError("has a header and no rows", file=path)
+
+
+def _check_probabilities(
+    path: Path, classes: Sequence[str], probabilities: npt.NDArray[np.floating], task: str
+) -> None:
+    wrong = ~((probabilities >= 0) & (probabilities <= 1))
+    if wrong.any():
+        row, column = (int(place[0]) for place in np.nonzero(wrong))
+        values = probabilities[wrong][:3].tolist()
+        what = "is not a probability between 0 and 1"
+        mend = "Logits or scores have to be turned into probabilities (softmax) first"
+        if np.isnan(values[0]):
+            what, mend = "is not a number (NaN or blank)", "Make the predictions again"
+        raise InputError(
+            what, file=path, row=row + 1, column=classes[column], values=values, mend=mend
+        )
+    if task != "multiclass":
+        return
+    sums = probabilities.sum(axis=1, dtype=np.float64)
+    off = np.flatnonzero(np.abs(sums - 1) > SUM_TOLERANCE)
+    if off.size:
+        raise InputError(
+            f"the {len(classes)} probabilities of this row do not sum to one",
+            file=path,
+            row=int(off[0]) + 1,
+            values=[f"{total:.4f}" for total in sums[off[:3]]],
+            mend="Multi-class predictions come from a softmax, and have no other columns than "
+            "id, classes, pred and fold",
+        )
+
+
+def write_predictions(path: Path, predictions: Predictions, *, force: bool = False) -> None:
+    """Write a prediction file, atomically; numbers are written so that they read back exactly.
+
+    Parameters
+    ----------
+    path
+        A CSV (packed: ``.gz``); by suffix a Parquet table (``.parquet``), or arrays (``.npy``), the
+        first of which are the probabilities as they are.
+    predictions
+        What is written.
+    force
+        Whether an existing file is replaced.
+
+    Raises
+    ------
+    OutputExistsError
+        If ``path`` exists and ``force`` is off.
+    InputError
+        If a class is called like a reserved column, or the file cannot be written.
+    """
+    write_parts(path, [predictions], force=force)
+
+
+def write_parts(path: Path, parts: Iterable[Predictions], *, force: bool = False) -> None:
+    """Write a prediction file as `write_predictions`, of rows that come in one or more parts.
+
+    A CSV takes each part as it comes, so that memory does not grow with the rows. Parquet, which
+    lies in columns, and arrays, which begin with their number, keep them until the last has come.
+
+    Raises
+    ------
+    OutputExistsError
+        If ``path`` exists and ``force`` is off.
+    InputError
+        If a class is called like a reserved column, or the file cannot be written.
+    """
+    parts = (_checked(path, part) for part in parts)
+    if path.suffix in (NPY, PARQUET):
+        refuse_existing(path, force)
+        parts = list(parts)
+    with atomic_output(path, force=force) as temporary:
+        if path.suffix == NPY:
+            save(temporary, _arrays(path, list(parts)))
+        elif path.suffix == PARQUET:
+            write_parquet(temporary, pl.concat([_frame(part) for part in parts]))
+        else:
+            with csv_stream(temporary) as stream:
+                for number, part in enumerate(parts):
+                    _frame(part).write_csv(stream, include_header=number == 0)
+
+
+def _checked(path: Path, predictions: Predictions) -> Predictions:
+    clash = [name for name in predictions.classes if name in (*RESERVED, predictions.id_column)]
+    if clash:
+        raise InputError("a class is called like a reserved column", file=path, values=clash)
+    return predictions
+
+
+def _frame(predictions: Predictions) -> pl.DataFrame:
+    columns: dict[str, object] = {predictions.id_column: pl.Series(predictions.ids.tolist())}
+    if predictions.fold is not None:
+        columns["fold"] = predictions.fold
+    for index, name in enumerate(predictions.classes):
+        columns[name] = np.ascontiguousarray(predictions.probabilities[:, index])
+    if predictions.pred is not None:
+        columns["pred"] = pl.Series(predictions.pred.tolist(), dtype=pl.String)
+    return pl.DataFrame(columns)
+
+
+def _arrays(path: Path, parts: Sequence[Predictions]) -> Arrays:
+    first = parts[0]
+    folds = [part.fold for part in parts if part.fold is not None]
+    decided = chain.from_iterable(part.pred for part in parts if part.pred is not None)
+    return Arrays(
+        probabilities=np.concatenate([part.probabilities for part in parts]),
+        columns=fixed_width(path, [first.id_column, *first.classes]),
+        ids=fixed_width(path, chain.from_iterable(part.ids for part in parts)),
+        fold=np.concatenate([np.empty(0, dtype=np.int64), *folds]),
+        pred=fixed_width(path, ("" if answer is None else answer for answer in decided)),
+    )
+
+
+def refuse_ranks(path: Path, facts: Mapping[str, Any]) -> None:
+    """Refuse mean ranks where a threshold is for probabilities.
+
+    Parameters
+    ----------
+    path
+        The prediction file.
+    facts
+        What is recorded with it.
+
+    Raises
+    ------
+    InputError
+        If the record says that the numbers are ranks.
+    """
+    if facts.get("scores") == RANKS:
+        raise InputError(
+            "its numbers are ranks among these rows, not probabilities: a threshold would answer "
+            "a fixed share of the rows, whatever they show",
+            file=path,
+            mend="Combine the members anew: comptool ensemble --method mean",
+        )

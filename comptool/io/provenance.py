@@ -1,0 +1,176 @@
+"""What made a file: ``X.meta.json`` beside every output ``X``.
+
+The record also hands facts along the chain that the table itself has no column for, such as the
+class counts of the training set as published, which ``recalibrate`` needs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from comptool import __version__
+from comptool.errors import InputError
+from comptool.io.atomic import atomic_output
+from comptool.machine import compute_threads, threads
+
+RECORDED_PACKAGES = ("torch", "timm", "albumentations", "numpy", "pandas", "polars")
+
+
+def meta_path(output: Path) -> Path:
+    """Where the record of ``output`` stands."""
+    return output.with_name(output.name + ".meta.json")
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def record(
+    output: Path,
+    *,
+    command: str,
+    arguments: Mapping[str, object],
+    inputs: Iterable[Path] | Mapping[str, str | None] = (),
+    facts: Mapping[str, object] | None = None,
+) -> Path:
+    """Write the record of ``output``, replacing an older one.
+
+    Parameters
+    ----------
+    output
+        The file or folder just written.
+    command
+        Name of the subcommand.
+    arguments
+        Its arguments; values that JSON does not know are written as text.
+    inputs
+        Files that were read; each is recorded with its SHA-256 (folders without). A command that
+        may write over one of them gives their `hashes`, taken before it writes.
+    facts
+        What later commands need and the table has no column for.
+    """
+    document = {
+        "command": command,
+        "arguments": dict(arguments),
+        "inputs": dict(inputs) if isinstance(inputs, Mapping) else hashes(inputs),
+        "versions": versions(),
+        "git_commit": git_commit(),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "facts": dict(facts or {}),
+    }
+    path = meta_path(output)
+    with atomic_output(path, force=True) as temporary:
+        temporary.write_text(json.dumps(document, indent=2, default=str) + "\n", encoding="utf-8")
+    return path
+
+
+def hashes(inputs: Iterable[Path]) -> dict[str, str | None]:
+    """SHA-256 of each file by its path as given; None for a folder."""
+    paths = list(inputs)
+    with threads(compute_threads()) as pool:
+        digests = pool.map(lambda path: sha256(path) if path.is_file() else None, paths)
+        return dict(zip(map(str, paths), digests, strict=True))
+
+
+def recall(output: Path) -> dict[str, Any] | None:
+    """The record of ``output``, or None if it has none.
+
+    Raises
+    ------
+    InputError
+        If the record is there and is not readable.
+    """
+    path = meta_path(output)
+    if not path.exists():
+        return None
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"is no readable record ({error})", file=path, mend="Delete it, or make the file again"
+        ) from error
+    if not isinstance(document, dict):
+        raise InputError("is no readable record (not a JSON object)", file=path)
+    return document
+
+
+def history(output: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The record of ``output`` and of whatever it was made from, the nearest first.
+
+    Yields
+    ------
+    tuple
+        A file and its record; files without one are left out.
+
+    Raises
+    ------
+    InputError
+        If a record is there and is not readable.
+    """
+    todo, seen = [output], {output}
+    while todo:
+        made = todo.pop(0)
+        document = recall(made)
+        if document is None:
+            continue
+        yield made, document
+        inputs = [Path(name) for name in document.get("inputs", {})]
+        todo += [path for path in inputs if path not in seen]
+        seen.update(inputs)
+
+
+def changed_inputs(record: Mapping[str, Any], suffixes: tuple[str, ...] = ("",)) -> list[Path]:
+    """Files that a record names and that are there with other bytes.
+
+    Parameters
+    ----------
+    record
+        From `recall` or `history`.
+    suffixes
+        Files to look at, by how their names end; large ones take a while to read.
+    """
+    return [
+        Path(name)
+        for name, digest in record.get("inputs", {}).items()
+        if digest is not None and name.endswith(suffixes)
+        if Path(name).is_file() and sha256(Path(name)) != digest
+    ]
+
+
+def facts(output: Path) -> dict[str, Any]:
+    """The facts recorded with ``output``; empty without a record."""
+    document = recall(output) or {}
+    found = document.get("facts", {})
+    return found if isinstance(found, dict) else {}
+
+
+def versions() -> dict[str, str]:
+    """Versions of comptool, Python and the installed packages that shape a result."""
+    found = {"comptool": __version__, "python": platform.python_version()}
+    for name in RECORDED_PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_commit() -> str | None:
+    """Commit of the working directory's repository, or None outside of one."""
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None

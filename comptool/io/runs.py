@@ -1,0 +1,241 @@
+"""Run folders, read without torch: which there are, their members, and what a checkpoint says.
+
+A run is ``weights/RUN/`` with a ``best.safetensors``; a folded run is ``weights/RUN/fold-0/``,
+``fold-1/`` and so on, each of which is a run.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from comptool.errors import InputError, nearest
+from comptool.io.locks import is_held
+
+BEST = "best.safetensors"
+# ONNX graphs of those weights, for one size of images each.
+GRAPHS = "best*.onnx"
+LAST = "last.pt"
+METRICS = "metrics.csv"
+GRADIENTS = "gradients.png"
+OOF = "oof.csv"
+RUN_JSON = "run.json"
+# The states in ``run.json`` of a run that is trained, and of one that has been to its end.
+RUNNING = "running"
+FINISHED = "finished"
+# What a run is whose process ended before it could write down that it did.
+KILLED = "killed"
+WEIGHTS = Path("weights")
+HEADER_KEY = "comptool"
+HEADER_FORMAT = 1
+REQUIRED_KEYS = (
+    "model",
+    "task",
+    "classes",
+    "class_counts",
+    "modalities",
+    "img_size",
+    "channels",
+    "mean",
+    "std",
+)
+_FOLD = re.compile(r"fold-(\d+)")
+
+
+def find_run(name: str | Path | None = None, weights: Path = WEIGHTS) -> Path:
+    """Folder of a run.
+
+    Parameters
+    ----------
+    name
+        Name of a run under ``weights``, a path to its folder, or a path to its checkpoint; None
+        means the run whose checkpoint is the newest.
+    weights
+        Folder in which runs are looked for by name.
+
+    Raises
+    ------
+    InputError
+        If there is no such run; names the three nearest.
+    """
+    runs = (
+        [] if not weights.is_dir() else [folder for folder in weights.iterdir() if _is_run(folder)]
+    )
+    if name is None:
+        if not runs:
+            raise InputError("no trained run here", file=weights, mend="Make one: comptool train")
+        return max(runs, key=lambda folder: (_time(folder), folder.name))
+    given = Path(name).parent if Path(name).name == BEST else Path(name)
+    for folder in (weights / given, given):
+        if _is_run(folder):
+            return folder
+        if folder.is_dir() and (folder / LAST).exists():
+            raise InputError("has no best checkpoint yet", file=folder, mend=_go_on(folder))
+    close = nearest(str(name), sorted(folder.name for folder in runs))
+    mend = f"Did you mean {' or '.join(close)}?" if close else "Make one: comptool train"
+    raise InputError(f"no trained run is called '{name}'", file=weights, mend=mend)
+
+
+def members(run: Path) -> list[Path]:
+    """The folders with a checkpoint: ``fold-0``, ``fold-1``, ... of a folded run, else the run.
+
+    Raises
+    ------
+    InputError
+        If a fold has no checkpoint yet, or the folder is no run.
+    """
+    if (run / BEST).exists():
+        return [run]
+    folds = fold_folders(run)
+    if not folds:
+        raise InputError(f"has no {BEST}", file=run, mend="Make one: comptool train")
+    for folder in folds:
+        if not (folder / BEST).exists():
+            raise InputError("has no best checkpoint yet", file=folder, mend=_go_on(run))
+    return folds
+
+
+def check_finished(run: Path) -> str | None:
+    """Refuse a folded run whose folds are not all trained.
+
+    Parameters
+    ----------
+    run
+        Folder of a run or of a folded run, as `find_run` gives it.
+
+    Returns
+    -------
+    str or None
+        Of a run that is no folded one and was stopped, or is still trained: a sentence that says
+        so, for its best checkpoint can be used. None where nothing says that it is unfinished.
+
+    Raises
+    ------
+    InputError
+        Saying how many of the folds are finished.
+    """
+    state = _state(run) or FINISHED
+    if state == FINISHED:
+        return None
+    if (run / BEST).exists():
+        return f"{run} is not finished ({state}); its best checkpoint so far is used. {_go_on(run)}"
+    done, total = _folds_done(run)
+    if done == total:
+        return None
+    raise InputError(f"{done} of {total} folds are finished", file=run, mend=_go_on(run))
+
+
+def read_state(run: Path) -> str:
+    """How far a training is by its record: ``running``, ``stopped``, ``killed`` or ``finished``.
+
+    Without a readable record, ``finished`` if there is a checkpoint, else ``unfinished``. Of a
+    folded run that is not finished also how many folds are.
+    """
+    usual = FINISHED if (run / BEST).exists() else "unfinished"
+    state = _state(run) or usual
+    if state == FINISHED or (run / BEST).exists() or not fold_folders(run):
+        return state
+    done, total = _folds_done(run)
+    return f"{state}, {done} of {total} folds finished"
+
+
+def is_trained(run: Path) -> bool | None:
+    """Whether a process trains the run, or the run that it is a fold of; None: nobody can tell."""
+    return is_held(run.parent if _FOLD.fullmatch(run.name) else run)
+
+
+def _state(run: Path) -> str | None:
+    """The state of its record; None without one."""
+    record = _record(run)
+    if record.get("state") == RUNNING and record.get("held") and is_trained(run) is False:
+        return KILLED
+    return str(record["state"]) if "state" in record else None
+
+
+def _folds_done(run: Path) -> tuple[int, int | str]:
+    """Finished folds of a folded run and how many it is to have, "its" where nothing says."""
+    done = sum(_state(folder) == FINISHED for folder in fold_folders(run))
+    return done, _record(run).get("num_folds", "its")
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    """What ``run.json`` says; nothing where it cannot be read, as in a copy of a checkpoint."""
+    try:
+        document = json.loads((folder / RUN_JSON).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def fold_folders(run: Path) -> list[Path]:
+    """The ``fold-K`` folders of a run in the folds' order."""
+    found = [(match, path) for path in run.glob("fold-*") if (match := _FOLD.fullmatch(path.name))]
+    return [path for _, path in sorted(found, key=lambda pair: int(pair[0][1])) if path.is_dir()]
+
+
+def read_header(run: Path) -> dict[str, Any]:
+    """What a checkpoint says of itself; no weights are read and nothing in it is executed.
+
+    Parameters
+    ----------
+    run
+        Folder of one run (not of a folded one) or its ``best.safetensors``.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint is missing, truncated, of another format, or not from comptool.
+    """
+    path = run / BEST if run.is_dir() else run
+    if not path.is_file():
+        raise InputError("there is no such checkpoint", file=path, mend="Make one: comptool train")
+    try:
+        with safe_open(path, framework="numpy") as checkpoint:
+            metadata = checkpoint.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"is no readable checkpoint, it may be truncated or of another kind ({error})",
+            file=path,
+            mend="Train again, or copy it again from where it came",
+        ) from error
+    return _checked(path, metadata.get(HEADER_KEY))
+
+
+def _checked(path: Path, text: str | None) -> dict[str, Any]:
+    if text is None:
+        raise InputError("holds weights without comptool's header", file=path)
+    try:
+        header = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"its header is not readable ({error})", file=path) from error
+    if not isinstance(header, dict) or header.get("format") != HEADER_FORMAT:
+        found = header.get("format") if isinstance(header, dict) else type(header).__name__
+        raise InputError(
+            f"its header is not of format {HEADER_FORMAT}",
+            file=path,
+            values=[found],
+            mend="Use the version of comptool that wrote it",
+        )
+    missing = [key for key in REQUIRED_KEYS if key not in header]
+    if missing:
+        raise InputError(f"its header lacks {', '.join(missing)}", file=path)
+    return header
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / BEST).is_file() or any(
+        (fold / BEST).is_file() for fold in fold_folders(folder)
+    )
+
+
+def _time(folder: Path) -> float:
+    places = [folder, *fold_folders(folder)]
+    return max((p / BEST).stat().st_mtime for p in places if (p / BEST).is_file())
+
+
+def _go_on(folder: Path) -> str:
+    return f"Go on with: comptool train --run-name {folder.name} --resume"

@@ -1,0 +1,266 @@
+"""Reading and writing the tables that commands hand to each other.
+
+Every cell is read as text, so that the ids ``007``, ``1e5`` and ``NA`` survive; a number is made
+of a cell only where a number is wanted. Every table is written atomically, see
+`comptool.io.atomic`.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import polars as pl
+
+from comptool.errors import InputError
+from comptool.io.atomic import atomic_output, named_late
+
+PARQUET = ".parquet"
+
+
+def read_table(
+    path: Path, *, required: Sequence[str] = (), allow_empty: bool = False
+) -> pd.DataFrame:
+    """A CSV (``.csv``, ``.csv.gz``) or Parquet table with every cell as text, blank = ``""``.
+
+    Parameters
+    ----------
+    path
+        The file. A byte-order mark, CRLF and quoted commas are understood.
+    required
+        Columns that must be there.
+    allow_empty
+        Whether a header without rows is accepted.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, empty, not a table, without rows, with a repeated column name, or
+        without a required column.
+    """
+    refuse_missing(path)
+    frame = _read_parquet(path) if path.suffix == PARQUET else _read_csv(path)
+    check_header(path, [str(name) for name in frame.columns], required)
+    if not allow_empty and frame.empty:
+        raise InputError("has a header and no rows", file=path)
+    return frame
+
+
+def refuse_missing(path: Path) -> None:
+    """Refuse a path that is no file or an empty one.
+
+    Raises
+    ------
+    InputError
+        Saying which of the two.
+    """
+    if not path.exists():
+        raise InputError("there is no such file", file=path)
+    if path.is_dir():
+        raise InputError("is a folder; a table is needed", file=path)
+    if path.stat().st_size == 0:
+        raise InputError("is empty (0 bytes)", file=path)
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    try:
+        # header=None: pandas would rename a repeated column, and the repetition is the mistake.
+        frame = pd.read_csv(
+            path,
+            header=None,
+            dtype=str,
+            keep_default_na=False,
+            na_filter=False,
+            encoding="utf-8-sig",
+        )
+    except UnicodeDecodeError as error:
+        raise InputError(
+            "is not UTF-8 text", file=path, mend="Save it as UTF-8 and try again"
+        ) from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, EOFError, OSError) as error:
+        raise no_csv(path, error) from error
+    header = frame.iloc[0].tolist()
+    frame = frame.iloc[1:].reset_index(drop=True)
+    frame.columns = pd.Index(header)
+    return frame
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    frame = scan_parquet(path)
+    text = frame.select(pl.all().cast(pl.String).fill_null(""))
+    return pd.DataFrame({name: text[name].to_list() for name in text.columns}, dtype=object)
+
+
+def scan_parquet(path: Path) -> pl.DataFrame:
+    """The columns of a Parquet file as they are typed there.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read as Parquet.
+    """
+    try:
+        return pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InputError(f"is no Parquet table ({error})", file=path) from error
+
+
+def check_header(path: Path, header: Sequence[str], required: Sequence[str]) -> None:
+    """Check that the header names every column once, and the required ones at all.
+
+    Raises
+    ------
+    InputError
+        Naming the repeated, nameless or missing column.
+    """
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if repeated:
+        raise InputError("the header repeats a column", file=path, values=repeated)
+    if any(not name.strip() for name in header):
+        raise InputError("the header has a column without a name", file=path, values=header)
+    for name in required:
+        if name not in header:
+            raise InputError(f"no column is called '{name}'", file=path, values=header)
+
+
+def write_table(path: Path, frame: pd.DataFrame, *, force: bool = False) -> None:
+    """Write ``frame`` without its index, atomically, as CSV or by suffix as Parquet.
+
+    Raises
+    ------
+    OutputExistsError
+        If ``path`` exists and ``force`` is off.
+    InputError
+        If it cannot be written; ``path`` is left as it was.
+    """
+    with atomic_output(path, force=force) as temporary:
+        if path.suffix == PARQUET:
+            columns = {str(name): frame[name].to_list() for name in frame.columns}
+            write_parquet(temporary, pl.DataFrame(columns))
+        elif _is_plain(frame):
+            with csv_stream(temporary) as stream:
+                _polars_columns(frame).write_csv(stream)
+        else:
+            frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def write_parquet(path: Path, frame: pl.DataFrame) -> None:
+    """Write columns as they are typed into an output."""
+    packed = io.BytesIO()
+    frame.write_parquet(packed)
+    # Not by polars itself, which calls a disk that gets full at the table's end bad Thrift.
+    with named_late(path) as stream:
+        stream.write(packed.getbuffer())
+
+
+@contextmanager
+def csv_stream(path: Path) -> Iterator[IO[bytes]]:
+    """Where the bytes of a new CSV go: the output, or by its suffix ``.gz`` what packs them."""
+    with named_late(path) as file:
+        if path.suffix != ".gz":
+            yield file
+            return
+        # Neither name nor time: the same table is the same file.
+        with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
+            yield cast("IO[bytes]", packed)
+
+
+def _is_plain(frame: pd.DataFrame) -> bool:
+    """Whether polars writes what pandas would, in a fifth of the time: text and whole numbers.
+
+    Of other types the two differ. A lone blank cell is no row to polars.
+    """
+    kinds = (isinstance(kind, pd.StringDtype) or kind.kind in "iu" for kind in frame.dtypes)
+    return len(frame.columns) > 1 and all(kinds)
+
+
+def _polars_columns(frame: pd.DataFrame) -> pl.DataFrame:
+    columns: dict[str, pl.Series] = {}
+    for name, column in frame.items():
+        if isinstance(column.dtype, pd.StringDtype):
+            texts = column.to_numpy(dtype=object, na_value="")
+            # Blank is blank, and not a quoted nothing.
+            columns[str(name)] = pl.Series(texts, dtype=pl.String).replace("", None)
+        else:
+            columns[str(name)] = pl.Series(column.to_numpy())
+    return pl.DataFrame(columns)
+
+
+def check_ids(path: Path, column: str, ids: npt.NDArray[np.object_]) -> None:
+    """Check that every id is there and none is there twice.
+
+    Raises
+    ------
+    InputError
+        Naming the row of the first blank id, or up to three repeated ids.
+    """
+    if pl.Series(ids.tolist(), dtype=pl.String).n_unique() == len(ids) and "" not in ids:
+        return
+    series = pd.Series(ids, name=column)
+    blank = np.flatnonzero((series == "").to_numpy())
+    if blank.size:
+        raise InputError("the id is blank", file=path, row=int(blank[0]) + 1, column=column)
+    refuse_rows(path, series, series.duplicated(), "the id is there twice")
+
+
+def refuse_rows(
+    path: Path,
+    column: pd.Series[Any],
+    wrong: pd.Series[bool] | npt.NDArray[np.bool_],
+    what: str,
+    mend: str | None = None,
+) -> None:
+    """Raise an InputError if cells of a column are wrong: the first row, the distinct values.
+
+    Parameters
+    ----------
+    path
+        The table.
+    column
+        N cells, under the column's name.
+    wrong
+        Which of them are wrong, shape (N,).
+    what
+        What is wrong with them.
+    mend
+        What to do.
+    """
+    rows = np.flatnonzero(wrong)
+    if rows.size:
+        raise InputError(
+            what,
+            file=path,
+            row=int(rows[0]) + 1,
+            column=str(column.name),
+            values=list(dict.fromkeys(column.iloc[rows])),
+            mend=mend,
+        )
+
+
+def no_csv(path: Path, error: Exception) -> InputError:
+    """What is wrong with a CSV that a parser has refused: by row where a row is long or short."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            rows = csv.reader(stream)
+            width = len(next(rows, []))
+            for number, row in enumerate(filter(None, rows), start=1):
+                what = f"this row has {len(row)} cells and the header has {width}"
+                if len(row) > width:
+                    mend = "A cell with a comma in it has to stand in quotes"
+                    return InputError(what, file=path, row=number, mend=mend)
+                # pandas fills a short row, so what it refuses is something else.
+                if len(row) < width and not isinstance(error, pd.errors.ParserError):
+                    mend = "Make the file again; a blank cell needs its comma too"
+                    return InputError(what, file=path, row=number, mend=mend)
+    except (OSError, UnicodeDecodeError, csv.Error):
+        pass  # Compressed, or no text at all: the parser's own words have to do.
+    reason = str(error).strip().splitlines()[0].removeprefix("Error tokenizing data. C error: ")
+    return InputError(f"is no CSV table ({reason})", file=path)

@@ -1,0 +1,1 @@
+"""Review of doubtful labels, and the corrections that come of it."""

@@ -1,0 +1,396 @@
+"""Confident learning: rows of a single-label table that are probably mislabelled.
+
+Confident learning: which rows of a table of one class each are probably labelled wrongly.
+
+Northcutt, Jiang, Chuang 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels",
+Journal of Artificial Intelligence Research 70 (arXiv:1911.00068), section 3.1. A row is counted as
+the class whose probability reaches its threshold, the mean probability of that class over the rows
+labelled so (equation 2), and of several such classes as the most probable (equation 1). Counts by
+label and class are the confident joint; scaled so that each label keeps its number of rows they
+estimate how often each label stands for each class (equation 3).
+
+Differs from the paper: a label of which no row is counted as itself counts one, as in the authors'
+program, so that equation 3 never divides by zero; a threshold is reached within 1e-6; of equally
+probable classes the label's own is counted.
+
+Rows are ranked by `class_doubt`, which is the score of `comptool.label_review.issues` for
+classes that exclude one another. Against the paper's rankings it is measured in
+``benchmarks/class_review.py``.
+
+Probabilities have to be out-of-fold ones: a model repeats the labels that it was trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from comptool.errors import InputError
+from comptool.label_review.issues import (
+    SMALLEST,
+    Card,
+    Doubts,
+    Sheet,
+    cut_offs,
+    measured_text,
+    precision_and_recall,
+    read_truth,
+    self_confidences,
+)
+from comptool.metrics.ranking import Floats as Scores
+from comptool.postprocess.oof import Labelled
+
+Floats = npt.NDArray[np.floating]
+Integers = npt.NDArray[np.integer]
+
+TOLERANCE = 1e-6
+UNCOUNTED = -1
+
+
+def thresholds(labels: Integers, probabilities: Floats) -> Floats:
+    """Mean probability of each class over the rows labelled so, shape (K,); 2 without a row.
+
+    Parameters
+    ----------
+    labels
+        Class indices of shape (N,).
+    probabilities
+        Floats of shape (N, K) in [0, 1].
+    """
+    counts = np.bincount(labels, minlength=probabilities.shape[1])
+    means = self_confidences(_one_hot(labels, probabilities), probabilities)
+    # No probability reaches 2: nothing can be counted as a class that no row shows.
+    return np.where(counts > 0, means, 2.0)
+
+
+def confident_classes(labels: Integers, probabilities: Floats) -> Integers:
+    """The class that each row is counted as, shape (N,); -1 where none reaches its threshold.
+
+    Of equally probable ones it is that of the label, else the first.
+
+    Parameters
+    ----------
+    labels
+        Class indices of shape (N,).
+    probabilities
+        Floats of shape (N, K) in [0, 1].
+    """
+    reached = probabilities >= thresholds(labels, probabilities) - TOLERANCE
+    # What is as probable as another class does not speak against its label.
+    own = _one_hot(labels, probabilities)
+    value = np.where(reached, probabilities, -1.0)
+    most = np.where(value == value.max(axis=1, keepdims=True), 1 + own, 0).argmax(axis=1)
+    return np.where(reached.any(axis=1), most, UNCOUNTED)
+
+
+@dataclass(frozen=True)
+class ConfidentJoint:
+    """How often each label stands for each class.
+
+    Parameters
+    ----------
+    counts
+        Rows by label (row) and by the class that they are counted as (column), shape (K, K).
+    label_counts
+        Rows of each label, shape (K,).
+    """
+
+    counts: npt.NDArray[np.int64]
+    label_counts: npt.NDArray[np.int64]
+
+    @property
+    def estimated(self) -> Floats:
+        """Estimated rows by label and true class, shape (K, K); each row sums to its label's."""
+        counts = self.counts.astype(np.float64)
+        diagonal = np.maximum(np.diag(counts), self.label_counts > 0)
+        np.fill_diagonal(counts, diagonal)
+        totals = np.maximum(counts.sum(axis=1), 1)
+        scaled: Floats = counts * (self.label_counts / totals)[:, None]
+        return scaled
+
+    @property
+    def share_of_label(self) -> Floats:
+        """Share of the rows of each label (row) that are of each class, shape (K, K)."""
+        return _shares(self.estimated, axis=1)
+
+    @property
+    def share_of_class(self) -> Floats:
+        """Share of the rows of each class (column) that have each label, shape (K, K)."""
+        return _shares(self.estimated, axis=0)
+
+    @property
+    def wrong(self) -> float:
+        """Estimated number of rows whose label is wrong."""
+        return float(self.estimated.sum() - np.trace(self.estimated))
+
+
+def confident_joint(labels: Integers, probabilities: Floats) -> ConfidentJoint:
+    """The confident joint of labels and classes.
+
+    Parameters
+    ----------
+    labels
+        Class indices of shape (N,).
+    probabilities
+        Out-of-fold floats of shape (N, K) in [0, 1].
+
+    Examples
+    --------
+    >>> labels = np.array([0, 0, 0, 1, 1])
+    >>> first = np.array([0.9, 0.8, 0.1, 0.2, 0.4])
+    >>> joint = confident_joint(labels, np.stack([first, 1 - first], axis=1))
+    >>> joint.counts
+    array([[2, 1],
+           [0, 1]])
+    >>> joint.estimated, joint.wrong
+    (array([[2., 1.],
+           [0., 2.]]), 1.0)
+    """
+    num_classes = probabilities.shape[1]
+    counted = confident_classes(labels, probabilities)
+    sure = counted != UNCOUNTED
+    cells = np.asarray(labels, np.int64)[sure] * num_classes + counted[sure]
+    counts = np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
+    return ConfidentJoint(counts, np.bincount(labels, minlength=num_classes))
+
+
+def class_doubt(labels: Integers, probabilities: Floats) -> tuple[Floats, Integers]:
+    """How much each label is doubted, and the class that speaks against it.
+
+    With t the mean probability of each class over the rows labelled so (of all labels over their
+    own rows where no row is), the class with the largest p / sqrt(t) of the others stands against
+    the label:
+
+        logit score = (log p - log t / 2) of that class - the same of the label
+
+    so that the score lies between 0 and 1 and is above 0.5 where that class wins.
+
+    Parameters
+    ----------
+    labels
+        Class indices of shape (N,).
+    probabilities
+        Out-of-fold floats of shape (N, K) in [0, 1]; K is 2 or more.
+
+    Returns
+    -------
+    tuple
+        Scores and class indices, both of shape (N,); of equals the first class.
+    """
+    own = _one_hot(labels, probabilities)
+    usual = np.maximum(self_confidences(own, probabilities), SMALLEST)
+    adjusted = np.log(np.maximum(probabilities, SMALLEST, dtype=np.float64)) - np.log(usual) / 2
+    others = np.where(own == 1, -np.inf, adjusted)
+    rival = others.argmax(axis=1)
+    places = np.arange(len(labels))
+    against = others[places, rival] - adjusted[places, labels]
+    scores: Floats = 1 / (1 + np.exp(-against))
+    return scores, rival
+
+
+def _one_hot(labels: Integers, probabilities: Floats) -> npt.NDArray[np.int64]:
+    return np.eye(probabilities.shape[1], dtype=np.int64)[labels]
+
+
+def _shares(estimated: Floats, axis: int) -> Floats:
+    totals = estimated.sum(axis=axis, keepdims=True)
+    shares: Floats = np.divide(estimated, totals, out=np.zeros_like(estimated), where=totals > 0)
+    return shares
+
+
+SHOWN_PAIRS = 10
+PAIR_COLUMNS = ("label", "suggested", "counted", "estimated", "of_label", "of_class")
+
+
+def doubt_rows(labelled: Labelled, truth: Path | None = None, label: str = "label") -> Doubts:
+    """The rows whose label the predictions doubt, and how often each label stands for each class.
+
+    Parameters
+    ----------
+    labelled
+        Out-of-fold predictions with class indices, shape (N,).
+    truth
+        A table with the true labels, to measure the list by, or None.
+    label
+        The column of ``truth`` with the labels.
+
+    Raises
+    ------
+    InputError
+        If the truth cannot be used.
+    """
+    predictions, targets = labelled.predictions, labelled.targets
+    classes, p = predictions.classes, predictions.probabilities
+    table = review_rows(predictions.ids.tolist(), classes, targets, p)
+    joint = confident_joint(targets, p)
+    pairs = class_pairs(joint, classes)
+    measured = [] if truth is None else _measured(truth, label, labelled, table)
+    found = {"wrong": measured} if measured else {}
+    lines = [*_told(table, joint, pairs, labelled), *(measured_text(*one) for one in found.items())]
+    cards = [_card(row) for row in table.to_dict("records")]
+    facts = {
+        "doubted": len(table),
+        "counted": int(table["confident"].sum()),
+        "estimated_wrong": joint.wrong,
+        "classes": list(classes),
+        "confident_joint": joint.counts.tolist(),
+        "pairs": pairs.to_dict("records"),
+        "measured": found,
+    }
+    sheet = Sheet(
+        noun="rows",
+        order="the most doubtful first",
+        filters=("Label", "Suggested"),
+        exported={"id": "id", "label": "suggested"},
+        tables={"Confident joint": _shown(pairs)} if len(pairs) else {},
+    )
+    return Doubts(table, cards, sheet, tuple(lines), facts, pairs)
+
+
+def review_rows(
+    ids: Sequence[str], classes: Sequence[str], labels: Integers, probabilities: Scores
+) -> pd.DataFrame:
+    """The doubtful rows, the most doubtful first.
+
+    They are those with a score above 0.5, and those that the confident joint counts as another
+    class than their label's.
+
+    Parameters
+    ----------
+    ids
+        The N image ids.
+    classes
+        The K class names.
+    labels
+        Class indices of shape (N,).
+    probabilities
+        Out-of-fold floats of shape (N, K) in [0, 1].
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``id``, ``label``, ``suggested`` (class names), ``confident`` (1 where the
+        confident joint counts the row as the suggested class, else 0), ``self_confidence`` and
+        ``probability`` (of the label and of the suggested class) and ``score``. Of equal scores
+        the row that comes first in the table is first.
+    """
+    scores, rival = class_doubt(labels, probabilities)
+    counted = confident_classes(labels, probabilities)
+    confident = (counted != UNCOUNTED) & (counted != labels)
+    suggested = np.where(confident, counted, rival)
+    rows = np.flatnonzero(confident | (scores > 0.5))
+    rows = rows[np.argsort(-scores[rows], kind="stable")]
+    names = np.asarray(classes, dtype=object)
+    return pd.DataFrame(
+        {
+            "id": np.asarray(ids, dtype=object)[rows],
+            "label": names[labels[rows]],
+            "suggested": names[suggested[rows]],
+            "confident": confident[rows].astype(np.int64),
+            "self_confidence": probabilities[rows, labels[rows]].astype(np.float64),
+            "probability": probabilities[rows, suggested[rows]].astype(np.float64),
+            "score": scores[rows],
+        }
+    )
+
+
+def class_pairs(joint: ConfidentJoint, classes: Sequence[str]) -> pd.DataFrame:
+    """The off-diagonal cells of the confident joint that count a row, the most rows first.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``label`` and ``suggested`` (class names), ``counted`` (rows counted), ``estimated``
+        (rows of the scaled joint), and the noise rates ``of_label`` (share of the rows with that
+        label that are of the suggested class) and ``of_class`` (share of the rows of the suggested
+        class that have that label), both 0 to 1.
+    """
+    off = joint.counts * ~np.eye(len(classes), dtype=np.bool_)
+    label, suggested = np.nonzero(off)
+    order = np.argsort(-joint.estimated[label, suggested], kind="stable")
+    label, suggested = label[order], suggested[order]
+    names = np.asarray(classes, dtype=object)
+    columns = (
+        names[label],
+        names[suggested],
+        joint.counts[label, suggested],
+        joint.estimated[label, suggested],
+        joint.share_of_label[label, suggested],
+        joint.share_of_class[label, suggested],
+    )
+    return pd.DataFrame(dict(zip(PAIR_COLUMNS, columns, strict=True)))
+
+
+def _told(
+    table: pd.DataFrame, joint: ConfidentJoint, pairs: pd.DataFrame, labelled: Labelled
+) -> list[str]:
+    counted = int(table["confident"].sum())
+    lines = [
+        f"{len(labelled)} rows of {len(labelled.predictions.classes)} classes of {labelled.table}: "
+        f"{len(table)} labels doubted, {counted} of them counted as another class by the confident "
+        "joint",
+        f"estimated wrong labels: {joint.wrong:.0f} ({joint.wrong / len(labelled):.1%}); what the "
+        "model itself confuses is in this figure too",
+    ]
+    if len(pairs):
+        shown = _shown(pairs.head(SHOWN_PAIRS)).to_string(index=False)
+        lines.append(f"most frequent of {len(pairs)} pairs of classes\n{shown}")
+    return lines
+
+
+def _shown(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Class pairs to be read."""
+    shares = {name: pairs[name].map("{:.1%}".format) for name in ("of_label", "of_class")}
+    shown = pairs.assign(estimated=pairs["estimated"].map("{:.1f}".format), **shares)
+    return shown.rename(columns=lambda name: name.replace("_", " "))
+
+
+def _card(row: Mapping[Any, Any]) -> Card:
+    label, suggested = row["label"], row["suggested"]
+    sure = ", confident" if row["confident"] else ""
+    return Card(
+        id=row["id"],
+        of_class=label,
+        kind=suggested,
+        heading=label,
+        verdict=f"labelled so, probably {suggested}",
+        change=f"change to {suggested}",
+        numbers=f"{suggested} {row['probability']:.3f}, {label} {row['self_confidence']:.3f}, "
+        f"score {row['score']:.3f}{sure}",
+        suggested=suggested,
+    )
+
+
+def _measured(
+    truth: Path, label: str, labelled: Labelled, table: pd.DataFrame
+) -> list[dict[str, float]]:
+    """Precision and recall of the list at several lengths, where the truth is known.
+
+    ``mended`` is the share of the first k whose suggestion is the true class, ``chance`` the share
+    of all labels that are wrong.
+    """
+    ids, classes = labelled.predictions.ids.tolist(), labelled.predictions.classes
+    frame, places = read_truth(truth, ids)
+    if label not in frame.columns:
+        raise InputError(f"no column is called '{label}'", file=truth, values=list(frame.columns))
+    true = dict(zip(ids, frame[label].iloc[places], strict=True))
+    given = {name: classes[index] for name, index in zip(ids, labelled.targets, strict=True)}
+    # What nobody knows the truth of is not listed.
+    known = [name for name in ids if true[name].strip()]
+    wrong = {(name, given[name]) for name in known if true[name] != given[name]}
+    listed = table[table["id"].isin(known)].rename(columns={"label": "class"})
+    if not wrong or listed.empty:
+        return []
+    mended = np.cumsum(listed["suggested"].to_numpy() == listed["id"].map(true).to_numpy())
+    found = precision_and_recall(listed, wrong, cut_offs(len(listed)))
+    chance = len(wrong) / max(len(known), 1)
+    return [
+        {**one, "mended": float(mended[int(one["k"]) - 1] / one["k"]), "chance": chance}
+        for one in found
+    ]

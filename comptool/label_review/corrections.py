@@ -1,0 +1,252 @@
+"""Corrections of a label table, as the review page exports them.
+
+Where a row has several labels, a corrections file is a CSV with the columns ``id``, ``class`` and
+``label``, one row per cell; the label is 1 (present), 0 (absent), -1 or blank (not known). Where a
+row has one, the columns are ``id`` and ``label``; the label is a class, or blank for a row that is
+to be left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from comptool.competition.label_matrix import split_lists
+from comptool.competition.samples import Samples
+from comptool.errors import InputError, nearest
+from comptool.io.tables import read_table
+
+COLUMNS = ("id", "class", "label")
+ROW_COLUMNS = ("id", "label")
+# The column that tells the table of a review from corrections.
+REVIEWED = "suggested"
+VALUES = ("1", "0", "-1", "")
+NOT_KNOWN = ("-1", "")
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """A label table with its corrections.
+
+    Parameters
+    ----------
+    frame
+        The table, changed in the named cells only.
+    changed
+        Labels that were changed.
+    unchanged
+        Corrections that the table followed already.
+    removed
+        Rows that were left out.
+    noun
+        What has one label: ``cells`` or ``rows``.
+    """
+
+    frame: pd.DataFrame
+    changed: int
+    unchanged: int
+    removed: int = 0
+    noun: str = "cells"
+
+    def text(self) -> str:
+        """One line for the person at the terminal."""
+        removed = f", {self.removed} left out" if self.removed else ""
+        same = f"; {self.unchanged} had the label already" if self.unchanged else ""
+        return f"corrections: {self.changed} {self.noun} changed{removed}{same}"
+
+
+def read_corrections(path: Path, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
+    """The corrections of a file; every cell as text.
+
+    Parameters
+    ----------
+    path
+        The file.
+    columns
+        Those that it has to have: `COLUMNS`, or `ROW_COLUMNS` where a row has one label.
+
+    Raises
+    ------
+    InputError
+        If it is no table, lacks one of the columns, is for several labels per row where a row has
+        one, or is the review itself: its labels are those that the table has, so that nothing
+        would change.
+    """
+    table = read_table(path, required=columns)
+    if "class" in table.columns and "class" not in columns:
+        what = "these corrections are for tables of several labels per row, and this one has one"
+        raise InputError(what, file=path, column="class")
+    if REVIEWED in table.columns:
+        raise InputError(
+            "this is the review itself, whose labels are those that the table has already",
+            file=path,
+            column=REVIEWED,
+            mend="Open its page (the .html beside it), tick the cells that are wrong, and give "
+            "the corrections.csv that the page exports",
+        )
+    return table
+
+
+def apply_corrections(
+    frame: pd.DataFrame,
+    corrections: pd.DataFrame,
+    *,
+    id_column: str,
+    classes: Sequence[str],
+    file: Path | None = None,
+) -> Corrected:
+    """Change the cells that corrections name, and no others.
+
+    Parameters
+    ----------
+    frame
+        Label table of text: distinct ids, one column per class.
+    corrections
+        Text columns ``id``, ``class`` and ``label``.
+    id_column
+        Name of the id column of ``frame``.
+    classes
+        The class columns of ``frame``.
+    file
+        Where the corrections came from, for messages.
+
+    Raises
+    ------
+    InputError
+        If an id or a class is not in the table, a label is none of 1, 0, -1 and blank, or two
+        rows say different things of one cell.
+    """
+    said = _checked(frame[id_column], corrections, classes, file)
+    corrected = frame.copy()
+    changed = 0
+    for name, cells in said.items():
+        column = corrected[name].to_numpy(dtype=object, copy=True)
+        changed += sum(column[row] != label for row, label in cells.items())
+        column[list(cells)] = list(cells.values())
+        corrected[name] = column
+    return Corrected(corrected, changed, sum(map(len, said.values())) - changed)
+
+
+def apply_to_lists(
+    samples: Samples, corrections: pd.DataFrame, *, file: Path | None = None
+) -> Corrected:
+    """Change the lists of labels that corrections name, and no others.
+
+    A label comes last in its list. What a list names is present and what it does not is absent:
+    "not known" cannot be said in one, and is refused.
+
+    Parameters
+    ----------
+    samples
+        Samples whose labels are one column of joined lists.
+    corrections
+        As in `apply_corrections`.
+    file
+        Where the corrections came from, for messages.
+
+    Raises
+    ------
+    InputError
+        As `apply_corrections`; also if a label is -1 or blank.
+    """
+    assert samples.label is not None
+    ids, lists = samples.frame[samples.id], samples.frame[samples.label]
+    said = _checked(ids, corrections, samples.labels, file)
+    unsayable = corrections["label"].isin(NOT_KNOWN).to_numpy().nonzero()[0]
+    if unsayable.size:
+        row = int(unsayable[0])
+        what = f"a list of labels (column '{samples.label}') cannot say that one is not known"
+        raise _refused(what, file, row + 1, "label", corrections["label"].iloc[row])
+    named = split_lists(lists, samples.labels)
+    comma = any("," in text for text in lists) or any(" " in name for name in samples.labels)
+    cells, changed = lists.to_numpy(dtype=object, copy=True), 0
+    for name, rows in said.items():
+        for row, label in rows.items():
+            if (name in named[row]) == (label == "1"):
+                continue
+            changed += 1
+            others = [one for one in named[row] if one != name]
+            named[row] = [*others, name] if label == "1" else others
+            cells[row] = (", " if comma else " ").join(named[row])
+    frame = samples.frame.assign(**{samples.label: cells})
+    return Corrected(frame, changed, sum(map(len, said.values())) - changed)
+
+
+def apply_to_classes(
+    samples: Samples, corrections: pd.DataFrame, *, file: Path | None = None
+) -> Corrected:
+    """Change the classes of the rows that corrections name, and no others.
+
+    Parameters
+    ----------
+    samples
+        Samples of one label each.
+    corrections
+        Text columns ``id`` and ``label``; a row whose label is blank is left out.
+    file
+        Where the corrections came from, for messages.
+
+    Raises
+    ------
+    InputError
+        If an id or a class is not in the table, two rows say different things of one id, or no row
+        would be left.
+    """
+    assert samples.label is not None
+    before = samples.frame[samples.label].to_numpy(dtype=object)
+    labels = before.copy()
+    places = {name: row for row, name in enumerate(samples.frame[samples.id])}
+    classes, said = set(before), dict[str, str]()
+    pairs = zip(corrections["id"], corrections["label"].str.strip(), strict=True)
+    for number, (name, label) in enumerate(pairs, start=1):
+        _check_id(name, places, file, number)
+        if label and label not in classes:
+            raise _unknown_class(label, sorted(classes), file, number, "label")
+        if said.setdefault(name, label) != label:
+            raise _refused(f"another row says otherwise of '{name}'", file, number, "label", label)
+        labels[places[name]] = label
+    kept = labels != ""
+    if not kept.any():
+        raise InputError("leave no row of the table", file=file)
+    changed, removed = int((kept & (labels != before)).sum()), int((~kept).sum())
+    frame = samples.frame.assign(**{samples.label: labels})[kept].reset_index(drop=True)
+    return Corrected(frame, changed, len(said) - changed - removed, removed, "rows")
+
+
+def _checked(
+    ids: Iterable[str], corrections: pd.DataFrame, classes: Sequence[str], file: Path | None
+) -> dict[str, dict[int, str]]:
+    """The new label of each row that is corrected, by class."""
+    places = {name: row for row, name in enumerate(ids)}
+    said: dict[str, dict[int, str]] = {}
+    rows = zip(*(corrections[name] for name in COLUMNS), strict=True)
+    for number, (name, of_class, label) in enumerate(rows, start=1):
+        _check_id(name, places, file, number)
+        if of_class not in classes:
+            raise _unknown_class(of_class, classes, file, number, "class")
+        if label not in VALUES:
+            raise _refused("is none of 1, 0, -1 and blank", file, number, "label", label)
+        if said.setdefault(of_class, {}).setdefault(places[name], label) != label:
+            what = f"another row says otherwise of '{name}' and '{of_class}'"
+            raise _refused(what, file, number, "label", label)
+    return said
+
+
+def _check_id(name: str, places: Mapping[str, int], file: Path | None, row: int) -> None:
+    if name not in places:
+        raise _refused("there is no such id in the table", file, row, "id", name)
+
+
+def _unknown_class(
+    name: str, classes: Sequence[str], file: Path | None, row: int, column: str
+) -> InputError:
+    likely = " or ".join(f"'{other}'" for other in nearest(name, classes))
+    what = f"there is no such class in the table; did you mean {likely}"
+    return _refused(what, file, row, column, name)
+
+
+def _refused(what: str, file: Path | None, row: int, column: str, value: str) -> InputError:
+    return InputError(what, file=file, row=row, column=column, values=[value])

@@ -1,0 +1,420 @@
+"""Label issues: doubtful cells of several labels per row, and the cards of a review.
+
+Cells of a multi-label table, image by class, whose label the predictions doubt.
+
+Each class is looked at for itself, one against the rest. Its mean probability t over the cells
+marked present is the threshold of confident learning (Northcutt, Jiang, Chuang 2021, "Confident
+Learning: Estimating Uncertainty in Dataset Labels", arXiv:1911.00068, section 3.1), and also the
+estimate of the share of present cells that are marked so (Elkan, Noto 2008, "Learning Classifiers
+from Only Positive and Unlabeled Data", KDD, section 2): a model of labels of which some are missing
+answers low. If all classes were equally hard and t was low only where labels are missing, the odds
+that an unmarked cell is present would be p / (1 - p) over t / (1 - t) but for a common factor; if t
+was low only where a class is hard, p / (1 - p) alone. The score takes the geometric mean of both:
+
+    logit r = logit p - logit t / 2
+
+and is r for a cell marked absent, 1 - r for one marked present. It lies between 0 and 1; above 0.5
+the predictions side against the label. On real images with labels deleted and added on purpose
+(``benchmarks/label_review.py``) it finds more of the deleted ones than the bare probability does,
+and as many of the added; the class-adjusted margin of confident learning finds a few more of the
+deleted ones and far fewer of the added.
+
+Probabilities have to be out-of-fold ones: a model repeats the labels that it was trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from comptool.competition.label_matrix import ABSENT, PRESENT, UNKNOWN, matrix_of_columns
+from comptool.errors import InputError
+from comptool.io.tables import check_ids, read_table
+from comptool.metrics.ranking import Floats, Targets
+from comptool.postprocess.oof import Labelled
+
+AT = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+
+
+@dataclass(frozen=True)
+class Card:
+    """One doubted label on the page.
+
+    Parameters
+    ----------
+    id
+        Of the image.
+    of_class, kind
+        What the page filters by.
+    heading, verdict, change, numbers
+        What it says: of which class it is, what is doubted, what a tick means, how sure.
+    suggested
+        The label that a tick exports.
+    """
+
+    id: str
+    of_class: str
+    kind: str
+    heading: str
+    verdict: str
+    change: str
+    numbers: str
+    suggested: str
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What a page of cards is about.
+
+    Parameters
+    ----------
+    noun
+        What a card is of: ``cells`` or ``rows``.
+    order
+        In which order they come, the end of a sentence.
+    filters
+        The names of the two filters, by class and by kind.
+    kinds
+        What each kind is called in the second filter; a kind without a name stands for itself.
+    exported
+        Columns of the corrections by the attribute of a card that they hold.
+    tables
+        Tables under the heading, by title.
+    """
+
+    noun: str
+    order: str
+    filters: tuple[str, str]
+    exported: Mapping[str, str]
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Doubts:
+    """The labels that predictions doubt.
+
+    Parameters
+    ----------
+    table
+        One row each, the most doubtful first.
+    cards
+        The same in the order of the page.
+    sheet
+        What the page is about.
+    lines
+        What was found, sentences and tables for a person.
+    facts
+        The same for a program.
+    pairs
+        Of one class per image, how often each label stands for each class; None of several.
+    """
+
+    table: pd.DataFrame
+    cards: Sequence[Card]
+    sheet: Sheet
+    lines: tuple[str, ...]
+    facts: Mapping[str, object]
+    pairs: pd.DataFrame | None = None
+
+
+def cut_offs(length: int) -> list[int]:
+    """Lengths of the list at which it is measured: round ones, and the whole.
+
+    Examples
+    --------
+    >>> cut_offs(60)
+    [10, 20, 50, 60]
+    """
+    return [k for k in AT if k < length] + [length]
+
+
+def read_truth(path: Path, ids: Sequence[str]) -> tuple[pd.DataFrame, npt.NDArray[np.intp]]:
+    """A table of true labels, ids in its first column, and the row of each of ``ids`` in it.
+
+    Raises
+    ------
+    InputError
+        If the file is no table, an id is blank or there twice, or some are missing.
+    """
+    frame = read_table(path)
+    column = str(frame.columns[0])
+    check_ids(path, column, frame[column].to_numpy(dtype=object))
+    rows = pd.Index(frame[column]).get_indexer(pd.Index(ids))
+    missing = [name for name, row in zip(ids, rows, strict=True) if row < 0]
+    if missing:
+        raise InputError(f"lacks {len(missing)} of the ids", file=path, values=missing)
+    return frame, rows
+
+
+def measured_text(kind: str, found: Sequence[Mapping[str, float]]) -> str:
+    """The figures of a list against the truth, to be read."""
+    table = pd.DataFrame(found).astype({"k": int})
+    shown = table.to_string(index=False, float_format=lambda value: f"{value:.3f}")
+    return f"{kind} labels against the truth\n{shown}"
+
+
+KINDS = ("missing", "extra")
+# Below the resolution of float32 near 1, so that no two probabilities of a model become one.
+SMALLEST = 1e-9
+
+
+def self_confidences(targets: Targets, probabilities: Floats) -> Floats:
+    """Mean probability of the cells marked present, by class; shape (K,).
+
+    A class without such a cell takes the mean over all classes; if there is none at all, 0.5.
+
+    Parameters
+    ----------
+    targets
+        Integers of shape (N, K): 1 present, 0 absent, -1 unknown.
+    probabilities
+        Floats of shape (N, K) in [0, 1].
+    """
+    present = targets == 1
+    counts = present.sum(axis=0)
+    sums = np.where(present, probabilities, 0).sum(axis=0, dtype=np.float64)
+    overall = sums.sum() / counts.sum() if counts.any() else 0.5
+    return np.where(counts > 0, sums / np.maximum(counts, 1), overall)
+
+
+def doubt(targets: Targets, probabilities: Floats) -> Floats:
+    """The score of every cell, shape (N, K); 0 where the label is unknown.
+
+    Parameters
+    ----------
+    targets
+        As for `self_confidences`.
+    probabilities
+        Out-of-fold floats of shape (N, K) in [0, 1].
+
+    Examples
+    --------
+    >>> targets = np.array([[1], [1], [0], [0], [-1]])
+    >>> probabilities = np.array([[0.9], [0.7], [0.8], [0.1], [0.9]])
+    >>> doubt(targets, probabilities).ravel().round(2)
+    array([0.18, 0.46, 0.67, 0.05, 0.  ])
+    """
+    logits = _logit(probabilities) - _logit(self_confidences(targets, probabilities)) / 2
+    against = np.where(targets == 1, -logits, logits)
+    scores: Floats = np.where(targets == -1, 0.0, 1 / (1 + np.exp(-against)))
+    return scores
+
+
+def _logit(probabilities: Floats) -> Floats:
+    inside = np.clip(probabilities.astype(np.float64), SMALLEST, 1 - SMALLEST)
+    logits: Floats = np.log(inside / (1 - inside))
+    return logits
+
+
+def review(
+    ids: Sequence[str],
+    classes: Sequence[str],
+    targets: Targets,
+    probabilities: Floats,
+    *,
+    kinds: Collection[str] = KINDS,
+    limit: int | None = None,
+) -> pd.DataFrame:
+    """The doubtful cells, the most doubtful first.
+
+    Parameters
+    ----------
+    ids
+        The N image ids.
+    classes
+        The K class names.
+    targets
+        Integers of shape (N, K): 1 present, 0 absent, -1 unknown; unknown cells are never listed.
+    probabilities
+        Out-of-fold floats of shape (N, K) in [0, 1].
+    kinds
+        ``"missing"`` for cells marked absent that are probably present, ``"extra"`` for the
+        reverse.
+    limit
+        How many to list; by default all with a score above 0.5.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``id``, ``class``, ``label`` and ``suggested`` (1 or 0), ``probability`` (of
+        present) and ``score``. Of equal scores the cell that comes first in the table is first.
+
+    Raises
+    ------
+    ValueError
+        If there is no such kind.
+    """
+    if not set(kinds) <= set(KINDS):
+        raise ValueError(f"kinds must be of {KINDS}, not {tuple(kinds)}")
+    scores = doubt(targets, probabilities)
+    wanted = (targets == 0) & ("missing" in kinds) | (targets == 1) & ("extra" in kinds)
+    rows, columns = np.nonzero(wanted & (scores > 0.5))
+    found = scores[rows, columns]
+    order = np.argsort(-found, kind="stable")[:limit]
+    rows, columns = rows[order], columns[order]
+    labels = targets[rows, columns].astype(np.int64)
+    return pd.DataFrame(
+        {
+            "id": np.asarray(ids, dtype=object)[rows],
+            "class": np.asarray(classes, dtype=object)[columns],
+            "label": labels,
+            "suggested": 1 - labels,
+            "probability": probabilities[rows, columns].astype(np.float64),
+            "score": found[order],
+        }
+    )
+
+
+def precision_and_recall(
+    table: pd.DataFrame, wrong: Collection[tuple[str, str]], at: Sequence[int]
+) -> list[dict[str, float]]:
+    """How many of the first k cells of a review are really wrong, for several k.
+
+    Parameters
+    ----------
+    table
+        From `review`.
+    wrong
+        The cells, (id, class), whose label is known to be wrong, as in a practice competition.
+    at
+        The k to look at; a review with fewer cells is taken whole.
+
+    Returns
+    -------
+    list of dict
+        ``k``, ``precision`` (share of the first k that are wrong) and ``recall`` (share of the
+        wrong ones among the first k).
+    """
+    truth = set(wrong)
+    hits = np.array(
+        [cell in truth for cell in zip(table["id"], table["class"], strict=True)], dtype=np.int64
+    )
+    found = [int(hits[:k].sum()) for k in at]
+    return [
+        {"k": k, "precision": n / max(min(k, len(hits)), 1), "recall": n / max(len(truth), 1)}
+        for k, n in zip(at, found, strict=True)
+    ]
+
+
+SHOWN_CLASSES = 10
+VERDICTS = {
+    "missing": ("marked absent, probably present", "change to present"),
+    "extra": ("marked present, probably absent", "change to absent"),
+}
+SHEET = Sheet(
+    noun="cells",
+    order="of each kind the most doubtful first",
+    filters=("Class", "Kind"),
+    exported={"id": "id", "class": "class", "label": "suggested"},
+    kinds={"missing": "missing labels", "extra": "extra labels"},
+)
+
+
+def doubt_cells(
+    labelled: Labelled, kinds: Collection[str] = KINDS, truth: Path | None = None
+) -> Doubts:
+    """The cells whose label the predictions doubt.
+
+    Parameters
+    ----------
+    labelled
+        Out-of-fold predictions with cells, int8 of shape (N, K).
+    kinds
+        See `comptool.label_review.issues.review`.
+    truth
+        A table with the true labels, to measure the list by, or None.
+
+    Raises
+    ------
+    InputError
+        If the truth cannot be used.
+    """
+    predictions = labelled.predictions
+    ids, classes = predictions.ids.tolist(), predictions.classes
+    table = review(ids, classes, labelled.targets, predictions.probabilities, kinds=kinds)
+    measured = {} if truth is None else _measured(truth, labelled, kinds)
+    lines = [*_told(table, labelled), *(measured_text(*found) for found in measured.items())]
+    cards = cell_cards(in_turn(table))
+    return Doubts(table, cards, SHEET, tuple(lines), {"cells": len(table), "measured": measured})
+
+
+def in_turn(table: pd.DataFrame) -> pd.DataFrame:
+    """The cells of a review, those of the two kinds in turn, each kind the most doubtful first.
+
+    Scores of the two kinds cannot be compared: a model that finds a class hard to see doubts most
+    of its present cells.
+    """
+    place = table.groupby("suggested").cumcount()
+    order = np.lexsort((-table["suggested"].to_numpy(), place.to_numpy()))
+    return table.iloc[order].reset_index(drop=True)
+
+
+def _told(table: pd.DataFrame, labelled: Labelled) -> list[str]:
+    """What was found, by kind and by class."""
+    missing = table["suggested"] == PRESENT
+    lines = [
+        f"{len(labelled)} images by {len(labelled.predictions.classes)} classes of "
+        f"{labelled.table}: "
+        f"{int(missing.sum())} cells marked absent that are probably present, "
+        f"{int((~missing).sum())} marked present that are probably absent"
+    ]
+    counts = table["class"].value_counts()
+    if len(counts):
+        most = [f"{name} {count}" for name, count in counts.head(SHOWN_CLASSES).items()]
+        lines.append("most in: " + "; ".join(most))
+    return lines
+
+
+def cell_cards(table: pd.DataFrame) -> list[Card]:
+    """One card for each cell of a review, in its order."""
+    return [_card(row) for row in table.to_dict("records")]
+
+
+def _card(row: Mapping[Any, Any]) -> Card:
+    kind = "missing" if row["suggested"] == PRESENT else "extra"
+    verdict, change = VERDICTS[kind]
+    return Card(
+        id=row["id"],
+        of_class=row["class"],
+        kind=kind,
+        heading=row["class"],
+        verdict=verdict,
+        change=change,
+        numbers=f"probability {row['probability']:.3f}, score {row['score']:.3f}",
+        suggested=str(row["suggested"]),
+    )
+
+
+def _measured(
+    truth: Path, labelled: Labelled, kinds: Collection[str]
+) -> dict[str, list[dict[str, float]]]:
+    """Precision and recall of each kind of cells at several lengths of the list.
+
+    ``chance`` is the precision of a list in no order: the share of all cells with that label that
+    are wrong.
+    """
+    predictions = labelled.predictions
+    ids, classes = predictions.ids.tolist(), predictions.classes
+    frame, rows = read_truth(truth, ids)
+    known = matrix_of_columns(truth, frame, classes)[rows]
+    # What nobody knows the truth of is not listed.
+    labels = np.where(known == UNKNOWN, UNKNOWN, labelled.targets).astype(np.int8)
+    found = {}
+    for kind, marked in (("missing", ABSENT), ("extra", PRESENT)):
+        looked_at = labels == marked
+        wrong = looked_at & (known != marked)
+        if kind not in kinds or not wrong.any():
+            continue
+        table = review(ids, classes, labels, predictions.probabilities, kinds=[kind])
+        places = {(ids[row], classes[column]) for row, column in np.argwhere(wrong).tolist()}
+        chance = float(wrong.sum() / looked_at.sum())
+        measured = precision_and_recall(table, places, cut_offs(len(table)))
+        found[kind] = [{**one, "chance": chance} for one in measured]
+    return found

@@ -1,0 +1,1 @@
+"""Metrics, each once; bootstrap intervals; the parts of a leaderboard."""

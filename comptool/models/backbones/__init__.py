@@ -1,0 +1,1 @@
+"""Backbones: timm's, and those that timm has not."""

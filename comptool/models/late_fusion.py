@@ -1,0 +1,214 @@
+"""Models assembled from encoders, late fusion and heads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from comptool.errors import UsageError
+from comptool.models import HEADS, ModelName, encoder_entry
+from comptool.models.streams import Encoder, StreamModel
+from comptool.registry import refuse_unknown_options
+
+Size = tuple[int, int]
+
+
+@torch.inference_mode(False)  # its weights could not be trained, nor its gradients followed
+def assemble(
+    name: ModelName,
+    num_classes: int,
+    *,
+    in_chans: int | Sequence[int],
+    pretrained: bool | Path,
+    options: Mapping[str, Any],
+) -> StreamModel:
+    """The model; the arguments are those of :func:`comptool.models.create`."""
+    backbone, head = encoder_entry(name.backbone), HEADS.find(name.head)
+    of_backbone, of_head = backbone.options(), head.options()
+    refuse_unknown_options(f"the model '{name}'", options, {**of_backbone, **of_head})
+    shared = {key: options[key] for key in of_backbone if key in options and key != "img_size"}
+    channels = _channels(in_chans, name)
+    sizes = _sizes(options.get("img_size"), name)
+    encoders = [
+        backbone.load()(
+            name.backbone, in_chans=channel, pretrained=pretrained, **{**shared, **size}
+        )
+        for channel, size in zip(channels, sizes, strict=True)
+    ]
+    model: StreamModel = head.load()(
+        encoders, num_classes, **{key: options[key] for key in of_head if key in options}
+    )
+    return model
+
+
+def _channels(in_chans: int | Sequence[int], name: ModelName) -> list[int]:
+    channels = [in_chans] * name.streams if isinstance(in_chans, int) else list(in_chans)
+    _check_length("in_chans", channels, name)
+    if min(channels) < 1:
+        raise ValueError(f"in_chans has to be 1 or more; got {in_chans}")
+    return channels
+
+
+def _sizes(img_size: Sequence[Any] | None, name: ModelName) -> list[dict[str, Size]]:
+    if img_size is None:
+        return [{}] * name.streams
+    pairs = [img_size] * name.streams if isinstance(img_size[0], int) else list(img_size)
+    _check_length("img_size", pairs, name)
+    return [{"img_size": (int(height), int(width))} for height, width in pairs]
+
+
+def _check_length(option: str, given: Sequence[object], name: ModelName) -> None:
+    if len(given) != name.streams:
+        raise UsageError(
+            f"the model '{name}' has {name.streams} stream(s), and {option} was given for "
+            f"{len(given)}"
+        )
+
+
+AUXILIARY = "auxiliary."  # what the names of the weights begin with that only training needs
+
+
+class FusedClassifier(StreamModel):
+    """Pooled features of M independent encoders, concatenated, and one linear layer.
+
+    With M = 1 this is the plain classifier of the backbone.
+
+    Parameters
+    ----------
+    encoders
+        One per stream, in the order of the images.
+    num_classes
+        K.
+    drop_rate
+        Share of the features dropped before the classifier in training, in [0, 1); None is the
+        largest that one of the encoders has with its own classifier, 0 for most.
+    auxiliary_heads
+        Whether each stream has a classifier of its own too, for training alone.
+
+    Raises
+    ------
+    UsageError
+        If ``drop_rate`` is out of its range, or a single stream is to have an auxiliary head.
+    """
+
+    classifier: nn.Linear
+
+    def __init__(
+        self,
+        encoders: Sequence[Encoder],
+        num_classes: int,
+        *,
+        drop_rate: float | None = None,
+        auxiliary_heads: bool = False,
+    ) -> None:
+        super().__init__()
+        if drop_rate is None:
+            drop_rate = max(encoder.drop_rate for encoder in encoders)
+        if not 0 <= drop_rate < 1:
+            raise UsageError(f"drop_rate is {drop_rate}; it has to be in [0, 1)")
+        if auxiliary_heads and len(encoders) < 2:
+            raise UsageError("auxiliary_heads are for models of two streams, whose name has -dual")
+        self.streams = len(encoders)
+        self.data_config = encoders[0].data_config
+        self.encoders = nn.ModuleList(encoder.module for encoder in encoders)
+        self.dropout = nn.Dropout(drop_rate)
+        widths = [encoder.width for encoder in encoders]
+        self.classifier = self.layer(sum(widths), num_classes)
+        self.auxiliary = nn.ModuleList(
+            self.layer(width, num_classes) for width in widths if auxiliary_heads
+        )
+
+    def layer(self, width: int, num_classes: int) -> nn.Linear:
+        """A classifier of features (B, ``width``)."""
+        return nn.Linear(width, num_classes)
+
+    def forward_features(self, *images: Tensor) -> Tensor:
+        """Features (B, F) of M tensors (B, C, H, W), those of the first stream first."""
+        return torch.cat(self._pooled(images), dim=1)
+
+    def forward(self, *images: Tensor) -> Tensor:
+        """Logits (B, K) of M tensors (B, C, H, W).
+
+        In training with auxiliary heads, (1 + M, B, K): first the logits of all streams together,
+        then those of each stream.
+        """
+        heads = [self.classifier, *(self.auxiliary if self.training else ())]
+        fused, *alone = self.junction(self._pooled(images), len(heads))
+        seen = [torch.cat(fused, dim=1), *(each[index] for index, each in enumerate(alone))]
+        logits = [
+            head(self.dropout(features)) for head, features in zip(heads, seen, strict=True)
+        ]  # of (B, K)
+        return torch.stack(logits) if alone else logits[0]
+
+    def _pooled(self, images: Sequence[Tensor]) -> list[Tensor]:
+        """M features (B, width)."""
+        self.check_streams(images)
+        return [encoder(image) for encoder, image in zip(self.encoders, images, strict=True)]
+
+
+class CosineLinear(nn.Linear):
+    """``scale * cos(features, weight of the class)``: lengths do not count.
+
+    Parameters
+    ----------
+    in_features, out_features
+        Of the layer.
+    scale
+        The largest logit.
+    """
+
+    def __init__(self, in_features: int, out_features: int, scale: float) -> None:
+        super().__init__(in_features, out_features, bias=False)
+        self.scale = scale
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits (B, K) of features (B, F), in float32 or better."""
+        # Half precision would round a cosine by more than two classes differ.
+        with torch.autocast(features.device.type, enabled=False):
+            precise = features.to(self.weight.dtype)
+            directions = functional.normalize(self.weight, dim=1)
+            return self.scale * functional.linear(functional.normalize(precise, dim=1), directions)
+
+
+class CosineClassifier(FusedClassifier):
+    """As the plain classifier, but a logit is the cosine to the weights of the class, scaled.
+
+    A class of many samples cannot gain by longer weights; margins in the logits mean something.
+
+    Parameters
+    ----------
+    encoders, num_classes, drop_rate, auxiliary_heads
+        As for :class:`FusedClassifier`.
+    scale
+        The largest logit, above 0.
+
+    Raises
+    ------
+    UsageError
+        As :class:`FusedClassifier`, or if ``scale`` is out of its range.
+    """
+
+    def __init__(
+        self,
+        encoders: Sequence[Encoder],
+        num_classes: int,
+        *,
+        drop_rate: float | None = None,
+        auxiliary_heads: bool = False,
+        scale: float = 30.0,
+    ) -> None:
+        if not scale > 0:
+            raise UsageError(f"scale is {scale}; it has to be above 0")
+        self._scale = scale
+        super().__init__(
+            encoders, num_classes, drop_rate=drop_rate, auxiliary_heads=auxiliary_heads
+        )
+
+    def layer(self, width: int, num_classes: int) -> nn.Linear:
+        """A cosine classifier of features (B, ``width``)."""
+        return CosineLinear(width, num_classes, self._scale)

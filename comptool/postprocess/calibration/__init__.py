@@ -1,0 +1,1 @@
+"""Recalibration of probabilities: one file per method."""

@@ -1,0 +1,225 @@
+"""Optimal assignment of rows to classes of given sizes: a transportation problem.
+
+Rows assigned to classes of given sizes at the greatest total score: a transportation problem.
+
+F. L. Hitchcock, "The distribution of a product from several sources to numerous localities", 1941.
+The linear programme over all N K cells is slow to solve for large N, and nearly all of it is
+settled by K numbers: with the right price of each class, a row goes where score minus price is
+greatest. Prices are approached by smoothed counts (entropic regularisation, as in Sinkhorn's
+method); rows far from a tie keep the class that they choose at these prices; the programme is
+solved exactly (HiGHS) for the rest, whose number grows until its own prices have every settled
+row choose what it has. By linear programming duality no assignment of all rows is then better.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from scipy.optimize import linprog
+from scipy.special import softmax
+
+from comptool.errors import UsageError
+from comptool.postprocess.calibration.context import (
+    Answer,
+    Apply,
+    CalibrationContext,
+    Doubles,
+    Floats,
+    Indices,
+    rows_to_one,
+)
+from comptool.postprocess.calibration.quota import quota_size
+
+SMOOTHINGS = (1.0, 0.3, 0.1, 0.03)
+ROUNDS = 40
+# Rows that the smoothed prices are found on.
+SAMPLE = 10_000
+# Share of the rows that the first programme leaves open.
+FIRST_SHARE = 0.03
+LEAST_REACH = 1e-3
+SLACK = 1e-9
+INFEASIBLE = 2
+
+
+def assign(scores: Doubles, sizes: Indices) -> Indices:
+    """The class of each row.
+
+    Parameters
+    ----------
+    scores
+        Finite floats of shape (N, K); larger is better.
+    sizes
+        Rows of each class, shape (K,), at least 0, summing to N.
+
+    Returns
+    -------
+    numpy.ndarray
+        Class indices of shape (N,). Each class has its size and the sum of the scores is the
+        greatest possible. Which of several best assignments is taken is not specified, but is
+        always the same.
+
+    Raises
+    ------
+    ValueError
+        If the sizes do not sum to N.
+
+    Examples
+    --------
+    >>> assign(np.log([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4]]), np.array([1, 2])).tolist()
+    [0, 1, 1]
+    """
+    if sizes.sum() != len(scores) or (sizes < 0).any():
+        raise ValueError(f"sizes {sizes.tolist()} do not sum to {len(scores)} rows")
+    wanted = np.flatnonzero(sizes)
+    if len(wanted) == 1:
+        return np.full(len(scores), wanted[0])
+    # Equal rows are one row of the programme, however many there are.
+    table, which, supplies = np.unique(
+        scores[:, wanted], axis=0, return_inverse=True, return_counts=True
+    )
+    amounts = _transport(table, supplies, sizes[wanted])
+    order = np.argsort(which, kind="stable")
+    labels = np.empty(len(scores), dtype=np.int64)
+    labels[order] = np.repeat(np.tile(wanted, len(table)), amounts.ravel())
+    return labels
+
+
+def _transport(table: Doubles, supplies: Indices, sizes: Indices) -> Indices:
+    """How many of each row go to each class, integers of shape (N, K)."""
+    offers = table - _prices(table, supplies, sizes)
+    regret = offers.max(axis=1, keepdims=True) - offers
+    margins = np.partition(regret, 1, axis=1)[:, 1]
+    reach = float(np.quantile(margins, FIRST_SHARE))
+    cells = regret <= reach
+    tolerance = SLACK * (1 + np.abs(table).max())
+    while True:
+        found = _programme(table, supplies, sizes, cells)
+        if found is None:  # too few cells to fill the sizes
+            reach = max(2 * reach, LEAST_REACH)
+            cells |= regret <= reach
+            continue
+        amounts, prices = found
+        offers = table - prices
+        own = np.where(amounts > 0, offers, -np.inf).max(axis=1, keepdims=True)
+        better = offers > own + tolerance
+        if not better.any():
+            return amounts
+        cells |= better
+
+
+def _prices(table: Doubles, supplies: Indices, sizes: Indices) -> Doubles:
+    """Prices of shape (K,) at which about the wanted number of rows chooses each class."""
+    sample = np.linspace(0, len(table) - 1, min(SAMPLE, len(table))).astype(np.intp)
+    prices = np.zeros(len(sizes))
+    wanted = np.log(sizes / sizes.sum())
+    for smoothing in SMOOTHINGS:
+        for rows in [sample] * ROUNDS + [slice(None)] * 4:
+            chosen = softmax((table[rows] - prices) / smoothing, axis=1)
+            shares = supplies[rows] @ chosen / supplies[rows].sum()
+            prices = prices + smoothing * (np.log(np.maximum(shares, 1e-12)) - wanted)
+    return prices
+
+
+def _programme(
+    table: Doubles, supplies: Indices, sizes: Indices, cells: npt.NDArray[np.bool_]
+) -> tuple[Indices, Doubles] | None:
+    """Solve the linear programme over some cells, whose corners are whole numbers.
+
+    Rows with a single cell are settled. Returns amounts of shape (N, K) and prices of shape (K,),
+    or None if these cells cannot fill the sizes.
+    """
+    amounts = cells * supplies[:, None]
+    is_open = cells.sum(axis=1) > 1
+    amounts[is_open] = 0
+    left = sizes - amounts.sum(axis=0)
+    row, column = np.nonzero(cells[is_open])
+    num_rows, num_cells = int(is_open.sum()), len(row)
+    sums = sparse.csc_array(
+        (
+            np.ones(2 * num_cells),
+            (np.concatenate([row, num_rows + column]), np.tile(np.arange(num_cells), 2)),
+        ),
+        shape=(num_rows + len(sizes), num_cells),
+    )
+    wanted = np.concatenate([supplies[is_open], left])
+    if not num_rows or (left < 0).any():
+        return None
+    found = linprog(-table[is_open][row, column], A_eq=sums, b_eq=wanted, method="highs")
+    if found.status == INFEASIBLE:
+        return None
+    if found.status != 0:
+        raise RuntimeError(f"the assignment was not solved: {found.message}")
+    amounts[np.flatnonzero(is_open)[row], column] = np.rint(found.x)
+    return amounts, -found.eqlin.marginals[num_rows:]
+
+
+TINY = float(np.finfo(np.float64).tiny)
+
+
+def quota_optimal(known: CalibrationContext) -> Apply:
+    """The assignment of rows that meets the quotas at the greatest total log-probability.
+
+    With presumed class shares every class has a quota, its share of the rows. Without, head
+    classes have theirs and no other row is given to them, as in `quota`; the difference is that
+    the result does not depend on the order of the head classes.
+
+    Raises
+    ------
+    UsageError
+        If neither shares nor head classes are known, or the quotas are more than the rows.
+    """
+    if known.target is None and not known.head:
+        raise UsageError("no class has a quota: --target-prior or --head-classes says which")
+    if known.target is None and len(known.head) * known.fraction > 1 + 1e-9:
+        raise UsageError(
+            f"{len(known.head)} quotas of {known.fraction} are more than all rows; lower --fraction"
+        )
+
+    def apply(probabilities: Floats) -> Answer:
+        # Smaller than the least probability of float32, so that nothing else is levelled.
+        scores = np.log(np.maximum(probabilities, TINY, dtype=np.float64))
+        if known.target is not None:
+            sizes = whole_sizes(known.target, len(scores))
+            labels = assign(scores, sizes)
+        else:
+            labels = _head_only(scores, np.array(known.head), known.fraction)
+            sizes = np.bincount(labels, minlength=scores.shape[1])
+        return Answer(rows_to_one(probabilities), labels, {"sizes": sizes.tolist()})
+
+    return apply
+
+
+def _head_only(scores: Doubles, head: Indices, fraction: float) -> Indices:
+    """Quotas for the head classes; the others are one class, as good as the best of them."""
+    size = quota_size(len(scores), fraction)
+    tail = np.setdiff1d(np.arange(scores.shape[1]), head)
+    left = len(scores) - size * len(head)
+    if not tail.size and left:
+        raise UsageError(
+            f"every class has a quota of {size} rows, which leaves {left} of {len(scores)} without "
+            "one; say the shares: --target-prior"
+        )
+    if not tail.size:
+        return head[assign(scores[:, head], np.full(len(head), size))]
+    best = tail[scores[:, tail].argmax(axis=1)]
+    merged = np.column_stack([scores[:, head], scores[np.arange(len(scores)), best]])
+    places = assign(merged, np.append(np.full(len(head), size), left))
+    return np.where(places == len(head), best, np.append(head, -1)[places])
+
+
+def whole_sizes(shares: Doubles, num_rows: int) -> Indices:
+    """Whole numbers in these shares that sum to the rows: the largest remainders are rounded up.
+
+    Of equal remainders the first class in class order is rounded up.
+
+    Examples
+    --------
+    >>> whole_sizes(np.array([0.5, 0.25, 0.25]), 5).tolist()
+    [3, 1, 1]
+    """
+    exact = shares * num_rows
+    sizes = np.floor(exact + 1e-9).astype(np.int64)
+    order = np.argsort(-(exact - sizes), kind="stable")
+    sizes[order[: num_rows - sizes.sum()]] += 1
+    return sizes

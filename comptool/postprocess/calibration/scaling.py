@@ -1,0 +1,137 @@
+"""Temperature and vector scaling of log-probabilities, fitted by the log-loss.
+
+C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On Calibration of Modern Neural Networks", ICML
+2017, arXiv 1706.04599, section 4.2. Log-probabilities stand in for logits, from which they differ
+by a constant per row: to a temperature that is all the same, while vector scaling of the one is a
+slightly different family from that of the other. Vector scaling has a weak pull towards scale 1
+and shift 0 here, worth a hundredth of one row, so that a class without rows stays finite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy
+
+from comptool.postprocess.calibration.context import (
+    Answer,
+    Apply,
+    CalibrationContext,
+    Doubles,
+    Floats,
+    LabelledRows,
+    logarithms,
+)
+
+LARGEST_TEMPERATURE = 50.0
+PULL = 0.01
+
+
+def temperature(known: CalibrationContext) -> Apply:
+    """Divide log-probabilities by the number that is best on the out-of-fold rows.
+
+    Raises
+    ------
+    UsageError
+        If there are none.
+    """
+    value = best_temperature(known.rows())
+
+    def apply(probabilities: Floats) -> Answer:
+        scaled = scipy.special.softmax(logarithms(probabilities) / value, axis=1)
+        # As predicted: rounding may make equal what was not, and no answer changes by design.
+        return Answer(scaled, probabilities.argmax(axis=1), {"temperature": value})
+
+    return apply
+
+
+def best_temperature(evidence: LabelledRows) -> float:
+    """The temperature, 0.02 to 50, of least log-loss; above 1 the predictions were too sure."""
+    logs, rows = logarithms(evidence.probabilities), np.arange(len(evidence))
+
+    def loss(temperature: float) -> float:
+        return float(
+            -scipy.special.log_softmax(logs / temperature, axis=1)[rows, evidence.targets].mean()
+        )
+
+    return least_temperature(loss)
+
+
+def least_temperature(loss: Callable[[float], float]) -> float:
+    """The temperature, 0.02 to 50, at which ``loss`` is least."""
+    bound = np.log(LARGEST_TEMPERATURE)
+    found = scipy.optimize.minimize_scalar(
+        lambda log_temperature: loss(np.exp(log_temperature)),
+        bounds=(-bound, bound),
+        method="bounded",
+        options={"xatol": 1e-8},
+    )
+    return float(np.exp(found.x))
+
+
+def vector(known: CalibrationContext) -> Apply:
+    """Scale and shift the log-probabilities of each class as is best on the out-of-fold rows.
+
+    Raises
+    ------
+    UsageError
+        If there are none.
+    """
+    scales, shifts = best_vector(known.rows())
+    facts: dict[str, object] = {"scales": scales.tolist(), "shifts": shifts.tolist()}
+
+    def apply(probabilities: Floats) -> Answer:
+        scaled = scipy.special.softmax(logarithms(probabilities) * scales + shifts, axis=1)
+        return Answer(scaled, scaled.argmax(axis=1), facts)
+
+    return apply
+
+
+def best_vector(evidence: LabelledRows) -> tuple[Doubles, Doubles]:
+    """Scales and shifts of least log-loss, of shape (K,) each; the problem is convex."""
+    logs = logarithms(evidence.probabilities)
+    truth = np.zeros(logs.shape)
+    truth[np.arange(len(evidence)), evidence.targets] = 1
+
+    def loss(scaled: Doubles) -> tuple[float, Doubles]:
+        logs_of_shares = scipy.special.log_softmax(scaled, axis=1)
+        return -float((logs_of_shares * truth).sum()), np.exp(logs_of_shares) - truth
+
+    return least_scales(logs, loss)
+
+
+def least_scales(
+    logs: Doubles, loss: Callable[[Doubles], tuple[float, Doubles]], *, least: float = -np.inf
+) -> tuple[Doubles, Doubles]:
+    """The scales and shifts of columns at which a convex ``loss`` is least.
+
+    Parameters
+    ----------
+    logs
+        What is scaled and shifted, shape (M, K).
+    loss
+        The sum over rows, and its gradient of shape (M, K), of what ``logs`` become.
+    least
+        The smallest scale that is allowed.
+
+    Returns
+    -------
+    numpy.ndarray, numpy.ndarray
+        Of shape (K,) each.
+    """
+    num_rows, num_classes = logs.shape
+    start = np.concatenate([np.ones(num_classes), np.zeros(num_classes)])
+
+    def pulled(values: Doubles) -> tuple[float, Doubles]:
+        away = values - start
+        total, error = loss(logs * values[:num_classes] + values[num_classes:])
+        slope = np.concatenate([(error * logs).sum(axis=0), error.sum(axis=0)])
+        return (total + PULL * (away @ away) / 2) / num_rows, (slope + PULL * away) / num_rows
+
+    options = {"maxiter": 500, "ftol": 1e-12, "gtol": 1e-7}
+    bounds = [(least, np.inf)] * num_classes + [(-np.inf, np.inf)] * num_classes
+    found = scipy.optimize.minimize(
+        pulled, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options
+    ).x
+    return found[:num_classes], found[num_classes:]

@@ -1,0 +1,1 @@
+"""Ensembles: combination, weight search and nested cross-validation."""

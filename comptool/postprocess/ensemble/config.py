@@ -1,0 +1,129 @@
+"""Options of ``comptool ensemble``, and what makes them contradict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from comptool.errors import UsageError
+from comptool.options import ENSEMBLE, Output, WithCompetition, WithSeed, argument, option
+
+WEIGHTS_SUFFIX = ".json"
+SEARCH = "Weights searched on out-of-fold rows"
+
+
+@dataclass(frozen=True)
+class EnsembleConfig(WithSeed, Output, WithCompetition):
+    """The options of ``comptool ensemble``."""
+
+    predictions: tuple[Path, ...] = argument(
+        (), help="Prediction files, or runs.", shown="submissions/preds*.csv"
+    )
+    output: Path = option(ENSEMBLE, help="Ensemble to write.", names=("--output", "-o"))
+    method: Literal["mean", "gmean", "power", "rank-mean", "vote"] | None = option(
+        help="Mean, geometric mean, power mean, mean of per-class ranks (not probabilities), or "
+        "vote (multi-label: share of members above 0.5).",
+        shown="mean",
+    )
+    power: float | None = option(
+        help="--method power: exponent; 1 is the mean, larger favours confident members.",
+        shown="3",
+    )
+    weights: str | None = option(
+        help="One weight per file, in order (2,1,1), or the ensemble.json of a search.",
+        shown="all equal",
+    )
+    search: Literal["greedy", "continuous"] | None = option(
+        help="Search the weights of the mean on out-of-fold rows; writes them as .json.",
+        panel=SEARCH,
+    )
+    oof: tuple[str, ...] = option(
+        (), help="Run of each file, in order.", shown="the recorded ones", panel=SEARCH
+    )
+    per_class: bool = option(False, help="Multi-label: weights for each class.", panel=SEARCH)
+    steps: int | None = option(
+        help="--search greedy: largest number of members added.", min=1, shown="50", panel=SEARCH
+    )
+    bags: int | None = option(
+        help="--search greedy: number of bags, each of half of the members.",
+        min=0,
+        shown="0, no bagging",
+        panel=SEARCH,
+    )
+
+    @property
+    def weights_file(self) -> Path | None:
+        """The file of weights, if that is what was given."""
+        given = self.weights is not None and self.weights.endswith(WEIGHTS_SUFFIX)
+        return Path(str(self.weights)) if given else None
+
+    def numbers(self) -> list[float] | None:
+        """The weights that were given as numbers.
+
+        Raises
+        ------
+        UsageError
+            If they are not numbers.
+        """
+        if self.weights is None or self.weights_file is not None:
+            return None
+        try:
+            return [float(part) for part in self.weights.split(",")]
+        except ValueError:
+            raise UsageError(
+                "--weights must be numbers separated by commas, or an ensemble.json, not "
+                f"'{self.weights}'"
+            ) from None
+
+    def outputs(self) -> list[Path]:
+        """The files that will be written."""
+        from comptool.postprocess.oof import rows_path
+
+        searched = [self.output.with_suffix(WEIGHTS_SUFFIX), rows_path(self.output)]
+        return [self.output, *(searched if self.search else [])]
+
+    def check(self) -> None:
+        """Refuse what contradicts itself.
+
+        Raises
+        ------
+        UsageError
+            If something does.
+        """
+        searched = {
+            "--oof": bool(self.oof),
+            "--per-class": self.per_class,
+            "--steps": self.steps is not None,
+            "--bags": self.bags is not None,
+        }
+        foreign = [name for name, given in searched.items() if given]
+        if self.search is None and foreign:
+            raise UsageError(f"{foreign[0]} belongs to --search")
+        if self.search == "continuous" and (self.steps is not None or self.bags is not None):
+            raise UsageError("--steps and --bags belong to --search greedy, not to continuous")
+        if self.search is not None and self.weights is not None:
+            raise UsageError("--search finds the weights, and --weights gives them: take one")
+        if self.power is not None and self.method != "power":
+            raise UsageError("--power belongs to --method power")
+        if self.method not in (None, "mean") and (self.search or self.weights_file):
+            raise UsageError(f"searched weights are those of the mean, not of {self.method}")
+
+    def plan(self, paths: Sequence[Path]) -> list[str]:
+        """What will be done with these files, line by line.
+
+        Raises
+        ------
+        UsageError
+            If the weights do not fit.
+        """
+        if self.search is not None or self.weights_file is not None:
+            how = f"{self.search} search" if self.search else f"weights of {self.weights_file}"
+            return [f"member {path}, {how}" for path in paths]
+        from comptool.postprocess.ensemble.combine import normalised_weights
+
+        shares = normalised_weights(self.numbers(), len(paths))
+        return [
+            f"member {path}, weight {share:.3f}" for path, share in zip(paths, shares, strict=True)
+        ]

@@ -1,0 +1,559 @@
+"""The ``ensemble`` command: members and their out-of-fold rows in, weights and a file out.
+
+``ensemble.json``: searched weights, whose they are, and what they were worth.
+
+Holds ``format`` (1), ``task``, ``classes``, ``metric``, ``search`` (how it was done), ``scores``
+and ``members``: of each the prediction file, its ``runs``, its out-of-fold file, its score alone
+and its ``weight``, one number or one per class by name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from comptool.competition.classes import check_classes
+from comptool.competition.config import Competition, load
+from comptool.errors import InputError, UsageError
+from comptool.io import provenance
+from comptool.io.atomic import atomic_output, refuse_existing, together
+from comptool.io.predictions import Predictions
+from comptool.postprocess.ensemble.combine import POWER
+from comptool.postprocess.ensemble.config import EnsembleConfig
+from comptool.postprocess.ensemble.nested_cv import Searched, searched
+from comptool.postprocess.inputs import Ensemble, ensemble_files, shared_facts
+from comptool.postprocess.oof import (
+    Labelled,
+    nested_folds,
+    own_evidence,
+    read_labelled,
+    rows_path,
+    side_by_side,
+    write_rows,
+)
+
+
+@dataclass(frozen=True)
+class MemberEvidence:
+    """Labelled rows as all members predict them, none having been trained on them.
+
+    Parameters
+    ----------
+    members
+        M arrays of probabilities of shape (N, K).
+    targets
+        Class indices of shape (N,), or 1, 0 and -1 of shape (N, K).
+    folds
+        For nested scores, shape (N,); see `comptool.postprocess.oof.nested_folds`.
+    paths
+        The M out-of-fold files.
+    classes
+        The K class names.
+    rows
+        Ids and folds of the training, with the first member's probabilities.
+    table
+        Where the labels are from.
+    notes
+        Sentences on where the rows are from.
+    """
+
+    members: list[npt.NDArray[np.floating]]
+    targets: npt.NDArray[np.integer]
+    folds: npt.NDArray[np.integer]
+    paths: list[Path]
+    classes: tuple[str, ...]
+    rows: Predictions
+    table: Path
+    notes: list[str] = field(default_factory=list)
+
+
+def gather(
+    predictions: Sequence[Path],
+    facts: Mapping[Path, Mapping[str, Any]],
+    named: Sequence[str],
+    competition: Competition,
+) -> MemberEvidence:
+    """The out-of-fold rows of the runs that made the predictions.
+
+    Parameters
+    ----------
+    predictions
+        The members' prediction files.
+    facts
+        What is recorded with each.
+    named
+        Runs or out-of-fold files in the order of the members; empty for those that the records
+        lead to. A run on all data has no such rows; those of its folded sibling stand in.
+    competition
+        Says where labels are found.
+
+    Raises
+    ------
+    UsageError
+        If not as many are named as there are members, or a record names no run.
+    InputError
+        If a member has no evidence (and why), or the members differ in classes, rows or folds.
+    """
+    if named and len(named) != len(predictions):
+        raise UsageError(
+            f"{len(named)} times --oof for {len(predictions)} prediction files: name one for each, "
+            "in their order, or none"
+        )
+    if named:
+        found = [read_labelled(name, competition) for name in named]
+    else:
+        found = [_rows_of(path, facts[path], competition) for path in predictions]
+    first = found[0]
+    return MemberEvidence(
+        members=[one.probabilities for one in side_by_side(found)],
+        targets=first.targets,
+        folds=nested_folds(first.predictions.ids, first.predictions.fold),
+        paths=[one.path for one in found],
+        classes=first.predictions.classes,
+        rows=first.predictions,
+        table=first.table,
+        notes=[*_notes(found), *_recalibrated(predictions, facts)],
+    )
+
+
+def _notes(found: Sequence[Labelled]) -> list[str]:
+    return list(dict.fromkeys(one.note for one in found if one.note))
+
+
+def _recalibrated(
+    predictions: Sequence[Path], facts: Mapping[Path, Mapping[str, Any]]
+) -> list[str]:
+    return [
+        f"warning: {path} was recalibrated, and the out-of-fold rows that weigh it were not"
+        for path in predictions
+        if facts[path].get("recalibration")
+    ]
+
+
+def _rows_of(path: Path, facts: Mapping[str, Any], competition: Competition) -> Labelled:
+    if not facts.get("runs"):
+        raise UsageError(
+            f"{path} was made by no run that is recorded: name each member's run, in the order of "
+            "the files, with --oof RUN"
+        )
+    return own_evidence(None, facts, competition)
+
+
+FORMAT = 1
+SUFFIX = ".json"
+
+Doubles = npt.NDArray[np.float64]
+
+
+def write_weights(
+    path: Path,
+    predictions: Sequence[Path],
+    facts: Mapping[Path, Mapping[str, Any]],
+    evidence: MemberEvidence,
+    found: Searched,
+    how: Mapping[str, object],
+    *,
+    force: bool = False,
+) -> None:
+    """Write searched weights, atomically.
+
+    Parameters
+    ----------
+    path
+        Where to.
+    predictions, facts
+        The members' prediction files and what is recorded with them.
+    evidence, found
+        What was searched on, and what was found.
+    how
+        Settings of the search.
+    force
+        Whether an existing file is replaced.
+    """
+    rows = zip(predictions, evidence.paths, found.alone, found.weights, strict=True)
+    members = [
+        {
+            "predictions": str(member),
+            "runs": facts[member].get("runs") or [],
+            "out_of_fold": str(held),
+            "alone": alone,
+            "weight": _named(weight, evidence.classes),
+        }
+        for member, held, alone, weight in rows
+    ]
+    document = {
+        "format": FORMAT,
+        "task": "multilabel" if evidence.targets.ndim == 2 else "multiclass",
+        "classes": list(evidence.classes),
+        "metric": found.metric,
+        "search": dict(how),
+        "scores": scores(found),
+        "members": members,
+    }
+    with atomic_output(path, force=force) as temporary:
+        temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def scores(found: Searched) -> dict[str, object]:
+    """The figures of a search, for a record."""
+    return {
+        "nested": found.nested.document(),
+        "in_sample": found.in_sample,
+        "equal_weights": found.equal.document(),
+        "best_single": found.single.document(),
+        "rows": found.num_rows,
+        "folds": found.num_folds,
+    }
+
+
+def read_weights(
+    path: Path, predictions: Sequence[Path], facts: Mapping[Path, Mapping[str, Any]]
+) -> tuple[Doubles, tuple[str, ...], str]:
+    """Weights of these prediction files, the classes they are for, and how they were matched.
+
+    Files are matched by the runs that made them where the records of all name these, and by their
+    order otherwise.
+
+    Parameters
+    ----------
+    path
+        From `write_weights`.
+    predictions, facts
+        The prediction files and what is recorded with them.
+
+    Returns
+    -------
+    numpy.ndarray, tuple, str
+        Shape (M,), or (M, K) for weights per class; the K classes; a sentence.
+
+    Raises
+    ------
+    InputError
+        If the file is no such file, or its members are not these.
+    """
+    document = _document(path)
+    members, classes = document["members"], tuple(document["classes"])
+    if len(members) != len(predictions):
+        raise InputError(
+            f"has weights of {len(members)} members, and {len(predictions)} prediction files are "
+            "given",
+            file=path,
+            values=[member["predictions"] for member in members],
+        )
+    runs = [facts[one].get("runs") or [] for one in predictions]
+    theirs = [member["runs"] for member in members]
+    order, how = list(range(len(members))), "the weights are taken in the order of the files"
+    if all(runs) and all(theirs) and all(theirs.count(one) == 1 for one in theirs):
+        missing = [", ".join(one) for one in runs if one not in theirs]
+        if missing or any(runs.count(one) > 1 for one in runs):
+            raise InputError(
+                "has no weights for these runs, or one run is given twice",
+                file=path,
+                values=missing or [", ".join(one) for one in runs],
+                mend="Give one prediction file of each: " + "; ".join(map(", ".join, theirs)),
+            )
+        order, how = [theirs.index(one) for one in runs], "each file has the weight of its run"
+    weights = np.array([_numbers(members[place]["weight"], classes) for place in order])
+    return weights, classes, how
+
+
+def _document(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputError("there is no such file of weights", file=path)
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["format"] != FORMAT or not document["members"]:
+            raise ValueError(f"format {document['format']}")
+        for member in document["members"]:
+            _numbers(member["weight"], document["classes"])
+            member.setdefault("runs", [])
+        if len({isinstance(member["weight"], dict) for member in document["members"]}) > 1:
+            raise ValueError("some weights are per class and some are not")
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"holds no weights of an ensemble ({error})",
+            file=path,
+            mend="Make it: comptool ensemble --search greedy",
+        ) from error
+    found: dict[str, Any] = document
+    return found
+
+
+def _named(weight: Any, classes: Sequence[str]) -> object:
+    if np.ndim(weight) == 0:
+        return float(weight)
+    return dict(zip(classes, weight.tolist(), strict=True))
+
+
+def _numbers(weight: Any, classes: Sequence[str]) -> list[float] | float:
+    if isinstance(weight, dict):
+        return [float(weight[name]) for name in classes]
+    return float(weight)
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """Settings of a search; see :func:`comptool.postprocess.ensemble.search.search`."""
+
+    search: str = "greedy"
+    per_class: bool = False
+    steps: int = 50
+    bags: int = 0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class SearchedEnsemble:
+    """An ensemble by searched weights that has been written.
+
+    Parameters
+    ----------
+    ensemble
+        The test predictions.
+    found
+        The weights and what they are worth.
+    evidence
+        What they were searched on.
+    weights
+        The file of weights.
+    members
+        The prediction files.
+    """
+
+    ensemble: Ensemble
+    found: Searched
+    evidence: MemberEvidence
+    weights: Path
+    members: tuple[Path, ...]
+
+    def text(self) -> str:
+        """Scores, then each member with its score alone and its weight."""
+        lines = [self.found.text(), "alone   weight  member"]
+        rows = zip(self.members, self.found.alone, self.found.weights, strict=True)
+        for path, alone, weight in rows:
+            spread = f"{np.mean(weight):.3f} "
+            if np.ndim(weight):
+                spread = f"{np.min(weight):.2f}-{np.max(weight):.2f}"
+            lines.append(f"{alone:.4f}  {spread}  {path}")
+        return "\n".join([*lines, self.ensemble.text()])
+
+    def summary(self) -> dict[str, object]:
+        """The result as one JSON object."""
+        return {
+            "metric": self.found.metric,
+            **scores(self.found),
+            "weights_file": self.weights,
+            "weights": self.found.weights.tolist(),
+            "alone": list(self.found.alone),
+            "agreement": self.ensemble.agreement,
+            "notes": [*self.evidence.notes, *self.ensemble.notes],
+        }
+
+
+def weights_path(output: Path) -> Path:
+    """Where the weights of an ensemble stand: ``ensemble.csv`` has ``ensemble.json``."""
+    return output.with_suffix(SUFFIX)
+
+
+def search_files(
+    predictions: Sequence[Path],
+    output: Path,
+    competition: Competition,
+    how: SearchConfig,
+    *,
+    out_of_fold: Sequence[str] = (),
+    force: bool = False,
+) -> SearchedEnsemble:
+    """Search weights on the members' out-of-fold rows, and write them and the ensemble.
+
+    Beside these the out-of-fold rows are written, each by weights of a search that did not see it.
+
+    Parameters
+    ----------
+    predictions
+        The members' prediction files.
+    output
+        Where the ensemble goes; the weights go beside it.
+    competition
+        Its metric is maximised; it says where labels are found.
+    how
+        Settings of the search.
+    out_of_fold
+        Runs or out-of-fold files in the order of the members, if not those of the records.
+    force
+        Whether existing outputs are replaced.
+
+    Raises
+    ------
+    UsageError
+        If the metric cannot be searched in this way, or the runs are not known.
+    InputError
+        If a member has no evidence, or the members do not fit together.
+    """
+    weights = weights_path(output)
+    for path in (output, weights, rows_path(output)):
+        refuse_existing(path, force)
+    facts = {path: provenance.facts(path) for path in predictions}
+    evidence = gather(predictions, facts, out_of_fold, competition)
+    found = searched(
+        evidence.members,
+        evidence.targets,
+        competition.metric,
+        evidence.folds,
+        how=how.search,
+        per_class=how.per_class,
+        steps=how.steps,
+        bags=how.bags,
+        seed=how.seed,
+    )
+    settings = asdict(how)
+    with together():
+        write_weights(weights, predictions, facts, evidence, found, settings, force=force)
+        made: dict[str, object] = {
+            "metric": found.metric,
+            "search": settings,
+            "scores": scores(found),
+        }
+        shared, _ = shared_facts(facts)
+        rows = write_rows(
+            output,
+            replace(evidence.rows, probabilities=found.blend),
+            command="ensemble",
+            inputs=[evidence.table, *evidence.paths],
+            facts=shared,
+            force=force,
+        )
+        ensemble = _ensemble(
+            predictions, output, found.weights, evidence.classes, made, force, rows
+        )
+        provenance.record(
+            weights,
+            command="ensemble",
+            arguments=settings,
+            inputs=[*predictions, *evidence.paths],
+        )
+    return SearchedEnsemble(ensemble, found, evidence, weights, tuple(predictions))
+
+
+def apply_weights(
+    weights: Path, predictions: Sequence[Path], output: Path, *, force: bool = False
+) -> tuple[Ensemble, str]:
+    """Write the ensemble of these files by weights that were searched before.
+
+    Parameters
+    ----------
+    weights
+        ``ensemble.json``.
+    predictions
+        The members' prediction files.
+    output
+        Where the ensemble goes.
+    force
+        Whether an existing output is replaced.
+
+    Returns
+    -------
+    Ensemble, str
+        The ensemble, and how weights and files were matched.
+
+    Raises
+    ------
+    InputError
+        If the file holds no weights of these members.
+    """
+    facts = {path: provenance.facts(path) for path in predictions}
+    found, classes, how = read_weights(weights, predictions, facts)
+    made: dict[str, object] = {"weights_file": str(weights)}
+    with together():
+        return _ensemble(predictions, output, found, classes, made, force), how
+
+
+def _ensemble(
+    predictions: Sequence[Path],
+    output: Path,
+    weights: Doubles,
+    classes: tuple[str, ...],
+    made: dict[str, object],
+    force: bool,
+    more: Mapping[str, object] | None = None,
+) -> Ensemble:
+    by_class = weights if weights.ndim == 2 else None
+    shares = weights.mean(axis=1) if weights.ndim == 2 else weights
+    ensemble = ensemble_files(
+        predictions,
+        output,
+        weights=shares.tolist(),
+        class_weights=by_class,
+        made=made,
+        more=more,
+        force=force,
+    )
+    check_classes(predictions[0], ensemble.predictions.classes, classes, "the weights")
+    return ensemble
+
+
+# Loaded for searched weights alone: scipy and the metrics are half a second.
+
+
+def carry_out(asked: EnsembleConfig, paths: Sequence[Path]) -> tuple[str, dict[str, object]]:
+    """Write the ensemble, and say what it is: for a reader, and for a program.
+
+    Raises
+    ------
+    UsageError, InputError
+        If the members or the weights do not fit.
+    """
+    output, force = asked.output, asked.force
+    members = [str(path) for path in paths]
+    if asked.search is not None:
+        text, summary = _search(asked, asked.search, paths, output, force)
+        return text, {"members": members, "method": "mean", **summary}
+    notes: list[str] = []
+    if asked.weights_file is not None:
+        result, note = apply_weights(asked.weights_file, paths, output, force=force)
+        notes.append(note)
+    else:
+        result = ensemble_files(
+            paths,
+            output,
+            method=asked.method or "mean",
+            weights=asked.numbers(),
+            power=POWER if asked.power is None else asked.power,
+            force=force,
+        )
+    notes += result.notes
+    if len(paths) == 1:
+        notes.append("an ensemble of one member is that member")
+    summary = {
+        "members": members,
+        "weights": result.weights,
+        "method": asked.method or "mean",
+        "rows": len(result.predictions),
+        "agreement": result.agreement,
+        "notes": notes,
+    }
+    return "\n".join([*notes, result.text()]), summary
+
+
+def _search(
+    asked: EnsembleConfig, search: str, paths: Sequence[Path], output: Path, force: bool
+) -> tuple[str, dict[str, object]]:
+    defaults = SearchConfig()
+    how = SearchConfig(
+        search,
+        asked.per_class,
+        defaults.steps if asked.steps is None else asked.steps,
+        defaults.bags if asked.bags is None else asked.bags,
+        asked.seed,
+    )
+    made = search_files(
+        paths, output, load(asked.competition), how, out_of_fold=asked.oof, force=force
+    )
+    lines = [*made.evidence.notes, *made.ensemble.notes, made.text(), f"weights: {made.weights}"]
+    return "\n".join(lines), made.summary()

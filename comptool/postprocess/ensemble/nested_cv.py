@@ -1,0 +1,386 @@
+"""Nested cross-validation of searched ensemble weights and test-time augmentation views.
+
+What a search of ensemble weights is worth: the whole of it, on rows that it has not seen.
+
+Weights that were chosen on some rows look better on them than they are. Here the search is done
+once for each fold on all the other folds, and the weights it finds are applied to that fold; the
+metric of all rows together, each weighted by a search that did not see it, is the nested score.
+The interval is that of the bootstrap over rows (B. Efron, 1979; percentiles). It holds the chance
+of having these rows and no others, not that of having trained these members.
+
+Which views of an image to average, and what choosing them is worth.
+
+The candidates are the plain image alone, all views equally, and weights that are searched. Each has
+an honest score on out-of-fold rows: the first two choose nothing, the third is nested. The best of
+them is taken, the simpler one where they are equal, so that doing nothing wins when it does. That
+is a choice as well, so it is scored like the search: for each fold, the candidate that is best on
+the rows of all other folds predicts it. How good the search is on these is found without the fold
+in question too, by searches on all but two folds (S. Varma and R. Simon, "Bias in error estimation
+when using cross-validation for model selection", BMC Bioinformatics 7, 2006).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+from comptool.errors import InputError, UsageError
+from comptool.metrics import multiclass
+from comptool.metrics.bootstrap import IntervalEstimate, Rows, figure_of_rows
+from comptool.postprocess.ensemble.combine import by_class
+from comptool.postprocess.ensemble.objectives import Doubles, Floats, Targets
+from comptool.postprocess.ensemble.search import DIGITS, best_first, search
+
+Folds = npt.NDArray[np.integer]
+Weigh = Callable[[Sequence[Floats], Targets], Doubles]
+
+RESAMPLES = 200
+
+
+@dataclass(frozen=True)
+class Searched:
+    """Weights that were searched, and what they and the alternatives to them are worth.
+
+    Parameters
+    ----------
+    weights
+        Shape (M,), or (M, K) for weights per class; the sum over members is one.
+    metric
+        Name of the metric.
+    in_sample
+        Of the weights on the rows that they were chosen on: too good.
+    nested
+        Of the search, every row weighted by a search that did not see it.
+    equal
+        Of equal weights.
+    single
+        Of taking the one best member, chosen and scored as `nested` is.
+    alone
+        Of each member, shape (M,).
+    num_rows, num_folds
+        Labelled rows, and searches that the nested score is taken over.
+    greater_is_better
+        Which way the metric goes.
+    blend
+        What `nested` is the score of: every row by weights of a search that did not see it, (N, K).
+    """
+
+    weights: Doubles
+    metric: str
+    in_sample: float
+    nested: IntervalEstimate
+    equal: IntervalEstimate
+    single: IntervalEstimate
+    alone: tuple[float, ...]
+    num_rows: int
+    num_folds: int
+    greater_is_better: bool
+    blend: Doubles
+
+    @property
+    def gains(self) -> bool:
+        """Whether the search is better than equal weights and than one member."""
+        return all(self.better(self.nested, other) for other in (self.equal, self.single))
+
+    def better(self, one: IntervalEstimate, other: IntervalEstimate) -> bool:
+        """Whether one score is truly better than the other."""
+        up = one.value > other.value
+        return up if self.greater_is_better else one.value < other.value
+
+    def text(self) -> str:
+        """Scores, one under the other, and what follows from them."""
+        lines = [
+            f"{self.metric} on {self.num_rows} out-of-fold rows (95 % intervals)",
+            f"nested, {self.num_folds} searches  {self.nested}",
+            f"in-sample           {self.in_sample:.4f}  (too good: the rows chose the weights)",
+            f"equal weights       {self.equal}",
+            f"best single member  {self.single}",
+        ]
+        if not self.gains:
+            one_is_best = self.better(self.single, self.equal)
+            simpler = "one member does" if one_is_best else "equal weights do"
+            lines.append(f"the search gains nothing: {simpler} at least as well")
+        return "\n".join(lines)
+
+
+def searched(
+    members: Sequence[Floats],
+    targets: Targets,
+    metric: str,
+    folds: Folds,
+    *,
+    how: str = "greedy",
+    per_class: bool = False,
+    steps: int = 50,
+    bags: int = 0,
+    seed: int = 0,
+) -> Searched:
+    """Search weights, and score the search.
+
+    Parameters
+    ----------
+    members, targets, metric, how, per_class, steps, bags, seed
+        See :func:`~comptool.postprocess.ensemble.search.search`.
+    folds
+        Fold of each row, shape (N,); at least two.
+
+    Raises
+    ------
+    UsageError
+        If the search cannot be done with this metric.
+    InputError
+        If there are fewer than two folds.
+    """
+    if len(np.unique(folds)) < 2:
+        raise InputError("a nested score needs rows of at least two folds")
+    weigh = partial(
+        search, metric=metric, how=how, per_class=per_class, steps=steps, bags=bags, seed=seed
+    )
+
+    def best_one(some: Sequence[Floats], known: Targets) -> Doubles:
+        values = np.array([signed(metric, known, member) for member in some])
+        chosen: Doubles = np.eye(len(some))[best_first(values, some, known)[0]]
+        return chosen
+
+    weights = weigh(members, targets)
+    mean = np.full(len(members), 1 / len(members))
+    blend = _held_out(members, targets, folds, weigh)
+    worth = partial(score_of, metric, targets, seed=seed)
+
+    return Searched(
+        weights=weights,
+        metric=metric,
+        in_sample=multiclass.score(metric, targets, by_class(members, weights)),
+        nested=worth(blend),
+        equal=worth(by_class(members, mean)),
+        single=worth(_held_out(members, targets, folds, best_one)),
+        alone=tuple(multiclass.score(metric, targets, member) for member in members),
+        num_rows=len(targets),
+        num_folds=len(np.unique(folds)),
+        greater_is_better=rises(metric, targets),
+        blend=blend,
+    )
+
+
+def signed(metric: str, targets: Targets, probabilities: Floats) -> float:
+    """The metric, its sign turned if it falls, to be compared with others."""
+    value = round(multiclass.score(metric, targets, probabilities), DIGITS)
+    return value if rises(metric, targets) else -value
+
+
+def rises(metric: str, targets: Targets) -> bool:
+    """Whether a higher value of a metric is a better one."""
+    task = "multilabel" if targets.ndim == 2 else "multiclass"
+    return multiclass.table(task).find(metric).greater_is_better
+
+
+def _held_out(members: Sequence[Floats], targets: Targets, folds: Folds, weigh: Weigh) -> Doubles:
+    """Every row blended with weights that were chosen on the other folds."""
+    blend = np.empty(members[0].shape)
+    for fold in np.unique(folds):
+        held = folds == fold
+        weights = weigh([member[~held] for member in members], targets[~held])
+        blend[held] = by_class([member[held] for member in members], weights)
+    return blend
+
+
+def score_of(metric: str, targets: Targets, blend: Floats, seed: int) -> IntervalEstimate:
+    """A metric with its interval over resamples of the rows."""
+
+    def measure(rows: Rows) -> float:
+        return multiclass.score(metric, targets[rows], blend[rows])
+
+    return figure_of_rows(measure, len(targets), RESAMPLES, seed)
+
+
+ONE_VIEW = "the plain image alone"
+ALL_VIEWS = "all views, equally"
+SEARCHED = "searched weights"
+
+
+@dataclass(frozen=True)
+class ViewChoice:
+    """Weights of views, and what they and the alternatives are worth.
+
+    Parameters
+    ----------
+    names
+        The V views.
+    taken
+        Which candidate is best: `ONE_VIEW`, `ALL_VIEWS` or `SEARCHED`.
+    weights
+        Its weights, shape (V,), summing to one.
+    search
+        The searched weights, their scores, and those of equal weights.
+    plain
+        Score of the plain image.
+    choice
+        Of the whole choice, each row by a candidate and weights that were chosen without it.
+    gain
+        How much better the choice is than the plain image, on the same resamples; above 0 is
+        better whichever way the metric goes.
+    beside
+        Gain of each view averaged with the plain image alone, shape (V,).
+    blend
+        What `choice` is the score of, shape (N, K).
+    """
+
+    names: tuple[str, ...]
+    taken: str
+    weights: Doubles
+    search: Searched
+    plain: IntervalEstimate
+    choice: IntervalEstimate
+    gain: IntervalEstimate
+    beside: tuple[float, ...]
+    blend: Doubles
+
+    def text(self) -> str:
+        """Scores, what follows from them, and each view."""
+        of = self.search
+        rows = f"{of.metric} on {of.num_rows} out-of-fold rows (95 % intervals)"
+        lines = [
+            rows,
+            f"plain image            {self.plain}",
+            f"all views, equally     {of.equal}",
+            f"searched, nested       {of.nested}  ({of.num_folds} searches)",
+            f"searched, in-sample    {of.in_sample:.4f}  (too good: the rows chose the weights)",
+            f"the choice of these    {self.choice}  (fold by fold, by the rows of the others)",
+            f"gain over the plain    {self._gain()}",
+            "alone   with plain  weight  view",
+        ]
+        table = zip(of.alone, self.beside, self.weights, self.names, strict=True)
+        lines += [f"{one:.4f}  {two:+.4f}     {w:.3f}   {name}" for one, two, w, name in table]
+        return "\n".join([*lines, self.verdict()])
+
+    def verdict(self) -> str:
+        """What is taken, and whether it may be chance."""
+        if self.taken == ONE_VIEW:
+            return f"taking {self.taken}: no choice of views is better on rows that it has not seen"
+        said = f"taking {self.taken}"
+        return f"{said}; the gain may be chance" if self.gain.low <= 0 else said
+
+    def _gain(self) -> str:
+        return f"{self.gain.value:+.4f} ({self.gain.low:+.4f} to {self.gain.high:+.4f})"
+
+    def summary(self) -> dict[str, object]:
+        """The figures for a record."""
+        of = self.search
+        table = zip(self.names, of.alone, self.beside, of.weights.tolist(), strict=True)
+        keys = ("view", "alone", "beside", "searched_weight")
+        return {
+            "metric": of.metric,
+            "rows": of.num_rows,
+            "folds": of.num_folds,
+            "taken": self.taken,
+            "plain": self.plain.document(),
+            "equal_weights": of.equal.document(),
+            "nested": of.nested.document(),
+            "in_sample": of.in_sample,
+            "choice": self.choice.document(),
+            "gain": self.gain.document(),
+            "candidates": [dict(zip(keys, row, strict=True)) for row in table],
+        }
+
+
+def choose_views(
+    views: Mapping[str, Floats],
+    plain: str,
+    targets: Targets,
+    metric: str,
+    folds: Folds,
+    *,
+    how: str = "greedy",
+    seed: int = 0,
+) -> ViewChoice:
+    """Choose views on labelled rows that nothing was trained on.
+
+    Parameters
+    ----------
+    views
+        Probabilities of shape (N, K) under each of V views, two or more.
+    plain
+        Which of them is the image as it is.
+    targets
+        Class indices of shape (N,), or 1, 0 and -1 of shape (N, K).
+    metric
+        Name of a metric of the task.
+    folds
+        Fold of each row, shape (N,); at least three.
+    how, seed
+        See :func:`~comptool.postprocess.ensemble.search.search`.
+
+    Raises
+    ------
+    UsageError
+        If there is nothing to choose, or no such metric or search.
+    InputError
+        If there are fewer than three folds.
+    """
+    if len(views) < 2:
+        raise UsageError("there is one view alone, and nothing to choose")
+    if len(np.unique(folds)) < 3:
+        raise InputError("a choice of views is scored on rows of at least three folds")
+    tables = list(views.values())
+    found = searched(tables, targets, metric, folds, how=how, seed=seed)
+    alone, equal = np.eye(len(views))[list(views).index(plain)], np.full(len(views), 1 / len(views))
+    # The simplest first: of equally good ones it is taken.
+    weights = {ONE_VIEW: alone, ALL_VIEWS: equal, SEARCHED: found.weights}
+    blends = [views[plain], by_class(tables, equal), found.blend]
+    taken = list(weights)[_best(blends, targets, metric)]
+    weigh = partial(search, metric=metric, how=how, seed=seed)
+    blend = _fold_by_fold(tables, blends, targets, metric, folds, weigh)
+    up = 1 if rises(metric, targets) else -1
+
+    def gain(rows: Rows) -> float:
+        two = [multiclass.score(metric, targets[rows], one[rows]) for one in (blend, views[plain])]
+        return up * (two[0] - two[1])
+
+    base = signed(metric, targets, views[plain])
+    beside = [signed(metric, targets, (one + views[plain]) / 2) - base for one in tables]
+    return ViewChoice(
+        names=tuple(views),
+        taken=taken,
+        weights=weights[taken],
+        search=found,
+        plain=score_of(metric, targets, views[plain], seed),
+        choice=score_of(metric, targets, blend, seed),
+        gain=figure_of_rows(gain, len(targets), RESAMPLES, seed),
+        beside=tuple(beside),
+        blend=blend,
+    )
+
+
+def _best(blends: Sequence[Floats], targets: Targets, metric: str) -> int:
+    """The first of the best."""
+    return int(np.argmax([signed(metric, targets, blend) for blend in blends]))
+
+
+def _fold_by_fold(
+    tables: Sequence[Floats],
+    blends: Sequence[Floats],
+    targets: Targets,
+    metric: str,
+    folds: Folds,
+    weigh: Weigh,
+) -> Doubles:
+    """The rows of each fold by the candidate that is best on all others, the search coming last."""
+    rows = {fold: folds == fold for fold in np.unique(folds)}
+    without = {}
+    for two in combinations(rows, 2):
+        left = ~np.isin(folds, two)
+        without[frozenset(two)] = weigh([table[left] for table in tables], targets[left])
+    chosen = np.empty(tables[0].shape)
+    for fold, held in rows.items():
+        unseen = np.empty(chosen.shape)
+        for other in rows.keys() - {fold}:
+            weights = without[frozenset((fold, other))]
+            unseen[rows[other]] = by_class([table[rows[other]] for table in tables], weights)
+        others = [blend[~held] for blend in (*blends[:-1], unseen)]
+        chosen[held] = blends[_best(others, targets[~held], metric)][held]
+    return chosen

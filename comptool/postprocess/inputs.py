@@ -1,0 +1,518 @@
+"""Prediction files as inputs: the latest step of the chain, its record, and ensemble members."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from comptool.competition.classes import against
+from comptool.competition.config import FILE
+from comptool.competition.schema import from_environment, read_facts
+from comptool.errors import ComptoolError, InputError, UsageError
+from comptool.io import provenance, runs
+from comptool.io.atomic import together
+from comptool.io.predictions import (
+    RANKS,
+    SUFFIXES,
+    Predictions,
+    read_predictions,
+    refuse_ranks,
+    write_predictions,
+)
+from comptool.io.runs import find_run
+from comptool.machine import compute_threads, threads
+from comptool.postprocess.ensemble.combine import (
+    ANSWERED,
+    POWER,
+    Doubles,
+    Floats,
+    by_class,
+    combine,
+    normalised_weights,
+)
+
+
+def latest_step(candidates: Sequence[Path]) -> tuple[Path, str]:
+    """The first file of ``candidates`` that is there, and the sentence that says why it.
+
+    Parameters
+    ----------
+    candidates
+        Prediction files, the last step of the chain first.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    present = [path for path in candidates if path.exists()]
+    if not present:
+        looked = ", ".join(str(path) for path in candidates)
+        raise InputError(
+            f"no predictions here (looked for {looked})", mend="Make them: comptool infer"
+        )
+    taken = present[0]
+    reason = f"taking {taken}, the last step of the chain that is here"
+    newer = [path for path in present[1:] if path.stat().st_mtime > taken.stat().st_mtime]
+    if newer:
+        names = " and ".join(str(path) for path in newer)
+        reason += f"; made before {names}, so it may be out of date"
+    return taken, reason
+
+
+def task_here() -> str:
+    """The task that ``COMPTOOL_TASK`` or comptool.toml names, ``"multiclass"`` if neither does.
+
+    Raises
+    ------
+    UsageError, InputError
+        If one of them is not in order.
+    """
+    known = (read_facts(FILE) if FILE.exists() else {}) | from_environment(os.environ)
+    return str(known.get("task", "multiclass"))
+
+
+def read_multiclass(path: Path, facts: Mapping[str, Any]) -> Predictions:
+    """Predictions of one class per image.
+
+    Raises
+    ------
+    InputError
+        If they are multi-label or of other classes than the record says, or the file is not in
+        order.
+    """
+    task = facts.get("task") or task_here()
+    if task != "multiclass":
+        raise InputError(
+            "these predictions are multi-label, and one class per image is decided here",
+            file=path,
+            mend="Each class of theirs stands alone: submit them as they are, or their answers "
+            "above a threshold (comptool submit --threshold), or move each class by itself "
+            "(comptool recalibrate --method thresholds, temperature, vector or isotonic; "
+            "--compare tells which helps)",
+        )
+    return read_recorded(path, task, facts)
+
+
+def read_cells(path: Path, facts: Mapping[str, Any]) -> Predictions:
+    """Multi-label predictions of probabilities.
+
+    Raises
+    ------
+    InputError
+        If they are of one class per image, of other classes than the record says, or ranks, or the
+        file is not in order.
+    """
+    refuse_ranks(path, facts)
+    return read_recorded(path, "multilabel", facts)
+
+
+def read_recorded(path: Path, task: str, facts: Mapping[str, Any]) -> Predictions:
+    """Predictions whose classes are those that their record names, if it names any.
+
+    Parameters
+    ----------
+    path
+        The prediction file.
+    task
+        ``"multiclass"`` or ``"multilabel"``.
+    facts
+        What is recorded with it.
+
+    Raises
+    ------
+    InputError
+        If the record says that they are of another task or other classes, or the file is not in
+        order.
+    """
+    if facts.get("task", task) != task:
+        raise InputError(
+            f"these predictions are {facts['task']} ones, and the competition is {task}",
+            file=path,
+            mend="Give the predictions of a run of this competition",
+        )
+    predictions = read_predictions(path, task=task)
+    recorded = tuple(facts.get("classes") or predictions.classes)
+    if predictions.classes != recorded:
+        raise InputError(
+            "its class columns are not those that its record names: "
+            f"{against(predictions.classes, recorded)}",
+            file=path,
+            mend=f"If the file is right, delete {provenance.meta_path(path)}",
+        )
+    return predictions
+
+
+def class_counts(facts: Mapping[str, Any]) -> dict[str, int] | None:
+    """Training images per class as published, before any balancing; None where nothing says.
+
+    Taken from the facts recorded with the predictions, otherwise from the header of the first run
+    that made them and is still there.
+    """
+    counts = facts.get("class_counts")
+    for name in [] if counts else facts.get("runs") or []:
+        try:
+            counts = runs.read_header(runs.members(runs.find_run(name))[0])["class_counts"]
+            break
+        except ComptoolError:
+            continue
+    return {str(name): int(count) for name, count in counts.items()} if counts else None
+
+
+def count_vector(
+    path: Path, classes: Sequence[str], facts: Mapping[str, Any], instead: str
+) -> npt.NDArray[np.int64]:
+    """Training images of each class, of shape (K,), in the order of ``classes``.
+
+    Parameters
+    ----------
+    path
+        The prediction file, for the message.
+    classes
+        The K class names.
+    facts
+        What is recorded with the file.
+    instead
+        What to type where nobody knows the counts.
+
+    Raises
+    ------
+    UsageError
+        If neither the record nor a run says how many training images the classes have.
+    InputError
+        If a class has no count.
+    """
+    counts = class_counts(facts)
+    if counts is None:
+        raise UsageError(
+            f"{path}: neither {provenance.meta_path(path).name} nor a run says how many training "
+            f"images each class has. {instead}"
+        )
+    missing = [name for name in classes if name not in counts]
+    if missing:
+        raise InputError(
+            "the recorded class counts lack a class", file=path, values=missing, mend=instead
+        )
+    return np.array([counts[name] for name in classes], dtype=np.int64)
+
+
+# What makes predictions of the networks of a run, before anything is decided about them.
+PREDICTING = ("infer", "tta")
+
+
+def chosen(given: Sequence[Path], folder: Path, output: Path) -> list[Path]:
+    """The prediction files that were named, by themselves or by their runs.
+
+    Parameters
+    ----------
+    given
+        Files, or names or folders of runs; none: all that `found` finds in the folder.
+    folder
+        Where predictions are looked for.
+    output
+        A file that is not one of them.
+
+    Raises
+    ------
+    InputError
+        If there are none, a run is not there, or a run has no prediction file or several.
+    """
+    if not given:
+        return found(folder, output)
+    return [
+        path if path.is_file() or path.suffix in SUFFIXES else _of_run(path, folder, output)
+        for path in given
+    ]
+
+
+def found(folder: Path, output: Path) -> list[Path]:
+    """The prediction files of a folder whose names begin with ``preds``, without ``output``.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    here = (path for suffix in SUFFIXES for path in folder.glob(f"preds*{suffix}"))
+    paths = sorted(path for path in here if path != output)
+    if not paths:
+        raise InputError(f"no preds*.csv in {folder}", mend="Make them: comptool infer")
+    return paths
+
+
+def _of_run(name: Path, folder: Path, output: Path) -> Path:
+    run = find_run(name)
+    paths = sorted(path for suffix in SUFFIXES for path in folder.glob(f"*{suffix}"))
+    here = [path for path in paths if path != output and _is_of(path, run)]
+    if not here:
+        raise InputError(
+            f"no file of {folder} has predictions of this run alone",
+            file=run,
+            mend=f"Make it: comptool infer {run.name} -o {folder / f'preds_{run.name}.csv'}",
+        )
+    if len(here) > 1:
+        raise InputError(
+            "several files have predictions of this run",
+            file=run,
+            values=[str(path) for path in here],
+            mend="Name the file",
+        )
+    return here[0]
+
+
+def _is_of(path: Path, run: Path) -> bool:
+    record = provenance.recall(path) or {}
+    runs = (record.get("facts") or {}).get("runs")
+    made = record.get("command") in PREDICTING and not path.name.startswith("oof")
+    return made and runs == [str(run)]
+
+
+Folds = npt.NDArray[np.integer] | None
+# Facts about how a member was made, which say nothing about the ensemble.
+MADE = ("ensemble", "recalibration", "views", "merge", "weights", "evidence", "out_of_fold")
+# What leads from a member to its out-of-fold rows.
+TRACE = ("runs", "out_of_fold", "ensemble")
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """An ensemble that has been written.
+
+    Parameters
+    ----------
+    predictions
+        The result.
+    weights
+        Share of each member.
+    agreement
+        Share, 0 to 1, of the rows for which all members have the same most probable class; for a
+        multi-label task, of the cells that all members answer alike, above one half or not.
+    task
+        ``"multiclass"`` or ``"multilabel"``.
+    notes
+        Sentences for the person who asked.
+    """
+
+    predictions: Predictions
+    weights: list[float]
+    agreement: float
+    task: str
+    notes: tuple[str, ...]
+
+    def text(self) -> str:
+        """Rows and agreement, as a sentence."""
+        of_what = "cells, image by class" if self.task == "multilabel" else "them"
+        rows = f"{len(self.predictions)} rows"
+        return f"{rows}; all members agree on {self.agreement:.1%} of {of_what}"
+
+
+def ensemble_files(
+    paths: Sequence[Path],
+    output: Path,
+    *,
+    method: str = "mean",
+    weights: Sequence[float] | None = None,
+    power: float = POWER,
+    class_weights: Doubles | None = None,
+    made: Mapping[str, object] | None = None,
+    more: Mapping[str, object] | None = None,
+    force: bool = False,
+) -> Ensemble:
+    """Read the members, combine them, and write the ensemble with its record.
+
+    Parameters
+    ----------
+    paths
+        Prediction files; rows are ordered as in the first.
+    output
+        Where the ensemble goes.
+    method, weights, power
+        See :func:`comptool.postprocess.ensemble.combine.combine`.
+    class_weights
+        Weights of each class by itself in place of the method, shape (M, K), the sum over members
+        one; multi-label.
+    made
+        More for the record of the ensemble: how the weights came about.
+    more
+        More facts of the predictions.
+    force
+        Whether an existing ``output`` is replaced.
+
+    Raises
+    ------
+    UsageError
+        If the weights do not fit.
+    InputError
+        If a file cannot be used, or the files differ in task, classes, class order or ids.
+    """
+    shares = normalised_weights(weights, len(paths))
+    facts = {path: provenance.facts(path) for path in paths}
+    task = _common_task(facts)
+    # One is checked while the next is parsed.
+    with threads(compute_threads()) as pool:
+        members = list(pool.map(partial(read_predictions, task=task), paths))
+    members = aligned(members, paths)
+    tables = [member.probabilities for member in members]
+    if class_weights is None:
+        combined = combine(tables, method, weights, task, power=power)
+    else:
+        combined = by_class(tables, class_weights)
+    result, notes = _result(members, paths, combined)
+    shared, dropped = shared_facts(facts)
+    read = provenance.hashes(paths)
+    arguments: dict[str, object] = {"method": method, "weights": weights}
+    known: dict[str, object] = {"members": [str(path) for path in paths], "method": method}
+    known |= {"weights": shares, "made_of": [_trace(facts[path]) for path in paths]}
+    if method == "power":
+        known["power"] = arguments["power"] = power
+    scores = {"scores": RANKS} if method == "rank-mean" and len(members) > 1 else {}
+    if class_weights is not None:
+        known["class_weights"] = class_weights.tolist()
+    with together():
+        write_predictions(output, result, force=force)
+        provenance.record(
+            output,
+            command="ensemble",
+            arguments=arguments,
+            inputs=read,
+            facts={**shared, **scores, "ensemble": known | dict(made or {}), **(more or {})},
+        )
+    return Ensemble(result, shares, _agreement(members, task), task, (*notes, *dropped))
+
+
+def _trace(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: facts[key] for key in TRACE if facts.get(key)}
+
+
+def _agreement(members: Sequence[Predictions], task: str) -> float:
+    tables = [member.probabilities for member in members]
+    multilabel = task == "multilabel"
+    answers = np.stack([p > ANSWERED if multilabel else p.argmax(axis=1) for p in tables])
+    return float((answers == answers[0]).all(axis=0).mean())
+
+
+def _common_task(facts: Mapping[Path, Mapping[str, Any]]) -> str:
+    tasks = {path: known["task"] for path, known in facts.items() if "task" in known}
+    if len(set(tasks.values())) > 1:
+        said = ", ".join(f"{path}: {task}" for path, task in tasks.items())
+        raise InputError(f"these predictions are of different tasks ({said})")
+    return str(next(iter(tasks.values()), None) or task_here())
+
+
+def _result(
+    members: Sequence[Predictions], paths: Sequence[Path], probabilities: Floats
+) -> tuple[Predictions, list[str]]:
+    first, notes = members[0], []
+    if any(member.pred is not None for member in members):
+        names = ", ".join(str(p) for p, m in zip(paths, members, strict=True) if m.pred is not None)
+        notes.append(f"the decisions (column pred) of {names} are left out")
+    fold = first.fold
+    if any(_differs(fold, member.fold) for member in members):
+        notes.append("the members' folds differ: the column fold is left out")
+        fold = None
+    return replace(first, probabilities=probabilities, pred=None, fold=fold), notes
+
+
+def _differs(fold: Folds, other: Folds) -> bool:
+    if fold is None or other is None:
+        return fold is not other
+    return not np.array_equal(fold, other)
+
+
+def aligned(members: Sequence[Predictions], paths: Sequence[Path]) -> list[Predictions]:
+    """The members with their rows in the order of the first.
+
+    Raises
+    ------
+    InputError
+        If a member has other classes, another class order or other ids than the first.
+    """
+    first = members[0]
+    index = pd.Index(first.ids)
+    for member, path in zip(members[1:], paths[1:], strict=True):
+        _check_classes(first.classes, member.classes, paths[0], path)
+    return [first] + [
+        in_order(index, member, paths[0], path)
+        for member, path in zip(members[1:], paths[1:], strict=True)
+    ]
+
+
+def in_order(index: pd.Index, member: Predictions, first: Path, path: Path) -> Predictions:
+    """The rows of ``member`` in the order of the ids of ``index``.
+
+    Parameters
+    ----------
+    index
+        N distinct ids.
+    member
+        Predictions of the same N ids in any order.
+    first, path
+        Files that the ids of ``index`` and ``member`` are from, for the message.
+
+    Raises
+    ------
+    InputError
+        If an id of one is not in the other; names up to three.
+    """
+    if np.array_equal(index.to_numpy(), member.ids):
+        return member
+    own = pd.Index(member.ids)
+    rows = own.get_indexer(index)
+    extra = own[index.get_indexer(own) < 0]
+    if len(extra):
+        raise InputError(f"{len(extra)} ids are not in {first}", file=path, values=extra.tolist())
+    missing = index[rows < 0]
+    if len(missing):
+        raise InputError(f"lacks {len(missing)} ids of {first}", file=path, values=missing.tolist())
+    return member.take(rows)
+
+
+def _check_classes(classes: Sequence[str], other: Sequence[str], first: Path, path: Path) -> None:
+    extra = [name for name in other if name not in set(classes)]
+    if extra:
+        raise InputError(f"has classes that {first} lacks", file=path, values=extra)
+    missing = [name for name in classes if name not in set(other)]
+    if missing:
+        raise InputError(f"lacks classes of {first}", file=path, values=missing)
+    if tuple(classes) != tuple(other):
+        raise InputError(
+            f"has the classes in another order than {first} ({', '.join(classes)})",
+            file=path,
+            values=other,
+            mend="Make both with the same class order; columns are never guessed",
+        )
+
+
+def shared_facts(facts: Mapping[Path, Mapping[str, Any]]) -> tuple[dict[str, Any], list[str]]:
+    """Facts on which all members that know them agree, and sentences about those dropped.
+
+    ``runs`` are put together; a ``leak`` (why an out-of-fold file is no evidence) in one member is
+    a leak in the ensemble.
+
+    Parameters
+    ----------
+    facts
+        Facts of each member; empty for a file without a record.
+    """
+    keys = dict.fromkeys(key for known in facts.values() for key in known if key not in MADE)
+    shared: dict[str, Any] = {}
+    notes = []
+    for key in keys:
+        values = [known[key] for known in facts.values() if key in known]
+        if key == "runs":
+            shared[key] = list(dict.fromkeys(run for runs in values for run in runs))
+        elif key == "leak":
+            shared[key] = next((value for value in values if value), None)
+        elif all(value == values[0] for value in values):
+            shared[key] = values[0]
+        else:
+            notes.append(f"the members' {key} differ and are not handed on")
+    return shared, notes

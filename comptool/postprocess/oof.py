@@ -1,0 +1,672 @@
+"""Out-of-fold evidence: held-out rows with labels for a run, a sibling or a prediction file.
+
+The folded sibling of a run on all rows: the same training, but for which rows it held out.
+
+A run on all rows (``train --fold none``) has no out-of-fold rows of its own. It was trained as its
+folded sibling was, on a few more rows, so that the sibling's rows tell what it is worth.
+
+Out-of-fold rows that a command leaves beside its predictions, made as these were made.
+
+Whatever follows (ensembles, recalibration, pseudo-labels) is then weighed by what it starts from.
+Of what was searched, each row is by a search that did not see it.
+
+Out-of-fold predictions with their labels, checked to be evidence.
+
+Every decision after training is weighed by rows that the models have not been trained on. What is
+refused here would make a decision look better than it is: members that saw their validation rows,
+rows that are missing, folds that are not those of the table, predictions that are all the same.
+
+The out-of-fold rows that stand for a prediction file: made as it was made, of held-out rows.
+
+Predictions of several runs are the mean of their networks, and so are the rows. Test-time
+augmentation and searches of weights leave their rows beside their output. Any other ensemble's rows
+are combined by its own method and weights; its record keeps what its members were made of. Ranks
+are those among the out-of-fold rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from comptool.competition.classes import check_classes
+from comptool.competition.config import Competition
+from comptool.competition.samples import Samples, read_samples
+from comptool.errors import ComptoolError, InputError, quoted
+from comptool.io import provenance
+from comptool.io.predictions import Predictions, write_predictions
+from comptool.io.runs import BEST, OOF, find_run, members, read_header
+from comptool.io.tables import read_table
+from comptool.postprocess.ensemble.combine import POWER, by_class, combine
+from comptool.postprocess.inputs import in_order, read_recorded
+
+# Settings that say which rows a training held out, how long it was and where it ran, and no more.
+# Without a validation nothing can stop a training early, so that its epochs are given.
+BESIDE = frozenset({"fold", "seed", "epochs", "patience", "device", "workers", "amp", "compile"})
+NEARER = ("seed", "epochs")
+ALIKE = ("task", "classes", "modalities", "img_size", "init_from", "dropped")
+
+
+def folded_sibling(run: Path) -> Path | None:
+    """The folded run that differs from a run on all rows in its folds, seed and epochs alone.
+
+    Parameters
+    ----------
+    run
+        Folder of a run that held no rows out.
+
+    Returns
+    -------
+    Path or None
+        The sibling beside it; of several, the one with its seed and epochs.
+
+    Raises
+    ------
+    InputError
+        If there are several and none is nearer than the others; names them.
+    """
+    own = _header(run)
+    if own is None or _settings(own).get("fold") != "none":
+        return None
+    headers = {other: _header(other) for other in sorted(run.parent.iterdir()) if other != run}
+    found = {other: header for other, header in headers.items() if header and _alike(own, header)}
+    wanted = {name: _settings(own).get(name) for name in NEARER}
+    nearest = [o for o, header in found.items() if wanted.items() <= _settings(header).items()]
+    candidates = nearest or list(found)
+    if len(candidates) > 1:
+        raise InputError(
+            "held no rows out, and several runs are its folded siblings",
+            file=run,
+            values=[str(one) for one in candidates],
+            mend="Name a run for each prediction file: --oof RUN",
+        )
+    return candidates[0] if candidates else None
+
+
+def _header(run: Path) -> Mapping[str, Any] | None:
+    """The header of a run, of its first member if it is folded; None of what is no whole run."""
+    try:
+        return read_header(members(run)[0]) if run.is_dir() else None
+    except ComptoolError:
+        return None
+
+
+def _settings(header: Mapping[str, Any]) -> dict[str, Any]:
+    return header.get("arguments") or {}
+
+
+def _alike(own: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    one, two = _settings(own), _settings(other)
+    return (
+        two.get("fold") == "all"
+        and all(one.get(name) == two.get(name) for name in (one.keys() | two.keys()) - BESIDE)
+        and all(own.get(key) == other.get(key) for key in ALIKE)
+        and _sibling_tables(own) == _sibling_tables(other)
+    )
+
+
+def _sibling_tables(header: Mapping[str, Any]) -> dict[str, Any]:
+    inputs = header.get("inputs") or {}
+    return {name: digest for name, digest in inputs.items() if Path(name).name != BEST}
+
+
+def rows_path(output: Path) -> Path:
+    """Where the out-of-fold rows stand: ``preds_tta.csv`` has ``oof_preds_tta.csv``."""
+    return output.with_name(f"oof_{output.name}")
+
+
+def write_rows(
+    output: Path,
+    rows: Predictions,
+    *,
+    command: str,
+    inputs: Iterable[Path],
+    facts: Mapping[str, Any],
+    force: bool = False,
+) -> dict[str, str]:
+    """Write out-of-fold rows beside predictions, with their record.
+
+    Parameters
+    ----------
+    output
+        Where the predictions go.
+    rows
+        The rows; all of them evidence.
+    command
+        What made them.
+    inputs
+        What they were made of, the table of their labels among them.
+    facts
+        As recorded with the predictions.
+    force
+        Whether an existing file is replaced.
+
+    Returns
+    -------
+    dict
+        ``out_of_fold``, the fact of the predictions that leads to the rows.
+    """
+    path = rows_path(output)
+    write_predictions(path, rows, force=force)
+    known = {**facts, "leak": None}
+    provenance.record(path, command=command, arguments={}, inputs=inputs, facts=known)
+    return {"out_of_fold": str(path)}
+
+
+FOLDS = Path("folds.csv")
+TABLES = (".csv", ".gz", ".parquet")
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """An out-of-fold file and where it comes from.
+
+    Parameters
+    ----------
+    path
+        The file.
+    tables
+        Tables that the runs were trained with, as recorded.
+    leak
+        Why the file is no evidence, or None.
+    reason
+        How it was chosen, a sentence.
+    """
+
+    path: Path
+    tables: tuple[Path, ...]
+    leak: str | None
+    reason: str
+
+
+def find_out_of_fold(name: str | None) -> OutOfFold:
+    """The out-of-fold file of a run, or one given by its path.
+
+    Parameters
+    ----------
+    name
+        A file, or the name or folder of a run; None means the newest run.
+
+    Raises
+    ------
+    InputError
+        If there is no such file or run, the run has held no rows out, or two of its members have
+        held out the same.
+    """
+    if name is not None and Path(name).is_file() and Path(name).name.endswith(TABLES):
+        path = Path(name)
+        facts = provenance.facts(path)
+        tables = _tables((provenance.recall(path) or {}).get("inputs", {}))
+        return OutOfFold(path, tables, facts.get("leak"), f"taking {path}")
+    run = find_run(name)
+    headers = [read_header(folder) for folder in members(run)]
+    path = run / OOF
+    if not path.exists():
+        raise InputError(
+            "this run held no rows out", file=run, mend="Train with a fold that is validated"
+        )
+    _check_folds(run, headers)
+    leak = next((header["leak"] for header in headers if header.get("leak")), None)
+    tables = _tables(table for header in headers for table in header.get("inputs", {}))
+    latest = " (the latest run)" if name is None else ""
+    return OutOfFold(path, tables, leak, f"taking {path}{latest}")
+
+
+def networks_of(path: Path) -> dict[Path, dict[str, Any]]:
+    """Folders and headers of the networks that made a file, as far as they are still there.
+
+    Parameters
+    ----------
+    path
+        Predictions, of held-out rows or of others; its record names the runs, else it stands in
+        the folder of one.
+    """
+    found: dict[Path, dict[str, Any]] = {}
+    for name in provenance.facts(path).get("runs") or [path.parent]:
+        with suppress(ComptoolError):
+            found |= {folder: read_header(folder) for folder in members(find_run(name))}
+    return found
+
+
+def _check_folds(run: Path, headers: Sequence[Mapping[str, Any]]) -> None:
+    """No fold has been validated by two members: one of them then is a copy, or another's."""
+    folds = [header.get("fold") for header in headers]
+    repeated = sorted({fold for fold in folds if fold is not None and folds.count(fold) > 1})
+    if repeated:
+        raise InputError(
+            "two of its members validated the same fold",
+            file=run,
+            values=[f"fold {fold}" for fold in repeated],
+            mend=f"Train it again: comptool train --fold all --run-name {run.name} --force",
+        )
+
+
+def _tables(names: Iterable[str]) -> tuple[Path, ...]:
+    return tuple(dict.fromkeys(Path(name) for name in names))
+
+
+def labelled_rows(
+    ids: Sequence[str], tables: Iterable[Path], competition: Competition
+) -> Samples | None:
+    """The labelled samples of these ids, in their order, from the first table that has them all.
+
+    Parameters
+    ----------
+    ids
+        N distinct ids.
+    tables
+        Where to look; what is gone, is no table or lacks the columns is passed over.
+    competition
+        Says what the columns are called.
+
+    Raises
+    ------
+    InputError
+        If the table that has them all is not in order.
+    """
+    for table in dict.fromkeys(tables):
+        if not table.is_file() or table.suffix not in TABLES:
+            continue
+        frame = read_table(table)
+        labels = competition.labels or (competition.label,)
+        if not {competition.id, *labels} <= set(frame.columns):
+            continue
+        place = {identity: row for row, identity in enumerate(frame[competition.id])}
+        if all(identity in place for identity in ids):
+            samples = read_samples(table, competition, labelled=True)
+            rows = samples.frame.iloc[[place[identity] for identity in ids]]
+            return replace(samples, frame=rows.reset_index(drop=True))
+    return None
+
+
+def no_table(
+    ids: Sequence[str], file: Path, tables: Iterable[Path], competition: Competition
+) -> InputError:
+    """Nobody knows the labels of these ids, or of some of them: then these are named."""
+    looked = list(dict.fromkeys(tables))
+    lacking = {table: rows for table in looked if (rows := _lacking(ids, table, competition.id))}
+    if lacking:
+        table, rows = min(lacking.items(), key=lambda pair: len(pair[1]))
+        return InputError(
+            f"{len(rows)} of the {len(ids)} rows that this run held out are not in {table}",
+            file=file,
+            values=rows,
+            mend="Give the table that it was trained with back its rows, or train it again",
+        )
+    return InputError(
+        f"no table here has labels of these {len(ids)} rows; looked at were {quoted(looked)}",
+        file=file,
+        mend="Bring the table of the training back; comptool evaluate takes others by --answers",
+    )
+
+
+def _lacking(ids: Sequence[str], table: Path, column: str) -> list[str]:
+    """Which ids a table that has some of them has not; none if it has nothing to do with them."""
+    if not table.is_file() or table.suffix not in TABLES:
+        return []
+    frame = read_table(table)
+    known = set(frame[column]) if column in frame.columns else set()
+    return [] if known.isdisjoint(ids) else [name for name in ids if name not in known]
+
+
+Integers = npt.NDArray[np.integer]
+
+NESTED_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Out-of-fold predictions of M rows and what is known of them.
+
+    Parameters
+    ----------
+    predictions
+        As the runs made them; in the order of their ids, so that the order of files means nothing.
+    targets
+        Class indices of shape (M,), or 1, 0 and -1 of shape (M, K).
+    path
+        The out-of-fold file.
+    table
+        Where the labels are from.
+    trained
+        Rows, or present cells, per class that the models were trained on, shape (K,); None if no
+        run says.
+    note
+        A sentence where the rows stand in for others; otherwise empty.
+    """
+
+    predictions: Predictions
+    targets: Integers
+    path: Path
+    table: Path
+    trained: npt.NDArray[np.int64] | None = None
+    note: str = ""
+
+    def __len__(self) -> int:
+        return len(self.predictions)
+
+    def check_classes(self, classes: Sequence[str], whose: str | Path = "the predictions") -> None:
+        """Check that these rows are of the classes of what they are evidence of.
+
+        Raises
+        ------
+        InputError
+            If they are not.
+        """
+        check_classes(self.path, self.predictions.classes, classes, whose)
+
+
+def read_labelled(name: str | None, competition: Competition) -> Labelled:
+    """The out-of-fold rows of a run, or of a file, with their labels.
+
+    Parameters
+    ----------
+    name
+        A run, or the path of an out-of-fold file; None for the newest run.
+    competition
+        Says what tables and columns are called.
+
+    Raises
+    ------
+    InputError
+        If there is no such run or file, it is no evidence (and why), its ids, classes or folds are
+        not those of the label table, or no table has its rows.
+    """
+    return read_evidence(find_out_of_fold(name), competition)[0]
+
+
+def read_evidence(
+    found: OutOfFold,
+    competition: Competition,
+    *,
+    labels: Path | None = None,
+    whole: bool = True,
+    mend: str | None = None,
+) -> tuple[Labelled, Samples]:
+    """Out-of-fold rows with their labels, and these rows of the label table.
+
+    Parameters
+    ----------
+    found
+        The out-of-fold file.
+    competition
+        Says what tables and columns are called.
+    labels
+        The label table; None for the first that has the rows: of the training, of the folds, of
+        the competition.
+    whole
+        Whether all rows of its folds have to be there.
+    mend
+        What to do where classes differ.
+
+    Raises
+    ------
+    InputError
+        As `read_labelled`.
+    """
+    if found.leak:
+        raise InputError(
+            f"is no evidence: {found.leak}",
+            file=found.path,
+            mend="Leave this run out, or train it anew on these folds",
+        )
+    predictions = read_recorded(found.path, competition.task, provenance.facts(found.path))
+    predictions = predictions.take(np.argsort(predictions.ids.astype(str), kind="stable"))
+    samples = _samples(found, predictions, competition, labels)
+    targets = _targets(found.path, predictions, samples, mend)
+    headers = networks_of(found.path).values()
+    dropped = any(_dropped_rows(header) for header in headers)
+    _check(found.path, predictions, samples, whole=whole and not dropped)
+    trained = trained_counts(headers, predictions.classes)
+    return Labelled(predictions, targets, found.path, samples.source, trained), samples
+
+
+def nested_folds(ids: npt.NDArray[np.object_], fold: npt.NDArray[np.integer] | None) -> Integers:
+    """Folds for a nested score, shape (M,): those of the training, or five if these are too few.
+
+    A choice among searches is scored by leaving out two folds at a time, which takes three.
+
+    Parameters
+    ----------
+    ids
+        Of the M rows.
+    fold
+        In which each was validated, shape (M,), or None.
+    """
+    if fold is not None and len(np.unique(fold)) > 2:
+        return fold
+    # By the id alone, so that the order of the rows does not matter.
+    digests = (hashlib.sha256(str(name).encode()).digest() for name in ids)
+    return np.array([digest[0] % NESTED_FOLDS for digest in digests])
+
+
+def _samples(
+    found: OutOfFold, predictions: Predictions, competition: Competition, labels: Path | None
+) -> Samples:
+    others = [FOLDS, *([competition.train] if competition.train else [])]
+    tables = [*found.tables, *others] if labels is None else [labels]
+    ids = predictions.ids.tolist()
+    samples = labelled_rows(ids, tables, competition)
+    if samples is None:
+        raise no_table(ids, found.path, tables, competition)
+    return samples
+
+
+def _targets(path: Path, predictions: Predictions, samples: Samples, mend: str | None) -> Integers:
+    """The labels of samples as indices of the predictions' classes, or multi-label cells."""
+    if samples.labels:
+        check_classes(path, predictions.classes, samples.labels, samples.source, mend=mend)
+        return samples.label_matrix()
+    places = {name: place for place, name in enumerate(predictions.classes)}
+    labels = samples.frame[str(samples.label)].tolist()
+    unknown = [label for label in dict.fromkeys(labels) if label not in places]
+    if unknown:
+        raise InputError(
+            f"labels of {samples.source} are no classes of these predictions",
+            file=path,
+            values=unknown,
+            mend=mend,
+        )
+    return np.array([places[label] for label in labels], np.int64)
+
+
+def _check(path: Path, predictions: Predictions, samples: Samples, *, whole: bool) -> None:
+    if len(predictions) > 1 and not np.ptp(predictions.probabilities, axis=0).any():
+        raise InputError(
+            f"all {len(predictions)} rows have the same probabilities: nothing has been learnt",
+            file=path,
+        )
+    _check_fold_column(path, predictions, samples)
+    if whole and predictions.fold is not None and "fold" in samples.frame.columns:
+        _check_whole(path, predictions, samples)
+
+
+def _check_fold_column(path: Path, predictions: Predictions, samples: Samples) -> None:
+    """Every row is validated in the fold that the table has it in, where both have folds."""
+    if predictions.fold is None or "fold" not in samples.frame.columns:
+        return
+    own = np.asarray(predictions.fold).astype(str)
+    folds = samples.frame["fold"].astype(str).to_numpy()
+    other = np.flatnonzero(folds != own)
+    if other.size:
+        raise InputError(
+            f"{other.size} rows were validated in another fold than {samples.source} has them in, "
+            "so that a model may have been trained on them",
+            file=path,
+            values=predictions.ids[other].tolist(),
+            mend="Train on the folds that are there now",
+        )
+
+
+def _check_whole(path: Path, predictions: Predictions, samples: Samples) -> None:
+    """No row of the folds that are there is missing."""
+    own = np.asarray(predictions.fold).astype(str)
+    table = read_table(samples.source)
+    held = table.loc[table["fold"].isin(set(own)), samples.id]
+    missing = held[~held.isin(set(predictions.ids))]
+    if len(missing):
+        raise InputError(
+            f"lacks {len(missing)} rows of its folds in {samples.source}",
+            file=path,
+            values=missing.tolist(),
+            mend="Let the run finish: comptool train --resume",
+        )
+
+
+def _dropped_rows(header: Mapping[str, Any]) -> bool:
+    """Whether rows without an image were left out of the training, and so of its folds."""
+    arguments = header.get("arguments") or {}
+    return bool(arguments.get("missing_modality") == "drop")
+
+
+def trained_counts(
+    headers: Iterable[Mapping[str, Any]], classes: Sequence[str]
+) -> npt.NDArray[np.int64] | None:
+    """Rows per class, shape (K,), that networks were trained on together; None if none tells."""
+    totals = np.zeros(len(classes), np.int64)
+    for header in headers:
+        counts = header.get("trained_counts") or {}
+        totals += np.array([counts.get(name, 0) for name in classes], np.int64)
+    return totals if totals.any() else None
+
+
+Floats = npt.NDArray[np.floating]
+
+
+def own_evidence(named: str | None, facts: Mapping[str, Any], competition: Competition) -> Labelled:
+    """The out-of-fold rows that were named, or those of what the predictions were made of.
+
+    Parameters
+    ----------
+    named
+        A run or an out-of-fold file, or None.
+    facts
+        What is recorded with the predictions; without a run, the newest one is taken.
+    competition
+        Says where labels are found.
+
+    Raises
+    ------
+    InputError
+        If there are none, they are no evidence, or those of several members do not fit together.
+    """
+    if named is not None or not facts.get("runs"):
+        return read_labelled(named, competition)
+    if facts.get("out_of_fold"):
+        return _recorded(Path(facts["out_of_fold"]), competition)
+    ensemble = facts.get("ensemble") or {}
+    if ensemble.get("made_of"):
+        parts = [_of_member(one, competition) for one in ensemble["made_of"]]
+        mixed = _mixed(parts, lambda tables: _combined(tables, ensemble, competition.task))
+        if not ensemble.get("weights_file"):
+            return mixed
+        told = f"the weights of {ensemble['weights_file']} may have been chosen on these rows"
+        return replace(mixed, note="; ".join(filter(None, (mixed.note, told))))
+    found = [_of_run(str(run), competition) for run in facts["runs"]]
+    if len(found) == 1:
+        return found[0]
+    counts = np.array([_num_networks(run) for run in facts["runs"]])
+    return _mixed(found, lambda tables: by_class(tables, counts / counts.sum()))
+
+
+def side_by_side(found: Sequence[Labelled]) -> list[Predictions]:
+    """The members' predictions with their rows in the order of the first.
+
+    Raises
+    ------
+    InputError
+        If a member has other classes, rows or folds than the first.
+    """
+    first = found[0]
+    return [first.predictions, *(_aligned(first, other) for other in found[1:])]
+
+
+def _recorded(path: Path, competition: Competition) -> Labelled:
+    if not path.is_file():
+        raise InputError(
+            "the out-of-fold rows that are recorded with these predictions are gone",
+            file=path,
+            mend="Make the predictions again, or name a run: --oof RUN",
+        )
+    return read_labelled(str(path), competition)
+
+
+def _of_member(facts: Mapping[str, Any], competition: Competition) -> Labelled:
+    if not facts.get("runs"):
+        raise InputError("no run is recorded with a member of this ensemble")
+    return own_evidence(None, facts, competition)
+
+
+def _of_run(run: str, competition: Competition) -> Labelled:
+    """The rows of a run, or of the folded sibling of a run on all rows."""
+    folder = find_run(run)
+    sibling = None if (folder / OOF).exists() else folded_sibling(folder)
+    if sibling is None:
+        return read_labelled(run, competition)
+    said = f"{folder} held no rows out: those of {sibling}, the same training in folds, stand in"
+    return replace(read_labelled(str(sibling), competition), note=said)
+
+
+def _num_networks(run: str) -> int:
+    try:
+        return len(members(find_run(run)))
+    except ComptoolError:  # its rows are there, its checkpoints are not
+        return 1
+
+
+def _mixed(found: Sequence[Labelled], mix: Callable[[list[Floats]], Floats]) -> Labelled:
+    rows = side_by_side(found)
+    trained = [one.trained for one in found if one.trained is not None]
+    return replace(
+        found[0],
+        predictions=replace(rows[0], probabilities=mix([one.probabilities for one in rows])),
+        trained=sum(trained[1:], trained[0]) if trained else None,
+        note="; ".join(dict.fromkeys(one.note for one in found if one.note)),
+    )
+
+
+def _combined(tables: list[Floats], ensemble: Mapping[str, Any], task: str) -> Floats:
+    """Members combined as the record of an ensemble says."""
+    if ensemble.get("class_weights"):
+        return by_class(tables, np.array(ensemble["class_weights"], dtype=np.float64))
+    power = ensemble.get("power", POWER)
+    return combine(tables, ensemble["method"], ensemble["weights"], task, power=power)
+
+
+def _check_same_rows(first: Labelled, other: Labelled) -> None:
+    ids, others = (set(one.predictions.ids) for one in (first, other))
+    for more, here, there in ((others - ids, other, first), (ids - others, first, other)):
+        if more:
+            raise InputError(
+                f"{len(more)} of the rows that it was validated on are not those of {there.path}, "
+                "whose run may have been trained on them",
+                file=here.path,
+                values=sorted(more),
+                mend="Leave one out, or train both on the same folds",
+            )
+
+
+def _aligned(first: Labelled, other: Labelled) -> Predictions:
+    one, two = first.predictions, other.predictions
+    other.check_classes(one.classes, first.path)
+    _check_same_rows(first, other)
+    rows = in_order(pd.Index(one.ids), two, first.path, other.path)
+    if one.fold is not None and rows.fold is not None:
+        differ = np.flatnonzero(one.fold != rows.fold)
+        if differ.size:
+            raise InputError(
+                f"{differ.size} rows are of another fold than in {first.path}: each member would "
+                "have been trained on rows that the other is judged by",
+                file=other.path,
+                values=one.ids[differ].tolist(),
+                mend="Leave one out, or train both on the same folds",
+            )
+    return rows

@@ -1,0 +1,1 @@
+"""Pseudo-labels: rules, rounds and expected precision."""

@@ -1,0 +1,127 @@
+"""Options of ``comptool pseudolabel``, and what makes them contradict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from comptool.errors import UsageError
+from comptool.options import PSEUDO, Output, WithCompetition, argument, option
+
+THRESHOLD = 0.96
+EVIDENCE = "Out-of-fold evidence"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which rows become pseudo-labels.
+
+    Parameters
+    ----------
+    class_thresholds
+        A threshold for the rows of each answer, or the cells of each class, K numbers, in place of
+        one for all; 1 keeps none.
+    class_lowers
+        Of multi-label predictions with ``class_thresholds``: below which each class is absent.
+    """
+
+    threshold: float | None = option(
+        help="Confidence threshold: rows strictly above it are kept; multi-label: a class is "
+        "present above it.",
+        min=0,
+        max=1,
+        shown=f"{THRESHOLD}; none with --quantile",
+    )
+    quantile: float | None = option(
+        help="Quantile of the confidence, within each class, from which rows are kept.",
+        min=0,
+        max=1,
+    )
+    per_class_cap: int | None = option(
+        help="Largest number of rows per class; the most confident are kept.", min=1
+    )
+    balance: bool = option(
+        False, help="Cut every class to the number of rows of the smallest class kept."
+    )
+    lower: float | None = option(
+        help="Multi-label: lower threshold, strictly below which a class is absent; between the "
+        "two it is not annotated.",
+        min=0,
+        max=1,
+        shown="1 - threshold, or the threshold if that is smaller",
+    )
+    class_thresholds: tuple[float, ...] | None = None
+    class_lowers: tuple[float, ...] | None = None
+
+    @property
+    def bound(self) -> float | None:
+        """The threshold that holds."""
+        if self.class_thresholds is not None:
+            return None
+        if self.threshold is None and self.quantile is None:
+            return THRESHOLD
+        return self.threshold
+
+
+@dataclass(frozen=True)
+class PrecisionTarget:
+    """What out-of-fold rows are used for."""
+
+    precision: float | None = option(
+        help="Precision of the labels to reach: the lowest threshold with that precision on "
+        "out-of-fold rows is chosen, with 97.5 % confidence.",
+        min=0,
+        max=1,
+        panel=EVIDENCE,
+    )
+    per_class: bool = option(
+        False,
+        help="--precision: choose a threshold for each class (multi-label: two).",
+        panel=EVIDENCE,
+    )
+    oof: str | None = option(
+        help="Run or file with out-of-fold predictions.",
+        shown="the run of the predictions",
+        panel=EVIDENCE,
+    )
+
+    def check(self, rule: Rule) -> None:
+        """Refuse what contradicts the rule.
+
+        Raises
+        ------
+        UsageError
+            If something does.
+        """
+        if self.per_class and self.precision is None:
+            raise UsageError("--per-class chooses thresholds for a --precision, and there is none")
+        if self.precision is None:
+            return
+        if rule.threshold is not None or rule.quantile is not None or rule.lower is not None:
+            raise UsageError(
+                "--precision chooses the threshold; --threshold, --quantile and --lower give one"
+            )
+
+
+@dataclass(frozen=True)
+class PseudolabelConfig(Output, WithCompetition, PrecisionTarget, Rule):
+    """The options of ``comptool pseudolabel``."""
+
+    predictions: Path | None = argument(
+        None, help="Predictions.", shown="ensemble.csv, preds_tta.csv or preds.csv"
+    )
+    output: Path = option(PSEUDO, help="Pseudo-labels to write.", names=("--output", "-o"))
+    test: Path | None = option(help="Table that was predicted.", shown="the competition's test set")
+    soft: bool = option(False, help="Also write the class probabilities, as soft:<class>.")
+    previous: Path | None = option(
+        help="Pseudo-labels of the previous round; a row in both takes this round's label."
+    )
+    allow_empty: bool = option(
+        False, help="Write a table without rows instead of ending with exit code 3."
+    )
+    agree: tuple[Path, ...] = option(
+        (),
+        help="Further predictions, of folds or members; rows are kept where all give the same "
+        "class (multi-label: cells where all are on the same side of 0.5). Repeatable.",
+        panel=EVIDENCE,
+    )

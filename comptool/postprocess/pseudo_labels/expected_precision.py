@@ -1,0 +1,389 @@
+"""Expected precision of pseudo-labels, and the threshold for a wanted precision.
+
+How many pseudo-labels will be right: told by rows whose labels are known.
+
+Of the out-of-fold rows whose confidence is above a threshold, the share that is answered rightly
+estimates the precision of pseudo-labels taken above it, if the test rows are drawn as the training
+rows were. The interval is C. J. Clopper and E. S. Pearson's (Biometrika 26(4), 1934), which is
+never too short. A threshold for a wanted precision is the lowest at which the lower end of the
+interval reaches it; looking at many thresholds and taking the one whose estimate looks right would
+promise too much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import betaincinv
+
+from comptool.competition.config import Competition
+from comptool.competition.label_matrix import ABSENT, PRESENT, UNKNOWN
+from comptool.errors import ComptoolError, InputError
+from comptool.postprocess.ensemble.combine import ANSWERED
+from comptool.postprocess.oof import Labelled, own_evidence, side_by_side
+from comptool.postprocess.pseudo_labels.config import PrecisionTarget, Rule
+from comptool.postprocess.pseudo_labels.rules import NONE, sure, sure_cells
+
+Floats = npt.NDArray[np.floating]
+Doubles = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.integer]
+Mask = npt.NDArray[np.bool_]
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class ExpectedPrecision:
+    """Share of answers that are right, with an interval.
+
+    Parameters
+    ----------
+    right, answered
+        Counts of out-of-fold answers above the threshold.
+    value
+        Their ratio, NaN without an answer.
+    low, high
+        Interval of 95 %; 0 and 1 without an answer.
+    """
+
+    right: int
+    answered: int
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        if not self.answered:
+            return "not known: no out-of-fold row is as sure"
+        interval = f"({self.low:.3f} to {self.high:.3f})"
+        return f"{self.value:.3f} {interval} by {self.answered} out-of-fold answers"
+
+    def brief(self) -> str:
+        """Value and interval alone, as in a table."""
+        known = f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+        return known if self.answered else "not known"
+
+    def summary(self) -> dict[str, object]:
+        """The figures for a record; without an answer there is no value."""
+        return {**asdict(self), "value": self.value if self.answered else None}
+
+
+def precision(right: int, answered: int) -> ExpectedPrecision:
+    """Precision by its counts.
+
+    Examples
+    --------
+    >>> print(precision(98, 100))
+    0.980 (0.930 to 0.998) by 100 out-of-fold answers
+    """
+    low, high = (float(end[0]) for end in _interval(np.array([right]), np.array([answered])))
+    return ExpectedPrecision(
+        right, answered, right / answered if answered else float("nan"), low, high
+    )
+
+
+def threshold_for(confidence: Floats, right: Mask, wanted: float) -> float | None:
+    """The lowest threshold whose precision is at least ``wanted`` by the lower end of its interval.
+
+    Parameters
+    ----------
+    confidence
+        Floats of shape (M,) in [0, 1].
+    right
+        Whether each answer is right, shape (M,).
+    wanted
+        A precision, 0 to 1.
+
+    Returns
+    -------
+    float or None
+        0 if all answers will do; None if no threshold does.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    values, hits = confidence[order].astype(np.float64), right[order]
+    # Rows of one confidence are kept together: only the last of each is a place to stop.
+    stops = np.flatnonzero(np.append(values[1:] != values[:-1], True)[: len(values)])
+    low, _ = _interval(np.cumsum(hits.astype(np.int64))[stops], stops + 1)
+    good = np.flatnonzero(low >= wanted)
+    if not good.size:
+        return None
+    last = int(good[-1])
+    return float(values[stops[last + 1]]) if last + 1 < len(stops) else 0.0
+
+
+def threshold_by_class(
+    probabilities: Floats, targets: Indices, wanted: float
+) -> list[float | None]:
+    """`threshold_for` among the rows that each class is answered for, of K classes.
+
+    Parameters
+    ----------
+    probabilities
+        Floats of shape (M, K).
+    targets
+        Class indices of shape (M,).
+    wanted
+        A precision, 0 to 1.
+    """
+    answers, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    found = []
+    for index in range(probabilities.shape[1]):
+        rows = answers == index
+        found.append(threshold_for(confidence[rows], targets[rows] == index, wanted))
+    return found
+
+
+def answered(probabilities: Floats, task: str) -> npt.NDArray[Any]:
+    """The most probable class of each row, (N,), or which cells are above one half, (N, K)."""
+    return probabilities > ANSWERED if task == "multilabel" else probabilities.argmax(axis=1)
+
+
+def agreeing(answers: npt.NDArray[Any], members: Sequence[Floats], task: str) -> Mask:
+    """Rows, of multi-label predictions cells, that all members answer in this way.
+
+    Parameters
+    ----------
+    answers
+        As `answered` gives them.
+    members
+        Probabilities of shape (N, K) each.
+    task
+        ``"multiclass"`` or ``"multilabel"``.
+    """
+    same: Mask = np.all([answered(member, task) == answers for member in members], axis=0)
+    return same
+
+
+def not_reached(wanted: float, confidence: Floats, right: Mask) -> InputError:
+    """No threshold gives the wanted precision; says what the surest rows give."""
+    if not len(right):
+        return InputError("no out-of-fold row says what a threshold promises")
+    order = np.argsort(-confidence, kind="stable")
+    low, _ = _interval(np.cumsum(right[order].astype(np.int64)), np.arange(1, len(right) + 1))
+    best = int(low.argmax())
+    return InputError(
+        f"no threshold promises a precision of {wanted}: the best is "
+        f"{precision(int(right[order[: best + 1]].sum()), best + 1)}",
+        mend=f"Ask for at most --precision {np.floor(1000 * low[best]) / 1000:.3f}",
+    )
+
+
+def _interval(right: npt.NDArray[np.integer], answered: Indices) -> tuple[Doubles, Doubles]:
+    tail = (1 - LEVEL) / 2
+    wrong = answered - right
+    low = betaincinv(np.maximum(right, 1), wrong + 1, tail)
+    high = betaincinv(right + 1, np.maximum(wrong, 1), 1 - tail)
+    return np.where(right > 0, low, 0.0), np.where(wrong > 0, high, 1.0)
+
+
+# Above every probability: no row of the class is kept.
+NEVER = 1.0
+
+
+@dataclass(frozen=True)
+class PrecisionThreshold:
+    """A rule and what out-of-fold rows say of it.
+
+    Parameters
+    ----------
+    rule
+        With its thresholds chosen.
+    notes
+        Sentences for the person who asked.
+    expected
+        The figures for the record; empty without evidence.
+    by_class
+        Expected precision of each class's labels, of K or, without evidence, of none.
+    """
+
+    rule: Rule
+    notes: list[str] = field(default_factory=list)
+    expected: dict[str, object] = field(default_factory=dict)
+    by_class: tuple[ExpectedPrecision, ...] = ()
+
+
+def promise(
+    rule: Rule,
+    wanted: PrecisionTarget,
+    classes: Sequence[str],
+    facts: Mapping[str, Any],
+    competition: Competition,
+    agree: Sequence[Mapping[str, Any]] = (),
+) -> PrecisionThreshold:
+    """Choose the thresholds that are wanted, and say what the rule promises.
+
+    Parameters
+    ----------
+    rule
+        What was asked for.
+    wanted
+        What out-of-fold rows are asked for.
+    classes
+        The K classes of the predictions.
+    facts
+        What is recorded with them.
+    competition
+        Says where labels are found.
+    agree
+        What is recorded with files that have to agree: rows that their own out-of-fold rows answer
+        otherwise are not counted.
+
+    Raises
+    ------
+    UsageError
+        If ``wanted`` contradicts the rule.
+    InputError
+        If out-of-fold rows are needed and cannot be had, or no threshold promises the precision.
+    """
+    wanted.check(rule)
+    runs = facts.get("runs") or []
+    needed = wanted.precision is not None or wanted.oof is not None
+    if not needed and not any(Path(run).is_dir() for run in runs):
+        return PrecisionThreshold(rule)
+    try:
+        labelled = own_evidence(wanted.oof, facts, competition)
+        labelled.check_classes(classes)
+    except ComptoolError as error:
+        if needed:
+            raise
+        return PrecisionThreshold(
+            rule, [f"no out-of-fold rows say how many will be right: {error}"]
+        )
+    told = [labelled.note] if labelled.note else []
+    if agree:
+        labelled, note = _agreed(labelled, agree, competition)
+        told.append(note)
+    multilabel = competition.task == "multilabel"
+    choose, weigh = (_for_cells, _of_cells) if multilabel else (_for_rows, _of_rows)
+    chosen, notes = choose(rule, wanted, labelled, classes)
+    found = weigh(chosen, labelled, classes)
+    return replace(found, notes=[*told, *notes, *found.notes])
+
+
+def _agreed(
+    labelled: Labelled, agree: Sequence[Mapping[str, Any]], competition: Competition
+) -> tuple[Labelled, str]:
+    """The rows, or multi-label cells, on which the out-of-fold rows of all files agree."""
+    task = competition.task
+    try:
+        if not all(facts.get("runs") for facts in agree):
+            raise InputError("no run is recorded with a file of --agree")
+        found = [labelled, *(own_evidence(None, facts, competition) for facts in agree)]
+        first, *others = (one.probabilities for one in side_by_side(found))
+    except ComptoolError as error:
+        return labelled, f"the expected precision leaves the agreement out: {error}"
+    same = agreeing(answered(first, task), others, task)
+    note = f"expected precision of {int(same.sum())} of {same.size} out-of-fold"
+    if task == "multilabel":
+        unknown = np.where(same, labelled.targets, UNKNOWN)
+        return replace(labelled, targets=unknown), f"{note} cells, on which the files agree"
+    rows = replace(
+        labelled, predictions=labelled.predictions.take(same), targets=labelled.targets[same]
+    )
+    return rows, f"{note} rows, on which the files agree"
+
+
+def _for_rows(
+    rule: Rule, wanted: PrecisionTarget, labelled: Labelled, classes: Sequence[str]
+) -> tuple[Rule, list[str]]:
+    if wanted.precision is None:
+        return rule, []
+    p = labelled.predictions.probabilities
+    confidence, right = p.max(axis=1), p.argmax(axis=1) == labelled.targets
+    if not wanted.per_class:
+        threshold = threshold_for(confidence, right, wanted.precision)
+        if threshold is None:
+            raise not_reached(wanted.precision, confidence, right)
+        return replace(rule, threshold=threshold), [f"threshold {threshold:.4f}"]
+    found = threshold_by_class(p, labelled.targets, wanted.precision)
+    if all(one is None for one in found):
+        raise not_reached(wanted.precision, confidence, right)
+    thresholds = tuple(NEVER if one is None else one for one in found)
+    said = _listed(classes, ["none" if one is None else f"{one:.4f}" for one in found])
+    return replace(rule, class_thresholds=thresholds), [said]
+
+
+def _of_rows(rule: Rule, labelled: Labelled, classes: Sequence[str]) -> PrecisionThreshold:
+    p = labelled.predictions.probabilities
+    answers = np.where(sure(p, rule), p.argmax(axis=1), NONE)
+    right = answers == labelled.targets
+    found = precision(int(right.sum()), int((answers != NONE).sum()))
+    each = [
+        precision(int((right & (answers == k)).sum()), int((answers == k).sum()))
+        for k in range(len(classes))
+    ]
+    note = f"expected precision {found} of {labelled.path}, if the test rows are like these"
+    return _promise(rule, [note], {"precision": found.summary()}, labelled, classes, each)
+
+
+def _for_cells(
+    rule: Rule, wanted: PrecisionTarget, labelled: Labelled, classes: Sequence[str]
+) -> tuple[Rule, list[str]]:
+    if wanted.precision is None:
+        return rule, []
+    known, present = labelled.targets >= 0, labelled.targets == PRESENT
+    p, all_p = labelled.predictions.probabilities, labelled.predictions.probabilities[known]
+    if not wanted.per_class:
+        upper, lower = _bounds(all_p, present[known], wanted.precision)
+        if upper == NEVER:
+            raise not_reached(wanted.precision, all_p, present[known])
+        note = f"threshold {upper:.4f}, absent below {lower:.4f}"
+        return replace(rule, threshold=upper, lower=lower), [note]
+    cells = [(p[rows, k], present[rows, k]) for k, rows in enumerate(known.T)]
+    uppers, lowers = zip(*(_bounds(*one, wanted.precision) for one in cells), strict=True)
+    if set(uppers) == {NEVER}:
+        raise not_reached(wanted.precision, all_p, present[known])
+    said = _listed(
+        classes,
+        [
+            f"{'none' if upper == NEVER else f'{upper:.4f}'} (absent below {lower:.4f})"
+            for upper, lower in zip(uppers, lowers, strict=True)
+        ],
+    )
+    return replace(rule, class_thresholds=uppers, class_lowers=lowers), [said]
+
+
+def _bounds(p: Floats, present: Mask, wanted: float) -> tuple[float, float]:
+    """Above and below which cells are present and absent; `NEVER` and 0 where nothing promises."""
+    upper, lower = threshold_for(p, present, wanted), threshold_for(1 - p, ~present, wanted)
+    above = NEVER if upper is None else upper
+    return above, 0.0 if lower is None else min(1 - lower, above)
+
+
+def _of_cells(rule: Rule, labelled: Labelled, classes: Sequence[str]) -> PrecisionThreshold:
+    """Of cells that are answered and known: present ones and absent ones by themselves."""
+    answers = sure_cells(labelled.predictions.probabilities, rule)
+    answers = np.where(labelled.targets >= 0, answers, UNKNOWN)
+    right, notes, figures = answers == labelled.targets, [], {}
+    for answer, word in ((PRESENT, "present"), (ABSENT, "absent")):
+        kept = answers == answer
+        found = precision(int((kept & right).sum()), int(kept.sum()))
+        notes.append(f"expected precision of {word} cells {found} of {labelled.path}")
+        figures[word] = found.summary()
+    kept = answers == PRESENT
+    counts = zip((kept & right).sum(axis=0).tolist(), kept.sum(axis=0).tolist(), strict=True)
+    return _promise(rule, notes, figures, labelled, classes, [precision(*one) for one in counts])
+
+
+def _promise(
+    rule: Rule,
+    notes: list[str],
+    figures: Mapping[str, object],
+    labelled: Labelled,
+    classes: Sequence[str],
+    by_class: Sequence[ExpectedPrecision],
+) -> PrecisionThreshold:
+    each = {name: one.summary() for name, one in zip(classes, by_class, strict=True)}
+    expected = {**figures, "by_class": each, "out_of_fold": str(labelled.path)}
+    return PrecisionThreshold(rule, notes, expected, tuple(by_class))
+
+
+def _listed(classes: Sequence[str], values: Sequence[str]) -> str:
+    return "thresholds: " + ", ".join(
+        f"{name} {value}" for name, value in zip(classes, values, strict=True)
+    )

@@ -1,0 +1,1 @@
+"""Practice competitions: generated downloads with hidden answers."""

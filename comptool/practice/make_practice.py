@@ -1,0 +1,291 @@
+"""The ``simulate`` command: a practice competition written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import active_children, get_context, parent_process
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from comptool.errors import InputError, OutputError, OutputExistsError, UsageError
+from comptool.io import provenance
+from comptool.io.atomic import disk_error, refuse_existing, write_error
+from comptool.practice.practice_registry import SIMULATIONS
+from comptool.registry import refuse_unknown_options
+
+J = TypeVar("J")
+R = TypeVar("R")
+COMMAND = "simulate"
+CONTENTS = "contents"  # the fact that says what a practice competition held when made
+
+
+@contextmanager
+def whole_folder(output: Path, *, force: bool = False) -> Iterator[Path]:
+    """A temporary folder beside ``output`` that becomes ``output`` when the block ends well.
+
+    Raises
+    ------
+    OutputExistsError
+        If ``output`` exists and ``force`` is off.
+    InputError
+        If it exists and is no practice competition, or holds what comptool did not put there,
+        which is never replaced; or if it cannot be written. ``output`` is left as it was.
+    """
+    check_folder(output, force=force)
+    temporary: Path | None = None
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}-"))
+        yield temporary
+        temporary.chmod(0o755)
+        _publish(temporary, output)
+    except (OSError, OutputError) as error:
+        if isinstance(error, OutputError) and disk_error(error) is None:
+            raise
+        # A file inside of it has a name that nobody gave.
+        raise write_error(output, error) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_folder(output: Path, *, force: bool) -> None:
+    """Check that ``output`` can be made, before any work is done for it; see `whole_folder`."""
+    if not output.exists():
+        refuse_existing(output)
+        return
+    if not force:
+        raise OutputExistsError("exists already", file=output, mend="Replace it with --force")
+    made_by = (provenance.recall(output) or {}).get("command")
+    if not output.is_dir() or made_by != COMMAND:
+        raise InputError(
+            "is no practice competition and is not replaced, even with --force", file=output
+        )
+    _refuse_strangers(output)
+    refuse_existing(output.parent / f".{output.name}")
+
+
+def _refuse_strangers(output: Path) -> None:
+    # The record outlives a folder that somebody deletes and fills anew, and people put their own
+    # files next to the data; neither may be lost.
+    recorded = provenance.facts(output).get(CONTENTS, {})
+    found = contents(output)
+    changed = sorted(name for name in found if found[name] != recorded.get(name))
+    if changed:
+        raise InputError(
+            "holds other files than comptool put there, and is not replaced, even with --force",
+            file=output,
+            values=changed,
+            mend="Move them away, or give another -o",
+        )
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """What a folder holds: each entry with a digest of the names (not the bytes) beneath it."""
+    held = {}
+    for entry in sorted(folder.iterdir()):
+        below = [entry, *(() if entry.is_symlink() else entry.rglob("*"))]
+        names = "\n".join(sorted(path.relative_to(folder).as_posix() for path in below))
+        held[entry.name] = hashlib.sha256(names.encode()).hexdigest()
+    return held
+
+
+def _publish(temporary: Path, output: Path) -> None:
+    if not output.exists():
+        temporary.rename(output)
+        return
+    # A folder cannot be replaced in one step; the old one goes only when the new one stands.
+    old = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}-old-"))
+    output.rename(old / output.name)
+    temporary.rename(output)
+    shutil.rmtree(old)
+
+
+def in_parallel(
+    work: Callable[[J], R], jobs: Sequence[J], *, processes: int | None, quiet: bool
+) -> list[R]:
+    """What came of every job, in their order, done on all cores or on as many as are asked for.
+
+    Parameters
+    ----------
+    work
+        A function that other processes can import; what it writes may not depend on the order.
+    jobs
+        Its arguments.
+    processes
+        How many at once; None = one per core, 1 = this one.
+    quiet
+        Whether there is no bar.
+    """
+    count = min(processes or cores(), len(jobs))
+    results = []
+    bar = tqdm(total=len(jobs), unit="chunk", leave=False, disable=True if quiet else None)
+    with bar:
+        if count <= 1:
+            for job in jobs:
+                results.append(work(job))
+                bar.update()
+            return results
+        # spawn: a fork of a process that has started threads may hang.
+        context = get_context("spawn")
+        with ProcessPoolExecutor(count, context, initializer=_follow_parent) as pool, _stopping():
+            with _deaf_to_ctrl_c():
+                # Not pool.map, which cancels jobs where the loop fails; Python 3.11 prints a
+                # traceback when a pool breaks that has cancelled ones.
+                coming = [pool.submit(work, job) for job in jobs]
+            for future in coming:
+                results.append(_result(future))
+                bar.update()
+    return results
+
+
+def _result(future: Future[R]) -> R:
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise InputError(
+            "a process that draws was ended from outside, perhaps for want of memory; nothing was "
+            "changed",
+            mend="Use fewer with --workers",
+        ) from error
+
+
+def _follow_parent() -> None:
+    """Let this worker end with the process that started it, even if that is killed."""
+    parent = parent_process()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes started in this block never see Ctrl-C; this one sees it after the block."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _stopping() -> Iterator[None]:
+    """Processes started in this block are ended at once where it fails, not after their jobs."""
+    others = set(active_children())
+    try:
+        yield
+    except BaseException:
+        for worker in set(active_children()) - others:
+            worker.terminate()
+        raise
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def write_png(path: Path, pixels: npt.NDArray[np.uint8]) -> None:
+    """Write a grey (H, W) or colour (H, W, 3; blue first) image."""
+    _, encoded = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    path.write_bytes(encoded.tobytes())
+
+
+# Keyword arguments of every simulation; what it takes beside them are its own options.
+SHARED = frozenset({"scale", "seed", "say", "processes", "quiet"})
+
+
+def make(
+    name: str,
+    folder: Path,
+    *,
+    scale: float,
+    seed: int,
+    options: Mapping[str, Any],
+    say: Callable[[str], None],
+    processes: int | None = None,
+    force: bool = False,
+    dry_run: bool = False,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Write a practice competition and its record, ``<folder>.meta.json``.
+
+    Parameters
+    ----------
+    name
+        A name of `comptool.practice.practice_registry.SIMULATIONS`.
+    folder
+        The folder to make.
+    scale
+        Share of the full size, above 0 and at most 1.
+    seed
+        Seed of every random choice.
+    options
+        The simulation's own options.
+    say
+        Takes messages.
+    processes
+        How many draw; None = one per core.
+    force
+        Whether a practice competition that stands there is replaced; nothing else ever is.
+    dry_run
+        Check and say what would be written.
+    quiet
+        Whether there is no bar.
+
+    Returns
+    -------
+    dict
+        The simulation's facts; empty for a dry run.
+
+    Raises
+    ------
+    UsageError
+        If there is no such simulation (the nearest are named), it does not take an option, or
+        the scale is out of range.
+    OutputExistsError, InputError
+        See `comptool.practice.make_practice.whole_folder`.
+    """
+    entry = SIMULATIONS.find(name)
+    own = [option for option in entry.options() if option not in SHARED]
+    refuse_unknown_options(f"the practice competition '{name}'", options, own)
+    if not 0 < scale <= 1:
+        raise UsageError(f"--scale is {scale}; it has to be above 0 and at most 1")
+    check_folder(folder, force=force)
+    if dry_run:
+        say(f"would write the practice competition '{name}' at scale {scale:g} to {folder}")
+        return {}
+    arguments = {"name": name, "scale": scale, "seed": seed, **options}
+    with whole_folder(folder, force=force) as temporary:
+        facts: dict[str, Any] = entry.load()(
+            temporary, scale=scale, seed=seed, say=say, processes=processes, quiet=quiet, **options
+        )
+        # Again: drawing takes minutes, in which somebody may have put something there.
+        check_folder(folder, force=force)
+        # Before the folder is there: without its record it could not be replaced by --force.
+        recorded = {**facts, CONTENTS: contents(temporary)}
+        provenance.record(folder, command=COMMAND, arguments=arguments, facts=recorded)
+    return facts

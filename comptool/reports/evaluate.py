@@ -1,0 +1,367 @@
+"""The ``evaluate`` command: metrics of a run or a prediction file with confidence intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from comptool.competition.classes import left_out
+from comptool.competition.config import load
+from comptool.errors import InputError, UsageError
+from comptool.io import provenance
+from comptool.io.atomic import refuse_existing, together
+from comptool.io.predictions import Predictions, read_predictions
+from comptool.io.tables import check_ids, read_table, refuse_missing, write_table
+from comptool.metrics.bootstrap import IntervalEstimate, figures_with_intervals
+from comptool.metrics.leaderboard import Grade, aligned
+from comptool.metrics.weighted import Answers, WeightedCells
+from comptool.postprocess.oof import find_out_of_fold, networks_of, read_labelled
+from comptool.reports.plots import draw_confusion, draw_reliability, save_picture
+from comptool.reports.score import LabelGrade, grade_cells, is_multilabel, table_text
+
+UNITS = {"confidence-gap": " points"}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What predictions are worth.
+
+    Parameters
+    ----------
+    evaluated
+        The file that was read.
+    truth
+        The table that the labels are from.
+    classes
+        The K class names.
+    rows
+        The N rows.
+    figures
+        By name.
+    per_class
+        Of each class: the share answered rightly, or for several classes per row the average
+        precision.
+    notes
+        What to know of the networks, one sentence each.
+    fusion
+        Of each network that has learnt how to weigh two ways of attention, by its folder: the share
+        of the first in every block, as ``metrics.csv`` names them, and their mean.
+    """
+
+    evaluated: Path
+    truth: Path
+    classes: tuple[str, ...]
+    rows: Answers | WeightedCells
+    figures: dict[str, IntervalEstimate]
+    per_class: dict[str, IntervalEstimate]
+    notes: tuple[str, ...] = ()
+    fusion: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @property
+    def of_class(self) -> str:
+        """What ``per_class`` is."""
+        return "accuracy" if isinstance(self.rows, Answers) else "average precision"
+
+    def __str__(self) -> str:
+        lines = [f"{self.evaluated}: {len(self.rows)} rows, labels of {self.truth}"]
+        width = max(map(len, self.figures))
+        lines += [
+            f"{name:<{width}}  {figure}{UNITS.get(name, '')}"
+            for name, figure in self.figures.items()
+        ]
+        lines.append(f"{self.of_class} of each class")
+        width = max(map(len, self.classes))
+        lines += [f"  {name:<{width}}  {figure}" for name, figure in self.per_class.items()]
+        for folder, alphas in self.fusion.items():
+            lines.append(f"fusion weights of {folder}, share of the coordinate attention")
+            lines += [f"  {name:<10}  {alpha:.4f}" for name, alpha in alphas.items()]
+        return "\n".join(lines)
+
+    def document(self) -> dict[str, Any]:
+        """The evaluation as JSON values."""
+        found = {
+            "evaluated": str(self.evaluated),
+            "truth": str(self.truth),
+            "rows": len(self.rows),
+            "classes": list(self.classes),
+            "figures": {name: figure.document() for name, figure in self.figures.items()},
+            "per_class": {name: figure.document() for name, figure in self.per_class.items()},
+            "fusion_weights": self.fusion,
+            "warnings": list(self.notes),
+        }
+        if isinstance(self.rows, Answers):
+            confusion = self.rows.confusion(np.ones(len(self.rows)))
+            found["confusion"] = confusion.astype(int).tolist()
+        return found
+
+
+def evaluate(
+    name: str | None,
+    *,
+    answers: Path | None = None,
+    competition: Path | None = None,
+    resamples: int,
+    seed: int = 0,
+) -> Evaluation:
+    """Evaluate a run on the rows that it held out, or predictions on answers that are known.
+
+    Parameters
+    ----------
+    name
+        A run, an out-of-fold file or, with ``answers``, a prediction file; None: the newest run.
+    answers
+        Ids with the true class, or with one 0/1 column per class; None: the labels are those of
+        the tables that the run was trained with.
+    competition
+        A ``comptool.toml``; None: the one here, else detected.
+    resamples, seed
+        Of the intervals.
+
+    Raises
+    ------
+    UsageError
+        If there are answers and no predictions.
+    InputError
+        If a file cannot be used, ids or classes differ, or the rows are no evidence.
+    """
+    path = evaluated_file(name, answers)
+    if answers is None:
+        labelled = read_labelled(name, load(competition))
+        truth, predictions, targets = labelled.table, labelled.predictions, labelled.targets
+    else:
+        truth = answers
+        predictions, targets = _answered(path, answers)
+    rows = _rows(path, predictions, targets)
+    figures, per_class = _measured(rows, resamples, seed)
+    named = dict(zip(predictions.classes, per_class, strict=True))
+    networks = networks_of(path)
+    told = [note for folder, header in networks.items() if (note := left_out(folder, header))]
+    fusion = {
+        str(folder): header["fusion_weights"]
+        for folder, header in networks.items()
+        if header.get("fusion_weights")
+    }
+    return Evaluation(path, truth, predictions.classes, rows, figures, named, tuple(told), fusion)
+
+
+def evaluated_file(name: str | None, answers: Path | None) -> Path:
+    """The predictions that :func:`evaluate` reads; for its parameters see there.
+
+    Raises
+    ------
+    UsageError
+        If there are answers and no predictions.
+    InputError
+        If there is no such run or file, or the run has held no rows out.
+    """
+    if answers is None:
+        return find_out_of_fold(name).path
+    if name is None:
+        raise UsageError("--answers needs a prediction file to evaluate, such as preds.csv")
+    for path in (Path(name), answers):
+        refuse_missing(path)
+    return Path(name)
+
+
+def _answered(path: Path, answers: Path) -> tuple[Predictions, npt.NDArray[np.integer]]:
+    """Predictions in the order of the answers, and the targets."""
+    table, recorded = read_table(answers), provenance.facts(answers.resolve().parent)
+    if len(table.columns) < 2:
+        raise InputError("has no column with answers", file=answers, values=list(table.columns))
+    if is_multilabel(table, recorded):
+        graded = grade_cells(path, answers, table, recorded)
+        ids = np.array([""] * len(graded.targets), dtype=object)
+        return Predictions(ids, graded.classes, graded.probabilities), graded.targets
+    predictions = read_predictions(path)
+    id_column, label = map(str, table.columns[:2])
+    check_ids(answers, id_column, table[id_column].to_numpy(dtype=object))
+    order = aligned(path, predictions.ids.tolist(), answers, table[id_column].tolist())
+    targets = _places(answers, label, table[label].tolist(), predictions.classes)
+    return predictions.take(order), targets
+
+
+def _rows(
+    path: Path, predictions: Predictions, targets: npt.NDArray[np.integer]
+) -> Answers | WeightedCells:
+    if targets.ndim == 2:
+        return WeightedCells(targets, predictions.probabilities)
+    answered = predictions.probabilities.argmax(axis=1)
+    if predictions.pred is not None:
+        answered = _places(path, "pred", predictions.pred.tolist(), predictions.classes)
+    confidence = predictions.probabilities[np.arange(len(answered)), answered]
+    return Answers(targets, answered, confidence.astype(np.float64), len(predictions.classes))
+
+
+def _places(
+    path: Path, column: str, labels: Sequence[str], classes: Sequence[str]
+) -> npt.NDArray[np.int64]:
+    place = {name: index for index, name in enumerate(classes)}
+    for row, name in enumerate(labels, start=1):
+        if name not in place:
+            raise InputError(
+                "is a class that the predictions have no column for",
+                file=path,
+                row=row,
+                column=column,
+                values=[name],
+            )
+    return np.array([place[name] for name in labels], np.int64)
+
+
+def _measured(
+    rows: Answers | WeightedCells, resamples: int, seed: int
+) -> tuple[dict[str, IntervalEstimate], list[IntervalEstimate]]:
+    """Figures by name, and those of each class."""
+    names = list(rows.figures(np.ones(len(rows))))
+
+    def all_figures(counts: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        return np.array([*rows.figures(counts).values(), *rows.per_class(counts)])
+
+    found = figures_with_intervals(all_figures, len(rows), resamples, seed)
+    return dict(zip(names, found, strict=False)), found[len(names) :]
+
+
+CONFUSION, RELIABILITY = "confusion.png", "reliability.png"
+
+
+def picture_paths(folder: Path | None, *, force: bool = False) -> list[Path]:
+    """The pictures that a folder would get; none without a folder.
+
+    Raises
+    ------
+    OutputExistsError
+        If one is there and ``force`` is off.
+    InputError
+        If the folder cannot be written.
+    """
+    paths = [] if folder is None else [folder / name for name in (CONFUSION, RELIABILITY)]
+    for path in paths:
+        refuse_existing(path, force)
+    return paths
+
+
+def draw(
+    found: Evaluation,
+    folder: Path | None,
+    arguments: Mapping[str, object],
+    *,
+    force: bool = False,
+) -> list[Path]:
+    """Draw what there is to draw: all of them appear, or none.
+
+    Parameters
+    ----------
+    found
+        The evaluation; of several classes per row there is no confusion matrix.
+    folder
+        Where the pictures go, or None for none.
+    arguments
+        The command's arguments, for the record.
+    force
+        Whether existing ones are replaced.
+
+    Raises
+    ------
+    OutputExistsError, InputError
+        As :func:`comptool.reports.plots.save_picture`.
+    """
+    if folder is None:
+        return []
+    ones = np.ones(len(found.rows))
+    drawn = {
+        RELIABILITY: draw_reliability(found.rows.reliability(ones), found.figures["ece"].value)
+    }
+    if isinstance(found.rows, Answers):
+        drawn[CONFUSION] = draw_confusion(found.rows.confusion(ones), found.classes)
+    inputs = provenance.hashes([found.evaluated, found.truth])
+    with together():
+        for name, picture in drawn.items():
+            save_picture(folder / name, picture, force=force)
+            provenance.record(folder / name, command="evaluate", arguments=arguments, inputs=inputs)
+    return [folder / name for name in drawn]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Texts for the person who asked, and what JSON has of them."""
+
+    texts: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def report(
+    graded: Grade,
+    submission: Path,
+    answers: Path,
+    per_class: Path | None = None,
+    thresholds: str | None = None,
+    *,
+    force: bool = False,
+) -> Report:
+    """Every metric, the table of classes and F1 at thresholds, of a multi-label grade.
+
+    Parameters
+    ----------
+    graded
+        The grade; of one class a row there is nothing more to tell.
+    submission, answers
+        What was graded, for the record.
+    per_class
+        Where the table of classes goes, or None.
+    thresholds
+        Numbers from 0 to 1 separated by commas, or None.
+    force
+        Whether an existing table is replaced.
+
+    Raises
+    ------
+    UsageError
+        If a table is asked for and the grade is of one class a row, or a threshold is no number
+        from 0 to 1.
+    InputError
+        If the table cannot be written.
+    """
+    if not isinstance(graded, LabelGrade):
+        if per_class is not None or thresholds is not None:
+            raise UsageError("--per-class and --thresholds are for multi-label answers")
+        return Report()
+    told = Report(graded.notes())
+    if thresholds is not None:
+        table = graded.f_table(_numbers(thresholds))
+        told.texts.append("F1\n" + _plain(table))
+        told.facts["f1"] = table.to_dict("records")
+    if per_class is not None:
+        _write(graded.class_table(), per_class, submission, answers, force=force)
+        told.texts.append(table_text(graded.class_table()))
+        told.facts["per_class"] = str(per_class)
+    return told
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = [float("nan")]
+    if not all(0 <= value <= 1 for value in values):
+        raise UsageError(f"--thresholds must be numbers from 0 to 1 with commas, not '{text}'")
+    return values
+
+
+def _plain(table: pd.DataFrame) -> str:
+    return table.to_string(index=False, float_format=lambda value: f"{value:.4f}")
+
+
+def _write(
+    table: pd.DataFrame, path: Path, submission: Path, answers: Path, *, force: bool
+) -> None:
+    arguments = {"submission": submission, "answers": answers, "per_class": path}
+    inputs = provenance.hashes([submission, answers])
+    with together():
+        write_table(path, table, force=force)
+        provenance.record(path, command="score", arguments=arguments, inputs=inputs)

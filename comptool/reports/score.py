@@ -1,0 +1,482 @@
+"""The ``score`` command: answers or predictions against known labels, per class and in total."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from comptool.competition.classes import against, competition_classes
+from comptool.competition.config import FILE, load
+from comptool.competition.label_matrix import (
+    PRESENT,
+    Matrix,
+    matrix_of_columns,
+    matrix_of_lists,
+    split_lists,
+)
+from comptool.competition.labels import class_names
+from comptool.competition.schema import from_environment, read_facts
+from comptool.errors import InputError, UsageError, quoted
+from comptool.io import provenance
+from comptool.io.predictions import RESERVED, Predictions, read_predictions
+from comptool.io.tables import check_ids, read_table, refuse_rows
+from comptool.metrics.leaderboard import (
+    PRIVATE,
+    PUBLIC,
+    Grade,
+    Parts,
+    Rows,
+    aligned,
+    figure,
+    part_column,
+    parts_of,
+    usual_metric,
+)
+from comptool.metrics.multiclass import METRICS, MULTILABEL_METRICS, score
+from comptool.metrics.multilabel import Thresholds, at_thresholds, count
+from comptool.metrics.ranking import Floats, Targets, precisions_and_areas
+
+NUMBERS = ("average_precision", "roc_area", "precision", "recall", "f1")
+
+
+def class_table(
+    targets: Targets,
+    probabilities: Floats,
+    classes: Sequence[str],
+    threshold: Thresholds = 0.5,
+) -> pd.DataFrame:
+    """One row per class, the smallest average precision first.
+
+    Parameters
+    ----------
+    targets, probabilities
+        See `comptool.metrics.ranking.rank`.
+    classes
+        The K class names.
+    threshold
+        Above which a probability is an answer, for precision, recall and F1.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``class``, ``average_precision``, ``roc_area``, ``precision``, ``recall``, ``f1``,
+        ``present``, ``absent``, ``unknown`` (cells). Numbers that a class has none of, for want of
+        present cells, are NaN; such classes come last.
+    """
+    precisions, areas = precisions_and_areas(targets, probabilities)
+    counts = count(targets, probabilities, threshold)
+    measured = counts.present > 0
+    frame = pd.DataFrame(
+        {
+            "class": list(classes),
+            "average_precision": precisions,
+            "roc_area": areas,
+            "precision": np.where(measured, counts.precision(), np.nan),
+            "recall": np.where(measured, counts.recall(), np.nan),
+            "f1": np.where(measured, counts.f_beta(), np.nan),
+            "present": counts.present,
+            "absent": (targets == 0).sum(axis=0),
+            "unknown": (targets == -1).sum(axis=0),
+        }
+    )
+    worst_first = frame.sort_values("average_precision", kind="stable", na_position="last")
+    return worst_first.reset_index(drop=True)
+
+
+def table_text(table: pd.DataFrame, rows: int | None = None) -> str:
+    """The table to be read, then the macro means and the classes that have none of the numbers.
+
+    Parameters
+    ----------
+    table
+        From `class_table`.
+    rows
+        How many classes to show; all by default.
+    """
+    measured = table[table["average_precision"].notna()]
+    shown = measured if rows is None else measured.head(rows)
+    lines = []
+    if len(shown):
+        lines.append(shown.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
+    if len(shown) < len(measured):
+        lines.append(f"... and {len(measured) - len(shown)} better classes")
+    if len(measured):
+        means = measured[list(NUMBERS)].mean()
+        lines.append(
+            f"mean of {len(measured)} classes: average precision {means['average_precision']:.4f}, "
+            f"ROC area {means['roc_area']:.4f}, F1 {means['f1']:.4f}"
+        )
+    left_out = ", ".join(f"'{name}'" for name in skipped(table))
+    if left_out:
+        lines.append(f"left out, without a present cell: {left_out}")
+    return "\n".join(lines)
+
+
+def skipped(table: pd.DataFrame) -> list[str]:
+    """Names of the classes without a present cell, which no mean counts."""
+    return table.loc[table["average_precision"].isna(), "class"].tolist()
+
+
+DEFAULT_LABEL_METRIC = "map"
+CELLS = frozenset({"0", "1", "-1", "", "0.0", "1.0", "-1.0"})
+
+
+@dataclass(frozen=True)
+class LabelGrade(Grade):
+    """What a multi-label submission is worth.
+
+    Parameters
+    ----------
+    classes
+        Names of the K classes.
+    targets
+        int8 of shape (N, K): 1 present, 0 absent, -1 unknown.
+    probabilities
+        Floats of shape (N, K).
+    of_decisions
+        Whether the submission has answers and no probabilities.
+    out_of_fold
+        Whether all rows are one part, the rows of an out-of-fold file.
+    left_out
+        Classes without a present cell by the part in which they are none; no mean counts them.
+    """
+
+    classes: tuple[str, ...] = ()
+    targets: Matrix = field(default_factory=lambda: np.empty((0, 0), np.int8), repr=False)
+    probabilities: npt.NDArray[np.floating] = field(
+        default_factory=lambda: np.empty((0, 0)), repr=False
+    )
+    of_decisions: bool = False
+    out_of_fold: bool = False
+    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        if self.out_of_fold:
+            return f"{self.metric}  {figure(self.private)} ({self.num_private} out-of-fold rows)"
+        return super().__str__()
+
+    def metrics(self) -> dict[str, float]:
+        """Every metric that is defined, on all rows."""
+        found = {}
+        for metric in MULTILABEL_METRICS:
+            if metric.of_decisions or not self.of_decisions:
+                try:
+                    found[metric.name] = score(metric.name, self.targets, self.probabilities)
+                except InputError:
+                    continue
+        return found
+
+    def class_table(self) -> pd.DataFrame:
+        """Every class's numbers on all rows, see `comptool.reports.score.class_table`."""
+        return class_table(self.targets, self.probabilities, self.classes)
+
+    def f_table(self, thresholds: Sequence[float]) -> pd.DataFrame:
+        """Macro, micro and sample F1 on all rows at each threshold, a row each."""
+        return pd.DataFrame(at_thresholds(self.targets, self.probabilities, thresholds))
+
+    def notes(self) -> list[str]:
+        """Every metric on all rows, and the classes that are left out, as sentences."""
+        values = ", ".join(f"{name} {value:.5f}" for name, value in self.metrics().items())
+        notes = [f"all {len(self.targets)} rows: {values}"]
+        parts = [f"{part} {quoted(names)}" for part, names in self.left_out.items()]
+        if parts:
+            notes.append(f"without a present cell and left out of the means: {'; '.join(parts)}")
+        return notes
+
+    def summary(self) -> dict[str, object]:
+        """The grade as one JSON object."""
+        return {**super().summary(), "all": self.metrics(), "left_out": dict(self.left_out)}
+
+
+def is_multilabel(truth: pd.DataFrame, recorded: Mapping[str, Any]) -> bool:
+    """Whether answers are multi-label, by their record, the competition here, or their look.
+
+    Parameters
+    ----------
+    truth
+        The answers; ids in the first column.
+    recorded
+        Facts of the practice competition that they belong to; may be empty.
+    """
+    facts = (read_facts(FILE) if FILE.exists() else {}) | from_environment(os.environ)
+    task = recorded.get("task") or facts.get("task")
+    return task == "multilabel" if task else len(_cell_columns(truth)) > 1
+
+
+def _cell_columns(truth: pd.DataFrame) -> list[str]:
+    """Columns of 0, 1, -1 and blank, in the table's order."""
+    others = [str(name) for name in truth.columns[1:] if name not in RESERVED]
+    return [
+        name
+        for name in others
+        if (values := set(truth[name].str.strip())) - {""} and values <= CELLS
+    ]
+
+
+def grade_cells(
+    submission: Path,
+    answers: Path,
+    truth: pd.DataFrame,
+    recorded: Mapping[str, Any],
+    *,
+    public: float | None = None,
+    metric: str | None = None,
+) -> LabelGrade:
+    """Grade a multi-label submission.
+
+    Parameters
+    ----------
+    submission
+        Ids with one probability (or 1 and 0) per class, in any order of the columns, or with a
+        list of classes. An out-of-fold file (with a column ``fold``) is graded as a whole on the
+        rows that it has.
+    answers, truth
+        Ids with one column per class of 1, 0, -1 and blank, or with a list of classes.
+    recorded
+        Facts of the practice competition that they belong to; may be empty.
+    public, metric
+        See `comptool.reports.score.grade`; the usual metric is ``map``.
+
+    Raises
+    ------
+    UsageError
+        If the metric is unknown, or needs probabilities and there are none.
+    InputError
+        If a file cannot be used, or the ids or the classes differ.
+    """
+    name = metric or usual_metric(recorded, DEFAULT_LABEL_METRIC)
+    of_decisions = MULTILABEL_METRICS.find(name).of_decisions
+    table = read_table(submission)
+    classes = _classes(truth, recorded, table)
+    answered, decided = _answered(submission, table, classes)
+    if decided and not of_decisions:
+        raise UsageError(f"{name} needs probabilities, and {submission} holds lists of classes")
+    out_of_fold = answered.fold is not None
+    if out_of_fold:
+        truth = truth[truth.iloc[:, 0].isin(answered.ids)].reset_index(drop=True)
+    order = aligned(submission, list(answered.ids), answers, truth.iloc[:, 0].tolist())
+    targets, cells = _targets(answers, truth, classes), answered.probabilities[order]
+    everything = np.ones(len(truth), dtype=np.bool_)
+    parts = Parts(~everything, everything) if out_of_fold else parts_of(truth, public)
+    grade = parts.grade(name, lambda rows: score(name, targets[rows], cells[rows]))
+    return LabelGrade(
+        name,
+        grade.public,
+        grade.private,
+        grade.num_public,
+        grade.num_private,
+        classes=classes,
+        targets=targets,
+        probabilities=cells,
+        of_decisions=decided,
+        out_of_fold=out_of_fold,
+        left_out=_left_out(parts, targets, classes),
+    )
+
+
+def _classes(
+    truth: pd.DataFrame, recorded: Mapping[str, Any], table: pd.DataFrame
+) -> tuple[str, ...]:
+    """The classes by the record, the competition here, or the answers' columns or lists."""
+    if recorded.get("classes"):
+        return tuple(recorded["classes"])
+    here = competition_classes(load()) if FILE.exists() else None
+    if here is not None and set(here) & {*truth.columns, *table.columns}:
+        return here
+    columns = _cell_columns(truth)
+    if len(columns) > 1:
+        return tuple(columns)
+    lists = [frame[_list_column(frame)] for frame in (truth, table)]
+    named = {one for each in lists for cell in split_lists(each) for one in cell}
+    return here or tuple(sorted(named))
+
+
+def _list_column(table: pd.DataFrame) -> str:
+    """The column with lists of classes: the first after the id that names no part."""
+    part = part_column(table)
+    return next(str(name) for name in table.columns[1:] if name != part)
+
+
+def _targets(answers: Path, truth: pd.DataFrame, classes: Sequence[str]) -> Matrix:
+    if set(classes) & set(truth.columns):
+        return matrix_of_columns(answers, truth, classes)
+    return matrix_of_lists(answers, truth[_list_column(truth)], classes)
+
+
+def _answered(path: Path, table: pd.DataFrame, classes: Sequence[str]) -> tuple[Predictions, bool]:
+    """A submission in the order of ``classes``, and whether it holds lists."""
+    id_column = str(table.columns[0])
+    if len(table.columns) == 2 and table.columns[1] not in classes:
+        ids = table[id_column].to_numpy(dtype=object)
+        check_ids(path, id_column, ids)
+        listed = matrix_of_lists(path, table.iloc[:, 1], classes).astype(np.float64)
+        return Predictions(ids, tuple(classes), listed, id_column=id_column), True
+    found = read_predictions(path, task="multilabel")
+    if set(found.classes) != set(classes):
+        raise InputError(
+            "its class columns are not those of the answers: "
+            f"{against(sorted(found.classes), sorted(classes))}",
+            file=path,
+            mend="Its layout is that of the sample submission: comptool submit",
+        )
+    order = [found.classes.index(name) for name in classes]
+    cells = found.probabilities[:, order]
+    return Predictions(found.ids, tuple(classes), cells, fold=found.fold), False
+
+
+def _left_out(parts: Parts, targets: Matrix, classes: Sequence[str]) -> dict[str, list[str]]:
+    found = {}
+    for part, rows in ((PUBLIC, parts.public), (PRIVATE, parts.private)):
+        there = (targets[rows] == PRESENT).any(axis=0)
+        if rows.any() and not there.all():
+            found[part] = [name for name, seen in zip(classes, there, strict=True) if not seen]
+    return found
+
+
+DEFAULT_METRIC = "accuracy"
+
+__all__ = ["Grade", "grade"]
+
+
+def grade(
+    submission: Path, answers: Path, *, public: float | None = None, metric: str | None = None
+) -> Grade:
+    """Grade a submission.
+
+    Whether one class a row is graded or several follows from the record of the practice
+    competition that the answers belong to, else from the competition in the working directory,
+    else from the answers themselves.
+
+    Parameters
+    ----------
+    submission
+        Ids with one class each, or with one probability column per class (a prediction file, whose
+        ``pred`` column then is the answer); of several classes a row see
+        `comptool.reports.score.grade_cells`.
+    answers
+        Ids with the true class, or with one 0/1 column per class or a list of classes.
+    public
+        Share of the public part, 0 to 1, see `comptool.metrics.leaderboard.parts_of`.
+    metric
+        Its name; by default the one recorded with the answers, else the competition's.
+
+    Raises
+    ------
+    UsageError
+        If the metric is unknown, or needs probabilities and there are none.
+    InputError
+        If a file cannot be used, the ids differ, or a class is unknown.
+    """
+    # The practice competition that the answers belong to; its record names metric and classes.
+    recorded = provenance.facts(answers.resolve().parent)
+    truth = _read_answers(answers)
+    if is_multilabel(truth, recorded):
+        return grade_cells(submission, answers, truth, recorded, public=public, metric=metric)
+    id_column, label = (str(name) for name in truth.columns[:2])
+    _refuse_blank(answers, truth, label)
+    name = metric or usual_metric(recorded, DEFAULT_METRIC)
+    METRICS.find(name)
+    table = read_table(submission)
+    if label in table.columns:
+        if not METRICS.find(name).of_decisions:
+            raise UsageError(f"{name} needs probabilities, and {submission} holds one class a row")
+        # Where nothing says which classes there are, one that no row has is a wrong answer.
+        known = recorded.get("classes") or table[label]
+        answered = _labels(submission, table, label, class_names([*truth[label], *known]))
+    else:
+        _refuse_without_answers(submission, table, label, truth[label])
+        answered = read_predictions(submission)
+    decided = None
+    if answered.pred is not None:
+        decided = _decided(submission, answered.pred, answered.classes)
+    order = aligned(submission, list(answered.ids), answers, truth[id_column].tolist())
+    targets = _indices(answers, label, truth[label], answered.classes)
+    decided = None if decided is None else decided[order]
+    value = partial(_value, name, targets, answered.probabilities[order], decided)
+    return parts_of(truth, public).grade(name, value)
+
+
+def _value(
+    name: str,
+    targets: npt.NDArray[np.intp],
+    probabilities: npt.NDArray[np.floating],
+    decided: npt.NDArray[np.intp] | None,
+    rows: Rows,
+) -> float:
+    pred = None if decided is None else decided[rows]
+    return score(name, targets[rows], probabilities[rows], pred=pred)
+
+
+def _read_answers(path: Path) -> pd.DataFrame:
+    truth = read_table(path)
+    if len(truth.columns) < 2:
+        raise InputError("has no column with answers", file=path, values=list(truth.columns))
+    id_column = str(truth.columns[0])
+    check_ids(path, id_column, truth[id_column].to_numpy(dtype=object))
+    return truth
+
+
+def _refuse_blank(path: Path, table: pd.DataFrame, label: str) -> None:
+    blank = np.flatnonzero((table[label].str.strip() == "").to_numpy())
+    if blank.size:
+        raise InputError("the answer is blank", file=path, row=int(blank[0]) + 1, column=label)
+
+
+def _refuse_without_answers(
+    path: Path, table: pd.DataFrame, label: str, truth: pd.Series[str]
+) -> None:
+    """Refuse what is neither a table of classes nor one of probabilities."""
+    if not table.columns.isin(truth).any():
+        raise InputError(
+            f"has neither a column '{label}' nor one per class",
+            file=path,
+            values=list(table.columns),
+            mend="Its layout is that of the sample submission: comptool submit",
+        )
+
+
+def _labels(path: Path, table: pd.DataFrame, label: str, classes: tuple[str, ...]) -> Predictions:
+    """A submission of classes as sure predictions."""
+    id_column = str(table.columns[0])
+    ids = table[id_column].to_numpy(dtype=object)
+    check_ids(path, id_column, ids)
+    _refuse_blank(path, table, label)
+    told = f"no such class; the classes are {quoted(classes)}"
+    refuse_rows(path, table[label], ~table[label].isin(classes), told)
+    places = _indices(path, label, table[label], classes)
+    return Predictions(ids, classes, np.eye(len(classes))[places], id_column=id_column)
+
+
+def _indices(
+    path: Path, column: str, labels: pd.Series[str], classes: Sequence[str]
+) -> npt.NDArray[np.intp]:
+    index = {name: place for place, name in enumerate(classes)}
+    for row, name in enumerate(labels):
+        if name not in index:
+            raise InputError(
+                "is a class that the submission has no column for",
+                file=path,
+                row=row + 1,
+                column=column,
+                values=[name],
+            )
+    return np.array([index[name] for name in labels], np.intp)
+
+
+def _decided(
+    path: Path, pred: npt.NDArray[np.object_], classes: Sequence[str]
+) -> npt.NDArray[np.intp]:
+    """Class index of every row's ``pred``."""
+    index = {label: place for place, label in enumerate(classes)}
+    decided = np.array([index.get(label, -1) for label in pred], np.intp)
+    told = f"no such class; the classes are {quoted(classes)}"
+    refuse_rows(path, pd.Series(pred, name="pred"), decided < 0, told)
+    return decided

@@ -1,0 +1,1 @@
+"""Folds: stratified hold-outs and K folds, by group where there are groups."""

@@ -1,0 +1,212 @@
+"""Options of ``comptool split``, and what makes them contradict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from comptool.errors import UsageError, unknown_name
+from comptool.options import (
+    FOLDS,
+    Output,
+    WithCompetition,
+    WithSeed,
+    argument,
+    arguments,
+    check,
+    option,
+)
+
+STRATEGIES = ("iterative", "random")
+DEFAULT_VAL = 0.2
+# A seed of a 100,000 x 60 table takes a hundredth of a second.
+LABEL_SEEDS = 100
+
+# Panels of --help.
+BALANCE, LABELS, LOOKED_AT = "Class balance", "Several labels per row", "Findings and corrections"
+
+
+@dataclass(frozen=True)
+class SplitOptions(WithSeed):
+    """How a training table is split."""
+
+    val: float | None = option(
+        help="Share of each class to hold out.", above=0, below=1, shown="0.2"
+    )
+    num_folds: int | None = option(
+        help="Number of folds, instead of a hold-out.", names=("--folds",), min=2
+    )
+    from_column: str | None = option(
+        help="Column with a given split: train, val and test (left out), or fold numbers."
+    )
+    balance: Literal["none", "under"] = option(
+        "none", help="under: undersample every class to the size of the smallest.", panel=BALANCE
+    )
+    cap: int | None = option(
+        help="--balance under: largest number of rows per class.", min=2, panel=BALANCE
+    )
+    num_seeds: int | None = option(
+        help="Number of random seeds to try; the best split is kept.",
+        names=("--seeds",),
+        min=1,
+        shown="1; with several labels 100",
+        panel=LABELS,
+    )
+    strategy: str | None = option(
+        help="Stratification: iterative or random.",
+        choices=STRATEGIES,
+        kind="split strategy",
+        shown="iterative",
+        panel=LABELS,
+    )
+    refine: bool = option(
+        True,
+        help="Improve the best split by exchanging rows.",
+        names=("--refine/--no-refine",),
+        panel=LABELS,
+    )
+    zero_is_unknown: bool = option(
+        False,
+        help="Treat 0 as not annotated in training; adds the column zero_is_unknown.",
+        names=("--map-zero-to-unknown",),
+        panel=LABELS,
+    )
+    corrections: Path | None = option(
+        help="Label corrections to apply, as exported from the page of comptool review.",
+        panel=LOOKED_AT,
+    )
+    findings: Path | None = option(
+        help="Findings of comptool inspect: copies stay in one fold; adds the column "
+        "duplicate_group.",
+        panel=LOOKED_AT,
+    )
+    exclude: tuple[str, ...] = option(
+        (),
+        help="Kind of finding whose rows are left out; repeatable.",
+        metavar="KIND",
+        panel=LOOKED_AT,
+    )
+    mask: tuple[str, ...] = option(
+        (),
+        help="Kind of finding, label-run or label-set, whose cells become not annotated; "
+        "repeatable.",
+        metavar="KIND",
+        panel=LOOKED_AT,
+    )
+
+    @property
+    def share(self) -> float:
+        """Share of a hold-out."""
+        return DEFAULT_VAL if self.val is None else self.val
+
+    @property
+    def what(self) -> str:
+        """The kind of split in words."""
+        if self.from_column is not None:
+            return f"split given by column {self.from_column}"
+        return (
+            f"hold-out of {self.share:g}" if self.num_folds is None else f"{self.num_folds} folds"
+        )
+
+    def arguments(self) -> dict[str, object]:
+        """The options by the names that are typed."""
+        return arguments(self)
+
+    def check(self) -> None:
+        """Check what can be checked before anything is read.
+
+        Raises
+        ------
+        UsageError
+            If options contradict one another or are out of range.
+        """
+        check(self)
+        if self.val is not None and self.num_folds is not None:
+            raise UsageError("--val and --folds contradict one another; give one of them")
+        self._check_balance()
+        self._check_findings()
+        if self.from_column is not None:
+            self._check_given()
+
+    def _check_balance(self) -> None:
+        if self.cap is not None and self.balance != "under":
+            raise UsageError("--cap limits under-sampling; give --balance under with it")
+
+    def _check_findings(self) -> None:
+        from comptool.competition.findings import EXCLUDABLE, MASKABLE
+
+        for name, kinds, known in (
+            ("--exclude", self.exclude, EXCLUDABLE),
+            ("--mask", self.mask, MASKABLE),
+        ):
+            if kinds and self.findings is None:
+                raise UsageError(f"{name} is about findings; give --findings findings.csv with it")
+            for kind in kinds:
+                if kind not in known:
+                    raise unknown_name(f"finding that goes with {name}", kind, known)
+
+    def _check_given(self) -> None:
+        others = {
+            "--val": self.val is not None,
+            "--folds": self.num_folds is not None,
+            "--balance": self.balance != "none",
+            "--seeds": self.num_seeds is not None,
+            "--strategy": self.strategy is not None,
+            "--no-refine": not self.refine,
+        }
+        for name, given in others.items():
+            if given:
+                raise UsageError(
+                    f"--from-column takes a split as it is; {name} does not go with it"
+                )
+
+    def check_for_one_label(self, *, grouped: bool) -> None:
+        """Refuse what only a multi-label table can be asked.
+
+        Raises
+        ------
+        UsageError
+            Naming the option.
+        """
+        others = {
+            "--strategy": self.strategy is not None,
+            "--no-refine": not self.refine,
+            "--map-zero-to-unknown": self.zero_is_unknown,
+            "--mask": bool(self.mask),
+        }
+        for name, given in others.items():
+            if given:
+                raise UsageError(
+                    f"{name} is for several labels per row; this competition has one "
+                    '(if that is wrong, set task = "multilabel" or COMPTOOL_TASK=multilabel)'
+                )
+        if self.num_seeds is not None and self.num_seeds > 1 and not grouped:
+            raise UsageError(
+                "--seeds finds nothing better here: with one label per row and no group column "
+                "every seed gives each class the same share"
+            )
+
+    def check_for_several_labels(self) -> None:
+        """Refuse what only a table of one label per row can be asked.
+
+        Raises
+        ------
+        UsageError
+            Naming the option.
+        """
+        if self.balance != "none":
+            raise UsageError(
+                "--balance under evens out classes of one label per row; here a row has several. "
+                "A loss can weigh them instead: comptool train --loss distribution-balanced"
+            )
+
+
+@dataclass(frozen=True)
+class SplitConfig(Output, WithCompetition, SplitOptions):
+    """The options of ``comptool split``."""
+
+    table: Path | None = argument(
+        None, help="Labelled table.", shown="the competition's training data"
+    )
+    output: Path = option(FOLDS, help="Table with folds to write.", names=("--output", "-o"))

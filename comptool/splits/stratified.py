@@ -1,0 +1,431 @@
+"""Stratified hold-outs and folds of one class per row, under-sampling, and given splits.
+
+Hold-outs and folds of labels: which row is validated when, and which rows balancing keeps.
+
+Stratified and grouped folds are scikit-learn's; what it lacks is written here: a hold-out whose
+size per class is exact, under-sampling, and the guarantee that no class is validated that the
+training rows lack.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from importlib import import_module
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from comptool.competition.labels import class_counts, class_names
+from comptool.competition.samples import Samples
+from comptool.errors import InputError, nearest, quoted
+from comptool.io.tables import refuse_rows
+from comptool.splits.config import SplitOptions
+
+TRAINING = -1
+MAX_PARTS = 20
+MOST_ALONE = 2000
+Integers = npt.NDArray[np.int64]
+Texts = npt.NDArray[np.object_]
+
+
+def under_sample(
+    labels: npt.NDArray[np.generic], cap: int | None = None, seed: int = 0
+) -> Integers:
+    """Rows of a balanced subset: as many of every class as the smallest has.
+
+    Parameters
+    ----------
+    labels
+        Class names or indices of shape (N,).
+    cap
+        At most this many per class.
+    seed
+        Seed of the draw, which is without replacement.
+
+    Returns
+    -------
+    numpy.ndarray
+        Rising row indices.
+    """
+    classes, counts = np.unique(labels, return_counts=True)
+    size = min(counts.min(), cap or len(labels))
+    random = np.random.default_rng(seed)
+    drawn = [random.choice(np.flatnonzero(labels == one), size, replace=False) for one in classes]
+    return np.sort(np.concatenate(drawn)).astype(np.int64)
+
+
+def hold_out(samples: Samples, fraction: float, seed: int = 0) -> Integers:
+    """Fold 0 for the rows held out, -1 for the others; shape (N,).
+
+    Without groups, floor(``fraction`` x n) rows of a class of n are held out, at least one of a
+    class of two or more, and none of a class of one. With groups the share is met as nearly as
+    whole groups allow, and a class that one group has alone is always trained on.
+
+    Parameters
+    ----------
+    samples
+        N labelled samples.
+    fraction
+        Share between 0 and 1.
+    seed
+        Seed of every random choice.
+    """
+    labels, groups = _labels_and_groups(samples)
+    if groups is not None:
+        return _hold_out_groups(labels, groups, fraction, seed)
+    fold = np.full(len(labels), TRAINING, dtype=np.int64)
+    random = np.random.default_rng(seed)
+    for name, count in class_counts(labels).items():
+        shuffled = random.permutation(np.flatnonzero(labels == name))
+        # 0.29 * 100 is 28.999... in floating point.
+        wanted = math.floor(fraction * count + 1e-9)
+        fold[shuffled[: max(wanted, 1) if count > 1 else 0]] = 0
+    return fold
+
+
+def k_folds(samples: Samples, num_folds: int, seed: int = 0) -> Integers:
+    """The fold 0..K-1 in which each row is validated, or -1 if it is always trained on.
+
+    A class of one sample, or of one group, is always trained on.
+
+    Parameters
+    ----------
+    samples
+        N labelled samples.
+    num_folds
+        K, at least 2.
+    seed
+        Seed of every random choice.
+
+    Raises
+    ------
+    InputError
+        If every class has fewer than K samples, or there are fewer than K groups.
+    """
+    return _k_folds(*_labels_and_groups(samples), num_folds, seed)
+
+
+def _labels_and_groups(samples: Samples) -> tuple[Texts, Texts | None]:
+    assert samples.label is not None
+    labels = samples.frame[samples.label].to_numpy(dtype=object)
+    if samples.group is None:
+        return labels, None
+    return labels, samples.frame[samples.group].to_numpy(dtype=object)
+
+
+def _hold_out_groups(labels: Texts, groups: Texts, fraction: float, seed: int) -> Integers:
+    """Some of the parts of a grouped split whose number makes the share nearly exact."""
+    free = ~np.isin(groups, _units_of_lonely_classes(labels, groups))
+    if not free.any():
+        return np.full(len(labels), TRAINING, dtype=np.int64)
+    largest = max(class_counts(labels[free]).values())
+    limit = min(MAX_PARTS, len(set(groups[free])), largest)
+    if limit < 2:
+        return _always_trained_on(labels, groups, np.where(free, 0, TRAINING))
+    share = Fraction(fraction).limit_denominator(limit)
+    parts = max(2, share.denominator if share else limit)
+    taken = min(max(1, share.numerator), parts - 1)
+    fold = _k_folds(labels, groups, parts, seed)
+    fold = np.where((fold >= 0) & (fold < taken), 0, TRAINING)
+    return _always_trained_on(labels, groups, fold)
+
+
+def _k_folds(labels: Texts, groups: Texts | None, num_folds: int, seed: int) -> Integers:
+    units = np.arange(len(labels)).astype(object) if groups is None else groups
+    free = ~np.isin(units, _units_of_lonely_classes(labels, units))
+    fold = np.full(len(labels), TRAINING, dtype=np.int64)
+    if not free.any():
+        return fold
+    _check_enough(labels[free], None if groups is None else groups[free], num_folds)
+    # Only here: the import takes two seconds, and most hold-outs do without.
+    selection = import_module("sklearn.model_selection")
+    kind = selection.StratifiedKFold if groups is None else selection.StratifiedGroupKFold
+    splitter = kind(num_folds, shuffle=True, random_state=seed)
+    random = np.random.default_rng(seed)
+    rows, alone = np.flatnonzero(free), np.empty(0, np.int64)
+    if groups is not None:
+        rows, alone = _without_some_alone(rows, groups, random)
+    with warnings.catch_warnings():
+        # A class smaller than K is told to the user by `comptool.splits.splitting`, by its name.
+        warnings.simplefilter("ignore", UserWarning)
+        for index, (_, validated) in enumerate(splitter.split(rows, labels[rows], units[rows])):
+            fold[rows[validated]] = index
+    _fill(fold, labels, alone, num_folds, random)
+    return fold if groups is None else _always_trained_on(labels, groups, fold)
+
+
+def _without_some_alone(
+    rows: Integers, groups: Texts, random: np.random.Generator
+) -> tuple[Integers, Integers]:
+    """Rows whose groups have to be weighed against one another, and rows that can follow singly.
+
+    scikit-learn takes half a millisecond for each group: half a minute where nearly every row of a
+    large table is a group of its own.
+    """
+    _, of_row, counts = np.unique(groups[rows], return_inverse=True, return_counts=True)
+    alone = random.permutation(rows[counts[of_row] == 1])[MOST_ALONE:]
+    return np.setdiff1d(rows, alone), alone
+
+
+def _fill(
+    fold: Integers, labels: Texts, rows: Integers, num_folds: int, random: np.random.Generator
+) -> None:
+    """Give rows their folds, of each class always to the one that has the fewest of it."""
+    for name in class_counts(labels[rows]):
+        ours = rows[labels[rows] == name]
+        order = random.permutation(num_folds)
+        there = np.bincount(fold[(labels == name) & (fold >= 0)], minlength=num_folds)[order]
+        levels = (there[:, None] + np.arange(len(ours))).ravel()
+        fold[ours] = order[np.argsort(levels, kind="stable")[: len(ours)] // len(ours)]
+
+
+def _units_of_lonely_classes(labels: Texts, units: Texts) -> Texts:
+    """Samples, or groups, that hold the whole of a class."""
+    pairs = pd.DataFrame({"label": labels, "unit": units}).drop_duplicates()
+    return pairs["unit"][~pairs["label"].duplicated(keep=False)].to_numpy(dtype=object)
+
+
+def _check_enough(labels: Texts, groups: Texts | None, num_folds: int) -> None:
+    largest = max(class_counts(labels).values())
+    if groups is not None and len(set(groups)) < num_folds:
+        raise InputError(
+            f"too few groups can be validated ({len(set(groups))}) for {num_folds} parts",
+            mend="Ask for fewer folds, or split without groups",
+        )
+    if largest < num_folds:
+        raise InputError(
+            f"every class has fewer samples than the {num_folds} folds (the largest {largest})",
+            mend="Ask for fewer folds",
+        )
+
+
+def _always_trained_on(labels: Texts, groups: Texts, fold: Integers) -> Integers:
+    """Take a group out of each fold that holds the whole of a class, and always train on it."""
+    fold = fold.copy()
+    for name in class_counts(labels):
+        rows = labels == name
+        if len(set(fold[rows])) == 1 and (fold[rows] != TRAINING).any():
+            counts = class_counts(groups[rows])
+            smallest = min(counts, key=lambda group: counts[group])
+            fold[groups == smallest] = TRAINING
+    return fold
+
+
+def share_deviation(labels: Texts, fold: Integers) -> float:
+    """Largest difference of a class's share between a fold and its training rows.
+
+    Parameters
+    ----------
+    labels, fold
+        Arrays of shape (N,).
+
+    Returns
+    -------
+    float
+        Percentage points, 0 to 100.
+    """
+    worst = 0.0
+    for index in set(fold) - {TRAINING}:
+        inside = pd.Series(labels[fold == index]).value_counts(normalize=True)
+        outside = pd.Series(labels[fold != index]).value_counts(normalize=True)
+        worst = max(worst, float(inside.sub(outside, fill_value=0).abs().max()))
+    return 100 * worst
+
+
+LEFT_OUT = -2
+WORDS = {
+    "train": TRAINING, "training": TRAINING,
+    "val": 0, "valid": 0, "validation": 0, "dev": 0,
+    "test": LEFT_OUT, "testing": LEFT_OUT,
+}  # fmt: skip
+FOLD_NUMBER = re.compile(r"-1|\d{1,6}")
+COLUMN_NAMES = ("split", "subset", "partition", "set", "phase")
+
+
+def given_fold(samples: Samples, column: str) -> Integers:
+    """Fold of each row as the column says, shape (N,); -2 for a row that is to be left out.
+
+    ``train`` is -1 and ``val`` is 0; ``test`` rows, which a competition keeps for its own
+    evaluation, are left out; a whole number from -1 is a fold as it is.
+
+    Raises
+    ------
+    InputError
+        If there is no such column, naming the first row with another value, or if no row is
+        trained on or none is validated.
+    """
+    frame = samples.frame
+    if column not in frame.columns:
+        raise InputError(
+            f"no column is called '{column}'",
+            file=samples.source,
+            values=nearest(column, map(str, frame.columns)),
+            mend="Name the column with the given split: --from-column NAME",
+        )
+    texts = frame[column].astype(str).str.strip().str.lower()
+    known = {text: _fold(text) for text in set(texts)}
+    wrong = texts.map(lambda text: known[text] is None).astype(bool)
+    told = "a given split is train, val or test, or a fold number from -1"
+    refuse_rows(samples.source, frame[column], wrong, told)
+    fold = texts.map(known).to_numpy(dtype=np.int64)
+    if not (fold >= 0).any():
+        what = "no row is validated; some have to be 'val', or of a fold from 0"
+        raise InputError(what, file=samples.source, column=column)
+    if len(set(fold) - {LEFT_OUT}) == 1:
+        what = "no row is left to train on; all are validated together"
+        raise InputError(what, file=samples.source, column=column)
+    return fold
+
+
+def _fold(text: str) -> int | None:
+    return int(text) if FOLD_NUMBER.fullmatch(text) else WORDS.get(text)
+
+
+def unused_column(samples: Samples) -> str | None:
+    """A column that looks like a given split, or None."""
+    for name in samples.frame.columns:
+        if name.lower() in COLUMN_NAMES:
+            values = {value.strip().lower() for value in samples.frame[name].unique()}
+            if len(values) > 1 and values <= set(WORDS):
+                return str(name)
+    return None
+
+
+def torn_groups(samples: Samples, fold: Integers) -> list[str]:
+    """Groups with rows in several parts of a split; none where there is no group column."""
+    if samples.group is None:
+        return []
+    parts = samples.frame.assign(fold=fold).groupby(samples.group, sort=True)["fold"].nunique()
+    return [str(name) for name in parts.index[parts > 1]]
+
+
+@dataclass(frozen=True)
+class ClassSplit:
+    """A split of N rows and how it was found.
+
+    Parameters
+    ----------
+    fold
+        Fold of each row, shape (N,); -1 is always trained on, a hold-out is fold 0.
+    deviations
+        Largest difference of a class's share between a fold and its training rows, in percentage
+        points, by the seed that was tried.
+    """
+
+    fold: Integers
+    deviations: dict[int, float]
+
+    @property
+    def best(self) -> int:
+        """The seed with the smallest deviation; the first of several."""
+        return min(self.deviations, key=self.deviations.__getitem__)
+
+    def text(self) -> str:
+        """One line for the person at the terminal."""
+        worst = max(self.deviations, key=self.deviations.__getitem__)
+        return (
+            f"{len(self.deviations)} seeds: a class's share differs by at most "
+            f"{self.deviations[self.best]:.2f} percentage points (best, seed {self.best}) to "
+            f"{self.deviations[worst]:.2f} (worst, seed {worst}); chosen: seed {self.best}"
+        )
+
+
+def split_classes(samples: Samples, options: SplitOptions) -> ClassSplit:
+    """The hold-out or folds of one seed, or the best of several.
+
+    Raises
+    ------
+    InputError
+        If nothing can be validated.
+    """
+    labels = labels_of(samples)
+    seeds = range(options.seed, options.seed + (options.num_seeds or 1))
+    folds = [_assigned(samples, options, seed) for seed in seeds]
+    deviations = [share_deviation(labels, fold) for fold in folds]
+    best = int(np.argmin(deviations))
+    return ClassSplit(folds[best], dict(zip(seeds, deviations, strict=True)))
+
+
+def labels_of(samples: Samples) -> Texts:
+    """The one label of each row, shape (N,).
+
+    Raises
+    ------
+    InputError
+        If all rows have the same.
+    """
+    assert samples.label is not None
+    labels = samples.frame[samples.label].to_numpy(dtype=object)
+    if len(set(labels)) < 2:
+        raise InputError(
+            "all rows have one label; there is nothing to tell apart",
+            file=samples.source,
+            column=samples.label,
+            values=labels[:1],
+        )
+    return labels
+
+
+def _assigned(samples: Samples, options: SplitOptions, seed: int) -> Integers:
+    if options.num_folds is None:
+        fold = hold_out(samples, options.share, seed)
+    else:
+        fold = k_folds(samples, options.num_folds, seed)
+    if not (fold != TRAINING).any():
+        raise InputError(
+            "every class has one sample, or one group, alone; nothing can be validated",
+            file=samples.source,
+        )
+    return fold
+
+
+def class_warnings(
+    labels: Texts, fold: Integers, num_folds: int | None, *, grouped: bool
+) -> list[str]:
+    """Classes that are not validated, or not in each fold, one sentence each.
+
+    Parameters
+    ----------
+    labels, fold
+        Arrays of shape (N,).
+    num_folds
+        K that were asked for, or None for a hold-out.
+    grouped
+        Whether groups were kept whole.
+    """
+    counts = class_counts(labels)
+    validated = class_counts(labels[fold != TRAINING])
+    never = [name for name in counts if name not in validated]
+    told = []
+    if never:
+        what = "one group" if grouped else "one sample"
+        told.append(f"{_classes(never)} only {what}: always trained on, never validated")
+    small = [name for name in validated if num_folds and counts[name] < num_folds]
+    if small:
+        told.append(f"{_classes(small)} fewer samples than the {num_folds} folds: some lack it")
+    return told
+
+
+def given_warnings(labels: Texts, fold: Integers) -> list[str]:
+    """Classes that a given split trains on or validates alone, one sentence each."""
+    trained = set(labels[fold == TRAINING])
+    validated = set(labels[fold != TRAINING])
+    several = {name for name in validated if len(set(fold[labels == name])) > 1}
+    told = []
+    for names, what in (
+        (trained - validated, "training rows only: never validated"),
+        (validated - trained - several, "no training row: validated without having been learnt"),
+    ):
+        if names:
+            told.append(f"{_classes(class_names(names))} {what}")
+    return told
+
+
+def _classes(names: Sequence[str]) -> str:
+    return f"class {quoted(names)} has" if len(names) == 1 else f"classes {quoted(names)} have"

@@ -1,0 +1,431 @@
+"""Scores: ``submissions/scores.csv``, local out-of-fold scores, and their record.
+
+``submissions/scores.csv``: the score that each submission got.
+
+A submission's file is usually replaced by the next one. So a record names the file by the SHA-256
+of its bytes, and keeps what the file was made from and what it was worth on out-of-fold rows.
+
+What runs and prediction files are worth on out-of-fold rows, with intervals.
+
+Of 65,000 rows and 60 classes, the resamples of an interval take seconds for each run, so scores are
+kept in a file beside the runs, under a digest of all that they depend on. The file can be deleted
+at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from comptool import __version__
+from comptool.competition.config import FILE, Competition, load
+from comptool.errors import ComptoolError, InputError, UsageError
+from comptool.io import provenance
+from comptool.io.atomic import atomic_output, refuse_existing
+from comptool.io.predictions import SUFFIXES
+from comptool.io.runs import OOF, WEIGHTS
+from comptool.io.tables import read_table, write_table
+from comptool.metrics import multiclass
+from comptool.metrics.bootstrap import IntervalEstimate, Rows, figure_of_rows
+from comptool.metrics.leaderboard import Grade, figure
+from comptool.postprocess.oof import FOLDS, Labelled, own_evidence, read_labelled
+from comptool.tracking.lineage import Origin, origin
+
+SCORES = Path("submissions/scores.csv")
+ANSWERS, LEADERBOARD = "answers", "leaderboard"
+NUMBERS = ("public", "private", "local")
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Record:
+    """The score of one submission.
+
+    Parameters
+    ----------
+    time
+        When it was recorded, ISO 8601 in UTC.
+    file
+        What the file was called.
+    sha256
+        Of its bytes.
+    source
+        ``"answers"`` (``comptool score``) or ``"leaderboard"`` (typed in).
+    metric
+        Name of the metric.
+    public, private
+        The scores; None where not known.
+    local
+        The metric on the out-of-fold rows of what made the file; None where there are none.
+    made_from
+        The steps and runs that made the file, in words.
+    """
+
+    time: str
+    file: str
+    sha256: str
+    source: str
+    metric: str
+    public: float | None
+    private: float | None
+    local: float | None
+    made_from: str
+
+
+COLUMNS = tuple(one.name for one in fields(Record))
+
+
+def now() -> str:
+    """The time as a record has it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def of_file(path: Path) -> str:
+    """SHA-256 of a submission.
+
+    Raises
+    ------
+    InputError
+        If there is no such file.
+    """
+    if not path.is_file():
+        raise InputError("there is no such file", file=path)
+    return provenance.sha256(path)
+
+
+def read_records(path: Path = SCORES) -> list[Record]:
+    """All records, the oldest first; none where there is no file.
+
+    Raises
+    ------
+    InputError
+        If the file is no table of records; names the cell that is no number.
+    """
+    if not path.exists():
+        return []
+    table = read_table(path, required=COLUMNS, allow_empty=True)
+    columns: dict[str, list[Any]] = {
+        name: _numbers(path, table[name]) if name in NUMBERS else table[name].tolist()
+        for name in COLUMNS
+    }
+    return [Record(*cells) for cells in zip(*columns.values(), strict=True)]
+
+
+def add_record(record: Record, path: Path = SCORES) -> None:
+    """Add a record; several programs may do so at once.
+
+    Raises
+    ------
+    InputError
+        If the table there is not in order, or cannot be written.
+    """
+    refuse_existing(path, force=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(path):
+        table = pd.DataFrame(
+            [asdict(one) for one in (*read_records(path), record)], columns=list(COLUMNS)
+        )
+        for name in NUMBERS:
+            table[name] = [_text(value) for value in table[name]]
+        write_table(path, table, force=True)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """No other program adds a record meanwhile."""
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        with FileLock(lock, timeout=PATIENCE):
+            yield
+    except Timeout:
+        what = f"another program has been writing to it for {PATIENCE:.0f} seconds"
+        raise InputError(what, file=path, mend=f"If none is running, delete {lock}") from None
+
+
+def _numbers(path: Path, column: pd.Series[str]) -> list[float | None]:
+    values: list[float | None] = []
+    for row, text in enumerate(column, start=1):
+        try:
+            value = float(text) if text.strip() else None
+        except ValueError:
+            value = math.nan
+        if value is not None and not math.isfinite(value):
+            what = "is not a number"
+            raise InputError(what, file=path, row=row, column=str(column.name), values=[text])
+        values.append(value)
+    return values
+
+
+def _text(value: float | None) -> str:
+    # repr reads back exactly. A column of None and numbers has NaN for None.
+    return "" if value is None or math.isnan(value) else repr(float(value))
+
+
+RESAMPLES = 200
+KEPT = WEIGHTS / ".local_scores.json"
+RECALIBRATED = "before recalibration"
+
+
+@dataclass(frozen=True)
+class Local:
+    """A score on out-of-fold rows.
+
+    Parameters
+    ----------
+    figure
+        The score; None where there is none.
+    rows
+        How many there are.
+    note
+        Why there is no score, or of what it is one; otherwise empty.
+    """
+
+    figure: IntervalEstimate | None
+    rows: int
+    note: str = ""
+
+
+class LocalScores:
+    """Scores of out-of-fold rows by the metric of a competition.
+
+    Parameters
+    ----------
+    competition
+        Says where labels are found.
+    metric
+        Its name; None for the competition's.
+    resamples
+        Of the rows, for intervals; 0 for none.
+    kept
+        Where scores are kept.
+    """
+
+    def __init__(
+        self,
+        competition: Competition,
+        *,
+        metric: str | None = None,
+        resamples: int = RESAMPLES,
+        kept: Path = KEPT,
+    ) -> None:
+        self.metric = metric or competition.metric
+        self._competition = competition
+        self._resamples = resamples
+        self._path = kept
+        self._new: dict[str, Any] = {}
+        self._digests: dict[Path, str | None] = {}
+
+    def of_run(self, run: Path) -> Local:
+        """The score of a run on the rows that it held out."""
+        if not (run / OOF).is_file():
+            return Local(None, 0, "no out-of-fold rows")
+        return self._score(
+            str(run), [run / OOF], lambda: read_labelled(str(run), self._competition)
+        )
+
+    def of_predictions(self, facts: Mapping[str, Any]) -> Local:
+        """The score of the out-of-fold rows that stand for a prediction file.
+
+        Parameters
+        ----------
+        facts
+            What is recorded with the file.
+        """
+        if not facts.get("runs"):
+            return Local(None, 0, "no run is recorded with it")
+        # A run without rows of its own may be stood for by another, so all are looked at.
+        files = [*WEIGHTS.glob(f"*/{OOF}"), *map(Path, _paths(facts))]
+        found = self._score(facts, files, lambda: own_evidence(None, facts, self._competition))
+        if found.figure is not None and facts.get("recalibration"):
+            return Local(found.figure, found.rows, RECALIBRATED)
+        return found
+
+    def keep(self) -> None:
+        """Keep new scores for the next time, where the folder can be written."""
+        if self._new and self._path.parent.is_dir():
+            with suppress(InputError), atomic_output(self._path, force=True) as temporary:
+                temporary.write_text(json.dumps(self._kept | self._new), encoding="utf-8")
+
+    def _score(self, of: Any, files: Collection[Path], read: Callable[[], Labelled]) -> Local:
+        key = self._key(of, files)
+        found = self._kept.get(key)
+        if found is not None:
+            return Local(IntervalEstimate(**found["figure"]), found["rows"], found["note"])
+        try:
+            labelled = read()
+            figure = score_with_interval(self.metric, labelled, self._resamples)
+        except ComptoolError as error:
+            return Local(None, 0, str(error))
+        local = Local(figure, len(labelled), labelled.note)
+        self._new[key] = asdict(local)
+        return local
+
+    @cached_property
+    def _kept(self) -> dict[str, Any]:
+        try:
+            document = json.loads(self._path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return document if isinstance(document, dict) else {}
+
+    def _key(self, of: Any, files: Collection[Path]) -> str:
+        """A digest of all that a score depends on."""
+        train = self._competition.train
+        read = {*files, FOLDS, *([] if train is None else [train])}
+        read |= {Path(name) for path in files for name in _inputs(path)}
+        parts = [
+            __version__, self.metric, self._resamples, asdict(self._competition), of,
+            {str(path): self._digest(path) for path in sorted(read)},
+        ]  # fmt: skip
+        text = json.dumps(parts, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _digest(self, path: Path) -> str | None:
+        if path not in self._digests:
+            self._digests[path] = provenance.sha256(path) if path.is_file() else None
+        return self._digests[path]
+
+
+def score_with_interval(metric: str, labelled: Labelled, resamples: int) -> IntervalEstimate:
+    """A metric of out-of-fold rows, and its interval over resamples of the rows.
+
+    Raises
+    ------
+    UsageError
+        If there is no such metric.
+    InputError
+        If it is not defined on these rows.
+    """
+    targets, probabilities = labelled.targets, labelled.predictions.probabilities
+
+    def measure(rows: Rows) -> float:
+        return multiclass.score(metric, targets[rows], probabilities[rows])
+
+    return figure_of_rows(measure, len(labelled), resamples, seed=0)
+
+
+def _paths(facts: Any) -> list[str]:
+    """Files that a record names anywhere, out-of-fold rows of views and members among them."""
+    if isinstance(facts, Mapping):
+        return [path for value in facts.values() for path in _paths(value)]
+    if isinstance(facts, list):
+        return [path for value in facts for path in _paths(value)]
+    return [facts] if isinstance(facts, str) and facts.endswith(SUFFIXES) else []
+
+
+def _inputs(path: Path) -> list[str]:
+    """What an out-of-fold file was made from, as far as its record can be read."""
+    with suppress(InputError):
+        return list((provenance.recall(path) or {}).get("inputs", {}))
+    return []
+
+
+def record_score(
+    submission: Path,
+    source: str,
+    *,
+    public: float | None,
+    private: float | None,
+    metric: str | None = None,
+    competition: Path | None = None,
+) -> Record:
+    """Add the score of a submission to the table of scores.
+
+    Parameters
+    ----------
+    submission
+        The file as it was graded or uploaded.
+    source
+        `comptool.tracking.scores.ANSWERS` or ``LEADERBOARD``.
+    public, private
+        The scores; one of them may be None.
+    metric
+        Its name; None for the competition's.
+    competition
+        A ``comptool.toml``; None: the one here, else detected. Where there is none, there is no
+        local score either.
+
+    Raises
+    ------
+    UsageError
+        If there is no score, one is no finite number, or nobody knows the metric.
+    InputError
+        If there is no such file, or the table cannot be used.
+    """
+    _check_scores(submission, public, private)
+    digest = of_file(submission)
+    facts = competition_here(competition)
+    name = metric or (facts.metric if facts else None)
+    if name is None:
+        raise UsageError("no competition says which metric it is: --competition FILE")
+    made = origin(submission)
+    local = _local(made, facts, name)
+    record = Record(now(), str(submission), digest, source, name, public, private, local, str(made))
+    add_record(record)
+    return record
+
+
+def _check_scores(submission: Path, *scores: float | None) -> None:
+    given = [score for score in scores if score is not None]
+    if not given:
+        raise UsageError(f"no score of {submission} is given: --public, --private or both")
+    if not all(map(math.isfinite, given)):
+        raise UsageError("a score is a finite number")
+
+
+def _local(made: Origin, competition: Competition | None, metric: str) -> float | None:
+    """The metric on the out-of-fold rows of what made a file."""
+    if competition is None or metric not in multiclass.table(competition.task).names:
+        return None
+    scores = LocalScores(competition, metric=metric, resamples=0)
+    found = scores.of_predictions(made.facts).figure
+    return found.value if found else None
+
+
+def record_grade(submission: Path, grade: Grade) -> Record:
+    """`record_score` of what a submission was graded; both parts may be undefined.
+
+    Raises
+    ------
+    UsageError
+        If neither part has a score.
+    """
+    return record_score(
+        submission, ANSWERS, public=grade.public, private=grade.private, metric=grade.metric
+    )
+
+
+def told(record: Record) -> str:
+    """What was written down, as a sentence."""
+    parts = {"public": record.public, "private": record.private, "local": record.local}
+    scores = ", ".join(
+        f"{name} {figure(value)}" for name, value in parts.items() if value is not None
+    )
+    return f"recorded of {record.file} ({record.made_from}): {record.metric} {scores}"
+
+
+def competition_here(path: Path | None) -> Competition | None:
+    """The competition; None where there is no ``comptool.toml`` and none is detected.
+
+    Raises
+    ------
+    InputError
+        If the ``comptool.toml`` cannot be used.
+    """
+    if path is not None or FILE.exists():
+        return load(path)
+    try:
+        return load()
+    except InputError:
+        return None

@@ -1,0 +1,314 @@
+"""The report of ``runs``, with the correlation of local and leaderboard scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import scipy
+
+from comptool.errors import counted
+from comptool.io.runs import FINISHED
+from comptool.metrics import multiclass
+from comptool.metrics.leaderboard import figure
+from comptool.tracking.inventory import File, Listing, Run
+from comptool.tracking.scores import Local, Record
+
+# Fewer give no interval, and any two points lie on a line.
+FEWEST = 4
+PARTS = ("public", "private")
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """How local scores and those of a part of the leaderboard go together.
+
+    Parameters
+    ----------
+    part
+        ``"public"`` or ``"private"``.
+    metric
+        Name of the metric of both.
+    n
+        Submissions with both scores.
+    pearson
+        Correlation of the scores; None where there are too few, or all scores of a side are equal.
+    low, high
+        Ends of its 95 % interval, by Fisher's transformation.
+    spearman
+        Correlation of the ranks.
+    """
+
+    part: str
+    metric: str
+    n: int
+    pearson: float | None = None
+    low: float | None = None
+    high: float | None = None
+    spearman: float | None = None
+
+    def __str__(self) -> str:
+        pair = f"local and {self.part} {self.metric}, {counted(self.n, 'submission')}"
+        if self.pearson is not None:
+            return (
+                f"{pair}\n    Pearson {self.pearson:.2f} (95 %: {self.low:.2f} to "
+                f"{self.high:.2f}), Spearman {self.spearman:.2f}"
+            )
+        if self.n < FEWEST:
+            return f"{pair} with both: too few, {FEWEST} are needed"
+        return f"{pair}: undefined, all scores of a side are equal"
+
+    def document(self) -> dict[str, object]:
+        """The correlation as JSON values."""
+        return asdict(self)
+
+
+def correlations(records: Iterable[Record]) -> list[Correlation]:
+    """The correlation for each metric and part of the leaderboard that any record has.
+
+    A file that was recorded more than once counts once, by its latest record with that score.
+
+    Parameters
+    ----------
+    records
+        The oldest first.
+    """
+    pairs: dict[tuple[str, str], dict[str, tuple[float, float]]] = {}
+    for record in records:
+        for part in PARTS:
+            score = getattr(record, part)
+            if score is None:
+                continue
+            of_part = pairs.setdefault((record.metric, part), {})
+            if record.local is not None:
+                of_part[record.sha256] = (record.local, score)
+    return [
+        _correlation(part, metric, list(found.values())) for (metric, part), found in pairs.items()
+    ]
+
+
+def _correlation(part: str, metric: str, pairs: list[tuple[float, float]]) -> Correlation:
+    one = Correlation(part, metric, len(pairs))
+    local, scores = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
+    if len(pairs) < FEWEST or not np.ptp(local) or not np.ptp(scores):
+        return one
+    pearson = scipy.stats.pearsonr(local, scores)
+    interval = pearson.confidence_interval()
+    ranks = scipy.stats.spearmanr(local, scores)
+    return replace(
+        one,
+        pearson=float(pearson.statistic),
+        low=float(interval.low),
+        high=float(interval.high),
+        spearman=float(ranks.statistic),
+    )
+
+
+# Two names, the scores and their interval fit into 80 columns.
+NAME_LENGTH = 22
+GAP = "  "
+INTERVAL = "95 % interval"
+RECORDED = ("public", "private", "recorded")
+# Of scores that are of something near to the file, which the line below the table says.
+NEARLY = "~"
+
+
+def sort_listing(listing: Listing, by: str) -> Listing:
+    """The same listing in another order: names from a, others the newest or the best first.
+
+    Parameters
+    ----------
+    listing
+        What there is.
+    by
+        ``time``, ``name``, ``score`` (local), ``public`` or ``private``; what has no such score
+        comes last.
+    """
+    sign = -1 if _greater_is_better(listing.metric) else 1
+
+    def key(one: Run | File) -> tuple[bool, float | str]:
+        if by == "name":
+            return False, one.name
+        if by == "time":
+            return False, -one.time.timestamp()
+        value = _value(one, by)
+        return value is None, sign * (value or 0)
+
+    runs, files = sorted(listing.runs, key=key), sorted(listing.files, key=key)
+    return replace(listing, runs=runs, files=files)
+
+
+def _value(one: Run | File, score: str) -> float | None:
+    """The local score, or that of a part of the leaderboard."""
+    if score == "score":
+        return one.local.figure.value if one.local.figure else None
+    record = one.record if isinstance(one, File) else None
+    return None if record is None else {"public": record.public, "private": record.private}[score]
+
+
+def _greater_is_better(metric: str) -> bool:
+    tables = (multiclass.METRICS, multiclass.MULTILABEL_METRICS)
+    found = [table.find(metric) for table in tables if metric in table.names]
+    return found[0].greater_is_better if found else True
+
+
+def text(listing: Listing, correlations: Sequence[str] = ()) -> str:
+    """Tables of runs, of files and of scores whose file is gone; below each row what it is from.
+
+    Parameters
+    ----------
+    listing
+        What there is.
+    correlations
+        Lines for the end.
+    """
+    parts = []
+    if listing.runs:
+        rows = [(_run_row(run), _run_notes(run)) for run in listing.runs]
+        parts.append(_table(("run", "model", "fold", "score", INTERVAL), rows))
+    if listing.files:
+        rows = [(_file_row(file), _file_notes(file)) for file in listing.files]
+        parts.append(_table(("file", "score", INTERVAL, *RECORDED), rows))
+    if listing.replaced:
+        rows = [(_replaced_row(one), [f"from {one.made_from}"]) for one in listing.replaced]
+        parts.append(_table(("replaced since", "score", "metric", *RECORDED), rows))
+    if not parts:
+        return "there are no runs and no prediction files here"
+    if correlations:
+        parts.append("\n".join(correlations))
+    of = f"{listing.metric} of out-of-fold rows" if listing.metric else "no competition here"
+    return "\n\n".join([f"score: {of}", *parts])
+
+
+def _table(header: Sequence[str], rows: Sequence[tuple[Sequence[str], Sequence[str]]]) -> str:
+    """Aligned columns; each row with its notes below it."""
+    columns = zip(header, *(cells for cells, _ in rows), strict=True)
+    widths = [max(map(len, column)) for column in columns]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True))
+        return GAP.join(padded).rstrip()
+
+    lines = [line(header)]
+    for cells, notes in rows:
+        lines += [line(cells), *(f"{GAP}{GAP}{note}" for note in notes)]
+    return "\n".join(lines)
+
+
+def _run_row(run: Run) -> tuple[str, ...]:
+    score, interval = _score(run.local)
+    if run.local.figure is None and run.best is not None:
+        score = f"{NEARLY}{run.best:.4f}"
+    return _short(run.name), _short(run.model), run.fold, score, interval
+
+
+def _run_notes(run: Run) -> list[str]:
+    notes = [] if run.state == FINISHED else [run.state]
+    rows = f"; {run.local.rows} rows held out" if run.local.rows else ""
+    if run.made_from:
+        notes.append(f"from {', '.join(run.made_from)}{rows}")
+    if run.note:
+        notes.append(run.note)
+    if run.local.note:
+        best = f"; {NEARLY} is what its checkpoint was chosen by" if run.best is not None else ""
+        notes.append(f"{run.local.note}{best if run.local.figure is None else ''}")
+    return notes
+
+
+def _file_row(file: File) -> tuple[str, ...]:
+    score, interval = _score(file.local)
+    record = file.record
+    return (
+        _short(file.name),
+        f"{NEARLY}{score}" if score and file.local.note else score,
+        interval,
+        _leaderboard(record.public if record else None),
+        _leaderboard(record.private if record else None),
+        _day(record) if record else "",
+    )
+
+
+def _file_notes(file: File) -> list[str]:
+    notes = [f"from {file.made}"] if file.made else []
+    if file.local.note and file.made and file.made.facts:
+        mark = f"{NEARLY} " if file.local.figure else ""
+        notes.append(f"{mark}{file.local.note}")
+    return [*notes, *file.warnings]
+
+
+def _replaced_row(record: Record) -> tuple[str, ...]:
+    return (
+        _short(record.file),
+        "" if record.local is None else f"{record.local:.4f}",
+        record.metric,
+        _leaderboard(record.public),
+        _leaderboard(record.private),
+        _day(record),
+    )
+
+
+def _score(local: Local) -> tuple[str, str]:
+    if local.figure is None:
+        return "", ""
+    low, high = local.figure.low, local.figure.high
+    interval = "" if low != low else f"{low:.4f} to {high:.4f}"
+    return f"{local.figure.value:.4f}", interval
+
+
+def _leaderboard(value: float | None) -> str:
+    return "" if value is None else figure(value)
+
+
+def _day(record: Record) -> str:
+    return record.time[:10]
+
+
+def _short(name: str) -> str:
+    """A name without its middle, if it is long."""
+    if len(name) <= NAME_LENGTH:
+        return name
+    half = (NAME_LENGTH - 1) // 2
+    return f"{name[: NAME_LENGTH - 1 - half]}…{name[-half:]}"
+
+
+def document(listing: Listing) -> dict[str, Any]:
+    """The listing as JSON values."""
+    return {
+        "metric": listing.metric,
+        "runs": [_run_document(run) for run in listing.runs],
+        "files": [_file_document(file) for file in listing.files],
+        "records": [asdict(record) for record in listing.records],
+    }
+
+
+def _run_document(run: Run) -> dict[str, Any]:
+    return {
+        "name": run.name,
+        "time": run.time.isoformat(timespec="seconds"),
+        "state": run.state,
+        "model": run.model,
+        "fold": run.fold,
+        "best": run.best,
+        "local": _local_document(run.local),
+        "made_from": list(run.made_from),
+        "note": run.note,
+    }
+
+
+def _file_document(file: File) -> dict[str, Any]:
+    return {
+        "name": file.name,
+        "time": file.time.isoformat(timespec="seconds"),
+        "steps": list(file.made.steps) if file.made else [],
+        "runs": list(file.made.runs) if file.made else [],
+        "local": _local_document(file.local),
+        "record": asdict(file.record) if file.record else None,
+        "warnings": list(file.warnings),
+    }
+
+
+def _local_document(local: Local) -> dict[str, Any]:
+    figures = local.figure.document() if local.figure else {}
+    return {**figures, "rows": local.rows, "note": local.note}

@@ -1,0 +1,213 @@
+"""Checkpoints: best weights, out-of-fold predictions, ``metrics.csv``."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from comptool.io import provenance
+from comptool.io.atomic import atomic_output, together
+from comptool.io.predictions import Predictions, write_predictions
+from comptool.io.runs import BEST, GRADIENTS, GRAPHS, LAST, METRICS, OOF, RUN_JSON, fold_folders
+from comptool.metrics import multiclass
+from comptool.models.checkpoint_file import save_checkpoint
+from comptool.reports.plots import draw_curves, save_picture
+from comptool.training.class_subset import kept_score
+from comptool.training.data import TrainMember, TrainPlan
+from comptool.training.epoch_columns import fusion_columns
+from comptool.training.gradient_balancing import gradient_curves
+from comptool.training.resume import write_record
+from comptool.training.setup import TrainSession
+from comptool.training.training_state import Progress, write_state
+
+COLUMNS = ("epoch", "lr", "train_loss", "val_loss", "val_{metric}", "seconds", "images_per_second")
+
+
+def columns(metric: str) -> list[str]:
+    """What every ``metrics.csv`` has; the score's column is called after the metric."""
+    return [name.format(metric=metric) for name in COLUMNS]
+
+
+def write_history(
+    path: Path, rows: Sequence[Mapping[str, float | int | None]], metric: str
+) -> None:
+    """Write every epoch's row, atomically; numbers are written so that they read back exactly.
+
+    Columns of gauges follow, also those that only some rows have: a run may have been begun with
+    a version that did not write them.
+    """
+    header = list(dict.fromkeys([*columns(metric), *chain.from_iterable(rows)]))
+    with atomic_output(path, force=True) as temporary:
+        with temporary.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, header, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+class Checkpointer:
+    """Keeps what a member's training gives.
+
+    Parameters
+    ----------
+    plan, member
+        What is trained.
+    header
+        Of its checkpoints; score, epoch and the fusion weights that were learnt are added.
+    identity
+        What a resumed run has to agree with, beside its settings.
+    writes
+        Whether this process writes.
+    """
+
+    def __init__(
+        self,
+        plan: TrainPlan,
+        member: TrainMember,
+        header: Mapping[str, Any],
+        identity: Mapping[str, Any],
+        writes: bool,
+    ) -> None:
+        self.plan = plan
+        self.folder = member.folder
+        self.metric = plan.metric
+        self.greater_is_better = (
+            multiclass.table(plan.competition.task).find(plan.metric).greater_is_better
+        )
+        self.go_on = f"comptool train --run-name {plan.run.name} --resume"
+        self._member = member
+        self._header = header
+        self._identity = identity
+        self._writes = writes
+
+    @property
+    def trained_ids(self) -> list[str]:
+        """Ids of the rows that are trained on, in the order of the training set."""
+        return self.plan.rows.ids(self._member.train)
+
+    def score(self, probabilities: npt.NDArray[np.float32]) -> float:
+        """The metric of the validated rows, those of dropped classes left out."""
+        labels = self.plan.rows.labels[self._member.valid]
+        return kept_score(self.metric, labels, probabilities, self.plan.dropped)
+
+    def record(self, state: str, **facts: object) -> None:
+        """Write ``run.json``."""
+        if self._writes:
+            shown = {"metric": self.metric, "fold": self._member.fold, **facts}
+            write_record(self.folder, self.plan.settings, self.plan.files, state, shown)
+
+    def save(self, progress: Progress, session: TrainSession) -> None:
+        """Write ``last.pt``."""
+        if self._writes:
+            write_state(
+                self.folder / LAST,
+                progress,
+                weights=session.model.state_dict(),
+                optimisation=session.optimisation.state_dict(),
+                header=self._header,
+                identity=self._identity,
+                gauges=session.gauges.state_dict(),
+            )
+
+    def keep_best(
+        self,
+        progress: Progress,
+        model: nn.Module,
+        probabilities: npt.NDArray[np.float32] | None,
+    ) -> None:
+        """Write ``oof.csv``, if there is a validation, and ``best.safetensors``."""
+        if not self._writes:
+            return
+        with together():
+            self._write_best(progress, model, probabilities)
+
+    def _write_best(
+        self,
+        progress: Progress,
+        model: nn.Module,
+        probabilities: npt.NDArray[np.float32] | None,
+    ) -> None:
+        if probabilities is not None:
+            ids = np.array(self.plan.rows.ids(self._member.valid), dtype=object)
+            fold = np.full(len(ids), self._member.fold, np.int64)
+            write_oof(self.folder, self.plan, ids, fold, probabilities, self._header)
+        best = {
+            "score": progress.best_score,
+            "epoch": progress.best_epoch,
+            "fusion_weights": fusion_columns(model),
+        }
+        save_checkpoint(self.folder / BEST, model, {**self._header, **best}, force=True)
+
+    def write_history(self, progress: Progress) -> None:
+        """Write ``metrics.csv`` and, where gradients are calibrated, a picture of them."""
+        if not self._writes:
+            return
+        write_history(self.folder / METRICS, progress.history, self.metric)
+        if curves := gradient_curves(progress.history):
+            save_picture(self.folder / GRADIENTS, draw_curves(curves), force=True)
+
+
+def write_oof(
+    folder: Path,
+    plan: TrainPlan,
+    ids: npt.NDArray[np.object_],
+    fold: npt.NDArray[np.int64],
+    probabilities: npt.NDArray[np.float32],
+    header: Mapping[str, Any],
+) -> None:
+    """Write ``oof.csv`` and its record.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    plan
+        What was trained.
+    ids, fold
+        Of the N validated rows, shape (N,).
+    probabilities
+        float32 of shape (N, K).
+    header
+        Of a checkpoint; says whether the rows are evidence.
+    """
+    predictions = Predictions(
+        ids,
+        plan.rows.classes,
+        probabilities,
+        fold=fold,
+        id_column=plan.rows.samples.id,
+    )
+    facts = {
+        "task": plan.competition.task,
+        "classes": list(plan.rows.classes),
+        "metric": plan.metric,
+        "class_counts": plan.rows.class_counts,
+        "runs": [str(folder)],
+        "leak": header["leak"],
+    }
+    with together():
+        write_predictions(folder / OOF, predictions, force=True)
+        provenance.record(
+            folder / OOF,
+            command="train",
+            arguments=plan.settings.document(),
+            inputs=plan.inputs,
+            facts=facts,
+        )
+
+
+def clear(run: Path) -> None:
+    """Remove what an earlier run left in the folder, and nothing else."""
+    for folder in [*fold_folders(run), run]:
+        graphs = [path.name for path in folder.glob(GRAPHS)]
+        for name in (BEST, LAST, METRICS, GRADIENTS, RUN_JSON, OOF, *graphs):
+            (folder / name).unlink(missing_ok=True)
+            provenance.meta_path(folder / name).unlink(missing_ok=True)
+        if folder != run and not any(folder.iterdir()):
+            folder.rmdir()

@@ -1,0 +1,211 @@
+"""Class prior: mean predicted probability of each class over the training rows.
+
+The class prior by a run: its mean probability of each class over the rows it was trained on.
+
+Ben-Baruch et al. 2022, arXiv:2110.10955, section 3.2, whose estimate is that of a model trained
+with the unannotated cells ignored: how often a class is annotated says little of how often it is
+there. No torch until it is carried out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from comptool.competition.config import load
+from comptool.competition.label_matrix import ABSENT
+from comptool.competition.samples import Samples
+from comptool.data.dataset import SampleDataset
+from comptool.data.loader import choose_workers, loader
+from comptool.data.sampler import in_order
+from comptool.errors import InputError, UsageError
+from comptool.io.runs import check_finished, find_run, members, read_header
+from comptool.models.checkpoint_file import load_checkpoint
+from comptool.training.config import TrainSettings
+from comptool.training.data import BIASED, divide, mode_of, read_rows
+from comptool.training.distributed import Processes, joined
+from comptool.training.resume import read_record
+from comptool.training.validate import InputTransform, probabilities_of
+
+# Their sigmoids rank, and are no shares: positives and negatives pull with unlike weights.
+UNCALIBRATED = ("zlpr", "two-way", "asl", "sigmoid-focal", "distribution-balanced")
+NEEDED = "an estimate needs --loss partial-asl --loss-option mode=ignore, or --loss bce"
+# No class but a universal one is in so many images.
+NEAR_ONE = 0.9
+
+
+@dataclass(frozen=True)
+class TrainedPart:
+    """A checkpoint and the rows it was trained on."""
+
+    folder: Path
+    header: dict[str, Any]
+    samples: Samples
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is to be predicted.
+
+    Parameters
+    ----------
+    run
+        Its folder.
+    classes
+        The K classes.
+    parts
+        One, or one per fold.
+    missing
+        What a missing image is; see `comptool.data.image_io.ImageFiles`.
+    inputs
+        Tables that were read.
+    notes
+        What the user should know, one sentence each.
+    """
+
+    run: Path
+    classes: tuple[str, ...]
+    parts: tuple[TrainedPart, ...]
+    missing: str
+    inputs: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+
+def plan_estimate(name: str | None) -> Estimate:
+    """The rows that a run was trained on, from the tables that it was trained with.
+
+    Parameters
+    ----------
+    name
+        Name or folder of the run; None is the latest.
+
+    Raises
+    ------
+    UsageError
+        If its task is not multi-label.
+    InputError
+        If there is no such run, not all of its folds are trained, or its tables are not those that
+        it was trained with.
+    """
+    run = find_run(name)
+    unfinished = check_finished(run)
+    settings, files = read_record(run)
+    headers = {folder: read_header(folder) for folder in members(run)}
+    first = next(iter(headers.values()))
+    if first["task"] != "multilabel":
+        raise UsageError(f"a prior is for multilabel tasks, and that of {run} is {first['task']}")
+    rows = read_rows(load(files.competition), settings, files.folds, files.extra)
+    if list(rows.classes) != list(first["classes"]):
+        raise InputError(
+            f"its classes are not those of {rows.samples.source}",
+            file=run,
+            values=sorted(set(rows.classes) ^ set(first["classes"])),
+        )
+    parts, absent = [], False
+    for folder, header in headers.items():
+        train, _ = divide(rows, settings, header["fold"])
+        if rows.counts(train) != header["trained_counts"]:
+            raise InputError(
+                f"the rows of {rows.samples.source} are not those that it was trained on",
+                file=folder,
+                mend="Bring the table back, or train again",
+            )
+        parts.append(TrainedPart(folder, header, rows.take(train)))
+        absent |= bool((rows.targets[train] == ABSENT).any())
+    missing = "zero" if settings.missing_modality == "zero" else "error"
+    notes = (*filter(None, [unfinished]), *_notes(run, settings, absent=absent))
+    return Estimate(run, rows.classes, tuple(parts), missing, rows.inputs, notes)
+
+
+def _notes(run: Path, settings: TrainSettings, *, absent: bool) -> list[str]:
+    """What makes an estimate doubtful; ``absent``: whether any cell taught that a class is not."""
+    mode = mode_of(settings)
+    if mode in BIASED:
+        return [
+            f"WARNING: {run} was trained in mode '{mode}', which takes cells without a label for "
+            "absent ones; an estimate needs --loss-option mode=ignore"
+        ]
+    told = []
+    if settings.loss in UNCALIBRATED:
+        told.append(
+            f"WARNING: {run} was trained with the loss '{settings.loss}', whose sigmoids are no "
+            f"calibrated probabilities, and so their mean is no share; {NEEDED}"
+        )
+    if not absent:
+        told.append(
+            f"WARNING: no cell that {run} was trained on is annotated as absent: it has learnt "
+            "that everything is present, and every prior comes out near 1; train it on a table "
+            "without --map-zero-to-unknown"
+        )
+    return told
+
+
+def doubts(prior: npt.NDArray[np.float64]) -> list[str]:
+    """What an estimate (K,) itself says against it, one sentence each."""
+    if (prior <= NEAR_ONE).any():
+        return []
+    return [
+        f"WARNING: every prior is above {NEAR_ONE:g} (the least is {prior.min():.3f}): the run has "
+        "seen hardly a class that is absent, and --prior would leave out every unannotated cell"
+    ]
+
+
+def carry_out(
+    estimate: Estimate, *, batch_size: int, workers: int | None, device: str
+) -> npt.NDArray[np.float64] | None:
+    """The prior (K,) of the classes; None in the processes of a ``torchrun`` that do not speak.
+
+    Raises
+    ------
+    UsageError
+        If the device is not here.
+    InputError
+        If an image or a checkpoint cannot be used.
+    """
+    with joined(device) as processes:
+        sums = np.zeros(len(estimate.classes))
+        for part in estimate.parts:
+            sums += summed(part, processes, batch_size, workers, estimate.missing)
+        total = sum(len(part.samples) for part in estimate.parts)
+        return sums / total if processes.first else None
+
+
+@torch.inference_mode()
+def summed(
+    part: TrainedPart, processes: Processes, batch_size: int, workers: int | None, missing: str
+) -> npt.NDArray[np.float64]:
+    """Sum over all rows of the probability of each class, float64 of shape (K,).
+
+    Parameters
+    ----------
+    part
+        A checkpoint and the rows.
+    processes
+        Whose shares are put together; every process gets the whole sum.
+    batch_size, workers
+        Of loading.
+    missing
+        What a missing image is; see `comptool.data.image_io.ImageFiles`.
+    """
+    model, header = load_checkpoint(part.folder, str(processes.device))
+    eye = InputTransform.of(header, processes.device, channels_last=False)
+    dataset = SampleDataset(
+        part.samples,
+        None,
+        sizes=header["img_size"],
+        channels=header["channels"],
+        missing=missing,
+        bits=header.get("bits"),
+    )
+    order = in_order(len(dataset), batch_size, rank=processes.rank, world_size=processes.size)
+    chosen = choose_workers(workers, processes.device)
+    total = torch.zeros(len(header["classes"]), dtype=torch.float64)
+    for batch in loader(dataset, order, workers=chosen, device=processes.device):
+        shares = probabilities_of(model(*eye.see(batch.images)), multilabel=True)
+        total += shares.double().sum(dim=0).cpu()
+    return np.asarray(sum(processes.gather(total.numpy())), np.float64)

@@ -1,0 +1,200 @@
+"""Class subset: which classes and how many rows of each a training stage sees; no torch.
+
+Stages of a training: which classes and how many of their rows it sees; no torch.
+
+A long tail can be trained in stages, each a run that starts from the one before: all classes; then
+without the one that drowns the others; then as many rows of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from comptool.competition.classes import named_classes
+from comptool.errors import UsageError, quoted
+from comptool.metrics import multiclass
+from comptool.training.config import TrainSettings
+
+Indices = npt.NDArray[np.int64]
+Labels = npt.NDArray[np.integer]
+
+
+def dropped_classes(settings: TrainSettings, classes: Sequence[str]) -> tuple[int, ...]:
+    """Indices of the classes that ``--drop-classes`` names, rising.
+
+    Parameters
+    ----------
+    settings
+        ``drop_classes``, see `comptool.competition.classes.named_classes`.
+    classes
+        The K class names.
+
+    Raises
+    ------
+    UsageError
+        If there is no such class, or fewer than two would be left.
+    """
+    dropped = named_classes(settings.drop_classes, classes)
+    left = [name for place, name in enumerate(classes) if place not in dropped]
+    if dropped and len(left) < 2:
+        what = f"only the class {quoted(left)}" if left else "no class"
+        names = ",".join(classes[place] for place in dropped)
+        raise UsageError(
+            f"--drop-classes {names} leaves {what} to train on; it has to leave two or more"
+        )
+    return dropped
+
+
+def select(
+    labels: Labels, train: Indices, settings: TrainSettings, dropped: Sequence[int]
+) -> Indices:
+    """The rows that a stage trains on, some of them more than once.
+
+    Parameters
+    ----------
+    labels
+        Class index of every row, shape (N,).
+    train
+        Row numbers, shape (n,).
+    settings
+        ``per_class`` and ``seed``.
+    dropped
+        Indices of the classes that are left out.
+    """
+    train = train[~np.isin(labels[train], dropped)]
+    if settings.per_class is None:
+        return train
+    return train[balanced_subset(labels[train], settings.per_class, settings.seed)]
+
+
+def balanced_subset(labels: Labels, per_class: int, seed: int) -> Indices:
+    """As many rows of each class: a random choice of a large one, repeats of a small one.
+
+    No row is taken ``k + 1`` times before every other row of its class is taken ``k`` times. The
+    augmentation of each repeat is drawn for itself.
+
+    Parameters
+    ----------
+    labels
+        Class indices of shape (N,).
+    per_class
+        Rows per class, 1 or more.
+    seed
+        Of the choice, which is the same in every epoch.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 places in ``labels``, rising; ``per_class`` for each class that occurs.
+
+    Examples
+    --------
+    >>> balanced_subset(np.array([0, 0, 0, 1]), 2, seed=0).tolist()
+    [0, 2, 3, 3]
+    """
+    rng = np.random.default_rng([seed, per_class])
+    taken = []
+    for index in np.unique(labels):
+        members = np.flatnonzero(labels == index)
+        repeats, rest = divmod(per_class, len(members))
+        taken += [np.repeat(members, repeats), rng.choice(members, rest, replace=False)]
+    return np.sort(np.concatenate(taken)) if taken else np.empty(0, np.int64)
+
+
+def check_shares(labels: Labels, targets: npt.NDArray[Any], settings: TrainSettings) -> None:
+    """Raise a UsageError if rows have shares of classes whose logits are left out."""
+    shares = labels.ndim == 1 and targets.ndim == 2
+    if shares and settings.drop_classes and not settings.keep_dropped_logits:
+        raise UsageError(
+            "the soft labels of --extra share out every class; --drop-classes needs "
+            "--keep-dropped-logits beside them, or pseudo-labels without --soft"
+        )
+
+
+def measured(labels: Labels, dropped: Sequence[int]) -> npt.NDArray[np.bool_]:
+    """Whether each validated row counts: those of dropped classes do not; shape (N,)."""
+    if not dropped:
+        return np.ones(len(labels), bool)
+    return ~np.isin(labels, dropped)
+
+
+def kept_score(
+    metric: str,
+    labels: Labels,
+    probabilities: npt.NDArray[np.floating],
+    dropped: Sequence[int],
+) -> float:
+    """The metric among the classes that are trained on.
+
+    Nothing teaches a run the classes that it drops, and it starts the next stage: what it is worth
+    is how well it tells the others apart. So rows of dropped classes do not count, and the
+    probabilities of the others are rescaled to a sum of one.
+
+    Parameters
+    ----------
+    metric
+        Its name.
+    labels, probabilities
+        Of the validated rows; see :func:`comptool.metrics.multiclass.score`.
+    dropped
+        Indices of the classes that are left out; none: the metric of all.
+
+    Raises
+    ------
+    InputError
+        If the metric is not defined on these rows.
+    """
+    if not dropped:
+        return multiclass.score(metric, labels, probabilities)
+    rows = measured(labels, dropped)
+    kept = np.setdiff1d(np.arange(probabilities.shape[1]), dropped)
+    shares = probabilities[rows][:, kept].astype(np.float64)
+    # A row that is all in dropped classes says nothing of the others.
+    shares += np.finfo(np.float64).tiny
+    shares /= shares.sum(axis=1, keepdims=True)
+    return multiclass.score(metric, np.searchsorted(kept, labels[rows]), shares)
+
+
+def stage_notes(
+    settings: TrainSettings,
+    classes: Sequence[str],
+    dropped: Sequence[int],
+    labels: Labels,
+    train: Indices,
+) -> list[str]:
+    """What a stage leaves out and repeats, one sentence each.
+
+    Parameters
+    ----------
+    settings
+        Of the run.
+    classes
+        The K class names.
+    dropped
+        Indices of those that are left out.
+    labels
+        Class index of every row, shape (N,).
+    train
+        The row numbers that :func:`select` chose, shape (n,).
+    """
+    notes = []
+    if dropped:
+        named = quoted([classes[index] for index in dropped])
+        logits = "count" if settings.keep_dropped_logits else "do not count"
+        notes.append(
+            f"rows of {named} are left out of training and of the score, and the logits of such "
+            f"classes {logits} in the loss; oof.csv has every validated row"
+        )
+    if settings.per_class is not None:
+        different = len(np.unique(train))
+        notes.append(
+            f"{settings.per_class} rows of each of {len(np.unique(labels[train]))} classes: "
+            f"{different} different ones, {len(train) - different} repeats"
+        )
+        if settings.augment == "none" and different < len(train):
+            notes.append("WARNING: with --augment none every repeat is the same image")
+    return notes

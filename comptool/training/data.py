@@ -1,0 +1,1022 @@
+"""Training data: which rows are trained on and validated, their labels, and the plan of a run.
+
+Which rows a run trains on and which it validates on; no torch.
+
+Rows of ``folds.csv`` with the chosen fold are validated, all others are trained on. Rows of
+``--extra`` are only ever trained on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import median
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from comptool import models
+from comptool.competition.config import Competition, load
+from comptool.competition.label_matrix import ABSENT, PRESENT, UNKNOWN, positive_counts
+from comptool.competition.labels import class_counts, class_names
+from comptool.competition.samples import Samples, read_samples, training_samples
+from comptool.data.augment.named_policies import POLICIES, POLICY_FILES, check_options
+from comptool.data.image_io import ImageFiles, drop_missing, spread
+from comptool.errors import InputError, UsageError, quoted, unknown_name
+from comptool.io import provenance
+from comptool.io.atomic import together
+from comptool.io.provenance import facts
+from comptool.io.runs import LAST, find_run
+from comptool.io.tables import read_table, refuse_rows, write_table
+from comptool.losses import LOSSES
+from comptool.losses.class_weights import read_class_weights
+from comptool.metrics import multiclass
+from comptool.training.class_subset import (
+    check_shares,
+    dropped_classes,
+    kept_score,
+    select,
+    stage_notes,
+)
+from comptool.training.config import WITH_PRIOR, Files, TrainSettings, for_task
+from comptool.training.resume import check_folder, check_parent, find_leak, parent_member
+
+FOLD = "fold"
+
+Indices = npt.NDArray[np.int64]
+Cells = npt.NDArray[np.int8]
+
+
+def labelled_rows(
+    competition: Competition, settings: TrainSettings, folds: Path | None
+) -> tuple[Samples, list[str]]:
+    """The labelled samples with a column ``fold``, and what to say of them.
+
+    Parameters
+    ----------
+    competition
+        Says what the columns mean; its training table is taken where there are no folds.
+    settings
+        Modalities, what a missing image is, and the seed of a hold-out.
+    folds
+        A table that ``comptool split`` made, or None to make the split that it would make.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be used, has only one class, or an image is missing.
+    """
+    if folds is None:
+        samples, dropped = with_images(training_samples(competition), settings)
+        # Imported here: scikit-learn, which makes the folds, takes two seconds to import.
+        from comptool.splits.splitting import make_folds
+
+        made = make_folds(samples, seed=settings.seed)
+        note = f"no folds.csv here: {made.strategy} of {samples.source}, seed {settings.seed}"
+        samples = replace(samples, frame=made.frame)
+        return samples, [f"{note} ('comptool split' makes others)", *made.warnings, *dropped]
+    samples = read_samples(folds, competition, labelled=True)
+    if FOLD not in samples.frame.columns:
+        raise InputError(
+            "no column is called 'fold'",
+            file=folds,
+            values=list(samples.frame.columns),
+            mend="Make the folds: comptool split",
+        )
+    samples, dropped = with_images(samples, settings)
+    return samples, [f"taking the folds of {folds}", *dropped]
+
+
+def with_images(samples: Samples, settings: TrainSettings) -> tuple[Samples, list[str]]:
+    """The samples with the modalities that are wanted, and how many rows lacked an image.
+
+    Raises
+    ------
+    InputError
+        If an image is missing and may not be.
+    """
+    names = settings.modality or tuple(samples.paths)
+    samples = replace(samples, paths={name: samples.paths[name] for name in names})
+    if settings.missing_modality == "drop":
+        if samples.labels:
+            samples.label_matrix()  # while a wrong cell's row is the table's
+        whole, dropped = drop_missing(samples)
+        note = (
+            f"leaving out {dropped} of {len(samples)} rows of {samples.source}: an image is missing"
+        )
+        return whole, [note] if dropped else []
+    ImageFiles(samples, settings.missing_modality or "error", may_drop=True)
+    return samples, []
+
+
+def published_counts(samples: Samples) -> dict[str, int]:
+    """Rows, or positives, per class before any balancing: as a split recorded them, or counted."""
+    recorded = facts(samples.source).get("class_counts")
+    if isinstance(recorded, dict) and recorded:
+        return {str(name): int(count) for name, count in recorded.items()}
+    if samples.labels:
+        return positive_counts(samples.label_matrix(), samples.labels)
+    return class_counts(labels_of(samples))
+
+
+def labels_of(samples: Samples) -> list[str]:
+    """The label of each row."""
+    return [str(label) for label in samples.frame[str(samples.label)]]
+
+
+def label_indices(samples: Samples, classes: Sequence[str]) -> Indices:
+    """Index of each row's label in ``classes``, shape (N,).
+
+    Raises
+    ------
+    InputError
+        If a label is not among them; names the row and up to three such labels.
+    """
+    index = {name: number for number, name in enumerate(classes)}
+    labels = labels_of(samples)
+    unknown = [row for row, label in enumerate(labels) if label not in index]
+    if unknown:
+        raise InputError(
+            f"this label is not one of the {len(classes)} classes that are trained",
+            file=samples.source,
+            row=unknown[0] + 1,
+            column=samples.label,
+            values=list(dict.fromkeys(labels[row] for row in unknown)),
+        )
+    return np.array([index[label] for label in labels], np.int64)
+
+
+SOFT = "soft:"
+SUM_TOLERANCE = 1e-3
+
+
+def extra_rows(
+    competition: Competition,
+    settings: TrainSettings,
+    extra: Path,
+    labelled: Samples,
+    classes: Sequence[str],
+) -> Samples | None:
+    """The rows of ``--extra`` as samples below the labelled rows' folder; None if it has none.
+
+    Parameters
+    ----------
+    competition, settings
+        As for :func:`comptool.training.data.labelled_rows`.
+    extra
+        A table that ``comptool pseudolabel`` made.
+    labelled
+        The rows that are added to.
+    classes
+        The classes that are trained.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be used, or a row is labelled already, would be validated, is of an
+        unknown class, or lacks an image.
+    """
+    if read_table(extra, allow_empty=True).empty:
+        return None
+    samples = read_samples(extra, competition, labelled=True)
+    _refuse_validated(samples)
+    _refuse_labelled(samples, labelled)
+    # Before rows without images are left out, so that a message counts rows as the table does.
+    if samples.labels:
+        samples = replace(samples, labels=tuple(classes))
+        samples.label_matrix()
+    else:
+        label_indices(samples, classes)
+    soft_targets(samples, classes)
+    samples, _ = with_images(samples, settings)
+    prefix = os.path.relpath(samples.folder, labelled.folder)
+    frame = samples.frame.assign(**{FOLD: -1})
+    for column in samples.paths.values():
+        frame[column] = [path and _joined(prefix, path) for path in frame[column]]
+    return replace(samples, frame=frame, folder=labelled.folder)
+
+
+def soft_targets(samples: Samples, classes: Sequence[str]) -> npt.NDArray[np.float32] | None:
+    """The ``soft:<class>`` columns of ``--extra`` of shape (N, K), or None if it has none.
+
+    Raises
+    ------
+    InputError
+        If they are of other classes, a row's are no probabilities, or the task is multi-label.
+    """
+    found = [str(name) for name in samples.frame.columns if str(name).startswith(SOFT)]
+    wanted = [SOFT + name for name in classes]
+    if not found:
+        return None
+    if samples.labels:
+        raise InputError(
+            "soft labels are for one class per image, and the task is multilabel",
+            file=samples.source,
+            values=found,
+        )
+    if sorted(found) != sorted(wanted):
+        strange = sorted(set(found) ^ set(wanted))
+        raise InputError(
+            "the soft labels are of other classes than are trained",
+            file=samples.source,
+            values=[name.removeprefix(SOFT) for name in strange],
+        )
+    columns = [pd.to_numeric(samples.frame[name], errors="coerce") for name in wanted]
+    shares = np.stack([column.to_numpy(np.float64) for column in columns], axis=1)
+    sums = shares.sum(axis=1, keepdims=True)
+    wrong = ~((shares >= 0).all(axis=1) & (np.abs(sums[:, 0] - 1) < SUM_TOLERANCE))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise InputError(
+            "the soft labels of this row are not probabilities that sum to one",
+            file=samples.source,
+            row=row + 1,
+            values=samples.frame[wanted].iloc[row].tolist(),
+        )
+    return np.asarray(shares / sums, np.float32)
+
+
+def _refuse_validated(samples: Samples) -> None:
+    if FOLD not in samples.frame.columns:
+        return
+    validated = samples.frame[FOLD] >= 0
+    if validated.any():
+        raise InputError(
+            "these extra rows would be validated; their fold has to be -1",
+            file=samples.source,
+            column=samples.id,
+            values=samples.frame.loc[validated, samples.id].tolist(),
+        )
+
+
+def _refuse_labelled(samples: Samples, labelled: Samples) -> None:
+    twice = samples.frame[samples.id].isin(labelled.frame[labelled.id])
+    if twice.any():
+        raise InputError(
+            f"these extra ids are labelled rows of {labelled.source} already",
+            file=samples.source,
+            column=samples.id,
+            values=samples.frame.loc[twice, samples.id].tolist(),
+        )
+
+
+def _joined(prefix: str, path: str) -> str:
+    return os.path.normpath(os.path.join(prefix, path))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Every row that a run may use.
+
+    Parameters
+    ----------
+    samples
+        N rows: the labelled ones, then those of ``--extra``; ``fold`` is an integer column.
+    classes
+        K class names.
+    class_counts
+        Rows, or positives, per class of the training table as published, before any balancing.
+    targets
+        What is trained on: class indices of shape (N,), float class shares of shape (N, K) if
+        ``--extra`` has them, or multi-label cells of shape (N, K).
+    labels
+        What is measured by: class indices of shape (N,); or multi-label cells, int8 of shape
+        (N, K): 1 present, 0 absent, -1 not annotated. Where a split has made training take 0 for
+        -1, these still have the 0.
+    inputs
+        Files that were read.
+    notes
+        What was taken and why, one sentence each.
+    """
+
+    samples: Samples
+    classes: tuple[str, ...]
+    class_counts: dict[str, int]
+    targets: Indices | Cells | npt.NDArray[np.float32]
+    labels: Indices | Cells
+    inputs: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether a row may have several classes."""
+        return self.labels.ndim == 2
+
+    @property
+    def fold(self) -> Indices:
+        """Fold of each row, shape (N,)."""
+        return self.samples.frame[FOLD].to_numpy(np.int64)
+
+    @property
+    def folds(self) -> list[int]:
+        """The folds that can be validated on."""
+        return sorted({int(fold) for fold in self.fold if fold >= 0})
+
+    def ids(self, rows: Indices) -> list[str]:
+        """Ids of some rows."""
+        column = self.samples.frame[self.samples.id]
+        return [str(value) for value in column.iloc[rows]]
+
+    def take(self, rows: Indices) -> Samples:
+        """Some rows as samples."""
+        frame = self.samples.frame.iloc[rows].reset_index(drop=True)
+        return replace(self.samples, frame=frame)
+
+    def counts(self, rows: Indices) -> dict[str, int]:
+        """Rows, or positives, per class among some rows."""
+        found = per_class(self.labels[rows], len(self.classes))
+        return dict(zip(self.classes, map(int, found), strict=True))
+
+    def known(self, rows: Indices) -> list[int]:
+        """Cells per class among some rows that training takes as annotated; all of one label."""
+        if not self.multilabel:
+            return [len(rows)] * len(self.classes)
+        return [int(number) for number in (self.targets[rows] != UNKNOWN).sum(axis=0)]
+
+    def digest(self) -> str:
+        """A hash of ids, paths, folds and targets: what a resumed run has to find unchanged."""
+        frame = self.samples.frame
+        columns = [self.samples.id, *self.samples.paths.values()]
+        text = "\n".join("\t".join(row) for row in frame[columns].itertuples(index=False))
+        content = hashlib.sha256(text.encode())
+        for array in (self.fold, self.targets):
+            content.update(np.ascontiguousarray(array).tobytes())
+        return content.hexdigest()
+
+
+def read_rows(
+    competition: Competition, settings: TrainSettings, folds: Path | None, extra: Path | None
+) -> Rows:
+    """The rows of a run, checked.
+
+    Parameters
+    ----------
+    competition, settings, folds
+        See `comptool.training.data.labelled_rows`.
+    extra
+        A table that ``comptool pseudolabel`` made, or None.
+
+    Raises
+    ------
+    UsageError
+        If a modality is unknown.
+    InputError
+        If a table cannot be used, there is only one class, an image is missing, or an extra row
+        is labelled already, would be validated, or is of an unknown class.
+    """
+    labelled, notes = labelled_rows(competition, settings, folds)
+    counts = published_counts(labelled)
+    classes = _classes(competition, labelled, counts)
+    inputs, parts, soft = [labelled.source], [labelled], None
+    if extra is not None:
+        more = extra_rows(competition, settings, extra, labelled, classes)
+        inputs.append(extra)
+        if more is not None:
+            parts.append(more)
+            soft = soft_targets(more, classes)
+        kind = "" if soft is None else " with soft labels"
+        notes.append(f"adding {0 if more is None else len(more)} rows{kind} of {extra}")
+    samples = replace(labelled, frame=_joined_rows(parts))
+    labels = [_labels(part, classes) for part in parts]
+    targets = _targets(parts, labels, soft)
+    return Rows(samples, classes, counts, targets, _together(labels), tuple(inputs), tuple(notes))
+
+
+def _classes(
+    competition: Competition, labelled: Samples, counts: dict[str, int]
+) -> tuple[str, ...]:
+    if labelled.labels:
+        return labelled.labels
+    classes = competition.classes or class_names({*counts, *labels_of(labelled)})
+    if len(classes) < 2:
+        raise InputError("there is only one class", file=labelled.source, values=classes)
+    return classes
+
+
+def _labels(samples: Samples, classes: Sequence[str]) -> Indices | Cells:
+    return samples.label_matrix() if samples.labels else label_indices(samples, classes)
+
+
+def _together(parts: Sequence[Indices | Cells]) -> Indices | Cells:
+    return cast("Indices | Cells", np.concatenate(parts))
+
+
+def _targets(
+    parts: Sequence[Samples],
+    labels: Sequence[Indices | Cells],
+    soft: npt.NDArray[np.float32] | None,
+) -> Indices | Cells | npt.NDArray[np.float32]:
+    pairs = zip(parts, labels, strict=True)
+    targets = _together(
+        [part.training_matrix() if part.zero_is_unknown else own for part, own in pairs]
+    )
+    if soft is None:
+        return targets
+    shares: npt.NDArray[np.float32] = np.eye(soft.shape[1], dtype=np.float32)[targets]
+    shares[-len(soft) :] = soft
+    return shares
+
+
+def divide(rows: Rows, settings: TrainSettings, fold: int | None) -> tuple[Indices, Indices]:
+    """Row numbers that are trained on, as the settings choose and repeat them, and validated on.
+
+    Parameters
+    ----------
+    rows
+        All rows.
+    settings
+        ``balance``, ``drop_classes``, ``per_class`` and ``seed``.
+    fold
+        The fold to validate on; None trains on every row.
+
+    Raises
+    ------
+    UsageError
+        If there is no such fold, or no such class to drop.
+    InputError
+        If a class is validated and never trained on, or there is too little to train on.
+    """
+    if fold is not None and fold not in rows.folds:
+        known = ", ".join(map(str, rows.folds)) or "none"
+        raise UsageError(f"there is no fold {fold} in {rows.samples.source}; its folds are {known}")
+    validated = np.zeros(len(rows.fold), bool) if fold is None else rows.fold == fold
+    valid, train = np.flatnonzero(validated), np.flatnonzero(~validated)
+    if rows.multilabel:
+        _check_cells(rows, train)
+        return train, valid
+    unseen = sorted(set(rows.labels[valid].tolist()) - set(rows.labels[train].tolist()))
+    if unseen:
+        raise InputError(
+            f"fold {fold} validates classes that no training row has",
+            file=rows.samples.source,
+            values=[rows.classes[index] for index in unseen],
+            mend="Give such a row the fold -1, or split again with fewer folds",
+        )
+    if settings.balance == "under":
+        names = np.array(rows.classes, dtype=object)[rows.labels[train]]
+        from comptool.splits.stratified import under_sample
+
+        train = train[under_sample(names, seed=settings.seed)]
+    dropped = dropped_classes(settings, rows.classes)
+    train = select(rows.labels, train, settings, dropped)
+    found = sorted(set(rows.labels[train].tolist()))
+    if len(found) < 2:
+        raise InputError(
+            f"the {len(train)} rows to train on are all of one class; there is nothing to tell "
+            "apart"
+            if found
+            else "no row is left to train on",
+            file=rows.samples.source,
+            values=[rows.classes[index] for index in found],
+        )
+    return train, valid
+
+
+def per_class(labels: Indices | Cells, num_classes: int) -> Indices:
+    """Rows, or positives, of each class, shape (K,)."""
+    if labels.ndim == 2:
+        return np.asarray((labels == PRESENT).sum(axis=0), np.int64)
+    return np.bincount(labels, minlength=num_classes)
+
+
+def _check_cells(rows: Rows, train: Indices) -> None:
+    """Refuse to train on rows without a single positive."""
+    if not (rows.labels[train] == PRESENT).any():
+        raise InputError(
+            f"none of the {len(train)} rows to train on has a class"
+            if len(train)
+            else "no row is left to train on",
+            file=rows.samples.source,
+        )
+
+
+def _joined_rows(parts: Sequence[Samples]) -> pd.DataFrame:
+    """The rows of all parts with the columns that a run needs."""
+    first = parts[0]
+    columns = [first.id, *first.paths.values(), FOLD]
+    return pd.concat([part.frame[columns] for part in parts], ignore_index=True)
+
+
+def gaps(rows: Rows, train: Indices, valid: Indices) -> list[str]:
+    """Classes that cannot be learnt or measured, and rows without an annotated cell in training.
+
+    One sentence each. With one class per row, those alone that no row is of: others that cannot be
+    learnt are refused, or dropped on purpose.
+    """
+    if not rows.multilabel:
+        absent = _absent(rows, np.arange(len(rows.labels)))
+        return [f"no row is of the {_class_list(absent)}: it cannot be learnt"] if absent else []
+    told = []
+    parts = {
+        "to train on: it cannot be learnt": train,
+        "to validate: the metric leaves it out": valid,
+    }
+    for what, part in parts.items():
+        lacking = _absent(rows, part)
+        if lacking and len(part):
+            told.append(f"no positive row {what}: {_class_list(lacking)}")
+    trained = rows.targets[train] == UNKNOWN
+    mapped = np.count_nonzero((trained & (rows.labels[train] == ABSENT)).any(axis=1))
+    if mapped:
+        told.append(
+            f"0 is taken for not annotated in {mapped} of the {len(train)} rows to train on"
+        )
+    blank = np.count_nonzero(trained.all(axis=1))
+    if blank:
+        told.append(f"{blank} of the {len(train)} rows to train on have no annotated cell")
+    return told
+
+
+def _absent(rows: Rows, part: Indices) -> list[str]:
+    counts = per_class(rows.labels[part], len(rows.classes))
+    return [rows.classes[index] for index in np.flatnonzero(counts == 0)]
+
+
+def check_measurable(
+    metric: str, rows: Rows, valid: Indices, fold: int | None, dropped: Sequence[int] = ()
+) -> None:
+    """Raise an InputError if the metric is not defined on the validated rows that count.
+
+    Found out here, and not after the first epoch.
+    """
+    if not len(valid):
+        return
+    num_classes = len(rows.classes)
+    equal = np.full((len(valid), num_classes), 1 / num_classes)
+    try:
+        kept_score(metric, rows.labels[valid], equal, dropped)
+    except InputError as error:
+        raise InputError(
+            f"fold {fold} cannot be validated: {error}",
+            file=rows.samples.source,
+            mend="Split again, or give another --metric",
+        ) from error
+
+
+def _class_list(names: list[str]) -> str:
+    return f"{'class' if len(names) == 1 else 'classes'} {quoted(names)}"
+
+
+CLASS, PRIOR = "class", "prior"
+
+
+def read_prior(path: Path, classes: Sequence[str]) -> tuple[float, ...]:
+    """The prior of each class, in [0, 1] and in the order of ``classes``.
+
+    Parameters
+    ----------
+    path
+        A table with the columns ``class`` and ``prior``, in any order of rows.
+    classes
+        The K classes that are trained.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be used, is of other classes, or a prior is no number in [0, 1].
+    """
+    frame = read_table(path, required=(CLASS, PRIOR))
+    names = frame[CLASS].tolist()
+    strange = sorted(set(names) ^ set(classes)) or sorted({n for n in names if names.count(n) > 1})
+    if strange:
+        raise InputError(
+            f"the prior is not of the {len(classes)} classes that are trained, one row each",
+            file=path,
+            column=CLASS,
+            values=strange,
+            mend="Estimate one from a run of this competition: comptool prior RUN",
+        )
+    values = pd.to_numeric(frame[PRIOR], errors="coerce").to_numpy(np.float64)
+    wrong = ~((values >= 0) & (values <= 1))
+    refuse_rows(path, frame[PRIOR], wrong, "a prior is a number from 0 to 1")
+    found = dict(zip(names, values.tolist(), strict=True))
+    return tuple(found[name] for name in classes)
+
+
+def write_prior(
+    path: Path,
+    classes: Sequence[str],
+    prior: npt.NDArray[np.float64],
+    *,
+    arguments: Mapping[str, object],
+    inputs: Sequence[Path],
+    facts: Mapping[str, object],
+    force: bool = False,
+) -> None:
+    """Write the prior (K,) of the classes and its record.
+
+    Raises
+    ------
+    OutputExistsError
+        If ``path`` exists and ``force`` is off.
+    """
+    # Numbers as they are, so that they read back exactly.
+    frame = pd.DataFrame({CLASS: list(classes), PRIOR: [repr(value) for value in prior.tolist()]})
+    with together():
+        write_table(path, frame, force=force)
+        provenance.record(path, command="prior", arguments=arguments, inputs=inputs, facts=facts)
+
+
+# In these modes an unannotated cell is taught to be absent, mostly.
+BIASED = ("negative", "selective")
+DEFAULT_MODE, DEFAULT_THRESHOLD = "selective", 0.05
+
+
+def loss_notes(settings: TrainSettings, rows: Rows, train: Indices) -> list[str]:
+    """What a loss cannot learn from the cells that it is given, one sentence each.
+
+    Parameters
+    ----------
+    settings
+        With the loss and its options.
+    rows
+        All rows.
+    train
+        The row numbers that are trained on, shape (n,).
+
+    Raises
+    ------
+    InputError
+        If the prior cannot be read.
+    """
+    if not rows.multilabel:
+        return []
+    told = []
+    cells = rows.targets[train]
+    if settings.loss == WITH_PRIOR and not (cells == UNKNOWN).any():
+        told.append(
+            f"no cell of the {len(train)} rows to train on is unannotated: --prior, mode, "
+            f"gamma_unann and likelihood_topk of '{WITH_PRIOR}' do nothing (comptool split "
+            "--map-zero-to-unknown takes 0 for not annotated)"
+        )
+    why = _left_out(settings, rows)
+    if why and (cells == PRESENT).any() and not (cells == ABSENT).any():
+        told.append(
+            f"WARNING: no cell of the {len(train)} rows to train on is annotated as absent, and "
+            f"{why}: IT LEARNS THAT EVERYTHING IS PRESENT. Take --loss {WITH_PRIOR} with "
+            "--loss-option mode=negative or, without --prior, mode=selective, which take most "
+            "cells without a label for absent; or split without --map-zero-to-unknown"
+        )
+    return told
+
+
+def mode_of(settings: TrainSettings) -> str | None:
+    """What the loss makes of -1, a mode of ``partial-asl``; None for every other loss."""
+    if settings.loss != WITH_PRIOR:
+        return None
+    return _given(settings).get("mode", DEFAULT_MODE)
+
+
+def _given(settings: TrainSettings) -> dict[str, str]:
+    pairs = [text.partition("=") for text in settings.loss_option]
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _left_out(settings: TrainSettings, rows: Rows) -> str:
+    """Why no cell without a label counts in the loss; nothing if some do."""
+    mode = mode_of(settings)
+    if mode is None:
+        return f"the loss '{settings.loss}' is of annotated cells alone"
+    if mode not in BIASED:
+        return f"the loss '{WITH_PRIOR}' in mode '{mode}' is of annotated cells alone"
+    if mode == "selective" and settings.prior is not None:
+        threshold = _threshold(settings)
+        if min(read_prior(settings.prior, rows.classes)) > threshold:
+            return f"every class of {settings.prior} is above {threshold:g} and so left out"
+    return ""
+
+
+def _threshold(settings: TrainSettings) -> float:
+    try:
+        return float(_given(settings).get("prior_threshold", DEFAULT_THRESHOLD))
+    except ValueError:
+        return DEFAULT_THRESHOLD  # what was typed is refused with the options of the loss
+
+
+LOOKED_AT = 16  # images per modality
+STEP = 32  # the stride of usual backbones
+LEAST, MOST = 64, 224  # pixels; below, a stride of 32 leaves one pixel, above, users decide
+
+Size = tuple[int, int]
+_SIZE = re.compile(r"(?:(?P<name>[^=]+)=)?(?P<height>\d+)(?:x(?P<width>\d+))?")
+
+
+def parse_sizes(texts: Sequence[str], modalities: Sequence[str]) -> dict[str, Size]:
+    """Height and width of the modalities that ``--img-size`` speaks of.
+
+    Parameters
+    ----------
+    texts
+        ``64`` or ``64x48`` (height, width) for all modalities; ``sar=64`` for one.
+    modalities
+        Their names.
+
+    Raises
+    ------
+    UsageError
+        If a text is no size or names no modality.
+
+    Examples
+    --------
+    >>> parse_sizes(["64", "eo=32x48"], ["sar", "eo"])
+    {'sar': (64, 64), 'eo': (32, 48)}
+    """
+    found: dict[str, Size] = {}
+    for text in texts:
+        match = _SIZE.fullmatch(text)
+        if match is None or not int(match["height"]) or match["width"] == "0":
+            raise UsageError(f"--img-size is '{text}'; it is 64, 64x48 (height, width) or sar=64")
+        if match["name"] is not None and match["name"] not in modalities:
+            raise unknown_name("modality", match["name"], modalities)
+        size = int(match["height"]), int(match["width"] or match["height"])
+        found |= dict.fromkeys([match["name"]] if match["name"] else modalities, size)
+    return found
+
+
+def native_sizes(samples: Samples, missing: str) -> dict[str, Size]:
+    """A square for each modality that holds its median image, in steps of 32 from 64 to 224.
+
+    Parameters
+    ----------
+    samples
+        The training rows, of which a few are looked at.
+    missing
+        ``"error"`` or ``"zero"``; see `comptool.data.image_io.ImageFiles`.
+
+    Raises
+    ------
+    InputError
+        If an image is missing or damaged.
+    """
+    files = ImageFiles(samples, missing)
+    looked_at = spread(len(samples), LOOKED_AT)
+    sizes = {}
+    for place, name in enumerate(samples.paths):
+        images = [files.read(int(row), place) for row in looked_at]
+        sides = [max(image.shape[:2]) for image in images if image is not None] or [LEAST]
+        side = min(max(-(-int(median(sides)) // STEP) * STEP, LEAST), MOST)
+        sizes[name] = (side, side)
+    return sizes
+
+
+def document(sizes: Mapping[str, Size]) -> dict[str, list[int]]:
+    """The sizes as JSON values."""
+    return {name: list(size) for name, size in sizes.items()}
+
+
+COSINE = "cosine"  # the head whose logits have a scale
+
+
+@dataclass(frozen=True)
+class TrainMember:
+    """One model to be trained: all there is to do, or one fold of ``--fold all``.
+
+    Parameters
+    ----------
+    folder
+        Where it is kept.
+    fold
+        The fold that it validates on, None for none.
+    train, valid
+        Its rows.
+    parent
+        Folder of the run whose weights it starts from, or None.
+    leak
+        Why its validation is no evidence, or None.
+    """
+
+    folder: Path
+    fold: int | None
+    train: Indices
+    valid: Indices
+    parent: Path | None = None
+    leak: str | None = None
+
+
+@dataclass(frozen=True)
+class TrainPlan:
+    """A checked training.
+
+    Parameters
+    ----------
+    settings
+        How.
+    files
+        From which tables.
+    competition
+        Of what.
+    rows
+        Every row.
+    metric
+        Name of the metric that is validated by.
+    run
+        Folder of the run.
+    members
+        What is trained, one after another.
+    resume
+        Whether it goes on from what the folders hold.
+    prior
+        Of the K classes, or None.
+    class_weights
+        Of the K classes, as somebody wrote them down, or None.
+    dropped
+        Indices of the classes that are neither trained on nor scored.
+    notes
+        What was taken and why, one sentence each.
+    """
+
+    settings: TrainSettings
+    files: Files
+    competition: Competition
+    rows: Rows
+    metric: str
+    run: Path
+    members: tuple[TrainMember, ...]
+    resume: bool
+    prior: tuple[float, ...] | None = None
+    class_weights: tuple[float, ...] | None = None
+    dropped: tuple[int, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def loss(self) -> str:
+        """Name of the loss."""
+        assert self.settings.loss is not None  # the task has settled it
+        return self.settings.loss
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities in the order in which the model takes them."""
+        return tuple(self.rows.samples.paths)
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The tables that were read, and the file of the augmentation."""
+        beside = (self.settings.prior, self.settings.class_weights, self.policy_file)
+        return (*self.rows.inputs, *(path for path in beside if path is not None))
+
+    @property
+    def policy_file(self) -> Path | None:
+        """The file of the augmentation, where it is none of ours."""
+        path = Path(self.settings.augment)
+        return path if path.suffix in POLICY_FILES else None
+
+    @property
+    def folded(self) -> bool:
+        """Whether the run has a folder for each fold."""
+        return self.settings.held_out_fold == "all"
+
+    def text(self) -> str:
+        """What would be read and written, for a dry run."""
+        lines = []
+        for member in self.members:
+            validated = "nothing" if member.fold is None else f"{len(member.valid)} rows"
+            lines.append(
+                f"would train {self.settings.model} on {len(member.train)} rows, validate "
+                f"{validated} by {self.metric}, and write {member.folder}"
+            )
+        read = ", ".join(str(path) for path in self.inputs)
+        return "\n".join([*lines, f"would read {read} and the images they name"])
+
+
+def make_plan(
+    settings: TrainSettings, files: Files, run: Path, *, force: bool = False, resume: bool = False
+) -> TrainPlan:
+    """Settle and check a training.
+
+    Parameters
+    ----------
+    settings, files
+        How, and from which tables.
+    run
+        Folder of the run.
+    force
+        Whether a run in that folder is replaced.
+    resume
+        Whether a run in that folder is gone on with.
+
+    Raises
+    ------
+    UsageError
+        If a name is unknown, options contradict one another, or the model takes another number of
+        images than there are modalities.
+    InputError
+        If a table, an image or a checkpoint cannot be used.
+    OutputExistsError
+        If the folder holds a run, and neither ``force`` nor ``resume`` is given.
+    """
+    check_folder(run, force=force, resume=resume)
+    _check_names(settings)
+    competition = load(files.competition)
+    settings = for_task(settings, competition.task)
+    metric = settings.metric or competition.metric
+    multiclass.table(competition.task).find(metric)
+    for name in settings.modality:
+        if name not in competition.modalities:
+            raise unknown_name("modality", name, competition.modalities)
+    modalities = settings.modality or tuple(competition.modalities)
+    models.check_modalities(settings.model, modalities)
+    parse_sizes(settings.img_size, modalities)
+    rows = read_rows(competition, settings, files.folds, files.extra)
+    members = tuple(
+        _with_parent(settings, competition.task, rows, member)
+        # One that goes on has its parent's weights already.
+        if settings.init_from is not None and not (resume and (member.folder / LAST).exists())
+        else member
+        for member in _members(settings, rows, run)
+    )
+    dropped = dropped_classes(settings, rows.classes)
+    check_shares(rows.labels, rows.targets, settings)
+    for member in members:
+        check_measurable(metric, rows, member.valid, member.fold, dropped)
+    weights = settings.class_weights
+    return TrainPlan(
+        settings,
+        files,
+        competition,
+        rows,
+        metric,
+        run,
+        members,
+        resume,
+        prior=None if settings.prior is None else read_prior(settings.prior, rows.classes),
+        class_weights=None if weights is None else tuple(read_class_weights(weights, rows.classes)),
+        dropped=dropped,
+        notes=_notes(settings, rows, members, dropped),
+    )
+
+
+def _check_names(settings: TrainSettings) -> None:
+    models.parse_name(settings.model)
+    if settings.loss is not None:
+        LOSSES.find(settings.loss)
+    if Path(settings.augment).suffix in POLICY_FILES:
+        if not Path(settings.augment).is_file():
+            raise InputError("there is no such augmentation file", file=settings.augment)
+    elif settings.augment not in POLICIES:
+        raise unknown_name("augmentation", settings.augment, POLICIES.names)
+    check_options(settings.augment, settings.augment_options)
+    if settings.pretrained not in ("auto", "yes", "no") and not Path(settings.pretrained).is_file():
+        raise UsageError(
+            f"--pretrained is '{settings.pretrained}'; it is auto, yes, no or a file of weights"
+        )
+
+
+def _members(settings: TrainSettings, rows: Rows, run: Path) -> list[TrainMember]:
+    wanted = settings.held_out_fold
+    places: list[tuple[Path, int | None]] = [(run, None)]
+    if wanted == "all":
+        if not rows.folds:
+            raise InputError("no row has a fold to validate on", file=rows.samples.source)
+        places = [(run / f"fold-{fold}", fold) for fold in rows.folds]
+    elif wanted != "none":
+        places = [(run, wanted)]
+    return [TrainMember(folder, fold, *divide(rows, settings, fold)) for folder, fold in places]
+
+
+def _with_parent(
+    settings: TrainSettings, task: str, rows: Rows, member: TrainMember
+) -> TrainMember:
+    parent = parent_member(find_run(settings.init_from), member.fold)
+    wanted = {
+        "task": task,
+        "model": settings.model,
+        "modalities": list(rows.samples.paths),
+        "classes": list(rows.classes),
+    }
+    check_parent(parent, wanted)
+    return replace(member, parent=parent, leak=find_leak(parent, rows.ids(member.valid)))
+
+
+def _notes(
+    settings: TrainSettings, rows: Rows, members: tuple[TrainMember, ...], dropped: tuple[int, ...]
+) -> tuple[str, ...]:
+    notes = [*rows.notes, *_scale_notes(settings)]
+    for member in members:
+        notes += stage_notes(settings, rows.classes, dropped, rows.labels, member.train)
+        notes += [f"{member.folder}: {gap}" for gap in gaps(rows, member.train, member.valid)]
+        notes += loss_notes(settings, rows, member.train)
+        if member.leak is not None:
+            notes.append(
+                f"WARNING: the score of {member.folder} and its oof.csv are no evidence: "
+                f"{member.leak}"
+            )
+    return tuple(notes)
+
+
+def _scale_notes(settings: TrainSettings) -> list[str]:
+    """A warning of margins that are not on the scale of the logits."""
+    name = models.parse_name(settings.model)
+    scaled = any(text.partition("=")[0].strip() == "scale" for text in settings.loss_option)
+    if settings.loss != "ldam" or name.head == COSINE or scaled:
+        return []
+    return [
+        f"WARNING: the margins of the loss 'ldam' are for cosines times 30, which '{name}' does "
+        f"not give; take '{replace(name, head=COSINE)}', or --loss-option scale=3"
+    ]

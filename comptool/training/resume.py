@@ -1,0 +1,322 @@
+"""``run.json``, the rules of ``--resume`` and ``--init-from``, and leakage checks; no torch."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from comptool import models
+from comptool.errors import InputError, OutputExistsError, UsageError
+from comptool.io import provenance
+from comptool.io.atomic import atomic_output, refuse_existing
+from comptool.io.runs import (
+    BEST,
+    LAST,
+    OOF,
+    RUN_JSON,
+    RUNNING,
+    WEIGHTS,
+    fold_folders,
+    is_trained,
+    members,
+    read_header,
+)
+from comptool.io.tables import read_table
+from comptool.options import FOLDS, kebab
+from comptool.training.config import FREE_TO_CHANGE, Files, TrainSettings
+
+
+def write_record(
+    folder: Path, settings: TrainSettings, files: Files, state: str, facts: Mapping[str, Any]
+) -> None:
+    """Write the record of a run, replacing an older one.
+
+    Parameters
+    ----------
+    folder
+        Folder of the run.
+    settings, files
+        What it was asked to do.
+    state
+        ``running``, ``stopped`` or ``finished``.
+    facts
+        What is known of it beside.
+    """
+    document = {
+        "command": "train",
+        "state": state,
+        "arguments": settings.document(),
+        "files": files.document(),
+        "versions": provenance.versions(),
+        "git_commit": provenance.git_commit(),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        **facts,
+    }
+    if state == RUNNING:
+        # Whether a lock tells that it is still so, see `comptool.io.runs.read_state`.
+        document["held"] = bool(is_trained(folder))
+    with atomic_output(folder / RUN_JSON, force=True) as temporary:
+        temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def read_record(folder: Path) -> tuple[TrainSettings, Files]:
+    """What a run was asked to do.
+
+    Raises
+    ------
+    InputError
+        If there is no record, or it cannot be read.
+    """
+    path = folder / RUN_JSON
+    if not path.exists():
+        raise InputError("there is no run to go on with", file=folder, mend="Leave --resume out")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        paths = {name: value and Path(value) for name, value in document["files"].items()}
+        return TrainSettings.from_document(document["arguments"]), Files(**paths)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"is no readable record of a run ({error})", file=path, mend="Train again with --force"
+        ) from error
+
+
+def run_folder(name: str | None, model: str, extra: Path | None) -> Path:
+    """``weights/<name>``; without a name that of the model, with the extra table's appended.
+
+    Raises
+    ------
+    UsageError
+        If the name is blank, a path, or that of a member of ``--fold all``; or the model is
+        unknown.
+    """
+    if name is None:
+        models.parse_name(model)
+        return WEIGHTS / (model if extra is None else f"{model}-{extra.stem}")
+    if Path(name).name != name or name.startswith((".", "-")) or not name.isprintable():
+        raise UsageError(f"--run-name is {name!r}; it names one folder below {WEIGHTS}")
+    if not name or name != name.strip():
+        raise UsageError(f"--run-name is '{name}'; it needs a name without blanks around it")
+    if re.fullmatch(r"fold-\d+", name):
+        raise UsageError(f"--run-name is '{name}'; folders of such names hold the folds of a run")
+    return WEIGHTS / name
+
+
+def check_folder(run: Path, *, force: bool, resume: bool) -> None:
+    """Check that the run's folder can be written and holds what is expected of it.
+
+    Raises
+    ------
+    OutputExistsError
+        If it holds a run, and neither ``force`` nor ``resume`` is given.
+    InputError
+        If it cannot be written, or there is nothing to resume.
+    """
+    refuse_existing(run / BEST, force=True)
+    begun = [name for name in (BEST, LAST, RUN_JSON, OOF) if (run / name).exists()]
+    if resume and not (run / RUN_JSON).exists():
+        raise InputError("there is no run to go on with", file=run, mend="Leave --resume out")
+    if (begun or fold_folders(run)) and not (force or resume):
+        raise OutputExistsError(
+            "holds a run already",
+            file=run,
+            mend="Go on with it by --resume, replace it by --force, or give another --run-name",
+        )
+
+
+def settle(
+    folder: Path, given: Mapping[str, Any], *, resume: bool = False
+) -> tuple[TrainSettings, Files]:
+    """Settings and files of a run from what was given, by the names of their fields.
+
+    Parameters
+    ----------
+    folder
+        Folder of the run.
+    given
+        Values by name; those that are neither settings nor files are left alone.
+    resume
+        Whether what was not given is the run's own, not the default.
+
+    Raises
+    ------
+    UsageError, InputError
+        As :class:`~comptool.training.config.TrainSettings` and :func:`resumed`.
+    """
+    settings = {name: given[name] for name in _names(TrainSettings) if name in given}
+    files = {name: given[name] for name in _names(Files) if name in given}
+    if resume:
+        return resumed(folder, settings, files)
+    if "folds" not in files and FOLDS.exists():
+        files["folds"] = FOLDS
+    return TrainSettings(**settings), Files(**files)
+
+
+def resumed(
+    folder: Path, settings: Mapping[str, Any], files: Mapping[str, Path]
+) -> tuple[TrainSettings, Files]:
+    """A run's own settings and files, with the changes that a resumed run may have.
+
+    ``workers``, ``device``, ``compile``, ``cache`` and ``data_on`` are free.
+    ``epochs`` may be raised if the learning rate does not depend on their number, so that the
+    weights become those of an uninterrupted longer run: the schedule is ``step``, ``constant`` or
+    one of cycles, and the warm-up is the same.
+
+    Parameters
+    ----------
+    folder
+        Folder of the run.
+    settings, files
+        What was given anew, by name; what was not given is the run's own.
+
+    Raises
+    ------
+    UsageError
+        If something else is given that differs; names it.
+    InputError
+        If the run's record cannot be read.
+    """
+    own, own_files = read_record(folder)
+    wanted = replace(own, **settings)
+    changed = [name for name in settings if getattr(wanted, name) != getattr(own, name)]
+    refused = [name for name in changed if name not in FREE_TO_CHANGE]
+    if "epochs" in refused and _may_grow(own, wanted):
+        refused.remove("epochs")
+    told = [_shown(name, getattr(own, name)) for name in refused]
+    told += [
+        _shown(name, getattr(own_files, name))
+        for name, path in files.items()
+        if path != getattr(own_files, name)
+    ]
+    if told:
+        hint = ""
+        if refused == ["epochs"]:
+            hint = (
+                "; epochs can only be added, and only with --schedule step or constant, or "
+                "--cycle-epochs, whose learning rate does not depend on their number"
+            )
+        raise UsageError(
+            f"a resumed run keeps its settings; {folder} was begun with {', '.join(told)}{hint}. "
+            "Leave them out, or start another run with --init-from"
+        )
+    return wanted, own_files
+
+
+def _names(kind: type[TrainSettings] | type[Files]) -> list[str]:
+    return [field.name for field in fields(kind)]
+
+
+def _may_grow(own: TrainSettings, wanted: TrainSettings) -> bool:
+    ends = own.schedule == "cosine" and own.cycle_epochs is None
+    return wanted.epochs > own.epochs and not ends and wanted.warmup == own.warmup
+
+
+def _shown(name: str, value: object) -> str:
+    if value is None or value == ():
+        return f"no {kebab(name)}"
+    if isinstance(value, bool):
+        return kebab(name) if value else f"no {kebab(name)}"
+    return f"{kebab(name)} {' '.join(map(str, value)) if isinstance(value, tuple) else value}"
+
+
+def parent_member(run: Path, fold: int | None) -> Path:
+    """The folder of a run whose weights a training on ``fold`` starts from.
+
+    Parameters
+    ----------
+    run
+        A run or a folded run.
+    fold
+        The fold that will be validated on, None for none.
+
+    Raises
+    ------
+    UsageError
+        If a folded run has no member of that fold, so that one has to be named.
+    """
+    folders = members(run)
+    if folders == [run]:
+        return run
+    for folder in folders:
+        if folder.name == f"fold-{fold}":
+            return folder
+    raise UsageError(
+        f"{run} has {len(folders)} members; name the one to start from, such as --init-from "
+        f"{folders[0]}"
+    )
+
+
+def check_parent(parent: Path, wanted: dict[str, Any]) -> None:
+    """Check that a run's weights are of the same task, classes, modalities and model.
+
+    Parameters
+    ----------
+    parent
+        Folder of the run.
+    wanted
+        ``task``, ``classes``, ``modalities`` and ``model`` (its name) of the new run.
+
+    Raises
+    ------
+    InputError
+        If one differs; names what differs.
+    """
+    header = read_header(parent)
+    found = {**header, "model": header["model"]["name"]}
+    for key in ("task", "model", "modalities", "classes"):
+        theirs, ours = found[key], wanted[key]
+        if isinstance(theirs, str):
+            if theirs != ours:
+                raise InputError(
+                    f"its {key} is '{theirs}' and this run's is '{ours}'",
+                    file=parent,
+                    mend=f"Use --model {theirs}" if key == "model" else None,
+                )
+        elif list(theirs) != list(ours):
+            raise InputError(
+                _difference(key, list(theirs), list(ours)),
+                file=parent,
+                mend="A run starts only from one with the same classes and modalities",
+            )
+
+
+def find_leak(parent: Path, validated: Sequence[str]) -> str | None:
+    """Why the validation of a run that starts from ``parent`` is no evidence; None if it is.
+
+    Only rows that ``parent`` held out itself are known to be new to its weights.
+
+    Parameters
+    ----------
+    parent
+        Folder of the run.
+    validated
+        Ids that the new run validates on.
+    """
+    if not validated:
+        return None
+    header = read_header(parent)
+    if header.get("leak"):
+        return f"{parent}, which it starts from, has no clean validation: {header['leak']}"
+    held_out: set[str] = set()
+    if (parent / OOF).exists():
+        held_out = set(read_table(parent / OOF).iloc[:, 0])
+    seen = sum(identity not in held_out for identity in validated)
+    if not seen:
+        return None
+    return (
+        f"{seen} of the {len(validated)} validated rows were not held out by {parent}, which it "
+        "starts from"
+    )
+
+
+def _difference(key: str, theirs: list[str], ours: list[str]) -> str:
+    if sorted(theirs) == sorted(ours):
+        return f"its {key} are in another order ({', '.join(theirs[:3])}, ...)"
+    more, fewer = sorted(set(theirs) - set(ours)), sorted(set(ours) - set(theirs))
+    parts = [f"it has {', '.join(more[:3])}"] if more else []
+    parts += [f"it lacks {', '.join(fewer[:3])}"] if fewer else []
+    return f"its {key} are others: {' and '.join(parts)}"

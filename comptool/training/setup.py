@@ -1,0 +1,736 @@
+"""Everything that a training run needs: session, model, channels, bit depth, optimizer.
+
+How many bits the 16-bit images of a data set use: one number per modality, for all of it.
+
+Sensors of 10 to 14 bits are stored in 16, and read as 16 bits their images would be nearly black.
+Whoever trains on them learns the number from a sample of the images; the checkpoint keeps it, so
+that predictions are made at the same scale. No torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from comptool import __version__, models
+from comptool.data.cache import PixelCache
+from comptool.data.dataset import Batch, SampleDataset
+from comptool.data.gpu_dataset import ResidentBatches
+from comptool.data.image_io import FULL_DEPTH, ImageFiles, depth_of, is_grey, spread
+from comptool.data.sampler import EpochBatches
+from comptool.errors import InputError, UsageError
+from comptool.io import provenance
+from comptool.io.runs import BEST, LAST, read_header
+from comptool.key_value import parse_assignments
+from comptool.losses.wrappers import begin_epoch
+from comptool.models.backbones import timm_backbone
+from comptool.models.checkpoint_file import build_model, load_weights
+from comptool.models.late_fusion import AUXILIARY
+from comptool.models.pretrained import RANDOM, create_from
+from comptool.models.streams import StreamModel
+from comptool.training import data
+from comptool.training.autotune import ComputeConfig, Measure, choose_config, compiled, use_threads
+from comptool.training.class_subset import measured
+from comptool.training.config import BACKBONE, BATCH_SIZE, TrainSettings, calibration_of
+from comptool.training.criterion import make_loss
+from comptool.training.data import Rows, TrainMember, TrainPlan
+from comptool.training.distributed import INITIAL, Processes, joined, mixed
+from comptool.training.epoch_columns import EpochLogger, FusionGauge, Gauges
+from comptool.training.freezing import freeze, head_weights, set_training
+from comptool.training.gradient_balancing import (
+    CalibratedJunction,
+    CalibrationGauge,
+    average_over,
+    total_loss,
+)
+from comptool.training.loaders import (
+    WHOLE_BATCHES,
+    Placement,
+    draw_batches,
+    open_datasets,
+    open_loaders,
+    place,
+)
+from comptool.training.mixup import Mixing
+from comptool.training.optim import Optimisation
+from comptool.training.precision import MixedPrecision
+from comptool.training.training_state import Progress, read_state
+from comptool.training.validate import InputTransform
+
+Phase = Callable[[str], AbstractContextManager[None]]
+_NOTHING: AbstractContextManager[None] = nullcontext()
+
+
+def _untimed(phase: str) -> AbstractContextManager[None]:
+    return _NOTHING
+
+
+@dataclass
+class TrainSession:
+    """One member's model, data and optimisation.
+
+    Parameters
+    ----------
+    settings
+        How it is trained.
+    model
+        The module whose weights are kept.
+    called
+        What is called in training: the model, compiled or distributed if that is wanted.
+    without_sync
+        A context in which gradients stay in this process, until the last batch of an update.
+    criterion
+        The loss.
+    precision, optimisation
+        Of the updates.
+    eye
+        How images become what the model takes.
+    batches, train_loader
+        Of training.
+    valid_loader
+        Of validation; None without.
+    processes
+        This process among its equals.
+    mixing
+        Of the batches of training.
+    multilabel
+        Whether a row may have several classes.
+    counted
+        Whether each validated row counts in score and loss, shape (n,).
+    datasets
+        What the loaders read: the rows of training and, where there are any, of validation.
+    placement
+        Where their images lie.
+    gauges
+        What is written down after every epoch, beside loss and score.
+    compute
+        How the steps are computed.
+    phase
+        Entered around each part of an update under its name: ``wait`` for a batch, ``transfer``,
+        ``forward``, ``backward`` or ``optimizer``. A profile puts a clock in its place.
+    """
+
+    settings: TrainSettings
+    model: StreamModel
+    called: Callable[..., Tensor]
+    without_sync: Callable[[], AbstractContextManager[None]]
+    criterion: nn.Module
+    precision: MixedPrecision
+    optimisation: Optimisation
+    eye: InputTransform
+    batches: EpochBatches
+    train_loader: Iterable[Batch]
+    valid_loader: Iterable[Batch] | None
+    processes: Processes
+    mixing: Mixing
+    multilabel: bool
+    counted: npt.NDArray[np.bool_]
+    datasets: tuple[SampleDataset, ...]
+    placement: Placement
+    gauges: Gauges
+    compute: ComputeConfig
+    phase: Phase = _untimed
+
+    @property
+    def updates_per_epoch(self) -> int:
+        """Weight updates in one epoch."""
+        return -(-self.batches.num_steps // self.settings.grad_accum)
+
+    def decode_once(self, say: Callable[[str], None], quiet: bool) -> None:
+        """Read all images before the first epoch, where later ones and other runs profit of it.
+
+        Raises
+        ------
+        InputError
+            If an image cannot be read, or the cache that was asked for has no room.
+        """
+        mode = self.settings.cache
+        if mode == "auto" and self.settings.epochs == 1:
+            mode = "off"
+        cache = PixelCache(mode, say, quiet, sharers=self.processes.size)
+        # One of several processes decodes, and then all find what it has written.
+        for turn in (True, False):
+            if self.processes.first == turn:
+                for dataset in self.datasets:
+                    dataset.decode_once(cache)
+            self.processes.wait()
+        for source in (self.train_loader, self.valid_loader):
+            if isinstance(source, ResidentBatches):
+                source.load(quiet=quiet)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Turn to the training of an epoch, counted from 0."""
+        set_training(self.model, self.settings.freeze)
+        begin_epoch(self.criterion, epoch)
+
+    def seen(self, batch: Batch) -> int:
+        """Images of a batch that the model learns from: those that are left of it when mixed."""
+        return self.mixing.left(len(batch.rows))
+
+    def see(self, batch: Batch, epoch: int, step: int) -> tuple[list[Tensor], Tensor]:
+        """Images and targets of one batch in training, normalised and mixed, on the device.
+
+        Everything random follows from the place, also what the model draws afterwards.
+        """
+        place = mixed(self.settings.seed, epoch, step, self.processes.rank)
+        torch.manual_seed(place)
+        images = self.eye.see(batch.images)
+        assert batch.targets is not None
+        targets = batch.targets.to(self.eye.device, non_blocking=True)
+        return self.mixing(images, targets, np.random.default_rng(place))
+
+    def loss(self, images: Sequence[Tensor], targets: Tensor) -> Tensor:
+        """Mean loss over what :meth:`see` gives, summed over the objectives."""
+        with self.precision.autocast():
+            logits = self.called(*images)
+        return total_loss(self.criterion, logits.float(), targets)
+
+
+GREY, COLOUR = 1, 3  # published weights are those of colour: grey chips are repeated
+LOOKED_AT = 64  # images per modality
+
+
+def channels_of(plan: TrainPlan, member: TrainMember) -> dict[str, int]:
+    """The channels that a network is given, 1 or 3 by modality.
+
+    A member that starts from another run takes those of that run, of which its weights are.
+
+    Parameters
+    ----------
+    plan
+        Where it leaves the choice to the images, some of all rows are looked at, so that the
+        members of ``--fold all`` agree.
+    member
+        What is trained.
+
+    Raises
+    ------
+    UsageError
+        If other channels are asked for than those of the run that it starts from.
+    InputError
+        If an image is missing or damaged.
+    """
+    asked = plan.settings.channels
+    if member.parent is not None:
+        return _inherited(member, plan.modalities, asked)
+    if asked == "auto":
+        missing = "zero" if plan.settings.missing_modality == "zero" else "error"
+        return {
+            name: GREY if _all_grey(plan.rows, name, missing) else COLOUR
+            for name in plan.modalities
+        }
+    return dict.fromkeys(plan.modalities, COLOUR if asked is None else int(asked))
+
+
+def _inherited(
+    member: TrainMember, modalities: tuple[str, ...], asked: str | None
+) -> dict[str, int]:
+    assert member.parent is not None
+    theirs = {name: int(read_header(member.parent)["channels"][name]) for name in modalities}
+    other = [name for name in modalities if asked in ("1", "3") and theirs[name] != int(asked)]
+    if other:
+        raise UsageError(
+            f"--channels is {asked}, and {member.parent}, whose weights it starts from, takes "
+            f"{theirs[other[0]]} of each {other[0]} image; leave --channels out"
+        )
+    return theirs
+
+
+def _all_grey(rows: Rows, modality: str, missing: str) -> bool:
+    looked_at = spread(len(rows.samples), LOOKED_AT)
+    samples = rows.take(looked_at)
+    files = ImageFiles(samples, missing)
+    place = list(samples.paths).index(modality)
+    images = (files.read(row, place) for row in range(len(looked_at)))
+    return all(is_grey(image) for image in images if image is not None)
+
+
+FIRST, MOST = 16, 256  # images looked at per modality: to see if any is deep, and how deep
+
+
+def bit_depths(plan: TrainPlan, member: TrainMember) -> tuple[dict[str, int], list[str]]:
+    """Bits that the 16-bit pixels of each modality use, and a sentence for each that has such.
+
+    A member that starts from another run keeps that run's, at which its weights were made.
+
+    Parameters
+    ----------
+    plan
+        All of its rows are looked at, so that the members of ``--fold all`` agree.
+    member
+        What is trained.
+
+    Raises
+    ------
+    InputError
+        If an image is missing or damaged.
+    """
+    if member.parent is not None:
+        return _inherited_bits(member.parent), []
+    missing = "zero" if plan.settings.missing_modality == "zero" else "error"
+    depths, told = {}, []
+    for name in plan.modalities:
+        brightest = _brightest(plan.rows, name, missing, FIRST)
+        if brightest is not None:
+            brightest = _brightest(plan.rows, name, missing, MOST)
+        depths[name] = FULL_DEPTH if brightest is None else depth_of(brightest)
+        if brightest is not None:
+            told.append(
+                f"{name} images have 16 bits and values up to {brightest}: they are scaled so "
+                f"that {2 ** depths[name] - 1} ({depths[name]} bits) is white"
+            )
+    return depths, told
+
+
+def _inherited_bits(parent: Path) -> dict[str, int]:
+    header = read_header(parent)
+    known: dict[str, int] = header.get("bits", {})
+    return {name: known.get(name, FULL_DEPTH) for name in header["modalities"]}
+
+
+def _brightest(rows: Rows, modality: str, missing: str, count: int) -> int | None:
+    """The largest 16-bit value in some images of a modality; None if none of them has 16 bits."""
+    looked_at = spread(len(rows.samples), count)
+    samples = rows.take(looked_at)
+    files = ImageFiles(samples, missing)
+    place = list(samples.paths).index(modality)
+    images = (files.read(row, place) for row in range(len(looked_at)))
+    values = [int(i.max()) for i in images if i is not None and i.dtype == np.uint16]
+    return max(values, default=None)
+
+
+Header = dict[str, Any]
+Say = Callable[[str], None]
+
+
+def new_model(plan: TrainPlan, member: TrainMember, say: Say) -> tuple[StreamModel, Header]:
+    """The model of a run that begins, and the header of its checkpoints.
+
+    Parameters
+    ----------
+    plan, member
+        What is trained.
+    say
+        Takes messages.
+
+    Raises
+    ------
+    UsageError
+        If the model is unknown or does not take the image size.
+    InputError
+        If weights that were asked for cannot be had, or do not fit.
+    """
+    img_size = _sizes(plan, member)
+    options = {
+        "img_size": [list(img_size[name]) for name in plan.modalities],
+        **model_options(plan.settings),
+    }
+    channels = channels_of(plan, member)
+    torch.manual_seed(mixed(plan.settings.seed, INITIAL))
+    in_chans = [channels[name] for name in plan.modalities]
+    model, pretrained = _with_weights(plan, member, {**options, "in_chans": in_chans}, say)
+    bits, told = bit_depths(plan, member)
+    for sentence in told:
+        say(sentence)
+    origin = [] if member.parent is None else [member.parent / BEST]
+    statistics = {name: model.data_config.statistics(channels[name]) for name in plan.modalities}
+    header = {
+        "comptool": __version__,
+        "model": {"name": plan.settings.model, "options": options},
+        "task": plan.competition.task,
+        "classes": list(plan.rows.classes),
+        "class_counts": plan.rows.class_counts,
+        "trained_counts": plan.rows.counts(member.train),
+        "modalities": list(plan.modalities),
+        "img_size": data.document(img_size),
+        "channels": channels,
+        "bits": bits,
+        "mean": {name: list(mean) for name, (mean, _) in statistics.items()},
+        "std": {name: list(std) for name, (_, std) in statistics.items()},
+        "metric": plan.metric,
+        "fold": member.fold,
+        "seed": plan.settings.seed,
+        "pretrained": pretrained,
+        "init_from": None if member.parent is None else str(member.parent),
+        "leak": member.leak,
+        "dropped": [plan.rows.classes[index] for index in plan.dropped],
+        "arguments": plan.settings.document(),
+        "inputs": provenance.hashes([*plan.inputs, *origin]),
+    }
+    return model, header
+
+
+def model_options(settings: TrainSettings) -> dict[str, Any]:
+    """Options of the backbone and of the head, by name.
+
+    Raises
+    ------
+    UsageError
+        If there is no such option, or its value is of another type.
+    """
+    name = models.parse_name(settings.model)
+    types = models.encoder_entry(name.backbone).types() | models.HEADS.find(name.head).types()
+    for own in ("img_size", "auxiliary_heads"):  # options of their own
+        types.pop(own, None)
+    options = parse_assignments(
+        "--model-option", f"the model '{settings.model}'", settings.model_option, types
+    )
+    return options | ({"auxiliary_heads": True} if settings.auxiliary_heads else {})
+
+
+def resumed_model(header: Header) -> StreamModel:
+    """The model of a run that goes on; its weights come from ``last.pt``."""
+    return build_model(header)
+
+
+def _sizes(plan: TrainPlan, member: TrainMember) -> dict[str, data.Size]:
+    given = data.parse_sizes(plan.settings.img_size, plan.modalities)
+    if set(given) == set(plan.modalities):
+        return given
+    backbone = _timm_backbone(plan.settings.model)
+    published = None if backbone is None else timm_backbone.published(backbone)
+    if published is not None and published.fixed_input_size:
+        height, width = published.input_size[1:]
+        return dict.fromkeys(plan.modalities, (height, width)) | given
+    missing = plan.settings.missing_modality
+    native = data.native_sizes(
+        plan.rows.take(member.train), "zero" if missing == "zero" else "error"
+    )
+    return native | given
+
+
+def _with_weights(
+    plan: TrainPlan, member: TrainMember, options: dict[str, Any], say: Say
+) -> tuple[StreamModel, str]:
+    """The model, and where its weights come from."""
+    name, num_classes = plan.settings.model, len(plan.rows.classes)
+    if member.parent is None:
+        return create_from(plan.settings.pretrained, name, num_classes, say=say, **options)
+    model = models.create(name, num_classes, **options)
+    anew = head_weights(model) if plan.settings.reset_head else {}
+    load_weights(model, member.parent, dispensable=AUXILIARY)
+    model.load_state_dict(anew, strict=False)
+    return model, str(member.parent)
+
+
+def _timm_backbone(name: str) -> str | None:
+    """The backbone of a model's name if it is one of timm's, which know their weights and size."""
+    backbone = models.parse_name(name).backbone
+    return backbone if models.encoder_entry(backbone).target == models.TIMM else None
+
+
+def open_session(
+    plan: TrainPlan,
+    member: TrainMember,
+    model: StreamModel,
+    header: Mapping[str, Any],
+    criterion: nn.Module,
+    processes: Processes,
+    say: Callable[[str], None],
+    *,
+    measure: Measure = "all",
+) -> TrainSession:
+    """Put a session together.
+
+    Parameters
+    ----------
+    plan, member, processes
+        What is trained, and by which process among its equals.
+    model, header
+        With the weights it starts from, and what its checkpoints say of it.
+    criterion
+        The loss.
+    say
+        Takes messages.
+    measure
+        What may be measured to choose how it is computed.
+
+    Raises
+    ------
+    UsageError
+        If the model cannot learn from batches so small, or the augmentation is unknown.
+    InputError
+        If an augmentation file cannot be read, or an image is missing.
+    """
+    settings, device = plan.settings, processes.device
+    model = model.to(device)
+    freeze(model, settings.freeze)
+    batches = draw_batches(plan, member, processes)
+    _check_smallest_batch(
+        model, batches, settings, InputTransform.of(header, device, False), header
+    )
+    steps = settings.epochs * batches.num_steps
+    compute = choose_config(model, header, settings, processes, steps, say, measure)
+    use_threads(compute)
+    if compute.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    eye = InputTransform.of(header, device, compute.channels_last)
+    placement = place(plan, member, header, processes)
+    if placement.note:
+        say(placement.note)
+    datasets = open_datasets(plan, member, header, placement)
+    train_loader, valid_loader = open_loaders(datasets, settings, batches, processes, placement)
+    precision = MixedPrecision(settings.amp, device)
+    lr = settings.rate(pretrained=header["pretrained"] != RANDOM)
+    settings.check_min_lr(lr)
+    updates = -(-batches.num_steps // settings.grad_accum)
+    wrapped = _distributed(model, processes)
+    optimisation = Optimisation(model, settings, lr, updates, precision)
+    # Last, because averaged weights are those of a copy, which has no gradients.
+    gauges = _gauges(plan, model, optimisation, processes)
+    return TrainSession(
+        settings=settings,
+        model=model,
+        called=(
+            compiled(wrapped, settings.batch_size, settings.compile)
+            if compute.compiled
+            else wrapped
+        ),
+        without_sync=getattr(wrapped, "no_sync", nullcontext),
+        criterion=criterion.to(device),
+        precision=precision,
+        optimisation=optimisation,
+        eye=eye,
+        batches=batches,
+        train_loader=train_loader,
+        valid_loader=valid_loader,
+        processes=processes,
+        mixing=Mixing(
+            settings.mixup, settings.cutmix, settings.balanced_mixup, len(plan.rows.classes)
+        ),
+        multilabel=plan.rows.multilabel,
+        datasets=datasets,
+        placement=placement,
+        counted=measured(plan.rows.labels[member.valid], plan.dropped),
+        gauges=gauges,
+        compute=compute,
+    )
+
+
+def _distributed(model: StreamModel, processes: Processes) -> nn.Module:
+    """The model, whose gradients are the mean over all processes."""
+    if processes.size == 1:
+        return model
+    cards = [processes.device] if processes.device.type == "cuda" else None
+    return DistributedDataParallel(model, device_ids=cards)
+
+
+def _check_smallest_batch(
+    model: StreamModel,
+    batches: EpochBatches,
+    settings: TrainSettings,
+    eye: InputTransform,
+    header: Mapping[str, Any],
+) -> None:
+    """Refuse batches of one image where batch normalisation would see one value per channel."""
+    if settings.batch_size > 1 and batches.num_draws > batches.num_steps:
+        return
+    chips = [
+        torch.zeros(1, header["channels"][name], *header["img_size"][name], dtype=torch.uint8)
+        for name in header["modalities"]
+    ]
+    # A copy, because the statistics of the layers would move.
+    copied = deepcopy(model)
+    set_training(copied, settings.freeze)
+    try:
+        with torch.no_grad():
+            copied(*eye.see(chips))
+    except ValueError as error:
+        raise UsageError(
+            f"the batch normalisation of '{settings.model}' cannot learn from batches of one "
+            "image; take a --batch-size of 2 or more"
+        ) from error
+
+
+def _gauges(
+    plan: TrainPlan, model: StreamModel, optimisation: Optimisation, processes: Processes
+) -> Gauges:
+    """What is measured of the model: its fusion weights, and gradients that are calibrated."""
+    named: dict[str, EpochLogger] = {"fusion": FusionGauge(optimisation.evaluated)}
+    calibration = calibration_of(plan.settings)
+    if calibration is not None:
+        gauge = CalibrationGauge(calibration, plan.modalities, processes.device)
+        model.junction = CalibratedJunction(
+            calibration, average_over(processes), lambda: optimisation.loss_scale, gauge.observe
+        )
+        named["gradients"] = gauge
+    return Gauges(**named)
+
+
+# What settings name by a file, whose content may have changed since.
+OF_FILES = {
+    "prior": "the prior is not the one that",
+    "class_weights": "the class weights are not those that",
+    "augment": "the augmentation file is not the one that",
+}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A member that is ready for its next update.
+
+    Parameters
+    ----------
+    progress
+        How far it is.
+    header
+        Of its checkpoints.
+    session
+        What it is trained with; None where it is finished.
+    """
+
+    progress: Progress
+    header: Header
+    session: TrainSession | None
+
+
+def rehearse(plan: TrainPlan) -> None:
+    """Prepare every member as training would, with random weights in the place of published ones.
+
+    So a dry run is refused what the training would be: the model, the options of the loss, the
+    device, the size of images. Nothing is written.
+
+    Raises
+    ------
+    UsageError, InputError
+        As :func:`prepare`.
+    """
+    plan = without_published_weights(plan)
+    size = plan.settings.batch_size or BATCH_SIZE  # nothing is tried out in a dry run
+    plan = replace(plan, settings=replace(plan.settings, batch_size=size))
+    with joined(plan.settings.device) as processes:
+        for member in plan.members:
+            prepare(plan, member, processes, lambda text: None, measure="nothing")
+
+
+def without_published_weights(plan: TrainPlan) -> TrainPlan:
+    """The plan with random weights in the place of published ones, which take long to come."""
+    if plan.settings.pretrained not in ("auto", "yes") or plan.settings.init_from is not None:
+        return plan
+    return replace(plan, settings=replace(plan.settings, pretrained="no", min_lr=None))
+
+
+def prepare(
+    plan: TrainPlan,
+    member: TrainMember,
+    processes: Processes,
+    say: Say,
+    *,
+    measure: Measure = "all",
+) -> Prepared:
+    """The model with its weights, the loss, the data and the optimisation of a member.
+
+    Parameters
+    ----------
+    plan, member
+        What is trained.
+    processes
+        This process among its equals.
+    say
+        Takes messages.
+    measure
+        What may be measured to find the fastest way to compute the run.
+
+    Raises
+    ------
+    UsageError
+        If a name or an option is not known to what it is for, or the device is not there.
+    InputError
+        If weights, an image or the state of a resumed run cannot be used.
+    """
+    criterion = make_loss(plan, member)
+    state: dict[str, Any] | None = None
+    if plan.resume and (not plan.folded or (member.folder / LAST).exists()):
+        state = read_state(member.folder / LAST)
+        _check_identity(state["identity"], identity(plan, processes), member)
+        progress = _progress(state["progress"], plan)
+        # Runs of before there were whole batches.
+        header: Header = {WHOLE_BATCHES: False, **state["header"]}
+        header["arguments"] = plan.settings.document()
+        if progress.finished:
+            say(f"{member.folder} is finished ({progress.epoch} epochs); nothing to go on with")
+            return Prepared(progress, header, None)
+        model = resumed_model(header)
+    else:
+        progress = Progress()
+        model, header = new_model(plan, member, say)
+    say(_introduction(plan, member, header, processes))
+    if plan.settings.freeze == BACKBONE and header["pretrained"] == RANDOM:
+        say("WARNING: the backbone has random weights and is frozen: it will not learn anything")
+    session = open_session(plan, member, model, header, criterion, processes, say, measure=measure)
+    header["way"] = asdict(session.compute)
+    header[WHOLE_BATCHES] = session.placement.whole_batches
+    if state is not None:
+        session.model.load_state_dict(state["weights"])
+        session.optimisation.load_state_dict(state["optimisation"])
+        session.gauges.load_state_dict(state.get("gauges", {}))
+    if not processes.first:
+        progress.loss_sum, progress.seen = 0.0, 0
+    return Prepared(progress, header, session)
+
+
+def identity(plan: TrainPlan, processes: Processes) -> dict[str, Any]:
+    """JSON values that a resumed run has to agree with, beside its settings."""
+    return {
+        "rows": plan.rows.digest(),
+        "metric": plan.metric,
+        "processes": processes.size,
+        "prior": None if plan.prior is None else list(plan.prior),
+        "class_weights": None if plan.class_weights is None else list(plan.class_weights),
+        "augment": None if plan.policy_file is None else provenance.sha256(plan.policy_file),
+    }
+
+
+def _progress(document: dict[str, Any], plan: TrainPlan) -> Progress:
+    progress = Progress(**document)
+    if progress.finished == "epochs" and progress.epoch < plan.settings.epochs:
+        progress.finished = ""
+    return progress
+
+
+def _check_identity(found: dict[str, Any], wanted: dict[str, Any], member: TrainMember) -> None:
+    folder = member.folder
+    if found.get("rows") != wanted["rows"]:
+        raise InputError(
+            "the rows, folds or labels are not those that this run was begun with",
+            file=folder,
+            mend="Bring the tables back, or start another run with --init-from",
+        )
+    for name, what in OF_FILES.items():
+        if found.get(name) != wanted[name]:
+            raise InputError(
+                f"{what} this run was begun with",
+                file=folder,
+                mend="Bring the file back, or start another run with --init-from",
+            )
+    for name, option in (("metric", "--metric"), ("processes", "--nproc-per-node")):
+        if found.get(name) != wanted[name]:
+            raise UsageError(
+                f"a resumed run keeps its settings; {folder} was begun with {option} "
+                f"{found.get(name)}"
+            )
+
+
+def _introduction(
+    plan: TrainPlan, member: TrainMember, header: Header, processes: Processes
+) -> str:
+    sizes = ", ".join(
+        f"{name} {h}x{w}{' grey' if header['channels'][name] == 1 else ''}"
+        for name, (h, w) in header["img_size"].items()
+    )
+    device = f"{processes.size} x {processes.device.type}" if processes.size > 1 else None
+    return (
+        f"{member.folder}: {plan.settings.model} from {header['pretrained']} weights on "
+        f"{device or processes.device}; {len(member.train)} rows to train on, {len(member.valid)} "
+        f"to validate; {sizes} pixels"
+    )

@@ -1,0 +1,504 @@
+"""The training loop: epochs, validation, early stopping, and runs over folds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from tqdm import tqdm
+
+from comptool.data.dataset import Batch
+from comptool.errors import InputError, UsageError
+from comptool.io import provenance
+from comptool.io.locks import hold
+from comptool.io.predictions import read_predictions
+from comptool.io.runs import OOF, RUNNING
+from comptool.training.batch_size import with_batch_size
+from comptool.training.checkpoint import Checkpointer, clear, columns, write_oof
+from comptool.training.class_subset import kept_score
+from comptool.training.data import TrainMember, TrainPlan
+from comptool.training.distributed import Processes, joined
+from comptool.training.monitor import BlankImages, Interruption, LossMonitor, told
+from comptool.training.resume import write_record
+from comptool.training.setup import TrainSession, identity, prepare
+from comptool.training.train_step import TrainStep, on_device
+from comptool.training.training_state import Progress
+from comptool.training.validate import StoppedError, evaluate, has_numbers
+
+INTERRUPTED = 130
+
+Say = Callable[[str], None]
+
+
+class Loop:
+    """The training of one member, from where its progress says.
+
+    Parameters
+    ----------
+    session
+        What it works with.
+    progress
+        How far it is; changed as it goes.
+    keeper
+        Writes the files of the run.
+    say
+        Takes messages.
+    quiet
+        Whether there is no bar.
+    """
+
+    def __init__(
+        self, session: TrainSession, progress: Progress, keeper: Checkpointer, say: Say, quiet: bool
+    ) -> None:
+        self.session = session
+        self.progress = progress
+        self.keeper = keeper
+        self.say = say
+        self.quiet = quiet or not session.processes.first
+        self.interruption = Interruption()
+        self._blank = BlankImages()
+        self._update = TrainStep(session, progress.at_once, say)
+        late = session.processes.device.type == "cuda"
+        self._watch = LossMonitor(session.processes, late=late)
+
+    def run(self) -> None:
+        """Train until the epochs are done or validation has stopped improving.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            After Ctrl-C, once ``last.pt`` holds the state; its text says how to go on.
+        InputError
+            If the loss is no longer a number, or an image or a file cannot be read or written.
+        UsageError
+            If the memory of the device does not hold an update.
+        """
+        with self.interruption:
+            while not self.progress.finished:
+                self._train()
+                started = perf_counter()
+                probabilities, loss = self._validate()
+                self._close(probabilities, loss, perf_counter() - started)
+
+    def save(self) -> None:
+        """Write ``last.pt``."""
+        self.keeper.save(self.progress, self.session)
+
+    def _train(self) -> None:
+        """The updates of an epoch that are still to be done."""
+        session, progress = self.session, self.progress
+        session.begin_epoch(progress.epoch)
+        session.batches.set_epoch(progress.epoch, progress.update * session.settings.grad_accum)
+        self._watch.begin(progress.loss_sum)
+        self._mark = perf_counter()
+        batches = on_device(session.train_loader, session.processes.device)
+        with self._bar() as bar:
+            while progress.update < session.updates_per_epoch:
+                with session.phase("wait"):
+                    window = self._window(batches, bar)
+                self._watch.add(self._update(window, progress.epoch, progress.update))
+                bar.update(session.processes.size * self._count(window))
+                self._look_if_due(bar)
+            self._look(bar, wait=True)
+
+    def _window(self, batches: Iterator[Batch], bar: tqdm[Any]) -> list[Batch]:
+        """The batches of the next update."""
+        try:
+            return list(islice(batches, self.session.settings.grad_accum))
+        except torch.OutOfMemoryError as error:
+            raise UsageError(
+                f"the memory of {self.session.processes.device} does not hold a batch of images "
+                "beside the model; take a smaller --batch-size, or --data-on cpu"
+            ) from error
+        except RuntimeError:
+            # What ends this process may have ended its workers first.
+            if not self.interruption.requested:
+                raise
+            if self.session.processes.size == 1:
+                self._look(bar, wait=True)
+            # Others are in the middle of an update; the last epoch's state stays.
+            raise SystemExit(INTERRUPTED) from None
+
+    def _count(self, window: Sequence[Batch]) -> int:
+        """Note what an update was made of; the number of its images."""
+        progress = self.progress
+        seen = sum(map(self.session.seen, window))
+        if not progress.epoch:
+            for batch in window:
+                self._blank.look(batch)
+        progress.update += 1
+        progress.seen += seen
+        progress.at_once = self._update.at_once
+        return seen
+
+    def _look_if_due(self, bar: tqdm[Any]) -> None:
+        processes = self.session.processes
+        if processes.size == 1 and self.interruption.requested:
+            self._look(bar, wait=True)
+        elif self.progress.update % processes.check_every == 0:
+            self._look(bar, wait=False)
+
+    def _look(self, bar: tqdm[Any], *, wait: bool) -> None:
+        """See whether the loss is still a number and whether somebody wants to stop."""
+        progress = self.progress
+        sight = self._watch.look(progress.seen, self.interruption.requested, wait=wait)
+        if sight is None:
+            return
+        if sight.diverged:
+            raise self._diverged("training")
+        bar.set_postfix(loss=f"{sight.loss_sum / max(sight.seen, 1):.4f}", refresh=False)
+        if sight.stop and not wait:
+            self._look(bar, wait=True)  # what is kept is the loss as it is now
+        if wait:
+            progress.loss_sum = sight.loss_sum
+            progress.seconds += perf_counter() - self._mark
+            self._mark = perf_counter()
+            if sight.stop:
+                self._stop()
+
+    def _validate(self) -> tuple[npt.NDArray[np.float32] | None, float | None]:
+        """Probabilities and loss of the validated rows; None for both without validation."""
+        session = self.session
+        if session.valid_loader is None:
+            if not has_numbers(session.optimisation.evaluated):
+                raise self._diverged("training")
+            return None, None
+        alone = session.processes.size == 1
+        try:
+            probabilities, loss = evaluate(
+                session.optimisation.evaluated,
+                on_device(session.valid_loader, session.processes.device),
+                session.eye,
+                session.criterion,
+                session.processes,
+                # Several processes stop together, between two updates.
+                lambda: alone and self.interruption.requested,
+                multilabel=session.multilabel,
+                counted=session.counted,
+            )
+        except StoppedError:
+            self._stop()
+        except torch.OutOfMemoryError as error:
+            raise UsageError(
+                f"the memory of {session.processes.device} does not hold the validation, which "
+                "takes twice as many images at once as training; take a smaller --batch-size"
+            ) from error
+        if not np.isfinite(probabilities).all():
+            raise self._diverged("validation")
+        return probabilities, loss
+
+    def _close(
+        self,
+        probabilities: npt.NDArray[np.float32] | None,
+        val_loss: float | None,
+        seconds: float,
+    ) -> None:
+        """End an epoch: its row, the best checkpoint, the state, and whether to go on."""
+        progress, settings = self.progress, self.session.settings
+        score = None if probabilities is None else self.keeper.score(probabilities)
+        improved = self._improved(score)
+        row = self._row(score, val_loss, seconds)
+        progress.history.append(row)
+        progress.stale += 1
+        if improved:
+            progress.best_score, progress.best_epoch = score, progress.epoch + 1
+            progress.stale = 0
+            self.keeper.keep_best(progress, self.session.optimisation.evaluated, probabilities)
+        progress.next_epoch()
+        if progress.epoch >= settings.epochs:
+            progress.finished = "epochs"
+        elif settings.patience is not None and progress.stale >= settings.patience:
+            progress.finished = "patience"
+        self.keeper.write_history(progress)
+        self.save()
+        self.say(_line(row, settings.epochs, improved))
+        if progress.epoch == 1:
+            for sentence in self._blank_images():
+                self.say(sentence)
+        if progress.finished == "patience":
+            self.say(
+                f"stopped: no better {self.keeper.metric} in {progress.stale} epochs; the best "
+                f"checkpoint is that of epoch {progress.best_epoch}"
+            )
+        self.session.processes.wait()
+
+    def _blank_images(self) -> list[str]:
+        found = set().union(*self.session.processes.gather(self._blank.found))
+        return told(found, self.keeper.plan.modalities, self.keeper.trained_ids)
+
+    def _improved(self, score: float | None) -> bool:
+        best = self.progress.best_score
+        if score is None or best is None:
+            return True
+        return score > best if self.keeper.greater_is_better else score < best
+
+    def _row(
+        self, score: float | None, val_loss: float | None, seconds: float
+    ) -> dict[str, float | int | None]:
+        """The epoch's row of ``metrics.csv``, over all processes."""
+        progress = self.progress
+        loss_sum, seen = self._totals()
+        values = (
+            progress.epoch + 1,
+            self.session.optimisation.lr,
+            loss_sum / seen,
+            val_loss,
+            score,
+            round(progress.seconds + seconds, 3),
+            round(seen / progress.seconds, 1),
+        )
+        row = dict(zip(columns(self.keeper.metric), values, strict=True))
+        return row | self.session.gauges.read()
+
+    def _totals(self) -> tuple[float, int]:
+        """Loss and images of the epoch so far, over all processes."""
+        mine = (self.progress.loss_sum, self.progress.seen)
+        shares = self.session.processes.gather(mine)
+        return sum(loss for loss, _ in shares), sum(seen for _, seen in shares)
+
+    def _stop(self) -> NoReturn:
+        progress = self.progress
+        progress.loss_sum, progress.seen = self._totals()
+        self.save()
+        if not self.session.processes.first:
+            raise SystemExit(INTERRUPTED)  # one of them says it
+        raise KeyboardInterrupt(
+            f"stopped in epoch {progress.epoch + 1} of {self.session.settings.epochs} after "
+            f"{progress.update} of {self.session.updates_per_epoch} updates; go on with: "
+            f"{self.keeper.go_on}"
+        )
+
+    def _diverged(self, where: str) -> InputError:
+        progress = self.progress
+        kept = "no checkpoint was kept yet"
+        if progress.best_epoch is not None:
+            kept = f"the best checkpoint is that of epoch {progress.best_epoch}"
+        return InputError(
+            f"the loss became NaN or infinite in epoch {progress.epoch + 1} ({where}); {kept}",
+            file=self.keeper.folder,
+            mend="Start again with a lower --lr, with --clip-grad 1, or with --amp off",
+        )
+
+    def _bar(self) -> tqdm[Any]:
+        session, progress = self.session, self.progress
+        return tqdm(
+            total=session.batches.num_draws,
+            initial=progress.seen,  # of all processes, where a stopped epoch goes on
+            desc=f"epoch {progress.epoch + 1}/{session.settings.epochs}",
+            unit="img",
+            leave=False,
+            # None: no bar where stderr is no terminal.
+            disable=True if self.quiet else None,
+        )
+
+
+def _line(row: Mapping[str, float | int | None], epochs: int, improved: bool) -> str:
+    epoch, lr, train_loss, val_loss, score, seconds, speed, *_ = row.items()
+    text = f"epoch {epoch[1]}/{epochs}: lr {lr[1]:.3g}, train loss {train_loss[1]:.4f}"
+    if score[1] is not None:
+        text += f", val loss {val_loss[1]:.4f}, {score[0]} {score[1]:.4f}"
+    return text + f", {speed[1]:.0f} images/s, {seconds[1]:.1f} s" + " (best)" * improved
+
+
+@dataclass(frozen=True)
+class TrainOutcome:
+    """What a training gave.
+
+    Parameters
+    ----------
+    run
+        Its folder.
+    metric
+        Name of the metric.
+    score
+        Of the best checkpoint or, for ``--fold all``, of all rows out of fold; None without
+        validation.
+    epoch
+        Of the best checkpoint, from 1; for ``--fold all`` one per member.
+    seconds
+        Spent now.
+    """
+
+    run: Path
+    metric: str
+    score: float | None
+    epoch: int | list[int] | None
+    seconds: float
+
+    def document(self) -> dict[str, object]:
+        """The outcome as JSON values."""
+        return {
+            "run": str(self.run),
+            "metric": self.metric,
+            "score": self.score,
+            "epoch": self.epoch,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def train(
+    plan: TrainPlan, say: Say, *, quiet: bool = False, force: bool = False
+) -> TrainOutcome | None:
+    """Train what is planned.
+
+    Parameters
+    ----------
+    plan
+        Checked by :func:`comptool.training.data.make_plan`.
+    say
+        Takes messages.
+    quiet
+        Whether there is no bar.
+    force
+        Whether a run in the folder is replaced.
+
+    Returns
+    -------
+    Outcome or None
+        None in the processes of a ``torchrun`` that do not speak.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After Ctrl-C, with the line to go on by.
+    UsageError
+        If the device, an option of the loss or the number of processes does not fit.
+    InputError
+        If a file cannot be used or written, or the loss is no longer a number.
+    """
+    started = perf_counter()
+    with joined(plan.settings.device) as processes, ExitStack() as training:
+        if not processes.first:
+            say = _silent
+        plan = with_batch_size(plan, processes, say)
+        begin = partial(_begin, plan, processes, force, training)
+        epoch: int | list[int] | None
+        if plan.folded:
+            score, epoch = _train_folds(plan, processes, say, quiet, begin)
+        else:
+            end, _ = _train_member(plan, plan.members[0], processes, say, quiet, begin)
+            score, epoch = end.best_score, end.best_epoch
+        if not processes.first:
+            return None
+    return TrainOutcome(plan.run, plan.metric, score, epoch, perf_counter() - started)
+
+
+def _silent(text: str) -> None:
+    pass
+
+
+def _nothing() -> None:
+    pass
+
+
+def _begin(plan: TrainPlan, processes: Processes, force: bool, training: ExitStack) -> None:
+    """What is done to the run's folder once nothing can be wrong any more."""
+    if not processes.first:
+        return
+    training.enter_context(hold(plan.run))
+    if force:
+        clear(plan.run)
+    if plan.folded:
+        facts = {"metric": plan.metric, "num_folds": len(plan.members)}
+        record = partial(write_record, plan.run, plan.settings, plan.files, facts=facts)
+        record(RUNNING)
+        training.push(partial(_note_stop, record))
+
+
+def _note_stop(record: Callable[[str], None], kind: type[BaseException] | None, *_: object) -> None:
+    """Write down that a folded run was stopped, as `_run` does of every fold."""
+    if kind is not None:
+        with suppress(InputError):
+            record("stopped")
+
+
+def _train_folds(
+    plan: TrainPlan, processes: Processes, say: Say, quiet: bool, begin: Callable[[], None]
+) -> tuple[float | None, list[int]]:
+    """Train the members that are not finished; score of all rows, and the members' epochs."""
+    ends = []
+    for member in plan.members:
+        ends.append(_train_member(plan, member, processes, say, quiet, begin))
+        if ends[-1][1]:
+            begin = _nothing
+    epochs = [end.best_epoch or 0 for end, _ in ends]
+    if not processes.first:
+        return None, epochs
+    changed = any(trained for _, trained in ends) or not (plan.run / OOF).exists()
+    return _join_folds(plan, write=changed), epochs
+
+
+def _train_member(
+    plan: TrainPlan,
+    member: TrainMember,
+    processes: Processes,
+    say: Say,
+    quiet: bool,
+    begin: Callable[[], None],
+) -> tuple[Progress, bool]:
+    """Train a member; how far it is, and whether anything was left to do."""
+    ready = prepare(plan, member, processes, say)
+    if ready.session is None:
+        return ready.progress, False
+    ready.session.decode_once(say, quiet)
+    keeper = Checkpointer(plan, member, ready.header, identity(plan, processes), processes.first)
+    begin()
+    loop = Loop(ready.session, ready.progress, keeper, say, quiet)
+    facts = {"device": str(processes.device), "precision": ready.session.precision.name}
+    _run(loop, keeper, **facts, way=asdict(ready.session.compute))
+    return ready.progress, True
+
+
+def _run(loop: Loop, keeper: Checkpointer, **facts: object) -> None:
+    """The loop between two records of its state."""
+    progress = loop.progress
+
+    def record(state: str, **end: object) -> None:
+        split = {} if progress.at_once is None else {"images_at_once": progress.at_once}
+        keeper.record(state, **facts, **split, **end)
+
+    record(RUNNING)
+    try:
+        # At once, so that a run that is killed in its first epoch can be resumed too.
+        loop.save()
+        loop.run()
+    except BaseException:
+        # If this cannot be written either, what stopped the run is the better message.
+        with suppress(InputError):
+            record("stopped")
+        raise
+    record("finished", score=progress.best_score, epoch=progress.best_epoch)
+
+
+def _join_folds(plan: TrainPlan, *, write: bool) -> float:
+    """Score of all folds together; writes their ``oof.csv``, in the table's order."""
+    task = plan.competition.task
+    parts = [read_predictions(member.folder / OOF, task=task) for member in plan.members]
+    rows = np.concatenate([member.valid for member in plan.members])
+    order = np.argsort(rows, kind="stable")
+    probabilities = np.concatenate([part.probabilities for part in parts])[order]
+    rows = rows[order]
+    score = kept_score(plan.metric, plan.rows.labels[rows], probabilities, plan.dropped)
+    if not write:
+        return score
+    leaks = [provenance.facts(member.folder / OOF).get("leak") for member in plan.members]
+    write_oof(
+        plan.run,
+        plan,
+        np.array(plan.rows.ids(rows), dtype=object),
+        plan.rows.fold[rows],
+        probabilities.astype(np.float32),
+        {"leak": next((leak for leak in leaks if leak), None)},
+    )
+    facts = {"metric": plan.metric, "num_folds": len(plan.members), "score": score}
+    write_record(plan.run, plan.settings, plan.files, "finished", facts)
+    return score

@@ -1,0 +1,171 @@
+"""What a model makes of the validated rows, on the deterministic transform."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from comptool.data.dataset import Batch, normalise
+from comptool.training.distributed import Processes
+
+
+@dataclass(frozen=True)
+class InputTransform:
+    """How uint8 images become what a model takes.
+
+    Parameters
+    ----------
+    means, stds
+        Per modality, one number per channel, on the device: what is brought there anew for each
+        batch has the device waited for.
+    device
+        Where the model is.
+    channels_last
+        Whether the model wants that memory order, in which batches come.
+    """
+
+    means: tuple[Tensor, ...]
+    stds: tuple[Tensor, ...]
+    device: torch.device
+    channels_last: bool
+
+    @classmethod
+    def of(
+        cls, header: Mapping[str, Any], device: torch.device, channels_last: bool
+    ) -> InputTransform:
+        """The one that a checkpoint's header describes."""
+        means, stds = (
+            tuple(torch.tensor(header[key][name], device=device) for name in header["modalities"])
+            for key in ("mean", "std")
+        )
+        return cls(means, stds, device, channels_last)
+
+    def see(self, images: Sequence[Tensor]) -> list[Tensor]:
+        """Float images on the device, one tensor (B, C, H, W) per modality."""
+        order = torch.channels_last if self.channels_last else torch.contiguous_format
+        return [
+            normalise(image.to(self.device, non_blocking=True), mean, std).contiguous(
+                memory_format=order
+            )
+            for image, mean, std in zip(images, self.means, self.stds, strict=True)
+        ]
+
+
+class StoppedError(Exception):
+    """The evaluation was interrupted."""
+
+
+@torch.inference_mode()
+def evaluate(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    eye: InputTransform,
+    criterion: nn.Module,
+    processes: Processes,
+    stopped: Callable[[], bool],
+    *,
+    multilabel: bool,
+    counted: npt.NDArray[np.bool_],
+) -> tuple[npt.NDArray[np.float32], float]:
+    """Class probabilities of every row in the table's order, and the mean loss of those that count.
+
+    In float32 whatever the training's precision, so that they are what ``comptool infer`` gives.
+
+    Parameters
+    ----------
+    model
+        Put into evaluation mode, and back into its own.
+    batches
+        This process's share of the rows.
+    eye
+        How images become what the model takes.
+    criterion
+        The loss.
+    processes
+        Whose shares are put together.
+    stopped
+        Asked between batches.
+    multilabel
+        Whether classes have probabilities of their own (sigmoid) or share one (softmax).
+    counted
+        Whether each row counts in the loss, shape (N,).
+
+    Raises
+    ------
+    StoppedError
+        If ``stopped`` says so.
+    """
+    training = model.training
+    model.eval()
+    processes.align(model)
+    rows, shares, number = [], [], 0
+    total = torch.zeros((), dtype=torch.float64, device=eye.device)
+    for batch in batches:
+        if stopped():
+            model.train(training)
+            raise StoppedError
+        logits = _logits(model, eye.see(batch.images))
+        assert batch.targets is not None
+        rows.append(batch.rows.numpy())
+        places = np.flatnonzero(counted[rows[-1]])
+        if len(places):
+            total += criterion(*_at(places, logits, batch.targets)).double() * len(places)
+            number += len(places)
+        shares.append(probabilities_of(logits, multilabel=multilabel))
+    model.train(training)
+    # Read once: until here nothing has waited for the device.
+    arrays = [torch.cat(shares).cpu().numpy()] if shares else []
+    gathered = processes.gather((rows, arrays, float(total), number))
+    return _in_order(gathered)
+
+
+def _logits(model: nn.Module, images: Sequence[Tensor]) -> Tensor:
+    """Logits (B, K) in float32, of half a batch at a time where the memory does not hold it."""
+    try:
+        logits: Tensor = model(*images)
+        return logits.float()
+    except torch.OutOfMemoryError:
+        if len(images[0]) == 1:
+            raise
+    # Only here is nothing left that holds what the pass has made.
+    halves = zip(*(image.chunk(2) for image in images), strict=True)
+    return torch.cat([_logits(model, half) for half in halves])
+
+
+def has_numbers(model: nn.Module) -> bool:
+    """Whether all weights are finite; waits for the device."""
+    return all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values())
+
+
+def _at(places: npt.NDArray[np.int64], logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits and targets of the rows at those places of a batch, where the logits are."""
+    targets = targets.to(logits.device, non_blocking=True)
+    if len(places) == len(targets):
+        return logits, targets
+    # By number: a mask would have to be counted first.
+    chosen = torch.from_numpy(places).to(logits.device, non_blocking=True)
+    return logits[chosen], targets[chosen]
+
+
+def probabilities_of(logits: Tensor, *, multilabel: bool) -> Tensor:
+    """Class probabilities (B, K) of logits (B, K), in float32.
+
+    In half precision a sigmoid would be 1 from a logit of 8.4 on, and such cells would tie.
+    """
+    logits = logits.float()
+    return torch.sigmoid(logits) if multilabel else torch.softmax(logits, dim=1)
+
+
+def _in_order(gathered: Sequence[Any]) -> tuple[npt.NDArray[np.float32], float]:
+    rows = np.concatenate([part for rows, *_ in gathered for part in rows])
+    shares = np.concatenate([part for _, parts, *_ in gathered for part in parts])
+    probabilities = np.empty_like(shares, dtype=np.float32)
+    probabilities[rows] = shares
+    number = sum(number for *_, number in gathered)
+    return probabilities, sum(total for *_, total, _ in gathered) / number
