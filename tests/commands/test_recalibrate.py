@@ -198,7 +198,7 @@ def test_the_training_prior_is_the_published_one(comptool, predictions):
             "no class is called 'vam'; did you mean 'van', 'sedan' or 'bus'?",
         ),
         (["--head-classes", "van,van"], "--head-classes names a class twice: van,van"),
-        (["--method", "can", "--alpha", 0], "--alpha must be a finite number above 0, not 0.0"),
+        (["--method", "can", "--alpha", 0], "--alpha is 0.0; it has to be above 0"),
         (
             ["--method", "can", "--top-k", 4],
             "--top-k must be 2 to 3 (the number of classes), not 4",

@@ -174,7 +174,7 @@ def test_a_resumed_run_refuses_other_settings_by_name(folds, fit):
     with pytest.raises(UsageError) as refusal:
         fit("run", resume=True, lr=0.5, loss="focal", batch_size=4)
     assert str(refusal.value) == (
-        "a resumed run keeps its settings; weights/run was begun with --loss ce, no --lr. Leave "
+        "a resumed run keeps its settings; weights/run was begun with no --lr, --loss ce. Leave "
         "them out, or start another run with --init-from"
     )
 
