@@ -21,7 +21,7 @@ from comptool.models.checkpoint_file import save_checkpoint
 from comptool.reports.plots import draw_curves, save_picture
 from comptool.training.class_subset import kept_score
 from comptool.training.data import TrainMember, TrainPlan
-from comptool.training.epoch_columns import fusion_columns
+from comptool.training.epoch_loggers import fusion_columns
 from comptool.training.gradient_balancing import gradient_curves
 from comptool.training.resume import write_record
 from comptool.training.setup import TrainSession
@@ -40,8 +40,8 @@ def write_history(
 ) -> None:
     """Write every epoch's row, atomically; numbers are written so that they read back exactly.
 
-    Columns of gauges follow, also those that only some rows have: a run may have been begun with
-    a version that did not write them.
+    Columns of epoch loggers follow, also those that only some rows have: a run may have been
+    begun with a version that did not write them.
     """
     header = list(dict.fromkeys([*columns(metric), *chain.from_iterable(rows)]))
     with atomic_output(path, force=True) as temporary:
@@ -112,7 +112,7 @@ class Checkpointer:
                 optimisation=session.optimisation.state_dict(),
                 header=self._header,
                 identity=self._identity,
-                gauges=session.gauges.state_dict(),
+                gauges=session.loggers.state_dict(),
             )
 
     def keep_best(

@@ -1,11 +1,4 @@
-"""Gradient balancing between modalities (intra) and objectives (inter, IMTL-G), after FULLER.
-
-How much each objective and each modality may count: the arithmetic of gradient calibration.
-
-Between objectives, IMTL-G of Liu et al. 2021, "Towards Impartial Multi-task Learning", ICLR;
-between modalities, the rule that :mod:`comptool.training.gradient_balancing` speaks of.
-
-Gradients brought to balance before they enter the encoders: of objectives, of modalities.
+"""Gradients balanced before they enter the encoders: between objectives, between modalities.
 
 Huang et al. 2023, "FULLER: Unified Multi-modality Multi-task 3D Perception via Multi-level Gradient
 Calibration", arXiv:2307.16617. Its first level, between tasks, is IMTL-G of Liu et al. 2021,
@@ -17,9 +10,10 @@ here at the junction of a two-stream classifier, where each stream's features me
 objectives are the joint head and one auxiliary head per stream. Norms are those of the batches of
 all processes together, so that several processes do what one with the whole batch would.
 
-Scales do not matter, neither that of the loss under fp16 nor that of a batch among accumulated
-ones: only ratios enter. Each of accumulated batches is calibrated for itself. A gradient that is
-not finite stays so, and its update is skipped as ever.
+Only ratios enter, so neither the loss scale under fp16 nor gradient accumulation matters; each of
+the accumulated batches is balanced by itself. A gradient that is not finite stays so, and its
+update is skipped as ever. Which levels are balanced is parsed, without torch, in
+:mod:`comptool.training.config`.
 """
 
 from __future__ import annotations
@@ -35,7 +29,13 @@ from torch.autograd import Function
 from comptool.reports.plots import Curves
 from comptool.training.config import LIMITS, Calibration, Reference
 from comptool.training.distributed import Processes
-from comptool.training.epoch_columns import EpochLogger
+from comptool.training.epoch_loggers import EpochLogger
+
+Average = Callable[[Tensor], Tensor]
+Observe = Callable[[Tensor, Tensor, Tensor], None]
+# Columns of metrics.csv; the name of a modality follows.
+NORM, RATIO, WEIGHT = "gradient_norm_", "gradient_ratio_", "objective_weight_"
+JOINT = "joint_objective_weight"
 
 
 def modality_ratios(
@@ -107,25 +107,17 @@ def _impartial(products: Tensor, norms: Tensor) -> Tensor:
     return torch.cat([1 - rest.sum(dim=0, keepdim=True), rest])
 
 
-Average = Callable[[Tensor], Tensor]
-Observe = Callable[[Tensor, Tensor, Tensor], None]
-
-
-def nobody(norms: Tensor, ratios: Tensor, weights: Tensor) -> None:
-    """Takes what a backward pass has found, and keeps nothing."""
-
-
-class CalibratedJunction(nn.Module):
-    """In a model's junction: heads see what the streams give, gradients come back balanced.
+class BalancedJunction(nn.Module):
+    """A model's junction: heads see what the streams give, gradients come back balanced.
 
     Parameters
     ----------
     calibration
-        What is done to them.
+        Which levels are balanced.
     average
         The mean over all processes of a tensor that each of them has; see :func:`average_over`.
     loss_scale
-        What the mean loss of the batch is multiplied by at the moment; for ``observe`` alone.
+        The current factor of the batch's mean loss; for ``observe`` alone.
     observe
         Called in every backward pass with the norms (M,) of the gradients between the two levels,
         the factors (M,) that followed, and the weights (T,) of the objectives. A norm is that of
@@ -138,7 +130,7 @@ class CalibratedJunction(nn.Module):
         calibration: Calibration,
         average: Average = lambda tensor: tensor,
         loss_scale: Callable[[], float] = lambda: 1.0,
-        observe: Observe = nobody,
+        observe: Observe = lambda norms, ratios, weights: None,
     ) -> None:
         super().__init__()
         self.calibration = calibration
@@ -150,7 +142,7 @@ class CalibratedJunction(nn.Module):
         """The settings, for printing."""
         return f"intra={self.calibration.intra}, inter={self.calibration.inter}"
 
-    # What is observed is no part of a graph.
+    # What is observed cannot be compiled.
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, streams: Sequence[Tensor], num_heads: int) -> list[list[Tensor]]:
         """For each head a list of the tensors of all streams, each of any shape (B, ...)."""
@@ -160,14 +152,8 @@ class CalibratedJunction(nn.Module):
         width = len(streams)
         return [list(joined[head * width : (head + 1) * width]) for head in range(num_heads)]
 
-    def calibrated(self, gradients: Sequence[Sequence[Tensor]]) -> list[Tensor]:
-        """What enters each of M streams, of the gradients that T objectives have there.
-
-        Parameters
-        ----------
-        gradients
-            For each objective, one per stream, of shape (B, ...).
-        """
+    def balanced(self, gradients: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+        """The gradient (B, ...) that enters each of M streams, from those of T objectives there."""
         weights = self._weights(gradients)
         summed = [
             torch.stack(
@@ -206,7 +192,7 @@ class _Join(Function):
         width = len(gradients) // ctx.num_heads
         starts = range(0, len(gradients), width)
         tasks = [gradients[start : start + width] for start in starts]
-        return (None, None, *ctx.junction.calibrated(tasks))
+        return (None, None, *ctx.junction.balanced(tasks))
 
 
 def average_over(processes: Processes) -> Average:
@@ -223,27 +209,13 @@ def average_over(processes: Processes) -> Average:
 
 
 def total_loss(criterion: nn.Module, logits: Tensor, targets: Tensor) -> Tensor:
-    """The loss of one objective, or the sum over several.
-
-    Parameters
-    ----------
-    criterion
-        Called with logits (B, K) and targets.
-    logits
-        (B, K), or (T, B, K) as a model with auxiliary heads gives them in training.
-    targets
-        As the criterion takes them.
-    """
+    """The loss of logits (B, K), or the sum over T objectives of logits (T, B, K)."""
     each = [logits] if logits.ndim == 2 else list(logits)
     return torch.stack([criterion(one, targets) for one in each]).sum()
 
 
-NORM, RATIO, WEIGHT = "gradient_norm_", "gradient_ratio_", "objective_weight_"
-JOINT = "joint_objective_weight"
-
-
-class CalibrationGauge(EpochLogger):
-    """Means over the backward passes of an epoch: norms, and what the calibration made of them.
+class GradientLogger(EpochLogger):
+    """Means over the backward passes of an epoch: norms, and what the balancing made of them.
 
     The columns are ``gradient_norm_<modality>``; with ``intra``, ``gradient_ratio_<modality>``, the
     factor; with ``inter``, ``joint_objective_weight`` and ``objective_weight_<modality>``. Passes
@@ -263,12 +235,16 @@ class CalibrationGauge(EpochLogger):
         self, calibration: Calibration, modalities: Sequence[str], device: torch.device
     ) -> None:
         self._calibration = calibration
-        self._columns = _columns(calibration, modalities)
+        self._columns = [NORM + name for name in modalities]
+        if calibration.intra is not None:
+            self._columns += [RATIO + name for name in modalities]
+        if calibration.inter:
+            self._columns += [JOINT, *(WEIGHT + name for name in modalities)]
         self._total = torch.zeros(len(self._columns), dtype=torch.float64, device=device)
         self._passes = torch.zeros((), dtype=torch.int64, device=device)
 
     def observe(self, norms: Tensor, ratios: Tensor, weights: Tensor) -> None:
-        """Add a backward pass; see the junction."""
+        """Add a backward pass; see :class:`BalancedJunction`."""
         found = [norms]
         if self._calibration.intra is not None:
             found.append(ratios)
@@ -298,13 +274,7 @@ class CalibrationGauge(EpochLogger):
 
 
 def gradient_curves(history: Sequence[Mapping[str, float | None]]) -> list[Curves]:
-    """What the rows of a ``metrics.csv`` have of gradients; nothing if none were calibrated.
-
-    Parameters
-    ----------
-    history
-        One row for each of E epochs, 1 or more.
-    """
+    """Curves of the gradients' columns in E rows of a ``metrics.csv``; empty without any."""
 
     def lines(prefix: str) -> dict[str, list[float | None]]:
         columns = [column for column in history[0] if column.startswith(prefix)]
@@ -319,12 +289,3 @@ def gradient_curves(history: Sequence[Mapping[str, float | None]]) -> list[Curve
         Curves("weight of each head's objective", weights),
     ]
     return [panel for panel in panels if panel.series]
-
-
-def _columns(calibration: Calibration, modalities: Sequence[str]) -> list[str]:
-    columns = [NORM + name for name in modalities]
-    if calibration.intra is not None:
-        columns += [RATIO + name for name in modalities]
-    if calibration.inter:
-        columns += [JOINT, *(WEIGHT + name for name in modalities)]
-    return columns

@@ -45,11 +45,11 @@ from comptool.training.config import BACKBONE, BATCH_SIZE, TrainSettings, calibr
 from comptool.training.criterion import make_loss
 from comptool.training.data import Rows, TrainMember, TrainPlan
 from comptool.training.distributed import INITIAL, Processes, joined, mixed
-from comptool.training.epoch_columns import EpochLogger, FusionGauge, Gauges
+from comptool.training.epoch_loggers import EpochLogger, EpochLoggers, FusionLogger
 from comptool.training.freezing import freeze, head_weights, set_training
 from comptool.training.gradient_balancing import (
-    CalibratedJunction,
-    CalibrationGauge,
+    BalancedJunction,
+    GradientLogger,
     average_over,
     total_loss,
 )
@@ -111,7 +111,7 @@ class TrainSession:
         What the loaders read: the rows of training and, where there are any, of validation.
     placement
         Where their images lie.
-    gauges
+    loggers
         What is written down after every epoch, beside loss and score.
     compute
         How the steps are computed.
@@ -137,7 +137,7 @@ class TrainSession:
     counted: npt.NDArray[np.bool_]
     datasets: tuple[SampleDataset, ...]
     placement: Placement
-    gauges: Gauges
+    loggers: EpochLoggers
     compute: ComputeConfig
     phase: Phase = _untimed
 
@@ -487,7 +487,7 @@ def open_session(
     wrapped = _distributed(model, processes)
     optimisation = Optimisation(model, settings, lr, updates, precision)
     # Last, because averaged weights are those of a copy, which has no gradients.
-    gauges = _gauges(plan, model, optimisation, processes)
+    loggers = _loggers(plan, model, optimisation, processes)
     return TrainSession(
         settings=settings,
         model=model,
@@ -512,7 +512,7 @@ def open_session(
         datasets=datasets,
         placement=placement,
         counted=measured(plan.rows.labels[member.valid], plan.dropped),
-        gauges=gauges,
+        loggers=loggers,
         compute=compute,
     )
 
@@ -552,19 +552,19 @@ def _check_smallest_batch(
         ) from error
 
 
-def _gauges(
+def _loggers(
     plan: TrainPlan, model: StreamModel, optimisation: Optimisation, processes: Processes
-) -> Gauges:
+) -> EpochLoggers:
     """What is measured of the model: its fusion weights, and gradients that are calibrated."""
-    named: dict[str, EpochLogger] = {"fusion": FusionGauge(optimisation.evaluated)}
+    named: dict[str, EpochLogger] = {"fusion": FusionLogger(optimisation.evaluated)}
     calibration = calibration_of(plan.settings)
     if calibration is not None:
-        gauge = CalibrationGauge(calibration, plan.modalities, processes.device)
-        model.junction = CalibratedJunction(
-            calibration, average_over(processes), lambda: optimisation.loss_scale, gauge.observe
+        logger = GradientLogger(calibration, plan.modalities, processes.device)
+        model.junction = BalancedJunction(
+            calibration, average_over(processes), lambda: optimisation.loss_scale, logger.observe
         )
-        named["gradients"] = gauge
-    return Gauges(**named)
+        named["gradients"] = logger
+    return EpochLoggers(**named)
 
 
 # What settings name by a file, whose content may have changed since.
@@ -673,7 +673,7 @@ def prepare(
     if state is not None:
         session.model.load_state_dict(state["weights"])
         session.optimisation.load_state_dict(state["optimisation"])
-        session.gauges.load_state_dict(state.get("gauges", {}))
+        session.loggers.load_state_dict(state.get("gauges", {}))
     if not processes.first:
         progress.loss_sum, progress.seen = 0.0, 0
     return Prepared(progress, header, session)

@@ -257,7 +257,7 @@ class Loop:
             round(seen / progress.seconds, 1),
         )
         row = dict(zip(columns(self.keeper.metric), values, strict=True))
-        return row | self.session.gauges.read()
+        return row | self.session.loggers.read()
 
     def _totals(self) -> tuple[float, int]:
         """Loss and images of the epoch so far, over all processes."""

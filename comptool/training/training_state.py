@@ -89,7 +89,7 @@ def write_state(
     identity
         JSON values that a resumed run has to agree with.
     gauges
-        State of its :class:`~comptool.training.epoch_columns.Gauges`.
+        State of its :class:`~comptool.training.epoch_loggers.EpochLoggers`.
     """
     document = {
         "format": STATE_FORMAT,

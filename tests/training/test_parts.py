@@ -21,7 +21,7 @@ from comptool.models.checkpoint_file import save_checkpoint
 from comptool.training.checkpoint import columns, write_history
 from comptool.training.data import parse_sizes
 from comptool.training.distributed import mixed
-from comptool.training.epoch_columns import EpochLogger, Gauges
+from comptool.training.epoch_loggers import EpochLogger, EpochLoggers
 from comptool.training.mixup import mixup
 from comptool.training.monitor import Interruption
 from comptool.training.training_state import Progress, read_state, write_state
@@ -215,14 +215,14 @@ class Constant(EpochLogger):
         return {"constant": 1.0}
 
 
-def test_gauges_go_on_from_their_state():
+def test_loggers_go_on_from_their_state():
     first, second = Counted(), Counted()
     first.count = 3
-    state = Gauges(counted=first, constant=Constant()).state_dict()
-    gauges = Gauges(constant=Constant(), counted=second, new=Constant())
-    gauges.load_state_dict(state)
-    assert gauges.read() == {"constant": 1.0, "count": 3}
-    assert gauges.read() == {"constant": 1.0, "count": 0}
+    state = EpochLoggers(counted=first, constant=Constant()).state_dict()
+    loggers = EpochLoggers(constant=Constant(), counted=second, new=Constant())
+    loggers.load_state_dict(state)
+    assert loggers.read() == {"constant": 1.0, "count": 3}
+    assert loggers.read() == {"constant": 1.0, "count": 0}
 
 
 def test_the_first_signal_asks_and_the_second_acts():

@@ -13,8 +13,8 @@ from comptool import models
 from comptool.training.config import Calibration
 from comptool.training.distributed import Processes
 from comptool.training.gradient_balancing import (
-    CalibratedJunction,
-    CalibrationGauge,
+    BalancedJunction,
+    GradientLogger,
     average_over,
     total_loss,
 )
@@ -50,7 +50,7 @@ class Passes(list):
 
 
 def calibrated(model, calibration, **options):
-    model.junction = CalibratedJunction(calibration, observe=Passes(), **options)
+    model.junction = BalancedJunction(calibration, observe=Passes(), **options)
     return model
 
 
@@ -104,7 +104,7 @@ def test_several_processes_do_what_one_does_with_the_whole_batch():
     tasks = [[torch.randn(6, 5, generator=random), torch.randn(6, 4, generator=random) * 9]
              for _ in range(3)]  # fmt: skip
     calibration = Calibration("mean", inter=True)
-    whole = CalibratedJunction(calibration).calibrated(tasks)
+    whole = BalancedJunction(calibration).balanced(tasks)
     barrier, told = threading.Barrier(2), [torch.empty(0)] * 2
 
     def half(rank):
@@ -117,7 +117,7 @@ def test_several_processes_do_what_one_does_with_the_whole_batch():
 
         # The mean loss of half the rows has twice the gradient for each of them.
         mine = [[2 * part[rank::2] for part in task] for task in tasks]
-        return CalibratedJunction(calibration, average=average).calibrated(mine)
+        return BalancedJunction(calibration, average=average).balanced(mine)
 
     with ThreadPoolExecutor(2) as pool:
         halves = list(pool.map(half, (0, 1)))
@@ -158,7 +158,7 @@ def test_accumulated_batches_are_calibrated_each_by_itself():
 def test_gradients_in_half_precision_keep_their_type():
     parts = [torch.full((4, 3), 0.01, dtype=torch.float16), torch.ones(4, 2, dtype=torch.float16)]
     passes = Passes()
-    found = CalibratedJunction(Calibration("max"), observe=passes).calibrated([parts])
+    found = BalancedJunction(Calibration("max"), observe=passes).balanced([parts])
     assert [part.dtype for part in found] == [torch.float16] * 2
     # 10 is the largest factor.
     torch.testing.assert_close(found[0].float(), torch.full((4, 3), 0.1), rtol=1e-3, atol=0)
@@ -168,48 +168,48 @@ def test_gradients_in_half_precision_keep_their_type():
 @pytest.mark.parametrize("inter", [False, True])
 def test_what_is_not_finite_stays_so_and_raises_nothing(inter):
     parts = [[torch.ones(2, 3), torch.full((2, 3), torch.inf)]] * 3
-    gauge = CalibrationGauge(Calibration("mean", inter), ["sar", "eo"], torch.device("cpu"))
-    junction = CalibratedJunction(Calibration("mean", inter), observe=gauge.observe)
-    assert not torch.cat(junction.calibrated(parts)).isfinite().all()
-    assert set(gauge.read().values()) == {None}
+    logger = GradientLogger(Calibration("mean", inter), ["sar", "eo"], torch.device("cpu"))
+    junction = BalancedJunction(Calibration("mean", inter), observe=logger.observe)
+    assert not torch.cat(junction.balanced(parts)).isfinite().all()
+    assert set(logger.read().values()) == {None}
 
 
-def gauged(calibration, passes, gauge=None):
-    """A gauge of these passes, each of objectives and modalities."""
-    gauge = gauge or CalibrationGauge(calibration, ["sar", "eo"], torch.device("cpu"))
-    junction = CalibratedJunction(calibration, observe=gauge.observe)
+def logged(calibration, passes, logger=None):
+    """A logger of these passes, each of objectives and modalities."""
+    logger = logger or GradientLogger(calibration, ["sar", "eo"], torch.device("cpu"))
+    junction = BalancedJunction(calibration, observe=logger.observe)
     for gradients_there in passes:
-        junction.calibrated(gradients_there)
-    return gauge
+        junction.balanced(gradients_there)
+    return logger
 
 
 def one_pass(factor):
     return [[torch.tensor([[3.0, 4.0]]) * factor, torch.tensor([[10.0]])]]
 
 
-def test_a_gauge_gives_the_means_of_what_was_found_since_it_was_read():
-    gauge = gauged(Calibration("mean"), [one_pass(1.0), one_pass(3.0)])
+def test_a_logger_gives_the_means_of_what_was_found_since_it_was_read():
+    logger = logged(Calibration("mean"), [one_pass(1.0), one_pass(3.0)])
     expected = {
         "gradient_norm_sar": 10,
         "gradient_norm_eo": 10,
         "gradient_ratio_sar": (7.5 / 5 + 12.5 / 15) / 2,
         "gradient_ratio_eo": (7.5 / 10 + 12.5 / 10) / 2,
     }
-    assert gauge.read() == pytest.approx(expected)
-    assert gauge.read() == dict.fromkeys(expected)
+    assert logger.read() == pytest.approx(expected)
+    assert logger.read() == dict.fromkeys(expected)
 
 
-def test_a_gauge_goes_on_from_its_state():
-    whole = gauged(Calibration("mean"), [one_pass(0.1), one_pass(0.7)])
-    first = gauged(Calibration("mean"), [one_pass(0.1)])
-    second = gauged(Calibration("mean"), [])
+def test_a_logger_goes_on_from_its_state():
+    whole = logged(Calibration("mean"), [one_pass(0.1), one_pass(0.7)])
+    first = logged(Calibration("mean"), [one_pass(0.1)])
+    second = logged(Calibration("mean"), [])
     second.load_state_dict(first.state_dict())
-    assert gauged(Calibration("mean"), [one_pass(0.7)], second).read() == whole.read()
+    assert logged(Calibration("mean"), [one_pass(0.7)], second).read() == whole.read()
 
 
-def test_a_gauge_tells_of_what_is_calibrated():
+def test_a_logger_has_columns_for_what_is_calibrated():
     tasks = [[torch.ones(2, 3), torch.ones(2, 1)], [2 * torch.ones(2, 3), torch.zeros(2, 1)]]
-    found = gauged(Calibration(inter=True), [[*tasks, [torch.zeros(2, 3), torch.ones(2, 1)]]])
+    found = logged(Calibration(inter=True), [[*tasks, [torch.zeros(2, 3), torch.ones(2, 1)]]])
     columns = ["gradient_norm_sar", "gradient_norm_eo", "joint_objective_weight"]
     columns += ["objective_weight_sar", "objective_weight_eo"]
     read = found.read()
@@ -222,8 +222,8 @@ def test_the_norm_is_that_of_one_image():
     each = torch.randn(6, 5, generator=random)  # gradients of the loss of each image
     for batch in (each, each[:3]):
         expected = batch.square().sum(dim=1).mean().sqrt()
-        gauge = gauged(Calibration(), [[[batch / len(batch), batch / len(batch)]]])
-        found = gauge.read()
+        logger = logged(Calibration(), [[[batch / len(batch), batch / len(batch)]]])
+        found = logger.read()
         assert found["gradient_norm_sar"] == pytest.approx(float(expected), rel=1e-6)
 
 

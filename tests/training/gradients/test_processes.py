@@ -11,7 +11,7 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 from comptool import models
 from comptool.training.config import Calibration
-from comptool.training.gradient_balancing import CalibratedJunction, average_over, total_loss
+from comptool.training.gradient_balancing import BalancedJunction, average_over, total_loss
 from comptool.training.distributed import joined
 
 def network(**options):
@@ -21,7 +21,7 @@ def network(**options):
     )
     torch.nn.init.normal_(model.classifier.weight[:, :512])  # the joint head sees one stream more
     model.found = []
-    model.junction = CalibratedJunction(
+    model.junction = BalancedJunction(
         Calibration("min", inter=True), observe=lambda *found: model.found.append(found), **options
     )
     for layer in model.modules():

@@ -1,4 +1,4 @@
-"""Columns added to ``metrics.csv`` each epoch, such as fusion weights."""
+"""Columns of ``metrics.csv`` that only some runs have, besides loss and score."""
 
 from __future__ import annotations
 
@@ -13,68 +13,56 @@ from comptool.models.backbones.eurosat import fusion_weights
 
 
 class EpochLogger(ABC):
-    """Columns of ``metrics.csv`` that only some runs have.
+    """What is logged after every epoch.
 
     One that looks at the model at the end of an epoch has no state. One that follows the updates
-    has that of the epoch under way, so that a run goes on in the middle of it.
+    has that of the epoch under way, so that a run resumes in the middle of it.
     """
 
     @abstractmethod
     def read(self) -> dict[str, float | None]:
         """Values of the epoch that ends, by column; what follows belongs to the next.
 
-        The columns are the same after every epoch; None where there is nothing to tell.
+        The columns are the same after every epoch; None where there is no value.
         """
 
     def state_dict(self) -> dict[str, Any]:
-        """What :meth:`read` depends on beside the model, as plain values and tensors."""
+        """What :meth:`read` depends on besides the model, as plain values and tensors."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a :meth:`state_dict`."""
         if state:
-            raise ValueError(f"this gauge keeps nothing, and was handed {', '.join(state)}")
+            raise ValueError(f"this logger keeps nothing, and was handed {', '.join(state)}")
 
 
-class Gauges:
-    """The gauges of a training, by name.
-
-    Parameters
-    ----------
-    named
-        Each of them; names are those that its state is kept under.
-    """
+class EpochLoggers:
+    """The loggers of a training, by the names that their state is kept under."""
 
     def __init__(self, **named: EpochLogger) -> None:
         self._named = named
 
     def read(self) -> dict[str, float | None]:
-        """The columns of all gauges."""
+        """The columns of all loggers."""
         return {
             column: value
-            for gauge in self._named.values()
-            for column, value in gauge.read().items()
+            for logger in self._named.values()
+            for column, value in logger.read().items()
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of each gauge, by its name."""
-        return {name: gauge.state_dict() for name, gauge in self._named.items()}
+        """The state of each logger, by its name."""
+        return {name: logger.state_dict() for name, logger in self._named.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a :meth:`state_dict`; a gauge that it does not know begins anew."""
-        for name, gauge in self._named.items():
+        """Go on from a :meth:`state_dict`; a logger without a state in it starts empty."""
+        for name, logger in self._named.items():
             if name in state:
-                gauge.load_state_dict(state[name])
+                logger.load_state_dict(state[name])
 
 
-class FusionGauge(EpochLogger):
-    """The fusion weights of a model as columns of ``metrics.csv``.
-
-    Parameters
-    ----------
-    model
-        Whose weights are looked at when an epoch ends; those that are validated.
-    """
+class FusionLogger(EpochLogger):
+    """The fusion weights of a model as they are validated, with balanced attention."""
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model
