@@ -76,7 +76,9 @@ def rounded(values: Sequence[float], form: str = ".6f") -> str:
     if len(kept) < len(values):
         kept.append(float(np.linalg.norm(values)))
     texts = (f"{value:{form}}" for value in kept)
-    texts = (text.rstrip("0") if "." in text and "e" not in text else text for text in texts)
+    texts = (
+        text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text for text in texts
+    )
     return " ".join("." + text[2:] if text.startswith("0.") else text for text in texts)
 
 
