@@ -18,6 +18,7 @@ from hypothesis import settings
 from typer.main import get_command
 
 from comptool.competition import schema
+from comptool.io.records import header_of
 
 # How long a case takes says nothing of whether it is right, and machines are shared.
 settings.register_profile("comptool", deadline=None)
@@ -185,7 +186,7 @@ def pairs(tmp_path, monkeypatch) -> Callable[..., Path]:
         }
         path = tmp_path / "weights" / run
         path.mkdir(parents=True)
-        save_checkpoint(path / "best.safetensors", network, header | changes)
+        save_checkpoint(path / "best.safetensors", network, header_of(header | changes, path))
         return path
 
     def held_out(run: str, ids: list[str]) -> None:

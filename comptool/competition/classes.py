@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from comptool.competition.config import Competition
 from comptool.competition.labels import check_labels, class_names, joined_classes
 from comptool.competition.samples import training_samples
 from comptool.errors import InputError, unknown_name
+from comptool.io.records import RunHeader
 from comptool.io.tables import read_table
 
 SHOWN = 5
@@ -129,7 +129,7 @@ def listed(names: Sequence[str]) -> str:
     return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown
 
 
-def left_out(run: Path, header: Mapping[str, Any]) -> str | None:
+def left_out(run: Path, header: RunHeader) -> str | None:
     """What to know of a run that was trained without some of its classes; None of any other.
 
     Parameters
@@ -139,7 +139,7 @@ def left_out(run: Path, header: Mapping[str, Any]) -> str | None:
     header
         What its checkpoint says.
     """
-    dropped = header.get("dropped")
+    dropped = header.dropped
     if not dropped:
         return None
     return (

@@ -12,6 +12,7 @@ from comptool.data.image_io import Pixels, chip_forms
 from comptool.inference.config import Computing
 from comptool.inference.decode import Form
 from comptool.inference.plan import TrainedMember
+from comptool.io.records import RunHeader
 from comptool.lazy_torch import loading_torch
 
 Logits = npt.NDArray[np.float32]
@@ -84,11 +85,9 @@ def open_networks(
     return networks, notes
 
 
-def forms_of(header: dict[str, Any]) -> list[Form]:
+def forms_of(header: RunHeader) -> list[Form]:
     """How the network of a checkpoint takes each of its modalities."""
-    chips = chip_forms(
-        header["img_size"], header["channels"], header.get("bits"), header["modalities"]
-    )
+    chips = chip_forms(header.img_size, header.channels, header.bits, header.modalities)
     return [Form(number, chip) for number, chip in enumerate(chips)]
 
 

@@ -157,16 +157,16 @@ def make_feature_plan(
         networks, ("task", "classes"), "they are not drawn side by side", "Draw each by itself"
     )
     header = networks[0].header
-    if header["task"] == "multilabel":
+    if header.task == "multilabel":
         raise UsageError("features are drawn by the class of each row, and here it has several")
-    classes = tuple(header["classes"])
+    classes = tuple(header.classes)
     highlighted = frozenset(named_classes(highlight, classes))
     facts = config.load(competition)
     subjects = []
     for member in networks:
         check_competition(member, facts)
-        if table is None and member.header.get("leak"):
-            notes.append(f"{member.folder} may have been trained on these: {member.header['leak']}")
+        if table is None and member.header.leak:
+            notes.append(f"{member.folder} may have been trained on these: {member.header.leak}")
         subjects.append(_subject(member, facts, table, per_class, seed))
     return FeaturePlan(tuple(subjects), classes, highlighted, output, force, tuple(notes))
 
@@ -179,7 +179,7 @@ def _subject(
     else:
         given = read_samples(table, competition, labelled=True)
         samples = in_model_order(given, member.header)
-    targets = label_indices(samples, member.header["classes"])
+    targets = label_indices(samples, member.header.classes)
     ids = samples.frame[samples.id].to_numpy(dtype=np.str_)
     places = draw_rows(ids, targets, per_class, seed)
     if len(places) < LEAST:

@@ -96,7 +96,7 @@ def _parts(
 ) -> Iterator[Predictions]:
     """What is written at a time: batches until they are enough rows."""
     samples = plan.samples
-    ids, classes = samples.frame[samples.id], tuple(plan.header["classes"])
+    ids, classes = samples.frame[samples.id], tuple(plan.header.classes)
     start, waiting = 0, []
     for (probabilities,) in batches:
         waiting.append(probabilities)

@@ -14,6 +14,7 @@ from comptool.competition.samples import Samples, read_samples, test_samples
 from comptool.errors import InputError
 from comptool.inference.config import InferConfig, TtaConfig
 from comptool.io.atomic import refuse_existing
+from comptool.io.records import RunHeader
 from comptool.io.runs import BEST, OOF, check_finished, find_run, members, read_header
 from comptool.io.tables import read_table
 from comptool.postprocess.oof import FOLDS, labelled_rows, no_table
@@ -24,7 +25,7 @@ class TrainedMember:
     """One trained network: its folder and what its checkpoint says of itself."""
 
     folder: Path
-    header: dict[str, Any]
+    header: RunHeader
 
 
 def read_members(runs: Sequence[Path]) -> tuple[TrainedMember, ...]:
@@ -62,10 +63,11 @@ def check_alike(
     first = networks[0]
     for other in networks[1:]:
         for key in keys:
-            if other.header[key] != first.header[key]:
+            theirs, ours = getattr(other.header, key), getattr(first.header, key)
+            if theirs != ours:
                 raise InputError(
                     f"its {key} are not those of {first.folder}, and {consequence}: "
-                    f"{_differing(other.header[key], first.header[key])}",
+                    f"{_differing(theirs, ours)}",
                     file=other.folder,
                     mend=mend,
                 )
@@ -80,28 +82,28 @@ def check_competition(member: TrainedMember, competition: Competition) -> None:
         If the competition lacks a modality that it takes, or task or classes are others.
     """
     header = member.header
-    lacking = [name for name in header["modalities"] if name not in competition.modalities]
+    lacking = [name for name in header.modalities if name not in competition.modalities]
     if lacking:
         raise InputError(
-            f"this run takes the modalities {listed(header['modalities'])}, and the competition "
+            f"this run takes the modalities {listed(header.modalities)}, and the competition "
             f"has {listed(list(competition.modalities))}",
             file=member.folder,
             mend="Correct [modalities] in comptool.toml",
         )
     wanted = {"task": competition.task, "classes": competition_classes(competition)}
     for key, value in wanted.items():
-        if value is not None and _listing(value) != _listing(header[key]):
+        if value is not None and _listing(value) != _listing(getattr(header, key)):
             raise InputError(
                 f"this run was trained for another competition; its {key} against the "
-                f"competition's: {_differing(header[key], value)}",
+                f"competition's: {_differing(getattr(header, key), value)}",
                 file=member.folder,
                 mend="Name another run, or correct comptool.toml",
             )
 
 
-def in_model_order(samples: Samples, header: dict[str, Any]) -> Samples:
+def in_model_order(samples: Samples, header: RunHeader) -> Samples:
     """``samples`` with the modalities that a checkpoint names, in its order."""
-    return replace(samples, paths={name: samples.paths[name] for name in header["modalities"]})
+    return replace(samples, paths={name: samples.paths[name] for name in header.modalities})
 
 
 def held_out(member: TrainedMember, competition: Competition) -> Samples:
@@ -116,7 +118,7 @@ def held_out(member: TrainedMember, competition: Competition) -> Samples:
     if not oof.exists():
         raise InputError("this run held no rows out", file=member.folder)
     ids = read_table(oof).iloc[:, 0].tolist()
-    recorded = [Path(text) for text in member.header.get("inputs", {})]
+    recorded = [Path(text) for text in member.header.inputs]
     samples = labelled_rows(ids, [*recorded, FOLDS], competition)
     if samples is None:
         raise no_table(ids, oof, recorded, competition)
@@ -176,7 +178,7 @@ class InferencePlan:
     notes: tuple[str, ...] = ()
 
     @property
-    def header(self) -> dict[str, Any]:
+    def header(self) -> RunHeader:
         """The first member's header; of what it says, all members share `AGREEING`."""
         return self.members[0].header
 
@@ -189,7 +191,7 @@ class InferencePlan:
     def facts(self) -> dict[str, Any]:
         """What later commands need to know of the predictions."""
         kept = ("task", "classes", "metric", "class_counts")
-        facts = {key: self.header.get(key) for key in kept}
+        facts = {key: getattr(self.header, key) for key in kept}
         return {**facts, "runs": [str(run) for run in self.runs]}
 
     def __str__(self) -> str:

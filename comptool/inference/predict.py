@@ -82,7 +82,7 @@ class Prediction:
         computing: Computing,
     ) -> None:
         self._forward = ForwardPass(members, samples, computing, "probabilities")
-        self._task, self._num_members = members[0].header["task"], len(members)
+        self._task, self._num_members = members[0].header.task, len(members)
         self._schemes = schemes
         self._views = tuple(dict.fromkeys(view for scheme in schemes for view in scheme.views))
         self._networks, self._notes = open_networks(members, self._views, computing)

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from comptool.errors import InputError, nearest
 from comptool.io.locks import is_held
+from comptool.io.records import RunHeader, header_of
 
 BEST = "best.safetensors"
 # ONNX graphs of those weights, for one size of images each.
@@ -32,17 +33,6 @@ KILLED = "killed"
 WEIGHTS = Path("weights")
 HEADER_KEY = "comptool"
 HEADER_FORMAT = 1
-REQUIRED_KEYS = (
-    "model",
-    "task",
-    "classes",
-    "class_counts",
-    "modalities",
-    "img_size",
-    "channels",
-    "mean",
-    "std",
-)
 _FOLD = re.compile(r"fold-(\d+)")
 
 
@@ -177,7 +167,7 @@ def fold_folders(run: Path) -> list[Path]:
     return [path for _, path in sorted(found, key=lambda pair: int(pair[0][1])) if path.is_dir()]
 
 
-def read_header(run: Path) -> dict[str, Any]:
+def read_header(run: Path) -> RunHeader:
     """What a checkpoint says of itself; no weights are read and nothing in it is executed.
 
     Parameters
@@ -205,12 +195,12 @@ def read_header(run: Path) -> dict[str, Any]:
     return _checked(path, metadata.get(HEADER_KEY))
 
 
-def _checked(path: Path, text: str | None) -> dict[str, Any]:
+def _checked(path: Path, text: str | None) -> RunHeader:
     if text is None:
         raise InputError("holds weights without comptool's header", file=path)
     try:
         header = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"its header is not readable ({error})", file=path) from error
     if not isinstance(header, dict) or header.get("format") != HEADER_FORMAT:
         found = header.get("format") if isinstance(header, dict) else type(header).__name__
@@ -220,10 +210,7 @@ def _checked(path: Path, text: str | None) -> dict[str, Any]:
             values=[found],
             mend="Use the version of comptool that wrote it",
         )
-    missing = [key for key in REQUIRED_KEYS if key not in header]
-    if missing:
-        raise InputError(f"its header lacks {', '.join(missing)}", file=path)
-    return header
+    return header_of(header, path)
 
 
 def _is_run(folder: Path) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -18,12 +17,13 @@ from torch import Tensor, nn
 from comptool import models
 from comptool.errors import InputError, UsageError, quoted
 from comptool.io.atomic import atomic_output
+from comptool.io.records import RunHeader
 from comptool.io.runs import BEST, HEADER_FORMAT, HEADER_KEY, read_header
 from comptool.models.streams import StreamModel
 
 
 def save_checkpoint(
-    path: Path, model: nn.Module, header: Mapping[str, object], *, force: bool = False
+    path: Path, model: nn.Module, header: RunHeader, *, force: bool = False
 ) -> None:
     """Write a model's weights and its header atomically.
 
@@ -48,12 +48,12 @@ def save_checkpoint(
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in model.state_dict().items()
     }
-    text = json.dumps({**header, "format": HEADER_FORMAT})
+    text = json.dumps({**header.document(), "format": HEADER_FORMAT})
     with atomic_output(path, force=force) as temporary:
         save_file(weights, temporary, metadata={HEADER_KEY: text})
 
 
-def load_checkpoint(run: Path, device: str = "cpu") -> tuple[StreamModel, dict[str, Any]]:
+def load_checkpoint(run: Path, device: str = "cpu") -> tuple[StreamModel, RunHeader]:
     """The model of a run with its best weights, in evaluation mode, and its header.
 
     Parameters
@@ -79,12 +79,12 @@ def load_checkpoint(run: Path, device: str = "cpu") -> tuple[StreamModel, dict[s
     return model.to(device).eval(), header
 
 
-def build_model(header: Mapping[str, Any]) -> StreamModel:
+def build_model(header: RunHeader) -> StreamModel:
     """The model that a header describes, with random weights."""
-    described = header["model"]
-    channels = [header["channels"][name] for name in header["modalities"]]
+    described = header.model
+    channels = [header.channels[name] for name in header.modalities]
     return models.create(
-        described["name"], len(header["classes"]), in_chans=channels, **described["options"]
+        described.name, len(header.classes), in_chans=channels, **described.options
     )
 
 

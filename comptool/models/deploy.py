@@ -11,13 +11,15 @@ asks in ``forward`` what it was given, so the pairs are found here by what is ha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from comptool.io.records import RunHeader
 
 TOLERANCE = 1e-4  # of the largest output, or of one if that is less
 
@@ -139,8 +141,8 @@ class OfPixels(nn.Module):
         ]
 
 
-def of_pixels(model: nn.Module, header: Mapping[str, Any]) -> OfPixels:
+def of_pixels(model: nn.Module, header: RunHeader) -> OfPixels:
     """The model with the normalisation that its checkpoint's header names."""
-    names = header["modalities"]
-    means, stds = ([header[key][name] for name in names] for key in ("mean", "std"))
+    names = header.modalities
+    means, stds = ([getattr(header, key)[name] for name in names] for key in ("mean", "std"))
     return OfPixels(model, means, stds).eval()

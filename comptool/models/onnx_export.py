@@ -105,7 +105,7 @@ def export_checkpoint(run: Path, sizes: Sizes) -> tuple[bytes, float]:
         If the model cannot be exported, or a probability differs by more than `TOLERANCE`.
     """
     model, header = load_checkpoint(run)
-    channels = [header["channels"][name] for name in header["modalities"]]
+    channels = [header.channels[name] for name in header.modalities]
     whole = of_pixels(model, header)
     graph = export(whole, sizes, channels)
     random = np.random.default_rng(0)
@@ -116,7 +116,7 @@ def export_checkpoint(run: Path, sizes: Sizes) -> tuple[bytes, float]:
     try:
         session = InferenceSession(graph, providers=["CPUExecutionProvider"])
         differences = [
-            _difference(whole, session, [image[:count] for image in images], header["task"])
+            _difference(whole, session, [image[:count] for image in images], header.task)
             for count in CHECKED_BATCHES
         ]
     # Its exceptions have no type in common but this.

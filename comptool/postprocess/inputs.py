@@ -160,7 +160,7 @@ def class_counts(facts: Mapping[str, Any]) -> dict[str, int] | None:
     counts = facts.get("class_counts")
     for name in [] if counts else facts.get("runs") or []:
         try:
-            counts = runs.read_header(runs.members(runs.find_run(name))[0])["class_counts"]
+            counts = runs.read_header(runs.members(runs.find_run(name))[0]).class_counts
             break
         except ComptoolError:
             continue

@@ -43,6 +43,7 @@ from comptool.competition.samples import Samples, read_samples
 from comptool.errors import ComptoolError, InputError, quoted
 from comptool.io import provenance
 from comptool.io.predictions import Predictions, write_predictions
+from comptool.io.records import RunHeader
 from comptool.io.runs import BEST, OOF, find_run, members, read_header
 from comptool.io.tables import read_table
 from comptool.postprocess.ensemble.combine import POWER, by_class, combine
@@ -91,7 +92,7 @@ def folded_sibling(run: Path) -> Path | None:
     return candidates[0] if candidates else None
 
 
-def _header(run: Path) -> Mapping[str, Any] | None:
+def _header(run: Path) -> RunHeader | None:
     """The header of a run, of its first member if it is folded; None of what is no whole run."""
     try:
         return read_header(members(run)[0]) if run.is_dir() else None
@@ -99,22 +100,22 @@ def _header(run: Path) -> Mapping[str, Any] | None:
         return None
 
 
-def _settings(header: Mapping[str, Any]) -> dict[str, Any]:
-    return header.get("arguments") or {}
+def _settings(header: RunHeader) -> dict[str, Any]:
+    return header.arguments
 
 
-def _alike(own: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def _alike(own: RunHeader, other: RunHeader) -> bool:
     one, two = _settings(own), _settings(other)
     return (
         two.get("fold") == "all"
         and all(one.get(name) == two.get(name) for name in (one.keys() | two.keys()) - BESIDE)
-        and all(own.get(key) == other.get(key) for key in ALIKE)
+        and all(getattr(own, key) == getattr(other, key) for key in ALIKE)
         and _sibling_tables(own) == _sibling_tables(other)
     )
 
 
-def _sibling_tables(header: Mapping[str, Any]) -> dict[str, Any]:
-    inputs = header.get("inputs") or {}
+def _sibling_tables(header: RunHeader) -> dict[str, Any]:
+    inputs = header.inputs
     return {name: digest for name, digest in inputs.items() if Path(name).name != BEST}
 
 
@@ -214,13 +215,13 @@ def find_out_of_fold(name: str | None) -> OutOfFold:
             "this run held no rows out", file=run, mend="Train with a fold that is validated"
         )
     _check_folds(run, headers)
-    leak = next((header["leak"] for header in headers if header.get("leak")), None)
-    tables = _tables(table for header in headers for table in header.get("inputs", {}))
+    leak = next((header.leak for header in headers if header.leak), None)
+    tables = _tables(table for header in headers for table in header.inputs)
     latest = " (the latest run)" if name is None else ""
     return OutOfFold(path, tables, leak, f"taking {path}{latest}")
 
 
-def networks_of(path: Path) -> dict[Path, dict[str, Any]]:
+def networks_of(path: Path) -> dict[Path, RunHeader]:
     """Folders and headers of the networks that made a file, as far as they are still there.
 
     Parameters
@@ -229,16 +230,16 @@ def networks_of(path: Path) -> dict[Path, dict[str, Any]]:
         Predictions, of held-out rows or of others; its record names the runs, else it stands in
         the folder of one.
     """
-    found: dict[Path, dict[str, Any]] = {}
+    found: dict[Path, RunHeader] = {}
     for name in provenance.facts(path).get("runs") or [path.parent]:
         with suppress(ComptoolError):
             found |= {folder: read_header(folder) for folder in members(find_run(name))}
     return found
 
 
-def _check_folds(run: Path, headers: Sequence[Mapping[str, Any]]) -> None:
+def _check_folds(run: Path, headers: Sequence[RunHeader]) -> None:
     """No fold has been validated by two members: one of them then is a copy, or another's."""
-    folds = [header.get("fold") for header in headers]
+    folds = [header.fold for header in headers]
     repeated = sorted({fold for fold in folds if fold is not None and folds.count(fold) > 1})
     if repeated:
         raise InputError(
@@ -521,19 +522,19 @@ def _check_whole(path: Path, predictions: Predictions, samples: Samples) -> None
         )
 
 
-def _dropped_rows(header: Mapping[str, Any]) -> bool:
+def _dropped_rows(header: RunHeader) -> bool:
     """Whether rows without an image were left out of the training, and so of its folds."""
-    arguments = header.get("arguments") or {}
+    arguments = header.arguments
     return bool(arguments.get("missing_modality") == "drop")
 
 
 def trained_counts(
-    headers: Iterable[Mapping[str, Any]], classes: Sequence[str]
+    headers: Iterable[RunHeader], classes: Sequence[str]
 ) -> npt.NDArray[np.int64] | None:
     """Rows per class, shape (K,), that networks were trained on together; None if none tells."""
     totals = np.zeros(len(classes), np.int64)
     for header in headers:
-        counts = header.get("trained_counts") or {}
+        counts = header.trained_counts
         totals += np.array([counts.get(name, 0) for name in classes], np.int64)
     return totals if totals.any() else None
 

@@ -416,7 +416,7 @@ class _Prediction:
     def __init__(
         self, plan: InferencePlan, scheme: Scheme, computing: Computing, networks: Networks
     ) -> None:
-        self._task = plan.header["task"]
+        self._task = plan.header.task
         self._scheme = scheme
         self._networks = networks
         self._files = ImageFiles(plan.samples, computing.missing)

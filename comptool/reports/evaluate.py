@@ -143,9 +143,9 @@ def evaluate(
     networks = networks_of(path)
     told = [note for folder, header in networks.items() if (note := left_out(folder, header))]
     fusion = {
-        str(folder): header["fusion_weights"]
+        str(folder): header.fusion_weights
         for folder, header in networks.items()
-        if header.get("fusion_weights")
+        if header.fusion_weights
     }
     return Evaluation(path, truth, predictions.classes, rows, figures, named, tuple(told), fusion)
 

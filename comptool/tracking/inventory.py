@@ -11,6 +11,7 @@ from typing import Any
 from comptool.competition.classes import left_out
 from comptool.errors import ComptoolError
 from comptool.io import provenance
+from comptool.io.records import RunHeader
 from comptool.io.runs import BEST, LAST, RUN_JSON, WEIGHTS, fold_folders, read_header, read_state
 from comptool.tracking.lineage import TABLES, Origin, origin
 from comptool.tracking.scores import SCORES, Local, LocalScores, Record, read_records
@@ -176,7 +177,7 @@ def _run(folder: Path, score: Callable[[Path], Local]) -> Run:
     state = read_state(folder)
     if not headers:
         return Run(folder.name, time, f"{state}, no checkpoint yet")
-    bests = [header["score"] for header in headers if header.get("score") is not None]
+    bests = [header.score for header in headers if header.score is not None]
     return Run(
         name=folder.name,
         time=time,
@@ -190,29 +191,26 @@ def _run(folder: Path, score: Callable[[Path], Local]) -> Run:
     )
 
 
-def _model(header: Mapping[str, Any]) -> str:
-    model = header["model"]
-    return str(model.get("name", "")) if isinstance(model, Mapping) else str(model)
+def _model(header: RunHeader) -> str:
+    return header.model.name
 
 
-def _fold(headers: Sequence[Mapping[str, Any]]) -> str:
-    folds = [header.get("fold") for header in headers]
+def _fold(headers: Sequence[RunHeader]) -> str:
+    folds = [header.fold for header in headers]
     if len(folds) == 1:
         return "none" if folds[0] is None else str(folds[0])
     return f"{folds[0]}-{folds[-1]}"
 
 
-def _parents(headers: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+def _parents(headers: Sequence[RunHeader]) -> tuple[str, ...]:
     """Tables that a run was trained with, and the run that it started from."""
     found = dict.fromkeys(
         Path(name).name
         for header in headers
-        for name in header.get("inputs") or {}
+        for name in header.inputs
         if not name.endswith((BEST, ".toml"))
     )
-    starts = dict.fromkeys(
-        str(header["init_from"]) for header in headers if header.get("init_from")
-    )
+    starts = dict.fromkeys(str(header.init_from) for header in headers if header.init_from)
     return (*found, *(f"weights of {start}" for start in starts))
 
 

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from comptool.data.cache import cache_folder
 from comptool.errors import UsageError
+from comptool.io.records import RunHeader
 from comptool.machine import compute_threads
 from comptool.models.streams import StreamModel
 from comptool.training.config import Compile, TrainSettings
@@ -86,7 +87,7 @@ class ComputeConfig:
 
 def choose_config(
     model: StreamModel,
-    header: Mapping[str, Any],
+    header: RunHeader,
     settings: TrainSettings,
     processes: Processes,
     steps: int,
@@ -119,12 +120,12 @@ def choose_config(
     _check_compile(settings, device)
     compile_asked = settings.compile in ("on", "reduce-overhead")
     config = replace(_default(device), compiled=compile_asked)
-    if "way" in header and header["way"]["device"] == device.type:
-        own = ComputeConfig(**header["way"])
+    if header.way is not None and header.way["device"] == device.type:
+        own = ComputeConfig(**header.way)
         if own.threads is not None:
             own = replace(own, threads=min(own.threads, most_threads()))
         return own if settings.compile == "auto" else replace(own, compiled=compile_asked)
-    if "way" not in header and processes.first and measure != "nothing" and steps >= LEAST_STEPS:
+    if header.way is None and processes.first and measure != "nothing" and steps >= LEAST_STEPS:
         cards = [device] if device.type == "cuda" else []
         benchmark = Benchmark(model, header, settings)
         cache = _cache(header, settings, device)
@@ -206,9 +207,7 @@ def compilation_pays(steps: int, plain: float, compiled: float, start: float) ->
     return plain >= WORTH_IT * compiled and steps * (plain - compiled) > start
 
 
-def compilation_is_known(
-    header: Mapping[str, Any], settings: TrainSettings, device: torch.device
-) -> bool:
+def compilation_is_known(header: RunHeader, settings: TrainSettings, device: torch.device) -> bool:
     """Whether it was measured before what compiling the network of a run brings."""
     return _cache(header, settings, device).read(COMPILED, COSTS) is not None
 
@@ -242,9 +241,7 @@ class Benchmark:
         As :func:`choose_config`; the copy is made when a step is asked for.
     """
 
-    def __init__(
-        self, model: StreamModel, header: Mapping[str, Any], settings: TrainSettings
-    ) -> None:
+    def __init__(self, model: StreamModel, header: RunHeader, settings: TrainSettings) -> None:
         self._model, self._header, self._settings = model, header, settings
         self._device = next(model.parameters()).device
         self._precision = MixedPrecision(settings.amp, self._device)
@@ -274,8 +271,8 @@ class Benchmark:
         self._model = deepcopy(self._model).to(memory_format=torch.channels_last)
         set_training(self._model, self._settings.freeze)
         drawn = torch.Generator().manual_seed(0)
-        for name in self._header["modalities"]:
-            size = (self._header["channels"][name], *self._header["img_size"][name])
+        for name in self._header.modalities:
+            size = (self._header.channels[name], *self._header.img_size[name])
             images = torch.randn(self._settings.batch_size, *size, generator=drawn)
             self._images.append(images.to(self._device, memory_format=torch.channels_last))
 
@@ -340,10 +337,11 @@ class TuningCache:
         return self._folder / f"{self._name}-{question}.json"
 
 
-def _cache(header: Mapping[str, Any], settings: TrainSettings, device: torch.device) -> TuningCache:
-    what = {name: header[name] for name in ("model", "img_size", "channels")}
+def _cache(header: RunHeader, settings: TrainSettings, device: torch.device) -> TuningCache:
+    document = header.document()
+    what = {name: document[name] for name in ("model", "img_size", "channels")}
     what |= {name: getattr(settings, name) for name in ("batch_size", "amp", "freeze")}
-    what |= {"classes": len(header["classes"]), "threads": _default(device).threads}
+    what |= {"classes": len(header.classes), "threads": _default(device).threads}
     return TuningCache(what | {"threads_are_set": _threads_are_set()}, device)
 
 

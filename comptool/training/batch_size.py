@@ -125,7 +125,7 @@ class Trial:
         self._eye = InputTransform.of(self._header, self._device, channels_last=True)
         self._criterion = make_loss(plan, member).to(self._device)
         self._precision = MixedPrecision(plan.settings.amp, self._device)
-        rate = plan.settings.rate(pretrained=self._header["pretrained"] != RANDOM)
+        rate = plan.settings.rate(pretrained=self._header.pretrained != RANDOM)
         self._optimisation = Optimisation(model, plan.settings, rate, 1, self._precision)
         self._target = torch.from_numpy(plan.rows.targets[member.train[:1]])
         placement = place(plan, member, self._header, processes)
@@ -148,12 +148,12 @@ class Trial:
         chips = [
             torch.zeros(
                 number,
-                header["channels"][name],
-                *header["img_size"][name],
+                header.channels[name],
+                *header.img_size[name],
                 dtype=torch.uint8,
                 device=device,
             )
-            for name in header["modalities"]
+            for name in header.modalities
         ]
         targets = self._target.expand(number, *self._target.shape[1:]).to(device)
         self._optimisation.begin(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch import nn
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, together
 from comptool.io.predictions import Predictions, write_predictions
+from comptool.io.records import RunHeader
 from comptool.io.runs import BEST, GRADIENTS, GRAPHS, LAST, METRICS, OOF, RUN_JSON, fold_folders
 from comptool.metrics import multiclass
 from comptool.models.checkpoint_file import save_checkpoint
@@ -70,7 +72,7 @@ class Checkpointer:
         self,
         plan: TrainPlan,
         member: TrainMember,
-        header: Mapping[str, Any],
+        header: RunHeader,
         identity: Mapping[str, Any],
         writes: bool,
     ) -> None:
@@ -136,13 +138,14 @@ class Checkpointer:
         if probabilities is not None:
             ids = np.array(self.plan.rows.ids(self._member.valid), dtype=object)
             fold = np.full(len(ids), self._member.fold, np.int64)
-            write_oof(self.folder, self.plan, ids, fold, probabilities, self._header)
-        best = {
-            "score": progress.best_score,
-            "epoch": progress.best_epoch,
-            "fusion_weights": fusion_columns(model),
-        }
-        save_checkpoint(self.folder / BEST, model, {**self._header, **best}, force=True)
+            write_oof(self.folder, self.plan, ids, fold, probabilities, self._header.leak)
+        best = replace(
+            self._header,
+            score=progress.best_score,
+            epoch=progress.best_epoch,
+            fusion_weights=fusion_columns(model),
+        )
+        save_checkpoint(self.folder / BEST, model, best, force=True)
 
     def write_history(self, progress: Progress) -> None:
         """Write ``metrics.csv`` and, where gradients are calibrated, a picture of them."""
@@ -159,7 +162,7 @@ def write_oof(
     ids: npt.NDArray[np.object_],
     fold: npt.NDArray[np.int64],
     probabilities: npt.NDArray[np.float32],
-    header: Mapping[str, Any],
+    leak: str | None,
 ) -> None:
     """Write ``oof.csv`` and its record.
 
@@ -173,8 +176,8 @@ def write_oof(
         Of the N validated rows, shape (N,).
     probabilities
         float32 of shape (N, K).
-    header
-        Of a checkpoint; says whether the rows are evidence.
+    leak
+        Why the rows are not evidence; None if they are.
     """
     predictions = Predictions(
         ids,
@@ -189,7 +192,7 @@ def write_oof(
         "metric": plan.metric,
         "class_counts": plan.rows.class_counts,
         "runs": [str(folder)],
-        "leak": header["leak"],
+        "leak": leak,
     }
     with together():
         write_predictions(folder / OOF, predictions, force=True)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +23,7 @@ from comptool.data.dataset import SampleDataset
 from comptool.data.loader import choose_workers, loader
 from comptool.data.sampler import in_order
 from comptool.errors import InputError, UsageError
+from comptool.io.records import RunHeader
 from comptool.io.runs import check_finished, find_run, members, read_header
 from comptool.models.checkpoint_file import load_checkpoint
 from comptool.training.config import TrainSettings
@@ -44,7 +44,7 @@ class TrainedPart:
     """A checkpoint and the rows it was trained on."""
 
     folder: Path
-    header: dict[str, Any]
+    header: RunHeader
     samples: Samples
 
 
@@ -97,19 +97,19 @@ def plan_estimate(name: str | None) -> Estimate:
     settings, files = read_record(run)
     headers = {folder: read_header(folder) for folder in members(run)}
     first = next(iter(headers.values()))
-    if first["task"] != "multilabel":
-        raise UsageError(f"a prior is for multilabel tasks, and that of {run} is {first['task']}")
+    if first.task != "multilabel":
+        raise UsageError(f"a prior is for multilabel tasks, and that of {run} is {first.task}")
     rows = read_rows(load(files.competition), settings, files.folds, files.extra)
-    if list(rows.classes) != list(first["classes"]):
+    if list(rows.classes) != list(first.classes):
         raise InputError(
             f"its classes are not those of {rows.samples.source}",
             file=run,
-            values=sorted(set(rows.classes) ^ set(first["classes"])),
+            values=sorted(set(rows.classes) ^ set(first.classes)),
         )
     parts, absent = [], False
     for folder, header in headers.items():
-        train, _ = divide(rows, settings, header["fold"])
-        if rows.counts(train) != header["trained_counts"]:
+        train, _ = divide(rows, settings, header.fold)
+        if rows.counts(train) != header.trained_counts:
             raise InputError(
                 f"the rows of {rows.samples.source} are not those that it was trained on",
                 file=folder,
@@ -197,14 +197,14 @@ def summed(
     dataset = SampleDataset(
         part.samples,
         None,
-        sizes=header["img_size"],
-        channels=header["channels"],
+        sizes=header.img_size,
+        channels=header.channels,
         missing=missing,
-        bits=header.get("bits"),
+        bits=header.bits,
     )
     order = in_order(len(dataset), batch_size, rank=processes.rank, world_size=processes.size)
     chosen = choose_workers(workers, processes.device)
-    total = torch.zeros(len(header["classes"]), dtype=torch.float64)
+    total = torch.zeros(len(header.classes), dtype=torch.float64)
     for batch in loader(dataset, order, workers=chosen, device=processes.device):
         shares = probabilities_of(model(*eye.see(batch.images)), multilabel=True)
         total += shares.double().sum(dim=0).cpu()

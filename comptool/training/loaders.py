@@ -22,13 +22,13 @@ from comptool.data.gpu_dataset import ResidentBatches
 from comptool.data.loader import Loader, choose_workers, loader
 from comptool.data.sampler import EpochBatches, in_order
 from comptool.errors import InputError, UsageError
+from comptool.io.records import RunHeader
 from comptool.training.config import TrainSettings
 from comptool.training.data import TrainMember, TrainPlan
 from comptool.training.distributed import Processes
 
 # The rest is for the model, its gradients and what it keeps of a batch.
 MOST_OF_FREE = 0.5
-WHOLE_BATCHES = "whole_batches"  # in the header of a checkpoint
 _MEND = "Take --data-on cpu, or smaller images with --img-size"
 
 
@@ -59,7 +59,7 @@ class Placement:
 
 
 def place(
-    plan: TrainPlan, member: TrainMember, header: Mapping[str, Any], processes: Processes
+    plan: TrainPlan, member: TrainMember, header: RunHeader, processes: Processes
 ) -> Placement:
     """Settle where the images lie.
 
@@ -80,7 +80,7 @@ def place(
         If the images do not fit where they have to be.
     """
     wanted, device = plan.settings.data_on, processes.device
-    begun: bool | None = header.get(WHOLE_BATCHES)
+    begun: bool | None = header.whole_batches
     if wanted == "gpu":
         _check_gpu(plan, device, begun)
     on_gpu = wanted != "cpu" and device.type == "cuda"
@@ -92,7 +92,7 @@ def place(
     if begun and on_gpu and wanted == "auto":
         here.append(torch.device("cpu"))
     needed = {
-        part: len(rows) * sum(_num_bytes(header, name) for name in header["modalities"])
+        part: len(rows) * sum(_num_bytes(header, name) for name in header.modalities)
         for part, rows in (("train", member.train), ("valid", member.valid))
     }
     may_fail = begun is None and wanted == "auto"
@@ -138,10 +138,10 @@ def _check_gpu(plan: TrainPlan, device: torch.device, begun: bool | None) -> Non
         )
 
 
-def _num_bytes(header: Mapping[str, Any], modality: str) -> int:
+def _num_bytes(header: RunHeader, modality: str) -> int:
     """Of one image."""
-    height, width = header["img_size"][modality]
-    return int(height * width * header["channels"][modality])
+    height, width = header.img_size[modality]
+    return int(height * width * header.channels[modality])
 
 
 def _room(device: torch.device, processes: Processes) -> int:
@@ -171,15 +171,15 @@ def draw_batches(plan: TrainPlan, member: TrainMember, processes: Processes) -> 
 
 
 def open_datasets(
-    plan: TrainPlan, member: TrainMember, header: Mapping[str, Any], placement: Placement
+    plan: TrainPlan, member: TrainMember, header: RunHeader, placement: Placement
 ) -> tuple[SampleDataset, ...]:
     """The rows of training, augmented unless batches are, and of validation if there are any."""
     settings, rows = plan.settings, plan.rows
     facts: dict[str, Any] = {
-        "sizes": header["img_size"],
-        "channels": header["channels"],
+        "sizes": header.img_size,
+        "channels": header.channels,
         "missing": "zero" if settings.missing_modality == "zero" else "error",
-        "bits": header.get("bits"),
+        "bits": header.bits,
     }
     policy = None
     if not placement.whole_batches:

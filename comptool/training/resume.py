@@ -266,7 +266,7 @@ def check_parent(parent: Path, wanted: dict[str, Any]) -> None:
         If one differs; names what differs.
     """
     header = read_header(parent)
-    found = {**header, "model": header["model"]["name"]}
+    found = {**header.document(), "model": header.model.name}
     for key in ("task", "model", "modalities", "classes"):
         theirs, ours = found[key], wanted[key]
         if isinstance(theirs, str):
@@ -299,8 +299,8 @@ def find_leak(parent: Path, validated: Sequence[str]) -> str | None:
     if not validated:
         return None
     header = read_header(parent)
-    if header.get("leak"):
-        return f"{parent}, which it starts from, has no clean validation: {header['leak']}"
+    if header.leak:
+        return f"{parent}, which it starts from, has no clean validation: {header.leak}"
     held_out: set[str] = set()
     if (parent / OOF).exists():
         held_out = set(read_table(parent / OOF).iloc[:, 0])

@@ -9,7 +9,7 @@ that predictions are made at the same scale. No torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
@@ -30,6 +30,7 @@ from comptool.data.image_io import FULL_DEPTH, ImageFiles, depth_of, is_grey, sp
 from comptool.data.sampler import EpochBatches
 from comptool.errors import InputError, UsageError
 from comptool.io import provenance
+from comptool.io.records import ModelRecord, RunHeader, header_of
 from comptool.io.runs import BEST, LAST, read_header
 from comptool.key_value import parse_assignments
 from comptool.losses.wrappers import begin_epoch
@@ -54,7 +55,6 @@ from comptool.training.gradient_balancing import (
     total_loss,
 )
 from comptool.training.loaders import (
-    WHOLE_BATCHES,
     Placement,
     draw_batches,
     open_datasets,
@@ -236,7 +236,7 @@ def _inherited(
     member: TrainMember, modalities: tuple[str, ...], asked: str | None
 ) -> dict[str, int]:
     assert member.parent is not None
-    theirs = {name: int(read_header(member.parent)["channels"][name]) for name in modalities}
+    theirs = {name: int(read_header(member.parent).channels[name]) for name in modalities}
     other = [name for name in modalities if asked in ("1", "3") and theirs[name] != int(asked)]
     if other:
         raise UsageError(
@@ -294,8 +294,8 @@ def bit_depths(plan: TrainPlan, member: TrainMember) -> tuple[dict[str, int], li
 
 def _inherited_bits(parent: Path) -> dict[str, int]:
     header = read_header(parent)
-    known: dict[str, int] = header.get("bits", {})
-    return {name: known.get(name, FULL_DEPTH) for name in header["modalities"]}
+    known: dict[str, int] = header.bits
+    return {name: known.get(name, FULL_DEPTH) for name in header.modalities}
 
 
 def _brightest(rows: Rows, modality: str, missing: str, count: int) -> int | None:
@@ -309,11 +309,10 @@ def _brightest(rows: Rows, modality: str, missing: str, count: int) -> int | Non
     return max(values, default=None)
 
 
-Header = dict[str, Any]
 Say = Callable[[str], None]
 
 
-def new_model(plan: TrainPlan, member: TrainMember, say: Say) -> tuple[StreamModel, Header]:
+def new_model(plan: TrainPlan, member: TrainMember, say: Say) -> tuple[StreamModel, RunHeader]:
     """The model of a run that begins, and the header of its checkpoints.
 
     Parameters
@@ -344,29 +343,29 @@ def new_model(plan: TrainPlan, member: TrainMember, say: Say) -> tuple[StreamMod
         say(sentence)
     origin = [] if member.parent is None else [member.parent / BEST]
     statistics = {name: model.data_config.statistics(channels[name]) for name in plan.modalities}
-    header = {
-        "comptool": __version__,
-        "model": {"name": plan.settings.model, "options": options},
-        "task": plan.competition.task,
-        "classes": list(plan.rows.classes),
-        "class_counts": plan.rows.class_counts,
-        "trained_counts": plan.rows.counts(member.train),
-        "modalities": list(plan.modalities),
-        "img_size": data.document(img_size),
-        "channels": channels,
-        "bits": bits,
-        "mean": {name: list(mean) for name, (mean, _) in statistics.items()},
-        "std": {name: list(std) for name, (_, std) in statistics.items()},
-        "metric": plan.metric,
-        "fold": member.fold,
-        "seed": plan.settings.seed,
-        "pretrained": pretrained,
-        "init_from": None if member.parent is None else str(member.parent),
-        "leak": member.leak,
-        "dropped": [plan.rows.classes[index] for index in plan.dropped],
-        "arguments": plan.settings.document(),
-        "inputs": provenance.hashes([*plan.inputs, *origin]),
-    }
+    header = RunHeader(
+        comptool=__version__,
+        model=ModelRecord(plan.settings.model, options),
+        task=plan.competition.task,
+        classes=list(plan.rows.classes),
+        class_counts=plan.rows.class_counts,
+        trained_counts=plan.rows.counts(member.train),
+        modalities=list(plan.modalities),
+        img_size=data.document(img_size),
+        channels=channels,
+        bits=bits,
+        mean={name: list(mean) for name, (mean, _) in statistics.items()},
+        std={name: list(std) for name, (_, std) in statistics.items()},
+        metric=plan.metric,
+        fold=member.fold,
+        seed=plan.settings.seed,
+        pretrained=pretrained,
+        init_from=None if member.parent is None else str(member.parent),
+        leak=member.leak,
+        dropped=[plan.rows.classes[index] for index in plan.dropped],
+        arguments=plan.settings.document(),
+        inputs=provenance.hashes([*plan.inputs, *origin]),
+    )
     return model, header
 
 
@@ -388,7 +387,7 @@ def model_options(settings: TrainSettings) -> dict[str, Any]:
     return options | ({"auxiliary_heads": True} if settings.auxiliary_heads else {})
 
 
-def resumed_model(header: Header) -> StreamModel:
+def resumed_model(header: RunHeader) -> StreamModel:
     """The model of a run that goes on; its weights come from ``last.pt``."""
     return build_model(header)
 
@@ -433,7 +432,7 @@ def open_session(
     plan: TrainPlan,
     member: TrainMember,
     model: StreamModel,
-    header: Mapping[str, Any],
+    header: RunHeader,
     criterion: nn.Module,
     processes: Processes,
     say: Callable[[str], None],
@@ -481,7 +480,7 @@ def open_session(
     datasets = open_datasets(plan, member, header, placement)
     train_loader, valid_loader = open_loaders(datasets, settings, batches, processes, placement)
     precision = MixedPrecision(settings.amp, device)
-    lr = settings.rate(pretrained=header["pretrained"] != RANDOM)
+    lr = settings.rate(pretrained=header.pretrained != RANDOM)
     settings.check_min_lr(lr)
     updates = -(-batches.num_steps // settings.grad_accum)
     wrapped = _distributed(model, processes)
@@ -530,14 +529,14 @@ def _check_smallest_batch(
     batches: EpochBatches,
     settings: TrainSettings,
     eye: InputTransform,
-    header: Mapping[str, Any],
+    header: RunHeader,
 ) -> None:
     """Refuse batches of one image where batch normalisation would see one value per channel."""
     if settings.batch_size > 1 and batches.num_draws > batches.num_steps:
         return
     chips = [
-        torch.zeros(1, header["channels"][name], *header["img_size"][name], dtype=torch.uint8)
-        for name in header["modalities"]
+        torch.zeros(1, header.channels[name], *header.img_size[name], dtype=torch.uint8)
+        for name in header.modalities
     ]
     # A copy, because the statistics of the layers would move.
     copied = deepcopy(model)
@@ -590,7 +589,7 @@ class Prepared:
     """
 
     progress: Progress
-    header: Header
+    header: RunHeader
     session: TrainSession | None
 
 
@@ -654,9 +653,13 @@ def prepare(
         state = read_state(member.folder / LAST)
         _check_identity(state["identity"], identity(plan, processes), member)
         progress = _progress(state["progress"], plan)
-        # Runs of before there were whole batches.
-        header: Header = {WHOLE_BATCHES: False, **state["header"]}
-        header["arguments"] = plan.settings.document()
+        header = header_of(state["header"], member.folder / LAST)
+        # A run from before there were whole batches.
+        header = replace(
+            header,
+            arguments=plan.settings.document(),
+            whole_batches=bool(header.whole_batches),
+        )
         if progress.finished:
             say(f"{member.folder} is finished ({progress.epoch} epochs); nothing to go on with")
             return Prepared(progress, header, None)
@@ -665,11 +668,12 @@ def prepare(
         progress = Progress()
         model, header = new_model(plan, member, say)
     say(_introduction(plan, member, header, processes))
-    if plan.settings.freeze == BACKBONE and header["pretrained"] == RANDOM:
+    if plan.settings.freeze == BACKBONE and header.pretrained == RANDOM:
         say("WARNING: the backbone has random weights and is frozen: it will not learn anything")
     session = open_session(plan, member, model, header, criterion, processes, say, measure=measure)
-    header["way"] = asdict(session.compute)
-    header[WHOLE_BATCHES] = session.placement.whole_batches
+    header = replace(
+        header, way=asdict(session.compute), whole_batches=session.placement.whole_batches
+    )
     if state is not None:
         session.model.load_state_dict(state["weights"])
         session.optimisation.load_state_dict(state["optimisation"])
@@ -722,15 +726,15 @@ def _check_identity(found: dict[str, Any], wanted: dict[str, Any], member: Train
 
 
 def _introduction(
-    plan: TrainPlan, member: TrainMember, header: Header, processes: Processes
+    plan: TrainPlan, member: TrainMember, header: RunHeader, processes: Processes
 ) -> str:
     sizes = ", ".join(
-        f"{name} {h}x{w}{' grey' if header['channels'][name] == 1 else ''}"
-        for name, (h, w) in header["img_size"].items()
+        f"{name} {h}x{w}{' grey' if header.channels[name] == 1 else ''}"
+        for name, (h, w) in header.img_size.items()
     )
     device = f"{processes.size} x {processes.device.type}" if processes.size > 1 else None
     return (
-        f"{member.folder}: {plan.settings.model} from {header['pretrained']} weights on "
+        f"{member.folder}: {plan.settings.model} from {header.pretrained} weights on "
         f"{device or processes.device}; {len(member.train)} rows to train on, {len(member.valid)} "
         f"to validate; {sizes} pixels"
     )

@@ -497,7 +497,7 @@ def _join_folds(plan: TrainPlan, *, write: bool) -> float:
         np.array(plan.rows.ids(rows), dtype=object),
         plan.rows.fold[rows],
         probabilities.astype(np.float32),
-        {"leak": next((leak for leak in leaks if leak), None)},
+        next((leak for leak in leaks if leak), None),
     )
     facts = {"metric": plan.metric, "num_folds": len(plan.members), "score": score}
     write_record(plan.run, plan.settings, plan.files, "finished", facts)

@@ -16,6 +16,7 @@ import torch
 
 from comptool.errors import InputError
 from comptool.io.atomic import atomic_output
+from comptool.io.records import RunHeader
 
 STATE_FORMAT = 1
 
@@ -70,7 +71,7 @@ def write_state(
     progress: Progress,
     weights: Mapping[str, Any],
     optimisation: Mapping[str, Any],
-    header: Mapping[str, Any],
+    header: RunHeader,
     identity: Mapping[str, Any],
     gauges: Mapping[str, Any],
 ) -> None:
@@ -96,7 +97,7 @@ def write_state(
         "progress": asdict(progress),
         "weights": dict(weights),
         "optimisation": dict(optimisation),
-        "header": dict(header),
+        "header": header.document(),
         "identity": dict(identity),
         "gauges": dict(gauges),
     }

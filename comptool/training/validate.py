@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from comptool.data.dataset import Batch, normalise
+from comptool.io.records import RunHeader
 from comptool.training.distributed import Processes
 
 
@@ -36,12 +37,13 @@ class InputTransform:
     channels_last: bool
 
     @classmethod
-    def of(
-        cls, header: Mapping[str, Any], device: torch.device, channels_last: bool
-    ) -> InputTransform:
+    def of(cls, header: RunHeader, device: torch.device, channels_last: bool) -> InputTransform:
         """The one that a checkpoint's header describes."""
         means, stds = (
-            tuple(torch.tensor(header[key][name], device=device) for name in header["modalities"])
+            tuple(
+                torch.tensor(getattr(header, key)[name], device=device)
+                for name in header.modalities
+            )
             for key in ("mean", "std")
         )
         return cls(means, stds, device, channels_last)

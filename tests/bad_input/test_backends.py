@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from comptool import models
 from comptool.io.predictions import read_predictions
+from comptool.io.records import ModelRecord
 from comptool.io.runs import BEST
 from comptool.models.checkpoint_file import load_checkpoint, save_checkpoint
 from comptool.models.streams import StreamModel
@@ -46,9 +48,9 @@ def probabilities(path: str) -> np.ndarray:
 
 def test_a_network_that_cannot_be_exported_is_computed_by_torch_which_is_told(invoked, refused):
     described = load_checkpoint(Path("weights/net"))[1]
-    sizes = {key: [64, 64] for key in described["modalities"]}
+    sizes = {key: [64, 64] for key in described.modalities}
     name = "csatv2-dual"  # has an operation that the export does not know
-    odd = {**described, "model": {"name": name, "options": {}}, "img_size": sizes}
+    odd = replace(described, model=ModelRecord(name, {}), img_size=sizes)
     save_checkpoint(Path("weights/net") / BEST, models.create(name, 3), odd, force=True)
     said = "weights/net: the network cannot be exported to ONNX ("
     result = invoked(*INFER)

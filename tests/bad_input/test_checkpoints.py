@@ -52,6 +52,9 @@ def rewrite(**changes: object) -> None:
 
     with safe_open(BEST, framework="numpy") as checkpoint:
         header = json.loads(checkpoint.metadata()["comptool"])
+    renamed = dict(zip(header["modalities"], changes.get("modalities") or [], strict=False))
+    for key in ("img_size", "channels", "mean", "std") if renamed else ():
+        header[key] = {renamed[name]: value for name, value in header[key].items()}
     header = {key: value for key, value in (header | changes).items() if value is not None}
     save_file(load_file(BEST), BEST, metadata={"comptool": json.dumps(header)})
 

@@ -243,10 +243,14 @@ def write(task, name, ids, p, fold, tests, presumed, **facts):
     write_predictions(file, Predictions(test, CLASSES, p[:tests]))
     provenance.record(file, command="infer", arguments={}, facts=known | facts)
     counts = {one: round(100 * share) for one, share in zip(CLASSES, presumed, strict=True)}
-    header = {"format": 1, "model": {}, "modalities": ["rgb"], "img_size": {}, "channels": {}}
-    header |= {
-        "mean": {},
-        "std": {},
+    header = {
+        "format": 1,
+        "model": {"name": "x", "options": {}},
+        "modalities": ["rgb"],
+        "img_size": {"rgb": [8, 8]},
+        "channels": {"rgb": 1},
+        "mean": {"rgb": [0.5]},
+        "std": {"rgb": [0.5]},
         "class_counts": counts,
         "trained_counts": counts,
         **known,

@@ -63,7 +63,7 @@ def probabilities(run: str, fold: str) -> np.ndarray:
     chips = [cv2.imread(row["path"])[:, :, ::-1].copy() for row in rows]
     images = torch.from_numpy(np.stack(chips)).permute(0, 3, 1, 2)
     with torch.no_grad():
-        logits = model(normalise(images, header["mean"]["image"], header["std"]["image"]))
+        logits = model(normalise(images, header.mean["image"], header.std["image"]))
     return torch.sigmoid(logits).numpy()
 
 

@@ -16,9 +16,18 @@ COUNTS = {"sedan": 900, "bus": 40, "van": 3}
 
 def write_header(run: Path, counts: dict[str, int]) -> None:
     run.mkdir(parents=True)
-    header = {"format": 1, "model": {}, "task": "multiclass", "classes": list(counts)}
-    header |= {"class_counts": counts, "modalities": ["sar"], "img_size": {}, "channels": {}}
-    header |= {"mean": {}, "std": {}}
+    header = {
+        "format": 1,
+        "model": {"name": "x", "options": {}},
+        "task": "multiclass",
+        "classes": list(counts),
+        "class_counts": counts,
+        "modalities": ["sar"],
+        "img_size": {"sar": [8, 8]},
+        "channels": {"sar": 1},
+        "mean": {"sar": [0.5]},
+        "std": {"sar": [0.5]},
+    }
     weights = {"weight": np.zeros(1, dtype=np.float32)}
     save_file(weights, run / "best.safetensors", metadata={"comptool": json.dumps(header)})
 

@@ -76,7 +76,8 @@ def scene_run():
         header = {
             "format": 1, "model": {"name": "x", "options": {}}, "task": "multilabel",
             "classes": list(CLASSES), "class_counts": {}, "modalities": ["image"],
-            "img_size": {}, "channels": {}, "mean": {}, "std": {},
+            "img_size": {"image": [8, 8]}, "channels": {"image": 1}, "mean": {"image": [0.5]},
+            "std": {"image": [0.5]},
             "inputs": {"data/train.csv": None}, "leak": None,
         }  # fmt: skip
         Path("weights", name).mkdir(parents=True)

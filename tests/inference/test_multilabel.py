@@ -15,6 +15,7 @@ from sklearn.metrics import average_precision_score
 
 from comptool import models
 from comptool.io.predictions import read_predictions
+from comptool.io.records import header_of
 from comptool.metrics import multiclass
 from comptool.models.checkpoint_file import load_checkpoint, save_checkpoint
 
@@ -79,7 +80,7 @@ def scenes(comptool) -> Callable[..., Path]:
         }
         path = Path("weights", run)
         path.mkdir(parents=True)
-        save_checkpoint(path / "best.safetensors", network, header | changes)
+        save_checkpoint(path / "best.safetensors", network, header_of(header | changes, path))
         rows = [[f"train{number}", 0, *[0.5] * len(CLASSES)] for number in range(len(CELLS))]
         write_csv(str(path / "oof.csv"), ["img_id", "fold", *CLASSES], rows)
         return path

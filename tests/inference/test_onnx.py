@@ -18,6 +18,7 @@ from comptool.inference.plan import make_plan
 from comptool.inference.predict import predict
 from comptool.inference.tta.policies import GROUPS, PLAIN, Scheme
 from comptool.io.provenance import recall
+from comptool.io.records import ModelRecord
 from comptool.io.runs import BEST
 from comptool.models import onnx_export
 from comptool.models.checkpoint_file import load_checkpoint, save_checkpoint
@@ -50,7 +51,7 @@ def exports(monkeypatch) -> list[Path]:
 def with_model(run: Path, name: str) -> None:
     options = {"hidden_dim": 64} if "+q2l" in name else {}
     known = load_checkpoint(run)[1]
-    described = {**known, "model": {"name": name, "options": options}}
+    described = replace(known, model=ModelRecord(name, options))
     save_checkpoint(run / BEST, models.create(name, 3, **options), described, force=True)
 
 
@@ -83,7 +84,7 @@ def test_networks_of_one_channel_and_several_labels_give_what_torch_gives(pairs)
     header = {key: dict.fromkeys(("sar", "eo"), value) for key, value in one.items()}
     known = load_checkpoint(run)[1]
     network = models.create("test_efficientnet-dual", 3, in_chans=[1, 1])
-    save_checkpoint(run / BEST, network, {**known, **header, "task": "multilabel"}, force=True)
+    save_checkpoint(run / BEST, network, replace(known, **header, task="multilabel"), force=True)
     Path("comptool.toml").write_text(
         Path("comptool.toml").read_text().replace("multiclass", "multilabel")
     )

@@ -18,6 +18,7 @@ from comptool.inference.config import Computing
 from comptool.inference.plan import make_plan
 from comptool.inference.predict import predict
 from comptool.inference.tta.policies import GROUPS, PLAIN, Scheme
+from comptool.io.records import ModelRecord
 from comptool.models.checkpoint_file import load_checkpoint, save_checkpoint
 
 HERE = Computing(device="cpu", workers=0, quiet=True, backend="torch")
@@ -187,7 +188,7 @@ def test_modalities_are_given_to_the_network_in_its_own_order(pairs):
     network.encoders = torch.nn.ModuleList([network.encoders[1], network.encoders[0]])
     weight = network.classifier.weight.data
     network.classifier.weight.data = torch.cat([weight[:, features:], weight[:, :features]], 1)
-    save_checkpoint(swapped / "best.safetensors", network, {**full, **header}, force=True)
+    save_checkpoint(swapped / "best.safetensors", network, replace(full, **header), force=True)
     np.testing.assert_allclose(probabilities("swapped"), probabilities("one"), atol=1e-6)
 
 
@@ -248,12 +249,12 @@ def test_a_missing_image_may_be_a_black_chip(pairs):
 def test_a_network_of_fixed_input_size_refuses_other_scales_before_it_starts(pairs):
     run = pairs("one")
     header = load_checkpoint(run)[1]
-    described = {"name": "test_vit-dual", "options": {}}
-    sizes = {name: [160, 160] for name in header["modalities"]}
+    described = ModelRecord("test_vit-dual", {})
+    sizes = {name: [160, 160] for name in header.modalities}
     save_checkpoint(
         run / "best.safetensors",
         models.create("test_vit-dual", 3),
-        {**header, "model": described, "img_size": sizes},
+        replace(header, model=described, img_size=sizes),
         force=True,
     )
     assert probabilities("one", scheme=Scheme(("identity", "rotate-90"), "mean")).shape == (9, 3)

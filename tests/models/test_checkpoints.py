@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import re
@@ -13,24 +14,26 @@ from safetensors.torch import load_file, save_file
 
 from comptool import models
 from comptool.errors import InputError, OutputExistsError
+from comptool.io.records import ModelRecord, RunHeader
 from comptool.io.runs import read_header
 from comptool.models.checkpoint_file import load_checkpoint, load_weights, save_checkpoint
 
 NAME = "test_efficientnet-dual"
 
 
-def header(classes=("a", "b", "c"), name=NAME, channels=3) -> dict[str, object]:
-    return {
-        "model": {"name": name, "options": {"img_size": [[32, 32], [32, 32]]}},
-        "task": "multiclass",
-        "classes": list(classes),
-        "class_counts": dict.fromkeys(classes, 1),
-        "modalities": ["sar", "eo"],
-        "img_size": {"sar": [32, 32], "eo": [32, 32]},
-        "channels": dict.fromkeys(("sar", "eo"), channels),
-        "mean": {},
-        "std": {},
-    }
+def header(classes=("a", "b", "c"), name=NAME, channels=3) -> RunHeader:
+    statistics = dict.fromkeys(("sar", "eo"), [0.5] * channels)
+    return RunHeader(
+        model=ModelRecord(name, {"img_size": [[32, 32], [32, 32]]}),
+        task="multiclass",
+        classes=list(classes),
+        class_counts=dict.fromkeys(classes, 1),
+        modalities=["sar", "eo"],
+        img_size={"sar": [32, 32], "eo": [32, 32]},
+        channels=dict.fromkeys(("sar", "eo"), channels),
+        mean=statistics,
+        std=statistics,
+    )
 
 
 @pytest.fixture
@@ -44,7 +47,7 @@ def test_a_model_comes_back_with_its_weights_and_header(run):
     torch.manual_seed(0)
     original = models.create(NAME, 3).eval()
     model, found = load_checkpoint(run)
-    assert found == header() | {"format": 1}
+    assert found == header()
     assert not model.training
     images = [torch.randn(2, 3, 32, 32) for _ in range(2)]
     assert torch.equal(model(*images), original(*images))
@@ -88,7 +91,7 @@ def test_weights_of_another_class_list_do_not_load(run):
 
 def test_a_header_of_another_model_does_not_load(run):
     weights = load_file(run / "best.safetensors")
-    text = {"comptool": __import__("json").dumps(header(name="resnet10t-dual") | {"format": 1})}
+    text = {"comptool": json.dumps(header(name="resnet10t-dual").document() | {"format": 1})}
     save_file(weights, run / "best.safetensors", metadata=text)
     with pytest.raises(InputError) as refusal:
         load_checkpoint(run)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from comptool.io.records import ModelRecord
 
 TRAIN = ("--model", "test_efficientnet-dual", "--pretrained", "no", "--img-size", "32", "-b", "4")
 HERE = ("--device", "cpu", "-j", "0", "-q", "--json")
@@ -166,7 +169,7 @@ def with_fixed_input_size(run: Path) -> None:
     from comptool import models
     from comptool.models.checkpoint_file import load_checkpoint, save_checkpoint
 
-    header = load_checkpoint(run)[1] | {"model": {"name": "test_vit-dual", "options": {}}}
+    header = replace(load_checkpoint(run)[1], model=ModelRecord("test_vit-dual", {}))
     network = models.create("test_vit-dual", 3)
     save_checkpoint(run / "best.safetensors", network, header, force=True)
 

@@ -77,7 +77,7 @@ def test_on_a_cpu_it_is_the_default_or_all_rows(folds, fit):
     )
     record = json.loads(Path("weights/run/run.json").read_text())
     assert record["arguments"]["batch_size"] == 15
-    assert read_header(Path("weights/run"))["arguments"]["batch_size"] == 15
+    assert read_header(Path("weights/run")).arguments["batch_size"] == 15
 
 
 def test_a_resumed_run_keeps_the_number(folds, fit, at_forward, kept, same):

@@ -51,8 +51,8 @@ def test_a_run_of_one_channel_predicts_as_it_validated(folds, fit):
     fit(channels="1", epochs=2, say=said.append)
     assert any("sar 32x32 grey, eo 32x32 grey pixels" in text for text in said)
     header = read_header(RUN)
-    assert header["channels"] == GREY
-    assert len(header["mean"]["sar"]) == len(header["std"]["eo"]) == 1
+    assert header.channels == GREY
+    assert len(header.mean["sar"]) == len(header.std["eo"]) == 1
     member = TrainedMember(RUN, header)
     computing = Computing(device="cpu", workers=0, quiet=True)
     (predicted,), _ = predict([member], held_out(member, load()), [PLAIN], computing)
@@ -66,7 +66,7 @@ def test_a_resumed_run_keeps_its_channels(folds, fit, kept):
     fit("whole", epochs=2, **settings)
     fit("parts", epochs=1, **settings)
     fit("parts", resume=True, epochs=2)
-    assert read_header(Path("weights/parts"))["channels"] == GREY
+    assert read_header(Path("weights/parts")).channels == GREY
     for name, weight in kept("whole")["weights"].items():
         assert torch.equal(weight, kept("parts")["weights"][name]), name
     with pytest.raises(UsageError, match="begun with --channels auto"):
@@ -78,7 +78,7 @@ def test_shake_shake_of_one_channel_has_the_weights_of_its_paper(folds, plan_of)
     model, header = built(plan)
     seven_classes_fewer = 7 * (128 + 1)
     assert sum(weight.numel() for weight in model.parameters()) == 2_922_874 - seven_classes_fewer
-    assert header["channels"] == {"sar": 1}
+    assert header.channels == {"sar": 1}
 
 
 @pytest.mark.parametrize(
@@ -88,10 +88,10 @@ def test_shake_shake_of_one_channel_has_the_weights_of_its_paper(folds, plan_of)
 def test_the_images_tell_the_channels(folds, plan_of, paint, channels):
     repaint("eo", paint)
     model, header = built(plan_of(channels="auto"))
-    assert header["channels"] == channels
+    assert header.channels == channels
     assert [encoder.conv_stem.in_channels for encoder in model.encoders] == list(channels.values())
-    assert [len(header["mean"][name]) for name in channels] == list(channels.values())
-    assert built(plan_of())[1]["channels"] == COLOUR
+    assert [len(header.mean[name]) for name in channels] == list(channels.values())
+    assert built(plan_of())[1].channels == COLOUR
 
 
 @given(st.integers(1, 500), st.integers(2, 70))
@@ -107,7 +107,7 @@ def test_a_stage_takes_the_channels_of_the_stage_before(folds, fit, plan_of):
     fit("first", channels="1", epochs=1)
     for asked in (None, "auto", "1"):
         model, header = built(plan_of(init_from=Path("first"), channels=asked))
-        assert header["channels"] == GREY
+        assert header.channels == GREY
         assert model.encoders[0].conv_stem.in_channels == 1
     with pytest.raises(UsageError) as error:
         built(plan_of(init_from=Path("first"), channels="3"))
@@ -125,7 +125,7 @@ def test_published_weights_are_summed_to_one_channel(folds, plan_of):
     model, header = built(plan)
     wanted = published.conv_stem.weight.sum(dim=1, keepdim=True)
     torch.testing.assert_close(model.encoders[1].conv_stem.weight, wanted)
-    assert header["mean"]["sar"] == [pytest.approx(np.mean(published.pretrained_cfg["mean"]))]
+    assert header.mean["sar"] == [pytest.approx(np.mean(published.pretrained_cfg["mean"]))]
 
 
 def test_weights_of_other_channels_are_refused_where_they_cannot_be_summed(folds, plan_of):

@@ -48,7 +48,7 @@ def test_twelve_bits_in_sixteen_train_and_predict_as_the_same_images_in_eight(
     said = []
     fit("twelve", epochs=2, say=said.append)
     assert said[0] == SAID
-    assert read_header(Path("weights/twelve"))["bits"] == {"sar": 12, "eo": 16}
+    assert read_header(Path("weights/twelve")).bits == {"sar": 12, "eo": 16}
     same(kept("twelve")["weights"], kept("eight")["weights"])
     np.testing.assert_array_equal(predicted("twelve"), before)
 
@@ -61,7 +61,7 @@ def test_a_resumed_run_and_a_child_keep_the_scale(folds, deepen, fit):
     said = []
     fit("child", epochs=1, init_from=Path("weights/run"), say=said.append)
     for run in ("run", "child"):
-        assert read_header(Path("weights") / run)["bits"] == {"sar": 12, "eo": 16}
+        assert read_header(Path("weights") / run).bits == {"sar": 12, "eo": 16}
     assert not any("16 bits" in line for line in said)
 
 
@@ -70,7 +70,7 @@ def test_every_fold_has_the_scale_of_all_rows(folds, deepen, fit):
     # Of fold 0, which its own member does not train on.
     cv2.imwrite("images/sar_00.png", np.full((40, 40), 16_000, np.uint16))
     fit(fold="all", epochs=1)
-    depths = {read_header(Path(f"weights/run/fold-{fold}"))["bits"]["sar"] for fold in range(3)}
+    depths = {read_header(Path(f"weights/run/fold-{fold}")).bits["sar"] for fold in range(3)}
     assert depths == {14}
 
 

@@ -29,9 +29,9 @@ def test_extra_rows_are_trained_on_and_never_validated(folds, fit, pseudo):
     pseudo([["t1", "a", -1], ["t2", "b", -1]], ("fold",))
     fit(extra=Path("pseudo.csv"), epochs=1)
     header = read_header(RUN)
-    assert header["trained_counts"] == {"a": 6, "b": 6, "c": 5}
-    assert header["class_counts"] == {"a": 8, "b": 8, "c": 8}
-    assert set(header["inputs"]) == {"folds.csv", "pseudo.csv"}
+    assert header.trained_counts == {"a": 6, "b": 6, "c": 5}
+    assert header.class_counts == {"a": 8, "b": 8, "c": 8}
+    assert set(header.inputs) == {"folds.csv", "pseudo.csv"}
     ids = {row["image_id"] for row in csv.DictReader((RUN / "oof.csv").open())}
     assert not ids & {"t1", "t2"}
 
@@ -151,8 +151,8 @@ def test_a_run_starts_from_its_parent_and_its_optimizer_moves_those_weights(fold
     assert all(torch.equal(parent[name], still[name]) for name in learnt)
     assert all(not torch.equal(parent[name], moved[name]) for name in learnt)
     header = read_header(Path("weights/moved"))
-    assert header["init_from"] == header["pretrained"] == "weights/parent"
-    assert "weights/parent/best.safetensors" in header["inputs"]
+    assert header.init_from == header.pretrained == "weights/parent"
+    assert "weights/parent/best.safetensors" in header.inputs
 
 
 def test_the_optimizer_of_a_child_owns_exactly_its_weights(folds, fit):
@@ -205,7 +205,7 @@ def test_a_child_of_the_same_fold_has_clean_evidence(folds, fit, pseudo):
     fit("parent", epochs=1)
     pseudo([["t1", "a"]])
     fit(init_from=Path("parent"), extra=Path("pseudo.csv"), epochs=1)
-    assert read_header(RUN)["leak"] is None
+    assert read_header(RUN).leak is None
 
 
 @pytest.mark.parametrize("parent", [{"fold": "none"}, {"fold": "1"}])
@@ -214,10 +214,10 @@ def test_a_parent_that_trained_on_the_validated_rows_is_a_leak(parent, folds, fi
     said = []
     fit(init_from=Path("parent"), epochs=1, say=said.append)
     leak = "9 of the 9 validated rows were not held out by weights/parent, which it starts from"
-    assert read_header(RUN)["leak"] == leak
+    assert read_header(RUN).leak == leak
     assert recall(RUN / "oof.csv")["facts"]["leak"] == leak
     fit("grandchild", init_from=RUN, epochs=1)
-    assert "has no clean validation" in read_header(Path("weights/grandchild"))["leak"]
+    assert "has no clean validation" in read_header(Path("weights/grandchild")).leak
 
 
 def test_a_leak_is_warned_of(folds, fit):
@@ -238,7 +238,7 @@ def test_each_fold_starts_from_the_parents_member_of_that_fold(folds, fit):
     fit(init_from=Path("parent"), epochs=1, fold="all")
     for fold in range(3):
         header = read_header(RUN / f"fold-{fold}")
-        assert (header["init_from"], header["leak"]) == (f"weights/parent/fold-{fold}", None)
+        assert (header.init_from, header.leak) == (f"weights/parent/fold-{fold}", None)
     with pytest.raises(UsageError) as refusal:
         fit("whole", init_from=Path("parent"), epochs=1, fold="none")
     assert str(refusal.value) == (
@@ -261,4 +261,4 @@ def test_a_child_resumes_without_its_parent(folds, fit, kept, same, at_forward):
     Path("weights/parent").rename("gone")
     fit("broken", resume=True)
     same(kept("broken"), kept("whole"))
-    assert read_header(Path("weights/broken"))["init_from"] == "weights/parent"
+    assert read_header(Path("weights/broken")).init_from == "weights/parent"

@@ -32,11 +32,11 @@ def validated() -> np.ndarray:
 def logits_of(run: Path, ids: list[str]) -> torch.Tensor:
     model, header = load_checkpoint(run)
     frame = read_table(Path("folds.csv")).set_index("id")
-    side = header["img_size"]["image"]
+    side = header.img_size["image"]
     chips = [to_channels(resize(decode(Path(frame.loc[i, "path"])), side), 3) for i in ids]
     images = torch.from_numpy(np.stack(chips)).permute(0, 3, 1, 2)
     with torch.no_grad():
-        return model(normalise(images, header["mean"]["image"], header["std"]["image"]))
+        return model(normalise(images, header.mean["image"], header.std["image"]))
 
 
 def test_oof_holds_sigmoids_and_the_score_is_scikit_learns_on_the_known_cells(
@@ -66,10 +66,10 @@ def test_the_header_counts_positives(learn):
     frame = read_table(Path("folds.csv"))
     positives = {name: int((frame[name] == "1").sum()) for name in CLASSES}
     trained = frame[frame["fold"] != "0"]
-    assert (header["task"], tuple(header["classes"])) == ("multilabel", CLASSES)
-    assert header["class_counts"] == positives
-    assert header["trained_counts"] == {name: int((trained[name] == "1").sum()) for name in CLASSES}
-    assert header["arguments"]["loss"] == "bce"
+    assert (header.task, tuple(header.classes)) == ("multilabel", CLASSES)
+    assert header.class_counts == positives
+    assert header.trained_counts == {name: int((trained[name] == "1").sum()) for name in CLASSES}
+    assert header.arguments["loss"] == "bce"
 
 
 def test_a_cell_that_is_not_annotated_teaches_nothing(scenes, learn, plan_scenes):
@@ -122,7 +122,7 @@ def test_options_of_a_model_are_built_and_recorded(learn):
     given = ("dropout=0.25", "num_queries=2", "learnable_queries=yes")
     learn(epochs=1, model="test_efficientnet+ml-decoder", model_option=given)
     model, header = load_checkpoint(RUN)
-    assert header["model"]["options"] == {
+    assert header.model.options == {
         "img_size": [[32, 32]], "dropout": 0.25, "num_queries": 2, "learnable_queries": True,
     }  # fmt: skip
     assert model.decoder.queries.shape == (2, 768)
@@ -141,8 +141,8 @@ def test_members_of_other_sizes_and_statistics_train_side_by_side(learn):
     for model, side, mean in (("test_efficientnet", 48, imagenet), ("test_vit", 32, half)):
         learn(model, model=model, img_size=(str(side),), epochs=1)
         header = read_header(Path("weights") / model)
-        assert header["img_size"] == {"image": [side, side]}
-        assert header["mean"] == {"image": mean}
+        assert header.img_size == {"image": [side, side]}
+        assert header.mean == {"image": mean}
 
 
 def test_deeper_layers_learn_more_slowly(scenes, learn, history, plan_scenes):

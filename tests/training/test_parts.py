@@ -16,6 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from comptool.errors import InputError, UsageError
+from comptool.io.records import ModelRecord, RunHeader
 from comptool.losses.class_weights import effective_number_weights as effective_weights
 from comptool.models.checkpoint_file import save_checkpoint
 from comptool.training.checkpoint import columns, write_history
@@ -25,6 +26,8 @@ from comptool.training.epoch_loggers import EpochLogger, EpochLoggers
 from comptool.training.mixup import mixup
 from comptool.training.monitor import Interruption
 from comptool.training.training_state import Progress, read_state, write_state
+
+HEADER = RunHeader(ModelRecord("x", {}), "multiclass", ["a"], {}, [], {}, {}, {}, {})
 
 
 @hypothesis_settings(max_examples=30, deadline=None)
@@ -95,12 +98,13 @@ def test_a_state_comes_back_as_it_was(tmp_path):
     progress = Progress(epoch=2, update=3, loss_sum=0.1 + 0.2, seen=12, best_score=0.5,
                         history=[{"epoch": 1, "val_accuracy": None}])  # fmt: skip
     weights = {"w": torch.randn(3)}
-    beside = [{"ema": None}, {"fold": 0}, {"rows": "x"}, {"norms": {"passes": 2}}]
+    beside = [{"ema": None}, HEADER, {"rows": "x"}, {"norms": {"passes": 2}}]
     write_state(tmp_path / "last.pt", progress, weights, *beside)
     state = read_state(tmp_path / "last.pt")
     assert Progress(**state["progress"]) == progress
     assert torch.equal(state["weights"]["w"], weights["w"])
     parts = ("optimisation", "header", "identity", "gauges")
+    beside[1] = HEADER.document()
     assert [state[name] for name in parts] == beside
 
 
@@ -133,7 +137,7 @@ def test_a_state_that_would_run_code_is_refused_and_not_run(how, tmp_path):
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
 def test_a_truncated_state_is_refused(share, tmp_path):
     path = tmp_path / "last.pt"
-    write_state(path, Progress(), {"w": torch.randn(1000)}, {}, {}, {}, {})
+    write_state(path, Progress(), {"w": torch.randn(1000)}, {}, HEADER, {}, {})
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(InputError, match="is no readable training state"):
@@ -151,9 +155,9 @@ def little_room():
 
 def test_a_state_that_cannot_be_written_leaves_the_old_one(tmp_path, little_room):
     path = tmp_path / "last.pt"
-    write_state(path, Progress(epoch=1), {"w": torch.zeros(10)}, {}, {}, {}, {})
+    write_state(path, Progress(epoch=1), {"w": torch.zeros(10)}, {}, HEADER, {}, {})
     with pytest.raises(InputError) as refusal:
-        write_state(path, Progress(epoch=2), {"w": torch.zeros(100_000)}, {}, {}, {}, {})
+        write_state(path, Progress(epoch=2), {"w": torch.zeros(100_000)}, {}, HEADER, {}, {})
     assert str(refusal.value) == (
         f"{path}: could not be written (File too large); nothing was changed"
     )
@@ -164,7 +168,7 @@ def test_a_state_that_cannot_be_written_leaves_the_old_one(tmp_path, little_room
 def test_a_checkpoint_that_cannot_be_written_is_no_checkpoint(tmp_path, little_room):
     path = tmp_path / "best.safetensors"
     with pytest.raises(InputError) as refusal:
-        save_checkpoint(path, torch.nn.Linear(300, 300), {})
+        save_checkpoint(path, torch.nn.Linear(300, 300), HEADER)
     assert str(refusal.value) == (
         f"{path}: could not be written (File too large); nothing was changed"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from signal import SIGINT, raise_signal
 
@@ -12,18 +13,25 @@ import pytest
 import torch
 
 from comptool.errors import InputError, UsageError
+from comptool.io.records import ModelRecord, RunHeader
 from comptool.io.runs import BEST
 from comptool.models.checkpoint_file import load_checkpoint
 from comptool.training import setup
 from comptool.training.distributed import Processes
-from comptool.training.loaders import WHOLE_BATCHES, Placement, place
+from comptool.training.loaders import Placement, place
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
-HEADER = {
-    "modalities": ["sar", "eo"],
-    "img_size": {"sar": [32, 32], "eo": [32, 32]},
-    "channels": {"sar": 3, "eo": 1},
-}
+HEADER = RunHeader(
+    model=ModelRecord("test_efficientnet-dual", {}),
+    task="multiclass",
+    classes=["a", "b", "c"],
+    class_counts={},
+    modalities=["sar", "eo"],
+    img_size={"sar": [32, 32], "eo": [32, 32]},
+    channels={"sar": 3, "eo": 1},
+    mean={},
+    std={},
+)
 ONE = 32 * 32 * 4  # bytes of a pair
 
 
@@ -34,7 +42,7 @@ def placed(folds, plan_of, monkeypatch):
     def settle(*, device=GPU, gpu=10**9, cpu=10**9, begun=None, **given):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (gpu, 10**12))
         monkeypatch.setattr("comptool.data.device.available_memory", lambda: cpu)
-        header = HEADER if begun is None else HEADER | {WHOLE_BATCHES: begun}
+        header = HEADER if begun is None else replace(HEADER, whole_batches=begun)
         plan = plan_of(**given)
         return place(plan, plan.members[0], header, Processes(0, 1, device))
 
@@ -122,7 +130,7 @@ def in_whole_batches():
     """Trainings that begin put their images on the CPU as they would on a GPU."""
 
     def begin(plan, member, header, processes):
-        if WHOLE_BATCHES in header:
+        if header.whole_batches is not None:
             return place(plan, member, header, processes)
         return Placement(CPU, CPU)
 
@@ -159,7 +167,7 @@ def test_a_killed_run_goes_on_with_whole_batches(folds, fit, kept, same, at_forw
     assert "0.1 MB of images lie on cpu, where whole batches are augmented" in said
     same(kept("broken"), kept("whole"))
     _, header = load_checkpoint(Path("weights/whole") / BEST)
-    assert header[WHOLE_BATCHES] is True
+    assert header.whole_batches is True
 
 
 def test_ctrl_c_goes_on_from_the_very_update(folds, fit, kept, same, at_forward):

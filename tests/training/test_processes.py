@@ -65,7 +65,7 @@ def test_two_processes_train_as_one_with_twice_the_batch(folds, fit):
         assert len(found) == 7
         for name in found:
             assert float(other[name]) == pytest.approx(float(row[name]), rel=1e-3)
-    assert read_header(Path("weights/two"))["trained_counts"] == {"a": 5, "b": 5, "c": 6}
+    assert read_header(Path("weights/two")).trained_counts == {"a": 5, "b": 5, "c": 6}
 
 
 def test_two_processes_estimate_one_prior(learn):

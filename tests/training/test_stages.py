@@ -84,7 +84,7 @@ def test_a_stage_without_a_class_writes_every_validated_row(folds, fit):
     outcome = fit("two", drop_classes=("a",), epochs=1)
     rows = list(csv.DictReader(Path("weights/two/oof.csv").open()))
     assert len(rows) == 9
-    assert read_header(Path("weights/two"))["dropped"] == ["a"]
+    assert read_header(Path("weights/two")).dropped == ["a"]
     (history,) = csv.DictReader(Path("weights/two/metrics.csv").open())
     truth = {row["image_id"]: row["class_id"] for row in csv.DictReader(folds.open())}
     counted = [row for row in rows if truth[row["image_id"]] != "a"]

@@ -54,8 +54,8 @@ def test_oof_holds_what_the_best_weights_say_of_the_validated_rows(folds, fit):
             for name in ("sar", "eo")
         ]
         images = [
-            normalise(torch.from_numpy(chip).permute(2, 0, 1)[None], header["mean"][name],
-                      header["std"][name])
+            normalise(torch.from_numpy(chip).permute(2, 0, 1)[None], header.mean[name],
+                      header.std[name])
             for name, chip in zip(("sar", "eo"), chips, strict=True)
         ]  # fmt: skip
         with torch.no_grad():
@@ -73,20 +73,20 @@ def test_oof_holds_what_the_best_weights_say_of_the_validated_rows(folds, fit):
 def test_the_header_says_what_the_weights_are(folds, fit):
     outcome = fit()
     header = read_header(RUN)
-    assert header["model"]["name"] == "test_efficientnet-dual"
-    assert header["classes"] == ["a", "b", "c"]
-    assert header["class_counts"] == {"a": 8, "b": 8, "c": 8}
-    assert header["trained_counts"] == {"a": 5, "b": 5, "c": 5}
-    assert header["modalities"] == ["sar", "eo"]
-    assert header["img_size"] == {"sar": [32, 32], "eo": [32, 32]}
-    assert header["channels"] == {"sar": 3, "eo": 3}
-    assert (header["metric"], header["score"], header["epoch"]) == (
+    assert header.model.name == "test_efficientnet-dual"
+    assert header.classes == ["a", "b", "c"]
+    assert header.class_counts == {"a": 8, "b": 8, "c": 8}
+    assert header.trained_counts == {"a": 5, "b": 5, "c": 5}
+    assert header.modalities == ["sar", "eo"]
+    assert header.img_size == {"sar": [32, 32], "eo": [32, 32]}
+    assert header.channels == {"sar": 3, "eo": 3}
+    assert (header.metric, header.score, header.epoch) == (
         "accuracy", outcome.score, outcome.epoch,
     )  # fmt: skip
-    assert (header["fold"], header["seed"], header["pretrained"]) == (0, 0, "random")
-    assert (header["init_from"], header["leak"]) == (None, None)
-    assert header["arguments"]["batch_size"] == 4
-    assert set(header["inputs"]) == {"folds.csv"}
+    assert (header.fold, header.seed, header.pretrained) == (0, 0, "random")
+    assert (header.init_from, header.leak) == (None, None)
+    assert header.arguments["batch_size"] == 4
+    assert set(header.inputs) == {"folds.csv"}
 
 
 def test_class_counts_are_those_before_balancing(folds, fit):
@@ -94,8 +94,8 @@ def test_class_counts_are_those_before_balancing(folds, fit):
     record.write_text(json.dumps({"facts": {"class_counts": {"a": 900, "b": 50, "c": 8}}}))
     fit(epochs=1, balance="under")
     header = read_header(RUN)
-    assert header["class_counts"] == {"a": 900, "b": 50, "c": 8}
-    assert header["trained_counts"] == {"a": 5, "b": 5, "c": 5}
+    assert header.class_counts == {"a": 900, "b": 50, "c": 8}
+    assert header.trained_counts == {"a": 5, "b": 5, "c": 5}
 
 
 def test_without_folds_a_fifth_is_held_out_as_split_would(folder, fit):
@@ -132,14 +132,14 @@ def test_a_lower_loss_is_better_where_the_metric_is_one(folds, fit, history):
     outcome = fit(metric="logloss", epochs=3)
     scores = [float(row["val_logloss"]) for row in history()]
     assert outcome.score == min(scores)
-    assert read_header(RUN)["metric"] == "logloss"
+    assert read_header(RUN).metric == "logloss"
 
 
 def test_fold_none_trains_on_every_row_and_keeps_the_last_weights(folds, fit, history):
     outcome = fit(fold="none", epochs=2)
     header = read_header(RUN)
-    assert header["trained_counts"] == {"a": 8, "b": 8, "c": 8}
-    assert (outcome.score, outcome.epoch, header["fold"]) == (None, 2, None)
+    assert header.trained_counts == {"a": 8, "b": 8, "c": 8}
+    assert (outcome.score, outcome.epoch, header.fold) == (None, 2, None)
     assert not (RUN / "oof.csv").exists()
     assert history()[0]["val_loss"] == ""
     state = torch.load(RUN / "last.pt", weights_only=True)
@@ -225,7 +225,7 @@ def test_an_existing_run_is_refused_and_replaced_only_by_force(folds, fit):
     assert not (RUN / "best.safetensors").exists() and not list(RUN.glob("*.onnx"))
     fit(epochs=1, force=True, seed=5)
     assert not (RUN / "fold-0").exists()
-    assert read_header(RUN)["seed"] == 5
+    assert read_header(RUN).seed == 5
 
 
 def test_the_options_of_a_loss_reach_it_or_are_refused(folds, fit, history):

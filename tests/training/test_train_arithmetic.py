@@ -60,7 +60,7 @@ def test_an_explosion_later_on_leaves_the_best_checkpoint_alone(folds, fit, hist
         fit(**steep, decay_epochs="1", decay_rate=1e20)
     assert "the best checkpoint is that of epoch 1" in str(stop.value)
     header = read_header(RUN)
-    assert header["epoch"] == 1
+    assert header.epoch == 1
     assert len(history()) == 1
 
 

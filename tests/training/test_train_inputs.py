@@ -19,22 +19,22 @@ RUN = Path("weights/run")
 
 def test_two_modalities_may_have_two_sizes(folds, fit):
     fit(img_size=("sar=48", "eo=32x40"), epochs=1)
-    assert read_header(RUN)["img_size"] == {"sar": [48, 48], "eo": [32, 40]}
+    assert read_header(RUN).img_size == {"sar": [48, 48], "eo": [32, 40]}
 
 
 def test_sizes_come_from_the_images(folds, fit):
     fit(img_size=(), epochs=1)
-    assert read_header(RUN)["img_size"] == {"sar": [64, 64], "eo": [64, 64]}
+    assert read_header(RUN).img_size == {"sar": [64, 64], "eo": [64, 64]}
 
 
 def test_a_fixed_size_backbone_keeps_its_own_size(folds, fit):
     fit(img_size=(), epochs=1, model="test_vit-dual", batch_size=12)
-    assert read_header(RUN)["img_size"] == {"sar": [160, 160], "eo": [160, 160]}
+    assert read_header(RUN).img_size == {"sar": [160, 160], "eo": [160, 160]}
 
 
 def test_one_modality_can_be_picked(folds, fit):
     fit(modality=("eo",), model="test_efficientnet", epochs=1)
-    assert read_header(RUN)["modalities"] == ["eo"]
+    assert read_header(RUN).modalities == ["eo"]
     with pytest.raises(UsageError) as refusal:
         fit("other", modality=("ir",), model="test_efficientnet")
     assert str(refusal.value) == "no modality is called 'ir'; did you mean 'sar' or 'eo'?"
@@ -53,9 +53,9 @@ def test_a_missing_image_can_be_black_or_its_row_left_out(folds, fit):
     with pytest.raises(InputError, match=r"no image at all \(found 's05'\). Leave such rows out"):
         fit(modality=("eo",), model="test_efficientnet", missing_modality="zero")
     fit("black", missing_modality="zero", epochs=1)
-    assert sum(read_header(Path("weights/black"))["trained_counts"].values()) == 15
+    assert sum(read_header(Path("weights/black")).trained_counts.values()) == 15
     fit("left", missing_modality="drop", epochs=1)
-    assert sum(read_header(Path("weights/left"))["trained_counts"].values()) == 14
+    assert sum(read_header(Path("weights/left")).trained_counts.values()) == 14
 
 
 def test_a_damaged_image_is_named_in_the_middle_of_the_training(folds, fit):
@@ -76,7 +76,7 @@ def test_a_policy_from_a_file_is_used(folds, fit, history):
     losses = [history(name)[0]["train_loss"] for name in ("plain", "inverted")]
     assert losses[0] != losses[1]
     digest = hashlib.sha256(policy.read_bytes()).hexdigest()
-    assert read_header(Path("weights/inverted"))["inputs"]["policy.json"] == digest
+    assert read_header(Path("weights/inverted")).inputs["policy.json"] == digest
 
     albumentations.save(albumentations.Compose([albumentations.InvertImg(p=0.5)]), policy)
     with pytest.raises(InputError) as error:
@@ -98,7 +98,7 @@ def test_pretrained_weights_from_a_file_are_what_training_starts_from(folds, fit
     for stream in range(2):
         assert torch.equal(weights[f"encoders.{stream}.{name}"], tensor)
     digest = hashlib.sha256(Path("backbone.pth").read_bytes()).hexdigest()
-    assert read_header(RUN)["pretrained"] == f"file:backbone.pth sha256 {digest}"
+    assert read_header(RUN).pretrained == f"file:backbone.pth sha256 {digest}"
 
 
 def test_images_of_other_formats_train_together(folds, fit):

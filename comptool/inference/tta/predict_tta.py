@@ -29,6 +29,7 @@ from comptool.inference.tta.policies import IDENTITY, PLAIN, Scheme, views_path
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, refuse_existing, together
 from comptool.io.predictions import Predictions
+from comptool.io.records import RunHeader
 from comptool.io.runs import OOF
 from comptool.io.tables import read_table
 from comptool.metrics import multiclass
@@ -130,8 +131,8 @@ def predict_held_out(
         which had seen its validation; a table or an image that is not here any more.
     """
     for member in plan.members:
-        if member.header.get("leak"):
-            raise InputError(str(member.header["leak"]), file=member.folder)
+        if member.header.leak:
+            raise InputError(str(member.header.leak), file=member.folder)
     rows: dict[str, list[_Row]] = {}
     sources = []
     for member in plan.members:
@@ -158,16 +159,16 @@ def weigh(plan: InferencePlan, held: HeldOut, in_sample: bool = False) -> ViewEv
     in_sample
         Whether these rows chose the views.
     """
-    metric = plan.header["metric"]
+    metric = plan.header.metric
     plain, augmented = (float(multiclass.score(metric, held.targets, one)) for one in held.tables)
-    up = bool(multiclass.table(plan.header["task"]).find(metric).greater_is_better)
+    up = bool(multiclass.table(plan.header.task).find(metric).greater_is_better)
     return ViewEvidence(metric, len(held.ids), plain, augmented, up, in_sample)
 
 
-def _targets(samples: Samples, header: dict[str, Any]) -> npt.NDArray[np.integer]:
+def _targets(samples: Samples, header: RunHeader) -> npt.NDArray[np.integer]:
     """Class indices of shape (N,), or multi-label cells of shape (N, K)."""
-    classes = header["classes"]
-    if header["task"] != "multilabel":
+    classes = header.classes
+    if header.task != "multilabel":
         return label_indices(samples, classes)
     check_classes(samples.source, samples.labels, classes, "the run")
     return samples.label_matrix()
@@ -317,7 +318,7 @@ def search_views(
         dict(zip(names, held.tables, strict=True)),
         IDENTITY,
         held.targets,
-        plan.header["metric"],
+        plan.header.metric,
         nested_folds(held.ids, held.folds),
         how=how,
         seed=seed,
@@ -347,7 +348,7 @@ def _write_rows(plan: InferencePlan, held: HeldOut, table: np.ndarray[Any, Any])
     """Write out-of-fold rows, and give the fact that says where they are."""
     return write_rows(
         plan.output,
-        Predictions(held.ids, tuple(plan.header["classes"]), table, fold=held.folds),
+        Predictions(held.ids, tuple(plan.header.classes), table, fold=held.folds),
         command="tta",
         inputs=[*held.sources, *plan.inputs[1:]],
         facts=plan.facts,

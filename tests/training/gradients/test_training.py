@@ -128,7 +128,7 @@ def test_a_run_has_columns_for_what_it_calibrates(folds, fit, history):
         assert all(numbers[name] > 0 for name in NORMS)
         assert max(numbers[name] for name in RATIOS) >= 1
         assert sum(numbers[name] for name in WEIGHTS) == pytest.approx(1)
-    assert read_header(Path("weights/both"))["arguments"]["calibrate_gradients"] == [
+    assert read_header(Path("weights/both")).arguments["calibrate_gradients"] == [
         "intra:max",
         "inter",
     ]
@@ -159,7 +159,7 @@ def test_the_checkpoint_of_a_calibrated_run_is_that_of_any_other(folds, fit):
     plain, both = (load_file(f"weights/{name}/best.safetensors") for name in ("plain", "both"))
     assert plain.keys() == both.keys()
     assert any(not torch.equal(plain[name], both[name]) for name in plain)
-    assert read_header(Path("weights/plain"))["model"] == read_header(Path("weights/both"))["model"]
+    assert read_header(Path("weights/plain")).model == read_header(Path("weights/both")).model
 
 
 def test_a_resumed_run_keeps_its_calibration(folds, fit):

@@ -1,0 +1,234 @@
+"""Typed records: JSON documents as dataclasses, and a sentence for what in them does not fit."""
+
+from __future__ import annotations
+
+import types
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from comptool.errors import InputError
+
+Kind = TypeVar("Kind")
+DAMAGED = "is damaged: "
+# How a JSON value of a Python type is named in a message.
+NAMES = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
+
+
+class MisfitError(ValueError):
+    """A value of a document that is not of its field's type; the text says which and why."""
+
+
+def parse(kind: type[Kind], document: object, file: Path, what: str = "record") -> Kind:
+    """A JSON document as a dataclass; keys that are no field are left out.
+
+    Parameters
+    ----------
+    kind
+        A dataclass. Its fields are of the types that JSON has, ``list[X]``, ``dict[str, X]``,
+        ``Literal``, unions of these and further dataclasses; a field without a default is required.
+    document
+        As ``json.loads`` gives it.
+    file, what
+        Where it stands and what it is called in the message.
+
+    Raises
+    ------
+    InputError
+        If it is not an object, lacks a required key, or a value is of another type; names the key.
+    """
+    try:
+        return _object(kind, document, "")
+    except MisfitError as error:
+        raise InputError(f"its {what} {error}", file=file) from error
+
+
+def _object(kind: type[Kind], document: object, place: str) -> Kind:
+    if not isinstance(document, dict):
+        raise MisfitError(f"{DAMAGED}{place or 'it'} has to be an object, not {_shown(document)}")
+    hints = _hints(kind)  # type: ignore[arg-type]
+    needed = [
+        one.name
+        for one in fields(kind)  # type: ignore[arg-type]
+        if one.default is MISSING and one.default_factory is MISSING
+    ]
+    if missing := [name for name in needed if name not in document]:
+        lacking = f"lacks {', '.join(missing)}"
+        raise MisfitError(f"{DAMAGED}{place} {lacking}" if place else lacking)
+    dot = f"{place}." if place else ""
+    return kind(
+        **{
+            name: _value(hint, document[name], f"{dot}{name}")
+            for name, hint in hints.items()
+            if name in document
+        }
+    )
+
+
+def _value(hint: Any, value: Any, place: str) -> Any:
+    origin, parts = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return value
+    if is_dataclass(hint):
+        return _object(hint, value, place)  # type: ignore[arg-type]
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in parts:
+            return None
+        rest = [part for part in parts if part is not type(None)]
+        if len(rest) == 1:
+            return _value(rest[0], value, place)
+        if any(_fits(part, value) for part in rest):
+            return value
+    elif origin is Literal:
+        if value in parts:
+            return value
+    elif origin is list:
+        if isinstance(value, list):
+            return [_value(parts[0], one, f"{place}[{i}]") for i, one in enumerate(value)]
+    elif origin is dict:
+        if isinstance(value, dict):
+            return {key: _value(parts[1], one, f"{place}.{key}") for key, one in value.items()}
+    elif _fits(hint, value):
+        return value
+    raise MisfitError(f"{DAMAGED}{place} has to be {_named(hint)}, not {_shown(value)}")
+
+
+def _fits(hint: Any, value: object) -> bool:
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _named(hint: Any) -> str:
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is list:
+        return "a list"
+    if origin is dict:
+        return "an object"
+    if origin is Literal:
+        return " or ".join(str(part) for part in parts)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_named(part) for part in parts)
+    return NAMES.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """A model's name and the options it was built with."""
+
+    name: str
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RunHeader:
+    """What a checkpoint says of itself: all that prediction needs besides the weights.
+
+    Parameters
+    ----------
+    model, task, classes
+        What the network is and which K classes it tells apart, in the order of its logits.
+    class_counts
+        Training rows per class as published, before balancing.
+    modalities
+        In the order in which the model takes them; the keys of ``img_size`` (height, width in
+        pixels), ``channels``, ``mean`` and ``std`` (per channel, images in [0, 1]) and ``bits``.
+    comptool
+        Version that wrote it.
+    trained_counts
+        Rows per class that this network was trained on.
+    bits
+        Bits in use of 16-bit images, by modality.
+    metric, score, epoch
+        The metric of the best checkpoint, its value and epoch; no value without validation.
+    fold
+        The fold that was validated; None if none was.
+    pretrained, init_from
+        Where the first weights came from; the run that they came from.
+    leak
+        Why its validation is not evidence; None if it is.
+    dropped
+        Classes left out of this training.
+    arguments, inputs
+        Settings of the run; files that it read with their SHA-256.
+    way
+        How its steps were computed (a ``ComputeConfig``).
+    whole_batches
+        Whether batches were augmented whole.
+    fusion_weights
+        Fusion weights of balanced attention, by layer.
+    """
+
+    model: ModelRecord
+    task: str
+    classes: list[str]
+    class_counts: dict[str, int]
+    modalities: list[str]
+    img_size: dict[str, list[int]]
+    channels: dict[str, int]
+    mean: dict[str, list[float]]
+    std: dict[str, list[float]]
+    comptool: str = ""
+    trained_counts: dict[str, int] = field(default_factory=dict)
+    bits: dict[str, int] = field(default_factory=dict)
+    metric: str = ""
+    fold: int | None = None
+    seed: int | None = None
+    pretrained: str | None = None
+    init_from: str | None = None
+    leak: str | None = None
+    dropped: list[str] = field(default_factory=list)
+    arguments: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, str | None] = field(default_factory=dict)
+    way: dict[str, Any] | None = None
+    whole_batches: bool | None = None
+    score: float | None = None
+    epoch: int | None = None
+    fusion_weights: dict[str, float] = field(default_factory=dict)
+
+    def check(self, file: Path) -> None:
+        """Raise an InputError where a modality lacks its size, channels or statistics."""
+        for name in self.modalities:
+            for key in ("img_size", "channels", "mean", "std"):
+                if name not in getattr(self, key):
+                    raise InputError(f"its header is damaged: {key} lacks {name}", file=file)
+            if len(self.img_size[name]) != 2:
+                raise InputError(
+                    f"its header is damaged: img_size.{name} has to be height and width", file=file
+                )
+
+    def document(self) -> dict[str, Any]:
+        """The JSON object that :func:`parse` reads."""
+        return asdict(self)
+
+
+def header_of(document: object, file: Path) -> RunHeader:
+    """A checkpoint's header from its JSON object.
+
+    Raises
+    ------
+    InputError
+        If a key is missing or its value is of another type.
+    """
+    header = parse(RunHeader, document, file, "header")
+    header.check(file)
+    return header
