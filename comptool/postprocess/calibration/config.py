@@ -40,14 +40,6 @@ class CalibrationConfig:
     method: str = option(
         "quota",
         help="Recalibration method, see above; compare them with --compare.",
-        choices=tuple(
-            dict.fromkeys(
-                entry.name
-                for registry in (METHODS, CELL_METHODS)
-                for entry in registry
-                if entry.name != "none"
-            )
-        ),
         metavar="METHOD",
     )
     top_k_head: int | None = option(
@@ -223,10 +215,11 @@ class CalibrationConfig:
 
 
 def _check_name(method: str) -> None:
+    tables = (METHODS, CELL_METHODS)
     names = [
-        name for name in dict.fromkeys([*METHODS.names, *CELL_METHODS.names]) if name != "none"
+        name for name in dict.fromkeys(name for t in tables for name in t.names) if name != "none"
     ]
-    if method not in names:
+    if method not in names and not any(method == one.name for t in tables for one in t.plugins()):
         raise unknown_name("recalibration method", method, names)
 
 
