@@ -31,7 +31,7 @@ def losses(config: LossesConfig) -> None:
     from comptool.losses import FROM_ROWS, LOSSES
 
     if config.name is None:
-        give_entries({"losses": list(LOSSES)}, config.json)
+        give_entries({"losses": [*LOSSES, *LOSSES.plugins()]}, config.json)
         return
     entry = LOSSES.find(config.name)
     with loading_torch():

@@ -38,18 +38,19 @@ def recalibrate(config: RecalibrateConfig) -> None:
         predictions, reason = inputs.latest_step((ENSEMBLE, PREDS_TTA, PREDS))
     say(reason, config.quiet or predictions is None)
     settings = part(config, CalibrationConfig)
+    methods = [config.method] if "method" in config.typed else None
     if config.dry_run:
-        settings.check_compare() if config.compare else settings.check()
+        settings.check_compare(methods) if config.compare else settings.check()
         writes = "nothing" if config.compare else str(config.output)
         say(f"would read {predictions or config.oof} and write {writes}")
         return
     if config.compare or predictions is None:
-        from comptool.postprocess.calibration.recalibration import compare_file
+        from comptool.postprocess.calibration.compare import compare_file
 
         text, result = compare_file(
             predictions,
             settings,
-            methods=[config.method] if "method" in config.typed else None,
+            methods=methods,
             competition=config.competition,
             seed=config.seed,
         )

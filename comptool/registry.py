@@ -3,25 +3,104 @@
 A registry is written out as one table in a file that imports nothing heavy; each entry points
 to its builder with a ``"package.module:function"`` string. Listing, completion and the nearest
 name in an error therefore cost no import of torch.
+
+Users extend every registry without editing the package, in two ways. ``FILE.py:name`` stands
+wherever a name of the registry does. An installed package registers an entry point of the group
+``comptool.plugins`` called ``<kind>.<name>``::
+
+    [project.entry-points."comptool.plugins"]
+    "loss.mine" = "my_package.losses:Mine"
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
+import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Generic, TypeVar, get_type_hints
 
-from comptool.errors import UsageError, unknown_name
+from comptool.errors import InputError, UsageError, unknown_name
+
+PLUGINS = "comptool.plugins"
+SCRIPT = ".py:"
+
+
+def is_user_object(spec: str) -> bool:
+    """Whether the text is ``FILE.py:name`` and not a name of a registry."""
+    return SCRIPT in spec
+
+
+def load_user_object(spec: str, kind: str) -> Any:
+    """The object of a user's file; executes the file, once per process.
+
+    The folder of the file is appended to ``sys.path``, so that the file can import its neighbours.
+
+    Parameters
+    ----------
+    spec
+        ``FILE.py:name``.
+    kind
+        What it is, for messages: ``"loss"``, ``"metric"``.
+
+    Raises
+    ------
+    UsageError
+        If the text has another form, the file has no such name (the nearest are named), or the
+        object cannot be called.
+    InputError
+        If the file does not exist or cannot be imported.
+    """
+    text, _, name = spec.rpartition(":")
+    if not text.endswith(".py") or not name.isidentifier():
+        raise UsageError(f"the {kind} '{spec}' has to be FILE.py:name")
+    module = _user_module(Path(text), kind)
+    if not hasattr(module, name):
+        public = [one for one in vars(module) if not one.startswith("_")]
+        raise UsageError(f"{text}: {unknown_name(kind, name, public)}")
+    found = getattr(module, name)
+    if not callable(found):
+        raise UsageError(
+            f"the {kind} '{spec}' is of the type {type(found).__name__} and cannot be called"
+        )
+    return found
+
+
+def _user_module(path: Path, kind: str) -> ModuleType:
+    if not path.is_file():
+        raise InputError(
+            f"this file of a {kind} does not exist", file=path, mend="Give FILE.py:name"
+        )
+    full = path.resolve()
+    # The path is in the name: two files of one name are two modules.
+    name = f"comptool user file {full}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = spec_from_file_location(name, full)
+    assert spec is not None  # the suffix is .py
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    if str(full.parent) not in sys.path:
+        sys.path.append(str(full.parent))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise InputError(
+            f"cannot be imported ({type(error).__name__}: {error})", file=path
+        ) from error
+    return module
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of a registry.
+    """One row of a registry; properties that a kind of entry has are fields of a subclass.
 
     Parameters
     ----------
@@ -33,32 +112,51 @@ class Entry:
         One line for ``comptool models`` and its kin.
     source
         Paper, section or code where the thing is defined.
+    kind
+        What it is, for messages about a user's file.
     """
 
     name: str
     target: str
     summary: str
     source: str
+    kind: str = field(default="object", kw_only=True)
+
+    @property
+    def is_users(self) -> bool:
+        """Whether it is an object of a user's file."""
+        return is_user_object(self.target)
 
     def load(self) -> Any:
-        """The builder itself; imports its module."""
+        """The builder itself; imports its module.
+
+        Raises
+        ------
+        UsageError, InputError
+            If it is in a user's file and cannot be loaded; see :func:`load_user_object`.
+        """
+        if self.is_users:
+            return load_user_object(self.target, self.kind)
         module, _, attribute = self.target.partition(":")
         return getattr(import_module(module), attribute)
 
     def options(self) -> dict[str, Any]:
-        """What a user may set: the builder's keyword-only parameters that have a default.
+        """What a user may set: the builder's parameters that have a default and can be named.
 
         Maps each name to its default; imports the builder's module.
         """
         parameters = inspect.signature(self.load()).parameters.values()
+        named = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         return {
             parameter.name: parameter.default
             for parameter in parameters
-            if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is not parameter.empty
+            if parameter.kind in named and parameter.default is not parameter.empty
         }
 
     def option_names(self) -> list[str]:
         """The names of :meth:`options`, from the source of the builder, which is not imported."""
+        if self.is_users:
+            return list(self.options())  # loaded where it was named
         module, _, attribute = self.target.partition(":")
         spec = find_spec(module)
         tree = ast.parse(Path(str(spec and spec.origin)).read_text(encoding="utf-8"))
@@ -67,14 +165,18 @@ class Entry:
             builder = _definition(builder.body, "__init__")
         if not isinstance(builder, ast.FunctionDef):
             return list(self.options())  # made or inherited elsewhere
-        pairs = zip(builder.args.kwonlyargs, builder.args.kw_defaults, strict=True)
-        return [argument.arg for argument, default in pairs if default is not None]
+        arguments = builder.args
+        positional = [*arguments.posonlyargs, *arguments.args]
+        first = len(positional) - len(arguments.defaults)
+        with_default = [one.arg for one in positional[first:] if one not in arguments.posonlyargs]
+        pairs = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+        return [*with_default, *(one.arg for one, default in pairs if default is not None)]
 
     def types(self) -> dict[str, Any]:
-        """The type that the builder declares of each of :meth:`options`."""
+        """The type that the builder declares of each of :meth:`options`, else the default's."""
         builder = self.load()
         hints = get_type_hints(builder.__init__ if inspect.isclass(builder) else builder)
-        return {name: hints[name] for name in self.options()}
+        return {name: hints.get(name, type(value)) for name, value in self.options().items()}
 
 
 def _definition(body: list[ast.stmt], name: str) -> ast.stmt | None:
@@ -87,10 +189,13 @@ E = TypeVar("E", bound=Entry)
 class Registry(Generic[E]):
     """An ordered table of entries with distinct names.
 
+    Iteration, ``len`` and ``in`` are of the table alone; :meth:`find` also knows ``FILE.py:name``
+    and the plugins that are installed. An entry of these has the defaults of all properties.
+
     Parameters
     ----------
     kind
-        What the entries are, for messages: ``"model"``, ``"loss"``.
+        What the entries are, for messages and plugins: ``"model"``, ``"loss"``.
     entries
         The rows, in the order in which they are listed.
 
@@ -102,6 +207,7 @@ class Registry(Generic[E]):
 
     def __init__(self, kind: str, *entries: E) -> None:
         self.kind = kind
+        self._type: Any = type(entries[0]) if entries else Entry
         self._entries: dict[str, E] = {}
         for entry in entries:
             if entry.name != entry.name.lower():
@@ -124,17 +230,44 @@ class Registry(Generic[E]):
         """Every name, in the table's order."""
         return list(self._entries)
 
+    def plugins(self) -> list[E]:
+        """The entries that installed packages register; imports none of them."""
+        from importlib.metadata import entry_points
+
+        prefix = f"{self.kind.replace(' ', '-')}."
+        found = sorted(entry_points(group=PLUGINS), key=lambda point: point.name)
+        return [
+            self._entry(
+                point.name.removeprefix(prefix),
+                point.value.partition("[")[0].strip(),
+                f"From the package {point.dist.name}." if point.dist else "From a package.",
+            )
+            for point in found
+            if point.name.startswith(prefix)
+        ]
+
+    def _entry(self, name: str, target: str, summary: str) -> E:
+        made: E = self._type(name, target, summary, target, kind=self.kind)
+        return made
+
     def find(self, name: str) -> E:
-        """The entry of that name.
+        """The entry of that name, or of the plugin or the object of a user's file.
+
+        A user's file is looked at when the entry is loaded.
 
         Raises
         ------
         UsageError
             If there is none; names the three nearest.
         """
-        if name not in self._entries:
-            raise unknown_name(self.kind, name, self._entries)
-        return self._entries[name]
+        if name in self._entries:
+            return self._entries[name]
+        if is_user_object(name):
+            return self._entry(name, name, "From a file.")
+        plugins = {entry.name: entry for entry in self.plugins()}
+        if name not in plugins:
+            raise unknown_name(self.kind, name, [*self._entries, *plugins])
+        return plugins[name]
 
     def load(self, name: str) -> Any:
         """The builder of that name; imports its module."""

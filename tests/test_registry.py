@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 
 import pytest
 
-from comptool.errors import UsageError
+from comptool.errors import InputError, UsageError
 from comptool.losses import LOSSES
 from comptool.models import BACKBONES, HEADS
-from comptool.registry import Entry, Registry, refuse_unknown_options
+from comptool.registry import PLUGINS, Entry, Registry, load_user_object, refuse_unknown_options
 
 TABLES = (BACKBONES, HEADS, LOSSES)
 ENTRIES = [(table.kind, entry) for table in TABLES for entry in table]
@@ -105,3 +106,59 @@ def test_the_tables_import_nothing_heavy():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
+
+
+def test_an_object_of_a_users_file_is_loaded_once(tmp_path):
+    path = tmp_path / "mine.py"
+    (tmp_path / "neighbour_of_mine.py").write_text("FACTOR = 3\n")
+    path.write_text("import neighbour_of_mine as n\ndef score(x):\n    return n.FACTOR * x\n")
+    found = load_user_object(f"{path}:score", "metric")
+    assert found(2) == 6
+    assert load_user_object(f"{path}:score", "metric") is found
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "message"),
+    [
+        ("gone.py:score", InputError, "gone.py: this file of a metric does not exist"),
+        ("mine.py:scores", UsageError, "no metric is called 'scores'; did you mean 'score'"),
+        ("mine.py:", UsageError, "the metric 'mine.py:' has to be FILE.py:name"),
+        ("mine.txt:score", UsageError, "has to be FILE.py:name"),
+        ("mine.py:LIMIT", UsageError, "is of the type int and cannot be called"),
+        ("broken.py:score", InputError, r"broken.py: cannot be imported \(SyntaxError: "),
+        ("failing.py:score", InputError, r"cannot be imported \(ZeroDivisionError: "),
+    ],
+)
+def test_an_object_of_a_users_file_that_cannot_be_used_is_refused(
+    tmp_path, monkeypatch, spec, error, message
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text("LIMIT = 1\ndef score(x):\n    return x\n")
+    (tmp_path / "broken.py").write_text("def score(:\n")
+    (tmp_path / "failing.py").write_text("1 / 0\n")
+    with pytest.raises(error, match=message):
+        load_user_object(spec, "metric")
+
+
+def test_a_plugin_is_found_by_its_name_and_its_kind(monkeypatch):
+    points = [
+        EntryPoint("loss.mine", "tests.test_registry:target_with_options", PLUGINS),
+        EntryPoint("metric.other", "gone:gone", PLUGINS),
+    ]
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points)
+    monkeypatch.setitem(sys.modules, "tests.test_registry", sys.modules[__name__])
+    assert [plugin.name for plugin in LOSSES.plugins()] == ["mine"]
+    found = LOSSES.find("mine")
+    assert isinstance(found, type(LOSSES.find("ce")))
+    assert found.load() is target_with_options
+    with pytest.raises(UsageError, match="no loss is called 'mined'; did you mean 'mine'"):
+        LOSSES.find("mined")
+
+
+def test_an_object_of_a_users_file_is_an_entry_with_the_usual_properties(tmp_path):
+    (tmp_path / "own.py").write_text("def make(size=3, *, depth: int = 2):\n    return size\n")
+    found = Registry("thing", entry("a")).find(f"{tmp_path / 'own.py'}:make")
+    assert found.is_users
+    assert found.options() == {"size": 3, "depth": 2}
+    assert found.option_names() == ["size", "depth"]
+    assert found.types() == {"size": int, "depth": int}

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from comptool.errors import InputError
+from comptool.io.image_readers import READERS
 
-IMAGE_SUFFIXES = frozenset(".png .jpg .jpeg .tif .tiff .bmp .webp .gif".split())
+IMAGE_SUFFIXES = frozenset(suffix for reader in READERS for suffix in reader.suffixes)
 NOT_DATA = frozenset({"weights", "submissions", "__pycache__"})
 MAX_DEPTH = 8
 NO_CLASSES = re.compile(

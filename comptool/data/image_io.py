@@ -37,6 +37,7 @@ from PIL import Image
 
 from comptool.competition.samples import Samples
 from comptool.errors import InputError
+from comptool.io.image_readers import load_reader
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,7 +100,7 @@ def read_pixels(path: Path) -> DeepPixels:
     Parameters
     ----------
     path
-        PNG, JPEG, TIFF, WebP, BMP, GIF or JPEG 2000.
+        Of a format in :data:`comptool.io.image_readers.READERS`; JPEG 2000 is read as well.
 
     Returns
     -------
@@ -116,6 +117,12 @@ def read_pixels(path: Path) -> DeepPixels:
 
 def pixels_of(content: bytes, path: Path) -> DeepPixels:
     """The pixels of an image file that has been read; see :func:`read_pixels`."""
+    pixels: DeepPixels = load_reader(path.suffix)(content, path)
+    return pixels
+
+
+def read_by_opencv(content: bytes, path: Path) -> DeepPixels:
+    """The pixels of an image file of any format that OpenCV reads; see :func:`read_pixels`."""
     if _lacks_end(content) and not _complete(content):
         raise InputError("this image is truncated", file=path, mend=_MEND)
     pixels = _decode(content)

@@ -17,12 +17,16 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from comptool.errors import InputError
 from comptool.io.atomic import atomic_output
+from comptool.io.image_readers import USUAL, load_reader, reader_of
 from comptool.label_review.issues import Card, Sheet
 
 QUALITY = 80
@@ -34,15 +38,16 @@ def data_uri(path: Path, size: int) -> str | None:
     Parameters
     ----------
     path
-        Any image file that OpenCV reads; more than 8 bits are scaled to the brightest pixel.
+        Of a format in :data:`comptool.io.image_readers.READERS`; more than 8 bits are scaled
+        to the brightest pixel.
     size
         Longest side in pixels; a smaller image stays as it is.
     """
     try:
-        content = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+        content = path.read_bytes()
     except OSError:
         return None
-    image = cv2.imdecode(content, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH) if content.size else None
+    image = _decoded(content, path) if content else None
     if image is None:
         return None
     if image.dtype != np.uint8:
@@ -55,6 +60,20 @@ def data_uri(path: Path, size: int) -> str | None:
         image = cv2.resize(image, shape, interpolation=cv2.INTER_AREA)
     _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
+
+
+def _decoded(content: bytes, path: Path) -> npt.NDArray[Any] | None:
+    """The pixels as OpenCV orders them, (H, W, 3); None for a file that cannot be read."""
+    if reader_of(path.suffix).name == USUAL:
+        # More forgiving than the reader: half of a damaged image is better than none to look at.
+        whole = np.frombuffer(content, dtype=np.uint8)
+        found = cv2.imdecode(whole, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+        return None if found is None else np.asarray(found)
+    try:
+        pixels = load_reader(path.suffix)(content, path)
+    except InputError:
+        return None
+    return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3))[:, :, ::-1])
 
 
 THUMBNAIL = 192

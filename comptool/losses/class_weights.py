@@ -1,6 +1,6 @@
-"""Class weights for a long tail, from training counts or from a table; no torch.
+"""Class weights for a long tail: from the counts of the training rows, or as a file gives them.
 
-Class weights for a long tail, from the counts of the training rows; no torch.
+No torch. A file is a table, or a TOML file of ``class = weight``.
 
 Effective number: Cui, Jia, Lin, Song, Belongie 2019, "Class-Balanced Loss Based on Effective Number
 of Samples", arXiv:1901.05555, equation 2 and section 4.2.
@@ -17,6 +17,10 @@ from comptool.errors import InputError, quoted, unknown_name
 from comptool.io.tables import read_table, refuse_missing
 
 BETA = 0.9999
+CLASS, WEIGHT = "class", "weight"
+TOML = ".toml"
+WRONG = "a class weight has to be a positive number"
+MEND = "Give every class one weight, and no other"
 
 
 def effective_number_weights(counts: Sequence[float], beta: float = BETA) -> list[float]:
@@ -98,12 +102,6 @@ def _at_least_one(counts: Sequence[float]) -> list[float]:
 def _of_sum_k(raw: Sequence[float]) -> list[float]:
     total = sum(raw)
     return [len(raw) * weight / total for weight in raw]
-
-
-CLASS, WEIGHT = "class", "weight"
-TOML = ".toml"
-WRONG = "a class weight has to be a positive number"
-MEND = "Give every class one weight, and no other"
 
 
 def read_class_weights(path: Path, classes: Sequence[str]) -> list[float]:

@@ -1,14 +1,4 @@
-"""Partial asymmetric loss: what to make of the cells that nobody annotated.
-
-Ben-Baruch, Ridnik, Friedman, Ben-Cohen, Zamir, Noy, Zelnik-Manor 2022, "Multi-label Classification
-with Partial Annotations using Class-aware Selective Loss", arXiv:2110.10955, section 3; the
-normalised mode is Durand et al. 2019, "Learning a Deep ConvNet for Multi-label Classification with
-Partial Labels", arXiv:1902.09720, with the constants of the former's code.
-
-Differs from the authors' code: no floor of 1e-8 under the probabilities; the mean over the batch,
-where theirs is the sum (``reduction="sum"`` is theirs); gamma_pos is 1 by default, as in the AICOSS
-2023 solution.
-"""
+"""Losses of several labels per image of which not all are annotated: what to make of -1."""
 
 from __future__ import annotations
 
@@ -41,6 +31,15 @@ class PartialAsymmetric(nn.Module):
     An unannotated cell has the form of a negative. Focusing factors carry no gradient: they are
     weights of the binary cross-entropy, where :class:`comptool.losses.sigmoid.Asymmetric` sends
     gradient through them.
+
+    Source: Ben-Baruch, Ridnik, Friedman, Ben-Cohen, Zamir, Noy, Zelnik-Manor 2022, "Multi-label
+    Classification with Partial Annotations using Class-aware Selective Loss", arXiv:2110.10955,
+    section 3; the normalised mode is Durand et al. 2019, "Learning a Deep ConvNet for Multi-label
+    Classification with Partial Labels", arXiv:1902.09720, with the constants of the former's code.
+
+    Differs from the authors' code: no floor of 1e-8 under the probabilities; the mean over the
+    batch, where theirs is the sum (``reduction="sum"`` is theirs); gamma_pos is 1 by default, as in
+    the AICOSS 2023 solution.
 
     Parameters
     ----------

@@ -1,10 +1,4 @@
-"""Wrappers of a loss: deferred re-weighting, and classes left out of the loss.
-
-Class weights that begin to act late in training: deferred re-weighting.
-
-Cao et al. 2019, arXiv:1906.07413, section 3.3 and algorithm 1: learn the features from all samples
-alike first, and let rare classes count more once the learning rate has come down.
-"""
+"""Losses around a loss: class weights that act late, and classes that are left out."""
 
 from __future__ import annotations
 
@@ -17,9 +11,14 @@ from torch import Tensor, nn
 from comptool.errors import UsageError
 from comptool.losses.softmax import checked_weights
 
+NOT_KEPT = -1
+
 
 class DeferredWeights(nn.Module):
     """A loss whose class weights act from an epoch on, and are all alike before.
+
+    Source: Cao et al. 2019, arXiv:1906.07413, section 3.3 and algorithm 1: learn the features from
+    all samples alike first, and let rare classes count more once the learning rate has come down.
 
     Parameters
     ----------
@@ -68,9 +67,6 @@ def begin_epoch(criterion: nn.Module, epoch: int) -> None:
     for part in criterion.modules():
         if isinstance(part, DeferredWeights):
             part.set_epoch(epoch)
-
-
-NOT_KEPT = -1
 
 
 class WithoutClasses(nn.Module):

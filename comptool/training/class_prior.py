@@ -25,15 +25,14 @@ from comptool.data.sampler import in_order
 from comptool.errors import InputError, UsageError
 from comptool.io.records import RunHeader
 from comptool.io.runs import check_finished, find_run, members, read_header
+from comptool.losses import LOSSES
 from comptool.models.checkpoint_file import load_checkpoint
 from comptool.training.config import TrainSettings
-from comptool.training.data import BIASED, divide, mode_of, read_rows
+from comptool.training.data import divide, mode_of, read_rows, taught_absent
 from comptool.training.distributed import Processes, joined
 from comptool.training.resume import read_record
 from comptool.training.validate import InputTransform, probabilities_of
 
-# Their sigmoids rank, and are no shares: positives and negatives pull with unlike weights.
-UNCALIBRATED = ("zlpr", "two-way", "asl", "sigmoid-focal", "distribution-balanced")
 NEEDED = "an estimate needs --loss partial-asl --loss-option mode=ignore, or --loss bce"
 # No class but a universal one is in so many images.
 NEAR_ONE = 0.9
@@ -124,14 +123,13 @@ def plan_estimate(name: str | None) -> Estimate:
 
 def _notes(run: Path, settings: TrainSettings, *, absent: bool) -> list[str]:
     """What makes an estimate doubtful; ``absent``: whether any cell taught that a class is not."""
-    mode = mode_of(settings)
-    if mode in BIASED:
+    if taught_absent(settings):
         return [
-            f"WARNING: {run} was trained in mode '{mode}', which takes cells without a label for "
-            "absent ones; an estimate needs --loss-option mode=ignore"
+            f"WARNING: {run} was trained in mode '{mode_of(settings)}', which takes cells without "
+            "a label for absent ones; an estimate needs --loss-option mode=ignore"
         ]
     told = []
-    if settings.loss in UNCALIBRATED:
+    if settings.loss is not None and not LOSSES.find(settings.loss).calibrated:
         told.append(
             f"WARNING: {run} was trained with the loss '{settings.loss}', whose sigmoids are no "
             f"calibrated probabilities, and so their mean is no share; {NEEDED}"

@@ -719,9 +719,6 @@ class PriorConfig(Output, WithWorkers, WithDevice):
 # It also ranked better: mAP 0.589 and 0.538 against 0.549 and 0.527 (two seeds of 20 epochs of
 # mobilenetv3_small_100 at 64 pixels on `simulate aicoss --scale 0.01`).
 DEFAULT_LOSS = {"multiclass": "ce", "multilabel": "bce"}
-# They rank positives against negatives, and a share between the two is neither.
-HARD_TARGETS = ("two-way",)
-WITH_PRIOR = "partial-asl"
 # Options of losses that have an option of their own on the command line.
 TYPED = {
     "gamma": "--gamma",
@@ -761,15 +758,17 @@ def for_task(settings: TrainSettings, task: str) -> TrainSettings:
         if task == "multilabel" and getattr(settings, name):
             raise UsageError(f"{kebab(name)} needs one class per image, and the task is multilabel")
     _check_mixing(settings, loss)
-    if settings.prior is not None and loss != WITH_PRIOR:
-        raise UsageError(f"--prior is for the loss '{WITH_PRIOR}', and the loss is '{loss}'")
+    if settings.prior is not None and not LOSSES.find(loss).takes_prior:
+        takers = " and ".join(f"'{entry.name}'" for entry in LOSSES if entry.takes_prior)
+        raise UsageError(f"--prior is for the loss {takers}, and the loss is '{loss}'")
     _check_options(settings, loss)
     return replace(settings, loss=loss)
 
 
 def _check_mixing(settings: TrainSettings, loss: str) -> None:
+    hard = LOSSES.find(loss).hard_targets
     for name in ("mixup", "cutmix", "balanced_mixup"):
-        if loss in HARD_TARGETS and getattr(settings, name):
+        if hard and getattr(settings, name):
             raise UsageError(
                 f"the loss '{loss}' needs targets of 0 and 1, and {kebab(name)} mixes them; "
                 "leave it out"

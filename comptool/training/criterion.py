@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from comptool import losses
 from comptool.errors import UsageError
@@ -86,9 +86,30 @@ def _try(criterion: nn.Module, name: str, num_classes: int, *, multilabel: bool)
     """Refuse a list of another length than the classes before anything is trained."""
     logits = torch.zeros(2, num_classes)
     targets = torch.zeros(2, num_classes) if multilabel else torch.zeros(2, dtype=torch.int64)
+    if losses.LOSSES.find(name).is_users:
+        _try_users(criterion, name, logits.requires_grad_(), targets)
+        return
     try:
         criterion(logits, targets)
     except (ValueError, RuntimeError) as error:
         raise UsageError(
             f"the options of the loss '{name}' do not fit {num_classes} classes ({error})"
         ) from error
+
+
+def _try_users(criterion: nn.Module, name: str, logits: Tensor, targets: Tensor) -> None:
+    """Refuse a loss of a user's file that is not ``loss(logits, targets)`` with a gradient."""
+    shapes = f"logits {tuple(logits.shape)} and targets {tuple(targets.shape)}"
+    try:
+        found = criterion(logits, targets)
+    except Exception as error:
+        raise UsageError(
+            f"the loss '{name}' cannot be called as loss(logits, targets) with {shapes} of "
+            f"{targets.dtype} ({type(error).__name__}: {error})"
+        ) from error
+    if not isinstance(found, Tensor) or found.ndim or not found.requires_grad:
+        is_tensor = isinstance(found, Tensor)
+        shown = f"a tensor of shape {tuple(found.shape)}" if is_tensor else type(found).__name__
+        raise UsageError(
+            f"the loss '{name}' has to give a scalar tensor with a gradient; it gives {shown}"
+        )

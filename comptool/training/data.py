@@ -44,7 +44,7 @@ from comptool.training.class_subset import (
     select,
     stage_notes,
 )
-from comptool.training.config import WITH_PRIOR, Files, TrainSettings, for_task
+from comptool.training.config import Files, TrainSettings, for_task
 from comptool.training.resume import check_folder, check_parent, find_leak, parent_member
 
 FOLD = "fold"
@@ -623,9 +623,7 @@ def write_prior(
         provenance.record(path, command="prior", arguments=arguments, inputs=inputs, facts=facts)
 
 
-# In these modes an unannotated cell is taught to be absent, mostly.
-BIASED = ("negative", "selective")
-DEFAULT_MODE, DEFAULT_THRESHOLD = "selective", 0.05
+DEFAULT_THRESHOLD = 0.05
 
 
 def loss_notes(settings: TrainSettings, rows: Rows, train: Indices) -> list[str]:
@@ -649,17 +647,18 @@ def loss_notes(settings: TrainSettings, rows: Rows, train: Indices) -> list[str]
         return []
     told = []
     cells = rows.targets[train]
-    if settings.loss == WITH_PRIOR and not (cells == UNKNOWN).any():
+    if mode_of(settings) is not None and not (cells == UNKNOWN).any():
         told.append(
             f"no cell of the {len(train)} rows to train on is unannotated: --prior, mode, "
-            f"gamma_unann and likelihood_topk of '{WITH_PRIOR}' do nothing (comptool split "
+            f"gamma_unann and likelihood_topk of '{settings.loss}' do nothing (comptool split "
             "--map-zero-to-unknown takes 0 for not annotated)"
         )
     why = _left_out(settings, rows)
     if why and (cells == PRESENT).any() and not (cells == ABSENT).any():
+        advised = next(entry.name for entry in LOSSES if entry.absent_modes)
         told.append(
             f"WARNING: no cell of the {len(train)} rows to train on is annotated as absent, and "
-            f"{why}: IT LEARNS THAT EVERYTHING IS PRESENT. Take --loss {WITH_PRIOR} with "
+            f"{why}: IT LEARNS THAT EVERYTHING IS PRESENT. Take --loss {advised} with "
             "--loss-option mode=negative or, without --prior, mode=selective, which take most "
             "cells without a label for absent; or split without --map-zero-to-unknown"
         )
@@ -667,10 +666,15 @@ def loss_notes(settings: TrainSettings, rows: Rows, train: Indices) -> list[str]
 
 
 def mode_of(settings: TrainSettings) -> str | None:
-    """What the loss makes of -1, a mode of ``partial-asl``; None for every other loss."""
-    if settings.loss != WITH_PRIOR:
-        return None
-    return _given(settings).get("mode", DEFAULT_MODE)
+    """What the loss makes of -1, its option ``mode``; None for a loss of annotated cells alone."""
+    default = None if settings.loss is None else LOSSES.find(settings.loss).default_mode
+    return None if default is None else _given(settings).get("mode", default)
+
+
+def taught_absent(settings: TrainSettings) -> bool:
+    """Whether the loss mostly takes a cell without a label for an absent one."""
+    mode = mode_of(settings)
+    return settings.loss is not None and mode in LOSSES.find(settings.loss).absent_modes
 
 
 def _given(settings: TrainSettings) -> dict[str, str]:
@@ -683,8 +687,8 @@ def _left_out(settings: TrainSettings, rows: Rows) -> str:
     mode = mode_of(settings)
     if mode is None:
         return f"the loss '{settings.loss}' is of annotated cells alone"
-    if mode not in BIASED:
-        return f"the loss '{WITH_PRIOR}' in mode '{mode}' is of annotated cells alone"
+    if not taught_absent(settings):
+        return f"the loss '{settings.loss}' in mode '{mode}' is of annotated cells alone"
     if mode == "selective" and settings.prior is not None:
         threshold = _threshold(settings)
         if min(read_prior(settings.prior, rows.classes)) > threshold:
@@ -857,9 +861,17 @@ class TrainPlan:
 
     @property
     def inputs(self) -> tuple[Path, ...]:
-        """The tables that were read, and the file of the augmentation."""
-        beside = (self.settings.prior, self.settings.class_weights, self.policy_file)
+        """The tables that were read, and the files of the augmentation and the loss."""
+        beside = (
+            self.settings.prior, self.settings.class_weights, self.policy_file, self.loss_file,
+        )  # fmt: skip
         return (*self.rows.inputs, *(path for path in beside if path is not None))
+
+    @property
+    def loss_file(self) -> Path | None:
+        """The user's file with the loss, where it is none of ours."""
+        spec = self.loss
+        return Path(spec.rpartition(":")[0]) if LOSSES.find(spec).is_users else None
 
     @property
     def policy_file(self) -> Path | None:
@@ -954,8 +966,8 @@ def make_plan(
 
 def _check_names(settings: TrainSettings) -> None:
     models.parse_name(settings.model)
-    if settings.loss is not None:
-        LOSSES.find(settings.loss)
+    if settings.loss is not None and LOSSES.find(settings.loss).is_users:
+        LOSSES.load(settings.loss)
     if Path(settings.augment).suffix in POLICY_FILES:
         if not Path(settings.augment).is_file():
             raise InputError("there is no such augmentation file", file=settings.augment)
@@ -1014,9 +1026,11 @@ def _scale_notes(settings: TrainSettings) -> list[str]:
     """A warning of margins that are not on the scale of the logits."""
     name = models.parse_name(settings.model)
     scaled = any(text.partition("=")[0].strip() == "scale" for text in settings.loss_option)
-    if settings.loss != "ldam" or name.head == COSINE or scaled:
+    if settings.loss is None or not LOSSES.find(settings.loss).of_cosines:
+        return []
+    if name.head == COSINE or scaled:
         return []
     return [
-        f"WARNING: the margins of the loss 'ldam' are for cosines times 30, which '{name}' does "
-        f"not give; take '{replace(name, head=COSINE)}', or --loss-option scale=3"
+        f"WARNING: the margins of the loss '{settings.loss}' are for cosines times 30, which "
+        f"'{name}' does not give; take '{replace(name, head=COSINE)}', or --loss-option scale=3"
     ]

@@ -283,3 +283,29 @@ def test_the_program_itself_without_torch(program, predictions):
     result = program("recalibrate", "--top-k-head", "1", "--fraction", "0.25", "-q")
     assert (result.returncode, result.stdout) == (0, "submissions/recalibrated.csv\n")
     assert result.stderr == ""
+
+
+TOML = """
+task = "multiclass"
+[data]
+train = "train.csv"
+id = "image_id"
+label = "kind"
+[modalities]
+sar = "sar_path"
+"""
+
+
+@pytest.mark.parametrize("table", ["folds.csv", "train.csv"])
+def test_class_counts_that_are_not_recorded_are_counted_in_the_label_table(
+    comptool, predictions, table
+):
+    labels = ["bus"] * 5 + ["sedan"] * 3 + ["van"]
+    rows = "".join(f"{n},a/{n}.png,{label},0\n" for n, label in enumerate(labels))
+    Path("comptool.toml").write_text(TOML)
+    Path("train.csv").write_text("image_id,sar_path,kind,fold\n0,a.png,van,0\n")
+    Path(table).write_text("image_id,sar_path,kind,fold\n" + rows)
+    result = comptool("recalibrate", predictions("p.csv"), "--top-k-head", 1, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["head"] == ["bus"]
+    assert f"bus (the 1 with the most training images in {table})" in result.stderr

@@ -189,7 +189,21 @@ def test_one_row_is_no_test_set(runs):
     [
         (["--method", "sinkhorn"], "--target-prior uniform, train or a file"),
         (["--method", "can", "--target-prior", "uniform"], "no meaning for --method can"),
-        (["--compare", "--alpha", "2"], "--alpha has no meaning for --compare"),
+        (
+            ["--compare", "--method", "temperature", "--alpha", "2"],
+            "--alpha belongs to --method can, not to temperature",
+        ),
+        (["--compare", "--beta", "2"], "--beta is for several labels per image"),
+        (["--method", "temprature"], "no recalibration method is called 'temprature'"),
+        (["--method-option", "alhpa=2"], "no option of a method is called 'alhpa'; did you mean"),
+        (
+            ["--method", "can", "--alpha", "2", "--method-option", "alpha=3"],
+            "--alpha and --method-option alpha are one",
+        ),
+        (
+            ["--method", "can", "--method-option", "alpha=much"],
+            "--method-option alpha is 'much'; it has to be a number",
+        ),
         (
             ["--compare", "--top-k-head", "1", "--head-classes", "a"],
             "--head-classes and --top-k-head both say which classes are head",
@@ -224,3 +238,29 @@ def test_an_ensemble_is_weighed_by_the_mixed_rows_of_its_members(runs):
     none = next(one for one in comparison["methods"] if one["method"] == "none")
     assert none["score"] == pytest.approx(accuracy, abs=0.03)
     assert none["score"] > (held[1].argmax(axis=1) == targets).mean() + 0.1
+
+
+def test_a_comparison_uses_the_methods_own_options(runs):
+    (source,) = runs(**BIASED)
+
+    def scores(*options):
+        result = runs.run(
+            "recalibrate", source, "--compare", "--target-prior", "uniform", "--json", *options
+        )
+        assert result.exit_code == 0, result.stderr
+        (told,) = json.loads(result.stdout)["comparisons"]
+        return {one["method"]: one["score"] for one in told["methods"]}
+
+    plain = scores()
+    other = scores("--entropy-threshold", "0", "--method-option", "alpha=3")
+    assert {name for name in plain if plain[name] != other[name]} == {"can"}
+
+
+def test_an_option_of_a_method_is_the_same_by_its_flag_and_by_name(runs):
+    (source,) = runs(**BIASED)
+    for number, options in enumerate((["--alpha", "2"], ["--method-option", "alpha=2"])):
+        result = runs.run(
+            "recalibrate", source, "--method", "can", *options, "-o", f"{number}.csv", "--json"
+        )
+        assert json.loads(result.stdout)["alpha"] == 2
+    assert Path("0.csv").read_bytes() == Path("1.csv").read_bytes()

@@ -17,9 +17,9 @@ from comptool.losses.sigmoid import (
     BinaryCrossEntropy,
     DistributionBalanced,
     Poly,
-    PolySoftmax,
     SigmoidFocal,
 )
+from comptool.losses.softmax import PolySoftmax
 
 COUNTS, NUM_SAMPLES = [3, 50, 1, 20, 7], 100
 

@@ -16,7 +16,7 @@ from comptool.training.criterion import make_loss
 from comptool.training.data import read_rows
 
 CLASSES = ("sea", "golf course", "road", "ship")
-MULTILABEL = [name for name in losses.names() if name not in losses.SINGLE_LABEL]
+MULTILABEL = [e.name for e in losses.LOSSES if "multilabel" in e.tasks]
 
 
 def training_cells() -> np.ndarray:

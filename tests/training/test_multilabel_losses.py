@@ -15,7 +15,7 @@ from comptool.training.criterion import make_loss
 
 RUN = Path("weights/run")
 CLASSES = ("sea", "golf course", "road", "ship")
-MULTILABEL = [name for name in losses.names() if name not in losses.SINGLE_LABEL]
+MULTILABEL = [e.name for e in losses.LOSSES if "multilabel" in e.tasks]
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 Source: M. Jia, A. Reiter, S.-N. Lim, Y. Artzi, C. Cardie, "When in Doubt: Improving Classification
 Performance with Alternating Normalization", Findings of EMNLP 2021, arXiv 2109.13449; the authors'
-code was read for what the text leaves open: the power is taken anew in every iteration, and with
+code was read for what the text leaves open: the power is taken again in every iteration, and with
 no confident row the identity matrix stands in for the confident rows.
 
 A row is uncertain if the entropy of its k largest probabilities, rescaled to sum to one and taken
@@ -18,24 +18,110 @@ rows are the same for all U uncertain ones; each further iteration costs O(N U K
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from comptool.errors import UsageError
-from comptool.io.predictions import Predictions
-from comptool.postprocess.answers import Decision, decided, swallowed
-
-Floats = npt.NDArray[np.floating]
-Doubles = npt.NDArray[np.float64]
+from comptool.postprocess.calibration.context import (
+    TRAIN,
+    UNIFORM,
+    Answer,
+    Apply,
+    CalibrationContext,
+    Doubles,
+    Floats,
+    rows_to_one,
+    swallowed,
+)
 
 TOP_K = 3
-THRESHOLD = 0.9
-ALPHA = 1.0
-ITERATIONS = 1
 # Floats of one block of stacks: 64 MiB.
 BLOCK = 2**23
+
+
+def can(
+    context: CalibrationContext,
+    *,
+    alpha: float = 1.0,
+    entropy_threshold: float = 0.9,
+    top_k: int | None = None,
+    iterations: int = 1,
+    prior: Literal["uniform", "train"] | None = None,
+) -> Apply:
+    """Re-adjust the uncertain rows, and answer every row with its most probable class.
+
+    Parameters
+    ----------
+    context
+        With the presumed shares of the test set, if they are known.
+    alpha
+        Power, above 0; larger sharpens.
+    entropy_threshold
+        Entropy from which a row is uncertain, 0 to 1.
+    top_k
+        Number of largest probabilities that the entropy is computed from, 2 to K; None: 3, or 2
+        for two classes.
+    iterations
+        How often columns and rows are normalised, at least 1.
+    prior
+        Class shares that the test set is presumed to have; None: those of the context, and equal
+        ones where it has none.
+
+    Raises
+    ------
+    UsageError
+        If ``top_k`` or ``alpha`` is out of its range, or the training set's shares are asked for
+        and not known.
+    """
+    if not 0 < alpha < np.inf:
+        raise UsageError(f"--alpha must be a finite number above 0, not {alpha}")
+    given, presumed = context.target, "have the shares presumed"
+    if prior == TRAIN:
+        given = context.counts("Take --prior uniform").shares()
+        presumed = "have the training set's shares"
+    elif given is None or prior == UNIFORM:
+        given, presumed = None, "are equally frequent"
+
+    def apply(probabilities: Floats) -> Answer:
+        num_rows, num_classes = probabilities.shape
+        shares = np.full(num_classes, 1 / num_classes) if given is None else given
+        k = min(TOP_K, num_classes) if top_k is None else top_k
+        uncertain = top_k_entropy(probabilities, k) >= entropy_threshold
+        adjusted = probabilities.astype(np.float64)
+        adjusted[uncertain] = alternate(
+            adjusted[~uncertain], adjusted[uncertain], shares, alpha=alpha, iterations=iterations
+        )
+        labels = adjusted.argmax(axis=1)
+        adjusted[~uncertain] = rows_to_one(adjusted[~uncertain])
+        counts = np.bincount(labels, minlength=num_classes)
+        # A rare class may take an equal share of the rows without harm.
+        expected = np.maximum(shares, 1 / num_classes) * num_rows
+        names = context.names(num_classes)
+        warnings = swallowed(names, counts, expected)
+        if not uncertain.any():
+            warnings.append(
+                f"no row is uncertain (top-{k} entropy {entropy_threshold} or more): none changes"
+            )
+        if uncertain.all():
+            warnings.append(
+                "every row is uncertain: one ideal row per class stands in for the others"
+            )
+        facts = {
+            "alpha": alpha,
+            "iterations": iterations,
+            "top_k": k,
+            "entropy_threshold": entropy_threshold,
+            "prior": dict(zip(names, shares.tolist(), strict=True)),
+            "uncertain_rows": int(uncertain.sum()),
+        }
+        note = (
+            f"{facts['uncertain_rows']} of {num_rows} rows are uncertain and re-adjusted; this "
+            f"presumes that the test classes {presumed}"
+        )
+        return Answer(adjusted, labels, facts, ~uncertain, [note], warnings)
+
+    return apply
 
 
 def top_k_entropy(probabilities: Floats, k: int) -> Doubles:
@@ -74,8 +160,8 @@ def alternate(
     uncertain: Floats,
     prior: Doubles,
     *,
-    alpha: float = ALPHA,
-    iterations: int = ITERATIONS,
+    alpha: float = 1.0,
+    iterations: int = 1,
 ) -> Doubles:
     """The uncertain rows after alternating normalisation against the confident ones.
 
@@ -135,63 +221,3 @@ def _rows_to_one(values: Doubles) -> Doubles:
     sums = values.sum(axis=-1, keepdims=True)
     rows: Doubles = np.divide(values, sums, out=np.zeros_like(values), where=sums > 0)
     return rows
-
-
-def by_alternating(
-    predictions: Predictions,
-    prior: Doubles,
-    *,
-    alpha: float = ALPHA,
-    iterations: int = ITERATIONS,
-    top_k: int | None = None,
-    threshold: float = THRESHOLD,
-) -> Decision:
-    """Re-adjust the uncertain rows, and answer every row with its most probable class.
-
-    Parameters
-    ----------
-    predictions
-        Predictions of N rows.
-    prior
-        Presumed share of each class in the test set, of shape (K,), summing to one.
-    alpha
-        Power, above 0.
-    iterations
-        At least 1.
-    top_k
-        Largest probabilities that the entropy looks at; None: 3, or 2 for two classes.
-    threshold
-        Entropy from which a row is uncertain, 0 to 1.
-
-    Raises
-    ------
-    UsageError
-        If ``top_k`` is not 2 to K, or ``alpha`` is no finite number above 0.
-    """
-    if not 0 < alpha < np.inf:
-        raise UsageError(f"--alpha must be a finite number above 0, not {alpha}")
-    k = min(TOP_K, len(predictions.classes)) if top_k is None else top_k
-    uncertain = top_k_entropy(predictions.probabilities, k) >= threshold
-    adjusted = predictions.probabilities.astype(np.float64)
-    adjusted[uncertain] = alternate(
-        adjusted[~uncertain], adjusted[uncertain], prior, alpha=alpha, iterations=iterations
-    )
-    result = decided(predictions, adjusted.argmax(axis=1))
-    # A share below the uniform one is exceeded by rare classes that are merely not answered rarely.
-    shares = np.maximum(prior, 1 / len(prior)) * len(predictions)
-    warnings = swallowed(predictions.classes, result.after, shares)
-    if not uncertain.any():
-        warnings.append(f"no row is uncertain (top-{k} entropy {threshold} or more): none changes")
-    if uncertain.all():
-        warnings.append("every row is uncertain: one ideal row per class stands in for the others")
-    facts = {
-        "method": "can",
-        "alpha": alpha,
-        "iterations": iterations,
-        "top_k": k,
-        "entropy_threshold": threshold,
-        "prior": dict(zip(predictions.classes, prior.tolist(), strict=True)),
-        "uncertain_rows": int(uncertain.sum()),
-    }
-    with_rows = replace(result.predictions, probabilities=adjusted)
-    return replace(result, predictions=with_rows, warnings=warnings, facts=facts)

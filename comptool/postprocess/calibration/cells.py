@@ -25,7 +25,7 @@ from comptool.postprocess.calibration.thresholds import Targets, best_thresholds
 
 # Along this line a class stays as it is.
 UNMOVED = (np.array([0.0, 1.0]), np.array([0.0, 1.0]))
-# Scales of nought and below would lose or turn the order of the rows.
+# Scales of 0 and below would lose or turn the order of the rows.
 LEAST_SCALE = 1e-3
 
 

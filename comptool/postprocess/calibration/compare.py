@@ -11,28 +11,32 @@ shares that it is presumed to have, and a method that relies on them should pay 
 Every method meets the same test sets, so gains over doing nothing are taken set by set. Intervals
 hold 95 % of the test sets: what can happen on one.
 
-Which recalibration of several labels would have helped, on test sets drawn from held-out rows.
-
-As :mod:`.comparing` has it: methods are fitted on one half of the out-of-fold rows and scored on
-test sets drawn with replacement from the other, then the halves change places, and all is done
-again with other halves. Rows are halved within those whose rarest class is the same, so that a rare
-class is in both. A test set in which the metric is not defined, having no present cell, is drawn
-again. All methods keep the order of the rows within each class, so that none changes a metric that
-asks for nothing else: there only doing nothing is scored, and nothing is fitted.
+Several labels (:func:`compare_cells`): rows are halved within those whose rarest class is the same,
+so that a rare class is in both. A test set in which the metric is not defined, having no present
+cell, is drawn again. All methods keep the order of the rows within each class, so that none changes
+a metric that asks for nothing else: there only doing nothing is scored, and nothing is fitted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from comptool.competition.config import Competition, load
 from comptool.competition.label_matrix import PRESENT
-from comptool.errors import InputError, UsageError
+from comptool.errors import ComptoolError, InputError, UsageError
+from comptool.io import provenance
+from comptool.io.predictions import Predictions
 from comptool.metrics import multiclass
-from comptool.postprocess.calibration.cells import Fitted
+from comptool.postprocess import inputs
+from comptool.postprocess.calibration.config import THRESHOLDS, CalibrationConfig
 from comptool.postprocess.calibration.context import (
+    TRAIN,
+    UNIFORM,
     Apply,
     CalibrationContext,
     Doubles,
@@ -41,13 +45,81 @@ from comptool.postprocess.calibration.context import (
     LabelledRows,
     rows_to_one,
 )
-from comptool.postprocess.calibration.methods import METHODS
-from comptool.postprocess.calibration.thresholds import Targets
+from comptool.postprocess.calibration.methods import CELL_METHODS, METHODS
+from comptool.postprocess.calibration.quota import has_heads
+from comptool.postprocess.calibration.recalibration import (
+    Fit,
+    basis_of,
+    f_score_of,
+    fit_of,
+    usable_metric,
+)
+from comptool.postprocess.calibration.thresholds import AVERAGES, Targets
+from comptool.postprocess.inputs import class_counts
+from comptool.postprocess.oof import networks_of, own_evidence
 
 NONE = "none"
 SETS = 100
 SPLITS = 5
 INTERVAL = (2.5, 97.5)
+# A simulated test set has at most so many rows; more would only make intervals shorter.
+LARGEST_SET = 5_000
+# Several labels: in words, what test sets are drawn as.
+AS_HELD_OUT = "as frequent as in the out-of-fold rows"
+# Decided by the order of the rows within each class alone.
+OF_ORDER = ("map", "auc")
+# So many test sets in a row without a present cell: the rows say nothing of such small ones.
+MOST_DRAWS = 1_000
+
+
+def compare_file(
+    source: Path | None,
+    settings: CalibrationConfig,
+    *,
+    methods: Sequence[str] | None = None,
+    competition: Path | None = None,
+    seed: int = 0,
+) -> tuple[str, dict[str, object]]:
+    """All methods compared for the test set of a prediction file: for a reader, for a program.
+
+    Parameters
+    ----------
+    source
+        Predictions, whose number of rows is that of the simulated test sets and whose run has the
+        out-of-fold rows; None if ``settings`` name these.
+    settings
+        Options of methods, out-of-fold rows and target prior.
+    methods
+        Names; None for all.
+    competition
+        A ``comptool.toml``.
+    seed
+        Of the simulation.
+
+    Raises
+    ------
+    UsageError, InputError
+        If there are no out-of-fold rows, or they are no evidence.
+    """
+    settings.check_compare(methods)
+    about = load(competition)
+    facts = {} if source is None else provenance.facts(source)
+    if about.task == "multilabel":
+        settings.check_cells()
+        predictions = None if source is None else inputs.read_cells(source, facts)
+        comparisons = [
+            compared_cells(predictions, facts, settings, about, methods=methods, seed=seed)
+        ]
+    else:
+        if methods and THRESHOLDS in methods:
+            raise UsageError("--method thresholds is for several labels per image")
+        settings.check_single()
+        rows = None if source is None else len(inputs.read_multiclass(source, facts))
+        comparisons = compared(
+            source, rows, facts, settings, competition, methods=methods, seed=seed
+        )
+    text = "\n\n".join(one.text() for one in comparisons)
+    return text, {"comparisons": [one.summary() for one in comparisons]}
 
 
 @dataclass(frozen=True)
@@ -154,66 +226,6 @@ class Comparison:
         }
 
 
-def compare(
-    known: CalibrationContext,
-    methods: Sequence[str],
-    *,
-    num_rows: int,
-    prior: str,
-    num_sets: int = SETS,
-    seed: int = 0,
-) -> Comparison:
-    """Score methods, and doing nothing, on simulated test sets.
-
-    Parameters
-    ----------
-    known
-        With out-of-fold rows, and the class shares that test sets are drawn with (``target``).
-    methods
-        Names of methods.
-    num_rows
-        Rows of a test set, at least 1.
-    prior
-        The shares in words, for the reader.
-    num_sets
-        How many test sets are drawn, at least 10.
-    seed
-        Of every random choice.
-
-    Raises
-    ------
-    UsageError
-        If a class that has a share has fewer than two out-of-fold rows.
-    """
-    evidence, shares = known.evidence, known.target
-    if evidence is None or shares is None:
-        raise UsageError("a comparison needs out-of-fold rows (--oof RUN) and class shares")
-    _check_rows(evidence, shares)
-    rng = np.random.default_rng(seed)
-    names = list(dict.fromkeys([NONE, *methods]))
-    values: dict[str, list[float]] = {name: [] for name in names}
-    pairs = list(halves(evidence.targets, rng))
-    for number, (fit, held) in enumerate(pairs):
-        fitted = known.with_evidence(evidence.take(fit))
-        applied = {name: METHODS.load(name)(fitted) for name in names}
-        held_out = evidence.take(held)
-        for _ in range(number, num_sets, len(pairs)):
-            drawn = held_out.take(_drawn(held_out.targets, shares, num_rows, rng))
-            for name in names:
-                values[name].append(_score(known.metric, drawn, applied[name]))
-    standings = ranked(values, multiclass.METRICS.find(known.metric))
-    return Comparison(standings, known.metric, prior, num_rows, num_sets, len(evidence))
-
-
-def _check_rows(evidence: LabelledRows, shares: Doubles) -> None:
-    short = np.flatnonzero((shares > 0) & (evidence.counts() < 2))
-    if short.size:
-        raise UsageError(
-            f"{short.size} classes have fewer than two out-of-fold rows (class numbers "
-            f"{', '.join(map(str, short[:3]))}): test sets cannot be simulated from them"
-        )
-
-
 def halves(strata: Indices, rng: np.random.Generator) -> Iterator[tuple[Indices, Indices]]:
     """Rows to fit on and rows to draw from, ten times.
 
@@ -232,21 +244,6 @@ def halves(strata: Indices, rng: np.random.Generator) -> Iterator[tuple[Indices,
             side[rows[: (len(rows) + int(rng.integers(2))) // 2]] = True
         yield np.flatnonzero(side), np.flatnonzero(~side)
         yield np.flatnonzero(~side), np.flatnonzero(side)
-
-
-def _drawn(targets: Indices, shares: Doubles, num_rows: int, rng: np.random.Generator) -> Indices:
-    sizes = rng.multinomial(num_rows, shares / shares.sum())
-    return np.concatenate(
-        [
-            rng.choice(np.flatnonzero(targets == index), sizes[index])
-            for index in np.flatnonzero(sizes)
-        ]
-    )
-
-
-def _score(metric: str, drawn: LabelledRows, apply: Apply) -> float:
-    answer = apply(rows_to_one(drawn.probabilities))
-    return multiclass.score(metric, drawn.targets, answer.probabilities, pred=answer.labels)
 
 
 def ranked(
@@ -284,13 +281,248 @@ def _standing(name: str, values: Sequence[float], gains: Doubles) -> Standing:
     )
 
 
-PRIOR = "as frequent as in the out-of-fold rows"
-# Decided by the order of the rows within each class alone.
-OF_ORDER = ("map", "auc")
-# So many test sets in a row without a present cell: the rows say nothing of such small ones.
-MOST_DRAWS = 1_000
+# One class per image.
 
-Fit = Callable[[Targets, Floats], Fitted]
+
+def compared(
+    source: Path | None,
+    num_rows: int | None,
+    facts: Mapping[str, Any],
+    settings: CalibrationConfig,
+    competition: Path | None,
+    *,
+    methods: Sequence[str] | None = None,
+    num_sets: int = SETS,
+    seed: int = 0,
+) -> list[Comparison]:
+    """The methods of one class per image compared on simulated test sets.
+
+    Parameters
+    ----------
+    source
+        The prediction file, or None.
+    num_rows
+        Rows of the test set; None: as many as there are out-of-fold rows.
+    facts
+        What is recorded with the predictions.
+    settings
+        What was given of the methods' options and of the evidence. Without a target prior, both an
+        equal one and that of the training set (where its counts are recorded) are tried.
+    competition
+        A ``comptool.toml``; None for the one here.
+    methods
+        Names; None for all that can be used.
+    num_sets, seed
+        See :func:`compare`.
+
+    Raises
+    ------
+    UsageError, InputError
+        If there is no evidence, or a file cannot be used.
+    """
+    about = load(competition)
+    labelled = own_evidence(settings.oof, facts, about)
+    classes, source = labelled.predictions.classes, source or labelled.path
+    metric = usable_metric(about.metric)
+    if not facts.get("runs"):
+        facts = {**facts, "runs": [str(folder) for folder in networks_of(labelled.path)]}
+    usual = [UNIFORM, TRAIN] if class_counts(facts) else [UNIFORM]
+    priors = [settings.target_prior] if settings.target_prior else usual
+    found = []
+    for prior in priors:
+        basis = basis_of(source, classes, facts, prior, labelled, metric, competition=competition)
+        quotas = has_heads(basis.context, settings.top_k_head, settings.head_classes)
+        usable = [m.name for m in METHODS if quotas or "head_classes" not in m.takes]
+        found.append(
+            compare(
+                basis.context,
+                {name: settings.options_of(METHODS.find(name)) for name in methods or usable},
+                num_rows=min(num_rows or len(labelled), LARGEST_SET),
+                prior=basis.prior,
+                num_sets=num_sets,
+                seed=seed,
+            )
+        )
+    return found
+
+
+def supported(
+    source: Path,
+    predictions: Predictions,
+    facts: Mapping[str, Any],
+    settings: CalibrationConfig,
+    competition: Path | None,
+) -> str:
+    """Whether out-of-fold rows say that the method helps, in one line; never an error."""
+    if not settings.oof and not facts.get("runs"):
+        return "no run is recorded with these predictions: --oof RUN would say whether this helps"
+    try:
+        comparisons = compared(
+            source,
+            len(predictions),
+            facts,
+            settings,
+            competition,
+            methods=[settings.method],
+        )
+    except ComptoolError as error:
+        return f"no out-of-fold rows say whether this helps: {error}"
+    parts = []
+    for one in comparisons:
+        it = next(standing for standing in one.standings if standing.method != NONE)
+        says = "helps" if it.helps else "hurts" if it.gain_high < 0 else "may help or hurt"
+        gain = f"{it.gain:+.4f}, {it.gain_low:+.4f} to {it.gain_high:+.4f}"
+        parts.append(f"{says} if the test classes are {one.prior} ({gain} {one.metric})")
+    return f"by {comparisons[0].num_evidence} out-of-fold rows, {settings.method} " + "; ".join(
+        parts
+    )
+
+
+def compare(
+    context: CalibrationContext,
+    methods: Mapping[str, Mapping[str, Any]] | Sequence[str],
+    *,
+    num_rows: int,
+    prior: str,
+    num_sets: int = SETS,
+    seed: int = 0,
+) -> Comparison:
+    """Score methods, and doing nothing, on simulated test sets.
+
+    Parameters
+    ----------
+    context
+        With out-of-fold rows, and the class shares that test sets are drawn with (``target``).
+    methods
+        Names of methods, or their options by name.
+    num_rows
+        Rows of a test set, at least 1.
+    prior
+        The shares in words, for the reader.
+    num_sets
+        How many test sets are drawn, at least 10.
+    seed
+        Of every random choice.
+
+    Raises
+    ------
+    UsageError
+        If a class that has a share has fewer than two out-of-fold rows.
+    """
+    evidence, shares = context.evidence, context.target
+    if evidence is None or shares is None:
+        raise UsageError("a comparison needs out-of-fold rows (--oof RUN) and class shares")
+    _check_rows(evidence, shares)
+    rng = np.random.default_rng(seed)
+    given = methods if isinstance(methods, Mapping) else {name: {} for name in methods}
+    options: dict[str, Mapping[str, Any]] = {NONE: {}, **given}
+    names = list(options)
+    values: dict[str, list[float]] = {name: [] for name in names}
+    pairs = list(halves(evidence.targets, rng))
+    for number, (fit, held) in enumerate(pairs):
+        fitted = context.with_evidence(evidence.take(fit))
+        applied = {name: METHODS.load(name)(fitted, **options[name]) for name in names}
+        held_out = evidence.take(held)
+        for _ in range(number, num_sets, len(pairs)):
+            drawn = held_out.take(_drawn_rows(held_out.targets, shares, num_rows, rng))
+            for name in names:
+                values[name].append(_score(context.metric, drawn, applied[name]))
+    standings = ranked(values, multiclass.METRICS.find(context.metric))
+    return Comparison(standings, context.metric, prior, num_rows, num_sets, len(evidence))
+
+
+def _check_rows(evidence: LabelledRows, shares: Doubles) -> None:
+    short = np.flatnonzero((shares > 0) & (evidence.counts() < 2))
+    if short.size:
+        raise UsageError(
+            f"{short.size} classes have fewer than two out-of-fold rows (class numbers "
+            f"{', '.join(map(str, short[:3]))}): test sets cannot be simulated from them"
+        )
+
+
+def _drawn_rows(
+    targets: Indices, shares: Doubles, num_rows: int, rng: np.random.Generator
+) -> Indices:
+    sizes = rng.multinomial(num_rows, shares / shares.sum())
+    return np.concatenate(
+        [
+            rng.choice(np.flatnonzero(targets == index), sizes[index])
+            for index in np.flatnonzero(sizes)
+        ]
+    )
+
+
+def _score(metric: str, drawn: LabelledRows, apply: Apply) -> float:
+    answer = apply(rows_to_one(drawn.probabilities))
+    return multiclass.score(metric, drawn.targets, answer.probabilities, pred=answer.labels)
+
+
+# Several labels per image.
+
+
+def compared_cells(
+    predictions: Predictions | None,
+    facts: Mapping[str, Any],
+    settings: CalibrationConfig,
+    about: Competition,
+    *,
+    methods: Sequence[str] | None = None,
+    num_sets: int = SETS,
+    seed: int = 0,
+) -> Comparison:
+    """The methods of several labels compared on simulated test sets.
+
+    Parameters
+    ----------
+    predictions
+        Multi-label predictions, whose number of rows is that of a test set; None: as many rows as
+        there are out-of-fold ones.
+    facts
+        What is recorded with them.
+    settings
+        Where the out-of-fold rows are.
+    about
+        The competition, whose metric is compared by.
+    methods
+        Names of those to compare with doing nothing; None for all.
+    num_sets, seed
+        See :func:`compare_cells`.
+
+    Raises
+    ------
+    UsageError
+        If a method is none of several labels.
+    InputError
+        If there is no evidence, or the metric is not defined on it.
+    """
+    for name in methods or ():
+        if name not in CELL_METHODS:
+            raise UsageError(
+                f"--method {name} decides for one class per image; for several labels there are "
+                f"{', '.join(CELL_METHODS.names[1:])}"
+            )
+    labelled = own_evidence(settings.oof, facts, about)
+    if predictions is not None:
+        labelled.check_classes(predictions.classes)
+    beta = f_score_of(settings, about.metric)[1]
+    averages = AVERAGES if settings.average is None else (settings.average,)
+    fits: dict[str, Fit] = {}
+    for name in dict.fromkeys([NONE, *(methods or CELL_METHODS.names)]):
+        if name == THRESHOLDS:
+            fits |= {f"{name} {one}": fit_of(name, settings, one, beta) for one in averages}
+        else:
+            fits[name] = fit_of(name, settings, AVERAGES[0], beta)
+    num_rows = len(labelled if predictions is None else predictions)
+    found = compare_cells(
+        labelled.targets,
+        labelled.predictions.probabilities,
+        fits,
+        about.metric,
+        num_rows=min(num_rows, LARGEST_SET),
+        num_sets=num_sets,
+        seed=seed,
+    )
+    return replace(found, note="; ".join(filter(None, [labelled.note, found.note])))
 
 
 def compare_cells(
@@ -316,7 +548,7 @@ def compare_cells(
     metric
         A name of `comptool.metrics.multiclass.MULTILABEL_METRICS`.
     num_rows, num_sets, seed
-        See :func:`~comptool.postprocess.calibration.compare.compare`.
+        See :func:`compare`.
 
     Raises
     ------
@@ -343,7 +575,7 @@ def compare_cells(
         note = f"{metric} asks for the order of the rows of each class, which all of these keep"
         values = dict.fromkeys(methods, values[NONE])
     standings = ranked(values, multiclass.MULTILABEL_METRICS.find(metric))
-    return Comparison(standings, metric, PRIOR, num_rows, num_sets, len(targets), note)
+    return Comparison(standings, metric, AS_HELD_OUT, num_rows, num_sets, len(targets), note)
 
 
 def _rarest(targets: Targets) -> Indices:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from comptool.errors import UsageError
+from comptool.errors import UsageError, unknown_name
+from comptool.key_value import parse_assignments
 from comptool.options import (
+    ADVANCED,
     RECALIBRATED,
     Output,
     WithCompetition,
@@ -17,29 +20,17 @@ from comptool.options import (
     kebab,
     option,
 )
-from comptool.postprocess.calibration.methods import CELL_METHODS, METHODS
+from comptool.postprocess.calibration.methods import (
+    CELL_METHODS,
+    METHODS,
+    CalibrationMethod,
+    owners,
+)
 
 THRESHOLDS = "thresholds"
-QUOTAS = ("quota", "quota-optimal")
-TOP_K_HEAD = 4
-FRACTION = 0.1
+METHOD_OPTION = "--method-option"
 # Panels of --help.
 CAN, F_SCORE, EVIDENCE = "Alternating normalisation (can)", "Thresholds", "Out-of-fold evidence"
-# Which methods use a setting; those that are not here are used by all.
-USED_BY = {
-    "top_k_head": QUOTAS,
-    "head_classes": QUOTAS,
-    "fraction": QUOTAS,
-    "alpha": ("can",),
-    "entropy_threshold": ("can",),
-    "top_k": ("can",),
-    "iterations": ("can",),
-    "prior": ("can",),
-    "average": (THRESHOLDS,),
-    "beta": (THRESHOLDS,),
-}
-# Nothing is presumed of a multi-label test set, and CAN has its own option.
-WITHOUT_TARGET = ("can", THRESHOLDS)
 
 
 @dataclass(frozen=True)
@@ -49,20 +40,12 @@ class CalibrationConfig:
     method: str = option(
         "quota",
         help="Recalibration method, see above; compare them with --compare.",
-        choices=tuple(
-            dict.fromkeys(
-                entry.name
-                for registry in (METHODS, CELL_METHODS)
-                for entry in registry
-                if entry.name != "none"
-            )
-        ),
         metavar="METHOD",
     )
     top_k_head: int | None = option(
         help="Number of head classes, the most frequent in training.",
         min=0,
-        shown=str(TOP_K_HEAD),
+        shown="4",
     )
     head_classes: str | None = option(
         help="Head classes by name, in the order in which they take rows: a,b,c.", metavar="CLASSES"
@@ -71,7 +54,7 @@ class CalibrationConfig:
         help="Share of the rows that each head class takes (its quota).",
         min=0,
         max=1,
-        shown=f"{FRACTION:g}",
+        shown="0.1",
     )
     oof: str | None = option(
         help="Run or file with out-of-fold predictions.",
@@ -111,6 +94,49 @@ class CalibrationConfig:
     beta: float | None = option(
         help="Beta of the F-score.", shown="1; 2 for the metric f-beta", panel=F_SCORE
     )
+    method_option: tuple[str, ...] = option(
+        (),
+        help="Option of a method that has no flag of its own; repeatable.",
+        metavar="NAME=VALUE",
+        panel=ADVANCED,
+    )
+
+    def given(self) -> dict[str, str]:
+        """The options of methods that were given, by name, each as it is typed."""
+        found = {
+            one.name: kebab(one.name)
+            for one in fields(self)
+            if owners(one.name) and getattr(self, one.name) is not None
+        }
+        for text in self.method_option:
+            name = text.partition("=")[0].strip().replace("-", "_")
+            if name in found:
+                raise UsageError(f"{found[name]} and {METHOD_OPTION} {name} are one; give one")
+            found[name] = f"{METHOD_OPTION} {name}"
+        return found
+
+    def options_of(self, method: CalibrationMethod) -> dict[str, Any]:
+        """What was given of the method's own options; the rest are the method's own defaults.
+
+        Raises
+        ------
+        UsageError
+            If a value is of another type.
+        """
+        found = {
+            name: getattr(self, name)
+            for name in method.takes
+            if getattr(self, name, None) is not None
+        }
+        texts = [
+            text
+            for text in self.method_option
+            if text.partition("=")[0].strip().replace("-", "_") in method.takes
+        ]
+        if not texts:
+            return found
+        owner = f"the method '{method.name}'"
+        return found | parse_assignments(METHOD_OPTION, owner, texts, method.types())
 
     def check(self) -> None:
         """Refuse settings that the method would not use.
@@ -120,32 +146,58 @@ class CalibrationConfig:
         UsageError
             If there is one.
         """
-        for name, owners in USED_BY.items():
-            if getattr(self, name) is not None and self.method not in owners:
-                named = " and ".join(owners)
-                raise UsageError(f"{kebab(name)} belongs to --method {named}, not to {self.method}")
-        if self.target_prior is not None and self.method in WITHOUT_TARGET:
+        _check_name(self.method)
+        self._check_owned([self.method])
+        if self.target_prior is not None and _without_target(self.method):
             raise UsageError(f"--target-prior has no meaning for --method {self.method}")
         self._check_heads()
 
-    def check_compare(self) -> None:
+    def check_compare(self, methods: Sequence[str] | None = None) -> None:
         """Refuse settings that a comparison of methods would not use.
+
+        Parameters
+        ----------
+        methods
+            Names of those that are compared; None: all.
 
         Raises
         ------
         UsageError
             If there is one.
         """
-        for name, owners in USED_BY.items():
-            if owners != QUOTAS and getattr(self, name) is not None:
-                raise UsageError(
-                    f"{kebab(name)} has no meaning for --compare, which takes its default"
-                )
+        for name in methods or ():
+            _check_name(name)
+        self._check_owned(methods or [*METHODS.names, *CELL_METHODS.names])
         self._check_heads()
+
+    def _check_owned(self, methods: Sequence[str]) -> None:
+        """Refuse an option that none of the methods takes."""
+        for name, typed in self.given().items():
+            owned = owners(name)
+            if not owned:
+                known = {one for m in (*METHODS, *CELL_METHODS) for one in m.takes}
+                raise unknown_name("option of a method", name, sorted(known))
+            if not set(owned) & set(methods):
+                raise UsageError(
+                    f"{typed} belongs to --method {' and '.join(owned)}, not to "
+                    f"{' and '.join(methods)}"
+                )
 
     def _check_heads(self) -> None:
         if self.head_classes is not None and self.top_k_head is not None:
             raise UsageError("--head-classes and --top-k-head both say which classes are head")
+
+    def check_single(self) -> None:
+        """Refuse options of methods of several labels where a row has one.
+
+        Raises
+        ------
+        UsageError
+            If there is one.
+        """
+        for name, typed in self.given().items():
+            if not any(name in method.takes for method in METHODS):
+                raise UsageError(f"{typed} is for several labels per image")
 
     def check_cells(self) -> None:
         """Refuse shares of classes where a row may have several.
@@ -155,11 +207,29 @@ class CalibrationConfig:
         UsageError
             If some are given.
         """
-        for name in ("top_k_head", "head_classes", "fraction", "target_prior"):
-            if getattr(self, name) is not None:
-                raise UsageError(
-                    f"{kebab(name)} is for one class per image, and here a row has several"
-                )
+        asked = {name: typed for name, typed in self.given().items() if not _of_cells(name)}
+        if self.target_prior is not None:
+            asked["target_prior"] = "--target-prior"
+        for typed in asked.values():
+            raise UsageError(f"{typed} is for one class per image, and here a row has several")
+
+
+def _check_name(method: str) -> None:
+    tables = (METHODS, CELL_METHODS)
+    names = [
+        name for name in dict.fromkeys(name for t in tables for name in t.names) if name != "none"
+    ]
+    if method not in names and not any(method == one.name for t in tables for one in t.plugins()):
+        raise unknown_name("recalibration method", method, names)
+
+
+def _of_cells(option: str) -> bool:
+    return any(option in method.takes for method in CELL_METHODS)
+
+
+def _without_target(method: str) -> bool:
+    """Whether no class shares are presumed, or they are by an option of the method's own."""
+    return method not in METHODS or METHODS.find(method).own_prior
 
 
 @dataclass(frozen=True)

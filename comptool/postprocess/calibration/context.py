@@ -1,4 +1,10 @@
-"""What a recalibration method receives: labelled rows, trained and presumed class shares."""
+"""What a recalibration method receives: labelled rows, trained and presumed class shares.
+
+What a recalibration method may know, and what it answers.
+
+A method is called with a :class:`CalibrationContext` and its own options, and gives a function from
+the probabilities of a test set to an :class:`Answer`.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +17,21 @@ import numpy.typing as npt
 import pandas as pd
 
 from comptool.competition.classes import against
-from comptool.errors import InputError, UsageError, quoted
+from comptool.errors import ComptoolError, InputError, UsageError, quoted
 from comptool.io.tables import read_table, refuse_rows
-from comptool.postprocess.calibration.can import THRESHOLD, TOP_K, alternate, top_k_entropy
 
 Floats = npt.NDArray[np.floating]
 Doubles = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.integer]
 
-# A probability of nought still has a logarithm: -36, as in the metric logloss.
+# A probability of 0 still has a logarithm: -36, as in the metric logloss.
 SMALLEST = float(np.finfo(np.float64).eps)
+# A class that takes more than this many times its share is worth a look.
+SWALLOWS = 2
+UNIFORM, TRAIN = "uniform", "train"
+TOLERANCE = 1e-3
+LIKE_TRAINING = "as frequent as in training"
+EQUALLY = "equally frequent"
 
 
 @dataclass(frozen=True)
@@ -55,8 +66,32 @@ class LabelledRows:
 
 
 @dataclass(frozen=True)
+class ClassCounts:
+    """Training images of each class, as published.
+
+    Parameters
+    ----------
+    numbers
+        Integers of shape (K,), in the order of the classes.
+    origin
+        The table they were counted in; None where they are recorded.
+    """
+
+    numbers: npt.NDArray[np.int64]
+    origin: Path | None = None
+
+    def shares(self) -> Doubles:
+        """Share of each class, shape (K,)."""
+        return np.asarray(self.numbers / self.numbers.sum())
+
+
+def _no_counts(instead: str) -> ClassCounts:
+    raise UsageError(f"nothing says how many training images each class has. {instead}".strip())
+
+
+@dataclass(frozen=True)
 class CalibrationContext:
-    """What a recalibration may know; None stands for what nobody said.
+    """What a recalibration method may know; None stands for what is not known.
 
     Parameters
     ----------
@@ -66,20 +101,21 @@ class CalibrationContext:
         Class shares that the predictions presume, those of the rows trained on; shape (K,).
     target
         Class shares that the test set is presumed to have, shape (K,).
-    head
-        Class indices that have a quota, in the order in which they take rows.
-    fraction
-        Share of the rows that each head class takes, 0 to 1.
     metric
         What searched settings are to maximise.
+    classes
+        Names of the K classes; empty where only their number is known.
+    counts
+        Gives the training images of each class as published. Called with what else to do, for the
+        message of the error where they are not known.
     """
 
     evidence: LabelledRows | None = None
     presumed: Doubles | None = None
     target: Doubles | None = None
-    head: tuple[int, ...] = ()
-    fraction: float = 0.1
     metric: str = "accuracy"
+    classes: tuple[str, ...] = ()
+    counts: Callable[[str], ClassCounts] = _no_counts
 
     def rows(self) -> LabelledRows:
         """The evidence, in the shares that the test set is presumed to have.
@@ -121,10 +157,21 @@ class CalibrationContext:
         """
         if self.target is None:
             raise UsageError(
-                "this method has to be told the test set's class shares: --target-prior uniform, "
+                "this method needs the class shares of the test set: --target-prior uniform, "
                 "train or a file"
             )
         return self.target
+
+    def names(self, num_classes: int) -> tuple[str, ...]:
+        """The names of the classes; their numbers where there are none."""
+        return self.classes or tuple(map(str, range(num_classes)))
+
+    def known_counts(self) -> ClassCounts | None:
+        """The training images of each class; None where they are not known."""
+        try:
+            return self.counts("")
+        except ComptoolError:
+            return None
 
     def with_evidence(self, evidence: LabelledRows) -> CalibrationContext:
         """The same with other evidence."""
@@ -133,7 +180,7 @@ class CalibrationContext:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a method makes of a test set.
+    """The answer of a method to a test set.
 
     Parameters
     ----------
@@ -143,11 +190,18 @@ class Answer:
         Class indices of shape (N,); not always the most probable class.
     facts
         What was found or fitted, for the record.
+    kept
+        Rows of shape (N,) whose probabilities are as predicted, up to their sum; None: none are.
+    notes, warnings
+        Sentences for the user: what the answer rests on, and what is doubtful in it.
     """
 
     probabilities: Doubles
     labels: Indices
     facts: dict[str, object] = field(default_factory=dict)
+    kept: npt.NDArray[np.bool_] | None = None
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 Apply = Callable[[Floats], Answer]
@@ -197,29 +251,34 @@ def in_shares(targets: Indices, shares: Doubles) -> Indices:
     return np.sort(np.concatenate(parts))
 
 
-def nothing(known: CalibrationContext) -> Apply:
+def nothing(context: CalibrationContext) -> Apply:
     """The probabilities as they are, and the most probable class."""
     return lambda probabilities: answered(probabilities.astype(np.float64))
 
 
-def can(known: CalibrationContext) -> Apply:
-    """Alternating normalisation of the uncertain rows, with the settings of its authors."""
-    target = known.target_shares()
-    k = min(TOP_K, len(target))
+def swallowed(
+    classes: Sequence[str], counts: npt.NDArray[np.int64], shares: npt.NDArray[np.float64]
+) -> list[str]:
+    """One sentence for each class that takes more than twice its share of the rows.
 
-    def apply(probabilities: Floats) -> Answer:
-        adjusted = rows_to_one(probabilities)
-        uncertain = top_k_entropy(adjusted, k) >= THRESHOLD
-        adjusted[uncertain] = alternate(adjusted[~uncertain], adjusted[uncertain], target)
-        return answered(adjusted, uncertain_rows=int(uncertain.sum()))
+    Parameters
+    ----------
+    classes
+        Names of the K classes.
+    counts
+        Rows of each class, of shape (K,).
+    shares
+        Rows that each class would take if the presumed prior held, of shape (K,).
+    """
+    excess = np.flatnonzero(counts > SWALLOWS * np.maximum(shares, 1))
+    return [_excess(classes[c], int(counts[c]), float(shares[c])) for c in excess.tolist()]
 
-    return apply
 
-
-UNIFORM, TRAIN = "uniform", "train"
-TOLERANCE = 1e-3
-LIKE_TRAINING = "as frequent as in training"
-EQUALLY = "equally frequent"
+def _excess(name: str, count: int, share: float) -> str:
+    shown = f"{round(share, 1):g}"
+    if share < 1:
+        return f"class '{name}' takes {count} rows; its share is {shown}"
+    return f"class '{name}' takes {count} rows, {count / share:.1f} times its share of {shown}"
 
 
 def shares_of(
@@ -246,8 +305,8 @@ def shares_of(
     UsageError
         If a class has no training image and the training set's shares are asked for.
     InputError
-        If the file cannot be used, its classes differ, a share is no number above 0, or the shares
-        do not sum to one.
+        If the file cannot be used, its classes differ, a share is not a number above 0, or the
+        shares do not sum to one.
     """
     if text == UNIFORM:
         return np.full(len(classes), 1 / len(classes)), EQUALLY
@@ -279,8 +338,8 @@ def _read(path: Path, classes: Sequence[str]) -> Doubles:
             f"its classes are not those of the predictions: {against(names, classes)}", file=path
         )
     numbers = pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=np.float64)
-    told = "a share is a number above 0; a class that cannot occur is still given a small one"
-    refuse_rows(path, table[column], ~(numbers > 0), told)
+    wrong = "a share is a number above 0; a class that cannot occur is still given a small one"
+    refuse_rows(path, table[column], ~(numbers > 0), wrong)
     if abs(numbers.sum() - 1) > TOLERANCE:
         raise InputError(
             "the shares do not sum to one",

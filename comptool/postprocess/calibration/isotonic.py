@@ -23,7 +23,7 @@ from comptool.postprocess.calibration.context import (
 OLD_SHARE = 1e-6
 
 
-def isotonic(known: CalibrationContext) -> Apply:
+def isotonic(context: CalibrationContext) -> Apply:
     """Fit one curve per class on the out-of-fold rows.
 
     Raises
@@ -31,7 +31,7 @@ def isotonic(known: CalibrationContext) -> Apply:
     UsageError
         If there are none.
     """
-    rows = known.rows()
+    rows = context.rows()
     num_classes = rows.probabilities.shape[1]
     curves = [
         curve(rows.probabilities[:, index], rows.targets == index) for index in range(num_classes)

@@ -35,7 +35,7 @@ TOLERANCE = 1e-9
 TAUS = np.round(np.arange(-1, 3.01, 0.05), 2)
 
 
-def prior(known: CalibrationContext) -> Apply:
+def prior(context: CalibrationContext) -> Apply:
     """Exchange the shares trained on for the target's, estimated from each test set if not given.
 
     Raises
@@ -43,11 +43,11 @@ def prior(known: CalibrationContext) -> Apply:
     UsageError
         If nobody knows the shares that the predictions presume, or one of them is 0.
     """
-    before = _positive(known.trained_shares())
+    before = _positive(context.trained_shares())
 
     def apply(probabilities: Floats) -> Answer:
-        if known.target is not None:
-            return answered(probabilities * (known.target / before), estimated=False)
+        if context.target is not None:
+            return answered(probabilities * (context.target / before), estimated=False)
         estimate, iterations = estimated_shares(probabilities, before)
         shares = [round(share, 6) for share in estimate.tolist()]
         return answered(
@@ -88,7 +88,7 @@ def estimated_shares(probabilities: Floats, before: Doubles) -> tuple[Doubles, i
     return shares, ITERATIONS
 
 
-def logit_adjust(known: CalibrationContext) -> Apply:
+def logit_adjust(context: CalibrationContext) -> Apply:
     """Exchange the training shares for the target's, or equal ones, to a power.
 
     The power is the best on the out-of-fold rows; of equally good ones that nearest to 0, which
@@ -99,9 +99,9 @@ def logit_adjust(known: CalibrationContext) -> Apply:
     UsageError
         If there are no out-of-fold rows, or a training share is 0.
     """
-    before = _positive(known.trained_shares())
-    ratio = (1 / len(before) if known.target is None else known.target) / before
-    tau = _best_tau(known.rows(), ratio, known.metric)
+    before = _positive(context.trained_shares())
+    ratio = (1 / len(before) if context.target is None else context.target) / before
+    tau = _best_tau(context.rows(), ratio, context.metric)
     return lambda probabilities: answered(probabilities * ratio**tau, tau=tau)
 
 

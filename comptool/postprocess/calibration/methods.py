@@ -1,13 +1,16 @@
 """Registry of recalibration methods, for one class per row and for several labels.
 
-Recalibration: two families of methods, for one class per image and for several.
+Recalibration methods, for one class per image and for several labels.
 
-A method of one class per image is called with what is `known` (labelled rows that the models were
-not trained on, the class shares that the predictions presume, those that the test set is presumed
-to have) and gives a function from the probabilities of a test set to an :class:`~.known.Answer`.
-What can be fitted is fitted in the first call, so that one fit serves many test sets. A method of
-several labels is called with cells and probabilities of out-of-fold rows and gives a
+A method of one class per image is called as ``method(context, **options)`` with a
+:class:`~.context.CalibrationContext` (labelled rows that the models were not trained on, the class
+shares that the predictions presume, those that the test set is presumed to have, class counts) and
+gives a function from the probabilities of a test set to an :class:`~.context.Answer`. What can be
+fitted is fitted in the first call, so that one fit serves many test sets. A method of several
+labels is called as ``method(targets, probabilities, **options)`` with out-of-fold rows and gives a
 :class:`~.cells.Fitted`.
+
+To add a method: a file with its function, and its entry here with the names of its own options.
 """
 
 from __future__ import annotations
@@ -23,18 +26,29 @@ class CalibrationMethod(Entry):
 
     Parameters
     ----------
+    takes
+        Names of its own options, the keyword parameters of its function. Those that have no option
+        of their own on the command line are given as ``--method-option NAME=VALUE``.
     fitted
         Whether it needs labelled out-of-fold rows.
-    presuming
-        Whether it needs to be told the test set's class shares.
     of_sets
         Whether the answer to a row depends on the other rows of its test set.
+    weighed
+        Whether out-of-fold rows and presumed class shares change nothing about its answers and are
+        only used to estimate what they gain.
+    own_prior
+        Whether it takes the class shares of the test set by an option of its own and not by
+        ``--target-prior``.
     """
 
+    takes: tuple[str, ...] = ()
     fitted: bool = False
-    presuming: bool = False
     of_sets: bool = False
+    weighed: bool = False
+    own_prior: bool = False
 
+
+QUOTAS = ("top_k_head", "head_classes", "fraction")
 
 METHODS: Registry[CalibrationMethod] = Registry(
     "recalibration",
@@ -49,6 +63,8 @@ METHODS: Registry[CalibrationMethod] = Registry(
         "comptool.postprocess.calibration.quota:quota_method",
         "Head classes in turn take their quota of the surest rows.",
         "Dual-stream Fusion and Data Augmentation for SAR and EO, 2023",
+        takes=QUOTAS,
+        weighed=True,
         of_sets=True,
     ),
     CalibrationMethod(
@@ -56,6 +72,7 @@ METHODS: Registry[CalibrationMethod] = Registry(
         "comptool.postprocess.calibration.optimal:quota_optimal",
         "The assignment of greatest total log-probability that meets the quotas.",
         "transportation problem, Hitchcock 1941",
+        takes=QUOTAS,
         of_sets=True,
     ),
     CalibrationMethod(
@@ -77,15 +94,15 @@ METHODS: Registry[CalibrationMethod] = Registry(
         "comptool.postprocess.calibration.sinkhorn:sinkhorn",
         "Columns scaled until the mean probabilities are the presumed shares.",
         "Sinkhorn & Knopp 1967, doi:10.2140/pjm.1967.21.343",
-        presuming=True,
         of_sets=True,
     ),
     CalibrationMethod(
         "can",
-        "comptool.postprocess.calibration.context:can",
+        "comptool.postprocess.calibration.can:can",
         "Uncertain rows normalised against confident ones and the presumed shares.",
         "Jia et al. 2021, arXiv:2109.13449",
-        presuming=True,
+        takes=("alpha", "entropy_threshold", "top_k", "iterations", "prior"),
+        own_prior=True,
         of_sets=True,
     ),
     CalibrationMethod(
@@ -111,36 +128,43 @@ METHODS: Registry[CalibrationMethod] = Registry(
     ),
 )
 
-CELL_METHODS: Registry[Entry] = Registry(
+CELL_METHODS: Registry[CalibrationMethod] = Registry(
     "recalibration of several labels",
-    Entry(
+    CalibrationMethod(
         "none",
         "comptool.postprocess.calibration.cells:nothing",
         "The probabilities as predicted.",
         "-",
     ),
-    Entry(
+    CalibrationMethod(
         "thresholds",
         "comptool.postprocess.calibration.cells:thresholds",
         "The threshold of best F-score of each class becomes one half.",
         "Dinkelbach 1967 for all cells together",
+        takes=("average", "beta"),
     ),
-    Entry(
+    CalibrationMethod(
         "temperature",
         "comptool.postprocess.calibration.cells:temperature",
         "All log-odds divided by one number; answers stay.",
         "Guo et al. 2017, arXiv:1706.04599",
     ),
-    Entry(
+    CalibrationMethod(
         "vector",
         "comptool.postprocess.calibration.cells:vector",
         "Log-odds scaled and shifted class by class.",
         "Platt 1999; Guo et al. 2017, arXiv:1706.04599",
     ),
-    Entry(
+    CalibrationMethod(
         "isotonic",
         "comptool.postprocess.calibration.cells:isotonic",
         "A rising curve per class.",
         "Zadrozny & Elkan 2002, doi:10.1145/775047.775151",
     ),
 )
+
+
+def owners(option: str) -> tuple[str, ...]:
+    """Names of the methods, of one class per image and of several labels, that take the option."""
+    methods = dict.fromkeys(m.name for m in (*METHODS, *CELL_METHODS) if option in m.takes)
+    return tuple(methods)

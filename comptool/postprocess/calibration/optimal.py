@@ -1,14 +1,16 @@
 """Optimal assignment of rows to classes of given sizes: a transportation problem.
 
-Rows assigned to classes of given sizes at the greatest total score: a transportation problem.
+Quotas as the best assignment of all rows to classes that meets them.
 
-F. L. Hitchcock, "The distribution of a product from several sources to numerous localities", 1941.
-The linear programme over all N K cells is slow to solve for large N, and nearly all of it is
-settled by K numbers: with the right price of each class, a row goes where score minus price is
-greatest. Prices are approached by smoothed counts (entropic regularisation, as in Sinkhorn's
-method); rows far from a tie keep the class that they choose at these prices; the programme is
-solved exactly (HiGHS) for the rest, whose number grows until its own prices have every settled
-row choose what it has. By linear programming duality no assignment of all rows is then better.
+Rows are assigned to classes of given sizes at the greatest total score, which is a transportation
+problem: F. L. Hitchcock, "The distribution of a product from several sources to numerous
+localities", 1941. The linear programme over all N K cells is slow to solve for large N, and nearly
+all of it is settled by K numbers: with the right price of each class, a row goes where score minus
+price is greatest. Prices are approached by smoothed counts (entropic regularisation, as in
+Sinkhorn's method); rows far from a tie keep the class that they choose at these prices; the
+programme is solved exactly (HiGHS) for the rest, whose number grows until its own prices have every
+settled row choose what it has. By linear programming duality no assignment of all rows is then
+better.
 """
 
 from __future__ import annotations
@@ -29,8 +31,9 @@ from comptool.postprocess.calibration.context import (
     Indices,
     rows_to_one,
 )
-from comptool.postprocess.calibration.quota import quota_size
+from comptool.postprocess.calibration.quota import FRACTION, choose_heads, has_heads, quota_size
 
+TINY = float(np.finfo(np.float64).tiny)
 SMOOTHINGS = (1.0, 0.3, 0.1, 0.03)
 ROUNDS = 40
 # Rows that the smoothed prices are found on.
@@ -40,6 +43,88 @@ FIRST_SHARE = 0.03
 LEAST_REACH = 1e-3
 SLACK = 1e-9
 INFEASIBLE = 2
+
+
+def quota_optimal(
+    context: CalibrationContext,
+    *,
+    top_k_head: int | None = None,
+    head_classes: str | None = None,
+    fraction: float = FRACTION,
+) -> Apply:
+    """The assignment of rows that meets the quotas at the greatest total log-probability.
+
+    With presumed class shares every class has a quota, its share of the rows. Without, head
+    classes have theirs and no other row is given to them, as in `quota`; the difference is that
+    the result does not depend on the order of the head classes.
+
+    Parameters
+    ----------
+    context, top_k_head, head_classes, fraction
+        As for :func:`comptool.postprocess.calibration.quota.quota_method`.
+
+    Raises
+    ------
+    UsageError, InputError
+        If neither shares nor head classes are known, or the quotas are more than the rows.
+    """
+    target, head = context.target, []
+    if target is None:
+        if not has_heads(context, top_k_head, head_classes):
+            raise UsageError("no class has a quota: --target-prior or --head-classes says which")
+        head = choose_heads(context, top_k_head, head_classes).indices
+        if len(head) * fraction > 1 + 1e-9:
+            raise UsageError(
+                f"{len(head)} quotas of {fraction} are more than all rows; lower --fraction"
+            )
+
+    def apply(probabilities: Floats) -> Answer:
+        # Smaller than the least probability of float32, so that nothing else is levelled.
+        scores = np.log(np.maximum(probabilities, TINY, dtype=np.float64))
+        if target is not None:
+            sizes = whole_sizes(target, len(scores))
+            labels = assign(scores, sizes)
+        else:
+            labels = _head_only(scores, np.array(head), fraction)
+            sizes = np.bincount(labels, minlength=scores.shape[1])
+        return Answer(rows_to_one(probabilities), labels, {"sizes": sizes.tolist()})
+
+    return apply
+
+
+def _head_only(scores: Doubles, head: Indices, fraction: float) -> Indices:
+    """Quotas for the head classes; the others are one class, as good as the best of them."""
+    size = quota_size(len(scores), fraction)
+    tail = np.setdiff1d(np.arange(scores.shape[1]), head)
+    left = len(scores) - size * len(head)
+    if not tail.size and left:
+        raise UsageError(
+            f"every class has a quota of {size} rows, which leaves {left} of {len(scores)} without "
+            "one; say the shares: --target-prior"
+        )
+    if not tail.size:
+        return head[assign(scores[:, head], np.full(len(head), size))]
+    best = tail[scores[:, tail].argmax(axis=1)]
+    merged = np.column_stack([scores[:, head], scores[np.arange(len(scores)), best]])
+    places = assign(merged, np.append(np.full(len(head), size), left))
+    return np.where(places == len(head), best, np.append(head, -1)[places])
+
+
+def whole_sizes(shares: Doubles, num_rows: int) -> Indices:
+    """Whole numbers in these shares that sum to the rows: the largest remainders are rounded up.
+
+    Of equal remainders the first class in class order is rounded up.
+
+    Examples
+    --------
+    >>> whole_sizes(np.array([0.5, 0.25, 0.25]), 5).tolist()
+    [3, 1, 1]
+    """
+    exact = shares * num_rows
+    sizes = np.floor(exact + 1e-9).astype(np.int64)
+    order = np.argsort(-(exact - sizes), kind="stable")
+    sizes[order[: num_rows - sizes.sum()]] += 1
+    return sizes
 
 
 def assign(scores: Doubles, sizes: Indices) -> Indices:
@@ -152,74 +237,3 @@ def _programme(
         raise RuntimeError(f"the assignment was not solved: {found.message}")
     amounts[np.flatnonzero(is_open)[row], column] = np.rint(found.x)
     return amounts, -found.eqlin.marginals[num_rows:]
-
-
-TINY = float(np.finfo(np.float64).tiny)
-
-
-def quota_optimal(known: CalibrationContext) -> Apply:
-    """The assignment of rows that meets the quotas at the greatest total log-probability.
-
-    With presumed class shares every class has a quota, its share of the rows. Without, head
-    classes have theirs and no other row is given to them, as in `quota`; the difference is that
-    the result does not depend on the order of the head classes.
-
-    Raises
-    ------
-    UsageError
-        If neither shares nor head classes are known, or the quotas are more than the rows.
-    """
-    if known.target is None and not known.head:
-        raise UsageError("no class has a quota: --target-prior or --head-classes says which")
-    if known.target is None and len(known.head) * known.fraction > 1 + 1e-9:
-        raise UsageError(
-            f"{len(known.head)} quotas of {known.fraction} are more than all rows; lower --fraction"
-        )
-
-    def apply(probabilities: Floats) -> Answer:
-        # Smaller than the least probability of float32, so that nothing else is levelled.
-        scores = np.log(np.maximum(probabilities, TINY, dtype=np.float64))
-        if known.target is not None:
-            sizes = whole_sizes(known.target, len(scores))
-            labels = assign(scores, sizes)
-        else:
-            labels = _head_only(scores, np.array(known.head), known.fraction)
-            sizes = np.bincount(labels, minlength=scores.shape[1])
-        return Answer(rows_to_one(probabilities), labels, {"sizes": sizes.tolist()})
-
-    return apply
-
-
-def _head_only(scores: Doubles, head: Indices, fraction: float) -> Indices:
-    """Quotas for the head classes; the others are one class, as good as the best of them."""
-    size = quota_size(len(scores), fraction)
-    tail = np.setdiff1d(np.arange(scores.shape[1]), head)
-    left = len(scores) - size * len(head)
-    if not tail.size and left:
-        raise UsageError(
-            f"every class has a quota of {size} rows, which leaves {left} of {len(scores)} without "
-            "one; say the shares: --target-prior"
-        )
-    if not tail.size:
-        return head[assign(scores[:, head], np.full(len(head), size))]
-    best = tail[scores[:, tail].argmax(axis=1)]
-    merged = np.column_stack([scores[:, head], scores[np.arange(len(scores)), best]])
-    places = assign(merged, np.append(np.full(len(head), size), left))
-    return np.where(places == len(head), best, np.append(head, -1)[places])
-
-
-def whole_sizes(shares: Doubles, num_rows: int) -> Indices:
-    """Whole numbers in these shares that sum to the rows: the largest remainders are rounded up.
-
-    Of equal remainders the first class in class order is rounded up.
-
-    Examples
-    --------
-    >>> whole_sizes(np.array([0.5, 0.25, 0.25]), 5).tolist()
-    [3, 1, 1]
-    """
-    exact = shares * num_rows
-    sizes = np.floor(exact + 1e-9).astype(np.int64)
-    order = np.argsort(-(exact - sizes), kind="stable")
-    sizes[order[: num_rows - sizes.sum()]] += 1
-    return sizes

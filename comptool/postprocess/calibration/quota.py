@@ -9,25 +9,79 @@ classes with the most training images. A note in its code has it raise the accur
 here classes take them in class order and the lower row comes first.
 
 A quota presumes that the classes are nearly equally frequent in the test set. Where they are not,
-it makes answers worse, and nothing in the predictions can tell.
+it makes answers worse, and nothing in the predictions can tell. This file does without scipy, whose
+import takes half a second.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from comptool.errors import UsageError, unknown_name
-from comptool.io.predictions import Predictions
-from comptool.postprocess.answers import Decision, decided, swallowed
-from comptool.postprocess.calibration.context import Answer, Apply, CalibrationContext, rows_to_one
-from comptool.postprocess.calibration.context import Floats as Probabilities
+from comptool.postprocess.calibration.context import (
+    Answer,
+    Apply,
+    CalibrationContext,
+    Floats,
+    rows_to_one,
+    swallowed,
+)
 
-Floats = npt.NDArray[np.floating]
 Indices = npt.NDArray[np.intp]
+
+TOP_K_HEAD = 4
+FRACTION = 0.1
+
+
+def quota_method(
+    context: CalibrationContext,
+    *,
+    top_k_head: int | None = None,
+    head_classes: str | None = None,
+    fraction: float = FRACTION,
+) -> Apply:
+    """Each head class in turn takes the rows that are most probable for it; probabilities stay.
+
+    Parameters
+    ----------
+    context
+        With the class counts, unless ``head_classes`` are given.
+    top_k_head, head_classes
+        See :func:`choose_heads`.
+    fraction
+        Share of the rows that each head class takes, 0 to 1.
+
+    Raises
+    ------
+    UsageError, InputError
+        As :func:`choose_heads`.
+    """
+    head, why = choose_heads(context, top_k_head, head_classes)
+
+    def apply(probabilities: Floats) -> Answer:
+        labels = in_turn(probabilities, head, fraction)
+        classes = context.names(probabilities.shape[1])
+        names = [classes[index] for index in head]
+        size = quota_size(len(probabilities), fraction)
+        counts = np.bincount(labels, minlength=probabilities.shape[1])
+        return Answer(
+            rows_to_one(probabilities),
+            labels,
+            {"head": names, "fraction": fraction, "rows_per_head_class": size},
+            kept=np.ones(len(probabilities), np.bool_),
+            notes=[
+                f"head classes in the order they take rows: {', '.join(names) or 'none'} ({why})",
+                f"each takes {size} of {len(probabilities)} rows; this presumes that the test "
+                "classes are nearly equally frequent, and does harm where they are not",
+            ],
+            warnings=_warnings(classes, counts, head, size),
+        )
+
+    return apply
 
 
 def quota_size(num_rows: int, fraction: float) -> int:
@@ -42,13 +96,13 @@ def quota_size(num_rows: int, fraction: float) -> int:
     return int(np.floor(fraction * num_rows + 1e-9))
 
 
-def quota(probabilities: Floats, head: Sequence[int], fraction: float) -> Indices:
+def in_turn(probabilities: Floats, head: Sequence[int], fraction: float) -> Indices:
     """Labels in which each head class takes exactly its quota of rows.
 
     Each head class in turn takes the ``floor(fraction * N)`` rows, of those not yet taken, that
     give it the largest probability; of equal probabilities the lower row comes first. Every other
     row takes its most probable class among the classes that are not head classes. (So with
-    ``fraction=0`` no row is given to a head class.) If there is no such class, the rows left over
+    ``fraction=0`` no row is given to a head class.) Without such a class, the rows left over
     take their most probable class of all.
 
     Parameters
@@ -74,7 +128,7 @@ def quota(probabilities: Floats, head: Sequence[int], fraction: float) -> Indice
     Examples
     --------
     >>> p = np.array([[0.9, 0.1, 0.0], [0.8, 0.0, 0.2], [0.7, 0.2, 0.1], [0.6, 0.1, 0.3]])
-    >>> quota(p, head=[0], fraction=0.25)
+    >>> in_turn(p, head=[0], fraction=0.25)
     array([0, 2, 1, 2])
     """
     _check(probabilities, head, fraction)
@@ -125,6 +179,79 @@ def _check(probabilities: Floats, head: Sequence[int], fraction: float) -> None:
         raise ValueError(f"head must hold different class indices below K, not {list(head)}")
 
 
+class Heads(NamedTuple):
+    """Head classes.
+
+    Parameters
+    ----------
+    indices
+        Class indices in the order in which they take rows.
+    why
+        Why these, in words.
+    """
+
+    indices: list[int]
+    why: str
+
+
+def choose_heads(
+    context: CalibrationContext, top_k_head: int | None, head_classes: str | None
+) -> Heads:
+    """The head classes as asked for.
+
+    Parameters
+    ----------
+    context
+        With the names of the classes and their counts.
+    top_k_head
+        How many of the most frequent training classes; None: 4.
+    head_classes
+        Their names instead, separated by commas, in the order in which they take rows.
+
+    Raises
+    ------
+    UsageError
+        If the counts are needed and not known, there are fewer classes than ``top_k_head``, or no
+        class has a name that is given.
+    InputError
+        If a class has no count.
+    """
+    if head_classes is not None:
+        return Heads(named_heads(head_classes, context.classes), "as given")
+    k = TOP_K_HEAD if top_k_head is None else top_k_head
+    if k == 0:
+        return Heads([], "--top-k-head 0")
+    counted = context.counts("Name the head classes: --head-classes a,b,c,d")
+    counts, origin = counted.numbers, counted.origin
+    head = most_frequent(counts, k)
+    why = f"the {k} with the most training images"
+    if origin is not None:
+        why += f" in {origin}"
+    least = counts[head].min()
+    tied = [c for c in np.flatnonzero(counts == least).tolist() if c not in head]
+    if tied:
+        classes = context.names(len(counts))
+        names = ", ".join(classes[c] for c in tied)
+        why += f"; {names} has as many ({least}) and comes later in class order"
+    return Heads(head, why)
+
+
+def has_heads(
+    context: CalibrationContext, top_k_head: int | None, head_classes: str | None
+) -> bool:
+    """Whether a comparison has use for quotas.
+
+    It has not where nothing is asked for and the counts are not known, or there are no more classes
+    than the usual number of head classes.
+    """
+    if head_classes is not None:
+        return bool(head_classes.strip(" ,"))
+    if top_k_head is not None:
+        return top_k_head > 0
+    counts = context.known_counts()
+    return counts is not None and len(counts.numbers) > TOP_K_HEAD
+
+
 def most_frequent(counts: npt.NDArray[np.integer], k: int) -> list[int]:
     """Indices of the ``k`` classes with the largest counts, in class order.
 
@@ -173,28 +300,10 @@ def class_indices(names: Sequence[str], classes: Sequence[str]) -> list[int]:
     return [places[name] for name in names]
 
 
-def by_quota(predictions: Predictions, head: Sequence[int], fraction: float) -> Decision:
-    """Decide the class of every row by :func:`quota`, and say what came of it.
-
-    Parameters
-    ----------
-    predictions
-        Predictions of N rows; their probabilities are kept as they are.
-    head
-        Class indices in the order in which they take their rows.
-    fraction
-        Share of the rows that each head class takes, 0 to 1.
-    """
-    labels = quota(predictions.probabilities, head, fraction)
-    size = quota_size(len(predictions), fraction)
-    result = decided(predictions, labels)
-    names = [predictions.classes[index] for index in head]
-    facts = {"method": "quota", "head": names, "fraction": fraction, "rows_per_head_class": size}
-    return replace(result, warnings=_quota_warnings(result, head, size), facts=facts)
-
-
-def _quota_warnings(result: Decision, head: Sequence[int], size: int) -> list[str]:
-    num_rows, num_classes = len(result.predictions), len(result.after)
+def _warnings(
+    classes: Sequence[str], counts: npt.NDArray[np.int64], head: Sequence[int], size: int
+) -> list[str]:
+    num_rows, num_classes = int(counts.sum()), len(counts)
     warnings = []
     if head and size == 0:
         warnings.append(
@@ -214,15 +323,4 @@ def _quota_warnings(result: Decision, head: Sequence[int], size: int) -> list[st
         )
     shares = np.full(num_classes, np.inf if tail == 0 else left / max(tail, 1))
     shares[list(head)] = np.inf
-    return warnings + swallowed(result.predictions.classes, result.after, shares)
-
-
-def quota_method(known: CalibrationContext) -> Apply:
-    """Each head class in turn takes the rows that are surest of it; probabilities stay."""
-    head, fraction = list(known.head), known.fraction
-
-    def apply(probabilities: Probabilities) -> Answer:
-        labels = quota(probabilities, head, fraction)
-        return Answer(rows_to_one(probabilities), labels, {"fraction": fraction})
-
-    return apply
+    return warnings + swallowed(classes, counts, shares)

@@ -28,7 +28,7 @@ LARGEST_TEMPERATURE = 50.0
 PULL = 0.01
 
 
-def temperature(known: CalibrationContext) -> Apply:
+def temperature(context: CalibrationContext) -> Apply:
     """Divide log-probabilities by the number that is best on the out-of-fold rows.
 
     Raises
@@ -36,7 +36,7 @@ def temperature(known: CalibrationContext) -> Apply:
     UsageError
         If there are none.
     """
-    value = best_temperature(known.rows())
+    value = best_temperature(context.rows())
 
     def apply(probabilities: Floats) -> Answer:
         scaled = scipy.special.softmax(logarithms(probabilities) / value, axis=1)
@@ -70,7 +70,7 @@ def least_temperature(loss: Callable[[float], float]) -> float:
     return float(np.exp(found.x))
 
 
-def vector(known: CalibrationContext) -> Apply:
+def vector(context: CalibrationContext) -> Apply:
     """Scale and shift the log-probabilities of each class as is best on the out-of-fold rows.
 
     Raises
@@ -78,7 +78,7 @@ def vector(known: CalibrationContext) -> Apply:
     UsageError
         If there are none.
     """
-    scales, shifts = best_vector(known.rows())
+    scales, shifts = best_vector(context.rows())
     facts: dict[str, object] = {"scales": scales.tolist(), "shifts": shifts.tolist()}
 
     def apply(probabilities: Floats) -> Answer:

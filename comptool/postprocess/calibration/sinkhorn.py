@@ -25,7 +25,7 @@ TOLERANCE = 1e-9
 FLOOR = 1e-12
 
 
-def sinkhorn(known: CalibrationContext) -> Apply:
+def sinkhorn(context: CalibrationContext) -> Apply:
     """Scale each test set to the presumed shares.
 
     Raises
@@ -33,7 +33,7 @@ def sinkhorn(known: CalibrationContext) -> Apply:
     UsageError
         If nobody said what they are.
     """
-    target = known.target_shares()
+    target = context.target_shares()
 
     def apply(probabilities: Floats) -> Answer:
         scales, gap = column_scales(probabilities, target)

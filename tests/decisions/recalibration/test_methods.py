@@ -10,9 +10,10 @@ from scipy.special import softmax
 
 from comptool.errors import UsageError
 from comptool.metrics import multiclass
-from comptool.postprocess.calibration.context import CalibrationContext, LabelledRows, in_shares
+from comptool.postprocess.calibration.context import CalibrationContext as Context
+from comptool.postprocess.calibration.context import LabelledRows, in_shares
 from comptool.postprocess.calibration.label_shift import estimated_shares
-from comptool.postprocess.calibration.methods import METHODS
+from comptool.postprocess.calibration.methods import CELL_METHODS, METHODS
 from comptool.postprocess.calibration.scaling import best_temperature, best_vector
 
 SEEDS = st.integers(0, 10_000)
@@ -29,11 +30,17 @@ def drawn(rows, shares, seed, *, sharpness=1.0):
     return LabelledRows(softmax(2 * sharpness * logits, axis=1), targets)
 
 
+def options(name, head="0,1"):
+    """Head classes for the methods that take them."""
+    return {"head_classes": head} if "head_classes" in METHODS.find(name).takes else {}
+
+
 def known(seed=0, classes=4, **changes):
     uniform = np.full(classes, 1 / classes)
     evidence = drawn(400, uniform, seed)
-    facts = {"evidence": evidence, "presumed": uniform, "target": uniform, "head": (0, 1)}
-    return CalibrationContext(**{**facts, **changes})
+    facts = {"evidence": evidence, "presumed": uniform, "target": uniform}
+    facts["classes"] = tuple(map(str, range(classes)))
+    return Context(**{**facts, **changes})
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -42,7 +49,7 @@ def known(seed=0, classes=4, **changes):
 def test_rows_sum_to_one_and_every_row_has_a_class(name, seed, rows, dtype):
     rng = np.random.default_rng(seed)
     p = rng.dirichlet(np.full(4, 0.2), rows).astype(dtype)
-    answer = METHODS.load(name)(known(seed))(p)
+    answer = METHODS.load(name)(known(seed), **options(name))(p)
     np.testing.assert_allclose(answer.probabilities.sum(axis=1), 1, atol=1e-9)
     assert ((answer.probabilities >= 0) & (answer.probabilities <= 1)).all()
     assert answer.labels.shape == (rows,)
@@ -55,7 +62,7 @@ def test_rows_sum_to_one_and_every_row_has_a_class(name, seed, rows, dtype):
 def test_permuting_rows_permutes_the_answers(name, seed):
     p = drawn(80, [0.4, 0.3, 0.2, 0.1], seed + 1).probabilities
     order = np.random.default_rng(seed).permutation(80)
-    apply = METHODS.load(name)(known(seed))
+    apply = METHODS.load(name)(known(seed), **options(name))
     one, other = apply(p), apply(p[order])
     np.testing.assert_allclose(other.probabilities, one.probabilities[order], atol=1e-6)
     np.testing.assert_array_equal(other.labels, one.labels[order])
@@ -69,13 +76,15 @@ def test_permuting_classes_permutes_the_answers(name, seed):
     order = np.random.default_rng(seed).permutation(4)
     place = np.argsort(order)
     one = known(seed)
-    other = CalibrationContext(
+    other = Context(
         LabelledRows(one.evidence.probabilities[:, order], place[one.evidence.targets]),
         one.presumed,
         one.target,
-        tuple(place[list(one.head)]),
+        classes=one.classes,
     )
-    first, second = METHODS.load(name)(one)(p), METHODS.load(name)(other)(p[:, order])
+    heads = ",".join(str(place[index]) for index in (0, 1))
+    first = METHODS.load(name)(one, **options(name))(p)
+    second = METHODS.load(name)(other, **options(name, heads))(p[:, order])
     np.testing.assert_allclose(second.probabilities, first.probabilities[:, order], atol=1e-3)
     assert (order[second.labels] == first.labels).mean() > 0.97
 
@@ -85,7 +94,7 @@ def test_permuting_classes_permutes_the_answers(name, seed):
 def test_the_training_prior_is_the_identity_of_prior(seed):
     shares = np.random.default_rng(seed).dirichlet(np.ones(5)) * 0.9 + 0.02
     p = np.random.default_rng(seed + 1).dirichlet(np.ones(5), 20)
-    answer = METHODS.load("prior")(CalibrationContext(presumed=shares, target=shares))(p)
+    answer = METHODS.load("prior")(Context(presumed=shares, target=shares))(p)
     np.testing.assert_allclose(answer.probabilities, p, rtol=1e-12)
 
 
@@ -94,7 +103,7 @@ def test_the_training_prior_is_the_identity_of_prior(seed):
 def test_temperature_keeps_every_answer(seed, sharpness):
     evidence = drawn(60, np.full(3, 1 / 3), seed, sharpness=sharpness)
     p = np.random.default_rng(seed).dirichlet(np.full(3, 0.1), 50)
-    answer = METHODS.load("temperature")(CalibrationContext(evidence))(p)
+    answer = METHODS.load("temperature")(Context(evidence))(p)
     np.testing.assert_array_equal(answer.labels, p.argmax(axis=1))
 
 
@@ -120,7 +129,7 @@ def test_a_class_without_rows_stays_finite_and_rare():
     evidence = LabelledRows(wider, evidence.targets)
     scales, shifts = best_vector(evidence)
     assert np.isfinite([scales, shifts]).all()
-    answer = METHODS.load("vector")(CalibrationContext(evidence))(wider)
+    answer = METHODS.load("vector")(Context(evidence))(wider)
     assert answer.probabilities[:, 2].max() < 0.01
 
 
@@ -152,15 +161,11 @@ def test_a_known_prior_is_better_than_none_and_close_to_an_estimated_one():
         "none": multiclass.accuracy(test.targets, test.probabilities),
         "given": multiclass.accuracy(
             test.targets,
-            METHODS.load("prior")(CalibrationContext(None, uniform, shares))(
-                test.probabilities
-            ).probabilities,
+            METHODS.load("prior")(Context(None, uniform, shares))(test.probabilities).probabilities,
         ),
         "found": multiclass.accuracy(
             test.targets,
-            METHODS.load("prior")(CalibrationContext(None, uniform))(
-                test.probabilities
-            ).probabilities,
+            METHODS.load("prior")(Context(None, uniform))(test.probabilities).probabilities,
         ),
     }
     assert accuracy["given"] > accuracy["none"] + 0.02
@@ -173,7 +178,7 @@ def test_sinkhorn_has_the_shares_that_it_was_told(seed, rows):
     rng = np.random.default_rng(seed)
     target = rng.dirichlet(np.ones(4)) * 0.9 + 0.025
     p = rng.dirichlet(np.full(4, 0.5), rows)
-    answer = METHODS.load("sinkhorn")(CalibrationContext(target=target))(p)
+    answer = METHODS.load("sinkhorn")(Context(target=target))(p)
     np.testing.assert_allclose(answer.probabilities.mean(axis=0), target, atol=1e-6)
 
 
@@ -183,7 +188,7 @@ def test_logit_adjustment_undoes_the_training_prior():
     biased = evidence.probabilities * train
     biased /= biased.sum(axis=1, keepdims=True)
     adjust = METHODS.load("logit-adjust")(
-        CalibrationContext(LabelledRows(biased, evidence.targets), train, uniform)
+        Context(LabelledRows(biased, evidence.targets), train, uniform)
     )
     answer = adjust(biased)
     assert answer.facts["tau"] == pytest.approx(1, abs=0.25)
@@ -195,9 +200,7 @@ def test_logit_adjustment_undoes_the_training_prior():
 def test_logit_adjustment_goes_towards_the_presumed_shares():
     uniform, target = np.full(3, 1 / 3), np.array([0.85, 0.09, 0.06])
     evidence, test = drawn(3_000, uniform, 0), drawn(3_000, target, 1)
-    answer = METHODS.load("logit-adjust")(CalibrationContext(evidence, uniform, target))(
-        test.probabilities
-    )
+    answer = METHODS.load("logit-adjust")(Context(evidence, uniform, target))(test.probabilities)
     plain = test.probabilities.argmax(axis=1)
     assert (answer.labels == test.targets).mean() > (plain == test.targets).mean() + 0.03
 
@@ -215,16 +218,21 @@ def test_evidence_is_brought_into_the_presumed_shares():
         ("temperature", "fitted on out-of-fold rows"),
         ("isotonic", "fitted on out-of-fold rows"),
         ("sinkhorn", "--target-prior"),
-        ("can", "--target-prior"),
+        ("quota", "how many training images each class has. Name the head classes"),
         ("prior", "which class shares the models were trained on"),
         ("quota-optimal", "no class has a quota"),
     ],
 )
 def test_what_is_not_known_is_asked_for(name, missing):
     with pytest.raises(UsageError, match=missing):
-        METHODS.load(name)(CalibrationContext())
+        METHODS.load(name)(Context())
 
 
 def test_a_training_share_of_zero_is_refused():
     with pytest.raises(UsageError, match="1 classes have no share"):
-        METHODS.load("prior")(CalibrationContext(presumed=np.array([1.0, 0.0])))
+        METHODS.load("prior")(Context(presumed=np.array([1.0, 0.0])))
+
+
+def test_an_entry_names_the_options_of_its_method():
+    for method in (*METHODS, *CELL_METHODS):
+        assert list(method.takes) == method.option_names(), method.name

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comptool.errors import UsageError
-from comptool.io.predictions import Predictions
 from comptool.postprocess.calibration import can as module
-from comptool.postprocess.calibration.can import alternate, by_alternating, top_k_entropy
+from comptool.postprocess.calibration.can import alternate, can, top_k_entropy
+from comptool.postprocess.calibration.context import CalibrationContext, ClassCounts
 
 
 def simplex(rng, rows, classes, zeros=0.0):
@@ -122,27 +122,40 @@ def test_top_k_must_fit_the_classes():
         top_k_entropy(np.array([[0.5, 0.3, 0.2]]), 4)
 
 
-def predictions(rows):
-    ids = np.array([str(row) for row in range(len(rows))], dtype=object)
-    return Predictions(ids, ("a", "b", "c"), np.array(rows))
+THREE = CalibrationContext(classes=("a", "b", "c"))
 
 
 def test_only_uncertain_rows_change_and_balance_pulls_them_to_the_rarer_class():
     confident = [[0.98, 0.01, 0.01]] * 8 + [[0.01, 0.98, 0.01]] + [[0.01, 0.01, 0.98]]
-    result = by_alternating(predictions([*confident, [0.41, 0.4, 0.19]]), np.full(3, 1 / 3))
-    np.testing.assert_array_equal(result.predictions.probabilities[:-1], confident)
-    assert result.predictions.pred[-1] == "b"
-    assert result.before.tolist() == [9, 1, 1]
-    assert result.after.tolist() == [8, 2, 1]
-    assert result.facts["uncertain_rows"] == 1
+    answer = can(THREE)(np.array([*confident, [0.41, 0.4, 0.19]]))
+    np.testing.assert_allclose(answer.probabilities[:-1], confident, rtol=1e-15)
+    assert answer.kept.tolist() == [True] * 10 + [False]
+    assert answer.labels.tolist() == [0] * 8 + [1, 2, 1]
+    assert answer.facts["uncertain_rows"] == 1
 
 
 def test_when_nothing_is_uncertain_it_says_so():
-    result = by_alternating(predictions([[0.98, 0.01, 0.01]]), np.full(3, 1 / 3))
-    assert result.warnings == ["no row is uncertain (top-3 entropy 0.9 or more): none changes"]
+    answer = can(THREE)(np.array([[0.98, 0.01, 0.01]]))
+    assert answer.warnings == ["no row is uncertain (top-3 entropy 0.9 or more): none changes"]
 
 
 @pytest.mark.parametrize("alpha", [0, -1, np.inf, np.nan])
 def test_alpha_must_be_finite_and_above_zero(alpha):
     with pytest.raises(UsageError, match=f"--alpha must be a finite number above 0, not {alpha}"):
-        by_alternating(predictions([[0.98, 0.01, 0.01]]), np.full(3, 1 / 3), alpha=alpha)
+        can(THREE, alpha=alpha)
+
+
+def test_its_prior_is_the_one_named_then_the_presumed_one_then_an_equal_one():
+    p, target = np.array([[0.4, 0.35, 0.25]]), np.array([0.2, 0.3, 0.5])
+
+    def counts(instead):
+        return ClassCounts(np.array([6, 3, 1]))
+
+    context = CalibrationContext(target=target, counts=counts)
+    assert list(can(context)(p).facts["prior"].values()) == [0.2, 0.3, 0.5]
+    assert list(can(context, prior="train")(p).facts["prior"].values()) == [0.6, 0.3, 0.1]
+    equal = {"0": 1 / 3, "1": 1 / 3, "2": 1 / 3}
+    assert can(context, prior="uniform")(p).facts["prior"] == equal
+    assert can(CalibrationContext())(p).facts["prior"] == equal
+    with pytest.raises(UsageError, match=r"how many training images each class has\. Take --prior"):
+        can(CalibrationContext(), prior="train")

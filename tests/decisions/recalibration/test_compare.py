@@ -10,7 +10,8 @@ from scipy.special import softmax
 
 from comptool.errors import UsageError
 from comptool.postprocess.calibration.compare import NONE, compare
-from comptool.postprocess.calibration.context import CalibrationContext, LabelledRows
+from comptool.postprocess.calibration.context import CalibrationContext as Context
+from comptool.postprocess.calibration.context import LabelledRows
 
 UNIFORM = np.full(4, 0.25)
 LONG = np.array([0.7, 0.2, 0.06, 0.04])
@@ -26,10 +27,9 @@ def rows(shares, seed, *, count=800, presumed=UNIFORM):
 
 @cache
 def of_a_biased_model():
-    known = CalibrationContext(
-        rows(UNIFORM, 0, presumed=LONG), LONG, UNIFORM, head=(0,), fraction=0.25
-    )
-    methods = ("quota", "prior", "sinkhorn", "logit-adjust", "temperature")
+    known = Context(rows(UNIFORM, 0, presumed=LONG), LONG, UNIFORM, classes=tuple("abcd"))
+    names = ("prior", "sinkhorn", "logit-adjust", "temperature")
+    methods = {"quota": {"head_classes": "a", "fraction": 0.25}, **{name: {} for name in names}}
     return compare(known, methods, num_rows=200, prior="uniform", num_sets=40)
 
 
@@ -46,10 +46,9 @@ def test_bayes_rule_beats_doing_nothing_for_a_model_with_the_wrong_prior():
 
 
 def test_doing_nothing_is_best_for_a_calibrated_model_and_the_table_says_so():
-    known = CalibrationContext(
-        rows(UNIFORM, 1, count=4_000), UNIFORM, UNIFORM, head=(0, 1), fraction=0.1
-    )
-    found = compare(known, ("quota", "vector"), num_rows=400, prior="uniform", num_sets=40)
+    known = Context(rows(UNIFORM, 1, count=4_000), UNIFORM, UNIFORM, classes=tuple("abcd"))
+    methods = {"quota": {"head_classes": "a,b", "fraction": 0.1}, "vector": {}}
+    found = compare(known, methods, num_rows=400, prior="uniform", num_sets=40)
     assert by_name(found)["quota"].gain < -0.02
     assert "doing nothing is best" in found.verdict()
 
@@ -62,14 +61,14 @@ def test_a_temperature_gains_nothing_in_accuracy():
 def test_a_metric_that_falls_gains_by_falling():
     evidence = rows(UNIFORM, 2)
     sharp = LabelledRows(softmax(4 * np.log(evidence.probabilities), axis=1), evidence.targets)
-    known = CalibrationContext(sharp, UNIFORM, UNIFORM, metric="logloss")
+    known = Context(sharp, UNIFORM, UNIFORM, metric="logloss")
     found = by_name(compare(known, ("temperature",), num_rows=200, prior="uniform", num_sets=20))
     assert found["temperature"].score < found[NONE].score
     assert found["temperature"].gain > 0.1
 
 
 def test_the_same_seed_gives_the_same_table():
-    known = CalibrationContext(rows(UNIFORM, 0), UNIFORM, UNIFORM)
+    known = Context(rows(UNIFORM, 0), UNIFORM, UNIFORM)
     one, two = (compare(known, ("vector",), num_rows=50, prior="", num_sets=10) for _ in "ab")
     assert one == two
 
@@ -90,14 +89,14 @@ def test_no_scored_row_was_fitted_to(monkeypatch):
         return apply
 
     monkeypatch.setattr(METHODS, "load", lambda name: spy)
-    facts = CalibrationContext(rows(UNIFORM, 0), UNIFORM, UNIFORM)
+    facts = Context(rows(UNIFORM, 0), UNIFORM, UNIFORM)
     compare(facts, (), num_rows=50, prior="", num_sets=20)
     assert len(seen) == 20
     assert not any(seen)
 
 
 def test_test_sets_have_the_presumed_shares_not_those_of_the_evidence():
-    known = CalibrationContext(rows(LONG, 3), LONG, np.array([0.0, 0.0, 0.5, 0.5]))
+    known = Context(rows(LONG, 3), LONG, np.array([0.0, 0.0, 0.5, 0.5]))
     found = by_name(compare(known, (), num_rows=2_000, prior="", num_sets=10))
     p, y = known.evidence.probabilities, known.evidence.targets
     right = p.argmax(axis=1) == y
@@ -108,7 +107,7 @@ def test_test_sets_have_the_presumed_shares_not_those_of_the_evidence():
 def test_a_class_with_one_row_cannot_be_simulated():
     evidence = LabelledRows(np.full((5, 3), 1 / 3), np.array([0, 0, 1, 1, 2]))
     with pytest.raises(UsageError, match="class numbers 2"):
-        compare(CalibrationContext(evidence, None, np.full(3, 1 / 3)), (), num_rows=5, prior="")
+        compare(Context(evidence, None, np.full(3, 1 / 3)), (), num_rows=5, prior="")
 
 
 def test_the_table_can_be_read():

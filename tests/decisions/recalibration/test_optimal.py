@@ -13,6 +13,8 @@ from comptool.postprocess.calibration.context import CalibrationContext
 from comptool.postprocess.calibration.methods import METHODS
 from comptool.postprocess.calibration.optimal import assign, whole_sizes
 
+OF_FIVE = CalibrationContext(classes=tuple("01234"))
+
 
 def table(rows, classes, seed, *, digits=None):
     rng = np.random.default_rng(seed)
@@ -91,17 +93,18 @@ def test_whole_sizes_sum_to_the_rows_and_are_within_one(weights, rows):
 def test_quota_optimal_does_not_depend_on_the_order_of_the_head_classes():
     p = table(200, 5, 0)
     optimal = METHODS.load("quota-optimal")
-    one = optimal(CalibrationContext(head=(0, 3), fraction=0.2))(p)
-    other = optimal(CalibrationContext(head=(3, 0), fraction=0.2))(p)
+    one = optimal(OF_FIVE, head_classes="0,3", fraction=0.2)(p)
+    other = optimal(OF_FIVE, head_classes="3,0", fraction=0.2)(p)
     np.testing.assert_array_equal(one.labels, other.labels)
     assert np.bincount(one.labels, minlength=5)[[0, 3]].tolist() == [40, 40]
 
 
 def test_quota_optimal_is_at_least_as_probable_as_the_quota():
     p = table(300, 6, 1)
-    known = CalibrationContext(head=(4, 1, 2), fraction=0.1)
+    context = CalibrationContext(classes=tuple("012345"))
+    options = {"head_classes": "4,1,2", "fraction": 0.1}
     totals = {
-        name: np.log(p)[np.arange(300), METHODS.load(name)(known)(p).labels].sum()
+        name: np.log(p)[np.arange(300), METHODS.load(name)(context, **options)(p).labels].sum()
         for name in ("quota", "quota-optimal")
     }
     assert totals["quota-optimal"] >= totals["quota"]
@@ -109,10 +112,12 @@ def test_quota_optimal_is_at_least_as_probable_as_the_quota():
 
 def test_quotas_above_all_rows_are_refused():
     with pytest.raises(UsageError, match=r"3 quotas of 0.5 are more than all rows"):
-        METHODS.load("quota-optimal")(CalibrationContext(head=(0, 1, 2), fraction=0.5))
+        METHODS.load("quota-optimal")(OF_FIVE, head_classes="0,1,2", fraction=0.5)
 
 
 def test_quotas_of_all_classes_that_leave_rows_over_are_refused():
-    apply = METHODS.load("quota-optimal")(CalibrationContext(head=(0, 1), fraction=0.25))
+    apply = METHODS.load("quota-optimal")(
+        CalibrationContext(classes=("0", "1")), head_classes="0,1", fraction=0.25
+    )
     with pytest.raises(UsageError, match="leaves 6 of 10"):
         apply(table(10, 2, 0))

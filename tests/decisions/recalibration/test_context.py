@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from comptool.postprocess.answers import swallowed
+from comptool.postprocess.calibration.context import swallowed
 
 
 def test_a_share_that_is_no_whole_number_is_said_with_a_decimal():

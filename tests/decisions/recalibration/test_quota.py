@@ -11,9 +11,9 @@ from hypothesis.extra import numpy as hnp
 from comptool.errors import UsageError
 from comptool.postprocess.calibration.quota import (
     class_indices,
+    in_turn,
     largest,
     most_frequent,
-    quota,
     quota_size,
 )
 
@@ -50,13 +50,13 @@ def by_sorting(probabilities, head, fraction):
 
 @given(cases())
 def test_quota_is_what_sorting_gives_ties_included(case):
-    assert quota(*case).tolist() == by_sorting(*case)
+    assert in_turn(*case).tolist() == by_sorting(*case)
 
 
 @given(cases())
 def test_a_head_class_takes_its_quota_and_no_tail_row_goes_to_head(case):
     probabilities, head, fraction = case
-    labels, left = quota(*case), len(probabilities)
+    labels, left = in_turn(*case), len(probabilities)
     if len(head) == probabilities.shape[1]:
         return
     for c in head:
@@ -71,29 +71,29 @@ def test_permuting_rows_permutes_labels_where_nothing_ties(rows, classes, seed):
     probabilities = rng.permutation(rows * classes).reshape(rows, classes) / (rows * classes)
     order = rng.permutation(rows)
     np.testing.assert_array_equal(
-        quota(probabilities[order], [0, 1], 0.2), quota(probabilities, [0, 1], 0.2)[order]
+        in_turn(probabilities[order], [0, 1], 0.2), in_turn(probabilities, [0, 1], 0.2)[order]
     )
 
 
 def test_without_head_classes_it_is_argmax():
     probabilities = np.random.default_rng(0).random((50, 4))
-    np.testing.assert_array_equal(quota(probabilities, [], 0.5), probabilities.argmax(axis=1))
+    np.testing.assert_array_equal(in_turn(probabilities, [], 0.5), probabilities.argmax(axis=1))
 
 
 def test_with_a_quota_of_nothing_head_classes_are_never_answered():
-    assert quota(np.array([[0.9, 0.06, 0.04]]), [0], 0.0).tolist() == [1]
+    assert in_turn(np.array([[0.9, 0.06, 0.04]]), [0], 0.0).tolist() == [1]
 
 
 def test_the_order_of_the_head_decides_who_takes_a_contested_row():
     probabilities = np.array([[0.45, 0.45, 0.1], [0.3, 0.1, 0.6]])
-    assert quota(probabilities, [0, 1], 0.5).tolist() == [0, 1]
-    assert quota(probabilities, [1, 0], 0.5).tolist() == [1, 0]
+    assert in_turn(probabilities, [0, 1], 0.5).tolist() == [0, 1]
+    assert in_turn(probabilities, [1, 0], 0.5).tolist() == [1, 0]
 
 
 def test_when_every_class_is_head_the_rows_left_over_take_their_most_probable_class():
     probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.7, 0.3], [0.6, 0.4]])
     # k = 1: row 0 is surest of class 0, row 2 of class 1; the other three prefer class 0.
-    assert quota(probabilities, [0, 1], 0.2).tolist() == [0, 0, 1, 0, 0]
+    assert in_turn(probabilities, [0, 1], 0.2).tolist() == [0, 0, 1, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -113,18 +113,18 @@ def test_largest_takes_what_a_stable_sort_takes_first(values, size):
 @pytest.mark.parametrize("wrong", [[[2.0, -1.0]], [[np.nan, 1.0]], [[np.inf, 0.0]]])
 def test_logits_are_refused(wrong):
     with pytest.raises(ValueError, match="logits"):
-        quota(np.array(wrong), [0], 0.1)
+        in_turn(np.array(wrong), [0], 0.1)
 
 
 @pytest.mark.parametrize(("head", "fraction"), [([0, 0], 0.1), ([2], 0.1), ([-1], 0.1), ([0], 1.1)])
 def test_a_wrong_head_or_fraction_is_refused(head, fraction):
     with pytest.raises(ValueError, match="must"):
-        quota(np.array([[0.5, 0.5]]), head, fraction)
+        in_turn(np.array([[0.5, 0.5]]), head, fraction)
 
 
 def test_a_table_of_wrong_shape_is_refused():
     with pytest.raises(ValueError, match=r"\(N, K\)"):
-        quota(np.array([0.5, 0.5]), [0], 0.1)
+        in_turn(np.array([0.5, 0.5]), [0], 0.1)
 
 
 MAVOC = np.array([234209, 28089, 15301, 10655, 1741, 852, 828, 624, 840, 633])
