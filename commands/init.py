@@ -27,7 +27,9 @@ class InitConfig(Output):
     )
     name: str | None = option(help="Name of the submission files.")
     task: str | None = option(help="Task: multiclass or multilabel.")
-    metric: str | None = option(help="Metric that the organiser ranks by.")
+    metric: str | None = option(
+        help="Metric that the organiser ranks by: a name or FILE.py:function."
+    )
     train: str | None = option(
         help="Training table, or folder with one folder per class.", panel=TABLES
     )
@@ -75,11 +77,13 @@ def init(config: InitConfig) -> None:
     from comptool.competition.overview import overview
     from comptool.competition.schema import from_environment, from_options
     from comptool.io.atomic import refuse_existing
+    from comptool.metrics import METRICS
 
     output = config.output
     refuse_existing(output, config.force)
     given = from_environment(os.environ) | from_options(config.facts(), config.modality)
     found = detected([Path(), Path("data")], given)
+    METRICS[found.task].load(found.metric)
     sentences = [f"looking at {found.folder}", *found.findings, *overview(found)]
     say("\n".join(sentences), config.quiet)
     if config.dry_run:

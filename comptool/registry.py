@@ -198,6 +198,8 @@ class Registry(Generic[E]):
         What the entries are, for messages and plugins: ``"model"``, ``"loss"``.
     entries
         The rows, in the order in which they are listed.
+    plugins
+        What plugins call the kind; None: as ``kind``.
 
     Raises
     ------
@@ -205,8 +207,9 @@ class Registry(Generic[E]):
         If two entries have one name; upper and lower case are one.
     """
 
-    def __init__(self, kind: str, *entries: E) -> None:
+    def __init__(self, kind: str, *entries: E, plugins: str | None = None) -> None:
         self.kind = kind
+        self._prefix = f"{(plugins or kind).replace(' ', '-')}."
         self._type: Any = type(entries[0]) if entries else Entry
         self._entries: dict[str, E] = {}
         for entry in entries:
@@ -234,7 +237,7 @@ class Registry(Generic[E]):
         """The entries that installed packages register; imports none of them."""
         from importlib.metadata import entry_points
 
-        prefix = f"{self.kind.replace(' ', '-')}."
+        prefix = self._prefix
         found = sorted(entry_points(group=PLUGINS), key=lambda point: point.name)
         return [
             self._entry(

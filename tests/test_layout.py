@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 # Packages from the lowest to the highest: an import points to an earlier one.
 ORDER = [
     "errors", "machine", "registry", "options", "key_value", "lazy_torch", "io",
-    "competition", "practice", "losses", "models", "metrics", "data", "submission",
+    "metrics", "competition", "practice", "losses", "models", "data", "submission",
     "postprocess", "label_review", "reports", "tracking", "splits", "inspection",
     "training", "inference", "profiling", "__init__", "__main__",
 ]  # fmt: skip

@@ -11,12 +11,9 @@ from typing import Any
 
 from comptool.errors import InputError, UsageError, unknown_name
 from comptool.io.atomic import atomic_output
+from comptool.metrics.metric_registry import is_metric, names
 
 TASKS = ("multiclass", "multilabel")
-METRICS = (
-    "accuracy", "balanced-accuracy", "macro-f1", "micro-f1", "kappa", "logloss", "map",
-    "micro-map", "auc", "f-beta",
-)  # fmt: skip
 TOP_KEYS = ("name", "task", "metric")
 TABLES = ("data", "modalities")
 PATH_KEYS = ("train", "val", "test", "sample-submission", "train-images", "test-images")
@@ -145,9 +142,10 @@ def checked(facts: Facts, complaint: Callable[[str, str], Exception]) -> Facts:
 
 def _wrong(key: str, value: object) -> str | None:
     """What is wrong with a fact's value, or None."""
-    if key in ("task", "metric"):
-        known = TASKS if key == "task" else METRICS
-        return None if value in known else f"is {value!r}; it can be {', '.join(known)}"
+    if key == "task":
+        return None if value in TASKS else f"is {value!r}; it can be {', '.join(TASKS)}"
+    if key == "metric":
+        return None if is_metric(value) else f"is {value!r}; it can be {', '.join(names())}"
     if key == "modalities":
         return _wrong_modalities(value)
     if key == "classes" or (key == "label" and isinstance(value, list)):

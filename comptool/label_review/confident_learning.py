@@ -43,7 +43,7 @@ from comptool.label_review.issues import (
     read_truth,
     self_confidences,
 )
-from comptool.metrics.ranking import Floats as Scores
+from comptool.metrics.metric_registry import Floats as Scores
 from comptool.postprocess.oof import Labelled
 
 Floats = npt.NDArray[np.floating]

@@ -36,7 +36,7 @@ import pandas as pd
 from comptool.competition.label_matrix import ABSENT, PRESENT, UNKNOWN, matrix_of_columns
 from comptool.errors import InputError
 from comptool.io.tables import check_ids, read_table
-from comptool.metrics.ranking import Floats, Targets
+from comptool.metrics.metric_registry import Floats, Targets
 from comptool.postprocess.oof import Labelled
 
 AT = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000)

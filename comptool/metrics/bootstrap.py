@@ -11,12 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from comptool.errors import InputError
-
-Floats = npt.NDArray[np.floating]
-Rows = npt.NDArray[np.intp]
+from comptool.metrics.metric_registry import Floats, Weighted
 
 LEVEL = 0.95
 RESAMPLES = 1000
@@ -77,16 +74,16 @@ def figures_with_intervals(
     return [IntervalEstimate(*map(float, three)) for three in zip(values, *ends, strict=True)]
 
 
-def figure_of_rows(
-    measure: Callable[[Rows], float], num_rows: int, resamples: int, seed: int
+def metric_with_interval(
+    value: Weighted, num_rows: int, resamples: int, seed: int
 ) -> IntervalEstimate:
-    """A figure of all rows, and its interval over resamples of the rows.
+    """A metric of all rows, and its interval over resamples of the rows.
 
     Parameters
     ----------
-    measure
-        Takes row indices; an `InputError` where the figure is not defined, as with rows of one
-        class alone, leaves the resample out.
+    value
+        The metric as a function of the weights of the rows; an `InputError` where it is not
+        defined, as with rows of one class alone, leaves the resample out.
     num_rows, resamples, seed
         As for `figures_with_intervals`.
 
@@ -95,16 +92,20 @@ def figure_of_rows(
     InputError
         If it is not defined on all rows.
     """
+    value()  # raises where the metric is not defined
 
     def figure(counts: Floats) -> Floats:
-        try:
-            return np.array([measure(np.repeat(np.arange(num_rows), counts.astype(np.intp)))])
-        except InputError:
-            if counts.all():  # Then it is all rows that do not define it.
-                raise
-            return np.array([np.nan])
+        return np.array([value_or_nan(value, counts)])
 
     return figures_with_intervals(figure, num_rows, resamples, seed)[0]
+
+
+def value_or_nan(value: Weighted, weights: Floats) -> float:
+    """The metric for these weights of the rows; NaN where it is not defined."""
+    try:
+        return value(weights)
+    except InputError:
+        return float("nan")
 
 
 def _resamples(num_rows: int, number: int, seed: int) -> Iterator[Floats]:

@@ -14,14 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from comptool.errors import InputError
-from comptool.metrics.ranking import Floats, Integers, Targets
+from comptool.metrics.metric_registry import Floats, Targets, Weighted, Weights, weighted
 
 Thresholds = float | Floats
+Numbers = npt.NDArray[np.number]
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Answers by their truth, one number per class, per row, or for all; integers.
+    """Answers by their truth, one number per class, per row, or for all.
 
     Parameters
     ----------
@@ -33,9 +34,9 @@ class Counts:
         Present.
     """
 
-    right: Integers
-    answered: Integers
-    present: Integers
+    right: Numbers
+    answered: Numbers
+    present: Numbers
 
     def precision(self) -> Floats:
         """Share of the answers that are right; 0 without an answer."""
@@ -50,13 +51,49 @@ class Counts:
         return _ratio((1 + beta**2) * self.right, beta**2 * self.present + self.answered)
 
 
-def _ratio(part: npt.NDArray[np.number], whole: npt.NDArray[np.number]) -> Floats:
+def _ratio(part: Numbers, whole: Numbers) -> Floats:
     ratio: Floats = np.divide(part, whole, out=np.zeros(np.shape(part)), where=whole > 0)
     return ratio
 
 
+@dataclass(frozen=True)
+class Answers:
+    """Answers of several classes per row, to be counted with other weights each time.
+
+    Parameters
+    ----------
+    answered
+        Known cells whose probability is above the threshold, booleans of shape (N, K).
+    present
+        Present cells, booleans of shape (N, K).
+    """
+
+    answered: npt.NDArray[np.bool_]
+    present: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, targets: Targets, probabilities: Floats, threshold: Thresholds = 0.5) -> Answers:
+        """For the parameters see :func:`count`."""
+        return cls((probabilities > threshold) & (targets != -1), targets == 1)
+
+    def counts(self, weights: Weights | None = None, axis: int | None = 0) -> Counts:
+        """Counts by class (axis 0), by row (1) or of all cells (None), of weighted rows."""
+        parts = (self.answered & self.present, self.answered, self.present)
+        if weights is None:
+            whole = axis is None
+            return Counts(*(np.count_nonzero(p, axis=axis, keepdims=whole).ravel() for p in parts))
+        if axis == 1:
+            return Counts(*(weights * np.count_nonzero(part, axis=1) for part in parts))
+        by_class = [weights @ part for part in parts]
+        return Counts(*by_class) if axis == 0 else Counts(*(p.sum(keepdims=True) for p in by_class))
+
+
 def count(
-    targets: Targets, probabilities: Floats, threshold: Thresholds = 0.5, axis: int | None = 0
+    targets: Targets,
+    probabilities: Floats,
+    threshold: Thresholds = 0.5,
+    axis: int | None = 0,
+    weights: Weights | None = None,
 ) -> Counts:
     """Count the answers.
 
@@ -70,19 +107,16 @@ def count(
         One for all classes, or one per class, shape (K,).
     axis
         0 to count by class, 1 by row, None all cells together.
+    weights
+        Of the rows, shape (N,); None: all one.
     """
-    answered = (probabilities > threshold) & (targets != -1)
-    present = targets == 1
-    return Counts(
-        right=np.count_nonzero(answered & present, axis=axis, keepdims=axis is None).ravel(),
-        answered=np.count_nonzero(answered, axis=axis, keepdims=axis is None).ravel(),
-        present=np.count_nonzero(present, axis=axis, keepdims=axis is None).ravel(),
-    )
+    return Answers.of(targets, probabilities, threshold).counts(weights, axis)
 
 
+@weighted
 def macro_f_beta(
     targets: Targets, probabilities: Floats, threshold: Thresholds = 0.5, beta: float = 1.0
-) -> float:
+) -> Weighted:
     """Mean F-beta over the classes that have a present cell, 0 to 1.
 
     Raises
@@ -90,23 +124,31 @@ def macro_f_beta(
     InputError
         If no class has one.
     """
-    counts = count(targets, probabilities, threshold)
-    measured = counts.present > 0
-    if not measured.any():
-        raise InputError("macro F is not defined: no class has a present cell")
-    return float(counts.f_beta(beta)[measured].mean())
+    answers = Answers.of(targets, probabilities, threshold)
+
+    def value(weights: Weights | None = None) -> float:
+        counts = answers.counts(weights)
+        measured = counts.present > 0
+        if not measured.any():
+            raise InputError("macro F is not defined: no class has a present cell")
+        return float(counts.f_beta(beta)[measured].mean())
+
+    return value
 
 
+@weighted
 def micro_f_beta(
     targets: Targets, probabilities: Floats, threshold: Thresholds = 0.5, beta: float = 1.0
-) -> float:
+) -> Weighted:
     """F-beta of all known cells counted together, 0 to 1."""
-    return float(count(targets, probabilities, threshold, axis=None).f_beta(beta)[0])
+    answers = Answers.of(targets, probabilities, threshold)
+    return lambda weights=None: float(answers.counts(weights, axis=None).f_beta(beta)[0])
 
 
+@weighted
 def sample_f_beta(
     targets: Targets, probabilities: Floats, threshold: Thresholds = 0.5, beta: float = 2.0
-) -> float:
+) -> Weighted:
     """Mean of F-beta over the rows that have a known cell, 0 to 1.
 
     A row without a present cell and without an answer counts 0, as in scikit-learn, by which
@@ -118,38 +160,57 @@ def sample_f_beta(
         If every cell is unknown.
     """
     measured = (targets != -1).any(axis=1)
-    if not measured.any():
-        raise InputError("the F of rows is not defined: every cell is unknown")
-    counts = count(targets[measured], probabilities[measured], threshold, axis=1)
-    return float(counts.f_beta(beta).mean())
+    values = count(targets[measured], probabilities[measured], threshold, axis=1).f_beta(beta)
+
+    def value(weights: Weights | None = None) -> float:
+        counted = None if weights is None else weights[measured]
+        if not len(values) or (counted is not None and not counted.any()):
+            raise InputError("the F-score of rows is not defined: every cell is unknown")
+        return float(np.average(values, weights=counted))
+
+    return value
 
 
-def macro_f1(targets: Targets, probabilities: Floats) -> float:
+@weighted
+def macro_f1(targets: Targets, probabilities: Floats) -> Weighted:
     """Macro F1 at the threshold 0.5."""
-    return macro_f_beta(targets, probabilities)
+    return macro_f_beta.prepare(targets, probabilities)
 
 
-def micro_f1(targets: Targets, probabilities: Floats) -> float:
+@weighted
+def micro_f1(targets: Targets, probabilities: Floats) -> Weighted:
     """Micro F1 at the threshold 0.5."""
-    return micro_f_beta(targets, probabilities)
+    return micro_f_beta.prepare(targets, probabilities)
+
+
+def f1_of_classes(
+    targets: Targets, probabilities: Floats, weights: Weights | None = None
+) -> Floats:
+    """F1 of each class at the threshold 0.5, shape (K,); NaN without a present cell."""
+    counts = count(targets, probabilities, weights=weights)
+    scores: Floats = np.where(counts.present > 0, counts.f_beta(), np.nan)
+    return scores
 
 
 def at_thresholds(
     targets: Targets, probabilities: Floats, thresholds: Sequence[float], beta: float = 1.0
 ) -> list[dict[str, float]]:
     """Macro, micro and sample F-beta at each threshold, by name, with the threshold."""
+    measures = {"macro": macro_f_beta, "micro": micro_f_beta, "samples": sample_f_beta}
     return [
         {
             "threshold": threshold,
-            "macro": macro_f_beta(targets, probabilities, threshold, beta),
-            "micro": micro_f_beta(targets, probabilities, threshold, beta),
-            "samples": sample_f_beta(targets, probabilities, threshold, beta),
+            **{
+                name: measure(targets, probabilities, threshold=threshold, beta=beta)
+                for name, measure in measures.items()
+            },
         }
         for threshold in thresholds
     ]
 
 
-def log_loss(targets: Targets, probabilities: Floats) -> float:
+@weighted
+def logloss(targets: Targets, probabilities: Floats) -> Weighted:
     """Mean binary cross-entropy over the known cells, natural logarithm.
 
     Raises
@@ -158,8 +219,14 @@ def log_loss(targets: Targets, probabilities: Floats) -> float:
         If every cell is unknown.
     """
     known = targets != -1
-    if not known.any():
-        raise InputError("logloss is not defined: every cell is unknown")
-    of_truth = np.where(targets == 1, probabilities, 1 - probabilities)[known].astype(np.float64)
+    of_truth = np.where(targets == 1, probabilities, 1 - probabilities).astype(np.float64)
     smallest = float(np.finfo(np.float64).eps)
-    return float(-np.mean(np.log(np.clip(of_truth, smallest, 1))))
+    losses = -np.log(np.clip(of_truth, smallest, 1))
+
+    def value(weights: Weights | None = None) -> float:
+        cells = known if weights is None else known * weights[:, None]
+        if not cells.any():
+            raise InputError("logloss is not defined: every cell is unknown")
+        return float(np.average(losses, weights=cells))
+
+    return value

@@ -1,4 +1,4 @@
-"""How well multi-label probabilities rank images: average precision and ROC area per class.
+"""How well probabilities rank the images of each class: average precision and ROC area.
 
 scikit-learn's values (ties included) without its import and its half a dozen passes over each
 class: a non-negative float orders as its bits do, so that bits and label fit into one whole number,
@@ -7,6 +7,8 @@ present ones, and leaves the labels beside them. What follows looks at the prese
 are few. A class is small enough to stay in the processor's cache while all of that happens, and
 large tables are shared out among threads by class: sorting lets go of Python's lock.
 
+Weights are lost in such a sort: with weights, rows are ranked by argsort, once for all weights.
+
 Targets are integers of shape (N, K): 1 present, 0 absent, -1 unknown; unknown cells count nowhere.
 """
 
@@ -14,17 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from comptool.errors import InputError
 from comptool.machine import compute_threads, threads
+from comptool.metrics.metric_registry import Floats, Targets, Weighted, Weights, weighted
 
 # Below it threads cost more than they save.
 MANY_CELLS = 1 << 20
-Targets = npt.NDArray[np.integer]
-Floats = npt.NDArray[np.floating]
 Integers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Keys = npt.NDArray[np.unsignedinteger]
@@ -160,11 +162,13 @@ def _present_cells(keys: Keys) -> tuple[Integers, Integers, Integers]:
     return places - earlier, below, positives_below
 
 
-def average_precisions(targets: Targets, probabilities: Floats) -> Floats:
+def average_precisions(
+    targets: Targets, probabilities: Floats, weights: Weights | None = None
+) -> Floats:
     """Average precision of each class, shape (K,); NaN for a class without a present cell.
 
     The mean over the present cells of the precision at their probability, which is scikit-learn's
-    sum over thresholds of (R_n - R_{n-1}) P_n.
+    sum over thresholds of (R_n - R_{n-1}) P_n; equal probabilities are one threshold.
 
     Parameters
     ----------
@@ -172,6 +176,8 @@ def average_precisions(targets: Targets, probabilities: Floats) -> Floats:
         Integers of shape (N, K): 1 present, 0 absent, -1 unknown.
     probabilities
         Floats of shape (N, K) in [0, 1].
+    weights
+        Of the rows, shape (N,); None: all one.
 
     Examples
     --------
@@ -179,7 +185,7 @@ def average_precisions(targets: Targets, probabilities: Floats) -> Floats:
     >>> average_precisions(targets, np.array([[0.9, 0.1], [0.5, 0.2], [0.4, 0.3]])).round(4)
     array([0.8333,    nan])
     """
-    return _by_class(precisions, targets, probabilities)
+    return WeightedRanking(targets, probabilities).precisions(weights)
 
 
 def _by_class(
@@ -206,12 +212,13 @@ def precisions(ranked: Ranked) -> Floats:
     return ranked.mean_over_positives(found / answered)
 
 
-def roc_areas(targets: Targets, probabilities: Floats) -> Floats:
+def roc_areas(targets: Targets, probabilities: Floats, weights: Weights | None = None) -> Floats:
     """Area under the ROC curve of each class, shape (K,).
 
     Equal probabilities count half. NaN for a class without a present or without an absent cell.
+    For the parameters see :func:`average_precisions`.
     """
-    return _by_class(areas, targets, probabilities)
+    return WeightedRanking(targets, probabilities).areas(weights)
 
 
 def areas(ranked: Ranked) -> Floats:
@@ -229,7 +236,87 @@ def precisions_and_areas(targets: Targets, probabilities: Floats) -> tuple[Float
     return both[0], both[1]
 
 
-def macro_average_precision(targets: Targets, probabilities: Floats) -> float:
+@dataclass(frozen=True)
+class WeightedRanking:
+    """Cells to be ranked once and weighed often.
+
+    Parameters
+    ----------
+    targets
+        Integers of shape (N, K): 1 present, 0 absent, -1 unknown.
+    probabilities
+        Floats of shape (N, K); in [0, 1] for values without weights.
+    """
+
+    targets: Targets
+    probabilities: Floats
+
+    @cached_property
+    def _order(self) -> Integers:
+        """Rows of each class, the most probable first, shape (N, K)."""
+        return np.argsort(-self.probabilities, axis=0, kind="stable")
+
+    @cached_property
+    def _is_last(self) -> Mask:
+        """Whether a place in that order is the last of its probability, shape (N, K)."""
+        ranked = np.take_along_axis(self.probabilities, self._order, axis=0)
+        return np.vstack([ranked[1:] != ranked[:-1], np.ones((1, ranked.shape[1]), bool)])
+
+    @cached_property
+    def _last(self) -> Integers:
+        """Last place of the same probability, shape (N, K)."""
+        places = np.arange(len(self._order))[:, None]
+        ends = np.where(self._is_last, places, len(self._order))
+        return np.minimum.accumulate(ends[::-1], axis=0)[::-1]
+
+    @cached_property
+    def _first(self) -> Integers:
+        """First place of the same probability, shape (N, K)."""
+        places = np.arange(len(self._order))[:, None]
+        begins = np.vstack([np.ones((1, self._order.shape[1]), bool), self._is_last[:-1]])
+        return np.maximum.accumulate(np.where(begins, places, 0), axis=0)
+
+    @cached_property
+    def _ranked(self) -> Targets:
+        return np.take_along_axis(self.targets, self._order, axis=0)
+
+    def _weights(self, weights: Weights, label: int) -> Floats:
+        """Weight of the cells of a label in the order, shape (N, K)."""
+        found: Floats = weights[self._order] * (self._ranked == label)
+        return found
+
+    def precisions(self, weights: Weights | None = None) -> Floats:
+        """Average precision of each class, shape (K,); NaN without a present cell."""
+        if weights is None:
+            return _by_class(precisions, self.targets, self.probabilities)
+        present, absent = (self._weights(weights, label) for label in (1, 0))
+        found, answered = (
+            np.take_along_axis(np.cumsum(part, axis=0), self._last, axis=0)
+            for part in (present, present + absent)
+        )
+        precision = np.divide(found, answered, out=np.zeros_like(found), where=answered > 0)
+        return _shares((present * precision).sum(axis=0), present.sum(axis=0))
+
+    def areas(self, weights: Weights | None = None) -> Floats:
+        """ROC area of each class, shape (K,); NaN without a present or an absent cell."""
+        if weights is None:
+            return _by_class(areas, self.targets, self.probabilities)
+        present, absent = (self._weights(weights, label) for label in (1, 0))
+        above = np.cumsum(absent, axis=0)
+        to_first = np.take_along_axis(above - absent, self._first, axis=0)
+        to_last = np.take_along_axis(above, self._last, axis=0)
+        # Absent cells with a smaller probability, and half of those with the same.
+        below = above[-1] - (to_first + to_last) / 2
+        return _shares((present * below).sum(axis=0), present.sum(axis=0) * absent.sum(axis=0))
+
+
+def _shares(part: Floats, whole: Floats) -> Floats:
+    shares: Floats = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    return shares
+
+
+@weighted
+def macro_average_precision(targets: Targets, probabilities: Floats) -> Weighted:
     """Mean average precision over the classes that have a present cell ("mAP"), 0 to 1.
 
     Raises
@@ -237,10 +324,12 @@ def macro_average_precision(targets: Targets, probabilities: Floats) -> float:
     InputError
         If no class has one.
     """
-    return _mean(average_precisions(targets, probabilities), "map", "a present cell")
+    ranking = WeightedRanking(targets, probabilities)
+    return lambda weights=None: _mean(ranking.precisions(weights), "map", "a present cell")
 
 
-def micro_average_precision(targets: Targets, probabilities: Floats) -> float:
+@weighted
+def micro_average_precision(targets: Targets, probabilities: Floats) -> Weighted:
     """Average precision of all known cells ranked together, 0 to 1.
 
     Raises
@@ -248,19 +337,42 @@ def micro_average_precision(targets: Targets, probabilities: Floats) -> float:
     InputError
         If no cell is present.
     """
-    pooled = average_precisions(targets.reshape(-1, 1), probabilities.reshape(-1, 1))
-    return _mean(pooled, "micro-map", "a present cell")
+    pooled = WeightedRanking(targets.reshape(-1, 1), probabilities.reshape(-1, 1))
+
+    def value(weights: Weights | None = None) -> float:
+        of_cells = None if weights is None else np.repeat(weights, targets.shape[1])
+        return _mean(pooled.precisions(of_cells), "micro-map", "a present cell")
+
+    return value
 
 
-def macro_roc_area(targets: Targets, probabilities: Floats) -> float:
+@weighted
+def macro_roc_area(targets: Targets, probabilities: Floats) -> Weighted:
     """Mean ROC area over the classes that have both present and absent cells, 0 to 1.
+
+    Of one class per row, targets (N,), each class is ranked against the rest.
 
     Raises
     ------
     InputError
         If no class has both.
     """
-    return _mean(roc_areas(targets, probabilities), "auc", "both present and absent cells")
+    if targets.ndim == 2:
+        ranking = WeightedRanking(targets, probabilities)
+        return lambda weights=None: _mean(
+            ranking.areas(weights), "auc", "both present and absent cells"
+        )
+    classes = np.arange(probabilities.shape[1])
+    one_hot = WeightedRanking((targets[:, None] == classes).astype(np.int8), probabilities)
+
+    def value(weights: Weights | None = None) -> float:
+        # Ranks of normalised rows may leave [0, 1] by a rounding error: no bits are sorted here.
+        found = one_hot.areas(np.ones(len(targets)) if weights is None else weights)
+        if np.isnan(found).all():
+            raise InputError("auc is not defined on rows that are all of one class")
+        return float(found[~np.isnan(found)].mean())
+
+    return value
 
 
 def _mean(values: Floats, name: str, needs: str) -> float:

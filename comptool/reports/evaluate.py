@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,23 @@ from comptool.io import provenance
 from comptool.io.atomic import refuse_existing, together
 from comptool.io.predictions import Predictions, read_predictions
 from comptool.io.tables import check_ids, read_table, refuse_missing, write_table
-from comptool.metrics.bootstrap import IntervalEstimate, figures_with_intervals
-from comptool.metrics.leaderboard import Grade, aligned
-from comptool.metrics.weighted import Answers, WeightedCells
+from comptool.metrics import prepare
+from comptool.metrics.bootstrap import IntervalEstimate, figures_with_intervals, value_or_nan
+from comptool.metrics.metric_registry import MULTICLASS, MULTILABEL, task_of
+from comptool.metrics.multiclass import Confusion, class_shares
+from comptool.metrics.ranking import WeightedRanking
+from comptool.metrics.reliability import Confidences
 from comptool.postprocess.oof import find_out_of_fold, networks_of, read_labelled
+from comptool.reports.leaderboard import Grade, aligned, usual_metric
 from comptool.reports.plots import draw_confusion, draw_reliability, save_picture
 from comptool.reports.score import LabelGrade, grade_cells, is_multilabel, table_text
 
 UNITS = {"confidence-gap": " points"}
+# Shown of every competition of the task, besides its own metric.
+SHOWN = {
+    MULTICLASS: ("accuracy", "balanced-accuracy", "macro-f1", "kappa"),
+    MULTILABEL: ("map", "macro-f1"),
+}
 
 
 @dataclass(frozen=True)
@@ -40,8 +50,14 @@ class Evaluation:
         The table that the labels are from.
     classes
         The K class names.
-    rows
-        The N rows.
+    targets
+        Class indices of shape (N,); or 1, 0 and -1 (unknown) of shape (N, K).
+    confidences
+        Of the answers, or of several labels of all known cells.
+    confusion
+        Rows by true class (row) and answered class (column), (K, K); None of several labels.
+    metric
+        The competition's own, if it is known.
     figures
         By name.
     per_class
@@ -57,7 +73,10 @@ class Evaluation:
     evaluated: Path
     truth: Path
     classes: tuple[str, ...]
-    rows: Answers | WeightedCells
+    targets: npt.NDArray[np.integer]
+    confidences: Confidences
+    confusion: npt.NDArray[np.number] | None
+    metric: str | None
     figures: dict[str, IntervalEstimate]
     per_class: dict[str, IntervalEstimate]
     notes: tuple[str, ...] = ()
@@ -66,10 +85,10 @@ class Evaluation:
     @property
     def of_class(self) -> str:
         """What ``per_class`` is."""
-        return "accuracy" if isinstance(self.rows, Answers) else "average precision"
+        return "average precision" if self.confusion is None else "accuracy"
 
     def __str__(self) -> str:
-        lines = [f"{self.evaluated}: {len(self.rows)} rows, labels of {self.truth}"]
+        lines = [f"{self.evaluated}: {len(self.targets)} rows, labels of {self.truth}"]
         width = max(map(len, self.figures))
         lines += [
             f"{name:<{width}}  {figure}{UNITS.get(name, '')}"
@@ -88,16 +107,17 @@ class Evaluation:
         found = {
             "evaluated": str(self.evaluated),
             "truth": str(self.truth),
-            "rows": len(self.rows),
+            "rows": len(self.targets),
             "classes": list(self.classes),
             "figures": {name: figure.document() for name, figure in self.figures.items()},
             "per_class": {name: figure.document() for name, figure in self.per_class.items()},
             "fusion_weights": self.fusion,
             "warnings": list(self.notes),
         }
-        if isinstance(self.rows, Answers):
-            confusion = self.rows.confusion(np.ones(len(self.rows)))
-            found["confusion"] = confusion.astype(int).tolist()
+        if self.metric is not None:
+            found["metric"] = self.metric
+        if self.confusion is not None:
+            found["confusion"] = self.confusion.astype(int).tolist()
         return found
 
 
@@ -131,14 +151,24 @@ def evaluate(
         If a file cannot be used, ids or classes differ, or the rows are no evidence.
     """
     path = evaluated_file(name, answers)
+    metric: str | None
     if answers is None:
-        labelled = read_labelled(name, load(competition))
+        here = load(competition)
+        labelled = read_labelled(name, here)
         truth, predictions, targets = labelled.table, labelled.predictions, labelled.targets
+        metric = here.metric
     else:
         truth = answers
         predictions, targets = _answered(path, answers)
-    rows = _rows(path, predictions, targets)
-    figures, per_class = _measured(rows, resamples, seed)
+        metric = usual_metric(provenance.facts(answers.resolve().parent))
+    answered, confusion = None, None
+    if targets.ndim == 1:
+        answered = _decided(path, predictions)
+        probabilities = np.eye(len(predictions.classes))[answered]
+        confusion = Confusion.of(targets, probabilities).matrix()
+    confidences = Confidences.of(targets, predictions.probabilities, answered)
+    values = _figures(targets, predictions.probabilities, answered, metric, confidences)
+    figures, per_class = _with_intervals(values, len(targets), resamples, seed)
     named = dict(zip(predictions.classes, per_class, strict=True))
     networks = networks_of(path)
     told = [note for folder, header in networks.items() if (note := left_out(folder, header))]
@@ -147,7 +177,19 @@ def evaluate(
         for folder, header in networks.items()
         if header.fusion_weights
     }
-    return Evaluation(path, truth, predictions.classes, rows, figures, named, tuple(told), fusion)
+    return Evaluation(
+        path,
+        truth,
+        predictions.classes,
+        targets,
+        confidences,
+        confusion,
+        metric,
+        figures,
+        named,
+        tuple(told),
+        fusion,
+    )
 
 
 def evaluated_file(name: str | None, answers: Path | None) -> Path:
@@ -186,16 +228,11 @@ def _answered(path: Path, answers: Path) -> tuple[Predictions, npt.NDArray[np.in
     return predictions.take(order), targets
 
 
-def _rows(
-    path: Path, predictions: Predictions, targets: npt.NDArray[np.integer]
-) -> Answers | WeightedCells:
-    if targets.ndim == 2:
-        return WeightedCells(targets, predictions.probabilities)
-    answered = predictions.probabilities.argmax(axis=1)
-    if predictions.pred is not None:
-        answered = _places(path, "pred", predictions.pred.tolist(), predictions.classes)
-    confidence = predictions.probabilities[np.arange(len(answered)), answered]
-    return Answers(targets, answered, confidence.astype(np.float64), len(predictions.classes))
+def _decided(path: Path, predictions: Predictions) -> npt.NDArray[np.integer]:
+    """The answered class of each row, (N,): column ``pred``, else the most probable."""
+    if predictions.pred is None:
+        return np.asarray(predictions.probabilities.argmax(axis=1))
+    return _places(path, "pred", predictions.pred.tolist(), predictions.classes)
 
 
 def _places(
@@ -214,17 +251,43 @@ def _places(
     return np.array([place[name] for name in labels], np.int64)
 
 
-def _measured(
-    rows: Answers | WeightedCells, resamples: int, seed: int
+Value = Callable[[npt.NDArray[np.floating]], float]
+Values = Callable[[npt.NDArray[np.floating]], npt.NDArray[np.floating]]
+
+
+def _figures(
+    targets: npt.NDArray[np.integer],
+    probabilities: npt.NDArray[np.floating],
+    answered: npt.NDArray[np.integer] | None,
+    metric: str | None,
+    confidences: Confidences,
+) -> tuple[dict[str, Value], Values]:
+    """Each figure, and those of the K classes, as functions of the weights of the rows."""
+    shown = SHOWN[task_of(targets)]
+    names = shown if metric is None or metric in shown else (metric, *shown)
+    figures: dict[str, Value] = {}
+    for name in names:
+        value = prepare(name, targets, probabilities, pred=answered)
+        figures[name] = partial(value_or_nan, value)
+    figures["ece"] = lambda weights: confidences.reliability(weights).error
+    if answered is None:
+        return figures, WeightedRanking(targets, probabilities).precisions
+    figures["confidence-gap"] = confidences.gap
+    confusion = Confusion.of(targets, np.eye(probabilities.shape[1])[answered])
+    return figures, lambda weights: class_shares(confusion.matrix(weights))
+
+
+def _with_intervals(
+    values: tuple[dict[str, Value], Values], num_rows: int, resamples: int, seed: int
 ) -> tuple[dict[str, IntervalEstimate], list[IntervalEstimate]]:
     """Figures by name, and those of each class."""
-    names = list(rows.figures(np.ones(len(rows))))
+    figures, per_class = values
 
-    def all_figures(counts: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-        return np.array([*rows.figures(counts).values(), *rows.per_class(counts)])
+    def everything(weights: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        return np.array([*(value(weights) for value in figures.values()), *per_class(weights)])
 
-    found = figures_with_intervals(all_figures, len(rows), resamples, seed)
-    return dict(zip(names, found, strict=False)), found[len(names) :]
+    found = figures_with_intervals(everything, num_rows, resamples, seed)
+    return dict(zip(figures, found, strict=False)), found[len(figures) :]
 
 
 CONFUSION, RELIABILITY = "confusion.png", "reliability.png"
@@ -273,12 +336,10 @@ def draw(
     """
     if folder is None:
         return []
-    ones = np.ones(len(found.rows))
-    drawn = {
-        RELIABILITY: draw_reliability(found.rows.reliability(ones), found.figures["ece"].value)
-    }
-    if isinstance(found.rows, Answers):
-        drawn[CONFUSION] = draw_confusion(found.rows.confusion(ones), found.classes)
+    reliability = found.confidences.reliability(np.ones(len(found.targets)))
+    drawn = {RELIABILITY: draw_reliability(reliability, found.figures["ece"].value)}
+    if found.confusion is not None:
+        drawn[CONFUSION] = draw_confusion(found.confusion, found.classes)
     inputs = provenance.hashes([found.evaluated, found.truth])
     with together():
         for name, picture in drawn.items():

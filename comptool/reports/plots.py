@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from comptool.io.atomic import atomic_output
-from comptool.metrics.weighted import BINS, Reliability
+from comptool.metrics.reliability import BINS, Reliability
 
 Pixels = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]  # blue, green, red, as OpenCV has them
@@ -194,7 +194,7 @@ TITLE = 540  # pixels that the line above the confusion matrix takes
 SIDE, MARGIN = 480, 70  # of the reliability diagram, in pixels
 
 
-def draw_confusion(confusion: npt.NDArray[np.floating], classes: Sequence[str]) -> Pixels:
+def draw_confusion(confusion: npt.NDArray[np.number], classes: Sequence[str]) -> Pixels:
     """The confusion matrix: true classes down, answers across.
 
     Parameters

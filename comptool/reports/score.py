@@ -28,7 +28,10 @@ from comptool.errors import InputError, UsageError, quoted
 from comptool.io import provenance
 from comptool.io.predictions import RESERVED, Predictions, read_predictions
 from comptool.io.tables import check_ids, read_table, refuse_rows
-from comptool.metrics.leaderboard import (
+from comptool.metrics.metric_registry import METRICS, MULTICLASS, MULTILABEL, Floats, Targets, score
+from comptool.metrics.multilabel import Thresholds, at_thresholds, count
+from comptool.metrics.ranking import precisions_and_areas
+from comptool.reports.leaderboard import (
     PRIVATE,
     PUBLIC,
     Grade,
@@ -40,9 +43,6 @@ from comptool.metrics.leaderboard import (
     parts_of,
     usual_metric,
 )
-from comptool.metrics.multiclass import METRICS, MULTILABEL_METRICS, score
-from comptool.metrics.multilabel import Thresholds, at_thresholds, count
-from comptool.metrics.ranking import Floats, Targets, precisions_and_areas
 
 NUMBERS = ("average_precision", "roc_area", "precision", "recall", "f1")
 
@@ -166,7 +166,7 @@ class LabelGrade(Grade):
     def metrics(self) -> dict[str, float]:
         """Every metric that is defined, on all rows."""
         found = {}
-        for metric in MULTILABEL_METRICS:
+        for metric in METRICS[MULTILABEL]:
             if metric.of_decisions or not self.of_decisions:
                 try:
                     found[metric.name] = score(metric.name, self.targets, self.probabilities)
@@ -252,8 +252,8 @@ def grade_cells(
     InputError
         If a file cannot be used, or the ids or the classes differ.
     """
-    name = metric or usual_metric(recorded, DEFAULT_LABEL_METRIC)
-    of_decisions = MULTILABEL_METRICS.find(name).of_decisions
+    name = metric or usual_metric(recorded) or DEFAULT_LABEL_METRIC
+    of_decisions = METRICS[MULTILABEL].find(name).of_decisions
     table = read_table(submission)
     classes = _classes(truth, recorded, table)
     answered, decided = _answered(submission, table, classes)
@@ -364,7 +364,7 @@ def grade(
     answers
         Ids with the true class, or with one 0/1 column per class or a list of classes.
     public
-        Share of the public part, 0 to 1, see `comptool.metrics.leaderboard.parts_of`.
+        Share of the public part, 0 to 1, see `comptool.reports.leaderboard.parts_of`.
     metric
         Its name; by default the one recorded with the answers, else the competition's.
 
@@ -382,11 +382,11 @@ def grade(
         return grade_cells(submission, answers, truth, recorded, public=public, metric=metric)
     id_column, label = (str(name) for name in truth.columns[:2])
     _refuse_blank(answers, truth, label)
-    name = metric or usual_metric(recorded, DEFAULT_METRIC)
-    METRICS.find(name)
+    name = metric or usual_metric(recorded) or DEFAULT_METRIC
+    METRICS[MULTICLASS].find(name)
     table = read_table(submission)
     if label in table.columns:
-        if not METRICS.find(name).of_decisions:
+        if not METRICS[MULTICLASS].find(name).of_decisions:
             raise UsageError(f"{name} needs probabilities, and {submission} holds one class a row")
         # Where nothing says which classes there are, one that no row has is a wrong answer.
         known = recorded.get("classes") or table[label]

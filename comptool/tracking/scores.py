@@ -28,7 +28,7 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from comptool import __version__
+from comptool import __version__, metrics
 from comptool.competition.config import FILE, Competition, load
 from comptool.errors import ComptoolError, InputError, UsageError
 from comptool.io import provenance
@@ -36,10 +36,9 @@ from comptool.io.atomic import atomic_output, refuse_existing
 from comptool.io.predictions import SUFFIXES
 from comptool.io.runs import OOF, WEIGHTS
 from comptool.io.tables import read_table, write_table
-from comptool.metrics import multiclass
-from comptool.metrics.bootstrap import IntervalEstimate, Rows, figure_of_rows
-from comptool.metrics.leaderboard import Grade, figure
+from comptool.metrics.bootstrap import IntervalEstimate, metric_with_interval
 from comptool.postprocess.oof import FOLDS, Labelled, own_evidence, read_labelled
+from comptool.reports.leaderboard import Grade, figure
 from comptool.tracking.lineage import Origin, origin
 
 SCORES = Path("submissions/scores.csv")
@@ -307,12 +306,8 @@ def score_with_interval(metric: str, labelled: Labelled, resamples: int) -> Inte
     InputError
         If it is not defined on these rows.
     """
-    targets, probabilities = labelled.targets, labelled.predictions.probabilities
-
-    def measure(rows: Rows) -> float:
-        return multiclass.score(metric, targets[rows], probabilities[rows])
-
-    return figure_of_rows(measure, len(labelled), resamples, seed=0)
+    value = metrics.prepare(metric, labelled.targets, labelled.predictions.probabilities)
+    return metric_with_interval(value, len(labelled), resamples, seed=0)
 
 
 def _paths(facts: Any) -> list[str]:
@@ -386,7 +381,7 @@ def _check_scores(submission: Path, *scores: float | None) -> None:
 
 def _local(made: Origin, competition: Competition | None, metric: str) -> float | None:
     """The metric on the out-of-fold rows of what made a file."""
-    if competition is None or metric not in multiclass.table(competition.task).names:
+    if competition is None or metric not in metrics.METRICS[competition.task].names:
         return None
     scores = LocalScores(competition, metric=metric, resamples=0)
     found = scores.of_predictions(made.facts).figure

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import scipy
 
+from comptool import metrics
 from comptool.errors import counted
 from comptool.io.runs import FINISHED
-from comptool.metrics import multiclass
-from comptool.metrics.leaderboard import figure
+from comptool.reports.leaderboard import figure
 from comptool.tracking.inventory import File, Listing, Run
 from comptool.tracking.scores import Local, Record
 
@@ -149,8 +149,7 @@ def _value(one: Run | File, score: str) -> float | None:
 
 
 def _greater_is_better(metric: str) -> bool:
-    tables = (multiclass.METRICS, multiclass.MULTILABEL_METRICS)
-    found = [table.find(metric) for table in tables if metric in table.names]
+    found = [table.find(metric) for table in metrics.METRICS.values() if metric in table]
     return found[0].greater_is_better if found else True
 
 

@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from comptool import metrics
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, together
 from comptool.io.predictions import Predictions, write_predictions
 from comptool.io.records import RunHeader
 from comptool.io.runs import BEST, GRADIENTS, GRAPHS, LAST, METRICS, OOF, RUN_JSON, fold_folders
-from comptool.metrics import multiclass
 from comptool.models.checkpoint_file import save_checkpoint
 from comptool.reports.plots import draw_curves, save_picture
 from comptool.training.class_subset import kept_score
@@ -80,7 +80,7 @@ class Checkpointer:
         self.folder = member.folder
         self.metric = plan.metric
         self.greater_is_better = (
-            multiclass.table(plan.competition.task).find(plan.metric).greater_is_better
+            metrics.METRICS[plan.competition.task].find(plan.metric).greater_is_better
         )
         self.go_on = f"comptool train --run-name {plan.run.name} --resume"
         self._member = member

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from comptool import metrics
 from comptool.competition.classes import named_classes
 from comptool.errors import UsageError, quoted
-from comptool.metrics import multiclass
 from comptool.training.config import TrainSettings
 
 Indices = npt.NDArray[np.int64]
@@ -149,14 +149,14 @@ def kept_score(
         If the metric is not defined on these rows.
     """
     if not dropped:
-        return multiclass.score(metric, labels, probabilities)
+        return metrics.score(metric, labels, probabilities)
     rows = measured(labels, dropped)
     kept = np.setdiff1d(np.arange(probabilities.shape[1]), dropped)
     shares = probabilities[rows][:, kept].astype(np.float64)
     # A row that is all in dropped classes says nothing of the others.
     shares += np.finfo(np.float64).tiny
     shares /= shares.sum(axis=1, keepdims=True)
-    return multiclass.score(metric, np.searchsorted(kept, labels[rows]), shares)
+    return metrics.score(metric, np.searchsorted(kept, labels[rows]), shares)
 
 
 def stage_notes(

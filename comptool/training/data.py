@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from comptool import models
+from comptool import metrics, models
 from comptool.competition.config import Competition, load
 from comptool.competition.label_matrix import ABSENT, PRESENT, UNKNOWN, positive_counts
 from comptool.competition.labels import class_counts, class_names
@@ -36,7 +36,6 @@ from comptool.io.runs import LAST, find_run
 from comptool.io.tables import read_table, refuse_rows, write_table
 from comptool.losses import LOSSES
 from comptool.losses.class_weights import read_class_weights
-from comptool.metrics import multiclass
 from comptool.training.class_subset import (
     check_shares,
     dropped_classes,
@@ -928,7 +927,7 @@ def make_plan(
     competition = load(files.competition)
     settings = for_task(settings, competition.task)
     metric = settings.metric or competition.metric
-    multiclass.table(competition.task).find(metric)
+    metrics.METRICS[competition.task].load(metric)
     for name in settings.modality:
         if name not in competition.modalities:
             raise unknown_name("modality", name, competition.modalities)

@@ -77,8 +77,8 @@ def test_decisions_replace_the_most_probable_class(answered, comptool):
 def test_pictures_are_drawn_and_not_replaced(answered, comptool):
     arguments = ("evaluate", "preds.csv", "--answers", "answers.csv", "--pictures", "drawn")
     assert comptool(*arguments).exit_code == 0
-    rows = evaluate("preds.csv", answers=Path("answers.csv"), resamples=0).rows
-    expected = draw_confusion(rows.confusion(np.ones(10)), ["ship", "tank", "truck"])
+    found = evaluate("preds.csv", answers=Path("answers.csv"), resamples=0)
+    expected = draw_confusion(found.confusion, ["ship", "tank", "truck"])
     np.testing.assert_array_equal(cv2.imread("drawn/confusion.png"), expected)
     assert cv2.imread("drawn/reliability.png").shape == (620, 620, 3)
     for name in ("confusion", "reliability"):
@@ -206,3 +206,24 @@ def test_predictions_tell_of_the_runs_that_made_them(pairs, comptool):
         "  alpha_1_1   0.6250",
         "  alpha_mean  0.6250",
     ]
+
+
+def test_the_competitions_own_metric_comes_first_a_users_function_too(answered, comptool):
+    Path("own.py").write_text(
+        "def best(targets, probabilities):\n    return float(probabilities.max(axis=1).mean())\n"
+    )
+    for metric, first in (("own.py:best", 0.8), ("auc", None), ("kappa", None)):
+        Path("comptool.toml").write_text(
+            f'task = "multiclass"\nmetric = "{metric}"\n[data]\nid = "id"\nlabel = "class"\n'
+            'train = "answers.csv"\n[modalities]\nimage = "{id}.png"\n'
+        )
+        result = comptool("evaluate", "preds.csv", "--answers", "answers.csv", "--json")
+        assert result.exit_code == 0, result.stderr
+        document = json.loads(result.stdout)
+        assert document["metric"] == metric
+        assert set(document["figures"]) == NAMES | {metric}
+        shown = next(iter(document["figures"]))
+        assert shown == ("accuracy" if metric == "kappa" else metric)
+        if first is not None:
+            assert document["figures"][metric]["value"] == pytest.approx(first)
+        assert document["figures"][metric]["low"] is not None

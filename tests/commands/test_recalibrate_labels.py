@@ -10,7 +10,7 @@ import pytest
 
 from comptool.io import provenance
 from comptool.io.predictions import read_predictions
-from comptool.metrics.multilabel import log_loss
+from comptool.metrics.multilabel import logloss
 
 SEVERAL = {"task": "multilabel", "skills": (1.5,), "rows": 400, "tests": 50}
 
@@ -50,7 +50,7 @@ def test_probabilities_are_moved_and_measured_on_rows_not_fitted_to(runs, method
         assert (np.diff(now[np.argsort(column)]) >= 0).all()
     held = probabilities_of("weights/run0/oof.csv")
     labels = [line.split(",")[2:5] for line in Path("folds.csv").read_text().splitlines()[1:]]
-    assert told["plain"] == pytest.approx(log_loss(np.array(labels, dtype=int), held))
+    assert told["plain"] == pytest.approx(logloss(np.array(labels, dtype=int), held))
     assert told["in_sample"] <= told["nested"]
     assert f"by {method} fitted to other rows" in result.stderr
     recorded = provenance.facts(Path("submissions/recalibrated.csv"))["recalibration"]

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from comptool.io.predictions import read_predictions
 from comptool.io.tables import read_table
-from comptool.metrics.multiclass import score
+from comptool.metrics import score
 
 ANSWERS = Path("answers.csv")
 

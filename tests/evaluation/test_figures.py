@@ -1,4 +1,4 @@
-"""Figures of evaluations against scikit-learn's and against plain loops."""
+"""Calibration figures, values of classes and bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -9,111 +9,76 @@ from hypothesis import strategies as st
 from sklearn import metrics as sklearn
 
 from comptool.metrics.bootstrap import figures_with_intervals
-from comptool.metrics.multiclass import MULTILABEL_METRICS, score
-from comptool.metrics.weighted import Answers, WeightedCells
+from comptool.metrics.multiclass import recalls
+from comptool.metrics.ranking import average_precisions
+from comptool.metrics.reliability import Confidences
 
 
-def answers(seed: int, num_rows: int = 60, num_classes: int = 4) -> tuple[Answers, np.ndarray]:
+def answers(seed: int, num_rows: int = 60, num_classes: int = 4):
     rng = np.random.default_rng(seed)
     targets = rng.integers(num_classes, size=num_rows)
     logits = rng.normal(size=(num_rows, num_classes)) + 1.5 * np.eye(num_classes)[targets]
-    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    answered = probabilities.argmax(axis=1)
-    return Answers(targets, answered, probabilities.max(axis=1), num_classes), probabilities
-
-
-def repeated(rows: Answers, counts: np.ndarray) -> Answers:
-    taken = np.repeat(np.arange(len(rows)), counts.astype(int))
-    return Answers(
-        rows.targets[taken], rows.answered[taken], rows.confidence[taken], rows.num_classes
-    )
+    return targets, np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000))
-def test_figures_of_one_class_per_row_are_scikit_learns(seed):
-    rows, _ = answers(seed)
-    found = rows.figures(np.ones(len(rows)))
-    assert found["accuracy"] == pytest.approx(sklearn.accuracy_score(rows.targets, rows.answered))
-    assert found["balanced-accuracy"] == pytest.approx(
-        sklearn.balanced_accuracy_score(rows.targets, rows.answered)
-    )
-    assert found["macro-f1"] == pytest.approx(
-        sklearn.f1_score(rows.targets, rows.answered, average="macro")
-    )
-    assert found["kappa"] == pytest.approx(sklearn.cohen_kappa_score(rows.targets, rows.answered))
-    recall = sklearn.recall_score(rows.targets, rows.answered, average=None)
-    assert rows.per_class(np.ones(len(rows))) == pytest.approx(recall)
+def test_recalls_are_scikit_learns_of_weighted_rows(seed):
+    targets, p = answers(seed)
+    weights = np.random.default_rng(seed).random(len(p)) + 0.1
+    expected = sklearn.recall_score(targets, p.argmax(axis=1), average=None, sample_weight=weights)
+    assert recalls(targets, p, weights) == pytest.approx(expected)
 
 
 def test_calibration_error_is_that_of_a_plain_loop_over_fifteen_bins():
-    rows, _ = answers(1, num_rows=500)
+    targets, p = answers(1, num_rows=500)
+    confidence, right = p.max(axis=1), p.argmax(axis=1) == targets
     expected = 0.0
     for index in range(15):
-        inside = (rows.confidence > index / 15) & (rows.confidence <= (index + 1) / 15)
+        inside = (confidence > index / 15) & (confidence <= (index + 1) / 15)
         if inside.any():
-            gap = abs(rows.promises.right[inside].mean() - rows.confidence[inside].mean())
+            gap = abs(right[inside].mean() - confidence[inside].mean())
             expected += inside.mean() * gap
-    assert rows.figures(np.ones(500))["ece"] == pytest.approx(expected)
+    found = Confidences.of(targets, p).reliability(np.ones(500)).error
+    assert found == pytest.approx(expected)
 
 
 def test_the_confidence_gap_is_in_points_between_right_and_wrong_answers():
-    rows = Answers(np.array([0, 1, 1]), np.array([0, 1, 0]), np.array([0.9, 0.7, 0.6]), 2)
-    assert rows.figures(np.ones(3))["confidence-gap"] == pytest.approx(20)
-    sure = Answers(np.array([0, 1]), np.array([0, 1]), np.array([0.9, 0.7]), 2)
-    assert np.isnan(sure.figures(np.ones(2))["confidence-gap"])
+    def of(targets, answered, confidence):
+        p = np.array(confidence)[:, None] * np.eye(2)[answered]
+        return Confidences.of(np.array(targets), p, np.array(answered))
+
+    found = of([0, 1, 1], [0, 1, 0], [0.9, 0.7, 0.6])
+    assert found.gap(np.ones(3)) == pytest.approx(20)
+    assert np.isnan(of([0, 1], [0, 1], [0.9, 0.7]).gap(np.ones(2)))
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 10_000))
-def test_counting_a_row_twice_is_having_it_twice(seed):
-    rows, _ = answers(seed)
-    counts = np.random.default_rng(seed).integers(0, 3, len(rows)).astype(float)
-    again = repeated(rows, counts)
-    ones = np.ones(len(again))
-    weighted, plain = rows.figures(counts), again.figures(ones)
-    assert weighted == pytest.approx(plain, nan_ok=True)
-    assert rows.per_class(counts) == pytest.approx(again.per_class(ones), nan_ok=True)
+@given(st.integers(0, 10_000), st.booleans())
+def test_counting_a_row_twice_is_having_it_twice(seed, several):
+    targets, p = cells(seed) if several else answers(seed)
+    counts = np.random.default_rng(seed).integers(0, 3, len(p)).astype(float)
+    rows = np.repeat(np.arange(len(p)), counts.astype(int))
+    once, again = Confidences.of(targets, p), Confidences.of(targets[rows], p[rows])
+    ones = np.ones(len(rows))
+    assert once.reliability(counts).error == pytest.approx(again.reliability(ones).error)
+    assert once.gap(counts) == pytest.approx(again.gap(ones), nan_ok=True)
+    of_classes = average_precisions if several else recalls
+    assert of_classes(targets, p, counts) == pytest.approx(
+        of_classes(targets[rows], p[rows]), nan_ok=True
+    )
 
 
-def cells(seed: int, num_rows: int = 40, num_classes: int = 5) -> WeightedCells:
+def cells(seed: int, num_rows: int = 40, num_classes: int = 5):
     rng = np.random.default_rng(seed)
     targets = rng.choice([-1, 0, 1], p=[0.1, 0.6, 0.3], size=(num_rows, num_classes))
     # Few values, so that there are ties.
-    return WeightedCells(targets, rng.integers(0, 8, targets.shape) / 7)
+    return targets, rng.integers(0, 8, targets.shape) / 7
 
 
-@settings(max_examples=20, deadline=None)
-@given(st.integers(0, 10_000))
-def test_average_precisions_are_scikit_learns_with_weights_ties_and_unknown_cells(seed):
-    rows = cells(seed)
-    counts = np.random.default_rng(seed).integers(0, 3, len(rows)).astype(float)
-    found = rows.per_class(counts)
-    for index, value in enumerate(found):
-        known = (rows.targets[:, index] >= 0) & (counts > 0)
-        truth = rows.targets[known, index]
-        if truth.any():
-            expected = sklearn.average_precision_score(
-                truth, rows.probabilities[known, index], sample_weight=counts[known]
-            )
-            assert value == pytest.approx(expected)
-        else:
-            assert np.isnan(value)
-
-
-@pytest.mark.parametrize("name", ["map", "macro-f1"])
-def test_figures_of_several_classes_per_row_are_the_metrics_of_that_name(name):
-    assert name in MULTILABEL_METRICS.names
-    for seed in range(10):
-        rows = cells(seed)
-        expected = score(name, rows.targets, rows.probabilities)
-        assert rows.figures(np.ones(len(rows)))[name] == pytest.approx(expected)
-
-
-def test_rows_without_a_known_cell_have_no_figures():
-    rows = WeightedCells(np.full((3, 2), -1), np.full((3, 2), 0.5))
-    found = rows.figures(np.ones(3))
-    assert all(np.isnan(value) for value in found.values())
+def test_rows_without_a_known_cell_have_no_calibration_error():
+    found = Confidences.of(np.full((3, 2), -1), np.full((3, 2), 0.5))
+    assert np.isnan(found.reliability(np.ones(3)).error)
 
 
 def test_intervals_cover_the_truth_about_as_often_as_they_say():
@@ -132,14 +97,14 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
 
 
 def test_intervals_follow_from_the_seed_and_can_be_left_out():
-    rows, _ = answers(3)
+    values = np.random.default_rng(3).random(60)
 
     def figures(counts):
-        return np.array(list(rows.figures(counts).values()))
+        return np.array([counts @ values / counts.sum()])
 
     one, again, other = (figures_with_intervals(figures, 60, 50, seed) for seed in (0, 0, 1))
     assert one == again
     assert one != other
-    assert all(figure.low <= figure.value <= figure.high for figure in one[:1])
-    (bare, *_) = figures_with_intervals(figures, 60, 0, 0)
+    assert all(figure.low <= figure.value <= figure.high for figure in one)
+    (bare,) = figures_with_intervals(figures, 60, 0, 0)
     assert bare.document() == {"value": bare.value, "low": None, "high": None}

@@ -11,7 +11,7 @@ import pytest
 from sklearn import metrics as sk
 
 from comptool.errors import InputError, UsageError
-from comptool.metrics.multiclass import MULTILABEL_METRICS
+from comptool.metrics import METRICS
 from comptool.reports.score import grade
 
 CLASSES = ["sea", "golf course", "roof, tiled", "quay/pier", "Österreich"]
@@ -66,7 +66,7 @@ def test_every_metric_is_that_of_its_twin_on_both_parts(cells, p, metric):
     for value, rows in ((found.public, shown), (found.private, ~shown)):
         assert value == pytest.approx(TWINS[metric](cells[rows, :4], p[rows, :4]), rel=1e-9)
     assert found.metrics()[metric] == pytest.approx(TWINS[metric](cells[:, :4], p[:, :4]))
-    assert set(found.metrics()) == {entry.name for entry in MULTILABEL_METRICS}
+    assert set(found.metrics()) == {entry.name for entry in METRICS["multilabel"]}
 
 
 def grade_of_one(identity: str) -> bool:

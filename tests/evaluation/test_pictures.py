@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from comptool.metrics.weighted import BINS, Reliability
+from comptool.metrics.reliability import BINS, Reliability
 from comptool.reports.plots import (
     BLUE,
     MARGIN,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from comptool.errors import InputError, UsageError
-from comptool.metrics.leaderboard import Grade
+from comptool.reports.leaderboard import Grade
 from comptool.reports.score import grade
 
 CLASSES = ("a", "b", "c")

@@ -13,10 +13,9 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
-from comptool import models
+from comptool import metrics, models
 from comptool.io.predictions import read_predictions
 from comptool.io.records import header_of
-from comptool.metrics import multiclass
 from comptool.models.checkpoint_file import load_checkpoint, save_checkpoint
 
 CLASSES = ("sea", "golf course", "roof, tiled", "quay/pier", "Österreich")
@@ -170,11 +169,11 @@ def test_views_of_several_labels_are_chosen_by_average_precision(comptool, scene
     assert result.exit_code == 0, result.output
     evidence = json.loads(result.stdout)["evidence"]
     assert (evidence["metric"], evidence["rows"], evidence["folds"]) == ("map", 8, 3)
-    wanted = multiclass.score("map", CELLS, plain)
+    wanted = metrics.score("map", CELLS, plain)
     assert evidence["plain"]["value"] == pytest.approx(wanted)
     assert evidence["candidates"][0]["alone"] == pytest.approx(wanted)
     held = read_predictions(TTA.with_name("oof_preds_tta.csv"), task="multilabel")
-    assert multiclass.score("map", CELLS, held.probabilities) == pytest.approx(
+    assert metrics.score("map", CELLS, held.probabilities) == pytest.approx(
         evidence["choice"]["value"]
     )
 

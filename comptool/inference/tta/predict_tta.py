@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from comptool import metrics
 from comptool.competition.classes import check_classes
 from comptool.competition.samples import Samples
 from comptool.errors import InputError, UsageError
@@ -32,7 +33,6 @@ from comptool.io.predictions import Predictions
 from comptool.io.records import RunHeader
 from comptool.io.runs import OOF
 from comptool.io.tables import read_table
-from comptool.metrics import multiclass
 from comptool.postprocess.ensemble.nested_cv import ViewChoice, choose_views
 from comptool.postprocess.oof import nested_folds, read_labelled, rows_path, write_rows
 from comptool.training.data import label_indices
@@ -160,8 +160,8 @@ def weigh(plan: InferencePlan, held: HeldOut, in_sample: bool = False) -> ViewEv
         Whether these rows chose the views.
     """
     metric = plan.header.metric
-    plain, augmented = (float(multiclass.score(metric, held.targets, one)) for one in held.tables)
-    up = bool(multiclass.table(plan.header.task).find(metric).greater_is_better)
+    plain, augmented = (float(metrics.score(metric, held.targets, one)) for one in held.tables)
+    up = bool(metrics.METRICS[plan.header.task].find(metric).greater_is_better)
     return ViewEvidence(metric, len(held.ids), plain, augmented, up, in_sample)
 
 

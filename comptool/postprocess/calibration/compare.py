@@ -26,12 +26,13 @@ from typing import Any
 
 import numpy as np
 
+from comptool import metrics
 from comptool.competition.config import Competition, load
 from comptool.competition.label_matrix import PRESENT
 from comptool.errors import ComptoolError, InputError, UsageError
 from comptool.io import provenance
 from comptool.io.predictions import Predictions
-from comptool.metrics import multiclass
+from comptool.metrics.metric_registry import Metric
 from comptool.postprocess import inputs
 from comptool.postprocess.calibration.config import THRESHOLDS, CalibrationConfig
 from comptool.postprocess.calibration.context import (
@@ -66,8 +67,6 @@ INTERVAL = (2.5, 97.5)
 LARGEST_SET = 5_000
 # Several labels: in words, what test sets are drawn as.
 AS_HELD_OUT = "as frequent as in the out-of-fold rows"
-# Decided by the order of the rows within each class alone.
-OF_ORDER = ("map", "auc")
 # So many test sets in a row without a present cell: the rows say nothing of such small ones.
 MOST_DRAWS = 1_000
 
@@ -246,9 +245,7 @@ def halves(strata: Indices, rng: np.random.Generator) -> Iterator[tuple[Indices,
         yield np.flatnonzero(~side), np.flatnonzero(side)
 
 
-def ranked(
-    values: Mapping[str, Sequence[float]], metric: multiclass.Metric
-) -> tuple[Standing, ...]:
+def ranked(values: Mapping[str, Sequence[float]], metric: Metric) -> tuple[Standing, ...]:
     """The standings, the best first; of equal gains, doing nothing comes first.
 
     Parameters
@@ -258,7 +255,7 @@ def ranked(
     metric
         Says which way is up.
     """
-    sign = 1 if metric.greater_is_better else -1
+    sign = metric.sign
     plain = np.array(values[NONE])
     standings = [
         _standing(name, found, sign * (np.array(found) - plain)) for name, found in values.items()
@@ -427,7 +424,7 @@ def compare(
             drawn = held_out.take(_drawn_rows(held_out.targets, shares, num_rows, rng))
             for name in names:
                 values[name].append(_score(context.metric, drawn, applied[name]))
-    standings = ranked(values, multiclass.METRICS.find(context.metric))
+    standings = ranked(values, metrics.find(context.metric, evidence.targets))
     return Comparison(standings, context.metric, prior, num_rows, num_sets, len(evidence))
 
 
@@ -454,7 +451,7 @@ def _drawn_rows(
 
 def _score(metric: str, drawn: LabelledRows, apply: Apply) -> float:
     answer = apply(rows_to_one(drawn.probabilities))
-    return multiclass.score(metric, drawn.targets, answer.probabilities, pred=answer.labels)
+    return metrics.score(metric, drawn.targets, answer.probabilities, pred=answer.labels)
 
 
 # Several labels per image.
@@ -546,7 +543,7 @@ def compare_cells(
     methods
         By name; doing nothing is among them.
     metric
-        A name of `comptool.metrics.multiclass.MULTILABEL_METRICS`.
+        A metric's name.
     num_rows, num_sets, seed
         See :func:`compare`.
 
@@ -555,9 +552,9 @@ def compare_cells(
     InputError
         If the metric is not defined on the rows, or on nearly all test sets of so few.
     """
-    multiclass.score(metric, targets, probabilities)
+    metrics.score(metric, targets, probabilities)
     rng = np.random.default_rng(seed)
-    tied = metric in OF_ORDER
+    tied = metrics.find(metric, targets).of_order
     differing = {NONE: methods[NONE]} if tied else methods
     values: dict[str, list[float]] = {name: [] for name in differing}
     pairs = list(halves(_rarest(targets), rng))
@@ -569,12 +566,12 @@ def compare_cells(
         for _ in range(number, num_sets, len(pairs)):
             rows = _drawn_cells(targets[held], moved[NONE], num_rows, metric, rng)
             for name, now in moved.items():
-                values[name].append(multiclass.score(metric, targets[held[rows]], now[rows]))
+                values[name].append(metrics.score(metric, targets[held[rows]], now[rows]))
     note = ""
     if tied:
         note = f"{metric} asks for the order of the rows of each class, which all of these keep"
         values = dict.fromkeys(methods, values[NONE])
-    standings = ranked(values, multiclass.MULTILABEL_METRICS.find(metric))
+    standings = ranked(values, metrics.find(metric, targets))
     return Comparison(standings, metric, AS_HELD_OUT, num_rows, num_sets, len(targets), note)
 
 
@@ -593,7 +590,7 @@ def _drawn_cells(
     for _ in range(MOST_DRAWS):
         rows = rng.integers(len(targets), size=num_rows)
         try:
-            multiclass.score(metric, targets[rows], plain[rows])
+            metrics.score(metric, targets[rows], plain[rows])
         except InputError:
             continue
         return rows

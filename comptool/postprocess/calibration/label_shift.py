@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from comptool import metrics
 from comptool.errors import UsageError
-from comptool.metrics import multiclass
 from comptool.postprocess.calibration.context import (
     Answer,
     Apply,
@@ -106,10 +106,10 @@ def logit_adjust(context: CalibrationContext) -> Apply:
 
 
 def _best_tau(evidence: LabelledRows, ratio: Doubles, name: str) -> float:
-    direction = 1 if multiclass.METRICS.find(name).greater_is_better else -1
+    direction = metrics.find(name, evidence.targets).sign
     values = [
         direction
-        * multiclass.score(name, evidence.targets, rows_to_one(evidence.probabilities * ratio**tau))
+        * metrics.score(name, evidence.targets, rows_to_one(evidence.probabilities * ratio**tau))
         for tau in TAUS
     ]
     best = np.flatnonzero(np.isclose(values, max(values), rtol=0, atol=1e-12))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from comptool import metrics
 from comptool.competition.config import load
 from comptool.competition.labels import class_counts as count_labels
 from comptool.errors import ComptoolError, InputError
@@ -25,8 +26,7 @@ from comptool.io.atomic import together
 from comptool.io.predictions import Predictions, write_predictions
 from comptool.io.runs import find_run, members, read_header
 from comptool.io.tables import read_table
-from comptool.metrics import multiclass
-from comptool.metrics.multilabel import log_loss, macro_f_beta, micro_f_beta
+from comptool.metrics.multilabel import logloss, macro_f_beta, micro_f_beta
 from comptool.postprocess import inputs
 from comptool.postprocess.answers import count_table
 from comptool.postprocess.calibration.config import THRESHOLDS, CalibrationConfig
@@ -321,7 +321,7 @@ def evidence_of(labelled: Labelled, classes: Sequence[str]) -> LabelledRows:
 
 def usable_metric(name: str) -> str:
     """The competition's metric, or accuracy where it is none of one class per image."""
-    return name if name in multiclass.METRICS else "accuracy"
+    return name if name in metrics.METRICS["multiclass"] else "accuracy"
 
 
 def _trained(facts: Mapping[str, Any], classes: Sequence[str]) -> Counts | None:
@@ -431,7 +431,7 @@ def _figure(settings: CalibrationConfig, average: str, beta: float) -> Figure:
     if settings.method == THRESHOLDS:
         score = partial(SCORES[average], threshold=ANSWERED, beta=beta)
         return Figure(f"{average} F{beta:g}", score, greater_is_better=True)
-    return Figure("log-loss", log_loss, greater_is_better=False)
+    return Figure("log-loss", logloss, greater_is_better=False)
 
 
 def _measured(

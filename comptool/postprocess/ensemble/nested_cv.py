@@ -29,11 +29,12 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
+from comptool import metrics
 from comptool.errors import InputError, UsageError
-from comptool.metrics import multiclass
-from comptool.metrics.bootstrap import IntervalEstimate, Rows, figure_of_rows
+from comptool.metrics.bootstrap import IntervalEstimate, metric_with_interval
+from comptool.metrics.metric_registry import Floats, Targets
 from comptool.postprocess.ensemble.combine import by_class
-from comptool.postprocess.ensemble.objectives import Doubles, Floats, Targets
+from comptool.postprocess.ensemble.objectives import Doubles
 from comptool.postprocess.ensemble.search import DIGITS, best_first, search
 
 Folds = npt.NDArray[np.integer]
@@ -155,11 +156,11 @@ def searched(
     return Searched(
         weights=weights,
         metric=metric,
-        in_sample=multiclass.score(metric, targets, by_class(members, weights)),
+        in_sample=metrics.score(metric, targets, by_class(members, weights)),
         nested=worth(blend),
         equal=worth(by_class(members, mean)),
         single=worth(_held_out(members, targets, folds, best_one)),
-        alone=tuple(multiclass.score(metric, targets, member) for member in members),
+        alone=tuple(metrics.score(metric, targets, member) for member in members),
         num_rows=len(targets),
         num_folds=len(np.unique(folds)),
         greater_is_better=rises(metric, targets),
@@ -169,14 +170,13 @@ def searched(
 
 def signed(metric: str, targets: Targets, probabilities: Floats) -> float:
     """The metric, its sign turned if it falls, to be compared with others."""
-    value = round(multiclass.score(metric, targets, probabilities), DIGITS)
+    value = round(metrics.score(metric, targets, probabilities), DIGITS)
     return value if rises(metric, targets) else -value
 
 
 def rises(metric: str, targets: Targets) -> bool:
     """Whether a higher value of a metric is a better one."""
-    task = "multilabel" if targets.ndim == 2 else "multiclass"
-    return multiclass.table(task).find(metric).greater_is_better
+    return metrics.find(metric, targets).greater_is_better
 
 
 def _held_out(members: Sequence[Floats], targets: Targets, folds: Folds, weigh: Weigh) -> Doubles:
@@ -191,11 +191,8 @@ def _held_out(members: Sequence[Floats], targets: Targets, folds: Folds, weigh: 
 
 def score_of(metric: str, targets: Targets, blend: Floats, seed: int) -> IntervalEstimate:
     """A metric with its interval over resamples of the rows."""
-
-    def measure(rows: Rows) -> float:
-        return multiclass.score(metric, targets[rows], blend[rows])
-
-    return figure_of_rows(measure, len(targets), RESAMPLES, seed)
+    value = metrics.prepare(metric, targets, blend)
+    return metric_with_interval(value, len(targets), RESAMPLES, seed)
 
 
 ONE_VIEW = "the plain image alone"
@@ -337,9 +334,10 @@ def choose_views(
     blend = _fold_by_fold(tables, blends, targets, metric, folds, weigh)
     up = 1 if rises(metric, targets) else -1
 
-    def gain(rows: Rows) -> float:
-        two = [multiclass.score(metric, targets[rows], one[rows]) for one in (blend, views[plain])]
-        return up * (two[0] - two[1])
+    both = [metrics.prepare(metric, targets, one) for one in (blend, views[plain])]
+
+    def gain(weights: Floats | None = None) -> float:
+        return up * (both[0](weights) - both[1](weights))
 
     base = signed(metric, targets, views[plain])
     beside = [signed(metric, targets, (one + views[plain]) / 2) - base for one in tables]
@@ -350,7 +348,7 @@ def choose_views(
         search=found,
         plain=score_of(metric, targets, views[plain], seed),
         choice=score_of(metric, targets, blend, seed),
-        gain=figure_of_rows(gain, len(targets), RESAMPLES, seed),
+        gain=metric_with_interval(gain, len(targets), RESAMPLES, seed),
         beside=tuple(beside),
         blend=blend,
     )

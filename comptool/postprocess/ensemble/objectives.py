@@ -14,14 +14,13 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from comptool import metrics
 from comptool.errors import UsageError
-from comptool.metrics import multiclass
-from comptool.metrics.multilabel import count
+from comptool.metrics.metric_registry import Floats, Metric, Targets
+from comptool.metrics.multiclass import SMALLEST
 from comptool.metrics.ranking import areas, precisions, rank_sorted
 
-Floats = npt.NDArray[np.floating]
 Doubles = npt.NDArray[np.float64]
-Targets = npt.NDArray[np.integer]
 
 
 class Objective(Protocol):
@@ -114,29 +113,32 @@ class Ranking:
         return values
 
 
-class F1:
-    """F1 of each class at one half.
+class MeanOverClasses:
+    """A metric that is the mean of its values of the classes.
 
     Parameters
     ----------
+    metric
+        Its entry, which has a function ``per_class``.
     targets
         Integers of shape (N, K): 1 present, 0 absent, -1 unknown.
     """
 
     by_class = True
 
-    def __init__(self, targets: Targets) -> None:
-        self._targets = np.ascontiguousarray(targets.T)
+    def __init__(self, metric: Metric, targets: Targets) -> None:
+        self._values = metric.load_per_class()
+        self._sign = metric.sign
+        self._targets = targets
 
     def arrange(self, member: Floats) -> Floats:
         """Class-major float64: an answer is a matter of the last digit."""
         return np.ascontiguousarray(member.T, dtype=np.float64)
 
     def values(self, total: Floats, weight: float) -> Doubles:
-        """One value per class, NaN without a present cell."""
-        counts = count(self._targets, total, 0.5 * weight, axis=1)
-        scores: Doubles = np.where(counts.present > 0, counts.f_beta(), np.nan)
-        return scores
+        """One value per class, NaN for a class that cannot be measured."""
+        values = self._values(self._targets, np.minimum(total.T / weight, 1))
+        return self._sign * values.astype(np.float64)
 
 
 class LogLoss:
@@ -164,54 +166,30 @@ class LogLoss:
 
     def values(self, total: Floats, weight: float) -> Doubles:
         """Share of the mean log-probability of the truth that falls to each class."""
-        smallest = multiclass.SMALLEST
-        terms = np.log(np.clip(total / weight, smallest, 1)) * self._cells
+        terms = np.log(np.clip(total / weight, SMALLEST, 1)) * self._cells
         scale = np.atleast_2d(self._cells).shape[0] / self._cells.sum()
         sums: Doubles = np.atleast_1d(terms.sum(axis=-1)) * scale
         return sums
 
 
-class Accuracy:
-    """Share of rows whose most probable class is the true one.
-
-    Parameters
-    ----------
-    targets
-        Class indices of shape (N,).
-    """
-
-    by_class = False
-
-    def __init__(self, targets: Targets) -> None:
-        self._targets = targets
-
-    def arrange(self, member: Floats) -> Floats:
-        """As it is, float64."""
-        return member.astype(np.float64)
-
-    def values(self, total: Floats, weight: float) -> Doubles:
-        """One value."""
-        return np.array([np.mean(total.argmax(axis=1) == self._targets)])
-
-
 class AnyMetric:
-    """A metric by its name, of the mean of the members.
+    """Any metric, of the mean of the members.
 
     Parameters
     ----------
-    name
-        Name of the metric.
+    metric
+        Its entry.
     targets
         As the metric takes them.
     """
 
     by_class = False
 
-    def __init__(self, name: str, targets: Targets) -> None:
-        task = "multilabel" if targets.ndim == 2 else "multiclass"
-        self._metric = multiclass.table(task).find(name).load()
-        self._sign = 1 if multiclass.table(task).find(name).greater_is_better else -1
+    def __init__(self, metric: Metric, targets: Targets) -> None:
+        self._metric = metric
         self._targets = targets
+        # The most probable class of a sum is that of the mean.
+        self._of_sum = metric.of_decisions and targets.ndim == 1 and not metric.is_users
 
     def arrange(self, member: Floats) -> Floats:
         """As it is, float64."""
@@ -219,7 +197,8 @@ class AnyMetric:
 
     def values(self, total: Floats, weight: float) -> Doubles:
         """One value."""
-        return np.array([self._sign * self._metric(self._targets, np.minimum(total / weight, 1))])
+        mean = total if self._of_sum else np.minimum(total / weight, 1)
+        return np.array([self._metric.sign * self._metric.prepare(self._targets, mean)()])
 
 
 def objective(name: str, targets: Targets, *, per_class: bool = False) -> Objective:
@@ -250,10 +229,11 @@ def objective(name: str, targets: Targets, *, per_class: bool = False) -> Object
 
 
 def _objective(name: str, targets: Targets) -> Objective:
-    if name == "logloss":
+    metric = metrics.find(name, targets)
+    if metric.name == "logloss":
         return LogLoss(targets)
-    if targets.ndim == 1:
-        return Accuracy(targets) if name == "accuracy" else AnyMetric(name, targets)
-    if name in ("map", "auc"):
-        return Ranking(targets, area=name == "auc")
-    return F1(targets) if name == "macro-f1" else AnyMetric(name, targets)
+    if targets.ndim == 1 or not metric.per_class:
+        return AnyMetric(metric, targets)
+    if metric.of_order:
+        return Ranking(targets, area=metric.name == "auc")
+    return MeanOverClasses(metric, targets)

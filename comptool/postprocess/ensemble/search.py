@@ -23,14 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from comptool.errors import UsageError
-from comptool.postprocess.ensemble.objectives import (
-    Doubles,
-    Floats,
-    LogLoss,
-    Objective,
-    Targets,
-    objective,
-)
+from comptool.metrics.metric_registry import Floats, Targets
+from comptool.postprocess.ensemble.objectives import Doubles, LogLoss, Objective, objective
 
 Rows = npt.NDArray[np.intp]
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
 
+from comptool import metrics
 from comptool.errors import UsageError
-from comptool.metrics import multiclass
 from comptool.postprocess.ensemble.combine import by_class
 from comptool.postprocess.ensemble.objectives import objective
 from comptool.postprocess.ensemble.search import search
@@ -71,7 +71,7 @@ def test_greedy_selection_of_classes_is_that_of_a_naive_loop(metric):
     sign = -1 if metric == "logloss" else 1
 
     def score(blend):
-        return sign * multiclass.score(metric, targets, blend)
+        return sign * metrics.score(metric, targets, blend)
 
     ours = search(members, targets, metric, steps=8)
     np.testing.assert_allclose(ours, naive_greedy(members, score, 8), atol=1e-12)
@@ -87,7 +87,7 @@ def test_an_objective_is_the_metric_of_the_mean_unknown_cells_and_ties_too(seed,
     targets, members = cells(60, 3, 3, seed, unknown=0.2, digits=digits)
     goal = objective(name, targets)
     total = sum(goal.arrange(member) for member in members)
-    expected = multiclass.score(name, targets, np.mean(members, axis=0))
+    expected = metrics.score(name, targets, np.mean(members, axis=0))
     found = float(np.nanmean(goal.values(total, 3)))
     # Sums that are equal in decimals may differ in the last bit, in either way of adding.
     tolerance = 0.05 if digits else 1e-6
@@ -101,7 +101,7 @@ def test_ties_of_one_member_count_as_in_scikit_learn(seed):
     for name in ("map", "auc"):
         goal = objective(name, targets)
         found = float(np.nanmean(goal.values(goal.arrange(member), 1)))
-        assert found == pytest.approx(multiclass.score(name, targets, member), abs=1e-9)
+        assert found == pytest.approx(metrics.score(name, targets, member), abs=1e-9)
 
 
 @pytest.mark.parametrize("how", ["greedy", "continuous"])
@@ -113,8 +113,8 @@ def test_weights_are_shares_and_no_worse_than_the_best_member(how, per_class, se
     weights = search(members, targets, "map", how=how, per_class=per_class, steps=6)
     assert (weights >= 0).all()
     np.testing.assert_allclose(weights.sum(axis=0), 1)
-    found = multiclass.score("map", targets, by_class(members, weights))
-    assert found >= max(multiclass.score("map", targets, one) for one in members) - 1e-6
+    found = metrics.score("map", targets, by_class(members, weights))
+    assert found >= max(metrics.score("map", targets, one) for one in members) - 1e-6
 
 
 @pytest.mark.parametrize("how", ["greedy", "continuous"])
@@ -135,7 +135,7 @@ def test_permuting_members_rows_and_classes_permutes_the_weights(how, seed):
 def test_weights_per_class_are_no_worse_than_weights_for_all(seed):
     targets, members = cells(120, 4, 4, seed)
     scores = [
-        multiclass.score(
+        metrics.score(
             "map", targets, by_class(members, search(members, targets, "map", per_class=each))
         )
         for each in (False, True)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
 
+from comptool import metrics
 from comptool.errors import InputError, UsageError
-from comptool.metrics import multiclass
 from comptool.postprocess.ensemble import nested_cv
 from comptool.postprocess.ensemble.nested_cv import ALL_VIEWS, ONE_VIEW, SEARCHED, choose_views
 
@@ -123,7 +123,7 @@ def test_what_is_taken_is_the_best_of_the_honest_scores_and_weights_are_shares(s
     }
     assert scores[choice.taken] == max(scores.values())
     assert choice.weights.sum() == pytest.approx(1)
-    assert choice.choice.value == multiclass.score("macro-f1", targets, choice.blend)
+    assert choice.choice.value == metrics.score("macro-f1", targets, choice.blend)
 
 
 def test_several_labels_are_chosen_for_in_the_same_way():

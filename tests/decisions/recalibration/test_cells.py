@@ -11,7 +11,7 @@ from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-from comptool.metrics.multilabel import log_loss
+from comptool.metrics.multilabel import logloss
 from comptool.metrics.ranking import macro_average_precision
 from comptool.postprocess.calibration.cells import isotonic, temperature, vector
 from comptool.postprocess.calibration.methods import CELL_METHODS
@@ -89,9 +89,9 @@ def test_the_temperature_takes_back_what_was_too_sharp(sharpness):
     found = temperature(targets, p)
     assert found.facts["temperature"] == pytest.approx(sharpness, rel=0.08)
     against = minimize(
-        lambda t: log_loss(targets, expit(logit(p) / t[0])), [1.0], bounds=[(0.02, 50)], tol=1e-10
+        lambda t: logloss(targets, expit(logit(p) / t[0])), [1.0], bounds=[(0.02, 50)], tol=1e-10
     )
-    assert log_loss(targets, found.move(p)) == pytest.approx(against.fun, abs=1e-9)
+    assert logloss(targets, found.move(p)) == pytest.approx(against.fun, abs=1e-9)
 
 
 def test_scales_and_shifts_are_those_of_a_logistic_regression_per_class():
@@ -129,7 +129,7 @@ def test_the_rising_curves_are_scikit_learns():
 
 
 @pytest.mark.parametrize("name", ["temperature", "vector", "isotonic"])
-def test_what_is_fitted_lowers_the_log_loss_of_a_model_that_is_too_sure(name):
+def test_what_is_fitted_lowers_the_logloss_of_a_model_that_is_too_sure(name):
     fit, held = drawn(1_500, 6, sharpness=3.0), drawn(1_500, 7, sharpness=3.0)
     moved = CELL_METHODS.load(name)(*fit).move(held[1])
-    assert log_loss(held[0], moved) < log_loss(*held) - 0.2
+    assert logloss(held[0], moved) < logloss(*held) - 0.2

@@ -161,9 +161,9 @@ def aligned(
     return np.array([places[name] for name in wanted], np.intp)
 
 
-def usual_metric(recorded: Mapping[str, object], default: str) -> str:
-    """The metric recorded with the answers, or the competition's, or ``default``."""
+def usual_metric(recorded: Mapping[str, object]) -> str | None:
+    """The metric recorded with the answers, or the competition's."""
     name = recorded.get("metric")
     if isinstance(name, str):
         return name
-    return load().metric if FILE.exists() else default
+    return load().metric if FILE.exists() else None

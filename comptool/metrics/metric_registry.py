@@ -1,0 +1,310 @@
+"""The table of metrics, and how a metric is called by its name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import wraps
+from typing import Any, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from comptool.errors import InputError
+from comptool.registry import Entry, Registry, is_user_object
+
+Targets = npt.NDArray[np.integer]
+Floats = npt.NDArray[np.floating]
+Weights = npt.NDArray[np.floating]
+
+MULTICLASS, MULTILABEL = "multiclass", "multilabel"
+
+
+class Weighted(Protocol):
+    """A metric of fixed predictions as a function of the weights of the rows."""
+
+    def __call__(self, weights: Weights | None = None) -> float:
+        """The value, each of the N rows counted ``weights`` times, (N,); None: once."""
+
+
+class WeightedMetric(Protocol):
+    """A metric with its first step."""
+
+    prepare: Callable[..., Weighted]
+
+    def __call__(
+        self,
+        targets: Targets,
+        probabilities: Floats,
+        weights: Weights | None = None,
+        **options: Any,
+    ) -> float:
+        """Value of the metric."""
+
+
+def weighted(prepare: Callable[..., Weighted]) -> WeightedMetric:
+    """Make a metric of a function ``prepare(targets, probabilities, **options)``.
+
+    A bootstrap asks for the value of the same predictions a thousand times with other weights, so
+    what does not depend on the weights is computed once: ``prepare`` does so and returns a
+    function of the weights. The metric itself is
+    ``metric(targets, probabilities, weights=None, **options)``.
+    """
+
+    @wraps(prepare)
+    def metric(
+        targets: Targets, probabilities: Floats, weights: Weights | None = None, **options: Any
+    ) -> float:
+        return prepare(targets, probabilities, **options)(weights)
+
+    made = cast("WeightedMetric", metric)
+    made.prepare = prepare
+    return made
+
+
+@dataclass(frozen=True)
+class Metric(Entry):
+    """A row of the table of metrics.
+
+    Parameters
+    ----------
+    tasks
+        The tasks whose targets it takes.
+    greater_is_better
+        Whether a higher value is a better one.
+    of_decisions
+        Whether the answered class alone matters, and not its probability.
+    of_order
+        Whether the order of the rows of each class alone matters.
+    per_class
+        Of several labels: ``"package.module:function"`` of its values of the K classes, whose mean
+        it is.
+    """
+
+    tasks: tuple[str, ...] = (MULTICLASS, MULTILABEL)
+    greater_is_better: bool = True
+    of_decisions: bool = False
+    of_order: bool = False
+    per_class: str = ""
+
+    @property
+    def sign(self) -> int:
+        """1 if a higher value is a better one, else -1."""
+        return 1 if self.greater_is_better else -1
+
+    def load_per_class(self) -> Callable[..., Floats]:
+        """The function ``per_class``: (targets, probabilities, weights=None) -> (K,)."""
+        function: Callable[..., Floats] = replace(self, target=self.per_class).load()
+        return function
+
+    def prepare(self, targets: Targets, probabilities: Floats) -> Weighted:
+        """The metric of these predictions as a function of the weights of the rows.
+
+        A user's function that takes no weights is given each row as often as it counts, so that
+        weights have to be whole numbers.
+        """
+        function = self.load()
+        if hasattr(function, "prepare"):
+            prepared: Weighted = function.prepare(targets, probabilities)
+            return prepared
+        if "weights" in inspect.signature(function).parameters:
+            return lambda weights=None: float(function(targets, probabilities, weights=weights))
+
+        def repeated(weights: Weights | None = None) -> float:
+            if weights is None:
+                return float(function(targets, probabilities))
+            rows = np.repeat(np.arange(len(targets)), weights.astype(np.intp))
+            return float(function(targets[rows], probabilities[rows]))
+
+        return repeated
+
+
+def _both(
+    name: str, summary: str, source: str, per_class: str = "", **properties: Any
+) -> tuple[Metric, Metric]:
+    """The rows of a metric that has a function in ``multiclass`` and one in ``multilabel``."""
+    function = name.replace("-", "_")
+    one, several = (
+        Metric(name, f"comptool.metrics.{task}:{function}", text, source, (task,), **properties)
+        for task, text in zip((MULTICLASS, MULTILABEL), summary.split(" | "), strict=True)
+    )
+    return one, replace(several, per_class=per_class)
+
+
+ROWS = (
+    Metric(
+        "accuracy",
+        "comptool.metrics.multiclass:accuracy",
+        "Share of rows answered rightly.",
+        "top-1",
+        (MULTICLASS,),
+        of_decisions=True,
+    ),
+    Metric(
+        "balanced-accuracy",
+        "comptool.metrics.multiclass:balanced_accuracy",
+        "Mean over classes of the recall.",
+        "macro recall",
+        (MULTICLASS,),
+        of_decisions=True,
+    ),
+    Metric(
+        "kappa",
+        "comptool.metrics.multiclass:kappa",
+        "Agreement beyond chance.",
+        "Cohen 1960, doi:10.1177/001316446002000104",
+        (MULTICLASS,),
+        of_decisions=True,
+    ),
+    Metric(
+        "map",
+        "comptool.metrics.ranking:macro_average_precision",
+        "Mean over classes of the average precision.",
+        "scikit-learn's average_precision_score",
+        (MULTILABEL,),
+        of_order=True,
+        per_class="comptool.metrics.ranking:average_precisions",
+    ),
+    Metric(
+        "micro-map",
+        "comptool.metrics.ranking:micro_average_precision",
+        "Average precision of all cells ranked together.",
+        "scikit-learn's average_precision_score",
+        (MULTILABEL,),
+    ),
+    Metric(
+        "auc",
+        "comptool.metrics.ranking:macro_roc_area",
+        "Mean over classes of the ROC area, each against the rest.",
+        "Hanley & McNeil 1982",
+        of_order=True,
+        per_class="comptool.metrics.ranking:roc_areas",
+    ),
+    *_both(
+        "macro-f1",
+        "Mean over classes of the F1 score. | Mean over classes of the F1 score at 0.5.",
+        "van Rijsbergen 1979",
+        of_decisions=True,
+        per_class="comptool.metrics.multilabel:f1_of_classes",
+    ),
+    Metric(
+        "micro-f1",
+        "comptool.metrics.multilabel:micro_f1",
+        "F1 score of all cells at 0.5.",
+        "van Rijsbergen 1979",
+        (MULTILABEL,),
+        of_decisions=True,
+    ),
+    Metric(
+        "f-beta",
+        "comptool.metrics.multilabel:sample_f_beta",
+        "Mean over images of the F2 score at 0.5.",
+        "van Rijsbergen 1979",
+        (MULTILABEL,),
+        of_decisions=True,
+    ),
+    *_both(
+        "logloss",
+        "Mean of -log p of the true class; lower is better. | "
+        "Mean binary cross-entropy; lower is better.",
+        "-",
+        greater_is_better=False,
+    ),
+)
+
+
+def _registry(task: str, kind: str) -> Registry[Metric]:
+    return Registry(kind, *(row for row in ROWS if task in row.tasks), plugins="metric")
+
+
+# By task. A function of a user's file and one of a plugin are metrics of every task.
+METRICS: Mapping[str, Registry[Metric]] = {
+    MULTICLASS: _registry(MULTICLASS, "metric"),
+    MULTILABEL: _registry(MULTILABEL, "multi-label metric"),
+}
+
+
+def names() -> list[str]:
+    """Every metric's name, once."""
+    return list(dict.fromkeys(row.name for row in ROWS))
+
+
+def is_metric(name: object) -> bool:
+    """Whether that is a metric's name, ``FILE.py:function`` or a plugin; no file is executed."""
+    if not isinstance(name, str):
+        return False
+    return (
+        name in names()
+        or is_user_object(name)
+        or any(name == plugin.name for plugin in METRICS[MULTICLASS].plugins())
+    )
+
+
+def task_of(targets: Targets) -> str:
+    """The task that targets of this shape are of: (N,) one class each, (N, K) several."""
+    return MULTILABEL if targets.ndim == 2 else MULTICLASS
+
+
+def find(name: str, targets: Targets) -> Metric:
+    """The metric of that name for targets of this shape.
+
+    Raises
+    ------
+    UsageError
+        If there is no such metric; names the nearest.
+    """
+    return METRICS[task_of(targets)].find(name)
+
+
+def prepare(
+    name: str, targets: Targets, probabilities: Floats, *, pred: Targets | None = None
+) -> Weighted:
+    """The metric of that name as a function of the weights of the rows.
+
+    Parameters
+    ----------
+    name
+        A metric's name, or ``FILE.py:function``.
+    targets
+        Class indices of shape (N,); or 1, 0 and -1 (unknown) of shape (N, K).
+    probabilities
+        Floats of shape (N, K).
+    pred
+        Decided class indices of shape (N,); they replace the most probable class where the metric
+        asks for the answered class alone.
+
+    Raises
+    ------
+    UsageError
+        If there is no such metric; names the nearest.
+    InputError
+        If there are no rows.
+    """
+    targets, probabilities = np.asarray(targets), np.asarray(probabilities)
+    metric = find(name, targets)
+    if len(targets) == 0:
+        raise InputError(f"there are no rows to compute {name} of")
+    if pred is not None and metric.of_decisions and targets.ndim == 1:
+        probabilities = np.eye(probabilities.shape[1])[pred]
+    return metric.prepare(targets, probabilities)
+
+
+def score(
+    name: str,
+    targets: Targets,
+    probabilities: Floats,
+    weights: Weights | None = None,
+    *,
+    pred: Targets | None = None,
+) -> float:
+    """Value of the metric of that name; for the parameters see :func:`prepare`.
+
+    Raises
+    ------
+    UsageError
+        If there is no such metric; names the nearest.
+    InputError
+        If there are no rows, or the metric is not defined on these (``auc`` of one class).
+    """
+    return prepare(name, targets, probabilities, pred=pred)(weights)

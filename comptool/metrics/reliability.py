@@ -1,0 +1,125 @@
+"""How well confidences agree with what comes true: calibration error and confidence gap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating]
+Integers = npt.NDArray[np.integer]
+
+BINS = 15
+
+
+def bin_of(confidence: Floats) -> Integers:
+    """Bin of each confidence: 15 of equal width, each open below and closed above.
+
+    Guo et al. 2017, arXiv:1706.04599, section 2.
+    """
+    bins: Integers = np.clip(np.ceil(confidence * BINS) - 1, 0, BINS - 1).astype(np.intp)
+    return bins
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """What was promised and what came true, per bin of confidence.
+
+    Parameters
+    ----------
+    number
+        Weight of each of the bins, shape (B,).
+    confidence, accuracy
+        Means in each bin, shape (B,); 0 in an empty one.
+    """
+
+    number: Floats
+    confidence: Floats
+    accuracy: Floats
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error, 0 to 1: the mean gap of the bins, by their weight.
+
+        NaN without an answer.
+        """
+        if not self.number.any():
+            return float("nan")
+        gaps = np.abs(self.accuracy - self.confidence)
+        return float((self.number * gaps).sum() / self.number.sum())
+
+
+@dataclass(frozen=True)
+class Confidences:
+    """Answers with the probability that each is right.
+
+    Parameters
+    ----------
+    confidence
+        Of M answers, float64 of shape (M,).
+    right
+        Whether each came true, shape (M,).
+    row
+        The row that each answer belongs to, shape (M,).
+    """
+
+    confidence: Floats
+    right: npt.NDArray[np.bool_]
+    row: Integers
+
+    @classmethod
+    def of(
+        cls,
+        targets: Integers,
+        probabilities: Floats,
+        answered: Integers | None = None,
+    ) -> Confidences:
+        """Those of the answered classes, or of all known cells of several labels.
+
+        Parameters
+        ----------
+        targets
+            Class indices of shape (N,); or 1, 0 and -1 (unknown) of shape (N, K).
+        probabilities
+            Floats of shape (N, K).
+        answered
+            Class indices of shape (N,); None: the most probable.
+        """
+        rows = np.arange(len(targets))
+        if targets.ndim == 2:
+            known = targets >= 0
+            of_rows = np.broadcast_to(rows[:, None], known.shape)[known]
+            return cls(probabilities[known], targets[known] == 1, of_rows)
+        answered = probabilities.argmax(axis=1) if answered is None else answered
+        confidence = probabilities[rows, answered].astype(np.float64)
+        return cls(confidence, np.asarray(targets == answered), rows)
+
+    @cached_property
+    def _bins(self) -> Integers:
+        return bin_of(self.confidence)
+
+    def reliability(self, weights: Floats) -> Reliability:
+        """The bins, each of N rows counted ``weights`` times, (N,)."""
+        counts = weights[self.row]
+        number, promised, true = (
+            np.bincount(self._bins, weights=each, minlength=BINS).astype(np.float64)
+            for each in (counts, counts * self.confidence, counts * self.right)
+        )
+        some = np.maximum(number, np.finfo(float).tiny)
+        return Reliability(number, promised / some, true / some)
+
+    @cached_property
+    def _sums(self) -> Floats:
+        """What the gap adds up: confidence and number of the right answers, then of the wrong."""
+        right = self.right.astype(np.float64)
+        parts = [self.confidence * right, right, self.confidence * (1 - right), 1 - right]
+        return np.array(parts)
+
+    def gap(self, weights: Floats) -> float:
+        """100 * (mean confidence of the right answers - of the wrong ones), in points."""
+        right, num_right, wrong, num_wrong = self._sums @ weights[self.row]
+        if not num_right or not num_wrong:
+            return float("nan")
+        return float(100 * (right / num_right - wrong / num_wrong))
