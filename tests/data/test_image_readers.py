@@ -54,7 +54,8 @@ def test_a_suffix_that_says_nothing_is_left_to_the_content():
     assert reader_of(".dat").name == reader_of("").name == "opencv"
 
 
-def test_a_format_of_its_own_is_read_and_shown(arrays):
+def test_a_format_of_its_own_is_read_and_shown(arrays, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     pixels = np.zeros((4, 6, 3), np.uint8)
     pixels[..., 0] = 200
     np.save("red.npy", pixels)
@@ -64,7 +65,8 @@ def test_a_format_of_its_own_is_read_and_shown(arrays):
     np.testing.assert_allclose(shown[..., ::-1], pixels, atol=6)
 
 
-def test_a_damaged_file_of_such_a_format_is_named(arrays):
+def test_a_damaged_file_of_such_a_format_is_named(arrays, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     Path("bad.npy").write_bytes(b"nothing")
     with pytest.raises(InputError, match=r"bad.npy: is damaged"):
         read_pixels(Path("bad.npy"))
