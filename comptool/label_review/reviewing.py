@@ -13,9 +13,8 @@ from comptool.errors import UsageError
 from comptool.io import provenance
 from comptool.io.atomic import together
 from comptool.io.tables import write_table
-from comptool.label_review.confident_learning import doubt_rows
 from comptool.label_review.gallery import Gallery, write_gallery
-from comptool.label_review.issues import KINDS, Doubts, doubt_cells
+from comptool.label_review.issues import KINDS, Doubts
 from comptool.postprocess.oof import OutOfFold, networks_of, read_evidence
 
 OTHER_TABLE = "Give the label table that the run was trained with: --labels FILE"
@@ -111,14 +110,18 @@ def review_file(
     InputError
         If the predictions are no evidence, no table has their rows, or the classes differ.
     """
-    _check_task(competition, files, kinds)
     labelled, samples = read_evidence(
         found, competition, labels=labels, whole=False, mend=OTHER_TABLE
     )
-    if samples.labels:
-        doubts = doubt_cells(labelled, kinds, truth)
-    else:
-        doubts = doubt_rows(labelled, truth, competition.label)
+    try:
+        doubts: Doubts = competition.kind.step("review")(
+            labelled, kinds, truth, label=competition.label, pairs=files.pairs is not None
+        )
+    except UsageError as error:
+        raise UsageError(
+            f"{error}, and '{competition.name}' has {competition.kind.has} (if that is wrong, "
+            "correct 'task' in comptool.toml)"
+        ) from error
     read = provenance.hashes(path for path in (found.path, samples.source, truth) if path)
     arguments = {"labels": labels, "truth": truth, "kinds": sorted(kinds), "limit": limit}
     with together():
@@ -134,20 +137,6 @@ def review_file(
     networks = networks_of(found.path).items()
     notes = tuple(note for folder, header in networks if (note := left_out(folder, header)))
     return Reviewed(doubts, gallery, len(labelled), notes)
-
-
-def _check_task(competition: Competition, files: ReviewFiles, kinds: Collection[str]) -> None:
-    several = competition.task == "multilabel"
-    refused, has = None, "several labels" if several else "one class"
-    if several and files.pairs is not None:
-        refused = "--pairs is for one class per image"
-    if not several and set(kinds) != set(KINDS):
-        refused = "--kind is for several labels per image"
-    if refused:
-        raise UsageError(
-            f"{refused}, and '{competition.name}' has {has} (if that is wrong, correct 'task' in "
-            "comptool.toml)"
-        )
 
 
 def _images(samples: Samples) -> dict[str, list[Path]]:
