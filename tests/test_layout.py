@@ -23,8 +23,8 @@ HEAVY = {"torch", "torchvision", "timm", "albumentations", "sklearn"}
 # Commands that need no network never wait for torch.
 LIGHT = {
     "errors", "machine", "registry", "options", "key_value", "lazy_torch", "io", "tasks",
-    "competition", "practice", "metrics", "submission", "postprocess", "label_review", "reports", "tracking",
-    "splits", "inspection",
+    "competition", "practice", "metrics", "submission", "postprocess", "label_review",
+    "reports", "tracking", "splits", "inspection",
 }  # fmt: skip
 SMALL = 150  # lines; a module of one importer that is shorter belongs into it
 
