@@ -44,7 +44,7 @@ def names() -> list[str]:
 
 @cache
 def find(name: str) -> Task:
-    """The task of that name, or that of a plugin or of ``FILE.py:Class``.
+    """The task of that name.
 
     Raises
     ------
