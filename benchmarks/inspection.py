@@ -26,7 +26,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from comptool.competition.config import detected, of_table
-from comptool.competition.label_matrix import Matrix
 from comptool.competition.samples import read_samples, training_samples
 from comptool.data.image_io import Pixels, read_pixels
 from comptool.inspection.duplicates import DISTANCE, SIMILARITY, nearly_identical
@@ -40,6 +39,7 @@ from comptool.inspection.image_scan import (
     spectrum,
 )
 from comptool.inspection.label_rules import doubtful_runs, far_counts, lost_classes, rare_sets
+from comptool.tasks.label_matrix import Matrix
 
 TURNED, SEEDS = 2000, 3
 CHANGED = 300  # pictures of each set that are copied in each way

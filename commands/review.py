@@ -22,8 +22,8 @@ def review(config: ReviewConfig) -> None:
     """
     from comptool.competition.config import load
     from comptool.io.atomic import refuse_existing
+    from comptool.label_review.gallery import ReviewFiles, review_file
     from comptool.label_review.issues import KINDS
-    from comptool.label_review.reviewing import ReviewFiles, review_file
     from comptool.postprocess.oof import find_out_of_fold
 
     output = config.output

@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comptool.competition.config import Competition
-from comptool.competition.label_matrix import (
+from comptool.competition.samples import read_samples, training_samples
+from comptool.errors import InputError
+from comptool.tasks.label_matrix import (
     matrix_of_columns,
     matrix_of_lists,
     positive_counts,
     split_lists,
     zero_to_unknown,
 )
-from comptool.competition.samples import read_samples, training_samples
-from comptool.errors import InputError
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters=",\r\n"), min_size=1).filter(
     lambda name: name == name.strip() and name.split()

@@ -15,16 +15,16 @@ ROOT = Path(__file__).parents[1]
 # Packages from the lowest to the highest: an import points to an earlier one.
 ORDER = [
     "errors", "machine", "registry", "options", "key_value", "lazy_torch", "io",
-    "metrics", "competition", "practice", "losses", "models", "data", "submission",
+    "tasks", "metrics", "competition", "practice", "losses", "models", "data", "submission",
     "postprocess", "label_review", "reports", "tracking", "splits", "inspection",
     "training", "inference", "profiling", "__init__", "__main__",
 ]  # fmt: skip
 HEAVY = {"torch", "torchvision", "timm", "albumentations", "sklearn"}
 # Commands that need no network never wait for torch.
 LIGHT = {
-    "errors", "machine", "registry", "options", "key_value", "lazy_torch", "io", "competition",
-    "practice", "metrics", "submission", "postprocess", "label_review", "reports", "tracking",
-    "splits", "inspection",
+    "errors", "machine", "registry", "options", "key_value", "lazy_torch", "io", "tasks",
+    "competition", "practice", "metrics", "submission", "postprocess", "label_review",
+    "reports", "tracking", "splits", "inspection",
 }  # fmt: skip
 SMALL = 150  # lines; a module of one importer that is shorter belongs into it
 
@@ -37,9 +37,17 @@ def room(path: Path) -> str:
     return path.relative_to(ROOT / "comptool").parts[0].removesuffix(".py")
 
 
-def imported(path: Path) -> set[str]:
+def imported(path: Path, *, run: bool = False) -> set[str]:
+    """Everything that a module imports; with ``run`` without what only a type checker reads."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    if run:
+        tree.body = [
+            node
+            for node in tree.body
+            if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+        ]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
@@ -63,7 +71,7 @@ def test_imports_point_down(path):
     ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_light_packages_import_nothing_heavy(path):
-    assert not {name.split(".")[0] for name in imported(path)} & HEAVY
+    assert not {name.split(".")[0] for name in imported(path, run=True)} & HEAVY
 
 
 def test_no_file_name_occurs_twice():
@@ -110,6 +118,29 @@ def test_only_the_registry_imports_our_code_by_its_name():
     for path in modules():
         text = path.read_text(encoding="utf-8")
         assert path.name in allowed or 'import_module("comptool' not in text, path
+
+
+def test_only_the_tasks_know_their_names():
+    kinds = {"multiclass", "multilabel", "MULTICLASS", "MULTILABEL"}
+
+    def names_one(node: ast.expr | None) -> bool:
+        return (isinstance(node, ast.Constant) and node.value in kinds) or (
+            isinstance(node, ast.Name) and node.id in kinds
+        )
+
+    for path in [*modules(), *(ROOT / "commands").glob("*.py")]:
+        if path.parent.name == "tasks":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Compare):
+                parts = [node.left, *node.comparators]
+            elif isinstance(node, ast.Dict):
+                parts = node.keys
+            elif isinstance(node, ast.Subscript):
+                parts = [node.slice]
+            else:
+                continue
+            assert not any(map(names_one, parts)), f"{path}:{node.lineno} asks which task it is"
 
 
 def test_every_package_is_listed_in_pyproject():

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from comptool.competition import samples
 from comptool.competition.config import Competition
-from comptool.competition.labels import class_counts, class_names
 from comptool.competition.samples import read_samples, training_samples
 from comptool.errors import InputError
+from comptool.tasks.labels import class_counts, class_names
 
 
 @pytest.fixture

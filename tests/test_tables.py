@@ -145,7 +145,7 @@ def test_wrong_predictions_are_named_by_place_and_value(tmp_path, text, message)
 def test_multilabel_probabilities_need_not_sum_to_one(tmp_path):
     path = tmp_path / "p.csv"
     path.write_text("id,a,b\n1,.9,.9\n")
-    assert read_predictions(path, task="multilabel").probabilities.tolist() == [[0.9, 0.9]]
+    assert read_predictions(path, sums_to_one=False).probabilities.tolist() == [[0.9, 0.9]]
 
 
 @pytest.mark.parametrize("name", ["missing.csv", "missing.parquet"])

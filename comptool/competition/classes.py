@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from comptool.competition.config import Competition
-from comptool.competition.labels import check_labels, class_names, joined_classes
 from comptool.competition.samples import training_samples
 from comptool.errors import InputError, unknown_name
 from comptool.io.records import RunHeader
 from comptool.io.tables import read_table
+from comptool.tasks.labels import class_names
 
 SHOWN = 5
 
@@ -19,7 +19,7 @@ def competition_classes(competition: Competition) -> tuple[str, ...] | None:
     """All class names in class order; None where nothing says which there are.
 
     They are those of ``comptool.toml``, the 0/1 columns of a multi-label competition, or the
-    labels of the training data; of joined lists see `comptool.competition.labels.joined_classes`.
+    labels of the training data; of joined lists see `comptool.tasks.labels.joined_classes`.
 
     Raises
     ------
@@ -36,10 +36,9 @@ def competition_classes(competition: Competition) -> tuple[str, ...] | None:
     if train.is_dir():
         return class_names(training_samples(competition).frame[competition.label])
     table = read_table(train)
-    check_labels(competition, train, table)
-    if competition.task == "multilabel":
-        return joined_classes(competition, train, table[competition.label])
-    return class_names(table[competition.label])
+    task = competition.kind
+    task.check_labels(competition, train, table)
+    return task.classes_of(competition, train, table)
 
 
 def against(one: Sequence[str], other: Sequence[str]) -> str:

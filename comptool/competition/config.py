@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from comptool import tasks
 from comptool.competition.detect import detect, detect_table
 from comptool.competition.download import Detection
 from comptool.competition.schema import PATH_KEYS, Facts, from_environment, read_facts, write_facts
 from comptool.errors import InputError
+from comptool.tasks import Task
 
 FILE = Path("comptool.toml")
 NEEDED = ("task", "metric", "id", "label", "modalities")
@@ -30,7 +32,7 @@ class Competition:
     name
         What its submission files are called.
     task
-        ``"multiclass"`` or ``"multilabel"``.
+        Name of one of `comptool.tasks`.
     metric
         Name of the metric that the organiser ranks by.
     folder
@@ -77,6 +79,11 @@ class Competition:
     modalities: dict[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] | None = None
     findings: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> Task:
+        """The object of the task."""
+        return tasks.find(self.task)
 
 
 def load(path: Path | None = None) -> Competition:
@@ -182,7 +189,7 @@ def assemble(facts: Facts, folder: Path, findings: tuple[str, ...] = ()) -> Comp
     paths = {key: _resolve(folder, key, facts.get(key)) for key in PATH_KEYS}
     label = facts["label"]
     several = isinstance(label, list)
-    if several and facts["task"] != "multilabel":
+    if several and not tasks.find(facts["task"]).cells:
         raise InputError(
             f"the label is {len(label)} columns and the task is {facts['task']}",
             mend='Set task = "multilabel", or name one label column',

@@ -20,6 +20,7 @@ from typing import Any
 
 import pandas as pd
 
+from comptool import tasks
 from comptool.competition.class_folders import (
     find_class_folders,
     find_test_folder,
@@ -230,14 +231,13 @@ def _find_answers(found: Detection, tables: Tables) -> None:
         group, why = choose_group(train, {facts["id"], *columns_of(facts["label"])})
         found.settle("group", group, why)
     joined = isinstance(facts["label"], str) and is_joined(train, tables.sample, facts["label"])
-    task = "multilabel" if joined or isinstance(facts["label"], list) else "multiclass"
+    task = "multilabel" if joined or isinstance(facts["label"], list) else tasks.DEFAULT_TASK
     why = f"task: {task}" + (f" ({facts['label']} holds lists of labels)" if joined else "")
     found.settle("task", task, why)
-    metric = "map" if facts["task"] == "multilabel" else "accuracy"
     if tables.sample is not None and asks_for_one_probability(tables.sample):
         metric = "auc"
-    elif facts["task"] == "multilabel" and len(answers_of(tables.sample)) == 1:
-        metric = "macro-f1"  # Lists of labels have no order that a mean precision could judge.
+    else:
+        metric = tasks.find(facts["task"]).assumed_metric(len(answers_of(tables.sample)))
     found.settle("metric", metric, f"assumed: the metric is {metric}")
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from comptool.competition.label_matrix import WRITTEN, split_lists
 from comptool.errors import InputError, nearest, quoted
 from comptool.io.predictions import RENAME_CLASS, RESERVED, RESERVED_CLASS
+from comptool.tasks.label_matrix import WRITTEN, split_lists
 
 LABEL_NAMES = (
     "label class_id class category target labels class_name species class_label y tags "

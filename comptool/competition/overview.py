@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from comptool.competition.classes import against
 from comptool.competition.config import Competition
-from comptool.competition.label_matrix import PRESENT, UNKNOWN, positive_counts
-from comptool.competition.labels import asked_classes, class_counts
 from comptool.competition.samples import Samples, test_samples, training_samples
 from comptool.errors import InputError
+from comptool.tasks.label_matrix import PRESENT, UNKNOWN, positive_counts
+from comptool.tasks.labels import asked_classes, class_counts
 
 
 def overview(competition: Competition) -> list[str]:
@@ -25,17 +25,17 @@ def overview(competition: Competition) -> list[str]:
 
 def _told(role: str, read: Callable[[Competition], Samples], competition: Competition) -> str:
     try:
-        return described(role, read(competition), competition)
+        return described(role, read(competition))
     except InputError as error:
         # The user needs comptool.toml to mend this, so it is told and not raised.
         return f"problem: {error}"
 
 
-def described(role: str, samples: Samples, competition: Competition) -> str:
+def described(role: str, samples: Samples) -> str:
     """How many samples of how many classes there are, in a line."""
     if samples.labels:
         return f"{len(samples)} {role} samples of {_positives(samples)}"
-    if samples.label is None or competition.task != "multiclass":
+    if samples.label is None:
         return f"{len(samples)} {role} samples"
     counts = class_counts(samples.frame[samples.label])
     least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)

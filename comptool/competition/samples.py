@@ -21,7 +21,10 @@ from comptool.competition.filename_patterns import (
     look_up,
     placeholders,
 )
-from comptool.competition.label_matrix import (
+from comptool.errors import InputError
+from comptool.io.provenance import facts
+from comptool.io.tables import check_ids, read_table, refuse_rows
+from comptool.tasks.label_matrix import (
     ZERO_IS_UNKNOWN,
     Matrix,
     matrix_of_columns,
@@ -29,12 +32,8 @@ from comptool.competition.label_matrix import (
     says_zero_is_unknown,
     zero_to_unknown,
 )
-from comptool.competition.labels import check_class_names, check_labels, joined_classes
-from comptool.competition.labels import class_counts as class_counts
-from comptool.competition.labels import class_names as class_names
-from comptool.errors import InputError
-from comptool.io.provenance import facts
-from comptool.io.tables import check_ids, read_table, refuse_rows
+from comptool.tasks.labels import class_counts as class_counts
+from comptool.tasks.labels import class_names as class_names
 
 
 @dataclass(frozen=True)
@@ -257,9 +256,9 @@ def _samples(
     if paths:
         check_some_image(source, frame, list(paths.values()))
     if labelled:
-        check_labels(competition, source, frame)
+        competition.kind.check_labels(competition, source, frame)
     group = competition.group if competition.group in frame.columns else None
-    labels = _classes(competition, source, frame) if labelled else ()
+    labels = competition.kind.cell_classes(competition, source, frame) if labelled else ()
     return Samples(
         frame=frame.reset_index(drop=True),
         folder=folder,
@@ -271,14 +270,6 @@ def _samples(
         labels=labels,
         zero_is_unknown=bool(labels) and says_zero_is_unknown(source, frame),
     )
-
-
-def _classes(competition: Competition, source: Path, frame: pd.DataFrame) -> tuple[str, ...]:
-    if competition.task != "multilabel":
-        return ()
-    classes = competition.labels or joined_classes(competition, source, frame[competition.label])
-    check_class_names(competition, source, classes)
-    return classes
 
 
 def _with_folds(path: Path, frame: pd.DataFrame) -> pd.DataFrame:

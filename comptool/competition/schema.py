@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from comptool import tasks
 from comptool.errors import InputError, UsageError, unknown_name
 from comptool.io.atomic import atomic_output
 from comptool.metrics.metric_registry import is_metric, names
 
-TASKS = ("multiclass", "multilabel")
 TOP_KEYS = ("name", "task", "metric")
 TABLES = ("data", "modalities")
 PATH_KEYS = ("train", "val", "test", "sample-submission", "train-images", "test-images")
@@ -30,7 +30,7 @@ MODALITY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 Facts = dict[str, Any]
 COMMENTS = {
     "name": "what submission files are called",
-    "task": "multiclass or multilabel",
+    "task": " or ".join(tasks.names()),
     "metric": "what the organiser ranks by",
     "folder": "the download; what follows is relative to it",
     "train": "a table, or a folder of class folders",
@@ -143,7 +143,8 @@ def checked(facts: Facts, complaint: Callable[[str, str], Exception]) -> Facts:
 def _wrong(key: str, value: object) -> str | None:
     """What is wrong with a fact's value, or None."""
     if key == "task":
-        return None if value in TASKS else f"is {value!r}; it can be {', '.join(TASKS)}"
+        known = tasks.names()
+        return None if value in known else f"is {value!r}; it can be {', '.join(known)}"
     if key == "metric":
         return None if is_metric(value) else f"is {value!r}; it can be {', '.join(names())}"
     if key == "modalities":

@@ -23,7 +23,7 @@ from comptool.data.augment.batches import (
     BatchPolicy,
     Indices,
     Shape,
-    Task,
+    Work,
     carry_out,
     send,
     stacked,
@@ -139,13 +139,13 @@ class ResidentBatches:
                 yield self._batch(np.array(numbers, np.int64), None)
 
     def _batch(self, rows: Indices, seeds: Indices | None) -> Batch:
-        elements, found = None, list[Task]()
+        elements, found = None, list[Work]()
         if seeds is not None:
             changes = self._policy.draw(seeds, len(self._shapes), square=self._square)
             elements, found = changes.elements, tasks(changes, self._shapes)
             found += self._blackening(rows)
         places = [self._places(rows, elements, len(members)) for members in self._stacks.values()]
-        wanted: list[Places | Task] = [*places, *found]
+        wanted: list[Places | Work] = [*places, *found]
         sent = send([array for one in wanted for array in one.arrays], self._device)
         arrived = [list(islice(sent, len(one.arrays))) for one in places]
         stacks = [self._taken(stack, *arrays) for stack, arrays in enumerate(arrived)]
@@ -164,11 +164,11 @@ class ResidentBatches:
         turned = None if elements is None else np.tile(elements, modalities)
         return Places((rows + starts).ravel(), turned)
 
-    def _blackening(self, rows: Indices) -> list[Task]:
+    def _blackening(self, rows: Indices) -> list[Work]:
         # A missing image is black in training as in prediction, whatever the policy paints.
         absent = self._dataset.missing[rows].T
         return [
-            Task(stack, torch.zeros_like, np.flatnonzero(absent[members]))
+            Work(stack, torch.zeros_like, np.flatnonzero(absent[members]))
             for stack, members in enumerate(self._stacks.values())
             if absent[members].any()
         ]

@@ -13,6 +13,7 @@ import pandas as pd
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
+from comptool import tasks
 from comptool.competition import config
 from comptool.competition.classes import named_classes
 from comptool.competition.config import Competition
@@ -157,7 +158,7 @@ def make_feature_plan(
         networks, ("task", "classes"), "they are not drawn side by side", "Draw each by itself"
     )
     header = networks[0].header
-    if header.task == "multilabel":
+    if tasks.find(header.task).cells:
         raise UsageError("features are drawn by the class of each row, and here it has several")
     classes = tuple(header.classes)
     highlighted = frozenset(named_classes(highlight, classes))

@@ -13,7 +13,6 @@ import pandas as pd
 from comptool.competition import findings
 from comptool.competition.config import Competition, load
 from comptool.competition.findings import TEST, TRAIN
-from comptool.competition.label_matrix import PRESENT, UNKNOWN
 from comptool.competition.samples import Samples, read_samples, test_samples, training_samples
 from comptool.errors import InputError
 from comptool.inspection.duplicates import image_findings
@@ -24,6 +23,7 @@ from comptool.io.atomic import together
 from comptool.io.tables import write_table
 from comptool.splits.splitting import samples_to_split
 from comptool.splits.stratified import torn_groups
+from comptool.tasks.label_matrix import PRESENT, UNKNOWN
 
 
 def label_conflicts(links: pd.DataFrame, samples: Samples) -> pd.DataFrame:

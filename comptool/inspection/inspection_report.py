@@ -11,14 +11,14 @@ import pandas as pd
 
 from comptool.competition import findings
 from comptool.competition.findings import KINDS, TEST, TRAIN
-from comptool.competition.label_matrix import positive_counts
-from comptool.competition.labels import class_counts
 from comptool.competition.overview import described
 from comptool.competition.samples import Samples
 from comptool.data.image_io import FULL_DEPTH, depth_of
 from comptool.errors import quoted
 from comptool.inspection.image_scan import MISSING
 from comptool.inspection.inspecting import Inspection
+from comptool.tasks.label_matrix import positive_counts
+from comptool.tasks.labels import class_counts
 
 
 def advice(output: Path, done: Inspection, folds: Path) -> list[str]:
@@ -129,7 +129,7 @@ def text(output: Path, done: Inspection, folds: Path) -> str:
     lines = []
     for name, samples in done.sources.tables.items():
         role = "training" if name == TRAIN else name
-        lines.append(described(role, samples, done.sources.competition))
+        lines.append(described(role, samples))
         lines += _class_lines(samples)
         lines += [_image_line(column, one) for column, one in _images(done, name).items()]
     if done.sources.folds is not None:

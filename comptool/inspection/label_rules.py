@@ -22,8 +22,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from comptool.competition import findings
-from comptool.competition.label_matrix import ABSENT, PRESENT, UNKNOWN, Matrix
 from comptool.competition.samples import Samples
+from comptool.tasks.label_matrix import ABSENT, PRESENT, UNKNOWN, Matrix
 
 # Deviations of a row's number of labels from the median; those of 109,161 real rows reach 2.7.
 FAR = 5.0
@@ -45,7 +45,7 @@ def far_counts(matrix: Matrix) -> tuple[Integers, Floats]:
     Parameters
     ----------
     matrix
-        int8 of shape (N, K); see `comptool.competition.label_matrix`.
+        int8 of shape (N, K); see `comptool.tasks.label_matrix`.
     """
     counts = (matrix == PRESENT).sum(axis=1)
     median = float(np.median(counts))
@@ -153,7 +153,7 @@ def doubtful_runs(matrix: Matrix) -> tuple[Integers, Integers, Integers, Floats]
     Parameters
     ----------
     matrix
-        int8 of shape (N, K); see `comptool.competition.label_matrix`.
+        int8 of shape (N, K); see `comptool.tasks.label_matrix`.
 
     Returns
     -------

@@ -289,7 +289,7 @@ class Predictions:
         )
 
 
-def read_predictions(path: Path, *, task: str = "multiclass") -> Predictions:
+def read_predictions(path: Path, *, sums_to_one: bool = True) -> Predictions:
     """A prediction file: id, one probability column per class, optional ``fold`` and ``pred``.
 
     Parameters
@@ -297,8 +297,8 @@ def read_predictions(path: Path, *, task: str = "multiclass") -> Predictions:
     path
         ``preds.csv``, ``oof.csv``, ``ensemble.csv`` and their kin; ``.parquet`` and ``.npy`` by
         suffix.
-    task
-        ``"multiclass"``: each row has to sum to one; ``"multilabel"``: each value stands alone.
+    sums_to_one
+        Whether each row has to sum to one; see `comptool.tasks.Task`.
 
     Raises
     ------
@@ -309,7 +309,7 @@ def read_predictions(path: Path, *, task: str = "multiclass") -> Predictions:
     refuse_missing(path)
     found = _from_arrays(path) if path.suffix == NPY else _from_table(path)
     check_ids(path, found.id_column, found.ids)
-    _check_probabilities(path, found.classes, found.probabilities, task)
+    _check_probabilities(path, found.classes, found.probabilities, sums_to_one)
     return found
 
 
@@ -351,7 +351,7 @@ def _refuse_nothing(path: Path, columns: Sequence[str], num_classes: int, num_ro
 
 
 def _check_probabilities(
-    path: Path, classes: Sequence[str], probabilities: npt.NDArray[np.floating], task: str
+    path: Path, classes: Sequence[str], probabilities: npt.NDArray[np.floating], sums_to_one: bool
 ) -> None:
     wrong = ~((probabilities >= 0) & (probabilities <= 1))
     if wrong.any():
@@ -364,7 +364,7 @@ def _check_probabilities(
         raise InputError(
             what, file=path, row=row + 1, column=classes[column], values=values, mend=mend
         )
-    if task != "multiclass":
+    if not sums_to_one:
         return
     sums = probabilities.sum(axis=1, dtype=np.float64)
     off = np.flatnonzero(np.abs(sums - 1) > SUM_TOLERANCE)

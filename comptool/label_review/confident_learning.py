@@ -22,7 +22,7 @@ Probabilities have to be out-of-fold ones: a model repeats the labels that it wa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from comptool.errors import InputError
+from comptool.errors import InputError, UsageError
 from comptool.label_review.issues import (
+    KINDS,
     SMALLEST,
     Card,
     Doubts,
@@ -208,31 +209,49 @@ SHOWN_PAIRS = 10
 PAIR_COLUMNS = ("label", "suggested", "counted", "estimated", "of_label", "of_class")
 
 
-def doubt_rows(labelled: Labelled, truth: Path | None = None, label: str = "label") -> Doubts:
+def review_classes(
+    labelled: Labelled,
+    kinds: Collection[str] = KINDS,
+    truth: Path | None = None,
+    *,
+    label: str = "label",
+    pairs: bool = False,
+) -> Doubts:
     """The rows whose label the predictions doubt, and how often each label stands for each class.
 
     Parameters
     ----------
     labelled
         Out-of-fold predictions with class indices, shape (N,).
+    kinds
+        Not to be chosen from.
     truth
         A table with the true labels, to measure the list by, or None.
     label
         The column of ``truth`` with the labels.
+    pairs
+        Whether the pairs of classes will be written.
 
     Raises
     ------
+    UsageError
+        If kinds are chosen.
     InputError
         If the truth cannot be used.
     """
+    if set(kinds) != set(KINDS):
+        raise UsageError("--kind is for several labels per image")
     predictions, targets = labelled.predictions, labelled.targets
     classes, p = predictions.classes, predictions.probabilities
     table = review_rows(predictions.ids.tolist(), classes, targets, p)
     joint = confident_joint(targets, p)
-    pairs = class_pairs(joint, classes)
+    confused = class_pairs(joint, classes)
     measured = [] if truth is None else _measured(truth, label, labelled, table)
     found = {"wrong": measured} if measured else {}
-    lines = [*_told(table, joint, pairs, labelled), *(measured_text(*one) for one in found.items())]
+    lines = [
+        *_told(table, joint, confused, labelled),
+        *(measured_text(*one) for one in found.items()),
+    ]
     cards = [_card(row) for row in table.to_dict("records")]
     facts = {
         "doubted": len(table),
@@ -240,7 +259,7 @@ def doubt_rows(labelled: Labelled, truth: Path | None = None, label: str = "labe
         "estimated_wrong": joint.wrong,
         "classes": list(classes),
         "confident_joint": joint.counts.tolist(),
-        "pairs": pairs.to_dict("records"),
+        "pairs": confused.to_dict("records"),
         "measured": found,
     }
     sheet = Sheet(
@@ -248,9 +267,9 @@ def doubt_rows(labelled: Labelled, truth: Path | None = None, label: str = "labe
         order="the most doubtful first",
         filters=("Label", "Suggested"),
         exported={"id": "id", "label": "suggested"},
-        tables={"Confident joint": _shown(pairs)} if len(pairs) else {},
+        tables={"Confident joint": _shown(confused)} if len(confused) else {},
     )
-    return Doubts(table, cards, sheet, tuple(lines), facts, pairs)
+    return Doubts(table, cards, sheet, tuple(lines), facts, confused)
 
 
 def review_rows(

@@ -33,11 +33,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from comptool.competition.label_matrix import ABSENT, PRESENT, UNKNOWN, matrix_of_columns
-from comptool.errors import InputError
+from comptool.errors import InputError, UsageError
 from comptool.io.tables import check_ids, read_table
 from comptool.metrics.metric_registry import Floats, Targets
 from comptool.postprocess.oof import Labelled
+from comptool.tasks.label_matrix import ABSENT, PRESENT, UNKNOWN, matrix_of_columns
 
 AT = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
@@ -317,8 +317,13 @@ SHEET = Sheet(
 )
 
 
-def doubt_cells(
-    labelled: Labelled, kinds: Collection[str] = KINDS, truth: Path | None = None
+def review_cells(
+    labelled: Labelled,
+    kinds: Collection[str] = KINDS,
+    truth: Path | None = None,
+    *,
+    label: str = "",
+    pairs: bool = False,
 ) -> Doubts:
     """The cells whose label the predictions doubt.
 
@@ -330,12 +335,20 @@ def doubt_cells(
         See `comptool.label_review.issues.review`.
     truth
         A table with the true labels, to measure the list by, or None.
+    label
+        Column of ``truth`` with the labels; here every class has one.
+    pairs
+        Refused.
 
     Raises
     ------
+    UsageError
+        If pairs of classes are wanted.
     InputError
         If the truth cannot be used.
     """
+    if pairs:
+        raise UsageError("--pairs is for one class per image")
     predictions = labelled.predictions
     ids, classes = predictions.ids.tolist(), predictions.classes
     table = review(ids, classes, labelled.targets, predictions.probabilities, kinds=kinds)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from comptool import tasks
 from comptool.errors import ComptoolError, UsageError
 from comptool.losses.loss_registry import FROM_ROWS, LOSSES, SINGLE, Loss
 from comptool.registry import refuse_unknown_options
@@ -24,10 +25,11 @@ def names() -> list[str]:
 
 
 def check_task(name: str, task: str) -> None:
-    """Raise a UsageError unless the loss is one for the task, ``multiclass`` or ``multilabel``."""
+    """Raise a UsageError unless the loss is one for the task."""
     taken = LOSSES.find(name).tasks
-    if task not in taken:
-        suited = [entry.name for entry in LOSSES if task in entry.tasks]
+    takes = tasks.find(task).takes
+    if not takes(taken):
+        suited = [entry.name for entry in LOSSES if takes(entry.tasks)]
         labels = "one label" if taken == SINGLE else "several labels"
         raise UsageError(
             f"the loss '{name}' is for {labels} per image and the task is {task}; take "

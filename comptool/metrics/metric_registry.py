@@ -11,8 +11,10 @@ from typing import Any, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
+from comptool import tasks
 from comptool.errors import InputError
 from comptool.registry import Entry, Registry, is_user_object
+from comptool.tasks import Task
 
 Targets = npt.NDArray[np.integer]
 Floats = npt.NDArray[np.floating]
@@ -214,14 +216,14 @@ ROWS = (
 )
 
 
-def _registry(task: str, kind: str) -> Registry[Metric]:
-    return Registry(kind, *(row for row in ROWS if task in row.tasks), plugins="metric")
+def _registry(task: Task) -> Registry[Metric]:
+    kind = "multi-label metric" if task.cells else "metric"
+    return Registry(kind, *(row for row in ROWS if task.takes(row.tasks)), plugins="metric")
 
 
 # By task. A function of a user's file and one of a plugin are metrics of every task.
 METRICS: Mapping[str, Registry[Metric]] = {
-    MULTICLASS: _registry(MULTICLASS, "metric"),
-    MULTILABEL: _registry(MULTILABEL, "multi-label metric"),
+    name: _registry(tasks.find(name)) for name in tasks.names()
 }
 
 
@@ -237,13 +239,8 @@ def is_metric(name: object) -> bool:
     return (
         name in names()
         or is_user_object(name)
-        or any(name == plugin.name for plugin in METRICS[MULTICLASS].plugins())
+        or any(name == plugin.name for plugin in METRICS[tasks.DEFAULT_TASK].plugins())
     )
-
-
-def task_of(targets: Targets) -> str:
-    """The task that targets of this shape are of: (N,) one class each, (N, K) several."""
-    return MULTILABEL if targets.ndim == 2 else MULTICLASS
 
 
 def find(name: str, targets: Targets) -> Metric:
@@ -254,7 +251,7 @@ def find(name: str, targets: Targets) -> Metric:
     UsageError
         If there is no such metric; names the nearest.
     """
-    return METRICS[task_of(targets)].find(name)
+    return METRICS[tasks.of_targets(targets).name].find(name)
 
 
 def prepare(

@@ -20,14 +20,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from onnxruntime import InferenceSession
-from scipy.special import expit, softmax
 from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from comptool import tasks
 from comptool.errors import UsageError
 from comptool.models.checkpoint_file import load_checkpoint
 from comptool.models.deploy import OfPixels, of_pixels
+from comptool.tasks import Task
 
 OPSET = 18
 # A batch of one would let the tracer take the number of images for a constant; and where the last
@@ -115,8 +116,9 @@ def export_checkpoint(run: Path, sizes: Sizes) -> tuple[bytes, float]:
     ]
     try:
         session = InferenceSession(graph, providers=["CPUExecutionProvider"])
+        task = tasks.find(header.task)
         differences = [
-            _difference(whole, session, [image[:count] for image in images], header.task)
+            _difference(whole, session, [image[:count] for image in images], task)
             for count in CHECKED_BATCHES
         ]
     # Its exceptions have no type in common but this.
@@ -131,7 +133,7 @@ def export_checkpoint(run: Path, sizes: Sizes) -> tuple[bytes, float]:
 
 
 def _difference(
-    model: OfPixels, session: InferenceSession, images: Sequence[Table], task: str
+    model: OfPixels, session: InferenceSession, images: Sequence[Table], task: Task
 ) -> float:
     """The largest difference of a probability between torch and ONNX Runtime."""
     with torch.no_grad():
@@ -139,7 +141,7 @@ def _difference(
     (found,) = session.run(None, {f"images{n}": image for n, image in enumerate(images)})
     if found.shape != wanted.shape:
         raise ValueError(f"it gives logits of shape {found.shape}, torch {wanted.shape}")
-    return float(np.abs(_shares(found, task) - _shares(wanted, task)).max())
+    return float(np.abs(task.probabilities(found) - task.probabilities(wanted)).max())
 
 
 class _Written(TorchFunctionMode):
@@ -211,11 +213,6 @@ def _unheard() -> Iterator[None]:
 
 def _first_line(error: Exception) -> str:
     return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-
-
-def _shares(logits: Table, task: str) -> Table:
-    shares = expit(logits) if task == "multilabel" else softmax(logits, axis=-1)
-    return np.asarray(shares)
 
 
 def _shapes(batch: int, sizes: Sizes, channels: Sequence[int]) -> list[tuple[int, int, int, int]]:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from comptool import tasks
 from comptool.competition.classes import against
 from comptool.competition.config import FILE
 from comptool.competition.schema import from_environment, read_facts
@@ -30,7 +31,6 @@ from comptool.io.predictions import (
 from comptool.io.runs import find_run
 from comptool.machine import compute_threads, threads
 from comptool.postprocess.ensemble.combine import (
-    ANSWERED,
     POWER,
     Doubles,
     Floats,
@@ -69,7 +69,7 @@ def latest_step(candidates: Sequence[Path]) -> tuple[Path, str]:
 
 
 def task_here() -> str:
-    """The task that ``COMPTOOL_TASK`` or comptool.toml names, ``"multiclass"`` if neither does.
+    """The task that ``COMPTOOL_TASK`` or comptool.toml names, the usual one if neither does.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def task_here() -> str:
         If one of them is not in order.
     """
     known = (read_facts(FILE) if FILE.exists() else {}) | from_environment(os.environ)
-    return str(known.get("task", "multiclass"))
+    return str(known.get("task", tasks.DEFAULT_TASK))
 
 
 def read_multiclass(path: Path, facts: Mapping[str, Any]) -> Predictions:
@@ -90,7 +90,7 @@ def read_multiclass(path: Path, facts: Mapping[str, Any]) -> Predictions:
         order.
     """
     task = facts.get("task") or task_here()
-    if task != "multiclass":
+    if tasks.find(task).cells:
         raise InputError(
             "these predictions are multi-label, and one class per image is decided here",
             file=path,
@@ -112,7 +112,7 @@ def read_cells(path: Path, facts: Mapping[str, Any]) -> Predictions:
         file is not in order.
     """
     refuse_ranks(path, facts)
-    return read_recorded(path, "multilabel", facts)
+    return read_recorded(path, tasks.by_shape(cells=True).name, facts)
 
 
 def read_recorded(path: Path, task: str, facts: Mapping[str, Any]) -> Predictions:
@@ -123,7 +123,7 @@ def read_recorded(path: Path, task: str, facts: Mapping[str, Any]) -> Prediction
     path
         The prediction file.
     task
-        ``"multiclass"`` or ``"multilabel"``.
+        Name of the task.
     facts
         What is recorded with it.
 
@@ -139,7 +139,7 @@ def read_recorded(path: Path, task: str, facts: Mapping[str, Any]) -> Prediction
             file=path,
             mend="Give the predictions of a run of this competition",
         )
-    predictions = read_predictions(path, task=task)
+    predictions = read_predictions(path, sums_to_one=tasks.find(task).sums_to_one)
     recorded = tuple(facts.get("classes") or predictions.classes)
     if predictions.classes != recorded:
         raise InputError(
@@ -296,7 +296,7 @@ class Ensemble:
         Share, 0 to 1, of the rows for which all members have the same most probable class; for a
         multi-label task, of the cells that all members answer alike, above one half or not.
     task
-        ``"multiclass"`` or ``"multilabel"``.
+        Name of the task.
     notes
         Sentences for the person who asked.
     """
@@ -309,9 +309,8 @@ class Ensemble:
 
     def text(self) -> str:
         """Rows and agreement, as a sentence."""
-        of_what = "cells, image by class" if self.task == "multilabel" else "them"
-        rows = f"{len(self.predictions)} rows"
-        return f"{rows}; all members agree on {self.agreement:.1%} of {of_what}"
+        rows, unit = len(self.predictions), tasks.find(self.task).unit
+        return f"{rows} rows; all members agree on {self.agreement:.1%} of the {unit}"
 
 
 def ensemble_files(
@@ -358,7 +357,8 @@ def ensemble_files(
     task = _common_task(facts)
     # One is checked while the next is parsed.
     with threads(compute_threads()) as pool:
-        members = list(pool.map(partial(read_predictions, task=task), paths))
+        read = partial(read_predictions, sums_to_one=tasks.find(task).sums_to_one)
+        members = list(pool.map(read, paths))
     members = aligned(members, paths)
     tables = [member.probabilities for member in members]
     if class_weights is None:
@@ -367,7 +367,7 @@ def ensemble_files(
         combined = by_class(tables, class_weights)
     result, notes = _result(members, paths, combined)
     shared, dropped = shared_facts(facts)
-    read = provenance.hashes(paths)
+    hashes = provenance.hashes(paths)
     arguments: dict[str, object] = {"method": method, "weights": weights}
     known: dict[str, object] = {"members": [str(path) for path in paths], "method": method}
     known |= {"weights": shares, "made_of": [_trace(facts[path]) for path in paths]}
@@ -382,7 +382,7 @@ def ensemble_files(
             output,
             command="ensemble",
             arguments=arguments,
-            inputs=read,
+            inputs=hashes,
             facts={**shared, **scores, "ensemble": known | dict(made or {}), **(more or {})},
         )
     return Ensemble(result, shares, _agreement(members, task), task, (*notes, *dropped))
@@ -394,8 +394,7 @@ def _trace(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _agreement(members: Sequence[Predictions], task: str) -> float:
     tables = [member.probabilities for member in members]
-    multilabel = task == "multilabel"
-    answers = np.stack([p > ANSWERED if multilabel else p.argmax(axis=1) for p in tables])
+    answers = np.stack([tasks.find(task).answers(table) for table in tables])
     return float((answers == answers[0]).all(axis=0).mean())
 
 

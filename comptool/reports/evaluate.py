@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from comptool import tasks
 from comptool.competition.classes import left_out
 from comptool.competition.config import load
 from comptool.errors import InputError, UsageError
@@ -21,21 +22,15 @@ from comptool.io.predictions import Predictions, read_predictions
 from comptool.io.tables import check_ids, read_table, refuse_missing, write_table
 from comptool.metrics import prepare
 from comptool.metrics.bootstrap import IntervalEstimate, figures_with_intervals, value_or_nan
-from comptool.metrics.metric_registry import MULTICLASS, MULTILABEL, task_of
 from comptool.metrics.multiclass import Confusion, class_shares
 from comptool.metrics.ranking import WeightedRanking
 from comptool.metrics.reliability import Confidences
 from comptool.postprocess.oof import find_out_of_fold, networks_of, read_labelled
 from comptool.reports.leaderboard import Grade, aligned, usual_metric
 from comptool.reports.plots import draw_confusion, draw_reliability, save_picture
-from comptool.reports.score import LabelGrade, grade_cells, is_multilabel, table_text
+from comptool.reports.score import LabelGrade, grade_cells, table_text, task_of_answers
 
 UNITS = {"confidence-gap": " points"}
-# Shown of every competition of the task, besides its own metric.
-SHOWN = {
-    MULTICLASS: ("accuracy", "balanced-accuracy", "macro-f1", "kappa"),
-    MULTILABEL: ("map", "macro-f1"),
-}
 
 
 @dataclass(frozen=True)
@@ -216,8 +211,9 @@ def _answered(path: Path, answers: Path) -> tuple[Predictions, npt.NDArray[np.in
     table, recorded = read_table(answers), provenance.facts(answers.resolve().parent)
     if len(table.columns) < 2:
         raise InputError("has no column with answers", file=answers, values=list(table.columns))
-    if is_multilabel(table, recorded):
-        graded = grade_cells(path, answers, table, recorded)
+    task = task_of_answers(table, recorded)
+    if task.cells:
+        graded = grade_cells(task, path, answers, table, recorded)
         ids = np.array([""] * len(graded.targets), dtype=object)
         return Predictions(ids, graded.classes, graded.probabilities), graded.targets
     predictions = read_predictions(path)
@@ -263,7 +259,7 @@ def _figures(
     confidences: Confidences,
 ) -> tuple[dict[str, Value], Values]:
     """Each figure, and those of the K classes, as functions of the weights of the rows."""
-    shown = SHOWN[task_of(targets)]
+    shown = tasks.of_targets(targets).shown_metrics
     names = shown if metric is None or metric in shown else (metric, *shown)
     figures: dict[str, Value] = {}
     for name in names:

@@ -13,22 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from comptool import tasks
 from comptool.competition.classes import against, competition_classes
 from comptool.competition.config import FILE, load
-from comptool.competition.label_matrix import (
-    PRESENT,
-    Matrix,
-    matrix_of_columns,
-    matrix_of_lists,
-    split_lists,
-)
-from comptool.competition.labels import class_names
 from comptool.competition.schema import from_environment, read_facts
 from comptool.errors import InputError, UsageError, quoted
 from comptool.io import provenance
 from comptool.io.predictions import RESERVED, Predictions, read_predictions
 from comptool.io.tables import check_ids, read_table, refuse_rows
-from comptool.metrics.metric_registry import METRICS, MULTICLASS, MULTILABEL, Floats, Targets, score
+from comptool.metrics.metric_registry import METRICS, Floats, Targets, score
 from comptool.metrics.multilabel import Thresholds, at_thresholds, count
 from comptool.metrics.ranking import precisions_and_areas
 from comptool.reports.leaderboard import (
@@ -43,6 +36,15 @@ from comptool.reports.leaderboard import (
     parts_of,
     usual_metric,
 )
+from comptool.tasks import Task
+from comptool.tasks.label_matrix import (
+    PRESENT,
+    Matrix,
+    matrix_of_columns,
+    matrix_of_lists,
+    split_lists,
+)
+from comptool.tasks.labels import class_names
 
 NUMBERS = ("average_precision", "roc_area", "precision", "recall", "f1")
 
@@ -125,7 +127,6 @@ def skipped(table: pd.DataFrame) -> list[str]:
     return table.loc[table["average_precision"].isna(), "class"].tolist()
 
 
-DEFAULT_LABEL_METRIC = "map"
 CELLS = frozenset({"0", "1", "-1", "", "0.0", "1.0", "-1.0"})
 
 
@@ -166,7 +167,7 @@ class LabelGrade(Grade):
     def metrics(self) -> dict[str, float]:
         """Every metric that is defined, on all rows."""
         found = {}
-        for metric in METRICS[MULTILABEL]:
+        for metric in METRICS[tasks.of_targets(self.targets).name]:
             if metric.of_decisions or not self.of_decisions:
                 try:
                     found[metric.name] = score(metric.name, self.targets, self.probabilities)
@@ -196,8 +197,8 @@ class LabelGrade(Grade):
         return {**super().summary(), "all": self.metrics(), "left_out": dict(self.left_out)}
 
 
-def is_multilabel(truth: pd.DataFrame, recorded: Mapping[str, Any]) -> bool:
-    """Whether answers are multi-label, by their record, the competition here, or their look.
+def task_of_answers(truth: pd.DataFrame, recorded: Mapping[str, Any]) -> Task:
+    """The task of answers, by their record, the competition here, or their look.
 
     Parameters
     ----------
@@ -208,7 +209,7 @@ def is_multilabel(truth: pd.DataFrame, recorded: Mapping[str, Any]) -> bool:
     """
     facts = (read_facts(FILE) if FILE.exists() else {}) | from_environment(os.environ)
     task = recorded.get("task") or facts.get("task")
-    return task == "multilabel" if task else len(_cell_columns(truth)) > 1
+    return tasks.find(task) if task else tasks.by_shape(cells=len(_cell_columns(truth)) > 1)
 
 
 def _cell_columns(truth: pd.DataFrame) -> list[str]:
@@ -222,6 +223,7 @@ def _cell_columns(truth: pd.DataFrame) -> list[str]:
 
 
 def grade_cells(
+    task: Task,
     submission: Path,
     answers: Path,
     truth: pd.DataFrame,
@@ -234,6 +236,8 @@ def grade_cells(
 
     Parameters
     ----------
+    task
+        That of the answers.
     submission
         Ids with one probability (or 1 and 0) per class, in any order of the columns, or with a
         list of classes. An out-of-fold file (with a column ``fold``) is graded as a whole on the
@@ -252,8 +256,8 @@ def grade_cells(
     InputError
         If a file cannot be used, or the ids or the classes differ.
     """
-    name = metric or usual_metric(recorded) or DEFAULT_LABEL_METRIC
-    of_decisions = METRICS[MULTILABEL].find(name).of_decisions
+    name = metric or usual_metric(recorded) or task.default_metric
+    of_decisions = METRICS[task.name].find(name).of_decisions
     table = read_table(submission)
     classes = _classes(truth, recorded, table)
     answered, decided = _answered(submission, table, classes)
@@ -319,7 +323,7 @@ def _answered(path: Path, table: pd.DataFrame, classes: Sequence[str]) -> tuple[
         check_ids(path, id_column, ids)
         listed = matrix_of_lists(path, table.iloc[:, 1], classes).astype(np.float64)
         return Predictions(ids, tuple(classes), listed, id_column=id_column), True
-    found = read_predictions(path, task="multilabel")
+    found = read_predictions(path, sums_to_one=False)
     if set(found.classes) != set(classes):
         raise InputError(
             "its class columns are not those of the answers: "
@@ -340,8 +344,6 @@ def _left_out(parts: Parts, targets: Matrix, classes: Sequence[str]) -> dict[str
             found[part] = [name for name, seen in zip(classes, there, strict=True) if not seen]
     return found
 
-
-DEFAULT_METRIC = "accuracy"
 
 __all__ = ["Grade", "grade"]
 
@@ -378,15 +380,31 @@ def grade(
     # The practice competition that the answers belong to; its record names metric and classes.
     recorded = provenance.facts(answers.resolve().parent)
     truth = _read_answers(answers)
-    if is_multilabel(truth, recorded):
-        return grade_cells(submission, answers, truth, recorded, public=public, metric=metric)
+    task = task_of_answers(truth, recorded)
+    graded: Grade = task.step("grade")(
+        task, submission, answers, truth, recorded, public=public, metric=metric
+    )
+    return graded
+
+
+def grade_classes(
+    task: Task,
+    submission: Path,
+    answers: Path,
+    truth: pd.DataFrame,
+    recorded: Mapping[str, Any],
+    *,
+    public: float | None = None,
+    metric: str | None = None,
+) -> Grade:
+    """Grade a submission of one class per image; for the parameters see `grade_cells`."""
     id_column, label = (str(name) for name in truth.columns[:2])
     _refuse_blank(answers, truth, label)
-    name = metric or usual_metric(recorded) or DEFAULT_METRIC
-    METRICS[MULTICLASS].find(name)
+    name = metric or usual_metric(recorded) or task.default_metric
+    of_decisions = METRICS[task.name].find(name).of_decisions
     table = read_table(submission)
     if label in table.columns:
-        if not METRICS[MULTICLASS].find(name).of_decisions:
+        if not of_decisions:
             raise UsageError(f"{name} needs probabilities, and {submission} holds one class a row")
         # Where nothing says which classes there are, one that no row has is a wrong answer.
         known = recorded.get("classes") or table[label]

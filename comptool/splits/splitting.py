@@ -15,14 +15,6 @@ import scipy
 
 from comptool.competition.config import Competition, load, of_table
 from comptool.competition.findings import links, of_training, read_findings
-from comptool.competition.label_matrix import (
-    PRESENT,
-    UNKNOWN,
-    ZERO_IS_UNKNOWN,
-    Matrix,
-    positive_counts,
-)
-from comptool.competition.labels import class_counts
 from comptool.competition.samples import Samples, read_samples, training_samples
 from comptool.errors import InputError, quoted
 from comptool.io import provenance
@@ -59,6 +51,14 @@ from comptool.splits.stratified import (
     unused_column,
 )
 from comptool.splits.stratified import Integers as FoldIntegers
+from comptool.tasks.label_matrix import (
+    PRESENT,
+    UNKNOWN,
+    ZERO_IS_UNKNOWN,
+    Matrix,
+    positive_counts,
+)
+from comptool.tasks.labels import class_counts
 
 ROWS = "(rows)"
 

@@ -21,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from comptool.competition.labels import class_counts, class_names
 from comptool.competition.samples import Samples
 from comptool.errors import InputError, nearest, quoted
 from comptool.io.tables import refuse_rows
 from comptool.splits.config import SplitOptions
+from comptool.tasks.labels import class_counts, class_names
 
 TRAINING = -1
 MAX_PARTS = 20

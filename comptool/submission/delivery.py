@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 import polars as pl
 
+from comptool import tasks
 from comptool.competition.classes import against, competition_classes
 from comptool.competition.config import FILE, Competition, load
 from comptool.competition.schema import from_environment
@@ -239,7 +240,7 @@ def build(
     layout
         Its layout, with the predictions' classes.
     task
-        ``"multiclass"`` or ``"multilabel"``.
+        Name of the task.
     name
         What the predictions are called in messages.
     threshold
@@ -266,7 +267,7 @@ def build(
         cells = cells if threshold is None else (cells > threshold).astype(np.int8)
         for column in layout.columns[1:]:
             columns[column] = cells[:, predictions.classes.index(column)]
-    elif task == "multilabel":
+    elif tasks.find(task).cells:
         columns[layout.answer] = _lists(predictions, layout, threshold)
     elif layout.kind is AnswerForm.probability:
         columns[layout.answer] = predictions.probabilities[:, layout.positive]
@@ -276,7 +277,7 @@ def build(
 
 
 def _check_task(layout: Layout, task: str, threshold: float | None) -> None:
-    if task != "multilabel":
+    if not tasks.find(task).cells:
         if threshold is not None:
             raise UsageError("--threshold is for multi-label competitions; this one is not")
     elif layout.score is not None or layout.kind not in (
@@ -346,7 +347,7 @@ class Target:
     name
         What the submission file is called.
     task
-        ``"multiclass"`` or ``"multilabel"``.
+        Name of the task.
     sample_path
         The sample submission.
     sample
@@ -412,7 +413,7 @@ def find_target(toml: Path | None = None, sample: Path | None = None) -> Target:
     known = from_environment(os.environ)
     return Target(
         name=competition.name if competition else known.get("name", DEFAULT_NAME),
-        task=competition.task if competition else known.get("task", "multiclass"),
+        task=competition.task if competition else known.get("task", tasks.DEFAULT_TASK),
         sample_path=path,
         sample=table,
         competition=competition,
@@ -462,12 +463,13 @@ def submit(
     inputs = provenance.hashes([predictions_path, target.sample_path])
     predictions = _read(predictions_path, target)
     layout = read_layout(target.sample, predictions.classes, target.task)
-    if target.task == "multilabel" and (threshold is not None or layout.kind is AnswerForm.joined):
+    cells = tasks.find(target.task).cells
+    if cells and (threshold is not None or layout.kind is AnswerForm.joined):
         refuse_ranks(predictions_path, provenance.facts(predictions_path))
     name = str(predictions_path)
     table = build(predictions, target.sample, layout, target.task, name, threshold)
     notes = _empty_lists(table, layout, threshold)
-    if target.task != "multilabel":
+    if not cells:
         notes += _lost_answers(predictions, layout, name)
     arguments = {
         "predictions": predictions_path,
@@ -517,7 +519,7 @@ def _lost_answers(predictions: Predictions, layout: Layout, name: str) -> tuple[
 
 def _read(path: Path, target: Target) -> Predictions:
     """Predictions of the competition's classes."""
-    predictions = read_predictions(path, task=target.task)
+    predictions = read_predictions(path, sums_to_one=tasks.find(target.task).sums_to_one)
     known = _known_classes(target)
     if known is not None and predictions.classes != known:
         raise SubmissionError(

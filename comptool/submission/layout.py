@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import pandas as pd
 
+from comptool import tasks
 from comptool.errors import SubmissionError, quoted
 
 SCORE_NAMES = frozenset({"score", "confidence"})
@@ -92,7 +93,7 @@ def read_layout(sample: pd.DataFrame, classes: Sequence[str] | None, task: str) 
     classes
         The class names in class order, or None where nobody knows them.
     task
-        ``"multiclass"`` or ``"multilabel"``.
+        Name of the task.
 
     Raises
     ------
@@ -156,7 +157,7 @@ def _with_classes(
 ) -> Layout:
     values = [value for value in dict.fromkeys(sample[answer]) if value.strip()]
     kind, separator = AnswerForm.label, " "
-    if task == "multilabel" or _are_joined(values, known):
+    if tasks.find(task).cells or _are_joined(values, known):
         kind, separator = AnswerForm.joined, _separator(values, known)
         values = [part for value in values for part in _parts(value, separator, known)]
         values = list(dict.fromkeys(values))

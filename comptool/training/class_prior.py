@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from comptool import tasks
 from comptool.competition.config import load
-from comptool.competition.label_matrix import ABSENT
 from comptool.competition.samples import Samples
 from comptool.data.dataset import SampleDataset
 from comptool.data.loader import choose_workers, loader
@@ -27,11 +27,12 @@ from comptool.io.records import RunHeader
 from comptool.io.runs import check_finished, find_run, members, read_header
 from comptool.losses import LOSSES
 from comptool.models.checkpoint_file import load_checkpoint
+from comptool.tasks.label_matrix import ABSENT
 from comptool.training.config import TrainSettings
 from comptool.training.data import divide, mode_of, read_rows, taught_absent
 from comptool.training.distributed import Processes, joined
 from comptool.training.resume import read_record
-from comptool.training.validate import InputTransform, probabilities_of
+from comptool.training.validate import InputTransform
 
 NEEDED = "an estimate needs --loss partial-asl --loss-option mode=ignore, or --loss bce"
 # No class but a universal one is in so many images.
@@ -96,7 +97,7 @@ def plan_estimate(name: str | None) -> Estimate:
     settings, files = read_record(run)
     headers = {folder: read_header(folder) for folder in members(run)}
     first = next(iter(headers.values()))
-    if first.task != "multilabel":
+    if not tasks.find(first.task).cells:
         raise UsageError(f"a prior is for multilabel tasks, and that of {run} is {first.task}")
     rows = read_rows(load(files.competition), settings, files.folds, files.extra)
     if list(rows.classes) != list(first.classes):
@@ -203,7 +204,8 @@ def summed(
     order = in_order(len(dataset), batch_size, rank=processes.rank, world_size=processes.size)
     chosen = choose_workers(workers, processes.device)
     total = torch.zeros(len(header.classes), dtype=torch.float64)
+    task = tasks.find(header.task)
     for batch in loader(dataset, order, workers=chosen, device=processes.device):
-        shares = probabilities_of(model(*eye.see(batch.images)), multilabel=True)
+        shares = task.activate(model(*eye.see(batch.images)))
         total += shares.double().sum(dim=0).cpu()
     return np.asarray(sum(processes.gather(total.numpy())), np.float64)

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
+from comptool import tasks
 from comptool.errors import UsageError, unknown_name
 from comptool.losses import LOSSES, check_task
 from comptool.machine import check_device_name
@@ -715,10 +716,6 @@ class PriorConfig(Output, WithWorkers, WithDevice):
     batch_size: int = option(64, help="Images per batch.", names=("--batch-size", "-b"), min=1)
 
 
-# bce before asl: its sigmoids are probabilities, as thresholds and pseudo-labels need them.
-# It also ranked better: mAP 0.589 and 0.538 against 0.549 and 0.527 (two seeds of 20 epochs of
-# mobilenetv3_small_100 at 64 pixels on `simulate aicoss --scale 0.01`).
-DEFAULT_LOSS = {"multiclass": "ce", "multilabel": "bce"}
 # Options of losses that have an option of their own on the command line.
 TYPED = {
     "gamma": "--gamma",
@@ -738,7 +735,7 @@ def for_task(settings: TrainSettings, task: str) -> TrainSettings:
     settings
         As they were given.
     task
-        ``multiclass`` or ``multilabel``.
+        The competition's.
 
     Raises
     ------
@@ -746,17 +743,18 @@ def for_task(settings: TrainSettings, task: str) -> TrainSettings:
         If the loss is unknown or for another task, or an option has no meaning for the loss or
         the task.
     """
-    loss = settings.loss or DEFAULT_LOSS[task]
+    kind = tasks.find(task)
+    loss = settings.loss or kind.default_loss
     check_task(loss, task)
-    if task == "multilabel" and settings.balance in OF_ONE_CLASS:
+    if kind.cells and settings.balance in OF_ONE_CLASS:
         raise UsageError(
-            f"--balance {settings.balance} needs one class per image, and the task is multilabel; "
+            f"--balance {settings.balance} needs one class per image, and the task is {task}; "
             "take --balance class-aware (an image of each class in turn) or "
             "--loss distribution-balanced"
         )
     for name in STAGE:
-        if task == "multilabel" and getattr(settings, name):
-            raise UsageError(f"{kebab(name)} needs one class per image, and the task is multilabel")
+        if kind.cells and getattr(settings, name):
+            raise UsageError(f"{kebab(name)} needs one class per image, and the task is {task}")
     _check_mixing(settings, loss)
     if settings.prior is not None and not LOSSES.find(loss).takes_prior:
         takers = " and ".join(f"'{entry.name}'" for entry in LOSSES if entry.takes_prior)

@@ -13,6 +13,7 @@ from comptool.errors import UsageError
 from comptool.key_value import parse_assignments
 from comptool.losses.class_weights import class_weights
 from comptool.losses.wrappers import DeferredWeights, WithoutClasses
+from comptool.tasks import Task
 from comptool.training.config import TYPED, TrainSettings
 from comptool.training.data import TrainMember, TrainPlan
 
@@ -51,7 +52,7 @@ def make_loss(plan: TrainPlan, member: TrainMember) -> nn.Module:
     if weights is not None and plan.settings.defer_weights:
         late = [weights[index] for index in kept]
         criterion = DeferredWeights(criterion, late, plan.settings.defer_weights)
-    _try(criterion, name, len(kept), multilabel=plan.rows.multilabel)
+    _try(criterion, name, len(kept), plan.rows.task)
     return WithoutClasses(criterion, masked, num_classes) if masked else criterion
 
 
@@ -82,10 +83,10 @@ def _given(settings: TrainSettings, name: str, types: Mapping[str, Any]) -> dict
     return options
 
 
-def _try(criterion: nn.Module, name: str, num_classes: int, *, multilabel: bool) -> None:
+def _try(criterion: nn.Module, name: str, num_classes: int, task: Task) -> None:
     """Refuse a list of another length than the classes before anything is trained."""
     logits = torch.zeros(2, num_classes)
-    targets = torch.zeros(2, num_classes) if multilabel else torch.zeros(2, dtype=torch.int64)
+    targets = torch.from_numpy(task.blank_targets(2, num_classes))
     if losses.LOSSES.find(name).is_users:
         _try_users(criterion, name, logits.requires_grad_(), targets)
         return

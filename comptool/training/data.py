@@ -23,8 +23,6 @@ import pandas as pd
 
 from comptool import metrics, models
 from comptool.competition.config import Competition, load
-from comptool.competition.label_matrix import ABSENT, PRESENT, UNKNOWN, positive_counts
-from comptool.competition.labels import class_counts, class_names
 from comptool.competition.samples import Samples, read_samples, training_samples
 from comptool.data.augment.named_policies import POLICIES, POLICY_FILES, check_options
 from comptool.data.image_io import ImageFiles, drop_missing, spread
@@ -36,6 +34,9 @@ from comptool.io.runs import LAST, find_run
 from comptool.io.tables import read_table, refuse_rows, write_table
 from comptool.losses import LOSSES
 from comptool.losses.class_weights import read_class_weights
+from comptool.tasks import Task
+from comptool.tasks.label_matrix import ABSENT, PRESENT, UNKNOWN, positive_counts
+from comptool.tasks.labels import class_counts, class_names
 from comptool.training.class_subset import (
     check_shares,
     dropped_classes,
@@ -215,7 +216,7 @@ def soft_targets(samples: Samples, classes: Sequence[str]) -> npt.NDArray[np.flo
         return None
     if samples.labels:
         raise InputError(
-            "soft labels are for one class per image, and the task is multilabel",
+            "soft labels are for one class per image, and here it may have several",
             file=samples.source,
             values=found,
         )
@@ -292,6 +293,8 @@ class Rows:
         Files that were read.
     notes
         What was taken and why, one sentence each.
+    task
+        The competition's.
     """
 
     samples: Samples
@@ -301,11 +304,7 @@ class Rows:
     labels: Indices | Cells
     inputs: tuple[Path, ...]
     notes: tuple[str, ...]
-
-    @property
-    def multilabel(self) -> bool:
-        """Whether a row may have several classes."""
-        return self.labels.ndim == 2
+    task: Task
 
     @property
     def fold(self) -> Indices:
@@ -329,14 +328,13 @@ class Rows:
 
     def counts(self, rows: Indices) -> dict[str, int]:
         """Rows, or positives, per class among some rows."""
-        found = per_class(self.labels[rows], len(self.classes))
+        found = self.task.counts(self.labels[rows], len(self.classes))
         return dict(zip(self.classes, map(int, found), strict=True))
 
     def known(self, rows: Indices) -> list[int]:
         """Cells per class among some rows that training takes as annotated; all of one label."""
-        if not self.multilabel:
-            return [len(rows)] * len(self.classes)
-        return [int(number) for number in (self.targets[rows] != UNKNOWN).sum(axis=0)]
+        found = self.task.annotated(self.targets[rows], len(self.classes))
+        return [int(number) for number in found]
 
     def digest(self) -> str:
         """A hash of ids, paths, folds and targets: what a resumed run has to find unchanged."""
@@ -384,7 +382,16 @@ def read_rows(
     samples = replace(labelled, frame=_joined_rows(parts))
     labels = [_labels(part, classes) for part in parts]
     targets = _targets(parts, labels, soft)
-    return Rows(samples, classes, counts, targets, _together(labels), tuple(inputs), tuple(notes))
+    return Rows(
+        samples,
+        classes,
+        counts,
+        targets,
+        _together(labels),
+        tuple(inputs),
+        tuple(notes),
+        competition.kind,
+    )
 
 
 def _classes(
@@ -446,7 +453,7 @@ def divide(rows: Rows, settings: TrainSettings, fold: int | None) -> tuple[Indic
         raise UsageError(f"there is no fold {fold} in {rows.samples.source}; its folds are {known}")
     validated = np.zeros(len(rows.fold), bool) if fold is None else rows.fold == fold
     valid, train = np.flatnonzero(validated), np.flatnonzero(~validated)
-    if rows.multilabel:
+    if rows.task.cells:
         _check_cells(rows, train)
         return train, valid
     unseen = sorted(set(rows.labels[valid].tolist()) - set(rows.labels[train].tolist()))
@@ -477,13 +484,6 @@ def divide(rows: Rows, settings: TrainSettings, fold: int | None) -> tuple[Indic
     return train, valid
 
 
-def per_class(labels: Indices | Cells, num_classes: int) -> Indices:
-    """Rows, or positives, of each class, shape (K,)."""
-    if labels.ndim == 2:
-        return np.asarray((labels == PRESENT).sum(axis=0), np.int64)
-    return np.bincount(labels, minlength=num_classes)
-
-
 def _check_cells(rows: Rows, train: Indices) -> None:
     """Refuse to train on rows without a single positive."""
     if not (rows.labels[train] == PRESENT).any():
@@ -508,7 +508,7 @@ def gaps(rows: Rows, train: Indices, valid: Indices) -> list[str]:
     One sentence each. With one class per row, those alone that no row is of: others that cannot be
     learnt are refused, or dropped on purpose.
     """
-    if not rows.multilabel:
+    if not rows.task.cells:
         absent = _absent(rows, np.arange(len(rows.labels)))
         return [f"no row is of the {_class_list(absent)}: it cannot be learnt"] if absent else []
     told = []
@@ -533,7 +533,7 @@ def gaps(rows: Rows, train: Indices, valid: Indices) -> list[str]:
 
 
 def _absent(rows: Rows, part: Indices) -> list[str]:
-    counts = per_class(rows.labels[part], len(rows.classes))
+    counts = rows.task.counts(rows.labels[part], len(rows.classes))
     return [rows.classes[index] for index in np.flatnonzero(counts == 0)]
 
 
@@ -642,7 +642,7 @@ def loss_notes(settings: TrainSettings, rows: Rows, train: Indices) -> list[str]
     InputError
         If the prior cannot be read.
     """
-    if not rows.multilabel:
+    if not rows.task.cells:
         return []
     told = []
     cells = rows.targets[train]

@@ -39,6 +39,7 @@ from comptool.models.checkpoint_file import build_model, load_weights
 from comptool.models.late_fusion import AUXILIARY
 from comptool.models.pretrained import RANDOM, create_from
 from comptool.models.streams import StreamModel
+from comptool.tasks import Task
 from comptool.training import data
 from comptool.training.autotune import ComputeConfig, Measure, choose_config, compiled, use_threads
 from comptool.training.class_subset import measured
@@ -103,8 +104,8 @@ class TrainSession:
         This process among its equals.
     mixing
         Of the batches of training.
-    multilabel
-        Whether a row may have several classes.
+    task
+        The competition's.
     counted
         Whether each validated row counts in score and loss, shape (n,).
     datasets
@@ -133,7 +134,7 @@ class TrainSession:
     valid_loader: Iterable[Batch] | None
     processes: Processes
     mixing: Mixing
-    multilabel: bool
+    task: Task
     counted: npt.NDArray[np.bool_]
     datasets: tuple[SampleDataset, ...]
     placement: Placement
@@ -507,7 +508,7 @@ def open_session(
         mixing=Mixing(
             settings.mixup, settings.cutmix, settings.balanced_mixup, len(plan.rows.classes)
         ),
-        multilabel=plan.rows.multilabel,
+        task=plan.rows.task,
         datasets=datasets,
         placement=placement,
         counted=measured(plan.rows.labels[member.valid], plan.dropped),

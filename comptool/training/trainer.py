@@ -182,7 +182,7 @@ class Loop:
                 session.processes,
                 # Several processes stop together, between two updates.
                 lambda: alone and self.interruption.requested,
-                multilabel=session.multilabel,
+                task=session.task,
                 counted=session.counted,
             )
         except StoppedError:
@@ -481,8 +481,10 @@ def _run(loop: Loop, keeper: Checkpointer, **facts: object) -> None:
 
 def _join_folds(plan: TrainPlan, *, write: bool) -> float:
     """Score of all folds together; writes their ``oof.csv``, in the table's order."""
-    task = plan.competition.task
-    parts = [read_predictions(member.folder / OOF, task=task) for member in plan.members]
+    sums_to_one = plan.rows.task.sums_to_one
+    parts = [
+        read_predictions(member.folder / OOF, sums_to_one=sums_to_one) for member in plan.members
+    ]
     rows = np.concatenate([member.valid for member in plan.members])
     order = np.argsort(rows, kind="stable")
     probabilities = np.concatenate([part.probabilities for part in parts])[order]

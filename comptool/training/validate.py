@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from comptool.data.dataset import Batch, normalise
 from comptool.io.records import RunHeader
+from comptool.tasks import Task
 from comptool.training.distributed import Processes
 
 
@@ -72,7 +73,7 @@ def evaluate(
     processes: Processes,
     stopped: Callable[[], bool],
     *,
-    multilabel: bool,
+    task: Task,
     counted: npt.NDArray[np.bool_],
 ) -> tuple[npt.NDArray[np.float32], float]:
     """Class probabilities of every row in the table's order, and the mean loss of those that count.
@@ -93,8 +94,8 @@ def evaluate(
         Whose shares are put together.
     stopped
         Asked between batches.
-    multilabel
-        Whether classes have probabilities of their own (sigmoid) or share one (softmax).
+    task
+        Makes probabilities of the logits.
     counted
         Whether each row counts in the loss, shape (N,).
 
@@ -119,7 +120,7 @@ def evaluate(
         if len(places):
             total += criterion(*_at(places, logits, batch.targets)).double() * len(places)
             number += len(places)
-        shares.append(probabilities_of(logits, multilabel=multilabel))
+        shares.append(task.activate(logits))
     model.train(training)
     # Read once: until here nothing has waited for the device.
     arrays = [torch.cat(shares).cpu().numpy()] if shares else []
@@ -153,15 +154,6 @@ def _at(places: npt.NDArray[np.int64], logits: Tensor, targets: Tensor) -> tuple
     # By number: a mask would have to be counted first.
     chosen = torch.from_numpy(places).to(logits.device, non_blocking=True)
     return logits[chosen], targets[chosen]
-
-
-def probabilities_of(logits: Tensor, *, multilabel: bool) -> Tensor:
-    """Class probabilities (B, K) of logits (B, K), in float32.
-
-    In half precision a sigmoid would be 1 from a logit of 8.4 on, and such cells would tie.
-    """
-    logits = logits.float()
-    return torch.sigmoid(logits) if multilabel else torch.softmax(logits, dim=1)
 
 
 def _in_order(gathered: Sequence[Any]) -> tuple[npt.NDArray[np.float32], float]:

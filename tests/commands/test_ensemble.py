@@ -40,7 +40,7 @@ def test_members_are_matched_by_id_in_the_order_of_the_first(comptool, write):
     assert result.stderr.splitlines() == [
         "member x.csv, weight 0.500",
         "member y.csv, weight 0.500",
-        "2 rows; all members agree on 100.0% of them",
+        "2 rows; all members agree on 100.0% of the rows",
     ]
     found = rows("submissions/ensemble.csv")
     assert list(found) == ["007", "NA"]
@@ -272,7 +272,7 @@ def test_classes_of_a_multi_label_task_are_combined_each_for_itself(
         assert rows("e.csv")[name] == pytest.approx(values)
     # Only of 'golf course' in NA one says yes and the other no.
     assert result.stderr.splitlines()[-1] == (
-        "2 rows; all members agree on 75.0% of cells, image by class"
+        "2 rows; all members agree on 75.0% of the cells, image by class"
     )
 
 

@@ -69,13 +69,13 @@ def test_multi_label_weights_may_be_per_class_and_are_applied_again(runs):
     assert result.exit_code == 0, result.stderr
     weights = np.array(json.loads(result.stdout)["weights"])
     assert weights.shape == (3, 3)
-    members = [read_predictions(path, task="multilabel").probabilities for path in files]
+    members = [read_predictions(path, sums_to_one=False).probabilities for path in files]
     expected = sum(w * m for w, m in zip(weights, members, strict=True))
     for output in ("submissions/ensemble.csv", "again.csv"):
         if output == "again.csv":
             saved = ("--weights", "submissions/ensemble.json", "-o", output)
             assert runs.run("ensemble", *files, *saved).exit_code == 0
-        made = read_predictions(Path(output), task="multilabel").probabilities
+        made = read_predictions(Path(output), sums_to_one=False).probabilities
         np.testing.assert_allclose(made, expected, atol=1e-12)
 
 

@@ -124,7 +124,7 @@ def test_multi_label_cells_on_which_files_disagree_are_not_known(runs):
     one, two = runs("multilabel", skills=(2.0, 2.0), **ROWS)
     options = ("--threshold", "0.7", "--agree", two, "--json")
     made = told(runs.run("pseudolabel", one, *options))
-    p, q = (read_predictions(path, task="multilabel") for path in (one, two))
+    p, q = (read_predictions(path, sums_to_one=False) for path in (one, two))
     same = (p.probabilities > 0.5) == (q.probabilities > 0.5)
     assert f"the files agree on {same.sum()} of 360 cells; others are not known" in made["notes"]
     labelled = pd.read_csv("pseudo.csv", index_col="id")
@@ -134,7 +134,7 @@ def test_multi_label_cells_on_which_files_disagree_are_not_known(runs):
         sure = np.where(p.probabilities[place] > 0.7, 1, -1)
         sure[p.probabilities[place] < 0.3] = 0
         assert row[["a", "b", "c"]].tolist() == np.where(same[place], sure, -1).tolist()
-    held = [read_predictions(Path(f"weights/run{n}/oof.csv"), task="multilabel") for n in (0, 1)]
+    held = [read_predictions(Path(f"weights/run{n}/oof.csv"), sums_to_one=False) for n in (0, 1)]
     a, b = (one.probabilities for one in held)
     counted = ((a > 0.7) & (b > 0.5)).sum()
     assert made["expected"]["present"]["answered"] == counted
@@ -163,7 +163,7 @@ def test_each_class_of_several_labels_can_have_its_own_two_thresholds(runs):
     line = next(one for one in result.stderr.splitlines() if one.startswith("thresholds: a "))
     bounds = [tuple(map(float, pair)) for pair in re.findall(r"(\S+) \(absent below (\S+)\)", line)]
     assert len(bounds) == 3
-    p = read_predictions(source, task="multilabel")
+    p = read_predictions(source, sums_to_one=False)
     labelled = pd.read_csv("pseudo.csv", index_col="id")
     for place, name in enumerate("abc"):
         upper, lower = bounds[place]

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from comptool import tasks
 from comptool.postprocess.pseudo_labels.expected_precision import (
     agreeing,
-    answered,
     not_reached,
     precision,
     threshold_by_class,
@@ -88,8 +88,11 @@ def test_a_class_that_is_never_answered_has_no_threshold():
 def test_members_agree_where_their_answers_do():
     one = np.array([[0.9, 0.1], [0.6, 0.4]])
     other = np.array([[0.6, 0.4], [0.1, 0.9]])
-    assert agreeing(np.array([0, 0]), [one, other], "multiclass").tolist() == [True, False]
-    cells = agreeing(answered(one, "multilabel"), [other], "multilabel")
+    assert agreeing(np.array([0, 0]), [one, other], tasks.find("multiclass")).tolist() == [
+        True,
+        False,
+    ]
+    cells = agreeing(one > 0.5, [other], tasks.find("multilabel"))
     assert cells.tolist() == [[True, True], [False, False]]
 
 

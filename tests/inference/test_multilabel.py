@@ -111,7 +111,7 @@ def by_hand(run: Path, part: str, count: int, size: int) -> np.ndarray:
 def infer(comptool, *arguments):
     result = comptool("infer", "-j", "0", "--device", "cpu", *arguments)
     assert result.exit_code == 0, result.output
-    return read_predictions(PREDS, task="multilabel")
+    return read_predictions(PREDS, sums_to_one=False)
 
 
 def test_runs_of_two_input_sizes_are_averaged_in_one_pass(comptool, scenes):
@@ -154,7 +154,7 @@ def test_what_views_are_worth_is_told_by_average_precision_on_known_cells(compto
     assert evidence["plain"] == pytest.approx(np.mean(wanted))
     assert evidence["rows"] == len(CELLS)
     assert f"map on 8 out-of-fold rows: {evidence['plain']:.4f} plain" in result.stderr
-    found = read_predictions(TTA, task="multilabel").probabilities
+    found = read_predictions(TTA, sums_to_one=False).probabilities
     assert found.shape == (6, len(CLASSES))
     assert not np.allclose(found.sum(axis=1), 1)
 
@@ -172,7 +172,7 @@ def test_views_of_several_labels_are_chosen_by_average_precision(comptool, scene
     wanted = metrics.score("map", CELLS, plain)
     assert evidence["plain"]["value"] == pytest.approx(wanted)
     assert evidence["candidates"][0]["alone"] == pytest.approx(wanted)
-    held = read_predictions(TTA.with_name("oof_preds_tta.csv"), task="multilabel")
+    held = read_predictions(TTA.with_name("oof_preds_tta.csv"), sums_to_one=False)
     assert metrics.score("map", CELLS, held.probabilities) == pytest.approx(
         evidence["choice"]["value"]
     )
@@ -186,7 +186,7 @@ def test_a_turned_scene_has_the_prediction_of_the_scene_under_d4(comptool, scene
         cv2.imwrite(str(path), np.ascontiguousarray(np.rot90(cv2.imread(str(path)))))
     comptool(*command, "-o", "after.csv")
     before, after = (
-        read_predictions(Path(f"{name}.csv"), task="multilabel") for name in ("before", "after")
+        read_predictions(Path(f"{name}.csv"), sums_to_one=False) for name in ("before", "after")
     )
     np.testing.assert_allclose(after.probabilities, before.probabilities, atol=1e-5)
 
@@ -222,4 +222,4 @@ def test_without_a_present_cell_there_is_no_evidence_and_there_are_predictions(c
     result = comptool("tta", "-j", "0")
     assert result.exit_code == 0, result.output
     assert "no evidence that TTA helps: " in result.stderr
-    assert len(read_predictions(TTA, task="multilabel")) == 6
+    assert len(read_predictions(TTA, sums_to_one=False)) == 6

@@ -36,7 +36,7 @@ def test_a_class_without_a_positive_is_said_and_left_out_of_the_metric(scenes, l
         "weights/run: no positive row to validate: the metric leaves it out: class 'sea'",
     )
     outcome = learn(epochs=1)
-    oof = read_predictions(RUN / "oof.csv", task="multilabel")
+    oof = read_predictions(RUN / "oof.csv", sums_to_one=False)
     cells = validated()
     measured = [average_precision_score(cells[:, k], oof.probabilities[:, k]) for k in (1, 2, 3)]
     assert outcome.score == pytest.approx(np.mean(measured))
@@ -90,7 +90,7 @@ def test_all_folds_join_to_one_score(scenes, learn):
         changed = [[*row[:-1], number % 2] for number, row in enumerate(rows[1:])]
         csv.writer(stream).writerows([rows[0], *changed])
     outcome = learn(fold="all", epochs=1)
-    oof = read_predictions(RUN / "oof.csv", task="multilabel")
+    oof = read_predictions(RUN / "oof.csv", sums_to_one=False)
     assert oof.ids.tolist() == [row[0] for row in rows[1:]]
     cells = np.array([[int(cell) for cell in row[2:6]] for row in rows[1:]])
     measured = [

@@ -72,7 +72,7 @@ def validate(session, loaded):
         session.criterion,
         session.processes,
         lambda: False,
-        multilabel=session.multilabel,
+        task=session.task,
         counted=session.counted,
     )
 

@@ -510,7 +510,7 @@ TONE_CHANGES = ("solarize", "invert", "posterize", "brightness")
 _ALIGNED = 8  # bytes, of the largest type that is sent
 
 
-class Task(NamedTuple):
+class Work(NamedTuple):
     """One operation on those images of a stack that it is for.
 
     ``rows`` are their places in the stack, int64 [n], None for all of it; ``arguments`` are the
@@ -533,7 +533,7 @@ def stacked(shapes: Sequence[Shape]) -> dict[Shape, list[int]]:
     return {shape: [n for n, one in enumerate(shapes) if one == shape] for shape in shapes}
 
 
-def tasks(changes: Changes, shapes: Sequence[Shape]) -> list[Task]:
+def tasks(changes: Changes, shapes: Sequence[Shape]) -> list[Work]:
     """What is to be done to the stacks of a batch, symmetries aside, in this order.
 
     Parameters
@@ -544,7 +544,7 @@ def tasks(changes: Changes, shapes: Sequence[Shape]) -> list[Task]:
         Of the images of each modality. Where their proportions differ, angles are those of a
         picture that holds the largest of each side.
     """
-    found: list[Task] = []
+    found: list[Work] = []
     canvas = max(height for height, *_ in shapes) / max(width for _, width, _ in shapes)
     for stack, (shape, members) in enumerate(stacked(shapes).items()):
         if changes.holes is not None:
@@ -555,7 +555,7 @@ def tasks(changes: Changes, shapes: Sequence[Shape]) -> list[Task]:
     return found
 
 
-def carry_out(found: Sequence[Task], sent: Iterator[Tensor], stacks: list[Tensor]) -> None:
+def carry_out(found: Sequence[Work], sent: Iterator[Tensor], stacks: list[Tensor]) -> None:
     """Do tasks to stacks of images, and leave what comes of it in their list.
 
     Parameters
@@ -593,16 +593,16 @@ def send(arrays: Sequence[Array], device: torch.device) -> Iterator[Tensor]:
         yield arrived[start : start + array.nbytes].view(kind).view(array.shape)
 
 
-def _painting(holes: Holes, stack: int, shape: Shape, modalities: int) -> Task:
+def _painting(holes: Holes, stack: int, shape: Shape, modalities: int) -> Work:
     sides = np.array(shape[:2])
     lengths = (holes.share * sides + 0.5).astype(np.int64)
     starts = (holes.centres * sides).astype(np.int64) - lengths // 2
     edges = np.concatenate([np.maximum(starts, 0), np.minimum(starts + lengths, sides)], axis=1)
     arguments = [np.tile(one, (modalities, 1)) for one in (edges, holes.colours[:, : shape[2]])]
-    return Task(stack, painted, None, arguments)
+    return Work(stack, painted, None, arguments)
 
 
-def _groups(operated: Operated, stack: int, shape: Shape, canvas: float) -> Iterator[Task]:
+def _groups(operated: Operated, stack: int, shape: Shape, canvas: float) -> Iterator[Work]:
     codes, strengths = operated
     for group in _GROUPS:
         rows = np.flatnonzero(np.isin(codes, [OPERATIONS.index(name) for name in group.names]))
@@ -610,7 +610,7 @@ def _groups(operated: Operated, stack: int, shape: Shape, canvas: float) -> Iter
         if rows.size and not (shape[2] == 1 and group.names == ("colour",)):
             arguments = group.arguments(codes[rows], strengths[rows], shape, canvas)
             floats = [one.astype(np.float32) for one in arguments]
-            yield Task(stack, group.operation, rows, floats)
+            yield Work(stack, group.operation, rows, floats)
 
 
 def matrices(codes: Indices, strengths: Numbers, shape: Shape, canvas: float) -> tuple[Numbers]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from comptool import tasks
 from comptool.errors import UsageError, unknown_name
 
 Numbers = npt.NDArray[np.floating[Any]]
@@ -56,8 +57,7 @@ def merge(logits: Numbers, how: str, task: str, weights: Sequence[float] = ()) -
     how
         One of `MERGES`.
     task
-        ``multiclass``: softmax over the classes. ``multilabel``: each class is a choice of its own
-        between yes and no, so that the same three merges apply to it.
+        Name of the task; of several labels each class is a choice between yes and no.
     weights
         Of the V views in a mean, summing to one; empty for equal ones.
 
@@ -76,10 +76,8 @@ def merge(logits: Numbers, how: str, task: str, weights: Sequence[float] = ()) -
     if weights and how != "mean":
         raise UsageError(f"weights of views are those of the mean, not of {how}")
     merged = partial(merge_mean, weights=weights) if weights else MERGES[how]
-    if task == "multiclass":
-        return merged(logits)
-    against_no = np.stack([np.zeros_like(logits), logits], axis=-1)  # (V, B, K, 2)
-    return merged(against_no)[..., 1]
+    kind = tasks.find(task)
+    return kind.chosen(merged(kind.choices(logits)))
 
 
 def _softmax(logits: Numbers) -> Numbers:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from comptool import metrics
+from comptool import metrics, tasks
 from comptool.competition.classes import check_classes
 from comptool.competition.samples import Samples
 from comptool.errors import InputError, UsageError
@@ -168,7 +168,7 @@ def weigh(plan: InferencePlan, held: HeldOut, in_sample: bool = False) -> ViewEv
 def _targets(samples: Samples, header: RunHeader) -> npt.NDArray[np.integer]:
     """Class indices of shape (N,), or multi-label cells of shape (N, K)."""
     classes = header.classes
-    if header.task != "multilabel":
+    if not tasks.find(header.task).cells:
         return label_indices(samples, classes)
     check_classes(samples.source, samples.labels, classes, "the run")
     return samples.label_matrix()

@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from comptool.competition.label_matrix import PRESENT, UNKNOWN
 from comptool.postprocess.calibration.context import SMALLEST, Doubles, Floats
 from comptool.postprocess.calibration.isotonic import OLD_SHARE, curve
 from comptool.postprocess.calibration.scaling import least_scales, least_temperature
 from comptool.postprocess.calibration.thresholds import Targets, best_thresholds, to_half
+from comptool.tasks.label_matrix import PRESENT, UNKNOWN
 
 # Along this line a class stays as it is.
 UNMOVED = (np.array([0.0, 1.0]), np.array([0.0, 1.0]))

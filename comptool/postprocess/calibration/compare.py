@@ -28,7 +28,6 @@ import numpy as np
 
 from comptool import metrics
 from comptool.competition.config import Competition, load
-from comptool.competition.label_matrix import PRESENT
 from comptool.errors import ComptoolError, InputError, UsageError
 from comptool.io import provenance
 from comptool.io.predictions import Predictions
@@ -58,6 +57,7 @@ from comptool.postprocess.calibration.recalibration import (
 from comptool.postprocess.calibration.thresholds import AVERAGES, Targets
 from comptool.postprocess.inputs import class_counts
 from comptool.postprocess.oof import networks_of, own_evidence
+from comptool.tasks.label_matrix import PRESENT
 
 NONE = "none"
 SETS = 100
@@ -103,7 +103,7 @@ def compare_file(
     settings.check_compare(methods)
     about = load(competition)
     facts = {} if source is None else provenance.facts(source)
-    if about.task == "multilabel":
+    if about.kind.cells:
         settings.check_cells()
         predictions = None if source is None else inputs.read_cells(source, facts)
         comparisons = [

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from comptool import metrics
+from comptool import metrics, tasks
 from comptool.competition.config import load
-from comptool.competition.labels import class_counts as count_labels
 from comptool.errors import ComptoolError, InputError
 from comptool.io import provenance
 from comptool.io.atomic import together
@@ -41,8 +40,9 @@ from comptool.postprocess.calibration.context import (
 )
 from comptool.postprocess.calibration.methods import CELL_METHODS, METHODS
 from comptool.postprocess.calibration.thresholds import AVERAGES, Targets
-from comptool.postprocess.ensemble.combine import ANSWERED
 from comptool.postprocess.oof import FOLDS, Labelled, nested_folds, own_evidence, trained_counts
+from comptool.tasks.labels import class_counts as count_labels
+from comptool.tasks.multilabel_task import ANSWERED
 
 if TYPE_CHECKING:
     from comptool.postprocess.calibration.cells import Fitted
@@ -321,7 +321,7 @@ def evidence_of(labelled: Labelled, classes: Sequence[str]) -> LabelledRows:
 
 def usable_metric(name: str) -> str:
     """The competition's metric, or accuracy where it is none of one class per image."""
-    return name if name in metrics.METRICS["multiclass"] else "accuracy"
+    return name if name in metrics.METRICS[tasks.DEFAULT_TASK] else "accuracy"
 
 
 def _trained(facts: Mapping[str, Any], classes: Sequence[str]) -> Counts | None:
@@ -583,7 +583,7 @@ def recalibrate_file(
 def _of_cells(method: str, facts: Mapping[str, Any]) -> bool:
     """Whether a method of several labels was asked for."""
     task = facts.get("task") or inputs.task_here()
-    return method == THRESHOLDS or (task == "multilabel" and method in CELL_METHODS)
+    return method in CELL_METHODS and (method not in METHODS or tasks.find(task).cells)
 
 
 def _refuse_one_row(source: Path, num_rows: int, method: str) -> None:

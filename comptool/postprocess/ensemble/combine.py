@@ -13,14 +13,13 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from comptool import tasks
 from comptool.errors import UsageError
 from comptool.machine import compute_threads, threads
 
 Floats = npt.NDArray[np.floating]
 Doubles = npt.NDArray[np.float64]
 
-# A multi-label answer is a probability above it.
-ANSWERED = 0.5
 POWER = 3.0
 
 
@@ -136,42 +135,13 @@ def _average_ranks(values: Floats) -> Doubles:
     return ranks
 
 
-def vote(members: Sequence[Floats], weights: Sequence[float]) -> Doubles:
-    """Weighted share of the members whose most probable class each class is.
-
-    A member whose largest probabilities are equal votes for the first of them in class order.
-
-    Parameters
-    ----------
-    members
-        Probabilities of shape (N, K) each.
-    weights
-        One weight per member, summing to one.
-    """
-    num_classes = members[0].shape[1]
-    ballots = [np.eye(num_classes)[member.argmax(axis=1)] for member in members]
-    return mean(ballots, weights)
-
-
-def vote_yes(members: Sequence[Floats], weights: Sequence[float]) -> Doubles:
-    """Weighted share of the members that give a class more than one half: a multi-label vote.
-
-    Parameters
-    ----------
-    members
-        Probabilities of shape (N, K) each.
-    weights
-        One weight per member, summing to one.
-    """
-    return mean([(member > ANSWERED).astype(np.float64) for member in members], weights)
-
-
 METHODS: dict[str, Callable[[Sequence[Floats], Sequence[float]], Doubles]] = {
     "mean": mean,
     "gmean": geometric_mean,
     "power": power_mean,
     "rank-mean": rank_mean,
-    "vote": vote,
+    # Of ballots, see `combine`.
+    "vote": mean,
 }
 
 
@@ -179,7 +149,7 @@ def combine(
     members: Sequence[Floats],
     method: str = "mean",
     weights: Sequence[float] | None = None,
-    task: str = "multiclass",
+    task: str = tasks.DEFAULT_TASK,
     *,
     power: float = POWER,
 ) -> Floats:
@@ -194,8 +164,8 @@ def combine(
     weights
         One weight per member, at least 0, not all 0; None for equal weights.
     task
-        ``"multiclass"``: the rows of the result sum to one; ``"multilabel"``: every class stands
-        alone, and a member votes for it with more than one half.
+        Name of the task: of one class per image the rows of the result sum to one; of several
+        labels every class stands alone, and a member votes for it with more than one half.
     power
         Of the power mean, above 0.
 
@@ -214,11 +184,11 @@ def combine(
         raise UsageError(f"--power must be a number above 0, not {power:g}")
     if len(members) == 1:
         return members[0]
-    multilabel = task == "multilabel"
+    kind = tasks.find(task)
     methods = METHODS | {"power": partial(power_mean, power=power)}
-    combined = vote_yes if multilabel and method == "vote" else methods[method]
-    result = np.minimum(combined(members, shares), 1.0)
-    return result if multilabel else result / result.sum(axis=1, keepdims=True)
+    if method == "vote":
+        members = [kind.ballots(member) for member in members]
+    return kind.normalised(np.minimum(methods[method](members, shares), 1.0))
 
 
 def by_class(members: Sequence[Floats], weights: Doubles) -> Doubles:

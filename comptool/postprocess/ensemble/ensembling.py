@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from comptool import tasks
 from comptool.competition.classes import check_classes
 from comptool.competition.config import Competition, load
 from comptool.errors import InputError, UsageError
@@ -189,7 +190,7 @@ def write_weights(
     ]
     document = {
         "format": FORMAT,
-        "task": "multilabel" if evidence.targets.ndim == 2 else "multiclass",
+        "task": tasks.of_targets(evidence.targets).name,
         "classes": list(evidence.classes),
         "metric": found.metric,
         "search": dict(how),

@@ -22,12 +22,12 @@ import numpy.typing as npt
 from scipy.special import betaincinv
 
 from comptool.competition.config import Competition
-from comptool.competition.label_matrix import ABSENT, PRESENT, UNKNOWN
 from comptool.errors import ComptoolError, InputError
-from comptool.postprocess.ensemble.combine import ANSWERED
 from comptool.postprocess.oof import Labelled, own_evidence, side_by_side
 from comptool.postprocess.pseudo_labels.config import PrecisionTarget, Rule
 from comptool.postprocess.pseudo_labels.rules import NONE, sure, sure_cells
+from comptool.tasks import Task
+from comptool.tasks.label_matrix import ABSENT, PRESENT, UNKNOWN
 
 Floats = npt.NDArray[np.floating]
 Doubles = npt.NDArray[np.float64]
@@ -138,24 +138,19 @@ def threshold_by_class(
     return found
 
 
-def answered(probabilities: Floats, task: str) -> npt.NDArray[Any]:
-    """The most probable class of each row, (N,), or which cells are above one half, (N, K)."""
-    return probabilities > ANSWERED if task == "multilabel" else probabilities.argmax(axis=1)
-
-
-def agreeing(answers: npt.NDArray[Any], members: Sequence[Floats], task: str) -> Mask:
+def agreeing(answers: npt.NDArray[Any], members: Sequence[Floats], task: Task) -> Mask:
     """Rows, of multi-label predictions cells, that all members answer in this way.
 
     Parameters
     ----------
     answers
-        As `answered` gives them.
+        As `Task.answers` gives them.
     members
         Probabilities of shape (N, K) each.
     task
-        ``"multiclass"`` or ``"multilabel"``.
+        The competition's.
     """
-    same: Mask = np.all([answered(member, task) == answers for member in members], axis=0)
+    same: Mask = np.all([task.answers(member) == answers for member in members], axis=0)
     return same
 
 
@@ -258,18 +253,15 @@ def promise(
     if agree:
         labelled, note = _agreed(labelled, agree, competition)
         told.append(note)
-    multilabel = competition.task == "multilabel"
-    choose, weigh = (_for_cells, _of_cells) if multilabel else (_for_rows, _of_rows)
-    chosen, notes = choose(rule, wanted, labelled, classes)
-    found = weigh(chosen, labelled, classes)
-    return replace(found, notes=[*told, *notes, *found.notes])
+    found: PrecisionThreshold = competition.kind.step("precision")(rule, wanted, labelled, classes)
+    return replace(found, notes=[*told, *found.notes])
 
 
 def _agreed(
     labelled: Labelled, agree: Sequence[Mapping[str, Any]], competition: Competition
 ) -> tuple[Labelled, str]:
     """The rows, or multi-label cells, on which the out-of-fold rows of all files agree."""
-    task = competition.task
+    task = competition.kind
     try:
         if not all(facts.get("runs") for facts in agree):
             raise InputError("no run is recorded with a file of --agree")
@@ -277,15 +269,33 @@ def _agreed(
         first, *others = (one.probabilities for one in side_by_side(found))
     except ComptoolError as error:
         return labelled, f"the expected precision leaves the agreement out: {error}"
-    same = agreeing(answered(first, task), others, task)
+    same = agreeing(task.answers(first), others, task)
     note = f"expected precision of {int(same.sum())} of {same.size} out-of-fold"
-    if task == "multilabel":
+    if task.cells:
         unknown = np.where(same, labelled.targets, UNKNOWN)
         return replace(labelled, targets=unknown), f"{note} cells, on which the files agree"
     rows = replace(
         labelled, predictions=labelled.predictions.take(same), targets=labelled.targets[same]
     )
     return rows, f"{note} rows, on which the files agree"
+
+
+def expect_of_rows(
+    rule: Rule, wanted: PrecisionTarget, labelled: Labelled, classes: Sequence[str]
+) -> PrecisionThreshold:
+    """The rule for the wanted precision of rows of one class each, and what it promises."""
+    chosen, notes = _for_rows(rule, wanted, labelled, classes)
+    found = _of_rows(chosen, labelled, classes)
+    return replace(found, notes=[*notes, *found.notes])
+
+
+def expect_of_cells(
+    rule: Rule, wanted: PrecisionTarget, labelled: Labelled, classes: Sequence[str]
+) -> PrecisionThreshold:
+    """The rule for the wanted precision of cells, image by class, and what it promises."""
+    chosen, notes = _for_cells(rule, wanted, labelled, classes)
+    found = _of_cells(chosen, labelled, classes)
+    return replace(found, notes=[*notes, *found.notes])
 
 
 def _for_rows(

@@ -42,10 +42,10 @@ from comptool.postprocess.pseudo_labels.expected_precision import (
     ExpectedPrecision,
     PrecisionThreshold,
     agreeing,
-    answered,
     promise,
 )
-from comptool.postprocess.pseudo_labels.rounds import answers_of, label_cells, label_classes, table
+from comptool.postprocess.pseudo_labels.rounds import answers_of, table
+from comptool.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -154,13 +154,12 @@ def pseudolabel_file(
     promised = promise(rule, wanted or PrecisionTarget(), classes, facts, competition, others)
     rule = promised.rule
     allowed = _agreeing(predictions, ids, samples.source, agree, competition) if agree else None
-    label = label_cells if competition.task == "multilabel" else label_classes
-    kept = label(
+    kept = competition.kind.step("pseudo-label")(
         predictions, samples, competition.label, rule,
         previous=previous, soft=soft, allowed=allowed,
     )  # fmt: skip
     if not kept.rows.size and not allow_empty:
-        raise _nothing_kept(source, predictions, competition.task, allowed)
+        raise _nothing_kept(source, predictions, competition.kind, allowed)
     notes = _refuse_labelled(competition, samples.source, ids[kept.rows])
     looked_at = (source, samples.source, previous, *agree)
     read = provenance.hashes(path for path in looked_at if path is not None)
@@ -188,7 +187,7 @@ def pseudolabel_file(
 
 def _read(source: Path, facts: Mapping[str, Any], competition: Competition) -> Predictions:
     """Predictions of the competition's task and classes."""
-    if competition.task == "multilabel":
+    if competition.kind.cells:
         predictions = inputs.read_recorded(source, competition.task, facts)
     else:
         predictions = inputs.read_multiclass(source, facts)
@@ -214,13 +213,12 @@ def _agreeing(
     competition: Competition,
 ) -> npt.NDArray[np.bool_]:
     """Rows, or multi-label cells, that every other file answers alike."""
-    task, others = competition.task, []
+    task, others = competition.kind, []
     for path in paths:
         other = in_order(ids, _read(path, provenance.facts(path), competition), first, path)
         check_classes(path, other.classes, predictions.classes, "the predictions")
         others.append(other.probabilities)
-    multilabel = task == "multilabel"
-    own = answered(predictions.probabilities, task) if multilabel else answers_of(predictions)
+    own = task.answers(predictions.probabilities) if task.cells else answers_of(predictions)
     return agreeing(own, others, task)
 
 
@@ -244,7 +242,7 @@ def _of_decisions(
     """What becomes of decisions in the predictions."""
     if predictions.pred is None:
         return []
-    if competition.task == "multilabel":
+    if competition.kind.cells:
         return [f"the decisions (column pred) of {source} are left out"]
     told = (
         f"the labels are the decisions (column pred) of {source}, each as sure as its probability"
@@ -253,10 +251,10 @@ def _of_decisions(
 
 
 def _nothing_kept(
-    source: Path, predictions: Predictions, task: str, allowed: npt.NDArray[np.bool_] | None
+    source: Path, predictions: Predictions, task: Task, allowed: npt.NDArray[np.bool_] | None
 ) -> InputError:
     confidence, rows = predictions.probabilities, f"{len(predictions)} rows"
-    if task == "multiclass":
+    if not task.cells:
         confidence = confidence[np.arange(len(predictions)), answers_of(predictions)]
     if allowed is not None:
         confidence = confidence[allowed]

@@ -23,20 +23,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from comptool.competition.label_matrix import (
-    ABSENT,
-    PRESENT,
-    UNKNOWN,
-    Matrix,
-    matrix_of_columns,
-    matrix_of_lists,
-)
-from comptool.competition.labels import CONFIDENCE, ROUND
 from comptool.competition.samples import Samples
 from comptool.errors import UsageError
 from comptool.io.predictions import Predictions
 from comptool.io.tables import check_ids, read_table, refuse_rows
-from comptool.postprocess.ensemble.combine import ANSWERED
 from comptool.postprocess.pseudo_labels.config import Rule
 from comptool.postprocess.pseudo_labels.rules import (
     NONE,
@@ -47,6 +37,16 @@ from comptool.postprocess.pseudo_labels.rules import (
     sure,
     sure_cells,
 )
+from comptool.tasks.label_matrix import (
+    ABSENT,
+    PRESENT,
+    UNKNOWN,
+    Matrix,
+    matrix_of_columns,
+    matrix_of_lists,
+)
+from comptool.tasks.labels import CONFIDENCE, ROUND
+from comptool.tasks.multilabel_task import ANSWERED
 
 SOFT = "soft:"
 FOLD = "fold"

@@ -24,10 +24,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from comptool.competition.label_matrix import ABSENT, PRESENT, UNKNOWN, Matrix
 from comptool.errors import UsageError
 from comptool.postprocess.calibration.quota import largest
 from comptool.postprocess.pseudo_labels.config import Rule
+from comptool.tasks.label_matrix import ABSENT, PRESENT, UNKNOWN, Matrix
 
 Floats = npt.NDArray[np.floating]
 Indices = npt.NDArray[np.intp]

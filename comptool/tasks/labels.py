@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from comptool.competition.config import Competition
-from comptool.competition.label_matrix import split_lists
 from comptool.errors import InputError
 from comptool.io.predictions import RENAME_CLASS, RESERVED, RESERVED_CLASS
 from comptool.io.tables import read_table, refuse_rows
+from comptool.tasks.label_matrix import split_lists
+from comptool.tasks.task import LabelFacts
 
 MIN_CLASSES = 2
 WHOLE_NUMBER = re.compile(r"[+-]?\d+")
@@ -60,26 +60,9 @@ def class_counts(labels: Iterable[str]) -> dict[str, int]:
     return {name: counts[name] for name in class_names(counts)}
 
 
-def check_labels(competition: Competition, source: Path, frame: pd.DataFrame) -> None:
-    """Check the label columns of a labelled table.
-
-    Parameters
-    ----------
-    competition
-        Says which columns hold labels, and perhaps which classes there are.
-    source
-        Where ``frame`` was read, for messages.
-    frame
-        Table of text.
-
-    Raises
-    ------
-    InputError
-        If a column is missing, or a class is called like a column that prediction files need; of
-        one class per row also naming the first row whose label is blank or is not one of the
-        competition's classes. The cells of multi-label tables are checked by `label_matrix`.
-    """
-    for name in competition.labels or (competition.label,):
+def check_columns(facts: LabelFacts, source: Path, frame: pd.DataFrame) -> None:
+    """Check that a labelled table has its label columns."""
+    for name in facts.labels or (facts.label,):
         if name not in frame.columns:
             raise InputError(
                 f"no column is called '{name}'",
@@ -87,21 +70,31 @@ def check_labels(competition: Competition, source: Path, frame: pd.DataFrame) ->
                 values=list(frame.columns),
                 mend="Name the label column with 'label' in comptool.toml",
             )
-    if competition.task == "multilabel":
-        return
-    labels = frame[competition.label]
+
+
+def check_label_column(facts: LabelFacts, source: Path, frame: pd.DataFrame) -> None:
+    """Check the column of one class per row.
+
+    Raises
+    ------
+    InputError
+        If it is missing; naming the first row whose label is blank, is not one of the
+        competition's classes, or is called like a column that prediction files need.
+    """
+    check_columns(facts, source, frame)
+    labels = frame[facts.label]
     if (blank := np.flatnonzero(labels.str.strip() == "")).size:
         raise InputError(
-            "the label is blank", file=source, row=int(blank[0]) + 1, column=competition.label
+            "the label is blank", file=source, row=int(blank[0]) + 1, column=facts.label
         )
-    if competition.classes is not None:
+    if facts.classes is not None:
         what = "the label is not one of 'classes' in comptool.toml"
-        refuse_rows(source, labels, ~labels.isin(competition.classes), what)
-    reserved = labels.isin((*RESERVED, competition.id))
+        refuse_rows(source, labels, ~labels.isin(facts.classes), what)
+    reserved = labels.isin((*RESERVED, facts.id))
     refuse_rows(source, labels, reserved, RESERVED_CLASS, RENAME_CLASS)
 
 
-def check_class_names(competition: Competition, source: Path, classes: Sequence[str]) -> None:
+def check_class_names(facts: LabelFacts, source: Path, classes: Sequence[str]) -> None:
     """Check that the classes of a multi-label table can be columns of a prediction file.
 
     Raises
@@ -113,18 +106,16 @@ def check_class_names(competition: Competition, source: Path, classes: Sequence[
     if len(classes) < MIN_CLASSES:
         what = f"a multi-label competition has at least two classes, not {len(classes)}"
         raise InputError(what, file=source, values=classes)
-    reserved = [name for name in classes if name in (*RESERVED, competition.id)]
+    reserved = [name for name in classes if name in (*RESERVED, facts.id)]
     if reserved:
         raise InputError(RESERVED_CLASS, file=source, values=reserved, mend=RENAME_CLASS)
-    reserved = [name for name in competition.labels if name in (CONFIDENCE, ROUND)]
+    reserved = [name for name in facts.labels if name in (CONFIDENCE, ROUND)]
     if reserved:
         what = "a class cannot be called like a column of pseudo-label tables"
         raise InputError(what, file=source, values=reserved, mend=RENAME_CLASS)
 
 
-def joined_classes(
-    competition: Competition, source: Path, lists: pd.Series[str]
-) -> tuple[str, ...]:
+def joined_classes(facts: LabelFacts, source: Path, lists: pd.Series[str]) -> tuple[str, ...]:
     """The classes of a competition whose labels are joined lists, in class order.
 
     They are those of ``comptool.toml``, or the columns of the sample submission, or else all
@@ -132,7 +123,7 @@ def joined_classes(
 
     Parameters
     ----------
-    competition
+    facts
         Its label is one column.
     source, lists
         A labelled table and its label column, which is asked where there is no training table.
@@ -142,22 +133,22 @@ def joined_classes(
     InputError
         If a table cannot be read.
     """
-    if competition.classes is not None:
-        return competition.classes
-    train = competition.train
+    if facts.classes is not None:
+        return facts.classes
+    train = facts.train
     if train is not None and train.is_file() and train.resolve() != source.resolve():
         table = read_table(train)
-        lists = table[competition.label] if competition.label in table else lists
-    asked = asked_classes(competition)
+        lists = table[facts.label] if facts.label in table else lists
+    asked = asked_classes(facts)
     named = {name for names in split_lists(lists, asked) for name in names}
     if named & set(asked):
         return asked
     return class_names(named)
 
 
-def asked_classes(competition: Competition) -> tuple[str, ...]:
+def asked_classes(facts: LabelFacts) -> tuple[str, ...]:
     """The classes that the sample submission has one column for; none where it has other ones."""
-    if competition.sample_submission is None:
+    if facts.sample_submission is None:
         return ()
-    answers = [str(name) for name in read_table(competition.sample_submission).columns[1:]]
+    answers = [str(name) for name in read_table(facts.sample_submission).columns[1:]]
     return tuple(answers) if len(answers) >= MIN_CLASSES else ()

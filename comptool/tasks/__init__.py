@@ -1,0 +1,65 @@
+"""Tasks: what one class per image and several labels per image need done differently.
+
+A task is one object. Everything that depends on it asks the object; nothing outside this package
+asks for a task's name. To add a task: a file with a subclass of :class:`Task` or of one of its
+kinds, and a line in :data:`TASKS`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from comptool.registry import Entry, Registry
+from comptool.tasks.task import Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = ["DEFAULT_TASK", "TASKS", "Task", "by_shape", "find", "names", "of_targets"]
+
+DEFAULT_TASK = "multiclass"
+TASKS = Registry(
+    "task",
+    Entry(
+        "multiclass",
+        "comptool.tasks.multiclass_task:Multiclass",
+        "One class per image.",
+        "softmax over the classes",
+    ),
+    Entry(
+        "multilabel",
+        "comptool.tasks.multilabel_task:Multilabel",
+        "Several labels per image, each present, absent or not annotated.",
+        "a sigmoid of each class",
+    ),
+)
+
+
+def names() -> list[str]:
+    """The names of the tasks."""
+    return TASKS.names
+
+
+@cache
+def find(name: str) -> Task:
+    """The task of that name.
+
+    Raises
+    ------
+    UsageError
+        If there is none; names the nearest.
+    """
+    made: Task = TASKS.load(name)()
+    return made
+
+
+def by_shape(*, cells: bool) -> Task:
+    """The first task whose targets are cells of shape (N, K), or class indices of shape (N,)."""
+    return next(task for name in names() if (task := find(name)).cells == cells)
+
+
+def of_targets(targets: npt.NDArray[np.integer]) -> Task:
+    """The first task whose targets have this shape."""
+    return by_shape(cells=targets.ndim == 2)
