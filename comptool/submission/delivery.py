@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import polars as pl
 
@@ -24,7 +23,13 @@ from comptool.io.atomic import atomic_output, refuse_existing, together
 from comptool.io.predictions import Predictions, read_predictions, refuse_ranks
 from comptool.io.tables import check_ids as check_table_ids
 from comptool.io.tables import read_table
-from comptool.submission.layout import WHOLE, AnswerForm, Layout, read_layout
+from comptool.submission.answer_forms import (
+    THRESHOLD,
+    Layout,
+    answered_classes,
+    check_task,
+    read_layout,
+)
 
 
 def check(submission: pd.DataFrame, sample: pd.DataFrame, layout: Layout, name: str) -> None:
@@ -53,21 +58,7 @@ def check(submission: pd.DataFrame, sample: pd.DataFrame, layout: Layout, name: 
         )
     check_ids(submission[layout.id].tolist(), sample[layout.id].tolist(), name, layout.id)
     _check_order(submission[layout.id], sample[layout.id], name)
-    if layout.kind is AnswerForm.label:
-        _check_classes(submission[layout.answer], sample[layout.answer], layout, name)
-    elif layout.kind is AnswerForm.joined:
-        _check_joined(submission[layout.answer], layout, name)
-    for column in number_columns(layout):
-        _check_numbers(submission[column], name)
-
-
-def number_columns(layout: Layout) -> tuple[str, ...]:
-    """Columns that hold probabilities."""
-    if layout.kind is AnswerForm.probabilities:
-        return layout.columns[1:]
-    if layout.kind is AnswerForm.probability:
-        return (layout.answer,)
-    return () if layout.score is None else (layout.score,)
+    layout.form.check(submission, sample, layout, name)
 
 
 def check_ids(ids: Sequence[str], wanted: Sequence[str], name: str, column: str) -> None:
@@ -109,46 +100,6 @@ def _check_order(ids: pd.Series, wanted: pd.Series, name: str) -> None:
         raise SubmissionError(
             f"{name}, row {row + 1}, column '{wanted.name}': the id is '{ids.iloc[row]}' where the "
             f"sample submission has '{wanted.iloc[row]}'; the ids are in another order"
-        )
-
-
-def _check_classes(labels: pd.Series, sample: pd.Series, layout: Layout, name: str) -> None:
-    if layout.answers is not None:
-        wrong = ~labels.isin(layout.answers).to_numpy()
-        what = f"no such class; the classes are {quoted(layout.answers)}"
-    elif all(WHOLE.fullmatch(value) for value in sample):
-        # Nobody knows the classes; whole numbers are then at least answered by whole numbers.
-        wrong = np.array([not WHOLE.fullmatch(value) for value in labels], dtype=bool)
-        what = "not a whole number, as the sample submission has"
-    else:
-        wrong = (labels.str.strip() == "").to_numpy()
-        what = "no class"
-    _refuse(labels, wrong, name, what)
-
-
-def _check_joined(labels: pd.Series, layout: Layout, name: str) -> None:
-    if layout.answers is None:
-        return
-    known = set(layout.answers)
-    lists = [layout.split(value) for value in labels]
-    wrong = np.array([not set(names) <= known for names in lists], dtype=bool)
-    _refuse(labels, wrong, name, f"a class that is unknown; they are {quoted(layout.answers)}")
-    twice = np.array([len(set(names)) < len(names) for names in lists], dtype=bool)
-    _refuse(labels, twice, name, "names a class twice")
-
-
-def _check_numbers(cells: pd.Series, name: str) -> None:
-    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=float)
-    _refuse(cells, ~np.isfinite(numbers), name, "not a finite number")
-    _refuse(cells, (numbers < 0) | (numbers > 1), name, "not a probability between 0 and 1")
-
-
-def _refuse(cells: pd.Series, wrong: npt.NDArray[np.bool_], name: str, what: str) -> None:
-    rows = np.flatnonzero(wrong)
-    if rows.size:
-        found = quoted(cells.iloc[rows].tolist())
-        raise SubmissionError(
-            f"{name}, row {int(rows[0]) + 1}, column '{cells.name}': {what} (found {found})"
         )
 
 
@@ -211,11 +162,6 @@ def _read_archived(path: Path, name: str) -> pd.DataFrame:
         raise SubmissionError(str(error).replace(str(path), name)) from error
 
 
-Rows = npt.NDArray[np.int64]
-
-THRESHOLD = 0.5
-
-
 def build(
     predictions: Predictions,
     sample: pd.DataFrame,
@@ -256,57 +202,17 @@ def build(
     UsageError
         If there is a threshold and the task is not multi-label.
     """
-    _check_task(layout, task, threshold)
+    kind = tasks.find(task)
+    check_task(layout, kind, threshold)
     wanted = sample[layout.id].tolist()
     check_ids(list(predictions.ids), wanted, name, predictions.id_column)
     place = {one: row for row, one in enumerate(predictions.ids)}
     predictions = predictions.take(np.array([place[one] for one in wanted], dtype=np.int64))
-    columns: dict[str, object] = {layout.id: wanted}
-    if layout.kind is AnswerForm.probabilities:
-        cells = predictions.probabilities
-        cells = cells if threshold is None else (cells > threshold).astype(np.int8)
-        for column in layout.columns[1:]:
-            columns[column] = cells[:, predictions.classes.index(column)]
-    elif tasks.find(task).cells:
-        columns[layout.answer] = _lists(predictions, layout, threshold)
-    elif layout.kind is AnswerForm.probability:
-        columns[layout.answer] = predictions.probabilities[:, layout.positive]
-    else:
-        columns |= _answers(predictions, layout, name)
+    columns: dict[str, object] = {
+        layout.id: wanted,
+        **layout.form.write(predictions, layout, kind, name, threshold),
+    }
     return pd.DataFrame({column: columns[column] for column in layout.columns})
-
-
-def _check_task(layout: Layout, task: str, threshold: float | None) -> None:
-    if not tasks.find(task).cells:
-        if threshold is not None:
-            raise UsageError("--threshold is for multi-label competitions; this one is not")
-    elif layout.score is not None or layout.kind not in (
-        AnswerForm.probabilities,
-        AnswerForm.joined,
-    ):
-        what = layout.kind.value if layout.score is None else "one class and its score"
-        raise SubmissionError(
-            f"the sample submission asks for {what}, and the competition is multi-label; "
-            "it needs a list of classes or one column per class"
-        )
-
-
-def _lists(predictions: Predictions, layout: Layout, threshold: float | None) -> list[str]:
-    answered = predictions.probabilities > (THRESHOLD if threshold is None else threshold)
-    assert layout.answers is not None  # the predictions' classes are known
-    return [
-        layout.separator.join(layout.answers[place] for place in np.flatnonzero(row))
-        for row in answered
-    ]
-
-
-def _answers(predictions: Predictions, layout: Layout, name: str) -> dict[str, object]:
-    chosen = _chosen(predictions, name)
-    texts = np.array(layout.answers, dtype=object)
-    columns: dict[str, object] = {layout.answer: texts[chosen]}
-    if layout.score is not None:
-        columns[layout.score] = predictions.probabilities[np.arange(len(chosen)), chosen]
-    return columns
 
 
 def overruled(predictions: Predictions, name: str) -> int:
@@ -318,21 +224,8 @@ def overruled(predictions: Predictions, name: str) -> int:
         If ``pred`` holds an unknown class.
     """
     probabilities = predictions.probabilities
-    answered = probabilities[np.arange(len(predictions)), _chosen(predictions, name)]
+    answered = probabilities[np.arange(len(predictions)), answered_classes(predictions, name)]
     return int((answered < probabilities.max(axis=1)).sum())
-
-
-def _chosen(predictions: Predictions, name: str) -> Rows:
-    if predictions.pred is None:
-        return np.asarray(predictions.probabilities.argmax(axis=1), dtype=np.int64)
-    index = {one: place for place, one in enumerate(predictions.classes)}
-    strange = [str(one) for one in predictions.pred if one not in index]
-    if strange:
-        raise SubmissionError(
-            f"{name}, column 'pred': no such class (found {quoted(strange)}); the classes are "
-            f"{quoted(predictions.classes)}"
-        )
-    return np.array([index[one] for one in predictions.pred], dtype=np.int64)
 
 
 DEFAULT_NAME = "submission"
@@ -379,7 +272,7 @@ class Delivery:
     def text(self) -> str:
         """What was checked, as a sentence, after what was presumed."""
         header = ",".join(self.layout.columns[:4]) + ("..." if len(self.layout.columns) > 4 else "")
-        passed = f"checked: {self.rows} rows of {header} ({self.layout.kind.value}), ids as wanted"
+        passed = f"checked: {self.rows} rows of {header} ({self.layout.form.words}), ids as wanted"
         return "\n".join([*self.layout.notes, *self.notes, passed])
 
 
@@ -464,7 +357,7 @@ def submit(
     predictions = _read(predictions_path, target)
     layout = read_layout(target.sample, predictions.classes, target.task)
     cells = tasks.find(target.task).cells
-    if cells and (threshold is not None or layout.kind is AnswerForm.joined):
+    if cells and (threshold is not None or layout.form.lists):
         refuse_ranks(predictions_path, provenance.facts(predictions_path))
     name = str(predictions_path)
     table = build(predictions, target.sample, layout, target.task, name, threshold)
@@ -479,7 +372,7 @@ def submit(
     }
     # What the predictions were made of is known of the submission too.
     made = provenance.facts(predictions_path)
-    facts = {**made, "layout": layout.kind.value, "rows": len(table)}
+    facts = {**made, "layout": layout.form.words, "rows": len(table)}
     with together():
         with atomic_output(output, force=force) as temporary:
             columns = {str(column): table[column].to_list() for column in table.columns}
@@ -496,7 +389,7 @@ def submit(
 
 def _empty_lists(table: pd.DataFrame, layout: Layout, threshold: float | None) -> tuple[str, ...]:
     """How many lists are empty, which an organiser may refuse."""
-    if layout.kind is not AnswerForm.joined:
+    if not layout.form.lists:
         return ()
     empty = int((table[layout.answer] == "").sum())
     bound = THRESHOLD if threshold is None else threshold
@@ -506,7 +399,7 @@ def _empty_lists(table: pd.DataFrame, layout: Layout, threshold: float | None) -
 
 def _lost_answers(predictions: Predictions, layout: Layout, name: str) -> tuple[str, ...]:
     """How many answers a submission of probabilities does not hold."""
-    if layout.kind not in (AnswerForm.probabilities, AnswerForm.probability):
+    if not layout.form.of_probabilities:
         return ()
     lost = overruled(predictions, name)
     told = (

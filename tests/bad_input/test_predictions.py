@@ -220,7 +220,7 @@ SAMPLE = "data/sample.csv"
         ),
         (
             columns(lambda n, cells: [cells[0], *("abz" if n == 0 else "000")]),
-            "the sample submission asks for 'z', which is no class; it has no column for 'c'",
+            "the sample submission asks for 'z', which is not a class; it has no column for 'c'",
         ),
     ],
     ids=["other ids", "fewer ids", "more ids", "ids alone", "other classes"],

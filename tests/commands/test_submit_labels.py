@@ -77,7 +77,7 @@ def test_a_sample_that_lacks_a_class_column_is_refused(comptool, many):
     result = comptool("submit", "-q")
     assert (result.exit_code, result.stderr) == (
         4,
-        "comptool submit: the sample submission asks for 'pier', which is no class; it has no "
+        "comptool submit: the sample submission asks for 'pier', which is not a class; it has no "
         "column for 'golf course'\n",
     )
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from comptool.errors import SubmissionError, UsageError
 from comptool.io.predictions import Predictions
+from comptool.submission.answer_forms import read_layout
 from comptool.submission.delivery import build, check
-from comptool.submission.layout import AnswerForm, read_layout
 
 CLASSES = ("cat", "dog", "emu")
 PROBABILITIES = np.array([[0.9, 0.2, 0.6], [0.5, 0.1, 0.3], [0.51, 0.7, 0.99]])
@@ -22,7 +22,7 @@ def submitted(answers, classes=CLASSES, threshold=None) -> list[str]:
     ids = np.array(["p", "q", "r"], dtype=object)
     sample = pd.DataFrame({"id": ids, "labels": answers}, dtype=object)
     layout = read_layout(sample, classes, "multilabel")
-    assert layout.kind is AnswerForm.joined
+    assert layout.form.name == "joined"
     given = Predictions(ids, classes, PROBABILITIES)
     table = build(given, sample, layout, "multilabel", "preds.csv", threshold)
     check(table, sample, layout, "s.csv")

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from comptool.errors import SubmissionError
-from comptool.submission.layout import AnswerForm, read_layout
+from comptool.submission.answer_forms import read_layout
 
 
 def sample(**columns) -> pd.DataFrame:
@@ -17,7 +17,7 @@ def test_one_class_by_its_name():
     layout = read_layout(
         sample(image_id=["1", "2"], class_id=["0", "0"]), "0 1 2".split(), "multiclass"
     )
-    assert (layout.kind, layout.answer, layout.as_index) == (AnswerForm.label, "class_id", False)
+    assert (layout.form.name, layout.answer, layout.as_index) == ("label", "class_id", False)
     assert layout.answers == ("0", "1", "2")
 
 
@@ -50,13 +50,13 @@ def test_a_placeholder_that_is_no_class():
 
 def test_one_column_per_class_in_any_order():
     layout = read_layout(sample(id=["1"], b=["0.5"], a=["0.5"]), ("a", "b"), "multiclass")
-    assert (layout.kind, layout.columns) == (AnswerForm.probabilities, ("id", "b", "a"))
+    assert (layout.form.name, layout.columns) == ("probabilities", ("id", "b", "a"))
 
 
 def test_a_class_with_a_score_beside_it():
     table = sample(image_id=["1"], class_id=["0"], score=["0.5"])
     layout = read_layout(table, ("0", "1"), "multiclass")
-    assert (layout.kind, layout.answer, layout.score) == (AnswerForm.label, "class_id", "score")
+    assert (layout.form.name, layout.answer, layout.score) == ("label", "class_id", "score")
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_a_class_with_a_score_beside_it():
 )
 def test_one_probability_of_two_classes(column, positive, notes):
     layout = read_layout(sample(**{"id": ["1"], column: ["0.5"]}), ("cat", "dog"), "multiclass")
-    assert (layout.kind, layout.positive, len(layout.notes)) == (
-        AnswerForm.probability,
+    assert (layout.form.name, layout.positive, len(layout.notes)) == (
+        "probability",
         positive,
         notes,
     )
@@ -74,23 +74,21 @@ def test_one_probability_of_two_classes(column, positive, notes):
 
 def test_joined_classes():
     layout = read_layout(sample(id=["1", "2"], labels=["a b", "c"]), "a b c".split(), "multiclass")
-    assert layout.kind is AnswerForm.joined
+    assert layout.form.name == "joined"
 
 
 def test_a_class_name_with_a_blank_is_not_several_classes():
     table = sample(id=["1"], label=["box truck"])
-    assert read_layout(table, ("box truck", "van"), "multiclass").kind is AnswerForm.label
+    assert read_layout(table, ("box truck", "van"), "multiclass").form.name == "label"
 
 
 def test_multilabel_answers_are_joined():
-    assert (
-        read_layout(sample(id=["1"], y=["a"]), ("a", "b"), "multilabel").kind is AnswerForm.joined
-    )
+    assert read_layout(sample(id=["1"], y=["a"]), ("a", "b"), "multilabel").form.name == "joined"
 
 
 def test_without_known_classes_the_columns_are_the_classes():
     layout = read_layout(sample(id=["1"], x=["0"], y=["1"]), None, "multiclass")
-    assert (layout.kind, layout.classes) == (AnswerForm.probabilities, ("x", "y"))
+    assert (layout.form.name, layout.classes) == ("probabilities", ("x", "y"))
     assert read_layout(sample(id=["1"], x=["0"]), None, "multiclass").answers is None
 
 
@@ -99,7 +97,7 @@ def test_without_known_classes_the_columns_are_the_classes():
     [
         (sample(id=["1"]), ("a", "b"), "the sample submission has an id column and nothing to "),
         (sample(id=["1"], a=["0"], x=["0"]), ("a", "b"),
-         "the sample submission asks for 'x', which is no class; it has no column for 'b'"),
+         "the sample submission asks for 'x', which is not a class; it has no column for 'b'"),
         (sample(id=["1"], p=["0.5"]), ("a", "b", "c"),
          "the sample submission asks for one probability in column 'p', which fits two classes; "),
         (sample(id=["1"], a=["0.5"]), ("a", "b", "c"),
