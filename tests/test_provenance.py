@@ -44,11 +44,30 @@ def test_a_file_without_a_record_has_no_facts(tmp_path):
     assert provenance.facts(tmp_path / "x.csv") == {}
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", "\x00"])
+@pytest.mark.parametrize("text", ["{", "\x00"])
 def test_a_broken_record_is_named(tmp_path, text):
     (tmp_path / "x.csv.meta.json").write_text(text)
     with pytest.raises(InputError, match=r"x\.csv\.meta\.json: is no readable record"):
         provenance.recall(tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "damage"),
+    [
+        ("[1]", "it has to be an object, not [1]"),
+        ('{"facts": [1]}', "facts has to be an object, not [1]"),
+        ('{"inputs": {"a.csv": 3}}', "inputs.a.csv has to be text, not 3"),
+        ('{"command": null}', "command has to be text, not None"),
+    ],
+)
+def test_a_damaged_record_is_named_with_its_key(tmp_path, text, damage):
+    (tmp_path / "x.csv.meta.json").write_text(text)
+    with pytest.raises(InputError) as refusal:
+        provenance.recall(tmp_path / "x.csv")
+    assert str(refusal.value) == (
+        f"{tmp_path}/x.csv.meta.json: its record is damaged: {damage}. Delete it, or make the file "
+        "again"
+    )
 
 
 def test_a_folder_is_recorded_without_a_hash(tmp_path):

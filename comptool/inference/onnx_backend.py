@@ -244,9 +244,9 @@ def _kept(path: Path, checkpoint: Mapping[str, str | None]) -> bytes | None:
         record = provenance.recall(path)
     except (OSError, InputError):
         return None
-    if record is None or list(record.get("inputs", {}).values()) != list(checkpoint.values()):
+    if record is None or list(record.inputs.values()) != list(checkpoint.values()):
         return None
-    return graph if record.get("facts", {}).items() >= _known_by(graph).items() else None
+    return graph if record.facts.items() >= _known_by(graph).items() else None
 
 
 def _known_by(graph: bytes) -> dict[str, object]:

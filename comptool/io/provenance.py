@@ -11,6 +11,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -19,9 +20,36 @@ from typing import Any
 from comptool import __version__
 from comptool.errors import InputError
 from comptool.io.atomic import atomic_output
+from comptool.io.records import parse
 from comptool.machine import compute_threads, threads
 
 RECORDED_PACKAGES = ("torch", "timm", "albumentations", "numpy", "pandas", "polars")
+MEND = "Delete it, or make the file again"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """The record of a file.
+
+    Parameters
+    ----------
+    command, arguments
+        The subcommand that made it, and its arguments as JSON values.
+    inputs
+        SHA-256 of each file that was read, by its path as given; None of a folder.
+    versions, git_commit, time
+        What it was made with, and when.
+    facts
+        What later commands need to know; of each command its own, see `facts`.
+    """
+
+    command: str = ""
+    arguments: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, str | None] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    git_commit: str | None = None
+    time: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 def meta_path(output: Path) -> Path:
@@ -59,18 +87,18 @@ def record(
     facts
         What later commands need and the table has no column for.
     """
-    document = {
-        "command": command,
-        "arguments": dict(arguments),
-        "inputs": dict(inputs) if isinstance(inputs, Mapping) else hashes(inputs),
-        "versions": versions(),
-        "git_commit": git_commit(),
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "facts": dict(facts or {}),
-    }
+    made = Provenance(
+        command,
+        dict(arguments),
+        dict(inputs) if isinstance(inputs, Mapping) else hashes(inputs),
+        versions(),
+        git_commit(),
+        datetime.now(UTC).isoformat(timespec="seconds"),
+        dict(facts or {}),
+    )
     path = meta_path(output)
     with atomic_output(path, force=True) as temporary:
-        temporary.write_text(json.dumps(document, indent=2, default=str) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(vars(made), indent=2, default=str) + "\n", encoding="utf-8")
     return path
 
 
@@ -82,13 +110,13 @@ def hashes(inputs: Iterable[Path]) -> dict[str, str | None]:
         return dict(zip(map(str, paths), digests, strict=True))
 
 
-def recall(output: Path) -> dict[str, Any] | None:
+def recall(output: Path) -> Provenance | None:
     """The record of ``output``, or None if it has none.
 
     Raises
     ------
     InputError
-        If the record is there and is not readable.
+        If the record is there and is not readable, or a value is of another type; names its key.
     """
     path = meta_path(output)
     if not path.exists():
@@ -96,15 +124,11 @@ def recall(output: Path) -> dict[str, Any] | None:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"is no readable record ({error})", file=path, mend="Delete it, or make the file again"
-        ) from error
-    if not isinstance(document, dict):
-        raise InputError("is no readable record (not a JSON object)", file=path)
-    return document
+        raise InputError(f"is no readable record ({error})", file=path, mend=MEND) from error
+    return parse(Provenance, document, path, mend=MEND)
 
 
-def history(output: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+def history(output: Path) -> Iterator[tuple[Path, Provenance]]:
     """The record of ``output`` and of whatever it was made from, the nearest first.
 
     Yields
@@ -120,16 +144,16 @@ def history(output: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     todo, seen = [output], {output}
     while todo:
         made = todo.pop(0)
-        document = recall(made)
-        if document is None:
+        record = recall(made)
+        if record is None:
             continue
-        yield made, document
-        inputs = [Path(name) for name in document.get("inputs", {})]
+        yield made, record
+        inputs = [Path(name) for name in record.inputs]
         todo += [path for path in inputs if path not in seen]
         seen.update(inputs)
 
 
-def changed_inputs(record: Mapping[str, Any], suffixes: tuple[str, ...] = ("",)) -> list[Path]:
+def changed_inputs(record: Provenance, suffixes: tuple[str, ...] = ("",)) -> list[Path]:
     """Files that a record names and that are there with other bytes.
 
     Parameters
@@ -141,7 +165,7 @@ def changed_inputs(record: Mapping[str, Any], suffixes: tuple[str, ...] = ("",))
     """
     return [
         Path(name)
-        for name, digest in record.get("inputs", {}).items()
+        for name, digest in record.inputs.items()
         if digest is not None and name.endswith(suffixes)
         if Path(name).is_file() and sha256(Path(name)) != digest
     ]
@@ -149,9 +173,7 @@ def changed_inputs(record: Mapping[str, Any], suffixes: tuple[str, ...] = ("",))
 
 def facts(output: Path) -> dict[str, Any]:
     """The facts recorded with ``output``; empty without a record."""
-    document = recall(output) or {}
-    found = document.get("facts", {})
-    return found if isinstance(found, dict) else {}
+    return (recall(output) or Provenance()).facts
 
 
 def versions() -> dict[str, str]:

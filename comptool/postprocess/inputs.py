@@ -269,10 +269,9 @@ def _of_run(name: Path, folder: Path, output: Path) -> Path:
 
 
 def _is_of(path: Path, run: Path) -> bool:
-    record = provenance.recall(path) or {}
-    runs = (record.get("facts") or {}).get("runs")
-    made = record.get("command") in PREDICTING and not path.name.startswith("oof")
-    return made and runs == [str(run)]
+    record = provenance.recall(path) or provenance.Provenance()
+    made = record.command in PREDICTING and not path.name.startswith("oof")
+    return made and record.facts.get("runs") == [str(run)]
 
 
 Folds = npt.NDArray[np.integer] | None

@@ -205,7 +205,7 @@ def find_out_of_fold(name: str | None) -> OutOfFold:
     if name is not None and Path(name).is_file() and Path(name).name.endswith(TABLES):
         path = Path(name)
         facts = provenance.facts(path)
-        tables = _tables((provenance.recall(path) or {}).get("inputs", {}))
+        tables = _tables((provenance.recall(path) or provenance.Provenance()).inputs)
         return OutOfFold(path, tables, facts.get("leak"), f"taking {path}")
     run = find_run(name)
     headers = [read_header(folder) for folder in members(run)]

@@ -52,8 +52,8 @@ def origin(path: Path) -> Origin:
     steps: dict[str, None] = {}
     changed: list[Path] = []
     for _, record in provenance.history(path):
-        if record.get("command") in STEPS:
-            steps[record["command"]] = None
+        if record.command in STEPS:
+            steps[record.command] = None
             changed += provenance.changed_inputs(record, TABLES)
     runs = dict.fromkeys(Path(str(run)).name for run in facts.get("runs") or [])
     return Origin(tuple(steps), tuple(runs), facts, tuple(dict.fromkeys(changed)))

@@ -322,7 +322,7 @@ def _paths(facts: Any) -> list[str]:
 def _inputs(path: Path) -> list[str]:
     """What an out-of-fold file was made from, as far as its record can be read."""
     with suppress(InputError):
-        return list((provenance.recall(path) or {}).get("inputs", {}))
+        return list((provenance.recall(path) or provenance.Provenance()).inputs)
     return []
 
 

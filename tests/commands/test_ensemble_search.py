@@ -29,7 +29,7 @@ def test_a_search_writes_weights_and_the_ensemble_and_prints_both_scores(runs):
     np.testing.assert_allclose(made.probabilities, mixed, atol=1e-12)
     facts = provenance.facts(Path("submissions/ensemble.csv"))
     assert facts["ensemble"]["scores"]["nested"] == told["nested"]
-    assert provenance.recall(Path("submissions/ensemble.json"))["command"] == "ensemble"
+    assert provenance.recall(Path("submissions/ensemble.json")).command == "ensemble"
 
 
 def test_saved_weights_go_to_the_files_of_their_runs_whatever_their_order(runs):

@@ -96,7 +96,7 @@ def test_the_doubted_rows_are_listed_shown_and_their_noise_is_estimated(cup, lab
     assert messages[1].startswith("60 rows of 3 classes of data/train.csv: ")
     assert messages[2].startswith("estimated wrong labels: ")
     for path in ("review.csv", "review.html", "pairs.csv"):
-        assert provenance.recall(Path(path))["command"] == "review"
+        assert provenance.recall(Path(path)).command == "review"
 
 
 def test_the_page_shows_each_row_and_exports_corrections_of_rows(cup):

@@ -26,8 +26,8 @@ def test_corrections_are_applied_and_the_published_counts_are_those_before(compt
     assert frame.loc["003", "sea"] == "1"
     assert frame.loc["007", "Ärger, roof"] == "-1"
     record = provenance.recall(Path("folds.csv"))
-    assert record["facts"]["class_counts"]["sea"] == matrix[:, 2].sum()
-    assert set(record["inputs"]) == {"t.csv", "c.csv"}
+    assert record.facts["class_counts"]["sea"] == matrix[:, 2].sum()
+    assert set(record.inputs) == {"t.csv", "c.csv"}
 
 
 def test_joined_lists_are_split_and_corrected(comptool):

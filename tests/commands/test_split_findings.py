@@ -55,8 +55,8 @@ def test_copies_are_validated_together_and_the_record_names_the_findings(comptoo
     assert made_of.loc[["r8", "r9"], "fold"].nunique() == 1
     assert made_of["duplicate_group"].loc[["r5", "r9", "r2"]].tolist() == ["r0", "r8", "r2"]
     record = provenance.recall(Path("folds.csv"))
-    assert set(record["inputs"]) == {"t.csv", "f.csv"}
-    assert record["facts"]["strategy"] == "stratified 4 folds, grouped by duplicate_group"
+    assert set(record.inputs) == {"t.csv", "f.csv"}
+    assert record.facts["strategy"] == "stratified 4 folds, grouped by duplicate_group"
 
 
 def test_groups_that_share_a_copy_become_one(comptool):

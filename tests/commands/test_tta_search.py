@@ -55,7 +55,7 @@ def test_chosen_views_are_scored_by_hand_saved_and_applied(folded):
     assert saved["scores"] == told["evidence"]
     assert saved["views"] == told["views"]
     assert saved["runs"] == ["weights/run"]
-    assert provenance.recall(VIEWS)["command"] == "tta"
+    assert provenance.recall(VIEWS).command == "tta"
     assert "plain image " in result.stderr
     assert "too good: the rows chose the weights" in result.stderr
     singles = {}
