@@ -33,7 +33,7 @@ from comptool.competition.labels import check_class_names, check_labels, joined_
 from comptool.competition.labels import class_counts as class_counts
 from comptool.competition.labels import class_names as class_names
 from comptool.errors import InputError
-from comptool.io.provenance import facts
+from comptool.io.provenance import TableFacts, facts
 from comptool.io.tables import check_ids, read_table, refuse_rows
 
 
@@ -203,9 +203,9 @@ def read_samples(path: Path, competition: Competition, *, labelled: bool) -> Sam
     frame = read_table(path)
     _check_ids(competition, path, frame)
     folder = path.parent
-    recorded = facts(path)
-    if isinstance(recorded.get("folder"), str):
-        folder = folder / recorded["folder"]
+    recorded = facts(path, TableFacts)
+    if recorded.folder is not None:
+        folder = folder / recorded.folder
     elif path.resolve() in _own_tables(competition):
         folder = competition.folder
     if any(
@@ -216,7 +216,7 @@ def read_samples(path: Path, competition: Competition, *, labelled: bool) -> Sam
         frame = with_images(competition, path, frame, images)
         folder = competition.folder
     frame = _with_folds(path, frame)
-    if labelled and recorded.get(ZERO_IS_UNKNOWN) is True:
+    if labelled and recorded.zero_is_unknown:
         _check_mapped(path, frame)
     return _samples(competition, frame, folder, path, labelled=labelled)
 

@@ -82,7 +82,7 @@ def check_folder(output: Path, *, force: bool) -> None:
 def _refuse_strangers(output: Path) -> None:
     # The record outlives a folder that somebody deletes and fills anew, and people put their own
     # files next to the data; neither may be lost.
-    recorded = provenance.facts(output).get(CONTENTS, {})
+    recorded = provenance.facts(output, provenance.PracticeFacts).contents
     found = contents(output)
     changed = sorted(name for name in found if found[name] != recorded.get(name))
     if changed:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +26,7 @@ from comptool.competition.schema import from_environment, read_facts
 from comptool.errors import InputError, UsageError, quoted
 from comptool.io import provenance
 from comptool.io.predictions import RESERVED, Predictions, read_predictions
+from comptool.io.provenance import PracticeFacts
 from comptool.io.tables import check_ids, read_table, refuse_rows
 from comptool.metrics.metric_registry import METRICS, MULTICLASS, MULTILABEL, Floats, Targets, score
 from comptool.metrics.multilabel import Thresholds, at_thresholds, count
@@ -196,7 +196,7 @@ class LabelGrade(Grade):
         return {**super().summary(), "all": self.metrics(), "left_out": dict(self.left_out)}
 
 
-def is_multilabel(truth: pd.DataFrame, recorded: Mapping[str, Any]) -> bool:
+def is_multilabel(truth: pd.DataFrame, recorded: PracticeFacts) -> bool:
     """Whether answers are multi-label, by their record, the competition here, or their look.
 
     Parameters
@@ -207,7 +207,7 @@ def is_multilabel(truth: pd.DataFrame, recorded: Mapping[str, Any]) -> bool:
         Facts of the practice competition that they belong to; may be empty.
     """
     facts = (read_facts(FILE) if FILE.exists() else {}) | from_environment(os.environ)
-    task = recorded.get("task") or facts.get("task")
+    task = recorded.task or facts.get("task")
     return task == "multilabel" if task else len(_cell_columns(truth)) > 1
 
 
@@ -225,7 +225,7 @@ def grade_cells(
     submission: Path,
     answers: Path,
     truth: pd.DataFrame,
-    recorded: Mapping[str, Any],
+    recorded: PracticeFacts,
     *,
     public: float | None = None,
     metric: str | None = None,
@@ -282,12 +282,10 @@ def grade_cells(
     )
 
 
-def _classes(
-    truth: pd.DataFrame, recorded: Mapping[str, Any], table: pd.DataFrame
-) -> tuple[str, ...]:
+def _classes(truth: pd.DataFrame, recorded: PracticeFacts, table: pd.DataFrame) -> tuple[str, ...]:
     """The classes by the record, the competition here, or the answers' columns or lists."""
-    if recorded.get("classes"):
-        return tuple(recorded["classes"])
+    if recorded.classes:
+        return tuple(recorded.classes)
     here = competition_classes(load()) if FILE.exists() else None
     if here is not None and set(here) & {*truth.columns, *table.columns}:
         return here
@@ -376,7 +374,7 @@ def grade(
         If a file cannot be used, the ids differ, or a class is unknown.
     """
     # The practice competition that the answers belong to; its record names metric and classes.
-    recorded = provenance.facts(answers.resolve().parent)
+    recorded = provenance.facts(answers.resolve().parent, PracticeFacts)
     truth = _read_answers(answers)
     if is_multilabel(truth, recorded):
         return grade_cells(submission, answers, truth, recorded, public=public, metric=metric)

@@ -17,6 +17,7 @@ from comptool import metrics
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, together
 from comptool.io.predictions import Predictions, write_predictions
+from comptool.io.provenance import PredictionFacts
 from comptool.io.records import RunHeader
 from comptool.io.runs import BEST, GRADIENTS, GRAPHS, LAST, METRICS, OOF, RUN_JSON, fold_folders
 from comptool.models.checkpoint_file import save_checkpoint
@@ -186,14 +187,14 @@ def write_oof(
         fold=fold,
         id_column=plan.rows.samples.id,
     )
-    facts = {
-        "task": plan.competition.task,
-        "classes": list(plan.rows.classes),
-        "metric": plan.metric,
-        "class_counts": plan.rows.class_counts,
-        "runs": [str(folder)],
-        "leak": leak,
-    }
+    facts = PredictionFacts(
+        task=plan.competition.task,
+        classes=list(plan.rows.classes),
+        metric=plan.metric,
+        class_counts=plan.rows.class_counts,
+        runs=[str(folder)],
+        leak=leak,
+    )
     with together():
         write_predictions(folder / OOF, predictions, force=True)
         provenance.record(

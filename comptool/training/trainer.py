@@ -21,6 +21,7 @@ from comptool.errors import InputError, UsageError
 from comptool.io import provenance
 from comptool.io.locks import hold
 from comptool.io.predictions import read_predictions
+from comptool.io.provenance import PredictionFacts
 from comptool.io.runs import OOF, RUNNING
 from comptool.training.batch_size import with_batch_size
 from comptool.training.checkpoint import Checkpointer, clear, columns, write_oof
@@ -490,7 +491,7 @@ def _join_folds(plan: TrainPlan, *, write: bool) -> float:
     score = kept_score(plan.metric, plan.rows.labels[rows], probabilities, plan.dropped)
     if not write:
         return score
-    leaks = [provenance.facts(member.folder / OOF).get("leak") for member in plan.members]
+    leaks = [provenance.facts(member.folder / OOF, PredictionFacts).leak for member in plan.members]
     write_oof(
         plan.run,
         plan,

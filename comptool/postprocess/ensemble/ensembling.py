@@ -24,6 +24,7 @@ from comptool.errors import InputError, UsageError
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, refuse_existing, together
 from comptool.io.predictions import Predictions
+from comptool.io.provenance import PredictionFacts, WeightOrigin
 from comptool.postprocess.ensemble.combine import POWER
 from comptool.postprocess.ensemble.config import EnsembleConfig
 from comptool.postprocess.ensemble.nested_cv import Searched, searched
@@ -75,7 +76,7 @@ class MemberEvidence:
 
 def gather(
     predictions: Sequence[Path],
-    facts: Mapping[Path, Mapping[str, Any]],
+    facts: Mapping[Path, PredictionFacts],
     named: Sequence[str],
     competition: Competition,
 ) -> MemberEvidence:
@@ -126,18 +127,16 @@ def _notes(found: Sequence[Labelled]) -> list[str]:
     return list(dict.fromkeys(one.note for one in found if one.note))
 
 
-def _recalibrated(
-    predictions: Sequence[Path], facts: Mapping[Path, Mapping[str, Any]]
-) -> list[str]:
+def _recalibrated(predictions: Sequence[Path], facts: Mapping[Path, PredictionFacts]) -> list[str]:
     return [
         f"warning: {path} was recalibrated, and the out-of-fold rows that weigh it were not"
         for path in predictions
-        if facts[path].get("recalibration")
+        if facts[path].recalibration
     ]
 
 
-def _rows_of(path: Path, facts: Mapping[str, Any], competition: Competition) -> Labelled:
-    if not facts.get("runs"):
+def _rows_of(path: Path, facts: PredictionFacts, competition: Competition) -> Labelled:
+    if not facts.runs:
         raise UsageError(
             f"{path} was made by no run that is recorded: name each member's run, in the order of "
             "the files, with --oof RUN"
@@ -154,7 +153,7 @@ Doubles = npt.NDArray[np.float64]
 def write_weights(
     path: Path,
     predictions: Sequence[Path],
-    facts: Mapping[Path, Mapping[str, Any]],
+    facts: Mapping[Path, PredictionFacts],
     evidence: MemberEvidence,
     found: Searched,
     how: Mapping[str, object],
@@ -180,7 +179,7 @@ def write_weights(
     members = [
         {
             "predictions": str(member),
-            "runs": facts[member].get("runs") or [],
+            "runs": facts[member].runs or [],
             "out_of_fold": str(held),
             "alone": alone,
             "weight": _named(weight, evidence.classes),
@@ -213,7 +212,7 @@ def scores(found: Searched) -> dict[str, object]:
 
 
 def read_weights(
-    path: Path, predictions: Sequence[Path], facts: Mapping[Path, Mapping[str, Any]]
+    path: Path, predictions: Sequence[Path], facts: Mapping[Path, PredictionFacts]
 ) -> tuple[Doubles, tuple[str, ...], str]:
     """Weights of these prediction files, the classes they are for, and how they were matched.
 
@@ -246,7 +245,7 @@ def read_weights(
             file=path,
             values=[member["predictions"] for member in members],
         )
-    runs = [facts[one].get("runs") or [] for one in predictions]
+    runs = [facts[one].runs or [] for one in predictions]
     theirs = [member["runs"] for member in members]
     order, how = list(range(len(members))), "the weights are taken in the order of the files"
     if all(runs) and all(theirs) and all(theirs.count(one) == 1 for one in theirs):
@@ -399,7 +398,7 @@ def search_files(
     weights = weights_path(output)
     for path in (output, weights, rows_path(output)):
         refuse_existing(path, force)
-    facts = {path: provenance.facts(path) for path in predictions}
+    facts = {path: provenance.facts(path, PredictionFacts) for path in predictions}
     evidence = gather(predictions, facts, out_of_fold, competition)
     found = searched(
         evidence.members,
@@ -415,11 +414,7 @@ def search_files(
     settings = asdict(how)
     with together():
         write_weights(weights, predictions, facts, evidence, found, settings, force=force)
-        made: dict[str, object] = {
-            "metric": found.metric,
-            "search": settings,
-            "scores": scores(found),
-        }
+        made = WeightOrigin(metric=found.metric, search=settings, scores=scores(found))
         shared, _ = shared_facts(facts)
         rows = write_rows(
             output,
@@ -467,9 +462,9 @@ def apply_weights(
     InputError
         If the file holds no weights of these members.
     """
-    facts = {path: provenance.facts(path) for path in predictions}
+    facts = {path: provenance.facts(path, PredictionFacts) for path in predictions}
     found, classes, how = read_weights(weights, predictions, facts)
-    made: dict[str, object] = {"weights_file": str(weights)}
+    made = WeightOrigin(weights_file=str(weights))
     with together():
         return _ensemble(predictions, output, found, classes, made, force), how
 
@@ -479,9 +474,9 @@ def _ensemble(
     output: Path,
     weights: Doubles,
     classes: tuple[str, ...],
-    made: dict[str, object],
+    made: WeightOrigin,
     force: bool,
-    more: Mapping[str, object] | None = None,
+    out_of_fold: str | None = None,
 ) -> Ensemble:
     by_class = weights if weights.ndim == 2 else None
     shares = weights.mean(axis=1) if weights.ndim == 2 else weights
@@ -491,7 +486,7 @@ def _ensemble(
         weights=shares.tolist(),
         class_weights=by_class,
         made=made,
-        more=more,
+        out_of_fold=out_of_fold,
         force=force,
     )
     check_classes(predictions[0], ensemble.predictions.classes, classes, "the weights")
