@@ -11,6 +11,7 @@ import pytest
 from comptool import __version__
 from comptool.errors import InputError
 from comptool.io import provenance
+from comptool.io.provenance import PredictionFacts
 
 
 def test_a_record_says_what_made_the_file_from_what(tmp_path):
@@ -29,19 +30,19 @@ def test_a_record_says_what_made_the_file_from_what(tmp_path):
     assert document["arguments"] == {"val": 0.2, "to": "a"}
     assert document["inputs"] == {str(source): hashlib.sha256(b"abc").hexdigest()}
     assert document["versions"]["comptool"] == __version__
-    assert document["facts"] == provenance.facts(output) == {"k": 1}
+    assert document["facts"] == provenance.recall(output).facts == {"k": 1}
 
 
 def test_a_second_record_replaces_the_first(tmp_path):
     output = tmp_path / "out.csv"
     for k in (1, 2):
         provenance.record(output, command="x", arguments={}, facts={"k": k})
-    assert provenance.facts(output) == {"k": 2}
+    assert provenance.recall(output).facts == {"k": 2}
 
 
 def test_a_file_without_a_record_has_no_facts(tmp_path):
     assert provenance.recall(tmp_path / "x.csv") is None
-    assert provenance.facts(tmp_path / "x.csv") == {}
+    assert provenance.facts(tmp_path / "x.csv", PredictionFacts) == PredictionFacts()
 
 
 @pytest.mark.parametrize("text", ["{", "\x00"])

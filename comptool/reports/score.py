@@ -387,7 +387,7 @@ def grade(
         if not METRICS[MULTICLASS].find(name).of_decisions:
             raise UsageError(f"{name} needs probabilities, and {submission} holds one class a row")
         # Where nothing says which classes there are, one that no row has is a wrong answer.
-        known = recorded.get("classes") or table[label]
+        known = recorded.classes or table[label]
         answered = _labels(submission, table, label, class_names([*truth[label], *known]))
     else:
         _refuse_without_answers(submission, table, label, truth[label])

@@ -162,7 +162,7 @@ def test_the_suggestions_mend_the_table_that_split_makes(cup, truth):
     changed = {name for name in made if made[name] != before[name]}
     assert changed == {row["id"] for row in confident}
     assert [made[IDS[row]] for row in WRONG] == [CLASSES[truth[row]] for row in WRONG]
-    published = provenance.facts(Path("folds.csv"))["class_counts"]
+    published = provenance.recall(Path("folds.csv")).facts["class_counts"]
     assert published == {name: list(before.values()).count(name) for name in CLASSES}
 
 

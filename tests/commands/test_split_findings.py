@@ -78,7 +78,7 @@ def test_rows_of_a_kind_are_left_out_and_counted_as_published(comptool):
     assert "\nf.csv: rows left out (unreadable): 2\n" in result.stderr
     assert set(folds().index) == {f"r{n}" for n in range(24)} - {"r2", "r4"}
     assert "duplicate_group" not in folds()
-    assert provenance.facts(Path("folds.csv"))["class_counts"] == {"a": 12, "b": 12}
+    assert provenance.recall(Path("folds.csv")).facts["class_counts"] == {"a": 12, "b": 12}
 
 
 def test_of_copies_one_stays(comptool):

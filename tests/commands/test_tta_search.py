@@ -123,7 +123,7 @@ def test_rows_under_the_views_are_kept_for_what_follows(folded, comptool):
     plain = read_predictions(Path("weights/run/oof.csv"))
     order = np.argsort(plain.ids.astype(str))
     assert np.abs(rows.probabilities - plain.probabilities[order]).max() > 1e-3
-    facts = provenance.facts(TTA)
+    facts = provenance.recall(TTA).facts
     assert facts["out_of_fold"] == str(ROWS)
     assert comptool("infer", "run", "-q", "-j", "0").exit_code == 0
     result = comptool("ensemble", "--search", "greedy", "--json")
