@@ -265,3 +265,71 @@ def header_of(document: object, file: Path) -> RunHeader:
     header = parse(RunHeader, document, file, "header")
     header.check(file)
     return header
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemberWeight:
+    """A member in ``ensemble.json``: its prediction file, whose it is, and what it is worth.
+
+    Parameters
+    ----------
+    predictions, runs, out_of_fold
+        The file, the runs that made it, and the rows that it was weighed on.
+    alone
+        The metric of these rows.
+    weight
+        Its weight, or one for each class by its name.
+    """
+
+    predictions: str = ""
+    runs: list[str] = field(default_factory=list)
+    out_of_fold: str | None = None
+    alone: float | None = None
+    weight: float | dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnsembleWeights:
+    """What ``ensemble.json`` holds.
+
+    Parameters
+    ----------
+    format
+        Of the file, a number.
+    task, classes, metric
+        Of the members; what was maximised.
+    search, scores
+        Settings and figures of the search.
+    members
+        At least one.
+    """
+
+    format: int
+    task: str | None = None
+    classes: list[str]
+    metric: str | None = None
+    search: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+    members: list[MemberWeight]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewWeights:
+    """What ``preds_tta.json``, or a list of views by hand, holds.
+
+    Parameters
+    ----------
+    format
+        Of the file, a number; None by hand.
+    views, weights
+        Names of views, and one number for each or none.
+    runs, search, scores
+        On whose out-of-fold rows they were chosen, with which settings, and the figures.
+    """
+
+    format: int | None = None
+    views: list[str]
+    weights: list[float] = field(default_factory=list)
+    runs: list[str] = field(default_factory=list)
+    search: dict[str, Any] | None = None
+    scores: dict[str, Any] | None = None

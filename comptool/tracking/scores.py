@@ -35,6 +35,7 @@ from comptool.io import provenance
 from comptool.io.atomic import atomic_output, refuse_existing
 from comptool.io.predictions import SUFFIXES
 from comptool.io.provenance import PredictionFacts
+from comptool.io.records import parse
 from comptool.io.runs import OOF, WEIGHTS
 from comptool.io.tables import read_table, write_table
 from comptool.metrics.bootstrap import IntervalEstimate, metric_with_interval
@@ -262,7 +263,8 @@ class LocalScores:
         key = self._key(of, files)
         found = self._kept.get(key)
         if found is not None:
-            return Local(IntervalEstimate(**found["figure"]), found["rows"], found["note"])
+            with suppress(InputError):
+                return parse(Local, found, self._path)
         try:
             labelled = read()
             figure = score_with_interval(self.metric, labelled, self._resamples)

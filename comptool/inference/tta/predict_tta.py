@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +30,7 @@ from comptool.inference.tta.policies import IDENTITY, PLAIN, Scheme, views_path
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, refuse_existing, together
 from comptool.io.predictions import Predictions
-from comptool.io.records import RunHeader
+from comptool.io.records import RunHeader, ViewWeights
 from comptool.io.runs import OOF
 from comptool.io.tables import read_table
 from comptool.postprocess.ensemble.nested_cv import ViewChoice, choose_views
@@ -367,16 +367,16 @@ def _write_rows(plan: InferencePlan, held: HeldOut, table: np.ndarray[Any, Any])
 def _write_views(
     plan: InferencePlan, scheme: Scheme, search: Mapping[str, object], choice: ViewChoice
 ) -> None:
-    document = {
-        "format": FORMAT,
-        "views": scheme.views,
-        "weights": scheme.weights,
-        "runs": [str(run) for run in plan.runs],
-        "search": search,
-        "scores": choice.summary(),
-    }
+    made = ViewWeights(
+        format=FORMAT,
+        views=list(scheme.views),
+        weights=list(scheme.weights),
+        runs=[str(run) for run in plan.runs],
+        search=dict(search),
+        scores=choice.summary(),
+    )
     with atomic_output(views_path(plan.output), force=plan.force) as temporary:
-        temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(asdict(made), indent=1) + "\n", encoding="utf-8")
     provenance.record(
         views_path(plan.output), command="tta", arguments=search, inputs=plan.inputs[1:]
     )

@@ -25,6 +25,7 @@ from comptool.io import provenance
 from comptool.io.atomic import atomic_output, refuse_existing, together
 from comptool.io.predictions import Predictions
 from comptool.io.provenance import PredictionFacts, WeightOrigin
+from comptool.io.records import EnsembleWeights, MemberWeight, parse
 from comptool.postprocess.ensemble.combine import POWER
 from comptool.postprocess.ensemble.config import EnsembleConfig
 from comptool.postprocess.ensemble.nested_cv import Searched, searched
@@ -177,26 +178,26 @@ def write_weights(
     """
     rows = zip(predictions, evidence.paths, found.alone, found.weights, strict=True)
     members = [
-        {
-            "predictions": str(member),
-            "runs": facts[member].runs or [],
-            "out_of_fold": str(held),
-            "alone": alone,
-            "weight": _named(weight, evidence.classes),
-        }
+        MemberWeight(
+            predictions=str(member),
+            runs=facts[member].runs or [],
+            out_of_fold=str(held),
+            alone=alone,
+            weight=_named(weight, evidence.classes),
+        )
         for member, held, alone, weight in rows
     ]
-    document = {
-        "format": FORMAT,
-        "task": "multilabel" if evidence.targets.ndim == 2 else "multiclass",
-        "classes": list(evidence.classes),
-        "metric": found.metric,
-        "search": dict(how),
-        "scores": scores(found),
-        "members": members,
-    }
+    made = EnsembleWeights(
+        format=FORMAT,
+        task="multilabel" if evidence.targets.ndim == 2 else "multiclass",
+        classes=list(evidence.classes),
+        metric=found.metric,
+        search=dict(how),
+        scores=scores(found),
+        members=members,
+    )
     with atomic_output(path, force=force) as temporary:
-        temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(asdict(made), indent=1) + "\n", encoding="utf-8")
 
 
 def scores(found: Searched) -> dict[str, object]:
@@ -236,17 +237,17 @@ def read_weights(
     InputError
         If the file is no such file, or its members are not these.
     """
-    document = _document(path)
-    members, classes = document["members"], tuple(document["classes"])
+    read = _read(path)
+    members, classes = read.members, tuple(read.classes)
     if len(members) != len(predictions):
         raise InputError(
             f"has weights of {len(members)} members, and {len(predictions)} prediction files are "
             "given",
             file=path,
-            values=[member["predictions"] for member in members],
+            values=[member.predictions for member in members],
         )
     runs = [facts[one].runs or [] for one in predictions]
-    theirs = [member["runs"] for member in members]
+    theirs = [member.runs for member in members]
     order, how = list(range(len(members))), "the weights are taken in the order of the files"
     if all(runs) and all(theirs) and all(theirs.count(one) == 1 for one in theirs):
         missing = [", ".join(one) for one in runs if one not in theirs]
@@ -258,42 +259,44 @@ def read_weights(
                 mend="Give one prediction file of each: " + "; ".join(map(", ".join, theirs)),
             )
         order, how = [theirs.index(one) for one in runs], "each file has the weight of its run"
-    weights = np.array([_numbers(members[place]["weight"], classes) for place in order])
+    weights = np.array([_numbers(members[place].weight, classes) for place in order])
     return weights, classes, how
 
 
-def _document(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> EnsembleWeights:
     if not path.is_file():
         raise InputError("there is no such file of weights", file=path)
+    mend = "Make it: comptool ensemble --search greedy"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        if document["format"] != FORMAT or not document["members"]:
-            raise ValueError(f"format {document['format']}")
-        for member in document["members"]:
-            _numbers(member["weight"], document["classes"])
-            member.setdefault("runs", [])
-        if len({isinstance(member["weight"], dict) for member in document["members"]}) > 1:
+        read = parse(EnsembleWeights, document, path, "record of weights", mend=mend)
+        if read.format != FORMAT or not read.members:
+            raise ValueError(f"format {read.format}")
+        for place, member in enumerate(read.members):
+            _check_weight(f"members[{place}].weight", member.weight, read.classes)
+        if len({isinstance(member.weight, dict) for member in read.members}) > 1:
             raise ValueError("some weights are per class and some are not")
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise InputError(
-            f"holds no weights of an ensemble ({error})",
-            file=path,
-            mend="Make it: comptool ensemble --search greedy",
+            f"holds no weights of an ensemble ({error})", file=path, mend=mend
         ) from error
-    found: dict[str, Any] = document
-    return found
+    return read
 
 
-def _named(weight: Any, classes: Sequence[str]) -> object:
+def _check_weight(key: str, weight: float | dict[str, float], classes: Sequence[str]) -> None:
+    lacking = [name for name in classes if isinstance(weight, dict) and name not in weight]
+    if lacking:
+        raise ValueError(f"{key} lacks {', '.join(lacking)}")
+
+
+def _named(weight: Any, classes: Sequence[str]) -> float | dict[str, float]:
     if np.ndim(weight) == 0:
         return float(weight)
     return dict(zip(classes, weight.tolist(), strict=True))
 
 
-def _numbers(weight: Any, classes: Sequence[str]) -> list[float] | float:
-    if isinstance(weight, dict):
-        return [float(weight[name]) for name in classes]
-    return float(weight)
+def _numbers(weight: float | dict[str, float], classes: Sequence[str]) -> list[float] | float:
+    return [weight[name] for name in classes] if isinstance(weight, dict) else weight
 
 
 @dataclass(frozen=True)
