@@ -152,7 +152,7 @@ def test_a_file_that_holds_no_weights_is_refused(runs):
     Path("w.json").write_text('{"format": 1}')
     result = runs.run("ensemble", *files, "--weights", "w.json")
     assert result.exit_code == 3
-    assert "w.json: holds no weights of an ensemble" in result.stderr
+    assert "w.json: its record of weights lacks classes, members" in result.stderr
 
 
 def test_weights_of_other_members_are_refused(runs):
