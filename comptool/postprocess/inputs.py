@@ -27,12 +27,7 @@ from comptool.io.predictions import (
     refuse_ranks,
     write_predictions,
 )
-from comptool.io.provenance import (
-    EnsembleFacts,
-    EvidenceTrace,
-    PredictionFacts,
-    WeightOrigin,
-)
+from comptool.io.provenance import EnsembleFacts, EvidenceTrace, PredictionFacts, WeightOrigin
 from comptool.io.runs import find_run
 from comptool.machine import compute_threads, threads
 from comptool.postprocess.ensemble.combine import (
