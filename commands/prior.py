@@ -16,6 +16,7 @@ def prior(config: PriorConfig) -> None:
     Example: comptool prior resnet34
     """
     from comptool.io.atomic import refuse_existing
+    from comptool.io.provenance import PriorFacts
     from comptool.lazy_torch import loading_torch
     from comptool.options import arguments
     from comptool.training.class_prior import carry_out, doubts, plan_estimate
@@ -47,7 +48,7 @@ def prior(config: PriorConfig) -> None:
         found,
         arguments=arguments(config),
         inputs=estimate.inputs,
-        facts={"run": str(estimate.run), "rows": count},
+        facts=PriorFacts(run=str(estimate.run), rows=count),
         force=config.force,
     )
     result = dict(zip(estimate.classes, found.tolist(), strict=True))

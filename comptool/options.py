@@ -232,11 +232,15 @@ def check(config: Any) -> None:
 
 
 def arguments(config: Any) -> dict[str, Any]:
-    """The options of a command and their values for the record, by the name that is typed."""
+    """The options of a command and their values for the record, by the name that is typed.
+
+    A list that was not given is None, as any other option.
+    """
     kind = type(config)
+    values = {one.name: getattr(config, one.name) for one, _ in options_of(kind)}
     return {
-        typed_name(kind, one.name).lstrip("-").replace("-", "_"): getattr(config, one.name)
-        for one, _ in options_of(kind)
+        typed_name(kind, name).lstrip("-").replace("-", "_"): None if value == () else value
+        for name, value in values.items()
     }
 
 

@@ -288,6 +288,13 @@ def test_every_test_of_the_matrix_is_in_the_list():
         "bad_input/test_images.py::test_no_image_at_all",
         "bad_input/test_predictions.py::test_a_record_that_is_damaged",
         "bad_input/test_checkpoints.py::test_pretrained_weights_that_are_not_there",
+        "bad_input/test_records.py::test_a_record_of_predictions",
+        "bad_input/test_records.py::test_a_record_of_folds",
+        "bad_input/test_records.py::test_a_record_of_out_of_fold_rows",
+        "bad_input/test_records.py::test_a_record_of_a_practice_competition",
+        "bad_input/test_records.py::test_a_record_of_a_run",
+        "bad_input/test_records.py::test_a_file_of_weights",
+        "bad_input/test_records.py::test_a_file_of_views",
     }
     found = {
         f"bad_input/{path.name}::{name}"

@@ -64,6 +64,7 @@ def test_the_record_and_the_way_back():
     config = Config(names=("a",), table=Path("t.csv"))
     assert from_json(Config, to_json(config)) == config
     assert arguments(config)["name"] == ("a",)
+    assert arguments(Config())["name"] is None
     assert "typed" not in arguments(config)
     assert part(config, Base) == Base(names=("a",))
 

@@ -22,7 +22,7 @@ from comptool.competition.filename_patterns import (
     placeholders,
 )
 from comptool.errors import InputError
-from comptool.io.provenance import facts
+from comptool.io.provenance import TableFacts, facts
 from comptool.io.tables import check_ids, read_table, refuse_rows
 from comptool.tasks.label_matrix import (
     ZERO_IS_UNKNOWN,
@@ -202,9 +202,9 @@ def read_samples(path: Path, competition: Competition, *, labelled: bool) -> Sam
     frame = read_table(path)
     _check_ids(competition, path, frame)
     folder = path.parent
-    recorded = facts(path)
-    if isinstance(recorded.get("folder"), str):
-        folder = folder / recorded["folder"]
+    recorded = facts(path, TableFacts)
+    if recorded.folder is not None:
+        folder = folder / recorded.folder
     elif path.resolve() in _own_tables(competition):
         folder = competition.folder
     if any(
@@ -215,7 +215,7 @@ def read_samples(path: Path, competition: Competition, *, labelled: bool) -> Sam
         frame = with_images(competition, path, frame, images)
         folder = competition.folder
     frame = _with_folds(path, frame)
-    if labelled and recorded.get(ZERO_IS_UNKNOWN) is True:
+    if labelled and recorded.zero_is_unknown:
         _check_mapped(path, frame)
     return _samples(competition, frame, folder, path, labelled=labelled)
 

@@ -32,6 +32,7 @@ from comptool.inference.predict import ForwardPass, joined
 from comptool.inference.torch_backend import TorchNetworks
 from comptool.io import provenance
 from comptool.io.atomic import refuse_existing, together
+from comptool.io.provenance import FeatureFacts
 from comptool.io.runs import BEST, check_finished, find_run
 from comptool.io.tables import write_table
 from comptool.reports.plots import Panel, draw_scatter, save_picture
@@ -325,7 +326,7 @@ def draw_features(
         for one in drawn
     ]
     picture = draw_scatter(panels, plan.classes, plan.highlighted)
-    facts = {"classes": list(plan.classes), "panels": [one.document() for one in drawn]}
+    facts = FeatureFacts(classes=list(plan.classes), panels=[one.document() for one in drawn])
     with together():
         save_picture(plan.output, picture, force=plan.force)
         write_table(plan.table, _points(plan, drawn), force=plan.force)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from comptool.inference.tta.policies import PLAIN
 from comptool.io import provenance
 from comptool.io.atomic import together
 from comptool.io.predictions import Predictions, write_parts
+from comptool.io.provenance import PredictionFacts
 
 ROWS_WRITTEN = 4096  # at a time at least
 
@@ -48,7 +48,7 @@ def infer(plan: InferencePlan, computing: Computing, arguments: Mapping[str, obj
         If the device is not there or out of memory.
     """
     prediction = Prediction(plan.members, plan.samples, [PLAIN], computing)
-    write(plan, prediction, command="infer", arguments=arguments)
+    write(plan, prediction, command="infer", arguments=arguments, facts=plan.facts)
     return Inferred(len(plan.samples), prediction.findings())
 
 
@@ -58,7 +58,7 @@ def write(
     *,
     command: str,
     arguments: Mapping[str, object],
-    facts: Mapping[str, Any] | None = None,
+    facts: PredictionFacts,
 ) -> None:
     """Compute a prediction under its one scheme and write the plan's output, with its record.
 
@@ -68,10 +68,8 @@ def write(
         What is predicted, and into which file.
     prediction
         Of the plan's samples; each part is written as it comes.
-    command, arguments
+    command, arguments, facts
         For the record.
-    facts
-        Are added to the plan's own.
 
     Raises
     ------
@@ -87,7 +85,7 @@ def write(
             command=command,
             arguments=arguments,
             inputs=plan.inputs,
-            facts={**plan.facts, **(facts or {})},
+            facts=facts,
         )
 
 

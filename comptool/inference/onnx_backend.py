@@ -16,6 +16,7 @@ import hashlib
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from comptool.inference.plan import TrainedMember
 from comptool.inference.tta.transforms import D4, seen_box, seen_size
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, together
+from comptool.io.provenance import GraphFacts
 from comptool.io.runs import BEST
 from comptool.lazy_torch import loading_torch
 from comptool.machine import compute_threads, threads
@@ -204,7 +206,7 @@ class OnnxNetworks:
                     command="infer",
                     arguments={},
                     inputs=checkpoint,
-                    facts={**_known_by(graph), "difference": difference},
+                    facts=replace(_known_by(graph), difference=difference),
                 )
         except OutputError as error:
             self.notes.append(f"the ONNX graph is made anew each time: {error}")
@@ -242,12 +244,13 @@ def _kept(path: Path, checkpoint: Mapping[str, str | None]) -> bytes | None:
     try:
         graph = path.read_bytes()
         record = provenance.recall(path)
+        known = provenance.facts(path, GraphFacts)
     except (OSError, InputError):
         return None
-    if record is None or list(record.get("inputs", {}).values()) != list(checkpoint.values()):
+    if record is None or list(record.inputs.values()) != list(checkpoint.values()):
         return None
-    return graph if record.get("facts", {}).items() >= _known_by(graph).items() else None
+    return graph if replace(known, difference=None) == _known_by(graph) else None
 
 
-def _known_by(graph: bytes) -> dict[str, object]:
-    return {"graph": GRAPH_FORMAT, "sha256": hashlib.sha256(graph).hexdigest()}
+def _known_by(graph: bytes) -> GraphFacts:
+    return GraphFacts(graph=GRAPH_FORMAT, sha256=hashlib.sha256(graph).hexdigest())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from comptool.competition import config as competitions
 from comptool.competition.classes import against, competition_classes, left_out, listed
@@ -14,6 +13,7 @@ from comptool.competition.samples import Samples, read_samples, test_samples
 from comptool.errors import InputError
 from comptool.inference.config import InferConfig, TtaConfig
 from comptool.io.atomic import refuse_existing
+from comptool.io.provenance import PredictionFacts
 from comptool.io.records import RunHeader
 from comptool.io.runs import BEST, OOF, check_finished, find_run, members, read_header
 from comptool.io.tables import read_table
@@ -188,11 +188,16 @@ class InferencePlan:
         return [self.samples.source, *(member.folder / BEST for member in self.members)]
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> PredictionFacts:
         """What later commands need to know of the predictions."""
-        kept = ("task", "classes", "metric", "class_counts")
-        facts = {key: getattr(self.header, key) for key in kept}
-        return {**facts, "runs": [str(run) for run in self.runs]}
+        header = self.header
+        return PredictionFacts(
+            task=header.task,
+            classes=header.classes,
+            metric=header.metric,
+            class_counts=header.class_counts,
+            runs=[str(run) for run in self.runs],
+        )
 
     def __str__(self) -> str:
         runs = ", ".join(str(run) for run in self.runs)

@@ -14,12 +14,12 @@ import gzip
 import io
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from numpy.lib import format as npy
 
 from comptool.errors import InputError
 from comptool.io.atomic import atomic_output, refuse_existing
+from comptool.io.provenance import PredictionFacts
 from comptool.io.tables import (
     PARQUET,
     check_header,
@@ -461,7 +462,7 @@ def _arrays(path: Path, parts: Sequence[Predictions]) -> Arrays:
     )
 
 
-def refuse_ranks(path: Path, facts: Mapping[str, Any]) -> None:
+def refuse_ranks(path: Path, facts: PredictionFacts) -> None:
     """Refuse mean ranks where a threshold is for probabilities.
 
     Parameters
@@ -476,7 +477,7 @@ def refuse_ranks(path: Path, facts: Mapping[str, Any]) -> None:
     InputError
         If the record says that the numbers are ranks.
     """
-    if facts.get("scores") == RANKS:
+    if facts.scores == RANKS:
         raise InputError(
             "its numbers are ranks among these rows, not probabilities: a threshold would answer "
             "a fixed share of the rows, whatever they show",

@@ -11,6 +11,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -19,9 +20,237 @@ from typing import Any
 from comptool import __version__
 from comptool.errors import InputError
 from comptool.io.atomic import atomic_output
+from comptool.io.records import Kind, known, parse
 from comptool.machine import compute_threads, threads
 
 RECORDED_PACKAGES = ("torch", "timm", "albumentations", "numpy", "pandas", "polars")
+MEND = "Delete it, or make the file again"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """The record of a file.
+
+    Parameters
+    ----------
+    command, arguments
+        The subcommand that made it, and its arguments as JSON values.
+    inputs
+        SHA-256 of each file that was read, by its path as given; None of a folder.
+    versions, git_commit, time
+        What it was made with, and when.
+    facts
+        What later commands need to know; of each command its own, see `facts`.
+    """
+
+    command: str = ""
+    arguments: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, str | None] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    git_commit: str | None = None
+    time: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Facts:
+    """What later commands need to know of a file and its table has no column for."""
+
+    def document(self) -> dict[str, Any]:
+        """The JSON object; what is not known is left out."""
+        return known(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidenceTrace(Facts):
+    """What leads from predictions to the out-of-fold rows that stand for them.
+
+    Parameters
+    ----------
+    runs
+        Folders of the runs that made them.
+    out_of_fold
+        A file of rows that were made as they were.
+    ensemble
+        What they were combined from.
+    """
+
+    runs: list[str] | None = None
+    out_of_fold: str | None = None
+    ensemble: EnsembleFacts | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightOrigin(Facts):
+    """How the weights of an ensemble came about: by a search, or from a file.
+
+    Parameters
+    ----------
+    metric, search, scores
+        What was maximised, the settings of the search, and its figures.
+    weights_file
+        The file that they were taken from.
+    """
+
+    metric: str | None = None
+    search: dict[str, Any] | None = None
+    scores: dict[str, Any] | None = None
+    weights_file: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnsembleFacts(WeightOrigin):
+    """What predictions were combined from, and how.
+
+    Parameters
+    ----------
+    members, weights
+        The prediction files, and the share of each.
+    method, power
+        See :func:`comptool.postprocess.ensemble.combine.combine`.
+    made_of
+        What leads to the out-of-fold rows of each member.
+    class_weights
+        Weights of each class by itself, members by classes.
+    """
+
+    members: list[str]
+    method: str
+    weights: list[float]
+    made_of: list[EvidenceTrace] = field(default_factory=list)
+    power: float | None = None
+    class_weights: list[list[float]] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionFacts(EvidenceTrace):
+    """What is known of predictions, out-of-fold rows and submissions.
+
+    Parameters
+    ----------
+    task, classes, metric, class_counts
+        As in the header of the run that made them.
+    leak
+        Why out-of-fold rows are no evidence, None if they are; empty where nobody has asked.
+    views, merge, weights
+        Views of test-time augmentation, how they were merged, and their weights, if any.
+    evidence
+        What the views are worth on out-of-fold rows, or why that is not known.
+    scores
+        ``"ranks"`` if the numbers are no probabilities.
+    recalibration
+        The method and what it decided; each method has its own figures.
+    layout, rows
+        Of a submission.
+    """
+
+    task: str | None = None
+    classes: list[str] | None = None
+    metric: str | None = None
+    class_counts: dict[str, int] | None = None
+    leak: str | None = ""
+    views: list[str] | None = None
+    merge: str | None = None
+    weights: list[float] | None = None
+    evidence: dict[str, Any] | str | None = None
+    scores: str | None = None
+    recalibration: dict[str, Any] | None = None
+    layout: str | None = None
+    rows: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableFacts(Facts):
+    """What is known of a table of samples.
+
+    Parameters
+    ----------
+    folder
+        The data folder, relative to the table's own.
+    class_counts
+        Training rows per class as published, before balancing.
+    zero_is_unknown
+        Whether the 0 of a multi-label table was mapped to "not annotated".
+    """
+
+    folder: str | None = None
+    class_counts: dict[str, int] | None = None
+    zero_is_unknown: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitFacts(TableFacts):
+    """What is known of folds: the seed, the strategy in words and, of several labels, figures."""
+
+    seed: int
+    strategy: str
+    split: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PseudoLabelFacts(TableFacts):
+    """What is known of pseudo-labels.
+
+    Parameters
+    ----------
+    runs, classes
+        Of the predictions.
+    kept
+        Rows per class.
+    round, soft
+        Number of the round, and whether class probabilities are there too.
+    expected
+        Expected precision; None without out-of-fold rows.
+    """
+
+    runs: list[str]
+    classes: list[str]
+    kept: dict[str, int]
+    round: int
+    soft: bool
+    expected: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PracticeFacts(Facts):
+    """What is known of a practice competition; each simulation adds its own.
+
+    Parameters
+    ----------
+    task, metric, classes
+        Of the competition.
+    contents
+        What its folder holds: a digest of each entry.
+    """
+
+    task: str | None = None
+    metric: str | None = None
+    classes: list[str] | None = None
+    contents: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphFacts(Facts):
+    """What is known of an ONNX graph: its format, its SHA-256, and how far it is from torch."""
+
+    graph: int | None = None
+    sha256: str | None = None
+    difference: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriorFacts(Facts):
+    """What is known of a class prior: the run that estimated it, and from how many rows."""
+
+    run: str
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureFacts(Facts):
+    """What is known of a picture of features: the classes, and each network's figures."""
+
+    classes: list[str]
+    panels: list[dict[str, Any]]
 
 
 def meta_path(output: Path) -> Path:
@@ -41,7 +270,7 @@ def record(
     command: str,
     arguments: Mapping[str, object],
     inputs: Iterable[Path] | Mapping[str, str | None] = (),
-    facts: Mapping[str, object] | None = None,
+    facts: Facts | Mapping[str, object] | None = None,
 ) -> Path:
     """Write the record of ``output``, replacing an older one.
 
@@ -59,18 +288,18 @@ def record(
     facts
         What later commands need and the table has no column for.
     """
-    document = {
-        "command": command,
-        "arguments": dict(arguments),
-        "inputs": dict(inputs) if isinstance(inputs, Mapping) else hashes(inputs),
-        "versions": versions(),
-        "git_commit": git_commit(),
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "facts": dict(facts or {}),
-    }
+    made = Provenance(
+        command,
+        dict(arguments),
+        dict(inputs) if isinstance(inputs, Mapping) else hashes(inputs),
+        versions(),
+        git_commit(),
+        datetime.now(UTC).isoformat(timespec="seconds"),
+        facts.document() if isinstance(facts, Facts) else dict(facts or {}),
+    )
     path = meta_path(output)
     with atomic_output(path, force=True) as temporary:
-        temporary.write_text(json.dumps(document, indent=2, default=str) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(vars(made), indent=2, default=str) + "\n", encoding="utf-8")
     return path
 
 
@@ -82,13 +311,13 @@ def hashes(inputs: Iterable[Path]) -> dict[str, str | None]:
         return dict(zip(map(str, paths), digests, strict=True))
 
 
-def recall(output: Path) -> dict[str, Any] | None:
+def recall(output: Path) -> Provenance | None:
     """The record of ``output``, or None if it has none.
 
     Raises
     ------
     InputError
-        If the record is there and is not readable.
+        If the record is there and is not readable, or a value is of another type; names its key.
     """
     path = meta_path(output)
     if not path.exists():
@@ -96,15 +325,11 @@ def recall(output: Path) -> dict[str, Any] | None:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"is no readable record ({error})", file=path, mend="Delete it, or make the file again"
-        ) from error
-    if not isinstance(document, dict):
-        raise InputError("is no readable record (not a JSON object)", file=path)
-    return document
+        raise InputError(f"is no readable record ({error})", file=path, mend=MEND) from error
+    return parse(Provenance, document, path, mend=MEND)
 
 
-def history(output: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+def history(output: Path) -> Iterator[tuple[Path, Provenance]]:
     """The record of ``output`` and of whatever it was made from, the nearest first.
 
     Yields
@@ -120,16 +345,16 @@ def history(output: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     todo, seen = [output], {output}
     while todo:
         made = todo.pop(0)
-        document = recall(made)
-        if document is None:
+        record = recall(made)
+        if record is None:
             continue
-        yield made, document
-        inputs = [Path(name) for name in document.get("inputs", {})]
+        yield made, record
+        inputs = [Path(name) for name in record.inputs]
         todo += [path for path in inputs if path not in seen]
         seen.update(inputs)
 
 
-def changed_inputs(record: Mapping[str, Any], suffixes: tuple[str, ...] = ("",)) -> list[Path]:
+def changed_inputs(record: Provenance, suffixes: tuple[str, ...] = ("",)) -> list[Path]:
     """Files that a record names and that are there with other bytes.
 
     Parameters
@@ -141,17 +366,31 @@ def changed_inputs(record: Mapping[str, Any], suffixes: tuple[str, ...] = ("",))
     """
     return [
         Path(name)
-        for name, digest in record.get("inputs", {}).items()
+        for name, digest in record.inputs.items()
         if digest is not None and name.endswith(suffixes)
         if Path(name).is_file() and sha256(Path(name)) != digest
     ]
 
 
-def facts(output: Path) -> dict[str, Any]:
-    """The facts recorded with ``output``; empty without a record."""
-    document = recall(output) or {}
-    found = document.get("facts", {})
-    return found if isinstance(found, dict) else {}
+def facts(output: Path, kind: type[Kind]) -> Kind:
+    """The facts recorded with ``output``; without a record, nothing is known.
+
+    Parameters
+    ----------
+    output
+        The file or folder.
+    kind
+        Which facts are looked for; all of its fields have defaults.
+
+    Raises
+    ------
+    InputError
+        If the record is there and is not readable, or a value is of another type; names its key.
+    """
+    record = recall(output)
+    if record is None:
+        return kind()
+    return parse(kind, record.facts, meta_path(output), place="facts", mend=MEND)
 
 
 def versions() -> dict[str, str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import types
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from contextlib import suppress
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -26,7 +27,15 @@ class MisfitError(ValueError):
     """A value of a document that is not of its field's type; the text says which and why."""
 
 
-def parse(kind: type[Kind], document: object, file: Path, what: str = "record") -> Kind:
+def parse(
+    kind: type[Kind],
+    document: object,
+    file: Path,
+    what: str = "record",
+    *,
+    place: str = "",
+    mend: str | None = None,
+) -> Kind:
     """A JSON document as a dataclass; keys that are no field are left out.
 
     Parameters
@@ -38,6 +47,10 @@ def parse(kind: type[Kind], document: object, file: Path, what: str = "record") 
         As ``json.loads`` gives it.
     file, what
         Where it stands and what it is called in the message.
+    place
+        Key in the file, where the document is a part of it.
+    mend
+        What to do about a damaged one.
 
     Raises
     ------
@@ -45,9 +58,9 @@ def parse(kind: type[Kind], document: object, file: Path, what: str = "record") 
         If it is not an object, lacks a required key, or a value is of another type; names the key.
     """
     try:
-        return _object(kind, document, "")
+        return _object(kind, document, place)
     except MisfitError as error:
-        raise InputError(f"its {what} {error}", file=file) from error
+        raise InputError(f"its {what} {error}", file=file, mend=mend) from error
 
 
 def _object(kind: type[Kind], document: object, place: str) -> Kind:
@@ -84,8 +97,9 @@ def _value(hint: Any, value: Any, place: str) -> Any:
         rest = [part for part in parts if part is not type(None)]
         if len(rest) == 1:
             return _value(rest[0], value, place)
-        if any(_fits(part, value) for part in rest):
-            return value
+        for part in rest:
+            with suppress(MisfitError):
+                return _value(part, value, place)
     elif origin is Literal:
         if value in parts:
             return value
@@ -129,6 +143,25 @@ def _shown(value: object) -> str:
 @cache
 def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind)
+
+
+def known(record: Any) -> dict[str, Any]:
+    """A dataclass as the JSON object that :func:`parse` reads, without what is as by default."""
+    return {
+        one.name: _plain(value)
+        for one in fields(record)
+        if (value := getattr(record, one.name)) != _default(one)
+    }
+
+
+def _default(one: Field[Any]) -> Any:
+    return one.default if one.default_factory is MISSING else one.default_factory()
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return known(value)
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 @dataclass(frozen=True)
@@ -232,3 +265,71 @@ def header_of(document: object, file: Path) -> RunHeader:
     header = parse(RunHeader, document, file, "header")
     header.check(file)
     return header
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemberWeight:
+    """A member in ``ensemble.json``: its prediction file, whose it is, and what it is worth.
+
+    Parameters
+    ----------
+    predictions, runs, out_of_fold
+        The file, the runs that made it, and the rows that it was weighed on.
+    alone
+        The metric of these rows.
+    weight
+        Its weight, or one for each class by its name.
+    """
+
+    predictions: str = ""
+    runs: list[str] = field(default_factory=list)
+    out_of_fold: str | None = None
+    alone: float | None = None
+    weight: float | dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnsembleWeights:
+    """What ``ensemble.json`` holds.
+
+    Parameters
+    ----------
+    format
+        Of the file, a number.
+    task, classes, metric
+        Of the members; what was maximised.
+    search, scores
+        Settings and figures of the search.
+    members
+        At least one.
+    """
+
+    format: int
+    task: str | None = None
+    classes: list[str]
+    metric: str | None = None
+    search: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+    members: list[MemberWeight]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewWeights:
+    """What ``preds_tta.json``, or a list of views by hand, holds.
+
+    Parameters
+    ----------
+    format
+        Of the file, a number; None by hand.
+    views, weights
+        Names of views, and one number for each or none.
+    runs, search, scores
+        On whose out-of-fold rows they were chosen, with which settings, and the figures.
+    """
+
+    format: int | None = None
+    views: list[str]
+    weights: list[float] = field(default_factory=list)
+    runs: list[str] = field(default_factory=list)
+    search: dict[str, Any] | None = None
+    scores: dict[str, Any] | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 
 from comptool.errors import InputError, nearest
 from comptool.io.locks import is_held
-from comptool.io.records import RunHeader, header_of
+from comptool.io.records import RunHeader, header_of, parse
 
 BEST = "best.safetensors"
 # ONNX graphs of those weights, for one size of images each.
@@ -25,8 +26,9 @@ METRICS = "metrics.csv"
 GRADIENTS = "gradients.png"
 OOF = "oof.csv"
 RUN_JSON = "run.json"
-# The states in ``run.json`` of a run that is trained, and of one that has been to its end.
+# The states in ``run.json`` of a run that is trained, that was stopped, that has been to its end.
 RUNNING = "running"
+STOPPED = "stopped"
 FINISHED = "finished"
 # What a run is whose process ended before it could write down that it did.
 KILLED = "killed"
@@ -34,6 +36,73 @@ WEIGHTS = Path("weights")
 HEADER_KEY = "comptool"
 HEADER_FORMAT = 1
 _FOLD = re.compile(r"fold-(\d+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunState:
+    """How far a training is, by its ``run.json``.
+
+    Parameters
+    ----------
+    state
+        ``running``, ``stopped`` or ``finished``; None where nothing says.
+    held
+        Of a running one, whether a lock tells that it is still so.
+    num_folds
+        Of a folded run, how many folds it is to have.
+    """
+
+    state: str | None = None
+    held: bool | None = None
+    num_folds: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord(RunState):
+    """What ``run.json`` holds.
+
+    Parameters
+    ----------
+    arguments, files
+        Settings and tables that were asked for, by the names of their fields.
+    command, versions, git_commit, time
+        What wrote it, and when.
+    metric
+        By which the best checkpoint is chosen.
+    fold
+        The fold that a network is validated on; None for none.
+    device, precision, way, images_at_once
+        How a network's steps are computed (a ``ComputeConfig``); the part of a batch that fits into
+        the memory, None for all of it.
+    score, epoch
+        Of the best checkpoint, once finished; None without validation.
+    """
+
+    arguments: dict[str, Any]
+    files: dict[str, str | None]
+    command: str = "train"
+    versions: dict[str, str] = field(default_factory=dict)
+    git_commit: str | None = None
+    time: str = ""
+    metric: str | None = None
+    fold: int | None = None
+    device: str | None = None
+    precision: str | None = None
+    way: dict[str, Any] | None = None
+    images_at_once: int | None = None
+    score: float | None = None
+    epoch: int | None = None
+
+    def document(self) -> dict[str, Any]:
+        """The JSON object; what does not apply to such a run in its state is left out."""
+        nullable = {"git_commit"}
+        if self.num_folds is None:
+            nullable |= {"fold", *(("score", "epoch") if self.state == FINISHED else ())}
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if value is not None or name in nullable
+        }
 
 
 def find_run(name: str | Path | None = None, weights: Path = WEIGHTS) -> Path:
@@ -141,24 +210,25 @@ def is_trained(run: Path) -> bool | None:
 def _state(run: Path) -> str | None:
     """The state of its record; None without one."""
     record = _record(run)
-    if record.get("state") == RUNNING and record.get("held") and is_trained(run) is False:
+    if record.state == RUNNING and record.held and is_trained(run) is False:
         return KILLED
-    return str(record["state"]) if "state" in record else None
+    return record.state
 
 
 def _folds_done(run: Path) -> tuple[int, int | str]:
     """Finished folds of a folded run and how many it is to have, "its" where nothing says."""
     done = sum(_state(folder) == FINISHED for folder in fold_folders(run))
-    return done, _record(run).get("num_folds", "its")
+    total = _record(run).num_folds
+    return done, "its" if total is None else total
 
 
-def _record(folder: Path) -> dict[str, Any]:
+def _record(folder: Path) -> RunState:
     """What ``run.json`` says; nothing where it cannot be read, as in a copy of a checkpoint."""
+    path = folder / RUN_JSON
     try:
-        document = json.loads((folder / RUN_JSON).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return document if isinstance(document, dict) else {}
+        return parse(RunState, json.loads(path.read_text(encoding="utf-8")), path)
+    except (OSError, ValueError, InputError):
+        return RunState()
 
 
 def fold_folders(run: Path) -> list[Path]:

@@ -28,6 +28,7 @@ from comptool.io.predictions import (
     refuse_ranks,
     write_predictions,
 )
+from comptool.io.provenance import EnsembleFacts, EvidenceTrace, PredictionFacts, WeightOrigin
 from comptool.io.runs import find_run
 from comptool.machine import compute_threads, threads
 from comptool.postprocess.ensemble.combine import (
@@ -80,7 +81,7 @@ def task_here() -> str:
     return str(known.get("task", tasks.DEFAULT_TASK))
 
 
-def read_multiclass(path: Path, facts: Mapping[str, Any]) -> Predictions:
+def read_multiclass(path: Path, facts: PredictionFacts) -> Predictions:
     """Predictions of one class per image.
 
     Raises
@@ -89,7 +90,7 @@ def read_multiclass(path: Path, facts: Mapping[str, Any]) -> Predictions:
         If they are multi-label or of other classes than the record says, or the file is not in
         order.
     """
-    task = facts.get("task") or task_here()
+    task = facts.task or task_here()
     if tasks.find(task).cells:
         raise InputError(
             "these predictions are multi-label, and one class per image is decided here",
@@ -102,7 +103,7 @@ def read_multiclass(path: Path, facts: Mapping[str, Any]) -> Predictions:
     return read_recorded(path, task, facts)
 
 
-def read_cells(path: Path, facts: Mapping[str, Any]) -> Predictions:
+def read_cells(path: Path, facts: PredictionFacts) -> Predictions:
     """Multi-label predictions of probabilities.
 
     Raises
@@ -115,7 +116,7 @@ def read_cells(path: Path, facts: Mapping[str, Any]) -> Predictions:
     return read_recorded(path, tasks.by_shape(cells=True).name, facts)
 
 
-def read_recorded(path: Path, task: str, facts: Mapping[str, Any]) -> Predictions:
+def read_recorded(path: Path, task: str, facts: PredictionFacts) -> Predictions:
     """Predictions whose classes are those that their record names, if it names any.
 
     Parameters
@@ -133,14 +134,14 @@ def read_recorded(path: Path, task: str, facts: Mapping[str, Any]) -> Prediction
         If the record says that they are of another task or other classes, or the file is not in
         order.
     """
-    if facts.get("task", task) != task:
+    if (facts.task or task) != task:
         raise InputError(
-            f"these predictions are {facts['task']} ones, and the competition is {task}",
+            f"these predictions are {facts.task} ones, and the competition is {task}",
             file=path,
             mend="Give the predictions of a run of this competition",
         )
     predictions = read_predictions(path, sums_to_one=tasks.find(task).sums_to_one)
-    recorded = tuple(facts.get("classes") or predictions.classes)
+    recorded = tuple(facts.classes or predictions.classes)
     if predictions.classes != recorded:
         raise InputError(
             "its class columns are not those that its record names: "
@@ -151,24 +152,24 @@ def read_recorded(path: Path, task: str, facts: Mapping[str, Any]) -> Prediction
     return predictions
 
 
-def class_counts(facts: Mapping[str, Any]) -> dict[str, int] | None:
+def class_counts(facts: PredictionFacts) -> dict[str, int] | None:
     """Training images per class as published, before any balancing; None where nothing says.
 
     Taken from the facts recorded with the predictions, otherwise from the header of the first run
     that made them and is still there.
     """
-    counts = facts.get("class_counts")
-    for name in [] if counts else facts.get("runs") or []:
+    counts = facts.class_counts
+    for name in [] if counts else facts.runs or []:
         try:
             counts = runs.read_header(runs.members(runs.find_run(name))[0]).class_counts
             break
         except ComptoolError:
             continue
-    return {str(name): int(count) for name, count in counts.items()} if counts else None
+    return dict(counts) if counts else None
 
 
 def count_vector(
-    path: Path, classes: Sequence[str], facts: Mapping[str, Any], instead: str
+    path: Path, classes: Sequence[str], facts: PredictionFacts, instead: str
 ) -> npt.NDArray[np.int64]:
     """Training images of each class, of shape (K,), in the order of ``classes``.
 
@@ -269,17 +270,15 @@ def _of_run(name: Path, folder: Path, output: Path) -> Path:
 
 
 def _is_of(path: Path, run: Path) -> bool:
-    record = provenance.recall(path) or {}
-    runs = (record.get("facts") or {}).get("runs")
-    made = record.get("command") in PREDICTING and not path.name.startswith("oof")
-    return made and runs == [str(run)]
+    record = provenance.recall(path)
+    if record is None or record.command not in PREDICTING or path.name.startswith("oof"):
+        return False
+    return provenance.facts(path, PredictionFacts).runs == [str(run)]
 
 
 Folds = npt.NDArray[np.integer] | None
 # Facts about how a member was made, which say nothing about the ensemble.
 MADE = ("ensemble", "recalibration", "views", "merge", "weights", "evidence", "out_of_fold")
-# What leads from a member to its out-of-fold rows.
-TRACE = ("runs", "out_of_fold", "ensemble")
 
 
 @dataclass(frozen=True)
@@ -321,8 +320,8 @@ def ensemble_files(
     weights: Sequence[float] | None = None,
     power: float = POWER,
     class_weights: Doubles | None = None,
-    made: Mapping[str, object] | None = None,
-    more: Mapping[str, object] | None = None,
+    made: WeightOrigin | None = None,
+    out_of_fold: str | None = None,
     force: bool = False,
 ) -> Ensemble:
     """Read the members, combine them, and write the ensemble with its record.
@@ -339,9 +338,9 @@ def ensemble_files(
         Weights of each class by itself in place of the method, shape (M, K), the sum over members
         one; multi-label.
     made
-        More for the record of the ensemble: how the weights came about.
-    more
-        More facts of the predictions.
+        How the weights came about.
+    out_of_fold
+        Out-of-fold rows that were made in the same way.
     force
         Whether an existing ``output`` is replaced.
 
@@ -353,7 +352,7 @@ def ensemble_files(
         If a file cannot be used, or the files differ in task, classes, class order or ids.
     """
     shares = normalised_weights(weights, len(paths))
-    facts = {path: provenance.facts(path) for path in paths}
+    facts = {path: provenance.facts(path, PredictionFacts) for path in paths}
     task = _common_task(facts)
     # One is checked while the next is parsed.
     with threads(compute_threads()) as pool:
@@ -369,13 +368,19 @@ def ensemble_files(
     shared, dropped = shared_facts(facts)
     hashes = provenance.hashes(paths)
     arguments: dict[str, object] = {"method": method, "weights": weights}
-    known: dict[str, object] = {"members": [str(path) for path in paths], "method": method}
-    known |= {"weights": shares, "made_of": [_trace(facts[path]) for path in paths]}
     if method == "power":
-        known["power"] = arguments["power"] = power
-    scores = {"scores": RANKS} if method == "rank-mean" and len(members) > 1 else {}
-    if class_weights is not None:
-        known["class_weights"] = class_weights.tolist()
+        arguments["power"] = power
+    ensemble = EnsembleFacts(
+        members=[str(path) for path in paths],
+        method=method,
+        weights=shares,
+        made_of=[_trace(facts[path]) for path in paths],
+        power=power if method == "power" else None,
+        class_weights=None if class_weights is None else class_weights.tolist(),
+        **vars(made or WeightOrigin()),
+    )
+    if method == "rank-mean" and len(members) > 1:
+        shared = replace(shared, scores=RANKS)
     with together():
         write_predictions(output, result, force=force)
         provenance.record(
@@ -383,13 +388,15 @@ def ensemble_files(
             command="ensemble",
             arguments=arguments,
             inputs=hashes,
-            facts={**shared, **scores, "ensemble": known | dict(made or {}), **(more or {})},
+            facts=replace(shared, ensemble=ensemble, out_of_fold=out_of_fold),
         )
     return Ensemble(result, shares, _agreement(members, task), task, (*notes, *dropped))
 
 
-def _trace(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: facts[key] for key in TRACE if facts.get(key)}
+def _trace(facts: PredictionFacts) -> EvidenceTrace:
+    return EvidenceTrace(
+        runs=facts.runs or None, out_of_fold=facts.out_of_fold or None, ensemble=facts.ensemble
+    )
 
 
 def _agreement(members: Sequence[Predictions], task: str) -> float:
@@ -398,8 +405,8 @@ def _agreement(members: Sequence[Predictions], task: str) -> float:
     return float((answers == answers[0]).all(axis=0).mean())
 
 
-def _common_task(facts: Mapping[Path, Mapping[str, Any]]) -> str:
-    tasks = {path: known["task"] for path, known in facts.items() if "task" in known}
+def _common_task(facts: Mapping[Path, PredictionFacts]) -> str:
+    tasks = {path: known.task for path, known in facts.items() if known.task}
     if len(set(tasks.values())) > 1:
         said = ", ".join(f"{path}: {task}" for path, task in tasks.items())
         raise InputError(f"these predictions are of different tasks ({said})")
@@ -490,7 +497,7 @@ def _check_classes(classes: Sequence[str], other: Sequence[str], first: Path, pa
         )
 
 
-def shared_facts(facts: Mapping[Path, Mapping[str, Any]]) -> tuple[dict[str, Any], list[str]]:
+def shared_facts(facts: Mapping[Path, PredictionFacts]) -> tuple[PredictionFacts, list[str]]:
     """Facts on which all members that know them agree, and sentences about those dropped.
 
     ``runs`` are put together; a ``leak`` (why an out-of-fold file is no evidence) in one member is
@@ -499,13 +506,14 @@ def shared_facts(facts: Mapping[Path, Mapping[str, Any]]) -> tuple[dict[str, Any
     Parameters
     ----------
     facts
-        Facts of each member; empty for a file without a record.
+        Facts of each member.
     """
-    keys = dict.fromkeys(key for known in facts.values() for key in known if key not in MADE)
+    documents = [known.document() for known in facts.values()]
+    keys = dict.fromkeys(key for known in documents for key in known if key not in MADE)
     shared: dict[str, Any] = {}
     notes = []
     for key in keys:
-        values = [known[key] for known in facts.values() if key in known]
+        values = [known[key] for known in documents if key in known]
         if key == "runs":
             shared[key] = list(dict.fromkeys(run for runs in values for run in runs))
         elif key == "leak":
@@ -514,4 +522,4 @@ def shared_facts(facts: Mapping[Path, Mapping[str, Any]]) -> tuple[dict[str, Any
             shared[key] = values[0]
         else:
             notes.append(f"the members' {key} differ and are not handed on")
-    return shared, notes
+    return PredictionFacts(**shared), notes

@@ -27,7 +27,7 @@ are those among the out-of-fold rows.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,6 +43,7 @@ from comptool.competition.samples import Samples, read_samples
 from comptool.errors import ComptoolError, InputError, quoted
 from comptool.io import provenance
 from comptool.io.predictions import Predictions, write_predictions
+from comptool.io.provenance import EnsembleFacts, EvidenceTrace, PredictionFacts
 from comptool.io.records import RunHeader
 from comptool.io.runs import BEST, OOF, find_run, members, read_header
 from comptool.io.tables import read_table
@@ -130,9 +131,9 @@ def write_rows(
     *,
     command: str,
     inputs: Iterable[Path],
-    facts: Mapping[str, Any],
+    facts: PredictionFacts,
     force: bool = False,
-) -> dict[str, str]:
+) -> str:
     """Write out-of-fold rows beside predictions, with their record.
 
     Parameters
@@ -152,14 +153,14 @@ def write_rows(
 
     Returns
     -------
-    dict
-        ``out_of_fold``, the fact of the predictions that leads to the rows.
+    str
+        The file, for the facts of the predictions.
     """
     path = rows_path(output)
     write_predictions(path, rows, force=force)
-    known = {**facts, "leak": None}
+    known = replace(facts, leak=None)
     provenance.record(path, command=command, arguments={}, inputs=inputs, facts=known)
-    return {"out_of_fold": str(path)}
+    return str(path)
 
 
 FOLDS = Path("folds.csv")
@@ -204,9 +205,9 @@ def find_out_of_fold(name: str | None) -> OutOfFold:
     """
     if name is not None and Path(name).is_file() and Path(name).name.endswith(TABLES):
         path = Path(name)
-        facts = provenance.facts(path)
-        tables = _tables((provenance.recall(path) or {}).get("inputs", {}))
-        return OutOfFold(path, tables, facts.get("leak"), f"taking {path}")
+        facts = provenance.facts(path, PredictionFacts)
+        tables = _tables((provenance.recall(path) or provenance.Provenance()).inputs)
+        return OutOfFold(path, tables, facts.leak, f"taking {path}")
     run = find_run(name)
     headers = [read_header(folder) for folder in members(run)]
     path = run / OOF
@@ -231,7 +232,7 @@ def networks_of(path: Path) -> dict[Path, RunHeader]:
         the folder of one.
     """
     found: dict[Path, RunHeader] = {}
-    for name in provenance.facts(path).get("runs") or [path.parent]:
+    for name in provenance.facts(path, PredictionFacts).runs or [str(path.parent)]:
         with suppress(ComptoolError):
             found |= {folder: read_header(folder) for folder in members(find_run(name))}
     return found
@@ -419,7 +420,8 @@ def read_evidence(
             file=found.path,
             mend="Leave this run out, or train it anew on these folds",
         )
-    predictions = read_recorded(found.path, competition.task, provenance.facts(found.path))
+    facts = provenance.facts(found.path, PredictionFacts)
+    predictions = read_recorded(found.path, competition.task, facts)
     predictions = predictions.take(np.argsort(predictions.ids.astype(str), kind="stable"))
     samples = _samples(found, predictions, competition, labels)
     targets = _targets(found.path, predictions, samples, mend)
@@ -542,7 +544,7 @@ def trained_counts(
 Floats = npt.NDArray[np.floating]
 
 
-def own_evidence(named: str | None, facts: Mapping[str, Any], competition: Competition) -> Labelled:
+def own_evidence(named: str | None, facts: EvidenceTrace, competition: Competition) -> Labelled:
     """The out-of-fold rows that were named, or those of what the predictions were made of.
 
     Parameters
@@ -559,22 +561,22 @@ def own_evidence(named: str | None, facts: Mapping[str, Any], competition: Compe
     InputError
         If there are none, they are no evidence, or those of several members do not fit together.
     """
-    if named is not None or not facts.get("runs"):
+    if named is not None or not facts.runs:
         return read_labelled(named, competition)
-    if facts.get("out_of_fold"):
-        return _recorded(Path(facts["out_of_fold"]), competition)
-    ensemble = facts.get("ensemble") or {}
-    if ensemble.get("made_of"):
-        parts = [_of_member(one, competition) for one in ensemble["made_of"]]
+    if facts.out_of_fold:
+        return _recorded(Path(facts.out_of_fold), competition)
+    ensemble = facts.ensemble
+    if ensemble is not None and ensemble.made_of:
+        parts = [_of_member(one, competition) for one in ensemble.made_of]
         mixed = _mixed(parts, lambda tables: _combined(tables, ensemble, competition.task))
-        if not ensemble.get("weights_file"):
+        if not ensemble.weights_file:
             return mixed
-        told = f"the weights of {ensemble['weights_file']} may have been chosen on these rows"
+        told = f"the weights of {ensemble.weights_file} may have been chosen on these rows"
         return replace(mixed, note="; ".join(filter(None, (mixed.note, told))))
-    found = [_of_run(str(run), competition) for run in facts["runs"]]
+    found = [_of_run(run, competition) for run in facts.runs]
     if len(found) == 1:
         return found[0]
-    counts = np.array([_num_networks(run) for run in facts["runs"]])
+    counts = np.array([_num_networks(run) for run in facts.runs])
     return _mixed(found, lambda tables: by_class(tables, counts / counts.sum()))
 
 
@@ -600,8 +602,8 @@ def _recorded(path: Path, competition: Competition) -> Labelled:
     return read_labelled(str(path), competition)
 
 
-def _of_member(facts: Mapping[str, Any], competition: Competition) -> Labelled:
-    if not facts.get("runs"):
+def _of_member(facts: EvidenceTrace, competition: Competition) -> Labelled:
+    if not facts.runs:
         raise InputError("no run is recorded with a member of this ensemble")
     return own_evidence(None, facts, competition)
 
@@ -634,12 +636,12 @@ def _mixed(found: Sequence[Labelled], mix: Callable[[list[Floats]], Floats]) -> 
     )
 
 
-def _combined(tables: list[Floats], ensemble: Mapping[str, Any], task: str) -> Floats:
+def _combined(tables: list[Floats], ensemble: EnsembleFacts, task: str) -> Floats:
     """Members combined as the record of an ensemble says."""
-    if ensemble.get("class_weights"):
-        return by_class(tables, np.array(ensemble["class_weights"], dtype=np.float64))
-    power = ensemble.get("power", POWER)
-    return combine(tables, ensemble["method"], ensemble["weights"], task, power=power)
+    if ensemble.class_weights:
+        return by_class(tables, np.array(ensemble.class_weights, dtype=np.float64))
+    power = POWER if ensemble.power is None else ensemble.power
+    return combine(tables, ensemble.method, ensemble.weights, task, power=power)
 
 
 def _check_same_rows(first: Labelled, other: Labelled) -> None:

@@ -70,8 +70,8 @@ def check_folder(output: Path, *, force: bool) -> None:
         return
     if not force:
         raise OutputExistsError("exists already", file=output, mend="Replace it with --force")
-    made_by = (provenance.recall(output) or {}).get("command")
-    if not output.is_dir() or made_by != COMMAND:
+    record = provenance.recall(output)
+    if not output.is_dir() or record is None or record.command != COMMAND:
         raise InputError(
             "is no practice competition and is not replaced, even with --force", file=output
         )
@@ -82,7 +82,7 @@ def check_folder(output: Path, *, force: bool) -> None:
 def _refuse_strangers(output: Path) -> None:
     # The record outlives a folder that somebody deletes and fills anew, and people put their own
     # files next to the data; neither may be lost.
-    recorded = provenance.facts(output).get(CONTENTS, {})
+    recorded = provenance.facts(output, provenance.PracticeFacts).contents
     found = contents(output)
     changed = sorted(name for name in found if found[name] != recorded.get(name))
     if changed:

@@ -19,6 +19,7 @@ from comptool.errors import InputError, UsageError
 from comptool.io import provenance
 from comptool.io.atomic import refuse_existing, together
 from comptool.io.predictions import Predictions, read_predictions
+from comptool.io.provenance import PracticeFacts
 from comptool.io.tables import check_ids, read_table, refuse_missing, write_table
 from comptool.metrics import prepare
 from comptool.metrics.bootstrap import IntervalEstimate, figures_with_intervals, value_or_nan
@@ -155,7 +156,7 @@ def evaluate(
     else:
         truth = answers
         predictions, targets = _answered(path, answers)
-        metric = usual_metric(provenance.facts(answers.resolve().parent))
+        metric = usual_metric(provenance.facts(answers.resolve().parent, PracticeFacts))
     answered, confusion = None, None
     if targets.ndim == 1:
         answered = _decided(path, predictions)
@@ -208,7 +209,8 @@ def evaluated_file(name: str | None, answers: Path | None) -> Path:
 
 def _answered(path: Path, answers: Path) -> tuple[Predictions, npt.NDArray[np.integer]]:
     """Predictions in the order of the answers, and the targets."""
-    table, recorded = read_table(answers), provenance.facts(answers.resolve().parent)
+    table = read_table(answers)
+    recorded = provenance.facts(answers.resolve().parent, PracticeFacts)
     if len(table.columns) < 2:
         raise InputError("has no column with answers", file=answers, values=list(table.columns))
     task = task_of_answers(table, recorded)

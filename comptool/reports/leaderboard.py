@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pandas as pd
 
 from comptool.competition.config import FILE, load
 from comptool.errors import InputError, counted, quoted
+from comptool.io.provenance import PracticeFacts
 
 Rows = npt.NDArray[np.bool_]
 
@@ -161,9 +162,8 @@ def aligned(
     return np.array([places[name] for name in wanted], np.intp)
 
 
-def usual_metric(recorded: Mapping[str, object]) -> str | None:
+def usual_metric(recorded: PracticeFacts) -> str | None:
     """The metric recorded with the answers, or the competition's."""
-    name = recorded.get("metric")
-    if isinstance(name, str):
-        return name
+    if recorded.metric is not None:
+        return recorded.metric
     return load().metric if FILE.exists() else None

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +19,7 @@ from comptool.competition.schema import from_environment, read_facts
 from comptool.errors import InputError, UsageError, quoted
 from comptool.io import provenance
 from comptool.io.predictions import RESERVED, Predictions, read_predictions
+from comptool.io.provenance import PracticeFacts
 from comptool.io.tables import check_ids, read_table, refuse_rows
 from comptool.metrics.metric_registry import METRICS, Floats, Targets, score
 from comptool.metrics.multilabel import Thresholds, at_thresholds, count
@@ -197,7 +197,7 @@ class LabelGrade(Grade):
         return {**super().summary(), "all": self.metrics(), "left_out": dict(self.left_out)}
 
 
-def task_of_answers(truth: pd.DataFrame, recorded: Mapping[str, Any]) -> Task:
+def task_of_answers(truth: pd.DataFrame, recorded: PracticeFacts) -> Task:
     """The task of answers, by their record, the competition here, or their look.
 
     Parameters
@@ -208,7 +208,7 @@ def task_of_answers(truth: pd.DataFrame, recorded: Mapping[str, Any]) -> Task:
         Facts of the practice competition that they belong to; may be empty.
     """
     facts = (read_facts(FILE) if FILE.exists() else {}) | from_environment(os.environ)
-    task = recorded.get("task") or facts.get("task")
+    task = recorded.task or facts.get("task")
     return tasks.find(task) if task else tasks.by_shape(cells=len(_cell_columns(truth)) > 1)
 
 
@@ -227,7 +227,7 @@ def grade_cells(
     submission: Path,
     answers: Path,
     truth: pd.DataFrame,
-    recorded: Mapping[str, Any],
+    recorded: PracticeFacts,
     *,
     public: float | None = None,
     metric: str | None = None,
@@ -286,12 +286,10 @@ def grade_cells(
     )
 
 
-def _classes(
-    truth: pd.DataFrame, recorded: Mapping[str, Any], table: pd.DataFrame
-) -> tuple[str, ...]:
+def _classes(truth: pd.DataFrame, recorded: PracticeFacts, table: pd.DataFrame) -> tuple[str, ...]:
     """The classes by the record, the competition here, or the answers' columns or lists."""
-    if recorded.get("classes"):
-        return tuple(recorded["classes"])
+    if recorded.classes:
+        return tuple(recorded.classes)
     here = competition_classes(load()) if FILE.exists() else None
     if here is not None and set(here) & {*truth.columns, *table.columns}:
         return here
@@ -378,7 +376,7 @@ def grade(
         If a file cannot be used, the ids differ, or a class is unknown.
     """
     # The practice competition that the answers belong to; its record names metric and classes.
-    recorded = provenance.facts(answers.resolve().parent)
+    recorded = provenance.facts(answers.resolve().parent, PracticeFacts)
     truth = _read_answers(answers)
     task = task_of_answers(truth, recorded)
     graded: Grade = task.step("grade")(
@@ -392,7 +390,7 @@ def grade_classes(
     submission: Path,
     answers: Path,
     truth: pd.DataFrame,
-    recorded: Mapping[str, Any],
+    recorded: PracticeFacts,
     *,
     public: float | None = None,
     metric: str | None = None,
@@ -407,7 +405,7 @@ def grade_classes(
         if not of_decisions:
             raise UsageError(f"{name} needs probabilities, and {submission} holds one class a row")
         # Where nothing says which classes there are, one that no row has is a wrong answer.
-        known = recorded.get("classes") or table[label]
+        known = recorded.classes or table[label]
         answered = _labels(submission, table, label, class_names([*truth[label], *known]))
     else:
         _refuse_without_answers(submission, table, label, truth[label])

@@ -19,6 +19,7 @@ from comptool.competition.samples import Samples, read_samples, training_samples
 from comptool.errors import InputError, quoted
 from comptool.io import provenance
 from comptool.io.atomic import together
+from comptool.io.provenance import SplitFacts
 from comptool.io.tables import write_table
 from comptool.label_review.corrections import (
     COLUMNS,
@@ -374,14 +375,14 @@ def write_folds(
     read = [samples.source, *filter(None, [options.corrections, options.findings])]
     # The output may be written over the table.
     inputs = provenance.hashes(read)
-    facts = {
-        "folder": Path(os.path.relpath(samples.folder, output.parent)).as_posix(),
-        "class_counts": folds.published,
-        "seed": options.seed,
-        "strategy": folds.strategy,
-    }
-    if samples.labels:
-        facts |= {"zero_is_unknown": folds.zero_is_unknown, "split": folds.figures}
+    facts = SplitFacts(
+        folder=Path(os.path.relpath(samples.folder, output.parent)).as_posix(),
+        class_counts=folds.published,
+        seed=options.seed,
+        strategy=folds.strategy,
+        zero_is_unknown=folds.zero_is_unknown if samples.labels else None,
+        split=dict(folds.figures) if samples.labels else None,
+    )
     with together():
         write_table(output, folds.frame, force=force)
         provenance.record(output, command="split", arguments=arguments, inputs=inputs, facts=facts)

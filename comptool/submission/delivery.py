@@ -6,7 +6,7 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from comptool.errors import InputError, SubmissionError, UsageError, quoted
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, refuse_existing, together
 from comptool.io.predictions import Predictions, read_predictions, refuse_ranks
+from comptool.io.provenance import PredictionFacts
 from comptool.io.tables import check_ids as check_table_ids
 from comptool.io.tables import read_table
 from comptool.submission.answer_forms import (
@@ -358,7 +359,7 @@ def submit(
     layout = read_layout(target.sample, predictions.classes, target.task)
     cells = tasks.find(target.task).cells
     if cells and (threshold is not None or layout.form.lists):
-        refuse_ranks(predictions_path, provenance.facts(predictions_path))
+        refuse_ranks(predictions_path, provenance.facts(predictions_path, PredictionFacts))
     name = str(predictions_path)
     table = build(predictions, target.sample, layout, target.task, name, threshold)
     notes = _empty_lists(table, layout, threshold)
@@ -371,8 +372,8 @@ def submit(
         "threshold": threshold,
     }
     # What the predictions were made of is known of the submission too.
-    made = provenance.facts(predictions_path)
-    facts = {**made, "layout": layout.form.words, "rows": len(table)}
+    made = provenance.facts(predictions_path, PredictionFacts)
+    facts = replace(made, layout=layout.form.words, rows=len(table))
     with together():
         with atomic_output(output, force=force) as temporary:
             columns = {str(column): table[column].to_list() for column in table.columns}

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from comptool.competition.classes import left_out
 from comptool.errors import ComptoolError
 from comptool.io import provenance
+from comptool.io.provenance import PredictionFacts
 from comptool.io.records import RunHeader
 from comptool.io.runs import BEST, LAST, RUN_JSON, WEIGHTS, fold_folders, read_header, read_state
 from comptool.tracking.lineage import TABLES, Origin, origin
@@ -124,7 +124,7 @@ def take_stock(
     """
     records = read_records(submissions / SCORES.name)
     of_run: Callable[[Path], Local] = scores.of_run if scores else _unscored
-    of_facts: Callable[[Mapping[str, Any]], Local] = scores.of_predictions if scores else _unscored
+    of_facts: Callable[[PredictionFacts], Local] = scores.of_predictions if scores else _unscored
     runs = [_run(folder, of_run) for folder in _folders(weights)]
     latest = _latest(records)
     paths = _files(submissions)
@@ -228,7 +228,7 @@ def _files(submissions: Path) -> list[Path]:
     ]
 
 
-def _file(path: Path, record: Record | None, score: Callable[[Mapping[str, Any]], Local]) -> File:
+def _file(path: Path, record: Record | None, score: Callable[[PredictionFacts], Local]) -> File:
     time = _time([path])
     try:
         made = origin(path)

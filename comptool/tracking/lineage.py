@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from comptool.io import provenance
 from comptool.io.predictions import SUFFIXES
+from comptool.io.provenance import PredictionFacts
 
 TABLES = (*SUFFIXES, ".csv.gz", ".zip")
 # Commands that make prediction files; what they read beside is no step.
@@ -33,7 +32,7 @@ class Origin:
 
     steps: tuple[str, ...]
     runs: tuple[str, ...]
-    facts: Mapping[str, Any]
+    facts: PredictionFacts
     changed: tuple[Path, ...] = ()
 
     def __str__(self) -> str:
@@ -48,12 +47,12 @@ def origin(path: Path) -> Origin:
     InputError
         If a record cannot be read.
     """
-    facts = provenance.facts(path)
+    facts = provenance.facts(path, PredictionFacts)
     steps: dict[str, None] = {}
     changed: list[Path] = []
     for _, record in provenance.history(path):
-        if record.get("command") in STEPS:
-            steps[record["command"]] = None
+        if record.command in STEPS:
+            steps[record.command] = None
             changed += provenance.changed_inputs(record, TABLES)
-    runs = dict.fromkeys(Path(str(run)).name for run in facts.get("runs") or [])
+    runs = dict.fromkeys(Path(run).name for run in facts.runs or [])
     return Origin(tuple(steps), tuple(runs), facts, tuple(dict.fromkeys(changed)))

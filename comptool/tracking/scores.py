@@ -34,6 +34,8 @@ from comptool.errors import ComptoolError, InputError, UsageError
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, refuse_existing
 from comptool.io.predictions import SUFFIXES
+from comptool.io.provenance import PredictionFacts
+from comptool.io.records import parse
 from comptool.io.runs import OOF, WEIGHTS
 from comptool.io.tables import read_table, write_table
 from comptool.metrics.bootstrap import IntervalEstimate, metric_with_interval
@@ -233,7 +235,7 @@ class LocalScores:
             str(run), [run / OOF], lambda: read_labelled(str(run), self._competition)
         )
 
-    def of_predictions(self, facts: Mapping[str, Any]) -> Local:
+    def of_predictions(self, facts: PredictionFacts) -> Local:
         """The score of the out-of-fold rows that stand for a prediction file.
 
         Parameters
@@ -241,12 +243,13 @@ class LocalScores:
         facts
             What is recorded with the file.
         """
-        if not facts.get("runs"):
+        if not facts.runs:
             return Local(None, 0, "no run is recorded with it")
+        known = facts.document()
         # A run without rows of its own may be stood for by another, so all are looked at.
-        files = [*WEIGHTS.glob(f"*/{OOF}"), *map(Path, _paths(facts))]
-        found = self._score(facts, files, lambda: own_evidence(None, facts, self._competition))
-        if found.figure is not None and facts.get("recalibration"):
+        files = [*WEIGHTS.glob(f"*/{OOF}"), *map(Path, _paths(known))]
+        found = self._score(known, files, lambda: own_evidence(None, facts, self._competition))
+        if found.figure is not None and facts.recalibration:
             return Local(found.figure, found.rows, RECALIBRATED)
         return found
 
@@ -260,7 +263,8 @@ class LocalScores:
         key = self._key(of, files)
         found = self._kept.get(key)
         if found is not None:
-            return Local(IntervalEstimate(**found["figure"]), found["rows"], found["note"])
+            with suppress(InputError):
+                return parse(Local, found, self._path)
         try:
             labelled = read()
             figure = score_with_interval(self.metric, labelled, self._resamples)
@@ -322,7 +326,7 @@ def _paths(facts: Any) -> list[str]:
 def _inputs(path: Path) -> list[str]:
     """What an out-of-fold file was made from, as far as its record can be read."""
     with suppress(InputError):
-        return list((provenance.recall(path) or {}).get("inputs", {}))
+        return list((provenance.recall(path) or provenance.Provenance()).inputs)
     return []
 
 

@@ -17,8 +17,19 @@ from comptool import metrics
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, together
 from comptool.io.predictions import Predictions, write_predictions
+from comptool.io.provenance import PredictionFacts
 from comptool.io.records import RunHeader
-from comptool.io.runs import BEST, GRADIENTS, GRAPHS, LAST, METRICS, OOF, RUN_JSON, fold_folders
+from comptool.io.runs import (
+    BEST,
+    GRADIENTS,
+    GRAPHS,
+    LAST,
+    METRICS,
+    OOF,
+    RUN_JSON,
+    RunRecord,
+    fold_folders,
+)
 from comptool.models.checkpoint_file import save_checkpoint
 from comptool.reports.plots import draw_curves, save_picture
 from comptool.training.class_subset import kept_score
@@ -51,6 +62,12 @@ def write_history(
             writer = csv.DictWriter(stream, header, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
+
+
+def asked_of(plan: TrainPlan) -> RunRecord:
+    """What ``run.json`` says of a run before it begins."""
+    arguments, files = plan.settings.document(), plan.files.document()
+    return RunRecord(arguments=arguments, files=files, metric=plan.metric)
 
 
 class Checkpointer:
@@ -98,11 +115,10 @@ class Checkpointer:
         labels = self.plan.rows.labels[self._member.valid]
         return kept_score(self.metric, labels, probabilities, self.plan.dropped)
 
-    def record(self, state: str, **facts: object) -> None:
+    def record(self, record: RunRecord) -> None:
         """Write ``run.json``."""
         if self._writes:
-            shown = {"metric": self.metric, "fold": self._member.fold, **facts}
-            write_record(self.folder, self.plan.settings, self.plan.files, state, shown)
+            write_record(self.folder, record)
 
     def save(self, progress: Progress, session: TrainSession) -> None:
         """Write ``last.pt``."""
@@ -186,14 +202,14 @@ def write_oof(
         fold=fold,
         id_column=plan.rows.samples.id,
     )
-    facts = {
-        "task": plan.competition.task,
-        "classes": list(plan.rows.classes),
-        "metric": plan.metric,
-        "class_counts": plan.rows.class_counts,
-        "runs": [str(folder)],
-        "leak": leak,
-    }
+    facts = PredictionFacts(
+        task=plan.competition.task,
+        classes=list(plan.rows.classes),
+        metric=plan.metric,
+        class_counts=plan.rows.class_counts,
+        runs=[str(folder)],
+        leak=leak,
+    )
     with together():
         write_predictions(folder / OOF, predictions, force=True)
         provenance.record(

@@ -29,7 +29,7 @@ from comptool.data.image_io import ImageFiles, drop_missing, spread
 from comptool.errors import InputError, UsageError, quoted, unknown_name
 from comptool.io import provenance
 from comptool.io.atomic import together
-from comptool.io.provenance import facts
+from comptool.io.provenance import PriorFacts, TableFacts, facts
 from comptool.io.runs import LAST, find_run
 from comptool.io.tables import read_table, refuse_rows, write_table
 from comptool.losses import LOSSES
@@ -117,9 +117,9 @@ def with_images(samples: Samples, settings: TrainSettings) -> tuple[Samples, lis
 
 def published_counts(samples: Samples) -> dict[str, int]:
     """Rows, or positives, per class before any balancing: as a split recorded them, or counted."""
-    recorded = facts(samples.source).get("class_counts")
-    if isinstance(recorded, dict) and recorded:
-        return {str(name): int(count) for name, count in recorded.items()}
+    recorded = facts(samples.source, TableFacts).class_counts
+    if recorded:
+        return recorded
     if samples.labels:
         return positive_counts(samples.label_matrix(), samples.labels)
     return class_counts(labels_of(samples))
@@ -605,7 +605,7 @@ def write_prior(
     *,
     arguments: Mapping[str, object],
     inputs: Sequence[Path],
-    facts: Mapping[str, object],
+    facts: PriorFacts,
     force: bool = False,
 ) -> None:
     """Write the prior (K,) of the classes and its record.

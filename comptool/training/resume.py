@@ -14,6 +14,7 @@ from comptool import models
 from comptool.errors import InputError, OutputExistsError, UsageError
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, refuse_existing
+from comptool.io.records import parse
 from comptool.io.runs import (
     BEST,
     LAST,
@@ -21,6 +22,7 @@ from comptool.io.runs import (
     RUN_JSON,
     RUNNING,
     WEIGHTS,
+    RunRecord,
     fold_folders,
     is_trained,
     members,
@@ -30,38 +32,21 @@ from comptool.io.tables import read_table
 from comptool.options import FOLDS, kebab
 from comptool.training.config import FREE_TO_CHANGE, Files, TrainSettings
 
+MEND = "Train again with --force"
 
-def write_record(
-    folder: Path, settings: TrainSettings, files: Files, state: str, facts: Mapping[str, Any]
-) -> None:
-    """Write the record of a run, replacing an older one.
 
-    Parameters
-    ----------
-    folder
-        Folder of the run.
-    settings, files
-        What it was asked to do.
-    state
-        ``running``, ``stopped`` or ``finished``.
-    facts
-        What is known of it beside.
-    """
-    document = {
-        "command": "train",
-        "state": state,
-        "arguments": settings.document(),
-        "files": files.document(),
-        "versions": provenance.versions(),
-        "git_commit": provenance.git_commit(),
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        **facts,
-    }
-    if state == RUNNING:
+def write_record(folder: Path, record: RunRecord) -> None:
+    """Write the record of a run, with versions and time as they are, replacing an older one."""
+    record = replace(
+        record,
+        versions=provenance.versions(),
+        git_commit=provenance.git_commit(),
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
         # Whether a lock tells that it is still so, see `comptool.io.runs.read_state`.
-        document["held"] = bool(is_trained(folder))
+        held=bool(is_trained(folder)) if record.state == RUNNING else None,
+    )
     with atomic_output(folder / RUN_JSON, force=True) as temporary:
-        temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(record.document(), indent=2) + "\n", encoding="utf-8")
 
 
 def read_record(folder: Path) -> tuple[TrainSettings, Files]:
@@ -77,11 +62,12 @@ def read_record(folder: Path) -> tuple[TrainSettings, Files]:
         raise InputError("there is no run to go on with", file=folder, mend="Leave --resume out")
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        paths = {name: value and Path(value) for name, value in document["files"].items()}
-        return TrainSettings.from_document(document["arguments"]), Files(**paths)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        record = parse(RunRecord, document, path, mend=MEND)
+        paths = {name: None if at is None else Path(at) for name, at in record.files.items()}
+        return TrainSettings.from_document(record.arguments), Files(**paths)
+    except (OSError, ValueError, TypeError) as error:
         raise InputError(
-            f"is no readable record of a run ({error})", file=path, mend="Train again with --force"
+            f"is no readable record of a run ({error})", file=path, mend=MEND
         ) from error
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -21,9 +21,10 @@ from comptool.errors import InputError, UsageError
 from comptool.io import provenance
 from comptool.io.locks import hold
 from comptool.io.predictions import read_predictions
-from comptool.io.runs import OOF, RUNNING
+from comptool.io.provenance import PredictionFacts
+from comptool.io.runs import FINISHED, OOF, RUNNING, STOPPED, RunRecord
 from comptool.training.batch_size import with_batch_size
-from comptool.training.checkpoint import Checkpointer, clear, columns, write_oof
+from comptool.training.checkpoint import Checkpointer, asked_of, clear, columns, write_oof
 from comptool.training.class_subset import kept_score
 from comptool.training.data import TrainMember, TrainPlan
 from comptool.training.distributed import Processes, joined
@@ -408,17 +409,16 @@ def _begin(plan: TrainPlan, processes: Processes, force: bool, training: ExitSta
     if force:
         clear(plan.run)
     if plan.folded:
-        facts = {"metric": plan.metric, "num_folds": len(plan.members)}
-        record = partial(write_record, plan.run, plan.settings, plan.files, facts=facts)
-        record(RUNNING)
-        training.push(partial(_note_stop, record))
+        record = replace(asked_of(plan), num_folds=len(plan.members))
+        write_record(plan.run, replace(record, state=RUNNING))
+        training.push(partial(_note_stop, plan.run, record))
 
 
-def _note_stop(record: Callable[[str], None], kind: type[BaseException] | None, *_: object) -> None:
+def _note_stop(run: Path, record: RunRecord, kind: type[BaseException] | None, *_: object) -> None:
     """Write down that a folded run was stopped, as `_run` does of every fold."""
     if kind is not None:
         with suppress(InputError):
-            record("stopped")
+            write_record(run, replace(record, state=STOPPED))
 
 
 def _train_folds(
@@ -453,20 +453,25 @@ def _train_member(
     keeper = Checkpointer(plan, member, ready.header, identity(plan, processes), processes.first)
     begin()
     loop = Loop(ready.session, ready.progress, keeper, say, quiet)
-    facts = {"device": str(processes.device), "precision": ready.session.precision.name}
-    _run(loop, keeper, **facts, way=asdict(ready.session.compute))
+    record = replace(
+        asked_of(plan),
+        fold=member.fold,
+        device=str(processes.device),
+        precision=ready.session.precision.name,
+        way=asdict(ready.session.compute),
+    )
+    _run(loop, keeper, record)
     return ready.progress, True
 
 
-def _run(loop: Loop, keeper: Checkpointer, **facts: object) -> None:
+def _run(loop: Loop, keeper: Checkpointer, begun: RunRecord) -> None:
     """The loop between two records of its state."""
     progress = loop.progress
 
-    def record(state: str, **end: object) -> None:
-        split = {} if progress.at_once is None else {"images_at_once": progress.at_once}
-        keeper.record(state, **facts, **split, **end)
+    def record(known: RunRecord) -> None:
+        keeper.record(replace(known, images_at_once=progress.at_once))
 
-    record(RUNNING)
+    record(replace(begun, state=RUNNING))
     try:
         # At once, so that a run that is killed in its first epoch can be resumed too.
         loop.save()
@@ -474,9 +479,10 @@ def _run(loop: Loop, keeper: Checkpointer, **facts: object) -> None:
     except BaseException:
         # If this cannot be written either, what stopped the run is the better message.
         with suppress(InputError):
-            record("stopped")
+            record(replace(begun, state=STOPPED))
         raise
-    record("finished", score=progress.best_score, epoch=progress.best_epoch)
+    end = replace(begun, score=progress.best_score, epoch=progress.best_epoch)
+    record(replace(end, state=FINISHED))
 
 
 def _join_folds(plan: TrainPlan, *, write: bool) -> float:
@@ -492,7 +498,7 @@ def _join_folds(plan: TrainPlan, *, write: bool) -> float:
     score = kept_score(plan.metric, plan.rows.labels[rows], probabilities, plan.dropped)
     if not write:
         return score
-    leaks = [provenance.facts(member.folder / OOF).get("leak") for member in plan.members]
+    leaks = [provenance.facts(member.folder / OOF, PredictionFacts).leak for member in plan.members]
     write_oof(
         plan.run,
         plan,
@@ -501,6 +507,6 @@ def _join_folds(plan: TrainPlan, *, write: bool) -> float:
         probabilities.astype(np.float32),
         next((leak for leak in leaks if leak), None),
     )
-    facts = {"metric": plan.metric, "num_folds": len(plan.members), "score": score}
-    write_record(plan.run, plan.settings, plan.files, "finished", facts)
+    record = replace(asked_of(plan), state=FINISHED, num_folds=len(plan.members), score=score)
+    write_record(plan.run, record)
     return score

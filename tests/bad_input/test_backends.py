@@ -80,6 +80,7 @@ SPOILT = {
     "truncated": lambda: os.truncate(GRAPH, GRAPH.stat().st_size // 2),
     "without a record": RECORD.unlink,
     "whose record is none": lambda: RECORD.write_text("{"),
+    "whose record is damaged": lambda: RECORD.write_text('{"facts": {"graph": "1"}}'),
 }
 
 

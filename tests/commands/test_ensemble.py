@@ -241,9 +241,11 @@ def test_ranks_are_recorded_as_such_whatever_they_are_mixed_with(comptool, write
     comptool("ensemble", x, y, "--method", "rank-mean", "-o", "ranks.csv")
     comptool("ensemble", "ranks.csv", x, "-o", "mixed.csv")
     comptool("ensemble", x, y, "-o", "mean.csv")
-    said = [provenance.facts(Path(f"{name}.csv")).get("scores") for name in ("ranks", "mixed")]
+    said = [
+        provenance.recall(Path(f"{name}.csv")).facts.get("scores") for name in ("ranks", "mixed")
+    ]
     assert said == ["ranks", "ranks"]
-    assert "scores" not in provenance.facts(Path("mean.csv"))
+    assert "scores" not in provenance.recall(Path("mean.csv")).facts
 
 
 MANY_FIRST = "id,sea,golf course\n007,0.9,0.8\nNA,0.2,0.6\n"

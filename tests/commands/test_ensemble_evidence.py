@@ -22,7 +22,9 @@ ENSEMBLE = Path("submissions/ensemble.csv")
 
 
 def rows_of(output=ENSEMBLE):
-    return own_evidence(None, provenance.facts(Path(output)), load()).predictions.probabilities
+    return own_evidence(
+        None, provenance.facts(Path(output), provenance.PredictionFacts), load()
+    ).predictions.probabilities
 
 
 def held(number, task="multiclass"):
@@ -52,14 +54,14 @@ def test_a_power_is_that_of_the_record(runs):
     assert runs.run("ensemble", *files, "--method", "power", "--power", "7").exit_code == 0
     expected = combine([held(n) for n in range(3)], "power", power=7)
     np.testing.assert_allclose(rows_of(), expected)
-    assert provenance.facts(ENSEMBLE)["ensemble"]["power"] == 7
+    assert provenance.recall(ENSEMBLE).facts["ensemble"]["power"] == 7
 
 
 def test_a_searched_ensemble_has_rows_by_searches_that_did_not_see_them(runs):
     files = runs()
     result = runs.run("ensemble", *files, "--search", "greedy", "--json")
     told = json.loads(result.stdout)
-    rows = own_evidence(None, provenance.facts(ENSEMBLE), load())
+    rows = own_evidence(None, provenance.facts(ENSEMBLE, provenance.PredictionFacts), load())
     assert rows.path == Path("submissions/oof_ensemble.csv")
     answers = rows.predictions.probabilities.argmax(axis=1)
     assert (answers == rows.targets).mean() == pytest.approx(told["nested"]["value"])
@@ -82,7 +84,9 @@ def test_weights_per_class_of_a_file_are_those_of_the_record_and_it_is_told(runs
     assert runs.run("ensemble", *files, "--weights", saved, "-o", "again.csv").exit_code == 0
     expected = sum(w * held(n, "multilabel") for n, w in enumerate(weights))
     np.testing.assert_allclose(rows_of("again.csv"), expected)
-    note = own_evidence(None, provenance.facts(Path("again.csv")), load()).note
+    note = own_evidence(
+        None, provenance.facts(Path("again.csv"), provenance.PredictionFacts), load()
+    ).note
     assert note == f"the weights of {saved} may have been chosen on these rows"
 
 
@@ -95,14 +99,14 @@ def test_an_ensemble_of_ensembles_is_taken_apart(runs):
     np.testing.assert_allclose(rows_of(), 0.75 * gmean + 0.25 * held(2))
     result = runs.run("ensemble", "inner.csv", three, "--search", "greedy", "--force", "--json")
     assert result.exit_code == 0, result.stderr
-    truth = own_evidence("run0", {}, load()).targets
+    truth = own_evidence("run0", provenance.PredictionFacts(), load()).targets
     alone = json.loads(result.stdout)["alone"]
     assert alone[0] == pytest.approx((gmean.argmax(axis=1) == truth).mean())
 
 
 def test_predictions_of_several_runs_are_the_mean_of_their_networks(runs):
     one, *_ = runs(rows=40)
-    facts = provenance.facts(one) | {"runs": ["weights/run0", "weights/run1"]}
+    facts = provenance.recall(one).facts | {"runs": ["weights/run0", "weights/run1"]}
     provenance.record(one, command="infer", arguments={}, facts=facts)
     np.testing.assert_allclose(rows_of(one), (held(0) + held(1)) / 2)
     for fold in ("fold-0", "fold-1", "fold-2"):
@@ -152,7 +156,7 @@ def whole(runs):
         Path("weights/run1/best.safetensors").read_bytes()
     )
     rewrite("whole", arguments=WHOLE | {"lr": 1.1}, inputs={"folds.csv": "0"})
-    facts = provenance.facts(files[1]) | {"runs": ["weights/whole"]}
+    facts = provenance.recall(files[1]).facts | {"runs": ["weights/whole"]}
     provenance.record(files[1], command="infer", arguments={}, facts=facts)
     return files
 
@@ -177,7 +181,7 @@ def test_a_run_on_all_rows_joins_with_the_weight_that_its_folded_sibling_earns(r
 def test_a_sibling_that_is_a_member_too_shares_its_weight(runs, whole):
     sibling = Path("submissions/preds_sibling.csv")
     sibling.write_bytes(whole[1].read_bytes())
-    facts = provenance.facts(whole[1]) | {"runs": ["weights/run1"]}
+    facts = provenance.recall(whole[1]).facts | {"runs": ["weights/run1"]}
     provenance.record(sibling, command="infer", arguments={}, facts=facts)
     alone = runs.run("ensemble", *whole, "--search", "continuous", "--json")
     both = runs.run("ensemble", *whole, sibling, "--search", "continuous", "--json", "--force")
@@ -234,7 +238,7 @@ def test_runs_stand_for_their_prediction_files(runs):
     result = runs.run("ensemble", "run0", "weights/run1", files[2], "-o", "runs.csv")
     assert result.exit_code == 0, result.stderr
     assert Path("runs.csv").read_text() == Path("files.csv").read_text()
-    members = provenance.facts(Path("runs.csv"))["ensemble"]["members"]
+    members = provenance.recall(Path("runs.csv")).facts["ensemble"]["members"]
     assert members == [str(path) for path in files]
 
 
@@ -254,7 +258,7 @@ def test_a_run_without_one_file_of_its_own_is_refused(runs, what):
         files[1].unlink()
     if what == "several":
         Path("submissions/again.csv").write_bytes(files[1].read_bytes())
-        facts = provenance.facts(files[1])
+        facts = provenance.recall(files[1]).facts
         provenance.record(Path("submissions/again.csv"), command="tta", arguments={}, facts=facts)
     result = runs.run("ensemble", "run0", "run9" if what == "no run" else "run1")
     assert result.exit_code == 3

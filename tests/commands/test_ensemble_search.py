@@ -27,9 +27,9 @@ def test_a_search_writes_weights_and_the_ensemble_and_prints_both_scores(runs):
     members = [read_predictions(Path(path)).probabilities for path in told["members"]]
     mixed = sum(w * m for w, m in zip(told["weights"], members, strict=True))
     np.testing.assert_allclose(made.probabilities, mixed, atol=1e-12)
-    facts = provenance.facts(Path("submissions/ensemble.csv"))
+    facts = provenance.recall(Path("submissions/ensemble.csv")).facts
     assert facts["ensemble"]["scores"]["nested"] == told["nested"]
-    assert provenance.recall(Path("submissions/ensemble.json"))["command"] == "ensemble"
+    assert provenance.recall(Path("submissions/ensemble.json")).command == "ensemble"
 
 
 def test_saved_weights_go_to_the_files_of_their_runs_whatever_their_order(runs):
@@ -46,7 +46,7 @@ def test_saved_weights_go_to_the_files_of_their_runs_whatever_their_order(runs):
 
 def test_a_run_on_all_rows_joins_with_the_weight_of_its_folded_sibling(runs):
     one, two = runs(skills=(2.0, 1.2))
-    facts = provenance.facts(two) | {"runs": ["weights/whole"]}
+    facts = provenance.recall(two).facts | {"runs": ["weights/whole"]}
     provenance.record(two, command="infer", arguments={}, facts=facts)
     whole = Path("weights/whole")
     whole.mkdir()
@@ -81,7 +81,7 @@ def test_multi_label_weights_may_be_per_class_and_are_applied_again(runs):
 
 def test_a_member_that_leaks_is_named(runs):
     files = runs()
-    facts = provenance.facts(Path("weights/run1/oof.csv")) | {"leak": "it saw fold 2"}
+    facts = provenance.recall(Path("weights/run1/oof.csv")).facts | {"leak": "it saw fold 2"}
     provenance.record(Path("weights/run1/oof.csv"), command="train", arguments={}, facts=facts)
     result = runs.run(
         "ensemble", *files, "--search", "greedy",
@@ -152,7 +152,7 @@ def test_a_file_that_holds_no_weights_is_refused(runs):
     Path("w.json").write_text('{"format": 1}')
     result = runs.run("ensemble", *files, "--weights", "w.json")
     assert result.exit_code == 3
-    assert "w.json: holds no weights of an ensemble" in result.stderr
+    assert "w.json: its record of weights lacks classes, members" in result.stderr
 
 
 def test_weights_of_other_members_are_refused(runs):

@@ -40,6 +40,7 @@ def test_runs_are_drawn_side_by_side_and_the_points_are_kept(comptool, pairs):
     for name in ("features.png", "features.csv"):
         record = json.loads(Path(f"{name}.meta.json").read_text())
         assert record["command"] == "features"
+        assert record["arguments"]["highlight"] == ["a"]
         assert "weights/run1/best.safetensors" in record["inputs"]
 
 
@@ -52,6 +53,8 @@ def test_a_labelled_table_and_a_number_of_rows_of_each_class(comptool, pairs):
     assert result.stdout == "features.png\n"
     classes = [row["class"] for row in rows()]
     assert sorted(classes) == list("aabbcc")
+    arguments = json.loads(Path("features.csv.meta.json").read_text())["arguments"]
+    assert (arguments["runs"], arguments["highlight"]) == (None, None)
 
 
 def test_each_fold_is_a_panel_with_its_own_rows(comptool, pairs):

@@ -54,6 +54,7 @@ def test_the_latest_run_predicts_the_test_set_without_arguments(comptool, pairs)
     }
     assert set(record["inputs"]) == {"data/test.csv", "weights/new/best.safetensors"}
     assert record["arguments"]["batch_size"] == 64
+    assert record["arguments"]["runs"] is None
     assert latest.name == "new"
 
 

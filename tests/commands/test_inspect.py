@@ -75,7 +75,7 @@ def test_every_defect_is_a_row_of_the_findings(comptool):
         (*conflict, "s15", "label", "train", "s14", "", "b / a", "1.0"),
         ("group-leak", "train", "s15", "scene", "train", "s14", "scene", "scene5 / scene4", "1.0"),
     ]
-    assert provenance.recall(Path("findings.csv"))["command"] == "inspect"
+    assert provenance.recall(Path("findings.csv")).command == "inspect"
 
 
 def test_what_a_person_reads(comptool):

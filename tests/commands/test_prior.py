@@ -79,8 +79,8 @@ def test_the_prior_is_the_mean_over_the_training_rows_of_the_run(scenes, comptoo
     assert tuple(read()) == CLASSES
     assert list(read().values()) == pytest.approx(expected.tolist(), abs=1e-6)
     record = recall(Path("prior.csv"))
-    assert record["facts"] == {"run": "weights/test_efficientnet", "rows": 6}
-    assert set(record["inputs"]) == {"folds.csv"}
+    assert record.facts == {"run": "weights/test_efficientnet", "rows": 6}
+    assert set(record.inputs) == {"folds.csv"}
     again = comptool("train", *TINY, "--loss", "partial-asl", "--prior", "prior.csv",
                      "--run-name", "selective")  # fmt: skip
     assert (again.exit_code, again.stdout) == (0, "weights/selective\n"), again.stderr

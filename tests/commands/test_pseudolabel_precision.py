@@ -30,7 +30,7 @@ def test_the_expected_precision_at_the_threshold_is_reported_and_recorded(runs):
     assert expected["precision"]["answered"] == (held.max(axis=1) > 0.8).sum()
     assert expected["precision"]["low"] < expected["precision"]["value"]
     assert f"expected precision {expected['precision']['value']:.3f} (" in result.stderr
-    assert provenance.facts(Path("pseudo.csv"))["expected"] == expected
+    assert provenance.recall(Path("pseudo.csv")).facts["expected"] == expected
 
 
 def test_a_wanted_precision_chooses_the_threshold(runs):

@@ -53,7 +53,7 @@ def test_probabilities_are_moved_and_measured_on_rows_not_fitted_to(runs, method
     assert told["plain"] == pytest.approx(logloss(np.array(labels, dtype=int), held))
     assert told["in_sample"] <= told["nested"]
     assert f"by {method} fitted to other rows" in result.stderr
-    recorded = provenance.facts(Path("submissions/recalibrated.csv"))["recalibration"]
+    recorded = provenance.recall(Path("submissions/recalibrated.csv")).facts["recalibration"]
     assert recorded["method"] == method
 
 

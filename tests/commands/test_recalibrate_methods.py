@@ -36,7 +36,7 @@ def test_every_method_writes_decided_predictions_and_what_they_rest_on(runs, met
     assert told["method"] == method
     np.testing.assert_allclose(list(told["target_prior"].values()), [1 / 3] * 3)
     assert "presuming that the test classes are equally frequent" in result.stderr
-    facts = provenance.facts(Path("submissions/recalibrated.csv"))
+    facts = provenance.recall(Path("submissions/recalibrated.csv")).facts
     assert facts["recalibration"]["method"] == method
     if method == "prior":
         assert list(told["trained_shares"].values()) == pytest.approx(BIASED["presumed"])

@@ -113,7 +113,7 @@ def test_the_doubted_cells_are_listed_and_shown(cup, cells):
     assert page.count('<li class="cell"') == len(rows)
     assert "data:image/jpeg" in page
     assert "Label review: cup" in page
-    assert provenance.recall(Path("review.html"))["command"] == "review"
+    assert provenance.recall(Path("review.html")).command == "review"
     messages = result.stderr.splitlines()
     assert messages[0] == "taking oof.csv"
     assert messages[1].startswith("40 images by 3 classes of data/train.csv: ")

@@ -96,7 +96,7 @@ def test_the_doubted_rows_are_listed_shown_and_their_noise_is_estimated(cup, lab
     assert messages[1].startswith("60 rows of 3 classes of data/train.csv: ")
     assert messages[2].startswith("estimated wrong labels: ")
     for path in ("review.csv", "review.html", "pairs.csv"):
-        assert provenance.recall(Path(path))["command"] == "review"
+        assert provenance.recall(Path(path)).command == "review"
 
 
 def test_the_page_shows_each_row_and_exports_corrections_of_rows(cup):
@@ -162,7 +162,7 @@ def test_the_suggestions_mend_the_table_that_split_makes(cup, truth):
     changed = {name for name in made if made[name] != before[name]}
     assert changed == {row["id"] for row in confident}
     assert [made[IDS[row]] for row in WRONG] == [CLASSES[truth[row]] for row in WRONG]
-    published = provenance.facts(Path("folds.csv"))["class_counts"]
+    published = provenance.recall(Path("folds.csv")).facts["class_counts"]
     assert published == {name: list(before.values()).count(name) for name in CLASSES}
 
 

@@ -123,6 +123,8 @@ def test_broken_and_unfinished_runs_are_listed_as_such(runs, listing):
     Path("submissions/foreign.csv").write_text("id,y\n1,a\n")
     Path("submissions/lost.csv").write_text("id,y\n1,a\n")
     Path("submissions/lost.csv.meta.json").write_text("?")
+    Path("submissions/spoilt.csv").write_text("id,y\n1,a\n")
+    Path("submissions/spoilt.csv.meta.json").write_text('{"facts": {"runs": 3}}')
     found = listing()
     states = {name: run["state"] for name, run in found["runs"].items()}
     assert states.pop("run0") == "finished"
@@ -135,6 +137,8 @@ def test_broken_and_unfinished_runs_are_listed_as_such(runs, listing):
     files = found["files"]
     assert (files["foreign.csv"]["steps"], files["foreign.csv"]["local"]["rows"]) == ([], 0)
     assert files["lost.csv"]["warnings"][0].startswith("submissions/lost.csv.meta.json: ")
+    told = "its record is damaged: facts.runs has to be a list, not 3"
+    assert told in files["spoilt.csv"]["warnings"][0]
 
 
 def test_a_run_without_some_classes_is_said_to_be_one(runs, listing):

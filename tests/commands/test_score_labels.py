@@ -58,7 +58,7 @@ def test_the_table_of_classes_has_the_worst_first(comptool, cup):
     assert text[3].split()[:3] == ["roof,", "tiled", "0.8333"]
     assert text[-1] == "left out, without a present cell: 'pier'"
     record = provenance.recall(Path("classes.csv"))
-    assert sorted(record["inputs"]) == ["answers.csv", "s.csv"]
+    assert sorted(record.inputs) == ["answers.csv", "s.csv"]
     again = score(comptool, "--per-class", "classes.csv")
     assert (again.exit_code, again.stdout) == (3, "")
     assert score(comptool, "--per-class", "classes.csv", "--force").exit_code == 0

@@ -39,7 +39,7 @@ def test_a_hold_out_is_fold_0_and_its_record_tells_the_rest(comptool, tmp_path):
     assert list(frame.columns) == ["id", "label", "fold"]
     assert frame["id"].tolist() == [str(n) for n in range(34)]
     assert counts(frame) == {("a", -1): 8, ("a", 0): 2, ("b", -1): 20, ("b", 0): 4}
-    assert provenance.facts(Path("folds.csv")) == {
+    assert provenance.recall(Path("folds.csv")).facts == {
         "folder": "tables",
         "class_counts": {"a": 10, "b": 24},
         "seed": 0,
@@ -59,7 +59,7 @@ def test_balancing_leaves_rows_out_and_remembers_the_published_counts(comptool, 
     write_table(tmp_path / "t.csv", "a" * 30 + "b" * 12 + "c" * 11)
     assert comptool("split", "t.csv", "--balance", "under", "--cap", "10").exit_code == 0
     assert counts(read()) == {(name, fold): n for name in "abc" for fold, n in ((-1, 8), (0, 2))}
-    assert provenance.facts(Path("folds.csv"))["class_counts"] == {"a": 30, "b": 12, "c": 11}
+    assert provenance.recall(Path("folds.csv")).facts["class_counts"] == {"a": 30, "b": 12, "c": 11}
 
 
 def test_groups_stay_whole(comptool, tmp_path):
@@ -192,7 +192,7 @@ def test_mavoc_under_sampled(comptool, real_data):
     assert counts(frame) == {
         (str(name), fold): n for name in range(10) for fold, n in ((-1, 500), (0, 124))
     }
-    assert list(provenance.facts(Path("folds.csv"))["class_counts"].values()) == [
+    assert list(provenance.recall(Path("folds.csv")).facts["class_counts"].values()) == [
         234209, 28089, 15301, 10655, 1741, 852, 828, 624, 840, 633,
     ]  # fmt: skip
 
@@ -202,4 +202,4 @@ def test_eurosat_in_folds(comptool, real_data):
     assert comptool("split", "--folds", "5").exit_code == 0
     frame = read()
     assert frame.groupby(["label", "fold"]).size().unique().tolist() == [160]
-    assert provenance.facts(Path("folds.csv"))["class_counts"]["River"] == 800
+    assert provenance.recall(Path("folds.csv")).facts["class_counts"]["River"] == 800

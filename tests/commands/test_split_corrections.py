@@ -26,8 +26,8 @@ def test_corrections_are_applied_and_the_published_counts_are_those_before(compt
     assert frame.loc["003", "sea"] == "1"
     assert frame.loc["007", "Ärger, roof"] == "-1"
     record = provenance.recall(Path("folds.csv"))
-    assert record["facts"]["class_counts"]["sea"] == matrix[:, 2].sum()
-    assert set(record["inputs"]) == {"t.csv", "c.csv"}
+    assert record.facts["class_counts"]["sea"] == matrix[:, 2].sum()
+    assert set(record.inputs) == {"t.csv", "c.csv"}
 
 
 def test_joined_lists_are_split_and_corrected(comptool):
@@ -42,7 +42,7 @@ def test_joined_lists_are_split_and_corrected(comptool):
     assert tags[:4] == ["tree", "golf course, sea", "golf course", "sea"]
     assert tags[4:] == lists[4:]
     counts = {"golf course": 16, "sea": 16, "tree": 16}
-    assert provenance.facts(Path("folds.csv"))["class_counts"] == counts
+    assert provenance.recall(Path("folds.csv")).facts["class_counts"] == counts
     Path("c.csv").write_text("id,class,label\n2,sea,\n")
     result = comptool("split", "t.csv", "--force", "--corrections", "c.csv")
     assert result.exit_code == 3

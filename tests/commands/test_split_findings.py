@@ -55,8 +55,8 @@ def test_copies_are_validated_together_and_the_record_names_the_findings(comptoo
     assert made_of.loc[["r8", "r9"], "fold"].nunique() == 1
     assert made_of["duplicate_group"].loc[["r5", "r9", "r2"]].tolist() == ["r0", "r8", "r2"]
     record = provenance.recall(Path("folds.csv"))
-    assert set(record["inputs"]) == {"t.csv", "f.csv"}
-    assert record["facts"]["strategy"] == "stratified 4 folds, grouped by duplicate_group"
+    assert set(record.inputs) == {"t.csv", "f.csv"}
+    assert record.facts["strategy"] == "stratified 4 folds, grouped by duplicate_group"
 
 
 def test_groups_that_share_a_copy_become_one(comptool):
@@ -78,7 +78,7 @@ def test_rows_of_a_kind_are_left_out_and_counted_as_published(comptool):
     assert "\nf.csv: rows left out (unreadable): 2\n" in result.stderr
     assert set(folds().index) == {f"r{n}" for n in range(24)} - {"r2", "r4"}
     assert "duplicate_group" not in folds()
-    assert provenance.facts(Path("folds.csv"))["class_counts"] == {"a": 12, "b": 12}
+    assert provenance.recall(Path("folds.csv")).facts["class_counts"] == {"a": 12, "b": 12}
 
 
 def test_of_copies_one_stays(comptool):

@@ -30,7 +30,7 @@ def test_a_given_split_is_taken_and_its_test_rows_are_left_out(comptool):
     assert result.exit_code == 0, result.stderr
     assert folds() == {"0": -1, "1": -1, "2": 0, "3": 0, "5": -1}
     assert "warning: 1 rows are 'test' and left out\n" in result.stderr
-    found = provenance.facts(Path("folds.csv"))
+    found = provenance.recall(Path("folds.csv")).facts
     assert found["class_counts"] == {"a": 2, "b": 3}
     assert found["strategy"] == "split given by column part"
 

@@ -40,7 +40,7 @@ def test_the_best_seed_is_refined_and_everything_is_told(comptool, cells, table)
     fold = frame["fold"].to_numpy(int)
     assert (fold == 0).sum() == pytest.approx(40, abs=2)
     positives = {name: int(n) for name, n in zip(CLASSES, matrix.sum(axis=0), strict=True)}
-    found = provenance.facts(Path("folds.csv"))
+    found = provenance.recall(Path("folds.csv")).facts
     assert found["class_counts"] == positives
     assert found["zero_is_unknown"] is False
     reached = found["split"]["criterion"]
@@ -160,7 +160,7 @@ def test_a_given_split_of_several_labels_is_measured(comptool, cells, table):
     assert read()["fold"].to_numpy(int).tolist() == fold.tolist()
     told = json.loads(result.stdout)
     assert told["criterion"] == pytest.approx(criterion(matrix[kept], fold))
-    counts = provenance.facts(Path("folds.csv"))["class_counts"]
+    counts = provenance.recall(Path("folds.csv")).facts["class_counts"]
     assert list(counts.values()) == matrix[kept].sum(axis=0).tolist()
 
 

@@ -39,8 +39,8 @@ def test_the_samples_layout_order_and_ids(comptool, cup):
         "checked: 3 rows of image_id,class_id (one class), ids as wanted\n"
     )
     recorded = provenance.recall(Path("submissions/cup.csv"))
-    assert list(recorded["inputs"]) == ["submissions/preds.csv", "sample.csv"]
-    assert recorded["facts"] == {"layout": "one class", "rows": 3}
+    assert list(recorded.inputs) == ["submissions/preds.csv", "sample.csv"]
+    assert recorded.facts == {"layout": "one class", "rows": 3}
 
 
 def test_the_zip_holds_the_csv_and_passes_its_own_check(comptool, cup):

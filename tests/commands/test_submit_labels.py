@@ -39,7 +39,7 @@ def test_lists_of_a_multi_label_competition(comptool, many):
     result = comptool("submit", "--threshold", "0.05", "--force")
     assert "warning" not in result.stderr
     assert Path("submissions/cup.csv").read_text().count("golf course,sea") == 3
-    assert provenance.recall(Path("submissions/cup.csv"))["arguments"]["threshold"] == 0.05
+    assert provenance.recall(Path("submissions/cup.csv")).arguments["threshold"] == 0.05
 
 
 def test_ranks_are_submitted_as_columns_and_never_thresholded(comptool, many):

@@ -55,7 +55,7 @@ def test_chosen_views_are_scored_by_hand_saved_and_applied(folded):
     assert saved["scores"] == told["evidence"]
     assert saved["views"] == told["views"]
     assert saved["runs"] == ["weights/run"]
-    assert provenance.recall(VIEWS)["command"] == "tta"
+    assert provenance.recall(VIEWS).command == "tta"
     assert "plain image " in result.stderr
     assert "too good: the rows chose the weights" in result.stderr
     singles = {}
@@ -123,7 +123,7 @@ def test_rows_under_the_views_are_kept_for_what_follows(folded, comptool):
     plain = read_predictions(Path("weights/run/oof.csv"))
     order = np.argsort(plain.ids.astype(str))
     assert np.abs(rows.probabilities - plain.probabilities[order]).max() > 1e-3
-    facts = provenance.facts(TTA)
+    facts = provenance.recall(TTA).facts
     assert facts["out_of_fold"] == str(ROWS)
     assert comptool("infer", "run", "-q", "-j", "0").exit_code == 0
     result = comptool("ensemble", "--search", "greedy", "--json")

@@ -75,7 +75,7 @@ def test_probabilities_are_those_of_torch(pairs, name):
     given, sentences = predicted(ONNX)
     np.testing.assert_allclose(given, predicted(TORCH)[0], atol=1e-4)
     assert sentences == []
-    assert recall(run / "best.onnx")["facts"]["difference"] <= 1e-4
+    assert recall(run / "best.onnx").facts["difference"] <= 1e-4
 
 
 def test_networks_of_one_channel_and_several_labels_give_what_torch_gives(pairs):

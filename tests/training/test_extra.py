@@ -215,7 +215,7 @@ def test_a_parent_that_trained_on_the_validated_rows_is_a_leak(parent, folds, fi
     fit(init_from=Path("parent"), epochs=1, say=said.append)
     leak = "9 of the 9 validated rows were not held out by weights/parent, which it starts from"
     assert read_header(RUN).leak == leak
-    assert recall(RUN / "oof.csv")["facts"]["leak"] == leak
+    assert recall(RUN / "oof.csv").facts["leak"] == leak
     fit("grandchild", init_from=RUN, epochs=1)
     assert "has no clean validation" in read_header(Path("weights/grandchild")).leak
 

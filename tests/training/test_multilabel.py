@@ -14,7 +14,7 @@ from comptool.data.dataset import normalise
 from comptool.data.image_io import decode, resize, to_channels
 from comptool.errors import UsageError
 from comptool.io.predictions import read_predictions
-from comptool.io.provenance import facts
+from comptool.io.provenance import PredictionFacts, facts
 from comptool.io.runs import read_header
 from comptool.io.tables import read_table
 from comptool.models.checkpoint_file import load_checkpoint
@@ -57,7 +57,7 @@ def test_oof_holds_sigmoids_and_the_score_is_scikit_learns_on_the_known_cells(
     assert outcome.score == pytest.approx(np.mean(precisions))
     best = max(history(), key=lambda row: float(row["val_map"]))
     assert (outcome.metric, outcome.epoch) == ("map", int(best["epoch"]))
-    assert facts(RUN / "oof.csv")["task"] == "multilabel"
+    assert facts(RUN / "oof.csv", PredictionFacts).task == "multilabel"
 
 
 def test_the_header_counts_positives(learn):

@@ -63,7 +63,7 @@ def test_oof_holds_what_the_best_weights_say_of_the_validated_rows(folds, fit):
         np.testing.assert_allclose(oof.probabilities[row], expected, atol=1e-6, err_msg=identity)
     targets = np.array(["abc".index(label) for label in frame["class_id"]])
     assert outcome.score == multiclass.accuracy(targets, oof.probabilities)
-    facts = recall(RUN / "oof.csv")["facts"]
+    facts = recall(RUN / "oof.csv").facts
     assert facts == {
         "task": "multiclass", "classes": ["a", "b", "c"], "metric": "accuracy",
         "class_counts": {"a": 8, "b": 8, "c": 8}, "runs": ["weights/run"], "leak": None,

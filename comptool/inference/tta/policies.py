@@ -6,10 +6,11 @@ import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from comptool.errors import InputError, UsageError, unknown_name
 from comptool.inference.tta.transforms import CROPS, D4, check_view
+from comptool.io.records import ViewWeights, parse
 from comptool.postprocess.oof import rows_path
 
 VIEW_FILES = (".json", ".toml")
@@ -80,11 +81,11 @@ def read_scheme(transforms: str, merge: str) -> Scheme:
         if unknown is not None:
             raise unknown_name("group of views", unknown, GROUPS)
         return Scheme(tuple(dict.fromkeys(v for name in groups for v in GROUPS[name])), merge)
-    content = _read_file(path)
+    content = _read(path)
     names, weights = _views_of(path, content), _weights_of(path, content)
     if weights and merge != "mean":
         raise UsageError(f"the weights of {path} are those of the mean, not of {merge}")
-    return Scheme(names, merge, weights, tuple(map(str, content.get("runs", ())))).used()
+    return Scheme(names, merge, weights, tuple(content.runs)).used()
 
 
 def views_path(output: Path) -> Path:
@@ -97,9 +98,9 @@ def beside(output: Path, search: str | None) -> list[str]:
     return [str(path) for path in (rows_path(output), *([views_path(output)] if search else []))]
 
 
-def _views_of(path: Path, content: dict[str, Any]) -> tuple[str, ...]:
-    names = content.get("views")
-    if not names or not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+def _views_of(path: Path, content: ViewWeights) -> tuple[str, ...]:
+    names = content.views
+    if not names:
         raise InputError("has no list of view names called 'views'", file=path)
     if len(set(names)) < len(names):
         raise InputError("lists a view twice", file=path, values=_repeated(names))
@@ -111,24 +112,23 @@ def _views_of(path: Path, content: dict[str, Any]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _weights_of(path: Path, content: dict[str, Any]) -> tuple[float, ...]:
-    weights = content.get("weights", [])
+def _weights_of(path: Path, content: ViewWeights) -> tuple[float, ...]:
+    weights = content.weights
     if not weights:
         return ()
-    if not isinstance(weights, list) or len(weights) != len(content["views"]):
+    if len(weights) != len(content.views):
         raise InputError(
-            f"its weights are not one number for each of {len(content['views'])} views", file=path
+            f"its weights are not one number for each of {len(content.views)} views", file=path
         )
-    numbers = [one if isinstance(one, int | float) else -1.0 for one in weights]
-    total = sum(numbers)
-    if min(numbers) < 0 or not 0 < total < float("inf"):
+    total = sum(weights)
+    if min(weights) < 0 or not 0 < total < float("inf"):
         raise InputError(
             "weights of views are numbers from 0 on, not all 0", file=path, values=weights
         )
-    return tuple(number / total for number in numbers)
+    return tuple(number / total for number in weights)
 
 
-def _read_file(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> ViewWeights:
     if not path.is_file():
         raise InputError("there is no such file of views", file=path)
     try:
@@ -136,7 +136,8 @@ def _read_file(path: Path) -> dict[str, Any]:
         content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except ValueError as error:
         raise InputError(f"is not readable ({error})", file=path) from error
-    return content if isinstance(content, dict) else {"views": content}
+    named = content if isinstance(content, dict) else {"views": content}
+    return parse(ViewWeights, named, path, "list of views")
 
 
 def _repeated(names: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +30,7 @@ from comptool.inference.tta.policies import IDENTITY, PLAIN, Scheme, views_path
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, refuse_existing, together
 from comptool.io.predictions import Predictions
-from comptool.io.records import RunHeader
+from comptool.io.records import RunHeader, ViewWeights
 from comptool.io.runs import OOF
 from comptool.io.tables import read_table
 from comptool.postprocess.ensemble.nested_cv import ViewChoice, choose_views
@@ -270,8 +270,8 @@ def tta(
         figures = verdict = f"no evidence that TTA helps: {error}"
     with together():
         # Rows that chose the views are no evidence of them.
-        rows = {} if held is None or in_sample else _write_rows(plan, held, held.tables[1])
-        _write(plan, prediction, scheme, arguments, {"evidence": figures, **rows})
+        rows = None if held is None or in_sample else _write_rows(plan, held, held.tables[1])
+        _write(plan, prediction, scheme, arguments, figures, rows)
     return Augmented(len(plan.samples), prediction.findings(), scheme, figures, verdict)
 
 
@@ -329,7 +329,7 @@ def search_views(
     with together():
         _write_views(plan, scheme, {"how": how, "seed": seed, "candidates": names}, choice)
         rows = _write_rows(plan, held, choice.blend)
-        _write(plan, prediction, scheme, arguments, {"evidence": figures, **rows})
+        _write(plan, prediction, scheme, arguments, figures, rows)
     return Augmented(len(plan.samples), prediction.findings(), scheme, figures, choice.text())
 
 
@@ -338,14 +338,22 @@ def _write(
     prediction: Prediction,
     scheme: Scheme,
     arguments: Mapping[str, object],
-    facts: Mapping[str, Any],
+    evidence: dict[str, Any] | str,
+    out_of_fold: str | None,
 ) -> None:
-    made = {"views": list(scheme.views), "merge": scheme.merge, "weights": list(scheme.weights)}
-    write(plan, prediction, command="tta", arguments=arguments, facts={**made, **facts})
+    facts = replace(
+        plan.facts,
+        views=list(scheme.views),
+        merge=scheme.merge,
+        weights=list(scheme.weights),
+        evidence=evidence,
+        out_of_fold=out_of_fold,
+    )
+    write(plan, prediction, command="tta", arguments=arguments, facts=facts)
 
 
-def _write_rows(plan: InferencePlan, held: HeldOut, table: np.ndarray[Any, Any]) -> dict[str, str]:
-    """Write out-of-fold rows, and give the fact that says where they are."""
+def _write_rows(plan: InferencePlan, held: HeldOut, table: np.ndarray[Any, Any]) -> str:
+    """Write out-of-fold rows, and say where they are."""
     return write_rows(
         plan.output,
         Predictions(held.ids, tuple(plan.header.classes), table, fold=held.folds),
@@ -359,16 +367,16 @@ def _write_rows(plan: InferencePlan, held: HeldOut, table: np.ndarray[Any, Any])
 def _write_views(
     plan: InferencePlan, scheme: Scheme, search: Mapping[str, object], choice: ViewChoice
 ) -> None:
-    document = {
-        "format": FORMAT,
-        "views": scheme.views,
-        "weights": scheme.weights,
-        "runs": [str(run) for run in plan.runs],
-        "search": search,
-        "scores": choice.summary(),
-    }
+    made = ViewWeights(
+        format=FORMAT,
+        views=list(scheme.views),
+        weights=list(scheme.weights),
+        runs=[str(run) for run in plan.runs],
+        search=dict(search),
+        scores=choice.summary(),
+    )
     with atomic_output(views_path(plan.output), force=plan.force) as temporary:
-        temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(asdict(made), indent=1) + "\n", encoding="utf-8")
     provenance.record(
         views_path(plan.output), command="tta", arguments=search, inputs=plan.inputs[1:]
     )

@@ -31,6 +31,7 @@ from comptool.competition.config import Competition, load
 from comptool.errors import ComptoolError, InputError, UsageError
 from comptool.io import provenance
 from comptool.io.predictions import Predictions
+from comptool.io.provenance import PredictionFacts
 from comptool.metrics.metric_registry import Metric
 from comptool.postprocess import inputs
 from comptool.postprocess.calibration.config import THRESHOLDS, CalibrationConfig
@@ -102,7 +103,7 @@ def compare_file(
     """
     settings.check_compare(methods)
     about = load(competition)
-    facts = {} if source is None else provenance.facts(source)
+    facts = PredictionFacts() if source is None else provenance.facts(source, PredictionFacts)
     if about.kind.cells:
         settings.check_cells()
         predictions = None if source is None else inputs.read_cells(source, facts)
@@ -284,7 +285,7 @@ def _standing(name: str, values: Sequence[float], gains: Doubles) -> Standing:
 def compared(
     source: Path | None,
     num_rows: int | None,
-    facts: Mapping[str, Any],
+    facts: PredictionFacts,
     settings: CalibrationConfig,
     competition: Path | None,
     *,
@@ -321,8 +322,8 @@ def compared(
     labelled = own_evidence(settings.oof, facts, about)
     classes, source = labelled.predictions.classes, source or labelled.path
     metric = usable_metric(about.metric)
-    if not facts.get("runs"):
-        facts = {**facts, "runs": [str(folder) for folder in networks_of(labelled.path)]}
+    if not facts.runs:
+        facts = replace(facts, runs=[str(folder) for folder in networks_of(labelled.path)])
     usual = [UNIFORM, TRAIN] if class_counts(facts) else [UNIFORM]
     priors = [settings.target_prior] if settings.target_prior else usual
     found = []
@@ -346,12 +347,12 @@ def compared(
 def supported(
     source: Path,
     predictions: Predictions,
-    facts: Mapping[str, Any],
+    facts: PredictionFacts,
     settings: CalibrationConfig,
     competition: Path | None,
 ) -> str:
     """Whether out-of-fold rows say that the method helps, in one line; never an error."""
-    if not settings.oof and not facts.get("runs"):
+    if not settings.oof and not facts.runs:
         return "no run is recorded with these predictions: --oof RUN would say whether this helps"
     try:
         comparisons = compared(
@@ -459,7 +460,7 @@ def _score(metric: str, drawn: LabelledRows, apply: Apply) -> float:
 
 def compared_cells(
     predictions: Predictions | None,
-    facts: Mapping[str, Any],
+    facts: PredictionFacts,
     settings: CalibrationConfig,
     about: Competition,
     *,

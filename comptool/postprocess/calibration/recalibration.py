@@ -23,6 +23,7 @@ from comptool.errors import ComptoolError, InputError
 from comptool.io import provenance
 from comptool.io.atomic import together
 from comptool.io.predictions import Predictions, write_predictions
+from comptool.io.provenance import PredictionFacts, TableFacts
 from comptool.io.runs import find_run, members, read_header
 from comptool.io.tables import read_table
 from comptool.metrics.multilabel import logloss, macro_f_beta, micro_f_beta
@@ -112,7 +113,7 @@ class CalibrationBasis:
 def decide(
     source: Path,
     predictions: Predictions,
-    facts: Mapping[str, Any],
+    facts: PredictionFacts,
     settings: CalibrationConfig,
     competition: Path | None,
 ) -> tuple[Decision, list[str]]:
@@ -186,7 +187,7 @@ def _probabilities(predictions: Predictions, answer: Answer) -> Floats:
 def basis_of(
     source: Path,
     classes: Sequence[str],
-    facts: Mapping[str, Any],
+    facts: PredictionFacts,
     target_prior: str | None,
     labelled: Labelled | None,
     metric: str,
@@ -248,7 +249,7 @@ def basis_of(
 
 
 def counts_of(
-    source: Path, classes: tuple[str, ...], facts: Mapping[str, Any], competition: Path | None
+    source: Path, classes: tuple[str, ...], facts: PredictionFacts, competition: Path | None
 ) -> Callable[[str], ClassCounts]:
     """Gives the training images of each class: as recorded, else counted in a label table here.
 
@@ -292,7 +293,7 @@ def _counted_here(classes: Sequence[str], competition: Path | None) -> ClassCoun
             labels = read_table(table, required=(about.label,))[about.label]
         except ComptoolError:
             continue
-        counts = provenance.facts(table).get("class_counts") or count_labels(labels)
+        counts = provenance.facts(table, TableFacts).class_counts or count_labels(labels)
         if set(counts) == set(classes):
             numbers = np.array([int(counts[name]) for name in classes], dtype=np.int64)
             return ClassCounts(numbers, table)
@@ -324,12 +325,10 @@ def usable_metric(name: str) -> str:
     return name if name in metrics.METRICS[tasks.DEFAULT_TASK] else "accuracy"
 
 
-def _trained(facts: Mapping[str, Any], classes: Sequence[str]) -> Counts | None:
+def _trained(facts: PredictionFacts, classes: Sequence[str]) -> Counts | None:
     """Rows per class that the models were trained on; None where their checkpoints do not say."""
     try:
-        headers = [
-            read_header(one) for run in facts.get("runs", []) for one in members(find_run(run))
-        ]
+        headers = [read_header(one) for run in facts.runs or [] for one in members(find_run(run))]
     except ComptoolError:
         return None
     return trained_counts(headers, classes)
@@ -554,7 +553,7 @@ def recalibrate_file(
         If the predictions cannot be used, or a method lacks the out-of-fold rows that it needs.
     """
     settings.check()
-    facts = provenance.facts(source)
+    facts = provenance.facts(source, PredictionFacts)
     if _of_cells(settings.method, facts):
         settings.check_cells()
         predictions = inputs.read_cells(source, facts)
@@ -567,7 +566,6 @@ def recalibrate_file(
         result, note = decide(source, predictions, facts, settings, competition)
     read = provenance.hashes([source])
     counts = inputs.class_counts(facts)
-    known = {**facts, **({"class_counts": counts} if counts else {})}
     with together():
         write_predictions(output, result.predictions, force=force)
         provenance.record(
@@ -575,14 +573,16 @@ def recalibrate_file(
             command="recalibrate",
             arguments=asdict(settings),
             inputs=read,
-            facts={**known, "recalibration": result.facts},
+            facts=replace(
+                facts, class_counts=counts or facts.class_counts, recalibration=result.facts
+            ),
         )
     return RecalibrationOutcome(source, output, result, tuple(note))
 
 
-def _of_cells(method: str, facts: Mapping[str, Any]) -> bool:
+def _of_cells(method: str, facts: PredictionFacts) -> bool:
     """Whether a method of several labels was asked for."""
-    task = facts.get("task") or inputs.task_here()
+    task = facts.task or inputs.task_here()
     return method in CELL_METHODS and (method not in METHODS or tasks.find(task).cells)
 
 

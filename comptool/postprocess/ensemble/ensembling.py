@@ -25,6 +25,8 @@ from comptool.errors import InputError, UsageError
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, refuse_existing, together
 from comptool.io.predictions import Predictions
+from comptool.io.provenance import PredictionFacts, WeightOrigin
+from comptool.io.records import EnsembleWeights, MemberWeight, parse
 from comptool.postprocess.ensemble.combine import POWER
 from comptool.postprocess.ensemble.config import EnsembleConfig
 from comptool.postprocess.ensemble.nested_cv import Searched, searched
@@ -76,7 +78,7 @@ class MemberEvidence:
 
 def gather(
     predictions: Sequence[Path],
-    facts: Mapping[Path, Mapping[str, Any]],
+    facts: Mapping[Path, PredictionFacts],
     named: Sequence[str],
     competition: Competition,
 ) -> MemberEvidence:
@@ -127,18 +129,16 @@ def _notes(found: Sequence[Labelled]) -> list[str]:
     return list(dict.fromkeys(one.note for one in found if one.note))
 
 
-def _recalibrated(
-    predictions: Sequence[Path], facts: Mapping[Path, Mapping[str, Any]]
-) -> list[str]:
+def _recalibrated(predictions: Sequence[Path], facts: Mapping[Path, PredictionFacts]) -> list[str]:
     return [
         f"warning: {path} was recalibrated, and the out-of-fold rows that weigh it were not"
         for path in predictions
-        if facts[path].get("recalibration")
+        if facts[path].recalibration
     ]
 
 
-def _rows_of(path: Path, facts: Mapping[str, Any], competition: Competition) -> Labelled:
-    if not facts.get("runs"):
+def _rows_of(path: Path, facts: PredictionFacts, competition: Competition) -> Labelled:
+    if not facts.runs:
         raise UsageError(
             f"{path} was made by no run that is recorded: name each member's run, in the order of "
             "the files, with --oof RUN"
@@ -155,7 +155,7 @@ Doubles = npt.NDArray[np.float64]
 def write_weights(
     path: Path,
     predictions: Sequence[Path],
-    facts: Mapping[Path, Mapping[str, Any]],
+    facts: Mapping[Path, PredictionFacts],
     evidence: MemberEvidence,
     found: Searched,
     how: Mapping[str, object],
@@ -179,26 +179,26 @@ def write_weights(
     """
     rows = zip(predictions, evidence.paths, found.alone, found.weights, strict=True)
     members = [
-        {
-            "predictions": str(member),
-            "runs": facts[member].get("runs") or [],
-            "out_of_fold": str(held),
-            "alone": alone,
-            "weight": _named(weight, evidence.classes),
-        }
+        MemberWeight(
+            predictions=str(member),
+            runs=facts[member].runs or [],
+            out_of_fold=str(held),
+            alone=alone,
+            weight=_named(weight, evidence.classes),
+        )
         for member, held, alone, weight in rows
     ]
-    document = {
-        "format": FORMAT,
-        "task": tasks.of_targets(evidence.targets).name,
-        "classes": list(evidence.classes),
-        "metric": found.metric,
-        "search": dict(how),
-        "scores": scores(found),
-        "members": members,
-    }
+    made = EnsembleWeights(
+        format=FORMAT,
+        task=tasks.of_targets(evidence.targets).name,
+        classes=list(evidence.classes),
+        metric=found.metric,
+        search=dict(how),
+        scores=scores(found),
+        members=members,
+    )
     with atomic_output(path, force=force) as temporary:
-        temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(asdict(made), indent=1) + "\n", encoding="utf-8")
 
 
 def scores(found: Searched) -> dict[str, object]:
@@ -214,7 +214,7 @@ def scores(found: Searched) -> dict[str, object]:
 
 
 def read_weights(
-    path: Path, predictions: Sequence[Path], facts: Mapping[Path, Mapping[str, Any]]
+    path: Path, predictions: Sequence[Path], facts: Mapping[Path, PredictionFacts]
 ) -> tuple[Doubles, tuple[str, ...], str]:
     """Weights of these prediction files, the classes they are for, and how they were matched.
 
@@ -238,17 +238,17 @@ def read_weights(
     InputError
         If the file is no such file, or its members are not these.
     """
-    document = _document(path)
-    members, classes = document["members"], tuple(document["classes"])
+    read = _read(path)
+    members, classes = read.members, tuple(read.classes)
     if len(members) != len(predictions):
         raise InputError(
             f"has weights of {len(members)} members, and {len(predictions)} prediction files are "
             "given",
             file=path,
-            values=[member["predictions"] for member in members],
+            values=[member.predictions for member in members],
         )
-    runs = [facts[one].get("runs") or [] for one in predictions]
-    theirs = [member["runs"] for member in members]
+    runs = [facts[one].runs or [] for one in predictions]
+    theirs = [member.runs for member in members]
     order, how = list(range(len(members))), "the weights are taken in the order of the files"
     if all(runs) and all(theirs) and all(theirs.count(one) == 1 for one in theirs):
         missing = [", ".join(one) for one in runs if one not in theirs]
@@ -260,42 +260,44 @@ def read_weights(
                 mend="Give one prediction file of each: " + "; ".join(map(", ".join, theirs)),
             )
         order, how = [theirs.index(one) for one in runs], "each file has the weight of its run"
-    weights = np.array([_numbers(members[place]["weight"], classes) for place in order])
+    weights = np.array([_numbers(members[place].weight, classes) for place in order])
     return weights, classes, how
 
 
-def _document(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> EnsembleWeights:
     if not path.is_file():
         raise InputError("there is no such file of weights", file=path)
+    mend = "Make it: comptool ensemble --search greedy"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        if document["format"] != FORMAT or not document["members"]:
-            raise ValueError(f"format {document['format']}")
-        for member in document["members"]:
-            _numbers(member["weight"], document["classes"])
-            member.setdefault("runs", [])
-        if len({isinstance(member["weight"], dict) for member in document["members"]}) > 1:
+        read = parse(EnsembleWeights, document, path, "record of weights", mend=mend)
+        if read.format != FORMAT or not read.members:
+            raise ValueError(f"format {read.format}")
+        for place, member in enumerate(read.members):
+            _check_weight(f"members[{place}].weight", member.weight, read.classes)
+        if len({isinstance(member.weight, dict) for member in read.members}) > 1:
             raise ValueError("some weights are per class and some are not")
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise InputError(
-            f"holds no weights of an ensemble ({error})",
-            file=path,
-            mend="Make it: comptool ensemble --search greedy",
+            f"holds no weights of an ensemble ({error})", file=path, mend=mend
         ) from error
-    found: dict[str, Any] = document
-    return found
+    return read
 
 
-def _named(weight: Any, classes: Sequence[str]) -> object:
+def _check_weight(key: str, weight: float | dict[str, float], classes: Sequence[str]) -> None:
+    lacking = [name for name in classes if isinstance(weight, dict) and name not in weight]
+    if lacking:
+        raise ValueError(f"{key} lacks {', '.join(lacking)}")
+
+
+def _named(weight: Any, classes: Sequence[str]) -> float | dict[str, float]:
     if np.ndim(weight) == 0:
         return float(weight)
     return dict(zip(classes, weight.tolist(), strict=True))
 
 
-def _numbers(weight: Any, classes: Sequence[str]) -> list[float] | float:
-    if isinstance(weight, dict):
-        return [float(weight[name]) for name in classes]
-    return float(weight)
+def _numbers(weight: float | dict[str, float], classes: Sequence[str]) -> list[float] | float:
+    return [weight[name] for name in classes] if isinstance(weight, dict) else weight
 
 
 @dataclass(frozen=True)
@@ -400,7 +402,7 @@ def search_files(
     weights = weights_path(output)
     for path in (output, weights, rows_path(output)):
         refuse_existing(path, force)
-    facts = {path: provenance.facts(path) for path in predictions}
+    facts = {path: provenance.facts(path, PredictionFacts) for path in predictions}
     evidence = gather(predictions, facts, out_of_fold, competition)
     found = searched(
         evidence.members,
@@ -416,11 +418,7 @@ def search_files(
     settings = asdict(how)
     with together():
         write_weights(weights, predictions, facts, evidence, found, settings, force=force)
-        made: dict[str, object] = {
-            "metric": found.metric,
-            "search": settings,
-            "scores": scores(found),
-        }
+        made = WeightOrigin(metric=found.metric, search=settings, scores=scores(found))
         shared, _ = shared_facts(facts)
         rows = write_rows(
             output,
@@ -468,9 +466,9 @@ def apply_weights(
     InputError
         If the file holds no weights of these members.
     """
-    facts = {path: provenance.facts(path) for path in predictions}
+    facts = {path: provenance.facts(path, PredictionFacts) for path in predictions}
     found, classes, how = read_weights(weights, predictions, facts)
-    made: dict[str, object] = {"weights_file": str(weights)}
+    made = WeightOrigin(weights_file=str(weights))
     with together():
         return _ensemble(predictions, output, found, classes, made, force), how
 
@@ -480,9 +478,9 @@ def _ensemble(
     output: Path,
     weights: Doubles,
     classes: tuple[str, ...],
-    made: dict[str, object],
+    made: WeightOrigin,
     force: bool,
-    more: Mapping[str, object] | None = None,
+    out_of_fold: str | None = None,
 ) -> Ensemble:
     by_class = weights if weights.ndim == 2 else None
     shares = weights.mean(axis=1) if weights.ndim == 2 else weights
@@ -492,7 +490,7 @@ def _ensemble(
         weights=shares.tolist(),
         class_weights=by_class,
         made=made,
-        more=more,
+        out_of_fold=out_of_fold,
         force=force,
     )
     check_classes(predictions[0], ensemble.predictions.classes, classes, "the weights")

@@ -23,6 +23,7 @@ from scipy.special import betaincinv
 
 from comptool.competition.config import Competition
 from comptool.errors import ComptoolError, InputError
+from comptool.io.provenance import PredictionFacts
 from comptool.postprocess.oof import Labelled, own_evidence, side_by_side
 from comptool.postprocess.pseudo_labels.config import PrecisionTarget, Rule
 from comptool.postprocess.pseudo_labels.rules import NONE, sure, sure_cells
@@ -206,9 +207,9 @@ def promise(
     rule: Rule,
     wanted: PrecisionTarget,
     classes: Sequence[str],
-    facts: Mapping[str, Any],
+    facts: PredictionFacts,
     competition: Competition,
-    agree: Sequence[Mapping[str, Any]] = (),
+    agree: Sequence[PredictionFacts] = (),
 ) -> PrecisionThreshold:
     """Choose the thresholds that are wanted, and say what the rule promises.
 
@@ -236,7 +237,7 @@ def promise(
         If out-of-fold rows are needed and cannot be had, or no threshold promises the precision.
     """
     wanted.check(rule)
-    runs = facts.get("runs") or []
+    runs = facts.runs or []
     needed = wanted.precision is not None or wanted.oof is not None
     if not needed and not any(Path(run).is_dir() for run in runs):
         return PrecisionThreshold(rule)
@@ -258,12 +259,12 @@ def promise(
 
 
 def _agreed(
-    labelled: Labelled, agree: Sequence[Mapping[str, Any]], competition: Competition
+    labelled: Labelled, agree: Sequence[PredictionFacts], competition: Competition
 ) -> tuple[Labelled, str]:
     """The rows, or multi-label cells, on which the out-of-fold rows of all files agree."""
     task = competition.kind
     try:
-        if not all(facts.get("runs") for facts in agree):
+        if not all(facts.runs for facts in agree):
             raise InputError("no run is recorded with a file of --agree")
         found = [labelled, *(own_evidence(None, facts, competition) for facts in agree)]
         first, *others = (one.probabilities for one in side_by_side(found))

@@ -20,7 +20,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +32,7 @@ from comptool.errors import InputError, quoted
 from comptool.io import provenance
 from comptool.io.atomic import together
 from comptool.io.predictions import Predictions, refuse_ranks
+from comptool.io.provenance import PredictionFacts, PseudoLabelFacts
 from comptool.io.tables import refuse_rows, write_table
 from comptool.postprocess import inputs
 from comptool.postprocess.answers import count_table
@@ -145,12 +145,12 @@ def pseudolabel_file(
         if test is None
         else read_samples(test, competition, labelled=False)
     )
-    facts = provenance.facts(source)
+    facts = provenance.facts(source, PredictionFacts)
     refuse_ranks(source, facts)
     ids = pd.Index(samples.frame[samples.id])
     predictions = in_order(ids, _read(source, facts, competition), samples.source, source)
     classes = predictions.classes
-    others = [provenance.facts(path) for path in agree]
+    others = [provenance.facts(path, PredictionFacts) for path in agree]
     promised = promise(rule, wanted or PrecisionTarget(), classes, facts, competition, others)
     rule = promised.rule
     allowed = _agreeing(predictions, ids, samples.source, agree, competition) if agree else None
@@ -164,15 +164,16 @@ def pseudolabel_file(
     looked_at = (source, samples.source, previous, *agree)
     read = provenance.hashes(path for path in looked_at if path is not None)
     arguments = {**asdict(rule), "threshold": rule.bound, "soft": soft, "previous": previous}
-    known = {
-        **_inherited(facts),
-        "folder": os.path.relpath(samples.folder, output.parent),
-        "classes": list(classes),
-        "kept": dict(zip(classes, kept.counts["kept"], strict=True)),
-        "round": kept.number,
-        "soft": soft,
-        **({"expected": promised.expected} if promised.expected else {}),
-    }
+    known = PseudoLabelFacts(
+        runs=facts.runs or [],
+        class_counts=inputs.class_counts(facts),
+        folder=os.path.relpath(samples.folder, output.parent),
+        classes=list(classes),
+        kept=dict(zip(classes, kept.counts["kept"], strict=True)),
+        round=kept.number,
+        soft=soft,
+        expected=promised.expected or None,
+    )
     with together():
         write_table(output, table(samples, kept), force=force)
         provenance.record(
@@ -185,7 +186,7 @@ def pseudolabel_file(
     return PseudoLabels(classes, *found, promised.by_class)
 
 
-def _read(source: Path, facts: Mapping[str, Any], competition: Competition) -> Predictions:
+def _read(source: Path, facts: PredictionFacts, competition: Competition) -> Predictions:
     """Predictions of the competition's task and classes."""
     if competition.kind.cells:
         predictions = inputs.read_recorded(source, competition.task, facts)
@@ -215,7 +216,8 @@ def _agreeing(
     """Rows, or multi-label cells, that every other file answers alike."""
     task, others = competition.kind, []
     for path in paths:
-        other = in_order(ids, _read(path, provenance.facts(path), competition), first, path)
+        facts = provenance.facts(path, PredictionFacts)
+        other = in_order(ids, _read(path, facts, competition), first, path)
         check_classes(path, other.classes, predictions.classes, "the predictions")
         others.append(other.probabilities)
     own = task.answers(predictions.probabilities) if task.cells else answers_of(predictions)
@@ -265,12 +267,6 @@ def _nothing_kept(
         return InputError("the files of --agree answer every row otherwise", file=source, mend=mend)
     told = f"no row is sure enough to be kept; the surest of {rows} has {confidence.max():.4f}"
     return InputError(told, file=source, mend=f"Lower --threshold, {accept}")
-
-
-def _inherited(facts: Mapping[str, Any]) -> dict[str, object]:
-    counts = inputs.class_counts(facts)
-    inherited: dict[str, object] = {"runs": facts.get("runs", [])}
-    return inherited | ({"class_counts": counts} if counts else {})
 
 
 def _refuse_labelled(competition: Competition, test: Path, ids: pd.Index) -> list[str]:
