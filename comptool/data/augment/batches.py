@@ -427,16 +427,12 @@ class Augmentation:
         """The batch, its images changed by the seeds of its rows, on the device."""
         assert batch.seeds is not None  # only batches of validation have none
         changes = self._policy.draw(batch.seeds.numpy(), len(self._shapes), square=self._square)
-        found = tasks(changes, self._shapes)
-        if changes.elements is None and not found:
+        elements, found = changes.elements, tasks(changes, self._shapes)
+        if elements is None and not found:
             return batch
         found += self._blackening(batch.rows.numpy())
         members = self._stacks.values()
-        turned = (
-            []
-            if changes.elements is None
-            else [np.tile(changes.elements, len(one)) for one in members]
-        )
+        turned = [] if elements is None else [np.tile(elements, len(one)) for one in members]
         sent = send([*turned, *(array for task in found for array in task.arrays)], self._device)
         stacks = [self._stack(batch.images, one) for one in members]
         if turned:
