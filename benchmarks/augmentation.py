@@ -1,14 +1,14 @@
-"""Augmentation of decoded images: image by image, whole batches, and timm's.
+"""Augmentation of decoded images in batches, and timm's image by image.
 
     python benchmarks/augmentation.py [--images 2048] [--size 64] [--batch-size 64] [--turns 5]
 
-Images per second from decoded uint8 images to a batch of uint8, for each named policy: by one
-worker's code on one core (``single``), whole batches on one core (``batch``) and, where there is a
-GPU, whole batches on it (``gpu``; otherwise null). ``timm`` is what timm's loader does on one
-core from PIL images to uint8 arrays: its default (crop, flip, colour jitter) and RandAugment of
-magnitude 9 beside crop and flip. All in turn; rates are medians over the turns, ratios (to the
-first of a group) medians of those within one turn. Seconds are those of the core, which other
-programs do not count in, and of the clock on the wall for a GPU. Prints one JSON object.
+Microseconds per image from decoded uint8 images to a batch of uint8, for each named policy, on one
+core (``cpu``) and, where there is one, on a GPU (``gpu``; otherwise null). ``timm`` is what timm's
+loader does on one core from PIL images to uint8 arrays: its default (crop, flip, colour jitter)
+and RandAugment of magnitude 9 beside crop and flip; ``ratio`` is how many times as long as the
+nearest of our policies it takes. All in turn; times are medians over the turns, ratios medians of
+those within one turn. Seconds are those of the core, which other programs do not count in, and of
+the clock on the wall for a GPU. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +30,10 @@ from PIL import Image
 from timm.data.transforms_factory import create_transform
 
 from comptool.competition.samples import Samples
-from comptool.data.augment.named_policies import BATCH_POLICIES, create
-from comptool.data.cache import PixelCache
+from comptool.data.augment.batches import Augmentation
+from comptool.data.augment.named_policies import create
 from comptool.data.dataset import SampleDataset
 from comptool.data.gpu_dataset import ResidentBatches
-from comptool.data.loader import loader
 from comptool.data.sampler import EpochBatches
 
 POLICIES: dict[str, tuple[str, dict[str, float]]] = {
@@ -49,6 +47,7 @@ TIMM: dict[str, dict[str, Any]] = {
     "default": {},
     "rand-m9-n2": {"auto_augment": "rand-m9-n2"},
 }
+NEAREST = {"default": "flips", "rand-m9-n2": "weak"}
 # Makes one epoch, and ends when all of its batches are there.
 Epoch = Callable[[], object]
 
@@ -66,40 +65,24 @@ def images(folder: Path, count: int, size: int) -> Samples:
     return Samples(frame, folder, "id", {"image": "path"}, None, None, folder / "train.csv")
 
 
-def all_of(batches: Any) -> Epoch:
-    """One epoch of a source of batches."""
+def our_way(samples: Samples, name: str, options: argparse.Namespace, device: str) -> Epoch:
+    """What training does to batches of images that are decoded already."""
+    policy, given = POLICIES[name]
+    labels = np.zeros(len(samples), np.int64)
+    sizes, channels = {"image": (options.size, options.size)}, {"image": 3}
+    data = SampleDataset(samples, labels, sizes=sizes, channels=channels)
+    where = torch.device(device)
+    source = ResidentBatches(data, EpochBatches(labels, options.batch_size), where)
+    source.load()
+    augment = Augmentation(create(policy, **given), data.shapes, data.missing, where)
 
     def run() -> None:
-        for batch in batches:
-            assert batch.images
-        if torch.cuda.is_available():
+        for batch in source:
+            assert augment(batch).images
+        if device == "cuda":
             torch.cuda.synchronize()
 
     return run
-
-
-def ways(samples: Samples, name: str, options: argparse.Namespace) -> dict[str, Epoch]:
-    """How one policy is applied: by a worker's code, to whole batches here, and on a GPU."""
-    policy, given = POLICIES[name]
-    sizes, channels = {"image": (options.size, options.size)}, {"image": 3}
-    data = SampleDataset(
-        samples,
-        np.zeros(len(samples), np.int64),
-        sizes=sizes,
-        channels=channels,
-        augment=create(policy, **given),
-    )
-    data.decode_once(PixelCache("ram", sys.exit, quiet=True))
-    order = EpochBatches(np.zeros(len(samples), np.int64), options.batch_size)
-    devices = {"batch": "cpu"} | ({"gpu": "cuda"} if torch.cuda.is_available() else {})
-    batched = {}
-    for way, device in devices.items():
-        drawn = BATCH_POLICIES.load(policy)(**given)
-        batched[way] = ResidentBatches(data, order, drawn, torch.device(device))
-        batched[way].load()
-    return {"single": all_of(loader(data, order))} | {
-        way: all_of(source) for way, source in batched.items()
-    }
 
 
 def timm_way(samples: Samples, name: str, size: int) -> Epoch:
@@ -114,31 +97,17 @@ def timm_way(samples: Samples, name: str, size: int) -> Epoch:
     return run
 
 
-def rates(found: dict[str, Epoch], count: int, turns: int) -> dict[str, Any]:
-    """Of each way images per second, microseconds per image, and times as fast as the first."""
+def seconds(found: dict[str, Epoch], turns: int, clock: Callable[[], float]) -> dict[str, Any]:
+    """Of each way the seconds of an epoch in each turn, after one that does not count."""
     for epoch in found.values():
         epoch()
-    seconds: dict[str, list[float]] = {way: [] for way in found}
+    spent: dict[str, list[float]] = {way: [] for way in found}
     for _ in range(turns):
         for way, epoch in found.items():
-            clock = time.perf_counter if way == "gpu" else time.process_time
             began = clock()
             epoch()
-            seconds[way].append(clock() - began)
-    first = next(iter(found))
-    return {
-        way: {
-            "images_per_second": round(count / statistics.median(taken)),
-            "microseconds": round(statistics.median(taken) / count * 1e6, 1),
-            "ratio": round(statistics.median(ratios(seconds[first], taken)), 2),
-        }
-        for way, taken in seconds.items()
-    }
-
-
-def ratios(slow: list[float], fast: list[float]) -> Iterator[float]:
-    """Of the seconds within each turn."""
-    return (one / other for one, other in zip(slow, fast, strict=True))
+            spent[way].append(clock() - began)
+    return spent
 
 
 def main() -> None:
@@ -153,14 +122,38 @@ def main() -> None:
     cv2.setNumThreads(0)
     with tempfile.TemporaryDirectory() as folder:
         samples = images(Path(folder), options.images, options.size)
-        policies = {}
-        for name in POLICIES:
-            print(f"{name} ...", file=sys.stderr)
-            found = rates(ways(samples, name, options), options.images, options.turns)
-            policies[name] = {"gpu": None} | found
-        timm = {name: timm_way(samples, name, options.size) for name in TIMM}
-        peers = rates(timm, options.images, max(1, options.turns // 2))
-    print(json.dumps(vars(options) | {"policies": policies, "timm": peers}, indent=1))
+        own = {name: our_way(samples, name, options, "cpu") for name in POLICIES}
+        peers = {f"timm {name}": timm_way(samples, name, options.size) for name in TIMM}
+        core = seconds(own | peers, options.turns, time.process_time)
+        card: dict[str, list[float]] = {}
+        if torch.cuda.is_available():
+            there = {name: our_way(samples, name, options, "cuda") for name in POLICIES}
+            card = seconds(there, options.turns, time.perf_counter)
+
+    def microseconds(taken: list[float] | None) -> float | None:
+        return None if taken is None else round(statistics.median(taken) / options.images * 1e6, 1)
+
+    document = vars(options) | {
+        "policies": {
+            name: {"cpu": microseconds(core[name]), "gpu": microseconds(card.get(name))}
+            for name in POLICIES
+        },
+        "timm": {
+            name: {
+                "cpu": microseconds(core[f"timm {name}"]),
+                "nearest": near,
+                "ratio": round(
+                    statistics.median(
+                        theirs / ours
+                        for theirs, ours in zip(core[f"timm {name}"], core[near], strict=True)
+                    ),
+                    2,
+                ),
+            }
+            for name, near in NEAREST.items()
+        },
+    }
+    print(json.dumps(document, indent=1))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ cut-out, AdamW, mixed precision and channels_last, with batches of the same numb
 turn; ratios are medians over the turns, above 1 comptool is faster.
 
 timm's train.py takes one image, ``mobilenetv2-dual`` two of 64 pixels: it is given images of 90
-pixels, 8,100 in all against 8,192. ``albumentations`` is comptool with ``--data-on cpu``, whose
-workers augment image by image. Where there are to be 2 cores, a process and all that it starts is
+pixels, 8,100 in all against 8,192. ``loaders`` is comptool with ``--data-on cpu``, whose
+worker processes load each batch. Where there are to be 2 cores, a process and all that it starts is
 pinned to two. The share of the ceiling is that of ``comptool profile``.
 
 timm's scripts are not part of its package: take the tag of the installed version from
@@ -52,15 +52,15 @@ CLASSES = 10
 VALIDATED = 64
 EPOCHS = 3
 RATE = re.compile(r"Train: (\d+) \[.*?\([\d.]+s,\s+([\d.]+)/s\)")
-ALBUMENTATIONS = ("--data-on", "cpu")
+LOADERS = ("--data-on", "cpu")
 
 
 @dataclass(frozen=True)
 class Setting:
     """What is trained: ``peer_size`` is the side of timm's images, ``cores`` None for all.
 
-    ``goals`` are the factors to be reached over timm and, if it is compared, over our own
-    albumentations.
+    ``goals`` are the factors to be reached over timm and, if they are compared, over our own
+    loaders.
     """
 
     model: str
@@ -81,7 +81,7 @@ class Setting:
         """The rows of the table."""
         cores = "all cores" if self.cores is None else f"{self.cores} worker cores"
         what = f"GPU training, {self.model} at {self.size} px, {cores}"
-        against = ("timm train.py (AMP, channels_last)", "our own albumentations path")
+        against = ("timm train.py (AMP, channels_last)", "our own loader processes")
         compared = zip(against[: len(self.goals)], self.goals, strict=True)
         ceiling = Goal(what, "the same step on data already on the device", ">= 90 %")
         return [*(Goal(what, peer, f">= {goal:g}x") for peer, goal in compared), ceiling]
@@ -183,15 +183,15 @@ def measure(folder: Path, setting: Setting, options: argparse.Namespace) -> dict
                 peer = peer_rate(folder, setting, options.device, options.timm_scripts, cores)
                 rates.setdefault("timm", []).append(peer)
             if len(setting.goals) > 1:
-                own = our_rate(folder, setting, options.device, ALBUMENTATIONS)
-                rates.setdefault("albumentations", []).append(own)
+                own = our_rate(folder, setting, options.device, LOADERS)
+                rates.setdefault("loaders", []).append(own)
         steps = ("--steps", 5) if options.quick else ("--steps", 100)
         options_of_train = train_options(setting, options.device)
         profile = comptool(folder, "profile", *steps, "train", *options_of_train).result
     ratios = {name: ratio(rates["comptool"], rates[name]) for name in rates if name != "comptool"}
     values = [
         f"{ratios[name]}x" if name in ratios else f"unmeasured: {NO_SCRIPTS}"
-        for name in ("timm", "albumentations")[: len(setting.goals)]
+        for name in ("timm", "loaders")[: len(setting.goals)]
     ]
     values.append(f"{profile['share_of_ceiling']:.0%}")
     table = [row.row(value) for row, value in zip(setting.rows, values, strict=True)]

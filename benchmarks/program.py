@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,12 +27,9 @@ class Done:
     cpu_seconds: float
 
 
-def comptool(folder: Path, *arguments: object, start: Sequence[str] = ("-m", "comptool")) -> Done:
-    """Run ``comptool ARGUMENTS --json`` in a folder; a command that fails is an error.
-
-    ``start``: how Python is told to start the program.
-    """
-    command = [sys.executable, *start, *map(str, arguments), "--json"]
+def comptool(folder: Path, *arguments: object) -> Done:
+    """Run ``comptool ARGUMENTS --json`` in a folder; a command that fails is an error."""
+    command = [sys.executable, "-m", "comptool", *map(str, arguments), "--json"]
     start, before = time.perf_counter(), children_cpu_seconds()
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - start

@@ -1,16 +1,14 @@
-"""Whether what makes training fast costs accuracy: three ways of the same training, three seeds.
+"""Whether what makes training fast costs accuracy: two ways of the same training, three seeds.
 
     COMPTOOL_REAL_DATA=DIR python benchmarks/same_accuracy.py [--only mstar eurosat] [--quick]
 
-``plain``: every image is decoded in every epoch, by worker processes that augment it, and nothing
-is tried or compiled. ``default``: what ``comptool train`` does by itself, images decoded once and
-the way of computing measured. ``whole_batches``: as on a GPU that holds all images, where whole
-batches are gathered and augmented, here computed on the CPU. MobileNetV2 from random weights,
-``--augment weak``, accuracy of the last epoch's weights on rows that no training has seen (see
-`real_data.py`). Of each way the mean and the standard deviation over the seeds are given, and of
-the others the difference to ``plain``, seed by seed, with its 95 % interval (Student's t): the
-ways are the same as far as it holds 0. Prints one JSON object; with ``--partial`` a stopped run
-goes on.
+``plain``: every image is decoded in every epoch, by worker processes, and nothing is tried or
+compiled. ``default``: what ``comptool train`` does by itself, images decoded once and the way of
+computing measured. MobileNetV2 from random weights, ``--augment weak``, accuracy of the last
+epoch's weights on rows that no training has seen (see `real_data.py`). Of each way the mean and the
+standard deviation over the seeds are given, and of the other the difference to ``plain``, seed by
+seed, with its 95 % interval (Student's t): the ways are the same as far as it holds 0. Prints one
+JSON object; with ``--partial`` a stopped run goes on.
 """
 
 from __future__ import annotations
@@ -28,24 +26,11 @@ SEEDS = (0, 1, 2)
 MODEL = "mobilenetv2"
 # Side in pixels, batch size, epochs.
 SETTINGS = {"mstar": (96, 16, 12), "eurosat": (64, 64, 6)}
-WHOLE = """
-from importlib import import_module
-import torch
-from comptool.training import setup as opening
-from comptool.training.loaders import Placement
-here = torch.device("cpu")
-opening.place = lambda *settled: Placement(here, here)
-import_module("comptool.commands.app").main()
-"""
 PLAIN = "plain"
-# What the command line adds, and how the program is started.
-WAYS: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
-    PLAIN: (
-        ("--cache", "off", "--compile", "off", "--data-on", "cpu", "-j", 1),
-        ("-m", "comptool"),
-    ),
-    "default": ((), ("-m", "comptool")),
-    "whole_batches": ((), ("-c", WHOLE)),
+# What the command line adds.
+WAYS: dict[str, tuple[object, ...]] = {
+    PLAIN: ("--cache", "off", "--compile", "off", "--data-on", "cpu", "-j", 1),
+    "default": (),
 }
 
 
@@ -58,11 +43,10 @@ def prepare(images: Path, folder: Path, seed: int) -> None:
 def measure(data: str, quick: bool, folder: Path, way: str, seed: int) -> dict[str, object]:
     """Accuracy on the held-out rows of a training of its own, and its CPU seconds."""
     side, batch_size, epochs = SETTINGS[data]
-    added, start = WAYS[way]
     options = ["--model", MODEL, "--pretrained", "no", "--img-size", side, "-b", batch_size]
     options += ["--augment", "weak", "--epochs", 1 if quick else epochs, "--fold", "none"]
     options += ["--seed", seed, "--device", "cpu", "--run-name", way]
-    trained = comptool(folder, "train", *options, *added, start=start)
+    trained = comptool(folder, "train", *options, *WAYS[way])
     comptool(folder, "infer", way, "--device", "cpu", "--force")
     comptool(folder, "submit", "--force")
     graded = comptool(

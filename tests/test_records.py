@@ -39,7 +39,7 @@ def test_keys_of_other_versions_are_left_out():
 
 def test_what_older_versions_did_not_write_has_a_default():
     old = HEADER.document()
-    del old["bits"], old["whole_batches"], old["fusion_weights"]
+    del old["bits"], old["leak"], old["fusion_weights"]
     assert header_of(old, FILE) == HEADER
 
 

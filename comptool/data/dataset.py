@@ -1,12 +1,12 @@
 """From rows of a table to batches: uint8 in the memory order "channels last".
 
-Floating point and normalisation come on the device. That is a quarter of the traffic, and the
-order that convolutions are fastest in.
+Named augmentation, floating point and normalisation come on the device. That is a quarter of the
+traffic, and the order that convolutions are fastest in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
 from typing import Any, NamedTuple
 
@@ -17,11 +17,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from comptool.competition.samples import Samples
-from comptool.data.augment.named_policies import Augment
 from comptool.data.cache import DecodedImages, PixelCache
 from comptool.data.image_io import ImageFiles, Pixels, chip_forms, is_blank, resize, to_chip
 from comptool.data.sampler import Draw
 from comptool.machine import threads, usable_cores
+
+# Changes the uint8 images (H, W, C) of a sample, one per modality, by a seed and nothing else.
+SamplePolicy = Callable[[Sequence[Pixels], int], list[Pixels]]
 
 
 class Batch(NamedTuple):
@@ -29,29 +31,33 @@ class Batch(NamedTuple):
 
     ``images`` holds one uint8 tensor [B, C, H, W] per modality; ``targets`` is int64 [B] or float
     [B, K], or None for unlabelled rows; ``rows``, int64 [B], are the rows of the table; ``blank``,
-    bool [B, M], says which images were all zero before they were augmented, missing ones aside.
+    bool [B, M], says which images were all zero before they were augmented, missing ones aside;
+    ``seeds``, int64 [B], are those of the rows' augmentation, None where there is none.
     """
 
     images: list[Tensor]
     targets: Tensor | None
     rows: Tensor
     blank: Tensor
+    seeds: Tensor | None = None
 
 
 class Chips(NamedTuple):
-    """The images of one sample, one per modality, its row, and which of them were all zero."""
+    """The images of one sample, one per modality, its row, which were all zero, and its seed."""
 
     images: list[Pixels]
     row: int
     blank: list[bool]
+    seed: int | None
 
 
 class SampleDataset(Dataset[Chips]):
     """Samples as arrays of the sizes and channels that a network takes.
 
     Each image is decoded, resized to its modality's size, given its number of channels, and then
-    augmented, so that pixels mean the same in every modality of that size. A policy that crops is
-    followed by another resize.
+    changed by the policy of a file, so that pixels mean the same in every modality of that size. A
+    policy that crops is followed by another resize. Named policies change batches; see
+    `comptool.data.augment.batches`.
 
     Parameters
     ----------
@@ -65,7 +71,7 @@ class SampleDataset(Dataset[Chips]):
     channels
         1 or 3 for each modality.
     augment
-        The policy; see `comptool.data.augment.named_policies.create`.
+        The policy of a file; see `comptool.data.augment.albumentations_file.read_policy`.
     missing
         ``"error"`` or ``"zero"``; see `comptool.data.image_io.ImageFiles`. For ``drop`` see
         `comptool.data.image_io.drop_missing`.
@@ -80,7 +86,7 @@ class SampleDataset(Dataset[Chips]):
         *,
         sizes: Mapping[str, Sequence[int]],
         channels: Mapping[str, int],
-        augment: Augment | None = None,
+        augment: SamplePolicy | None = None,
         missing: str = "error",
         bits: Mapping[str, int] | None = None,
     ) -> None:
@@ -106,6 +112,11 @@ class SampleDataset(Dataset[Chips]):
     def decodes_anew(self) -> bool:
         """Whether some image is decoded each time that it is asked for."""
         return any(images is None for images in self._decoded)
+
+    @property
+    def augments(self) -> bool:
+        """Whether images are changed one by one."""
+        return self._augment is not None
 
     @property
     def shapes(self) -> list[tuple[int, int, int]]:
@@ -141,15 +152,15 @@ class SampleDataset(Dataset[Chips]):
 
     def __getitem__(self, draw: Draw | int) -> Chips:
         """The images of a row, augmented only if a seed comes with it."""
-        row = draw if isinstance(draw, int) else draw.row
+        row, seed = (draw, None) if isinstance(draw, int) else draw
         images = [self._image(row, modality) for modality in range(len(self._forms))]
         blank = [
             is_blank(image) and not self._files.is_missing(row, modality)
             for modality, image in enumerate(images)
         ]
-        if self._augment is not None and not isinstance(draw, int):
-            images = self._augmented(images, row, draw.seed)
-        return Chips(images, row, blank)
+        if self._augment is not None and seed is not None:
+            images = self._augmented(images, row, seed)
+        return Chips(images, row, blank, seed)
 
     def _augmented(self, images: list[Pixels], row: int, seed: int) -> list[Pixels]:
         assert self._augment is not None
@@ -178,7 +189,9 @@ class SampleDataset(Dataset[Chips]):
         rows = np.array([one.row for one in samples], np.int64)
         targets = None if self.targets is None else torch.from_numpy(self.targets[rows])
         blank = torch.tensor([one.blank for one in samples])
-        return Batch(images, targets, torch.from_numpy(rows), blank)
+        seeds = [one.seed for one in samples if one.seed is not None]
+        drawn = torch.tensor(seeds) if seeds else None
+        return Batch(images, targets, torch.from_numpy(rows), blank, drawn)
 
 
 def stack(images: Sequence[Pixels]) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from comptool.errors import UsageError
-from comptool.machine import available_memory, check_device_name
+from comptool.machine import check_device_name
 
 
 def choose_device(name: str) -> torch.device:
@@ -26,9 +26,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that can be had on a device, those included that torch holds and does not use."""
-    if device.type != "cuda":
-        return available_memory()
+    """Bytes that can be had on a GPU, those included that torch holds and does not use."""
     idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return torch.cuda.mem_get_info(device)[0] + idle
 

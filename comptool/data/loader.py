@@ -1,4 +1,4 @@
-"""Batches that worker processes load: they decode, resize and augment, image by image."""
+"""Batches that worker processes load: they decode and resize, and apply the policy of a file."""
 
 from __future__ import annotations
 

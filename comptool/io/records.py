@@ -205,8 +205,6 @@ class RunHeader:
         Settings of the run; files that it read with their SHA-256.
     way
         How its steps were computed (a ``ComputeConfig``).
-    whole_batches
-        Whether batches were augmented whole.
     fusion_weights
         Fusion weights of balanced attention, by layer.
     """
@@ -233,7 +231,6 @@ class RunHeader:
     arguments: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, str | None] = field(default_factory=dict)
     way: dict[str, Any] | None = None
-    whole_batches: bool | None = None
     score: float | None = None
     epoch: int | None = None
     fusion_weights: dict[str, float] = field(default_factory=dict)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from math import ceil
 
 from comptool.profiling.profile_report import (
-    AUGMENT,
-    COLLATE,
     DECODE,
     IDLE,
     OPTIMIZER,
@@ -40,8 +38,6 @@ class Circumstances:
         Whether the forward pass is in float32.
     decodes_anew
         Whether every pass over the images decodes them.
-    augments
-        Whether images are changed one by one, on the CPU.
     could_be_placed
         Whether all images could lie on the card, and that is ruled out.
     could_be_larger
@@ -66,7 +62,6 @@ class Circumstances:
     batch_size: int
     full_precision: bool = True
     decodes_anew: bool = True
-    augments: bool = False
     could_be_placed: bool = False
     could_be_larger: bool = True
     could_take_cuda_graphs: bool = False
@@ -82,7 +77,7 @@ Rule = Callable[[Profile, Circumstances], str | None]
 
 def advice_for_training(profile: Profile, circumstances: Circumstances) -> tuple[str, ...]:
     """Sentences that name an option of ``comptool train`` each, or one that says there is none."""
-    loading = (keep_decoded, augment_on_device, more_workers, place_data)
+    loading = (keep_decoded, more_workers, place_data)
     computing = (cuda_graphs, larger_batch, fewer_updates, mixed_precision, compile_network)
     return _said(profile, circumstances, (*loading, *computing))
 
@@ -95,7 +90,7 @@ def advice_for_inference(profile: Profile, circumstances: Circumstances) -> tupl
 
 def waits(profile: Profile) -> float:
     """The share of the step in which nothing is computed because images are not there."""
-    spent = profile.share(DECODE, AUGMENT, COLLATE, IDLE)
+    spent = profile.share(IDLE, *(profile.loading.phases if profile.loading else ()))
     return min(spent, profile.waited / profile.step)
 
 
@@ -114,18 +109,6 @@ def keep_decoded(profile: Profile, circumstances: Circumstances) -> str | None:
     )
 
 
-def augment_on_device(profile: Profile, circumstances: Circumstances) -> str | None:
-    """Augment whole batches where the card waits for images that are augmented one by one."""
-    if not circumstances.could_be_placed or not circumstances.augments:
-        return None
-    if waits(profile) < LONG_WAIT:
-        return None
-    return (
-        f"the card waits {waits(profile):.0%} of the step for images that are augmented one by "
-        "one: --data-on gpu augments whole batches on the card"
-    )
-
-
 def more_workers(profile: Profile, circumstances: Circumstances) -> str | None:
     """Load with as many cores as keep up with the device."""
     if profile.loading is None or waits(profile) < LONG_WAIT:
@@ -140,14 +123,14 @@ def more_workers(profile: Profile, circumstances: Circumstances) -> str | None:
 
 
 def place_data(profile: Profile, circumstances: Circumstances) -> str | None:
-    """Keep the data on the card where bringing it there takes long."""
+    """Keep the data on the card where it waits for them, or bringing them there takes long."""
     if not circumstances.could_be_placed or profile.loading is None:
         return None
-    if profile.share(TRANSFER) < LONG_TRANSFER:
+    if profile.share(TRANSFER) < LONG_TRANSFER and waits(profile) < LONG_WAIT:
         return None
     return (
-        f"bringing images to the card takes {profile.share(TRANSFER):.0%} of the step: --data-on "
-        "gpu keeps them there"
+        f"the card waits {waits(profile):.0%} of the step for images, and bringing them there "
+        f"takes {profile.share(TRANSFER):.0%}: --data-on gpu keeps them there"
     )
 
 

@@ -34,6 +34,7 @@ from comptool.profiling.profile_report import (
     DECODE,
     FORWARD,
     MERGE,
+    TRANSFER,
     WAIT,
     Loading,
     Profile,
@@ -188,13 +189,11 @@ def profile_session(
 ) -> Profile:
     """The same of a session that is ready for its first update; its weights change."""
     profile = measure("train", str(session.processes.device), _Updates(session, say), steps)
-    circumstances = _circumstances(session, profile.loading, compilation_known)
+    circumstances = _circumstances(session, compilation_known)
     return replace(profile, advice=advice_for_training(profile, circumstances))
 
 
-def _circumstances(
-    session: TrainSession, loading: Loading | None, compilation_known: bool
-) -> Circumstances:
+def _circumstances(session: TrainSession, compilation_known: bool) -> Circumstances:
     from comptool.data.loader import choose_workers
     from comptool.training.autotune import LEAST_STEPS
 
@@ -209,7 +208,6 @@ def _circumstances(
         batch_size=settings.batch_size,
         full_precision=session.precision.dtype is None,
         decodes_anew=session.datasets[0].decodes_anew,
-        augments=loading is not None and settings.augment != "none",
         could_be_placed=_could_be_placed(session),
         could_be_larger=session.batches.num_draws > settings.batch_size,
         could_take_cuda_graphs=cuda and settings.grad_accum == 1 and not session.compute.compiled,
@@ -222,11 +220,8 @@ def _circumstances(
 
 def _could_be_placed(session: TrainSession) -> bool:
     """Whether the choice of a user alone keeps the images from the card."""
-    from comptool.data.augment.named_policies import POLICY_FILES
-
-    settings = session.settings
-    named = Path(settings.augment).suffix not in POLICY_FILES
-    return session.processes.device.type == "cuda" and settings.data_on == "cpu" and named
+    named = session.augmentation is not None
+    return session.processes.device.type == "cuda" and session.settings.data_on == "cpu" and named
 
 
 class _Updates:
@@ -243,12 +238,12 @@ class _Updates:
         self._session = session
         self._update = TrainStep(session, None, say)
         self._largest: list[Batch] = []
-        # Whole batches that are made on the device are work of the step.
-        self._whole = isinstance(session.train_loader, ResidentBatches)
+        # Batches that are gathered on the device are work of the step.
+        self._resident = isinstance(session.train_loader, ResidentBatches)
         self._workers = choose_workers(session.settings.workers, device)
         self._endless = self._updates()
         self._clock_in_place = clock_of(device)
-        self.ahead = 0 if self._whole else LOADED_AHEAD * self._workers
+        self.ahead = 0 if self._resident else LOADED_AHEAD * self._workers
         session.phase = self.clock = clock_of(device)
 
     def as_they_come(self, count: int) -> int:
@@ -273,7 +268,7 @@ class _Updates:
 
     def loading(self, count: int) -> Loading | None:
         """What loading the images of an update takes; None where no process loads any."""
-        if self._whole:
+        if self._resident:
             return None
         session = self._session
         session.batches.set_epoch(0)
@@ -297,7 +292,7 @@ class _Updates:
             session.batches.set_epoch(epoch)
             batches = on_device(session.train_loader, session.processes.device)
             for number in range(session.updates_per_epoch):
-                with session.phase(AUGMENT if self._whole else WAIT):
+                with session.phase(TRANSFER if self._resident else WAIT):
                     window = list(islice(batches, session.settings.grad_accum))
                 self._update(window, epoch, number)
                 if self._images(window) > self._images(self._largest):
@@ -314,6 +309,7 @@ def _part(batch: Batch, share: float) -> Batch:
         targets=batch.targets[:rows],
         rows=batch.rows[:rows],
         blank=batch.blank[:rows],
+        seeds=None if batch.seeds is None else batch.seeds[:rows],
     )
 
 
@@ -333,7 +329,7 @@ def loading_of(
     per_step
         Batches in a step.
     """
-    spent = dict.fromkeys((DECODE, AUGMENT, COLLATE), 0.0)
+    spent = {DECODE: 0.0} | ({AUGMENT: 0.0} if dataset.augments else {}) | {COLLATE: 0.0}
     for draws in batches:
         looks = [perf_counter()]
         for wanted in ([draw.row for draw in draws], [draw.row for draw in draws], draws):
@@ -343,8 +339,9 @@ def loading_of(
         began, decoded, again, augmented = looks
         spent[COLLATE] += perf_counter() - augmented
         spent[DECODE] += decoded - began
-        # Both have found their files in the system's memory.
-        spent[AUGMENT] += max((augmented - again) - (again - decoded), 0.0)
+        if dataset.augments:
+            # Both have found their files in the system's memory.
+            spent[AUGMENT] += max((augmented - again) - (again - decoded), 0.0)
     steps = len(batches) / per_step
     return Loading({phase: each / steps for phase, each in spent.items()}, workers)
 

@@ -68,7 +68,7 @@ class Profile:
     half
         What half of these samples take of that, 0 to 1; None where that is not measured.
     loading
-        What loading takes; None where whole batches are made on the device.
+        What loading takes; None where the images lie on the device.
     advice
         What to change, one sentence each.
     """

@@ -510,9 +510,8 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
     )
     data_on: DataOn = option(
         "auto",
-        help="gpu: training images are kept in GPU memory and augmented there in batches; cpu: "
-        "worker processes load and augment them; auto: gpu if they fit into half of its free "
-        "memory.",
+        help="gpu: training images are kept in GPU memory; cpu: worker processes load each batch; "
+        "auto: gpu if they fit into half of its free memory.",
         panel=ADVANCED,
     )
 

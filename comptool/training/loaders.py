@@ -1,20 +1,19 @@
-"""Data placement: worker processes that augment images, or batches resident on the device.
+"""Data placement: worker processes that load images, or batches resident on a GPU; augmentation.
 
-Where the images of a training lie, and so who augments them: workers, or the device in batches.
-
-The two ways of augmenting draw different numbers. A run keeps the one that it was begun with, and
-a resumed run may move its images elsewhere: whole batches come out alike wherever they are made.
+Where the images of a training lie changes nothing but its speed: a named policy changes batches on
+the device that trains, the policy of a file is for worker processes to apply.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from comptool.data.augment import named_policies
+from comptool.data.augment.batches import Augmentation
 from comptool.data.cache import spelled
 from comptool.data.dataset import Batch, SampleDataset
 from comptool.data.device import free_memory
@@ -39,8 +38,7 @@ class Placement:
     Parameters
     ----------
     train, valid
-        The device that holds all of them, where batches are made; None: worker processes load
-        them.
+        The device that holds all of them; None: worker processes load them.
     num_bytes
         That they take there.
     note
@@ -51,11 +49,6 @@ class Placement:
     valid: torch.device | None = None
     num_bytes: int = 0
     note: str = ""
-
-    @property
-    def whole_batches(self) -> bool:
-        """Whether training augments whole batches."""
-        return self.train is not None
 
 
 def place(
@@ -68,73 +61,45 @@ def place(
     plan, member, processes
         What is trained, and by which process among its equals.
     header
-        Of its checkpoints: the size of the images and, of a run that goes on, whether it was begun
-        with whole batches.
+        Of its checkpoints: the size of the images.
 
     Raises
     ------
     UsageError
-        If ``--data-on gpu`` is given and there is no GPU, or the augmentation has no form for
-        whole batches, or the run was begun without them.
+        If ``--data-on gpu`` is given and there is no GPU, or the augmentation is that of a file.
     InputError
         If the images do not fit where they have to be.
     """
     wanted, device = plan.settings.data_on, processes.device
-    begun: bool | None = header.whole_batches
     if wanted == "gpu":
-        _check_gpu(plan, device, begun)
-    on_gpu = wanted != "cpu" and device.type == "cuda"
-    if not (on_gpu if begun is None else begun):
+        _check_gpu(plan, device)
+    if wanted == "cpu" or device.type != "cuda":
         return Placement()
     if plan.policy_file is not None:
-        return Placement(note=f"{plan.policy_file} has no form for whole batches: workers augment")
-    here = [device] if on_gpu else [torch.device("cpu")]
-    if begun and on_gpu and wanted == "auto":
-        here.append(torch.device("cpu"))
-    needed = {
-        part: len(rows) * sum(_num_bytes(header, name) for name in header.modalities)
-        for part, rows in (("train", member.train), ("valid", member.valid))
-    }
-    may_fail = begun is None and wanted == "auto"
-    return _first_fitting(needed, here, processes, may_fail=may_fail)
-
-
-def _first_fitting(
-    needed: Mapping[str, int],
-    devices: Sequence[torch.device],
-    processes: Processes,
-    *,
-    may_fail: bool,
-) -> Placement:
-    """The first device with room for the bytes of training; those of validation, if they fit."""
-    for device in devices:
-        room = _room(device, processes)
-        if needed["train"] <= room:
-            fits = sum(needed.values()) <= room
-            taken = sum(needed.values()) if fits else needed["train"]
-            note = f"{spelled(taken)} of images lie on {device}, where whole batches are augmented"
-            return Placement(device, device if fits else None, taken, note)
-    told = (
-        f"the images of training take {spelled(needed['train'])}; {device} has {spelled(room)} for "
-        "them"
+        return Placement(note=f"worker processes load the images, to apply {plan.policy_file}")
+    train, valid = (
+        len(rows) * sum(_num_bytes(header, name) for name in header.modalities)
+        for rows in (member.train, member.valid)
     )
-    if may_fail:
-        return Placement(note=f"{told}: workers load and augment them")
+    room = _room(device, processes)
+    if train <= room:
+        fits = train + valid <= room
+        taken = train + valid if fits else train
+        note = f"{spelled(taken)} of images lie on {device}"
+        return Placement(device, device if fits else None, taken, note)
+    told = f"the images of training take {spelled(train)}; {device} has {spelled(room)} for them"
+    if wanted == "auto":
+        return Placement(note=f"{told}: worker processes load them")
     raise InputError(told, mend=_MEND)
 
 
-def _check_gpu(plan: TrainPlan, device: torch.device, begun: bool | None) -> None:
+def _check_gpu(plan: TrainPlan, device: torch.device) -> None:
     if device.type != "cuda":
         raise UsageError(f"--data-on gpu needs a GPU, and this training computes on {device}")
     if plan.policy_file is not None:
         raise UsageError(
-            f"--data-on gpu augments whole batches, for which {plan.policy_file} has no form; take "
-            "a named augmentation, or --data-on cpu"
-        )
-    if begun is False:
-        raise UsageError(
-            "--data-on gpu would augment whole batches, and this run was begun with images that "
-            "workers augment; take --data-on auto"
+            f"--data-on gpu loads no images one by one, to which {plan.policy_file} could be "
+            "applied; take a named augmentation, or --data-on cpu"
         )
 
 
@@ -146,10 +111,7 @@ def _num_bytes(header: RunHeader, modality: str) -> int:
 
 def _room(device: torch.device, processes: Processes) -> int:
     """Bytes for images on the device, of which no process of several may have less."""
-    free = free_memory(device)
-    if device.type != "cuda":
-        free //= processes.size
-    return min(processes.gather(int(MOST_OF_FREE * free)))
+    return min(processes.gather(int(MOST_OF_FREE * free_memory(device))))
 
 
 Source = Loader[Batch] | ResidentBatches
@@ -171,9 +133,9 @@ def draw_batches(plan: TrainPlan, member: TrainMember, processes: Processes) -> 
 
 
 def open_datasets(
-    plan: TrainPlan, member: TrainMember, header: RunHeader, placement: Placement
+    plan: TrainPlan, member: TrainMember, header: RunHeader
 ) -> tuple[SampleDataset, ...]:
-    """The rows of training, augmented unless batches are, and of validation if there are any."""
+    """The rows of training, and of validation if there are any."""
     settings, rows = plan.settings, plan.rows
     facts: dict[str, Any] = {
         "sizes": header.img_size,
@@ -182,14 +144,27 @@ def open_datasets(
         "bits": header.bits,
     }
     policy = None
-    if not placement.whole_batches:
-        policy = named_policies.create(settings.augment, **settings.augment_options)
+    if plan.policy_file is not None:
+        # Imported here: albumentations takes a second to import.
+        from comptool.data.augment.albumentations_file import read_policy
+
+        policy = read_policy(plan.policy_file)
     trained = SampleDataset(
         rows.take(member.train), rows.targets[member.train], augment=policy, **facts
     )
     if not len(member.valid):
         return (trained,)
     return trained, SampleDataset(rows.take(member.valid), rows.labels[member.valid], **facts)
+
+
+def open_augmentation(
+    plan: TrainPlan, dataset: SampleDataset, device: torch.device
+) -> Augmentation | None:
+    """The named policy on batches of training; None where the data set applies that of a file."""
+    if dataset.augments:
+        return None
+    policy = named_policies.create(plan.settings.augment, **plan.settings.augment_options)
+    return Augmentation(policy, dataset.shapes, dataset.missing, device)
 
 
 def open_loaders(
@@ -225,5 +200,4 @@ def _open(
     if where is None:
         workers = choose_workers(settings.workers, processes.device)
         return loader(dataset, order, workers=workers, device=processes.device)
-    policy = named_policies.BATCH_POLICIES.load(settings.augment)(**settings.augment_options)
-    return ResidentBatches(dataset, order, policy, where)
+    return ResidentBatches(dataset, order, where)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from comptool import __version__, models
+from comptool.data.augment.batches import Augmentation
 from comptool.data.cache import PixelCache
 from comptool.data.dataset import Batch, SampleDataset
 from comptool.data.gpu_dataset import ResidentBatches
@@ -58,6 +59,7 @@ from comptool.training.gradient_balancing import (
 from comptool.training.loaders import (
     Placement,
     draw_batches,
+    open_augmentation,
     open_datasets,
     open_loaders,
     place,
@@ -94,6 +96,8 @@ class TrainSession:
         The loss.
     precision, optimisation
         Of the updates.
+    augmentation
+        What becomes of the batches of training; None where the images of a loader are augmented.
     eye
         How images become what the model takes.
     batches, train_loader
@@ -117,8 +121,9 @@ class TrainSession:
     compute
         How the steps are computed.
     phase
-        Entered around each part of an update under its name: ``wait`` for a batch, ``transfer``,
-        ``forward``, ``backward`` or ``optimizer``. A profile puts a clock in its place.
+        Entered around each part of an update under its name: ``wait`` for a batch, ``augment``,
+        ``transfer``, ``forward``, ``backward`` or ``optimizer``. A profile puts a clock in its
+        place.
     """
 
     settings: TrainSettings
@@ -128,6 +133,7 @@ class TrainSession:
     criterion: nn.Module
     precision: MixedPrecision
     optimisation: Optimisation
+    augmentation: Augmentation | None
     eye: InputTransform
     batches: EpochBatches
     train_loader: Iterable[Batch]
@@ -177,6 +183,13 @@ class TrainSession:
     def seen(self, batch: Batch) -> int:
         """Images of a batch that the model learns from: those that are left of it when mixed."""
         return self.mixing.left(len(batch.rows))
+
+    def augment(self, batch: Batch) -> Batch:
+        """A batch in training with its images augmented, on the device."""
+        if self.augmentation is None:
+            return batch
+        with self.phase("augment"):
+            return self.augmentation(batch)
 
     def see(self, batch: Batch, epoch: int, step: int) -> tuple[list[Tensor], Tensor]:
         """Images and targets of one batch in training, normalised and mixed, on the device.
@@ -478,7 +491,7 @@ def open_session(
     placement = place(plan, member, header, processes)
     if placement.note:
         say(placement.note)
-    datasets = open_datasets(plan, member, header, placement)
+    datasets = open_datasets(plan, member, header)
     train_loader, valid_loader = open_loaders(datasets, settings, batches, processes, placement)
     precision = MixedPrecision(settings.amp, device)
     lr = settings.rate(pretrained=header.pretrained != RANDOM)
@@ -500,6 +513,7 @@ def open_session(
         criterion=criterion.to(device),
         precision=precision,
         optimisation=optimisation,
+        augmentation=open_augmentation(plan, datasets[0], device),
         eye=eye,
         batches=batches,
         train_loader=train_loader,
@@ -655,12 +669,7 @@ def prepare(
         _check_identity(state["identity"], identity(plan, processes), member)
         progress = _progress(state["progress"], plan)
         header = header_of(state["header"], member.folder / LAST)
-        # A run from before there were whole batches.
-        header = replace(
-            header,
-            arguments=plan.settings.document(),
-            whole_batches=bool(header.whole_batches),
-        )
+        header = replace(header, arguments=plan.settings.document())
         if progress.finished:
             say(f"{member.folder} is finished ({progress.epoch} epochs); nothing to go on with")
             return Prepared(progress, header, None)
@@ -672,9 +681,7 @@ def prepare(
     if plan.settings.freeze == BACKBONE and header.pretrained == RANDOM:
         say("WARNING: the backbone has random weights and is frozen: it will not learn anything")
     session = open_session(plan, member, model, header, criterion, processes, say, measure=measure)
-    header = replace(
-        header, way=asdict(session.compute), whole_batches=session.placement.whole_batches
-    )
+    header = replace(header, way=asdict(session.compute))
     if state is not None:
         session.model.load_state_dict(state["weights"])
         session.optimisation.load_state_dict(state["optimisation"])

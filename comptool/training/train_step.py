@@ -117,8 +117,9 @@ class Passes:
         seen = sum(map(session.seen, window))
         total = torch.zeros((), dtype=torch.float64, device=session.processes.device)
         for place, batch in enumerate(window):
+            changed = session.augment(batch)
             with session.phase("transfer"):
-                images, targets = session.see(batch, epoch, step + place)
+                images, targets = session.see(changed, epoch, step + place)
             parts = self._parts(images, targets)
             for number, part in enumerate(parts):
                 last = place == len(window) - 1 and number == len(parts) - 1

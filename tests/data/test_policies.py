@@ -1,119 +1,52 @@
-"""The operations of ``weak`` and ``strong`` against Pillow, which they were defined with."""
+"""What the named policies draw: each operation as often as the papers say, and in what order."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance, ImageOps
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
 
-from comptool.data.augment.albumentations_policies import Cutout, Paired, operation, strong, weak
-from comptool.data.augment.batches import GEOMETRIC, IMAGENET_POLICY, PHOTOMETRIC
+from comptool.data.augment import named_policies
+from comptool.data.augment.named_policies import (
+    ALL_SYMMETRIES,
+    GEOMETRIC,
+    IMAGENET_POLICY,
+    KEEPING_SHAPE,
+    OPERATIONS,
+    PHOTOMETRIC,
+    SeededNumbers,
+    create,
+)
 from comptool.errors import UsageError
 
-COARSE = np.random.default_rng(3).integers(40, 200, (6, 6, 3), dtype=np.uint8)
-PICTURE = np.asarray(Image.fromarray(COARSE).resize((32, 32), Image.Resampling.BICUBIC))
-SIGNED = {
-    "brightness": ImageEnhance.Brightness,
-    "contrast": ImageEnhance.Contrast,
-    "colour": ImageEnhance.Color,
-    "sharpness": ImageEnhance.Sharpness,
-}
-UNSIGNED = {
-    "posterize": lambda image, strength: ImageOps.posterize(image, 8 - round(4 * strength)),
-    "solarize": lambda image, strength: ImageOps.solarize(image, 255 * (1 - strength)),
-    "autocontrast": lambda image, strength: ImageOps.autocontrast(image),
-    "invert": lambda image, strength: ImageOps.invert(image),
-    "identity": lambda image, strength: image,
-}
+MANY = np.random.default_rng(1).integers(0, 2**62, 20_000)
+FEW = 1e-4  # chance of a false alarm
 
 
-def apply(name, strength, seed=0):
-    return Paired(operation(name, strength))([PICTURE], seed)[0]
+def test_an_unknown_policy_is_named_with_the_nearest():
+    with pytest.raises(UsageError) as error:
+        create("flip")
+    assert str(error.value).startswith("no augmentation is called 'flip'; did you mean 'flips'")
 
 
-@pytest.mark.parametrize("name", SIGNED)
-@pytest.mark.parametrize("strength", [0.3, 0.9])
-def test_enhancements_are_pillows_in_both_directions(name, strength):
-    image = Image.fromarray(PICTURE)
-    wanted = [
-        np.asarray(SIGNED[name](image).enhance(1 + sign * 0.9 * strength)) for sign in (1, -1)
-    ]
-    drawn = set()
-    for seed in range(12):
-        changed = apply(name, strength, seed).astype(int)
-        # Pillow leaves the outermost pixels as they are when it smooths.
-        off = [np.abs(changed - one)[1:-1, 1:-1].max() for one in wanted]
-        assert min(off) <= 1
-        drawn.add(int(np.argmin(off)))
-    assert drawn == {0, 1}
+def test_a_magnitude_goes_from_0_to_30():
+    with pytest.raises(UsageError) as refusal:
+        create("weak", magnitude=31)
+    assert str(refusal.value) == "--magnitude is 31; it goes from 0 to 30"
 
 
-@pytest.mark.parametrize("name", UNSIGNED)
-@pytest.mark.parametrize("strength", [0.3, 0.5, 0.9])
-def test_operations_without_direction_are_pillows(name, strength):
-    wanted = np.asarray(UNSIGNED[name](Image.fromarray(PICTURE), strength)).astype(int)
-    assert np.abs(apply(name, strength) - wanted).max() <= 1
-
-
-def test_equalizing_makes_the_histogram_flatter():
-    before, after = (np.histogram(one, 8, (0, 256))[0] for one in (PICTURE, apply("equalize", 1)))
-    assert after.std() < before.std() / 2
-
-
-def dot(row, column):
-    image = np.zeros((101, 101, 1), np.uint8)
-    image[row - 1 : row + 2, column - 1 : column + 2] = 255
-    return image
-
-
-def centre(image):
-    weight = image[:, :, 0].astype(float)
-    rows, columns = np.indices(weight.shape)
-    return (rows * weight).sum() / weight.sum(), (columns * weight).sum() / weight.sum()
-
-
-@pytest.mark.parametrize(
-    ("name", "wanted"),
-    [
-        ("rotate", (50 - 40 * np.sin(np.radians(15)), 50 + 40 * np.cos(np.radians(15)))),
-        ("translate-x", (50, 90 - 101 * 150 / 331 * 0.5)),
-        ("translate-y", (50 - 101 * 150 / 331 * 0.5, 90)),
-        ("shear-x", (50, 90)),
-        ("shear-y", (50 - 40 * 0.15, 90)),
-    ],
-)
-def test_geometric_operations_move_a_dot_as_far_as_the_papers_say(name, wanted):
-    """Half strength: 15 degrees, a shift of 75/331 of the side, a shear of 0.15."""
-    policy = Paired(operation(name, 0.5))
-    moved = [policy([dot(50, 90)], seed)[0] for seed in range(8)]
-    moves = [centre(image) for image in moved if image.any()]
-    assert min(np.hypot(row - wanted[0], column - wanted[1]) for row, column in moves) < 1.5
-
-
-def test_cutout_paints_one_rectangle_of_half_the_side():
-    policy = Paired(Cutout(0.5))
-    whole = 0
-    for seed in range(300):
-        painted = (policy([np.full((20, 30, 3), 7, np.uint8)], seed)[0] != 7).any(axis=2)
-        rows, columns = np.flatnonzero(painted.any(1)), np.flatnonzero(painted.any(0))
-        if not rows.size:  # the colour drawn was the picture's own
-            continue
-        assert painted[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
-        assert 5 <= len(rows) <= 10
-        assert 7 <= len(columns) <= 15
-        whole += (len(rows), len(columns)) == (10, 15)
-    # The centre is anywhere, so half of the rows and half of the columns are cut at the border.
-    assert 40 < whole < 110
-
-
-def test_randaugment_draws_each_of_fourteen_operations_equally():
-    names = (*GEOMETRIC, *PHOTOMETRIC)
-    assert len(names) == 14
-    (choice,) = weak(num_ops=1)._pipeline.transforms[1:]
-    *shared, own = choice.transforms
-    np.testing.assert_allclose(choice.transforms_ps, [1 / 14] * 5 + [9 / 14])
-    np.testing.assert_allclose(own.transforms_ps, [1 / 9] * 9)
-    assert len(shared) == len(GEOMETRIC)
+def test_policies_wait_for_neither_albumentations_nor_torch():
+    code = (
+        "import sys; from comptool.data.augment.named_policies import POLICIES, create\n"
+        "[create(name) for name in POLICIES.names]\n"
+        "sys.exit(bool({'albumentations', 'torch'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_autoaugment_is_torchvisions_table():
@@ -127,46 +60,102 @@ def test_autoaugment_is_torchvisions_table():
     assert wanted == IMAGENET_POLICY
 
 
-@pytest.mark.parametrize("build", [weak, strong])
-def test_weak_and_strong_share_geometry_on_a_pair(build):
-    """Hole and border are in one place; sharpening one of the two changes no more than a rim."""
-    policy = build()
-    agree = moved = 0
-    for seed in range(80):
-        grey = np.full((64, 64, 1), 128, np.uint8)
-        first, second = ((one != mode(one)) for one in policy([grey, grey], seed))
-        agree += (first == second).mean() > 0.95
-        moved += first.mean() > 0.02
-    assert agree > 74
-    assert moved > 70
+@given(st.lists(st.integers(0, 2**62 - 1), min_size=2, max_size=20), st.data())
+def test_what_becomes_of_a_sample_follows_from_its_seed_alone(seeds, data):
+    chosen = data.draw(st.lists(st.integers(0, len(seeds) - 1), min_size=1))
+    policy = create(data.draw(st.sampled_from(["flips", "weak", "strong"])), cutout=0.4)
+    whole = policy.draw(np.array(seeds), 2, square=True)
+    part = policy.draw(np.array(seeds)[chosen], 2, square=True)
+    if whole.elements is not None:
+        np.testing.assert_array_equal(part.elements, whole.elements[chosen])
+    np.testing.assert_array_equal(part.holes.centres, whole.holes.centres[chosen])
+    np.testing.assert_array_equal(part.holes.colours, whole.holes.colours[chosen])
+    for one, other in zip(part.operations, whole.operations, strict=True):
+        np.testing.assert_array_equal(one.codes, other.codes[:, chosen])
+        np.testing.assert_array_equal(one.strengths, other.strengths[:, chosen])
 
 
-def mode(image):
-    return np.bincount(image.ravel()).argmax()
+def test_numbers_of_neighbouring_seeds_and_of_streams_have_nothing_in_common():
+    numbers = SeededNumbers(np.arange(20_000), np.arange(3)[:, None])
+    drawn = np.concatenate([numbers.uniform(), numbers.uniform()])
+    for row in drawn:
+        assert stats.kstest(row, "uniform").pvalue > FEW
+    # Between draws and streams, and between a seed and the next.
+    assert np.abs(np.corrcoef(drawn) - np.eye(6)).max() < 4 / np.sqrt(20_000)
+    assert abs(np.corrcoef(drawn[0, 1:], drawn[0, :-1])[0, 1]) < 4 / np.sqrt(20_000)
+    counts = np.bincount(SeededNumbers(MANY, np.zeros(1, np.int64)).below(7))
+    assert stats.chisquare(counts).pvalue > FEW
 
 
-def covered(policy) -> float:
-    """Share of a grey picture that the cut-out of a policy without other operations paints."""
-    picture = np.full((40, 40, 3), 128, np.uint8)
-    policy._pipeline.transforms[-1:] = []
-    shares = [(policy([picture], seed)[0] != 128).any(axis=2).mean() for seed in range(200)]
-    return max(shares)
+def test_splitmix_gives_the_numbers_of_its_authors():
+    """A generator with state 0 begins with these, in any implementation."""
+    state = np.zeros(1, np.uint64)
+    with np.errstate(over="ignore"):
+        drawn = [int(named_policies._mixed(state + n * named_policies._STEP)[0]) for n in (1, 2)]
+    assert drawn == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4]
 
 
-@pytest.mark.parametrize("cutout", [0.2, 0.5, 0.75])
-def test_the_side_of_the_cutout_is_an_option(cutout):
-    assert covered(weak(cutout=cutout, num_ops=1)) == pytest.approx(cutout**2, rel=0.06)
+def frequencies(drawn, modality=0):
+    return np.bincount(drawn.codes[modality], minlength=len(OPERATIONS))
 
 
-def test_magnitude_is_the_strength_of_the_operations():
-    def change(**options):
-        policy, still = weak(cutout=1e-9, **options), weak(cutout=1e-9, magnitude=0)
-        pairs = ((policy([PICTURE], seed)[0], still([PICTURE], seed)[0]) for seed in range(60))
-        return np.mean([np.abs(one.astype(int) - other).mean() for one, other in pairs])
+def test_randaugment_draws_each_of_fourteen_equally_and_photometry_for_each_modality():
+    for drawn in create("weak", num_ops=3).draw(MANY, 2, square=True).operations:
+        for modality in (0, 1):
+            counts = frequencies(drawn, modality)
+            assert counts[OPERATIONS.index("invert")] == 0
+            assert stats.chisquare(counts[: len(GEOMETRIC) + len(PHOTOMETRIC)]).pvalue > FEW
+        first, second = drawn.codes
+        geometric = first < len(GEOMETRIC)
+        assert (geometric == (second < len(GEOMETRIC))).all()
+        assert (first == second)[geometric].all()
+        own = np.histogram2d(first[~geometric], second[~geometric], bins=9)[0]
+        assert stats.chi2_contingency(own).pvalue > FEW
+        assert (drawn.strengths[0] == drawn.strengths[1])[geometric].all()
+        assert abs((drawn.strengths[0][geometric] < 0).mean() - 0.5) < 0.03
 
-    assert change(magnitude=0) == 0
-    assert 0 < change(magnitude=3) < change(magnitude=30)
-    assert change(magnitude=9) < change(magnitude=9, num_ops=4)
-    with pytest.raises(UsageError) as refusal:
-        weak(magnitude=31)
-    assert str(refusal.value) == "--magnitude is 31; it goes from 0 to 30"
+
+def test_autoaugment_draws_the_steps_of_its_table_as_often_as_that_says():
+    changes = create("strong").draw(MANY, 2, square=True)
+    for place, drawn in enumerate(changes.operations):
+        wanted = np.zeros(len(OPERATIONS))
+        for pair in IMAGENET_POLICY:
+            name, probability, _ = pair[place]
+            wanted[OPERATIONS.index(name)] += probability / len(IMAGENET_POLICY)
+        wanted[OPERATIONS.index("identity")] += 1 - wanted.sum()
+        for modality in (0, 1):
+            counts = frequencies(drawn, modality)
+            assert (counts[wanted == 0] == 0).all()
+            happens = wanted > 0
+            assert stats.chisquare(counts[happens], wanted[happens] * len(MANY)).pvalue > FEW
+        geometric = (drawn.codes < len(GEOMETRIC)).any(axis=0)
+        assert (drawn.codes[0] == drawn.codes[1])[geometric].all()
+        assert (drawn.strengths[0] == drawn.strengths[1])[geometric].all()
+        # Photometry of a sub-policy: each modality has its own say whether it happens.
+        assert (drawn.codes[0] != drawn.codes[1]).mean() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("name", "square", "wanted"),
+    [
+        ("flips", True, ALL_SYMMETRIES),
+        ("flips", False, KEEPING_SHAPE),
+        ("strong", True, KEEPING_SHAPE),
+        ("strong", False, KEEPING_SHAPE),
+    ],
+)
+def test_each_symmetry_is_as_likely_as_the_others(name, square, wanted):
+    elements = create(name).draw(MANY, 1, square=square).elements
+    counts = np.bincount(elements, minlength=8)
+    assert (counts > 0).nonzero()[0].tolist() == list(wanted)
+    assert stats.chisquare(counts[counts > 0]).pvalue > FEW
+
+
+def test_holes_lie_anywhere_and_have_any_colour():
+    holes = create("flips", cutout=0.3).draw(MANY, 2, square=True).holes
+    assert holes.share == 0.3
+    for column in holes.centres.T:
+        assert stats.kstest(column, "uniform").pvalue > FEW
+    for column in holes.colours.T:
+        assert stats.chisquare(np.bincount(column, minlength=256)).pvalue > FEW
+    assert create("flips").draw(MANY[:5], 2, square=True).holes is None

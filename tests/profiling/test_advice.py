@@ -63,9 +63,7 @@ def test_a_step_at_its_ceiling_has_nothing_to_change():
         (waiting(0.1, ceiling=0.02), replace(CARD, most_loaders=2), set()),
         # The host may wait as long as the card has something to do.
         (replace(FAST, waited=0.09, ceiling=0.02), CARD, set()),
-        (waiting(0.1), replace(CARD, augments=True, could_be_placed=True), {"--data-on gpu"}),
-        # They do not fit there, or there is no card.
-        (waiting(0.1), replace(CARD, augments=True), set()),
+        (waiting(0.1), replace(CARD, could_be_placed=True), {"--data-on gpu"}),
         (waiting(0.1), replace(CPU, decodes_anew=True), {"--cache ram", "--cache disk"}),
         (waiting(0.005), replace(CPU, decodes_anew=True), set()),
         (
@@ -140,9 +138,7 @@ def test_every_option_that_is_advised_can_be_typed(command, advise):
         waiting(0.1, ceiling=0.02, half=0.9),
         phases={"idle": 0.1, "transfer": 0.1, "forward": 0.01, "optimizer": 0.1},
     )
-    card = replace(
-        CARD, augments=True, could_be_placed=True, decodes_anew=True, full_precision=True
-    )
+    card = replace(CARD, could_be_placed=True, decodes_anew=True, full_precision=True)
     long = replace(CPU, could_compile=True, could_take_cuda_graphs=True, updates=1000, epochs=100)
     said = [*advise(everything, card), *advise(everything, replace(long, could_take_onnx=True))]
     parser = get_command(import_module("comptool.commands.app").app).commands[command]

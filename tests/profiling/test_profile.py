@@ -78,14 +78,22 @@ def test_an_update_of_several_batches_is_one_step(profiled):
 def test_worker_processes_load_beside_the_step(profiled):
     said = profiled("train", *TRAIN, "--steps", 2, "--workers", 1, "--cache", "off")
     assert said["loaders"] == 1
-    assert set(said["milliseconds_beside"]) == {"decode", "augment", "collate"}
+    assert set(said["milliseconds_beside"]) == {"decode", "collate"}
     assert said["milliseconds_beside"]["decode"] > 0
     assert "decode" not in said["milliseconds"]
+    assert said["milliseconds"]["augment"] > 0
 
 
-def test_batches_that_are_made_on_the_device_are_work_of_the_step(pairs):
+def test_a_policy_of_a_file_is_work_of_the_worker_processes(profiled):
+    Path("own.json").write_text('{"transform": {"__class_fullname__": "Transpose", "p": 1}}')
+    options = ("--steps", 2, "--workers", 1, "--augment", "own.json")
+    said = profiled("train", *TRAIN, *options)
+    assert set(said["milliseconds_beside"]) == {"decode", "augment", "collate"}
+    assert "augment" not in said["milliseconds"]
+
+
+def test_batches_that_are_gathered_on_the_device_are_work_of_the_step(pairs):
     """Where the images lie on a GPU; here they lie in this machine's memory."""
-    from comptool.data.augment.batches import flips
     from comptool.data.gpu_dataset import ResidentBatches
     from comptool.profiling.measure import profile_session
     from comptool.training.data import make_plan
@@ -100,7 +108,7 @@ def test_batches_that_are_made_on_the_device_are_work_of_the_step(pairs):
     with joined("cpu") as processes:
         session = prepare(plan, plan.members[0], processes, print).session
         session.train_loader = ResidentBatches(
-            session.datasets[0], session.batches, flips(), processes.device
+            session.datasets[0], session.batches, processes.device
         )
         profile = profile_session(session, 2, print)
     assert "augment" in profile.phases

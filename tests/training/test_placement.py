@@ -1,9 +1,8 @@
-"""Where the images of a training lie, and that a run keeps its way of augmenting them."""
+"""Where the images of a training lie, and that it changes nothing but the speed."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from signal import SIGINT, raise_signal
 
@@ -14,11 +13,10 @@ import torch
 
 from comptool.errors import InputError, UsageError
 from comptool.io.records import ModelRecord, RunHeader
-from comptool.io.runs import BEST
-from comptool.models.checkpoint_file import load_checkpoint
 from comptool.training import setup
 from comptool.training.distributed import Processes
 from comptool.training.loaders import Placement, place
+from comptool.training.train_step import on_device
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
 HEADER = RunHeader(
@@ -39,12 +37,10 @@ ONE = 32 * 32 * 4  # bytes of a pair
 def placed(folds, plan_of, monkeypatch):
     """Where the 15 rows of training and the nine of validation of fold 0 lie."""
 
-    def settle(*, device=GPU, gpu=10**9, cpu=10**9, begun=None, **given):
+    def settle(*, device=GPU, gpu=10**9, **given):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (gpu, 10**12))
-        monkeypatch.setattr("comptool.data.device.available_memory", lambda: cpu)
-        header = HEADER if begun is None else replace(HEADER, whole_batches=begun)
         plan = plan_of(**given)
-        return place(plan, plan.members[0], header, Processes(0, 1, device))
+        return place(plan, plan.members[0], HEADER, Processes(0, 1, device))
 
     return settle
 
@@ -56,8 +52,7 @@ def where(found):
 def test_images_that_fit_lie_on_the_gpu(placed):
     found = placed(augment="strong")
     assert where(found) == (GPU, GPU)
-    assert found.whole_batches
-    assert found.note == "0.1 MB of images lie on cuda:0, where whole batches are augmented"
+    assert found.note == "0.1 MB of images lie on cuda:0"
 
 
 def test_half_of_the_free_memory_is_left_to_the_training(placed):
@@ -68,10 +63,8 @@ def test_half_of_the_free_memory_is_left_to_the_training(placed):
     assert where(placed(gpu=2 * 15 * ONE)) == (GPU, None)
     full = placed(gpu=2 * 15 * ONE - 2)
     assert where(full) == (None, None)
-    assert not full.whole_batches
     assert full.note == (
-        "the images of training take 0.1 MB; cuda:0 has 0.1 MB for them: workers load and augment "
-        "them"
+        "the images of training take 0.1 MB; cuda:0 has 0.1 MB for them: worker processes load them"
     )
 
 
@@ -100,42 +93,24 @@ def test_gpu_needs_one(placed, fit):
     assert not Path("weights").exists()
 
 
-def test_a_policy_from_a_file_has_no_form_for_whole_batches(placed):
+def test_a_policy_from_a_file_is_for_workers_to_apply(placed):
     Path("own.yaml").write_text("")
     found = placed(augment="own.yaml")
     assert where(found) == (None, None)
-    assert found.note == "own.yaml has no form for whole batches: workers augment"
+    assert found.note == "worker processes load the images, to apply own.yaml"
     with pytest.raises(UsageError) as refusal:
         placed(augment="own.yaml", data_on="gpu")
     assert str(refusal.value) == (
-        "--data-on gpu augments whole batches, for which own.yaml has no form; take a named "
-        "augmentation, or --data-on cpu"
+        "--data-on gpu loads no images one by one, to which own.yaml could be applied; take a "
+        "named augmentation, or --data-on cpu"
     )
 
 
-def test_a_run_that_goes_on_keeps_its_way_of_augmenting(placed):
-    assert placed(begun=False) == Placement()
-    with pytest.raises(UsageError, match="this run was begun with images that workers augment"):
-        placed(begun=False, data_on="gpu")
-    assert where(placed(begun=True)) == (GPU, GPU)
-    assert where(placed(begun=True, device=CPU)) == (CPU, CPU)
-    assert where(placed(begun=True, data_on="cpu")) == (CPU, CPU)
-    assert where(placed(begun=True, gpu=1000)) == (CPU, CPU)
-    with pytest.raises(InputError, match="cpu has"):
-        placed(begun=True, gpu=1000, cpu=1000)
-
-
 @contextmanager
-def in_whole_batches():
-    """Trainings that begin put their images on the CPU as they would on a GPU."""
-
-    def begin(plan, member, header, processes):
-        if header.whole_batches is not None:
-            return place(plan, member, header, processes)
-        return Placement(CPU, CPU)
-
+def resident(placement=None):
+    """Trainings put their images on the CPU as they would on a GPU."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(setup, "place", begin)
+        patch.setattr(setup, "place", lambda *given: placement or Placement(CPU, CPU))
         yield
 
 
@@ -150,28 +125,43 @@ def crash():
     raise Crash
 
 
-def test_the_same_seed_gives_the_same_bits_whatever_is_kept(folds, fit, kept, same):
-    with in_whole_batches():
-        fit("one", **RICH)
-        fit("two", **RICH, cache="off", workers=2)
-    same(kept("one"), kept("two"))
+POLICIES = [
+    {"augment": "none"},
+    {"augment": "flips", "cutout": 0.3},
+    {"augment": "weak", "num_ops": 3},
+    {"augment": "strong"},
+]
 
 
-def test_a_killed_run_goes_on_with_whole_batches(folds, fit, kept, same, at_forward):
-    with in_whole_batches():
-        fit("whole", **RICH)
-        with pytest.raises(Crash), at_forward(8, crash):
-            fit("broken", **RICH)
-    said = []
-    fit("broken", resume=True, say=said.append)
-    assert "0.1 MB of images lie on cpu, where whole batches are augmented" in said
-    same(kept("broken"), kept("whole"))
-    _, header = load_checkpoint(Path("weights/whole") / BEST)
-    assert header.whole_batches is True
+@pytest.mark.parametrize("given", POLICIES)
+def test_a_seed_gives_the_same_weights_wherever_the_images_lie(given, folds, fit, kept, same):
+    with resident():
+        fit("gpu", epochs=2, **given)
+    fit("cpu", epochs=2, data_on="cpu", cache="off", workers=2, **given)
+    fit("auto", epochs=2, data_on="auto", cache="ram", **given)
+    same(kept("gpu"), kept("cpu"))
+    same(kept("gpu"), kept("auto"))
+
+
+def test_mixed_and_accumulated_batches_are_the_same_as_well(folds, fit, kept, same):
+    with resident():
+        fit("gpu", **RICH)
+    fit("cpu", **RICH, data_on="cpu", workers=1)
+    same(kept("gpu"), kept("cpu"))
+
+
+def test_a_resumed_run_may_move_its_images(folds, fit, kept, same, at_forward):
+    fit("whole", **RICH)
+    for first, then in ((resident(), nullcontext()), (nullcontext(), resident())):
+        with first, pytest.raises(Crash), at_forward(8, crash):
+            fit("broken", **RICH, force=True)
+        with then:
+            fit("broken", resume=True)
+        same(kept("broken"), kept("whole"))
 
 
 def test_ctrl_c_goes_on_from_the_very_update(folds, fit, kept, same, at_forward):
-    with in_whole_batches():
+    with resident():
         fit("whole", **RICH)
         with pytest.raises(KeyboardInterrupt), at_forward(9, lambda: raise_signal(SIGINT)):
             fit("broken", **RICH)
@@ -179,18 +169,10 @@ def test_ctrl_c_goes_on_from_the_very_update(folds, fit, kept, same, at_forward)
     same(kept("broken"), kept("whole"))
 
 
-def test_without_augmentation_the_two_ways_differ_in_nothing(folds, fit, kept, same):
-    with in_whole_batches():
-        fit("whole", augment="none")
-    fit("single", augment="none")
-    same(kept("whole"), kept("single"))
-
-
 def test_images_without_a_place_for_those_of_validation_train_the_same(folds, fit, kept, same):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(setup, "place", lambda *given: Placement(CPU, None))
+    with resident(Placement(CPU, None)):
         fit("apart", epochs=1)
-    with in_whole_batches():
+    with resident():
         fit("together", epochs=1)
     same(kept("apart"), kept("together"))
 
@@ -198,6 +180,20 @@ def test_images_without_a_place_for_those_of_validation_train_the_same(folds, fi
 def test_blank_images_are_named_in_the_first_epoch(folds, fit):
     cv2.imwrite("images/sar_13.png", np.zeros((40, 40), np.uint8))
     said = []
-    with in_whole_batches():
+    with resident():
         fit("run", epochs=1, say=said.append)
     assert "WARNING: 1 of the 15 sar images to train on is all zero: 's13'" in said
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_on_a_gpu_a_seed_gives_the_same_batches_wherever_the_images_lie(folds, plan_of):
+    device, seen = torch.device("cuda", 0), []
+    for data_on in ("gpu", "cpu"):
+        plan = plan_of(device="cuda", augment="strong", data_on=data_on)
+        session = setup.prepare(plan, plan.members[0], Processes(0, 1, device), print).session
+        session.batches.set_epoch(1)
+        seen.append([session.augment(batch) for batch in on_device(session.train_loader, device)])
+    for one, other in zip(*seen, strict=True):
+        assert all(map(torch.equal, one.images, other.images))
+        assert torch.equal(one.targets, other.targets)

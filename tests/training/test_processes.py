@@ -17,8 +17,8 @@ from comptool.io.runs import read_header
 from comptool.training.class_prior import carry_out, plan_estimate
 from comptool.training.data import read_prior
 
-# No batch normalisation and no augmentation: two processes of half the batch are one of the whole.
-SHARED = {"model": "test_vit-dual", "augment": "none", "optimizer": "sgd", "lr": 0.01, "epochs": 2}
+# No batch normalisation: two processes of half the batch are one of the whole.
+SHARED = {"model": "test_vit-dual", "augment": "weak", "optimizer": "sgd", "lr": 0.01, "epochs": 2}
 
 
 def torchrun(*options: str, command: str = "train") -> subprocess.CompletedProcess[str]:

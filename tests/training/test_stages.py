@@ -132,7 +132,7 @@ def test_repeats_of_a_row_are_augmented_differently(folds, fit, plan_of):
     processes = Processes(0, 1, torch.device("cpu"))
     session = prepare(plan, member, processes, lambda text: None).session
     session.batches.set_epoch(0)
-    (batch,) = list(session.train_loader)
+    (batch,) = map(session.augment, session.train_loader)
     repeats = [
         image
         for row, image in zip(member.train[batch.rows], batch.images[0], strict=True)

@@ -1,23 +1,4 @@
-"""Named augmentation policies on whole batches of tensors, on a CPU and on a GPU.
-
-What the operations of ``weak`` and ``strong`` do, in numbers, whatever computes them.
-
-RandAugment: Cubuk et al. 2020, "RandAugment: Practical automated data augmentation with a reduced
-search space", arXiv:1909.13719. AutoAugment: Cubuk et al. 2019, "AutoAugment: Learning
-augmentation policies from data", arXiv:1805.09501, table 9 (ImageNet). Cutout: DeVries & Taylor
-2017, "Improved regularization of convolutional neural networks with Cutout", arXiv:1708.04552.
-
-`comptool.data.augment.albumentations_policies` computes them image by image with albumentations,
-and `comptool.data.augment.batches` for whole batches with torch. Neither is imported here.
-
-Random numbers of many samples at once, each a function of that sample's seed alone.
-
-SplitMix64: Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators", OOPSLA,
-section 4; constants of Stafford's variant 13, as in Java's ``SplittableRandom``. It is a counter
-and a mixing function, so that one expression gives the n-th numbers of all samples. NumPy's own
-counter-based generator, Philox, is an object with a state per sample.
-
-Operations on whole batches of images, with a parameter for each sample.
+"""Operations on batches of uint8 tensors, and named policies carried out with them, on any device.
 
 Written here because no library has them. torchvision's ``v2`` draws one parameter per call, so
 that a whole batch would be turned by one angle (issue 8484 of pytorch/vision: no path to anything
@@ -27,23 +8,10 @@ kornia/kornia: posterizing to black, shear in degrees), draw from torch's global
 give no photometry of its own to each image of a pair; what would be left of it is `grid_sample`,
 which torch has.
 
-Each operation gives what albumentations gives where
-`comptool.data.augment.albumentations_policies` names it, but for
-one grey level where rounding differs. ``autocontrast`` gives what Pillow gives: albumentations'
-histogram leaves out the brightest level and may be three levels off. Images are uint8
-[n, H, W, C] and stay uint8 from one operation to the next, as they do there. Nothing here waits
-for the device.
-
-The named policies for whole batches: what becomes of each sample, drawn for all at once.
-
-The same policies as those that `comptool.data.augment.named_policies` names, with random numbers
-of their own:
-the two paths agree in distribution, not sample by sample. A sample's changes follow from its seed
-alone, so that it does not matter in which batch it is, nor what the others are. Numbers are drawn
-with numpy on the CPU, so that nothing waits for the device; `comptool.data.augment.batches`
-applies them.
-
-What has been drawn for a batch, carried out on its device.
+Each operation gives what albumentations gives, but for one grey level where rounding differs.
+``autocontrast`` gives what Pillow gives: albumentations' histogram leaves out the brightest level
+and may be three levels off. Images are uint8 [n, H, W, C] and stay uint8 from one operation to the
+next, as they do there. They are interpolated linearly; shear keeps the centre.
 
 Modalities of one shape lie in one stack, and the images of a stack are grouped by what happens to
 them, so that each operation runs once, on its own images. Groups and parameters are put together
@@ -53,9 +21,8 @@ with numpy and go to the device in one copy that nobody waits for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -63,119 +30,27 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from comptool.errors import UsageError
-
-RAND_AUGMENT_STEPS = 30
-AUTO_AUGMENT_STEPS = 9
-CUTOUT_SHARE = 0.5
-GEOMETRIC = ("shear-x", "shear-y", "translate-x", "translate-y", "rotate")
-PHOTOMETRIC = (
-    "brightness",
-    "colour",
-    "contrast",
-    "sharpness",
-    "posterize",
-    "solarize",
-    "autocontrast",
-    "equalize",
-    "identity",
+from comptool.data.augment.named_policies import (
+    ALL_SYMMETRIES,
+    GEOMETRIC,
+    KEEPING_SHAPE,
+    OPERATIONS,
+    Changes,
+    Holes,
+    Indices,
+    Numbers,
+    Operated,
+    Policy,
 )
-DIRECTED = (*GEOMETRIC, "brightness", "colour", "contrast", "sharpness")
+from comptool.data.dataset import Batch
+
+P = TypeVar("P", bound=np.generic)
 # At strength 1.
 SHEAR = 0.3
 SHIFT = 150 / 331  # of the side
 ANGLE = 30  # degrees
 GAIN = 0.9  # 1 + GAIN is the factor of brightness, colour, contrast and sharpness
 BITS_LOST = 4  # by posterize, of 8
-Step = tuple[str, float, int]
-IMAGENET_POLICY: tuple[tuple[Step, Step], ...] = (
-    (("posterize", 0.4, 8), ("rotate", 0.6, 9)),
-    (("solarize", 0.6, 5), ("autocontrast", 0.6, 0)),
-    (("equalize", 0.8, 0), ("equalize", 0.6, 0)),
-    (("posterize", 0.6, 7), ("posterize", 0.6, 6)),
-    (("equalize", 0.4, 0), ("solarize", 0.2, 4)),
-    (("equalize", 0.4, 0), ("rotate", 0.8, 8)),
-    (("solarize", 0.6, 3), ("equalize", 0.6, 0)),
-    (("posterize", 0.8, 5), ("equalize", 1.0, 0)),
-    (("rotate", 0.2, 3), ("solarize", 0.6, 8)),
-    (("equalize", 0.6, 0), ("posterize", 0.4, 6)),
-    (("rotate", 0.8, 8), ("colour", 0.4, 0)),
-    (("rotate", 0.4, 9), ("equalize", 0.6, 0)),
-    (("equalize", 0.0, 0), ("equalize", 0.8, 0)),
-    (("invert", 0.6, 0), ("equalize", 1.0, 0)),
-    (("colour", 0.6, 4), ("contrast", 1.0, 8)),
-    (("rotate", 0.8, 8), ("colour", 1.0, 2)),
-    (("colour", 0.8, 8), ("solarize", 0.8, 7)),
-    (("sharpness", 0.4, 7), ("invert", 0.6, 0)),
-    (("shear-x", 0.6, 5), ("equalize", 1.0, 0)),
-    (("colour", 0.4, 0), ("equalize", 0.6, 0)),
-    (("equalize", 0.4, 0), ("solarize", 0.2, 4)),
-    (("solarize", 0.6, 5), ("autocontrast", 0.6, 0)),
-    (("invert", 0.6, 0), ("equalize", 1.0, 0)),
-    (("colour", 0.6, 4), ("contrast", 1.0, 8)),
-    (("equalize", 0.8, 0), ("equalize", 0.6, 0)),
-)
-
-
-def rand_augment_strength(magnitude: float) -> float:
-    """The strength, 0 to 1, of a magnitude of RandAugment.
-
-    Raises
-    ------
-    UsageError
-        If the magnitude is above 30.
-    """
-    if magnitude > RAND_AUGMENT_STEPS:
-        raise UsageError(f"--magnitude is {magnitude:g}; it goes from 0 to {RAND_AUGMENT_STEPS}")
-    return magnitude / RAND_AUGMENT_STEPS
-
-
-_STEP = np.uint64(0x9E3779B97F4A7C15)
-_FACTORS = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_SHIFTS = np.uint64(30), np.uint64(27), np.uint64(31)
-_FLOAT_BITS = np.uint64(11)  # that a float64 has no room for
-
-Words = npt.NDArray[np.uint64]
-
-
-class SeededNumbers:
-    """A sequence of random numbers for each seed.
-
-    Parameters
-    ----------
-    seeds
-        Non-negative int64 of shape (B,).
-    streams
-        int64 of any shape (..., 1): sequences of the same seed that know nothing of one another.
-        Numbers are drawn for all of them, with shape (..., B).
-
-    Examples
-    --------
-    >>> both = SeededNumbers(np.array([5, 7]), np.array([0])).uniform()
-    >>> both[1] == SeededNumbers(np.array([7]), np.array([0])).uniform()[0]
-    True
-    """
-
-    def __init__(self, seeds: npt.NDArray[np.int64], streams: npt.NDArray[np.int64]) -> None:
-        # Mixed before the streams are told apart, lest that of one seed be another's of the next.
-        self._places = _mixed(_mixed(seeds.astype(np.uint64)) ^ streams.astype(np.uint64))
-
-    def uniform(self) -> npt.NDArray[np.float64]:
-        """The next numbers, from 0 to below 1, one for each seed and stream."""
-        self._places = self._places + _STEP
-        return (_mixed(self._places) >> _FLOAT_BITS).astype(np.float64) * 2.0**-53
-
-    def below(self, count: int) -> npt.NDArray[np.int64]:
-        """The next integers, from 0 to ``count - 1``, each equally likely."""
-        return (self.uniform() * count).astype(np.int64)
-
-
-def _mixed(words: Words) -> Words:
-    for factor, shift in zip(_FACTORS, _SHIFTS[:2], strict=True):
-        words = (words ^ (words >> shift)) * factor
-    return words ^ (words >> _SHIFTS[2])
-
-
 LEVELS = 256
 # ITU-R BT.601 in 14 bits, as OpenCV has it.
 _LUMINANCE, _HALF, _LUMINANCE_BITS = (4899, 9617, 1868), 1 << 13, 14
@@ -344,166 +219,6 @@ def _truncated(images: Tensor) -> Tensor:
     return images.clamp(0, LEVELS - 1).to(torch.uint8)
 
 
-OPERATIONS = (*GEOMETRIC, *PHOTOMETRIC, "invert")
-IDENTITY = OPERATIONS.index("identity")
-ALL_SYMMETRIES = tuple(range(8))  # of a square; see `comptool.data.augment.named_policies.symmetry`
-KEEPING_SHAPE = (0, 2, 5, 7)  # nothing, half a turn, and the two flips
-_NUM_SHARED = len(GEOMETRIC)
-_DIRECTED = np.array([name in DIRECTED for name in OPERATIONS])
-
-Indices = npt.NDArray[np.int64]
-Numbers = npt.NDArray[np.float64]
-
-
-class Operated(NamedTuple):
-    """One operation on each of B samples of M modalities.
-
-    ``codes``, int64 [M, B], are places in `OPERATIONS`; geometry is the same for all modalities.
-    ``strengths``, float64 [M, B], are 0 to 1, below 0 where the operation goes the other way.
-    """
-
-    codes: Indices
-    strengths: Numbers
-
-
-class Holes(NamedTuple):
-    """A rectangle to be painted over in each of B samples.
-
-    ``share`` is its side as a share of the image's; ``centres``, float64 [B, 2], are rows and
-    columns, 0 to 1; ``colours`` are uint8 [B, 3].
-    """
-
-    share: float
-    centres: Numbers
-    colours: npt.NDArray[np.uint8]
-
-
-class Changes(NamedTuple):
-    """What becomes of B samples, in this order: a symmetry, a hole, operations.
-
-    ``elements``, int64 [B], are symmetries of a square; None where there are none.
-    """
-
-    elements: Indices | None
-    holes: Holes | None
-    operations: Sequence[Operated]
-
-
-# Takes the numbers of a sample, those of each of its modalities, and gives the operations.
-Drawing = Callable[[SeededNumbers, SeededNumbers], list[Operated]]
-
-
-@dataclass(frozen=True)
-class BatchPolicy:
-    """A policy for whole batches.
-
-    Parameters
-    ----------
-    symmetries
-        Those that are drawn from, if any.
-    cutout
-        Side of the rectangle that is painted over, as a share of the image's; None for none.
-    draw_operations
-        What is drawn thereafter.
-    """
-
-    symmetries: tuple[int, ...] = ()
-    cutout: float | None = None
-    draw_operations: Drawing = lambda shared, own: []
-
-    def draw(self, seeds: Indices, modalities: int, *, square: bool) -> Changes:
-        """What becomes of the samples of a batch.
-
-        Parameters
-        ----------
-        seeds
-            One for each of B samples, non-negative int64.
-        modalities
-            Their number M.
-        square
-            Whether all images are square; if not, only symmetries that keep the shape are drawn.
-        """
-        shared = SeededNumbers(seeds, np.zeros(1, np.int64))
-        own = SeededNumbers(seeds, np.arange(1, modalities + 1)[:, None])
-        elements, holes = None, None
-        if self.symmetries:
-            kept = [one for one in self.symmetries if square or one in KEEPING_SHAPE]
-            elements = np.array(kept)[shared.below(len(kept))]
-        if self.cutout is not None:
-            centres = np.stack([shared.uniform(), shared.uniform()], axis=1)
-            colours = np.stack([shared.below(256) for _ in "rgb"], axis=1).astype(np.uint8)
-            holes = Holes(self.cutout, centres, colours)
-        return Changes(elements, holes, self.draw_operations(shared, own))
-
-
-def none() -> BatchPolicy:
-    """The policy that changes nothing."""
-    return BatchPolicy()
-
-
-def flips(*, cutout: float | None = None) -> BatchPolicy:
-    """One of the eight symmetries of a square; see `comptool.data.augment.named_policies.flips`."""
-    return BatchPolicy(ALL_SYMMETRIES, cutout)
-
-
-def weak(*, cutout: float = CUTOUT_SHARE, magnitude: float = 9, num_ops: int = 2) -> BatchPolicy:
-    """Cutout, then RandAugment; see `comptool.data.augment.albumentations_policies.weak`.
-
-    Raises
-    ------
-    UsageError
-        If the magnitude is above 30.
-    """
-    strength = rand_augment_strength(magnitude)
-
-    def draw(shared: SeededNumbers, own: SeededNumbers) -> list[Operated]:
-        return [_any_operation(strength, shared, own) for _ in range(num_ops)]
-
-    return BatchPolicy((), cutout, draw)
-
-
-def strong(*, cutout: float = CUTOUT_SHARE) -> BatchPolicy:
-    """Flips, Cutout, then AutoAugment; see `comptool.data.augment.albumentations_policies.strong`.
-
-    Two flips with probability one half are one of four symmetries, each equally likely.
-    """
-    return BatchPolicy(KEEPING_SHAPE, cutout, _sub_policy)
-
-
-def _any_operation(strength: float, shared: SeededNumbers, own: SeededNumbers) -> Operated:
-    """One of RandAugment's fourteen: a geometric one for the sample, else one for each modality."""
-    chosen = shared.below(_NUM_SHARED + len(PHOTOMETRIC))
-    codes = np.where(chosen < _NUM_SHARED, chosen, _NUM_SHARED + own.below(len(PHOTOMETRIC)))
-    return Operated(codes, strength * _direction(codes, shared, own))
-
-
-def _sub_policy(shared: SeededNumbers, own: SeededNumbers) -> list[Operated]:
-    """The two steps of one of AutoAugment's sub-policies."""
-    chosen = shared.below(len(IMAGENET_POLICY))
-    return [_step(place, chosen, shared, own) for place in (0, 1)]
-
-
-def _step(place: int, chosen: Indices, shared: SeededNumbers, own: SeededNumbers) -> Operated:
-    names, probabilities, levels = zip(*(pair[place] for pair in IMAGENET_POLICY), strict=True)
-    codes = np.array([OPERATIONS.index(name) for name in names])[chosen]
-    happens = _by_kind(codes, shared, own) < np.array(probabilities)[chosen]
-    strengths = np.array(levels)[chosen] / AUTO_AUGMENT_STEPS * _direction(codes, shared, own)
-    return Operated(np.where(happens, codes, IDENTITY), strengths)
-
-
-def _direction(codes: Indices, shared: SeededNumbers, own: SeededNumbers) -> Numbers:
-    """1 or, of operations with a direction, as often -1."""
-    back = _DIRECTED[codes] & (_by_kind(codes, shared, own) < 0.5)
-    return np.where(back, -1.0, 1.0)
-
-
-def _by_kind(codes: Indices, shared: SeededNumbers, own: SeededNumbers) -> Numbers:
-    """Numbers [M, B]: the sample's where its operation is geometric, else the modality's own."""
-    # Both are drawn, so that neither sequence depends on what the other one chose.
-    drawn = shared.uniform(), own.uniform()
-    return np.where(codes < _NUM_SHARED, *drawn)
-
-
 Shape = tuple[int, int, int]  # height, width, channels
 Array = npt.NDArray[Any]
 TONE_CHANGES = ("solarize", "invert", "posterize", "brightness")
@@ -614,12 +329,12 @@ def _groups(operated: Operated, stack: int, shape: Shape, canvas: float) -> Iter
 
 
 def matrices(codes: Indices, strengths: Numbers, shape: Shape, canvas: float) -> tuple[Numbers]:
-    """The matrices [n, 2, 3] of geometric operations; see `batch_operations.affine`.
+    """The matrices [n, 2, 3] of geometric operations; see `affine`.
 
     Parameters
     ----------
     codes, strengths
-        Of n samples; see `comptool.data.augment.batches.Operated`.
+        Of n samples; see `comptool.data.augment.named_policies.Operated`.
     shape
         Of their images. Shifts are whole pixels of them, so that no image is blurred by one.
     canvas
@@ -638,7 +353,7 @@ def matrices(codes: Indices, strengths: Numbers, shape: Shape, canvas: float) ->
 
 
 def _tones(codes: Indices, strengths: Numbers, shape: Shape, canvas: float) -> tuple[Numbers, ...]:
-    """Thresholds, steps and gains [n]; see `batch_operations.toned`."""
+    """Thresholds, steps and gains [n]; see `toned`."""
     solarize, invert, posterize, brightness = (
         codes == OPERATIONS.index(name) for name in TONE_CHANGES
     )
@@ -676,3 +391,112 @@ _GROUPS = (
     Group(("colour",), coloured, _gains),
     Group(("sharpness",), sharpened, _gains),
 )
+
+
+class Augmentation:
+    """A named policy on the batches of a data set.
+
+    Parameters
+    ----------
+    policy
+        What is drawn for each sample.
+    shapes
+        Height, width and channels of the images of each of M modalities.
+    missing
+        Which images of the N rows are not there, bool (N, M).
+    device
+        Where batches are augmented.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        shapes: Sequence[Shape],
+        missing: npt.NDArray[np.bool_],
+        device: torch.device,
+    ) -> None:
+        self._policy = policy
+        self._shapes = shapes
+        self._missing = missing
+        self._device = device
+        self._square = all(height == width for height, width, _ in shapes)
+        self._stacks = stacked(shapes)
+        self._turns = [_turns(shape, device) for shape in self._stacks if policy.symmetries]
+
+    def __call__(self, batch: Batch) -> Batch:
+        """The batch, its images changed by the seeds of its rows, on the device."""
+        assert batch.seeds is not None  # only batches of validation have none
+        changes = self._policy.draw(batch.seeds.numpy(), len(self._shapes), square=self._square)
+        elements, found = changes.elements, tasks(changes, self._shapes)
+        if elements is None and not found:
+            return batch
+        found += self._blackening(batch.rows.numpy())
+        members = self._stacks.values()
+        turned = [] if elements is None else [np.tile(elements, len(one)) for one in members]
+        sent = send([*turned, *(array for task in found for array in task.arrays)], self._device)
+        stacks = [self._stack(batch.images, one) for one in members]
+        if turned:
+            stacks = [
+                self._turned(*pair, next(sent)) for pair in zip(stacks, self._turns, strict=True)
+            ]
+        carry_out(found, sent, stacks)
+        return batch._replace(images=self._by_modality(stacks))
+
+    def _stack(self, images: Sequence[Tensor], members: Sequence[int]) -> Tensor:
+        """A copy of the images of some modalities, uint8 [k * B, H, W, C]."""
+        here = [images[one].to(self._device, non_blocking=True) for one in members]
+        return torch.cat([one.permute(0, 2, 3, 1) for one in here]).contiguous()
+
+    def _turned(self, images: Tensor, turns: Tensor, elements: Tensor) -> Tensor:
+        """Images under a symmetry each, by one gather of pixels."""
+        count, height, width, channels = images.shape
+        firsts = torch.arange(count, device=self._device) * (height * width)
+        places = turns.index_select(0, elements) + firsts[:, None]
+        return images.view(-1, channels).index_select(0, places.flatten()).view(images.shape)
+
+    def _blackening(self, rows: Indices) -> list[Work]:
+        # A missing image is black in training as in prediction, whatever the policy paints.
+        absent = self._missing[rows].T
+        return [
+            Work(stack, torch.zeros_like, np.flatnonzero(absent[members]))
+            for stack, members in enumerate(self._stacks.values())
+            if absent[members].any()
+        ]
+
+    def _by_modality(self, stacks: Sequence[Tensor]) -> list[Tensor]:
+        """Stacks [k * B, H, W, C] as images [B, C, H, W] of each modality."""
+        images = {
+            modality: part.permute(0, 3, 1, 2)
+            for stack, members in zip(stacks, self._stacks.values(), strict=True)
+            for modality, part in zip(members, stack.chunk(len(members)), strict=True)
+        }
+        return [images[modality] for modality in range(len(self._shapes))]
+
+
+def symmetry(image: npt.NDArray[P], element: int) -> npt.NDArray[P]:
+    """One of the eight symmetries of a square, as a view of ``image``.
+
+    Parameters
+    ----------
+    image
+        Array of shape (H, W, C).
+    element
+        0 to 3: that many quarter turns to the left. 4 to 7: the same, then transposed.
+        Even elements below 4, and odd ones above, keep the shape.
+    """
+    turned = np.rot90(image, element % 4)
+    return turned.swapaxes(0, 1) if element >= 4 else turned
+
+
+def _turns(shape: Shape, device: torch.device) -> Tensor:
+    """Where each pixel of an image comes from under each symmetry, int64 [8, H * W].
+
+    Those that do not keep the shape are left as they are, and are not drawn.
+    """
+    height, width, _ = shape
+    places = np.arange(height * width).reshape(height, width, 1)
+    kept = [one for one in ALL_SYMMETRIES if height == width or one in KEEPING_SHAPE]
+    turns = np.tile(places.ravel(), (len(ALL_SYMMETRIES), 1))
+    for element in kept:
+        turns[element] = symmetry(places, element).ravel()
+    return torch.from_numpy(turns).to(device)

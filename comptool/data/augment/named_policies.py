@@ -1,62 +1,39 @@
-"""Augmentation policies by name, or one from a file, and cutout.
+"""Named augmentation policies as tables of operations, and what a seed draws from them.
 
-What training does to the images of a sample: policies by name, or one from a file.
+A policy says what becomes of each sample of a batch; `comptool.data.augment.batches` does it, on
+any device. A sample's changes follow from its seed alone, so that it does not matter in which batch
+it is, which process or device makes that batch, and where a run was stopped and resumed. Numbers
+are drawn with numpy on the CPU, for all samples at once, so that nothing waits for the device.
 
-A policy is a function of a sample's images and a seed, and of nothing else: how many workers load
-the images, and where a run was stopped and resumed, cannot change what it does. Geometry is drawn
-once per sample and is the same for all its modalities; photometry is drawn for each.
+Geometry is drawn once per sample and is the same for all its modalities; photometry is drawn for
+each. This module is light: it imports neither torch nor albumentations.
 
-This module is light. albumentations is imported only by the policies that are made of it.
+RandAugment: Cubuk et al. 2020, "RandAugment: Practical automated data augmentation with a reduced
+search space", arXiv:1909.13719. AutoAugment: Cubuk et al. 2019, "AutoAugment: Learning
+augmentation policies from data", arXiv:1805.09501, table 9 (ImageNet). Cutout: DeVries & Taylor
+2017, "Improved regularization of convolutional neural networks with Cutout", arXiv:1708.04552: the
+centre lies anywhere in the image, and what lies outside is clipped.
 
-Cutout: one rectangle of an image painted over.
-
-DeVries & Taylor 2017, "Improved regularization of convolutional neural networks with Cutout",
-arXiv:1708.04552: the centre lies anywhere in the image, and what lies outside is clipped.
-
-Differs from the paper: the rectangle has a random colour, and the proportions of the image.
+Differs from the papers: the images of a sample share geometric operations and the place and colour
+of the cut-out, which is random and has the proportions of the image. RandAugment's photometric
+operations are drawn for each image; so are, in AutoAugment, the signs of the photometric operations
+and whether they are applied, but not the sub-policy, which may hold geometry.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Collection, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from comptool.data.image_io import Pixels
 from comptool.errors import UsageError
 from comptool.registry import Entry, Registry
 
-P = TypeVar("P", bound=np.generic)
 POLICY_FILES = (".json", ".yaml", ".yml")
-
-
-class Augment(Protocol):
-    """A policy."""
-
-    def __call__(self, images: Sequence[Pixels], seed: int) -> list[Pixels]:
-        """The changed images of one sample.
-
-        Parameters
-        ----------
-        images
-            One uint8 array of shape (H, W, C) per modality; sizes and channels may differ.
-        seed
-            Non-negative integer; the only source of randomness.
-
-        Returns
-        -------
-        list of numpy.ndarray
-            As many uint8 arrays of the same channels. A policy that crops changes the size.
-        """
-        ...
-
-
 POLICIES = Registry(
     "augmentation",
     Entry("none", "comptool.data.augment.named_policies:none", "Images as they are.", "-"),
@@ -69,58 +46,41 @@ POLICIES = Registry(
     ),
     Entry(
         "weak",
-        "comptool.data.augment.albumentations_policies:weak",
+        "comptool.data.augment.named_policies:weak",
         "Cutout of half the side, then RandAugment of magnitude 9.",
         "DeVries & Taylor 2017, arXiv:1708.04552; Cubuk et al. 2020, arXiv:1909.13719",
     ),
     Entry(
         "strong",
-        "comptool.data.augment.albumentations_policies:strong",
+        "comptool.data.augment.named_policies:strong",
         "Flips, Cutout of half the side, then AutoAugment's ImageNet policy.",
         "DeVries & Taylor 2017, arXiv:1708.04552; Cubuk et al. 2019, arXiv:1805.09501",
     ),
 )
 
 
-# The same policies for whole batches, which a file has no form for.
-BATCH_POLICIES = Registry(
-    "augmentation of whole batches",
-    *(replace(entry, target=f"comptool.data.augment.batches:{entry.name}") for entry in POLICIES),
-)
-
-
-def create(policy: str, **options: float) -> Augment:
-    """The policy of that name, or the one that a file describes.
+def create(name: str, **options: float) -> Policy:
+    """The policy of that name.
 
     Parameters
     ----------
-    policy
-        ``none``, ``flips``, ``weak``, ``strong``, or the path of a pipeline that albumentations
-        has serialised: ``.json``, ``.yaml`` or ``.yml``.
+    name
+        ``none``, ``flips``, ``weak`` or ``strong``.
     options
-        Of the policy: ``cutout``, ``magnitude``, ``num_ops``; see
-        `comptool.data.augment.albumentations_policies`.
+        Of the policy: ``cutout``, ``magnitude``, ``num_ops``.
 
     Raises
     ------
     UsageError
         If nothing is called so; names the nearest policies. If the policy takes no such option.
-    InputError
-        If the file is missing or describes no pipeline.
     """
-    check_options(policy, options)
-    if Path(policy).suffix in POLICY_FILES:
-        reader = Entry(
-            "file", "comptool.data.augment.albumentations_policies:read_policy", "", ""
-        ).load()
-        described: Augment = reader(Path(policy))
-        return described
-    built: Augment = POLICIES.load(policy)(**options)
+    check_options(name, options)
+    built: Policy = POLICIES.load(name)(**options)
     return built
 
 
 def check_options(policy: str, given: Collection[str]) -> None:
-    """Raise a UsageError if the policy is unknown or takes no option of a given name."""
+    """Raise a UsageError if the policy, a name or a file, takes no option of a given name."""
     if not given:
         return
     taken = {} if Path(policy).suffix in POLICY_FILES else POLICIES.find(policy).options()
@@ -137,88 +97,275 @@ def _typed(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def none() -> Augment:
+GEOMETRIC = ("shear-x", "shear-y", "translate-x", "translate-y", "rotate")
+PHOTOMETRIC = (
+    "brightness",
+    "colour",
+    "contrast",
+    "sharpness",
+    "posterize",
+    "solarize",
+    "autocontrast",
+    "equalize",
+    "identity",
+)
+OPERATIONS = (*GEOMETRIC, *PHOTOMETRIC, "invert")
+IDENTITY = OPERATIONS.index("identity")
+DIRECTED = (*GEOMETRIC, "brightness", "colour", "contrast", "sharpness")
+ALL_SYMMETRIES = tuple(range(8))  # of a square; see `comptool.data.augment.batches.symmetry`
+KEEPING_SHAPE = (0, 2, 5, 7)  # nothing, half a turn, and the two flips
+CUTOUT_SHARE = 0.5
+RAND_AUGMENT_STEPS = 30
+AUTO_AUGMENT_STEPS = 9
+Step = tuple[str, float, int]  # operation, probability, level
+IMAGENET_POLICY: tuple[tuple[Step, Step], ...] = (
+    (("posterize", 0.4, 8), ("rotate", 0.6, 9)),
+    (("solarize", 0.6, 5), ("autocontrast", 0.6, 0)),
+    (("equalize", 0.8, 0), ("equalize", 0.6, 0)),
+    (("posterize", 0.6, 7), ("posterize", 0.6, 6)),
+    (("equalize", 0.4, 0), ("solarize", 0.2, 4)),
+    (("equalize", 0.4, 0), ("rotate", 0.8, 8)),
+    (("solarize", 0.6, 3), ("equalize", 0.6, 0)),
+    (("posterize", 0.8, 5), ("equalize", 1.0, 0)),
+    (("rotate", 0.2, 3), ("solarize", 0.6, 8)),
+    (("equalize", 0.6, 0), ("posterize", 0.4, 6)),
+    (("rotate", 0.8, 8), ("colour", 0.4, 0)),
+    (("rotate", 0.4, 9), ("equalize", 0.6, 0)),
+    (("equalize", 0.0, 0), ("equalize", 0.8, 0)),
+    (("invert", 0.6, 0), ("equalize", 1.0, 0)),
+    (("colour", 0.6, 4), ("contrast", 1.0, 8)),
+    (("rotate", 0.8, 8), ("colour", 1.0, 2)),
+    (("colour", 0.8, 8), ("solarize", 0.8, 7)),
+    (("sharpness", 0.4, 7), ("invert", 0.6, 0)),
+    (("shear-x", 0.6, 5), ("equalize", 1.0, 0)),
+    (("colour", 0.4, 0), ("equalize", 0.6, 0)),
+    (("equalize", 0.4, 0), ("solarize", 0.2, 4)),
+    (("solarize", 0.6, 5), ("autocontrast", 0.6, 0)),
+    (("invert", 0.6, 0), ("equalize", 1.0, 0)),
+    (("colour", 0.6, 4), ("contrast", 1.0, 8)),
+    (("equalize", 0.8, 0), ("equalize", 0.6, 0)),
+)
+
+# Random numbers of many samples at once, each a function of that sample's seed alone. SplitMix64:
+# Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators", OOPSLA, section 4;
+# constants of Stafford's variant 13, as in Java's ``SplittableRandom``. It is a counter and a
+# mixing function, so that one expression gives the n-th numbers of all samples. NumPy's own
+# counter-based generator, Philox, is an object with a state per sample.
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+_FACTORS = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_SHIFTS = np.uint64(30), np.uint64(27), np.uint64(31)
+_FLOAT_BITS = np.uint64(11)  # that a float64 has no room for
+
+Words = npt.NDArray[np.uint64]
+
+
+class SeededNumbers:
+    """A sequence of random numbers for each seed.
+
+    Parameters
+    ----------
+    seeds
+        Non-negative int64 of shape (B,).
+    streams
+        int64 of any shape (..., 1): sequences of the same seed that know nothing of one another.
+        Numbers are drawn for all of them, with shape (..., B).
+
+    Examples
+    --------
+    >>> both = SeededNumbers(np.array([5, 7]), np.array([0])).uniform()
+    >>> both[1] == SeededNumbers(np.array([7]), np.array([0])).uniform()[0]
+    True
+    """
+
+    def __init__(self, seeds: npt.NDArray[np.int64], streams: npt.NDArray[np.int64]) -> None:
+        # Mixed before the streams are told apart, lest that of one seed be another's of the next.
+        self._places = _mixed(_mixed(seeds.astype(np.uint64)) ^ streams.astype(np.uint64))
+
+    def uniform(self) -> npt.NDArray[np.float64]:
+        """The next numbers, from 0 to below 1, one for each seed and stream."""
+        self._places = self._places + _STEP
+        return (_mixed(self._places) >> _FLOAT_BITS).astype(np.float64) * 2.0**-53
+
+    def below(self, count: int) -> npt.NDArray[np.int64]:
+        """The next integers, from 0 to ``count - 1``, each equally likely."""
+        return (self.uniform() * count).astype(np.int64)
+
+
+def _mixed(words: Words) -> Words:
+    for factor, shift in zip(_FACTORS, _SHIFTS[:2], strict=True):
+        words = (words ^ (words >> shift)) * factor
+    return words ^ (words >> _SHIFTS[2])
+
+
+Indices = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.float64]
+
+
+class Operated(NamedTuple):
+    """One operation on each of B samples of M modalities.
+
+    ``codes``, int64 [M, B], are places in `OPERATIONS`; geometry is the same for all modalities.
+    ``strengths``, float64 [M, B], are 0 to 1, below 0 where the operation goes the other way.
+    """
+
+    codes: Indices
+    strengths: Numbers
+
+
+class Holes(NamedTuple):
+    """A rectangle to be painted over in each of B samples.
+
+    ``share`` is its side as a share of the image's; ``centres``, float64 [B, 2], are rows and
+    columns, 0 to 1; ``colours`` are uint8 [B, 3].
+    """
+
+    share: float
+    centres: Numbers
+    colours: npt.NDArray[np.uint8]
+
+
+class Changes(NamedTuple):
+    """What becomes of B samples, in this order: a symmetry, a hole, operations.
+
+    ``elements``, int64 [B], are symmetries of a square; None where there are none.
+    """
+
+    elements: Indices | None
+    holes: Holes | None
+    operations: Sequence[Operated]
+
+
+_DIRECTED = [OPERATIONS.index(name) for name in DIRECTED]
+# Takes the numbers of a sample, those of each of its modalities, and gives the operations.
+Drawing = Callable[[SeededNumbers, SeededNumbers], list[Operated]]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A policy.
+
+    Parameters
+    ----------
+    symmetries
+        Those that are drawn from, if any.
+    cutout
+        Side of the rectangle that is painted over, as a share of the image's; None for none.
+    draw_operations
+        What is drawn thereafter.
+    """
+
+    symmetries: tuple[int, ...] = ()
+    cutout: float | None = None
+    draw_operations: Drawing = lambda shared, own: []
+
+    def draw(self, seeds: Indices, modalities: int, *, square: bool) -> Changes:
+        """What becomes of the samples of a batch.
+
+        Parameters
+        ----------
+        seeds
+            One for each of B samples, non-negative int64.
+        modalities
+            Their number M.
+        square
+            Whether all images are square; if not, only symmetries that keep the shape are drawn.
+        """
+        shared = SeededNumbers(seeds, np.zeros(1, np.int64))
+        own = SeededNumbers(seeds, np.arange(1, modalities + 1)[:, None])
+        elements, holes = None, None
+        if self.symmetries:
+            kept = [one for one in self.symmetries if square or one in KEEPING_SHAPE]
+            elements = np.array(kept)[shared.below(len(kept))]
+        if self.cutout is not None:
+            centres = np.stack([shared.uniform(), shared.uniform()], axis=1)
+            colours = np.stack([shared.below(256) for _ in "rgb"], axis=1).astype(np.uint8)
+            holes = Holes(self.cutout, centres, colours)
+        return Changes(elements, holes, self.draw_operations(shared, own))
+
+
+def none() -> Policy:
     """The policy that changes nothing."""
-    return _unchanged
+    return Policy()
 
 
-def flips(*, cutout: float | None = None) -> Augment:
+def flips(*, cutout: float | None = None) -> Policy:
     """The policy that draws one of the eight symmetries of a square.
 
-    Written in NumPy although albumentations has it (``D4``): it is the default policy, and the
-    import of albumentations would be a part of every training's start. Where an image is not
-    square, only the four symmetries that keep its shape are drawn.
+    Where an image is not square, only the four that keep its shape are drawn.
 
     Parameters
     ----------
     cutout
         Side of a rectangle that is painted over, as a share of the image's; None for no rectangle.
     """
-    return partial(_flipped, cutout=cutout)
+    return Policy(ALL_SYMMETRIES, cutout)
 
 
-def symmetry(image: npt.NDArray[P], element: int) -> npt.NDArray[P]:
-    """One of the eight symmetries of a square, as a view of ``image``.
-
-    Parameters
-    ----------
-    image
-        Array of shape (H, W, C).
-    element
-        0 to 3: that many quarter turns to the left. 4 to 7: the same, then transposed.
-        Even elements below 4, and odd ones above, keep the shape.
-    """
-    turned = np.rot90(image, element % 4)
-    return turned.swapaxes(0, 1) if element >= 4 else turned
-
-
-def _unchanged(images: Sequence[Pixels], seed: int) -> list[Pixels]:
-    return list(images)
-
-
-def _flipped(images: Sequence[Pixels], seed: int, cutout: float | None = None) -> list[Pixels]:
-    source = random.Random(seed)
-    square = all(image.shape[0] == image.shape[1] for image in images)
-    element = source.choice(range(8) if square else (0, 2, 5, 7))
-    if cutout is not None:
-        # Drawn last, so that a cut-out changes nothing about the flips; made first, because images
-        # that are turned already take three times as long to copy.
-        hole = draw_hole(source)
-        images = [cut_out(image, hole, cutout) for image in images]
-    return [symmetry(image, element) for image in images]
-
-
-class Hole(NamedTuple):
-    """What a sample loses.
+def weak(*, cutout: float = CUTOUT_SHARE, magnitude: float = 9, num_ops: int = 2) -> Policy:
+    """Cutout, then RandAugment.
 
     Parameters
     ----------
-    centre
-        Row and column, 0 to 1.
-    colour
-        Of up to three channels, 0 to 255.
+    cutout
+        Side of the cut-out as a share of the image's, above 0 and at most 1.
+    magnitude
+        Strength of each operation, 0 to 30.
+    num_ops
+        Operations drawn per sample, with replacement, 1 or more.
+
+    Raises
+    ------
+    UsageError
+        If the magnitude is above 30.
     """
+    if magnitude > RAND_AUGMENT_STEPS:
+        raise UsageError(f"--magnitude is {magnitude:g}; it goes from 0 to {RAND_AUGMENT_STEPS}")
 
-    centre: tuple[float, float]
-    colour: Sequence[int]
+    def draw(shared: SeededNumbers, own: SeededNumbers) -> list[Operated]:
+        strength = magnitude / RAND_AUGMENT_STEPS
+        return [_any_operation(strength, shared, own) for _ in range(num_ops)]
 
-
-def draw_hole(source: random.Random) -> Hole:
-    """A hole anywhere, of any colour."""
-    return Hole((source.random(), source.random()), [source.randrange(256) for _ in "rgb"])
-
-
-def cut_out(image: Pixels, hole: Hole, share: float) -> Pixels:
-    """A copy of an image (H, W, C) with the hole in it, whose sides are a share of the image's."""
-    painted = image.copy()
-    rows, columns = (
-        _span(side, place, share) for side, place in zip(image.shape, hole.centre, strict=False)
-    )
-    painted[rows, columns] = hole.colour[: image.shape[2]]
-    return painted
+    return Policy((), cutout, draw)
 
 
-def _span(side: int, place: float, share: float) -> slice:
-    length = int(share * side + 0.5)
-    start = int(place * side) - length // 2
-    return slice(max(start, 0), min(start + length, side))
+def strong(*, cutout: float = CUTOUT_SHARE) -> Policy:
+    """Both flips with probability one half, Cutout, then AutoAugment.
+
+    Two flips are one of four symmetries, each equally likely. The parameter is that of
+    :func:`weak`; the magnitudes are AutoAugment's own.
+    """
+    return Policy(KEEPING_SHAPE, cutout, _sub_policy)
+
+
+def _any_operation(strength: float, shared: SeededNumbers, own: SeededNumbers) -> Operated:
+    """One of RandAugment's fourteen: a geometric one for the sample, else one for each modality."""
+    chosen = shared.below(len(GEOMETRIC) + len(PHOTOMETRIC))
+    codes = np.where(chosen < len(GEOMETRIC), chosen, len(GEOMETRIC) + own.below(len(PHOTOMETRIC)))
+    return Operated(codes, strength * _direction(codes, shared, own))
+
+
+def _sub_policy(shared: SeededNumbers, own: SeededNumbers) -> list[Operated]:
+    """The two steps of one of AutoAugment's sub-policies."""
+    chosen = shared.below(len(IMAGENET_POLICY))
+    return [_step(place, chosen, shared, own) for place in (0, 1)]
+
+
+def _step(place: int, chosen: Indices, shared: SeededNumbers, own: SeededNumbers) -> Operated:
+    names, probabilities, levels = zip(*(pair[place] for pair in IMAGENET_POLICY), strict=True)
+    codes = np.array([OPERATIONS.index(name) for name in names])[chosen]
+    happens = _by_kind(codes, shared, own) < np.array(probabilities)[chosen]
+    strengths = np.array(levels)[chosen] / AUTO_AUGMENT_STEPS * _direction(codes, shared, own)
+    return Operated(np.where(happens, codes, IDENTITY), strengths)
+
+
+def _direction(codes: Indices, shared: SeededNumbers, own: SeededNumbers) -> Numbers:
+    """1 or, of operations with a direction, as often -1."""
+    back = np.isin(codes, _DIRECTED) & (_by_kind(codes, shared, own) < 0.5)
+    return np.where(back, -1.0, 1.0)
+
+
+def _by_kind(codes: Indices, shared: SeededNumbers, own: SeededNumbers) -> Numbers:
+    """Numbers [M, B]: the sample's where its operation is geometric, else the modality's own."""
+    # Both are drawn, so that neither sequence depends on what the other one chose.
+    drawn = shared.uniform(), own.uniform()
+    return np.where(codes < len(GEOMETRIC), *drawn)

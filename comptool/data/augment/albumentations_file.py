@@ -1,0 +1,205 @@
+"""Augmentation policies from files that albumentations saved, the same for all images of a sample.
+
+albumentations' own ``additional_targets`` give every image the same photometry and expect one
+size. Here a pipeline runs once per modality, and what decides about geometry is seeded from the
+sample alone, what decides about photometry from the sample and the modality. Each geometric
+transform has a generator of its own, so that one which draws more numbers for an image of more
+channels does not shift what the next one draws.
+
+Numbers of pixels mean the same in every modality: where the images of a sample differ in size, the
+pipeline sees them all at the largest size, and each is brought back to its own.
+
+Geometric is what albumentations calls dual (it would move a mask as well: flips, crops, affine
+maps, also the places of dropout), and any composition, such as ``OneOf``, that holds one.
+"""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import albumentations
+import numpy as np
+from albumentations.core.composition import BaseCompose
+from albumentations.core.transforms_interface import DualTransform
+
+from comptool.data.image_io import Pixels, resize
+from comptool.errors import InputError
+
+_STREAM_BITS = 8
+
+
+class FilePolicy:
+    """The policy of a file, a function of a sample's images and a seed, and of nothing else.
+
+    How many workers load the images, and where a run was stopped and resumed, cannot change what
+    it does.
+
+    Parameters
+    ----------
+    pipeline
+        A transform or a composition that takes and gives a uint8 image.
+    file
+        The file it was read from, for messages.
+    """
+
+    def __init__(self, pipeline: Any, file: Path) -> None:
+        self._pipeline = pipeline
+        self._file = file
+        nodes = list(_nodes(pipeline))
+        moving = [node for node in nodes if _moves_pixels(node)]
+        self._photometry = [node for node in nodes if not _moves_pixels(node)]
+        self._choices = [node for node in moving if isinstance(node, BaseCompose)]
+        self._geometry = [node for node in moving if not isinstance(node, BaseCompose)]
+        # Pre-made, because re-seeding a generator takes a fifth of the time of making one.
+        self._streams = [Stream() for _ in self._geometry]
+        self._choice_stream, self._photometry_stream = Stream(), Stream()
+
+    def __call__(self, images: Sequence[Pixels], seed: int) -> list[Pixels]:
+        """The changed images of one sample.
+
+        Images that differ in size keep their sizes, whatever is cropped.
+
+        Parameters
+        ----------
+        images
+            One uint8 array of shape (H, W, C) per modality; sizes and channels may differ.
+        seed
+            Non-negative integer; the only source of randomness.
+
+        Raises
+        ------
+        InputError
+            If the pipeline cannot take the images, or gives no image back.
+        """
+        canvas = self._canvas(images)
+        changed = []
+        for modality, image in enumerate(images):
+            self._seed(seed, modality)
+            if canvas is None:
+                changed.append(self._apply(image))
+            else:
+                changed.append(resize(self._apply(resize(image, canvas)), _size(image)))
+        return changed
+
+    def _canvas(self, images: Sequence[Pixels]) -> tuple[int, int] | None:
+        """The size at which the pipeline sees every image; None: all have that size."""
+        heights, widths = zip(*map(_size, images), strict=True)
+        largest = max(heights), max(widths)
+        return None if all(_size(image) == largest for image in images) else largest
+
+    def _seed(self, seed: int, modality: int) -> None:
+        shared = random.Random(seed << _STREAM_BITS)
+        own = random.Random((seed << _STREAM_BITS) + modality + 1)
+        self._choice_stream.seed(shared)
+        self._photometry_stream.seed(own)
+        for stream in self._streams:
+            stream.seed(shared)
+        # Every time anew: a composition from a file may have reseeded its children.
+        for node in self._choices:
+            self._choice_stream.attach(node)
+        for node in self._photometry:
+            self._photometry_stream.attach(node)
+        for node, stream in zip(self._geometry, self._streams, strict=True):
+            stream.attach(node)
+
+    def _apply(self, image: Pixels) -> Pixels:
+        given = np.ascontiguousarray(image)
+        try:
+            changed = self._pipeline(image=given)["image"]
+        except Exception as error:
+            # Whatever it raises, cv2's and albumentations' own errors too: the file is at fault.
+            reason = " ".join(str(error).split())
+            raise InputError(
+                f"this policy fails on an image of shape {image.shape}: {reason}", file=self._file
+            ) from error
+        return self._checked(changed, image.shape[2])
+
+    def _checked(self, changed: object, channels: int) -> Pixels:
+        if isinstance(changed, np.ndarray) and changed.dtype == np.uint8:
+            if changed.ndim == 2:
+                changed = changed[:, :, None]
+            if changed.ndim == 3 and changed.shape[2] == channels and changed.size:
+                return changed
+        shape = getattr(changed, "shape", "none")
+        raise InputError(
+            f"this policy gives no uint8 image of {channels} channels back",
+            file=self._file,
+            values=[f"{getattr(changed, 'dtype', type(changed).__name__)} of shape {shape}"],
+            mend="Leave Normalize, ToFloat and ToTensor out of it; training does that itself",
+        )
+
+
+class Stream:
+    """A numpy and a Python generator that are reseeded together."""
+
+    def __init__(self) -> None:
+        self._bits = np.random.PCG64(0)
+        self._state: Any = self._bits.state
+        self._numpy = np.random.Generator(self._bits)
+        self._python = random.Random(0)
+
+    def seed(self, source: random.Random) -> None:
+        """Start anew from the next numbers of ``source``."""
+        self._state["state"]["state"] = source.getrandbits(128)
+        self._bits.state = self._state
+        self._python.seed(source.getrandbits(64))
+
+    def attach(self, node: Any) -> None:
+        """Let a transform or a composition (not what it holds) draw from this stream."""
+        node.random_generator = self._numpy
+        node.py_random = self._python
+
+
+def read_policy(path: Path) -> FilePolicy:
+    """The policy that a file describes.
+
+    Parameters
+    ----------
+    path
+        What ``albumentations.save`` wrote; JSON, or YAML by suffix.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is no JSON or YAML, or describes no pipeline; a transform or an
+        argument that albumentations does not know is named.
+    """
+    if not path.is_file():
+        raise InputError("there is no such augmentation file", file=path)
+    kind = "json" if path.suffix == ".json" else "yaml"
+    try:
+        with warnings.catch_warnings():
+            # albumentations only warns of an argument that it does not know, and ignores it.
+            warnings.simplefilter("error", UserWarning)
+            pipeline = albumentations.load(path, data_format=kind)
+    except KeyError as error:
+        raise InputError(
+            "albumentations has no such transform", file=path, values=error.args
+        ) from error
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"describes no albumentations pipeline ({reason})", file=path) from error
+    return FilePolicy(pipeline, path)
+
+
+def _size(image: Pixels) -> tuple[int, int]:
+    return image.shape[0], image.shape[1]
+
+
+def _nodes(node: Any) -> Iterator[Any]:
+    yield node
+    if isinstance(node, BaseCompose):
+        for child in node.transforms:
+            yield from _nodes(child)
+
+
+def _moves_pixels(node: Any) -> bool:
+    # NoOp is dual by descent.
+    return any(
+        isinstance(part, DualTransform) and not isinstance(part, albumentations.NoOp)
+        for part in _nodes(node)
+    )
