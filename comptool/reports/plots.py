@@ -29,7 +29,7 @@ Colour = tuple[float, float, float]  # red, green, blue
 
 DPI = 100
 POINT = DPI / 72
-SIZE, SMALL = 9.0, 7.0  # of letters, in points
+SIZE, SMALL = 9.0, 8.0  # of letters, in points
 LINE = 19  # pixels of a line of text
 NAME = 260  # pixels that a name takes, at most
 MOST_NAMED = 500  # classes beyond which their names are left out
@@ -109,14 +109,12 @@ def _fitted(
         return float(ruler.get_window_extent().width)
 
     def fit(name: str) -> str:
-        # This many letters fit; this many do not.
-        kept, wide = 0, len(name)
-        if width(name) <= most:
+        whole = width(name)
+        if whole <= most:
             return name
-        while wide - kept > 1:
-            middle = (kept + wide) // 2
-            fits = width(_without_middle(name, middle)) <= most
-            kept, wide = (middle, wide) if fits else (kept, middle)
+        kept = int(len(name) * most / whole)
+        while kept and width(_without_middle(name, kept)) > most:
+            kept -= 1
         return _without_middle(name, kept)
 
     fitted = [fit(shown(name)) for name in names]
@@ -213,10 +211,11 @@ def _above_legend(
     return figure
 
 
-CELLS = {5: 80, 25: 44, 60: 20, MOST_NAMED: 12}  # pixels of a cell by the number of classes
+CELLS = {5: 80, 25: 44, 60: 20, MOST_NAMED: 14}  # pixels of a cell by the number of classes
 MOST_NUMBERED = 25  # classes beyond which cells are too small for their numbers
 LONGEST = 6000  # pixels of a side of very many classes
-BAR, GAP = 14, 24  # of the scale of shades, and between it and the matrix
+BAR, LOWEST_BAR, GAP = 14, 160, 24  # of the scale of shades, and between it and the matrix
+GUIDES = 5  # classes between two lines across a matrix without numbers
 
 
 def draw_confusion(confusion: npt.NDArray[np.number], classes: Sequence[str]) -> Figure:
@@ -230,24 +229,24 @@ def draw_confusion(confusion: npt.NDArray[np.number], classes: Sequence[str]) ->
     classes
         The K names.
     """
-    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 
     num_classes = len(classes)
     cell = next((size for most, size in CELLS.items() if num_classes <= most), 0)
     side = cell * num_classes or max(1, LONGEST // num_classes) * num_classes
-    size = SIZE if cell > 12 else SMALL
+    size = SIZE if cell > 14 else SMALL
     with _style(classes):
         names, widest = _fitted(classes, size) if cell else ([], LINE)
         around = 2 * LINE + 12 + widest
-        # The scale is as high as it can be told apart.
-        scale = max(side, 120)
-        figure = _figure(around + side + GAP + BAR + 4 * LINE, scale + around + LINE)
+        figure = _figure(
+            around + side + GAP + BAR + 4 * LINE, LINE + max(side + around, LOWEST_BAR + LINE)
+        )
         axes = _axes(figure, around, LINE, side, side)
         shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
         shades = LinearSegmentedColormap.from_list("shares", [(1, 1, 1), BLUE])
-        image = axes.imshow(
-            shares, cmap=shades, vmin=0, vmax=1, aspect="auto", interpolation="nearest"
-        )
+        # Small shares are seen where no number tells them.
+        scale = PowerNorm(1 if num_classes <= MOST_NUMBERED else 0.5, 0, 1)
+        image = axes.imshow(shares, cmap=shades, norm=scale, aspect="auto", interpolation="nearest")
         axes.set_xlabel("answer")
         axes.set_ylabel("true class")
         if cell:
@@ -255,7 +254,11 @@ def draw_confusion(confusion: npt.NDArray[np.number], classes: Sequence[str]) ->
             axes.set_yticks(range(num_classes), names, fontsize=size)
         if num_classes <= MOST_NUMBERED:
             _write_numbers(axes, confusion, shares)
-        bar = _axes(figure, around + side + GAP, LINE, BAR, min(scale, 400))
+        elif cell:
+            guides = np.arange(GUIDES, num_classes, GUIDES) - 0.5
+            axes.hlines(guides, -0.5, num_classes - 0.5, color=PALE_GREY, linewidth=0.5)
+            axes.vlines(guides, -0.5, num_classes - 0.5, color=PALE_GREY, linewidth=0.5)
+        bar = _axes(figure, around + side + GAP, LINE, BAR, np.clip(side, LOWEST_BAR, 400))
         figure.colorbar(image, cax=bar, label="share of the true class")
     return figure
 
@@ -266,7 +269,7 @@ def _write_numbers(
     for row, column in np.argwhere(confusion):
         axes.text(
             column, row, _short(int(confusion[row, column])), fontsize=8, ha="center",
-            va="center_baseline", color="white" if shares[row, column] > 0.5 else "black",
+            va="center_baseline", color="white" if shares[row, column] > 0.6 else "black",
         )  # fmt: skip
 
 
@@ -316,7 +319,7 @@ LARGE, MANY = 1000, 30
 RADIUS = 3.0  # of a point, in pixels
 OPACITY = 0.75  # so that points below others are seen
 # Neighbouring hues of many classes are too alike to be told apart.
-MARKERS, MOST_DOTS = "os^Dv<P>X*", 20
+MARKERS, MOST_DOTS = "os^dv<P>X*", 20
 
 
 @dataclass(frozen=True)
@@ -397,6 +400,7 @@ def draw_scatter(
 def _draw_scatter_panel(axes: Axes, panel: Panel, marks: Sequence[_Mark], side: float) -> None:
     from matplotlib.collections import PathCollection
     from matplotlib.markers import MarkerStyle
+    from matplotlib.transforms import IdentityTransform
 
     # Mixed, so that no class covers another; those that stand out come last.
     order = np.random.default_rng(0).permutation(len(panel.points))
@@ -416,6 +420,7 @@ def _draw_scatter_panel(axes: Axes, panel: Panel, marks: Sequence[_Mark], side: 
         offsets=centred[order], offset_transform=axes.transData,
         facecolors=[(*mark.colour, OPACITY) for mark in drawn], linewidths=0,
     )  # fmt: skip
+    points.set_transform(IdentityTransform())
     axes.add_collection(points)
     half = 0.5 * side / (side - 6 * RADIUS)
     axes.set(xlim=(-half, half), ylim=(-half, half), xticks=[], yticks=[])
