@@ -16,9 +16,12 @@ def evaluate(config: EvaluateConfig) -> None:
 
     Example: comptool evaluate resnet18 --pictures pictures
     """
+    from dataclasses import replace
+
     from comptool.options import arguments
     from comptool.reports import evaluate as evaluating
     from comptool.reports import evaluate as reporting
+    from comptool.reports.fonts import unwritable
 
     paths = reporting.picture_paths(config.pictures, force=config.force)
     if config.dry_run:
@@ -34,6 +37,8 @@ def evaluate(config: EvaluateConfig) -> None:
         resamples=config.bootstrap,
         seed=config.seed,
     )
+    if config.pictures and (note := unwritable(found.classes)):
+        found = replace(found, notes=(*found.notes, note))
     for note in found.notes:
         say(f"warning: {note}", config.quiet)
     drawn = reporting.draw(found, config.pictures, arguments(config), force=config.force)

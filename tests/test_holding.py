@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from comptool.errors import InputError
-from comptool.io.locks import hold, is_held
+from comptool.io.locks import LOCK, hold, is_held
 
 HOLDER = """
 import os, sys, time
@@ -55,12 +57,66 @@ def test_what_another_process_holds_cannot_be_held(holder, tmp_path, monkeypatch
     with pytest.raises(InputError) as refusal, hold(tmp_path / "run"):
         pass
     assert str(refusal.value) == (
-        f"{tmp_path}/run: another process is at work in it. Wait for it, or stop it"
+        f"{tmp_path}/run: process {holder.pid} on {platform.node()} is at work in it. Wait for "
+        "it, or stop it"
     )
     holder.kill()
     holder.wait(60)
     with hold(tmp_path / "run"):
         assert is_held(tmp_path / "run") is True
+
+
+def test_a_holder_that_did_not_sign_is_another_process(holder, tmp_path, monkeypatch):
+    monkeypatch.setattr("comptool.io.locks.PATIENCE", 0.1)
+    (tmp_path / "run" / LOCK).write_bytes(b"")
+    with (
+        pytest.raises(InputError, match="run: another process is at work in it"),
+        hold(tmp_path / "run"),
+    ):
+        pass
+
+
+def test_two_that_come_at_once_do_not_both_hold(tmp_path):
+    """Each takes the lock file away at its end, while the others wait for it."""
+    code = """
+import sys
+from pathlib import Path
+from comptool.io.locks import hold
+for _ in range(100):
+    with hold(Path(sys.argv[1])):
+        Path(sys.argv[1], "alone").touch(exist_ok=False)
+        Path(sys.argv[1], "alone").unlink()
+"""
+    (tmp_path / "run").mkdir()
+    command = [sys.executable, "-c", code, str(tmp_path / "run")]
+    both = [subprocess.Popen(command) for _ in range(2)]
+    assert [process.wait(60) for process in both] == [0, 0]
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_worked_on_without(tmp_path, monkeypatch, number):
+    def refused(descriptor, operation):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refused)
+    with hold(tmp_path / "run"):
+        assert is_held(tmp_path / "run") is None
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_looked_at_all_the_same(holder, tmp_path):
+    run = tmp_path / "run"
+    (run / LOCK).chmod(0o444)
+    run.chmod(0o555)
+    assert is_held(run) is True
+    holder.kill()
+    holder.wait(60)
+    assert is_held(run) is False
+    with hold(run):  # the first output tells that nothing can be written
+        pass
+    run.chmod(0o755)
 
 
 def test_a_block_that_ends_lets_go_however_it_ends(tmp_path):

@@ -35,6 +35,7 @@ from comptool.io.atomic import refuse_existing, together
 from comptool.io.provenance import FeatureFacts
 from comptool.io.runs import BEST, check_finished, find_run
 from comptool.io.tables import write_table
+from comptool.reports.fonts import unwritable
 from comptool.reports.plots import Panel, draw_scatter, save_picture
 from comptool.training.data import label_indices
 
@@ -170,6 +171,8 @@ def make_feature_plan(
         if table is None and member.header.leak:
             notes.append(f"{member.folder} may have been trained on these: {member.header.leak}")
         subjects.append(_subject(member, facts, table, per_class, seed))
+    if note := unwritable([*classes, *(str(one.member.folder) for one in subjects)]):
+        notes.append(note)
     return FeaturePlan(tuple(subjects), classes, highlighted, output, force, tuple(notes))
 
 

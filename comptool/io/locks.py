@@ -1,30 +1,26 @@
 """Locks of run folders: a lock that the system releases when its process ends.
 
-Whether a living process works in a folder, by a lock that the system takes back when it ends.
-
-The number of the process would not tell: after a restart another process has it, and in another
-container it is no process, or another one.
+The number of a process would not tell whether it still lives: after a restart another process has
+it, and in another container it is no process, or another one. So the number in a lock file is only
+there to be named; what counts is the lock of the file.
 """
 
 from __future__ import annotations
 
 import os
-import sys
-import time
+import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout, lock_descriptor
 
 from comptool.errors import InputError
 from comptool.io.atomic import remove_empty, write_error
 
-if sys.platform != "win32":
-    import fcntl
-
-# Whoever only looks holds the lock for a moment.
+LOCK = ".lock"
+# Another `is_held` holds the lock for a moment.
 PATIENCE = 1.0  # seconds
-
-_held: set[int] = set()
 
 
 @contextmanager
@@ -39,65 +35,58 @@ def hold(folder: Path) -> Iterator[None]:
     InputError
         If another process holds it, or it cannot be made.
     """
-    if sys.platform == "win32":
-        yield
-        return
     new_folders = [one for one in (folder, *folder.parents) if not one.exists()]
+    lock = FileLock(folder / LOCK, PATIENCE, fallback_to_soft=False, on_acquired=_sign)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        remove_empty(new_folders)
-        raise write_error(folder, error) from error
-    _held.add(descriptor)
-    try:
-        _lock(folder, descriptor)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise write_error(folder, error) from error
+        try:
+            lock.acquire()
+        except Timeout:
+            what = f"{_holder(folder)} is at work in it"
+            raise InputError(what, file=folder, mend="Wait for it, or stop it") from None
+        except OSError:  # no locks here, or no writing, of which the first output tells more
+            pass
         yield
     finally:
-        if descriptor in _held:
-            _held.remove(descriptor)
-            os.close(descriptor)
+        # Before the release: who waits for a lock file that is gone makes a new one.
+        if lock.is_locked or is_held(folder) is None:
+            with suppress(OSError):
+                (folder / LOCK).unlink()
+        lock.release()
         remove_empty(new_folders)
 
 
 def is_held(folder: Path) -> bool | None:
     """Whether any process, this one or another, holds a folder; None where nobody can tell."""
-    if sys.platform == "win32":
+    if not folder.is_dir():
         return None
+    path = folder / LOCK
     try:
-        descriptor = os.open(folder, os.O_RDONLY)
+        # Network file systems lock only what is open for writing.
+        descriptor = os.open(path, os.O_RDWR if os.access(path, os.W_OK) else os.O_RDONLY)
+    except FileNotFoundError:
+        return False
     except OSError:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not lock_descriptor(descriptor, blocking=False)
     except OSError:
         return None
     finally:
         os.close(descriptor)
-    return False
 
 
-def _lock(folder: Path, descriptor: int) -> None:
-    end = time.monotonic() + PATIENCE
-    while True:
-        try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > end:
-                what = "another process is at work in it"
-                raise InputError(what, file=folder, mend="Wait for it, or stop it") from None
-        except OSError:
-            return None
-        time.sleep(0.05)
+def _sign(descriptor: int) -> None:
+    with suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"process {os.getpid()} on {platform.node()}".encode())
 
 
-def _let_go() -> None:
-    for descriptor in _held:
-        os.close(descriptor)
-    _held.clear()
-
-
-if sys.platform != "win32":
-    os.register_at_fork(after_in_child=_let_go)
+def _holder(folder: Path) -> str:
+    try:
+        return (folder / LOCK).read_text(encoding="utf-8") or "another process"
+    except (OSError, UnicodeDecodeError):
+        return "another process"

@@ -10,19 +10,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from comptool.competition.classes import left_out
 from comptool.competition.config import Competition
@@ -169,66 +166,25 @@ def page(
     total
         Cards of the whole review.
     """
-    cards = "".join(_card(card, thumbnails[card.id]) for card in shown)
-    first = "All" if len(shown) == total else f"The first {len(shown)} of"
-    template = resources.files("comptool.label_review").joinpath("gallery.html")
-    return Template(template.read_text(encoding="utf-8")).substitute(
-        title=_escaped(title),
+    from jinja2 import Environment, StrictUndefined
+
+    text = resources.files("comptool.label_review").joinpath("gallery.html").read_text("utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    of_class, kind = sheet.filters
+    return environment.from_string(text).render(
+        title=title,
         # Ticks are kept by place, so they must not outlive the order of the cards.
-        digest=hashlib.sha256(cards.encode()).hexdigest()[:16],
-        summary=f"{first} {total} {sheet.noun} that the predictions doubt; {sheet.order}.",
-        tables="".join(_table(name, table) for name, table in sheet.tables.items()),
-        count=len(shown),
-        of_class=_escaped(sheet.filters[0]),
-        classes=_options(Counter(card.of_class for card in shown), {}),
-        kind=_escaped(sheet.filters[1]),
-        kinds=_options(Counter(card.kind for card in shown), sheet.kinds),
-        header=_escaped(",".join(sheet.exported)),
-        exported=_escaped(" ".join(sheet.exported.values())),
-        cards=cards,
+        digest=hashlib.sha256(repr((shown, thumbnails)).encode()).hexdigest()[:16],
+        first="All" if len(shown) == total else f"The first {len(shown)} of",
+        total=total,
+        sheet=sheet,
+        filters=[
+            ("class", of_class, Counter(card.of_class for card in shown)),
+            ("kind", kind, Counter(card.kind for card in shown)),
+        ],
+        cards=shown,
+        thumbnails=thumbnails,
     )
-
-
-def _options(counts: Mapping[str, int], names: Mapping[str, str]) -> str:
-    return "".join(
-        f'<option value="{_escaped(value)}">{_escaped(names.get(value, value))} ({counts[value]})'
-        "</option>"
-        for value in sorted(counts)
-    )
-
-
-def _table(name: str, table: pd.DataFrame) -> str:
-    """A table that opens when it is asked for."""
-    head = "".join(f"<th>{_escaped(column)}</th>" for column in table.columns)
-    body = "".join(
-        f"<tr>{''.join(f'<td>{_escaped(value)}</td>' for value in row)}</tr>"
-        for row in table.itertuples(index=False)
-    )
-    return (
-        f"<details><summary>{_escaped(name)}</summary><div><table><thead><tr>{head}</tr></thead>"
-        f"<tbody>{body}</tbody></table></div></details>"
-    )
-
-
-def _card(card: Card, uris: Sequence[str]) -> str:
-    name = _escaped(card.id)
-    pictures = "".join(
-        f'<img src="{uri}" alt="{name}" loading="lazy" decoding="async">' for uri in uris
-    )
-    return (
-        f'<li class="cell" data-id="{name}" data-class="{_escaped(card.of_class)}" '
-        f'data-kind="{_escaped(card.kind)}" data-suggested="{_escaped(card.suggested)}"><label>'
-        f'<span class="images">{pictures or "<span>no image</span>"}</span>'
-        f'<span class="facts"><span class="name">{_escaped(card.heading)}</span>'
-        f'<span class="verdict">{_escaped(card.verdict)}</span>'
-        f'<span class="numbers">{_escaped(card.numbers)}</span>'
-        f'<span class="id">{name}</span></span>'
-        f'<span class="tick"><input type="checkbox"> {_escaped(card.change)}</span></label></li>\n'
-    )
-
-
-def _escaped(text: object) -> str:
-    return html.escape(str(text), quote=True)
 
 
 OTHER_TABLE = "Give the label table that the run was trained with: --labels FILE"

@@ -1,49 +1,41 @@
-"""Plots: curves, confusion matrix, reliability diagram and scatter plots."""
+"""Plots: curves, confusion matrix, reliability diagram and scatter plots.
+
+Sizes are in pixels, of a picture that is as large as its names need.
+"""
 
 from __future__ import annotations
 
 import colorsys
-import math
-from collections.abc import Collection, Mapping, Sequence
+import warnings
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from comptool.io.atomic import atomic_output
 from comptool.metrics.reliability import BINS, Reliability
+from comptool.reports.fonts import families, shown
 
-Pixels = npt.NDArray[np.uint8]
-Colour = tuple[int, int, int]  # blue, green, red, as OpenCV has them
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
-FONT, SIZE = cv2.FONT_HERSHEY_SIMPLEX, 0.45
-WHITE, BLACK, GREY = (255, 255, 255), (0, 0, 0), (200, 200, 200)
-NAME = 22  # letters of a name that are shown
-SWATCH = 26  # pixels of a mark in a legend, with the space after it
+Colour = tuple[float, float, float]  # red, green, blue
+
+DPI = 100
+POINT = DPI / 72
+SIZE, SMALL = 9.0, 8.0  # of letters, in points
+LINE = 19  # pixels of a line of text
+NAME = 260  # pixels that a name takes, at most
+MOST_NAMED = 500  # classes beyond which their names are left out
+GREY, PALE_GREY = "0.45", "0.8"
+BLUE, RED = (30 / 255, 90 / 255, 160 / 255), (220 / 255, 60 / 255, 60 / 255)
 PALE = 0.5  # share of white in the colour of what is not highlighted
-
-
-def blank(height: int, width: int) -> Pixels:
-    """A white picture, uint8 of shape (height, width, 3)."""
-    return np.full((height, width, 3), 255, np.uint8)
-
-
-def write(canvas: Pixels, text: str, place: tuple[int, int]) -> None:
-    """Write a line of text whose lower left corner is at ``place``, (x, y) in pixels."""
-    cv2.putText(canvas, text, place, FONT, SIZE, BLACK, 1, cv2.LINE_AA)
-
-
-def text_width(text: str) -> int:
-    """Pixels that a line of text takes."""
-    return int(cv2.getTextSize(text, FONT, SIZE, 1)[0][0])
-
-
-def writable(names: Sequence[str], most: int = NAME) -> list[str]:
-    """Names as OpenCV can write them: ASCII, and of ``most`` letters at most."""
-    plain = [name.encode("ascii", "replace").decode() for name in names]
-    return [name if len(name) <= most else name[: most - 2] + ".." for name in plain]
 
 
 def class_colours(number: int, highlighted: Collection[int] = ()) -> list[Colour]:
@@ -54,16 +46,16 @@ def class_colours(number: int, highlighted: Collection[int] = ()) -> list[Colour
     colours = []
     for index in range(number):
         value, saturation = (0.9, 0.85) if index % 2 == 0 else (0.6, 1.0)
-        rgb = np.array(colorsys.hsv_to_rgb(index / number, saturation, value))
-        if highlighted and index not in highlighted:
-            rgb = PALE + (1 - PALE) * rgb
-        red, green, blue = (round(255 * share) for share in rgb.tolist())
-        colours.append((blue, green, red))
+        red, green, blue = colorsys.hsv_to_rgb(index / number, saturation, value)
+        white = PALE if highlighted and index not in highlighted else 0.0
+        colours.append(
+            (white + (1 - white) * red, white + (1 - white) * green, white + (1 - white) * blue)
+        )
     return colours
 
 
-def save_picture(path: Path, picture: Pixels, *, force: bool = False) -> None:
-    """Write a picture as PNG, atomically.
+def save_picture(path: Path, figure: Figure, *, force: bool = False) -> None:
+    """Write a picture as PNG, atomically; the same picture gives the same bytes.
 
     Raises
     ------
@@ -72,17 +64,71 @@ def save_picture(path: Path, picture: Pixels, *, force: bool = False) -> None:
     InputError
         If it cannot be written.
     """
-    _, encoded = cv2.imencode(".png", picture)
-    with atomic_output(path, force=force) as temporary:
-        temporary.write_bytes(encoded.tobytes())
+    with atomic_output(path, force=force) as temporary, _style():
+        figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
 
 
-WIDTH, HEIGHT = 520, 220  # of a panel's axes, in pixels
-LEFT, RIGHT, HEAD, FOOT = 70, 30, 64, 36  # around them
-RADIUS = 3
-EPOCHS, STEPS = 8, 4  # ticks across, at most; steps up, at least
-LEAST = 1e-9  # of a range; below it there is nothing to see
-NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
+@contextmanager
+def _style(names: Iterable[str] = ()) -> Iterator[None]:
+    """The style of the pictures, whatever matplotlib's settings are here, and fonts for names."""
+    import matplotlib
+
+    settings: dict[Any, Any] = dict(matplotlib.rcParamsDefault)
+    settings |= {"font.family": families(names), "font.size": SIZE, "text.parse_math": False}
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        # `unwritable` says it once, for all letters.
+        warnings.filterwarnings("ignore", "Glyph ", UserWarning)
+        yield
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure((width / DPI, height / DPI), dpi=DPI)
+
+
+def _axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Axes at a place in pixels, from the left and from above."""
+    across, down = (float(size) * DPI for size in figure.get_size_inches())
+    return figure.add_axes(
+        (left / across, 1 - (top + height) / down, width / across, height / down)
+    )
+
+
+def _fitted(
+    names: Sequence[str], size: float = SIZE, most: float = NAME
+) -> tuple[list[str], float]:
+    """Names as they are drawn, and the width of the widest.
+
+    Of one that is too long the middle is left out: many differ at their end alone.
+    """
+    ruler = _figure(1, 1).text(0, 0, "", fontsize=size)
+
+    def width(text: str) -> float:
+        ruler.set_text(text)
+        return float(ruler.get_window_extent().width)
+
+    def fit(name: str) -> str:
+        whole = width(name)
+        if whole <= most:
+            return name
+        kept = int(len(name) * most / whole)
+        while kept and width(_without_middle(name, kept)) > most:
+            kept -= 1
+        return _without_middle(name, kept)
+
+    fitted = [fit(shown(name)) for name in names]
+    return fitted, max(map(width, fitted))
+
+
+def _without_middle(name: str, kept: int) -> str:
+    return f"{name[: kept - kept // 2]}…{name[len(name) - kept // 2 :]}"
+
+
+WIDTH, HEIGHT = 560, 220  # of a panel's axes
+LEFT, RIGHT, HEAD, FOOT = 70, 30, 34, 44  # around them
+EPOCHS = 10  # ticks across, at most
+DOTTED = 60  # epochs beyond which there is no dot for each
 
 
 @dataclass(frozen=True)
@@ -104,97 +150,75 @@ class Curves:
     level: float | None = None
 
 
-def draw_curves(panels: Sequence[Curves]) -> Pixels:
+def draw_curves(panels: Sequence[Curves]) -> Figure:
     """Panels below one another, epochs across; a name has one colour in all of them.
 
     Parameters
     ----------
     panels
         One or more, all of as many epochs. The axis of values begins at 0 or below.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8 of shape (H, W, 3), blue first.
     """
-    each = HEAD + HEIGHT + FOOT
+    from matplotlib.lines import Line2D
+
     names = list(dict.fromkeys(name for panel in panels for name in panel.series))
     colours = dict(zip(names, class_colours(len(names)), strict=True))
-    canvas = blank(each * len(panels) + 10, LEFT + WIDTH + RIGHT)
-    for place, panel in enumerate(panels):
-        _draw_panel(canvas, panel, each * place + HEAD, colours)
-    return canvas
+    with _style(names):
+        keys = [Line2D([], [], color=colours[name], marker="o", markersize=4) for name in names]
+        each = HEAD + HEIGHT + FOOT
+        figure = _above_legend(LEFT + WIDTH + RIGHT, each * len(panels), keys, names)
+        for place, panel in enumerate(panels):
+            axes = _axes(figure, LEFT, each * place + HEAD, WIDTH, HEIGHT)
+            _draw_curves_panel(axes, panel, colours)
+    return figure
 
 
-def ticks(low: float, high: float) -> list[float]:
-    """Round values, evenly spaced: those that enclose a range, and those between them.
+def _draw_curves_panel(axes: Axes, panel: Curves, colours: Mapping[str, Colour]) -> None:
+    from matplotlib.ticker import MaxNLocator
 
-    Examples
-    --------
-    >>> ticks(0, 0.83)
-    [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
-    """
-    raw = (high - low if high - low > LEAST else 1.0) / STEPS
-    size = 10 ** math.floor(math.log10(raw))
-    step = size * max(nice for nice in NICE if nice * size <= raw * (1 + 1e-9))
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [float(f"{step * index:.12g}") for index in range(first, max(last, first + 1) + 1)]
-
-
-def _draw_panel(canvas: Pixels, panel: Curves, top: int, colours: Mapping[str, Colour]) -> None:
-    known = [value for line in panel.series.values() for value in line if value is not None]
-    levels = [] if panel.level is None else [panel.level]
-    marks = ticks(min([0.0, *known]), max([0.0, *known, *levels]))
     epochs = max(len(line) for line in panel.series.values())
-
-    def at(epoch: int, value: float) -> tuple[int, int]:
-        share = (value - marks[0]) / (marks[-1] - marks[0])
-        across = (epoch - 1) / max(epochs - 1, 1)
-        return LEFT + round(WIDTH * across), top + round(HEIGHT * (1 - share))
-
-    for mark in marks:
-        text = f"{mark:g}"
-        write(canvas, text, (LEFT - 10 - text_width(text), at(1, mark)[1] + 5))
-    for epoch in range(1, epochs + 1, math.ceil(epochs / EPOCHS)):
-        write(canvas, str(epoch), (at(epoch, 0)[0] - 4, top + HEIGHT + 18))
-    write(canvas, "epoch", (LEFT + WIDTH // 2 - 18, top + HEIGHT + 32))
-    for level in levels:
-        cv2.line(canvas, at(1, level), (LEFT + WIDTH, at(1, level)[1]), GREY, 1)
-    _write_head(canvas, panel, top, colours)
+    dots = "o" if epochs <= DOTTED else ""
+    if panel.level is not None:
+        axes.axhline(panel.level, color=PALE_GREY, linewidth=1)
     for name, line in panel.series.items():
-        points = [
-            None if value is None else at(epoch, value) for epoch, value in enumerate(line, 1)
-        ]
-        _draw_line(canvas, points, colours[name])
-    cv2.rectangle(canvas, (LEFT, top), (LEFT + WIDTH, top + HEIGHT), BLACK, 1)
+        values = [np.nan if value is None else value for value in line]
+        across = np.arange(1, len(line) + 1)
+        axes.plot(across, values, color=colours[name], marker=dots, markersize=4)
+    values = [value for line in panel.series.values() for value in line if value is not None]
+    lowest = min([0.0, *values])
+    highest = max([lowest, panel.level or lowest, *values])
+    room = 0.06 * (highest - lowest) or 1.0
+    axes.set_ylim(lowest - (room if lowest < 0 else 0), highest + room)
+    axes.set_xlim(1 - 0.02 * epochs, epochs + 0.02 * epochs)
+    axes.xaxis.set_major_locator(MaxNLocator(EPOCHS, integer=True))
+    axes.set_title(panel.title, loc="left", fontsize=SIZE + 1)
+    axes.set_xlabel("epoch")
 
 
-def _write_head(canvas: Pixels, panel: Curves, top: int, colours: Mapping[str, Colour]) -> None:
-    write(canvas, panel.title, (LEFT, top - 36))
-    x = LEFT
-    for name, shown in zip(panel.series, writable(list(panel.series)), strict=True):
-        cv2.line(canvas, (x, top - 16), (x + SWATCH - 8, top - 16), colours[name], 2)
-        write(canvas, shown, (x + SWATCH, top - 11))
-        x += SWATCH + text_width(shown) + 20
+def _above_legend(
+    width: float, height: float, keys: Sequence[Line2D], names: Sequence[str]
+) -> Figure:
+    """A figure with an empty area of a width and height, and a legend below it."""
+    em = SIZE * POINT
+    drawn, most = _fitted(names)
+    columns = max(1, int((width - 2 * em) // (most + 4 * em)))
+    figure = _figure(width, height)
+    legend = figure.legend(
+        keys, drawn, ncols=columns, loc="lower left", bbox_to_anchor=(0, 0),
+        frameon=False, handlelength=1.5, handletextpad=0.6, columnspacing=1.9, borderaxespad=0.4,
+    )  # fmt: skip
+    below = legend.get_window_extent().height + em
+    figure.set_size_inches(width / DPI, (height + below) / DPI)
+    return figure
 
 
-def _draw_line(canvas: Pixels, points: Sequence[tuple[int, int] | None], colour: Colour) -> None:
-    """A dot for each epoch; no line where one is missing."""
-    for before, point in zip([None, *points], points, strict=False):
-        if point is None:
-            continue
-        cv2.circle(canvas, point, RADIUS, colour, -1, cv2.LINE_AA)
-        if before is not None:
-            cv2.line(canvas, before, point, colour, 2, cv2.LINE_AA)
-
-
-BLUE, RED = (160, 90, 30), (60, 60, 220)
+CELLS = {5: 80, 25: 44, 60: 20, MOST_NAMED: 14}  # pixels of a cell by the number of classes
 MOST_NUMBERED = 25  # classes beyond which cells are too small for their numbers
-TITLE = 540  # pixels that the line above the confusion matrix takes
-SIDE, MARGIN = 480, 70  # of the reliability diagram, in pixels
+LONGEST = 6000  # pixels of a side of very many classes
+BAR, LOWEST_BAR, GAP = 14, 160, 24  # of the scale of shades, and between it and the matrix
+GUIDES = 5  # classes between two lines across a matrix without numbers
 
 
-def draw_confusion(confusion: npt.NDArray[np.number], classes: Sequence[str]) -> Pixels:
+def draw_confusion(confusion: npt.NDArray[np.number], classes: Sequence[str]) -> Figure:
     """The confusion matrix: true classes down, answers across.
 
     Parameters
@@ -204,34 +228,62 @@ def draw_confusion(confusion: npt.NDArray[np.number], classes: Sequence[str]) ->
         the larger its share of the true class.
     classes
         The K names.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8 of shape (H, W, 3), blue first.
     """
+    from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+
     num_classes = len(classes)
-    cell = 44 if num_classes <= MOST_NUMBERED else max(4, 1100 // num_classes)
-    left, top = 40 + max(text_width(name) for name in writable(classes)), 60
-    side = cell * num_classes
-    below = left if cell > 12 else 20
-    canvas = blank(top + side + below, max(left + side + 20, TITLE))
-    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    for row in range(num_classes):
-        for column in range(num_classes):
-            corner = (left + column * cell, top + row * cell)
-            share, number = float(shares[row, column]), int(confusion[row, column])
-            _fill(canvas, corner, cell, share)
-            if number and num_classes <= MOST_NUMBERED:
-                _centred(canvas, str(number), corner, cell, WHITE if share > 0.5 else BLACK)
-    cv2.rectangle(canvas, (left, top), (left + side, top + side), BLACK, 1)
-    write(canvas, "rows: true class, columns: answer; darker: larger share of the class", (10, 24))
-    if cell > 12:
-        _name_sides(canvas, writable(classes), left, top, cell)
-    return canvas
+    cell = next((size for most, size in CELLS.items() if num_classes <= most), 0)
+    side = cell * num_classes or max(1, LONGEST // num_classes) * num_classes
+    size = SIZE if cell > 14 else SMALL
+    with _style(classes):
+        names, widest = _fitted(classes, size) if cell else ([], LINE)
+        around = 2 * LINE + 12 + widest
+        figure = _figure(
+            around + side + GAP + BAR + 4 * LINE, LINE + max(side + around, LOWEST_BAR + LINE)
+        )
+        axes = _axes(figure, around, LINE, side, side)
+        shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+        shades = LinearSegmentedColormap.from_list("shares", [(1, 1, 1), BLUE])
+        # Small shares are seen where no number tells them.
+        scale = PowerNorm(1 if num_classes <= MOST_NUMBERED else 0.5, 0, 1)
+        image = axes.imshow(shares, cmap=shades, norm=scale, aspect="auto", interpolation="nearest")
+        axes.set_xlabel("answer")
+        axes.set_ylabel("true class")
+        if cell:
+            axes.set_xticks(range(num_classes), names, rotation=90, fontsize=size)
+            axes.set_yticks(range(num_classes), names, fontsize=size)
+        if num_classes <= MOST_NUMBERED:
+            _write_numbers(axes, confusion, shares)
+        elif cell:
+            guides = np.arange(GUIDES, num_classes, GUIDES) - 0.5
+            axes.hlines(guides, -0.5, num_classes - 0.5, color=PALE_GREY, linewidth=0.5)
+            axes.vlines(guides, -0.5, num_classes - 0.5, color=PALE_GREY, linewidth=0.5)
+        bar = _axes(figure, around + side + GAP, LINE, BAR, np.clip(side, LOWEST_BAR, 400))
+        figure.colorbar(image, cax=bar, label="share of the true class")
+    return figure
 
 
-def draw_reliability(found: Reliability, error: float) -> Pixels:
+def _write_numbers(
+    axes: Axes, confusion: npt.NDArray[np.number], shares: npt.NDArray[np.floating]
+) -> None:
+    for row, column in np.argwhere(confusion):
+        axes.text(
+            column, row, _short(int(confusion[row, column])), fontsize=8, ha="center",
+            va="center_baseline", color="white" if shares[row, column] > 0.6 else "black",
+        )  # fmt: skip
+
+
+def _short(number: int) -> str:
+    """At most five letters, as 12345, 123k and 1.2M."""
+    if number < 100_000:
+        return str(number)
+    return f"{number / 1e3:.0f}k" if number < 1_000_000 else f"{number / 1e6:.1f}M"
+
+
+SIDE, MARGIN = 480, 70  # of the reliability diagram
+
+
+def draw_reliability(found: Reliability, error: float) -> Figure:
     """The reliability diagram: mean accuracy of each bin of confidence, with the diagonal.
 
     Parameters
@@ -240,70 +292,34 @@ def draw_reliability(found: Reliability, error: float) -> Pixels:
         The bins. A bar is the accuracy, a red mark the mean confidence.
     error
         Expected calibration error, for the title.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8 of shape (H, W, 3), blue first.
     """
-    canvas = blank(SIDE + 2 * MARGIN, SIDE + 2 * MARGIN)
-
-    def at(x: float, y: float) -> tuple[int, int]:
-        return MARGIN + round(SIDE * x), MARGIN + round(SIDE * (1 - y))
-
-    for index in np.flatnonzero(found.number > 0):
-        low, high = index / BINS, (index + 1) / BINS
-        accuracy, confidence = float(found.accuracy[index]), float(found.confidence[index])
-        cv2.rectangle(canvas, at(low, 0), at(high, accuracy), BLUE, -1)
-        cv2.rectangle(canvas, at(low, 0), at(high, accuracy), WHITE, 1)
-        cv2.line(canvas, at(low, confidence), at(high, confidence), RED, 3)
-    cv2.line(canvas, at(0, 0), at(1, 1), GREY, 1, cv2.LINE_AA)
-    cv2.rectangle(canvas, at(0, 0), at(1, 1), BLACK, 1)
-    for tick in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0):
-        write(canvas, f"{tick:.1f}", (at(tick, 0)[0] - 12, MARGIN + SIDE + 22))
-        write(canvas, f"{tick:.1f}", (MARGIN - 38, at(0, tick)[1] + 5))
-    write(canvas, f"reliability: ECE {error:.4f}, {BINS} bins", (MARGIN, 28))
-    write(canvas, "bars: share that is right; red: mean confidence", (MARGIN, 52))
-    write(canvas, "confidence", (MARGIN + SIDE // 2 - 40, MARGIN + SIDE + 48))
-    return canvas
+    with _style():
+        figure = _figure(SIDE + 2 * MARGIN, SIDE + 2 * MARGIN)
+        axes = _axes(figure, MARGIN, MARGIN, SIDE, SIDE)
+        (bins,) = np.nonzero(found.number > 0)
+        left, right = bins / BINS, (bins + 1) / BINS
+        axes.bar(
+            left, found.accuracy[bins], 1 / BINS, align="edge", color=BLUE, edgecolor="white",
+            label="share that is right",
+        )  # fmt: skip
+        axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, label="as promised")
+        axes.hlines(
+            found.confidence[bins], left, right, color=RED, linewidth=2.5, label="mean confidence"
+        )
+        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy")
+        axes.set_title(f"reliability: ECE {error:.4f}, {BINS} bins", loc="left", fontsize=SIZE + 1)
+        axes.legend(loc="upper left")
+    return figure
 
 
-def _fill(canvas: Pixels, corner: tuple[int, int], cell: int, share: float) -> None:
-    colour = [round(255 + (full - 255) * share) for full in BLUE]
-    x, y = corner
-    canvas[y : y + cell, x : x + cell] = colour
-
-
-def _name_sides(canvas: Pixels, names: Sequence[str], left: int, top: int, cell: int) -> None:
-    side = cell * len(names)
-    for place, name in enumerate(names):
-        middle = place * cell + cell // 2 + 5
-        write(canvas, name, (left - 10 - text_width(name), top + middle))
-        # Written across and turned, so that long names do not meet.
-        strip = blank(20, left)
-        write(strip, name, (left - 10 - text_width(name), 15))
-        turned = cv2.rotate(strip, cv2.ROTATE_90_COUNTERCLOCKWISE)
-        x = left + middle - 15
-        canvas[top + side + 1 : top + side + 1 + left - 1, x : x + 20] = turned[: left - 1]
-
-
-def _centred(canvas: Pixels, text: str, corner: tuple[int, int], cell: int, colour: Colour) -> None:
-    (width, height), _ = cv2.getTextSize(text, FONT, 0.4, 1)
-    place = corner[0] + (cell - width) // 2, corner[1] + (cell + height) // 2
-    cv2.putText(canvas, text, place, FONT, 0.4, colour, 1, cv2.LINE_AA)
-
-
-SCATTER_SIDE, GAP, SCATTER_HEAD = (
-    400,
-    16,
-    48,
-)  # of a panel, in pixels: its square, around it, above it
+SCATTER_SIDE, SCATTER_HEAD, SCATTER_GAP = 400, 48, 16  # of a panel: its square, above, around it
 ACROSS = 4  # panels in a row
-LEGEND_LINE = 22
-SCATTER_RADIUS = 3.5  # of a point, in pixels
-SUBPIXEL = 4  # bits of a fraction of a pixel
+# Alone with many classes, a panel is as wide as the legend has to be.
+LARGE, MANY = 1000, 30
+RADIUS = 3.0  # of a point, in pixels
 OPACITY = 0.75  # so that points below others are seen
-LETTERS = SCATTER_SIDE // 9  # of a panel's title
+# Neighbouring hues of many classes are too alike to be told apart.
+MARKERS, MOST_DOTS = "os^dv<P>X*", 20
 
 
 @dataclass(frozen=True)
@@ -326,9 +342,18 @@ class Panel:
     targets: npt.NDArray[np.integer]
 
 
+@dataclass(frozen=True)
+class _Mark:
+    """How the points of a class look."""
+
+    colour: Colour
+    marker: str
+    radius: float
+
+
 def draw_scatter(
     panels: Sequence[Panel], classes: Sequence[str], highlighted: Collection[int] = ()
-) -> Pixels:
+) -> Figure:
     """Panels side by side, four in a row, and below them the colour of each class.
 
     Parameters
@@ -339,76 +364,66 @@ def draw_scatter(
         The K names.
     highlighted
         Indices of classes that stand out: above all others, larger, the others paled.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8 of shape (H, W, 3), blue first.
     """
-    colours = class_colours(len(classes), highlighted)
+    from matplotlib.lines import Line2D
+
+    shapes = MARKERS if len(classes) > MOST_DOTS else "o"
+    marks = [
+        _Mark(colour, shapes[index % len(shapes)], RADIUS * (1.5 if index in highlighted else 1))
+        for index, colour in enumerate(class_colours(len(classes), highlighted))
+    ]
     across = min(len(panels), ACROSS)
-    down = -(-len(panels) // across)
-    width = GAP + across * (SCATTER_SIDE + GAP)
-    places = _legend_places(classes, width)
-    top = down * (SCATTER_HEAD + SCATTER_SIDE + GAP)
-    canvas = blank(top + places[-1][1] + LEGEND_LINE, width)
-    for number, panel in enumerate(panels):
-        row, column = divmod(number, across)
-        corner = (
-            GAP + column * (SCATTER_SIDE + GAP),
-            SCATTER_HEAD + row * (SCATTER_HEAD + SCATTER_SIDE + GAP),
+    side = LARGE if len(panels) == 1 and len(classes) > MANY else SCATTER_SIDE
+    with _style([*classes, *(panel.title for panel in panels)]):
+        keys = [
+            Line2D([], [], color=mark.colour, marker=mark.marker, markersize=5, linestyle="")
+            for mark in marks
+        ]
+        names = list(classes)
+        if len(classes) > MOST_NAMED:
+            keys, names = keys[:1], [f"{len(classes)} classes, too many to be named"]
+        each = SCATTER_HEAD + side + SCATTER_GAP
+        figure = _above_legend(
+            SCATTER_GAP + across * (side + SCATTER_GAP),
+            -(-len(panels) // across) * each,
+            keys,
+            names,
         )
-        _draw_scatter_panel(canvas, panel, corner, colours)
-    for index, (name, (x, y)) in enumerate(zip(writable(classes), places, strict=True)):
-        _dot(canvas, (x + 8, top + y), colours[index])
-        write(canvas, name, (x + SWATCH - 6, top + y + 5))
-    return canvas
+        for number, panel in enumerate(panels):
+            row, column = divmod(number, across)
+            left = SCATTER_GAP + column * (side + SCATTER_GAP)
+            axes = _axes(figure, left, SCATTER_HEAD + row * each, side, side)
+            _draw_scatter_panel(axes, panel, marks, side)
+    return figure
 
 
-def _legend_places(classes: Sequence[str], width: int) -> list[tuple[int, int]]:
-    """Where each class's mark stands below the panels: side by side, as many lines as it takes."""
-    places, x, y = [], GAP, 0
-    for name in writable(classes):
-        taken = SWATCH + text_width(name) + GAP
-        if x > GAP and x + taken > width:
-            x, y = GAP, y + LEGEND_LINE
-        places.append((x, y))
-        x += taken
-    return places
+def _draw_scatter_panel(axes: Axes, panel: Panel, marks: Sequence[_Mark], side: float) -> None:
+    from matplotlib.collections import PathCollection
+    from matplotlib.markers import MarkerStyle
+    from matplotlib.transforms import IdentityTransform
 
-
-def _draw_scatter_panel(
-    canvas: Pixels, panel: Panel, corner: tuple[int, int], colours: Sequence[Colour]
-) -> None:
-    left, top = corner
-    # Folders of runs differ at their end.
-    title = panel.title if len(panel.title) <= LETTERS else f"..{panel.title[2 - LETTERS :]}"
-    title, subtitle = writable([title, panel.subtitle], LETTERS)
-    write(canvas, title, (left, top - 28))
-    write(canvas, subtitle, (left, top - 9))
-    cv2.rectangle(canvas, corner, (left + SCATTER_SIDE, top + SCATTER_SIDE), GREY, 1)
-    pixels = _inside(panel.points) + corner
-    # Mixed, so that no class covers another.
-    for number in np.random.default_rng(0).permutation(len(pixels)):
-        _dot(canvas, pixels[number].tolist(), colours[int(panel.targets[number])])
-
-
-def _inside(points: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Points (N, 2) in the pixels of a panel, upwards what is large in the second direction."""
-    low, high = points.min(axis=0), points.max(axis=0)
-    scale = (SCATTER_SIDE - 4 * SCATTER_RADIUS) / max(float(np.max(high - low)), 1e-30)
-    centred = (points - (low + high) / 2) * scale
-    return np.asarray(SCATTER_SIDE / 2 + centred * (1, -1), np.float64)
-
-
-def _dot(canvas: Pixels, place: Sequence[float], colour: Colour) -> None:
-    left, top = (int(value - SCATTER_RADIUS) - 1 for value in place)
-    x, y = place
-    side = round(2 * SCATTER_RADIUS) + 4
-    below = canvas[top : top + side, left : left + side]
-    above = below.copy()
-    middle = round((x - left) * 2**SUBPIXEL), round((y - top) * 2**SUBPIXEL)
-    cv2.circle(
-        above, middle, round(SCATTER_RADIUS * 2**SUBPIXEL), colour, -1, cv2.LINE_AA, SUBPIXEL
-    )
-    below[:] = cv2.addWeighted(above, OPACITY, below, 1 - OPACITY, 0)
+    # Mixed, so that no class covers another; those that stand out come last.
+    order = np.random.default_rng(0).permutation(len(panel.points))
+    radii = np.array([marks[target].radius for target in panel.targets])
+    order = order[np.argsort(radii[order], kind="stable")]
+    drawn = [marks[target] for target in panel.targets[order]]
+    outlines = {mark.marker: MarkerStyle(mark.marker) for mark in drawn}
+    paths = {
+        name: outline.get_path().transformed(outline.get_transform())
+        for name, outline in outlines.items()
+    }
+    low, high = panel.points.min(axis=0), panel.points.max(axis=0)
+    centred = (panel.points - (low + high) / 2) / max(float(np.max(high - low)), 1e-30)
+    points = PathCollection(
+        [paths[mark.marker] for mark in drawn],
+        sizes=[(2 * mark.radius / POINT) ** 2 for mark in drawn],
+        offsets=centred[order], offset_transform=axes.transData,
+        facecolors=[(*mark.colour, OPACITY) for mark in drawn], linewidths=0,
+    )  # fmt: skip
+    points.set_transform(IdentityTransform())
+    axes.add_collection(points)
+    half = 0.5 * side / (side - 6 * RADIUS)
+    axes.set(xlim=(-half, half), ylim=(-half, half), xticks=[], yticks=[])
+    axes.spines[:].set_color(PALE_GREY)
+    lines, _ = _fitted([panel.title, panel.subtitle], most=side)
+    axes.set_title("\n".join(lines), loc="left", fontsize=SIZE)

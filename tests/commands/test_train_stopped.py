@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -114,8 +115,8 @@ def test_a_run_is_trained_by_one_process_and_known_to_be_killed(many, comptool, 
     twice = comptool("train", "--run-name", "broken", "--resume", "-q")
     assert twice.exit_code == 3
     assert twice.stderr == (
-        "comptool train: weights/broken: another process is at work in it. Wait for it, or stop "
-        "it\n"
+        f"comptool train: weights/broken: process {running.process.pid} on {platform.node()} is at "
+        "work in it. Wait for it, or stop it\n"
     )
     running.process.kill()
     running.process.wait(60)

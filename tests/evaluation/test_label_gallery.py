@@ -161,6 +161,45 @@ def test_a_page_of_rows_exports_the_suggested_class_of_each(tmp_path, images):
     ]  # fmt: skip
 
 
+def page_of(name, path, images) -> Page:
+    """A page on which a name is id, class, kind, suggestion, heading, title, header and value."""
+    sheet = Sheet(
+        name, name, (name, name), {name: "suggested"}, {name: name},
+        {name: pd.DataFrame({name: [name, "x"]})},
+    )  # fmt: skip
+    write_cards(path, [Card(name, *[name] * 7)], {name: images}, sheet, title=name)
+    return Page(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        NASTY,
+        "</title></script><script>alert(1)</script>.png",
+        "' onmouseover='alert(1)",
+        '" onerror="alert(1)" x="',
+        "{{ 7 * 7 }}{% if x %}${shown}$title",
+        "<!-- 한국어 --> <b>군함 & 전차</b>",
+        "잠수함, \"함선\"\n'été'.png",
+    ],
+)
+def test_a_name_is_shown_as_it_is_wherever_it_stands(tmp_path, images, name):
+    page = page_of(name, tmp_path / "review.html", images["007"])
+    plain = page_of("a-class", tmp_path / "plain.html", images["007"])
+    assert [
+        (tag, list(attributes)) for tag, attributes in page.elements
+    ] == [(tag, list(attributes)) for tag, attributes in plain.elements]  # fmt: skip
+    (cell,) = page.all("li")
+    assert cell == {
+        "class": "cell", "data-id": name, "data-class": name, "data-kind": name,
+        "data-suggested": name,
+    }  # fmt: skip
+    (body,) = page.all("body")
+    assert (body["data-header"], body["data-exported"]) == (name, "suggested")
+    assert [image["alt"] for image in page.all("img")] == [name, name]
+    assert page.text.count(name) == plain.text.count("a-class") > 10
+
+
 def test_nothing_in_a_table_becomes_markup(tmp_path, table, images):
     write_gallery(tmp_path / "review.html", table, images, title=NASTY)
     page = Page((tmp_path / "review.html").read_text(encoding="utf-8"))
