@@ -13,7 +13,7 @@ from comptool.registry import Entry, Registry
 TIMM = "comptool.models.backbones.timm_backbone:build"
 DEFAULT_HEAD = "linear"
 
-# A target here is called (name, *, in_chans, pretrained, <its options>) and gives one Encoder.
+# A target is called as (name, *, in_chans, pretrained, **options) and returns one Encoder.
 BACKBONES = Registry(
     "model",
     Entry(
@@ -69,7 +69,7 @@ BACKBONES = Registry(
     ),
 )
 
-# A target here is called (encoders, num_classes, *, <its options>) and gives the StreamModel.
+# A target is called as (encoders, num_classes, **options) and returns the StreamModel.
 HEADS = Registry(
     "head",
     Entry(
@@ -81,13 +81,13 @@ HEADS = Registry(
     Entry(
         "cosine",
         "comptool.models.late_fusion:CosineClassifier",
-        "As linear, with cosines for logits; what the loss 'ldam' is made for.",
+        "Linear layer with scaled cosines as logits; for the loss 'ldam'.",
         "Cao et al. 2019, arXiv:1906.07413, authors' code",
     ),
     Entry(
         "ml-decoder",
         "comptool.models.heads.ml_decoder:build",
-        "Fixed queries that read the feature map in one layer, and a linear layer each.",
+        "Cross-attention of fixed queries to the feature map, and a linear layer per query.",
         "Ridnik et al. 2023, arXiv:2111.12933, section 2",
     ),
     Entry(
@@ -113,20 +113,20 @@ HEADS = Registry(
 
 DUAL = "-dual"
 
-# timm's names have no hyphen, so a name with one can be refused without importing timm.
+# timm names have no hyphen, so names with one are refused without importing timm.
 _TIMM_NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)?")
 
 
 @dataclass(frozen=True)
 class ModelName:
-    """A model's name, taken apart.
+    """The parts of a model name.
 
     Parameters
     ----------
     backbone
-        One of :data:`BACKBONES`, or what may be a timm name.
+        One of :data:`BACKBONES` or a possible timm name.
     streams
-        Images that the model takes per sample: 1 or 2.
+        Images per sample: 1 or 2.
     head
         One of :data:`HEADS`.
     """
@@ -141,15 +141,12 @@ class ModelName:
 
 
 def names() -> list[str]:
-    """The names that are listed; any timm name in place of the backbone is one too."""
+    """The listed names; any timm name may replace the backbone."""
     return [name + suffix for name in BACKBONES.names for suffix in ("", DUAL)]
 
 
 def listing(pattern: str = "") -> list[Entry]:
-    """The listed models whose name holds the pattern, each ``-dual`` one after its backbone.
-
-    The pattern may have the wildcards of a shell.
-    """
+    """Listed models that match a substring or shell pattern, each followed by its ``-dual`` form."""
     return [
         entry
         for backbone in BACKBONES
@@ -159,19 +156,19 @@ def listing(pattern: str = "") -> list[Entry]:
 
 
 def search(pattern: str) -> list[Entry]:
-    """The listed models whose name holds the pattern, then timm's backbones; imports timm.
+    """Listed models that match a pattern, then timm's backbones; imports timm.
 
     Raises
     ------
     UsageError
-        If there is none; names the three nearest.
+        If there is no match; names the three nearest.
     """
     from comptool.models.backbones.timm_backbone import search as search_timm
 
-    found = [*listing(pattern), *search_timm(pattern)]
-    if not found:
+    entries = [*listing(pattern), *search_timm(pattern)]
+    if not entries:
         raise unknown_name("model", pattern, names())
-    return found
+    return entries
 
 
 def _dual(backbone: Entry) -> Entry:
@@ -184,19 +181,17 @@ def _dual(backbone: Entry) -> Entry:
 
 
 def wildcard(pattern: str) -> str:
-    """The pattern itself if it has wildcards, else one that finds it anywhere in a name."""
+    """The pattern if it has wildcards, else one that matches it as a substring."""
     return pattern if set(pattern) & set("*?[") else f"*{pattern}*"
 
 
 def parse_name(name: str) -> ModelName:
-    """Take a model's name apart, without torch.
-
-    Whether timm knows a backbone that is not ours is seen when the model is created.
+    """Parse a model name, without torch; timm names are not looked up.
 
     Raises
     ------
     UsageError
-        If the head is unknown, or the backbone cannot be one; names the three nearest.
+        If the head is unknown or the backbone is not a valid name; names the three nearest.
 
     Examples
     --------
@@ -213,17 +208,17 @@ def parse_name(name: str) -> ModelName:
 
 
 def encoder_entry(backbone: str) -> Entry:
-    """The entry whose target builds this backbone: ours, or timm's for every other name."""
+    """The registry entry of a backbone: comptool's own, or timm's for any other name."""
     if backbone in BACKBONES:
         return BACKBONES.find(backbone)
     return Entry(backbone, TIMM, "A backbone of timm.", "timm")
 
 
 def check_modalities(name: str, modalities: Sequence[str]) -> None:
-    """Raise a UsageError if the model is none for that number of images per sample."""
+    """Raise a UsageError unless the model takes that number of images per sample."""
     parsed = parse_name(name)
     if parsed.streams != len(modalities):
-        if parsed.backbone not in BACKBONES:  # only a name that there is can have a twin
+        if parsed.backbone not in BACKBONES:  # refuse unknown names first
             from comptool.models.backbones.timm_backbone import timm_name
 
             timm_name(parsed.backbone)

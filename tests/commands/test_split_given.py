@@ -80,7 +80,7 @@ def test_classes_that_a_given_split_tears_from_training_are_named(comptool):
             "t.csv, row 3, column 'part': a given split is train, val or test, or a fold number "
             "from -1 (found 'tset')\n",
         ),
-        (["a,train", "b,train"], "part", "t.csv, column 'part': no row is validated; some have"),
+        (["a,train", "b,train"], "part", "t.csv, column 'part': no row is validated; some rows"),
         (["a,val", "b,test"], "part", "t.csv, column 'part': no row is left to train on; all"),
     ],
 )
