@@ -37,13 +37,6 @@ def save_checkpoint(
         The header; ``format`` is added.
     force
         Whether to replace an existing file.
-
-    Raises
-    ------
-    OutputExistsError
-        If ``path`` exists and ``force`` is off.
-    InputError
-        If the file cannot be written; ``path`` is left unchanged.
     """
     # Cloned because safetensors refuses tensors that share memory, such as tied weights.
     weights = {

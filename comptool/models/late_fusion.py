@@ -76,21 +76,8 @@ AUXILIARY = "auxiliary."  # prefix of the weights that only training needs
 class FusedClassifier(StreamModel):
     """Late fusion: pooled features of M independent encoders, concatenated, and one linear layer.
 
-    Parameters
-    ----------
-    encoders
-        One per stream, in the order of the images; with one it is the backbone's plain classifier.
-    num_classes
-        K.
-    drop_rate
-        Dropout before the classifier, in [0, 1); None: the largest of the encoders' own.
-    auxiliary_heads
-        Whether each stream has its own classifier in training.
-
-    Raises
-    ------
-    UsageError
-        If ``drop_rate`` is out of its range, or ``auxiliary_heads`` is set for a single stream.
+    ``drop_rate`` is the dropout before the classifier, by default the largest of the encoders' own;
+    with ``auxiliary_heads`` each stream has its own classifier in training.
     """
 
     classifier: nn.Linear
@@ -131,7 +118,7 @@ class FusedClassifier(StreamModel):
     def forward(self, *images: Tensor) -> Tensor:
         """Logits (B, K) of M tensors (B, C, H, W).
 
-        In training with auxiliary heads (1 + M, B, K): logits of the fused streams, then of each stream.
+        In training with auxiliary heads (1 + M, B, K): the fused logits, then those of each stream.
         """
         heads = [self.classifier, *(self.auxiliary if self.training else ())]
         fused, *single = self.junction(self._pooled(images), len(heads))
@@ -163,21 +150,9 @@ class CosineLinear(nn.Linear):
 
 
 class CosineClassifier(FusedClassifier):
-    """The plain classifier with logits that are scaled cosines to the class weights.
+    """The plain classifier with logits that are cosines to the class weights times ``scale``.
 
     Frequent classes do not gain longer weight vectors, and margins in the logits are comparable.
-
-    Parameters
-    ----------
-    encoders, num_classes, drop_rate, auxiliary_heads
-        See :class:`FusedClassifier`.
-    scale
-        Largest logit, above 0.
-
-    Raises
-    ------
-    UsageError
-        As :class:`FusedClassifier`, or if ``scale`` is out of its range.
     """
 
     def __init__(

@@ -119,17 +119,7 @@ _TIMM_NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)?")
 
 @dataclass(frozen=True)
 class ModelName:
-    """The parts of a model name.
-
-    Parameters
-    ----------
-    backbone
-        One of :data:`BACKBONES` or a possible timm name.
-    streams
-        Images per sample: 1 or 2.
-    head
-        One of :data:`HEADS`.
-    """
+    """The parts of a model name: a backbone (maybe of timm), 1 or 2 images per sample, a head."""
 
     backbone: str
     streams: int
@@ -146,7 +136,7 @@ def names() -> list[str]:
 
 
 def listing(pattern: str = "") -> list[Entry]:
-    """Listed models that match a substring or shell pattern, each followed by its ``-dual`` form."""
+    """Listed models that match a substring or shell pattern, each before its ``-dual`` form."""
     return [
         entry
         for backbone in BACKBONES
