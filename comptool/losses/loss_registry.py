@@ -1,6 +1,4 @@
-"""Registry of the losses, with the properties of each: tasks, targets, calibration; no torch.
-
-The table of losses, with what has to be known of each before torch is imported.
+"""Registry of the losses and their properties: tasks, targets, calibration; no torch.
 
 To add a loss: its class in ``softmax.py``, ``sigmoid.py`` or ``partial.py``, and its entry here.
 """
@@ -16,28 +14,27 @@ SINGLE, SEVERAL = ("multiclass",), ("multilabel",)
 
 @dataclass(frozen=True)
 class Loss(Entry):
-    """A row of the table of losses. The defaults are those of a user's own loss.
+    """An entry of the registry. The defaults are those of a user's own loss.
 
-    An option called ``class_counts``, ``num_samples``, ``class_weights`` or ``prior`` is filled by
-    the training; see :data:`FROM_ROWS`.
+    Training fills the options of :data:`FROM_ROWS`.
 
-    Parameters
+    Attributes
     ----------
     tasks
-        The tasks whose targets it takes.
+        Supported tasks.
     hard_targets
-        Whether its targets have to be 0 or 1, so that mixup and cutmix are refused.
+        Whether targets have to be 0 or 1, without mixup and cutmix.
     calibrated
-        Whether the probabilities of a model that minimises it are shares of rows.
+        Whether minimising it yields probabilities that are shares of rows.
     takes_prior
-        Whether ``--prior`` is for it, as its option ``prior``.
+        Whether ``--prior`` applies, as its option ``prior``.
     of_cosines
-        Whether it presumes cosines times its option ``scale`` as logits.
+        Whether it expects logits that are cosines times its option ``scale``.
     absent_modes
-        Values of its option ``mode`` in which a cell without a label is mostly taught to be absent.
+        Values of its option ``mode`` that treat cells without a label mostly as absent.
     default_mode
-        Value of its option ``mode`` where none is given; None: it has no such option, and cells
-        without a label give no loss.
+        Default of its option ``mode``; None: it has no such option and ignores cells without a
+        label.
     """
 
     tasks: tuple[str, ...] = (*SINGLE, *SEVERAL)
@@ -61,7 +58,7 @@ LOSSES: Registry[Loss] = Registry(
     Loss(
         "focal",
         "comptool.losses.softmax:Focal",
-        "Cross-entropy, smoothed by 0.1, that counts a sample less the better it is classified.",
+        "Cross-entropy, smoothed by 0.1, with less weight for well classified samples.",
         "Lin et al. 2017, arXiv:1708.02002, equation 4, in its softmax form",
         tasks=SINGLE,
     ),
@@ -113,7 +110,7 @@ LOSSES: Registry[Loss] = Registry(
     Loss(
         "partial-asl",
         "comptool.losses.partial:PartialAsymmetric",
-        "ASL with a choice of what to make of -1 (multi-label).",
+        "ASL with several ways to treat -1 (multi-label).",
         "Ben-Baruch et al. 2022, arXiv:2110.10955, section 3",
         tasks=SEVERAL,
         takes_prior=True,
@@ -154,5 +151,5 @@ LOSSES: Registry[Loss] = Registry(
     ),
 )
 
-# Options that follow from the rows, or have a file of their own; nobody types them.
+# Options filled from the rows or from a file, never typed.
 FROM_ROWS = ("class_counts", "num_samples", "class_weights", "prior")

@@ -1,4 +1,4 @@
-"""Losses of several labels per image of which not all are annotated: what to make of -1."""
+"""Multi-label losses for partially annotated targets: how to treat -1."""
 
 from __future__ import annotations
 
@@ -13,24 +13,22 @@ from comptool.losses.sigmoid import (
     UNKNOWN,
     Reduction,
     cells_of,
-    checked,
-    checked_clip,
     checked_reduction,
     negative,
     positive,
     reduced,
 )
+from comptool.losses.softmax import checked
 
 Mode = Literal["negative", "ignore", "ignore-normalize", "selective"]
 MODES = ("negative", "ignore", "ignore-normalize", "selective")
 
 
 class PartialAsymmetric(nn.Module):
-    """ASL of targets 1, 0 and -1, with exponents and weights of their own for the -1.
+    """ASL of targets 1, 0 and -1, with exponents and weights of their own for -1.
 
     An unannotated cell has the form of a negative. Focusing factors carry no gradient: they are
-    weights of the binary cross-entropy, where :class:`comptool.losses.sigmoid.Asymmetric` sends
-    gradient through them.
+    weights of the binary cross-entropy, unlike in :class:`comptool.losses.sigmoid.Asymmetric`.
 
     Source: Ben-Baruch, Ridnik, Friedman, Ben-Cohen, Zamir, Noy, Zelnik-Manor 2022, "Multi-label
     Classification with Partial Annotations using Class-aware Selective Loss", arXiv:2110.10955,
@@ -38,39 +36,33 @@ class PartialAsymmetric(nn.Module):
     Classification with Partial Labels", arXiv:1902.09720, with the constants of the former's code.
 
     Differs from the authors' code: no floor of 1e-8 under the probabilities; the mean over the
-    batch, where theirs is the sum (``reduction="sum"`` is theirs); gamma_pos is 1 by default, as in
-    the AICOSS 2023 solution.
+    batch instead of the sum (``reduction="sum"``); gamma_pos is 1 by default, as in the AICOSS 2023
+    solution.
 
     Parameters
     ----------
     mode
         ``negative``: an unannotated cell is a negative with ``gamma_unann`` and ``alpha_unann``.
-        ``ignore``: it is left out. ``ignore-normalize``: it is left out, and the annotated cells of
-        an image that has n of them weigh 1 / (1 + n) + 1. ``selective``: it is a negative as in
-        ``negative``, unless its class has a prior above ``prior_threshold``, or it is among the
+        ``ignore``: it is left out. ``ignore-normalize``: it is left out, and the n annotated cells
+        of an image have the weight 1 / (1 + n) + 1. ``selective``: as ``negative``, but cells of a
+        class with a prior above ``prior_threshold`` are left out, and so are the
         ``likelihood_topk`` x B unannotated cells of the batch (of this process) with the highest
-        probability; then it is left out. The second count is over all unannotated cells, those
-        of frequent classes included.
+        probability, among all classes.
     gamma_pos, gamma_neg, gamma_unann
         Focusing exponents, 0 or more.
     alpha_pos, alpha_neg, alpha_unann
         Weights, 0 or more.
     clip
-        Probability at and below which a negative or unannotated cell costs nothing, in [0, 1).
+        Probability up to which a negative or unannotated cell costs nothing, in [0, 1).
     likelihood_topk
-        Unannotated cells left out per image of the batch, 0 or more.
+        Unannotated cells to leave out per image of the batch, 0 or more.
     prior
-        Probability of each class, one number per class in [0, 1], estimated by a model trained with
-        ``ignore``; None leaves out no class. Only for ``selective``.
+        Probability of each class in [0, 1], estimated by a model trained with ``ignore``; None
+        leaves out no class. Only for ``selective``.
     prior_threshold
         In [0, 1].
     reduction
         See :class:`comptool.losses.sigmoid.CellLoss`; a cell of weight 0 does not count.
-
-    Raises
-    ------
-    UsageError
-        If a value is out of its range, or a prior comes with another mode.
     """
 
     prior: Tensor | None
@@ -101,7 +93,7 @@ class PartialAsymmetric(nn.Module):
         self.alpha_pos = checked("alpha_pos", alpha_pos)
         self.alpha_neg = checked("alpha_neg", alpha_neg)
         self.alpha_unann = checked("alpha_unann", alpha_unann)
-        self.clip = checked_clip(clip)
+        self.clip = checked("clip", clip, below=1)
         self.likelihood_topk = int(checked("likelihood_topk", likelihood_topk))
         self.prior_threshold = checked("prior_threshold", prior_threshold, most=1)
         self.reduction = checked_reduction(reduction)
@@ -110,7 +102,7 @@ class PartialAsymmetric(nn.Module):
         self.register_buffer("prior", _checked_prior(prior), persistent=False)
 
     def extra_repr(self) -> str:
-        """The settings, for printing."""
+        """Settings for printing."""
         gammas = f"gamma_pos={self.gamma_pos:g}, gamma_neg={self.gamma_neg:g}"
         return f"mode='{self.mode}', {gammas}, gamma_unann={self.gamma_unann:g}"
 
@@ -138,7 +130,7 @@ class PartialAsymmetric(nn.Module):
         return self.alpha_unann * claimed.focus.detach() * claimed.entropy
 
     def _weights(self, logits: Tensor, unannotated: Tensor) -> Tensor:
-        """How much each cell counts, (B, K), 0 or more."""
+        """Weight of each cell, (B, K), 0 or more."""
         if self.mode == "negative":
             return torch.ones_like(logits)
         if self.mode == "selective":
@@ -149,7 +141,7 @@ class PartialAsymmetric(nn.Module):
         return annotated * (1 + 1 / (1 + annotated.sum(dim=1, keepdim=True)))
 
     def _left_out(self, logits: Tensor, unannotated: Tensor) -> Tensor:
-        """The unannotated cells that may well be positives, (B, K), bool."""
+        """Unannotated cells that are likely positives, (B, K), bool."""
         likely = torch.zeros_like(unannotated).flatten()
         count = min(self.likelihood_topk * len(logits), logits.numel())
         scores = logits.masked_fill(~unannotated, -torch.inf).flatten()

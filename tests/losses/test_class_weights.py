@@ -18,7 +18,7 @@ from comptool.losses.class_weights import (
 
 COUNTS = [5000, 400, 16]
 NUMBER = "a class weight has to be a positive number"
-STRANGER = "weights of classes that there are not"
+STRANGER = "weights of unknown classes"
 TWICE = "has two weights for a class"
 MEND = "Give every class one weight, and no other"
 
@@ -86,7 +86,7 @@ def test_weights_by_hand_come_in_the_order_of_the_classes(tmp_path):
         ("a.toml", "a = 1\nb = [1]\n", f"{NUMBER} (found 'b = [1]')"),
         ("a.toml", "a = inf\nb = 1\n", f"{NUMBER} (found 'a = inf')"),
         ("a.toml", "a = 1\nb = true\n", f"{NUMBER} (found 'b = True')"),
-        ("a.toml", "a = \n", "is no TOML ("),
+        ("a.toml", "a = \n", "is not valid TOML ("),
     ],
 )
 def test_a_mistake_in_weights_by_hand_is_named(tmp_path, name, text, message):
