@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from comptool.errors import InputError, quoted, unknown_name
 from comptool.io.tables import read_table, refuse_missing
 
 BETA = 0.9999
+SCHEMES = ("effective", "inverse", "sqrt")
 CLASS, WEIGHT = "class", "weight"
 TOML = ".toml"
 WRONG = "a class weight has to be a positive number"
@@ -38,53 +39,33 @@ def effective_number_weights(counts: Sequence[float], beta: float = BETA) -> lis
     return _of_sum_k([(1 - beta) / (1 - beta**count) for count in _at_least_one(counts)])
 
 
-def inverse_frequency_weights(counts: Sequence[float]) -> list[float]:
-    """Class weights 1 / n, of sum K.
-
-    Examples
-    --------
-    >>> [round(weight, 3) for weight in inverse_frequency_weights([90, 10])]
-    [0.2, 1.8]
-    """
-    return _of_sum_k([1 / count for count in _at_least_one(counts)])
-
-
-def square_root_weights(counts: Sequence[float]) -> list[float]:
-    """Class weights 1 / sqrt(n), of sum K.
-
-    Examples
-    --------
-    >>> [round(weight, 3) for weight in square_root_weights([90, 10])]
-    [0.5, 1.5]
-    """
-    return _of_sum_k([count**-0.5 for count in _at_least_one(counts)])
-
-
-SCHEMES: dict[str, Callable[[Sequence[float]], list[float]]] = {
-    "effective": effective_number_weights,
-    "inverse": inverse_frequency_weights,
-    "sqrt": square_root_weights,
-}
-
-
 def class_weights(scheme: str, counts: Sequence[float]) -> list[float]:
-    """The class weights of a scheme.
+    """The class weights of a scheme, of sum K.
 
     Parameters
     ----------
     scheme
-        One of :data:`SCHEMES`: ``effective``, ``inverse`` or ``sqrt``.
+        ``effective``: see :func:`effective_number_weights`; ``inverse``: 1 / n;
+        ``sqrt``: 1 / sqrt(n).
     counts
-        Rows of each of K classes, 0 or more.
+        n, the rows of each of K classes, 0 or more.
 
     Raises
     ------
     UsageError
         If the scheme is unknown; names the nearest.
+
+    Examples
+    --------
+    >>> [round(weight, 3) for weight in class_weights("inverse", [90, 10])]
+    [0.2, 1.8]
     """
     if scheme not in SCHEMES:
         raise unknown_name("scheme of class weights", scheme, SCHEMES)
-    return SCHEMES[scheme](counts)
+    if scheme == "effective":
+        return effective_number_weights(counts)
+    power = -1 if scheme == "inverse" else -0.5
+    return _of_sum_k([count**power for count in _at_least_one(counts)])
 
 
 def _at_least_one(counts: Sequence[float]) -> list[float]:

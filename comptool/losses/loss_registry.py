@@ -17,32 +17,16 @@ class Loss(Entry):
     """An entry of the registry. The defaults are those of a user's own loss.
 
     Training fills the options of :data:`FROM_ROWS`.
-
-    Attributes
-    ----------
-    tasks
-        Supported tasks.
-    hard_targets
-        Whether targets have to be 0 or 1, without mixup and cutmix.
-    calibrated
-        Whether minimising it yields probabilities that are shares of rows.
-    takes_prior
-        Whether ``--prior`` applies, as its option ``prior``.
-    of_cosines
-        Whether it expects logits that are cosines times its option ``scale``.
-    absent_modes
-        Values of its option ``mode`` that treat cells without a label mostly as absent.
-    default_mode
-        Default of its option ``mode``; None: it has no such option and ignores cells without a
-        label.
     """
 
     tasks: tuple[str, ...] = (*SINGLE, *SEVERAL)
-    hard_targets: bool = False
-    calibrated: bool = True
-    takes_prior: bool = False
-    of_cosines: bool = False
+    hard_targets: bool = False  # whether targets have to be 0 or 1, without mixup and cutmix
+    calibrated: bool = True  # whether its minimum has probabilities that are shares of rows
+    takes_prior: bool = False  # whether --prior applies, as its option ``prior``
+    of_cosines: bool = False  # whether it expects logits that are cosines times its ``scale``
+    # Values of its option ``mode`` that treat cells without a label mostly as absent.
     absent_modes: tuple[str, ...] = ()
+    # Default of its option ``mode``; None: it ignores cells without a label.
     default_mode: str | None = None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from comptool.errors import UsageError, unknown_name
 from comptool.losses.sigmoid import (
@@ -18,13 +18,13 @@ from comptool.losses.sigmoid import (
     positive,
     reduced,
 )
-from comptool.losses.softmax import checked
+from comptool.losses.softmax import Criterion, checked
 
 Mode = Literal["negative", "ignore", "ignore-normalize", "selective"]
 MODES = ("negative", "ignore", "ignore-normalize", "selective")
 
 
-class PartialAsymmetric(nn.Module):
+class PartialAsymmetric(Criterion):
     """ASL of targets 1, 0 and -1, with exponents and weights of their own for -1.
 
     An unannotated cell has the form of a negative. Focusing factors carry no gradient: they are
@@ -65,6 +65,7 @@ class PartialAsymmetric(nn.Module):
         See :class:`comptool.losses.sigmoid.CellLoss`; a cell of weight 0 does not count.
     """
 
+    shown = ("mode", "gamma_pos", "gamma_neg", "gamma_unann")
     prior: Tensor | None
 
     def __init__(
@@ -100,11 +101,6 @@ class PartialAsymmetric(nn.Module):
         if prior is not None and mode != "selective":
             raise UsageError(f"a prior has no meaning with mode '{mode}'; it is for 'selective'")
         self.register_buffer("prior", _checked_prior(prior), persistent=False)
-
-    def extra_repr(self) -> str:
-        """Settings for printing."""
-        gammas = f"gamma_pos={self.gamma_pos:g}, gamma_neg={self.gamma_neg:g}"
-        return f"mode='{self.mode}', {gammas}, gamma_unann={self.gamma_unann:g}"
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of logits (B, K) against targets (B, K) of 0, 1 or -1: a scalar."""

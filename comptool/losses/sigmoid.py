@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from comptool.errors import UsageError, unknown_name
-from comptool.losses.softmax import checked
+from comptool.losses.softmax import Criterion, checked
 
 UNKNOWN = -1
 REDUCTIONS = ("mean", "batchmean", "sum")
@@ -45,7 +45,7 @@ class Term(NamedTuple):
     entropy: Tensor  # -log p_t
 
 
-class CellLoss(nn.Module, ABC):
+class CellLoss(Criterion, ABC):
     """A sum of losses over cells; a target between 0 and 1 has its share of both terms.
 
     Parameters
@@ -129,6 +129,8 @@ class SigmoidFocal(CellLoss):
     0.0433...
     """
 
+    shown: tuple[str, ...] = ("gamma", "alpha")
+
     def __init__(
         self,
         *,
@@ -140,10 +142,6 @@ class SigmoidFocal(CellLoss):
         super().__init__(smoothing=smoothing, reduction=reduction)
         self.gamma = checked("gamma", gamma)
         self.alpha = None if alpha is None else checked("alpha", alpha, most=1)
-
-    def extra_repr(self) -> str:
-        """Settings for printing."""
-        return f"gamma={self.gamma:g}, alpha={self.alpha}"
 
     def terms(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Loss of every cell as a positive and as a negative, each (B, K)."""
@@ -167,6 +165,8 @@ class Poly(SigmoidFocal):
     anchors.
     """
 
+    shown = ("epsilon", "gamma", "alpha")
+
     def __init__(
         self,
         *,
@@ -178,10 +178,6 @@ class Poly(SigmoidFocal):
     ) -> None:
         super().__init__(gamma=gamma, alpha=alpha, smoothing=smoothing, reduction=reduction)
         self.epsilon = checked("epsilon", epsilon, least=-1)
-
-    def extra_repr(self) -> str:
-        """Settings for printing."""
-        return f"epsilon={self.epsilon:g}, {super().extra_repr()}"
 
     def terms(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Loss of every cell as a positive and as a negative, each (B, K)."""
@@ -206,6 +202,8 @@ class Asymmetric(CellLoss):
     instead of the sum (``reduction="sum"``).
     """
 
+    shown = ("gamma_neg", "gamma_pos", "clip")
+
     def __init__(
         self,
         *,
@@ -219,10 +217,6 @@ class Asymmetric(CellLoss):
         self.gamma_neg = checked("gamma_neg", gamma_neg)
         self.gamma_pos = checked("gamma_pos", gamma_pos)
         self.clip = checked("clip", clip, below=1)
-
-    def extra_repr(self) -> str:
-        """Settings for printing."""
-        return f"gamma_neg={self.gamma_neg:g}, gamma_pos={self.gamma_pos:g}, clip={self.clip:g}"
 
     def terms(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Loss of every cell as a positive and as a negative, each (B, K)."""
@@ -264,6 +258,7 @@ class DistributionBalanced(CellLoss):
         Focusing exponent, 0 or more. The authors' DB-focal is ``gamma=2`` times 2.
     """
 
+    shown = ("neg_scale", "gamma")
     freq_inv: Tensor
     bias: Tensor
 
@@ -293,10 +288,6 @@ class DistributionBalanced(CellLoss):
         shift = checked("init_bias", init_bias) / neg_scale
         self.register_buffer("freq_inv", 1 / counts, persistent=False)
         self.register_buffer("bias", -shift * torch.log(known / counts - 1), persistent=False)
-
-    def extra_repr(self) -> str:
-        """Settings for printing."""
-        return f"neg_scale={self.neg_scale:g}, gamma={self.gamma:g}"
 
     def terms(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Loss of every cell as a positive and as a negative, each (B, K)."""
@@ -373,7 +364,7 @@ def _log_one_plus(exponents: Tensor) -> Tensor:
     return torch.logsumexp(with_zero, dim=1)
 
 
-class TwoWay(nn.Module):
+class TwoWay(Criterion):
     """Contrast of positives with negatives among the classes of a sample and samples of a class.
 
     Each way is the mean of ``softplus(tn LSE_neg(s / tn) + tp LSE_pos(-s / tp))`` over the samples
@@ -393,16 +384,14 @@ class TwoWay(nn.Module):
     Differs from the paper: a batch without positives has a loss of 0, not NaN.
     """
 
+    shown = ("tp", "tn")
+
     def __init__(self, *, tp: float = 4.0, tn: float = 1.0) -> None:
         super().__init__()
         for name, value in (("tp", tp), ("tn", tn)):
             if checked(name, value) == 0:
                 raise UsageError(f"{name} is 0; a temperature has to be above 0")
         self.tp, self.tn = tp, tn
-
-    def extra_repr(self) -> str:
-        """Settings for printing."""
-        return f"tp={self.tp:g}, tn={self.tn:g}"
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of logits (B, K) against targets (B, K) of 0, 1 or -1: a scalar."""

@@ -23,27 +23,35 @@ from comptool.errors import UsageError, unknown_name
 FOCAL_REDUCTIONS = ("mean", "batch")
 
 
-class CrossEntropy(nn.Module):
+class Criterion(nn.Module):
+    """A loss that is printed with its settings ``shown``."""
+
+    shown: tuple[str, ...] = ()
+
+    def extra_repr(self) -> str:
+        """Settings for printing."""
+        values = {name: getattr(self, name) for name in self.shown}
+        return ", ".join(
+            f"{name}={value:g}" if isinstance(value, int | float) else f"{name}={value!r}"
+            for name, value in values.items()
+        )
+
+
+class CrossEntropy(Criterion):
     """Mean over the batch of ``-sum_k w_k q_k log p_k``.
 
     Source: torch's cross-entropy; smoothing of Szegedy et al. 2016, arXiv:1512.00567, section 7.
     """
 
+    shown: tuple[str, ...] = ("smoothing",)
     class_weights: Tensor | None
 
     def __init__(
-        self,
-        *,
-        smoothing: float = 0.0,
-        class_weights: Sequence[float] | Tensor | None = None,
+        self, *, smoothing: float = 0.0, class_weights: Sequence[float] | Tensor | None = None
     ) -> None:
         super().__init__()
         self.smoothing = checked("the label smoothing", smoothing, below=1)
         self.register_buffer("class_weights", checked_weights(class_weights), persistent=False)
-
-    def extra_repr(self) -> str:
-        """Settings for printing."""
-        return f"smoothing={self.smoothing:g}"
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of logits (B, K) against class indices (B,) or class shares (B, K): a scalar."""
@@ -88,6 +96,8 @@ class Focal(CrossEntropy):
     0.00892...
     """
 
+    shown: tuple[str, ...] = ("gamma", "smoothing")
+
     def __init__(
         self,
         *,
@@ -101,11 +111,8 @@ class Focal(CrossEntropy):
             raise unknown_name("reduction", reduction, FOCAL_REDUCTIONS)
         self.gamma = checked("gamma", gamma)
         self.reduction = reduction
-
-    def extra_repr(self) -> str:
-        """Settings for printing."""
-        shown = f"gamma={self.gamma:g}, smoothing={self.smoothing:g}"
-        return shown if self.reduction == "mean" else f"{shown}, reduction='{self.reduction}'"
+        if reduction != "mean":
+            self.shown = (*self.shown, "reduction")
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of logits (B, K) against class indices (B,) or class shares (B, K): a scalar."""
@@ -134,7 +141,7 @@ def _log_of_rest(logits: Tensor, targets: Tensor) -> Tensor:
     return torch.logsumexp(logits + rest, dim=1) - torch.logsumexp(logits, dim=1)
 
 
-class PolySoftmax(nn.Module):
+class PolySoftmax(Criterion):
     """Mean over the batch of ``-sum_k q_k log p_k + epsilon (1 - sum_k q_k p_k)``.
 
     ``epsilon``, -1 or more, is the weight of the first polynomial term; 0 is cross-entropy.
@@ -145,14 +152,12 @@ class PolySoftmax(nn.Module):
     (B, K) do not reveal which one is meant.
     """
 
+    shown = ("epsilon", "smoothing")
+
     def __init__(self, *, epsilon: float = 2.0, smoothing: float = 0.0) -> None:
         super().__init__()
         self.epsilon = checked("epsilon", epsilon, least=-1)
         self.smoothing = checked("the label smoothing", smoothing, below=1)
-
-    def extra_repr(self) -> str:
-        """Settings for printing."""
-        return f"epsilon={self.epsilon:g}, smoothing={self.smoothing:g}"
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of logits (B, K) against class indices (B,) or class shares (B, K): a scalar."""
@@ -183,6 +188,7 @@ class BalancedSoftmax(CrossEntropy):
         0 or more: 1 for a test set of equally frequent classes, 0 is plain cross-entropy.
     """
 
+    shown = ("tau", "smoothing")
     offsets: Tensor
 
     def __init__(
@@ -198,10 +204,6 @@ class BalancedSoftmax(CrossEntropy):
         offsets = checked("tau", tau) * torch.log(counts / counts.sum()).float()
         self.tau = tau
         self.register_buffer("offsets", offsets, persistent=False)
-
-    def extra_repr(self) -> str:
-        """Settings for printing."""
-        return f"tau={self.tau:g}, smoothing={self.smoothing:g}"
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of logits (B, K) against class indices (B,) or class shares (B, K): a scalar."""
@@ -238,6 +240,7 @@ class Ldam(CrossEntropy):
     tensor([0.2500, 0.5000])
     """
 
+    shown = ("max_margin", "scale")
     margins: Tensor
 
     def __init__(
@@ -256,10 +259,6 @@ class Ldam(CrossEntropy):
         counts = checked_counts(class_counts, "the loss 'ldam'")
         margins = max_margin * (counts.min() / counts) ** 0.25
         self.register_buffer("margins", margins.float(), persistent=False)
-
-    def extra_repr(self) -> str:
-        """Settings for printing."""
-        return f"max_margin={self.max_margin:g}, scale={self.scale:g}"
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of logits (B, K) against class indices (B,) or class shares (B, K): a scalar."""

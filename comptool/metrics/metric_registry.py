@@ -66,28 +66,13 @@ def weighted(prepare: Callable[..., Weighted]) -> WeightedMetric:
 
 @dataclass(frozen=True)
 class Metric(Entry):
-    """An entry of the registry.
-
-    Attributes
-    ----------
-    tasks
-        Supported tasks.
-    greater_is_better
-        Whether higher values are better.
-    of_decisions
-        Whether only the predicted class matters, not its probability.
-    of_order
-        Whether only the order of the rows within each class matters.
-    per_class
-        For several labels: ``"package.module:function"`` of the values of the K classes, of which
-        this metric is the mean.
-    """
+    """An entry of the registry."""
 
     tasks: tuple[str, ...] = (MULTICLASS, MULTILABEL)
     greater_is_better: bool = True
-    of_decisions: bool = False
-    of_order: bool = False
-    per_class: str = ""
+    of_decisions: bool = False  # whether only the predicted class matters, not its probability
+    of_order: bool = False  # whether only the order of the rows within each class matters
+    per_class: str = ""  # ``"package.module:function"`` of the K values of which it is the mean
 
     @property
     def sign(self) -> int:
@@ -191,7 +176,7 @@ ROWS = (
     ),
     Metric(
         "micro-f1",
-        "comptool.metrics.multilabel:micro_f1",
+        "comptool.metrics.multilabel:micro_f_beta",
         "F1 score of all cells at 0.5.",
         "van Rijsbergen 1979",
         (MULTILABEL,),

@@ -55,16 +55,9 @@ class Confusion:
         return counts.reshape(self.num_classes, self.num_classes)
 
 
-def confusion_matrix(
-    targets: Targets, probabilities: Floats, weights: Weights | None = None
-) -> Numbers:
-    """Number of rows by true class (row) and predicted class (column), (K, K)."""
-    return Confusion.of(targets, probabilities).matrix(weights)
-
-
 def recalls(targets: Targets, probabilities: Floats, weights: Weights | None = None) -> Floats:
     """Recall of each class, shape (K,); NaN for a class without rows."""
-    return class_shares(confusion_matrix(targets, probabilities, weights))
+    return class_shares(Confusion.of(targets, probabilities).matrix(weights))
 
 
 def class_shares(confusion: Numbers) -> Floats:

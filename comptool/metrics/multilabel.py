@@ -147,12 +147,6 @@ def macro_f1(targets: Targets, probabilities: Floats) -> Weighted:
     return macro_f_beta.prepare(targets, probabilities)
 
 
-@weighted
-def micro_f1(targets: Targets, probabilities: Floats) -> Weighted:
-    """Micro F1 at the threshold 0.5."""
-    return micro_f_beta.prepare(targets, probabilities)
-
-
 def f1_of_classes(
     targets: Targets, probabilities: Floats, weights: Weights | None = None
 ) -> Floats:

@@ -14,15 +14,6 @@ Integers = npt.NDArray[np.integer]
 BINS = 15
 
 
-def bin_of(confidence: Floats) -> Integers:
-    """Bin of each confidence: 15 of equal width, open below and closed above.
-
-    Guo et al. 2017, arXiv:1706.04599, section 2.
-    """
-    bins: Integers = np.clip(np.ceil(confidence * BINS) - 1, 0, BINS - 1).astype(np.intp)
-    return bins
-
-
 @dataclass(frozen=True)
 class Reliability:
     """Weight, mean confidence and accuracy of each bin, shape (B,); 0 in an empty bin."""
@@ -74,7 +65,9 @@ class Confidences:
 
     @cached_property
     def _bins(self) -> Integers:
-        return bin_of(self.confidence)
+        """Bin of each confidence, of equal width; Guo et al. 2017, arXiv:1706.04599, section 2."""
+        bins: Integers = np.clip(np.ceil(self.confidence * BINS) - 1, 0, BINS - 1).astype(np.intp)
+        return bins
 
     def reliability(self, weights: Floats) -> Reliability:
         """The bins, with row weights (N,)."""

@@ -33,28 +33,14 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class Encoder:
-    """One stream's network.
+    """One stream's network."""
 
-    Attributes
-    ----------
-    module
-        Maps images (B, C, H, W) to pooled features (B, ``width``); see
-        :mod:`comptool.models.heads.query_heads` for feature maps.
-    width
-        Number of features.
-    data_config
-        Preprocessing of its published weights.
-    image_shape
-        (C, H, W) of an example image.
-    drop_rate
-        Dropout of its own classifier, in [0, 1).
-    """
-
+    # Maps images (B, C, H, W) to pooled features (B, width); see `query_heads` for feature maps.
     module: nn.Module
     width: int
     data_config: DataConfig
-    image_shape: tuple[int, int, int]
-    drop_rate: float = 0.0
+    image_shape: tuple[int, int, int]  # (C, H, W) of an example image
+    drop_rate: float = 0.0  # dropout of its own classifier, in [0, 1)
 
 
 class Junction(nn.Module):

@@ -105,9 +105,7 @@ class SplitOptions(WithSeed):
         """The kind of split in words."""
         if self.from_column is not None:
             return f"split given by column {self.from_column}"
-        return (
-            f"hold-out of {self.share:g}" if self.num_folds is None else f"{self.num_folds} folds"
-        )
+        return f"{self.num_folds} folds" if self.num_folds else f"hold-out of {self.share:g}"
 
     def arguments(self) -> dict[str, object]:
         """The options by their command-line names."""
@@ -121,8 +119,17 @@ class SplitOptions(WithSeed):
         if self.cap is not None and self.balance != "under":
             raise UsageError("--cap limits under-sampling; give --balance under with it")
         self._check_findings()
-        if self.from_column is not None:
-            self._check_given()
+        others = {
+            "--val": self.val is not None,
+            "--folds": self.num_folds is not None,
+            "--balance": self.balance != "none",
+            "--seeds": self.num_seeds is not None,
+            "--strategy": self.strategy is not None,
+            "--no-refine": not self.refine,
+        }
+        for name, given in others.items():
+            if given and self.from_column is not None:
+                raise UsageError(f"--from-column uses a split as it is; {name} does not apply")
 
     def _check_findings(self) -> None:
         from comptool.competition.findings import EXCLUDABLE, MASKABLE
@@ -136,19 +143,6 @@ class SplitOptions(WithSeed):
             for kind in kinds:
                 if kind not in known:
                     raise unknown_name(f"finding for {name}", kind, known)
-
-    def _check_given(self) -> None:
-        others = {
-            "--val": self.val is not None,
-            "--folds": self.num_folds is not None,
-            "--balance": self.balance != "none",
-            "--seeds": self.num_seeds is not None,
-            "--strategy": self.strategy is not None,
-            "--no-refine": not self.refine,
-        }
-        for name, given in others.items():
-            if given:
-                raise UsageError(f"--from-column uses a split as it is; {name} does not apply")
 
     def check_for_one_label(self, *, grouped: bool) -> None:
         """Refuse options for several labels per row; raise `UsageError`."""

@@ -128,10 +128,10 @@ def label_counts(
     classes: Sequence[str], matrix: Matrix, fold: Integers, parts: Mapping[int, str]
 ) -> pd.DataFrame:
     """Positives of K classes in each named part of a split; the last row counts all rows."""
-    counts = {}
-    for number, name in parts.items():
-        inside = matrix[fold == number]
-        counts[name] = [*positive_counts(inside, classes).values(), len(inside)]
+    inside = {name: matrix[fold == number] for number, name in parts.items()}
+    counts = {
+        name: [*positive_counts(part, classes).values(), len(part)] for name, part in inside.items()
+    }
     return pd.DataFrame(counts, index=[*classes, ROWS])
 
 
@@ -233,35 +233,17 @@ def _components(start: Rows, end: Rows, count: int) -> npt.NDArray[np.int32]:
 
 @dataclass(frozen=True)
 class Folds:
-    """A training table with its folds.
+    """A training table with its folds."""
 
-    Attributes
-    ----------
-    frame
-        Rows that are kept, with an integer column ``fold``: 0..K-1 is the fold that validates the
-        row (a hold-out is fold 0), -1 a row that is always trained on.
-    published
-        Number of samples per class as read, before corrections and balancing.
-    strategy
-        The kind of split in words.
-    counts
-        Rows of each class, as published and in each part; the last row is the total.
-    measures, figures
-        Criteria of the split: as lines of text and for JSON.
-    warnings
-        One sentence each.
-    zero_is_unknown
-        Whether training treats 0 in a multi-label table as "not annotated".
-    """
-
+    # With a column ``fold``: 0..K-1 validates the row (a hold-out is fold 0), -1 always trains.
     frame: pd.DataFrame
-    published: dict[str, int]
-    strategy: str
-    counts: pd.DataFrame
-    measures: tuple[str, ...]
-    figures: Mapping[str, object]
+    published: dict[str, int]  # samples per class before corrections and balancing
+    strategy: str  # the kind of split in words
+    counts: pd.DataFrame  # rows of each class, published and in each part; last the total
+    measures: tuple[str, ...]  # criteria as lines of text
+    figures: Mapping[str, object]  # criteria for JSON
     warnings: tuple[str, ...] = ()
-    zero_is_unknown: bool = False
+    zero_is_unknown: bool = False  # whether training treats 0 as "not annotated"
 
 
 def write_folds(
@@ -273,15 +255,9 @@ def write_folds(
     arguments: Mapping[str, object],
     force: bool = False,
 ) -> None:
-    """Write ``folds.csv`` and its record.
+    """Write ``folds.csv`` and its record; an OutputExistsError if it exists and ``force`` is off.
 
-    The record holds what the table has no column for: the data folder, relative to the table's own,
-    and the class counts as published.
-
-    Raises
-    ------
-    OutputExistsError
-        If ``output`` exists and ``force`` is off.
+    The record adds the data folder, relative to the table's own, and the class counts as published.
     """
     read = [samples.source, *filter(None, [options.corrections, options.findings])]
     # The output may be written over the table.
@@ -382,22 +358,17 @@ def split_samples(samples: Samples, options: SplitOptions) -> Folds:
             file=samples.source,
             mend="Use it as it is (it is a folds table), or rename that column",
         )
-    _check_groups(samples)
+    if samples.group is not None:
+        blank = np.flatnonzero(samples.frame[samples.group].str.strip() == "")
+        if blank.size:
+            row, column = int(blank[0]) + 1, samples.group
+            raise InputError("the group is blank", file=samples.source, row=row, column=column)
     folds = _several_labels(samples, options) if samples.labels else _one_label(samples, options)
     unused = None if options.from_column else unused_column(samples)
     if unused:
         note = f"column '{unused}' holds a split; use it with --from-column {unused}"
         folds = replace(folds, warnings=(*folds.warnings, note))
     return folds
-
-
-def _check_groups(samples: Samples) -> None:
-    if samples.group is None:
-        return
-    blank = (samples.frame[samples.group].str.strip() == "").to_numpy().nonzero()[0]
-    if blank.size:
-        row = int(blank[0]) + 1
-        raise InputError("the group is blank", file=samples.source, row=row, column=samples.group)
 
 
 def _one_label(samples: Samples, options: SplitOptions) -> Folds:

@@ -190,7 +190,7 @@ def _always_trained_on(labels: Texts, groups: Texts, fold: Integers) -> Integers
 
 
 def share_deviation(labels: Texts, fold: Integers) -> float:
-    """Largest difference of a class's share between a fold and its training rows, in percent."""
+    """Largest difference of a class's share between a fold and its training rows, points."""
     worst = 0.0
     for index in set(fold) - {TRAINING}:
         inside = pd.Series(labels[fold == index]).value_counts(normalize=True)

@@ -54,7 +54,7 @@ class EurosatBaseline(ScratchNetwork):
         super().__init__(in_chans, BASELINE_WIDTHS[-1], BASELINE_HIDDEN)
         self.stages = nn.Sequential(
             *(
-                _baseline_stage(narrow, wide)
+                nn.Sequential(*_convolution(narrow, wide, 3), nn.MaxPool2d(2))
                 for narrow, wide in pairwise((in_chans, *BASELINE_WIDTHS))
             )
         )
@@ -74,13 +74,12 @@ class EurosatBaseline(ScratchNetwork):
         return features
 
 
-def _baseline_stage(in_chans: int, out_chans: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(in_chans, out_chans, 3, padding=1),
+def _convolution(in_chans: int, out_chans: int, size: int) -> list[nn.Module]:
+    return [
+        nn.Conv2d(in_chans, out_chans, size, padding=size // 2),
         nn.BatchNorm2d(out_chans),
         nn.ReLU(inplace=True),
-        nn.MaxPool2d(2),
-    )
+    ]
 
 
 def build_baseline(
@@ -142,14 +141,6 @@ class EurosatCbam(ScratchNetwork):
         pooled = self.forward_features(images).mean((2, 3))
         features: Tensor = self.activation(self.hidden(pooled))
         return features
-
-
-def _convolution(in_chans: int, out_chans: int, size: int) -> list[nn.Module]:
-    return [
-        nn.Conv2d(in_chans, out_chans, size, padding=size // 2),
-        nn.BatchNorm2d(out_chans),
-        nn.ReLU(inplace=True),
-    ]
 
 
 def _cbam_stage(in_chans: int, out_chans: int, attends: bool) -> nn.Sequential:

@@ -94,8 +94,7 @@ def check_least_side(name: str, size: Size, least: int) -> None:
     """Raise a UsageError if a side of the images, in pixels, is below ``least``."""
     if min(size) < least:
         raise UsageError(
-            f"the backbone '{name}' takes no images of {size[0]}x{size[1]} pixels "
-            f"({least} or more)"
+            f"the backbone '{name}' takes no images of {size[0]}x{size[1]} pixels ({least} or more)"
         )
 
 

@@ -50,10 +50,6 @@ class MlDecoder(Decoder):
         self.norms = nn.ModuleList(nn.LayerNorm(HIDDEN) for _ in range(3))
         self.dropout = nn.Dropout(dropout)
 
-    def no_weight_decay(self) -> set[str]:
-        """Parameters without weight decay, for timm's optimizers."""
-        return {"queries"}
-
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Queries (B, Q, 768) after reading maps (B, F, h, w) of M streams."""
         memory = torch.relu(self.memory(maps))

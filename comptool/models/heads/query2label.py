@@ -49,10 +49,6 @@ class LightDecoder(Decoder):
             batch_first=True,
         )
 
-    def no_weight_decay(self) -> set[str]:
-        """Parameters without weight decay, for timm's optimizers."""
-        return {"queries"}
-
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Queries (B, Q, D) after reading maps (B, F, h, w) of M streams."""
         memory = self.memory(maps)
@@ -79,10 +75,6 @@ class FullDecoder(Decoder):
         for parameter in (*self.encoder.parameters(), *self.decoder.parameters()):
             if parameter.ndim > 1:
                 nn.init.xavier_uniform_(parameter)
-
-    def no_weight_decay(self) -> set[str]:
-        """Parameters without weight decay, for timm's optimizers."""
-        return {"queries"}
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Queries (B, Q, D) after reading maps (B, F, h, w) of M streams."""

@@ -158,6 +158,10 @@ class Decoder(nn.Module, ABC):
         ]
         return torch.cat(projected, dim=1)
 
+    def no_weight_decay(self) -> set[str]:
+        """Parameters without weight decay, for timm's optimizers."""
+        return {"queries"}
+
     @abstractmethod
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Queries (B, Q, D) after reading maps (B, F, h, w) of M streams."""
