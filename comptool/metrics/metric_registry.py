@@ -118,86 +118,43 @@ def _both(
     return one, replace(several, per_class=per_class)
 
 
+# fmt: off
 ROWS = (
-    Metric(
-        "accuracy",
-        "comptool.metrics.multiclass:accuracy",
+    Metric("accuracy", "comptool.metrics.multiclass:accuracy",
         "Share of correctly classified rows.",
-        "top-1",
-        (MULTICLASS,),
-        of_decisions=True,
-    ),
-    Metric(
-        "balanced-accuracy",
-        "comptool.metrics.multiclass:balanced_accuracy",
+        "top-1", (MULTICLASS,), of_decisions=True),
+    Metric("balanced-accuracy", "comptool.metrics.multiclass:balanced_accuracy",
         "Mean over classes of the recall.",
-        "macro recall",
-        (MULTICLASS,),
-        of_decisions=True,
-    ),
-    Metric(
-        "kappa",
-        "comptool.metrics.multiclass:kappa",
+        "macro recall", (MULTICLASS,), of_decisions=True),
+    Metric("kappa", "comptool.metrics.multiclass:kappa",
         "Agreement beyond chance.",
-        "Cohen 1960, doi:10.1177/001316446002000104",
-        (MULTICLASS,),
-        of_decisions=True,
-    ),
-    Metric(
-        "map",
-        "comptool.metrics.ranking:macro_average_precision",
+        "Cohen 1960, doi:10.1177/001316446002000104", (MULTICLASS,), of_decisions=True),
+    Metric("map", "comptool.metrics.ranking:macro_average_precision",
         "Mean over classes of the average precision.",
-        "scikit-learn's average_precision_score",
-        (MULTILABEL,),
-        of_order=True,
-        per_class="comptool.metrics.ranking:average_precisions",
-    ),
-    Metric(
-        "micro-map",
-        "comptool.metrics.ranking:micro_average_precision",
+        "scikit-learn's average_precision_score", (MULTILABEL,), of_order=True,
+        per_class="comptool.metrics.ranking:average_precisions"),
+    Metric("micro-map", "comptool.metrics.ranking:micro_average_precision",
         "Average precision of all cells ranked together.",
-        "scikit-learn's average_precision_score",
-        (MULTILABEL,),
-    ),
-    Metric(
-        "auc",
-        "comptool.metrics.ranking:macro_roc_area",
+        "scikit-learn's average_precision_score", (MULTILABEL,)),
+    Metric("auc", "comptool.metrics.ranking:macro_roc_area",
         "Mean over classes of the ROC area, each against the rest.",
-        "Hanley & McNeil 1982",
-        of_order=True,
-        per_class="comptool.metrics.ranking:roc_areas",
-    ),
-    *_both(
-        "macro-f1",
+        "Hanley & McNeil 1982", of_order=True, per_class="comptool.metrics.ranking:roc_areas"),
+    *_both("macro-f1",
         "Mean over classes of the F1 score. | Mean over classes of the F1 score at 0.5.",
-        "van Rijsbergen 1979",
-        of_decisions=True,
-        per_class="comptool.metrics.multilabel:f1_of_classes",
-    ),
-    Metric(
-        "micro-f1",
-        "comptool.metrics.multilabel:micro_f_beta",
+        "van Rijsbergen 1979", of_decisions=True,
+        per_class="comptool.metrics.multilabel:f1_of_classes"),
+    Metric("micro-f1", "comptool.metrics.multilabel:micro_f_beta",
         "F1 score of all cells at 0.5.",
-        "van Rijsbergen 1979",
-        (MULTILABEL,),
-        of_decisions=True,
-    ),
-    Metric(
-        "f-beta",
-        "comptool.metrics.multilabel:sample_f_beta",
+        "van Rijsbergen 1979", (MULTILABEL,), of_decisions=True),
+    Metric("f-beta", "comptool.metrics.multilabel:sample_f_beta",
         "Mean over images of the F2 score at 0.5.",
-        "van Rijsbergen 1979",
-        (MULTILABEL,),
-        of_decisions=True,
-    ),
-    *_both(
-        "logloss",
+        "van Rijsbergen 1979", (MULTILABEL,), of_decisions=True),
+    *_both("logloss",
         "Mean of -log p of the true class; lower is better. | "
         "Mean binary cross-entropy; lower is better.",
-        "-",
-        greater_is_better=False,
-    ),
+        "-", greater_is_better=False),
 )
+# fmt: on
 
 
 def _registry(task: Task) -> Registry[Metric]:
