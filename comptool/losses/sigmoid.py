@@ -251,21 +251,11 @@ class PartialAsymmetric(Criterion):
         class with a prior above ``prior_threshold`` are left out, and so are the
         ``likelihood_topk`` x B unannotated cells of the batch (of this process) with the highest
         probability, among all classes.
-    gamma_pos, gamma_neg, gamma_unann
-        Focusing exponents, 0 or more.
-    alpha_pos, alpha_neg, alpha_unann
-        Weights, 0 or more.
     clip
         Probability up to which a negative or unannotated cell costs nothing, in [0, 1).
-    likelihood_topk
-        Unannotated cells to leave out per image of the batch, 0 or more.
     prior
         Probability of each class in [0, 1], estimated by a model trained with ``ignore``; None
         leaves out no class. Only for ``selective``.
-    prior_threshold
-        In [0, 1].
-    reduction
-        See :class:`CellLoss`; a cell of weight 0 does not count.
     """
 
     shown = ("mode", "gamma_pos", "gamma_neg", "gamma_unann")

@@ -141,16 +141,8 @@ def average_precisions(
     """Average precision of each class, shape (K,); NaN without a present cell.
 
     The mean precision at the probabilities of the present cells, which is scikit-learn's sum over
-    thresholds of (R_n - R_{n-1}) P_n; equal probabilities are one threshold.
-
-    Parameters
-    ----------
-    targets
-        Integers of shape (N, K): 1 present, 0 absent, -1 unknown.
-    probabilities
-        Floats of shape (N, K) in [0, 1].
-    weights
-        Row weights, shape (N,); None: 1.
+    thresholds of (R_n - R_{n-1}) P_n; equal probabilities are one threshold. Targets, probabilities
+    in [0, 1] and row weights have the shapes (N, K), (N, K) and (N,).
 
     Examples
     --------

@@ -59,7 +59,7 @@ HEADS = Registry(
         "Cross-attention of fixed queries to the feature map, and a linear layer per query.",
         "Ridnik et al. 2023, arXiv:2111.12933, section 2"),
     Entry("ml-decoder-learnable", "comptool.models.heads.ml_decoder:build_learnable",
-        "ML-Decoder whose queries are trained.",
+        "ML-Decoder with trained queries.",
         "Ridnik et al. 2023, arXiv:2111.12933, section 2"),
     Entry("q2l", "comptool.models.heads.query2label:build_light",
         "Query2Label, light: a query per class in a transformer 256 wide.",
@@ -105,13 +105,7 @@ def listing(pattern: str = "") -> list[Entry]:
 
 
 def search(pattern: str) -> list[Entry]:
-    """Listed models that match a pattern, then timm's backbones; imports timm.
-
-    Raises
-    ------
-    UsageError
-        If there is no match; names the three nearest.
-    """
+    """Listed models that match a pattern, then timm's backbones; a UsageError without a match."""
     from comptool.models.backbones.timm_backbone import search as search_timm
 
     entries = [*listing(pattern), *search_timm(pattern)]
@@ -135,12 +129,7 @@ def wildcard(pattern: str) -> str:
 
 
 def parse_name(name: str) -> ModelName:
-    """Parse a model name, without torch; timm names are not looked up.
-
-    Raises
-    ------
-    UsageError
-        If the head is unknown or the backbone is not a valid name; names the three nearest.
+    """Parse a model name, without torch; timm names are only checked for their form.
 
     Examples
     --------

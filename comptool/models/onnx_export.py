@@ -40,25 +40,10 @@ Table = npt.NDArray[np.float32]
 
 
 def export(model: OfPixels, sizes: Sizes, channels: Sequence[int]) -> bytes:
-    """Export a model for images of given sizes and any batch size.
+    """Export a model, on the CPU, for images of the given sizes and channels and any batch size.
 
-    Parameters
-    ----------
-    model
-        In evaluation mode, on the CPU.
-    sizes, channels
-        Height and width, and number of channels, of each modality.
-
-    Returns
-    -------
-    bytes
-        ONNX model with inputs ``images0``, ``images1``, ..., float32 [B, H, W, C], and output
-        ``logits``, float32 [B, K].
-
-    Raises
-    ------
-    UsageError
-        If the export fails; gives the reason.
+    The inputs are ``images0``, ``images1``, ..., float32 [B, H, W, C], the output is ``logits``,
+    float32 [B, K]. Raises a UsageError with the reason if the export fails.
     """
     inputs = [f"images{number}" for number in range(len(sizes))]
     try:

@@ -556,34 +556,12 @@ def split_labels(
     seeds: Sequence[int] = range(100),
     refine: bool = True,
 ) -> LabelSplit:
-    """Split a multi-label table by the best of many seeds, refined by exchanges.
+    """Split a multi-label table (N, C) of 1, 0 and -1 (unknown): the best of many seeds, refined.
 
-    Parameters
-    ----------
-    labels
-        Integers of shape (N, C): 1 present, 0 absent, -1 unknown.
-    share
-        Share of the rows to hold out, between 0 and 1; alternatively give ``num_folds``.
-    num_folds
-        Number of folds, at least 2.
-    groups
-        Group of each row, shape (N,); groups stay whole.
-    strategy
-        ``"iterative"``: iterative stratification. ``"random"``: scikit-learn's hold-out
-        (``train_test_split``; with groups ``GroupShuffleSplit``) or folds (``KFold``, shuffled).
-    seeds
-        Random seeds to try.
-    refine
-        Whether to exchange rows, or groups, after the search.
-
-    Raises
-    ------
-    UsageError
-        If the strategy is unknown.
-    ValueError
-        If not exactly one of share and number of folds is given, or there is no seed.
-    InputError
-        If nothing can be validated, or there are fewer rows or groups than folds.
+    Give either ``share``, of the rows to hold out, or ``num_folds``. ``groups`` (N,) stay whole.
+    ``strategy`` is ``"iterative"`` stratification or ``"random"``: scikit-learn's hold-out
+    (``train_test_split``; with groups ``GroupShuffleSplit``) or folds (``KFold``, shuffled). Raises
+    an InputError if nothing can be validated, or there are fewer rows or groups than folds.
     """
     units = units_of(labels, groups)
     best = search(units, share, seeds, strategy, num_folds=num_folds)

@@ -294,20 +294,7 @@ def summary(output: Path, folds: Folds) -> dict[str, object]:
 
 
 def samples_to_split(table: Path | None, toml: Path | None) -> tuple[Competition, Samples]:
-    """The labelled samples of a table, or of the competition's training data.
-
-    Parameters
-    ----------
-    table
-        A labelled table, with or without image columns.
-    toml
-        The competition file; by default that of the working directory.
-
-    Raises
-    ------
-    InputError
-        If the data is missing or wrong.
-    """
+    """The labelled samples of a table, or by default of the competition's training data."""
     competition = load(toml) if table is None else of_table(table, toml)
     if table is None:
         return competition, training_samples(competition)

@@ -37,24 +37,12 @@ def build(
 ) -> Encoder:
     """A timm backbone without classifier, returning pooled features.
 
-    Parameters
-    ----------
-    name
-        A timm name, with or without a tag, or one of :data:`SHORT_NAMES`.
-    in_chans
-        Channels of the image; published weights of the first layer are summed or repeated.
-    pretrained
-        See :func:`comptool.models.create`.
-    img_size
-        Height and width in pixels, to build a backbone of fixed input size for and to test any
-        backbone on. None: the backbone's own size, untested.
-    drop_path_rate
-        Share of residual branches to drop in training, in [0, 1); None: the backbone's own.
-    drop_block
-        For ResNets: share of the last stage's map to drop, see :func:`insert_drop_block`.
-    grad_checkpointing
-        Whether to recompute activations in the backward pass. The statistics of batch normalisation
-        then see each batch twice.
+    ``name`` is a timm name, with or without a tag, or one of :data:`SHORT_NAMES`. Published weights
+    of the first layer are summed or repeated for ``in_chans``. A backbone of fixed input size is
+    built for ``img_size``, and any is tested on it; None is its own size, untested.
+    ``drop_path_rate`` is the share of residual branches to drop, ``drop_block`` that of the last
+    stage's map of a ResNet. With ``grad_checkpointing`` the statistics of batch normalisation see
+    each batch twice.
     """
     full_name = timm_name(name)
     given: dict[str, Any] = {"num_classes": 0, "in_chans": in_chans, **_drop_path(drop_path_rate)}
