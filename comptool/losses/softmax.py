@@ -85,9 +85,9 @@ class Focal(CrossEntropy):
     gamma
         Focusing exponent, 0 or more.
     reduction
-        ``mean``, or ``batch``: average the cross-entropy over the batch first, ``(1 -
-        exp(-CE))^gamma CE``. This is not a focal loss, since all samples get the same weight, but
-        the first published solution was trained with it.
+        ``mean``, or ``batch``: ``(1 - exp(-CE))^gamma CE`` of the mean cross-entropy CE of the
+        batch. This is not a focal loss, since all samples get the same weight, but the first
+        published solution was trained with it.
 
     Examples
     --------
