@@ -1,7 +1,7 @@
-"""The losses by name; importing this package imports no torch.
+"""Losses by name; importing this package does not import torch.
 
-Every loss is called ``loss(logits, targets)`` with logits of shape (B, K) and gives one scalar, the
-mean over the batch. It computes in float32 or better, whatever autocast or the logits' type say.
+Every loss is called as ``loss(logits, targets)`` with logits (B, K) and returns a scalar, the mean
+over the batch, computed in float32 or better, also inside autocast.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ __all__ = ["FROM_ROWS", "LOSSES", "Loss", "check_task", "create", "names", "opti
 
 
 def names() -> list[str]:
-    """The names of the losses, in the table's order."""
+    """The names of the losses, in the registry's order."""
     return LOSSES.names
 
 
 def check_task(name: str, task: str) -> None:
-    """Raise a UsageError unless the loss is one for the task."""
+    """Raise a UsageError unless the loss supports the task."""
     taken = LOSSES.find(name).tasks
     takes = tasks.find(task).takes
     if not takes(taken):
@@ -38,32 +38,24 @@ def check_task(name: str, task: str) -> None:
 
 
 def options(name: str) -> dict[str, Any]:
-    """The options that the loss takes, with their defaults; imports the loss.
-
-    Raises
-    ------
-    UsageError
-        If no loss has that name; names the three nearest.
-    """
+    """The options of a loss with their defaults; imports the loss."""
     return LOSSES.find(name).options()
 
 
 def create(name: str, **given: Any) -> nn.Module:
-    """The loss of that name; what is not given keeps the loss's own default.
+    """Create a loss by name.
 
     Parameters
     ----------
     name
-        One of :func:`names`.
-        It may also be ``FILE.py:Class`` or the name of a plugin.
+        One of :func:`names`, ``FILE.py:Class`` or the name of a plugin.
     given
-        Any of :func:`options`.
+        Any of :func:`options`; the others keep their defaults.
 
     Raises
     ------
     UsageError
-        If no loss has that name, if it does not take an option that was given (names those it
-        takes), if a value is out of its range, or if a loss of a user's file is not a
+        If the loss or an option is unknown, a value is out of its range, or a user's loss is not a
         :class:`torch.nn.Module`.
 
     Examples
@@ -79,16 +71,16 @@ def create(name: str, **given: Any) -> nn.Module:
     return _users(name, entry.load(), given)
 
 
-def _users(name: str, made_by: Any, given: dict[str, Any]) -> nn.Module:
+def _users(name: str, factory: Any, given: dict[str, Any]) -> nn.Module:
     from torch import nn
 
-    if not (isinstance(made_by, type) and issubclass(made_by, nn.Module)):
+    if not (isinstance(factory, type) and issubclass(factory, nn.Module)):
         raise UsageError(
             f"the loss '{name}' has to be a class that inherits from torch.nn.Module and is "
             "called as loss(logits, targets)"
         )
     try:
-        loss: nn.Module = made_by(**given)
+        loss: nn.Module = factory(**given)
     except ComptoolError:
         raise
     except Exception as error:

@@ -1,6 +1,6 @@
-"""Class weights for a long tail: from the counts of the training rows, or as a file gives them.
+"""Class weights for a long tail, from the counts of the training rows or from a file; no torch.
 
-No torch. A file is a table, or a TOML file of ``class = weight``.
+A file is a table, or a TOML file of ``class = weight``.
 
 Effective number: Cui, Jia, Lin, Song, Belongie 2019, "Class-Balanced Loss Based on Effective Number
 of Samples", arXiv:1901.05555, equation 2 and section 4.2.
@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from comptool.errors import InputError, quoted, unknown_name
 from comptool.io.tables import read_table, refuse_missing
 
 BETA = 0.9999
+SCHEMES = ("effective", "inverse", "sqrt")
 CLASS, WEIGHT = "class", "weight"
 TOML = ".toml"
 WRONG = "a class weight has to be a positive number"
@@ -24,15 +25,9 @@ MEND = "Give every class one weight, and no other"
 
 
 def effective_number_weights(counts: Sequence[float], beta: float = BETA) -> list[float]:
-    """Class weights (1 - b) / (1 - b^n), of sum K.
+    """Class weights (1 - b) / (1 - b^n), of sum K, for n rows of a class, at least 1.
 
-    Parameters
-    ----------
-    counts
-        n, the rows of each of K classes; a class without rows counts as one of a single row.
-    beta
-        b, in [0, 1): 0 weighs all alike, towards 1 the weights come near those of the inverse
-        frequency.
+    ``beta`` b is in [0, 1): 0 gives equal weights, towards 1 they approach the inverse frequency.
 
     Examples
     --------
@@ -44,53 +39,33 @@ def effective_number_weights(counts: Sequence[float], beta: float = BETA) -> lis
     return _of_sum_k([(1 - beta) / (1 - beta**count) for count in _at_least_one(counts)])
 
 
-def inverse_frequency_weights(counts: Sequence[float]) -> list[float]:
-    """Class weights 1 / n, of sum K.
-
-    Examples
-    --------
-    >>> [round(weight, 3) for weight in inverse_frequency_weights([90, 10])]
-    [0.2, 1.8]
-    """
-    return _of_sum_k([1 / count for count in _at_least_one(counts)])
-
-
-def square_root_weights(counts: Sequence[float]) -> list[float]:
-    """Class weights 1 / sqrt(n), of sum K: between the inverse frequency and none at all.
-
-    Examples
-    --------
-    >>> [round(weight, 3) for weight in square_root_weights([90, 10])]
-    [0.5, 1.5]
-    """
-    return _of_sum_k([count**-0.5 for count in _at_least_one(counts)])
-
-
-SCHEMES: dict[str, Callable[[Sequence[float]], list[float]]] = {
-    "effective": effective_number_weights,
-    "inverse": inverse_frequency_weights,
-    "sqrt": square_root_weights,
-}
-
-
 def class_weights(scheme: str, counts: Sequence[float]) -> list[float]:
-    """The weights of one of :data:`SCHEMES`.
+    """The class weights of a scheme, of sum K.
 
     Parameters
     ----------
     scheme
-        ``effective``, ``inverse`` or ``sqrt``.
+        ``effective``: see :func:`effective_number_weights`; ``inverse``: 1 / n;
+        ``sqrt``: 1 / sqrt(n).
     counts
-        Rows of each of K classes, 0 or more.
+        n, the rows of each of K classes, 0 or more.
 
     Raises
     ------
     UsageError
-        If there is no such scheme; names the nearest.
+        If the scheme is unknown; names the nearest.
+
+    Examples
+    --------
+    >>> [round(weight, 3) for weight in class_weights("inverse", [90, 10])]
+    [0.2, 1.8]
     """
     if scheme not in SCHEMES:
         raise unknown_name("scheme of class weights", scheme, SCHEMES)
-    return SCHEMES[scheme](counts)
+    if scheme == "effective":
+        return effective_number_weights(counts)
+    power = -1 if scheme == "inverse" else -0.5
+    return _of_sum_k([count**power for count in _at_least_one(counts)])
 
 
 def _at_least_one(counts: Sequence[float]) -> list[float]:
@@ -105,7 +80,7 @@ def _of_sum_k(raw: Sequence[float]) -> list[float]:
 
 
 def read_class_weights(path: Path, classes: Sequence[str]) -> list[float]:
-    """The weight of every class, in their order, as they stand in the file.
+    """Read the weight of every class, in their order.
 
     Parameters
     ----------
@@ -118,15 +93,13 @@ def read_class_weights(path: Path, classes: Sequence[str]) -> list[float]:
     Raises
     ------
     InputError
-        If the file cannot be read, a class has no weight or two, one is none of the classes, or a
-        weight is no positive number; names the file, the row and up to three values.
+        If the file is not readable, a class is unknown or has not exactly one weight, or a weight
+        is not a positive number; names the file, the row and up to three values.
     """
     cells = _toml_cells(path) if path.suffix == TOML else _table_cells(path)
-    strangers = [name for name in cells if name not in classes]
-    if strangers:
-        raise InputError(
-            "has weights of classes that there are not", file=path, values=strangers, mend=MEND
-        )
+    unknown = [name for name in cells if name not in classes]
+    if unknown:
+        raise InputError("has weights of unknown classes", file=path, values=unknown, mend=MEND)
     missing = [name for name in classes if name not in cells]
     if missing:
         several = "classes" if len(missing) > 1 else "class"
@@ -136,9 +109,9 @@ def read_class_weights(path: Path, classes: Sequence[str]) -> list[float]:
 
 def _table_cells(path: Path) -> dict[str, float]:
     frame = read_table(path, required=(CLASS, WEIGHT))
-    found: dict[str, float] = {}
+    weights: dict[str, float] = {}
     for row, (name, text) in enumerate(zip(frame[CLASS], frame[WEIGHT], strict=True), start=1):
-        if name in found:
+        if name in weights:
             raise InputError(
                 "has two weights for a class",
                 file=path,
@@ -150,8 +123,8 @@ def _table_cells(path: Path) -> dict[str, float]:
         weight = _weight(text)
         if weight is None:
             raise InputError(WRONG, file=path, row=row, column=WEIGHT, values=[text])
-        found[name] = weight
-    return found
+        weights[name] = weight
+    return weights
 
 
 def _toml_cells(path: Path) -> dict[str, float]:
@@ -159,18 +132,18 @@ def _toml_cells(path: Path) -> dict[str, float]:
     try:
         document: Mapping[str, object] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"is no TOML ({error})", file=path) from error
-    found: dict[str, float] = {}
+        raise InputError(f"is not valid TOML ({error})", file=path) from error
+    weights: dict[str, float] = {}
     for name, value in document.items():
         weight = None if isinstance(value, bool) else _weight(value)
         if weight is None:
             raise InputError(WRONG, file=path, values=[f"{name} = {value}"])
-        found[name] = weight
-    return found
+        weights[name] = weight
+    return weights
 
 
 def _weight(value: object) -> float | None:
-    """The number that a value is or spells, if it is above 0 and finite."""
+    """The value as a number if it is above 0 and finite."""
     try:
         weight = float(value) if isinstance(value, str | int | float) else math.nan
     except ValueError:

@@ -1,13 +1,12 @@
-"""Losses of several labels per image: one sigmoid per class, over the cells that are annotated.
+"""Multi-label losses: one sigmoid per class, over the annotated cells.
 
-A cell is one image and one class. A target of -1 marks a cell that nobody annotated; it gives
-neither loss nor gradient. Every loss is called ``loss(logits, targets)``, both of shape (B, K), and
+A cell is one image and one class. A target of -1 marks a cell that is not annotated; it has neither
+loss nor gradient. Every loss is called as ``loss(logits, targets)``, both of shape (B, K), and
 computes in float32 or better inside autocast.
 
-The terms are written with the log of the sigmoid, which loses no digit at either end. They are
-written here, and not taken from timm, because timm's count -1 as a target, let a positive below
-p = 1e-8 go without a gradient, and give NaN for a focusing exponent between 0 and 1; the tests hold
-ours equal to timm's everywhere else.
+The terms use the log of the sigmoid, which is precise at both ends. timm's losses count -1 as a
+target, give no gradient to a positive below p = 1e-8, and NaN for a focusing exponent between 0
+and 1; elsewhere the tests hold ours equal to timm's.
 """
 
 from __future__ import annotations
@@ -23,49 +22,33 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from comptool.errors import UsageError, unknown_name
-from comptool.losses.softmax import checked_epsilon, checked_smoothing
+from comptool.losses.softmax import Criterion, checked
 
 UNKNOWN = -1
 REDUCTIONS = ("mean", "batchmean", "sum")
 ZLPR_REDUCTIONS = ("mean", "sum")
 Reduction = Literal["mean", "batchmean", "sum"]
+Mode = Literal["negative", "ignore", "ignore-normalize", "selective"]
+MODES = ("negative", "ignore", "ignore-normalize", "selective")
 
 
 class Cells(NamedTuple):
-    """A batch of B images and K classes.
+    """A batch of B images and K classes, each of shape (B, K)."""
 
-    Parameters
-    ----------
-    logits
-        (B, K), float32 or float64, 0 where the target is unknown.
-    targets
-        (B, K), of the logits' type, in [0, 1], 0 where unknown.
-    known
-        (B, K), bool.
-    """
-
-    logits: Tensor
-    targets: Tensor
-    known: Tensor
+    logits: Tensor  # float32 or float64, 0 where the target is unknown
+    targets: Tensor  # of the logits' type, in [0, 1], 0 where unknown
+    known: Tensor  # bool
 
 
 class Term(NamedTuple):
-    """The loss of cells as positives or as negatives, in two factors of shape (B, K).
+    """Factors of the loss of cells (B, K); p_t is the probability of the right answer."""
 
-    Parameters
-    ----------
-    focus
-        (1 - p_t) ** gamma, p_t being the probability of what the cell should be.
-    entropy
-        -log p_t.
-    """
-
-    focus: Tensor
-    entropy: Tensor
+    focus: Tensor  # (1 - p_t) ** gamma
+    entropy: Tensor  # -log p_t
 
 
-class CellLoss(nn.Module, ABC):
-    """A loss that is a sum over cells.
+class CellLoss(Criterion, ABC):
+    """A sum of losses over cells; a target between 0 and 1 has its share of both terms.
 
     Parameters
     ----------
@@ -73,25 +56,20 @@ class CellLoss(nn.Module, ABC):
         Label smoothing e, in [0, 1): a known target y becomes (1 - e) y + e / 2.
     reduction
         ``mean`` over the known cells; ``batchmean``: sum over the classes, mean over the images
-        that have a known cell; ``sum`` over everything, which grows with the batch.
-
-    Raises
-    ------
-    UsageError
-        If a value is out of its range.
+        with a known cell; ``sum`` over everything, which grows with the batch.
     """
 
     def __init__(self, *, smoothing: float, reduction: Reduction) -> None:
         super().__init__()
-        self.smoothing = checked_smoothing(smoothing)
+        self.smoothing = checked("the label smoothing", smoothing, below=1)
         self.reduction = checked_reduction(reduction)
 
     @abstractmethod
-    def cell_losses(self, cells: Cells) -> Tensor:
-        """Loss of every cell, (B, K); what stands in unknown cells has no effect."""
+    def terms(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss of every cell as a positive and as a negative, each (B, K)."""
 
     def cell_weights(self, cells: Cells) -> Tensor | float:
-        """What the loss of every cell is multiplied by, from targets before smoothing."""
+        """Factor of the loss of every cell, from targets before smoothing."""
         return 1.0
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -99,29 +77,17 @@ class CellLoss(nn.Module, ABC):
         with torch.autocast(logits.device.type, enabled=False):
             cells = cells_of(logits, targets)
             weights = self.cell_weights(cells)
-            smoothed = cells.targets * (1 - self.smoothing) + self.smoothing / 2
-            losses = weights * self.cell_losses(cells._replace(targets=smoothed))
+            targets = cells.targets * (1 - self.smoothing) + self.smoothing / 2
+            as_positive, as_negative = self.terms(cells.logits)
+            losses = weights * (targets * as_positive + (1 - targets) * as_negative)
             return reduced(losses, cells.known, self.reduction)
 
 
 class BinaryCrossEntropy(CellLoss):
     """Mean over the known cells of ``-w y log p - (1 - y) log(1 - p)``, p = sigmoid(logit).
 
-    On targets without -1 this is :class:`torch.nn.BCEWithLogitsLoss`.
-
-    Source: :class:`torch.nn.BCEWithLogitsLoss`, over annotated cells.
-
-    Parameters
-    ----------
-    pos_weight
-        w, above 0: one number, or one per class. A common choice is negatives per positive.
-    smoothing, reduction
-        See :class:`CellLoss`.
-
-    Raises
-    ------
-    UsageError
-        If a value is out of its range.
+    w is ``pos_weight``, above 0, one number or one per class; a common choice is the number of
+    negatives per positive. On targets without -1 this is :class:`torch.nn.BCEWithLogitsLoss`.
     """
 
     pos_weight: Tensor
@@ -141,37 +107,22 @@ class BinaryCrossEntropy(CellLoss):
             )
         self.register_buffer("pos_weight", weight, persistent=False)
 
-    def cell_losses(self, cells: Cells) -> Tensor:
-        """Loss of every cell, (B, K)."""
-        missed = self.pos_weight.to(cells.logits) * positive(cells.logits).entropy
-        return cells.targets * missed + (1 - cells.targets) * negative(cells.logits).entropy
+    def terms(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss of every cell as a positive and as a negative, each (B, K)."""
+        return self.pos_weight.to(logits) * positive(logits).entropy, negative(logits).entropy
 
 
 class SigmoidFocal(CellLoss):
     """Mean over the known cells of ``-a_t (1 - p_t)^gamma log p_t``.
 
-    p_t is p for a positive and 1 - p for a negative, a_t is alpha and 1 - alpha. A target between
-    0 and 1 takes its share of both terms. ``gamma=0, alpha=None`` is binary cross-entropy.
+    p_t is p for a positive and 1 - p for a negative, a_t is alpha and 1 - alpha; None weights both
+    by 1. ``gamma=0, alpha=None`` is binary cross-entropy.
 
     Source: Lin, Goyal, Girshick, He, Dollar 2017, "Focal Loss for Dense Object Detection",
     arXiv:1708.02002, equation 5: FL(p_t) = -alpha_t (1 - p_t)^gamma log p_t, one sigmoid per class.
 
-    Differs from the paper: the mean is over the cells, where a detector divides by the number of
-    anchors that were assigned to an object.
-
-    Parameters
-    ----------
-    gamma
-        Focusing exponent, 0 or more.
-    alpha
-        Weight of the positives, in [0, 1]; None weighs both sides 1.
-    smoothing, reduction
-        See :class:`CellLoss`.
-
-    Raises
-    ------
-    UsageError
-        If a value is out of its range.
+    Differs from the paper: the mean is over the cells; a detector divides by the number of anchors
+    assigned to an object.
 
     Examples
     --------
@@ -179,6 +130,8 @@ class SigmoidFocal(CellLoss):
     >>> float(loss(torch.zeros(1, 1), torch.ones(1, 1)))  # 0.25 * 0.5^2 * log 2
     0.0433...
     """
+
+    shown: tuple[str, ...] = ("gamma", "alpha")
 
     def __init__(
         self,
@@ -192,52 +145,29 @@ class SigmoidFocal(CellLoss):
         self.gamma = checked("gamma", gamma)
         self.alpha = None if alpha is None else checked("alpha", alpha, most=1)
 
-    def extra_repr(self) -> str:
-        """The settings, for printing."""
-        return f"gamma={self.gamma:g}, alpha={self.alpha}"
-
-    def cell_losses(self, cells: Cells) -> Tensor:
-        """Loss of every cell, (B, K)."""
-        missed, claimed = positive(cells.logits, self.gamma), negative(cells.logits, self.gamma)
+    def terms(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss of every cell as a positive and as a negative, each (B, K)."""
+        missed, claimed = positive(logits, self.gamma), negative(logits, self.gamma)
         weights = (1.0, 1.0) if self.alpha is None else (self.alpha, 1 - self.alpha)
         as_positive = weights[0] * missed.focus * missed.entropy
-        as_negative = weights[1] * claimed.focus * claimed.entropy
-        return cells.targets * as_positive + (1 - cells.targets) * as_negative
+        return as_positive, weights[1] * claimed.focus * claimed.entropy
 
 
-class Poly(CellLoss):
+class Poly(SigmoidFocal):
     """Mean over the known cells of ``a_t (1 - p_t)^gamma (-log p_t + epsilon (1 - p_t))``.
 
-    p_t is p = sigmoid(logit) for a positive and 1 - p for a negative, a_t is alpha and 1 - alpha.
-    A target between 0 and 1 takes its share of both terms. ``epsilon=0`` is
-    :class:`SigmoidFocal`, which is binary cross-entropy without gamma
-    and alpha.
+    ``epsilon``, -1 or more, is the weight of the first polynomial term: 2 in the paper for images,
+    -1 with gamma 2 for detection; 0 is :class:`SigmoidFocal`.
 
     Source: Leng, Tan, Liu, Cubuk, Shi, Cheng, Anguelov 2022, "PolyLoss: A Polynomial Expansion
-    Perspective of Classification Loss Functions", arXiv:2204.12511, Poly-1. timm's
-    PolyBinaryCrossEntropy is the same on targets of 0 and 1. The softmax and the sigmoid form are
-    two losses because shares of shape (B, K) do not say which is meant.
+    Perspective of Classification Loss Functions", arXiv:2204.12511, Poly-1; on targets of 0 and 1
+    identical to timm's PolyBinaryCrossEntropy.
 
-    Differs from the paper: the mean is over cells, where a detector divides by the number of
-    assigned anchors.
-
-    Parameters
-    ----------
-    epsilon
-        Weight of the first term, -1 or more; the paper has 2 for images and -1 with gamma 2 for
-        detection.
-    gamma
-        Focusing exponent, 0 or more.
-    alpha
-        Weight of the positives, in [0, 1]; None weighs both sides 1.
-    smoothing, reduction
-        See :class:`CellLoss`.
-
-    Raises
-    ------
-    UsageError
-        If a value is out of its range.
+    Differs from the paper: the mean is over the cells; a detector divides by the number of assigned
+    anchors.
     """
+
+    shown = ("epsilon", "gamma", "alpha")
 
     def __init__(
         self,
@@ -248,52 +178,33 @@ class Poly(CellLoss):
         smoothing: float = 0.0,
         reduction: Reduction = "mean",
     ) -> None:
-        super().__init__(smoothing=smoothing, reduction=reduction)
-        self.epsilon = checked_epsilon(epsilon)
-        self.gamma = checked("gamma", gamma)
-        self.alpha = None if alpha is None else checked("alpha", alpha, most=1)
+        super().__init__(gamma=gamma, alpha=alpha, smoothing=smoothing, reduction=reduction)
+        self.epsilon = checked("epsilon", epsilon, least=-1)
 
-    def extra_repr(self) -> str:
-        """The settings, for printing."""
-        return f"epsilon={self.epsilon:g}, gamma={self.gamma:g}, alpha={self.alpha}"
-
-    def cell_losses(self, cells: Cells) -> Tensor:
-        """Loss of every cell, (B, K)."""
-        missed, claimed = positive(cells.logits, self.gamma), negative(cells.logits, self.gamma)
-        rest = torch.sigmoid(-cells.logits), torch.sigmoid(cells.logits)
+    def terms(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss of every cell as a positive and as a negative, each (B, K)."""
+        missed, claimed = positive(logits, self.gamma), negative(logits, self.gamma)
+        rest = torch.sigmoid(-logits), torch.sigmoid(logits)
         weights = (1.0, 1.0) if self.alpha is None else (self.alpha, 1 - self.alpha)
         as_positive = weights[0] * missed.focus * (missed.entropy + self.epsilon * rest[0])
-        as_negative = weights[1] * claimed.focus * (claimed.entropy + self.epsilon * rest[1])
-        return cells.targets * as_positive + (1 - cells.targets) * as_negative
+        return as_positive, weights[1] * claimed.focus * (claimed.entropy + self.epsilon * rest[1])
 
 
 class Asymmetric(CellLoss):
     """Sum over the classes, mean over the batch, of ``-y L+ - (1 - y) L-``.
 
-    With p_m = max(p - clip, 0): ``L+ = (1 - p)^gamma_pos log p`` and
-    ``L- = p_m^gamma_neg log(1 - p_m)``. Exponents and clip of 0 make it binary cross-entropy.
+    With p_m = max(p - clip, 0): ``L+ = (1 - p)^gamma_pos log p`` and ``L- = p_m^gamma_neg log(1 -
+    p_m)``. Exponents are 0 or more, ``clip`` is in [0, 1); all 0 is binary cross-entropy.
 
     Source: Ben-Baruch, Ridnik, Zamir, Noy, Friedman, Protter, Zelnik-Manor 2021, "Asymmetric Loss
     For Multi-Label Classification" (ASL), arXiv:2009.14119, section 2.
 
-    Differs from the authors' code (and timm's): no floor of 1e-8 under the probabilities, so that a
-    positive far on the wrong side keeps its gradient; unknown cells are left out; the mean over the
-    batch, where theirs is the sum (``reduction="sum"`` is theirs).
-
-    Parameters
-    ----------
-    gamma_neg, gamma_pos
-        Focusing exponents of negatives and positives, 0 or more.
-    clip
-        Probability m at and below which a negative costs nothing, in [0, 1).
-    smoothing, reduction
-        See :class:`CellLoss`.
-
-    Raises
-    ------
-    UsageError
-        If a value is out of its range.
+    Differs from the authors' code (and timm's): no floor of 1e-8 under the probabilities, so that
+    badly missed positives keep their gradient; unknown cells are left out; the mean over the batch
+    instead of the sum (``reduction="sum"``).
     """
+
+    shown = ("gamma_neg", "gamma_pos", "clip")
 
     def __init__(
         self,
@@ -307,63 +218,174 @@ class Asymmetric(CellLoss):
         super().__init__(smoothing=smoothing, reduction=reduction)
         self.gamma_neg = checked("gamma_neg", gamma_neg)
         self.gamma_pos = checked("gamma_pos", gamma_pos)
-        self.clip = checked_clip(clip)
+        self.clip = checked("clip", clip, below=1)
 
-    def extra_repr(self) -> str:
-        """The settings, for printing."""
-        return f"gamma_neg={self.gamma_neg:g}, gamma_pos={self.gamma_pos:g}, clip={self.clip:g}"
+    def terms(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss of every cell as a positive and as a negative, each (B, K)."""
+        missed = positive(logits, self.gamma_pos)
+        claimed = negative(logits, self.gamma_neg, self.clip)
+        return missed.focus * missed.entropy, claimed.focus * claimed.entropy
 
-    def cell_losses(self, cells: Cells) -> Tensor:
-        """Loss of every cell, (B, K)."""
-        missed = positive(cells.logits, self.gamma_pos)
-        claimed = negative(cells.logits, self.gamma_neg, self.clip)
-        as_positive = missed.focus * missed.entropy
-        as_negative = claimed.focus * claimed.entropy
-        return cells.targets * as_positive + (1 - cells.targets) * as_negative
+
+class PartialAsymmetric(Criterion):
+    """ASL of targets 1, 0 and -1, with exponents and weights of their own for -1.
+
+    An unannotated cell has the form of a negative. Focusing factors carry no gradient: they are
+    weights of the binary cross-entropy, unlike in :class:`Asymmetric`.
+
+    Source: Ben-Baruch, Ridnik, Friedman, Ben-Cohen, Zamir, Noy, Zelnik-Manor 2022, "Multi-label
+    Classification with Partial Annotations using Class-aware Selective Loss", arXiv:2110.10955,
+    section 3; the normalised mode is Durand et al. 2019, "Learning a Deep ConvNet for Multi-label
+    Classification with Partial Labels", arXiv:1902.09720, with the constants of the former's code.
+
+    Differs from the authors' code: no floor of 1e-8 under the probabilities; the mean over the
+    batch instead of the sum (``reduction="sum"``); gamma_pos is 1 by default, as in the AICOSS 2023
+    solution.
+
+    Parameters
+    ----------
+    mode
+        ``negative``: an unannotated cell is a negative with ``gamma_unann`` and ``alpha_unann``.
+        ``ignore``: it is left out. ``ignore-normalize``: it is left out, and the n annotated cells
+        of an image have the weight 1 / (1 + n) + 1. ``selective``: as ``negative``, but cells of a
+        class with a prior above ``prior_threshold`` are left out, and so are the
+        ``likelihood_topk`` x B unannotated cells of the batch (of this process) with the highest
+        probability, among all classes.
+    clip
+        Probability up to which a negative or unannotated cell costs nothing, in [0, 1).
+    prior
+        Probability of each class in [0, 1], estimated by a model trained with ``ignore``; None
+        leaves out no class. Only for ``selective``.
+    """
+
+    shown = ("mode", "gamma_pos", "gamma_neg", "gamma_unann")
+    prior: Tensor | None
+
+    def __init__(
+        self,
+        *,
+        mode: Mode = "selective",
+        gamma_pos: float = 1.0,
+        gamma_neg: float = 1.0,
+        gamma_unann: float = 2.0,
+        alpha_pos: float = 1.0,
+        alpha_neg: float = 1.0,
+        alpha_unann: float = 1.0,
+        clip: float = 0.0,
+        likelihood_topk: int = 5,
+        prior: Sequence[float] | Tensor | None = None,
+        prior_threshold: float = 0.05,
+        reduction: Reduction = "batchmean",
+    ) -> None:
+        super().__init__()
+        if mode not in MODES:
+            raise unknown_name("mode", mode, MODES)
+        self.mode = mode
+        self.gamma_pos = checked("gamma_pos", gamma_pos)
+        self.gamma_neg = checked("gamma_neg", gamma_neg)
+        self.gamma_unann = checked("gamma_unann", gamma_unann)
+        self.alpha_pos = checked("alpha_pos", alpha_pos)
+        self.alpha_neg = checked("alpha_neg", alpha_neg)
+        self.alpha_unann = checked("alpha_unann", alpha_unann)
+        self.clip = checked("clip", clip, below=1)
+        self.likelihood_topk = int(checked("likelihood_topk", likelihood_topk))
+        self.prior_threshold = checked("prior_threshold", prior_threshold, most=1)
+        self.reduction = checked_reduction(reduction)
+        if prior is not None and mode != "selective":
+            raise UsageError(f"a prior has no meaning with mode '{mode}'; it is for 'selective'")
+        self.register_buffer("prior", _checked_prior(prior), persistent=False)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Loss of logits (B, K) against targets (B, K) of 0, 1 or -1: a scalar."""
+        with torch.autocast(logits.device.type, enabled=False):
+            unannotated = targets == UNKNOWN
+            # Unannotated cells are masked by their weight, not by their target.
+            cells = cells_of(logits, targets.masked_fill(unannotated, 0))
+            weights = self._weights(cells.logits.detach(), unannotated)
+            logits = cells.logits.masked_fill(weights == 0, 0)
+            annotated = self._annotated(logits, cells.targets)
+            losses = torch.where(unannotated, self._unannotated(logits), annotated)
+            return reduced(weights * losses, weights > 0, self.reduction)
+
+    def _annotated(self, logits: Tensor, targets: Tensor) -> Tensor:
+        missed = positive(logits, self.gamma_pos)
+        claimed = negative(logits, self.gamma_neg, self.clip)
+        as_positive = self.alpha_pos * missed.focus.detach() * missed.entropy
+        as_negative = self.alpha_neg * claimed.focus.detach() * claimed.entropy
+        return targets * as_positive + (1 - targets) * as_negative
+
+    def _unannotated(self, logits: Tensor) -> Tensor:
+        claimed = negative(logits, self.gamma_unann, self.clip)
+        return self.alpha_unann * claimed.focus.detach() * claimed.entropy
+
+    def _weights(self, logits: Tensor, unannotated: Tensor) -> Tensor:
+        """Weight of each cell, (B, K), 0 or more."""
+        if self.mode == "negative":
+            return torch.ones_like(logits)
+        if self.mode == "selective":
+            return 1 - self._left_out(logits, unannotated).to(logits.dtype)
+        annotated = (~unannotated).to(logits.dtype)
+        if self.mode == "ignore":
+            return annotated
+        return annotated * (1 + 1 / (1 + annotated.sum(dim=1, keepdim=True)))
+
+    def _left_out(self, logits: Tensor, unannotated: Tensor) -> Tensor:
+        """Unannotated cells that are likely positives, (B, K), bool."""
+        likely = torch.zeros_like(unannotated).flatten()
+        count = min(self.likelihood_topk * len(logits), logits.numel())
+        scores = logits.masked_fill(~unannotated, -torch.inf).flatten()
+        likely[scores.topk(count).indices] = True
+        left_out = likely.view_as(unannotated)
+        if self.prior is not None:
+            if len(self.prior) != logits.shape[1]:
+                raise ValueError(f"the prior has {len(self.prior)} classes, not {logits.shape[1]}")
+            left_out = left_out | (self.prior.to(logits.device) > self.prior_threshold)
+        return left_out & unannotated
+
+
+def _checked_prior(prior: Sequence[float] | Tensor | None) -> Tensor | None:
+    if prior is None:
+        return None
+    tensor = torch.as_tensor(prior, dtype=torch.float32).detach().clone()
+    if tensor.ndim != 1 or not bool(((tensor >= 0) & (tensor <= 1)).all()):
+        raise UsageError("a prior has to be one number per class, each in [0, 1]")
+    return tensor
 
 
 class DistributionBalanced(CellLoss):
     """Mean over the known cells of ``r (y L+(z) + (1 - y) L-(lambda z) / lambda)``.
 
-    With n_c the positives of class c among the N_c images on which it is annotated:
-    ``r = alpha + sigmoid(beta (P - mu))``, P = (1 / n_c) / sum_j(y_j / n_j) being how much rarer
-    the class is than the image's labels together;
-    ``z = logit - kappa / lambda log(N_c / n_c - 1)``; L+ and L- are the focal terms, which
-    ``gamma=0`` makes binary cross-entropy. An image without a positive takes the largest weight,
-    alpha + 1. Unknown cells count for nothing in the sum over j.
+    With n_c positives of class c among N_c annotated images: ``r = alpha + sigmoid(beta (P -
+    mu))``, where P = (1 / n_c) / sum_j(y_j / n_j) compares the rarity of the class with that of all
+    labels of the image; ``z = logit - kappa / lambda log(N_c / n_c - 1)``; L+ and L- are the focal
+    terms, with ``gamma=0`` binary cross-entropy. An image without a positive has the largest
+    weight, alpha + 1. Unknown cells do not count in the sum over j; r uses unsmoothed targets.
 
     Source: Wu, Huang, Liu, Wang, Lin 2020, "Distribution-Balanced Loss for Multi-Label
     Classification in Long-Tailed Datasets", ECCV, arXiv:2007.09654, section 3: re-balanced
-    weighting and negative-tolerant regularisation. timm's DistributionBalancedLoss is the same on
-    targets of 0 and 1.
+    weighting and negative-tolerant regularisation; on targets of 0 and 1 identical to timm's
+    DistributionBalancedLoss.
 
-    Differs from the paper, as the authors' code and timm do: the class bias
-    kappa log(1 / prior - 1) is divided by lambda as well.
+    Differs from the paper, as the authors' code and timm do: the class bias kappa log(1 / prior -
+    1) is also divided by lambda.
 
     Parameters
     ----------
     class_counts
-        n_c, one per class, of the training table, 0 to N_c; below 1 counts as 1, above N_c - 1 as
-        that.
+        n_c, one per class, of the training table, clipped to 1 to N_c - 1.
     num_samples
-        N_c, one per class or one for all of them; below 2 counts as 2.
+        N_c, one per class or one for all; below 2 counts as 2.
     alpha, beta, mu
         Of the smoothing map, 0 or more.
     neg_scale
-        lambda, above 0: how much more steeply a negative's loss falls once it is below 0.
+        lambda, above 0: steepness of a negative's loss below 0.
     init_bias
-        kappa, 0 or more; 0 leaves out the class bias.
+        kappa, 0 or more; 0 for no class bias.
     gamma
         Focusing exponent, 0 or more. The authors' DB-focal is ``gamma=2`` times 2.
-    smoothing, reduction
-        See :class:`CellLoss`; the weights r take unsmoothed targets.
-
-    Raises
-    ------
-    UsageError
-        If the counts or their number are missing, or a value is out of its range.
     """
 
+    shown = ("neg_scale", "gamma")
     freq_inv: Tensor
     bias: Tensor
 
@@ -394,25 +416,19 @@ class DistributionBalanced(CellLoss):
         self.register_buffer("freq_inv", 1 / counts, persistent=False)
         self.register_buffer("bias", -shift * torch.log(known / counts - 1), persistent=False)
 
-    def extra_repr(self) -> str:
-        """The settings, for printing."""
-        return f"neg_scale={self.neg_scale:g}, gamma={self.gamma:g}"
-
-    def cell_losses(self, cells: Cells) -> Tensor:
-        """Loss of every cell, (B, K)."""
-        shifted = cells.logits + self.bias.to(cells.logits)
+    def terms(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss of every cell as a positive and as a negative, each (B, K)."""
+        shifted = logits + self.bias.to(logits)
         missed = positive(shifted, self.gamma)
         claimed = negative(self.neg_scale * shifted, self.gamma)
-        as_positive = missed.focus * missed.entropy
-        as_negative = claimed.focus * claimed.entropy / self.neg_scale
-        return cells.targets * as_positive + (1 - cells.targets) * as_negative
+        return missed.focus * missed.entropy, claimed.focus * claimed.entropy / self.neg_scale
 
     def cell_weights(self, cells: Cells) -> Tensor:
         """The weight r of every cell, (B, K)."""
         rarity = self.freq_inv.to(cells.logits)
         if len(rarity) != cells.targets.shape[1]:
             raise ValueError(f"{len(rarity)} class counts for {cells.targets.shape[1]} classes")
-        # Not a matrix product: tensor cores would round it.
+        # Not a matrix product, which tensor cores would round.
         together = (cells.targets * rarity).sum(dim=1, keepdim=True)
         ratio = rarity / together.clamp_min(torch.finfo(rarity.dtype).tiny)
         return self.alpha + torch.sigmoid(self.beta * (ratio - self.mu))
@@ -433,33 +449,23 @@ def _checked_positives(
             f"num_samples (got {num_samples}) one number or one per class"
         )
     known = known.expand_as(counts).clamp_min(2)
-    # A class that is never or always there would have an infinite weight or bias.
+    # A class that is always absent or always present would have an infinite weight or bias.
     return torch.minimum(counts.clamp_min(1), known - 1), known
 
 
 class Zlpr(nn.Module):
     """Mean over the batch of ``log(1 + sum_neg e^s) + log(1 + sum_pos e^-s)``.
 
-    It ranks every positive above every negative with 0 between them, so the label is decided by
-    s > 0; the sigmoid of s is not a calibrated probability. It has no settings of its own.
+    It ranks every positive above 0 above every negative, so the label is decided by s > 0; the
+    sigmoid of s is not a calibrated probability. ``reduction``: ``mean`` over the images with a
+    known cell, or ``sum``.
 
     Source: Su, Zhu, Murtadha, Pan, Wen, Liu 2022, "ZLPR: A Novel Loss for Multi-label
     Classification", arXiv:2208.02955: zero-bounded log-sum-exp and pairwise rank-based loss. timm's
-    is the same on targets of 0 and 1; written here because timm's counts -1 as a negative and
-    rounds shares between 0 and 1.
+    counts -1 as a negative and rounds shares between 0 and 1; otherwise identical.
 
-    Differs from the paper: a target y between 0 and 1 (mixup, cutmix) weighs exp(s) by 1 - y in the
-    negatives' sum and exp(-s) by y in the positives'; the paper's is its case of 0 and 1.
-
-    Parameters
-    ----------
-    reduction
-        ``mean`` over the images that have a known cell, or ``sum``.
-
-    Raises
-    ------
-    UsageError
-        If ``reduction`` is neither.
+    Differs from the paper: a target y between 0 and 1 (mixup, cutmix) weights exp(s) by 1 - y in
+    the negatives' sum and exp(-s) by y in the positives'.
     """
 
     def __init__(self, *, reduction: Literal["mean", "sum"] = "mean") -> None:
@@ -485,38 +491,27 @@ def _log_one_plus(exponents: Tensor) -> Tensor:
     return torch.logsumexp(with_zero, dim=1)
 
 
-class TwoWay(nn.Module):
+class TwoWay(Criterion):
     """Contrast of positives with negatives among the classes of a sample and samples of a class.
 
     Each way is the mean of ``softplus(tn LSE_neg(s / tn) + tp LSE_pos(-s / tp))`` over the samples
-    (over the classes) that have a positive, LSE being log-sum-exp; the loss is the sum of the two.
-    Targets above 0.5 are positives, those in [0, 0.5] negatives, -1 is neither: shares from mixup
-    or cutmix lose what is not the larger part. Logits are scores for ranking; their sigmoid is no
-    calibrated probability.
+    (classes) with a positive, LSE being log-sum-exp; the loss is the sum of both. ``tp`` and
+    ``tn``, above 0, are the temperatures of positives and negatives. Targets above 0.5 are
+    positives, those in [0, 0.5] negatives, -1 neither: shares from mixup or cutmix are rounded.
+    Logits are ranking scores; their sigmoid is not a calibrated probability.
 
-    The way among the samples of a class sees the whole batch, so the loss of a batch is not the
-    mean of its parts'. Where torch.distributed is initialised, the logits of all processes are
-    gathered, with gradient: every process computes the loss of the global batch, and the mean of
-    the processes' gradients, which DistributedDataParallel takes, is its exact gradient. Processes
-    may hold different numbers of images. Logits that require no gradient are not gathered, so that
-    a process may evaluate alone.
+    The contrast among samples depends on the whole batch. If torch.distributed is initialised,
+    logits of all processes are gathered with gradient: every process computes the loss of the
+    global batch, and the mean of the gradients in DistributedDataParallel is exact. Batch sizes may
+    differ. Logits without gradient are not gathered, so that one process may evaluate alone.
 
-    Source: Kobayashi 2023, "Two-Way Multi-Label Loss", CVPR, section 3. timm's is the same where no
-    target is -1 and no logit is beyond 1e4; written here because timm's counts -1 as a negative,
-    fills what is masked with -1e4, and knows nothing of other processes.
+    Source: Kobayashi 2023, "Two-Way Multi-Label Loss", CVPR, section 3. timm's counts -1 as a
+    negative, fills masked cells with -1e4, and ignores other processes; otherwise identical.
 
-    Differs from the paper: a batch without any positive gives 0, not NaN.
-
-    Parameters
-    ----------
-    tp, tn
-        Temperatures of positives and negatives, above 0.
-
-    Raises
-    ------
-    UsageError
-        If a value is out of its range.
+    Differs from the paper: a batch without positives has a loss of 0, not NaN.
     """
+
+    shown = ("tp", "tn")
 
     def __init__(self, *, tp: float = 4.0, tn: float = 1.0) -> None:
         super().__init__()
@@ -524,10 +519,6 @@ class TwoWay(nn.Module):
             if checked(name, value) == 0:
                 raise UsageError(f"{name} is 0; a temperature has to be above 0")
         self.tp, self.tn = tp, tn
-
-    def extra_repr(self) -> str:
-        """The settings, for printing."""
-        return f"tp={self.tp:g}, tn={self.tn:g}"
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of logits (B, K) against targets (B, K) of 0, 1 or -1: a scalar."""
@@ -546,20 +537,19 @@ class TwoWay(nn.Module):
         low = self.tp * _log_sum_exp(-logits / self.tp, is_positive, dim)
         high = self.tn * _log_sum_exp(logits / self.tn, is_negative, dim)
         counted = is_positive.any(dim)
-        # Without a negative the softplus is of -inf, which is 0.
         losses = functional.softplus(high + low).masked_fill(~(counted & is_negative.any(dim)), 0)
         return losses.sum() / counted.sum().clamp_min(1)
 
 
 def _log_sum_exp(values: Tensor, mask: Tensor, dim: int) -> Tensor:
-    """Log-sum-exp of the masked values; an arbitrary finite number where none is."""
-    # Over nothing but -inf its gradient would be NaN.
+    """Log-sum-exp of the masked values; an arbitrary finite number for an empty mask."""
+    # If all values are -inf the gradient is NaN.
     empty = ~mask.any(dim, keepdim=True)
     return torch.logsumexp(values.masked_fill(~mask, -torch.inf).masked_fill(empty, 0), dim)
 
 
 def _of_all_processes(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits and targets of every process, one below the other, padded with unknown cells."""
+    """Concatenated logits and targets of all processes, padded with unknown cells."""
     most = torch.tensor(len(logits), device=logits.device)
     dist.all_reduce(most, op=dist.ReduceOp.MAX)
     missing = int(most) - len(logits)
@@ -569,7 +559,7 @@ def _of_all_processes(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _Gather(torch.autograd.Function):
-    """Tensors (B, K) of W processes as one (W B, K); the gradient is the sum of all processes'."""
+    """Tensors (B, K) of W processes as one (W B, K); gradients are summed over processes."""
 
     @staticmethod
     def forward(ctx: Any, tensor: Tensor) -> Tensor:
@@ -585,20 +575,7 @@ class _Gather(torch.autograd.Function):
 
 
 def cells_of(logits: Tensor, targets: Tensor) -> Cells:
-    """Logits in float32 or better, targets in the same type, and which of them are known.
-
-    Parameters
-    ----------
-    logits
-        Floating, of any precision, shape (B, K).
-    targets
-        Of any real type, shape (B, K): 0, 1, shares between them, or -1.
-
-    Raises
-    ------
-    ValueError
-        If the shapes are others; names those found.
-    """
+    """Logits in float32 or better with targets of the same type, -1 masked; all (B, K)."""
     if logits.ndim != 2 or targets.shape != logits.shape:
         raise ValueError(
             f"multi-label losses take logits and targets of one shape (B, K); got "
@@ -607,16 +584,13 @@ def cells_of(logits: Tensor, targets: Tensor) -> Cells:
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()
     known = targets != UNKNOWN
-    # Filled before anything is computed: even an infinite logit there is without effect.
+    # Masked first, so that even infinite logits of unknown cells have no effect.
     logits = logits.masked_fill(~known, 0)
     return Cells(logits, targets.to(logits.dtype).masked_fill(~known, 0), known)
 
 
 def reduced(losses: Tensor, counted: Tensor, reduction: Reduction) -> Tensor:
-    """One number of the losses (B, K) of the cells that are ``counted`` (B, K); 0 if none is.
-
-    The reductions are those of :class:`CellLoss`.
-    """
+    """Reduce the losses of the ``counted`` cells (B, K) as in :class:`CellLoss`; 0 if none."""
     total = losses.masked_fill(~counted, 0).sum()
     if reduction == "sum":
         return total
@@ -625,16 +599,13 @@ def reduced(losses: Tensor, counted: Tensor, reduction: Reduction) -> Tensor:
 
 
 def positive(logits: Tensor, gamma: float = 0.0) -> Term:
-    """The factors of cells (B, K) that should be 1: p_t is the sigmoid."""
+    """Factors of cells (B, K) that should be 1: p_t is the sigmoid."""
     focus = torch.exp(gamma * functional.logsigmoid(-logits))
     return Term(focus, -functional.logsigmoid(logits))
 
 
 def negative(logits: Tensor, gamma: float = 0.0, clip: float = 0.0) -> Term:
-    """The factors of cells (B, K) that should be 0: p_t = min(1 - sigmoid + clip, 1).
-
-    ``clip`` is the margin by which a probability may exceed 0 at no loss, in [0, 1).
-    """
+    """Factors of cells (B, K) that should be 0: p_t = min(1 - sigmoid + clip, 1)."""
     if clip == 0:
         focus = torch.exp(gamma * functional.logsigmoid(logits))
         return Term(focus, -functional.logsigmoid(-logits))
@@ -645,23 +616,8 @@ def negative(logits: Tensor, gamma: float = 0.0, clip: float = 0.0) -> Term:
     return Term(rest**gamma, -log_p_t)
 
 
-def checked(name: str, value: float, *, most: float = math.inf, least: float = 0.0) -> float:
-    """The value if it is finite and in [least, most]; UsageError naming it otherwise."""
-    if least <= value <= most and math.isfinite(value):
-        return value
-    wanted = f"in [{least:g}, {most:g}]" if most < math.inf else f"{least:g} or more, and finite"
-    raise UsageError(f"{name} is {value}; it has to be {wanted}")
-
-
-def checked_clip(clip: float) -> float:
-    """The probability margin, in [0, 1); UsageError otherwise."""
-    if not 0 <= clip < 1:
-        raise UsageError(f"clip is {clip}; it has to be in [0, 1)")
-    return clip
-
-
 def checked_reduction(reduction: Reduction) -> Reduction:
-    """The reduction if it is one; UsageError naming those there are otherwise."""
+    """The reduction; a UsageError if unknown."""
     if reduction not in REDUCTIONS:
         raise unknown_name("reduction", reduction, REDUCTIONS)
     return reduction

@@ -1,8 +1,11 @@
-"""Losses of one class per image: cross-entropy over a softmax of the logits, and its variants.
+"""Single-label losses: cross-entropy over a softmax of the logits, and its variants.
 
-Every loss is called ``loss(logits, targets)`` with logits (B, K) and targets that are class
-indices (B,) or class shares (B, K), as mixup makes them. Each computes in float32 or better inside
-autocast.
+Every loss is called as ``loss(logits, targets)`` with logits (B, K) and targets that are class
+indices (B,) or class shares (B, K) as from mixup, and computes in float32 or better inside
+autocast. ``smoothing`` is label smoothing e in [0, 1): targets y (one-hot for class indices) become
+``q = (1 - e) y + e / K``. ``class_weights`` w are positive numbers, one per class; as in torch, the
+sum over the batch is divided by the summed weights of the target classes for class indices, and by
+B for class shares. p is the softmax of the logits.
 """
 
 from __future__ import annotations
@@ -20,90 +23,71 @@ from comptool.errors import UsageError, unknown_name
 FOCAL_REDUCTIONS = ("mean", "batch")
 
 
-class CrossEntropy(nn.Module):
-    """Mean over the batch of ``-sum_k w_k q_k log p_k``, with p the softmax of the logits.
+class Criterion(nn.Module):
+    """A loss that is printed with its settings ``shown``."""
 
-    q are the targets smoothed to ``(1 - e) y + e / K``, y being one-hot for class indices.
+    shown: tuple[str, ...] = ()
 
-    Source: torch's cross-entropy, kept in float32 inside autocast; smoothing of Szegedy et al.
-    2016, arXiv:1512.00567, section 7.
+    def extra_repr(self) -> str:
+        """Settings for printing."""
+        values = {name: getattr(self, name) for name in self.shown}
+        return ", ".join(
+            f"{name}={value:g}" if isinstance(value, int | float) else f"{name}={value!r}"
+            for name, value in values.items()
+        )
 
-    Parameters
-    ----------
-    smoothing
-        e, in [0, 1).
-    class_weights
-        w, one positive number per class; None weighs all alike. As in torch, the sum over the
-        batch is divided by the sum of the weights of the target classes where the targets are
-        class indices, and by B where they are class shares.
 
-    Raises
-    ------
-    UsageError
-        If ``smoothing`` or ``class_weights`` is out of its range.
+class CrossEntropy(Criterion):
+    """Mean over the batch of ``-sum_k w_k q_k log p_k``.
+
+    Source: torch's cross-entropy; smoothing of Szegedy et al. 2016, arXiv:1512.00567, section 7.
     """
 
+    shown: tuple[str, ...] = ("smoothing",)
     class_weights: Tensor | None
 
     def __init__(
-        self,
-        *,
-        smoothing: float = 0.0,
-        class_weights: Sequence[float] | Tensor | None = None,
+        self, *, smoothing: float = 0.0, class_weights: Sequence[float] | Tensor | None = None
     ) -> None:
         super().__init__()
-        self.smoothing = checked_smoothing(smoothing)
+        self.smoothing = checked("the label smoothing", smoothing, below=1)
         self.register_buffer("class_weights", checked_weights(class_weights), persistent=False)
-
-    def extra_repr(self) -> str:
-        """The settings, for printing."""
-        return f"smoothing={self.smoothing:g}"
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of logits (B, K) against class indices (B,) or class shares (B, K): a scalar."""
         with torch.autocast(logits.device.type, enabled=False):
             logits, targets = prepared(logits, targets)
-            weight = None if self.class_weights is None else self.class_weights.to(logits)
-            return functional.cross_entropy(
-                logits, targets, weight=weight, label_smoothing=self.smoothing
-            )
+            return self.entropy(logits, targets, "mean")
+
+    def entropy(self, logits: Tensor, targets: Tensor, reduction: str) -> Tensor:
+        """Weighted and smoothed cross-entropy of `prepared` logits and targets."""
+        weight = None if self.class_weights is None else self.class_weights.to(logits)
+        return functional.cross_entropy(
+            logits, targets, weight=weight, label_smoothing=self.smoothing, reduction=reduction
+        )
 
 
-class Focal(nn.Module):
-    """Mean over the batch of ``(1 - p_t)^gamma CE``, each sample focused by its own p_t.
+class Focal(CrossEntropy):
+    """Mean over the batch of ``(1 - p_t)^gamma CE``, CE and p_t being those of each sample.
 
-    With y the targets (one-hot for class indices), q = (1 - e) y + e / K and p the softmax of the
-    logits: ``CE = -sum_k w_k q_k log p_k`` and ``p_t = sum_k y_k p_k``, which for class indices is
-    the probability of the true class and for class shares (mixup) the share-weighted mean of the
-    probabilities. ``gamma=0`` is :class:`CrossEntropy`.
+    ``p_t = sum_k y_k p_k`` is the probability of the true class, or for class shares (mixup) the
+    weighted mean of the probabilities. ``gamma=0`` is :class:`CrossEntropy`.
 
     Source: Lin, Goyal, Girshick, He, Dollar 2017, "Focal Loss for Dense Object Detection",
     arXiv:1708.02002, equation 4: FL(p_t) = -(1 - p_t)^gamma log p_t.
 
-    Differs from the paper: p is a softmax over K classes, not a sigmoid, so there is no alpha_t
-    (class weights stand in for it); the cross-entropy factor takes smoothed labels (by 0.1 by
-    default, as the MAVOC solution does), while the focusing factor keeps the probability of the
-    true class.
+    Differs from the paper: p is a softmax over K classes, not a sigmoid, so class weights replace
+    alpha_t; the cross-entropy takes smoothed labels (by 0.1 by default, as in the MAVOC solution),
+    the focusing factor does not.
 
     Parameters
     ----------
     gamma
         Focusing exponent, 0 or more.
-    smoothing
-        e, in [0, 1).
-    class_weights
-        w, one positive number per class; None weighs all alike. The sum over the batch is divided
-        as torch's cross-entropy divides it: by the sum of the weights of the target classes for
-        class indices, by B for class shares.
     reduction
-        ``mean`` as above. ``batch`` averages the cross-entropy over the batch first and modulates
-        that one number, ``(1 - exp(-CE))^gamma CE``: no focal loss, since every sample is weighed
-        alike, but what the first published solution trained with.
-
-    Raises
-    ------
-    UsageError
-        If a value is out of its range.
+        ``mean``, or ``batch``: ``(1 - exp(-CE))^gamma CE`` of the mean cross-entropy CE of the
+        batch. This is not a focal loss, since all samples get the same weight, but the first
+        published solution was trained with it.
 
     Examples
     --------
@@ -112,7 +96,7 @@ class Focal(nn.Module):
     0.00892...
     """
 
-    class_weights: Tensor | None
+    shown: tuple[str, ...] = ("gamma", "smoothing")
 
     def __init__(
         self,
@@ -122,98 +106,65 @@ class Focal(nn.Module):
         class_weights: Sequence[float] | Tensor | None = None,
         reduction: Literal["mean", "batch"] = "mean",
     ) -> None:
-        super().__init__()
+        super().__init__(smoothing=smoothing, class_weights=class_weights)
         if reduction not in FOCAL_REDUCTIONS:
             raise unknown_name("reduction", reduction, FOCAL_REDUCTIONS)
-        self.gamma = checked_gamma(gamma)
-        self.smoothing = checked_smoothing(smoothing)
+        self.gamma = checked("gamma", gamma)
         self.reduction = reduction
-        self.register_buffer("class_weights", checked_weights(class_weights), persistent=False)
-
-    def extra_repr(self) -> str:
-        """The settings, for printing."""
-        shown = f"gamma={self.gamma:g}, smoothing={self.smoothing:g}"
-        return shown if self.reduction == "mean" else f"{shown}, reduction='{self.reduction}'"
+        if reduction != "mean":
+            self.shown = (*self.shown, "reduction")
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of logits (B, K) against class indices (B,) or class shares (B, K): a scalar."""
         with torch.autocast(logits.device.type, enabled=False):
             logits, targets = prepared(logits, targets)
             if self.reduction == "batch":
-                return self._focused_batch(logits, targets)
-            entropy = self._entropy(logits, targets, "none")  # (B,)
+                entropy = self.entropy(logits, targets, "mean")
+                # The slope of the power is infinite at 0 for gamma below 1.
+                floor = torch.finfo(entropy.dtype).tiny
+                return (-torch.expm1(-entropy)).clamp_min(floor) ** self.gamma * entropy
+            entropy = self.entropy(logits, targets, "none")  # (B,)
             focus = torch.exp(self.gamma * _log_of_rest(logits, targets))  # (B,) (1 - p_t)^gamma
-            return (focus * entropy).sum() / self._divisor(targets)
-
-    def _entropy(self, logits: Tensor, targets: Tensor, reduction: str) -> Tensor:
-        weight = None if self.class_weights is None else self.class_weights.to(logits)
-        return functional.cross_entropy(
-            logits, targets, weight=weight, label_smoothing=self.smoothing, reduction=reduction
-        )
-
-    def _divisor(self, targets: Tensor) -> Tensor | int:
-        if self.class_weights is None or targets.is_floating_point():
-            return len(targets)
-        return self.class_weights[targets].sum()
-
-    def _focused_batch(self, logits: Tensor, targets: Tensor) -> Tensor:
-        entropy = self._entropy(logits, targets, "mean")
-        # The power's slope is infinite at 0 for gamma below 1.
-        floor = torch.finfo(entropy.dtype).tiny
-        return (-torch.expm1(-entropy)).clamp_min(floor) ** self.gamma * entropy
+            total = (focus * entropy).sum()
+            if self.class_weights is None or targets.is_floating_point():
+                return total / len(targets)
+            return total / self.class_weights[targets].sum()
 
 
 def _log_of_rest(logits: Tensor, targets: Tensor) -> Tensor:
     """log(1 - p_t), (B,), from the classes that are not the target.
 
-    Subtracting p_t from 1 would lose every digit of a well classified sample, and make the slope of
-    the power infinite there.
+    1 - p_t would lose all digits of a well classified sample and make the slope of the power
+    infinite.
     """
     rest = torch.log1p(-shares_of(targets, logits).clamp(max=1))  # (B, K), -inf at the target class
     return torch.logsumexp(logits + rest, dim=1) - torch.logsumexp(logits, dim=1)
 
 
-class PolySoftmax(nn.Module):
-    """Mean over the batch of ``-sum_k q_k log p_k + epsilon (1 - sum_k q_k p_k)``, single-label.
+class PolySoftmax(Criterion):
+    """Mean over the batch of ``-sum_k q_k log p_k + epsilon (1 - sum_k q_k p_k)``.
 
-    p is the softmax of the logits; q are the targets smoothed to ``(1 - e) y + e / K``, y being
-    one-hot for class indices. ``epsilon=0`` is cross-entropy.
+    ``epsilon``, -1 or more, is the weight of the first polynomial term; 0 is cross-entropy.
 
     Source: Leng, Tan, Liu, Cubuk, Shi, Cheng, Anguelov 2022, "PolyLoss: A Polynomial Expansion
-    Perspective of Classification Loss Functions", arXiv:2204.12511, Poly-1. timm's
-    PolyCrossEntropy is the same on targets of 0 and 1. The softmax and the sigmoid form are two
-    losses because shares of shape (B, K) do not say which is meant.
-
-    Parameters
-    ----------
-    epsilon
-        Weight of the first term, -1 or more.
-    smoothing
-        e, in [0, 1).
-
-    Raises
-    ------
-    UsageError
-        If a value is out of its range.
+    Perspective of Classification Loss Functions", arXiv:2204.12511, Poly-1; on targets of 0 and 1
+    identical to timm's PolyCrossEntropy. The sigmoid form is another loss because shares of shape
+    (B, K) do not reveal which one is meant.
     """
+
+    shown = ("epsilon", "smoothing")
 
     def __init__(self, *, epsilon: float = 2.0, smoothing: float = 0.0) -> None:
         super().__init__()
-        self.epsilon = checked_epsilon(epsilon)
-        self.smoothing = checked_smoothing(smoothing)
-
-    def extra_repr(self) -> str:
-        """The settings, for printing."""
-        return f"epsilon={self.epsilon:g}, smoothing={self.smoothing:g}"
+        self.epsilon = checked("epsilon", epsilon, least=-1)
+        self.smoothing = checked("the label smoothing", smoothing, below=1)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of logits (B, K) against class indices (B,) or class shares (B, K): a scalar."""
         with torch.autocast(logits.device.type, enabled=False):
             logits, targets = prepared(logits, targets)
-            classes = logits.shape[1]
-            if not targets.is_floating_point():
-                targets = functional.one_hot(targets, classes).to(logits)
-            shares = targets * (1 - self.smoothing) + self.smoothing / classes
+            shares = shares_of(targets, logits)
+            shares = shares * (1 - self.smoothing) + self.smoothing / logits.shape[1]
             log_p = functional.log_softmax(logits, dim=1)
             entropy = -(shares * log_p).sum(dim=1)
             rest = 1 - (shares * log_p.exp()).sum(dim=1)
@@ -221,29 +172,23 @@ class PolySoftmax(nn.Module):
 
 
 class BalancedSoftmax(CrossEntropy):
-    """Cross-entropy of ``logits + tau log(n_c / N)``, n_c being the training rows of class c.
+    """Cross-entropy of ``logits + tau log(n_c / N)`` with n_c training rows of class c, N in total.
+
+    The frequencies are added in training only, so that predictions assume equally frequent classes.
 
     Source: Ren et al. 2020, "Balanced Meta-Softmax for Long-Tailed Visual Recognition",
-    arXiv:2007.10740, equation 3, which is Menon et al. 2021, "Long-tail learning via logit
-    adjustment", arXiv:2007.07314, equation 10, with tau 1. The frequencies are added in training
-    only, so that the model itself learns what classes look like, and predicts as if all were
-    equally frequent.
+    arXiv:2007.10740, equation 3; identical to Menon et al. 2021, "Long-tail learning via logit
+    adjustment", arXiv:2007.07314, equation 10, with tau 1.
 
     Parameters
     ----------
     class_counts
-        n_c, one per class; below 1 counts as 1. N is their sum.
+        n_c, one per class; below 1 counts as 1.
     tau
         0 or more: 1 for a test set of equally frequent classes, 0 is plain cross-entropy.
-    smoothing, class_weights
-        As for :class:`CrossEntropy`.
-
-    Raises
-    ------
-    UsageError
-        If the counts are missing, or a value is out of its range.
     """
 
+    shown = ("tau", "smoothing")
     offsets: Tensor
 
     def __init__(
@@ -256,32 +201,28 @@ class BalancedSoftmax(CrossEntropy):
     ) -> None:
         super().__init__(smoothing=smoothing, class_weights=class_weights)
         counts = checked_counts(class_counts, "the loss 'balanced-softmax'")
-        offsets = checked_tau(tau) * torch.log(counts / counts.sum()).float()
+        offsets = checked("tau", tau) * torch.log(counts / counts.sum()).float()
         self.tau = tau
         self.register_buffer("offsets", offsets, persistent=False)
 
-    def extra_repr(self) -> str:
-        """The settings, for printing."""
-        return f"tau={self.tau:g}, smoothing={self.smoothing:g}"
-
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of logits (B, K) against class indices (B,) or class shares (B, K): a scalar."""
-        return super().forward(logits + self.offsets, targets)  # float32, whatever the logits are
+        return super().forward(logits + self.offsets, targets)  # in float32
 
 
-class Ldam(nn.Module):
+class Ldam(CrossEntropy):
     """Cross-entropy of ``logits - scale margin_c`` at the target class c.
 
-    With n_c the training rows of class c, ``margin_c = max_margin (n_min / n_c)^(1/4)``: the rarest
-    class has the whole of it. A sample of several classes (mixup) has each margin in its share.
+    ``margin_c = max_margin (n_min / n_c)^(1/4)`` with n_c training rows of class c. A sample of
+    several classes (mixup) has the margins in its shares.
 
     Source: Cao, Wei, Gaidon, Arechiga, Ma 2019, "Learning Imbalanced Datasets with
     Label-Distribution-Aware Margin Loss", arXiv:1906.07413, equations 11 to 13; deferred
     re-weighting (section 3.3) is :class:`comptool.losses.wrappers.DeferredWeights`.
 
-    Differs from the paper: the logits come scaled from the head. The paper's ``s (z - margin)`` of
-    cosines z is here ``logits - s margin`` with ``logits = s z``, as the head ``cosine`` gives
-    them. So softmax of a model's logits are its probabilities, with this loss as with any other.
+    Differs from the paper: the head, not the loss, scales the cosines z. The paper's ``s (z -
+    margin)`` is ``logits - s margin`` with ``logits = s z`` of the head ``cosine``, so that the
+    softmax of the logits is the probabilities for this loss too.
 
     Parameters
     ----------
@@ -290,15 +231,8 @@ class Ldam(nn.Module):
     max_margin
         Margin of the rarest class, in cosines, 0 or more.
     scale
-        s, above 0: what the head multiplies its cosines by, 30 for the head ``cosine``. Logits of
-        a plain linear head have no fixed scale; there a smaller one, such as 1 to 5, does.
-    smoothing, class_weights
-        As for :class:`CrossEntropy`.
-
-    Raises
-    ------
-    UsageError
-        If the counts are missing, or a value is out of its range.
+        s, above 0: the factor of the cosines, 30 for the head ``cosine``. Logits of a linear head
+        have no fixed scale; use 1 to 5.
 
     Examples
     --------
@@ -306,8 +240,8 @@ class Ldam(nn.Module):
     tensor([0.2500, 0.5000])
     """
 
+    shown = ("max_margin", "scale")
     margins: Tensor
-    class_weights: Tensor | None
 
     def __init__(
         self,
@@ -318,52 +252,38 @@ class Ldam(nn.Module):
         smoothing: float = 0.0,
         class_weights: Sequence[float] | Tensor | None = None,
     ) -> None:
-        super().__init__()
-        if not 0 <= max_margin < float("inf"):
-            raise UsageError(f"max_margin is {max_margin}; it has to be 0 or more, and finite")
-        if not 0 < scale < float("inf"):
+        super().__init__(smoothing=smoothing, class_weights=class_weights)
+        if not 0 < scale < math.inf:
             raise UsageError(f"scale is {scale}; it has to be above 0, and finite")
-        self.max_margin, self.scale = max_margin, scale
-        self.smoothing = checked_smoothing(smoothing)
+        self.max_margin, self.scale = checked("max_margin", max_margin), scale
         counts = checked_counts(class_counts, "the loss 'ldam'")
         margins = max_margin * (counts.min() / counts) ** 0.25
         self.register_buffer("margins", margins.float(), persistent=False)
-        self.register_buffer("class_weights", checked_weights(class_weights), persistent=False)
-
-    def extra_repr(self) -> str:
-        """The settings, for printing."""
-        return f"max_margin={self.max_margin:g}, scale={self.scale:g}"
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of logits (B, K) against class indices (B,) or class shares (B, K): a scalar."""
         with torch.autocast(logits.device.type, enabled=False):
             logits, targets = prepared(logits, targets)
-            held_back = shares_of(targets, logits) * self.margins.to(logits)  # (B, K)
-            weight = None if self.class_weights is None else self.class_weights.to(logits)
-            return functional.cross_entropy(
-                logits - self.scale * held_back,
-                targets,
-                weight=weight,
-                label_smoothing=self.smoothing,
-            )
+            margins = shares_of(targets, logits) * self.margins.to(logits)  # (B, K)
+            return self.entropy(logits - self.scale * margins, targets, "mean")
 
 
-def checked_smoothing(smoothing: float) -> float:
-    """The label smoothing, in [0, 1); UsageError otherwise."""
-    if not 0 <= smoothing < 1:
-        raise UsageError(f"the label smoothing is {smoothing}; it has to be in [0, 1)")
-    return smoothing
-
-
-def checked_gamma(gamma: float) -> float:
-    """The focusing exponent, 0 or more and finite; UsageError otherwise."""
-    if not 0 <= gamma < math.inf:
-        raise UsageError(f"gamma is {gamma}; it has to be 0 or more, and finite")
-    return gamma
+def checked(
+    name: str, value: float, *, least: float = 0.0, most: float = math.inf, below: float = math.inf
+) -> float:
+    """The value if it is in [least, most] and less than ``below``; a UsageError otherwise."""
+    if least <= value <= most and value < below:
+        return value
+    wanted = f"{least:g} or more, and finite"
+    if most < math.inf:
+        wanted = f"in [{least:g}, {most:g}]"
+    elif below < math.inf:
+        wanted = f"in [{least:g}, {below:g})"
+    raise UsageError(f"{name} is {value}; it has to be {wanted}")
 
 
 def checked_weights(weights: Sequence[float] | Tensor | None) -> Tensor | None:
-    """Class weights of shape (K,) as float32; UsageError if one is not positive and finite."""
+    """Class weights (K,) as float32; a UsageError if one is not positive and finite."""
     if weights is None:
         return None
     tensor = torch.as_tensor(weights, dtype=torch.float32).detach().clone()
@@ -379,15 +299,7 @@ def checked_weights(weights: Sequence[float] | Tensor | None) -> Tensor | None:
 
 
 def checked_counts(counts: Sequence[float] | Tensor | None, owner: str) -> Tensor:
-    """Training rows of each class, (K,), float64, at least 1; UsageError if there are none.
-
-    Parameters
-    ----------
-    counts
-        0 or more and finite, one per class.
-    owner
-        What needs them, for messages: ``the loss 'ldam'``.
-    """
+    """Training rows of each class (K,), float64, at least 1; ``owner`` is for messages."""
     if counts is None:
         raise UsageError(f"{owner} needs class_counts, the training rows of each class")
     tensor = torch.as_tensor(counts, dtype=torch.float64).detach().clone()
@@ -396,41 +308,15 @@ def checked_counts(counts: Sequence[float] | Tensor | None, owner: str) -> Tenso
     return tensor.clamp_min(1)
 
 
-def checked_tau(tau: float) -> float:
-    """The weight of the classes' frequencies, 0 or more and finite; UsageError otherwise."""
-    if not 0 <= tau < math.inf:
-        raise UsageError(f"tau is {tau}; it has to be 0 or more, and finite")
-    return tau
-
-
 def shares_of(targets: Tensor, logits: Tensor) -> Tensor:
-    """Class shares (B, K) in the logits' type, of class indices (B,) or class shares."""
+    """Class shares (B, K) in the logits' type, from class indices (B,) or class shares."""
     if targets.is_floating_point():
         return targets
     return functional.one_hot(targets, logits.shape[1]).to(logits)
 
 
 def prepared(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits in float32 or float64, and targets as torch's cross-entropy takes them.
-
-    Parameters
-    ----------
-    logits
-        Floating, of any precision, shape (B, K) with K of 2 or more.
-    targets
-        Class indices of shape (B,), any integer type; or class shares of shape (B, K), floating,
-        each row summing to one.
-
-    Returns
-    -------
-    tuple
-        ``logits`` (B, K), and ``targets`` as int64 (B,) or in the logits' type (B, K).
-
-    Raises
-    ------
-    ValueError
-        If the shapes or types are others; names those found.
-    """
+    """Logits in float32 or better, and targets as int64 (B,) or in the logits' type (B, K)."""
     if logits.ndim != 2 or logits.shape[1] < 2:
         raise ValueError(f"logits have to be of shape (B, K), K >= 2; got {tuple(logits.shape)}")
     if logits.dtype in (torch.float16, torch.bfloat16):
@@ -444,11 +330,3 @@ def prepared(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         f"targets have to be integers of shape ({len(logits)},) or floats of shape "
         f"{tuple(logits.shape)}; got {targets.dtype} of shape {tuple(targets.shape)}"
     )
-
-
-def checked_epsilon(epsilon: float) -> float:
-    """The weight of the first polynomial term, -1 or more and finite; UsageError otherwise."""
-    # Below -1 the loss would fall towards the wrong answer.
-    if not -1 <= epsilon < math.inf:
-        raise UsageError(f"epsilon is {epsilon}; it has to be -1 or more, and finite")
-    return epsilon

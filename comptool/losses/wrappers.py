@@ -1,4 +1,4 @@
-"""Losses around a loss: class weights that act late, and classes that are left out."""
+"""Wrappers of losses: deferred class weights, and dropped classes."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ NOT_KEPT = -1
 
 
 class DeferredWeights(nn.Module):
-    """A loss whose class weights act from an epoch on, and are all alike before.
+    """A loss with class weights that take effect from an epoch on.
 
     Source: Cao et al. 2019, arXiv:1906.07413, section 3.3 and algorithm 1: learn the features from
-    all samples alike first, and let rare classes count more once the learning rate has come down.
+    all samples alike first, and let rare classes count more after the learning rate has decreased.
 
     Parameters
     ----------
     criterion
         A loss with the option ``class_weights``, which is set here.
     class_weights
-        One positive number per class; those of the effective number in the paper.
+        One positive number per class; by the effective number in the paper.
     first_epoch
-        The first epoch, counted from 0, in which they act.
+        First epoch, counted from 0, with the weights.
 
     Raises
     ------
     UsageError
-        If the loss takes no class weights, or one is not positive and finite.
+        If the loss has no class weights, or one is not positive and finite.
     """
 
     weights: Tensor
@@ -49,11 +49,11 @@ class DeferredWeights(nn.Module):
         self.set_epoch(0)
 
     def extra_repr(self) -> str:
-        """The settings, for printing."""
+        """Settings for printing."""
         return f"first_epoch={self.first_epoch}"
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch begins, counted from 0."""
+        """Set the epoch that begins, counted from 0."""
         self.criterion.class_weights = self.weights if epoch >= self.first_epoch else None
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -63,26 +63,26 @@ class DeferredWeights(nn.Module):
 
 
 def begin_epoch(criterion: nn.Module, epoch: int) -> None:
-    """Tell every part of a loss that waits for an epoch that one begins, counted from 0."""
+    """Set the epoch, counted from 0, of all parts of a loss that depend on it."""
     for part in criterion.modules():
         if isinstance(part, DeferredWeights):
             part.set_epoch(epoch)
 
 
 class WithoutClasses(nn.Module):
-    """A loss of the logits of the classes that are kept; the others get no gradient at all.
+    """A loss of the logits of the kept classes; the others have no gradient.
 
-    This is a softmax over the kept classes alone. A sample of a dropped class, or one that has a
-    share of it (mixup), does not count; a batch of nothing else costs 0.
+    A sample of a dropped class, or with a share of it (mixup), does not count; a batch of such
+    samples has a loss of 0.
 
     Parameters
     ----------
     criterion
-        For the kept classes: its class counts and weights are theirs, in their order.
+        Loss of the kept classes, with their class counts and weights in their order.
     dropped
-        Indices of the classes that are left out.
+        Indices of the dropped classes.
     num_classes
-        K, of the model.
+        K of the model.
 
     Raises
     ------
@@ -113,6 +113,6 @@ class WithoutClasses(nn.Module):
             chosen = self.place[targets.long()]
             counts = chosen != NOT_KEPT
         if not counts.any():
-            return logits.float().sum() * 0  # a gradient of 0, as the other batches have one
+            return logits.float().sum() * 0  # keeps a gradient of 0
         loss: Tensor = self.criterion(logits[counts][:, self.kept], chosen[counts])
         return loss

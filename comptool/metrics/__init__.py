@@ -1,8 +1,8 @@
-"""Metrics, each once and weighted; bootstrap intervals.
+"""Metrics with row weights, and bootstrap intervals.
 
 Every metric is a function of this package, its name in snake case:
-``comptool.metrics.macro_f1(targets, probabilities, weights=None)``. The targets say which task it
-is: class indices of shape (N,), or 1, 0 and -1 (unknown) of shape (N, K) for several labels.
+``comptool.metrics.macro_f1(targets, probabilities, weights=None)``. The shape of the targets
+decides on the task: class indices (N,), or 1, 0 and -1 (unknown) (N, K) for several labels.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
-"""How far a figure might have been another on other rows: percentile bootstrap intervals.
+"""Percentile bootstrap intervals of metrics, by resampling rows.
 
-Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13. Other rows are as many as
-these. Of some figures that matters: average precision of few present rows is above that of many, so
-that its interval may lie above what the same predictions would be worth on a large test set.
+Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13. Resamples have as many
+rows as the table. This matters for average precision, which is higher for few positive rows: the
+interval may lie above the value on a large test set.
 """
 
 from __future__ import annotations
@@ -21,14 +21,10 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class IntervalEstimate:
-    """A figure and its interval.
+    """A value and its 95 % interval.
 
-    Parameters
-    ----------
-    value
-        On the rows themselves; NaN where it is not defined.
-    low, high
-        Ends of the 95 % interval; NaN without resamples, or where no resample defines the figure.
+    ``value`` is NaN if undefined; ``low`` and ``high`` are NaN without resamples, or if the value
+    is undefined on all of them.
     """
 
     value: float
@@ -42,7 +38,7 @@ class IntervalEstimate:
         return shown[0] if np.isnan(self.low) else f"{shown[0]} ({shown[1]} to {shown[2]})"
 
     def document(self) -> dict[str, float | None]:
-        """The figure as JSON values; what is not defined is None."""
+        """The value as JSON; None if undefined."""
         named = {"value": self.value, "low": self.low, "high": self.high}
         return {name: None if np.isnan(number) else number for name, number in named.items()}
 
@@ -50,58 +46,56 @@ class IntervalEstimate:
 def figures_with_intervals(
     figures: Callable[[Floats], Floats], num_rows: int, resamples: int, seed: int
 ) -> list[IntervalEstimate]:
-    """Figures of all rows, and the interval of each over resamples of the rows.
+    """Values on all rows, each with its interval over resamples of the rows.
 
     Parameters
     ----------
     figures
-        Gives F figures of how often each row counts, (N,) -> (F,); NaN where one is not defined.
+        Computes F values from how often each row counts, (N,) -> (F,); NaN if undefined.
     num_rows
         N, 1 or more.
     resamples
-        How many; 0 for no intervals.
+        Number of resamples; 0 for no intervals.
     seed
-        Of the draws.
+        Random seed.
     """
     values = figures(np.ones(num_rows))
     drawn = np.array([figures(counts) for counts in _resamples(num_rows, resamples, seed)])
     ends = np.full((2, len(values)), np.nan)
-    for place in range(len(values)):
-        column = drawn[:, place] if resamples else np.empty(0)
+    for index in range(len(values)):
+        column = drawn[:, index] if resamples else np.empty(0)
         defined = column[~np.isnan(column)]
         if defined.size:
-            ends[:, place] = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return [IntervalEstimate(*map(float, three)) for three in zip(values, *ends, strict=True)]
+            ends[:, index] = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return [IntervalEstimate(*map(float, row)) for row in zip(values, *ends, strict=True)]
 
 
 def metric_with_interval(
     value: Weighted, num_rows: int, resamples: int, seed: int
 ) -> IntervalEstimate:
-    """A metric of all rows, and its interval over resamples of the rows.
+    """A metric on all rows, with its interval over resamples of the rows.
 
     Parameters
     ----------
     value
-        The metric as a function of the weights of the rows; an `InputError` where it is not
-        defined, as with rows of one class alone, leaves the resample out.
+        The metric as a function of row weights; a resample with an `InputError` (undefined) is
+        skipped.
     num_rows, resamples, seed
-        As for `figures_with_intervals`.
+        See `figures_with_intervals`.
 
     Raises
     ------
     InputError
-        If it is not defined on all rows.
+        If the metric is undefined on all rows.
     """
-    value()  # raises where the metric is not defined
-
-    def figure(counts: Floats) -> Floats:
-        return np.array([value_or_nan(value, counts)])
-
-    return figures_with_intervals(figure, num_rows, resamples, seed)[0]
+    value()  # raises if undefined
+    return figures_with_intervals(
+        lambda counts: np.array([value_or_nan(value, counts)]), num_rows, resamples, seed
+    )[0]
 
 
 def value_or_nan(value: Weighted, weights: Floats) -> float:
-    """The metric for these weights of the rows; NaN where it is not defined."""
+    """The metric for these row weights; NaN if undefined."""
     try:
         return value(weights)
     except InputError:

@@ -1,4 +1,4 @@
-"""The table of metrics, and how a metric is called by its name."""
+"""Registry of the metrics, and metrics by name."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ MULTICLASS, MULTILABEL = "multiclass", "multilabel"
 
 
 class Weighted(Protocol):
-    """A metric of fixed predictions as a function of the weights of the rows."""
+    """A metric of fixed predictions as a function of row weights."""
 
     def __call__(self, weights: Weights | None = None) -> float:
-        """The value, each of the N rows counted ``weights`` times, (N,); None: once."""
+        """The value with ``weights`` of the N rows, (N,); None: 1."""
 
 
 class WeightedMetric(Protocol):
-    """A metric with its first step."""
+    """A metric and its `prepare` step."""
 
     prepare: Callable[..., Weighted]
 
@@ -46,11 +46,10 @@ class WeightedMetric(Protocol):
 
 
 def weighted(prepare: Callable[..., Weighted]) -> WeightedMetric:
-    """Make a metric of a function ``prepare(targets, probabilities, **options)``.
+    """Turn ``prepare(targets, probabilities, **options)`` into a metric.
 
-    A bootstrap asks for the value of the same predictions a thousand times with other weights, so
-    what does not depend on the weights is computed once: ``prepare`` does so and returns a
-    function of the weights. The metric itself is
+    A bootstrap weights the same predictions a thousand times, so ``prepare`` computes all that does
+    not depend on the weights and returns a function of the weights. The metric itself is called as
     ``metric(targets, probabilities, weights=None, **options)``.
     """
 
@@ -67,32 +66,17 @@ def weighted(prepare: Callable[..., Weighted]) -> WeightedMetric:
 
 @dataclass(frozen=True)
 class Metric(Entry):
-    """A row of the table of metrics.
-
-    Parameters
-    ----------
-    tasks
-        The tasks whose targets it takes.
-    greater_is_better
-        Whether a higher value is a better one.
-    of_decisions
-        Whether the answered class alone matters, and not its probability.
-    of_order
-        Whether the order of the rows of each class alone matters.
-    per_class
-        Of several labels: ``"package.module:function"`` of its values of the K classes, whose mean
-        it is.
-    """
+    """An entry of the registry."""
 
     tasks: tuple[str, ...] = (MULTICLASS, MULTILABEL)
     greater_is_better: bool = True
-    of_decisions: bool = False
-    of_order: bool = False
-    per_class: str = ""
+    of_decisions: bool = False  # whether only the predicted class matters, not its probability
+    of_order: bool = False  # whether only the order of the rows within each class matters
+    per_class: str = ""  # ``"package.module:function"`` of the K values of which it is the mean
 
     @property
     def sign(self) -> int:
-        """1 if a higher value is a better one, else -1."""
+        """1 if higher values are better, else -1."""
         return 1 if self.greater_is_better else -1
 
     def load_per_class(self) -> Callable[..., Floats]:
@@ -101,10 +85,10 @@ class Metric(Entry):
         return function
 
     def prepare(self, targets: Targets, probabilities: Floats) -> Weighted:
-        """The metric of these predictions as a function of the weights of the rows.
+        """The metric of these predictions as a function of row weights.
 
-        A user's function that takes no weights is given each row as often as it counts, so that
-        weights have to be whole numbers.
+        For a user's function without weights rows are repeated, so weights have to be whole
+        numbers.
         """
         function = self.load()
         if hasattr(function, "prepare"):
@@ -125,7 +109,7 @@ class Metric(Entry):
 def _both(
     name: str, summary: str, source: str, per_class: str = "", **properties: Any
 ) -> tuple[Metric, Metric]:
-    """The rows of a metric that has a function in ``multiclass`` and one in ``multilabel``."""
+    """Entries of a metric with functions in ``multiclass`` and ``multilabel``."""
     function = name.replace("-", "_")
     one, several = (
         Metric(name, f"comptool.metrics.{task}:{function}", text, source, (task,), **properties)
@@ -134,86 +118,43 @@ def _both(
     return one, replace(several, per_class=per_class)
 
 
+# fmt: off
 ROWS = (
-    Metric(
-        "accuracy",
-        "comptool.metrics.multiclass:accuracy",
-        "Share of rows answered rightly.",
-        "top-1",
-        (MULTICLASS,),
-        of_decisions=True,
-    ),
-    Metric(
-        "balanced-accuracy",
-        "comptool.metrics.multiclass:balanced_accuracy",
+    Metric("accuracy", "comptool.metrics.multiclass:accuracy",
+        "Share of correctly classified rows.",
+        "top-1", (MULTICLASS,), of_decisions=True),
+    Metric("balanced-accuracy", "comptool.metrics.multiclass:balanced_accuracy",
         "Mean over classes of the recall.",
-        "macro recall",
-        (MULTICLASS,),
-        of_decisions=True,
-    ),
-    Metric(
-        "kappa",
-        "comptool.metrics.multiclass:kappa",
+        "macro recall", (MULTICLASS,), of_decisions=True),
+    Metric("kappa", "comptool.metrics.multiclass:kappa",
         "Agreement beyond chance.",
-        "Cohen 1960, doi:10.1177/001316446002000104",
-        (MULTICLASS,),
-        of_decisions=True,
-    ),
-    Metric(
-        "map",
-        "comptool.metrics.ranking:macro_average_precision",
+        "Cohen 1960, doi:10.1177/001316446002000104", (MULTICLASS,), of_decisions=True),
+    Metric("map", "comptool.metrics.ranking:macro_average_precision",
         "Mean over classes of the average precision.",
-        "scikit-learn's average_precision_score",
-        (MULTILABEL,),
-        of_order=True,
-        per_class="comptool.metrics.ranking:average_precisions",
-    ),
-    Metric(
-        "micro-map",
-        "comptool.metrics.ranking:micro_average_precision",
+        "scikit-learn's average_precision_score", (MULTILABEL,), of_order=True,
+        per_class="comptool.metrics.ranking:average_precisions"),
+    Metric("micro-map", "comptool.metrics.ranking:micro_average_precision",
         "Average precision of all cells ranked together.",
-        "scikit-learn's average_precision_score",
-        (MULTILABEL,),
-    ),
-    Metric(
-        "auc",
-        "comptool.metrics.ranking:macro_roc_area",
+        "scikit-learn's average_precision_score", (MULTILABEL,)),
+    Metric("auc", "comptool.metrics.ranking:macro_roc_area",
         "Mean over classes of the ROC area, each against the rest.",
-        "Hanley & McNeil 1982",
-        of_order=True,
-        per_class="comptool.metrics.ranking:roc_areas",
-    ),
-    *_both(
-        "macro-f1",
+        "Hanley & McNeil 1982", of_order=True, per_class="comptool.metrics.ranking:roc_areas"),
+    *_both("macro-f1",
         "Mean over classes of the F1 score. | Mean over classes of the F1 score at 0.5.",
-        "van Rijsbergen 1979",
-        of_decisions=True,
-        per_class="comptool.metrics.multilabel:f1_of_classes",
-    ),
-    Metric(
-        "micro-f1",
-        "comptool.metrics.multilabel:micro_f1",
+        "van Rijsbergen 1979", of_decisions=True,
+        per_class="comptool.metrics.multilabel:f1_of_classes"),
+    Metric("micro-f1", "comptool.metrics.multilabel:micro_f_beta",
         "F1 score of all cells at 0.5.",
-        "van Rijsbergen 1979",
-        (MULTILABEL,),
-        of_decisions=True,
-    ),
-    Metric(
-        "f-beta",
-        "comptool.metrics.multilabel:sample_f_beta",
+        "van Rijsbergen 1979", (MULTILABEL,), of_decisions=True),
+    Metric("f-beta", "comptool.metrics.multilabel:sample_f_beta",
         "Mean over images of the F2 score at 0.5.",
-        "van Rijsbergen 1979",
-        (MULTILABEL,),
-        of_decisions=True,
-    ),
-    *_both(
-        "logloss",
+        "van Rijsbergen 1979", (MULTILABEL,), of_decisions=True),
+    *_both("logloss",
         "Mean of -log p of the true class; lower is better. | "
         "Mean binary cross-entropy; lower is better.",
-        "-",
-        greater_is_better=False,
-    ),
+        "-", greater_is_better=False),
 )
+# fmt: on
 
 
 def _registry(task: Task) -> Registry[Metric]:
@@ -221,19 +162,19 @@ def _registry(task: Task) -> Registry[Metric]:
     return Registry(kind, *(row for row in ROWS if task.takes(row.tasks)), plugins="metric")
 
 
-# By task. A function of a user's file and one of a plugin are metrics of every task.
+# By task. Metrics of a user's file or a plugin support every task.
 METRICS: Mapping[str, Registry[Metric]] = {
     name: _registry(tasks.find(name)) for name in tasks.names()
 }
 
 
 def names() -> list[str]:
-    """Every metric's name, once."""
+    """The names of all metrics."""
     return list(dict.fromkeys(row.name for row in ROWS))
 
 
 def is_metric(name: object) -> bool:
-    """Whether that is a metric's name, ``FILE.py:function`` or a plugin; no file is executed."""
+    """Whether it is the name of a metric, ``FILE.py:function`` or a plugin; executes no file."""
     if not isinstance(name, str):
         return False
     return (
@@ -244,20 +185,14 @@ def is_metric(name: object) -> bool:
 
 
 def find(name: str, targets: Targets) -> Metric:
-    """The metric of that name for targets of this shape.
-
-    Raises
-    ------
-    UsageError
-        If there is no such metric; names the nearest.
-    """
+    """The metric by name for targets of this shape; a UsageError names the nearest."""
     return METRICS[tasks.of_targets(targets).name].find(name)
 
 
 def prepare(
     name: str, targets: Targets, probabilities: Floats, *, pred: Targets | None = None
 ) -> Weighted:
-    """The metric of that name as a function of the weights of the rows.
+    """The metric by name as a function of row weights.
 
     Parameters
     ----------
@@ -268,13 +203,13 @@ def prepare(
     probabilities
         Floats of shape (N, K).
     pred
-        Decided class indices of shape (N,); they replace the most probable class where the metric
-        asks for the answered class alone.
+        Predicted class indices of shape (N,), which replace the most probable class in metrics of
+        the predicted class.
 
     Raises
     ------
     UsageError
-        If there is no such metric; names the nearest.
+        If the metric is unknown; names the nearest.
     InputError
         If there are no rows.
     """
@@ -295,13 +230,13 @@ def score(
     *,
     pred: Targets | None = None,
 ) -> float:
-    """Value of the metric of that name; for the parameters see :func:`prepare`.
+    """Value of the metric by name; see :func:`prepare` for the parameters.
 
     Raises
     ------
     UsageError
-        If there is no such metric; names the nearest.
+        If the metric is unknown; names the nearest.
     InputError
-        If there are no rows, or the metric is not defined on these (``auc`` of one class).
+        If there are no rows, or the metric is undefined on them (``auc`` of one class).
     """
     return prepare(name, targets, probabilities, pred=pred)(weights)

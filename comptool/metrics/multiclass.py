@@ -1,8 +1,7 @@
 """Metrics of one class per row, in numpy.
 
-scikit-learn has all of them and takes two seconds to import, which every command of the chain
-would wait for; the tests hold these to its values. Targets are N class indices, probabilities an
-(N, K) array, weights (N,) or None.
+Tested against scikit-learn, which takes two seconds to import. Targets are N class indices,
+probabilities an (N, K) array, weights (N,) or None.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ from comptool.metrics.metric_registry import Floats, Targets, Weighted, Weights,
 
 Numbers = npt.NDArray[np.number]
 
-# What scikit-learn clips float64 probabilities to; a sure and wrong answer costs 36 and not inf.
+# Clipping of probabilities as in scikit-learn: the largest loss is 36, not infinite.
 SMALLEST = float(np.finfo(np.float64).eps)
 
 
 @weighted
 def accuracy(targets: Targets, probabilities: Floats) -> Weighted:
-    """Share of rows whose most probable class is the true one; the first of equals is answered.
+    """Share of rows whose most probable class, the first of ties, is the true one.
 
     Examples
     --------
@@ -35,14 +34,9 @@ def accuracy(targets: Targets, probabilities: Floats) -> Weighted:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Answers of one class per row, to be counted with other weights each time.
+    """Predictions to count with different row weights.
 
-    Parameters
-    ----------
-    cells
-        True class times K plus answered class of each row, shape (N,).
-    num_classes
-        K.
+    ``cells`` is K times the true class plus the predicted class of each row, shape (N,).
     """
 
     cells: npt.NDArray[np.int64]
@@ -50,31 +44,24 @@ class Confusion:
 
     @classmethod
     def of(cls, targets: Targets, probabilities: Floats) -> Confusion:
-        """Of class indices (N,) and probabilities (N, K)."""
+        """From class indices (N,) and probabilities (N, K)."""
         num_classes = probabilities.shape[1]
         cells = np.asarray(targets, np.int64) * num_classes + probabilities.argmax(axis=1)
         return cls(cells, num_classes)
 
     def matrix(self, weights: Weights | None = None) -> Numbers:
-        """Weight of the rows by true class (row) and most probable class (column), (K, K)."""
-        found = np.bincount(self.cells, weights=weights, minlength=self.num_classes**2)
-        return found.reshape(self.num_classes, self.num_classes)
-
-
-def confusion_matrix(
-    targets: Targets, probabilities: Floats, weights: Weights | None = None
-) -> Numbers:
-    """Number of rows by true class (row) and most probable class (column), shape (K, K)."""
-    return Confusion.of(targets, probabilities).matrix(weights)
+        """Weight of the rows by true class (row) and predicted class (column), (K, K)."""
+        counts = np.bincount(self.cells, weights=weights, minlength=self.num_classes**2)
+        return counts.reshape(self.num_classes, self.num_classes)
 
 
 def recalls(targets: Targets, probabilities: Floats, weights: Weights | None = None) -> Floats:
-    """Share of each class's rows that are answered rightly, shape (K,); NaN without a row."""
-    return class_shares(confusion_matrix(targets, probabilities, weights))
+    """Recall of each class, shape (K,); NaN for a class without rows."""
+    return class_shares(Confusion.of(targets, probabilities).matrix(weights))
 
 
 def class_shares(confusion: Numbers) -> Floats:
-    """Share of each row of a matrix (K, K) that is on the diagonal, (K,); NaN without a row."""
+    """Share of the diagonal in each row of a matrix (K, K), shape (K,); NaN for an empty row."""
     return _shares(np.diag(confusion), confusion.sum(axis=1))
 
 
@@ -89,14 +76,14 @@ def _mean(values: Floats) -> float:
 
 @weighted
 def balanced_accuracy(targets: Targets, probabilities: Floats) -> Weighted:
-    """Mean over the classes that occur in ``targets`` of the share answered rightly, 0 to 1."""
+    """Mean recall of the classes in ``targets``, 0 to 1."""
     rows = Confusion.of(targets, probabilities)
     return lambda weights=None: _mean(class_shares(rows.matrix(weights)))
 
 
 @weighted
 def macro_f1(targets: Targets, probabilities: Floats) -> Weighted:
-    """Mean of F1 over the classes that occur in ``targets`` or are answered, 0 to 1."""
+    """Mean F1 of the classes that occur in ``targets`` or are predicted, 0 to 1."""
     rows = Confusion.of(targets, probabilities)
 
     def value(weights: Weights | None = None) -> float:
@@ -111,8 +98,7 @@ def macro_f1(targets: Targets, probabilities: Floats) -> Weighted:
 def kappa(targets: Targets, probabilities: Floats) -> Weighted:
     """Cohen's kappa, (observed - chance agreement) / (1 - chance agreement), -1 to 1.
 
-    Where one class is both the only truth and the only answer, agreement is complete and chance
-    explains all of it; the value there is 1 (scikit-learn's is NaN).
+    1 if a single class is both the only truth and the only prediction (NaN in scikit-learn).
     """
     rows = Confusion.of(targets, probabilities)
 
@@ -128,7 +114,7 @@ def kappa(targets: Targets, probabilities: Floats) -> Weighted:
 
 @weighted
 def logloss(targets: Targets, probabilities: Floats) -> Weighted:
-    """Mean of ``-log p`` of the true class, natural logarithm, rows normalised first."""
+    """Mean of ``-log p`` of the true class, natural logarithm, after normalising rows."""
     rows = probabilities.astype(np.float64)
     rows = rows / rows.sum(axis=1, keepdims=True)
     true = rows[np.arange(len(targets)), targets]

@@ -1,8 +1,8 @@
-"""Precision, recall and F-scores of multi-label answers: a probability above a threshold.
+"""Precision, recall and F-scores of multi-label predictions: probabilities above a threshold.
 
-Targets are integers of shape (N, K): 1 present, 0 absent, -1 unknown; unknown cells count nowhere.
-An answer is a probability strictly above its threshold, as a logit above 0 is one above 0.5.
-F-beta is van Rijsbergen's (1979): beta times as much weight on recall as on precision.
+Targets are integers of shape (N, K): 1 present, 0 absent, -1 unknown; unknown cells do not count. A
+prediction is a probability strictly above its threshold, as a logit above 0 is one above 0.5.
+F-beta is van Rijsbergen's (1979): recall has beta times the weight of precision.
 """
 
 from __future__ import annotations
@@ -22,32 +22,22 @@ Numbers = npt.NDArray[np.number]
 
 @dataclass(frozen=True)
 class Counts:
-    """Answers by their truth, one number per class, per row, or for all.
+    """Known cells by prediction and truth: one number per class, per row, or for all."""
 
-    Parameters
-    ----------
-    right
-        Present and answered.
-    answered
-        Answered, known cells only.
-    present
-        Present.
-    """
-
-    right: Numbers
-    answered: Numbers
+    right: Numbers  # present and predicted
+    answered: Numbers  # predicted
     present: Numbers
 
     def precision(self) -> Floats:
-        """Share of the answers that are right; 0 without an answer."""
+        """Share of correct predictions; 0 without predictions."""
         return _ratio(self.right, self.answered)
 
     def recall(self) -> Floats:
-        """Share of the present cells that are answered; 0 without a present cell."""
+        """Share of present cells that are predicted; 0 without present cells."""
         return _ratio(self.right, self.present)
 
     def f_beta(self, beta: float = 1.0) -> Floats:
-        """F-beta; 0 where nothing is present and nothing is answered, as scikit-learn has it."""
+        """F-beta; 0 without present and predicted cells, as in scikit-learn."""
         return _ratio((1 + beta**2) * self.right, beta**2 * self.present + self.answered)
 
 
@@ -58,26 +48,18 @@ def _ratio(part: Numbers, whole: Numbers) -> Floats:
 
 @dataclass(frozen=True)
 class Answers:
-    """Answers of several classes per row, to be counted with other weights each time.
+    """Predictions to count with different row weights."""
 
-    Parameters
-    ----------
-    answered
-        Known cells whose probability is above the threshold, booleans of shape (N, K).
-    present
-        Present cells, booleans of shape (N, K).
-    """
-
-    answered: npt.NDArray[np.bool_]
-    present: npt.NDArray[np.bool_]
+    answered: npt.NDArray[np.bool_]  # known cells above the threshold, (N, K)
+    present: npt.NDArray[np.bool_]  # (N, K)
 
     @classmethod
     def of(cls, targets: Targets, probabilities: Floats, threshold: Thresholds = 0.5) -> Answers:
-        """For the parameters see :func:`count`."""
+        """See :func:`count`."""
         return cls((probabilities > threshold) & (targets != -1), targets == 1)
 
     def counts(self, weights: Weights | None = None, axis: int | None = 0) -> Counts:
-        """Counts by class (axis 0), by row (1) or of all cells (None), of weighted rows."""
+        """Counts by class (axis 0), by row (1) or of all cells (None), with row weights."""
         parts = (self.answered & self.present, self.answered, self.present)
         if weights is None:
             whole = axis is None
@@ -95,7 +77,7 @@ def count(
     axis: int | None = 0,
     weights: Weights | None = None,
 ) -> Counts:
-    """Count the answers.
+    """Count predictions.
 
     Parameters
     ----------
@@ -108,7 +90,7 @@ def count(
     axis
         0 to count by class, 1 by row, None all cells together.
     weights
-        Of the rows, shape (N,); None: all one.
+        Row weights, shape (N,); None: 1.
     """
     return Answers.of(targets, probabilities, threshold).counts(weights, axis)
 
@@ -117,13 +99,7 @@ def count(
 def macro_f_beta(
     targets: Targets, probabilities: Floats, threshold: Thresholds = 0.5, beta: float = 1.0
 ) -> Weighted:
-    """Mean F-beta over the classes that have a present cell, 0 to 1.
-
-    Raises
-    ------
-    InputError
-        If no class has one.
-    """
+    """Mean F-beta over the classes with a present cell, 0 to 1; an InputError without any."""
     answers = Answers.of(targets, probabilities, threshold)
 
     def value(weights: Weights | None = None) -> float:
@@ -140,7 +116,7 @@ def macro_f_beta(
 def micro_f_beta(
     targets: Targets, probabilities: Floats, threshold: Thresholds = 0.5, beta: float = 1.0
 ) -> Weighted:
-    """F-beta of all known cells counted together, 0 to 1."""
+    """F-beta of all known cells together, 0 to 1."""
     answers = Answers.of(targets, probabilities, threshold)
     return lambda weights=None: float(answers.counts(weights, axis=None).f_beta(beta)[0])
 
@@ -149,15 +125,9 @@ def micro_f_beta(
 def sample_f_beta(
     targets: Targets, probabilities: Floats, threshold: Thresholds = 0.5, beta: float = 2.0
 ) -> Weighted:
-    """Mean of F-beta over the rows that have a known cell, 0 to 1.
+    """Mean F-beta over the rows with a known cell, 0 to 1; an InputError without any.
 
-    A row without a present cell and without an answer counts 0, as in scikit-learn, by which
-    organisers grade; a row of which nothing is known counts nowhere.
-
-    Raises
-    ------
-    InputError
-        If every cell is unknown.
+    A row without present and predicted cells counts 0, as in scikit-learn, which organisers use.
     """
     measured = (targets != -1).any(axis=1)
     values = count(targets[measured], probabilities[measured], threshold, axis=1).f_beta(beta)
@@ -177,12 +147,6 @@ def macro_f1(targets: Targets, probabilities: Floats) -> Weighted:
     return macro_f_beta.prepare(targets, probabilities)
 
 
-@weighted
-def micro_f1(targets: Targets, probabilities: Floats) -> Weighted:
-    """Micro F1 at the threshold 0.5."""
-    return micro_f_beta.prepare(targets, probabilities)
-
-
 def f1_of_classes(
     targets: Targets, probabilities: Floats, weights: Weights | None = None
 ) -> Floats:
@@ -195,15 +159,13 @@ def f1_of_classes(
 def at_thresholds(
     targets: Targets, probabilities: Floats, thresholds: Sequence[float], beta: float = 1.0
 ) -> list[dict[str, float]]:
-    """Macro, micro and sample F-beta at each threshold, by name, with the threshold."""
+    """Macro, micro and sample F-beta by name at each threshold."""
     measures = {"macro": macro_f_beta, "micro": micro_f_beta, "samples": sample_f_beta}
     return [
-        {
-            "threshold": threshold,
-            **{
-                name: measure(targets, probabilities, threshold=threshold, beta=beta)
-                for name, measure in measures.items()
-            },
+        {"threshold": threshold}
+        | {
+            name: measure(targets, probabilities, threshold=threshold, beta=beta)
+            for name, measure in measures.items()
         }
         for threshold in thresholds
     ]
@@ -211,13 +173,7 @@ def at_thresholds(
 
 @weighted
 def logloss(targets: Targets, probabilities: Floats) -> Weighted:
-    """Mean binary cross-entropy over the known cells, natural logarithm.
-
-    Raises
-    ------
-    InputError
-        If every cell is unknown.
-    """
+    """Mean binary cross-entropy, natural logarithm, over known cells; an InputError without any."""
     known = targets != -1
     of_truth = np.where(targets == 1, probabilities, 1 - probabilities).astype(np.float64)
     smallest = float(np.finfo(np.float64).eps)

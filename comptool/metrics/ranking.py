@@ -1,15 +1,13 @@
-"""How well probabilities rank the images of each class: average precision and ROC area.
+"""Ranking metrics per class: average precision and ROC area.
 
-scikit-learn's values (ties included) without its import and its half a dozen passes over each
-class: a non-negative float orders as its bits do, so that bits and label fit into one whole number,
-the label lowest; one sort of those ranks the cells, puts the absent ones of a tie before the
-present ones, and leaves the labels beside them. What follows looks at the present cells only, which
-are few. A class is small enough to stay in the processor's cache while all of that happens, and
-large tables are shared out among threads by class: sorting lets go of Python's lock.
+The values are scikit-learn's, ties included, without its import time and several passes per class:
+non-negative floats sort like their bits, so bits and label form one integer, the label lowest.
+Sorting these ranks the cells, puts absent cells before present ones in a tie, and keeps the labels;
+then only the few present cells are visited. One class at a time fits the processor's cache. Large
+tables are split among threads by class, as sorting releases the GIL. With weights, rows are ranked
+by argsort, once for all weights.
 
-Weights are lost in such a sort: with weights, rows are ranked by argsort, once for all weights.
-
-Targets are integers of shape (N, K): 1 present, 0 absent, -1 unknown; unknown cells count nowhere.
+Targets are integers of shape (N, K): 1 present, 0 absent, -1 unknown; unknown cells do not count.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ from comptool.errors import InputError
 from comptool.machine import compute_threads, threads
 from comptool.metrics.metric_registry import Floats, Targets, Weighted, Weights, weighted
 
-# Below it threads cost more than they save.
+# Fewer cells are not worth threads.
 MANY_CELLS = 1 << 20
 Integers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -34,52 +32,27 @@ Keys = npt.NDArray[np.unsignedinteger]
 
 @dataclass(frozen=True)
 class Ranked:
-    """Where the M present cells of K classes stand among the known cells of their class.
+    """Ranks of the M present cells of K classes among the known cells of their class."""
 
-    Parameters
-    ----------
-    known, positives
-        Known and present cells of each class, shape (K,).
-    below
-        Known cells with a smaller probability than each present cell, class by class, shape (M,).
-    positives_below
-        Present cells among those.
-    absent_before
-        Absent cells with a smaller or equal probability, shape (M,).
-    """
-
-    known: Integers
-    positives: Integers
-    below: Integers
-    positives_below: Integers
-    absent_before: Integers
+    known: Integers  # known cells of each class, (K,)
+    positives: Integers  # present cells of each class, (K,)
+    below: Integers  # known cells with a smaller probability, class by class, (M,)
+    positives_below: Integers  # present cells among those
+    absent_before: Integers  # absent cells with a smaller or equal probability, (M,)
 
     def mean_over_positives(self, values: Floats) -> Floats:
-        """Mean of M values over the present cells of each class, NaN where there are none."""
+        """Mean of M values over the present cells of each class; NaN without any."""
         means = np.full(len(self.positives), np.nan)
-        there = self.positives > 0
-        firsts = (np.cumsum(self.positives) - self.positives)[there]
-        means[there] = np.add.reduceat(values, firsts) / self.positives[there]
+        nonempty = self.positives > 0
+        firsts = (np.cumsum(self.positives) - self.positives)[nonempty]
+        means[nonempty] = np.add.reduceat(values, firsts) / self.positives[nonempty]
         return means
 
 
 def rank(targets: Targets, probabilities: Floats) -> Ranked:
-    """Sort the cells of every class.
-
-    Parameters
-    ----------
-    targets
-        Integers of shape (N, K): 1 present, 0 absent, -1 unknown.
-    probabilities
-        Floats of shape (N, K) in [0, 1].
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, a target is none of the three, or a number is no probability.
-    """
+    """Rank the cells (N, K) of every class; a ValueError for wrong shapes or values."""
     _check(targets, probabilities)
-    # Contiguous, class by class; probabilities become so as they are copied into the keys.
+    # Contiguous by class; probabilities are copied into keys later.
     labels = np.ascontiguousarray(targets.T)
     known = np.full(len(labels), len(targets), dtype=np.int64)
     if targets.size and targets.min() < 0:
@@ -88,13 +61,13 @@ def rank(targets: Targets, probabilities: Floats) -> Ranked:
 
 
 def rank_sorted(keys: Keys, known: Integers) -> Ranked:
-    """`rank` of cells that have been turned into keys and sorted.
+    """`rank` of cells that are already sorted keys.
 
     Parameters
     ----------
     keys
-        Unsigned integers of shape (K, N), rising along each row: twice the bits of a number that is
-        not negative, plus one for a present cell; unknown cells have a larger, even one.
+        Unsigned integers of shape (K, N), ascending in each row: twice the bits of a non-negative
+        number, plus one for a present cell; unknown cells have a larger, even key.
     known
         Known cells of each class, shape (K,).
     """
@@ -109,7 +82,7 @@ def _check(targets: Targets, probabilities: Floats) -> None:
         )
     if not targets.size:
         return
-    # A NaN is the least and the largest of its table.
+    # min and max propagate NaN.
     if not (probabilities.min() >= 0 and probabilities.max() <= 1):
         raise ValueError("probabilities must be numbers in [0, 1]")
     if not -1 <= targets.min() <= targets.max() <= 1:
@@ -117,7 +90,7 @@ def _check(targets: Targets, probabilities: Floats) -> None:
 
 
 def _sorted_rows(labels: Targets, probabilities: Floats, known: Integers) -> Iterator[Keys]:
-    """Rising keys of one class after the other, unknown cells last, all in the same memory.
+    """Ascending keys of one class after the other, unknown cells last, in reused memory.
 
     ``labels`` and ``probabilities`` have the shape (K, N).
     """
@@ -127,36 +100,36 @@ def _sorted_rows(labels: Targets, probabilities: Floats, known: Integers) -> Ite
     numbers = keys.view(wide)
     for row, values, num_known in zip(labels, probabilities, known, strict=True):
         numbers[:] = values
-        # Shifting drops the sign, and with it the difference between 0.0 and -0.0.
+        # Shifting drops the sign, so that 0.0 and -0.0 are equal.
         keys <<= bits(1)
         keys |= row == 1
         if num_known < len(row):
-            # Even, like an absent cell, so that it is not taken for a present one.
+            # Even, like an absent cell.
             keys[row == -1] = np.iinfo(bits).max - 1
         keys.sort()
         yield keys
 
 
 def _ranked(rows: Iterable[Keys], known: Integers) -> Ranked:
-    found = [_present_cells(keys) for keys in rows]
-    nothing = (np.empty(0, dtype=np.int64),) * 3  # there may be no class
-    absent_before, below, positives_below = map(np.concatenate, zip(nothing, *found, strict=True))
-    positives = np.array([len(cells[0]) for cells in found], dtype=np.int64)
+    cells = [_present_cells(keys) for keys in rows]
+    nothing = (np.empty(0, dtype=np.int64),) * 3  # for no class
+    absent_before, below, positives_below = map(np.concatenate, zip(nothing, *cells, strict=True))
+    positives = np.array([len(of_class[0]) for of_class in cells], dtype=np.int64)
     return Ranked(known, positives, below, positives_below, absent_before)
 
 
 def _present_cells(keys: Keys) -> tuple[Integers, Integers, Integers]:
-    """Of the present cells of a class: absent ones before, cells below, present ones below."""
+    """For each present cell of a class: absent cells before, cells below, present cells below."""
     one = keys.dtype.type(1)
     places = (keys & one).astype(np.bool_).nonzero()[0]
     earlier = np.arange(len(places))
     own = keys[places]
-    # As probable as the cell before. (Where that of the first is the last, it is searched for.)
+    # Tied with the cell before; for the first cell the comparison with the last is harmless.
     tied = (own ^ keys[places - 1]) <= one
     if not tied.any():
         return places - earlier, places, earlier
     below, positives_below = places.copy(), earlier.copy()
-    # An odd key less one is that of an absent cell with the same probability.
+    # An odd key minus one is the key of an absent cell of the same probability.
     below[tied] = np.searchsorted(keys, own[tied] - one)
     positives_below[tied] = np.searchsorted(places, below[tied])
     return places - earlier, below, positives_below
@@ -165,19 +138,11 @@ def _present_cells(keys: Keys) -> tuple[Integers, Integers, Integers]:
 def average_precisions(
     targets: Targets, probabilities: Floats, weights: Weights | None = None
 ) -> Floats:
-    """Average precision of each class, shape (K,); NaN for a class without a present cell.
+    """Average precision of each class, shape (K,); NaN without a present cell.
 
-    The mean over the present cells of the precision at their probability, which is scikit-learn's
-    sum over thresholds of (R_n - R_{n-1}) P_n; equal probabilities are one threshold.
-
-    Parameters
-    ----------
-    targets
-        Integers of shape (N, K): 1 present, 0 absent, -1 unknown.
-    probabilities
-        Floats of shape (N, K) in [0, 1].
-    weights
-        Of the rows, shape (N,); None: all one.
+    The mean precision at the probabilities of the present cells, which is scikit-learn's sum over
+    thresholds of (R_n - R_{n-1}) P_n; equal probabilities are one threshold. Targets, probabilities
+    in [0, 1] and row weights have the shapes (N, K), (N, K) and (N,).
 
     Examples
     --------
@@ -191,7 +156,7 @@ def average_precisions(
 def _by_class(
     measure: Callable[[Ranked], Floats], targets: Targets, probabilities: Floats
 ) -> Floats:
-    """What ``measure`` says of each class, the last axis of its answer."""
+    """Values of ``measure`` with the classes on the last axis, computed in threads."""
     num_parts = 1 if targets.size < MANY_CELLS else min(compute_threads(), targets.shape[-1])
     if num_parts == 1:
         return measure(rank(targets, probabilities))
@@ -207,16 +172,15 @@ def _by_class(
 
 def precisions(ranked: Ranked) -> Floats:
     """`average_precisions` of ranked cells."""
-    found = np.repeat(ranked.positives, ranked.positives) - ranked.positives_below
-    answered = np.repeat(ranked.known, ranked.positives) - ranked.below
-    return ranked.mean_over_positives(found / answered)
+    correct = np.repeat(ranked.positives, ranked.positives) - ranked.positives_below
+    predicted = np.repeat(ranked.known, ranked.positives) - ranked.below
+    return ranked.mean_over_positives(correct / predicted)
 
 
 def roc_areas(targets: Targets, probabilities: Floats, weights: Weights | None = None) -> Floats:
-    """Area under the ROC curve of each class, shape (K,).
+    """ROC area of each class, shape (K,); NaN without a present or without an absent cell.
 
-    Equal probabilities count half. NaN for a class without a present or without an absent cell.
-    For the parameters see :func:`average_precisions`.
+    Ties count half. See :func:`average_precisions` for the parameters.
     """
     return WeightedRanking(targets, probabilities).areas(weights)
 
@@ -231,47 +195,39 @@ def areas(ranked: Ranked) -> Floats:
 
 
 def precisions_and_areas(targets: Targets, probabilities: Floats) -> tuple[Floats, Floats]:
-    """`average_precisions` and `roc_areas` of one sort."""
+    """`average_precisions` and `roc_areas` from one sort."""
     both = _by_class(lambda r: np.stack([precisions(r), areas(r)]), targets, probabilities)
     return both[0], both[1]
 
 
 @dataclass(frozen=True)
 class WeightedRanking:
-    """Cells to be ranked once and weighed often.
-
-    Parameters
-    ----------
-    targets
-        Integers of shape (N, K): 1 present, 0 absent, -1 unknown.
-    probabilities
-        Floats of shape (N, K); in [0, 1] for values without weights.
-    """
+    """Cells (N, K) to rank once and weight often; in [0, 1] if used without weights."""
 
     targets: Targets
     probabilities: Floats
 
     @cached_property
     def _order(self) -> Integers:
-        """Rows of each class, the most probable first, shape (N, K)."""
+        """Rows of each class in descending order of probability, shape (N, K)."""
         return np.argsort(-self.probabilities, axis=0, kind="stable")
 
     @cached_property
     def _is_last(self) -> Mask:
-        """Whether a place in that order is the last of its probability, shape (N, K)."""
+        """Whether a place in that order is the last of its ties, shape (N, K)."""
         ranked = np.take_along_axis(self.probabilities, self._order, axis=0)
         return np.vstack([ranked[1:] != ranked[:-1], np.ones((1, ranked.shape[1]), bool)])
 
     @cached_property
     def _last(self) -> Integers:
-        """Last place of the same probability, shape (N, K)."""
+        """Last place of the ties, shape (N, K)."""
         places = np.arange(len(self._order))[:, None]
         ends = np.where(self._is_last, places, len(self._order))
         return np.minimum.accumulate(ends[::-1], axis=0)[::-1]
 
     @cached_property
     def _first(self) -> Integers:
-        """First place of the same probability, shape (N, K)."""
+        """First place of the ties, shape (N, K)."""
         places = np.arange(len(self._order))[:, None]
         begins = np.vstack([np.ones((1, self._order.shape[1]), bool), self._is_last[:-1]])
         return np.maximum.accumulate(np.where(begins, places, 0), axis=0)
@@ -281,20 +237,20 @@ class WeightedRanking:
         return np.take_along_axis(self.targets, self._order, axis=0)
 
     def _weights(self, weights: Weights, label: int) -> Floats:
-        """Weight of the cells of a label in the order, shape (N, K)."""
-        found: Floats = weights[self._order] * (self._ranked == label)
-        return found
+        """Weights of the cells with a label in that order, shape (N, K)."""
+        ordered: Floats = weights[self._order] * (self._ranked == label)
+        return ordered
 
     def precisions(self, weights: Weights | None = None) -> Floats:
         """Average precision of each class, shape (K,); NaN without a present cell."""
         if weights is None:
             return _by_class(precisions, self.targets, self.probabilities)
         present, absent = (self._weights(weights, label) for label in (1, 0))
-        found, answered = (
+        correct, predicted = (
             np.take_along_axis(np.cumsum(part, axis=0), self._last, axis=0)
             for part in (present, present + absent)
         )
-        precision = np.divide(found, answered, out=np.zeros_like(found), where=answered > 0)
+        precision = np.divide(correct, predicted, out=np.zeros_like(correct), where=predicted > 0)
         return _shares((present * precision).sum(axis=0), present.sum(axis=0))
 
     def areas(self, weights: Weights | None = None) -> Floats:
@@ -305,7 +261,7 @@ class WeightedRanking:
         above = np.cumsum(absent, axis=0)
         to_first = np.take_along_axis(above - absent, self._first, axis=0)
         to_last = np.take_along_axis(above, self._last, axis=0)
-        # Absent cells with a smaller probability, and half of those with the same.
+        # Absent cells of smaller probability and half of the ties.
         below = above[-1] - (to_first + to_last) / 2
         return _shares((present * below).sum(axis=0), present.sum(axis=0) * absent.sum(axis=0))
 
@@ -317,26 +273,14 @@ def _shares(part: Floats, whole: Floats) -> Floats:
 
 @weighted
 def macro_average_precision(targets: Targets, probabilities: Floats) -> Weighted:
-    """Mean average precision over the classes that have a present cell ("mAP"), 0 to 1.
-
-    Raises
-    ------
-    InputError
-        If no class has one.
-    """
+    """Mean average precision (mAP) over the classes with a present cell, 0 to 1."""
     ranking = WeightedRanking(targets, probabilities)
     return lambda weights=None: _mean(ranking.precisions(weights), "map", "a present cell")
 
 
 @weighted
 def micro_average_precision(targets: Targets, probabilities: Floats) -> Weighted:
-    """Average precision of all known cells ranked together, 0 to 1.
-
-    Raises
-    ------
-    InputError
-        If no cell is present.
-    """
+    """Average precision of all known cells ranked together, 0 to 1."""
     pooled = WeightedRanking(targets.reshape(-1, 1), probabilities.reshape(-1, 1))
 
     def value(weights: Weights | None = None) -> float:
@@ -348,14 +292,9 @@ def micro_average_precision(targets: Targets, probabilities: Floats) -> Weighted
 
 @weighted
 def macro_roc_area(targets: Targets, probabilities: Floats) -> Weighted:
-    """Mean ROC area over the classes that have both present and absent cells, 0 to 1.
+    """Mean ROC area over the classes with present and absent cells, 0 to 1.
 
-    Of one class per row, targets (N,), each class is ranked against the rest.
-
-    Raises
-    ------
-    InputError
-        If no class has both.
+    For one class per row, targets (N,), each class is ranked against the rest.
     """
     if targets.ndim == 2:
         ranking = WeightedRanking(targets, probabilities)
@@ -366,11 +305,12 @@ def macro_roc_area(targets: Targets, probabilities: Floats) -> Weighted:
     one_hot = WeightedRanking((targets[:, None] == classes).astype(np.int8), probabilities)
 
     def value(weights: Weights | None = None) -> float:
-        # Ranks of normalised rows may leave [0, 1] by a rounding error: no bits are sorted here.
-        found = one_hot.areas(np.ones(len(targets)) if weights is None else weights)
-        if np.isnan(found).all():
+        # With weights, because rounding errors of normalised rows may leave [0, 1].
+        values = one_hot.areas(np.ones(len(targets)) if weights is None else weights)
+        defined = values[~np.isnan(values)]
+        if not defined.size:
             raise InputError("auc is not defined on rows that are all of one class")
-        return float(found[~np.isnan(found)].mean())
+        return float(defined.mean())
 
     return value
 

@@ -1,4 +1,4 @@
-"""How well confidences agree with what comes true: calibration error and confidence gap."""
+"""Calibration of confidences: expected calibration error and confidence gap."""
 
 from __future__ import annotations
 
@@ -14,26 +14,9 @@ Integers = npt.NDArray[np.integer]
 BINS = 15
 
 
-def bin_of(confidence: Floats) -> Integers:
-    """Bin of each confidence: 15 of equal width, each open below and closed above.
-
-    Guo et al. 2017, arXiv:1706.04599, section 2.
-    """
-    bins: Integers = np.clip(np.ceil(confidence * BINS) - 1, 0, BINS - 1).astype(np.intp)
-    return bins
-
-
 @dataclass(frozen=True)
 class Reliability:
-    """What was promised and what came true, per bin of confidence.
-
-    Parameters
-    ----------
-    number
-        Weight of each of the bins, shape (B,).
-    confidence, accuracy
-        Means in each bin, shape (B,); 0 in an empty one.
-    """
+    """Weight, mean confidence and accuracy of each bin, shape (B,); 0 in an empty bin."""
 
     number: Floats
     confidence: Floats
@@ -41,10 +24,7 @@ class Reliability:
 
     @property
     def error(self) -> float:
-        """Expected calibration error, 0 to 1: the mean gap of the bins, by their weight.
-
-        NaN without an answer.
-        """
+        """Expected calibration error, 0 to 1: the weighted mean gap of the bins; NaN if empty."""
         if not self.number.any():
             return float("nan")
         gaps = np.abs(self.accuracy - self.confidence)
@@ -53,30 +33,17 @@ class Reliability:
 
 @dataclass(frozen=True)
 class Confidences:
-    """Answers with the probability that each is right.
+    """Predictions with the probability that each is right."""
 
-    Parameters
-    ----------
-    confidence
-        Of M answers, float64 of shape (M,).
-    right
-        Whether each came true, shape (M,).
-    row
-        The row that each answer belongs to, shape (M,).
-    """
-
-    confidence: Floats
-    right: npt.NDArray[np.bool_]
-    row: Integers
+    confidence: Floats  # of M predictions, (M,)
+    right: npt.NDArray[np.bool_]  # (M,)
+    row: Integers  # row of each prediction, (M,)
 
     @classmethod
     def of(
-        cls,
-        targets: Integers,
-        probabilities: Floats,
-        answered: Integers | None = None,
+        cls, targets: Integers, probabilities: Floats, answered: Integers | None = None
     ) -> Confidences:
-        """Those of the answered classes, or of all known cells of several labels.
+        """Confidences of the predicted classes, or of all known cells of several labels.
 
         Parameters
         ----------
@@ -85,7 +52,7 @@ class Confidences:
         probabilities
             Floats of shape (N, K).
         answered
-            Class indices of shape (N,); None: the most probable.
+            Predicted class indices of shape (N,); None: the most probable.
         """
         rows = np.arange(len(targets))
         if targets.ndim == 2:
@@ -98,27 +65,28 @@ class Confidences:
 
     @cached_property
     def _bins(self) -> Integers:
-        return bin_of(self.confidence)
+        """Bin of each confidence, of equal width; Guo et al. 2017, arXiv:1706.04599, section 2."""
+        bins: Integers = np.clip(np.ceil(self.confidence * BINS) - 1, 0, BINS - 1).astype(np.intp)
+        return bins
 
     def reliability(self, weights: Floats) -> Reliability:
-        """The bins, each of N rows counted ``weights`` times, (N,)."""
+        """The bins, with row weights (N,)."""
         counts = weights[self.row]
-        number, promised, true = (
+        number, confidence, right = (
             np.bincount(self._bins, weights=each, minlength=BINS).astype(np.float64)
             for each in (counts, counts * self.confidence, counts * self.right)
         )
-        some = np.maximum(number, np.finfo(float).tiny)
-        return Reliability(number, promised / some, true / some)
+        divisor = np.maximum(number, np.finfo(float).tiny)
+        return Reliability(number, confidence / divisor, right / divisor)
 
     @cached_property
     def _sums(self) -> Floats:
-        """What the gap adds up: confidence and number of the right answers, then of the wrong."""
+        """Confidence and number of the right predictions, then of the wrong, (4, M)."""
         right = self.right.astype(np.float64)
-        parts = [self.confidence * right, right, self.confidence * (1 - right), 1 - right]
-        return np.array(parts)
+        return np.array([self.confidence * right, right, self.confidence * (1 - right), 1 - right])
 
     def gap(self, weights: Floats) -> float:
-        """100 * (mean confidence of the right answers - of the wrong ones), in points."""
+        """100 * (mean confidence of right predictions - of wrong ones), in points."""
         right, num_right, wrong, num_wrong = self._sums @ weights[self.row]
         if not num_right or not num_wrong:
             return float("nan")

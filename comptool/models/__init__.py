@@ -1,9 +1,9 @@
-"""The models by name; importing this imports no torch.
+"""Models by name; importing this package does not import torch.
 
-A model's name is ``<backbone>[-dual][+<head>]``. A backbone is one of :data:`BACKBONES` or any
-timm name, with or without its pretrained tag (``resnet34.a1_in1k``); ``-dual`` makes two streams,
-one image of each sample going into each; a head is one of :data:`HEADS`, ``linear`` if none is
-named. Every model is a :class:`comptool.models.streams.StreamModel`.
+A model name is ``<backbone>[-dual][+<head>]``. The backbone is one of :data:`BACKBONES` or a timm
+name, with or without its pretrained tag (``resnet34.a1_in1k``); ``-dual`` stands for two streams,
+one per image of a sample; the head is one of :data:`HEADS`, by default ``linear``. Every model is a
+:class:`comptool.models.streams.StreamModel`.
 """
 
 from __future__ import annotations
@@ -57,38 +57,38 @@ def create(
     pretrained: bool | Path = False,
     **options: Any,
 ) -> StreamModel:
-    """The model of that name.
+    """Create a model by name.
 
     Parameters
     ----------
     name
-        See the module's first lines.
+        See the module's docstring.
     num_classes
         K, 1 or more.
     in_chans
         Channels of the images: one number for all streams, or one per stream.
     pretrained
-        False draws random weights; True loads those that timm publishes for the backbone, from
-        the cache or the hub; a path loads a ``.safetensors``, ``.pth``, ``.pt`` or ``.bin`` file of
-        the backbone's weights, without running code from it. Every stream starts from the same.
+        False: random weights. True: the weights that timm publishes for the backbone, from the
+        cache or the hub. A path: a ``.safetensors``, ``.pth``, ``.pt`` or ``.bin`` file of the
+        backbone's weights, read without running code from it. All streams start from the same
+        weights.
     options
-        ``drop_rate``: share of the features dropped before a linear head in training, in [0, 1).
-        ``auxiliary_heads``: whether each of two streams has a linear head of its own in training.
-        ``scale``: the largest logit of the cosine head.
-        ``dropout``, ``num_queries``, ``learnable_queries``, ``hidden_dim``: of the other heads, see
-        :mod:`comptool.models.heads`.
-        ``drop_path_rate``: share of the residual branches dropped, for backbones that have them.
-        ``drop_block``: share of the last map dropped in squares, for ResNets and our own residual
-        networks. ``depth``, ``widen``, ``grad_checkpointing``: see the backbone's ``build``.
-        ``img_size``: (height, width) of the images, or one such pair per stream. A backbone of a
-        fixed input size is built for it, and any backbone is tried on one image of it.
+        ``drop_rate``: dropout before a linear head, in [0, 1). ``auxiliary_heads``: whether each of
+        two streams has its own linear head in training. ``scale``: largest logit of the cosine
+        head. ``dropout``, ``num_queries``, ``learnable_queries``, ``hidden_dim``: options of the
+        other heads, see :mod:`comptool.models.heads`. ``drop_path_rate``: share of residual
+        branches to drop, if the backbone has them. ``drop_block``: share of the last feature map to
+        drop in squares, for ResNets and comptool's own residual networks. ``depth``, ``widen``,
+        ``grad_checkpointing``: see the backbone's ``build``. ``img_size``: (height, width) of the
+        images, or one such pair per stream; the model is tested on one such image. A backbone of a
+        fixed input size is built for it.
 
     Raises
     ------
     UsageError
-        If a part of the name or an option is unknown, or the backbone does not take the option.
+        If a part of the name or an option is unknown, or the backbone does not support the option.
     InputError
-        If the pretrained weights cannot be had, or the file's are not the backbone's.
+        If the pretrained weights are not available or do not fit the backbone.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def create(
     (2, 2560)
     """
     if num_classes < 1:
-        raise ValueError(f"a model needs one class or more; got {num_classes}")
+        raise ValueError(f"a model needs at least one class; got {num_classes}")
     parsed = parse_name(name)
     from comptool.models.late_fusion import assemble
 

@@ -1,6 +1,6 @@
-"""Weights with a JSON header in one safetensors file; loading it never runs a pickle.
+"""Checkpoints: weights with a JSON header in one safetensors file; loading never unpickles.
 
-The header is what :func:`comptool.io.runs.read_header` reads without torch.
+:func:`comptool.io.runs.read_header` reads the header without torch.
 """
 
 from __future__ import annotations
@@ -25,25 +25,20 @@ from comptool.models.streams import StreamModel
 def save_checkpoint(
     path: Path, model: nn.Module, header: RunHeader, *, force: bool = False
 ) -> None:
-    """Write a model's weights and its header atomically.
+    """Write a model's ``state_dict`` and its header atomically.
 
     Parameters
     ----------
     path
         The ``best.safetensors`` to write.
     model
-        Its ``state_dict`` is written; it stays where it is.
+        The model; it stays on its device.
     header
-        What :func:`comptool.io.runs.read_header` will give back; ``format`` is added.
-
-    Raises
-    ------
-    OutputExistsError
-        If ``path`` exists and ``force`` is off.
-    InputError
-        If it cannot be written; ``path`` is left as it was.
+        The header; ``format`` is added.
+    force
+        Whether to replace an existing file.
     """
-    # clone: safetensors refuses tensors that share memory, which tied weights do.
+    # Cloned because safetensors refuses tensors that share memory, such as tied weights.
     weights = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in model.state_dict().items()
@@ -54,20 +49,25 @@ def save_checkpoint(
 
 
 def load_checkpoint(run: Path, device: str = "cpu") -> tuple[StreamModel, RunHeader]:
-    """The model of a run with its best weights, in evaluation mode, and its header.
+    """Load the best weights of a run into its model, in evaluation mode.
 
     Parameters
     ----------
     run
         Folder of one run (a member, not a folded run) or its ``best.safetensors``.
     device
-        Where the model is put: ``cpu``, ``cuda``, ``cuda:1``.
+        Device of the model: ``cpu``, ``cuda``, ``cuda:1``.
+
+    Returns
+    -------
+    tuple
+        The model and the header.
 
     Raises
     ------
     InputError
-        If the checkpoint is missing, truncated or not comptool's, its header names a model that
-        there is not, or its weights are not of that model.
+        If the checkpoint is missing, truncated or of another program, or its model is unknown or
+        does not fit the weights.
     """
     header = read_header(run)
     try:
@@ -89,27 +89,27 @@ def build_model(header: RunHeader) -> StreamModel:
 
 
 def load_weights(model: nn.Module, run: Path, *, dispensable: str | None = None) -> None:
-    """Copy the weights of a run into ``model``, all of them.
+    """Copy all weights of a run into ``model``.
 
     Parameters
     ----------
     model
-        Of the same architecture.
+        A model of the same architecture.
     run
         Folder of one run or its ``best.safetensors``.
     dispensable
-        What the names of weights begin with that one of the two may lack: the model keeps its own.
+        Prefix of weights that either side may lack; the model keeps its own.
 
     Raises
     ------
     InputError
-        If the file is not readable, or a weight is missing, left over or of another shape.
+        If the file is not readable, or a weight is missing, unexpected or of another shape.
     """
     path = run / BEST if run.is_dir() else run
     try:
         weights: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise InputError(f"is no readable checkpoint ({error})", file=path) from error
+        raise InputError(f"is not a readable checkpoint ({error})", file=path) from error
     own = model.state_dict()
     if dispensable is not None:
         spared = {name for name in weights.keys() ^ own.keys() if name.startswith(dispensable)}
@@ -117,20 +117,20 @@ def load_weights(model: nn.Module, run: Path, *, dispensable: str | None = None)
         weights |= {name: own[name] for name in own if name in spared}
     complaint = _difference(weights, own)
     if complaint:
-        raise InputError(f"its weights are not those of the model: {complaint}", file=path)
+        raise InputError(f"its weights do not fit the model: {complaint}", file=path)
     model.load_state_dict(weights)
 
 
-def _difference(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
-    """What is missing, left over or of another shape, up to three of each; empty if nothing is."""
+def _difference(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
+    """Missing, unexpected and misshapen weights, up to three of each; empty if there are none."""
     shapes = [
-        f"{name} {tuple(found[name].shape)}"
+        f"{name} {tuple(given[name].shape)}"
         for name in wanted
-        if name in found and found[name].shape != wanted[name].shape
+        if name in given and given[name].shape != wanted[name].shape
     ]
     parts = {
-        "it lacks": [name for name in wanted if name not in found],
-        "it has too many": [name for name in found if name not in wanted],
-        "of another shape are": shapes,
+        "missing": [name for name in wanted if name not in given],
+        "unexpected": [name for name in given if name not in wanted],
+        "of another shape": shapes,
     }
     return "; ".join(f"{what} {quoted(names)}" for what, names in parts.items() if names)

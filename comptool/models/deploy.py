@@ -1,11 +1,10 @@
-"""Networks prepared for inference: BatchNorm folded, normalization built in.
+"""Networks prepared for inference: BatchNorm folded into convolutions, normalisation built in.
 
-BatchNorm folded into the convolutions before it, for prediction.
-
-In evaluation it is a multiplication and an addition per channel, which the weights and the bias of
-a convolution can do. torch has the arithmetic (`torch.nn.utils.fusion`); its search for the pairs
-(`torch.fx.experimental.optimization.fuse`) takes neither timm's BatchNormAct2d nor a network that
-asks in ``forward`` what it was given, so the pairs are found here by what is handed to what.
+In evaluation mode BatchNorm is a multiplication and an addition per channel, which the weights and
+the bias of the previous convolution can absorb. torch has the arithmetic
+(`torch.nn.utils.fusion`); its search for the pairs (`torch.fx.experimental.optimization.fuse`)
+supports neither timm's BatchNormAct2d nor networks with data-dependent ``forward``, so pairs are
+found here by following tensors between modules.
 """
 
 from __future__ import annotations
@@ -21,27 +20,27 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from comptool.io.records import RunHeader
 
-TOLERANCE = 1e-4  # of the largest output, or of one if that is less
+TOLERANCE = 1e-4  # relative to the largest output, at least 1
 
 
 def fold_batch_norm(model: nn.Module, inputs: Sequence[Tensor]) -> int:
-    """Fold each BatchNorm that is given what a convolution gives into it, in place.
+    """Fold each BatchNorm that directly follows a convolution into it, in place.
 
     Parameters
     ----------
     model
         In evaluation mode, float32.
     inputs
-        What it takes, and is tried on before and after.
+        Example inputs to compare the outputs on.
 
     Returns
     -------
     int
-        How many are folded: none where the model then computes something else, because a
-        convolution's output goes elsewhere too or its weights are made in ``forward``.
+        Number of folded layers. 0 if the output would change: a convolution's output is used
+        elsewhere too, or its weights are computed in ``forward``.
     """
     with torch.no_grad():
-        with _watched(model) as calls:
+        with _recorded(model) as calls:
             wanted = model(*inputs)
         replaced: list[tuple[str, nn.Module]] = []
         for convolution, norm in _pairs(calls, model):
@@ -49,7 +48,7 @@ def fold_batch_norm(model: nn.Module, inputs: Sequence[Tensor]) -> int:
             folded = fuse_conv_bn_eval(*(cast(Any, module) for _, module in replaced[-2:]))
             model.set_submodule(convolution, folded)
             model.set_submodule(norm, _rest(replaced[-1][1]))
-        if not _gives(model, inputs, wanted):
+        if not _matches(model, inputs, wanted):
             for name, module in replaced:
                 model.set_submodule(name, module)
             return 0
@@ -60,16 +59,15 @@ Call = tuple[nn.Module, Tensor, Tensor]
 
 
 @contextmanager
-def _watched(model: nn.Module) -> Iterator[list[Call]]:
-    """The calls of convolutions and norms, in their order, with what they took and gave."""
+def _recorded(model: nn.Module) -> Iterator[list[Call]]:
+    """Record the calls of convolutions and norms with their input and output."""
     calls: list[Call] = []
 
-    def note(module: nn.Module, taken: tuple[Any, ...], gave: Tensor) -> None:
-        calls.append((module, taken[0], gave))
+    def record(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+        calls.append((module, inputs[0], output))
 
-    kinds = (nn.Conv2d, nn.BatchNorm2d)
-    watched = [module for module in model.modules() if isinstance(module, kinds)]
-    handles = [module.register_forward_hook(note) for module in watched]
+    layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
+    handles = [layer.register_forward_hook(record) for layer in layers]
     try:
         yield calls
     finally:
@@ -78,44 +76,44 @@ def _watched(model: nn.Module) -> Iterator[list[Call]]:
 
 
 def _pairs(calls: Sequence[Call], model: nn.Module) -> list[tuple[str, str]]:
-    """Names of the convolutions and norms of which one is called once with what the other gives."""
+    """Names of convolutions and of the norms that are the only readers of their output."""
     names = {module: name for name, module in model.named_modules()}
     count = Counter(module for module, _, _ in calls)
-    givers = {id(gave): module for module, _, gave in calls if isinstance(module, nn.Conv2d)}
-    readers = Counter(id(taken) for _, taken, _ in calls)
+    sources = {id(output): module for module, _, output in calls if isinstance(module, nn.Conv2d)}
+    readers = Counter(id(read) for _, read, _ in calls)
     return [
-        (names[giver], names[norm])
-        for norm, taken, _ in calls
+        (names[source], names[norm])
+        for norm, read, _ in calls
         if isinstance(norm, nn.BatchNorm2d) and norm.running_var is not None
-        if (giver := givers.get(id(taken))) is not None
-        if count[giver] == count[norm] == readers[id(taken)] == 1
+        if (source := sources.get(id(read))) is not None
+        if count[source] == count[norm] == readers[id(read)] == 1
     ]
 
 
 def _rest(norm: nn.Module) -> nn.Module:
-    """What a module does after it has normalised: timm's drops and activates."""
+    """The rest of a norm module: timm's includes dropout and activation."""
     rest = [getattr(norm, name) for name in ("drop", "act") if hasattr(norm, name)]
     return nn.Sequential(*rest) if rest else nn.Identity()
 
 
-def _gives(model: Callable[..., Tensor], inputs: Sequence[Tensor], wanted: Tensor) -> bool:
+def _matches(model: Callable[..., Tensor], inputs: Sequence[Tensor], wanted: Tensor) -> bool:
     try:
         difference = (model(*inputs) - wanted).abs().max()
-    # A layer may look into its norm.
+    # A layer may access attributes of its norm.
     except (AttributeError, RuntimeError, TypeError):
         return False
     return bool(difference <= TOLERANCE * wanted.abs().max().clamp(min=1))
 
 
 class OfPixels(nn.Module):
-    """A model that takes images as they are decoded: float32 [B, H, W, C] of 0 to 255.
+    """A model for raw pixels: float32 images [B, H, W, C] of 0 to 255.
 
     Parameters
     ----------
     model
-        Takes normalised images [B, C, H, W], one tensor per modality.
+        Model of normalised images [B, C, H, W], one tensor per modality.
     mean, std
-        For each modality one number per channel, on the scale 0 to 1.
+        One number per channel of each modality, on the scale 0 to 1.
     """
 
     def __init__(
@@ -133,7 +131,7 @@ class OfPixels(nn.Module):
         return logits
 
     def normalised(self, images: Sequence[Tensor]) -> list[Tensor]:
-        """What the model itself takes, [B, C, H, W]."""
+        """The images as the inner model expects them, [B, C, H, W]."""
         return [
             (pixels.permute(0, 3, 1, 2) - self.get_buffer(f"mean{number}"))
             / self.get_buffer(f"std{number}")
@@ -142,7 +140,7 @@ class OfPixels(nn.Module):
 
 
 def of_pixels(model: nn.Module, header: RunHeader) -> OfPixels:
-    """The model with the normalisation that its checkpoint's header names."""
+    """The model with the normalisation of its checkpoint's header."""
     names = header.modalities
     means, stds = ([getattr(header, key)[name] for name in names] for key in ("mean", "std"))
     return OfPixels(model, means, stds).eval()

@@ -18,7 +18,7 @@ from comptool.registry import refuse_unknown_options
 Size = tuple[int, int]
 
 
-@torch.inference_mode(False)  # its weights could not be trained, nor its gradients followed
+@torch.inference_mode(False)  # inference tensors cannot be trained
 def assemble(
     name: ModelName,
     num_classes: int,
@@ -27,7 +27,7 @@ def assemble(
     pretrained: bool | Path,
     options: Mapping[str, Any],
 ) -> StreamModel:
-    """The model; the arguments are those of :func:`comptool.models.create`."""
+    """Create the model; the arguments are those of :func:`comptool.models.create`."""
     backbone, head = encoder_entry(name.backbone), HEADS.find(name.head)
     of_backbone, of_head = backbone.options(), head.options()
     refuse_unknown_options(f"the model '{name}'", options, {**of_backbone, **of_head})
@@ -65,35 +65,19 @@ def _sizes(img_size: Sequence[Any] | None, name: ModelName) -> list[dict[str, Si
 def _check_length(option: str, given: Sequence[object], name: ModelName) -> None:
     if len(given) != name.streams:
         raise UsageError(
-            f"the model '{name}' has {name.streams} stream(s), and {option} was given for "
+            f"the model '{name}' has {name.streams} stream(s), but {option} was given for "
             f"{len(given)}"
         )
 
 
-AUXILIARY = "auxiliary."  # what the names of the weights begin with that only training needs
+AUXILIARY = "auxiliary."  # prefix of the weights that only training needs
 
 
 class FusedClassifier(StreamModel):
-    """Pooled features of M independent encoders, concatenated, and one linear layer.
+    """Late fusion: pooled features of M independent encoders, concatenated, and one linear layer.
 
-    With M = 1 this is the plain classifier of the backbone.
-
-    Parameters
-    ----------
-    encoders
-        One per stream, in the order of the images.
-    num_classes
-        K.
-    drop_rate
-        Share of the features dropped before the classifier in training, in [0, 1); None is the
-        largest that one of the encoders has with its own classifier, 0 for most.
-    auxiliary_heads
-        Whether each stream has a classifier of its own too, for training alone.
-
-    Raises
-    ------
-    UsageError
-        If ``drop_rate`` is out of its range, or a single stream is to have an auxiliary head.
+    ``drop_rate`` is the dropout before the classifier, by default the largest of the encoders' own;
+    with ``auxiliary_heads`` each stream has its own classifier in training.
     """
 
     classifier: nn.Linear
@@ -128,39 +112,29 @@ class FusedClassifier(StreamModel):
         return nn.Linear(width, num_classes)
 
     def forward_features(self, *images: Tensor) -> Tensor:
-        """Features (B, F) of M tensors (B, C, H, W), those of the first stream first."""
+        """Concatenated features (B, F) of M tensors (B, C, H, W)."""
         return torch.cat(self._pooled(images), dim=1)
 
     def forward(self, *images: Tensor) -> Tensor:
         """Logits (B, K) of M tensors (B, C, H, W).
 
-        In training with auxiliary heads, (1 + M, B, K): first the logits of all streams together,
-        then those of each stream.
+        In training with auxiliary heads (1 + M, B, K): the fused logits, then those of each stream.
         """
         heads = [self.classifier, *(self.auxiliary if self.training else ())]
-        fused, *alone = self.junction(self._pooled(images), len(heads))
-        seen = [torch.cat(fused, dim=1), *(each[index] for index, each in enumerate(alone))]
+        fused, *single = self.junction(self._pooled(images), len(heads))
+        seen = [torch.cat(fused, dim=1), *(each[index] for index, each in enumerate(single))]
         logits = [
-            head(self.dropout(features)) for head, features in zip(heads, seen, strict=True)
-        ]  # of (B, K)
-        return torch.stack(logits) if alone else logits[0]
+            head(self.dropout(each)) for head, each in zip(heads, seen, strict=True)
+        ]  # (B, K)
+        return torch.stack(logits) if single else logits[0]
 
     def _pooled(self, images: Sequence[Tensor]) -> list[Tensor]:
-        """M features (B, width)."""
         self.check_streams(images)
         return [encoder(image) for encoder, image in zip(self.encoders, images, strict=True)]
 
 
 class CosineLinear(nn.Linear):
-    """``scale * cos(features, weight of the class)``: lengths do not count.
-
-    Parameters
-    ----------
-    in_features, out_features
-        Of the layer.
-    scale
-        The largest logit.
-    """
+    """``scale * cos(features, class weights)``: lengths do not matter."""
 
     def __init__(self, in_features: int, out_features: int, scale: float) -> None:
         super().__init__(in_features, out_features, bias=False)
@@ -168,7 +142,7 @@ class CosineLinear(nn.Linear):
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits (B, K) of features (B, F), in float32 or better."""
-        # Half precision would round a cosine by more than two classes differ.
+        # Half precision rounds cosines by more than the difference between classes.
         with torch.autocast(features.device.type, enabled=False):
             precise = features.to(self.weight.dtype)
             directions = functional.normalize(self.weight, dim=1)
@@ -176,21 +150,9 @@ class CosineLinear(nn.Linear):
 
 
 class CosineClassifier(FusedClassifier):
-    """As the plain classifier, but a logit is the cosine to the weights of the class, scaled.
+    """The plain classifier with logits that are cosines to the class weights times ``scale``.
 
-    A class of many samples cannot gain by longer weights; margins in the logits mean something.
-
-    Parameters
-    ----------
-    encoders, num_classes, drop_rate, auxiliary_heads
-        As for :class:`FusedClassifier`.
-    scale
-        The largest logit, above 0.
-
-    Raises
-    ------
-    UsageError
-        As :class:`FusedClassifier`, or if ``scale`` is out of its range.
+    Frequent classes do not gain longer weight vectors, and margins in the logits are comparable.
     """
 
     def __init__(

@@ -13,123 +13,72 @@ from comptool.registry import Entry, Registry
 TIMM = "comptool.models.backbones.timm_backbone:build"
 DEFAULT_HEAD = "linear"
 
-# A target here is called (name, *, in_chans, pretrained, <its options>) and gives one Encoder.
+# fmt: off
+# A target is called as (name, *, in_chans, pretrained, **options) and returns one Encoder.
 BACKBONES = Registry(
     "model",
-    Entry(
-        "mobilenetv2",
-        TIMM,
+    Entry("mobilenetv2", TIMM,
         "MobileNetV2 of width 1.0, 1280 features; timm's mobilenetv2_100.",
-        "Sandler et al. 2018, arXiv:1801.04381",
-    ),
-    Entry(
-        "resnet34",
-        TIMM,
+        "Sandler et al. 2018, arXiv:1801.04381"),
+    Entry("resnet34", TIMM,
         "ResNet of 34 layers, 512 features.",
-        "He et al. 2016, arXiv:1512.03385",
-    ),
-    Entry(
-        "cvt-21",
-        "comptool.models.backbones.cvt:build",
+        "He et al. 2016, arXiv:1512.03385"),
+    Entry("cvt-21", "comptool.models.backbones.cvt:build",
         "CvT of 21 layers, 384 features; needs comptool[cvt].",
-        "Wu et al. 2021, arXiv:2103.15808",
-    ),
-    Entry(
-        "cvt-w24-384",
-        "comptool.models.backbones.cvt:build",
+        "Wu et al. 2021, arXiv:2103.15808"),
+    Entry("cvt-w24-384", "comptool.models.backbones.cvt:build",
         "CvT of 24 wide layers, 1024 features, for 384 pixels; needs comptool[cvt].",
-        "Wu et al. 2021, arXiv:2103.15808",
-    ),
+        "Wu et al. 2021, arXiv:2103.15808"),
     *(
-        Entry(
-            f"shake-shake-26-2x{width}d",
-            "comptool.models.backbones.shake_shake:build",
+        Entry(f"shake-shake-26-2x{width}d", "comptool.models.backbones.shake_shake:build",
             f"Shake-Shake of 26 layers, two branches {width} wide, {4 * width} features.",
-            "Gastaldi 2017, arXiv:1705.07485, S-S-I",
-        )
+            "Gastaldi 2017, arXiv:1705.07485, S-S-I")
         for width in (32, 64, 96)
     ),
-    Entry(
-        "eurosat-baseline",
-        "comptool.models.backbones.eurosat:build_baseline",
+    Entry("eurosat-baseline", "comptool.models.backbones.eurosat:build_baseline",
         "Three convolutions and a hidden layer of 512; 4,293,642 parameters.",
-        "Vir 2025, arXiv:2510.15527, baseline",
-    ),
-    Entry(
-        "eurosat-cbam",
-        "comptool.models.backbones.eurosat:build_cbam",
+        "Vir 2025, arXiv:2510.15527, baseline"),
+    Entry("eurosat-cbam", "comptool.models.backbones.eurosat:build_cbam",
         "Seven layers with block attention, 256 features; 9,912,212 parameters.",
-        "Vir 2025, arXiv:2510.15527, CBAM-enhanced",
-    ),
-    Entry(
-        "eurosat-bmta",
-        "comptool.models.backbones.eurosat:build_bmta",
+        "Vir 2025, arXiv:2510.15527, CBAM-enhanced"),
+    Entry("eurosat-bmta", "comptool.models.backbones.eurosat:build_bmta",
         "Twelve layers, coordinate and channel attention in learnt shares; 13,115,813 parameters.",
-        "Vir 2025, arXiv:2510.15527, balanced multi-task attention",
-    ),
+        "Vir 2025, arXiv:2510.15527, balanced multi-task attention"),
 )
 
-# A target here is called (encoders, num_classes, *, <its options>) and gives the StreamModel.
+# A target is called as (encoders, num_classes, **options) and returns the StreamModel.
 HEADS = Registry(
     "head",
-    Entry(
-        DEFAULT_HEAD,
-        "comptool.models.late_fusion:FusedClassifier",
+    Entry(DEFAULT_HEAD, "comptool.models.late_fusion:FusedClassifier",
         "The default: pooled features of all streams, concatenated, and one linear layer.",
-        "two-stream solution of the MAVOC challenge",
-    ),
-    Entry(
-        "cosine",
-        "comptool.models.late_fusion:CosineClassifier",
-        "As linear, with cosines for logits; what the loss 'ldam' is made for.",
-        "Cao et al. 2019, arXiv:1906.07413, authors' code",
-    ),
-    Entry(
-        "ml-decoder",
-        "comptool.models.heads.ml_decoder:build",
-        "Fixed queries that read the feature map in one layer, and a linear layer each.",
-        "Ridnik et al. 2023, arXiv:2111.12933, section 2",
-    ),
-    Entry(
-        "ml-decoder-learnable",
-        "comptool.models.heads.ml_decoder:build_learnable",
-        "ML-Decoder whose queries are trained.",
-        "Ridnik et al. 2023, arXiv:2111.12933, section 2",
-    ),
-    Entry(
-        "q2l",
-        "comptool.models.heads.query2label:build_light",
+        "two-stream solution of the MAVOC challenge"),
+    Entry("cosine", "comptool.models.late_fusion:CosineClassifier",
+        "Linear layer with scaled cosines as logits; for the loss 'ldam'.",
+        "Cao et al. 2019, arXiv:1906.07413, authors' code"),
+    Entry("ml-decoder", "comptool.models.heads.ml_decoder:build",
+        "Cross-attention of fixed queries to the feature map, and a linear layer per query.",
+        "Ridnik et al. 2023, arXiv:2111.12933, section 2"),
+    Entry("ml-decoder-learnable", "comptool.models.heads.ml_decoder:build_learnable",
+        "ML-Decoder with trained queries.",
+        "Ridnik et al. 2023, arXiv:2111.12933, section 2"),
+    Entry("q2l", "comptool.models.heads.query2label:build_light",
         "Query2Label, light: a query per class in a transformer 256 wide.",
-        "multi-label solution of the AICOSS 2023 challenge; Liu et al. 2021, arXiv:2107.10834",
-    ),
-    Entry(
-        "q2l-full",
-        "comptool.models.heads.query2label:build_full",
+        "multi-label solution of the AICOSS 2023 challenge; Liu et al. 2021, arXiv:2107.10834"),
+    Entry("q2l-full", "comptool.models.heads.query2label:build_full",
         "Query2Label, official: sine positions, 2048 wide, a linear layer per class.",
-        "Liu et al. 2021, arXiv:2107.10834, section 3",
-    ),
+        "Liu et al. 2021, arXiv:2107.10834, section 3"),
 )
-
+# fmt: on
 
 DUAL = "-dual"
 
-# timm's names have no hyphen, so a name with one can be refused without importing timm.
+# timm names have no hyphen, so names with one are refused without importing timm.
 _TIMM_NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)?")
 
 
 @dataclass(frozen=True)
 class ModelName:
-    """A model's name, taken apart.
-
-    Parameters
-    ----------
-    backbone
-        One of :data:`BACKBONES`, or what may be a timm name.
-    streams
-        Images that the model takes per sample: 1 or 2.
-    head
-        One of :data:`HEADS`.
-    """
+    """The parts of a model name: a backbone (maybe of timm), 1 or 2 images per sample, a head."""
 
     backbone: str
     streams: int
@@ -141,15 +90,12 @@ class ModelName:
 
 
 def names() -> list[str]:
-    """The names that are listed; any timm name in place of the backbone is one too."""
+    """The listed names; any timm name may replace the backbone."""
     return [name + suffix for name in BACKBONES.names for suffix in ("", DUAL)]
 
 
 def listing(pattern: str = "") -> list[Entry]:
-    """The listed models whose name holds the pattern, each ``-dual`` one after its backbone.
-
-    The pattern may have the wildcards of a shell.
-    """
+    """Listed models that match a substring or shell pattern, each before its ``-dual`` form."""
     return [
         entry
         for backbone in BACKBONES
@@ -159,19 +105,13 @@ def listing(pattern: str = "") -> list[Entry]:
 
 
 def search(pattern: str) -> list[Entry]:
-    """The listed models whose name holds the pattern, then timm's backbones; imports timm.
-
-    Raises
-    ------
-    UsageError
-        If there is none; names the three nearest.
-    """
+    """Listed models that match a pattern, then timm's backbones; a UsageError without a match."""
     from comptool.models.backbones.timm_backbone import search as search_timm
 
-    found = [*listing(pattern), *search_timm(pattern)]
-    if not found:
+    entries = [*listing(pattern), *search_timm(pattern)]
+    if not entries:
         raise unknown_name("model", pattern, names())
-    return found
+    return entries
 
 
 def _dual(backbone: Entry) -> Entry:
@@ -184,19 +124,12 @@ def _dual(backbone: Entry) -> Entry:
 
 
 def wildcard(pattern: str) -> str:
-    """The pattern itself if it has wildcards, else one that finds it anywhere in a name."""
+    """The pattern if it has wildcards, else one that matches it as a substring."""
     return pattern if set(pattern) & set("*?[") else f"*{pattern}*"
 
 
 def parse_name(name: str) -> ModelName:
-    """Take a model's name apart, without torch.
-
-    Whether timm knows a backbone that is not ours is seen when the model is created.
-
-    Raises
-    ------
-    UsageError
-        If the head is unknown, or the backbone cannot be one; names the three nearest.
+    """Parse a model name, without torch; timm names are only checked for their form.
 
     Examples
     --------
@@ -213,17 +146,17 @@ def parse_name(name: str) -> ModelName:
 
 
 def encoder_entry(backbone: str) -> Entry:
-    """The entry whose target builds this backbone: ours, or timm's for every other name."""
+    """The registry entry of a backbone: comptool's own, or timm's for any other name."""
     if backbone in BACKBONES:
         return BACKBONES.find(backbone)
     return Entry(backbone, TIMM, "A backbone of timm.", "timm")
 
 
 def check_modalities(name: str, modalities: Sequence[str]) -> None:
-    """Raise a UsageError if the model is none for that number of images per sample."""
+    """Raise a UsageError unless the model takes that number of images per sample."""
     parsed = parse_name(name)
     if parsed.streams != len(modalities):
-        if parsed.backbone not in BACKBONES:  # only a name that there is can have a twin
+        if parsed.backbone not in BACKBONES:  # refuse unknown names first
             from comptool.models.backbones.timm_backbone import timm_name
 
             timm_name(parsed.backbone)

@@ -1,7 +1,7 @@
-"""A model as an ONNX graph, with the normalisation of its images, checked against torch.
+"""ONNX export of a model with its image normalisation, checked against torch.
 
-torch's exporter by tracing is used: it takes a network in half a second (dual MobileNetV2; the one
-by ``torch.export`` 9 s) and needs no other package.
+The tracing exporter of torch exports a network in half a second (dual MobileNetV2; the exporter of
+``torch.export`` takes 9 s) and needs no other package.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from comptool.models.deploy import OfPixels, of_pixels
 from comptool.tasks import Task
 
 OPSET = 18
-# A batch of one would let the tracer take the number of images for a constant; and where the last
-# batch of a test set is one image, no layer may take it for none.
+# Tracing a batch of one would make the batch size a constant. Checked with one image too, as the
+# last batch of a test set may be.
 TRACED_BATCH, CHECKED_BATCHES = 2, (1, 3)
 TOLERANCE = 1e-4
 Sizes = Sequence[tuple[int, int]]
@@ -40,29 +40,14 @@ Table = npt.NDArray[np.float32]
 
 
 def export(model: OfPixels, sizes: Sizes, channels: Sequence[int]) -> bytes:
-    """The graph of a model for images of given sizes, any number of them at a time.
+    """Export a model, on the CPU, for images of the given sizes and channels and any batch size.
 
-    Parameters
-    ----------
-    model
-        In evaluation mode, on the CPU.
-    sizes, channels
-        Height and width, and the number of channels, of each modality.
-
-    Returns
-    -------
-    bytes
-        An ONNX model; inputs ``images0``, ``images1``, ..., float32 [B, H, W, C], and output
-        ``logits``, float32 [B, K].
-
-    Raises
-    ------
-    UsageError
-        If the model cannot be written as such a graph; says why.
+    The inputs are ``images0``, ``images1``, ..., float32 [B, H, W, C], the output is ``logits``,
+    float32 [B, K]. Raises a UsageError with the reason if the export fails.
     """
     inputs = [f"images{number}" for number in range(len(sizes))]
     try:
-        with TemporaryDirectory() as folder, _traceable(), _unheard():
+        with TemporaryDirectory() as folder, _traceable(), _silenced():
             torch.onnx.export(
                 model,
                 tuple(torch.zeros(shape) for shape in _shapes(TRACED_BATCH, sizes, channels)),
@@ -74,7 +59,7 @@ def export(model: OfPixels, sizes: Sizes, channels: Sequence[int]) -> bytes:
                 dynamo=False,
             )
             return (Path(folder) / "graph.onnx").read_bytes()
-    # Each layer that does not fit fails in a way of its own.
+    # Unsupported layers fail with many types of exceptions.
     except Exception as error:
         raise UsageError(
             f"the network cannot be exported to ONNX ({_first_line(error)})"
@@ -82,7 +67,7 @@ def export(model: OfPixels, sizes: Sizes, channels: Sequence[int]) -> bytes:
 
 
 def export_checkpoint(run: Path, sizes: Sizes) -> tuple[bytes, float]:
-    """The graph of a run's best weights, compared with them on noise.
+    """Export the best weights of a run and compare the outputs on noise.
 
     Parameters
     ----------
@@ -93,17 +78,15 @@ def export_checkpoint(run: Path, sizes: Sizes) -> tuple[bytes, float]:
 
     Returns
     -------
-    bytes
-        As :func:`export` gives it.
-    float
-        The largest difference of a probability.
+    tuple
+        The ONNX model, see :func:`export`, and the largest difference of a probability.
 
     Raises
     ------
     InputError
-        If the checkpoint cannot be used.
+        If the checkpoint is not usable.
     UsageError
-        If the model cannot be exported, or a probability differs by more than `TOLERANCE`.
+        If the export fails, or a probability differs by more than `TOLERANCE`.
     """
     model, header = load_checkpoint(run)
     channels = [header.channels[name] for name in header.modalities]
@@ -121,10 +104,10 @@ def export_checkpoint(run: Path, sizes: Sizes) -> tuple[bytes, float]:
             _difference(whole, session, [image[:count] for image in images], task)
             for count in CHECKED_BATCHES
         ]
-    # Its exceptions have no type in common but this.
+    # ONNX Runtime has no common exception type.
     except Exception as error:
         raise UsageError(f"the network's ONNX graph does not run ({_first_line(error)})") from error
-    difference = float(np.max(differences))  # not a number if one of them is none
+    difference = float(np.max(differences))  # NaN if one of them is
     if not difference <= TOLERANCE:
         raise UsageError(
             f"the network's ONNX graph gives other probabilities than torch (by {difference:.2g})"
@@ -135,17 +118,17 @@ def export_checkpoint(run: Path, sizes: Sizes) -> tuple[bytes, float]:
 def _difference(
     model: OfPixels, session: InferenceSession, images: Sequence[Table], task: Task
 ) -> float:
-    """The largest difference of a probability between torch and ONNX Runtime."""
+    """Largest difference of a probability between torch and ONNX Runtime."""
     with torch.no_grad():
         wanted = model(*map(torch.from_numpy, images)).numpy()
-    (found,) = session.run(None, {f"images{n}": image for n, image in enumerate(images)})
-    if found.shape != wanted.shape:
-        raise ValueError(f"it gives logits of shape {found.shape}, torch {wanted.shape}")
-    return float(np.abs(task.probabilities(found) - task.probabilities(wanted)).max())
+    (logits,) = session.run(None, {f"images{n}": image for n, image in enumerate(images)})
+    if logits.shape != wanted.shape:
+        raise ValueError(f"it gives logits of shape {logits.shape}, torch {wanted.shape}")
+    return float(np.abs(task.probabilities(logits) - task.probabilities(wanted)).max())
 
 
-class _Written(TorchFunctionMode):
-    """Functions that torch exports to no operator of ONNX, in those that it does."""
+class _Exportable(TorchFunctionMode):
+    """Replace functions without an ONNX operator by exportable ones."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -159,10 +142,10 @@ class _Written(TorchFunctionMode):
 
 
 def _resize(input: Tensor, size: Sequence[int], mode: str, **_: Any) -> Tensor:
-    """By a matrix for the rows and one for the columns, as made of position embeddings."""
-    with ThreadPoolExecutor(1) as unseen:  # the tracer sees what its own thread does
+    """Resize by one matrix for rows and one for columns, for position embeddings."""
+    with ThreadPoolExecutor(1) as untraced:  # the tracer only records its own thread
         down, across = (
-            unseen.submit(_resizing, int(now), int(wanted), mode).result()
+            untraced.submit(_resizing, int(now), int(wanted), mode).result()
             for now, wanted in zip(input.shape[2:], size, strict=True)
         )
     return down @ input @ across.T
@@ -178,19 +161,19 @@ def _rms_norm(
 
 
 def _resizing(now: int, wanted: int, mode: str) -> Tensor:
-    """What makes ``wanted`` rows of ``now``, (wanted, now)."""
+    """Matrix (wanted, now) that resizes ``now`` rows to ``wanted``."""
     one = torch.eye(now)[None, None]
     return functional.interpolate(one, (wanted, now), mode=mode, antialias=True)[0, 0]
 
 
 @contextmanager
 def _traceable() -> Iterator[None]:
-    # torch's fused transformer layer is an operator that ONNX does not have.
+    # ONNX has no operator for torch's fused transformer layer.
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with torch.no_grad(), warnings.catch_warnings(), _Written():
-            # The tracer warns of every Python number it sees; what it made is checked by numbers.
+        with torch.no_grad(), warnings.catch_warnings(), _Exportable():
+            # The tracer warns of every Python number; the result is checked numerically.
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -198,8 +181,8 @@ def _traceable() -> Iterator[None]:
 
 
 @contextmanager
-def _unheard() -> Iterator[None]:
-    # Of a network that it cannot take the exporter prints the whole graph, and to stdout, from C++.
+def _silenced() -> Iterator[None]:
+    # On failure the exporter prints the whole graph to stdout, from C++.
     torch._C._jit_set_onnx_log_output_stream("stderr")
     stderr = os.dup(2)
     with open(os.devnull, "wb") as nowhere:

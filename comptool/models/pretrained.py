@@ -1,10 +1,7 @@
 """Pretrained weights: downloaded, cached or read from a file, and adapted to the model.
 
-A published weight file: from the cache, else from the hub, else a quick refusal.
-
-Written here because timm and huggingface_hub retry for 46 s where there is no network (measured
-with huggingface_hub 2.4: two file names, six attempts each), and ask the hub again for a file
-that is in the cache.
+timm and huggingface_hub retry for 46 s without a network (huggingface_hub 2.4: two file names, six
+attempts each) and query the hub for files that are cached; `published_file` fails within seconds.
 """
 
 from __future__ import annotations
@@ -41,7 +38,7 @@ MEND = "Give a local file with --pretrained PATH, or start from random weights w
 
 
 class WeightsUnavailableError(InputError):
-    """Published weights that are neither in the cache nor within reach."""
+    """Published weights that are neither cached nor reachable."""
 
 
 def published_file(
@@ -52,21 +49,8 @@ def published_file(
 ) -> Path:
     """The local file of published weights.
 
-    Parameters
-    ----------
-    source
-        What to call them in a message.
-    repository
-        On the Hugging Face hub, or None.
-    file_name
-        In that repository; None: the usual ones.
-    url
-        Where they are if in no repository, with the name to keep them by if it is another.
-
-    Raises
-    ------
-    WeightsUnavailableError
-        If they are not cached and cannot be downloaded; within seconds without a network.
+    ``source`` names them in messages; ``url`` is for weights outside the hub, optionally with the
+    name to cache them by. Raises `WeightsUnavailableError`, within seconds without a network.
     """
     candidates = (file_name,) if file_name else FILE_NAMES
     try:
@@ -74,22 +58,22 @@ def published_file(
             return _cached(repository, candidates) or _from_hub(repository, candidates)
         return _from_url(url or "")
     except Exception as error:
-        # Whatever a download dies of (five libraries' errors), the weights are not to be had.
+        # Five libraries raise their own errors here.
         raise _unavailable(source, error) from error
 
 
 def _cached(repository: str, candidates: tuple[str, ...]) -> Path | None:
     for name in candidates:
-        found = huggingface_hub.try_to_load_from_cache(repository, name)
-        if isinstance(found, str):
-            return Path(found)
+        cached = huggingface_hub.try_to_load_from_cache(repository, name)
+        if isinstance(cached, str):
+            return Path(cached)
     return None
 
 
 def _from_hub(repository: str, candidates: tuple[str, ...]) -> Path:
     for name in candidates:
         address = huggingface_hub.hf_hub_url(repository, name)
-        # Unlike the download, this question is not repeated where there is no answer.
+        # Unlike the download, this request is not retried.
         ask = functools.partial(
             huggingface_hub.get_hf_file_metadata, address, timeout=PROBE_SECONDS
         )
@@ -105,7 +89,7 @@ def _from_url(url: str | tuple[str, str]) -> Path:
     address, name = (url, url.rsplit("/", 1)[-1]) if isinstance(url, str) else url
     cached = Path(hub.get_dir()) / "checkpoints" / name
     if not cached.exists():
-        _within(PROBE_SECONDS, functools.partial(_knock, address))
+        _within(PROBE_SECONDS, functools.partial(_probe, address))
         cached.parent.mkdir(parents=True, exist_ok=True)
         digest = _DIGEST_IN_NAME.search(name)
         hub.download_url_to_file(
@@ -114,14 +98,14 @@ def _from_url(url: str | tuple[str, str]) -> Path:
     return cached
 
 
-def _knock(address: str) -> None:
+def _probe(address: str) -> None:
     request = urllib.request.Request(address, method="HEAD")
     with urllib.request.urlopen(request, timeout=PROBE_SECONDS):
         return
 
 
 def _within(seconds: float, ask: Callable[[], object]) -> None:
-    # A thread, because looking up a host's name heeds no time limit.
+    # In a thread, because the lookup of a host name has no time limit.
     outcome: list[Exception | None] = []
 
     def run() -> None:
@@ -143,42 +127,27 @@ def _within(seconds: float, ask: Callable[[], object]) -> None:
 def _unavailable(source: str, error: Exception) -> WeightsUnavailableError:
     reason = (str(error) or type(error).__name__).strip().splitlines()[0]
     return WeightsUnavailableError(
-        f"the published weights {source} cannot be had ({reason})", mend=MEND
+        f"the published weights {source} are not available ({reason})", mend=MEND
     )
 
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 Weights = dict[str, Tensor]
-# What torch says of a pickle that asks for a function.
+# torch's message for a pickle that calls a function.
 _FORBIDDEN = re.compile(r"[Uu]nsupported (?:global: )?GLOBAL (\S+)")
 
 
 def load_weights(encoder: Any, path: Path, name: str) -> None:
-    """Copy a file's weights into a timm backbone that was created without a classifier.
+    """Copy the weights of a file into a timm backbone without classifier.
 
-    Written here because timm only logs what does not fit, and leaves those weights random.
-
-    Parameters
-    ----------
-    encoder
-        The backbone; its first layer may have other channels than the file's.
-    path
-        ``.safetensors``, or ``.pth``, ``.pt`` or ``.bin`` of tensors only; the classifier of the
-        backbone, if it is in there, is left out.
-    name
-        timm's name of the backbone.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, unreadable, holds more than tensors, or a weight is missing, left
-        over or of another shape; names up to three of each.
+    A classifier in the file is ignored; the first layer may have other channels. timm only logs
+    weights that do not fit and leaves them random; here they raise an `InputError`.
     """
     weights = read_backbone(path)
     for key in _classifier_keys(name, encoder):
         weights.pop(key, None)
     cfg = {**encoder.pretrained_cfg, "state_dict": weights}
-    # Without a classifier on either side timm has nothing to drop, and stays strict.
+    # Without a classifier on either side timm drops nothing and loads strictly.
     cfg |= {"num_classes": 0, "label_offset": 0}
     try:
         load_pretrained(
@@ -190,32 +159,20 @@ def load_weights(encoder: Any, path: Path, name: str) -> None:
 
 
 def load_exactly(module: nn.Module, weights: Weights, path: Path, name: str) -> None:
-    """Copy weights into a module that has just these.
+    """Copy weights into a module with the same keys; raise an `InputError` otherwise.
 
-    Parameters
-    ----------
-    module
-        A network without classifier.
-    weights
-        By their names in the module; counters of batches may be missing.
-    path, name
-        What to call the file and the network in a message.
-
-    Raises
-    ------
-    InputError
-        If a weight is missing, left over or of another shape; names up to three.
+    Batch counters of BatchNorm may be missing. ``path`` and ``name`` are for messages.
     """
     expected = module.state_dict()
     _refuse_other_keys(weights, set(expected), path, name)
     wrong = sorted(key for key in weights if weights[key].shape != expected[key].shape)
     if wrong:
-        raise _mismatch(path, name, f"of another shape are {quoted(wrong)}")
+        raise _mismatch(path, name, f"of another shape: {quoted(wrong)}")
     module.load_state_dict(weights, strict=False)
 
 
 def read_backbone(path: Path) -> Weights:
-    """As :func:`read_weights`, but refuses a checkpoint of comptool, which is no backbone's."""
+    """`read_weights`, but refuse a checkpoint of comptool."""
     weights = read_weights(path)
     if any(key.startswith("encoders.") for key in weights):
         raise InputError(
@@ -225,30 +182,24 @@ def read_backbone(path: Path) -> Weights:
 
 
 def read_weights(path: Path) -> Weights:
-    """The tensors of a file by name, of the averaged weights where a training checkpoint has them.
-
-    Raises
-    ------
-    InputError
-        As :func:`load_weights`.
-    """
+    """The tensors of a file by name; the averaged weights if a training checkpoint has them."""
     if not path.is_file():
-        raise InputError("no such file of weights", file=path)
+        raise InputError("there is no such weights file", file=path)
     if path.suffix not in SUFFIXES:
-        raise InputError(f"is no file of weights; they end in {', '.join(SUFFIXES)}", file=path)
+        raise InputError(f"is not a weights file; they end in {', '.join(SUFFIXES)}", file=path)
     try:
         with warnings.catch_warnings():
-            # torch tells its own developers which pickles it has not seen before.
+            # torch warns its developers of unknown pickles.
             warnings.simplefilter("ignore", UserWarning)
-            found = load_state_dict(str(path), weights_only=True)
+            weights = load_state_dict(str(path), weights_only=True)
     except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, LookupError) as error:
         raise _unreadable(path, error) from error
     except (AttributeError, TypeError) as error:
         raise InputError("holds no named tensors", file=path) from error
-    other = [key for key, value in found.items() if not isinstance(value, Tensor)]
-    if other or not found:
+    other = [key for key, value in weights.items() if not isinstance(value, Tensor)]
+    if other or not weights:
         raise InputError("holds no named tensors", file=path, values=other)
-    return dict(found)
+    return dict(weights)
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
@@ -262,7 +213,7 @@ def _unreadable(path: Path, error: Exception) -> InputError:
         )
     reason = (str(error) or type(error).__name__).splitlines()[0]
     if isinstance(error.__cause__, pickle.UnpicklingError):
-        reason = "not what torch.save writes of tensors"
+        reason = "not tensors saved by torch.save"
     return InputError(f"cannot be read as weights ({reason[:200]})", file=path)
 
 
@@ -274,7 +225,7 @@ def _classifier_keys(name: str, encoder: Any) -> set[str]:
 
 def _checked(path: Path, name: str) -> Callable[[Weights, Any], Weights]:
     def convert(weights: Weights, encoder: Any) -> Weights:
-        # timm's convention: the file of an architecture whose weights need it has this function.
+        # timm's convention: modules of architectures with older weight files have this function.
         module = import_module(type(encoder).__module__)
         older = getattr(module, "checkpoint_filter_fn", None)
         converted: Weights = older(weights, encoder) if older else weights
@@ -285,11 +236,11 @@ def _checked(path: Path, name: str) -> Callable[[Weights, Any], Weights]:
 
 
 def _refuse_other_keys(weights: Weights, expected: set[str], path: Path, name: str) -> None:
-    # torch itself fills in a counter that older files lack.
+    # torch fills in counters that older files lack.
     counters = {key for key in expected if key.endswith("num_batches_tracked")}
     missing, left_over = sorted(expected - weights.keys() - counters), weights.keys() - expected
-    complaints = [f"it lacks {quoted(missing)}"] if missing else []
-    complaints += [f"it has {quoted(sorted(left_over))} too many"] if left_over else []
+    complaints = [f"missing {quoted(missing)}"] if missing else []
+    complaints += [f"unexpected {quoted(sorted(left_over))}"] if left_over else []
     if complaints:
         raise _mismatch(path, name, "; ".join(complaints))
 
@@ -304,18 +255,17 @@ RANDOM = "random"
 def create_from(
     policy: str, name: str, num_classes: int, *, say: Callable[[str], None], **options: Any
 ) -> tuple[StreamModel, str]:
-    """The model, and what its weights really are.
+    """Create a model and report the origin of its weights.
 
     Parameters
     ----------
     policy
-        ``no``: random weights. ``yes``: the published ones of the backbone. ``auto``: those, or
-        random weights where none are published or none can be reached. Else the path of a local
-        file of the backbone's weights.
+        ``no``: random weights. ``yes``: the published weights of the backbone. ``auto``: those, or
+        random weights if none are published or reachable. Otherwise the path of a weights file.
     name, num_classes, options
-        As :func:`comptool.models.create`.
+        See :func:`comptool.models.create`.
     say
-        Told what happened in one sentence, and loudly where ``auto`` fell back.
+        Called with a sentence on the weights, or a warning if ``auto`` falls back to random ones.
 
     Returns
     -------
@@ -325,9 +275,9 @@ def create_from(
     Raises
     ------
     WeightsUnavailableError
-        With ``yes``, if none are published for the backbone or they cannot be had.
+        With ``yes``, if no weights are published or they are not available.
     InputError
-        With a path, if the file is not the backbone's.
+        If a file does not fit the backbone.
     """
     if policy == "no":
         return models.create(name, num_classes, pretrained=False, **options), RANDOM
@@ -335,12 +285,6 @@ def create_from(
         path = Path(policy)
         model = models.create(name, num_classes, pretrained=path, **options)
         return model, f"file:{path.name} sha256 {provenance.sha256(path)}"
-    return _create_published(policy, name, num_classes, say, options)
-
-
-def _create_published(
-    policy: str, name: str, num_classes: int, say: Callable[[str], None], options: dict[str, Any]
-) -> tuple[StreamModel, str]:
     where = published_source(name)
     try:
         if where is None:
@@ -356,8 +300,8 @@ def _create_published(
 
 
 def published_source(name: str) -> str | None:
-    """Where the published weights of a model's backbone come from; None if none are published."""
+    """Origin of the published weights of a model's backbone; None if there are none."""
     backbone = models.parse_name(name).backbone
-    room = import_module(models.encoder_entry(backbone).target.partition(":")[0])
-    source: Callable[[str], str | None] = getattr(room, "source", lambda backbone: None)
+    module = import_module(models.encoder_entry(backbone).target.partition(":")[0])
+    source: Callable[[str], str | None] = getattr(module, "source", lambda backbone: None)
     return source(backbone)

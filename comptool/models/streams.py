@@ -1,4 +1,4 @@
-"""What the parts of a model promise one another, and what a model promises its users."""
+"""Interfaces of encoders and models."""
 
 from __future__ import annotations
 
@@ -13,14 +13,10 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What a backbone's published weights expect of an image.
+    """Image statistics and size that a backbone's published weights expect.
 
-    Parameters
-    ----------
-    mean, std
-        Per channel, of images scaled to [0, 1].
-    input_size
-        Height and width in pixels.
+    ``mean`` and ``std`` are per channel, of images scaled to [0, 1]; ``input_size`` is (height,
+    width) in pixels.
     """
 
     mean: tuple[float, ...]
@@ -28,10 +24,7 @@ class DataConfig:
     input_size: tuple[int, int]
 
     def statistics(self, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation for images of so many channels.
-
-        Where the number is not the backbone's own, every channel takes the average of them.
-        """
+        """Mean and standard deviation per channel; averages if the number of channels differs."""
         if channels == len(self.mean):
             return self.mean, self.std
         mean, std = (sum(values) / len(values) for values in (self.mean, self.std))
@@ -40,35 +33,20 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class Encoder:
-    """One stream's network.
+    """One stream's network."""
 
-    Parameters
-    ----------
-    module
-        Maps images (B, C, H, W) to pooled features (B, ``width``);
-        :mod:`comptool.models.heads.query_heads` says what else it has if it gives feature maps too.
-    width
-        Number of features.
-    data_config
-        What its published weights expect.
-    image_shape
-        (C, H, W) of an image that it takes.
-    drop_rate
-        Share of the features that its own classifier drops in training, in [0, 1).
-    """
-
+    # Maps images (B, C, H, W) to pooled features (B, width); see `query_heads` for feature maps.
     module: nn.Module
     width: int
     data_config: DataConfig
-    image_shape: tuple[int, int, int]
-    drop_rate: float = 0.0
+    image_shape: tuple[int, int, int]  # (C, H, W) of an example image
+    drop_rate: float = 0.0  # dropout of its own classifier, in [0, 1)
 
 
 class Junction(nn.Module):
-    """Where the streams end and the heads begin; here every head sees what the streams give.
+    """Pass the outputs of the streams to the heads.
 
-    Training may put another in its place (``model.junction``), which gives the same and does
-    something to the gradients on their way back. It has no weights.
+    Training may replace it (``model.junction``) by one that changes the gradients. No weights.
     """
 
     def forward(self, streams: Sequence[Tensor], num_heads: int) -> list[list[Tensor]]:
@@ -77,10 +55,10 @@ class Junction(nn.Module):
 
 
 class StreamModel(nn.Module, ABC):
-    """A classifier of samples of one or more images; every model of comptool is one.
+    """Base of all models: a classifier of samples of one or more images.
 
-    ``streams`` is the number M of images per sample, ``data_config`` what the backbone's published
-    weights expect, ``classifier`` the last layer, ``junction`` what stands before it.
+    ``streams`` is the number M of images per sample, ``data_config`` the preprocessing of the
+    backbone's published weights, ``classifier`` the last layer, ``junction`` the module before it.
     """
 
     streams: int
@@ -99,10 +77,10 @@ class StreamModel(nn.Module, ABC):
 
     @abstractmethod
     def forward_features(self, *images: Tensor) -> Tensor:
-        """What the classifier sees, (B, F), before any dropout."""
+        """Inputs of the classifier (B, F), before any dropout."""
 
     def no_weight_decay(self) -> set[str]:
-        """Parameters that timm's optimizers leave without decay, as each part names its own."""
+        """Parameters without weight decay, collected from the parts for timm's optimizers."""
         return {
             f"{path}.{name}"
             for path, part in self.named_modules()
@@ -111,10 +89,9 @@ class StreamModel(nn.Module, ABC):
         }
 
     def group_matcher(self, coarse: bool = False) -> Callable[[str], tuple[float]]:
-        """What gives each parameter's layer by its name, for timm's layer-wise learning rates.
+        """Layer of each parameter by its name, for timm's layer-wise learning rate decay.
 
-        The layers of an encoder are numbered as timm numbers them, those of all encoders alike;
-        what follows the encoders is the last layer.
+        Layers of all encoders are numbered alike, as by timm; everything else is the last layer.
         """
         layers: dict[str, int] = {}
         for index, encoder in enumerate(self.encoders):
@@ -125,6 +102,6 @@ class StreamModel(nn.Module, ABC):
         return lambda name: (layers.get(name, 0 if name.startswith("encoders.") else math.inf),)
 
     def check_streams(self, images: Sequence[Tensor]) -> None:
-        """ValueError unless there is one tensor per stream."""
+        """Raise a ValueError unless there is one tensor per stream."""
         if len(images) != self.streams:
             raise ValueError(f"the model takes {self.streams} images per sample; got {len(images)}")

@@ -1,49 +1,36 @@
-"""Stratified hold-outs and folds of multi-label tables: criterion, search and local refinement.
+"""Stratified hold-outs and folds of multi-label tables: seed search and local refinement.
 
-How well a split of a multi-label table keeps the class shares.
+A split is scored by the criterion of the winning AICOSS 2023 entry: for each class the share of
+positive rows in training minus that in validation, in percentage points; of these the population
+standard deviation over the classes. That entry tried the seeds 0 to 99 of a random hold-out of a
+tenth (scikit-learn's ``train_test_split(test_size=0.1, random_state=seed)``) and kept the best one
+(0.22 percentage points; the worst 0.41). ``strategy="random"`` draws the same hold-outs;
+``"iterative"`` searches over iterative stratification instead, which starts better.
 
-The criterion is the one of the winning AICOSS 2023 entry (source B of the toolkit): for each class
-the share of positive rows in training less that in validation, in percentage points; then their
-population standard deviation over the classes.
+Iterative stratification: Sechidis, Tsoumakas, Vlahavas (2011), "On the Stratification of
+Multi-Label Data", ECML PKDD, algorithm 1. Written by hand because scikit-learn stratifies by one
+label only, and the `iterative-stratification` package goes row by row (half a second instead of
+milliseconds) and supports neither groups nor unknown cells. All rows of a step carry the step's
+label, so the paper's greedy choice has a closed form, `allot`, and the rows are dealt in random
+order. The rows of a step do not depend on the seed.
 
-Folds of multi-label tables by iterative stratification, groups kept whole.
+Differs from the paper: ties between equally rare labels are broken by content, not at random; rows
+without a positive label come last and fill up the parts; a label of a single row, or group, is
+always in training, and so is one row, or group, of a label that would fall into one fold entirely.
 
-Source: Sechidis, Tsoumakas, Vlahavas (2011), "On the Stratification of Multi-Label Data", ECML
-PKDD, algorithm 1. Written by hand because scikit-learn stratifies by one label only, and the
-`iterative-stratification` package goes row by row (half a second where this takes milliseconds)
-and knows neither groups nor unknown cells.
-
-All rows of a step carry the step's label, so the parts that they go to follow from what the parts
-still want of that label, whichever row comes first: the paper's greedy choice has a closed form,
-`allot`, and the rows are dealt in random order. Which rows a step has does not depend on the seed.
-
-Differs from the paper: of labels that are equally rare the choice is by content, not by lot; rows
-without a positive label come last and go where rows are missing (the paper says so in words); a
-label that a single row, or group, has is always trained on, and so is one row, or group, of a label
-that would all come into one fold.
-
-Seed search over splits of a multi-label table.
-
-Source: the winning AICOSS 2023 entry tried seeds 0 to 99 of a random hold-out of a tenth
-(scikit-learn's ``train_test_split(test_size=0.1, random_state=seed)``) and kept the one with the
-smallest criterion (0.22 percentage points, the worst 0.41). ``strategy="random"`` draws these very
-hold-outs; ``"iterative"`` searches over iterative stratification instead, which starts better.
-
-Exchanges between the sides of a multi-label split that bring the class shares together.
-
-Neither a seed search nor iterative stratification comes near what a split can reach: after either,
-shares still differ by many rows per class. Written by hand because no library does it. Each round
-looks at all pairs of a few hundred units from either side at once: how far an exchange moves the
-shares is, to first order, the difference of one vector per unit, so that the squared distance left
-after every exchange is one matrix product; the best is then recomputed exactly before it is made.
+Refinement: exchanges of rows, or groups, between the two sides. Neither a seed search nor iterative
+stratification comes near the best split: shares still differ by many rows per class. Each round
+compares all pairs of a few hundred units from either side. To first order an exchange changes the
+share differences by the difference of one vector per unit, so that all results are one matrix
+product; the best exchange is recomputed exactly before it is made. No library does this.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -61,24 +48,12 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Units:
-    """What a split moves as a whole: U rows, or U groups of rows.
+    """U units that a split moves as a whole: rows, or groups of rows."""
 
-    Parameters
-    ----------
-    of_row
-        Unit of each row, shape (N,).
-    sizes
-        Rows of each unit, float64 of shape (U,).
-    positives
-        Cells that are 1, by unit and class; float32 of shape (U, C), whole numbers.
-    known
-        Cells that are 0 or 1, likewise.
-    """
-
-    of_row: npt.NDArray[np.intp]
-    sizes: Floats
-    positives: Floats
-    known: Floats
+    of_row: npt.NDArray[np.intp]  # unit of each row, (N,)
+    sizes: Floats  # rows of each unit, float64 (U,)
+    positives: Floats  # cells that are 1, float32 whole numbers (U, C)
+    known: Floats  # cells that are 0 or 1, likewise
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -90,27 +65,14 @@ class Units:
 
     @cached_property
     def lonely(self) -> Mask:
-        """Units, shape (U,), that hold every positive cell of some class."""
+        """Units that hold every positive cell of a class, shape (U,)."""
         holders = (self.positives > 0).sum(axis=0)
         lone: Mask = np.any(self.positives[:, holders == 1] > 0, axis=1)
         return lone
 
 
 def units_of(labels: Labels, groups: npt.NDArray[np.generic] | None = None) -> Units:
-    """The rows of a label table, or its groups, as units.
-
-    Parameters
-    ----------
-    labels
-        Integers of shape (N, C): 1 present, 0 absent, -1 unknown.
-    groups
-        Group of each row, shape (N,).
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit, or a label is none of the three values.
-    """
+    """The rows of a label table (N, C) of 1, 0 and -1 (unknown), or its groups (N,), as units."""
     if labels.ndim != 2 or not labels.size:
         raise ValueError(f"labels must have the shape (N, C), not {labels.shape}")
     if ((labels < -1) | (labels > 1)).any():
@@ -135,21 +97,10 @@ def units_of(labels: Labels, groups: npt.NDArray[np.generic] | None = None) -> U
 
 
 def share_differences(units: Units, validated: Mask) -> Floats:
-    """Share in training less share in validation, of every class, for many splits at once.
+    """Share in training minus share in validation of each class, percentage points (S, C).
 
-    Unknown cells count on neither side. A side without a known cell of a class counts as share 0.
-
-    Parameters
-    ----------
-    units
-        U rows or groups of C classes.
-    validated
-        Which units each of S splits validates, shape (S, U); the others are trained on.
-
-    Returns
-    -------
-    numpy.ndarray
-        Percentage points, float64 of shape (S, C).
+    ``validated`` (S, U) marks the validated units of each of S splits. Unknown cells do not count;
+    a side without a known cell of a class has the share 0.
     """
     masks = validated.astype(np.float32)
     # Whole numbers below 2^24: float32 sums are exact in any order.
@@ -158,41 +109,19 @@ def share_differences(units: Units, validated: Mask) -> Floats:
     outside = (everywhere @ units.positives).astype(np.float64) - inside
     known = (everywhere @ units.known).astype(np.float64)
     if units.single_rows and bool((known == len(units)).all()):
-        # Without unknown cells every class has the same known ones: one count says it all.
+        # Without unknown cells all classes have the same number of known cells.
         known_inside = np.count_nonzero(validated, axis=1).astype(np.float64)[:, None]
     else:
         known_inside = (masks @ units.known).astype(np.float64)
-    return 100 * (_shares(outside, known - known_inside) - _shares(inside, known_inside))
-
-
-def _shares(positives: Floats, known: Floats) -> Floats:
-    shares: Floats = positives / np.maximum(known, 1)
-    return shares
-
-
-def criterion(differences: Floats) -> Floats:
-    """Population standard deviation over the classes, the last axis; percentage points."""
-    deviation: Floats = np.std(differences, axis=-1)
-    return deviation
+    trained = outside / np.maximum(known - known_inside, 1)
+    differences: Floats = 100 * (trained - inside / np.maximum(known_inside, 1))
+    return differences
 
 
 def scores(units: Units, folds: npt.NDArray[np.integer]) -> Floats:
-    """The criterion of many splits; of K folds the mean over the folds.
-
-    Parameters
-    ----------
-    units
-        U rows or groups.
-    folds
-        Fold 0..K-1 of each unit in each of S splits, shape (S, U); -1 is always trained on.
-
-    Returns
-    -------
-    numpy.ndarray
-        Percentage points, float64 of shape (S,); the smaller the better.
-    """
+    """The criterion of S splits (S, U), the mean over their folds; percentage points (S,)."""
     of_fold = [
-        criterion(share_differences(units, folds == fold))
+        np.std(share_differences(units, folds == fold), axis=-1)
         for fold in range(max(folds.max(), 0) + 1)
     ]
     mean: Floats = np.mean(of_fold, axis=0)
@@ -200,65 +129,12 @@ def scores(units: Units, folds: npt.NDArray[np.integer]) -> Floats:
 
 
 def score(units: Units, fold: npt.NDArray[np.integer]) -> float:
-    """`scores` of one split, ``fold`` of shape (U,)."""
+    """The criterion of one split, ``fold`` of shape (U,)."""
     return float(scores(units, fold[None])[0])
 
 
-def hold_out(
-    labels: Labels,
-    share: float,
-    *,
-    groups: npt.NDArray[np.generic] | None = None,
-    seed: int = 0,
-) -> Integers:
-    """Fold 0 for the rows held out, -1 for the others; shape (N,).
-
-    Parameters
-    ----------
-    labels
-        Integers of shape (N, C): 1 present, 0 absent, -1 unknown.
-    share
-        Share of the rows to hold out, between 0 and 1, both excluded; met as nearly as the labels
-        allow.
-    groups
-        Group of each row; a group is held out as a whole or not at all.
-    seed
-        Seed of every random choice.
-    """
-    units = units_of(labels, groups)
-    return plan_hold_out(units, share).draw(seed)[units.of_row]
-
-
-def k_folds(
-    labels: Labels,
-    num_folds: int,
-    *,
-    groups: npt.NDArray[np.generic] | None = None,
-    seed: int = 0,
-) -> Integers:
-    """The fold 0..K-1 in which each row is validated, shape (N,).
-
-    A row, or group, that has all positive cells of some class is always trained on, fold -1; and
-    so is one of those that have them, where all would be validated together.
-
-    Parameters
-    ----------
-    labels, groups, seed
-        As in `hold_out`.
-    num_folds
-        K, at least 2.
-
-    Raises
-    ------
-    InputError
-        If fewer than K rows, or groups, can be validated.
-    """
-    units = units_of(labels, groups)
-    return plan_k_folds(units, num_folds).draw(seed)[units.of_row]
-
-
 class Step(NamedTuple):
-    """Units dealt together: those left that carry a label, None for those without any."""
+    """Units dealt together: the remaining ones with a label; None for those without any."""
 
     label: int | None
     units: npt.NDArray[np.intp]
@@ -267,26 +143,16 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class FoldPlan:
-    """All that iterative stratification can know before the seed.
+    """Iterative stratification as far as it does not depend on the seed.
 
-    Parameters
-    ----------
-    units
-        What is dealt.
-    num_folds
-        Parts that are folds; a part beyond them is training.
-    sizes
-        Rows that each of the P parts wants, shape (P,).
-    wanted
-        Positive cells that each part wants of each class, shape (P, C).
-    steps
-        The units by step; a unit in none of them is always trained on.
+    Part p < ``num_folds`` is a fold, a further part is training. A unit without a step is always
+    trained on.
     """
 
     units: Units
     num_folds: int
-    sizes: Floats
-    wanted: Floats
+    sizes: Floats  # rows wanted by each of the P parts, (P,)
+    wanted: Floats  # positive cells wanted by part and class, (P, C)
     steps: tuple[Step, ...]
 
     def draw(self, seed: int) -> Integers:
@@ -298,9 +164,9 @@ class FoldPlan:
         return fold
 
     def _keep_trainable(self, fold: Integers, held: Floats) -> None:
-        """Always train on one unit of each class that one fold holds the whole of.
+        """Move one unit of each class that one fold holds entirely to training, in place.
 
-        Changes ``fold``; ``held`` has the positive cells by fold and class, shape (K, C).
+        ``held``: positive cells by fold and class, shape (K, C).
         """
         positives = self.units.positives
         whole = (held == positives.sum(axis=0)) & (held > 0)
@@ -331,8 +197,8 @@ def plan_k_folds(units: Units, num_folds: int) -> FoldPlan:
     free = ~units.lonely
     if free.sum() < num_folds:
         raise InputError(
-            f"{num_folds} folds are wanted and only {free.sum()} rows or groups can be validated "
-            "(the others hold all of some class)",
+            f"only {free.sum()} rows or groups can be validated, too few for {num_folds} folds "
+            "(the others hold all positives of a class)",
             mend="Ask for fewer folds, or for a hold-out",
         )
     shares = np.full(num_folds, 1 / num_folds)
@@ -344,7 +210,7 @@ def _steps(units: Units) -> tuple[Step, ...]:
     positives = units.positives
     left = ~units.lonely
     counts = positives[left].sum(axis=0)
-    # By content, so that the order of the columns does not matter where two are equally rare.
+    # Ties between equally rare classes are broken by content, not by the order of the columns.
     order = sorted(range(positives.shape[1]), key=lambda label: positives[:, label].tobytes())
     steps = []
     while counts.any():
@@ -358,7 +224,7 @@ def _steps(units: Units) -> tuple[Step, ...]:
 
 
 def _deal_rows(plan: FoldPlan, random: np.random.Generator) -> tuple[Integers, Floats]:
-    """Part of each unit, and the positive cells that each part still lacks."""
+    """Part of each unit (U,), and the positive cells that each part still lacks (P, C)."""
     sizes, wanted = plan.sizes.copy(), plan.wanted.copy()
     parts = np.full(len(plan.units), plan.num_folds, dtype=np.int64)
     for label, members, positives in plan.steps:
@@ -378,29 +244,16 @@ def _deal_rows(plan: FoldPlan, random: np.random.Generator) -> tuple[Integers, F
 
 
 def allot(wanted: Floats, sizes: Floats, count: int, random: np.random.Generator) -> Integers:
-    """How many of ``count`` rows each part gets if each row goes where most are wanted.
+    """Number of rows of each part (P,) if each of ``count`` rows goes where most are wanted.
 
-    Parameters
-    ----------
-    wanted
-        Rows of the step's label that each part wants, shape (P,).
-    sizes
-        Rows of any kind that each part wants; the larger breaks a tie, then the lot does.
-    count
-        Rows to deal out.
-    random
-        Source of the lots.
-
-    Returns
-    -------
-    numpy.ndarray
-        Counts of shape (P,) that sum to ``count``.
+    ``wanted`` (P,) counts rows of the step's label; ties are broken by ``sizes`` (P,), the wanted
+    rows of any kind, then at random.
     """
     falling = np.sort(wanted)[::-1]
-    # The level to which `count` rows would fill the parts if rows could be cut.
+    # The level to which `count` rows would fill the parts if rows were divisible.
     levels = (np.cumsum(falling) - count) / np.arange(1, len(falling) + 1)
     level = levels[np.flatnonzero(falling >= levels)[-1]]
-    # All of these are dealt before any other; the slack keeps rounding from dealing one too many.
+    # Dealt before any other row; 1e-9 prevents one too many by rounding.
     counts: Integers = np.floor(np.maximum(wanted - level - 1e-9, 0)).astype(np.int64)
     for _ in range(count - int(counts.sum())):
         counts[_most_wanting(wanted - counts, sizes - counts, random)] += 1
@@ -418,7 +271,7 @@ def _deal_groups(plan: FoldPlan, random: np.random.Generator) -> tuple[Integers,
     for label, members, _ in plan.steps:
         weight = units.sizes if label is None else units.positives[:, label]
         shuffled = random.permutation(members)
-        # The largest first: the small ones then even out what these left uneven.
+        # The largest first: the small ones then even out the parts.
         for unit in shuffled[np.argsort(-weight[shuffled], kind="stable")]:
             desire = sizes if label is None else wanted[:, label]
             part = _most_wanting(desire, sizes, random)
@@ -428,25 +281,13 @@ def _deal_groups(plan: FoldPlan, random: np.random.Generator) -> tuple[Integers,
     return parts, wanted
 
 
-# Cells of the seeds x units table that is held in memory at once.
+# Cells of the seeds x units table in memory at once.
 BLOCK = 16_000_000
 
 
 @dataclass(frozen=True)
 class SeedSearch:
-    """What a seed search found.
-
-    Parameters
-    ----------
-    strategy
-        ``"iterative"`` or ``"random"``.
-    seeds
-        The S seeds that were tried.
-    scores
-        The criterion of each, percentage points, shape (S,).
-    fold
-        Fold of each row under the best seed, shape (N,); -1 is always trained on.
-    """
+    """The criterion of each seed, percentage points (S,), and the fold of each unit (U,)."""
 
     strategy: str
     seeds: tuple[int, ...]
@@ -464,7 +305,7 @@ class SeedSearch:
         return self.seeds[int(self.scores.argmax())]
 
     def text(self) -> str:
-        """One line for the person at the terminal."""
+        """A one-line report."""
         low, high = self.scores.min(), self.scores.max()
         return (
             f"{self.strategy} split, {len(self.seeds)} seeds: class shares differ by {low:.4f} "
@@ -474,146 +315,72 @@ class SeedSearch:
 
 
 def search(
-    labels: Labels,
+    units: Units,
     share: float | None = None,
-    seeds: Iterable[int] = range(100),
+    seeds: Sequence[int] = range(100),
     strategy: str = "iterative",
     *,
     num_folds: int | None = None,
-    groups: npt.NDArray[np.generic] | None = None,
 ) -> SeedSearch:
-    """Try many seeds and keep the split whose class shares differ least.
-
-    Parameters
-    ----------
-    labels
-        Integers of shape (N, C): 1 present, 0 absent, -1 unknown.
-    share
-        Share of the rows to hold out, between 0 and 1; or else give ``num_folds``.
-    seeds
-        Seeds to try.
-    strategy
-        ``"iterative"``: iterative stratification. ``"random"``: scikit-learn's hold-out
-        (``train_test_split``; with groups ``GroupShuffleSplit``) or folds (``KFold``, shuffled).
-    num_folds
-        K, at least 2, for K folds.
-    groups
-        Group of each row; groups stay whole.
-
-    Raises
-    ------
-    UsageError
-        If there is no such strategy.
-    ValueError
-        If not exactly one of share and number of folds is given, or there is no seed.
-    InputError
-        If nothing can be validated, or there are fewer rows or groups than folds.
-    """
-    return search_units(units_of(labels, groups), share, tuple(seeds), strategy, num_folds)
-
-
-def search_units(
-    units: Units, share: float | None, seeds: Sequence[int], strategy: str, num_folds: int | None
-) -> SeedSearch:
-    """`search` over units that are made already."""
+    """Try all seeds and keep the split with the smallest criterion; see `split_labels`."""
     if (share is None) == (num_folds is None) or not seeds:
         raise ValueError("give either a share or a number of folds, and at least one seed")
     if strategy not in STRATEGIES:
         raise unknown_name("split strategy", strategy, STRATEGIES)
-    found: list[Floats] = []
+    draw: Callable[[int], Integers]
+    if strategy == "random":
+        # A new generator per seed is first seeded by the system, at a tenth of a draw's time.
+        draw = partial(_draw_randomly, len(units), share, num_folds, np.random.RandomState())
+    elif share is not None:
+        draw = plan_hold_out(units, share).draw
+    else:
+        draw = plan_k_folds(units, num_folds or 0).draw
+    tried: list[Floats] = []
     best, chosen = math.inf, np.empty(0, dtype=np.int64)
     step = max(1, BLOCK // len(units))
     for start in range(0, len(seeds), step):
-        folds = _draw(units, share, seeds[start : start + step], strategy, num_folds)
-        found.append(scores(units, folds))
-        if found[-1].min() < best:
-            best, chosen = float(found[-1].min()), folds[found[-1].argmin()].astype(np.int64)
+        folds = np.array([draw(seed).astype(np.int16) for seed in seeds[start : start + step]])
+        tried.append(scores(units, folds))
+        if tried[-1].min() < best:
+            best, chosen = float(tried[-1].min()), folds[tried[-1].argmin()].astype(np.int64)
     if (chosen == TRAINING).all():
         raise InputError(
             "nothing can be validated: the share is less than one row or group, or each of them "
-            "holds all of some class"
+            "holds all positives of a class"
         )
-    return SeedSearch(strategy, tuple(seeds), np.concatenate(found), chosen[units.of_row])
-
-
-def _draw(
-    units: Units, share: float | None, seeds: Sequence[int], strategy: str, num_folds: int | None
-) -> npt.NDArray[np.int16]:
-    folds = np.full((len(seeds), len(units)), TRAINING, dtype=np.int16)
-    if strategy == "random":
-        generator = np.random.RandomState()
-        for fold, seed in zip(folds, seeds, strict=True):
-            # A new generator would first be seeded by the system, at a tenth of a draw's time.
-            generator.seed(seed)
-            _draw_randomly(fold, generator, share, num_folds)
-        return folds
-    plan = _plan(units, share, num_folds)
-    for fold, seed in zip(folds, seeds, strict=True):
-        fold[:] = plan.draw(seed)
-    return folds
-
-
-def _plan(units: Units, share: float | None, num_folds: int | None) -> FoldPlan:
-    if share is not None:
-        return plan_hold_out(units, share)
-    assert num_folds is not None
-    return plan_k_folds(units, num_folds)
-
-
-def random_folds(count: int, share: float | None, num_folds: int | None, seed: int) -> Integers:
-    """Folds of ``count`` units by lot, unit for unit as scikit-learn draws them.
-
-    Parameters
-    ----------
-    count
-        Number of rows, or of groups in sorted order.
-    share
-        For a hold-out: the first ceil(share * count) of a permutation are fold 0, the rest -1.
-    num_folds
-        For K folds: the permutation is cut into K pieces, the longer ones first.
-    seed
-        Seed of numpy's legacy generator, which scikit-learn uses for whole-number seeds.
-    """
-    fold = np.full(count, TRAINING, dtype=np.int64)
-    _draw_randomly(fold, np.random.RandomState(seed), share, num_folds)
-    return fold
+    return SeedSearch(strategy, tuple(seeds), np.concatenate(tried), chosen)
 
 
 def _draw_randomly(
-    fold: npt.NDArray[np.integer],
-    generator: np.random.RandomState,
+    count: int,
     share: float | None,
     num_folds: int | None,
-) -> None:
-    order = generator.permutation(len(fold))
-    if share is not None:
-        fold[order[: math.ceil(share * len(fold))]] = 0
-        return
-    assert num_folds is not None
-    for index, piece in enumerate(np.array_split(order, num_folds)):
+    generator: np.random.RandomState,
+    seed: int,
+) -> Integers:
+    """A hold-out or folds of ``count`` units exactly as scikit-learn draws them."""
+    generator.seed(seed)
+    order = generator.permutation(count)
+    fold = np.full(count, TRAINING, dtype=np.int64)
+    if share is None:
+        pieces = np.array_split(order, num_folds or 1)
+    else:
+        pieces = [order[: math.ceil(share * count)]]
+    for index, piece in enumerate(pieces):
         fold[piece] = index
+    return fold
 
 
 SAMPLE = 256
 PATIENCE = 25
 MAX_ROUNDS = 5000
-# Groups of unequal size are exchanged only while a fold keeps its size to this share.
+# Groups of unequal size are exchanged only while the fold's size changes by at most this share.
 SIZE_DRIFT = 0.02
 
 
 @dataclass(frozen=True)
 class Refined:
-    """A split after its exchanges.
-
-    Parameters
-    ----------
-    fold
-        Fold of each row, shape (N,).
-    before, after
-        The criterion, percentage points; ``after`` is never the larger.
-    swaps
-        Number of exchanges made.
-    """
+    """A split (U,) after its exchanges, and the criterion before and after."""
 
     fold: Integers
     before: float
@@ -621,60 +388,27 @@ class Refined:
     swaps: int
 
     def text(self) -> str:
-        """One line for the person at the terminal."""
+        """A one-line report."""
         return (
             f"refined by {self.swaps} exchanges: from {self.before:.4f} to {self.after:.4f} "
             "percentage points"
         )
 
 
-def refine(
-    labels: Labels,
-    fold: Integers,
-    *,
-    groups: npt.NDArray[np.generic] | None = None,
-    seed: int = 0,
-) -> Refined:
-    """Exchange rows, or whole groups, between the sides while that brings the shares together.
-
-    An exchange is made only if it lowers both the mean square of the classes' share differences
-    and, or at least not raises, their standard deviation: the latter is the criterion, but alone
-    it would let all classes drift together. No side loses its last positive cell of a class.
-
-    Parameters
-    ----------
-    labels
-        Integers of shape (N, C): 1 present, 0 absent, -1 unknown.
-    fold
-        Fold of each row, -1 for training. With one fold (a hold-out) it exchanges with the
-        training rows, otherwise the folds exchange with one another and -1 stays.
-    groups
-        Group of each row; a group's rows have to be in one fold.
-    seed
-        Seed of the choice of pairs that are looked at.
-
-    Raises
-    ------
-    ValueError
-        If a group is in two folds.
-    """
-    units = units_of(labels, groups)
-    of_unit = np.empty(len(units), dtype=np.int64)
-    of_unit[units.of_row] = fold
-    if (of_unit[units.of_row] != fold).any():
-        raise ValueError("a group is in two folds")
-    refined = refine_units(units, of_unit, seed)
-    return replace(refined, fold=refined.fold[units.of_row])
-
-
 def refine_units(units: Units, fold: Integers, seed: int = 0) -> Refined:
-    """`refine` over units that are made already; ``fold`` has the shape (U,)."""
+    """Exchange units between the sides of a split (U,) while that brings the shares together.
+
+    An exchange has to lower the mean square of the classes' share differences and must not raise
+    their standard deviation: the latter is the criterion, but alone it would let all classes drift
+    together. No side loses its last positive cell of a class. A hold-out exchanges with the
+    training rows, K folds with one another.
+    """
     random = np.random.default_rng(seed)
     before = score(units, fold)
     refined, swaps = fold.copy(), 0
     last = int(fold.max())
     for index in range(max(last, 1)):
-        # A fold that is done stays; the last one is what the others leave.
+        # A refined fold stays; the last one is what the others leave.
         partners = (refined > index) if last else (refined == TRAINING) & ~units.lonely
         swaps += _exchange(units, refined, index, partners, random)
     after = score(units, refined)
@@ -686,7 +420,7 @@ def refine_units(units: Units, fold: Integers, seed: int = 0) -> Refined:
 def _exchange(
     units: Units, fold: Integers, index: int, partners: Mask, random: np.random.Generator
 ) -> int:
-    """Exchange units of fold ``index`` with ``partners``, changing ``fold``; how many times."""
+    """Exchange units of fold ``index`` with ``partners`` in place; return their number."""
     inside, outside = np.flatnonzero(fold == index), np.flatnonzero(partners)
     if not inside.size or not outside.size:
         return 0
@@ -719,7 +453,6 @@ class _Sides:
 
     def __init__(self, units: Units, validated: Mask) -> None:
         self._units = units
-        self._even = units.single_rows
         self._size = self._first_size = float(units.sizes[validated].sum())
         # Row 0 holds the validated side, row 1 the trained one.
         self._positives = self._by_side(units.positives, validated)
@@ -733,7 +466,7 @@ class _Sides:
     def best_pair(
         self, inside: npt.NDArray[np.intp], outside: npt.NDArray[np.intp]
     ) -> tuple[int, int] | None:
-        """Places of the two units whose exchange helps most, which is then made, or None."""
+        """Make the exchange that helps most and return the places of its two units, or None."""
         differences = self._differences(self._positives, self._known)
         spread, square = float(differences.var()), float((differences**2).mean())
         squares = self._squares_after(differences, inside, outside)
@@ -764,15 +497,11 @@ class _Sides:
         return percent
 
     def _squares_after(
-        self,
-        differences: Floats,
-        inside: npt.NDArray[np.intp],
-        outside: npt.NDArray[np.intp],
+        self, differences: Floats, inside: npt.NDArray[np.intp], outside: npt.NDArray[np.intp]
     ) -> Floats:
         """Mean square of the differences after each exchange, to first order; shape (I, O).
 
-        Infinite where the exchange would widen the standard deviation, or change the fold's size
-        too much.
+        Infinite for an exchange that raises the standard deviation or changes the size too much.
         """
         # Taking unit o for unit i changes the differences by pull[i] - pull[o].
         leaving, coming = self._pull(inside), self._pull(outside)
@@ -782,12 +511,14 @@ class _Sides:
         ) / len(differences)
         means = start.mean(axis=1)[:, None] - coming.mean(axis=1)
         refused = squares - means**2 > differences.var()
-        if not self._even:
-            refused |= self._too_large_a_change(inside, outside)
+        if not self._units.single_rows:
+            sizes = self._units.sizes
+            after = self._size - sizes[inside][:, None] + sizes[outside]
+            refused |= np.abs(after - self._first_size) > SIZE_DRIFT * self._first_size
         return np.where(refused, np.inf, squares)
 
     def _pull(self, units: npt.NDArray[np.intp]) -> Floats:
-        """By how much each unit, on coming into the fold, lowers the differences; (U, C)."""
+        """Decrease of the differences when each unit joins the fold; shape (U, C)."""
         known = np.maximum(self._known, 1)
         shares = self._positives / known
         positives, cells = self._units.positives[units], self._units.known[units]
@@ -796,28 +527,10 @@ class _Sides:
         )
         return pull
 
-    def _too_large_a_change(
-        self, inside: npt.NDArray[np.intp], outside: npt.NDArray[np.intp]
-    ) -> Mask:
-        sizes = self._units.sizes
-        after = self._size - sizes[inside][:, None] + sizes[outside]
-        wide: Mask = np.abs(after - self._first_size) > SIZE_DRIFT * self._first_size
-        return wide
-
 
 @dataclass(frozen=True)
 class LabelSplit:
-    """A split of N rows and how it was found.
-
-    Parameters
-    ----------
-    fold
-        Fold of each row, shape (N,); -1 is always trained on, a hold-out is fold 0.
-    search
-        The seeds that were tried.
-    refined
-        The exchanges after the search, or None if they were not asked for.
-    """
+    """The fold of each row, shape (N,), with its search and refinement (None if not wanted)."""
 
     fold: Integers
     search: SeedSearch
@@ -829,11 +542,8 @@ class LabelSplit:
         return float(self.search.scores.min()) if self.refined is None else self.refined.after
 
     def text(self) -> str:
-        """What was tried and reached, line by line."""
-        lines = [self.search.text()]
-        if self.refined is not None:
-            lines.append(self.refined.text())
-        return "\n".join(lines)
+        """A report of one or two lines."""
+        return "\n".join(part.text() for part in (self.search, self.refined) if part is not None)
 
 
 def split_labels(
@@ -843,56 +553,39 @@ def split_labels(
     num_folds: int | None = None,
     groups: npt.NDArray[np.generic] | None = None,
     strategy: str = "iterative",
-    seeds: Iterable[int] = range(100),
+    seeds: Sequence[int] = range(100),
     refine: bool = True,
 ) -> LabelSplit:
-    """The best split of many seeds, refined.
+    """Split a multi-label table (N, C) of 1, 0 and -1 (unknown): the best of many seeds, refined.
 
-    Parameters
-    ----------
-    labels, share, num_folds, groups, strategy, seeds
-        See `comptool.splits.multilabel_folds.search`.
-    refine
-        Whether to exchange rows, or groups, afterwards.
+    Give either ``share``, of the rows to hold out, or ``num_folds``. ``groups`` (N,) stay whole.
+    ``strategy`` is ``"iterative"`` stratification or ``"random"``: scikit-learn's hold-out
+    (``train_test_split``; with groups ``GroupShuffleSplit``) or folds (``KFold``, shuffled). Raises
+    an InputError if nothing can be validated, or there are fewer rows or groups than folds.
     """
     units = units_of(labels, groups)
-    found = search_units(units, share, tuple(seeds), strategy, num_folds)
-    if not refine:
-        return LabelSplit(found.fold, found, None)
-    of_unit = np.empty(len(units), dtype=np.int64)
-    of_unit[units.of_row] = found.fold
-    refined = refine_units(units, of_unit, seed=found.best)
-    return LabelSplit(refined.fold[units.of_row], found, refined)
+    best = search(units, share, seeds, strategy, num_folds=num_folds)
+    refined = refine_units(units, best.fold, seed=best.best) if refine else None
+    return LabelSplit((refined or best).fold[units.of_row], best, refined)
 
 
 def split_warnings(labels: Labels, fold: Integers, classes: Sequence[str]) -> list[str]:
-    """What the user should know of a split, one sentence each.
-
-    Parameters
-    ----------
-    labels
-        Integers of shape (N, C): 1 present, 0 absent, -1 unknown.
-    fold
-        Fold of each row, shape (N,).
-    classes
-        The C class names.
-    """
+    """Warnings about the classes of a split, one sentence each."""
     positive = labels == 1
     validated = fold[:, None] == np.arange(fold.max() + 1)  # (N, K)
     inside = validated.T.astype(np.int64) @ positive  # (K, C)
     total = positive.sum(axis=0)
     untrained = (inside == total).any(axis=0) & (total > 0)
-    told = [
+    partly = inside.any(axis=0) & ~inside.all(axis=0) & ~untrained
+    warnings = [
         (total == 0, "no positive row in the table: nothing can be learnt or measured"),
-        (untrained, "no positive training row where it is validated: it cannot be learnt there"),
-        ((total > 0) & ~inside.any(axis=0), "positive training rows only: never measured"),
-        (
-            (inside.any(axis=0) & ~inside.all(axis=0)) & ~untrained,
-            "folds without a positive row: not measured in those",
-        ),
+        (untrained, "no positive training row for the fold that validates it"),
+        ((total > 0) & ~inside.any(axis=0), "positive training rows only: never validated"),
+        (partly, "folds without a positive row: not measured in those"),
     ]
-    return [_told(np.asarray(classes)[which].tolist(), what) for which, what in told if which.any()]
-
-
-def _told(names: list[str], what: str) -> str:
-    return f"{'class' if len(names) == 1 else 'classes'} {quoted(names)}: {what}"
+    sentences = []
+    for affected, what in warnings:
+        names = np.asarray(classes)[affected].tolist()
+        if names:
+            sentences.append(f"class{'es' if len(names) > 1 else ''} {quoted(names)}: {what}")
+    return sentences

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -51,7 +51,6 @@ from comptool.splits.stratified import (
     under_sample,
     unused_column,
 )
-from comptool.splits.stratified import Integers as FoldIntegers
 from comptool.tasks.label_matrix import (
     PRESENT,
     UNKNOWN,
@@ -65,33 +64,21 @@ ROWS = "(rows)"
 
 
 def corrected_samples(samples: Samples, corrections: Path) -> tuple[Samples, str]:
-    """The samples with a file's corrections, and what these changed, in words.
-
-    Raises
-    ------
-    InputError
-        If the file is no table of corrections, or names an id or a class that is not there.
-    """
-    said = read_corrections(corrections, COLUMNS if samples.labels else ROW_COLUMNS)
+    """The samples with a file's label corrections, and a summary of the changes."""
+    table = read_corrections(corrections, COLUMNS if samples.labels else ROW_COLUMNS)
     if not samples.labels:
-        done = apply_to_classes(samples, said, file=corrections)
+        corrected = apply_to_classes(samples, table, file=corrections)
     elif samples.label is None:
-        done = apply_corrections(
-            samples.frame, said, id_column=samples.id, classes=samples.labels, file=corrections
+        corrected = apply_corrections(
+            samples.frame, table, id_column=samples.id, classes=samples.labels, file=corrections
         )
     else:
-        done = apply_to_lists(samples, said, file=corrections)
-    return replace(samples, frame=done.frame), f"{corrections}: {done.text()}"
+        corrected = apply_to_lists(samples, table, file=corrections)
+    return replace(samples, frame=corrected.frame), f"{corrections}: {corrected.text()}"
 
 
 def split_table(samples: Samples, matrix: Matrix, options: SplitOptions) -> LabelSplit:
-    """The best split of many seeds, refined.
-
-    Raises
-    ------
-    InputError
-        If no label is present in any row, or nothing can be validated.
-    """
+    """Split a multi-label table by the best of many seeds, refined."""
     if not (matrix == PRESENT).any():
         raise InputError(
             "no class is present in any row; there is nothing to learn", file=samples.source
@@ -99,7 +86,7 @@ def split_table(samples: Samples, matrix: Matrix, options: SplitOptions) -> Labe
     groups = None
     if samples.group is not None:
         groups = samples.frame[samples.group].to_numpy(dtype=str)
-    count = LABEL_SEEDS if options.num_seeds is None else options.num_seeds
+    count = options.num_seeds or LABEL_SEEDS
     return split_labels(
         matrix,
         options.share if options.num_folds is None else None,
@@ -112,7 +99,7 @@ def split_table(samples: Samples, matrix: Matrix, options: SplitOptions) -> Labe
 
 
 def split_figures(split: LabelSplit) -> dict[str, object]:
-    """The criterion of the seeds and before and after the exchanges, for a program to read."""
+    """The criterion of the seeds and of the exchanges, for JSON."""
     search, refined = split.search, split.refined
     return {
         "strategy": search.strategy,
@@ -126,43 +113,26 @@ def split_figures(split: LabelSplit) -> dict[str, object]:
     }
 
 
-def criterion_of(matrix: Matrix, fold: Integers) -> float:
-    """Standard deviation over classes of the share differences of a split, percentage points."""
-    return score(units_of(matrix), fold)
-
-
 def label_warnings(samples: Samples, matrix: Matrix, fold: Integers) -> list[str]:
-    """What the user should know of a multi-label table and its split, one sentence each."""
-    told = split_warnings(matrix, fold, samples.labels)
+    """Warnings about a multi-label table and its split, one sentence each."""
+    warnings = split_warnings(matrix, fold, samples.labels)
     unknown = int((matrix == UNKNOWN).all(axis=1).sum())
     if unknown:
-        told.append(f"{unknown} rows have no annotated cell: they neither teach nor measure")
+        warnings.append(f"{unknown} rows have no annotated cell: not used in training or scoring")
     empty = int(((matrix != PRESENT).all(axis=1)).sum()) - unknown
     if empty:
-        told.append(f"{empty} rows have no class that is present")
-    return told
+        warnings.append(f"{empty} rows have no class that is present")
+    return warnings
 
 
 def label_counts(
     classes: Sequence[str], matrix: Matrix, fold: Integers, parts: Mapping[int, str]
 ) -> pd.DataFrame:
-    """Positives per class in each part of a split; the last row has the number of all rows.
-
-    Parameters
-    ----------
-    classes
-        K class names.
-    matrix
-        Cells of shape (N, K).
-    fold
-        Fold of each row, shape (N,).
-    parts
-        What each fold is called.
-    """
-    counts = {}
-    for number, name in parts.items():
-        inside = matrix[fold == number]
-        counts[name] = [*positive_counts(inside, classes).values(), len(inside)]
+    """Positives of K classes in each named part of a split; the last row counts all rows."""
+    inside = {name: matrix[fold == number] for number, name in parts.items()}
+    counts = {
+        name: [*positive_counts(part, classes).values(), len(part)] for name, part in inside.items()
+    }
     return pd.DataFrame(counts, index=[*classes, ROWS])
 
 
@@ -171,13 +141,7 @@ Rows = npt.NDArray[np.intp]
 
 
 def findings_about(samples: Samples, path: Path) -> pd.DataFrame:
-    """The findings of a file, which have to be about these samples.
-
-    Raises
-    ------
-    InputError
-        If the file holds no findings, or those of other samples.
-    """
+    """Read findings and check that they are about these samples."""
     found = read_findings(path)
     named = of_training(found, found["kind"].unique().tolist())["id"]
     unknown = named[~named.isin(samples.frame[samples.id]) & (named != "")].tolist()
@@ -194,27 +158,9 @@ def findings_about(samples: Samples, path: Path) -> pd.DataFrame:
 def without_cells(
     samples: Samples, found: pd.DataFrame, kinds: Sequence[str], file: Path
 ) -> tuple[Samples, str]:
-    """The samples with the cells that findings of some kinds doubt not annotated.
-
-    Parameters
-    ----------
-    samples
-        N samples, here with several labels each.
-    found
-        From `findings_about`.
-    kinds
-        Of `comptool.competition.findings.MASKABLE`.
-    file
-        Where the findings came from, for messages.
-
-    Raises
-    ------
-    InputError
-        If the labels are lists, in which nothing can be unknown, or a finding names a class that
-        is not there.
-    """
+    """The samples with the cells in doubt by some kinds of findings marked as not annotated."""
     if samples.label is not None:
-        what = f"a list of labels (column '{samples.label}') cannot say that one is not known"
+        what = f"a list of labels (column '{samples.label}') cannot mark a label as unknown"
         raise InputError(what, file=samples.source, mend="Leave such rows out with --exclude")
     columns = [str(name) for name in samples.frame.columns if name in samples.labels]
     doubted = of_training(found, kinds)
@@ -225,17 +171,17 @@ def without_cells(
         )
         for name in _between(columns, ends)
     ]
-    said = pd.DataFrame(cells, columns=["id", "class", "label"]).drop_duplicates()
-    done = apply_corrections(
-        samples.frame, said, id_column=samples.id, classes=samples.labels, file=file
+    corrections = pd.DataFrame(cells, columns=["id", "class", "label"]).drop_duplicates()
+    masked = apply_corrections(
+        samples.frame, corrections, id_column=samples.id, classes=samples.labels, file=file
     )
-    told = f"{file}: cells that are not annotated ({', '.join(kinds)}): {done.changed}"
-    return replace(samples, frame=done.frame), told
+    text = f"{file}: cells masked as not annotated ({', '.join(kinds)}): {masked.changed}"
+    return replace(samples, frame=masked.frame), text
 
 
 def _between(columns: Sequence[str], ends: Sequence[str]) -> Sequence[str]:
     if not set(ends) <= set(columns):
-        return ends  # `apply_corrections` tells which class there is not.
+        return ends  # `apply_corrections` reports the missing class.
     first, last = (columns.index(name) for name in ends)
     return columns[first : last + 1]
 
@@ -243,113 +189,62 @@ def _between(columns: Sequence[str], ends: Sequence[str]) -> Sequence[str]:
 def without_rows(
     samples: Samples, found: pd.DataFrame, kinds: Sequence[str], file: Path
 ) -> tuple[Samples, str]:
-    """The samples but for those that findings of some kinds are about.
-
-    Parameters
-    ----------
-    samples, found, file
-        See `without_cells`.
-    kinds
-        Of `comptool.competition.findings.EXCLUDABLE`.
-
-    Raises
-    ------
-    InputError
-        If no sample is left.
-    """
+    """The samples without those that some kinds of findings are about."""
     kept = ~samples.frame[samples.id].isin(of_training(found, kinds)["id"]).to_numpy()
     if not kept.any():
         raise InputError("its findings leave no sample", file=file, values=kinds)
-    told = f"{file}: rows left out ({', '.join(kinds)}): {int((~kept).sum())}"
-    return replace(samples, frame=samples.frame[kept].reset_index(drop=True)), told
+    text = f"{file}: rows left out ({', '.join(kinds)}): {int((~kept).sum())}"
+    return _take(samples, np.flatnonzero(kept)), text
 
 
 def families(samples: Samples, found: pd.DataFrame) -> pd.Series[int]:
-    """The number of the family of copies that each sample belongs to, by its id.
+    """The duplicate family of each sample, by id.
 
-    Copies of one another are of one family, directly or by way of others: also of such that are
-    left out afterwards.
-
-    Parameters
-    ----------
-    samples
-        N samples.
-    found
-        From `findings_about`.
+    Copies are connected directly or through other samples, also those that are left out later.
     """
     pairs, ids = links(found), pd.Index(samples.frame[samples.id])
-    one, other = (ids.get_indexer(pd.Index(pairs[name])) for name in ("id", "other_id"))
-    there = (one >= 0) & (other >= 0)
-    return pd.Series(_joined(one[there], other[there], len(ids)), index=ids)
+    ends = np.stack([ids.get_indexer(pd.Index(pairs[name])) for name in ("id", "other_id")])
+    known = ends[:, (ends >= 0).all(axis=0)]
+    return pd.Series(_components(known[0], known[1], len(ids)), index=ids)
 
 
 def kept_together(samples: Samples, family: pd.Series[int], file: Path) -> tuple[Samples, str]:
-    """The samples with a group column by which copies, and what was a group before, stay together.
-
-    Parameters
-    ----------
-    samples
-        N samples.
-    family
-        From `families`, of these samples and perhaps of more.
-    file
-        Where the findings came from, for messages.
-    """
+    """The samples with a group column that keeps copies, and the present groups, together."""
     own = family.loc[samples.frame[samples.id]].to_numpy()
     copies = len(own) - len(np.unique(own))
-    told = f"{file}: pairs of copies that stay together: {copies}"
+    text = f"{file}: pairs of copies kept together: {copies}"
     if not copies:
-        return samples, told
+        return samples, text
     rows = np.arange(len(samples))
     keys = [own] if samples.group is None else [own, samples.frame[samples.group].to_numpy()]
     heads = [pd.Series(rows).groupby(key).transform("first") for key in keys]
-    parts = _joined(np.tile(rows, len(keys)), np.concatenate(heads), len(rows))
+    parts = _components(np.tile(rows, len(keys)), np.concatenate(heads), len(rows))
     names = samples.frame[samples.id].groupby(parts).transform("min")
-    return replace(samples, frame=samples.frame.assign(**{GROUP: names}), group=GROUP), told
+    return replace(samples, frame=samples.frame.assign(**{GROUP: names}), group=GROUP), text
 
 
-def _joined(one: Rows, other: Rows, count: int) -> npt.NDArray[np.int32]:
-    """The number of the part of a graph that each of its nodes belongs to."""
-    # SciPy loads `sparse` at its first mention here: a split without findings never waits for it.
+def _components(start: Rows, end: Rows, count: int) -> npt.NDArray[np.int32]:
+    """The connected component of each of ``count`` nodes, from edges."""
+    # SciPy loads `sparse` on first use: a split without findings does not wait for it.
     sparse = scipy.sparse
-    graph = sparse.coo_array((np.ones(len(one)), (one, other)), (count, count))
+    graph = sparse.coo_array((np.ones(len(start)), (start, end)), (count, count))
     parts: npt.NDArray[np.int32] = sparse.csgraph.connected_components(graph, directed=False)[1]
     return parts
 
 
 @dataclass(frozen=True)
 class Folds:
-    """A training table with its folds.
+    """A training table with its folds."""
 
-    Parameters
-    ----------
-    frame
-        Rows that are kept, with an integer column ``fold``: 0..K-1 is the fold in which the row is
-        validated (a hold-out is fold 0), -1 a row that is always trained on.
-    published
-        Number of samples per class as they were read, before corrections and balancing.
-    strategy
-        How it was made, in words.
-    counts
-        Rows of each class, as published and in each part; the last row is of all classes.
-    measures
-        What was tried and reached, line by line.
-    figures
-        The same for a program to read.
-    warnings
-        What the user should know, one sentence each.
-    zero_is_unknown
-        Whether training is to take the 0 of a multi-label table for "not annotated".
-    """
-
+    # With a column ``fold``: 0..K-1 validates the row (a hold-out is fold 0), -1 always trains.
     frame: pd.DataFrame
-    published: dict[str, int]
-    strategy: str
-    counts: pd.DataFrame
-    measures: tuple[str, ...]
-    figures: Mapping[str, object]
-    warnings: tuple[str, ...] = field(default=())
-    zero_is_unknown: bool = False
+    published: dict[str, int]  # samples per class before corrections and balancing
+    strategy: str  # the kind of split in words
+    counts: pd.DataFrame  # rows of each class, published and in each part; last the total
+    measures: tuple[str, ...]  # criteria as lines of text
+    figures: Mapping[str, object]  # criteria for JSON
+    warnings: tuple[str, ...] = ()
+    zero_is_unknown: bool = False  # whether training treats 0 as "not annotated"
 
 
 def write_folds(
@@ -361,16 +256,9 @@ def write_folds(
     arguments: Mapping[str, object],
     force: bool = False,
 ) -> None:
-    """Write ``folds.csv`` and its record.
+    """Write ``folds.csv`` and its record; an OutputExistsError if it exists and ``force`` is off.
 
-    The record tells the data folder, relative to the table's own, and the class counts as
-    published, which no column of the table holds. That training takes 0 for "not annotated" the
-    table says itself, in a column ``zero_is_unknown``.
-
-    Raises
-    ------
-    OutputExistsError
-        If ``output`` exists and ``force`` is off.
+    The record adds the data folder, relative to the table's own, and the class counts as published.
     """
     read = [samples.source, *filter(None, [options.corrections, options.findings])]
     # The output may be written over the table.
@@ -389,13 +277,13 @@ def write_folds(
 
 
 def report(folds: Folds) -> str:
-    """Rows per class and part, what was reached and the warnings, as text to be read."""
+    """Rows per class and part, the criteria and the warnings, as text."""
     lines = [folds.strategy, folds.counts.to_string(), *folds.measures]
     return "\n".join([*lines, *(f"warning: {warning}" for warning in folds.warnings)])
 
 
 def summary(output: Path, folds: Folds) -> dict[str, object]:
-    """What `report` says, for a program to read."""
+    """The content of `report` for JSON."""
     return {
         "output": str(output),
         "rows": len(folds.frame),
@@ -407,20 +295,7 @@ def summary(output: Path, folds: Folds) -> dict[str, object]:
 
 
 def samples_to_split(table: Path | None, toml: Path | None) -> tuple[Competition, Samples]:
-    """The labelled samples of a table, or else of the competition's training data.
-
-    Parameters
-    ----------
-    table
-        A labelled table, which need not name images.
-    toml
-        The competition's facts; by default those of the working directory.
-
-    Raises
-    ------
-    InputError
-        If there is no such data, or something is wrong in it.
-    """
+    """The labelled samples of a table, or by default of the competition's training data."""
     competition = load(toml) if table is None else of_table(table, toml)
     if table is None:
         return competition, training_samples(competition)
@@ -436,29 +311,29 @@ def make_folds(
     cap: int | None = None,
     seed: int = 0,
 ) -> Folds:
-    """`split_samples` with the options that most splits are made of; see `SplitOptions`."""
+    """`split_samples` with the most common options; see `SplitOptions`."""
     return split_samples(
         samples, SplitOptions(val=val, num_folds=num_folds, balance=balance, cap=cap, seed=seed)
     )
 
 
 def split_samples(samples: Samples, options: SplitOptions) -> Folds:
-    """Decide for every sample when it is validated.
+    """Assign every sample to a fold.
 
     Parameters
     ----------
     samples
-        Labelled samples; where they have a group column, groups stay whole.
+        Labelled samples; groups stay whole if there is a group column.
     options
-        How they are to be split.
+        Options of ``comptool split``.
 
     Raises
     ------
     UsageError
         If options contradict one another, are out of range, or do not fit the labels.
     InputError
-        If there is one class only, nothing can be validated, or a table or column that the
-        options name cannot be used.
+        If there is only one class, nothing can be validated, or a table or column that the options
+        name cannot be used.
     """
     options.check()
     if samples.labels:
@@ -471,34 +346,28 @@ def split_samples(samples: Samples, options: SplitOptions) -> Folds:
             file=samples.source,
             mend="Use it as it is (it is a folds table), or rename that column",
         )
-    _check_groups(samples)
-    notes = []
+    if samples.group is not None:
+        blank = np.flatnonzero(samples.frame[samples.group].str.strip() == "")
+        if blank.size:
+            row, column = int(blank[0]) + 1, samples.group
+            raise InputError("the group is blank", file=samples.source, row=row, column=column)
+    folds = _several_labels(samples, options) if samples.labels else _one_label(samples, options)
     unused = None if options.from_column else unused_column(samples)
     if unused:
-        notes.append(f"column '{unused}' gives a split; --from-column {unused} would take it")
-    made = _several_labels(samples, options) if samples.labels else _one_label(samples, options)
-    return replace(made, warnings=(*made.warnings, *notes))
-
-
-def _check_groups(samples: Samples) -> None:
-    if samples.group is None:
-        return
-    blank = (samples.frame[samples.group].str.strip() == "").to_numpy().nonzero()[0]
-    if blank.size:
-        row = int(blank[0]) + 1
-        raise InputError("the group is blank", file=samples.source, row=row, column=samples.group)
+        note = f"column '{unused}' holds a split; use it with --from-column {unused}"
+        folds = replace(folds, warnings=(*folds.warnings, note))
+    return folds
 
 
 def _one_label(samples: Samples, options: SplitOptions) -> Folds:
-    warnings: list[str] = []
     published = class_counts(labels_of(_kept(samples, options)))
-    samples, measures = _mended(samples, options)
+    samples, measures = _cleaned(samples, options)
     if options.from_column is not None:
         samples, fold, warnings = _given(samples, options.from_column)
-    labels = labels_of(samples)
-    if options.from_column is not None:
+        labels = labels_of(samples)
         warnings += given_warnings(labels, fold)
     else:
+        labels = labels_of(samples)
         if options.balance == "under":
             samples = _take(samples, under_sample(labels, options.cap, options.seed))
             labels = labels_of(samples)
@@ -529,7 +398,7 @@ def _several_labels(samples: Samples, options: SplitOptions) -> Folds:
     read = _kept(samples, options)
     labels = read.label_matrix()
     published = positive_counts(labels, read.labels)
-    samples, measures = _mended(samples, options)
+    samples, measures = _cleaned(samples, options)
     if options.from_column is not None:
         samples, fold, warnings = _given(samples, options.from_column)
     matrix = labels if samples is read else samples.label_matrix()
@@ -538,14 +407,18 @@ def _several_labels(samples: Samples, options: SplitOptions) -> Folds:
         fold, figures = split.fold, split_figures(split)
         measures += split.text().splitlines()
     else:
-        figures = {"criterion": criterion_of(matrix, fold)}
+        figures = {"criterion": score(units_of(matrix), fold)}
         measures.append(f"class shares differ by {figures['criterion']:.4f} percentage points")
     unknown = options.zero_is_unknown or samples.zero_is_unknown
     if unknown:
-        measures.append(_mapping(samples))
+        origin = f" (column '{ZERO_IS_UNKNOWN}' of {samples.source})"
+        measures.append(
+            f"training treats 0 as not annotated{origin if samples.zero_is_unknown else ''}; "
+            "validation does not"
+        )
     counts = label_counts(samples.labels, matrix, fold, _parts(fold))
     counts.insert(0, "published", [*published.values(), len(read)])
-    # In the table itself, which may be moved without its record.
+    # In the table itself, in case it is moved without its record.
     mapped = {ZERO_IS_UNKNOWN: "1"} if unknown else {}
     return Folds(
         frame=samples.frame.assign(**mapped, fold=fold),
@@ -559,38 +432,28 @@ def _several_labels(samples: Samples, options: SplitOptions) -> Folds:
     )
 
 
-def _mended(samples: Samples, options: SplitOptions) -> tuple[Samples, list[str]]:
-    """The samples with their findings and corrections, and what these changed, in words.
+def _cleaned(samples: Samples, options: SplitOptions) -> tuple[Samples, list[str]]:
+    """The samples after findings and corrections, and a summary of each step.
 
-    What a person has corrected is known, whatever the findings say of it.
+    Corrections come after the masking: a corrected label is known.
     """
-    path, told = options.findings, []
+    path, texts = options.findings, []
     if path is not None:
         found = findings_about(samples, path)
         family = families(samples, found)
         if options.mask:
-            samples, done = without_cells(samples, found, options.mask, path)
-            told.append(done)
+            samples, text = without_cells(samples, found, options.mask, path)
+            texts.append(text)
     if options.corrections is not None:
-        samples, done = corrected_samples(samples, options.corrections)
-        told.append(done)
+        samples, text = corrected_samples(samples, options.corrections)
+        texts.append(text)
     if path is not None:
         if options.exclude:
-            samples, done = without_rows(samples, found, options.exclude, path)
-            told.append(done)
-        samples, done = kept_together(samples, family, path)
-        told.append(done)
-    return samples, told
-
-
-def _mapping(samples: Samples) -> str:
-    """What training makes of 0, and who said so."""
-    said = (
-        f", as column '{ZERO_IS_UNKNOWN}' of {samples.source} says"
-        if samples.zero_is_unknown
-        else ""
-    )
-    return f"0 is taken for not annotated in training{said}; validation keeps it"
+            samples, text = without_rows(samples, found, options.exclude, path)
+            texts.append(text)
+        samples, text = kept_together(samples, family, path)
+        texts.append(text)
+    return samples, texts
 
 
 def _kept(samples: Samples, options: SplitOptions) -> Samples:
@@ -598,21 +461,21 @@ def _kept(samples: Samples, options: SplitOptions) -> Samples:
     return samples if options.from_column is None else _given(samples, options.from_column)[0]
 
 
-def _given(samples: Samples, column: str) -> tuple[Samples, FoldIntegers, list[str]]:
-    """The rows that a given split does not leave out, their folds, and what to know of it."""
+def _given(samples: Samples, column: str) -> tuple[Samples, Integers, list[str]]:
+    """The rows that a given split keeps, their folds, and warnings."""
     fold = given_fold(samples, column)
     kept = np.flatnonzero(fold != LEFT_OUT)
-    told = []
+    warnings = []
     if len(kept) < len(fold):
-        told.append(f"{len(fold) - len(kept)} rows are 'test' and left out")
+        warnings.append(f"{len(fold) - len(kept)} rows are 'test' and left out")
     samples, fold = _take(samples, kept), fold[kept]
     torn = torn_groups(samples, fold)
     if torn:
-        told.append(f"the given split tears {len(torn)} groups apart ({quoted(torn)})")
-    return samples, fold, told
+        warnings.append(f"the given split divides {len(torn)} groups ({quoted(torn)})")
+    return samples, fold, warnings
 
 
-def _take(samples: Samples, rows: FoldIntegers) -> Samples:
+def _take(samples: Samples, rows: Integers) -> Samples:
     return replace(samples, frame=samples.frame.iloc[rows].reset_index(drop=True))
 
 
@@ -628,10 +491,10 @@ def _strategy(options: SplitOptions, group: str | None) -> str:
     return ", ".join(parts)
 
 
-def _parts(fold: FoldIntegers) -> dict[int, str]:
-    """What each fold is called, training first."""
-    present = sorted({int(one) for one in fold})
-    parts = {one: "training" if one == TRAINING else f"fold {one}" for one in present}
-    if set(present) <= {TRAINING, 0}:
+def _parts(fold: Integers) -> dict[int, str]:
+    """The name of each fold, training first."""
+    numbers = sorted({int(number) for number in fold})
+    parts = {n: "training" if n == TRAINING else f"fold {n}" for n in numbers}
+    if set(numbers) <= {TRAINING, 0}:
         parts[0] = "validation"
     return parts

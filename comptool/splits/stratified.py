@@ -1,10 +1,7 @@
 """Stratified hold-outs and folds of one class per row, under-sampling, and given splits.
 
-Hold-outs and folds of labels: which row is validated when, and which rows balancing keeps.
-
-Stratified and grouped folds are scikit-learn's; what it lacks is written here: a hold-out whose
-size per class is exact, under-sampling, and the guarantee that no class is validated that the
-training rows lack.
+Stratified and grouped folds are scikit-learn's. It lacks a hold-out with the exact size per class,
+under-sampling, and the guarantee that every validated class is also in training.
 """
 
 from __future__ import annotations
@@ -37,7 +34,7 @@ Texts = npt.NDArray[np.object_]
 def under_sample(
     labels: npt.NDArray[np.generic], cap: int | None = None, seed: int = 0
 ) -> Integers:
-    """Rows of a balanced subset: as many of every class as the smallest has.
+    """Rows of a balanced subset: as many of each class as the smallest class has.
 
     Parameters
     ----------
@@ -46,12 +43,12 @@ def under_sample(
     cap
         At most this many per class.
     seed
-        Seed of the draw, which is without replacement.
+        Random seed of the draw, which is without replacement.
 
     Returns
     -------
     numpy.ndarray
-        Rising row indices.
+        Row indices in ascending order.
     """
     classes, counts = np.unique(labels, return_counts=True)
     size = min(counts.min(), cap or len(labels))
@@ -63,18 +60,9 @@ def under_sample(
 def hold_out(samples: Samples, fraction: float, seed: int = 0) -> Integers:
     """Fold 0 for the rows held out, -1 for the others; shape (N,).
 
-    Without groups, floor(``fraction`` x n) rows of a class of n are held out, at least one of a
-    class of two or more, and none of a class of one. With groups the share is met as nearly as
-    whole groups allow, and a class that one group has alone is always trained on.
-
-    Parameters
-    ----------
-    samples
-        N labelled samples.
-    fraction
-        Share between 0 and 1.
-    seed
-        Seed of every random choice.
+    Without groups, floor(``fraction`` x n) rows of a class of n are held out, at least one if n > 1
+    and none if n = 1. With groups the share is met as nearly as whole groups allow, and a class of
+    a single group is always trained on.
     """
     labels, groups = _labels_and_groups(samples)
     if groups is not None:
@@ -90,24 +78,7 @@ def hold_out(samples: Samples, fraction: float, seed: int = 0) -> Integers:
 
 
 def k_folds(samples: Samples, num_folds: int, seed: int = 0) -> Integers:
-    """The fold 0..K-1 in which each row is validated, or -1 if it is always trained on.
-
-    A class of one sample, or of one group, is always trained on.
-
-    Parameters
-    ----------
-    samples
-        N labelled samples.
-    num_folds
-        K, at least 2.
-    seed
-        Seed of every random choice.
-
-    Raises
-    ------
-    InputError
-        If every class has fewer than K samples, or there are fewer than K groups.
-    """
+    """The fold 0..K-1 that validates each row, or -1 for a class of one sample or group; (N,)."""
     return _k_folds(*_labels_and_groups(samples), num_folds, seed)
 
 
@@ -120,7 +91,7 @@ def _labels_and_groups(samples: Samples) -> tuple[Texts, Texts | None]:
 
 
 def _hold_out_groups(labels: Texts, groups: Texts, fraction: float, seed: int) -> Integers:
-    """Some of the parts of a grouped split whose number makes the share nearly exact."""
+    """Some folds of as many as bring the share closest."""
     free = ~np.isin(groups, _units_of_lonely_classes(labels, groups))
     if not free.any():
         return np.full(len(labels), TRAINING, dtype=np.int64)
@@ -152,7 +123,7 @@ def _k_folds(labels: Texts, groups: Texts | None, num_folds: int, seed: int) -> 
     if groups is not None:
         rows, alone = _without_some_alone(rows, groups, random)
     with warnings.catch_warnings():
-        # A class smaller than K is told to the user by `comptool.splits.splitting`, by its name.
+        # `class_warnings` reports classes smaller than K by name.
         warnings.simplefilter("ignore", UserWarning)
         for index, (_, validated) in enumerate(splitter.split(rows, labels[rows], units[rows])):
             fold[rows[validated]] = index
@@ -163,10 +134,10 @@ def _k_folds(labels: Texts, groups: Texts | None, num_folds: int, seed: int) -> 
 def _without_some_alone(
     rows: Integers, groups: Texts, random: np.random.Generator
 ) -> tuple[Integers, Integers]:
-    """Rows whose groups have to be weighed against one another, and rows that can follow singly.
+    """Rows for scikit-learn's grouped folds, and rows without partners to fill in afterwards.
 
-    scikit-learn takes half a millisecond for each group: half a minute where nearly every row of a
-    large table is a group of its own.
+    scikit-learn takes half a millisecond per group: half a minute if nearly every row of a large
+    table is a group of its own.
     """
     _, of_row, counts = np.unique(groups[rows], return_inverse=True, return_counts=True)
     alone = random.permutation(rows[counts[of_row] == 1])[MOST_ALONE:]
@@ -176,17 +147,18 @@ def _without_some_alone(
 def _fill(
     fold: Integers, labels: Texts, rows: Integers, num_folds: int, random: np.random.Generator
 ) -> None:
-    """Give rows their folds, of each class always to the one that has the fewest of it."""
+    """Assign rows to folds in place, each to the fold with the fewest rows of its class."""
     for name in class_counts(labels[rows]):
-        ours = rows[labels[rows] == name]
+        of_class = rows[labels[rows] == name]
+        size = len(of_class)
         order = random.permutation(num_folds)
-        there = np.bincount(fold[(labels == name) & (fold >= 0)], minlength=num_folds)[order]
-        levels = (there[:, None] + np.arange(len(ours))).ravel()
-        fold[ours] = order[np.argsort(levels, kind="stable")[: len(ours)] // len(ours)]
+        present = np.bincount(fold[(labels == name) & (fold >= 0)], minlength=num_folds)[order]
+        levels = (present[:, None] + np.arange(size)).ravel()
+        fold[of_class] = order[np.argsort(levels, kind="stable")[:size] // size]
 
 
 def _units_of_lonely_classes(labels: Texts, units: Texts) -> Texts:
-    """Samples, or groups, that hold the whole of a class."""
+    """Samples, or groups, that hold all rows of a class."""
     pairs = pd.DataFrame({"label": labels, "unit": units}).drop_duplicates()
     return pairs["unit"][~pairs["label"].duplicated(keep=False)].to_numpy(dtype=object)
 
@@ -206,7 +178,7 @@ def _check_enough(labels: Texts, groups: Texts | None, num_folds: int) -> None:
 
 
 def _always_trained_on(labels: Texts, groups: Texts, fold: Integers) -> Integers:
-    """Take a group out of each fold that holds the whole of a class, and always train on it."""
+    """Move the smallest group of a class that one fold holds entirely to training."""
     fold = fold.copy()
     for name in class_counts(labels):
         rows = labels == name
@@ -218,18 +190,7 @@ def _always_trained_on(labels: Texts, groups: Texts, fold: Integers) -> Integers
 
 
 def share_deviation(labels: Texts, fold: Integers) -> float:
-    """Largest difference of a class's share between a fold and its training rows.
-
-    Parameters
-    ----------
-    labels, fold
-        Arrays of shape (N,).
-
-    Returns
-    -------
-    float
-        Percentage points, 0 to 100.
-    """
+    """Largest difference of a class's share between a fold and its training rows, points."""
     worst = 0.0
     for index in set(fold) - {TRAINING}:
         inside = pd.Series(labels[fold == index]).value_counts(normalize=True)
@@ -249,16 +210,10 @@ COLUMN_NAMES = ("split", "subset", "partition", "set", "phase")
 
 
 def given_fold(samples: Samples, column: str) -> Integers:
-    """Fold of each row as the column says, shape (N,); -2 for a row that is to be left out.
+    """Fold of each row as given by a column, shape (N,); -2 for rows to leave out.
 
     ``train`` is -1 and ``val`` is 0; ``test`` rows, which a competition keeps for its own
-    evaluation, are left out; a whole number from -1 is a fold as it is.
-
-    Raises
-    ------
-    InputError
-        If there is no such column, naming the first row with another value, or if no row is
-        trained on or none is validated.
+    evaluation, are left out; a whole number from -1 is a fold.
     """
     frame = samples.frame
     if column not in frame.columns:
@@ -271,11 +226,11 @@ def given_fold(samples: Samples, column: str) -> Integers:
     texts = frame[column].astype(str).str.strip().str.lower()
     known = {text: _fold(text) for text in set(texts)}
     wrong = texts.map(lambda text: known[text] is None).astype(bool)
-    told = "a given split is train, val or test, or a fold number from -1"
-    refuse_rows(samples.source, frame[column], wrong, told)
+    expected = "a given split is train, val or test, or a fold number from -1"
+    refuse_rows(samples.source, frame[column], wrong, expected)
     fold = texts.map(known).to_numpy(dtype=np.int64)
     if not (fold >= 0).any():
-        what = "no row is validated; some have to be 'val', or of a fold from 0"
+        what = "no row is validated; some rows have to be 'val' or in a fold from 0"
         raise InputError(what, file=samples.source, column=column)
     if len(set(fold) - {LEFT_OUT}) == 1:
         what = "no row is left to train on; all are validated together"
@@ -298,7 +253,7 @@ def unused_column(samples: Samples) -> str | None:
 
 
 def torn_groups(samples: Samples, fold: Integers) -> list[str]:
-    """Groups with rows in several parts of a split; none where there is no group column."""
+    """Groups with rows in several parts of a split; empty without a group column."""
     if samples.group is None:
         return []
     parts = samples.frame.assign(fold=fold).groupby(samples.group, sort=True)["fold"].nunique()
@@ -307,16 +262,7 @@ def torn_groups(samples: Samples, fold: Integers) -> list[str]:
 
 @dataclass(frozen=True)
 class ClassSplit:
-    """A split of N rows and how it was found.
-
-    Parameters
-    ----------
-    fold
-        Fold of each row, shape (N,); -1 is always trained on, a hold-out is fold 0.
-    deviations
-        Largest difference of a class's share between a fold and its training rows, in percentage
-        points, by the seed that was tried.
-    """
+    """The fold of each row, shape (N,), and the `share_deviation` of each seed tried."""
 
     fold: Integers
     deviations: dict[int, float]
@@ -327,7 +273,7 @@ class ClassSplit:
         return min(self.deviations, key=self.deviations.__getitem__)
 
     def text(self) -> str:
-        """One line for the person at the terminal."""
+        """A one-line report."""
         worst = max(self.deviations, key=self.deviations.__getitem__)
         return (
             f"{len(self.deviations)} seeds: a class's share differs by at most "
@@ -337,13 +283,7 @@ class ClassSplit:
 
 
 def split_classes(samples: Samples, options: SplitOptions) -> ClassSplit:
-    """The hold-out or folds of one seed, or the best of several.
-
-    Raises
-    ------
-    InputError
-        If nothing can be validated.
-    """
+    """The hold-out or folds of one seed, or the best of several."""
     labels = labels_of(samples)
     seeds = range(options.seed, options.seed + (options.num_seeds or 1))
     folds = [_assigned(samples, options, seed) for seed in seeds]
@@ -353,18 +293,12 @@ def split_classes(samples: Samples, options: SplitOptions) -> ClassSplit:
 
 
 def labels_of(samples: Samples) -> Texts:
-    """The one label of each row, shape (N,).
-
-    Raises
-    ------
-    InputError
-        If all rows have the same.
-    """
+    """The label of each row, shape (N,); at least two different ones."""
     assert samples.label is not None
     labels = samples.frame[samples.label].to_numpy(dtype=object)
     if len(set(labels)) < 2:
         raise InputError(
-            "all rows have one label; there is nothing to tell apart",
+            "all rows have the same label; there is nothing to learn",
             file=samples.source,
             column=samples.label,
             values=labels[:1],
@@ -388,43 +322,31 @@ def _assigned(samples: Samples, options: SplitOptions, seed: int) -> Integers:
 def class_warnings(
     labels: Texts, fold: Integers, num_folds: int | None, *, grouped: bool
 ) -> list[str]:
-    """Classes that are not validated, or not in each fold, one sentence each.
-
-    Parameters
-    ----------
-    labels, fold
-        Arrays of shape (N,).
-    num_folds
-        K that were asked for, or None for a hold-out.
-    grouped
-        Whether groups were kept whole.
-    """
+    """Classes that are never validated, or not in each of ``num_folds`` folds."""
     counts = class_counts(labels)
     validated = class_counts(labels[fold != TRAINING])
     never = [name for name in counts if name not in validated]
-    told = []
+    sentences = []
     if never:
         what = "one group" if grouped else "one sample"
-        told.append(f"{_classes(never)} only {what}: always trained on, never validated")
+        sentences.append(f"{_classes(never)} only {what}: always trained on, never validated")
     small = [name for name in validated if num_folds and counts[name] < num_folds]
     if small:
-        told.append(f"{_classes(small)} fewer samples than the {num_folds} folds: some lack it")
-    return told
+        what = f"fewer samples than the {num_folds} folds: some lack it"
+        sentences.append(f"{_classes(small)} {what}")
+    return sentences
 
 
 def given_warnings(labels: Texts, fold: Integers) -> list[str]:
-    """Classes that a given split trains on or validates alone, one sentence each."""
+    """Classes that a given split only trains on, or only validates."""
     trained = set(labels[fold == TRAINING])
     validated = set(labels[fold != TRAINING])
     several = {name for name in validated if len(set(fold[labels == name])) > 1}
-    told = []
-    for names, what in (
-        (trained - validated, "training rows only: never validated"),
-        (validated - trained - several, "no training row: validated without having been learnt"),
-    ):
-        if names:
-            told.append(f"{_classes(class_names(names))} {what}")
-    return told
+    affected = {
+        "training rows only: never validated": trained - validated,
+        "no training row: validated but never trained on": validated - trained - several,
+    }
+    return [f"{_classes(class_names(names))} {what}" for what, names in affected.items() if names]
 
 
 def _classes(names: Sequence[str]) -> str:

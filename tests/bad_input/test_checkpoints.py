@@ -92,7 +92,7 @@ SAME = ". A run starts only from one with the same classes and modalities"
         ),
         (
             {"model": {"name": "test_vit-dual", "options": {}}},
-            f"{BEST}: its weights are not those of the model: it lacks {{}}",
+            f"{BEST}: its weights do not fit the model: missing {{}}",
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
@@ -196,9 +196,9 @@ def test_code_in_a_training_state_does_not_run(refused, damage, kind):
     [
         ("w.pth", "torch", "holds more than tensors, and loading it would run code from the file; "
          "refused (found '{}system'). Ask for the file as .safetensors"),
-        ("w.pth", "pickle", "cannot be read as weights (not what torch.save writes of tensors)"),
+        ("w.pth", "pickle", "cannot be read as weights (not tensors saved by torch.save)"),
         ("w.safetensors", "pickle", "cannot be read as weights ({})"),
-        ("data/train.csv", None, "is no file of weights; they end in .safetensors, {}"),
+        ("data/train.csv", None, "is not a weights file; they end in .safetensors, {}"),
     ],
 )  # fmt: skip
 def test_code_in_pretrained_weights_does_not_run(refused, damage, name, kind, message):

@@ -32,7 +32,7 @@ def test_one_class_only(refused, damage, command):
     refused(
         command,
         3,
-        f"{TRAIN}, column 'y': all rows have one label; there is nothing to tell apart (found 'a')",
+        f"{TRAIN}, column 'y': all rows have the same label; there is nothing to learn (found 'a')",
     )
 
 

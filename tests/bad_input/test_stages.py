@@ -48,7 +48,7 @@ def test_a_part_that_cannot_be_frozen(refused, part, meant):
         (
             "w.csv",
             "class,weight\na,1\nb,2\nc,1\nd,1\n",
-            f"has weights of classes that there are not (found 'd'). {MEND}",
+            f"has weights of unknown classes (found 'd'). {MEND}",
         ),
         (
             "w.csv",

@@ -14,7 +14,7 @@ def test_each_loss_is_one_line_with_what_it_is_and_its_source(comptool):
     assert [line.split()[0] for line in lines] == losses.names()
     assert lines[1].split(maxsplit=1) == [
         "focal",
-        "Cross-entropy, smoothed by 0.1, that counts a sample less the better it is classified. "
+        "Cross-entropy, smoothed by 0.1, with less weight for well classified samples. "
         "[Lin et al. 2017, arXiv:1708.02002, equation 4, in its softmax form]",
     ]
     # The summaries stand below one another.

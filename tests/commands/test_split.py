@@ -140,9 +140,9 @@ def test_json_on_stdout_and_nothing_written_by_a_dry_run(comptool, tmp_path):
         (["--cap", "1", "--balance", "under"], "--cap is 1; it has to be 2 or more"),
         (["--seeds", "0"], "--seeds is 0; it has to be 1 or more"),
         (["--strategy", "iteratif"], "no split strategy is called 'iteratif'; did you mean 'iter"),
-        (["--from-column", "s", "--val", ".1"], "--from-column takes a split as it is; --val does"),
-        (["--from-column", "s", "--folds", "3"], "--from-column takes a split as it is; --folds"),
-        (["--from-column", "s", "--seeds", "3"], "--from-column takes a split as it is; --seeds"),
+        (["--from-column", "s", "--val", ".1"], "--from-column uses a split as it is; --val does"),
+        (["--from-column", "s", "--folds", "3"], "--from-column uses a split as it is; --folds"),
+        (["--from-column", "s", "--seeds", "3"], "--from-column uses a split as it is; --seeds"),
     ],
 )
 def test_contradicting_options_are_refused_before_anything_is_read(comptool, arguments, message):
@@ -157,7 +157,7 @@ def test_contradicting_options_are_refused_before_anything_is_read(comptool, arg
         (None, "t.csv: there is no such file"),
         ("", "t.csv: is empty (0 bytes)"),
         ("id,label\n", "t.csv: has a header and no rows"),
-        ("id,label\n1,a\n2,a\n", "t.csv, column 'label': all rows have one label; there is noth"),
+        ("id,label\n1,a\n2,a\n", "t.csv, column 'label': all rows have the same label; there is"),
         ("id,label\n1,a\n2,b\n", "t.csv: every class has one sample, or one group, alone; "),
         ("id,label\n1,a\n2,\n3,b\n", "t.csv, row 2, column 'label': the label is blank"),
         ("id,label,fold\n1,a,0\n2,b,0\n", "t.csv: the table has a column 'fold' already. Use it"),

@@ -49,7 +49,7 @@ def test_copies_are_validated_together_and_the_record_names_the_findings(comptoo
     write_findings(pairs(("r1", "r0"), ("r5", "r1"), ("r9", "r8")))
     result = comptool("split", "t.csv", "--findings", "f.csv", "--folds", "4")
     assert result.exit_code == 0, result.stderr
-    assert "\nf.csv: pairs of copies that stay together: 3\n" in result.stderr
+    assert "\nf.csv: pairs of copies kept together: 3\n" in result.stderr
     made_of = folds()
     assert made_of.loc[["r0", "r1", "r5"], "fold"].nunique() == 1
     assert made_of.loc[["r8", "r9"], "fold"].nunique() == 1
@@ -105,7 +105,7 @@ def test_constant_images_tie_nothing(comptool):
     constant = made(CONSTANT, "train", ["r0", "r3"], column="path", value="0")
     write_findings(constant, pairs(("r3", "r0")))
     result = comptool("split", "t.csv", "--findings", "f.csv")
-    assert "\nf.csv: pairs of copies that stay together: 0\n" in result.stderr
+    assert "\nf.csv: pairs of copies kept together: 0\n" in result.stderr
     assert "duplicate_group" not in folds()
 
 
@@ -115,7 +115,7 @@ def test_a_given_split_that_parts_copies_is_told(comptool):
     write_findings(pairs(("r9", "r1"), ("r3", "r2")))
     result = comptool("split", "t.csv", "--findings", "f.csv", "--from-column", "split")
     assert result.exit_code == 0, result.stderr
-    assert "warning: the given split tears 1 groups apart ('r1')" in result.stderr
+    assert "warning: the given split divides 1 groups ('r1')" in result.stderr
 
 
 @pytest.fixture
@@ -146,16 +146,16 @@ def test_doubtful_cells_are_masked_but_for_those_that_a_person_corrected(comptoo
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--exclude", "missing"], 2, "--exclude is about findings; give --findings findings.csv"),
+        (["--exclude", "missing"], 2, "--exclude needs findings; give --findings findings.csv"),
         (
             ["--findings", "f.csv", "--exclude", "lost-label"],
             2,
-            "no finding that goes with --exclude is called 'lost-label'; did you mean 'no-label'",
+            "no finding for --exclude is called 'lost-label'; did you mean 'no-label'",
         ),
         (
             ["--findings", "f.csv", "--mask", "label-count"],
             2,
-            "no finding that goes with --mask is called 'label-count'; did you mean 'label-",
+            "no finding for --mask is called 'label-count'; did you mean 'label-",
         ),
         (
             ["--findings", "f.csv", "--exclude", "label-run"],
@@ -191,7 +191,7 @@ def test_lists_of_labels_cannot_be_masked(comptool, monkeypatch):
     write_findings(made("label-set", "train", ["r1"], column="x", other_column="x"))
     result = comptool("split", "t.csv", "--findings", "f.csv", "--mask", "label-set")
     assert result.exit_code == 3
-    assert "a list of labels (column 'labels') cannot say that one is not known" in result.stderr
+    assert "a list of labels (column 'labels') cannot mark a label as unknown" in result.stderr
 
 
 @given(

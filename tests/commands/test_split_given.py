@@ -43,7 +43,7 @@ def test_train_and_val_folders_are_a_split_to_take(comptool):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(chip)
     result = comptool("split", "-o", "other.csv")
-    assert "warning: column 'split' gives a split; --from-column split would take it" in (
+    assert "warning: column 'split' holds a split; use it with --from-column split" in (
         result.stderr
     )
     result = comptool("split", "--from-column", "split")
@@ -64,9 +64,9 @@ def test_classes_that_a_given_split_tears_from_training_are_named(comptool):
     result = comptool("split", "t.csv", "--from-column", "part")
     assert result.exit_code == 0
     assert result.stderr.endswith(
-        "warning: the given split tears 1 groups apart ('p')\n"
+        "warning: the given split divides 1 groups ('p')\n"
         "warning: class 'b' has training rows only: never validated\n"
-        "warning: class 'c' has no training row: validated without having been learnt\n"
+        "warning: class 'c' has no training row: validated but never trained on\n"
     )
 
 
@@ -80,7 +80,7 @@ def test_classes_that_a_given_split_tears_from_training_are_named(comptool):
             "t.csv, row 3, column 'part': a given split is train, val or test, or a fold number "
             "from -1 (found 'tset')\n",
         ),
-        (["a,train", "b,train"], "part", "t.csv, column 'part': no row is validated; some have"),
+        (["a,train", "b,train"], "part", "t.csv, column 'part': no row is validated; some rows"),
         (["a,val", "b,test"], "part", "t.csv, column 'part': no row is left to train on; all"),
     ],
 )
@@ -96,7 +96,7 @@ def test_a_column_that_looks_like_a_split_is_pointed_out(comptool):
     write(["a,train", "b,train", "a,val", "b,val"] * 3, "id,label,split")
     result = comptool("split", "t.csv", "--val", "0.5")
     assert result.exit_code == 0
-    assert "warning: column 'split' gives a split; --from-column split would take it\n" in (
+    assert "warning: column 'split' holds a split; use it with --from-column split\n" in (
         result.stderr
     )
 
@@ -117,7 +117,7 @@ def test_the_best_of_many_seeds_keeps_the_shares_of_grouped_classes(comptool):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--seeds", "9"], "--seeds finds nothing better here: with one label per row and no gro"),
+        (["--seeds", "9"], "--seeds has no effect here: with one label per row and no gro"),
         (["--strategy", "random"], "--strategy is for several labels per row; this competition"),
         (["--no-refine"], "--no-refine is for several labels per row; this competition has one ("),
         (["--map-zero-to-unknown"], "--map-zero-to-unknown is for several labels per row; this"),

@@ -91,7 +91,7 @@ def test_zeros_become_unknown_in_training_and_stay_in_validation(comptool, parts
     table(matrix).to_csv("t.csv", index=False)
     result = comptool("split", "t.csv", *parts, "--map-zero-to-unknown")
     assert result.exit_code == 0, result.stderr
-    assert "0 is taken for not annotated in training; validation keeps it\n" in result.stderr
+    assert "training treats 0 as not annotated; validation does not\n" in result.stderr
     samples = read_samples(Path("folds.csv"), of_table(Path("folds.csv")), labelled=True)
     np.testing.assert_array_equal(samples.label_matrix(), matrix)
     np.testing.assert_array_equal(samples.training_matrix(), np.where(matrix == 1, 1, -1))
@@ -115,8 +115,8 @@ def test_a_table_keeps_its_mapping_without_its_record_and_when_it_is_split_again
     again = comptool("split", "fz.csv", "--from-column", "fold", "--corrections", "c.csv")
     assert again.exit_code == 0, again.stderr
     assert (
-        "0 is taken for not annotated in training, as column 'zero_is_unknown' of fz.csv says; "
-        "validation keeps it\n"
+        "training treats 0 as not annotated (column 'zero_is_unknown' of fz.csv); "
+        "validation does not\n"
     ) in again.stderr
     matrix[3:5, CLASSES.index("sea")] = 1, 0
     samples = read_samples(Path("folds.csv"), of_table(Path("folds.csv")), labelled=True)
@@ -196,8 +196,8 @@ def test_balancing_and_bad_seeds_of_several_labels_are_refused(comptool, cells, 
     result = comptool("split", "t.csv", "--balance", "under")
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1] == (
-        "comptool split: --balance under evens out classes of one label per row; here a row has "
-        "several. A loss can weigh them instead: comptool train --loss distribution-balanced"
+        "comptool split: --balance under is for one label per row; here a row has several. "
+        "A loss can weight them instead: comptool train --loss distribution-balanced"
     )
 
 
@@ -212,8 +212,8 @@ def test_rows_and_classes_that_cannot_serve_are_named(comptool, cells, table):
     assert result.exit_code == 0, result.stderr
     assert (
         "warning: class 'tree': no positive row in the table: nothing can be learnt or measured\n"
-        "warning: class 'sea': positive training rows only: never measured\n"
-        "warning: 1 rows have no annotated cell: they neither teach nor measure\n"
+        "warning: class 'sea': positive training rows only: never validated\n"
+        "warning: 1 rows have no annotated cell: not used in training or scoring\n"
         "warning: 1 rows have no class that is present\n"
     ) in result.stderr
 
@@ -246,7 +246,7 @@ def test_a_split_keeps_rows_cells_and_groups(
     free = free_groups(matrix, groups)
     if options.num_folds is not None and free < options.num_folds:
         with pytest.raises(
-            InputError, match=f"^3 folds are wanted and only {free} rows or groups "
+            InputError, match=f"^only {free} rows or groups can be validated, too few for 3 folds"
         ):
             split_samples(samples, options)
         return

@@ -7,7 +7,19 @@ from hypothesis import strategies as st
 from iterstrat.ml_stratifiers import MultilabelStratifiedKFold, MultilabelStratifiedShuffleSplit
 
 from comptool.errors import InputError
-from comptool.splits.multilabel_folds import allot, hold_out, k_folds, units_of
+from comptool.splits.multilabel_folds import allot, plan_hold_out, plan_k_folds, units_of
+
+
+def hold_out(labels, share, groups=None, seed=0):
+    """Fold of each row of an iteratively stratified hold-out."""
+    units = units_of(labels, groups)
+    return plan_hold_out(units, share).draw(seed)[units.of_row]
+
+
+def k_folds(labels, num_folds, groups=None, seed=0):
+    """Fold of each row of iteratively stratified folds."""
+    units = units_of(labels, groups)
+    return plan_k_folds(units, num_folds).draw(seed)[units.of_row]
 
 
 @st.composite
@@ -216,8 +228,8 @@ def test_more_folds_than_rows_are_refused():
     with pytest.raises(InputError) as error:
         k_folds(labels, 3)
     assert str(error.value) == (
-        "3 folds are wanted and only 2 rows or groups can be validated (the others hold all of "
-        "some class). Ask for fewer folds, or for a hold-out"
+        "only 2 rows or groups can be validated, too few for 3 folds (the others hold all "
+        "positives of a class). Ask for fewer folds, or for a hold-out"
     )
 
 

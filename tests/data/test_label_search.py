@@ -26,7 +26,7 @@ def sources_rule(frame: pd.DataFrame, seed: int) -> float:
 def test_random_search_is_the_sources_rule():
     frame = pd.DataFrame(table())
     expected = [sources_rule(frame, seed) for seed in range(30)]
-    found = search(frame.to_numpy(), 0.1, seeds=range(30), strategy="random")
+    found = search(units_of(frame.to_numpy()), 0.1, seeds=range(30), strategy="random")
     np.testing.assert_allclose(found.scores, expected, rtol=0, atol=1e-9)
     assert (found.best, found.worst) == (int(np.argmin(expected)), int(np.argmax(expected)))
     _, val = train_test_split(np.arange(400), test_size=0.1, random_state=found.best)
@@ -36,15 +36,16 @@ def test_random_search_is_the_sources_rule():
 def test_random_groups_are_drawn_as_scikit_learn_draws_them():
     labels = table()
     groups = np.array([f"scene {row % 37}" for row in range(400)], dtype=object)
-    found = search(labels, 0.25, seeds=[5], strategy="random", groups=groups)
+    found = search(units_of(labels, groups), 0.25, seeds=[5], strategy="random")
     splitter = GroupShuffleSplit(1, test_size=0.25, random_state=5)
     _, val = next(splitter.split(labels, groups=groups))
-    assert sorted(val) == np.flatnonzero(found.fold == 0).tolist()
+    fold = found.fold[units_of(labels, groups).of_row]
+    assert sorted(val) == np.flatnonzero(fold == 0).tolist()
 
 
 def test_random_folds_are_drawn_as_scikit_learn_draws_them():
     labels = table(103)
-    found = search(labels, seeds=[9], strategy="random", num_folds=4)
+    found = search(units_of(labels), seeds=[9], strategy="random", num_folds=4)
     parts = [val.tolist() for _, val in KFold(4, shuffle=True, random_state=9).split(labels)]
     assert parts == [np.flatnonzero(found.fold == index).tolist() for index in range(4)]
 
@@ -91,17 +92,17 @@ def test_the_criterion_of_groups_is_that_of_their_rows(seed):
 
 def test_iterative_search_beats_the_best_of_as_many_random_seeds():
     labels = table(3000, 12)
-    random = search(labels, 0.1, strategy="random")
-    iterative = search(labels, 0.1)
+    random = search(units_of(labels), 0.1, strategy="random")
+    iterative = search(units_of(labels), 0.1)
     assert iterative.scores.min() < 0.5 * random.scores.min()
     assert iterative.scores.mean() < 0.6 * random.scores.mean()
 
 
 def test_search_in_blocks_finds_what_it_finds_at_once(monkeypatch):
     labels = table()
-    whole = search(labels, 0.2, seeds=range(10))
+    whole = search(units_of(labels), 0.2, seeds=range(10))
     monkeypatch.setattr("comptool.splits.multilabel_folds.BLOCK", 3 * len(labels))
-    blocks = search(labels, 0.2, seeds=range(10))
+    blocks = search(units_of(labels), 0.2, seeds=range(10))
     np.testing.assert_array_equal(whole.scores, blocks.scores)
     np.testing.assert_array_equal(whole.fold, blocks.fold)
 
@@ -117,7 +118,7 @@ def test_the_score_of_folds_is_the_mean_over_them():
 
 
 def test_the_report_names_best_worst_and_chosen():
-    found = search(table(), 0.1, seeds=[4, 8, 15], strategy="random")
+    found = search(units_of(table()), 0.1, seeds=[4, 8, 15], strategy="random")
     low, high = found.scores.min(), found.scores.max()
     assert found.text() == (
         f"random split, 3 seeds: class shares differ by {low:.4f} percentage points (best, seed "
@@ -127,7 +128,7 @@ def test_the_report_names_best_worst_and_chosen():
 
 def test_an_unknown_strategy_is_refused_with_the_nearest():
     with pytest.raises(UsageError) as error:
-        search(table(), 0.1, strategy="iteratif")
+        search(units_of(table()), 0.1, strategy="iteratif")
     assert str(error.value) == (
         "no split strategy is called 'iteratif'; did you mean 'iterative' or 'random'?"
     )
@@ -136,9 +137,9 @@ def test_an_unknown_strategy_is_refused_with_the_nearest():
 @pytest.mark.parametrize("wrong", [{}, {"share": 0.1, "num_folds": 3}, {"share": 0.1, "seeds": ()}])
 def test_neither_share_nor_folds_nor_seeds_is_refused(wrong):
     with pytest.raises(ValueError, match="either a share or a number of folds"):
-        search(table(), **wrong)
+        search(units_of(table()), **wrong)
 
 
 def test_a_table_of_lonely_classes_cannot_be_validated():
     with pytest.raises(InputError, match="nothing can be validated"):
-        search(np.eye(4, dtype=int), 0.5)
+        search(units_of(np.eye(4, dtype=int)), 0.5)

@@ -11,14 +11,12 @@ from comptool.errors import InputError, UsageError
 from comptool.losses.class_weights import (
     class_weights,
     effective_number_weights,
-    inverse_frequency_weights,
     read_class_weights,
-    square_root_weights,
 )
 
 COUNTS = [5000, 400, 16]
 NUMBER = "a class weight has to be a positive number"
-STRANGER = "weights of classes that there are not"
+STRANGER = "weights of unknown classes"
 TWICE = "has two weights for a class"
 MEND = "Give every class one weight, and no other"
 
@@ -28,8 +26,8 @@ def test_weights_are_those_of_the_formulas():
     for found, raw in (
         (effective_number_weights(COUNTS), (1 - 0.9999) / (1 - 0.9999**counts)),
         (effective_number_weights(COUNTS, beta=0.9), 0.1 / (1 - 0.9**counts)),
-        (inverse_frequency_weights(COUNTS), 1 / counts),
-        (square_root_weights(COUNTS), counts**-0.5),
+        (class_weights("inverse", COUNTS), 1 / counts),
+        (class_weights("sqrt", COUNTS), counts**-0.5),
     ):
         assert found == pytest.approx(3 * raw / raw.sum(), rel=1e-12)
 
@@ -49,7 +47,7 @@ def test_weights_sum_to_the_classes_and_fall_with_the_count(counts, scheme):
 def test_the_effective_number_lies_between_none_and_the_inverse_frequency():
     assert effective_number_weights(COUNTS, beta=0) == pytest.approx([1, 1, 1])
     near = effective_number_weights(COUNTS, beta=1 - 1e-9)
-    assert near == pytest.approx(inverse_frequency_weights(COUNTS), rel=1e-3)
+    assert near == pytest.approx(class_weights("inverse", COUNTS), rel=1e-3)
 
 
 def test_an_unknown_scheme_names_the_nearest():
@@ -86,7 +84,7 @@ def test_weights_by_hand_come_in_the_order_of_the_classes(tmp_path):
         ("a.toml", "a = 1\nb = [1]\n", f"{NUMBER} (found 'b = [1]')"),
         ("a.toml", "a = inf\nb = 1\n", f"{NUMBER} (found 'a = inf')"),
         ("a.toml", "a = 1\nb = true\n", f"{NUMBER} (found 'b = True')"),
-        ("a.toml", "a = \n", "is no TOML ("),
+        ("a.toml", "a = \n", "is not valid TOML ("),
     ],
 )
 def test_a_mistake_in_weights_by_hand_is_named(tmp_path, name, text, message):

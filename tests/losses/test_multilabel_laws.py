@@ -7,11 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comptool.losses.partial import PartialAsymmetric
 from comptool.losses.sigmoid import (
     Asymmetric,
     BinaryCrossEntropy,
     DistributionBalanced,
+    PartialAsymmetric,
     Poly,
     SigmoidFocal,
     TwoWay,

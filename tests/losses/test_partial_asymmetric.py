@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comptool.errors import UsageError
-from comptool.losses.partial import PartialAsymmetric
-from comptool.losses.sigmoid import Asymmetric, BinaryCrossEntropy
+from comptool.losses.sigmoid import Asymmetric, BinaryCrossEntropy, PartialAsymmetric
 
 MODES = ["negative", "ignore", "ignore-normalize", "selective"]
 

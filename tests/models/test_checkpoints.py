@@ -60,7 +60,7 @@ def test_a_model_comes_back_with_as_many_channels_as_it_was_made_for(tmp_path):
     images = [torch.randn(2, 1, 32, 32) for _ in range(2)]
     assert torch.equal(model(*images), original(*images))
     save_checkpoint(tmp_path / "best.safetensors", original, header(), force=True)
-    with pytest.raises(InputError, match=r"of another shape are 'encoders.0.conv_stem.weight"):
+    with pytest.raises(InputError, match=r"of another shape 'encoders.0.conv_stem.weight"):
         load_checkpoint(tmp_path)
 
 
@@ -84,7 +84,7 @@ def test_weights_of_another_class_list_do_not_load(run):
     with pytest.raises(InputError) as refusal:
         load_weights(models.create(NAME, 5), run)
     assert str(refusal.value) == (
-        f"{run}/best.safetensors: its weights are not those of the model: of another shape are "
+        f"{run}/best.safetensors: its weights do not fit the model: of another shape "
         "'classifier.weight (3, 512)', 'classifier.bias (3,)'"
     )
 
@@ -96,10 +96,10 @@ def test_a_header_of_another_model_does_not_load(run):
     with pytest.raises(InputError) as refusal:
         load_checkpoint(run)
     assert re.fullmatch(
-        f"{run}/best.safetensors: its weights are not those of the model: "
-        r"it lacks ('[\w.]+', ){2}'[\w.]+' and \d+ more; "
-        r"it has too many ('[\w.]+', ){2}'[\w.]+' and \d+ more; "
-        r"of another shape are ('[\w., ()]+', ){2}'[\w., ()]+' and \d+ more",
+        f"{run}/best.safetensors: its weights do not fit the model: "
+        r"missing ('[\w.]+', ){2}'[\w.]+' and \d+ more; "
+        r"unexpected ('[\w.]+', ){2}'[\w.]+' and \d+ more; "
+        r"of another shape ('[\w., ()]+', ){2}'[\w., ()]+' and \d+ more",
         str(refusal.value),
     )
 

@@ -214,12 +214,12 @@ def test_the_drop_path_rate_arrives_at_the_backbone():
         (
             "test_resnet-dual",
             {"in_chans": [3, 3, 3]},
-            "the model 'test_resnet-dual' has 2 stream(s), and in_chans was given for 3",
+            "the model 'test_resnet-dual' has 2 stream(s), but in_chans was given for 3",
         ),
         (
             "test_resnet-dual",
             {"img_size": [[32, 32]]},
-            "the model 'test_resnet-dual' has 2 stream(s), and img_size was given for 1",
+            "the model 'test_resnet-dual' has 2 stream(s), but img_size was given for 1",
         ),
         (
             "resnt34-dual",

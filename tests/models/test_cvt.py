@@ -115,12 +115,12 @@ def test_a_file_that_does_not_fit_is_named(published, tmp_path):
     with pytest.raises(InputError) as error:
         models.create("cvt-21", 5, pretrained=tmp_path / "lacking.safetensors")
     assert str(error.value) == (
-        f"{tmp_path / 'lacking.safetensors'}: does not fit the backbone 'cvt-21': it lacks "
+        f"{tmp_path / 'lacking.safetensors'}: does not fit the backbone 'cvt-21': missing "
         "'layernorm.bias'"
     )
     other = model.state_dict() | {"layernorm.bias": torch.zeros(3)}
     save_file(other, tmp_path / "other.safetensors")
-    with pytest.raises(InputError, match=r"of another shape are 'layernorm\.bias'$"):
+    with pytest.raises(InputError, match=r"of another shape: 'layernorm\.bias'$"):
         models.create("cvt-21", 5, pretrained=tmp_path / "other.safetensors")
 
 

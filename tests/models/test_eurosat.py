@@ -192,5 +192,5 @@ def test_weights_of_a_file_are_taken_whole_or_not_at_all(tmp_path):
     with pytest.raises(InputError) as error:
         models.create("eurosat-cbam", 5, pretrained=path)
     assert str(error.value).startswith(
-        f"{path}: does not fit the backbone 'eurosat-cbam': it lacks"
+        f"{path}: does not fit the backbone 'eurosat-cbam': missing"
     )

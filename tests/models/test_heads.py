@@ -258,12 +258,12 @@ def test_mistakes_are_named(name, options, message):
 @pytest.mark.parametrize(
     ("backbone", "why"),
     [
-        ("crossvit_9_240", "it gives several: CrossVit"),
-        ("pit_ti_224", "it gives features of shape (1, 1, 256): PoolingVisionTransformer"),
+        ("crossvit_9_240", "CrossVit has none (several outputs)"),
+        ("pit_ti_224", "PoolingVisionTransformer has none (features of shape (1, 1, 256))"),
     ],
 )
 def test_a_backbone_without_one_map_is_refused(backbone, why):
-    message = f"the head needs one feature map and the backbone has none to give ({why})"
+    message = f"the head needs a feature map and the backbone {why}"
     with pytest.raises(UsageError, match=re.escape(message)):
         on_meta(f"{backbone}+q2l")
 

@@ -117,7 +117,7 @@ def test_without_a_network_auto_falls_back_at_once_and_loudly(no_server):
     model, origin = create_from("auto", f"{NAME}-dual", 4, say=said.append)
     assert time.monotonic() - start < 5
     assert origin == "random"
-    assert said[0].startswith(f"WARNING: the published weights {SOURCE} cannot be had (")
+    assert said[0].startswith(f"WARNING: the published weights {SOURCE} are not available (")
     assert said[0].endswith("The model starts from RANDOM weights.")
     assert model.streams == 2
 
@@ -134,7 +134,7 @@ def test_random_weights_after_a_fall_back_are_those_of_the_seed(no_server):
 def test_without_a_network_yes_is_an_error(no_server):
     with pytest.raises(WeightsUnavailableError) as error:
         create_from("yes", NAME, 4, say=lambda text: None)
-    assert str(error.value).startswith(f"the published weights {SOURCE} cannot be had (")
+    assert str(error.value).startswith(f"the published weights {SOURCE} are not available (")
     assert str(error.value).endswith(
         "Give a local file with --pretrained PATH, or start from random weights with "
         "--pretrained no"

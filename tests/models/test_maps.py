@@ -97,9 +97,9 @@ class Bare(nn.Module):
 @pytest.mark.parametrize(
     ("features", "why"),
     [
-        (lambda x: x.mean((2, 3)), "it gives features of shape (1, 4)"),
-        (lambda x: x[:, :3], "it gives features of shape (1, 3, 6, 6)"),
-        (lambda x: [x, x], "it gives several"),
+        (lambda x: x.mean((2, 3)), "features of shape (1, 4)"),
+        (lambda x: x[:, :3], "features of shape (1, 3, 6, 6)"),
+        (lambda x: [x, x], "several outputs"),
     ],
 )
 def test_what_is_no_map_is_refused(features, why):
@@ -107,13 +107,13 @@ def test_what_is_no_map_is_refused(features, why):
     with pytest.raises(UsageError) as error:
         as_map(encoder)
     assert str(error.value) == (
-        f"the head needs one feature map and the backbone has none to give ({why}: Bare)"
+        f"the head needs a feature map and the backbone Bare has none ({why})"
     )
 
 
 def test_an_encoder_of_pooled_features_alone_is_refused():
     encoder = Encoder(nn.Flatten(), 64, PLAIN, (1, 8, 8))
-    with pytest.raises(UsageError, match=r"none to give \(it has none: Flatten\)"):
+    with pytest.raises(UsageError, match=r"backbone Flatten has none \(no forward_features\)"):
         as_map(encoder)
 
 

@@ -15,11 +15,11 @@ from comptool.models.streams import StreamModel
         (StreamModel, "forward"),
         (StreamModel, "forward_features"),
         (Decoder, "forward"),
-        (CellLoss, "cell_losses"),
+        (CellLoss, "terms"),
     ],
 )
 def test_a_part_that_lacks_what_its_kind_promises_cannot_be_made(kind, lacking):
-    others = {"forward", "forward_features", "cell_losses"} - {lacking}
+    others = {"forward", "forward_features", "terms"} - {lacking}
     part = type("Part", (kind,), {name: lambda self: None for name in others})
     with pytest.raises(TypeError, match=rf"abstract method '?{lacking}\b"):
         part()

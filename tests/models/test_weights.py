@@ -122,7 +122,7 @@ def test_missing_and_surplus_weights_are_named(published, tmp_path):
         models.create(BACKBONE, 4, pretrained=path)
     assert str(error.value) == (
         f"{path}: does not fit the backbone '{BACKBONE}': "
-        "it lacks 'layer1.0.conv1.weight'; it has 'layer9.weight' too many"
+        "missing 'layer1.0.conv1.weight'; unexpected 'layer9.weight'"
     )
 
 
@@ -130,7 +130,7 @@ def test_missing_and_surplus_weights_are_named(published, tmp_path):
 @pytest.mark.parametrize("backbone", ["test_vit", "dla34", "mobilenetv2"])
 def test_weights_of_another_backbone_are_refused(published, tmp_path, backbone):
     path = written(published.state_dict(), tmp_path / "weights.pth")
-    with pytest.raises(InputError, match=r"does not fit the backbone '\w+': it lacks '"):
+    with pytest.raises(InputError, match=r"does not fit the backbone '\w+': missing '"):
         models.create(backbone, 4, pretrained=path)
 
 
@@ -156,11 +156,11 @@ def test_a_checkpoint_of_ours_is_pointed_to_its_own_option(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("absent.pth", None, "no such file of weights"),
+        ("absent.pth", None, "there is no such weights file"),
         (
             "weights.onnx",
             b"x",
-            "is no file of weights; they end in .safetensors, .pth, .pt, .bin",
+            "is not a weights file; they end in .safetensors, .pth, .pt, .bin",
         ),
         ("empty.pth", b"", "cannot be read as weights ("),
         ("text.pth", b"not a file of weights", "cannot be read as weights ("),

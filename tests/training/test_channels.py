@@ -132,7 +132,7 @@ def test_weights_of_other_channels_are_refused_where_they_cannot_be_summed(folds
     network = models.create("eurosat-baseline", 3).encoders[0]
     save_file(network.state_dict(), "colour.safetensors")
     plan = plan_of(model="eurosat-baseline-dual", channels="1", pretrained="colour.safetensors")
-    with pytest.raises(InputError, match=r"does not fit .* of another shape are '.*weight'"):
+    with pytest.raises(InputError, match=r"does not fit .* of another shape: '.*weight'"):
         built(plan)
 
 

@@ -1,8 +1,7 @@
-"""CvT, from the ``transformers`` package: timm has none.
+"""CvT, from the optional package ``transformers``: timm has none.
 
 Wu, Xiao, Codella, Liu, Dai, Yuan, Zhang 2021, "CvT: Introducing Convolutions to Vision
-Transformers", arXiv:2103.15808, table 2. The package is an optional extra, imported only when a
-CvT is built.
+Transformers", arXiv:2103.15808, table 2.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ STEM = "cvt.encoder.stages.0.embedding.convolution_embeddings.projection.weight"
 
 @dataclass(frozen=True)
 class _Variant:
-    """Layers, widths and heads of the three stages, and whose weights are published."""
+    """Layers, widths and heads of the three stages, and the source of published weights."""
 
     depth: tuple[int, int, int]
     widths: tuple[int, int, int]
@@ -45,20 +44,8 @@ VARIANTS = {
 class Cvt(nn.Module):
     """A CvT without classifier, with the interface of timm's backbones.
 
-    Called, it gives the normalised class token (B, F); ``forward_features`` gives the map
-    (B, F, H / 16, W / 16).
-
-    Parameters
-    ----------
-    variant
-        One of :data:`VARIANTS`.
-    in_chans
-        C of the images.
-
-    Raises
-    ------
-    UsageError
-        If ``transformers`` is not installed.
+    It returns the normalised class token (B, F); ``forward_features`` the map (B, F, H / 16, W /
+    16).
     """
 
     def __init__(self, variant: _Variant, in_chans: int) -> None:
@@ -86,15 +73,15 @@ class Cvt(nn.Module):
         return pooled
 
     def no_weight_decay(self) -> set[str]:
-        """Parameters that timm's optimizers leave without decay."""
+        """Parameters without weight decay, for timm's optimizers."""
         return {"cvt.encoder.stages.2.cls_token"}
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """Layers for timm's layer-wise learning rates."""
+        """Layers for timm's layer-wise learning rate decay."""
         stage = r"^cvt\.encoder\.stages\.(\d+)"
         if coarse:
             return {"blocks": stage}
-        # What a stage begins with belongs to its first layer.
+        # A stage's embedding belongs to its first layer.
         return {"blocks": [(stage + r"\.layers\.(\d+)", None), (stage, (0,))]}
 
 
@@ -105,26 +92,7 @@ def build(
     pretrained: bool | Path,
     img_size: tuple[int, int] | None = None,
 ) -> Encoder:
-    """A CvT as an encoder.
-
-    Parameters
-    ----------
-    name
-        One of :data:`VARIANTS`.
-    in_chans
-        Channels of the image; published weights of the first layer are summed or repeated to it.
-    pretrained
-        See :func:`comptool.models.create`; a file is one of the ``transformers`` package.
-    img_size
-        Height and width in pixels; any size is taken.
-
-    Raises
-    ------
-    UsageError
-        If ``transformers`` is not installed.
-    InputError
-        If the weights cannot be had or are not the backbone's.
-    """
+    """A CvT of :data:`VARIANTS` as an encoder; any image size is supported."""
     variant = VARIANTS[name]
     module = Cvt(variant, in_chans)
     if pretrained is True:
@@ -139,7 +107,7 @@ def build(
 
 
 def source(name: str) -> str:
-    """Where the published weights of a variant are, on the Hugging Face hub."""
+    """Hugging Face hub repository of the published weights."""
     return VARIANTS[name].source
 
 

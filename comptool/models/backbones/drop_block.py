@@ -1,10 +1,10 @@
-"""DropBlock: whole squares of a feature map are dropped in training.
+"""DropBlock: dropout of squares of a feature map.
 
 Ghiasi, Lin, Le 2018, "DropBlock: A regularization method for convolutional networks",
-arXiv:1810.12890. The mask is torchvision's; timm's draws its seeds over the border too and drops
-84 % of an 8 x 8 map where 20 % is asked for. Written here because torchvision's refuses maps of an
-even side smaller than the block, and counts what it kept in the map's own type: in half precision
-that is infinite from 65,504 elements on, and everything is dropped.
+arXiv:1810.12890. The mask is torchvision's; timm's also draws seeds over the border and drops 84 %
+of an 8 x 8 map for a rate of 20 %. Wrapped because torchvision's refuses maps of an even side
+smaller than the block, and counts kept cells in the map's type, which overflows in half precision
+from 65,504 elements on.
 """
 
 from __future__ import annotations
@@ -21,19 +21,9 @@ BLOCK_SIZE = 7
 
 
 class DropBlock(nn.Module):
-    """Drops squares of a map in training; what is kept is scaled so that the mean stays.
+    """Drop squares of a map in training at ``rate``; the rest is scaled to keep the mean.
 
-    Parameters
-    ----------
-    rate
-        Share of the map to drop, in [0, 1).
-    block_size
-        Side of a square in cells of the map, odd; on a smaller map, the largest odd side that fits.
-
-    Raises
-    ------
-    UsageError
-        If a value is out of its range.
+    ``block_size`` is the odd side of a square, or the largest odd side that fits a smaller map.
     """
 
     def __init__(self, rate: float, block_size: int = BLOCK_SIZE) -> None:
@@ -59,14 +49,14 @@ class DropBlock(nn.Module):
 
 
 def checked_rate(rate: float) -> float:
-    """The share that DropBlock drops, in [0, 1); UsageError otherwise."""
+    """Check a drop rate, in [0, 1)."""
     if not 0 <= rate < 1:
         raise UsageError(f"drop_block is {rate}; it has to be in [0, 1)")
     return rate
 
 
 def progressive_rates(rate: float, num_stages: int) -> list[float]:
-    """Rates that rise in equal steps to that of the last stage.
+    """Rates of the stages, in equal steps up to the last.
 
     Examples
     --------
@@ -77,22 +67,9 @@ def progressive_rates(rate: float, num_stages: int) -> list[float]:
 
 
 def insert_drop_block(module: Any, name: str, rate: float) -> None:
-    """Give a residual network of timm DropBlock in place of timm's own, stronger with its depth.
+    """Replace timm's DropBlock in the blocks of ``layer1`` and on by ours, in place.
 
-    Parameters
-    ----------
-    module
-        A backbone of timm; changed in place. Its stages are what bears the names ``layer1`` and
-        on, as in timm's ResNets, and each of its blocks has a place for it.
-    name
-        What to call the backbone in a message.
-    rate
-        Of the last stage; see :func:`progressive_rates`.
-
-    Raises
-    ------
-    UsageError
-        If the backbone has no such places, or the rate is out of its range.
+    ``rate`` is that of the last stage, see :func:`progressive_rates`; ``name`` is for messages.
     """
     places: dict[str, list[Any]] = {}
     for path, block in module.named_modules():

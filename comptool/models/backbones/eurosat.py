@@ -1,34 +1,20 @@
 """The three EuroSAT networks trained from scratch: baseline, CBAM and BMTA.
 
-The plain three-layer network that the EuroSAT networks are measured against.
-
 Vir 2025, "Balanced Multi-Task Attention for Satellite Image Classification", arXiv:2510.15527.
-Three times a 3x3 convolution, batch normalisation, ReLU and 2x2 pooling, 32, 64 and 128 wide; a
-hidden layer of 512; dropout of one half.
 
-Differs from the published code: a ReLU follows the hidden layer. Without one, the two linear layers
-at the end are a single linear map.
+Baseline: three times a 3x3 convolution, batch normalisation, ReLU and 2x2 pooling, 32, 64 and 128
+wide; a hidden layer of 512; dropout 0.5. Differs from the published code: a ReLU follows the hidden
+layer; without it the last two linear layers are one linear map.
 
-The EuroSAT network of seven layers with convolutional block attention.
+CBAM: five blocks of two 3x3 convolutions, 32 to 512 wide, and a sixth of 512; all but the first end
+in CBAM (Woo et al. 2018, arXiv:1807.06521, reduction 16); pooling after each; a 1x1 convolution,
+global pooling, a hidden layer of 256, dropout 0.4. The channel attention is timm's; its spatial
+attention has a batch normalisation that this network lacks.
 
-Vir 2025, "Balanced Multi-Task Attention for Satellite Image Classification", arXiv:2510.15527. Five
-blocks of two 3x3 convolutions, 32 to 512 wide, and a sixth of 512; all but the first end in CBAM
-(Woo et al. 2018, arXiv:1807.06521, reduction 16); pooling after each; a 1x1 convolution, global
-pooling, a hidden layer of 256, dropout of 0.4.
-
-The channel attention is timm's. Its spatial attention has a batch normalisation that the network
-has not, so that part is here.
-
-The EuroSAT network of twelve layers with balanced multi-task attention (BMTA).
-
-Vir 2025, "Balanced Multi-Task Attention for Satellite Image Classification", arXiv:2510.15527:
-residual blocks whose output is weighed in two ways, where things are (coordinate attention, Hou et
-al. 2021, arXiv:2103.02907) and what they look like (squeeze-and-excitation, Hu et al. 2018,
-arXiv:1709.01507), and mixed by one learnt number per block. DropBlock rises with depth.
-
-Differs from the published code: DropBlock drops the share that is asked for (see
-:mod:`comptool.models.backbones.drop_block`), and each channel has a mask of its own, as in
-torchvision.
+BMTA: residual blocks with coordinate attention (Hou et al. 2021, arXiv:2103.02907) and
+squeeze-and-excitation (Hu et al. 2018, arXiv:1709.01507), mixed by one learnt number per block.
+DropBlock rises with depth. Differs from the published code: DropBlock drops the requested share
+(see :mod:`comptool.models.backbones.drop_block`) with one mask per channel, as in torchvision.
 """
 
 from __future__ import annotations
@@ -59,15 +45,7 @@ BASELINE_HIDDEN = 512
 
 
 class EurosatBaseline(ScratchNetwork):
-    """The network without its classifier.
-
-    Parameters
-    ----------
-    in_chans
-        C of the images.
-    img_size
-        Their height and width, 8 or more: the hidden layer sees every cell of the last map.
-    """
+    """The baseline without classifier, for images of a fixed size."""
 
     own_size = (64, 64)
     drop_rate = 0.5
@@ -76,7 +54,7 @@ class EurosatBaseline(ScratchNetwork):
         super().__init__(in_chans, BASELINE_WIDTHS[-1], BASELINE_HIDDEN)
         self.stages = nn.Sequential(
             *(
-                _baseline_stage(narrow, wide)
+                nn.Sequential(*_convolution(narrow, wide, 3), nn.MaxPool2d(2))
                 for narrow, wide in pairwise((in_chans, *BASELINE_WIDTHS))
             )
         )
@@ -96,13 +74,12 @@ class EurosatBaseline(ScratchNetwork):
         return features
 
 
-def _baseline_stage(in_chans: int, out_chans: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(in_chans, out_chans, 3, padding=1),
+def _convolution(in_chans: int, out_chans: int, size: int) -> list[nn.Module]:
+    return [
+        nn.Conv2d(in_chans, out_chans, size, padding=size // 2),
         nn.BatchNorm2d(out_chans),
         nn.ReLU(inplace=True),
-        nn.MaxPool2d(2),
-    )
+    ]
 
 
 def build_baseline(
@@ -112,21 +89,7 @@ def build_baseline(
     pretrained: bool | Path,
     img_size: tuple[int, int] | None = None,
 ) -> Encoder:
-    """The network as an encoder.
-
-    Parameters
-    ----------
-    name, in_chans, pretrained, img_size
-        See :mod:`comptool.models.backbones.resnet_stages`; the network is built for images of this
-        height and width, 8 or more each; None: 64.
-
-    Raises
-    ------
-    UsageError
-        If the images are too small.
-    InputError
-        If weights are asked for that there are not.
-    """
+    """The baseline as an encoder for images of ``img_size``, 8 or more, by default 64."""
     size = img_size or EurosatBaseline.own_size
     check_least_side(name, size, 2 ** len(BASELINE_WIDTHS))
     return as_encoder(EurosatBaseline(in_chans, size), name, pretrained, img_size)
@@ -138,27 +101,21 @@ REDUCTION = 16
 
 
 class SpatialAttention(nn.Module):
-    """Weighs every place of a map by the mean and the maximum of its channels around it."""
+    """Weight every place of a map by the mean and the maximum of its channels around it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(2, 1, 7, padding=3, bias=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, C, H, W), every place weighed."""
+        """(B, C, H, W), weighted."""
         summary = torch.cat([images.mean(1, keepdim=True), images.amax(1, keepdim=True)], dim=1)
-        weighed: Tensor = images * self.conv(summary).sigmoid()
-        return weighed
+        weighted: Tensor = images * self.conv(summary).sigmoid()
+        return weighted
 
 
 class EurosatCbam(ScratchNetwork):
-    """The network without its classifier.
-
-    Parameters
-    ----------
-    in_chans
-        C of the images.
-    """
+    """The CBAM network without classifier."""
 
     own_size = (64, 64)
     drop_rate = 0.4
@@ -186,14 +143,6 @@ class EurosatCbam(ScratchNetwork):
         return features
 
 
-def _convolution(in_chans: int, out_chans: int, size: int) -> list[nn.Module]:
-    return [
-        nn.Conv2d(in_chans, out_chans, size, padding=size // 2),
-        nn.BatchNorm2d(out_chans),
-        nn.ReLU(inplace=True),
-    ]
-
-
 def _cbam_stage(in_chans: int, out_chans: int, attends: bool) -> nn.Sequential:
     attention = [ChannelAttn(out_chans, rd_ratio=1 / REDUCTION), SpatialAttention()]
     return nn.Sequential(
@@ -211,20 +160,7 @@ def build_cbam(
     pretrained: bool | Path,
     img_size: tuple[int, int] | None = None,
 ) -> Encoder:
-    """The network as an encoder.
-
-    Parameters
-    ----------
-    name, in_chans, pretrained, img_size
-        See :mod:`comptool.models.backbones.resnet_stages`; height and width have to be 64 or more.
-
-    Raises
-    ------
-    UsageError
-        If the images are too small.
-    InputError
-        If weights are asked for that there are not.
-    """
+    """The CBAM network as an encoder; height and width have to be 64 or more."""
     check_least_side(name, img_size or EurosatCbam.own_size, 2 ** len(CBAM_WIDTHS))
     return as_encoder(EurosatCbam(in_chans), name, pretrained, img_size)
 
@@ -237,13 +173,7 @@ FIRST_THETA = 0.5  # alpha starts at 0.622
 
 
 class BalancedAttention(nn.Module):
-    """``alpha * coordinate(x) + (1 - alpha) * channel(x)`` with alpha = sigmoid(theta), learnt.
-
-    Parameters
-    ----------
-    channels
-        C of the maps.
-    """
+    """``alpha * coordinate(x) + (1 - alpha) * channel(x)`` with alpha = sigmoid(theta), learnt."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -258,28 +188,18 @@ class BalancedAttention(nn.Module):
 
     @property
     def alpha(self) -> Tensor:
-        """Share of the coordinate attention, in (0, 1)."""
+        """Weight of the coordinate attention, in (0, 1)."""
         return self.theta.sigmoid()
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, C, H, W), weighed."""
+        """(B, C, H, W), weighted."""
         alpha = self.alpha.to(images.dtype)
-        weighed: Tensor = torch.lerp(self.channel(images), self.coordinate(images), alpha)
-        return weighed
+        weighted: Tensor = torch.lerp(self.channel(images), self.coordinate(images), alpha)
+        return weighted
 
 
 class BalancedBlock(nn.Module):
-    """Two 3x3 convolutions with DropBlock between them and BMTA behind, added to the shortcut.
-
-    Parameters
-    ----------
-    in_chans, out_chans
-        C before and after.
-    stride
-        Of the first convolution.
-    drop_block
-        Rate of DropBlock.
-    """
+    """Two 3x3 convolutions with DropBlock between and BMTA after them, added to the shortcut."""
 
     def __init__(self, in_chans: int, out_chans: int, stride: int, drop_block: float) -> None:
         super().__init__()
@@ -300,20 +220,12 @@ class BalancedBlock(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) to (B, out_chans, H / stride, W / stride), rounded up."""
-        weighed = self.attention(self.residual(images))
-        return functional.relu(weighed + self.shortcut(images))
+        weighted = self.attention(self.residual(images))
+        return functional.relu(weighted + self.shortcut(images))
 
 
 class EurosatBmta(StagedNetwork):
-    """The network without its classifier; its map is an eighth as high and wide as the image.
-
-    Parameters
-    ----------
-    in_chans
-        C of the images.
-    drop_block
-        Rate of DropBlock in the last stage.
-    """
+    """The BMTA network without classifier; its map has an eighth of the image's sides."""
 
     own_size = (64, 64)
     drop_rate = 0.5
@@ -328,10 +240,10 @@ class EurosatBmta(StagedNetwork):
 
 
 def fusion_weights(model: nn.Module) -> dict[str, float]:
-    """The learnt alpha of every block of a model, in (0, 1), from the first block to the last.
+    """The learnt alpha of every block of a model, in (0, 1), in the order of the blocks.
 
-    Empty for models without balanced attention. A key is ``alpha_<stage>_<block>``, both from 1;
-    of several streams, ``alpha_<stream>_<stage>_<block>``.
+    Keys are ``alpha_<stage>_<block>``, counted from 1; with several streams
+    ``alpha_<stream>_<stage>_<block>``. Empty for models without balanced attention.
 
     Examples
     --------
@@ -340,15 +252,15 @@ def fusion_weights(model: nn.Module) -> dict[str, float]:
     >>> len(alphas), round(alphas["alpha_1_1"], 3)
     (11, 0.622)
     """
-    found = {
+    alphas = {
         tuple(int(number) + 1 for number in re.findall(r"\d+", path)): float(module.alpha.detach())
         for path, module in model.named_modules()
         if isinstance(module, BalancedAttention)
     }
-    several = len({place[0] for place in found if len(place) > 2}) > 1
+    several = len({place[0] for place in alphas if len(place) > 2}) > 1
     return {
         "_".join(["alpha", *map(str, place if several else place[-2:])]): alpha
-        for place, alpha in found.items()
+        for place, alpha in alphas.items()
     }
 
 
@@ -361,24 +273,9 @@ def build_bmta(
     drop_block: float = 0.2,
     grad_checkpointing: bool = False,
 ) -> Encoder:
-    """The network as an encoder.
+    """The BMTA network as an encoder; any image size is supported.
 
-    Parameters
-    ----------
-    name, in_chans, pretrained, img_size
-        See :mod:`comptool.models.backbones.resnet_stages`; any size is taken.
-    drop_block
-        Share of the map that DropBlock drops in the last of the four stages, in [0, 1); a quarter
-        of it in the first, a half in the second, three quarters in the third.
-    grad_checkpointing
-        Whether to compute a block's activations twice rather than keep them.
-
-    Raises
-    ------
-    UsageError
-        If ``drop_block`` is out of its range.
-    InputError
-        If weights are asked for that there are not.
+    ``drop_block`` is the rate in the last of the four stages, reached in equal steps.
     """
     module = EurosatBmta(in_chans, drop_block)
     module.set_grad_checkpointing(grad_checkpointing)

@@ -1,11 +1,8 @@
-"""Residual stages of networks trained from scratch: initialization and activation checkpointing.
+"""Residual stages of networks trained from scratch: initialisation and activation checkpointing.
 
-Activations that are computed again in the backward pass instead of being kept.
-
-Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost", arXiv:1604.06174; the work is
-``torch.utils.checkpoint``'s. Written here because the second computation would update the running
-statistics of batch normalisation a second time: a run that saves memory would end with others than
-one that does not.
+Activation checkpointing: Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost",
+arXiv:1604.06174, by ``torch.utils.checkpoint``, which alone would update the running statistics of
+batch normalisation twice.
 """
 
 from __future__ import annotations
@@ -28,10 +25,7 @@ from comptool.models.streams import DataConfig, Encoder
 
 
 def recomputed(block: nn.Module, images: Tensor) -> Tensor:
-    """What the block makes of a tensor; its activations are computed again when needed.
-
-    Everything random in the block is drawn as in the first computation.
-    """
+    """The output of a block, recomputed in the backward pass with the same random state."""
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         return nullcontext(), _statistics_kept(block)
@@ -42,16 +36,16 @@ def recomputed(block: nn.Module, images: Tensor) -> Tensor:
 
 @contextmanager
 def _statistics_kept(block: nn.Module) -> Iterator[None]:
-    """Batch normalisation still uses the statistics of the batch, and remembers nothing of it."""
-    # Not by leaving the statistics out: the layer has to keep as many tensors as the first time.
+    """Do not update the running statistics of batch normalisation."""
+    # The layers have to save as many tensors as in the first pass, so they keep their statistics.
     layers = [layer for layer in block.modules() if isinstance(layer, _BatchNorm)]
-    remembered = [(layer.momentum, layer.num_batches_tracked) for layer in layers]
+    saved = [(layer.momentum, layer.num_batches_tracked) for layer in layers]
     for layer in layers:
         layer.momentum, layer.num_batches_tracked = 0.0, None
     try:
         yield
     finally:
-        for layer, (momentum, count) in zip(layers, remembered, strict=True):
+        for layer, (momentum, count) in zip(layers, saved, strict=True):
             layer.momentum, layer.num_batches_tracked = momentum, count
 
 
@@ -59,21 +53,11 @@ Size = tuple[int, int]
 
 
 class ScratchNetwork(nn.Module):
-    """A network without its classifier, with the interface of timm's backbones.
+    """A network without classifier, with the interface of timm's backbones.
 
-    Called with images (B, C, H, W) it gives features (B, ``head_hidden_size``);
-    ``forward_features`` gives the last map, (B, ``num_features``, h, w). ``own_size`` is the
-    height and width that it was published for, ``drop_rate`` the share of the features that its
-    own classifier drops in training, in [0, 1).
-
-    Parameters
-    ----------
-    in_chans
-        C of the images.
-    num_features
-        Channels of the last map.
-    head_hidden_size
-        Number of features; by default as many as the map has channels.
+    It maps images (B, C, H, W) to features (B, ``head_hidden_size``); ``forward_features`` returns
+    the last map, (B, ``num_features``, h, w). ``own_size`` is the (height, width) it was published
+    for, ``drop_rate`` the dropout of its own classifier.
     """
 
     own_size: ClassVar[Size]
@@ -91,27 +75,9 @@ class ScratchNetwork(nn.Module):
 def as_encoder(
     module: ScratchNetwork, name: str, pretrained: bool | Path, img_size: Size | None
 ) -> Encoder:
-    """The network as an encoder, with the weights of a local file if one is given.
+    """The network as an encoder, optionally with the weights of a file.
 
-    Parameters
-    ----------
-    module
-        The network.
-    name
-        What to call it in messages.
-    pretrained
-        See :func:`comptool.models.create`; a file holds the weights of this network and no others.
-    img_size
-        Height and width in pixels; tried on the network if given.
-
-    Raises
-    ------
-    WeightsUnavailableError
-        If published weights are asked for: there are none.
-    InputError
-        If the file's weights are not the network's.
-    UsageError
-        If the network does not take the size.
+    ``name`` is for messages; ``img_size`` is tested on the network if given.
     """
     if pretrained is True:
         raise WeightsUnavailableError(f"no weights are published for '{name}'", mend=MEND)
@@ -125,7 +91,7 @@ def as_encoder(
 
 
 def check_least_side(name: str, size: Size, least: int) -> None:
-    """Raise a UsageError if the height or width of the images, in pixels, is below ``least``."""
+    """Raise a UsageError if a side of the images, in pixels, is below ``least``."""
     if min(size) < least:
         raise UsageError(
             f"the backbone '{name}' takes no images of {size[0]}x{size[1]} pixels ({least} or more)"
@@ -133,7 +99,7 @@ def check_least_side(name: str, size: Size, least: int) -> None:
 
 
 def initialise(module: nn.Module) -> None:
-    """Draw the weights of convolutions by He et al. 2015, fan-out, and put their biases to zero."""
+    """Initialise convolutions by He et al. 2015, fan-out, with biases of zero."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
@@ -144,27 +110,8 @@ def initialise(module: nn.Module) -> None:
 class StagedNetwork(ScratchNetwork):
     """A stem and stages of blocks; all but the first stage halve height and width, rounded up.
 
-    Parameters
-    ----------
-    in_chans
-        C of the images.
-    stem
-        Maps images (B, C, H, W) to (B, ``stem_width``, H, W).
-    block
-        Makes a block from the channels before and after it, the stride of its first convolution,
-        and the rate of DropBlock.
-    widths
-        Channels behind the stem, and behind each of the S stages.
-    depths
-        Blocks of each stage, S of them.
-    drop_block
-        Rate of DropBlock in the last stage, in [0, 1); see
-        :mod:`comptool.models.backbones.drop_block`.
-
-    Raises
-    ------
-    UsageError
-        If the rate is out of its range.
+    ``block`` is called with the channels before and after, the stride and the DropBlock rate;
+    ``widths`` are the channels after the stem and each stage, ``depths`` the blocks of each stage.
     """
 
     def __init__(
@@ -195,16 +142,16 @@ class StagedNetwork(ScratchNetwork):
         initialise(self)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Whether a block's activations are computed again in the backward pass, not kept."""
+        """Whether to recompute a block's activations in the backward pass."""
         self.grad_checkpointing = enable
 
     def forward_features(self, images: Tensor) -> Tensor:
         """The map (B, F, h, w) of images (B, C, H, W)."""
         features: Tensor = self.stem(images)
-        again = self.grad_checkpointing and self.training
+        recompute = self.grad_checkpointing and self.training
         for stage in self.stages:
             for block in stage:  # type: ignore[attr-defined]
-                features = recomputed(block, features) if again else block(features)
+                features = recomputed(block, features) if recompute else block(features)
         return features
 
     def forward(self, images: Tensor) -> Tensor:
@@ -212,5 +159,5 @@ class StagedNetwork(ScratchNetwork):
         return self.forward_features(images).mean((2, 3))
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """Layers for timm's layer-wise learning rates."""
+        """Layers for timm's layer-wise learning rate decay."""
         return {"stem": r"^stem", "blocks": r"^stages\.(\d+)" + ("" if coarse else r"\.(\d+)")}

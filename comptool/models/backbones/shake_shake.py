@@ -1,12 +1,11 @@
-"""Shake-Shake: two residual branches, mixed at random, and mixed otherwise in the backward pass.
+"""Shake-Shake: two residual branches, mixed with random weights that differ in the backward pass.
 
 Gastaldi 2017, "Shake-Shake regularization", arXiv:1705.07485, section 2 and table 1; the variant
-"Shake-Shake-Image" (S-S-I) of CIFAR: depth 26, two branches 32, 64 or 96 wide. The layout of the
-down-sampling skip is that of the author's code.
+"Shake-Shake-Image" (S-S-I) of CIFAR: depth 26, two branches 32, 64 or 96 wide. The down-sampling
+skip follows the author's code.
 
-Differs from the author's code: the shares of both passes are drawn in the forward pass. They are as
-independent as ever, and the same again where the forward pass is computed a second time
-(:mod:`comptool.models.backbones.resnet_stages`) or its graph is compiled.
+Differs from the author's code: the random weights of both passes are drawn in the forward pass, so
+that they repeat when activations are recomputed or the graph is compiled.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ from comptool.models.streams import Encoder
 
 STEM = 16
 STAGES = 3
-# A block more in every stage is six layers more; stem and classifier are two layers.
+# Each block in every stage adds six layers; stem and classifier are two.
 LAYERS_PER_BLOCK, LAYERS_OUTSIDE = 2 * STAGES, 2
 WIDTHS = {"shake-shake-26-2x32d": 32, "shake-shake-26-2x64d": 64, "shake-shake-26-2x96d": 96}
 
 
 class _Mix(Function):
-    """``a * first + (1 - a) * second``, whose gradient is that of ``b`` in place of ``a``."""
+    """``a * first + (1 - a) * second`` with the gradient of weight ``b`` in place of ``a``."""
 
     @staticmethod
     def forward(first: Tensor, second: Tensor, ahead: Tensor, back: Tensor) -> Tensor:
@@ -50,10 +49,9 @@ class _Mix(Function):
 
 
 def shake(first: Tensor, second: Tensor) -> Tensor:
-    """The two branches (B, C, H, W) mixed by shares of their own for every image.
+    """Mix two branches (B, C, H, W) with random weights per image, uniform in [0, 1).
 
-    The share in the output and that in the gradients are drawn independently, uniform in [0, 1),
-    from torch's generator.
+    Forward and backward weights are drawn independently, from torch's generator.
     """
     shares = torch.rand(2, len(first), 1, 1, 1, device=first.device).to(first.dtype)
     mixed: Tensor = _Mix.apply(first, second, shares[0], shares[1])
@@ -61,15 +59,7 @@ def shake(first: Tensor, second: Tensor) -> Tensor:
 
 
 class ShiftedSkip(nn.Module):
-    """The skip where a block changes the width: two 1x1 paths, the second a pixel aside.
-
-    Parameters
-    ----------
-    in_chans, out_chans
-        C before and after; each path gives half of the latter.
-    stride
-        Of both paths.
-    """
+    """Skip for a change of width: two 1x1 paths, the second shifted by a pixel."""
 
     def __init__(self, in_chans: int, out_chans: int, stride: int) -> None:
         super().__init__()
@@ -92,17 +82,7 @@ class ShiftedSkip(nn.Module):
 
 
 class ShakeBlock(nn.Module):
-    """``skip(x) + shake(branch_1(x), branch_2(x))``; half of each branch in evaluation.
-
-    Parameters
-    ----------
-    in_chans, out_chans
-        C before and after.
-    stride
-        Of the first convolution of each branch.
-    drop_block
-        Rate of DropBlock upon what is added to the skip.
-    """
+    """``skip(x) + shake(branch_1(x), branch_2(x))``; the mean of the branches in evaluation."""
 
     def __init__(self, in_chans: int, out_chans: int, stride: int, drop_block: float) -> None:
         super().__init__()
@@ -115,7 +95,7 @@ class ShakeBlock(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) to (B, out_chans, H / stride, W / stride), rounded up."""
-        active = functional.relu(images)  # what both branches begin with
+        active = functional.relu(images)
         first, second = self.first(active), self.second(active)
         mixed = shake(first, second) if self.training else (first + second) * 0.5
         added: Tensor = self.skip(images) + self.drop_block(mixed)
@@ -133,18 +113,9 @@ def _branch(in_chans: int, out_chans: int, stride: int) -> nn.Sequential:
 
 
 class ShakeShake(StagedNetwork):
-    """The network without its classifier; its map is a quarter as high and wide as the image.
+    """A Shake-Shake network without classifier; its map has a quarter of the image's sides.
 
-    Parameters
-    ----------
-    in_chans
-        C of the images.
-    width
-        Channels of the first stage; the second and third have twice and four times as many.
-    blocks
-        Blocks of each stage.
-    drop_block
-        Rate of DropBlock in the last stage; see :mod:`comptool.models.backbones.drop_block`.
+    The stages are ``width`` x 1, 2 and 4 channels wide.
     """
 
     own_size = (32, 32)
@@ -170,34 +141,10 @@ def build(
     drop_block: float = 0.0,
     grad_checkpointing: bool = False,
 ) -> Encoder:
-    """A Shake-Shake network as an encoder.
+    """A Shake-Shake network of :data:`WIDTHS` as an encoder; any image size is supported.
 
-    Parameters
-    ----------
-    name
-        One of :data:`WIDTHS`.
-    in_chans
-        Channels of the image.
-    pretrained
-        See :func:`comptool.models.backbones.resnet_stages.as_encoder`.
-    img_size
-        Height and width in pixels; any size is taken.
-    depth
-        Layers: 6 n + 2 for n blocks in each of the three stages.
-    widen
-        How many times as wide as its name says.
-    drop_block
-        Share of the map that DropBlock drops in the last stage, in [0, 1); a third of it in the
-        first stage.
-    grad_checkpointing
-        Whether to compute a block's activations twice rather than keep them.
-
-    Raises
-    ------
-    UsageError
-        If a value is out of its range.
-    InputError
-        If weights are asked for that there are not.
+    ``depth`` is 6 n + 2 for n blocks per stage, ``widen`` multiplies the width in the name,
+    ``drop_block`` is the rate in the last stage.
     """
     blocks, odd = divmod(depth - LAYERS_OUTSIDE, LAYERS_PER_BLOCK)
     if blocks < 1 or odd:

@@ -1,8 +1,7 @@
-"""timm's backbones as encoders.
+"""timm backbones as encoders.
 
-``import timm`` brings in every architecture file, torchvision and torch._dynamo; none of the three
-can be left out (its layers import torchvision, which imports dynamo, which an optimizer imports
-anyway), so this module is imported only when a model is built.
+Imported only when a model is built: ``import timm`` loads every architecture, torchvision and
+torch._dynamo.
 """
 
 from __future__ import annotations
@@ -36,47 +35,28 @@ def build(
     drop_block: float | None = None,
     grad_checkpointing: bool = False,
 ) -> Encoder:
-    """A timm backbone without its classifier, giving pooled features.
+    """A timm backbone without classifier, returning pooled features.
 
-    Parameters
-    ----------
-    name
-        A timm name, with or without a tag, or one of :data:`SHORT_NAMES`.
-    in_chans
-        Channels of the image. Published weights of the first layer are summed or repeated to it.
-    pretrained
-        See :func:`comptool.models.create`.
-    img_size
-        Height and width in pixels: what a backbone of fixed input size is built for, and tried on
-        every backbone at once. None leaves the backbone's own size, and tries nothing.
-    drop_path_rate
-        Share of residual branches dropped in training, in [0, 1); None is the backbone's own.
-    drop_block
-        For ResNets: share of the last stage's map to drop, see :func:`insert_drop_block`.
-    grad_checkpointing
-        Whether activations are computed again in the backward pass, not kept. The statistics of
-        batch normalisation then see each batch twice.
-
-    Raises
-    ------
-    UsageError
-        If timm has no such backbone, or the backbone takes no such option or image size.
-    InputError
-        If the weights cannot be had or are not the backbone's.
+    ``name`` is a timm name, with or without a tag, or one of :data:`SHORT_NAMES`. Published weights
+    of the first layer are summed or repeated for ``in_chans``. A backbone of fixed input size is
+    built for ``img_size``, and any is tested on it; None is its own size, untested.
+    ``drop_path_rate`` is the share of residual branches to drop, ``drop_block`` that of the last
+    stage's map of a ResNet. With ``grad_checkpointing`` the statistics of batch normalisation see
+    each batch twice.
     """
-    known = timm_name(name)
+    full_name = timm_name(name)
     given: dict[str, Any] = {"num_classes": 0, "in_chans": in_chans, **_drop_path(drop_path_rate)}
     if img_size is not None and published(name).fixed_input_size:
         given["img_size"] = img_size
     if pretrained is True:
         given |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(fetch(name))}}
-    module = _create(known, given)
+    module = _create(full_name, given)
     if isinstance(pretrained, Path):
-        load_weights(module, pretrained, known)
+        load_weights(module, pretrained, full_name)
     if drop_block is not None:
-        insert_drop_block(module, known, drop_block)
+        insert_drop_block(module, full_name, drop_block)
     if grad_checkpointing:
-        _checkpoint_gradients(module, known)
+        _checkpoint_gradients(module, full_name)
     if img_size is not None:
         try_size(module, name, in_chans, img_size)
     data_config = _data_config(module.pretrained_cfg)
@@ -85,13 +65,7 @@ def build(
 
 
 def timm_name(name: str) -> str:
-    """The name by which timm knows a backbone, with the tag if one was given.
-
-    Raises
-    ------
-    UsageError
-        If timm knows no such backbone or tag; names the three nearest.
-    """
+    """The name of a backbone in timm, with the tag if given; a UsageError if unknown."""
     stem, _, tag = name.partition(".")
     stem = SHORT_NAMES.get(stem, stem)
     if not timm.is_model(stem):
@@ -105,60 +79,46 @@ def timm_name(name: str) -> str:
 
 
 def published(name: str) -> PretrainedCfg:
-    """What timm knows of the weights that are published for a backbone; the default if none."""
+    """The record of a backbone's published weights; the default if there are none."""
     return timm.get_pretrained_cfg(timm_name(name)) or PretrainedCfg()
 
 
 def source(name: str) -> str | None:
-    """Where the published weights of a backbone come from: ``timm/<name>.<tag>``; None if none are.
-
-    Raises
-    ------
-    UsageError
-        As :func:`timm_name`.
-    """
-    found = published(name)
-    if not found.has_weights:
+    """Origin of the published weights, ``timm/<name>.<tag>``; None if there are none."""
+    weights = published(name)
+    if not weights.has_weights:
         return None
-    return found.hf_hub_id or f"timm/{found.architecture}.{found.tag}"
+    return weights.hf_hub_id or f"timm/{weights.architecture}.{weights.tag}"
 
 
 def fetch(name: str) -> Path:
-    """File of the published weights, from the cache or the hub.
-
-    Raises
-    ------
-    WeightsUnavailableError
-        If none are published, or they cannot be reached.
-    """
-    where = source(name)
-    if where is None:
+    """File of the published weights, from the cache or the hub."""
+    origin = source(name)
+    if origin is None:
         raise WeightsUnavailableError(f"no weights are published for '{name}'", mend=MEND)
-    found = published(name)
-    return published_file(where, found.hf_hub_id, found.hf_hub_filename, found.url)
+    weights = published(name)
+    return published_file(origin, weights.hf_hub_id, weights.hf_hub_filename, weights.url)
 
 
 def search(pattern: str) -> list[Entry]:
-    """The backbones that timm has beyond our table and whose name holds the pattern.
-
-    A pattern that ends in ``-dual`` finds the names with that ending.
-    """
+    """The timm backbones outside our table that match a pattern, as ``-dual`` if it ends so."""
     suffix = DUAL if pattern.endswith(DUAL) else ""
     tags: dict[str, list[str]] = {}
     for tagged in timm.list_pretrained():
         stem, _, tag = tagged.partition(".")
         tags.setdefault(stem, []).append(tag)
     return [
-        Entry(name + suffix, TIMM, _summary(tags.get(name, [])), "timm")
+        Entry(
+            name + suffix,
+            TIMM,
+            f"Published weights: {', '.join(tags[name])}."
+            if name in tags
+            else "No published weights.",
+            "timm",
+        )
         for name in timm.list_models(wildcard(pattern.removesuffix(DUAL)))
         if name not in BACKBONES
     ]
-
-
-def _summary(tags: list[str]) -> str:
-    if not tags:
-        return "No published weights."
-    return f"Published weights: {', '.join(tags)}."
 
 
 def _drop_path(rate: float | None) -> dict[str, float]:
@@ -184,15 +144,15 @@ def _create(name: str, given: dict[str, Any]) -> Any:
 
 
 class _Checkpointing(nn.Module):
-    """In a backbone: has it compute its activations again while it trains, and only then."""
+    """Submodule that enables gradient checkpointing of its backbone in training mode only."""
 
     def __init__(self, backbone: Any) -> None:
         super().__init__()
-        self._backbone = (backbone,)  # no child of its own child
+        self._backbone = (backbone,)  # in a tuple, to not register the parent as a child
         backbone.set_grad_checkpointing(True)
 
     def train(self, mode: bool = True) -> _Checkpointing:
-        """Follow the backbone, of which this is a part."""
+        """Follow the mode of the backbone."""
         self._backbone[0].set_grad_checkpointing(mode)
         return super().train(mode)
 
@@ -205,19 +165,7 @@ def _checkpoint_gradients(module: nn.Module, name: str) -> None:
 
 
 def try_size(module: nn.Module, name: str, in_chans: int, size: tuple[int, int]) -> None:
-    """Raise a UsageError unless a backbone gives pooled features of one image of a size.
-
-    Parameters
-    ----------
-    module
-        The backbone; left in training mode.
-    name
-        What to call it in a message.
-    in_chans
-        Channels of the image.
-    size
-        Its height and width in pixels.
-    """
+    """Raise a UsageError unless a backbone returns pooled features of one image of a size."""
     module.eval()
     try:
         pooled = _trial(module, (1, in_chans, *size))
@@ -230,15 +178,15 @@ def try_size(module: nn.Module, name: str, in_chans: int, size: tuple[int, int])
 
 @torch.inference_mode()
 def _trial(module: nn.Module, shape: tuple[int, ...]) -> Tensor:
-    """What the module makes of an image; of its shape alone, unless an operation needs values."""
+    """Output for an image, on the meta device unless an operation needs values."""
     tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     shapes = {name: tensor.to("meta") for name, tensor in tensors.items()}
     try:
         image = torch.zeros(shape, device="meta")
-        # tie_weights=True would leave empty tensors behind where blocks share a module (CoaT).
+        # tie_weights=True would leave empty tensors in blocks that share a module (CoaT).
         pooled: Tensor = functional_call(module, shapes, image, tie_weights=False)
     except Exception:
-        # A wrong size, or an operation that needs values: torch has many ways to say so.
+        # A wrong size, or an operation that needs values: torch raises many types.
         pooled = module(torch.zeros(shape))
     return pooled
 

@@ -1,6 +1,5 @@
-"""Heads that read a feature map with queries, where the plain head reads its mean.
+"""Heads that query feature maps, of one stream or several.
 
-``ml-decoder`` and ``ml-decoder-learnable`` take ``num_queries`` and ``dropout``, the former
-``learnable_queries`` too; ``q2l`` and ``q2l-full`` take ``hidden_dim`` and ``dropout``. Each reads
-the maps of one stream or of several.
+Options: ``num_queries`` and ``dropout`` of ``ml-decoder`` (also ``learnable_queries``) and
+``ml-decoder-learnable``; ``hidden_dim`` and ``dropout`` of ``q2l`` and ``q2l-full``.
 """

@@ -1,9 +1,8 @@
 """ML-Decoder: one layer of cross-attention, and a linear layer per query.
 
 Ridnik, Sharir, Ben-Cohen, Ben-Baruch, Noy 2023, "ML-Decoder: Scalable and Versatile Classification
-Head", WACV, arXiv:2111.12933, sections 2.2 and 2.3. Written on nn.MultiheadAttention because timm's
-copy rides on nn.TransformerDecoder, which calls its layers with arguments that the copy's does not
-take.
+Head", WACV, arXiv:2111.12933, sections 2.2 and 2.3. Not timm's, which fails with current torch:
+nn.TransformerDecoder passes arguments that its layers do not accept.
 """
 
 from __future__ import annotations
@@ -30,21 +29,9 @@ HIDDEN, HEADS, INNER = 768, 8, 2048
 class MlDecoder(Decoder):
     """Queries q that read a memory in one layer without self-attention.
 
-    ``t = LN(q + drop q)``, ``t = LN(t + drop MHA(t, memory, memory))``,
-    ``t = LN(t + drop W2 drop relu(W1 t))``; the memory is the ReLU of the projected maps. Width
-    768, 8 heads, 2048 inner features.
-
-    Parameters
-    ----------
-    widths
-        Channels of each stream's map.
-    num_queries
-        Q.
-    dropout
-        Share dropped in training, of the attention's weights too, in [0, 1).
-    learnable_queries
-        Whether the queries are trained; otherwise they stay the random vectors that they begin as,
-        saved with the model.
+    ``t = LN(q + drop q)``, ``t = LN(t + drop MHA(t, memory, memory))``, ``t = LN(t + drop W2 drop
+    relu(W1 t))``; the memory is the ReLU of the projected maps. Width 768, 8 heads, 2048 inner
+    features. Queries that are not learnable stay random, saved with the model.
     """
 
     queries: Tensor
@@ -63,12 +50,8 @@ class MlDecoder(Decoder):
         self.norms = nn.ModuleList(nn.LayerNorm(HIDDEN) for _ in range(3))
         self.dropout = nn.Dropout(dropout)
 
-    def no_weight_decay(self) -> set[str]:
-        """Parameters that timm's optimizers leave without decay."""
-        return {"queries"}
-
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Queries (B, Q, 768) that have read maps (B, F, h, w) of M streams."""
+        """Queries (B, Q, 768) after reading maps (B, F, h, w) of M streams."""
         memory = torch.relu(self.memory(maps))
         queries = self.queries.expand(memory.shape[0], -1, -1)  # (B, Q, D)
         queries = self.norms[0](queries + self.dropout(queries))
@@ -86,25 +69,9 @@ def build(
     dropout: float = 0.1,
     learnable_queries: bool = False,
 ) -> QueryClassifier:
-    """The ML-Decoder upon encoders; the queries stay as they are drawn.
+    """The ML-Decoder on encoders; by default the queries are not trained.
 
-    Parameters
-    ----------
-    encoders
-        One per stream.
-    num_classes
-        K.
-    num_queries
-        Queries, 1 or more; K if K is fewer. Each answers for K / queries classes, rounded up.
-    dropout
-        Share dropped in training, in [0, 1).
-    learnable_queries
-        Whether the queries are trained.
-
-    Raises
-    ------
-    UsageError
-        If a value is out of its range or a backbone gives no feature map.
+    At most K queries, each for K / ``num_queries`` classes, rounded up.
     """
     if num_queries < 1:
         raise UsageError(f"num_queries is {num_queries}; it has to be 1 or more")
@@ -121,9 +88,9 @@ def build(
 def build_learnable(
     encoders: Sequence[Encoder], num_classes: int, *, num_queries: int = 100, dropout: float = 0.1
 ) -> QueryClassifier:
-    """The ML-Decoder with trained queries; the arguments are those of :func:`build`.
+    """The ML-Decoder with trained queries.
 
-    The AICOSS solution also raised ``dropout`` to 0.5 where it trained the queries.
+    The AICOSS solution also raised ``dropout`` to 0.5 for trained queries.
     """
     return build(
         encoders, num_classes, num_queries=num_queries, dropout=dropout, learnable_queries=True

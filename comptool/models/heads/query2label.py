@@ -1,4 +1,4 @@
-"""Query2Label: a transformer with one query per class, in its light and its official form.
+"""Query2Label: a transformer with one query per class, in a light and the official form.
 
 Liu, Zhang, Yang, Su, Zhu 2021, "Query2Label: A Simple Transformer Way to Multi-Label
 Classification", arXiv:2107.10834, section 3, and the authors' code for what the paper leaves open
@@ -32,19 +32,7 @@ WAVELENGTH = 10_000.0  # of the slowest sine
 
 
 class LightDecoder(Decoder):
-    """torch's transformer, 1 + 2 layers and 8 heads, from projected maps to trained queries.
-
-    Parameters
-    ----------
-    widths
-        Channels of each stream's map.
-    num_queries
-        Q, one per class.
-    hidden
-        D.
-    dropout
-        Share dropped in training, in [0, 1).
-    """
+    """torch's transformer, 1 + 2 layers and 8 heads, from projected maps to trained queries."""
 
     def __init__(
         self, widths: Sequence[int], *, num_queries: int, hidden: int, dropout: float
@@ -61,12 +49,8 @@ class LightDecoder(Decoder):
             batch_first=True,
         )
 
-    def no_weight_decay(self) -> set[str]:
-        """Parameters that timm's optimizers leave without decay."""
-        return {"queries"}
-
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Queries (B, Q, D) that have read maps (B, F, h, w) of M streams."""
+        """Queries (B, Q, D) after reading maps (B, F, h, w) of M streams."""
         memory = self.memory(maps)
         decoded: Tensor = self.transformer(memory, self.queries.expand(memory.shape[0], -1, -1))
         return decoded
@@ -75,16 +59,7 @@ class LightDecoder(Decoder):
 class FullDecoder(Decoder):
     """The official decoder: sine positions, zero targets, queries only as positions.
 
-    Parameters
-    ----------
-    widths, num_queries, dropout
-        See :class:`LightDecoder`.
-    hidden
-        D, a multiple of 4.
-
-    Notes
-    -----
-    As in the authors' code, the map of a single stream is not projected if it is D wide already.
+    As in the authors' code, the map of a single stream is not projected if it is already D wide.
     """
 
     def __init__(
@@ -101,12 +76,8 @@ class FullDecoder(Decoder):
             if parameter.ndim > 1:
                 nn.init.xavier_uniform_(parameter)
 
-    def no_weight_decay(self) -> set[str]:
-        """Parameters that timm's optimizers leave without decay."""
-        return {"queries"}
-
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Queries (B, Q, D) that have read maps (B, F, h, w) of M streams."""
+        """Queries (B, Q, D) after reading maps (B, F, h, w) of M streams."""
         memory = self.memory(maps)  # (B, N, D)
         positions = torch.cat([sine_positions(image, memory.shape[2]) for image in maps])  # (N, D)
         for layer in self.encoder:
@@ -133,7 +104,7 @@ class _Layer(nn.Module):
     def forward(
         self, x: Tensor, position: Tensor, memory: Tensor, memory_position: Tensor
     ) -> Tensor:
-        """Tokens like x (B, T, D); positions enter what is compared, not what is read."""
+        """Update tokens x (B, T, D); positions enter the keys and queries, not the values."""
         keys = memory + memory_position
         read, _ = self.attention(x + position, keys, memory, need_weights=False)
         x = self.norms[0](x + self.dropout(read))
@@ -144,8 +115,8 @@ class _Layer(nn.Module):
 def sine_positions(features: Tensor, hidden: int) -> Tensor:
     """Two-dimensional sine positions of a map (B, F, h, w): (h w, hidden).
 
-    The first half of the features is of the row, the second of the column; each place i of n stands
-    at 2 pi (i + 1) / n. Carion et al. 2020, arXiv:2005.12872, appendix A.4.
+    The first half of the features encodes the row, the second the column, at 2 pi (i + 1) / n.
+    Carion et al. 2020, arXiv:2005.12872, appendix A.4.
     """
     height, width = features.shape[2:]
     exponents = torch.arange(0, hidden // 2, 2, device=features.device) / (hidden // 2)
@@ -163,24 +134,7 @@ def sine_positions(features: Tensor, hidden: int) -> Tensor:
 def build_light(
     encoders: Sequence[Encoder], num_classes: int, *, hidden_dim: int = 256, dropout: float = 0.1
 ) -> QueryClassifier:
-    """Query2Label as the AICOSS solution has it, one dense layer from all queries to the logits.
-
-    Parameters
-    ----------
-    encoders
-        One per stream.
-    num_classes
-        K, the number of queries too.
-    hidden_dim
-        Width of the transformer, a multiple of 8.
-    dropout
-        Share dropped in training, in [0, 1).
-
-    Raises
-    ------
-    UsageError
-        If a value is out of its range or a backbone gives no feature map.
-    """
+    """Query2Label of the AICOSS solution: one dense layer from all queries to the logits."""
     hidden = checked_hidden(hidden_dim, LIGHT_HEADS)
     decoder = partial(
         LightDecoder, num_queries=num_classes, hidden=hidden, dropout=checked_dropout(dropout)
@@ -191,10 +145,7 @@ def build_light(
 def build_full(
     encoders: Sequence[Encoder], num_classes: int, *, hidden_dim: int = 2048, dropout: float = 0.1
 ) -> QueryClassifier:
-    """Query2Label as its authors have it, with a linear layer per class.
-
-    The arguments are those of :func:`build_light`; ``hidden_dim`` is a multiple of 4.
-    """
+    """Query2Label of its authors, with a linear layer per class."""
     hidden = checked_hidden(hidden_dim, FULL_HEADS)
     decoder = partial(
         FullDecoder, num_queries=num_classes, hidden=hidden, dropout=checked_dropout(dropout)

@@ -1,10 +1,8 @@
 """Feature maps of any backbone in one layout, and the base of heads that query them.
 
-The feature map of any backbone that has one, in one layout.
-
-An encoder whose map is asked for has, as timm's backbones do, ``forward_features(images)`` and
-``num_features``; ``output_fmt`` is ``"NHWC"`` if that is the layout of its maps, and
-``feature_info[-1]["reduction"]`` the pixels per token if it gives tokens.
+As in timm, an encoder with a feature map has ``forward_features(images)`` and ``num_features``;
+``output_fmt`` is ``"NHWC"`` for maps of that layout, and ``feature_info[-1]["reduction"]`` is the
+number of pixels per token if it returns tokens.
 """
 
 from __future__ import annotations
@@ -26,13 +24,8 @@ from comptool.models.streams import Encoder, StreamModel
 def feature_map(module: Any, images: Tensor) -> Tensor:
     """The last feature map, (B, F, h, w), of images (B, C, H, W).
 
-    Tokens (B, N, F) become the map of their grid; those before the grid (class, distillation and
-    register tokens) are left out.
-
-    Parameters
-    ----------
-    module
-        A module that :func:`as_map` has accepted.
+    Tokens (B, N, F) become the map of their grid, without the class, distillation and register
+    tokens before it. :func:`as_map` has to accept the module first.
     """
     features: Tensor = module.forward_features(images)
     if features.ndim == 3:
@@ -43,26 +36,23 @@ def feature_map(module: Any, images: Tensor) -> Tensor:
 
 
 def as_map(encoder: Encoder) -> tuple[nn.Module, int]:
-    """The encoder's module without what only its pooled features need, and the map's F.
+    """The encoder's module without the layers after the map, and the map's F.
 
-    The layers after the map are put out, in place: without a gradient they would stop
-    DistributedDataParallel.
-
-    Raises
-    ------
-    UsageError
-        If the backbone gives no feature map.
+    Those layers become identities, in place: without gradients they would stop
+    DistributedDataParallel. Raises a UsageError if the backbone has no feature map.
     """
     module: Any = encoder.module
     if not hasattr(module, "forward_features"):
-        raise _no_map(module, "it has none")
+        raise _no_map(module, "no forward_features")
     was_training = module.training
-    module.eval()  # the images of the trial would enter the statistics of batch normalisation
+    module.eval()  # protects the statistics of batch normalisation
     shape = (1, *encoder.image_shape)
-    features, tensors = _tried(module, shape)
+    features, tensors = _trial(module, shape)
     _check(module, shape, features)
     used, parameters = _leaves(features), dict(module.named_parameters())
-    _put_out(module, {id(parameters[name]) for name in parameters if id(tensors[name]) in used})
+    _remove_unused(
+        module, {id(parameters[name]) for name in parameters if id(tensors[name]) in used}
+    )
     module.train(was_training)
     return module, module.num_features
 
@@ -76,13 +66,13 @@ class _Map(nn.Module):
         return self.module.forward_features(images)  # type: ignore[operator]
 
 
-def _tried(module: nn.Module, shape: tuple[int, ...]) -> tuple[Any, dict[str, Tensor]]:
-    """What the module gives for images of a shape, and the parameters that it was computed from."""
+def _trial(module: nn.Module, shape: tuple[int, ...]) -> tuple[Any, dict[str, Tensor]]:
+    """Output for images of a shape, and the parameters it was computed from."""
     with torch.enable_grad():
         try:
-            return _run(module, shape, "meta")  # without numbers it takes no time
+            return _run(module, shape, "meta")  # without values it takes no time
         except (RuntimeError, NotImplementedError):
-            # A module that reads a number, or holds one that is no buffer, has to be run for real.
+            # A module that reads values, or has tensors that are not buffers, needs a real device.
             return _run(module, shape, "cpu")
 
 
@@ -94,7 +84,7 @@ def _run(module: nn.Module, shape: tuple[int, ...], device: str) -> tuple[Any, d
     }
     given = {f"module.{name}": tensor for name, tensor in copies.items()}
     with torch.device(device):
-        # tie_weights=True would leave copies behind where blocks share a module.
+        # tie_weights=True would leave copies in blocks that share a module.
         return functional_call(_Map(module), given, torch.zeros(shape), tie_weights=False), copies
 
 
@@ -105,13 +95,13 @@ def _grid(module: Any, images: tuple[int, ...]) -> tuple[int, int]:
 
 def _check(module: Any, images: tuple[int, ...], features: Any) -> None:
     if not isinstance(features, Tensor):
-        raise _no_map(module, "it gives several")
+        raise _no_map(module, "several outputs")
     channels = {3: 2, 4: 3 if _channels_last(module) else 1}.get(features.ndim)
     fits = channels is not None and features.shape[channels] == module.num_features
     if features.ndim == 3:
         fits = fits and features.shape[1] >= math.prod(_grid(module, images))
     if not fits:
-        raise _no_map(module, f"it gives features of shape {tuple(features.shape)}")
+        raise _no_map(module, f"features of shape {tuple(features.shape)}")
 
 
 def _channels_last(module: Any) -> bool:
@@ -120,8 +110,7 @@ def _channels_last(module: Any) -> bool:
 
 def _no_map(module: nn.Module, why: str) -> UsageError:
     return UsageError(
-        f"the head needs one feature map and the backbone has none to give ({why}: "
-        f"{type(module).__name__})"
+        f"the head needs a feature map and the backbone {type(module).__name__} has none ({why})"
     )
 
 
@@ -141,27 +130,20 @@ def _leaves(output: Tensor) -> set[int]:
     return found
 
 
-def _put_out(module: nn.Module, used: set[int]) -> None:
+def _remove_unused(module: nn.Module, used: set[int]) -> None:
     for name, child in list(module.named_children()):
         owned = [id(parameter) for parameter in child.parameters()]
         if owned and used.isdisjoint(owned):
             setattr(module, name, nn.Identity())
         else:
-            _put_out(child, used)
+            _remove_unused(child, used)
 
 
 class Decoder(nn.Module, ABC):
-    """Queries that read the feature maps of M streams.
+    """Queries, D wide, that read the feature maps of M streams.
 
-    Every stream's map has a projection of its own and the tokens of all streams make one memory, so
-    modalities may differ in size, and a query can tell them apart.
-
-    Parameters
-    ----------
-    widths
-        Channels of each stream's map.
-    hidden
-        D, the width of a query.
+    Each stream's map has its own projection and all tokens form one memory, so modalities may
+    differ in size and queries can distinguish them.
     """
 
     def __init__(self, widths: Sequence[int], hidden: int) -> None:
@@ -169,39 +151,27 @@ class Decoder(nn.Module, ABC):
         self.projections = nn.ModuleList(nn.Linear(width, hidden) for width in widths)
 
     def memory(self, maps: Sequence[Tensor]) -> Tensor:
-        """Maps (B, F, h, w) of M streams, projected: (B, N, D), N the positions of all of them."""
+        """Projected maps (B, F, h, w) of M streams as (B, N, D), N all positions."""
         projected = [
             project(features.flatten(2).transpose(1, 2))
             for project, features in zip(self.projections, maps, strict=True)
         ]
         return torch.cat(projected, dim=1)
 
+    def no_weight_decay(self) -> set[str]:
+        """Parameters without weight decay, for timm's optimizers."""
+        return {"queries"}
+
     @abstractmethod
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Queries (B, Q, D) that have read maps (B, F, h, w) of M streams."""
+        """Queries (B, Q, D) after reading maps (B, F, h, w) of M streams."""
 
 
 class QueryClassifier(StreamModel):
     """Feature maps of M independent encoders, queries that read them, and a last layer.
 
-    ``forward_features`` gives the queries side by side, (B, Q D), and ``classifier`` maps those to
-    logits, so ``classifier(forward_features(x))`` are the logits as in every model. Freezing
-    everything but ``classifier`` freezes the queries and what they have learnt to look for as well.
-
-    Parameters
-    ----------
-    encoders
-        One per stream, in the order of the images; see
-        :func:`comptool.models.heads.query_heads.as_map`.
-    decoder
-        Makes the decoder from the widths of the streams' maps.
-    classifier
-        Of Q D inputs.
-
-    Raises
-    ------
-    UsageError
-        If a backbone gives no feature map.
+    ``forward_features`` returns the concatenated queries (B, Q D), the input of ``classifier``.
+    Freezing all but ``classifier`` also freezes the queries.
     """
 
     def __init__(
@@ -219,7 +189,7 @@ class QueryClassifier(StreamModel):
         self.classifier = classifier
 
     def forward_features(self, *images: Tensor) -> Tensor:
-        """Queries (B, Q D) that have read M images (B, C, H, W)."""
+        """Queries (B, Q D) after reading M images (B, C, H, W)."""
         self.check_streams(images)
         maps = [
             feature_map(encoder, image)
@@ -236,15 +206,7 @@ class QueryClassifier(StreamModel):
 
 
 class GroupLinear(nn.Module):
-    """Each of Q queries gives the logits of f classes of its own, f = ceil(K / Q).
-
-    Parameters
-    ----------
-    num_queries, hidden
-        Q and D.
-    num_classes
-        K; what Q f has beyond it is cut off.
-    """
+    """Each of Q queries yields the logits of its own ceil(K / Q) classes; the excess is cut off."""
 
     def __init__(self, num_queries: int, hidden: int, num_classes: int) -> None:
         super().__init__()
@@ -275,14 +237,14 @@ class FeedForward(nn.Sequential):
 
 
 def checked_dropout(dropout: float) -> float:
-    """The share that is dropped, in [0, 1); UsageError otherwise."""
+    """Check a dropout rate, in [0, 1)."""
     if not 0 <= dropout < 1:
         raise UsageError(f"dropout is {dropout}; it has to be in [0, 1)")
     return dropout
 
 
 def checked_hidden(hidden_dim: int, heads: int) -> int:
-    """The width of a query, a positive multiple of ``heads``; UsageError otherwise."""
+    """Check the width of a query, a positive multiple of ``heads``."""
     if hidden_dim < heads or hidden_dim % heads:
         raise UsageError(f"hidden_dim is {hidden_dim}; it has to be a positive multiple of {heads}")
     return hidden_dim
