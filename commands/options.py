@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
@@ -193,7 +194,9 @@ class GroupedCommand(TyperCommand):
             is_argument = parameter.param_type_name == "argument"
             panel = getattr(parameter, "rich_help_panel", None) or GENERAL
             title = "Arguments" if is_argument else panel
-            (last if title in last else sections).setdefault(title, []).append(record)
+            names = re.sub(r"<list\[(\w+)\]>", lambda of: f"<{of[1].lower()}>", record[0])
+            panels = last if title in last else sections
+            panels.setdefault(title, []).append((names, record[1]))
         for title, records in (sections | last).items():
             if records:
                 with formatter.section(title):

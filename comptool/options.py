@@ -328,7 +328,7 @@ class WithCompetition:
 
     competition: Path | None = option(
         help="Description of the competition.",
-        shown="comptool.toml, otherwise detected from the files",
+        shown="comptool.toml, otherwise detected",
         panel=ADVANCED,
     )
 
