@@ -38,7 +38,7 @@ class ClassFolders:
 
 
 def find_class_folders(found: Detection) -> None:
-    """Take ``train``, ``val``, ``test`` and ``modalities`` where classes are folders."""
+    """Take ``train``, ``val``, ``test`` and ``modalities`` from a layout of class folders."""
     given = [str(found.facts[key]) for key in ("test", "test-images", "val") if key in found.facts]
     layout = class_folders(found.images, found.facts.get("train"), given)
     if layout is None or (
@@ -48,9 +48,8 @@ def find_class_folders(found: Detection) -> None:
     shown = f"{len(layout.classes)} classes ({quoted(layout.classes)}), {layout.num_images} images"
     found.findings.append(f"class folders in {layout.train}: {shown}")
     if layout.left_out:
-        told = quoted(layout.left_out)
         found.findings.append(
-            f"assumed: the folders of images here are the classes, but not {told}"
+            f"assumed: the folders of images here are the classes, except {quoted(layout.left_out)}"
         )
     found.facts["train"] = layout.train
     found.settle("modalities", layout.modalities, f"images: {shown_modalities(layout.modalities)}")
@@ -62,17 +61,17 @@ def find_class_folders(found: Detection) -> None:
 
 
 def _is_doubtful(found: Detection, layout: ClassFolders, given: Sequence[str]) -> bool:
-    """Whether folders beside a table of test rows may be sensors rather than classes."""
-    beside_tables = any(key in found.facts for key in ("test", "sample-submission"))
-    if not beside_tables or "train" in layout.train.lower():
+    """Whether folders next to a table of test rows may be sensors rather than classes."""
+    next_to_tables = any(key in found.facts for key in ("test", "sample-submission"))
+    if not next_to_tables or "train" in layout.train.lower():
         return False
-    # Beside a folder that is left out for the test images, the others are classes.
+    # Next to a folder of test images, the others are classes.
     tests = [name for name in layout.left_out if "test" in name.lower() or name in given]
     return layout.train != HERE or not tests
 
 
 def _find_validation_folder(found: Detection, layout: ClassFolders) -> None:
-    """Take a folder such as ``val`` beside the training folder for a split that is given."""
+    """Take a folder such as ``val`` next to the training folder for a given split."""
     if "val" in found.facts:
         return
     for name in _tops(found.images):
@@ -80,17 +79,17 @@ def _find_validation_folder(found: Detection, layout: ClassFolders) -> None:
             continue
         inside = _classes_in(found.images, name)
         if inside is None or not set(inside.classes) <= set(layout.classes):
-            found.findings.append(f"not used: the folder {name}, which has not the same classes")
+            found.findings.append(f"not used: the folder {name}, which has other classes")
         elif inside.modalities != layout.modalities:
-            found.findings.append(f"not used: the folder {name}, whose images are called otherwise")
+            found.findings.append(f"not used: the folder {name}, which has other file names")
         else:
-            told = f"validation folder: {name}, {inside.num_images} images"
-            how = "take it as it is with: comptool split --from-column split"
-            found.settle("val", name, f"{told}; {how}")
+            what = f"validation folder: {name}, {inside.num_images} images"
+            how = "use it with: comptool split --from-column split"
+            found.settle("val", name, f"{what}; {how}")
 
 
 def find_test_folder(found: Detection, classes: Sequence[str] = ()) -> None:
-    """Take a folder with ``test`` in its name, that is no class, for the test images."""
+    """Take a folder with ``test`` in its name that is not a class for the test images."""
     tests = [name for name in _tops(found.images) if "test" in name.lower() and name not in classes]
     if tests and "test" not in found.facts:
         key = "test" if "sample-submission" not in found.facts else "test-images"
@@ -98,7 +97,7 @@ def find_test_folder(found: Detection, classes: Sequence[str] = ()) -> None:
 
 
 def shown_modalities(modalities: dict[str, str]) -> str:
-    """Each modality and where it is from."""
+    """The modalities and their sources, in words."""
     return ", ".join(f"{name} = {source}" for name, source in modalities.items())
 
 
@@ -109,23 +108,13 @@ def _tops(images: Sequence[str]) -> list[str]:
 def class_folders(
     images: Sequence[str], train: str | None = None, given: Sequence[str] = ()
 ) -> ClassFolders | None:
-    """The training set whose classes are folders, or None.
-
-    Parameters
-    ----------
-    images
-        Every image of the download.
-    train
-        The training folder, where it is known.
-    given
-        Folders that are known to be something else.
-    """
+    """The training set whose classes are folders, or None; ``given`` folders are something else."""
     if train is not None:
         return _classes_in(images, train, given)
     tops = [name for name in _tops(images) if name not in given]
     candidates = [name for name in tops if "train" in name.lower()]
     if not any(name.lower() in DATA_FOLDER_NAMES for name in tops):
-        # Otherwise this is the folder above a download, and its other images are no data.
+        # Otherwise this is the folder above a download, and its other images are not data.
         others = [name for name in tops if name not in candidates and "test" not in name.lower()]
         candidates += [name for name in others if name.lower() not in VALIDATION_NAMES]
         candidates.append(HERE)
@@ -170,7 +159,7 @@ def _classes_in(
 
 
 def _paired_names(images: Sequence[str]) -> dict[str, str]:
-    """Patterns of ``SAR_<id>.png`` beside ``EO_<id>.png``, or of ``<id>_red.png`` and its kin."""
+    """Patterns of ``SAR_<id>.png`` and ``EO_<id>.png``, or of ``<id>_red.png`` and the like."""
     for shape in PAIRED_SHAPES:
         seen: dict[str, set[tuple[str, str]]] = {}
         for image in images:
@@ -187,7 +176,7 @@ def _paired_names(images: Sequence[str]) -> dict[str, str]:
 
 
 def _paired_folders(images: Sequence[str]) -> dict[str, str]:
-    """Patterns of ``<class>/SAR/<id>.png`` beside ``<class>/EO/<id>.png``."""
+    """Patterns of ``<class>/SAR/<id>.png`` and ``<class>/EO/<id>.png``."""
     if any(image.count("/") < 2 for image in images):
         return {}
     seen: dict[str, set[tuple[str, str]]] = {}

@@ -1,13 +1,7 @@
-"""Detection of what a downloaded folder holds: file names, CSV headers, values and folders.
+"""Detection of the competition in a download: from file names, CSV headers, values and folders.
 
-What a downloaded folder holds, found from file names, CSV headers, values and folders.
-
-Nothing is written. Everything found or assumed is told in one sentence each, so that a wrong
-guess can be seen and mended with an option or in ``comptool.toml``.
-
-Which columns of a download's tables are the id and the group.
-
-Each choice is returned with the sentence that explains it.
+Writes nothing. Every finding and assumption is reported as a sentence, so that a wrong guess can be
+corrected with an option or in ``comptool.toml``.
 """
 
 from __future__ import annotations
@@ -52,25 +46,14 @@ from comptool.competition.schema import PATH_KEYS
 from comptool.errors import SHOWN_VALUES, InputError
 from comptool.io.tables import read_table
 
-TABLE_NAME = re.compile(r"(.+?)(\.csv|\.csv\.gz|\.parquet)", re.IGNORECASE)
-
 
 def detect(folder: Path, given: Mapping[str, Any]) -> Detection | None:
-    """What the download in ``folder`` is, or None if nothing there looks like a competition.
-
-    Parameters
-    ----------
-    folder
-        The download.
-    given
-        Facts that are known already, under the keys of ``comptool.toml``; they are kept, and the
-        rest is found around them.
+    """The competition in ``folder``, around the ``given`` facts, or None if there is none.
 
     Raises
     ------
     InputError
-        If there is a competition and one of its tables, its id column, its label column or its
-        images cannot be made out.
+        If a table, an id or label column, or the images of a competition cannot be determined.
     """
     found = Detection(folder, _seen_from(folder, given))
     tables = find_tables(found)
@@ -87,20 +70,7 @@ def detect(folder: Path, given: Mapping[str, Any]) -> Detection | None:
 
 
 def detect_table(path: Path, given: Mapping[str, Any]) -> Detection:
-    """What one labelled table says about its competition; images need not be there.
-
-    Parameters
-    ----------
-    path
-        The table.
-    given
-        Facts that are known already; paths and modalities that the table lacks are dropped.
-
-    Raises
-    ------
-    InputError
-        If the table cannot be read, or its id or label column cannot be made out.
-    """
+    """The competition of one labelled table; images need not be there."""
     frame = read_table(path)
     sources = given.get("modalities", {})
     facts = {key: value for key, value in given.items() if key not in (*PATH_KEYS, "folder")}
@@ -117,7 +87,7 @@ def detect_table(path: Path, given: Mapping[str, Any]) -> Detection:
 
 
 def _seen_from(folder: Path, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts with paths that were typed from the working directory made relative to folder."""
+    """The facts with paths relative to ``folder`` instead of the working directory."""
     facts = dict(given)
     for key in PATH_KEYS:
         if key in facts and not (folder / facts[key]).exists() and Path(facts[key]).exists():
@@ -139,7 +109,7 @@ def _find_id(found: Detection, tables: Tables) -> None:
 
 
 def _find_modalities(found: Detection, tables: Tables) -> None:
-    """Settle ``modalities``, then the folders that patterns are looked for in."""
+    """Settle ``modalities``, then the image folders for their patterns."""
     frames = [frame for frame in (tables.train, tables.test) if frame is not None]
     if tables.test is None and tables.sample is None and "test" not in found.facts:
         find_test_folder(found)
@@ -160,7 +130,7 @@ def _modalities(found: Detection, tables: Tables, frames: Sequence[pd.DataFrame]
     test = tables.sample if tables.test is None else tables.test
     roles = {"train": tables.train, "test": test}
     ids = {role: _ids(one, id_column) for role, one in roles.items() if one is not None}
-    # A path column of train.csv cannot say where the test images are; a pattern can.
+    # A path column of train.csv does not locate the test images; a pattern does.
     needs_pattern = tables.test is None and (tables.sample is not None or "test" in found.facts)
     if needs_pattern:
         modalities = by_ids(found.images, ids)
@@ -168,7 +138,7 @@ def _modalities(found: Detection, tables: Tables, frames: Sequence[pd.DataFrame]
             return modalities
     modalities = by_columns(found.folder, frames) if frames else {}
     if modalities and needs_pattern:
-        found.findings.append("no image is called after a test id; predictions need a test table")
+        found.findings.append("no image has the name of a test id; predictions need a test table")
     modalities = (
         modalities
         or (by_file_names(found.images, frames) if frames else {})
@@ -189,7 +159,7 @@ def _no_images(found: Detection, frames: Sequence[pd.DataFrame], ids: Sequence[s
             values=values[:SHOWN_VALUES],
             mend=mend,
         )
-    what = "no images: no column holds paths of image files, and no image is called after an id"
+    what = "no images: no column holds image paths, and no image has the name of an id"
     return InputError(
         what, file=found.table, column=found.facts["id"], values=ids[:SHOWN_VALUES], mend=mend
     )
@@ -246,34 +216,19 @@ GROUP_NAMES = frozenset(
     "group group_id scene scene_id patient patient_id site site_id location location_id "
     "sequence sequence_id tile tile_id".split()
 )
-# A table with a few repeated ids has a mistake to be told, not another id column.
+# A few repeated ids are a mistake to report, not a reason for another id column.
 NEARLY_UNIQUE = 0.9
 
 
 def choose_id(
     frames: Sequence[pd.DataFrame], sample: pd.DataFrame | None, file: Path
 ) -> tuple[str, str]:
-    """The id column that the training and test tables share.
-
-    Parameters
-    ----------
-    frames
-        The training and test tables that there are.
-    sample
-        The sample submission, whose first column is the id.
-    file
-        What an error is about.
-
-    Raises
-    ------
-    InputError
-        If no column is called like an id or has another value in every row.
-    """
+    """The id column of the training and test tables, and why; InputError if there is none."""
     first = None if sample is None else str(sample.columns[0])
     if first is not None and all(first in frame for frame in frames):
         return first, f"id column: {first} (the first of the sample submission)"
     if not frames:
-        return "id", "assumed: the id is what {id} stands for in a file name"
+        return "id", "assumed: the id is the part of a file name that {id} stands for"
     shared = [name for name in frames[0].columns if all(name in frame for frame in frames)]
     distinct = {name: min(one[name].nunique() / len(one) for one in frames) for name in shared}
     named = [name for name in ID_NAMES if name in distinct and distinct[name] >= NEARLY_UNIQUE]
@@ -281,9 +236,9 @@ def choose_id(
         return named[0], f"id column: {named[0]} (by its name)"
     unique = [name for name in shared if distinct[name] == 1]
     if unique:
-        return unique[0], f"id column: {unique[0]} (another value in every row)"
+        return unique[0], f"id column: {unique[0]} (all values differ)"
     raise InputError(
-        "no column has another value in every row; which one is the id?",
+        "no column has a different value in every row; which one is the id?",
         file=file,
         values=list(frames[0].columns),
         mend="Name it with COMPTOOL_ID=..., 'id' in comptool.toml or 'comptool init --id'",
@@ -291,7 +246,7 @@ def choose_id(
 
 
 def choose_group(train: pd.DataFrame, taken: set[str]) -> tuple[str | None, str]:
-    """The group column by its name, or None."""
+    """The group column, by its name, and why; or None."""
     for name in train.columns:
         if name.lower() in GROUP_NAMES and name not in taken and not train[name].is_unique:
             count = train[name].nunique()

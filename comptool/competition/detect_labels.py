@@ -1,7 +1,4 @@
-"""Which columns of a download's tables are the labels, and whether a sample has several.
-
-Each choice is returned with the sentences that explain it.
-"""
+"""Detection of the label columns of a download, and of lists of labels."""
 
 from __future__ import annotations
 
@@ -25,16 +22,16 @@ LABEL_NAMES = (
 JOINED_NAMES = frozenset("labels tags attribute_ids attributes targets classes".split())
 MIN_MULTILABEL_COLUMNS = 2
 PRED = "pred"
-# So many columns of 0 and 1 are the labels even beside a column called like a label.
+# So many 0/1 columns are the labels even if another column has the name of a label.
 MANY_COLUMNS, MANY_SHARE = 5, 0.75
-# A class column that the sample submission names may have mistakes in it, to be told later.
+# A class column of the sample submission may have mistakes, which are reported later.
 MOSTLY = 0.5
 NUMBERS = re.compile(r"\d+([ ,]+\d+)+")
 
 
 @dataclass(frozen=True)
 class Taken:
-    """Columns with another meaning (id, paths), and those that the test table has too."""
+    """Columns with another meaning (id, paths), and columns that are also in the test table."""
 
     meaning: set[str]
     in_test: set[str]
@@ -43,19 +40,19 @@ class Taken:
 def choose_label(
     train: pd.DataFrame | None, sample: pd.DataFrame | None, taken: Taken, file: Path
 ) -> tuple[str | list[str], str]:
-    """The label column, or the list of 0/1 columns of a multi-label table.
+    """The label column, or the list of 0/1 columns of a multi-label table, and why.
 
     Raises
     ------
     InputError
-        If several columns may be the label and none is called like one, or the sample submission
-        asks for a class that the training table lacks or that is called like a reserved column.
+        If the choice is ambiguous, or the sample submission has a class that the training table
+        lacks or that has the name of a reserved column.
     """
     answers = answers_of(sample)
     if train is None:
         name = answers[0] if len(answers) == 1 or "score" in answers else "label"
         return name, f"assumed: the label is called {name}"
-    # A table that split has made has a column of folds, which may hold -1 and 0 alone.
+    # A folds table has a column of folds, perhaps only of -1 and 0.
     columns = [name for name in train.columns if name not in (*taken.meaning, *RESERVED)]
     free = [name for name in columns if name not in taken.in_test]
     if _asks_for_columns(train, answers, columns):
@@ -71,7 +68,7 @@ def choose_label(
     if len(free) == 1:
         return free[0], f"assumed: the label column is {free[0]}, the only one left"
     raise InputError(
-        "no column is called like a label; which one is it?",
+        "no column has the name of a label; which one is it?",
         file=file,
         values=free,
         mend="Name it with COMPTOOL_LABEL=..., 'label' in comptool.toml or 'comptool init --label'",
@@ -84,7 +81,7 @@ def answers_of(sample: pd.DataFrame | None) -> list[str]:
 
 
 def is_binary(column: pd.Series[str]) -> bool:
-    """Whether all cells of a column can be labels: 1, 0, -1 or blank, and not all of them blank."""
+    """Whether all cells of a column can be labels (1, 0, -1 or blank), and not all are blank."""
     values = {text.strip() for text in column.unique()}
     return values <= set(WRITTEN) and values != {""}
 
@@ -97,7 +94,7 @@ def _asks_for_columns(train: pd.DataFrame, answers: Sequence[str], columns: Sequ
 
 
 def _label_share(column: pd.Series[str]) -> float:
-    """Share of the cells of a column that can be labels, 0 to 1."""
+    """Share of the cells that can be labels, 0 to 1."""
     labels = [text for text in column.unique() if text.strip() in WRITTEN]
     return float(column.isin(labels).mean())
 
@@ -105,43 +102,31 @@ def _label_share(column: pd.Series[str]) -> float:
 def _with_blank_ones(
     train: pd.DataFrame, free: Sequence[str], binary: Sequence[str]
 ) -> tuple[list[str], str]:
-    """The columns of 0 and 1, and the wholly blank ones that have such columns beside them."""
+    """The 0/1 columns, and the blank columns with 0/1 columns next to them."""
     wholly_blank = {name for name in free if not train[name].str.strip().ne("").any()}
     order = [str(name) for name in train.columns]
     written = [place for place, name in enumerate(order) if name not in wholly_blank]
     blank = []
     for name in filter(wholly_blank.__contains__, order):
         cut = bisect(written, order.index(name))
-        beside = [order[place] for place in (*written[:cut][-1:], *written[cut:][:1])]
-        free_beside = [other for other in beside if other in free]
-        if free_beside and all(other in binary for other in free_beside):
+        neighbours = [order[place] for place in (*written[:cut][-1:], *written[cut:][:1])]
+        near = [other for other in neighbours if other in free]
+        if near and all(other in binary for other in near):
             blank.append(name)
     labels = [name for name in free if name in binary or name in blank]
     why = f"label columns: {len(labels)} of 0 and 1 ({quoted(labels)})"
     if blank:
-        why += f"; wholly blank, taken for classes that nobody has annotated: {quoted(blank)}"
+        why += f"; blank, assumed to be classes without annotations: {quoted(blank)}"
     return labels, why
 
 
 def near_misses(
     train: pd.DataFrame, labels: Sequence[str], taken: Taken, answers: Sequence[str]
 ) -> list[str]:
-    """Columns that are no label because of a few of their cells or of their name, a sentence each.
-
-    Parameters
-    ----------
-    train
-        The training table.
-    labels
-        The columns of 0 and 1 that are the labels.
-    taken
-        Columns with another meaning.
-    answers
-        Classes that the sample submission asks for; where there are some it has the say.
-    """
+    """Columns that fail as label columns by their name or a few cells, a sentence each."""
     if set(labels) & set(answers):
         return []
-    told = []
+    sentences = []
     mend = "mend the table, or name the labels with --label"
     for name in train.columns:
         if name in (*labels, *taken.meaning, *taken.in_test):
@@ -149,41 +134,43 @@ def near_misses(
         written = train[name].str.strip()
         wrong = ~written.isin(list(WRITTEN))
         if name in RESERVED:
-            # The others are columns that split writes.
+            # The others are written by split.
             if name == PRED and not wrong.any():
-                told.append(f"problem: column '{name}' is no label: {RESERVED_CLASS}; {mend}")
+                sentences.append(
+                    f"problem: column '{name}' is not a label: {RESERVED_CLASS}; {mend}"
+                )
         elif wrong.any() and not wrong.sum() > (1 - MOSTLY) * written.ne("").sum():
             row = int(wrong.to_numpy().argmax())
-            told.append(
-                f"problem: column '{name}' is no label, for in row {row + 1} it has "
-                f"'{written.iloc[row]}', which is none of 0, 1, -1 and blank; {mend}"
+            sentences.append(
+                f"problem: column '{name}' is not a label column: row {row + 1} has "
+                f"'{written.iloc[row]}', not 0, 1, -1 or blank; {mend}"
             )
-    return told
+    return sentences
 
 
 def _asked(
     answers: list[str], columns: Sequence[str], binary: Sequence[str], file: Path
 ) -> tuple[list[str], str]:
-    """All classes that the sample submission asks for, in its order."""
+    """All classes of the sample submission, in its order."""
     lacking = [name for name in answers if name not in columns]
     if reserved := [name for name in lacking if name in RESERVED]:
         raise InputError(RESERVED_CLASS, file=file, values=reserved, mend=RENAME_CLASS)
     if lacking:
         likely = [name for name in nearest(lacking[0], columns) if name not in answers]
         raise InputError(
-            "the sample submission asks for classes that the training table has no column of",
+            "the sample submission has classes without a column in the training table",
             file=file,
             values=lacking,
-            mend=f"Its other columns are {quoted(likely)}; one name has to be in both tables"
+            mend=f"Its other columns are {quoted(likely)}; the names have to agree"
             if likely
             else "Name the label columns with 'label' in comptool.toml",
         )
     why = f"label columns: {len(answers)} of 0 and 1 ({quoted(answers)})"
     if [name for name in columns if name in answers] != answers:
-        why += "; their order is that of the sample submission"
+        why += "; in the order of the sample submission"
     unasked = [name for name in binary if name not in answers]
     if unasked:
-        why += f"; it does not ask for {quoted(unasked)}, so no label"
+        why += f"; not in the sample submission, so not a label: {quoted(unasked)}"
     return answers, why
 
 
@@ -195,9 +182,9 @@ def columns_of(label: str | list[str]) -> list[str]:
 def is_joined(train: pd.DataFrame | None, sample: pd.DataFrame | None, label: str) -> bool:
     """Whether a column holds several labels per cell, joined by blanks or commas.
 
-    It does where the sample submission has one column for each of the parts; where the parts are
-    whole numbers; where the cells have commas and a part is found in several different cells;
-    and likewise with blanks, if the column is called like a list.
+    True if the sample submission has a column for each part; if all parts are whole numbers; if
+    cells have commas and a part recurs in different cells; and with blanks if the column's name is
+    plural.
     """
     if train is None or label not in train:
         return False

@@ -1,4 +1,4 @@
-"""The files of a download: images, tables, and which images belong to which modality."""
+"""Files of a download: images, tables, and the images of each modality."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ VALIDATION_NAMES = frozenset("val valid validation dev".split())
 
 @dataclass
 class Detection:
-    """Facts as ``comptool.toml`` has them, flat, and the sentences that explain them."""
+    """Facts of ``comptool.toml``, flat, and the sentences that explain them."""
 
     folder: Path
     facts: dict[str, Any]
@@ -49,7 +49,7 @@ class Detection:
         return self.folder / names[0] if names else self.folder
 
     def settle(self, key: str, value: object, why: str) -> None:
-        """Take a value for a fact that is not given, and say so."""
+        """Set a fact that is not given, and report why."""
         if key not in self.facts and value is not None:
             self.facts[key] = value
             self.findings.append(why)
@@ -57,7 +57,7 @@ class Detection:
 
 @dataclass
 class Tables:
-    """The tables of a download, as far as there are any."""
+    """The tables of a download, as far as they exist."""
 
     train: pd.DataFrame | None
     test: pd.DataFrame | None
@@ -65,13 +65,7 @@ class Tables:
 
 
 def find_tables(found: Detection) -> Tables:
-    """The training table, test table and sample submission that the facts or file names tell.
-
-    Raises
-    ------
-    InputError
-        If a fact names a file that does not exist, or a table cannot be read.
-    """
+    """The training table, test table and sample submission, by the facts or the file names."""
     stems = {}
     for name in sorted(os.listdir(found.folder)):
         fits = TABLE_NAME.fullmatch(name)
@@ -87,10 +81,10 @@ def find_tables(found: Detection) -> Tables:
     unused = [name for name, stem in others.items() if stem in VALIDATION_NAMES]
     if unused and candidates["train"]:
         found.findings.append(
-            f"not used: {quoted(unused)}; its rows can be put into {candidates['train'][0]}, with "
-            "a column 'split' of train and val that split --from-column split takes"
+            f"not used: {quoted(unused)}; append its rows to {candidates['train'][0]}, with "
+            "a column 'split' of train and val, for split --from-column split"
         )
-    said = {
+    titles = {
         "train": "training table",
         "test": "test table",
         "sample-submission": "sample submission",
@@ -100,7 +94,7 @@ def find_tables(found: Detection) -> Tables:
         _choose_table(found, key, names, stems)
         frame = frames[key] = _read(found, key)
         if frame is not None:
-            found.findings.append(f"{said[key]}: {found.facts[key]} ({len(frame)} rows)")
+            found.findings.append(f"{titles[key]}: {found.facts[key]} ({len(frame)} rows)")
     return Tables(frames["train"], frames["test"], frames["sample-submission"])
 
 
@@ -113,7 +107,7 @@ def _choose_table(
     best, *rest = sorted(names, key=lambda name: (stems[name] != wanted, len(name), name))
     found.facts[key] = best
     if rest:
-        found.findings.append(f"assumed: {best} is the one, not {quoted(rest)}")
+        found.findings.append(f"assumed: {best}, not {quoted(rest)}")
 
 
 def _read(found: Detection, key: str) -> pd.DataFrame | None:
@@ -131,10 +125,10 @@ def _read(found: Detection, key: str) -> pd.DataFrame | None:
 
 
 NUM_PROBES = 20
-# Of the probed ids; the rest may be images that are missing.
+# Share of the probed ids; the images of the rest may be missing.
 MIN_FOUND = 0.5
 MAX_MODALITIES = 4
-# Radar comes first wherever it is paired with optics (MAVOC's tables, and every example here).
+# Radar comes first where it is paired with optical images, as in MAVOC's tables.
 LEADING = "sar"
 DATA_FOLDER_NAMES = frozenset("data input dataset download raw".split())
 ONE_MODALITY = "image"
@@ -142,17 +136,14 @@ PLAIN = frozenset({"", "image", "img", "file", "filename", "path", "id", "name"}
 
 
 def spread(values: Sequence[str]) -> list[str]:
-    """Up to 20 distinct values that are not blank, from all over the sequence."""
+    """Up to 20 distinct non-blank values, from all over the sequence."""
     distinct = [value for value in dict.fromkeys(values) if value]
     step = max(1, len(distinct) // NUM_PROBES)
     return distinct[::step][:NUM_PROBES]
 
 
 def by_columns(folder: Path, frames: Sequence[pd.DataFrame]) -> dict[str, str]:
-    """Column by modality, for columns of every table that name images in ``folder``.
-
-    One image that exists is enough: a missing one is a mistake to be told by its row.
-    """
+    """Column by modality, for columns of every table with an existing image in ``folder``."""
     columns = image_columns(frames)
     present = {
         name: any(os.path.exists(folder / value) for value in values)
@@ -162,7 +153,7 @@ def by_columns(folder: Path, frames: Sequence[pd.DataFrame]) -> dict[str, str]:
 
 
 def by_file_names(images: Sequence[str], frames: Sequence[pd.DataFrame]) -> dict[str, str]:
-    """``"{column}"`` by modality, for columns with file names of images that are in some folder."""
+    """``"{column}"`` by modality, for columns with the file names of images in any folder."""
     sources = {}
     for name, values in image_columns(frames).items():
         ends = {tail(image, 1 + values[0].count("/")) for image in images}
@@ -172,7 +163,7 @@ def by_file_names(images: Sequence[str], frames: Sequence[pd.DataFrame]) -> dict
 
 
 def image_columns(frames: Sequence[pd.DataFrame]) -> dict[str, list[str]]:
-    """Some values of each column that holds names of image files in every table."""
+    """Some values of each column with image file names in every table."""
     shared = [name for name in frames[0].columns if all(name in frame for frame in frames)]
     probes = {name: [v for one in frames for v in spread(one[name].tolist())] for name in shared}
     return {
@@ -181,7 +172,7 @@ def image_columns(frames: Sequence[pd.DataFrame]) -> dict[str, list[str]]:
 
 
 def named(sources: Mapping[str, str]) -> dict[str, str]:
-    """Sources under the names of their modalities; the keys are what names are made from."""
+    """Sources by modality name, which is derived from the keys."""
     names = [_modality_name(text) for text in sources]
     if len(names) == 1 and is_id_pattern(*sources.values()):
         names = [ONE_MODALITY]
@@ -191,38 +182,19 @@ def named(sources: Mapping[str, str]) -> dict[str, str]:
 
 
 def is_id_pattern(text: str) -> bool:
-    """Whether a source is a file-name pattern around the id.
-
-    Examples
-    --------
-    >>> is_id_pattern("SAR_{id}.png"), is_id_pattern("{file}")
-    (True, False)
-    """
+    """Whether a source is a filename pattern around the id, such as ``SAR_{id}.png``."""
     return "id" in placeholders(text)
 
 
 def _modality_name(text: str) -> str:
-    """What is left of a column's name or of a pattern's fixed letters, or ``image``."""
+    """The informative words of a column's name or of a pattern, or ``image``."""
     text = re.sub(r"{id}|\.\w+$", "", text)
     words = [word for word in re.split(r"[^a-z0-9]+", text.lower()) if word not in PLAIN]
     return "-".join(dict.fromkeys(words)) or ONE_MODALITY
 
 
 def by_ids(images: Sequence[str], ids: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Modalities whose file names are made of the id, for the ids of every role.
-
-    Parameters
-    ----------
-    images
-        Paths with ``/``.
-    ids
-        Ids by role, ``train`` or ``test``; one id may be in both.
-
-    Returns
-    -------
-    dict
-        Pattern with ``{id}`` by modality; empty if no pattern fits half of the ids.
-    """
+    """Patterns by modality that fit half of the ids of each role (``train``, ``test``)."""
     shared: list[str] | None = None
     for role, values in ids.items():
         patterns = _patterns_around(only_role(images, role), spread(values))
@@ -262,15 +234,7 @@ def _with_sensor_folders(template: str, folders: Mapping[str, list[str]]) -> lis
 
 
 def images_folder(images: Sequence[str], wanted: Sequence[Sequence[str]]) -> tuple[str, int]:
-    """The deepest folder with every wanted image, and how many rows lack an image.
-
-    Parameters
-    ----------
-    images
-        Paths with ``/``.
-    wanted
-        For each modality, the N last path components that its images should have.
-    """
+    """The deepest folder with all wanted images, and how many rows lack an image."""
     components = {name.count("/") + 1 for names in wanted for name in names[:1]}
     index = {tail(image, count): image for count in components for image in images}
     above = set()
@@ -285,7 +249,7 @@ def images_folder(images: Sequence[str], wanted: Sequence[Sequence[str]]) -> tup
 
 
 def only_role(images: Sequence[str], role: str) -> list[str]:
-    """Images that do not lie in the folder of the other role (``train`` or ``test``), if any."""
+    """Images outside the folder of the other role (``train`` or ``test``), if any."""
     other = "test" if role == "train" else "train"
     kept = [image for image in images if other not in image.rpartition("/")[0].lower()]
     return kept or list(images)

@@ -89,7 +89,8 @@ class ReviewConfig(Output, WithCompetition):
     labels: Path | None = option(help="Label table.", shown="the training table of the run")
     kind: Literal["both", "missing", "extra"] = option(
         "both",
-        help="Several labels: missing (marked absent, probably present), extra (the reverse), or both.",
+        help="Several labels: missing (marked absent, probably present), extra (the reverse), "
+        "or both.",
         metavar="KIND",
     )
     limit: int = option(500, help="Number of labels on the page; the table has all.", min=1)

@@ -59,8 +59,8 @@ def test_file_names_that_train_and_val_share_get_the_folder_before_them(tmp_path
 @pytest.mark.parametrize(
     ("image", "why"),
     [
-        ("val/1.png", "has not the same classes"),
-        ("val/emu/1.png", "has not the same classes"),
+        ("val/1.png", "has other classes"),
+        ("val/emu/1.png", "has other classes"),
     ],
 )
 def test_a_validation_folder_that_does_not_fit_is_told(tmp_path, image, why, write, detect):
@@ -89,8 +89,8 @@ def test_a_validation_folder_beside_a_table_is_refused(tmp_path, write, rows, de
     with pytest.raises(InputError) as error:
         training_samples(detect(folder, val="val"))
     assert str(error.value) == (
-        f"{folder / 'val'}: a validation folder goes with a training folder; here 'train' is "
-        f"{folder / 'train.csv'}. A table can give its split by a column: comptool split "
+        f"{folder / 'val'}: a validation folder needs a training folder; 'train' is "
+        f"{folder / 'train.csv'}. Put the split of a table into a column: comptool split "
         "--from-column NAME"
     )
 

@@ -98,7 +98,7 @@ def test_a_class_that_the_training_table_lacks_is_named(download, rows, detect):
     with pytest.raises(InputError) as error:
         detect(folder)
     assert str(error.value) == (
-        f"{folder / 'train.csv'}: the sample submission asks for classes that the training table "
+        f"{folder / 'train.csv'}: the sample submission has classes that the training table "
         "has no column of (found 'bare_soil'). Its other columns are 'bare-soil'; one name has to "
         "be in both tables"
     )
@@ -215,7 +215,7 @@ def test_given_labels_that_the_sample_submission_does_not_ask_for_are_a_problem(
     )
     told = overview(detect(folder, label=["sea", "sand"], task="multilabel"))
     assert told[1] == (
-        "problem: the labels are not the classes that the sample submission asks for: "
+        "problem: the labels are not the classes of the sample submission: "
         "sea, sand against sea, sand, tree"
     )
 

@@ -42,7 +42,7 @@ class Rule:
     )
     balance: bool = option(False, help="Cut every class to the size of the smallest class kept.")
     lower: float | None = option(
-        help="Multi-label: classes strictly below it are absent; in between they are not annotated.",
+        help="Multi-label: classes strictly below are absent, those in between not annotated.",
         min=0,
         max=1,
         shown="1 - threshold, at most the threshold",
