@@ -36,6 +36,6 @@ def score(config: ScoreConfig) -> None:
         from comptool.tracking import scores
 
         made = scores.record_grade(submission, graded)
-        say(scores.told(made), config.quiet)
+        say(scores.described(made), config.quiet)
     summary = {"submission": str(submission), **graded.summary(), **told.facts}
     give(str(graded), summary, config.json)

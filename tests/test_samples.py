@@ -68,10 +68,10 @@ def test_dots_that_stay_inside_are_kept(pairs, path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"id": "key"}, "there is no column 'key' (found 'id', 'sar', 'eo' and 1 more). Name"),
+        ({"id": "key"}, "no column is called 'key' (found 'id', 'sar', 'eo' and 1 more). Name"),
         ({"label": "z"}, "no column is called 'z' (found 'id', 'sar', 'eo' and 1 more)"),
-        ({"modalities": {"nir": "n"}}, "there is no column 'n', which should hold the image"),
-        ({"modalities": {"nir": "{m}.png"}}, "there is no column 'm', which the pattern "),
+        ({"modalities": {"nir": "n"}}, "no column is called 'n', which should hold the image"),
+        ({"modalities": {"nir": "{m}.png"}}, "no column is called 'm', which the pattern "),
     ],
 )
 def test_a_missing_column_is_named(pairs, changes, message):

@@ -204,7 +204,7 @@ def _own_tables(competition: Competition) -> list[Path]:
 def _check_ids(competition: Competition, path: Path, frame: pd.DataFrame) -> None:
     if competition.id not in frame.columns:
         raise InputError(
-            f"there is no column '{competition.id}'",
+            f"no column is called '{competition.id}'",
             file=path,
             values=list(frame.columns),
             mend="Name the id column with 'id' in comptool.toml",
@@ -324,7 +324,7 @@ def check_paths(source: Path, frame: pd.DataFrame, column: str) -> None:
     """Raise an InputError if a path column is missing or a path leaves the data folder."""
     if column not in frame.columns:
         raise InputError(
-            f"there is no column '{column}', which should hold the image paths",
+            f"no column is called '{column}', which should hold the image paths",
             file=source,
             values=list(frame.columns),
             mend="Correct [modalities] in comptool.toml",
@@ -405,7 +405,7 @@ def _filled(competition: Competition, source: Path, frame: pd.DataFrame, pattern
     for column in columns.values():
         if column not in frame.columns:
             raise InputError(
-                f"there is no column '{column}', which the pattern '{pattern}' needs",
+                f"no column is called '{column}', which the pattern '{pattern}' needs",
                 file=source,
                 values=list(frame.columns),
             )

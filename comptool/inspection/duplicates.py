@@ -4,9 +4,9 @@ A hash is four bands of 16 bits. If two hashes differ in up to seven bits, some 
 most one, so that looking up each band and its 16 neighbours misses no pair (Greene, Parnas, Yao
 1994, "Multi-Index Hashing for Information Retrieval", FOCS).
 
-Of k images with the same pixels, k - 1 are copies of the first. Of similar images, a spanning forest
-of the closest pairs is kept: 1,000 frames of a fixed camera make 999 pairs and not half a million.
-If two labels, folds or groups meet among similar images, they still meet in some pair.
+Of k images with the same pixels, k - 1 are copies of the first. Of similar images, a spanning
+forest of the closest pairs is kept: 1,000 frames of a fixed camera make 999 pairs and not half a
+million. If two labels, folds or groups meet among similar images, they still meet in some pair.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ Rows = npt.NDArray[np.int64]
 
 
 def near_pairs(hashes: Hashes, distance: int) -> Iterator[tuple[Rows, Rows]]:
-    """All pairs of rows whose hashes differ in at most ``distance`` (0 to 7) bits, once, in portions.
+    """All pairs of rows whose hashes differ in at most ``distance`` (0 to 7) bits, once, in
+    portions.
 
     Yields rows of the first and of the second hash; the first is the smaller.
     """
@@ -116,8 +117,8 @@ def nearly_identical(images: Images, similarity: float = SIMILARITY) -> pd.DataF
     Returns
     -------
     pandas.DataFrame
-        ``image``, ``other`` and ``score``, the correlation. Connected images form a tree with its first
-        image as root; ``other`` is nearer to the root.
+        ``image``, ``other`` and ``score``, the correlation. Connected images form a tree with its
+        first image as root; ``other`` is nearer to the root.
     """
     digests = images.frame["digest"]
     ours = images.comparable

@@ -142,7 +142,8 @@ def read_sources(
 ) -> Sources:
     """The tables of a competition, or one labelled table.
 
-    ``folds`` is a folds table of the training samples; by default ``usual_folds``, if it matches them.
+    ``folds`` is a folds table of the training samples; by default ``usual_folds``, if it matches
+    them.
     """
     competition, tables, problems = _tables(table, toml)
     train, found = tables.get(TRAIN), None
@@ -182,7 +183,7 @@ def _tables(
 def _folds(path: Path, competition: Competition, train: Samples | None) -> Samples:
     folds = read_samples(path, competition, labelled=False)
     if "fold" not in folds.frame:
-        what = "there is no column 'fold'"
+        what = "no column is called 'fold'"
         raise InputError(what, file=path, mend="Make a folds table with 'comptool split'")
     known = set() if train is None else set(train.frame[train.id])
     others = folds.frame[folds.id][~folds.frame[folds.id].isin(known)].tolist()

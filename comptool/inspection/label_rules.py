@@ -57,11 +57,12 @@ def rare_empty(matrix: Matrix) -> Integers:
 def rare_sets(matrix: Matrix) -> tuple[Integers, Integers, Floats]:
     """Rows with a rare set of labels that would be frequent if one cell were flipped.
 
-    If one in 300 rows had the same cell wrong, a set of n rows would make n/300 rows of the neighbouring
-    set; a set that is no larger has no evidence of its own. Unknown cells are not flipped.
+    If one in 300 rows had the same cell wrong, a set of n rows would make n/300 rows of the
+    neighbouring set; a set that is no larger has no evidence of its own. Unknown cells are not
+    flipped.
 
-    Returns the rows, the contradicting column, and how many times more frequent the set is without the
-    contradiction (300 or more).
+    Returns the rows, the contradicting column, and how many times more frequent the set is without
+    the contradiction (300 or more).
     """
     names, first, of_row, counts = np.unique(
         _named(matrix), return_index=True, return_inverse=True, return_counts=True
@@ -123,8 +124,8 @@ def longest_runs(present: npt.NDArray[np.bool_]) -> tuple[Integers, Integers]:
 def doubtful_runs(matrix: Matrix) -> tuple[Integers, Integers, Integers, Floats]:
     """Rows with a longest run of labels too long for chance.
 
-    Returns the rows, the first and last column of each run, and the estimated share of such runs that
-    are not chance, 0.95 to 1.
+    Returns the rows, the first and last column of each run, and the estimated share of such runs
+    that are not chance, 0.95 to 1.
     """
     present = matrix == PRESENT
     length, end = longest_runs(present)

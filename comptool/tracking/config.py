@@ -38,8 +38,6 @@ class RunsConfig(WithDryRun, WithCompetition):
     def check(self) -> None:
         """Raise a UsageError for options of a listing together with those of a record."""
         if self.record is None and (self.public is not None or self.private is not None):
-            raise UsageError(
-                "--public and --private are scores of a file: add --record FILE"
-            )
+            raise UsageError("--public and --private are scores of a file: add --record FILE")
         if self.record is not None and (self.sort is not None or self.bootstrap is not None):
             raise UsageError("--sort and --bootstrap are for the listing, which --record omits")

@@ -3,8 +3,9 @@
 A submission is usually overwritten by the next one. A record therefore names a file by the SHA-256
 of its bytes, and keeps the lineage and the out-of-fold score of the file.
 
-The bootstrap interval of 65,000 rows and 60 classes takes seconds per run, so that scores are cached
-in a file next to the runs, by a digest of everything they depend on. It can be deleted any time.
+The bootstrap interval of 65,000 rows and 60 classes takes seconds per run, so that scores are
+cached in a file next to the runs, by a digest of everything they depend on. It can be deleted any
+time.
 """
 
 from __future__ import annotations
@@ -143,7 +144,7 @@ class Local:
 
 
 class LocalScores:
-    """Scores of out-of-fold rows by ``metric`` (default: that of the competition), cached in ``kept``."""
+    """Cached scores of out-of-fold rows by ``metric`` (default: that of the competition)."""
 
     def __init__(
         self,

@@ -124,7 +124,7 @@ def _greater_is_better(metric: str) -> bool:
 
 
 def text(listing: Listing, correlations: Sequence[str] = ()) -> str:
-    """Tables of runs, files and replaced submissions, each row with its lineage, and ``correlations``."""
+    """Tables of runs, files and replaced submissions with their lineage, and correlations."""
     parts = []
     if listing.runs:
         rows = [(_run_row(run), _run_notes(run)) for run in listing.runs]
@@ -173,7 +173,9 @@ def _run_notes(run: Run) -> list[str]:
     if run.note:
         notes.append(run.note)
     if run.local.note:
-        best = f"; {NEARLY} is the score that selected its checkpoint" if run.best is not None else ""
+        best = (
+            f"; {NEARLY} is the score that selected its checkpoint" if run.best is not None else ""
+        )
         notes.append(f"{run.local.note}{best if run.local.figure is None else ''}")
     return notes
 

@@ -35,8 +35,7 @@ def test_a_validation_folder_beside_the_training_folder_is_a_given_split(
     found = detect(write(tmp_path, *images))
     assert (found.train, found.val) == (tmp_path / "train", tmp_path / name)
     assert (
-        f"validation folder: {name}, 2 images; take it as it is with: comptool split "
-        "--from-column split"
+        f"validation folder: {name}, 2 images; use it with: comptool split --from-column split"
     ) in found.findings
     assert parts(found) == {
         "cat0": ("cat", "train"), "cat1": ("cat", "train"), "cat7": ("cat", "val"),
@@ -77,8 +76,8 @@ def test_a_validation_table_is_told_not_to_be_used(download, rows, detect):
         val=rows("id,label", "{n},{even}", range(6, 8)),
     )
     assert (
-        "not used: 'val.csv'; its rows can be put into train.csv, with a column 'split' of train "
-        "and val that split --from-column split takes"
+        "not used: 'val.csv'; append its rows to train.csv, with a column 'split' of train "
+        "and val, for split --from-column split"
     ) in detect(folder).findings
 
 
@@ -105,7 +104,7 @@ def test_folders_of_images_beside_a_test_folder_are_classes(tmp_path, write, det
         found.findings
     )
     assert (
-        "assumed: the folders of images here are the classes, but not 'images', 'test', 'val'"
+        "assumed: the folders of images here are the classes, except 'images', 'test', 'val'"
     ) in found.findings
     frame = training_samples(found).frame
     assert frame["label"].tolist() == ["AnnualCrop"] * 2 + ["Forest"] * 2 + ["contest"] * 2
