@@ -32,10 +32,9 @@ Rows = npt.NDArray[np.int64]
 
 
 def near_pairs(hashes: Hashes, distance: int) -> Iterator[tuple[Rows, Rows]]:
-    """All pairs of rows whose hashes differ in at most ``distance`` (0 to 7) bits, once, in
-    portions.
+    """All pairs of rows with hashes at most ``distance`` (0 to 7) bits apart, in portions.
 
-    Yields rows of the first and of the second hash; the first is the smaller.
+    Yields the rows of the first and of the second hash; the first is the smaller.
     """
     if not 0 <= distance <= MOST:
         raise ValueError(f"the distance must be 0 to {MOST}, not {distance}")

@@ -1,8 +1,8 @@
-"""What to change, from what was measured."""
+"""Advice on the options of a command, from the measured phases of its steps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 
@@ -16,237 +16,155 @@ from comptool.profiling.profile_report import (
     Profile,
 )
 
-# Shares of a step from which on something is worth changing.
+# Shares of a step above which a change is worth while.
 LONG_WAIT, LONG_TRANSFER, LONG_OPTIMIZER = 0.1, 0.1, 0.2
-# A step cannot be faster than the same on samples in place; by more it is no rounding.
+# A step cannot be faster than the same step on samples in place, except by rounding.
 WAVERING = 1.05
-# Half of a batch that takes this share of the whole one's time leaves the device without work.
+# If half of a batch takes this share of the time of a whole one, the device is underused.
 IDLE_HALF = 0.75
 
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What was chosen in a command that is measured, as far as advice can change it.
-
-    Parameters
-    ----------
-    cuda
-        Whether it computes on a CUDA device.
-    most_loaders
-        Processes or threads that may load beside the step before they slow it down.
-    batch_size
-        Samples per batch.
-    full_precision
-        Whether the forward pass is in float32.
-    decodes_anew
-        Whether every pass over the images decodes them.
-    augments
-        Whether images are changed one by one, on the CPU.
-    could_be_placed
-        Whether all images could lie on the card, and that is ruled out.
-    could_be_larger
-        Whether there are more samples than a batch has.
-    could_take_cuda_graphs
-        Whether ``--compile reduce-overhead`` is possible, and the network is not compiled.
-    could_compile
-        Whether the network could be compiled, and that is ruled out.
-    will_try_to_compile
-        Whether training tries to compile the network if it is long enough, and nobody knows yet
-        what that brings.
-    updates
-        Of an epoch.
-    epochs
-        Of the run.
-    could_take_onnx
-        Whether ONNX Runtime could compute what torch computes.
-    """
+    """Choices in a measured command that advice can change."""
 
     cuda: bool
-    most_loaders: int
+    most_loaders: int  # processes or threads that can load without slowing down the step
     batch_size: int
-    full_precision: bool = True
-    decodes_anew: bool = True
-    augments: bool = False
-    could_be_placed: bool = False
-    could_be_larger: bool = True
-    could_take_cuda_graphs: bool = False
-    could_compile: bool = False
-    will_try_to_compile: bool = False
-    updates: int = 0
+    full_precision: bool = True  # float32 in the forward pass
+    decodes_anew: bool = True  # every epoch decodes the images again
+    augments: bool = False  # images are augmented one by one on the CPU
+    could_be_placed: bool = False  # the user's choice alone keeps the images out of GPU memory
+    could_be_larger: bool = True  # there are more samples than in a batch
+    could_take_cuda_graphs: bool = False  # ``--compile reduce-overhead`` is possible
+    could_compile: bool = False  # compilation is possible, but off
+    will_try_to_compile: bool = False  # a long training will measure whether compilation pays
+    updates: int = 0  # per epoch
     epochs: int = 0
-    could_take_onnx: bool = False
-
-
-Rule = Callable[[Profile, Circumstances], str | None]
+    could_take_onnx: bool = False  # ONNX Runtime could replace torch
 
 
 def advice_for_training(profile: Profile, circumstances: Circumstances) -> tuple[str, ...]:
-    """Sentences that name an option of ``comptool train`` each, or one that says there is none."""
-    loading = (keep_decoded, augment_on_device, more_workers, place_data)
-    computing = (cuda_graphs, larger_batch, fewer_updates, mixed_precision, compile_network)
-    return _said(profile, circumstances, (*loading, *computing))
+    """Sentences that each name an option of ``comptool train``, or why none helps."""
+    found = [*_loading(profile, circumstances), *_training(profile, circumstances)]
+    return tuple(found) or (_no_advice(profile),)
 
 
 def advice_for_inference(profile: Profile, circumstances: Circumstances) -> tuple[str, ...]:
-    """Sentences that name an option of ``comptool infer`` each, or one that says there is none."""
-    rules = (onnx_runtime, half_precision, more_workers, larger_batch)
-    return _said(profile, circumstances, rules)
+    """Sentences that each name an option of ``comptool infer``, or why none helps."""
+    found = []
+    if circumstances.could_take_onnx and not circumstances.cuda:
+        found.append("torch computes on the CPU: --backend onnx is several times as fast")
+    if circumstances.cuda and circumstances.full_precision:
+        found.append("the GPU computes in float32: --fp16 takes a faster type")
+    found += [*_more_workers(profile, circumstances), *_larger_batch(profile, circumstances)]
+    return tuple(found) or (_no_advice(profile),)
 
 
 def waits(profile: Profile) -> float:
-    """The share of the step in which nothing is computed because images are not there."""
+    """The share of the step in which nothing is computed because images are missing."""
     spent = profile.share(DECODE, AUGMENT, COLLATE, IDLE)
     return min(spent, profile.waited / profile.step)
 
 
-def keep_decoded(profile: Profile, circumstances: Circumstances) -> str | None:
-    """Keep images decoded where decoding them is what holds the step up."""
-    if profile.loading is None or not circumstances.decodes_anew:
-        return None
-    # Loaders that share the cores with the network slow it down, too.
-    lost = max(waits(profile), 1 - profile.share_of_ceiling)
-    share = profile.loading.phases[DECODE] / profile.loading.seconds
-    if lost * share < LONG_WAIT:
-        return None
-    return (
-        f"loading costs {lost:.0%} of the step, and {share:.0%} of what it takes is decoding: "
-        "--cache ram decodes each image once, --cache disk for later runs too"
-    )
+def _loading(profile: Profile, circumstances: Circumstances) -> Iterator[str]:
+    if profile.loading is not None and circumstances.decodes_anew:
+        # Loaders that share the cores with the network slow it down, too.
+        lost = max(waits(profile), 1 - profile.share_of_ceiling)
+        share = profile.loading.phases[DECODE] / profile.loading.seconds
+        if lost * share >= LONG_WAIT:
+            yield (
+                f"loading costs {lost:.0%} of the step, and {share:.0%} of loading is decoding: "
+                "--cache ram decodes each image once, --cache disk for later runs too"
+            )
+    waiting = waits(profile) >= LONG_WAIT
+    if circumstances.could_be_placed and circumstances.augments and waiting:
+        yield (
+            f"the GPU waits {waits(profile):.0%} of the step for images that are augmented one by "
+            "one: --data-on gpu augments whole batches on the GPU"
+        )
+    yield from _more_workers(profile, circumstances)
+    transfer = profile.share(TRANSFER)
+    placed = circumstances.could_be_placed and profile.loading is not None
+    if placed and transfer >= LONG_TRANSFER:
+        yield (
+            f"transferring images to the GPU takes {transfer:.0%} of the step: --data-on gpu "
+            "keeps them there"
+        )
 
 
-def augment_on_device(profile: Profile, circumstances: Circumstances) -> str | None:
-    """Augment whole batches where the card waits for images that are augmented one by one."""
-    if not circumstances.could_be_placed or not circumstances.augments:
-        return None
-    if waits(profile) < LONG_WAIT:
-        return None
-    return (
-        f"the card waits {waits(profile):.0%} of the step for images that are augmented one by "
-        "one: --data-on gpu augments whole batches on the card"
-    )
-
-
-def more_workers(profile: Profile, circumstances: Circumstances) -> str | None:
-    """Load with as many cores as keep up with the device."""
+def _more_workers(profile: Profile, circumstances: Circumstances) -> Iterator[str]:
     if profile.loading is None or waits(profile) < LONG_WAIT:
-        return None
+        return
     wanted = min(ceil(profile.loading.seconds / profile.ceiling), circumstances.most_loaders)
-    if wanted <= profile.loading.loaders:
-        return None
-    return (
-        f"{waits(profile):.0%} of the step is a wait for images, which take one core "
-        f"{1000 * profile.loading.seconds:.1f} ms a step: --workers {wanted}"
-    )
+    if wanted > profile.loading.loaders:
+        yield (
+            f"{waits(profile):.0%} of the step is a wait for images, which take one core "
+            f"{1000 * profile.loading.seconds:.1f} ms a step: --workers {wanted}"
+        )
 
 
-def place_data(profile: Profile, circumstances: Circumstances) -> str | None:
-    """Keep the data on the card where bringing it there takes long."""
-    if not circumstances.could_be_placed or profile.loading is None:
-        return None
-    if profile.share(TRANSFER) < LONG_TRANSFER:
-        return None
-    return (
-        f"bringing images to the card takes {profile.share(TRANSFER):.0%} of the step: --data-on "
-        "gpu keeps them there"
-    )
-
-
-def cuda_graphs(profile: Profile, circumstances: Circumstances) -> str | None:
-    """Start kernels all at once where half of a batch takes nearly as long as all of it."""
-    if not circumstances.could_take_cuda_graphs or not _starts_slowly(profile):
-        return None
-    return (
-        f"half of a batch takes {profile.half:.0%} of the time of all of it, so that the card "
-        "waits for kernels to be started one by one: --compile reduce-overhead starts them at "
-        "once"
-    )
-
-
-def larger_batch(profile: Profile, circumstances: Circumstances) -> str | None:
-    """Take a larger batch where half of this one takes nearly as long."""
-    if not circumstances.could_be_larger or not _starts_slowly(profile):
-        return None
-    return (
-        f"half of a batch takes {profile.half:.0%} of the time of all of it, so that the device "
-        f"has room for more at once: --batch-size {2 * circumstances.batch_size}"
-    )
+def _larger_batch(profile: Profile, circumstances: Circumstances) -> Iterator[str]:
+    if circumstances.could_be_larger and _starts_slowly(profile):
+        yield (
+            f"half of a batch takes {profile.half:.0%} of the time of a whole one, so that the "
+            f"device has spare capacity: --batch-size {2 * circumstances.batch_size}"
+        )
 
 
 def _starts_slowly(profile: Profile) -> bool:
     return profile.half is not None and profile.half >= IDLE_HALF
 
 
-def fewer_updates(profile: Profile, circumstances: Circumstances) -> str | None:
-    """Take a larger batch where the optimizer takes long, which it does once a batch."""
-    if not circumstances.could_be_larger or profile.share(OPTIMIZER) < LONG_OPTIMIZER:
-        return None
-    return (
-        f"the optimizer takes {profile.share(OPTIMIZER):.0%} of the step, whatever the size of the "
-        f"batch: --batch-size {2 * circumstances.batch_size} halves that"
-    )
+def _training(profile: Profile, circumstances: Circumstances) -> Iterator[str]:
+    if circumstances.could_take_cuda_graphs and _starts_slowly(profile):
+        yield (
+            f"half of a batch takes {profile.half:.0%} of the time of a whole one, so that the GPU "
+            "waits for kernel launches: --compile reduce-overhead launches them at once"
+        )
+    yield from _larger_batch(profile, circumstances)
+    optimizer = profile.share(OPTIMIZER)
+    if circumstances.could_be_larger and optimizer >= LONG_OPTIMIZER:
+        yield (
+            f"the optimizer takes {optimizer:.0%} of the step, at any batch size: --batch-size "
+            f"{2 * circumstances.batch_size} halves that"
+        )
+    if circumstances.cuda and circumstances.full_precision:
+        yield "the GPU computes in float32: --amp auto takes its fastest type"
+    yield from _compilation(profile, circumstances)
 
 
-def mixed_precision(profile: Profile, circumstances: Circumstances) -> str | None:
-    """Take the card's fast type in training."""
-    if not circumstances.cuda or not circumstances.full_precision:
-        return None
-    return "the card computes in float32: --amp auto takes the type that it is fast in"
-
-
-def compile_network(profile: Profile, circumstances: Circumstances) -> str | None:
-    """Try torch.compile in a run that is long enough for it."""
-    from comptool.training.autotune import LONG_RUN  # with torch, which predictions may not need
+def _compilation(profile: Profile, circumstances: Circumstances) -> Iterator[str]:
+    from comptool.training.autotune import LONG_RUN  # imports torch, which inference may not need
 
     epoch = profile.step * circumstances.updates
     whole = epoch * circumstances.epochs
     if whole < LONG_RUN:
-        return None
+        return
     if circumstances.will_try_to_compile:
-        return (
-            f"the run takes {whole / 60:.0f} minutes, and train will try at its start whether a "
-            "compiled network pays, which is not known yet: --compile on measures one here"
+        yield (
+            f"the run takes {whole / 60:.0f} minutes, and train will first measure whether a "
+            "compiled network pays: --compile on measures one here"
         )
-    if not circumstances.could_compile:
-        return None
-    return (
-        f"the run takes {whole / 60:.0f} minutes, and a compiled network may pay from "
-        f"{ceil(LONG_RUN / epoch)} epochs on: --compile auto measures it"
-    )
+    elif circumstances.could_compile:
+        yield (
+            f"the run takes {whole / 60:.0f} minutes, and a compiled network may pay from "
+            f"{ceil(LONG_RUN / epoch)} epochs on: --compile auto measures it"
+        )
 
 
-def half_precision(profile: Profile, circumstances: Circumstances) -> str | None:
-    """Take the card's fast type in inference."""
-    if not circumstances.cuda or not circumstances.full_precision:
-        return None
-    return "the card computes in float32: --fp16 takes a type that it is faster in"
-
-
-def onnx_runtime(profile: Profile, circumstances: Circumstances) -> str | None:
-    """Take ONNX Runtime on a CPU."""
-    if circumstances.cuda or not circumstances.could_take_onnx:
-        return None
-    return "torch computes on the CPU: --backend onnx is several times as fast"
-
-
-def nothing_to_choose(profile: Profile) -> str:
-    """What holds the step up where no option helps."""
+def _no_advice(profile: Profile) -> str:
     if profile.share_of_ceiling > WAVERING:
         return (
-            "no option can be told: the step was faster than its ceiling, so that something else "
-            "uses this machine by turns; measure again, with more --steps"
+            "no advice: the step was faster than its ceiling, so another process uses this machine "
+            "at times; measure again, with more --steps"
         )
     if waits(profile) >= LONG_WAIT:
         return (
             f"no option: {waits(profile):.0%} of the step is a wait for images, which these cores "
-            "do not load any faster"
+            "cannot load faster"
         )
     reached = f"no option: {profile.share_of_ceiling:.0%} of the ceiling is reached"
     if profile.loading is not None and profile.share_of_ceiling < 1 - LONG_WAIT:
         return f"{reached}; loading takes the rest from cores that the step needs, too"
-    return f"{reached}, and the ceiling is what the network itself takes"
-
-
-def _said(profile: Profile, circumstances: Circumstances, rules: Sequence[Rule]) -> tuple[str, ...]:
-    found = [rule(profile, circumstances) for rule in rules]
-    said = tuple(sentence for sentence in found if sentence is not None)
-    return said or (nothing_to_choose(profile),)
+    return f"{reached}, and the ceiling is the network itself"

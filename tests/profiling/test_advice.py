@@ -9,7 +9,6 @@ from importlib import import_module
 import pytest
 from typer.main import get_command
 
-from comptool.profiling import advice
 from comptool.profiling.advice import Circumstances, advice_for_inference, advice_for_training
 from comptool.profiling.profile_report import Loading, Profile
 
@@ -48,8 +47,7 @@ def options(sentences) -> set[str]:
 def test_a_step_at_its_ceiling_has_nothing_to_change():
     for said in (advice_for_training(FAST, CARD), advice_for_inference(FAST, CARD)):
         assert said == (
-            "no option: 96% of the ceiling is reached, and the ceiling is what the network itself "
-            "takes",
+            "no option: 96% of the ceiling is reached, and the ceiling is the network itself",
         )
 
 
@@ -159,17 +157,18 @@ def test_a_step_above_its_ceiling_is_not_praised():
 
 def test_a_wait_that_no_option_ends_is_said_to_be_one():
     assert advice_for_inference(waiting(0.1), replace(CARD, most_loaders=2)) == (
-        "no option: 51% of the step is a wait for images, which these cores do not load any faster",
+        "no option: 51% of the step is a wait for images, which these cores cannot load faster",
     )
 
 
 def test_numbers_in_advice_are_those_that_were_measured():
     long = replace(CARD, could_compile=True, updates=100, epochs=61)
-    assert advice.compile_network(FAST, long) == (
+    (said,) = advice_for_training(FAST, long)
+    assert said == (
         "the run takes 10 minutes, and a compiled network may pay from 60 epochs on: --compile "
         "auto measures it"
     )
-    said = advice.more_workers(waiting(0.1, ceiling=0.02), CARD)
+    (said,) = advice_for_training(waiting(0.1, ceiling=0.02), CARD)
     assert said == (
         "51% of the step is a wait for images, which take one core 100.0 ms a step: --workers 5"
     )
