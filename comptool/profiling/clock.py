@@ -1,4 +1,4 @@
-"""How long the phases of a step take: by this program's clock, or by events of a CUDA device."""
+"""Clocks for the phases of a step: on the host, or by events of a CUDA device."""
 
 from __future__ import annotations
 
@@ -18,26 +18,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Timing:
-    """A mean step, in seconds.
+    """A mean step, in seconds."""
 
-    Parameters
-    ----------
-    phases
-        Of each phase; what the step takes is their sum.
-    waited
-        How long the program waited for its batch.
-    """
-
-    phases: dict[str, float]
-    waited: float
+    phases: dict[str, float]  # the sum is the whole step
+    waited: float  # for its batch
 
     @property
     def seconds(self) -> float:
-        """Of the whole step."""
+        """The whole step."""
         return sum(self.phases.values())
 
     def divided(self, loading: Loading | None) -> dict[str, float]:
-        """The phases, the wait as what it was spent with where the step loads its images itself."""
+        """The phases, with the wait divided into loading phases if the step itself loads."""
         if loading is None or loading.loaders:
             return self.phases
         waited = min(self.waited, self.phases[IDLE])
@@ -45,19 +37,9 @@ class Timing:
 
 
 class Clock:
-    """Phases that lie between two looks at the clock, and what is left between them.
+    """Host clock of phases and of the rest between them; counts from start to stop."""
 
-    It stands still until it is started, and then counts every step until it is stopped.
-
-    Attributes
-    ----------
-    rest
-        The phase that what is left belongs to.
-    seconds
-        All that were counted.
-    """
-
-    rest = OTHER
+    rest = OTHER  # phase of the time between phases
 
     def __init__(self) -> None:
         self._running = False
@@ -71,13 +53,13 @@ class Clock:
         self._begun = perf_counter()
 
     def stop(self) -> None:
-        """Count no longer, until it is started again."""
+        """Stop counting."""
         self.seconds += perf_counter() - self._begun
         self._running = False
 
     @contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
-        """Count the block as a part of a phase, or as a wait for a batch, in a phase or not."""
+        """Count the block as part of a phase, or as a wait for a batch."""
         if not self._running:
             yield
         elif phase == WAIT:
@@ -89,7 +71,7 @@ class Clock:
                 yield
 
     def timing(self, steps: int) -> Timing:
-        """A mean one of the steps that were counted."""
+        """The mean of the counted steps."""
         spent = self._phases()
         spent[self.rest] = max(self.seconds - sum(spent.values()), 0.0)
         each = {phase: seconds / steps for phase, seconds in spent.items()}
@@ -106,24 +88,17 @@ class Clock:
 
 
 class Mark(Protocol):
-    """A place in the queue of a device."""
+    """A position in the queue of a device."""
 
     def elapsed_time(self, later: Any) -> float:
-        """Milliseconds from when the device comes here to when it comes to a later place."""
+        """Milliseconds of the device from here to a later position."""
 
 
 class DeviceClock(Clock):
-    """Phases that lie between two marks in the queue of a device, and its idleness between them.
+    """Device clock of the phases between marks in its queue, and of idle time between them.
 
-    The device does later what the program asks of it: a wait for a batch costs nothing as long as
-    there is something in the queue.
-
-    Parameters
-    ----------
-    mark
-        Puts a mark into the queue.
-    wait
-        Returns when the queue is empty.
+    The device runs behind the program: a wait for a batch costs nothing while its queue is filled.
+    ``mark`` puts a mark into the queue; ``wait`` returns when the queue is empty.
     """
 
     rest = IDLE
@@ -140,7 +115,7 @@ class DeviceClock(Clock):
         super().start()
 
     def stop(self) -> None:
-        """Count no longer, once the queue is empty."""
+        """Stop counting when the queue is empty."""
         self._wait()
         super().stop()
 
@@ -158,10 +133,10 @@ class DeviceClock(Clock):
 
 
 def clock_of(device: torch.device) -> Clock:
-    """The clock for what is computed on a device."""
+    """The clock for computations on a device."""
     if device.type != "cuda":
         return Clock()
-    import torch  # a prediction by ONNX Runtime needs a clock, and no torch
+    import torch  # ONNX Runtime needs a clock without torch
 
     def mark() -> Mark:
         event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]

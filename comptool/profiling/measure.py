@@ -1,7 +1,7 @@
-"""Steps of a command on its own data: as they come, and in turn on samples in place already.
+"""Measurement of the steps of a command on its own data, and of the same steps in place.
 
-Both in turn, because machines waver. Nothing is kept of the steps. What needs torch is imported
-late: a prediction by ONNX Runtime needs none.
+Both alternate, because machines fluctuate. Imports of torch are late: a prediction by ONNX Runtime
+needs none.
 """
 
 from __future__ import annotations
@@ -46,57 +46,37 @@ if TYPE_CHECKING:
     from comptool.training.setup import TrainSession
 
 TURNS = 4
-FIRST_UPDATES = 4  # of a process: they choose kernels, take memory and may compile
-FIRST_BATCHES = 2  # of a prediction, besides those that are decoded ahead
-LOADED_AHEAD = 2  # batches that each worker of a loader has ready
-LOADED = 5  # batches that are loaded here to see what loading takes
+FIRST_UPDATES = 4  # warm-up: kernel choice, memory, compilation
+FIRST_BATCHES = 2  # warm-up of a prediction, in addition to DECODED_AHEAD
+LOADED_AHEAD = 2  # batches per worker of a loader
+LOADED = 5  # batches to measure loading with
 ONNX = "cpu (ONNX Runtime)"
 
 Say = Callable[[str], None]
 
 
 class Steps(Protocol):
-    """The steps of a command.
-
-    Attributes
-    ----------
-    clock
-        Counts their phases.
-    uncounted
-        First steps, which are slower than those that follow.
-    ahead
-        Batches that are loaded before they are wanted: so many come sooner after a rest.
-    """
+    """The steps of a command."""
 
     clock: Clock
-    uncounted: int
-    ahead: int
+    uncounted: int  # warm-up steps
+    ahead: int  # batches loaded in advance, which are available sooner after a pause
 
     def as_they_come(self, count: int) -> int:
-        """Do so many steps; the samples that were in them."""
+        """Run ``count`` steps; returns their number of samples."""
 
     def size(self, share: float) -> int:
-        """Samples in a share of the largest step so far; 0 where there can be no such step."""
+        """Samples in a share of the largest step so far; 0 if there can be no such step."""
 
     def in_place(self, share: float, count: int) -> float:
-        """Seconds of so many steps with a share of the largest one's samples, in place already."""
+        """Seconds of ``count`` steps on a share of the largest one, already in place."""
 
     def loading(self, count: int) -> Loading | None:
-        """What loading takes in a mean step, from up to so many; None where nothing loads."""
+        """Loading in a mean step, from up to ``count`` steps; None: nothing loads."""
 
 
 def measure(command: str, device: str, steps: Steps, count: int) -> Profile:
-    """So many steps as they come, and as many in place; without advice.
-
-    Parameters
-    ----------
-    command, device
-        What the profile says of itself.
-    steps
-        Of the command.
-    count
-        How many are measured, 1 or more.
-    """
+    """Profile of ``count`` (1 or more) steps with their data, and as many in place; no advice."""
     clock, samples = steps.clock, 0
     steps.as_they_come(steps.uncounted)
     shares = [share for share in (1.0, 0.5) if steps.size(share)]
@@ -124,13 +104,13 @@ def measure(command: str, device: str, steps: Steps, count: int) -> Profile:
 
 
 def turns(count: int) -> list[int]:
-    """So many steps in up to four parts."""
+    """``count`` steps in up to four parts."""
     parts = min(count, TURNS)
     return [(count + part) // parts for part in range(parts)]
 
 
 def seconds_of(clock: Clock, step: Callable[[], object], count: int) -> float:
-    """Seconds that so many steps take, after one that does not count."""
+    """Seconds of ``count`` steps, after an uncounted one."""
     step()
     before = clock.seconds
     clock.start()
@@ -141,29 +121,27 @@ def seconds_of(clock: Clock, step: Callable[[], object], count: int) -> float:
 
 
 def profile_training(plan: TrainingPlan, steps: int, say: Say, quiet: bool) -> Profile:
-    """Where the time of a training goes.
+    """Profile of a training, by updates on its own data.
 
-    Published weights are not fetched: those of the network are random, or of ``--init-from``. The
-    network is compiled where it is asked for, or known to pay.
+    Pretrained weights are not downloaded: weights are random, or from ``--init-from``. The network is
+    compiled if requested or known to pay.
 
     Parameters
     ----------
     plan
-        Checked by :func:`comptool.training.data.make_plan`; of several members the first is
-        trained. Nothing is written to its folder.
+        From :func:`comptool.training.data.make_plan`; of several members the first is trained. Nothing
+        is written to its folder.
     steps
-        Updates to measure; an epoch that has fewer is followed by another.
+        Updates to measure, over several epochs if needed.
     say
-        Takes messages.
+        Receives messages.
     quiet
-        Whether there is no bar while images are decoded for the first time.
+        Whether to hide the progress bar of decoding.
 
     Raises
     ------
-    UsageError
-        As training; also under a ``torchrun`` of several processes.
-    InputError
-        As training.
+    UsageError, InputError
+        As in training; also under a ``torchrun`` of several processes.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("profile measures one process; start it without torchrun")
@@ -174,10 +152,10 @@ def profile_training(plan: TrainingPlan, steps: int, say: Say, quiet: bool) -> P
 
     with joined(plan.settings.device) as processes:
         plan = with_batch_size(without_published_weights(plan), processes, say)
-        # Whether compilation pays takes minutes to learn, which nobody asked for here.
+        # Measuring whether compilation pays would take minutes.
         ready = prepare(plan, plan.members[0], processes, say, measure="threads")
         session = ready.session
-        assert session is not None  # only a run that is resumed can have nothing left to do
+        assert session is not None  # only a resumed run can be complete
         session.decode_once(say, quiet)
         known = compilation_is_known(ready.header, session.settings, processes.device)
         return profile_session(session, steps, say, compilation_known=known)
@@ -186,7 +164,7 @@ def profile_training(plan: TrainingPlan, steps: int, say: Say, quiet: bool) -> P
 def profile_session(
     session: TrainSession, steps: int, say: Say, *, compilation_known: bool = True
 ) -> Profile:
-    """The same of a session that is ready for its first update; its weights change."""
+    """Profile of a session before its first update; changes its weights."""
     profile = measure("train", str(session.processes.device), _Updates(session, say), steps)
     circumstances = _circumstances(session, profile.loading, compilation_known)
     return replace(profile, advice=advice_for_training(profile, circumstances))
@@ -199,12 +177,12 @@ def _circumstances(
     from comptool.training.autotune import LEAST_STEPS
 
     settings, device = session.settings, session.processes.device
-    # Nothing is tried in shorter runs.
+    # Shorter runs do not measure compilation.
     tried = settings.epochs * session.batches.num_steps >= LEAST_STEPS
     cuda = device.type == "cuda"
     return Circumstances(
         cuda=cuda,
-        # A network on the CPU needs the cores itself.
+        # On the CPU the network needs the cores.
         most_loaders=usable_cores() if cuda else choose_workers(None, device),
         batch_size=settings.batch_size,
         full_precision=session.precision.dtype is None,
@@ -221,7 +199,7 @@ def _circumstances(
 
 
 def _could_be_placed(session: TrainSession) -> bool:
-    """Whether the choice of a user alone keeps the images from the card."""
+    """Whether only the user's choice keeps the images out of GPU memory."""
     from comptool.data.augment.named_policies import POLICY_FILES
 
     settings = session.settings
@@ -230,7 +208,7 @@ def _could_be_placed(session: TrainSession) -> bool:
 
 
 class _Updates:
-    """The updates of a session."""
+    """Updates of a training session."""
 
     uncounted = FIRST_UPDATES
 
@@ -243,7 +221,7 @@ class _Updates:
         self._session = session
         self._update = TrainStep(session, None, say)
         self._largest: list[Batch] = []
-        # Whole batches that are made on the device are work of the step.
+        # Batches made on the device are part of the step.
         self._whole = isinstance(session.train_loader, ResidentBatches)
         self._workers = choose_workers(session.settings.workers, device)
         self._endless = self._updates()
@@ -252,14 +230,14 @@ class _Updates:
         session.phase = self.clock = clock_of(device)
 
     def as_they_come(self, count: int) -> int:
-        """So many updates by the loader's batches, one epoch after another; their images."""
+        """Run ``count`` updates on the loader's batches, by epoch; returns their images."""
         return sum(islice(self._endless, count))
 
     def size(self, share: float) -> int:
         """Images in a share of the largest update so far.
 
-        There is no half of one where the network is compiled for batches of one size, nor of
-        batches that are so small that there is nothing to learn from half of them.
+        There is no half of an update if the network is compiled for a fixed batch size, or if batches
+        are too small.
         """
         session = self._session
         fixed = session.called is not session.model
@@ -267,12 +245,12 @@ class _Updates:
         return 0 if (share < 1 and fixed) or not all(sizes) else self._images(self._part(share))
 
     def in_place(self, share: float, count: int) -> float:
-        """Seconds of so many updates on a share of batches that are on the device already."""
+        """Seconds of ``count`` updates on a share of batches already on the device."""
         window = self._part(share)
         return seconds_of(self._clock_in_place, lambda: self._update(window, 0, 0), count)
 
     def loading(self, count: int) -> Loading | None:
-        """What loading the images of an update takes; None where no process loads any."""
+        """Loading of an update; None if no process loads."""
         if self._whole:
             return None
         session = self._session
@@ -288,7 +266,7 @@ class _Updates:
         return sum(map(self._session.seen, window))
 
     def _updates(self) -> Iterator[int]:
-        """Updates of one epoch after another; the images of each."""
+        """Updates, epoch after epoch; yields the number of images."""
         from comptool.training.train_step import on_device
 
         session = self._session
@@ -306,7 +284,7 @@ class _Updates:
 
 
 def _part(batch: Batch, share: float) -> Batch:
-    """The first rows of a batch: an even number, as those that are mixed in pairs need."""
+    """The first rows of a batch: an even number, since mixing takes pairs."""
     rows = int(share * len(batch.rows)) // 2 * 2
     assert batch.targets is not None
     return batch._replace(
@@ -320,19 +298,7 @@ def _part(batch: Batch, share: float) -> Batch:
 def loading_of(
     dataset: SampleDataset, batches: Sequence[Sequence[Draw]], workers: int, per_step: int
 ) -> Loading:
-    """What loading takes of a core in a mean step, from batches that are loaded here and now.
-
-    Parameters
-    ----------
-    dataset
-        What the loader reads.
-    batches
-        The draws of each, one batch or more.
-    workers
-        Processes of the loader.
-    per_step
-        Batches in a step.
-    """
+    """Loading in a mean step, in seconds of one core, from batches loaded here and now."""
     spent = dict.fromkeys((DECODE, AUGMENT, COLLATE), 0.0)
     for draws in batches:
         looks = [perf_counter()]
@@ -343,7 +309,7 @@ def loading_of(
         began, decoded, again, augmented = looks
         spent[COLLATE] += perf_counter() - augmented
         spent[DECODE] += decoded - began
-        # Both have found their files in the system's memory.
+        # Both read their files from the page cache.
         spent[AUGMENT] += max((augmented - again) - (again - decoded), 0.0)
     steps = len(batches) / per_step
     return Loading({phase: each / steps for phase, each in spent.items()}, workers)
@@ -352,32 +318,12 @@ def loading_of(
 def profile_inference(
     command: str, plan: InferencePlan, scheme: Scheme, computing: Computing, steps: int, say: Say
 ) -> Profile:
-    """Where the time of a prediction goes.
+    """Profile of a prediction (``command`` is ``infer`` or ``tta``) by ``steps`` batches.
 
-    Parameters
-    ----------
-    command
-        ``infer`` or ``tta``.
-    plan
-        What would be predicted, and with which runs.
-    scheme
-        The views, and how they are merged.
-    computing
-        Device, precision and the like.
-    steps
-        Batches to measure; a test set that has fewer is begun again.
-    say
-        Takes messages.
-
-    Raises
-    ------
-    InputError
-        If an image or a checkpoint cannot be used.
-    UsageError
-        If the device is not there or out of memory, or a network does not take a view.
+    Starts the test set again if it has fewer batches. Errors as in inference.
     """
     with TemporaryDirectory() as folder:
-        # A graph that has to be made is kept there, as long as it is needed.
+        # Exported graphs go to this temporary folder.
         members = [_borrowed(member, Path(folder)) for member in plan.members]
         networks, notes = open_networks(members, scheme.views, computing)
         for note in notes:
@@ -388,7 +334,7 @@ def profile_inference(
 
 
 def _borrowed(member: TrainedMember, folder: Path) -> TrainedMember:
-    """The member in a folder of its own, with links to the files that it has."""
+    """The member in a folder of its own, with links to its files."""
     own = folder / str(len(list(folder.iterdir())))
     own.mkdir()
     for path in member.folder.iterdir():
@@ -397,7 +343,7 @@ def _borrowed(member: TrainedMember, folder: Path) -> TrainedMember:
 
 
 def _device(networks: Networks, computing: Computing) -> str:
-    """Where the networks compute; torch is asked only where it is what computes."""
+    """The device of the networks; imports torch only if it computes."""
     if computing.tries_onnx:
         from comptool.inference.onnx_backend import OnnxNetworks
 
@@ -409,7 +355,7 @@ def _device(networks: Networks, computing: Computing) -> str:
 
 
 class _Prediction:
-    """What is computed of the batches of a test set."""
+    """Batches of a prediction of the test set."""
 
     uncounted = FIRST_BATCHES
 
@@ -431,11 +377,11 @@ class _Prediction:
         self.ahead = DECODED_AHEAD * self._workers
 
     def close(self) -> None:
-        """Have no thread at work any more."""
+        """Stop the threads."""
         self._batches.close()
 
     def as_they_come(self, count: int) -> int:
-        """So many batches of the test set, again and again; their samples."""
+        """Run ``count`` batches of the test set, repeatedly; returns their samples."""
         return sum(islice(self._endless, count))
 
     def size(self, share: float) -> int:
@@ -443,13 +389,13 @@ class _Prediction:
         return int(share * self._batch_size)
 
     def in_place(self, share: float, count: int) -> float:
-        """Seconds for so many times the same share of a batch, decoded already."""
+        """Seconds of ``count`` runs of a share of a batch, already decoded."""
         images = self._dataset().batch(range(self.size(share))).images
         probabilities = self._computed(repeat(images))
         return seconds_of(self._clock_in_place, lambda: next(probabilities), count)
 
     def loading(self, count: int) -> Loading:
-        """What decoding a batch takes of one core."""
+        """Decoding of a batch, in seconds of one core."""
         dataset = self._dataset()
         size = self._batch_size
         starts = range(0, len(dataset) - size + 1, size)[:count]
@@ -459,7 +405,7 @@ class _Prediction:
         return Loading({DECODE: (perf_counter() - began) / len(starts)}, self._workers)
 
     def _computed(self, batches: Iterator[Sequence[Pixels]]) -> Iterator[int]:
-        """The probabilities of each batch are computed; the number of its samples."""
+        """Compute the probabilities of each batch; yields its number of samples."""
         scheme, clock = self._scheme, self.clock
         networks = self._networks.each(batches, scheme.views)
         while True:
@@ -471,7 +417,7 @@ class _Prediction:
             yield logits[0].shape[1]
 
     def _decoded(self) -> Generator[Sequence[Pixels], None, None]:
-        """The test set again and again."""
+        """The test set, repeatedly."""
         while True:
             with closing(self._dataset().batches(self._batch_size, self._workers)) as batches:
                 while True:

@@ -1,4 +1,4 @@
-"""The report of a profile: phases of a step, its ceiling, and what to change."""
+"""Report of a profile: phases of a step, its ceiling, and advice."""
 
 from __future__ import annotations
 
@@ -8,81 +8,49 @@ from dataclasses import dataclass, field
 DECODE, AUGMENT, COLLATE = "decode", "augment", "collate"
 IDLE, TRANSFER, FORWARD, BACKWARD = "idle", "transfer", "forward", "backward"
 OPTIMIZER, MERGE, OTHER = "optimizer", "merge", "other"
-WAIT = "wait"  # for a batch; how much of it is lost is for the clock to say
-# In the order in which an image meets them.
+WAIT = "wait"  # for a batch; the clock determines the lost part
+# In the order of the step.
 PHASES = (
     DECODE, AUGMENT, COLLATE, IDLE, TRANSFER, FORWARD, BACKWARD, OPTIMIZER, MERGE, OTHER
 )  # fmt: skip
 MEANINGS = {
-    IDLE: "without anything to compute",
-    TRANSFER: "to the device, normalised, mixed",
+    IDLE: "nothing to compute",
+    TRANSFER: "to the device, normalisation, mixing",
     OTHER: "between the phases",
 }
 
 
 @dataclass(frozen=True)
 class Loading:
-    """What loading the images of a step takes of one core.
+    """Loading of the images of a step, in seconds of one core."""
 
-    Parameters
-    ----------
-    phases
-        Seconds of each of its phases.
-    loaders
-        Processes or threads that load beside the step; 0: the step itself has to.
-    """
-
-    phases: Mapping[str, float]
-    loaders: int
+    phases: Mapping[str, float]  # seconds by phase
+    loaders: int  # parallel processes or threads; 0: the step itself loads
 
     @property
     def seconds(self) -> float:
-        """All of it."""
+        """The sum of the phases."""
         return sum(self.phases.values())
 
     def divided(self, waited: float) -> dict[str, float]:
-        """A wait for images that the step itself loads, divided as loading them is."""
+        """A wait of a step that loads its own images, divided like loading."""
         return {phase: waited * part / self.seconds for phase, part in self.phases.items()}
 
 
 @dataclass(frozen=True)
 class Profile:
-    """A few steps of a command, measured.
+    """Measured steps of a command."""
 
-    Parameters
-    ----------
-    command
-        ``train``, ``infer`` or ``tta``.
-    device
-        Where it computes.
-    images
-        Samples in a step.
-    steps
-        How many steps were measured.
-    phases
-        Seconds of each phase in a mean step; what the step takes is their sum.
-    waited
-        Seconds of it that the program waits for a batch; a CUDA device may be busy meanwhile.
-    ceiling
-        Seconds of the same step on samples that are in place already.
-    half
-        What half of these samples take of that, 0 to 1; None where that is not measured.
-    loading
-        What loading takes; None where whole batches are made on the device.
-    advice
-        What to change, one sentence each.
-    """
-
-    command: str
+    command: str  # ``train``, ``infer`` or ``tta``
     device: str
-    images: float
-    steps: int
-    phases: Mapping[str, float]
-    waited: float
-    ceiling: float
-    half: float | None
-    loading: Loading | None
-    advice: tuple[str, ...] = field(default=())
+    images: float  # samples per step
+    steps: int  # number of measured steps
+    phases: Mapping[str, float]  # seconds by phase in a mean step; the sum is the step
+    waited: float  # seconds of waiting for a batch; a CUDA device may be busy meanwhile
+    ceiling: float  # seconds of the same step on samples in place
+    half: float | None  # time of half of these samples, 0 to 1; None: not measured
+    loading: Loading | None  # None: whole batches are made on the device
+    advice: tuple[str, ...] = field(default=())  # one sentence each
 
     @property
     def step(self) -> float:
@@ -91,11 +59,11 @@ class Profile:
 
     @property
     def share_of_ceiling(self) -> float:
-        """What is reached of the speed on samples in place, about 0 to 1."""
+        """Share of the speed on samples in place, about 0 to 1."""
         return self.ceiling / self.step
 
     def share(self, *phases: str) -> float:
-        """What phases take of the step, 0 to 1."""
+        """Share of phases in the step, 0 to 1."""
         return sum(self.phases.get(phase, 0.0) for phase in phases) / self.step
 
     def document(self) -> dict[str, object]:
@@ -107,7 +75,7 @@ class Profile:
             "steps": self.steps,
             "milliseconds": {name: _milliseconds(spent) for name, spent in self._ordered()},
             "milliseconds_beside": {
-                name: _milliseconds(spent) for name, spent in self._beside().items()
+                name: _milliseconds(spent) for name, spent in self._parallel().items()
             },
             "loaders": self.loading.loaders if self.loading else None,
             "milliseconds_per_step": _milliseconds(self.step),
@@ -119,7 +87,7 @@ class Profile:
         }
 
     def text(self) -> str:
-        """The profile as a table, its ceiling, and what to change."""
+        """The profile as a table, its ceiling, and advice."""
         lines = [
             f"{self.command} on {self.device}: {self.steps} steps of {self.images:g} images",
             f"{'phase':<9}  {'ms a step':>9}  {'share':>6}",
@@ -128,23 +96,25 @@ class Profile:
             row = f"{name:<9}  {_milliseconds(spent):9.2f}  {self.share(name):6.1%}"
             lines.append(f"{row}  {MEANINGS.get(name, '')}".rstrip())
         lines.append(f"{'sum':<9}  {_milliseconds(self.step):9.2f}  {1:6.1%}")
-        beside = ", ".join(f"{name} {_milliseconds(ms):.2f}" for name, ms in self._beside().items())
-        if beside and self.loading:
+        parallel = ", ".join(
+            f"{name} {_milliseconds(ms):.2f}" for name, ms in self._parallel().items()
+        )
+        if parallel and self.loading:
             plural = "s" if self.loading.loaders > 1 else ""
             lines.append(
-                f"beside it, {self.loading.loaders} loader{plural}, ms of a core a step: {beside}"
+                f"in {self.loading.loaders} parallel loader{plural}, ms of a core a step: {parallel}"
             )
         lines.append(
-            f"{self.images / self.step:.1f} images/s; {self.images / self.ceiling:.1f} on images "
-            f"that are in place, of which this is {self.share_of_ceiling:.0%}"
+            f"{self.images / self.step:.1f} images/s; ceiling, with images in "
+            f"place: {self.images / self.ceiling:.1f} ({self.share_of_ceiling:.0%} reached)"
         )
         return "\n".join([*lines, "what to change", *(f"  {one}" for one in self.advice)])
 
     def _ordered(self) -> list[tuple[str, float]]:
         return [(name, self.phases[name]) for name in PHASES if name in self.phases]
 
-    def _beside(self) -> dict[str, float]:
-        """What the loaders compute while the step is under way."""
+    def _parallel(self) -> dict[str, float]:
+        """The phases of parallel loaders."""
         if self.loading is None or not self.loading.loaders:
             return {}
         return dict(self.loading.phases)

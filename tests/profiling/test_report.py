@@ -34,17 +34,17 @@ def test_the_table_has_a_row_per_phase_its_sum_and_what_to_change():
     assert profile(BESIDE).text().splitlines() == [
         "train on cpu: 20 steps of 32 images",
         "phase      ms a step   share",
-        "idle           40.00   40.0%  without anything to compute",
+        "idle           40.00   40.0%  nothing to compute",
         "forward        50.00   50.0%",
         "other          10.00   10.0%  between the phases",
         "sum           100.00  100.0%",
-        "beside it, 2 loaders, ms of a core a step: decode 30.00, augment 10.00",
-        "320.0 images/s; 400.0 on images that are in place, of which this is 80%",
+        "in 2 parallel loaders, ms of a core a step: decode 30.00, augment 10.00",
+        "320.0 images/s; ceiling, with images in place: 400.0 (80% reached)",
         "what to change",
         "  do so",
         "  and so",
     ]
-    assert "beside" not in profile(HERE).text() + profile(None).text()
+    assert "parallel" not in profile(HERE).text() + profile(None).text()
 
 
 def test_the_document_has_the_same_numbers():
