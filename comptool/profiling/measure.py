@@ -69,14 +69,14 @@ class Steps(Protocol):
         """Samples in a share of the largest step so far; 0 if there can be no such step."""
 
     def in_place(self, share: float, count: int) -> float:
-        """Seconds of ``count`` steps on a share of the largest one, already in place."""
+        """Seconds of ``count`` steps on a share of the largest one, in place."""
 
     def loading(self, count: int) -> Loading | None:
         """Loading in a mean step, from up to ``count`` steps; None: nothing loads."""
 
 
 def measure(command: str, device: str, steps: Steps, count: int) -> Profile:
-    """Profile of ``count`` (1 or more) steps with their data, and as many in place; no advice."""
+    """Profile of ``count`` (1 or more) steps as they come, and as many in place."""
     clock, samples = steps.clock, 0
     steps.as_they_come(steps.uncounted)
     shares = [share for share in (1.0, 0.5) if steps.size(share)]
@@ -123,14 +123,14 @@ def seconds_of(clock: Clock, step: Callable[[], object], count: int) -> float:
 def profile_training(plan: TrainingPlan, steps: int, say: Say, quiet: bool) -> Profile:
     """Profile of a training, by updates on its own data.
 
-    Pretrained weights are not downloaded: weights are random, or from ``--init-from``. The network is
-    compiled if requested or known to pay.
+    Pretrained weights are not downloaded: weights are random, or from ``--init-from``. The network
+    is compiled if requested or known to pay.
 
     Parameters
     ----------
     plan
-        From :func:`comptool.training.data.make_plan`; of several members the first is trained. Nothing
-        is written to its folder.
+        From :func:`comptool.training.data.make_plan`; of several members the first is trained.
+        Nothing is written to its folder.
     steps
         Updates to measure, over several epochs if needed.
     say
@@ -236,8 +236,8 @@ class _Updates:
     def size(self, share: float) -> int:
         """Images in a share of the largest update so far.
 
-        There is no half of an update if the network is compiled for a fixed batch size, or if batches
-        are too small.
+        There is no half of an update if the network is compiled for a fixed batch size, or if
+        batches are too small.
         """
         session = self._session
         fixed = session.called is not session.model

@@ -102,7 +102,8 @@ class Profile:
         if parallel and self.loading:
             plural = "s" if self.loading.loaders > 1 else ""
             lines.append(
-                f"in {self.loading.loaders} parallel loader{plural}, ms of a core a step: {parallel}"
+                f"in {self.loading.loaders} parallel loader{plural}, ms of a core a step: "
+                f"{parallel}"
             )
         lines.append(
             f"{self.images / self.step:.1f} images/s; ceiling, with images in "
