@@ -1,4 +1,4 @@
-"""The ``comptool`` program: its subcommands in the order in which a competition needs them."""
+"""The ``comptool`` program: its commands in the order of a competition."""
 
 from __future__ import annotations
 

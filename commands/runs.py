@@ -8,13 +8,13 @@ from .options import give, say
 
 
 def runs(config: RunsConfig) -> None:
-    """List runs and prediction files with their scores, and what they were made from.
+    """List runs and prediction files with their scores.
 
-    Local scores are the competition's metric on out-of-fold rows; for a prediction file, on the
-    out-of-fold rows treated as the file was. Leaderboard scores are those that 'comptool score
-    --record' or 'comptool runs --record FILE --public 0.71' wrote to submissions/scores.csv, under
-    a digest of the file, so that they outlive it. Below the tables, the correlation of local and
-    leaderboard scores.
+    Also lists what they were made from. Local scores are the competition's metric on out-of-fold
+    rows, processed like the prediction file. Leaderboard scores come from 'comptool score --record'
+    or 'comptool runs --record FILE --public 0.71'; submissions/scores.csv keeps them by a digest of
+    the file, so that they outlive it. The correlation of local and leaderboard scores follows below
+    the tables.
 
     Example: comptool runs --sort score
     """
