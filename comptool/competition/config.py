@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from comptool import tasks
-from comptool.competition.detect import detect, detect_table
-from comptool.competition.download import Detection
+from comptool.competition.detect import Detection, detect, detect_table
 from comptool.competition.schema import PATH_KEYS, Facts, from_environment, read_facts, write_facts
 from comptool.errors import InputError
 from comptool.tasks import Task
