@@ -189,7 +189,7 @@ def _file_row(file: File) -> tuple[str, ...]:
         interval,
         _leaderboard(record.public if record else None),
         _leaderboard(record.private if record else None),
-        _day(record) if record else "",
+        record.time[:10] if record else "",
     )
 
 
@@ -208,7 +208,7 @@ def _replaced_row(record: Record) -> tuple[str, ...]:
         record.metric,
         _leaderboard(record.public),
         _leaderboard(record.private),
-        _day(record),
+        record.time[:10],
     )
 
 
@@ -224,10 +224,6 @@ def _leaderboard(value: float | None) -> str:
     return "" if value is None else figure(value)
 
 
-def _day(record: Record) -> str:
-    return record.time[:10]
-
-
 def _short(name: str) -> str:
     """A name, shortened in the middle if it is long."""
     if len(name) <= NAME_LENGTH:
@@ -240,35 +236,28 @@ def document(listing: Listing) -> dict[str, Any]:
     """The listing as JSON values."""
     return {
         "metric": listing.metric,
-        "runs": [_run_document(run) for run in listing.runs],
-        "files": [_file_document(file) for file in listing.files],
+        "runs": [
+            vars(run)
+            | {
+                "time": run.time.isoformat(timespec="seconds"),
+                "local": _local_document(run.local),
+                "made_from": list(run.made_from),
+            }
+            for run in listing.runs
+        ],
+        "files": [
+            {
+                "name": file.name,
+                "time": file.time.isoformat(timespec="seconds"),
+                "steps": list(file.made.steps) if file.made else [],
+                "runs": list(file.made.runs) if file.made else [],
+                "local": _local_document(file.local),
+                "record": asdict(file.record) if file.record else None,
+                "warnings": list(file.warnings),
+            }
+            for file in listing.files
+        ],
         "records": [asdict(record) for record in listing.records],
-    }
-
-
-def _run_document(run: Run) -> dict[str, Any]:
-    return {
-        "name": run.name,
-        "time": run.time.isoformat(timespec="seconds"),
-        "state": run.state,
-        "model": run.model,
-        "fold": run.fold,
-        "best": run.best,
-        "local": _local_document(run.local),
-        "made_from": list(run.made_from),
-        "note": run.note,
-    }
-
-
-def _file_document(file: File) -> dict[str, Any]:
-    return {
-        "name": file.name,
-        "time": file.time.isoformat(timespec="seconds"),
-        "steps": list(file.made.steps) if file.made else [],
-        "runs": list(file.made.runs) if file.made else [],
-        "local": _local_document(file.local),
-        "record": asdict(file.record) if file.record else None,
-        "warnings": list(file.warnings),
     }
 
 
