@@ -117,6 +117,6 @@ def left_out(run: Path, header: RunHeader) -> str | None:
     if not dropped:
         return None
     return (
-        f"{run} was trained without {listed(dropped)} (--drop-classes): its "
-        "probabilities for these classes mean little"
+        f"{run} was trained without {listed(dropped)} (--drop-classes): what it gives for what "
+        "was left out means little"
     )

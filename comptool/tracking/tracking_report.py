@@ -41,7 +41,7 @@ class Correlation:
                 f"{self.high:.2f}), Spearman {self.spearman:.2f}"
             )
         if self.n < FEWEST:
-            return f"{pair} with both: too few; {FEWEST} are needed"
+            return f"{pair} with both: too few, {FEWEST} are needed"
         return f"{pair}: undefined, all scores of a side are equal"
 
     def document(self) -> dict[str, object]:
@@ -174,7 +174,7 @@ def _run_notes(run: Run) -> list[str]:
         notes.append(run.note)
     if run.local.note:
         best = (
-            f"; {NEARLY} is the score that selected its checkpoint" if run.best is not None else ""
+            f"; {NEARLY} is what its checkpoint was chosen by" if run.best is not None else ""
         )
         notes.append(f"{run.local.note}{best if run.local.figure is None else ''}")
     return notes

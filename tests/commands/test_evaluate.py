@@ -181,8 +181,8 @@ def test_classes_that_a_run_was_trained_without_are_told(pairs, comptool):
     held_out(pairs("run", dropped=["a", "c"]))
     result = comptool("evaluate", "run", "--json", "--bootstrap", 0)
     told = (
-        "weights/run was trained without a, c (--drop-classes): its probabilities for these "
-        "classes mean little"
+        "weights/run was trained without a, c (--drop-classes): what it gives for what was left "
+        "out means little"
     )
     assert f"warning: {told}" in result.stderr
     assert json.loads(result.stdout)["warnings"] == [told]

@@ -81,7 +81,7 @@ def test_every_defect_is_a_row_of_the_findings(comptool):
 def test_what_a_person_reads(comptool):
     defects(comptool)
     told = comptool("inspect").stderr.splitlines()
-    start = told.index("looking at data/train.csv, data/test.csv")
+    start = told.index("inspecting data/train.csv, data/test.csv")
     assert told[start + 1 :] == [
         "12 training samples of 2 classes, from 5 (a) to 7 (b)",
         "     rows  share",

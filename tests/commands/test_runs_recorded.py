@@ -78,7 +78,7 @@ def test_an_uploads_scores_are_typed_in_and_outlive_the_file(uploads, listing):
         text,
         re.MULTILINE,
     )
-    assert "local and public accuracy, 1 submission with both: too few; 4 are needed" in text
+    assert "local and public accuracy, 1 submission with both: too few, 4 are needed" in text
 
 
 def test_the_best_come_first_by_the_score_that_is_asked_for(uploads, listing):

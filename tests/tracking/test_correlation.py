@@ -46,7 +46,7 @@ def test_the_correlations_are_those_of_their_definitions():
 def test_too_few_submissions_are_said_to_be_too_few(number, told):
     (found,) = correlations(records([0.5, 0.6, 0.7][:number], [0.4, 0.5, 0.6][:number]))
     assert found.pearson is None
-    assert str(found) == f"local and public map, {told} with both: too few; {FEWEST} are needed"
+    assert str(found) == f"local and public map, {told} with both: too few, {FEWEST} are needed"
 
 
 def test_scores_that_are_all_equal_have_no_correlation():
