@@ -33,10 +33,7 @@ def prior(config: PriorConfig) -> None:
         return
     with loading_torch():
         found = carry_out(
-            estimate,
-            batch_size=config.batch_size,
-            workers=config.workers,
-            device=config.device,
+            estimate, batch_size=config.batch_size, workers=config.workers, device=config.device
         )
     if found is None:
         return

@@ -49,11 +49,7 @@ def recalibrate(config: RecalibrateConfig) -> None:
         from comptool.postprocess.calibration.compare import compare_file
 
         text, result = compare_file(
-            predictions,
-            settings,
-            methods=methods,
-            competition=config.competition,
-            seed=config.seed,
+            predictions, settings, methods=methods, competition=config.competition, seed=config.seed
         )
         give(text, result, config.json)
         return

@@ -248,10 +248,7 @@ class WithQuiet:
     """A command that reports on stderr."""
 
     quiet: bool = option(
-        False,
-        help="Print errors and the result only.",
-        names=("--quiet", "-q"),
-        panel=GENERAL,
+        False, help="Print errors and the result only.", names=("--quiet", "-q"), panel=GENERAL
     )
 
 

@@ -351,10 +351,7 @@ def check_some_image(source: Path, frame: pd.DataFrame, columns: list[str]) -> N
     none = np.flatnonzero((frame[columns] == "").all(axis=1).to_numpy())
     if none.size:
         raise InputError(
-            "this row has no image path",
-            file=source,
-            row=int(none[0]) + 1,
-            column=columns[0],
+            "this row has no image path", file=source, row=int(none[0]) + 1, column=columns[0]
         )
 
 

@@ -160,10 +160,7 @@ def _longer(counts: Integers, length: Integers, columns: int) -> Floats:
 
 
 def _of_one_theme(
-    present: npt.NDArray[np.bool_],
-    doubtful: npt.NDArray[np.bool_],
-    length: Integers,
-    end: Integers,
+    present: npt.NDArray[np.bool_], doubtful: npt.NDArray[np.bool_], length: Integers, end: Integers
 ) -> npt.NDArray[np.bool_]:
     """Whether a row has a run of labels that also occur together in the other rows."""
     others = present[~doubtful].astype(np.float64)

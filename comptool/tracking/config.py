@@ -20,9 +20,7 @@ class RunsConfig(WithDryRun, WithCompetition):
         help="Order: newest first, best score first, or by name.", shown="time"
     )
     bootstrap: int | None = option(
-        help="Bootstrap resamples for the 95 % confidence intervals; 0: none.",
-        min=0,
-        shown="200",
+        help="Bootstrap resamples for the 95 % confidence intervals; 0: none.", min=0, shown="200"
     )
     record: Path | None = option(
         help="Uploaded submission whose leaderboard scores are recorded; nothing is listed.",

@@ -173,9 +173,7 @@ def _run_notes(run: Run) -> list[str]:
     if run.note:
         notes.append(run.note)
     if run.local.note:
-        best = (
-            f"; {NEARLY} is what its checkpoint was chosen by" if run.best is not None else ""
-        )
+        best = f"; {NEARLY} is what its checkpoint was chosen by" if run.best is not None else ""
         notes.append(f"{run.local.note}{best if run.local.figure is None else ''}")
     return notes
 
