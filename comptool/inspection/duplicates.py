@@ -102,22 +102,11 @@ def identical(images: Images) -> pd.DataFrame:
 
 
 def nearly_identical(images: Images, similarity: float = SIMILARITY) -> pd.DataFrame:
-    """Pairs of similar images, without exact copies and constant images.
+    """Pairs of images with a correlation of at least ``similarity``, without exact copies.
 
-    Images of one sample make no pair: two sensors that see one place are similar.
-
-    Parameters
-    ----------
-    images
-        N images.
-    similarity
-        Smallest correlation of two pictures at low resolution, 0 to 1.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``image``, ``other`` and ``score``, the correlation. Connected images form a tree with its
-        first image as root; ``other`` is nearer to the root.
+    Images of one sample make no pair: two sensors that see one place are similar. Returns
+    ``image``, ``other`` and ``score``, the correlation at low resolution. Connected images form a
+    tree with its first image as root; ``other`` is nearer to the root.
     """
     digests = images.frame["digest"]
     ours = images.comparable

@@ -121,27 +121,12 @@ def seconds_of(clock: Clock, step: Callable[[], object], count: int) -> float:
 
 
 def profile_training(plan: TrainingPlan, steps: int, say: Say, quiet: bool) -> Profile:
-    """Profile of a training, by updates on its own data.
+    """Profile of a training, by ``steps`` updates on its own data; of several members, of the
+    first.
 
     Pretrained weights are not downloaded: weights are random, or from ``--init-from``. The network
-    is compiled if requested or known to pay.
-
-    Parameters
-    ----------
-    plan
-        From :func:`comptool.training.data.make_plan`; of several members the first is trained.
-        Nothing is written to its folder.
-    steps
-        Updates to measure, over several epochs if needed.
-    say
-        Receives messages.
-    quiet
-        Whether to hide the progress bar of decoding.
-
-    Raises
-    ------
-    UsageError, InputError
-        As in training; also under a ``torchrun`` of several processes.
+    is compiled if requested or known to pay. Nothing is written to the folder of the run. Refused
+    under a ``torchrun`` of several processes.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("profile measures one process; start it without torchrun")

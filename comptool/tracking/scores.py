@@ -257,27 +257,10 @@ def record_score(
     metric: str | None = None,
     competition: Path | None = None,
 ) -> Record:
-    """Add the score of a submission to the table of scores.
+    """Add the score of a submission (as graded or uploaded) to the table of scores.
 
-    Parameters
-    ----------
-    submission
-        The file as it was graded or uploaded.
-    source
-        `ANSWERS` or `LEADERBOARD`.
-    public, private
-        The scores; one of them may be None.
-    metric
-        Name; None: the competition's.
-    competition
-        A ``comptool.toml``; None: the one here, else detected. Without one there is no local score.
-
-    Raises
-    ------
-    UsageError
-        If there is no finite score, or no metric.
-    InputError
-        If the file does not exist, or the table of scores is invalid.
+    ``source`` is `ANSWERS` or `LEADERBOARD`; one of the scores may be None. Metric and competition
+    default to those of the working directory; without a competition there is no local score.
     """
     _check_scores(submission, public, private)
     digest = of_file(submission)
