@@ -12,8 +12,8 @@ def recalibrate(config: RecalibrateConfig) -> None:
     """Correct the class shares or calibration of predictions.
 
     Quotas keep frequent classes from swallowing rare ones; they add the column pred and keep the
-    probabilities. quota: each head class takes its share of the rows, the most confident ones; every
-    other row takes its most probable remaining class. quota-optimal: the same quotas, or
+    probabilities. quota: each head class takes its share of the rows, the most confident ones;
+    every other row takes its most probable remaining class. quota-optimal: the same quotas, or
     --target-prior for all classes, at the greatest total log-probability.
 
     Corrections of the class shares change the probabilities. prior: label shift corrected by Bayes'

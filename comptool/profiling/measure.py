@@ -121,8 +121,7 @@ def seconds_of(clock: Clock, step: Callable[[], object], count: int) -> float:
 
 
 def profile_training(plan: TrainingPlan, steps: int, say: Say, quiet: bool) -> Profile:
-    """Profile of a training, by ``steps`` updates on its own data; of several members, of the
-    first.
+    """Profile of a training, by ``steps`` updates of its first member on its own data.
 
     Pretrained weights are not downloaded: weights are random, or from ``--init-from``. The network
     is compiled if requested or known to pay. Nothing is written to the folder of the run. Refused
