@@ -1,4 +1,4 @@
-"""Measurement of the steps of a command on its own data, and of the same steps in place.
+"""Measurement of the steps of a command, by phase: on its own data, and with samples in place.
 
 Both alternate, because machines fluctuate. Imports of torch are late: a prediction by ONNX Runtime
 needs none.
@@ -7,14 +7,16 @@ needs none.
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
-from dataclasses import replace
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count, islice, repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from comptool.data.image_io import ImageFiles, Pixels
 from comptool.errors import UsageError
@@ -27,19 +29,22 @@ from comptool.inference.tta.merge import merge
 from comptool.inference.tta.policies import Scheme
 from comptool.machine import usable_cores
 from comptool.profiling.advice import Circumstances, advice_for_inference, advice_for_training
-from comptool.profiling.clock import Clock, clock_of
 from comptool.profiling.profile_report import (
     AUGMENT,
     COLLATE,
     DECODE,
     FORWARD,
+    IDLE,
     MERGE,
+    OTHER,
     WAIT,
     Loading,
     Profile,
 )
 
 if TYPE_CHECKING:
+    import torch
+
     from comptool.data.dataset import Batch, SampleDataset
     from comptool.data.sampler import Draw
     from comptool.training.data import TrainPlan as TrainingPlan
@@ -53,6 +58,136 @@ LOADED = 5  # batches to measure loading with
 ONNX = "cpu (ONNX Runtime)"
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """A mean step, in seconds."""
+
+    phases: dict[str, float]  # the sum is the whole step
+    waited: float  # for its batch
+
+    @property
+    def seconds(self) -> float:
+        """The whole step."""
+        return sum(self.phases.values())
+
+    def divided(self, loading: Loading | None) -> dict[str, float]:
+        """The phases, with the wait divided into loading phases if the step itself loads."""
+        if loading is None or loading.loaders:
+            return self.phases
+        waited = min(self.waited, self.phases[IDLE])
+        return self.phases | {IDLE: self.phases[IDLE] - waited} | loading.divided(waited)
+
+
+class Clock:
+    """Host clock of phases and of the rest between them; counts from start to stop."""
+
+    rest = OTHER  # phase of the time between phases
+
+    def __init__(self) -> None:
+        self._running = False
+        self._spent: defaultdict[str, float] = defaultdict(float)
+        self._waited = self._begun = 0.0
+        self.seconds = 0.0
+
+    def start(self) -> None:
+        """Count from now on."""
+        self._running = True
+        self._begun = perf_counter()
+
+    def stop(self) -> None:
+        """Stop counting."""
+        self.seconds += perf_counter() - self._begun
+        self._running = False
+
+    @contextmanager
+    def __call__(self, phase: str) -> Iterator[None]:
+        """Count the block as part of a phase, or as a wait for a batch."""
+        if not self._running:
+            yield
+        elif phase == WAIT:
+            started = perf_counter()
+            yield
+            self._waited += perf_counter() - started
+        else:
+            with self._phase(phase):
+                yield
+
+    def timing(self, steps: int) -> Timing:
+        """The mean of the counted steps."""
+        spent = self._phases()
+        spent[self.rest] = max(self.seconds - sum(spent.values()), 0.0)
+        each = {phase: seconds / steps for phase, seconds in spent.items()}
+        return Timing(each, self._waited / steps)
+
+    @contextmanager
+    def _phase(self, phase: str) -> Iterator[None]:
+        started, waited = perf_counter(), self._waited
+        yield
+        self._spent[phase] += perf_counter() - started - (self._waited - waited)
+
+    def _phases(self) -> dict[str, float]:
+        return {IDLE: self._waited, **self._spent}
+
+
+class Mark(Protocol):
+    """A position in the queue of a device."""
+
+    def elapsed_time(self, later: Any) -> float:
+        """Milliseconds of the device from here to a later position."""
+
+
+class DeviceClock(Clock):
+    """Device clock of the phases between marks in its queue, and of idle time between them.
+
+    The device runs behind the program: a wait for a batch costs nothing while its queue is filled.
+    ``mark`` puts a mark into the queue; ``wait`` returns when the queue is empty.
+    """
+
+    rest = IDLE
+
+    def __init__(self, mark: Callable[[], Mark], wait: Callable[[], None]) -> None:
+        super().__init__()
+        self._mark = mark
+        self._wait = wait
+        self._marks: list[tuple[str, Mark, Mark]] = []
+
+    def start(self) -> None:
+        """Count from now on, with an empty queue."""
+        self._wait()
+        super().start()
+
+    def stop(self) -> None:
+        """Stop counting when the queue is empty."""
+        self._wait()
+        super().stop()
+
+    @contextmanager
+    def _phase(self, phase: str) -> Iterator[None]:
+        first = self._mark()
+        yield
+        self._marks.append((phase, first, self._mark()))
+
+    def _phases(self) -> dict[str, float]:
+        spent: defaultdict[str, float] = defaultdict(float)
+        for phase, first, last in self._marks:
+            spent[phase] += first.elapsed_time(last) / 1000
+        return dict(spent)
+
+
+def clock_of(device: torch.device) -> Clock:
+    """The clock for computations on a device."""
+    if device.type != "cuda":
+        return Clock()
+    import torch  # ONNX Runtime needs a clock without torch
+
+    def mark() -> Mark:
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record(torch.cuda.current_stream(device))
+        return event
+
+    return DeviceClock(mark, partial(torch.cuda.synchronize, device))
 
 
 class Steps(Protocol):
