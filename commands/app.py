@@ -1,4 +1,4 @@
-"""The ``comptool`` program: its subcommands in the order in which a competition needs them."""
+"""The ``comptool`` program: its commands in the order of a competition."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from .options import GroupedCommand, command_of
 
 app = typer.Typer(
     name="comptool",
-    help="From the downloaded files of an image-classification competition to a checked "
-    "submission.",
+    help="From the files of an image-classification competition to a checked submission.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

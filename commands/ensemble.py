@@ -1,4 +1,4 @@
-"""``comptool ensemble``: several predictions averaged into one."""
+"""``comptool ensemble``: average of several predictions."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .options import give, say
 def ensemble(config: EnsembleConfig) -> None:
     """Average several prediction files into one.
 
-    A run stands for the one file in submissions that holds its predictions. Rows are matched by id
-    and written in the order of the first file. Other ids, classes or class order are refused. With
-    one class per image, the probabilities of each row are normalised to sum to one; multi-label,
-    each class is averaged independently. Searched weights come with two scores: in-sample, and
-    nested (on rows that the search has not seen).
+    A run stands for the only file in submissions with its predictions. Rows are matched by id and
+    written in the order of the first file; ids, classes and class order have to agree. With one
+    class per image, the probabilities of each row are normalised to sum to one; multi-label, each
+    class is averaged independently. Searched weights are reported with two scores: in-sample, and
+    nested (on rows not used by the search).
 
     Example: comptool ensemble submissions/preds.csv submissions/preds_tta.csv --weights 1,2
     """

@@ -1,4 +1,4 @@
-"""Exceptions to messages and exit codes, and the end of the process."""
+"""Messages and exit codes of exceptions, and the end of the process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ INTERRUPTED = 130
 
 
 def exit_code(error: ComptoolError) -> int:
-    """The exit code that ``comptool`` ends with for this error."""
+    """The exit code for an error."""
     if isinstance(error, UsageError):
         return BAD_USAGE
     if isinstance(error, SubmissionError):
@@ -35,7 +35,7 @@ def exit_code(error: ComptoolError) -> int:
 
 
 def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """Wrap a command so that a user's mistake is one line on stderr, without a traceback."""
+    """Wrap a command so that an error of the user is one line on stderr, without a traceback."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -46,13 +46,13 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
             typer.echo(f"comptool {name}: {error}", err=True)
             raise typer.Exit(exit_code(error)) from None
         except KeyboardInterrupt as interrupt:
-            # A command that can go on later says so in the exception's text.
+            # A resumable command says so in the text of the exception.
             reason = str(interrupt) or "interrupted; nothing was half-written"
             typer.echo(f"comptool {name}: {reason}", err=True)
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            # The reader of stdout has gone (`comptool models | head`); Python would complain again
-            # when it flushes stdout at exit.
+            # The reader of stdout is gone (`comptool models | head`); Python would report it again
+            # when flushing stdout at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
 
@@ -62,9 +62,8 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
 def end_process(code: int) -> None:
     """End the process at once if torch was imported or a thread is running; otherwise return.
 
-    Python would first free torch's 600,000 objects, which takes a second after the files are
-    written, and join the thread, which may wait for a disk that does not answer. Exit handlers are
-    still run.
+    Python would first free 600,000 objects of torch, which takes a second, and join the thread,
+    which may wait for a hanging disk. Exit handlers still run.
     """
     if "torch" not in sys.modules and threading.active_count() == 1:
         return
@@ -81,7 +80,7 @@ def _end_workers() -> None:
     if processes is None:
         return
     if hasattr(signal, "SIGCHLD"):
-        # torch's handler would raise for each of them.
+        # The handler of torch would raise for each.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for worker in processes.active_children():
         worker.kill()

@@ -1,4 +1,4 @@
-"""``comptool evaluate``: metrics of a run or of predictions, with intervals and pictures."""
+"""``comptool evaluate``: metrics of a run or of predictions, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from .options import give, say
 
 
 def evaluate(config: EvaluateConfig) -> None:
-    """Accuracy, balanced and per class, macro F1, kappa, calibration; several labels: mAP.
+    """Report the metrics of a run or of predictions.
 
-    Each metric has a 95 % bootstrap confidence interval over rows. The expected calibration error
-    (ECE) has 15 bins of the answer's probability; the confidence gap is 100 times the mean
-    probability of right answers minus that of wrong ones.
+    Accuracy, balanced and per class, macro F1, kappa and calibration; multi-label: mAP. Each metric
+    has a 95 % bootstrap confidence interval over rows. The expected calibration error (ECE) has 15
+    bins of the top probability; the confidence gap is 100 times the mean top probability of correct
+    rows minus that of wrong rows.
 
     Example: comptool evaluate resnet18 --pictures pictures
     """
     from dataclasses import replace
 
     from comptool.options import arguments
-    from comptool.reports import evaluate as evaluating
-    from comptool.reports import evaluate as reporting
+    from comptool.reports import evaluate as reports
     from comptool.reports.fonts import unwritable
 
-    paths = reporting.picture_paths(config.pictures, force=config.force)
+    paths = reports.picture_paths(config.pictures, force=config.force)
     if config.dry_run:
-        predictions = evaluating.evaluated_file(config.source, config.answers)
+        predictions = reports.evaluated_file(config.source, config.answers)
         read = f"{predictions} and {config.answers or 'the labels of its rows'}"
         writes = f"would write {' and '.join(map(str, paths))}" if paths else "nothing is written"
         say(f"would read {read}; {writes}", config.quiet)
         return
-    found = evaluating.evaluate(
+    found = reports.evaluate(
         config.source,
         answers=config.answers,
         competition=config.competition,
@@ -41,7 +41,7 @@ def evaluate(config: EvaluateConfig) -> None:
         found = replace(found, notes=(*found.notes, note))
     for note in found.notes:
         say(f"warning: {note}", config.quiet)
-    drawn = reporting.draw(found, config.pictures, arguments(config), force=config.force)
+    drawn = reports.draw(found, config.pictures, arguments(config), force=config.force)
     for path in drawn:
         say(f"drew {path}", config.quiet)
     give(str(found), {**found.document(), "pictures": drawn}, config.json)

@@ -1,4 +1,4 @@
-"""``comptool features``: the features of each class as points in the plane."""
+"""``comptool features``: scatter plot of the features of each class."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from .options import give, say
 
 
 def features(config: FeaturesConfig) -> None:
-    """Draw the features before the classifier as points in the plane, coloured by class.
+    """Draw the features of each class as points in the plane.
 
-    Every network has its own panel, and so has every fold of a folded run; runs that validated the
-    same rows show the same rows. One class per row only.
+    Projects the features before the classifier. Each network, and each fold of a folded run, has
+    its own panel; runs with the same validation rows show the same rows. One class per row only.
 
     Example: comptool features stage-1 stage-2 stage-3b --highlight 0,1
     """

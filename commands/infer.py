@@ -8,10 +8,10 @@ from .options import give, say
 
 
 def infer(config: InferConfig) -> None:
-    """Predict the test set with one or several trained runs, averaged.
+    """Predict the test set with one or several trained runs.
 
-    Each image is decoded once for all networks. Probabilities are float32 at any precision, and
-    the same for any batch size. All-zero and pixel-identical images are reported.
+    Several runs are averaged. Probabilities are float32 at any precision, and independent of the
+    batch size. All-zero and pixel-identical images are reported.
 
     Example: comptool infer mobilenetv2-dual
     """

@@ -56,7 +56,7 @@ class InitConfig(Output):
     classes: str | None = option(help="All class names: a,b,c.", panel=COLUMNS)
 
     def facts(self) -> dict[str, str | None]:
-        """The facts given, by their keys in ``comptool.toml``; None: not given."""
+        """The given facts by their keys in ``comptool.toml``; None: not given."""
         keys = (
             "name task metric train val test sample-submission train-images test-images id label "
             "group classes"
@@ -66,10 +66,10 @@ class InitConfig(Output):
 
 
 def init(config: InitConfig) -> None:
-    """Detect what a download contains and write it to comptool.toml.
+    """Detect the competition in a download; write comptool.toml.
 
-    Everything can be given as an option; what is not given is detected from file names, CSV headers
-    and values, class folders and the sample submission, and assumptions are reported.
+    Every fact can be given as an option; the others are detected from file names, CSV headers and
+    values, class folders and the sample submission. Assumptions are reported.
 
     Example: comptool init data/ --metric macro-f1
     """
@@ -84,7 +84,7 @@ def init(config: InitConfig) -> None:
     given = from_environment(os.environ) | from_options(config.facts(), config.modality)
     found = detected([Path(), Path("data")], given)
     METRICS[found.task].load(found.metric)
-    sentences = [f"looking at {found.folder}", *found.findings, *overview(found)]
+    sentences = [f"inspecting {found.folder}", *found.findings, *overview(found)]
     say("\n".join(sentences), config.quiet)
     if config.dry_run:
         say(f"would write {output}", config.quiet)

@@ -1,4 +1,4 @@
-"""``comptool inspect``: the first look at a download."""
+"""``comptool inspect``: contents and problems of a download."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from .options import give, say
 
 
 def inspect(config: InspectConfig) -> None:
-    """Look at a download: what it contains, what is wrong with it, and what to do about that.
+    """Report the contents and problems of a download.
 
-    Prints counts and shares of the classes, sizes and modes of the images. Findings, one per row of
-    findings.csv: images that are missing, unreadable, constant or odd; duplicates, exact or near,
-    within and across training and test data, classes, groups and folds; with several labels per row
-    also rows with runs of adjacent labels, far too many labels or very rare label sets, and classes
-    that only such rows have. Ends with the command that acts on them.
+    Prints counts and shares of the classes, and sizes and modes of the images. Writes findings, one
+    per row: images that are missing, unreadable, constant or of unusual size or mode; exact and
+    near duplicates within and across training and test data, classes, groups and folds; with
+    several labels per row also runs of adjacent labels, implausibly many labels, very rare label
+    sets, and classes found only in such rows. Ends with the command that acts on the findings.
 
     Example: comptool inspect
     """
@@ -26,7 +26,7 @@ def inspect(config: InspectConfig) -> None:
     refuse_existing(output, config.force)
     sources = inspecting.read_sources(config.table, config.competition, config.folds, FOLDS)
     read = ", ".join(map(str, sources.files()))
-    say("\n".join([*sources.competition.findings, f"looking at {read}"]), config.quiet)
+    say("\n".join([*sources.competition.findings, f"inspecting {read}"]), config.quiet)
     if config.dry_run:
         say(f"would write {output}", config.quiet)
         return

@@ -1,4 +1,4 @@
-"""``comptool losses``: the losses that ``train --loss`` takes, and the options of one."""
+"""``comptool losses``: the losses for ``train --loss``, and their options."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LossesConfig(WithJson):
 def losses(config: LossesConfig) -> None:
     """List the losses, one per line: name, summary and source.
 
-    With a name, list the options that train --loss-option sets, with their defaults.
+    With a name, list the options for train --loss-option, with their defaults.
 
     Example: comptool losses asl
     """

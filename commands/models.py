@@ -1,4 +1,4 @@
-"""``comptool models``: the models that ``train --model`` takes."""
+"""``comptool models``: the models for ``train --model``."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class ModelsConfig(WithJson, WithQuiet):
 def models(config: ModelsConfig) -> None:
     """List the models, one per line: name, summary and source.
 
-    A name is a backbone, any of timm's included; then -dual for two modalities; then +HEAD for
-    another head than 'linear'. With a pattern, timm's backbones that match it follow ours.
+    A model is a backbone (also any of timm), then -dual for two modalities, then +HEAD for a head
+    other than linear. With a pattern, the matching backbones of timm are listed, too.
 
     Example: comptool models 'mobilenet*'
     """

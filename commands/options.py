@@ -1,10 +1,11 @@
-"""Typer commands from the dataclasses that hold their options, and how a command speaks."""
+"""Typer commands from the dataclasses of their options, and the output of a command."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
@@ -31,13 +32,7 @@ Config = TypeVar("Config")
 
 
 def command_of(function: Callable[[Any], None]) -> Callable[..., None]:
-    """A function of a dataclass as one of the dataclass's options, as Typer takes it.
-
-    Parameters
-    ----------
-    function
-        Called with the dataclass that annotates its one parameter, after its ranges are checked.
-    """
+    """A function of a dataclass as a Typer command with the options of the dataclass."""
     kind = config_class(function)
 
     @functools.wraps(function)
@@ -48,18 +43,14 @@ def command_of(function: Callable[[Any], None]) -> Callable[..., None]:
 
 
 def config_class(function: Callable[[Any], None]) -> type:
-    """The dataclass that a command is called with."""
-    (annotation,) = (
-        hint
-        for name, hint in inspect.get_annotations(function, eval_str=True).items()
-        if name != "return"
-    )
-    found: type = annotation
-    return found
+    """The dataclass of a command."""
+    hints = inspect.get_annotations(function, eval_str=True)
+    (kind,) = (hint for name, hint in hints.items() if name != "return")
+    return kind  # type: ignore[no-any-return]
 
 
 def parsed(kind: type[Config], name: str, words: Sequence[str]) -> Config:
-    """The dataclass that a command line of ``comptool NAME`` gives; a wrong word ends here."""
+    """The dataclass of a command line of ``comptool NAME``; exits at an error."""
 
     def collect(ctx: typer.Context, **values: Any) -> Config:
         return _config(kind, ctx, values)
@@ -104,7 +95,7 @@ def _default(field: Field[Any]) -> Any:
 
 
 def _typer_hint(hint: Any, declared: Option) -> Any:
-    """The type as Typer knows it: a tuple is a list that may be absent."""
+    """The type for Typer: a tuple is an optional list."""
     if get_origin(hint) is tuple:
         return list[get_args(hint)[0]] | None  # type: ignore[misc]
     if declared.choices and not declared.kind:
@@ -141,11 +132,11 @@ def _reporting(parse: Callable[[str], Any]) -> Callable[[Any], Any]:
 
 
 def _help(field: Field[Any], declared: Option) -> str:
-    """The text of ``--help``: what it is, its default and its range."""
+    """The text of ``--help``: meaning, default and range."""
     default = declared.shown or _shown(field.default, declared)
     notes = [f"default: {default}" if default else "", "" if declared.parse else declared.range]
-    told = "; ".join(note for note in notes if note)
-    return f"{declared.help} [{told}]" if told else declared.help
+    bracket = "; ".join(filter(None, notes))
+    return f"{declared.help} [{bracket}]" if bracket else declared.help
 
 
 def _shown(default: Any, declared: Option) -> str:
@@ -157,7 +148,7 @@ def _shown(default: Any, declared: Option) -> str:
 
 
 def _config(kind: type[Config], ctx: typer.Context, values: Mapping[str, Any]) -> Config:
-    """The dataclass of what was typed, its ranges checked."""
+    """The dataclass of the typed options, with checked ranges."""
     tuples = {field.name for field in fields(kind) if field.default == ()}  # type: ignore[arg-type]
     given: dict[str, Any] = {
         name: tuple(value or ()) if name in tuples else value for name, value in values.items()
@@ -170,7 +161,7 @@ def _config(kind: type[Config], ctx: typer.Context, values: Mapping[str, Any]) -
 
 
 def _typed(ctx: typer.Context) -> tuple[str, ...]:
-    """The names of the options that were typed; defaults are left out."""
+    """The names of the typed options, without defaults."""
     sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
     return tuple(
         name
@@ -180,10 +171,10 @@ def _typed(ctx: typer.Context) -> tuple[str, ...]:
 
 
 class GroupedCommand(TyperCommand):
-    """A command whose help lists its options by panel; Typer's plain help leaves panels out."""
+    """A command with an option list by panel, which the plain help of Typer lacks."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments and options of the command's help, the most used panels first."""
+        """Write the arguments and options, common panels first."""
         sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], BASIC: []}
         last: dict[str, list[tuple[str, str]]] = {ADVANCED: [], GENERAL: []}
         for parameter in self.get_params(ctx):
@@ -193,7 +184,9 @@ class GroupedCommand(TyperCommand):
             is_argument = parameter.param_type_name == "argument"
             panel = getattr(parameter, "rich_help_panel", None) or GENERAL
             title = "Arguments" if is_argument else panel
-            (last if title in last else sections).setdefault(title, []).append(record)
+            names = re.sub(r"<list\[(\w+)\]>", lambda of: f"<{of[1].lower()}>", record[0])
+            panels = last if title in last else sections
+            panels.setdefault(title, []).append((names, record[1]))
         for title, records in (sections | last).items():
             if records:
                 with formatter.section(title):
@@ -201,20 +194,20 @@ class GroupedCommand(TyperCommand):
 
 
 def say(text: str, quiet: bool = False) -> None:
-    """Print a message to stderr; with torchrun, from the first process only."""
+    """Print a message to stderr; with torchrun, only in the first process."""
     if not quiet and os.environ.get("RANK", "0") == "0":
         typer.echo(text, err=True)
 
 
 def give(path: Path | str, result: Mapping[str, object], as_json: bool) -> None:
-    """Print the result to stdout: the path written, or one JSON object."""
+    """Print the result to stdout: the written path, or one JSON object."""
     import json
 
     typer.echo(json.dumps(dict(result), default=str) if as_json else str(path))
 
 
 def give_entries(parts: Mapping[str, Sequence[Entry]], as_json: bool) -> None:
-    """The entries on stdout: a line each, or one JSON object with a list per part."""
+    """Print entries to stdout: a line each, or one JSON object with a list per part."""
     import json
 
     if as_json:

@@ -1,4 +1,4 @@
-"""``comptool prior``: how frequent each class is, estimated by a trained run."""
+"""``comptool prior``: frequency of each class, estimated by a trained run."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from .options import give, say
 
 
 def prior(config: PriorConfig) -> None:
-    """Estimate the frequency of each class, for train --loss partial-asl --prior.
+    """Estimate the frequency of each class.
 
-    The prior is the mean probability of each class over the rows that the run was trained on. That
-    run should ignore cells without a label: --loss partial-asl --loss-option mode=ignore.
+    The prior, for train --loss partial-asl --prior, is the mean probability of each class over the
+    training rows of the run. The run should ignore cells without a label: --loss partial-asl
+    --loss-option mode=ignore.
 
     Example: comptool prior resnet34
     """
@@ -33,10 +34,7 @@ def prior(config: PriorConfig) -> None:
         return
     with loading_torch():
         found = carry_out(
-            estimate,
-            batch_size=config.batch_size,
-            workers=config.workers,
-            device=config.device,
+            estimate, batch_size=config.batch_size, workers=config.workers, device=config.device
         )
     if found is None:
         return

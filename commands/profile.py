@@ -1,4 +1,4 @@
-"""``comptool profile``: where the time of a training or a prediction goes."""
+"""``comptool profile``: time of the phases of a training or a prediction."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .options import parsed, say
 if TYPE_CHECKING:
     from comptool.profiling.profile_report import Profile
 
-# Options that this command does not know are those of the one that it measures.
+# Unknown options belong to the measured command.
 CONTEXT_SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
@@ -33,13 +33,13 @@ class ProfileConfig(WithDryRun):
 
 
 def profile(config: ProfileConfig) -> None:
-    """Report where the time of a training or a prediction goes, and what to change.
+    """Report where the time of a training or prediction goes.
 
-    A few steps of the command are measured on its own data, after a warm-up. The ceiling is the
-    same step on images that are in place already. No run and no prediction is written; only decoded
-    images, and the faster number of threads for this machine, are kept, as the command itself
-    would keep them. A training's network is compiled with --compile on, or where an earlier
-    training has found that it pays.
+    Also advises which options to change. Measures a few steps of the command on its own data, after
+    a warm-up. The ceiling is the same step on images in memory. No run and no predictions are
+    written, only the caches that the command itself would keep: decoded images, and the faster
+    number of threads. The network of a training is compiled with --compile on, or if an earlier
+    training found that it pays.
 
     Example: comptool profile train --model mobilenetv2-dual --batch-size 64
     """
@@ -82,7 +82,7 @@ def _prediction(measured: InferConfig | TtaConfig, config: ProfileConfig) -> Pro
     from comptool.inference.tta.policies import PLAIN, read_scheme
 
     quiet = config.quiet
-    # Nothing is written, so that an output that exists is no obstacle.
+    # Nothing is written, so an existing output does not matter.
     measured = replace(measured, force=True, quiet=quiet)
     scheme = PLAIN
     if isinstance(measured, TtaConfig):
@@ -92,7 +92,7 @@ def _prediction(measured: InferConfig | TtaConfig, config: ProfileConfig) -> Pro
     for note in plan.notes:
         say(f"warning: {note}", quiet)
     if isinstance(measured, TtaConfig) and measured.search:
-        say("nothing is searched: all views are measured among which it would be", quiet)
+        say("nothing is searched: all candidate views are measured", quiet)
     if config.dry_run:
         runs = ", ".join(str(run) for run in plan.runs)
         say(f"would predict batches of {plan.samples.source} with {runs}", quiet)

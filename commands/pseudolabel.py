@@ -9,14 +9,13 @@ from .options import give, say
 
 
 def pseudolabel(config: PseudolabelConfig) -> None:
-    """Write confidently predicted test rows as pseudo-labels, to train on.
+    """Write confidently predicted test rows as pseudo-labels.
 
-    The label is the most probable class or, where predictions have been recalibrated, that of their
-    column pred; its probability is compared with the threshold. The rows have fold -1: trained on,
-    never validated. Ids of labelled training rows are refused. Multi-label: rows with a confidently
-    present class are kept; classes neither confidently present nor absent are -1, which losses and
-    metrics leave out. The expected precision of the labels is estimated from the out-of-fold rows
-    of the run that made the predictions.
+    The label is the most probable class or, of recalibrated predictions, the column pred; its
+    probability is compared with the threshold. The rows have fold -1: trained on, never validated.
+    Ids of training rows are refused. Multi-label: rows with a confidently present class are kept;
+    classes neither confidently present nor absent are -1, which losses and metrics ignore. The
+    expected precision is estimated from the out-of-fold rows of the run that made the predictions.
 
     Example: comptool pseudolabel --threshold 0.96
     """

@@ -1,4 +1,4 @@
-"""``comptool recalibrate``: keep frequent training classes from swallowing rare ones."""
+"""``comptool recalibrate``: correct the class shares and the calibration of predictions."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from .options import give, say
 
 
 def recalibrate(config: RecalibrateConfig) -> None:
-    """Keep frequent training classes from swallowing rare ones.
+    """Correct the class shares or calibration of predictions.
 
-    quota: each head class takes its share of the rows, the most confident ones; every other row
-    takes its most probable class among the rest. Adds the column pred, keeps the probabilities.
-    quota-optimal: the same quotas, or --target-prior for all classes, at the greatest total
-    log-probability. prior: label shift corrected by Bayes' rule, the test set's class shares
-    estimated if not given. logit-adjust: division by a searched power of the training shares.
-    sinkhorn: mean probabilities scaled to --target-prior. can: uncertain rows normalised against
-    confident ones and a prior. temperature, vector, isotonic: calibration fitted to out-of-fold
-    rows. All but the quotas write the changed probabilities.
+    Quotas keep frequent classes from swallowing rare ones; they add the column pred and keep the
+    probabilities. quota: each head class takes its share of the rows, the most confident ones;
+    every other row takes its most probable remaining class. quota-optimal: the same quotas, or
+    --target-prior for all classes, at the greatest total log-probability.
 
-    Several labels per image: thresholds (the threshold of best F-score of each class is moved to
-    0.5), and temperature, vector and isotonic, which calibrate each class independently.
+    Corrections of the class shares change the probabilities. prior: label shift corrected by Bayes'
+    rule, with estimated shares of the test set if not given. logit-adjust: division by a searched
+    power of the training shares. sinkhorn: mean probabilities scaled to --target-prior. can:
+    uncertain rows normalised against confident ones and a prior.
+
+    temperature, vector, isotonic: calibration fitted to out-of-fold rows; with several labels per
+    image, for each class independently. thresholds, for several labels only: the threshold of best
+    F-score of each class is moved to 0.5.
 
     Example: comptool recalibrate --top-k-head 4 --fraction 0.1
     """
@@ -48,11 +50,7 @@ def recalibrate(config: RecalibrateConfig) -> None:
         from comptool.postprocess.calibration.compare import compare_file
 
         text, result = compare_file(
-            predictions,
-            settings,
-            methods=methods,
-            competition=config.competition,
-            seed=config.seed,
+            predictions, settings, methods=methods, competition=config.competition, seed=config.seed
         )
         give(text, result, config.json)
         return

@@ -1,4 +1,4 @@
-"""``comptool review``: labels that out-of-fold predictions contradict, to look at and correct."""
+"""``comptool review``: labels that contradict out-of-fold predictions."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from .options import give, say
 
 
 def review(config: ReviewConfig) -> None:
-    """Rank the labels that out-of-fold predictions say are missing or wrong.
+    """Rank the labels that contradict out-of-fold predictions.
 
     Writes review.csv, the most doubtful first, and a page with a thumbnail and a tick box for each:
-    open it in a browser, tick the labels that are wrong, download corrections.csv and apply it with
+    open it in a browser, tick the wrong labels, download corrections.csv and apply it with
     'comptool split --corrections corrections.csv'. Cells that are not annotated are never listed.
 
-    With one class per image, also estimates how many labels are wrong, and between which pairs of
+    With one class per image, also estimates the number of wrong labels, and of confused pairs of
     classes, from the confident joint (confident learning). Confusions of the model count as wrong
-    labels there, so the estimate of a weak model is too high; the ranking suffers less.
+    labels, so a weak model gives too high an estimate; the ranking suffers less.
 
     Example: comptool review tresnet-l --limit 200
     """

@@ -1,4 +1,4 @@
-"""``comptool score``: a submission graded on known answers."""
+"""``comptool score``: grade of a submission on known answers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from .options import give, say
 
 
 def score(config: ScoreConfig) -> None:
-    """Grade a submission on known answers, as a public and a private leaderboard would.
+    """Grade a submission on known answers.
 
-    The part of a row follows from its id, so that scores can be compared. Multi-label answers that
-    are -1 or blank are ignored, and classes without a positive are left out.
+    Like an organiser, with a public and a private part. The part of a row depends on its id alone,
+    so that scores are comparable. Multi-label answers that are -1 or blank are ignored, and classes
+    without positives left out.
 
     Example: comptool score submissions/mavoc.csv --answers data/answers.csv
     """
@@ -29,13 +30,11 @@ def score(config: ScoreConfig) -> None:
         say(f"would read {submission} and {answers}; {end}", config.quiet)
         return
     graded = grade(submission, answers, public=config.public, metric=config.metric)
-    told = report(graded, submission, answers, per_class, config.thresholds, force=config.force)
-    for text in told.texts:
+    reported = report(graded, submission, answers, per_class, config.thresholds, force=config.force)
+    for text in reported.texts:
         say(text, config.quiet)
     if config.record:
-        from comptool.tracking import scores
-
         made = scores.record_grade(submission, graded)
-        say(scores.told(made), config.quiet)
-    summary = {"submission": str(submission), **graded.summary(), **told.facts}
+        say(scores.described(made), config.quiet)
+    summary = {"submission": str(submission), **graded.summary(), **reported.facts}
     give(str(graded), summary, config.json)

@@ -10,10 +10,10 @@ from .options import give, say
 
 
 def simulate(config: SimulateConfig) -> None:
-    """Write a practice competition as an organiser would publish it.
+    """Write a practice competition with known answers.
 
-    The folder holds images, train.csv, test.csv and sample_submission.csv. Its answers.csv is
-    read only by 'comptool score'. Same name, scale and seed: same bytes.
+    The folder holds images, train.csv, test.csv, sample_submission.csv, and answers.csv, which only
+    'comptool score' reads. The same name, scale and seed give the same bytes.
 
     Example: comptool simulate mavoc -o data --scale 0.1
     """

@@ -1,4 +1,4 @@
-"""``comptool submit``: from predictions to a checked submission file."""
+"""``comptool submit``: a checked submission file from predictions."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from .options import give, say
 
 
 def submit(config: SubmitConfig) -> None:
-    """Write a submission in the layout of the sample submission, and check it.
+    """Write and check a submission file.
 
-    Ids and their order are the sample's. Where it asks for one class, that is the column pred where
-    the predictions have one, otherwise the most probable class. Where it asks for probabilities,
-    pred is left out, and the number of rows that it answers differently is reported. Multi-label:
-    one probability per class, or a list of classes above the threshold, as in the sample. A failed
-    check ends with exit code 4 and writes nothing.
+    The layout, the ids and their order are those of the sample submission. For one class per row,
+    writes the column pred of the predictions, otherwise the most probable class. For probabilities,
+    ignores pred and reports the number of rows it would change. Multi-label: one probability per
+    class, or a list of classes above the threshold, as in the sample. A failed check ends with exit
+    code 4 and writes nothing.
 
     Example: comptool submit --zip
     """

@@ -1,4 +1,4 @@
-"""``comptool train``: images and labels in, a run folder out."""
+"""``comptool train``: a run from images and labels."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ def train(config: TrainConfig) -> None:
     """Train a model and keep its best checkpoint.
 
     Without folds.csv a fifth of the rows is held out. Writes weights/RUN/ with best.safetensors,
-    oof.csv (predictions of the held-out rows), metrics.csv, run.json and last.pt, from which
-    --resume continues to the same weights as an uninterrupted run. With torchrun the same command
-    uses several GPUs.
+    oof.csv (predictions of the held-out rows), metrics.csv, run.json and last.pt. --resume
+    continues from last.pt, with the same result as an uninterrupted run. Start it with torchrun for
+    several GPUs.
 
     Example: comptool train --model mobilenetv2-dual --loss focal --epochs 30
     """

@@ -8,12 +8,12 @@ from .options import give, say
 
 
 def tta(config: TtaConfig) -> None:
-    """Predict the test set by test-time augmentation: several views of each image, averaged.
+    """Predict the test set by test-time augmentation.
 
-    All images of a sample are transformed alike. Where the run has out-of-fold rows, the metric on
-    them is printed without and with the views: a TTA that hurts should not be submitted. With
-    --search the views are selected on those rows, and the selection is scored on rows that it has
-    not seen (nested); the plain image alone is taken where that is best.
+    Averages several views of each image. All images of a sample are transformed alike. If the run
+    has out-of-fold rows, the metric on them is printed without and with the views: do not submit a
+    TTA that hurts. --search selects the views on those rows, and scores the selection on rows not
+    used for it (nested); it may keep only the plain image.
 
     Example: comptool tta --transforms d4 --search greedy
     """

@@ -1,6 +1,6 @@
-"""What a user can get wrong, as exceptions that say how to mend it.
+"""Errors of the user, with a remedy.
 
-``commands/errors.py`` alone decides the exit code, from the type.
+Only ``commands/errors.py`` turns their types into exit codes.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ SHOWN_VALUES = 3
 
 
 class ComptoolError(Exception):
-    """A mistake that the user can mend; its text is the whole message."""
+    """An error that the user can correct; its text is the whole message."""
 
 
 class UsageError(ComptoolError):
-    """Options that contradict one another, or a name that nothing has (exit code 2)."""
+    """Contradictory options, or an unknown name (exit code 2)."""
 
 
 class InputError(ComptoolError):
-    """A file that cannot be used as it is (exit code 3).
+    """An unusable file (exit code 3).
 
     Parameters
     ----------
     what
-        What is wrong, in a clause without a full stop.
+        The problem, in a clause without a full stop.
     file
-        The file it is about.
+        The file concerned.
     row
-        Number of the data row, counted from 1 without the header.
+        Number of the data row, from 1, without the header.
     column
         Name of the column.
     values
         Offending values; the first three are shown.
     mend
-        What to do, usually a command.
+        The remedy, usually a command.
 
     Examples
     --------
@@ -74,18 +74,16 @@ class OutputError(InputError):
 
 
 class OutputExistsError(OutputError):
-    """An output that would have been overwritten (exit code 3)."""
+    """An output that would be overwritten (exit code 3)."""
 
 
 class SubmissionError(ComptoolError):
-    """A submission that the organiser would refuse (exit code 4)."""
+    """A submission that the organiser would reject (exit code 4)."""
 
 
 def quoted(values: Sequence[object]) -> str:
-    """Up to three values in quotes, with the number of those left out.
+    """Up to three values in quotes, and the number of further ones.
 
-    Examples
-    --------
     >>> quoted(["a", "b", "c", "d"])
     "'a', 'b', 'c' and 1 more"
     """
@@ -95,10 +93,8 @@ def quoted(values: Sequence[object]) -> str:
 
 
 def counted(count: int, what: str) -> str:
-    """A number and what there are so many of, which is given in the singular.
+    """A number with a noun, given in the singular.
 
-    Examples
-    --------
     >>> counted(1, "row"), counted(2, "row"), counted(0, "group of rows")
     ('1 row', '2 rows', '0 groups of rows')
     """
@@ -107,10 +103,8 @@ def counted(count: int, what: str) -> str:
 
 
 def nearest(name: str, candidates: Iterable[str], n: int = 3) -> list[str]:
-    """Up to ``n`` candidates most like ``name``, the likest first; upper and lower case are one.
+    """Up to ``n`` candidates most similar to ``name``, best first; case is ignored.
 
-    Examples
-    --------
     >>> nearest("focla", ["ce", "focal", "ldam"], n=1)
     ['focal']
     """
@@ -120,10 +114,8 @@ def nearest(name: str, candidates: Iterable[str], n: int = 3) -> list[str]:
 
 
 def unknown_name(kind: str, name: str, candidates: Iterable[str]) -> UsageError:
-    """Error for a name that nothing has, with the three nearest names.
+    """Error for an unknown name, with the three nearest names.
 
-    Examples
-    --------
     >>> print(unknown_name("loss", "focla", ["ce", "focal"]))
     no loss is called 'focla'; did you mean 'focal' or 'ce'?
     """

@@ -1,4 +1,4 @@
-"""Options typed as ``name=value``, converted to the type that each of them has."""
+"""Options typed as ``name=value``, converted to their types."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ _WHOLE = re.compile(r"[+-]?\d+")
 def parse_assignments(
     option: str, owner: str, texts: Iterable[str], hints: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The values that are typed, by name.
+    """The typed values, by name.
 
     Parameters
     ----------
     option
-        As it is typed, for messages: ``--loss-option``.
+        As typed, for messages: ``--loss-option``.
     owner
-        Whose options they are: ``the loss 'asl'``.
+        What the options belong to: ``the loss 'asl'``.
     texts
         Each ``name=value``; a list has commas.
     hints
-        Type of each option there is: of ``bool``, ``int``, ``float``, ``str``, ``None``, literals
-        and sequences of ``float``, or a union of those.
+        Type by name: ``bool``, ``int``, ``float``, ``str``, ``None``, literals, sequences of
+        ``float``, or a union of those.
 
     Raises
     ------
     UsageError
-        If a text is no assignment, an option is given twice, is unknown (names the three nearest),
-        or its value is of another type.
+        If a text is not an assignment, an option is repeated or unknown (lists the three nearest),
+        or a value has the wrong type.
 
     Examples
     --------

@@ -14,11 +14,10 @@ from comptool.machine import keep_freed_memory
 
 @contextmanager
 def loading_torch() -> Iterator[None]:
-    """Run a block of imports without the garbage collector, for threads that hardly spin.
+    """Import without the garbage collector, and with OpenMP threads that hardly spin.
 
-    torch and timm make 600,000 objects that stay as long as the process. The collector looks
-    through them again and again while they are made, a fifth of the time that the imports take;
-    here it never does, and the workers that load images do not copy them.
+    torch and timm create 600,000 permanent objects. The collector would scan them repeatedly, a
+    fifth of the import time; freezing them also keeps worker processes from copying them.
     """
     _shorten_waits()
     keep_freed_memory()
@@ -31,17 +30,17 @@ def loading_torch() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
-        # What is still frozen when Python ends is never freed, and triton complains.
+        # Objects still frozen at exit are never freed, and triton complains.
         atexit.register(gc.unfreeze)
 
 
 def _shorten_waits() -> None:
-    """Have OpenMP's threads spin for some microseconds only; read when torch is loaded.
+    """Let OpenMP threads spin for some microseconds only; read when torch is loaded.
 
-    Threads that spin for longer while they wait for one another make a network several times slower
-    where other processes need the same cores. Threads that sleep at once are woken at every layer:
-    MobileNetV2 at 64 px, batch 32, two cores, trained 285 images/s so, 471 with 1,000 turns and 520
-    with 10,000; beside a program that keeps one core busy 228, 180 and 56.
+    Longer spinning makes a network several times slower if other processes need the same cores;
+    sleeping at once means a wake-up at every layer. MobileNetV2 at 64 px, batch 32, two cores:
+    sleeping 285, 1,000 turns 471, 10,000 turns 520 images/s; with another program on one core 228,
+    180 and 56.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"

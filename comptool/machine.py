@@ -16,8 +16,8 @@ from threading import current_thread, main_thread
 from comptool.errors import UsageError
 
 _CGROUP = Path("/sys/fs/cgroup")
-# Where Linux says what memory a container may have, has, and of that could give back: files that
-# were read and are not in use (cgroup v2, then v1).
+# Files with the memory limit and usage of a container, and the key of its reclaimable file cache
+# (cgroup v2, then v1).
 _LIMITS = (
     ("memory.max", "memory.current", "inactive_file"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
@@ -25,7 +25,7 @@ _LIMITS = (
 
 
 def usable_cores() -> int:
-    """The cores that this process may run on, and has the time of in its container."""
+    """Cores that this process may use, limited by the CPU quota of its container."""
     cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
@@ -36,16 +36,16 @@ def usable_cores() -> int:
 
 
 def compute_threads() -> int:
-    """Threads to compute with: ``OMP_NUM_THREADS``, as for torch, else one per usable core."""
+    """Threads to compute with: ``OMP_NUM_THREADS``, as in torch, else one per usable core."""
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     return max(1, int(wanted)) if wanted.isdecimal() else usable_cores()
 
 
 def hear_interrupts() -> None:
-    """Have Ctrl-C end a wait for a lock or a file at once.
+    """Let Ctrl-C interrupt waiting for a lock or a file at once.
 
-    polars puts an answer to Ctrl-C in place after which such a wait goes on. Python's own comes
-    back by being set again.
+    polars installs a handler after which such waits continue; setting Python's handler again undoes
+    that.
     """
     heard = signal.getsignal(signal.SIGINT)
     if heard is not None and current_thread() is main_thread():
@@ -54,10 +54,10 @@ def hear_interrupts() -> None:
 
 @contextmanager
 def threads(count: int | None) -> Iterator[ThreadPoolExecutor]:
-    """A pool of threads, None for as many as Python takes; Ctrl-C ends waiting for one at once.
+    """A pool of threads (None: Python's default number); Ctrl-C interrupts waiting for one.
 
-    Where the block ends by an exception nobody waits for what is under way: a disk that does not
-    answer would keep the program from telling what happened, and from ending.
+    After an exception, running threads are not awaited: a hanging disk would keep the program from
+    reporting the error, and from ending.
     """
     hear_interrupts()
     pool = ThreadPoolExecutor(count)
@@ -70,7 +70,7 @@ def threads(count: int | None) -> Iterator[ThreadPoolExecutor]:
 
 
 def available_memory() -> int:
-    """Bytes that can be had without swapping, by Linux's own estimate and a container's limit.
+    """Bytes available without swapping: the estimate of Linux, within the container's limit.
 
     Elsewhere the memory of the machine.
     """
@@ -94,26 +94,17 @@ def _read(path: Path) -> str:
         return ""
 
 
-# The numbers of glibc's malloc.h.
+# From malloc.h of glibc.
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
 
 
 def keep_freed_memory() -> bool:
-    """Have the C library keep freed memory for the next array instead of returning it.
+    """Let the C library keep freed memory for the next array; returns whether it does (glibc only).
 
-    glibc returns every freed block above a threshold to the system, and the system clears each
-    page anew when it is asked for again. A network on the CPU frees and asks for the same blocks
-    at every layer: with this, a third of the system time is left (dual MobileNetV2, 64 px, batch
-    16: 1.2 s of 6.3 s become 0.4 s). Processes that are forked afterwards do the same.
-
-    Returns
-    -------
-    bool
-        Whether it took effect; only glibc has these settings.
-
-    Notes
-    -----
-    ``mallopt(3)``.
+    glibc returns every freed block above a threshold to the system, which clears each page when it
+    is requested again. A network on the CPU frees and requests the same blocks at every layer:
+    keeping them leaves a third of the system time (dual MobileNetV2, 64 px, batch 16: 0.4 s instead
+    of 1.2 s of 6.3 s). Applies to forked processes, too. See ``mallopt(3)``.
     """
     if not sys.platform.startswith("linux"):
         return False

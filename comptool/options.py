@@ -1,7 +1,7 @@
-"""Options of the commands, each declared once, as a field of a command's dataclass.
+"""Options of the commands, each declared once, as a field of the dataclass of a command.
 
-The command line, the range checks, the recorded arguments and ``--help`` are made from the fields;
-``commands/options.py`` turns a dataclass into the parameters of a command. Standard library only.
+The command line, the range checks, the recorded arguments and ``--help`` are derived from the
+fields; ``commands/options.py`` makes the parameters of a command. Standard library only.
 """
 
 from __future__ import annotations
@@ -36,51 +36,25 @@ TYPED, REST = "typed", "rest"
 
 @dataclass(frozen=True)
 class Option:
-    """What the command line needs to know of a field beyond its type and default.
-
-    Parameters
-    ----------
-    help
-        One or two sentences.
-    names
-        As it is typed; empty for the field's name in kebab-case. A name without dashes is the
-        placeholder of an argument.
-    min, max, above, below
-        Range of a number: with the bound (``min``, ``max``) or without it (``above``, ``below``).
-    choices
-        Allowed words; of a ``Literal`` field its own.
-    kind
-        What a word is called in the error for one that is not a choice, which then names the
-        nearest ones; for lists that are too long for ``--help``.
-    panel
-        Heading in ``--help``.
-    shown
-        The default in words, where None stands for one that depends on something else.
-    metavar
-        Placeholder of the value in ``--help``.
-    parse
-        Function from the typed text to the value; raises ValueError.
-    positional
-        Whether it is an argument, typed without a name.
-    """
+    """Properties of an option beyond the type and default of its field."""
 
     help: str
-    names: tuple[str, ...] = ()
-    min: float | None = None
+    names: tuple[str, ...] = ()  # as typed; empty: the field name in kebab-case
+    min: float | None = None  # bounds: inclusive (min, max) or exclusive (above, below)
     max: float | None = None
     above: float | None = None
     below: float | None = None
-    choices: tuple[str, ...] = ()
-    kind: str = ""
-    panel: str = BASIC
-    shown: str | None = None
-    metavar: str | None = None
-    parse: Callable[[str], Any] | None = None
-    positional: bool = False
+    choices: tuple[str, ...] = ()  # allowed words; a ``Literal`` field has its own
+    kind: str = ""  # noun for an unknown word, for choices too many for ``--help``
+    panel: str = BASIC  # heading in ``--help``
+    shown: str | None = None  # the default in words, if None depends on something
+    metavar: str | None = None  # placeholder of the value
+    parse: Callable[[str], Any] | None = None  # from text to value; raises ValueError
+    positional: bool = False  # an argument, typed without a name
 
     @property
     def range(self) -> str:
-        """The range as a condition, ``0<=x<1``; empty for none."""
+        """The range as a condition, ``0<=x<1``, or empty."""
         low = self._bound(self.min, "<=") or self._bound(self.above, "<")
         high = self._bound(self.max, "<=") or self._bound(self.below, "<")
         if low and high:
@@ -91,7 +65,7 @@ class Option:
 
     @property
     def range_in_words(self) -> str:
-        """The range in words, such as "0 or more and below 1"; empty for none."""
+        """The range in words, such as "0 or more and below 1", or empty."""
         low = "" if self.min is None else f"{self.min:g} or more"
         low = low if self.above is None else f"above {self.above:g}"
         high = "" if self.max is None else f"at most {self.max:g}"
@@ -99,7 +73,7 @@ class Option:
         return " and ".join(filter(None, (low, high)))
 
     def allows(self, value: float) -> bool:
-        """Whether a number is finite, where it has a range, and within it."""
+        """Whether a number is within the range and finite."""
         if not self.range:
             return True
         return (
@@ -131,7 +105,7 @@ def option(
     metavar: str | None = None,
     parse: Callable[[str], Any] | None = None,
 ) -> Any:
-    """A field that is an option of the command line; parameters as in :class:`Option`."""
+    """A field that is an option; parameters as in :class:`Option`."""
     made = Option(
         help, tuple(names), min, max, above, below, tuple(choices), kind, panel, shown, metavar,
         parse,
@@ -151,7 +125,7 @@ def argument(
     metavar: str | None = None,
     shown: str | None = None,
 ) -> Any:
-    """A field that is an argument, typed without a name; required without a default."""
+    """A field that is an argument; required without a default."""
     made = Option(help, metavar=metavar, shown=shown, positional=True)
     if default is dataclasses.MISSING:
         return field(metadata={_OPTION: made}, kw_only=True)
@@ -159,23 +133,19 @@ def argument(
 
 
 def filled(what: Literal["typed", "rest"]) -> Any:
-    """A field that the command line fills, no option of its own.
-
-    ``typed`` are the names of the fields that were given, ``rest`` the words that are no options
-    of the command.
-    """
+    """A field that is not an option: the ``typed`` fields, or the unknown words (``rest``)."""
     return field(default=(), repr=False, compare=False, metadata={_FILLED: what})
 
 
 def options_of(kind: type) -> Iterator[tuple[dataclasses.Field[Any], Option]]:
-    """The fields of a dataclass that are options, with what was declared, in their order."""
+    """The fields of a dataclass that are options, in order."""
     for one in dataclasses.fields(kind):
         if _OPTION in one.metadata:
             yield one, one.metadata[_OPTION]
 
 
 def filled_by(kind: type) -> dict[str, str]:
-    """The fields that the command line fills, with what: ``typed`` or ``rest``."""
+    """The :func:`filled` fields, with ``typed`` or ``rest``."""
     found = dataclasses.fields(kind)
     return {one.name: one.metadata[_FILLED] for one in found if _FILLED in one.metadata}
 
@@ -183,8 +153,6 @@ def filled_by(kind: type) -> dict[str, str]:
 def typed_name(kind: type, name: str) -> str:
     """A field as it is typed.
 
-    Examples
-    --------
     >>> typed_name(Output, "dry_run")
     '--dry-run'
     """
@@ -195,24 +163,12 @@ def typed_name(kind: type, name: str) -> str:
 
 
 def kebab(name: str) -> str:
-    """The name of a field in kebab-case, as an option.
-
-    Examples
-    --------
-    >>> kebab("grad_accum")
-    '--grad-accum'
-    """
+    """The name of a field as an option, ``--grad-accum``."""
     return "--" + name.replace("_", "-")
 
 
 def check(config: Any) -> None:
-    """Check each option of a dataclass for its range and its choices.
-
-    Raises
-    ------
-    UsageError
-        Naming the option, its value and what is allowed.
-    """
+    """Check the ranges and choices of all options; raises a UsageError with the allowed values."""
     kind = type(config)
     allowed = _choices(kind)  # type: ignore[arg-type]  # a class is hashable
     for one, declared in options_of(kind):
@@ -232,10 +188,7 @@ def check(config: Any) -> None:
 
 
 def arguments(config: Any) -> dict[str, Any]:
-    """The options of a command and their values for the record, by the name that is typed.
-
-    A list that was not given is None, as any other option.
-    """
+    """The values of the options for the record, by typed name; a list that is not given is None."""
     kind = type(config)
     values = {one.name: getattr(config, one.name) for one, _ in options_of(kind)}
     return {
@@ -250,7 +203,7 @@ def to_json(config: Any) -> dict[str, Any]:
 
 
 def from_json(kind: type[Config], values: Mapping[str, Any]) -> Config:
-    """The dataclass of a :func:`to_json`; TypeError for a key that is no field."""
+    """The dataclass of a :func:`to_json`; TypeError for an unknown key."""
     hints = _hints(kind)  # type: ignore[arg-type]
     read: dict[str, Any] = {}
     for name, value in values.items():
@@ -276,7 +229,7 @@ def _hints(kind: Any) -> dict[str, Any]:
 
 @cache
 def _choices(kind: Any) -> dict[str, tuple[str, ...]]:
-    """The allowed words of the fields that have some, by their name."""
+    """The allowed words by field."""
     hints = _hints(kind)
     found = {}
     for one, declared in options_of(kind):
@@ -296,10 +249,7 @@ class WithQuiet:
     """A command that reports on stderr."""
 
     quiet: bool = option(
-        False,
-        help="Print errors and the result only.",
-        names=("--quiet", "-q"),
-        panel=GENERAL,
+        False, help="Print errors and the result only.", names=("--quiet", "-q"), panel=GENERAL
     )
 
 
@@ -312,7 +262,7 @@ class WithJson:
 
 @dataclass(frozen=True)
 class WithDryRun(WithJson, WithQuiet):
-    """A command that can say beforehand what it would do."""
+    """A command with a dry run."""
 
     dry_run: bool = option(
         False, help="Show what would be read and written; write nothing.", panel=GENERAL
@@ -332,7 +282,7 @@ class WithCompetition:
 
     competition: Path | None = option(
         help="Description of the competition.",
-        shown="comptool.toml, otherwise detected from the files",
+        shown="comptool.toml, otherwise detected",
         panel=ADVANCED,
     )
 
@@ -352,5 +302,5 @@ class WithDevice:
 
 
 def part(config: Any, kind: type[Config]) -> Config:
-    """The fields of a command that belong to one of its base classes, as that class."""
+    """The fields of one base class of a config, as that class."""
     return kind(**{one.name: getattr(config, one.name) for one in dataclasses.fields(kind)})  # type: ignore[arg-type]

@@ -1,12 +1,12 @@
-"""Tables of things that have a name, loaded only when one is asked for.
+"""Registries: tables of named objects, imported only when requested.
 
-A registry is written out as one table in a file that imports nothing heavy; each entry points
-to its builder with a ``"package.module:function"`` string. Listing, completion and the nearest
-name in an error therefore cost no import of torch.
+A registry is one table in a module without heavy imports; each entry points to its builder with a
+``"package.module:function"`` string. Listing, completion and the nearest name in an error therefore
+do not import torch.
 
-Users extend every registry without editing the package, in two ways. ``FILE.py:name`` stands
-wherever a name of the registry does. An installed package registers an entry point of the group
-``comptool.plugins`` called ``<kind>.<name>``::
+Users extend every registry without editing the package, in two ways. ``FILE.py:name`` is accepted
+wherever a name is. An installed package registers an entry point of the group ``comptool.plugins``
+called ``<kind>.<name>``::
 
     [project.entry-points."comptool.plugins"]
     "loss.mine" = "my_package.losses:Mine"
@@ -46,13 +46,13 @@ def load_user_object(spec: str, kind: str) -> Any:
     spec
         ``FILE.py:name``.
     kind
-        What it is, for messages: ``"loss"``, ``"metric"``.
+        ``"loss"``, ``"metric"`` and so on, for messages.
 
     Raises
     ------
     UsageError
-        If the text has another form, the file has no such name (the nearest are named), or the
-        object cannot be called.
+        If the text is malformed, the file lacks the name (lists the nearest), or the object is not
+        callable.
     InputError
         If the file does not exist or cannot be imported.
     """
@@ -100,27 +100,13 @@ def _user_module(path: Path, kind: str) -> ModuleType:
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of a registry; properties that a kind of entry has are fields of a subclass.
+    """One row of a registry; subclasses add the properties of their kind."""
 
-    Parameters
-    ----------
-    name
-        What the user types.
-    target
-        ``"package.module:attribute"`` of the builder.
-    summary
-        One line for ``comptool models`` and its kin.
-    source
-        Paper, section or code where the thing is defined.
-    kind
-        What it is, for messages about a user's file.
-    """
-
-    name: str
-    target: str
-    summary: str
-    source: str
-    kind: str = field(default="object", kw_only=True)
+    name: str  # typed by the user
+    target: str  # ``"package.module:attribute"`` of the builder
+    summary: str  # one line
+    source: str  # paper, section or code
+    kind: str = field(default="object", kw_only=True)  # for messages
 
     @property
     def is_users(self) -> bool:
@@ -128,22 +114,16 @@ class Entry:
         return is_user_object(self.target)
 
     def load(self) -> Any:
-        """The builder itself; imports its module.
-
-        Raises
-        ------
-        UsageError, InputError
-            If it is in a user's file and cannot be loaded; see :func:`load_user_object`.
-        """
+        """The builder; imports its module. Errors as in :func:`load_user_object`."""
         if self.is_users:
             return load_user_object(self.target, self.kind)
         module, _, attribute = self.target.partition(":")
         return getattr(import_module(module), attribute)
 
     def options(self) -> dict[str, Any]:
-        """What a user may set: the builder's parameters that have a default and can be named.
+        """Options with their defaults: keyword parameters of the builder that have one.
 
-        Maps each name to its default; imports the builder's module.
+        Imports the module of the builder.
         """
         parameters = inspect.signature(self.load()).parameters.values()
         named = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -154,7 +134,7 @@ class Entry:
         }
 
     def option_names(self) -> list[str]:
-        """The names of :meth:`options`, from the source of the builder, which is not imported."""
+        """The names of :meth:`options`, parsed from the source without importing it."""
         if self.is_users:
             return list(self.options())  # loaded where it was named
         module, _, attribute = self.target.partition(":")
@@ -173,7 +153,7 @@ class Entry:
         return [*with_default, *(one.arg for one, default in pairs if default is not None)]
 
     def types(self) -> dict[str, Any]:
-        """The type that the builder declares of each of :meth:`options`, else the default's."""
+        """The declared type of each of :meth:`options`, or the type of its default."""
         builder = self.load()
         hints = get_type_hints(builder.__init__ if inspect.isclass(builder) else builder)
         return {name: hints.get(name, type(value)) for name, value in self.options().items()}
@@ -189,22 +169,22 @@ E = TypeVar("E", bound=Entry)
 class Registry(Generic[E]):
     """An ordered table of entries with distinct names.
 
-    Iteration, ``len`` and ``in`` are of the table alone; :meth:`find` also knows ``FILE.py:name``
-    and the plugins that are installed. An entry of these has the defaults of all properties.
+    Iteration, ``len`` and ``in`` cover the table alone; :meth:`find` also knows ``FILE.py:name``
+    and installed plugins, which have the default properties of an entry.
 
     Parameters
     ----------
     kind
-        What the entries are, for messages and plugins: ``"model"``, ``"loss"``.
+        Noun for messages and plugins: ``"model"``, ``"loss"``.
     entries
-        The rows, in the order in which they are listed.
+        The rows, in listing order.
     plugins
-        What plugins call the kind; None: as ``kind``.
+        Name of the kind for plugins; None: ``kind``.
 
     Raises
     ------
     ValueError
-        If two entries have one name; upper and lower case are one.
+        If two entries have the same name, or a name has capital letters.
     """
 
     def __init__(self, kind: str, *entries: E, plugins: str | None = None) -> None:
@@ -230,11 +210,11 @@ class Registry(Generic[E]):
 
     @property
     def names(self) -> list[str]:
-        """Every name, in the table's order."""
+        """All names, in order."""
         return list(self._entries)
 
     def plugins(self) -> list[E]:
-        """The entries that installed packages register; imports none of them."""
+        """The entries of installed packages, without importing them."""
         from importlib.metadata import entry_points
 
         prefix = self._prefix
@@ -254,14 +234,12 @@ class Registry(Generic[E]):
         return made
 
     def find(self, name: str) -> E:
-        """The entry of that name, or of the plugin or the object of a user's file.
-
-        A user's file is looked at when the entry is loaded.
+        """The entry, plugin or user's object (not yet loaded) of that name.
 
         Raises
         ------
         UsageError
-            If there is none; names the three nearest.
+            If there is none; lists the three nearest.
         """
         if name in self._entries:
             return self._entries[name]
@@ -278,10 +256,8 @@ class Registry(Generic[E]):
 
 
 def refuse_unknown_options(owner: str, given: Iterable[str], known: Iterable[str]) -> None:
-    """Raise a UsageError for a given option that ``owner`` does not take, naming those it takes.
+    """Raise a UsageError for a given option that ``owner`` lacks, listing its options.
 
-    Examples
-    --------
     >>> refuse_unknown_options("the loss 'ce'", ["gamma"], ["smoothing"])
     Traceback (most recent call last):
     comptool.errors.UsageError: the loss 'ce' takes no 'gamma'; it takes 'smoothing'

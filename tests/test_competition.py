@@ -75,7 +75,7 @@ def test_what_the_file_leaves_out_is_detected(download):
     (download / "comptool.toml").write_text('metric = "kappa"\n[data]\ntrain = "train.csv"\n')
     found = config.load()
     assert (found.metric, found.id, found.label) == ("kappa", "key", "y")
-    assert "id column: key (another value in every row)" in found.findings
+    assert "id column: key (all values differ)" in found.findings
 
 
 @pytest.mark.parametrize(

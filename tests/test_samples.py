@@ -70,7 +70,7 @@ def test_dots_that_stay_inside_are_kept(pairs, path):
     [
         ({"id": "key"}, "no column is called 'key' (found 'id', 'sar', 'eo' and 1 more). Name"),
         ({"label": "z"}, "no column is called 'z' (found 'id', 'sar', 'eo' and 1 more)"),
-        ({"modalities": {"nir": "n"}}, "no column is called 'n'; the images' paths are looked"),
+        ({"modalities": {"nir": "n"}}, "no column is called 'n', which should hold the image"),
         ({"modalities": {"nir": "{m}.png"}}, "no column is called 'm', which the pattern "),
     ],
 )
@@ -137,7 +137,7 @@ def test_two_images_of_one_name_are_refused(patterned):
     with pytest.raises(InputError) as error:
         training_samples(patterned)
     assert str(error.value) == (
-        f"{patterned.train}, row 1: two images are called 'SAR_2.png' (found 'img/SAR_2.png', "
+        f"{patterned.train}, row 1: two images have the name 'SAR_2.png' (found 'img/SAR_2.png', "
         "'img/s/SAR_2.png'). Name their folder with 'train-images' or 'test-images' in "
         "comptool.toml"
     )

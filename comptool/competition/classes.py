@@ -1,4 +1,4 @@
-"""Which classes a competition has, and how those of another list or of a run differ from them."""
+"""Classes of a competition, and their comparison with other lists and with runs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ SHOWN = 5
 
 
 def competition_classes(competition: Competition) -> tuple[str, ...] | None:
-    """All class names in class order; None where nothing says which there are.
+    """All class names in class order; None if nothing defines them.
 
-    They are those of ``comptool.toml``, the 0/1 columns of a multi-label competition, or the
-    labels of the training data; of joined lists see `comptool.tasks.labels.joined_classes`.
+    Source: ``classes`` of ``comptool.toml``, the 0/1 columns of a multi-label competition, or the
+    labels of the training data.
 
     Raises
     ------
@@ -49,14 +49,14 @@ def against(one: Sequence[str], other: Sequence[str]) -> str:
     >>> against(["a", "b"], ["b", "a"]), against(["a", "b"], ["a", "c"])
     ('the same 2 in another order', 'a, b against a, c')
     >>> against(list("abcdef"), list("abcdefg")), against(list("abcdefx"), list("abcdef"))
-    ('without g', 'with x beside them')
+    ('without g', 'with x in addition')
     """
     if sorted(one) == sorted(other):
         return f"the same {len(one)} in another order"
     if max(len(one), len(other)) > SHOWN:
         more, less = ([n for n in a if n not in b] for a, b in ((one, other), (other, one)))
         if not (more and less):
-            return f"with {listed(more)} beside them" if more else f"without {listed(less)}"
+            return f"with {listed(more)} in addition" if more else f"without {listed(less)}"
         one, other = more, less
     return f"{listed(one)} against {listed(other)}"
 
@@ -65,41 +65,24 @@ def check_classes(
     file: Path,
     classes: Sequence[str],
     expected: Sequence[str],
-    whose: str | Path,
+    owner: str | Path,
     *,
     mend: str | None = None,
 ) -> None:
-    """Check that a file has the classes that it should have, in their order.
-
-    Parameters
-    ----------
-    file
-        Which file it is.
-    classes, expected
-        The names that it has, and those of what it goes with.
-    whose
-        What it goes with, in words or a path.
-    mend
-        What to do if they differ.
-
-    Raises
-    ------
-    InputError
-        If they differ, and how.
-    """
+    """Raise an InputError if a file does not have the expected classes in their order."""
     if tuple(classes) != tuple(expected):
-        told = f"its classes are not those of {whose}: {against(classes, expected)}"
-        raise InputError(told, file=file, mend=mend)
+        what = f"its classes are not those of {owner}: {against(classes, expected)}"
+        raise InputError(what, file=file, mend=mend)
 
 
 def named_classes(texts: Iterable[str], classes: Sequence[str]) -> tuple[int, ...]:
-    """Indices of the classes that an option names, rising.
+    """Indices, in rising order, of the classes that an option names.
 
     Parameters
     ----------
     texts
-        What the option was given: names, or names joined by commas. A text that is a class's name
-        is that class, whatever commas it has.
+        Class names, or class names joined by commas. A text that is itself a class name, commas
+        included, is that class.
     classes
         The K class names.
 
@@ -123,21 +106,13 @@ def named_classes(texts: Iterable[str], classes: Sequence[str]) -> tuple[int, ..
 
 
 def listed(names: Sequence[str]) -> str:
-    """Up to five names, and how many there are beyond them."""
+    """Up to five names, and the number of further ones."""
     shown = ", ".join(names[:SHOWN])
     return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown
 
 
 def left_out(run: Path, header: RunHeader) -> str | None:
-    """What to know of a run that was trained without some of its classes; None of any other.
-
-    Parameters
-    ----------
-    run
-        Its folder.
-    header
-        What its checkpoint says.
-    """
+    """Warning about a run trained without some of its classes; None for other runs."""
     dropped = header.dropped
     if not dropped:
         return None

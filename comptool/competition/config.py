@@ -1,7 +1,7 @@
-"""What a competition is: its task, metric, tables, columns and modalities.
+"""A competition: task, metric, tables, columns and modalities.
 
 ``comptool.toml`` holds these facts; ``COMPTOOL_*`` variables override it, and detection fills in
-what neither says. The settings of a run do not belong here.
+the missing ones. Settings of a run do not belong here.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from comptool import tasks
-from comptool.competition.detect import detect, detect_table
-from comptool.competition.download import Detection
+from comptool.competition.detect import Detection, detect, detect_table
 from comptool.competition.schema import PATH_KEYS, Facts, from_environment, read_facts, write_facts
 from comptool.errors import InputError
 from comptool.tasks import Task
@@ -25,64 +24,30 @@ NEEDED = ("task", "metric", "id", "label", "modalities")
 
 @dataclass(frozen=True)
 class Competition:
-    """The facts of one competition.
+    """The facts of one competition; image paths in tables are relative to ``folder``."""
 
-    Parameters
-    ----------
-    name
-        What its submission files are called.
-    task
-        Name of one of `comptool.tasks`.
-    metric
-        Name of the metric that the organiser ranks by.
-    folder
-        The download. Image paths in tables are relative to it.
-    train, test
-        A table, a folder of images (``train/<class>/...``), or None where there is none.
-    val
-        A folder of class folders that the organiser gives for validation, or None; its rows are
-        training samples whose column ``split`` is ``val``.
-    sample_submission
-        The organiser's example of a submission, or None.
-    train_images, test_images
-        Folder in which file-name patterns are looked for; None means ``folder``.
-    id
-        Name of the id column.
-    label
-        Name of the label column; empty where ``labels`` names one column per class.
-    labels
-        The 0/1 columns of a multi-label competition.
-    group
-        Column whose rows must not be torn apart by a split, or None.
-    modalities
-        Column, or file-name pattern with ``{id}``, of each modality, in the model's order.
-    classes
-        All class names where they are fixed beforehand, or None.
-    findings
-        What detection saw and assumed, one sentence each; empty if everything was given.
-    """
-
-    name: str
-    task: str
-    metric: str
-    folder: Path
-    train: Path | None = None
-    test: Path | None = None
-    val: Path | None = None
-    sample_submission: Path | None = None
-    train_images: Path | None = None
+    name: str  # of the submission files
+    task: str  # a name in `comptool.tasks`
+    metric: str  # that the organiser ranks by
+    folder: Path  # the download
+    train: Path | None = None  # a table or a folder of images (``train/<class>/...``)
+    test: Path | None = None  # a table or a folder of images
+    val: Path | None = None  # class folders for validation; their rows have ``split`` = ``val``
+    sample_submission: Path | None = None  # the organiser's example
+    train_images: Path | None = None  # where filename patterns are looked up; None: ``folder``
     test_images: Path | None = None
-    id: str = "id"
-    label: str = "label"
-    labels: tuple[str, ...] = ()
-    group: str | None = None
+    id: str = "id"  # column
+    label: str = "label"  # column; empty with ``labels``
+    labels: tuple[str, ...] = ()  # the 0/1 columns of a multi-label competition
+    group: str | None = None  # column: a split keeps its groups whole
+    # column, or filename pattern with ``{id}``, in the model's order
     modalities: dict[str, str] = field(default_factory=dict)
-    classes: tuple[str, ...] | None = None
-    findings: tuple[str, ...] = ()
+    classes: tuple[str, ...] | None = None  # all class names, if fixed
+    findings: tuple[str, ...] = ()  # detected and assumed facts, one sentence each
 
     @property
     def kind(self) -> Task:
-        """The object of the task."""
+        """The task as an object."""
         return tasks.find(self.task)
 
 
@@ -92,14 +57,14 @@ def load(path: Path | None = None) -> Competition:
     Parameters
     ----------
     path
-        A ``comptool.toml``; by default the one in the working directory. Without one, the
-        working directory and then ``data/`` are looked at.
+        A ``comptool.toml``; by default the one in the working directory, otherwise the competition
+        is detected in the working directory or in ``data/``.
 
     Raises
     ------
     InputError
-        If the file is missing or not TOML, has an unknown key or a wrong value, or names a file
-        that does not exist; or if there is no competition to be found.
+        If the file is missing or not TOML, has an unknown key or a wrong value, or names a missing
+        file; or if no competition is found.
     UsageError
         If a ``COMPTOOL_*`` variable has a wrong value.
     """
@@ -117,20 +82,7 @@ def load(path: Path | None = None) -> Competition:
 
 
 def detected(folders: list[Path], given: Mapping[str, Any]) -> Competition:
-    """The competition in the first of ``folders`` that looks like a download.
-
-    Parameters
-    ----------
-    folders
-        Where to look, in order.
-    given
-        Facts that are known; the rest is detected around them.
-
-    Raises
-    ------
-    InputError
-        If none of the folders holds a competition; says what was looked for.
-    """
+    """The competition in the first of ``folders`` that is a download; ``given`` facts are kept."""
     if "folder" in given:
         folders = [Path(given["folder"])]
         if not folders[0].is_dir():
@@ -140,20 +92,19 @@ def detected(folders: list[Path], given: Mapping[str, Any]) -> Competition:
 
 
 def of_table(table: Path, path: Path | None = None) -> Competition:
-    """The competition as far as one labelled table tells of it, with or without images.
+    """The competition as far as one labelled table defines it, with or without images.
 
     Parameters
     ----------
     table
         The table.
     path
-        A ``comptool.toml`` whose facts are kept; by default the one in the working directory, if
-        there is one.
+        A ``comptool.toml`` with facts to keep; by default the one in the working directory, if any.
 
     Raises
     ------
     InputError
-        If the table cannot be read, or its id or label column cannot be made out.
+        If the table cannot be read, or its id or label column cannot be determined.
     """
     path = path or (FILE if FILE.exists() else None)
     known = {} if path is None else read_facts(path)
@@ -179,13 +130,7 @@ def _has_a_source(facts: Facts) -> bool:
 
 
 def assemble(facts: Facts, folder: Path, findings: tuple[str, ...] = ()) -> Competition:
-    """A competition from its flat facts.
-
-    Raises
-    ------
-    InputError
-        If a file or folder that the facts name does not exist.
-    """
+    """A competition from its flat facts; InputError if they name a missing file or folder."""
     paths = {key: _resolve(folder, key, facts.get(key)) for key in PATH_KEYS}
     label = facts["label"]
     several = isinstance(label, list)
@@ -231,13 +176,7 @@ def _resolve(folder: Path, key: str, value: str | None) -> Path | None:
 
 
 def dump(competition: Competition, path: Path, *, force: bool = False) -> None:
-    """Write the competition as a commented ``comptool.toml`` that `load` reads back.
-
-    Raises
-    ------
-    OutputExistsError
-        If ``path`` exists and ``force`` is off.
-    """
+    """Write the competition as ``comptool.toml``; replaces a file only with ``force``."""
     facts: Facts = {
         "name": competition.name,
         "task": competition.task,

@@ -1,7 +1,7 @@
-"""Where the images of a download are, and the file-name patterns that tie them to ids.
+"""Images of a download, and the filename patterns that connect them to ids.
 
-A pattern such as ``SAR_{id}.png`` or ``EO/{id}.jpg`` stands for files whose last path components
-look like that, at any depth below a folder; ``{name}`` is a column of the table, ``{id}`` its id.
+A pattern such as ``SAR_{id}.png`` or ``EO/{id}.jpg`` matches the last path components of a file at
+any depth below a folder; ``{name}`` is a column of the table, ``{id}`` its id.
 """
 
 from __future__ import annotations
@@ -24,21 +24,13 @@ NO_CLASSES = re.compile(
 
 
 def looks_like_image(name: str) -> bool:
-    """Whether a file of that name would be an image.
-
-    Examples
-    --------
-    >>> looks_like_image("a/SAR_1.PNG"), looks_like_image("a.csv")
-    (True, False)
-    """
+    """Whether the file name has the suffix of an image."""
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
 def can_be_class(folder: str) -> bool:
     """Whether a folder at the top of a download may be a class, by its name.
 
-    Examples
-    --------
     >>> can_be_class("AnnualCrop"), can_be_class("Test_2"), can_be_class("contest")
     (True, False, True)
     """
@@ -46,16 +38,15 @@ def can_be_class(folder: str) -> bool:
 
 
 def find_images(folder: Path) -> list[str]:
-    """Sorted paths of every image below ``folder``, relative to it, with ``/``.
+    """Sorted paths of all images below ``folder``, relative to it, with ``/``.
 
-    Hidden folders and comptool's own (``weights``, ``submissions``) are left out; links are
-    followed.
+    Leaves out hidden folders and comptool's own (``weights``, ``submissions``); follows links.
     """
     found: list[str] = []
     for top, folders, files in os.walk(folder, followlinks=True):
         relative = os.path.relpath(top, folder)
         depth = 0 if relative == "." else relative.count(os.sep) + 1
-        # A link to a folder above would otherwise be followed round and round.
+        # The depth is limited because a link may lead to a folder above.
         kept = [
             name for name in folders if name[0] != "." and not (depth == 0 and name in NOT_DATA)
         ]
@@ -66,32 +57,18 @@ def find_images(folder: Path) -> list[str]:
 
 
 def is_pattern(text: str) -> bool:
-    """Whether a modality is given by a file-name pattern rather than by a column.
-
-    Examples
-    --------
-    >>> is_pattern("SAR_{id}.png"), is_pattern("sar_path")
-    (True, False)
-    """
+    """Whether a modality is a filename pattern rather than a column."""
     return "{" in text
 
 
 def placeholders(pattern: str) -> list[str]:
-    """Names in braces, in order.
-
-    Examples
-    --------
-    >>> placeholders("{category}/{id}.jpg")
-    ['category', 'id']
-    """
+    """Names in braces, in order."""
     return re.findall(r"{([^{}]+)}", pattern)
 
 
 def fill(pattern: str, values: Mapping[str, str]) -> str:
     """The pattern with each ``{name}`` replaced by its value.
 
-    Examples
-    --------
     >>> fill("SAR_{id}.png", {"id": "007"})
     'SAR_007.png'
     """
@@ -99,24 +76,12 @@ def fill(pattern: str, values: Mapping[str, str]) -> str:
 
 
 def tail(path: str, components: int) -> str:
-    """The last components of a path.
-
-    Examples
-    --------
-    >>> tail("train/0/SAR_1.png", 2)
-    '0/SAR_1.png'
-    """
+    """The last components of a path."""
     return "/".join(path.split("/")[-components:])
 
 
 def look_up(wanted: Sequence[str], images: Iterable[str], source: Path) -> list[str]:
-    """The image whose path ends in each wanted name; ``""`` where there is none.
-
-    Raises
-    ------
-    InputError
-        If two images end in one wanted name; ``source`` is the table it came from.
-    """
+    """The image whose path ends in each wanted name, or ``""``; InputError if it is ambiguous."""
     images = list(images)
     indices: dict[int, dict[str, str]] = {}
     twice: dict[str, str] = {}
@@ -129,7 +94,7 @@ def look_up(wanted: Sequence[str], images: Iterable[str], source: Path) -> list[
     for row, name in enumerate(wanted, start=1):
         if name in twice:
             raise InputError(
-                f"two images are called '{name}'",
+                f"two images have the name '{name}'",
                 file=source,
                 row=row,
                 values=[indices[name.count("/") + 1][name], twice[name]],
@@ -140,7 +105,7 @@ def look_up(wanted: Sequence[str], images: Iterable[str], source: Path) -> list[
 
 @dataclass
 class Row:
-    """One sample found in folders: its id, its class and the image of each modality."""
+    """A sample found in folders: id, class and image of each modality."""
 
     id: str
     label: str
@@ -148,24 +113,10 @@ class Row:
 
 
 def collect(patterns: Mapping[str, str], images: Iterable[str], *, labelled: bool) -> list[Row]:
-    """The samples that the patterns of all modalities find among the images.
+    """The samples that the patterns of all modalities match among the images.
 
-    Where an id occurs in several classes (``cats/1.png`` and ``dogs/1.png``), all ids become
-    ``<class>/<id>``.
-
-    Parameters
-    ----------
-    patterns
-        Pattern of each modality.
-    images
-        Paths with ``/``.
-    labelled
-        Whether the folder above what a pattern describes is the class.
-
-    Raises
-    ------
-    InputError
-        If two images are the same modality of one id.
+    If an id occurs in several classes (``cats/1.png`` and ``dogs/1.png``), all ids become
+    ``<class>/<id>``. ``labelled``: the folder above the matched part is the class.
     """
     rows: dict[tuple[str, str], Row] = {}
     for image in images:
@@ -189,12 +140,8 @@ def collect(patterns: Mapping[str, str], images: Iterable[str], *, labelled: boo
 
 
 def match(pattern: str, path: str) -> tuple[str, str] | None:
-    """The id in a path and the folder above what the pattern describes, or None.
+    """The id in a path, and the folder above the matched part; or None.
 
-    Examples
-    --------
-    >>> match("SAR_{id}.png", "train/3/SAR_17.png")
-    ('17', '3')
     >>> match("SAR/{id}.png", "train/3/SAR/17.png")
     ('17', '3')
     """

@@ -1,8 +1,8 @@
-"""``findings.csv``: what ``inspect`` has found, a row per finding, for a person and for ``split``.
+"""``findings.csv``: what ``inspect`` found, one row per finding, for a person and for ``split``.
 
-A finding is about the sample ``id`` of a table, ``train`` or ``test``. Of two copies the second,
-in the order of the ids and training first, is the finding, and the other one is named beside it, so
-that all findings of a kind can be taken away and one copy stays.
+A finding is about the sample ``id`` of a table, ``train`` or ``test``. Of two copies, the second in
+the order of ids (training first) is the finding, and the other is named next to it: removing all
+findings of a kind leaves one copy.
 """
 
 from __future__ import annotations
@@ -46,25 +46,18 @@ KINDS = {
     NO_LABEL: "rows without a label, where that is rare",
     LOST_LABEL: "classes that only doubtful rows have",
 }
-"""What the findings of each kind are, in the order in which they are told."""
+"""The kinds of findings, in the order of the report."""
 PAIRS = (DUPLICATE, NEAR_DUPLICATE)
 EXCLUDABLE = tuple(kind for kind in KINDS if kind not in (TORN_GROUP, LOST_LABEL))
-"""Kinds that are about one sample, which a split can leave out."""
+"""Kinds about one sample, which a split can leave out."""
 MASKABLE = (LABEL_RUN, LABEL_SET)
-"""Kinds that say which cells of a sample are doubtful: from ``column`` to ``other_column``."""
+"""Kinds with doubtful cells of a sample: from ``column`` to ``other_column``."""
 
 
 def made(kind: str, table: str, ids: Iterable[str], **columns: object) -> pd.DataFrame:
-    """Findings of one kind about samples of one table.
+    """Findings of one kind about the samples ``ids`` of one table, ``train`` or ``test``.
 
-    Parameters
-    ----------
-    kind, table
-        One of `KINDS`; ``train`` or ``test``.
-    ids
-        Of the N samples.
-    columns
-        Other `COLUMNS`, N values or one for all; those not given are blank.
+    ``columns`` are other `COLUMNS`, a value per sample or one for all; missing ones are blank.
     """
     frame = pd.DataFrame({"id": list(ids)}, dtype=object)
     given: dict[str, Any] = dict.fromkeys(COLUMNS, "") | {"kind": kind, "table": table} | columns
@@ -78,7 +71,7 @@ def read_findings(path: Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If it is no table of findings, or has a kind or a table that none has.
+        If it is not a table of findings, or has an unknown kind or table.
     """
     findings = read_table(path, required=COLUMNS, allow_empty=True)
     for column, known in (("kind", tuple(KINDS)), ("table", (TRAIN, TEST))):
@@ -87,7 +80,7 @@ def read_findings(path: Path) -> pd.DataFrame:
             row = int(wrong.argmax())
             value = findings[column].iloc[row]
             likely = " or ".join(f"'{name}'" for name in nearest(value, known))
-            what = f"no finding has this; did you mean {likely}"
+            what = f"unknown value; did you mean {likely}"
             raise InputError(what, file=path, row=row + 1, column=column, values=[value])
     return findings
 
@@ -100,16 +93,16 @@ def of_training(findings: pd.DataFrame, kinds: Collection[str]) -> pd.DataFrame:
 def copies(findings: pd.DataFrame) -> pd.DataFrame:
     """Findings of two images that are copies of one another.
 
-    Constant images make no pair: that a sensor delivered nothing is nothing that two samples share.
+    Constant images are left out: two samples without signal have nothing in common.
     """
     place = ["table", "id", "column"]
     constant = set(findings[findings["kind"] == CONSTANT][place].itertuples(index=False, name=None))
     pairs = findings[findings["kind"].isin(PAIRS)]
-    shows = [one not in constant for one in pairs[place].itertuples(index=False, name=None)]
-    return pairs[np.array(shows, np.bool_)]
+    varied = [cell not in constant for cell in pairs[place].itertuples(index=False, name=None)]
+    return pairs[np.array(varied, np.bool_)]
 
 
 def links(findings: pd.DataFrame) -> pd.DataFrame:
-    """The `copies` of which both belong to training samples, and to two."""
+    """The `copies` between two different training samples."""
     pairs = of_training(copies(findings), PAIRS)
     return pairs[(pairs["other_table"] == TRAIN) & (pairs["id"] != pairs["other_id"])]

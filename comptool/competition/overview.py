@@ -1,4 +1,4 @@
-"""A first look at the samples of a competition, for ``comptool init``."""
+"""Overview of the samples of a competition, for ``comptool init``."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from comptool.tasks.labels import asked_classes, class_counts
 
 
 def overview(competition: Competition) -> list[str]:
-    """How many samples and classes there are, and what is wrong with them, one sentence each."""
-    told = []
+    """Number of samples and classes, and problems with them, one sentence each."""
+    lines = []
     if competition.train is not None:
-        told.append(_told("training", training_samples, competition))
-        told += _unlike_the_sample(competition)
+        lines.append(_described("training", training_samples, competition))
+        lines += _unlike_the_sample(competition)
     if competition.test is not None or competition.sample_submission is not None:
-        told.append(_told("test", test_samples, competition))
-    return told
+        lines.append(_described("test", test_samples, competition))
+    return lines
 
 
-def _told(role: str, read: Callable[[Competition], Samples], competition: Competition) -> str:
+def _described(role: str, read: Callable[[Competition], Samples], competition: Competition) -> str:
     try:
         return described(role, read(competition))
     except InputError as error:
-        # The user needs comptool.toml to mend this, so it is told and not raised.
+        # Reported, not raised: the user needs comptool.toml to correct it.
         return f"problem: {error}"
 
 
 def described(role: str, samples: Samples) -> str:
-    """How many samples of how many classes there are, in a line."""
+    """Number of samples and classes, in a line."""
     if samples.labels:
         return f"{len(samples)} {role} samples of {_positives(samples)}"
     if samples.label is None:
@@ -46,24 +46,22 @@ def described(role: str, samples: Samples) -> str:
 
 
 def _positives(samples: Samples) -> str:
-    """The labels of a multi-label table: how frequent they are, and how many cells are unknown."""
+    """Frequency of the labels of a multi-label table, and the share of unknown cells."""
     cells = samples.label_matrix()
     counts = positive_counts(cells, samples.labels)
     least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
-    told = (
+    text = (
         f"{len(counts)} labels, positives from {counts[least]} ({least}) to {counts[most]} "
         f"({most}), {(cells == PRESENT).sum() / len(samples):.2f} per sample"
     )
     unknown = (cells == UNKNOWN).mean()
-    return f"{told}, {unknown:.1%} of the cells not annotated" if unknown else told
+    return f"{text}, {unknown:.1%} of the cells not annotated" if unknown else text
 
 
 def _unlike_the_sample(competition: Competition) -> list[str]:
-    """That the label columns are not those of the sample submission, if so."""
+    """A sentence if the label columns are not those of the sample submission."""
     asked = asked_classes(competition) if competition.labels else ()
     if not asked or set(asked) == set(competition.labels):
         return []
     differ = against(competition.labels, asked)
-    return [
-        f"problem: the labels are not the classes that the sample submission asks for: {differ}"
-    ]
+    return [f"problem: the labels are not the classes of the sample submission: {differ}"]

@@ -1,4 +1,4 @@
-"""The samples of a competition: one row per image or pair, from tables or from folders."""
+"""Samples of a competition: one row per image or pair, from tables or folders."""
 
 from __future__ import annotations
 
@@ -38,59 +38,30 @@ from comptool.tasks.labels import class_names as class_names
 
 @dataclass(frozen=True)
 class Samples:
-    """N samples and what their columns mean.
+    """N samples and the meaning of their columns."""
 
-    Parameters
-    ----------
-    frame
-        Table of text with N rows; ``fold``, where present, is an integer column.
-    folder
-        What image paths are relative to.
-    id
-        Name of the id column.
-    paths
-        Column of each modality's image paths, in the model's order; a blank cell is a missing
-        image, which only a competition with several modalities can have.
-    label
-        Name of the label column, or None for an unlabelled table or one column per class.
-    group
-        Name of the group column, or None.
-    source
-        The table or folder that was read.
-    labels
-        The K classes of a multi-label table, in class order: its columns, or what the lists of
-        the column ``label`` name.
-    zero_is_unknown
-        Whether training takes a 0 of a multi-label table for "not annotated", as the table's column
-        of that name says, which ``split --map-zero-to-unknown`` writes.
-    """
-
-    frame: pd.DataFrame
-    folder: Path
-    id: str
-    paths: dict[str, str]
-    label: str | None
-    group: str | None
-    source: Path
-    labels: tuple[str, ...] = ()
+    frame: pd.DataFrame  # table of text with N rows; ``fold``, if present, is an integer column
+    folder: Path  # base of image paths
+    id: str  # column
+    paths: dict[str, str]  # columns by modality, in the model's order; blank: no image
+    label: str | None  # column; None: unlabelled, or one column per class
+    group: str | None  # column
+    source: Path  # table or folder
+    labels: tuple[str, ...] = ()  # the K classes of a multi-label table, in class order
+    # training treats 0 as not annotated: ``split --map-zero-to-unknown``
     zero_is_unknown: bool = False
 
     def __len__(self) -> int:
         return len(self.frame)
 
     def label_matrix(self) -> Matrix:
-        """Multi-label cells, int8 of shape (N, K) in the order of ``labels``.
-
-        Returns
-        -------
-        numpy.ndarray
-            1 present, 0 absent, -1 not annotated.
+        """Multi-label cells, int8 of shape (N, K), classes as in ``labels``: 1, 0 or -1 (unknown).
 
         Raises
         ------
         InputError
-            Naming the first cell that is none of 0, 1, -1 and blank, or the first row whose list
-            names an unknown class.
+            Naming the first cell other than 0, 1, -1 and blank, or the first row with an unknown
+            class.
         ValueError
             If the samples are not multi-label.
         """
@@ -101,9 +72,9 @@ class Samples:
         return matrix_of_columns(self.source, self.frame, self.labels)
 
     def training_matrix(self) -> Matrix:
-        """`label_matrix` as training is to see it: with ``zero_is_unknown`` 0 has become -1.
+        """`label_matrix` for training: with ``zero_is_unknown``, 0 becomes -1.
 
-        Validation and metrics take `label_matrix`, the labels as they are.
+        Validation and metrics use `label_matrix`, the unchanged labels.
         """
         matrix = self.label_matrix()
         return zero_to_unknown(matrix) if self.zero_is_unknown else matrix
@@ -115,7 +86,7 @@ def training_samples(competition: Competition) -> Samples:
     Raises
     ------
     InputError
-        If there is no training data, a validation folder stands beside a table, a column is
+        If there is no training data, a validation folder is combined with a table, a column is
         missing, an id is blank or repeated, a label is blank or unknown, a path leaves the data
         folder, or an id has no image.
     """
@@ -139,22 +110,17 @@ def training_samples(competition: Competition) -> Samples:
 def _check_val(val: Path | None, source: Path) -> None:
     if val is not None and not (val.is_dir() and source.is_dir()):
         raise InputError(
-            f"a validation folder goes with a training folder; here 'train' is {source}",
+            f"a validation folder needs a training folder; 'train' is {source}",
             file=val,
-            mend="A table can give its split by a column: comptool split --from-column NAME",
+            mend="Put the split of a table into a column: comptool split --from-column NAME",
         )
 
 
 def test_samples(competition: Competition) -> Samples:
-    """The samples to be predicted.
+    """The samples to predict.
 
-    They are the rows of the test table or, without one, of the sample submission (whose images
-    are found by file-name pattern), or else every image of the test folder.
-
-    Raises
-    ------
-    InputError
-        As `training_samples`, labels aside.
+    The rows of the test table or, without one, of the sample submission (whose images are found by
+    filename pattern), otherwise every image of the test folder. Errors as in `training_samples`.
     """
     source, images = competition.test, competition.test_images
     if source is not None and source.is_dir():
@@ -185,19 +151,18 @@ def read_samples(path: Path, competition: Competition, *, labelled: bool) -> Sam
     Parameters
     ----------
     path
-        The table. Its image paths are relative to the data folder that its record names, or to
-        the competition's folder if it is one of the competition's own tables, otherwise to the
-        folder that the table stands in.
+        The table. Its image paths are relative to the data folder that its record names, to the
+        competition's folder for the competition's own tables, otherwise to the table's folder.
     competition
-        Says what the columns are called.
+        Defines the columns.
     labelled
-        Whether the label column has to be there.
+        Whether the label column is required.
 
     Raises
     ------
     InputError
-        As `training_samples`; also for a fold that is not a whole number from -1, and for a table
-        that does not say one thing of its 0.
+        As in `training_samples`; also for a fold that is not a whole number from -1, and for a
+        contradictory meaning of 0.
     """
     frame = read_table(path)
     _check_ids(competition, path, frame)
@@ -221,11 +186,11 @@ def read_samples(path: Path, competition: Competition, *, labelled: bool) -> Sam
 
 
 def _check_mapped(path: Path, frame: pd.DataFrame) -> None:
-    """Refuse a table that has lost the column by which its 0 are not annotated."""
+    """Refuse a table that lost the column by which its 0 are not annotated."""
     if ZERO_IS_UNKNOWN not in frame.columns:
         raise InputError(
-            f"its record says that 0 is not annotated, and the column '{ZERO_IS_UNKNOWN}' that "
-            "says so to training is gone",
+            f"0 is not annotated according to its record, but the column '{ZERO_IS_UNKNOWN}' is "
+            "missing",
             file=path,
             mend="Split again: comptool split --map-zero-to-unknown",
         )
@@ -280,20 +245,15 @@ def _with_folds(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(fold=frame["fold"].astype(int))
 
 
-# A column that ``comptool split --from-column`` takes.
+# Column for ``comptool split --from-column``.
 SPLIT = "split"
 
 
 def from_folders(competition: Competition, source: Path, *, labelled: bool) -> pd.DataFrame:
-    """One row per id that the patterns find below a folder, by class and then by id.
+    """One row per id that the patterns match below a folder, by class and then by id.
 
-    Where the competition has a validation folder, its rows are among the labelled ones, and a
-    column ``split`` holds ``train`` or ``val``; ids that are in both parts become ``<part>/<id>``.
-
-    Raises
-    ------
-    InputError
-        If no image fits, or two images are the same modality of one id.
+    With a validation folder, its rows are among the labelled ones, a column ``split`` has ``train``
+    or ``val``, and ids that are in both parts become ``<part>/<id>``.
     """
     if not labelled:
         parts = {"test": _rows(competition, source, images_of(competition, source))}
@@ -329,7 +289,7 @@ def _rows(
     rows = collect(competition.modalities, images, labelled=labelled)
     if not rows:
         raise InputError(
-            "no image fits " + " or ".join(competition.modalities.values()),
+            "no image matches " + " or ".join(competition.modalities.values()),
             file=source,
             mend="Correct [modalities] in comptool.toml",
         )
@@ -361,16 +321,10 @@ ABSOLUTE = r"^(?:/|\\|[A-Za-z]:[\\/])"
 
 
 def check_paths(source: Path, frame: pd.DataFrame, column: str) -> None:
-    """Check that a path column is there and that no path leaves the data folder.
-
-    Raises
-    ------
-    InputError
-        Naming the first row whose path is absolute or climbs out with ``..``.
-    """
+    """Raise an InputError if a path column is missing or a path leaves the data folder."""
     if column not in frame.columns:
         raise InputError(
-            f"no column is called '{column}'; the images' paths are looked for there",
+            f"no column is called '{column}', which should hold the image paths",
             file=source,
             values=list(frame.columns),
             mend="Correct [modalities] in comptool.toml",
@@ -393,43 +347,25 @@ def _leaves(path: str) -> bool:
 
 
 def check_some_image(source: Path, frame: pd.DataFrame, columns: list[str]) -> None:
-    """Check that every row has the image of at least one modality.
-
-    Raises
-    ------
-    InputError
-        Naming the first row without any.
-    """
+    """Raise an InputError for the first row without any image."""
     none = np.flatnonzero((frame[columns] == "").all(axis=1).to_numpy())
     if none.size:
         raise InputError(
-            "this row has no image path",
-            file=source,
-            row=int(none[0]) + 1,
-            column=columns[0],
+            "this row has no image path", file=source, row=int(none[0]) + 1, column=columns[0]
         )
 
 
 def with_images(
     competition: Competition, source: Path, frame: pd.DataFrame, images_folder: Path | None
 ) -> pd.DataFrame:
-    """The table with a ``<modality>_path`` column for each modality given by a pattern.
+    """The table with a ``<modality>_path`` column for each modality that is a pattern.
 
-    Parameters
-    ----------
-    competition
-        Says which modalities are patterns.
-    source
-        Where ``frame`` was read, for messages.
-    frame
-        Table of N rows with the columns that the patterns name.
-    images_folder
-        Where to look; None means the data folder.
+    ``images_folder`` is where to look; None: the data folder.
 
     Raises
     ------
     InputError
-        If a row has no image at all, two images fit one row, or a pattern names no column.
+        If a row has no image, two images match one row, or a pattern names a missing column.
     """
     patterns = pattern_modalities(competition)
     if not patterns:
@@ -455,7 +391,7 @@ def with_images(
 
 
 def images_of(competition: Competition, images_folder: Path) -> list[str]:
-    """Images below a folder, as paths relative to the data folder."""
+    """Images below a folder, relative to the data folder."""
     prefix = os.path.relpath(images_folder, competition.folder).replace(os.sep, "/")
     images = find_images(images_folder)
     return images if prefix == "." else [f"{prefix}/{image}" for image in images]
@@ -466,7 +402,7 @@ def _filled(competition: Competition, source: Path, frame: pd.DataFrame, pattern
     for column in columns.values():
         if column not in frame.columns:
             raise InputError(
-                f"no column is called '{column}', which the pattern '{pattern}' names",
+                f"no column is called '{column}', which the pattern '{pattern}' needs",
                 file=source,
                 values=list(frame.columns),
             )
@@ -475,11 +411,11 @@ def _filled(competition: Competition, source: Path, frame: pd.DataFrame, pattern
 
 
 def pattern_modalities(competition: Competition) -> list[str]:
-    """Modalities that a file-name pattern describes."""
+    """Modalities that are filename patterns."""
     return [name for name, text in competition.modalities.items() if is_pattern(text)]
 
 
 def path_column(competition: Competition, modality: str) -> str:
-    """Name of the column with a modality's image paths."""
+    """The column of a modality's image paths."""
     text = competition.modalities[modality]
     return f"{modality}_path" if is_pattern(text) else text

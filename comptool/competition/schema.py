@@ -1,4 +1,4 @@
-"""The facts of ``comptool.toml`` and ``COMPTOOL_*`` variables: keys, checks and comments."""
+"""Facts of ``comptool.toml`` and of ``COMPTOOL_*`` variables: keys, checks and comments."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VARIABLES = {
     for key in (*TOP_KEYS, *DATA_KEYS, "modalities")
 }
 PREFIX = "COMPTOOL_"
-# No facts: where decoded images are kept, and where tests and benchmarks find real images.
+# Not facts: the cache of decoded images, and the real images of tests and benchmarks.
 OTHER_VARIABLES = ("COMPTOOL_CACHE", "COMPTOOL_CACHE_GB", "COMPTOOL_REAL_DATA")
 MODALITY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -47,7 +47,7 @@ COMMENTS = {
 
 
 def read_facts(path: Path) -> Facts:
-    """The checked facts of a ``comptool.toml``, flat, under their keys.
+    """The checked facts of a ``comptool.toml``, flat, by key.
 
     Raises
     ------
@@ -73,13 +73,12 @@ def read_facts(path: Path) -> Facts:
 
 
 def from_environment(environment: Mapping[str, str]) -> Facts:
-    """The facts that ``COMPTOOL_*`` variables give; lists are comma-separated.
+    """The facts in ``COMPTOOL_*`` variables; lists are comma-separated.
 
     Raises
     ------
     UsageError
-        Naming the variable with a wrong value, or one that begins with ``COMPTOOL_`` and has no
-        meaning.
+        Naming the variable that is unknown or has a wrong value.
 
     Examples
     --------
@@ -99,20 +98,7 @@ def from_environment(environment: Mapping[str, str]) -> Facts:
 
 
 def from_options(options: Mapping[str, str | None], modalities: Sequence[str] = ()) -> Facts:
-    """The facts that options of a command give.
-
-    Parameters
-    ----------
-    options
-        Text by key; None where the option was not given.
-    modalities
-        Each ``NAME=COLUMN`` or ``NAME=PATTERN``.
-
-    Raises
-    ------
-    UsageError
-        Naming the option with a wrong value.
-    """
+    """The facts in options: text by key, and modalities as ``NAME=COLUMN`` or ``NAME=PATTERN``."""
     facts = {key: from_text(key, text) for key, text in options.items() if text is not None}
     if modalities:
         facts["modalities"] = from_text("modalities", ",".join(modalities))
@@ -121,7 +107,7 @@ def from_options(options: Mapping[str, str | None], modalities: Sequence[str] = 
 
 
 def from_text(key: str, text: str) -> object:
-    """The value of a fact as a person types it in a variable or an option."""
+    """The value of a fact from the text of a variable or an option."""
     parts = [part.strip() for part in text.split(",")]
     if key == "modalities":
         pairs = [part.partition("=") for part in parts]
@@ -132,7 +118,7 @@ def from_text(key: str, text: str) -> object:
 
 
 def checked(facts: Facts, complaint: Callable[[str, str], Exception]) -> Facts:
-    """The facts, after each value has been checked; ``complaint(key, what)`` makes the error."""
+    """The facts, checked; ``complaint(key, what)`` makes the error."""
     for key, value in facts.items():
         what = _wrong(key, value)
         if what:
@@ -174,13 +160,7 @@ def _wrong_modalities(value: object) -> str | None:
 
 
 def write_facts(facts: Mapping[str, Any], path: Path, *, force: bool = False) -> None:
-    """Write facts as a commented ``comptool.toml``, atomically.
-
-    Raises
-    ------
-    OutputExistsError
-        If ``path`` exists and ``force`` is off.
-    """
+    """Write facts as a commented ``comptool.toml``, atomically."""
     lines = ["# Facts of the competition; the settings of a run stand in its shell script."]
     lines += [_line(key, facts[key]) for key in TOP_KEYS if key in facts]
     lines += ["", "[data]", *(_line(key, facts[key]) for key in DATA_KEYS if key in facts)]

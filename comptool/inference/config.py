@@ -30,7 +30,10 @@ class WithImages(WithDevice):
     """A command that loads images by threads."""
 
     missing_modality: Literal["error", "zero"] = option(
-        "error", help="Missing image: an error, or replaced with black (zero).", panel=ADVANCED
+        "error",
+        help="Missing image: an error, or replaced with black (zero).",
+        metavar="error|zero",
+        panel=ADVANCED,
     )
     batch_size: int = option(64, help="Images per batch.", names=("--batch-size", "-b"), min=1)
     workers: int | None = option(
@@ -57,8 +60,7 @@ class PredictionOptions(Output, WithCompetition, WithImages):
     )
     backend: Backend = option(
         "auto",
-        help="onnx: ONNX Runtime, several times as fast on a CPU, its graph kept with the "
-        "checkpoint; auto: onnx on a CPU in full precision, otherwise torch.",
+        help="onnx: ONNX Runtime, several times faster on a CPU; auto: onnx on a CPU in float32.",
         panel=ADVANCED,
     )
 
@@ -98,15 +100,14 @@ class TtaConfig(WithSeed, PredictionOptions):
     transforms: str = option(
         "flips",
         help="Views: flips (3), d4 (8 flips and rotations), 5crop (corners and centre, 7/8 of the "
-        "side), multiscale (0.75, 1, 1.25 times the size), several joined by commas, or a JSON or "
-        "TOML file of views and optional weights, such as --search writes.",
+        "side), multiscale (0.75, 1 and 1.25 times the size), several joined by commas, or a "
+        "JSON or TOML file of views and optional weights, such as --search writes.",
     )
     merge: Literal["mean", "gmean", "max"] = option(
-        "mean", help="How predictions of the views are merged; gmean is the geometric mean."
+        "mean", help="Merging of the views; gmean is the geometric mean."
     )
     search: Literal["greedy", "continuous"] | None = option(
-        help="Select views and their weights on out-of-fold rows (only the plain image where none "
-        "helps); writes them as .json."
+        help="Select views and their weights on out-of-fold rows; writes them as .json."
     )
     output: Path = option(PREDS_TTA, help="Predictions to write.", names=("--output", "-o"))
 
@@ -118,7 +119,7 @@ class FeaturesConfig(WithSeed, Output, WithCompetition, WithImages):
     runs: tuple[str, ...] = argument((), help="Runs, one panel each.", shown="the latest")
     output: Path = option(
         Path("features.png"),
-        help="Picture to write; the points are written next to it, as .csv.",
+        help="Picture to write; the points go to a CSV next to it.",
         names=("--output", "-o"),
     )
     table: Path | None = option(help="Labelled rows to draw.", shown="each run's validation rows")

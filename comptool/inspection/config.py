@@ -20,10 +20,7 @@ class InspectConfig(Output, WithCompetition):
         help="Table with folds, to find copies in different folds.", shown="folds.csv, if it fits"
     )
     similarity: float = option(
-        0.98,
-        help="Correlation from which two images are near-duplicates; 1: off.",
-        min=0.9,
-        max=1,
+        0.98, help="Correlation from which two images are near-duplicates; 1: off.", min=0.9, max=1
     )
     workers: int | None = option(
         help="Threads that decode images.",

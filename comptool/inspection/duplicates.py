@@ -1,17 +1,12 @@
-"""Exact and near duplicates: Hamming index of perceptual hashes, and their findings.
+"""Exact and near duplicates: a Hamming index of perceptual hashes, and the findings.
 
-Pairs of 64-bit hashes that differ in few bits, without looking at all pairs.
+A hash is four bands of 16 bits. If two hashes differ in up to seven bits, some band differs in at
+most one, so that looking up each band and its 16 neighbours misses no pair (Greene, Parnas, Yao
+1994, "Multi-Index Hashing for Information Retrieval", FOCS).
 
-A hash is four bands of 16 bits. If two differ in up to seven bits, some band differs in at most
-one, so that looking each band up, and its 16 neighbours, misses no pair (Greene, Parnas, Yao 1994,
-"Multi-Index Hashing for Information Retrieval", FOCS).
-
-Images that are there twice: the same pixels, or nearly.
-
-Of k images with the same pixels k - 1 are copies of the first. Of images that are nearly alike the
-closest pairs are kept that join all of them (a spanning forest): 1,000 frames of a camera that
-stands still make 999 pairs and not half a million. What is asked of pairs is still answered: if two
-labels, folds or groups meet among images that are alike, they meet in some pair.
+Of k images with the same pixels, k - 1 are copies of the first. Of similar images, a spanning
+forest of the closest pairs is kept: 1,000 frames of a fixed camera make 999 pairs and not half a
+million. If two labels, folds or groups meet among similar images, they still meet in some pair.
 """
 
 from __future__ import annotations
@@ -29,7 +24,7 @@ from comptool.competition import findings
 from comptool.inspection.image_scan import MISSING, ONE, Direction, Images
 
 BANDS, BITS = 4, 16
-MOST = 2 * BANDS - 1  # bits that a pair may differ in
+MOST = 2 * BANDS - 1  # bits by which a pair may differ
 AT_ONCE = 2**18  # candidates
 
 Hashes = npt.NDArray[np.uint64]
@@ -37,24 +32,9 @@ Rows = npt.NDArray[np.int64]
 
 
 def near_pairs(hashes: Hashes, distance: int) -> Iterator[tuple[Rows, Rows]]:
-    """Every pair of rows whose hashes differ in at most ``distance`` bits, once, in portions.
+    """All pairs of rows with hashes at most ``distance`` (0 to 7) bits apart, in portions.
 
-    Parameters
-    ----------
-    hashes
-        uint64 of shape (N,).
-    distance
-        0 to 7.
-
-    Yields
-    ------
-    tuple of numpy.ndarray
-        The first rows and, of the same length, the second; the first is the smaller.
-
-    Raises
-    ------
-    ValueError
-        If the distance is one at which pairs would be missed.
+    Yields the rows of the first and of the second hash; the first is the smaller.
     """
     if not 0 <= distance <= MOST:
         raise ValueError(f"the distance must be 0 to {MOST}, not {distance}")
@@ -66,7 +46,7 @@ def near_pairs(hashes: Hashes, distance: int) -> Iterator[tuple[Rows, Rows]]:
         for change in (0, *(1 << bit for bit in range(BITS))):
             wanted = keys ^ np.uint64(change)
             begins = starts[wanted] if change else np.arange(1, len(keys) + 1)
-            # Of two bands that differ in a bit, the smaller one looks for the other.
+            # Of two bands that differ in a bit, the smaller one looks up the other.
             ends = np.where(keys <= wanted, starts[wanted + np.uint64(1)], begins)
             for one, other in _near(ordered, begins, ends, distance, band):
                 yield np.minimum(order[one], order[other]), np.maximum(order[one], order[other])
@@ -86,7 +66,7 @@ def _met_before(differing: Hashes, band: int) -> npt.NDArray[np.bool_]:
 def _near(
     hashes: Hashes, begins: Rows, ends: Rows, distance: int, band: int
 ) -> Iterator[tuple[Rows, Rows]]:
-    """Of the pairs of each place with those from ``begins`` to ``ends`` the near ones."""
+    """The near pairs of each place with those from ``begins`` to ``ends``."""
     counts = ends - begins
     total = np.concatenate([[0], np.cumsum(counts)])
     place = 0
@@ -104,23 +84,16 @@ def _near(
         place = some.stop
 
 
-DISTANCE = 6  # of the 64 bits of a hash; half of them are above the median, so it is even
+DISTANCE = 6  # bits of 64; half are above the median, so the distance is even
 SIMILARITY = 0.98
-# Pairs whose directions are multiplied at once: 2 x 32 MB.
+# Pairs of directions multiplied at once: 2 x 32 MB.
 PAIRS_AT_ONCE = 2**15
 PLANES = 256
 Edges = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]
 
 
 def identical(images: Images) -> pd.DataFrame:
-    """Images with the same pixels as an earlier one.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``image`` and ``other``, numbers in ``images``, and ``score``, which is 1; the other is
-        the first of those that are alike.
-    """
+    """Images with the pixels of an earlier one: ``image``, ``other`` (the first), ``score`` (1)."""
     readable = np.flatnonzero((images.frame["problem"] == "").to_numpy())
     same = pd.Series(readable).groupby(images.frame["digest"].iloc[readable].to_numpy())
     first = same.transform("first").to_numpy(np.int64)
@@ -129,22 +102,11 @@ def identical(images: Images) -> pd.DataFrame:
 
 
 def nearly_identical(images: Images, similarity: float = SIMILARITY) -> pd.DataFrame:
-    """Pairs of images that are nearly alike, copies with the same pixels and constant ones aside.
+    """Pairs of images with a correlation of at least ``similarity``, without exact copies.
 
-    Images of one sample make no pair: two sensors that see one place are alike.
-
-    Parameters
-    ----------
-    images
-        N images.
-    similarity
-        Least correlation of two pictures at low resolution, 0 to 1.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``image``, ``other`` and ``score``, the correlation. Those that are joined directly or by
-        way of others form a tree that hangs from its first image; ``other`` is the nearer to it.
+    Images of one sample make no pair: two sensors that see one place are similar. Returns
+    ``image``, ``other`` and ``score``, the correlation at low resolution. Connected images form a
+    tree with its first image as root; ``other`` is nearer to the root.
     """
     digests = images.frame["digest"]
     ours = images.comparable
@@ -163,19 +125,19 @@ def nearly_identical(images: Images, similarity: float = SIMILARITY) -> pd.DataF
         alike = np.flatnonzero(scores >= similarity)
         if alike.size:
             first, second = first[alike], second[alike]
-            # Pairs within a table come first: what a split keeps together must not hang together
-            # by way of test images alone.
+            # Pairs within a table come first: what a split keeps together must not be connected
+            # through test images alone.
             lengths = 2 - scores[alike] + 2 * (tables[first] != tables[second])
             edges = _forest(edges, (first, second, lengths), len(ours))
-    image, other = _hung(edges, len(ours))
+    image, other = _rooted(edges, len(ours))
     scores = np.minimum(_correlations(directions, image, other), 1.0)
     return pd.DataFrame({"image": ours[image], "other": ours[other], "score": scores})
 
 
 def _sketches(directions: Direction) -> list[npt.NDArray[np.uint64]]:
-    """The sides of 256 random planes that each direction is on, four times uint64 of shape (N,).
+    """The side of 256 random planes on which each direction lies, four times uint64 of shape (N,).
 
-    Two directions are on different sides of a share of them that is their angle over 180 degrees
+    Two directions are on different sides of a share of the planes, their angle over 180 degrees
     (Charikar 2002, "Similarity Estimation Techniques from Rounding Algorithms", STOC).
     """
     planes = np.random.default_rng(0).normal(size=(directions.shape[1], PLANES))
@@ -192,7 +154,7 @@ def _maybe_similar(
     second: npt.NDArray[np.int64],
     similarity: float,
 ) -> npt.NDArray[np.bool_]:
-    """Which pairs of sketches may be of similar directions; one in 3 million is overlooked."""
+    """Whether pairs of sketches may be of similar directions; misses one in 3 million."""
     share = math.acos(similarity) / math.pi
     most = PLANES * share + 5 * math.sqrt(PLANES * share * (1 - share))
     differing = np.zeros(len(first), np.uint16)
@@ -213,39 +175,31 @@ def _correlations(
 
 
 def _forest(edges: Edges, more: Edges, count: int) -> Edges:
-    """The shortest edges that join what is joined at all; in a sparse matrix 0 is no edge."""
+    """The shortest edges that keep the components; in a sparse matrix 0 is not an edge."""
     first, second, lengths = (np.concatenate(both) for both in zip(edges, more, strict=True))
     tree = minimum_spanning_tree(coo_array((lengths, (first, second)), (count, count)).tocsr())
     kept = tree.tocoo()
     return kept.row.astype(np.int64), kept.col.astype(np.int64), kept.data
 
 
-def _hung(edges: Edges, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The ends of each edge of a forest; the second is the nearer to its tree's first node."""
+def _rooted(edges: Edges, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The ends of each edge of a forest; the second is nearer to its tree's first node."""
     graph = coo_array((edges[2], edges[:2]), (count + 1, count + 1)).tocsr()
     parts = connected_components(graph, directed=False)[1]
     roots = np.unique(parts[:count], return_index=True)[1]
-    # One more node, above the first one of each tree, so that one search meets them all.
+    # An extra node above the first node of each tree, so that one search visits all.
     above = coo_array((np.ones(len(roots)), (np.full(len(roots), count), roots)), graph.shape)
     before = breadth_first_order((graph + above).tocsr(), count, directed=False)[1][:count]
     image = np.flatnonzero(before < count)
     return image, before[image].astype(np.int64)
 
 
-# Where nine of ten images have one size, another size is worth a look.
+# If nine of ten images have one size, other sizes are findings.
 NEARLY_ALL = 0.9
 
 
 def image_findings(images: Images, similarity: float) -> list[pd.DataFrame]:
-    """Images that are missing, unreadable, constant, odd or copies of others.
-
-    Parameters
-    ----------
-    images
-        Of all tables.
-    similarity
-        See `comptool.inspection.duplicates.nearly_identical`; 1 looks for the same pixels only.
-    """
+    """Missing, unreadable, constant and odd images, and copies (similarity 1: exact ones only)."""
     frame = images.frame
     missing = frame["problem"] == MISSING
     found = [
@@ -263,8 +217,8 @@ def image_findings(images: Images, similarity: float) -> list[pd.DataFrame]:
 
 
 def _of(kind: str, images: pd.DataFrame, value: str | None = None) -> pd.DataFrame:
-    told = images[value].to_numpy() if value else ""
-    made = findings.made(kind, "", images["id"], column=images["column"].to_numpy(), value=told)
+    values = images[value].to_numpy() if value else ""
+    made = findings.made(kind, "", images["id"], column=images["column"].to_numpy(), value=values)
     return made.assign(table=images["table"].to_numpy())
 
 

@@ -1,17 +1,14 @@
 """One pass over the images: digests, perceptual hashes, sizes and statistics.
 
-What two copies of a picture share although their pixels differ.
-
-The hash is the DCT hash that is known as pHash (Zauner 2010, "Implementation and Benchmarking of
+The perceptual hash is the DCT hash known as pHash (Zauner 2010, "Implementation and Benchmarking of
 Perceptual Image Hash Functions", section 3.2.1): the picture at 32 x 32, grey, its cosine
 transform, and for each of the 64 lowest frequencies whether it is above their median. Copies differ
-in few of the bits; so do many pictures of one kind, chips of a radar among them. A pair whose
-hashes are near is therefore looked at again by the angle between the 255 lowest frequencies,
-without the mean.
+in few bits, but so do many pictures of one kind, such as radar chips. Pairs with near hashes are
+therefore compared again by the angle between the 255 lowest frequencies, without the mean.
 
-Neither notices a change of size, of brightness or contrast, or the losses of a JPEG. Both are of
-little use for a picture that shows next to nothing, such as open sea: what its copies share is
-smaller than the rounding of the pixels.
+Neither depends on size, brightness, contrast or JPEG losses. Both are useless for a picture that
+shows almost nothing, such as open sea: what its copies share is smaller than the rounding of the
+pixels.
 """
 
 from __future__ import annotations
@@ -33,19 +30,13 @@ from comptool.errors import InputError
 from comptool.machine import threads
 
 SIDE, HASHED, COMPARED = 32, 8, 16  # pixels; frequencies in each direction
-ONE = 2**15 - 1  # int16 takes the room of float16, and becomes float32 ten times as fast
+ONE = 2**15 - 1  # int16 is as small as float16, and converts to float32 ten times faster
 Floats = npt.NDArray[np.floating]
 Direction = npt.NDArray[np.int16]
 
 
 def spectrum(pixels: DeepPixels) -> Floats:
-    """The lowest frequencies of a picture, float32 of shape (16, 16).
-
-    Parameters
-    ----------
-    pixels
-        uint8 or uint16 of shape (H, W, C); the scale of the values does not matter.
-    """
+    """The lowest frequencies, float32 of shape (16, 16), of (H, W, C) pixels of any scale."""
     image = pixels.astype(np.float32)
     if image.shape[2] == 3:
         image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
@@ -54,21 +45,15 @@ def spectrum(pixels: DeepPixels) -> Floats:
 
 
 def perceptual_hash(frequencies: Floats) -> int:
-    """64 bits: which of the 8 x 8 lowest frequencies are above their median.
-
-    Parameters
-    ----------
-    frequencies
-        From `spectrum`.
-    """
+    """64 bits: which of the 8 x 8 lowest frequencies of `spectrum` are above their median."""
     low = frequencies[:HASHED, :HASHED].ravel()
     return int.from_bytes(np.packbits(low > np.median(low)).tobytes(), "big")
 
 
 def direction(frequencies: Floats) -> Direction:
-    """The frequencies but for the mean at length `ONE`, int16 of shape (256,).
+    """The frequencies without the mean, scaled to length `ONE`, int16 of shape (256,).
 
-    The product of two of them over `ONE` squared is the correlation of the pictures at low
+    The product of two directions over `ONE` squared is the correlation of the pictures at low
     resolution, -1 to 1.
     """
     flat = frequencies.ravel().copy()
@@ -76,52 +61,39 @@ def direction(frequencies: Floats) -> Direction:
     return np.asarray(np.rint(flat * (ONE / max(float(np.linalg.norm(flat)), 1e-9))), np.int16)
 
 
-AT_ONCE = 4096  # images; between two lots only what is kept of them is in memory
+AT_ONCE = 4096  # images; then their pixels are dropped
 MISSING = "missing"
 
 
 class ImageScan(NamedTuple):
-    """What is kept of an image.
+    """Statistics of an image."""
 
-    ``problem`` says why it could not be read, and is blank where it could. ``size`` is width x
-    height in pixels; ``constant`` is the one value of all pixels, or blank.
-    """
-
-    problem: str = ""
-    size: str = ""
+    problem: str = ""  # why it could not be read
+    size: str = ""  # width x height in pixels
     mode: str = ""
     brightest: int = 0
-    constant: str = ""
+    constant: str = ""  # the single value of all pixels
     digest: bytes = b""
     hash: int = 0
 
 
 @dataclass(frozen=True)
 class Images:
-    """The images of tables, in an order that does not depend on that of their rows.
+    """The images of tables, in an order that does not depend on the order of rows."""
 
-    Parameters
-    ----------
-    frame
-        One row per image: ``table``, ``id``, ``column``, ``row`` of its table, and the fields of
-        `Look`.
-    directions
-        int16 of shape (N, 256), see `comptool.inspection.image_scan.direction`; zero where an
-        image could not be read or is constant.
-    """
-
-    frame: pd.DataFrame
+    frame: pd.DataFrame  # ``table``, ``id``, ``column``, ``row``, and the fields of `ImageScan`
+    # int16 of shape (N, 256), see `direction`; zero for unreadable and constant images
     directions: Direction
 
     @property
     def comparable(self) -> npt.NDArray[np.intp]:
-        """Images that could be read and show something."""
+        """Readable images that are not constant."""
         shows = (self.frame["problem"] == "") & (self.frame["constant"] == "")
         return np.flatnonzero(shows.to_numpy())
 
 
 def look_at(path: Path) -> tuple[ImageScan, Direction | None]:
-    """What is to be kept of an image, and its direction if it can be read and shows something."""
+    """The statistics of an image, and its direction unless it is unreadable or constant."""
     try:
         pixels = read_pixels(path)
     except InputError as error:
@@ -150,21 +122,9 @@ def _mode(pixels: DeepPixels) -> str:
 
 
 def look_at_all(tables: dict[str, Samples], workers: int | None, quiet: bool) -> Images:
-    """Look at every image of some tables.
+    """Scan all images of tables, given by name; InputError if a table has no image file.
 
-    Parameters
-    ----------
-    tables
-        Samples by the name of their table.
-    workers
-        Threads that decode; None leaves it to `concurrent.futures`.
-    quiet
-        Whether the progress bar is left out; it is where stderr is no terminal, too.
-
-    Raises
-    ------
-    InputError
-        If no image of a table is there.
+    ``workers`` decode (None: as many as `concurrent.futures` chooses); ``quiet``: no progress bar.
     """
     places = pd.concat([_places(name, samples) for name, samples in tables.items()])
     places = places.sort_values(["rank", "id", "column"], ignore_index=True)
@@ -185,12 +145,12 @@ def _places(name: str, samples: Samples) -> pd.DataFrame:
     if missing.all():
         column = next(iter(samples.paths.values()))
         values = samples.frame[column].tolist()
-        what = "none of its images is there"
+        what = "none of its images exists"
         raise InputError(what, file=samples.source, column=column, values=values, mend=NONE_THERE)
     parts = [
         pd.DataFrame(
             {
-                # Where a sample is in both tables, the copy is the one in the test table.
+                # If a sample is in both tables, the copy is in the test table.
                 "rank": name != "train",
                 "table": name,
                 "id": samples.frame[samples.id],
@@ -209,7 +169,7 @@ def _looks(
     paths: Sequence[Path], workers: int | None, quiet: bool
 ) -> Iterator[tuple[ImageScan, Direction | None]]:
     bar = tqdm(total=len(paths), unit="img", leave=False, disable=True if quiet else None)
-    # Threads, for nearly all of the work is done outside of Python, without its lock.
+    # Threads: nearly all of the work releases the GIL.
     with threads(workers) as pool, bar:
         for begin in range(0, len(paths), AT_ONCE):
             for found in pool.map(look_at, paths[begin : begin + AT_ONCE]):

@@ -1,4 +1,4 @@
-"""The ``inspect`` command: tables and images in, findings out."""
+"""``comptool inspect``: from tables and images to findings."""
 
 from __future__ import annotations
 
@@ -27,22 +27,15 @@ from comptool.tasks.label_matrix import PRESENT, UNKNOWN
 
 
 def label_conflicts(links: pd.DataFrame, samples: Samples) -> pd.DataFrame:
-    """Copies whose labels differ; each of the two is a finding, for either may be wrong.
+    """Copies with different labels; both are findings, since either label may be wrong.
 
-    A cell that is not annotated differs from none.
-
-    Parameters
-    ----------
-    links
-        From `comptool.competition.findings.links`.
-    samples
-        The labelled training samples.
+    A cell that is not annotated contradicts nothing.
     """
-    told = _labels(samples)
-    pairs = links[_contradict(links, samples)] if samples.labels else _apart(links, told)
+    labels = _labels(samples)
+    pairs = links[_contradict(links, samples)] if samples.labels else _apart(links, labels)
     turned = pairs.assign(id=pairs["other_id"], other_id=pairs["id"])
     both = pd.concat([pairs, turned], ignore_index=True)
-    values = [f"{told[one]} / {told[other]}" for one, other in _both(both)]
+    values = [f"{labels[one]} / {labels[other]}" for one, other in _both(both)]
     return findings.made(
         findings.LABEL_CONFLICT,
         findings.TRAIN,
@@ -64,7 +57,7 @@ def _apart(links: pd.DataFrame, sides: Mapping[str, str]) -> pd.DataFrame:
 
 
 def _contradict(links: pd.DataFrame, samples: Samples) -> npt.NDArray[np.bool_]:
-    """Which pairs have a class that is present in one and absent in the other."""
+    """Whether a class is present in one image of a pair and absent in the other."""
     matrix, ids = samples.label_matrix(), pd.Index(samples.frame[samples.id])
     one, other = (matrix[ids.get_indexer(pd.Index(links[name]))] for name in ("id", "other_id"))
     known = (one != UNKNOWN) & (other != UNKNOWN)
@@ -84,19 +77,7 @@ def _labels(samples: Samples) -> dict[str, str]:
 def crossings(
     kind: str, links: pd.DataFrame, sides: Mapping[str, str], column: str
 ) -> pd.DataFrame:
-    """Copies on different sides of a border.
-
-    Parameters
-    ----------
-    kind
-        What such a finding is.
-    links
-        From `comptool.competition.findings.links`.
-    sides
-        The side, a fold or a group, that each sample is on; others are left out.
-    column
-        What the sides are called.
-    """
+    """Copies on different sides (``sides``: fold or group by id) of the border ``column``."""
     pairs = links[links["id"].isin(sides) & links["other_id"].isin(sides)]
     pairs = _apart(pairs, sides)
     return findings.made(
@@ -113,74 +94,45 @@ def crossings(
 
 
 def torn(folds: Samples) -> pd.DataFrame:
-    """Groups with rows in several folds; the sample named is the first of the group.
-
-    Parameters
-    ----------
-    folds
-        Samples with a column ``fold``.
-    """
+    """Groups with rows in several folds; the named sample is the first of its group."""
     if folds.group is None:
         return findings.made(findings.TORN_GROUP, findings.TRAIN, [])
     names = torn_groups(folds, folds.frame["fold"].to_numpy(np.int64))
     of_group = folds.frame.groupby(folds.group)
     inside = of_group["fold"].unique()
-    told = [f"{name}: folds {', '.join(map(str, sorted(inside[name])))}" for name in names]
+    values = [f"{name}: folds {', '.join(map(str, sorted(inside[name])))}" for name in names]
     ids = of_group[folds.id].min()[names]
-    return findings.made(findings.TORN_GROUP, findings.TRAIN, ids, column=folds.group, value=told)
+    return findings.made(findings.TORN_GROUP, findings.TRAIN, ids, column=folds.group, value=values)
 
 
 @dataclass(frozen=True)
 class Sources:
-    """The tables that are looked at.
-
-    Parameters
-    ----------
-    competition
-        What their columns mean.
-    tables
-        Samples, ``train`` before ``test``.
-    problems
-        Why a table could not be read, one sentence each.
-    folds
-        The training samples with a column ``fold``, or None.
-    table
-        The labelled table that was asked for instead of the competition's, or None.
-    """
+    """The inspected tables."""
 
     competition: Competition
-    tables: Mapping[str, Samples]
-    problems: tuple[str, ...] = ()
-    folds: Samples | None = None
-    table: Path | None = None
+    tables: Mapping[str, Samples]  # ``train`` before ``test``
+    problems: tuple[str, ...] = ()  # why a table could not be read
+    folds: Samples | None = None  # training samples with a column ``fold``
+    table: Path | None = None  # labelled table instead of the competition's
 
     def files(self) -> list[Path]:
-        """What was read, images aside."""
+        """The files read, without images."""
         read = [samples.source for samples in self.tables.values()]
         return read if self.folds is None else [*read, self.folds.source]
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found.
-
-    Parameters
-    ----------
-    sources
-        What was looked at.
-    images
-        What was seen of the images, or None where the tables name none.
-    found
-        Table of `comptool.competition.findings.COLUMNS`, by kind, then by sample.
-    """
+    """Result of an inspection."""
 
     sources: Sources
-    images: Images | None
+    images: Images | None  # None: the tables have no images
+    # `comptool.competition.findings.COLUMNS`, by kind and sample
     found: pd.DataFrame = field(repr=False)
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of findings of each kind that there is."""
+        """Number of findings of each kind."""
         numbers = self.found["kind"].value_counts()
         return {kind: int(numbers[kind]) for kind in findings.KINDS if kind in numbers}
 
@@ -190,21 +142,8 @@ def read_sources(
 ) -> Sources:
     """The tables of a competition, or one labelled table.
 
-    Parameters
-    ----------
-    table
-        A labelled table instead of the competition's.
-    toml
-        The competition's facts; by default those of the working directory.
-    folds
-        A table with folds of the training samples.
-    usual_folds
-        Where such a table is looked for otherwise; one of other samples is left alone.
-
-    Raises
-    ------
-    InputError
-        If no table can be read, or ``folds`` is no folds table of the training samples.
+    ``folds`` is a folds table of the training samples; by default ``usual_folds``, if it matches
+    them.
     """
     competition, tables, problems = _tables(table, toml)
     train, found = tables.get(TRAIN), None
@@ -214,7 +153,7 @@ def read_sources(
         try:
             found = _folds(usual_folds, competition, train)
         except InputError as error:
-            problems.append(f"not looked at: {error}")
+            problems.append(f"not inspected: {error}")
     return Sources(competition, tables, tuple(problems), found, table)
 
 
@@ -238,7 +177,7 @@ def _tables(
             errors.append(error)
     if not tables:
         raise errors[0]
-    return competition, tables, [f"not looked at: {error}" for error in errors]
+    return competition, tables, [f"not inspected: {error}" for error in errors]
 
 
 def _folds(path: Path, competition: Competition, train: Samples | None) -> Samples:
@@ -255,24 +194,7 @@ def _folds(path: Path, competition: Competition, train: Samples | None) -> Sampl
 
 
 def inspect(sources: Sources, *, similarity: float, workers: int | None, quiet: bool) -> Inspection:
-    """Look at the images, labels and folds of some tables.
-
-    Parameters
-    ----------
-    sources
-        From `read_sources`.
-    similarity
-        See `comptool.inspection.duplicates.nearly_identical`.
-    workers
-        Threads that decode images; None leaves the number to `concurrent.futures`.
-    quiet
-        Whether there is no progress bar.
-
-    Raises
-    ------
-    InputError
-        If no image of a table is there, or a label cannot be understood.
-    """
+    """Inspect the images, labels and folds of tables."""
     found: list[pd.DataFrame] = []
     train = sources.tables.get(TRAIN)
     if train is not None and train.labels:
@@ -291,14 +213,14 @@ def _together(found: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _leaks(links: pd.DataFrame, train: Samples, folds: Samples | None) -> list[pd.DataFrame]:
-    told = [label_conflicts(links, train)]
+    found = [label_conflicts(links, train)]
     if folds is not None:
         sides = _by_id(folds, folds.frame["fold"].astype(str))
-        told += [crossings(findings.FOLD_LEAK, links, sides, "fold"), torn(folds)]
+        found += [crossings(findings.FOLD_LEAK, links, sides, "fold"), torn(folds)]
     if train.group is not None:
         sides = _by_id(train, train.frame[train.group])
-        told.append(crossings(findings.GROUP_LEAK, links, sides, train.group))
-    return told
+        found.append(crossings(findings.GROUP_LEAK, links, sides, train.group))
+    return found
 
 
 def _by_id(samples: Samples, values: pd.Series[str]) -> dict[str, str]:
@@ -306,9 +228,8 @@ def _by_id(samples: Samples, values: pd.Series[str]) -> dict[str, str]:
 
 
 def _in_order(found: pd.DataFrame) -> pd.DataFrame:
-    """The findings by kind, then by sample: not in the order of the rows of a table."""
+    """The findings by kind, then by sample, independent of the order of rows."""
     rank = {kind: place for place, kind in enumerate(findings.KINDS)}
-    # Training before test, as images are.
     order = np.lexsort(
         (
             found["other_id"],
@@ -324,13 +245,7 @@ def _in_order(found: pd.DataFrame) -> pd.DataFrame:
 def write_findings(
     path: Path, done: Inspection, arguments: Mapping[str, object], *, force: bool
 ) -> None:
-    """Write ``findings.csv`` and its record.
-
-    Raises
-    ------
-    OutputExistsError
-        If ``path`` exists and ``force`` is off.
-    """
+    """Write ``findings.csv`` and its record."""
     inputs = provenance.hashes(done.sources.files())
     with together():
         write_table(path, done.found, force=force)

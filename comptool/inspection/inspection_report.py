@@ -1,4 +1,4 @@
-"""The report of ``inspect``: findings in words, and the commands that act on them."""
+"""Report of ``inspect``: findings in words, and the commands that act on them."""
 
 from __future__ import annotations
 
@@ -22,53 +22,43 @@ from comptool.tasks.labels import class_counts
 
 
 def advice(output: Path, done: Inspection, folds: Path) -> list[str]:
-    """What to do about the findings: a command, what each part of it does, and what else.
-
-    Parameters
-    ----------
-    output
-        Where the findings are.
-    done
-        The inspection.
-    folds
-        What the command would write.
-    """
+    """The next command, with an explanation of each part, and other advice on the findings."""
     found, train = done.found, done.sources.tables.get(TRAIN)
     count = Counter(findings.of_training(found, findings.KINDS)["kind"])
     linked = len(findings.links(found))
     if done.sources.folds is not None and findings.FOLD_LEAK not in count:
-        linked = 0  # They stay together already.
+        linked = 0  # already in one fold
     command = ["comptool", "split", *_table(done), "--findings", output]
-    told = [f"copies stay in one fold (pairs: {linked})"] if linked else []
+    parts = [f"copies stay in one fold (pairs: {linked})"] if linked else []
     for option, kind, why in _options(train, count) if train else []:
         command += [option, kind]
-        told.append(f"{option} {kind}: {why}")
+        parts.append(f"{option} {kind}: {why}")
     if folds.exists():
         command.append("--force")
-    lines = [shlex.join(map(str, command)), *(f"  {one}" for one in told)] if told else []
+    lines = [shlex.join(map(str, command)), *(f"  {part}" for part in parts)] if parts else []
     return [*lines, *_other_advice(found, count)]
 
 
 def _table(done: Inspection) -> list[Path]:
-    """The table that is to be split, if it is not the competition's."""
+    """The table to split, unless it is the competition's."""
     table = done.sources.table
-    # A table that has folds came of one without.
+    # A folds table was itself made by split.
     return [] if table is None or "fold" in done.sources.tables[TRAIN].frame else [table]
 
 
 def _options(train: Samples, count: Mapping[str, int]) -> list[tuple[str, str, str]]:
-    """Options of ``split`` for the kinds of findings that there are, and what they do."""
+    """Options of ``split`` for the kinds found, and their effect."""
     exclude = {
-        findings.MISSING: "training would refuse them",
-        findings.UNREADABLE: "training would refuse them",
+        findings.MISSING: "training refuses them",
+        findings.UNREADABLE: "training refuses them",
         findings.LABEL_CONFLICT: "one of two copies has a wrong label",
     }
     if len(train.paths) == 1:
         exclude[findings.CONSTANT] = "they show nothing"
-    # A run of many labels can be masked, and then the rest of the row is still of use.
+    # A run of many labels can be masked, which keeps the rest of the row.
     if findings.LABEL_RUN not in count:
-        exclude[findings.LABEL_COUNT] = "more labels than can be believed"
-    # What a list does not name is absent: it has no cell that could be unknown.
+        exclude[findings.LABEL_COUNT] = "implausibly many labels"
+    # A list has no cell that could be unknown.
     mask = findings.MASKABLE if train.label is None else ()
     options = [
         *(("--exclude", kind, f"{exclude[kind]} ({count[kind]})") for kind in exclude),
@@ -85,13 +75,13 @@ def _other_advice(found: pd.DataFrame, count: Mapping[str, int]) -> list[str]:
     lost = found["column"][found["kind"] == findings.LOST_LABEL].tolist()
     if lost:
         lines.append(
-            f"{quoted(lost)}: rows that should have such a label have lost it; look for a "
+            f"{quoted(lost)}: rows that should have this label have lost it; look for a "
             "corrected table"
         )
     broken = found["kind"].isin([findings.MISSING, findings.UNREADABLE])
     files = int((broken & (found["table"] == TEST)).sum())
     if files:
-        lines.append(f"test images that have to be downloaded again: {files}")
+        lines.append(f"test images to download again: {files}")
     copies = findings.copies(found)
     known = (copies["table"] == TEST) & (copies["other_table"] == TRAIN)
     names = copies["id"][known].unique().tolist()
@@ -106,7 +96,7 @@ MOST_CLASSES, MOST_FORMS = 20, 4
 
 
 def summary(output: Path, done: Inspection, folds: Path) -> dict[str, object]:
-    """The inspection for a program to read."""
+    """The inspection as JSON values."""
     return {
         "output": str(output),
         "tables": {
@@ -125,7 +115,7 @@ def summary(output: Path, done: Inspection, folds: Path) -> dict[str, object]:
 
 
 def text(output: Path, done: Inspection, folds: Path) -> str:
-    """The inspection for a person to read."""
+    """The inspection as text."""
     lines = []
     for name, samples in done.sources.tables.items():
         role = "training" if name == TRAIN else name
@@ -136,8 +126,8 @@ def text(output: Path, done: Inspection, folds: Path) -> str:
         lines.append(f"folds: {done.sources.folds.source}")
     lines += done.sources.problems
     lines += ["", *_finding_lines(done)]
-    told = advice(output, done, folds)
-    return "\n".join([*lines, "", "next", *(f"  {one}" for one in told)] if told else lines)
+    steps = advice(output, done, folds)
+    return "\n".join([*lines, "", "next", *(f"  {step}" for step in steps)] if steps else lines)
 
 
 def _class_counts(samples: Samples) -> dict[str, int]:
@@ -161,14 +151,14 @@ def _class_lines(samples: Samples) -> list[str]:
 
 
 def _images(done: Inspection, table: str) -> dict[str, dict[str, object]]:
-    """How many images of each modality there are, and of which sizes and modes, by column."""
+    """Number, sizes and modes of the images of each modality, by column."""
     if done.images is None:
         return {}
     frame = done.images.frame[done.images.frame["table"] == table]
-    told = {}
+    counts = {}
     for column, images in frame.groupby("column"):
         readable = images[images["problem"] == ""]
-        told[str(column)] = {
+        counts[str(column)] = {
             "images": len(images),
             "missing": int((images["problem"] == MISSING).sum()),
             "unreadable": int((~images["problem"].isin(["", MISSING])).sum()),
@@ -177,13 +167,13 @@ def _images(done: Inspection, table: str) -> dict[str, dict[str, object]]:
             "modes": readable["mode"].value_counts().to_dict(),
             "brightest": int(readable["brightest"].max()) if len(readable) else None,
         }
-    return told
+    return counts
 
 
-def _image_line(column: str, told: dict[str, object]) -> str:
-    sizes, modes, brightest = told["sizes"], told["modes"], told["brightest"]
+def _image_line(column: str, counts: dict[str, object]) -> str:
+    sizes, modes, brightest = counts["sizes"], counts["modes"], counts["brightest"]
     assert isinstance(sizes, dict) and isinstance(modes, dict)
-    parts = [f"{told['images']} images", _forms(sizes), _forms(modes)]
+    parts = [f"{counts['images']} images", _forms(sizes), _forms(modes)]
     if any(f"{FULL_DEPTH} bits" in mode for mode in modes) and isinstance(brightest, int):
         parts.append(f"values up to {brightest} ({depth_of(brightest)} bits)")
     return f"  {column}: " + "; ".join(part for part in parts if part)
@@ -199,7 +189,7 @@ def _forms(counts: dict[str, int]) -> str:
 
 def _finding_lines(done: Inspection) -> list[str]:
     if done.found.empty:
-        return ["nothing found that is wrong"]
+        return ["no findings"]
     width = max(map(len, done.counts))
     lines = [f"findings: {len(done.found)}"]
     for kind, count in done.counts.items():
@@ -209,7 +199,7 @@ def _finding_lines(done: Inspection) -> list[str]:
 
 
 def _named(of_kind: pd.DataFrame) -> list[str]:
-    """Each finding in a few words: a sample, two, or the columns of rows that have the same."""
+    """Each finding in a few words: one or two samples, or the columns shared by several rows."""
     if of_kind["kind"].iloc[0] in findings.MASKABLE:
         cells = Counter(zip(of_kind["column"], of_kind["other_column"], strict=True))
         spans = [(first if first == last else f"{first} to {last}") for first, last in cells]
@@ -220,7 +210,7 @@ def _named(of_kind: pd.DataFrame) -> list[str]:
 
 
 def _samples(of_kind: pd.DataFrame, which: str) -> list[str]:
-    """The ids, with their tables where there are several; where there is no id, the column."""
+    """The ids, with their tables if there are several; the column for findings without id."""
     several = len({*of_kind["table"], *of_kind["other_table"]} - {""}) > 1
     names = zip(of_kind[f"{which}table"], of_kind[f"{which}id"], of_kind["column"], strict=True)
     return [

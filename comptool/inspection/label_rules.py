@@ -1,16 +1,14 @@
-"""Label rules: rows of a multi-label table that contradict the others.
+"""Rows of a multi-label table that contradict the others.
 
-Rows of a multi-label table in which a run of adjacent columns is marked, as by filling down.
+Runs of adjacent labels, as by filling down: columns are mostly in alphabetical order, so that
+neighbouring labels have no relation. The number of runs of r among n labels that occur by chance is
+estimated by shuffling the columns, which keeps the co-occurrence of labels. Runs of which at most a
+twentieth are by chance are findings (estimated false discovery rate; Storey 2002, "A Direct
+Approach to False Discovery Rates", Journal of the Royal Statistical Society B 64).
 
-The order of the columns is mostly the alphabet's, so that which labels are neighbours says nothing
-about a picture. By chance a row of n labels has a run of r adjacent ones as often as rows of n
-labels have one when the columns are shuffled, which keeps what goes with what. Runs of which no
-more than a twentieth can be chance are told (an estimated false discovery rate; Storey 2002, "A
-Direct Approach to False Discovery Rates", Journal of the Royal Statistical Society B 64).
-
-Where labels that go together do stand together, as in a table ordered by theme, runs are no error.
-That is seen from the other rows: if adjacent labels meet in them more often than by chance, only
-runs are told whose own labels do not.
+In a table ordered by theme, related labels do stand together, and runs are not errors. The other
+rows show it: if adjacent labels occur together in them more often than by chance, only runs of
+unrelated labels are findings.
 """
 
 from __future__ import annotations
@@ -25,12 +23,12 @@ from comptool.competition import findings
 from comptool.competition.samples import Samples
 from comptool.tasks.label_matrix import ABSENT, PRESENT, UNKNOWN, Matrix
 
-# Deviations of a row's number of labels from the median; those of 109,161 real rows reach 2.7.
+# Deviations of a row's number of labels from the median; 109,161 real rows reach 2.7.
 FAR = 5.0
-# Rows that have no label are an error where few have none.
+# Share of rows without a label up to which they are an error.
 FEW = 0.01
-# Of 109,161 real rows 2,000 had one cell turned: of the rows told 94 in 100 are such rows, and of
-# these one in four is told (benchmarks/inspection.py).
+# With one cell flipped in 2,000 of 109,161 real rows, precision is 94 % and recall one quarter
+# (benchmarks/inspection.py).
 TIMES = 300
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -41,11 +39,6 @@ def far_counts(matrix: Matrix) -> tuple[Integers, Floats]:
 
     The deviation is that of the middle half of the rows, or the square root of the median where
     that is larger (counts of rare labels scatter so), and at least one.
-
-    Parameters
-    ----------
-    matrix
-        int8 of shape (N, K); see `comptool.tasks.label_matrix`.
     """
     counts = (matrix == PRESENT).sum(axis=1)
     median = float(np.median(counts))
@@ -56,27 +49,20 @@ def far_counts(matrix: Matrix) -> tuple[Integers, Floats]:
 
 
 def rare_empty(matrix: Matrix) -> Integers:
-    """Rows without a label and without an unknown cell, if such rows are rare."""
+    """Rows with neither labels nor unknown cells, if such rows are rare."""
     empty = (matrix == ABSENT).all(axis=1)
     return np.flatnonzero(empty) if empty.mean() < FEW else np.empty(0, np.int64)
 
 
 def rare_sets(matrix: Matrix) -> tuple[Integers, Integers, Floats]:
-    """Rows whose set of labels is rare, and would be frequent if one cell was the other way round.
+    """Rows with a rare set of labels that would be frequent if one cell were flipped.
 
-    If one in 300 rows had the same cell wrong, a set of n rows would make n/300 rows of the set
-    beside it. Where that has no more rows, nothing says that it is a set of its own.
+    If one in 300 rows had the same cell wrong, a set of n rows would make n/300 rows of the
+    neighbouring set; a set that is no larger has no evidence of its own. Unknown cells are not
+    flipped.
 
-    Parameters
-    ----------
-    matrix
-        int8 of shape (N, K); unknown cells are a third value, and are not turned round.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        Rows, the column that contradicts the others, and how many times as frequent the set is
-        without the contradiction, 300 or more.
+    Returns the rows, the contradicting column, and how many times more frequent the set is without
+    the contradiction (300 or more).
     """
     names, first, of_row, counts = np.unique(
         _named(matrix), return_index=True, return_inverse=True, return_counts=True
@@ -86,8 +72,8 @@ def rare_sets(matrix: Matrix) -> tuple[Integers, Integers, Floats]:
         cells = matrix[first, place]
         turned = names + np.where(cells == PRESENT, -key, key)
         at = np.minimum(np.searchsorted(names, turned), len(names) - 1)
-        beside = np.where((names[at] == turned) & (cells != UNKNOWN), counts[at], 0)
-        times = beside / counts
+        flipped = np.where((names[at] == turned) & (cells != UNKNOWN), counts[at], 0)
+        times = flipped / counts
         column[times > best] = place
         best = np.maximum(best, times)
     rows = np.flatnonzero(best[of_row] >= TIMES)
@@ -95,14 +81,14 @@ def rare_sets(matrix: Matrix) -> tuple[Integers, Integers, Floats]:
 
 
 def _keys(columns: int) -> Integers:
-    """A random number for each cell that is present, and one for each that is unknown."""
+    """A random number for each present cell, and one for each unknown cell."""
     return np.random.default_rng(0).integers(2**63, size=(2, columns), dtype=np.int64)
 
 
 def _named(matrix: Matrix) -> Integers:
-    """A number for each row's set of labels: the sum of its cells' numbers, which may wrap round.
+    """A number for each set of labels: the sum of the numbers of its cells, with overflow.
 
-    One cell turned is one number added or taken away, so that the sets beside one are looked up.
+    Flipping a cell adds or subtracts one number, so that neighbouring sets can be looked up.
     """
     present, unknown = _keys(matrix.shape[1])
     names: Integers = (matrix == PRESENT) @ present + (matrix == UNKNOWN) @ unknown
@@ -110,7 +96,7 @@ def _named(matrix: Matrix) -> Integers:
 
 
 def lost_classes(matrix: Matrix, doubtful: Integers) -> Integers:
-    """Classes that some rows have and, doubtful rows aside, none."""
+    """Classes of which all rows are doubtful."""
     present = matrix == PRESENT
     total = present.sum(axis=0)
     return np.flatnonzero((total > 0) & (total == present[doubtful].sum(axis=0)))
@@ -118,24 +104,12 @@ def lost_classes(matrix: Matrix, doubtful: Integers) -> Integers:
 
 SHUFFLES = 50
 MOST_BY_CHANCE = 0.05
-TOGETHER = np.log(1.5)  # of labels that meet one and a half times as often as by chance
+TOGETHER = np.log(1.5)  # labels together 1.5 times as often as by chance
 
 
 def longest_runs(present: npt.NDArray[np.bool_]) -> tuple[Integers, Integers]:
-    """The length of each row's longest run of present labels, and its last column.
+    """The length (0 without labels) and last column of the first longest run of labels of each row.
 
-    Parameters
-    ----------
-    present
-        bool of shape (N, K).
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        Both of shape (N,). Of equal runs the first counts; of a row without labels the length is 0.
-
-    Examples
-    --------
     >>> longest_runs(np.array([[1, 1, 0, 1], [0, 0, 0, 0]], bool))
     (array([2, 0]), array([1, 0]))
     """
@@ -148,18 +122,10 @@ def longest_runs(present: npt.NDArray[np.bool_]) -> tuple[Integers, Integers]:
 
 
 def doubtful_runs(matrix: Matrix) -> tuple[Integers, Integers, Integers, Floats]:
-    """Rows whose longest run of labels is longer than chance allows.
+    """Rows with a longest run of labels too long for chance.
 
-    Parameters
-    ----------
-    matrix
-        int8 of shape (N, K); see `comptool.tasks.label_matrix`.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        Rows, the first and the last column of each run, and the share of rows with as many labels
-        and such a run that is not chance, 0.95 to 1.
+    Returns the rows, the first and last column of each run, and the estimated share of such runs
+    that are not chance, 0.95 to 1.
     """
     present = matrix == PRESENT
     length, end = longest_runs(present)
@@ -172,11 +138,11 @@ def doubtful_runs(matrix: Matrix) -> tuple[Integers, Integers, Integers, Floats]
 
 
 def _share_by_chance(present: npt.NDArray[np.bool_], length: Integers) -> Floats:
-    """Of rows with as many labels and a run as long or longer, the share that shuffling gives."""
+    """Expected share of chance runs among rows with as many labels and so long a run."""
     counts, columns = present.sum(axis=1), present.shape[1]
     random = np.random.default_rng(0)
     observed = _longer(counts, length, columns)
-    # One more than was seen: of what never happened in 50 shuffles nobody knows that it cannot.
+    # Add one: what did not occur in 50 shuffles may still be possible.
     shuffled = np.ones_like(observed)
     for _ in range(SHUFFLES):
         order = random.permutation(columns)
@@ -186,7 +152,7 @@ def _share_by_chance(present: npt.NDArray[np.bool_], length: Integers) -> Floats
 
 
 def _longer(counts: Integers, length: Integers, columns: int) -> Floats:
-    """Rows by their number of labels and the length that their longest run has at least."""
+    """Number of rows by their number of labels and a lower bound of their longest run."""
     table = np.zeros((columns + 1, columns + 1))
     np.add.at(table, (counts, length), 1)
     at_least: Floats = table[:, ::-1].cumsum(axis=1)[:, ::-1]
@@ -194,12 +160,9 @@ def _longer(counts: Integers, length: Integers, columns: int) -> Floats:
 
 
 def _of_one_theme(
-    present: npt.NDArray[np.bool_],
-    doubtful: npt.NDArray[np.bool_],
-    length: Integers,
-    end: Integers,
+    present: npt.NDArray[np.bool_], doubtful: npt.NDArray[np.bool_], length: Integers, end: Integers
 ) -> npt.NDArray[np.bool_]:
-    """Which rows have a run whose labels go together in the rows that nobody doubts, too."""
+    """Whether a row has a run of labels that also occur together in the other rows."""
     others = present[~doubtful].astype(np.float64)
     totals = others.sum(axis=0)
     by_chance = np.outer(totals, totals) / len(others)
@@ -209,20 +172,14 @@ def _of_one_theme(
         return themed
     for last, size in set(zip(end[doubtful].tolist(), length[doubtful].tolist(), strict=True)):
         run = slice(last - size + 1, last + 1)
-        # Not their mean: in a run that is filled down over two themes many pairs go together.
+        # Not the mean: in a run over two themes many pairs are related.
         usual = np.median(lift[run, run][np.triu_indices(size, 1)])
         themed |= (usual > TOGETHER) & (end == last) & (length == size)
     return themed
 
 
 def label_findings(samples: Samples) -> list[pd.DataFrame]:
-    """Rows with runs of labels, far too many, none or an odd set, and classes that lost theirs.
-
-    Parameters
-    ----------
-    samples
-        Multi-label samples. Lists of labels have no columns that runs could be seen in.
-    """
+    """Rows with runs of labels, far too many, none or an odd set, and lost classes."""
     matrix, classes = _in_columns(samples)
     ids = samples.frame[samples.id].to_numpy(dtype=object)
     counts = (matrix == PRESENT).sum(axis=1)
@@ -244,9 +201,9 @@ def label_findings(samples: Samples) -> list[pd.DataFrame]:
     far, away = far_counts(matrix)
     found.append(_rows(findings.LABEL_COUNT, ids[far], value=counts[far], score=away.round(2)))
     odd, column, times = rare_sets(matrix)
-    told = np.where(matrix[odd, column] == PRESENT, "present", "absent")
+    value = np.where(matrix[odd, column] == PRESENT, "present", "absent")
     where = {"column": classes[column], "other_column": classes[column]}
-    found.append(_rows(findings.LABEL_SET, ids[odd], **where, value=told, score=times.round(1)))
+    found.append(_rows(findings.LABEL_SET, ids[odd], **where, value=value, score=times.round(1)))
     found.append(_rows(findings.NO_LABEL, ids[rare_empty(matrix)]))
     lost = lost_classes(matrix, np.union1d(runs, far))
     marked = (matrix[:, lost] == PRESENT).sum(axis=0)
@@ -259,7 +216,7 @@ def _rows(kind: str, ids: Iterable[str], **columns: object) -> pd.DataFrame:
 
 
 def _in_columns(samples: Samples) -> tuple[Matrix, npt.NDArray[np.object_]]:
-    """The cells and classes in the order of the table's columns, not of the sample submission."""
+    """The cells and classes in the order of the table, not of the sample submission."""
     matrix, classes = samples.label_matrix(), np.array(samples.labels, dtype=object)
     if samples.label is not None:
         return matrix, classes

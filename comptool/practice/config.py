@@ -13,11 +13,11 @@ from comptool.practice.practice_registry import SIMULATIONS
 class SimulateConfig(WithSeed, Output):
     """The options of ``comptool simulate``."""
 
-    name: str = argument(help="; ".join(f"{row.name}: {row.summary}" for row in SIMULATIONS))
+    name: str = argument(help=" ".join(f"{row.name}: {row.summary}" for row in SIMULATIONS))
     output: Path | None = option(
         help="Folder to write.", names=("--output", "-o"), shown="the name"
     )
-    scale: float = option(0.1, help="Share of the real training counts.", above=0, max=1)
+    scale: float = option(0.1, help="Share of the real number of training rows.", above=0, max=1)
     looks: int | None = option(
         help="mavoc, ntire: number of looks averaged in a SAR image.", min=1, shown="4"
     )

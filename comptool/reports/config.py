@@ -43,8 +43,8 @@ class ScoreConfig(Output):
     """The options of ``comptool score``."""
 
     submission: Path = argument(
-        help="Ids with a class each, a list of classes, or one probability per class; multi-label "
-        "also a file of out-of-fold predictions."
+        help="Submission: for each id a class, a list of classes, or one probability per class; "
+        "multi-label also out-of-fold predictions."
     )
     answers: Path = required_option(help="Table of ids and true labels; no other command reads it.")
     public: float | None = option(
@@ -55,14 +55,13 @@ class ScoreConfig(Output):
     )
     metric: str | None = option(
         help="Metric.",
-        shown="the practice competition's or comptool.toml's, otherwise accuracy or map",
+        shown="the competition's, otherwise accuracy or map",
     )
     per_class: Path | None = option(
-        help="Multi-label: CSV of each class's metrics to write, worst first."
+        help="Multi-label: CSV of the metrics per class to write, worst first."
     )
     thresholds: str | None = option(
-        help="Multi-label: thresholds at which macro, micro and sample F1 are printed: "
-        "0.3,0.5,0.7.",
+        help="Multi-label: thresholds of macro, micro and sample F1: 0.3,0.5,0.7.",
         metavar="NUMBERS",
     )
     record: bool = option(
@@ -87,15 +86,14 @@ class ReviewConfig(Output, WithCompetition):
     pairs: Path | None = option(
         help="One class per image: CSV of the label noise rates of class pairs to write."
     )
-    labels: Path | None = option(help="Label table.", shown="the one that the run was trained with")
+    labels: Path | None = option(help="Label table.", shown="the training table of the run")
     kind: Literal["both", "missing", "extra"] = option(
         "both",
-        help="Several labels: missing (marked absent, probably present), extra (the reverse), or "
-        "both.",
+        help="Several labels: missing (marked absent, probably present), extra (the reverse), "
+        "or both.",
+        metavar="KIND",
     )
-    limit: int = option(
-        500, help="Number of labels on the page, the most doubtful; the CSV has all.", min=1
-    )
+    limit: int = option(500, help="Number of labels on the page; the table has all.", min=1)
     truth: Path | None = option(
-        help="True labels to measure by: complete_labels of a practice competition."
+        help="True labels to measure against, such as complete_labels of a practice competition."
     )

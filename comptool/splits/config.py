@@ -41,7 +41,7 @@ class SplitOptions(WithSeed):
         help="Column with a given split: train, val and test (left out), or fold numbers."
     )
     balance: Literal["none", "under"] = option(
-        "none", help="under: undersample every class to the size of the smallest.", panel=BALANCE
+        "none", help="under: undersample every class to the smallest.", panel=BALANCE
     )
     cap: int | None = option(
         help="--balance under: largest number of rows per class.", min=2, panel=BALANCE
@@ -50,7 +50,7 @@ class SplitOptions(WithSeed):
         help="Number of random seeds to try; the best split is kept.",
         names=("--seeds",),
         min=1,
-        shown="1; with several labels 100",
+        shown="1; several labels: 100",
         panel=LABELS,
     )
     strategy: str | None = option(
@@ -89,8 +89,7 @@ class SplitOptions(WithSeed):
     )
     mask: tuple[str, ...] = option(
         (),
-        help="Kind of finding, label-run or label-set, whose cells become not annotated; "
-        "repeatable.",
+        help="Kind of finding (label-run, label-set) whose cells become -1; repeatable.",
         metavar="KIND",
         panel=LOOKED_AT,
     )

@@ -25,11 +25,11 @@ class SubmitConfig(Output, WithCompetition):
         False, help="Also write a zip with results.csv at its root.", names=("--zip",)
     )
     threshold: float | None = option(
-        help="Multi-label: threshold above which a class is in the answer; columns of "
-        "probabilities become 1 and 0.",
+        help="Multi-label: threshold above which a class is in the list, or its column 1 instead "
+        "of a probability.",
         min=0,
         max=1,
-        shown="0.5 for lists of classes; columns keep their probabilities",
+        shown="0.5 for lists; none for columns",
     )
     check_only: Path | None = option(
         help="CSV or zip to check against the sample submission; nothing is written."

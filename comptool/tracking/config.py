@@ -1,4 +1,4 @@
-"""Options of ``comptool runs``, and what makes them contradict."""
+"""Options of ``comptool runs``."""
 
 from __future__ import annotations
 
@@ -14,15 +14,13 @@ RECORD = "Leaderboard scores"
 
 @dataclass(frozen=True)
 class RunsConfig(WithDryRun, WithCompetition):
-    """The options of ``comptool runs``, which replaces no file."""
+    """The options of ``comptool runs``; it replaces no file."""
 
     sort: Literal["time", "name", "score", "public", "private"] | None = option(
         help="Order: newest first, best score first, or by name.", shown="time"
     )
     bootstrap: int | None = option(
-        help="Bootstrap resamples for the 95 % confidence intervals; 0: none.",
-        min=0,
-        shown="200",
+        help="Bootstrap resamples for the 95 % confidence intervals; 0: none.", min=0, shown="200"
     )
     record: Path | None = option(
         help="Uploaded submission whose leaderboard scores are recorded; nothing is listed.",
@@ -36,10 +34,8 @@ class RunsConfig(WithDryRun, WithCompetition):
     )
 
     def check(self) -> None:
-        """Raise a UsageError if a listing and a record are asked for together."""
+        """Raise a UsageError for options of a listing together with those of a record."""
         if self.record is None and (self.public is not None or self.private is not None):
-            raise UsageError(
-                "--public and --private are scores of a file; name it with --record FILE"
-            )
+            raise UsageError("--public and --private are scores of a file: add --record FILE")
         if self.record is not None and (self.sort is not None or self.bootstrap is not None):
-            raise UsageError("--record lists nothing that --sort and --bootstrap could be about")
+            raise UsageError("--sort and --bootstrap are for the listing, which --record omits")

@@ -1,4 +1,4 @@
-"""Inventory of a working folder: runs, prediction files and what is known of each."""
+"""Inventory of a working folder: runs and prediction files."""
 
 from __future__ import annotations
 
@@ -19,109 +19,46 @@ from comptool.tracking.scores import SCORES, Local, LocalScores, Record, read_re
 
 @dataclass(frozen=True)
 class Run:
-    """A run.
+    """A run, finished or not."""
 
-    Parameters
-    ----------
-    name
-        Of its folder.
-    time
-        When its files last changed.
-    state
-        ``finished``, what else it is, or why it cannot be read.
-    model
-        Name of the model; blank where unknown.
-    fold
-        The fold it validates, ``0-4`` of a folded run, ``none``; blank where unknown.
-    best
-        Score that its checkpoint was chosen by, the mean over folds; None where unknown.
-    local
-        Score on the rows that it held out.
-    made_from
-        Tables, extra tables and runs that it was trained from.
-    note
-        What to know of its classes; blank where there is nothing.
-    """
-
-    name: str
-    time: datetime
-    state: str
-    model: str = ""
-    fold: str = ""
-    best: float | None = None
-    local: Local = field(default_factory=lambda: Local(None, 0))
-    made_from: tuple[str, ...] = ()
-    note: str = ""
+    name: str  # of the folder
+    time: datetime  # of the last change
+    state: str  # ``finished``, another state, or why it cannot be read
+    model: str = ""  # blank: unknown
+    fold: str = ""  # the validation fold, ``0-4`` of a folded run, or ``none``; blank: unknown
+    best: float | None = None  # score that selected the checkpoint, mean over folds
+    local: Local = field(default_factory=lambda: Local(None, 0))  # score on the held-out rows
+    made_from: tuple[str, ...] = ()  # tables, extra tables and runs that it was trained from
+    note: str = ""  # warning about its classes
 
 
 @dataclass(frozen=True)
 class File:
-    """A prediction file or submission.
-
-    Parameters
-    ----------
-    name
-        Of the file.
-    time
-        When it last changed.
-    made
-        What it was made from; None where its record cannot be read.
-    local
-        Score on the out-of-fold rows that stand for it.
-    record
-        Its latest score on a leaderboard, if it has one.
-    warnings
-        What has changed since it was made, or why its record cannot be read.
-    """
+    """A prediction file or submission."""
 
     name: str
-    time: datetime
-    made: Origin | None
-    local: Local
-    record: Record | None = None
-    warnings: tuple[str, ...] = ()
+    time: datetime  # of the last change
+    made: Origin | None  # None: its record cannot be read
+    local: Local  # score on the corresponding out-of-fold rows
+    record: Record | None = None  # its latest leaderboard score
+    warnings: tuple[str, ...] = ()  # inputs changed since, or why its record cannot be read
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What there is.
+    """All runs, prediction files and records."""
 
-    Parameters
-    ----------
-    metric
-        Of the local scores; blank where there is no competition.
-    runs, files
-        All of them.
-    replaced
-        Records of submissions whose file is gone or has other bytes now, the latest of each.
-    records
-        All records, the oldest first.
-    """
-
-    metric: str
+    metric: str  # of the local scores; blank without a competition
     runs: Sequence[Run]
     files: Sequence[File]
-    replaced: Sequence[Record]
-    records: Sequence[Record]
+    replaced: Sequence[Record]  # latest records of submissions that are gone or have changed
+    records: Sequence[Record]  # oldest first
 
 
 def take_stock(
     scores: LocalScores | None, weights: Path = WEIGHTS, submissions: Path = SCORES.parent
 ) -> Listing:
-    """Look at all runs and prediction files.
-
-    Parameters
-    ----------
-    scores
-        Scores on out-of-fold rows; None where nobody knows the competition.
-    weights, submissions
-        The folders.
-
-    Raises
-    ------
-    InputError
-        If the table of recorded scores is not in order.
-    """
+    """List all runs and prediction files; ``scores`` is None without a competition."""
     records = read_records(submissions / SCORES.name)
     of_run: Callable[[Path], Local] = scores.of_run if scores else _unscored
     of_facts: Callable[[PredictionFacts], Local] = scores.of_predictions if scores else _unscored
@@ -139,7 +76,7 @@ def take_stock(
 
 
 def _latest(records: Sequence[Record]) -> dict[str, Record]:
-    """The latest scores of each submission: of either part, whenever it was recorded."""
+    """The latest public and private scores of each submission, perhaps of different records."""
     latest: dict[str, Record] = {}
     for record in records:
         before = latest.get(record.sha256, record)
@@ -154,7 +91,7 @@ def _unscored(of: object) -> Local:
 
 
 def _folders(weights: Path) -> list[Path]:
-    """Folders that a training has written to."""
+    """Folders of runs."""
     if not weights.is_dir():
         return []
     names = (BEST, LAST, RUN_JSON)
@@ -182,17 +119,13 @@ def _run(folder: Path, score: Callable[[Path], Local]) -> Run:
         name=folder.name,
         time=time,
         state=state,
-        model=_model(headers[0]),
+        model=headers[0].model.name,
         fold=_fold(headers),
         best=sum(bests) / len(bests) if len(bests) == len(headers) else None,
         local=score(folder),
         made_from=_parents(headers),
         note=left_out(folder, headers[0]) or "",
     )
-
-
-def _model(header: RunHeader) -> str:
-    return header.model.name
 
 
 def _fold(headers: Sequence[RunHeader]) -> str:
@@ -215,7 +148,7 @@ def _parents(headers: Sequence[RunHeader]) -> tuple[str, ...]:
 
 
 def _files(submissions: Path) -> list[Path]:
-    """Prediction files, out-of-fold rows that others stand for left out."""
+    """Prediction files, without the out-of-fold files next to them."""
     if not submissions.is_dir():
         return []
     return [
@@ -239,6 +172,6 @@ def _file(path: Path, record: Record | None, score: Callable[[PredictionFacts], 
 
 
 def _time(paths: Sequence[Path]) -> datetime:
-    """When the first of these that exists was written."""
+    """Time of the last change of the first existing file."""
     first = next(path for path in paths if path.exists())
     return datetime.fromtimestamp(first.stat().st_mtime, UTC)

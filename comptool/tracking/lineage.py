@@ -1,4 +1,4 @@
-"""Lineage of a prediction file: the steps of the chain and the runs it was made from."""
+"""Lineage of a prediction file: the steps and runs that it was made from."""
 
 from __future__ import annotations
 
@@ -10,43 +10,25 @@ from comptool.io.predictions import SUFFIXES
 from comptool.io.provenance import PredictionFacts
 
 TABLES = (*SUFFIXES, ".csv.gz", ".zip")
-# Commands that make prediction files; what they read beside is no step.
+# Commands that make prediction files; other inputs are not steps.
 STEPS = ("submit", "recalibrate", "ensemble", "tta", "infer")
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What a file was made from.
+    """The lineage of a file."""
 
-    Parameters
-    ----------
-    steps
-        Commands, the last first.
-    runs
-        Names of the runs.
-    facts
-        What is recorded with the file.
-    changed
-        Tables that were changed since a step read them.
-    """
-
-    steps: tuple[str, ...]
-    runs: tuple[str, ...]
-    facts: PredictionFacts
-    changed: tuple[Path, ...] = ()
+    steps: tuple[str, ...]  # commands, the last first
+    runs: tuple[str, ...]  # names of the runs
+    facts: PredictionFacts  # recorded facts of the file
+    changed: tuple[Path, ...] = ()  # tables changed since a step read them
 
     def __str__(self) -> str:
         return ", ".join((*self.steps, *self.runs)) or "no record says"
 
 
 def origin(path: Path) -> Origin:
-    """What a file was made from, as the records beside it and beside its inputs say.
-
-    Raises
-    ------
-    InputError
-        If a record cannot be read.
-    """
+    """The lineage of a file, from its record and those of its inputs."""
     facts = provenance.facts(path, PredictionFacts)
     steps: dict[str, None] = {}
     changed: list[Path] = []

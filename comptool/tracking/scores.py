@@ -1,15 +1,11 @@
-"""Scores: ``submissions/scores.csv``, local out-of-fold scores, and their record.
+"""Scores of runs and submissions: recorded in ``submissions/scores.csv``, and out-of-fold.
 
-``submissions/scores.csv``: the score that each submission got.
+A submission is usually overwritten by the next one. A record therefore names a file by the SHA-256
+of its bytes, and keeps the lineage and the out-of-fold score of the file.
 
-A submission's file is usually replaced by the next one. So a record names the file by the SHA-256
-of its bytes, and keeps what the file was made from and what it was worth on out-of-fold rows.
-
-What runs and prediction files are worth on out-of-fold rows, with intervals.
-
-Of 65,000 rows and 60 classes, the resamples of an interval take seconds for each run, so scores are
-kept in a file beside the runs, under a digest of all that they depend on. The file can be deleted
-at any time.
+The bootstrap interval of 65,000 rows and 60 classes takes seconds per run, so that scores are
+cached in a file next to the runs, by a digest of everything they depend on. It can be deleted any
+time.
 """
 
 from __future__ import annotations
@@ -51,68 +47,36 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class Record:
-    """The score of one submission.
+    """The score of one submission."""
 
-    Parameters
-    ----------
-    time
-        When it was recorded, ISO 8601 in UTC.
-    file
-        What the file was called.
-    sha256
-        Of its bytes.
-    source
-        ``"answers"`` (``comptool score``) or ``"leaderboard"`` (typed in).
-    metric
-        Name of the metric.
-    public, private
-        The scores; None where not known.
-    local
-        The metric on the out-of-fold rows of what made the file; None where there are none.
-    made_from
-        The steps and runs that made the file, in words.
-    """
-
-    time: str
-    file: str
+    time: str  # ISO 8601 in UTC
+    file: str  # its path at that time
     sha256: str
-    source: str
+    source: str  # ``"answers"`` (comptool score) or ``"leaderboard"`` (typed in)
     metric: str
     public: float | None
     private: float | None
-    local: float | None
-    made_from: str
+    local: float | None  # metric of the corresponding out-of-fold rows
+    made_from: str  # steps and runs, in words
 
 
 COLUMNS = tuple(one.name for one in fields(Record))
 
 
 def now() -> str:
-    """The time as a record has it."""
+    """The current time, as in a record."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def of_file(path: Path) -> str:
-    """SHA-256 of a submission.
-
-    Raises
-    ------
-    InputError
-        If there is no such file.
-    """
+    """SHA-256 of a submission; InputError if there is no such file."""
     if not path.is_file():
         raise InputError("there is no such file", file=path)
     return provenance.sha256(path)
 
 
 def read_records(path: Path = SCORES) -> list[Record]:
-    """All records, the oldest first; none where there is no file.
-
-    Raises
-    ------
-    InputError
-        If the file is no table of records; names the cell that is no number.
-    """
+    """All records, oldest first; InputError if the file is not a table of records."""
     if not path.exists():
         return []
     table = read_table(path, required=COLUMNS, allow_empty=True)
@@ -124,13 +88,7 @@ def read_records(path: Path = SCORES) -> list[Record]:
 
 
 def add_record(record: Record, path: Path = SCORES) -> None:
-    """Add a record; several programs may do so at once.
-
-    Raises
-    ------
-    InputError
-        If the table there is not in order, or cannot be written.
-    """
+    """Add a record; several processes may do so at once."""
     refuse_existing(path, force=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _alone(path):
@@ -144,7 +102,7 @@ def add_record(record: Record, path: Path = SCORES) -> None:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """No other program adds a record meanwhile."""
+    """Lock the table against other processes."""
     lock = path.with_name(f".{path.name}.lock")
     try:
         with FileLock(lock, timeout=PATIENCE):
@@ -180,37 +138,15 @@ RECALIBRATED = "before recalibration"
 
 @dataclass(frozen=True)
 class Local:
-    """A score on out-of-fold rows.
+    """A score on out-of-fold rows."""
 
-    Parameters
-    ----------
-    figure
-        The score; None where there is none.
-    rows
-        How many there are.
-    note
-        Why there is no score, or of what it is one; otherwise empty.
-    """
-
-    figure: IntervalEstimate | None
-    rows: int
-    note: str = ""
+    figure: IntervalEstimate | None  # None: no score
+    rows: int  # their number
+    note: str = ""  # why there is no score, or a qualification of it
 
 
 class LocalScores:
-    """Scores of out-of-fold rows by the metric of a competition.
-
-    Parameters
-    ----------
-    competition
-        Says where labels are found.
-    metric
-        Its name; None for the competition's.
-    resamples
-        Of the rows, for intervals; 0 for none.
-    kept
-        Where scores are kept.
-    """
+    """Cached scores of out-of-fold rows by ``metric`` (default: that of the competition)."""
 
     def __init__(
         self,
@@ -228,7 +164,7 @@ class LocalScores:
         self._digests: dict[Path, str | None] = {}
 
     def of_run(self, run: Path) -> Local:
-        """The score of a run on the rows that it held out."""
+        """The score of a run on its held-out rows."""
         if not (run / OOF).is_file():
             return Local(None, 0, "no out-of-fold rows")
         return self._score(
@@ -236,17 +172,11 @@ class LocalScores:
         )
 
     def of_predictions(self, facts: PredictionFacts) -> Local:
-        """The score of the out-of-fold rows that stand for a prediction file.
-
-        Parameters
-        ----------
-        facts
-            What is recorded with the file.
-        """
+        """The score of the out-of-fold rows that correspond to a file with these recorded facts."""
         if not facts.runs:
             return Local(None, 0, "no run is recorded with it")
         known = facts.document()
-        # A run without rows of its own may be stood for by another, so all are looked at.
+        # Rows of another run may stand in for a run without any, so all files matter.
         files = [*WEIGHTS.glob(f"*/{OOF}"), *map(Path, _paths(known))]
         found = self._score(known, files, lambda: own_evidence(None, facts, self._competition))
         if found.figure is not None and facts.recalibration:
@@ -254,7 +184,7 @@ class LocalScores:
         return found
 
     def keep(self) -> None:
-        """Keep new scores for the next time, where the folder can be written."""
+        """Cache the new scores, if the folder is writable."""
         if self._new and self._path.parent.is_dir():
             with suppress(InputError), atomic_output(self._path, force=True) as temporary:
                 temporary.write_text(json.dumps(self._kept | self._new), encoding="utf-8")
@@ -283,7 +213,7 @@ class LocalScores:
         return document if isinstance(document, dict) else {}
 
     def _key(self, of: Any, files: Collection[Path]) -> str:
-        """A digest of all that a score depends on."""
+        """A digest of everything that a score depends on."""
         train = self._competition.train
         read = {*files, FOLDS, *([] if train is None else [train])}
         read |= {Path(name) for path in files for name in _inputs(path)}
@@ -301,21 +231,13 @@ class LocalScores:
 
 
 def score_with_interval(metric: str, labelled: Labelled, resamples: int) -> IntervalEstimate:
-    """A metric of out-of-fold rows, and its interval over resamples of the rows.
-
-    Raises
-    ------
-    UsageError
-        If there is no such metric.
-    InputError
-        If it is not defined on these rows.
-    """
+    """A metric of out-of-fold rows, with its bootstrap interval over rows."""
     value = metrics.prepare(metric, labelled.targets, labelled.predictions.probabilities)
     return metric_with_interval(value, len(labelled), resamples, seed=0)
 
 
 def _paths(facts: Any) -> list[str]:
-    """Files that a record names anywhere, out-of-fold rows of views and members among them."""
+    """Files that a record names anywhere, including out-of-fold files of views and members."""
     if isinstance(facts, Mapping):
         return [path for value in facts.values() for path in _paths(value)]
     if isinstance(facts, list):
@@ -324,7 +246,7 @@ def _paths(facts: Any) -> list[str]:
 
 
 def _inputs(path: Path) -> list[str]:
-    """What an out-of-fold file was made from, as far as its record can be read."""
+    """The inputs of an out-of-fold file, if its record can be read."""
     with suppress(InputError):
         return list((provenance.recall(path) or provenance.Provenance()).inputs)
     return []
@@ -339,35 +261,17 @@ def record_score(
     metric: str | None = None,
     competition: Path | None = None,
 ) -> Record:
-    """Add the score of a submission to the table of scores.
+    """Add the score of a submission (as graded or uploaded) to the table of scores.
 
-    Parameters
-    ----------
-    submission
-        The file as it was graded or uploaded.
-    source
-        `comptool.tracking.scores.ANSWERS` or ``LEADERBOARD``.
-    public, private
-        The scores; one of them may be None.
-    metric
-        Its name; None for the competition's.
-    competition
-        A ``comptool.toml``; None: the one here, else detected. Where there is none, there is no
-        local score either.
-
-    Raises
-    ------
-    UsageError
-        If there is no score, one is no finite number, or nobody knows the metric.
-    InputError
-        If there is no such file, or the table cannot be used.
+    ``source`` is `ANSWERS` or `LEADERBOARD`; one of the scores may be None. Metric and competition
+    default to those of the working directory; without a competition there is no local score.
     """
     _check_scores(submission, public, private)
     digest = of_file(submission)
     facts = competition_here(competition)
     name = metric or (facts.metric if facts else None)
     if name is None:
-        raise UsageError("no competition says which metric it is: --competition FILE")
+        raise UsageError("the metric is unknown without a competition: add --competition FILE")
     made = origin(submission)
     local = _local(made, facts, name)
     record = Record(now(), str(submission), digest, source, name, public, private, local, str(made))
@@ -384,7 +288,7 @@ def _check_scores(submission: Path, *scores: float | None) -> None:
 
 
 def _local(made: Origin, competition: Competition | None, metric: str) -> float | None:
-    """The metric on the out-of-fold rows of what made a file."""
+    """The metric on the corresponding out-of-fold rows."""
     if competition is None or metric not in metrics.METRICS[competition.task].names:
         return None
     scores = LocalScores(competition, metric=metric, resamples=0)
@@ -393,35 +297,23 @@ def _local(made: Origin, competition: Competition | None, metric: str) -> float 
 
 
 def record_grade(submission: Path, grade: Grade) -> Record:
-    """`record_score` of what a submission was graded; both parts may be undefined.
-
-    Raises
-    ------
-    UsageError
-        If neither part has a score.
-    """
+    """Record the grade of a submission; UsageError if neither part has a score."""
     return record_score(
         submission, ANSWERS, public=grade.public, private=grade.private, metric=grade.metric
     )
 
 
-def told(record: Record) -> str:
-    """What was written down, as a sentence."""
+def described(record: Record) -> str:
+    """A record as a sentence."""
     parts = {"public": record.public, "private": record.private, "local": record.local}
     scores = ", ".join(
         f"{name} {figure(value)}" for name, value in parts.items() if value is not None
     )
-    return f"recorded of {record.file} ({record.made_from}): {record.metric} {scores}"
+    return f"recorded for {record.file} ({record.made_from}): {record.metric} {scores}"
 
 
 def competition_here(path: Path | None) -> Competition | None:
-    """The competition; None where there is no ``comptool.toml`` and none is detected.
-
-    Raises
-    ------
-    InputError
-        If the ``comptool.toml`` cannot be used.
-    """
+    """The competition; None without a ``comptool.toml`` where none is detected."""
     if path is not None or FILE.exists():
         return load(path)
     try:

@@ -1,4 +1,4 @@
-"""The report of ``runs``, with the correlation of local and leaderboard scores."""
+"""Report of ``runs``, with the correlation of local and leaderboard scores."""
 
 from __future__ import annotations
 
@@ -16,36 +16,20 @@ from comptool.reports.leaderboard import figure
 from comptool.tracking.inventory import File, Listing, Run
 from comptool.tracking.scores import Local, Record
 
-# Fewer give no interval, and any two points lie on a line.
+# Fewer give no interval.
 FEWEST = 4
 PARTS = ("public", "private")
 
 
 @dataclass(frozen=True)
 class Correlation:
-    """How local scores and those of a part of the leaderboard go together.
+    """Correlation of local scores and one part of the leaderboard."""
 
-    Parameters
-    ----------
-    part
-        ``"public"`` or ``"private"``.
-    metric
-        Name of the metric of both.
-    n
-        Submissions with both scores.
-    pearson
-        Correlation of the scores; None where there are too few, or all scores of a side are equal.
-    low, high
-        Ends of its 95 % interval, by Fisher's transformation.
-    spearman
-        Correlation of the ranks.
-    """
-
-    part: str
+    part: str  # ``"public"`` or ``"private"``
     metric: str
-    n: int
-    pearson: float | None = None
-    low: float | None = None
+    n: int  # submissions with both scores
+    pearson: float | None = None  # None: too few or constant scores
+    low: float | None = None  # 95 % interval, by the Fisher transformation
     high: float | None = None
     spearman: float | None = None
 
@@ -66,14 +50,9 @@ class Correlation:
 
 
 def correlations(records: Iterable[Record]) -> list[Correlation]:
-    """The correlation for each metric and part of the leaderboard that any record has.
+    """The correlation for each metric and part of the leaderboard in the records, oldest first.
 
     A file that was recorded more than once counts once, by its latest record with that score.
-
-    Parameters
-    ----------
-    records
-        The oldest first.
     """
     pairs: dict[tuple[str, str], dict[str, tuple[float, float]]] = {}
     for record in records:
@@ -106,26 +85,17 @@ def _correlation(part: str, metric: str, pairs: list[tuple[float, float]]) -> Co
     )
 
 
-# Two names, the scores and their interval fit into 80 columns.
+# Fits two names, the scores and their interval into 80 columns.
 NAME_LENGTH = 22
 GAP = "  "
 INTERVAL = "95 % interval"
 RECORDED = ("public", "private", "recorded")
-# Of scores that are of something near to the file, which the line below the table says.
+# Marks an approximate score, explained below the row.
 NEARLY = "~"
 
 
 def sort_listing(listing: Listing, by: str) -> Listing:
-    """The same listing in another order: names from a, others the newest or the best first.
-
-    Parameters
-    ----------
-    listing
-        What there is.
-    by
-        ``time``, ``name``, ``score`` (local), ``public`` or ``private``; what has no such score
-        comes last.
-    """
+    """The listing sorted by ``time``, ``name``, ``score`` (local), ``public`` or ``private``."""
     sign = -1 if _greater_is_better(listing.metric) else 1
 
     def key(one: Run | File) -> tuple[bool, float | str]:
@@ -141,7 +111,7 @@ def sort_listing(listing: Listing, by: str) -> Listing:
 
 
 def _value(one: Run | File, score: str) -> float | None:
-    """The local score, or that of a part of the leaderboard."""
+    """The local score, or a leaderboard score."""
     if score == "score":
         return one.local.figure.value if one.local.figure else None
     record = one.record if isinstance(one, File) else None
@@ -154,15 +124,7 @@ def _greater_is_better(metric: str) -> bool:
 
 
 def text(listing: Listing, correlations: Sequence[str] = ()) -> str:
-    """Tables of runs, of files and of scores whose file is gone; below each row what it is from.
-
-    Parameters
-    ----------
-    listing
-        What there is.
-    correlations
-        Lines for the end.
-    """
+    """Tables of runs, files and replaced submissions with their lineage, and correlations."""
     parts = []
     if listing.runs:
         rows = [(_run_row(run), _run_notes(run)) for run in listing.runs]
@@ -182,7 +144,7 @@ def text(listing: Listing, correlations: Sequence[str] = ()) -> str:
 
 
 def _table(header: Sequence[str], rows: Sequence[tuple[Sequence[str], Sequence[str]]]) -> str:
-    """Aligned columns; each row with its notes below it."""
+    """Aligned columns, with notes below each row."""
     columns = zip(header, *(cells for cells, _ in rows), strict=True)
     widths = [max(map(len, column)) for column in columns]
 
@@ -225,7 +187,7 @@ def _file_row(file: File) -> tuple[str, ...]:
         interval,
         _leaderboard(record.public if record else None),
         _leaderboard(record.private if record else None),
-        _day(record) if record else "",
+        record.time[:10] if record else "",
     )
 
 
@@ -244,7 +206,7 @@ def _replaced_row(record: Record) -> tuple[str, ...]:
         record.metric,
         _leaderboard(record.public),
         _leaderboard(record.private),
-        _day(record),
+        record.time[:10],
     )
 
 
@@ -260,12 +222,8 @@ def _leaderboard(value: float | None) -> str:
     return "" if value is None else figure(value)
 
 
-def _day(record: Record) -> str:
-    return record.time[:10]
-
-
 def _short(name: str) -> str:
-    """A name without its middle, if it is long."""
+    """A name, shortened in the middle if it is long."""
     if len(name) <= NAME_LENGTH:
         return name
     half = (NAME_LENGTH - 1) // 2
@@ -276,35 +234,28 @@ def document(listing: Listing) -> dict[str, Any]:
     """The listing as JSON values."""
     return {
         "metric": listing.metric,
-        "runs": [_run_document(run) for run in listing.runs],
-        "files": [_file_document(file) for file in listing.files],
+        "runs": [
+            vars(run)
+            | {
+                "time": run.time.isoformat(timespec="seconds"),
+                "local": _local_document(run.local),
+                "made_from": list(run.made_from),
+            }
+            for run in listing.runs
+        ],
+        "files": [
+            {
+                "name": file.name,
+                "time": file.time.isoformat(timespec="seconds"),
+                "steps": list(file.made.steps) if file.made else [],
+                "runs": list(file.made.runs) if file.made else [],
+                "local": _local_document(file.local),
+                "record": asdict(file.record) if file.record else None,
+                "warnings": list(file.warnings),
+            }
+            for file in listing.files
+        ],
         "records": [asdict(record) for record in listing.records],
-    }
-
-
-def _run_document(run: Run) -> dict[str, Any]:
-    return {
-        "name": run.name,
-        "time": run.time.isoformat(timespec="seconds"),
-        "state": run.state,
-        "model": run.model,
-        "fold": run.fold,
-        "best": run.best,
-        "local": _local_document(run.local),
-        "made_from": list(run.made_from),
-        "note": run.note,
-    }
-
-
-def _file_document(file: File) -> dict[str, Any]:
-    return {
-        "name": file.name,
-        "time": file.time.isoformat(timespec="seconds"),
-        "steps": list(file.made.steps) if file.made else [],
-        "runs": list(file.made.runs) if file.made else [],
-        "local": _local_document(file.local),
-        "record": asdict(file.record) if file.record else None,
-        "warnings": list(file.warnings),
     }
 
 

@@ -232,13 +232,12 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
 
     model: str = option(
         "mobilenetv2-dual",
-        help="Model name: <backbone>[-dual][+<head>]; list them with comptool models.",
+        help="Model: <backbone>[-dual][+<head>]; see comptool models.",
     )
     epochs: int = option(30, help="Passes over the training rows.", min=1)
     batch_size: int = option(
         BATCH_SIZE,
-        help="Images per batch; auto: as many as fit into GPU memory with a tenth to spare. A "
-        "batch that does not fit is split.",
+        help="Images per batch; auto: as many as fit into GPU memory.",
         names=("--batch-size", "-b"),
         min=0,
         metavar="IMAGES",
@@ -249,104 +248,101 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
     )
     img_size: tuple[str, ...] = option(
         (),
-        help="Image size in pixels: 64, 64x48 (height x width), or sar=64 for one modality; "
-        "repeatable.",
+        help="Image size: 64, 64x48 (height x width) or sar=64; repeatable.",
         metavar="SIZE",
-        shown="the images' own, 64 to 224",
+        shown="the images' own",
     )
     augment: str = option(
         "flips",
-        help="Augmentation: none, flips, weak, strong, or a file saved by albumentations.",
+        help="Augmentation: none, flips, weak, strong or an albumentations file.",
     )
     loss: str | None = option(
-        help="Loss; list them with comptool losses.",
-        shown="ce; bce where a row may have several classes",
+        help="Loss; see comptool losses.",
+        shown="ce; with several labels per row bce",
     )
     fold: str = option(
-        "0", help="Fold to validate on; all: one model for each fold; none: train on all rows."
+        "0", help="Validation fold; all: one model per fold; none: train on all rows."
     )
-    init_from: Path | None = option(
-        help="Trained run whose weights to start from; the optimizer starts fresh."
-    )
+    init_from: Path | None = option(help="Trained run to start from; the optimizer starts fresh.")
     pretrained: str = option(
         "auto",
-        help="Published weights: auto (if available), yes, no, or the path of a file of weights.",
+        help="Pretrained weights: auto (if available), yes, no, or a file.",
         panel=MODEL,
     )
     model_option: tuple[str, ...] = option(
         (),
         help="Option of the backbone (drop_path_rate, drop_block, depth, widen, "
-        "grad_checkpointing) or of the head (drop_rate, scale; dropout, num_queries, "
-        "learnable_queries, hidden_dim); repeatable.",
+        "grad_checkpointing) or the head (drop_rate, scale, dropout, num_queries, "
+        "learnable_queries, hidden_dim).",
         metavar="NAME=VALUE",
         panel=MODEL,
     )
     auxiliary_heads: bool = option(
         False,
-        help="-dual models: add a head to each encoder during training; the losses are summed.",
-        panel=MODEL,
+        help="-dual models: also train a head on each encoder; the losses are summed.",
+        panel=ADVANCED,
     )
     label_smoothing: float | None = option(
-        help="Label smoothing: target share spread evenly over all classes.",
+        help="Label smoothing.",
         min=0,
         below=1,
         shown="the loss's own",
         panel=LOSS,
     )
     gamma: float | None = option(
-        help="Focusing exponent of focal losses.", min=0, shown="the loss's own", panel=LOSS
+        help="Focal losses: focusing exponent.", min=0, shown="the loss's own", panel=LOSS
     )
     loss_option: tuple[str, ...] = option(
         (),
-        help="Option of the loss, such as gamma_neg=2; repeatable; list them with comptool losses "
-        "LOSS.",
+        help="Option of the loss (see comptool losses LOSS), such as gamma_neg=2; repeatable.",
         metavar="NAME=VALUE",
         panel=LOSS,
     )
     prior: Path | None = option(
-        help="Class prior for partial-asl with mode=selective: a table from comptool prior.",
+        help="Class prior from comptool prior, for partial-asl with mode=selective.",
         panel=LOSS,
     )
     balance: Balance = option(
         "none",
-        help="Long tails: undersample to the smallest class, oversample to the largest, weight the "
-        "loss by effective number, or draw one row of each class in turn (class-aware; the only "
-        "one where a row may have several classes).",
+        help="Long tails: none, undersampling (under), oversampling (over), class weights in the "
+        "loss (weights), or classes drawn in turn (class-aware; the only one with several labels).",
+        metavar="METHOD",
         panel=BALANCE,
     )
     weighting: Weighting | None = option(
-        help="Class weights of the loss: by effective number, 1/n or 1/sqrt(n).", panel=BALANCE
+        help="Class weights of the loss, from the class counts: effective, inverse or sqrt.",
+        metavar="METHOD",
+        panel=BALANCE,
     )
     class_weights: Path | None = option(
-        help="Class weights by hand: a CSV with the columns class and weight, or a TOML file of "
-        "class = weight.",
+        help="Class weights from a CSV (class,weight) or TOML file (class = weight).",
         panel=BALANCE,
     )
     defer_weights: int = option(
-        0, help="Epochs before class weights apply (deferred re-weighting).", min=0, panel=BALANCE
+        0, help="Epochs before class weights apply (deferred re-weighting).", min=0, panel=ADVANCED
     )
     balanced_mixup: float = option(
         0.0,
-        help="Balanced mixup for long tails: alpha of Beta(alpha, 1), such as 0.2, the share of a "
-        "second image drawn evenly over the classes; 0 is off.",
+        help="Balanced mixup for long tails: alpha of Beta(alpha, 1).",
         min=0,
+        shown="0, off",
         panel=BALANCE,
     )
     mixup: float = option(
-        0.0, help="Mixup: alpha of Beta(alpha, alpha); 0 is off.", min=0, panel=IMAGES
+        0.0, help="Mixup: alpha of Beta(alpha, alpha).", min=0, shown="0, off", panel=IMAGES
     )
     cutmix: float = option(
         0.0,
-        help="CutMix: alpha of Beta(alpha, alpha); 0 is off. With --mixup, each batch takes one of "
-        "the two.",
+        help="CutMix: alpha of Beta(alpha, alpha); with --mixup, one per batch.",
         min=0,
+        shown="0, off",
         panel=IMAGES,
     )
     cutout: float | None = option(
-        help="Cutout: side of the square as a share of the image's.",
+        help="Cutout (not with flips): side, as a share of the image.",
         above=0,
         max=1,
-        shown="0.5; off with flips",
+        shown="0.5",
         panel=IMAGES,
     )
     magnitude: float | None = option(
@@ -354,15 +350,15 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
         min=0,
         max=30,
         shown="9",
-        panel=IMAGES,
+        panel=ADVANCED,
     )
     num_ops: int | None = option(
-        help="--augment weak: operations per image.", min=1, shown="2", panel=IMAGES
+        help="--augment weak: operations per image.", min=1, shown="2", panel=ADVANCED
     )
     channels: Channels | None = option(
-        help="Input channels: 1 (grey), 3, or auto (1 where all images are grey).",
-        shown="3, or those of --init-from",
-        panel=IMAGES,
+        help="Input channels: 1, 3, or auto (1 if all images are grey).",
+        shown="3 or as --init-from",
+        panel=ADVANCED,
     )
     modality: tuple[str, ...] = option(
         (),
@@ -372,13 +368,14 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
         panel=IMAGES,
     )
     missing_modality: Missing | None = option(
-        help="Missing image: replace it with black (zero) or drop its row.",
+        help="Missing image: replace with black (zero), or drop the row.",
+        metavar="zero|drop",
         shown="an error",
         panel=IMAGES,
     )
     optimizer: str = option(
         "adamw",
-        help="Optimizer, by timm's name: adamw, adam, sgd, lion, ...",
+        help="Optimizer of timm: adamw, adam, sgd, lion, ...",
         choices=OPTIMIZERS,
         kind="optimizer",
         panel=OPTIMISATION,
@@ -386,21 +383,27 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
     weight_decay: float = option(
         0.02, help="Weight decay; biases and norm layers have none.", min=0, panel=OPTIMISATION
     )
-    schedule: Schedule = option("cosine", help="Learning rate schedule.", panel=OPTIMISATION)
+    schedule: Schedule = option(
+        "cosine",
+        help="Learning rate schedule: cosine, step or constant.",
+        metavar="NAME",
+        panel=OPTIMISATION,
+    )
     warmup_epochs: float | None = option(
-        help="Epochs of learning rate warm-up.",
+        help="Learning rate warm-up, in epochs.",
         min=0,
         shown="5 % of the epochs, at most 1",
         panel=OPTIMISATION,
     )
     min_lr: float | None = option(
-        help="--schedule cosine: final learning rate.", min=0, shown="0", panel=OPTIMISATION
+        help="--schedule cosine: final learning rate.", min=0, shown="0", panel=ADVANCED
     )
     ema: float = option(
         0.0,
-        help="EMA: decay of the averaged weights, such as 0.999; 0 is off.",
+        help="Exponential moving average (EMA) of the weights: decay.",
         min=0,
         below=1,
+        shown="0, off",
         panel=OPTIMISATION,
     )
     clip_grad: float | None = option(
@@ -414,43 +417,41 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
     )
     amp: Amp = option(
         "auto",
-        help="Mixed precision; auto: bf16 or fp16, whichever the GPU is fast in; off on a CPU.",
+        help="Mixed precision; auto: the faster type of the GPU, off on a CPU.",
         panel=OPTIMISATION,
     )
     compile: Compile = option(
         "auto",
-        help="torch.compile; auto: in runs of over ten minutes where it pays; reduce-overhead: "
-        "with CUDA graphs.",
-        panel=OPTIMISATION,
+        help="torch.compile: auto (long runs, if faster), on, off, reduce-overhead.",
+        metavar="MODE",
+        panel=ADVANCED,
     )
     metric: str | None = option(
-        help="Metric that selects the best checkpoint.",
+        help="Metric that selects the checkpoint.",
         shown="the competition's",
         panel=VALIDATION,
     )
     patience: int | None = option(
-        help="Early stopping: epochs without a better score.", min=1, shown="off", panel=VALIDATION
+        help="Early stopping: epochs without improvement.", min=1, shown="off", panel=VALIDATION
     )
     freeze: str | None = option(
-        help="Part of the model whose weights and BatchNorm statistics are frozen.",
+        help="Part of the model to freeze, with its BatchNorm statistics.",
         choices=PARTS,
         kind="part of a model",
         metavar="backbone|head",
         panel=STAGES,
     )
     reset_head: bool = option(
-        False, help="With --init-from: start with a new, randomly initialised head.", panel=STAGES
+        False, help="With --init-from: start from a randomly initialised head.", panel=STAGES
     )
     per_class: int | None = option(
-        help="Rows of each class per epoch: large classes are sampled, small ones repeated, each "
-        "repeat augmented independently.",
+        help="Rows per class and epoch: large classes are sampled, small ones repeated.",
         min=1,
         panel=STAGES,
     )
     drop_classes: tuple[str, ...] = option(
         (),
-        help="Classes to leave out of training, validation and the loss; the model keeps their "
-        "outputs. Names joined by commas; repeatable.",
+        help="Classes to leave out: a,b,c; the model keeps their outputs.",
         metavar="CLASSES",
         panel=STAGES,
     )
@@ -458,32 +459,31 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
         False, help="Keep the logits of dropped classes in the loss.", panel=STAGES
     )
     layer_decay: float | None = option(
-        help="Layer-wise learning rate decay: factor from each layer to the one before it, towards "
-        "the input.",
+        help="Layer-wise learning rate decay: factor per layer, towards the input.",
         above=0,
         max=1,
         panel=ADVANCED,
     )
     decay_epochs: str | None = option(
-        help="--schedule step: epochs between decays (30), or the epochs of the decays (100,150).",
+        help="--schedule step: epochs between decays (30), or of each (100,150).",
         metavar="EPOCHS",
         shown="30",
         panel=ADVANCED,
     )
     decay_rate: float | None = option(
-        help="--schedule step: factor of the learning rate at each decay.",
+        help="--schedule step: factor of each decay.",
         above=0,
         shown="0.1",
         panel=ADVANCED,
     )
     cycle_epochs: float | None = option(
-        help="--schedule cosine: epochs until the first warm restart.",
+        help="--schedule cosine: epochs to the first warm restart.",
         above=0,
         shown="no restarts",
         panel=ADVANCED,
     )
     cycle_mul: int | None = option(
-        help="Factor of the cycle length after each restart; needs --cycle-epochs.",
+        help="--cycle-epochs: factor of the cycle length after each restart.",
         min=1,
         shown="1",
         panel=ADVANCED,
@@ -491,27 +491,26 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
     calibrate_gradients: tuple[str, ...] = option(
         (),
         help="Gradient balancing of -dual models: intra (or intra:mean, intra:max, intra:min) "
-        "scales the gradients of the two encoders to one norm; inter balances the objectives of "
-        "--auxiliary-heads. Joined by commas; repeatable.",
+        "scales the gradients of both encoders to one norm; inter balances the losses of "
+        "--auxiliary-heads; or both: intra,inter.",
         metavar="LEVELS",
         panel=ADVANCED,
     )
     calibration_limits: str | None = option(
-        help="Smallest and largest factor of --calibrate-gradients intra.",
+        help="--calibrate-gradients intra: smallest and largest factor.",
         metavar="LOW,HIGH",
         shown="0.1,10",
         panel=ADVANCED,
     )
     cache: Cache = option(
         "auto",
-        help="Cache of decoded images; auto: on disk if there is room, otherwise in memory, "
-        "otherwise off.",
+        help="Cache of decoded images; auto: on disk or in memory, if it fits.",
         panel=ADVANCED,
     )
     data_on: DataOn = option(
         "auto",
-        help="gpu: training images are kept in GPU memory; cpu: worker processes load each batch; "
-        "auto: gpu if they fit into half of its free memory.",
+        help="Training images in GPU memory, or loaded by worker processes; auto: gpu if they fit "
+        "into half of its free memory.",
         panel=ADVANCED,
     )
 
@@ -670,7 +669,7 @@ class Files(WithCompetition):
 
     folds: Path | None = option(
         help="Table with folds, from comptool split.",
-        shown="folds.csv, otherwise a fifth of the rows is held out",
+        shown="folds.csv, otherwise a hold-out of one fifth",
         panel=VALIDATION,
     )
     extra: Path | None = option(

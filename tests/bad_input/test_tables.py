@@ -110,7 +110,7 @@ def test_a_missing_path_column(refused, damage, table, command):
     refused(
         command,
         3,
-        f"{table}: no column is called 'sar'; the images' paths are looked for there (found 'id', "
+        f"{table}: no column is called 'sar', which should hold the image paths (found 'id', "
         "'radar', 'eo'{}). Correct [modalities] in comptool.toml",
     )
 

@@ -147,7 +147,7 @@ def test_init_takes_the_classes_of_a_sample_submission_in_its_order(comptool, da
     result = comptool("init", "data")
     assert result.exit_code == 0, result.stderr
     assert load().labels == ("sea", "Ärger/roof", "bare soil")
-    assert "; their order is that of the sample submission\n" in result.stderr
+    assert "; in the order of the sample submission\n" in result.stderr
     assert (
         "6 training samples of 3 labels, positives from 0 (sea) to 6 (Ärger/roof), 1.00 per "
         "sample, 33.3% of the cells not annotated\n"
@@ -159,7 +159,7 @@ def test_init_takes_the_classes_of_a_sample_submission_in_its_order(comptool, da
     [
         ("sea,sand,sea", "sea,sand", "data/train.csv: the header repeats a column (found 'sea')"),
         ("sea,sand,tree", "sea,tree,tree", "data/sample_submission.csv: the header repeats a col"),
-        ("sea,sand,tree", "sea,sand,trees", "data/train.csv: the sample submission asks for clas"),
+        ("sea,sand,tree", "sea,sand,trees", "data/train.csv: the sample submission has clas"),
     ],
 )
 def test_init_refuses_classes_that_two_tables_do_not_share(comptool, data, header, sample, message):

@@ -81,7 +81,7 @@ def test_every_defect_is_a_row_of_the_findings(comptool):
 def test_what_a_person_reads(comptool):
     defects(comptool)
     told = comptool("inspect").stderr.splitlines()
-    start = told.index("looking at data/train.csv, data/test.csv")
+    start = told.index("inspecting data/train.csv, data/test.csv")
     assert told[start + 1 :] == [
         "12 training samples of 2 classes, from 5 (a) to 7 (b)",
         "     rows  share",
@@ -105,10 +105,10 @@ def test_what_a_person_reads(comptool):
         "  comptool split --findings findings.csv --exclude unreadable --exclude label-conflict "
         "--exclude constant",
         "    copies stay in one fold (pairs: 2)",
-        "    --exclude unreadable: training would refuse them (1)",
+        "    --exclude unreadable: training refuses them (1)",
         "    --exclude label-conflict: one of two copies has a wrong label (2)",
         "    --exclude constant: they show nothing (1)",
-        "  test images that have to be downloaded again: 1",
+        "  test images to download again: 1",
         "  test samples with an image of a training sample: 't1'",
     ]
 
@@ -157,7 +157,7 @@ def test_a_folds_table_of_other_samples_is_left_alone_or_refused(comptool):
     result = comptool("inspect")
     assert result.exit_code == 0
     about = "folds.csv, column 'id': 1 of its samples are not in the training data (found 'z')"
-    assert f"\nnot looked at: {about}\n" in result.stderr
+    assert f"\nnot inspected: {about}\n" in result.stderr
     result = comptool("inspect", "--folds", "folds.csv", "--force")
     assert result.exit_code == 3
     assert result.stderr == f"comptool inspect: {about}\n"
@@ -208,7 +208,7 @@ def test_one_row_is_looked_at(comptool):
     make({"a": chip(1)}, "id,label\na,x")
     result = comptool("inspect")
     assert result.exit_code == 0, result.stderr
-    assert result.stderr.endswith("\nnothing found that is wrong\n")
+    assert result.stderr.endswith("\nno findings\n")
     assert found() == []
 
 
@@ -261,7 +261,7 @@ def test_what_cannot_be_looked_at_is_refused(comptool):
     )
     result = comptool("inspect")
     assert result.exit_code == 3
-    assert "data/train.csv, column 'path': none of its images is there (found" in result.stderr
+    assert "data/train.csv, column 'path': none of its images exists (found" in result.stderr
     assert not Path("findings.csv").exists()
     assert comptool("inspect", "--similarity", "0.5").exit_code == 2
 

@@ -185,7 +185,7 @@ def test_without_a_competition_the_rest_is_told(runs, listing):
     assert file["runs"] == ["run0"]
     result = runs.run("runs", "-q", "--record", "submissions/preds_run0.csv", "--public", "0.7")
     assert (result.exit_code, result.stderr) == (
-        2, "comptool runs: no competition says which metric it is: --competition FILE\n",
+        2, "comptool runs: the metric is unknown without a competition: add --competition FILE\n",
     )  # fmt: skip
 
 

@@ -38,7 +38,9 @@ def test_scores_on_answers_are_recorded_and_correlated(uploads, listing):
         file = f"submissions/run{number}.csv"
         result = uploads.run("score", file, "--answers", ANSWERS, "--record", "--public", "0.5")
         assert result.exit_code == 0, result.output
-        assert f"recorded of {file} (submit, infer, run{number}): accuracy public " in result.stderr
+        assert (
+            f"recorded for {file} (submit, infer, run{number}): accuracy public " in result.stderr
+        )
     found = listing()
     files = found["files"]
     for number in range(4):
@@ -109,14 +111,14 @@ def test_the_tables_fit_into_80_columns_whatever_names_are_like(uploads):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--public", "0.7"], 2, "--public and --private are scores of a file; name it with "
+        (["--public", "0.7"], 2, "--public and --private are scores of a file: add "
          "--record FILE"),
         (["--record", "submissions/run0.csv"], 2, "no score of submissions/run0.csv is given: "
          "--public, --private or both"),
         (["--record", "submissions/run0.csv", "--public", "nan"], 2, "a score is a finite number"),
         (["--record", "gone.csv", "--public", "0.7"], 3, "gone.csv: there is no such file"),
-        (["--record", "submissions/run0.csv", "--public", "0.7", "--sort", "name"], 2, "--record "
-         "lists nothing that --sort and --bootstrap could be about"),
+        (["--record", "submissions/run0.csv", "--public", "0.7", "--sort", "name"], 2, "--sort "
+         "and --bootstrap are for the listing, which --record omits"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_recorded_is_told_and_nothing_is_written(uploads, arguments, code, message):

@@ -162,7 +162,10 @@ def test_contradicting_options_are_refused_before_anything_is_read(comptool, arg
         ("id,label\n1,a\n2,\n3,b\n", "t.csv, row 2, column 'label': the label is blank"),
         ("id,label,fold\n1,a,0\n2,b,0\n", "t.csv: the table has a column 'fold' already. Use it"),
         ("id,label,scene\n1,a,p\n2,b,p\n3,b,\n", "t.csv, row 3, column 'scene': the group is"),
-        ("label,y\na,b\na,b\n", "t.csv: no column has another value in every row; which one is"),
+        (
+            "label,y\na,b\na,b\n",
+            "t.csv: no column has a different value in every row; which one is",
+        ),
     ],
 )
 def test_a_wrong_table_is_refused(comptool, text, message):

@@ -180,7 +180,7 @@ def test_a_kind_that_no_finding_has_is_refused_by_row(comptool, several_labels):
     write_findings(RUN, made("label-rum", "train", ["r1"]))
     result = comptool("split", "t.csv", "--findings", "f.csv")
     assert result.exit_code == 3
-    refused = "f.csv, row 3, column 'kind': no finding has this; did you mean 'label-run' or "
+    refused = "f.csv, row 3, column 'kind': unknown value; did you mean 'label-run' or "
     assert f"comptool split: {refused}" in result.stderr
 
 

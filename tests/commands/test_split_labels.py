@@ -145,8 +145,8 @@ def test_a_table_that_says_two_things_of_its_zeros_or_lost_what_it_said_is_refus
     )
     assert "(found 'yes')" in refused(frame.assign(zero_is_unknown="yes"))
     assert refused(frame.drop(columns="zero_is_unknown")).startswith(
-        "fz.csv: its record says that 0 is not annotated, and the column 'zero_is_unknown' that "
-        "says so to training is gone"
+        "fz.csv: 0 is not annotated according to its record, but the column 'zero_is_unknown' is "
+        "missing"
     )
 
 

@@ -35,8 +35,7 @@ def test_a_validation_folder_beside_the_training_folder_is_a_given_split(
     found = detect(write(tmp_path, *images))
     assert (found.train, found.val) == (tmp_path / "train", tmp_path / name)
     assert (
-        f"validation folder: {name}, 2 images; take it as it is with: comptool split "
-        "--from-column split"
+        f"validation folder: {name}, 2 images; use it with: comptool split --from-column split"
     ) in found.findings
     assert parts(found) == {
         "cat0": ("cat", "train"), "cat1": ("cat", "train"), "cat7": ("cat", "val"),
@@ -59,8 +58,8 @@ def test_file_names_that_train_and_val_share_get_the_folder_before_them(tmp_path
 @pytest.mark.parametrize(
     ("image", "why"),
     [
-        ("val/1.png", "has not the same classes"),
-        ("val/emu/1.png", "has not the same classes"),
+        ("val/1.png", "has other classes"),
+        ("val/emu/1.png", "has other classes"),
     ],
 )
 def test_a_validation_folder_that_does_not_fit_is_told(tmp_path, image, why, write, detect):
@@ -77,8 +76,8 @@ def test_a_validation_table_is_told_not_to_be_used(download, rows, detect):
         val=rows("id,label", "{n},{even}", range(6, 8)),
     )
     assert (
-        "not used: 'val.csv'; its rows can be put into train.csv, with a column 'split' of train "
-        "and val that split --from-column split takes"
+        "not used: 'val.csv'; append its rows to train.csv, with a column 'split' of train "
+        "and val, for split --from-column split"
     ) in detect(folder).findings
 
 
@@ -89,8 +88,8 @@ def test_a_validation_folder_beside_a_table_is_refused(tmp_path, write, rows, de
     with pytest.raises(InputError) as error:
         training_samples(detect(folder, val="val"))
     assert str(error.value) == (
-        f"{folder / 'val'}: a validation folder goes with a training folder; here 'train' is "
-        f"{folder / 'train.csv'}. A table can give its split by a column: comptool split "
+        f"{folder / 'val'}: a validation folder needs a training folder; 'train' is "
+        f"{folder / 'train.csv'}. Put the split of a table into a column: comptool split "
         "--from-column NAME"
     )
 
@@ -105,7 +104,7 @@ def test_folders_of_images_beside_a_test_folder_are_classes(tmp_path, write, det
         found.findings
     )
     assert (
-        "assumed: the folders of images here are the classes, but not 'images', 'test', 'val'"
+        "assumed: the folders of images here are the classes, except 'images', 'test', 'val'"
     ) in found.findings
     frame = training_samples(found).frame
     assert frame["label"].tolist() == ["AnnualCrop"] * 2 + ["Forest"] * 2 + ["contest"] * 2

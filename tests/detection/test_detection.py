@@ -56,7 +56,7 @@ def test_what_is_given_is_kept(download, rows, detect):
 
 def test_a_label_that_cannot_be_told_is_asked_for(download, rows, detect):
     folder = download(6, train=rows("id,sort,colour", "{n},a{even},b{third}", range(6)))
-    with pytest.raises(InputError, match="no column is called like a label; which one is it"):
+    with pytest.raises(InputError, match="no column has the name of a label; which one is it"):
         detect(folder)
 
 

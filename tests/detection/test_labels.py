@@ -83,8 +83,8 @@ def test_the_sample_submission_gives_the_labels_their_order(download, rows, dete
     found = detect(folder)
     assert found.labels == ("Ä", "sea", "bare soil/sand")
     assert (
-        "label columns: 3 of 0 and 1 ('Ä', 'sea', 'bare soil/sand'); their order is that of the "
-        "sample submission; it does not ask for 'cloudy', so no label"
+        "label columns: 3 of 0 and 1 ('Ä', 'sea', 'bare soil/sand'); in the order of the sample "
+        "submission; not in the sample submission, so not a label: 'cloudy'"
     ) in found.findings
     assert training_samples(found).label_matrix()[1].tolist() == [-1, 1, 1]
 
@@ -98,9 +98,9 @@ def test_a_class_that_the_training_table_lacks_is_named(download, rows, detect):
     with pytest.raises(InputError) as error:
         detect(folder)
     assert str(error.value) == (
-        f"{folder / 'train.csv'}: the sample submission asks for classes that the training table "
-        "has no column of (found 'bare_soil'). Its other columns are 'bare-soil'; one name has to "
-        "be in both tables"
+        f"{folder / 'train.csv'}: the sample submission has classes without a column in "
+        "the training table (found 'bare_soil'). Its other columns are 'bare-soil'; the names "
+        "have to agree"
     )
 
 
@@ -125,8 +125,8 @@ def test_a_class_with_a_wrong_cell_is_told_where_nothing_else_names_it(download,
     found = detect(folder)
     assert found.labels == ("sea", "tree")
     assert [one for one in found.findings if one.startswith("problem")] == [
-        "problem: column 'sand' is no label, for in row 7 it has '2', which is none of 0, 1, -1 "
-        "and blank; mend the table, or name the labels with --label"
+        "problem: column 'sand' is not a label column: row 7 has '2', not 0, 1, -1 or blank; "
+        "mend the table, or name the labels with --label"
     ]
 
 
@@ -149,7 +149,7 @@ def test_a_wholly_blank_column_among_labels_is_a_class_that_nobody_annotated(
     )
     found = detect(folder)
     assert found.labels == ("sea", "pier", "sand", "car")
-    assert any("nobody has annotated: 'pier', 'car'" in one for one in found.findings)
+    assert any("without annotations: 'pier', 'car'" in one for one in found.findings)
     assert (training_samples(found).label_matrix()[:, [1, 3]] == -1).all()
 
 
@@ -170,7 +170,7 @@ def test_a_class_called_like_a_column_of_prediction_files_is_told(tmp_path, writ
     images = [f"{n}.png" for n in range(8)]
     found = detect(write(tmp_path / "alone", *images, train=train))
     assert found.labels == ("sea", "sand")
-    assert any("problem: column 'pred' is no label" in one for one in found.findings)
+    assert any("problem: column 'pred' is not a label" in one for one in found.findings)
     sample = rows("id,sea,sand,pred", "{n},0,0,0", range(6, 8))
     folder = write(tmp_path / "asked", *images, train=train, sample=sample)
     with pytest.raises(InputError, match=r"cannot be called like.*'pred'.*Rename the class"):
@@ -215,7 +215,7 @@ def test_given_labels_that_the_sample_submission_does_not_ask_for_are_a_problem(
     )
     told = overview(detect(folder, label=["sea", "sand"], task="multilabel"))
     assert told[1] == (
-        "problem: the labels are not the classes that the sample submission asks for: "
+        "problem: the labels are not the classes of the sample submission: "
         "sea, sand against sea, sand, tree"
     )
 

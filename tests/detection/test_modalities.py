@@ -133,7 +133,7 @@ def test_an_id_without_one_of_its_images_is_told(tmp_path, write, detect):
 
 
 def test_a_test_folder_by_itself_needs_a_pattern(tmp_path, write, detect):
-    with pytest.raises(InputError, match="no images: no column holds paths of image files"):
+    with pytest.raises(InputError, match="no images: no column holds image paths"):
         detect(write(tmp_path, "holdout/3.png"), test="holdout")
 
 
@@ -157,8 +157,8 @@ def test_no_image_for_any_id_is_told_with_the_ids(tmp_path, write, rows, detect)
     with pytest.raises(InputError) as error:
         detect(folder)
     assert str(error.value) == (
-        f"{folder / 'train.csv'}, column 'id': no images: no column holds paths of image files, "
-        "and no image is called after an id (found 'n0', 'n1', 'n2'). "
+        f"{folder / 'train.csv'}, column 'id': no images: no column holds image paths, "
+        "and no image has the name of an id (found 'n0', 'n1', 'n2'). "
         "Give --modality NAME=COLUMN, or NAME=PATTERN such as 'image={id}.png'"
     )
 

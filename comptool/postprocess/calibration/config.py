@@ -39,7 +39,7 @@ class CalibrationConfig:
 
     method: str = option(
         "quota",
-        help="Recalibration method, see above; compare them with --compare.",
+        help="Recalibration method, one of the above.",
         metavar="METHOD",
     )
     top_k_head: int | None = option(
@@ -48,10 +48,10 @@ class CalibrationConfig:
         shown="4",
     )
     head_classes: str | None = option(
-        help="Head classes by name, in the order in which they take rows: a,b,c.", metavar="CLASSES"
+        help="Head classes by name, in order of priority: a,b,c.", metavar="CLASSES"
     )
     fraction: float | None = option(
-        help="Share of the rows that each head class takes (its quota).",
+        help="Quota: share of the rows that each head class takes.",
         min=0,
         max=1,
         shown="0.1",
@@ -63,7 +63,7 @@ class CalibrationConfig:
     )
     target_prior: str | None = option(
         help="Class shares of the test set: uniform, train, or a table of class and share.",
-        shown="unknown; --compare tries uniform and train",
+        shown="none; --compare: both",
         panel=EVIDENCE,
     )
     alpha: float | None = option(
@@ -77,7 +77,7 @@ class CalibrationConfig:
         panel=CAN,
     )
     top_k: int | None = option(
-        help="Number of probabilities that the entropy is computed from.",
+        help="Number of top probabilities in the entropy.",
         min=2,
         shown="3",
         panel=CAN,
@@ -96,7 +96,7 @@ class CalibrationConfig:
     )
     method_option: tuple[str, ...] = option(
         (),
-        help="Option of a method that has no flag of its own; repeatable.",
+        help="Option of a method without a flag of its own; repeatable.",
         metavar="NAME=VALUE",
         panel=ADVANCED,
     )
@@ -244,7 +244,7 @@ class RecalibrateConfig(Output, WithCompetition, WithSeed, CalibrationConfig):
     )
     compare: bool = option(
         False,
-        help="Score all methods, or only --method, on simulated test sets; write nothing.",
+        help="Score all methods, or only --method, on simulated test sets; writes nothing.",
         panel=EVIDENCE,
     )
     typed: tuple[str, ...] = filled("typed")

@@ -23,8 +23,9 @@ class EnsembleConfig(WithSeed, Output, WithCompetition):
     )
     output: Path = option(ENSEMBLE, help="Ensemble to write.", names=("--output", "-o"))
     method: Literal["mean", "gmean", "power", "rank-mean", "vote"] | None = option(
-        help="Mean, geometric mean, power mean, mean of per-class ranks (not probabilities), or "
+        help="mean, gmean (geometric), power, rank-mean (per-class ranks, not probabilities), or "
         "vote (multi-label: share of members above 0.5).",
+        metavar="METHOD",
         shown="mean",
     )
     power: float | None = option(
@@ -32,7 +33,7 @@ class EnsembleConfig(WithSeed, Output, WithCompetition):
         shown="3",
     )
     weights: str | None = option(
-        help="One weight per file, in order (2,1,1), or the ensemble.json of a search.",
+        help="Weights of the files, in order (2,1,1), or the .json of a search.",
         shown="all equal",
     )
     search: Literal["greedy", "continuous"] | None = option(
@@ -40,7 +41,11 @@ class EnsembleConfig(WithSeed, Output, WithCompetition):
         panel=SEARCH,
     )
     oof: tuple[str, ...] = option(
-        (), help="Run of each file, in order.", shown="the recorded ones", panel=SEARCH
+        (),
+        help="Run of each file, in order; repeatable.",
+        metavar="RUN",
+        shown="the recorded ones",
+        panel=SEARCH,
     )
     per_class: bool = option(False, help="Multi-label: weights for each class.", panel=SEARCH)
     steps: int | None = option(

@@ -26,29 +26,26 @@ class Rule:
     """
 
     threshold: float | None = option(
-        help="Confidence threshold: rows strictly above it are kept; multi-label: a class is "
-        "present above it.",
+        help="Confidence threshold: rows strictly above it are kept; multi-label: classes strictly "
+        "above it are present.",
         min=0,
         max=1,
         shown=f"{THRESHOLD}; none with --quantile",
     )
     quantile: float | None = option(
-        help="Quantile of the confidence, within each class, from which rows are kept.",
+        help="Quantile of the confidence, per class, from which rows are kept.",
         min=0,
         max=1,
     )
     per_class_cap: int | None = option(
         help="Largest number of rows per class; the most confident are kept.", min=1
     )
-    balance: bool = option(
-        False, help="Cut every class to the number of rows of the smallest class kept."
-    )
+    balance: bool = option(False, help="Cut every class to the size of the smallest class kept.")
     lower: float | None = option(
-        help="Multi-label: lower threshold, strictly below which a class is absent; between the "
-        "two it is not annotated.",
+        help="Multi-label: classes strictly below are absent, those in between not annotated.",
         min=0,
         max=1,
-        shown="1 - threshold, or the threshold if that is smaller",
+        shown="1 - threshold, at most the threshold",
     )
     class_thresholds: tuple[float, ...] | None = None
     class_lowers: tuple[float, ...] | None = None
@@ -68,8 +65,8 @@ class PrecisionTarget:
     """What out-of-fold rows are used for."""
 
     precision: float | None = option(
-        help="Precision of the labels to reach: the lowest threshold with that precision on "
-        "out-of-fold rows is chosen, with 97.5 % confidence.",
+        help="Precision of the labels to reach: takes the lowest threshold that has it on "
+        "out-of-fold rows, with 97.5 % confidence.",
         min=0,
         max=1,
         panel=EVIDENCE,
@@ -122,6 +119,7 @@ class PseudolabelConfig(Output, WithCompetition, PrecisionTarget, Rule):
     agree: tuple[Path, ...] = option(
         (),
         help="Further predictions, of folds or members; rows are kept where all give the same "
-        "class (multi-label: cells where all are on the same side of 0.5). Repeatable.",
+        "class (multi-label: cells, the same side of 0.5); repeatable.",
+        metavar="FILE",
         panel=EVIDENCE,
     )
