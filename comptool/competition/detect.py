@@ -484,14 +484,7 @@ class Taken:
 def choose_label(
     train: pd.DataFrame | None, sample: pd.DataFrame | None, taken: Taken, file: Path
 ) -> tuple[str | list[str], str]:
-    """The label column, or the list of 0/1 columns of a multi-label table, and why.
-
-    Raises
-    ------
-    InputError
-        If the choice is ambiguous, or the sample submission has a class that the training table
-        lacks or that has the name of a reserved column.
-    """
+    """The label column, or the list of 0/1 columns of a multi-label table, and why."""
     answers = answers_of(sample)
     if train is None:
         name = answers[0] if len(answers) == 1 or "score" in answers else "label"
@@ -648,13 +641,7 @@ def is_joined(train: pd.DataFrame | None, sample: pd.DataFrame | None, label: st
 
 
 def detect(folder: Path, given: Mapping[str, Any]) -> Detection | None:
-    """The competition in ``folder``, around the ``given`` facts, or None if there is none.
-
-    Raises
-    ------
-    InputError
-        If a table, an id or label column, or the images of a competition cannot be determined.
-    """
+    """The competition in ``folder``, around the ``given`` facts, or None if there is none."""
     found = Detection(folder, _seen_from(folder, given))
     tables = find_tables(found)
     if tables.train is None:

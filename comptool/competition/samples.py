@@ -361,11 +361,6 @@ def with_images(
     """The table with a ``<modality>_path`` column for each modality that is a pattern.
 
     ``images_folder`` is where to look; None: the data folder.
-
-    Raises
-    ------
-    InputError
-        If a row has no image, two images match one row, or a pattern names a missing column.
     """
     patterns = pattern_modalities(competition)
     if not patterns:

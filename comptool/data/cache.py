@@ -54,18 +54,11 @@ MISSING = -1
 
 @dataclass(frozen=True)
 class DecodedImages:
-    """The images of one modality of N samples.
+    """The images of one modality of N samples."""
 
-    Parameters
-    ----------
-    arrays
-        uint8 arrays (n, H, W, C).
-    array, place
-        Of each sample's image the number of its array and the place in it, both (N,); `MISSING`
-        where the sample has none.
-    """
-
-    arrays: Sequence[npt.NDArray[np.uint8]]
+    arrays: Sequence[npt.NDArray[np.uint8]]  # uint8 arrays (n, H, W, C)
+    # of each sample's image the number of its array and the place in it, both (N,); `MISSING` where
+    # the sample has none
     array: npt.NDArray[np.int64]
     place: npt.NDArray[np.int64]
 
@@ -150,13 +143,7 @@ def cache_folder() -> Path:
 
 
 def cache_limit() -> int:
-    """Bytes that the cache on the disk may have: ``$COMPTOOL_CACHE_GB`` gigabytes, or 20.
-
-    Raises
-    ------
-    InputError
-        If the variable is no positive number.
-    """
+    """Bytes that the cache on the disk may have: ``$COMPTOOL_CACHE_GB`` gigabytes, or 20."""
     text = os.environ.get(LIMIT) or str(DEFAULT_LIMIT)
     try:
         gigabytes = float(text)

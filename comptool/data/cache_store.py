@@ -37,13 +37,7 @@ def form_folder(folder: Path, form: ChipForm) -> Path:
 
 
 def source_digest(path: Path) -> bytes:
-    """What a file is known by without reading it: its place, its size and its times of change.
-
-    Raises
-    ------
-    OSError
-        If it is not there.
-    """
+    """What a file is known by without reading it: its place, its size and its times of change."""
     seen = path.stat()
     # A copy may bring its time of modification along, and never that of its inode.
     facts = (os.path.realpath(path), seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
@@ -115,18 +109,7 @@ def find_shards(folder: Path, form: ChipForm) -> list[Shard]:
 
 @contextmanager
 def new_shard(folder: Path, form: ChipForm, count: int) -> Iterator[tuple[Path, Index, Pixels]]:
-    """Room for the images of a shard, which is there when the block ends well.
-
-    Yields
-    ------
-    path, index, pixels
-        Where it will be; its records (N,) and its pixels (N, H, W, C), to be filled.
-
-    Raises
-    ------
-    InputError
-        If it cannot be written; nothing is left of it then.
-    """
+    """Room for the images of a shard, which is there when the block ends well."""
     path = form_folder(folder, form) / f"{uuid4().hex}{PIXELS}"
     index = np.zeros(count, RECORD)
     # The index is written first, so that it appears last.
@@ -164,15 +147,6 @@ def make_room(folder: Path, limit: int, kept: Collection[Path]) -> None:
     """Delete the shards that nobody has used for longest, until all have ``limit`` bytes or less.
 
     What a process left that was killed while it wrote goes first, a day later.
-
-    Parameters
-    ----------
-    folder
-        Of the cache.
-    limit
-        Bytes that its files may have.
-    kept
-        Shards that stay in any case.
     """
     for left in folder.rglob(".*.partial*"):
         with suppress(OSError):

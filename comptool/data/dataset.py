@@ -129,13 +129,7 @@ class SampleDataset(Dataset[Chips]):
         return self._files.missing
 
     def chips(self, modality: int, rows: slice) -> Pixels:
-        """The images of rows as they are before augmentation, (n, H, W, C); black where missing.
-
-        Raises
-        ------
-        InputError
-            If an image cannot be read.
-        """
+        """The images of rows as they are before augmentation, (n, H, W, C); black where missing."""
         numbers = range(len(self))[rows]
         chips = np.zeros((len(numbers), *self._forms[modality].shape), np.uint8)
         decoded = self._decoded[modality]

@@ -172,13 +172,7 @@ def depth_of(brightest: int) -> int:
 
 
 def read_content(path: Path) -> bytes:
-    """The bytes of an image file.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, a folder, empty, or cannot be read.
-    """
+    """The bytes of an image file."""
     with naming(path):
         content = path.read_bytes()
     if not content:
@@ -244,18 +238,6 @@ def resize(image: Pixels, size: tuple[int, int]) -> Pixels:
     """``image`` squeezed or stretched to ``size``; its aspect ratio is not kept.
 
     Both sides shrinking: the mean over the covered area, which does not alias. Otherwise linear.
-
-    Parameters
-    ----------
-    image
-        uint8 of shape (H, W, C).
-    size
-        Height and width wanted, in pixels.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8 of shape (height, width, C); ``image`` itself where the size is right already.
     """
     height, width = size
     if image.shape[:2] == size:
@@ -270,18 +252,6 @@ def to_channels(image: Pixels, channels: int) -> Pixels:
     """``image`` with the number of channels that the network takes.
 
     Grey is repeated; colour becomes its luminance (ITU-R BT.601).
-
-    Parameters
-    ----------
-    image
-        uint8 of shape (H, W, 1) or (H, W, 3).
-    channels
-        1 or 3.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8 of shape (H, W, channels).
     """
     if image.shape[2] == channels:
         return image

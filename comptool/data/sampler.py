@@ -138,20 +138,7 @@ class EpochBatches(Sampler[list[Draw]]):
 
 
 def epoch_rows(labels: npt.NDArray[np.integer], order: str, rng: np.random.Generator) -> Rows:
-    """The rows of one epoch in one of `ORDERS`.
-
-    Parameters
-    ----------
-    labels, order
-        See `EpochBatches`.
-    rng
-        Where the order is drawn from.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64 row numbers; N of them, or for ``over`` classes x the largest class.
-    """
+    """The rows of one epoch in one of `ORDERS`."""
     if order == "shuffle":
         return rng.permutation(len(labels))
     members = _members(labels)

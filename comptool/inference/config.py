@@ -65,13 +65,7 @@ class PredictionOptions(Output, WithCompetition, WithImages):
     )
 
     def computing(self) -> Computing:
-        """How the forward pass is computed.
-
-        Raises
-        ------
-        UsageError
-            If options contradict one another.
-        """
+        """How the forward pass is computed."""
         wanted = [name for name in PRECISIONS if getattr(self, name)]
         if len(wanted) > 1:
             raise UsageError(f"--{' and --'.join(wanted)} contradict each other; give one")
@@ -177,13 +171,7 @@ class Computing:
     backend: Backend = "auto"
 
     def __post_init__(self) -> None:
-        """Check the device's name, and what ONNX Runtime is asked for.
-
-        Raises
-        ------
-        UsageError
-            If no device is called so, or ONNX Runtime is asked for what it does not do here.
-        """
+        """Check the device's name, and what ONNX Runtime is asked for."""
         check_device_name(self.device)
         if self.backend == "onnx" and not self._onnx_fits:
             raise UsageError(

@@ -157,23 +157,7 @@ def _original(pixels: DeepPixels, depths: Iterable[int]) -> tuple[bool, int, boo
 
 
 def findings(ids: Sequence[str], modalities: Sequence[str], originals: Originals) -> list[str]:
-    """What is odd about the images of N samples, one sentence each.
-
-    Parameters
-    ----------
-    ids
-        The N ids.
-    modalities
-        The M names.
-    originals
-        (N, M), as `DecodedSamples` gives them.
-
-    Returns
-    -------
-    list of str
-        Names of the samples with a missing or an all-zero image, of those at another scale than the
-        networks were trained at, and of those with the same pixels.
-    """
+    """What is odd about the images of N samples, one sentence each."""
     sentences = []
     for name, column in zip(modalities, originals.T, strict=True):
         missing, blank, dark, bright = (

@@ -45,49 +45,23 @@ LEAST = 3  # rows; two are a line
 
 @dataclass(frozen=True)
 class Subject:
-    """A network and the N rows whose features are drawn.
+    """A network and the N rows whose features are drawn."""
 
-    Parameters
-    ----------
-    member
-        The network.
-    samples
-        The rows, ``paths`` in the order in which it takes the modalities.
-    targets
-        Class index of each, shape (N,).
-    """
-
-    member: TrainedMember
-    samples: Samples
-    targets: Indices
+    member: TrainedMember  # the network
+    samples: Samples  # the rows, ``paths`` in the order in which it takes the modalities
+    targets: Indices  # class index of each, shape (N,)
 
 
 @dataclass(frozen=True)
 class FeaturePlan:
-    """What `comptool.inference.features.draw_features` does.
+    """What `comptool.inference.features.draw_features` does."""
 
-    Parameters
-    ----------
-    subjects
-        One panel each.
-    classes
-        The K classes, the same for all networks.
-    highlighted
-        Indices of those that stand out.
-    output
-        The picture; :attr:`table` is beside it.
-    force
-        Whether both may be replaced.
-    notes
-        What to know of the runs, one sentence each.
-    """
-
-    subjects: tuple[Subject, ...]
-    classes: tuple[str, ...]
-    highlighted: frozenset[int]
-    output: Path
-    force: bool
-    notes: tuple[str, ...]
+    subjects: tuple[Subject, ...]  # one panel each
+    classes: tuple[str, ...]  # the K classes, the same for all networks
+    highlighted: frozenset[int]  # indices of those that stand out
+    output: Path  # the picture; :attr:`table` is beside it
+    force: bool  # whether both may be replaced
+    notes: tuple[str, ...]  # what to know of the runs, one sentence each
 
     @property
     def table(self) -> Path:
@@ -196,18 +170,7 @@ def _subject(
 def draw_rows(
     ids: npt.NDArray[np.str_], targets: Indices, per_class: int, seed: int
 ) -> npt.NDArray[np.intp]:
-    """Places of rows drawn from each class, in the order of the table.
-
-    Parameters
-    ----------
-    ids, targets
-        Id and class index of N rows, shape (N,). The order of the rows does not matter: the same
-        ids are drawn.
-    per_class
-        Of each class, at most.
-    seed
-        Of the draw.
-    """
+    """Places of rows drawn from each class, in the order of the table."""
     order = np.argsort(ids, kind="stable")
     drawn = []
     for target in np.unique(targets):
@@ -244,20 +207,7 @@ class Projection:
 
 
 def project(features: npt.NDArray[np.floating], method: str, seed: int) -> Projection:
-    """The features in the plane.
-
-    Parameters
-    ----------
-    features
-        Shape (N, F), N and F 2 or more, not all rows the same.
-    method
-        ``pca``: the two directions of the largest variance, as they are. ``tsne``: van der Maaten &
-        Hinton 2008, "Visualizing Data using t-SNE"; neighbours stay neighbours, distances between
-        groups mean little. It starts from the principal components, with a perplexity of 30 or, for
-        fewer than 91 rows, a third of the others' number.
-    seed
-        Of what is drawn at random.
-    """
+    """The features in the plane."""
     if method == "pca":
         analysis = PCA(n_components=2, random_state=seed)
         points = analysis.fit_transform(features)
@@ -341,15 +291,7 @@ def draw_features(
 
 
 def penultimate(subject: Subject, computing: Computing) -> npt.NDArray[np.float32]:
-    """The input of the classifier for every row, float32 of shape (N, F).
-
-    Raises
-    ------
-    InputError
-        If an image or the checkpoint cannot be used, or all rows have the same features.
-    UsageError
-        If the device is not there or out of memory.
-    """
+    """The input of the classifier for every row, float32 of shape (N, F)."""
     member = subject.member
     way = ForwardPass([member], subject.samples, computing, "features")
     networks = TorchNetworks([member], computing)

@@ -60,24 +60,7 @@ def write(
     arguments: Mapping[str, object],
     facts: PredictionFacts,
 ) -> None:
-    """Compute a prediction under its one scheme and write the plan's output, with its record.
-
-    Parameters
-    ----------
-    plan
-        What is predicted, and into which file.
-    prediction
-        Of the plan's samples; each part is written as it comes.
-    command, arguments, facts
-        For the record.
-
-    Raises
-    ------
-    InputError
-        If an image or the output cannot be used; nothing is written then.
-    UsageError
-        If the device is out of memory.
-    """
+    """Compute a prediction under its one scheme and write the plan's output, with its record."""
     with together(), closing(prediction.batches()) as batches:
         write_parts(plan.output, _parts(plan, batches), force=plan.force)
         provenance.record(

@@ -41,20 +41,7 @@ Images = npt.NDArray[np.float32]
 
 
 def see(images: npt.NDArray[Any], view: str) -> Images:
-    """A view of images (B, H, W, C), float32 and contiguous.
-
-    Parameters
-    ----------
-    images
-        Of any type of number.
-    view
-        See :mod:`comptool.inference.tta.transforms`.
-
-    Raises
-    ------
-    UsageError
-        If no view is called so; names the three nearest.
-    """
+    """A view of images (B, H, W, C), float32 and contiguous."""
     if view in D4:
         turn = D4[view]
         if turn.transposed:

@@ -29,13 +29,7 @@ class TrainedMember:
 
 
 def read_members(runs: Sequence[Path]) -> tuple[TrainedMember, ...]:
-    """The networks of the runs, those of a folded run in the order of its folds.
-
-    Raises
-    ------
-    InputError
-        If a checkpoint cannot be read.
-    """
+    """The networks of the runs, those of a folded run in the order of its folds."""
     return tuple(
         TrainedMember(folder, read_header(folder)) for run in runs for folder in members(run)
     )
@@ -44,22 +38,7 @@ def read_members(runs: Sequence[Path]) -> tuple[TrainedMember, ...]:
 def check_alike(
     networks: Sequence[TrainedMember], keys: Sequence[str], consequence: str, mend: str
 ) -> None:
-    """Check that the headers of networks agree.
-
-    Parameters
-    ----------
-    networks
-        One or more.
-    keys
-        In what: ``task``, ``classes``, ``modalities``.
-    consequence, mend
-        What cannot be done where they do not, and what to do about it.
-
-    Raises
-    ------
-    InputError
-        Naming the first network that differs from the first of all, and in what.
-    """
+    """Check that the headers of networks agree."""
     first = networks[0]
     for other in networks[1:]:
         for key in keys:
@@ -74,13 +53,7 @@ def check_alike(
 
 
 def check_competition(member: TrainedMember, competition: Competition) -> None:
-    """Check that a network was trained for this competition.
-
-    Raises
-    ------
-    InputError
-        If the competition lacks a modality that it takes, or task or classes are others.
-    """
+    """Check that a network was trained for this competition."""
     header = member.header
     lacking = [name for name in header.modalities if name not in competition.modalities]
     if lacking:
@@ -107,13 +80,7 @@ def in_model_order(samples: Samples, header: RunHeader) -> Samples:
 
 
 def held_out(member: TrainedMember, competition: Competition) -> Samples:
-    """The samples that a member has validated on, from the table that it was trained with.
-
-    Raises
-    ------
-    InputError
-        If it held nothing out, or no table here has all of those samples.
-    """
+    """The samples that a member has validated on, from the table that it was trained with."""
     oof = member.folder / OOF
     if not oof.exists():
         raise InputError("this run held no rows out", file=member.folder)
@@ -230,28 +197,7 @@ def make_plan(
     competition: Path | None = None,
     force: bool = False,
 ) -> InferencePlan:
-    """Find the runs and the samples, and check that they belong together.
-
-    Parameters
-    ----------
-    names
-        Names or folders of runs; none means the newest run in ``weights``.
-    output
-        Prediction file to write.
-    test
-        Table of the samples; None means the competition's test set.
-    competition
-        File of the competition's facts; None means the conventional one, else detection.
-    force
-        Whether ``output`` may be replaced.
-
-    Raises
-    ------
-    InputError
-        If a run or the samples cannot be had, if a folded run has folds that are not trained, if
-        the runs differ in task, classes or modalities from one another or from the competition, or
-        if ``output`` cannot be written.
-    """
+    """Find the runs and the samples, and check that they belong together."""
     refuse_existing(output, force)
     runs = tuple(dict.fromkeys(find_run(name) for name in names)) or (find_run(),)
     unfinished = [note for run in runs if (note := check_finished(run))]

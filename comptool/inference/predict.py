@@ -36,15 +36,7 @@ def predict(
     schemes: Sequence[Scheme],
     computing: Computing,
 ) -> tuple[list[Probabilities], list[str]]:
-    """All that a `Prediction` gives: one (N, K) array per scheme, and what is odd in the images.
-
-    Raises
-    ------
-    InputError
-        As `Prediction`.
-    UsageError
-        As `Prediction`.
-    """
+    """All that a `Prediction` gives: one (N, K) array per scheme, and what is odd in the images."""
     prediction = Prediction(members, samples, schemes, computing)
     tables = joined(prediction.batches())
     return tables, prediction.findings()
@@ -151,24 +143,7 @@ class ForwardPass:
     def batches(
         self, forms: Sequence[Form], compute: Compute, room: Room = np.zeros
     ) -> Generator[list[Table], None, None]:
-        """What the networks make of the samples, batch after batch in their order.
-
-        Parameters
-        ----------
-        forms
-            How the networks take the images.
-        compute
-            Gives T arrays (B, ...) for each batch, which is one uint8 array (B, H, W, C) per form.
-        room
-            Gives the array that images of a batch are decoded into, of a shape and a type.
-
-        Raises
-        ------
-        InputError
-            If an image cannot be used, or what comes out is not finite.
-        UsageError
-            If the device is out of memory.
-        """
+        """What the networks make of the samples, batch after batch in their order."""
         samples = DecodedSamples(self._files, len(self._samples.paths), forms, room)
         computing, done = self._computing, 0
         workers = usable_cores() if computing.workers is None else computing.workers

@@ -26,13 +26,7 @@ from comptool.models.deploy import OfPixels, fold_batch_norm, of_pixels
 
 
 def see(images: Tensor, view: str) -> Tensor:
-    """A view of images [B, C, H, W]; see :mod:`comptool.inference.tta.transforms`.
-
-    Raises
-    ------
-    UsageError
-        If no view is called so; names the three nearest.
-    """
+    """A view of images [B, C, H, W]; see :mod:`comptool.inference.tta.transforms`."""
     if view in D4:
         turn = D4[view]
         if turn.transposed:
@@ -51,21 +45,11 @@ def see(images: Tensor, view: str) -> Tensor:
 
 @dataclass(frozen=True)
 class Arriving:
-    """Tensors on their way to this machine's memory.
+    """Tensors on their way to this machine's memory."""
 
-    Parameters
-    ----------
-    tensors
-        Where they arrive.
-    arrived
-        Tells of it; None where they are there.
-    needed
-        Memory that is read until then.
-    """
-
-    tensors: Sequence[Tensor]
-    arrived: torch.cuda.Event | None = None
-    needed: object = None
+    tensors: Sequence[Tensor]  # where they arrive
+    arrived: torch.cuda.Event | None = None  # tells of it; None where they are there
+    needed: object = None  # memory that is read until then
 
     def arrays(self) -> list[npt.NDArray[Any]]:
         """Them as arrays; waits for them."""
@@ -75,15 +59,9 @@ class Arriving:
 
 
 class Transfers(Protocol):
-    """Between arrays here and tensors on a device.
+    """Between arrays here and tensors on a device."""
 
-    Attributes
-    ----------
-    ahead
-        Batches that are begun before the logits of an earlier one are waited for.
-    """
-
-    ahead: int
+    ahead: int  # batches that are begun before the logits of an earlier one are waited for
 
     def room(self, shape: tuple[int, ...], dtype: Any) -> Pixels:
         """Zeros for images that `there` is given."""
@@ -168,13 +146,7 @@ TENSOR_CORES = (7, 0)  # the compute capability from which fp16 is faster than f
 
 
 def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:
-    """The type that layers run in under autocast; None for float32 throughout.
-
-    Raises
-    ------
-    UsageError
-        If bf16 is asked of a card that has none.
-    """
+    """The type that layers run in under autocast; None for float32 throughout."""
     cuda = device.type == "cuda"
     if precision == "auto":
         fast = cuda and torch.cuda.get_device_capability(device) >= TENSOR_CORES
@@ -212,25 +184,13 @@ class TorchNetworks:
         self._transfers = transfers(self._device)
 
     def logits(self, images: Sequence[Pixels], views: Sequence[str]) -> Iterator[Logits]:
-        """Of each network the logits (V, B, K) of V views, from one (B, H, W, C) per form.
-
-        Raises
-        ------
-        UsageError
-            If the device is out of memory.
-        """
+        """Of each network the logits (V, B, K) of V views, from one (B, H, W, C) per form."""
         yield from next(self.each([images], views))
 
     def each(
         self, batches: Iterable[Sequence[Pixels]], views: Sequence[str]
     ) -> Iterator[list[Logits]]:
-        """What `logits` gives, batch after batch; on a card the next ones are begun before it.
-
-        Raises
-        ------
-        UsageError
-            If the device is out of memory.
-        """
+        """What `logits` gives, batch after batch; on a card the next ones are begun before it."""
         begun: deque[Arriving] = deque()
         for images in batches:
             with _computing():
@@ -249,13 +209,7 @@ class TorchNetworks:
         return self._transfers.room(shape, dtype)
 
     def features(self, images: Sequence[Pixels]) -> list[Logits]:
-        """What each member's classifier sees, float32 (B, F), from one (B, H, W, C) per form.
-
-        Raises
-        ------
-        UsageError
-            If the device is out of memory.
-        """
+        """What each member's classifier sees, float32 (B, F), from one (B, H, W, C) per form."""
         with _computing():
             placed = self._transfers.there(images)
             features = [
@@ -265,13 +219,7 @@ class TorchNetworks:
             return self._transfers.back(features, images).arrays()
 
     def check_views(self, views: Sequence[str]) -> None:
-        """Refuse views that a network of fixed input size does not take.
-
-        Raises
-        ------
-        UsageError
-            Naming the run and the view.
-        """
+        """Refuse views that a network of fixed input size does not take."""
         for number, member in enumerate(self._members):
             for view in sorted(set(views) - {"identity"}):
                 try:

@@ -69,13 +69,7 @@ class Arrays(NamedTuple):
 
 
 def fixed_width(path: Path, texts: Iterable[str]) -> npt.NDArray[np.str_]:
-    """Text as numpy keeps it without pickle; ``path`` is where it is to go.
-
-    Raises
-    ------
-    InputError
-        If a text ends in NUL, with which numpy fills up.
-    """
+    """Text as numpy keeps it without pickle; ``path`` is where it is to go."""
     found = list(texts)
     lost = [text for text in found if text.endswith("\0")]
     if lost:
@@ -93,13 +87,7 @@ def save(path: Path, arrays: Arrays) -> None:
 
 
 def load(path: Path) -> Arrays:
-    """The arrays of a file that `save` has written.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, lacks ids and classes, or its arrays do not fit one another.
-    """
+    """The arrays of a file that `save` has written."""
     arrays = []
     try:
         with path.open("rb") as stream:
@@ -131,13 +119,7 @@ def _check(path: Path, found: Arrays) -> None:
 
 
 def scan(path: Path) -> pl.DataFrame:
-    """The columns of a table: numbers where every cell of a column is one.
-
-    Raises
-    ------
-    InputError
-        If it is no table.
-    """
+    """The columns of a table: numbers where every cell of a column is one."""
     return scan_parquet(path) if path.suffix == PARQUET else _scan_csv(path)
 
 
@@ -200,13 +182,7 @@ def optional_text(frame: pl.DataFrame, name: str) -> npt.NDArray[np.object_] | N
 
 
 def folds(path: Path, frame: pl.DataFrame) -> npt.NDArray[np.integer] | None:
-    """The column ``fold``, or None where there is none.
-
-    Raises
-    ------
-    InputError
-        If it is not a whole number in every row.
-    """
+    """The column ``fold``, or None where there is none."""
     if "fold" not in frame.columns:
         return None
     if not frame["fold"].dtype.is_integer() or frame["fold"].null_count():
@@ -215,13 +191,7 @@ def folds(path: Path, frame: pl.DataFrame) -> npt.NDArray[np.integer] | None:
 
 
 def numbers(path: Path, frame: pl.DataFrame, classes: Sequence[str]) -> npt.NDArray[np.floating]:
-    """The columns of K classes, shape (N, K), NaN for a blank cell.
-
-    Raises
-    ------
-    InputError
-        Naming the first cell that is no number.
-    """
+    """The columns of K classes, shape (N, K), NaN for a blank cell."""
     columns = []
     for name in classes:
         column = frame[name]

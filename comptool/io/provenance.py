@@ -29,26 +29,18 @@ MEND = "Delete it, or make the file again"
 
 @dataclass(frozen=True)
 class Provenance:
-    """The record of a file.
+    """The record of a file."""
 
-    Parameters
-    ----------
-    command, arguments
-        The subcommand that made it, and its arguments as JSON values.
-    inputs
-        SHA-256 of each file that was read, by its path as given; None of a folder.
-    versions, git_commit, time
-        What it was made with, and when.
-    facts
-        What later commands need to know; of each command its own, see `facts`.
-    """
-
+    # the subcommand that made it, and its arguments as JSON values
     command: str = ""
     arguments: dict[str, Any] = field(default_factory=dict)
+    # SHA-256 of each file that was read, by its path as given; None of a folder
     inputs: dict[str, str | None] = field(default_factory=dict)
+    # what it was made with, and when
     versions: dict[str, str] = field(default_factory=dict)
     git_commit: str | None = None
     time: str = ""
+    # what later commands need to know; of each command its own, see `facts`
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -272,22 +264,7 @@ def record(
     inputs: Iterable[Path] | Mapping[str, str | None] = (),
     facts: Facts | Mapping[str, object] | None = None,
 ) -> Path:
-    """Write the record of ``output``, replacing an older one.
-
-    Parameters
-    ----------
-    output
-        The file or folder just written.
-    command
-        Name of the subcommand.
-    arguments
-        Its arguments; values that JSON does not know are written as text.
-    inputs
-        Files that were read; each is recorded with its SHA-256 (folders without). A command that
-        may write over one of them gives their `hashes`, taken before it writes.
-    facts
-        What later commands need and the table has no column for.
-    """
+    """Write the record of ``output``, replacing an older one."""
     made = Provenance(
         command,
         dict(arguments),
@@ -312,13 +289,7 @@ def hashes(inputs: Iterable[Path]) -> dict[str, str | None]:
 
 
 def recall(output: Path) -> Provenance | None:
-    """The record of ``output``, or None if it has none.
-
-    Raises
-    ------
-    InputError
-        If the record is there and is not readable, or a value is of another type; names its key.
-    """
+    """The record of ``output``, or None if it has none."""
     path = meta_path(output)
     if not path.exists():
         return None
@@ -330,18 +301,7 @@ def recall(output: Path) -> Provenance | None:
 
 
 def history(output: Path) -> Iterator[tuple[Path, Provenance]]:
-    """The record of ``output`` and of whatever it was made from, the nearest first.
-
-    Yields
-    ------
-    tuple
-        A file and its record; files without one are left out.
-
-    Raises
-    ------
-    InputError
-        If a record is there and is not readable.
-    """
+    """The record of ``output`` and of whatever it was made from, the nearest first."""
     todo, seen = [output], {output}
     while todo:
         made = todo.pop(0)
@@ -355,15 +315,7 @@ def history(output: Path) -> Iterator[tuple[Path, Provenance]]:
 
 
 def changed_inputs(record: Provenance, suffixes: tuple[str, ...] = ("",)) -> list[Path]:
-    """Files that a record names and that are there with other bytes.
-
-    Parameters
-    ----------
-    record
-        From `recall` or `history`.
-    suffixes
-        Files to look at, by how their names end; large ones take a while to read.
-    """
+    """Files that a record names and that are there with other bytes."""
     return [
         Path(name)
         for name, digest in record.inputs.items()

@@ -40,21 +40,11 @@ _FOLD = re.compile(r"fold-(\d+)")
 
 @dataclass(frozen=True, kw_only=True)
 class RunState:
-    """How far a training is, by its ``run.json``.
+    """How far a training is, by its ``run.json``."""
 
-    Parameters
-    ----------
-    state
-        ``running``, ``stopped`` or ``finished``; None where nothing says.
-    held
-        Of a running one, whether a lock tells that it is still so.
-    num_folds
-        Of a folded run, how many folds it is to have.
-    """
-
-    state: str | None = None
-    held: bool | None = None
-    num_folds: int | None = None
+    state: str | None = None  # ``running``, ``stopped`` or ``finished``; None where nothing says
+    held: bool | None = None  # of a running one, whether a lock tells that it is still so
+    num_folds: int | None = None  # of a folded run, how many folds it is to have
 
 
 @dataclass(frozen=True, kw_only=True)

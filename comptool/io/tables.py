@@ -100,13 +100,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def scan_parquet(path: Path) -> pl.DataFrame:
-    """The columns of a Parquet file as they are typed there.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read as Parquet.
-    """
+    """The columns of a Parquet file as they are typed there."""
     try:
         return pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -114,13 +108,7 @@ def scan_parquet(path: Path) -> pl.DataFrame:
 
 
 def check_header(path: Path, header: Sequence[str], required: Sequence[str]) -> None:
-    """Check that the header names every column once, and the required ones at all.
-
-    Raises
-    ------
-    InputError
-        Naming the repeated, nameless or missing column.
-    """
+    """Check that the header names every column once, and the required ones at all."""
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
         raise InputError("the header repeats a column", file=path, values=repeated)

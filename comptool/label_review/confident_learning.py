@@ -55,15 +55,7 @@ UNCOUNTED = -1
 
 
 def thresholds(labels: Integers, probabilities: Floats) -> Floats:
-    """Mean probability of each class over the rows labelled so, shape (K,); 2 without a row.
-
-    Parameters
-    ----------
-    labels
-        Class indices of shape (N,).
-    probabilities
-        Floats of shape (N, K) in [0, 1].
-    """
+    """Mean probability of each class over the rows labelled so, shape (K,); 2 without a row."""
     counts = np.bincount(labels, minlength=probabilities.shape[1])
     means = self_confidences(_one_hot(labels, probabilities), probabilities)
     # No probability reaches 2: nothing can be counted as a class that no row shows.
@@ -74,13 +66,6 @@ def confident_classes(labels: Integers, probabilities: Floats) -> Integers:
     """The class that each row is counted as, shape (N,); -1 where none reaches its threshold.
 
     Of equally probable ones it is that of the label, else the first.
-
-    Parameters
-    ----------
-    labels
-        Class indices of shape (N,).
-    probabilities
-        Floats of shape (N, K) in [0, 1].
     """
     reached = probabilities >= thresholds(labels, probabilities) - TOLERANCE
     # What is as probable as another class does not speak against its label.
@@ -92,18 +77,11 @@ def confident_classes(labels: Integers, probabilities: Floats) -> Integers:
 
 @dataclass(frozen=True)
 class ConfidentJoint:
-    """How often each label stands for each class.
+    """How often each label stands for each class."""
 
-    Parameters
-    ----------
-    counts
-        Rows by label (row) and by the class that they are counted as (column), shape (K, K).
-    label_counts
-        Rows of each label, shape (K,).
-    """
-
+    # rows by label (row) and by the class that they are counted as (column), shape (K, K)
     counts: npt.NDArray[np.int64]
-    label_counts: npt.NDArray[np.int64]
+    label_counts: npt.NDArray[np.int64]  # rows of each label, shape (K,)
 
     @property
     def estimated(self) -> Floats:
@@ -133,13 +111,6 @@ class ConfidentJoint:
 
 def confident_joint(labels: Integers, probabilities: Floats) -> ConfidentJoint:
     """The confident joint of labels and classes.
-
-    Parameters
-    ----------
-    labels
-        Class indices of shape (N,).
-    probabilities
-        Out-of-fold floats of shape (N, K) in [0, 1].
 
     Examples
     --------
@@ -171,18 +142,6 @@ def class_doubt(labels: Integers, probabilities: Floats) -> tuple[Floats, Intege
         logit score = (log p - log t / 2) of that class - the same of the label
 
     so that the score lies between 0 and 1 and is above 0.5 where that class wins.
-
-    Parameters
-    ----------
-    labels
-        Class indices of shape (N,).
-    probabilities
-        Out-of-fold floats of shape (N, K) in [0, 1]; K is 2 or more.
-
-    Returns
-    -------
-    tuple
-        Scores and class indices, both of shape (N,); of equals the first class.
     """
     own = _one_hot(labels, probabilities)
     usual = np.maximum(self_confidences(own, probabilities), SMALLEST)
@@ -279,25 +238,6 @@ def review_rows(
 
     They are those with a score above 0.5, and those that the confident joint counts as another
     class than their label's.
-
-    Parameters
-    ----------
-    ids
-        The N image ids.
-    classes
-        The K class names.
-    labels
-        Class indices of shape (N,).
-    probabilities
-        Out-of-fold floats of shape (N, K) in [0, 1].
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``id``, ``label``, ``suggested`` (class names), ``confident`` (1 where the
-        confident joint counts the row as the suggested class, else 0), ``self_confidence`` and
-        ``probability`` (of the label and of the suggested class) and ``score``. Of equal scores
-        the row that comes first in the table is first.
     """
     scores, rival = class_doubt(labels, probabilities)
     counted = confident_classes(labels, probabilities)
@@ -320,16 +260,7 @@ def review_rows(
 
 
 def class_pairs(joint: ConfidentJoint, classes: Sequence[str]) -> pd.DataFrame:
-    """The off-diagonal cells of the confident joint that count a row, the most rows first.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``label`` and ``suggested`` (class names), ``counted`` (rows counted), ``estimated``
-        (rows of the scaled joint), and the noise rates ``of_label`` (share of the rows with that
-        label that are of the suggested class) and ``of_class`` (share of the rows of the suggested
-        class that have that label), both 0 to 1.
-    """
+    """The off-diagonal cells of the confident joint that count a row, the most rows first."""
     off = joint.counts * ~np.eye(len(classes), dtype=np.bool_)
     label, suggested = np.nonzero(off)
     order = np.argsort(-joint.estimated[label, suggested], kind="stable")

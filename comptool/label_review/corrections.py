@@ -29,27 +29,13 @@ NOT_KNOWN = ("-1", "")
 
 @dataclass(frozen=True)
 class Corrected:
-    """A label table with its corrections.
+    """A label table with its corrections."""
 
-    Parameters
-    ----------
-    frame
-        The table, changed in the named cells only.
-    changed
-        Labels that were changed.
-    unchanged
-        Corrections that the table followed already.
-    removed
-        Rows that were left out.
-    noun
-        What has one label: ``cells`` or ``rows``.
-    """
-
-    frame: pd.DataFrame
-    changed: int
-    unchanged: int
-    removed: int = 0
-    noun: str = "cells"
+    frame: pd.DataFrame  # the table, changed in the named cells only
+    changed: int  # labels that were changed
+    unchanged: int  # corrections that the table followed already
+    removed: int = 0  # rows that were left out
+    noun: str = "cells"  # what has one label: ``cells`` or ``rows``
 
     def text(self) -> str:
         """One line for the person at the terminal."""

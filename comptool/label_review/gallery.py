@@ -36,16 +36,7 @@ QUALITY = 80
 
 
 def data_uri(path: Path, size: int) -> str | None:
-    """The image as a JPEG data URI, or None if there is no readable image.
-
-    Parameters
-    ----------
-    path
-        Of a format in :data:`comptool.io.image_readers.READERS`; more than 8 bits are scaled
-        to the brightest pixel.
-    size
-        Longest side in pixels; a smaller image stays as it is.
-    """
+    """The image as a JPEG data URI, or None if there is no readable image."""
     try:
         content = path.read_bytes()
     except OSError:
@@ -84,17 +75,10 @@ THUMBNAIL = 192
 
 @dataclass(frozen=True)
 class Gallery:
-    """What a page shows.
+    """What a page shows."""
 
-    Parameters
-    ----------
-    cards
-        Cards on the page.
-    without_image
-        Ids of cards for which no image could be read; the page says so in their place.
-    """
-
-    cards: int
+    cards: int  # cards on the page
+    # ids of cards for which no image could be read; the page says so in their place
     without_image: tuple[str, ...]
 
 
@@ -108,30 +92,7 @@ def write_gallery(
     limit: int = 500,
     force: bool = False,
 ) -> Gallery:
-    """Write the page.
-
-    Parameters
-    ----------
-    path
-        Where it goes; ends in ``.html``.
-    cards
-        What is doubted, in the page's order.
-    images
-        Image files of each id, one per modality.
-    sheet
-        What the page is about.
-    title
-        Its heading.
-    limit
-        Cards to show, from the top; each costs about 12 kB.
-    force
-        Whether an existing page is replaced.
-
-    Raises
-    ------
-    OutputExistsError
-        If ``path`` exists and ``force`` is off.
-    """
+    """Write the page."""
     shown = cards[:limit]
     with atomic_output(path, force=force) as temporary:
         thumbnails = {
@@ -151,21 +112,7 @@ def page(
     title: str,
     total: int,
 ) -> str:
-    """The page as HTML.
-
-    Parameters
-    ----------
-    shown
-        Cards to show, in order.
-    thumbnails
-        Data URIs of each id's images.
-    sheet
-        What the page is about.
-    title
-        Its heading.
-    total
-        Cards of the whole review.
-    """
+    """The page as HTML."""
     from jinja2 import Environment, StrictUndefined
 
     text = resources.files("comptool.label_review").joinpath("gallery.html").read_text("utf-8")
@@ -214,24 +161,12 @@ class ReviewFiles:
 
 @dataclass(frozen=True)
 class Reviewed:
-    """A review that has been written.
+    """A review that has been written."""
 
-    Parameters
-    ----------
-    doubts
-        What was found.
-    gallery
-        What its page shows.
-    num_rows
-        N.
-    notes
-        What to know of the networks, one sentence each.
-    """
-
-    doubts: Doubts
-    gallery: Gallery
-    num_rows: int
-    notes: tuple[str, ...] = ()
+    doubts: Doubts  # what was found
+    gallery: Gallery  # what its page shows
+    num_rows: int  # N
+    notes: tuple[str, ...] = ()  # what to know of the networks, one sentence each
 
     def text(self) -> str:
         """What was found and how right it is."""

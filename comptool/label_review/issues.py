@@ -44,83 +44,45 @@ AT = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 @dataclass(frozen=True)
 class Card:
-    """One doubted label on the page.
+    """One doubted label on the page."""
 
-    Parameters
-    ----------
-    id
-        Of the image.
-    of_class, kind
-        What the page filters by.
-    heading, verdict, change, numbers
-        What it says: of which class it is, what is doubted, what a tick means, how sure.
-    suggested
-        The label that a tick exports.
-    """
-
-    id: str
+    id: str  # of the image
+    # what the page filters by
     of_class: str
     kind: str
+    # what it says: of which class it is, what is doubted, what a tick means, how sure
     heading: str
     verdict: str
     change: str
     numbers: str
-    suggested: str
+    suggested: str  # the label that a tick exports
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """What a page of cards is about.
+    """What a page of cards is about."""
 
-    Parameters
-    ----------
-    noun
-        What a card is of: ``cells`` or ``rows``.
-    order
-        In which order they come, the end of a sentence.
-    filters
-        The names of the two filters, by class and by kind.
-    kinds
-        What each kind is called in the second filter; a kind without a name stands for itself.
-    exported
-        Columns of the corrections by the attribute of a card that they hold.
-    tables
-        Tables under the heading, by title.
-    """
-
-    noun: str
-    order: str
-    filters: tuple[str, str]
+    noun: str  # what a card is of: ``cells`` or ``rows``
+    order: str  # in which order they come, the end of a sentence
+    filters: tuple[str, str]  # the names of the two filters, by class and by kind
+    # columns of the corrections by the attribute of a card that they hold
     exported: Mapping[str, str]
+    # what each kind is called in the second filter; a kind without a name stands for itself
     kinds: Mapping[str, str] = field(default_factory=dict)
+    # tables under the heading, by title
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Doubts:
-    """The labels that predictions doubt.
+    """The labels that predictions doubt."""
 
-    Parameters
-    ----------
-    table
-        One row each, the most doubtful first.
-    cards
-        The same in the order of the page.
-    sheet
-        What the page is about.
-    lines
-        What was found, sentences and tables for a person.
-    facts
-        The same for a program.
-    pairs
-        Of one class per image, how often each label stands for each class; None of several.
-    """
-
-    table: pd.DataFrame
-    cards: Sequence[Card]
-    sheet: Sheet
-    lines: tuple[str, ...]
-    facts: Mapping[str, object]
+    table: pd.DataFrame  # one row each, the most doubtful first
+    cards: Sequence[Card]  # the same in the order of the page
+    sheet: Sheet  # what the page is about
+    lines: tuple[str, ...]  # what was found, sentences and tables for a person
+    facts: Mapping[str, object]  # the same for a program
+    # of one class per image, how often each label stands for each class; None of several
     pairs: pd.DataFrame | None = None
 
 
@@ -136,13 +98,7 @@ def cut_offs(length: int) -> list[int]:
 
 
 def read_truth(path: Path, ids: Sequence[str]) -> tuple[pd.DataFrame, npt.NDArray[np.intp]]:
-    """A table of true labels, ids in its first column, and the row of each of ``ids`` in it.
-
-    Raises
-    ------
-    InputError
-        If the file is no table, an id is blank or there twice, or some are missing.
-    """
+    """A table of true labels, ids in its first column, and the row of each of ``ids`` in it."""
     frame = read_table(path)
     column = str(frame.columns[0])
     check_ids(path, column, frame[column].to_numpy(dtype=object))
@@ -169,13 +125,6 @@ def self_confidences(targets: Targets, probabilities: Floats) -> Floats:
     """Mean probability of the cells marked present, by class; shape (K,).
 
     A class without such a cell takes the mean over all classes; if there is none at all, 0.5.
-
-    Parameters
-    ----------
-    targets
-        Integers of shape (N, K): 1 present, 0 absent, -1 unknown.
-    probabilities
-        Floats of shape (N, K) in [0, 1].
     """
     present = targets == 1
     counts = present.sum(axis=0)
@@ -186,13 +135,6 @@ def self_confidences(targets: Targets, probabilities: Floats) -> Floats:
 
 def doubt(targets: Targets, probabilities: Floats) -> Floats:
     """The score of every cell, shape (N, K); 0 where the label is unknown.
-
-    Parameters
-    ----------
-    targets
-        As for `self_confidences`.
-    probabilities
-        Out-of-fold floats of shape (N, K) in [0, 1].
 
     Examples
     --------
@@ -222,35 +164,7 @@ def review(
     kinds: Collection[str] = KINDS,
     limit: int | None = None,
 ) -> pd.DataFrame:
-    """The doubtful cells, the most doubtful first.
-
-    Parameters
-    ----------
-    ids
-        The N image ids.
-    classes
-        The K class names.
-    targets
-        Integers of shape (N, K): 1 present, 0 absent, -1 unknown; unknown cells are never listed.
-    probabilities
-        Out-of-fold floats of shape (N, K) in [0, 1].
-    kinds
-        ``"missing"`` for cells marked absent that are probably present, ``"extra"`` for the
-        reverse.
-    limit
-        How many to list; by default all with a score above 0.5.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``id``, ``class``, ``label`` and ``suggested`` (1 or 0), ``probability`` (of
-        present) and ``score``. Of equal scores the cell that comes first in the table is first.
-
-    Raises
-    ------
-    ValueError
-        If there is no such kind.
-    """
+    """The doubtful cells, the most doubtful first."""
     if not set(kinds) <= set(KINDS):
         raise ValueError(f"kinds must be of {KINDS}, not {tuple(kinds)}")
     scores = doubt(targets, probabilities)
@@ -275,23 +189,7 @@ def review(
 def precision_and_recall(
     table: pd.DataFrame, wrong: Collection[tuple[str, str]], at: Sequence[int]
 ) -> list[dict[str, float]]:
-    """How many of the first k cells of a review are really wrong, for several k.
-
-    Parameters
-    ----------
-    table
-        From `review`.
-    wrong
-        The cells, (id, class), whose label is known to be wrong, as in a practice competition.
-    at
-        The k to look at; a review with fewer cells is taken whole.
-
-    Returns
-    -------
-    list of dict
-        ``k``, ``precision`` (share of the first k that are wrong) and ``recall`` (share of the
-        wrong ones among the first k).
-    """
+    """How many of the first k cells of a review are really wrong, for several k."""
     truth = set(wrong)
     hits = np.array(
         [cell in truth for cell in zip(table["id"], table["class"], strict=True)], dtype=np.int64

@@ -45,19 +45,6 @@ def options(name: str) -> dict[str, Any]:
 def create(name: str, **given: Any) -> nn.Module:
     """Create a loss by name.
 
-    Parameters
-    ----------
-    name
-        One of :func:`names`, ``FILE.py:Class`` or the name of a plugin.
-    given
-        Any of :func:`options`; the others keep their defaults.
-
-    Raises
-    ------
-    UsageError
-        If the loss or an option is unknown, a value is out of its range, or a user's loss is not a
-        :class:`torch.nn.Module`.
-
     Examples
     --------
     >>> create("focal", gamma=2, smoothing=0.1)

@@ -192,27 +192,7 @@ def find(name: str, targets: Targets) -> Metric:
 def prepare(
     name: str, targets: Targets, probabilities: Floats, *, pred: Targets | None = None
 ) -> Weighted:
-    """The metric by name as a function of row weights.
-
-    Parameters
-    ----------
-    name
-        A metric's name, or ``FILE.py:function``.
-    targets
-        Class indices of shape (N,); or 1, 0 and -1 (unknown) of shape (N, K).
-    probabilities
-        Floats of shape (N, K).
-    pred
-        Predicted class indices of shape (N,), which replace the most probable class in metrics of
-        the predicted class.
-
-    Raises
-    ------
-    UsageError
-        If the metric is unknown; names the nearest.
-    InputError
-        If there are no rows.
-    """
+    """The metric by name as a function of row weights."""
     targets, probabilities = np.asarray(targets), np.asarray(probabilities)
     metric = find(name, targets)
     if len(targets) == 0:

@@ -59,37 +59,6 @@ def create(
 ) -> StreamModel:
     """Create a model by name.
 
-    Parameters
-    ----------
-    name
-        See the module's docstring.
-    num_classes
-        K, 1 or more.
-    in_chans
-        Channels of the images: one number for all streams, or one per stream.
-    pretrained
-        False: random weights. True: the weights that timm publishes for the backbone, from the
-        cache or the hub. A path: a ``.safetensors``, ``.pth``, ``.pt`` or ``.bin`` file of the
-        backbone's weights, read without running code from it. All streams start from the same
-        weights.
-    options
-        ``drop_rate``: dropout before a linear head, in [0, 1). ``auxiliary_heads``: whether each of
-        two streams has its own linear head in training. ``scale``: largest logit of the cosine
-        head. ``dropout``, ``num_queries``, ``learnable_queries``, ``hidden_dim``: options of the
-        other heads, see :mod:`comptool.models.heads`. ``drop_path_rate``: share of residual
-        branches to drop, if the backbone has them. ``drop_block``: share of the last feature map to
-        drop in squares, for ResNets and comptool's own residual networks. ``depth``, ``widen``,
-        ``grad_checkpointing``: see the backbone's ``build``. ``img_size``: (height, width) of the
-        images, or one such pair per stream; the model is tested on one such image. A backbone of a
-        fixed input size is built for it.
-
-    Raises
-    ------
-    UsageError
-        If a part of the name or an option is unknown, or the backbone does not support the option.
-    InputError
-        If the pretrained weights are not available or do not fit the backbone.
-
     Examples
     --------
     >>> model = create("mobilenetv2-dual", 10)

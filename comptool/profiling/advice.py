@@ -24,52 +24,24 @@ IDLE_HALF = 0.75
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What was chosen in a command that is measured, as far as advice can change it.
+    """What was chosen in a command that is measured, as far as advice can change it."""
 
-    Parameters
-    ----------
-    cuda
-        Whether it computes on a CUDA device.
-    most_loaders
-        Processes or threads that may load beside the step before they slow it down.
-    batch_size
-        Samples per batch.
-    full_precision
-        Whether the forward pass is in float32.
-    decodes_anew
-        Whether every pass over the images decodes them.
-    could_be_placed
-        Whether all images could lie on the card, and that is ruled out.
-    could_be_larger
-        Whether there are more samples than a batch has.
-    could_take_cuda_graphs
-        Whether ``--compile reduce-overhead`` is possible, and the network is not compiled.
-    could_compile
-        Whether the network could be compiled, and that is ruled out.
-    will_try_to_compile
-        Whether training tries to compile the network if it is long enough, and nobody knows yet
-        what that brings.
-    updates
-        Of an epoch.
-    epochs
-        Of the run.
-    could_take_onnx
-        Whether ONNX Runtime could compute what torch computes.
-    """
-
-    cuda: bool
-    most_loaders: int
-    batch_size: int
-    full_precision: bool = True
-    decodes_anew: bool = True
-    could_be_placed: bool = False
-    could_be_larger: bool = True
+    cuda: bool  # whether it computes on a CUDA device
+    most_loaders: int  # processes or threads that may load beside the step before they slow it down
+    batch_size: int  # samples per batch
+    full_precision: bool = True  # whether the forward pass is in float32
+    decodes_anew: bool = True  # whether every pass over the images decodes them
+    could_be_placed: bool = False  # whether all images could lie on the card, and that is ruled out
+    could_be_larger: bool = True  # whether there are more samples than a batch has
+    # whether ``--compile reduce-overhead`` is possible, and the network is not compiled
     could_take_cuda_graphs: bool = False
-    could_compile: bool = False
+    could_compile: bool = False  # whether the network could be compiled, and that is ruled out
+    # whether training tries to compile the network if it is long enough, and nobody knows yet what
+    # that brings
     will_try_to_compile: bool = False
-    updates: int = 0
-    epochs: int = 0
-    could_take_onnx: bool = False
+    updates: int = 0  # of an epoch
+    epochs: int = 0  # of the run
+    could_take_onnx: bool = False  # whether ONNX Runtime could compute what torch computes
 
 
 Rule = Callable[[Profile, Circumstances], str | None]

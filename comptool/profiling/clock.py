@@ -18,18 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Timing:
-    """A mean step, in seconds.
+    """A mean step, in seconds."""
 
-    Parameters
-    ----------
-    phases
-        Of each phase; what the step takes is their sum.
-    waited
-        How long the program waited for its batch.
-    """
-
-    phases: dict[str, float]
-    waited: float
+    phases: dict[str, float]  # of each phase; what the step takes is their sum
+    waited: float  # how long the program waited for its batch
 
     @property
     def seconds(self) -> float:

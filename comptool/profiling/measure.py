@@ -87,17 +87,7 @@ class Steps(Protocol):
 
 
 def measure(command: str, device: str, steps: Steps, count: int) -> Profile:
-    """So many steps as they come, and as many in place; without advice.
-
-    Parameters
-    ----------
-    command, device
-        What the profile says of itself.
-    steps
-        Of the command.
-    count
-        How many are measured, 1 or more.
-    """
+    """So many steps as they come, and as many in place; without advice."""
     clock, samples = steps.clock, 0
     steps.as_they_come(steps.uncounted)
     shares = [share for share in (1.0, 0.5) if steps.size(share)]
@@ -316,19 +306,7 @@ def _part(batch: Batch, share: float) -> Batch:
 def loading_of(
     dataset: SampleDataset, batches: Sequence[Sequence[Draw]], workers: int, per_step: int
 ) -> Loading:
-    """What loading takes of a core in a mean step, from batches that are loaded here and now.
-
-    Parameters
-    ----------
-    dataset
-        What the loader reads.
-    batches
-        The draws of each, one batch or more.
-    workers
-        Processes of the loader.
-    per_step
-        Batches in a step.
-    """
+    """What loading takes of a core in a mean step, from batches that are loaded here and now."""
     spent = {DECODE: 0.0} | ({AUGMENT: 0.0} if dataset.augments else {}) | {COLLATE: 0.0}
     for draws in batches:
         looks = [perf_counter()]

@@ -22,18 +22,10 @@ MEANINGS = {
 
 @dataclass(frozen=True)
 class Loading:
-    """What loading the images of a step takes of one core.
+    """What loading the images of a step takes of one core."""
 
-    Parameters
-    ----------
-    phases
-        Seconds of each of its phases.
-    loaders
-        Processes or threads that load beside the step; 0: the step itself has to.
-    """
-
-    phases: Mapping[str, float]
-    loaders: int
+    phases: Mapping[str, float]  # seconds of each of its phases
+    loaders: int  # processes or threads that load beside the step; 0: the step itself has to
 
     @property
     def seconds(self) -> float:

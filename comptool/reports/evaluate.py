@@ -125,27 +125,7 @@ def evaluate(
     resamples: int,
     seed: int = 0,
 ) -> Evaluation:
-    """Evaluate a run on the rows that it held out, or predictions on answers that are known.
-
-    Parameters
-    ----------
-    name
-        A run, an out-of-fold file or, with ``answers``, a prediction file; None: the newest run.
-    answers
-        Ids with the true class, or with one 0/1 column per class; None: the labels are those of
-        the tables that the run was trained with.
-    competition
-        A ``comptool.toml``; None: the one here, else detected.
-    resamples, seed
-        Of the intervals.
-
-    Raises
-    ------
-    UsageError
-        If there are answers and no predictions.
-    InputError
-        If a file cannot be used, ids or classes differ, or the rows are no evidence.
-    """
+    """Evaluate a run on the rows that it held out, or predictions on answers that are known."""
     path = evaluated_file(name, answers)
     metric: str | None
     if answers is None:
@@ -189,15 +169,7 @@ def evaluate(
 
 
 def evaluated_file(name: str | None, answers: Path | None) -> Path:
-    """The predictions that :func:`evaluate` reads; for its parameters see there.
-
-    Raises
-    ------
-    UsageError
-        If there are answers and no predictions.
-    InputError
-        If there is no such run or file, or the run has held no rows out.
-    """
+    """The predictions that :func:`evaluate` reads; for its parameters see there."""
     if answers is None:
         return find_out_of_fold(name).path
     if name is None:
@@ -292,15 +264,7 @@ CONFUSION, RELIABILITY = "confusion.png", "reliability.png"
 
 
 def picture_paths(folder: Path | None, *, force: bool = False) -> list[Path]:
-    """The pictures that a folder would get; none without a folder.
-
-    Raises
-    ------
-    OutputExistsError
-        If one is there and ``force`` is off.
-    InputError
-        If the folder cannot be written.
-    """
+    """The pictures that a folder would get; none without a folder."""
     paths = [] if folder is None else [folder / name for name in (CONFUSION, RELIABILITY)]
     for path in paths:
         refuse_existing(path, force)
@@ -314,24 +278,7 @@ def draw(
     *,
     force: bool = False,
 ) -> list[Path]:
-    """Draw what there is to draw: all of them appear, or none.
-
-    Parameters
-    ----------
-    found
-        The evaluation; of several classes per row there is no confusion matrix.
-    folder
-        Where the pictures go, or None for none.
-    arguments
-        The command's arguments, for the record.
-    force
-        Whether existing ones are replaced.
-
-    Raises
-    ------
-    OutputExistsError, InputError
-        As :func:`comptool.reports.plots.save_picture`.
-    """
+    """Draw what there is to draw: all of them appear, or none."""
     if folder is None:
         return []
     reliability = found.confidences.reliability(np.ones(len(found.targets)))

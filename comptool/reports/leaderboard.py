@@ -102,17 +102,7 @@ def _or_none(value: Callable[[Rows], float], part: Rows) -> float | None:
 
 
 def parts_of(truth: pd.DataFrame, public: float | None) -> Parts:
-    """The parts that a column of the answers names, or else those that follow from the ids.
-
-    Parameters
-    ----------
-    truth
-        The answers; ids in the first column. A column called usage, part or split that holds
-        ``Public``, ``Private`` and ``Ignored`` alone, in any case, says which row is where.
-    public
-        Share of the public part, 0 to 1, by the id alone, whatever such a column says. None: the
-        column, or three tenths by the id where there is none.
-    """
+    """The parts that a column of the answers names, or else those that follow from the ids."""
     column = part_column(truth)
     if public is None and column is not None:
         named = truth[column].str.strip().str.lower().to_numpy()
@@ -141,13 +131,7 @@ def _draw(identity: str) -> float:
 def aligned(
     submission: Path, ids: Sequence[str], answers: Path, wanted: Sequence[str]
 ) -> npt.NDArray[np.intp]:
-    """Row of the submission for each answer.
-
-    Raises
-    ------
-    InputError
-        If the ids of the two differ; names up to three of each side.
-    """
+    """Row of the submission for each answer."""
     places = {name: row for row, name in enumerate(ids)}
     missing = [name for name in wanted if name not in places]
     known = set(wanted)

@@ -219,16 +219,7 @@ GUIDES = 5  # classes between two lines across a matrix without numbers
 
 
 def draw_confusion(confusion: npt.NDArray[np.number], classes: Sequence[str]) -> Figure:
-    """The confusion matrix: true classes down, answers across.
-
-    Parameters
-    ----------
-    confusion
-        Rows by true class (row) and answered class (column), shape (K, K); a cell is the darker
-        the larger its share of the true class.
-    classes
-        The K names.
-    """
+    """The confusion matrix: true classes down, answers across."""
     from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 
     num_classes = len(classes)
@@ -284,15 +275,7 @@ SIDE, MARGIN = 480, 70  # of the reliability diagram
 
 
 def draw_reliability(found: Reliability, error: float) -> Figure:
-    """The reliability diagram: mean accuracy of each bin of confidence, with the diagonal.
-
-    Parameters
-    ----------
-    found
-        The bins. A bar is the accuracy, a red mark the mean confidence.
-    error
-        Expected calibration error, for the title.
-    """
+    """The reliability diagram: mean accuracy of each bin of confidence, with the diagonal."""
     with _style():
         figure = _figure(SIDE + 2 * MARGIN, SIDE + 2 * MARGIN)
         axes = _axes(figure, MARGIN, MARGIN, SIDE, SIDE)

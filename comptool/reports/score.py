@@ -55,24 +55,7 @@ def class_table(
     classes: Sequence[str],
     threshold: Thresholds = 0.5,
 ) -> pd.DataFrame:
-    """One row per class, the smallest average precision first.
-
-    Parameters
-    ----------
-    targets, probabilities
-        See `comptool.metrics.ranking.rank`.
-    classes
-        The K class names.
-    threshold
-        Above which a probability is an answer, for precision, recall and F1.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``class``, ``average_precision``, ``roc_area``, ``precision``, ``recall``, ``f1``,
-        ``present``, ``absent``, ``unknown`` (cells). Numbers that a class has none of, for want of
-        present cells, are NaN; such classes come last.
-    """
+    """One row per class, the smallest average precision first."""
     precisions, areas = precisions_and_areas(targets, probabilities)
     counts = count(targets, probabilities, threshold)
     measured = counts.present > 0
@@ -94,15 +77,7 @@ def class_table(
 
 
 def table_text(table: pd.DataFrame, rows: int | None = None) -> str:
-    """The table to be read, then the macro means and the classes that have none of the numbers.
-
-    Parameters
-    ----------
-    table
-        From `class_table`.
-    rows
-        How many classes to show; all by default.
-    """
+    """The table to be read, then the macro means and the classes that have none of the numbers."""
     measured = table[table["average_precision"].notna()]
     shown = measured if rows is None else measured.head(rows)
     lines = []
@@ -132,31 +107,18 @@ CELLS = frozenset({"0", "1", "-1", "", "0.0", "1.0", "-1.0"})
 
 @dataclass(frozen=True)
 class LabelGrade(Grade):
-    """What a multi-label submission is worth.
+    """What a multi-label submission is worth."""
 
-    Parameters
-    ----------
-    classes
-        Names of the K classes.
-    targets
-        int8 of shape (N, K): 1 present, 0 absent, -1 unknown.
-    probabilities
-        Floats of shape (N, K).
-    of_decisions
-        Whether the submission has answers and no probabilities.
-    out_of_fold
-        Whether all rows are one part, the rows of an out-of-fold file.
-    left_out
-        Classes without a present cell by the part in which they are none; no mean counts them.
-    """
-
-    classes: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()  # names of the K classes
+    # int8 of shape (N, K): 1 present, 0 absent, -1 unknown
     targets: Matrix = field(default_factory=lambda: np.empty((0, 0), np.int8), repr=False)
+    # floats of shape (N, K)
     probabilities: npt.NDArray[np.floating] = field(
         default_factory=lambda: np.empty((0, 0)), repr=False
     )
-    of_decisions: bool = False
-    out_of_fold: bool = False
+    of_decisions: bool = False  # whether the submission has answers and no probabilities
+    out_of_fold: bool = False  # whether all rows are one part, the rows of an out-of-fold file
+    # classes without a present cell by the part in which they are none; no mean counts them
     left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -198,15 +160,7 @@ class LabelGrade(Grade):
 
 
 def task_of_answers(truth: pd.DataFrame, recorded: PracticeFacts) -> Task:
-    """The task of answers, by their record, the competition here, or their look.
-
-    Parameters
-    ----------
-    truth
-        The answers; ids in the first column.
-    recorded
-        Facts of the practice competition that they belong to; may be empty.
-    """
+    """The task of answers, by their record, the competition here, or their look."""
     facts = (read_facts(FILE) if FILE.exists() else {}) | from_environment(os.environ)
     task = recorded.task or facts.get("task")
     return tasks.find(task) if task else tasks.by_shape(cells=len(_cell_columns(truth)) > 1)

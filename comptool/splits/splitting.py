@@ -318,23 +318,7 @@ def make_folds(
 
 
 def split_samples(samples: Samples, options: SplitOptions) -> Folds:
-    """Assign every sample to a fold.
-
-    Parameters
-    ----------
-    samples
-        Labelled samples; groups stay whole if there is a group column.
-    options
-        Options of ``comptool split``.
-
-    Raises
-    ------
-    UsageError
-        If options contradict one another, are out of range, or do not fit the labels.
-    InputError
-        If there is only one class, nothing can be validated, or a table or column that the options
-        name cannot be used.
-    """
+    """Assign every sample to a fold."""
     options.check()
     if samples.labels:
         options.check_for_several_labels()

@@ -96,21 +96,11 @@ class Layout:
 
 @dataclass(frozen=True)
 class Sample:
-    """A sample submission and what is known of its competition.
+    """A sample submission and what is known of its competition."""
 
-    Parameters
-    ----------
-    table
-        Table of text; its first column is the id.
-    classes
-        Class names in class order, or None if they are not known.
-    task
-        The competition's.
-    """
-
-    table: pd.DataFrame
-    classes: tuple[str, ...] | None
-    task: Task
+    table: pd.DataFrame  # table of text; its first column is the id
+    classes: tuple[str, ...] | None  # class names in class order, or None if they are not known
+    task: Task  # the competition's
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -137,35 +127,19 @@ class Sample:
 
 
 class AnswerForm(ABC):
-    """How the answers of a submission are recognised, written and checked.
+    """How the answers of a submission are recognised, written and checked."""
 
-    Attributes
-    ----------
-    name, words
-        What it is, in the registry and in messages and records.
-    cells
-        Whether it can answer several labels per image.
-    lists
-        Whether a probability has to pass a threshold to be answered.
-    of_probabilities
-        Whether probabilities are answered, so that decisions in ``pred`` are lost.
-    """
-
+    # what it is, in the registry and in messages and records
     name: ClassVar[str]
     words: ClassVar[str]
-    cells: ClassVar[bool] = False
-    lists: ClassVar[bool] = False
+    cells: ClassVar[bool] = False  # whether it can answer several labels per image
+    lists: ClassVar[bool] = False  # whether a probability has to pass a threshold to be answered
+    # whether probabilities are answered, so that decisions in ``pred`` are lost
     of_probabilities: ClassVar[bool] = False
 
     @abstractmethod
     def read(self, sample: Sample) -> Layout | None:
-        """The layout of a sample submission of this form; None for one of another form.
-
-        Raises
-        ------
-        SubmissionError
-            If it asks for something that predictions of these classes cannot give.
-        """
+        """The layout of a sample submission of this form; None for one of another form."""
 
     @abstractmethod
     def write(
@@ -174,13 +148,7 @@ class AnswerForm(ABC):
         """Answer columns by name; see `comptool.submission.delivery.build`."""
 
     def check(self, table: pd.DataFrame, sample: pd.DataFrame, layout: Layout, name: str) -> None:
-        """Refuse answers that the form does not have.
-
-        Raises
-        ------
-        SubmissionError
-            Naming the row, the column and up to three values.
-        """
+        """Refuse answers that the form does not have."""
         for column in self.number_columns(layout):
             _check_numbers(table[column], name)
 
@@ -360,22 +328,7 @@ class Label(AnswerForm):
 
 
 def read_layout(sample: pd.DataFrame, classes: Sequence[str] | None, task: str) -> Layout:
-    """The layout of a sample submission: that of the first form that recognises it.
-
-    Parameters
-    ----------
-    sample
-        The sample submission as text; its first column is the id.
-    classes
-        The class names in class order, or None if they are not known.
-    task
-        Name of the task.
-
-    Raises
-    ------
-    SubmissionError
-        If the sample asks for something that predictions of these classes cannot give.
-    """
+    """The layout of a sample submission: that of the first form that recognises it."""
     known = None if classes is None else tuple(classes)
     if len(sample.columns) < 2:
         raise SubmissionError("the sample submission has an id column and nothing to answer")
@@ -385,13 +338,7 @@ def read_layout(sample: pd.DataFrame, classes: Sequence[str] | None, task: str) 
 
 
 def check_task(layout: Layout, task: Task, threshold: float | None) -> None:
-    """Refuse a threshold of one class per image, and a form that cannot hold several labels.
-
-    Raises
-    ------
-    UsageError, SubmissionError
-        Saying so.
-    """
+    """Refuse a threshold of one class per image, and a form that cannot hold several labels."""
     if not task.cells:
         if threshold is not None:
             raise UsageError("--threshold is for multi-label competitions; this one is not")
@@ -404,13 +351,7 @@ def check_task(layout: Layout, task: Task, threshold: float | None) -> None:
 
 
 def answered_classes(predictions: Predictions, name: str) -> npt.NDArray[np.int64]:
-    """Class index of each row's answer, (N,): of ``pred``, else of the most probable class.
-
-    Raises
-    ------
-    SubmissionError
-        If ``pred`` holds an unknown class.
-    """
+    """Class index of each row's answer, (N,): of ``pred``, else of the most probable class."""
     if predictions.pred is None:
         return np.asarray(predictions.probabilities.argmax(axis=1), dtype=np.int64)
     index = {one: place for place, one in enumerate(predictions.classes)}

@@ -34,23 +34,7 @@ from comptool.submission.answer_forms import (
 
 
 def check(submission: pd.DataFrame, sample: pd.DataFrame, layout: Layout, name: str) -> None:
-    """Refuse a submission that differs in form from the sample.
-
-    Parameters
-    ----------
-    submission, sample
-        Tables of text.
-    layout
-        The sample's layout.
-    name
-        What the submission is called in messages.
-
-    Raises
-    ------
-    SubmissionError
-        Naming the row, the column and up to three values: another header, other ids or order, a
-        class that is unknown, a cell that is no number, NaN, or a number outside 0 to 1.
-    """
+    """Refuse a submission that differs in form from the sample."""
     header = tuple(str(column) for column in submission.columns)
     if header != layout.columns:
         raise SubmissionError(
@@ -63,13 +47,7 @@ def check(submission: pd.DataFrame, sample: pd.DataFrame, layout: Layout, name: 
 
 
 def check_ids(ids: Sequence[str], wanted: Sequence[str], name: str, column: str) -> None:
-    """Refuse ids that are not the sample's, whatever their order.
-
-    Raises
-    ------
-    SubmissionError
-        Naming up to three ids of each side, or repeated ones.
-    """
+    """Refuse ids that are not the sample's, whatever their order."""
     have, want = set(ids), set(wanted)
     missing = [one for one in wanted if one not in have]
     strange = [one for one in ids if one not in want]
@@ -112,13 +90,7 @@ UNIX = 3
 
 
 def write_zip(path: Path, csv: Path, *, force: bool = False) -> None:
-    """Write ``csv`` as ``results.csv`` into a zip; the same content gives the same bytes.
-
-    Raises
-    ------
-    OutputExistsError
-        If ``path`` exists and ``force`` is off.
-    """
+    """Write ``csv`` as ``results.csv`` into a zip; the same content gives the same bytes."""
     member = zipfile.ZipInfo(MEMBER, date_time=EPOCH)
     member.compress_type = zipfile.ZIP_DEFLATED
     member.external_attr = READABLE_FILE
@@ -128,15 +100,7 @@ def write_zip(path: Path, csv: Path, *, force: bool = False) -> None:
 
 
 def read_submission(path: Path) -> pd.DataFrame:
-    """A submission as text, from a CSV or from ``results.csv`` at the root of a zip.
-
-    Raises
-    ------
-    InputError
-        If there is no such file.
-    SubmissionError
-        If the zip is broken or holds anything else, or the table cannot be read.
-    """
+    """A submission as text, from a CSV or from ``results.csv`` at the root of a zip."""
     if not path.exists():
         raise InputError("there is no such file", file=path)
     if path.suffix.lower() != ".zip":
@@ -177,31 +141,6 @@ def build(
     otherwise the most probable class, the first of equals. Where probabilities are asked for they
     are left as they are, whatever ``pred`` says; `overruled` counts what that loses. Of a
     multi-label task all classes above the threshold are answered.
-
-    Parameters
-    ----------
-    predictions
-        N predictions, in any order.
-    sample
-        The sample submission of N rows.
-    layout
-        Its layout, with the predictions' classes.
-    task
-        Name of the task.
-    name
-        What the predictions are called in messages.
-    threshold
-        Of a multi-label task: a class whose probability is strictly above it is answered. None:
-        one half in lists, and columns of probabilities are left as they are; otherwise such
-        columns hold 1 and 0.
-
-    Raises
-    ------
-    SubmissionError
-        If the ids differ from the sample's, ``pred`` holds an unknown class, or the sample asks
-        for one class of a multi-label task.
-    UsageError
-        If there is a threshold and the task is not multi-label.
     """
     kind = tasks.find(task)
     check_task(layout, kind, threshold)
@@ -217,13 +156,7 @@ def build(
 
 
 def overruled(predictions: Predictions, name: str) -> int:
-    """Rows whose ``pred`` is not a most probable class; 0 where nothing has been decided.
-
-    Raises
-    ------
-    SubmissionError
-        If ``pred`` holds an unknown class.
-    """
+    """Rows whose ``pred`` is not a most probable class; 0 where nothing has been decided."""
     probabilities = predictions.probabilities
     answered = probabilities[np.arange(len(predictions)), answered_classes(predictions, name)]
     return int((answered < probabilities.max(axis=1)).sum())
@@ -234,26 +167,13 @@ DEFAULT_NAME = "submission"
 
 @dataclass(frozen=True)
 class Target:
-    """What is to be submitted to.
+    """What is to be submitted to."""
 
-    Parameters
-    ----------
-    name
-        What the submission file is called.
-    task
-        Name of the task.
-    sample_path
-        The sample submission.
-    sample
-        Its table of text.
-    competition
-        The competition, or None where only the sample submission is known.
-    """
-
-    name: str
-    task: str
-    sample_path: Path
-    sample: pd.DataFrame
+    name: str  # what the submission file is called
+    task: str  # name of the task
+    sample_path: Path  # the sample submission
+    sample: pd.DataFrame  # its table of text
+    # the competition, or None where only the sample submission is known
     competition: Competition | None
 
     @property
@@ -278,20 +198,7 @@ class Delivery:
 
 
 def find_target(toml: Path | None = None, sample: Path | None = None) -> Target:
-    """The competition and its sample submission.
-
-    Parameters
-    ----------
-    toml
-        The competition's facts; by default those of the working directory.
-    sample
-        A sample submission given by hand; then there need not be a competition.
-
-    Raises
-    ------
-    InputError
-        If there is no sample submission, or it is not in order.
-    """
+    """The competition and its sample submission."""
     alone = sample is not None and toml is None and not FILE.exists()
     competition = None if alone else load(toml)
     path = sample or (competition.sample_submission if competition else None)
@@ -323,33 +230,7 @@ def submit(
     threshold: float | None = None,
     force: bool = False,
 ) -> Delivery:
-    """Write a checked submission; the file appears only if its check passes.
-
-    Parameters
-    ----------
-    predictions_path
-        Probabilities, with or without a ``pred`` column.
-    target
-        What to submit to.
-    output
-        The CSV to write.
-    archive
-        The zip to write of it, or None.
-    threshold
-        Of a multi-label competition, see `comptool.submission.delivery.build`.
-    force
-        Whether they may be replaced.
-
-    Raises
-    ------
-    SubmissionError
-        If the predictions do not fit the sample submission, or are of other classes than the
-        competition's.
-    InputError
-        If the predictions are not in order, or are ranks where a threshold is applied.
-    OutputExistsError
-        If ``output`` exists and ``force`` is off.
-    """
+    """Write a checked submission; the file appears only if its check passes."""
     written = [path for path in (output, archive) if path is not None]
     for path in written:
         refuse_existing(path, force)
@@ -424,15 +305,7 @@ def _read(path: Path, target: Target) -> Predictions:
 
 
 def check_file(path: Path, target: Target) -> Delivery:
-    """Check a submission that is there already, a CSV or a zip.
-
-    Raises
-    ------
-    SubmissionError
-        If the organiser would refuse it.
-    InputError
-        If there is no such file.
-    """
+    """Check a submission that is there already, a CSV or a zip."""
     layout = read_layout(target.sample, _known_classes(target), target.task)
     table = read_submission(path)
     check(table, target.sample, layout, str(path))
@@ -453,13 +326,7 @@ def stale_inputs(path: Path) -> list[str]:
 
 
 def csv_output(output: Path | None, folder: Path, target: Target) -> Path:
-    """Where the submission goes.
-
-    Raises
-    ------
-    UsageError
-        If the given file is no CSV.
-    """
+    """Where the submission goes."""
     if output is not None and output.suffix != ".csv":
         raise UsageError(f"-o {output} has to end in .csv; --zip makes the zip beside it")
     return output or folder / f"{target.name}.csv"

@@ -44,13 +44,7 @@ def names() -> list[str]:
 
 @cache
 def find(name: str) -> Task:
-    """The task of that name.
-
-    Raises
-    ------
-    UsageError
-        If there is none; names the nearest.
-    """
+    """The task of that name."""
     made: Task = TASKS.load(name)()
     return made
 

@@ -73,14 +73,7 @@ def check_columns(facts: LabelFacts, source: Path, frame: pd.DataFrame) -> None:
 
 
 def check_label_column(facts: LabelFacts, source: Path, frame: pd.DataFrame) -> None:
-    """Check the column of one class per row.
-
-    Raises
-    ------
-    InputError
-        If it is missing; naming the first row whose label is blank, is not one of the
-        competition's classes, or is called like a column that prediction files need.
-    """
+    """Check the column of one class per row."""
     check_columns(facts, source, frame)
     labels = frame[facts.label]
     if (blank := np.flatnonzero(labels.str.strip() == "")).size:
@@ -95,14 +88,7 @@ def check_label_column(facts: LabelFacts, source: Path, frame: pd.DataFrame) -> 
 
 
 def check_class_names(facts: LabelFacts, source: Path, classes: Sequence[str]) -> None:
-    """Check that the classes of a multi-label table can be columns of a prediction file.
-
-    Raises
-    ------
-    InputError
-        If there are fewer than two, or one is called like another column of such a file or, where
-        every class has a column, of a pseudo-label table.
-    """
+    """Check that the classes of a multi-label table can be columns of a prediction file."""
     if len(classes) < MIN_CLASSES:
         what = f"a multi-label competition has at least two classes, not {len(classes)}"
         raise InputError(what, file=source, values=classes)
@@ -120,18 +106,6 @@ def joined_classes(facts: LabelFacts, source: Path, lists: pd.Series[str]) -> tu
 
     They are those of ``comptool.toml``, or the columns of the sample submission, or else all
     labels of the training table in the order of `class_names`.
-
-    Parameters
-    ----------
-    facts
-        Its label is one column.
-    source, lists
-        A labelled table and its label column, which is asked where there is no training table.
-
-    Raises
-    ------
-    InputError
-        If a table cannot be read.
     """
     if facts.classes is not None:
         return facts.classes

@@ -57,24 +57,13 @@ _AT_FIRST = torch.get_num_threads()  # a run in the same process may change it
 
 @dataclass(frozen=True)
 class ComputeConfig:
-    """How the steps of a run are computed; changes results by rounding alone.
+    """How the steps of a run are computed; changes results by rounding alone."""
 
-    Parameters
-    ----------
-    device
-        ``cpu`` or ``cuda``.
-    channels_last
-        Memory order of images and weights; False only in runs of earlier versions.
-    threads
-        Of the CPU; None where another device computes.
-    compiled
-        Whether ``torch.compile`` has made the network.
-    """
-
-    device: str
+    device: str  # ``cpu`` or ``cuda``
+    # memory order of images and weights; False only in runs of earlier versions
     channels_last: bool = True
-    threads: int | None = None
-    compiled: bool = False
+    threads: int | None = None  # of the CPU; None where another device computes
+    compiled: bool = False  # whether ``torch.compile`` has made the network
 
     @property
     def text(self) -> str:
@@ -94,28 +83,7 @@ def choose_config(
     say: Say,
     measure: Measure = "all",
 ) -> ComputeConfig:
-    """The configuration of a run, the same in all its processes.
-
-    Parameters
-    ----------
-    model, header
-        What is trained, on its device.
-    settings
-        How.
-    processes
-        The first of them measures.
-    steps
-        Of this process in the whole run.
-    say
-        Takes the sentence about the choice.
-    measure
-        What may be measured now; what is kept holds in any case but ``nothing``.
-
-    Raises
-    ------
-    UsageError
-        If ``--compile reduce-overhead`` is given on a CPU or with ``--grad-accum``.
-    """
+    """The configuration of a run, the same in all its processes."""
     device = processes.device
     _check_compile(settings, device)
     compile_asked = settings.compile in ("on", "reduce-overhead")
@@ -387,15 +355,6 @@ def compiled(module: nn.Module, batch_size: int, mode: Compile = "on") -> Callab
 
     It is made for whole batches alone, and what it makes is kept for other runs. Other batches,
     such as the last of an epoch, are computed without it: each size would take as long to make.
-
-    Parameters
-    ----------
-    module
-        A network.
-    batch_size
-        Images of a whole batch.
-    mode
-        ``reduce-overhead`` for CUDA graphs; any other for torch's default.
     """
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
     made = torch.compile(
@@ -411,13 +370,7 @@ def compiled(module: nn.Module, batch_size: int, mode: Compile = "on") -> Callab
 
 @contextmanager
 def compiling() -> Iterator[None]:
-    """Passes of a compiled network, forward or backward; the first of each compiles.
-
-    Raises
-    ------
-    CannotCompileError
-        If compilation fails.
-    """
+    """Passes of a compiled network, forward or backward; the first of each compiles."""
     try:
         yield
     # Not imported above, because that takes longer than many a run without compilation.

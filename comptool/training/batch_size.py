@@ -81,13 +81,6 @@ def _tried(plan: TrainPlan, processes: Processes, most: int) -> int:
 def largest(fits: Callable[[int], bool], most: int) -> int:
     """The largest number up to ``most`` that fits, to an eighth; 1 if none does.
 
-    Parameters
-    ----------
-    fits
-        Whether a number fits; if it does, smaller ones do.
-    most
-        At least 1.
-
     Examples
     --------
     >>> largest(lambda number: number <= 100, 1000)

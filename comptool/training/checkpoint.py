@@ -180,21 +180,7 @@ def write_oof(
     probabilities: npt.NDArray[np.float32],
     leak: str | None,
 ) -> None:
-    """Write ``oof.csv`` and its record.
-
-    Parameters
-    ----------
-    folder
-        Of the run.
-    plan
-        What was trained.
-    ids, fold
-        Of the N validated rows, shape (N,).
-    probabilities
-        float32 of shape (N, K).
-    leak
-        Why the rows are not evidence; None if they are.
-    """
+    """Write ``oof.csv`` and its record."""
     predictions = Predictions(
         ids,
         plan.rows.classes,

@@ -178,19 +178,7 @@ def carry_out(
 def summed(
     part: TrainedPart, processes: Processes, batch_size: int, workers: int | None, missing: str
 ) -> npt.NDArray[np.float64]:
-    """Sum over all rows of the probability of each class, float64 of shape (K,).
-
-    Parameters
-    ----------
-    part
-        A checkpoint and the rows.
-    processes
-        Whose shares are put together; every process gets the whole sum.
-    batch_size, workers
-        Of loading.
-    missing
-        What a missing image is; see `comptool.data.image_io.ImageFiles`.
-    """
+    """Sum over all rows of the probability of each class, float64 of shape (K,)."""
     model, header = load_checkpoint(part.folder, str(processes.device))
     eye = InputTransform.of(header, processes.device, channels_last=False)
     dataset = SampleDataset(

@@ -24,20 +24,7 @@ Labels = npt.NDArray[np.integer]
 
 
 def dropped_classes(settings: TrainSettings, classes: Sequence[str]) -> tuple[int, ...]:
-    """Indices of the classes that ``--drop-classes`` names, rising.
-
-    Parameters
-    ----------
-    settings
-        ``drop_classes``, see `comptool.competition.classes.named_classes`.
-    classes
-        The K class names.
-
-    Raises
-    ------
-    UsageError
-        If there is no such class, or fewer than two would be left.
-    """
+    """Indices of the classes that ``--drop-classes`` names, rising."""
     dropped = named_classes(settings.drop_classes, classes)
     left = [name for place, name in enumerate(classes) if place not in dropped]
     if dropped and len(left) < 2:
@@ -52,19 +39,7 @@ def dropped_classes(settings: TrainSettings, classes: Sequence[str]) -> tuple[in
 def select(
     labels: Labels, train: Indices, settings: TrainSettings, dropped: Sequence[int]
 ) -> Indices:
-    """The rows that a stage trains on, some of them more than once.
-
-    Parameters
-    ----------
-    labels
-        Class index of every row, shape (N,).
-    train
-        Row numbers, shape (n,).
-    settings
-        ``per_class`` and ``seed``.
-    dropped
-        Indices of the classes that are left out.
-    """
+    """The rows that a stage trains on, some of them more than once."""
     train = train[~np.isin(labels[train], dropped)]
     if settings.per_class is None:
         return train
@@ -76,20 +51,6 @@ def balanced_subset(labels: Labels, per_class: int, seed: int) -> Indices:
 
     No row is taken ``k + 1`` times before every other row of its class is taken ``k`` times. The
     augmentation of each repeat is drawn for itself.
-
-    Parameters
-    ----------
-    labels
-        Class indices of shape (N,).
-    per_class
-        Rows per class, 1 or more.
-    seed
-        Of the choice, which is the same in every epoch.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64 places in ``labels``, rising; ``per_class`` for each class that occurs.
 
     Examples
     --------
@@ -133,20 +94,6 @@ def kept_score(
     Nothing teaches a run the classes that it drops, and it starts the next stage: what it is worth
     is how well it tells the others apart. So rows of dropped classes do not count, and the
     probabilities of the others are rescaled to a sum of one.
-
-    Parameters
-    ----------
-    metric
-        Its name.
-    labels, probabilities
-        Of the validated rows; see :func:`comptool.metrics.multiclass.score`.
-    dropped
-        Indices of the classes that are left out; none: the metric of all.
-
-    Raises
-    ------
-    InputError
-        If the metric is not defined on these rows.
     """
     if not dropped:
         return metrics.score(metric, labels, probabilities)
@@ -166,21 +113,7 @@ def stage_notes(
     labels: Labels,
     train: Indices,
 ) -> list[str]:
-    """What a stage leaves out and repeats, one sentence each.
-
-    Parameters
-    ----------
-    settings
-        Of the run.
-    classes
-        The K class names.
-    dropped
-        Indices of those that are left out.
-    labels
-        Class index of every row, shape (N,).
-    train
-        The row numbers that :func:`select` chose, shape (n,).
-    """
+    """What a stage leaves out and repeats, one sentence each."""
     notes = []
     if dropped:
         named = quoted([classes[index] for index in dropped])

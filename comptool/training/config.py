@@ -40,26 +40,13 @@ CALIBRATE, LIMITED, AUXILIARY = "--calibrate-gradients", "--calibration-limits",
 
 @dataclass(frozen=True)
 class Calibration:
-    """Which levels are calibrated.
+    """Which levels are calibrated."""
 
-    Parameters
-    ----------
-    intra
-        What the gradient of every modality is brought to: the ``mean``, ``max`` or ``min`` of their
-        norms; None leaves them.
-    inter
-        Whether the objectives are balanced.
-    limits
-        Smallest and largest factor of a modality, 0 < smallest <= 1 <= largest.
-
-    Raises
-    ------
-    UsageError
-        If the reference is unknown or the limits are none.
-    """
-
+    # what the gradient of every modality is brought to: the ``mean``, ``max`` or ``min`` of their
+    # norms; None leaves them
     intra: Reference | None = None
-    inter: bool = False
+    inter: bool = False  # whether the objectives are balanced
+    # smallest and largest factor of a modality, 0 < smallest <= 1 <= largest
     limits: tuple[float, float] = LIMITS
 
     def __post_init__(self) -> None:
@@ -75,19 +62,6 @@ class Calibration:
 
 def parse_calibration(texts: Sequence[str], limits: str | None = None) -> Calibration:
     """What ``intra``, ``intra:mean``, ``intra:max``, ``intra:min`` and ``inter`` ask for, together.
-
-    Parameters
-    ----------
-    texts
-        Such words, or words joined by commas.
-    limits
-        The smallest and the largest factor of a modality, ``0.1,10``; None: :data:`LIMITS`.
-
-    Raises
-    ------
-    UsageError
-        If a word is none of these, a level is asked for twice, or the limits are none or without
-        anything to limit.
 
     Examples
     --------
@@ -109,26 +83,13 @@ def parse_calibration(texts: Sequence[str], limits: str | None = None) -> Calibr
 
 
 def calibration_of(settings: TrainSettings) -> Calibration | None:
-    """How the gradients of a training are calibrated; None: they are not.
-
-    Raises
-    ------
-    UsageError
-        As :func:`parse_calibration`.
-    """
+    """How the gradients of a training are calibrated; None: they are not."""
     texts, limits = settings.calibrate_gradients, settings.calibration_limits
     return parse_calibration(texts, limits) if texts or limits is not None else None
 
 
 def check_objectives(settings: TrainSettings) -> None:
-    """Refuse what the model has no streams, no head or no objectives for.
-
-    Raises
-    ------
-    UsageError
-        Naming the ``-dual`` model, the heads that can have others beside them, or the option that
-        gives more objectives; or as :func:`calibration_of`.
-    """
+    """Refuse what the model has no streams, no head or no objectives for."""
     calibration = calibration_of(settings)
     if calibration is None and not settings.auxiliary_heads:
         return
@@ -223,11 +184,6 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
     """Settings of a training run, as recorded in its ``run.json``.
 
     :mod:`comptool.training.data` says what they mean for the data.
-
-    Raises
-    ------
-    UsageError
-        If a value is out of range or two contradict one another.
     """
 
     model: str = option(
@@ -726,21 +682,7 @@ STAGE = ("drop_classes", "per_class", "weighting", "class_weights")
 
 
 def for_task(settings: TrainSettings, task: str) -> TrainSettings:
-    """The settings with the task's own loss where none is named.
-
-    Parameters
-    ----------
-    settings
-        As they were given.
-    task
-        The competition's.
-
-    Raises
-    ------
-    UsageError
-        If the loss is unknown or for another task, or an option has no meaning for the loss or
-        the task.
-    """
+    """The settings with the task's own loss where none is named."""
     kind = tasks.find(task)
     loss = settings.loss or kind.default_loss
     check_task(loss, task)

@@ -24,12 +24,6 @@ def make_loss(plan: TrainPlan, member: TrainMember) -> nn.Module:
     """The loss with the options that were given; what was not given is the loss's own.
 
     It is one of all K classes or, where some are dropped, of the logits of those that are kept.
-
-    Raises
-    ------
-    UsageError
-        If there is no option of that name, a value is out of its range, or a list is not one
-        number per class.
     """
     name, num_classes = plan.loss, len(plan.rows.classes)
     entry = losses.LOSSES.find(name)

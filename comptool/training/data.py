@@ -56,22 +56,7 @@ Cells = npt.NDArray[np.int8]
 def labelled_rows(
     competition: Competition, settings: TrainSettings, folds: Path | None
 ) -> tuple[Samples, list[str]]:
-    """The labelled samples with a column ``fold``, and what to say of them.
-
-    Parameters
-    ----------
-    competition
-        Says what the columns mean; its training table is taken where there are no folds.
-    settings
-        Modalities, what a missing image is, and the seed of a hold-out.
-    folds
-        A table that ``comptool split`` made, or None to make the split that it would make.
-
-    Raises
-    ------
-    InputError
-        If the table cannot be used, has only one class, or an image is missing.
-    """
+    """The labelled samples with a column ``fold``, and what to say of them."""
     if folds is None:
         samples, dropped = with_images(training_samples(competition), settings)
         # Imported here: scikit-learn, which makes the folds, takes two seconds to import.
@@ -94,13 +79,7 @@ def labelled_rows(
 
 
 def with_images(samples: Samples, settings: TrainSettings) -> tuple[Samples, list[str]]:
-    """The samples with the modalities that are wanted, and how many rows lacked an image.
-
-    Raises
-    ------
-    InputError
-        If an image is missing and may not be.
-    """
+    """The samples with the modalities that are wanted, and how many rows lacked an image."""
     names = settings.modality or tuple(samples.paths)
     samples = replace(samples, paths={name: samples.paths[name] for name in names})
     if settings.missing_modality == "drop":
@@ -163,25 +142,7 @@ def extra_rows(
     labelled: Samples,
     classes: Sequence[str],
 ) -> Samples | None:
-    """The rows of ``--extra`` as samples below the labelled rows' folder; None if it has none.
-
-    Parameters
-    ----------
-    competition, settings
-        As for :func:`comptool.training.data.labelled_rows`.
-    extra
-        A table that ``comptool pseudolabel`` made.
-    labelled
-        The rows that are added to.
-    classes
-        The classes that are trained.
-
-    Raises
-    ------
-    InputError
-        If the table cannot be used, or a row is labelled already, would be validated, is of an
-        unknown class, or lacks an image.
-    """
+    """The rows of ``--extra`` as samples below the labelled rows' folder; None if it has none."""
     if read_table(extra, allow_empty=True).empty:
         return None
     samples = read_samples(extra, competition, labelled=True)
@@ -203,13 +164,7 @@ def extra_rows(
 
 
 def soft_targets(samples: Samples, classes: Sequence[str]) -> npt.NDArray[np.float32] | None:
-    """The ``soft:<class>`` columns of ``--extra`` of shape (N, K), or None if it has none.
-
-    Raises
-    ------
-    InputError
-        If they are of other classes, a row's are no probabilities, or the task is multi-label.
-    """
+    """The ``soft:<class>`` columns of ``--extra`` of shape (N, K), or None if it has none."""
     found = [str(name) for name in samples.frame.columns if str(name).startswith(SOFT)]
     wanted = [SOFT + name for name in classes]
     if not found:
@@ -350,23 +305,7 @@ class Rows:
 def read_rows(
     competition: Competition, settings: TrainSettings, folds: Path | None, extra: Path | None
 ) -> Rows:
-    """The rows of a run, checked.
-
-    Parameters
-    ----------
-    competition, settings, folds
-        See `comptool.training.data.labelled_rows`.
-    extra
-        A table that ``comptool pseudolabel`` made, or None.
-
-    Raises
-    ------
-    UsageError
-        If a modality is unknown.
-    InputError
-        If a table cannot be used, there is only one class, an image is missing, or an extra row
-        is labelled already, would be validated, or is of an unknown class.
-    """
+    """The rows of a run, checked."""
     labelled, notes = labelled_rows(competition, settings, folds)
     counts = published_counts(labelled)
     classes = _classes(competition, labelled, counts)
@@ -430,24 +369,7 @@ def _targets(
 
 
 def divide(rows: Rows, settings: TrainSettings, fold: int | None) -> tuple[Indices, Indices]:
-    """Row numbers that are trained on, as the settings choose and repeat them, and validated on.
-
-    Parameters
-    ----------
-    rows
-        All rows.
-    settings
-        ``balance``, ``drop_classes``, ``per_class`` and ``seed``.
-    fold
-        The fold to validate on; None trains on every row.
-
-    Raises
-    ------
-    UsageError
-        If there is no such fold, or no such class to drop.
-    InputError
-        If a class is validated and never trained on, or there is too little to train on.
-    """
+    """Row numbers that are trained on, as the settings choose and repeat them, and validated on."""
     if fold is not None and fold not in rows.folds:
         known = ", ".join(map(str, rows.folds)) or "none"
         raise UsageError(f"there is no fold {fold} in {rows.samples.source}; its folds are {known}")
@@ -566,20 +488,7 @@ CLASS, PRIOR = "class", "prior"
 
 
 def read_prior(path: Path, classes: Sequence[str]) -> tuple[float, ...]:
-    """The prior of each class, in [0, 1] and in the order of ``classes``.
-
-    Parameters
-    ----------
-    path
-        A table with the columns ``class`` and ``prior``, in any order of rows.
-    classes
-        The K classes that are trained.
-
-    Raises
-    ------
-    InputError
-        If the table cannot be used, is of other classes, or a prior is no number in [0, 1].
-    """
+    """The prior of each class, in [0, 1] and in the order of ``classes``."""
     frame = read_table(path, required=(CLASS, PRIOR))
     names = frame[CLASS].tolist()
     strange = sorted(set(names) ^ set(classes)) or sorted({n for n in names if names.count(n) > 1})
@@ -626,22 +535,7 @@ DEFAULT_THRESHOLD = 0.05
 
 
 def loss_notes(settings: TrainSettings, rows: Rows, train: Indices) -> list[str]:
-    """What a loss cannot learn from the cells that it is given, one sentence each.
-
-    Parameters
-    ----------
-    settings
-        With the loss and its options.
-    rows
-        All rows.
-    train
-        The row numbers that are trained on, shape (n,).
-
-    Raises
-    ------
-    InputError
-        If the prior cannot be read.
-    """
+    """What a loss cannot learn from the cells that it is given, one sentence each."""
     if not rows.task.cells:
         return []
     told = []
@@ -713,18 +607,6 @@ _SIZE = re.compile(r"(?:(?P<name>[^=]+)=)?(?P<height>\d+)(?:x(?P<width>\d+))?")
 def parse_sizes(texts: Sequence[str], modalities: Sequence[str]) -> dict[str, Size]:
     """Height and width of the modalities that ``--img-size`` speaks of.
 
-    Parameters
-    ----------
-    texts
-        ``64`` or ``64x48`` (height, width) for all modalities; ``sar=64`` for one.
-    modalities
-        Their names.
-
-    Raises
-    ------
-    UsageError
-        If a text is no size or names no modality.
-
     Examples
     --------
     >>> parse_sizes(["64", "eo=32x48"], ["sar", "eo"])
@@ -743,20 +625,7 @@ def parse_sizes(texts: Sequence[str], modalities: Sequence[str]) -> dict[str, Si
 
 
 def native_sizes(samples: Samples, missing: str) -> dict[str, Size]:
-    """A square for each modality that holds its median image, in steps of 32 from 64 to 224.
-
-    Parameters
-    ----------
-    samples
-        The training rows, of which a few are looked at.
-    missing
-        ``"error"`` or ``"zero"``; see `comptool.data.image_io.ImageFiles`.
-
-    Raises
-    ------
-    InputError
-        If an image is missing or damaged.
-    """
+    """A square for each modality that holds its median image, in steps of 32 from 64 to 224."""
     files = ImageFiles(samples, missing)
     looked_at = spread(len(samples), LOOKED_AT)
     sizes = {}
@@ -778,28 +647,15 @@ COSINE = "cosine"  # the head whose logits have a scale
 
 @dataclass(frozen=True)
 class TrainMember:
-    """One model to be trained: all there is to do, or one fold of ``--fold all``.
+    """One model to be trained: all there is to do, or one fold of ``--fold all``."""
 
-    Parameters
-    ----------
-    folder
-        Where it is kept.
-    fold
-        The fold that it validates on, None for none.
-    train, valid
-        Its rows.
-    parent
-        Folder of the run whose weights it starts from, or None.
-    leak
-        Why its validation is no evidence, or None.
-    """
-
-    folder: Path
-    fold: int | None
+    folder: Path  # where it is kept
+    fold: int | None  # the fold that it validates on, None for none
+    # its rows
     train: Indices
     valid: Indices
-    parent: Path | None = None
-    leak: str | None = None
+    parent: Path | None = None  # folder of the run whose weights it starts from, or None
+    leak: str | None = None  # why its validation is no evidence, or None
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,7 @@ ENCODERS = "encoders"
 
 
 def freeze(model: StreamModel, part: str | None) -> None:
-    """Take the gradients from a part of a model; the optimizer is made of the others.
-
-    Parameters
-    ----------
-    model
-        Its parameters are changed.
-    part
-        One of :data:`comptool.training.config.PARTS`, or None for nothing.
-    """
+    """Take the gradients from a part of a model; the optimizer is made of the others."""
     for name, parameter in model.named_parameters():
         if part is not None and _is_of(name, part):
             parameter.requires_grad_(False)

@@ -43,18 +43,6 @@ def modality_ratios(
 ) -> Tensor:
     """The factor r_m = reference / norm_m of each modality's gradient, within limits.
 
-    Parameters
-    ----------
-    norms
-        Norms of the gradients of M modalities, (M,), 0 or more.
-    reference, limits
-        See :class:`~comptool.training.config.Calibration`.
-
-    Returns
-    -------
-    Tensor
-        Shape (M,). A norm of 0 has the largest factor, unless all are 0.
-
     Examples
     --------
     >>> modality_ratios(torch.tensor([1.0, 3.0]), "mean")
@@ -71,17 +59,6 @@ def objective_weights(products: Tensor) -> Tensor:
     With g_t the gradients and u_t = g_t / |g_t|: ``sum_s a_s g_s . u_t`` is the same for every t,
     and the weights sum to 1. Two objectives get weights inverse to their norms. Of three and more,
     one that is at odds with the others may get a negative weight.
-
-    Parameters
-    ----------
-    products
-        Inner products g_s . g_t, (T, T).
-
-    Returns
-    -------
-    Tensor
-        a, of shape (T,), float64, on the CPU. An objective without a gradient has weight 0 and does
-        not bear on the others; where a product is not finite, all have 1 / T.
 
     Examples
     --------

@@ -33,43 +33,19 @@ _MEND = "Take --data-on cpu, or smaller images with --img-size"
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the images of training and of validation lie.
+    """Where the images of training and of validation lie."""
 
-    Parameters
-    ----------
-    train, valid
-        The device that holds all of them; None: worker processes load them.
-    num_bytes
-        That they take there.
-    note
-        What somebody should know of it, or nothing.
-    """
-
+    # the device that holds all of them; None: worker processes load them
     train: torch.device | None = None
     valid: torch.device | None = None
-    num_bytes: int = 0
-    note: str = ""
+    num_bytes: int = 0  # that they take there
+    note: str = ""  # what somebody should know of it, or nothing
 
 
 def place(
     plan: TrainPlan, member: TrainMember, header: RunHeader, processes: Processes
 ) -> Placement:
-    """Settle where the images lie.
-
-    Parameters
-    ----------
-    plan, member, processes
-        What is trained, and by which process among its equals.
-    header
-        Of its checkpoints: the size of the images.
-
-    Raises
-    ------
-    UsageError
-        If ``--data-on gpu`` is given and there is no GPU, or the augmentation is that of a file.
-    InputError
-        If the images do not fit where they have to be.
-    """
+    """Settle where the images lie."""
     wanted, device = plan.settings.data_on, processes.device
     if wanted == "gpu":
         _check_gpu(plan, device)

@@ -28,24 +28,16 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Mixing:
-    """Which of the three is done to the batches of a training, and how much.
+    """Which of the three is done to the batches of a training, and how much."""
 
-    Parameters
-    ----------
-    mixup, cutmix
-        Alpha of Beta(alpha, alpha), 0 for never. Where both are above 0, each batch takes one of
-        them, either with probability one half.
-    balanced
-        Alpha of Beta(alpha, 1), 0 for never. Where it is above 0 the other two have no say, and
-        the second half of what is drawn for a batch is mixed into the first.
-    num_classes
-        K.
-    """
-
+    # alpha of Beta(alpha, alpha), 0 for never. Where both are above 0, each batch takes one of
+    # them, either with probability one half
     mixup: float
     cutmix: float
+    # alpha of Beta(alpha, 1), 0 for never. Where it is above 0 the other two have no say, and the
+    # second half of what is drawn for a batch is mixed into the first
     balanced: float
-    num_classes: int
+    num_classes: int  # K
 
     def left(self, drawn: int) -> int:
         """Samples that so many drawn ones are mixed into."""
@@ -54,18 +46,7 @@ class Mixing:
     def __call__(
         self, images: Sequence[Tensor], targets: Tensor, random: np.random.Generator
     ) -> Mixed:
-        """Mixed images, and targets as shares of shape (B, K); nothing changes if all are off.
-
-        Parameters
-        ----------
-        images
-            One float tensor of shape (B, C, H, W) per modality; balanced, of (2 B, C, H, W).
-        targets
-            Of the same samples: class indices of shape (B,), class shares of shape (B, K), or
-            multi-label cells (B, K) of 1, 0 and -1.
-        random
-            The only source of randomness.
-        """
+        """Mixed images, and targets as shares of shape (B, K); nothing changes if all are off."""
         if not (self.mixup or self.cutmix or self.balanced):
             return list(images), targets
         if targets.ndim == 1:
@@ -83,26 +64,7 @@ class Mixing:
 def mixup(
     images: Sequence[Tensor], targets: Tensor, alpha: float, random: np.random.Generator
 ) -> Mixed:
-    """Each sample mixed with the one at the mirrored place of its batch.
-
-    Parameters
-    ----------
-    images
-        One float tensor of shape (B, C, H, W) per modality; all are mixed with the same partner
-        and share.
-    targets
-        Float class shares or cells of shape (B, K).
-    alpha
-        Parameter of the Beta(alpha, alpha) distribution of the share, above 0.
-    random
-        Draws the share, one per batch.
-
-    Returns
-    -------
-    tuple
-        Images and targets of the same shapes; see :func:`mixed_targets`. The middle sample of an
-        odd batch is its own partner, and stays.
-    """
+    """Each sample mixed with the one at the mirrored place of its batch."""
     share = float(random.beta(alpha, alpha))
     mixed = [torch.lerp(tensor.flip(0), tensor, share) for tensor in images]
     return mixed, mixed_targets(targets, targets.flip(0), share)
@@ -111,26 +73,7 @@ def mixup(
 def balanced_mixup(
     images: Sequence[Tensor], targets: Tensor, alpha: float, random: np.random.Generator
 ) -> Mixed:
-    """Each sample of the first half of a batch mixed with the one at its place in the second.
-
-    Parameters
-    ----------
-    images
-        One float tensor of shape (2 B, C, H, W) per modality: B samples as they come, then B that
-        were drawn class by class.
-    targets
-        Float class shares or cells of shape (2 B, K).
-    alpha
-        Parameter of the Beta(alpha, 1) distribution of the second half's share, above 0: its mean
-        is alpha / (1 + alpha), so that a small one leaves most to the first half.
-    random
-        Draws the share, one per batch.
-
-    Returns
-    -------
-    tuple
-        Images (B, C, H, W) and targets (B, K); see :func:`mixed_targets`.
-    """
+    """Each sample of the first half of a batch mixed with the one at its place in the second."""
     share = 1 - float(random.beta(alpha, 1))
     halves = [tensor.chunk(2) for tensor in images]
     mixed = [torch.lerp(drawn, own, share) for own, drawn in halves]
@@ -141,24 +84,7 @@ def balanced_mixup(
 def cutmix(
     images: Sequence[Tensor], targets: Tensor, alpha: float, random: np.random.Generator
 ) -> Mixed:
-    """A rectangle of each sample replaced by that of the one at the mirrored place of its batch.
-
-    Parameters
-    ----------
-    images, targets
-        As for :func:`mixup`. The rectangle is at the same place of all modalities, whatever their
-        sizes.
-    alpha
-        Parameter of the Beta(alpha, alpha) distribution of the share that is kept, above 0.
-    random
-        Draws the share and the place, one each per batch.
-
-    Returns
-    -------
-    tuple
-        Images and targets of the same shapes. The targets' share is that of the pixels which are
-        really kept, the mean over the modalities: the border clips the rectangle.
-    """
+    """A rectangle of each sample replaced by that of the one at the mirrored place of its batch."""
     box = _box(float(random.beta(alpha, alpha)), random)
     mixed, kept = [], []
     for tensor in images:

@@ -27,24 +27,12 @@ from comptool.training.distributed import Processes
 
 @dataclass(frozen=True)
 class LossReading:
-    """What a look has found.
+    """What a look has found."""
 
-    Parameters
-    ----------
-    loss_sum
-        Sum of the loss over the images that this process had seen in the epoch.
-    seen
-        Their number.
-    diverged
-        Whether that sum is no finite number in any process.
-    stop
-        Whether a stop is asked for in any process.
-    """
-
-    loss_sum: float
-    seen: int
-    diverged: bool
-    stop: bool
+    loss_sum: float  # sum of the loss over the images that this process had seen in the epoch
+    seen: int  # their number
+    diverged: bool  # whether that sum is no finite number in any process
+    stop: bool  # whether a stop is asked for in any process
 
 
 class LossMonitor:
@@ -74,22 +62,7 @@ class LossMonitor:
         self._sum += loss_sum
 
     def look(self, seen: int, requested: bool, *, wait: bool) -> LossReading | None:
-        """What is known without waiting or, with ``wait``, how it is now.
-
-        Parameters
-        ----------
-        seen
-            Images that the loss is the sum over.
-        requested
-            Whether this process is to stop.
-        wait
-            Whether to wait for the device.
-
-        Returns
-        -------
-        Sight or None
-            None at the first of late looks.
-        """
+        """What is known without waiting or, with ``wait``, how it is now."""
         asking = _PendingReading(self._values(requested), seen)
         if wait or not self._late:
             self._asked = None
@@ -180,15 +153,6 @@ class BlankImages:
 
 def told(found: Blank, modalities: Sequence[str], ids: Sequence[str]) -> list[str]:
     """A warning for each modality with blank images.
-
-    Parameters
-    ----------
-    found
-        Rows, as numbers in ``ids``, and modalities, as numbers in ``modalities``.
-    modalities
-        The M names.
-    ids
-        Of the N rows that are trained on.
 
     Examples
     --------

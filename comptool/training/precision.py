@@ -13,11 +13,6 @@ def autocast_dtype(amp: Amp, device: torch.device) -> torch.dtype | None:
 
     ``auto`` is bf16 on a CUDA card that computes in it, fp16 on an older card, and off on a CPU,
     where bf16 without AMX is some fifteen times slower than float32.
-
-    Raises
-    ------
-    UsageError
-        If bf16 is asked of a card that has none.
     """
     if amp == "off" or (amp == "auto" and device.type != "cuda"):
         return None

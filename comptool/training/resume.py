@@ -50,13 +50,7 @@ def write_record(folder: Path, record: RunRecord) -> None:
 
 
 def read_record(folder: Path) -> tuple[TrainSettings, Files]:
-    """What a run was asked to do.
-
-    Raises
-    ------
-    InputError
-        If there is no record, or it cannot be read.
-    """
+    """What a run was asked to do."""
     path = folder / RUN_JSON
     if not path.exists():
         raise InputError("there is no run to go on with", file=folder, mend="Leave --resume out")
@@ -93,15 +87,7 @@ def run_folder(name: str | None, model: str, extra: Path | None) -> Path:
 
 
 def check_folder(run: Path, *, force: bool, resume: bool) -> None:
-    """Check that the run's folder can be written and holds what is expected of it.
-
-    Raises
-    ------
-    OutputExistsError
-        If it holds a run, and neither ``force`` nor ``resume`` is given.
-    InputError
-        If it cannot be written, or there is nothing to resume.
-    """
+    """Check that the run's folder can be written and holds what is expected of it."""
     refuse_existing(run / BEST, force=True)
     begun = [name for name in (BEST, LAST, RUN_JSON, OOF) if (run / name).exists()]
     if resume and not (run / RUN_JSON).exists():
@@ -151,20 +137,6 @@ def resumed(
     ``epochs`` may be raised if the learning rate does not depend on their number, so that the
     weights become those of an uninterrupted longer run: the schedule is ``step``, ``constant`` or
     one of cycles, and the warm-up is the same.
-
-    Parameters
-    ----------
-    folder
-        Folder of the run.
-    settings, files
-        What was given anew, by name; what was not given is the run's own.
-
-    Raises
-    ------
-    UsageError
-        If something else is given that differs; names it.
-    InputError
-        If the run's record cannot be read.
     """
     own, own_files = read_record(folder)
     wanted = replace(own, **settings)
@@ -210,20 +182,7 @@ def _shown(name: str, value: object) -> str:
 
 
 def parent_member(run: Path, fold: int | None) -> Path:
-    """The folder of a run whose weights a training on ``fold`` starts from.
-
-    Parameters
-    ----------
-    run
-        A run or a folded run.
-    fold
-        The fold that will be validated on, None for none.
-
-    Raises
-    ------
-    UsageError
-        If a folded run has no member of that fold, so that one has to be named.
-    """
+    """The folder of a run whose weights a training on ``fold`` starts from."""
     folders = members(run)
     if folders == [run]:
         return run
@@ -237,20 +196,7 @@ def parent_member(run: Path, fold: int | None) -> Path:
 
 
 def check_parent(parent: Path, wanted: dict[str, Any]) -> None:
-    """Check that a run's weights are of the same task, classes, modalities and model.
-
-    Parameters
-    ----------
-    parent
-        Folder of the run.
-    wanted
-        ``task``, ``classes``, ``modalities`` and ``model`` (its name) of the new run.
-
-    Raises
-    ------
-    InputError
-        If one differs; names what differs.
-    """
+    """Check that a run's weights are of the same task, classes, modalities and model."""
     header = read_header(parent)
     found = {**header.document(), "model": header.model.name}
     for key in ("task", "model", "modalities", "classes"):
@@ -274,13 +220,6 @@ def find_leak(parent: Path, validated: Sequence[str]) -> str | None:
     """Why the validation of a run that starts from ``parent`` is no evidence; None if it is.
 
     Only rows that ``parent`` held out itself are known to be new to its weights.
-
-    Parameters
-    ----------
-    parent
-        Folder of the run.
-    validated
-        Ids that the new run validates on.
     """
     if not validated:
         return None

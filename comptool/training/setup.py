@@ -218,21 +218,6 @@ def channels_of(plan: TrainPlan, member: TrainMember) -> dict[str, int]:
     """The channels that a network is given, 1 or 3 by modality.
 
     A member that starts from another run takes those of that run, of which its weights are.
-
-    Parameters
-    ----------
-    plan
-        Where it leaves the choice to the images, some of all rows are looked at, so that the
-        members of ``--fold all`` agree.
-    member
-        What is trained.
-
-    Raises
-    ------
-    UsageError
-        If other channels are asked for than those of the run that it starts from.
-    InputError
-        If an image is missing or damaged.
     """
     asked = plan.settings.channels
     if member.parent is not None:
@@ -276,18 +261,6 @@ def bit_depths(plan: TrainPlan, member: TrainMember) -> tuple[dict[str, int], li
     """Bits that the 16-bit pixels of each modality use, and a sentence for each that has such.
 
     A member that starts from another run keeps that run's, at which its weights were made.
-
-    Parameters
-    ----------
-    plan
-        All of its rows are looked at, so that the members of ``--fold all`` agree.
-    member
-        What is trained.
-
-    Raises
-    ------
-    InputError
-        If an image is missing or damaged.
     """
     if member.parent is not None:
         return _inherited_bits(member.parent), []
@@ -327,22 +300,7 @@ Say = Callable[[str], None]
 
 
 def new_model(plan: TrainPlan, member: TrainMember, say: Say) -> tuple[StreamModel, RunHeader]:
-    """The model of a run that begins, and the header of its checkpoints.
-
-    Parameters
-    ----------
-    plan, member
-        What is trained.
-    say
-        Takes messages.
-
-    Raises
-    ------
-    UsageError
-        If the model is unknown or does not take the image size.
-    InputError
-        If weights that were asked for cannot be had, or do not fit.
-    """
+    """The model of a run that begins, and the header of its checkpoints."""
     img_size = _sizes(plan, member)
     options = {
         "img_size": [list(img_size[name]) for name in plan.modalities],
@@ -384,13 +342,7 @@ def new_model(plan: TrainPlan, member: TrainMember, say: Say) -> tuple[StreamMod
 
 
 def model_options(settings: TrainSettings) -> dict[str, Any]:
-    """Options of the backbone and of the head, by name.
-
-    Raises
-    ------
-    UsageError
-        If there is no such option, or its value is of another type.
-    """
+    """Options of the backbone and of the head, by name."""
     name = models.parse_name(settings.model)
     types = models.encoder_entry(name.backbone).types() | models.HEADS.find(name.head).types()
     for own in ("img_size", "auxiliary_heads"):  # options of their own
@@ -453,28 +405,7 @@ def open_session(
     *,
     measure: Measure = "all",
 ) -> TrainSession:
-    """Put a session together.
-
-    Parameters
-    ----------
-    plan, member, processes
-        What is trained, and by which process among its equals.
-    model, header
-        With the weights it starts from, and what its checkpoints say of it.
-    criterion
-        The loss.
-    say
-        Takes messages.
-    measure
-        What may be measured to choose how it is computed.
-
-    Raises
-    ------
-    UsageError
-        If the model cannot learn from batches so small, or the augmentation is unknown.
-    InputError
-        If an augmentation file cannot be read, or an image is missing.
-    """
+    """Put a session together."""
     settings, device = plan.settings, processes.device
     model = model.to(device)
     freeze(model, settings.freeze)
@@ -591,21 +522,11 @@ OF_FILES = {
 
 @dataclass(frozen=True)
 class Prepared:
-    """A member that is ready for its next update.
+    """A member that is ready for its next update."""
 
-    Parameters
-    ----------
-    progress
-        How far it is.
-    header
-        Of its checkpoints.
-    session
-        What it is trained with; None where it is finished.
-    """
-
-    progress: Progress
-    header: RunHeader
-    session: TrainSession | None
+    progress: Progress  # how far it is
+    header: RunHeader  # of its checkpoints
+    session: TrainSession | None  # what it is trained with; None where it is finished
 
 
 def rehearse(plan: TrainPlan) -> None:

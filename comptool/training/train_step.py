@@ -83,25 +83,7 @@ class Passes:
         self._least = 3 if normalised else 1
 
     def __call__(self, window: Sequence[Batch], epoch: int, step: int) -> Tensor:
-        """Leave the gradients of an update in the weights.
-
-        Parameters
-        ----------
-        window
-            Its batches.
-        epoch, step
-            Place of the first of them, from 0.
-
-        Returns
-        -------
-        Tensor
-            The sum of the loss over their images, a float64 scalar on the device.
-
-        Raises
-        ------
-        UsageError
-            If the memory does not hold the smallest part, or several processes would have to split.
-        """
+        """Leave the gradients of an update in the weights."""
         while True:
             try:
                 return self._try(window, epoch, step)
@@ -195,25 +177,7 @@ class TrainStep:
         return self._passes.at_once
 
     def __call__(self, window: Sequence[Batch], epoch: int, update: int) -> Tensor:
-        """Change the weights once; nothing here waits for the device.
-
-        Parameters
-        ----------
-        window
-            One or, with accumulation, several batches.
-        epoch, update
-            Which update of which epoch it is, from 0.
-
-        Returns
-        -------
-        Tensor
-            The sum of the loss over the images of this process, a float64 scalar on the device.
-
-        Raises
-        ------
-        UsageError
-            If the memory does not hold what the update needs.
-        """
+        """Change the weights once; nothing here waits for the device."""
         session = self._session
         number = epoch * session.updates_per_epoch + update
         step = update * session.settings.grad_accum

@@ -72,17 +72,7 @@ class Loop:
         self._watch = LossMonitor(session.processes, late=late)
 
     def run(self) -> None:
-        """Train until the epochs are done or validation has stopped improving.
-
-        Raises
-        ------
-        KeyboardInterrupt
-            After Ctrl-C, once ``last.pt`` holds the state; its text says how to go on.
-        InputError
-            If the loss is no longer a number, or an image or a file cannot be read or written.
-        UsageError
-            If the memory of the device does not hold an update.
-        """
+        """Train until the epochs are done or validation has stopped improving."""
         with self.interruption:
             while not self.progress.finished:
                 self._train()
@@ -312,28 +302,16 @@ def _line(row: Mapping[str, float | int | None], epochs: int, improved: bool) ->
 
 @dataclass(frozen=True)
 class TrainOutcome:
-    """What a training gave.
+    """What a training gave."""
 
-    Parameters
-    ----------
-    run
-        Its folder.
-    metric
-        Name of the metric.
-    score
-        Of the best checkpoint or, for ``--fold all``, of all rows out of fold; None without
-        validation.
-    epoch
-        Of the best checkpoint, from 1; for ``--fold all`` one per member.
-    seconds
-        Spent now.
-    """
-
-    run: Path
-    metric: str
+    run: Path  # its folder
+    metric: str  # name of the metric
+    # of the best checkpoint or, for ``--fold all``, of all rows out of fold; None without
+    # validation
     score: float | None
+    # of the best checkpoint, from 1; for ``--fold all`` one per member
     epoch: int | list[int] | None
-    seconds: float
+    seconds: float  # spent now
 
     def document(self) -> dict[str, object]:
         """The outcome as JSON values."""

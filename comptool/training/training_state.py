@@ -23,40 +23,22 @@ STATE_FORMAT = 1
 
 @dataclass
 class Progress:
-    """How far a run has come; it changes as the run goes.
+    """How far a run has come; it changes as the run goes."""
 
-    Parameters
-    ----------
-    epoch
-        Epoch under way, from 0.
-    update
-        Weight updates done in it.
-    loss_sum, seen
-        Sum of the training loss over the images seen in it, and their number.
-    seconds
-        Time spent in it before an interruption.
-    best_score, best_epoch
-        Best validation score so far and its epoch from 1, None before the first.
-    stale
-        Epochs since the best one: the counter of early stopping.
-    finished
-        Why the run ended: ``epochs`` or ``patience``; empty while it goes on.
-    history
-        One row per epoch done, as in ``metrics.csv``.
-    at_once
-        Most images in one pass, where the memory did not hold a batch; None: whole batches.
-    """
-
-    epoch: int = 0
-    update: int = 0
+    epoch: int = 0  # epoch under way, from 0
+    update: int = 0  # weight updates done in it
+    # sum of the training loss over the images seen in it, and their number
     loss_sum: float = 0.0
     seen: int = 0
-    seconds: float = 0.0
+    seconds: float = 0.0  # time spent in it before an interruption
+    # best validation score so far and its epoch from 1, None before the first
     best_score: float | None = None
     best_epoch: int | None = None
-    stale: int = 0
-    finished: str = ""
+    stale: int = 0  # epochs since the best one: the counter of early stopping
+    finished: str = ""  # why the run ended: ``epochs`` or ``patience``; empty while it goes on
+    # one row per epoch done, as in ``metrics.csv``
     history: list[dict[str, float | int | None]] = field(default_factory=list)
+    # most images in one pass, where the memory did not hold a batch; None: whole batches
     at_once: int | None = None
 
     def next_epoch(self) -> None:
@@ -75,23 +57,7 @@ def write_state(
     identity: Mapping[str, Any],
     gauges: Mapping[str, Any],
 ) -> None:
-    """Write ``last.pt`` atomically, replacing an older one.
-
-    Parameters
-    ----------
-    path
-        The file.
-    progress
-        How far the run has come.
-    weights, optimisation
-        State dicts of the model and of its :class:`~comptool.training.optim.Optimisation`.
-    header
-        Of the run's checkpoints, without score and epoch.
-    identity
-        JSON values that a resumed run has to agree with.
-    gauges
-        State of its :class:`~comptool.training.epoch_loggers.EpochLoggers`.
-    """
+    """Write ``last.pt`` atomically, replacing an older one."""
     document = {
         "format": STATE_FORMAT,
         "progress": asdict(progress),
@@ -107,13 +73,7 @@ def write_state(
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """The document that :func:`write_state` wrote, on the CPU; no code in it can run.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, truncated, of another kind, or holds more than plain values.
-    """
+    """The document that :func:`write_state` wrote, on the CPU; no code in it can run."""
     if not path.is_file():
         raise InputError(
             "there is nothing to go on from", file=path, mend="Train again with --force"

@@ -19,23 +19,14 @@ from comptool.training.distributed import Processes
 
 @dataclass(frozen=True)
 class InputTransform:
-    """How uint8 images become what a model takes.
+    """How uint8 images become what a model takes."""
 
-    Parameters
-    ----------
-    means, stds
-        Per modality, one number per channel, on the device: what is brought there anew for each
-        batch has the device waited for.
-    device
-        Where the model is.
-    channels_last
-        Whether the model wants that memory order, in which batches come.
-    """
-
+    # per modality, one number per channel, on the device: what is brought there anew for each batch
+    # has the device waited for
     means: tuple[Tensor, ...]
     stds: tuple[Tensor, ...]
-    device: torch.device
-    channels_last: bool
+    device: torch.device  # where the model is
+    channels_last: bool  # whether the model wants that memory order, in which batches come
 
     @classmethod
     def of(cls, header: RunHeader, device: torch.device, channels_last: bool) -> InputTransform:
@@ -79,30 +70,6 @@ def evaluate(
     """Class probabilities of every row in the table's order, and the mean loss of those that count.
 
     In float32 whatever the training's precision, so that they are what ``comptool infer`` gives.
-
-    Parameters
-    ----------
-    model
-        Put into evaluation mode, and back into its own.
-    batches
-        This process's share of the rows.
-    eye
-        How images become what the model takes.
-    criterion
-        The loss.
-    processes
-        Whose shares are put together.
-    stopped
-        Asked between batches.
-    task
-        Makes probabilities of the logits.
-    counted
-        Whether each row counts in the loss, shape (N,).
-
-    Raises
-    ------
-    StoppedError
-        If ``stopped`` says so.
     """
     training = model.training
     model.eval()

@@ -62,18 +62,6 @@ class FilePolicy:
         """The changed images of one sample.
 
         Images that differ in size keep their sizes, whatever is cropped.
-
-        Parameters
-        ----------
-        images
-            One uint8 array of shape (H, W, C) per modality; sizes and channels may differ.
-        seed
-            Non-negative integer; the only source of randomness.
-
-        Raises
-        ------
-        InputError
-            If the pipeline cannot take the images, or gives no image back.
         """
         canvas = self._canvas(images)
         changed = []

@@ -60,33 +60,14 @@ Operation = Callable[..., Tensor]
 
 
 def affine(images: Tensor, matrices: Tensor) -> Tensor:
-    """Images moved; what comes from outside is black.
-
-    Parameters
-    ----------
-    images
-        uint8 [n, H, W, C].
-    matrices
-        float32 [n, 2, 3]: from where in the given image each place takes its pixel, in coordinates
-        (x, y) of -1 to 1 from edge to edge.
-    """
+    """Images moved; what comes from outside is black."""
     chips = images.permute(0, 3, 1, 2).float()
     grid = functional.affine_grid(matrices, list(chips.shape), align_corners=False)
     return _to_bytes(functional.grid_sample(chips, grid, align_corners=False).permute(0, 2, 3, 1))
 
 
 def painted(images: Tensor, edges: Tensor, colours: Tensor) -> Tensor:
-    """Images with a rectangle painted over.
-
-    Parameters
-    ----------
-    images
-        uint8 [n, H, W, C].
-    edges
-        int64 [n, 4]: first row, first column, row after the last, column after the last.
-    colours
-        uint8 [n, C].
-    """
+    """Images with a rectangle painted over."""
     count, height, width, channels = images.shape
     top, left, bottom, right = edges[:, :, None].unbind(dim=1)
     row, column = (torch.arange(side, device=images.device) for side in (height, width))
@@ -99,15 +80,7 @@ def painted(images: Tensor, edges: Tensor, colours: Tensor) -> Tensor:
 
 
 def toned(images: Tensor, thresholds: Tensor, steps: Tensor, gains: Tensor) -> Tensor:
-    """Images whose levels from a threshold on are inverted, cut down to steps, and multiplied.
-
-    Parameters
-    ----------
-    images
-        uint8 [n, H, W, C].
-    thresholds, steps, gains
-        float32 [n]; 256, 1 and 1 change nothing.
-    """
+    """Images whose levels from a threshold on are inverted, cut down to steps, and multiplied."""
     levels = _levels(images)
     tones = torch.where(levels >= thresholds[:, None], LEVELS - 1 - levels, levels)
     tones = torch.floor(tones / steps[:, None]) * steps[:, None] * gains[:, None]
@@ -115,15 +88,7 @@ def toned(images: Tensor, thresholds: Tensor, steps: Tensor, gains: Tensor) -> T
 
 
 def contrasted(images: Tensor, gains: Tensor) -> Tensor:
-    """Images pushed away from their mean luminance, or towards it.
-
-    Parameters
-    ----------
-    images
-        uint8 [n, H, W, C].
-    gains
-        float32 [n]; 1 changes nothing.
-    """
+    """Images pushed away from their mean luminance, or towards it."""
     means = _grey(images).float().mean(dim=(1, 2, 3))
     tones = _levels(images) * gains[:, None] + (means * (1 - gains))[:, None]
     return _looked_up(images, _truncated(tones)[:, :, None])
@@ -154,28 +119,12 @@ def equalized(images: Tensor) -> Tensor:
 
 
 def coloured(images: Tensor, gains: Tensor) -> Tensor:
-    """Images pushed away from their luminance, or towards it.
-
-    Parameters
-    ----------
-    images
-        uint8 [n, H, W, 3].
-    gains
-        float32 [n]; 1 changes nothing.
-    """
+    """Images pushed away from their luminance, or towards it."""
     return _blended(images.float(), _grey(images).float(), gains)
 
 
 def sharpened(images: Tensor, gains: Tensor) -> Tensor:
-    """Images pushed away from their smoothed selves, or towards them.
-
-    Parameters
-    ----------
-    images
-        uint8 [n, H, W, C].
-    gains
-        float32 [n]; 1 changes nothing.
-    """
+    """Images pushed away from their smoothed selves, or towards them."""
     chips = images.permute(0, 3, 1, 2).float()
     around = functional.avg_pool2d(functional.pad(chips, (1, 1, 1, 1), mode="reflect"), 3, 1)
     smooth = (9 * around + 4 * chips) / 13
@@ -249,16 +198,7 @@ def stacked(shapes: Sequence[Shape]) -> dict[Shape, list[int]]:
 
 
 def tasks(changes: Changes, shapes: Sequence[Shape]) -> list[Work]:
-    """What is to be done to the stacks of a batch, symmetries aside, in this order.
-
-    Parameters
-    ----------
-    changes
-        Of B samples.
-    shapes
-        Of the images of each modality. Where their proportions differ, angles are those of a
-        picture that holds the largest of each side.
-    """
+    """What is to be done to the stacks of a batch, symmetries aside, in this order."""
     found: list[Work] = []
     canvas = max(height for height, *_ in shapes) / max(width for _, width, _ in shapes)
     for stack, (shape, members) in enumerate(stacked(shapes).items()):
@@ -271,17 +211,7 @@ def tasks(changes: Changes, shapes: Sequence[Shape]) -> list[Work]:
 
 
 def carry_out(found: Sequence[Work], sent: Iterator[Tensor], stacks: list[Tensor]) -> None:
-    """Do tasks to stacks of images, and leave what comes of it in their list.
-
-    Parameters
-    ----------
-    found
-        The tasks.
-    sent
-        Their arrays, one after another, on the device.
-    stacks
-        uint8 [k * B, H, W, C], the B images of one of k modalities after those of another.
-    """
+    """Do tasks to stacks of images, and leave what comes of it in their list."""
     for task in found:
         here = stacks[task.stack]
         if task.rows is None:
@@ -329,17 +259,7 @@ def _groups(operated: Operated, stack: int, shape: Shape, canvas: float) -> Iter
 
 
 def matrices(codes: Indices, strengths: Numbers, shape: Shape, canvas: float) -> tuple[Numbers]:
-    """The matrices [n, 2, 3] of geometric operations; see `affine`.
-
-    Parameters
-    ----------
-    codes, strengths
-        Of n samples; see `comptool.data.augment.named_policies.Operated`.
-    shape
-        Of their images. Shifts are whole pixels of them, so that no image is blurred by one.
-    canvas
-        Height by width of the picture whose angles are right angles.
-    """
+    """The matrices [n, 2, 3] of geometric operations; see `affine`."""
     along = {name: np.where(codes == OPERATIONS.index(name), strengths, 0) for name in GEOMETRIC}
     angle = np.radians(ANGLE * along["rotate"])
     found = np.zeros((len(codes), 2, 3))
@@ -474,16 +394,7 @@ class Augmentation:
 
 
 def symmetry(image: npt.NDArray[P], element: int) -> npt.NDArray[P]:
-    """One of the eight symmetries of a square, as a view of ``image``.
-
-    Parameters
-    ----------
-    image
-        Array of shape (H, W, C).
-    element
-        0 to 3: that many quarter turns to the left. 4 to 7: the same, then transposed.
-        Even elements below 4, and odd ones above, keep the shape.
-    """
+    """One of the eight symmetries of a square, as a view of ``image``."""
     turned = np.rot90(image, element % 4)
     return turned.swapaxes(0, 1) if element >= 4 else turned
 

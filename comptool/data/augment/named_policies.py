@@ -60,20 +60,7 @@ POLICIES = Registry(
 
 
 def create(name: str, **options: float) -> Policy:
-    """The policy of that name.
-
-    Parameters
-    ----------
-    name
-        ``none``, ``flips``, ``weak`` or ``strong``.
-    options
-        Of the policy: ``cutout``, ``magnitude``, ``num_ops``.
-
-    Raises
-    ------
-    UsageError
-        If nothing is called so; names the nearest policies. If the policy takes no such option.
-    """
+    """The policy of that name."""
     check_options(name, options)
     built: Policy = POLICIES.load(name)(**options)
     return built
@@ -242,34 +229,15 @@ Drawing = Callable[[SeededNumbers, SeededNumbers], list[Operated]]
 
 @dataclass(frozen=True)
 class Policy:
-    """A policy.
+    """A policy."""
 
-    Parameters
-    ----------
-    symmetries
-        Those that are drawn from, if any.
-    cutout
-        Side of the rectangle that is painted over, as a share of the image's; None for none.
-    draw_operations
-        What is drawn thereafter.
-    """
-
-    symmetries: tuple[int, ...] = ()
+    symmetries: tuple[int, ...] = ()  # those that are drawn from, if any
+    # side of the rectangle that is painted over, as a share of the image's; None for none
     cutout: float | None = None
-    draw_operations: Drawing = lambda shared, own: []
+    draw_operations: Drawing = lambda shared, own: []  # what is drawn thereafter
 
     def draw(self, seeds: Indices, modalities: int, *, square: bool) -> Changes:
-        """What becomes of the samples of a batch.
-
-        Parameters
-        ----------
-        seeds
-            One for each of B samples, non-negative int64.
-        modalities
-            Their number M.
-        square
-            Whether all images are square; if not, only symmetries that keep the shape are drawn.
-        """
+        """What becomes of the samples of a batch."""
         shared = SeededNumbers(seeds, np.zeros(1, np.int64))
         own = SeededNumbers(seeds, np.arange(1, modalities + 1)[:, None])
         elements, holes = None, None

@@ -40,27 +40,15 @@ from comptool.training.data import label_indices
 
 @dataclass(frozen=True)
 class ViewEvidence:
-    """A metric on out-of-fold rows, without and with test-time augmentation.
+    """A metric on out-of-fold rows, without and with test-time augmentation."""
 
-    Parameters
-    ----------
-    metric
-        Its name.
-    num_rows
-        Rows that it is taken over.
-    plain, augmented
-        Its values.
-    greater_is_better
-        Which way is up.
-    in_sample
-        Whether the rows chose the views, so that the second value is too good.
-    """
-
-    metric: str
-    num_rows: int
+    metric: str  # its name
+    num_rows: int  # rows that it is taken over
+    # its values
     plain: float
     augmented: float
-    greater_is_better: bool
+    greater_is_better: bool  # which way is up
+    # whether the rows chose the views, so that the second value is too good
     in_sample: bool = False
 
     @property
@@ -94,27 +82,14 @@ class ViewEvidence:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The rows that runs have not been trained on, under several schemes.
+    """The rows that runs have not been trained on, under several schemes."""
 
-    Parameters
-    ----------
-    ids
-        Of the N rows, in order, shape (N,).
-    targets
-        Class indices of shape (N,), or 1, 0 and -1 of shape (N, K).
-    folds
-        In which each was validated, shape (N,); None where that differs between runs.
-    tables
-        One array of probabilities of shape (N, K) per scheme.
-    sources
-        Where the labels are from.
-    """
-
-    ids: npt.NDArray[np.object_]
-    targets: npt.NDArray[np.integer]
+    ids: npt.NDArray[np.object_]  # of the N rows, in order, shape (N,)
+    targets: npt.NDArray[np.integer]  # class indices of shape (N,), or 1, 0 and -1 of shape (N, K)
+    # in which each was validated, shape (N,); None where that differs between runs
     folds: npt.NDArray[np.integer] | None
-    tables: list[Probabilities]
-    sources: tuple[Path, ...]
+    tables: list[Probabilities]  # one array of probabilities of shape (N, K) per scheme
+    sources: tuple[Path, ...]  # where the labels are from
 
 
 def predict_held_out(
@@ -123,12 +98,6 @@ def predict_held_out(
     """Predict the rows that each member of a plan has held out; every view is computed once.
 
     A row that several members held out, as the same fold of several runs, gets their mean.
-
-    Raises
-    ------
-    InputError
-        If there is no evidence, and why: a run that held nothing out, or that started from weights
-        which had seen its validation; a table or an image that is not here any more.
     """
     for member in plan.members:
         if member.header.leak:
@@ -148,17 +117,7 @@ def predict_held_out(
 
 
 def weigh(plan: InferencePlan, held: HeldOut, in_sample: bool = False) -> ViewEvidence:
-    """The plan's metric on rows that were predicted plain and, second, with augmentation.
-
-    Parameters
-    ----------
-    plan
-        Names the metric.
-    held
-        From `predict_held_out`.
-    in_sample
-        Whether these rows chose the views.
-    """
+    """The plan's metric on rows that were predicted plain and, second, with augmentation."""
     metric = plan.header.metric
     plain, augmented = (float(metrics.score(metric, held.targets, one)) for one in held.tables)
     up = bool(metrics.METRICS[plan.header.task].find(metric).greater_is_better)
@@ -201,27 +160,13 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Augmented:
-    """What came of a plan.
+    """What came of a plan."""
 
-    Parameters
-    ----------
-    num_rows
-        Rows predicted.
-    findings
-        Sentences about odd images.
-    scheme
-        The views that were taken.
-    evidence
-        The figures on out-of-fold rows, or why there are none.
-    verdict
-        The same in words.
-    """
-
-    num_rows: int
-    findings: list[str]
-    scheme: Scheme
-    evidence: dict[str, Any] | str
-    verdict: str
+    num_rows: int  # rows predicted
+    findings: list[str]  # sentences about odd images
+    scheme: Scheme  # the views that were taken
+    evidence: dict[str, Any] | str  # the figures on out-of-fold rows, or why there are none
+    verdict: str  # the same in words
 
 
 def tta(
@@ -284,26 +229,7 @@ def search_views(
     how: str,
     seed: int = 0,
 ) -> Augmented:
-    """Choose views on out-of-fold rows, and predict the plan's samples with those alone.
-
-    Parameters
-    ----------
-    plan
-        What to predict, and with which runs.
-    candidates
-        The views that there are to choose from; the plain image is always one of them.
-    computing, arguments
-        As for `tta`.
-    how, seed
-        See :func:`comptool.postprocess.ensemble.search.search`.
-
-    Raises
-    ------
-    InputError
-        As `tta`; also if there are no out-of-fold rows, or they are no evidence.
-    UsageError
-        As `tta`; also if there is nothing to choose, or the views are not merged by their mean.
-    """
+    """Choose views on out-of-fold rows, and predict the plan's samples with those alone."""
     if candidates.merge != "mean" or candidates.weights:
         raise UsageError(
             "--search finds weights of the mean: take --merge mean and groups of views"

@@ -63,13 +63,7 @@ def seen_box(view: str, height: int, width: int) -> Box:
 
 
 def seen_size(view: str, height: int, width: int) -> tuple[int, int]:
-    """Height and width at which a view shows an image.
-
-    Raises
-    ------
-    UsageError
-        If no view is called so.
-    """
+    """Height and width at which a view shows an image."""
     if view in CROPS:
         return height, width
     if view in D4:
@@ -84,13 +78,7 @@ def check_view(view: str) -> None:
 
 
 def scale_of(view: str) -> float:
-    """The factor of ``scale-FACTOR``.
-
-    Raises
-    ------
-    UsageError
-        If the name is none of this form, or the factor is not above 0 and up to 4.
-    """
+    """The factor of ``scale-FACTOR``."""
     if not view.startswith(SCALE_PREFIX):
         raise unknown_name("view", view, (*VIEW_NAMES, f"{SCALE_PREFIX}1.25"))
     try:
