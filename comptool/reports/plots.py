@@ -186,10 +186,11 @@ def _draw_curves_panel(axes: Axes, panel: Curves, colours: Mapping[str, Colour])
     values = [value for line in panel.series.values() for value in line if value is not None]
     lowest = min([0.0, *values])
     highest = max([lowest, panel.level or lowest, *values])
-    room = 0.06 * (highest - lowest) or 1.0
-    axes.set_ylim(lowest - (room if lowest < 0 else 0), highest + room)
-    axes.set_xlim(1 - 0.02 * epochs, epochs + 0.02 * epochs)
-    axes.xaxis.set_major_locator(MaxNLocator(EPOCHS, integer=True))
+    height = highest - lowest or 1.0
+    axes.set_ylim(lowest - 0.03 * height, lowest + 1.06 * height)
+    room = min(0.02 * (epochs - 1), 0.9) or 0.5
+    axes.set_xlim(1 - room, epochs + room)
+    axes.xaxis.set_major_locator(MaxNLocator(EPOCHS, integer=True, min_n_ticks=1))
     axes.set_title(panel.title, loc="left", fontsize=SIZE + 1)
     axes.set_xlabel("epoch")
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from comptool.reports.evaluate import evaluate
-from comptool.reports.plots import draw_confusion
+from comptool.reports.plots import draw_confusion, save_picture
 
 NAMES = {"accuracy", "balanced-accuracy", "macro-f1", "kappa", "ece", "confidence-gap"}
 
@@ -78,8 +78,8 @@ def test_pictures_are_drawn_and_not_replaced(answered, comptool):
     arguments = ("evaluate", "preds.csv", "--answers", "answers.csv", "--pictures", "drawn")
     assert comptool(*arguments).exit_code == 0
     found = evaluate("preds.csv", answers=Path("answers.csv"), resamples=0)
-    expected = draw_confusion(found.confusion, ["ship", "tank", "truck"])
-    np.testing.assert_array_equal(cv2.imread("drawn/confusion.png"), expected)
+    save_picture(Path("expected.png"), draw_confusion(found.confusion, ["ship", "tank", "truck"]))
+    assert Path("drawn/confusion.png").read_bytes() == Path("expected.png").read_bytes()
     assert cv2.imread("drawn/reliability.png").shape == (620, 620, 3)
     for name in ("confusion", "reliability"):
         record = json.loads(Path(f"drawn/{name}.png.meta.json").read_text())
@@ -89,6 +89,20 @@ def test_pictures_are_drawn_and_not_replaced(answered, comptool):
     assert again.exit_code == 3
     assert "exists already" in again.stderr
     assert comptool(*arguments, "--force").exit_code == 0
+
+
+def test_letters_that_no_font_has_are_told_where_pictures_are_drawn(
+    answered, comptool, monkeypatch
+):
+    monkeypatch.setattr("comptool.reports.fonts._chosen", lambda letters: ((), letters))
+    for name in ("preds.csv", "answers.csv"):
+        Path(name).write_text(Path(name).read_text().replace("ship", "군함"))
+    arguments = ("evaluate", "preds.csv", "--answers", "answers.csv", "--json")
+    plain, drawn = (comptool(*arguments, *more) for more in ((), ("--pictures", "drawn")))
+    assert json.loads(plain.stdout)["warnings"] == []
+    (warning,) = json.loads(drawn.stdout)["warnings"]
+    assert warning.startswith("no installed font can write '군', '함' in the pictures")
+    assert drawn.stderr.count(f"warning: {warning}\n") == 1
 
 
 def test_several_classes_per_row_have_average_precisions(tmp_path, comptool):
