@@ -23,12 +23,12 @@ from comptool.io.locks import hold
 from comptool.io.predictions import read_predictions
 from comptool.io.provenance import PredictionFacts
 from comptool.io.runs import FINISHED, OOF, RUNNING, STOPPED, RunRecord
-from comptool.training.batch_size import with_batch_size
+from comptool.training.auto_batch_size import with_batch_size
 from comptool.training.checkpoint import Checkpointer, asked_of, clear, columns, write_oof
 from comptool.training.class_subset import kept_score
 from comptool.training.data import TrainMember, TrainPlan
 from comptool.training.distributed import Processes, joined
-from comptool.training.monitor import BlankImages, Interruption, LossMonitor, told
+from comptool.training.nan_guard import BlankImages, Interruption, LossMonitor, told
 from comptool.training.resume import write_record
 from comptool.training.setup import TrainSession, identity, prepare
 from comptool.training.train_step import TrainStep, on_device

@@ -16,7 +16,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from comptool.errors import UsageError
 from comptool.io.runs import read_header
 from comptool.models.streams import StreamModel
-from comptool.training.batch_size import Trial, largest, with_batch_size
+from comptool.training.auto_batch_size import Trial, largest, with_batch_size
 from comptool.training.config import AS_MANY_AS_FIT
 from comptool.training.distributed import Processes
 

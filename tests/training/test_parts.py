@@ -24,7 +24,7 @@ from comptool.training.data import parse_sizes
 from comptool.training.distributed import mixed
 from comptool.training.epoch_loggers import EpochLogger, EpochLoggers
 from comptool.training.mixup import mixup
-from comptool.training.monitor import Interruption
+from comptool.training.nan_guard import Interruption
 from comptool.training.training_state import Progress, read_state, write_state
 
 HEADER = RunHeader(ModelRecord("x", {}), "multiclass", ["a"], {}, [], {}, {}, {}, {})

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from comptool.errors import InputError
 from comptool.training.distributed import Processes
-from comptool.training.monitor import LossMonitor
+from comptool.training.nan_guard import LossMonitor
 from comptool.training.setup import prepare
 from comptool.training.train_step import TrainStep, on_device
 from comptool.training.validate import evaluate

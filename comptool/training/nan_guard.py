@@ -1,6 +1,4 @@
-"""Monitoring: NaN guard of the loss, signals, and blank images.
-
-Whether the loss is still a number and whether somebody wants to stop, without waiting for it.
+"""NaN guard of the loss, interruption by signals, and blank images, without waiting for the device.
 
 To read a number of a GPU is to wait until it has done everything that was asked of it. So what is
 looked at there is copied into page-locked memory, and read when the next look is due; by then it
