@@ -191,6 +191,4 @@ def test_weights_of_a_file_are_taken_whole_or_not_at_all(tmp_path):
     assert all(torch.equal(value, state[name]) for name, value in source.state_dict().items())
     with pytest.raises(InputError) as error:
         models.create("eurosat-cbam", 5, pretrained=path)
-    assert str(error.value).startswith(
-        f"{path}: does not fit the backbone 'eurosat-cbam': missing"
-    )
+    assert str(error.value).startswith(f"{path}: does not fit the backbone 'eurosat-cbam': missing")
