@@ -74,6 +74,7 @@ def _style(names: Iterable[str] = ()) -> Iterator[None]:
     import matplotlib
 
     settings: dict[Any, Any] = dict(matplotlib.rcParamsDefault)
+    del settings["backend"]  # Its default is the choice of pyplot, which it imports.
     settings |= {"font.family": families(names), "font.size": SIZE, "text.parse_math": False}
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         # `unwritable` says it once, for all letters.
@@ -156,7 +157,7 @@ def draw_curves(panels: Sequence[Curves]) -> Figure:
     Parameters
     ----------
     panels
-        One or more, all of as many epochs. The axis of values begins at 0 or below.
+        One or more, all of as many epochs. The axis of values has the 0.
     """
     from matplotlib.lines import Line2D
 
@@ -184,8 +185,7 @@ def _draw_curves_panel(axes: Axes, panel: Curves, colours: Mapping[str, Colour])
         across = np.arange(1, len(line) + 1)
         axes.plot(across, values, color=colours[name], marker=dots, markersize=4)
     values = [value for line in panel.series.values() for value in line if value is not None]
-    lowest = min([0.0, *values])
-    highest = max([lowest, panel.level or lowest, *values])
+    lowest, highest = min([0.0, *values]), max([0.0, panel.level or 0.0, *values])
     height = highest - lowest or 1.0
     axes.set_ylim(lowest - 0.03 * height, lowest + 1.06 * height)
     room = min(0.02 * (epochs - 1), 0.9) or 0.5
