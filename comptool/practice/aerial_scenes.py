@@ -76,34 +76,18 @@ SMALL_CLASSES = (
 
 @dataclass(frozen=True)
 class Surface:
-    """What a pixel may show.
-
-    Parameters
-    ----------
-    name
-        Its name in the tables below.
-    classes
-        The classes that its pixels count for, with commas.
-    first, second
-        Two colours; each scene has one between them.
-    slow, fine
-        Standard deviation of its brightness over metres and from pixel to pixel, as shares.
-    stripe, period, bend
-        Strength of its ripples as a share, drawn pixels from one to the next, and how they wind.
-    canopy
-        Strength of the pattern of tree crowns.
-    """
+    """What a pixel may show; ``stripe``, ``slow``, ``fine`` and ``canopy`` are shares of its light."""
 
     name: str
-    classes: str
-    first: Colour
+    classes: str  # that its pixels count for, with commas
+    first: Colour  # each scene has one colour between the first and the second
     second: Colour
-    slow: float = 0.04
-    fine: float = 0.04
-    stripe: float = 0.0
-    period: float = 8.0
-    bend: float = 0.0
-    canopy: float = 0.0
+    slow: float = 0.04  # standard deviation over metres
+    fine: float = 0.04  # standard deviation from pixel to pixel
+    stripe: float = 0.0  # strength of ripples
+    period: float = 8.0  # drawn pixels from one ripple to the next
+    bend: float = 0.0  # how ripples wind
+    canopy: float = 0.0  # strength of the pattern of tree crowns
 
 
 SURFACES = tuple(
@@ -160,13 +144,14 @@ GROUNDS = {
     "paved": ("asphalt", "concrete"),
     "way": ("freeway", "rail", "road"),
 }
-WHITE, YELLOW, DARK = (228, 228, 224), (206, 178, 84), (44, 50, 58)
+WHITE, YELLOW, DARK = ((228, 228, 224),), ((206, 178, 84),), ((44, 50, 58),)
 PAINTS = ((232, 232, 230), (232, 232, 230), (196, 198, 200), (120, 124, 128), (46, 48, 52),
           (28, 28, 30), (150, 40, 36), (48, 72, 120))  # fmt: skip
 BOXES = ((170, 70, 50), (50, 90, 140), (190, 190, 186), (60, 120, 90), (200, 140, 60),
          (120, 60, 50), (90, 110, 130), (208, 204, 196))  # fmt: skip
 ROOFS = ((150, 84, 66), (168, 104, 80), (132, 76, 66), (112, 108, 106), (136, 130, 124),
          (92, 92, 98), (176, 168, 156), (190, 188, 184))  # fmt: skip
+FLAT = ((196, 192, 186), *ROOFS[3:], (150, 146, 140), (214, 210, 204))
 METALS = ((92, 130, 168), (196, 198, 200), (150, 160, 166), (172, 92, 76), (96, 140, 132))
 CROPS = ((96, 128, 62), (126, 142, 78), (168, 156, 96), (190, 172, 118), (150, 122, 90),
          (70, 104, 56), (134, 112, 84), (176, 170, 134))  # fmt: skip
@@ -180,50 +165,22 @@ REDS = ((178, 84, 66), (168, 100, 84), (156, 72, 60), (96, 112, 150))
 
 @dataclass(frozen=True)
 class Part:
-    """One shape of a thing.
+    """One shape of a thing."""
 
-    Parameters
-    ----------
-    shape
-        A name of `OUTLINES`, or ``blob``, or ``stripes`` (across the thing) or ``ribs`` (along it).
-    box
-        Middle (x, y), length and width, as shares of the thing's length and width.
-    surface
-        What it is; "" for paint that does not change what lies there.
-    colour
-        Alternatives, the same one for all parts of a thing; or the name of a surface.
-    tone
-        Brightness, a factor of the colour.
-    height
-        Metres above the ground, for its shadow.
-    zone, over
-        The place that it counts for; where ``over`` is given, on such ground alone, shadow too.
-    every, duty
-        Metres from one stripe to the next, and the share of that which is painted.
-    stroke
-        Metres; the outline alone is drawn, so wide.
-    chance
-        Share of the things that have it.
-    lit
-        Whether it is a slope that faces where it lies, seen from the middle of the thing.
-    sunward
-        Shift towards the sun, as a share of the length.
-    """
-
-    shape: str
-    box: tuple[float, float, float, float] = (0, 0, 1, 1)
-    surface: str = ""
-    colour: tuple[Colour, ...] | str = ()
-    tone: float = 1.0
-    height: float = 0.0
-    zone: str = ""
-    over: str = ""
-    every: float = 0.0
-    duty: float = 0.5
-    stroke: float = 0.0
-    chance: float = 1.0
-    lit: bool = False
-    sunward: float = 0.0
+    shape: str  # of OUTLINES, or "blob", "stripes" (across the thing) or "ribs" (along it)
+    box: tuple[float, float, float, float] = (0, 0, 1, 1)  # middle, length, width; shares
+    surface: str = ""  # what it is; "" for paint on what lies there
+    colour: tuple[Colour, ...] | str = ()  # alternatives for a thing, or a surface's colour
+    tone: float = 1.0  # a factor of the colour
+    height: float = 0.0  # metres above the ground, for its shadow
+    zone: str = ""  # the place that it counts for
+    over: str = ""  # ground to which its zone and its shadow are limited
+    every: float = 0.0  # metres from one stripe to the next
+    duty: float = 0.5  # share of that which is painted
+    stroke: float = 0.0  # metres; the outline alone is drawn, so wide
+    chance: float = 1.0  # share of the things that have it
+    lit: bool = False  # whether it is a slope that faces away from the thing's middle
+    sunward: float = 0.0  # shift towards the sun, a share of the length
 
 
 @dataclass(frozen=True)
@@ -268,7 +225,7 @@ OUTLINES = {
     "track": np.concatenate([_circle(-0.5, 0.5, 12) * [0.5, 1] + [0.25, 0],
                              _circle(0.5, 1.5, 12) * [0.5, 1] - [0.25, 0]]),
     "diamond": np.array([[-0.5, 0], [0, -0.5], [0.5, 0], [0, 0.5]]),
-    "fan": np.concatenate([[[-0.5, 0]], _circle(-0.25, 0.27, 14) * [2, 1.4] - [0.5, 0]]),
+    "fan": np.concatenate([[[-0.5, 0]], _circle(-0.25, 0.27, 14) * 2 - [0.5, 0]]),
     "hull": _mirrored((0.5, 0), (0.34, 0.36), (0.1, 0.5), (-0.44, 0.48), (-0.5, 0.3)),
     "wake": _mirrored((0.5, 0.15), (-0.5, 0.5), (-0.5, 0.25), (0, 0)),
     "jet": _mirrored((0.5, 0), (0.46, 0.03), (0.4, 0.055), (0.14, 0.055), (-0.12, 0.5),
@@ -283,147 +240,133 @@ CONVEX = ("box", "disc", "oval", "track", "blob")
 P = Part
 
 
-def _roof(colour: tuple[Colour, ...] = ROOFS, surface: str = "roof") -> tuple[Part, ...]:
-    """A pitched roof: two slopes, lit as they lie to the sun."""
-    return (
-        P("box", surface=surface, colour=colour, height=5.0),
-        P("box", (0, 0.25, 1, 0.5), colour=colour, lit=True),
-        P("box", (0, -0.25, 1, 0.5), colour=colour, lit=True),
-    )
+def _lines(wide: float, *downs: float, shape: str = "box", every: float = 0) -> list[Part]:
+    """White lines along a thing, so wide a share of it, or broken ones."""
+    return [P(shape, (0, y, 1, wide), colour=WHITE, every=every) for y in downs]
 
 
-def _road(lanes: int, surface: str = "road", **more: float) -> tuple[Part, ...]:
-    """A carriageway with its markings; shares of its width."""
-    marks = [P("stripes", (0, i / lanes - 0.5, 1, 0.03), colour=(WHITE,), every=8, duty=0.4)
-             for i in range(1, lanes)]  # fmt: skip
-    marks[len(marks) // 2] = P("box", (0, 0, 1, 0.03), colour=(YELLOW,))
-    edges = [P("box", (0, side, 1, 0.025), colour=(WHITE,)) for side in (-0.47, 0.47)]
-    walk = P("box", (0, 0, 1, 1.5), "concrete", chance=more.get("walk", 0))
-    return (walk, P("box", surface=surface), *marks, *(edges if lanes > 2 else ()))
+def _frames(stroke: float, *boxes: tuple[float, float, float, float]) -> list[Part]:
+    return [P("box", box, colour=WHITE, stroke=stroke) for box in boxes]
+
+
+def _slopes(colour: tuple[Colour, ...] | str) -> list[Part]:
+    return [P("box", (0, y, 1, 0.5), colour=colour, lit=True) for y in (-0.25, 0.25)]
+
+
+def _road(*lanes: float, walk: float = 0.0) -> list[Part]:
+    """A carriageway with lines between its lanes, and a walk beside some."""
+    return [
+        P("box", (0, 0, 1, 1.5), "concrete", chance=walk), P("box", surface="road"),
+        *_lines(0.03, *lanes, shape="stripes", every=8), P("box", (0, 0, 1, 0.03), colour=YELLOW),
+    ]  # fmt: skip
 
 
 def _deck(zone: str, over: str) -> tuple[Part, ...]:
-    """What carries a road over something."""
-    return (
-        P("box", (0, 0, 1, 1.15), "road", "concrete", height=9, zone=zone, over=over),
-        *_road(4),
-    )
+    """A road that something carries over something else."""
+    deck = P("box", (0, 0, 1, 1.15), "road", "concrete", height=9, zone=zone, over=over)
+    return (deck, *_road(-0.25, 0.25)[1:])
 
 
 THINGS = {
-    # Traffic and its ways; 0 is without end.
+    # Traffic and its ways.
     "car": Thing((4.1, 5.1), (1.7, 2.1), (
         P("box", surface="car", colour=PAINTS, height=1.5),
-        P("box", (0.17, 0, 0.13, 0.8), colour=(DARK,)),
-        P("box", (-0.3, 0, 0.09, 0.76), colour=(DARK,)))),
+        *(P("box", (x, 0, 0.12, 0.8), colour=DARK) for x in (0.17, -0.3)))),
     "lorry": Thing((7, 12), (2.4, 2.6), (
         P("box", surface="car", colour=BOXES, height=3),
-        P("box", (0.4, 0, 0.16, 0.9), colour=(DARK,)))),
-    "road": Thing((0, 0), (6.5, 9.5), _road(2)),
-    "street": Thing((0, 0), (7, 9), _road(2, walk=0.7)),
-    "avenue": Thing((0, 0), (13, 17), _road(4, walk=0.7)),
+        P("box", (0.4, 0, 0.16, 0.9), colour=DARK))),
+    "road": Thing((0, 0), (6.5, 9.5), tuple(_road())),
+    "street": Thing((0, 0), (7, 9), tuple(_road(walk=0.7))),
+    "avenue": Thing((0, 0), (13, 17), (*_road(-0.25, 0.25, walk=0.7), *_lines(0.02, -0.47, 0.47))),
     "freeway": Thing((0, 0), (24, 36), (
         P("box", surface="asphalt", colour="concrete", tone=0.8),
-        P("box", (0, -0.27, 1, 0.4), "freeway"), P("box", (0, 0.27, 1, 0.4), "freeway"),
+        *(P("box", (0, y, 1, 0.4), "freeway") for y in (-0.27, 0.27)),
         P("box", (0, 0, 1, 0.12), "grass", chance=0.6),
-        *(P("stripes", (0, y, 1, 0.012), colour=(WHITE,), every=9, duty=0.4)
-          for y in (-0.34, -0.2, 0.2, 0.34)),
-        *(P("box", (0, y, 1, 0.012), colour=(WHITE,)) for y in (-0.46, -0.08, 0.08, 0.46)))),
+        *_lines(0.012, -0.34, -0.2, 0.2, 0.34, shape="stripes", every=9),
+        *_lines(0.012, -0.46, -0.08, 0.08, 0.46))),
     "bridge": Thing((0, 0), (11, 24), _deck("bridge", "water")),
     "overpass": Thing((0, 0), (11, 18), _deck("overpass", "way")),
     "parkway": Thing((0, 0), (24, 30), (
         P("box", (0, 0, 1, 1.2), "concrete", chance=0.5), P("box", surface="grass", zone="parkway"),
         *(P("box", (0, y, 1, 0.3), "road") for y in (-0.35, 0.35)),
-        *(P("stripes", (0, y, 1, 0.02), colour=(WHITE,), every=8) for y in (-0.35, 0.35)))),
+        *_lines(0.02, -0.35, 0.35, shape="stripes", every=8))),
     "rail": Thing((0, 0), (4.8, 4.8), (
         P("box", (0, 0, 1, 1.1), "rail"),
         P("stripes", (0, 0, 1, 0.55), colour="rail", tone=0.68, every=1.6),
-        *(P("box", (0, y, 1, 0.04), colour=((212, 208, 204),)) for y in (-0.15, 0.15)))),
+        *_lines(0.04, -0.15, 0.15))),
     "train": Thing((100, 150), (3, 3), (
-        P("stripes", surface="train", colour=((196, 200, 204), (150, 60, 50), (70, 100, 150)),
-          every=25, duty=0.96, height=4),
-        P("stripes", (0, 0, 1, 0.3), colour="train", tone=0.7, every=25, duty=0.9))),
+        P("stripes", surface="train", colour=METALS, every=25, duty=0.96, height=4),
+        P("box", (0, 0, 1, 0.3), colour="train", tone=0.7))),
     "trail": Thing((0, 0), (2.5, 4.5), (
         P("box", surface="trail"), P("box", (0, 0, 1, 0.3), colour="trail", tone=0.85))),
-    "ruts": Thing((0, 0), (1.8, 1.8), tuple(
-        P("box", (0, y, 1, 0.3), colour="soil", tone=0.82) for y in (-0.5, 0.5))),
-    "crosswalk": Thing((4, 4), (7, 8), (P("ribs", colour=(WHITE,), every=1.5, zone="crosswalk"),)),
-    "wide crosswalk": Thing((4, 4), (13, 15), (
-        P("ribs", colour=(WHITE,), every=1.5, zone="crosswalk"),)),
+    "crosswalk": Thing((4, 4), (14, 16), (P("ribs", colour=WHITE, every=1.5, zone="crosswalk"),)),
     "junction": Thing((16, 17), (16, 17), (
-        P("box", (0, 0, 1.6, 1.6), zone="intersection", stroke=0.1, colour="road"),
-        P("box", surface="road"))),
+        P("box", (0, 0, 1.6, 1.6), zone="intersection", stroke=0.1), P("box", surface="road"))),
     "roundabout": Thing((40, 54), (40, 54), (
         P("disc", (0, 0, 1.08, 1.08), "concrete"), P("disc", surface="road", zone="roundabout"),
         P("disc", (0, 0, 0.58, 0.58), "concrete"), P("disc", (0, 0, 0.53, 0.53), "grass"),
         P("disc", (0, 0, 0.24, 0.24), "crown", chance=0.5, height=3))),
     "runway": Thing((650, 1100), (40, 60), (
         P("box", (0, 0, 1.05, 1.3), "runway", "asphalt"), P("box", surface="runway"),
-        P("stripes", (0, 0, 0.9, 0.03), colour=(WHITE,), every=60),
-        *(P("box", (0, y, 1, 0.03), colour=(WHITE,)) for y in (-0.47, 0.47)),
-        *(P("ribs", (x, 0, 0.035, 0.8), colour=(WHITE,), every=8) for x in (-0.46, 0.46)),
+        *_lines(0.03, 0, shape="stripes", every=60), *_lines(0.03, -0.47, 0.47),
+        *(P("ribs", (x, 0, 0.035, 0.8), colour=WHITE, every=8) for x in (-0.46, 0.46)),
         *(P("box", (x, 0, 0.3, 0.25), colour="runway", tone=0.75) for x in (-0.28, 0.28)))),
     "taxiway": Thing((0, 0), (20, 24), (
-        P("box", surface="concrete", colour="asphalt", tone=1.15),
-        P("box", (0, 0, 1, 0.03), colour=(YELLOW,)))),
-    "link": Thing((150, 190), (20, 24), (P("box", surface="concrete", colour="asphalt",
-                                           tone=1.15),)),
+        P("box", surface="asphalt", tone=1.15), P("box", (0, 0, 1, 0.03), colour=YELLOW))),
+    "link": Thing((150, 190), (20, 24), (P("box", surface="asphalt", tone=1.15),)),
     "apron": Thing((320, 420), (130, 150), (P("box", surface="concrete"),)),
     "joint": Thing((0, 0), (0.2, 0.3), (P("box", colour=((110, 110, 110),)),)),
-    "jet": Thing((30, 56), (26, 49), (
+    "jet": Thing((32, 56), (28, 49), (
         P("jet", surface="plane", height=5), P("box", (-0.43, 0, 0.12, 0.04), colour=PAINTS),
-        *(P("box", (0.05, y, 0.1, 0.05), colour=((120, 124, 130),)) for y in (-0.19, 0.19)))),
+        *(P("box", (0.05, y, 0.1, 0.05), colour=METALS[1:3]) for y in (-0.19, 0.19)))),
     "light plane": Thing((10.5, 14), (13, 17), (
         P("propeller", surface="plane", height=2), P("box", (-0.43, 0, 0.1, 0.1), colour=PAINTS))),
-    "gate plane": Thing((42, 56), (37, 49), (P("jet", surface="plane", height=5),)),
     # Buildings and works.
     "house": Thing((12, 16), (8.5, 11), (
         P("box", (0.3, -0.9, 0.25, 1), "concrete", chance=0.8),
-        *_roof(), P("box", (0.25, 0.45, 0.5, 0.7), "roof", ROOFS, 0.92, height=4, chance=0.45))),
+        P("box", surface="roof", colour=ROOFS, height=5), *_slopes(ROOFS),
+        P("box", (0.25, 0.45, 0.5, 0.7), "roof", ROOFS, 0.92, height=4, chance=0.45))),
     "villa": Thing((17, 25), (11, 14), (
-        P("disc", (0, 0, 2, 3), "grass", "grass", chance=0.6),
-        P("box", (0.3, -1.2, 0.16, 1.8), "concrete", chance=0.9),
-        *_roof(), P("box", (0.25, 0.45, 0.45, 0.7), "roof", ROOFS, 0.92, height=4, chance=0.6))),
-    "block": Thing((22, 36), (15, 24), (
-        P("box", surface="roof", colour=((196, 192, 186), *ROOFS[3:]), tone=1.14, height=13),
-        P("box", (0, 0, 0.93, 0.9), colour=((196, 192, 186), *ROOFS[3:])),
-        *(P("box", (x, y, 0.17, 0.2), colour=((130, 128, 126), (214, 212, 208)), chance=0.6)
+        P("disc", (0, 0, 2, 3), "grass", chance=0.6),
+        P("box", (0.3, -1.3, 0.16, 2), "concrete", chance=0.9),
+        P("box", surface="roof", colour=ROOFS, height=5), *_slopes(ROOFS),
+        P("box", (0.25, 0.45, 0.45, 0.7), "roof", ROOFS, 0.92, height=4, chance=0.6))),
+    "block": Thing((22, 34), (15, 20), (
+        P("box", surface="roof", colour=FLAT, tone=1.14, height=13),
+        P("box", (0, 0, 0.93, 0.9), colour=FLAT),
+        *(P("box", (x, y, 0.17, 0.2), colour=FLAT[::-1], tone=0.8, chance=0.6)
           for x, y in ((-0.25, 0.2), (0.1, -0.2), (0.3, 0.15))))),
     "hangar": Thing((220, 260), (40, 44), (
         P("box", surface="roof", height=16), P("ribs", colour="roof", tone=0.9, every=14))),
     "factory": Thing((45, 75), (28, 46), (
         P("box", surface="hall", colour=METALS, height=9),
         P("ribs", colour=METALS, tone=0.8, every=9),
-        P("stripes", (0, 0.2, 0.9, 0.06), colour=((220, 222, 224),), every=8, duty=0.3,
-          chance=0.6))),
+        P("stripes", (0, 0.2, 0.9, 0.06), colour=WHITE, every=8, chance=0.6))),
     "mobile home": Thing((14, 18), (4.6, 6.8), (
-        P("box", surface="home", height=3.5), P("box", (0, 0.25, 1, 0.5), colour="home", lit=True),
-        P("box", (0, -0.25, 1, 0.5), colour="home", lit=True),
+        P("box", surface="home", height=3.5), *_slopes("home"),
         P("box", (0.2, 0.75, 0.45, 0.5), "home", tone=0.8, height=2.5, chance=0.5))),
     "tunnel": Thing((44, 60), (7.6, 8), (
         P("box", surface="glass", height=3), P("box", (0, -0.3, 1, 0.2), colour="glass", tone=0.75),
         P("stripes", colour="glass", tone=0.9, every=6, duty=0.12))),
     "car park": Thing((50, 90), (32, 32), (
         P("box", surface="asphalt", zone="parking lot"),
-        *(P("stripes", (0, y, 1, 0.16), colour=(WHITE,), tone=0.9, every=2.8, duty=0.1)
+        *(P("stripes", (0, y, 1, 0.16), colour=WHITE, every=2.8, duty=0.1)
           for y in (-0.38, -0.08, 0.08, 0.38)))),
     "lot": Thing((40, 50), (16, 18), (
         P("box", surface="asphalt", zone="parking lot"),
-        *(P("stripes", (0, y, 1, 0.3), colour=(WHITE,), tone=0.9, every=2.8, duty=0.1)
-          for y in (-0.3, 0.3)))),
-    "yard": Thing((120, 240), (90, 170), (P("box", surface="asphalt", colour="concrete",
-                                            tone=0.85),)),
+        *(P("stripes", (0, y, 1, 0.3), colour=WHITE, every=2.8, duty=0.1) for y in (-0.3, 0.3)))),
+    "yard": Thing((120, 240), (90, 170), (P("box", (0, 0, 1, 1), "asphalt", "concrete", 0.85),)),
     "tank": Thing((20, 42), (20, 42), (
         P("box", (0, 0, 1.4, 1.4), "concrete", chance=0.75),
         P("box", (0, 0, 1.4, 1.4), colour="concrete", tone=0.75, stroke=1),
-        P("disc", surface="tank", tone=0.8, height=12), P("disc", (0, 0, 0.93, 0.93)),
+        P("disc", surface="tank", tone=0.8, height=12), P("disc", (0, 0, 0.93, 0.93), "tank"),
         P("disc", (0, 0, 0.8, 0.8), colour="tank", tone=0.88, chance=0.5),
-        P("disc", (0, 0, 0.7, 0.7), colour="tank", sunward=0.06),
+        P("disc", (0, 0, 0.7, 0.7), "tank", sunward=0.06),
         P("box", (0.25, 0, 0.5, 0.05), colour="tank", tone=0.65))),
     "container": Thing((12.2, 12.2), (2.5, 2.5), (
         P("box", surface="container", colour=BOXES, height=5),)),
-    "aisle": Thing((0, 0), (9, 12), (
-        P("box", surface="asphalt"), P("stripes", (0, 0, 1, 0.03), colour=(YELLOW,), every=8))),
+    "aisle": Thing((0, 0), (9, 14), (
+        P("box", surface="asphalt"), P("stripes", (0, 0, 1, 0.03), colour=YELLOW, every=8))),
     "platform": Thing((110, 170), (8, 8), (
         P("box", (0, 0, 1.1, 1), "concrete", zone="railway station"),
         P("box", (0, 0, 0.75, 0.8), "roof", height=5),
@@ -435,48 +378,39 @@ THINGS = {
         P("disc", (0, 0, 0.5, 0.35), "soil"), P("disc", (0, 0, 0.03, 0.03), height=46),
         P("rotor", surface="blade", height=46), P("disc", (0, 0, 0.08, 0.08), "blade"))),
     "pylon": Thing((15, 22), (15, 22), (
-        P("box", (0, 0, 0.8, 0.8), "soil"),
-        *(P("box", (0, y, 9, 0.008), colour=((176, 178, 180),)) for y in (-0.6, 0, 0.6)),
-        P("box", (0, 0, 0.6, 0.6), "steel", stroke=1, height=30),
-        P("cross", surface="steel", height=40),
-        *(P("box", (x, 0, 0.1, 1.4), "steel", tone=1.15, height=44) for x in (-0.2, 0, 0.2)))),
+        P("box", (0, 0, 0.8, 0.8), "soil"), *_lines(0.01, -0.6, 0, 0.6),
+        P("box", (0, 0, 0.6, 0.6), "steel", stroke=1.2), P("cross", (0, 0, 1, 1), "steel", height=25),
+        P("stripes", (0, 0, 0.6, 1.4), "steel", tone=1.15, every=4, duty=0.25, height=34))),
     # Ships and piers.
     "boat": Thing((8, 13), (2.6, 4), (
-        P("hull", surface="ship", height=1.5),
-        P("hull", (0, 0, 0.9, 0.7), colour="ship", tone=0.85),
-        P("box", (-0.05, 0, 0.34, 0.5), colour=((240, 240, 238),)),
-        P("box", (0.14, 0, 0.1, 0.5), colour=(DARK,), chance=0.7))),
+        P("hull", surface="ship", height=1.5), P("hull", (0, 0, 0.9, 0.7), "ship", tone=0.85),
+        P("box", (-0.05, 0, 0.34, 0.5), colour=WHITE),
+        P("box", (0.14, 0, 0.1, 0.5), colour=DARK, chance=0.7))),
     "freighter": Thing((45, 90), (8, 15), (
         P("wake", (-1, 0, 1.2, 1.6), colour="foam", tone=0.72, chance=0.6),
         P("hull", surface="ship", colour=HULLS, height=4),
-        P("hull", (0, 0, 0.92, 0.75), colour=((170, 150, 130),)),
-        P("box", (-0.36, 0, 0.16, 0.6), colour=((238, 238, 236),)),
+        P("hull", (0, 0, 0.92, 0.75), colour=CROPS[4:5]),
+        P("box", (-0.36, 0, 0.16, 0.6), colour=WHITE),
         P("stripes", (0.06, 0, 0.6, 0.5), colour=BOXES, every=10, duty=0.8))),
     "pier": Thing((40, 60), (2.6, 3), (P("box", surface="pier", height=1.5),)),
     "jetty": Thing((24, 28), (2.6, 3), (
         P("box", surface="pier", height=1.5),
-        P("hull", (-0.2, -1.4, 0.36, 1.2), "ship", height=1.5, chance=0.7),
-        P("hull", (0.2, 1.4, 0.36, 1.2), "ship", height=1.5, chance=0.7))),
+        *(P("hull", (x, 7 * x, 0.36, 1.2), "ship", height=1.5, chance=0.7) for x in (-0.2, 0.2)))),
     "quay": Thing((0, 0), (300, 300), (
-        P("box", surface="concrete", height=2), P("box", (0, 0.035, 1, 1), "grass"),
-        P("box", (0, 0.035, 1, 1), "soil", chance=0.4),
-        *(P("box", (0, y, 1, h), s) for y, h, s in ((-0.435, 0.03, "road"),)))),
+        P("box", surface="concrete", height=2), P("box", (0, 0.03, 1, 1), "grass"),
+        P("box", (0, 0.03, 1, 1), "soil", chance=0.4), P("box", (0, -0.435, 1, 0.03), "road"))),
     # Sport and leisure.
     "tennis court": Thing((36, 36), (17.5, 17.5), (
         P("box", surface="asphalt", colour=AROUND, zone="tennis court"),
         P("box", (0, 0, 0.66, 0.62), colour=COURTS),
-        P("box", (0, 0, 0.66, 0.62), colour=(WHITE,), stroke=0.3),
-        P("box", (0, 0, 0.66, 0.46), colour=(WHITE,), stroke=0.3),
-        P("box", (0, 0, 0.36, 0.46), colour=(WHITE,), stroke=0.3),
-        P("box", (0, 0, 0.36, 0.015), colour=(WHITE,)),
-        P("box", (0, 0, 0.012, 0.72), colour=((60, 62, 60),)))),
+        *_frames(0.3, (0, 0, 0.66, 0.62), (0, 0, 0.66, 0.46), (0, 0, 0.36, 0.46), (0, 0, 0.36, 0)),
+        P("box", (0, 0, 0.012, 0.72), colour=DARK))),
     "basketball court": Thing((32, 32), (19, 19), (
         P("box", surface="asphalt", colour=FLOORS, tone=0.86, zone="basketball court"),
         P("box", (0, 0, 0.88, 0.8), colour=FLOORS),
-        P("box", (0, 0, 0.88, 0.8), colour=(WHITE,), stroke=0.3),
-        P("box", (0, 0, 0.01, 0.8), colour=(WHITE,)),
-        P("disc", (0, 0, 0.12, 0.2), colour=(WHITE,), stroke=0.3),
-        *(P("disc", (x, 0, 0.34, 0.66), colour=(WHITE,), stroke=0.3) for x in (-0.36, 0.36)),
+        *_frames(0.3, (0, 0, 0.88, 0.8), (0, 0, 0, 0.8)),
+        P("disc", (0, 0, 0.12, 0.2), colour=WHITE, stroke=0.3),
+        *(P("disc", (x, 0, 0.34, 0.66), colour=WHITE, stroke=0.3) for x in (-0.36, 0.36)),
         *(P("box", (x, 0, 0.18, 0.26), colour=FLOORS[::-1]) for x in (-0.34, 0.34)))),
     "diamond": Thing((62, 95), (62, 95), (
         P("fan", (0, 0, 1.08, 1.08), "clay"), P("fan", surface="turf", zone="baseball diamond"),
@@ -485,41 +419,35 @@ THINGS = {
     "football field": Thing((80, 108), (50, 66), (
         P("box", surface="turf", zone="football field"),
         P("stripes", colour="turf", tone=1.1, every=11, chance=0.7),
-        P("box", (0, 0, 0.94, 0.92), colour=(WHITE,), stroke=0.6),
-        P("box", (0, 0, 0.008, 0.92), colour=(WHITE,)),
-        P("disc", (0, 0, 0.18, 0.29), colour=(WHITE,), stroke=0.6),
-        *(P("box", (x, 0, 0.14, 0.5), colour=(WHITE,), stroke=0.6) for x in (-0.4, 0.4)))),
+        *_frames(0.6, (0, 0, 0.94, 0.92), (0, 0, 0, 0.92), (-0.4, 0, 0.14, 0.5),
+                 (0.4, 0, 0.14, 0.5)), P("disc", (0, 0, 0.18, 0.29), colour=WHITE, stroke=0.6))),
     "track": Thing((110, 175), (58, 92), (
         P("box", (0, 0, 1.08, 1.12), "concrete", chance=0.6),
-        P("track", surface="lane", colour=REDS),
-        P("track", (0, 0, 0.93, 0.86), colour=(WHITE,), tone=0.9, stroke=0.3),
-        P("track", (0, 0, 0.85, 0.72), "turf"))),
+        P("track", surface="lane", colour=REDS), P("track", (0, 0, 0.85, 0.72), "turf"),
+        P("track", (0, 0, 0.93, 0.86), colour=WHITE, tone=0.9, stroke=0.3))),
     "stadium": Thing((150, 220), (120, 176), (
         P("oval", (0, 0, 1.28, 1.32), "concrete"),
-        P("oval", surface="roof", colour=((212, 212, 210), (190, 190, 190)), height=20,
-          zone="stadium"),
+        P("oval", surface="roof", height=20, zone="stadium"),
         P("oval", (0, 0, 0.88, 0.88), colour=SEATS),
         *(P("oval", (0, 0, s, s), colour=SEATS, tone=0.8, stroke=0.8) for s in (0.82, 0.76)),
-        P("oval", (0, 0, 0.68, 0.68), "lane", REDS, chance=0.4),
-        P("oval", (0, 0, 0.68, 0.68), "turf", chance=0.6))),
+        P("oval", (0, 0, 0.68, 0.68), "turf"),
+        P("oval", (0, 0, 0.68, 0.68), "lane", REDS, chance=0.35))),
     "pool": Thing((7, 11), (4, 6), (
         P("box", (0, 0, 1.35, 1.5), "concrete"), P("box", surface="pool"),
         P("box", (0, 0, 0.6, 0.5), colour="pool", tone=0.92))),
     "large pool": Thing((13, 23), (8, 12), (
         P("box", (0, 0, 1.3, 1.4), "concrete"), P("box", surface="pool", chance=0.6),
-        P("blob", (0, 0, 1.1, 1.1), "pool", chance=0.7),
-        P("box", (0, 0, 0.5, 0.5), colour="pool", tone=0.92))),
+        P("blob", (0, 0, 1.1, 1.1), "pool"), P("box", (0, 0, 0.5, 0.5), colour="pool", tone=0.92))),
     "terrace": Thing((48, 60), (32, 38), (
         P("box", surface="concrete", tone=1.05),
-        *(P("stripes", (0, y, 0.9, 0.05), colour=((244, 244, 240), (206, 120, 90)), every=4)
-          for y in (-0.42, 0.42)))),
+        *(P("stripes", (0, y, 0.9, 0.05), colour=WHITE, every=4) for y in (-0.42, 0.42)))),
     "fairway": Thing((70, 130), (24, 42), (
         P("blob", surface="turf", tone=1.15), P("blob", (0.36, 0, 0.2, 0.55), "turf", tone=1.35),
         *(P("blob", (x, y, 0.12, 0.3), "sand", tone=1.06, chance=0.7)
           for x, y in ((0.5, 0.3), (0.3, -0.5), (0.1, 0.55))))),
     "plaza": Thing((20, 36), (20, 36), (
         P("disc", surface="concrete"), P("disc", (0, 0, 0.62, 0.62), "turf"),
-        P("disc", (0, 0, 0.2, 0.2), "water", colour=((120, 170, 190),)))),
+        P("disc", (0, 0, 0.2, 0.2), "water", "pool"))),
     # Plants, ground and water.
     "tree": Thing((5, 9), (5, 9), (
         P("disc", surface="crown", tone=0.74, height=5),
@@ -533,8 +461,8 @@ THINGS = {
     "grove": Thing((40, 54), (40, 54), (P("blob", surface="crown", zone="forest", height=5),)),
     "pond": Thing((32, 60), (28, 50), (
         P("blob", (0, 0, 1.12, 1.12), "soil"), P("blob", surface="water", zone="lake"))),
-    "park pond": Thing((34, 64), (28, 50), (
-        P("blob", (0, 0, 1.08, 1.1), "concrete"), P("blob", surface="water"))),
+    "basin": Thing((34, 64), (28, 50), (P("disc", (0, 0, 1.08, 1.1), "concrete"),
+                                        P("disc", surface="water"))),
     "bare patch": Thing((36, 48), (36, 48), (P("blob", surface="soil"),)),
 }  # fmt: skip
 
@@ -543,74 +471,37 @@ THINGS = {
 class Layer:
     """Ground that covers where a field is above a level.
 
-    Parameters
-    ----------
-    surface
-        What it is.
-    field
-        ``flat`` (everywhere), ``patchy`` (noise), ``veins`` (-|noise|, so narrow bands), ``shore``
-        (rises to one side), ``round`` (falls from the middle), ``band`` (falls from a line along
-        the scene), or ``same``: the field of the layer before.
-    level
-        Range of the level; of ``same`` relative to the layer before.
-    size
-        Width of the lumps of the noise, a share of the scene's.
-    chance, zone
-        Share of the scenes that have it, and the place that it counts for.
-    tone
-        Brightness, a factor.
+    Fields: ``flat`` (everywhere), ``patchy`` (noise), ``veins`` (-|noise|, so narrow bands),
+    ``shore`` (rises to one side), ``round`` (falls from the middle), ``band`` (falls from a line
+    along the scene), ``same`` (the field and level of the layer before, to which its own is added).
     """
 
     surface: str
     field: str = "flat"
     level: Range = (0, 0)
-    size: float = 0.33
-    chance: float = 1.0
-    zone: str = ""
+    size: float = 0.33  # width of the lumps of noise, a share of the scene's
+    chance: float = 1.0  # share of the scenes that have it
+    zone: str = ""  # the place that it counts for
     tone: float = 1.0
 
 
 @dataclass(frozen=True)
 class Put:
-    """Things set into the scene.
-
-    Parameters
-    ----------
-    thing
-        A name of `THINGS`.
-    n, rows
-        Ranges of their number, or of the columns and rows where there is a grid; 0 fills the scene.
-    grid
-        Metres from one column and from one row to the next.
-    at, near
-        Where: metres from the middle, and a random shift, a share of the scene's width.
-    turn
-        Radians against the scene; None = at random.
-    follow
-        Whether places are counted from the last things put without, and turned with them.
-    on
-        Ground that they have to stand on; "" = any.
-    keep, limit
-        Share of the places that are used, and at most how many.
-    chance
-        Share of the scenes that have it.
-    alike
-        Whether all have the same colours.
-    """
+    """Things set into the scene."""
 
     thing: str
-    n: tuple[int, int] = (1, 1)
-    rows: tuple[int, int] = (1, 1)
-    grid: Range = (0, 0)
-    at: Range = (0, 0)
-    near: float = 0.0
-    turn: float | None = 0.0
-    follow: bool = False
-    on: str = ""
-    keep: float = 1.0
-    limit: int = 999
-    chance: float = 1.0
-    alike: bool = False
+    n: tuple[int, int] = (1, 1)  # range of their number, of the columns where there is a grid
+    rows: tuple[int, int] = (1, 1)  # range of the rows; 0 of either fills the scene
+    grid: Range = (0, 0)  # metres from one column and from one row to the next
+    at: Range = (0, 0)  # metres from the middle
+    near: float = 0.0  # random shift, a share of the scene's width
+    turn: float | None = 0.0  # radians against the scene; None = at random
+    follow: bool = False  # whether places count from the last things put without, and turn too
+    on: str = ""  # ground that they have to stand on
+    keep: float = 1.0  # share of the places that are used
+    limit: int = 999  # and at most so many
+    chance: float = 1.0  # share of the scenes that have it
+    alike: bool = False  # whether all have the same colours
 
 
 Step = Layer | Put
@@ -618,278 +509,269 @@ FILL = (0, 0)
 ACROSS = np.pi / 2
 
 
-def scattered(thing: str, most: int, least: int = 0, on: str = "open", **more: float) -> Put:
-    """Some things anywhere on such ground."""
-    return Put(thing, (least, most), near=0.5, on=on, turn=None, **more)  # type: ignore[arg-type]
+def _some(thing: str, most: int, least: int = 0, on: str = "open", chance: float = 1.0) -> Put:
+    """Things anywhere on such ground."""
+    return Put(thing, (least, most), near=0.5, on=on, turn=None, chance=chance)
 
 
-def traffic(gap: float, *lanes: float, keep: float = 0.6, thing: str = "car") -> tuple[Put, ...]:
-    """Cars on the lanes (metres beside the middle) of the road before."""
-    return tuple(Put(thing, FILL, grid=(gap, 0), at=(0, y), follow=True, keep=keep) for y in lanes)
+def _cars(gap: float, *lanes: float, keep: float = 0.5) -> tuple[Put, ...]:
+    """Cars on the lanes, metres beside the middle of the road before."""
+    return tuple(Put("car", FILL, grid=(gap, 0), at=(0, y), follow=True, keep=keep) for y in lanes)
 
 
-def way(thing: str, *lanes: float, keep: float = 0.4, **more: float) -> tuple[Put, ...]:
-    """A road somewhere across the scene, and its cars."""
-    return (Put(thing, **more), *traffic(17, *lanes, keep=keep))  # type: ignore[arg-type]
+def _ground(low: float, high: float) -> tuple[Layer, Layer]:
+    """Grass, often with soil where noise is above a level between two."""
+    return (Layer("grass"), Layer("soil", "patchy", (low, high), chance=0.75))
 
 
-def ground(low: float, high: float, chance: float = 0.75) -> tuple[Layer, Layer]:
-    """Grass, with soil where noise is above a level between two."""
-    return (Layer("grass"), Layer("soil", "patchy", (low, high), chance=chance))
+TREES = _some("tree", 60, 8)
+TOWN = Put("block", FILL, FILL, (48, 44), near=0.2, on="open", keep=0.5, chance=0.35)
+VILLAGE = Put("house", FILL, FILL, (26, 28), near=0.2, on="open", keep=0.3, chance=0.2)
+PARCELS = Put("parcel", FILL, FILL, (110, 100), near=0.3)
+AROUND_IT = (TOWN, VILLAGE, TREES)
 
 
-TREES, FEW = scattered("tree", 60, 8), scattered("tree", 40)
-TOWN = Put("block", FILL, FILL, (48, 44), near=0.2, on="open", keep=0.5, chance=0.55)
-VILLAGE = Put("house", FILL, FILL, (26, 28), near=0.2, on="open", keep=0.3, chance=0.4)
-FARM = Put("house", (2, 4), grid=(24, 0), near=0.3, on="open", turn=None, chance=0.35)
-WOOD = Layer("crown", "patchy", (0.2, 1.6), chance=0.35, zone="forest")
-GROVES = Layer("crown", "patchy", (0.8, 1.6), 0.2, chance=0.5)
-PARCELS = (Put("parcel", FILL, FILL, (110, 100), near=0.3),)
-SURROUNDINGS = (TOWN, VILLAGE, TREES)
-
-
-def edges(down: float) -> tuple[Step, ...]:
-    """What borders a sports ground whose middle is ``down`` metres away."""
+def _edges(down: float) -> tuple[Step, ...]:
+    """What borders a sports ground: a street ``down`` metres away, a car park, buildings."""
     return (
-        Put("street", at=(0, down), chance=0.55), *traffic(20, down - 2, down + 2, keep=0.4),
-        Put("lot", at=(0, -down), on="open", chance=0.3),
-        Put("car", FILL, (2, 2), (2.8, 10.5), (0, -down), turn=0, on="paved", keep=0.2), *SURROUNDINGS)  # fmt: skip
+        Put("street", at=(0, down), chance=0.55), *_cars(20, -2, 2),
+        Put("lot", at=(0, -down), on="open", chance=0.3), _some("car", 40, 20, "paved", chance=0.4),
+        *AROUND_IT,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class SceneKind:
-    """One kind of scene.
-
-    Parameters
-    ----------
-    name
-        Its name.
-    metres
-        Range of the width of the ground that is seen.
-    weight, small
-        How often it is met, relative to the others, in the full and in the small edition.
-    steps
-        What is drawn, in order.
-    whole
-        Places that all of it counts for, with commas.
-    warp
-        How far straight lines stray, a share of the scene's width.
-    relief
-        How strongly its slopes show.
-    """
+    """One kind of scene."""
 
     name: str
-    metres: Range
-    weight: float
-    small: float
-    steps: tuple[Step, ...]
-    whole: str = ""
-    warp: float = 0.0
-    relief: float = 0.0
+    metres: Range  # range of the width of the ground that is seen
+    weight: float  # how often it is met in the full edition, relative to the others
+    small: float  # the same in the small edition
+    steps: tuple[Step, ...]  # what is drawn, in order
+    whole: str = ""  # places that all of it counts for, with commas
+    warp: float = 0.0  # how far straight lines stray, a share of the scene's width
+    relief: float = 0.0  # how strongly its slopes show
 
 
 K, L = SceneKind, Layer
-SEA = (L("sea"), L("shallow", "round", (0, 0)))
 KINDS = (
     K("airplane", (90, 170), 1.6, 1.6, (
-        L("concrete", tone=0.85), Put("joint", FILL, FILL, (0, 14)),
-        Put("meadow", near=0.6, chance=0.35),
-        Put("block", (1, 1), (3, 3), (0, 23), (0, -62), chance=0.45),
+        L("concrete", tone=0.85), L("concrete", tone=0.85, zone="airport", chance=0.45),
+        Put("joint", FILL, FILL, (0, 14)), Put("meadow", near=0.6, chance=0.35),
+        Put("block", (1, 1), (3, 3), (0, 23), (0, -62), chance=0.4),
         Put("jet", FILL, grid=(54, 0), at=(5, 8), near=0.1, turn=ACROSS, keep=0.8),
         Put("light plane", FILL, (1, 2), (20, 18), (0, 40), turn=ACROSS, keep=0.7, chance=0.35),
-        scattered("car", 16, 3, "paved"))),
+        _some("car", 20, 5, "paved"))),
     K("airport", (600, 900), 1.4, 0, (
-        *ground(-0.2, 1.8), Put("runway", near=0.25), Put("taxiway", at=(0, 165), follow=True),
+        *_ground(-0.2, 1.8), Put("runway", near=0.25), Put("taxiway", at=(0, 165), follow=True),
         Put("link", (2, 2), grid=(380, 0), at=(0, 85), follow=True, turn=ACROSS),
         Put("apron", at=(0, 245), follow=True, chance=0.75),
         Put("hangar", at=(0, 345), follow=True, on="open", chance=0.75),
-        Put("gate plane", (4, 6), grid=(64, 0), at=(0, 260), follow=True, turn=ACROSS, on="paved"),
-        scattered("grove", 9)), "airport"),
+        Put("jet", (4, 6), grid=(64, 0), at=(0, 260), follow=True, turn=ACROSS, on="paved"),
+        _some("grove", 9)), "airport"),
     K("bareland", (100, 300), 1.6, 1.5, (
         L("soil"), L("soil", "patchy", (-0.5, 0.8), tone=1.14),
         L("grass", "patchy", (0.9, 2.4), chance=0.7), Put("trail", near=0.3, chance=0.55),
-        Put("ruts", (0, 3), near=0.4, turn=None), scattered("tree", 7)), warp=0.08),
+        _some("tree", 7)), warp=0.1),
     K("baseball diamond", (90, 140), 0.8, 1.2, (
-        *ground(0.8, 2.2), Put("diamond", near=0.08), *edges(52))),
+        *_ground(0.8, 2.2), Put("diamond", near=0.08), *_edges(52))),
     K("basketball court", (70, 110), 1.4, 0, (
-        *ground(0.8, 2.4), L("concrete", chance=0.2),
-        Put("basketball court", (1, 2), (1, 2), (33, 20), near=0.1), *edges(36))),
+        *_ground(0.8, 2.4), L("concrete", chance=0.2),
+        Put("basketball court", (1, 2), (1, 2), (33, 20), near=0.1), *_edges(36))),
     K("beach", (120, 300), 2.2, 2.0, (
-        *ground(0.8, 2.4), L("crown", "patchy", (-0.4, 1.6), chance=0.6), VILLAGE,
+        *_ground(1.2, 2.6), L("crown", "patchy", (-0.4, 1.6), chance=0.6), VILLAGE,
         L("sand", "shore", (-0.6, -0.1), tone=1.06, zone="beach"),
-        L("sand", "same", (0.35, 0.5), tone=0.86), L("foam", "same", (0.05, 0.07)),
+        L("sand", "same", (0.35, 0.5), tone=0.86), L("foam", "same", (0.04, 0.06)),
         L("shallow", "same", (0.02, 0.05)), L("foam", "same", (0.08, 0.12)),
-        L("sea", "same", (0.02, 0.05)), scattered("boat", 3, 0, "water", chance=0.5))),
+        L("sea", "same", (0.02, 0.05)), _some("boat", 4, 1, "water", chance=0.5))),
     K("bridge", (110, 200), 2.0, 2.4, (
-        *ground(0.2, 1.6), GROVES, TREES, VILLAGE, L("soil", "band", (-0.7, -0.45)),
-        L("water", "same", (0.04, 0.08), zone="river"), L("sea", "same", chance=0.25),
-        scattered("boat", 4, 0, "water", chance=0.5),
-        *way("bridge", -4, 4, near=0.1, turn=ACROSS)), warp=0.03),
+        *_ground(0.2, 1.6), L("crown", "patchy", (0.8, 1.6), 0.2, chance=0.5), TREES, VILLAGE,
+        L("soil", "band", (-0.7, -0.45)), L("water", "same", (0.04, 0.08), zone="river"),
+        L("sea", "same", chance=0.25), _some("boat", 4, 0, "water", chance=0.5),
+        Put("bridge", near=0.1, turn=ACROSS), *_cars(16, -4, 4)), warp=0.02),
     K("chaparral", (80, 160), 2.0, 0, (
-        L("sand"), L("soil", "patchy", (0, 0.4), chance=0.4), Put("trail", near=0.3, chance=0.25),
-        L("shrub", "patchy", (0.5, 1.2), 0.05), scattered("bush", 120, 30)), warp=0.05),
+        L("sand"), L("soil", "patchy", (0, 0.4), chance=0.4), Put("trail", near=0.3, chance=0.3),
+        L("shrub", "patchy", (0.5, 1.2), 0.05), _some("bush", 120, 30)), warp=0.05),
     K("cloud", (300, 900), 1.2, 0, ()),
     K("commercial area", (130, 200), 2.4, 2.2, (
         L("concrete", tone=0.9), Put("avenue", (1, 1), FILL, (0, 64)),
-        *traffic(15, -62, -2, 2, 62, keep=0.35), Put("avenue", near=0.3, turn=ACROSS),
-        Put("block", FILL, FILL, (34, 32), (0, 16), on="paved", keep=0.88),
-        Put("lot", (6, 6), near=0.4, on="paved", limit=2, chance=0.7),
-        scattered("car", 40, 10, "paved"), scattered("tree", 60, 20, "paved"))),
+        *_cars(13, -62, -2, 2, 62), Put("avenue", near=0.3, turn=ACROSS), *_cars(13, -2, 2),
+        Put("lot", (6, 6), near=0.4, on="paved", limit=2, chance=0.6),
+        Put("block", FILL, FILL, (36, 21.3), on="paved", keep=0.92),
+        _some("car", 60, 20, "paved"), _some("tree", 60, 20, "paved"))),
     K("dense residential", (100, 160), 2.8, 3.4, (
-        *ground(1.2, 2.8), Put("street", (1, 1), FILL, (0, 56)),
-        *traffic(16, -54, -2, 2, 54, keep=0.3), Put("street", near=0.4, turn=ACROSS),
+        *_ground(1.2, 2.8), Put("street", (1, 1), FILL, (0, 56)), *_cars(14, -54, -2, 2, 54),
+        Put("street", near=0.4, turn=ACROSS), *_cars(14, -2, 2),
         Put("house", FILL, FILL, (19, 28), (9, 14), on="open", keep=0.95),
-        Put("pool", FILL, FILL, (19, 14), (0, 7), on="open", keep=0.4, chance=0.45),
-        Put("car", FILL, FILL, (19, 17), (4, 0), turn=ACROSS, on="paved", keep=0.4), TREES),
-      "dense residential area"),
+        Put("pool", FILL, FILL, (19, 14), (0, 7), on="open", keep=0.5, chance=0.5),
+        Put("car", FILL, FILL, (19, 17), (4, 0), turn=ACROSS, on="paved", keep=0.4),
+        _some("tree", 90, 50)), "dense residential area"),
     K("desert", (200, 900), 1.8, 0, (
         L("dune"), L("shrub", "patchy", (1.2, 1.8), 0.03, chance=0.4)), "desert", 0.1),
     K("eroded farmland", (250, 600), 1.4, 0, (
-        *PARCELS, L("grass", "veins", (-0.4, -0.3), 0.4),
-        L("rock", "same", (0.1, 0.15), zone="gully"), Put("trail", near=0.4, chance=0.45),
-        L("crown", "patchy", (1, 1.7), 0.06, chance=0.5)), warp=0.1),
+        PARCELS, L("grass", "veins", (-0.4, -0.3), 0.4),
+        L("rock", "same", (0.1, 0.15), zone="gully"), L("rock", "same", (0.1, 0.15), tone=0.75),
+        Put("trail", near=0.4, chance=0.45), L("crown", "patchy", (1, 1.7), 0.06, chance=0.5)),
+      warp=0.05),
     K("farmland", (200, 500), 3.0, 3.6, (
-        *PARCELS, L("grass", "patchy", (0.5, 1.6), 0.5, chance=0.2),
-        L("soil", "patchy", (0.7, 1.6), 0.5, chance=0.2), WOOD,
+        PARCELS, L("grass", "patchy", (0.5, 1.6), 0.5, chance=0.2),
+        L("soil", "patchy", (0.7, 1.6), 0.5, chance=0.2),
+        L("crown", "patchy", (0.8, 1.6), chance=0.35, zone="forest"),
         Put("trail", near=0.4, chance=0.65), Put("road", near=0.4, turn=ACROSS, chance=0.2),
-        Put("meadow", near=0.4, chance=0.35),
-        Put("house", (1, 3), (1, 2), (26, 26), follow=True, on="open", chance=0.9),
+        Put("meadow", near=0.4, chance=0.4),
+        Put("house", (2, 3), (1, 2), (26, 26), follow=True, on="open"),
         Put("grove", (0, 3), near=0.5)), warp=0.02),
     K("forest", (120, 300), 2.6, 2.8, (
-        *ground(0.6, 2), L("crown", "patchy", (-3, -0.4), zone="forest"),
+        *_ground(0.6, 2), L("crown", "patchy", (-3, -0.4), zone="forest"),
         Put("trail", near=0.3, chance=0.35), Put("pond", near=0.3, turn=None, chance=0.25)),
       warp=0.1),
     K("freeway", (90, 160), 2.2, 1.6, (
-        *ground(0.6, 2.4), Put("parcel", FILL, FILL, (110, 100), chance=0.28), WOOD,
-        Put("freeway", near=0.2), *traffic(14, -10, -7, -4, 4, 7, 10, keep=0.3), TREES),
-      warp=0.04),
+        *_ground(0.6, 2.4), Put("parcel", FILL, FILL, (110, 100), chance=0.28),
+        L("crown", "patchy", (0.2, 1.2), chance=0.35, zone="forest"), Put("freeway", near=0.2),
+        *_cars(14, -10, -7, -4, 4, 7, 10), TREES), warp=0.04),
     K("golf course", (180, 300), 1.6, 0, (
         L("grass", tone=0.9), L("crown", "patchy", (0.5, 1.1)),
-        *[Put("fairway", near=0.35, turn=None)] * 3, Put("park pond", near=0.3, chance=0.45),
+        *[Put("fairway", near=0.35, turn=None)] * 3, Put("basin", near=0.3, chance=0.5),
         Put("trail", near=0.3, chance=0.8), TREES,
         Put("house", (1, 3), grid=(28, 0), near=0.4, on="open", chance=0.15)),
       "golf course", 0.12),
     K("ground track field", (150, 230), 1.6, 0, (
-        *ground(0.6, 2.4), Put("track", near=0.05),
+        *_ground(0.6, 2.4), Put("track", near=0.05),
         Put("football field", follow=True, chance=0.55),
-        Put("basketball court", (1, 2), grid=(34, 0), at=(0, 62), follow=True, chance=0.5),
-        *edges(76))),
+        Put("basketball court", (1, 3), grid=(34, 0), at=(0, 62), follow=True, chance=0.6),
+        *_edges(78))),
     K("football field", (120, 200), 0.2, 0, (
-        *ground(0.8, 2.4), Put("football field", (1, 1), (1, 2), (0, 68), near=0.05),
-        *edges(72))),
+        *_ground(0.8, 2.4), Put("football field", (1, 1), (1, 2), (0, 68), near=0.05),
+        *_edges(74))),
     K("harbor", (110, 180), 1.8, 2.0, (
         L("sea"), L("water", chance=0.5), Put("quay", at=(0, 170), near=0.1),
-        *traffic(24, -131, -129, keep=0.4),
+        *_cars(18, -131, -129),
         Put("block", FILL, grid=(44, 0), at=(0, -108), follow=True, on="open", keep=0.6),
         Put("lot", FILL, grid=(60, 0), at=(20, -108), follow=True, on="open", keep=0.3),
-        Put("pier", FILL, grid=(32, 0), at=(0, -172), follow=True, turn=ACROSS, chance=0.75),
-        Put("boat", FILL, (8, 9), (16, 5.6), (8, -176), follow=True, on="water", keep=0.7),
-        Put("freighter", (1, 3), grid=(96, 0), at=(0, -162), follow=True, on="water"),
+        Put("freighter", (1, 2), grid=(96, 0), at=(0, -164), follow=True, on="water", chance=0.35),
+        Put("pier", FILL, grid=(32, 0), at=(0, -172), follow=True, turn=ACROSS, on="water",
+            chance=0.8),
+        Put("boat", FILL, (8, 9), (16, 5.6), (8, -176), follow=True, on="water", keep=0.6),
         Put("tree", (12, 12), near=0.5, on="open")), "habor"),
     K("industrial area", (150, 260), 2.0, 0, (
-        *ground(-0.2, 1.6), Put("yard", near=0.08),
+        *_ground(0.4, 2), Put("yard", near=0.08),
         Put("factory", FILL, FILL, (82, 54), near=0.1, keep=0.8),
-        *way("road", -2, 2, at=(0, 27), chance=0.6), scattered("lorry", 22, 4, "paved"), FEW)),
+        Put("road", at=(0, 27), chance=0.6), *_cars(16, -2, 2), _some("lorry", 40, 10, "paved"),
+        _some("tree", 40))),
     K("intersection", (70, 120), 2.2, 2.4, (
-        *ground(0.8, 2.4), Put("avenue"), *traffic(16, -5, -2, 2, 5, keep=0.3),
-        Put("wide crosswalk", (2, 2), grid=(22, 0), chance=0.85), Put("avenue", turn=ACROSS),
-        *traffic(16, -5, -2, 2, 5, keep=0.3),
-        Put("wide crosswalk", (2, 2), grid=(22, 0), follow=True, chance=0.85), Put("junction"),
-        *SURROUNDINGS)),
+        *_ground(0.8, 2.4), Put("avenue"), *_cars(13, -5, -2, 2, 5),
+        Put("crosswalk", (2, 2), grid=(24, 0), follow=True, chance=0.85),
+        Put("avenue", turn=ACROSS), *_cars(13, -5, -2, 2, 5),
+        Put("crosswalk", (2, 2), grid=(24, 0), follow=True, chance=0.85), Put("junction"),
+        *AROUND_IT)),
     K("island", (200, 700), 1.4, 0, (
-        *SEA, L("foam", "round", (-0.62, -0.35), zone="island"), L("sand", "same", (0.02, 0.03)),
-        L("rock", "same", chance=0.5), L("grass", "same", (0.03, 0.12)),
-        L("crown", "same", (0.03, 0.15), chance=0.85)), warp=0.03),
+        L("sea"), L("shallow", "round", (-0.8, -0.5)), L("foam", "same", (0.06, 0.14), zone="island"),
+        L("sand", "same", (0.02, 0.03)), L("rock", "same", chance=0.5),
+        L("grass", "same", (0.03, 0.12)), L("crown", "same", (0.03, 0.15), chance=0.75),
+        _some("boat", 4, 1, "water", chance=0.4)), warp=0.03),
     K("lake", (250, 700), 1.6, 1.2, (
-        *ground(0, 1.4), GROVES, L("soil", "round", (-0.95, -0.6)),
-        L("water", "same", (0.03, 0.08), zone="lake"), TREES)),
+        *_ground(0, 1.4), L("rock", "patchy", (-0.5, 1), chance=0.3, zone="mountain"),
+        L("grass", "flat", chance=0), L("crown", "patchy", (0.8, 1.6), 0.2, chance=0.5),
+        L("soil", "round", (-0.95, -0.6)), L("water", "same", (0.03, 0.08), zone="lake"),
+        TREES)),
     K("meadow", (120, 300), 2.8, 3.0, (
-        *ground(0.6, 2.2), Put("trail", near=0.3, chance=0.5), Put("road", near=0.3, chance=0.3),
-        FARM, scattered("tree", 60)), warp=0.08),
+        *_ground(0.6, 2.2), Put("trail", near=0.3, chance=0.5), Put("road", near=0.3, chance=0.3),
+        Put("house", (2, 4), grid=(24, 0), near=0.3, on="open", turn=None, chance=0.3),
+        _some("tree", 60)), warp=0.08),
     K("mobile home park", (90, 150), 1.0, 0, (
-        *ground(0.2, 2), Put("road", (1, 1), FILL, (0, 50)), *traffic(16, -2, 2, keep=0.3),
+        *_ground(0.2, 2), Put("road", (1, 1), FILL, (0, 50)), *_cars(14, -52, -2, 2, 48),
         Put("mobile home", FILL, FILL, (11, 25), (0, 12.5), turn=1.2, on="open", keep=0.92),
-        Put("car", FILL, FILL, (11, 25), (5.5, 18), turn=1.2, on="open", keep=0.5), FEW)),
+        Put("car", FILL, FILL, (11, 25), (5.5, 18), turn=1.2, on="open", keep=0.6),
+        _some("tree", 40))),
     K("mountain", (800, 2000), 2.2, 0, (
         L("grass"), L("crown", "patchy", (-0.7, 0.6), 0.5), L("rock", "veins", (-0.2, -0.04), 0.6),
-        L("snow", "patchy", (0.6, 1.4), 0.5, chance=0.2)), "mountain", 0.1, 0.24),
+        L("snow", "patchy", (0.6, 1.4), 0.5, chance=0.2)), "mountain", 0.1, 0.35),
     K("open sea", (120, 260), 0.6, 0.8, (
-        L("sea"), scattered("freighter", 2, 1, ""), scattered("boat", 2, 0, "water", chance=0.4))),
+        L("sea"), Put("freighter", (1, 2), near=0.3, turn=None),
+        _some("boat", 2, 0, "water", chance=0.4))),
     K("overpass", (100, 170), 1.4, 0, (
-        *ground(0.6, 2), Put("freeway"), *traffic(14, -10, -7, 7, 10, keep=0.3),
-        Put("rail", (1, 1), (3, 3), (0, 4.8), (0, 25), chance=0.35),
-        *way("overpass", -4, 4, near=0.1, turn=ACROSS), *SURROUNDINGS)),
+        *_ground(0.6, 2), Put("freeway", chance=0.72), *_cars(14, -10, -7, 7, 10),
+        Put("rail", (1, 1), (3, 4), (0, 4.8), (0, 22), chance=0.4),
+        Put("overpass", near=0.1, turn=ACROSS), *_cars(14, -4, 4), *AROUND_IT)),
     K("park", (130, 240), 0.6, 0, (
-        *ground(1.4, 2.8), L("crown", "patchy", (0, 1), 0.2),
-        *[Put("trail", near=0.35, turn=None)] * 3, Put("park pond", near=0.25, chance=0.65),
-        Put("plaza", near=0.3, chance=0.6), Put("house", (0, 3), near=0.4, on="open", turn=None),
-        *way("street", -2, 2, at=(0, 75), chance=0.45), TREES), "park", 0.12),
+        *_ground(1.4, 2.8), L("crown", "patchy", (0, 1), 0.2),
+        *[Put("trail", near=0.35, turn=None)] * 3, Put("basin", near=0.25, chance=0.7),
+        Put("plaza", near=0.3, chance=0.6), _some("house", 8, 2, chance=0.7),
+        Put("street", at=(0, 75), chance=0.45), *_cars(16, -2, 2), TREES), "park", 0.12),
     K("parking lot", (60, 110), 2.2, 2.4, (
-        *ground(0.6, 2.4), Put("car park", near=0.08),
-        Put("car", FILL, (1, 1), (2.8, 0), (0, -12), follow=True, turn=ACROSS, on="paved"),
-        *SURROUNDINGS)),
+        *_ground(0.6, 2.4), Put("car park", near=0.08),
+        *(Put("car", FILL, (2, 2), (2.8, y), follow=True, turn=ACROSS, on="paved", keep=keep)
+          for y, keep in ((5.2, 0.7), (24.4, 0.5))),
+        Put("street", at=(0, 36), chance=0.45), *_cars(16, -2, 2), *AROUND_IT)),
     K("parkway", (80, 130), 1.0, 0, (
-        *ground(1.2, 2.6), Put("parkway", near=0.1), *traffic(16, -11, -8, 8, 11, keep=0.35),
-        Put("tree", FILL, (3, 3), (8, 36), follow=True, on="open", keep=0.9), *SURROUNDINGS),
+        *_ground(1.2, 2.6), Put("parkway", near=0.1), *_cars(16, -11, -8, 8, 11),
+        Put("tree", FILL, (3, 3), (8, 36), follow=True, on="open", keep=0.9), *AROUND_IT),
       warp=0.03),
     K("railway", (80, 150), 1.4, 0, (
-        *ground(0, 1.8), Put("rail", (1, 1), (1, 6), (0, 4.8), near=0.15),
-        Put("train", follow=True, chance=0.35), *way("road", -2, 2, at=(0, 34), chance=0.4),
-        *SURROUNDINGS)),
+        *_ground(0, 1.8), Put("rail", (1, 1), (1, 6), (0, 4.8), near=0.15),
+        Put("train", follow=True, chance=0.35), Put("road", at=(0, 34), chance=0.4),
+        *_cars(20, -2, 2), *AROUND_IT)),
     K("railway station", (140, 220), 0.35, 0, (
-        *ground(0.2, 1.8), Put("rail", (1, 1), (9, 13), (0, 5)),
+        *_ground(0.2, 1.8), Put("rail", (1, 1), (9, 13), (0, 5)),
         Put("platform", (1, 1), (2, 4), (0, 15), follow=True), Put("train", follow=True),
-        Put("terminal", at=(0, -42)), Put("lot", at=(70, -45), chance=0.45),
-        *SURROUNDINGS)),
+        Put("terminal", at=(0, -48)), Put("lot", at=(68, -48), chance=0.5),
+        _some("car", 60, 30, "paved", chance=0.5), TOWN, _some("tree", 40))),
     K("river", (200, 600), 2.0, 1.6, (
-        *ground(0.4, 1.6), Put("parcel", FILL, FILL, (110, 100), chance=0.6),
+        *_ground(0.4, 1.6), Put("parcel", FILL, FILL, (110, 100), chance=0.6),
         L("crown", "patchy", (0.8, 1.4), 0.25, chance=0.6), L("grass", "band", (-0.55, -0.3)),
-        L("soil", "same", (0.1, 0.14)), L("sand", "same", chance=0.55),
-        L("water", "same", (0.03, 0.06), zone="river")), warp=0.12),
+        L("soil", "same", (0.1, 0.14)), L("sand", "same", chance=0.45),
+        L("water", "same", (0.03, 0.06), zone="river")), warp=0.2),
     K("roundabout", (80, 130), 0.55, 0, (
-        *ground(1, 2.4), *way("street", -2, 2), *way("street", -2, 2, turn=1.3),
-        Put("crosswalk", (2, 2), grid=(72, 0), chance=0.35), Put("roundabout"), *SURROUNDINGS)),
+        *_ground(1, 2.4), Put("street"), *_cars(14, -2, 2), Put("street", turn=1.3),
+        *_cars(14, -2, 2), Put("crosswalk", (2, 2), grid=(72, 0), follow=True, chance=0.35),
+        Put("roundabout"), Put("car", (5, 9), near=0.12, turn=None, on="way"), *AROUND_IT)),
     K("shipping yard", (110, 180), 1.2, 0.9, (
-        L("asphalt"), Put("container", FILL, FILL, (12.8, 2.7), keep=0.9),
+        L("asphalt"), Put("container", FILL, FILL, (12.8, 2.7), keep=0.85),
         Put("aisle", (1, 1), FILL, (0, 34)), Put("aisle", FILL, (1, 1), (52, 0), turn=ACROSS),
-        scattered("lorry", 14, 2, "paved"))),
+        _some("lorry", 60, 20, "paved"), L("sea", "shore", (0.3, 0.7), chance=0.28),
+        _some("freighter", 20, 20, "water"))),
     K("snowberg", (800, 2500), 1.4, 0, (
-        L("snow"), L("rock", "veins", (-0.2, 0.05), 0.5),
-        L("water", "patchy", (0.6, 1.3), 0.8, chance=0.38)), "snowberg,mountain", 0.1, 0.15),
+        L("snow"), L("rock", "veins", (-0.25, 0.05), 0.5),
+        L("water", "patchy", (0.6, 1.3), 0.8, chance=0.38)), "snowberg,mountain", 0.1, 0.2),
     K("sparse residential", (90, 150), 1.2, 1.6, (
-        *ground(0.6, 2.4), L("sand", chance=0.5),
-        Put("road", at=(0, 38), chance=0.85), Put("villa", (1, 3), grid=(42, 0), near=0.05),
-        Put("large pool", (1, 1), at=(8, -22), follow=True, chance=0.45),
-        scattered("car", 4, 1, "paved", chance=0.4), scattered("bush", 120, 60, "open", chance=0.4),
-        TREES), "sparse residential area"),
+        *_ground(0.6, 2.4), L("sand", chance=0.5), L("shrub", "patchy", (1, 1.8), 0.04, chance=0.5),
+        Put("road", at=(0, -34), chance=0.85), Put("villa", (1, 3), grid=(42, 0), near=0.05),
+        Put("large pool", at=(8, 24), follow=True, chance=0.45),
+        _some("car", 30, 10, "paved", chance=0.3), TREES), "sparse residential area"),
     K("stadium", (230, 340), 0.5, 0, (
-        *ground(0.6, 2.2), Put("stadium", near=0.04), Put("football field", follow=True),
-        *way("avenue", -5, -2, 2, 5, at=(0, 118)), Put("car park", (2, 2), grid=(110, 0), at=(0, -112), follow=True, chance=0.65),
-        scattered("car", 90, 40, "paved"), FEW)),
+        *_ground(0.6, 2.2), Put("stadium", near=0.04), Put("football field", follow=True),
+        Put("car park", (2, 2), grid=(110, 0), at=(0, -125), chance=0.65),
+        Put("avenue", at=(0, 122)), *_cars(12, -5, -2, 2, 5), _some("car", 160, 80, "paved"),
+        _some("tree", 40))),
     K("storage tank", (100, 220), 1.2, 0, (
-        *ground(-0.2, 1.8), Put("tank", (1, 3), (1, 3), (50, 50), near=0.1),
-        *way("road", -2, 2, at=(0, 48), chance=0.6), *SURROUNDINGS)),
+        *_ground(-0.2, 1.8), Put("tank", (1, 3), (1, 3), (50, 50), near=0.1),
+        Put("road", at=(0, 48), chance=0.6), *_cars(16, -2, 2), *AROUND_IT)),
     K("swimming pool", (60, 100), 1.2, 1.2, (
-        *ground(1, 2.4), Put("terrace", near=0.08), Put("large pool", (1, 2), grid=(26, 0), follow=True),
-        Put("block", at=(0, -32), chance=0.8), scattered("car", 8, 2, "paved", chance=0.35), TREES)),
+        *_ground(1, 2.4), Put("terrace", near=0.08),
+        Put("large pool", (1, 2), grid=(26, 0), follow=True), Put("block", at=(0, -32), chance=0.8),
+        _some("car", 12, 4, "paved", chance=0.4), TREES)),
     K("tennis court", (70, 130), 1.4, 1.2, (
-        *ground(0.8, 2.4), Put("tennis court", (1, 2), (1, 3), (37, 18.2), near=0.1, alike=True), Put("large pool", at=(0, -42), chance=0.1),
-        *edges(44))),
+        *_ground(0.8, 2.4), Put("large pool", at=(0, -46), chance=0.1),
+        Put("tennis court", (1, 2), (1, 3), (37, 18.2), near=0.1, alike=True), *_edges(46))),
     K("terrace", (200, 500), 1.2, 0, (
         L("step"), Put("trail", near=0.3, chance=0.35), L("crown", "patchy", (0.8, 1.8), 0.25)),
       "terrace", 0.1),
     K("transmission tower", (60, 100), 0.4, 0, (
-        *ground(0.2, 2), WOOD, L("crop", "patchy", (0, 1), 0.6, chance=0.25), TREES,
-        Put("trail", near=0.3, chance=0.25), Put("pylon", near=0.2))),
+        *_ground(0.2, 2), L("crown", "patchy", (0.2, 1.2), chance=0.35, zone="forest"),
+        L("crop", "patchy", (0, 1), 0.6, chance=0.25), TREES, Put("trail", near=0.3, chance=0.25),
+        Put("pylon", near=0.2))),
     K("greenhouse", (130, 240), 1.2, 0, (
-        *PARCELS, L("soil", "patchy", (0.3, 1.2), 0.5, chance=0.4), Put("trail", turn=ACROSS),
+        PARCELS, L("soil", "patchy", (0.3, 1.2), 0.5, chance=0.4), Put("trail", turn=ACROSS),
         Put("tunnel", (1, 2), (3, 9), (68, 9.5), near=0.05))),
     K("wetland", (200, 600), 1.6, 0, (
         L("reed"), L("grass", "patchy", (0, 1.2)), L("soil", "patchy", (1.2, 2), chance=0.3),
-        L("water", "veins", (-0.2, -0.07), 0.45), L("water", "patchy", (0.9, 2.0), 0.2)), "wetland", 0.05),
+        L("water", "veins", (-0.2, -0.07), 0.45), L("water", "patchy", (0.9, 2), 0.2)),
+      "wetland", 0.05),
     K("wind turbine", (110, 180), 0.3, 0, (
-        *ground(0, 1.8), Put("parcel", FILL, FILL, (110, 100), chance=0.42),
-        Put("trail", at=(0, 8), near=0.05), scattered("tree", 12), Put("turbine", follow=True))),
+        *_ground(0, 1.8), Put("parcel", FILL, FILL, (110, 100), chance=0.42),
+        Put("trail", at=(0, 8), near=0.05), _some("tree", 12, chance=0.5),
+        Put("turbine", follow=True))),
 )  # fmt: skip
 BY_NAME = {kind.name: kind for kind in KINDS}
 # What may lie anywhere on open ground, and on water.
@@ -1066,7 +948,7 @@ class Canvas:
         tone = np.full(len(points), part.tone)
         if part.lit:
             tone *= 1 + 0.2 * np.cos(angles + np.arctan2(y, x) - np.arctan2(*-self.sun[::-1]))
-        colours = part.colour if part.colour else part.surface
+        colours = part.colour or part.surface or "road"
         if isinstance(colours, str):
             paint = self.palette[colours] * (0.92 + 0.16 * look[:, None])
         else:
@@ -1141,8 +1023,8 @@ class Canvas:
         """
         stray = np.float32(amount * self.side / 2)
         column, row = np.meshgrid(*[np.arange(self.side, dtype=np.float32)] * 2)
-        column += stray * self.noise(0.7, 2) - np.float32(shift[0])
-        row += stray * self.noise(0.7, 2) - np.float32(shift[1])
+        column += stray * self.noise(0.8, 1) - np.float32(shift[0])
+        row += stray * self.noise(0.8, 1) - np.float32(shift[1])
         for layer in (self.image, self.surface, self.shadow, *self.zones.values()):
             layer[:] = cv2.remap(
                 layer, column, row, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT
