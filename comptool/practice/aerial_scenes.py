@@ -272,9 +272,6 @@ THINGS = {
     "car": Thing((4.1, 5.1), (1.7, 2.1), (
         P("box", surface="car", colour=PAINTS, height=1.5),
         *(P("box", (x, 0, 0.12, 0.8), colour=DARK) for x in (0.17, -0.3)))),
-    "lorry": Thing((7, 12), (2.4, 2.6), (
-        P("box", surface="car", colour=BOXES, height=3),
-        P("box", (0.4, 0, 0.16, 0.9), colour=DARK))),
     "road": Thing((0, 0), (6.5, 9.5), tuple(_road())),
     "street": Thing((0, 0), (7, 9), tuple(_road(walk=0.7))),
     "avenue": Thing((0, 0), (13, 17), (*_road(-0.25, 0.25, walk=0.7), *_lines(0.02, -0.47, 0.47))),
@@ -300,12 +297,11 @@ THINGS = {
     "trail": Thing((0, 0), (2.5, 4.5), (
         P("box", surface="trail"), P("box", (0, 0, 1, 0.3), colour="trail", tone=0.85))),
     "crosswalk": Thing((4, 4), (14, 16), (P("ribs", colour=WHITE, every=1.5, zone="crosswalk"),)),
-    "junction": Thing((16, 17), (16, 17), (
-        P("box", (0, 0, 1.6, 1.6), zone="intersection", stroke=0.1), P("box", surface="road"))),
+    "junction": Thing((17, 17), (17, 17), (
+        P("box", surface="road"), P("box", (0, 0, 1.6, 1.6), zone="intersection", stroke=0.1))),
     "roundabout": Thing((40, 54), (40, 54), (
         P("disc", (0, 0, 1.08, 1.08), "concrete"), P("disc", surface="road", zone="roundabout"),
-        P("disc", (0, 0, 0.58, 0.58), "concrete"), P("disc", (0, 0, 0.53, 0.53), "grass"),
-        P("disc", (0, 0, 0.24, 0.24), "crown", chance=0.5, height=3))),
+        P("disc", (0, 0, 0.58, 0.58), "concrete"), P("disc", (0, 0, 0.53, 0.53), "grass"))),
     "runway": Thing((650, 1100), (40, 60), (
         P("box", (0, 0, 1.05, 1.3), "runway", "asphalt"), P("box", surface="runway"),
         *_lines(0.03, 0, shape="stripes", every=60), *_lines(0.03, -0.47, 0.47),
@@ -313,9 +309,6 @@ THINGS = {
         *(P("box", (x, 0, 0.3, 0.25), colour="runway", tone=0.75) for x in (-0.28, 0.28)))),
     "taxiway": Thing((0, 0), (20, 24), (
         P("box", surface="asphalt", tone=1.15), P("box", (0, 0, 1, 0.03), colour=YELLOW))),
-    "link": Thing((150, 190), (20, 24), (P("box", surface="asphalt", tone=1.15),)),
-    "apron": Thing((320, 420), (130, 150), (P("box", surface="concrete"),)),
-    "joint": Thing((0, 0), (0.2, 0.3), (P("box", colour=((110, 110, 110),)),)),
     "jet": Thing((32, 56), (28, 49), (
         P("jet", surface="plane", height=5), P("box", (-0.43, 0, 0.12, 0.04), colour=PAINTS),
         *(P("box", (0.05, y, 0.1, 0.05), colour=METALS[1:3]) for y in (-0.19, 0.19)))),
@@ -326,18 +319,11 @@ THINGS = {
         P("box", (0.3, -0.9, 0.25, 1), "concrete", chance=0.8),
         P("box", surface="roof", colour=ROOFS, height=5), *_slopes(ROOFS),
         P("box", (0.25, 0.45, 0.5, 0.7), "roof", ROOFS, 0.92, height=4, chance=0.45))),
-    "villa": Thing((17, 25), (11, 14), (
-        P("disc", (0, 0, 2, 3), "grass", chance=0.6),
-        P("box", (0.3, -1.3, 0.16, 2), "concrete", chance=0.9),
-        P("box", surface="roof", colour=ROOFS, height=5), *_slopes(ROOFS),
-        P("box", (0.25, 0.45, 0.45, 0.7), "roof", ROOFS, 0.92, height=4, chance=0.6))),
     "block": Thing((22, 34), (15, 20), (
         P("box", surface="roof", colour=FLAT, tone=1.14, height=13),
         P("box", (0, 0, 0.93, 0.9), colour=FLAT),
         *(P("box", (x, y, 0.17, 0.2), colour=FLAT[::-1], tone=0.8, chance=0.6)
           for x, y in ((-0.25, 0.2), (0.1, -0.2), (0.3, 0.15))))),
-    "hangar": Thing((220, 260), (40, 44), (
-        P("box", surface="roof", height=16), P("ribs", colour="roof", tone=0.9, every=14))),
     "factory": Thing((45, 75), (28, 46), (
         P("box", surface="hall", colour=METALS, height=9),
         P("ribs", colour=METALS, tone=0.8, every=9),
@@ -348,13 +334,10 @@ THINGS = {
     "tunnel": Thing((44, 60), (7.6, 8), (
         P("box", surface="glass", height=3), P("box", (0, -0.3, 1, 0.2), colour="glass", tone=0.75),
         P("stripes", colour="glass", tone=0.9, every=6, duty=0.12))),
-    "car park": Thing((50, 90), (32, 32), (
+    "car park": Thing((44, 80), (32, 32), (
         P("box", surface="asphalt", zone="parking lot"),
         *(P("stripes", (0, y, 1, 0.16), colour=WHITE, every=2.8, duty=0.1)
           for y in (-0.38, -0.08, 0.08, 0.38)))),
-    "lot": Thing((40, 50), (16, 18), (
-        P("box", surface="asphalt", zone="parking lot"),
-        *(P("stripes", (0, y, 1, 0.3), colour=WHITE, every=2.8, duty=0.1) for y in (-0.3, 0.3)))),
     "yard": Thing((120, 240), (90, 170), (P("box", (0, 0, 1, 1), "asphalt", "concrete", 0.85),)),
     "tank": Thing((20, 42), (20, 42), (
         P("box", (0, 0, 1.4, 1.4), "concrete", chance=0.75),
@@ -371,9 +354,6 @@ THINGS = {
         P("box", (0, 0, 1.1, 1), "concrete", zone="railway station"),
         P("box", (0, 0, 0.75, 0.8), "roof", height=5),
         P("stripes", (0, 0, 0.75, 0.8), colour="roof", tone=0.8, every=6, duty=0.15))),
-    "terminal": Thing((60, 90), (18, 22), (
-        P("box", surface="roof", height=12, zone="railway station"),
-        P("ribs", (0, 0, 0.96, 1), colour="roof", tone=0.85, every=7))),
     "turbine": Thing((54, 72), (54, 72), (
         P("disc", (0, 0, 0.5, 0.35), "soil"), P("disc", (0, 0, 0.03, 0.03), height=46),
         P("rotor", surface="blade", height=46), P("disc", (0, 0, 0.08, 0.08), "blade"))),
@@ -392,10 +372,10 @@ THINGS = {
         P("hull", (0, 0, 0.92, 0.75), colour=CROPS[4:5]),
         P("box", (-0.36, 0, 0.16, 0.6), colour=WHITE),
         P("stripes", (0.06, 0, 0.6, 0.5), colour=BOXES, every=10, duty=0.8))),
-    "pier": Thing((40, 60), (2.6, 3), (P("box", surface="pier", height=1.5),)),
-    "jetty": Thing((24, 28), (2.6, 3), (
-        P("box", surface="pier", height=1.5),
-        *(P("hull", (x, 7 * x, 0.36, 1.2), "ship", height=1.5, chance=0.7) for x in (-0.2, 0.2)))),
+    "yacht": Thing((14, 22), (4.5, 6.5), (
+        P("hull", surface="ship", height=2), P("hull", (0, 0, 0.9, 0.7), "ship", tone=0.85),
+        P("box", (-0.05, 0, 0.4, 0.5), colour=METALS))),
+    "pier": Thing((40, 52), (2.6, 3), (P("box", surface="pier", height=1.5),)),
     "quay": Thing((0, 0), (300, 300), (
         P("box", surface="concrete", height=2), P("box", (0, 0.03, 1, 1), "grass"),
         P("box", (0, 0.03, 1, 1), "soil", chance=0.4), P("box", (0, -0.435, 1, 0.03), "road"))),
@@ -433,36 +413,27 @@ THINGS = {
         P("oval", (0, 0, 0.68, 0.68), "turf"),
         P("oval", (0, 0, 0.68, 0.68), "lane", REDS, chance=0.35))),
     "pool": Thing((7, 11), (4, 6), (
-        P("box", (0, 0, 1.35, 1.5), "concrete"), P("box", surface="pool"),
-        P("box", (0, 0, 0.6, 0.5), colour="pool", tone=0.92))),
+        P("box", (0, 0, 1.35, 1.5), "concrete"), P("box", surface="pool"))),
     "large pool": Thing((13, 23), (8, 12), (
-        P("box", (0, 0, 1.3, 1.4), "concrete"), P("box", surface="pool", chance=0.6),
-        P("blob", (0, 0, 1.1, 1.1), "pool"), P("box", (0, 0, 0.5, 0.5), colour="pool", tone=0.92))),
-    "terrace": Thing((48, 60), (32, 38), (
-        P("box", surface="concrete", tone=1.05),
-        *(P("stripes", (0, y, 0.9, 0.05), colour=WHITE, every=4) for y in (-0.42, 0.42)))),
+        P("box", (0, 0, 1.6, 1.9), "concrete"), P("box", surface="pool", chance=0.6),
+        P("blob", (0, 0, 1.1, 1.1), "pool"), P("box", (0, 0, 0.5, 0.5), colour="pool", tone=0.92),
+        P("stripes", (0, 0.84, 1.4, 0.12), colour=WHITE, every=4, chance=0.7))),
     "fairway": Thing((70, 130), (24, 42), (
         P("blob", surface="turf", tone=1.15), P("blob", (0.36, 0, 0.2, 0.55), "turf", tone=1.35),
         *(P("blob", (x, y, 0.12, 0.3), "sand", tone=1.06, chance=0.7)
           for x, y in ((0.5, 0.3), (0.3, -0.5), (0.1, 0.55))))),
-    "plaza": Thing((20, 36), (20, 36), (
-        P("disc", surface="concrete"), P("disc", (0, 0, 0.62, 0.62), "turf"),
-        P("disc", (0, 0, 0.2, 0.2), "water", "pool"))),
     # Plants, ground and water.
     "tree": Thing((5, 9), (5, 9), (
         P("disc", surface="crown", tone=0.74, height=5),
         P("blob", (0, 0, 0.74, 0.74), colour="crown", tone=1.15, sunward=0.12),
         P("disc", (0, 0, 0.3, 0.3), colour="crown", tone=1.4, sunward=0.2))),
-    "bush": Thing((2.5, 5), (2.5, 5), (P("disc", surface="shrub", height=1.2),)),
     "parcel": Thing((60, 140), (60, 140), (
         P("box", (0, 0, 1.3, 1.3), "crop", CROPS),
         P("ribs", (0, 0, 1.3, 1.3), colour=CROPS, tone=0.9, every=9))),
     "meadow": Thing((55, 110), (40, 80), (P("box", surface="grass"),)),
     "grove": Thing((40, 54), (40, 54), (P("blob", surface="crown", zone="forest", height=5),)),
-    "pond": Thing((32, 60), (28, 50), (
+    "pond": Thing((40, 72), (34, 58), (
         P("blob", (0, 0, 1.12, 1.12), "soil"), P("blob", surface="water", zone="lake"))),
-    "basin": Thing((34, 64), (28, 50), (P("disc", (0, 0, 1.08, 1.1), "concrete"),
-                                        P("disc", surface="water"))),
     "bare patch": Thing((36, 48), (36, 48), (P("blob", surface="soil"),)),
 }  # fmt: skip
 
@@ -535,8 +506,8 @@ def _edges(down: float) -> tuple[Step, ...]:
     """What borders a sports ground: a street ``down`` metres away, a car park, buildings."""
     return (
         Put("street", at=(0, down), chance=0.55), *_cars(20, -2, 2),
-        Put("lot", at=(0, -down), on="open", chance=0.3), _some("car", 40, 20, "paved", chance=0.4),
-        *AROUND_IT,
+        Put("car park", at=(0, -down - 10), on="open", chance=0.3),
+        _some("car", 60, 30, "paved", chance=0.25), TOWN, VILLAGE, _some("tree", 50, 2),
     )  # fmt: skip
 
 
@@ -558,17 +529,16 @@ K, L = SceneKind, Layer
 KINDS = (
     K("airplane", (90, 170), 1.6, 1.6, (
         L("concrete", tone=0.85), L("concrete", tone=0.85, zone="airport", chance=0.45),
-        Put("joint", FILL, FILL, (0, 14)), Put("meadow", near=0.6, chance=0.35),
+        Put("meadow", near=0.6, chance=0.35),
         Put("block", (1, 1), (3, 3), (0, 23), (0, -62), chance=0.4),
         Put("jet", FILL, grid=(54, 0), at=(5, 8), near=0.1, turn=ACROSS, keep=0.8),
         Put("light plane", FILL, (1, 2), (20, 18), (0, 40), turn=ACROSS, keep=0.7, chance=0.35),
         _some("car", 20, 5, "paved"))),
     K("airport", (600, 900), 1.4, 0, (
         *_ground(-0.2, 1.8), Put("runway", near=0.25), Put("taxiway", at=(0, 165), follow=True),
-        Put("link", (2, 2), grid=(380, 0), at=(0, 85), follow=True, turn=ACROSS),
-        Put("apron", at=(0, 245), follow=True, chance=0.75),
-        Put("hangar", at=(0, 345), follow=True, on="open", chance=0.75),
-        Put("jet", (4, 6), grid=(64, 0), at=(0, 260), follow=True, turn=ACROSS, on="paved"),
+        Put("yard", at=(0, 255), follow=True, chance=0.75),
+        Put("block", (8, 12), (2, 2), (40, 30), (0, 370), follow=True, chance=0.75),
+        Put("jet", (6, 8), grid=(50, 0), at=(0, 250), follow=True, turn=ACROSS, on="paved"),
         _some("grove", 9)), "airport"),
     K("bareland", (100, 300), 1.6, 1.5, (
         L("soil"), L("soil", "patchy", (-0.5, 0.8), tone=1.14),
@@ -584,29 +554,29 @@ KINDS = (
         L("sand", "shore", (-0.6, -0.1), tone=1.06, zone="beach"),
         L("sand", "same", (0.35, 0.5), tone=0.86), L("foam", "same", (0.04, 0.06)),
         L("shallow", "same", (0.02, 0.05)), L("foam", "same", (0.08, 0.12)),
-        L("sea", "same", (0.02, 0.05)), _some("boat", 4, 1, "water", chance=0.5))),
+        L("sea", "same", (0.02, 0.05)), _some("yacht", 9, 3, "water", chance=0.5))),
     K("bridge", (110, 200), 2.0, 2.4, (
         *_ground(0.2, 1.6), L("crown", "patchy", (0.8, 1.6), 0.2, chance=0.5), TREES, VILLAGE,
         L("soil", "band", (-0.7, -0.45)), L("water", "same", (0.04, 0.08), zone="river"),
-        L("sea", "same", chance=0.25), _some("boat", 4, 0, "water", chance=0.5),
+        L("sea", "same", chance=0.25), _some("yacht", 4, 1, "water", chance=0.45),
         Put("bridge", near=0.1, turn=ACROSS), *_cars(16, -4, 4)), warp=0.02),
     K("chaparral", (80, 160), 2.0, 0, (
         L("sand"), L("soil", "patchy", (0, 0.4), chance=0.4), Put("trail", near=0.3, chance=0.3),
-        L("shrub", "patchy", (0.5, 1.2), 0.05), _some("bush", 120, 30)), warp=0.05),
+        L("shrub", "patchy", (0.5, 1.2), 0.05), L("shrub", "patchy", (1.1, 1.6), 0.025)), warp=0.05),
     K("cloud", (300, 900), 1.2, 0, ()),
     K("commercial area", (130, 200), 2.4, 2.2, (
         L("concrete", tone=0.9), Put("avenue", (1, 1), FILL, (0, 64)),
         *_cars(13, -62, -2, 2, 62), Put("avenue", near=0.3, turn=ACROSS), *_cars(13, -2, 2),
-        Put("lot", (6, 6), near=0.4, on="paved", limit=2, chance=0.6),
+        Put("car park", at=(30, 32), chance=0.5),
         Put("block", FILL, FILL, (36, 21.3), on="paved", keep=0.92),
-        _some("car", 60, 20, "paved"), _some("tree", 60, 20, "paved"))),
+        _some("tree", 200, 120, "paved"), _some("car", 60, 20, "paved"))),
     K("dense residential", (100, 160), 2.8, 3.4, (
         *_ground(1.2, 2.8), Put("street", (1, 1), FILL, (0, 56)), *_cars(14, -54, -2, 2, 54),
         Put("street", near=0.4, turn=ACROSS), *_cars(14, -2, 2),
         Put("house", FILL, FILL, (19, 28), (9, 14), on="open", keep=0.95),
-        Put("pool", FILL, FILL, (19, 14), (0, 7), on="open", keep=0.5, chance=0.5),
+        Put("pool", FILL, FILL, (16, 56), (0, 28), on="open", keep=0.5, chance=0.5),
         Put("car", FILL, FILL, (19, 17), (4, 0), turn=ACROSS, on="paved", keep=0.4),
-        _some("tree", 90, 50)), "dense residential area"),
+        _some("tree", 200, 120)), "dense residential area"),
     K("desert", (200, 900), 1.8, 0, (
         L("dune"), L("shrub", "patchy", (1.2, 1.8), 0.03, chance=0.4)), "desert", 0.1),
     K("eroded farmland", (250, 600), 1.4, 0, (
@@ -628,11 +598,11 @@ KINDS = (
       warp=0.1),
     K("freeway", (90, 160), 2.2, 1.6, (
         *_ground(0.6, 2.4), Put("parcel", FILL, FILL, (110, 100), chance=0.28),
-        L("crown", "patchy", (0.2, 1.2), chance=0.35, zone="forest"), Put("freeway", near=0.2),
+        L("crown", "patchy", (-0.6, 0.8), chance=0.4, zone="forest"), Put("freeway", near=0.2),
         *_cars(14, -10, -7, -4, 4, 7, 10), TREES), warp=0.04),
     K("golf course", (180, 300), 1.6, 0, (
         L("grass", tone=0.9), L("crown", "patchy", (0.5, 1.1)),
-        *[Put("fairway", near=0.35, turn=None)] * 3, Put("basin", near=0.3, chance=0.5),
+        *[Put("fairway", near=0.35, turn=None)] * 3, Put("pond", near=0.3, chance=0.5),
         Put("trail", near=0.3, chance=0.8), TREES,
         Put("house", (1, 3), grid=(28, 0), near=0.4, on="open", chance=0.15)),
       "golf course", 0.12),
@@ -648,16 +618,16 @@ KINDS = (
         L("sea"), L("water", chance=0.5), Put("quay", at=(0, 170), near=0.1),
         *_cars(18, -131, -129),
         Put("block", FILL, grid=(44, 0), at=(0, -108), follow=True, on="open", keep=0.6),
-        Put("lot", FILL, grid=(60, 0), at=(20, -108), follow=True, on="open", keep=0.3),
-        Put("freighter", (1, 2), grid=(96, 0), at=(0, -164), follow=True, on="water", chance=0.35),
-        Put("pier", FILL, grid=(32, 0), at=(0, -172), follow=True, turn=ACROSS, on="water",
-            chance=0.8),
+        Put("car park", FILL, grid=(90, 0), at=(20, -106), follow=True, on="open", keep=0.5),
+        Put("freighter", (1, 2), grid=(96, 0), at=(0, -162), follow=True, on="water", chance=0.35),
+        Put("pier", FILL, grid=(32, 0), at=(0, -177), follow=True, turn=ACROSS, on="water",
+            chance=0.75),
         Put("boat", FILL, (8, 9), (16, 5.6), (8, -176), follow=True, on="water", keep=0.6),
         Put("tree", (12, 12), near=0.5, on="open")), "habor"),
     K("industrial area", (150, 260), 2.0, 0, (
         *_ground(0.4, 2), Put("yard", near=0.08),
         Put("factory", FILL, FILL, (82, 54), near=0.1, keep=0.8),
-        Put("road", at=(0, 27), chance=0.6), *_cars(16, -2, 2), _some("lorry", 40, 10, "paved"),
+        Put("road", at=(0, 27), chance=0.6), *_cars(16, -2, 2), _some("car", 60, 20, "paved"),
         _some("tree", 40))),
     K("intersection", (70, 120), 2.2, 2.4, (
         *_ground(0.8, 2.4), Put("avenue"), *_cars(13, -5, -2, 2, 5),
@@ -667,20 +637,19 @@ KINDS = (
         *AROUND_IT)),
     K("island", (200, 700), 1.4, 0, (
         L("sea"), L("shallow", "round", (-0.8, -0.5)), L("foam", "same", (0.06, 0.14), zone="island"),
-        L("sand", "same", (0.02, 0.03)), L("rock", "same", chance=0.5),
+        L("sand", "same", (0.02, 0.03)), L("rock", "same", chance=0.6),
         L("grass", "same", (0.03, 0.12)), L("crown", "same", (0.03, 0.15), chance=0.75),
-        _some("boat", 4, 1, "water", chance=0.4)), warp=0.03),
+        _some("yacht", 30, 10, "water", chance=0.3)), warp=0.03),
     K("lake", (250, 700), 1.6, 1.2, (
-        *_ground(0, 1.4), L("rock", "patchy", (-0.5, 1), chance=0.3, zone="mountain"),
-        L("grass", "flat", chance=0), L("crown", "patchy", (0.8, 1.6), 0.2, chance=0.5),
-        L("soil", "round", (-0.95, -0.6)), L("water", "same", (0.03, 0.08), zone="lake"),
-        TREES)),
+        *_ground(0, 1.4), L("rock", "patchy", (-0.8, 0), chance=0.33, zone="mountain"),
+        L("crown", "patchy", (0.8, 1.6), 0.2, chance=0.5), L("soil", "round", (-0.95, -0.6)),
+        L("water", "same", (0.03, 0.08), zone="lake"), TREES)),
     K("meadow", (120, 300), 2.8, 3.0, (
         *_ground(0.6, 2.2), Put("trail", near=0.3, chance=0.5), Put("road", near=0.3, chance=0.3),
         Put("house", (2, 4), grid=(24, 0), near=0.3, on="open", turn=None, chance=0.3),
         _some("tree", 60)), warp=0.08),
     K("mobile home park", (90, 150), 1.0, 0, (
-        *_ground(0.2, 2), Put("road", (1, 1), FILL, (0, 50)), *_cars(14, -52, -2, 2, 48),
+        *_ground(0.6, 2.2), Put("road", (1, 1), FILL, (0, 50)), *_cars(14, -52, -2, 2, 48),
         Put("mobile home", FILL, FILL, (11, 25), (0, 12.5), turn=1.2, on="open", keep=0.92),
         Put("car", FILL, FILL, (11, 25), (5.5, 18), turn=1.2, on="open", keep=0.6),
         _some("tree", 40))),
@@ -689,15 +658,15 @@ KINDS = (
         L("snow", "patchy", (0.6, 1.4), 0.5, chance=0.2)), "mountain", 0.1, 0.35),
     K("open sea", (120, 260), 0.6, 0.8, (
         L("sea"), Put("freighter", (1, 2), near=0.3, turn=None),
-        _some("boat", 2, 0, "water", chance=0.4))),
+        _some("yacht", 3, 0, "water", chance=0.4))),
     K("overpass", (100, 170), 1.4, 0, (
-        *_ground(0.6, 2), Put("freeway", chance=0.72), *_cars(14, -10, -7, 7, 10),
+        *_ground(1, 2.4), Put("freeway", chance=0.72), *_cars(14, -10, -7, 7, 10),
         Put("rail", (1, 1), (3, 4), (0, 4.8), (0, 22), chance=0.4),
         Put("overpass", near=0.1, turn=ACROSS), *_cars(14, -4, 4), *AROUND_IT)),
     K("park", (130, 240), 0.6, 0, (
         *_ground(1.4, 2.8), L("crown", "patchy", (0, 1), 0.2),
-        *[Put("trail", near=0.35, turn=None)] * 3, Put("basin", near=0.25, chance=0.7),
-        Put("plaza", near=0.3, chance=0.6), _some("house", 8, 2, chance=0.7),
+        *[Put("trail", near=0.35, turn=None)] * 3, Put("pond", near=0.25, chance=0.65),
+        _some("house", 8, 2, chance=0.7),
         Put("street", at=(0, 75), chance=0.45), *_cars(16, -2, 2), TREES), "park", 0.12),
     K("parking lot", (60, 110), 2.2, 2.4, (
         *_ground(0.6, 2.4), Put("car park", near=0.08),
@@ -715,29 +684,30 @@ KINDS = (
     K("railway station", (140, 220), 0.35, 0, (
         *_ground(0.2, 1.8), Put("rail", (1, 1), (9, 13), (0, 5)),
         Put("platform", (1, 1), (2, 4), (0, 15), follow=True), Put("train", follow=True),
-        Put("terminal", at=(0, -48)), Put("lot", at=(68, -48), chance=0.5),
-        _some("car", 60, 30, "paved", chance=0.5), TOWN, _some("tree", 40))),
+        Put("block", (1, 2), grid=(36, 0), at=(0, -46)), Put("car park", at=(50, -62), chance=0.45),
+        _some("car", 90, 50, "paved", chance=0.45), TOWN, _some("tree", 40))),
     K("river", (200, 600), 2.0, 1.6, (
         *_ground(0.4, 1.6), Put("parcel", FILL, FILL, (110, 100), chance=0.6),
         L("crown", "patchy", (0.8, 1.4), 0.25, chance=0.6), L("grass", "band", (-0.55, -0.3)),
         L("soil", "same", (0.1, 0.14)), L("sand", "same", chance=0.45),
         L("water", "same", (0.03, 0.06), zone="river")), warp=0.2),
     K("roundabout", (80, 130), 0.55, 0, (
-        *_ground(1, 2.4), Put("street"), *_cars(14, -2, 2), Put("street", turn=1.3),
+        *_ground(1.4, 2.6), Put("street"), *_cars(14, -2, 2), Put("street", turn=1.3),
         *_cars(14, -2, 2), Put("crosswalk", (2, 2), grid=(72, 0), follow=True, chance=0.35),
         Put("roundabout"), Put("car", (5, 9), near=0.12, turn=None, on="way"), *AROUND_IT)),
     K("shipping yard", (110, 180), 1.2, 0.9, (
         L("asphalt"), Put("container", FILL, FILL, (12.8, 2.7), keep=0.85),
         Put("aisle", (1, 1), FILL, (0, 34)), Put("aisle", FILL, (1, 1), (52, 0), turn=ACROSS),
-        _some("lorry", 60, 20, "paved"), L("sea", "shore", (0.3, 0.7), chance=0.28),
+        _some("car", 120, 60, "paved"), L("sea", "shore", (0.3, 0.7), chance=0.28),
         _some("freighter", 20, 20, "water"))),
     K("snowberg", (800, 2500), 1.4, 0, (
         L("snow"), L("rock", "veins", (-0.25, 0.05), 0.5),
         L("water", "patchy", (0.6, 1.3), 0.8, chance=0.38)), "snowberg,mountain", 0.1, 0.2),
     K("sparse residential", (90, 150), 1.2, 1.6, (
         *_ground(0.6, 2.4), L("sand", chance=0.5), L("shrub", "patchy", (1, 1.8), 0.04, chance=0.5),
-        Put("road", at=(0, -34), chance=0.85), Put("villa", (1, 3), grid=(42, 0), near=0.05),
-        Put("large pool", at=(8, 24), follow=True, chance=0.45),
+        Put("road", at=(0, -16), near=0.05, chance=0.85),
+        Put("house", (1, 3), grid=(42, 0), near=0.05), Put("large pool", at=(8, 24), follow=True,
+                                                          chance=0.45),
         _some("car", 30, 10, "paved", chance=0.3), TREES), "sparse residential area"),
     K("stadium", (230, 340), 0.5, 0, (
         *_ground(0.6, 2.2), Put("stadium", near=0.04), Put("football field", follow=True),
@@ -748,11 +718,11 @@ KINDS = (
         *_ground(-0.2, 1.8), Put("tank", (1, 3), (1, 3), (50, 50), near=0.1),
         Put("road", at=(0, 48), chance=0.6), *_cars(16, -2, 2), *AROUND_IT)),
     K("swimming pool", (60, 100), 1.2, 1.2, (
-        *_ground(1, 2.4), Put("terrace", near=0.08),
-        Put("large pool", (1, 2), grid=(26, 0), follow=True), Put("block", at=(0, -32), chance=0.8),
+        *_ground(1.2, 2.6), Put("large pool", (1, 2), grid=(34, 0), near=0.08),
+        Put("block", at=(0, -30), chance=0.8), Put("road", at=(0, 28), chance=0.3),
         _some("car", 12, 4, "paved", chance=0.4), TREES)),
     K("tennis court", (70, 130), 1.4, 1.2, (
-        *_ground(0.8, 2.4), Put("large pool", at=(0, -46), chance=0.1),
+        *_ground(1.1, 2.6), Put("large pool", at=(0, -46), chance=0.1),
         Put("tennis court", (1, 2), (1, 3), (37, 18.2), near=0.1, alike=True), *_edges(46))),
     K("terrace", (200, 500), 1.2, 0, (
         L("step"), Put("trail", near=0.3, chance=0.35), L("crown", "patchy", (0.8, 1.8), 0.25)),
@@ -769,17 +739,17 @@ KINDS = (
         L("water", "veins", (-0.2, -0.07), 0.45), L("water", "patchy", (0.9, 2), 0.2)),
       "wetland", 0.05),
     K("wind turbine", (110, 180), 0.3, 0, (
-        *_ground(0, 1.8), Put("parcel", FILL, FILL, (110, 100), chance=0.42),
-        Put("trail", at=(0, 8), near=0.05), _some("tree", 12, chance=0.5),
-        Put("turbine", follow=True))),
+        *_ground(0.5, 2), Put("parcel", FILL, FILL, (110, 100), chance=0.42),
+        Put("trail", at=(0, 8), near=0.15), Put("turbine", at=(0, -8), follow=True),
+        _some("tree", 12, chance=0.5))),
 )  # fmt: skip
 BY_NAME = {kind.name: kind for kind in KINDS}
 # What may lie anywhere on open ground, and on water.
 STRAYS = {
     "open": ("tennis court", "basketball court", "diamond", "football field", "track", "large pool",
-             "lot", "tank", "tunnel", "factory", "container", "light plane", "grove", "pond",
+             "car park", "tank", "tunnel", "factory", "container", "light plane", "grove", "pond",
              "meadow", "bare patch"),
-    "water": ("jetty", "boat"),
+    "water": ("yacht", "pier"),
 }  # fmt: skip
 
 
@@ -823,7 +793,7 @@ class Canvas:
         azimuth, elevation = rng.uniform(0, 2 * np.pi), rng.uniform(0.6, 1.15)
         self.sun = np.array([np.cos(azimuth), np.sin(azimuth)]) / -np.tan(elevation)
         self.angle = rng.uniform(0, 2 * np.pi)
-        self.frame = (np.zeros(2), self.angle)
+        self.frame: tuple[Floats, float] | None = None
         self.field: Floats = np.zeros((side, side), np.float32)
         self.level = 0.0
         axis = ((np.arange(side) - (side - 1) / 2) * self.pixel).astype(np.float32)
@@ -831,11 +801,14 @@ class Canvas:
 
     def draw(self, step: Step) -> None:
         """Draw one row of a table, or not, as its chance has it."""
-        if self.rng.random() < step.chance:
-            if isinstance(step, Layer):
+        drawn = self.rng.random() < step.chance
+        if isinstance(step, Layer):
+            if drawn:
                 self.cover(step)
-            else:
-                self.put(step)
+        elif not step.follow and not drawn:
+            self.frame = None
+        elif drawn and (self.frame or not step.follow):
+            self.put(step)
 
     def noise(self, size: float, octaves: int = 3) -> Floats:
         """Smooth random field, about standard normal, of shape (P, P).
@@ -887,7 +860,7 @@ class Canvas:
     def put(self, step: Put) -> None:
         """Set things into the scene, where they find the ground that they need."""
         rng, thing = self.rng, THINGS[step.thing]
-        middle, angle = self.frame if step.follow else (np.zeros(2), self.angle)
+        middle, angle = (step.follow and self.frame) or (np.zeros(2), self.angle)
         grid = self._grid(step) if any(step.grid) else np.zeros((1, 2))
         count = 1 if any(step.grid) else int(rng.integers(step.n[0], step.n[1] + 1))
         turn = rng.uniform(0, 2 * np.pi, count) if step.turn is None else np.full(count, step.turn)

@@ -31,8 +31,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from comptool.io.tables import write_table
-from comptool.practice.aerial_canvas import CLASSES, RULES, SMALL_CLASSES, ClassRule
-from comptool.practice.aerial_scenes import KINDS, SceneKind, photograph
+from comptool.practice.aerial_scenes import (
+    CLASSES,
+    KINDS,
+    RULES,
+    SMALL_CLASSES,
+    ClassRule,
+    SceneKind,
+    photograph,
+)
 from comptool.practice.make_practice import in_parallel
 
 # What fills this many times its class's least share is missed at the class's usual rate.
