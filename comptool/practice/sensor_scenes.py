@@ -114,6 +114,7 @@ SURFACE_SHARES = (0.5, 0.3, 0.2)
 CROWDING = (0.5, 0.25, 0.08)  # chance of each of two neighbours on such ground
 KNOTS, KNOT_SPACING = 11, 2.5  # metres between the knots of the texture, which span over a chip
 LINE_WIDTH, LINE_TONE, CROWN_TONE = 0.06, 0.55, 0.07
+CORNER_SIGNS = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
 FLAT = 0.05  # metres; a lower box casts no shadow
 
 
@@ -132,8 +133,9 @@ class Frame:
 
     Parameters
     ----------
-    boxes
-        Of shape (B, 8), lowest top first: x, y, angle, length, width, base, top, reflectance.
+    outlines, faces
+        Boxes, lowest top first: their corners on the ground, of shape (B, 4, 2), and their base,
+        top and reflectance, of shape (B, 3).
     corners
         Of shape (Q, 6): x, y, z, the direction (x, y) that it faces, (0, 0) for any, an amplitude.
     heading
@@ -160,7 +162,8 @@ class Frame:
         Where the middle of the chip lies in world coordinates, in metres.
     """
 
-    boxes: Floats
+    outlines: Floats
+    faces: Floats
     corners: Floats
     heading: float
     grass: float
@@ -207,14 +210,13 @@ def stage(vehicle: VehicleType, rng: np.random.Generator) -> Frame:
     heading = float(rng.uniform(0, 2 * np.pi))
     surface = int(rng.choice(3, p=SURFACE_SHARES))
     abreast = surface == LOT or (surface == FIELD and rng.random() < 0.5)
-    boxes, corners = park(vehicle, heading, CROWDING[surface], abreast, rng)
+    boxes = park(vehicle, heading, CROWDING[surface], abreast, rng)
     away, bearing = rng.uniform(7, 11), rng.uniform(0, 2 * np.pi)
     radius = rng.uniform(1.5, 4) if rng.random() < 0.25 else 0.0
     lean, azimuth = np.tan(rng.uniform(0, 0.5)), rng.uniform(0, 2 * np.pi)
     elevation = rng.uniform(0.45, 1.15)
     return Frame(
-        boxes,
-        corners,
+        *boxes,
         heading,
         grass=rng.uniform(0.09, 0.2),
         patches=_pavement(surface, heading + rng.normal(0, 0.03), rng),
@@ -246,15 +248,11 @@ def _pavement(surface: int, angle: float, rng: np.random.Generator) -> tuple[Pat
     first = period / 2 + rng.normal(0, 0.15)
     places = first + period * np.arange(-6, 6)
     places = places[np.abs(places - middle) < half]
-    paved = Patch(_placed(0, middle, 80, 2 * half, angle), tone, rng.uniform(0.3, 0.6))
-    lines = (Patch(_placed(0, y, long, LINE_WIDTH, angle), LINE_TONE, None) for y in places)
-    return (paved, *lines)
-
-
-def _placed(x: float, y: float, length: float, width: float, angle: float) -> Floats:
-    """A rectangle around (x, y), turned about the origin."""
-    points = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * [length / 2, width / 2] + [x, y]
-    return points @ _turn(angle).T
+    paved = CORNER_SIGNS * [40, half] + [0, middle]
+    lines = [CORNER_SIGNS * [long / 2, LINE_WIDTH / 2] + [0, place] for place in places]
+    outlines = np.stack([paved, *lines]) @ _turn(angle).T
+    return (Patch(outlines[0], tone, rng.uniform(0.3, 0.6)),
+            *(Patch(outline, LINE_TONE, None) for outline in outlines[1:]))  # fmt: skip
 
 
 def _turn(angle: float) -> Floats:
@@ -263,8 +261,8 @@ def _turn(angle: float) -> Floats:
 
 def park(
     vehicle: VehicleType, heading: float, crowding: float, abreast: bool, rng: np.random.Generator
-) -> tuple[Floats, Floats]:
-    """A vehicle and its neighbours as boxes and corners; see `Frame`.
+) -> tuple[Floats, Floats, Floats]:
+    """A vehicle and its neighbours: outlines, faces and corners of `Frame`.
 
     Parameters
     ----------
@@ -304,9 +302,10 @@ def park(
             turn = rng.normal(0, 0.03) + np.pi * (abreast and rng.random() < 0.5)
             units.append((unit, size, ahead, across, turn, _paint(rng)))
     drawn = [_build(*unit, heading, rng) for unit in units]
-    boxes, corners = (np.concatenate(rows) for rows in zip(*drawn, strict=True))
+    outlines, faces, corners = (np.concatenate(rows) for rows in zip(*drawn, strict=True))
     # What is higher is painted later.
-    return boxes[np.argsort(boxes[:, 6], kind="stable")], corners
+    order = np.argsort(faces[:, 1], kind="stable")
+    return outlines[order], faces[order], corners
 
 
 def _size(unit: Unit, rng: np.random.Generator) -> Floats:
@@ -320,16 +319,16 @@ def _paint(rng: np.random.Generator) -> float:
 def _build(
     unit: Unit, size: Floats, ahead: float, across: float, turn: float, paint: float,
     heading: float, rng: np.random.Generator,
-) -> tuple[Floats, Floats]:  # fmt: skip
-    """Boxes and corners of a unit of some size, so far ahead and to the right of the origin."""
+) -> tuple[Floats, Floats, Floats]:  # fmt: skip
+    """The same of one unit of some size, so far ahead and to the right of the origin."""
     middle, rotation = _turn(heading) @ [ahead, across], _turn(heading + turn)
     rows = np.array(unit.boxes)
     rows = rows[rng.random(len(rows)) < rows[:, 7]]
     front, rear, width, base, top, share, own, _ = rows.T
-    forward = np.stack([0.5 - (front + rear) / 2, 0 * front], axis=1) * size[0]
-    places = forward @ rotation.T + middle
-    boxes = [*places.T, np.full(len(rows), heading + turn), (rear - front) * size[0],
-             width * size[1], base * size[2], top * size[2], share * paint + own]  # fmt: skip
+    halves = np.stack([(rear - front) * size[0], width * size[1]], axis=1) / 2
+    outlines = CORNER_SIGNS * halves[:, None]
+    outlines[..., 0] += ((0.5 - (front + rear) / 2) * size[0])[:, None]
+    faces = np.stack([base * size[2], top * size[2], share * paint + own], axis=1)
     inner = CORNERS[:, 0] == 0.5
     along = 0.5 - np.where(inner, unit.notch, CORNERS[:, 0])
     points = np.stack([along * size[0], CORNERS[:, 1] * size[1]], axis=1) @ rotation.T + middle
@@ -337,39 +336,45 @@ def _build(
     strength = np.exp(rng.normal(0, 0.6, len(CORNERS))) * np.sqrt(size[2])
     facing[inner] = 0
     corners = [*points.T, CORNERS[:, 2] * size[2], *facing.T, strength]
-    return np.stack(boxes, axis=1), np.stack(corners, axis=1)
+    return outlines @ rotation.T + middle, faces, np.stack(corners, axis=1)
 
 
-FINE, SHIFT = 4, 4  # drawn pixels in one of a chip; cv2 takes coordinates in sixteenths
+SHIFT = 4  # cv2 takes coordinates in sixteenths of a pixel
 
 
 @dataclass(frozen=True)
 class View:
-    """A chip of S pixels, ``spacing`` metres wide, that is drawn `FINE` times as fine."""
+    """A chip of S pixels, ``spacing`` metres wide, that is drawn ``fine`` times as fine."""
 
     size: int
     spacing: float
+    fine: int
     shift: Floats
 
     def blank(self, value: float = 0.0) -> Floats:
-        """A layer of one value, of shape (FINE S, FINE S)."""
-        return np.full((FINE * self.size, FINE * self.size), value, np.float32)
+        """A layer of one value, drawn pixels along both sides."""
+        return np.full((self.fine * self.size,) * 2, value, np.float32)
 
     def pixels(self, points: Floats) -> npt.NDArray[np.int32]:
         """Points in metres as cv2's fixed-point pixels."""
-        places = (points - self.shift) / self.spacing + self.size / 2
-        return np.rint((places * FINE - 0.5) * (1 << SHIFT)).astype(np.int32)
+        scale = (self.fine << SHIFT) / self.spacing
+        middle = (self.size * self.fine - 1) * (1 << SHIFT) / 2 - self.shift * scale
+        return np.rint(points * scale + middle).astype(np.int32)
 
-    def sweep(self, layer: Floats, outline: Floats, start: Floats, end: Floats, value: float) -> None:
-        """Fill what a convex outline meets that slides from one shift to another."""
-        points = self.pixels(np.concatenate([outline + start, outline + end]))
-        cv2.fillConvexPoly(layer, cv2.convexHull(points), value, cv2.LINE_8, SHIFT)
+    def fill(self, layer: Floats, outline: Floats, value: float) -> None:
+        """Fill a convex outline."""
+        cv2.fillConvexPoly(layer, self.pixels(outline), value, cv2.LINE_8, SHIFT)
+
+    def sweep(self, layer: Floats, start: Floats, end: Floats, value: float) -> None:
+        """Fill what a convex outline meets that slides from one place to another."""
+        hull = cv2.convexHull(self.pixels(np.concatenate([start, end])))
+        cv2.fillConvexPoly(layer, hull, value, cv2.LINE_8, SHIFT)
 
     def disc(self, layer: Floats, x: float, y: float, radius: float, value: float) -> None:
         """Fill a disc, if it has a radius."""
         if radius:
             middle = self.pixels(np.array([x, y])).tolist()
-            size = round(radius / self.spacing * FINE * (1 << SHIFT))
+            size = round(radius / self.spacing * self.fine * (1 << SHIFT))
             cv2.circle(layer, middle, size, value, -1, cv2.LINE_8, SHIFT)
 
     def texture(self, knots: Floats) -> Floats:
@@ -389,14 +394,6 @@ class View:
         return found
 
 
-def _footprints(frame: Frame) -> list[tuple[Floats, float, float, float]]:
-    """Outline, base, top and reflectance of every box."""
-    return [
-        (np.array([x, y]) + _placed(0, 0, length, width, angle), base, top, tone)
-        for x, y, angle, length, width, base, top, tone in frame.boxes.tolist()
-    ]
-
-
 OPTICAL_SIZE, OPTICAL_SPACING = 32, 0.57  # pixels, and metres of one; together 18 m
 SKY = 0.25  # light of the sky as a share of the sun's
 BLACK_LEVEL = 14
@@ -409,21 +406,21 @@ def photograph(frames: list[Frame], rng: np.random.Generator) -> npt.NDArray[np.
 
 
 def _photograph(frame: Frame, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    view = View(OPTICAL_SIZE, OPTICAL_SPACING, frame.shift)
-    tones, grassy, dark, none = view.blank(frame.grass), view.blank(1), view.blank(), np.zeros(2)
+    view = View(OPTICAL_SIZE, OPTICAL_SPACING, 3, frame.shift)
+    tones, grassy, dark = view.blank(frame.grass), view.blank(1), view.blank()
     for patch in frame.patches:
-        view.sweep(tones, patch.outline, none, none, patch.tone)
-        view.sweep(grassy, patch.outline, none, none, 0)
+        view.fill(tones, patch.outline, patch.tone)
+        if patch.power is not None:
+            view.fill(grassy, patch.outline, 0)
     x, y, radius, height = frame.tree
     fall = -_toward(frame.sun_azimuth) / np.tan(frame.sun_elevation)
     crown = np.array([x, y]) + frame.lean * height
     view.disc(tones, *crown.tolist(), radius, CROWN_TONE)
     view.disc(grassy, *crown.tolist(), radius, 2)
     view.disc(dark, x + fall[0] * height, y + fall[1] * height, radius, 1)
-    boxes = _footprints(frame)
-    for outline, base, top, _ in boxes:
+    for outline, (base, top, _) in zip(frame.outlines, frame.faces.tolist(), strict=True):
         if top > base + FLAT:
-            view.sweep(dark, outline, fall * base, fall * top, 1)
+            view.sweep(dark, outline + fall * base, outline + fall * top, 1)
     sun, share = np.sin(frame.sun_elevation), view.chip(grassy)
     fine = rng.standard_normal(share.shape, dtype=np.float32)
     uneven = 1 + (0.07 + 0.15 * share) * view.texture(frame.knots) + (0.03 + 0.17 * share) * fine
@@ -432,9 +429,9 @@ def _photograph(frame: Frame, rng: np.random.Generator) -> npt.NDArray[np.uint8]
     # The sides that show face the camera; the sun lights them as far as it stands behind it.
     facing = max(-np.cos(frame.sun_azimuth - np.arctan2(*frame.lean[::-1])), 0)
     side = 0.8 * (np.cos(frame.sun_elevation) * facing + 0.7 * SKY)
-    for outline, base, top, tone in boxes:
-        view.sweep(scene, outline, frame.lean * base, frame.lean * top, tone * side)
-        view.sweep(scene, outline, frame.lean * top, frame.lean * top, tone * (sun + SKY))
+    for outline, (base, top, tone) in zip(frame.outlines, frame.faces.tolist(), strict=True):
+        view.sweep(scene, outline + frame.lean * base, outline + frame.lean * top, tone * side)
+        view.fill(scene, outline + frame.lean * top, tone * (sun + SKY))
     blurred = cv2.GaussianBlur(view.chip(scene), (5, 5), frame.blur, borderType=cv2.BORDER_REPLICATE)
     signal = blurred * np.float32(frame.exposure)
     noise = np.sqrt(SHOT_NOISE**2 * signal + READ_NOISE**2)
@@ -500,21 +497,21 @@ def develop(power: Floats, glints: Floats, looks: int, rng: np.random.Generator)
 
 def _scatter(frame: Frame, error: Floats) -> tuple[Floats, Floats]:
     """Backscatter, and amplitude of what returns steadily, both of shape (66, 66)."""
-    view = View(RADAR_SIZE + 2 * MARGIN, RADAR_SPACING, frame.shift + error)
-    toward, none = _toward(frame.radar_azimuth), np.zeros(2)
+    view = View(RADAR_SIZE + 2 * MARGIN, RADAR_SPACING, 2, frame.shift + error)
+    toward = _toward(frame.radar_azimuth)
     near, reach = toward / np.tan(frame.incidence), -toward * np.tan(frame.incidence)
     ground, raised, glints = view.blank(1), view.blank(), view.blank()
     for patch in frame.patches:
         if patch.power is not None:
-            view.sweep(ground, patch.outline, none, none, patch.power)
+            view.fill(ground, patch.outline, patch.power)
     x, y, radius, height = frame.tree
     view.disc(ground, x + 0.5 * height * reach[0], y + 0.5 * height * reach[1], radius, 0)
     view.disc(raised, x + 0.7 * height * near[0], y + 0.7 * height * near[1], radius, CROWN)
-    for outline, base, top, _ in _footprints(frame):
+    for outline, (base, top, _) in zip(frame.outlines, frame.faces.tolist(), strict=True):
         if top > base + FLAT:
-            view.sweep(ground, outline, none, reach * top, 0)
-            view.sweep(raised, outline, near * base, near * top, WALL)
-            view.sweep(raised, outline, near * top, near * top, METAL)
+            view.sweep(ground, outline, outline + reach * top, 0)
+            view.sweep(raised, outline + near * base, outline + near * top, WALL)
+            view.fill(raised, outline + near * top, METAL)
             _add_dihedrals(glints, view, outline + near * base, toward, top - base)
     slow = np.exp(0.25 * view.texture(frame.knots))
     amplitude = view.chip(glints)
@@ -526,15 +523,13 @@ def _add_dihedrals(
     glints: Floats, view: View, outline: Floats, toward: Floats, height: float
 ) -> None:
     """Draw the amplitude of the lines at the feet of the walls that the radar sees."""
-    for start, end in zip(outline, np.roll(outline, -1, axis=0), strict=True):
-        step = end - start
-        facing = float(step[1] * toward[0] - step[0] * toward[1]) / float(np.hypot(*step))
-        if facing > 0:
-            off = np.arccos(min(facing, 1))
-            lobe = np.exp(-((off / LOBE) ** 2)) + 0.12 * facing
-            ends = view.pixels(np.stack([start, end])).tolist()
-            amplitude = float(DIHEDRAL * np.sqrt(height) * lobe)
-            cv2.line(glints, *ends, amplitude, FINE, cv2.LINE_8, SHIFT)
+    steps = outline[[1, 2, 3, 0]] - outline
+    facing = (steps @ [-toward[1], toward[0]]) / np.hypot(*steps.T)
+    lobes = np.exp(-((np.arccos(np.clip(facing, -1, 1)) / LOBE) ** 2)) + 0.12 * facing
+    places = view.pixels(outline).tolist()
+    for edge in np.flatnonzero(facing > 0).tolist():
+        value = float(DIHEDRAL * np.sqrt(height) * lobes[edge])
+        cv2.line(glints, places[edge], places[(edge + 1) % 4], value, view.fine, cv2.LINE_8, SHIFT)
 
 
 def _add_corners(
