@@ -17,6 +17,7 @@ in one; x to the right, y down, in metres from the middle.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -139,11 +140,9 @@ PLACE = {surface.name: index for index, surface in enumerate(SURFACES)}
 COUNTS_FOR = np.array([[name in s.classes.split(",") for name in CLASSES] for s in SURFACES])
 # Ground that something may be set on, by the word for it in `Put.on` and `Part.over`.
 GROUNDS = {
-    "open": ("grass", "soil", "sand"),
-    "water": ("water", "sea", "shallow"),
-    "paved": ("asphalt", "concrete"),
-    "way": ("freeway", "rail", "road"),
-}
+    "open": ("grass", "soil", "sand"), "water": ("water", "sea", "shallow"),
+    "paved": ("asphalt", "concrete"), "way": ("freeway", "rail", "road"),
+}  # fmt: skip
 WHITE, YELLOW, DARK = ((228, 228, 224),), ((206, 178, 84),), ((44, 50, 58),)
 PAINTS = ((232, 232, 230), (232, 232, 230), (196, 198, 200), (120, 124, 128), (46, 48, 52),
           (28, 28, 30), (150, 40, 36), (48, 72, 120))  # fmt: skip
@@ -158,8 +157,7 @@ CROPS = ((96, 128, 62), (126, 142, 78), (168, 156, 96), (190, 172, 118), (150, 1
 COURTS = ((58, 98, 150), (64, 118, 78), (92, 70, 132), (182, 104, 74), (70, 120, 82))
 AROUND = ((72, 122, 84), (150, 78, 62), (70, 116, 80), (168, 96, 70), (66, 106, 160))
 FLOORS = ((172, 92, 70), (78, 128, 90), (84, 110, 156), (196, 158, 110), (150, 150, 148))
-HULLS = ((132, 60, 50), (56, 66, 84), (40, 44, 48))
-SEATS = ((170, 100, 90), (110, 124, 160), (160, 160, 160))
+HULLS, SEATS = BOXES[5:7], ((170, 100, 90), (110, 124, 160), (160, 160, 160))
 REDS = ((178, 84, 66), (168, 100, 84), (156, 72, 60), (96, 112, 150))
 
 
@@ -168,8 +166,8 @@ class Part:
     """One shape of a thing."""
 
     shape: str  # of OUTLINES, or "blob", "stripes" (across the thing) or "ribs" (along it)
-    box: tuple[float, float, float, float] = (0, 0, 1, 1)  # middle, length, width; shares
     surface: str = ""  # what it is; "" for paint on what lies there
+    box: tuple[float, float, float, float] = (0, 0, 1, 1)  # middle, length, width; shares
     colour: tuple[Colour, ...] | str = ()  # alternatives for a thing, or a surface's colour
     tone: float = 1.0  # a factor of the colour
     height: float = 0.0  # metres above the ground, for its shadow
@@ -183,13 +181,11 @@ class Part:
     sunward: float = 0.0  # shift towards the sun, a share of the length
 
 
-@dataclass(frozen=True)
 class Thing:
     """Parts in order, and the ranges of length and width in metres; length 0 is without end."""
 
-    length: Range
-    width: Range
-    parts: tuple[Part, ...]
+    def __init__(self, length: Range, width: Range, *parts: Part) -> None:
+        self.length, self.width, self.parts = length, width, parts
 
 
 def _circle(start: float, end: float, count: int, power: float = 1.0) -> Floats:
@@ -237,204 +233,169 @@ OUTLINES = {
 }  # fmt: skip
 CONVEX = ("box", "disc", "oval", "track", "blob")
 
-P = Part
+P, T = Part, Thing
 
 
 def _lines(wide: float, *downs: float, shape: str = "box", every: float = 0) -> list[Part]:
     """White lines along a thing, so wide a share of it, or broken ones."""
-    return [P(shape, (0, y, 1, wide), colour=WHITE, every=every) for y in downs]
+    return [P(shape, "", (0, y, 1, wide), WHITE, every=every) for y in downs]
 
 
-def _frames(stroke: float, *boxes: tuple[float, float, float, float]) -> list[Part]:
-    return [P("box", box, colour=WHITE, stroke=stroke) for box in boxes]
+def _frames(stroke: float, shape: str, *boxes: tuple[float, float, float, float]) -> list[Part]:
+    return [P(shape, "", box, WHITE, stroke=stroke) for box in boxes]
 
 
 def _slopes(colour: tuple[Colour, ...] | str) -> list[Part]:
-    return [P("box", (0, y, 1, 0.5), colour=colour, lit=True) for y in (-0.25, 0.25)]
+    return [P("box", "", (0, y, 1, 0.5), colour, lit=True) for y in (-0.25, 0.25)]
 
 
-def _road(*lanes: float, walk: float = 0.0) -> list[Part]:
+def _road(*lanes: float, walk: float = 0.5) -> list[Part]:
     """A carriageway with lines between its lanes, and a walk beside some."""
-    return [
-        P("box", (0, 0, 1, 1.5), "concrete", chance=walk), P("box", surface="road"),
-        *_lines(0.03, *lanes, shape="stripes", every=8), P("box", (0, 0, 1, 0.03), colour=YELLOW),
-    ]  # fmt: skip
+    return [P("box", "concrete", (0, 0, 1, 1.5), chance=walk), P("box", "road"),
+            *_lines(0.03, *lanes, shape="stripes", every=8),
+            P("box", "", (0, 0, 1, 0.03), YELLOW)]  # fmt: skip
 
 
-def _deck(zone: str, over: str) -> tuple[Part, ...]:
+def _deck(zone: str, over: str) -> list[Part]:
     """A road that something carries over something else."""
-    deck = P("box", (0, 0, 1, 1.15), "road", "concrete", height=9, zone=zone, over=over)
-    return (deck, *_road(-0.25, 0.25)[1:])
+    deck = P("box", "road", (0, 0, 1, 1.15), "concrete", height=9, zone=zone, over=over)
+    return [deck, *_road(-0.25, 0.25)[1:]]
 
 
 THINGS = {
     # Traffic and its ways.
-    "car": Thing((4.1, 5.1), (1.7, 2.1), (
-        P("box", surface="car", colour=PAINTS, height=1.5),
-        *(P("box", (x, 0, 0.12, 0.8), colour=DARK) for x in (0.17, -0.3)))),
-    "road": Thing((0, 0), (6.5, 9.5), tuple(_road())),
-    "street": Thing((0, 0), (7, 9), tuple(_road(walk=0.7))),
-    "avenue": Thing((0, 0), (13, 17), (*_road(-0.25, 0.25, walk=0.7), *_lines(0.02, -0.47, 0.47))),
-    "freeway": Thing((0, 0), (24, 36), (
-        P("box", surface="asphalt", colour="concrete", tone=0.8),
-        *(P("box", (0, y, 1, 0.4), "freeway") for y in (-0.27, 0.27)),
-        P("box", (0, 0, 1, 0.12), "grass", chance=0.6),
-        *_lines(0.012, -0.34, -0.2, 0.2, 0.34, shape="stripes", every=9),
-        *_lines(0.012, -0.46, -0.08, 0.08, 0.46))),
-    "bridge": Thing((0, 0), (11, 24), _deck("bridge", "water")),
-    "overpass": Thing((0, 0), (11, 18), _deck("overpass", "way")),
-    "parkway": Thing((0, 0), (24, 30), (
-        P("box", (0, 0, 1, 1.2), "concrete", chance=0.5), P("box", surface="grass", zone="parkway"),
-        *(P("box", (0, y, 1, 0.3), "road") for y in (-0.35, 0.35)),
-        *_lines(0.02, -0.35, 0.35, shape="stripes", every=8))),
-    "rail": Thing((0, 0), (4.8, 4.8), (
-        P("box", (0, 0, 1, 1.1), "rail"),
-        P("stripes", (0, 0, 1, 0.55), colour="rail", tone=0.68, every=1.6),
-        *_lines(0.04, -0.15, 0.15))),
-    "train": Thing((100, 150), (3, 3), (
-        P("stripes", surface="train", colour=METALS, every=25, duty=0.96, height=4),
-        P("box", (0, 0, 1, 0.3), colour="train", tone=0.7))),
-    "trail": Thing((0, 0), (2.5, 4.5), (
-        P("box", surface="trail"), P("box", (0, 0, 1, 0.3), colour="trail", tone=0.85))),
-    "crosswalk": Thing((4, 4), (14, 16), (P("ribs", colour=WHITE, every=1.5, zone="crosswalk"),)),
-    "junction": Thing((17, 17), (17, 17), (
-        P("box", surface="road"), P("box", (0, 0, 1.6, 1.6), zone="intersection", stroke=0.1))),
-    "roundabout": Thing((40, 54), (40, 54), (
-        P("disc", (0, 0, 1.08, 1.08), "concrete"), P("disc", surface="road", zone="roundabout"),
-        P("disc", (0, 0, 0.58, 0.58), "concrete"), P("disc", (0, 0, 0.53, 0.53), "grass"))),
-    "runway": Thing((650, 1100), (40, 60), (
-        P("box", (0, 0, 1.05, 1.3), "runway", "asphalt"), P("box", surface="runway"),
-        *_lines(0.03, 0, shape="stripes", every=60), *_lines(0.03, -0.47, 0.47),
-        *(P("ribs", (x, 0, 0.035, 0.8), colour=WHITE, every=8) for x in (-0.46, 0.46)),
-        *(P("box", (x, 0, 0.3, 0.25), colour="runway", tone=0.75) for x in (-0.28, 0.28)))),
-    "taxiway": Thing((0, 0), (20, 24), (
-        P("box", surface="asphalt", tone=1.15), P("box", (0, 0, 1, 0.03), colour=YELLOW))),
-    "jet": Thing((32, 56), (28, 49), (
-        P("jet", surface="plane", height=5), P("box", (-0.43, 0, 0.12, 0.04), colour=PAINTS),
-        *(P("box", (0.05, y, 0.1, 0.05), colour=METALS[1:3]) for y in (-0.19, 0.19)))),
-    "light plane": Thing((10.5, 14), (13, 17), (
-        P("propeller", surface="plane", height=2), P("box", (-0.43, 0, 0.1, 0.1), colour=PAINTS))),
+    "car": T((4.1, 5.1), (1.7, 2.1), P("box", "car", colour=PAINTS, height=1.5),
+             *(P("box", "", (x, 0, 0.12, 0.8), DARK) for x in (0.17, -0.3))),
+    "road": T((0, 0), (6.5, 9), *_road()),
+    "avenue": T((0, 0), (13, 17), *_road(-0.25, 0.25, walk=0.7), *_lines(0.02, -0.47, 0.47)),
+    "freeway": T((0, 0), (24, 36), P("box", "asphalt", colour="concrete", tone=0.8),
+                 *(P("box", "freeway", (0, y, 1, 0.4)) for y in (-0.27, 0.27)),
+                 P("box", "grass", (0, 0, 1, 0.12), chance=0.6),
+                 *_lines(0.012, -0.34, -0.2, 0.2, 0.34, shape="stripes", every=9),
+                 *_lines(0.012, -0.46, -0.08, 0.08, 0.46)),
+    "bridge": T((0, 0), (11, 24), *_deck("bridge", "water")),
+    "overpass": T((0, 0), (11, 18), *_deck("overpass", "way")),
+    "parkway": T((0, 0), (24, 30), P("box", "grass", zone="parkway"),
+                 *(P("box", "road", (0, y, 1, 0.3)) for y in (-0.35, 0.35)),
+                 *_lines(0.02, -0.35, 0.35, shape="stripes", every=8)),
+    "rail": T((0, 0), (4.8, 4.8), P("box", "rail", (0, 0, 1, 1.1)), *_lines(0.04, -0.15, 0.15),
+              P("stripes", "", (0, 0, 1, 0.55), "rail", 0.68, every=1.6)),
+    "train": T((100, 150), (3, 3), P("stripes", "train", colour=METALS, every=25, duty=0.96,
+                                     height=4)),
+    "trail": T((0, 0), (2.5, 4.5), P("box", "trail"), P("box", "", (0, 0, 1, 0.3), "trail", 0.85)),
+    "crosswalk": T((4, 4), (14, 16), P("ribs", colour=WHITE, every=1.5, zone="crosswalk")),
+    "junction": T((27, 27), (27, 27), P("box", "", stroke=0.1, zone="intersection"),
+                  P("box", "road", (0, 0, 0.6, 0.6))),
+    "roundabout": T((40, 54), (40, 54), P("disc", "concrete", (0, 0, 1.08, 1.08)),
+                    P("disc", "road", zone="roundabout"), P("disc", "grass", (0, 0, 0.55, 0.55))),
+    "runway": T((650, 1100), (40, 60), P("box", "runway", (0, 0, 1.05, 1.3), "asphalt"),
+                P("box", "runway"), *_lines(0.03, 0, shape="stripes", every=60),
+                *_lines(0.03, -0.47, 0.47),
+                *(P("ribs", "", (x, 0, 0.035, 0.8), WHITE, every=8) for x in (-0.46, 0.46))),
+    "taxiway": T((0, 0), (20, 24), P("box", "asphalt"), P("box", "", (0, 0, 1, 0.03), YELLOW)),
+    "jet": T((32, 56), (28, 49), P("jet", "plane", height=5),
+             *(P("box", "", (0.05, y, 0.1, 0.05), METALS[1:3]) for y in (-0.19, 0.19))),
+    "light plane": T((10.5, 14), (13, 17), P("propeller", "plane", height=2)),
     # Buildings and works.
-    "house": Thing((12, 16), (8.5, 11), (
-        P("box", (0.3, -0.9, 0.25, 1), "concrete", chance=0.8),
-        P("box", surface="roof", colour=ROOFS, height=5), *_slopes(ROOFS),
-        P("box", (0.25, 0.45, 0.5, 0.7), "roof", ROOFS, 0.92, height=4, chance=0.45))),
-    "block": Thing((22, 34), (15, 20), (
-        P("box", surface="roof", colour=FLAT, tone=1.14, height=13),
-        P("box", (0, 0, 0.93, 0.9), colour=FLAT),
-        *(P("box", (x, y, 0.17, 0.2), colour=FLAT[::-1], tone=0.8, chance=0.6)
-          for x, y in ((-0.25, 0.2), (0.1, -0.2), (0.3, 0.15))))),
-    "factory": Thing((45, 75), (28, 46), (
-        P("box", surface="hall", colour=METALS, height=9),
-        P("ribs", colour=METALS, tone=0.8, every=9),
-        P("stripes", (0, 0.2, 0.9, 0.06), colour=WHITE, every=8, chance=0.6))),
-    "mobile home": Thing((14, 18), (4.6, 6.8), (
-        P("box", surface="home", height=3.5), *_slopes("home"),
-        P("box", (0.2, 0.75, 0.45, 0.5), "home", tone=0.8, height=2.5, chance=0.5))),
-    "tunnel": Thing((44, 60), (7.6, 8), (
-        P("box", surface="glass", height=3), P("box", (0, -0.3, 1, 0.2), colour="glass", tone=0.75),
-        P("stripes", colour="glass", tone=0.9, every=6, duty=0.12))),
-    "car park": Thing((44, 80), (32, 32), (
-        P("box", surface="asphalt", zone="parking lot"),
-        *(P("stripes", (0, y, 1, 0.16), colour=WHITE, every=2.8, duty=0.1)
-          for y in (-0.38, -0.08, 0.08, 0.38)))),
-    "yard": Thing((120, 240), (90, 170), (P("box", (0, 0, 1, 1), "asphalt", "concrete", 0.85),)),
-    "tank": Thing((20, 42), (20, 42), (
-        P("box", (0, 0, 1.4, 1.4), "concrete", chance=0.75),
-        P("box", (0, 0, 1.4, 1.4), colour="concrete", tone=0.75, stroke=1),
-        P("disc", surface="tank", tone=0.8, height=12), P("disc", (0, 0, 0.93, 0.93), "tank"),
-        P("disc", (0, 0, 0.8, 0.8), colour="tank", tone=0.88, chance=0.5),
-        P("disc", (0, 0, 0.7, 0.7), "tank", sunward=0.06),
-        P("box", (0.25, 0, 0.5, 0.05), colour="tank", tone=0.65))),
-    "container": Thing((12.2, 12.2), (2.5, 2.5), (
-        P("box", surface="container", colour=BOXES, height=5),)),
-    "aisle": Thing((0, 0), (9, 14), (
-        P("box", surface="asphalt"), P("stripes", (0, 0, 1, 0.03), colour=YELLOW, every=8))),
-    "platform": Thing((110, 170), (8, 8), (
-        P("box", (0, 0, 1.1, 1), "concrete", zone="railway station"),
-        P("box", (0, 0, 0.75, 0.8), "roof", height=5),
-        P("stripes", (0, 0, 0.75, 0.8), colour="roof", tone=0.8, every=6, duty=0.15))),
-    "turbine": Thing((54, 72), (54, 72), (
-        P("disc", (0, 0, 0.5, 0.35), "soil"), P("disc", (0, 0, 0.03, 0.03), height=46),
-        P("rotor", surface="blade", height=46), P("disc", (0, 0, 0.08, 0.08), "blade"))),
-    "pylon": Thing((15, 22), (15, 22), (
-        P("box", (0, 0, 0.8, 0.8), "soil"), *_lines(0.01, -0.6, 0, 0.6),
-        P("box", (0, 0, 0.6, 0.6), "steel", stroke=1.2), P("cross", (0, 0, 1, 1), "steel", height=25),
-        P("stripes", (0, 0, 0.6, 1.4), "steel", tone=1.15, every=4, duty=0.25, height=34))),
+    "house": T((12, 17), (8.5, 11), P("box", "concrete", (0.3, -0.9, 0.25, 1), chance=0.8),
+               P("box", "roof", colour=ROOFS, height=5), *_slopes(ROOFS),
+               P("box", "roof", (0.25, 0.45, 0.5, 0.7), ROOFS, 0.92, height=4, chance=0.45)),
+    "block": T((22, 34), (15, 20), P("box", "roof", colour=FLAT, tone=1.14, height=13),
+               P("box", "", (0, 0, 0.93, 0.9), FLAT),
+               *(P("box", "", (x, y, 0.17, 0.2), FLAT[::-1], 0.8, chance=0.6)
+                 for x, y in ((-0.25, 0.2), (0.1, -0.2), (0.3, 0.15)))),
+    "factory": T((45, 75), (28, 46), P("box", "hall", colour=METALS, height=9),
+                 P("ribs", colour=METALS, tone=0.8, every=9),
+                 P("stripes", "", (0, 0.2, 0.9, 0.06), WHITE, every=8, chance=0.6)),
+    "mobile home": T((14, 18), (4.6, 6.8), P("box", "home", height=3.5), *_slopes("home"),
+                     P("box", "home", (0.2, 0.75, 0.45, 0.5), tone=0.8, height=2.5, chance=0.5)),
+    "tunnel": T((44, 60), (7.6, 8), P("box", "glass", height=3),
+                P("box", "", (0, -0.3, 1, 0.2), "glass", 0.75),
+                P("stripes", colour="glass", tone=0.9, every=6, duty=0.12)),
+    "car park": T((44, 80), (32, 32), P("box", "asphalt", zone="parking lot"),
+                  *(P("stripes", "", (0, y, 1, 0.16), WHITE, every=2.8, duty=0.1)
+                    for y in (-0.38, -0.08, 0.08, 0.38))),
+    "yard": T((120, 240), (90, 170), P("box", "asphalt", colour="concrete", tone=0.85)),
+    "tank": T((20, 42), (20, 42), P("box", "concrete", (0, 0, 1.4, 1.4), chance=0.75),
+              P("disc", "tank", tone=0.8, height=12), P("disc", "tank", (0, 0, 0.93, 0.93)),
+              P("disc", "", (0, 0, 0.8, 0.8), "tank", 0.88, chance=0.5),
+              P("box", "", (0.25, 0, 0.5, 0.05), "tank", 0.65)),
+    "container": T((12.2, 12.2), (2.5, 2.5), P("box", "container", colour=BOXES, height=5)),
+    "aisle": T((0, 0), (9, 14), P("box", "asphalt"),
+               P("stripes", "", (0, 0, 1, 0.03), YELLOW, every=8)),
+    "platform": T((110, 170), (8, 8), P("box", "concrete", (0, 0, 1.1, 1), zone="railway station"),
+                  P("box", "roof", (0, 0, 0.75, 0.8), height=5),
+                  P("stripes", "", (0, 0, 0.75, 0.8), "roof", 0.8, every=6, duty=0.15)),
+    "turbine": T((54, 72), (54, 72), P("disc", "soil", (0, 0, 0.5, 0.35)),
+                 P("disc", "", (0, 0, 0.03, 0.03), height=46), P("rotor", "blade", height=46),
+                 P("disc", "blade", (0, 0, 0.08, 0.08))),
+    "pylon": T((15, 22), (15, 22), P("box", "soil", (0, 0, 0.8, 0.8)), *_lines(0.01, -0.6, 0, 0.6),
+               P("box", "steel", (0, 0, 0.6, 0.6), stroke=1.2), P("cross", "steel", height=25),
+               P("stripes", "steel", (0, 0, 0.6, 1.4), tone=1.15, every=4, duty=0.25, height=34)),
     # Ships and piers.
-    "boat": Thing((8, 13), (2.6, 4), (
-        P("hull", surface="ship", height=1.5), P("hull", (0, 0, 0.9, 0.7), "ship", tone=0.85),
-        P("box", (-0.05, 0, 0.34, 0.5), colour=WHITE),
-        P("box", (0.14, 0, 0.1, 0.5), colour=DARK, chance=0.7))),
-    "freighter": Thing((45, 90), (8, 15), (
-        P("wake", (-1, 0, 1.2, 1.6), colour="foam", tone=0.72, chance=0.6),
-        P("hull", surface="ship", colour=HULLS, height=4),
-        P("hull", (0, 0, 0.92, 0.75), colour=CROPS[4:5]),
-        P("box", (-0.36, 0, 0.16, 0.6), colour=WHITE),
-        P("stripes", (0.06, 0, 0.6, 0.5), colour=BOXES, every=10, duty=0.8))),
-    "yacht": Thing((14, 22), (4.5, 6.5), (
-        P("hull", surface="ship", height=2), P("hull", (0, 0, 0.9, 0.7), "ship", tone=0.85),
-        P("box", (-0.05, 0, 0.4, 0.5), colour=METALS))),
-    "pier": Thing((40, 52), (2.6, 3), (P("box", surface="pier", height=1.5),)),
-    "quay": Thing((0, 0), (300, 300), (
-        P("box", surface="concrete", height=2), P("box", (0, 0.03, 1, 1), "grass"),
-        P("box", (0, 0.03, 1, 1), "soil", chance=0.4), P("box", (0, -0.435, 1, 0.03), "road"))),
+    "boat": T((8, 13), (2.6, 4), P("hull", "ship", height=1.5),
+              P("box", "", (-0.05, 0, 0.34, 0.5), METALS, 1.1)),
+    "yacht": T((14, 22), (4.5, 6.5), P("hull", "ship", height=2),
+               P("box", "", (-0.05, 0, 0.4, 0.5), METALS)),
+    "freighter": T((45, 90), (8, 15), P("wake", "", (-1, 0, 1.2, 1.6), "foam", 0.72, chance=0.6),
+                   P("hull", "ship", colour=HULLS, tone=0.8, height=4),
+                   P("hull", "", (0, 0, 0.92, 0.75), CROPS[4:5]),
+                   P("box", "", (-0.36, 0, 0.16, 0.6), WHITE),
+                   P("stripes", "", (0.06, 0, 0.6, 0.5), BOXES, every=10, duty=0.8)),
+    "pier": T((40, 52), (2.6, 3), P("box", "pier", height=1.5)),
+    "quay": T((0, 0), (300, 300), P("box", "concrete", height=2),
+              P("box", "grass", (0, 0.03, 1, 1)), P("box", "soil", (0, 0.03, 1, 1), chance=0.4),
+              P("box", "road", (0, -0.435, 1, 0.03))),
     # Sport and leisure.
-    "tennis court": Thing((36, 36), (17.5, 17.5), (
-        P("box", surface="asphalt", colour=AROUND, zone="tennis court"),
-        P("box", (0, 0, 0.66, 0.62), colour=COURTS),
-        *_frames(0.3, (0, 0, 0.66, 0.62), (0, 0, 0.66, 0.46), (0, 0, 0.36, 0.46), (0, 0, 0.36, 0)),
-        P("box", (0, 0, 0.012, 0.72), colour=DARK))),
-    "basketball court": Thing((32, 32), (19, 19), (
-        P("box", surface="asphalt", colour=FLOORS, tone=0.86, zone="basketball court"),
-        P("box", (0, 0, 0.88, 0.8), colour=FLOORS),
-        *_frames(0.3, (0, 0, 0.88, 0.8), (0, 0, 0, 0.8)),
-        P("disc", (0, 0, 0.12, 0.2), colour=WHITE, stroke=0.3),
-        *(P("disc", (x, 0, 0.34, 0.66), colour=WHITE, stroke=0.3) for x in (-0.36, 0.36)),
-        *(P("box", (x, 0, 0.18, 0.26), colour=FLOORS[::-1]) for x in (-0.34, 0.34)))),
-    "diamond": Thing((62, 95), (62, 95), (
-        P("fan", (0, 0, 1.08, 1.08), "clay"), P("fan", surface="turf", zone="baseball diamond"),
-        P("disc", (-0.24, 0, 0.6, 0.62), "clay"), P("diamond", (-0.25, 0, 0.38, 0.38), "turf"),
-        P("disc", (-0.24, 0, 0.06, 0.06), "clay"), P("disc", (-0.46, 0, 0.1, 0.1), "clay"))),
-    "football field": Thing((80, 108), (50, 66), (
-        P("box", surface="turf", zone="football field"),
-        P("stripes", colour="turf", tone=1.1, every=11, chance=0.7),
-        *_frames(0.6, (0, 0, 0.94, 0.92), (0, 0, 0, 0.92), (-0.4, 0, 0.14, 0.5),
-                 (0.4, 0, 0.14, 0.5)), P("disc", (0, 0, 0.18, 0.29), colour=WHITE, stroke=0.6))),
-    "track": Thing((110, 175), (58, 92), (
-        P("box", (0, 0, 1.08, 1.12), "concrete", chance=0.6),
-        P("track", surface="lane", colour=REDS), P("track", (0, 0, 0.85, 0.72), "turf"),
-        P("track", (0, 0, 0.93, 0.86), colour=WHITE, tone=0.9, stroke=0.3))),
-    "stadium": Thing((150, 220), (120, 176), (
-        P("oval", (0, 0, 1.28, 1.32), "concrete"),
-        P("oval", surface="roof", height=20, zone="stadium"),
-        P("oval", (0, 0, 0.88, 0.88), colour=SEATS),
-        *(P("oval", (0, 0, s, s), colour=SEATS, tone=0.8, stroke=0.8) for s in (0.82, 0.76)),
-        P("oval", (0, 0, 0.68, 0.68), "turf"),
-        P("oval", (0, 0, 0.68, 0.68), "lane", REDS, chance=0.35))),
-    "pool": Thing((7, 11), (4, 6), (
-        P("box", (0, 0, 1.35, 1.5), "concrete"), P("box", surface="pool"))),
-    "large pool": Thing((13, 23), (8, 12), (
-        P("box", (0, 0, 1.6, 1.9), "concrete"), P("box", surface="pool", chance=0.6),
-        P("blob", (0, 0, 1.1, 1.1), "pool"), P("box", (0, 0, 0.5, 0.5), colour="pool", tone=0.92),
-        P("stripes", (0, 0.84, 1.4, 0.12), colour=WHITE, every=4, chance=0.7))),
-    "fairway": Thing((70, 130), (24, 42), (
-        P("blob", surface="turf", tone=1.15), P("blob", (0.36, 0, 0.2, 0.55), "turf", tone=1.35),
-        *(P("blob", (x, y, 0.12, 0.3), "sand", tone=1.06, chance=0.7)
-          for x, y in ((0.5, 0.3), (0.3, -0.5), (0.1, 0.55))))),
+    "tennis court": T((36, 36), (17.5, 17.5), P("box", "asphalt", colour=AROUND,
+                                                zone="tennis court"),
+                      P("box", "", (0, 0, 0.66, 0.62), COURTS),
+                      *_frames(0.3, "box", (0, 0, 0.66, 0.62), (0, 0, 0.66, 0.46),
+                               (0, 0, 0.36, 0.46), (0, 0, 0, 0.7))),
+    "basketball court": T((32, 32), (19, 19), P("box", "asphalt", colour=FLOORS, tone=0.86,
+                                                zone="basketball court"),
+                          P("box", "", (0, 0, 0.88, 0.8), FLOORS),
+                          *(P("box", "", (x, 0, 0.18, 0.26), FLOORS[::-1]) for x in (-0.34, 0.34)),
+                          *_frames(0.3, "box", (0, 0, 0.88, 0.8), (0, 0, 0, 0.8)),
+                          *_frames(0.3, "disc", (-0.36, 0, 0.34, 0.66), (0.36, 0, 0.34, 0.66))),
+    "diamond": T((62, 95), (62, 95), P("fan", "clay", (0, 0, 1.08, 1.08)),
+                 P("fan", "turf", zone="baseball diamond"),
+                 P("disc", "clay", (-0.24, 0, 0.6, 0.62)),
+                 P("diamond", "turf", (-0.25, 0, 0.38, 0.38)),
+                 *(P("disc", "clay", (x, 0, 0.08, 0.08)) for x in (-0.24, -0.46))),
+    "football field": T((80, 108), (50, 66), P("box", "turf", zone="football field"),
+                        P("stripes", colour="turf", tone=1.1, every=11, chance=0.7),
+                        *_frames(0.6, "box", (0, 0, 0.94, 0.92), (0, 0, 0, 0.92),
+                                 (-0.4, 0, 0.14, 0.5), (0.4, 0, 0.14, 0.5)),
+                        *_frames(0.6, "disc", (0, 0, 0.18, 0.29))),
+    "track": T((110, 175), (58, 92), P("box", "concrete", (0, 0, 1.08, 1.12), chance=0.6),
+               P("track", "lane", colour=REDS), P("track", "turf", (0, 0, 0.85, 0.72)),
+               *_frames(0.3, "track", (0, 0, 0.93, 0.86))),
+    "stadium": T((150, 220), (120, 176), P("oval", "concrete", (0, 0, 1.28, 1.32)),
+                 P("oval", "roof", height=20, zone="stadium"),
+                 P("oval", "", (0, 0, 0.88, 0.88), SEATS),
+                 P("oval", "", (0, 0, 0.78, 0.78), SEATS, 0.8, stroke=1.5),
+                 P("oval", "turf", (0, 0, 0.68, 0.68)),
+                 P("oval", "lane", (0, 0, 0.68, 0.68), REDS, chance=0.35)),
+    "pool": T((7, 11), (4, 6), P("box", "concrete", (0, 0, 1.35, 1.5)), P("box", "pool")),
+    "large pool": T((13, 23), (8, 12), P("box", "concrete", (0, 0, 1.6, 1.9)),
+                    P("box", "pool", chance=0.6), P("blob", "pool", (0, 0, 1.1, 1.1)),
+                    P("stripes", "", (0, 0.84, 1.4, 0.12), WHITE, every=4, chance=0.7)),
+    "fairway": T((70, 130), (24, 42), P("blob", "turf", tone=1.15),
+                 P("blob", "turf", (0.36, 0, 0.2, 0.55), tone=1.35),
+                 *(P("blob", "sand", (x, y, 0.12, 0.3), tone=1.06, chance=0.7)
+                   for x, y in ((0.5, 0.3), (0.3, -0.5), (0.1, 0.55)))),
     # Plants, ground and water.
-    "tree": Thing((5, 9), (5, 9), (
-        P("disc", surface="crown", tone=0.74, height=5),
-        P("blob", (0, 0, 0.74, 0.74), colour="crown", tone=1.15, sunward=0.12),
-        P("disc", (0, 0, 0.3, 0.3), colour="crown", tone=1.4, sunward=0.2))),
-    "parcel": Thing((60, 140), (60, 140), (
-        P("box", (0, 0, 1.3, 1.3), "crop", CROPS),
-        P("ribs", (0, 0, 1.3, 1.3), colour=CROPS, tone=0.9, every=9))),
-    "meadow": Thing((55, 110), (40, 80), (P("box", surface="grass"),)),
-    "grove": Thing((40, 54), (40, 54), (P("blob", surface="crown", zone="forest", height=5),)),
-    "pond": Thing((40, 72), (34, 58), (
-        P("blob", (0, 0, 1.12, 1.12), "soil"), P("blob", surface="water", zone="lake"))),
-    "bare patch": Thing((36, 48), (36, 48), (P("blob", surface="soil"),)),
+    "tree": T((5, 9), (5, 9), P("disc", "crown", tone=0.74, height=5),
+              P("blob", "", (0, 0, 0.74, 0.74), "crown", 1.15, sunward=0.12),
+              P("disc", "", (0, 0, 0.3, 0.3), "crown", 1.4, sunward=0.2)),
+    "parcel": T((60, 140), (60, 140), P("box", "crop", (0, 0, 1.3, 1.3), CROPS),
+                P("ribs", "", (0, 0, 1.3, 1.3), CROPS, 0.9, every=9)),
+    "meadow": T((55, 110), (40, 80), P("box", "grass")),
+    "grove": T((40, 54), (40, 54), P("blob", "crown", zone="forest", height=5)),
+    "pond": T((40, 72), (34, 58), P("blob", "soil", (0, 0, 1.1, 1.1)),
+              P("blob", "water", zone="lake")),
+    "bare patch": T((36, 48), (36, 48), P("blob", "soil")),
 }  # fmt: skip
 
 
@@ -476,8 +437,7 @@ class Put:
 
 
 Step = Layer | Put
-FILL = (0, 0)
-ACROSS = np.pi / 2
+FILL, ACROSS = (0, 0), np.pi / 2
 
 
 def _some(thing: str, most: int, least: int = 0, on: str = "open", chance: float = 1.0) -> Put:
@@ -485,14 +445,30 @@ def _some(thing: str, most: int, least: int = 0, on: str = "open", chance: float
     return Put(thing, (least, most), near=0.5, on=on, turn=None, chance=chance)
 
 
-def _cars(gap: float, *lanes: float, keep: float = 0.5) -> tuple[Put, ...]:
+def _by(thing: str, *args: Any, **more: Any) -> Put:
+    """Things beside those before."""
+    return Put(thing, *args, follow=True, **more)
+
+
+def _cars(gap: float, *lanes: float) -> tuple[Put, ...]:
     """Cars on the lanes, metres beside the middle of the road before."""
-    return tuple(Put("car", FILL, grid=(gap, 0), at=(0, y), follow=True, keep=keep) for y in lanes)
+    return tuple(_by("car", FILL, grid=(gap, 0), at=(0, y), keep=0.5) for y in lanes)
 
 
 def _ground(low: float, high: float) -> tuple[Layer, Layer]:
     """Grass, often with soil where noise is above a level between two."""
     return (Layer("grass"), Layer("soil", "patchy", (low, high), chance=0.75))
+
+
+def _wood(low: float, high: float, chance: float = 0.35, zone: str = "forest") -> Layer:
+    return Layer("crown", "patchy", (low, high), 0.25, chance, zone)
+
+
+def _edges(down: float) -> tuple[Step, ...]:
+    """What borders a sports ground: a street ``down`` metres away, a car park, buildings."""
+    return (Put("road", at=(0, down), chance=0.55), *_cars(20, -2, 2),
+            Put("car park", at=(0, -down - 10), on="open", chance=0.3),
+            _some("car", 60, 30, "paved", 0.25), TOWN, VILLAGE, _some("tree", 50, 2))  # fmt: skip
 
 
 TREES = _some("tree", 60, 8)
@@ -502,246 +478,196 @@ PARCELS = Put("parcel", FILL, FILL, (110, 100), near=0.3)
 AROUND_IT = (TOWN, VILLAGE, TREES)
 
 
-def _edges(down: float) -> tuple[Step, ...]:
-    """What borders a sports ground: a street ``down`` metres away, a car park, buildings."""
-    return (
-        Put("street", at=(0, down), chance=0.55), *_cars(20, -2, 2),
-        Put("car park", at=(0, -down - 10), on="open", chance=0.3),
-        _some("car", 60, 30, "paved", chance=0.25), TOWN, VILLAGE, _some("tree", 50, 2),
-    )  # fmt: skip
-
-
-@dataclass(frozen=True)
 class SceneKind:
-    """One kind of scene."""
+    """One kind of scene.
 
-    name: str
-    metres: Range  # range of the width of the ground that is seen
-    weight: float  # how often it is met in the full edition, relative to the others
-    small: float  # the same in the small edition
-    steps: tuple[Step, ...]  # what is drawn, in order
-    whole: str = ""  # places that all of it counts for, with commas
-    warp: float = 0.0  # how far straight lines stray, a share of the scene's width
-    relief: float = 0.0  # how strongly its slopes show
+    ``metres`` is the range of the width of the ground that is seen; ``weight`` and ``small`` say
+    how often it is met in the full and in the small edition, relative to the others. ``steps`` are
+    drawn in order; ``whole`` are places that all of it counts for, with commas; ``warp`` is how far
+    straight lines stray, a share of the scene's width, and ``relief`` how strongly slopes show.
+    """
+
+    def __init__(
+        self, name: str, metres: Range, weight: float, small: float, *steps: Step,
+        whole: str = "", warp: float = 0.0, relief: float = 0.0,
+    ) -> None:  # fmt: skip
+        self.name, self.metres, self.weight, self.small = name, metres, weight, small
+        self.steps, self.whole, self.warp, self.relief = steps, whole, warp, relief
 
 
 K, L = SceneKind, Layer
 KINDS = (
-    K("airplane", (90, 170), 1.6, 1.6, (
-        L("concrete", tone=0.85), L("concrete", tone=0.85, zone="airport", chance=0.45),
-        Put("meadow", near=0.6, chance=0.35),
-        Put("block", (1, 1), (3, 3), (0, 23), (0, -62), chance=0.4),
-        Put("jet", FILL, grid=(54, 0), at=(5, 8), near=0.1, turn=ACROSS, keep=0.8),
-        Put("light plane", FILL, (1, 2), (20, 18), (0, 40), turn=ACROSS, keep=0.7, chance=0.35),
-        _some("car", 20, 5, "paved"))),
-    K("airport", (600, 900), 1.4, 0, (
-        *_ground(-0.2, 1.8), Put("runway", near=0.25), Put("taxiway", at=(0, 165), follow=True),
-        Put("yard", at=(0, 255), follow=True, chance=0.75),
-        Put("block", (8, 12), (2, 2), (40, 30), (0, 370), follow=True, chance=0.75),
-        Put("jet", (6, 8), grid=(50, 0), at=(0, 250), follow=True, turn=ACROSS, on="paved"),
-        _some("grove", 9)), "airport"),
-    K("bareland", (100, 300), 1.6, 1.5, (
-        L("soil"), L("soil", "patchy", (-0.5, 0.8), tone=1.14),
-        L("grass", "patchy", (0.9, 2.4), chance=0.7), Put("trail", near=0.3, chance=0.55),
-        _some("tree", 7)), warp=0.1),
-    K("baseball diamond", (90, 140), 0.8, 1.2, (
-        *_ground(0.8, 2.2), Put("diamond", near=0.08), *_edges(52))),
-    K("basketball court", (70, 110), 1.4, 0, (
-        *_ground(0.8, 2.4), L("concrete", chance=0.2),
-        Put("basketball court", (1, 2), (1, 2), (33, 20), near=0.1), *_edges(36))),
-    K("beach", (120, 300), 2.2, 2.0, (
-        *_ground(1.2, 2.6), L("crown", "patchy", (-0.4, 1.6), chance=0.6), VILLAGE,
-        L("sand", "shore", (-0.6, -0.1), tone=1.06, zone="beach"),
-        L("sand", "same", (0.35, 0.5), tone=0.86), L("foam", "same", (0.04, 0.06)),
-        L("shallow", "same", (0.02, 0.05)), L("foam", "same", (0.08, 0.12)),
-        L("sea", "same", (0.02, 0.05)), _some("yacht", 9, 3, "water", chance=0.5))),
-    K("bridge", (110, 200), 2.0, 2.4, (
-        *_ground(0.2, 1.6), L("crown", "patchy", (0.8, 1.6), 0.2, chance=0.5), TREES, VILLAGE,
-        L("soil", "band", (-0.7, -0.45)), L("water", "same", (0.04, 0.08), zone="river"),
-        L("sea", "same", chance=0.25), _some("yacht", 4, 1, "water", chance=0.45),
-        Put("bridge", near=0.1, turn=ACROSS), *_cars(16, -4, 4)), warp=0.02),
-    K("chaparral", (80, 160), 2.0, 0, (
-        L("sand"), L("soil", "patchy", (0, 0.4), chance=0.4), Put("trail", near=0.3, chance=0.3),
-        L("shrub", "patchy", (0.5, 1.2), 0.05), L("shrub", "patchy", (1.1, 1.6), 0.025)), warp=0.05),
-    K("cloud", (300, 900), 1.2, 0, ()),
-    K("commercial area", (130, 200), 2.4, 2.2, (
-        L("concrete", tone=0.9), Put("avenue", (1, 1), FILL, (0, 64)),
-        *_cars(13, -62, -2, 2, 62), Put("avenue", near=0.3, turn=ACROSS), *_cars(13, -2, 2),
-        Put("car park", at=(30, 32), chance=0.5),
-        Put("block", FILL, FILL, (36, 21.3), on="paved", keep=0.92),
-        _some("tree", 200, 120, "paved"), _some("car", 60, 20, "paved"))),
-    K("dense residential", (100, 160), 2.8, 3.4, (
-        *_ground(1.2, 2.8), Put("street", (1, 1), FILL, (0, 56)), *_cars(14, -54, -2, 2, 54),
-        Put("street", near=0.4, turn=ACROSS), *_cars(14, -2, 2),
-        Put("house", FILL, FILL, (19, 28), (9, 14), on="open", keep=0.95),
-        Put("pool", FILL, FILL, (16, 56), (0, 28), on="open", keep=0.5, chance=0.5),
-        Put("car", FILL, FILL, (19, 17), (4, 0), turn=ACROSS, on="paved", keep=0.4),
-        _some("tree", 200, 120)), "dense residential area"),
-    K("desert", (200, 900), 1.8, 0, (
-        L("dune"), L("shrub", "patchy", (1.2, 1.8), 0.03, chance=0.4)), "desert", 0.1),
-    K("eroded farmland", (250, 600), 1.4, 0, (
-        PARCELS, L("grass", "veins", (-0.4, -0.3), 0.4),
-        L("rock", "same", (0.1, 0.15), zone="gully"), L("rock", "same", (0.1, 0.15), tone=0.75),
-        Put("trail", near=0.4, chance=0.45), L("crown", "patchy", (1, 1.7), 0.06, chance=0.5)),
-      warp=0.05),
-    K("farmland", (200, 500), 3.0, 3.6, (
-        PARCELS, L("grass", "patchy", (0.5, 1.6), 0.5, chance=0.2),
-        L("soil", "patchy", (0.7, 1.6), 0.5, chance=0.2),
-        L("crown", "patchy", (0.8, 1.6), chance=0.35, zone="forest"),
-        Put("trail", near=0.4, chance=0.65), Put("road", near=0.4, turn=ACROSS, chance=0.2),
-        Put("meadow", near=0.4, chance=0.4),
-        Put("house", (2, 3), (1, 2), (26, 26), follow=True, on="open"),
-        Put("grove", (0, 3), near=0.5)), warp=0.02),
-    K("forest", (120, 300), 2.6, 2.8, (
-        *_ground(0.6, 2), L("crown", "patchy", (-3, -0.4), zone="forest"),
-        Put("trail", near=0.3, chance=0.35), Put("pond", near=0.3, turn=None, chance=0.25)),
-      warp=0.1),
-    K("freeway", (90, 160), 2.2, 1.6, (
-        *_ground(0.6, 2.4), Put("parcel", FILL, FILL, (110, 100), chance=0.28),
-        L("crown", "patchy", (-0.6, 0.8), chance=0.4, zone="forest"), Put("freeway", near=0.2),
-        *_cars(14, -10, -7, -4, 4, 7, 10), TREES), warp=0.04),
-    K("golf course", (180, 300), 1.6, 0, (
-        L("grass", tone=0.9), L("crown", "patchy", (0.5, 1.1)),
-        *[Put("fairway", near=0.35, turn=None)] * 3, Put("pond", near=0.3, chance=0.5),
-        Put("trail", near=0.3, chance=0.8), TREES,
-        Put("house", (1, 3), grid=(28, 0), near=0.4, on="open", chance=0.15)),
-      "golf course", 0.12),
-    K("ground track field", (150, 230), 1.6, 0, (
-        *_ground(0.6, 2.4), Put("track", near=0.05),
-        Put("football field", follow=True, chance=0.55),
-        Put("basketball court", (1, 3), grid=(34, 0), at=(0, 62), follow=True, chance=0.6),
-        *_edges(78))),
-    K("football field", (120, 200), 0.2, 0, (
-        *_ground(0.8, 2.4), Put("football field", (1, 1), (1, 2), (0, 68), near=0.05),
-        *_edges(74))),
-    K("harbor", (110, 180), 1.8, 2.0, (
-        L("sea"), L("water", chance=0.5), Put("quay", at=(0, 170), near=0.1),
-        *_cars(18, -131, -129),
-        Put("block", FILL, grid=(44, 0), at=(0, -108), follow=True, on="open", keep=0.6),
-        Put("car park", FILL, grid=(90, 0), at=(20, -106), follow=True, on="open", keep=0.5),
-        Put("freighter", (1, 2), grid=(96, 0), at=(0, -162), follow=True, on="water", chance=0.35),
-        Put("pier", FILL, grid=(32, 0), at=(0, -177), follow=True, turn=ACROSS, on="water",
-            chance=0.75),
-        Put("boat", FILL, (8, 9), (16, 5.6), (8, -176), follow=True, on="water", keep=0.6),
-        Put("tree", (12, 12), near=0.5, on="open")), "habor"),
-    K("industrial area", (150, 260), 2.0, 0, (
-        *_ground(0.4, 2), Put("yard", near=0.08),
-        Put("factory", FILL, FILL, (82, 54), near=0.1, keep=0.8),
-        Put("road", at=(0, 27), chance=0.6), *_cars(16, -2, 2), _some("car", 60, 20, "paved"),
-        _some("tree", 40))),
-    K("intersection", (70, 120), 2.2, 2.4, (
-        *_ground(0.8, 2.4), Put("avenue"), *_cars(13, -5, -2, 2, 5),
-        Put("crosswalk", (2, 2), grid=(24, 0), follow=True, chance=0.85),
-        Put("avenue", turn=ACROSS), *_cars(13, -5, -2, 2, 5),
-        Put("crosswalk", (2, 2), grid=(24, 0), follow=True, chance=0.85), Put("junction"),
-        *AROUND_IT)),
-    K("island", (200, 700), 1.4, 0, (
-        L("sea"), L("shallow", "round", (-0.8, -0.5)), L("foam", "same", (0.06, 0.14), zone="island"),
-        L("sand", "same", (0.02, 0.03)), L("rock", "same", chance=0.6),
-        L("grass", "same", (0.03, 0.12)), L("crown", "same", (0.03, 0.15), chance=0.75),
-        _some("yacht", 30, 10, "water", chance=0.3)), warp=0.03),
-    K("lake", (250, 700), 1.6, 1.2, (
-        *_ground(0, 1.4), L("rock", "patchy", (-0.8, 0), chance=0.33, zone="mountain"),
-        L("crown", "patchy", (0.8, 1.6), 0.2, chance=0.5), L("soil", "round", (-0.95, -0.6)),
-        L("water", "same", (0.03, 0.08), zone="lake"), TREES)),
-    K("meadow", (120, 300), 2.8, 3.0, (
-        *_ground(0.6, 2.2), Put("trail", near=0.3, chance=0.5), Put("road", near=0.3, chance=0.3),
-        Put("house", (2, 4), grid=(24, 0), near=0.3, on="open", turn=None, chance=0.3),
-        _some("tree", 60)), warp=0.08),
-    K("mobile home park", (90, 150), 1.0, 0, (
-        *_ground(0.6, 2.2), Put("road", (1, 1), FILL, (0, 50)), *_cars(14, -52, -2, 2, 48),
-        Put("mobile home", FILL, FILL, (11, 25), (0, 12.5), turn=1.2, on="open", keep=0.92),
-        Put("car", FILL, FILL, (11, 25), (5.5, 18), turn=1.2, on="open", keep=0.6),
-        _some("tree", 40))),
-    K("mountain", (800, 2000), 2.2, 0, (
-        L("grass"), L("crown", "patchy", (-0.7, 0.6), 0.5), L("rock", "veins", (-0.2, -0.04), 0.6),
-        L("snow", "patchy", (0.6, 1.4), 0.5, chance=0.2)), "mountain", 0.1, 0.35),
-    K("open sea", (120, 260), 0.6, 0.8, (
-        L("sea"), Put("freighter", (1, 2), near=0.3, turn=None),
-        _some("yacht", 3, 0, "water", chance=0.4))),
-    K("overpass", (100, 170), 1.4, 0, (
-        *_ground(1, 2.4), Put("freeway", chance=0.72), *_cars(14, -10, -7, 7, 10),
-        Put("rail", (1, 1), (3, 4), (0, 4.8), (0, 22), chance=0.4),
-        Put("overpass", near=0.1, turn=ACROSS), *_cars(14, -4, 4), *AROUND_IT)),
-    K("park", (130, 240), 0.6, 0, (
-        *_ground(1.4, 2.8), L("crown", "patchy", (0, 1), 0.2),
-        *[Put("trail", near=0.35, turn=None)] * 3, Put("pond", near=0.25, chance=0.65),
-        _some("house", 8, 2, chance=0.7),
-        Put("street", at=(0, 75), chance=0.45), *_cars(16, -2, 2), TREES), "park", 0.12),
-    K("parking lot", (60, 110), 2.2, 2.4, (
-        *_ground(0.6, 2.4), Put("car park", near=0.08),
-        *(Put("car", FILL, (2, 2), (2.8, y), follow=True, turn=ACROSS, on="paved", keep=keep)
-          for y, keep in ((5.2, 0.7), (24.4, 0.5))),
-        Put("street", at=(0, 36), chance=0.45), *_cars(16, -2, 2), *AROUND_IT)),
-    K("parkway", (80, 130), 1.0, 0, (
-        *_ground(1.2, 2.6), Put("parkway", near=0.1), *_cars(16, -11, -8, 8, 11),
-        Put("tree", FILL, (3, 3), (8, 36), follow=True, on="open", keep=0.9), *AROUND_IT),
-      warp=0.03),
-    K("railway", (80, 150), 1.4, 0, (
-        *_ground(0, 1.8), Put("rail", (1, 1), (1, 6), (0, 4.8), near=0.15),
-        Put("train", follow=True, chance=0.35), Put("road", at=(0, 34), chance=0.4),
-        *_cars(20, -2, 2), *AROUND_IT)),
-    K("railway station", (140, 220), 0.35, 0, (
-        *_ground(0.2, 1.8), Put("rail", (1, 1), (9, 13), (0, 5)),
-        Put("platform", (1, 1), (2, 4), (0, 15), follow=True), Put("train", follow=True),
-        Put("block", (1, 2), grid=(36, 0), at=(0, -46)), Put("car park", at=(50, -62), chance=0.45),
-        _some("car", 90, 50, "paved", chance=0.45), TOWN, _some("tree", 40))),
-    K("river", (200, 600), 2.0, 1.6, (
-        *_ground(0.4, 1.6), Put("parcel", FILL, FILL, (110, 100), chance=0.6),
-        L("crown", "patchy", (0.8, 1.4), 0.25, chance=0.6), L("grass", "band", (-0.55, -0.3)),
-        L("soil", "same", (0.1, 0.14)), L("sand", "same", chance=0.45),
-        L("water", "same", (0.03, 0.06), zone="river")), warp=0.2),
-    K("roundabout", (80, 130), 0.55, 0, (
-        *_ground(1.4, 2.6), Put("street"), *_cars(14, -2, 2), Put("street", turn=1.3),
-        *_cars(14, -2, 2), Put("crosswalk", (2, 2), grid=(72, 0), follow=True, chance=0.35),
-        Put("roundabout"), Put("car", (5, 9), near=0.12, turn=None, on="way"), *AROUND_IT)),
-    K("shipping yard", (110, 180), 1.2, 0.9, (
-        L("asphalt"), Put("container", FILL, FILL, (12.8, 2.7), keep=0.85),
-        Put("aisle", (1, 1), FILL, (0, 34)), Put("aisle", FILL, (1, 1), (52, 0), turn=ACROSS),
-        _some("car", 120, 60, "paved"), L("sea", "shore", (0.3, 0.7), chance=0.28),
-        _some("freighter", 20, 20, "water"))),
-    K("snowberg", (800, 2500), 1.4, 0, (
-        L("snow"), L("rock", "veins", (-0.25, 0.05), 0.5),
-        L("water", "patchy", (0.6, 1.3), 0.8, chance=0.38)), "snowberg,mountain", 0.1, 0.2),
-    K("sparse residential", (90, 150), 1.2, 1.6, (
-        *_ground(0.6, 2.4), L("sand", chance=0.5), L("shrub", "patchy", (1, 1.8), 0.04, chance=0.5),
-        Put("road", at=(0, -16), near=0.05, chance=0.85),
-        Put("house", (1, 3), grid=(42, 0), near=0.05), Put("large pool", at=(8, 24), follow=True,
-                                                          chance=0.45),
-        _some("car", 30, 10, "paved", chance=0.3), TREES), "sparse residential area"),
-    K("stadium", (230, 340), 0.5, 0, (
-        *_ground(0.6, 2.2), Put("stadium", near=0.04), Put("football field", follow=True),
-        Put("car park", (2, 2), grid=(110, 0), at=(0, -125), chance=0.65),
-        Put("avenue", at=(0, 122)), *_cars(12, -5, -2, 2, 5), _some("car", 160, 80, "paved"),
-        _some("tree", 40))),
-    K("storage tank", (100, 220), 1.2, 0, (
-        *_ground(-0.2, 1.8), Put("tank", (1, 3), (1, 3), (50, 50), near=0.1),
-        Put("road", at=(0, 48), chance=0.6), *_cars(16, -2, 2), *AROUND_IT)),
-    K("swimming pool", (60, 100), 1.2, 1.2, (
-        *_ground(1.2, 2.6), Put("large pool", (1, 2), grid=(34, 0), near=0.08),
-        Put("block", at=(0, -30), chance=0.8), Put("road", at=(0, 28), chance=0.3),
-        _some("car", 12, 4, "paved", chance=0.4), TREES)),
-    K("tennis court", (70, 130), 1.4, 1.2, (
-        *_ground(1.1, 2.6), Put("large pool", at=(0, -46), chance=0.1),
-        Put("tennis court", (1, 2), (1, 3), (37, 18.2), near=0.1, alike=True), *_edges(46))),
-    K("terrace", (200, 500), 1.2, 0, (
-        L("step"), Put("trail", near=0.3, chance=0.35), L("crown", "patchy", (0.8, 1.8), 0.25)),
-      "terrace", 0.1),
-    K("transmission tower", (60, 100), 0.4, 0, (
-        *_ground(0.2, 2), L("crown", "patchy", (0.2, 1.2), chance=0.35, zone="forest"),
-        L("crop", "patchy", (0, 1), 0.6, chance=0.25), TREES, Put("trail", near=0.3, chance=0.25),
-        Put("pylon", near=0.2))),
-    K("greenhouse", (130, 240), 1.2, 0, (
-        PARCELS, L("soil", "patchy", (0.3, 1.2), 0.5, chance=0.4), Put("trail", turn=ACROSS),
-        Put("tunnel", (1, 2), (3, 9), (68, 9.5), near=0.05))),
-    K("wetland", (200, 600), 1.6, 0, (
-        L("reed"), L("grass", "patchy", (0, 1.2)), L("soil", "patchy", (1.2, 2), chance=0.3),
-        L("water", "veins", (-0.2, -0.07), 0.45), L("water", "patchy", (0.9, 2), 0.2)),
-      "wetland", 0.05),
-    K("wind turbine", (110, 180), 0.3, 0, (
-        *_ground(0.5, 2), Put("parcel", FILL, FILL, (110, 100), chance=0.42),
-        Put("trail", at=(0, 8), near=0.15), Put("turbine", at=(0, -8), follow=True),
-        _some("tree", 12, chance=0.5))),
+    K("airplane", (90, 170), 1.6, 1.6, L("concrete", tone=0.85),
+      L("concrete", tone=0.85, zone="airport", chance=0.45), Put("meadow", near=0.6, chance=0.35),
+      Put("block", rows=(3, 3), grid=(0, 23), at=(0, -62), chance=0.4),
+      Put("jet", FILL, grid=(54, 0), at=(5, 8), near=0.1, turn=ACROSS, keep=0.8),
+      Put("light plane", FILL, (1, 2), (20, 18), (0, 40), turn=ACROSS, keep=0.7, chance=0.35),
+      _some("car", 20, 5, "paved")),
+    K("airport", (600, 900), 1.4, 0, *_ground(-0.2, 1.8), Put("runway", near=0.25),
+      _by("taxiway", at=(0, 165)), _by("yard", at=(0, 255), chance=0.75),
+      _by("block", (8, 12), (2, 2), (40, 30), (0, 370), chance=0.75),
+      _by("jet", (6, 8), grid=(50, 0), at=(0, 250), turn=ACROSS, on="paved"), _some("grove", 9),
+      whole="airport"),
+    K("bareland", (100, 300), 1.6, 1.5, L("soil"), L("soil", "patchy", (-0.5, 0.8), tone=1.14),
+      L("grass", "patchy", (0.9, 2.4), chance=0.7), Put("trail", near=0.3, chance=0.55),
+      _some("tree", 7), warp=0.1),
+    K("baseball diamond", (90, 140), 0.8, 1.2, *_ground(0.8, 2.2), Put("diamond", near=0.08),
+      *_edges(52)),
+    K("basketball court", (70, 110), 1.4, 0, *_ground(0.8, 2.4), L("concrete", chance=0.2),
+      Put("basketball court", (1, 2), (1, 2), (33, 20), near=0.1), *_edges(36)),
+    K("beach", (120, 300), 2.2, 2.0, *_ground(1.2, 2.6), _wood(-0.4, 1.6, 0.6, ""), VILLAGE,
+      L("sand", "shore", (-0.6, -0.1), tone=1.06, zone="beach"),
+      L("sand", "same", (0.35, 0.5), tone=0.86), L("foam", "same", (0.04, 0.06)),
+      L("shallow", "same", (0.02, 0.05)), L("foam", "same", (0.08, 0.12)),
+      L("sea", "same", (0.02, 0.05)), _some("yacht", 9, 3, "water", 0.5)),
+    K("bridge", (110, 200), 2.0, 2.4, *_ground(0.2, 1.6), _wood(0.8, 1.6, 0.5, ""), TREES, VILLAGE,
+      L("soil", "band", (-0.7, -0.45)), L("water", "same", (0.04, 0.08), zone="river"),
+      L("sea", "same", chance=0.25), _some("yacht", 4, 1, "water", 0.45),
+      Put("bridge", near=0.1, turn=ACROSS), *_cars(16, -4, 4), warp=0.02),
+    K("chaparral", (80, 160), 2.0, 0, L("sand"), L("soil", "patchy", (0, 0.4), chance=0.4),
+      Put("trail", near=0.3, chance=0.3), L("shrub", "patchy", (0.5, 1.2), 0.05),
+      L("shrub", "patchy", (1.1, 1.6), 0.025), warp=0.05),
+    K("cloud", (300, 900), 1.2, 0),
+    K("commercial area", (130, 200), 2.4, 2.2, L("concrete", tone=0.9),
+      Put("avenue", rows=FILL, grid=(0, 64)), *_cars(13, -62, -2, 2, 62),
+      Put("avenue", near=0.3, turn=ACROSS), *_cars(13, -2, 2),
+      Put("car park", at=(30, 32), chance=0.5),
+      Put("block", FILL, FILL, (36, 21.3), on="paved", keep=0.92),
+      _some("tree", 200, 120, "paved"), _some("car", 60, 20, "paved")),
+    K("dense residential", (100, 160), 2.8, 3.4, *_ground(1.2, 2.8),
+      Put("road", rows=FILL, grid=(0, 56)), *_cars(14, -54, -2, 2, 54),
+      Put("road", near=0.4, turn=ACROSS), *_cars(14, -2, 2),
+      Put("house", FILL, FILL, (19, 28), (9, 14), on="open", keep=0.95),
+      Put("pool", FILL, FILL, (16, 56), (0, 28), on="open", keep=0.5, chance=0.5),
+      Put("car", FILL, FILL, (19, 17), (4, 0), turn=ACROSS, on="paved", keep=0.4),
+      _some("tree", 200, 120), whole="dense residential area"),
+    K("desert", (200, 900), 1.8, 0, L("dune"), L("shrub", "patchy", (1.2, 1.8), 0.03, 0.4),
+      whole="desert", warp=0.1),
+    K("eroded farmland", (250, 600), 1.4, 0, PARCELS, L("grass", "veins", (-0.4, -0.3), 0.4),
+      L("rock", "same", (0.1, 0.15), zone="gully"), L("rock", "same", (0.1, 0.15), tone=0.75),
+      Put("trail", near=0.4, chance=0.45), L("crown", "patchy", (1, 1.7), 0.06, 0.5), warp=0.05),
+    K("farmland", (200, 500), 3.0, 3.6, PARCELS, L("grass", "patchy", (0.5, 1.6), 0.5, 0.2),
+      L("soil", "patchy", (0.7, 1.6), 0.5, 0.2), _wood(0.8, 1.6),
+      Put("trail", near=0.4, chance=0.65),
+      Put("road", near=0.4, turn=ACROSS, chance=0.2), Put("meadow", near=0.4, chance=0.4),
+      _by("house", (2, 3), (1, 2), (26, 26), on="open"), Put("grove", (0, 3), near=0.5), warp=0.02),
+    K("forest", (120, 300), 2.6, 2.8, *_ground(0.6, 2), _wood(-3, -0.4, 1),
+      Put("trail", near=0.3, chance=0.35), Put("pond", near=0.3, turn=None, chance=0.25), warp=0.1),
+    K("freeway", (90, 160), 2.2, 1.6, *_ground(0.6, 2.4),
+      Put("parcel", FILL, FILL, (110, 100), chance=0.28), _wood(-0.6, 0.8, 0.4),
+      Put("freeway", near=0.2), *_cars(14, -10, -7, -4, 4, 7, 10), TREES, warp=0.04),
+    K("golf course", (180, 300), 1.6, 0, L("grass", tone=0.9), _wood(0.5, 1.1, 1, ""),
+      *[Put("fairway", near=0.35, turn=None)] * 3, Put("pond", near=0.3, chance=0.5),
+      Put("trail", near=0.3, chance=0.8), TREES, _some("house", 9, 4, chance=0.15),
+      whole="golf course", warp=0.12),
+    K("ground track field", (150, 230), 1.6, 0, *_ground(0.6, 2.4), Put("track", near=0.05),
+      _by("football field", chance=0.55),
+      _by("basketball court", (1, 3), grid=(34, 0), at=(0, 62), chance=0.6), *_edges(78)),
+    K("football field", (120, 200), 0.2, 0, *_ground(0.8, 2.4),
+      Put("football field", rows=(1, 2), grid=(0, 68), near=0.05), *_edges(74)),
+    K("harbor", (110, 180), 1.8, 2.0, L("sea"), L("water", chance=0.5),
+      Put("quay", at=(0, 170), near=0.1), *_cars(18, -131, -129),
+      _by("block", FILL, grid=(44, 0), at=(0, -108), on="open", keep=0.6),
+      _by("car park", FILL, grid=(90, 0), at=(20, -106), on="open", keep=0.5),
+      _by("freighter", (1, 2), grid=(96, 0), at=(0, -162), on="water", chance=0.35),
+      _by("pier", FILL, grid=(32, 0), at=(0, -177), turn=ACROSS, on="water", chance=0.75),
+      _by("boat", FILL, (8, 9), (16, 5.6), (8, -176), on="water", keep=0.6), _some("tree", 12, 12),
+      whole="habor"),
+    K("industrial area", (150, 260), 2.0, 0, *_ground(0.4, 2), Put("yard", near=0.08),
+      Put("factory", FILL, FILL, (82, 54), near=0.1, keep=0.8), Put("road", at=(0, 27), chance=0.6),
+      *_cars(16, -2, 2), _some("car", 60, 20, "paved"), _some("tree", 40)),
+    K("intersection", (70, 120), 2.2, 2.4, *_ground(0.8, 2.4),
+      *(step for turn in (0, ACROSS) for step in (
+          Put("avenue", turn=turn), *_cars(13, -5, -2, 2, 5),
+          _by("crosswalk", (2, 2), grid=(24, 0), chance=0.85))), Put("junction"), *AROUND_IT),
+    K("island", (200, 700), 1.4, 0, L("sea"), L("shallow", "round", (-0.8, -0.5)),
+      L("foam", "same", (0.06, 0.14), zone="island"), L("sand", "same", (0.02, 0.03)),
+      L("rock", "same", chance=0.6), L("grass", "same", (0.03, 0.12)),
+      L("crown", "same", (0.03, 0.15), chance=0.75),
+      _some("yacht", 30, 10, "water", 0.3), warp=0.03),
+    K("lake", (250, 700), 1.6, 1.2, *_ground(0, 1.4),
+      L("rock", "patchy", (-0.8, 0), chance=0.33, zone="mountain"), _wood(0.8, 1.6, 0.5, ""),
+      L("soil", "round", (-0.95, -0.6)), L("water", "same", (0.03, 0.08), zone="lake"), TREES),
+    K("meadow", (120, 300), 2.8, 3.0, *_ground(0.6, 2.2), Put("trail", near=0.3, chance=0.5),
+      Put("road", near=0.3, chance=0.3), _some("house", 4, 2, chance=0.35), _some("tree", 60),
+      warp=0.08),
+    K("mobile home park", (90, 150), 1.0, 0, *_ground(0.6, 2.2),
+      Put("road", rows=FILL, grid=(0, 50)),
+      *_cars(14, -52, -2, 2, 48),
+      Put("mobile home", FILL, FILL, (11, 25), (0, 12.5), turn=1.2, on="open", keep=0.92),
+      Put("car", FILL, FILL, (11, 25), (5.5, 18), turn=1.2, on="open", keep=0.6),
+      _some("tree", 40)),
+    K("mountain", (800, 2000), 2.2, 0, L("grass"), L("crown", "patchy", (-0.7, 0.6), 0.5),
+      L("rock", "veins", (-0.2, -0.04), 0.6), L("snow", "patchy", (0.6, 1.4), 0.5, 0.2),
+      whole="mountain", warp=0.1, relief=0.35),
+    K("open sea", (120, 260), 0.6, 0.8, L("sea"), Put("freighter", (1, 2), near=0.3, turn=None),
+      _some("yacht", 3, 0, "water", 0.4)),
+    K("overpass", (100, 170), 1.4, 0, *_ground(1, 2.4), Put("freeway", chance=0.72),
+      *_cars(14, -10, -7, 7, 10), Put("rail", rows=(3, 4), grid=(0, 4.8), at=(0, 22), chance=0.4),
+      Put("overpass", near=0.1, turn=ACROSS), *_cars(14, -4, 4), *AROUND_IT),
+    K("park", (130, 240), 0.6, 0, *_ground(1.4, 2.8), _wood(0, 1, 1, ""),
+      *[Put("trail", near=0.35, turn=None)] * 3, Put("pond", near=0.25, chance=0.65),
+      _some("house", 8, 2, chance=0.7), Put("road", at=(0, 75), chance=0.45), *_cars(16, -2, 2),
+      TREES, whole="park", warp=0.12),
+    K("parking lot", (60, 110), 2.2, 2.4, *_ground(0.6, 2.4), Put("car park", near=0.08),
+      *(_by("car", FILL, (2, 2), (2.8, y), turn=ACROSS, on="paved", keep=keep)
+        for y, keep in ((5.2, 0.7), (24.4, 0.5))),
+      Put("road", at=(0, 36), chance=0.45), *_cars(16, -2, 2), *AROUND_IT),
+    K("parkway", (80, 130), 1.0, 0, *_ground(1.2, 2.6), Put("parkway", near=0.1),
+      *_cars(16, -11, -8, 8, 11), _by("tree", FILL, (3, 3), (8, 36), on="open", keep=0.9),
+      *AROUND_IT, warp=0.03),
+    K("railway", (80, 150), 1.4, 0, *_ground(0, 1.8),
+      Put("rail", rows=(1, 6), grid=(0, 4.8), near=0.15), _by("train", chance=0.35),
+      Put("road", at=(0, 34), chance=0.4), *_cars(20, -2, 2), *AROUND_IT),
+    K("railway station", (140, 220), 0.35, 0, *_ground(0.2, 1.8),
+      Put("rail", rows=(9, 13), grid=(0, 5)), _by("platform", rows=(2, 4), grid=(0, 15)),
+      _by("train"), Put("block", (1, 2), grid=(36, 0), at=(0, -46)),
+      Put("car park", at=(50, -62), chance=0.45), _some("car", 90, 50, "paved", 0.45), TOWN,
+      _some("tree", 40)),
+    K("river", (200, 600), 2.0, 1.6, *_ground(0.4, 1.6),
+      Put("parcel", FILL, FILL, (110, 100), chance=0.6), _wood(0.8, 1.4, 0.6, ""),
+      L("grass", "band", (-0.55, -0.3)), L("soil", "same", (0.1, 0.14)),
+      L("sand", "same", chance=0.45),
+      L("water", "same", (0.03, 0.06), zone="river"), warp=0.2),
+    K("roundabout", (80, 130), 0.55, 0, *_ground(1.4, 2.6), Put("road"), *_cars(14, -2, 2),
+      Put("road", turn=1.3), *_cars(14, -2, 2), _by("crosswalk", (2, 2), grid=(72, 0), chance=0.35),
+      Put("roundabout"), Put("car", (5, 9), near=0.12, turn=None, on="way"), *AROUND_IT),
+    K("shipping yard", (110, 180), 1.2, 0.9, L("asphalt"),
+      Put("container", FILL, FILL, (12.8, 2.7), keep=0.85), Put("aisle", rows=FILL, grid=(0, 34)),
+      Put("aisle", FILL, grid=(52, 0), turn=ACROSS), _some("car", 120, 60, "paved"),
+      L("sea", "shore", (0.3, 0.7), chance=0.28), _some("freighter", 20, 20, "water")),
+    K("snowberg", (800, 2500), 1.4, 0, L("snow"), L("rock", "veins", (-0.25, 0.05), 0.5),
+      L("water", "patchy", (0.6, 1.3), 0.8, 0.38), whole="snowberg,mountain", warp=0.1, relief=0.2),
+    K("sparse residential", (90, 150), 1.2, 1.6, *_ground(0.6, 2.4), L("sand", chance=0.5),
+      L("shrub", "patchy", (1, 1.8), 0.04, 0.5), Put("road", at=(0, -16), near=0.05, chance=0.85),
+      Put("house", (1, 3), grid=(42, 0), near=0.05), _by("large pool", at=(8, 24), chance=0.45),
+      _some("car", 30, 10, "paved", 0.3), TREES, whole="sparse residential area"),
+    K("stadium", (230, 340), 0.5, 0, *_ground(0.6, 2.2), Put("stadium", near=0.04),
+      _by("football field"), Put("car park", (2, 2), grid=(110, 0), at=(0, -125), chance=0.65),
+      Put("avenue", at=(0, 122)), *_cars(12, -5, -2, 2, 5), _some("car", 160, 80, "paved"),
+      _some("tree", 40)),
+    K("storage tank", (100, 220), 1.2, 0, *_ground(-0.2, 1.8),
+      Put("tank", (1, 3), (1, 3), (50, 50), near=0.1), Put("road", at=(0, 48), chance=0.6),
+      *_cars(16, -2, 2), *AROUND_IT),
+    K("swimming pool", (60, 100), 1.2, 1.2, *_ground(1.2, 2.6),
+      Put("large pool", (1, 2), grid=(34, 0), near=0.08), Put("block", at=(0, -30), chance=0.8),
+      Put("road", at=(0, 28), chance=0.3), *_cars(14, -2, 2), TREES),
+    K("tennis court", (70, 130), 1.4, 1.2, *_ground(1.1, 2.6),
+      Put("large pool", at=(0, -46), chance=0.1),
+      Put("tennis court", (1, 2), (1, 3), (37, 18.2), near=0.1, alike=True), *_edges(46)),
+    K("terrace", (200, 500), 1.2, 0, L("step"), Put("trail", near=0.3, chance=0.35),
+      _wood(0.8, 1.8, 1, ""), whole="terrace", warp=0.1),
+    K("transmission tower", (60, 100), 0.4, 0, *_ground(0.2, 2), _wood(0.2, 1.2),
+      L("crop", "patchy", (0, 1), 0.6, 0.25), TREES, Put("trail", near=0.3, chance=0.25),
+      Put("pylon", near=0.2)),
+    K("greenhouse", (130, 240), 1.2, 0, PARCELS, L("soil", "patchy", (0.3, 1.2), 0.5, 0.4),
+      Put("trail", turn=ACROSS), Put("tunnel", (1, 2), (3, 9), (68, 9.5), near=0.05)),
+    K("wetland", (200, 600), 1.6, 0, L("reed"), L("grass", "patchy", (0, 1.2)),
+      L("soil", "patchy", (1.2, 2), chance=0.3), L("water", "veins", (-0.2, -0.07), 0.45),
+      L("water", "patchy", (0.9, 2), 0.2), whole="wetland", warp=0.05),
+    K("wind turbine", (110, 180), 0.3, 0, *_ground(0.5, 2),
+      Put("parcel", FILL, FILL, (110, 100), chance=0.42), Put("trail", at=(0, 8), near=0.15),
+      _by("turbine", at=(0, -8)), _some("tree", 12, chance=0.5)),
 )  # fmt: skip
 BY_NAME = {kind.name: kind for kind in KINDS}
 # What may lie anywhere on open ground, and on water.
@@ -753,54 +679,55 @@ STRAYS = {
 }  # fmt: skip
 
 
+SHIFT = 4  # cv2 takes coordinates in sixteenths of a pixel
+SHADOW_LIGHT = np.array([0.40, 0.43, 0.52], np.float32)
+PROBES = np.stack(np.meshgrid([-0.5, 0, 0.5], [-0.5, 0, 0.5]), axis=-1).reshape(9, 2)
+
+
+def _table(name: str) -> npt.NDArray[np.float32]:
+    # One entry for each value of a byte, as cv2.LUT wants it.
+    values = np.ones(256, np.float32)
+    values[: len(SURFACES)] = [getattr(surface, name) for surface in SURFACES]
+    return values
+
+
+SLOW, FINE, STRIPE, PERIOD, BEND, CANOPY = (
+    _table(name) for name in ("slow", "fine", "stripe", "period", "bend", "canopy")
+)
+
+
+def _indices(ground: str) -> list[int]:
+    return [PLACE[name] for name in GROUNDS[ground]]
+
+
 class Canvas:
-    """A scene while it is drawn.
-
-    Parameters
-    ----------
-    side
-        P.
-    metres
-        Width of the ground that is seen.
-    rng
-        Source of everything that is random in the scene.
-
-    Attributes
-    ----------
-    image
-        RGB colours before light and texture, uint8 of shape (P, P, 3).
-    surface, shadow
-        Index in `SURFACES` of each pixel, and 1 where the sun does not reach: uint8, (P, P).
-    zones
-        Class name to uint8 mask of shape (P, P), 1 inside.
-    sun
-        Shift in metres (x, y) of the shadow of a point one metre high.
-    busy
-        Share of the usual traffic that is there; on a quiet morning there is nearly none.
-    """
+    """A scene of some width in metres while it is drawn; ``rng`` decides all that is random."""
 
     def __init__(self, side: int, metres: float, rng: np.random.Generator) -> None:
         self.side, self.metres, self.rng, self.pixel = side, metres, rng, metres / side
+        # Colours before light and texture; index in `SURFACES`; 1 where the sun does not reach.
         self.image: Bytes = np.zeros((side, side, 3), np.uint8)
         self.surface: Bytes = np.zeros((side, side), np.uint8)
         self.shadow: Bytes = np.zeros((side, side), np.uint8)
-        self.zones: dict[str, Bytes] = {}
+        self.zones: dict[str, Bytes] = {}  # class name to mask, 1 inside
         self.palette = {
             s.name: np.array(s.first) + rng.random() * (np.array(s.second) - s.first)
             for s in SURFACES
         }
+        # Share of the usual traffic; on a quiet morning there is nearly none.
         self.busy = 1.0 if rng.random() < 0.75 else 0.05
         azimuth, elevation = rng.uniform(0, 2 * np.pi), rng.uniform(0.6, 1.15)
+        # Shift in metres (x, y) of the shadow of a point one metre high.
         self.sun = np.array([np.cos(azimuth), np.sin(azimuth)]) / -np.tan(elevation)
         self.angle = rng.uniform(0, 2 * np.pi)
-        self.frame: tuple[Floats, float] | None = None
+        self.frame: tuple[Floats, float] | None = None  # place and direction of the last things
         self.field: Floats = np.zeros((side, side), np.float32)
         self.level = 0.0
         axis = ((np.arange(side) - (side - 1) / 2) * self.pixel).astype(np.float32)
         self.x, self.y = axis[None, :], axis[:, None]
 
     def draw(self, step: Step) -> None:
-        """Draw one row of a table, or not, as its chance has it."""
+        """Draw one step, or not, as its chance has it; what follows things needs them."""
         drawn = self.rng.random() < step.chance
         if isinstance(step, Layer):
             if drawn:
@@ -816,14 +743,12 @@ class Canvas:
         ``size`` is the extent of its largest lumps, a share of the scene's; each octave halves it.
         """
         field: Floats = np.zeros((self.side, self.side), np.float32)
-        total = 1.0
         for octave in range(octaves):
             cells = int(np.clip(2**octave / size, 1, self.side / 2)) + 3
             knots = self.rng.standard_normal((cells, cells), dtype=np.float32)
             whole = cv2.resize(knots, (self.side, self.side), interpolation=cv2.INTER_CUBIC)
-            field += 0.55**octave * whole
-            total += 0.3 ** (octave + 1)
-        return field * np.float32(1.3 / np.sqrt(total))
+            field += np.float32(0.55**octave) * whole
+        return field * np.float32(1.3 / np.sqrt(sum(0.3**i for i in range(octaves + 1))))
 
     def cover(self, step: Layer) -> None:
         """Cover the ground where a field is above a level."""
@@ -831,8 +756,7 @@ class Canvas:
         if step.field == "same":
             self.level += level
         else:
-            self.level = level
-            self.field = self._field(step)
+            self.field, self.level = self._field(step), level
         inside = self.field >= self.level
         self.image[inside] = np.clip(self.palette[step.surface] * step.tone, 0, 255)
         self.surface[inside] = PLACE[step.surface]
@@ -843,14 +767,15 @@ class Canvas:
     def _field(self, step: Layer) -> Floats:
         noise = self.noise(step.size, 4)
         turn = self.angle if step.field == "band" else self.rng.uniform(0, 2 * np.pi)
-        along = self.x * np.float32(np.cos(turn)) + self.y * np.float32(np.sin(turn))
-        across = self.y * np.float32(np.cos(turn)) - self.x * np.float32(np.sin(turn))
+        along = (self.x * np.cos(turn) + self.y * np.sin(turn)).astype(np.float32)
+        across = (self.y * np.cos(turn) - self.x * np.sin(turn)).astype(np.float32)
         shift, long = self.rng.uniform(-0.15, 0.15) * self.metres, self.rng.uniform(1, 1.5)
+        half = np.float32(self.metres / 2)
         bases = {
             "flat": np.zeros_like(noise), "patchy": noise, "veins": -np.abs(noise),
-            "shore": across * (2 / self.metres) + 0.12 * noise,
-            "round": -np.hypot(along - shift, long * across) * (2 / self.metres) + 0.15 * noise,
-            "band": -np.abs(across) * (2 / self.metres) + 0.03 * noise,
+            "shore": across / half + 0.12 * noise,
+            "round": -np.hypot(along - shift, long * across) / half + 0.15 * noise,
+            "band": -np.abs(across) / half + 0.03 * noise,
         }  # fmt: skip
         return bases[step.field]
 
@@ -859,10 +784,10 @@ class Canvas:
 
     def put(self, step: Put) -> None:
         """Set things into the scene, where they find the ground that they need."""
-        rng, thing = self.rng, THINGS[step.thing]
+        rng, thing, gridded = self.rng, THINGS[step.thing], any(step.grid)
         middle, angle = (step.follow and self.frame) or (np.zeros(2), self.angle)
-        grid = self._grid(step) if any(step.grid) else np.zeros((1, 2))
-        count = 1 if any(step.grid) else int(rng.integers(step.n[0], step.n[1] + 1))
+        grid = self._grid(step) if gridded else np.zeros((1, 2))
+        count = 1 if gridded else int(rng.integers(step.n[0], step.n[1] + 1))
         turn = rng.uniform(0, 2 * np.pi, count) if step.turn is None else np.full(count, step.turn)
         origins = placed(np.array([step.at]), middle, np.array(angle))
         origins = origins + rng.uniform(-step.near, step.near, (count, 2)) * self.metres
@@ -870,20 +795,19 @@ class Canvas:
             self.frame = (origins[0], angle + turn[0])
         points = (origins[:, None] + placed(grid, np.zeros(2), np.array(angle))).reshape(-1, 2)
         angles = np.repeat(angle + turn, len(grid))
-        share = rng.random(len(points))
-        length, width = (low + share * (high - low) for low, high in (thing.length, thing.width))
+        sizes = np.array([thing.length, thing.width])
+        sizes = sizes[:, 0] + rng.random((len(points), 1)) * (sizes[:, 1] - sizes[:, 0])
         if thing.length[1] == 0:
-            length = length + 3 * self.metres
-        seen = np.abs(points).max(axis=1, initial=0) < (self.metres + np.hypot(length, width)) / 2
-        keep = step.keep * (self.busy if step.thing in TRAFFIC else 1)
-        seen &= rng.random(len(points)) < keep
-        seen &= self.stands(points, angles, length, width, step.on)
-        chosen = np.flatnonzero(seen)[: step.limit]
+            sizes[:, 0] = 3 * self.metres
+        seen = np.abs(points).max(axis=1, initial=0) < (self.metres + np.hypot(*sizes.T)) / 2
+        seen &= rng.random(len(points)) < step.keep * (self.busy if step.thing == "car" else 1)
+        if step.on:
+            seen &= self._stands(points, angles, sizes, step.on)
         look = np.resize(rng.random(1 if step.alike else len(points)), len(points))
-        sizes = np.stack([length, width], axis=1)[chosen]
-        if chosen.size:
+        if seen.any():
+            chosen = np.flatnonzero(seen)[: step.limit]
             for part in thing.parts:
-                self._part(part, points[chosen], angles[chosen], sizes, look[chosen])
+                self._part(part, points[chosen], angles[chosen], sizes[chosen], look[chosen])
 
     def _grid(self, step: Put) -> Floats:
         places = []
@@ -894,13 +818,8 @@ class Canvas:
             places.append((np.arange(max(count, 1)) - (max(count, 1) - 1) / 2) * gap)
         return np.stack(np.meshgrid(*places), axis=-1).reshape(-1, 2)
 
-    def stands(
-        self, points: Floats, angles: Floats, length: Floats, width: Floats, on: str
-    ) -> Mask:
+    def _stands(self, points: Floats, angles: Floats, sizes: Floats, on: str) -> Mask:
         """Which boxes of n things stand on such ground, as far as they are in the picture."""
-        if not on:
-            return np.ones(len(points), bool)
-        sizes = np.stack([length, width], axis=1)
         places = placed(PROBES * sizes[:, None], points, angles) / self.pixel
         places = np.rint(places + (self.side - 1) / 2).astype(np.intp)
         within = ((places >= 0) & (places < self.side)).all(axis=-1)
@@ -914,59 +833,62 @@ class Canvas:
     ) -> None:
         """Draw a part of n things."""
         x, y, long, wide = part.box
-        outlines = self._outlines(part, sizes * [long, wide])
         toward = part.sunward * sizes[:, :1] * -self.sun / np.hypot(*self.sun)
         middles = placed(np.array([x, y]) * sizes[:, None], points, angles)[:, 0] + toward
+        outlines = self._outlines(part, sizes * [long, wide])
         shapes = placed(outlines, middles[:, None], angles[:, None])
-        tone = np.full(len(points), part.tone)
+        tone = np.full((len(points), 1), part.tone)
         if part.lit:
-            tone *= 1 + 0.2 * np.cos(angles + np.arctan2(y, x) - np.arctan2(*-self.sun[::-1]))
+            facing = angles + np.arctan2(y, x) - np.arctan2(*-self.sun[::-1])
+            tone += 0.2 * np.cos(facing)[:, None]
         colours = part.colour or part.surface or "road"
         if isinstance(colours, str):
             paint = self.palette[colours] * (0.92 + 0.16 * look[:, None])
         else:
             paint = np.array(colours)[(look * len(colours)).astype(int)]
-        paint = np.clip(paint * tone[:, None], 0, 255)
+        paint = np.clip(paint * tone, 0, 255)
         over = np.isin(self.surface, _indices(part.over)) if part.over else None
         for index in np.flatnonzero(self.rng.random(len(points)) < part.chance):
-            self._fill(part, shapes[index], tuple(paint[index].tolist()), over)
+            self._fill(part, shapes[index], paint[index].tolist(), over)
 
     def _outlines(self, part: Part, sizes: Floats) -> Floats:
         """Outlines of a part of n things of some sizes around the origin: (n, m, k, 2)."""
         if part.every:
             axis = 1 if part.shape == "ribs" else 0
             count = max(1, round(float(sizes[:, axis].mean()) / part.every))
-            boxes = np.broadcast_to(OUTLINES["box"], (count, 4, 2)).copy()
+            shape = np.repeat(OUTLINES["box"][None], count, axis=0)
             places = (np.arange(count) + 0.5) / count - 0.5
-            boxes[..., axis] = boxes[..., axis] * part.duty / count + places[:, None]
-            return boxes * sizes[:, None, None]
-        if part.shape == "blob":
+            shape[..., axis] = shape[..., axis] * part.duty / count + places[:, None]
+        elif part.shape == "blob":
             turns = np.linspace(0, 2 * np.pi, 32, endpoint=False)
             order = np.arange(2, 6)[:, None]
             phases, waves = self.rng.uniform(0, 2 * np.pi, (2, len(sizes), 4, 1))
             radii = 0.5 + 0.12 * (np.cos(order * turns + phases) * np.sin(waves) / order).sum(1)
             ring = np.stack([np.cos(turns), np.sin(turns)], axis=1)
-            return np.asarray((radii[..., None] * ring * sizes[:, None])[:, None])
-        return OUTLINES[part.shape] * sizes[:, None, None]
+            shape = (radii[..., None] * ring)[:, None]
+        else:
+            shape = OUTLINES[part.shape]
+        return shape * sizes[:, None, None]
 
-    def _fill(self, part: Part, shapes: Floats, paint: tuple[float, ...], over: Mask | None) -> None:
+    def _fill(self, part: Part, shapes: Floats, paint: list[float], over: Mask | None) -> None:
         """Draw the m outlines of one part: its shadow, its colour, what it is and where."""
         outlines = list(self._pixels(shapes))
         if part.height:
             shade = self.shadow if over is None else np.zeros_like(self.shadow)
-            for moved, outline in zip(self._pixels(shapes + self.sun * part.height), outlines, strict=True):
-                if part.shape in CONVEX:
-                    moved = cv2.convexHull(np.concatenate([outline, moved]))
-                cv2.fillPoly(shade, [moved], 1, cv2.LINE_8, SHIFT)
+            fallen = self._pixels(shapes + self.sun * part.height)
+            for moved, outline in zip(fallen, outlines, strict=True):
+                swept = np.concatenate([outline, moved])
+                fall = cv2.convexHull(swept) if part.shape in CONVEX else moved
+                cv2.fillPoly(shade, [fall], 1, cv2.LINE_8, SHIFT)
             if over is not None:
                 self.shadow |= shade & over
-        layers: list[tuple[Bytes, float | tuple[float, ...]]] = [(self.image, paint)]
+        layers: list[tuple[Bytes, int | list[float]]] = [(self.image, paint)]
         if part.surface:
             layers += [(self.surface, PLACE[part.surface])]
             layers += [(self.shadow, 0)] if part.height else []
+        thick = max(1, round(part.stroke / self.pixel))
         for layer, value in layers:
             if part.stroke:
-                thick = max(1, round(part.stroke / self.pixel))
                 cv2.polylines(layer, outlines, True, value, thick, cv2.LINE_8, SHIFT)
             else:
                 cv2.fillPoly(layer, outlines, value, cv2.LINE_8, SHIFT)
@@ -981,27 +903,22 @@ class Canvas:
 
     def add_stray(self) -> None:
         """Put something where it is not usual, if there is room for it."""
-        wet = np.isin(self.surface, _indices("water")).mean() > 0.5
-        names = STRAYS["water" if wet else "open"]
-        name = names[int(self.rng.integers(len(names)))]
+        ground = "water" if np.isin(self.surface, _indices("water")).mean() > 0.5 else "open"
+        name = STRAYS[ground][int(self.rng.integers(len(STRAYS[ground])))]
         # Neither lost in the scene nor the whole of it.
         if 0.12 < THINGS[name].length[1] / self.metres < 0.6:
-            ground = "water" if wet else "open"
             self.put(Put(name, (14, 14), near=0.42, turn=None, on=ground, limit=1))
 
-    def bend(self, amount: float, shift: tuple[int, int]) -> None:
-        """Let straight lines stray by a share of the scene, and move all by drawn pixels.
+    def bend(self, amount: float, shift: npt.NDArray[np.int64]) -> None:
+        """Let straight lines stray by a share of the scene, and move all by drawn pixels (x, y).
 
         What comes in from outside mirrors the rim.
         """
-        stray = np.float32(amount * self.side / 2)
-        column, row = np.meshgrid(*[np.arange(self.side, dtype=np.float32)] * 2)
-        column += stray * self.noise(0.8, 1) - np.float32(shift[0])
-        row += stray * self.noise(0.8, 1) - np.float32(shift[1])
+        places = np.meshgrid(*[np.arange(self.side, dtype=np.float32)] * 2)
+        for axis, by in zip(places, shift, strict=True):
+            axis += np.float32(amount * self.side / 2) * self.noise(0.8, 1) - np.float32(by)
         for layer in (self.image, self.surface, self.shadow, *self.zones.values()):
-            layer[:] = cv2.remap(
-                layer, column, row, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT
-            )
+            layer[:] = cv2.remap(layer, *places, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT)
 
     def lit(self, relief: float) -> Floats:
         """The finished scene in light and shade with its texture, of shape (P, P, 3)."""
@@ -1017,8 +934,9 @@ class Canvas:
         if crowned.any():
             light += crowned * self._canopy(max(7.0, self.metres / 40))
         if relief:
-            lean = self._lean(cv2.GaussianBlur(self.field + 0.5 * self.noise(0.3, 4), (0, 0), 1.5))
-            light += np.float32(relief) * np.clip(-lean / lean.std(), -2.5, 2.5)
+            rough = cv2.GaussianBlur(self.field + 0.5 * self.noise(0.3, 4), (0, 0), 1.5)
+            lean = self._lean(rough)
+            light -= np.float32(relief) * np.clip(lean / lean.std(), -2.5, 2.5)
         scene: Floats = self.image.astype(np.float32) * light.clip(0.2, 2)[:, :, None]
         scene[self.shadow > 0] *= SHADOW_LIGHT
         return scene
@@ -1027,17 +945,15 @@ class Canvas:
         """Brightness of crowns about ``size`` metres wide, about 0 on average."""
         count = int(np.clip((self.metres / size) ** 2 * 1.3, 20, 6000))
         seeds = np.full((self.side, self.side), 255, np.uint8)
-        places = self.rng.integers(0, self.side, (2, count))
-        seeds[places[0], places[1]] = 0
+        seeds[tuple(self.rng.integers(0, self.side, (2, count)))] = 0
         away = cv2.distanceTransform(seeds, cv2.DIST_L2, 3)
         return 0.4 - 0.5 * away / away.mean() + 0.4 * self._lean(away)
 
     def _lean(self, field: Floats) -> Floats:
         """How much a surface that falls with ``field`` leans to the sun."""
-        down = -self.sun / np.hypot(*self.sun)
+        down = (-self.sun / np.hypot(*self.sun)).astype(np.float32)
         across, along = (cv2.Sobel(field, cv2.CV_32F, i, 1 - i, ksize=3) for i in (1, 0))
-        lean: Floats = (across * np.float32(down[0]) + along * np.float32(down[1])) / 8
-        return lean
+        return np.asarray((across * down[0] + along * down[1]) / 8)
 
     def veil(self, scene: Floats, amount: float) -> None:
         """Lay clouds over a lit scene, in place; where they are dense only cloud is seen."""
@@ -1057,29 +973,7 @@ class Canvas:
         clear = self.surface != PLACE["cloud"]
         for name, inside in self.zones.items():
             counts[CLASSES.index(name)] += np.count_nonzero(inside.view(bool) & clear)
-        return counts / self.surface.size
-
-
-TRAFFIC = ("car", "lorry")
-PROBES = np.stack(np.meshgrid([-0.5, 0, 0.5], [-0.5, 0, 0.5]), axis=-1).reshape(9, 2)
-SHIFT = 4  # cv2 takes coordinates in sixteenths of a pixel
-SHADOW_LIGHT = np.array([0.40, 0.43, 0.52], np.float32)
-
-
-def _table(name: str) -> npt.NDArray[np.float32]:
-    # One entry for each value of a byte, as cv2.LUT wants it.
-    values = np.ones(256, np.float32)
-    values[: len(SURFACES)] = [getattr(surface, name) for surface in SURFACES]
-    return values
-
-
-SLOW, FINE, STRIPE, PERIOD, BEND, CANOPY = (
-    _table(name) for name in ("slow", "fine", "stripe", "period", "bend", "canopy")
-)
-
-
-def _indices(ground: str) -> list[int]:
-    return [PLACE[name] for name in GROUNDS[ground]]
+        return np.asarray(counts / self.surface.size)
 
 
 SUPERSAMPLING = 2
@@ -1097,24 +991,10 @@ def photograph(
     *,
     displaced: bool = False,
 ) -> tuple[Bytes, npt.NDArray[np.float64]]:
-    """One picture and what it shows.
+    """One picture, RGB bytes of shape (S, S, 3), and the share that each class fills of it, (60,).
 
-    Parameters
-    ----------
-    kind
-        What is drawn.
-    side
-        S.
-    scene, camera
-        Sources of what is random in the scene and in its photograph.
-    displaced
-        Whether this is a second view: a little displaced, other in all that is the camera's.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        RGB bytes of shape (S, S, 3), and the share of the picture that each of the 60 classes
-        fills, of shape (60,).
+    ``scene`` and ``camera`` decide what is random in the scene and in its photograph. A second,
+    displaced view of a scene differs in everything that is the camera's.
     """
     canvas = Canvas(SUPERSAMPLING * side, float(scene.uniform(*kind.metres)), scene)
     cloudy = kind.name == CLOUDY
@@ -1126,8 +1006,7 @@ def photograph(
         canvas.add_stray()
     for name in kind.whole.split(",") if kind.whole else ():
         canvas.zones[name] = np.ones_like(canvas.surface)
-    shift = camera.integers(-LARGEST_SHIFT, LARGEST_SHIFT + 1, 2) if displaced else (0, 0)
-    canvas.bend(kind.warp, (int(shift[0]), int(shift[1])))
+    canvas.bend(kind.warp, displaced * camera.integers(-LARGEST_SHIFT, LARGEST_SHIFT + 1, 2))
     lit = canvas.lit(kind.relief)
     if cloudy:
         canvas.veil(lit, float(scene.uniform(0.25, 0.75)))
@@ -1147,5 +1026,4 @@ def _develop(lit: Floats, side: int, camera: np.random.Generator) -> Bytes:
     picture = picture * np.float32(gain * (1 - haze)) + np.float32(haze * np.array([196, 204, 214]))
     noise = camera.standard_normal((side, side), dtype=np.float32)
     picture += (noise * np.float32(camera.uniform(0.8, 3.5)))[:, :, None]
-    developed: Bytes = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
-    return developed
+    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
