@@ -16,7 +16,7 @@ in one; x to the right, y down, in metres from the middle.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -32,13 +32,11 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class ClassRule:
-    """One class: its column name, the share of the picture (0 to 1) that it must fill to be true,
-    and the relative rate at which labellers overlook it; 1 is usual.
-    """
+    """One class."""
 
-    name: str
-    least: float
-    missed: float
+    name: str  # of its column
+    least: float  # share of the picture, 0 to 1, that it must fill to be true
+    missed: float  # relative rate at which labellers overlook it; 1 is usual
 
 
 RULES = tuple(
@@ -77,15 +75,15 @@ SMALL_CLASSES = (
 
 @dataclass(frozen=True)
 class Surface:
-    """What a pixel may show; ``stripe``, ``slow``, ``fine`` and ``canopy`` are shares of its light."""
+    """What a pixel may show."""
 
     name: str
     classes: str  # that its pixels count for, with commas
     first: Colour  # each scene has one colour between the first and the second
     second: Colour
-    slow: float = 0.04  # standard deviation over metres
-    fine: float = 0.04  # standard deviation from pixel to pixel
-    stripe: float = 0.0  # strength of ripples
+    slow: float = 0.04  # standard deviation of its light over metres, a share
+    fine: float = 0.04  # the same from pixel to pixel
+    stripe: float = 0.0  # strength of ripples, a share
     period: float = 8.0  # drawn pixels from one ripple to the next
     bend: float = 0.0  # how ripples wind
     canopy: float = 0.0  # strength of the pattern of tree crowns
@@ -447,7 +445,7 @@ def _some(thing: str, most: int, least: int = 0, on: str = "open", chance: float
 
 def _by(thing: str, *args: Any, **more: Any) -> Put:
     """Things beside those before."""
-    return Put(thing, *args, follow=True, **more)
+    return replace(Put(thing, *args, **more), follow=True)
 
 
 def _cars(gap: float, *lanes: float) -> tuple[Put, ...]:
@@ -602,8 +600,8 @@ KINDS = (
       whole="mountain", warp=0.1, relief=0.35),
     K("open sea", (120, 260), 0.6, 0.8, L("sea"), Put("freighter", (1, 2), near=0.3, turn=None),
       _some("yacht", 3, 0, "water", 0.4)),
-    K("overpass", (100, 170), 1.4, 0, *_ground(1, 2.4), Put("freeway", chance=0.72),
-      *_cars(14, -10, -7, 7, 10), Put("rail", rows=(3, 4), grid=(0, 4.8), at=(0, 22), chance=0.4),
+    K("overpass", (100, 170), 1.4, 0, *_ground(1, 2.4), Put("freeway", chance=0.8),
+      *_cars(14, -10, -7, 7, 10), Put("rail", rows=(3, 4), grid=(0, 4.8), at=(0, 22), chance=0.55),
       Put("overpass", near=0.1, turn=ACROSS), *_cars(14, -4, 4), *AROUND_IT),
     K("park", (130, 240), 0.6, 0, *_ground(1.4, 2.8), _wood(0, 1, 1, ""),
       *[Put("trail", near=0.35, turn=None)] * 3, Put("pond", near=0.25, chance=0.65),
@@ -777,7 +775,7 @@ class Canvas:
             "round": -np.hypot(along - shift, long * across) / half + 0.15 * noise,
             "band": -np.abs(across) / half + 0.03 * noise,
         }  # fmt: skip
-        return bases[step.field]
+        return np.asarray(bases[step.field])
 
     def _zone(self, name: str) -> Bytes:
         return self.zones.setdefault(name, np.zeros((self.side, self.side), np.uint8))
@@ -899,7 +897,8 @@ class Canvas:
 
     def _pixels(self, metres: Floats) -> npt.NDArray[np.int32]:
         places = metres / self.pixel + (self.side - 1) / 2
-        return np.rint(places * (1 << SHIFT)).astype(np.int32)
+        pixels: npt.NDArray[np.int32] = np.rint(places * (1 << SHIFT)).astype(np.int32)
+        return pixels
 
     def add_stray(self) -> None:
         """Put something where it is not usual, if there is room for it."""
@@ -914,11 +913,11 @@ class Canvas:
 
         What comes in from outside mirrors the rim.
         """
-        places = np.meshgrid(*[np.arange(self.side, dtype=np.float32)] * 2)
-        for axis, by in zip(places, shift, strict=True):
+        x, y = np.meshgrid(*[np.arange(self.side, dtype=np.float32)] * 2)
+        for axis, by in zip((x, y), shift, strict=True):
             axis += np.float32(amount * self.side / 2) * self.noise(0.8, 1) - np.float32(by)
         for layer in (self.image, self.surface, self.shadow, *self.zones.values()):
-            layer[:] = cv2.remap(layer, *places, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT)
+            layer[:] = cv2.remap(layer, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT)
 
     def lit(self, relief: float) -> Floats:
         """The finished scene in light and shade with its texture, of shape (P, P, 3)."""
@@ -934,8 +933,7 @@ class Canvas:
         if crowned.any():
             light += crowned * self._canopy(max(7.0, self.metres / 40))
         if relief:
-            rough = cv2.GaussianBlur(self.field + 0.5 * self.noise(0.3, 4), (0, 0), 1.5)
-            lean = self._lean(rough)
+            lean = self._lean(cv2.GaussianBlur(self.field + 0.5 * self.noise(0.3), (0, 0), 1.5))
             light -= np.float32(relief) * np.clip(lean / lean.std(), -2.5, 2.5)
         scene: Floats = self.image.astype(np.float32) * light.clip(0.2, 2)[:, :, None]
         scene[self.shadow > 0] *= SHADOW_LIGHT
@@ -947,9 +945,9 @@ class Canvas:
         seeds = np.full((self.side, self.side), 255, np.uint8)
         seeds[tuple(self.rng.integers(0, self.side, (2, count)))] = 0
         away = cv2.distanceTransform(seeds, cv2.DIST_L2, 3)
-        return 0.4 - 0.5 * away / away.mean() + 0.4 * self._lean(away)
+        return np.asarray(0.4 - 0.5 * away / np.mean(away) + 0.4 * self._lean(away))
 
-    def _lean(self, field: Floats) -> Floats:
+    def _lean(self, field: cv2.typing.MatLike) -> Floats:
         """How much a surface that falls with ``field`` leans to the sun."""
         down = (-self.sun / np.hypot(*self.sun)).astype(np.float32)
         across, along = (cv2.Sobel(field, cv2.CV_32F, i, 1 - i, ksize=3) for i in (1, 0))
@@ -1026,4 +1024,5 @@ def _develop(lit: Floats, side: int, camera: np.random.Generator) -> Bytes:
     picture = picture * np.float32(gain * (1 - haze)) + np.float32(haze * np.array([196, 204, 214]))
     noise = camera.standard_normal((side, side), dtype=np.float32)
     picture += (noise * np.float32(camera.uniform(0.8, 3.5)))[:, :, None]
-    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+    developed: Bytes = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+    return developed

@@ -85,9 +85,9 @@ class ChipCompetition:
         quiet: bool = True,
         looks: int = 4,
     ) -> dict[str, object]:
-        """Fill an empty folder with ``train/<class>/<SENSOR>_<id>.png``,
-        ``test/<SENSOR>_<id>.png``, the tables, the answers and a README.
+        """Fill an empty folder with chips, the tables, the answers and a README.
 
+        Chips are ``train/<class>/<SENSOR>_<id>.png`` and ``test/<SENSOR>_<id>.png``.
         ``looks`` are averaged in a SAR image: the variance of its speckle is 1 / looks. From scale
         0.02 on the test set has 826 frames; below it shrinks in proportion to 60. The rest is as in
         every simulation; see `comptool.practice.practice_registry`.

@@ -69,7 +69,8 @@ MOTORCYCLE = Unit((2.0, 2.5), (0.75, 0.95), (1.2, 1.6), 0.4, (
     (0.42, 0.7, 0.6, 0.5, 1, 0.5, 0.08, 0.6)))  # fmt: skip
 FLATBED = Unit((6.6, 8.8), (2.3, 2.55), (2.4, 2.9), 0.25, (
     (0.25, 1, 1, 0, 0.4, 0, 0.2, 1), (0, 0.24, 0.88, 0, 0.75, 1, 0, 1),
-    (0.07, 0.22, 0.84, 0.75, 1, 1, 0, 1), (0.5, 0.85, 0.75, 0.4, 0.75, 0.5, 0.1, 0.35)))  # fmt: skip
+    (0.07, 0.22, 0.84, 0.75, 1, 1, 0, 1), (0.5, 0.85, 0.75, 0.4, 0.75, 0.5, 0.1, 0.35),
+))  # fmt: skip
 BUS = Unit((10.0, 12.4), (2.45, 2.6), (2.9, 3.3), 0.02, (
     (0, 1, 1, 0, 0.93, 1, 0, 1), (0.2, 0.36, 0.6, 0.93, 1, 0.6, 0.1, 1),
     (0.7, 0.82, 0.6, 0.93, 1, 0.6, 0.1, 1)))  # fmt: skip
@@ -92,17 +93,12 @@ class VehicleType:
 
 # In the order of the class ids 0 to 9; sizes are those of vehicles on North American roads.
 VEHICLES = (
-    VehicleType("sedan", SEDAN),
-    VehicleType("SUV", SUV),
-    VehicleType("pickup truck", PICKUP),
-    VehicleType("van", VAN),
-    VehicleType("box truck", BOX_TRUCK),
-    VehicleType("motorcycle", MOTORCYCLE),
-    VehicleType("flatbed truck", FLATBED),
-    VehicleType("bus", BUS),
-    VehicleType("pickup truck with trailer", PICKUP, UTILITY_TRAILER),
+    VehicleType("sedan", SEDAN), VehicleType("SUV", SUV), VehicleType("pickup truck", PICKUP),
+    VehicleType("van", VAN), VehicleType("box truck", BOX_TRUCK),
+    VehicleType("motorcycle", MOTORCYCLE), VehicleType("flatbed truck", FLATBED),
+    VehicleType("bus", BUS), VehicleType("pickup truck with trailer", PICKUP, UTILITY_TRAILER),
     VehicleType("flatbed truck with trailer", FLATBED, FLATBED_TRAILER),
-)
+)  # fmt: skip
 NEIGHBOURS = (SEDAN, SUV, PICKUP, VAN)
 # Reflectance and frequency of vehicle paints: white, silver, grey, black, saturated colours.
 PAINTS, PAINT_SHARES = (0.75, 0.5, 0.28, 0.05, 0.16), (0.26, 0.2, 0.17, 0.19, 0.18)
@@ -120,78 +116,42 @@ FLAT = 0.05  # metres; a lower box casts no shadow
 
 @dataclass(frozen=True)
 class Patch:
-    """A polygon of ground, its reflectance, and its backscatter if the radar sees it at all."""
+    """A polygon of ground."""
 
     outline: Floats
-    tone: float
-    power: float | None
+    tone: float  # reflectance
+    power: float | None  # backscatter, if the radar sees it at all
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What the two sensors see; angles in radians.
+    """What the two sensors see; angles in radians, places and lengths in metres."""
 
-    Parameters
-    ----------
-    outlines, faces
-        Boxes, lowest top first: their corners on the ground, of shape (B, 4, 2), and their base,
-        top and reflectance, of shape (B, 3).
-    corners
-        Of shape (Q, 6): x, y, z, the direction (x, y) that it faces, (0, 0) for any, an amplitude.
-    heading
-        Direction of travel.
-    grass
-        Reflectance of the grass, the ground where no patch lies.
-    patches
-        Pavement, and the lines on it.
-    tree
-        x, y, radius and height of a tree; the radius is 0 where there is none.
-    knots
-        Standard normal values of shape (11, 11), the texture of the ground.
-    sun_azimuth, sun_elevation
-        Where the sun stands: the direction towards it, and its height above the horizon.
-    lean
-        Displacement (x, y) in the photograph of a point one metre above the ground, in metres.
-    radar_azimuth, incidence
-        Direction towards the radar, and the angle of its beam from the vertical.
-    exposure
-        Grey levels per unit of radiance.
-    blur
-        Standard deviation of the camera's blur in pixels.
-    shift
-        Where the middle of the chip lies in world coordinates, in metres.
-    """
-
+    # Boxes, lowest top first: corners on the ground (B, 4, 2); base, top and reflectance (B, 3).
     outlines: Floats
     faces: Floats
+    # Of shape (Q, 6): x, y, z, the direction (x, y) that it faces, (0, 0) for any, an amplitude.
     corners: Floats
-    heading: float
-    grass: float
-    patches: tuple[Patch, ...]
-    tree: tuple[float, float, float, float]
-    knots: Floats
-    sun_azimuth: float
-    sun_elevation: float
-    lean: Floats
-    radar_azimuth: float
-    incidence: float
-    exposure: float
-    blur: float
-    shift: Floats
+    heading: float  # direction of travel
+    grass: float  # reflectance of the ground where no patch lies
+    patches: tuple[Patch, ...]  # pavement, and the lines on it
+    tree: Floats  # x, y, radius and height; no tree has radius 0
+    knots: Floats  # standard normal values (11, 11), the texture of the ground
+    sun_azimuth: float  # direction towards the sun
+    sun_elevation: float  # its height above the horizon
+    lean: Floats  # displacement (x, y) in the photograph of a point one metre above the ground
+    radar_azimuth: float  # direction towards the radar
+    incidence: float  # angle of its beam from the vertical
+    exposure: float  # grey levels per unit of radiance
+    blur: float  # standard deviation of the camera's blur in pixels
+    shift: Floats  # where the middle of the chip lies
 
 
 def shoot(kinds: Indices, follows: npt.NDArray[np.bool_], rng: np.random.Generator) -> list[Frame]:
-    """Frames of vehicles of the given kinds.
+    """Frames of vehicles of the given kinds (class ids).
 
-    Parameters
-    ----------
-    kinds
-        Class ids of the N frames.
-    follows
-        Whether a frame shows the same scene as the one before it, of shape (N,): the aircraft flew
-        on, so the vehicle is a little shifted, under a slightly turned radar, with new noise.
-    rng
-        Source of everything that is random.
+    Those that follow show the scene of the frame before them: the aircraft flew on, so the vehicle
+    is a little shifted, under a slightly turned radar, with new noise.
     """
     frames: list[Frame] = []
     for kind, again in zip(kinds, follows, strict=True):
@@ -220,7 +180,7 @@ def stage(vehicle: VehicleType, rng: np.random.Generator) -> Frame:
         heading,
         grass=rng.uniform(0.09, 0.2),
         patches=_pavement(surface, heading + rng.normal(0, 0.03), rng),
-        tree=(away * np.cos(bearing), away * np.sin(bearing), radius, rng.uniform(4, 8)),
+        tree=np.array([*away * _toward(bearing), radius, rng.uniform(4, 8)]),
         knots=rng.standard_normal((KNOTS, KNOTS), dtype=np.float32),
         sun_azimuth=rng.uniform(0, 2 * np.pi),
         sun_elevation=elevation,
@@ -256,6 +216,7 @@ def _pavement(surface: int, angle: float, rng: np.random.Generator) -> tuple[Pat
 
 
 def _turn(angle: float) -> Floats:
+    """A matrix that turns points in its columns by an angle."""
     return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
@@ -264,18 +225,8 @@ def park(
 ) -> tuple[Floats, Floats, Floats]:
     """A vehicle and its neighbours: outlines, faces and corners of `Frame`.
 
-    Parameters
-    ----------
-    vehicle
-        What stands in the middle.
-    heading
-        Its direction of travel in radians.
-    crowding
-        Chance of each of the two neighbours.
-    abreast
-        Whether neighbours stand beside the vehicle (else in line with it).
-    rng
-        Source of sizes, paints and neighbours.
+    Each of two neighbours is there with a chance of ``crowding``, beside the vehicle if
+    ``abreast``, else in line with it.
     """
     lead, paint = _size(vehicle.lead, rng), _paint(rng)
     length = lead[0]
@@ -309,7 +260,7 @@ def park(
 
 
 def _size(unit: Unit, rng: np.random.Generator) -> Floats:
-    return rng.uniform(*np.transpose([unit.length, unit.width, unit.height]))
+    return np.asarray(rng.uniform(*np.transpose([unit.length, unit.width, unit.height])))
 
 
 def _paint(rng: np.random.Generator) -> float:
@@ -370,12 +321,12 @@ class View:
         hull = cv2.convexHull(self.pixels(np.concatenate([start, end])))
         cv2.fillConvexPoly(layer, hull, value, cv2.LINE_8, SHIFT)
 
-    def disc(self, layer: Floats, x: float, y: float, radius: float, value: float) -> None:
+    def disc(self, layer: Floats, middle: Floats, radius: float, value: float) -> None:
         """Fill a disc, if it has a radius."""
         if radius:
-            middle = self.pixels(np.array([x, y])).tolist()
+            place = self.pixels(middle).tolist()
             size = round(radius / self.spacing * self.fine * (1 << SHIFT))
-            cv2.circle(layer, middle, size, value, -1, cv2.LINE_8, SHIFT)
+            cv2.circle(layer, place, size, value, -1, cv2.LINE_8, SHIFT)
 
     def texture(self, knots: Floats) -> Floats:
         """Slow random variation over the ground, about standard normal: (S, S)."""
@@ -383,15 +334,16 @@ class View:
         start = (self.shift - self.spacing * (self.size - 1) / 2) / KNOT_SPACING + KNOTS // 2
         move = np.array([[step, 0, start[0]], [0, step, start[1]]])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        slow: Floats = cv2.warpAffine(knots, move, (self.size, self.size), flags=flags,
-                                      borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
-        return slow
+        size = (self.size, self.size)
+        return np.asarray(
+            cv2.warpAffine(knots, move, size, flags=flags, borderMode=cv2.BORDER_REPLICATE),
+            np.float32,
+        )
 
     def chip(self, layer: Floats) -> Floats:
         """A drawn layer in the chip's own pixels: (S, S)."""
         size = (self.size, self.size)
-        found: Floats = cv2.resize(layer, size, interpolation=cv2.INTER_AREA)
-        return found
+        return np.asarray(cv2.resize(layer, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 OPTICAL_SIZE, OPTICAL_SPACING = 32, 0.57  # pixels, and metres of one; together 18 m
@@ -412,12 +364,11 @@ def _photograph(frame: Frame, rng: np.random.Generator) -> npt.NDArray[np.uint8]
         view.fill(tones, patch.outline, patch.tone)
         if patch.power is not None:
             view.fill(grassy, patch.outline, 0)
-    x, y, radius, height = frame.tree
     fall = -_toward(frame.sun_azimuth) / np.tan(frame.sun_elevation)
-    crown = np.array([x, y]) + frame.lean * height
-    view.disc(tones, *crown.tolist(), radius, CROWN_TONE)
-    view.disc(grassy, *crown.tolist(), radius, 2)
-    view.disc(dark, x + fall[0] * height, y + fall[1] * height, radius, 1)
+    trunk, (radius, height) = frame.tree[:2], frame.tree[2:].tolist()
+    view.disc(tones, trunk + frame.lean * height, radius, CROWN_TONE)
+    view.disc(grassy, trunk + frame.lean * height, radius, 2)
+    view.disc(dark, trunk + fall * height, radius, 1)
     for outline, (base, top, _) in zip(frame.outlines, frame.faces.tolist(), strict=True):
         if top > base + FLAT:
             view.sweep(dark, outline + fall * base, outline + fall * top, 1)
@@ -432,7 +383,9 @@ def _photograph(frame: Frame, rng: np.random.Generator) -> npt.NDArray[np.uint8]
     for outline, (base, top, tone) in zip(frame.outlines, frame.faces.tolist(), strict=True):
         view.sweep(scene, outline + frame.lean * base, outline + frame.lean * top, tone * side)
         view.fill(scene, outline + frame.lean * top, tone * (sun + SKY))
-    blurred = cv2.GaussianBlur(view.chip(scene), (5, 5), frame.blur, borderType=cv2.BORDER_REPLICATE)
+    blurred = cv2.GaussianBlur(
+        view.chip(scene), (5, 5), frame.blur, borderType=cv2.BORDER_REPLICATE
+    )
     signal = blurred * np.float32(frame.exposure)
     noise = np.sqrt(SHOT_NOISE**2 * signal + READ_NOISE**2)
     signal += noise * rng.standard_normal(signal.shape, dtype=np.float32)
@@ -456,9 +409,7 @@ GRASS_LEVEL = 112  # grey level of grass without speckle
 REGISTRATION = 0.4  # metres between the two sensors' idea of the same place
 
 
-def image(
-    frames: list[Frame], looks: int, rng: np.random.Generator
-) -> npt.NDArray[np.uint8]:
+def image(frames: list[Frame], looks: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     """Grey chips of N frames: (N, 60, 60). The grey level follows the fourth root of the power.
 
     ``looks`` independent looks are averaged, so that the speckle's variance is 1 / looks; ``rng``
@@ -490,7 +441,7 @@ def develop(power: Floats, glints: Floats, looks: int, rng: np.random.Generator)
         # stays within the margin, which is cut off below.
         tall = cv2.GaussianBlur(field.reshape(count * size, size, 2), (KERNEL, KERNEL), SPREAD)
         tall *= tall
-        total += tall.sum(axis=-1).reshape(count, size, size)
+        total += (tall[..., 0] + tall[..., 1]).reshape(count, size, size)
     inner = slice(MARGIN, size - MARGIN)
     return total[:, inner, inner] * (gain * gain / looks)
 
@@ -504,9 +455,9 @@ def _scatter(frame: Frame, error: Floats) -> tuple[Floats, Floats]:
     for patch in frame.patches:
         if patch.power is not None:
             view.fill(ground, patch.outline, patch.power)
-    x, y, radius, height = frame.tree
-    view.disc(ground, x + 0.5 * height * reach[0], y + 0.5 * height * reach[1], radius, 0)
-    view.disc(raised, x + 0.7 * height * near[0], y + 0.7 * height * near[1], radius, CROWN)
+    trunk, (radius, height) = frame.tree[:2], frame.tree[2:].tolist()
+    view.disc(ground, trunk + 0.5 * height * reach, radius, 0)
+    view.disc(raised, trunk + 0.7 * height * near, radius, CROWN)
     for outline, (base, top, _) in zip(frame.outlines, frame.faces.tolist(), strict=True):
         if top > base + FLAT:
             view.sweep(ground, outline, outline + reach * top, 0)
@@ -532,9 +483,7 @@ def _add_dihedrals(
         cv2.line(glints, places[edge], places[(edge + 1) % 4], value, view.fine, cv2.LINE_8, SHIFT)
 
 
-def _add_corners(
-    amplitude: Floats, frame: Frame, view: View, toward: Floats, near: Floats
-) -> None:
+def _add_corners(amplitude: Floats, frame: Frame, view: View, toward: Floats, near: Floats) -> None:
     """Add the visible corners, each in the pixel where layover puts it."""
     for x, y, z, face_x, face_y, strength in frame.corners.tolist():
         facing = face_x * toward[0] + face_y * toward[1] if face_x or face_y else 0.6
