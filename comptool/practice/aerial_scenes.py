@@ -152,10 +152,7 @@ FLAT = ((196, 192, 186), *ROOFS[3:], (150, 146, 140), (214, 210, 204))
 METALS = ((92, 130, 168), (196, 198, 200), (150, 160, 166), (172, 92, 76), (96, 140, 132))
 CROPS = ((96, 128, 62), (126, 142, 78), (168, 156, 96), (190, 172, 118), (150, 122, 90),
          (70, 104, 56), (134, 112, 84), (176, 170, 134))  # fmt: skip
-COURTS = ((58, 98, 150), (64, 118, 78), (92, 70, 132), (182, 104, 74), (70, 120, 82))
-AROUND = ((72, 122, 84), (150, 78, 62), (70, 116, 80), (168, 96, 70), (66, 106, 160))
-FLOORS = ((172, 92, 70), (78, 128, 90), (84, 110, 156), (196, 158, 110), (150, 150, 148))
-HULLS, SEATS = BOXES[5:7], ((170, 100, 90), (110, 124, 160), (160, 160, 160))
+COURTS = ((172, 92, 70), (64, 118, 78), (84, 110, 156), (182, 124, 84), (92, 70, 132))
 REDS = ((178, 84, 66), (168, 100, 84), (156, 72, 60), (96, 112, 150))
 
 
@@ -336,7 +333,7 @@ THINGS = {
     "yacht": T((14, 22), (4.5, 6.5), P("hull", "ship", height=2),
                P("box", "", (-0.05, 0, 0.4, 0.5), METALS)),
     "freighter": T((45, 90), (8, 15), P("wake", "", (-1, 0, 1.2, 1.6), "foam", 0.72, chance=0.6),
-                   P("hull", "ship", colour=HULLS, tone=0.8, height=4),
+                   P("hull", "ship", colour=BOXES[5:7], tone=0.8, height=4),
                    P("hull", "", (0, 0, 0.92, 0.75), CROPS[4:5]),
                    P("box", "", (-0.36, 0, 0.16, 0.6), WHITE),
                    P("stripes", "", (0.06, 0, 0.6, 0.5), BOXES, every=10, duty=0.8)),
@@ -345,15 +342,15 @@ THINGS = {
               P("box", "grass", (0, 0.03, 1, 1)), P("box", "soil", (0, 0.03, 1, 1), chance=0.4),
               P("box", "road", (0, -0.435, 1, 0.03))),
     # Sport and leisure.
-    "tennis court": T((36, 36), (17.5, 17.5), P("box", "asphalt", colour=AROUND,
+    "tennis court": T((36, 36), (17.5, 17.5), P("box", "asphalt", colour=COURTS[::-1],
                                                 zone="tennis court"),
                       P("box", "", (0, 0, 0.66, 0.62), COURTS),
                       *_frames(0.3, "box", (0, 0, 0.66, 0.62), (0, 0, 0.66, 0.46),
                                (0, 0, 0.36, 0.46), (0, 0, 0, 0.7))),
-    "basketball court": T((32, 32), (19, 19), P("box", "asphalt", colour=FLOORS, tone=0.86,
+    "basketball court": T((32, 32), (19, 19), P("box", "asphalt", colour=COURTS, tone=0.86,
                                                 zone="basketball court"),
-                          P("box", "", (0, 0, 0.88, 0.8), FLOORS),
-                          *(P("box", "", (x, 0, 0.18, 0.26), FLOORS[::-1]) for x in (-0.34, 0.34)),
+                          P("box", "", (0, 0, 0.88, 0.8), COURTS),
+                          *(P("box", "", (x, 0, 0.18, 0.26), COURTS[::-1]) for x in (-0.34, 0.34)),
                           *_frames(0.3, "box", (0, 0, 0.88, 0.8), (0, 0, 0, 0.8)),
                           *_frames(0.3, "disc", (-0.36, 0, 0.34, 0.66), (0.36, 0, 0.34, 0.66))),
     "diamond": T((62, 95), (62, 95), P("fan", "clay", (0, 0, 1.08, 1.08)),
@@ -371,8 +368,8 @@ THINGS = {
                *_frames(0.3, "track", (0, 0, 0.93, 0.86))),
     "stadium": T((150, 220), (120, 176), P("oval", "concrete", (0, 0, 1.28, 1.32)),
                  P("oval", "roof", height=20, zone="stadium"),
-                 P("oval", "", (0, 0, 0.88, 0.88), SEATS),
-                 P("oval", "", (0, 0, 0.78, 0.78), SEATS, 0.8, stroke=1.5),
+                 P("oval", "", (0, 0, 0.88, 0.88), METALS[:4]),
+                 P("oval", "", (0, 0, 0.78, 0.78), METALS[:4], 0.8, stroke=1.5),
                  P("oval", "turf", (0, 0, 0.68, 0.68)),
                  P("oval", "lane", (0, 0, 0.68, 0.68), REDS, chance=0.35)),
     "pool": T((7, 11), (4, 6), P("box", "concrete", (0, 0, 1.35, 1.5)), P("box", "pool")),
@@ -431,7 +428,6 @@ class Put:
     keep: float = 1.0  # share of the places that are used
     limit: int = 999  # and at most so many
     chance: float = 1.0  # share of the scenes that have it
-    alike: bool = False  # whether all have the same colours
 
 
 Step = Layer | Put
@@ -453,6 +449,21 @@ def _cars(gap: float, *lanes: float) -> tuple[Put, ...]:
     return tuple(_by("car", FILL, grid=(gap, 0), at=(0, y), keep=0.5) for y in lanes)
 
 
+def _street(down: float, chance: float) -> tuple[Put, ...]:
+    """A road ``down`` metres from the middle, and its cars."""
+    return (Put("road", at=(0, down), chance=chance), *_cars(16, -2, 2))
+
+
+def _arm(turn: float) -> tuple[Put, ...]:
+    """One of two avenues that cross, with crosswalks before the junction."""
+    walks = _by("crosswalk", (2, 2), grid=(24, 0), chance=0.85)
+    return (Put("avenue", turn=turn), *_cars(13, -5, -2, 2, 5), walks)
+
+
+def _trail(near: float, chance: float) -> Put:
+    return Put("trail", near=near, chance=chance)
+
+
 def _ground(low: float, high: float) -> tuple[Layer, Layer]:
     """Grass, often with soil where noise is above a level between two."""
     return (Layer("grass"), Layer("soil", "patchy", (low, high), chance=0.75))
@@ -464,7 +475,7 @@ def _wood(low: float, high: float, chance: float = 0.35, zone: str = "forest") -
 
 def _edges(down: float) -> tuple[Step, ...]:
     """What borders a sports ground: a street ``down`` metres away, a car park, buildings."""
-    return (Put("road", at=(0, down), chance=0.55), *_cars(20, -2, 2),
+    return (*_street(down, 0.55),
             Put("car park", at=(0, -down - 10), on="open", chance=0.3),
             _some("car", 60, 30, "paved", 0.25), TOWN, VILLAGE, _some("tree", 50, 2))  # fmt: skip
 
@@ -507,8 +518,7 @@ KINDS = (
       _by("jet", (6, 8), grid=(50, 0), at=(0, 250), turn=ACROSS, on="paved"), _some("grove", 9),
       whole="airport"),
     K("bareland", (100, 300), 1.6, 1.5, L("soil"), L("soil", "patchy", (-0.5, 0.8), tone=1.14),
-      L("grass", "patchy", (0.9, 2.4), chance=0.7), Put("trail", near=0.3, chance=0.55),
-      _some("tree", 7), warp=0.1),
+      L("grass", "patchy", (0.9, 2.4), chance=0.7), _trail(0.3, 0.55), _some("tree", 7), warp=0.1),
     K("baseball diamond", (90, 140), 0.8, 1.2, *_ground(0.8, 2.2), Put("diamond", near=0.08),
       *_edges(52)),
     K("basketball court", (70, 110), 1.4, 0, *_ground(0.8, 2.4), L("concrete", chance=0.2),
@@ -523,15 +533,15 @@ KINDS = (
       L("sea", "same", chance=0.25), _some("yacht", 4, 1, "water", 0.45),
       Put("bridge", near=0.1, turn=ACROSS), *_cars(16, -4, 4), warp=0.02),
     K("chaparral", (80, 160), 2.0, 0, L("sand"), L("soil", "patchy", (0, 0.4), chance=0.4),
-      Put("trail", near=0.3, chance=0.3), L("shrub", "patchy", (0.5, 1.2), 0.05),
+      _trail(0.3, 0.3), L("shrub", "patchy", (0.5, 1.2), 0.05),
       L("shrub", "patchy", (1.1, 1.6), 0.025), warp=0.05),
     K("cloud", (300, 900), 1.2, 0),
     K("commercial area", (130, 200), 2.4, 2.2, L("concrete", tone=0.9),
       Put("avenue", rows=FILL, grid=(0, 64)), *_cars(13, -62, -2, 2, 62),
       Put("avenue", near=0.3, turn=ACROSS), *_cars(13, -2, 2),
       Put("car park", at=(30, 32), chance=0.5),
-      Put("block", FILL, FILL, (36, 21.3), on="paved", keep=0.92),
-      _some("tree", 200, 120, "paved"), _some("car", 60, 20, "paved")),
+      Put("block", FILL, FILL, (36, 21.3), on="paved", keep=0.92), _some("tree", 200, 120, "paved"),
+      _some("car", 60, 20, "paved")),
     K("dense residential", (100, 160), 2.8, 3.4, *_ground(1.2, 2.8),
       Put("road", rows=FILL, grid=(0, 56)), *_cars(14, -54, -2, 2, 54),
       Put("road", near=0.4, turn=ACROSS), *_cars(14, -2, 2),
@@ -543,21 +553,19 @@ KINDS = (
       whole="desert", warp=0.1),
     K("eroded farmland", (250, 600), 1.4, 0, PARCELS, L("grass", "veins", (-0.4, -0.3), 0.4),
       L("rock", "same", (0.1, 0.15), zone="gully"), L("rock", "same", (0.1, 0.15), tone=0.75),
-      Put("trail", near=0.4, chance=0.45), L("crown", "patchy", (1, 1.7), 0.06, 0.5), warp=0.05),
+      _trail(0.4, 0.45), L("crown", "patchy", (1, 1.7), 0.06, 0.5), warp=0.05),
     K("farmland", (200, 500), 3.0, 3.6, PARCELS, L("grass", "patchy", (0.5, 1.6), 0.5, 0.2),
-      L("soil", "patchy", (0.7, 1.6), 0.5, 0.2), _wood(0.8, 1.6),
-      Put("trail", near=0.4, chance=0.65),
+      L("soil", "patchy", (0.7, 1.6), 0.5, 0.2), _wood(0.8, 1.6), _trail(0.4, 0.65),
       Put("road", near=0.4, turn=ACROSS, chance=0.2), Put("meadow", near=0.4, chance=0.4),
       _by("house", (2, 3), (1, 2), (26, 26), on="open"), Put("grove", (0, 3), near=0.5), warp=0.02),
-    K("forest", (120, 300), 2.6, 2.8, *_ground(0.6, 2), _wood(-3, -0.4, 1),
-      Put("trail", near=0.3, chance=0.35), Put("pond", near=0.3, turn=None, chance=0.25), warp=0.1),
+    K("forest", (120, 300), 2.6, 2.8, *_ground(0.6, 2), _wood(-3, -0.4, 1), _trail(0.3, 0.35),
+      Put("pond", near=0.3, turn=None, chance=0.25), warp=0.1),
     K("freeway", (90, 160), 2.2, 1.6, *_ground(0.6, 2.4),
       Put("parcel", FILL, FILL, (110, 100), chance=0.28), _wood(-0.6, 0.8, 0.4),
       Put("freeway", near=0.2), *_cars(14, -10, -7, -4, 4, 7, 10), TREES, warp=0.04),
     K("golf course", (180, 300), 1.6, 0, L("grass", tone=0.9), _wood(0.5, 1.1, 1, ""),
       *[Put("fairway", near=0.35, turn=None)] * 3, Put("pond", near=0.3, chance=0.5),
-      Put("trail", near=0.3, chance=0.8), TREES, _some("house", 9, 4, chance=0.15),
-      whole="golf course", warp=0.12),
+      _trail(0.3, 0.8), TREES, _some("house", 9, 4, chance=0.15), whole="golf course", warp=0.12),
     K("ground track field", (150, 230), 1.6, 0, *_ground(0.6, 2.4), Put("track", near=0.05),
       _by("football field", chance=0.55),
       _by("basketball court", (1, 3), grid=(34, 0), at=(0, 62), chance=0.6), *_edges(78)),
@@ -572,26 +580,23 @@ KINDS = (
       _by("boat", FILL, (8, 9), (16, 5.6), (8, -176), on="water", keep=0.6), _some("tree", 12, 12),
       whole="habor"),
     K("industrial area", (150, 260), 2.0, 0, *_ground(0.4, 2), Put("yard", near=0.08),
-      Put("factory", FILL, FILL, (82, 54), near=0.1, keep=0.8), Put("road", at=(0, 27), chance=0.6),
-      *_cars(16, -2, 2), _some("car", 60, 20, "paved"), _some("tree", 40)),
-    K("intersection", (70, 120), 2.2, 2.4, *_ground(0.8, 2.4),
-      *(step for turn in (0, ACROSS) for step in (
-          Put("avenue", turn=turn), *_cars(13, -5, -2, 2, 5),
-          _by("crosswalk", (2, 2), grid=(24, 0), chance=0.85))), Put("junction"), *AROUND_IT),
+      Put("factory", FILL, FILL, (82, 54), near=0.1, keep=0.8), *_street(27, 0.6),
+      _some("car", 60, 20, "paved"), _some("tree", 40)),
+    K("intersection", (70, 120), 2.2, 2.4, *_ground(0.8, 2.4), *_arm(0), *_arm(ACROSS),
+      Put("junction"), *AROUND_IT),
     K("island", (200, 700), 1.4, 0, L("sea"), L("shallow", "round", (-0.8, -0.5)),
       L("foam", "same", (0.06, 0.14), zone="island"), L("sand", "same", (0.02, 0.03)),
       L("rock", "same", chance=0.6), L("grass", "same", (0.03, 0.12)),
-      L("crown", "same", (0.03, 0.15), chance=0.75),
-      _some("yacht", 30, 10, "water", 0.3), warp=0.03),
+      L("crown", "same", (0.03, 0.15), chance=0.75), _some("yacht", 30, 10, "water", 0.3),
+      warp=0.03),
     K("lake", (250, 700), 1.6, 1.2, *_ground(0, 1.4),
       L("rock", "patchy", (-0.8, 0), chance=0.33, zone="mountain"), _wood(0.8, 1.6, 0.5, ""),
       L("soil", "round", (-0.95, -0.6)), L("water", "same", (0.03, 0.08), zone="lake"), TREES),
-    K("meadow", (120, 300), 2.8, 3.0, *_ground(0.6, 2.2), Put("trail", near=0.3, chance=0.5),
+    K("meadow", (120, 300), 2.8, 3.0, *_ground(0.6, 2.2), _trail(0.3, 0.5),
       Put("road", near=0.3, chance=0.3), _some("house", 4, 2, chance=0.35), _some("tree", 60),
       warp=0.08),
     K("mobile home park", (90, 150), 1.0, 0, *_ground(0.6, 2.2),
-      Put("road", rows=FILL, grid=(0, 50)),
-      *_cars(14, -52, -2, 2, 48),
+      Put("road", rows=FILL, grid=(0, 50)), *_cars(14, -52, -2, 2, 48),
       Put("mobile home", FILL, FILL, (11, 25), (0, 12.5), turn=1.2, on="open", keep=0.92),
       Put("car", FILL, FILL, (11, 25), (5.5, 18), turn=1.2, on="open", keep=0.6),
       _some("tree", 40)),
@@ -605,18 +610,16 @@ KINDS = (
       Put("overpass", near=0.1, turn=ACROSS), *_cars(14, -4, 4), *AROUND_IT),
     K("park", (130, 240), 0.6, 0, *_ground(1.4, 2.8), _wood(0, 1, 1, ""),
       *[Put("trail", near=0.35, turn=None)] * 3, Put("pond", near=0.25, chance=0.65),
-      _some("house", 8, 2, chance=0.7), Put("road", at=(0, 75), chance=0.45), *_cars(16, -2, 2),
-      TREES, whole="park", warp=0.12),
+      _some("house", 8, 2, chance=0.7), *_street(75, 0.45), TREES, whole="park", warp=0.12),
     K("parking lot", (60, 110), 2.2, 2.4, *_ground(0.6, 2.4), Put("car park", near=0.08),
-      *(_by("car", FILL, (2, 2), (2.8, y), turn=ACROSS, on="paved", keep=keep)
-        for y, keep in ((5.2, 0.7), (24.4, 0.5))),
-      Put("road", at=(0, 36), chance=0.45), *_cars(16, -2, 2), *AROUND_IT),
+      *(_by("car", FILL, (2, 2), (2.8, y), turn=ACROSS, on="paved", keep=keep) for y,
+      keep in ((5.2, 0.7), (24.4, 0.5))), *_street(36, 0.45), *AROUND_IT),
     K("parkway", (80, 130), 1.0, 0, *_ground(1.2, 2.6), Put("parkway", near=0.1),
       *_cars(16, -11, -8, 8, 11), _by("tree", FILL, (3, 3), (8, 36), on="open", keep=0.9),
       *AROUND_IT, warp=0.03),
     K("railway", (80, 150), 1.4, 0, *_ground(0, 1.8),
       Put("rail", rows=(1, 6), grid=(0, 4.8), near=0.15), _by("train", chance=0.35),
-      Put("road", at=(0, 34), chance=0.4), *_cars(20, -2, 2), *AROUND_IT),
+      *_street(34, 0.4), *AROUND_IT),
     K("railway station", (140, 220), 0.35, 0, *_ground(0.2, 1.8),
       Put("rail", rows=(9, 13), grid=(0, 5)), _by("platform", rows=(2, 4), grid=(0, 15)),
       _by("train"), Put("block", (1, 2), grid=(36, 0), at=(0, -46)),
@@ -625,8 +628,7 @@ KINDS = (
     K("river", (200, 600), 2.0, 1.6, *_ground(0.4, 1.6),
       Put("parcel", FILL, FILL, (110, 100), chance=0.6), _wood(0.8, 1.4, 0.6, ""),
       L("grass", "band", (-0.55, -0.3)), L("soil", "same", (0.1, 0.14)),
-      L("sand", "same", chance=0.45),
-      L("water", "same", (0.03, 0.06), zone="river"), warp=0.2),
+      L("sand", "same", chance=0.45), L("water", "same", (0.03, 0.06), zone="river"), warp=0.2),
     K("roundabout", (80, 130), 0.55, 0, *_ground(1.4, 2.6), Put("road"), *_cars(14, -2, 2),
       Put("road", turn=1.3), *_cars(14, -2, 2), _by("crosswalk", (2, 2), grid=(72, 0), chance=0.35),
       Put("roundabout"), Put("car", (5, 9), near=0.12, turn=None, on="way"), *AROUND_IT),
@@ -645,19 +647,17 @@ KINDS = (
       Put("avenue", at=(0, 122)), *_cars(12, -5, -2, 2, 5), _some("car", 160, 80, "paved"),
       _some("tree", 40)),
     K("storage tank", (100, 220), 1.2, 0, *_ground(-0.2, 1.8),
-      Put("tank", (1, 3), (1, 3), (50, 50), near=0.1), Put("road", at=(0, 48), chance=0.6),
-      *_cars(16, -2, 2), *AROUND_IT),
+      Put("tank", (1, 3), (1, 3), (50, 50), near=0.1), *_street(48, 0.6), *AROUND_IT),
     K("swimming pool", (60, 100), 1.2, 1.2, *_ground(1.2, 2.6),
       Put("large pool", (1, 2), grid=(34, 0), near=0.08), Put("block", at=(0, -30), chance=0.8),
-      Put("road", at=(0, 28), chance=0.3), *_cars(14, -2, 2), TREES),
+      *_street(28, 0.3), TREES),
     K("tennis court", (70, 130), 1.4, 1.2, *_ground(1.1, 2.6),
       Put("large pool", at=(0, -46), chance=0.1),
-      Put("tennis court", (1, 2), (1, 3), (37, 18.2), near=0.1, alike=True), *_edges(46)),
-    K("terrace", (200, 500), 1.2, 0, L("step"), Put("trail", near=0.3, chance=0.35),
-      _wood(0.8, 1.8, 1, ""), whole="terrace", warp=0.1),
+      Put("tennis court", (1, 2), (1, 3), (37, 18.2), near=0.1), *_edges(46)),
+    K("terrace", (200, 500), 1.2, 0, L("step"), _trail(0.3, 0.35), _wood(0.8, 1.8, 1, ""),
+      whole="terrace", warp=0.1),
     K("transmission tower", (60, 100), 0.4, 0, *_ground(0.2, 2), _wood(0.2, 1.2),
-      L("crop", "patchy", (0, 1), 0.6, 0.25), TREES, Put("trail", near=0.3, chance=0.25),
-      Put("pylon", near=0.2)),
+      L("crop", "patchy", (0, 1), 0.6, 0.25), TREES, _trail(0.3, 0.25), Put("pylon", near=0.2)),
     K("greenhouse", (130, 240), 1.2, 0, PARCELS, L("soil", "patchy", (0.3, 1.2), 0.5, 0.4),
       Put("trail", turn=ACROSS), Put("tunnel", (1, 2), (3, 9), (68, 9.5), near=0.05)),
     K("wetland", (200, 600), 1.6, 0, L("reed"), L("grass", "patchy", (0, 1.2)),
@@ -801,7 +801,7 @@ class Canvas:
         seen &= rng.random(len(points)) < step.keep * (self.busy if step.thing == "car" else 1)
         if step.on:
             seen &= self._stands(points, angles, sizes, step.on)
-        look = np.resize(rng.random(1 if step.alike else len(points)), len(points))
+        look = rng.random(len(points))
         if seen.any():
             chosen = np.flatnonzero(seen)[: step.limit]
             for part in thing.parts:
