@@ -59,7 +59,6 @@ class Frames:
 class _Job:
     folder: Path
     frames: Frames
-    by_class: bool
     sensors: tuple[str, ...]
     looks: int
     seed: tuple[int, ...]
@@ -93,7 +92,16 @@ class ChipCompetition:
         every simulation; see `comptool.practice.practice_registry`.
         """
         counts, num_test = self.train_counts(scale), num_test_rows(scale)
-        jobs = self._begin(folder, counts, num_test, seed, looks)
+        train, test = plan(counts, num_test, np.random.default_rng([seed, 0]))
+        for name in (*(f"train/{kind}" for kind in range(len(VEHICLES))), "test"):
+            (folder / name).mkdir(parents=True)
+        _write_tables(folder, train, test, self.sensors, self.task)
+        jobs = [
+            _Job(folder / part, frames.take(slice(at, at + CHUNK)), self.sensors, looks,
+                 (seed, number, at))
+            for number, (part, frames) in enumerate((("train", train), ("test", test)), 1)
+            for at in range(0, len(frames.ids), CHUNK)
+        ]  # fmt: skip
         in_parallel(_draw, jobs, processes=processes, quiet=quiet)
         listed = ", ".join(map(str, counts))
         say(f"{sum(counts)} training {self.frames} ({listed}), {num_test} test")
@@ -103,19 +111,6 @@ class ChipCompetition:
             "class_names": [kind.name for kind in VEHICLES],
             "class_counts": {str(kind): int(count) for kind, count in enumerate(counts)},
         }
-
-    def _begin(
-        self, folder: Path, counts: list[int], num_test: int, seed: int, looks: int
-    ) -> list[_Job]:
-        """Everything but the chips, which are left to do."""
-        train, test = plan(counts, num_test, np.random.default_rng([seed, 0]))
-        for name in (*(f"train/{kind}" for kind in range(len(VEHICLES))), "test"):
-            (folder / name).mkdir(parents=True)
-        _write_tables(folder, train, test, self.sensors, self.task)
-        return [
-            *_jobs(folder / "train", train, True, self.sensors, looks, (seed, 1)),
-            *_jobs(folder / "test", test, False, self.sensors, looks, (seed, 2)),
-        ]
 
 
 def num_test_rows(scale: float) -> int:
@@ -160,21 +155,6 @@ def _with_defects(test: Frames, rng: np.random.Generator) -> Frames:
     return replace(test, copies=copies, blank=blank)
 
 
-def _jobs(
-    folder: Path,
-    frames: Frames,
-    by_class: bool,
-    sensors: tuple[str, ...],
-    looks: int,
-    seed: tuple[int, ...],
-) -> list[_Job]:
-    starts = range(0, len(frames.ids), CHUNK)
-    return [
-        _Job(folder, frames.take(slice(at, at + CHUNK)), by_class, sensors, looks, (*seed, at))
-        for at in starts
-    ]
-
-
 def _draw(job: _Job) -> None:
     """Draw and write the chips of one chunk."""
     rng = np.random.default_rng(job.seed)
@@ -186,7 +166,7 @@ def _draw(job: _Job) -> None:
             radargrams[row] = radargrams[row - 1]
         if job.frames.blank[row]:
             radargrams[row] = np.zeros_like(radargrams[row])
-        place = job.folder / str(kind) if job.by_class else job.folder
+        place = job.folder / str(kind) if job.folder.name == "train" else job.folder
         write_png(place / f"SAR_{job.frames.ids[row]}.png", radargrams[row])
         if photographs is not None:
             write_png(place / f"EO_{job.frames.ids[row]}.png", photographs[row])

@@ -9,14 +9,14 @@ shot noise and read noise, and eight bits that saturate.
 
 The radar image is formed coherently. Every resolution cell scatters with a random complex
 amplitude, whose square has a gamma distribution after averaging over looks: that is speckle, and it
-multiplies the backscatter. Corners and dihedrals have an amplitude of their own. In ground range a
-point at height z is imaged z / tan(incidence) nearer to the radar (layover), and what lies within
-z * tan(incidence) behind it is not lit (shadow). Wall and ground form a dihedral, which returns
-from the foot of the wall, and strongly only if the wall faces the radar. See Oliver and Quegan,
-"Understanding Synthetic Aperture Radar Images" (2004), chapters 4 and 5.
+multiplies the backscatter. In ground range a point at height z is imaged z / tan(incidence) nearer
+to the radar (layover), and what lies within z * tan(incidence) behind it is not lit (shadow). Wall
+and ground form a dihedral, which has an amplitude of its own: it returns from the foot of the wall,
+and strongly only if the wall faces the radar. See Oliver and Quegan, "Understanding Synthetic
+Aperture Radar Images" (2004), chapters 4 and 5.
 
 World coordinates are metres: x to the right of the chip, y down, the origin near the vehicle.
-Letters: N chips, S pixels along a side, B boxes, Q corners.
+Letters: N chips, S pixels along a side, B boxes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ Indices = npt.NDArray[np.intp]
 class Unit:
     """A rigid vehicle or trailer: ranges of its sizes in metres, and its boxes.
 
-    The inner corner that returns most radar (cab to bed) lies at ``notch``, a share of the length.
     A box has its front and rear end as shares of the length; its width; its lower and upper face;
     the share of the unit's paint in its reflectance; reflectance of its own (glass, wood, metal);
     and the share of the vehicles that have it, such as a load.
@@ -45,39 +44,38 @@ class Unit:
     length: Range
     width: Range
     height: Range
-    notch: float
     boxes: tuple[tuple[float, ...], ...]
 
 
-SEDAN = Unit((4.4, 5.0), (1.72, 1.9), (1.4, 1.5), 0.27, (
+SEDAN = Unit((4.4, 5.0), (1.72, 1.9), (1.4, 1.5), (
     (0, 1, 1, 0, 0.62, 1, 0, 1), (0.27, 0.87, 0.9, 0.62, 0.8, 0, 0.05, 1),
     (0.42, 0.7, 0.78, 0.62, 1, 1, 0, 1)))  # fmt: skip
-SUV = Unit((4.6, 5.3), (1.88, 2.05), (1.7, 1.95), 0.24, (
+SUV = Unit((4.6, 5.3), (1.88, 2.05), (1.7, 1.95), (
     (0, 1, 1, 0, 0.58, 1, 0, 1), (0.24, 0.99, 0.92, 0.58, 0.8, 0, 0.05, 1),
     (0.36, 0.95, 0.8, 0.58, 1, 1, 0, 1)))  # fmt: skip
-PICKUP = Unit((5.2, 6.1), (1.88, 2.05), (1.75, 1.95), 0.65, (
+PICKUP = Unit((5.2, 6.1), (1.88, 2.05), (1.75, 1.95), (
     (0, 1, 1, 0, 0.56, 1, 0, 1), (0.65, 0.97, 0.78, 0.56, 0.57, 0.15, 0.06, 1),
     (0.24, 0.62, 0.92, 0.56, 0.8, 0, 0.05, 1), (0.34, 0.58, 0.8, 0.56, 1, 1, 0, 1)))  # fmt: skip
-VAN = Unit((5.0, 6.2), (1.95, 2.1), (2.0, 2.7), 0.1, (
+VAN = Unit((5.0, 6.2), (1.95, 2.1), (2.0, 2.7), (
     (0, 1, 1, 0, 0.48, 1, 0, 1), (0.1, 0.99, 0.96, 0.48, 0.7, 0, 0.05, 1),
     (0.22, 0.99, 0.94, 0.48, 1, 1, 0, 1)))  # fmt: skip
-BOX_TRUCK = Unit((6.6, 8.8), (2.3, 2.55), (3.1, 3.8), 0.26, (
+BOX_TRUCK = Unit((6.6, 8.8), (2.3, 2.55), (3.1, 3.8), (
     (0.05, 1, 0.8, 0, 0.25, 0, 0.08, 1), (0, 0.24, 0.88, 0, 0.5, 1, 0, 1),
     (0.08, 0.22, 0.84, 0.5, 0.68, 1, 0, 1), (0.28, 1, 1, 0.25, 1, 0.15, 0.45, 1)))  # fmt: skip
-MOTORCYCLE = Unit((2.0, 2.5), (0.75, 0.95), (1.2, 1.6), 0.4, (
+MOTORCYCLE = Unit((2.0, 2.5), (0.75, 0.95), (1.2, 1.6), (
     (0, 1, 0.4, 0, 0.55, 1, 0, 1), (0.22, 0.32, 1, 0.5, 0.7, 0, 0.08, 1),
     (0.42, 0.7, 0.6, 0.5, 1, 0.5, 0.08, 0.6)))  # fmt: skip
-FLATBED = Unit((6.6, 8.8), (2.3, 2.55), (2.4, 2.9), 0.25, (
+FLATBED = Unit((6.6, 8.8), (2.3, 2.55), (2.4, 2.9), (
     (0.25, 1, 1, 0, 0.4, 0, 0.2, 1), (0, 0.24, 0.88, 0, 0.75, 1, 0, 1),
     (0.07, 0.22, 0.84, 0.75, 1, 1, 0, 1), (0.5, 0.85, 0.75, 0.4, 0.75, 0.5, 0.1, 0.35),
 ))  # fmt: skip
-BUS = Unit((10.0, 12.4), (2.45, 2.6), (2.9, 3.3), 0.02, (
+BUS = Unit((10.0, 12.4), (2.45, 2.6), (2.9, 3.3), (
     (0, 1, 1, 0, 0.93, 1, 0, 1), (0.2, 0.36, 0.6, 0.93, 1, 0.6, 0.1, 1),
     (0.7, 0.82, 0.6, 0.93, 1, 0.6, 0.1, 1)))  # fmt: skip
-UTILITY_TRAILER = Unit((3.6, 5.6), (1.7, 2.2), (1.0, 2.1), 0.2, (
+UTILITY_TRAILER = Unit((3.6, 5.6), (1.7, 2.2), (1.0, 2.1), (
     (0, 0.22, 0.1, 0.1, 0.3, 0, 0.08, 1), (0.2, 1, 1, 0, 0.4, 0, 0.2, 1),
     (0.26, 0.96, 0.9, 0.4, 1, 0.6, 0.15, 0.5)))  # fmt: skip
-FLATBED_TRAILER = Unit((5.4, 7.6), (2.3, 2.55), (1.6, 2.4), 0.15, (
+FLATBED_TRAILER = Unit((5.4, 7.6), (2.3, 2.55), (1.6, 2.4), (
     (0, 0.16, 0.12, 0.1, 0.4, 0, 0.08, 1), (0.14, 1, 1, 0, 0.45, 0, 0.2, 1),
     (0.35, 0.8, 0.8, 0.45, 1, 0.5, 0.1, 0.35)))  # fmt: skip
 
@@ -102,9 +100,6 @@ VEHICLES = (
 NEIGHBOURS = (SEDAN, SUV, PICKUP, VAN)
 # Reflectance and frequency of vehicle paints: white, silver, grey, black, saturated colours.
 PAINTS, PAINT_SHARES = (0.75, 0.5, 0.28, 0.05, 0.16), (0.26, 0.2, 0.17, 0.19, 0.18)
-# Corners of a unit: place along from the front (0.5 = its notch), across, height as share.
-CORNERS = np.array([[0.04, -0.46, 0.35], [0.04, 0.46, 0.35], [0.96, -0.46, 0.35],
-                    [0.96, 0.46, 0.35], [0.5, -0.2, 0.6], [0.5, 0.2, 0.6]])  # fmt: skip
 LOT, ROAD, FIELD = range(3)
 SURFACE_SHARES = (0.5, 0.3, 0.2)
 CROWDING = (0.5, 0.25, 0.08)  # chance of each of two neighbours on such ground
@@ -127,11 +122,10 @@ class Patch:
 class Frame:
     """What the two sensors see; angles in radians, places and lengths in metres."""
 
-    # Boxes, lowest top first: corners on the ground (B, 4, 2); base, top and reflectance (B, 3).
+    # Boxes, lowest top first: their corners on the ground, of shape (B, 4, 2); and of shape (B, 4)
+    # their base, top, reflectance and how strongly their walls return radar, 1 on average.
     outlines: Floats
     faces: Floats
-    # Of shape (Q, 6): x, y, z, the direction (x, y) that it faces, (0, 0) for any, an amplitude.
-    corners: Floats
     heading: float  # direction of travel
     grass: float  # reflectance of the ground where no patch lies
     patches: tuple[Patch, ...]  # pavement, and the lines on it
@@ -222,8 +216,8 @@ def _turn(angle: float) -> Floats:
 
 def park(
     vehicle: VehicleType, heading: float, crowding: float, abreast: bool, rng: np.random.Generator
-) -> tuple[Floats, Floats, Floats]:
-    """A vehicle and its neighbours: outlines, faces and corners of `Frame`.
+) -> tuple[Floats, Floats]:
+    """A vehicle and its neighbours: outlines and faces of `Frame`.
 
     Each of two neighbours is there with a chance of ``crowding``, beside the vehicle if
     ``abreast``, else in line with it.
@@ -253,10 +247,10 @@ def park(
             turn = rng.normal(0, 0.03) + np.pi * (abreast and rng.random() < 0.5)
             units.append((unit, size, ahead, across, turn, _paint(rng)))
     drawn = [_build(*unit, heading, rng) for unit in units]
-    outlines, faces, corners = (np.concatenate(rows) for rows in zip(*drawn, strict=True))
+    outlines, faces = (np.concatenate(rows) for rows in zip(*drawn, strict=True))
     # What is higher is painted later.
     order = np.argsort(faces[:, 1], kind="stable")
-    return outlines[order], faces[order], corners
+    return outlines[order], faces[order]
 
 
 def _size(unit: Unit, rng: np.random.Generator) -> Floats:
@@ -270,7 +264,7 @@ def _paint(rng: np.random.Generator) -> float:
 def _build(
     unit: Unit, size: Floats, ahead: float, across: float, turn: float, paint: float,
     heading: float, rng: np.random.Generator,
-) -> tuple[Floats, Floats, Floats]:  # fmt: skip
+) -> tuple[Floats, Floats]:  # fmt: skip
     """The same of one unit of some size, so far ahead and to the right of the origin."""
     middle, rotation = _turn(heading) @ [ahead, across], _turn(heading + turn)
     rows = np.array(unit.boxes)
@@ -279,15 +273,9 @@ def _build(
     halves = np.stack([(rear - front) * size[0], width * size[1]], axis=1) / 2
     outlines = CORNER_SIGNS * halves[:, None]
     outlines[..., 0] += ((0.5 - (front + rear) / 2) * size[0])[:, None]
-    faces = np.stack([base * size[2], top * size[2], share * paint + own], axis=1)
-    inner = CORNERS[:, 0] == 0.5
-    along = 0.5 - np.where(inner, unit.notch, CORNERS[:, 0])
-    points = np.stack([along * size[0], CORNERS[:, 1] * size[1]], axis=1) @ rotation.T + middle
-    facing = np.sign(np.stack([along, CORNERS[:, 1]], axis=1)) @ rotation.T * np.sqrt(0.5)
-    strength = np.exp(rng.normal(0, 0.6, len(CORNERS))) * np.sqrt(size[2])
-    facing[inner] = 0
-    corners = [*points.T, CORNERS[:, 2] * size[2], *facing.T, strength]
-    return outlines @ rotation.T + middle, faces, np.stack(corners, axis=1)
+    strength = np.exp(rng.normal(0, 0.6, len(rows)))
+    faces = np.stack([base * size[2], top * size[2], share * paint + own, strength], axis=1)
+    return outlines @ rotation.T + middle, faces
 
 
 SHIFT = 4  # cv2 takes coordinates in sixteenths of a pixel
@@ -369,7 +357,7 @@ def _photograph(frame: Frame, rng: np.random.Generator) -> npt.NDArray[np.uint8]
     view.disc(tones, trunk + frame.lean * height, radius, CROWN_TONE)
     view.disc(grassy, trunk + frame.lean * height, radius, 2)
     view.disc(dark, trunk + fall * height, radius, 1)
-    for outline, (base, top, _) in zip(frame.outlines, frame.faces.tolist(), strict=True):
+    for outline, (base, top, *_) in zip(frame.outlines, frame.faces.tolist(), strict=True):
         if top > base + FLAT:
             view.sweep(dark, outline + fall * base, outline + fall * top, 1)
     sun, share = np.sin(frame.sun_elevation), view.chip(grassy)
@@ -380,7 +368,7 @@ def _photograph(frame: Frame, rng: np.random.Generator) -> npt.NDArray[np.uint8]
     # The sides that show face the camera; the sun lights them as far as it stands behind it.
     facing = max(-np.cos(frame.sun_azimuth - np.arctan2(*frame.lean[::-1])), 0)
     side = 0.8 * (np.cos(frame.sun_elevation) * facing + 0.7 * SKY)
-    for outline, (base, top, tone) in zip(frame.outlines, frame.faces.tolist(), strict=True):
+    for outline, (base, top, tone, _) in zip(frame.outlines, frame.faces.tolist(), strict=True):
         view.sweep(scene, outline + frame.lean * base, outline + frame.lean * top, tone * side)
         view.fill(scene, outline + frame.lean * top, tone * (sun + SKY))
     blurred = cv2.GaussianBlur(
@@ -403,7 +391,8 @@ KERNEL = 2 * MARGIN + 1
 SPREAD = 1.05  # standard deviation of the point-spread function in pixels
 # Backscatter (power), with grass = 1.
 METAL, WALL, CROWN, NOISE_FLOOR = 0.5, 1.6, 2.2, 0.06
-CORNER, DIHEDRAL = 5.0, 2.6  # amplitudes at one metre of height
+DIHEDRAL = 2.6  # amplitude at one metre of height
+CORNER = 1.2  # amplitude of a corner, as a share of the dihedral's
 LOBE = 0.2  # width of a dihedral's return in radians
 GRASS_LEVEL = 112  # grey level of grass without speckle
 REGISTRATION = 0.4  # metres between the two sensors' idea of the same place
@@ -458,36 +447,28 @@ def _scatter(frame: Frame, error: Floats) -> tuple[Floats, Floats]:
     trunk, (radius, height) = frame.tree[:2], frame.tree[2:].tolist()
     view.disc(ground, trunk + 0.5 * height * reach, radius, 0)
     view.disc(raised, trunk + 0.7 * height * near, radius, CROWN)
-    for outline, (base, top, _) in zip(frame.outlines, frame.faces.tolist(), strict=True):
+    for outline, (base, top, _, strength) in zip(frame.outlines, frame.faces.tolist(), strict=True):
         if top > base + FLAT:
             view.sweep(ground, outline, outline + reach * top, 0)
             view.sweep(raised, outline + near * base, outline + near * top, WALL)
             view.fill(raised, outline + near * top, METAL)
-            _add_dihedrals(glints, view, outline + near * base, toward, top - base)
+            amplitude = DIHEDRAL * strength * np.sqrt(top - base)
+            _add_dihedrals(glints, view, outline + near * base, toward, amplitude)
     slow = np.exp(0.25 * view.texture(frame.knots))
-    amplitude = view.chip(glints)
-    _add_corners(amplitude, frame, view, toward, near)
-    return view.chip(ground) * slow + view.chip(raised) + np.float32(NOISE_FLOOR), amplitude
+    power = view.chip(ground) * slow + view.chip(raised) + np.float32(NOISE_FLOOR)
+    return power, view.chip(glints)
 
 
 def _add_dihedrals(
-    glints: Floats, view: View, outline: Floats, toward: Floats, height: float
+    glints: Floats, view: View, outline: Floats, toward: Floats, amplitude: float
 ) -> None:
-    """Draw the amplitude of the lines at the feet of the walls that the radar sees."""
+    """Draw the amplitude of the feet of the walls that the radar sees, and of their corners."""
     steps = outline[[1, 2, 3, 0]] - outline
     facing = (steps @ [-toward[1], toward[0]]) / np.hypot(*steps.T)
     lobes = np.exp(-((np.arccos(np.clip(facing, -1, 1)) / LOBE) ** 2)) + 0.12 * facing
     places = view.pixels(outline).tolist()
     for edge in np.flatnonzero(facing > 0).tolist():
-        value = float(DIHEDRAL * np.sqrt(height) * lobes[edge])
+        value = amplitude * float(lobes[edge])
         cv2.line(glints, places[edge], places[(edge + 1) % 4], value, view.fine, cv2.LINE_8, SHIFT)
-
-
-def _add_corners(amplitude: Floats, frame: Frame, view: View, toward: Floats, near: Floats) -> None:
-    """Add the visible corners, each in the pixel where layover puts it."""
-    for x, y, z, face_x, face_y, strength in frame.corners.tolist():
-        facing = face_x * toward[0] + face_y * toward[1] if face_x or face_y else 0.6
-        place = (np.array([x, y]) + near * z - view.shift) / view.spacing + (view.size - 1) / 2
-        column, row = np.rint(place).astype(int).tolist()
-        if facing > 0 and 0 <= column < view.size and 0 <= row < view.size:
-            amplitude[row, column] += CORNER * strength * facing
+        corner = max(value, CORNER * amplitude)
+        cv2.line(glints, places[edge], places[edge], corner, view.fine, cv2.LINE_8, SHIFT)

@@ -18,8 +18,8 @@ def frames(**changes: float) -> list[Frame]:
     """One box in the middle of an open field of even tone, seen in eight directions."""
     corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * HALF
     values = {
-        "outlines": corners[None], "faces": np.array([[0, HEIGHT, 0.2]]),
-        "corners": np.zeros((0, 6)), "heading": 0, "grass": 0.2, "patches": (),
+        "outlines": corners[None], "faces": np.array([[0, HEIGHT, 0.2, 1]]),
+        "heading": 0, "grass": 0.2, "patches": (),
         "tree": np.zeros(4), "knots": np.zeros((KNOTS, KNOTS), np.float32), "sun_elevation": 0.7,
         "lean": np.zeros(2), "incidence": 0.8, "exposure": 300, "blur": 0.6, "shift": np.zeros(2),
     }  # fmt: skip
@@ -124,7 +124,7 @@ def test_vehicles_have_the_documented_sizes(kind):
     rng = np.random.default_rng(kind)
     vehicle, found = VEHICLES[kind], []
     for heading in rng.uniform(0, 2 * np.pi, 400):
-        outlines, faces, _ = park(vehicle, heading, 0.0, False, rng)
+        outlines, faces = park(vehicle, heading, 0.0, False, rng)
         found.append((*extents(outlines, heading), faces[:, 1].max()))
     length, width, height = np.array(found).T
     if vehicle.towed is None:
@@ -152,7 +152,7 @@ def test_neighbours_stand_beside_the_vehicle_and_never_in_it():
         alone = [len(park(VEHICLES[0], 0.0, 0.0, abreast, rng)[0]) for _ in range(20)]
         assert set(alone) == {3}
         for _ in range(100):
-            outlines, faces, _ = park(VEHICLES[0], 0.0, 1.0, abreast, rng)
+            outlines, faces = park(VEHICLES[0], 0.0, 1.0, abreast, rng)
             bodies = outlines[faces[:, 0] == 0]
             assert len(bodies) >= 3
             low, high = bodies.min(axis=1), bodies.max(axis=1)
@@ -173,7 +173,7 @@ def test_a_frame_that_follows_shows_the_same_scene_a_little_shifted():
 
 def test_a_box_covers_the_pixels_that_it_stands_on():
     chip = sensor_scenes.photograph(
-        frames(faces=np.array([[0, 0.04, 2.0]]), exposure=60, blur=0.1), np.random.default_rng(0)
+        frames(faces=np.array([[0, 0.04, 2.0, 1]]), exposure=60, blur=0.1), np.random.default_rng(0)
     )[0]  # 2 m of 0.57 m are 3.5 pixels
     bright = chip > 60
     assert 9 <= bright.sum() <= 16
