@@ -539,7 +539,7 @@ KINDS = (
     K("commercial area", (130, 200), 2.4, 2.2, L("concrete", tone=0.9),
       Put("avenue", rows=FILL, grid=(0, 64)), *_cars(13, -62, -2, 2, 62),
       Put("avenue", near=0.3, turn=ACROSS), *_cars(13, -2, 2),
-      Put("car park", at=(30, 32), chance=0.5),
+      Put("car park", at=(30, 32), chance=0.4),
       Put("block", FILL, FILL, (36, 21.3), on="paved", keep=0.92), _some("tree", 200, 120, "paved"),
       _some("car", 60, 20, "paved")),
     K("dense residential", (100, 160), 2.8, 3.4, *_ground(1.2, 2.8),
@@ -574,7 +574,7 @@ KINDS = (
     K("harbor", (110, 180), 1.8, 2.0, L("sea"), L("water", chance=0.5),
       Put("quay", at=(0, 170), near=0.1), *_cars(18, -131, -129),
       _by("block", FILL, grid=(44, 0), at=(0, -108), on="open", keep=0.6),
-      _by("car park", FILL, grid=(90, 0), at=(20, -106), on="open", keep=0.5),
+      _by("car park", FILL, grid=(90, 0), at=(20, -106), on="open", keep=0.25),
       _by("freighter", (1, 2), grid=(96, 0), at=(0, -162), on="water", chance=0.35),
       _by("pier", FILL, grid=(32, 0), at=(0, -177), turn=ACROSS, on="water", chance=0.75),
       _by("boat", FILL, (8, 9), (16, 5.6), (8, -176), on="water", keep=0.6), _some("tree", 12, 12),
@@ -682,16 +682,10 @@ SHADOW_LIGHT = np.array([0.40, 0.43, 0.52], np.float32)
 PROBES = np.stack(np.meshgrid([-0.5, 0, 0.5], [-0.5, 0, 0.5]), axis=-1).reshape(9, 2)
 
 
-def _table(name: str) -> npt.NDArray[np.float32]:
-    # One entry for each value of a byte, as cv2.LUT wants it.
-    values = np.ones(256, np.float32)
-    values[: len(SURFACES)] = [getattr(surface, name) for surface in SURFACES]
-    return values
-
-
-SLOW, FINE, STRIPE, PERIOD, BEND, CANOPY = (
-    _table(name) for name in ("slow", "fine", "stripe", "period", "bend", "canopy")
-)
+LOOK = {
+    name: np.array([getattr(surface, name) for surface in SURFACES], np.float32)
+    for name in ("slow", "fine", "stripe", "period", "bend", "canopy")
+}
 
 
 def _indices(ground: str) -> list[int]:
@@ -727,12 +721,11 @@ class Canvas:
     def draw(self, step: Step) -> None:
         """Draw one step, or not, as its chance has it; what follows things needs them."""
         drawn = self.rng.random() < step.chance
-        if isinstance(step, Layer):
-            if drawn:
-                self.cover(step)
-        elif not step.follow and not drawn:
+        if isinstance(step, Put) and not step.follow:
             self.frame = None
-        elif drawn and (self.frame or not step.follow):
+        if drawn and isinstance(step, Layer):
+            self.cover(step)
+        elif drawn and isinstance(step, Put) and (self.frame or not step.follow):
             self.put(step)
 
     def noise(self, size: float, octaves: int = 3) -> Floats:
@@ -923,15 +916,14 @@ class Canvas:
         """The finished scene in light and shade with its texture, of shape (P, P, 3)."""
         rng, surface = self.rng, self.surface
         slow, drift = self.noise(0.125, 4), self.noise(0.25, 2)
-        light = 1 + cv2.LUT(surface, SLOW) * slow
-        light += cv2.LUT(surface, FINE) * rng.standard_normal(surface.shape, dtype=np.float32)
+        look = {name: values[surface] for name, values in LOOK.items()}
+        light = 1 + look["slow"] * slow
+        light += look["fine"] * rng.standard_normal(surface.shape, dtype=np.float32)
         turn = rng.uniform(0, np.pi)
         along = (self.x * np.cos(turn) + self.y * np.sin(turn)).astype(np.float32) / self.pixel
-        phase = 2 * np.pi * along / cv2.LUT(surface, PERIOD) + cv2.LUT(surface, BEND) * drift
-        light += cv2.LUT(surface, STRIPE) * np.sin(phase)
-        crowned = cv2.LUT(surface, CANOPY)
-        if crowned.any():
-            light += crowned * self._canopy(max(7.0, self.metres / 40))
+        phase = 2 * np.pi * along / look["period"] + look["bend"] * drift
+        light += look["stripe"] * np.sin(phase)
+        light += look["canopy"] * self._canopy(max(7.0, self.metres / 40))
         if relief:
             lean = self._lean(cv2.GaussianBlur(self.field + 0.5 * self.noise(0.3), (0, 0), 1.5))
             light -= np.float32(relief) * np.clip(lean / lean.std(), -2.5, 2.5)
