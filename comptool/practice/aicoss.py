@@ -1,19 +1,15 @@
 """The AICOSS practice competition: 60 labels per aerial image, some deleted.
 
-Labels that a labeller overlooked: positives taken out of a complete table of labels.
+What it has from the real competition: the layout and the names of its files, columns and classes;
+65,496 training and 43,665 test pictures of 188 x 188 px at full scale; labels that occur together
+(a car park has cars and pavement); class frequencies from half a percent to more than half. What is
+ours: the scenes are drawn, a label is true exactly when its things fill their share of the picture
+(`comptool.practice.aerial_scenes`), and the positives that are missing from the training labels are
+known. The test labels are complete.
 
 Exactly the share asked for is deleted. A positive is the likelier to go the more its class is
 overlooked (`ClassRule.missed`) and the less of the picture it fills, so that classes lose
 different shares, as they do in tables labelled by hand.
-
-A practice AICOSS: aerial scenes with many labels each, some of them missing from the table.
-
-What it has from the real competition: the layout and the names of its files, columns and classes;
-65,496 training and 43,665 test pictures of 188 x 188 px at full scale; labels that occur together
-(a car park has cars and pavement); class frequencies from half a percent to more than half. What is
-ours: the scenes are drawn (`comptool.practice.aerial_scenes`), a label is true exactly when its
-things fill their share of the picture (`comptool.practice.aerial_canvas`), and the positives
-that are missing from the training labels are known. The test labels are complete.
 
 Below a fifth of the full scale it is a small edition that a CPU can train on: 96 x 96 px, 20 of
 the classes, and only the scenes in which those matter.
@@ -31,8 +27,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from comptool.io.tables import write_table
-from comptool.practice.aerial_canvas import CLASSES, RULES, SMALL_CLASSES, ClassRule
-from comptool.practice.aerial_scenes import KINDS, SceneKind, photograph
+from comptool.practice.aerial_scenes import (
+    CLASSES,
+    KINDS,
+    RULES,
+    SMALL_CLASSES,
+    ClassRule,
+    SceneKind,
+    photograph,
+)
 from comptool.practice.make_practice import in_parallel
 
 # What fills this many times its class's least share is missed at the class's usual rate.
@@ -47,24 +50,11 @@ def labels_kept(
     rng: np.random.Generator,
     rules: tuple[ClassRule, ...] = RULES,
 ) -> npt.NDArray[np.bool_]:
-    """The true labels that are left after deletion.
+    """The true labels that are left after deletion, of shape (N, K).
 
-    Parameters
-    ----------
-    shares
-        Share of each picture that each class fills, of shape (N, K).
-    deleted
-        Share of the positives to delete, 0 to 1.
-    rng
-        Source of the choice.
-    rules
-        The K classes.
-
-    Returns
-    -------
-    numpy.ndarray
-        Of shape (N, K). Every class that has positives keeps at least one of them; where that is
-        in the way, fewer than the share asked for are deleted.
+    ``shares`` is the share of each of N pictures that each of the K classes of ``rules`` fills, and
+    ``deleted`` the share of the positives to delete. Every class that has positives keeps at least
+    one of them; where that is in the way, fewer are deleted.
     """
     least = np.array([rule.least for rule in rules])
     truth = shares >= least
@@ -97,21 +87,11 @@ PARTS = {"train": 1, "test": 2}
 
 @dataclass(frozen=True)
 class Edition:
-    """What depends on the scale.
+    """What depends on the scale."""
 
-    Parameters
-    ----------
-    side
-        Pixels along a side.
-    classes
-        Names of the K label columns.
-    weights
-        How often each of `KINDS` is met, relative to the others.
-    """
-
-    side: int
-    classes: tuple[str, ...]
-    weights: tuple[float, ...]
+    side: int  # pixels along a side
+    classes: tuple[str, ...]  # names of the label columns
+    weights: tuple[float, ...]  # how often each of `KINDS` is met, relative to the others
 
 
 @dataclass(frozen=True)
@@ -134,7 +114,7 @@ def simulate(
     quiet: bool = True,
     deleted: float = 0.2,
 ) -> dict[str, object]:
-    """Fill an empty folder with a practice AICOSS.
+    """Fill an empty folder with a practice AICOSS; see `comptool.practice.practice_registry`.
 
     Parameters
     ----------
@@ -143,25 +123,11 @@ def simulate(
         (the test labels), ``complete_labels.csv`` (the training labels before deletion) and a
         README go.
     scale
-        Share of the real numbers of pictures, above 0 and at most 1; at least 120 training and 80
-        test pictures are made. Below 0.2 it is the small edition.
-    seed
-        Decides every byte, with scale and deleted; ``deleted`` changes ``train.csv`` alone.
-    say, processes, quiet
-        See `comptool.practice.practice_registry`.
+        Share of the real numbers of pictures; at least 120 training and 80 test pictures are made.
+    seed, say, processes, quiet
+        As in every simulation; ``deleted`` changes ``train.csv`` alone.
     deleted
         Share of the positives missing from the training labels, 0 to 0.9.
-
-    Returns
-    -------
-    dict
-        Facts to record: task, metric, class names, positives of each class in the training labels,
-        and the share of its positives that each class has lost.
-
-    Raises
-    ------
-    ValueError
-        If ``scale`` or ``deleted`` is out of range.
     """
     if not (0 < scale <= 1 and 0 <= deleted <= MOST_DELETED):
         raise ValueError(f"scale is {scale}, deleted is {deleted}; one is out of range")

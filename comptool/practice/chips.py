@@ -1,24 +1,14 @@
 """The MAVOC and NTIRE practice competitions: chips of vehicles, long-tailed.
 
-Vehicle chips for a download: the frames, their images and the tables that list them.
+MAVOC has ten vehicle types, each shown by a SAR and an EO chip; the NTIRE 2021 challenge
+(Multi-modal Aerial View Object Classification, track 1) has the SAR chips alone. What they have
+from the real competitions: the proportions of the training counts; 32 x 32 EO and 54 to 60 px SAR
+chips, grey; a test set of 826 frames in which the classes are nearly equally frequent. Ids say
+nothing, some frames repeat a scene, some SAR chips are all zero, and a few test rows share one.
 
-What every practice competition of vehicles has in common: ids that say nothing, frames that repeat
-a scene, SAR chips that are all zero, and pairs of test rows with the same SAR chip. The vehicles,
-sensors and grounds are drawn (see the modules beside this one).
-
-A practice MAVOC: ten vehicle types, each shown by a SAR and an EO chip, with a long tail.
-
-What it has from the real competition: the proportions of the training counts; 32 x 32 EO and
-54 to 60 px SAR chips, grey; a test set of 826 pairs in which the classes are nearly equally
-frequent; and what :mod:`comptool.practice.chips` says of ids, repeated scenes and blank chips.
-
-A practice NTIRE 2021 challenge: the ten vehicle types of MAVOC by their SAR chips alone.
-
-What it has from the real competition (Multi-modal Aerial View Object Classification, NTIRE 2021,
-track 1): the proportions of classes 1 to 9; SAR chips of 54 to 60 px; a test set of 826 chips in
-which the classes are nearly equally frequent. What is ours: class 0 is 81 % of the training chips
-at any scale, where the published counts have it at 79.7 % and the solutions speak of more than 80,
-so that what is made for such a tail can be tried on few chips.
+What is ours: the chips are drawn (`comptool.practice.sensor_scenes`), and class 0 of NTIRE is 81 %
+of the training chips at any scale, where the published counts have it at 79.7 % and the solutions
+speak of more than 80, so that what is made for such a tail can be tried on few chips.
 """
 
 from __future__ import annotations
@@ -52,24 +42,13 @@ SAR, EO = "sar", "eo"
 
 @dataclass(frozen=True)
 class Frames:
-    """N frames to be drawn; every field has shape (N,).
+    """N frames to be drawn; every field has shape (N,)."""
 
-    Parameters
-    ----------
-    ids
-        Their numbers in the tables.
-    kinds
-        Class ids.
-    follows, copies, blank
-        Whether a frame shows the scene of the one before it, has its SAR chip, and has a SAR chip
-        without a signal.
-    """
-
-    ids: Indices
-    kinds: Indices
-    follows: npt.NDArray[np.bool_]
-    copies: npt.NDArray[np.bool_]
-    blank: npt.NDArray[np.bool_]
+    ids: Indices  # their numbers in the tables
+    kinds: Indices  # class ids
+    follows: npt.NDArray[np.bool_]  # whether it shows the scene of the one before
+    copies: npt.NDArray[np.bool_]  # whether it has the SAR chip of the one before
+    blank: npt.NDArray[np.bool_]  # whether its SAR chip has no signal
 
     def take(self, rows: slice) -> Frames:
         """Some of the frames."""
@@ -80,7 +59,6 @@ class Frames:
 class _Job:
     folder: Path
     frames: Frames
-    by_class: bool
     sensors: tuple[str, ...]
     looks: int
     seed: tuple[int, ...]
@@ -88,24 +66,12 @@ class _Job:
 
 @dataclass(frozen=True)
 class ChipCompetition:
-    """A practice competition of the ten vehicles; called, it fills a folder with one.
+    """A practice competition of the ten vehicles; called, it fills a folder with one."""
 
-    Parameters
-    ----------
-    sensors
-        ``sar``, or ``sar`` and ``eo``.
-    frames
-        What the chips of one frame are called in messages: ``chips`` or ``pairs``.
-    task
-        One sentence for the README.
-    train_counts
-        Training frames of each of the ten classes at a scale above 0 and at most 1.
-    """
-
-    sensors: tuple[str, ...]
-    frames: str
-    task: str
-    train_counts: Callable[[float], list[int]]
+    sensors: tuple[str, ...]  # ``sar``, or ``sar`` and ``eo``
+    frames: str  # what the chips of one frame are called in messages
+    task: str  # one sentence for the README
+    train_counts: Callable[[float], list[int]]  # of the ten classes, by the scale
 
     def __call__(
         self,
@@ -118,29 +84,24 @@ class ChipCompetition:
         quiet: bool = True,
         looks: int = 4,
     ) -> dict[str, object]:
-        """Fill an empty folder: chips, the tables, the answers and a README.
+        """Fill an empty folder with chips, the tables, the answers and a README.
 
-        Parameters
-        ----------
-        folder
-            Where ``train/<class>/<SENSOR>_<id>.png``, ``test/<SENSOR>_<id>.png`` and the rest go.
-        scale
-            Share of the published training counts, above 0 and at most 1. From 0.02 on the test
-            set has 826 frames of uniform classes; below it shrinks in proportion to 60.
-        seed
-            Decides every byte, with scale and looks.
-        say, processes, quiet
-            See `comptool.practice.practice_registry`.
-        looks
-            Looks averaged in a SAR image: the variance of its speckle is 1 / looks.
-
-        Returns
-        -------
-        dict
-            Facts to record: metric, class names and counts.
+        Chips are ``train/<class>/<SENSOR>_<id>.png`` and ``test/<SENSOR>_<id>.png``.
+        ``looks`` are averaged in a SAR image: the variance of its speckle is 1 / looks. From scale
+        0.02 on the test set has 826 frames; below it shrinks in proportion to 60. The rest is as in
+        every simulation; see `comptool.practice.practice_registry`.
         """
         counts, num_test = self.train_counts(scale), num_test_rows(scale)
-        jobs = self._begin(folder, counts, num_test, seed, looks)
+        train, test = plan(counts, num_test, np.random.default_rng([seed, 0]))
+        for name in (*(f"train/{kind}" for kind in range(len(VEHICLES))), "test"):
+            (folder / name).mkdir(parents=True)
+        _write_tables(folder, train, test, self.sensors, self.task)
+        jobs = [
+            _Job(folder / part, frames.take(slice(at, at + CHUNK)), self.sensors, looks,
+                 (seed, number, at))
+            for number, (part, frames) in enumerate((("train", train), ("test", test)), 1)
+            for at in range(0, len(frames.ids), CHUNK)
+        ]  # fmt: skip
         in_parallel(_draw, jobs, processes=processes, quiet=quiet)
         listed = ", ".join(map(str, counts))
         say(f"{sum(counts)} training {self.frames} ({listed}), {num_test} test")
@@ -150,19 +111,6 @@ class ChipCompetition:
             "class_names": [kind.name for kind in VEHICLES],
             "class_counts": {str(kind): int(count) for kind, count in enumerate(counts)},
         }
-
-    def _begin(
-        self, folder: Path, counts: list[int], num_test: int, seed: int, looks: int
-    ) -> list[_Job]:
-        """Everything but the chips, which are left to do."""
-        train, test = plan(counts, num_test, np.random.default_rng([seed, 0]))
-        for name in (*(f"train/{kind}" for kind in range(len(VEHICLES))), "test"):
-            (folder / name).mkdir(parents=True)
-        _write_tables(folder, train, test, self.sensors, self.task)
-        return [
-            *_jobs(folder / "train", train, True, self.sensors, looks, (seed, 1)),
-            *_jobs(folder / "test", test, False, self.sensors, looks, (seed, 2)),
-        ]
 
 
 def num_test_rows(scale: float) -> int:
@@ -207,21 +155,6 @@ def _with_defects(test: Frames, rng: np.random.Generator) -> Frames:
     return replace(test, copies=copies, blank=blank)
 
 
-def _jobs(
-    folder: Path,
-    frames: Frames,
-    by_class: bool,
-    sensors: tuple[str, ...],
-    looks: int,
-    seed: tuple[int, ...],
-) -> list[_Job]:
-    starts = range(0, len(frames.ids), CHUNK)
-    return [
-        _Job(folder, frames.take(slice(at, at + CHUNK)), by_class, sensors, looks, (*seed, at))
-        for at in starts
-    ]
-
-
 def _draw(job: _Job) -> None:
     """Draw and write the chips of one chunk."""
     rng = np.random.default_rng(job.seed)
@@ -233,7 +166,7 @@ def _draw(job: _Job) -> None:
             radargrams[row] = radargrams[row - 1]
         if job.frames.blank[row]:
             radargrams[row] = np.zeros_like(radargrams[row])
-        place = job.folder / str(kind) if job.by_class else job.folder
+        place = job.folder / str(kind) if job.folder.name == "train" else job.folder
         write_png(place / f"SAR_{job.frames.ids[row]}.png", radargrams[row])
         if photographs is not None:
             write_png(place / f"EO_{job.frames.ids[row]}.png", photographs[row])
@@ -287,13 +220,7 @@ MAVOC_TASK = "Say for each SAR and EO pair of test.csv which vehicle it shows."
 
 
 def train_counts_mavoc(scale: float) -> list[int]:
-    """Training pairs of classes 0 to 9 at a scale above 0 and at most 1.
-
-    Examples
-    --------
-    >>> train_counts(0.01)
-    [2342, 281, 153, 107, 20, 20, 20, 20, 20, 20]
-    """
+    """Training pairs of classes 0 to 9 at a scale above 0 and at most 1."""
     if not 0 < scale <= 1:
         raise ValueError(f"scale must be above 0 and at most 1, not {scale}")
     return [max(FEWEST, round(count * scale)) for count in PUBLISHED]
@@ -307,13 +234,7 @@ NTIRE_TASK = "Say for each SAR chip of test.csv which vehicle it shows."
 
 
 def train_counts_ntire(scale: float) -> list[int]:
-    """Training chips of classes 0 to 9 at a scale above 0 and at most 1.
-
-    Examples
-    --------
-    >>> train_counts(0.01)
-    [2818, 281, 153, 107, 20, 20, 20, 20, 20, 20]
-    """
+    """Training chips of classes 0 to 9 at a scale above 0 and at most 1."""
     _, *tail = train_counts_mavoc(scale)
     return [math.ceil(sum(tail) * HEAD_SHARE / (1 - HEAD_SHARE)), *tail]
 

@@ -37,13 +37,8 @@ CONTENTS = "contents"  # the fact that says what a practice competition held whe
 def whole_folder(output: Path, *, force: bool = False) -> Iterator[Path]:
     """A temporary folder beside ``output`` that becomes ``output`` when the block ends well.
 
-    Raises
-    ------
-    OutputExistsError
-        If ``output`` exists and ``force`` is off.
-    InputError
-        If it exists and is no practice competition, or holds what comptool did not put there,
-        which is never replaced; or if it cannot be written. ``output`` is left as it was.
+    What stands there is replaced only with ``force``, and only if it is a practice competition that
+    holds nothing but what comptool put there. Where the block fails it is left as it was.
     """
     check_folder(output, force=force)
     temporary: Path | None = None
@@ -120,16 +115,8 @@ def in_parallel(
 ) -> list[R]:
     """What came of every job, in their order, done on all cores or on as many as are asked for.
 
-    Parameters
-    ----------
-    work
-        A function that other processes can import; what it writes may not depend on the order.
-    jobs
-        Its arguments.
-    processes
-        How many at once; None = one per core, 1 = this one.
-    quiet
-        Whether there is no bar.
+    ``work`` is a function that other processes can import; what it writes may not depend on the
+    order. One process is this one.
     """
     count = min(processes or cores(), len(jobs))
     results = []
@@ -231,43 +218,11 @@ def make(
     dry_run: bool = False,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Write a practice competition and its record, ``<folder>.meta.json``.
+    """Write a practice competition and its record, ``<folder>.meta.json``; give its facts.
 
-    Parameters
-    ----------
-    name
-        A name of `comptool.practice.practice_registry.SIMULATIONS`.
-    folder
-        The folder to make.
-    scale
-        Share of the full size, above 0 and at most 1.
-    seed
-        Seed of every random choice.
-    options
-        The simulation's own options.
-    say
-        Takes messages.
-    processes
-        How many draw; None = one per core.
-    force
-        Whether a practice competition that stands there is replaced; nothing else ever is.
-    dry_run
-        Check and say what would be written.
-    quiet
-        Whether there is no bar.
-
-    Returns
-    -------
-    dict
-        The simulation's facts; empty for a dry run.
-
-    Raises
-    ------
-    UsageError
-        If there is no such simulation (the nearest are named), it does not take an option, or
-        the scale is out of range.
-    OutputExistsError, InputError
-        See `comptool.practice.make_practice.whole_folder`.
+    ``options`` are the simulation's own, ``say`` takes messages, ``processes`` is how many draw,
+    None for one per core. ``force`` replaces a practice competition that stands there, and nothing
+    else ever; a dry run checks, says what would be written and gives no facts.
     """
     entry = SIMULATIONS.find(name)
     own = [option for option in entry.options() if option not in SHARED]

@@ -158,8 +158,8 @@ def profile_training(plan: TrainingPlan, steps: int, say: Say, quiet: bool) -> P
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("profile measures one process; start it without torchrun")
-    from comptool.training.autotune import compilation_is_known
     from comptool.training.auto_batch_size import with_batch_size
+    from comptool.training.autotune import compilation_is_known
     from comptool.training.distributed import joined
     from comptool.training.setup import prepare, without_published_weights
 

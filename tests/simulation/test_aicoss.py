@@ -13,8 +13,7 @@ import pytest
 from comptool.competition.config import load
 from comptool.competition.samples import test_samples as read_test_samples
 from comptool.competition.samples import training_samples
-from comptool.practice.aerial_canvas import CLASSES, SMALL_CLASSES, ClassRule
-from comptool.practice.aerial_scenes import KINDS
+from comptool.practice.aerial_scenes import CLASSES, KINDS, SMALL_CLASSES, ClassRule
 from comptool.practice.aicoss import edition_of, labels_kept, simulate
 
 TINY = 0.001  # 120 training and 80 test pictures

@@ -6,11 +6,20 @@ import cv2
 import numpy as np
 import pytest
 
-from comptool.practice.aerial_canvas import CLASSES, RULES, Canvas, Surface, rectangle, shares
-from comptool.practice.aerial_scenes import BY_NAME, add_stray, photograph
+from comptool.practice.aerial_scenes import (
+    BY_NAME,
+    CLASSES,
+    PLACE,
+    RULES,
+    SURFACES,
+    THINGS,
+    Canvas,
+    Layer,
+    Put,
+    photograph,
+)
 
 LEAST = np.array([rule.least for rule in RULES])
-GREEN = (90.0, 130.0, 60.0)
 # The class that each kind of scene is there for.
 NAMESAKE = {
     "bareland": "bare soil",
@@ -37,27 +46,31 @@ def picture(kind, seed=0, side=48, view=0):
     return pixels, filled >= LEAST
 
 
+def filled(canvas):
+    """Share of the picture by class, of those that are seen."""
+    shares = dict(zip(CLASSES, canvas.shares(), strict=True))
+    return {name: value for name, value in shares.items() if value}
+
+
 def test_a_class_fills_what_is_seen_of_its_things():
-    canvas = Canvas(64, 64.0, np.random.default_rng(0))
-    canvas.lay(Surface.GRASS, GREEN)
-    canvas.fill(rectangle(-16.0, 0.0, 32.0, 64.0, 0.0), Surface.ROAD, GREEN)
-    filled = dict(zip(CLASSES, shares(canvas.surface, canvas.zones), strict=True))
-    assert {name: value for name, value in filled.items() if value} == pytest.approx(
-        {"grass": 0.5, "road": 0.5, "pavement": 0.5}, abs=0.02
+    canvas = Canvas(128, 64.0, np.random.default_rng(0))
+    canvas.cover(Layer("grass"))
+    canvas.put(Put("basketball court"))
+    court = 32 * 19 / 64**2
+    assert filled(canvas) == pytest.approx(
+        {"grass": 1 - court, "pavement": court, "basketball court": court}, abs=0.01
     )
-    canvas.lay(Surface.POOL, GREEN)
-    filled = dict(zip(CLASSES, shares(canvas.surface, canvas.zones), strict=True))
-    assert {name for name, value in filled.items() if value} == {"water", "swimming pool"}
+    canvas.cover(Layer("pool"))
+    assert filled(canvas)["swimming pool"] == filled(canvas)["water"] == 1
 
 
 def test_a_place_stays_under_its_things_and_not_under_clouds():
     canvas = Canvas(64, 64.0, np.random.default_rng(0))
-    canvas.whole("park")
-    canvas.fill(rectangle(0.0, 0.0, 32.0, 64.0, 0.0), Surface.CROWN, GREEN)
-    park = CLASSES.index("park")
-    assert shares(canvas.surface, canvas.zones)[park] == 1
-    canvas.fill(rectangle(0.0, 0.0, 32.0, 64.0, 0.0), Surface.CLOUD, GREEN)
-    assert shares(canvas.surface, canvas.zones)[park] == pytest.approx(0.5, abs=0.02)
+    canvas.cover(Layer("grass", zone="park"))
+    canvas.put(Put("grove"))
+    assert filled(canvas)["park"] == 1 > filled(canvas)["grass"]
+    canvas.cover(Layer("cloud", "patchy"))
+    assert filled(canvas)["park"] == pytest.approx(1 - filled(canvas)["cloud"])
 
 
 @pytest.mark.parametrize("kind", BY_NAME)
@@ -84,20 +97,39 @@ def test_things_occur_together_as_in_reality():
     assert yards[:, CLASSES.index("cars")].mean() > 0.6
 
 
-@pytest.mark.parametrize(
-    ("surface", "drawn"), [(Surface.GRASS, True), (Surface.SEA, True), (Surface.ROAD, False)]
-)
+@pytest.mark.parametrize(("surface", "drawn"), [("grass", True), ("sea", True), ("road", False)])
 def test_a_stray_is_drawn_where_there_is_room_for_it_only(surface, drawn):
     rng = np.random.default_rng(3)
     seen = set()
     for _ in range(12):
         canvas = Canvas(96, 160.0, rng)
-        canvas.lay(surface, GREEN)
-        add_stray(canvas)
-        seen |= set(np.unique(canvas.surface).tolist())
+        canvas.cover(Layer(surface))
+        canvas.add_stray()
+        seen |= {SURFACES[index].name for index in np.unique(canvas.surface)}
     assert (seen > {surface}) == drawn
-    afloat = {Surface.SHIP, Surface.PIER}
-    assert bool(seen & afloat) == (surface == Surface.SEA)
+    assert bool(seen & {"ship", "pier"}) == (surface == "sea")
+
+
+def test_things_on_a_kind_of_ground_leave_all_other_ground_as_it_was():
+    canvas = Canvas(128, 128.0, np.random.default_rng(5))
+    canvas.cover(Layer("grass"))
+    canvas.cover(Layer("water", "band", (-0.3, -0.3)))
+    wet = canvas.surface == PLACE["water"]
+    canvas.put(Put("block", (0, 0), (0, 0), (40, 30), on="open"))
+    assert (canvas.surface == PLACE["roof"]).any()
+    assert (canvas.surface[wet] == PLACE["water"]).mean() > 0.99
+
+
+def test_the_tables_name_only_what_there_is():
+    """A slip in a row would show only in the scenes that happen to draw it."""
+    for kind in BY_NAME.values():
+        for step in kind.steps:
+            assert step.thing in THINGS if isinstance(step, Put) else step.surface in PLACE
+        assert set(filter(None, kind.whole.split(","))) <= set(CLASSES)
+    for thing in THINGS.values():
+        for part in thing.parts:
+            assert part.surface in {"", *PLACE}
+            assert not part.zone or part.zone in CLASSES
 
 
 def test_a_second_view_shows_the_same_scene_a_little_displaced():

@@ -2,53 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import numpy as np
 import pytest
 from scipy import stats
 
 from comptool.practice import sensor_scenes
-from comptool.practice.sensor_scenes import (
-    FIELD,
-    KNOTS,
-    VEHICLES,
-    Boxes,
-    Corners,
-    Ground,
-    SceneFrames,
-    park,
-    stage,
-)
+from comptool.practice.sensor_scenes import KNOTS, VEHICLES, Frame, park, shoot, stage
 
 EIGHT = np.arange(8) * np.pi / 4
 # A box of 2 m x 2 m x 3 m: half a side, and the height, in metres.
 HALF, HEIGHT = 1.0, 3.0
 
 
-def frames(**changes: np.ndarray | float) -> SceneFrames:
+def frames(**changes: float) -> list[Frame]:
     """One box in the middle of an open field of even tone, seen in eight directions."""
-
-    def filled(kind: type, shape: tuple[int, ...], **values: float) -> object:
-        wanted = {field.name: np.zeros(shape, np.float32) for field in fields(kind)}
-        return kind(**(wanted | {name: np.full(shape, x) for name, x in values.items()}))
-
-    ground = filled(
-        Ground, (8,), surface=FIELD, cos=1, line_period=3, paved_tone=0.2, grass_tone=0.2
-    )
-    knots = {"knots": np.zeros((8, KNOTS, KNOTS))}
-    ground = Ground(**{f.name: getattr(ground, f.name) for f in fields(Ground)} | knots)
-    boxes = filled(Boxes, (8, 1), cos=1, half_length=HALF, half_width=HALF, top=HEIGHT, tone=0.2)
+    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * HALF
     values = {
-        "sun_azimuth": EIGHT, "sun_elevation": 0.7, "lean_x": 0, "lean_y": 0,
-        "radar_azimuth": EIGHT, "incidence": 0.8, "exposure": 300, "blur": 0.6,
-        "shift_x": 0, "shift_y": 0,
+        "outlines": corners[None], "faces": np.array([[0, HEIGHT, 0.2, 1]]),
+        "heading": 0, "grass": 0.2, "patches": (),
+        "tree": np.zeros(4), "knots": np.zeros((KNOTS, KNOTS), np.float32), "sun_elevation": 0.7,
+        "lean": np.zeros(2), "incidence": 0.8, "exposure": 300, "blur": 0.6, "shift": np.zeros(2),
     }  # fmt: skip
-    plain = {
-        name: np.broadcast_to(np.asarray(value, np.float32), (8,))
-        for name, value in (values | changes).items()
-    }
-    return SceneFrames(boxes, filled(Corners, (8, 1)), ground, **plain)
+    values |= changes
+    return [Frame(**values, sun_azimuth=angle, radar_azimuth=angle) for angle in EIGHT]
 
 
 def tone_at(chip: np.ndarray, distance: float, azimuth: float, spacing: float) -> float:
@@ -73,7 +49,7 @@ def test_a_lower_sun_throws_a_longer_shadow():
     dark = [
         int((sensor_scenes.photograph(frames(sun_elevation=angle, exposure=200 / (np.sin(angle) +
         0.25)),
-                                np.random.default_rng(0)) < 30).sum())
+                                np.random.default_rng(0)) < 36).sum())
         for angle in (0.5, 0.7, 1.0)
     ]  # fmt: skip
     assert dark[0] > dark[1] > dark[2] > 0
@@ -136,36 +112,25 @@ def test_a_steady_scatterer_stands_out_of_the_speckle_as_the_point_spread_functi
     np.testing.assert_allclose(spot[10, 7:14] / spot[10, 10], shape, atol=0.02)
 
 
-def outlines(boxes: Boxes, heading: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Length along the heading, width across it and height of everything in each scene."""
-    there = boxes.top > 0
-    dx, dy = np.cos(heading)[:, None], np.sin(heading)[:, None]
-    extents = []
-    for ahead, right in ((dx, dy), (-dy, dx)):
-        centre = boxes.x * ahead + boxes.y * right
-        reach = boxes.half_length * np.abs(boxes.cos * ahead + boxes.sin * right)
-        reach = reach + boxes.half_width * np.abs(boxes.cos * right - boxes.sin * ahead)
-        high = np.where(there, centre + reach, -np.inf).max(axis=1)
-        low = np.where(there, centre - reach, np.inf).min(axis=1)
-        extents.append(high - low)
-    return extents[0], extents[1], boxes.top.max(axis=1)
+def extents(points: np.ndarray, heading: float) -> tuple[float, float]:
+    """Length along the heading and width across it of a few outlines."""
+    turn = np.array([[np.cos(heading), -np.sin(heading)], [np.sin(heading), np.cos(heading)]])
+    along = points.reshape(-1, 2) @ turn
+    return tuple(along.max(axis=0) - along.min(axis=0))
 
 
 @pytest.mark.parametrize("kind", range(10))
 def test_vehicles_have_the_documented_sizes(kind):
     rng = np.random.default_rng(kind)
-    count, vehicle = 400, VEHICLES[kind]
-    heading = rng.uniform(0, 2 * np.pi, count).astype(np.float32)
-    alone = np.zeros(count, np.float32)
-    boxes, _ = park(np.full(count, kind), heading, alone, np.zeros(count, bool), rng)
-    length, width, height = outlines(boxes, heading)
+    vehicle, found = VEHICLES[kind], []
+    for heading in rng.uniform(0, 2 * np.pi, 400):
+        outlines, faces = park(vehicle, heading, 0.0, False, rng)
+        found.append((*extents(outlines, heading), faces[:, 1].max()))
+    length, width, height = np.array(found).T
     if vehicle.towed is None:
-        for found, (low, high) in (
-            (length, vehicle.lead.length),
-            (width, vehicle.lead.width),
-        ):
-            assert low - 0.01 < found.min() < low + 0.1 * (high - low)
-            assert high - 0.1 * (high - low) < found.max() < high + 0.01
+        for sizes, (low, high) in ((length, vehicle.lead.length), (width, vehicle.lead.width)):
+            assert low - 0.01 < sizes.min() < low + 0.1 * (high - low)
+            assert high - 0.1 * (high - low) < sizes.max() < high + 0.01
     else:
         low, high = (vehicle.lead.length[end] + vehicle.towed.length[end] for end in (0, 1))
         assert low < length.min() and length.max() < high + 1  # a hitch of 0.3 to 0.7 m
@@ -176,7 +141,40 @@ def test_vehicles_have_the_documented_sizes(kind):
 
 def test_vehicles_stand_at_every_heading_and_trucks_are_longer_than_cars():
     rng = np.random.default_rng(0)
-    scene = stage(np.zeros(2000, int), rng)
-    turn = np.arctan2(scene.ground.sin, scene.ground.cos)
-    assert stats.kstest(turn, stats.uniform(-np.pi, 2 * np.pi).cdf).pvalue > 0.01
+    turns = [stage(VEHICLES[0], rng).heading for _ in range(2000)]
+    assert stats.kstest(turns, stats.uniform(0, 2 * np.pi).cdf).pvalue > 0.01
     assert all(kind.lead.length[0] > VEHICLES[0].lead.length[1] for kind in VEHICLES[6:8])
+
+
+def test_neighbours_stand_beside_the_vehicle_and_never_in_it():
+    rng = np.random.default_rng(0)
+    for abreast in (False, True):
+        alone = [len(park(VEHICLES[0], 0.0, 0.0, abreast, rng)[0]) for _ in range(20)]
+        assert set(alone) == {3}
+        for _ in range(100):
+            outlines, faces = park(VEHICLES[0], 0.0, 1.0, abreast, rng)
+            bodies = outlines[faces[:, 0] == 0]
+            assert len(bodies) >= 3
+            low, high = bodies.min(axis=1), bodies.max(axis=1)
+            for one in range(len(bodies)):
+                apart = (low > high[one]) | (high < low[one])
+                assert np.delete(apart.any(axis=1), one).all()
+
+
+def test_a_frame_that_follows_shows_the_same_scene_a_little_shifted():
+    first, second, third = shoot(
+        np.array([0, 0, 0]), np.array([False, True, False]), np.random.default_rng(0)
+    )
+    assert second.outlines is first.outlines and third.outlines is not first.outlines
+    assert 0 < np.abs(second.shift - first.shift).max() < 1.5
+    assert 0 < abs(second.radar_azimuth - first.radar_azimuth) < 0.2
+    assert (second.sun_azimuth, second.exposure) == (first.sun_azimuth, first.exposure)
+
+
+def test_a_box_covers_the_pixels_that_it_stands_on():
+    chip = sensor_scenes.photograph(
+        frames(faces=np.array([[0, 0.04, 2.0, 1]]), exposure=60, blur=0.1), np.random.default_rng(0)
+    )[0]  # 2 m of 0.57 m are 3.5 pixels
+    bright = chip > 60
+    assert 9 <= bright.sum() <= 16
+    assert bright[14:18, 14:18].sum() == bright.sum()
