@@ -8,29 +8,7 @@ SHOWN_CLASSES = 40
 
 
 def count_table(classes: Sequence[str], columns: Mapping[str, Sequence[int | str]]) -> str:
-    """One line per class, one right-aligned column per count, and a line with the sums.
-
-    Parameters
-    ----------
-    classes
-        Names of the K classes.
-    columns
-        Title of each column and its K values: numbers, or notes, which are not summed.
-
-    Returns
-    -------
-    str
-        The table. Of more than 40 classes those whose counts differ most between the first
-        column and the last column of numbers are shown, and the last line says so.
-
-    Examples
-    --------
-    >>> print(count_table(["sedan", "bus"], {"before": [90, 10], "after": [50, 50]}))
-    class  before  after
-    sedan      90     50
-    bus        10     50
-    sum       100    100
-    """
+    """One line per class, one right-aligned column per count, and a line with the sums."""
     numbers = {title: values for title, values in columns.items() if _is_count(values)}
     rows = [(name, *values) for name, *values in zip(classes, *columns.values(), strict=True)]
     total = ("sum", *(sum(map(int, v)) if t in numbers else "" for t, v in columns.items()))

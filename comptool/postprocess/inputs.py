@@ -70,26 +70,13 @@ def latest_step(candidates: Sequence[Path]) -> tuple[Path, str]:
 
 
 def task_here() -> str:
-    """The task that ``COMPTOOL_TASK`` or comptool.toml names, the usual one if neither does.
-
-    Raises
-    ------
-    UsageError, InputError
-        If one of them is not in order.
-    """
+    """The task that ``COMPTOOL_TASK`` or comptool.toml names, the usual one if neither does."""
     known = (read_facts(FILE) if FILE.exists() else {}) | from_environment(os.environ)
     return str(known.get("task", tasks.DEFAULT_TASK))
 
 
 def read_multiclass(path: Path, facts: PredictionFacts) -> Predictions:
-    """Predictions of one class per image.
-
-    Raises
-    ------
-    InputError
-        If they are multi-label or of other classes than the record says, or the file is not in
-        order.
-    """
+    """Predictions of one class per image."""
     task = facts.task or task_here()
     if tasks.find(task).cells:
         raise InputError(
@@ -104,36 +91,13 @@ def read_multiclass(path: Path, facts: PredictionFacts) -> Predictions:
 
 
 def read_cells(path: Path, facts: PredictionFacts) -> Predictions:
-    """Multi-label predictions of probabilities.
-
-    Raises
-    ------
-    InputError
-        If they are of one class per image, of other classes than the record says, or ranks, or the
-        file is not in order.
-    """
+    """Multi-label predictions of probabilities."""
     refuse_ranks(path, facts)
     return read_recorded(path, tasks.by_shape(cells=True).name, facts)
 
 
 def read_recorded(path: Path, task: str, facts: PredictionFacts) -> Predictions:
-    """Predictions whose classes are those that their record names, if it names any.
-
-    Parameters
-    ----------
-    path
-        The prediction file.
-    task
-        Name of the task.
-    facts
-        What is recorded with it.
-
-    Raises
-    ------
-    InputError
-        If the record says that they are of another task or other classes, or the file is not in
-        order.
-    """
+    """Predictions whose classes are those that their record names, if it names any."""
     if (facts.task or task) != task:
         raise InputError(
             f"these predictions are {facts.task} ones, and the competition is {task}",
@@ -171,26 +135,7 @@ def class_counts(facts: PredictionFacts) -> dict[str, int] | None:
 def count_vector(
     path: Path, classes: Sequence[str], facts: PredictionFacts, instead: str
 ) -> npt.NDArray[np.int64]:
-    """Training images of each class, of shape (K,), in the order of ``classes``.
-
-    Parameters
-    ----------
-    path
-        The prediction file, for the message.
-    classes
-        The K class names.
-    facts
-        What is recorded with the file.
-    instead
-        What to type where nobody knows the counts.
-
-    Raises
-    ------
-    UsageError
-        If neither the record nor a run says how many training images the classes have.
-    InputError
-        If a class has no count.
-    """
+    """Training images of each class, of shape (K,), in the order of ``classes``."""
     counts = class_counts(facts)
     if counts is None:
         raise UsageError(
@@ -235,13 +180,7 @@ def chosen(given: Sequence[Path], folder: Path, output: Path) -> list[Path]:
 
 
 def found(folder: Path, output: Path) -> list[Path]:
-    """The prediction files of a folder whose names begin with ``preds``, without ``output``.
-
-    Raises
-    ------
-    InputError
-        If there are none.
-    """
+    """The prediction files of a folder whose names begin with ``preds``, without ``output``."""
     here = (path for suffix in SUFFIXES for path in folder.glob(f"preds*{suffix}"))
     paths = sorted(path for path in here if path != output)
     if not paths:
@@ -283,22 +222,7 @@ MADE = ("ensemble", "recalibration", "views", "merge", "weights", "evidence", "o
 
 @dataclass(frozen=True)
 class Ensemble:
-    """An ensemble that has been written.
-
-    Parameters
-    ----------
-    predictions
-        The result.
-    weights
-        Share of each member.
-    agreement
-        Share, 0 to 1, of the rows for which all members have the same most probable class; for a
-        multi-label task, of the cells that all members answer alike, above one half or not.
-    task
-        Name of the task.
-    notes
-        Sentences for the person who asked.
-    """
+    """An ensemble that has been written."""
 
     predictions: Predictions
     weights: list[float]
@@ -324,33 +248,7 @@ def ensemble_files(
     out_of_fold: str | None = None,
     force: bool = False,
 ) -> Ensemble:
-    """Read the members, combine them, and write the ensemble with its record.
-
-    Parameters
-    ----------
-    paths
-        Prediction files; rows are ordered as in the first.
-    output
-        Where the ensemble goes.
-    method, weights, power
-        See :func:`comptool.postprocess.ensemble.combine.combine`.
-    class_weights
-        Weights of each class by itself in place of the method, shape (M, K), the sum over members
-        one; multi-label.
-    made
-        How the weights came about.
-    out_of_fold
-        Out-of-fold rows that were made in the same way.
-    force
-        Whether an existing ``output`` is replaced.
-
-    Raises
-    ------
-    UsageError
-        If the weights do not fit.
-    InputError
-        If a file cannot be used, or the files differ in task, classes, class order or ids.
-    """
+    """Read the members, combine them, and write the ensemble with its record."""
     shares = normalised_weights(weights, len(paths))
     facts = {path: provenance.facts(path, PredictionFacts) for path in paths}
     task = _common_task(facts)
@@ -434,13 +332,7 @@ def _differs(fold: Folds, other: Folds) -> bool:
 
 
 def aligned(members: Sequence[Predictions], paths: Sequence[Path]) -> list[Predictions]:
-    """The members with their rows in the order of the first.
-
-    Raises
-    ------
-    InputError
-        If a member has other classes, another class order or other ids than the first.
-    """
+    """The members with their rows in the order of the first."""
     first = members[0]
     index = pd.Index(first.ids)
     for member, path in zip(members[1:], paths[1:], strict=True):
@@ -452,22 +344,7 @@ def aligned(members: Sequence[Predictions], paths: Sequence[Path]) -> list[Predi
 
 
 def in_order(index: pd.Index, member: Predictions, first: Path, path: Path) -> Predictions:
-    """The rows of ``member`` in the order of the ids of ``index``.
-
-    Parameters
-    ----------
-    index
-        N distinct ids.
-    member
-        Predictions of the same N ids in any order.
-    first, path
-        Files that the ids of ``index`` and ``member`` are from, for the message.
-
-    Raises
-    ------
-    InputError
-        If an id of one is not in the other; names up to three.
-    """
+    """The rows of ``member`` in the order of the ids of ``index``."""
     if np.array_equal(index.to_numpy(), member.ids):
         return member
     own = pd.Index(member.ids)
@@ -502,11 +379,6 @@ def shared_facts(facts: Mapping[Path, PredictionFacts]) -> tuple[PredictionFacts
 
     ``runs`` are put together; a ``leak`` (why an out-of-fold file is no evidence) in one member is
     a leak in the ensemble.
-
-    Parameters
-    ----------
-    facts
-        Facts of each member.
     """
     documents = [known.document() for known in facts.values()]
     keys = dict.fromkeys(key for known in documents for key in known if key not in MADE)

@@ -58,23 +58,7 @@ ALIKE = ("task", "classes", "modalities", "img_size", "init_from", "dropped")
 
 
 def folded_sibling(run: Path) -> Path | None:
-    """The folded run that differs from a run on all rows in its folds, seed and epochs alone.
-
-    Parameters
-    ----------
-    run
-        Folder of a run that held no rows out.
-
-    Returns
-    -------
-    Path or None
-        The sibling beside it; of several, the one with its seed and epochs.
-
-    Raises
-    ------
-    InputError
-        If there are several and none is nearer than the others; names them.
-    """
+    """The folded run that differs from a run on all rows in its folds, seed and epochs alone."""
     own = _header(run)
     if own is None or _settings(own).get("fold") != "none":
         return None
@@ -581,13 +565,7 @@ def own_evidence(named: str | None, facts: EvidenceTrace, competition: Competiti
 
 
 def side_by_side(found: Sequence[Labelled]) -> list[Predictions]:
-    """The members' predictions with their rows in the order of the first.
-
-    Raises
-    ------
-    InputError
-        If a member has other classes, rows or folds than the first.
-    """
+    """The members' predictions with their rows in the order of the first."""
     first = found[0]
     return [first.predictions, *(_aligned(first, other) for other in found[1:])]
 

@@ -49,31 +49,7 @@ def can(
     iterations: int = 1,
     prior: Literal["uniform", "train"] | None = None,
 ) -> Apply:
-    """Re-adjust the uncertain rows, and answer every row with its most probable class.
-
-    Parameters
-    ----------
-    context
-        With the presumed shares of the test set, if they are known.
-    alpha
-        Power, above 0; larger sharpens.
-    entropy_threshold
-        Entropy from which a row is uncertain, 0 to 1.
-    top_k
-        Number of largest probabilities that the entropy is computed from, 2 to K; None: 3, or 2
-        for two classes.
-    iterations
-        How often columns and rows are normalised, at least 1.
-    prior
-        Class shares that the test set is presumed to have; None: those of the context, and equal
-        ones where it has none.
-
-    Raises
-    ------
-    UsageError
-        If ``top_k`` or ``alpha`` is out of its range, or the training set's shares are asked for
-        and not known.
-    """
+    """Re-adjust the uncertain rows, and answer every row with its most probable class."""
     if not 0 < alpha < np.inf:
         raise UsageError(f"--alpha must be a finite number above 0, not {alpha}")
     given, presumed = context.target, "have the shares presumed"
@@ -125,25 +101,7 @@ def can(
 
 
 def top_k_entropy(probabilities: Floats, k: int) -> Doubles:
-    """Entropy of each row's ``k`` largest probabilities, rescaled to sum to one, to the base k.
-
-    Parameters
-    ----------
-    probabilities
-        Floats of shape (N, K), rows summing to one.
-    k
-        2 to K.
-
-    Returns
-    -------
-    numpy.ndarray
-        Values in [0, 1] of shape (N,); 1 where the k largest are equal.
-
-    Examples
-    --------
-    >>> top_k_entropy(np.array([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]]), k=2).round(6)
-    array([1., 0.])
-    """
+    """Entropy of each row's ``k`` largest probabilities, rescaled to sum to one, to the base k."""
     num_classes = probabilities.shape[1]
     if not 2 <= k <= num_classes:
         raise UsageError(f"--top-k must be 2 to {num_classes} (the number of classes), not {k}")
@@ -163,27 +121,7 @@ def alternate(
     alpha: float = 1.0,
     iterations: int = 1,
 ) -> Doubles:
-    """The uncertain rows after alternating normalisation against the confident ones.
-
-    Parameters
-    ----------
-    confident
-        Floats of shape (N, K), rows summing to one; with N = 0 the identity is taken.
-    uncertain
-        Floats of shape (U, K), rows summing to one.
-    prior
-        Presumed share of each class in the test set, of shape (K,), summing to one.
-    alpha
-        Power, above 0; larger sharpens.
-    iterations
-        How often columns and rows are normalised, at least 1.
-
-    Returns
-    -------
-    numpy.ndarray
-        Floats of shape (U, K), rows summing to one. A row whose every class has the prior 0 stays
-        as it was.
-    """
+    """The uncertain rows after alternating normalisation against the confident ones."""
     if len(confident) == 0:
         confident = np.eye(uncertain.shape[1])
     above = confident.astype(np.float64) ** alpha

@@ -31,15 +31,7 @@ LEAST_SCALE = 1e-3
 
 @dataclass(frozen=True)
 class Fitted:
-    """A recalibration that has been fitted.
-
-    Parameters
-    ----------
-    move
-        From probabilities of shape (N, K) to such.
-    facts
-        What was fitted; a list has one number per class.
-    """
+    """A recalibration that has been fitted."""
 
     move: Callable[[Floats], Doubles]
     facts: dict[str, object] = field(default_factory=dict)
@@ -53,13 +45,7 @@ def nothing(targets: Targets, probabilities: Floats) -> Fitted:
 def thresholds(
     targets: Targets, probabilities: Floats, *, average: str = "macro", beta: float = 1.0
 ) -> Fitted:
-    """The threshold of best F-score of each class becomes one half.
-
-    Parameters
-    ----------
-    targets, probabilities, average, beta
-        See :func:`comptool.postprocess.calibration.thresholds.best_thresholds`.
-    """
+    """The threshold of best F-score of each class becomes one half."""
     found = best_thresholds(targets, probabilities, average=average, beta=beta)
     facts = {"average": average, "beta": beta, "thresholds": found.tolist()}
     return Fitted(lambda given: to_half(given, found), facts)

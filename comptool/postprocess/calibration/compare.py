@@ -124,20 +124,7 @@ def compare_file(
 
 @dataclass(frozen=True)
 class Standing:
-    """How one method did on the simulated test sets.
-
-    Parameters
-    ----------
-    method
-        Its name.
-    score, low, high
-        Mean of the metric over the test sets, and the interval that holds 95 % of them.
-    gain, gain_low, gain_high
-        The same of the gain over doing nothing, on the same set; above 0 is better whichever way
-        the metric goes.
-    wins
-        Share of the test sets on which it is better than doing nothing, 0 to 1.
-    """
+    """How one method did on the simulated test sets."""
 
     method: str
     score: float
@@ -156,23 +143,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Methods compared on simulated test sets.
-
-    Parameters
-    ----------
-    standings
-        The best first; doing nothing is among them.
-    metric
-        Name of the metric.
-    prior
-        What the test set's class shares were presumed to be, in words.
-    num_rows, num_sets
-        Rows of a simulated test set, and how many there were.
-    num_evidence
-        Out-of-fold rows they were drawn from.
-    note
-        What else a reader has to know; empty or one sentence.
-    """
+    """Methods compared on simulated test sets."""
 
     standings: tuple[Standing, ...]
     metric: str
@@ -227,15 +198,7 @@ class Comparison:
 
 
 def halves(strata: Indices, rng: np.random.Generator) -> Iterator[tuple[Indices, Indices]]:
-    """Rows to fit on and rows to draw from, ten times.
-
-    Parameters
-    ----------
-    strata
-        A number for each row, shape (M,); half of the rows of each number go to either side.
-    rng
-        Source of the lots.
-    """
+    """Rows to fit on and rows to draw from, ten times."""
     for _ in range(SPLITS):
         side = np.zeros(len(strata), dtype=np.bool_)
         for index in np.unique(strata):
@@ -247,15 +210,7 @@ def halves(strata: Indices, rng: np.random.Generator) -> Iterator[tuple[Indices,
 
 
 def ranked(values: Mapping[str, Sequence[float]], metric: Metric) -> tuple[Standing, ...]:
-    """The standings, the best first; of equal gains, doing nothing comes first.
-
-    Parameters
-    ----------
-    values
-        The metric on every test set, by method; doing nothing is among them.
-    metric
-        Says which way is up.
-    """
+    """The standings, the best first; of equal gains, doing nothing comes first."""
     sign = metric.sign
     plain = np.array(values[NONE])
     standings = [
@@ -293,31 +248,7 @@ def compared(
     num_sets: int = SETS,
     seed: int = 0,
 ) -> list[Comparison]:
-    """The methods of one class per image compared on simulated test sets.
-
-    Parameters
-    ----------
-    source
-        The prediction file, or None.
-    num_rows
-        Rows of the test set; None: as many as there are out-of-fold rows.
-    facts
-        What is recorded with the predictions.
-    settings
-        What was given of the methods' options and of the evidence. Without a target prior, both an
-        equal one and that of the training set (where its counts are recorded) are tried.
-    competition
-        A ``comptool.toml``; None for the one here.
-    methods
-        Names; None for all that can be used.
-    num_sets, seed
-        See :func:`compare`.
-
-    Raises
-    ------
-    UsageError, InputError
-        If there is no evidence, or a file cannot be used.
-    """
+    """The methods of one class per image compared on simulated test sets."""
     about = load(competition)
     labelled = own_evidence(settings.oof, facts, about)
     classes, source = labelled.predictions.classes, source or labelled.path
@@ -385,28 +316,7 @@ def compare(
     num_sets: int = SETS,
     seed: int = 0,
 ) -> Comparison:
-    """Score methods, and doing nothing, on simulated test sets.
-
-    Parameters
-    ----------
-    context
-        With out-of-fold rows, and the class shares that test sets are drawn with (``target``).
-    methods
-        Names of methods, or their options by name.
-    num_rows
-        Rows of a test set, at least 1.
-    prior
-        The shares in words, for the reader.
-    num_sets
-        How many test sets are drawn, at least 10.
-    seed
-        Of every random choice.
-
-    Raises
-    ------
-    UsageError
-        If a class that has a share has fewer than two out-of-fold rows.
-    """
+    """Score methods, and doing nothing, on simulated test sets."""
     evidence, shares = context.evidence, context.target
     if evidence is None or shares is None:
         raise UsageError("a comparison needs out-of-fold rows (--oof RUN) and class shares")
@@ -468,31 +378,7 @@ def compared_cells(
     num_sets: int = SETS,
     seed: int = 0,
 ) -> Comparison:
-    """The methods of several labels compared on simulated test sets.
-
-    Parameters
-    ----------
-    predictions
-        Multi-label predictions, whose number of rows is that of a test set; None: as many rows as
-        there are out-of-fold ones.
-    facts
-        What is recorded with them.
-    settings
-        Where the out-of-fold rows are.
-    about
-        The competition, whose metric is compared by.
-    methods
-        Names of those to compare with doing nothing; None for all.
-    num_sets, seed
-        See :func:`compare_cells`.
-
-    Raises
-    ------
-    UsageError
-        If a method is none of several labels.
-    InputError
-        If there is no evidence, or the metric is not defined on it.
-    """
+    """The methods of several labels compared on simulated test sets."""
     for name in methods or ():
         if name not in CELL_METHODS:
             raise UsageError(
@@ -533,26 +419,7 @@ def compare_cells(
     num_sets: int = SETS,
     seed: int = 0,
 ) -> Comparison:
-    """Score methods on simulated test sets.
-
-    Parameters
-    ----------
-    targets
-        Out-of-fold cells of shape (M, K): 1 present, 0 absent, -1 unknown.
-    probabilities
-        Floats of shape (M, K) in [0, 1].
-    methods
-        By name; doing nothing is among them.
-    metric
-        A metric's name.
-    num_rows, num_sets, seed
-        See :func:`compare`.
-
-    Raises
-    ------
-    InputError
-        If the metric is not defined on the rows, or on nearly all test sets of so few.
-    """
+    """Score methods on simulated test sets."""
     metrics.score(metric, targets, probabilities)
     rng = np.random.default_rng(seed)
     tied = metrics.find(metric, targets).of_order

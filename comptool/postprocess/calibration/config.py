@@ -116,13 +116,7 @@ class CalibrationConfig:
         return found
 
     def options_of(self, method: CalibrationMethod) -> dict[str, Any]:
-        """What was given of the method's own options; the rest are the method's own defaults.
-
-        Raises
-        ------
-        UsageError
-            If a value is of another type.
-        """
+        """What was given of the method's own options; the rest are the method's own defaults."""
         found = {
             name: getattr(self, name)
             for name in method.takes
@@ -139,13 +133,7 @@ class CalibrationConfig:
         return found | parse_assignments(METHOD_OPTION, owner, texts, method.types())
 
     def check(self) -> None:
-        """Refuse settings that the method would not use.
-
-        Raises
-        ------
-        UsageError
-            If there is one.
-        """
+        """Refuse settings that the method would not use."""
         _check_name(self.method)
         self._check_owned([self.method])
         if self.target_prior is not None and _without_target(self.method):
@@ -153,18 +141,7 @@ class CalibrationConfig:
         self._check_heads()
 
     def check_compare(self, methods: Sequence[str] | None = None) -> None:
-        """Refuse settings that a comparison of methods would not use.
-
-        Parameters
-        ----------
-        methods
-            Names of those that are compared; None: all.
-
-        Raises
-        ------
-        UsageError
-            If there is one.
-        """
+        """Refuse settings that a comparison of methods would not use."""
         for name in methods or ():
             _check_name(name)
         self._check_owned(methods or [*METHODS.names, *CELL_METHODS.names])
@@ -188,25 +165,13 @@ class CalibrationConfig:
             raise UsageError("--head-classes and --top-k-head both say which classes are head")
 
     def check_single(self) -> None:
-        """Refuse options of methods of several labels where a row has one.
-
-        Raises
-        ------
-        UsageError
-            If there is one.
-        """
+        """Refuse options of methods of several labels where a row has one."""
         for name, typed in self.given().items():
             if not any(name in method.takes for method in METHODS):
                 raise UsageError(f"{typed} is for several labels per image")
 
     def check_cells(self) -> None:
-        """Refuse shares of classes where a row may have several.
-
-        Raises
-        ------
-        UsageError
-            If some are given.
-        """
+        """Refuse shares of classes where a row may have several."""
         asked = {name: typed for name, typed in self.given().items() if not _of_cells(name)}
         if self.target_prior is not None:
             asked["target_prior"] = "--target-prior"

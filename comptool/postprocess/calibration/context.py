@@ -118,13 +118,7 @@ class CalibrationContext:
     counts: Callable[[str], ClassCounts] = _no_counts
 
     def rows(self) -> LabelledRows:
-        """The evidence, in the shares that the test set is presumed to have.
-
-        Raises
-        ------
-        UsageError
-            If there is none.
-        """
+        """The evidence, in the shares that the test set is presumed to have."""
         if self.evidence is None:
             raise UsageError("this method is fitted on out-of-fold rows. Name a run: --oof RUN")
         if self.target is None:
@@ -132,13 +126,7 @@ class CalibrationContext:
         return self.evidence.take(in_shares(self.evidence.targets, self.target))
 
     def trained_shares(self) -> Doubles:
-        """The class shares that the predictions presume.
-
-        Raises
-        ------
-        UsageError
-            If nobody knows them.
-        """
+        """The class shares that the predictions presume."""
         if self.presumed is not None:
             return self.presumed
         if self.evidence is None:
@@ -148,13 +136,7 @@ class CalibrationContext:
         return self.evidence.shares()
 
     def target_shares(self) -> Doubles:
-        """The class shares that the test set is presumed to have.
-
-        Raises
-        ------
-        UsageError
-            If nobody said them.
-        """
+        """The class shares that the test set is presumed to have."""
         if self.target is None:
             raise UsageError(
                 "this method needs the class shares of the test set: --target-prior uniform, "
@@ -228,18 +210,6 @@ def in_shares(targets: Indices, shares: Doubles) -> Indices:
     """As many rows as there are, each class as often as its share says, as evenly as can be.
 
     A class is cut to evenly spaced rows or repeated, each of its rows about equally often.
-
-    Parameters
-    ----------
-    targets
-        Class indices of shape (M,).
-    shares
-        Shape (K,), summing to one.
-
-    Raises
-    ------
-    UsageError
-        If a class with a share has no row.
     """
     wanted = np.round(shares * len(targets)).astype(np.int64)
     parts = []
@@ -259,17 +229,7 @@ def nothing(context: CalibrationContext) -> Apply:
 def swallowed(
     classes: Sequence[str], counts: npt.NDArray[np.int64], shares: npt.NDArray[np.float64]
 ) -> list[str]:
-    """One sentence for each class that takes more than twice its share of the rows.
-
-    Parameters
-    ----------
-    classes
-        Names of the K classes.
-    counts
-        Rows of each class, of shape (K,).
-    shares
-        Rows that each class would take if the presumed prior held, of shape (K,).
-    """
+    """One sentence for each class that takes more than twice its share of the rows."""
     excess = np.flatnonzero(counts > SWALLOWS * np.maximum(shares, 1))
     return [_excess(classes[c], int(counts[c]), float(shares[c])) for c in excess.tolist()]
 
@@ -284,30 +244,7 @@ def _excess(name: str, count: int, share: float) -> str:
 def shares_of(
     text: str, classes: Sequence[str], counts: Callable[[], npt.NDArray[np.int64]]
 ) -> tuple[Doubles, str]:
-    """The shares and what they are, in words that follow "the classes are".
-
-    Parameters
-    ----------
-    text
-        ``"uniform"``, ``"train"`` or the path of a table with a class and its share in each row.
-    classes
-        The K class names.
-    counts
-        Gives the training images of each class as published; called for ``"train"`` alone.
-
-    Returns
-    -------
-    numpy.ndarray, str
-        Shares of shape (K,), above 0, summing to one.
-
-    Raises
-    ------
-    UsageError
-        If a class has no training image and the training set's shares are asked for.
-    InputError
-        If the file cannot be used, its classes differ, a share is not a number above 0, or the
-        shares do not sum to one.
-    """
+    """The shares and what they are, in words that follow "the classes are"."""
     if text == UNIFORM:
         return np.full(len(classes), 1 / len(classes)), EQUALLY
     if text == TRAIN:

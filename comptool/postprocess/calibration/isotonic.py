@@ -24,13 +24,7 @@ OLD_SHARE = 1e-6
 
 
 def isotonic(context: CalibrationContext) -> Apply:
-    """Fit one curve per class on the out-of-fold rows.
-
-    Raises
-    ------
-    UsageError
-        If there are none.
-    """
+    """Fit one curve per class on the out-of-fold rows."""
     rows = context.rows()
     num_classes = rows.probabilities.shape[1]
     curves = [
@@ -47,20 +41,7 @@ def isotonic(context: CalibrationContext) -> Apply:
 
 
 def curve(probabilities: Floats, truth: np.ndarray) -> tuple[Doubles, Doubles]:
-    """The corners of the rising curve that is nearest to the truth in squares.
-
-    Parameters
-    ----------
-    probabilities
-        Floats of shape (M,).
-    truth
-        Booleans of shape (M,).
-
-    Returns
-    -------
-    numpy.ndarray, numpy.ndarray
-        Distinct probabilities, rising, and the frequency at each, in [0, 1].
-    """
+    """The corners of the rising curve that is nearest to the truth in squares."""
     places, which, weights = np.unique(
         probabilities.astype(np.float64), return_inverse=True, return_counts=True
     )

@@ -36,13 +36,7 @@ TAUS = np.round(np.arange(-1, 3.01, 0.05), 2)
 
 
 def prior(context: CalibrationContext) -> Apply:
-    """Exchange the shares trained on for the target's, estimated from each test set if not given.
-
-    Raises
-    ------
-    UsageError
-        If nobody knows the shares that the predictions presume, or one of them is 0.
-    """
+    """Exchange the shares trained on for the target's, estimated from each test set if not given."""
     before = _positive(context.trained_shares())
 
     def apply(probabilities: Floats) -> Answer:
@@ -61,20 +55,7 @@ def prior(context: CalibrationContext) -> Apply:
 
 
 def estimated_shares(probabilities: Floats, before: Doubles) -> tuple[Doubles, int]:
-    """The most likely class shares of a test set, and how many iterations found them.
-
-    Parameters
-    ----------
-    probabilities
-        Floats of shape (N, K), rows summing to one.
-    before
-        Class shares that they presume, shape (K,), all above 0.
-
-    Returns
-    -------
-    numpy.ndarray, int
-        Shares of shape (K,) that sum to one, and the iterations taken, at most 2000.
-    """
+    """The most likely class shares of a test set, and how many iterations found them."""
     rows = rows_to_one(probabilities)
     shares = before
     for iteration in range(1, ITERATIONS + 1):
@@ -93,11 +74,6 @@ def logit_adjust(context: CalibrationContext) -> Apply:
 
     The power is the best on the out-of-fold rows; of equally good ones that nearest to 0, which
     leaves everything as it is.
-
-    Raises
-    ------
-    UsageError
-        If there are no out-of-fold rows, or a training share is 0.
     """
     before = _positive(context.trained_shares())
     ratio = (1 / len(before) if context.target is None else context.target) / before

@@ -57,16 +57,6 @@ def quota_optimal(
     With presumed class shares every class has a quota, its share of the rows. Without, head
     classes have theirs and no other row is given to them, as in `quota`; the difference is that
     the result does not depend on the order of the head classes.
-
-    Parameters
-    ----------
-    context, top_k_head, head_classes, fraction
-        As for :func:`comptool.postprocess.calibration.quota.quota_method`.
-
-    Raises
-    ------
-    UsageError, InputError
-        If neither shares nor head classes are known, or the quotas are more than the rows.
     """
     target, head = context.target, []
     if target is None:
@@ -114,11 +104,6 @@ def whole_sizes(shares: Doubles, num_rows: int) -> Indices:
     """Whole numbers in these shares that sum to the rows: the largest remainders are rounded up.
 
     Of equal remainders the first class in class order is rounded up.
-
-    Examples
-    --------
-    >>> whole_sizes(np.array([0.5, 0.25, 0.25]), 5).tolist()
-    [3, 1, 1]
     """
     exact = shares * num_rows
     sizes = np.floor(exact + 1e-9).astype(np.int64)
@@ -128,32 +113,7 @@ def whole_sizes(shares: Doubles, num_rows: int) -> Indices:
 
 
 def assign(scores: Doubles, sizes: Indices) -> Indices:
-    """The class of each row.
-
-    Parameters
-    ----------
-    scores
-        Finite floats of shape (N, K); larger is better.
-    sizes
-        Rows of each class, shape (K,), at least 0, summing to N.
-
-    Returns
-    -------
-    numpy.ndarray
-        Class indices of shape (N,). Each class has its size and the sum of the scores is the
-        greatest possible. Which of several best assignments is taken is not specified, but is
-        always the same.
-
-    Raises
-    ------
-    ValueError
-        If the sizes do not sum to N.
-
-    Examples
-    --------
-    >>> assign(np.log([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4]]), np.array([1, 2])).tolist()
-    [0, 1, 1]
-    """
+    """The class of each row."""
     if sizes.sum() != len(scores) or (sizes < 0).any():
         raise ValueError(f"sizes {sizes.tolist()} do not sum to {len(scores)} rows")
     wanted = np.flatnonzero(sizes)

@@ -44,22 +44,7 @@ def quota_method(
     head_classes: str | None = None,
     fraction: float = FRACTION,
 ) -> Apply:
-    """Each head class in turn takes the rows that are most probable for it; probabilities stay.
-
-    Parameters
-    ----------
-    context
-        With the class counts, unless ``head_classes`` are given.
-    top_k_head, head_classes
-        See :func:`choose_heads`.
-    fraction
-        Share of the rows that each head class takes, 0 to 1.
-
-    Raises
-    ------
-    UsageError, InputError
-        As :func:`choose_heads`.
-    """
+    """Each head class in turn takes the rows that are most probable for it; probabilities stay."""
     head, why = choose_heads(context, top_k_head, head_classes)
 
     def apply(probabilities: Floats) -> Answer:
@@ -85,13 +70,7 @@ def quota_method(
 
 
 def quota_size(num_rows: int, fraction: float) -> int:
-    """Rows that one head class takes: ``floor(fraction * num_rows)``, safe against rounding.
-
-    Examples
-    --------
-    >>> quota_size(826, 0.1)
-    82
-    """
+    """Rows that one head class takes: ``floor(fraction * num_rows)``, safe against rounding."""
     # 0.07 * 100 is 7.000000000000001 and 0.29 * 100 is 28.999999999999996.
     return int(np.floor(fraction * num_rows + 1e-9))
 
@@ -104,32 +83,6 @@ def in_turn(probabilities: Floats, head: Sequence[int], fraction: float) -> Indi
     row takes its most probable class among the classes that are not head classes. (So with
     ``fraction=0`` no row is given to a head class.) Without such a class, the rows left over
     take their most probable class of all.
-
-    Parameters
-    ----------
-    probabilities
-        Floats of shape (N, K) in [0, 1].
-    head
-        Class indices in the order in which they take their rows; the order matters.
-    fraction
-        Share of the N rows that each head class takes, 0 to 1.
-
-    Returns
-    -------
-    numpy.ndarray
-        Class indices of shape (N,).
-
-    Raises
-    ------
-    ValueError
-        If the probabilities are no probabilities (logits, NaN), a head class is repeated or out
-        of range, or the fraction is out of range.
-
-    Examples
-    --------
-    >>> p = np.array([[0.9, 0.1, 0.0], [0.8, 0.0, 0.2], [0.7, 0.2, 0.1], [0.6, 0.1, 0.3]])
-    >>> in_turn(p, head=[0], fraction=0.25)
-    array([0, 2, 1, 2])
     """
     _check(probabilities, head, fraction)
     num_rows, num_classes = probabilities.shape
@@ -147,15 +100,7 @@ def in_turn(probabilities: Floats, head: Sequence[int], fraction: float) -> Indi
 
 
 def largest(values: Floats, size: int) -> npt.NDArray[np.bool_]:
-    """Mask of the ``size`` largest of ``values``, the earlier first where values are equal.
-
-    Parameters
-    ----------
-    values
-        Floats of shape (N,) without NaN.
-    size
-        How many; all if there are fewer.
-    """
+    """Mask of the ``size`` largest of ``values``, the earlier first where values are equal."""
     if size <= 0:
         return np.zeros(len(values), dtype=np.bool_)
     if size >= len(values):
@@ -180,15 +125,7 @@ def _check(probabilities: Floats, head: Sequence[int], fraction: float) -> None:
 
 
 class Heads(NamedTuple):
-    """Head classes.
-
-    Parameters
-    ----------
-    indices
-        Class indices in the order in which they take rows.
-    why
-        Why these, in words.
-    """
+    """Head classes."""
 
     indices: list[int]
     why: str
@@ -197,25 +134,7 @@ class Heads(NamedTuple):
 def choose_heads(
     context: CalibrationContext, top_k_head: int | None, head_classes: str | None
 ) -> Heads:
-    """The head classes as asked for.
-
-    Parameters
-    ----------
-    context
-        With the names of the classes and their counts.
-    top_k_head
-        How many of the most frequent training classes; None: 4.
-    head_classes
-        Their names instead, separated by commas, in the order in which they take rows.
-
-    Raises
-    ------
-    UsageError
-        If the counts are needed and not known, there are fewer classes than ``top_k_head``, or no
-        class has a name that is given.
-    InputError
-        If a class has no count.
-    """
+    """The head classes as asked for."""
     if head_classes is not None:
         return Heads(named_heads(head_classes, context.classes), "as given")
     k = TOP_K_HEAD if top_k_head is None else top_k_head
@@ -256,16 +175,6 @@ def most_frequent(counts: npt.NDArray[np.integer], k: int) -> list[int]:
     """Indices of the ``k`` classes with the largest counts, in class order.
 
     Of equal counts the class that comes first in class order is the more frequent one.
-
-    Raises
-    ------
-    UsageError
-        If there are fewer than ``k`` classes.
-
-    Examples
-    --------
-    >>> most_frequent(np.array([5, 9, 9, 7]), 2)
-    [1, 2]
     """
     if k > len(counts):
         raise UsageError(f"--top-k-head {k} is more than the {len(counts)} classes there are")
@@ -273,24 +182,12 @@ def most_frequent(counts: npt.NDArray[np.integer], k: int) -> list[int]:
 
 
 def named_heads(text: str, classes: Sequence[str]) -> list[int]:
-    """Indices of the classes whose names are joined by commas, in the order given.
-
-    Raises
-    ------
-    UsageError
-        As `class_indices`.
-    """
+    """Indices of the classes whose names are joined by commas, in the order given."""
     return class_indices([name.strip() for name in text.split(",") if name.strip()], classes)
 
 
 def class_indices(names: Sequence[str], classes: Sequence[str]) -> list[int]:
-    """Index of each name in ``classes``, in the order given.
-
-    Raises
-    ------
-    UsageError
-        If a name is no class (the nearest are named) or is there twice.
-    """
+    """Index of each name in ``classes``, in the order given."""
     places = {name: index for index, name in enumerate(classes)}
     for name in names:
         if name not in places:

@@ -55,19 +55,7 @@ SCORES = dict(zip(AVERAGES, (macro_f_beta, micro_f_beta), strict=True))
 
 @dataclass(frozen=True)
 class Decision:
-    """Decided predictions, and what the decision changed.
-
-    Parameters
-    ----------
-    predictions
-        The predictions with ``pred`` filled in.
-    before, after
-        Rows per class of shape (K,), by plain argmax and as decided.
-    warnings
-        Sentences for the person who asked.
-    facts
-        What was decided and how, for the record.
-    """
+    """Decided predictions, and what the decision changed."""
 
     predictions: Predictions
     before: npt.NDArray[np.int64]
@@ -93,17 +81,7 @@ def decided(predictions: Predictions, labels: npt.NDArray[np.intp]) -> Decision:
 
 @dataclass(frozen=True)
 class CalibrationBasis:
-    """What is known, and in which words.
-
-    Parameters
-    ----------
-    context
-        For the methods.
-    prior
-        What the test classes were presumed to be, in words; empty if nothing was said.
-    labelled
-        The out-of-fold rows, or None.
-    """
+    """What is known, and in which words."""
 
     context: CalibrationContext
     prior: str
@@ -117,26 +95,7 @@ def decide(
     settings: CalibrationConfig,
     competition: Path | None,
 ) -> tuple[Decision, list[str]]:
-    """Decide a test set of one class per image, and say what that rests on.
-
-    Parameters
-    ----------
-    source
-        The prediction file.
-    predictions
-        Its N rows.
-    facts
-        What is recorded with it.
-    settings
-        The method and what was given of its options.
-    competition
-        A ``comptool.toml``; None for the one here. Looked at if out-of-fold rows are needed.
-
-    Raises
-    ------
-    UsageError, InputError
-        If the method lacks what it needs, or a file cannot be used.
-    """
+    """Decide a test set of one class per image, and say what that rests on."""
     method = settings.method
     entry = METHODS.find(method)
     apart = entry.weighed or entry.own_prior
@@ -195,36 +154,7 @@ def basis_of(
     trained: Counts | None = None,
     competition: Path | None = None,
 ) -> CalibrationBasis:
-    """What is known of these predictions.
-
-    Parameters
-    ----------
-    source
-        The prediction file, for messages.
-    classes
-        Its K classes.
-    facts
-        What is recorded with it.
-    target_prior
-        Class shares that the test set is presumed to have: ``"uniform"``, ``"train"``, a file, or
-        None.
-    labelled
-        Out-of-fold rows of the runs that made it, or None.
-    metric
-        What searched settings are to maximise.
-    trained
-        Rows per class that the models were trained on, shape (K,), where ``labelled`` is None.
-    competition
-        A ``comptool.toml``; None for the one here. Looked at if nothing recorded says the class
-        counts.
-
-    Raises
-    ------
-    UsageError
-        If the class counts are needed and not known.
-    InputError
-        If the out-of-fold rows have other classes, or a file of shares cannot be used.
-    """
+    """What is known of these predictions."""
     if labelled is not None:
         labelled.check_classes(classes, source)
     counts = counts_of(source, tuple(classes), facts, competition)
@@ -251,19 +181,7 @@ def basis_of(
 def counts_of(
     source: Path, classes: tuple[str, ...], facts: PredictionFacts, competition: Path | None
 ) -> Callable[[str], ClassCounts]:
-    """Gives the training images of each class: as recorded, else counted in a label table here.
-
-    Parameters
-    ----------
-    source
-        The prediction file, for messages.
-    classes
-        Its K classes.
-    facts
-        What is recorded with it.
-    competition
-        A ``comptool.toml``; None for the one here.
-    """
+    """Gives the training images of each class: as recorded, else counted in a label table here."""
     found: list[ClassCounts] = []
 
     def counts(instead: str) -> ClassCounts:
@@ -301,13 +219,7 @@ def _counted_here(classes: Sequence[str], competition: Path | None) -> ClassCoun
 
 
 def evidence_of(labelled: Labelled, classes: Sequence[str]) -> LabelledRows:
-    """The rows as the methods take them.
-
-    Raises
-    ------
-    InputError
-        If a class has no row: nothing could be said of it.
-    """
+    """The rows as the methods take them."""
     evidence = LabelledRows(labelled.predictions.probabilities, labelled.targets)
     absent = [name for name, n in zip(classes, evidence.counts(), strict=True) if n == 0]
     if absent:
@@ -383,30 +295,7 @@ class Figure(NamedTuple):
 def decide_cells(
     predictions: Predictions, labelled: Labelled, settings: CalibrationConfig, metric: str
 ) -> tuple[Decision, list[str]]:
-    """Move multi-label probabilities as is best on out-of-fold rows.
-
-    Parameters
-    ----------
-    predictions
-        Multi-label predictions of N rows.
-    labelled
-        Out-of-fold rows of the runs that made them.
-    settings
-        The method, and the F-score that thresholds are best for.
-    metric
-        The competition's; what is not said of that F-score follows from it.
-
-    Returns
-    -------
-    Decision, list of str
-        The order within each class stays; answers are probabilities above one half. The sentences
-        hold what the method is fitted for, on rows that it was not fitted to.
-
-    Raises
-    ------
-    InputError
-        If the classes differ, or no class has a present cell.
-    """
+    """Move multi-label probabilities as is best on out-of-fold rows."""
     labelled.check_classes(predictions.classes)
     average, beta = f_score_of(settings, metric)
     fit = fit_of(settings.method, settings, average, beta)

@@ -29,13 +29,7 @@ PULL = 0.01
 
 
 def temperature(context: CalibrationContext) -> Apply:
-    """Divide log-probabilities by the number that is best on the out-of-fold rows.
-
-    Raises
-    ------
-    UsageError
-        If there are none.
-    """
+    """Divide log-probabilities by the number that is best on the out-of-fold rows."""
     value = best_temperature(context.rows())
 
     def apply(probabilities: Floats) -> Answer:
@@ -71,13 +65,7 @@ def least_temperature(loss: Callable[[float], float]) -> float:
 
 
 def vector(context: CalibrationContext) -> Apply:
-    """Scale and shift the log-probabilities of each class as is best on the out-of-fold rows.
-
-    Raises
-    ------
-    UsageError
-        If there are none.
-    """
+    """Scale and shift the log-probabilities of each class as is best on the out-of-fold rows."""
     scales, shifts = best_vector(context.rows())
     facts: dict[str, object] = {"scales": scales.tolist(), "shifts": shifts.tolist()}
 
@@ -104,22 +92,7 @@ def best_vector(evidence: LabelledRows) -> tuple[Doubles, Doubles]:
 def least_scales(
     logs: Doubles, loss: Callable[[Doubles], tuple[float, Doubles]], *, least: float = -np.inf
 ) -> tuple[Doubles, Doubles]:
-    """The scales and shifts of columns at which a convex ``loss`` is least.
-
-    Parameters
-    ----------
-    logs
-        What is scaled and shifted, shape (M, K).
-    loss
-        The sum over rows, and its gradient of shape (M, K), of what ``logs`` become.
-    least
-        The smallest scale that is allowed.
-
-    Returns
-    -------
-    numpy.ndarray, numpy.ndarray
-        Of shape (K,) each.
-    """
+    """The scales and shifts of columns at which a convex ``loss`` is least."""
     num_rows, num_classes = logs.shape
     start = np.concatenate([np.ones(num_classes), np.zeros(num_classes)])
 

@@ -26,13 +26,7 @@ FLOOR = 1e-12
 
 
 def sinkhorn(context: CalibrationContext) -> Apply:
-    """Scale each test set to the presumed shares.
-
-    Raises
-    ------
-    UsageError
-        If nobody said what they are.
-    """
+    """Scale each test set to the presumed shares."""
     target = context.target_shares()
 
     def apply(probabilities: Floats) -> Answer:
@@ -43,21 +37,7 @@ def sinkhorn(context: CalibrationContext) -> Apply:
 
 
 def column_scales(probabilities: Floats, target: Doubles) -> tuple[Doubles, float]:
-    """Factors of the columns, and the largest distance of a mean from its share.
-
-    Parameters
-    ----------
-    probabilities
-        Floats of shape (N, K).
-    target
-        Shares of shape (K,), above 0, summing to one.
-
-    Returns
-    -------
-    numpy.ndarray, float
-        Factors of shape (K,) whose largest is 1; the distance is below 1e-9 unless 2000 iterations
-        were not enough.
-    """
+    """Factors of the columns, and the largest distance of a mean from its share."""
     table = np.maximum(probabilities, FLOOR, dtype=np.float64)
     scales = np.ones(table.shape[1])
     gap = np.inf

@@ -26,17 +26,7 @@ AVERAGES = ("macro", "micro")
 
 @dataclass(frozen=True)
 class Choices:
-    """What every threshold of one class would answer.
-
-    Parameters
-    ----------
-    thresholds
-        Falling, shape (n + 1,); the first answers nothing.
-    right, answered
-        Present cells answered and cells answered at each.
-    present
-        Present cells.
-    """
+    """What every threshold of one class would answer."""
 
     thresholds: Doubles
     right: Doubles
@@ -47,37 +37,7 @@ class Choices:
 def best_thresholds(
     targets: Targets, probabilities: Floats, *, average: str = "macro", beta: float = 1.0
 ) -> Doubles:
-    """The thresholds of greatest F-beta.
-
-    Parameters
-    ----------
-    targets
-        Integers of shape (M, K): 1 present, 0 absent, -1 unknown.
-    probabilities
-        Floats of shape (M, K) in [0, 1].
-    average
-        ``"macro"``: the best of each class; ``"micro"``: the best of all cells counted together.
-    beta
-        Recall weighs beta times as much as precision; above 0.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (K,): half-way between two probabilities; below 0 if every row is answered, and the
-        class's largest probability if none is. Of equally good ones the highest. A class without
-        a present cell has 0.5 by itself; together with the others it is not answered.
-
-    Raises
-    ------
-    UsageError
-        If the average is neither, or beta is not above 0.
-
-    Examples
-    --------
-    >>> targets = np.array([[1], [1], [0]])
-    >>> best_thresholds(targets, np.array([[0.9], [0.3], [0.1]])).tolist()
-    [0.2]
-    """
+    """The thresholds of greatest F-beta."""
     if average not in AVERAGES or not beta > 0:
         raise UsageError(f"an F-score is {' or '.join(AVERAGES)}, with beta above 0")
     choices = [_choices(targets[:, c], probabilities[:, c]) for c in range(targets.shape[1])]
@@ -93,18 +53,6 @@ def to_half(probabilities: Floats, thresholds: Floats) -> Doubles:
 
     Two straight lines per class, from 0 over (threshold, 0.5) to 1: the order within a class stays,
     and what was above its threshold is above one half.
-
-    Parameters
-    ----------
-    probabilities
-        Floats of shape (N, K) in [0, 1].
-    thresholds
-        Shape (K,).
-
-    Examples
-    --------
-    >>> to_half(np.array([[0.1], [0.2], [0.6]]), np.array([0.2])).ravel().tolist()
-    [0.25, 0.5, 0.75]
     """
     bounds = np.clip(thresholds, 0, 1)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

@@ -24,15 +24,7 @@ POWER = 3.0
 
 
 def mean(members: Sequence[Floats], weights: Sequence[float]) -> Doubles:
-    """Weighted arithmetic mean.
-
-    Parameters
-    ----------
-    members
-        Probabilities of shape (N, K) each.
-    weights
-        One weight per member, summing to one.
-    """
+    """Weighted arithmetic mean."""
     total = np.zeros(members[0].shape)
     for member, weight in zip(members, weights, strict=True):
         total += weight * member.astype(np.float64)
@@ -45,13 +37,6 @@ def geometric_mean(members: Sequence[Floats], weights: Sequence[float]) -> Doubl
     A probability of 0 counts as the smallest normal float64, so that classes that each have been
     ruled out by somebody are still told apart by how many members ruled them out. The rows do not
     sum to one.
-
-    Parameters
-    ----------
-    members
-        Probabilities of shape (N, K) each.
-    weights
-        One weight per member, summing to one.
     """
     total = np.zeros(members[0].shape)
     for member, weight in zip(members, weights, strict=True):
@@ -192,15 +177,7 @@ def combine(
 
 
 def by_class(members: Sequence[Floats], weights: Doubles) -> Doubles:
-    """Weighted arithmetic mean with weights of each class by itself.
-
-    Parameters
-    ----------
-    members
-        M arrays of probabilities of shape (N, K).
-    weights
-        Shape (M,) or (M, K); the sum over members is one.
-    """
+    """Weighted arithmetic mean with weights of each class by itself."""
     total = np.zeros(members[0].shape)
     for member, weight in zip(members, weights, strict=True):
         total += member * weight
@@ -208,13 +185,7 @@ def by_class(members: Sequence[Floats], weights: Doubles) -> Doubles:
 
 
 def normalised_weights(weights: Sequence[float] | None, num_members: int) -> list[float]:
-    """The weights divided by their sum; equal ones for None.
-
-    Raises
-    ------
-    UsageError
-        If there are not as many as members, one is negative or no number, or all are 0.
-    """
+    """The weights divided by their sum; equal ones for None."""
     if weights is None:
         return [1 / num_members] * num_members
     if len(weights) != num_members:

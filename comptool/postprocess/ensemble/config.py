@@ -65,13 +65,7 @@ class EnsembleConfig(WithSeed, Output, WithCompetition):
         return Path(str(self.weights)) if given else None
 
     def numbers(self) -> list[float] | None:
-        """The weights that were given as numbers.
-
-        Raises
-        ------
-        UsageError
-            If they are not numbers.
-        """
+        """The weights that were given as numbers."""
         if self.weights is None or self.weights_file is not None:
             return None
         try:
@@ -90,13 +84,7 @@ class EnsembleConfig(WithSeed, Output, WithCompetition):
         return [self.output, *(searched if self.search else [])]
 
     def check(self) -> None:
-        """Refuse what contradicts itself.
-
-        Raises
-        ------
-        UsageError
-            If something does.
-        """
+        """Refuse what contradicts itself."""
         searched = {
             "--oof": bool(self.oof),
             "--per-class": self.per_class,
@@ -116,13 +104,7 @@ class EnsembleConfig(WithSeed, Output, WithCompetition):
             raise UsageError(f"searched weights are those of the mean, not of {self.method}")
 
     def plan(self, paths: Sequence[Path]) -> list[str]:
-        """What will be done with these files, line by line.
-
-        Raises
-        ------
-        UsageError
-            If the weights do not fit.
-        """
+        """What will be done with these files, line by line."""
         if self.search is not None or self.weights_file is not None:
             how = f"{self.search} search" if self.search else f"weights of {self.weights_file}"
             return [f"member {path}, {how}" for path in paths]

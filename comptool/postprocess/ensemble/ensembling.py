@@ -44,27 +44,7 @@ from comptool.postprocess.oof import (
 
 @dataclass(frozen=True)
 class MemberEvidence:
-    """Labelled rows as all members predict them, none having been trained on them.
-
-    Parameters
-    ----------
-    members
-        M arrays of probabilities of shape (N, K).
-    targets
-        Class indices of shape (N,), or 1, 0 and -1 of shape (N, K).
-    folds
-        For nested scores, shape (N,); see `comptool.postprocess.oof.nested_folds`.
-    paths
-        The M out-of-fold files.
-    classes
-        The K class names.
-    rows
-        Ids and folds of the training, with the first member's probabilities.
-    table
-        Where the labels are from.
-    notes
-        Sentences on where the rows are from.
-    """
+    """Labelled rows as all members predict them, none having been trained on them."""
 
     members: list[npt.NDArray[np.floating]]
     targets: npt.NDArray[np.integer]
@@ -82,27 +62,7 @@ def gather(
     named: Sequence[str],
     competition: Competition,
 ) -> MemberEvidence:
-    """The out-of-fold rows of the runs that made the predictions.
-
-    Parameters
-    ----------
-    predictions
-        The members' prediction files.
-    facts
-        What is recorded with each.
-    named
-        Runs or out-of-fold files in the order of the members; empty for those that the records
-        lead to. A run on all data has no such rows; those of its folded sibling stand in.
-    competition
-        Says where labels are found.
-
-    Raises
-    ------
-    UsageError
-        If not as many are named as there are members, or a record names no run.
-    InputError
-        If a member has no evidence (and why), or the members differ in classes, rows or folds.
-    """
+    """The out-of-fold rows of the runs that made the predictions."""
     if named and len(named) != len(predictions):
         raise UsageError(
             f"{len(named)} times --oof for {len(predictions)} prediction files: name one for each, "
@@ -162,21 +122,7 @@ def write_weights(
     *,
     force: bool = False,
 ) -> None:
-    """Write searched weights, atomically.
-
-    Parameters
-    ----------
-    path
-        Where to.
-    predictions, facts
-        The members' prediction files and what is recorded with them.
-    evidence, found
-        What was searched on, and what was found.
-    how
-        Settings of the search.
-    force
-        Whether an existing file is replaced.
-    """
+    """Write searched weights, atomically."""
     rows = zip(predictions, evidence.paths, found.alone, found.weights, strict=True)
     members = [
         MemberWeight(
@@ -220,23 +166,6 @@ def read_weights(
 
     Files are matched by the runs that made them where the records of all name these, and by their
     order otherwise.
-
-    Parameters
-    ----------
-    path
-        From `write_weights`.
-    predictions, facts
-        The prediction files and what is recorded with them.
-
-    Returns
-    -------
-    numpy.ndarray, tuple, str
-        Shape (M,), or (M, K) for weights per class; the K classes; a sentence.
-
-    Raises
-    ------
-    InputError
-        If the file is no such file, or its members are not these.
     """
     read = _read(path)
     members, classes = read.members, tuple(read.classes)
@@ -313,21 +242,7 @@ class SearchConfig:
 
 @dataclass(frozen=True)
 class SearchedEnsemble:
-    """An ensemble by searched weights that has been written.
-
-    Parameters
-    ----------
-    ensemble
-        The test predictions.
-    found
-        The weights and what they are worth.
-    evidence
-        What they were searched on.
-    weights
-        The file of weights.
-    members
-        The prediction files.
-    """
+    """An ensemble by searched weights that has been written."""
 
     ensemble: Ensemble
     found: Searched
@@ -376,28 +291,6 @@ def search_files(
     """Search weights on the members' out-of-fold rows, and write them and the ensemble.
 
     Beside these the out-of-fold rows are written, each by weights of a search that did not see it.
-
-    Parameters
-    ----------
-    predictions
-        The members' prediction files.
-    output
-        Where the ensemble goes; the weights go beside it.
-    competition
-        Its metric is maximised; it says where labels are found.
-    how
-        Settings of the search.
-    out_of_fold
-        Runs or out-of-fold files in the order of the members, if not those of the records.
-    force
-        Whether existing outputs are replaced.
-
-    Raises
-    ------
-    UsageError
-        If the metric cannot be searched in this way, or the runs are not known.
-    InputError
-        If a member has no evidence, or the members do not fit together.
     """
     weights = weights_path(output)
     for path in (output, weights, rows_path(output)):
@@ -443,29 +336,7 @@ def search_files(
 def apply_weights(
     weights: Path, predictions: Sequence[Path], output: Path, *, force: bool = False
 ) -> tuple[Ensemble, str]:
-    """Write the ensemble of these files by weights that were searched before.
-
-    Parameters
-    ----------
-    weights
-        ``ensemble.json``.
-    predictions
-        The members' prediction files.
-    output
-        Where the ensemble goes.
-    force
-        Whether an existing output is replaced.
-
-    Returns
-    -------
-    Ensemble, str
-        The ensemble, and how weights and files were matched.
-
-    Raises
-    ------
-    InputError
-        If the file holds no weights of these members.
-    """
+    """Write the ensemble of these files by weights that were searched before."""
     facts = {path: provenance.facts(path, PredictionFacts) for path in predictions}
     found, classes, how = read_weights(weights, predictions, facts)
     made = WeightOrigin(weights_file=str(weights))

@@ -45,31 +45,7 @@ RESAMPLES = 200
 
 @dataclass(frozen=True)
 class Searched:
-    """Weights that were searched, and what they and the alternatives to them are worth.
-
-    Parameters
-    ----------
-    weights
-        Shape (M,), or (M, K) for weights per class; the sum over members is one.
-    metric
-        Name of the metric.
-    in_sample
-        Of the weights on the rows that they were chosen on: too good.
-    nested
-        Of the search, every row weighted by a search that did not see it.
-    equal
-        Of equal weights.
-    single
-        Of taking the one best member, chosen and scored as `nested` is.
-    alone
-        Of each member, shape (M,).
-    num_rows, num_folds
-        Labelled rows, and searches that the nested score is taken over.
-    greater_is_better
-        Which way the metric goes.
-    blend
-        What `nested` is the score of: every row by weights of a search that did not see it, (N, K).
-    """
+    """Weights that were searched, and what they and the alternatives to them are worth."""
 
     weights: Doubles
     metric: str
@@ -121,22 +97,7 @@ def searched(
     bags: int = 0,
     seed: int = 0,
 ) -> Searched:
-    """Search weights, and score the search.
-
-    Parameters
-    ----------
-    members, targets, metric, how, per_class, steps, bags, seed
-        See :func:`~comptool.postprocess.ensemble.search.search`.
-    folds
-        Fold of each row, shape (N,); at least two.
-
-    Raises
-    ------
-    UsageError
-        If the search cannot be done with this metric.
-    InputError
-        If there are fewer than two folds.
-    """
+    """Search weights, and score the search."""
     if len(np.unique(folds)) < 2:
         raise InputError("a nested score needs rows of at least two folds")
     weigh = partial(

@@ -24,13 +24,7 @@ Doubles = npt.NDArray[np.float64]
 
 
 class Objective(Protocol):
-    """What a search maximises.
-
-    Attributes
-    ----------
-    by_class
-        Whether `values` are those of the K classes, and members are kept class-major, (K, N).
-    """
+    """What a search maximises."""
 
     by_class: bool
 
@@ -38,20 +32,7 @@ class Objective(Protocol):
         """A member's probabilities, (N, K), in the objective's own form."""
 
     def values(self, total: Floats, weight: float) -> Doubles:
-        """What a sum of members is worth, whose mean is the objective.
-
-        Parameters
-        ----------
-        total
-            Sum of arranged members.
-        weight
-            Sum of their weights, above 0.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape (K,) if ``by_class``, NaN for a class that cannot be measured, else (1,).
-        """
+        """What a sum of members is worth, whose mean is the objective."""
 
 
 class Ranking:
@@ -60,13 +41,6 @@ class Ranking:
     Which class the present cells are of, and how many of them are as probable or more, does not
     change with the order: only where they stand among all cells does. Classes with ties, which do
     change that, are left to `rank_sorted`.
-
-    Parameters
-    ----------
-    targets
-        Integers of shape (N, K): 1 present, 0 absent, -1 unknown.
-    area
-        ROC areas in place of average precisions.
     """
 
     by_class = True
@@ -114,15 +88,7 @@ class Ranking:
 
 
 class MeanOverClasses:
-    """A metric that is the mean of its values of the classes.
-
-    Parameters
-    ----------
-    metric
-        Its entry, which has a function ``per_class``.
-    targets
-        Integers of shape (N, K): 1 present, 0 absent, -1 unknown.
-    """
+    """A metric that is the mean of its values of the classes."""
 
     by_class = True
 
@@ -142,13 +108,7 @@ class MeanOverClasses:
 
 
 class LogLoss:
-    """The log-loss, its sign turned; of one class per image or of cells.
-
-    Parameters
-    ----------
-    targets
-        Class indices of shape (N,), or 1, 0 and -1 of shape (N, K).
-    """
+    """The log-loss, its sign turned; of one class per image or of cells."""
 
     def __init__(self, targets: Targets) -> None:
         self._targets = targets
@@ -173,15 +133,7 @@ class LogLoss:
 
 
 class AnyMetric:
-    """Any metric, of the mean of the members.
-
-    Parameters
-    ----------
-    metric
-        Its entry.
-    targets
-        As the metric takes them.
-    """
+    """Any metric, of the mean of the members."""
 
     by_class = False
 
@@ -202,23 +154,7 @@ class AnyMetric:
 
 
 def objective(name: str, targets: Targets, *, per_class: bool = False) -> Objective:
-    """The objective of a metric.
-
-    Parameters
-    ----------
-    name
-        Name of a metric of the task.
-    targets
-        Class indices of shape (N,), or 1, 0 and -1 of shape (N, K).
-    per_class
-        Whether each class is to have its own weights.
-
-    Raises
-    ------
-    UsageError
-        If there is no such metric, or it is no mean over classes and each class is to have its
-        own weights.
-    """
+    """The objective of a metric."""
     found = _objective(name, targets)
     if per_class and not (targets.ndim == 2 and found.by_class):
         raise UsageError(

@@ -99,17 +99,7 @@ def search(
 
 
 def best_first(alone: Doubles, members: Sequence[Floats], targets: Targets) -> Rows:
-    """The order of M members by their scores; of equal scores, by their log-loss.
-
-    Parameters
-    ----------
-    alone
-        Scores of shape (M,), the highest being the best.
-    members
-        M arrays of probabilities of shape (N, K).
-    targets
-        Class indices of shape (N,), or 1, 0 and -1 of shape (N, K).
-    """
+    """The order of M members by their scores; of equal scores, by their log-loss."""
     ties = np.zeros(len(members))
     if len(np.unique(alone)) < len(alone):
         goal = LogLoss(targets)

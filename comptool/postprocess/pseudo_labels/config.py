@@ -14,16 +14,7 @@ EVIDENCE = "Out-of-fold evidence"
 
 @dataclass(frozen=True)
 class Rule:
-    """Which rows become pseudo-labels.
-
-    Parameters
-    ----------
-    class_thresholds
-        A threshold for the rows of each answer, or the cells of each class, K numbers, in place of
-        one for all; 1 keeps none.
-    class_lowers
-        Of multi-label predictions with ``class_thresholds``: below which each class is absent.
-    """
+    """Which rows become pseudo-labels."""
 
     threshold: float | None = option(
         help="Confidence threshold: rows strictly above it are kept; multi-label: classes strictly "
@@ -83,13 +74,7 @@ class PrecisionTarget:
     )
 
     def check(self, rule: Rule) -> None:
-        """Refuse what contradicts the rule.
-
-        Raises
-        ------
-        UsageError
-            If something does.
-        """
+        """Refuse what contradicts the rule."""
         if self.per_class and self.precision is None:
             raise UsageError("--per-class chooses thresholds for a --precision, and there is none")
         if self.precision is None:

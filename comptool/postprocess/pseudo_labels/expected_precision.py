@@ -40,17 +40,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class ExpectedPrecision:
-    """Share of answers that are right, with an interval.
-
-    Parameters
-    ----------
-    right, answered
-        Counts of out-of-fold answers above the threshold.
-    value
-        Their ratio, NaN without an answer.
-    low, high
-        Interval of 95 %; 0 and 1 without an answer.
-    """
+    """Share of answers that are right, with an interval."""
 
     right: int
     answered: int
@@ -75,13 +65,7 @@ class ExpectedPrecision:
 
 
 def precision(right: int, answered: int) -> ExpectedPrecision:
-    """Precision by its counts.
-
-    Examples
-    --------
-    >>> print(precision(98, 100))
-    0.980 (0.930 to 0.998) by 100 out-of-fold answers
-    """
+    """Precision by its counts."""
     low, high = (float(end[0]) for end in _interval(np.array([right]), np.array([answered])))
     return ExpectedPrecision(
         right, answered, right / answered if answered else float("nan"), low, high
@@ -89,22 +73,7 @@ def precision(right: int, answered: int) -> ExpectedPrecision:
 
 
 def threshold_for(confidence: Floats, right: Mask, wanted: float) -> float | None:
-    """The lowest threshold whose precision is at least ``wanted`` by the lower end of its interval.
-
-    Parameters
-    ----------
-    confidence
-        Floats of shape (M,) in [0, 1].
-    right
-        Whether each answer is right, shape (M,).
-    wanted
-        A precision, 0 to 1.
-
-    Returns
-    -------
-    float or None
-        0 if all answers will do; None if no threshold does.
-    """
+    """The lowest threshold whose precision is at least ``wanted`` by the lower end of its interval."""
     order = np.argsort(-confidence, kind="stable")
     values, hits = confidence[order].astype(np.float64), right[order]
     # Rows of one confidence are kept together: only the last of each is a place to stop.
@@ -120,17 +89,7 @@ def threshold_for(confidence: Floats, right: Mask, wanted: float) -> float | Non
 def threshold_by_class(
     probabilities: Floats, targets: Indices, wanted: float
 ) -> list[float | None]:
-    """`threshold_for` among the rows that each class is answered for, of K classes.
-
-    Parameters
-    ----------
-    probabilities
-        Floats of shape (M, K).
-    targets
-        Class indices of shape (M,).
-    wanted
-        A precision, 0 to 1.
-    """
+    """`threshold_for` among the rows that each class is answered for, of K classes."""
     answers, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     found = []
     for index in range(probabilities.shape[1]):
@@ -140,17 +99,7 @@ def threshold_by_class(
 
 
 def agreeing(answers: npt.NDArray[Any], members: Sequence[Floats], task: Task) -> Mask:
-    """Rows, of multi-label predictions cells, that all members answer in this way.
-
-    Parameters
-    ----------
-    answers
-        As `Task.answers` gives them.
-    members
-        Probabilities of shape (N, K) each.
-    task
-        The competition's.
-    """
+    """Rows, of multi-label predictions cells, that all members answer in this way."""
     same: Mask = np.all([task.answers(member) == answers for member in members], axis=0)
     return same
 
@@ -183,19 +132,7 @@ NEVER = 1.0
 
 @dataclass(frozen=True)
 class PrecisionThreshold:
-    """A rule and what out-of-fold rows say of it.
-
-    Parameters
-    ----------
-    rule
-        With its thresholds chosen.
-    notes
-        Sentences for the person who asked.
-    expected
-        The figures for the record; empty without evidence.
-    by_class
-        Expected precision of each class's labels, of K or, without evidence, of none.
-    """
+    """A rule and what out-of-fold rows say of it."""
 
     rule: Rule
     notes: list[str] = field(default_factory=list)
@@ -211,31 +148,7 @@ def promise(
     competition: Competition,
     agree: Sequence[PredictionFacts] = (),
 ) -> PrecisionThreshold:
-    """Choose the thresholds that are wanted, and say what the rule promises.
-
-    Parameters
-    ----------
-    rule
-        What was asked for.
-    wanted
-        What out-of-fold rows are asked for.
-    classes
-        The K classes of the predictions.
-    facts
-        What is recorded with them.
-    competition
-        Says where labels are found.
-    agree
-        What is recorded with files that have to agree: rows that their own out-of-fold rows answer
-        otherwise are not counted.
-
-    Raises
-    ------
-    UsageError
-        If ``wanted`` contradicts the rule.
-    InputError
-        If out-of-fold rows are needed and cannot be had, or no threshold promises the precision.
-    """
+    """Choose the thresholds that are wanted, and say what the rule promises."""
     wanted.check(rule)
     runs = facts.runs or []
     needed = wanted.precision is not None or wanted.oof is not None

@@ -50,26 +50,7 @@ from comptool.tasks import Task
 
 @dataclass(frozen=True)
 class PseudoLabels:
-    """A pseudo-label table that has been written.
-
-    Parameters
-    ----------
-    classes
-        The K class names.
-    round
-        This round's number, from 1.
-    rows
-        Rows of the table.
-    counts
-        Rows per class by title: ``predicted``, ``sure`` (of this round), ``kept``; of multi-label
-        tables also the ``absent`` and the ``unknown`` cells of the rows that are kept.
-    notes
-        Sentences for the person who asked.
-    expected
-        How right out-of-fold rows say that the labels will be; empty where there are none.
-    by_class
-        The same of each class's labels, or empty.
-    """
+    """A pseudo-label table that has been written."""
 
     classes: tuple[str, ...]
     round: int

@@ -54,23 +54,7 @@ FOLD = "fold"
 
 @dataclass(frozen=True)
 class Kept:
-    """What a rule keeps of N test rows.
-
-    Parameters
-    ----------
-    rows
-        Indices of the M rows that are kept, shape (M,).
-    labels
-        Label columns by name, M values each.
-    confidence, round
-        Of shape (M,).
-    number
-        This round's number, from 1.
-    counts
-        Rows, or cells, of each class by title.
-    soft
-        Probability columns by name, M values each.
-    """
+    """What a rule keeps of N test rows."""
 
     rows: npt.NDArray[np.intp]
     labels: Mapping[str, npt.NDArray[Any]]
@@ -82,13 +66,7 @@ class Kept:
 
 
 def table(samples: Samples, kept: Kept) -> pd.DataFrame:
-    """The rows of the test table that are kept, with their labels.
-
-    Raises
-    ------
-    UsageError
-        If a column of the competition has a name that this table needs.
-    """
+    """The rows of the test table that are kept, with their labels."""
     columns = [samples.id, *samples.paths.values(), *([samples.group] if samples.group else [])]
     own = {CONFIDENCE, ROUND, FOLD}
     clash = (own | set(kept.labels)) & set(columns) or own & set(kept.labels)
@@ -106,19 +84,7 @@ Number = TypeVar("Number", bound=np.number)
 
 @dataclass(frozen=True)
 class Labels:
-    """Pseudo-labels of the N rows of a test table.
-
-    Parameters
-    ----------
-    label
-        Class indices of shape (N,), -1 for a row without one.
-    confidence
-        Floats of shape (N,) in [0, 1].
-    round
-        Integers of shape (N,), from 1.
-    soft
-        Class probabilities of shape (N, K), or None.
-    """
+    """Pseudo-labels of the N rows of a test table."""
 
     label: npt.NDArray[np.intp]
     confidence: npt.NDArray[np.float64]
@@ -149,27 +115,7 @@ class Labels:
 def read_round(
     path: Path, samples: Samples, label: str, classes: Sequence[str], *, soft: bool
 ) -> tuple[Labels, int]:
-    """The labels of an earlier table, in the order of the test table, and the next round's number.
-
-    Parameters
-    ----------
-    path
-        A table written by ``comptool pseudolabel``.
-    samples
-        The N rows of the test table.
-    label
-        Name of the label column.
-    classes
-        The K class names of the predictions.
-    soft
-        Whether its class probabilities are needed.
-
-    Raises
-    ------
-    InputError
-        If a column is missing, an id is not in the test table, a label is no class, or a number is
-        out of range.
-    """
+    """The labels of an earlier table, in the order of the test table, and the next round's number."""
     columns = [samples.id, label, CONFIDENCE, ROUND]
     columns += [SOFT + name for name in classes] if soft else []
     frame, places = _rows(path, samples, columns)
@@ -188,20 +134,7 @@ def read_round(
 def read_cells(
     path: Path, samples: Samples, label: str, classes: Sequence[str]
 ) -> tuple[PseudoCells, int]:
-    """The multi-label cells of an earlier table, as `read_round` reads the classes of one.
-
-    Parameters
-    ----------
-    path, samples, classes
-        As for `read_round`.
-    label
-        Name of the column of joined label lists; empty for one column per class.
-
-    Raises
-    ------
-    InputError
-        As `read_round`; also for a cell that is none of 0, 1, -1 and blank.
-    """
+    """The multi-label cells of an earlier table, as `read_round` reads the classes of one."""
     frame, places = _rows(path, samples, [samples.id, *([label] if label else classes), ROUND])
     if label:
         matrix = matrix_of_lists(path, frame[label], classes)
@@ -258,31 +191,7 @@ def label_cells(
     soft: bool = False,
     allowed: npt.NDArray[np.bool_] | None = None,
 ) -> Kept:
-    """The rows that are kept, with 1, 0 or -1 for each class, or their label lists.
-
-    Parameters
-    ----------
-    predictions, samples
-        See :func:`comptool.postprocess.pseudo_labels.rounds.label_classes`.
-    label
-        Name of the column of joined label lists; empty for one column per class. A list cannot
-        say that a class is not known: rows with such a class are then left out.
-    rule
-        Which cells are sure.
-    previous
-        The table of the round before, or None; of a cell in both, this round's label stays.
-    soft
-        Refused.
-    allowed
-        Cells that may be labelled in this round, shape (N, K); None for all.
-
-    Raises
-    ------
-    UsageError
-        If the rule has a part that is for one class per image, or ``soft`` is on.
-    InputError
-        If the table of the round before cannot be used.
-    """
+    """The rows that are kept, with 1, 0 or -1 for each class, or their label lists."""
     if soft:
         raise UsageError("--soft is for one class per image; multi-label cells are 1, 0 or -1")
     probabilities, classes = predictions.probabilities, predictions.classes
@@ -403,23 +312,7 @@ def decide(
     soft: bool,
     allowed: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[Labels, dict[str, list[int]]]:
-    """The labels of this round over those of earlier ones, cut to the rule, and the counts.
-
-    Parameters
-    ----------
-    predictions
-        In the order of the test table; what ``pred`` holds are classes.
-    rule
-        Which rows are kept.
-    earlier
-        Labels of the rounds before, or None.
-    number
-        This round's number.
-    soft
-        Whether the probabilities are wanted.
-    allowed
-        Rows that may be labelled in this round, shape (N,); None for all.
-    """
+    """The labels of this round over those of earlier ones, cut to the rule, and the counts."""
     probabilities = predictions.probabilities.astype(np.float64)
     num_rows, num_classes = probabilities.shape
     answers = answers_of(predictions)

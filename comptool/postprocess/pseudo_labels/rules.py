@@ -37,27 +37,7 @@ NONE = -1
 
 
 def sure(probabilities: Floats, rule: Rule, answers: Indices | None = None) -> Mask:
-    """Rows that pass the threshold and the quantile of ``rule``.
-
-    Parameters
-    ----------
-    probabilities
-        Floats of shape (N, K) in [0, 1].
-    rule
-        Its cap and balance are not looked at.
-    answers
-        Class indices of shape (N,) where something has decided them; None: the most probable ones.
-
-    Returns
-    -------
-    numpy.ndarray
-        Booleans of shape (N,).
-
-    Examples
-    --------
-    >>> sure(np.array([[0.96, 0.04], [0.97, 0.03]]), Rule())
-    array([False,  True])
-    """
+    """Rows that pass the threshold and the quantile of ``rule``."""
     if answers is None:
         answers = probabilities.argmax(axis=1)
     confidence = probabilities[np.arange(len(answers)), answers]
@@ -74,22 +54,7 @@ def sure(probabilities: Floats, rule: Rule, answers: Indices | None = None) -> M
 
 
 def limited(labels: Indices, confidence: Floats, rule: Rule) -> Indices:
-    """The labels after the cap and the balance of ``rule``; rows cut away become -1.
-
-    Parameters
-    ----------
-    labels
-        Class indices of shape (N,), -1 for a row that is not labelled.
-    confidence
-        Floats of shape (N,). Of equal ones the lower row is the surer.
-    rule
-        Its threshold and quantile are not looked at.
-
-    Examples
-    --------
-    >>> limited(np.array([0, 0, 1, -1]), np.array([0.97, 0.99, 0.98, 0.1]), Rule(balance=True))
-    array([-1,  0,  1, -1])
-    """
+    """The labels after the cap and the balance of ``rule``; rows cut away become -1."""
     sizes = [] if rule.per_class_cap is None else [rule.per_class_cap]
     if rule.balance and (labels != NONE).any():
         sizes.append(int(np.unique(labels[labels != NONE], return_counts=True)[1].min()))
@@ -107,16 +72,7 @@ Bound = float | npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PseudoCells:
-    """Multi-label pseudo-labels of the N rows of a test table.
-
-    Parameters
-    ----------
-    labels
-        int8 of shape (N, K): 1 present, 0 absent, -1 not known.
-    round
-        Integers of shape (N,): the latest round that labelled one of the row's cells, from 1; 0 in
-        a row that has none.
-    """
+    """Multi-label pseudo-labels of the N rows of a test table."""
 
     labels: Matrix
     round: npt.NDArray[np.int64]
@@ -134,18 +90,6 @@ def bounds(rule: Rule) -> tuple[Bound, Bound]:
     """The probability below which a class is absent, and the one above which it is present.
 
     They are numbers, or of shape (K,) if each class has its own.
-
-    Raises
-    ------
-    UsageError
-        If the first is above the second, or the rule has a part that is for one class per image.
-
-    Examples
-    --------
-    >>> bounds(Rule(threshold=0.75)), bounds(Rule(threshold=0.75, lower=0.5))
-    ((0.25, 0.75), (0.5, 0.75))
-    >>> bounds(Rule(threshold=0.25))
-    (0.25, 0.25)
     """
     if rule.quantile is not None:
         raise UsageError(
@@ -162,26 +106,7 @@ def bounds(rule: Rule) -> tuple[Bound, Bound]:
 
 
 def sure_cells(probabilities: Floats, rule: Rule) -> Matrix:
-    """The labels of the cells that are sure.
-
-    Parameters
-    ----------
-    probabilities
-        Floats of shape (N, K) in [0, 1].
-    rule
-        Its cap and balance are not looked at.
-
-    Returns
-    -------
-    numpy.ndarray
-        int8 of shape (N, K): 1 strictly above the threshold, 0 strictly below the lower one, -1 in
-        between.
-
-    Examples
-    --------
-    >>> sure_cells(np.array([[0.97, 0.96, 0.03]]), Rule())
-    array([[ 1, -1,  0]], dtype=int8)
-    """
+    """The labels of the cells that are sure."""
     lower, upper = bounds(rule)
     labels = np.full(probabilities.shape, UNKNOWN, dtype=np.int8)
     labels[probabilities < lower] = ABSENT
@@ -190,22 +115,7 @@ def sure_cells(probabilities: Floats, rule: Rule) -> Matrix:
 
 
 def limited_cells(labels: Matrix, probabilities: Floats, rule: Rule) -> Matrix:
-    """The labels after the cap and the balance of ``rule``.
-
-    Parameters
-    ----------
-    labels
-        int8 of shape (N, K).
-    probabilities
-        Floats of shape (N, K): of the present cells of a class those with the largest stay.
-    rule
-        Its thresholds are not looked at.
-
-    Returns
-    -------
-    numpy.ndarray
-        int8 of shape (N, K); present cells that are cut away become -1, for they are not absent.
-    """
+    """The labels after the cap and the balance of ``rule``."""
     counts = (labels == PRESENT).sum(axis=0)
     sizes = [] if rule.per_class_cap is None else [rule.per_class_cap]
     if rule.balance and counts.any():
