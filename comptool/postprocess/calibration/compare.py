@@ -47,6 +47,7 @@ from comptool.postprocess.calibration.context import (
     rows_to_one,
 )
 from comptool.postprocess.calibration.methods import CELL_METHODS, METHODS
+from comptool.postprocess.calibration.multilabel_methods import AVERAGES, Targets
 from comptool.postprocess.calibration.quota import has_heads
 from comptool.postprocess.calibration.recalibration import (
     Fit,
@@ -55,7 +56,6 @@ from comptool.postprocess.calibration.recalibration import (
     fit_of,
     usable_metric,
 )
-from comptool.postprocess.calibration.thresholds import AVERAGES, Targets
 from comptool.postprocess.inputs import class_counts
 from comptool.postprocess.oof import networks_of, own_evidence
 from comptool.tasks.label_matrix import PRESENT

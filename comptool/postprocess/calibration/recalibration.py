@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,6 @@ from comptool.io.runs import find_run, members, read_header
 from comptool.io.tables import read_table
 from comptool.metrics.multilabel import logloss, macro_f_beta, micro_f_beta
 from comptool.postprocess import inputs
-from comptool.postprocess.answers import count_table
 from comptool.postprocess.calibration.config import THRESHOLDS, CalibrationConfig
 from comptool.postprocess.calibration.context import (
     Answer,
@@ -40,16 +39,14 @@ from comptool.postprocess.calibration.context import (
     shares_of,
 )
 from comptool.postprocess.calibration.methods import CELL_METHODS, METHODS
-from comptool.postprocess.calibration.thresholds import AVERAGES, Targets
+from comptool.postprocess.calibration.multilabel_methods import AVERAGES, Fitted, Targets
 from comptool.postprocess.oof import FOLDS, Labelled, nested_folds, own_evidence, trained_counts
 from comptool.tasks.labels import class_counts as count_labels
 from comptool.tasks.multilabel_task import ANSWERED
 
-if TYPE_CHECKING:
-    from comptool.postprocess.calibration.cells import Fitted
-
 Counts = npt.NDArray[np.int64]
-Fit = Callable[[Targets, Floats], "Fitted"]
+Fit = Callable[[Targets, Floats], Fitted]
+SHOWN_CLASSES = 40
 SCORES = dict(zip(AVERAGES, (macro_f_beta, micro_f_beta), strict=True))
 
 
@@ -373,6 +370,39 @@ def _by_class(facts: Mapping[str, object], classes: Sequence[str]) -> dict[str, 
         name: dict(zip(classes, value, strict=True)) if isinstance(value, list) else value
         for name, value in facts.items()
     }
+
+
+def count_table(classes: Sequence[str], columns: Mapping[str, Sequence[int | str]]) -> str:
+    """One line per class, one right-aligned column per count, and a line with the sums."""
+    numbers = {title: values for title, values in columns.items() if _is_count(values)}
+    rows = [(name, *values) for name, *values in zip(classes, *columns.values(), strict=True)]
+    total = ("sum", *(sum(map(int, v)) if t in numbers else "" for t, v in columns.items()))
+    kept = _most_changed(list(numbers.values()), len(rows))
+    lines = [("class", *columns), *(rows[index] for index in kept), total]
+    widths = [max(len(str(line[place])) for line in lines) for place in range(len(lines[0]))]
+    text = [
+        "  ".join([f"{line[0]!s:<{widths[0]}}", *map(_right, line[1:], widths[1:])]).rstrip()
+        for line in lines
+    ]
+    if len(kept) < len(rows):
+        text.append(f"({len(rows) - len(kept)} classes that changed less are not shown)")
+    return "\n".join(text)
+
+
+def _is_count(values: Sequence[int | str]) -> bool:
+    return not any(isinstance(value, str) for value in values)
+
+
+def _right(value: object, width: int) -> str:
+    return f"{value!s:>{width}}"
+
+
+def _most_changed(counts: Sequence[Sequence[int | str]], num_classes: int) -> list[int]:
+    if num_classes <= SHOWN_CLASSES or not counts:
+        return list(range(num_classes))
+    change = [abs(int(a) - int(b)) for a, b in zip(counts[0], counts[-1], strict=True)]
+    order = sorted(range(num_classes), key=lambda index: (-change[index], index))
+    return sorted(order[:SHOWN_CLASSES])
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,15 @@
-"""Temperature and vector scaling of log-probabilities, fitted by the log-loss.
+"""Temperature, vector and isotonic scaling, fitted to out-of-fold rows.
 
-C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On Calibration of Modern Neural Networks", ICML
-2017, arXiv 1706.04599, section 4.2. Log-probabilities stand in for logits, from which they differ
-by a constant per row: to a temperature that is all the same, while vector scaling of the one is a
-slightly different family from that of the other. Vector scaling has a weak pull towards scale 1
-and shift 0 here, worth a hundredth of one row, so that a class without rows stays finite.
+Temperature and vector scaling: C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On Calibration of
+Modern Neural Networks", ICML 2017, arXiv 1706.04599, section 4.2. Log-probabilities replace logits,
+which differ by a constant per row: a temperature is not affected, vector scaling becomes a slightly
+different family. Differs from the paper: vector scaling is regularised towards scale 1 and shift 0,
+with the weight of a hundredth of a row, so that the parameters of a class without rows are finite.
+
+Isotonic regression: B. Zadrozny and C. Elkan, "Transforming classifier scores into accurate
+multiclass probability estimates", KDD 2002: one class against the rest, then normalised, with
+linear interpolation as in scikit-learn. Curves have flat parts, which produce ties; among tied
+classes the one that was more probable before is predicted.
 """
 
 from __future__ import annotations
@@ -26,6 +31,8 @@ from comptool.postprocess.calibration.context import (
 
 LARGEST_TEMPERATURE = 50.0
 PULL = 0.01
+# Weight of the previous probability: breaks ties, and no row sums to 0.
+OLD_SHARE = 1e-6
 
 
 def temperature(context: CalibrationContext) -> Apply:
@@ -108,3 +115,29 @@ def least_scales(
         pulled, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options
     ).x
     return found[:num_classes], found[num_classes:]
+
+
+def isotonic(context: CalibrationContext) -> Apply:
+    """Fit one curve per class on the out-of-fold rows."""
+    rows = context.rows()
+    num_classes = rows.probabilities.shape[1]
+    curves = [
+        curve(rows.probabilities[:, index], rows.targets == index) for index in range(num_classes)
+    ]
+
+    def apply(probabilities: Floats) -> Answer:
+        columns = [np.interp(probabilities[:, c], *curves[c]) for c in range(num_classes)]
+        fitted = np.stack(columns, axis=1) + OLD_SHARE * probabilities
+        fitted /= fitted.sum(axis=1, keepdims=True)
+        return Answer(fitted, fitted.argmax(axis=1))
+
+    return apply
+
+
+def curve(probabilities: Floats, truth: np.ndarray) -> tuple[Doubles, Doubles]:
+    """The corners of the rising curve that is nearest to the truth in squares."""
+    places, which, weights = np.unique(
+        probabilities.astype(np.float64), return_inverse=True, return_counts=True
+    )
+    means = np.bincount(which, weights=truth) / weights
+    return places, scipy.optimize.isotonic_regression(means, weights=weights).x

@@ -34,8 +34,7 @@ from comptool.errors import InputError, UsageError
 from comptool.metrics.bootstrap import IntervalEstimate, metric_with_interval
 from comptool.metrics.metric_registry import Floats, Targets
 from comptool.postprocess.ensemble.combine import by_class
-from comptool.postprocess.ensemble.objectives import Doubles
-from comptool.postprocess.ensemble.search import DIGITS, best_first, search
+from comptool.postprocess.ensemble.search import DIGITS, Doubles, best_first, search
 
 Folds = npt.NDArray[np.integer]
 Weigh = Callable[[Sequence[Floats], Targets], Doubles]

@@ -35,7 +35,7 @@ from comptool.io.predictions import Predictions, refuse_ranks
 from comptool.io.provenance import PredictionFacts, PseudoLabelFacts
 from comptool.io.tables import refuse_rows, write_table
 from comptool.postprocess import inputs
-from comptool.postprocess.answers import count_table
+from comptool.postprocess.calibration.recalibration import count_table
 from comptool.postprocess.inputs import in_order
 from comptool.postprocess.pseudo_labels.config import PrecisionTarget, Rule
 from comptool.postprocess.pseudo_labels.expected_precision import (

@@ -11,8 +11,7 @@ from scipy.special import softmax
 from comptool import metrics
 from comptool.errors import UsageError
 from comptool.postprocess.ensemble.combine import by_class
-from comptool.postprocess.ensemble.objectives import objective
-from comptool.postprocess.ensemble.search import search
+from comptool.postprocess.ensemble.search import objective, search
 
 SEEDS = st.integers(0, 10_000)
 

@@ -9,9 +9,9 @@ import pytest
 from scipy.special import expit
 
 from comptool.errors import InputError
-from comptool.postprocess.calibration.cells import Fitted, nothing, thresholds
 from comptool.postprocess.calibration.compare import NONE, compare_cells
 from comptool.postprocess.calibration.methods import CELL_METHODS
+from comptool.postprocess.calibration.multilabel_methods import Fitted, nothing, thresholds
 
 ALL = {name: CELL_METHODS.load(name) for name in CELL_METHODS.names}
 

@@ -136,7 +136,7 @@ def test_a_class_without_rows_stays_finite_and_rare():
 def test_isotonic_curves_are_those_of_scikit_learn():
     from sklearn.isotonic import IsotonicRegression
 
-    from comptool.postprocess.calibration.isotonic import curve
+    from comptool.postprocess.calibration.scaling import curve
 
     rng = np.random.default_rng(0)
     p = np.round(rng.random(500), 2)

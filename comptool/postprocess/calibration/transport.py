@@ -1,25 +1,25 @@
-"""Optimal assignment of rows to classes of given sizes: a transportation problem.
+"""Class sizes met exactly: optimal assignment of rows, and Sinkhorn scaling of probabilities.
 
-Quotas as the best assignment of all rows to classes that meets them.
+Assigning rows to classes of given sizes at the greatest total score is a transportation problem:
+F. L. Hitchcock, "The distribution of a product from several sources to numerous localities", 1941.
+A linear programme over all N K cells is slow for large N, but K prices, one per class, settle
+nearly all rows: each row takes the class with the greatest score minus price. Prices are
+approximated by entropic regularisation; rows far from a tie keep the class chosen at these prices;
+the programme is solved exactly (HiGHS) for the other rows, and rows are added until no settled row
+prefers another class at the prices of the programme. By linear programming duality the assignment
+of all rows is then optimal.
 
-Rows are assigned to classes of given sizes at the greatest total score, which is a transportation
-problem: F. L. Hitchcock, "The distribution of a product from several sources to numerous
-localities", 1941. The linear programme over all N K cells is slow to solve for large N, and nearly
-all of it is settled by K numbers: with the right price of each class, a row goes where score minus
-price is greatest. Prices are approached by smoothed counts (entropic regularisation, as in
-Sinkhorn's method); rows far from a tie keep the class that they choose at these prices; the
-programme is solved exactly (HiGHS) for the rest, whose number grows until its own prices have every
-settled row choose what it has. By linear programming duality no assignment of all rows is then
-better.
+Sinkhorn: R. Sinkhorn and P. Knopp, "Concerning nonnegative matrices and doubly stochastic
+matrices", Pacific Journal of Mathematics 21(2), 1967. Of all tables whose rows sum to one and whose
+columns have the given means, the result has the least Kullback-Leibler divergence from the
+predictions. Probabilities below 1e-12 count as 1e-12; otherwise there may be no such table.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
-from scipy.optimize import linprog
-from scipy.special import softmax
+import scipy
 
 from comptool.errors import UsageError
 from comptool.postprocess.calibration.context import (
@@ -29,6 +29,7 @@ from comptool.postprocess.calibration.context import (
     Doubles,
     Floats,
     Indices,
+    answered,
     rows_to_one,
 )
 from comptool.postprocess.calibration.quota import FRACTION, choose_heads, has_heads, quota_size
@@ -160,7 +161,7 @@ def _prices(table: Doubles, supplies: Indices, sizes: Indices) -> Doubles:
     wanted = np.log(sizes / sizes.sum())
     for smoothing in SMOOTHINGS:
         for rows in [sample] * ROUNDS + [slice(None)] * 4:
-            chosen = softmax((table[rows] - prices) / smoothing, axis=1)
+            chosen = scipy.special.softmax((table[rows] - prices) / smoothing, axis=1)
             shares = supplies[rows] @ chosen / supplies[rows].sum()
             prices = prices + smoothing * (np.log(np.maximum(shares, 1e-12)) - wanted)
     return prices
@@ -180,7 +181,7 @@ def _programme(
     left = sizes - amounts.sum(axis=0)
     row, column = np.nonzero(cells[is_open])
     num_rows, num_cells = int(is_open.sum()), len(row)
-    sums = sparse.csc_array(
+    sums = scipy.sparse.csc_array(
         (
             np.ones(2 * num_cells),
             (np.concatenate([row, num_rows + column]), np.tile(np.arange(num_cells), 2)),
@@ -190,10 +191,43 @@ def _programme(
     wanted = np.concatenate([supplies[is_open], left])
     if not num_rows or (left < 0).any():
         return None
-    found = linprog(-table[is_open][row, column], A_eq=sums, b_eq=wanted, method="highs")
+    found = scipy.optimize.linprog(
+        -table[is_open][row, column], A_eq=sums, b_eq=wanted, method="highs"
+    )
     if found.status == INFEASIBLE:
         return None
     if found.status != 0:
         raise RuntimeError(f"the assignment was not solved: {found.message}")
     amounts[np.flatnonzero(is_open)[row], column] = np.rint(found.x)
     return amounts, -found.eqlin.marginals[num_rows:]
+
+
+ITERATIONS = 2000
+TOLERANCE = 1e-9
+FLOOR = 1e-12
+
+
+def sinkhorn(context: CalibrationContext) -> Apply:
+    """Scale each test set to the presumed shares."""
+    target = context.target_shares()
+
+    def apply(probabilities: Floats) -> Answer:
+        scales, gap = column_scales(probabilities, target)
+        return answered(np.maximum(probabilities, FLOOR) * scales, largest_gap=gap)
+
+    return apply
+
+
+def column_scales(probabilities: Floats, target: Doubles) -> tuple[Doubles, float]:
+    """Factors of the columns, and the largest distance of a mean from its share."""
+    table = np.maximum(probabilities, FLOOR, dtype=np.float64)
+    scales = np.ones(table.shape[1])
+    gap = np.inf
+    for _ in range(ITERATIONS):
+        means = scales * (table.T @ (1 / (table @ scales))) / len(table)
+        gap = float(np.abs(means - target).max())
+        if gap < TOLERANCE:
+            break
+        scales = scales * target / means
+        scales /= scales.max()
+    return scales, gap
