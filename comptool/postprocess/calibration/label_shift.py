@@ -36,7 +36,7 @@ TAUS = np.round(np.arange(-1, 3.01, 0.05), 2)
 
 
 def prior(context: CalibrationContext) -> Apply:
-    """Exchange the shares trained on for the target's, estimated from each test set if not given."""
+    """Replace the training shares by the target shares, estimated from the test set if not given."""
     before = _positive(context.trained_shares())
 
     def apply(probabilities: Floats) -> Answer:
