@@ -124,7 +124,7 @@ class CalibrationContext:
         return self.evidence.take(in_shares(self.evidence.targets, self.target))
 
     def trained_shares(self) -> Doubles:
-        """The class shares of the training rows, else of the evidence; a UsageError without both."""
+        """The class shares of the training rows, else of the evidence; a UsageError if unknown."""
         if self.presumed is not None:
             return self.presumed
         if self.evidence is None:
@@ -231,10 +231,14 @@ def swallowed(
     excess = np.flatnonzero(counts > SWALLOWS * np.maximum(shares, 1))
     warnings = []
     for c in excess.tolist():
-        shown = f"{round(float(shares[c]), 1):g}"
-        factor = f", {counts[c] / shares[c]:.1f} times its share of {shown}"
-        text = f"; its share is {shown}" if shares[c] < 1 else factor
-        warnings.append(f"class '{classes[c]}' takes {counts[c]} rows{text}")
+        shown, text = (
+            f"{round(float(shares[c]), 1):g}",
+            f"class '{classes[c]}' takes {counts[c]} rows",
+        )
+        if shares[c] < 1:
+            warnings.append(f"{text}; its share is {shown}")
+        else:
+            warnings.append(f"{text}, {counts[c] / shares[c]:.1f} times its share of {shown}")
     return warnings
 
 

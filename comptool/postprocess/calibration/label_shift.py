@@ -36,7 +36,7 @@ TAUS = np.round(np.arange(-1, 3.01, 0.05), 2)
 
 
 def prior(context: CalibrationContext) -> Apply:
-    """Replace the training shares by the target shares, estimated from the test set if not given."""
+    """Replace the training shares by the target shares, by default estimated from the test set."""
     before = _positive(context.trained_shares())
 
     def apply(probabilities: Floats) -> Answer:

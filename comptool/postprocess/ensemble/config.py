@@ -1,4 +1,4 @@
-"""Options of ``comptool ensemble``, and what makes them contradict."""
+"""Options of ``comptool ensemble`` and their checks."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ class EnsembleConfig(WithSeed, Output, WithCompetition):
 
     @property
     def weights_file(self) -> Path | None:
-        """The file of weights, if that is what was given."""
+        """The file of weights, if one was given."""
         given = self.weights is not None and self.weights.endswith(WEIGHTS_SUFFIX)
         return Path(str(self.weights)) if given else None
 
     def numbers(self) -> list[float] | None:
-        """The weights that were given as numbers."""
+        """The weights given as numbers."""
         if self.weights is None or self.weights_file is not None:
             return None
         try:
@@ -84,7 +84,7 @@ class EnsembleConfig(WithSeed, Output, WithCompetition):
         return [self.output, *(searched if self.search else [])]
 
     def check(self) -> None:
-        """Refuse what contradicts itself."""
+        """Refuse contradictory options."""
         searched = {
             "--oof": bool(self.oof),
             "--per-class": self.per_class,
@@ -97,14 +97,14 @@ class EnsembleConfig(WithSeed, Output, WithCompetition):
         if self.search == "continuous" and (self.steps is not None or self.bags is not None):
             raise UsageError("--steps and --bags belong to --search greedy, not to continuous")
         if self.search is not None and self.weights is not None:
-            raise UsageError("--search finds the weights, and --weights gives them: take one")
+            raise UsageError("--search and --weights exclude each other")
         if self.power is not None and self.method != "power":
             raise UsageError("--power belongs to --method power")
         if self.method not in (None, "mean") and (self.search or self.weights_file):
-            raise UsageError(f"searched weights are those of the mean, not of {self.method}")
+            raise UsageError(f"searched weights are for --method mean, not {self.method}")
 
     def plan(self, paths: Sequence[Path]) -> list[str]:
-        """What will be done with these files, line by line."""
+        """One line per file: its weight or the search."""
         if self.search is not None or self.weights_file is not None:
             how = f"{self.search} search" if self.search else f"weights of {self.weights_file}"
             return [f"member {path}, {how}" for path in paths]

@@ -1,10 +1,8 @@
-"""The ``ensemble`` command: members and their out-of-fold rows in, weights and a file out.
+"""The ``ensemble`` command: an ensemble with given, recorded or searched weights.
 
-``ensemble.json``: searched weights, whose they are, and what they were worth.
-
-Holds ``format`` (1), ``task``, ``classes``, ``metric``, ``search`` (how it was done), ``scores``
-and ``members``: of each the prediction file, its ``runs``, its out-of-fold file, its score alone
-and its ``weight``, one number or one per class by name.
+``ensemble.json`` holds searched weights and their scores: ``format`` (1), ``task``, ``classes``,
+``metric``, ``search`` (settings), ``scores`` and ``members``: for each the prediction file, its
+``runs``, its out-of-fold file, its own score and its ``weight``, a number or one per class by name.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ from comptool.io.predictions import Predictions
 from comptool.io.provenance import PredictionFacts, WeightOrigin
 from comptool.io.records import EnsembleWeights, MemberWeight, parse
 from comptool.postprocess.ensemble.combine import POWER
-from comptool.postprocess.ensemble.config import EnsembleConfig
+from comptool.postprocess.ensemble.config import WEIGHTS_SUFFIX, EnsembleConfig
 from comptool.postprocess.ensemble.nested_cv import Searched, searched
 from comptool.postprocess.inputs import Ensemble, ensemble_files, shared_facts
 from comptool.postprocess.oof import (
@@ -44,14 +42,14 @@ from comptool.postprocess.oof import (
 
 @dataclass(frozen=True)
 class MemberEvidence:
-    """Labelled rows as all members predict them, none having been trained on them."""
+    """Out-of-fold predictions of all members for the same labelled rows."""
 
-    members: list[npt.NDArray[np.floating]]
-    targets: npt.NDArray[np.integer]
-    folds: npt.NDArray[np.integer]
+    members: list[npt.NDArray[np.floating]]  # (N, K) each
+    targets: npt.NDArray[np.integer]  # (N,) class indices, or (N, K) of 1, 0 and -1
+    folds: npt.NDArray[np.integer]  # (N,), for nested scores
     paths: list[Path]
     classes: tuple[str, ...]
-    rows: Predictions
+    rows: Predictions  # those of the first member
     table: Path
     notes: list[str] = field(default_factory=list)
 
@@ -62,10 +60,10 @@ def gather(
     named: Sequence[str],
     competition: Competition,
 ) -> MemberEvidence:
-    """The out-of-fold rows of the runs that made the predictions."""
+    """The out-of-fold rows of the named runs, or of the runs recorded with the predictions."""
     if named and len(named) != len(predictions):
         raise UsageError(
-            f"{len(named)} times --oof for {len(predictions)} prediction files: name one for each, "
+            f"{len(named)} times --oof for {len(predictions)} prediction files: give one for each, "
             "in their order, or none"
         )
     if named:
@@ -73,6 +71,11 @@ def gather(
     else:
         found = [_rows_of(path, facts[path], competition) for path in predictions]
     first = found[0]
+    warnings = [
+        f"warning: {path} was recalibrated, but the out-of-fold rows for its weight were not"
+        for path in predictions
+        if facts[path].recalibration
+    ]
     return MemberEvidence(
         members=[one.probabilities for one in side_by_side(found)],
         targets=first.targets,
@@ -81,33 +84,20 @@ def gather(
         classes=first.predictions.classes,
         rows=first.predictions,
         table=first.table,
-        notes=[*_notes(found), *_recalibrated(predictions, facts)],
+        notes=[*dict.fromkeys(one.note for one in found if one.note), *warnings],
     )
-
-
-def _notes(found: Sequence[Labelled]) -> list[str]:
-    return list(dict.fromkeys(one.note for one in found if one.note))
-
-
-def _recalibrated(predictions: Sequence[Path], facts: Mapping[Path, PredictionFacts]) -> list[str]:
-    return [
-        f"warning: {path} was recalibrated, and the out-of-fold rows that weigh it were not"
-        for path in predictions
-        if facts[path].recalibration
-    ]
 
 
 def _rows_of(path: Path, facts: PredictionFacts, competition: Competition) -> Labelled:
     if not facts.runs:
         raise UsageError(
-            f"{path} was made by no run that is recorded: name each member's run, in the order of "
-            "the files, with --oof RUN"
+            f"no run is recorded with {path}: give the run of each member, in the order of the "
+            "files, with --oof RUN"
         )
     return own_evidence(None, facts, competition)
 
 
 FORMAT = 1
-SUFFIX = ".json"
 
 Doubles = npt.NDArray[np.float64]
 
@@ -122,7 +112,7 @@ def write_weights(
     *,
     force: bool = False,
 ) -> None:
-    """Write searched weights, atomically."""
+    """Write searched weights, the settings of the search and its scores, atomically."""
     rows = zip(predictions, evidence.paths, found.alone, found.weights, strict=True)
     members = [
         MemberWeight(
@@ -148,7 +138,7 @@ def write_weights(
 
 
 def scores(found: Searched) -> dict[str, object]:
-    """The figures of a search, for a record."""
+    """The scores of a search, for a record."""
     return {
         "nested": found.nested.document(),
         "in_sample": found.in_sample,
@@ -162,23 +152,22 @@ def scores(found: Searched) -> dict[str, object]:
 def read_weights(
     path: Path, predictions: Sequence[Path], facts: Mapping[Path, PredictionFacts]
 ) -> tuple[Doubles, tuple[str, ...], str]:
-    """Weights of these prediction files, the classes they are for, and how they were matched.
+    """Recorded weights, (M,) or (M, K), for prediction files, their classes, and a note.
 
-    Files are matched by the runs that made them where the records of all name these, and by their
-    order otherwise.
+    Files are matched by their runs if all of them are recorded, otherwise by their order.
     """
     read = _read(path)
     members, classes = read.members, tuple(read.classes)
     if len(members) != len(predictions):
         raise InputError(
-            f"has weights of {len(members)} members, and {len(predictions)} prediction files are "
+            f"has weights of {len(members)} members, but {len(predictions)} prediction files are "
             "given",
             file=path,
             values=[member.predictions for member in members],
         )
     runs = [facts[one].runs or [] for one in predictions]
     theirs = [member.runs for member in members]
-    order, how = list(range(len(members))), "the weights are taken in the order of the files"
+    order, how = list(range(len(members))), "the weights are assigned in the order of the files"
     if all(runs) and all(theirs) and all(theirs.count(one) == 1 for one in theirs):
         missing = [", ".join(one) for one in runs if one not in theirs]
         if missing or any(runs.count(one) > 1 for one in runs):
@@ -203,20 +192,16 @@ def _read(path: Path) -> EnsembleWeights:
         if read.format != FORMAT or not read.members:
             raise ValueError(f"format {read.format}")
         for place, member in enumerate(read.members):
-            _check_weight(f"members[{place}].weight", member.weight, read.classes)
+            given = member.weight if isinstance(member.weight, dict) else read.classes
+            if lacking := [name for name in read.classes if name not in given]:
+                raise ValueError(f"members[{place}].weight lacks {', '.join(lacking)}")
         if len({isinstance(member.weight, dict) for member in read.members}) > 1:
             raise ValueError("some weights are per class and some are not")
     except ValueError as error:
         raise InputError(
-            f"holds no weights of an ensemble ({error})", file=path, mend=mend
+            f"is not a file of ensemble weights ({error})", file=path, mend=mend
         ) from error
     return read
-
-
-def _check_weight(key: str, weight: float | dict[str, float], classes: Sequence[str]) -> None:
-    lacking = [name for name in classes if isinstance(weight, dict) and name not in weight]
-    if lacking:
-        raise ValueError(f"{key} lacks {', '.join(lacking)}")
 
 
 def _named(weight: Any, classes: Sequence[str]) -> float | dict[str, float]:
@@ -242,7 +227,7 @@ class SearchConfig:
 
 @dataclass(frozen=True)
 class SearchedEnsemble:
-    """An ensemble by searched weights that has been written."""
+    """A written ensemble with searched weights, its prediction files and the file of weights."""
 
     ensemble: Ensemble
     found: Searched
@@ -251,7 +236,7 @@ class SearchedEnsemble:
     members: tuple[Path, ...]
 
     def text(self) -> str:
-        """Scores, then each member with its score alone and its weight."""
+        """Scores, then each member with its own score and its weight."""
         lines = [self.found.text(), "alone   weight  member"]
         rows = zip(self.members, self.found.alone, self.found.weights, strict=True)
         for path, alone, weight in rows:
@@ -274,11 +259,6 @@ class SearchedEnsemble:
         }
 
 
-def weights_path(output: Path) -> Path:
-    """Where the weights of an ensemble stand: ``ensemble.csv`` has ``ensemble.json``."""
-    return output.with_suffix(SUFFIX)
-
-
 def search_files(
     predictions: Sequence[Path],
     output: Path,
@@ -288,11 +268,11 @@ def search_files(
     out_of_fold: Sequence[str] = (),
     force: bool = False,
 ) -> SearchedEnsemble:
-    """Search weights on the members' out-of-fold rows, and write them and the ensemble.
+    """Search weights on out-of-fold rows; write them, the ensemble and its out-of-fold rows.
 
-    Beside these the out-of-fold rows are written, each by weights of a search that did not see it.
+    Each out-of-fold row is weighted by a search that did not use it.
     """
-    weights = weights_path(output)
+    weights = output.with_suffix(WEIGHTS_SUFFIX)
     for path in (output, weights, rows_path(output)):
         refuse_existing(path, force)
     facts = {path: provenance.facts(path, PredictionFacts) for path in predictions}
@@ -336,7 +316,7 @@ def search_files(
 def apply_weights(
     weights: Path, predictions: Sequence[Path], output: Path, *, force: bool = False
 ) -> tuple[Ensemble, str]:
-    """Write the ensemble of these files by weights that were searched before."""
+    """Write the ensemble of these files with the weights of an earlier search; gives a note."""
     facts = {path: provenance.facts(path, PredictionFacts) for path in predictions}
     found, classes, how = read_weights(weights, predictions, facts)
     made = WeightOrigin(weights_file=str(weights))
@@ -353,13 +333,12 @@ def _ensemble(
     force: bool,
     out_of_fold: str | None = None,
 ) -> Ensemble:
-    by_class = weights if weights.ndim == 2 else None
-    shares = weights.mean(axis=1) if weights.ndim == 2 else weights
+    per_class = weights.ndim == 2
     ensemble = ensemble_files(
         predictions,
         output,
-        weights=shares.tolist(),
-        class_weights=by_class,
+        weights=(weights.mean(axis=1) if per_class else weights).tolist(),
+        class_weights=weights if per_class else None,
         made=made,
         out_of_fold=out_of_fold,
         force=force,
@@ -368,16 +347,13 @@ def _ensemble(
     return ensemble
 
 
-# Loaded for searched weights alone: scipy and the metrics are half a second.
-
-
 def carry_out(asked: EnsembleConfig, paths: Sequence[Path]) -> tuple[str, dict[str, object]]:
-    """Write the ensemble, and say what it is: for a reader, and for a program.
+    """Write the ensemble of ``paths``; gives the text and the JSON object.
 
     Raises
     ------
     UsageError, InputError
-        If the members or the weights do not fit.
+        If the members or the weights do not match.
     """
     output, force = asked.output, asked.force
     members = [str(path) for path in paths]

@@ -35,7 +35,7 @@ from comptool.metrics.ranking import areas, precisions, rank_sorted
 Doubles = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
 
-# Sums in another order differ in the last digits, which is no reason to prefer a member.
+# Scores are rounded: the order of a sum changes the last digits, which must not decide.
 DIGITS = 12
 STEPS = 50
 BAGS = 0
@@ -46,23 +46,22 @@ SEARCHES = ("greedy", "continuous")
 
 
 class Objective(Protocol):
-    """What a search maximises."""
+    """The objective of a search; by class, members are kept class-major, (K, N)."""
 
     by_class: bool
 
     def arrange(self, member: Floats) -> Floats:
-        """A member's probabilities, (N, K), in the objective's own form."""
+        """Probabilities, (N, K), in the form that the objective sums."""
 
     def values(self, total: Floats, weight: float) -> Doubles:
-        """What a sum of members is worth, whose mean is the objective."""
+        """Values of a sum of arranged members: (K,) by class, NaN if undefined, else (1,)."""
 
 
 class Ranking:
     """Average precision or ROC area of each class.
 
-    Which class the present cells are of, and how many of them are as probable or more, does not
-    change with the order: only where they stand among all cells does. Classes with ties, which do
-    change that, are left to `rank_sorted`.
+    The number of present cells that are as probable or more is known in advance; only their places
+    among all cells depend on the order. `rank_sorted` handles classes with ties.
     """
 
     by_class = True
@@ -77,7 +76,7 @@ class Ranking:
         of_class = np.repeat(np.arange(len(rows)), self._positives)
         self._class = of_class
         first = np.cumsum(self._positives) - self._positives
-        # Of each present cell: those as probable or more, and one past its class's last place.
+        # For each present cell: the number as probable or more, and the end of its class.
         self._found = self._positives[of_class] + first[of_class] - np.arange(len(of_class))
         self._past = of_class * rows.shape[1] + self._known[of_class]
         self._firsts = first[self._positives > 0]
@@ -85,11 +84,11 @@ class Ranking:
 
     def arrange(self, member: Floats) -> Floats:
         """Class-major float32."""
-        # Adding 0 makes 0.0 of -0.0, whose bits would sort last.
+        # Adding 0 turns -0.0 into 0.0; its bits would sort last.
         return np.ascontiguousarray(np.add(member.T, 0, dtype=np.float32))
 
     def values(self, total: Floats, weight: float) -> Doubles:
-        """One value per class; the weight does not matter to an order."""
+        """One value per class; the order does not depend on the weight."""
         keys = self._keys
         np.left_shift(total.astype(np.float32, copy=False).view(np.uint32), np.uint32(1), out=keys)
         keys |= self._present
@@ -110,7 +109,7 @@ class Ranking:
 
 
 class MeanOverClasses:
-    """A metric that is the mean of its values of the classes."""
+    """A metric that is a mean over classes."""
 
     by_class = True
 
@@ -120,17 +119,17 @@ class MeanOverClasses:
         self._targets = targets
 
     def arrange(self, member: Floats) -> Floats:
-        """Class-major float64: an answer is a matter of the last digit."""
+        """Class-major float64: answers depend on the last digit."""
         return np.ascontiguousarray(member.T, dtype=np.float64)
 
     def values(self, total: Floats, weight: float) -> Doubles:
-        """One value per class, NaN for a class that cannot be measured."""
+        """One value per class, NaN if undefined."""
         values = self._values(self._targets, np.minimum(total.T / weight, 1))
         return self._sign * values.astype(np.float64)
 
 
 class LogLoss:
-    """The log-loss, its sign turned; of one class per image or of cells."""
+    """The negative log-loss, for one class per image or for cells."""
 
     def __init__(self, targets: Targets) -> None:
         self._targets = targets
@@ -147,7 +146,7 @@ class LogLoss:
         return np.ascontiguousarray(of_truth.T)
 
     def values(self, total: Floats, weight: float) -> Doubles:
-        """Share of the mean log-probability of the truth that falls to each class."""
+        """Contribution of each class to the mean log-probability of the truth."""
         terms = np.log(np.clip(total / weight, SMALLEST, 1)) * self._cells
         scale = np.atleast_2d(self._cells).shape[0] / self._cells.sum()
         sums: Doubles = np.atleast_1d(terms.sum(axis=-1)) * scale
@@ -155,18 +154,18 @@ class LogLoss:
 
 
 class AnyMetric:
-    """Any metric, of the mean of the members."""
+    """Any metric, computed from the mean of the members."""
 
     by_class = False
 
     def __init__(self, metric: Metric, targets: Targets) -> None:
         self._metric = metric
         self._targets = targets
-        # The most probable class of a sum is that of the mean.
+        # A sum and its mean have the same most probable class.
         self._of_sum = metric.of_decisions and targets.ndim == 1 and not metric.is_users
 
     def arrange(self, member: Floats) -> Floats:
-        """As it is, float64."""
+        """Unchanged, as float64."""
         return member.astype(np.float64)
 
     def values(self, total: Floats, weight: float) -> Doubles:
@@ -181,7 +180,7 @@ def objective(name: str, targets: Targets, *, per_class: bool = False) -> Object
     if per_class and not (targets.ndim == 2 and found.by_class):
         raise UsageError(
             "weights per class can be searched for multi-label metrics that are means over "
-            f"classes (map, auc, macro-f1, logloss), and {name} is none here"
+            f"classes (map, auc, macro-f1, logloss), and {name} is not one here"
         )
     return found
 
@@ -208,7 +207,7 @@ def search(
     bags: int = BAGS,
     seed: int = 0,
 ) -> Doubles:
-    """Weights that are best on labelled rows.
+    """Search the weights with the best metric on labelled rows.
 
     Parameters
     ----------
@@ -223,11 +222,11 @@ def search(
     per_class
         Whether each class has its own weights.
     steps
-        Greedy: members added at most, at least 1.
+        Greedy: largest number of members added, at least 1.
     bags
-        Greedy: how many draws of half of the members are averaged; 0 takes all members once.
+        Greedy: number of bags, each of a random half of the members; 0 for one search over all.
     seed
-        Of the bags.
+        Random seed of the bags.
 
     Returns
     -------
@@ -258,7 +257,7 @@ def search(
 
 
 def best_first(alone: Doubles, members: Sequence[Floats], targets: Targets) -> Rows:
-    """The order of M members by their scores; of equal scores, by their log-loss."""
+    """The order of M members by their scores, best first; ties by log-loss."""
     ties = np.zeros(len(members))
     if len(np.unique(alone)) < len(alone):
         goal = LogLoss(targets)
@@ -267,7 +266,7 @@ def best_first(alone: Doubles, members: Sequence[Floats], targets: Targets) -> R
 
 
 def _first_of_copies(stack: Floats, alone: Doubles) -> Rows:
-    """Of each member the first that is the same, shape (M,)."""
+    """Index of the first identical member for each member, shape (M,)."""
     first = np.arange(len(stack))
     for place in range(1, len(stack)):
         for earlier in np.flatnonzero(alone[:place] == alone[place]):
@@ -300,7 +299,7 @@ def _bagged(
 
 
 def _greedy(stack: Floats, goal: Objective, per_class: bool, steps: int) -> Doubles:
-    """Shares of the members, (M,) or (M, K), after the best of all steps."""
+    """Weights, (M,) or (M, K), at the best step."""
     counts, total, values = _start(stack, goal)
     if per_class:
         return _greedy_by_class(stack, goal, counts, total, values, steps)
@@ -318,7 +317,7 @@ def _greedy(stack: Floats, goal: Objective, per_class: bool, steps: int) -> Doub
 
 
 def _start(stack: Floats, goal: Objective) -> tuple[Doubles, Floats, Doubles]:
-    """The mean of the best few members, as many as is best."""
+    """Sorted initialisation: counts, sum and values of the best first members."""
     total, best = np.zeros_like(stack[0]), -np.inf
     for number, member in enumerate(stack, start=1):
         total = total + member
@@ -337,7 +336,7 @@ def _greedy_by_class(
     values: Doubles,
     steps: int,
 ) -> Doubles:
-    """Every class takes its own best member at each step."""
+    """Greedy selection for each class independently."""
     classes = np.arange(stack.shape[1])
     taken = np.repeat(counts[:, None], len(classes), axis=1)
     best_taken, best = taken.copy(), np.nan_to_num(values, nan=-np.inf)
@@ -374,7 +373,7 @@ def _continuous(stack: Floats, goal: Objective) -> Doubles:
 
 
 def _continuous_by_class(stack: Floats, goal: Objective) -> Doubles:
-    """Every class keeps the moves that are good for itself."""
+    """Pattern search for each class independently."""
     num_members, num_classes = stack.shape[:2]
     start, _, values = _start(stack, goal)
     weights = np.repeat(start[:, None] / start.sum(), num_classes, axis=1)
@@ -398,7 +397,7 @@ def _continuous_by_class(stack: Floats, goal: Objective) -> Doubles:
 
 
 def _moved(weights: Doubles, place: int, change: float) -> Doubles | None:
-    """The weights with one of them changed, normalised; None if nothing is left or changed."""
+    """Weights with one changed, normalised; None if all are 0 or none changed."""
     moved = weights.copy()
     moved[place] = max(moved[place] + change, 0)
     if moved.sum() == 0 or moved[place] == weights[place]:
