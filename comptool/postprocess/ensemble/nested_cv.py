@@ -67,7 +67,7 @@ class Searched:
         lines = [
             f"{self.metric} on {self.num_rows} out-of-fold rows (95 % intervals)",
             f"nested, {self.num_folds} searches  {self.nested}",
-            f"in-sample           {self.in_sample:.4f}  (optimistic: weights chosen on these rows)",
+            f"in-sample           {self.in_sample:.4f}  (optimistic: chosen on these rows)",
             f"equal weights       {self.equal}",
             f"best single member  {self.single}",
         ]
@@ -199,7 +199,7 @@ class ViewChoice:
             f"plain image            {self.plain}",
             f"all views, equally     {of.equal}",
             f"searched, nested       {of.nested}  ({of.num_folds} searches)",
-            f"searched, in-sample    {of.in_sample:.4f}  (optimistic: weights chosen on these rows)",
+            f"searched, in-sample    {of.in_sample:.4f}  (optimistic: chosen on these rows)",
             f"the choice of these    {self.choice}  (fold by fold, by the rows of the others)",
             f"gain over the plain    {self.gain.value:+.4f} ({self.gain.low:+.4f} to "
             f"{self.gain.high:+.4f})",
