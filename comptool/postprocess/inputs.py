@@ -314,7 +314,6 @@ def _result(
         names = ", ".join(str(p) for p, m in zip(paths, members, strict=True) if m.pred is not None)
         notes.append(f"the decisions (column pred) of {names} are left out")
     fold = first.fold
-    # An array of None equals itself alone.
     if not all(np.array_equal(fold, member.fold) for member in members):
         notes.append("the members' folds differ: the column fold is left out")
         fold = None

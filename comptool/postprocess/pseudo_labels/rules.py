@@ -1,20 +1,16 @@
-"""Rules that select pseudo-labels: thresholds, quotas and shares, per row or per cell.
+"""Rules that select pseudo-labels: thresholds, quantiles, caps and balance, per row or per cell.
 
-Which predictions are sure enough to be trained on.
-
-Source: D.-H. Lee, "Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep
+Rows: D.-H. Lee, "Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep
 Neural Networks" (ICML workshop, 2013); the threshold of 0.96 on the largest softmax probability is
 that of "Dual-stream Fusion and Data Augmentation for Imbalanced SAR and EO Multi-modal
-Classification" (2023). Quantiles per class in place of one threshold follow the class-balanced
-self-training of Y. Zou et al. (ECCV 2018, arXiv 1810.07911): rare classes are rarely sure, and one
-threshold for all would leave them out.
+Classification" (2023). Quantiles per class follow the class-balanced self-training of Y. Zou et al.
+(ECCV 2018, arXiv 1810.07911): a single threshold would leave out rare classes, which are rarely
+predicted with confidence.
 
-Which cells, image by class, of multi-label predictions are sure enough to be trained on.
-
-Source: M. N. Rizve, K. Duarte, Y. S. Rawat, M. Shah, "In Defense of Pseudo-Labeling: An
-Uncertainty-Aware Pseudo-label Selection Framework for Semi-Supervised Learning" (ICLR 2021, arXiv
-2101.06329), section 3: a class is present from one threshold on, absent up to a lower one, and has
-no label in between. Differs from the paper: the thresholds stand alone, without its uncertainty.
+Cells, image by class: M. N. Rizve, K. Duarte, Y. S. Rawat, M. Shah, "In Defense of Pseudo-Labeling:
+An Uncertainty-Aware Pseudo-label Selection Framework for Semi-Supervised Learning" (ICLR 2021,
+arXiv 2101.06329), section 3: a class is present above one threshold, absent below a lower one, and
+not annotated in between. Differs from the paper: no uncertainty, only the thresholds.
 """
 
 from __future__ import annotations
@@ -37,7 +33,7 @@ NONE = -1
 
 
 def sure(probabilities: Floats, rule: Rule, answers: Indices | None = None) -> Mask:
-    """Rows that pass the threshold and the quantile of ``rule``."""
+    """Mask of the rows above the thresholds and the quantile; by default of the likeliest class."""
     if answers is None:
         answers = probabilities.argmax(axis=1)
     confidence = probabilities[np.arange(len(answers)), answers]
@@ -54,7 +50,7 @@ def sure(probabilities: Floats, rule: Rule, answers: Indices | None = None) -> M
 
 
 def limited(labels: Indices, confidence: Floats, rule: Rule) -> Indices:
-    """The labels after the cap and the balance of ``rule``; rows cut away become -1."""
+    """Labels after the cap and the balance; removed rows become -1, ties keep the earlier row."""
     sizes = [] if rule.per_class_cap is None else [rule.per_class_cap]
     if rule.balance and (labels != NONE).any():
         sizes.append(int(np.unique(labels[labels != NONE], return_counts=True)[1].min()))
@@ -74,11 +70,11 @@ Bound = float | npt.NDArray[np.float64]
 class PseudoCells:
     """Multi-label pseudo-labels of the N rows of a test table."""
 
-    labels: Matrix
-    round: npt.NDArray[np.int64]
+    labels: Matrix  # (N, K): 1 present, 0 absent, -1 not annotated
+    round: npt.NDArray[np.int64]  # (N,): latest round that labelled a cell, from 1; 0 without
 
     def or_else(self, earlier: PseudoCells) -> PseudoCells:
-        """These labels and, in cells that have none, the earlier ones."""
+        """These labels, in cells without one the earlier labels."""
         own = self.labels != UNKNOWN
         return PseudoCells(
             np.where(own, self.labels, earlier.labels),
@@ -87,10 +83,7 @@ class PseudoCells:
 
 
 def bounds(rule: Rule) -> tuple[Bound, Bound]:
-    """The probability below which a class is absent, and the one above which it is present.
-
-    They are numbers, or of shape (K,) if each class has its own.
-    """
+    """The thresholds below which a class is absent and above which it is present, or K of each."""
     if rule.quantile is not None:
         raise UsageError(
             "--quantile is for one class per image; multi-label cells take --threshold and --lower"
@@ -106,7 +99,7 @@ def bounds(rule: Rule) -> tuple[Bound, Bound]:
 
 
 def sure_cells(probabilities: Floats, rule: Rule) -> Matrix:
-    """The labels of the cells that are sure."""
+    """Labels of cells strictly outside the thresholds; others are -1."""
     lower, upper = bounds(rule)
     labels = np.full(probabilities.shape, UNKNOWN, dtype=np.int8)
     labels[probabilities < lower] = ABSENT
@@ -115,7 +108,7 @@ def sure_cells(probabilities: Floats, rule: Rule) -> Matrix:
 
 
 def limited_cells(labels: Matrix, probabilities: Floats, rule: Rule) -> Matrix:
-    """The labels after the cap and the balance of ``rule``."""
+    """Labels after the cap and the balance; removed present cells become -1, not absent."""
     counts = (labels == PRESENT).sum(axis=0)
     sizes = [] if rule.per_class_cap is None else [rule.per_class_cap]
     if rule.balance and counts.any():
@@ -131,10 +124,7 @@ def limited_cells(labels: Matrix, probabilities: Floats, rule: Rule) -> Matrix:
 
 
 def confidences(labels: Matrix, probabilities: Floats) -> npt.NDArray[np.float64]:
-    """Mean over each row's known cells of the probability of the label that it has, shape (N,).
-
-    Rows without a known cell have 0.
-    """
+    """Mean probability of the labels of each row's annotated cells, shape (N,); 0 without one."""
     known = labels != UNKNOWN
     of_label = np.where(labels == PRESENT, probabilities, 1 - probabilities.astype(np.float64))
     sums = np.where(known, of_label, 0.0).sum(axis=1)
