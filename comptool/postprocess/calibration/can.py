@@ -1,19 +1,19 @@
 """Classification with alternating normalisation (CAN): uncertain rows against a class prior.
 
 Source: M. Jia, A. Reiter, S.-N. Lim, Y. Artzi, C. Cardie, "When in Doubt: Improving Classification
-Performance with Alternating Normalization", Findings of EMNLP 2021, arXiv 2109.13449; the authors'
-code was read for what the text leaves open: the power is taken again in every iteration, and with
-no confident row the identity matrix stands in for the confident rows.
+Performance with Alternating Normalization", Findings of EMNLP 2021, arXiv 2109.13449. Two details
+are from the authors' code: the power is applied in every iteration, and without a confident row the
+identity matrix replaces the confident rows.
 
-A row is uncertain if the entropy of its k largest probabilities, rescaled to sum to one and taken
-to the base k, reaches the threshold. Below the confident rows A stands one uncertain row b; in
-each iteration L = [A; b] is raised to the power alpha, its columns are divided by their sums and
+A row is uncertain if the entropy of its k largest probabilities, rescaled to sum to one and with
+base k, reaches the threshold. Each uncertain row b is stacked below the confident rows A; in each
+iteration L = [A; b] is raised to the power alpha, its columns are divided by their sums and
 multiplied by the prior, and its rows are divided by their sums. The last row replaces b. Uncertain
-rows never see one another.
+rows do not influence each other.
 
-Differs from the authors' code: one k decides what is uncertain (theirs takes a row in which any k
-does). One iteration costs O((N + U) K) altogether, because its column sums over the N confident
-rows are the same for all U uncertain ones; each further iteration costs O(N U K).
+Differs from the authors' code: a single k decides (theirs counts a row as uncertain if any k does).
+One iteration costs O((N + U) K) altogether, because the column sums over the N confident rows are
+shared by all U uncertain ones; each further iteration costs O(N U K).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def can(
     iterations: int = 1,
     prior: Literal["uniform", "train"] | None = None,
 ) -> Apply:
-    """Re-adjust the uncertain rows, and answer every row with its most probable class."""
+    """Adjust the uncertain rows, and answer every row with its most probable class."""
     if not 0 < alpha < np.inf:
         raise UsageError(f"--alpha must be a finite number above 0, not {alpha}")
     given, presumed = context.target, "have the shares presumed"
@@ -71,17 +71,17 @@ def can(
         labels = adjusted.argmax(axis=1)
         adjusted[~uncertain] = rows_to_one(adjusted[~uncertain])
         counts = np.bincount(labels, minlength=num_classes)
-        # A rare class may take an equal share of the rows without harm.
+        # A rare class may take up to a uniform share of the rows without a warning.
         expected = np.maximum(shares, 1 / num_classes) * num_rows
         names = context.names(num_classes)
         warnings = swallowed(names, counts, expected)
         if not uncertain.any():
             warnings.append(
-                f"no row is uncertain (top-{k} entropy {entropy_threshold} or more): none changes"
+                f"no row is uncertain (top-{k} entropy {entropy_threshold} or more): no row changes"
             )
         if uncertain.all():
             warnings.append(
-                "every row is uncertain: one ideal row per class stands in for the others"
+                "every row is uncertain: the identity matrix replaces the confident rows"
             )
         facts = {
             "alpha": alpha,
@@ -92,7 +92,7 @@ def can(
             "uncertain_rows": int(uncertain.sum()),
         }
         note = (
-            f"{facts['uncertain_rows']} of {num_rows} rows are uncertain and re-adjusted; this "
+            f"{facts['uncertain_rows']} of {num_rows} rows are uncertain and adjusted; this "
             f"presumes that the test classes {presumed}"
         )
         return Answer(adjusted, labels, facts, ~uncertain, [note], warnings)
@@ -101,7 +101,7 @@ def can(
 
 
 def top_k_entropy(probabilities: Floats, k: int) -> Doubles:
-    """Entropy of each row's ``k`` largest probabilities, rescaled to sum to one, to the base k."""
+    """Entropy, with base k, of each row's ``k`` largest probabilities rescaled to sum to one."""
     num_classes = probabilities.shape[1]
     if not 2 <= k <= num_classes:
         raise UsageError(f"--top-k must be 2 to {num_classes} (the number of classes), not {k}")
@@ -121,7 +121,7 @@ def alternate(
     alpha: float = 1.0,
     iterations: int = 1,
 ) -> Doubles:
-    """The uncertain rows after alternating normalisation against the confident ones."""
+    """Alternating normalisation of uncertain rows; a row with no prior share is unchanged."""
     if len(confident) == 0:
         confident = np.eye(uncertain.shape[1])
     above = confident.astype(np.float64) ** alpha
@@ -142,7 +142,7 @@ def alternate(
 def _iterate(
     above: Doubles, below: Doubles, prior: Doubles, alpha: float, iterations: int
 ) -> Doubles:
-    """Normalise each of U stacks, (U, N, K) over (U, K), and return the lower rows."""
+    """Normalise U stacks, (U, N, K) over (U, K); gives the lower rows."""
     for _ in range(iterations):
         above, below = above**alpha, below**alpha
         scale = _column_scale(above.sum(axis=1) + below, prior)

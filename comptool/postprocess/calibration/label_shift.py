@@ -1,16 +1,16 @@
-"""Class shares exchanged: the training set's for those of the test set.
+"""Label shift: the class shares of the training rows replaced by those of the test set.
 
 By Bayes' rule, predictions that presume the shares ``a`` become predictions under the shares ``b``
-when each class is multiplied by ``b / a`` and rows are normalised. Where ``b`` is not known,
+when each class is multiplied by ``b / a`` and rows are normalised. If ``b`` is not known,
 M. Saerens, P. Latinne and C. Decaestecker ("Adjusting the Outputs of a Classifier to New a Priori
-Probabilities", Neural Computation 14(1), 2002) find the most likely one from the test
-probabilities alone by expectation maximisation. It presumes that only the shares differ between
-training and test set, and that the probabilities are calibrated.
+Probabilities", Neural Computation 14(1), 2002) estimate it from the test probabilities by
+expectation maximisation, assuming that only the shares differ between training and test set and
+that the probabilities are calibrated.
 
 Logit adjustment (A. K. Menon et al., "Long-tail learning via logit adjustment", ICLR 2021, arXiv
-2007.07314, section 4.1) divides by ``a ** tau``; with other shares than equal ones in the test set
-it is ``(b / a) ** tau`` here. Tau is searched on out-of-fold rows: a network that is too sure of
-itself wants another one than the 1 of Bayes' rule.
+2007.07314, section 4.1) divides by ``a ** tau``; here ``(b / a) ** tau`` if the shares of the test
+set are not uniform. Tau is searched on out-of-fold rows: for an overconfident network it differs
+from the 1 of Bayes' rule.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ def prior(context: CalibrationContext) -> Apply:
 
 
 def estimated_shares(probabilities: Floats, before: Doubles) -> tuple[Doubles, int]:
-    """The most likely class shares of a test set, and how many iterations found them."""
+    """Maximum likelihood class shares of a test set, and the number of iterations."""
     rows = rows_to_one(probabilities)
     shares = before
     for iteration in range(1, ITERATIONS + 1):
         ratio = shares / before
-        # Mean of the posteriors, without an (N, K) array of them.
+        # Mean of the posteriors without the (N, K) array.
         new = ratio * (rows.T @ (1 / (rows @ ratio))) / len(rows)
         change = np.abs(new - shares).max()
         shares = new
@@ -70,10 +70,9 @@ def estimated_shares(probabilities: Floats, before: Doubles) -> tuple[Doubles, i
 
 
 def logit_adjust(context: CalibrationContext) -> Apply:
-    """Exchange the training shares for the target's, or equal ones, to a power.
+    """Replace the training shares by the target's, or uniform ones, to a power.
 
-    The power is the best on the out-of-fold rows; of equally good ones that nearest to 0, which
-    leaves everything as it is.
+    The power is the best on the out-of-fold rows, ties to the one nearest to 0 (no change).
     """
     before = _positive(context.trained_shares())
     ratio = (1 / len(before) if context.target is None else context.target) / before
@@ -95,7 +94,7 @@ def _best_tau(evidence: LabelledRows, ratio: Doubles, name: str) -> float:
 def _positive(shares: Doubles) -> Doubles:
     if not (shares > 0).all():
         raise UsageError(
-            f"{np.count_nonzero(shares <= 0)} classes have no share in what was trained on, and "
-            "cannot be adjusted by it"
+            f"{np.count_nonzero(shares <= 0)} classes have no training row, so their shares cannot "
+            "be adjusted"
         )
     return shares

@@ -36,40 +36,40 @@ from comptool.tasks.label_matrix import PRESENT, UNKNOWN
 Targets = npt.NDArray[np.integer]
 
 AVERAGES = ("macro", "micro")
-# Along this line a class stays as it is.
+# The identity.
 UNMOVED = (np.array([0.0, 1.0]), np.array([0.0, 1.0]))
-# Scales of 0 and below would lose or turn the order of the rows.
+# A scale of 0 or below would not keep the order of the rows.
 LEAST_SCALE = 1e-3
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A recalibration that has been fitted."""
+    """A fitted recalibration, and its parameters for the record."""
 
     move: Callable[[Floats], Doubles]
     facts: dict[str, object] = field(default_factory=dict)
 
 
 def nothing(targets: Targets, probabilities: Floats) -> Fitted:
-    """The probabilities as they are."""
+    """The probabilities as predicted."""
     return Fitted(lambda given: given.astype(np.float64))
 
 
 def thresholds(
     targets: Targets, probabilities: Floats, *, average: str = "macro", beta: float = 1.0
 ) -> Fitted:
-    """The threshold of best F-score of each class becomes one half."""
+    """Move the threshold of the best F-score of each class to one half."""
     found = best_thresholds(targets, probabilities, average=average, beta=beta)
     facts = {"average": average, "beta": beta, "thresholds": found.tolist()}
     return Fitted(lambda given: to_half(given, found), facts)
 
 
 def temperature(targets: Targets, probabilities: Floats) -> Fitted:
-    """Divide all log-odds by the number of least log-loss; no answer at one half changes."""
+    """Divide all log-odds by a temperature of minimal log-loss; answers at one half stay."""
     known = targets != UNKNOWN
     odds = log_odds(probabilities[known])
     against = np.where(targets[known] == PRESENT, -odds, odds)
-    value = 1.0  # where nothing is known
+    value = 1.0  # without annotated cells
     if against.size:
         value = least_temperature(lambda one: float(np.logaddexp(0, against / one).mean()))
     return Fitted(
@@ -78,7 +78,7 @@ def temperature(targets: Targets, probabilities: Floats) -> Fitted:
 
 
 def vector(targets: Targets, probabilities: Floats) -> Fitted:
-    """Scale and shift the log-odds of each class as is of least log-loss."""
+    """Scale and shift the log-odds of each class, with minimal log-loss."""
     usable = (targets != UNKNOWN) & _both(targets)
     present = targets == PRESENT
 
@@ -92,7 +92,7 @@ def vector(targets: Targets, probabilities: Floats) -> Fitted:
 
 
 def isotonic(targets: Targets, probabilities: Floats) -> Fitted:
-    """Move each class along the rising curve that is nearest to the truth in squares."""
+    """Map each class by isotonic regression."""
     curves = [
         curve(column[truth != UNKNOWN], truth[truth != UNKNOWN] == PRESENT) if both else UNMOVED
         for column, truth, both in zip(probabilities.T, targets.T, _both(targets), strict=True)
@@ -100,7 +100,7 @@ def isotonic(targets: Targets, probabilities: Floats) -> Fitted:
 
     def move(given: Floats) -> Doubles:
         moved = [np.interp(column, *one) for column, one in zip(given.T, curves, strict=True)]
-        # Curves are flat in parts: a little of the old keeps the order of the rows.
+        # The previous probability keeps the order of the rows where curves are flat.
         mixed: Doubles = (1 - OLD_SHARE) * np.stack(moved, axis=1) + OLD_SHARE * given
         return mixed
 
@@ -115,7 +115,7 @@ def log_odds(probabilities: Floats) -> Doubles:
 
 
 def _both(targets: Targets) -> npt.NDArray[np.bool_]:
-    """Classes, shape (K,), of which a present and an absent cell are known."""
+    """Mask of the classes with a known present and a known absent cell, (K,)."""
     present, known = (targets == PRESENT).sum(axis=0), (targets != UNKNOWN).sum(axis=0)
     both: npt.NDArray[np.bool_] = (present > 0) & (present < known)
     return both
@@ -123,7 +123,7 @@ def _both(targets: Targets) -> npt.NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class Choices:
-    """What every threshold of one class would answer."""
+    """Counts of correct and of all positive answers of one class at each threshold."""
 
     thresholds: Doubles
     right: Doubles
@@ -134,7 +134,7 @@ class Choices:
 def best_thresholds(
     targets: Targets, probabilities: Floats, *, average: str = "macro", beta: float = 1.0
 ) -> Doubles:
-    """The thresholds of greatest F-beta."""
+    """Thresholds, (K,), of the greatest F-beta; one half for a class that cannot be measured."""
     if average not in AVERAGES or not beta > 0:
         raise UsageError(f"an F-score is {' or '.join(AVERAGES)}, with beta above 0")
     choices = [_choices(targets[:, c], probabilities[:, c]) for c in range(targets.shape[1])]
@@ -146,10 +146,9 @@ def best_thresholds(
 
 
 def to_half(probabilities: Floats, thresholds: Floats) -> Doubles:
-    """The probabilities moved so that each class's threshold becomes one half.
+    """Probabilities mapped so that each class's threshold becomes one half, keeping the order.
 
-    Two straight lines per class, from 0 over (threshold, 0.5) to 1: the order within a class stays,
-    and what was above its threshold is above one half.
+    The map of a class is piecewise linear, from 0 through (threshold, 0.5) to 1.
     """
     bounds = np.clip(thresholds, 0, 1)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -157,7 +156,7 @@ def to_half(probabilities: Floats, thresholds: Floats) -> Doubles:
         above = 0.5 + 0.5 * (probabilities - bounds) / (1 - bounds)
     moved = np.where(probabilities > bounds, above, below)
     moved = np.where(bounds == 0, 0.5 + 0.5 * probabilities, moved)
-    # Rounding must not carry an answer over the half, and a threshold below 0 answers zeros too.
+    # Rounding must not cross one half; with a threshold below 0, zeros are positive too.
     answered = probabilities > thresholds
     least = np.nextafter(0.5, 1)
     return np.where(answered, np.clip(moved, least, 1), np.clip(moved, 0, 0.5))
@@ -168,7 +167,7 @@ def _choices(targets: npt.NDArray[np.integer], probabilities: Floats) -> Choices
     values, present = probabilities[known].astype(np.float64), targets[known] == 1
     order = np.argsort(-values, kind="stable")
     values, present = values[order], present[order]
-    # Cells of one probability are answered together: only the last of each is a place to stop.
+    # Ties are answered together: only the last cell of each probability can be the end.
     last = np.append(values[1:] != values[:-1], True)[: len(values)]
     distinct = values[last]
     return Choices(
@@ -180,7 +179,7 @@ def _choices(targets: npt.NDArray[np.integer], probabilities: Floats) -> Choices
 
 
 def _between(distinct: Doubles) -> Doubles:
-    """Thresholds above all, between neighbours, and below all of the falling values."""
+    """Thresholds above, between and below the decreasing values."""
     if not distinct.size:
         return np.array([0.5])
     upper, lower = distinct[:-1], distinct[1:]

@@ -36,19 +36,19 @@ OLD_SHARE = 1e-6
 
 
 def temperature(context: CalibrationContext) -> Apply:
-    """Divide log-probabilities by the number that is best on the out-of-fold rows."""
+    """Divide log-probabilities by a temperature fitted to the out-of-fold rows."""
     value = best_temperature(context.rows())
 
     def apply(probabilities: Floats) -> Answer:
         scaled = scipy.special.softmax(logarithms(probabilities) / value, axis=1)
-        # As predicted: rounding may make equal what was not, and no answer changes by design.
+        # Labels as predicted: rounding may create ties, and a temperature changes no answer.
         return Answer(scaled, probabilities.argmax(axis=1), {"temperature": value})
 
     return apply
 
 
 def best_temperature(evidence: LabelledRows) -> float:
-    """The temperature, 0.02 to 50, of least log-loss; above 1 the predictions were too sure."""
+    """Temperature, 0.02 to 50, of minimal log-loss; above 1 predictions were overconfident."""
     logs, rows = logarithms(evidence.probabilities), np.arange(len(evidence))
 
     def loss(temperature: float) -> float:
@@ -60,7 +60,7 @@ def best_temperature(evidence: LabelledRows) -> float:
 
 
 def least_temperature(loss: Callable[[float], float]) -> float:
-    """The temperature, 0.02 to 50, at which ``loss`` is least."""
+    """Temperature, 0.02 to 50, of minimal ``loss``."""
     bound = np.log(LARGEST_TEMPERATURE)
     found = scipy.optimize.minimize_scalar(
         lambda log_temperature: loss(np.exp(log_temperature)),
@@ -72,7 +72,7 @@ def least_temperature(loss: Callable[[float], float]) -> float:
 
 
 def vector(context: CalibrationContext) -> Apply:
-    """Scale and shift the log-probabilities of each class as is best on the out-of-fold rows."""
+    """Scale and shift the log-probabilities of each class, fitted to the out-of-fold rows."""
     scales, shifts = best_vector(context.rows())
     facts: dict[str, object] = {"scales": scales.tolist(), "shifts": shifts.tolist()}
 
@@ -84,7 +84,7 @@ def vector(context: CalibrationContext) -> Apply:
 
 
 def best_vector(evidence: LabelledRows) -> tuple[Doubles, Doubles]:
-    """Scales and shifts of least log-loss, of shape (K,) each; the problem is convex."""
+    """Scales and shifts, (K,) each, of minimal log-loss; the problem is convex."""
     logs = logarithms(evidence.probabilities)
     truth = np.zeros(logs.shape)
     truth[np.arange(len(evidence)), evidence.targets] = 1
@@ -99,7 +99,7 @@ def best_vector(evidence: LabelledRows) -> tuple[Doubles, Doubles]:
 def least_scales(
     logs: Doubles, loss: Callable[[Doubles], tuple[float, Doubles]], *, least: float = -np.inf
 ) -> tuple[Doubles, Doubles]:
-    """The scales and shifts of columns at which a convex ``loss`` is least."""
+    """Scales and shifts of columns that minimise a convex ``loss``, which also gives the gradient."""
     num_rows, num_classes = logs.shape
     start = np.concatenate([np.ones(num_classes), np.zeros(num_classes)])
 
@@ -118,7 +118,7 @@ def least_scales(
 
 
 def isotonic(context: CalibrationContext) -> Apply:
-    """Fit one curve per class on the out-of-fold rows."""
+    """Fit one curve per class to the out-of-fold rows."""
     rows = context.rows()
     num_classes = rows.probabilities.shape[1]
     curves = [
@@ -135,7 +135,7 @@ def isotonic(context: CalibrationContext) -> Apply:
 
 
 def curve(probabilities: Floats, truth: np.ndarray) -> tuple[Doubles, Doubles]:
-    """The corners of the rising curve that is nearest to the truth in squares."""
+    """Isotonic regression: distinct probabilities, increasing, and the frequency at each."""
     places, which, weights = np.unique(
         probabilities.astype(np.float64), return_inverse=True, return_counts=True
     )

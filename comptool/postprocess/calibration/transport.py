@@ -37,9 +37,9 @@ from comptool.postprocess.calibration.quota import FRACTION, choose_heads, has_h
 TINY = float(np.finfo(np.float64).tiny)
 SMOOTHINGS = (1.0, 0.3, 0.1, 0.03)
 ROUNDS = 40
-# Rows that the smoothed prices are found on.
+# Rows used for the smoothed prices.
 SAMPLE = 10_000
-# Share of the rows that the first programme leaves open.
+# Share of the rows that the first programme solves.
 FIRST_SHARE = 0.03
 LEAST_REACH = 1e-3
 SLACK = 1e-9
@@ -55,22 +55,21 @@ def quota_optimal(
 ) -> Apply:
     """The assignment of rows that meets the quotas at the greatest total log-probability.
 
-    With presumed class shares every class has a quota, its share of the rows. Without, head
-    classes have theirs and no other row is given to them, as in `quota`; the difference is that
-    the result does not depend on the order of the head classes.
+    With presumed class shares, every class has a quota. Without, head classes have quotas, as in
+    `quota`, but the result does not depend on their order.
     """
     target, head = context.target, []
     if target is None:
         if not has_heads(context, top_k_head, head_classes):
-            raise UsageError("no class has a quota: --target-prior or --head-classes says which")
-        head = choose_heads(context, top_k_head, head_classes).indices
+            raise UsageError("no class has a quota: give --target-prior or --head-classes")
+        head = choose_heads(context, top_k_head, head_classes)[0]
         if len(head) * fraction > 1 + 1e-9:
             raise UsageError(
                 f"{len(head)} quotas of {fraction} are more than all rows; lower --fraction"
             )
 
     def apply(probabilities: Floats) -> Answer:
-        # Smaller than the least probability of float32, so that nothing else is levelled.
+        # Below the smallest float32, so that only zeros are changed.
         scores = np.log(np.maximum(probabilities, TINY, dtype=np.float64))
         if target is not None:
             sizes = whole_sizes(target, len(scores))
@@ -84,14 +83,14 @@ def quota_optimal(
 
 
 def _head_only(scores: Doubles, head: Indices, fraction: float) -> Indices:
-    """Quotas for the head classes; the others are one class, as good as the best of them."""
+    """Assign quotas to the head classes; the others are one class with their largest score."""
     size = quota_size(len(scores), fraction)
     tail = np.setdiff1d(np.arange(scores.shape[1]), head)
     left = len(scores) - size * len(head)
     if not tail.size and left:
         raise UsageError(
             f"every class has a quota of {size} rows, which leaves {left} of {len(scores)} without "
-            "one; say the shares: --target-prior"
+            "a class; give the shares: --target-prior"
         )
     if not tail.size:
         return head[assign(scores[:, head], np.full(len(head), size))]
@@ -102,10 +101,7 @@ def _head_only(scores: Doubles, head: Indices, fraction: float) -> Indices:
 
 
 def whole_sizes(shares: Doubles, num_rows: int) -> Indices:
-    """Whole numbers in these shares that sum to the rows: the largest remainders are rounded up.
-
-    Of equal remainders the first class in class order is rounded up.
-    """
+    """Integers in these shares that sum to ``num_rows``, by largest remainders, ties in order."""
     exact = shares * num_rows
     sizes = np.floor(exact + 1e-9).astype(np.int64)
     order = np.argsort(-(exact - sizes), kind="stable")
@@ -114,13 +110,13 @@ def whole_sizes(shares: Doubles, num_rows: int) -> Indices:
 
 
 def assign(scores: Doubles, sizes: Indices) -> Indices:
-    """The class of each row."""
+    """Class of each row at the greatest total score; class c gets ``sizes[c]`` rows."""
     if sizes.sum() != len(scores) or (sizes < 0).any():
         raise ValueError(f"sizes {sizes.tolist()} do not sum to {len(scores)} rows")
     wanted = np.flatnonzero(sizes)
     if len(wanted) == 1:
         return np.full(len(scores), wanted[0])
-    # Equal rows are one row of the programme, however many there are.
+    # Equal rows are one row of the programme.
     table, which, supplies = np.unique(
         scores[:, wanted], axis=0, return_inverse=True, return_counts=True
     )
@@ -132,7 +128,7 @@ def assign(scores: Doubles, sizes: Indices) -> Indices:
 
 
 def _transport(table: Doubles, supplies: Indices, sizes: Indices) -> Indices:
-    """How many of each row go to each class, integers of shape (N, K)."""
+    """Number of copies of each row assigned to each class, (N, K)."""
     offers = table - _prices(table, supplies, sizes)
     regret = offers.max(axis=1, keepdims=True) - offers
     margins = np.partition(regret, 1, axis=1)[:, 1]
@@ -155,7 +151,7 @@ def _transport(table: Doubles, supplies: Indices, sizes: Indices) -> Indices:
 
 
 def _prices(table: Doubles, supplies: Indices, sizes: Indices) -> Doubles:
-    """Prices of shape (K,) at which about the wanted number of rows chooses each class."""
+    """Prices, (K,), at which about the given number of rows prefers each class."""
     sample = np.linspace(0, len(table) - 1, min(SAMPLE, len(table))).astype(np.intp)
     prices = np.zeros(len(sizes))
     wanted = np.log(sizes / sizes.sum())
@@ -170,10 +166,10 @@ def _prices(table: Doubles, supplies: Indices, sizes: Indices) -> Doubles:
 def _programme(
     table: Doubles, supplies: Indices, sizes: Indices, cells: npt.NDArray[np.bool_]
 ) -> tuple[Indices, Doubles] | None:
-    """Solve the linear programme over some cells, whose corners are whole numbers.
+    """Solve the linear programme over some cells; its vertices are integers.
 
-    Rows with a single cell are settled. Returns amounts of shape (N, K) and prices of shape (K,),
-    or None if these cells cannot fill the sizes.
+    Rows with a single cell are settled. Gives amounts, (N, K), and prices, (K,), or None if these
+    cells cannot fill the sizes.
     """
     amounts = cells * supplies[:, None]
     is_open = cells.sum(axis=1) > 1
@@ -208,7 +204,7 @@ FLOOR = 1e-12
 
 
 def sinkhorn(context: CalibrationContext) -> Apply:
-    """Scale each test set to the presumed shares."""
+    """Scale columns until the mean probability of each class is its presumed share."""
     target = context.target_shares()
 
     def apply(probabilities: Floats) -> Answer:
@@ -219,7 +215,7 @@ def sinkhorn(context: CalibrationContext) -> Apply:
 
 
 def column_scales(probabilities: Floats, target: Doubles) -> tuple[Doubles, float]:
-    """Factors of the columns, and the largest distance of a mean from its share."""
+    """Factors of the columns, and the largest difference between a mean and its share."""
     table = np.maximum(probabilities, FLOOR, dtype=np.float64)
     scales = np.ones(table.shape[1])
     gap = np.inf
