@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -79,16 +78,16 @@ def _header(run: Path) -> RunHeader | None:
 
 def _same_training(own: RunHeader, other: RunHeader) -> bool:
     one, two = own.arguments, other.arguments
+    tables = [
+        {name: digest for name, digest in header.inputs.items() if Path(name).name != BEST}
+        for header in (own, other)
+    ]
     return (
         two.get("fold") == "all"
         and all(one.get(name) == two.get(name) for name in (one.keys() | two.keys()) - MAY_DIFFER)
         and all(getattr(own, key) == getattr(other, key) for key in SAME_FIELDS)
-        and _sibling_tables(own) == _sibling_tables(other)
+        and tables[0] == tables[1]
     )
-
-
-def _sibling_tables(header: RunHeader) -> dict[str, Any]:
-    return {name: digest for name, digest in header.inputs.items() if Path(name).name != BEST}
 
 
 def rows_path(output: Path) -> Path:
@@ -516,10 +515,18 @@ def own_evidence(named: str | None, facts: EvidenceTrace, competition: Competiti
     if named is not None or not facts.runs:
         return read_labelled(named, competition)
     if facts.out_of_fold:
-        return _recorded(Path(facts.out_of_fold), competition)
+        if not Path(facts.out_of_fold).is_file():
+            raise InputError(
+                "the out-of-fold rows recorded with these predictions no longer exist",
+                file=facts.out_of_fold,
+                mend="Make the predictions again, or name a run: --oof RUN",
+            )
+        return read_labelled(str(Path(facts.out_of_fold)), competition)
     ensemble = facts.ensemble
     if ensemble is not None and ensemble.made_of:
-        parts = [_of_member(one, competition) for one in ensemble.made_of]
+        if not all(one.runs for one in ensemble.made_of):
+            raise InputError("no run is recorded with a member of this ensemble")
+        parts = [own_evidence(None, one, competition) for one in ensemble.made_of]
         mixed = _mixed(parts, lambda tables: _combined(tables, ensemble, competition.task))
         if not ensemble.weights_file:
             return mixed
@@ -536,22 +543,6 @@ def side_by_side(found: Sequence[Labelled]) -> list[Predictions]:
     """The members' predictions with their rows in the order of the first."""
     first = found[0]
     return [first.predictions, *(_aligned(first, other) for other in found[1:])]
-
-
-def _recorded(path: Path, competition: Competition) -> Labelled:
-    if not path.is_file():
-        raise InputError(
-            "the out-of-fold rows recorded with these predictions no longer exist",
-            file=path,
-            mend="Make the predictions again, or name a run: --oof RUN",
-        )
-    return read_labelled(str(path), competition)
-
-
-def _of_member(facts: EvidenceTrace, competition: Competition) -> Labelled:
-    if not facts.runs:
-        raise InputError("no run is recorded with a member of this ensemble")
-    return own_evidence(None, facts, competition)
 
 
 def _of_run(run: str, competition: Competition) -> Labelled:

@@ -114,12 +114,7 @@ def top_k_entropy(probabilities: Floats, k: int) -> Doubles:
 
 
 def alternate(
-    confident: Floats,
-    uncertain: Floats,
-    prior: Doubles,
-    *,
-    alpha: float = 1.0,
-    iterations: int = 1,
+    confident: Floats, uncertain: Floats, prior: Doubles, *, alpha: float = 1.0, iterations: int = 1
 ) -> Doubles:
     """Alternating normalisation of uncertain rows; a row with no prior share is unchanged."""
     if len(confident) == 0:

@@ -36,12 +36,10 @@ from comptool.postprocess.calibration.config import THRESHOLDS, CalibrationConfi
 from comptool.postprocess.calibration.context import (
     TRAIN,
     UNIFORM,
-    Apply,
     CalibrationContext,
     Doubles,
     Floats,
     Indices,
-    LabelledRows,
     rows_to_one,
 )
 from comptool.postprocess.calibration.methods import CELL_METHODS, METHODS
@@ -213,18 +211,9 @@ def ranked(values: Mapping[str, Sequence[float]], metric: Metric) -> tuple[Stand
 
 
 def _standing(name: str, values: Sequence[float], gains: Doubles) -> Standing:
-    low, high = np.percentile(values, INTERVAL).tolist()
-    gain_low, gain_high = np.percentile(gains, INTERVAL).tolist()
-    return Standing(
-        method=name,
-        score=float(np.mean(values)),
-        low=low,
-        high=high,
-        gain=float(gains.mean()),
-        gain_low=gain_low,
-        gain_high=gain_high,
-        wins=float((gains > 0).mean()),
-    )
+    score = (float(np.mean(values)), *np.percentile(values, INTERVAL).tolist())
+    gain = (float(gains.mean()), *np.percentile(gains, INTERVAL).tolist())
+    return Standing(name, *score, *gain, wins=float((gains > 0).mean()))
 
 
 # One class per image.
@@ -310,31 +299,32 @@ def compare(
     evidence, shares = context.evidence, context.target
     if evidence is None or shares is None:
         raise UsageError("a comparison needs out-of-fold rows (--oof RUN) and class shares")
-    _check_rows(evidence, shares)
-    rng = np.random.default_rng(seed)
-    given = methods if isinstance(methods, Mapping) else {name: {} for name in methods}
-    options: dict[str, Mapping[str, Any]] = {NONE: {}, **given}
-    values: dict[str, list[float]] = {name: [] for name in options}
-    pairs = list(halves(evidence.targets, rng))
-    for number, (fit, held) in enumerate(pairs):
-        fitted = context.with_evidence(evidence.take(fit))
-        applied = {name: METHODS.load(name)(fitted, **given) for name, given in options.items()}
-        held_out = evidence.take(held)
-        for _ in range(number, num_sets, len(pairs)):
-            drawn = held_out.take(_drawn_rows(held_out.targets, shares, num_rows, rng))
-            for name, apply in applied.items():
-                values[name].append(_score(context.metric, drawn, apply))
-    standings = ranked(values, metrics.find(context.metric, evidence.targets))
-    return Comparison(standings, context.metric, prior, num_rows, num_sets, len(evidence))
-
-
-def _check_rows(evidence: LabelledRows, shares: Doubles) -> None:
     short = np.flatnonzero((shares > 0) & (evidence.counts() < 2))
     if short.size:
         raise UsageError(
             f"{short.size} classes have fewer than two out-of-fold rows (class numbers "
             f"{', '.join(map(str, short[:3]))}): test sets cannot be simulated from them"
         )
+    rng = np.random.default_rng(seed)
+    given = methods if isinstance(methods, Mapping) else {name: {} for name in methods}
+    options: dict[str, Mapping[str, Any]] = {NONE: {}, **given}
+    values: dict[str, list[float]] = {name: [] for name in options}
+    pairs = list(halves(evidence.targets, rng))
+    for number, (fit, held) in enumerate(pairs):
+        fitted = replace(context, evidence=evidence.take(fit))
+        applied = {name: METHODS.load(name)(fitted, **given) for name, given in options.items()}
+        held_out = evidence.take(held)
+        for _ in range(number, num_sets, len(pairs)):
+            drawn = held_out.take(_drawn_rows(held_out.targets, shares, num_rows, rng))
+            for name, apply in applied.items():
+                answer = apply(rows_to_one(drawn.probabilities))
+                values[name].append(
+                    metrics.score(
+                        context.metric, drawn.targets, answer.probabilities, pred=answer.labels
+                    )
+                )
+    standings = ranked(values, metrics.find(context.metric, evidence.targets))
+    return Comparison(standings, context.metric, prior, num_rows, num_sets, len(evidence))
 
 
 def _drawn_rows(
@@ -343,11 +333,6 @@ def _drawn_rows(
     sizes = rng.multinomial(num_rows, shares / shares.sum())
     drawn = [rng.choice(np.flatnonzero(targets == c), sizes[c]) for c in np.flatnonzero(sizes)]
     return np.concatenate(drawn)
-
-
-def _score(metric: str, drawn: LabelledRows, apply: Apply) -> float:
-    answer = apply(rows_to_one(drawn.probabilities))
-    return metrics.score(metric, drawn.targets, answer.probabilities, pred=answer.labels)
 
 
 # Several labels per image.

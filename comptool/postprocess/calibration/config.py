@@ -37,24 +37,15 @@ CAN, F_SCORE, EVIDENCE = "Alternating normalisation (can)", "Thresholds", "Out-o
 class CalibrationConfig:
     """Method, its options and the evidence; None is the default of the method."""
 
-    method: str = option(
-        "quota",
-        help="Recalibration method, one of the above.",
-        metavar="METHOD",
-    )
+    method: str = option("quota", help="Recalibration method, one of the above.", metavar="METHOD")
     top_k_head: int | None = option(
-        help="Number of head classes, the most frequent in training.",
-        min=0,
-        shown="4",
+        help="Number of head classes, the most frequent in training.", min=0, shown="4"
     )
     head_classes: str | None = option(
         help="Head classes by name, in order of priority: a,b,c.", metavar="CLASSES"
     )
     fraction: float | None = option(
-        help="Quota: share of the rows that each head class takes.",
-        min=0,
-        max=1,
-        shown="0.1",
+        help="Quota: share of the rows that each head class takes.", min=0, max=1, shown="0.1"
     )
     oof: str | None = option(
         help="Run or file with out-of-fold predictions.",
@@ -77,10 +68,7 @@ class CalibrationConfig:
         panel=CAN,
     )
     top_k: int | None = option(
-        help="Number of top probabilities in the entropy.",
-        min=2,
-        shown="3",
-        panel=CAN,
+        help="Number of top probabilities in the entropy.", min=2, shown="3", panel=CAN
     )
     iterations: int | None = option(
         help="Number of iterations; each after the first is slow.", min=1, shown="1", panel=CAN

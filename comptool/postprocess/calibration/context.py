@@ -7,7 +7,7 @@ from the probabilities of a test set to an :class:`Answer`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -152,10 +152,6 @@ class CalibrationContext:
             return self.counts("")
         except ComptoolError:
             return None
-
-    def with_evidence(self, evidence: LabelledRows) -> CalibrationContext:
-        """A copy with other evidence."""
-        return replace(self, evidence=evidence)
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def quota_method(
             {"head": names, "fraction": fraction, "rows_per_head_class": size},
             kept=np.ones(len(probabilities), np.bool_),
             notes=[
-                f"head classes in the order in which they take rows: {', '.join(names) or 'none'} ({why})",
+                f"head classes in order of priority: {', '.join(names) or 'none'} ({why})",
                 f"each takes {size} of {len(probabilities)} rows; this presumes that the test "
                 "classes are nearly equally frequent, and does harm otherwise",
             ],
@@ -100,7 +100,7 @@ def largest(values: Floats, size: int) -> npt.NDArray[np.bool_]:
         return np.zeros(len(values), dtype=np.bool_)
     if size >= len(values):
         return np.ones(len(values), dtype=np.bool_)
-    # Partition is linear in N; ties with the last value are taken in row order, as in a stable sort.
+    # Partition is linear in N; ties are taken in row order, as in a stable sort.
     least = np.partition(values, len(values) - size)[len(values) - size]
     mask: npt.NDArray[np.bool_] = values > least
     mask[np.flatnonzero(values == least)[: size - np.count_nonzero(mask)]] = True

@@ -465,7 +465,8 @@ def recalibrate_file(
     """
     settings.check()
     facts = provenance.facts(source, PredictionFacts)
-    if _of_cells(settings.method, facts):
+    of_cells = tasks.find(facts.task or inputs.task_here()).cells or settings.method not in METHODS
+    if settings.method in CELL_METHODS and of_cells:
         settings.check_cells()
         predictions = inputs.read_cells(source, facts)
         about = load(competition)
@@ -473,7 +474,12 @@ def recalibrate_file(
         result, notes = decide_cells(predictions, labelled, settings, about.metric)
     else:
         predictions = inputs.read_multiclass(source, facts)
-        _refuse_one_row(source, len(predictions), settings.method)
+        if len(predictions) < 2 and METHODS.find(settings.method).of_sets:
+            raise InputError(
+                f"one row is not a test set, and {settings.method} uses all rows together",
+                file=source,
+                mend="Submit the most probable class: comptool submit",
+            )
         result, notes = decide(source, predictions, facts, settings, competition)
     read = provenance.hashes([source])
     counts = inputs.class_counts(facts)
@@ -489,18 +495,3 @@ def recalibrate_file(
             ),
         )
     return RecalibrationOutcome(source, output, result, tuple(notes))
-
-
-def _of_cells(method: str, facts: PredictionFacts) -> bool:
-    """Whether the method is applied to several labels per image."""
-    task = facts.task or inputs.task_here()
-    return method in CELL_METHODS and (method not in METHODS or tasks.find(task).cells)
-
-
-def _refuse_one_row(source: Path, num_rows: int, method: str) -> None:
-    if num_rows < 2 and METHODS.find(method).of_sets:
-        raise InputError(
-            f"one row is not a test set, and {method} uses all rows together",
-            file=source,
-            mend="Submit the most probable class: comptool submit",
-        )

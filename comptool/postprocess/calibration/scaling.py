@@ -99,7 +99,7 @@ def best_vector(evidence: LabelledRows) -> tuple[Doubles, Doubles]:
 def least_scales(
     logs: Doubles, loss: Callable[[Doubles], tuple[float, Doubles]], *, least: float = -np.inf
 ) -> tuple[Doubles, Doubles]:
-    """Scales and shifts of columns that minimise a convex ``loss``, which also gives the gradient."""
+    """Scales and shifts of columns that minimise a convex ``loss`` given with its gradient."""
     num_rows, num_classes = logs.shape
     start = np.concatenate([np.ones(num_classes), np.zeros(num_classes)])
 

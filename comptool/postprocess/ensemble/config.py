@@ -29,12 +29,10 @@ class EnsembleConfig(WithSeed, Output, WithCompetition):
         shown="mean",
     )
     power: float | None = option(
-        help="--method power: exponent; 1 is the mean, larger favours confident members.",
-        shown="3",
+        help="--method power: exponent; 1 is the mean, larger favours confident members.", shown="3"
     )
     weights: str | None = option(
-        help="Weights of the files, in order (2,1,1), or the .json of a search.",
-        shown="all equal",
+        help="Weights of the files, in order (2,1,1), or the .json of a search.", shown="all equal"
     )
     search: Literal["greedy", "continuous"] | None = option(
         help="Search the weights of the mean on out-of-fold rows; writes them as .json.",

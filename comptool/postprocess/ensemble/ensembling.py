@@ -28,6 +28,7 @@ from comptool.io.records import EnsembleWeights, MemberWeight, parse
 from comptool.postprocess.ensemble.combine import POWER
 from comptool.postprocess.ensemble.config import WEIGHTS_SUFFIX, EnsembleConfig
 from comptool.postprocess.ensemble.nested_cv import Searched, searched
+from comptool.postprocess.ensemble.search import BAGS, STEPS
 from comptool.postprocess.inputs import Ensemble, ensemble_files, shared_facts
 from comptool.postprocess.oof import (
     Labelled,
@@ -215,17 +216,6 @@ def _numbers(weight: float | dict[str, float], classes: Sequence[str]) -> list[f
 
 
 @dataclass(frozen=True)
-class SearchConfig:
-    """Settings of a search; see :func:`comptool.postprocess.ensemble.search.search`."""
-
-    search: str = "greedy"
-    per_class: bool = False
-    steps: int = 50
-    bags: int = 0
-    seed: int = 0
-
-
-@dataclass(frozen=True)
 class SearchedEnsemble:
     """A written ensemble with searched weights, its prediction files and the file of weights."""
 
@@ -259,39 +249,36 @@ class SearchedEnsemble:
         }
 
 
-def search_files(
-    predictions: Sequence[Path],
-    output: Path,
-    competition: Competition,
-    how: SearchConfig,
-    *,
-    out_of_fold: Sequence[str] = (),
-    force: bool = False,
-) -> SearchedEnsemble:
+def search_files(asked: EnsembleConfig, predictions: Sequence[Path]) -> SearchedEnsemble:
     """Search weights on out-of-fold rows; write them, the ensemble and its out-of-fold rows.
 
     Each out-of-fold row is weighted by a search that did not use it.
     """
-    weights = output.with_suffix(WEIGHTS_SUFFIX)
+    output, force = asked.output, asked.force
+    weights, competition = output.with_suffix(WEIGHTS_SUFFIX), load(asked.competition)
     for path in (output, weights, rows_path(output)):
         refuse_existing(path, force)
+    settings = {
+        "per_class": asked.per_class,
+        "steps": STEPS if asked.steps is None else asked.steps,
+        "bags": BAGS if asked.bags is None else asked.bags,
+        "seed": asked.seed,
+    }
+    how = asked.search or "greedy"
     facts = {path: provenance.facts(path, PredictionFacts) for path in predictions}
-    evidence = gather(predictions, facts, out_of_fold, competition)
+    evidence = gather(predictions, facts, asked.oof, competition)
     found = searched(
         evidence.members,
         evidence.targets,
         competition.metric,
         evidence.folds,
-        how=how.search,
-        per_class=how.per_class,
-        steps=how.steps,
-        bags=how.bags,
-        seed=how.seed,
+        how=how,
+        **settings,
     )
-    settings = asdict(how)
+    arguments = {"search": how, **settings}
     with together():
-        write_weights(weights, predictions, facts, evidence, found, settings, force=force)
-        made = WeightOrigin(metric=found.metric, search=settings, scores=scores(found))
+        write_weights(weights, predictions, facts, evidence, found, arguments, force=force)
+        made = WeightOrigin(metric=found.metric, search=arguments, scores=scores(found))
         shared, _ = shared_facts(facts)
         rows = write_rows(
             output,
@@ -305,10 +292,7 @@ def search_files(
             predictions, output, found.weights, evidence.classes, made, force, rows
         )
         provenance.record(
-            weights,
-            command="ensemble",
-            arguments=settings,
-            inputs=[*predictions, *evidence.paths],
+            weights, command="ensemble", arguments=arguments, inputs=[*predictions, *evidence.paths]
         )
     return SearchedEnsemble(ensemble, found, evidence, weights, tuple(predictions))
 
@@ -358,8 +342,10 @@ def carry_out(asked: EnsembleConfig, paths: Sequence[Path]) -> tuple[str, dict[s
     output, force = asked.output, asked.force
     members = [str(path) for path in paths]
     if asked.search is not None:
-        text, summary = _search(asked, asked.search, paths, output, force)
-        return text, {"members": members, "method": "mean", **summary}
+        made = search_files(asked, paths)
+        lines = [*made.evidence.notes, *made.ensemble.notes, made.text()]
+        text = "\n".join([*lines, f"weights: {made.weights}"])
+        return text, {"members": members, "method": "mean", **made.summary()}
     notes: list[str] = []
     if asked.weights_file is not None:
         result, note = apply_weights(asked.weights_file, paths, output, force=force)
@@ -385,21 +371,3 @@ def carry_out(asked: EnsembleConfig, paths: Sequence[Path]) -> tuple[str, dict[s
         "notes": notes,
     }
     return "\n".join([*notes, result.text()]), summary
-
-
-def _search(
-    asked: EnsembleConfig, search: str, paths: Sequence[Path], output: Path, force: bool
-) -> tuple[str, dict[str, object]]:
-    defaults = SearchConfig()
-    how = SearchConfig(
-        search,
-        asked.per_class,
-        defaults.steps if asked.steps is None else asked.steps,
-        defaults.bags if asked.bags is None else asked.bags,
-        asked.seed,
-    )
-    made = search_files(
-        paths, output, load(asked.competition), how, out_of_fold=asked.oof, force=force
-    )
-    lines = [*made.evidence.notes, *made.ensemble.notes, made.text(), f"weights: {made.weights}"]
-    return "\n".join(lines), made.summary()

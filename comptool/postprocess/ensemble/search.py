@@ -329,12 +329,7 @@ def _start(stack: Floats, goal: Objective) -> tuple[Doubles, Floats, Doubles]:
 
 
 def _greedy_by_class(
-    stack: Floats,
-    goal: Objective,
-    counts: Doubles,
-    total: Floats,
-    values: Doubles,
-    steps: int,
+    stack: Floats, goal: Objective, counts: Doubles, total: Floats, values: Doubles, steps: int
 ) -> Doubles:
     """Greedy selection for each class independently."""
     classes = np.arange(stack.shape[1])
@@ -356,17 +351,24 @@ def _greedy_by_class(
 
 
 def _continuous(stack: Floats, goal: Objective) -> Doubles:
+
+    def score_of(weights: Doubles) -> float:
+        return _score(goal.values(np.tensordot(weights.astype(stack.dtype), stack, axes=1), 1))
+
     weights, _, _ = _start(stack, goal)
     weights /= weights.sum()
-    best = _score(goal.values(_mixed(stack, weights), 1))
+    best = score_of(weights)
     step = FIRST_STEP
     while step >= LAST_STEP:
         improved = False
         for place in range(len(stack)):
             for change in (step, -step):
-                moved = _moved(weights, place, change)
-                score = -np.inf if moved is None else _score(goal.values(_mixed(stack, moved), 1))
-                if moved is not None and score > best:
+                moved = weights.copy()
+                moved[place] = max(moved[place] + change, 0)
+                if moved.sum() == 0 or moved[place] == weights[place]:
+                    continue
+                moved /= moved.sum()
+                if (score := score_of(moved)) > best:
                     weights, best, improved = moved, score, True
         step = step if improved else step / 2
     return weights
@@ -394,18 +396,3 @@ def _continuous_by_class(stack: Floats, goal: Objective) -> Doubles:
                 improved |= bool(better.any())
         step = step if improved else step / 2
     return weights
-
-
-def _moved(weights: Doubles, place: int, change: float) -> Doubles | None:
-    """Weights with one changed, normalised; None if all are 0 or none changed."""
-    moved = weights.copy()
-    moved[place] = max(moved[place] + change, 0)
-    if moved.sum() == 0 or moved[place] == weights[place]:
-        return None
-    result: Doubles = moved / moved.sum()
-    return result
-
-
-def _mixed(stack: Floats, weights: npt.NDArray[np.float64]) -> Floats:
-    mixed: Floats = np.tensordot(weights.astype(stack.dtype), stack, axes=1)
-    return mixed

@@ -24,9 +24,7 @@ class Rule:
         shown=f"{THRESHOLD}; none with --quantile",
     )
     quantile: float | None = option(
-        help="Quantile of the confidence, per class, from which rows are kept.",
-        min=0,
-        max=1,
+        help="Quantile of the confidence, per class, from which rows are kept.", min=0, max=1
     )
     per_class_cap: int | None = option(
         help="Largest number of rows per class; the most confident are kept.", min=1
