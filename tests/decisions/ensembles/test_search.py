@@ -171,7 +171,7 @@ def test_weights_per_class_of_a_metric_of_all_cells_are_refused():
     with pytest.raises(UsageError, match="micro-map is none"):
         search(members, targets, "micro-map", per_class=True)
     targets, members = images(20, 3, 2, 0)
-    with pytest.raises(UsageError, match="logloss is none here"):
+    with pytest.raises(UsageError, match="logloss is not one here"):
         search(members, targets, "logloss", per_class=True)
 
 
