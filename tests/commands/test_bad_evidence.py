@@ -108,7 +108,8 @@ ROWS = {
     ),
     "a leak": (
         lambda: header_of("run1", leak="it started from weights that saw fold 2"),
-        f"{OOF}: cannot serve as evidence: it started from weights that saw fold 2. Leave this run out, or "
+        f"{OOF}: cannot serve as evidence: it started from weights that saw fold 2. Leave this "
+        f"run out, or "
         "train it again on these folds",
     ),
     "no rows": (
@@ -136,7 +137,8 @@ def test_members_that_were_trained_on_one_anothers_validation_rows(bad, command)
     bad(
         DECIDING[command], 3,
         f"{OOF}: 1 rows are in another fold than in weights/run0/oof.csv: each member would "
-        "have been trained on validation rows of the other (found 'r0001'). Leave one out, or train "
+        "have been trained on validation rows of the other (found 'r0001'). Leave one out, or "
+        "train "
         "both on the same folds",
     )  # fmt: skip
     OOF.write_text(held)
@@ -159,7 +161,8 @@ def test_a_class_that_no_out_of_fold_row_is_of(bad):
     for command in ("recalibrate", "compare"):
         bad(
             DECIDING[command], 3,
-            f"{OOF}: these classes have no out-of-fold row, so nothing can be estimated for them (found "
+            f"{OOF}: these classes have no out-of-fold row, so nothing can be estimated for "
+            f"them (found "
             "'c'). Validate more rows: comptool split --folds 5 and comptool train --fold all",
         )  # fmt: skip
 
@@ -222,6 +225,6 @@ def test_a_record_is_needed_to_know_whose_rows_they_are(bad):
     provenance.meta_path(Path(FILES[1])).unlink()
     bad(
         DECIDING["ensemble"], 2,
-        f"{FILES[1]} was made by no run that is recorded: name each member's run, in the order of "
-        "the files, with --oof RUN",
+        f"no run is recorded with {FILES[1]}: give the run of each member, in the order of the "
+        "files, with --oof RUN",
     )  # fmt: skip

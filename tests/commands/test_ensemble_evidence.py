@@ -224,7 +224,8 @@ def test_of_several_siblings_the_one_of_the_same_seed_and_epochs_is_taken_or_one
     assert result.exit_code == 3
     assert result.stderr.splitlines()[-1] == (
         "comptool ensemble: weights/whole: held no rows out, and it has several "
-        "folded siblings (found 'weights/run1', 'weights/run2'). Name a run for each prediction file: "
+        "folded siblings (found 'weights/run1', 'weights/run2'). Name a run for each prediction "
+        "file: "
         "--oof RUN"
     )
     rewrite("run1", arguments=SETTINGS | {"lr": 1.1, "epochs": 7})

@@ -88,7 +88,8 @@ def test_no_sure_row_is_an_error(vehicles):
     result = vehicles("pseudolabel", "--threshold", 0.99, "-q")
     assert result.exit_code == 3
     assert result.stderr == (
-        "comptool pseudolabel: submissions/preds.csv: no row is confident enough; the most confident "
+        "comptool pseudolabel: submissions/preds.csv: no row is confident enough; the most "
+        "confident "
         "of 5 rows has 0.9900. Lower --threshold, or accept an empty table with --allow-empty\n"
     )
     assert not Path("pseudo.csv").exists()
@@ -203,7 +204,8 @@ def test_a_lower_threshold_is_for_multi_label_predictions(vehicles):
     result = vehicles("pseudolabel", "--lower", 0.1, "-q")
     assert result.exit_code == 2
     assert result.stderr == (
-        "comptool pseudolabel: --lower is for multi-label predictions; here each row has one class\n"
+        "comptool pseudolabel: --lower is for multi-label predictions; here each row has one "
+        "class\n"
     )
 
 

@@ -140,7 +140,8 @@ def test_no_sure_row_is_an_error_unless_allowed(download):
     result = download("pseudolabel", "--threshold", 0.99, "-q")
     assert result.exit_code == 3
     assert result.stderr == (
-        "comptool pseudolabel: submissions/preds.csv: no row is confident enough; the most confident "
+        "comptool pseudolabel: submissions/preds.csv: no row is confident enough; the most "
+        "confident "
         "of 4 rows has 0.9900. Lower --threshold, or accept an empty table with --allow-empty\n"
     )
     assert not Path("pseudo.csv").exists()

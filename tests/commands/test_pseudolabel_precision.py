@@ -79,7 +79,10 @@ def test_the_surest_row_that_is_told_is_one_on_which_the_files_agree(runs):
     assert surest.size < 120
     result = runs.run("pseudolabel", one, "--threshold", surest.max(), "--agree", two)
     assert result.exit_code == 3
-    told = f"the most confident of {surest.size} rows that --agree leaves has {surest.max():.4f}. Lower"
+    told = (
+        f"the most confident of {surest.size} rows that --agree leaves has "
+        f"{surest.max():.4f}. Lower"
+    )
     assert told in result.stderr
 
 

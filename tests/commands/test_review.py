@@ -175,7 +175,8 @@ def test_a_run_that_has_seen_its_validation_is_no_evidence(cup, scene_run):
     result = cup("review", "one", "-q")
     assert result.exit_code == 3
     assert result.stderr == (
-        "comptool review: weights/one/oof.csv: cannot serve as evidence: it was trained on them. Leave this "
+        "comptool review: weights/one/oof.csv: cannot serve as evidence: it was trained on "
+        "them. Leave this "
         "run out, or train it again on these folds\n"
     )
     assert not Path("review.csv").exists()
