@@ -178,7 +178,15 @@ def find_out_of_fold(name: str | None) -> OutOfFold:
     path = run / OOF
     if not path.exists():
         raise InputError("this run held no rows out", file=run, mend="Train with a validation fold")
-    _check_folds(run, headers)
+    folds = [header.fold for header in headers]
+    repeated = sorted({fold for fold in folds if fold is not None and folds.count(fold) > 1})
+    if repeated:  # one member is a copy, or belongs to another run
+        raise InputError(
+            "two of its members validated the same fold",
+            file=run,
+            values=[f"fold {fold}" for fold in repeated],
+            mend=f"Train it again: comptool train --fold all --run-name {run.name} --force",
+        )
     leak = next((header.leak for header in headers if header.leak), None)
     tables = _tables(table for header in headers for table in header.inputs)
     latest = " (the latest run)" if name is None else ""
@@ -198,19 +206,6 @@ def networks_of(path: Path) -> dict[Path, RunHeader]:
         with suppress(ComptoolError):
             found |= {folder: read_header(folder) for folder in members(find_run(name))}
     return found
-
-
-def _check_folds(run: Path, headers: Sequence[RunHeader]) -> None:
-    """Refuse two members with one validation fold: one is a copy, or belongs to another run."""
-    folds = [header.fold for header in headers]
-    repeated = sorted({fold for fold in folds if fold is not None and folds.count(fold) > 1})
-    if repeated:
-        raise InputError(
-            "two of its members validated the same fold",
-            file=run,
-            values=[f"fold {fold}" for fold in repeated],
-            mend=f"Train it again: comptool train --fold all --run-name {run.name} --force",
-        )
 
 
 def _tables(names: Iterable[str]) -> tuple[Path, ...]:
@@ -581,7 +576,9 @@ def _combined(tables: list[Floats], ensemble: EnsembleFacts, task: str) -> Float
     return combine(tables, ensemble.method, ensemble.weights, task, power=power)
 
 
-def _check_same_rows(first: Labelled, other: Labelled) -> None:
+def _aligned(first: Labelled, other: Labelled) -> Predictions:
+    one, two = first.predictions, other.predictions
+    other.check_classes(one.classes, first.path)
     ids, others = (set(one.predictions.ids) for one in (first, other))
     for more, here, there in ((others - ids, other, first), (ids - others, first, other)):
         if more:
@@ -593,11 +590,6 @@ def _check_same_rows(first: Labelled, other: Labelled) -> None:
                 mend="Leave one out, or train both on the same folds",
             )
 
-
-def _aligned(first: Labelled, other: Labelled) -> Predictions:
-    one, two = first.predictions, other.predictions
-    other.check_classes(one.classes, first.path)
-    _check_same_rows(first, other)
     rows = in_order(pd.Index(one.ids), two, first.path, other.path)
     if one.fold is not None and rows.fold is not None:
         differ = np.flatnonzero(one.fold != rows.fold)

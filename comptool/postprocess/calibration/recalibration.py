@@ -27,10 +27,8 @@ from comptool.metrics.multilabel import logloss, macro_f_beta, micro_f_beta
 from comptool.postprocess import inputs
 from comptool.postprocess.calibration.config import THRESHOLDS, CalibrationConfig
 from comptool.postprocess.calibration.context import (
-    Answer,
     CalibrationContext,
     ClassCounts,
-    Doubles,
     Floats,
     LabelledRows,
     shares_of,
@@ -107,12 +105,17 @@ def decide(
         from comptool.postprocess.calibration.compare import supported
 
         notes.append(supported(source, predictions, facts, settings, competition))
+    probabilities: Floats = answer.probabilities
+    if answer.kept is not None:
+        kept = predictions.probabilities
+        every = answer.kept.all()
+        probabilities = kept if every else np.where(answer.kept[:, None], kept, probabilities)
     names = np.array(predictions.classes, dtype=object)
     plain = predictions.probabilities.argmax(axis=1)
     return Decision(
         replace(
             predictions,
-            probabilities=_probabilities(predictions, answer),
+            probabilities=probabilities,
             pred=names[answer.labels],
         ),
         before=np.bincount(plain, minlength=len(names)),
@@ -120,15 +123,6 @@ def decide(
         warnings=answer.warnings,
         facts=record,
     ), notes
-
-
-def _probabilities(predictions: Predictions, answer: Answer) -> Floats:
-    """Probabilities of the answer; kept rows exactly as predicted."""
-    if answer.kept is None:
-        return answer.probabilities
-    if answer.kept.all():
-        return predictions.probabilities
-    return np.where(answer.kept[:, None], predictions.probabilities, answer.probabilities)
 
 
 def basis_of(
@@ -268,7 +262,7 @@ def _shares(classes: Sequence[str], shares: Iterable[float]) -> str:
 # Several labels per image.
 
 
-class Figure(NamedTuple):
+class Measure(NamedTuple):
     """The measure that a method is fitted for."""
 
     name: str
@@ -285,9 +279,18 @@ def decide_cells(
     fit = fit_of(settings.method, settings, average, beta)
     fitted = fit(labelled.targets, labelled.predictions.probabilities)
     moved = fitted.move(predictions.probabilities)
-    figure = _figure(settings, average, beta)
-    measured, notes = _measured(labelled, settings.method, figure, fitted, fit)
-    facts = {"method": settings.method, **_by_class(fitted.facts, predictions.classes), **measured}
+    measure = Measure("log-loss", logloss, greater_is_better=False)
+    if settings.method == THRESHOLDS:
+        score = partial(SCORES[average], threshold=ANSWERED, beta=beta)
+        measure = Measure(f"{average} F{beta:g}", score, greater_is_better=True)
+    measured, notes = _measured(labelled, settings.method, measure, fitted, fit)
+    fitted_facts = {
+        name: dict(zip(predictions.classes, value, strict=True))
+        if isinstance(value, list)
+        else value
+        for name, value in fitted.facts.items()
+    }
+    facts = {"method": settings.method, **fitted_facts, **measured}
     result = Decision(
         replace(predictions, probabilities=moved, pred=None),
         before=(predictions.probabilities > ANSWERED).sum(axis=0),
@@ -299,28 +302,26 @@ def decide_cells(
     return result, notes
 
 
-def _figure(settings: CalibrationConfig, average: str, beta: float) -> Figure:
-    if settings.method == THRESHOLDS:
-        score = partial(SCORES[average], threshold=ANSWERED, beta=beta)
-        return Figure(f"{average} F{beta:g}", score, greater_is_better=True)
-    return Figure("log-loss", logloss, greater_is_better=False)
-
-
 def _measured(
-    labelled: Labelled, method: str, figure: Figure, fitted: Fitted, fit: Fit
+    labelled: Labelled, method: str, measure: Measure, fitted: Fitted, fit: Fit
 ) -> tuple[dict[str, object], list[str]]:
     """The measure as predicted, cross-validated and in-sample; for the record and in words."""
     targets, p = labelled.targets, labelled.predictions.probabilities
-    plain, in_sample = figure.score(targets, p), figure.score(targets, fitted.move(p))
-    nested = figure.score(targets, _held_out(labelled, fit))
+    plain, in_sample = measure.score(targets, p), measure.score(targets, fitted.move(p))
+    folds = nested_folds(labelled.predictions.ids, labelled.predictions.fold)
+    moved = np.empty(p.shape)
+    for fold in np.unique(folds):
+        held = folds == fold
+        moved[held] = fit(targets[~held], p[~held]).move(p[held])
+    nested = measure.score(targets, moved)
     notes = [labelled.note] if labelled.note else []
     notes.append(
-        f"{figure.name} on {len(labelled)} rows of {labelled.path}: {plain:.4f} as predicted, "
+        f"{measure.name} on {len(labelled)} rows of {labelled.path}: {plain:.4f} as predicted, "
         f"{nested:.4f} by {method} fitted to other rows, {in_sample:.4f} in-sample (optimistic)"
     )
-    if (nested - plain) * (1 if figure.greater_is_better else -1) <= 0:
+    if (nested - plain) * (1 if measure.greater_is_better else -1) <= 0:
         notes.append(f"doing nothing is best: {method} gains nothing on unseen rows")
-    record = {"out_of_fold": str(labelled.path), "measure": figure.name, "plain": plain}
+    record = {"out_of_fold": str(labelled.path), "measure": measure.name, "plain": plain}
     return {**record, "nested": nested, "in_sample": in_sample}, notes
 
 
@@ -339,24 +340,6 @@ def fit_of(method: str, settings: CalibrationConfig, average: str, beta: float) 
     if method == THRESHOLDS:
         options |= {"average": average, "beta": beta}
     return partial(entry.load(), **options)
-
-
-def _held_out(labelled: Labelled, fit: Fit) -> Doubles:
-    """Each fold recalibrated by a fit to the other folds."""
-    p = labelled.predictions.probabilities
-    folds = nested_folds(labelled.predictions.ids, labelled.predictions.fold)
-    moved = np.empty(p.shape)
-    for fold in np.unique(folds):
-        held = folds == fold
-        moved[held] = fit(labelled.targets[~held], p[~held]).move(p[held])
-    return moved
-
-
-def _by_class(facts: Mapping[str, object], classes: Sequence[str]) -> dict[str, object]:
-    return {
-        name: dict(zip(classes, value, strict=True)) if isinstance(value, list) else value
-        for name, value in facts.items()
-    }
 
 
 def count_table(classes: Sequence[str], columns: Mapping[str, Sequence[int | str]]) -> str:

@@ -31,7 +31,6 @@ from comptool.postprocess.ensemble.nested_cv import Searched, searched
 from comptool.postprocess.ensemble.search import BAGS, STEPS
 from comptool.postprocess.inputs import Ensemble, ensemble_files, shared_facts
 from comptool.postprocess.oof import (
-    Labelled,
     nested_folds,
     own_evidence,
     read_labelled,
@@ -70,7 +69,13 @@ def gather(
     if named:
         found = [read_labelled(name, competition) for name in named]
     else:
-        found = [_rows_of(path, facts[path], competition) for path in predictions]
+        for path in predictions:
+            if not facts[path].runs:
+                raise UsageError(
+                    f"no run is recorded with {path}: give the run of each member, in the order "
+                    "of the files, with --oof RUN"
+                )
+        found = [own_evidence(None, facts[path], competition) for path in predictions]
     first = found[0]
     warnings = [
         f"warning: {path} was recalibrated, but the out-of-fold rows for its weight were not"
@@ -87,15 +92,6 @@ def gather(
         table=first.table,
         notes=[*dict.fromkeys(one.note for one in found if one.note), *warnings],
     )
-
-
-def _rows_of(path: Path, facts: PredictionFacts, competition: Competition) -> Labelled:
-    if not facts.runs:
-        raise UsageError(
-            f"no run is recorded with {path}: give the run of each member, in the order of the "
-            "files, with --oof RUN"
-        )
-    return own_evidence(None, facts, competition)
 
 
 FORMAT = 1
@@ -179,8 +175,9 @@ def read_weights(
                 mend="Give one prediction file of each: " + "; ".join(map(", ".join, theirs)),
             )
         order, how = [theirs.index(one) for one in runs], "each file has the weight of its run"
-    weights = np.array([_numbers(members[place].weight, classes) for place in order])
-    return weights, classes, how
+    given = [members[place].weight for place in order]
+    weights = [[w[name] for name in classes] if isinstance(w, dict) else w for w in given]
+    return np.array(weights), classes, how
 
 
 def _read(path: Path) -> EnsembleWeights:
@@ -209,10 +206,6 @@ def _named(weight: Any, classes: Sequence[str]) -> float | dict[str, float]:
     if np.ndim(weight) == 0:
         return float(weight)
     return dict(zip(classes, weight.tolist(), strict=True))
-
-
-def _numbers(weight: float | dict[str, float], classes: Sequence[str]) -> list[float] | float:
-    return [weight[name] for name in classes] if isinstance(weight, dict) else weight
 
 
 @dataclass(frozen=True)
@@ -297,17 +290,6 @@ def search_files(asked: EnsembleConfig, predictions: Sequence[Path]) -> Searched
     return SearchedEnsemble(ensemble, found, evidence, weights, tuple(predictions))
 
 
-def apply_weights(
-    weights: Path, predictions: Sequence[Path], output: Path, *, force: bool = False
-) -> tuple[Ensemble, str]:
-    """Write the ensemble of these files with the weights of an earlier search; gives a note."""
-    facts = {path: provenance.facts(path, PredictionFacts) for path in predictions}
-    found, classes, how = read_weights(weights, predictions, facts)
-    made = WeightOrigin(weights_file=str(weights))
-    with together():
-        return _ensemble(predictions, output, found, classes, made, force), how
-
-
 def _ensemble(
     predictions: Sequence[Path],
     output: Path,
@@ -348,7 +330,11 @@ def carry_out(asked: EnsembleConfig, paths: Sequence[Path]) -> tuple[str, dict[s
         return text, {"members": members, "method": "mean", **made.summary()}
     notes: list[str] = []
     if asked.weights_file is not None:
-        result, note = apply_weights(asked.weights_file, paths, output, force=force)
+        facts = {path: provenance.facts(path, PredictionFacts) for path in paths}
+        weights, classes, note = read_weights(asked.weights_file, paths, facts)
+        made_by = WeightOrigin(weights_file=str(asked.weights_file))
+        with together():
+            result = _ensemble(paths, output, weights, classes, made_by, force)
         notes.append(note)
     else:
         result = ensemble_files(

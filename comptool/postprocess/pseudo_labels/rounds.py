@@ -239,31 +239,10 @@ def label_classes(
     soft: bool = False,
     allowed: npt.NDArray[np.bool_] | None = None,
 ) -> Kept:
-    """The kept rows with their classes.
+    """The kept rows of the test table ``samples`` with their classes, in the column ``label``.
 
-    Parameters
-    ----------
-    predictions
-        In the order of the test table.
-    samples
-        The test table.
-    label
-        Name of the label column.
-    rule
-        Rule that selects the rows.
-    previous
-        Pseudo-labels of the previous round, or None.
-    soft
-        Whether to add the class probabilities.
-    allowed
-        Mask of the rows that may be labelled in this round, shape (N,); None for all.
-
-    Raises
-    ------
-    UsageError
-        If the rule has a part for multi-label predictions.
-    InputError
-        If the table of the previous round is invalid.
+    ``predictions`` are in the order of ``samples``; ``previous`` is the table of the previous
+    round, ``allowed`` a mask (N,) of the rows that may be labelled in this one.
     """
     if rule.lower is not None:
         raise UsageError("--lower is for multi-label predictions; here each row has one class")
