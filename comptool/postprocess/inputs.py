@@ -289,13 +289,9 @@ def ensemble_files(
             inputs=hashes,
             facts=replace(shared, ensemble=ensemble, out_of_fold=out_of_fold),
         )
-    return Ensemble(result, shares, _agreement(members, task), task, (*notes, *dropped))
-
-
-def _agreement(members: Sequence[Predictions], task: str) -> float:
-    tables = [member.probabilities for member in members]
     answers = np.stack([tasks.find(task).answers(table) for table in tables])
-    return float((answers == answers[0]).all(axis=0).mean())
+    agreement = float((answers == answers[0]).all(axis=0).mean())
+    return Ensemble(result, shares, agreement, task, (*notes, *dropped))
 
 
 def _common_task(facts: Mapping[Path, PredictionFacts]) -> str:

@@ -171,7 +171,8 @@ def find_out_of_fold(name: str | None) -> OutOfFold:
     if name is not None and Path(name).is_file() and Path(name).name.endswith(TABLES):
         path = Path(name)
         facts = provenance.facts(path, PredictionFacts)
-        tables = _tables((provenance.recall(path) or provenance.Provenance()).inputs)
+        recorded = (provenance.recall(path) or provenance.Provenance()).inputs
+        tables = tuple(dict.fromkeys(map(Path, recorded)))
         return OutOfFold(path, tables, facts.leak, f"taking {path}")
     run = find_run(name)
     headers = [read_header(folder) for folder in members(run)]
@@ -188,7 +189,7 @@ def find_out_of_fold(name: str | None) -> OutOfFold:
             mend=f"Train it again: comptool train --fold all --run-name {run.name} --force",
         )
     leak = next((header.leak for header in headers if header.leak), None)
-    tables = _tables(table for header in headers for table in header.inputs)
+    tables = tuple(dict.fromkeys(Path(table) for header in headers for table in header.inputs))
     latest = " (the latest run)" if name is None else ""
     return OutOfFold(path, tables, leak, f"taking {path}{latest}")
 
@@ -206,10 +207,6 @@ def networks_of(path: Path) -> dict[Path, RunHeader]:
         with suppress(ComptoolError):
             found |= {folder: read_header(folder) for folder in members(find_run(name))}
     return found
-
-
-def _tables(names: Iterable[str]) -> tuple[Path, ...]:
-    return tuple(dict.fromkeys(Path(name) for name in names))
 
 
 def labelled_rows(
@@ -589,7 +586,6 @@ def _aligned(first: Labelled, other: Labelled) -> Predictions:
                 values=sorted(more),
                 mend="Leave one out, or train both on the same folds",
             )
-
     rows = in_order(pd.Index(one.ids), two, first.path, other.path)
     if one.fold is not None and rows.fold is not None:
         differ = np.flatnonzero(one.fold != rows.fold)

@@ -129,14 +129,12 @@ class CalibrationConfig:
         uses_target = self.method in METHODS and not METHODS.find(self.method).own_prior
         if self.target_prior is not None and not uses_target:
             raise UsageError(f"--target-prior has no meaning for --method {self.method}")
-        self._check_heads()
 
     def check_compare(self, methods: Sequence[str] | None = None) -> None:
         """Refuse options that a comparison does not use."""
         for name in methods or ():
             _check_name(name)
         self._check_owned(methods or [*METHODS.names, *CELL_METHODS.names])
-        self._check_heads()
 
     def _check_owned(self, methods: Sequence[str]) -> None:
         """Refuse an option that none of the methods takes."""
@@ -151,7 +149,6 @@ class CalibrationConfig:
                     f"{' and '.join(methods)}"
                 )
 
-    def _check_heads(self) -> None:
         if self.head_classes is not None and self.top_k_head is not None:
             raise UsageError("--head-classes and --top-k-head exclude each other")
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from comptool.competition.classes import against
-from comptool.errors import ComptoolError, InputError, UsageError, quoted
+from comptool.errors import InputError, UsageError, quoted
 from comptool.io.tables import read_table, refuse_rows
 
 Floats = npt.NDArray[np.floating]
@@ -145,13 +145,6 @@ class CalibrationContext:
     def names(self, num_classes: int) -> tuple[str, ...]:
         """The names of the classes, else their indices."""
         return self.classes or tuple(map(str, range(num_classes)))
-
-    def known_counts(self) -> ClassCounts | None:
-        """The training images of each class; None if unknown."""
-        try:
-            return self.counts("")
-        except ComptoolError:
-            return None
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,6 @@ from comptool.postprocess.calibration.context import (
     CalibrationContext,
     Doubles,
     Floats,
-    LabelledRows,
     answered,
     rows_to_one,
 )
@@ -76,19 +75,16 @@ def logit_adjust(context: CalibrationContext) -> Apply:
     """
     before = _positive(context.trained_shares())
     ratio = (1 / len(before) if context.target is None else context.target) / before
-    tau = _best_tau(context.rows(), ratio, context.metric)
-    return lambda probabilities: answered(probabilities * ratio**tau, tau=tau)
-
-
-def _best_tau(evidence: LabelledRows, ratio: Doubles, name: str) -> float:
-    direction = metrics.find(name, evidence.targets).sign
+    rows = context.rows()
+    direction = metrics.find(context.metric, rows.targets).sign
     values = [
         direction
-        * metrics.score(name, evidence.targets, rows_to_one(evidence.probabilities * ratio**tau))
+        * metrics.score(context.metric, rows.targets, rows_to_one(rows.probabilities * ratio**tau))
         for tau in TAUS
     ]
     best = np.flatnonzero(np.isclose(values, max(values), rtol=0, atol=1e-12))
-    return float(TAUS[best[np.abs(TAUS[best]).argmin()]])
+    tau = float(TAUS[best[np.abs(TAUS[best]).argmin()]])
+    return lambda probabilities: answered(probabilities * ratio**tau, tau=tau)
 
 
 def _positive(shares: Doubles) -> Doubles:

@@ -196,7 +196,11 @@ def _best_alone(choices: list[Choices], weight: float) -> list[int]:
 
 
 def _best_together(choices: list[Choices], weight: float) -> list[int]:
-    there = [one if one.present else _no_answers(one) for one in choices]
+    # No positive answers for a class without a present cell.
+    there = [
+        one if one.present else Choices(one.thresholds[:1], one.right[:1], one.answered[:1], 0)
+        for one in choices
+    ]
     present = sum(one.present for one in there)
     ratio, places = -1.0, _best_alone(there, weight)
     while present:
@@ -208,7 +212,3 @@ def _best_together(choices: list[Choices], weight: float) -> list[int]:
         ratio = new
         places = [int(((1 + weight) * one.right - ratio * one.answered).argmax()) for one in there]
     return places
-
-
-def _no_answers(one: Choices) -> Choices:
-    return Choices(one.thresholds[:1], one.right[:1], one.answered[:1], 0)

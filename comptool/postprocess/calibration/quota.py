@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from comptool.errors import UsageError, unknown_name
+from comptool.errors import ComptoolError, UsageError, unknown_name
 from comptool.postprocess.calibration.context import (
     Answer,
     Apply,
@@ -79,8 +79,15 @@ def in_turn(probabilities: Floats, head: Sequence[int], fraction: float) -> Indi
     probabilities; the earlier row wins a tie. Other rows take their most probable class that is not
     a head class, or, if all are head classes, their most probable class.
     """
-    _check(probabilities, head, fraction)
+    if probabilities.ndim != 2 or probabilities.shape[1] == 0:
+        raise ValueError(f"probabilities must have the shape (N, K), not {probabilities.shape}")
     num_rows, num_classes = probabilities.shape
+    if not ((probabilities >= 0) & (probabilities <= 1)).all():
+        raise ValueError("probabilities must lie in [0, 1]; these are logits or NaN")
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"fraction must lie in [0, 1], not {fraction}")
+    if len(set(head)) < len(head) or not all(0 <= c < num_classes for c in head):
+        raise ValueError(f"head must hold distinct class indices below K, not {list(head)}")
     size = quota_size(num_rows, fraction)
     labels = np.empty(num_rows, dtype=np.intp)
     left = np.arange(num_rows)
@@ -105,17 +112,6 @@ def largest(values: Floats, size: int) -> npt.NDArray[np.bool_]:
     mask: npt.NDArray[np.bool_] = values > least
     mask[np.flatnonzero(values == least)[: size - np.count_nonzero(mask)]] = True
     return mask
-
-
-def _check(probabilities: Floats, head: Sequence[int], fraction: float) -> None:
-    if probabilities.ndim != 2 or probabilities.shape[1] == 0:
-        raise ValueError(f"probabilities must have the shape (N, K), not {probabilities.shape}")
-    if not ((probabilities >= 0) & (probabilities <= 1)).all():
-        raise ValueError("probabilities must lie in [0, 1]; these are logits or NaN")
-    if not 0 <= fraction <= 1:
-        raise ValueError(f"fraction must lie in [0, 1], not {fraction}")
-    if len(set(head)) < len(head) or not all(0 <= c < probabilities.shape[1] for c in head):
-        raise ValueError(f"head must hold distinct class indices below K, not {list(head)}")
 
 
 def choose_heads(
@@ -151,8 +147,10 @@ def has_heads(
         return bool(head_classes.strip(" ,"))
     if top_k_head is not None:
         return top_k_head > 0
-    counts = context.known_counts()
-    return counts is not None and len(counts.numbers) > TOP_K_HEAD
+    try:
+        return len(context.counts("").numbers) > TOP_K_HEAD
+    except ComptoolError:
+        return False
 
 
 def most_frequent(counts: npt.NDArray[np.integer], k: int) -> list[int]:

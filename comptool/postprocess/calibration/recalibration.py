@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -82,7 +83,10 @@ def decide(
     oof, target_prior = (None, None) if unused else (settings.oof, settings.target_prior)
     labelled, metric, trained = None, "accuracy", None
     if method == "prior" and oof is None:
-        trained = _trained(facts, predictions.classes)
+        with suppress(ComptoolError):
+            runs = [find_run(run) for run in facts.runs or []]
+            headers = [read_header(folder) for run in runs for folder in members(run)]
+            trained = trained_counts(headers, predictions.classes)
     if entry.fitted or oof is not None or (method == "prior" and trained is None):
         about = load(competition)
         labelled = own_evidence(oof, facts, about)
@@ -213,15 +217,6 @@ def evidence_of(labelled: Labelled, classes: Sequence[str]) -> LabelledRows:
 def usable_metric(name: str) -> str:
     """The competition's metric if it is for one class per image, otherwise accuracy."""
     return name if name in metrics.METRICS[tasks.DEFAULT_TASK] else "accuracy"
-
-
-def _trained(facts: PredictionFacts, classes: Sequence[str]) -> Counts | None:
-    """Training rows of each class by the headers of the runs; None if unknown."""
-    try:
-        headers = [read_header(one) for run in facts.runs or [] for one in members(find_run(run))]
-    except ComptoolError:
-        return None
-    return trained_counts(headers, classes)
 
 
 def _recorded(classes: Sequence[str], basis: CalibrationBasis) -> dict[str, object]:

@@ -177,18 +177,14 @@ def _read(source: Path, facts: PredictionFacts, competition: Competition) -> Pre
         predictions = inputs.read_recorded(source, competition.task, facts)
     else:
         predictions = inputs.read_multiclass(source, facts)
-        _check_decisions(source, predictions)
+        if predictions.pred is not None:
+            reason = f"no such class; the classes are {quoted(predictions.classes)}"
+            answers = pd.Series(predictions.pred, name="pred")
+            refuse_rows(source, answers, answers_of(predictions) < 0, reason)
     known = competition_classes(competition)
     if known is not None:
         check_classes(source, predictions.classes, known, "the competition")
     return predictions
-
-
-def _check_decisions(source: Path, predictions: Predictions) -> None:
-    if predictions.pred is not None:
-        reason = f"no such class; the classes are {quoted(predictions.classes)}"
-        answers = pd.Series(predictions.pred, name="pred")
-        refuse_rows(source, answers, answers_of(predictions) < 0, reason)
 
 
 def _agreeing(
