@@ -146,10 +146,6 @@ def count_vector(
     return np.array([counts[name] for name in classes], dtype=np.int64)
 
 
-# Commands that write the predictions of a single run.
-PREDICTING = ("infer", "tta")
-
-
 def chosen(given: Sequence[Path], folder: Path, output: Path) -> list[Path]:
     """The prediction files of the given files and runs, by default all ``preds*`` in the folder.
 
@@ -201,7 +197,7 @@ def _of_run(name: Path, folder: Path, output: Path) -> Path:
 
 def _is_of(path: Path, run: Path) -> bool:
     record = provenance.recall(path)
-    if record is None or record.command not in PREDICTING or path.name.startswith("oof"):
+    if record is None or record.command not in ("infer", "tta") or path.name.startswith("oof"):
         return False
     return provenance.facts(path, PredictionFacts).runs == [str(run)]
 

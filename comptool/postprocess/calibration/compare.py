@@ -216,9 +216,6 @@ def _standing(name: str, values: Sequence[float], gains: Doubles) -> Standing:
     return Standing(name, *score, *gain, wins=float((gains > 0).mean()))
 
 
-# One class per image.
-
-
 def compared(
     source: Path | None,
     num_rows: int | None,
@@ -333,9 +330,6 @@ def _drawn_rows(
     sizes = rng.multinomial(num_rows, shares / shares.sum())
     drawn = [rng.choice(np.flatnonzero(targets == c), sizes[c]) for c in np.flatnonzero(sizes)]
     return np.concatenate(drawn)
-
-
-# Several labels per image.
 
 
 def compared_cells(

@@ -57,9 +57,6 @@ class Decision:
     facts: dict[str, object] = field(default_factory=dict)
 
 
-# One class per image.
-
-
 @dataclass(frozen=True)
 class CalibrationBasis:
     """Information for the methods: the context, the presumed shares in words, labelled rows."""
@@ -252,9 +249,6 @@ def _notes(
 
 def _shares(classes: Sequence[str], shares: Iterable[float]) -> str:
     return ", ".join(f"{name} {share:.3f}" for name, share in zip(classes, shares, strict=True))
-
-
-# Several labels per image.
 
 
 class Measure(NamedTuple):

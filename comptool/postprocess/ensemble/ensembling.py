@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -110,14 +109,16 @@ def write_weights(
     force: bool = False,
 ) -> None:
     """Write searched weights, the settings of the search and its scores, atomically."""
-    rows = zip(predictions, evidence.paths, found.alone, found.weights, strict=True)
+    rows = zip(predictions, evidence.paths, found.alone, found.weights.tolist(), strict=True)
     members = [
         MemberWeight(
             predictions=str(member),
             runs=facts[member].runs or [],
             out_of_fold=str(held),
             alone=alone,
-            weight=_named(weight, evidence.classes),
+            weight=dict(zip(evidence.classes, weight, strict=True))
+            if isinstance(weight, list)
+            else weight,
         )
         for member, held, alone, weight in rows
     ]
@@ -200,12 +201,6 @@ def _read(path: Path) -> EnsembleWeights:
             f"is not a file of ensemble weights ({error})", file=path, mend=mend
         ) from error
     return read
-
-
-def _named(weight: Any, classes: Sequence[str]) -> float | dict[str, float]:
-    if np.ndim(weight) == 0:
-        return float(weight)
-    return dict(zip(classes, weight.tolist(), strict=True))
 
 
 @dataclass(frozen=True)
