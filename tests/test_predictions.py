@@ -190,7 +190,7 @@ def test_members_of_different_kinds_are_refused_for_the_same_reasons(comptool):
     write(Path("order.npy"), Predictions(small().ids, ("b", "a"), NUMBERS))
     for name, message in (
         ("ids.npy", "ids.npy: 1 ids are not in m.csv (found 'y')"),
-        ("order.npy", "order.npy: has the classes in another order than m.csv (a, b)"),
+        ("order.npy", "order.npy: has its classes in another order than m.csv (a, b)"),
     ):
         result = comptool("ensemble", "m.csv", name, "-o", "f.csv")
         assert (result.exit_code, message in result.stderr) == (3, True)

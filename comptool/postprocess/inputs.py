@@ -1,4 +1,4 @@
-"""Prediction files as inputs: the latest step of the chain, its record, and ensemble members."""
+"""Prediction files as inputs: the latest step of the chain, their records, and ensemble members."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from comptool.postprocess.ensemble.combine import (
 
 
 def latest_step(candidates: Sequence[Path]) -> tuple[Path, str]:
-    """The first file of ``candidates`` that is there, and the sentence that says why it.
+    """The first existing file of ``candidates``, and a sentence on the choice.
 
     Parameters
     ----------
@@ -52,91 +52,55 @@ def latest_step(candidates: Sequence[Path]) -> tuple[Path, str]:
     Raises
     ------
     InputError
-        If there is none.
+        If no file exists.
     """
     present = [path for path in candidates if path.exists()]
     if not present:
-        looked = ", ".join(str(path) for path in candidates)
+        names = ", ".join(map(str, candidates))
         raise InputError(
-            f"no predictions here (looked for {looked})", mend="Make them: comptool infer"
+            f"no predictions here (looked for {names})", mend="Make them: comptool infer"
         )
     taken = present[0]
-    reason = f"taking {taken}, the last step of the chain that is here"
+    reason = f"taking {taken}, the last step of the chain that exists"
     newer = [path for path in present[1:] if path.stat().st_mtime > taken.stat().st_mtime]
     if newer:
-        names = " and ".join(str(path) for path in newer)
+        names = " and ".join(map(str, newer))
         reason += f"; made before {names}, so it may be out of date"
     return taken, reason
 
 
 def task_here() -> str:
-    """The task that ``COMPTOOL_TASK`` or comptool.toml names, the usual one if neither does.
-
-    Raises
-    ------
-    UsageError, InputError
-        If one of them is not in order.
-    """
+    """The task of ``COMPTOOL_TASK`` or comptool.toml, else the default."""
     known = (read_facts(FILE) if FILE.exists() else {}) | from_environment(os.environ)
     return str(known.get("task", tasks.DEFAULT_TASK))
 
 
 def read_multiclass(path: Path, facts: PredictionFacts) -> Predictions:
-    """Predictions of one class per image.
-
-    Raises
-    ------
-    InputError
-        If they are multi-label or of other classes than the record says, or the file is not in
-        order.
-    """
+    """Predictions of one class per image."""
     task = facts.task or task_here()
     if tasks.find(task).cells:
         raise InputError(
-            "these predictions are multi-label, and one class per image is decided here",
+            "these predictions are multi-label, but this step is for one class per image",
             file=path,
-            mend="Each class of theirs stands alone: submit them as they are, or their answers "
-            "above a threshold (comptool submit --threshold), or move each class by itself "
-            "(comptool recalibrate --method thresholds, temperature, vector or isotonic; "
-            "--compare tells which helps)",
+            mend="Their classes are independent: submit the probabilities, or answers above a "
+            "threshold (comptool submit --threshold), or recalibrate each class (comptool "
+            "recalibrate --method thresholds, temperature, vector or isotonic; --compare estimates "
+            "which helps)",
         )
     return read_recorded(path, task, facts)
 
 
 def read_cells(path: Path, facts: PredictionFacts) -> Predictions:
-    """Multi-label predictions of probabilities.
-
-    Raises
-    ------
-    InputError
-        If they are of one class per image, of other classes than the record says, or ranks, or the
-        file is not in order.
-    """
+    """Multi-label predictions of probabilities."""
     refuse_ranks(path, facts)
     return read_recorded(path, tasks.by_shape(cells=True).name, facts)
 
 
 def read_recorded(path: Path, task: str, facts: PredictionFacts) -> Predictions:
-    """Predictions whose classes are those that their record names, if it names any.
-
-    Parameters
-    ----------
-    path
-        The prediction file.
-    task
-        Name of the task.
-    facts
-        What is recorded with it.
-
-    Raises
-    ------
-    InputError
-        If the record says that they are of another task or other classes, or the file is not in
-        order.
-    """
+    """Predictions whose task and classes are those of their record, if recorded."""
     if (facts.task or task) != task:
         raise InputError(
-            f"these predictions are {facts.task} ones, and the competition is {task}",
+            f"these predictions are {facts.task}, and the competition is {task}",
             file=path,
             mend="Give the predictions of a run of this competition",
         )
@@ -144,7 +108,7 @@ def read_recorded(path: Path, task: str, facts: PredictionFacts) -> Predictions:
     recorded = tuple(facts.classes or predictions.classes)
     if predictions.classes != recorded:
         raise InputError(
-            "its class columns are not those that its record names: "
+            "its class columns differ from those of its record: "
             f"{against(predictions.classes, recorded)}",
             file=path,
             mend=f"If the file is right, delete {provenance.meta_path(path)}",
@@ -153,11 +117,7 @@ def read_recorded(path: Path, task: str, facts: PredictionFacts) -> Predictions:
 
 
 def class_counts(facts: PredictionFacts) -> dict[str, int] | None:
-    """Training images per class as published, before any balancing; None where nothing says.
-
-    Taken from the facts recorded with the predictions, otherwise from the header of the first run
-    that made them and is still there.
-    """
+    """Training images of each class before any balancing, by the record or the first run left."""
     counts = facts.class_counts
     for name in [] if counts else facts.runs or []:
         try:
@@ -169,79 +129,45 @@ def class_counts(facts: PredictionFacts) -> dict[str, int] | None:
 
 
 def count_vector(
-    path: Path, classes: Sequence[str], facts: PredictionFacts, instead: str
+    path: Path, classes: Sequence[str], facts: PredictionFacts, remedy: str
 ) -> npt.NDArray[np.int64]:
-    """Training images of each class, of shape (K,), in the order of ``classes``.
-
-    Parameters
-    ----------
-    path
-        The prediction file, for the message.
-    classes
-        The K class names.
-    facts
-        What is recorded with the file.
-    instead
-        What to type where nobody knows the counts.
-
-    Raises
-    ------
-    UsageError
-        If neither the record nor a run says how many training images the classes have.
-    InputError
-        If a class has no count.
-    """
+    """Training images of each class, of shape (K,), in the order of ``classes``."""
     counts = class_counts(facts)
     if counts is None:
         raise UsageError(
-            f"{path}: neither {provenance.meta_path(path).name} nor a run says how many training "
-            f"images each class has. {instead}"
+            f"{path}: neither {provenance.meta_path(path).name} nor a run has the number of "
+            f"training images of each class. {remedy}"
         )
     missing = [name for name in classes if name not in counts]
     if missing:
         raise InputError(
-            "the recorded class counts lack a class", file=path, values=missing, mend=instead
+            "the recorded class counts lack a class", file=path, values=missing, mend=remedy
         )
     return np.array([counts[name] for name in classes], dtype=np.int64)
 
 
-# What makes predictions of the networks of a run, before anything is decided about them.
-PREDICTING = ("infer", "tta")
-
-
 def chosen(given: Sequence[Path], folder: Path, output: Path) -> list[Path]:
-    """The prediction files that were named, by themselves or by their runs.
+    """The prediction files of the given files and runs, by default all ``preds*`` in the folder.
 
     Parameters
     ----------
     given
-        Files, or names or folders of runs; none: all that `found` finds in the folder.
+        Files, or names or folders of runs.
     folder
-        Where predictions are looked for.
+        Folder of predictions.
     output
-        A file that is not one of them.
+        A file to leave out.
 
     Raises
     ------
     InputError
-        If there are none, a run is not there, or a run has no prediction file or several.
+        If there are no files, a run does not exist, or it has no prediction file or several.
     """
-    if not given:
-        return found(folder, output)
-    return [
-        path if path.is_file() or path.suffix in SUFFIXES else _of_run(path, folder, output)
-        for path in given
-    ]
-
-
-def found(folder: Path, output: Path) -> list[Path]:
-    """The prediction files of a folder whose names begin with ``preds``, without ``output``.
-
-    Raises
-    ------
-    InputError
-        If there are none.
-    """
+    if given:
+        return [
+            path if path.is_file() or path.suffix in SUFFIXES else _of_run(path, folder, output)
+            for path in given
+        ]
     here = (path for suffix in SUFFIXES for path in folder.glob(f"preds*{suffix}"))
     paths = sorted(path for path in here if path != output)
     if not paths:
@@ -255,7 +181,7 @@ def _of_run(name: Path, folder: Path, output: Path) -> Path:
     here = [path for path in paths if path != output and _is_of(path, run)]
     if not here:
         raise InputError(
-            f"no file of {folder} has predictions of this run alone",
+            f"no file of {folder} has the predictions of only this run",
             file=run,
             mend=f"Make it: comptool infer {run.name} -o {folder / f'preds_{run.name}.csv'}",
         )
@@ -271,43 +197,27 @@ def _of_run(name: Path, folder: Path, output: Path) -> Path:
 
 def _is_of(path: Path, run: Path) -> bool:
     record = provenance.recall(path)
-    if record is None or record.command not in PREDICTING or path.name.startswith("oof"):
+    if record is None or record.command not in ("infer", "tta") or path.name.startswith("oof"):
         return False
     return provenance.facts(path, PredictionFacts).runs == [str(run)]
 
 
-Folds = npt.NDArray[np.integer] | None
-# Facts about how a member was made, which say nothing about the ensemble.
+# Facts about how a member was made, which do not apply to the ensemble.
 MADE = ("ensemble", "recalibration", "views", "merge", "weights", "evidence", "out_of_fold")
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """An ensemble that has been written.
-
-    Parameters
-    ----------
-    predictions
-        The result.
-    weights
-        Share of each member.
-    agreement
-        Share, 0 to 1, of the rows for which all members have the same most probable class; for a
-        multi-label task, of the cells that all members answer alike, above one half or not.
-    task
-        Name of the task.
-    notes
-        Sentences for the person who asked.
-    """
+    """A written ensemble."""
 
     predictions: Predictions
     weights: list[float]
-    agreement: float
+    agreement: float  # share, 0 to 1, of rows (multi-label: cells) with the same answer of all
     task: str
     notes: tuple[str, ...]
 
     def text(self) -> str:
-        """Rows and agreement, as a sentence."""
+        """Rows and agreement, one sentence."""
         rows, unit = len(self.predictions), tasks.find(self.task).unit
         return f"{rows} rows; all members agree on {self.agreement:.1%} of the {unit}"
 
@@ -324,37 +234,15 @@ def ensemble_files(
     out_of_fold: str | None = None,
     force: bool = False,
 ) -> Ensemble:
-    """Read the members, combine them, and write the ensemble with its record.
+    """Combine prediction files, and write the ensemble with its record.
 
-    Parameters
-    ----------
-    paths
-        Prediction files; rows are ordered as in the first.
-    output
-        Where the ensemble goes.
-    method, weights, power
-        See :func:`comptool.postprocess.ensemble.combine.combine`.
-    class_weights
-        Weights of each class by itself in place of the method, shape (M, K), the sum over members
-        one; multi-label.
-    made
-        How the weights came about.
-    out_of_fold
-        Out-of-fold rows that were made in the same way.
-    force
-        Whether an existing ``output`` is replaced.
-
-    Raises
-    ------
-    UsageError
-        If the weights do not fit.
-    InputError
-        If a file cannot be used, or the files differ in task, classes, class order or ids.
+    ``class_weights`` of shape (M, K) replace the method; ``made`` is the origin of the weights,
+    ``out_of_fold`` the file of the matching out-of-fold rows.
     """
     shares = normalised_weights(weights, len(paths))
     facts = {path: provenance.facts(path, PredictionFacts) for path in paths}
     task = _common_task(facts)
-    # One is checked while the next is parsed.
+    # In parallel: one file is checked while the next is parsed.
     with threads(compute_threads()) as pool:
         read = partial(read_predictions, sums_to_one=tasks.find(task).sums_to_one)
         members = list(pool.map(read, paths))
@@ -374,7 +262,14 @@ def ensemble_files(
         members=[str(path) for path in paths],
         method=method,
         weights=shares,
-        made_of=[_trace(facts[path]) for path in paths],
+        made_of=[
+            EvidenceTrace(
+                runs=known.runs or None,
+                out_of_fold=known.out_of_fold or None,
+                ensemble=known.ensemble,
+            )
+            for known in facts.values()
+        ],
         power=power if method == "power" else None,
         class_weights=None if class_weights is None else class_weights.tolist(),
         **vars(made or WeightOrigin()),
@@ -390,26 +285,16 @@ def ensemble_files(
             inputs=hashes,
             facts=replace(shared, ensemble=ensemble, out_of_fold=out_of_fold),
         )
-    return Ensemble(result, shares, _agreement(members, task), task, (*notes, *dropped))
-
-
-def _trace(facts: PredictionFacts) -> EvidenceTrace:
-    return EvidenceTrace(
-        runs=facts.runs or None, out_of_fold=facts.out_of_fold or None, ensemble=facts.ensemble
-    )
-
-
-def _agreement(members: Sequence[Predictions], task: str) -> float:
-    tables = [member.probabilities for member in members]
     answers = np.stack([tasks.find(task).answers(table) for table in tables])
-    return float((answers == answers[0]).all(axis=0).mean())
+    agreement = float((answers == answers[0]).all(axis=0).mean())
+    return Ensemble(result, shares, agreement, task, (*notes, *dropped))
 
 
 def _common_task(facts: Mapping[Path, PredictionFacts]) -> str:
     tasks = {path: known.task for path, known in facts.items() if known.task}
     if len(set(tasks.values())) > 1:
-        said = ", ".join(f"{path}: {task}" for path, task in tasks.items())
-        raise InputError(f"these predictions are of different tasks ({said})")
+        named = ", ".join(f"{path}: {task}" for path, task in tasks.items())
+        raise InputError(f"these predictions are of different tasks ({named})")
     return str(next(iter(tasks.values()), None) or task_here())
 
 
@@ -421,26 +306,14 @@ def _result(
         names = ", ".join(str(p) for p, m in zip(paths, members, strict=True) if m.pred is not None)
         notes.append(f"the decisions (column pred) of {names} are left out")
     fold = first.fold
-    if any(_differs(fold, member.fold) for member in members):
+    if not all(np.array_equal(fold, member.fold) for member in members):
         notes.append("the members' folds differ: the column fold is left out")
         fold = None
     return replace(first, probabilities=probabilities, pred=None, fold=fold), notes
 
 
-def _differs(fold: Folds, other: Folds) -> bool:
-    if fold is None or other is None:
-        return fold is not other
-    return not np.array_equal(fold, other)
-
-
 def aligned(members: Sequence[Predictions], paths: Sequence[Path]) -> list[Predictions]:
-    """The members with their rows in the order of the first.
-
-    Raises
-    ------
-    InputError
-        If a member has other classes, another class order or other ids than the first.
-    """
+    """The members with their rows in the order of the first; classes and ids have to agree."""
     first = members[0]
     index = pd.Index(first.ids)
     for member, path in zip(members[1:], paths[1:], strict=True):
@@ -452,22 +325,7 @@ def aligned(members: Sequence[Predictions], paths: Sequence[Path]) -> list[Predi
 
 
 def in_order(index: pd.Index, member: Predictions, first: Path, path: Path) -> Predictions:
-    """The rows of ``member`` in the order of the ids of ``index``.
-
-    Parameters
-    ----------
-    index
-        N distinct ids.
-    member
-        Predictions of the same N ids in any order.
-    first, path
-        Files that the ids of ``index`` and ``member`` are from, for the message.
-
-    Raises
-    ------
-    InputError
-        If an id of one is not in the other; names up to three.
-    """
+    """The rows of ``member``, from ``path``, in the order of the ids of ``first``."""
     if np.array_equal(index.to_numpy(), member.ids):
         return member
     own = pd.Index(member.ids)
@@ -490,23 +348,17 @@ def _check_classes(classes: Sequence[str], other: Sequence[str], first: Path, pa
         raise InputError(f"lacks classes of {first}", file=path, values=missing)
     if tuple(classes) != tuple(other):
         raise InputError(
-            f"has the classes in another order than {first} ({', '.join(classes)})",
+            f"has its classes in another order than {first} ({', '.join(classes)})",
             file=path,
             values=other,
-            mend="Make both with the same class order; columns are never guessed",
+            mend="Make both with the same class order; columns are not reordered",
         )
 
 
 def shared_facts(facts: Mapping[Path, PredictionFacts]) -> tuple[PredictionFacts, list[str]]:
-    """Facts on which all members that know them agree, and sentences about those dropped.
+    """Facts on which the members agree, as far as recorded, and notes on those that are dropped.
 
-    ``runs`` are put together; a ``leak`` (why an out-of-fold file is no evidence) in one member is
-    a leak in the ensemble.
-
-    Parameters
-    ----------
-    facts
-        Facts of each member.
+    ``runs`` are concatenated; a ``leak`` of a member is a leak of the ensemble.
     """
     documents = [known.document() for known in facts.values()]
     keys = dict.fromkeys(key for known in documents for key in known if key not in MADE)
@@ -521,5 +373,5 @@ def shared_facts(facts: Mapping[Path, PredictionFacts]) -> tuple[PredictionFacts
         elif all(value == values[0] for value in values):
             shared[key] = values[0]
         else:
-            notes.append(f"the members' {key} differ and are not handed on")
+            notes.append(f"the members' {key} differ and are not recorded")
     return PredictionFacts(**shared), notes

@@ -1,27 +1,15 @@
-"""Out-of-fold evidence: held-out rows with labels for a run, a sibling or a prediction file.
+"""Out-of-fold predictions with their labels, of a run, its folded sibling or a prediction file.
 
-The folded sibling of a run on all rows: the same training, but for which rows it held out.
+Every decision after training (ensemble weights, recalibration, pseudo-labels) is scored on rows
+that the models were not trained on. Anything that would make a decision look better than it is
+raises an error: members trained on their validation rows, missing rows, folds that differ from
+the table, predictions that are all equal.
 
-A run on all rows (``train --fold none``) has no out-of-fold rows of its own. It was trained as its
-folded sibling was, on a few more rows, so that the sibling's rows tell what it is worth.
-
-Out-of-fold rows that a command leaves beside its predictions, made as these were made.
-
-Whatever follows (ensembles, recalibration, pseudo-labels) is then weighed by what it starts from.
-Of what was searched, each row is by a search that did not see it.
-
-Out-of-fold predictions with their labels, checked to be evidence.
-
-Every decision after training is weighed by rows that the models have not been trained on. What is
-refused here would make a decision look better than it is: members that saw their validation rows,
-rows that are missing, folds that are not those of the table, predictions that are all the same.
-
-The out-of-fold rows that stand for a prediction file: made as it was made, of held-out rows.
-
-Predictions of several runs are the mean of their networks, and so are the rows. Test-time
-augmentation and searches of weights leave their rows beside their output. Any other ensemble's rows
-are combined by its own method and weights; its record keeps what its members were made of. Ranks
-are those among the out-of-fold rows.
+A run on all rows (``train --fold none``) has no out-of-fold rows; those of its folded sibling, the
+same training with validation folds, replace them. Predictions of several runs are the mean of their
+networks, and so are their rows. Test-time augmentation and weight searches write their rows next to
+their output. The rows of other ensembles are combined with the recorded method and weights, ranks
+being computed among the out-of-fold rows.
 """
 
 from __future__ import annotations
@@ -31,7 +19,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,42 +37,30 @@ from comptool.io.tables import read_table
 from comptool.postprocess.ensemble.combine import POWER, by_class, combine
 from comptool.postprocess.inputs import in_order, read_recorded
 
-# Settings that say which rows a training held out, how long it was and where it ran, and no more.
-# Without a validation nothing can stop a training early, so that its epochs are given.
-BESIDE = frozenset({"fold", "seed", "epochs", "patience", "device", "workers", "amp", "compile"})
-NEARER = ("seed", "epochs")
-ALIKE = ("task", "classes", "modalities", "img_size", "init_from", "dropped")
+# Settings in which siblings may differ: validation rows, duration and hardware. Without validation
+# there is no early stopping, so the number of epochs is set.
+MAY_DIFFER = frozenset(
+    {"fold", "seed", "epochs", "patience", "device", "workers", "amp", "compile"}
+)
+PREFERRED = ("seed", "epochs")
+SAME_FIELDS = ("task", "classes", "modalities", "img_size", "init_from", "dropped")
 
 
 def folded_sibling(run: Path) -> Path | None:
-    """The folded run that differs from a run on all rows in its folds, seed and epochs alone.
-
-    Parameters
-    ----------
-    run
-        Folder of a run that held no rows out.
-
-    Returns
-    -------
-    Path or None
-        The sibling beside it; of several, the one with its seed and epochs.
-
-    Raises
-    ------
-    InputError
-        If there are several and none is nearer than the others; names them.
-    """
+    """The folded run with the same training as a run on all rows; the same seed is preferred."""
     own = _header(run)
-    if own is None or _settings(own).get("fold") != "none":
+    if own is None or own.arguments.get("fold") != "none":
         return None
     headers = {other: _header(other) for other in sorted(run.parent.iterdir()) if other != run}
-    found = {other: header for other, header in headers.items() if header and _alike(own, header)}
-    wanted = {name: _settings(own).get(name) for name in NEARER}
-    nearest = [o for o, header in found.items() if wanted.items() <= _settings(header).items()]
-    candidates = nearest or list(found)
+    siblings = {
+        o: header for o, header in headers.items() if header and _same_training(own, header)
+    }
+    wanted = {name: own.arguments.get(name) for name in PREFERRED}
+    preferred = [o for o, header in siblings.items() if wanted.items() <= header.arguments.items()]
+    candidates = preferred or list(siblings)
     if len(candidates) > 1:
         raise InputError(
-            "held no rows out, and several runs are its folded siblings",
+            "held no rows out, and it has several folded siblings",
             file=run,
             values=[str(one) for one in candidates],
             mend="Name a run for each prediction file: --oof RUN",
@@ -94,34 +69,29 @@ def folded_sibling(run: Path) -> Path | None:
 
 
 def _header(run: Path) -> RunHeader | None:
-    """The header of a run, of its first member if it is folded; None of what is no whole run."""
+    """The header of the first member of a run; None if it is not a complete run."""
     try:
         return read_header(members(run)[0]) if run.is_dir() else None
     except ComptoolError:
         return None
 
 
-def _settings(header: RunHeader) -> dict[str, Any]:
-    return header.arguments
-
-
-def _alike(own: RunHeader, other: RunHeader) -> bool:
-    one, two = _settings(own), _settings(other)
+def _same_training(own: RunHeader, other: RunHeader) -> bool:
+    one, two = own.arguments, other.arguments
+    tables = [
+        {name: digest for name, digest in header.inputs.items() if Path(name).name != BEST}
+        for header in (own, other)
+    ]
     return (
         two.get("fold") == "all"
-        and all(one.get(name) == two.get(name) for name in (one.keys() | two.keys()) - BESIDE)
-        and all(getattr(own, key) == getattr(other, key) for key in ALIKE)
-        and _sibling_tables(own) == _sibling_tables(other)
+        and all(one.get(name) == two.get(name) for name in (one.keys() | two.keys()) - MAY_DIFFER)
+        and all(getattr(own, key) == getattr(other, key) for key in SAME_FIELDS)
+        and tables[0] == tables[1]
     )
 
 
-def _sibling_tables(header: RunHeader) -> dict[str, Any]:
-    inputs = header.inputs
-    return {name: digest for name, digest in inputs.items() if Path(name).name != BEST}
-
-
 def rows_path(output: Path) -> Path:
-    """Where the out-of-fold rows stand: ``preds_tta.csv`` has ``oof_preds_tta.csv``."""
+    """Path of the out-of-fold rows of predictions: ``oof_preds_tta.csv`` for ``preds_tta.csv``."""
     return output.with_name(f"oof_{output.name}")
 
 
@@ -134,32 +104,27 @@ def write_rows(
     facts: PredictionFacts,
     force: bool = False,
 ) -> str:
-    """Write out-of-fold rows beside predictions, with their record.
+    """Write the out-of-fold rows of predictions and their record; gives the path.
 
     Parameters
     ----------
     output
-        Where the predictions go.
+        Path of the predictions.
     rows
-        The rows; all of them evidence.
+        Rows that no model was trained on.
     command
-        What made them.
+        Name of the command, for the record.
     inputs
-        What they were made of, the table of their labels among them.
+        Files read, including the table of the labels.
     facts
-        As recorded with the predictions.
+        Facts recorded with the predictions.
     force
         Whether an existing file is replaced.
-
-    Returns
-    -------
-    str
-        The file, for the facts of the predictions.
     """
     path = rows_path(output)
     write_predictions(path, rows, force=force)
-    known = replace(facts, leak=None)
-    provenance.record(path, command=command, arguments={}, inputs=inputs, facts=known)
+    facts = replace(facts, leak=None)
+    provenance.record(path, command=command, arguments={}, inputs=inputs, facts=facts)
     return str(path)
 
 
@@ -169,18 +134,18 @@ TABLES = (".csv", ".gz", ".parquet")
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """An out-of-fold file and where it comes from.
+    """An out-of-fold file and its origin.
 
     Parameters
     ----------
     path
         The file.
     tables
-        Tables that the runs were trained with, as recorded.
+        Recorded training tables of the runs.
     leak
-        Why the file is no evidence, or None.
+        Reason why the models may have been trained on the rows, or None.
     reason
-        How it was chosen, a sentence.
+        Sentence on how the file was chosen.
     """
 
     path: Path
@@ -195,41 +160,47 @@ def find_out_of_fold(name: str | None) -> OutOfFold:
     Parameters
     ----------
     name
-        A file, or the name or folder of a run; None means the newest run.
+        A file, or the name or folder of a run; None for the newest run.
 
     Raises
     ------
     InputError
-        If there is no such file or run, the run has held no rows out, or two of its members have
-        held out the same.
+        If there is no such file or run, the run held no rows out, or two members validated the
+        same fold.
     """
     if name is not None and Path(name).is_file() and Path(name).name.endswith(TABLES):
         path = Path(name)
         facts = provenance.facts(path, PredictionFacts)
-        tables = _tables((provenance.recall(path) or provenance.Provenance()).inputs)
+        recorded = (provenance.recall(path) or provenance.Provenance()).inputs
+        tables = tuple(dict.fromkeys(map(Path, recorded)))
         return OutOfFold(path, tables, facts.leak, f"taking {path}")
     run = find_run(name)
     headers = [read_header(folder) for folder in members(run)]
     path = run / OOF
     if not path.exists():
+        raise InputError("this run held no rows out", file=run, mend="Train with a validation fold")
+    folds = [header.fold for header in headers]
+    repeated = sorted({fold for fold in folds if fold is not None and folds.count(fold) > 1})
+    if repeated:  # one member is a copy, or belongs to another run
         raise InputError(
-            "this run held no rows out", file=run, mend="Train with a fold that is validated"
+            "two of its members validated the same fold",
+            file=run,
+            values=[f"fold {fold}" for fold in repeated],
+            mend=f"Train it again: comptool train --fold all --run-name {run.name} --force",
         )
-    _check_folds(run, headers)
     leak = next((header.leak for header in headers if header.leak), None)
-    tables = _tables(table for header in headers for table in header.inputs)
+    tables = tuple(dict.fromkeys(Path(table) for header in headers for table in header.inputs))
     latest = " (the latest run)" if name is None else ""
     return OutOfFold(path, tables, leak, f"taking {path}{latest}")
 
 
 def networks_of(path: Path) -> dict[Path, RunHeader]:
-    """Folders and headers of the networks that made a file, as far as they are still there.
+    """Folders and headers of the networks that made a prediction file, as far as they still exist.
 
     Parameters
     ----------
     path
-        Predictions, of held-out rows or of others; its record names the runs, else it stands in
-        the folder of one.
+        Predictions, whose record names the runs; without a record, in the folder of a run.
     """
     found: dict[Path, RunHeader] = {}
     for name in provenance.facts(path, PredictionFacts).runs or [str(path.parent)]:
@@ -238,41 +209,25 @@ def networks_of(path: Path) -> dict[Path, RunHeader]:
     return found
 
 
-def _check_folds(run: Path, headers: Sequence[RunHeader]) -> None:
-    """No fold has been validated by two members: one of them then is a copy, or another's."""
-    folds = [header.fold for header in headers]
-    repeated = sorted({fold for fold in folds if fold is not None and folds.count(fold) > 1})
-    if repeated:
-        raise InputError(
-            "two of its members validated the same fold",
-            file=run,
-            values=[f"fold {fold}" for fold in repeated],
-            mend=f"Train it again: comptool train --fold all --run-name {run.name} --force",
-        )
-
-
-def _tables(names: Iterable[str]) -> tuple[Path, ...]:
-    return tuple(dict.fromkeys(Path(name) for name in names))
-
-
 def labelled_rows(
     ids: Sequence[str], tables: Iterable[Path], competition: Competition
 ) -> Samples | None:
-    """The labelled samples of these ids, in their order, from the first table that has them all.
+    """The labelled samples with these ids, in their order; None if no table has all of them.
 
     Parameters
     ----------
     ids
         N distinct ids.
     tables
-        Where to look; what is gone, is no table or lacks the columns is passed over.
+        Candidate tables, the first complete one is taken; missing files, other files and tables
+        without the columns are skipped.
     competition
-        Says what the columns are called.
+        Names of the columns.
 
     Raises
     ------
     InputError
-        If the table that has them all is not in order.
+        If the chosen table is invalid.
     """
     for table in dict.fromkeys(tables):
         if not table.is_file() or table.suffix not in TABLES:
@@ -292,26 +247,26 @@ def labelled_rows(
 def no_table(
     ids: Sequence[str], file: Path, tables: Iterable[Path], competition: Competition
 ) -> InputError:
-    """Nobody knows the labels of these ids, or of some of them: then these are named."""
-    looked = list(dict.fromkeys(tables))
-    lacking = {table: rows for table in looked if (rows := _lacking(ids, table, competition.id))}
+    """The error for ids without labels; names those that the most complete table lacks."""
+    searched = list(dict.fromkeys(tables))
+    lacking = {table: rows for table in searched if (rows := _lacking(ids, table, competition.id))}
     if lacking:
         table, rows = min(lacking.items(), key=lambda pair: len(pair[1]))
         return InputError(
             f"{len(rows)} of the {len(ids)} rows that this run held out are not in {table}",
             file=file,
             values=rows,
-            mend="Give the table that it was trained with back its rows, or train it again",
+            mend="Restore these rows of the training table, or train again",
         )
     return InputError(
-        f"no table here has labels of these {len(ids)} rows; looked at were {quoted(looked)}",
+        f"no table here has labels of these {len(ids)} rows; searched: {quoted(searched)}",
         file=file,
-        mend="Bring the table of the training back; comptool evaluate takes others by --answers",
+        mend="Restore the training table; comptool evaluate takes other labels with --answers",
     )
 
 
 def _lacking(ids: Sequence[str], table: Path, column: str) -> list[str]:
-    """Which ids a table that has some of them has not; none if it has nothing to do with them."""
+    """The ids that a table with some of them lacks; empty for an unrelated table."""
     if not table.is_file() or table.suffix not in TABLES:
         return []
     frame = read_table(table)
@@ -326,23 +281,22 @@ NESTED_FOLDS = 5
 
 @dataclass(frozen=True)
 class Labelled:
-    """Out-of-fold predictions of M rows and what is known of them.
+    """Out-of-fold predictions of M rows with their labels.
 
     Parameters
     ----------
     predictions
-        As the runs made them; in the order of their ids, so that the order of files means nothing.
+        Sorted by id, so that the order of the files does not matter.
     targets
         Class indices of shape (M,), or 1, 0 and -1 of shape (M, K).
     path
         The out-of-fold file.
     table
-        Where the labels are from.
+        Table of the labels.
     trained
-        Rows, or present cells, per class that the models were trained on, shape (K,); None if no
-        run says.
+        Training rows, or present cells, of each class, shape (K,); None if not recorded.
     note
-        A sentence where the rows stand in for others; otherwise empty.
+        A sentence if the rows replace others; otherwise empty.
     """
 
     predictions: Predictions
@@ -355,32 +309,26 @@ class Labelled:
     def __len__(self) -> int:
         return len(self.predictions)
 
-    def check_classes(self, classes: Sequence[str], whose: str | Path = "the predictions") -> None:
-        """Check that these rows are of the classes of what they are evidence of.
-
-        Raises
-        ------
-        InputError
-            If they are not.
-        """
-        check_classes(self.path, self.predictions.classes, classes, whose)
+    def check_classes(self, classes: Sequence[str], owner: str | Path = "the predictions") -> None:
+        """Raise an InputError if the classes differ from those of ``owner``."""
+        check_classes(self.path, self.predictions.classes, classes, owner)
 
 
 def read_labelled(name: str | None, competition: Competition) -> Labelled:
-    """The out-of-fold rows of a run, or of a file, with their labels.
+    """The out-of-fold rows of a run or file with their labels.
 
     Parameters
     ----------
     name
         A run, or the path of an out-of-fold file; None for the newest run.
     competition
-        Says what tables and columns are called.
+        Names of tables and columns.
 
     Raises
     ------
     InputError
-        If there is no such run or file, it is no evidence (and why), its ids, classes or folds are
-        not those of the label table, or no table has its rows.
+        If there is no such run or file, its models may have been trained on the rows, its ids,
+        classes or folds differ from the label table, or no table has its rows.
     """
     return read_evidence(find_out_of_fold(name), competition)[0]
 
@@ -393,21 +341,21 @@ def read_evidence(
     whole: bool = True,
     mend: str | None = None,
 ) -> tuple[Labelled, Samples]:
-    """Out-of-fold rows with their labels, and these rows of the label table.
+    """Out-of-fold rows with their labels, and their samples of the label table.
 
     Parameters
     ----------
     found
         The out-of-fold file.
     competition
-        Says what tables and columns are called.
+        Names of tables and columns.
     labels
-        The label table; None for the first that has the rows: of the training, of the folds, of
-        the competition.
+        The label table; None for the first with all rows among the training tables, folds.csv and
+        the competition's training table.
     whole
-        Whether all rows of its folds have to be there.
+        Whether all rows of the folds are required.
     mend
-        What to do where classes differ.
+        Remedy if classes differ.
 
     Raises
     ------
@@ -416,9 +364,9 @@ def read_evidence(
     """
     if found.leak:
         raise InputError(
-            f"is no evidence: {found.leak}",
+            f"cannot serve as evidence: {found.leak}",
             file=found.path,
-            mend="Leave this run out, or train it anew on these folds",
+            mend="Leave this run out, or train it again on these folds",
         )
     facts = provenance.facts(found.path, PredictionFacts)
     predictions = read_recorded(found.path, competition.task, facts)
@@ -426,27 +374,28 @@ def read_evidence(
     samples = _samples(found, predictions, competition, labels)
     targets = _targets(found.path, predictions, samples, mend)
     headers = networks_of(found.path).values()
-    dropped = any(_dropped_rows(header) for header in headers)
+    # Rows without an image were left out of the training, and so of its folds.
+    dropped = any(header.arguments.get("missing_modality") == "drop" for header in headers)
     _check(found.path, predictions, samples, whole=whole and not dropped)
     trained = trained_counts(headers, predictions.classes)
     return Labelled(predictions, targets, found.path, samples.source, trained), samples
 
 
 def nested_folds(ids: npt.NDArray[np.object_], fold: npt.NDArray[np.integer] | None) -> Integers:
-    """Folds for a nested score, shape (M,): those of the training, or five if these are too few.
+    """Folds for a nested score, shape (M,): those of the training, or five by a hash of the id.
 
-    A choice among searches is scored by leaving out two folds at a time, which takes three.
+    A choice among searches is scored by leaving out two folds at a time, so there are at least
+    three.
 
     Parameters
     ----------
     ids
-        Of the M rows.
+        Ids of the M rows.
     fold
-        In which each was validated, shape (M,), or None.
+        Validation fold of each row, shape (M,), or None.
     """
     if fold is not None and len(np.unique(fold)) > 2:
         return fold
-    # By the id alone, so that the order of the rows does not matter.
     digests = (hashlib.sha256(str(name).encode()).digest() for name in ids)
     return np.array([digest[0] % NESTED_FOLDS for digest in digests])
 
@@ -454,7 +403,7 @@ def nested_folds(ids: npt.NDArray[np.object_], fold: npt.NDArray[np.integer] | N
 def _samples(
     found: OutOfFold, predictions: Predictions, competition: Competition, labels: Path | None
 ) -> Samples:
-    others = [FOLDS, *([competition.train] if competition.train else [])]
+    others = [FOLDS, *filter(None, [competition.train])]
     tables = [*found.tables, *others] if labels is None else [labels]
     ids = predictions.ids.tolist()
     samples = labelled_rows(ids, tables, competition)
@@ -464,7 +413,7 @@ def _samples(
 
 
 def _targets(path: Path, predictions: Predictions, samples: Samples, mend: str | None) -> Integers:
-    """The labels of samples as indices of the predictions' classes, or multi-label cells."""
+    """The labels as class indices of the predictions, or as multi-label cells."""
     if samples.labels:
         check_classes(path, predictions.classes, samples.labels, samples.source, mend=mend)
         return samples.label_matrix()
@@ -473,7 +422,7 @@ def _targets(path: Path, predictions: Predictions, samples: Samples, mend: str |
     unknown = [label for label in dict.fromkeys(labels) if label not in places]
     if unknown:
         raise InputError(
-            f"labels of {samples.source} are no classes of these predictions",
+            f"labels of {samples.source} are not classes of these predictions",
             file=path,
             values=unknown,
             mend=mend,
@@ -493,7 +442,7 @@ def _check(path: Path, predictions: Predictions, samples: Samples, *, whole: boo
 
 
 def _check_fold_column(path: Path, predictions: Predictions, samples: Samples) -> None:
-    """Every row is validated in the fold that the table has it in, where both have folds."""
+    """Compare the validation folds with those of the table, if both have folds."""
     if predictions.fold is None or "fold" not in samples.frame.columns:
         return
     own = np.asarray(predictions.fold).astype(str)
@@ -501,16 +450,16 @@ def _check_fold_column(path: Path, predictions: Predictions, samples: Samples) -
     other = np.flatnonzero(folds != own)
     if other.size:
         raise InputError(
-            f"{other.size} rows were validated in another fold than {samples.source} has them in, "
-            "so that a model may have been trained on them",
+            f"{other.size} rows were validated in another fold than their fold in "
+            f"{samples.source}, so a model may have been trained on them",
             file=path,
             values=predictions.ids[other].tolist(),
-            mend="Train on the folds that are there now",
+            mend="Train on the current folds",
         )
 
 
 def _check_whole(path: Path, predictions: Predictions, samples: Samples) -> None:
-    """No row of the folds that are there is missing."""
+    """Refuse missing rows of the validated folds."""
     own = np.asarray(predictions.fold).astype(str)
     table = read_table(samples.source)
     held = table.loc[table["fold"].isin(set(own)), samples.id]
@@ -524,20 +473,13 @@ def _check_whole(path: Path, predictions: Predictions, samples: Samples) -> None
         )
 
 
-def _dropped_rows(header: RunHeader) -> bool:
-    """Whether rows without an image were left out of the training, and so of its folds."""
-    arguments = header.arguments
-    return bool(arguments.get("missing_modality") == "drop")
-
-
 def trained_counts(
     headers: Iterable[RunHeader], classes: Sequence[str]
 ) -> npt.NDArray[np.int64] | None:
-    """Rows per class, shape (K,), that networks were trained on together; None if none tells."""
+    """Training rows of each class over all networks, shape (K,); None if not recorded."""
     totals = np.zeros(len(classes), np.int64)
     for header in headers:
-        counts = header.trained_counts
-        totals += np.array([counts.get(name, 0) for name in classes], np.int64)
+        totals += np.array([header.trained_counts.get(name, 0) for name in classes], np.int64)
     return totals if totals.any() else None
 
 
@@ -545,34 +487,43 @@ Floats = npt.NDArray[np.floating]
 
 
 def own_evidence(named: str | None, facts: EvidenceTrace, competition: Competition) -> Labelled:
-    """The out-of-fold rows that were named, or those of what the predictions were made of.
+    """The named out-of-fold rows, or those of the runs that made the predictions.
 
     Parameters
     ----------
     named
         A run or an out-of-fold file, or None.
     facts
-        What is recorded with the predictions; without a run, the newest one is taken.
+        Facts recorded with the predictions; without a run, the newest one is taken.
     competition
-        Says where labels are found.
+        Names of tables and columns.
 
     Raises
     ------
     InputError
-        If there are none, they are no evidence, or those of several members do not fit together.
+        If there are no such rows, models may have been trained on them, or the rows of several
+        members do not match.
     """
     if named is not None or not facts.runs:
         return read_labelled(named, competition)
     if facts.out_of_fold:
-        return _recorded(Path(facts.out_of_fold), competition)
+        if not Path(facts.out_of_fold).is_file():
+            raise InputError(
+                "the out-of-fold rows recorded with these predictions no longer exist",
+                file=facts.out_of_fold,
+                mend="Make the predictions again, or name a run: --oof RUN",
+            )
+        return read_labelled(str(Path(facts.out_of_fold)), competition)
     ensemble = facts.ensemble
     if ensemble is not None and ensemble.made_of:
-        parts = [_of_member(one, competition) for one in ensemble.made_of]
+        if not all(one.runs for one in ensemble.made_of):
+            raise InputError("no run is recorded with a member of this ensemble")
+        parts = [own_evidence(None, one, competition) for one in ensemble.made_of]
         mixed = _mixed(parts, lambda tables: _combined(tables, ensemble, competition.task))
         if not ensemble.weights_file:
             return mixed
-        told = f"the weights of {ensemble.weights_file} may have been chosen on these rows"
-        return replace(mixed, note="; ".join(filter(None, (mixed.note, told))))
+        note = f"the weights of {ensemble.weights_file} may have been chosen on these rows"
+        return replace(mixed, note="; ".join(filter(None, (mixed.note, note))))
     found = [_of_run(run, competition) for run in facts.runs]
     if len(found) == 1:
         return found[0]
@@ -581,31 +532,9 @@ def own_evidence(named: str | None, facts: EvidenceTrace, competition: Competiti
 
 
 def side_by_side(found: Sequence[Labelled]) -> list[Predictions]:
-    """The members' predictions with their rows in the order of the first.
-
-    Raises
-    ------
-    InputError
-        If a member has other classes, rows or folds than the first.
-    """
+    """The members' predictions with their rows in the order of the first."""
     first = found[0]
     return [first.predictions, *(_aligned(first, other) for other in found[1:])]
-
-
-def _recorded(path: Path, competition: Competition) -> Labelled:
-    if not path.is_file():
-        raise InputError(
-            "the out-of-fold rows that are recorded with these predictions are gone",
-            file=path,
-            mend="Make the predictions again, or name a run: --oof RUN",
-        )
-    return read_labelled(str(path), competition)
-
-
-def _of_member(facts: EvidenceTrace, competition: Competition) -> Labelled:
-    if not facts.runs:
-        raise InputError("no run is recorded with a member of this ensemble")
-    return own_evidence(None, facts, competition)
 
 
 def _of_run(run: str, competition: Competition) -> Labelled:
@@ -614,14 +543,14 @@ def _of_run(run: str, competition: Competition) -> Labelled:
     sibling = None if (folder / OOF).exists() else folded_sibling(folder)
     if sibling is None:
         return read_labelled(run, competition)
-    said = f"{folder} held no rows out: those of {sibling}, the same training in folds, stand in"
-    return replace(read_labelled(str(sibling), competition), note=said)
+    note = f"{folder} held no rows out: those of {sibling}, the same training in folds, are used"
+    return replace(read_labelled(str(sibling), competition), note=note)
 
 
 def _num_networks(run: str) -> int:
     try:
         return len(members(find_run(run)))
-    except ComptoolError:  # its rows are there, its checkpoints are not
+    except ComptoolError:  # the rows exist, the checkpoints do not
         return 1
 
 
@@ -637,37 +566,33 @@ def _mixed(found: Sequence[Labelled], mix: Callable[[list[Floats]], Floats]) -> 
 
 
 def _combined(tables: list[Floats], ensemble: EnsembleFacts, task: str) -> Floats:
-    """Members combined as the record of an ensemble says."""
+    """Members combined with the recorded method and weights."""
     if ensemble.class_weights:
         return by_class(tables, np.array(ensemble.class_weights, dtype=np.float64))
     power = POWER if ensemble.power is None else ensemble.power
     return combine(tables, ensemble.method, ensemble.weights, task, power=power)
 
 
-def _check_same_rows(first: Labelled, other: Labelled) -> None:
+def _aligned(first: Labelled, other: Labelled) -> Predictions:
+    one, two = first.predictions, other.predictions
+    other.check_classes(one.classes, first.path)
     ids, others = (set(one.predictions.ids) for one in (first, other))
     for more, here, there in ((others - ids, other, first), (ids - others, first, other)):
         if more:
             raise InputError(
-                f"{len(more)} of the rows that it was validated on are not those of {there.path}, "
-                "whose run may have been trained on them",
+                f"{len(more)} of its validation rows are not in {there.path}, whose run may have "
+                "been trained on them",
                 file=here.path,
                 values=sorted(more),
                 mend="Leave one out, or train both on the same folds",
             )
-
-
-def _aligned(first: Labelled, other: Labelled) -> Predictions:
-    one, two = first.predictions, other.predictions
-    other.check_classes(one.classes, first.path)
-    _check_same_rows(first, other)
     rows = in_order(pd.Index(one.ids), two, first.path, other.path)
     if one.fold is not None and rows.fold is not None:
         differ = np.flatnonzero(one.fold != rows.fold)
         if differ.size:
             raise InputError(
-                f"{differ.size} rows are of another fold than in {first.path}: each member would "
-                "have been trained on rows that the other is judged by",
+                f"{differ.size} rows are in another fold than in {first.path}: each member would "
+                "have been trained on validation rows of the other",
                 file=other.path,
                 values=one.ids[differ].tolist(),
                 mend="Leave one out, or train both on the same folds",

@@ -129,7 +129,7 @@ def test_fewer_ids(chain, refused, damage, command, code, message):
 
 
 RECORDED = (
-    f"{PREDS}: its class columns are not those that its record names: {{}}. If the file is right, "
+    f"{PREDS}: its class columns differ from those of its record: {{}}. If the file is right, "
     f"delete {PREDS}.meta.json"
 )
 COMPETITION = f"{PREDS}: its classes are not those of the competition: {{}}"
@@ -150,8 +150,8 @@ OTHER = "a, b, z against a, b, c"
             "id,b,a,c",
             False,
             3,
-            f"{PREDS}: has the classes in another order than other.csv (a, b, c) (found 'b', 'a', "
-            "'c'). Make both with the same class order; columns are never guessed",
+            f"{PREDS}: has its classes in another order than other.csv (a, b, c) (found 'b', 'a', "
+            "'c'). Make both with the same class order; columns are not reordered",
         ),
         ("pseudolabel", "id,a,b,z", True, 3, RECORDED.format(OTHER)),
         ("recalibrate", "id,a,b,z", True, 3, RECORDED.format(OTHER)),

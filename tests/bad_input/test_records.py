@@ -109,11 +109,11 @@ def test_a_record_of_a_run(refused, damage, new, told):
         ),
         (
             {"format": 1, "classes": ["a", "b"], "members": [{"weight": {"a": 1}}]},
-            "holds no weights of an ensemble (members[0].weight lacks b)",
+            "is not a file of ensemble weights (members[0].weight lacks b)",
         ),
         (
             {"format": 2, "classes": ["a"], "members": []},
-            "holds no weights of an ensemble (format 2)",
+            "is not a file of ensemble weights (format 2)",
         ),
     ],
 )

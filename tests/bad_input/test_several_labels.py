@@ -217,9 +217,10 @@ def test_a_label_that_is_none(predicted, command):
 
 def test_one_class_per_image_is_decided_by_recalibrate_alone(predicted):
     assert untouched(predicted, "recalibrate", "submissions/preds.csv") == (
-        "submissions/preds.csv: these predictions are multi-label, and one class per image is "
-        "decided here. Each class of theirs stands alone: submit them as they are, or their "
-        "answers above a threshold (comptool submit --threshold), or move each class by itself "
-        "(comptool recalibrate --method thresholds, temperature, vector or isotonic; --compare "
-        "tells which helps)\n"
+        "submissions/preds.csv: these predictions are multi-label, but this step is for one "
+        "class per image. Their classes are independent: submit the probabilities, or answers "
+        "above "
+        "a threshold (comptool submit --threshold), or recalibrate each class (comptool "
+        "recalibrate --method thresholds, temperature, vector or isotonic; --compare estimates "
+        "which helps)\n"
     )

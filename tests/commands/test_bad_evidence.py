@@ -84,12 +84,12 @@ ROWS = {
     ),
     "an id is of no row": (
         lambda: lines(lambda rows: [*rows, ["x", *rows[1][1:]]]),
-        f"{OOF}: 1 of the 41 rows that this run held out are not in folds.csv (found 'x'). Give "
-        "the table that it was trained with back its rows, or train it again",
+        f"{OOF}: 1 of the 41 rows that this run held out are not in folds.csv (found 'x'). Restore "
+        "these rows of the training table, or train again",
     ),
     "another class order": (
         other_classes,
-        f"{OOF}: its class columns are not those that its record names: the same 3 in another "
+        f"{OOF}: its class columns differ from those of its record: the same 3 in another "
         f"order. If the file is right, delete {OOF}.meta.json",
     ),
     "a fold validated twice": (
@@ -99,8 +99,8 @@ ROWS = {
     ),
     "a row validated in another fold": (
         lambda: lines(moved),
-        f"{OOF}: 1 rows were validated in another fold than folds.csv has them in, so that a model "
-        "may have been trained on them (found 'r0001'). Train on the folds that are there now",
+        f"{OOF}: 1 rows were validated in another fold than their fold in folds.csv, so a model "
+        "may have been trained on them (found 'r0001'). Train on the current folds",
     ),
     "constant predictions": (
         lambda: lines(lambda rows: [[*row[:2], "0.5", "0.25", "0.25"] for row in rows]),
@@ -108,12 +108,13 @@ ROWS = {
     ),
     "a leak": (
         lambda: header_of("run1", leak="it started from weights that saw fold 2"),
-        f"{OOF}: is no evidence: it started from weights that saw fold 2. Leave this run out, or "
-        "train it anew on these folds",
+        f"{OOF}: cannot serve as evidence: it started from weights that saw fold 2. Leave this "
+        f"run out, or "
+        "train it again on these folds",
     ),
     "no rows": (
         OOF.unlink,
-        "weights/run1: this run held no rows out. Train with a fold that is validated",
+        "weights/run1: this run held no rows out. Train with a validation fold",
     ),
 }
 
@@ -135,15 +136,16 @@ def test_members_that_were_trained_on_one_anothers_validation_rows(bad, command)
     lines(moved)
     bad(
         DECIDING[command], 3,
-        f"{OOF}: 1 rows are of another fold than in weights/run0/oof.csv: each member would have "
-        "been trained on rows that the other is judged by (found 'r0001'). Leave one out, or train "
+        f"{OOF}: 1 rows are in another fold than in weights/run0/oof.csv: each member would "
+        "have been trained on validation rows of the other (found 'r0001'). Leave one out, or "
+        "train "
         "both on the same folds",
     )  # fmt: skip
     OOF.write_text(held)
     lines(lambda rows: [row for row in rows if row[1] != "2"])
     bad(
         DECIDING[command], 3,
-        "weights/run0/oof.csv: 10 of the rows that it was validated on are not those of "
+        "weights/run0/oof.csv: 10 of its validation rows are not in "
         f"{OOF}, whose run may have been trained on them (found 'r0002', 'r0006', 'r0010' and 7 "
         "more). Leave one out, or train both on the same folds",
     )  # fmt: skip
@@ -159,7 +161,8 @@ def test_a_class_that_no_out_of_fold_row_is_of(bad):
     for command in ("recalibrate", "compare"):
         bad(
             DECIDING[command], 3,
-            f"{OOF}: no out-of-fold row is of these classes, of which nothing can be said (found "
+            f"{OOF}: these classes have no out-of-fold row, so nothing can be estimated for "
+            f"them (found "
             "'c'). Validate more rows: comptool split --folds 5 and comptool train --fold all",
         )  # fmt: skip
 
@@ -168,9 +171,9 @@ PRIORS = {
     "class,share\na,0.5\nb,0.3\nc,0.1\n": "prior.csv, column 'share': the shares do not sum to one "
     "(found '0.9000'). Divide each by their sum",
     "class,share\na,0.5\nb,0\nc,0.5\n": "prior.csv, row 2, column 'share': a share is a number "
-    "above 0; a class that cannot occur is still given a small one (found '0')",
+    "above 0; a class that cannot occur needs a small one too (found '0')",
     "class,share\na,0.5\nb,-0.5\nc,1\n": "prior.csv, row 2, column 'share': a share is a number "
-    "above 0; a class that cannot occur is still given a small one (found '-0.5')",
+    "above 0; a class that cannot occur needs a small one too (found '-0.5')",
     "class,share\na,0.5\nb,0.5\n": "prior.csv: its classes are not those of the predictions: a, b "
     "against a, b, c",
 }
@@ -206,8 +209,8 @@ def test_a_test_set_of_one_row(bad, runs, method):
             options += ["--target-prior", "uniform"]
         bad(
             ("recalibrate", FILES[1], *options), 3,
-            f"{FILES[1]}: one row is no test set, and {method} looks at all rows together. Take "
-            "the most probable class as it is: comptool submit",
+            f"{FILES[1]}: one row is not a test set, and {method} uses all rows together. "
+            "Submit the most probable class: comptool submit",
         )  # fmt: skip
     else:
         options += ["--target-prior", "uniform"] if method == "logit-adjust" else []
@@ -222,6 +225,6 @@ def test_a_record_is_needed_to_know_whose_rows_they_are(bad):
     provenance.meta_path(Path(FILES[1])).unlink()
     bad(
         DECIDING["ensemble"], 2,
-        f"{FILES[1]} was made by no run that is recorded: name each member's run, in the order of "
-        "the files, with --oof RUN",
+        f"no run is recorded with {FILES[1]}: give the run of each member, in the order of the "
+        "files, with --oof RUN",
     )  # fmt: skip

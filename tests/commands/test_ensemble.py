@@ -114,8 +114,8 @@ def test_without_any_predictions_it_says_how_to_make_them(comptool):
         ("id,a,b\n007,0.8,0.2\n", "y.csv: lacks 1 ids of x.csv (found 'NA')"),
         (
             "id,b,a\n007,0.8,0.2\nNA,0.4,0.6\n",
-            "y.csv: has the classes in another order than x.csv (a, b) (found 'b', 'a'). Make both "
-            "with the same class order; columns are never guessed",
+            "y.csv: has its classes in another order than x.csv (a, b) (found 'b', 'a'). Make both "
+            "with the same class order; columns are not reordered",
         ),
         (
             "id,a,b,c\n007,0.8,0.2,0\nNA,0.4,0.6,0\n",
@@ -140,9 +140,9 @@ def test_of_many_wrong_ids_three_are_named(comptool, write):
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ("1", "--weights has 1 values and there are 2 members"),
+        ("1", "--weights has 1 values for 2 members"),
         ("1,x", "--weights must be numbers separated by commas, or an ensemble.json, not '1,x'"),
-        ("0,0", "--weights must be numbers from 0 on, not all 0; got 0,0"),
+        ("0,0", "--weights must be numbers of at least 0, not all 0; got 0,0"),
     ],
 )
 def test_wrong_weights(comptool, write, weights, message):
@@ -167,7 +167,7 @@ def test_facts_are_handed_on_where_members_agree(comptool, write):
     }
     del facts["ensemble"]
     assert facts == {"class_counts": counts, "runs": ["one", "two"], "leak": "l"}
-    assert "the members' metric differ and are not handed on" in result.stderr
+    assert "the members' metric differ and are not recorded" in result.stderr
 
 
 def test_class_counts_that_differ_are_dropped_and_said(comptool, write):
@@ -175,7 +175,7 @@ def test_class_counts_that_differ_are_dropped_and_said(comptool, write):
     y = write("y.csv", SECOND, class_counts={"a": 5, "b": 5})
     result = comptool("ensemble", x, y, "-o", "e.csv")
     assert "class_counts" not in json.loads(Path("e.csv.meta.json").read_text())["facts"]
-    assert "the members' class_counts differ and are not handed on" in result.stderr
+    assert "the members' class_counts differ and are not recorded" in result.stderr
 
 
 def test_members_of_different_tasks_are_refused(comptool, write):

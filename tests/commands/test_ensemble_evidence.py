@@ -161,7 +161,7 @@ def whole(runs):
     return files
 
 
-SAID = "weights/whole held no rows out: those of weights/run1, the same training in folds, stand in"
+SAID = "weights/whole held no rows out: those of weights/run1, the same training in folds, are used"
 
 
 def test_a_run_on_all_rows_joins_with_the_weight_that_its_folded_sibling_earns(runs, whole):
@@ -223,8 +223,9 @@ def test_of_several_siblings_the_one_of_the_same_seed_and_epochs_is_taken_or_one
     result = runs.run("ensemble", *whole, "--search", "greedy")
     assert result.exit_code == 3
     assert result.stderr.splitlines()[-1] == (
-        "comptool ensemble: weights/whole: held no rows out, and several runs are its folded "
-        "siblings (found 'weights/run1', 'weights/run2'). Name a run for each prediction file: "
+        "comptool ensemble: weights/whole: held no rows out, and it has several "
+        "folded siblings (found 'weights/run1', 'weights/run2'). Name a run for each prediction "
+        "file: "
         "--oof RUN"
     )
     rewrite("run1", arguments=SETTINGS | {"lr": 1.1, "epochs": 7})
@@ -243,7 +244,7 @@ def test_runs_stand_for_their_prediction_files(runs):
 
 
 OF_RUN = {
-    "none": "weights/run1: no file of submissions has predictions of this run alone. Make it: "
+    "none": "weights/run1: no file of submissions has the predictions of only this run. Make it: "
     "comptool infer run1 -o submissions/preds_run1.csv",
     "several": "weights/run1: several files have predictions of this run (found "
     "'submissions/again.csv', 'submissions/preds_run1.csv'). Name the file",

@@ -89,7 +89,7 @@ def test_a_member_that_leaks_is_named(runs):
         "--oof", "weights/run2/oof.csv",
     )  # fmt: skip
     assert result.exit_code == 3
-    assert "run1/oof.csv: is no evidence: it saw fold 2" in result.stderr
+    assert "run1/oof.csv: cannot serve as evidence: it saw fold 2" in result.stderr
     assert not Path("submissions/ensemble.csv").exists()
     assert not Path("submissions/ensemble.json").exists()
 
@@ -116,7 +116,7 @@ def test_members_of_other_folds_are_refused(runs):
     )
     result = runs.run("ensemble", *files, "--search", "greedy")
     assert result.exit_code == 3
-    assert "1 rows are of another fold than in weights/run0/oof.csv" in result.stderr
+    assert "1 rows are in another fold than in weights/run0/oof.csv" in result.stderr
     assert "'r0001'" in result.stderr
 
 
@@ -137,7 +137,7 @@ def test_the_order_of_rows_members_and_files_does_not_matter(runs):
         (["--search", "continuous", "--bags", "3"], "--steps and --bags belong to --search greedy"),
         (["--search", "greedy", "--weights", "1,1,1"], "take one"),
         (["--search", "greedy", "--method", "vote"], "those of the mean, not of vote"),
-        (["--search", "greedy", "--per-class"], "accuracy is none here"),
+        (["--search", "greedy", "--per-class"], "accuracy is not one here"),
         (["--search", "greedy", "--oof", "run0"], "1 times --oof for 3 prediction files"),
     ],
 )

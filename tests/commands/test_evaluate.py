@@ -136,7 +136,7 @@ def test_a_run_whose_rows_are_no_evidence_is_refused(pairs, comptool):
     write(str(run / "oof.csv"), ["id", "fold", "a", "b", "c"], [["tr000", 0, 1, 0, 0]])
     result = comptool("evaluate", "run")
     assert result.exit_code == 3
-    assert "is no evidence: it was trained on them" in result.stderr
+    assert "cannot serve as evidence: it was trained on them" in result.stderr
 
 
 def test_other_ids_and_classes_are_refused(answered, comptool):
@@ -159,7 +159,7 @@ def test_predictions_of_rows_without_labels_need_answers(pairs, comptool):
     result = comptool("evaluate", "submissions/preds.csv")
     assert result.exit_code == 3
     assert "no table here has labels of these " in result.stderr
-    assert result.stderr.endswith("comptool evaluate takes others by --answers\n")
+    assert result.stderr.endswith("comptool evaluate takes other labels with --answers\n")
 
 
 def test_answers_alone_are_no_predictions(answered, comptool):

@@ -19,7 +19,7 @@ def test_sure_rows_become_training_rows_in_the_order_of_the_test_table(vehicles)
         "x,s/x.png,e/x.png,van,0.97,1,-1\n"
     )
     assert result.stderr.splitlines() == [
-        "taking submissions/preds.csv, the last step of the chain that is here",
+        "taking submissions/preds.csv, the last step of the chain that exists",
         "class  predicted  sure  kept",
         "bus            4     2     2",
         "van            1     1     1",
@@ -72,7 +72,7 @@ def test_rules(vehicles, options, ids, kept):
 
 def test_balance_names_the_classes_that_it_leaves_out(vehicles, kept):
     result = vehicles("pseudolabel", "--threshold", 0.975, "--balance")
-    assert "warning: classes without a row, which balance leaves out: van" in result.stderr
+    assert "warning: classes without a row, ignored by --balance: van" in result.stderr
     assert list(kept()) == ["007", "1e5"]
 
 
@@ -88,7 +88,8 @@ def test_no_sure_row_is_an_error(vehicles):
     result = vehicles("pseudolabel", "--threshold", 0.99, "-q")
     assert result.exit_code == 3
     assert result.stderr == (
-        "comptool pseudolabel: submissions/preds.csv: no row is sure enough to be kept; the surest "
+        "comptool pseudolabel: submissions/preds.csv: no row is confident enough; the most "
+        "confident "
         "of 5 rows has 0.9900. Lower --threshold, or accept an empty table with --allow-empty\n"
     )
     assert not Path("pseudo.csv").exists()
@@ -108,8 +109,8 @@ def test_labelled_ids_are_refused(vehicles):
     result = vehicles("pseudolabel", "-q")
     assert result.exit_code == 3
     assert result.stderr == (
-        "comptool pseudolabel: data/test.csv: 1 of the rows that would be kept have ids that are "
-        "labelled in data/train.csv already (found '1e5'). Take these rows out of the test table, "
+        "comptool pseudolabel: data/test.csv: 1 of the rows to keep have ids that are "
+        "already labelled in data/train.csv (found '1e5'). Remove these rows from the test table, "
         "or give another one with --test\n"
     )
     assert not Path("pseudo.csv").exists()
@@ -120,7 +121,7 @@ def test_without_a_training_table_it_says_that_it_could_not_compare(vehicles):
     toml.write_text(toml.read_text().replace('train = "train.csv"\n', ""))
     result = vehicles("pseudolabel")
     assert result.exit_code == 0, result.stderr
-    assert "no training table here: ids cannot be compared with labelled ones" in result.stderr
+    assert "no training table here: ids cannot be compared with training ids" in result.stderr
 
 
 def test_another_test_table_by_its_path(vehicles, put, kept):
@@ -162,15 +163,14 @@ def test_decisions_are_the_labels_and_as_sure_as_their_probability(vehicles, put
     assert kept() == {"007": ["van", "0.7", "1"], "NA": ["bus", "0.96", "1"],
                       "1e5": ["bus", "0.99", "1"]}  # fmt: skip
     assert result.stderr.splitlines()[1:] == [
-        "the labels are the decisions (column pred) of decided.csv, each as sure as its "
-        "probability",
+        "the labels are the decisions (column pred) of decided.csv, with their probabilities",
         "class  predicted  sure  kept",
         "bus            3     2     2",
         "van            2     1     1",
         "sum            5     3     3",
     ]
     result = vehicles("pseudolabel", "decided.csv", "--soft", "--force")
-    assert "; the soft labels know nothing of them\n" in result.stderr
+    assert "; the soft labels are the plain probabilities\n" in result.stderr
 
 
 def test_a_decision_against_a_large_probability_is_never_sure(vehicles, put):
@@ -178,7 +178,7 @@ def test_a_decision_against_a_large_probability_is_never_sure(vehicles, put):
     put("decided.csv", f"image_id,bus,van,pred\n{rows}")
     result = vehicles("pseudolabel", "decided.csv", "-q")
     assert result.exit_code == 3
-    assert "the surest of 5 rows has 0.0100" in result.stderr
+    assert "the most confident of 5 rows has 0.0100" in result.stderr
 
 
 def test_a_decision_for_an_unknown_class_is_named(vehicles, put):
@@ -204,7 +204,8 @@ def test_a_lower_threshold_is_for_multi_label_predictions(vehicles):
     result = vehicles("pseudolabel", "--lower", 0.1, "-q")
     assert result.exit_code == 2
     assert result.stderr == (
-        "comptool pseudolabel: --lower is for multi-label predictions; here one class has a row\n"
+        "comptool pseudolabel: --lower is for multi-label predictions; here each row has one "
+        "class\n"
     )
 
 
@@ -213,7 +214,7 @@ def test_a_column_that_the_table_needs_is_refused(vehicles):
         path.write_text(path.read_text().replace("kind", "round"))
     result = vehicles("pseudolabel")
     assert result.exit_code == 2
-    assert "a column called round cannot be told from a pseudo-label's own" in result.stderr
+    assert "the column round has the name of a column of pseudo-labels" in result.stderr
 
 
 def test_an_output_is_replaced_only_by_force(vehicles, put):

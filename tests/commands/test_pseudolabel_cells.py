@@ -140,7 +140,8 @@ def test_no_sure_row_is_an_error_unless_allowed(download):
     result = download("pseudolabel", "--threshold", 0.99, "-q")
     assert result.exit_code == 3
     assert result.stderr == (
-        "comptool pseudolabel: submissions/preds.csv: no row is sure enough to be kept; the surest "
+        "comptool pseudolabel: submissions/preds.csv: no row is confident enough; the most "
+        "confident "
         "of 4 rows has 0.9900. Lower --threshold, or accept an empty table with --allow-empty\n"
     )
     assert not Path("pseudo.csv").exists()
@@ -188,7 +189,7 @@ def test_options_that_have_no_meaning_here_are_refused(download, options, messag
          "its classes are not those of the competition: sea, golf course against sea, golf course,"
          " roof, tiled"),
         (PREDS, {"task": "multiclass"},
-         "these predictions are multiclass ones, and the competition is multilabel. Give the "
+         "these predictions are multiclass, and the competition is multilabel. Give the "
          "predictions of a run of this competition"),
     ],
 )  # fmt: skip

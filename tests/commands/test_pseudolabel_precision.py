@@ -56,7 +56,7 @@ def test_a_precision_that_nothing_promises_is_refused_with_what_can_be_had(runs)
     (source,) = runs(skills=(0.5,), **ROWS)
     result = runs.run("pseudolabel", source, "--precision", "0.999")
     assert result.exit_code == 3
-    assert "no threshold promises a precision of 0.999: the best is" in result.stderr
+    assert "no threshold reaches a precision of 0.999: the best is" in result.stderr
     assert "Ask for at most --precision 0." in result.stderr
     assert not Path("pseudo.csv").exists()
 
@@ -79,7 +79,10 @@ def test_the_surest_row_that_is_told_is_one_on_which_the_files_agree(runs):
     assert surest.size < 120
     result = runs.run("pseudolabel", one, "--threshold", surest.max(), "--agree", two)
     assert result.exit_code == 3
-    told = f"the surest of {surest.size} rows that --agree leaves has {surest.max():.4f}. Lower"
+    told = (
+        f"the most confident of {surest.size} rows that --agree leaves has "
+        f"{surest.max():.4f}. Lower"
+    )
     assert told in result.stderr
 
 
@@ -91,7 +94,7 @@ def test_files_that_agree_on_no_row_are_named_as_the_cause(runs):
     )
     result = runs.run("pseudolabel", one, "--threshold", "0.3", "--agree", two)
     assert result.exit_code == 3
-    assert "the files of --agree answer every row otherwise. Ask fewer files" in result.stderr
+    assert "the files of --agree differ in every row. Give fewer files" in result.stderr
 
 
 def test_rows_on_which_files_disagree_are_not_counted_in_the_expected_precision(runs):
@@ -115,7 +118,7 @@ def test_agreement_that_cannot_be_weighed_is_left_out_of_the_expected_precision(
     expected = told(result)["expected"]["precision"]
     assert expected["answered"] == (held.max(axis=1) > 0.7).sum()
     assert (
-        "the expected precision leaves the agreement out: no run is recorded with a file of --agree"
+        "the expected precision ignores the agreement: no run is recorded with a file of --agree"
         in result.stderr.splitlines()
     )
 
@@ -187,17 +190,17 @@ def test_a_run_that_leaks_says_nothing_and_is_refused_where_it_is_needed(runs):
     (source,) = runs(skills=(2.0,), leak="it saw fold 1", **ROWS)
     result = runs.run("pseudolabel", source, "--threshold", "0.7")
     assert result.exit_code == 0, result.stderr
-    assert "no out-of-fold rows say how many will be right" in result.stderr
+    assert "no out-of-fold rows to estimate the precision" in result.stderr
     result = runs.run("pseudolabel", source, "--precision", "0.9", "--force")
     assert result.exit_code == 3
-    assert "is no evidence: it saw fold 1" in result.stderr
+    assert "cannot serve as evidence: it saw fold 1" in result.stderr
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--precision", "0.9", "--threshold", "0.9"], "--precision chooses the threshold"),
-        (["--per-class"], "--per-class chooses thresholds for a --precision"),
+        (["--per-class"], "--per-class needs --precision"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(runs, options, message):

@@ -55,7 +55,7 @@ def test_soft_labels_of_an_earlier_round_stay_and_are_needed(vehicles, put):
     ("row", "message"),
     [
         ("z,bus,0.98,1", "row 1, column 'image_id': the id is not in data/test.csv (found 'z')"),
-        ("x,car,0.98,1", "row 1, column 'kind': is no class of the predictions (found 'car')"),
+        ("x,car,0.98,1", "row 1, column 'kind': is not a class of the predictions (found 'car')"),
         ("x,bus,1.5,1", "row 1, column 'confidence': is out of range (found '1.5')"),
         ("x,bus,0.98,one", "row 1, column 'round': is out of range (found 'one')"),
     ],

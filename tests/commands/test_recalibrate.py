@@ -45,10 +45,10 @@ def test_the_quota_from_file_to_file(comptool, predictions):
     )
     assert result.stderr.splitlines() == [
         f"taking {source}",
-        "head classes in the order they take rows: sedan (the 1 with the most training images)",
-        "each takes 1 of 4 rows; this presumes that the test classes are nearly equally frequent, "
-        "and does harm where they are not",
-        "no run is recorded with these predictions: --oof RUN would say whether this helps",
+        "head classes in order of priority: sedan (the 1 with the most training images)",
+        "each takes 1 of 4 rows; this presumes that the test classes are nearly equally "
+        "frequent, and does harm otherwise",
+        "no run is recorded with these predictions: --oof RUN estimates whether this helps",
         "class  before  after  role",
         "sedan       4      1  head",
         "bus         0      1  tail",
@@ -106,7 +106,7 @@ def test_without_class_counts_it_asks_for_the_head_classes(comptool, predictions
     result = comptool("recalibrate", predictions("p.csv"))
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1].endswith(
-        "p.csv: neither p.csv.meta.json nor a run says how many training images each class has. "
+        "p.csv: neither p.csv.meta.json nor a run has the number of training images of each class. "
         "Name the head classes: --head-classes a,b,c,d"
     )
     assert not Path("submissions").exists()
@@ -115,9 +115,8 @@ def test_without_class_counts_it_asks_for_the_head_classes(comptool, predictions
 def test_equal_counts_at_the_boundary_are_said(comptool, predictions):
     source = predictions(facts={"class_counts": {"sedan": 9, "bus": 9, "van": 3}})
     result = comptool("recalibrate", source, "--top-k-head", 1)
-    assert (
-        "sedan (the 1 with the most training images; bus has as many (9) and comes later in "
-        in (result.stderr)
+    assert "sedan (the 1 with the most training images; bus has as many (9) but is later in " in (
+        result.stderr
     )
 
 
@@ -200,7 +199,7 @@ def test_the_training_prior_is_the_published_one(comptool, predictions):
         ),
         (
             ["--head-classes", "van", "--top-k-head", 1],
-            "--head-classes and --top-k-head both say which classes are head",
+            "--head-classes and --top-k-head exclude each other",
         ),
         (
             ["--head-classes", "vam"],
@@ -246,7 +245,7 @@ def test_multilabel_predictions_are_refused(comptool, predictions):
     source = predictions(facts={"task": "multilabel", "class_counts": COUNTS})
     result = comptool("recalibrate", source)
     assert result.exit_code == 3
-    assert "one class per image is decided here" in result.stderr
+    assert "this step is for one class per image" in result.stderr
 
 
 def test_an_output_is_replaced_only_by_force(comptool, predictions):

@@ -78,7 +78,7 @@ def test_a_comparison_by_a_metric_of_order_says_that_doing_nothing_is_best(runs)
     assert result.exit_code == 0, result.stderr
     (told,) = json.loads(result.stdout)["comparisons"]
     assert (told["rows"], [one["method"] for one in told["methods"]]) == (400, ["none", "vector"])
-    assert told["note"].startswith("map asks for the order of the rows of each class")
+    assert told["note"].startswith("map depends on the order of the rows of each class")
     assert "doing nothing is best" in told["verdict"]
 
 
@@ -99,26 +99,26 @@ def test_thresholds_alone_are_compared_for_both_averages(runs):
         (
             ["--compare", "--method", "sinkhorn"],
             2,
-            "--method sinkhorn decides for one class per image; for several labels there are "
+            "--method sinkhorn is for one class per image; for several labels there are "
             "thresholds, temperature, vector, isotonic",
         ),
         (
             ["--compare", "--target-prior", "uniform"],
             2,
-            "--target-prior is for one class per image, and here a row has several",
+            "--target-prior is for one class per image; here a row has several",
         ),
         (
             ["--compare", "--top-k-head", "2"],
             2,
-            "--top-k-head is for one class per image, and here a row has several",
+            "--top-k-head is for one class per image; here a row has several",
         ),
         (
             ["--method", "isotonic", "--target-prior", "uniform"],
             2,
-            "--target-prior is for one class per image, and here a row has several",
+            "--target-prior is for one class per image; here a row has several",
         ),
-        (["--method", "prior"], 3, "one class per image is decided here"),
-        ([], 3, "one class per image is decided here"),
+        (["--method", "prior"], 3, "this step is for one class per image"),
+        ([], 3, "this step is for one class per image"),
     ],
 )
 def test_what_is_for_one_class_per_image_is_refused(runs, options, code, message):

@@ -35,7 +35,7 @@ def test_every_method_writes_decided_predictions_and_what_they_rest_on(runs, met
     told = json.loads(result.stdout)
     assert told["method"] == method
     np.testing.assert_allclose(list(told["target_prior"].values()), [1 / 3] * 3)
-    assert "presuming that the test classes are equally frequent" in result.stderr
+    assert "assuming that the test classes are equally frequent" in result.stderr
     facts = provenance.recall(Path("submissions/recalibrated.csv")).facts
     assert facts["recalibration"]["method"] == method
     if method == "prior":
@@ -147,7 +147,9 @@ def test_evidence_that_cannot_be_used_does_not_stop_the_quota(runs):
     (source,) = runs(**BIASED, leak="it saw fold 2")
     result = runs.run("recalibrate", source, "--top-k-head", "1")
     assert result.exit_code == 0, result.stderr
-    assert "no out-of-fold rows say whether this helps: weights/run0/oof.csv" in result.stderr
+    assert (
+        "no out-of-fold rows to estimate whether this helps: weights/run0/oof.csv" in result.stderr
+    )
 
 
 def test_shares_that_do_not_sum_to_one_are_refused(runs):
@@ -172,8 +174,9 @@ def test_a_class_without_out_of_fold_rows_is_named(runs):
         )
     result = runs.run("recalibrate", source, "--method", "temperature")
     assert result.exit_code == 3
-    assert "no out-of-fold row is of these classes, of which nothing can be said (found 'c')" in (
-        result.stderr
+    assert (
+        "these classes have no out-of-fold row, so nothing can be estimated for them (found 'c')"
+        in (result.stderr)
     )
 
 
@@ -181,7 +184,7 @@ def test_one_row_is_no_test_set(runs):
     (source,) = runs(**{**BIASED, "tests": 1})
     result = runs.run("recalibrate", source, "--method", "sinkhorn", "--target-prior", "uniform")
     assert result.exit_code == 3
-    assert "one row is no test set, and sinkhorn looks at all rows together" in result.stderr
+    assert "one row is not a test set, and sinkhorn uses all rows together" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -206,7 +209,7 @@ def test_one_row_is_no_test_set(runs):
         ),
         (
             ["--compare", "--top-k-head", "1", "--head-classes", "a"],
-            "--head-classes and --top-k-head both say which classes are head",
+            "--head-classes and --top-k-head exclude each other",
         ),
         (["--beta", "2"], "--beta belongs to --method thresholds"),
         (

@@ -12,15 +12,15 @@ def test_quotas_that_cannot_all_be_met_are_said(comptool, predictions):
     result = comptool("recalibrate", source, "--head-classes", "sedan,bus", "--fraction", 0.75)
     assert result.exit_code == 0
     assert warnings(result) == [
-        "warning: the quotas cannot all be met: 2 head classes of 3 rows need 6 rows and there are "
-        "4; the last in the order go short"
+        "warning: the quotas cannot all be met: 2 head classes of 3 rows need 6 rows, but there "
+        "are 4; the last classes get fewer"
     ]
 
 
 def test_a_quota_below_one_row_is_said(comptool, predictions):
     result = comptool("recalibrate", predictions(), "--head-classes", "sedan")
     assert warnings(result) == [
-        "warning: the quota of 4 rows is less than one row: no head class is answered at all"
+        "warning: the quota of 4 rows is less than one row: no row gets a head class"
     ]
 
 
@@ -29,8 +29,8 @@ def test_rows_left_over_when_every_class_is_head_are_said(comptool, predictions)
         "recalibrate", predictions(), "--head-classes", "sedan,bus,van", "--fraction", 0.25
     )
     assert warnings(result) == [
-        "warning: every class is a head class: the 1 rows over the quotas take their most probable "
-        "class of all"
+        "warning: every class is a head class: the 1 rows beyond the quotas take their "
+        "most probable class"
     ]
 
 

@@ -175,8 +175,9 @@ def test_a_run_that_has_seen_its_validation_is_no_evidence(cup, scene_run):
     result = cup("review", "one", "-q")
     assert result.exit_code == 3
     assert result.stderr == (
-        "comptool review: weights/one/oof.csv: is no evidence: it was trained on them. Leave this "
-        "run out, or train it anew on these folds\n"
+        "comptool review: weights/one/oof.csv: cannot serve as evidence: it was trained on "
+        "them. Leave this "
+        "run out, or train it again on these folds\n"
     )
     assert not Path("review.csv").exists()
 
@@ -185,9 +186,9 @@ def test_a_run_that_has_seen_its_validation_is_no_evidence(cup, scene_run):
     ("change", "code", "message"),
     [
         (lambda: write("oof.csv", ["img_id", "fold", *CLASSES], [["nobody", 0, 1, 1, 1]]), 3,
-         "oof.csv: no table here has labels of these 1 rows; looked at were 'folds.csv', "
-         "'data/train.csv'. Bring the table of the training back; comptool evaluate takes "
-         "others by --answers"),
+         "oof.csv: no table here has labels of these 1 rows; searched: 'folds.csv', "
+         "'data/train.csv'. Restore the training table; comptool evaluate takes other "
+         "labels with --answers"),
         (lambda: write("oof.csv", ["img_id", "fold", *CLASSES[::-1]], [["001", 0, 1, 1, 1]]), 3,
          "oof.csv: its classes are not those of data/train.csv: the same 3 in another order. "
          "Give the label table that the run was trained with: --labels FILE"),

@@ -209,7 +209,7 @@ def test_wrong_corrections_are_refused(cup, text, message):
     [
         (None, ["--kind", "extra"], 2, "--kind is for several labels per image, and 'cup' has one "
          "class (if that is wrong, correct 'task' in comptool.toml)"),
-        (("data/train.csv", "bus", "boat"), [], 3, "oof.csv: labels of data/train.csv are no "
+        (("data/train.csv", "bus", "boat"), [], 3, "oof.csv: labels of data/train.csv are not "
          "classes of these predictions (found 'boat'). Give the label table that the run was "
          "trained with: --labels FILE"),
         (("truth.csv", "kind", "sort"), ["--truth", "truth.csv"], 3, "truth.csv: no column is "
@@ -235,9 +235,9 @@ def test_rows_that_a_model_may_have_been_trained_on_are_refused(cup):
     result = cup("review", "oof.csv", "-q")
     assert result.exit_code == 3
     assert result.stderr == (
-        "comptool review: oof.csv: 1 rows were validated in another fold than folds.csv has them "
-        "in, so that a model may have been trained on them (found '007'). Train on the folds that "
-        "are there now\n"
+        "comptool review: oof.csv: 1 rows were validated in another fold than their fold "
+        "in folds.csv, so a model may have been trained on them (found '007'). Train on the "
+        "current folds\n"
     )
 
 

@@ -154,7 +154,7 @@ def test_a_run_that_saw_its_validation_has_no_local_score(runs, listing):
     runs(skills=(1.0,), leak="it was trained on them")
     run = listing()["runs"]["run0"]
     assert "value" not in run["local"]
-    assert "is no evidence: it was trained on them" in run["local"]["note"]
+    assert "cannot serve as evidence: it was trained on them" in run["local"]["note"]
 
 
 def test_lower_losses_come_first(runs, listing):

@@ -34,7 +34,7 @@ def test_the_samples_layout_order_and_ids(comptool, cup):
     assert (result.exit_code, result.stdout) == (0, "submissions/cup.csv\n")
     assert Path("submissions/cup.csv").read_bytes() == b"image_id,class_id\np,0\nq,1\nr,0\n"
     assert result.stderr == (
-        "taking submissions/preds.csv, the last step of the chain that is here\n"
+        "taking submissions/preds.csv, the last step of the chain that exists\n"
         "layout and ids of sample.csv\n"
         "checked: 3 rows of image_id,class_id (one class), ids as wanted\n"
     )

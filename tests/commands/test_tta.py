@@ -121,9 +121,9 @@ def test_an_error_metric_is_better_when_it_falls(comptool, pairs):
 NO_EVIDENCE = {
     "nothing held out": "weights/one: this run held no rows out",
     "leak": "weights/one: it was trained on them",
-    "table gone": "weights/one/oof.csv: no table here has labels of these 7 rows; looked at were "
-    "'elsewhere.csv'. Bring the table of the training back; comptool evaluate takes others by "
-    "--answers",
+    "table gone": "weights/one/oof.csv: no table here has labels of these 7 rows; searched: "
+    "'elsewhere.csv'. Restore the training table; comptool evaluate takes other labels "
+    "with --answers",
     "image gone": "data/train.csv, column 'eo_path': sample 'tr001' has no eo image; there "
     "is no data/EO_tr001.png. Allow it with --missing-modality zero",
 }

@@ -57,7 +57,7 @@ def test_chosen_views_are_scored_by_hand_saved_and_applied(folded):
     assert saved["runs"] == ["weights/run"]
     assert provenance.recall(VIEWS).command == "tta"
     assert "plain image " in result.stderr
-    assert "too good: the rows chose the weights" in result.stderr
+    assert "optimistic: chosen on these rows" in result.stderr
     singles = {}
     for one in told["evidence"]["candidates"]:
         Path("one.json").write_text(json.dumps([one["view"]]))
@@ -134,15 +134,15 @@ def test_rows_under_the_views_are_kept_for_what_follows(folded, comptool):
     result = comptool("ensemble", "--search", "greedy", "--force")
     assert result.exit_code == 3
     assert result.stderr.splitlines()[-1] == (
-        f"comptool ensemble: {ROWS}: the out-of-fold rows that are recorded with these predictions "
-        "are gone. Make the predictions again, or name a run: --oof RUN"
+        f"comptool ensemble: {ROWS}: the out-of-fold rows recorded with these predictions no "
+        "longer exist. Make the predictions again, or name a run: --oof RUN"
     )
 
 
 REFUSED = {
     "gmean": (("--merge", "gmean"), 2, "--search finds weights of the mean: take --merge mean"),
     "weights": (("--transforms", "w.json"), 2, "--search finds weights of the mean"),
-    "one view": (("--transforms", "i.json"), 2, "one view alone, and nothing to choose"),
+    "one view": (("--transforms", "i.json"), 2, "only one view, so nothing to choose"),
     "nothing held out": ((), 3, "this run held no rows out"),
     "constant": ((), 3, "oof.csv: all 12 rows have the same probabilities"),
     "there already": ((), 3, "preds_tta.json: exists already. Replace it with --force"),

@@ -171,11 +171,11 @@ def test_half_precision_members_are_averaged_in_double():
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ([1.0], "--weights has 1 values and there are 2 members"),
-        ([1.0, -1.0], "--weights must be numbers from 0 on, not all 0; got 1,-1"),
-        ([0.0, 0.0], "--weights must be numbers from 0 on, not all 0; got 0,0"),
-        ([1.0, float("nan")], "--weights must be numbers from 0 on, not all 0; got 1,nan"),
-        ([1.0, float("inf")], "--weights must be numbers from 0 on, not all 0; got 1,inf"),
+        ([1.0], "--weights has 1 values for 2 members"),
+        ([1.0, -1.0], "--weights must be numbers of at least 0, not all 0; got 1,-1"),
+        ([0.0, 0.0], "--weights must be numbers of at least 0, not all 0; got 0,0"),
+        ([1.0, float("nan")], "--weights must be numbers of at least 0, not all 0; got 1,nan"),
+        ([1.0, float("inf")], "--weights must be numbers of at least 0, not all 0; got 1,inf"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused(weights, message):

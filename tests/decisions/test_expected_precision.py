@@ -30,7 +30,7 @@ def test_the_interval_is_that_of_clopper_and_pearson(answered, share):
 def test_without_an_answer_nothing_is_known():
     found = precision(0, 0)
     assert (found.low, found.high) == (0, 1)
-    assert str(found) == "not known: no out-of-fold row is as sure"
+    assert str(found) == "not known: no out-of-fold row is as confident"
     assert found.summary()["value"] is None
 
 
@@ -100,7 +100,5 @@ def test_what_cannot_be_promised_is_said_with_what_can():
     confidence = np.linspace(0, 1, 100)
     right = np.arange(100) >= 50
     message = str(not_reached(0.99, confidence, right))
-    assert (
-        "no threshold promises a precision of 0.99: the best is 1.000 (0.929 to 1.000)" in message
-    )
+    assert "no threshold reaches a precision of 0.99: the best is 1.000 (0.929 to 1.000)" in message
     assert message.endswith("--precision 0.928")

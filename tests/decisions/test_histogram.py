@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from comptool.postprocess.answers import SHOWN_CLASSES, count_table
+from comptool.postprocess.calibration.recalibration import SHOWN_CLASSES, count_table
 
 
 def test_notes_are_not_summed():

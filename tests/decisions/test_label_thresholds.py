@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from comptool.errors import UsageError
 from comptool.metrics.multilabel import count, macro_f_beta, micro_f_beta
-from comptool.postprocess.calibration.thresholds import best_thresholds, to_half
+from comptool.postprocess.calibration.multilabel_methods import best_thresholds, to_half
 
 SEEDS = st.integers(0, 100_000)
 BETAS = st.sampled_from([0.5, 1.0, 2.0])

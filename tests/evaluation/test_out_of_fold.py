@@ -76,7 +76,9 @@ def test_multi_label_rows_have_their_cells(folder):
 
 def test_a_run_that_leaks_is_no_evidence(folder):
     path = write_oof(ROWS, facts={"leak": "it was trained on fold 0"})
-    with pytest.raises(InputError, match=r"oof\.csv: is no evidence: it was trained on fold 0"):
+    with pytest.raises(
+        InputError, match=r"oof\.csv: cannot serve as evidence: it was trained on fold 0"
+    ):
         read(path)
 
 

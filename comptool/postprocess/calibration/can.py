@@ -1,19 +1,19 @@
 """Classification with alternating normalisation (CAN): uncertain rows against a class prior.
 
 Source: M. Jia, A. Reiter, S.-N. Lim, Y. Artzi, C. Cardie, "When in Doubt: Improving Classification
-Performance with Alternating Normalization", Findings of EMNLP 2021, arXiv 2109.13449; the authors'
-code was read for what the text leaves open: the power is taken again in every iteration, and with
-no confident row the identity matrix stands in for the confident rows.
+Performance with Alternating Normalization", Findings of EMNLP 2021, arXiv 2109.13449. Two details
+are from the authors' code: the power is applied in every iteration, and without a confident row the
+identity matrix replaces the confident rows.
 
-A row is uncertain if the entropy of its k largest probabilities, rescaled to sum to one and taken
-to the base k, reaches the threshold. Below the confident rows A stands one uncertain row b; in
-each iteration L = [A; b] is raised to the power alpha, its columns are divided by their sums and
+A row is uncertain if the entropy of its k largest probabilities, rescaled to sum to one and with
+base k, reaches the threshold. Each uncertain row b is stacked below the confident rows A; in each
+iteration L = [A; b] is raised to the power alpha, its columns are divided by their sums and
 multiplied by the prior, and its rows are divided by their sums. The last row replaces b. Uncertain
-rows never see one another.
+rows do not influence each other.
 
-Differs from the authors' code: one k decides what is uncertain (theirs takes a row in which any k
-does). One iteration costs O((N + U) K) altogether, because its column sums over the N confident
-rows are the same for all U uncertain ones; each further iteration costs O(N U K).
+Differs from the authors' code: a single k decides (theirs counts a row as uncertain if any k does).
+One iteration costs O((N + U) K) altogether, because the column sums over the N confident rows are
+shared by all U uncertain ones; each further iteration costs O(N U K).
 """
 
 from __future__ import annotations
@@ -49,31 +49,7 @@ def can(
     iterations: int = 1,
     prior: Literal["uniform", "train"] | None = None,
 ) -> Apply:
-    """Re-adjust the uncertain rows, and answer every row with its most probable class.
-
-    Parameters
-    ----------
-    context
-        With the presumed shares of the test set, if they are known.
-    alpha
-        Power, above 0; larger sharpens.
-    entropy_threshold
-        Entropy from which a row is uncertain, 0 to 1.
-    top_k
-        Number of largest probabilities that the entropy is computed from, 2 to K; None: 3, or 2
-        for two classes.
-    iterations
-        How often columns and rows are normalised, at least 1.
-    prior
-        Class shares that the test set is presumed to have; None: those of the context, and equal
-        ones where it has none.
-
-    Raises
-    ------
-    UsageError
-        If ``top_k`` or ``alpha`` is out of its range, or the training set's shares are asked for
-        and not known.
-    """
+    """Adjust the uncertain rows, and answer every row with its most probable class."""
     if not 0 < alpha < np.inf:
         raise UsageError(f"--alpha must be a finite number above 0, not {alpha}")
     given, presumed = context.target, "have the shares presumed"
@@ -95,17 +71,17 @@ def can(
         labels = adjusted.argmax(axis=1)
         adjusted[~uncertain] = rows_to_one(adjusted[~uncertain])
         counts = np.bincount(labels, minlength=num_classes)
-        # A rare class may take an equal share of the rows without harm.
+        # A rare class may take up to a uniform share of the rows without a warning.
         expected = np.maximum(shares, 1 / num_classes) * num_rows
         names = context.names(num_classes)
         warnings = swallowed(names, counts, expected)
         if not uncertain.any():
             warnings.append(
-                f"no row is uncertain (top-{k} entropy {entropy_threshold} or more): none changes"
+                f"no row is uncertain (top-{k} entropy {entropy_threshold} or more): no row changes"
             )
         if uncertain.all():
             warnings.append(
-                "every row is uncertain: one ideal row per class stands in for the others"
+                "every row is uncertain: the identity matrix replaces the confident rows"
             )
         facts = {
             "alpha": alpha,
@@ -116,7 +92,7 @@ def can(
             "uncertain_rows": int(uncertain.sum()),
         }
         note = (
-            f"{facts['uncertain_rows']} of {num_rows} rows are uncertain and re-adjusted; this "
+            f"{facts['uncertain_rows']} of {num_rows} rows are uncertain and adjusted; this "
             f"presumes that the test classes {presumed}"
         )
         return Answer(adjusted, labels, facts, ~uncertain, [note], warnings)
@@ -125,25 +101,7 @@ def can(
 
 
 def top_k_entropy(probabilities: Floats, k: int) -> Doubles:
-    """Entropy of each row's ``k`` largest probabilities, rescaled to sum to one, to the base k.
-
-    Parameters
-    ----------
-    probabilities
-        Floats of shape (N, K), rows summing to one.
-    k
-        2 to K.
-
-    Returns
-    -------
-    numpy.ndarray
-        Values in [0, 1] of shape (N,); 1 where the k largest are equal.
-
-    Examples
-    --------
-    >>> top_k_entropy(np.array([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]]), k=2).round(6)
-    array([1., 0.])
-    """
+    """Entropy, with base k, of each row's ``k`` largest probabilities rescaled to sum to one."""
     num_classes = probabilities.shape[1]
     if not 2 <= k <= num_classes:
         raise UsageError(f"--top-k must be 2 to {num_classes} (the number of classes), not {k}")
@@ -156,34 +114,9 @@ def top_k_entropy(probabilities: Floats, k: int) -> Doubles:
 
 
 def alternate(
-    confident: Floats,
-    uncertain: Floats,
-    prior: Doubles,
-    *,
-    alpha: float = 1.0,
-    iterations: int = 1,
+    confident: Floats, uncertain: Floats, prior: Doubles, *, alpha: float = 1.0, iterations: int = 1
 ) -> Doubles:
-    """The uncertain rows after alternating normalisation against the confident ones.
-
-    Parameters
-    ----------
-    confident
-        Floats of shape (N, K), rows summing to one; with N = 0 the identity is taken.
-    uncertain
-        Floats of shape (U, K), rows summing to one.
-    prior
-        Presumed share of each class in the test set, of shape (K,), summing to one.
-    alpha
-        Power, above 0; larger sharpens.
-    iterations
-        How often columns and rows are normalised, at least 1.
-
-    Returns
-    -------
-    numpy.ndarray
-        Floats of shape (U, K), rows summing to one. A row whose every class has the prior 0 stays
-        as it was.
-    """
+    """Alternating normalisation of uncertain rows; a row with no prior share is unchanged."""
     if len(confident) == 0:
         confident = np.eye(uncertain.shape[1])
     above = confident.astype(np.float64) ** alpha
@@ -204,7 +137,7 @@ def alternate(
 def _iterate(
     above: Doubles, below: Doubles, prior: Doubles, alpha: float, iterations: int
 ) -> Doubles:
-    """Normalise each of U stacks, (U, N, K) over (U, K), and return the lower rows."""
+    """Normalise U stacks, (U, N, K) over (U, K); gives the lower rows."""
     for _ in range(iterations):
         above, below = above**alpha, below**alpha
         scale = _column_scale(above.sum(axis=1) + below, prior)

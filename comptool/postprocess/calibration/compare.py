@@ -1,20 +1,18 @@
 """Comparison of recalibration methods on simulated test sets.
 
-Which recalibration would have helped: all of them on simulated test sets.
+Out-of-fold rows are split into halves, stratified by class. Methods are fitted on one half; test
+sets with the presumed class shares are drawn, with replacement, from the other; then the halves are
+swapped, and everything is repeated with other halves. No method is scored on rows that it was
+fitted to. Class sizes are drawn too (multinomial): a real test set never has exactly the presumed
+shares, and a method that relies on them should pay for it.
 
-Out-of-fold rows are cut into two halves, class by class. Methods are fitted on one half; test sets
-with the presumed class shares are drawn, with replacement, from the other; then the halves change
-places, and all is done again with other halves. No row that a method is scored on has been fitted
-to. The sizes of the classes are drawn too (multinomial), because no test set has exactly the
-shares that it is presumed to have, and a method that relies on them should pay for it.
+All methods are scored on the same test sets, so the gain over doing nothing is computed per set.
+Intervals hold 95 % of the test sets: they describe the result on a single one.
 
-Every method meets the same test sets, so gains over doing nothing are taken set by set. Intervals
-hold 95 % of the test sets: what can happen on one.
-
-Several labels (:func:`compare_cells`): rows are halved within those whose rarest class is the same,
-so that a rare class is in both. A test set in which the metric is not defined, having no present
-cell, is drawn again. All methods keep the order of the rows within each class, so that none changes
-a metric that asks for nothing else: there only doing nothing is scored, and nothing is fitted.
+Several labels (:func:`compare_cells`): the split is stratified by the rarest class of each row, so
+that both halves have rare classes. A test set without a present cell, for which the metric is
+undefined, is drawn again. All methods keep the order of the rows within each class, so none changes
+a metric that depends on this order alone: there only doing nothing is scored.
 """
 
 from __future__ import annotations
@@ -38,15 +36,14 @@ from comptool.postprocess.calibration.config import THRESHOLDS, CalibrationConfi
 from comptool.postprocess.calibration.context import (
     TRAIN,
     UNIFORM,
-    Apply,
     CalibrationContext,
     Doubles,
     Floats,
     Indices,
-    LabelledRows,
     rows_to_one,
 )
 from comptool.postprocess.calibration.methods import CELL_METHODS, METHODS
+from comptool.postprocess.calibration.multilabel_methods import AVERAGES, Targets
 from comptool.postprocess.calibration.quota import has_heads
 from comptool.postprocess.calibration.recalibration import (
     Fit,
@@ -55,7 +52,6 @@ from comptool.postprocess.calibration.recalibration import (
     fit_of,
     usable_metric,
 )
-from comptool.postprocess.calibration.thresholds import AVERAGES, Targets
 from comptool.postprocess.inputs import class_counts
 from comptool.postprocess.oof import networks_of, own_evidence
 from comptool.tasks.label_matrix import PRESENT
@@ -64,11 +60,11 @@ NONE = "none"
 SETS = 100
 SPLITS = 5
 INTERVAL = (2.5, 97.5)
-# A simulated test set has at most so many rows; more would only make intervals shorter.
+# Largest simulated test set; more rows would only make the intervals shorter.
 LARGEST_SET = 5_000
-# Several labels: in words, what test sets are drawn as.
+# Class shares of simulated test sets with several labels.
 AS_HELD_OUT = "as frequent as in the out-of-fold rows"
-# So many test sets in a row without a present cell: the rows say nothing of such small ones.
+# Attempts to draw a test set with a present cell.
 MOST_DRAWS = 1_000
 
 
@@ -80,26 +76,26 @@ def compare_file(
     competition: Path | None = None,
     seed: int = 0,
 ) -> tuple[str, dict[str, object]]:
-    """All methods compared for the test set of a prediction file: for a reader, for a program.
+    """Compare the methods for a prediction file; gives the text and the JSON object.
 
     Parameters
     ----------
     source
-        Predictions, whose number of rows is that of the simulated test sets and whose run has the
+        Predictions: the simulated test sets have their number of rows, and their run has the
         out-of-fold rows; None if ``settings`` name these.
     settings
         Options of methods, out-of-fold rows and target prior.
     methods
         Names; None for all.
     competition
-        A ``comptool.toml``.
+        A ``comptool.toml``; None for the one here.
     seed
-        Of the simulation.
+        Random seed of the simulation.
 
     Raises
     ------
     UsageError, InputError
-        If there are no out-of-fold rows, or they are no evidence.
+        If there are no out-of-fold rows, or models may have been trained on them.
     """
     settings.check_compare(methods)
     about = load(competition)
@@ -124,72 +120,38 @@ def compare_file(
 
 @dataclass(frozen=True)
 class Standing:
-    """How one method did on the simulated test sets.
-
-    Parameters
-    ----------
-    method
-        Its name.
-    score, low, high
-        Mean of the metric over the test sets, and the interval that holds 95 % of them.
-    gain, gain_low, gain_high
-        The same of the gain over doing nothing, on the same set; above 0 is better whichever way
-        the metric goes.
-    wins
-        Share of the test sets on which it is better than doing nothing, 0 to 1.
-    """
+    """Result of one method: means and 95 % intervals of the score and of the gain per test set."""
 
     method: str
     score: float
     low: float
     high: float
-    gain: float
+    gain: float  # over doing nothing; above 0 is better, whatever the metric
     gain_low: float
     gain_high: float
-    wins: float
-
-    @property
-    def helps(self) -> bool:
-        """Whether the gain is above 0 on (nearly) all test sets."""
-        return self.gain_low > 0
+    wins: float  # share of the test sets with a gain, 0 to 1
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Methods compared on simulated test sets.
+    """Methods compared on simulated test sets."""
 
-    Parameters
-    ----------
-    standings
-        The best first; doing nothing is among them.
-    metric
-        Name of the metric.
-    prior
-        What the test set's class shares were presumed to be, in words.
-    num_rows, num_sets
-        Rows of a simulated test set, and how many there were.
-    num_evidence
-        Out-of-fold rows they were drawn from.
-    note
-        What else a reader has to know; empty or one sentence.
-    """
-
-    standings: tuple[Standing, ...]
+    standings: tuple[Standing, ...]  # best first, including doing nothing
     metric: str
-    prior: str
-    num_rows: int
+    prior: str  # presumed class shares, in words
+    num_rows: int  # of a simulated test set
     num_sets: int
     num_evidence: int
     note: str = ""
 
     def verdict(self) -> str:
-        """What to do, in one sentence."""
+        """The recommendation, one sentence."""
         best = self.standings[0]
         under = f"if the test classes are {self.prior}"
         if best.method == NONE:
             return f"{under}, doing nothing is best"
         figures = f"{best.gain:+.4f} ({best.gain_low:+.4f} to {best.gain_high:+.4f})"
-        if not best.helps:
+        if best.gain_low <= 0:
             return (
                 f"{under}, doing nothing is best: the gain of {best.method}, the best of the "
                 f"others, is {figures} and may be none"
@@ -227,35 +189,19 @@ class Comparison:
 
 
 def halves(strata: Indices, rng: np.random.Generator) -> Iterator[tuple[Indices, Indices]]:
-    """Rows to fit on and rows to draw from, ten times.
-
-    Parameters
-    ----------
-    strata
-        A number for each row, shape (M,); half of the rows of each number go to either side.
-    rng
-        Source of the lots.
-    """
+    """Ten pairs of row indices, to fit on and to draw from, stratified by ``strata``."""
     for _ in range(SPLITS):
         side = np.zeros(len(strata), dtype=np.bool_)
         for index in np.unique(strata):
             rows = rng.permutation(np.flatnonzero(strata == index))
-            # An odd row goes to either half.
+            # The half of an odd row is random.
             side[rows[: (len(rows) + int(rng.integers(2))) // 2]] = True
         yield np.flatnonzero(side), np.flatnonzero(~side)
         yield np.flatnonzero(~side), np.flatnonzero(side)
 
 
 def ranked(values: Mapping[str, Sequence[float]], metric: Metric) -> tuple[Standing, ...]:
-    """The standings, the best first; of equal gains, doing nothing comes first.
-
-    Parameters
-    ----------
-    values
-        The metric on every test set, by method; doing nothing is among them.
-    metric
-        Says which way is up.
-    """
+    """Standings by the metric on each test set, best first; doing nothing wins ties."""
     sign = metric.sign
     plain = np.array(values[NONE])
     standings = [
@@ -265,21 +211,9 @@ def ranked(values: Mapping[str, Sequence[float]], metric: Metric) -> tuple[Stand
 
 
 def _standing(name: str, values: Sequence[float], gains: Doubles) -> Standing:
-    low, high = np.percentile(values, INTERVAL).tolist()
-    gain_low, gain_high = np.percentile(gains, INTERVAL).tolist()
-    return Standing(
-        method=name,
-        score=float(np.mean(values)),
-        low=low,
-        high=high,
-        gain=float(gains.mean()),
-        gain_low=gain_low,
-        gain_high=gain_high,
-        wins=float((gains > 0).mean()),
-    )
-
-
-# One class per image.
+    score = (float(np.mean(values)), *np.percentile(values, INTERVAL).tolist())
+    gain = (float(gains.mean()), *np.percentile(gains, INTERVAL).tolist())
+    return Standing(name, *score, *gain, wins=float((gains > 0).mean()))
 
 
 def compared(
@@ -293,30 +227,9 @@ def compared(
     num_sets: int = SETS,
     seed: int = 0,
 ) -> list[Comparison]:
-    """The methods of one class per image compared on simulated test sets.
+    """Compare the methods for one class per image.
 
-    Parameters
-    ----------
-    source
-        The prediction file, or None.
-    num_rows
-        Rows of the test set; None: as many as there are out-of-fold rows.
-    facts
-        What is recorded with the predictions.
-    settings
-        What was given of the methods' options and of the evidence. Without a target prior, both an
-        equal one and that of the training set (where its counts are recorded) are tried.
-    competition
-        A ``comptool.toml``; None for the one here.
-    methods
-        Names; None for all that can be used.
-    num_sets, seed
-        See :func:`compare`.
-
-    Raises
-    ------
-    UsageError, InputError
-        If there is no evidence, or a file cannot be used.
+    Without a target prior, uniform shares and (if known) the training shares are presumed in turn.
     """
     about = load(competition)
     labelled = own_evidence(settings.oof, facts, about)
@@ -351,29 +264,23 @@ def supported(
     settings: CalibrationConfig,
     competition: Path | None,
 ) -> str:
-    """Whether out-of-fold rows say that the method helps, in one line; never an error."""
+    """One line on whether the method helps on out-of-fold rows; raises nothing."""
     if not settings.oof and not facts.runs:
-        return "no run is recorded with these predictions: --oof RUN would say whether this helps"
+        return "no run is recorded with these predictions: --oof RUN estimates whether this helps"
     try:
         comparisons = compared(
-            source,
-            len(predictions),
-            facts,
-            settings,
-            competition,
-            methods=[settings.method],
+            source, len(predictions), facts, settings, competition, methods=[settings.method]
         )
     except ComptoolError as error:
-        return f"no out-of-fold rows say whether this helps: {error}"
+        return f"no out-of-fold rows to estimate whether this helps: {error}"
     parts = []
     for one in comparisons:
         it = next(standing for standing in one.standings if standing.method != NONE)
-        says = "helps" if it.helps else "hurts" if it.gain_high < 0 else "may help or hurt"
+        effect = "helps" if it.gain_low > 0 else "hurts" if it.gain_high < 0 else "may help or hurt"
         gain = f"{it.gain:+.4f}, {it.gain_low:+.4f} to {it.gain_high:+.4f}"
-        parts.append(f"{says} if the test classes are {one.prior} ({gain} {one.metric})")
-    return f"by {comparisons[0].num_evidence} out-of-fold rows, {settings.method} " + "; ".join(
-        parts
-    )
+        parts.append(f"{effect} if the test classes are {one.prior} ({gain} {one.metric})")
+    rows = comparisons[0].num_evidence
+    return f"by {rows} out-of-fold rows, {settings.method} {'; '.join(parts)}"
 
 
 def compare(
@@ -385,77 +292,44 @@ def compare(
     num_sets: int = SETS,
     seed: int = 0,
 ) -> Comparison:
-    """Score methods, and doing nothing, on simulated test sets.
-
-    Parameters
-    ----------
-    context
-        With out-of-fold rows, and the class shares that test sets are drawn with (``target``).
-    methods
-        Names of methods, or their options by name.
-    num_rows
-        Rows of a test set, at least 1.
-    prior
-        The shares in words, for the reader.
-    num_sets
-        How many test sets are drawn, at least 10.
-    seed
-        Of every random choice.
-
-    Raises
-    ------
-    UsageError
-        If a class that has a share has fewer than two out-of-fold rows.
-    """
+    """Score methods, and doing nothing, on test sets drawn with the shares ``context.target``."""
     evidence, shares = context.evidence, context.target
     if evidence is None or shares is None:
         raise UsageError("a comparison needs out-of-fold rows (--oof RUN) and class shares")
-    _check_rows(evidence, shares)
-    rng = np.random.default_rng(seed)
-    given = methods if isinstance(methods, Mapping) else {name: {} for name in methods}
-    options: dict[str, Mapping[str, Any]] = {NONE: {}, **given}
-    names = list(options)
-    values: dict[str, list[float]] = {name: [] for name in names}
-    pairs = list(halves(evidence.targets, rng))
-    for number, (fit, held) in enumerate(pairs):
-        fitted = context.with_evidence(evidence.take(fit))
-        applied = {name: METHODS.load(name)(fitted, **options[name]) for name in names}
-        held_out = evidence.take(held)
-        for _ in range(number, num_sets, len(pairs)):
-            drawn = held_out.take(_drawn_rows(held_out.targets, shares, num_rows, rng))
-            for name in names:
-                values[name].append(_score(context.metric, drawn, applied[name]))
-    standings = ranked(values, metrics.find(context.metric, evidence.targets))
-    return Comparison(standings, context.metric, prior, num_rows, num_sets, len(evidence))
-
-
-def _check_rows(evidence: LabelledRows, shares: Doubles) -> None:
     short = np.flatnonzero((shares > 0) & (evidence.counts() < 2))
     if short.size:
         raise UsageError(
             f"{short.size} classes have fewer than two out-of-fold rows (class numbers "
             f"{', '.join(map(str, short[:3]))}): test sets cannot be simulated from them"
         )
+    rng = np.random.default_rng(seed)
+    given = methods if isinstance(methods, Mapping) else {name: {} for name in methods}
+    options: dict[str, Mapping[str, Any]] = {NONE: {}, **given}
+    values: dict[str, list[float]] = {name: [] for name in options}
+    pairs = list(halves(evidence.targets, rng))
+    for number, (fit, held) in enumerate(pairs):
+        fitted = replace(context, evidence=evidence.take(fit))
+        applied = {name: METHODS.load(name)(fitted, **given) for name, given in options.items()}
+        held_out = evidence.take(held)
+        for _ in range(number, num_sets, len(pairs)):
+            drawn = held_out.take(_drawn_rows(held_out.targets, shares, num_rows, rng))
+            for name, apply in applied.items():
+                answer = apply(rows_to_one(drawn.probabilities))
+                values[name].append(
+                    metrics.score(
+                        context.metric, drawn.targets, answer.probabilities, pred=answer.labels
+                    )
+                )
+    standings = ranked(values, metrics.find(context.metric, evidence.targets))
+    return Comparison(standings, context.metric, prior, num_rows, num_sets, len(evidence))
 
 
 def _drawn_rows(
     targets: Indices, shares: Doubles, num_rows: int, rng: np.random.Generator
 ) -> Indices:
     sizes = rng.multinomial(num_rows, shares / shares.sum())
-    return np.concatenate(
-        [
-            rng.choice(np.flatnonzero(targets == index), sizes[index])
-            for index in np.flatnonzero(sizes)
-        ]
-    )
-
-
-def _score(metric: str, drawn: LabelledRows, apply: Apply) -> float:
-    answer = apply(rows_to_one(drawn.probabilities))
-    return metrics.score(metric, drawn.targets, answer.probabilities, pred=answer.labels)
-
-
-# Several labels per image.
+    drawn = [rng.choice(np.flatnonzero(targets == c), sizes[c]) for c in np.flatnonzero(sizes)]
+    return np.concatenate(drawn)
 
 
 def compared_cells(
@@ -468,35 +342,11 @@ def compared_cells(
     num_sets: int = SETS,
     seed: int = 0,
 ) -> Comparison:
-    """The methods of several labels compared on simulated test sets.
-
-    Parameters
-    ----------
-    predictions
-        Multi-label predictions, whose number of rows is that of a test set; None: as many rows as
-        there are out-of-fold ones.
-    facts
-        What is recorded with them.
-    settings
-        Where the out-of-fold rows are.
-    about
-        The competition, whose metric is compared by.
-    methods
-        Names of those to compare with doing nothing; None for all.
-    num_sets, seed
-        See :func:`compare_cells`.
-
-    Raises
-    ------
-    UsageError
-        If a method is none of several labels.
-    InputError
-        If there is no evidence, or the metric is not defined on it.
-    """
+    """Compare the methods for several labels."""
     for name in methods or ():
         if name not in CELL_METHODS:
             raise UsageError(
-                f"--method {name} decides for one class per image; for several labels there are "
+                f"--method {name} is for one class per image; for several labels there are "
                 f"{', '.join(CELL_METHODS.names[1:])}"
             )
     labelled = own_evidence(settings.oof, facts, about)
@@ -533,26 +383,7 @@ def compare_cells(
     num_sets: int = SETS,
     seed: int = 0,
 ) -> Comparison:
-    """Score methods on simulated test sets.
-
-    Parameters
-    ----------
-    targets
-        Out-of-fold cells of shape (M, K): 1 present, 0 absent, -1 unknown.
-    probabilities
-        Floats of shape (M, K) in [0, 1].
-    methods
-        By name; doing nothing is among them.
-    metric
-        A metric's name.
-    num_rows, num_sets, seed
-        See :func:`compare`.
-
-    Raises
-    ------
-    InputError
-        If the metric is not defined on the rows, or on nearly all test sets of so few.
-    """
+    """Score methods, with doing nothing among them, on test sets of several labels."""
     metrics.score(metric, targets, probabilities)
     rng = np.random.default_rng(seed)
     tied = metrics.find(metric, targets).of_order
@@ -570,14 +401,14 @@ def compare_cells(
                 values[name].append(metrics.score(metric, targets[held[rows]], now[rows]))
     note = ""
     if tied:
-        note = f"{metric} asks for the order of the rows of each class, which all of these keep"
+        note = f"{metric} depends on the order of the rows of each class, which all methods keep"
         values = dict.fromkeys(methods, values[NONE])
     standings = ranked(values, metrics.find(metric, targets))
     return Comparison(standings, metric, AS_HELD_OUT, num_rows, num_sets, len(targets), note)
 
 
 def _rarest(targets: Targets) -> Indices:
-    """The class of each row with the fewest present cells in all, -1 for a row without one."""
+    """The rarest present class of each row, -1 for a row without one."""
     present = targets == PRESENT
     places = np.argsort(present.sum(axis=0), kind="stable")
     first: Indices = places[present[:, places].argmax(axis=1)]
@@ -587,7 +418,7 @@ def _rarest(targets: Targets) -> Indices:
 def _drawn_cells(
     targets: Targets, plain: Doubles, num_rows: int, metric: str, rng: np.random.Generator
 ) -> Indices:
-    """Rows of a test set on which the metric is defined."""
+    """Draw the rows of a test set for which the metric is defined."""
     for _ in range(MOST_DRAWS):
         rows = rng.integers(len(targets), size=num_rows)
         try:
@@ -597,5 +428,5 @@ def _drawn_cells(
         return rows
     raise InputError(
         f"{metric} is not defined on test sets of {num_rows} rows drawn from the out-of-fold rows: "
-        "hardly any has a present cell"
+        "almost none has a present cell"
     )

@@ -1,4 +1,4 @@
-"""Options of ``comptool recalibrate``, and what makes them contradict."""
+"""Options of ``comptool recalibrate`` and their checks."""
 
 from __future__ import annotations
 
@@ -35,26 +35,17 @@ CAN, F_SCORE, EVIDENCE = "Alternating normalisation (can)", "Thresholds", "Out-o
 
 @dataclass(frozen=True)
 class CalibrationConfig:
-    """How predictions are recalibrated; None stands for the method's own default."""
+    """Method, its options and the evidence; None is the default of the method."""
 
-    method: str = option(
-        "quota",
-        help="Recalibration method, one of the above.",
-        metavar="METHOD",
-    )
+    method: str = option("quota", help="Recalibration method, one of the above.", metavar="METHOD")
     top_k_head: int | None = option(
-        help="Number of head classes, the most frequent in training.",
-        min=0,
-        shown="4",
+        help="Number of head classes, the most frequent in training.", min=0, shown="4"
     )
     head_classes: str | None = option(
         help="Head classes by name, in order of priority: a,b,c.", metavar="CLASSES"
     )
     fraction: float | None = option(
-        help="Quota: share of the rows that each head class takes.",
-        min=0,
-        max=1,
-        shown="0.1",
+        help="Quota: share of the rows that each head class takes.", min=0, max=1, shown="0.1"
     )
     oof: str | None = option(
         help="Run or file with out-of-fold predictions.",
@@ -77,10 +68,7 @@ class CalibrationConfig:
         panel=CAN,
     )
     top_k: int | None = option(
-        help="Number of top probabilities in the entropy.",
-        min=2,
-        shown="3",
-        panel=CAN,
+        help="Number of top probabilities in the entropy.", min=2, shown="3", panel=CAN
     )
     iterations: int | None = option(
         help="Number of iterations; each after the first is slow.", min=1, shown="1", panel=CAN
@@ -102,7 +90,7 @@ class CalibrationConfig:
     )
 
     def given(self) -> dict[str, str]:
-        """The options of methods that were given, by name, each as it is typed."""
+        """The given options of methods, by name, as typed."""
         found = {
             one.name: kebab(one.name)
             for one in fields(self)
@@ -111,18 +99,14 @@ class CalibrationConfig:
         for text in self.method_option:
             name = text.partition("=")[0].strip().replace("-", "_")
             if name in found:
-                raise UsageError(f"{found[name]} and {METHOD_OPTION} {name} are one; give one")
+                raise UsageError(
+                    f"{found[name]} and {METHOD_OPTION} {name} are the same option; give one"
+                )
             found[name] = f"{METHOD_OPTION} {name}"
         return found
 
     def options_of(self, method: CalibrationMethod) -> dict[str, Any]:
-        """What was given of the method's own options; the rest are the method's own defaults.
-
-        Raises
-        ------
-        UsageError
-            If a value is of another type.
-        """
+        """The given options of a method."""
         found = {
             name: getattr(self, name)
             for name in method.takes
@@ -139,36 +123,18 @@ class CalibrationConfig:
         return found | parse_assignments(METHOD_OPTION, owner, texts, method.types())
 
     def check(self) -> None:
-        """Refuse settings that the method would not use.
-
-        Raises
-        ------
-        UsageError
-            If there is one.
-        """
+        """Refuse options that the method does not use."""
         _check_name(self.method)
         self._check_owned([self.method])
-        if self.target_prior is not None and _without_target(self.method):
+        uses_target = self.method in METHODS and not METHODS.find(self.method).own_prior
+        if self.target_prior is not None and not uses_target:
             raise UsageError(f"--target-prior has no meaning for --method {self.method}")
-        self._check_heads()
 
     def check_compare(self, methods: Sequence[str] | None = None) -> None:
-        """Refuse settings that a comparison of methods would not use.
-
-        Parameters
-        ----------
-        methods
-            Names of those that are compared; None: all.
-
-        Raises
-        ------
-        UsageError
-            If there is one.
-        """
+        """Refuse options that a comparison does not use."""
         for name in methods or ():
             _check_name(name)
         self._check_owned(methods or [*METHODS.names, *CELL_METHODS.names])
-        self._check_heads()
 
     def _check_owned(self, methods: Sequence[str]) -> None:
         """Refuse an option that none of the methods takes."""
@@ -183,53 +149,32 @@ class CalibrationConfig:
                     f"{' and '.join(methods)}"
                 )
 
-    def _check_heads(self) -> None:
         if self.head_classes is not None and self.top_k_head is not None:
-            raise UsageError("--head-classes and --top-k-head both say which classes are head")
+            raise UsageError("--head-classes and --top-k-head exclude each other")
 
     def check_single(self) -> None:
-        """Refuse options of methods of several labels where a row has one.
-
-        Raises
-        ------
-        UsageError
-            If there is one.
-        """
+        """Refuse options for several labels per image."""
         for name, typed in self.given().items():
             if not any(name in method.takes for method in METHODS):
                 raise UsageError(f"{typed} is for several labels per image")
 
     def check_cells(self) -> None:
-        """Refuse shares of classes where a row may have several.
-
-        Raises
-        ------
-        UsageError
-            If some are given.
-        """
-        asked = {name: typed for name, typed in self.given().items() if not _of_cells(name)}
+        """Refuse options for one class per image."""
+        taken = {name for method in CELL_METHODS for name in method.takes}
+        foreign = [typed for name, typed in self.given().items() if name not in taken]
         if self.target_prior is not None:
-            asked["target_prior"] = "--target-prior"
-        for typed in asked.values():
-            raise UsageError(f"{typed} is for one class per image, and here a row has several")
+            foreign.append("--target-prior")
+        if foreign:
+            raise UsageError(f"{foreign[0]} is for one class per image; here a row has several")
 
 
 def _check_name(method: str) -> None:
     tables = (METHODS, CELL_METHODS)
     names = [
-        name for name in dict.fromkeys(name for t in tables for name in t.names) if name != "none"
+        name for name in dict.fromkeys([*METHODS.names, *CELL_METHODS.names]) if name != "none"
     ]
     if method not in names and not any(method == one.name for t in tables for one in t.plugins()):
         raise unknown_name("recalibration method", method, names)
-
-
-def _of_cells(option: str) -> bool:
-    return any(option in method.takes for method in CELL_METHODS)
-
-
-def _without_target(method: str) -> bool:
-    """Whether no class shares are presumed, or they are by an option of the method's own."""
-    return method not in METHODS or METHODS.find(method).own_prior
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,13 @@
-"""What a recalibration method receives: labelled rows, trained and presumed class shares.
+"""Interface of the recalibration methods: the context they receive and the answer they return.
 
-What a recalibration method may know, and what it answers.
-
-A method is called with a :class:`CalibrationContext` and its own options, and gives a function from
-the probabilities of a test set to an :class:`Answer`.
+A method is called with a :class:`CalibrationContext` and its own options, and returns a function
+from the probabilities of a test set to an :class:`Answer`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +15,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from comptool.competition.classes import against
-from comptool.errors import ComptoolError, InputError, UsageError, quoted
+from comptool.errors import InputError, UsageError, quoted
 from comptool.io.tables import read_table, refuse_rows
 
 Floats = npt.NDArray[np.floating]
 Doubles = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.integer]
 
-# A probability of 0 still has a logarithm: -36, as in the metric logloss.
+# Smallest probability in logarithms, as in the metric logloss: -36 for a probability of 0.
 SMALLEST = float(np.finfo(np.float64).eps)
-# A class that takes more than this many times its share is worth a look.
+# Multiple of its share above which a class gets a warning.
 SWALLOWS = 2
 UNIFORM, TRAIN = "uniform", "train"
 TOLERANCE = 1e-3
@@ -53,7 +51,7 @@ class LabelledRows:
         return len(self.targets)
 
     def take(self, rows: Indices) -> LabelledRows:
-        """Some of the rows, in the order given."""
+        """Select rows."""
         return LabelledRows(self.probabilities[rows], self.targets[rows])
 
     def counts(self) -> npt.NDArray[np.int64]:
@@ -67,14 +65,14 @@ class LabelledRows:
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """Training images of each class, as published.
+    """Training images of each class, before any balancing.
 
     Parameters
     ----------
     numbers
-        Integers of shape (K,), in the order of the classes.
+        Integers of shape (K,), in class order.
     origin
-        The table they were counted in; None where they are recorded.
+        The table they were counted in; None if they are recorded.
     """
 
     numbers: npt.NDArray[np.int64]
@@ -85,29 +83,29 @@ class ClassCounts:
         return np.asarray(self.numbers / self.numbers.sum())
 
 
-def _no_counts(instead: str) -> ClassCounts:
-    raise UsageError(f"nothing says how many training images each class has. {instead}".strip())
+def _no_counts(remedy: str) -> ClassCounts:
+    raise UsageError(f"the number of training images of each class is not known. {remedy}".strip())
 
 
 @dataclass(frozen=True)
 class CalibrationContext:
-    """What a recalibration method may know; None stands for what is not known.
+    """Information for a recalibration method; None if unknown.
 
     Parameters
     ----------
     evidence
         Labelled out-of-fold rows.
     presumed
-        Class shares that the predictions presume, those of the rows trained on; shape (K,).
+        Class shares of the training rows, which the predictions presume; shape (K,).
     target
-        Class shares that the test set is presumed to have, shape (K,).
+        Presumed class shares of the test set, shape (K,).
     metric
-        What searched settings are to maximise.
+        Metric that searched settings maximise.
     classes
-        Names of the K classes; empty where only their number is known.
+        Names of the K classes; empty if only their number is known.
     counts
-        Gives the training images of each class as published. Called with what else to do, for the
-        message of the error where they are not known.
+        Function that gives the training images of each class. Its argument is the remedy, for the
+        error if they are not known.
     """
 
     evidence: LabelledRows | None = None
@@ -118,13 +116,7 @@ class CalibrationContext:
     counts: Callable[[str], ClassCounts] = _no_counts
 
     def rows(self) -> LabelledRows:
-        """The evidence, in the shares that the test set is presumed to have.
-
-        Raises
-        ------
-        UsageError
-            If there is none.
-        """
+        """The evidence, resampled to the target shares if given; a UsageError without evidence."""
         if self.evidence is None:
             raise UsageError("this method is fitted on out-of-fold rows. Name a run: --oof RUN")
         if self.target is None:
@@ -132,29 +124,17 @@ class CalibrationContext:
         return self.evidence.take(in_shares(self.evidence.targets, self.target))
 
     def trained_shares(self) -> Doubles:
-        """The class shares that the predictions presume.
-
-        Raises
-        ------
-        UsageError
-            If nobody knows them.
-        """
+        """The class shares of the training rows, else of the evidence; a UsageError if unknown."""
         if self.presumed is not None:
             return self.presumed
         if self.evidence is None:
             raise UsageError(
-                "nothing says which class shares the models were trained on. Name a run: --oof RUN"
+                "the class shares of the training rows are not known. Name a run: --oof RUN"
             )
         return self.evidence.shares()
 
     def target_shares(self) -> Doubles:
-        """The class shares that the test set is presumed to have.
-
-        Raises
-        ------
-        UsageError
-            If nobody said them.
-        """
+        """The presumed class shares of the test set; a UsageError without them."""
         if self.target is None:
             raise UsageError(
                 "this method needs the class shares of the test set: --target-prior uniform, "
@@ -163,19 +143,8 @@ class CalibrationContext:
         return self.target
 
     def names(self, num_classes: int) -> tuple[str, ...]:
-        """The names of the classes; their numbers where there are none."""
+        """The names of the classes, else their indices."""
         return self.classes or tuple(map(str, range(num_classes)))
-
-    def known_counts(self) -> ClassCounts | None:
-        """The training images of each class; None where they are not known."""
-        try:
-            return self.counts("")
-        except ComptoolError:
-            return None
-
-    def with_evidence(self, evidence: LabelledRows) -> CalibrationContext:
-        """The same with other evidence."""
-        return replace(self, evidence=evidence)
 
 
 @dataclass(frozen=True)
@@ -189,11 +158,11 @@ class Answer:
     labels
         Class indices of shape (N,); not always the most probable class.
     facts
-        What was found or fitted, for the record.
+        Estimated or fitted values, for the record.
     kept
-        Rows of shape (N,) whose probabilities are as predicted, up to their sum; None: none are.
+        Mask of shape (N,) of the rows with unchanged probabilities; None if all change.
     notes, warnings
-        Sentences for the user: what the answer rests on, and what is doubtful in it.
+        Sentences for the user.
     """
 
     probabilities: Doubles
@@ -208,7 +177,7 @@ Apply = Callable[[Floats], Answer]
 
 
 def answered(weights: Doubles, **facts: object) -> Answer:
-    """The most probable class of rows that are normalised here."""
+    """Normalise the rows and answer with the most probable class; ``facts`` go to the record."""
     return Answer(rows_to_one(weights), weights.argmax(axis=1), dict(facts))
 
 
@@ -225,89 +194,47 @@ def logarithms(probabilities: Floats) -> Doubles:
 
 
 def in_shares(targets: Indices, shares: Doubles) -> Indices:
-    """As many rows as there are, each class as often as its share says, as evenly as can be.
+    """Indices of M of M rows in the given class shares.
 
-    A class is cut to evenly spaced rows or repeated, each of its rows about equally often.
-
-    Parameters
-    ----------
-    targets
-        Class indices of shape (M,).
-    shares
-        Shape (K,), summing to one.
-
-    Raises
-    ------
-    UsageError
-        If a class with a share has no row.
+    A class is reduced to evenly spaced rows, or its rows are repeated about equally often.
     """
     wanted = np.round(shares * len(targets)).astype(np.int64)
     parts = []
     for index in np.flatnonzero(wanted):
         rows = np.flatnonzero(targets == index)
         if not rows.size:
-            raise UsageError(f"class number {index} has a share and no out-of-fold row")
+            raise UsageError(f"class number {index} has a share but no out-of-fold row")
         parts.append(rows[np.arange(wanted[index]) * rows.size // wanted[index]])
     return np.sort(np.concatenate(parts))
 
 
 def nothing(context: CalibrationContext) -> Apply:
-    """The probabilities as they are, and the most probable class."""
+    """The probabilities as predicted, and the most probable class."""
     return lambda probabilities: answered(probabilities.astype(np.float64))
 
 
 def swallowed(
     classes: Sequence[str], counts: npt.NDArray[np.int64], shares: npt.NDArray[np.float64]
 ) -> list[str]:
-    """One sentence for each class that takes more than twice its share of the rows.
-
-    Parameters
-    ----------
-    classes
-        Names of the K classes.
-    counts
-        Rows of each class, of shape (K,).
-    shares
-        Rows that each class would take if the presumed prior held, of shape (K,).
-    """
+    """Warnings for the classes that take more than twice their expected rows ``shares``."""
     excess = np.flatnonzero(counts > SWALLOWS * np.maximum(shares, 1))
-    return [_excess(classes[c], int(counts[c]), float(shares[c])) for c in excess.tolist()]
-
-
-def _excess(name: str, count: int, share: float) -> str:
-    shown = f"{round(share, 1):g}"
-    if share < 1:
-        return f"class '{name}' takes {count} rows; its share is {shown}"
-    return f"class '{name}' takes {count} rows, {count / share:.1f} times its share of {shown}"
+    warnings = []
+    for c in excess.tolist():
+        shown, text = (
+            f"{round(float(shares[c]), 1):g}",
+            f"class '{classes[c]}' takes {counts[c]} rows",
+        )
+        if shares[c] < 1:
+            warnings.append(f"{text}; its share is {shown}")
+        else:
+            warnings.append(f"{text}, {counts[c] / shares[c]:.1f} times its share of {shown}")
+    return warnings
 
 
 def shares_of(
     text: str, classes: Sequence[str], counts: Callable[[], npt.NDArray[np.int64]]
 ) -> tuple[Doubles, str]:
-    """The shares and what they are, in words that follow "the classes are".
-
-    Parameters
-    ----------
-    text
-        ``"uniform"``, ``"train"`` or the path of a table with a class and its share in each row.
-    classes
-        The K class names.
-    counts
-        Gives the training images of each class as published; called for ``"train"`` alone.
-
-    Returns
-    -------
-    numpy.ndarray, str
-        Shares of shape (K,), above 0, summing to one.
-
-    Raises
-    ------
-    UsageError
-        If a class has no training image and the training set's shares are asked for.
-    InputError
-        If the file cannot be used, its classes differ, a share is not a number above 0, or the
-        shares do not sum to one.
-    """
+    """Class shares for uniform, train or a file, with words to follow "the classes are"."""
     if text == UNIFORM:
         return np.full(len(classes), 1 / len(classes)), EQUALLY
     if text == TRAIN:
@@ -338,7 +265,7 @@ def _read(path: Path, classes: Sequence[str]) -> Doubles:
             f"its classes are not those of the predictions: {against(names, classes)}", file=path
         )
     numbers = pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=np.float64)
-    wrong = "a share is a number above 0; a class that cannot occur is still given a small one"
+    wrong = "a share is a number above 0; a class that cannot occur needs a small one too"
     refuse_rows(path, table[column], ~(numbers > 0), wrong)
     if abs(numbers.sum() - 1) > TOLERANCE:
         raise InputError(

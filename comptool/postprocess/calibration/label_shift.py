@@ -1,16 +1,16 @@
-"""Class shares exchanged: the training set's for those of the test set.
+"""Label shift: the class shares of the training rows replaced by those of the test set.
 
 By Bayes' rule, predictions that presume the shares ``a`` become predictions under the shares ``b``
-when each class is multiplied by ``b / a`` and rows are normalised. Where ``b`` is not known,
+when each class is multiplied by ``b / a`` and rows are normalised. If ``b`` is not known,
 M. Saerens, P. Latinne and C. Decaestecker ("Adjusting the Outputs of a Classifier to New a Priori
-Probabilities", Neural Computation 14(1), 2002) find the most likely one from the test
-probabilities alone by expectation maximisation. It presumes that only the shares differ between
-training and test set, and that the probabilities are calibrated.
+Probabilities", Neural Computation 14(1), 2002) estimate it from the test probabilities by
+expectation maximisation, assuming that only the shares differ between training and test set and
+that the probabilities are calibrated.
 
 Logit adjustment (A. K. Menon et al., "Long-tail learning via logit adjustment", ICLR 2021, arXiv
-2007.07314, section 4.1) divides by ``a ** tau``; with other shares than equal ones in the test set
-it is ``(b / a) ** tau`` here. Tau is searched on out-of-fold rows: a network that is too sure of
-itself wants another one than the 1 of Bayes' rule.
+2007.07314, section 4.1) divides by ``a ** tau``; here ``(b / a) ** tau`` if the shares of the test
+set are not uniform. Tau is searched on out-of-fold rows: for an overconfident network it differs
+from the 1 of Bayes' rule.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from comptool.postprocess.calibration.context import (
     CalibrationContext,
     Doubles,
     Floats,
-    LabelledRows,
     answered,
     rows_to_one,
 )
@@ -36,13 +35,7 @@ TAUS = np.round(np.arange(-1, 3.01, 0.05), 2)
 
 
 def prior(context: CalibrationContext) -> Apply:
-    """Exchange the shares trained on for the target's, estimated from each test set if not given.
-
-    Raises
-    ------
-    UsageError
-        If nobody knows the shares that the predictions presume, or one of them is 0.
-    """
+    """Replace the training shares by the target shares, by default estimated from the test set."""
     before = _positive(context.trained_shares())
 
     def apply(probabilities: Floats) -> Answer:
@@ -61,25 +54,12 @@ def prior(context: CalibrationContext) -> Apply:
 
 
 def estimated_shares(probabilities: Floats, before: Doubles) -> tuple[Doubles, int]:
-    """The most likely class shares of a test set, and how many iterations found them.
-
-    Parameters
-    ----------
-    probabilities
-        Floats of shape (N, K), rows summing to one.
-    before
-        Class shares that they presume, shape (K,), all above 0.
-
-    Returns
-    -------
-    numpy.ndarray, int
-        Shares of shape (K,) that sum to one, and the iterations taken, at most 2000.
-    """
+    """Maximum likelihood class shares of a test set, and the number of iterations."""
     rows = rows_to_one(probabilities)
     shares = before
     for iteration in range(1, ITERATIONS + 1):
         ratio = shares / before
-        # Mean of the posteriors, without an (N, K) array of them.
+        # Mean of the posteriors without the (N, K) array.
         new = ratio * (rows.T @ (1 / (rows @ ratio))) / len(rows)
         change = np.abs(new - shares).max()
         shares = new
@@ -89,37 +69,28 @@ def estimated_shares(probabilities: Floats, before: Doubles) -> tuple[Doubles, i
 
 
 def logit_adjust(context: CalibrationContext) -> Apply:
-    """Exchange the training shares for the target's, or equal ones, to a power.
+    """Replace the training shares by the target's, or uniform ones, to a power.
 
-    The power is the best on the out-of-fold rows; of equally good ones that nearest to 0, which
-    leaves everything as it is.
-
-    Raises
-    ------
-    UsageError
-        If there are no out-of-fold rows, or a training share is 0.
+    The power is the best on the out-of-fold rows, ties to the one nearest to 0 (no change).
     """
     before = _positive(context.trained_shares())
     ratio = (1 / len(before) if context.target is None else context.target) / before
-    tau = _best_tau(context.rows(), ratio, context.metric)
-    return lambda probabilities: answered(probabilities * ratio**tau, tau=tau)
-
-
-def _best_tau(evidence: LabelledRows, ratio: Doubles, name: str) -> float:
-    direction = metrics.find(name, evidence.targets).sign
+    rows = context.rows()
+    direction = metrics.find(context.metric, rows.targets).sign
     values = [
         direction
-        * metrics.score(name, evidence.targets, rows_to_one(evidence.probabilities * ratio**tau))
+        * metrics.score(context.metric, rows.targets, rows_to_one(rows.probabilities * ratio**tau))
         for tau in TAUS
     ]
     best = np.flatnonzero(np.isclose(values, max(values), rtol=0, atol=1e-12))
-    return float(TAUS[best[np.abs(TAUS[best]).argmin()]])
+    tau = float(TAUS[best[np.abs(TAUS[best]).argmin()]])
+    return lambda probabilities: answered(probabilities * ratio**tau, tau=tau)
 
 
 def _positive(shares: Doubles) -> Doubles:
     if not (shares > 0).all():
         raise UsageError(
-            f"{np.count_nonzero(shares <= 0)} classes have no share in what was trained on, and "
-            "cannot be adjusted by it"
+            f"{np.count_nonzero(shares <= 0)} classes have no training row, so their shares cannot "
+            "be adjusted"
         )
     return shares

@@ -1,16 +1,12 @@
-"""Registry of recalibration methods, for one class per row and for several labels.
+"""Registry of recalibration methods, for one class per image and for several labels.
 
-Recalibration methods, for one class per image and for several labels.
+A method for one class per image is called as ``method(context, **options)`` with a
+:class:`~.context.CalibrationContext` and gives a function from the probabilities of a test set to
+an :class:`~.context.Answer`. Fitting happens in the first call, so that one fit serves many test
+sets. A method for several labels is called as ``method(targets, probabilities, **options)`` with
+out-of-fold rows and gives a :class:`~.multilabel_methods.Fitted`.
 
-A method of one class per image is called as ``method(context, **options)`` with a
-:class:`~.context.CalibrationContext` (labelled rows that the models were not trained on, the class
-shares that the predictions presume, those that the test set is presumed to have, class counts) and
-gives a function from the probabilities of a test set to an :class:`~.context.Answer`. What can be
-fitted is fitted in the first call, so that one fit serves many test sets. A method of several
-labels is called as ``method(targets, probabilities, **options)`` with out-of-fold rows and gives a
-:class:`~.cells.Fitted`.
-
-To add a method: a file with its function, and its entry here with the names of its own options.
+To add a method: a file with its function, and an entry here with the names of its options.
 """
 
 from __future__ import annotations
@@ -22,23 +18,22 @@ from comptool.registry import Entry, Registry
 
 @dataclass(frozen=True)
 class CalibrationMethod(Entry):
-    """A row of the table of methods.
+    """An entry of the registry of methods.
 
     Parameters
     ----------
     takes
-        Names of its own options, the keyword parameters of its function. Those that have no option
-        of their own on the command line are given as ``--method-option NAME=VALUE``.
+        Names of its options, the keyword parameters of its function. Options without a flag are
+        given as ``--method-option NAME=VALUE``.
     fitted
         Whether it needs labelled out-of-fold rows.
     of_sets
-        Whether the answer to a row depends on the other rows of its test set.
+        Whether the answer to a row depends on the other rows of the test set.
     weighed
-        Whether out-of-fold rows and presumed class shares change nothing about its answers and are
-        only used to estimate what they gain.
+        Whether out-of-fold rows and presumed class shares do not affect its answers and are only
+        used to estimate its gain.
     own_prior
-        Whether it takes the class shares of the test set by an option of its own and not by
-        ``--target-prior``.
+        Whether an option of its own replaces ``--target-prior``.
     """
 
     takes: tuple[str, ...] = ()
@@ -61,7 +56,7 @@ METHODS: Registry[CalibrationMethod] = Registry(
     CalibrationMethod(
         "quota",
         "comptool.postprocess.calibration.quota:quota_method",
-        "Head classes in turn take their quota of the surest rows.",
+        "Head classes in turn take their quota of the most probable rows.",
         "Dual-stream Fusion and Data Augmentation for SAR and EO, 2023",
         takes=QUOTAS,
         weighed=True,
@@ -69,7 +64,7 @@ METHODS: Registry[CalibrationMethod] = Registry(
     ),
     CalibrationMethod(
         "quota-optimal",
-        "comptool.postprocess.calibration.optimal:quota_optimal",
+        "comptool.postprocess.calibration.transport:quota_optimal",
         "The assignment of greatest total log-probability that meets the quotas.",
         "transportation problem, Hitchcock 1941",
         takes=QUOTAS,
@@ -78,21 +73,21 @@ METHODS: Registry[CalibrationMethod] = Registry(
     CalibrationMethod(
         "prior",
         "comptool.postprocess.calibration.label_shift:prior",
-        "Class shares exchanged by Bayes' rule; the test set's estimated where not given.",
+        "Class shares replaced by Bayes' rule; those of the test set estimated if not given.",
         "Saerens, Latinne & Decaestecker 2002, doi:10.1162/089976602753284446",
         of_sets=True,
     ),
     CalibrationMethod(
         "logit-adjust",
         "comptool.postprocess.calibration.label_shift:logit_adjust",
-        "Class shares exchanged to a power that is searched.",
+        "Class shares replaced to a searched power.",
         "Menon et al. 2021, arXiv:2007.07314",
         fitted=True,
     ),
     CalibrationMethod(
         "sinkhorn",
-        "comptool.postprocess.calibration.sinkhorn:sinkhorn",
-        "Columns scaled until the mean probabilities are the presumed shares.",
+        "comptool.postprocess.calibration.transport:sinkhorn",
+        "Columns scaled until mean probabilities are the presumed shares.",
         "Sinkhorn & Knopp 1967, doi:10.2140/pjm.1967.21.343",
         of_sets=True,
     ),
@@ -108,21 +103,21 @@ METHODS: Registry[CalibrationMethod] = Registry(
     CalibrationMethod(
         "temperature",
         "comptool.postprocess.calibration.scaling:temperature",
-        "Log-probabilities divided by one number; answers stay.",
+        "Log-probabilities divided by a temperature; answers stay.",
         "Guo et al. 2017, arXiv:1706.04599",
         fitted=True,
     ),
     CalibrationMethod(
         "vector",
         "comptool.postprocess.calibration.scaling:vector",
-        "Log-probabilities scaled and shifted class by class.",
+        "Log-probabilities scaled and shifted per class.",
         "Guo et al. 2017, arXiv:1706.04599",
         fitted=True,
     ),
     CalibrationMethod(
         "isotonic",
-        "comptool.postprocess.calibration.isotonic:isotonic",
-        "A rising curve per class, one against the rest, normalised.",
+        "comptool.postprocess.calibration.scaling:isotonic",
+        "Isotonic regression per class, one against the rest, normalised.",
         "Zadrozny & Elkan 2002, doi:10.1145/775047.775151",
         fitted=True,
     ),
@@ -132,39 +127,38 @@ CELL_METHODS: Registry[CalibrationMethod] = Registry(
     "recalibration of several labels",
     CalibrationMethod(
         "none",
-        "comptool.postprocess.calibration.cells:nothing",
+        "comptool.postprocess.calibration.multilabel_methods:nothing",
         "The probabilities as predicted.",
         "-",
     ),
     CalibrationMethod(
         "thresholds",
-        "comptool.postprocess.calibration.cells:thresholds",
-        "The threshold of best F-score of each class becomes one half.",
+        "comptool.postprocess.calibration.multilabel_methods:thresholds",
+        "Thresholds of best F-score per class, moved to one half.",
         "Dinkelbach 1967 for all cells together",
         takes=("average", "beta"),
     ),
     CalibrationMethod(
         "temperature",
-        "comptool.postprocess.calibration.cells:temperature",
-        "All log-odds divided by one number; answers stay.",
+        "comptool.postprocess.calibration.multilabel_methods:temperature",
+        "All log-odds divided by a temperature; answers stay.",
         "Guo et al. 2017, arXiv:1706.04599",
     ),
     CalibrationMethod(
         "vector",
-        "comptool.postprocess.calibration.cells:vector",
-        "Log-odds scaled and shifted class by class.",
+        "comptool.postprocess.calibration.multilabel_methods:vector",
+        "Log-odds scaled and shifted per class.",
         "Platt 1999; Guo et al. 2017, arXiv:1706.04599",
     ),
     CalibrationMethod(
         "isotonic",
-        "comptool.postprocess.calibration.cells:isotonic",
-        "A rising curve per class.",
+        "comptool.postprocess.calibration.multilabel_methods:isotonic",
+        "Isotonic regression per class.",
         "Zadrozny & Elkan 2002, doi:10.1145/775047.775151",
     ),
 )
 
 
 def owners(option: str) -> tuple[str, ...]:
-    """Names of the methods, of one class per image and of several labels, that take the option."""
-    methods = dict.fromkeys(m.name for m in (*METHODS, *CELL_METHODS) if option in m.takes)
-    return tuple(methods)
+    """Names of the methods that take the option."""
+    return tuple(dict.fromkeys(m.name for m in (*METHODS, *CELL_METHODS) if option in m.takes))

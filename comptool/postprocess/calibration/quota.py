@@ -1,27 +1,24 @@
-"""Quota recalibration: each head class claims the share of rows it is surest of.
-
-Keeping frequent training classes from swallowing rare ones: the quota.
+"""Quota recalibration: each head class claims the share of rows that are most probable for it.
 
 Source: "Dual-stream Fusion and Data Augmentation for Imbalanced SAR and EO Multi-modal
-Classification" (3 February 2023), last section: a tenth of the test set to each of the four
-classes with the most training images. A note in its code has it raise the accuracy from 27.36 to
-30.75. The text says neither in which order the classes take their rows nor what becomes of ties;
-here classes take them in class order and the lower row comes first.
+Classification" (3 February 2023), last section: a tenth of the test set for each of the four
+classes with the most training images, to keep them from swallowing rare classes; a note in its code
+reports an accuracy of 30.75 instead of 27.36. The order of the classes and ties are not specified;
+here classes claim rows in class order, and the earlier row wins a tie.
 
-A quota presumes that the classes are nearly equally frequent in the test set. Where they are not,
-it makes answers worse, and nothing in the predictions can tell. This file does without scipy, whose
-import takes half a second.
+A quota presumes that the classes are nearly equally frequent in the test set. Otherwise it makes
+answers worse, which cannot be seen in the predictions. This module does not import scipy, which
+takes half a second.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from comptool.errors import UsageError, unknown_name
+from comptool.errors import ComptoolError, UsageError, unknown_name
 from comptool.postprocess.calibration.context import (
     Answer,
     Apply,
@@ -44,22 +41,7 @@ def quota_method(
     head_classes: str | None = None,
     fraction: float = FRACTION,
 ) -> Apply:
-    """Each head class in turn takes the rows that are most probable for it; probabilities stay.
-
-    Parameters
-    ----------
-    context
-        With the class counts, unless ``head_classes`` are given.
-    top_k_head, head_classes
-        See :func:`choose_heads`.
-    fraction
-        Share of the rows that each head class takes, 0 to 1.
-
-    Raises
-    ------
-    UsageError, InputError
-        As :func:`choose_heads`.
-    """
+    """Head classes in turn take their most probable rows; probabilities are unchanged."""
     head, why = choose_heads(context, top_k_head, head_classes)
 
     def apply(probabilities: Floats) -> Answer:
@@ -74,9 +56,9 @@ def quota_method(
             {"head": names, "fraction": fraction, "rows_per_head_class": size},
             kept=np.ones(len(probabilities), np.bool_),
             notes=[
-                f"head classes in the order they take rows: {', '.join(names) or 'none'} ({why})",
+                f"head classes in order of priority: {', '.join(names) or 'none'} ({why})",
                 f"each takes {size} of {len(probabilities)} rows; this presumes that the test "
-                "classes are nearly equally frequent, and does harm where they are not",
+                "classes are nearly equally frequent, and does harm otherwise",
             ],
             warnings=_warnings(classes, counts, head, size),
         )
@@ -85,54 +67,27 @@ def quota_method(
 
 
 def quota_size(num_rows: int, fraction: float) -> int:
-    """Rows that one head class takes: ``floor(fraction * num_rows)``, safe against rounding.
-
-    Examples
-    --------
-    >>> quota_size(826, 0.1)
-    82
-    """
+    """Rows of one head class: ``floor(fraction * num_rows)``, robust to rounding."""
     # 0.07 * 100 is 7.000000000000001 and 0.29 * 100 is 28.999999999999996.
     return int(np.floor(fraction * num_rows + 1e-9))
 
 
 def in_turn(probabilities: Floats, head: Sequence[int], fraction: float) -> Indices:
-    """Labels in which each head class takes exactly its quota of rows.
+    """Labels by quota, shape (N,); ``head`` are class indices in the order of their claims.
 
-    Each head class in turn takes the ``floor(fraction * N)`` rows, of those not yet taken, that
-    give it the largest probability; of equal probabilities the lower row comes first. Every other
-    row takes its most probable class among the classes that are not head classes. (So with
-    ``fraction=0`` no row is given to a head class.) Without such a class, the rows left over
-    take their most probable class of all.
-
-    Parameters
-    ----------
-    probabilities
-        Floats of shape (N, K) in [0, 1].
-    head
-        Class indices in the order in which they take their rows; the order matters.
-    fraction
-        Share of the N rows that each head class takes, 0 to 1.
-
-    Returns
-    -------
-    numpy.ndarray
-        Class indices of shape (N,).
-
-    Raises
-    ------
-    ValueError
-        If the probabilities are no probabilities (logits, NaN), a head class is repeated or out
-        of range, or the fraction is out of range.
-
-    Examples
-    --------
-    >>> p = np.array([[0.9, 0.1, 0.0], [0.8, 0.0, 0.2], [0.7, 0.2, 0.1], [0.6, 0.1, 0.3]])
-    >>> in_turn(p, head=[0], fraction=0.25)
-    array([0, 2, 1, 2])
+    Each head class in turn takes the ``floor(fraction * N)`` remaining rows with its largest
+    probabilities; the earlier row wins a tie. Other rows take their most probable class that is not
+    a head class, or, if all are head classes, their most probable class.
     """
-    _check(probabilities, head, fraction)
+    if probabilities.ndim != 2 or probabilities.shape[1] == 0:
+        raise ValueError(f"probabilities must have the shape (N, K), not {probabilities.shape}")
     num_rows, num_classes = probabilities.shape
+    if not ((probabilities >= 0) & (probabilities <= 1)).all():
+        raise ValueError("probabilities must lie in [0, 1]; these are logits or NaN")
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"fraction must lie in [0, 1], not {fraction}")
+    if len(set(head)) < len(head) or not all(0 <= c < num_classes for c in head):
+        raise ValueError(f"head must hold distinct class indices below K, not {list(head)}")
     size = quota_size(num_rows, fraction)
     labels = np.empty(num_rows, dtype=np.intp)
     left = np.arange(num_rows)
@@ -147,80 +102,28 @@ def in_turn(probabilities: Floats, head: Sequence[int], fraction: float) -> Indi
 
 
 def largest(values: Floats, size: int) -> npt.NDArray[np.bool_]:
-    """Mask of the ``size`` largest of ``values``, the earlier first where values are equal.
-
-    Parameters
-    ----------
-    values
-        Floats of shape (N,) without NaN.
-    size
-        How many; all if there are fewer.
-    """
+    """Mask of the ``size`` largest of ``values``; the earlier wins a tie."""
     if size <= 0:
         return np.zeros(len(values), dtype=np.bool_)
     if size >= len(values):
         return np.ones(len(values), dtype=np.bool_)
-    # A selection is linear in N; the rows that tie with the last one taken fill up in row order,
-    # which is what a stable sort would do.
+    # Partition is linear in N; ties are taken in row order, as in a stable sort.
     least = np.partition(values, len(values) - size)[len(values) - size]
     mask: npt.NDArray[np.bool_] = values > least
     mask[np.flatnonzero(values == least)[: size - np.count_nonzero(mask)]] = True
     return mask
 
 
-def _check(probabilities: Floats, head: Sequence[int], fraction: float) -> None:
-    if probabilities.ndim != 2 or probabilities.shape[1] == 0:
-        raise ValueError(f"probabilities must have the shape (N, K), not {probabilities.shape}")
-    if not ((probabilities >= 0) & (probabilities <= 1)).all():
-        raise ValueError("probabilities must lie in [0, 1]; these are logits, or not numbers")
-    if not 0 <= fraction <= 1:
-        raise ValueError(f"fraction must lie in [0, 1], not {fraction}")
-    if len(set(head)) < len(head) or not all(0 <= c < probabilities.shape[1] for c in head):
-        raise ValueError(f"head must hold different class indices below K, not {list(head)}")
-
-
-class Heads(NamedTuple):
-    """Head classes.
-
-    Parameters
-    ----------
-    indices
-        Class indices in the order in which they take rows.
-    why
-        Why these, in words.
-    """
-
-    indices: list[int]
-    why: str
-
-
 def choose_heads(
     context: CalibrationContext, top_k_head: int | None, head_classes: str | None
-) -> Heads:
-    """The head classes as asked for.
-
-    Parameters
-    ----------
-    context
-        With the names of the classes and their counts.
-    top_k_head
-        How many of the most frequent training classes; None: 4.
-    head_classes
-        Their names instead, separated by commas, in the order in which they take rows.
-
-    Raises
-    ------
-    UsageError
-        If the counts are needed and not known, there are fewer classes than ``top_k_head``, or no
-        class has a name that is given.
-    InputError
-        If a class has no count.
-    """
+) -> tuple[list[int], str]:
+    """Indices of the head classes in the order of their claims, and the reason in words."""
     if head_classes is not None:
-        return Heads(named_heads(head_classes, context.classes), "as given")
+        names = [name.strip() for name in head_classes.split(",") if name.strip()]
+        return class_indices(names, context.classes), "as given"
     k = TOP_K_HEAD if top_k_head is None else top_k_head
     if k == 0:
-        return Heads([], "--top-k-head 0")
+        return [], "--top-k-head 0"
     counted = context.counts("Name the head classes: --head-classes a,b,c,d")
     counts, origin = counted.numbers, counted.origin
     head = most_frequent(counts, k)
@@ -232,65 +135,33 @@ def choose_heads(
     if tied:
         classes = context.names(len(counts))
         names = ", ".join(classes[c] for c in tied)
-        why += f"; {names} has as many ({least}) and comes later in class order"
-    return Heads(head, why)
+        why += f"; {names} has as many ({least}) but is later in class order"
+    return head, why
 
 
 def has_heads(
     context: CalibrationContext, top_k_head: int | None, head_classes: str | None
 ) -> bool:
-    """Whether a comparison has use for quotas.
-
-    It has not where nothing is asked for and the counts are not known, or there are no more classes
-    than the usual number of head classes.
-    """
+    """Whether there are head classes: as given, else by known counts of more than four classes."""
     if head_classes is not None:
         return bool(head_classes.strip(" ,"))
     if top_k_head is not None:
         return top_k_head > 0
-    counts = context.known_counts()
-    return counts is not None and len(counts.numbers) > TOP_K_HEAD
+    try:
+        return len(context.counts("").numbers) > TOP_K_HEAD
+    except ComptoolError:
+        return False
 
 
 def most_frequent(counts: npt.NDArray[np.integer], k: int) -> list[int]:
-    """Indices of the ``k`` classes with the largest counts, in class order.
-
-    Of equal counts the class that comes first in class order is the more frequent one.
-
-    Raises
-    ------
-    UsageError
-        If there are fewer than ``k`` classes.
-
-    Examples
-    --------
-    >>> most_frequent(np.array([5, 9, 9, 7]), 2)
-    [1, 2]
-    """
+    """Indices of the ``k`` classes with the largest counts, in class order, which breaks ties."""
     if k > len(counts):
-        raise UsageError(f"--top-k-head {k} is more than the {len(counts)} classes there are")
+        raise UsageError(f"--top-k-head {k} is more than the number of classes, {len(counts)}")
     return sorted(np.argsort(-counts, kind="stable")[:k].tolist())
 
 
-def named_heads(text: str, classes: Sequence[str]) -> list[int]:
-    """Indices of the classes whose names are joined by commas, in the order given.
-
-    Raises
-    ------
-    UsageError
-        As `class_indices`.
-    """
-    return class_indices([name.strip() for name in text.split(",") if name.strip()], classes)
-
-
 def class_indices(names: Sequence[str], classes: Sequence[str]) -> list[int]:
-    """Index of each name in ``classes``, in the order given.
-
-    Raises
-    ------
-    UsageError
-        If a name is no class (the nearest are named) or is there twice.
-    """
+    """Index of each name in ``classes``."""
     places = {name: index for index, name in enumerate(classes)}
     for name in names:
         if name not in places:
@@ -307,19 +178,19 @@ def _warnings(
     warnings = []
     if head and size == 0:
         warnings.append(
-            f"the quota of {num_rows} rows is less than one row: no head class is answered at all"
+            f"the quota of {num_rows} rows is less than one row: no row gets a head class"
         )
     if len(head) * size > num_rows:
         warnings.append(
             f"the quotas cannot all be met: {len(head)} head classes of {size} rows need "
-            f"{len(head) * size} rows and there are {num_rows}; the last in the order go short"
+            f"{len(head) * size} rows, but there are {num_rows}; the last classes get fewer"
         )
     left = num_rows - min(len(head) * size, num_rows)
     tail = num_classes - len(head)
     if tail == 0 and left:
         warnings.append(
-            f"every class is a head class: the {left} rows over the quotas take their most "
-            "probable class of all"
+            f"every class is a head class: the {left} rows beyond the quotas take their most "
+            "probable class"
         )
     shares = np.full(num_classes, np.inf if tail == 0 else left / max(tail, 1))
     shares[list(head)] = np.inf

@@ -1,18 +1,16 @@
-"""The ``recalibrate`` command: probabilities in, recalibrated answers out.
+"""The ``recalibrate`` command: one method applied to a prediction file.
 
-Predictions decided by one recalibration method: of one class per image, and of several labels.
-
-Both tasks share this file: :func:`decide` is for one class per image, :func:`decide_cells` for
-several labels.
+:func:`decide` is for one class per image, :func:`decide_cells` for several labels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,46 +26,29 @@ from comptool.io.runs import find_run, members, read_header
 from comptool.io.tables import read_table
 from comptool.metrics.multilabel import logloss, macro_f_beta, micro_f_beta
 from comptool.postprocess import inputs
-from comptool.postprocess.answers import count_table
 from comptool.postprocess.calibration.config import THRESHOLDS, CalibrationConfig
 from comptool.postprocess.calibration.context import (
-    Answer,
     CalibrationContext,
     ClassCounts,
-    Doubles,
     Floats,
     LabelledRows,
     shares_of,
 )
 from comptool.postprocess.calibration.methods import CELL_METHODS, METHODS
-from comptool.postprocess.calibration.thresholds import AVERAGES, Targets
+from comptool.postprocess.calibration.multilabel_methods import AVERAGES, Fitted, Targets
 from comptool.postprocess.oof import FOLDS, Labelled, nested_folds, own_evidence, trained_counts
 from comptool.tasks.labels import class_counts as count_labels
 from comptool.tasks.multilabel_task import ANSWERED
 
-if TYPE_CHECKING:
-    from comptool.postprocess.calibration.cells import Fitted
-
 Counts = npt.NDArray[np.int64]
-Fit = Callable[[Targets, Floats], "Fitted"]
+Fit = Callable[[Targets, Floats], Fitted]
+SHOWN_CLASSES = 40
 SCORES = dict(zip(AVERAGES, (macro_f_beta, micro_f_beta), strict=True))
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Decided predictions, and what the decision changed.
-
-    Parameters
-    ----------
-    predictions
-        The predictions with ``pred`` filled in.
-    before, after
-        Rows per class of shape (K,), by plain argmax and as decided.
-    warnings
-        Sentences for the person who asked.
-    facts
-        What was decided and how, for the record.
-    """
+    """Decided predictions, with the class counts before and after."""
 
     predictions: Predictions
     before: npt.NDArray[np.int64]
@@ -76,34 +57,9 @@ class Decision:
     facts: dict[str, object] = field(default_factory=dict)
 
 
-def decided(predictions: Predictions, labels: npt.NDArray[np.intp]) -> Decision:
-    """Predictions with the class names of ``labels`` as ``pred``, and the counts."""
-    num_classes = len(predictions.classes)
-    plain = predictions.probabilities.argmax(axis=1)
-    names = np.array(predictions.classes, dtype=object)
-    return Decision(
-        replace(predictions, pred=names[labels]),
-        before=np.bincount(plain, minlength=num_classes),
-        after=np.bincount(labels, minlength=num_classes),
-    )
-
-
-# One class per image.
-
-
 @dataclass(frozen=True)
 class CalibrationBasis:
-    """What is known, and in which words.
-
-    Parameters
-    ----------
-    context
-        For the methods.
-    prior
-        What the test classes were presumed to be, in words; empty if nothing was said.
-    labelled
-        The out-of-fold rows, or None.
-    """
+    """Information for the methods: the context, the presumed shares in words, labelled rows."""
 
     context: CalibrationContext
     prior: str
@@ -117,33 +73,17 @@ def decide(
     settings: CalibrationConfig,
     competition: Path | None,
 ) -> tuple[Decision, list[str]]:
-    """Decide a test set of one class per image, and say what that rests on.
-
-    Parameters
-    ----------
-    source
-        The prediction file.
-    predictions
-        Its N rows.
-    facts
-        What is recorded with it.
-    settings
-        The method and what was given of its options.
-    competition
-        A ``comptool.toml``; None for the one here. Looked at if out-of-fold rows are needed.
-
-    Raises
-    ------
-    UsageError, InputError
-        If the method lacks what it needs, or a file cannot be used.
-    """
+    """Recalibrate a test set of one class per image; gives notes on what it is based on."""
     method = settings.method
     entry = METHODS.find(method)
-    apart = entry.weighed or entry.own_prior
-    oof, target_prior = (None, None) if apart else (settings.oof, settings.target_prior)
+    unused = entry.weighed or entry.own_prior
+    oof, target_prior = (None, None) if unused else (settings.oof, settings.target_prior)
     labelled, metric, trained = None, "accuracy", None
     if method == "prior" and oof is None:
-        trained = _trained(facts, predictions.classes)
+        with suppress(ComptoolError):
+            runs = [find_run(run) for run in facts.runs or []]
+            headers = [read_header(folder) for run in runs for folder in members(run)]
+            trained = trained_counts(headers, predictions.classes)
     if entry.fitted or oof is not None or (method == "prior" and trained is None):
         about = load(competition)
         labelled = own_evidence(oof, facts, about)
@@ -159,29 +99,31 @@ def decide(
         competition=competition,
     )
     answer = entry.load()(basis.context, **settings.options_of(entry))(predictions.probabilities)
-    result = decided(predictions, answer.labels)
     record = {"method": method, **answer.facts, **_recorded(predictions.classes, basis)}
     notes = [*answer.notes, *_notes(method, predictions.classes, basis, record)]
     if entry.weighed:
-        # Compares with everything else, and so imports much; other methods do without.
+        # Imports all methods; the other branches do not need them.
         from comptool.postprocess.calibration.compare import supported
 
         notes.append(supported(source, predictions, facts, settings, competition))
-    return replace(
-        result,
-        predictions=replace(result.predictions, probabilities=_probabilities(predictions, answer)),
+    probabilities: Floats = answer.probabilities
+    if answer.kept is not None:
+        kept = predictions.probabilities
+        every = answer.kept.all()
+        probabilities = kept if every else np.where(answer.kept[:, None], kept, probabilities)
+    names = np.array(predictions.classes, dtype=object)
+    plain = predictions.probabilities.argmax(axis=1)
+    return Decision(
+        replace(
+            predictions,
+            probabilities=probabilities,
+            pred=names[answer.labels],
+        ),
+        before=np.bincount(plain, minlength=len(names)),
+        after=np.bincount(answer.labels, minlength=len(names)),
         warnings=answer.warnings,
         facts=record,
     ), notes
-
-
-def _probabilities(predictions: Predictions, answer: Answer) -> Floats:
-    """Those of the answer; rows that it keeps are exactly as they were."""
-    if answer.kept is None:
-        return answer.probabilities
-    if answer.kept.all():
-        return predictions.probabilities
-    return np.where(answer.kept[:, None], predictions.probabilities, answer.probabilities)
 
 
 def basis_of(
@@ -195,46 +137,14 @@ def basis_of(
     trained: Counts | None = None,
     competition: Path | None = None,
 ) -> CalibrationBasis:
-    """What is known of these predictions.
-
-    Parameters
-    ----------
-    source
-        The prediction file, for messages.
-    classes
-        Its K classes.
-    facts
-        What is recorded with it.
-    target_prior
-        Class shares that the test set is presumed to have: ``"uniform"``, ``"train"``, a file, or
-        None.
-    labelled
-        Out-of-fold rows of the runs that made it, or None.
-    metric
-        What searched settings are to maximise.
-    trained
-        Rows per class that the models were trained on, shape (K,), where ``labelled`` is None.
-    competition
-        A ``comptool.toml``; None for the one here. Looked at if nothing recorded says the class
-        counts.
-
-    Raises
-    ------
-    UsageError
-        If the class counts are needed and not known.
-    InputError
-        If the out-of-fold rows have other classes, or a file of shares cannot be used.
-    """
+    """The context of the methods for a prediction file."""
     if labelled is not None:
         labelled.check_classes(classes, source)
     counts = counts_of(source, tuple(classes), facts, competition)
     target, prior = None, ""
     if target_prior is not None:
-        target, prior = shares_of(
-            target_prior,
-            classes,
-            lambda: counts("Give a file: --target-prior FILE").numbers,
-        )
+        remedy = "Give a file: --target-prior FILE"
+        target, prior = shares_of(target_prior, classes, lambda: counts(remedy).numbers)
     if labelled is not None:
         trained = labelled.trained
     context = CalibrationContext(
@@ -251,37 +161,24 @@ def basis_of(
 def counts_of(
     source: Path, classes: tuple[str, ...], facts: PredictionFacts, competition: Path | None
 ) -> Callable[[str], ClassCounts]:
-    """Gives the training images of each class: as recorded, else counted in a label table here.
+    """Training images of each class as recorded, else counted in a label table; cached."""
+    cached: list[ClassCounts] = []
 
-    Parameters
-    ----------
-    source
-        The prediction file, for messages.
-    classes
-        Its K classes.
-    facts
-        What is recorded with it.
-    competition
-        A ``comptool.toml``; None for the one here.
-    """
-    found: list[ClassCounts] = []
-
-    def counts(instead: str) -> ClassCounts:
-        if not found:
+    def counts(remedy: str) -> ClassCounts:
+        if not cached:
             counted = None
             if inputs.class_counts(facts) is None:
                 counted = _counted_here(classes, competition)
             if counted is None:
-                vector = inputs.count_vector(source, classes, facts, instead)
-                counted = ClassCounts(vector)
-            found.append(counted)
-        return found[0]
+                counted = ClassCounts(inputs.count_vector(source, classes, facts, remedy))
+            cached.append(counted)
+        return cached[0]
 
     return counts
 
 
 def _counted_here(classes: Sequence[str], competition: Path | None) -> ClassCounts | None:
-    """The class counts by folds.csv or the training table; None where neither has the classes."""
+    """Class counts of folds.csv or the training table; None if neither has these classes."""
     try:
         about = load(competition)
     except ComptoolError:
@@ -301,18 +198,12 @@ def _counted_here(classes: Sequence[str], competition: Path | None) -> ClassCoun
 
 
 def evidence_of(labelled: Labelled, classes: Sequence[str]) -> LabelledRows:
-    """The rows as the methods take them.
-
-    Raises
-    ------
-    InputError
-        If a class has no row: nothing could be said of it.
-    """
+    """The rows in the form of the methods; every class needs one."""
     evidence = LabelledRows(labelled.predictions.probabilities, labelled.targets)
     absent = [name for name, n in zip(classes, evidence.counts(), strict=True) if n == 0]
     if absent:
         raise InputError(
-            "no out-of-fold row is of these classes, of which nothing can be said",
+            "these classes have no out-of-fold row, so nothing can be estimated for them",
             file=labelled.path,
             values=absent,
             mend="Validate more rows: comptool split --folds 5 and comptool train --fold all",
@@ -321,17 +212,8 @@ def evidence_of(labelled: Labelled, classes: Sequence[str]) -> LabelledRows:
 
 
 def usable_metric(name: str) -> str:
-    """The competition's metric, or accuracy where it is none of one class per image."""
+    """The competition's metric if it is for one class per image, otherwise accuracy."""
     return name if name in metrics.METRICS[tasks.DEFAULT_TASK] else "accuracy"
-
-
-def _trained(facts: PredictionFacts, classes: Sequence[str]) -> Counts | None:
-    """Rows per class that the models were trained on; None where their checkpoints do not say."""
-    try:
-        headers = [read_header(one) for run in facts.runs or [] for one in members(find_run(run))]
-    except ComptoolError:
-        return None
-    return trained_counts(headers, classes)
 
 
 def _recorded(classes: Sequence[str], basis: CalibrationBasis) -> dict[str, object]:
@@ -359,7 +241,7 @@ def _notes(
     elif basis.context.presumed is not None:
         notes.append(f"from the shares trained on: {_shares(classes, basis.context.presumed)}")
     if basis.prior:
-        notes.append(f"presuming that the test classes are {basis.prior}")
+        notes.append(f"assuming that the test classes are {basis.prior}")
     shown = ("temperature", "tau", "estimated", "uncertain_rows")
     found = [f"{name} {record[name]:.4g}" for name in shown if isinstance(record.get(name), float)]
     return [*notes, *(f"{method}: {one}" for one in found)]
@@ -369,11 +251,8 @@ def _shares(classes: Sequence[str], shares: Iterable[float]) -> str:
     return ", ".join(f"{name} {share:.3f}" for name, share in zip(classes, shares, strict=True))
 
 
-# Several labels per image.
-
-
-class Figure(NamedTuple):
-    """What a method is fitted for: its name, the score of cells, and which way is up."""
+class Measure(NamedTuple):
+    """The measure that a method is fitted for."""
 
     name: str
     score: Callable[[Targets, Floats], float]
@@ -383,38 +262,24 @@ class Figure(NamedTuple):
 def decide_cells(
     predictions: Predictions, labelled: Labelled, settings: CalibrationConfig, metric: str
 ) -> tuple[Decision, list[str]]:
-    """Move multi-label probabilities as is best on out-of-fold rows.
-
-    Parameters
-    ----------
-    predictions
-        Multi-label predictions of N rows.
-    labelled
-        Out-of-fold rows of the runs that made them.
-    settings
-        The method, and the F-score that thresholds are best for.
-    metric
-        The competition's; what is not said of that F-score follows from it.
-
-    Returns
-    -------
-    Decision, list of str
-        The order within each class stays; answers are probabilities above one half. The sentences
-        hold what the method is fitted for, on rows that it was not fitted to.
-
-    Raises
-    ------
-    InputError
-        If the classes differ, or no class has a present cell.
-    """
+    """Recalibrate multi-label probabilities with a method fitted to out-of-fold rows."""
     labelled.check_classes(predictions.classes)
     average, beta = f_score_of(settings, metric)
     fit = fit_of(settings.method, settings, average, beta)
     fitted = fit(labelled.targets, labelled.predictions.probabilities)
     moved = fitted.move(predictions.probabilities)
-    figure = _figure(settings, average, beta)
-    measured, notes = _measured(labelled, settings.method, figure, fitted, fit)
-    facts = {"method": settings.method, **_by_class(fitted.facts, predictions.classes), **measured}
+    measure = Measure("log-loss", logloss, greater_is_better=False)
+    if settings.method == THRESHOLDS:
+        score = partial(SCORES[average], threshold=ANSWERED, beta=beta)
+        measure = Measure(f"{average} F{beta:g}", score, greater_is_better=True)
+    measured, notes = _measured(labelled, settings.method, measure, fitted, fit)
+    fitted_facts = {
+        name: dict(zip(predictions.classes, value, strict=True))
+        if isinstance(value, list)
+        else value
+        for name, value in fitted.facts.items()
+    }
+    facts = {"method": settings.method, **fitted_facts, **measured}
     result = Decision(
         replace(predictions, probabilities=moved, pred=None),
         before=(predictions.probabilities > ANSWERED).sum(axis=0),
@@ -422,45 +287,43 @@ def decide_cells(
         facts=facts,
     )
     if settings.method == THRESHOLDS:
-        notes.append("each class's threshold has become one half")
+        notes.append("each class's threshold is now one half")
     return result, notes
 
 
-def _figure(settings: CalibrationConfig, average: str, beta: float) -> Figure:
-    if settings.method == THRESHOLDS:
-        score = partial(SCORES[average], threshold=ANSWERED, beta=beta)
-        return Figure(f"{average} F{beta:g}", score, greater_is_better=True)
-    return Figure("log-loss", logloss, greater_is_better=False)
-
-
 def _measured(
-    labelled: Labelled, method: str, figure: Figure, fitted: Fitted, fit: Fit
+    labelled: Labelled, method: str, measure: Measure, fitted: Fitted, fit: Fit
 ) -> tuple[dict[str, object], list[str]]:
-    """The figure as predicted, on rows not fitted to, and in-sample; for the record, in words."""
+    """The measure as predicted, cross-validated and in-sample; for the record and in words."""
     targets, p = labelled.targets, labelled.predictions.probabilities
-    plain, in_sample = figure.score(targets, p), figure.score(targets, fitted.move(p))
-    nested = figure.score(targets, _held_out(labelled, fit))
+    plain, in_sample = measure.score(targets, p), measure.score(targets, fitted.move(p))
+    folds = nested_folds(labelled.predictions.ids, labelled.predictions.fold)
+    moved = np.empty(p.shape)
+    for fold in np.unique(folds):
+        held = folds == fold
+        moved[held] = fit(targets[~held], p[~held]).move(p[held])
+    nested = measure.score(targets, moved)
     notes = [labelled.note] if labelled.note else []
     notes.append(
-        f"{figure.name} on {len(labelled)} rows of {labelled.path}: {plain:.4f} as predicted, "
-        f"{nested:.4f} by {method} fitted to other rows, {in_sample:.4f} in-sample (too good)"
+        f"{measure.name} on {len(labelled)} rows of {labelled.path}: {plain:.4f} as predicted, "
+        f"{nested:.4f} by {method} fitted to other rows, {in_sample:.4f} in-sample (optimistic)"
     )
-    if (nested - plain) * (1 if figure.greater_is_better else -1) <= 0:
-        notes.append(f"doing nothing is best: {method} gains nothing on rows not seen")
-    record = {"out_of_fold": str(labelled.path), "measure": figure.name, "plain": plain}
+    if (nested - plain) * (1 if measure.greater_is_better else -1) <= 0:
+        notes.append(f"doing nothing is best: {method} gains nothing on unseen rows")
+    record = {"out_of_fold": str(labelled.path), "measure": measure.name, "plain": plain}
     return {**record, "nested": nested, "in_sample": in_sample}, notes
 
 
 def f_score_of(settings: CalibrationConfig, metric: str) -> tuple[str, float]:
-    """Average and beta of the F-score that thresholds are best for: as given, or the metric's."""
+    """Average and beta of the F-score that thresholds maximise: as given, or the metric's."""
     average = settings.average or ("micro" if metric.startswith("micro") else "macro")
-    # The metric f-beta is an F2; nothing finds its thresholds exactly, and macro F2 is near.
+    # f-beta is an F2 over rows, whose best thresholds have no exact solution; macro F2 is close.
     usual = 2.0 if metric == "f-beta" else 1.0
     return average, usual if settings.beta is None else settings.beta
 
 
 def fit_of(method: str, settings: CalibrationConfig, average: str, beta: float) -> Fit:
-    """The method of several labels with its options."""
+    """A method of several labels with its options."""
     entry = CELL_METHODS.find(method)
     options = settings.options_of(entry)
     if method == THRESHOLDS:
@@ -468,27 +331,47 @@ def fit_of(method: str, settings: CalibrationConfig, average: str, beta: float) 
     return partial(entry.load(), **options)
 
 
-def _held_out(labelled: Labelled, fit: Fit) -> Doubles:
-    """The rows of each fold, moved as was fitted to the other folds."""
-    p = labelled.predictions.probabilities
-    folds = nested_folds(labelled.predictions.ids, labelled.predictions.fold)
-    moved = np.empty(p.shape)
-    for fold in np.unique(folds):
-        held = folds == fold
-        moved[held] = fit(labelled.targets[~held], p[~held]).move(p[held])
-    return moved
+def count_table(classes: Sequence[str], columns: Mapping[str, Sequence[int | str]]) -> str:
+    """Class counts as aligned text: one line per class, one column per title, and the sums.
 
-
-def _by_class(facts: Mapping[str, object], classes: Sequence[str]) -> dict[str, object]:
-    return {
-        name: dict(zip(classes, value, strict=True)) if isinstance(value, list) else value
-        for name, value in facts.items()
+    Of more than 40 classes, those that change most between the first and the last column of numbers
+    are shown. Columns of text are not summed.
+    """
+    numbers = {
+        title: values
+        for title, values in columns.items()
+        if not any(isinstance(value, str) for value in values)
     }
+    rows = [(name, *values) for name, *values in zip(classes, *columns.values(), strict=True)]
+    total = ("sum", *(sum(map(int, v)) if t in numbers else "" for t, v in columns.items()))
+    kept = _most_changed(list(numbers.values()), len(rows))
+    lines = [("class", *columns), *(rows[index] for index in kept), total]
+    widths = [max(len(str(line[place])) for line in lines) for place in range(len(lines[0]))]
+    text = [
+        "  ".join(
+            [
+                f"{line[0]!s:<{widths[0]}}",
+                *(f"{value!s:>{width}}" for value, width in zip(line[1:], widths[1:], strict=True)),
+            ]
+        ).rstrip()
+        for line in lines
+    ]
+    if len(kept) < len(rows):
+        text.append(f"({len(rows) - len(kept)} classes that changed less are not shown)")
+    return "\n".join(text)
+
+
+def _most_changed(counts: Sequence[Sequence[int | str]], num_classes: int) -> list[int]:
+    if num_classes <= SHOWN_CLASSES or not counts:
+        return list(range(num_classes))
+    change = [abs(int(a) - int(b)) for a, b in zip(counts[0], counts[-1], strict=True)]
+    order = sorted(range(num_classes), key=lambda index: (-change[index], index))
+    return sorted(order[:SHOWN_CLASSES])
 
 
 @dataclass(frozen=True)
 class RecalibrationOutcome:
-    """A recalibration that has been written, for the person who asked."""
+    """A written recalibration, for the report."""
 
     source: Path
     output: Path
@@ -496,7 +379,7 @@ class RecalibrationOutcome:
     notes: tuple[str, ...]
 
     def text(self) -> str:
-        """Notes, the class counts before and after, and warnings."""
+        """Notes, class counts before and after, warnings."""
         head = self.result.facts.get("head")
         columns: dict[str, list[Any]] = {
             "before": self.result.before.tolist(),
@@ -530,40 +413,46 @@ def recalibrate_file(
     competition: Path | None = None,
     force: bool = False,
 ) -> RecalibrationOutcome:
-    """Read predictions, decide them, and write them with the column ``pred`` and a record.
+    """Recalibrate a prediction file and write the result with a record.
 
     Parameters
     ----------
     source
         Predictions.
     output
-        Where the decided ones go.
+        File to write.
     settings
-        What was asked for.
+        Method, its options and the evidence.
     competition
-        A ``comptool.toml``, looked at for out-of-fold rows alone.
+        A ``comptool.toml``, only read for out-of-fold rows; None for the one here.
     force
         Whether an existing ``output`` is replaced.
 
     Raises
     ------
     UsageError
-        If the settings contradict one another, or nothing says which classes are head classes.
+        If settings contradict each other, or the head classes are not known.
     InputError
-        If the predictions cannot be used, or a method lacks the out-of-fold rows that it needs.
+        If the predictions are invalid, or the method has no out-of-fold rows.
     """
     settings.check()
     facts = provenance.facts(source, PredictionFacts)
-    if _of_cells(settings.method, facts):
+    of_cells = tasks.find(facts.task or inputs.task_here()).cells or settings.method not in METHODS
+    if settings.method in CELL_METHODS and of_cells:
         settings.check_cells()
         predictions = inputs.read_cells(source, facts)
         about = load(competition)
         labelled = own_evidence(settings.oof, facts, about)
-        result, note = decide_cells(predictions, labelled, settings, about.metric)
+        result, notes = decide_cells(predictions, labelled, settings, about.metric)
     else:
         predictions = inputs.read_multiclass(source, facts)
-        _refuse_one_row(source, len(predictions), settings.method)
-        result, note = decide(source, predictions, facts, settings, competition)
+        if len(predictions) < 2 and METHODS.find(settings.method).of_sets:
+            raise InputError(
+                f"one row is not a test set, and {settings.method} uses all rows together",
+                file=source,
+                mend="Submit the most probable class: comptool submit",
+            )
+        result, notes = decide(source, predictions, facts, settings, competition)
     read = provenance.hashes([source])
     counts = inputs.class_counts(facts)
     with together():
@@ -577,19 +466,4 @@ def recalibrate_file(
                 facts, class_counts=counts or facts.class_counts, recalibration=result.facts
             ),
         )
-    return RecalibrationOutcome(source, output, result, tuple(note))
-
-
-def _of_cells(method: str, facts: PredictionFacts) -> bool:
-    """Whether a method of several labels was asked for."""
-    task = facts.task or inputs.task_here()
-    return method in CELL_METHODS and (method not in METHODS or tasks.find(task).cells)
-
-
-def _refuse_one_row(source: Path, num_rows: int, method: str) -> None:
-    if num_rows < 2 and METHODS.find(method).of_sets:
-        raise InputError(
-            f"one row is no test set, and {method} looks at all rows together",
-            file=source,
-            mend="Take the most probable class as it is: comptool submit",
-        )
+    return RecalibrationOutcome(source, output, result, tuple(notes))

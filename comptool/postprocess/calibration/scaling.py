@@ -1,10 +1,15 @@
-"""Temperature and vector scaling of log-probabilities, fitted by the log-loss.
+"""Temperature, vector and isotonic scaling, fitted to out-of-fold rows.
 
-C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On Calibration of Modern Neural Networks", ICML
-2017, arXiv 1706.04599, section 4.2. Log-probabilities stand in for logits, from which they differ
-by a constant per row: to a temperature that is all the same, while vector scaling of the one is a
-slightly different family from that of the other. Vector scaling has a weak pull towards scale 1
-and shift 0 here, worth a hundredth of one row, so that a class without rows stays finite.
+Temperature and vector scaling: C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On Calibration of
+Modern Neural Networks", ICML 2017, arXiv 1706.04599, section 4.2. Log-probabilities replace logits,
+which differ by a constant per row: a temperature is not affected, vector scaling becomes a slightly
+different family. Differs from the paper: vector scaling is regularised towards scale 1 and shift 0,
+with the weight of a hundredth of a row, so that the parameters of a class without rows are finite.
+
+Isotonic regression: B. Zadrozny and C. Elkan, "Transforming classifier scores into accurate
+multiclass probability estimates", KDD 2002: one class against the rest, then normalised, with
+linear interpolation as in scikit-learn. Curves have flat parts, which produce ties; among tied
+classes the one that was more probable before is predicted.
 """
 
 from __future__ import annotations
@@ -26,28 +31,24 @@ from comptool.postprocess.calibration.context import (
 
 LARGEST_TEMPERATURE = 50.0
 PULL = 0.01
+# Weight of the previous probability: breaks ties, and no row sums to 0.
+OLD_SHARE = 1e-6
 
 
 def temperature(context: CalibrationContext) -> Apply:
-    """Divide log-probabilities by the number that is best on the out-of-fold rows.
-
-    Raises
-    ------
-    UsageError
-        If there are none.
-    """
+    """Divide log-probabilities by a temperature fitted to the out-of-fold rows."""
     value = best_temperature(context.rows())
 
     def apply(probabilities: Floats) -> Answer:
         scaled = scipy.special.softmax(logarithms(probabilities) / value, axis=1)
-        # As predicted: rounding may make equal what was not, and no answer changes by design.
+        # Labels as predicted: rounding may create ties, and a temperature changes no answer.
         return Answer(scaled, probabilities.argmax(axis=1), {"temperature": value})
 
     return apply
 
 
 def best_temperature(evidence: LabelledRows) -> float:
-    """The temperature, 0.02 to 50, of least log-loss; above 1 the predictions were too sure."""
+    """Temperature, 0.02 to 50, of minimal log-loss; above 1 predictions were overconfident."""
     logs, rows = logarithms(evidence.probabilities), np.arange(len(evidence))
 
     def loss(temperature: float) -> float:
@@ -59,7 +60,7 @@ def best_temperature(evidence: LabelledRows) -> float:
 
 
 def least_temperature(loss: Callable[[float], float]) -> float:
-    """The temperature, 0.02 to 50, at which ``loss`` is least."""
+    """Temperature, 0.02 to 50, of minimal ``loss``."""
     bound = np.log(LARGEST_TEMPERATURE)
     found = scipy.optimize.minimize_scalar(
         lambda log_temperature: loss(np.exp(log_temperature)),
@@ -71,13 +72,7 @@ def least_temperature(loss: Callable[[float], float]) -> float:
 
 
 def vector(context: CalibrationContext) -> Apply:
-    """Scale and shift the log-probabilities of each class as is best on the out-of-fold rows.
-
-    Raises
-    ------
-    UsageError
-        If there are none.
-    """
+    """Scale and shift the log-probabilities of each class, fitted to the out-of-fold rows."""
     scales, shifts = best_vector(context.rows())
     facts: dict[str, object] = {"scales": scales.tolist(), "shifts": shifts.tolist()}
 
@@ -89,7 +84,7 @@ def vector(context: CalibrationContext) -> Apply:
 
 
 def best_vector(evidence: LabelledRows) -> tuple[Doubles, Doubles]:
-    """Scales and shifts of least log-loss, of shape (K,) each; the problem is convex."""
+    """Scales and shifts, (K,) each, of minimal log-loss; the problem is convex."""
     logs = logarithms(evidence.probabilities)
     truth = np.zeros(logs.shape)
     truth[np.arange(len(evidence)), evidence.targets] = 1
@@ -104,22 +99,7 @@ def best_vector(evidence: LabelledRows) -> tuple[Doubles, Doubles]:
 def least_scales(
     logs: Doubles, loss: Callable[[Doubles], tuple[float, Doubles]], *, least: float = -np.inf
 ) -> tuple[Doubles, Doubles]:
-    """The scales and shifts of columns at which a convex ``loss`` is least.
-
-    Parameters
-    ----------
-    logs
-        What is scaled and shifted, shape (M, K).
-    loss
-        The sum over rows, and its gradient of shape (M, K), of what ``logs`` become.
-    least
-        The smallest scale that is allowed.
-
-    Returns
-    -------
-    numpy.ndarray, numpy.ndarray
-        Of shape (K,) each.
-    """
+    """Scales and shifts of columns that minimise a convex ``loss`` given with its gradient."""
     num_rows, num_classes = logs.shape
     start = np.concatenate([np.ones(num_classes), np.zeros(num_classes)])
 
@@ -135,3 +115,29 @@ def least_scales(
         pulled, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options
     ).x
     return found[:num_classes], found[num_classes:]
+
+
+def isotonic(context: CalibrationContext) -> Apply:
+    """Fit one curve per class to the out-of-fold rows."""
+    rows = context.rows()
+    num_classes = rows.probabilities.shape[1]
+    curves = [
+        curve(rows.probabilities[:, index], rows.targets == index) for index in range(num_classes)
+    ]
+
+    def apply(probabilities: Floats) -> Answer:
+        columns = [np.interp(probabilities[:, c], *curves[c]) for c in range(num_classes)]
+        fitted = np.stack(columns, axis=1) + OLD_SHARE * probabilities
+        fitted /= fitted.sum(axis=1, keepdims=True)
+        return Answer(fitted, fitted.argmax(axis=1))
+
+    return apply
+
+
+def curve(probabilities: Floats, truth: np.ndarray) -> tuple[Doubles, Doubles]:
+    """Isotonic regression: distinct probabilities, increasing, and the frequency at each."""
+    places, which, weights = np.unique(
+        probabilities.astype(np.float64), return_inverse=True, return_counts=True
+    )
+    means = np.bincount(which, weights=truth) / weights
+    return places, scipy.optimize.isotonic_regression(means, weights=weights).x

@@ -1,8 +1,8 @@
-"""Several predictions made one: mean, geometric mean, power mean, rank mean, vote.
+"""Combination of predictions: mean, geometric mean, power mean, rank mean, vote.
 
-All means are taken in float64, whatever the files hold. An ensemble of one member is that member,
-whatever the method. Ties: a vote that is tied leaves equal probabilities behind, and whoever takes
-the most probable class then takes the first in class order; uneven weights break such ties.
+All means are computed in float64. An ensemble of one member is that member, whatever the method. A
+tied vote results in equal probabilities, whose most probable class is the first in class order;
+unequal weights break such ties.
 """
 
 from __future__ import annotations
@@ -24,15 +24,7 @@ POWER = 3.0
 
 
 def mean(members: Sequence[Floats], weights: Sequence[float]) -> Doubles:
-    """Weighted arithmetic mean.
-
-    Parameters
-    ----------
-    members
-        Probabilities of shape (N, K) each.
-    weights
-        One weight per member, summing to one.
-    """
+    """Weighted arithmetic mean."""
     total = np.zeros(members[0].shape)
     for member, weight in zip(members, weights, strict=True):
         total += weight * member.astype(np.float64)
@@ -40,18 +32,10 @@ def mean(members: Sequence[Floats], weights: Sequence[float]) -> Doubles:
 
 
 def geometric_mean(members: Sequence[Floats], weights: Sequence[float]) -> Doubles:
-    """Weighted geometric mean, taken in log space so that nothing underflows.
+    """Weighted geometric mean, computed in log space against underflow; rows do not sum to one.
 
-    A probability of 0 counts as the smallest normal float64, so that classes that each have been
-    ruled out by somebody are still told apart by how many members ruled them out. The rows do not
-    sum to one.
-
-    Parameters
-    ----------
-    members
-        Probabilities of shape (N, K) each.
-    weights
-        One weight per member, summing to one.
+    A probability of 0 counts as the smallest normal float64, so that classes with zeros are still
+    ordered by the number of members with a zero.
     """
     total = np.zeros(members[0].shape)
     for member, weight in zip(members, weights, strict=True):
@@ -63,33 +47,19 @@ def geometric_mean(members: Sequence[Floats], weights: Sequence[float]) -> Doubl
 def power_mean(
     members: Sequence[Floats], weights: Sequence[float], power: float = POWER
 ) -> Doubles:
-    """Weighted power mean, the root of the mean of the powers: sure members have more say.
+    """Weighted power mean: larger powers favour confident members; rows do not sum to one.
 
-    A power of 1 is the arithmetic mean; towards 0 it becomes the geometric mean, towards infinity
-    the largest value. "Power averaging", as competitors know it, leaves out the root, which changes
-    neither a row's most probable class nor, of a class that stands alone, the order of the rows;
-    with it a member averaged with itself stays what it was. The rows do not sum to one.
+    A power of 1 is the arithmetic mean, the limit 0 the geometric mean, infinity the maximum.
+    "Power averaging" in competitions omits the root, which changes neither the most probable class
+    of a row nor the order of the rows within a class; with it, averaging a member with itself
+    changes nothing. Source: P. S. Bullen, "Handbook of Means and Their Inequalities", 2003, chapter
+    III.
 
-    Parameters
-    ----------
-    members
-        Probabilities of shape (N, K) each.
-    weights
-        One weight per member, summing to one.
-    power
-        Above 0.
-
-    References
-    ----------
-    P. S. Bullen, "Handbook of Means and Their Inequalities", 2003, chapter III.
-
-    Examples
-    --------
     >>> power_mean([np.array([[0.6]]), np.array([[0.8]])], [0.5, 0.5], power=2).round(4)
     array([[0.7071]])
     """
     largest = np.max([member.astype(np.float64) for member in members], axis=0)
-    # As shares of the largest, so that powers of small probabilities do not vanish.
+    # Relative to the maximum, so that powers of small probabilities do not underflow.
     scale = np.where(largest > 0, largest, 1.0)
     shares = mean([(member / scale) ** power for member in members], weights)
     result: Doubles = scale * shares ** (1 / power)
@@ -99,19 +69,9 @@ def power_mean(
 def rank_mean(members: Sequence[Floats], weights: Sequence[float]) -> Doubles:
     """Weighted mean of each class's ranks, as shares of N in (0, 1].
 
-    Within a class the most probable row has the rank 1 and the least probable 1/N; equal
-    probabilities share the mean of their ranks. Members that are sharp and members that are flat
-    so have the same say. The rows do not sum to one.
+    Within a class the most probable row has the rank 1 and the least probable 1/N; ties share the
+    mean of their ranks. Sharp and flat members so count equally. The rows do not sum to one.
 
-    Parameters
-    ----------
-    members
-        Probabilities of shape (N, K) each.
-    weights
-        One weight per member, summing to one.
-
-    Examples
-    --------
     >>> rank_mean([np.array([[0.9], [0.2], [0.2], [0.1]])], [1.0]).ravel()
     array([1.   , 0.625, 0.625, 0.25 ])
     """
@@ -119,7 +79,7 @@ def rank_mean(members: Sequence[Floats], weights: Sequence[float]) -> Doubles:
     def of_class(columns: Sequence[Floats]) -> Doubles:
         return mean([_average_ranks(values) for values in columns], weights)
 
-    # Copying and sorting let go of Python's lock.
+    # Copying and sorting release the global interpreter lock.
     with threads(compute_threads()) as pool:
         by_class = list(pool.map(lambda member: np.ascontiguousarray(member.T), members))
         return np.array(list(pool.map(of_class, zip(*by_class, strict=True)))).T
@@ -140,7 +100,7 @@ METHODS: dict[str, Callable[[Sequence[Floats], Sequence[float]], Doubles]] = {
     "gmean": geometric_mean,
     "power": power_mean,
     "rank-mean": rank_mean,
-    # Of ballots, see `combine`.
+    # of ballots
     "vote": mean,
 }
 
@@ -153,7 +113,7 @@ def combine(
     *,
     power: float = POWER,
 ) -> Floats:
-    """Probabilities of the ensemble.
+    """Combine members into the probabilities of the ensemble.
 
     Parameters
     ----------
@@ -164,10 +124,10 @@ def combine(
     weights
         One weight per member, at least 0, not all 0; None for equal weights.
     task
-        Name of the task: of one class per image the rows of the result sum to one; of several
-        labels every class stands alone, and a member votes for it with more than one half.
+        Name of the task. With one class per image, the rows of the result sum to one; with several
+        labels, classes are independent and a member votes for those above one half.
     power
-        Of the power mean, above 0.
+        Exponent of the power mean, above 0.
 
     Returns
     -------
@@ -177,7 +137,7 @@ def combine(
     Raises
     ------
     UsageError
-        If the weights or the power do not fit.
+        If the weights or the power are invalid.
     """
     shares = normalised_weights(weights, len(members))
     if not 0 < power < float("inf"):
@@ -192,15 +152,7 @@ def combine(
 
 
 def by_class(members: Sequence[Floats], weights: Doubles) -> Doubles:
-    """Weighted arithmetic mean with weights of each class by itself.
-
-    Parameters
-    ----------
-    members
-        M arrays of probabilities of shape (N, K).
-    weights
-        Shape (M,) or (M, K); the sum over members is one.
-    """
+    """Weighted arithmetic mean with weights of shape (M,) or (M, K)."""
     total = np.zeros(members[0].shape)
     for member, weight in zip(members, weights, strict=True):
         total += member * weight
@@ -208,19 +160,13 @@ def by_class(members: Sequence[Floats], weights: Doubles) -> Doubles:
 
 
 def normalised_weights(weights: Sequence[float] | None, num_members: int) -> list[float]:
-    """The weights divided by their sum; equal ones for None.
-
-    Raises
-    ------
-    UsageError
-        If there are not as many as members, one is negative or no number, or all are 0.
-    """
+    """The weights divided by their sum; equal weights for None."""
     if weights is None:
         return [1 / num_members] * num_members
     if len(weights) != num_members:
-        raise UsageError(f"--weights has {len(weights)} values and there are {num_members} members")
+        raise UsageError(f"--weights has {len(weights)} values for {num_members} members")
     total = sum(weights)
     if not all(weight >= 0 for weight in weights) or not 0 < total < float("inf"):
         given = ",".join(f"{weight:g}" for weight in weights)
-        raise UsageError(f"--weights must be numbers from 0 on, not all 0; got {given}")
+        raise UsageError(f"--weights must be numbers of at least 0, not all 0; got {given}")
     return [weight / total for weight in weights]

@@ -1,4 +1,4 @@
-"""Options of ``comptool ensemble``, and what makes them contradict."""
+"""Options of ``comptool ensemble`` and their checks."""
 
 from __future__ import annotations
 
@@ -29,12 +29,10 @@ class EnsembleConfig(WithSeed, Output, WithCompetition):
         shown="mean",
     )
     power: float | None = option(
-        help="--method power: exponent; 1 is the mean, larger favours confident members.",
-        shown="3",
+        help="--method power: exponent; 1 is the mean, larger favours confident members.", shown="3"
     )
     weights: str | None = option(
-        help="Weights of the files, in order (2,1,1), or the .json of a search.",
-        shown="all equal",
+        help="Weights of the files, in order (2,1,1), or the .json of a search.", shown="all equal"
     )
     search: Literal["greedy", "continuous"] | None = option(
         help="Search the weights of the mean on out-of-fold rows; writes them as .json.",
@@ -60,18 +58,12 @@ class EnsembleConfig(WithSeed, Output, WithCompetition):
 
     @property
     def weights_file(self) -> Path | None:
-        """The file of weights, if that is what was given."""
+        """The file of weights, if one was given."""
         given = self.weights is not None and self.weights.endswith(WEIGHTS_SUFFIX)
         return Path(str(self.weights)) if given else None
 
     def numbers(self) -> list[float] | None:
-        """The weights that were given as numbers.
-
-        Raises
-        ------
-        UsageError
-            If they are not numbers.
-        """
+        """The weights given as numbers."""
         if self.weights is None or self.weights_file is not None:
             return None
         try:
@@ -90,13 +82,7 @@ class EnsembleConfig(WithSeed, Output, WithCompetition):
         return [self.output, *(searched if self.search else [])]
 
     def check(self) -> None:
-        """Refuse what contradicts itself.
-
-        Raises
-        ------
-        UsageError
-            If something does.
-        """
+        """Refuse contradictory options."""
         searched = {
             "--oof": bool(self.oof),
             "--per-class": self.per_class,
@@ -109,20 +95,14 @@ class EnsembleConfig(WithSeed, Output, WithCompetition):
         if self.search == "continuous" and (self.steps is not None or self.bags is not None):
             raise UsageError("--steps and --bags belong to --search greedy, not to continuous")
         if self.search is not None and self.weights is not None:
-            raise UsageError("--search finds the weights, and --weights gives them: take one")
+            raise UsageError("--search and --weights exclude each other")
         if self.power is not None and self.method != "power":
             raise UsageError("--power belongs to --method power")
         if self.method not in (None, "mean") and (self.search or self.weights_file):
-            raise UsageError(f"searched weights are those of the mean, not of {self.method}")
+            raise UsageError(f"searched weights are for --method mean, not {self.method}")
 
     def plan(self, paths: Sequence[Path]) -> list[str]:
-        """What will be done with these files, line by line.
-
-        Raises
-        ------
-        UsageError
-            If the weights do not fit.
-        """
+        """One line per file: its weight or the search."""
         if self.search is not None or self.weights_file is not None:
             how = f"{self.search} search" if self.search else f"weights of {self.weights_file}"
             return [f"member {path}, {how}" for path in paths]

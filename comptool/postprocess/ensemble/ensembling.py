@@ -1,10 +1,8 @@
-"""The ``ensemble`` command: members and their out-of-fold rows in, weights and a file out.
+"""The ``ensemble`` command: an ensemble with given, recorded or searched weights.
 
-``ensemble.json``: searched weights, whose they are, and what they were worth.
-
-Holds ``format`` (1), ``task``, ``classes``, ``metric``, ``search`` (how it was done), ``scores``
-and ``members``: of each the prediction file, its ``runs``, its out-of-fold file, its score alone
-and its ``weight``, one number or one per class by name.
+``ensemble.json`` holds searched weights and their scores: ``format`` (1), ``task``, ``classes``,
+``metric``, ``search`` (settings), ``scores`` and ``members``: for each the prediction file, its
+``runs``, its out-of-fold file, its own score and its ``weight``, a number or one per class by name.
 """
 
 from __future__ import annotations
@@ -13,7 +11,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,11 +25,11 @@ from comptool.io.predictions import Predictions
 from comptool.io.provenance import PredictionFacts, WeightOrigin
 from comptool.io.records import EnsembleWeights, MemberWeight, parse
 from comptool.postprocess.ensemble.combine import POWER
-from comptool.postprocess.ensemble.config import EnsembleConfig
+from comptool.postprocess.ensemble.config import WEIGHTS_SUFFIX, EnsembleConfig
 from comptool.postprocess.ensemble.nested_cv import Searched, searched
+from comptool.postprocess.ensemble.search import BAGS, STEPS
 from comptool.postprocess.inputs import Ensemble, ensemble_files, shared_facts
 from comptool.postprocess.oof import (
-    Labelled,
     nested_folds,
     own_evidence,
     read_labelled,
@@ -44,34 +41,14 @@ from comptool.postprocess.oof import (
 
 @dataclass(frozen=True)
 class MemberEvidence:
-    """Labelled rows as all members predict them, none having been trained on them.
+    """Out-of-fold predictions of all members for the same labelled rows."""
 
-    Parameters
-    ----------
-    members
-        M arrays of probabilities of shape (N, K).
-    targets
-        Class indices of shape (N,), or 1, 0 and -1 of shape (N, K).
-    folds
-        For nested scores, shape (N,); see `comptool.postprocess.oof.nested_folds`.
-    paths
-        The M out-of-fold files.
-    classes
-        The K class names.
-    rows
-        Ids and folds of the training, with the first member's probabilities.
-    table
-        Where the labels are from.
-    notes
-        Sentences on where the rows are from.
-    """
-
-    members: list[npt.NDArray[np.floating]]
-    targets: npt.NDArray[np.integer]
-    folds: npt.NDArray[np.integer]
+    members: list[npt.NDArray[np.floating]]  # (N, K) each
+    targets: npt.NDArray[np.integer]  # (N,) class indices, or (N, K) of 1, 0 and -1
+    folds: npt.NDArray[np.integer]  # (N,), for nested scores
     paths: list[Path]
     classes: tuple[str, ...]
-    rows: Predictions
+    rows: Predictions  # those of the first member
     table: Path
     notes: list[str] = field(default_factory=list)
 
@@ -82,37 +59,28 @@ def gather(
     named: Sequence[str],
     competition: Competition,
 ) -> MemberEvidence:
-    """The out-of-fold rows of the runs that made the predictions.
-
-    Parameters
-    ----------
-    predictions
-        The members' prediction files.
-    facts
-        What is recorded with each.
-    named
-        Runs or out-of-fold files in the order of the members; empty for those that the records
-        lead to. A run on all data has no such rows; those of its folded sibling stand in.
-    competition
-        Says where labels are found.
-
-    Raises
-    ------
-    UsageError
-        If not as many are named as there are members, or a record names no run.
-    InputError
-        If a member has no evidence (and why), or the members differ in classes, rows or folds.
-    """
+    """The out-of-fold rows of the named runs, or of the runs recorded with the predictions."""
     if named and len(named) != len(predictions):
         raise UsageError(
-            f"{len(named)} times --oof for {len(predictions)} prediction files: name one for each, "
+            f"{len(named)} times --oof for {len(predictions)} prediction files: give one for each, "
             "in their order, or none"
         )
     if named:
         found = [read_labelled(name, competition) for name in named]
     else:
-        found = [_rows_of(path, facts[path], competition) for path in predictions]
+        for path in predictions:
+            if not facts[path].runs:
+                raise UsageError(
+                    f"no run is recorded with {path}: give the run of each member, in the order "
+                    "of the files, with --oof RUN"
+                )
+        found = [own_evidence(None, facts[path], competition) for path in predictions]
     first = found[0]
+    warnings = [
+        f"warning: {path} was recalibrated, but the out-of-fold rows for its weight were not"
+        for path in predictions
+        if facts[path].recalibration
+    ]
     return MemberEvidence(
         members=[one.probabilities for one in side_by_side(found)],
         targets=first.targets,
@@ -121,33 +89,11 @@ def gather(
         classes=first.predictions.classes,
         rows=first.predictions,
         table=first.table,
-        notes=[*_notes(found), *_recalibrated(predictions, facts)],
+        notes=[*dict.fromkeys(one.note for one in found if one.note), *warnings],
     )
 
 
-def _notes(found: Sequence[Labelled]) -> list[str]:
-    return list(dict.fromkeys(one.note for one in found if one.note))
-
-
-def _recalibrated(predictions: Sequence[Path], facts: Mapping[Path, PredictionFacts]) -> list[str]:
-    return [
-        f"warning: {path} was recalibrated, and the out-of-fold rows that weigh it were not"
-        for path in predictions
-        if facts[path].recalibration
-    ]
-
-
-def _rows_of(path: Path, facts: PredictionFacts, competition: Competition) -> Labelled:
-    if not facts.runs:
-        raise UsageError(
-            f"{path} was made by no run that is recorded: name each member's run, in the order of "
-            "the files, with --oof RUN"
-        )
-    return own_evidence(None, facts, competition)
-
-
 FORMAT = 1
-SUFFIX = ".json"
 
 Doubles = npt.NDArray[np.float64]
 
@@ -162,29 +108,17 @@ def write_weights(
     *,
     force: bool = False,
 ) -> None:
-    """Write searched weights, atomically.
-
-    Parameters
-    ----------
-    path
-        Where to.
-    predictions, facts
-        The members' prediction files and what is recorded with them.
-    evidence, found
-        What was searched on, and what was found.
-    how
-        Settings of the search.
-    force
-        Whether an existing file is replaced.
-    """
-    rows = zip(predictions, evidence.paths, found.alone, found.weights, strict=True)
+    """Write searched weights, the settings of the search and its scores, atomically."""
+    rows = zip(predictions, evidence.paths, found.alone, found.weights.tolist(), strict=True)
     members = [
         MemberWeight(
             predictions=str(member),
             runs=facts[member].runs or [],
             out_of_fold=str(held),
             alone=alone,
-            weight=_named(weight, evidence.classes),
+            weight=dict(zip(evidence.classes, weight, strict=True))
+            if isinstance(weight, list)
+            else weight,
         )
         for member, held, alone, weight in rows
     ]
@@ -202,7 +136,7 @@ def write_weights(
 
 
 def scores(found: Searched) -> dict[str, object]:
-    """The figures of a search, for a record."""
+    """The scores of a search, for a record."""
     return {
         "nested": found.nested.document(),
         "in_sample": found.in_sample,
@@ -216,40 +150,22 @@ def scores(found: Searched) -> dict[str, object]:
 def read_weights(
     path: Path, predictions: Sequence[Path], facts: Mapping[Path, PredictionFacts]
 ) -> tuple[Doubles, tuple[str, ...], str]:
-    """Weights of these prediction files, the classes they are for, and how they were matched.
+    """Recorded weights, (M,) or (M, K), for prediction files, their classes, and a note.
 
-    Files are matched by the runs that made them where the records of all name these, and by their
-    order otherwise.
-
-    Parameters
-    ----------
-    path
-        From `write_weights`.
-    predictions, facts
-        The prediction files and what is recorded with them.
-
-    Returns
-    -------
-    numpy.ndarray, tuple, str
-        Shape (M,), or (M, K) for weights per class; the K classes; a sentence.
-
-    Raises
-    ------
-    InputError
-        If the file is no such file, or its members are not these.
+    Files are matched by their runs if all of them are recorded, otherwise by their order.
     """
     read = _read(path)
     members, classes = read.members, tuple(read.classes)
     if len(members) != len(predictions):
         raise InputError(
-            f"has weights of {len(members)} members, and {len(predictions)} prediction files are "
+            f"has weights of {len(members)} members, but {len(predictions)} prediction files are "
             "given",
             file=path,
             values=[member.predictions for member in members],
         )
     runs = [facts[one].runs or [] for one in predictions]
     theirs = [member.runs for member in members]
-    order, how = list(range(len(members))), "the weights are taken in the order of the files"
+    order, how = list(range(len(members))), "the weights are assigned in the order of the files"
     if all(runs) and all(theirs) and all(theirs.count(one) == 1 for one in theirs):
         missing = [", ".join(one) for one in runs if one not in theirs]
         if missing or any(runs.count(one) > 1 for one in runs):
@@ -260,8 +176,9 @@ def read_weights(
                 mend="Give one prediction file of each: " + "; ".join(map(", ".join, theirs)),
             )
         order, how = [theirs.index(one) for one in runs], "each file has the weight of its run"
-    weights = np.array([_numbers(members[place].weight, classes) for place in order])
-    return weights, classes, how
+    given = [members[place].weight for place in order]
+    weights = [[w[name] for name in classes] if isinstance(w, dict) else w for w in given]
+    return np.array(weights), classes, how
 
 
 def _read(path: Path) -> EnsembleWeights:
@@ -274,60 +191,21 @@ def _read(path: Path) -> EnsembleWeights:
         if read.format != FORMAT or not read.members:
             raise ValueError(f"format {read.format}")
         for place, member in enumerate(read.members):
-            _check_weight(f"members[{place}].weight", member.weight, read.classes)
+            given = member.weight if isinstance(member.weight, dict) else read.classes
+            if lacking := [name for name in read.classes if name not in given]:
+                raise ValueError(f"members[{place}].weight lacks {', '.join(lacking)}")
         if len({isinstance(member.weight, dict) for member in read.members}) > 1:
             raise ValueError("some weights are per class and some are not")
     except ValueError as error:
         raise InputError(
-            f"holds no weights of an ensemble ({error})", file=path, mend=mend
+            f"is not a file of ensemble weights ({error})", file=path, mend=mend
         ) from error
     return read
 
 
-def _check_weight(key: str, weight: float | dict[str, float], classes: Sequence[str]) -> None:
-    lacking = [name for name in classes if isinstance(weight, dict) and name not in weight]
-    if lacking:
-        raise ValueError(f"{key} lacks {', '.join(lacking)}")
-
-
-def _named(weight: Any, classes: Sequence[str]) -> float | dict[str, float]:
-    if np.ndim(weight) == 0:
-        return float(weight)
-    return dict(zip(classes, weight.tolist(), strict=True))
-
-
-def _numbers(weight: float | dict[str, float], classes: Sequence[str]) -> list[float] | float:
-    return [weight[name] for name in classes] if isinstance(weight, dict) else weight
-
-
-@dataclass(frozen=True)
-class SearchConfig:
-    """Settings of a search; see :func:`comptool.postprocess.ensemble.search.search`."""
-
-    search: str = "greedy"
-    per_class: bool = False
-    steps: int = 50
-    bags: int = 0
-    seed: int = 0
-
-
 @dataclass(frozen=True)
 class SearchedEnsemble:
-    """An ensemble by searched weights that has been written.
-
-    Parameters
-    ----------
-    ensemble
-        The test predictions.
-    found
-        The weights and what they are worth.
-    evidence
-        What they were searched on.
-    weights
-        The file of weights.
-    members
-        The prediction files.
-    """
+    """A written ensemble with searched weights, its prediction files and the file of weights."""
 
     ensemble: Ensemble
     found: Searched
@@ -336,7 +214,7 @@ class SearchedEnsemble:
     members: tuple[Path, ...]
 
     def text(self) -> str:
-        """Scores, then each member with its score alone and its weight."""
+        """Scores, then each member with its own score and its weight."""
         lines = [self.found.text(), "alone   weight  member"]
         rows = zip(self.members, self.found.alone, self.found.weights, strict=True)
         for path, alone, weight in rows:
@@ -359,66 +237,36 @@ class SearchedEnsemble:
         }
 
 
-def weights_path(output: Path) -> Path:
-    """Where the weights of an ensemble stand: ``ensemble.csv`` has ``ensemble.json``."""
-    return output.with_suffix(SUFFIX)
+def search_files(asked: EnsembleConfig, predictions: Sequence[Path]) -> SearchedEnsemble:
+    """Search weights on out-of-fold rows; write them, the ensemble and its out-of-fold rows.
 
-
-def search_files(
-    predictions: Sequence[Path],
-    output: Path,
-    competition: Competition,
-    how: SearchConfig,
-    *,
-    out_of_fold: Sequence[str] = (),
-    force: bool = False,
-) -> SearchedEnsemble:
-    """Search weights on the members' out-of-fold rows, and write them and the ensemble.
-
-    Beside these the out-of-fold rows are written, each by weights of a search that did not see it.
-
-    Parameters
-    ----------
-    predictions
-        The members' prediction files.
-    output
-        Where the ensemble goes; the weights go beside it.
-    competition
-        Its metric is maximised; it says where labels are found.
-    how
-        Settings of the search.
-    out_of_fold
-        Runs or out-of-fold files in the order of the members, if not those of the records.
-    force
-        Whether existing outputs are replaced.
-
-    Raises
-    ------
-    UsageError
-        If the metric cannot be searched in this way, or the runs are not known.
-    InputError
-        If a member has no evidence, or the members do not fit together.
+    Each out-of-fold row is weighted by a search that did not use it.
     """
-    weights = weights_path(output)
+    output, force = asked.output, asked.force
+    weights, competition = output.with_suffix(WEIGHTS_SUFFIX), load(asked.competition)
     for path in (output, weights, rows_path(output)):
         refuse_existing(path, force)
+    settings = {
+        "per_class": asked.per_class,
+        "steps": STEPS if asked.steps is None else asked.steps,
+        "bags": BAGS if asked.bags is None else asked.bags,
+        "seed": asked.seed,
+    }
+    how = asked.search or "greedy"
     facts = {path: provenance.facts(path, PredictionFacts) for path in predictions}
-    evidence = gather(predictions, facts, out_of_fold, competition)
+    evidence = gather(predictions, facts, asked.oof, competition)
     found = searched(
         evidence.members,
         evidence.targets,
         competition.metric,
         evidence.folds,
-        how=how.search,
-        per_class=how.per_class,
-        steps=how.steps,
-        bags=how.bags,
-        seed=how.seed,
+        how=how,
+        **settings,
     )
-    settings = asdict(how)
+    arguments = {"search": how, **settings}
     with together():
-        write_weights(weights, predictions, facts, evidence, found, settings, force=force)
-        made = WeightOrigin(metric=found.metric, search=settings, scores=scores(found))
+        write_weights(weights, predictions, facts, evidence, found, arguments, force=force)
+        made = WeightOrigin(metric=found.metric, search=arguments, scores=scores(found))
         shared, _ = shared_facts(facts)
         rows = write_rows(
             output,
@@ -432,45 +280,9 @@ def search_files(
             predictions, output, found.weights, evidence.classes, made, force, rows
         )
         provenance.record(
-            weights,
-            command="ensemble",
-            arguments=settings,
-            inputs=[*predictions, *evidence.paths],
+            weights, command="ensemble", arguments=arguments, inputs=[*predictions, *evidence.paths]
         )
     return SearchedEnsemble(ensemble, found, evidence, weights, tuple(predictions))
-
-
-def apply_weights(
-    weights: Path, predictions: Sequence[Path], output: Path, *, force: bool = False
-) -> tuple[Ensemble, str]:
-    """Write the ensemble of these files by weights that were searched before.
-
-    Parameters
-    ----------
-    weights
-        ``ensemble.json``.
-    predictions
-        The members' prediction files.
-    output
-        Where the ensemble goes.
-    force
-        Whether an existing output is replaced.
-
-    Returns
-    -------
-    Ensemble, str
-        The ensemble, and how weights and files were matched.
-
-    Raises
-    ------
-    InputError
-        If the file holds no weights of these members.
-    """
-    facts = {path: provenance.facts(path, PredictionFacts) for path in predictions}
-    found, classes, how = read_weights(weights, predictions, facts)
-    made = WeightOrigin(weights_file=str(weights))
-    with together():
-        return _ensemble(predictions, output, found, classes, made, force), how
 
 
 def _ensemble(
@@ -482,13 +294,12 @@ def _ensemble(
     force: bool,
     out_of_fold: str | None = None,
 ) -> Ensemble:
-    by_class = weights if weights.ndim == 2 else None
-    shares = weights.mean(axis=1) if weights.ndim == 2 else weights
+    per_class = weights.ndim == 2
     ensemble = ensemble_files(
         predictions,
         output,
-        weights=shares.tolist(),
-        class_weights=by_class,
+        weights=(weights.mean(axis=1) if per_class else weights).tolist(),
+        class_weights=weights if per_class else None,
         made=made,
         out_of_fold=out_of_fold,
         force=force,
@@ -497,25 +308,28 @@ def _ensemble(
     return ensemble
 
 
-# Loaded for searched weights alone: scipy and the metrics are half a second.
-
-
 def carry_out(asked: EnsembleConfig, paths: Sequence[Path]) -> tuple[str, dict[str, object]]:
-    """Write the ensemble, and say what it is: for a reader, and for a program.
+    """Write the ensemble of ``paths``; gives the text and the JSON object.
 
     Raises
     ------
     UsageError, InputError
-        If the members or the weights do not fit.
+        If the members or the weights do not match.
     """
     output, force = asked.output, asked.force
     members = [str(path) for path in paths]
     if asked.search is not None:
-        text, summary = _search(asked, asked.search, paths, output, force)
-        return text, {"members": members, "method": "mean", **summary}
+        made = search_files(asked, paths)
+        lines = [*made.evidence.notes, *made.ensemble.notes, made.text()]
+        text = "\n".join([*lines, f"weights: {made.weights}"])
+        return text, {"members": members, "method": "mean", **made.summary()}
     notes: list[str] = []
     if asked.weights_file is not None:
-        result, note = apply_weights(asked.weights_file, paths, output, force=force)
+        facts = {path: provenance.facts(path, PredictionFacts) for path in paths}
+        weights, classes, note = read_weights(asked.weights_file, paths, facts)
+        made_by = WeightOrigin(weights_file=str(asked.weights_file))
+        with together():
+            result = _ensemble(paths, output, weights, classes, made_by, force)
         notes.append(note)
     else:
         result = ensemble_files(
@@ -538,21 +352,3 @@ def carry_out(asked: EnsembleConfig, paths: Sequence[Path]) -> tuple[str, dict[s
         "notes": notes,
     }
     return "\n".join([*notes, result.text()]), summary
-
-
-def _search(
-    asked: EnsembleConfig, search: str, paths: Sequence[Path], output: Path, force: bool
-) -> tuple[str, dict[str, object]]:
-    defaults = SearchConfig()
-    how = SearchConfig(
-        search,
-        asked.per_class,
-        defaults.steps if asked.steps is None else asked.steps,
-        defaults.bags if asked.bags is None else asked.bags,
-        asked.seed,
-    )
-    made = search_files(
-        paths, output, load(asked.competition), how, out_of_fold=asked.oof, force=force
-    )
-    lines = [*made.evidence.notes, *made.ensemble.notes, made.text(), f"weights: {made.weights}"]
-    return "\n".join(lines), made.summary()

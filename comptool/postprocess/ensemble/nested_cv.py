@@ -1,22 +1,16 @@
 """Nested cross-validation of searched ensemble weights and test-time augmentation views.
 
-What a search of ensemble weights is worth: the whole of it, on rows that it has not seen.
+Weights look better on the rows that they were chosen on than on others. Therefore the search is
+repeated for each fold on all other folds, and its weights are applied to that fold; the nested
+score is the metric of all rows together. The interval is that of the bootstrap over rows (B. Efron,
+1979; percentiles): it covers the sampling of the rows, not the training of the members.
 
-Weights that were chosen on some rows look better on them than they are. Here the search is done
-once for each fold on all the other folds, and the weights it finds are applied to that fold; the
-metric of all rows together, each weighted by a search that did not see it, is the nested score.
-The interval is that of the bootstrap over rows (B. Efron, 1979; percentiles). It holds the chance
-of having these rows and no others, not that of having trained these members.
-
-Which views of an image to average, and what choosing them is worth.
-
-The candidates are the plain image alone, all views equally, and weights that are searched. Each has
-an honest score on out-of-fold rows: the first two choose nothing, the third is nested. The best of
-them is taken, the simpler one where they are equal, so that doing nothing wins when it does. That
-is a choice as well, so it is scored like the search: for each fold, the candidate that is best on
-the rows of all other folds predicts it. How good the search is on these is found without the fold
-in question too, by searches on all but two folds (S. Varma and R. Simon, "Bias in error estimation
-when using cross-validation for model selection", BMC Bioinformatics 7, 2006).
+Choice of views for test-time augmentation: the candidates are the plain image, the mean of all
+views, and searched weights, each with a score on out-of-fold rows (nested for the search). The best
+one is taken, ties go to the simpler one. This choice is scored like the search: each fold is
+predicted by the candidate that is best on all other folds. The score of the search on these comes
+from searches on all but two folds (S. Varma and R. Simon, "Bias in error estimation when using
+cross-validation for model selection", BMC Bioinformatics 7, 2006).
 """
 
 from __future__ import annotations
@@ -34,8 +28,7 @@ from comptool.errors import InputError, UsageError
 from comptool.metrics.bootstrap import IntervalEstimate, metric_with_interval
 from comptool.metrics.metric_registry import Floats, Targets
 from comptool.postprocess.ensemble.combine import by_class
-from comptool.postprocess.ensemble.objectives import Doubles
-from comptool.postprocess.ensemble.search import DIGITS, best_first, search
+from comptool.postprocess.ensemble.search import DIGITS, Doubles, best_first, search
 
 Folds = npt.NDArray[np.integer]
 Weigh = Callable[[Sequence[Floats], Targets], Doubles]
@@ -45,60 +38,36 @@ RESAMPLES = 200
 
 @dataclass(frozen=True)
 class Searched:
-    """Weights that were searched, and what they and the alternatives to them are worth.
+    """Searched weights, and the scores of the search and its alternatives."""
 
-    Parameters
-    ----------
-    weights
-        Shape (M,), or (M, K) for weights per class; the sum over members is one.
-    metric
-        Name of the metric.
-    in_sample
-        Of the weights on the rows that they were chosen on: too good.
-    nested
-        Of the search, every row weighted by a search that did not see it.
-    equal
-        Of equal weights.
-    single
-        Of taking the one best member, chosen and scored as `nested` is.
-    alone
-        Of each member, shape (M,).
-    num_rows, num_folds
-        Labelled rows, and searches that the nested score is taken over.
-    greater_is_better
-        Which way the metric goes.
-    blend
-        What `nested` is the score of: every row by weights of a search that did not see it, (N, K).
-    """
-
-    weights: Doubles
+    weights: Doubles  # (M,), or (M, K) for weights per class
     metric: str
-    in_sample: float
+    in_sample: float  # optimistic: on the rows that the weights were chosen on
     nested: IntervalEstimate
-    equal: IntervalEstimate
-    single: IntervalEstimate
-    alone: tuple[float, ...]
+    equal: IntervalEstimate  # of equal weights
+    single: IntervalEstimate  # of the best member, chosen and scored as `nested`
+    alone: tuple[float, ...]  # of each member
     num_rows: int
     num_folds: int
     greater_is_better: bool
-    blend: Doubles
+    blend: Doubles  # the probabilities that `nested` scores, (N, K)
 
     @property
     def gains(self) -> bool:
-        """Whether the search is better than equal weights and than one member."""
+        """Whether the search is better than equal weights and than the best member."""
         return all(self.better(self.nested, other) for other in (self.equal, self.single))
 
     def better(self, one: IntervalEstimate, other: IntervalEstimate) -> bool:
-        """Whether one score is truly better than the other."""
+        """Whether one score is strictly better than the other."""
         up = one.value > other.value
         return up if self.greater_is_better else one.value < other.value
 
     def text(self) -> str:
-        """Scores, one under the other, and what follows from them."""
+        """Scores, one per line, and a conclusion if the search gains nothing."""
         lines = [
             f"{self.metric} on {self.num_rows} out-of-fold rows (95 % intervals)",
             f"nested, {self.num_folds} searches  {self.nested}",
-            f"in-sample           {self.in_sample:.4f}  (too good: the rows chose the weights)",
+            f"in-sample           {self.in_sample:.4f}  (optimistic: chosen on these rows)",
             f"equal weights       {self.equal}",
             f"best single member  {self.single}",
         ]
@@ -121,22 +90,7 @@ def searched(
     bags: int = 0,
     seed: int = 0,
 ) -> Searched:
-    """Search weights, and score the search.
-
-    Parameters
-    ----------
-    members, targets, metric, how, per_class, steps, bags, seed
-        See :func:`~comptool.postprocess.ensemble.search.search`.
-    folds
-        Fold of each row, shape (N,); at least two.
-
-    Raises
-    ------
-    UsageError
-        If the search cannot be done with this metric.
-    InputError
-        If there are fewer than two folds.
-    """
+    """Search weights, and score the search by nested cross-validation over ``folds``."""
     if len(np.unique(folds)) < 2:
         raise InputError("a nested score needs rows of at least two folds")
     weigh = partial(
@@ -169,18 +123,18 @@ def searched(
 
 
 def signed(metric: str, targets: Targets, probabilities: Floats) -> float:
-    """The metric, its sign turned if it falls, to be compared with others."""
+    """The metric, negated if lower is better."""
     value = round(metrics.score(metric, targets, probabilities), DIGITS)
     return value if rises(metric, targets) else -value
 
 
 def rises(metric: str, targets: Targets) -> bool:
-    """Whether a higher value of a metric is a better one."""
+    """Whether higher values of a metric are better."""
     return metrics.find(metric, targets).greater_is_better
 
 
 def _held_out(members: Sequence[Floats], targets: Targets, folds: Folds, weigh: Weigh) -> Doubles:
-    """Every row blended with weights that were chosen on the other folds."""
+    """Blend each fold with weights chosen on the other folds."""
     blend = np.empty(members[0].shape)
     for fold in np.unique(folds):
         held = folds == fold
@@ -190,7 +144,7 @@ def _held_out(members: Sequence[Floats], targets: Targets, folds: Folds, weigh: 
 
 
 def score_of(metric: str, targets: Targets, blend: Floats, seed: int) -> IntervalEstimate:
-    """A metric with its interval over resamples of the rows."""
+    """A metric with its bootstrap interval over rows."""
     value = metrics.prepare(metric, targets, blend)
     return metric_with_interval(value, len(targets), RESAMPLES, seed)
 
@@ -202,29 +156,29 @@ SEARCHED = "searched weights"
 
 @dataclass(frozen=True)
 class ViewChoice:
-    """Weights of views, and what they and the alternatives are worth.
+    """Chosen weights of views, with the scores of the candidates.
 
     Parameters
     ----------
     names
         The V views.
     taken
-        Which candidate is best: `ONE_VIEW`, `ALL_VIEWS` or `SEARCHED`.
+        The best candidate: `ONE_VIEW`, `ALL_VIEWS` or `SEARCHED`.
     weights
         Its weights, shape (V,), summing to one.
     search
-        The searched weights, their scores, and those of equal weights.
+        The searched weights, their scores, and that of equal weights.
     plain
         Score of the plain image.
     choice
-        Of the whole choice, each row by a candidate and weights that were chosen without it.
+        Nested score of the choice: each row by a candidate and weights chosen without it.
     gain
-        How much better the choice is than the plain image, on the same resamples; above 0 is
-        better whichever way the metric goes.
+        Gain of the choice over the plain image on the same resamples; above 0 is better, whatever
+        the metric.
     beside
-        Gain of each view averaged with the plain image alone, shape (V,).
+        Gain of each view averaged with the plain image, shape (V,).
     blend
-        What `choice` is the score of, shape (N, K).
+        The probabilities that `choice` scores, shape (N, K).
     """
 
     names: tuple[str, ...]
@@ -238,17 +192,17 @@ class ViewChoice:
     blend: Doubles
 
     def text(self) -> str:
-        """Scores, what follows from them, and each view."""
+        """Scores, a table of the views, and the verdict."""
         of = self.search
-        rows = f"{of.metric} on {of.num_rows} out-of-fold rows (95 % intervals)"
         lines = [
-            rows,
+            f"{of.metric} on {of.num_rows} out-of-fold rows (95 % intervals)",
             f"plain image            {self.plain}",
             f"all views, equally     {of.equal}",
             f"searched, nested       {of.nested}  ({of.num_folds} searches)",
-            f"searched, in-sample    {of.in_sample:.4f}  (too good: the rows chose the weights)",
+            f"searched, in-sample    {of.in_sample:.4f}  (optimistic: chosen on these rows)",
             f"the choice of these    {self.choice}  (fold by fold, by the rows of the others)",
-            f"gain over the plain    {self._gain()}",
+            f"gain over the plain    {self.gain.value:+.4f} ({self.gain.low:+.4f} to "
+            f"{self.gain.high:+.4f})",
             "alone   with plain  weight  view",
         ]
         table = zip(of.alone, self.beside, self.weights, self.names, strict=True)
@@ -256,17 +210,13 @@ class ViewChoice:
         return "\n".join([*lines, self.verdict()])
 
     def verdict(self) -> str:
-        """What is taken, and whether it may be chance."""
+        """The candidate taken, and whether its gain may be chance."""
         if self.taken == ONE_VIEW:
-            return f"taking {self.taken}: no choice of views is better on rows that it has not seen"
-        said = f"taking {self.taken}"
-        return f"{said}; the gain may be chance" if self.gain.low <= 0 else said
-
-    def _gain(self) -> str:
-        return f"{self.gain.value:+.4f} ({self.gain.low:+.4f} to {self.gain.high:+.4f})"
+            return f"taking {self.taken}: no choice of views is better on unseen rows"
+        return f"taking {self.taken}" + ("; the gain may be chance" if self.gain.low <= 0 else "")
 
     def summary(self) -> dict[str, object]:
-        """The figures for a record."""
+        """The scores, for a record."""
         of = self.search
         table = zip(self.names, of.alone, self.beside, of.weights.tolist(), strict=True)
         keys = ("view", "alone", "beside", "searched_weight")
@@ -295,14 +245,14 @@ def choose_views(
     how: str = "greedy",
     seed: int = 0,
 ) -> ViewChoice:
-    """Choose views on labelled rows that nothing was trained on.
+    """Choose views on out-of-fold rows.
 
     Parameters
     ----------
     views
-        Probabilities of shape (N, K) under each of V views, two or more.
+        Probabilities of shape (N, K) for each of V views, two or more.
     plain
-        Which of them is the image as it is.
+        Name of the view without a transform.
     targets
         Class indices of shape (N,), or 1, 0 and -1 of shape (N, K).
     metric
@@ -315,18 +265,18 @@ def choose_views(
     Raises
     ------
     UsageError
-        If there is nothing to choose, or no such metric or search.
+        If there is only one view, or no such metric or search.
     InputError
         If there are fewer than three folds.
     """
     if len(views) < 2:
-        raise UsageError("there is one view alone, and nothing to choose")
+        raise UsageError("there is only one view, so nothing to choose")
     if len(np.unique(folds)) < 3:
         raise InputError("a choice of views is scored on rows of at least three folds")
     tables = list(views.values())
     found = searched(tables, targets, metric, folds, how=how, seed=seed)
     alone, equal = np.eye(len(views))[list(views).index(plain)], np.full(len(views), 1 / len(views))
-    # The simplest first: of equally good ones it is taken.
+    # The simplest first: it wins ties.
     weights = {ONE_VIEW: alone, ALL_VIEWS: equal, SEARCHED: found.weights}
     blends = [views[plain], by_class(tables, equal), found.blend]
     taken = list(weights)[_best(blends, targets, metric)]
@@ -355,7 +305,7 @@ def choose_views(
 
 
 def _best(blends: Sequence[Floats], targets: Targets, metric: str) -> int:
-    """The first of the best."""
+    """Index of the best, ties to the first."""
     return int(np.argmax([signed(metric, targets, blend) for blend in blends]))
 
 
@@ -367,7 +317,7 @@ def _fold_by_fold(
     folds: Folds,
     weigh: Weigh,
 ) -> Doubles:
-    """The rows of each fold by the candidate that is best on all others, the search coming last."""
+    """Each fold by the candidate that is best on the other folds; the last is the search."""
     rows = {fold: folds == fold for fold in np.unique(folds)}
     without = {}
     for two in combinations(rows, 2):

@@ -1,34 +1,41 @@
-"""Searched ensemble weights: greedy forward selection and a continuous search.
+"""Search of ensemble weights: greedy forward selection and a continuous pattern search.
 
 Greedy: R. Caruana, A. Niculescu-Mizil, G. Crew and A. Ksikes, "Ensemble selection from libraries
-of models", ICML 2004. Starting from the best few members by themselves (sorted initialisation),
-the member whose addition is best is added, again and again, a member more than once if it is; the
-weights are how often each was taken, up to the best step. Bagging repeats this with half of the
-members, drawn anew each time, and averages, which overfits less.
+of models", ICML 2004. It starts from the best few members (sorted initialisation) and adds, with
+replacement, the member that improves the metric most; the weights are the counts at the best step.
+Bagging averages the results of searches on random halves of the members, which overfits less.
 
-Continuous: a pattern search (R. Hooke and T. A. Jeeves, 1961) over weights that are not negative
-and sum to one. Each weight in turn is raised and lowered by a step; the step is halved when
-nothing is gained. It needs no gradient, which accuracy and average precision do not have.
+Continuous: a pattern search (R. Hooke and T. A. Jeeves, 1961) over non-negative weights that sum to
+one. Each weight in turn is raised and lowered by a step, which is halved when no move is an
+improvement. It needs no gradient, which accuracy and average precision do not have.
 
-Members are put in the order of their own scores first, of equal ones by their log-loss, so that
-neither their order nor the names of the files matter. Copies are searched as one member and share
-its weight.
+Members are first sorted by their scores, ties by log-loss, so that the result does not depend on
+the order or the names of the files. Identical members are searched as one and share its weight.
+
+An objective keeps members in the form in which sums of them are fastest to score: for average
+precision and ROC area, which only depend on the order within a class, class-major float32, whose
+bits sort as integers; for the log-loss, the probability of the truth. Other metrics are computed
+from the mean. Higher is better: the sign of a metric that falls is turned.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from comptool import metrics
 from comptool.errors import UsageError
-from comptool.metrics.metric_registry import Floats, Targets
-from comptool.postprocess.ensemble.objectives import Doubles, LogLoss, Objective, objective
+from comptool.metrics.metric_registry import Floats, Metric, Targets
+from comptool.metrics.multiclass import SMALLEST
+from comptool.metrics.ranking import areas, precisions, rank_sorted
 
+Doubles = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
 
-# Sums in another order differ in the last digits, which is no reason to prefer a member.
+# Scores are rounded: the order of a sum changes the last digits, which must not decide.
 DIGITS = 12
 STEPS = 50
 BAGS = 0
@@ -36,6 +43,157 @@ BAG_SHARE = 0.5
 FIRST_STEP = 0.5
 LAST_STEP = 0.01
 SEARCHES = ("greedy", "continuous")
+
+
+class Objective(Protocol):
+    """The objective of a search; by class, members are kept class-major, (K, N)."""
+
+    by_class: bool
+
+    def arrange(self, member: Floats) -> Floats:
+        """Probabilities, (N, K), in the form that the objective sums."""
+
+    def values(self, total: Floats, weight: float) -> Doubles:
+        """Values of a sum of arranged members: (K,) by class, NaN if undefined, else (1,)."""
+
+
+class Ranking:
+    """Average precision or ROC area of each class.
+
+    The number of present cells that are as probable or more is known in advance; only their places
+    among all cells depend on the order. `rank_sorted` handles classes with ties.
+    """
+
+    by_class = True
+
+    def __init__(self, targets: Targets, *, area: bool = False) -> None:
+        rows = np.ascontiguousarray(targets.T)
+        self._present = (rows == 1).astype(np.uint32)
+        self._unknown = np.flatnonzero(rows == -1)
+        self._known = rows.shape[1] - (rows == -1).sum(axis=1)
+        self._area = area
+        self._positives = (rows == 1).sum(axis=1)
+        of_class = np.repeat(np.arange(len(rows)), self._positives)
+        self._class = of_class
+        first = np.cumsum(self._positives) - self._positives
+        # For each present cell: the number as probable or more, and the end of its class.
+        self._found = self._positives[of_class] + first[of_class] - np.arange(len(of_class))
+        self._past = of_class * rows.shape[1] + self._known[of_class]
+        self._firsts = first[self._positives > 0]
+        self._keys = np.empty(rows.shape, dtype=np.uint32)
+
+    def arrange(self, member: Floats) -> Floats:
+        """Class-major float32."""
+        # Adding 0 turns -0.0 into 0.0; its bits would sort last.
+        return np.ascontiguousarray(np.add(member.T, 0, dtype=np.float32))
+
+    def values(self, total: Floats, weight: float) -> Doubles:
+        """One value per class; the order does not depend on the weight."""
+        keys = self._keys
+        np.left_shift(total.astype(np.float32, copy=False).view(np.uint32), np.uint32(1), out=keys)
+        keys |= self._present
+        keys.ravel()[self._unknown] = np.iinfo(np.uint32).max - 1
+        keys.sort(axis=1)
+        if self._area:
+            return areas(rank_sorted(keys, self._known)).astype(np.float64)
+        flat = keys.ravel()
+        places = np.flatnonzero((flat & np.uint32(1)).astype(np.bool_))
+        shares = self._found / (self._past - places)
+        values = np.full(len(keys), np.nan)
+        there = self._positives > 0
+        values[there] = np.add.reduceat(shares, self._firsts) / self._positives[there]
+        tied = (flat[places] ^ flat[np.maximum(places - 1, 0)]) <= 1
+        some = np.unique(self._class[tied])
+        values[some] = precisions(rank_sorted(keys[some], self._known[some]))
+        return values
+
+
+class MeanOverClasses:
+    """A metric that is a mean over classes."""
+
+    by_class = True
+
+    def __init__(self, metric: Metric, targets: Targets) -> None:
+        self._values = metric.load_per_class()
+        self._sign = metric.sign
+        self._targets = targets
+
+    def arrange(self, member: Floats) -> Floats:
+        """Class-major float64: answers depend on the last digit."""
+        return np.ascontiguousarray(member.T, dtype=np.float64)
+
+    def values(self, total: Floats, weight: float) -> Doubles:
+        """One value per class, NaN if undefined."""
+        values = self._values(self._targets, np.minimum(total.T / weight, 1))
+        return self._sign * values.astype(np.float64)
+
+
+class LogLoss:
+    """The negative log-loss, for one class per image or for cells."""
+
+    def __init__(self, targets: Targets) -> None:
+        self._targets = targets
+        self.by_class = targets.ndim == 2
+        self._cells = np.ones(len(targets), dtype=np.bool_)
+        if self.by_class:
+            self._cells = np.ascontiguousarray((targets != -1).T)
+
+    def arrange(self, member: Floats) -> Floats:
+        """The probability of the truth, (N,), or class-major, (K, N)."""
+        if not self.by_class:
+            return member[np.arange(len(member)), self._targets].astype(np.float64)
+        of_truth = np.where(self._targets == 1, member, 1 - member.astype(np.float64))
+        return np.ascontiguousarray(of_truth.T)
+
+    def values(self, total: Floats, weight: float) -> Doubles:
+        """Contribution of each class to the mean log-probability of the truth."""
+        terms = np.log(np.clip(total / weight, SMALLEST, 1)) * self._cells
+        scale = np.atleast_2d(self._cells).shape[0] / self._cells.sum()
+        sums: Doubles = np.atleast_1d(terms.sum(axis=-1)) * scale
+        return sums
+
+
+class AnyMetric:
+    """Any metric, computed from the mean of the members."""
+
+    by_class = False
+
+    def __init__(self, metric: Metric, targets: Targets) -> None:
+        self._metric = metric
+        self._targets = targets
+        # A sum and its mean have the same most probable class.
+        self._of_sum = metric.of_decisions and targets.ndim == 1 and not metric.is_users
+
+    def arrange(self, member: Floats) -> Floats:
+        """Unchanged, as float64."""
+        return member.astype(np.float64)
+
+    def values(self, total: Floats, weight: float) -> Doubles:
+        """One value."""
+        mean = total if self._of_sum else np.minimum(total / weight, 1)
+        return np.array([self._metric.sign * self._metric.prepare(self._targets, mean)()])
+
+
+def objective(name: str, targets: Targets, *, per_class: bool = False) -> Objective:
+    """The objective of a metric."""
+    found = _objective(name, targets)
+    if per_class and not (targets.ndim == 2 and found.by_class):
+        raise UsageError(
+            "weights per class can be searched for multi-label metrics that are means over "
+            f"classes (map, auc, macro-f1, logloss), and {name} is not one here"
+        )
+    return found
+
+
+def _objective(name: str, targets: Targets) -> Objective:
+    metric = metrics.find(name, targets)
+    if metric.name == "logloss":
+        return LogLoss(targets)
+    if targets.ndim == 1 or not metric.per_class:
+        return AnyMetric(metric, targets)
+    if metric.of_order:
+        return Ranking(targets, area=metric.name == "auc")
+    return MeanOverClasses(metric, targets)
 
 
 def search(
@@ -49,7 +207,7 @@ def search(
     bags: int = BAGS,
     seed: int = 0,
 ) -> Doubles:
-    """Weights that are best on labelled rows.
+    """Search the weights with the best metric on labelled rows.
 
     Parameters
     ----------
@@ -64,11 +222,11 @@ def search(
     per_class
         Whether each class has its own weights.
     steps
-        Greedy: members added at most, at least 1.
+        Greedy: largest number of members added, at least 1.
     bags
-        Greedy: how many draws of half of the members are averaged; 0 takes all members once.
+        Greedy: number of bags, each of a random half of the members; 0 for one search over all.
     seed
-        Of the bags.
+        Random seed of the bags.
 
     Returns
     -------
@@ -99,17 +257,7 @@ def search(
 
 
 def best_first(alone: Doubles, members: Sequence[Floats], targets: Targets) -> Rows:
-    """The order of M members by their scores; of equal scores, by their log-loss.
-
-    Parameters
-    ----------
-    alone
-        Scores of shape (M,), the highest being the best.
-    members
-        M arrays of probabilities of shape (N, K).
-    targets
-        Class indices of shape (N,), or 1, 0 and -1 of shape (N, K).
-    """
+    """The order of M members by their scores, best first; ties by log-loss."""
     ties = np.zeros(len(members))
     if len(np.unique(alone)) < len(alone):
         goal = LogLoss(targets)
@@ -118,7 +266,7 @@ def best_first(alone: Doubles, members: Sequence[Floats], targets: Targets) -> R
 
 
 def _first_of_copies(stack: Floats, alone: Doubles) -> Rows:
-    """Of each member the first that is the same, shape (M,)."""
+    """Index of the first identical member for each member, shape (M,)."""
     first = np.arange(len(stack))
     for place in range(1, len(stack)):
         for earlier in np.flatnonzero(alone[:place] == alone[place]):
@@ -151,7 +299,7 @@ def _bagged(
 
 
 def _greedy(stack: Floats, goal: Objective, per_class: bool, steps: int) -> Doubles:
-    """Shares of the members, (M,) or (M, K), after the best of all steps."""
+    """Weights, (M,) or (M, K), at the best step."""
     counts, total, values = _start(stack, goal)
     if per_class:
         return _greedy_by_class(stack, goal, counts, total, values, steps)
@@ -169,7 +317,7 @@ def _greedy(stack: Floats, goal: Objective, per_class: bool, steps: int) -> Doub
 
 
 def _start(stack: Floats, goal: Objective) -> tuple[Doubles, Floats, Doubles]:
-    """The mean of the best few members, as many as is best."""
+    """Sorted initialisation: counts, sum and values of the best first members."""
     total, best = np.zeros_like(stack[0]), -np.inf
     for number, member in enumerate(stack, start=1):
         total = total + member
@@ -181,14 +329,9 @@ def _start(stack: Floats, goal: Objective) -> tuple[Doubles, Floats, Doubles]:
 
 
 def _greedy_by_class(
-    stack: Floats,
-    goal: Objective,
-    counts: Doubles,
-    total: Floats,
-    values: Doubles,
-    steps: int,
+    stack: Floats, goal: Objective, counts: Doubles, total: Floats, values: Doubles, steps: int
 ) -> Doubles:
-    """Every class takes its own best member at each step."""
+    """Greedy selection for each class independently."""
     classes = np.arange(stack.shape[1])
     taken = np.repeat(counts[:, None], len(classes), axis=1)
     best_taken, best = taken.copy(), np.nan_to_num(values, nan=-np.inf)
@@ -208,24 +351,31 @@ def _greedy_by_class(
 
 
 def _continuous(stack: Floats, goal: Objective) -> Doubles:
+
+    def score_of(weights: Doubles) -> float:
+        return _score(goal.values(np.tensordot(weights.astype(stack.dtype), stack, axes=1), 1))
+
     weights, _, _ = _start(stack, goal)
     weights /= weights.sum()
-    best = _score(goal.values(_mixed(stack, weights), 1))
+    best = score_of(weights)
     step = FIRST_STEP
     while step >= LAST_STEP:
         improved = False
         for place in range(len(stack)):
             for change in (step, -step):
-                moved = _moved(weights, place, change)
-                score = -np.inf if moved is None else _score(goal.values(_mixed(stack, moved), 1))
-                if moved is not None and score > best:
+                moved = weights.copy()
+                moved[place] = max(moved[place] + change, 0)
+                if moved.sum() == 0 or moved[place] == weights[place]:
+                    continue
+                moved /= moved.sum()
+                if (score := score_of(moved)) > best:
                     weights, best, improved = moved, score, True
         step = step if improved else step / 2
     return weights
 
 
 def _continuous_by_class(stack: Floats, goal: Objective) -> Doubles:
-    """Every class keeps the moves that are good for itself."""
+    """Pattern search for each class independently."""
     num_members, num_classes = stack.shape[:2]
     start, _, values = _start(stack, goal)
     weights = np.repeat(start[:, None] / start.sum(), num_classes, axis=1)
@@ -246,18 +396,3 @@ def _continuous_by_class(stack: Floats, goal: Objective) -> Doubles:
                 improved |= bool(better.any())
         step = step if improved else step / 2
     return weights
-
-
-def _moved(weights: Doubles, place: int, change: float) -> Doubles | None:
-    """The weights with one of them changed, normalised; None if nothing is left or changed."""
-    moved = weights.copy()
-    moved[place] = max(moved[place] + change, 0)
-    if moved.sum() == 0 or moved[place] == weights[place]:
-        return None
-    result: Doubles = moved / moved.sum()
-    return result
-
-
-def _mixed(stack: Floats, weights: npt.NDArray[np.float64]) -> Floats:
-    mixed: Floats = np.tensordot(weights.astype(stack.dtype), stack, axes=1)
-    return mixed

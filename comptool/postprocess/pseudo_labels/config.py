@@ -1,4 +1,4 @@
-"""Options of ``comptool pseudolabel``, and what makes them contradict."""
+"""Options of ``comptool pseudolabel`` and their checks."""
 
 from __future__ import annotations
 
@@ -14,16 +14,7 @@ EVIDENCE = "Out-of-fold evidence"
 
 @dataclass(frozen=True)
 class Rule:
-    """Which rows become pseudo-labels.
-
-    Parameters
-    ----------
-    class_thresholds
-        A threshold for the rows of each answer, or the cells of each class, K numbers, in place of
-        one for all; 1 keeps none.
-    class_lowers
-        Of multi-label predictions with ``class_thresholds``: below which each class is absent.
-    """
+    """Rule that selects pseudo-labels."""
 
     threshold: float | None = option(
         help="Confidence threshold: rows strictly above it are kept; multi-label: classes strictly "
@@ -33,9 +24,7 @@ class Rule:
         shown=f"{THRESHOLD}; none with --quantile",
     )
     quantile: float | None = option(
-        help="Quantile of the confidence, per class, from which rows are kept.",
-        min=0,
-        max=1,
+        help="Quantile of the confidence, per class, from which rows are kept.", min=0, max=1
     )
     per_class_cap: int | None = option(
         help="Largest number of rows per class; the most confident are kept.", min=1
@@ -47,12 +36,13 @@ class Rule:
         max=1,
         shown="1 - threshold, at most the threshold",
     )
+    # One threshold per class, and its lower one, instead of those for all; 1 keeps none.
     class_thresholds: tuple[float, ...] | None = None
     class_lowers: tuple[float, ...] | None = None
 
     @property
     def bound(self) -> float | None:
-        """The threshold that holds."""
+        """The threshold for all classes, if there is one."""
         if self.class_thresholds is not None:
             return None
         if self.threshold is None and self.quantile is None:
@@ -62,7 +52,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class PrecisionTarget:
-    """What out-of-fold rows are used for."""
+    """Target precision, and its out-of-fold rows."""
 
     precision: float | None = option(
         help="Precision of the labels to reach: takes the lowest threshold that has it on "
@@ -83,20 +73,14 @@ class PrecisionTarget:
     )
 
     def check(self, rule: Rule) -> None:
-        """Refuse what contradicts the rule.
-
-        Raises
-        ------
-        UsageError
-            If something does.
-        """
+        """Refuse options that contradict the rule."""
         if self.per_class and self.precision is None:
-            raise UsageError("--per-class chooses thresholds for a --precision, and there is none")
+            raise UsageError("--per-class needs --precision")
         if self.precision is None:
             return
         if rule.threshold is not None or rule.quantile is not None or rule.lower is not None:
             raise UsageError(
-                "--precision chooses the threshold; --threshold, --quantile and --lower give one"
+                "--precision chooses the threshold and excludes --threshold, --quantile and --lower"
             )
 
 

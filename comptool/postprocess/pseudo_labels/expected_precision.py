@@ -1,13 +1,11 @@
-"""Expected precision of pseudo-labels, and the threshold for a wanted precision.
+"""Expected precision of pseudo-labels, and the threshold for a target precision.
 
-How many pseudo-labels will be right: told by rows whose labels are known.
-
-Of the out-of-fold rows whose confidence is above a threshold, the share that is answered rightly
-estimates the precision of pseudo-labels taken above it, if the test rows are drawn as the training
-rows were. The interval is C. J. Clopper and E. S. Pearson's (Biometrika 26(4), 1934), which is
-never too short. A threshold for a wanted precision is the lowest at which the lower end of the
-interval reaches it; looking at many thresholds and taking the one whose estimate looks right would
-promise too much.
+Of the out-of-fold rows with a confidence above a threshold, the share of correct answers estimates
+the precision of pseudo-labels above it, provided that test rows are distributed like training rows.
+The interval is C. J. Clopper and E. S. Pearson's (Biometrika 26(4), 1934), which is never too
+short. The threshold for a target precision is the lowest at which the lower end of the interval
+reaches the target; choosing by the estimate itself would be optimistic, as many thresholds are
+compared.
 """
 
 from __future__ import annotations
@@ -40,17 +38,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class ExpectedPrecision:
-    """Share of answers that are right, with an interval.
-
-    Parameters
-    ----------
-    right, answered
-        Counts of out-of-fold answers above the threshold.
-    value
-        Their ratio, NaN without an answer.
-    low, high
-        Interval of 95 %; 0 and 1 without an answer.
-    """
+    """Share of correct answers with its 95 % interval; NaN, 0 and 1 without an answer."""
 
     right: int
     answered: int
@@ -60,28 +48,22 @@ class ExpectedPrecision:
 
     def __str__(self) -> str:
         if not self.answered:
-            return "not known: no out-of-fold row is as sure"
+            return "not known: no out-of-fold row is as confident"
         interval = f"({self.low:.3f} to {self.high:.3f})"
         return f"{self.value:.3f} {interval} by {self.answered} out-of-fold answers"
 
     def brief(self) -> str:
-        """Value and interval alone, as in a table."""
+        """Value and interval, for a table."""
         known = f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
         return known if self.answered else "not known"
 
     def summary(self) -> dict[str, object]:
-        """The figures for a record; without an answer there is no value."""
+        """The figures for a record; the value is None without an answer."""
         return {**asdict(self), "value": self.value if self.answered else None}
 
 
 def precision(right: int, answered: int) -> ExpectedPrecision:
-    """Precision by its counts.
-
-    Examples
-    --------
-    >>> print(precision(98, 100))
-    0.980 (0.930 to 0.998) by 100 out-of-fold answers
-    """
+    """Precision from counts."""
     low, high = (float(end[0]) for end in _interval(np.array([right]), np.array([answered])))
     return ExpectedPrecision(
         right, answered, right / answered if answered else float("nan"), low, high
@@ -89,25 +71,10 @@ def precision(right: int, answered: int) -> ExpectedPrecision:
 
 
 def threshold_for(confidence: Floats, right: Mask, wanted: float) -> float | None:
-    """The lowest threshold whose precision is at least ``wanted`` by the lower end of its interval.
-
-    Parameters
-    ----------
-    confidence
-        Floats of shape (M,) in [0, 1].
-    right
-        Whether each answer is right, shape (M,).
-    wanted
-        A precision, 0 to 1.
-
-    Returns
-    -------
-    float or None
-        0 if all answers will do; None if no threshold does.
-    """
+    """The lowest threshold whose interval of the precision is above ``wanted``; None if none is."""
     order = np.argsort(-confidence, kind="stable")
     values, hits = confidence[order].astype(np.float64), right[order]
-    # Rows of one confidence are kept together: only the last of each is a place to stop.
+    # Ties are kept together: only the last row of each confidence can be the end.
     stops = np.flatnonzero(np.append(values[1:] != values[:-1], True)[: len(values)])
     low, _ = _interval(np.cumsum(hits.astype(np.int64))[stops], stops + 1)
     good = np.flatnonzero(low >= wanted)
@@ -120,17 +87,7 @@ def threshold_for(confidence: Floats, right: Mask, wanted: float) -> float | Non
 def threshold_by_class(
     probabilities: Floats, targets: Indices, wanted: float
 ) -> list[float | None]:
-    """`threshold_for` among the rows that each class is answered for, of K classes.
-
-    Parameters
-    ----------
-    probabilities
-        Floats of shape (M, K).
-    targets
-        Class indices of shape (M,).
-    wanted
-        A precision, 0 to 1.
-    """
+    """`threshold_for` among the rows predicted as each class."""
     answers, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     found = []
     for index in range(probabilities.shape[1]):
@@ -140,30 +97,20 @@ def threshold_by_class(
 
 
 def agreeing(answers: npt.NDArray[Any], members: Sequence[Floats], task: Task) -> Mask:
-    """Rows, of multi-label predictions cells, that all members answer in this way.
-
-    Parameters
-    ----------
-    answers
-        As `Task.answers` gives them.
-    members
-        Probabilities of shape (N, K) each.
-    task
-        The competition's.
-    """
+    """Mask of the rows (multi-label: cells) with these answers in all members."""
     same: Mask = np.all([task.answers(member) == answers for member in members], axis=0)
     return same
 
 
 def not_reached(wanted: float, confidence: Floats, right: Mask) -> InputError:
-    """No threshold gives the wanted precision; says what the surest rows give."""
+    """The error for an unreachable precision; names the best that can be reached."""
     if not len(right):
-        return InputError("no out-of-fold row says what a threshold promises")
+        return InputError("there is no out-of-fold row to estimate the precision from")
     order = np.argsort(-confidence, kind="stable")
     low, _ = _interval(np.cumsum(right[order].astype(np.int64)), np.arange(1, len(right) + 1))
     best = int(low.argmax())
     return InputError(
-        f"no threshold promises a precision of {wanted}: the best is "
+        f"no threshold reaches a precision of {wanted}: the best is "
         f"{precision(int(right[order[: best + 1]].sum()), best + 1)}",
         mend=f"Ask for at most --precision {np.floor(1000 * low[best]) / 1000:.3f}",
     )
@@ -177,25 +124,13 @@ def _interval(right: npt.NDArray[np.integer], answered: Indices) -> tuple[Double
     return np.where(right > 0, low, 0.0), np.where(wrong > 0, high, 1.0)
 
 
-# Above every probability: no row of the class is kept.
+# Threshold above every probability: no row of the class is kept.
 NEVER = 1.0
 
 
 @dataclass(frozen=True)
 class PrecisionThreshold:
-    """A rule and what out-of-fold rows say of it.
-
-    Parameters
-    ----------
-    rule
-        With its thresholds chosen.
-    notes
-        Sentences for the person who asked.
-    expected
-        The figures for the record; empty without evidence.
-    by_class
-        Expected precision of each class's labels, of K or, without evidence, of none.
-    """
+    """A rule with its thresholds, and their expected precision; empty without evidence."""
 
     rule: Rule
     notes: list[str] = field(default_factory=list)
@@ -211,30 +146,10 @@ def promise(
     competition: Competition,
     agree: Sequence[PredictionFacts] = (),
 ) -> PrecisionThreshold:
-    """Choose the thresholds that are wanted, and say what the rule promises.
+    """Choose the thresholds for the target precision, and estimate the precision of the rule.
 
-    Parameters
-    ----------
-    rule
-        What was asked for.
-    wanted
-        What out-of-fold rows are asked for.
-    classes
-        The K classes of the predictions.
-    facts
-        What is recorded with them.
-    competition
-        Says where labels are found.
-    agree
-        What is recorded with files that have to agree: rows that their own out-of-fold rows answer
-        otherwise are not counted.
-
-    Raises
-    ------
-    UsageError
-        If ``wanted`` contradicts the rule.
-    InputError
-        If out-of-fold rows are needed and cannot be had, or no threshold promises the precision.
+    ``agree`` are the facts of files that have to agree; rows on which their own out-of-fold rows
+    disagree are not counted.
     """
     wanted.check(rule)
     runs = facts.runs or []
@@ -247,21 +162,19 @@ def promise(
     except ComptoolError as error:
         if needed:
             raise
-        return PrecisionThreshold(
-            rule, [f"no out-of-fold rows say how many will be right: {error}"]
-        )
-    told = [labelled.note] if labelled.note else []
+        return PrecisionThreshold(rule, [f"no out-of-fold rows to estimate the precision: {error}"])
+    notes = [labelled.note] if labelled.note else []
     if agree:
         labelled, note = _agreed(labelled, agree, competition)
-        told.append(note)
+        notes.append(note)
     found: PrecisionThreshold = competition.kind.step("precision")(rule, wanted, labelled, classes)
-    return replace(found, notes=[*told, *found.notes])
+    return replace(found, notes=[*notes, *found.notes])
 
 
 def _agreed(
     labelled: Labelled, agree: Sequence[PredictionFacts], competition: Competition
 ) -> tuple[Labelled, str]:
-    """The rows, or multi-label cells, on which the out-of-fold rows of all files agree."""
+    """The rows (multi-label: cells) on which the out-of-fold rows of all files agree."""
     task = competition.kind
     try:
         if not all(facts.runs for facts in agree):
@@ -269,7 +182,7 @@ def _agreed(
         found = [labelled, *(own_evidence(None, facts, competition) for facts in agree)]
         first, *others = (one.probabilities for one in side_by_side(found))
     except ComptoolError as error:
-        return labelled, f"the expected precision leaves the agreement out: {error}"
+        return labelled, f"the expected precision ignores the agreement: {error}"
     same = agreeing(task.answers(first), others, task)
     note = f"expected precision of {int(same.sum())} of {same.size} out-of-fold"
     if task.cells:
@@ -284,19 +197,36 @@ def _agreed(
 def expect_of_rows(
     rule: Rule, wanted: PrecisionTarget, labelled: Labelled, classes: Sequence[str]
 ) -> PrecisionThreshold:
-    """The rule for the wanted precision of rows of one class each, and what it promises."""
-    chosen, notes = _for_rows(rule, wanted, labelled, classes)
-    found = _of_rows(chosen, labelled, classes)
-    return replace(found, notes=[*notes, *found.notes])
+    """Thresholds for one class per image, and their expected precision."""
+    rule, notes = _for_rows(rule, wanted, labelled, classes)
+    p = labelled.predictions.probabilities
+    answers = np.where(sure(p, rule), p.argmax(axis=1), NONE)
+    right = answers == labelled.targets
+    found = precision(int(right.sum()), int((answers != NONE).sum()))
+    each = [
+        precision(int((right & (answers == k)).sum()), int((answers == k).sum()))
+        for k in range(len(classes))
+    ]
+    notes.append(f"expected precision {found} of {labelled.path}, if the test rows are like these")
+    return _expected(rule, notes, {"precision": found.summary()}, labelled, classes, each)
 
 
 def expect_of_cells(
     rule: Rule, wanted: PrecisionTarget, labelled: Labelled, classes: Sequence[str]
 ) -> PrecisionThreshold:
-    """The rule for the wanted precision of cells, image by class, and what it promises."""
-    chosen, notes = _for_cells(rule, wanted, labelled, classes)
-    found = _of_cells(chosen, labelled, classes)
-    return replace(found, notes=[*notes, *found.notes])
+    """Thresholds for multi-label cells, and the expected precision of present and absent ones."""
+    rule, notes = _for_cells(rule, wanted, labelled, classes)
+    answers = sure_cells(labelled.predictions.probabilities, rule)
+    answers = np.where(labelled.targets >= 0, answers, UNKNOWN)
+    right, figures = answers == labelled.targets, {}
+    for answer, word in ((PRESENT, "present"), (ABSENT, "absent")):
+        kept = answers == answer
+        found = precision(int((kept & right).sum()), int(kept.sum()))
+        notes.append(f"expected precision of {word} cells {found} of {labelled.path}")
+        figures[word] = found.summary()
+    kept = answers == PRESENT
+    counts = zip((kept & right).sum(axis=0).tolist(), kept.sum(axis=0).tolist(), strict=True)
+    return _expected(rule, notes, figures, labelled, classes, [precision(*one) for one in counts])
 
 
 def _for_rows(
@@ -315,21 +245,8 @@ def _for_rows(
     if all(one is None for one in found):
         raise not_reached(wanted.precision, confidence, right)
     thresholds = tuple(NEVER if one is None else one for one in found)
-    said = _listed(classes, ["none" if one is None else f"{one:.4f}" for one in found])
-    return replace(rule, class_thresholds=thresholds), [said]
-
-
-def _of_rows(rule: Rule, labelled: Labelled, classes: Sequence[str]) -> PrecisionThreshold:
-    p = labelled.predictions.probabilities
-    answers = np.where(sure(p, rule), p.argmax(axis=1), NONE)
-    right = answers == labelled.targets
-    found = precision(int(right.sum()), int((answers != NONE).sum()))
-    each = [
-        precision(int((right & (answers == k)).sum()), int((answers == k).sum()))
-        for k in range(len(classes))
-    ]
-    note = f"expected precision {found} of {labelled.path}, if the test rows are like these"
-    return _promise(rule, [note], {"precision": found.summary()}, labelled, classes, each)
+    note = _listed(classes, ["none" if one is None else f"{one:.4f}" for one in found])
+    return replace(rule, class_thresholds=thresholds), [note]
 
 
 def _for_cells(
@@ -349,39 +266,21 @@ def _for_cells(
     uppers, lowers = zip(*(_bounds(*one, wanted.precision) for one in cells), strict=True)
     if set(uppers) == {NEVER}:
         raise not_reached(wanted.precision, all_p, present[known])
-    said = _listed(
-        classes,
-        [
-            f"{'none' if upper == NEVER else f'{upper:.4f}'} (absent below {lower:.4f})"
-            for upper, lower in zip(uppers, lowers, strict=True)
-        ],
-    )
-    return replace(rule, class_thresholds=uppers, class_lowers=lowers), [said]
+    texts = [
+        f"{'none' if upper == NEVER else f'{upper:.4f}'} (absent below {lower:.4f})"
+        for upper, lower in zip(uppers, lowers, strict=True)
+    ]
+    return replace(rule, class_thresholds=uppers, class_lowers=lowers), [_listed(classes, texts)]
 
 
 def _bounds(p: Floats, present: Mask, wanted: float) -> tuple[float, float]:
-    """Above and below which cells are present and absent; `NEVER` and 0 where nothing promises."""
+    """Thresholds for present and absent cells; `NEVER` and 0 if the precision is not reached."""
     upper, lower = threshold_for(p, present, wanted), threshold_for(1 - p, ~present, wanted)
     above = NEVER if upper is None else upper
     return above, 0.0 if lower is None else min(1 - lower, above)
 
 
-def _of_cells(rule: Rule, labelled: Labelled, classes: Sequence[str]) -> PrecisionThreshold:
-    """Of cells that are answered and known: present ones and absent ones by themselves."""
-    answers = sure_cells(labelled.predictions.probabilities, rule)
-    answers = np.where(labelled.targets >= 0, answers, UNKNOWN)
-    right, notes, figures = answers == labelled.targets, [], {}
-    for answer, word in ((PRESENT, "present"), (ABSENT, "absent")):
-        kept = answers == answer
-        found = precision(int((kept & right).sum()), int(kept.sum()))
-        notes.append(f"expected precision of {word} cells {found} of {labelled.path}")
-        figures[word] = found.summary()
-    kept = answers == PRESENT
-    counts = zip((kept & right).sum(axis=0).tolist(), kept.sum(axis=0).tolist(), strict=True)
-    return _promise(rule, notes, figures, labelled, classes, [precision(*one) for one in counts])
-
-
-def _promise(
+def _expected(
     rule: Rule,
     notes: list[str],
     figures: Mapping[str, object],

@@ -1,17 +1,14 @@
-"""The ``pseudolabel`` command: predictions and a test table in, ``pseudo.csv`` out.
+"""The ``pseudolabel`` command: confidently predicted test rows written as ``pseudo.csv``.
 
-``pseudo.csv``: the rows of a test table whose labels a model is sure of.
-
-Columns: the id, the path columns and the group column of the test table; the competition's label
-column; ``confidence`` (its label's probability, 0 to 1); ``round`` (1, 2, ...: the round in which
-the row got the label it has); ``fold``, always -1 (trained on, never validated). With soft labels
-one column per class follows, called ``soft:<class>`` (``soft:sedan``), in the checkpoint's class
-order; a row's soft values are the probabilities as predicted and sum to one. A class name cannot be
-mistaken for another column, as nothing else begins with ``soft:``. A multi-label table has one
-column per class in place of the label column, with 1 (present), 0 (absent) and -1 (not known), or
-joined lists where the competition has them; its ``confidence`` is the mean over the known cells of
-the probability of their label. The record's facts hold ``folder``, ``classes``, ``class_counts``
-(published), ``kept``, ``round`` and ``soft``.
+Columns of ``pseudo.csv``: the id, path and group columns of the test table; the competition's label
+column; ``confidence`` (probability of the label, 0 to 1); ``round`` (from 1, in which the row got
+its label); ``fold``, always -1 (trained on, never validated). With soft labels, one column per
+class, ``soft:<class>``, in the class order of the checkpoint: the probabilities as predicted, which
+sum to one. No other column begins with ``soft:``. A multi-label table has one column per class
+instead of the label column, with 1 (present), 0 (absent) and -1 (not annotated), or joined lists if
+the competition has them; ``confidence`` is the mean probability of the labels of the annotated
+cells. The recorded facts are ``folder``, ``classes``, ``class_counts`` (of training images),
+``kept``, ``round`` and ``soft``.
 """
 
 from __future__ import annotations
@@ -35,12 +32,11 @@ from comptool.io.predictions import Predictions, refuse_ranks
 from comptool.io.provenance import PredictionFacts, PseudoLabelFacts
 from comptool.io.tables import refuse_rows, write_table
 from comptool.postprocess import inputs
-from comptool.postprocess.answers import count_table
+from comptool.postprocess.calibration.recalibration import count_table
 from comptool.postprocess.inputs import in_order
 from comptool.postprocess.pseudo_labels.config import PrecisionTarget, Rule
 from comptool.postprocess.pseudo_labels.expected_precision import (
     ExpectedPrecision,
-    PrecisionThreshold,
     agreeing,
     promise,
 )
@@ -50,37 +46,18 @@ from comptool.tasks import Task
 
 @dataclass(frozen=True)
 class PseudoLabels:
-    """A pseudo-label table that has been written.
-
-    Parameters
-    ----------
-    classes
-        The K class names.
-    round
-        This round's number, from 1.
-    rows
-        Rows of the table.
-    counts
-        Rows per class by title: ``predicted``, ``sure`` (of this round), ``kept``; of multi-label
-        tables also the ``absent`` and the ``unknown`` cells of the rows that are kept.
-    notes
-        Sentences for the person who asked.
-    expected
-        How right out-of-fold rows say that the labels will be; empty where there are none.
-    by_class
-        The same of each class's labels, or empty.
-    """
+    """A written table of pseudo-labels."""
 
     classes: tuple[str, ...]
     round: int
     rows: int
-    counts: dict[str, list[int]]
+    counts: dict[str, list[int]]  # rows or cells of each class, by title
     notes: list[str]
     expected: Mapping[str, object] = field(default_factory=dict)
     by_class: tuple[ExpectedPrecision, ...] = ()
 
     def text(self) -> str:
-        """Notes, counts and, class by class, the expected precision."""
+        """Notes, and counts and expected precision of each class."""
         columns: dict[str, Sequence[int | str]] = {**self.counts}
         if self.by_class:
             columns["expected precision"] = [one.brief() for one in self.by_class]
@@ -101,50 +78,49 @@ def pseudolabel_file(
     allow_empty: bool = False,
     force: bool = False,
 ) -> PseudoLabels:
-    """Label the test rows that a prediction file is sure of, and write them with a record.
+    """Write the confidently predicted test rows as pseudo-labels, with a record.
 
-    The label is the most probable class or, where the predictions have been decided, that of their
-    column ``pred``; a decision against a large probability is thus never a sure one.
+    The label is the most probable class or, for recalibrated predictions, the column ``pred``,
+    whose probability is compared with the threshold.
 
     Parameters
     ----------
     source
-        Predictions of exactly the test table's ids.
+        Predictions with exactly the ids of the test table.
     output
-        Where the table goes.
+        Table to write.
     competition
-        Its test table is labelled; its training table's ids are refused.
+        Competition whose test table is labelled; ids of its training table are refused.
     rule
-        Which rows are kept.
+        Rule that selects the rows.
     test
-        Another test table than the competition's.
+        Test table instead of the competition's.
     soft
-        Whether the class probabilities are written too.
+        Whether to write the class probabilities.
     previous
-        The table of the round before.
+        Pseudo-labels of the previous round.
     wanted
-        What out-of-fold rows are asked for; None to have them report where there are any.
+        Target precision and its evidence; by default the precision is only estimated, if possible.
     agree
-        More prediction files of the same rows: one that answers otherwise keeps a row out, or a
-        multi-label cell not known.
+        Further predictions of the same rows; rows (multi-label: cells) with different answers are
+        left out (multi-label: not annotated).
     allow_empty
-        Whether a table without rows is written; otherwise it is an error.
+        Whether a table without rows is written instead of an error.
     force
         Whether an existing ``output`` is replaced.
 
     Raises
     ------
     UsageError
-        If the rule has a part that is for another task.
+        If the rule has a part for another task.
     InputError
-        If a file cannot be used, the predictions are ranks, classes or ids differ, ids are labelled
-        training ids, or no row is kept.
+        If a file is invalid, the predictions are ranks, classes or ids differ, ids are in the
+        training table, or no row is kept.
     """
-    samples = (
-        test_samples(competition)
-        if test is None
-        else read_samples(test, competition, labelled=False)
-    )
+    if test is None:
+        samples = test_samples(competition)
+    else:
+        samples = read_samples(test, competition, labelled=False)
     facts = provenance.facts(source, PredictionFacts)
     refuse_ranks(source, facts)
     ids = pd.Index(samples.frame[samples.id])
@@ -161,8 +137,7 @@ def pseudolabel_file(
     if not kept.rows.size and not allow_empty:
         raise _nothing_kept(source, predictions, competition.kind, allowed)
     notes = _refuse_labelled(competition, samples.source, ids[kept.rows])
-    looked_at = (source, samples.source, previous, *agree)
-    read = provenance.hashes(path for path in looked_at if path is not None)
+    read = provenance.hashes(filter(None, (source, samples.source, previous, *agree)))
     arguments = {**asdict(rule), "threshold": rule.bound, "soft": soft, "previous": previous}
     known = PseudoLabelFacts(
         runs=facts.runs or [],
@@ -179,9 +154,19 @@ def pseudolabel_file(
         provenance.record(
             output, command="pseudolabel", arguments=arguments, inputs=read, facts=known
         )
-    notes += _of_evidence(promised, predictions) + _of_agreement(allowed)
-    notes += _of_decisions(source, predictions, competition, soft)
-    notes += _notes(rule, classes, kept.counts["kept"])
+    notes += promised.notes
+    if promised.expected and predictions.pred is not None:
+        notes.append("the expected precision is that of the predictions before recalibration")
+    if allowed is not None:
+        unit, rest = ("cells", "not annotated") if allowed.ndim == 2 else ("rows", "left out")
+        notes.append(
+            f"the files agree on {int(allowed.sum())} of {allowed.size} {unit}; others are {rest}"
+        )
+    if predictions.pred is not None:
+        notes.append(_of_decisions(source, competition, soft))
+    without = [name for name, count in zip(classes, kept.counts["kept"], strict=True) if not count]
+    if rule.balance and without and kept.rows.size:
+        notes.append(f"warning: classes without a row, ignored by --balance: {', '.join(without)}")
     found = (kept.number, len(kept.rows), kept.counts, notes, promised.expected)
     return PseudoLabels(classes, *found, promised.by_class)
 
@@ -192,18 +177,14 @@ def _read(source: Path, facts: PredictionFacts, competition: Competition) -> Pre
         predictions = inputs.read_recorded(source, competition.task, facts)
     else:
         predictions = inputs.read_multiclass(source, facts)
-        _check_decisions(source, predictions)
+        if predictions.pred is not None:
+            reason = f"no such class; the classes are {quoted(predictions.classes)}"
+            answers = pd.Series(predictions.pred, name="pred")
+            refuse_rows(source, answers, answers_of(predictions) < 0, reason)
     known = competition_classes(competition)
     if known is not None:
         check_classes(source, predictions.classes, known, "the competition")
     return predictions
-
-
-def _check_decisions(source: Path, predictions: Predictions) -> None:
-    if predictions.pred is not None:
-        told = f"no such class; the classes are {quoted(predictions.classes)}"
-        answers = pd.Series(predictions.pred, name="pred")
-        refuse_rows(source, answers, answers_of(predictions) < 0, told)
 
 
 def _agreeing(
@@ -213,7 +194,7 @@ def _agreeing(
     paths: Sequence[Path],
     competition: Competition,
 ) -> npt.NDArray[np.bool_]:
-    """Rows, or multi-label cells, that every other file answers alike."""
+    """Mask of the rows (multi-label: cells) with the same answer in all files."""
     task, others = competition.kind, []
     for path in paths:
         facts = provenance.facts(path, PredictionFacts)
@@ -224,32 +205,11 @@ def _agreeing(
     return agreeing(own, others, task)
 
 
-def _of_evidence(promised: PrecisionThreshold, predictions: Predictions) -> list[str]:
-    if promised.expected and predictions.pred is not None:
-        undecided = "out-of-fold rows tell of the predictions before they were decided"
-        return [*promised.notes, undecided]
-    return promised.notes
-
-
-def _of_agreement(allowed: npt.NDArray[np.bool_] | None) -> list[str]:
-    if allowed is None:
-        return []
-    what, left = ("cells", "not known") if allowed.ndim == 2 else ("rows", "left out")
-    return [f"the files agree on {int(allowed.sum())} of {allowed.size} {what}; others are {left}"]
-
-
-def _of_decisions(
-    source: Path, predictions: Predictions, competition: Competition, soft: bool
-) -> list[str]:
-    """What becomes of decisions in the predictions."""
-    if predictions.pred is None:
-        return []
+def _of_decisions(source: Path, competition: Competition, soft: bool) -> str:
     if competition.kind.cells:
-        return [f"the decisions (column pred) of {source} are left out"]
-    told = (
-        f"the labels are the decisions (column pred) of {source}, each as sure as its probability"
-    )
-    return [f"{told}; the soft labels know nothing of them" if soft else told]
+        return f"the decisions (column pred) of {source} are left out"
+    note = f"the labels are the decisions (column pred) of {source}, with their probabilities"
+    return f"{note}; the soft labels are the plain probabilities" if soft else note
 
 
 def _nothing_kept(
@@ -263,30 +223,23 @@ def _nothing_kept(
         rows = f"{len(confidence)} {'cells' if allowed.ndim == 2 else 'rows'} that --agree leaves"
     accept = "or accept an empty table with --allow-empty"
     if not confidence.size:
-        mend = f"Ask fewer files with --agree, {accept}"
-        return InputError("the files of --agree answer every row otherwise", file=source, mend=mend)
-    told = f"no row is sure enough to be kept; the surest of {rows} has {confidence.max():.4f}"
-    return InputError(told, file=source, mend=f"Lower --threshold, {accept}")
+        mend = f"Give fewer files with --agree, {accept}"
+        return InputError("the files of --agree differ in every row", file=source, mend=mend)
+    reason = f"no row is confident enough; the most confident of {rows} has {confidence.max():.4f}"
+    return InputError(reason, file=source, mend=f"Lower --threshold, {accept}")
 
 
 def _refuse_labelled(competition: Competition, test: Path, ids: pd.Index) -> list[str]:
     if competition.train is None:
-        return ["no training table here: ids cannot be compared with labelled ones"]
+        return ["no training table here: ids cannot be compared with training ids"]
     training = training_samples(competition)
     labelled = ids[ids.isin(training.frame[training.id])]
     if len(labelled):
         raise InputError(
-            f"{len(labelled)} of the rows that would be kept have ids that are labelled in "
-            f"{training.source} already",
+            f"{len(labelled)} of the rows to keep have ids that are already labelled in "
+            f"{training.source}",
             file=test,
             values=labelled.tolist(),
-            mend="Take these rows out of the test table, or give another one with --test",
+            mend="Remove these rows from the test table, or give another one with --test",
         )
-    return []
-
-
-def _notes(rule: Rule, classes: Sequence[str], kept: Sequence[int]) -> list[str]:
-    without = [name for name, count in zip(classes, kept, strict=True) if count == 0]
-    if rule.balance and without and sum(kept):
-        return [f"warning: classes without a row, which balance leaves out: {', '.join(without)}"]
     return []

@@ -1,15 +1,11 @@
 """Rounds of pseudo-labels: rows kept, merged with earlier rounds, and written as training rows.
 
-Rounds of pseudo-labels: the labels of the round before, under those of this one.
+A row labelled in an earlier round and again in this one takes the label, confidence and round of
+this one, because the newer model was trained on the older labels; a row that is not confident in
+this round keeps its earlier label. Caps and balance apply to all rounds together.
 
-A row labelled in an earlier round and again in this one takes this round's label, confidence and
-round, because the newer model has learnt from the older labels; a row that this round is not sure
-of keeps its earlier label. Caps and balance then hold for all rounds together.
-
-The classes of test rows, present or absent, that a multi-label model is sure of.
-
-A row is kept if one of its classes is surely present: rows of which only absences are sure would
-teach a model to say no.
+Multi-label: a row is kept if a class is confidently present. Rows with absent classes only would
+bias a model towards absence.
 """
 
 from __future__ import annotations
@@ -54,50 +50,28 @@ FOLD = "fold"
 
 @dataclass(frozen=True)
 class Kept:
-    """What a rule keeps of N test rows.
+    """The M of N test rows that a rule keeps; M values in each column."""
 
-    Parameters
-    ----------
-    rows
-        Indices of the M rows that are kept, shape (M,).
-    labels
-        Label columns by name, M values each.
-    confidence, round
-        Of shape (M,).
-    number
-        This round's number, from 1.
-    counts
-        Rows, or cells, of each class by title.
-    soft
-        Probability columns by name, M values each.
-    """
-
-    rows: npt.NDArray[np.intp]
+    rows: npt.NDArray[np.intp]  # indices
     labels: Mapping[str, npt.NDArray[Any]]
     confidence: npt.NDArray[np.float64]
     round: npt.NDArray[np.int64]
-    number: int
-    counts: dict[str, list[int]]
+    number: int  # of this round, from 1
+    counts: dict[str, list[int]]  # rows or cells of each class, by title
     soft: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
 
 
 def table(samples: Samples, kept: Kept) -> pd.DataFrame:
-    """The rows of the test table that are kept, with their labels.
-
-    Raises
-    ------
-    UsageError
-        If a column of the competition has a name that this table needs.
-    """
+    """The kept rows of the test table with their labels."""
     columns = [samples.id, *samples.paths.values(), *([samples.group] if samples.group else [])]
     own = {CONFIDENCE, ROUND, FOLD}
     clash = (own | set(kept.labels)) & set(columns) or own & set(kept.labels)
     if clash:
         names = ", ".join(sorted(clash))
-        raise UsageError(f"a column called {names} cannot be told from a pseudo-label's own")
+        raise UsageError(f"the column {names} has the name of a column of pseudo-labels")
     frame = samples.frame.loc[kept.rows, columns].reset_index(drop=True)
     added = {**kept.labels, CONFIDENCE: kept.confidence, ROUND: kept.round, FOLD: -1, **kept.soft}
-    # At once: a table of 60 classes would be copied 60 times.
+    # One concatenation; adding 60 columns would copy the table 60 times.
     return pd.concat([frame, pd.DataFrame(added, index=frame.index)], axis=1)
 
 
@@ -106,19 +80,7 @@ Number = TypeVar("Number", bound=np.number)
 
 @dataclass(frozen=True)
 class Labels:
-    """Pseudo-labels of the N rows of a test table.
-
-    Parameters
-    ----------
-    label
-        Class indices of shape (N,), -1 for a row without one.
-    confidence
-        Floats of shape (N,) in [0, 1].
-    round
-        Integers of shape (N,), from 1.
-    soft
-        Class probabilities of shape (N, K), or None.
-    """
+    """Pseudo-labels of the N rows of a test table; the label is -1 for a row without one."""
 
     label: npt.NDArray[np.intp]
     confidence: npt.NDArray[np.float64]
@@ -126,7 +88,7 @@ class Labels:
     soft: npt.NDArray[np.float64] | None = None
 
     def or_else(self, earlier: Labels) -> Labels:
-        """These labels and, in rows that have none, the earlier ones."""
+        """These labels, in rows without one the earlier labels."""
         own = self.label != NONE
         soft = self.soft
         if soft is not None and earlier.soft is not None:
@@ -149,38 +111,20 @@ class Labels:
 def read_round(
     path: Path, samples: Samples, label: str, classes: Sequence[str], *, soft: bool
 ) -> tuple[Labels, int]:
-    """The labels of an earlier table, in the order of the test table, and the next round's number.
-
-    Parameters
-    ----------
-    path
-        A table written by ``comptool pseudolabel``.
-    samples
-        The N rows of the test table.
-    label
-        Name of the label column.
-    classes
-        The K class names of the predictions.
-    soft
-        Whether its class probabilities are needed.
-
-    Raises
-    ------
-    InputError
-        If a column is missing, an id is not in the test table, a label is no class, or a number is
-        out of range.
-    """
+    """The labels of an earlier table in the order of the test table; the next round's number."""
     columns = [samples.id, label, CONFIDENCE, ROUND]
     columns += [SOFT + name for name in classes] if soft else []
     frame, places = _rows(path, samples, columns)
     codes = pd.Index(list(classes)).get_indexer(pd.Index(frame[label]))
-    refuse_rows(path, frame[label], codes < 0, "is no class of the predictions")
+    refuse_rows(path, frame[label], codes < 0, "is not a class of the predictions")
     rounds = _numbers(path, frame, ROUND, 1, np.inf).astype(np.int64)
+    if soft:
+        probabilities = np.column_stack([_numbers(path, frame, c, 0, 1) for c in columns[4:]])
     labels = Labels(
         _spread(codes, places, len(samples), NONE),
         _spread(_numbers(path, frame, CONFIDENCE, 0, 1), places, len(samples), 0),
         _spread(rounds, places, len(samples), 0),
-        _soft(path, frame, columns[4:], places, len(samples)) if soft else None,
+        _spread(probabilities, places, len(samples), 0) if soft else None,
     )
     return labels, int(rounds.max(initial=0)) + 1
 
@@ -188,20 +132,7 @@ def read_round(
 def read_cells(
     path: Path, samples: Samples, label: str, classes: Sequence[str]
 ) -> tuple[PseudoCells, int]:
-    """The multi-label cells of an earlier table, as `read_round` reads the classes of one.
-
-    Parameters
-    ----------
-    path, samples, classes
-        As for `read_round`.
-    label
-        Name of the column of joined label lists; empty for one column per class.
-
-    Raises
-    ------
-    InputError
-        As `read_round`; also for a cell that is none of 0, 1, -1 and blank.
-    """
+    """The multi-label cells of an earlier table, see `read_round`."""
     frame, places = _rows(path, samples, [samples.id, *([label] if label else classes), ROUND])
     if label:
         matrix = matrix_of_lists(path, frame[label], classes)
@@ -223,13 +154,6 @@ def _rows(
     places = pd.Index(samples.frame[samples.id]).get_indexer(pd.Index(frame[samples.id]))
     refuse_rows(path, frame[samples.id], places < 0, f"the id is not in {samples.source}")
     return frame, places
-
-
-def _soft(
-    path: Path, frame: pd.DataFrame, columns: list[str], places: npt.NDArray[np.intp], size: int
-) -> npt.NDArray[np.float64]:
-    values = np.column_stack([_numbers(path, frame, name, 0, 1) for name in columns])
-    return _spread(values, places, size, 0)
 
 
 def _spread(
@@ -258,30 +182,9 @@ def label_cells(
     soft: bool = False,
     allowed: npt.NDArray[np.bool_] | None = None,
 ) -> Kept:
-    """The rows that are kept, with 1, 0 or -1 for each class, or their label lists.
+    """The kept rows, with 1, 0 or -1 for each class or with label lists; see `label_classes`.
 
-    Parameters
-    ----------
-    predictions, samples
-        See :func:`comptool.postprocess.pseudo_labels.rounds.label_classes`.
-    label
-        Name of the column of joined label lists; empty for one column per class. A list cannot
-        say that a class is not known: rows with such a class are then left out.
-    rule
-        Which cells are sure.
-    previous
-        The table of the round before, or None; of a cell in both, this round's label stays.
-    soft
-        Refused.
-    allowed
-        Cells that may be labelled in this round, shape (N, K); None for all.
-
-    Raises
-    ------
-    UsageError
-        If the rule has a part that is for one class per image, or ``soft`` is on.
-    InputError
-        If the table of the round before cannot be used.
+    A label list cannot mark a class as not annotated: rows with such a class are left out.
     """
     if soft:
         raise UsageError("--soft is for one class per image; multi-label cells are 1, 0 or -1")
@@ -307,11 +210,11 @@ def label_cells(
         round=merged.round[rows],
         number=number,
         counts={
-            "predicted": _count(probabilities > ANSWERED),
-            "sure": _count(sure == PRESENT),
-            "absent": _count(kept == ABSENT),
-            "unknown": _count(kept == UNKNOWN),
-            "kept": _count(kept == PRESENT),
+            "predicted": (probabilities > ANSWERED).sum(axis=0).tolist(),
+            "sure": (sure == PRESENT).sum(axis=0).tolist(),
+            "absent": (kept == ABSENT).sum(axis=0).tolist(),
+            "unknown": (kept == UNKNOWN).sum(axis=0).tolist(),
+            "kept": (kept == PRESENT).sum(axis=0).tolist(),
         },
     )
 
@@ -326,11 +229,6 @@ def _columns(labels: Matrix, label: str, classes: tuple[str, ...]) -> dict[str, 
     return {label: np.array(lists, dtype=object)}
 
 
-def _count(cells: npt.NDArray[np.bool_]) -> list[int]:
-    counts: list[int] = cells.sum(axis=0).tolist()
-    return counts
-
-
 def label_classes(
     predictions: Predictions,
     samples: Samples,
@@ -341,39 +239,31 @@ def label_classes(
     soft: bool = False,
     allowed: npt.NDArray[np.bool_] | None = None,
 ) -> Kept:
-    """The rows that are kept, each with its class.
+    """The kept rows of the test table ``samples`` with their classes, in the column ``label``.
 
-    Parameters
-    ----------
-    predictions
-        In the order of the test table.
-    samples
-        The test table.
-    label
-        Name of the label column.
-    rule
-        Which rows are kept.
-    previous
-        The table of the round before, or None.
-    soft
-        Whether the class probabilities are wanted too.
-    allowed
-        Rows that may be labelled in this round, shape (N,); None for all.
-
-    Raises
-    ------
-    UsageError
-        If the rule has a part that is for multi-label predictions.
-    InputError
-        If the table of the round before cannot be used.
+    ``predictions`` are in the order of ``samples``; ``previous`` is the table of the previous
+    round, ``allowed`` a mask (N,) of the rows that may be labelled in this one.
     """
     if rule.lower is not None:
-        raise UsageError("--lower is for multi-label predictions; here one class has a row")
+        raise UsageError("--lower is for multi-label predictions; here each row has one class")
     classes = predictions.classes
     earlier, number = None, 1
     if previous is not None:
         earlier, number = read_round(previous, samples, label, classes, soft=soft)
-    labels, counts = decide(predictions, rule, earlier, number, soft, allowed)
+    answers = answers_of(predictions)
+    chosen = sure(predictions.probabilities, rule, answers)
+    if allowed is not None:
+        chosen &= allowed
+    probabilities = predictions.probabilities.astype(np.float64)
+    num_rows, num_classes = probabilities.shape
+    new = Labels(
+        np.where(chosen, answers, NONE),
+        probabilities[np.arange(num_rows), answers],
+        np.full(num_rows, number, dtype=np.int64),
+        probabilities if soft else None,
+    )
+    merged = new if earlier is None else new.or_else(earlier)
+    labels = replace(merged, label=limited(merged.label, merged.confidence, rule))
     rows = np.flatnonzero(labels.label != NONE)
     shares = () if labels.soft is None else labels.soft[rows].T
     return Kept(
@@ -382,61 +272,18 @@ def label_classes(
         confidence=labels.confidence[rows],
         round=labels.round[rows],
         number=number,
-        counts=counts,
+        counts={
+            "predicted": np.bincount(answers, minlength=num_classes).tolist(),
+            "sure": new.counts(num_classes),
+            "kept": labels.counts(num_classes),
+        },
         soft={SOFT + name: share for name, share in zip(classes, shares, strict=False)},
     )
 
 
 def answers_of(predictions: Predictions) -> npt.NDArray[np.intp]:
-    """Class index of each row's ``pred``, else of its most probable class; -1 for no class."""
+    """Class index of ``pred`` (-1 if it is not a class), else of the most probable class."""
     answers: npt.NDArray[np.intp] = predictions.probabilities.argmax(axis=1)
     if predictions.pred is not None:
         answers = pd.Index(list(predictions.classes)).get_indexer(pd.Index(predictions.pred))
     return answers
-
-
-def decide(
-    predictions: Predictions,
-    rule: Rule,
-    earlier: Labels | None,
-    number: int,
-    soft: bool,
-    allowed: npt.NDArray[np.bool_] | None = None,
-) -> tuple[Labels, dict[str, list[int]]]:
-    """The labels of this round over those of earlier ones, cut to the rule, and the counts.
-
-    Parameters
-    ----------
-    predictions
-        In the order of the test table; what ``pred`` holds are classes.
-    rule
-        Which rows are kept.
-    earlier
-        Labels of the rounds before, or None.
-    number
-        This round's number.
-    soft
-        Whether the probabilities are wanted.
-    allowed
-        Rows that may be labelled in this round, shape (N,); None for all.
-    """
-    probabilities = predictions.probabilities.astype(np.float64)
-    num_rows, num_classes = probabilities.shape
-    answers = answers_of(predictions)
-    chosen = sure(predictions.probabilities, rule, answers)
-    if allowed is not None:
-        chosen &= allowed
-    new = Labels(
-        np.where(chosen, answers, NONE),
-        probabilities[np.arange(num_rows), answers],
-        np.full(num_rows, number, dtype=np.int64),
-        probabilities if soft else None,
-    )
-    merged = new if earlier is None else new.or_else(earlier)
-    kept = replace(merged, label=limited(merged.label, merged.confidence, rule))
-    counts = {
-        "predicted": np.bincount(answers, minlength=num_classes).tolist(),
-        "sure": new.counts(num_classes),
-        "kept": kept.counts(num_classes),
-    }
-    return kept, counts

@@ -1,20 +1,16 @@
-"""Rules that select pseudo-labels: thresholds, quotas and shares, per row or per cell.
+"""Rules that select pseudo-labels: thresholds, quantiles, caps and balance, per row or per cell.
 
-Which predictions are sure enough to be trained on.
-
-Source: D.-H. Lee, "Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep
+Rows: D.-H. Lee, "Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep
 Neural Networks" (ICML workshop, 2013); the threshold of 0.96 on the largest softmax probability is
 that of "Dual-stream Fusion and Data Augmentation for Imbalanced SAR and EO Multi-modal
-Classification" (2023). Quantiles per class in place of one threshold follow the class-balanced
-self-training of Y. Zou et al. (ECCV 2018, arXiv 1810.07911): rare classes are rarely sure, and one
-threshold for all would leave them out.
+Classification" (2023). Quantiles per class follow the class-balanced self-training of Y. Zou et al.
+(ECCV 2018, arXiv 1810.07911): a single threshold would leave out rare classes, which are rarely
+predicted with confidence.
 
-Which cells, image by class, of multi-label predictions are sure enough to be trained on.
-
-Source: M. N. Rizve, K. Duarte, Y. S. Rawat, M. Shah, "In Defense of Pseudo-Labeling: An
-Uncertainty-Aware Pseudo-label Selection Framework for Semi-Supervised Learning" (ICLR 2021, arXiv
-2101.06329), section 3: a class is present from one threshold on, absent up to a lower one, and has
-no label in between. Differs from the paper: the thresholds stand alone, without its uncertainty.
+Cells, image by class: M. N. Rizve, K. Duarte, Y. S. Rawat, M. Shah, "In Defense of Pseudo-Labeling:
+An Uncertainty-Aware Pseudo-label Selection Framework for Semi-Supervised Learning" (ICLR 2021,
+arXiv 2101.06329), section 3: a class is present above one threshold, absent below a lower one, and
+not annotated in between. Differs from the paper: no uncertainty, only the thresholds.
 """
 
 from __future__ import annotations
@@ -37,27 +33,7 @@ NONE = -1
 
 
 def sure(probabilities: Floats, rule: Rule, answers: Indices | None = None) -> Mask:
-    """Rows that pass the threshold and the quantile of ``rule``.
-
-    Parameters
-    ----------
-    probabilities
-        Floats of shape (N, K) in [0, 1].
-    rule
-        Its cap and balance are not looked at.
-    answers
-        Class indices of shape (N,) where something has decided them; None: the most probable ones.
-
-    Returns
-    -------
-    numpy.ndarray
-        Booleans of shape (N,).
-
-    Examples
-    --------
-    >>> sure(np.array([[0.96, 0.04], [0.97, 0.03]]), Rule())
-    array([False,  True])
-    """
+    """Mask of the rows above the thresholds and the quantile; by default of the likeliest class."""
     if answers is None:
         answers = probabilities.argmax(axis=1)
     confidence = probabilities[np.arange(len(answers)), answers]
@@ -74,22 +50,7 @@ def sure(probabilities: Floats, rule: Rule, answers: Indices | None = None) -> M
 
 
 def limited(labels: Indices, confidence: Floats, rule: Rule) -> Indices:
-    """The labels after the cap and the balance of ``rule``; rows cut away become -1.
-
-    Parameters
-    ----------
-    labels
-        Class indices of shape (N,), -1 for a row that is not labelled.
-    confidence
-        Floats of shape (N,). Of equal ones the lower row is the surer.
-    rule
-        Its threshold and quantile are not looked at.
-
-    Examples
-    --------
-    >>> limited(np.array([0, 0, 1, -1]), np.array([0.97, 0.99, 0.98, 0.1]), Rule(balance=True))
-    array([-1,  0,  1, -1])
-    """
+    """Labels after the cap and the balance; removed rows become -1, ties keep the earlier row."""
     sizes = [] if rule.per_class_cap is None else [rule.per_class_cap]
     if rule.balance and (labels != NONE).any():
         sizes.append(int(np.unique(labels[labels != NONE], return_counts=True)[1].min()))
@@ -107,22 +68,13 @@ Bound = float | npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PseudoCells:
-    """Multi-label pseudo-labels of the N rows of a test table.
+    """Multi-label pseudo-labels of the N rows of a test table."""
 
-    Parameters
-    ----------
-    labels
-        int8 of shape (N, K): 1 present, 0 absent, -1 not known.
-    round
-        Integers of shape (N,): the latest round that labelled one of the row's cells, from 1; 0 in
-        a row that has none.
-    """
-
-    labels: Matrix
-    round: npt.NDArray[np.int64]
+    labels: Matrix  # (N, K): 1 present, 0 absent, -1 not annotated
+    round: npt.NDArray[np.int64]  # (N,): latest round that labelled a cell, from 1; 0 without
 
     def or_else(self, earlier: PseudoCells) -> PseudoCells:
-        """These labels and, in cells that have none, the earlier ones."""
+        """These labels, in cells without one the earlier labels."""
         own = self.labels != UNKNOWN
         return PseudoCells(
             np.where(own, self.labels, earlier.labels),
@@ -131,22 +83,7 @@ class PseudoCells:
 
 
 def bounds(rule: Rule) -> tuple[Bound, Bound]:
-    """The probability below which a class is absent, and the one above which it is present.
-
-    They are numbers, or of shape (K,) if each class has its own.
-
-    Raises
-    ------
-    UsageError
-        If the first is above the second, or the rule has a part that is for one class per image.
-
-    Examples
-    --------
-    >>> bounds(Rule(threshold=0.75)), bounds(Rule(threshold=0.75, lower=0.5))
-    ((0.25, 0.75), (0.5, 0.75))
-    >>> bounds(Rule(threshold=0.25))
-    (0.25, 0.25)
-    """
+    """The thresholds below which a class is absent and above which it is present, or K of each."""
     if rule.quantile is not None:
         raise UsageError(
             "--quantile is for one class per image; multi-label cells take --threshold and --lower"
@@ -162,26 +99,7 @@ def bounds(rule: Rule) -> tuple[Bound, Bound]:
 
 
 def sure_cells(probabilities: Floats, rule: Rule) -> Matrix:
-    """The labels of the cells that are sure.
-
-    Parameters
-    ----------
-    probabilities
-        Floats of shape (N, K) in [0, 1].
-    rule
-        Its cap and balance are not looked at.
-
-    Returns
-    -------
-    numpy.ndarray
-        int8 of shape (N, K): 1 strictly above the threshold, 0 strictly below the lower one, -1 in
-        between.
-
-    Examples
-    --------
-    >>> sure_cells(np.array([[0.97, 0.96, 0.03]]), Rule())
-    array([[ 1, -1,  0]], dtype=int8)
-    """
+    """Labels of cells strictly outside the thresholds; others are -1."""
     lower, upper = bounds(rule)
     labels = np.full(probabilities.shape, UNKNOWN, dtype=np.int8)
     labels[probabilities < lower] = ABSENT
@@ -190,22 +108,7 @@ def sure_cells(probabilities: Floats, rule: Rule) -> Matrix:
 
 
 def limited_cells(labels: Matrix, probabilities: Floats, rule: Rule) -> Matrix:
-    """The labels after the cap and the balance of ``rule``.
-
-    Parameters
-    ----------
-    labels
-        int8 of shape (N, K).
-    probabilities
-        Floats of shape (N, K): of the present cells of a class those with the largest stay.
-    rule
-        Its thresholds are not looked at.
-
-    Returns
-    -------
-    numpy.ndarray
-        int8 of shape (N, K); present cells that are cut away become -1, for they are not absent.
-    """
+    """Labels after the cap and the balance; removed present cells become -1, not absent."""
     counts = (labels == PRESENT).sum(axis=0)
     sizes = [] if rule.per_class_cap is None else [rule.per_class_cap]
     if rule.balance and counts.any():
@@ -221,10 +124,7 @@ def limited_cells(labels: Matrix, probabilities: Floats, rule: Rule) -> Matrix:
 
 
 def confidences(labels: Matrix, probabilities: Floats) -> npt.NDArray[np.float64]:
-    """Mean over each row's known cells of the probability of the label that it has, shape (N,).
-
-    Rows without a known cell have 0.
-    """
+    """Mean probability of the labels of each row's annotated cells, shape (N,); 0 without one."""
     known = labels != UNKNOWN
     of_label = np.where(labels == PRESENT, probabilities, 1 - probabilities.astype(np.float64))
     sums = np.where(known, of_label, 0.0).sum(axis=1)

@@ -11,8 +11,7 @@ from scipy.special import softmax
 from comptool import metrics
 from comptool.errors import UsageError
 from comptool.postprocess.ensemble.combine import by_class
-from comptool.postprocess.ensemble.objectives import objective
-from comptool.postprocess.ensemble.search import search
+from comptool.postprocess.ensemble.search import objective, search
 
 SEEDS = st.integers(0, 10_000)
 
@@ -172,7 +171,7 @@ def test_weights_per_class_of_a_metric_of_all_cells_are_refused():
     with pytest.raises(UsageError, match="micro-map is none"):
         search(members, targets, "micro-map", per_class=True)
     targets, members = images(20, 3, 2, 0)
-    with pytest.raises(UsageError, match="logloss is none here"):
+    with pytest.raises(UsageError, match="logloss is not one here"):
         search(members, targets, "logloss", per_class=True)
 
 

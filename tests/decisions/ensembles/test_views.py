@@ -46,7 +46,7 @@ def test_doing_nothing_wins_where_no_view_helps():
     assert choice.weights.tolist() == [1, 0, 0]
     assert choice.choice == choice.plain
     assert choice.gain.value == choice.gain.low == choice.gain.high == 0
-    assert choice.text().endswith("is better on rows that it has not seen")
+    assert choice.text().endswith("is better on unseen rows")
 
 
 def test_a_view_that_hurts_is_left_out_of_those_that_are_searched():

@@ -136,7 +136,7 @@ def test_only_uncertain_rows_change_and_balance_pulls_them_to_the_rarer_class():
 
 def test_when_nothing_is_uncertain_it_says_so():
     answer = can(THREE)(np.array([[0.98, 0.01, 0.01]]))
-    assert answer.warnings == ["no row is uncertain (top-3 entropy 0.9 or more): none changes"]
+    assert answer.warnings == ["no row is uncertain (top-3 entropy 0.9 or more): no row changes"]
 
 
 @pytest.mark.parametrize("alpha", [0, -1, np.inf, np.nan])
@@ -157,5 +157,7 @@ def test_its_prior_is_the_one_named_then_the_presumed_one_then_an_equal_one():
     equal = {"0": 1 / 3, "1": 1 / 3, "2": 1 / 3}
     assert can(context, prior="uniform")(p).facts["prior"] == equal
     assert can(CalibrationContext())(p).facts["prior"] == equal
-    with pytest.raises(UsageError, match=r"how many training images each class has\. Take --prior"):
+    with pytest.raises(
+        UsageError, match=r"training images of each class is not known\. Take --prior"
+    ):
         can(CalibrationContext(), prior="train")

@@ -13,8 +13,8 @@ from sklearn.linear_model import LogisticRegression
 
 from comptool.metrics.multilabel import logloss
 from comptool.metrics.ranking import macro_average_precision
-from comptool.postprocess.calibration.cells import isotonic, temperature, vector
 from comptool.postprocess.calibration.methods import CELL_METHODS
+from comptool.postprocess.calibration.multilabel_methods import isotonic, temperature, vector
 
 SEEDS = st.integers(0, 10_000)
 EVERY = pytest.mark.parametrize("name", CELL_METHODS.names)

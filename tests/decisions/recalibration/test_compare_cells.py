@@ -9,9 +9,9 @@ import pytest
 from scipy.special import expit
 
 from comptool.errors import InputError
-from comptool.postprocess.calibration.cells import Fitted, nothing, thresholds
 from comptool.postprocess.calibration.compare import NONE, compare_cells
 from comptool.postprocess.calibration.methods import CELL_METHODS
+from comptool.postprocess.calibration.multilabel_methods import Fitted, nothing, thresholds
 
 ALL = {name: CELL_METHODS.load(name) for name in CELL_METHODS.names}
 
@@ -63,7 +63,7 @@ def test_a_metric_of_order_gains_nothing_and_says_why_without_fitting_anything()
         (plain.score, plain.low, plain.high)
     }
     assert found.text().splitlines()[-2:] == [
-        "map asks for the order of the rows of each class, which all of these keep",
+        "map depends on the order of the rows of each class, which all methods keep",
         "if the test classes are as frequent as in the out-of-fold rows, doing nothing is best",
     ]
 

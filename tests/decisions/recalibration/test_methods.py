@@ -136,7 +136,7 @@ def test_a_class_without_rows_stays_finite_and_rare():
 def test_isotonic_curves_are_those_of_scikit_learn():
     from sklearn.isotonic import IsotonicRegression
 
-    from comptool.postprocess.calibration.isotonic import curve
+    from comptool.postprocess.calibration.scaling import curve
 
     rng = np.random.default_rng(0)
     p = np.round(rng.random(500), 2)
@@ -218,8 +218,8 @@ def test_evidence_is_brought_into_the_presumed_shares():
         ("temperature", "fitted on out-of-fold rows"),
         ("isotonic", "fitted on out-of-fold rows"),
         ("sinkhorn", "--target-prior"),
-        ("quota", "how many training images each class has. Name the head classes"),
-        ("prior", "which class shares the models were trained on"),
+        ("quota", "training images of each class is not known. Name the head classes"),
+        ("prior", "the class shares of the training rows are not known"),
         ("quota-optimal", "no class has a quota"),
     ],
 )
@@ -229,7 +229,7 @@ def test_what_is_not_known_is_asked_for(name, missing):
 
 
 def test_a_training_share_of_zero_is_refused():
-    with pytest.raises(UsageError, match="1 classes have no share"):
+    with pytest.raises(UsageError, match="1 classes have no training row"):
         METHODS.load("prior")(Context(presumed=np.array([1.0, 0.0])))
 
 

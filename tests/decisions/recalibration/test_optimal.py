@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from comptool.errors import UsageError
 from comptool.postprocess.calibration.context import CalibrationContext
 from comptool.postprocess.calibration.methods import METHODS
-from comptool.postprocess.calibration.optimal import assign, whole_sizes
+from comptool.postprocess.calibration.transport import assign, whole_sizes
 
 OF_FIVE = CalibrationContext(classes=tuple("01234"))
 

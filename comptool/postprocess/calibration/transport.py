@@ -1,25 +1,25 @@
-"""Optimal assignment of rows to classes of given sizes: a transportation problem.
+"""Class sizes met exactly: optimal assignment of rows, and Sinkhorn scaling of probabilities.
 
-Quotas as the best assignment of all rows to classes that meets them.
+Assigning rows to classes of given sizes at the greatest total score is a transportation problem:
+F. L. Hitchcock, "The distribution of a product from several sources to numerous localities", 1941.
+A linear programme over all N K cells is slow for large N, but K prices, one per class, settle
+nearly all rows: each row takes the class with the greatest score minus price. Prices are
+approximated by entropic regularisation; rows far from a tie keep the class chosen at these prices;
+the programme is solved exactly (HiGHS) for the other rows, and rows are added until no settled row
+prefers another class at the prices of the programme. By linear programming duality the assignment
+of all rows is then optimal.
 
-Rows are assigned to classes of given sizes at the greatest total score, which is a transportation
-problem: F. L. Hitchcock, "The distribution of a product from several sources to numerous
-localities", 1941. The linear programme over all N K cells is slow to solve for large N, and nearly
-all of it is settled by K numbers: with the right price of each class, a row goes where score minus
-price is greatest. Prices are approached by smoothed counts (entropic regularisation, as in
-Sinkhorn's method); rows far from a tie keep the class that they choose at these prices; the
-programme is solved exactly (HiGHS) for the rest, whose number grows until its own prices have every
-settled row choose what it has. By linear programming duality no assignment of all rows is then
-better.
+Sinkhorn: R. Sinkhorn and P. Knopp, "Concerning nonnegative matrices and doubly stochastic
+matrices", Pacific Journal of Mathematics 21(2), 1967. Of all tables whose rows sum to one and whose
+columns have the given means, the result has the least Kullback-Leibler divergence from the
+predictions. Probabilities below 1e-12 count as 1e-12; otherwise there may be no such table.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
-from scipy.optimize import linprog
-from scipy.special import softmax
+import scipy
 
 from comptool.errors import UsageError
 from comptool.postprocess.calibration.context import (
@@ -29,6 +29,7 @@ from comptool.postprocess.calibration.context import (
     Doubles,
     Floats,
     Indices,
+    answered,
     rows_to_one,
 )
 from comptool.postprocess.calibration.quota import FRACTION, choose_heads, has_heads, quota_size
@@ -36,9 +37,9 @@ from comptool.postprocess.calibration.quota import FRACTION, choose_heads, has_h
 TINY = float(np.finfo(np.float64).tiny)
 SMOOTHINGS = (1.0, 0.3, 0.1, 0.03)
 ROUNDS = 40
-# Rows that the smoothed prices are found on.
+# Rows used for the smoothed prices.
 SAMPLE = 10_000
-# Share of the rows that the first programme leaves open.
+# Share of the rows that the first programme solves.
 FIRST_SHARE = 0.03
 LEAST_REACH = 1e-3
 SLACK = 1e-9
@@ -54,32 +55,21 @@ def quota_optimal(
 ) -> Apply:
     """The assignment of rows that meets the quotas at the greatest total log-probability.
 
-    With presumed class shares every class has a quota, its share of the rows. Without, head
-    classes have theirs and no other row is given to them, as in `quota`; the difference is that
-    the result does not depend on the order of the head classes.
-
-    Parameters
-    ----------
-    context, top_k_head, head_classes, fraction
-        As for :func:`comptool.postprocess.calibration.quota.quota_method`.
-
-    Raises
-    ------
-    UsageError, InputError
-        If neither shares nor head classes are known, or the quotas are more than the rows.
+    With presumed class shares, every class has a quota. Without, head classes have quotas, as in
+    `quota`, but the result does not depend on their order.
     """
     target, head = context.target, []
     if target is None:
         if not has_heads(context, top_k_head, head_classes):
-            raise UsageError("no class has a quota: --target-prior or --head-classes says which")
-        head = choose_heads(context, top_k_head, head_classes).indices
+            raise UsageError("no class has a quota: give --target-prior or --head-classes")
+        head = choose_heads(context, top_k_head, head_classes)[0]
         if len(head) * fraction > 1 + 1e-9:
             raise UsageError(
                 f"{len(head)} quotas of {fraction} are more than all rows; lower --fraction"
             )
 
     def apply(probabilities: Floats) -> Answer:
-        # Smaller than the least probability of float32, so that nothing else is levelled.
+        # Below the smallest float32, so that only zeros are changed.
         scores = np.log(np.maximum(probabilities, TINY, dtype=np.float64))
         if target is not None:
             sizes = whole_sizes(target, len(scores))
@@ -93,14 +83,14 @@ def quota_optimal(
 
 
 def _head_only(scores: Doubles, head: Indices, fraction: float) -> Indices:
-    """Quotas for the head classes; the others are one class, as good as the best of them."""
+    """Assign quotas to the head classes; the others are one class with their largest score."""
     size = quota_size(len(scores), fraction)
     tail = np.setdiff1d(np.arange(scores.shape[1]), head)
     left = len(scores) - size * len(head)
     if not tail.size and left:
         raise UsageError(
             f"every class has a quota of {size} rows, which leaves {left} of {len(scores)} without "
-            "one; say the shares: --target-prior"
+            "a class; give the shares: --target-prior"
         )
     if not tail.size:
         return head[assign(scores[:, head], np.full(len(head), size))]
@@ -111,15 +101,7 @@ def _head_only(scores: Doubles, head: Indices, fraction: float) -> Indices:
 
 
 def whole_sizes(shares: Doubles, num_rows: int) -> Indices:
-    """Whole numbers in these shares that sum to the rows: the largest remainders are rounded up.
-
-    Of equal remainders the first class in class order is rounded up.
-
-    Examples
-    --------
-    >>> whole_sizes(np.array([0.5, 0.25, 0.25]), 5).tolist()
-    [3, 1, 1]
-    """
+    """Integers in these shares that sum to ``num_rows``, by largest remainders, ties in order."""
     exact = shares * num_rows
     sizes = np.floor(exact + 1e-9).astype(np.int64)
     order = np.argsort(-(exact - sizes), kind="stable")
@@ -128,38 +110,13 @@ def whole_sizes(shares: Doubles, num_rows: int) -> Indices:
 
 
 def assign(scores: Doubles, sizes: Indices) -> Indices:
-    """The class of each row.
-
-    Parameters
-    ----------
-    scores
-        Finite floats of shape (N, K); larger is better.
-    sizes
-        Rows of each class, shape (K,), at least 0, summing to N.
-
-    Returns
-    -------
-    numpy.ndarray
-        Class indices of shape (N,). Each class has its size and the sum of the scores is the
-        greatest possible. Which of several best assignments is taken is not specified, but is
-        always the same.
-
-    Raises
-    ------
-    ValueError
-        If the sizes do not sum to N.
-
-    Examples
-    --------
-    >>> assign(np.log([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4]]), np.array([1, 2])).tolist()
-    [0, 1, 1]
-    """
+    """Class of each row at the greatest total score; class c gets ``sizes[c]`` rows."""
     if sizes.sum() != len(scores) or (sizes < 0).any():
         raise ValueError(f"sizes {sizes.tolist()} do not sum to {len(scores)} rows")
     wanted = np.flatnonzero(sizes)
     if len(wanted) == 1:
         return np.full(len(scores), wanted[0])
-    # Equal rows are one row of the programme, however many there are.
+    # Equal rows are one row of the programme.
     table, which, supplies = np.unique(
         scores[:, wanted], axis=0, return_inverse=True, return_counts=True
     )
@@ -171,7 +128,7 @@ def assign(scores: Doubles, sizes: Indices) -> Indices:
 
 
 def _transport(table: Doubles, supplies: Indices, sizes: Indices) -> Indices:
-    """How many of each row go to each class, integers of shape (N, K)."""
+    """Number of copies of each row assigned to each class, (N, K)."""
     offers = table - _prices(table, supplies, sizes)
     regret = offers.max(axis=1, keepdims=True) - offers
     margins = np.partition(regret, 1, axis=1)[:, 1]
@@ -194,13 +151,13 @@ def _transport(table: Doubles, supplies: Indices, sizes: Indices) -> Indices:
 
 
 def _prices(table: Doubles, supplies: Indices, sizes: Indices) -> Doubles:
-    """Prices of shape (K,) at which about the wanted number of rows chooses each class."""
+    """Prices, (K,), at which about the given number of rows prefers each class."""
     sample = np.linspace(0, len(table) - 1, min(SAMPLE, len(table))).astype(np.intp)
     prices = np.zeros(len(sizes))
     wanted = np.log(sizes / sizes.sum())
     for smoothing in SMOOTHINGS:
         for rows in [sample] * ROUNDS + [slice(None)] * 4:
-            chosen = softmax((table[rows] - prices) / smoothing, axis=1)
+            chosen = scipy.special.softmax((table[rows] - prices) / smoothing, axis=1)
             shares = supplies[rows] @ chosen / supplies[rows].sum()
             prices = prices + smoothing * (np.log(np.maximum(shares, 1e-12)) - wanted)
     return prices
@@ -209,10 +166,10 @@ def _prices(table: Doubles, supplies: Indices, sizes: Indices) -> Doubles:
 def _programme(
     table: Doubles, supplies: Indices, sizes: Indices, cells: npt.NDArray[np.bool_]
 ) -> tuple[Indices, Doubles] | None:
-    """Solve the linear programme over some cells, whose corners are whole numbers.
+    """Solve the linear programme over some cells; its vertices are integers.
 
-    Rows with a single cell are settled. Returns amounts of shape (N, K) and prices of shape (K,),
-    or None if these cells cannot fill the sizes.
+    Rows with a single cell are settled. Gives amounts, (N, K), and prices, (K,), or None if these
+    cells cannot fill the sizes.
     """
     amounts = cells * supplies[:, None]
     is_open = cells.sum(axis=1) > 1
@@ -220,7 +177,7 @@ def _programme(
     left = sizes - amounts.sum(axis=0)
     row, column = np.nonzero(cells[is_open])
     num_rows, num_cells = int(is_open.sum()), len(row)
-    sums = sparse.csc_array(
+    sums = scipy.sparse.csc_array(
         (
             np.ones(2 * num_cells),
             (np.concatenate([row, num_rows + column]), np.tile(np.arange(num_cells), 2)),
@@ -230,10 +187,43 @@ def _programme(
     wanted = np.concatenate([supplies[is_open], left])
     if not num_rows or (left < 0).any():
         return None
-    found = linprog(-table[is_open][row, column], A_eq=sums, b_eq=wanted, method="highs")
+    found = scipy.optimize.linprog(
+        -table[is_open][row, column], A_eq=sums, b_eq=wanted, method="highs"
+    )
     if found.status == INFEASIBLE:
         return None
     if found.status != 0:
         raise RuntimeError(f"the assignment was not solved: {found.message}")
     amounts[np.flatnonzero(is_open)[row], column] = np.rint(found.x)
     return amounts, -found.eqlin.marginals[num_rows:]
+
+
+ITERATIONS = 2000
+TOLERANCE = 1e-9
+FLOOR = 1e-12
+
+
+def sinkhorn(context: CalibrationContext) -> Apply:
+    """Scale columns until the mean probability of each class is its presumed share."""
+    target = context.target_shares()
+
+    def apply(probabilities: Floats) -> Answer:
+        scales, gap = column_scales(probabilities, target)
+        return answered(np.maximum(probabilities, FLOOR) * scales, largest_gap=gap)
+
+    return apply
+
+
+def column_scales(probabilities: Floats, target: Doubles) -> tuple[Doubles, float]:
+    """Factors of the columns, and the largest difference between a mean and its share."""
+    table = np.maximum(probabilities, FLOOR, dtype=np.float64)
+    scales = np.ones(table.shape[1])
+    gap = np.inf
+    for _ in range(ITERATIONS):
+        means = scales * (table.T @ (1 / (table @ scales))) / len(table)
+        gap = float(np.abs(means - target).max())
+        if gap < TOLERANCE:
+            break
+        scales = scales * target / means
+        scales /= scales.max()
+    return scales, gap
