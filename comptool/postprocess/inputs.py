@@ -305,8 +305,10 @@ def _result(
     if any(member.pred is not None for member in members):
         names = ", ".join(str(p) for p, m in zip(paths, members, strict=True) if m.pred is not None)
         notes.append(f"the decisions (column pred) of {names} are left out")
-    fold = first.fold
-    if not all(np.array_equal(fold, member.fold) for member in members):
+    fold: Any = first.fold
+    # No fold at all is alike, too.
+    folds: list[Any] = [member.fold for member in members]
+    if not all(np.array_equal(fold, one) for one in folds):
         notes.append("the members' folds differ: the column fold is left out")
         fold = None
     return replace(first, probabilities=probabilities, pred=None, fold=fold), notes

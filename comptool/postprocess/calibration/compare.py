@@ -211,9 +211,18 @@ def ranked(values: Mapping[str, Sequence[float]], metric: Metric) -> tuple[Stand
 
 
 def _standing(name: str, values: Sequence[float], gains: Doubles) -> Standing:
-    score = (float(np.mean(values)), *np.percentile(values, INTERVAL).tolist())
-    gain = (float(gains.mean()), *np.percentile(gains, INTERVAL).tolist())
-    return Standing(name, *score, *gain, wins=float((gains > 0).mean()))
+    low, high = np.percentile(values, INTERVAL).tolist()
+    gain_low, gain_high = np.percentile(gains, INTERVAL).tolist()
+    return Standing(
+        method=name,
+        score=float(np.mean(values)),
+        low=low,
+        high=high,
+        gain=float(gains.mean()),
+        gain_low=gain_low,
+        gain_high=gain_high,
+        wins=float((gains > 0).mean()),
+    )
 
 
 def compared(

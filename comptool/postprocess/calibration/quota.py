@@ -134,8 +134,8 @@ def choose_heads(
     tied = [c for c in np.flatnonzero(counts == least).tolist() if c not in head]
     if tied:
         classes = context.names(len(counts))
-        names = ", ".join(classes[c] for c in tied)
-        why += f"; {names} has as many ({least}) but is later in class order"
+        equal = ", ".join(classes[c] for c in tied)
+        why += f"; {equal} has as many ({least}) but is later in class order"
     return head, why
 
 
