@@ -82,7 +82,7 @@ def with_images(samples: Samples, settings: TrainSettings) -> tuple[Samples, lis
     samples = replace(samples, paths={name: samples.paths[name] for name in names})
     if settings.missing_modality == "drop":
         if samples.labels:
-            samples.label_matrix()  # before dropping rows, so that errors have the table's row numbers
+            samples.label_matrix()  # before dropping rows: errors name the table's row
         whole, dropped = drop_missing(samples)
         note = (
             f"leaving out {dropped} of {len(samples)} rows of {samples.source}: an image is missing"
@@ -146,7 +146,7 @@ def extra_rows(
     samples = read_samples(extra, competition, labelled=True)
     _refuse_validated(samples)
     _refuse_labelled(samples, labelled)
-    # Before dropping rows, so that errors have the table's row numbers.
+    # Before dropping rows: errors name the table's row.
     if samples.labels:
         samples = replace(samples, labels=tuple(classes))
         samples.label_matrix()
@@ -561,7 +561,7 @@ def _threshold(settings: TrainSettings) -> float:
 
 LOOKED_AT = 16  # images per modality
 STEP = 32  # the stride of usual backbones
-LEAST, MOST = 64, 224  # pixels; a stride of 32 leaves 2 of 64
+LEAST, MOST = 64, 224  # pixels; below, one feature is left; above, the user decides
 
 Size = tuple[int, int]
 _SIZE = re.compile(r"(?:(?P<name>[^=]+)=)?(?P<height>\d+)(?:x(?P<width>\d+))?")
