@@ -54,7 +54,7 @@ def objective_weights(products: Tensor) -> Tensor:
     """IMTL-G weights of T objectives from the (T, T) products of their gradients.
 
     The weighted sum of the gradients g_t has the same projection on each u_t = g_t / |g_t|, and the
-    weights sum to 1. With two objectives they are inverse to the norms; with three or more, a weight
+    weights sum to 1. Two objectives get weights inverse to their norms; of three or more, a weight
     may be negative.
 
     Examples

@@ -189,7 +189,7 @@ def _scheduler(
 
 
 def _cycles(settings: TrainSettings, updates_per_epoch: int) -> dict[str, Any]:
-    """Cosine schedule, with warm restarts (Loshchilov & Hutter 2017, arXiv:1608.03983) or without."""
+    """Cosine, optionally with warm restarts (Loshchilov & Hutter 2017, arXiv:1608.03983)."""
     if settings.cycle_epochs is None:
         # timm warns of a cosine over a single update; over two, the first has the same rate.
         return {"t_initial": max(settings.epochs * updates_per_epoch, 2)}

@@ -67,7 +67,7 @@ class Passes:
         self.at_once = at_once
         self._say = say
         self._computing = compiling if session.compute.compiled else nullcontext
-        # Batch normalisation needs two images or more; splitting more than three leaves no single one.
+        # Batch normalisation needs two images; splitting more than three leaves no single one.
         normalised = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in _trained(session))
         self._least = 3 if normalised else 1
 
