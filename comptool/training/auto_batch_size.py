@@ -152,7 +152,7 @@ class Trial:
 
 @contextmanager
 def _leaving(share: float, device: torch.device) -> Iterator[None]:
-    """Limit GPU memory to what is free now, less a share."""
+    """Limit this process to GPU memory that is free or reserved now, less a share."""
     if device.type != "cuda":
         yield
         return

@@ -46,7 +46,7 @@ LONG_RUN = 600.0  # seconds; compilation takes minutes
 WORTH_IT = 1.1  # least speed-up by compilation
 HARDLY = 1.03  # least speed-up by one thread
 TURNS, BUDGET = 6, 1.0  # most timed steps; seconds after three of them
-CLEARLY = 1.2  # a speed-up that two turns confirm
+CLEARLY = 1.2  # a speed-up that is certain after two turns
 FOLDER, FORMAT = "autotune", 1
 STEP, COMPILED = "step", "compiled"  # one cache file each
 COSTS = ("plain", "compiled", "start")  # seconds of a step, and until the first compiled one
@@ -345,7 +345,7 @@ def compiling() -> Iterator[None]:
     """Context of compiled passes; turns errors of the compiler into CannotCompileError."""
     try:
         yield
-    # torch imports _dynamo late, because it is slow to import.
+    # An import at the top would be slow.
     except torch._dynamo.exc.TorchDynamoException as error:
         reason = next(filter(str.strip, str(error).splitlines()), type(error).__name__)
         raise CannotCompileError(reason) from error

@@ -561,7 +561,7 @@ def _threshold(settings: TrainSettings) -> float:
 
 LOOKED_AT = 16  # images per modality
 STEP = 32  # the stride of usual backbones
-LEAST, MOST = 64, 224  # pixels; below, one feature is left; above, the user decides
+LEAST, MOST = 64, 224  # pixels; a smaller image has one feature, larger ones are the user's choice
 
 Size = tuple[int, int]
 _SIZE = re.compile(r"(?:(?P<name>[^=]+)=)?(?P<height>\d+)(?:x(?P<width>\d+))?")

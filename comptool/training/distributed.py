@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from comptool.data.device import choose_device
 
 T = TypeVar("T")
-# The others wait while one decodes all images.
+# Long, because the others wait while one decodes all images; torchrun ends them if it fails.
 PATIENCE = timedelta(hours=12)
 CHECK_EVERY = 20  # updates, on a GPU
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process in a distributed training."""
+    """One process of a distributed training."""
 
     rank: int  # from 0
     size: int  # number of processes

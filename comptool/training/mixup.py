@@ -58,7 +58,7 @@ class Mixing:
 def mixup(
     images: Sequence[Tensor], targets: Tensor, alpha: float, random: np.random.Generator
 ) -> Mixed:
-    """Mix each sample with its mirror image in the order of the batch."""
+    """Mix each sample i of a batch with sample B - 1 - i."""
     share = float(random.beta(alpha, alpha))
     mixed = [torch.lerp(tensor.flip(0), tensor, share) for tensor in images]
     return mixed, mixed_targets(targets, targets.flip(0), share)
@@ -78,7 +78,7 @@ def balanced_mixup(
 def cutmix(
     images: Sequence[Tensor], targets: Tensor, alpha: float, random: np.random.Generator
 ) -> Mixed:
-    """Replace a rectangle of each sample by that of its mirror image in the batch order."""
+    """Replace a box in each sample i of a batch by that of sample B - 1 - i."""
     box = _box(float(random.beta(alpha, alpha)), random)
     mixed, kept = [], []
     for tensor in images:

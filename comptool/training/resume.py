@@ -193,7 +193,7 @@ def check_parent(parent: Path, wanted: dict[str, Any]) -> None:
 
 
 def find_leak(parent: Path, validated: Sequence[str]) -> str | None:
-    """Why validation is biased after ``--init-from``, or None: rows that ``parent`` trained on."""
+    """Why validation after ``--init-from`` is biased: rows not held out by ``parent``; or None."""
     if not validated:
         return None
     header = read_header(parent)

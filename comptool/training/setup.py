@@ -414,6 +414,7 @@ def open_session(
     updates = -(-batches.num_steps // settings.grad_accum)
     wrapped = _distributed(model, processes)
     optimisation = Optimisation(model, settings, lr, updates, precision)
+    # After the copy of the averaged weights, which have no gradients to balance.
     loggers = _loggers(plan, model, optimisation, processes)
     return TrainSession(
         settings=settings,
