@@ -486,7 +486,13 @@ def write_prior(
     facts: PriorFacts,
     force: bool = False,
 ) -> None:
-    """Write the class prior (K,) and its record."""
+    """Write the class prior (K,) and its record.
+
+    Raises
+    ------
+    OutputExistsError
+        If ``path`` exists and ``force`` is off.
+    """
     # repr: the numbers read back exactly.
     frame = pd.DataFrame({CLASS: list(classes), PRIOR: [repr(value) for value in prior.tolist()]})
     with together():

@@ -66,7 +66,13 @@ def read_record(folder: Path) -> tuple[TrainSettings, Files]:
 
 
 def run_folder(name: str | None, model: str, extra: Path | None) -> Path:
-    """``weights/<name>``; by default the model's name, with the extra table's appended."""
+    """``weights/<name>``; by default the model's name, with the extra table's appended.
+
+    Raises
+    ------
+    UsageError
+        If the name is blank, a path, or ``fold-<number>``; or the model is unknown.
+    """
     if name is None:
         models.parse_name(model)
         return WEIGHTS / (model if extra is None else f"{model}-{extra.stem}")
@@ -96,7 +102,22 @@ def check_folder(run: Path, *, force: bool, resume: bool) -> None:
 def settle(
     folder: Path, given: Mapping[str, Any], *, resume: bool = False
 ) -> tuple[TrainSettings, Files]:
-    """Settings and files from the given options; of a resumed run, merged with its own."""
+    """Settings and files of a run from the given options.
+
+    Parameters
+    ----------
+    folder
+        Run folder.
+    given
+        Values by option name; others than settings and files are ignored.
+    resume
+        Whether to take options that are not given from the run, not the defaults.
+
+    Raises
+    ------
+    UsageError, InputError
+        If settings are invalid, or must not change in a resumed run.
+    """
     settings = {name: given[name] for name in _names(TrainSettings) if name in given}
     files = {name: given[name] for name in _names(Files) if name in given}
     if resume:

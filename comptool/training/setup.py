@@ -511,7 +511,13 @@ class Prepared:
 
 
 def rehearse(plan: TrainPlan) -> None:
-    """Prepare every member with random weights, so that a dry run finds the same errors."""
+    """Prepare every member with random weights, so that a dry run finds the same errors.
+
+    Raises
+    ------
+    UsageError, InputError
+        As :func:`prepare`.
+    """
     plan = without_published_weights(plan)
     size = plan.settings.batch_size or BATCH_SIZE  # no search in a dry run
     plan = replace(plan, settings=replace(plan.settings, batch_size=size))
