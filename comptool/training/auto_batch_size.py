@@ -1,4 +1,4 @@
-"""``--batch-size auto``: as many images as the memory of a GPU holds, found by trying steps."""
+"""``--batch-size auto``: the largest batch that fits into GPU memory, found by trial steps."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ from comptool.training.setup import new_model, without_published_weights
 from comptool.training.validate import InputTransform
 
 Say = Callable[[str], None]
-SPARE = 0.1  # share of the memory that stays free, for what other batches and validation need
+SPARE = 0.1  # share of memory for other batches and validation
 FIRST = 8  # images
 
 
 def with_batch_size(plan: TrainPlan, processes: Processes, say: Say) -> TrainPlan:
-    """A plan whose batch size is a number.
+    """The plan with ``--batch-size auto`` replaced by a number.
 
-    On a GPU it is the largest that fits with a tenth of the memory to spare, of steps with forward
-    and backward pass and optimizer; of several processes, what fits in each. On a CPU, where a
-    larger batch is no faster, it is the default. Never more than the rows go round.
+    On a GPU the largest batch of a full training step that leaves a tenth of the memory free, the
+    least over the processes; on a CPU, where larger batches are no faster, the default. Never more
+    than the training rows.
 
     Parameters
     ----------
     plan
-        Of the run; its first member is tried.
+        The run; its first member is tried.
     processes
-        Who train together.
+        Distributed processes.
     say
-        Takes what was chosen.
+        Called with the chosen size.
 
     Raises
     ------
     UsageError, InputError
-        As the training would.
+        As in training.
     """
     settings = plan.settings
     if settings.batch_size != AS_MANY_AS_FIT:
@@ -73,13 +73,13 @@ def with_batch_size(plan: TrainPlan, processes: Processes, say: Say) -> TrainPla
 
 def _tried(plan: TrainPlan, processes: Processes, most: int) -> int:
     number = largest(Trial(plan, plan.members[0], processes).fits, most)
-    gc.collect()  # of what was tried nothing may stay
+    gc.collect()
     torch.cuda.empty_cache()
     return number
 
 
 def largest(fits: Callable[[int], bool], most: int) -> int:
-    """The largest number up to ``most`` that fits, to an eighth; 1 if none does.
+    """The largest number up to ``most`` that fits, within an eighth; 1 if none does.
 
     Examples
     --------
@@ -99,13 +99,7 @@ def largest(fits: Callable[[int], bool], most: int) -> int:
 
 
 class Trial:
-    """Steps with nothing to learn from, of a model that is thrown away.
-
-    Parameters
-    ----------
-    plan, member, processes
-        What would be trained, and where.
-    """
+    """Trial training steps of a throw-away model."""
 
     def __init__(self, plan: TrainPlan, member: TrainMember, processes: Processes) -> None:
         plan = without_published_weights(plan)
@@ -122,11 +116,11 @@ class Trial:
         self._optimisation = Optimisation(model, plan.settings, rate, 1, self._precision)
         self._target = torch.from_numpy(plan.rows.targets[member.train[:1]])
         placement = place(plan, member, self._header, processes)
-        # The room of the images that will lie there is taken already.
+        # Reserve the memory of resident images.
         self._images = torch.empty(placement.num_bytes, dtype=torch.uint8, device=placement.train)
 
     def fits(self, number: int) -> bool:
-        """Whether a step with so many images leaves the spare memory alone."""
+        """Whether a step with this batch size leaves the spare memory free."""
         with _leaving(SPARE, self._device):
             try:
                 self._step(number)
@@ -158,11 +152,11 @@ class Trial:
 
 @contextmanager
 def _leaving(share: float, device: torch.device) -> Iterator[None]:
-    """Let a GPU be out of memory while a share of what is free now is left."""
+    """Limit this process to GPU memory that is free or reserved now, less a share."""
     if device.type != "cuda":
         yield
         return
-    torch.cuda.empty_cache()  # of the step before, which may not have fitted
+    torch.cuda.empty_cache()  # of a failed step
     free, total = torch.cuda.mem_get_info(device)
     held = torch.cuda.memory_reserved(device)
     torch.cuda.set_per_process_memory_fraction((1 - share) * (free + held) / total, device)

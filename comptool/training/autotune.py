@@ -1,12 +1,11 @@
-"""How the steps of a run are computed: memory order, threads and compilation.
+"""Compute configuration of a run: memory format, threads and compilation.
 
-Weights and images are channels_last. On a CPU, steps with all threads and with one are timed once:
-in layers of small images the threads spend more time waiting for one another than computing. Under
-``--compile auto`` a run that its measured steps make long enough tries ``torch.compile`` too.
+Weights and images are channels_last. On a CPU, a step is timed with all threads and with one, which
+is faster for small images. With ``--compile auto``, long runs also try ``torch.compile``.
 
-No two measurements agree, and another number of threads rounds differently. The first one is
-therefore kept, for this machine, model and shape of batches, and holds for every later run: those
-of one seed end with the same weights. A resumed run keeps what its checkpoint says.
+The number of threads affects rounding, and timings vary. So the first measurement is cached by
+machine, model and batch shape: later runs with one seed end with the same weights. A resumed run
+keeps the configuration in its checkpoint.
 """
 
 from __future__ import annotations
@@ -41,29 +40,27 @@ from comptool.training.precision import MixedPrecision
 
 Say = Callable[[str], None]
 Seconds = dict[str, float]
-# What may be measured for a run; what compilation brings takes minutes to learn.
 Measure = Literal["all", "threads", "nothing"]
-LEAST_STEPS = 500  # a measurement takes as long as some ten steps
-LONG_RUN = 600.0  # seconds of steps from which on compilation, which takes minutes, is tried
-WORTH_IT = 1.1  # factor by which compiled steps have to be faster
-HARDLY = 1.03  # a smaller factor between one thread and all is as good as none
-TURNS, BUDGET = 6, 1.0  # most steps of each that are timed; seconds after three of them
-CLEARLY = 1.2  # so many times as fast in every one of two turns is enough
+LEAST_STEPS = 500  # a measurement takes about ten steps
+LONG_RUN = 600.0  # seconds; compilation takes minutes
+WORTH_IT = 1.1  # least speed-up by compilation
+HARDLY = 1.03  # least speed-up by one thread
+TURNS, BUDGET = 6, 1.0  # most timed steps; seconds after three of them
+CLEARLY = 1.2  # a speed-up that is certain after two turns
 FOLDER, FORMAT = "autotune", 1
-STEP, COMPILED = "step", "compiled"  # what is kept in a file each
+STEP, COMPILED = "step", "compiled"  # one cache file each
 COSTS = ("plain", "compiled", "start")  # seconds of a step, and until the first compiled one
-_AT_FIRST = torch.get_num_threads()  # a run in the same process may change it
+_AT_FIRST = torch.get_num_threads()  # before any run changes it
 
 
 @dataclass(frozen=True)
 class ComputeConfig:
-    """How the steps of a run are computed; changes results by rounding alone."""
+    """Compute configuration of a run; it affects results by rounding only."""
 
     device: str  # ``cpu`` or ``cuda``
-    # memory order of images and weights; False only in runs of earlier versions
-    channels_last: bool = True
-    threads: int | None = None  # of the CPU; None where another device computes
-    compiled: bool = False  # whether ``torch.compile`` has made the network
+    channels_last: bool = True  # memory format; False only in runs of earlier versions
+    threads: int | None = None  # CPU only
+    compiled: bool = False  # by ``torch.compile``
 
     @property
     def text(self) -> str:
@@ -83,7 +80,7 @@ def choose_config(
     say: Say,
     measure: Measure = "all",
 ) -> ComputeConfig:
-    """The configuration of a run, the same in all its processes."""
+    """The configuration of a run, the same in all processes."""
     device = processes.device
     _check_compile(settings, device)
     compile_asked = settings.compile in ("on", "reduce-overhead")
@@ -101,7 +98,7 @@ def choose_config(
             with torch.random.fork_rng(cards):
                 config = _measured(config, benchmark, cache, settings, steps, say, measure)
         except torch.OutOfMemoryError:
-            pass  # the run itself takes a batch in parts
+            pass  # training splits the batch
     return processes.gather(config)[0]
 
 
@@ -167,26 +164,19 @@ def _compiled_if_it_pays(
 
 
 def compilation_pays(steps: int, plain: float, compiled: float, start: float) -> bool:
-    """Whether a run of so many steps ends sooner compiled, and by enough to be sure.
-
-    ``plain`` and ``compiled`` are the seconds of a step, ``start`` those until the first compiled
-    step is done.
-    """
+    """Whether compiled steps, in seconds, save more than their ``start`` costs."""
     return plain >= WORTH_IT * compiled and steps * (plain - compiled) > start
 
 
 def compilation_is_known(header: RunHeader, settings: TrainSettings, device: torch.device) -> bool:
-    """Whether it was measured before what compiling the network of a run brings."""
+    """Whether the gain by compilation is in the cache."""
     return _cache(header, settings, device).read(COMPILED, COSTS) is not None
 
 
 def step_seconds(
     step: Callable[[ComputeConfig], float], configs: Mapping[str, ComputeConfig]
 ) -> Seconds:
-    """Median seconds of a step in each configuration, after one that is not counted.
-
-    They are timed in turn, so that whatever else the machine does disturbs all of them alike.
-    """
+    """Median seconds of a step per configuration, timed in turn after a warm-up step."""
     for config in configs.values():
         step(config)
     found: dict[str, list[float]] = {name: [] for name in configs}
@@ -201,13 +191,7 @@ def step_seconds(
 
 
 class Benchmark:
-    """Times forward and backward passes of a copy of a model, on batches of the run's shape.
-
-    Parameters
-    ----------
-    model, header, settings
-        As :func:`choose_config`; the copy is made when a step is asked for.
-    """
+    """Times forward and backward passes of a copy of a model on random images."""
 
     def __init__(self, model: StreamModel, header: RunHeader, settings: TrainSettings) -> None:
         self._model, self._header, self._settings = model, header, settings
@@ -246,15 +230,7 @@ class Benchmark:
 
 
 class TuningCache:
-    """What was measured of one model, shape of batches and machine; the first measurement stays.
-
-    Parameters
-    ----------
-    what
-        JSON values that the measurement depends on, besides the machine and torch's version.
-    device
-        Of the model.
-    """
+    """Cache of measurements by machine, torch version and ``what``; the first one is kept."""
 
     def __init__(self, what: Mapping[str, Any], device: torch.device) -> None:
         machine = _cpu_name() if device.type == "cpu" else torch.cuda.get_device_name(device)
@@ -264,7 +240,7 @@ class TuningCache:
         self._folder = cache_folder() / FOLDER
 
     def read(self, question: str, names: tuple[str, ...]) -> Seconds | None:
-        """The answer to a question, seconds of these names; None if none can be read."""
+        """The cached seconds by name, or None."""
         try:
             found = json.loads(self._path(question).read_text(encoding="utf-8"))["found"]
             whole = found.keys() == set(names) and {type(one) for one in found.values()} == {float}
@@ -273,7 +249,7 @@ class TuningCache:
         return found if whole else None
 
     def is_writable(self) -> bool:
-        """Whether the folder can be made and written to."""
+        """Whether the cache folder is writable."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError:
@@ -281,7 +257,7 @@ class TuningCache:
         return os.access(self._folder, os.W_OK)
 
     def keep(self, question: str, found: Seconds) -> Seconds | None:
-        """Write an answer; gives the one that is kept, perhaps another run's, or None."""
+        """Store a measurement; returns the cached one, perhaps another run's, or None."""
         path, names = self._path(question), tuple(found)
         try:
             descriptor, temporary = tempfile.mkstemp(dir=self._folder, suffix=".partial")
@@ -290,7 +266,7 @@ class TuningCache:
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
                 json.dump({"of": self._what, "found": found}, stream, indent=1)
-            # Unlike a renaming, a link replaces nothing: runs that begin together agree.
+            # Unlike a rename, a link replaces nothing: concurrent runs agree.
             os.link(temporary, path)
         except FileExistsError:
             if self.read(question, names) is None:
@@ -326,7 +302,7 @@ def _default(device: torch.device) -> ComputeConfig:
 
 
 def most_threads() -> int:
-    """Torch's own number, which leaves out second threads of a core, within the usable cores."""
+    """Torch's default number of threads, at most one per usable core."""
     return min(_AT_FIRST, compute_threads())
 
 
@@ -335,13 +311,13 @@ def _threads_are_set() -> bool:
 
 
 def use_threads(config: ComputeConfig) -> None:
-    """Have torch compute with the threads of a configuration."""
+    """Set torch's number of threads."""
     if config.threads is not None:
         torch.set_num_threads(config.threads)
 
 
 class CannotCompileError(UsageError):
-    """A network that ``torch.compile`` does not make."""
+    """``torch.compile`` fails on this model."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(
@@ -351,11 +327,7 @@ class CannotCompileError(UsageError):
 
 
 def compiled(module: nn.Module, batch_size: int, mode: Compile = "on") -> Callable[..., Tensor]:
-    """The module through ``torch.compile``, which works at the first passes; see `compiling`.
-
-    It is made for whole batches alone, and what it makes is kept for other runs. Other batches,
-    such as the last of an epoch, are computed without it: each size would take as long to make.
-    """
+    """The module by ``torch.compile`` for full batches; other batch sizes run uncompiled."""
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
     made = torch.compile(
         module, dynamic=False, mode="reduce-overhead" if mode == "reduce-overhead" else None
@@ -370,10 +342,10 @@ def compiled(module: nn.Module, batch_size: int, mode: Compile = "on") -> Callab
 
 @contextmanager
 def compiling() -> Iterator[None]:
-    """Passes of a compiled network, forward or backward; the first of each compiles."""
+    """Context of compiled passes; turns errors of the compiler into CannotCompileError."""
     try:
         yield
-    # Not imported above, because that takes longer than many a run without compilation.
+    # An import at the top would be slow.
     except torch._dynamo.exc.TorchDynamoException as error:
         reason = next(filter(str.strip, str(error).splitlines()), type(error).__name__)
         raise CannotCompileError(reason) from error
@@ -387,7 +359,7 @@ def _check_compile(settings: TrainSettings, device: torch.device) -> None:
             f"--compile reduce-overhead is for CUDA devices, not for --device {device}; take "
             "--compile on"
         )
-    # The gradients of a batch lie where those of the next one will.
+    # CUDA graphs overwrite the gradients of the batch before.
     if settings.grad_accum > 1:
         raise UsageError(
             "--compile reduce-overhead cannot add up the gradients of --grad-accum "

@@ -44,18 +44,14 @@ COLUMNS = ("epoch", "lr", "train_loss", "val_loss", "val_{metric}", "seconds", "
 
 
 def columns(metric: str) -> list[str]:
-    """What every ``metrics.csv`` has; the score's column is called after the metric."""
+    """Columns of every ``metrics.csv``."""
     return [name.format(metric=metric) for name in COLUMNS]
 
 
 def write_history(
     path: Path, rows: Sequence[Mapping[str, float | int | None]], metric: str
 ) -> None:
-    """Write every epoch's row, atomically; numbers are written so that they read back exactly.
-
-    Columns of epoch loggers follow, also those that only some rows have: a run may have been
-    begun with a version that did not write them.
-    """
+    """Write ``metrics.csv``; loggers' columns follow, also those that only some rows have."""
     header = list(dict.fromkeys([*columns(metric), *chain.from_iterable(rows)]))
     with atomic_output(path, force=True) as temporary:
         with temporary.open("w", newline="", encoding="utf-8") as stream:
@@ -65,25 +61,13 @@ def write_history(
 
 
 def asked_of(plan: TrainPlan) -> RunRecord:
-    """What ``run.json`` says of a run before it begins."""
+    """``run.json`` of a run before it starts."""
     arguments, files = plan.settings.document(), plan.files.document()
     return RunRecord(arguments=arguments, files=files, metric=plan.metric)
 
 
 class Checkpointer:
-    """Keeps what a member's training gives.
-
-    Parameters
-    ----------
-    plan, member
-        What is trained.
-    header
-        Of its checkpoints; score, epoch and the fusion weights that were learnt are added.
-    identity
-        What a resumed run has to agree with, beside its settings.
-    writes
-        Whether this process writes.
-    """
+    """Writes the files of a member's run folder."""
 
     def __init__(
         self,
@@ -107,11 +91,11 @@ class Checkpointer:
 
     @property
     def trained_ids(self) -> list[str]:
-        """Ids of the rows that are trained on, in the order of the training set."""
+        """Ids of the training rows, in order."""
         return self.plan.rows.ids(self._member.train)
 
     def score(self, probabilities: npt.NDArray[np.float32]) -> float:
-        """The metric of the validated rows, those of dropped classes left out."""
+        """The metric on the validation rows without dropped classes."""
         labels = self.plan.rows.labels[self._member.valid]
         return kept_score(self.metric, labels, probabilities, self.plan.dropped)
 
@@ -164,7 +148,7 @@ class Checkpointer:
         save_checkpoint(self.folder / BEST, model, best, force=True)
 
     def write_history(self, progress: Progress) -> None:
-        """Write ``metrics.csv`` and, where gradients are calibrated, a picture of them."""
+        """Write ``metrics.csv`` and, with gradient balancing, its curves."""
         if not self._writes:
             return
         write_history(self.folder / METRICS, progress.history, self.metric)
@@ -208,7 +192,7 @@ def write_oof(
 
 
 def clear(run: Path) -> None:
-    """Remove what an earlier run left in the folder, and nothing else."""
+    """Remove the files of an earlier run, and no others."""
     for folder in [*fold_folders(run), run]:
         graphs = [path.name for path in folder.glob(GRAPHS)]
         for name in (BEST, LAST, METRICS, GRADIENTS, RUN_JSON, OOF, *graphs):

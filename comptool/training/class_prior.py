@@ -1,10 +1,7 @@
-"""Class prior: mean predicted probability of each class over the training rows.
+"""Class prior: mean predicted probability of each class over the training rows of a run.
 
-The class prior by a run: its mean probability of each class over the rows it was trained on.
-
-Ben-Baruch et al. 2022, arXiv:2110.10955, section 3.2, whose estimate is that of a model trained
-with the unannotated cells ignored: how often a class is annotated says little of how often it is
-there. No torch until it is carried out.
+Ben-Baruch et al. 2022, arXiv:2110.10955, section 3.2. Estimate it with a model trained with
+unannotated cells ignored: annotation frequency says little about class frequency.
 """
 
 from __future__ import annotations
@@ -35,13 +32,13 @@ from comptool.training.resume import read_record
 from comptool.training.validate import InputTransform
 
 NEEDED = "an estimate needs --loss partial-asl --loss-option mode=ignore, or --loss bce"
-# No class but a universal one is in so many images.
+# Few classes are in so many images.
 NEAR_ONE = 0.9
 
 
 @dataclass(frozen=True)
 class TrainedPart:
-    """A checkpoint and the rows it was trained on."""
+    """A checkpoint and its training rows."""
 
     folder: Path
     header: RunHeader
@@ -50,47 +47,30 @@ class TrainedPart:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is to be predicted.
-
-    Parameters
-    ----------
-    run
-        Its folder.
-    classes
-        The K classes.
-    parts
-        One, or one per fold.
-    missing
-        What a missing image is; see `comptool.data.image_io.ImageFiles`.
-    inputs
-        Tables that were read.
-    notes
-        What the user should know, one sentence each.
-    """
+    """A planned estimate."""
 
     run: Path
     classes: tuple[str, ...]
-    parts: tuple[TrainedPart, ...]
-    missing: str
-    inputs: tuple[Path, ...]
-    notes: tuple[str, ...]
+    parts: tuple[TrainedPart, ...]  # one, or one per fold
+    missing: str  # handling of missing images, see ImageFiles
+    inputs: tuple[Path, ...]  # tables read
+    notes: tuple[str, ...]  # messages for the user
 
 
 def plan_estimate(name: str | None) -> Estimate:
-    """The rows that a run was trained on, from the tables that it was trained with.
+    """Check a run and its tables, and find the training rows of each of its models.
 
     Parameters
     ----------
     name
-        Name or folder of the run; None is the latest.
+        Name or folder of the run; None: the latest.
 
     Raises
     ------
     UsageError
         If its task is not multi-label.
     InputError
-        If there is no such run, not all of its folds are trained, or its tables are not those that
-        it was trained with.
+        If there is no such run, a fold is not trained, or the tables have changed since.
     """
     run = find_run(name)
     unfinished = check_finished(run)
@@ -123,7 +103,7 @@ def plan_estimate(name: str | None) -> Estimate:
 
 
 def _notes(run: Path, settings: TrainSettings, *, absent: bool) -> list[str]:
-    """What makes an estimate doubtful; ``absent``: whether any cell taught that a class is not."""
+    """Warnings; ``absent``: whether any training cell is annotated as absent."""
     if taught_absent(settings):
         return [
             f"WARNING: {run} was trained in mode '{mode_of(settings)}', which takes cells without "
@@ -145,7 +125,7 @@ def _notes(run: Path, settings: TrainSettings, *, absent: bool) -> list[str]:
 
 
 def doubts(prior: npt.NDArray[np.float64]) -> list[str]:
-    """What an estimate (K,) itself says against it, one sentence each."""
+    """Warnings about an estimated prior (K,)."""
     if (prior <= NEAR_ONE).any():
         return []
     return [
@@ -157,12 +137,12 @@ def doubts(prior: npt.NDArray[np.float64]) -> list[str]:
 def carry_out(
     estimate: Estimate, *, batch_size: int, workers: int | None, device: str
 ) -> npt.NDArray[np.float64] | None:
-    """The prior (K,) of the classes; None in the processes of a ``torchrun`` that do not speak.
+    """The class prior (K,); None in all processes but the first.
 
     Raises
     ------
     UsageError
-        If the device is not here.
+        If the device is not available.
     InputError
         If an image or a checkpoint cannot be used.
     """
@@ -178,7 +158,7 @@ def carry_out(
 def summed(
     part: TrainedPart, processes: Processes, batch_size: int, workers: int | None, missing: str
 ) -> npt.NDArray[np.float64]:
-    """Sum over all rows of the probability of each class, float64 of shape (K,)."""
+    """Sum of the class probabilities over all rows, float64 of shape (K,)."""
     model, header = load_checkpoint(part.folder, str(processes.device))
     eye = InputTransform.of(header, processes.device, channels_last=False)
     dataset = SampleDataset(

@@ -1,9 +1,7 @@
 """Class subset: which classes and how many rows of each a training stage sees; no torch.
 
-Stages of a training: which classes and how many of their rows it sees; no torch.
-
-A long tail can be trained in stages, each a run that starts from the one before: all classes; then
-without the one that drowns the others; then as many rows of each.
+Stages for a long tail, each starting from the run before: all classes; without the dominant one;
+the same number of rows of each.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ Labels = npt.NDArray[np.integer]
 
 
 def dropped_classes(settings: TrainSettings, classes: Sequence[str]) -> tuple[int, ...]:
-    """Indices of the classes that ``--drop-classes`` names, rising."""
+    """Indices of the classes in ``--drop-classes``, ascending."""
     dropped = named_classes(settings.drop_classes, classes)
     left = [name for place, name in enumerate(classes) if place not in dropped]
     if dropped and len(left) < 2:
@@ -39,7 +37,7 @@ def dropped_classes(settings: TrainSettings, classes: Sequence[str]) -> tuple[in
 def select(
     labels: Labels, train: Indices, settings: TrainSettings, dropped: Sequence[int]
 ) -> Indices:
-    """The rows that a stage trains on, some of them more than once."""
+    """Training rows of a stage, perhaps with repeats."""
     train = train[~np.isin(labels[train], dropped)]
     if settings.per_class is None:
         return train
@@ -47,10 +45,9 @@ def select(
 
 
 def balanced_subset(labels: Labels, per_class: int, seed: int) -> Indices:
-    """As many rows of each class: a random choice of a large one, repeats of a small one.
+    """The same number of rows per class: a random subset of large ones, repeats of small ones.
 
-    No row is taken ``k + 1`` times before every other row of its class is taken ``k`` times. The
-    augmentation of each repeat is drawn for itself.
+    Within a class, the numbers of repeats differ by at most one.
 
     Examples
     --------
@@ -67,7 +64,7 @@ def balanced_subset(labels: Labels, per_class: int, seed: int) -> Indices:
 
 
 def check_shares(labels: Labels, targets: npt.NDArray[Any], settings: TrainSettings) -> None:
-    """Raise a UsageError if rows have shares of classes whose logits are left out."""
+    """Raise a UsageError for soft labels of classes with dropped logits."""
     shares = labels.ndim == 1 and targets.ndim == 2
     if shares and settings.drop_classes and not settings.keep_dropped_logits:
         raise UsageError(
@@ -77,7 +74,7 @@ def check_shares(labels: Labels, targets: npt.NDArray[Any], settings: TrainSetti
 
 
 def measured(labels: Labels, dropped: Sequence[int]) -> npt.NDArray[np.bool_]:
-    """Whether each validated row counts: those of dropped classes do not; shape (N,)."""
+    """Whether each validation row counts, shape (N,): not those of dropped classes."""
     if not dropped:
         return np.ones(len(labels), bool)
     return ~np.isin(labels, dropped)
@@ -89,19 +86,17 @@ def kept_score(
     probabilities: npt.NDArray[np.floating],
     dropped: Sequence[int],
 ) -> float:
-    """The metric among the classes that are trained on.
+    """The metric over the classes that are trained on.
 
-    Nothing teaches a run the classes that it drops, and it starts the next stage: what it is worth
-    is how well it tells the others apart. So rows of dropped classes do not count, and the
-    probabilities of the others are rescaled to a sum of one.
+    Rows of dropped classes do not count, and the probabilities of the others are rescaled to a sum
+    of one.
     """
     if not dropped:
         return metrics.score(metric, labels, probabilities)
     rows = measured(labels, dropped)
     kept = np.setdiff1d(np.arange(probabilities.shape[1]), dropped)
     shares = probabilities[rows][:, kept].astype(np.float64)
-    # A row that is all in dropped classes says nothing of the others.
-    shares += np.finfo(np.float64).tiny
+    shares += np.finfo(np.float64).tiny  # uniform if all is in dropped classes
     shares /= shares.sum(axis=1, keepdims=True)
     return metrics.score(metric, np.searchsorted(kept, labels[rows]), shares)
 
@@ -113,7 +108,7 @@ def stage_notes(
     labels: Labels,
     train: Indices,
 ) -> list[str]:
-    """What a stage leaves out and repeats, one sentence each."""
+    """Notes on dropped classes and repeated rows, one sentence each."""
     notes = []
     if dropped:
         named = quoted([classes[index] for index in dropped])

@@ -1,9 +1,4 @@
-"""Settings of a training run, their checks, and what the task makes of them.
-
-Which gradients are calibrated, as it is typed; needs no torch.
-
-What it means stands in :mod:`comptool.training.gradient_balancing`.
-"""
+"""Settings of a training run and their checks; no torch."""
 
 from __future__ import annotations
 
@@ -40,14 +35,11 @@ CALIBRATE, LIMITED, AUXILIARY = "--calibrate-gradients", "--calibration-limits",
 
 @dataclass(frozen=True)
 class Calibration:
-    """Which levels are calibrated."""
+    """Gradient calibration; see :mod:`comptool.training.gradient_balancing`."""
 
-    # what the gradient of every modality is brought to: the ``mean``, ``max`` or ``min`` of their
-    # norms; None leaves them
-    intra: Reference | None = None
-    inter: bool = False  # whether the objectives are balanced
-    # smallest and largest factor of a modality, 0 < smallest <= 1 <= largest
-    limits: tuple[float, float] = LIMITS
+    intra: Reference | None = None  # common gradient norm of the modalities; None: unchanged
+    inter: bool = False  # balance the objectives
+    limits: tuple[float, float] = LIMITS  # factor of a modality: 0 < low <= 1 <= high
 
     def __post_init__(self) -> None:
         if self.intra is not None and self.intra not in get_args(Reference):
@@ -61,7 +53,7 @@ class Calibration:
 
 
 def parse_calibration(texts: Sequence[str], limits: str | None = None) -> Calibration:
-    """What ``intra``, ``intra:mean``, ``intra:max``, ``intra:min`` and ``inter`` ask for, together.
+    """Parse ``--calibrate-gradients`` and ``--calibration-limits``.
 
     Examples
     --------
@@ -83,13 +75,13 @@ def parse_calibration(texts: Sequence[str], limits: str | None = None) -> Calibr
 
 
 def calibration_of(settings: TrainSettings) -> Calibration | None:
-    """How the gradients of a training are calibrated; None: they are not."""
+    """The gradient calibration of a training, or None."""
     texts, limits = settings.calibrate_gradients, settings.calibration_limits
     return parse_calibration(texts, limits) if texts or limits is not None else None
 
 
 def check_objectives(settings: TrainSettings) -> None:
-    """Refuse what the model has no streams, no head or no objectives for."""
+    """Check gradient calibration and auxiliary heads against the model."""
     calibration = calibration_of(settings)
     if calibration is None and not settings.auxiliary_heads:
         return
@@ -135,14 +127,13 @@ DataOn = Literal["auto", "gpu", "cpu"]
 Channels = Literal["1", "3", "auto"]
 Compile = Literal["auto", "on", "off", "reduce-overhead"]
 
-# What a resumed run may change: it moves the weights by rounding at most.
+# A resumed run may change these: they alter the weights by rounding at most.
 FREE_TO_CHANGE = ("workers", "device", "compile", "cache", "data_on")
-# Settings of earlier versions, which a resumed run may still name in its run.json.
+# Settings of earlier versions, ignored in run.json.
 REMOVED = ("cuda_graph",)
 PRETRAINED_RATE, RANDOM_RATE = 1e-3, 3e-3
 BATCH_SIZE, AS_MANY_AS_FIT = 32, 0
-# Those of timm's optimizers that a competitor names; listed here so that a misspelt name is
-# reported without importing torch.
+# A selection of timm's, listed to check names without torch.
 OPTIMIZERS = (
     "adamw adam nadam nadamw radam adamp adan adopt adabelief adafactor lamb lars lion muon "
     "madgrad rmsprop rmsproptf sgd momentum nesterov"
@@ -150,7 +141,7 @@ OPTIMIZERS = (
 BACKBONE = "backbone"
 PARTS = (BACKBONE, "head")
 COSINE_ALONE = ("min_lr", "cycle_epochs", "cycle_mul")
-EVENED = ("under", "over", "class-aware")  # of --balance: changes of the rows, not the weights
+EVENED = ("under", "over", "class-aware")  # values of --balance that resample the rows
 
 # Panels of --help.
 MODEL, LOSS, BALANCE, IMAGES = "Model", "Loss", "Class balance", "Images"
@@ -158,7 +149,7 @@ OPTIMISATION, VALIDATION, STAGES = "Optimisation", "Validation", "Training in st
 
 
 def parse_batch_size(text: str) -> int:
-    """The number of images per batch; ``auto`` is :data:`AS_MANY_AS_FIT`; else a ValueError."""
+    """The batch size, or :data:`AS_MANY_AS_FIT` for ``auto``; a ValueError otherwise."""
     if text == "auto":
         return AS_MANY_AS_FIT
     if not text.isdecimal() or not int(text):
@@ -168,7 +159,7 @@ def parse_batch_size(text: str) -> int:
 
 @dataclass(frozen=True)
 class WithWorkers:
-    """A command whose images are loaded by processes."""
+    """Options of a command that loads images in worker processes."""
 
     workers: int | None = option(
         help="Processes that load images.",
@@ -181,10 +172,7 @@ class WithWorkers:
 
 @dataclass(frozen=True)
 class TrainSettings(WithWorkers, WithDevice, WithSeed):
-    """Settings of a training run, as recorded in its ``run.json``.
-
-    :mod:`comptool.training.data` says what they mean for the data.
-    """
+    """Settings of a training run, as recorded in its ``run.json``."""
 
     model: str = option(
         "mobilenetv2-dual",
@@ -480,7 +468,7 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
 
     @property
     def augment_options(self) -> dict[str, float]:
-        """What was given of the augmentation's options."""
+        """The given options of the augmentation."""
         given = {name: getattr(self, name) for name in ("cutout", "magnitude", "num_ops")}
         return {name: value for name, value in given.items() if value is not None}
 
@@ -491,12 +479,12 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
 
     @property
     def scheme(self) -> Weighting | None:
-        """How class weights follow from the rows; None: they do not."""
+        """Formula of the class weights, or None."""
         return self.weighting or ("effective" if self.balance == "weights" else None)
 
     @property
     def weighted(self) -> str | None:
-        """The option that asks for class weights, as it is typed; None without."""
+        """The given option for class weights, or None."""
         if self.class_weights is not None:
             return "--class-weights"
         if self.weighting is not None:
@@ -504,10 +492,10 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
         return "--balance weights" if self.balance == "weights" else None
 
     def rate(self, *, pretrained: bool) -> float:
-        """Learning rate after warm-up: as given, else one for AdamW and its kin.
+        """Learning rate after warm-up; the default is for AdamW.
 
-        From random weights 3e-3 came to a validation loss of 1.52 where 1e-3 came to 1.84, with
-        MobileNetV2 on 500 pairs; weights that know something would be lost at that rate.
+        From random weights, MobileNetV2 on 500 image pairs reached a validation loss of 1.52 at
+        3e-3 and of 1.84 at 1e-3.
         """
         if self.lr is not None:
             return self.lr
@@ -515,19 +503,19 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
 
     @property
     def highest_rate(self) -> float:
-        """The highest that :meth:`rate` can be, before the weights are known."""
+        """Upper bound of :meth:`rate` before the weights are known."""
         unsure = self.init_from is None and self.pretrained in ("auto", "no")
         return self.rate(pretrained=not unsure)
 
     def check_min_lr(self, rate: float) -> None:
-        """Raise a UsageError if the last learning rate is above the first."""
+        """Raise a UsageError if the final learning rate is above the first."""
         if self.min_lr is not None and self.min_lr > rate:
             whose = "" if self.lr is not None else ", the default for the weights it starts from"
             raise UsageError(f"--min-lr {self.min_lr:g} is above --lr {rate:g}{whose}")
 
     @property
     def milestones(self) -> tuple[float, ...]:
-        """Epochs given with ``--decay-epochs``: one is a period, several are points in time."""
+        """Values of ``--decay-epochs``: one is a period, several are epochs."""
         text = "30" if self.decay_epochs is None else self.decay_epochs
         return tuple(float(part) for part in text.split(","))
 
@@ -537,13 +525,11 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> TrainSettings:
-        """The settings of a :meth:`document`."""
+        """Inverse of :meth:`document`."""
         known = {name: value for name, value in document.items() if name not in REMOVED}
         return from_json(cls, known)
 
     def _check(self) -> None:
-        from comptool.training.config import check_objectives
-
         check(self)
         self._check_names()
         self._check_schedule()
@@ -621,7 +607,7 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
 
 @dataclass(frozen=True)
 class Files(WithCompetition):
-    """The tables of a training; None: detected, held out, or none."""
+    """Input tables of a training."""
 
     folds: Path | None = option(
         help="Table with folds, from comptool split.",
@@ -652,12 +638,12 @@ class TrainConfig(Output, Files, TrainSettings):
     def __post_init__(self) -> None:
         if self.force and self.resume:
             raise UsageError("--resume continues a run and --force replaces it; give one of them")
-        # A resumed run's settings are checked once they are completed by the run's own.
+        # The settings of a resumed run are checked when merged with run.json.
         if not self.resume:
             self._check()
 
     def given(self) -> dict[str, Any]:
-        """The options that were typed, by name."""
+        """The options on the command line, by name."""
         return {name: getattr(self, name) for name in self.typed}
 
 
@@ -670,7 +656,7 @@ class PriorConfig(Output, WithWorkers, WithDevice):
     batch_size: int = option(64, help="Images per batch.", names=("--batch-size", "-b"), min=1)
 
 
-# Options of losses that have an option of their own on the command line.
+# Loss options with a command-line option of their own.
 TYPED = {
     "gamma": "--gamma",
     "smoothing": "--label-smoothing",
@@ -682,7 +668,7 @@ STAGE = ("drop_classes", "per_class", "weighting", "class_weights")
 
 
 def for_task(settings: TrainSettings, task: str) -> TrainSettings:
-    """The settings with the task's own loss where none is named."""
+    """The settings with the default loss of the task, checked against the task."""
     kind = tasks.find(task)
     loss = settings.loss or kind.default_loss
     check_task(loss, task)

@@ -1,4 +1,4 @@
-"""The loss of a run, with the options that were given and the counts that it asks for."""
+"""The loss of a run, with its options, class counts and class weights."""
 
 from __future__ import annotations
 
@@ -21,10 +21,7 @@ OPTION = "--loss-option"
 
 
 def make_loss(plan: TrainPlan, member: TrainMember) -> nn.Module:
-    """The loss with the options that were given; what was not given is the loss's own.
-
-    It is one of all K classes or, where some are dropped, of the logits of those that are kept.
-    """
+    """The loss with the given options, on the logits of the classes that are kept."""
     name, num_classes = plan.loss, len(plan.rows.classes)
     entry = losses.LOSSES.find(name)
     masked = () if plan.settings.keep_dropped_logits else plan.dropped
@@ -51,7 +48,7 @@ def make_loss(plan: TrainPlan, member: TrainMember) -> nn.Module:
 
 
 def _weights(plan: TrainPlan, counts: Sequence[int]) -> list[float] | None:
-    """A weight for each of the K classes; for those that are dropped, 1."""
+    """Class weights of the K classes; 1 for dropped ones."""
     if plan.class_weights is not None:
         return list(plan.class_weights)
     if plan.settings.scheme is None:
@@ -78,7 +75,7 @@ def _given(settings: TrainSettings, name: str, types: Mapping[str, Any]) -> dict
 
 
 def _try(criterion: nn.Module, name: str, num_classes: int, task: Task) -> None:
-    """Refuse a list of another length than the classes before anything is trained."""
+    """Try the loss with the number of classes, before training."""
     logits = torch.zeros(2, num_classes)
     targets = torch.from_numpy(task.blank_targets(2, num_classes))
     if losses.LOSSES.find(name).is_users:
@@ -93,7 +90,7 @@ def _try(criterion: nn.Module, name: str, num_classes: int, task: Task) -> None:
 
 
 def _try_users(criterion: nn.Module, name: str, logits: Tensor, targets: Tensor) -> None:
-    """Refuse a loss of a user's file that is not ``loss(logits, targets)`` with a gradient."""
+    """Check that a user's ``loss(logits, targets)`` returns a scalar with a gradient."""
     shapes = f"logits {tuple(logits.shape)} and targets {tuple(targets.shape)}"
     try:
         found = criterion(logits, targets)

@@ -1,9 +1,7 @@
-"""Training data: which rows are trained on and validated, their labels, and the plan of a run.
+"""Training data: rows, labels and the plan of a run; no torch.
 
-Which rows a run trains on and which it validates on; no torch.
-
-Rows of ``folds.csv`` with the chosen fold are validated, all others are trained on. Rows of
-``--extra`` are only ever trained on.
+Rows of ``folds.csv`` in the validation fold are validated, all others are trained on. Rows of
+``--extra`` are only trained on.
 """
 
 from __future__ import annotations
@@ -56,10 +54,10 @@ Cells = npt.NDArray[np.int8]
 def labelled_rows(
     competition: Competition, settings: TrainSettings, folds: Path | None
 ) -> tuple[Samples, list[str]]:
-    """The labelled samples with a column ``fold``, and what to say of them."""
+    """The labelled samples with a column ``fold``, and notes on them."""
     if folds is None:
         samples, dropped = with_images(training_samples(competition), settings)
-        # Imported here: scikit-learn, which makes the folds, takes two seconds to import.
+        # Late: imports scikit-learn.
         from comptool.splits.splitting import make_folds
 
         made = make_folds(samples, seed=settings.seed)
@@ -79,12 +77,12 @@ def labelled_rows(
 
 
 def with_images(samples: Samples, settings: TrainSettings) -> tuple[Samples, list[str]]:
-    """The samples with the modalities that are wanted, and how many rows lacked an image."""
+    """The samples with the chosen modalities, and a note on rows without an image."""
     names = settings.modality or tuple(samples.paths)
     samples = replace(samples, paths={name: samples.paths[name] for name in names})
     if settings.missing_modality == "drop":
         if samples.labels:
-            samples.label_matrix()  # while a wrong cell's row is the table's
+            samples.label_matrix()  # before dropping rows: errors name the table's row
         whole, dropped = drop_missing(samples)
         note = (
             f"leaving out {dropped} of {len(samples)} rows of {samples.source}: an image is missing"
@@ -95,7 +93,7 @@ def with_images(samples: Samples, settings: TrainSettings) -> tuple[Samples, lis
 
 
 def published_counts(samples: Samples) -> dict[str, int]:
-    """Rows, or positives, per class before any balancing: as a split recorded them, or counted."""
+    """Rows, or positives, per class before balancing: recorded by a split, or counted."""
     recorded = facts(samples.source, TableFacts).class_counts
     if recorded:
         return recorded
@@ -142,13 +140,13 @@ def extra_rows(
     labelled: Samples,
     classes: Sequence[str],
 ) -> Samples | None:
-    """The rows of ``--extra`` as samples below the labelled rows' folder; None if it has none."""
+    """The rows of ``--extra``, with paths relative to the labelled rows' folder; None if empty."""
     if read_table(extra, allow_empty=True).empty:
         return None
     samples = read_samples(extra, competition, labelled=True)
     _refuse_validated(samples)
     _refuse_labelled(samples, labelled)
-    # Before rows without images are left out, so that a message counts rows as the table does.
+    # Before dropping rows: errors name the table's row.
     if samples.labels:
         samples = replace(samples, labels=tuple(classes))
         samples.label_matrix()
@@ -164,7 +162,7 @@ def extra_rows(
 
 
 def soft_targets(samples: Samples, classes: Sequence[str]) -> npt.NDArray[np.float32] | None:
-    """The ``soft:<class>`` columns of ``--extra`` of shape (N, K), or None if it has none."""
+    """The ``soft:<class>`` columns of ``--extra``, shape (N, K); None without them."""
     found = [str(name) for name in samples.frame.columns if str(name).startswith(SOFT)]
     wanted = [SOFT + name for name in classes]
     if not found:
@@ -227,38 +225,18 @@ def _joined(prefix: str, path: str) -> str:
 
 @dataclass(frozen=True)
 class Rows:
-    """Every row that a run may use.
+    """All N rows of a run: the labelled ones, then those of ``--extra``."""
 
-    Parameters
-    ----------
-    samples
-        N rows: the labelled ones, then those of ``--extra``; ``fold`` is an integer column.
-    classes
-        K class names.
-    class_counts
-        Rows, or positives, per class of the training table as published, before any balancing.
-    targets
-        What is trained on: class indices of shape (N,), float class shares of shape (N, K) if
-        ``--extra`` has them, or multi-label cells of shape (N, K).
-    labels
-        What is measured by: class indices of shape (N,); or multi-label cells, int8 of shape
-        (N, K): 1 present, 0 absent, -1 not annotated. Where a split has made training take 0 for
-        -1, these still have the 0.
-    inputs
-        Files that were read.
-    notes
-        What was taken and why, one sentence each.
-    task
-        The competition's.
-    """
-
-    samples: Samples
+    samples: Samples  # with an integer column ``fold``
     classes: tuple[str, ...]
-    class_counts: dict[str, int]
+    class_counts: dict[str, int]  # rows, or positives, per class before balancing
+    # training targets: class indices (N,), soft labels (N, K) or multi-label cells (N, K)
     targets: Indices | Cells | npt.NDArray[np.float32]
+    # true labels: class indices (N,), or cells (N, K): 1 present, 0 absent, -1 not annotated; keeps
+    # the 0 that ``--map-zero-to-unknown`` replaces in the targets
     labels: Indices | Cells
-    inputs: tuple[Path, ...]
-    notes: tuple[str, ...]
+    inputs: tuple[Path, ...]  # files read
+    notes: tuple[str, ...]  # messages for the user
     task: Task
 
     @property
@@ -268,7 +246,7 @@ class Rows:
 
     @property
     def folds(self) -> list[int]:
-        """The folds that can be validated on."""
+        """The validation folds."""
         return sorted({int(fold) for fold in self.fold if fold >= 0})
 
     def ids(self, rows: Indices) -> list[str]:
@@ -287,12 +265,12 @@ class Rows:
         return dict(zip(self.classes, map(int, found), strict=True))
 
     def known(self, rows: Indices) -> list[int]:
-        """Cells per class among some rows that training takes as annotated; all of one label."""
+        """Annotated cells per class in the training targets of some rows."""
         found = self.task.annotated(self.targets[rows], len(self.classes))
         return [int(number) for number in found]
 
     def digest(self) -> str:
-        """A hash of ids, paths, folds and targets: what a resumed run has to find unchanged."""
+        """SHA-256 of ids, paths, folds and targets, which a resumed run must find unchanged."""
         frame = self.samples.frame
         columns = [self.samples.id, *self.samples.paths.values()]
         text = "\n".join("\t".join(row) for row in frame[columns].itertuples(index=False))
@@ -369,7 +347,7 @@ def _targets(
 
 
 def divide(rows: Rows, settings: TrainSettings, fold: int | None) -> tuple[Indices, Indices]:
-    """Row numbers that are trained on, as the settings choose and repeat them, and validated on."""
+    """Row numbers of training, after sampling, and of validation."""
     if fold is not None and fold not in rows.folds:
         known = ", ".join(map(str, rows.folds)) or "none"
         raise UsageError(f"there is no fold {fold} in {rows.samples.source}; its folds are {known}")
@@ -407,7 +385,6 @@ def divide(rows: Rows, settings: TrainSettings, fold: int | None) -> tuple[Indic
 
 
 def _check_cells(rows: Rows, train: Indices) -> None:
-    """Refuse to train on rows without a single positive."""
     if not (rows.labels[train] == PRESENT).any():
         raise InputError(
             f"none of the {len(train)} rows to train on has a class"
@@ -418,18 +395,13 @@ def _check_cells(rows: Rows, train: Indices) -> None:
 
 
 def _joined_rows(parts: Sequence[Samples]) -> pd.DataFrame:
-    """The rows of all parts with the columns that a run needs."""
     first = parts[0]
     columns = [first.id, *first.paths.values(), FOLD]
     return pd.concat([part.frame[columns] for part in parts], ignore_index=True)
 
 
 def gaps(rows: Rows, train: Indices, valid: Indices) -> list[str]:
-    """Classes that cannot be learnt or measured, and rows without an annotated cell in training.
-
-    One sentence each. With one class per row, those alone that no row is of: others that cannot be
-    learnt are refused, or dropped on purpose.
-    """
+    """Classes without training or validation rows, and rows without annotated training cells."""
     if not rows.task.cells:
         absent = _absent(rows, np.arange(len(rows.labels)))
         return [f"no row is of the {_class_list(absent)}: it cannot be learnt"] if absent else []
@@ -462,10 +434,7 @@ def _absent(rows: Rows, part: Indices) -> list[str]:
 def check_measurable(
     metric: str, rows: Rows, valid: Indices, fold: int | None, dropped: Sequence[int] = ()
 ) -> None:
-    """Raise an InputError if the metric is not defined on the validated rows that count.
-
-    Found out here, and not after the first epoch.
-    """
+    """Raise an InputError, before training, if the metric is undefined on the validation rows."""
     if not len(valid):
         return
     num_classes = len(rows.classes)
@@ -488,7 +457,7 @@ CLASS, PRIOR = "class", "prior"
 
 
 def read_prior(path: Path, classes: Sequence[str]) -> tuple[float, ...]:
-    """The prior of each class, in [0, 1] and in the order of ``classes``."""
+    """The class priors in [0, 1], in the order of ``classes``."""
     frame = read_table(path, required=(CLASS, PRIOR))
     names = frame[CLASS].tolist()
     strange = sorted(set(names) ^ set(classes)) or sorted({n for n in names if names.count(n) > 1})
@@ -517,14 +486,14 @@ def write_prior(
     facts: PriorFacts,
     force: bool = False,
 ) -> None:
-    """Write the prior (K,) of the classes and its record.
+    """Write the class prior (K,) and its record.
 
     Raises
     ------
     OutputExistsError
         If ``path`` exists and ``force`` is off.
     """
-    # Numbers as they are, so that they read back exactly.
+    # repr: the numbers read back exactly.
     frame = pd.DataFrame({CLASS: list(classes), PRIOR: [repr(value) for value in prior.tolist()]})
     with together():
         write_table(path, frame, force=force)
@@ -535,7 +504,7 @@ DEFAULT_THRESHOLD = 0.05
 
 
 def loss_notes(settings: TrainSettings, rows: Rows, train: Indices) -> list[str]:
-    """What a loss cannot learn from the cells that it is given, one sentence each."""
+    """Warnings about labels that the loss cannot learn from, one sentence each."""
     if not rows.task.cells:
         return []
     told = []
@@ -559,13 +528,13 @@ def loss_notes(settings: TrainSettings, rows: Rows, train: Indices) -> list[str]
 
 
 def mode_of(settings: TrainSettings) -> str | None:
-    """What the loss makes of -1, its option ``mode``; None for a loss of annotated cells alone."""
+    """The loss's handling of unannotated cells (option ``mode``); None if it has no such option."""
     default = None if settings.loss is None else LOSSES.find(settings.loss).default_mode
     return None if default is None else _given(settings).get("mode", default)
 
 
 def taught_absent(settings: TrainSettings) -> bool:
-    """Whether the loss mostly takes a cell without a label for an absent one."""
+    """Whether the loss treats most unannotated cells as absent."""
     mode = mode_of(settings)
     return settings.loss is not None and mode in LOSSES.find(settings.loss).absent_modes
 
@@ -576,7 +545,7 @@ def _given(settings: TrainSettings) -> dict[str, str]:
 
 
 def _left_out(settings: TrainSettings, rows: Rows) -> str:
-    """Why no cell without a label counts in the loss; nothing if some do."""
+    """Why the loss ignores all unannotated cells; empty if it does not."""
     mode = mode_of(settings)
     if mode is None:
         return f"the loss '{settings.loss}' is of annotated cells alone"
@@ -593,19 +562,19 @@ def _threshold(settings: TrainSettings) -> float:
     try:
         return float(_given(settings).get("prior_threshold", DEFAULT_THRESHOLD))
     except ValueError:
-        return DEFAULT_THRESHOLD  # what was typed is refused with the options of the loss
+        return DEFAULT_THRESHOLD  # checked with the options of the loss
 
 
 LOOKED_AT = 16  # images per modality
 STEP = 32  # the stride of usual backbones
-LEAST, MOST = 64, 224  # pixels; below, a stride of 32 leaves one pixel, above, users decide
+LEAST, MOST = 64, 224  # pixels; a smaller image has one feature, larger ones are the user's choice
 
 Size = tuple[int, int]
 _SIZE = re.compile(r"(?:(?P<name>[^=]+)=)?(?P<height>\d+)(?:x(?P<width>\d+))?")
 
 
 def parse_sizes(texts: Sequence[str], modalities: Sequence[str]) -> dict[str, Size]:
-    """Height and width of the modalities that ``--img-size`` speaks of.
+    """Height and width of each modality named in ``--img-size``.
 
     Examples
     --------
@@ -625,7 +594,7 @@ def parse_sizes(texts: Sequence[str], modalities: Sequence[str]) -> dict[str, Si
 
 
 def native_sizes(samples: Samples, missing: str) -> dict[str, Size]:
-    """A square for each modality that holds its median image, in steps of 32 from 64 to 224."""
+    """Square size per modality: the median image's, rounded up to 32, from 64 to 224."""
     files = ImageFiles(samples, missing)
     looked_at = spread(len(samples), LOOKED_AT)
     sizes = {}
@@ -642,52 +611,51 @@ def document(sizes: Mapping[str, Size]) -> dict[str, list[int]]:
     return {name: list(size) for name, size in sizes.items()}
 
 
-COSINE = "cosine"  # the head whose logits have a scale
+COSINE = "cosine"  # head with scaled logits
 
 
 @dataclass(frozen=True)
 class TrainMember:
-    """One model to be trained: all there is to do, or one fold of ``--fold all``."""
+    """One model to train: the whole run, or one fold of ``--fold all``."""
 
-    folder: Path  # where it is kept
-    fold: int | None  # the fold that it validates on, None for none
-    # its rows
+    folder: Path
+    fold: int | None  # validation fold
     train: Indices
     valid: Indices
-    parent: Path | None = None  # folder of the run whose weights it starts from, or None
-    leak: str | None = None  # why its validation is no evidence, or None
+    parent: Path | None = None  # run folder with the initial weights
+    leak: str | None = None  # why its validation score is biased
 
 
 @dataclass(frozen=True)
 class TrainPlan:
-    """A checked training.
+    """A checked training run.
 
     Parameters
     ----------
     settings
-        How.
+        Training settings.
     files
-        From which tables.
+        Input tables.
     competition
-        Of what.
+        Competition.
     rows
-        Every row.
+        All rows.
     metric
-        Name of the metric that is validated by.
+        Name of the validation metric.
     run
-        Folder of the run.
+        Run folder.
     members
-        What is trained, one after another.
+        Models to train, in order.
     resume
-        Whether it goes on from what the folders hold.
+        Whether to resume from the folders' checkpoints.
     prior
-        Of the K classes, or None.
+        Class prior of the K classes, or None.
     class_weights
-        Of the K classes, as somebody wrote them down, or None.
+        Class weights of the K classes from a file, or None.
     dropped
-        Indices of the classes that are neither trained on nor scored.
+        Indices of the classes left out of training and score.
     notes
-        What was taken and why, one sentence each.
+        Messages for the user, one sentence each.
     """
 
     settings: TrainSettings
@@ -706,17 +674,17 @@ class TrainPlan:
     @property
     def loss(self) -> str:
         """Name of the loss."""
-        assert self.settings.loss is not None  # the task has settled it
+        assert self.settings.loss is not None  # set by for_task
         return self.settings.loss
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """The modalities in the order in which the model takes them."""
+        """The modalities in the model's order."""
         return tuple(self.rows.samples.paths)
 
     @property
     def inputs(self) -> tuple[Path, ...]:
-        """The tables that were read, and the files of the augmentation and the loss."""
+        """All input files: tables, prior, class weights, augmentation and loss."""
         beside = (
             self.settings.prior, self.settings.class_weights, self.policy_file, self.loss_file,
         )  # fmt: skip
@@ -724,13 +692,13 @@ class TrainPlan:
 
     @property
     def loss_file(self) -> Path | None:
-        """The user's file with the loss, where it is none of ours."""
+        """The user's Python file of the loss; None for a built-in loss."""
         spec = self.loss
         return Path(spec.rpartition(":")[0]) if LOSSES.find(spec).is_users else None
 
     @property
     def policy_file(self) -> Path | None:
-        """The file of the augmentation, where it is none of ours."""
+        """The user's augmentation file; None for a named policy."""
         path = Path(self.settings.augment)
         return path if path.suffix in POLICY_FILES else None
 
@@ -740,7 +708,7 @@ class TrainPlan:
         return self.settings.held_out_fold == "all"
 
     def text(self) -> str:
-        """What would be read and written, for a dry run."""
+        """The output of a dry run."""
         lines = []
         for member in self.members:
             validated = "nothing" if member.fold is None else f"{len(member.valid)} rows"
@@ -755,24 +723,23 @@ class TrainPlan:
 def make_plan(
     settings: TrainSettings, files: Files, run: Path, *, force: bool = False, resume: bool = False
 ) -> TrainPlan:
-    """Settle and check a training.
+    """Check the settings and tables of a training run, and plan it.
 
     Parameters
     ----------
     settings, files
-        How, and from which tables.
+        Settings and input tables.
     run
-        Folder of the run.
+        Run folder.
     force
-        Whether a run in that folder is replaced.
+        Whether to replace an existing run.
     resume
-        Whether a run in that folder is gone on with.
+        Whether to resume an existing run.
 
     Raises
     ------
     UsageError
-        If a name is unknown, options contradict one another, or the model takes another number of
-        images than there are modalities.
+        If a name is unknown, options conflict, or the model takes another number of modalities.
     InputError
         If a table, an image or a checkpoint cannot be used.
     OutputExistsError
@@ -793,7 +760,7 @@ def make_plan(
     rows = read_rows(competition, settings, files.folds, files.extra)
     members = tuple(
         _with_parent(settings, competition.task, rows, member)
-        # One that goes on has its parent's weights already.
+        # A resumed member already has its parent's weights.
         if settings.init_from is not None and not (resume and (member.folder / LAST).exists())
         else member
         for member in _members(settings, rows, run)
@@ -878,7 +845,7 @@ def _notes(
 
 
 def _scale_notes(settings: TrainSettings) -> list[str]:
-    """A warning of margins that are not on the scale of the logits."""
+    """A warning if a margin loss gets logits of another scale."""
     name = models.parse_name(settings.model)
     scaled = any(text.partition("=")[0].strip() == "scale" for text in settings.loss_option)
     if settings.loss is None or not LOSSES.find(settings.loss).of_cosines:

@@ -1,4 +1,4 @@
-"""Processes started by ``torchrun``, and random seeds."""
+"""Distributed processes of ``torchrun``, and random seeds."""
 
 from __future__ import annotations
 
@@ -17,49 +17,36 @@ from torch import Tensor, nn
 from comptool.data.device import choose_device
 
 T = TypeVar("T")
-# The others wait while one decodes all images; of one that fails, torchrun ends the others.
+# Long, because the others wait while one decodes all images; torchrun ends them if it fails.
 PATIENCE = timedelta(hours=12)
-CHECK_EVERY = 20  # updates between two looks at a GPU and at what the other processes have seen
+CHECK_EVERY = 20  # updates, on a GPU
 
 
 @dataclass(frozen=True)
 class Processes:
-    """One process among its equals.
+    """One process of a distributed training."""
 
-    Parameters
-    ----------
-    rank
-        Number of this process, from 0.
-    size
-        How many there are.
-    device
-        Where it computes.
-    """
-
-    rank: int
-    size: int
+    rank: int  # from 0
+    size: int  # number of processes
     device: torch.device
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes and speaks."""
+        """Whether this process writes files and messages."""
         return self.rank == 0
 
     @property
     def check_every(self) -> int:
-        """Updates between two looks at the loss and at what the others have seen."""
+        """Updates between two checks of the loss and of stop requests."""
         return CHECK_EVERY if self.device.type == "cuda" else 1
 
     def vote(self, flags: Tensor) -> None:
-        """Set each of ``flags``, numbers on the device, that is set in any process.
-
-        Every process has to ask; none waits for its device.
-        """
+        """Set each flag that is set in any process, without waiting for the device."""
         if self.size > 1:
             dist.all_reduce(flags, op=dist.ReduceOp.MAX)
 
     def gather(self, mine: T) -> list[T]:
-        """What every process holds, in the order of their ranks."""
+        """The values of all processes, by rank."""
         if self.size == 1:
             return [mine]
         everyone = [mine] * self.size
@@ -67,25 +54,25 @@ class Processes:
         return everyone
 
     def align(self, module: nn.Module) -> None:
-        """Give every process the first one's buffers, which each updates from its own batches."""
+        """Copy the first process's buffers to all others."""
         if self.size > 1:
             for buffer in module.buffers():
                 dist.broadcast(buffer, src=0)
 
     def wait(self) -> None:
-        """Return once every process has come here."""
+        """Wait for all processes."""
         if self.size > 1:
             dist.barrier()
 
 
 @contextmanager
 def joined(device_name: str) -> Iterator[Processes]:
-    """Join the processes of a ``torchrun`` for the length of the block.
+    """Join the process group of ``torchrun`` within the context.
 
     Raises
     ------
     UsageError
-        If the device is not here.
+        If the device is not available.
     """
     local = os.environ.get("LOCAL_RANK")
     if local is not None and device_name in ("auto", "cuda") and torch.cuda.is_available():
@@ -93,7 +80,7 @@ def joined(device_name: str) -> Iterator[Processes]:
     device = choose_device(device_name)
     if device.type == "cuda":
         torch.cuda.set_device(device.index or 0)
-        torch.backends.cudnn.benchmark = True  # batches of one shape, over and over
+        torch.backends.cudnn.benchmark = True  # all batches have one shape
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield Processes(0, 1, device)
@@ -105,11 +92,11 @@ def joined(device_name: str) -> Iterator[Processes]:
         dist.destroy_process_group()
 
 
-INITIAL = 2**32 - 1  # the place of the draws before the first epoch, which no epoch has
+INITIAL = 2**32 - 1  # position before the first epoch
 
 
 def mixed(seed: int, *place: int) -> int:
-    """A 63-bit seed for one place of a training; places next to one another get unrelated ones.
+    """A 63-bit random seed for a position in the training, independent of its neighbours.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Columns of ``metrics.csv`` that only some runs have, besides loss and score."""
+"""Optional columns of ``metrics.csv``, besides loss and score."""
 
 from __future__ import annotations
 
@@ -13,31 +13,24 @@ from comptool.models.backbones.eurosat import fusion_weights
 
 
 class EpochLogger(ABC):
-    """What is logged after every epoch.
-
-    One that looks at the model at the end of an epoch has no state. One that follows the updates
-    has that of the epoch under way, so that a run resumes in the middle of it.
-    """
+    """Logs values after every epoch; state covers the current epoch, if needed to resume."""
 
     @abstractmethod
     def read(self) -> dict[str, float | None]:
-        """Values of the epoch that ends, by column; what follows belongs to the next.
-
-        The columns are the same after every epoch; None where there is no value.
-        """
+        """Values by column, the same columns after every epoch; starts the next epoch."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What :meth:`read` depends on besides the model, as plain values and tensors."""
+        """State to resume within an epoch, as plain values and tensors."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a :meth:`state_dict`."""
+        """Restore a :meth:`state_dict`."""
         if state:
             raise ValueError(f"this logger keeps nothing, and was handed {', '.join(state)}")
 
 
 class EpochLoggers:
-    """The loggers of a training, by the names that their state is kept under."""
+    """The loggers of a training, by name."""
 
     def __init__(self, **named: EpochLogger) -> None:
         self._named = named
@@ -51,28 +44,28 @@ class EpochLoggers:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of each logger, by its name."""
+        """State of each logger, by name."""
         return {name: logger.state_dict() for name, logger in self._named.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a :meth:`state_dict`; a logger without a state in it starts empty."""
+        """Restore a :meth:`state_dict`; a logger without state starts empty."""
         for name, logger in self._named.items():
             if name in state:
                 logger.load_state_dict(state[name])
 
 
 class FusionLogger(EpochLogger):
-    """The fusion weights of a model as they are validated, with balanced attention."""
+    """Fusion weights of the validated model, with balanced attention."""
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model
 
     def read(self) -> dict[str, float | None]:
-        """One column per block and their mean; none for models without such weights."""
+        """One column per block and their mean; empty without fusion weights."""
         return {**fusion_columns(self._model)}
 
 
 def fusion_columns(model: nn.Module) -> dict[str, float]:
-    """As :func:`comptool.models.backbones.eurosat.fusion_weights`, and ``alpha_mean``; or empty."""
+    """Fusion weights per block and ``alpha_mean``; empty without fusion weights."""
     alphas = fusion_weights(model)
     return {**alphas, "alpha_mean": fmean(alphas.values())} if alphas else {}

@@ -1,4 +1,4 @@
-"""Parts of a model that stay as they are, and parts that begin anew."""
+"""Frozen parts of a model, and the weights of its head."""
 
 from __future__ import annotations
 
@@ -13,18 +13,14 @@ ENCODERS = "encoders"
 
 
 def freeze(model: StreamModel, part: str | None) -> None:
-    """Take the gradients from a part of a model; the optimizer is made of the others."""
+    """Turn off gradients in a part of the model, before the optimizer is created."""
     for name, parameter in model.named_parameters():
         if part is not None and _is_of(name, part):
             parameter.requires_grad_(False)
 
 
 def set_training(model: StreamModel, part: str | None) -> None:
-    """Training mode for the model, evaluation mode for its frozen part.
-
-    So the statistics of frozen batch normalisation do not move, and nothing in front of what
-    trains is dropped at random.
-    """
+    """Training mode, but evaluation mode (BatchNorm, dropout) in the frozen part."""
     model.train()
     if part is not None:
         for module in _modules(model, part):
@@ -32,7 +28,7 @@ def set_training(model: StreamModel, part: str | None) -> None:
 
 
 def head_weights(model: StreamModel) -> dict[str, Tensor]:
-    """Copies of the weights of everything behind the encoders, by name."""
+    """Copies of all weights outside the encoders, by name."""
     return {
         name: tensor.detach().clone()
         for name, tensor in model.state_dict().items()

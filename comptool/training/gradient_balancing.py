@@ -1,19 +1,16 @@
-"""Gradients balanced before they enter the encoders: between objectives, between modalities.
+"""Gradient balancing of two-stream models: between objectives and between modalities.
 
 Huang et al. 2023, "FULLER: Unified Multi-modality Multi-task 3D Perception via Multi-level Gradient
-Calibration", arXiv:2307.16617. Its first level, between tasks, is IMTL-G of Liu et al. 2021,
-"Towards Impartial Multi-task Learning", ICLR: the weights with which the sum of the gradients has
-the same projection on each of them.
+Calibration", arXiv:2307.16617. Its inter-task level is IMTL-G of Liu et al. 2021, "Towards
+Impartial Multi-task Learning", ICLR.
 
-Differs from the paper, whose page gives no code: what it says of lidar and camera branches is done
-here at the junction of a two-stream classifier, where each stream's features meet the heads; the
-objectives are the joint head and one auxiliary head per stream. Norms are those of the batches of
-all processes together, so that several processes do what one with the whole batch would.
+Differs from the paper, which has no code: the lidar and camera branches become the two streams of a
+classifier, balanced where their features meet the heads; the objectives are the joint head and one
+auxiliary head per stream. Norms are over the batches of all processes.
 
-Only ratios enter, so neither the loss scale under fp16 nor gradient accumulation matters; each of
-the accumulated batches is balanced by itself. A gradient that is not finite stays so, and its
-update is skipped as ever. Which levels are balanced is parsed, without torch, in
-:mod:`comptool.training.config`.
+Only ratios matter, so loss scaling and gradient accumulation do not change the result; each
+accumulated batch is balanced independently. Gradients that are not finite stay so, and the loss
+scaler skips the update.
 """
 
 from __future__ import annotations
@@ -33,7 +30,7 @@ from comptool.training.epoch_loggers import EpochLogger
 
 Average = Callable[[Tensor], Tensor]
 Observe = Callable[[Tensor, Tensor, Tensor], None]
-# Columns of metrics.csv; the name of a modality follows.
+# Column prefixes in metrics.csv, followed by the modality.
 NORM, RATIO, WEIGHT = "gradient_norm_", "gradient_ratio_", "objective_weight_"
 JOINT = "joint_objective_weight"
 
@@ -54,11 +51,11 @@ def modality_ratios(
 
 
 def objective_weights(products: Tensor) -> Tensor:
-    """The weights of T objectives' gradients whose sum has one projection on each of them: IMTL-G.
+    """IMTL-G weights of T objectives from the (T, T) products of their gradients.
 
-    With g_t the gradients and u_t = g_t / |g_t|: ``sum_s a_s g_s . u_t`` is the same for every t,
-    and the weights sum to 1. Two objectives get weights inverse to their norms. Of three and more,
-    one that is at odds with the others may get a negative weight.
+    The weighted sum of the gradients g_t has the same projection on each u_t = g_t / |g_t|, and the
+    weights sum to 1. Two objectives get weights inverse to their norms; of three or more, a weight
+    may be negative.
 
     Examples
     --------
@@ -76,7 +73,7 @@ def objective_weights(products: Tensor) -> Tensor:
 
 
 def _impartial(products: Tensor, norms: Tensor) -> Tensor:
-    if len(norms) <= 2:  # also where they are parallel, of which the equations say nothing
+    if len(norms) <= 2:  # also parallel gradients, for which the equations are singular
         return (1 / norms) / (1 / norms).sum()
     projections = products / norms  # g_s . u_t
     differences = projections[:, :1] - projections[:, 1:]  # g_s . (u_1 - u_t)
@@ -85,21 +82,11 @@ def _impartial(products: Tensor, norms: Tensor) -> Tensor:
 
 
 class BalancedJunction(nn.Module):
-    """A model's junction: heads see what the streams give, gradients come back balanced.
+    """Passes the streams' features to the heads, and balances the gradients on their way back.
 
-    Parameters
-    ----------
-    calibration
-        Which levels are balanced.
-    average
-        The mean over all processes of a tensor that each of them has; see :func:`average_over`.
-    loss_scale
-        The current factor of the batch's mean loss; for ``observe`` alone.
-    observe
-        Called in every backward pass with the norms (M,) of the gradients between the two levels,
-        the factors (M,) that followed, and the weights (T,) of the objectives. A norm is that of
-        one image: the root mean square, over the images of all processes, of the gradient that
-        the loss of an image has in the modality's features.
+    Each backward pass calls ``observe`` with the gradient norms (M,) after inter-objective
+    balancing, the factors (M,) and the objective weights (T,). A norm is the root mean square over
+    the images of all processes; ``loss_scale``, the factor of the mean loss, is taken out of it.
     """
 
     def __init__(
@@ -119,10 +106,10 @@ class BalancedJunction(nn.Module):
         """The settings, for printing."""
         return f"intra={self.calibration.intra}, inter={self.calibration.inter}"
 
-    # What is observed cannot be compiled.
+    # ``observe`` cannot be compiled.
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, streams: Sequence[Tensor], num_heads: int) -> list[list[Tensor]]:
-        """For each head a list of the tensors of all streams, each of any shape (B, ...)."""
+        """For each head the tensors (B, ...) of all streams."""
         if not torch.is_grad_enabled():
             return [list(streams)] * num_heads
         joined: tuple[Tensor, ...] = _Join.apply(self, num_heads, *streams)
@@ -130,7 +117,7 @@ class BalancedJunction(nn.Module):
         return [list(joined[head * width : (head + 1) * width]) for head in range(num_heads)]
 
     def balanced(self, gradients: Sequence[Sequence[Tensor]]) -> list[Tensor]:
-        """The gradient (B, ...) that enters each of M streams, from those of T objectives there."""
+        """Gradients (B, ...) of M streams from those of T objectives."""
         weights = self._weights(gradients)
         summed = [
             torch.stack(
@@ -157,7 +144,7 @@ class BalancedJunction(nn.Module):
 
 
 class _Join(Function):
-    """Every stream once for each head; the gradients of all of them come back together."""
+    """Copies of each stream for each head, with one backward pass for all of them."""
 
     @staticmethod
     def forward(ctx: Any, junction: Any, num_heads: int, *streams: Tensor) -> tuple[Tensor, ...]:
@@ -173,7 +160,7 @@ class _Join(Function):
 
 
 def average_over(processes: Processes) -> Average:
-    """What gives the mean over all processes of a tensor that each of them has."""
+    """A function for the mean of a tensor over all processes."""
 
     def average(tensor: Tensor) -> Tensor:
         if processes.size == 1:
@@ -186,26 +173,17 @@ def average_over(processes: Processes) -> Average:
 
 
 def total_loss(criterion: nn.Module, logits: Tensor, targets: Tensor) -> Tensor:
-    """The loss of logits (B, K), or the sum over T objectives of logits (T, B, K)."""
+    """The loss of logits (B, K), or its sum over T objectives of logits (T, B, K)."""
     each = [logits] if logits.ndim == 2 else list(logits)
     return torch.stack([criterion(one, targets) for one in each]).sum()
 
 
 class GradientLogger(EpochLogger):
-    """Means over the backward passes of an epoch: norms, and what the balancing made of them.
+    """Means over an epoch of gradient norms, factors and objective weights.
 
-    The columns are ``gradient_norm_<modality>``; with ``intra``, ``gradient_ratio_<modality>``, the
-    factor; with ``inter``, ``joint_objective_weight`` and ``objective_weight_<modality>``. Passes
-    whose gradients were not finite do not count.
-
-    Parameters
-    ----------
-    calibration
-        Which of them there are.
-    modalities
-        M names, in the order of the streams.
-    device
-        Where the norms are.
+    Columns: ``gradient_norm_<modality>``; with ``intra`` ``gradient_ratio_<modality>``; with
+    ``inter`` ``joint_objective_weight`` and ``objective_weight_<modality>``. Backward passes with
+    gradients that are not finite do not count.
     """
 
     def __init__(
@@ -233,7 +211,7 @@ class GradientLogger(EpochLogger):
         self._passes += finite
 
     def read(self) -> dict[str, float | None]:
-        """The means by column, None for all if no pass counts."""
+        """The means by column; None without a finite backward pass."""
         passes = int(self._passes)
         means = [total / passes if passes else None for total in self._total.tolist()]
         self._total.zero_()
@@ -245,13 +223,13 @@ class GradientLogger(EpochLogger):
         return {"total": self._total.tolist(), "passes": int(self._passes)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a :meth:`state_dict`."""
+        """Restore a :meth:`state_dict`."""
         self._total.copy_(torch.tensor(state["total"], dtype=torch.float64))
         self._passes.fill_(state["passes"])
 
 
 def gradient_curves(history: Sequence[Mapping[str, float | None]]) -> list[Curves]:
-    """Curves of the gradients' columns in E rows of a ``metrics.csv``; empty without any."""
+    """Curves of the gradient columns of ``metrics.csv``; empty without any."""
 
     def lines(prefix: str) -> dict[str, list[float | None]]:
         columns = [column for column in history[0] if column.startswith(prefix)]

@@ -1,7 +1,7 @@
-"""Data placement: worker processes that load images, or batches resident on a GPU; augmentation.
+"""Data placement: images loaded by worker processes, or resident in GPU memory.
 
-Where the images of a training lie changes nothing but its speed: a named policy changes batches on
-the device that trains, the policy of a file is for worker processes to apply.
+Placement affects speed only. A named augmentation policy runs on batches on the training device, a
+policy file in worker processes.
 """
 
 from __future__ import annotations
@@ -26,26 +26,25 @@ from comptool.training.config import TrainSettings
 from comptool.training.data import TrainMember, TrainPlan
 from comptool.training.distributed import Processes
 
-# The rest is for the model, its gradients and what it keeps of a batch.
+# The rest is for the model, gradients and activations.
 MOST_OF_FREE = 0.5
 _MEND = "Take --data-on cpu, or smaller images with --img-size"
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the images of training and of validation lie."""
+    """Device of the training and validation images."""
 
-    # the device that holds all of them; None: worker processes load them
-    train: torch.device | None = None
+    train: torch.device | None = None  # None: loaded by worker processes
     valid: torch.device | None = None
-    num_bytes: int = 0  # that they take there
-    note: str = ""  # what somebody should know of it, or nothing
+    num_bytes: int = 0  # in device memory
+    note: str = ""  # message for the user
 
 
 def place(
     plan: TrainPlan, member: TrainMember, header: RunHeader, processes: Processes
 ) -> Placement:
-    """Settle where the images lie."""
+    """Choose the placement."""
     wanted, device = plan.settings.data_on, processes.device
     if wanted == "gpu":
         _check_gpu(plan, device)
@@ -80,23 +79,23 @@ def _check_gpu(plan: TrainPlan, device: torch.device) -> None:
 
 
 def _num_bytes(header: RunHeader, modality: str) -> int:
-    """Of one image."""
+    """Bytes of one image."""
     height, width = header.img_size[modality]
     return int(height * width * header.channels[modality])
 
 
 def _room(device: torch.device, processes: Processes) -> int:
-    """Bytes for images on the device, of which no process of several may have less."""
+    """Bytes for images in device memory, the least over the processes."""
     return min(processes.gather(int(MOST_OF_FREE * free_memory(device))))
 
 
 Source = Loader[Batch] | ResidentBatches
-# Where one class's rows are repeated, or one of each class taken in turn.
+# Sampling order by --balance.
 ORDERS = {"over": "over", "class-aware": "class-aware"}
 
 
 def draw_batches(plan: TrainPlan, member: TrainMember, processes: Processes) -> EpochBatches:
-    """Which rows each update takes."""
+    """The row numbers of each update."""
     return EpochBatches(
         plan.rows.labels[member.train],
         plan.settings.batch_size,
@@ -111,7 +110,7 @@ def draw_batches(plan: TrainPlan, member: TrainMember, processes: Processes) -> 
 def open_datasets(
     plan: TrainPlan, member: TrainMember, header: RunHeader
 ) -> tuple[SampleDataset, ...]:
-    """The rows of training, and of validation if there are any."""
+    """Training data and, if any, validation data."""
     settings, rows = plan.settings, plan.rows
     facts: dict[str, Any] = {
         "sizes": header.img_size,
@@ -121,7 +120,7 @@ def open_datasets(
     }
     policy = None
     if plan.policy_file is not None:
-        # Imported here: albumentations takes a second to import.
+        # Late: imports albumentations.
         from comptool.data.augment.albumentations_file import read_policy
 
         policy = read_policy(plan.policy_file)
@@ -136,7 +135,7 @@ def open_datasets(
 def open_augmentation(
     plan: TrainPlan, dataset: SampleDataset, device: torch.device
 ) -> Augmentation | None:
-    """The named policy on batches of training; None where the data set applies that of a file."""
+    """The named policy for training batches; None if the data set applies a policy file."""
     if dataset.augments:
         return None
     policy = named_policies.create(plan.settings.augment, **plan.settings.augment_options)
@@ -150,7 +149,7 @@ def open_loaders(
     processes: Processes,
     placement: Placement,
 ) -> tuple[Source, Source | None]:
-    """Batches of training and, if there are rows, of validation."""
+    """Training loader, and validation loader or None."""
     train_loader, valid_loader = (
         _open(datasets[0], batches, settings, processes, placement.train),
         None,

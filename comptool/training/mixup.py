@@ -1,13 +1,11 @@
-"""Mixup, cutmix and balanced mixup of whole batches.
+"""Mixup, CutMix and balanced mixup of whole batches.
 
 Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization", arXiv:1710.09412, section 2. Yun et
 al. 2019, "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features",
 arXiv:1905.04899, section 3. Galdran, Carneiro & González Ballester 2021, "Balanced-MixUp for Highly
-Imbalanced Medical Image Classification", arXiv:2109.09850, section 2; which of the two images has
-the share that is drawn is as in the authors' code. Written here because timm's need an even batch
-of one tensor, draw from numpy's global generator and make one class per image of the targets: the
-images of a pair have to be mixed alike, a resumed run has to draw the same share again, and a
-multi-label cell may be unknown.
+Imbalanced Medical Image Classification", arXiv:2109.09850, section 2, with the authors' code for
+which image gets the drawn share. Not timm's, which takes one tensor with an even batch, draws from
+numpy's global generator and has no multi-label targets.
 """
 
 from __future__ import annotations
@@ -28,29 +26,25 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Mixing:
-    """Which of the three is done to the batches of a training, and how much."""
+    """Mixing of the training batches."""
 
-    # alpha of Beta(alpha, alpha), 0 for never. Where both are above 0, each batch takes one of
-    # them, either with probability one half
-    mixup: float
-    cutmix: float
-    # alpha of Beta(alpha, 1), 0 for never. Where it is above 0 the other two have no say, and the
-    # second half of what is drawn for a batch is mixed into the first
-    balanced: float
+    mixup: float  # alpha of Beta(alpha, alpha); 0: off
+    cutmix: float  # the same; if both are on, each batch takes one at random
+    balanced: float  # alpha of Beta(alpha, 1), instead of the other two; 0: off
     num_classes: int  # K
 
     def left(self, drawn: int) -> int:
-        """Samples that so many drawn ones are mixed into."""
+        """Number of samples after mixing."""
         return drawn // 2 if self.balanced else drawn
 
     def __call__(
         self, images: Sequence[Tensor], targets: Tensor, random: np.random.Generator
     ) -> Mixed:
-        """Mixed images, and targets as shares of shape (B, K); nothing changes if all are off."""
+        """Mixed images and targets (B, K); unchanged if all are off."""
         if not (self.mixup or self.cutmix or self.balanced):
             return list(images), targets
         if targets.ndim == 1:
-            # On a CPU torch's own looks at every index first.
+            # Faster than one_hot, which checks every index on a CPU.
             targets = targets[:, None] == torch.arange(self.num_classes, device=targets.device)
         targets = targets.float()
         if self.balanced:
@@ -64,7 +58,7 @@ class Mixing:
 def mixup(
     images: Sequence[Tensor], targets: Tensor, alpha: float, random: np.random.Generator
 ) -> Mixed:
-    """Each sample mixed with the one at the mirrored place of its batch."""
+    """Mix each sample i of a batch with sample B - 1 - i."""
     share = float(random.beta(alpha, alpha))
     mixed = [torch.lerp(tensor.flip(0), tensor, share) for tensor in images]
     return mixed, mixed_targets(targets, targets.flip(0), share)
@@ -73,7 +67,7 @@ def mixup(
 def balanced_mixup(
     images: Sequence[Tensor], targets: Tensor, alpha: float, random: np.random.Generator
 ) -> Mixed:
-    """Each sample of the first half of a batch mixed with the one at its place in the second."""
+    """Mix each sample of the first half of a batch with its partner in the second half."""
     share = 1 - float(random.beta(alpha, 1))
     halves = [tensor.chunk(2) for tensor in images]
     mixed = [torch.lerp(drawn, own, share) for own, drawn in halves]
@@ -84,7 +78,7 @@ def balanced_mixup(
 def cutmix(
     images: Sequence[Tensor], targets: Tensor, alpha: float, random: np.random.Generator
 ) -> Mixed:
-    """A rectangle of each sample replaced by that of the one at the mirrored place of its batch."""
+    """Replace a box in each sample i of a batch by that of sample B - 1 - i."""
     box = _box(float(random.beta(alpha, alpha)), random)
     mixed, kept = [], []
     for tensor in images:
@@ -100,10 +94,9 @@ def cutmix(
 
 
 def mixed_targets(targets: Tensor, partners: Tensor, share: float) -> Tensor:
-    """Targets (B, K) of samples that keep ``share`` of themselves, in [0, 1], beside partners'.
+    """Targets (B, K) with ``share`` of the sample and the rest of its partner.
 
-    A cell is unknown, -1, if either sample's is and that sample has a part in the mixture: what it
-    would bring is not known. A share of 1 or 0 leaves one sample without a part.
+    A cell is unknown (-1) if it is in either sample with a positive share.
     """
     unknown = torch.zeros_like(targets, dtype=torch.bool)
     if share > 0:
@@ -114,10 +107,7 @@ def mixed_targets(targets: Tensor, partners: Tensor, share: float) -> Tensor:
 
 
 def _box(share: float, random: np.random.Generator) -> Box:
-    """Top, bottom, left and right, each in [0, 1], of a rectangle of 1 - share of the area.
-
-    Its centre is uniform in the image, whose border clips it.
-    """
+    """Top, bottom, left and right in [0, 1] of a box of area 1 - share, clipped at the border."""
     half = math.sqrt(1 - share) / 2
     middle = random.random(2)
     spans = [(max(at - half, 0.0), min(at + half, 1.0)) for at in middle.tolist()]

@@ -1,9 +1,7 @@
-"""NaN guard of the loss, interruption by signals, and blank images, without waiting for the device.
+"""Divergence check of the loss, signals, and blank images, without waiting for the GPU.
 
-To read a number of a GPU is to wait until it has done everything that was asked of it. So what is
-looked at there is copied into page-locked memory, and read when the next look is due; by then it
-has long arrived. A loss that is no number is noticed two looks later at most, and before anything
-is kept, for whoever keeps something waits.
+Values are copied to page-locked memory and read at the next check. So divergence is noticed up to
+two checks late, but before a checkpoint is written, which waits.
 """
 
 from __future__ import annotations
@@ -25,24 +23,16 @@ from comptool.training.distributed import Processes
 
 @dataclass(frozen=True)
 class LossReading:
-    """What a look has found."""
+    """Result of a check."""
 
-    loss_sum: float  # sum of the loss over the images that this process had seen in the epoch
-    seen: int  # their number
-    diverged: bool  # whether that sum is no finite number in any process
-    stop: bool  # whether a stop is asked for in any process
+    loss_sum: float  # over the images of this process in the epoch
+    seen: int  # number of these images
+    diverged: bool  # loss is not finite in any process
+    stop: bool  # stop requested in any process
 
 
 class LossMonitor:
-    """The loss of an epoch as it adds up, and looks at it.
-
-    Parameters
-    ----------
-    processes
-        Who look together: each has to look at the same updates.
-    late
-        Whether a look gives what the one before it has asked.
-    """
+    """Loss sum of an epoch; ``late``: a check returns the result of the one before."""
 
     def __init__(self, processes: Processes, *, late: bool) -> None:
         self._processes = processes
@@ -51,16 +41,16 @@ class LossMonitor:
         self._asked: _PendingReading | None = None
 
     def begin(self, loss_sum: float) -> None:
-        """Turn to an epoch, in which the loss has come to ``loss_sum`` already."""
+        """Start or resume an epoch with this loss sum."""
         self._sum.fill_(loss_sum)
         self._asked = None
 
     def add(self, loss_sum: Tensor) -> None:
-        """Add the loss of an update, summed over its images; a scalar on the device."""
+        """Add the summed loss of an update, a scalar on the device."""
         self._sum += loss_sum
 
     def look(self, seen: int, requested: bool, *, wait: bool) -> LossReading | None:
-        """What is known without waiting or, with ``wait``, how it is now."""
+        """The latest reading without waiting, or with ``wait`` the current one."""
         asking = _PendingReading(self._values(requested), seen)
         if wait or not self._late:
             self._asked = None
@@ -78,8 +68,6 @@ class LossMonitor:
 
 
 class _PendingReading:
-    """Numbers on their way from the device."""
-
     def __init__(self, values: Tensor, seen: int) -> None:
         self._seen = seen
         self._values = values
@@ -101,10 +89,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """While entered, the first SIGINT or SIGTERM sets ``requested``; the second acts as usual.
-
-    Only a main thread receives signals; elsewhere this does nothing.
-    """
+    """On the first SIGINT or SIGTERM sets ``requested``; only in the main thread."""
 
     def __init__(self) -> None:
         self.requested = False
@@ -137,13 +122,13 @@ Blank = set[tuple[int, int]]
 
 
 class BlankImages:
-    """All-zero images among those that batches were made of, each counted once."""
+    """All-zero training images, each counted once."""
 
     def __init__(self) -> None:
         self.found: Blank = set()  # (row, modality)
 
     def look(self, batch: Batch) -> None:
-        """Take note of the blank images of a batch."""
+        """Add the blank images of a batch."""
         rows = batch.rows.numpy()
         for place, modality in np.argwhere(batch.blank.numpy()):
             self.found.add((int(rows[place]), int(modality)))

@@ -18,19 +18,11 @@ from comptool.training.precision import MixedPrecision
 
 
 class AveragedWeights(ModelEmaV3):
-    """timm's average, whose decay grows with the updates; without collecting tensors in each.
+    """timm's exponential moving average of the weights, with faster updates.
 
-    timm puts together both state dicts in every update and copies each integer buffer by itself:
-    for two MobileNetV2 that takes five times as long as the arithmetic.
-
-    Parameters
-    ----------
-    model
-        Its parameters and buffers of floating point are averaged, others are copied. They have to
-        stay the tensors that they are: what is loaded is copied into them.
-    decay
-        Of the average once it has grown, in (0, 1). It grows with the updates, or a short run would
-        keep its first weights.
+    timm collects both state dicts in each update and copies integer buffers one by one, which takes
+    five times as long as the arithmetic for two MobileNetV2. Parameters and buffers must stay the
+    same tensors: load into them in place. The decay grows with the updates up to ``decay``.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -42,38 +34,23 @@ class AveragedWeights(ModelEmaV3):
         self._copied = ([own[name] for name in others], [followed[name] for name in others])
 
     def apply_update_(self, model: nn.Module, decay: float) -> None:
-        """One step of the average towards the model that it was made of."""
+        """Update the average."""
         torch._foreach_lerp_(*self._averaged, weight=1.0 - decay)
         if self._copied[0]:
             torch._foreach_copy_(*self._copied)
 
 
 MOMENTUM = 0.9
-WARMUP_START = 0.01  # share of the learning rate at which warm-up begins
-# How an optimizer computes; nothing that it has learnt.
+WARMUP_START = 0.01  # first learning rate of warm-up, as a share
+# Settings of the implementation, which stay those of this device.
 IMPLEMENTATION = ("foreach", "fused", "capturable")
 
 
 class Optimisation:
-    """What turns gradients into weights.
+    """Optimizer, schedule, gradient clipping and averaged weights.
 
-    Parameters
-    ----------
-    model
-        The module whose parameters are optimised; not its compiled or distributed wrapper.
-    settings
-        Optimizer, schedule, clipping and averaging.
-    lr
-        Learning rate after warm-up.
-    updates_per_epoch
-        Weight updates in one epoch, at least 1.
-    precision
-        Whose loss scaler is used.
-
-    Raises
-    ------
-    UsageError
-        If the learning rate would decay before the first update, or restart with each.
+    ``model`` is the bare module, not its compiled or distributed wrapper; ``lr`` the learning rate
+    after warm-up. Raises a UsageError if the schedule decays or restarts with each update.
     """
 
     def __init__(
@@ -111,30 +88,30 @@ class Optimisation:
 
     @property
     def evaluated(self) -> nn.Module:
-        """The weights to validate and keep: the averaged ones if there are, else the model's."""
+        """The model to validate and save: averaged weights, if any."""
         return self.model if self.ema is None else self.ema.module
 
     def begin(self, update: int) -> None:
-        """Set the learning rate of the ``update``-th update of the run and clear gradients."""
+        """Set the learning rate of an update, and clear the gradients."""
         self.scheduler.step_update(update)
         self.clear()
 
     def clear(self) -> None:
-        """Forget the gradients."""
+        """Clear the gradients."""
         self.optimizer.zero_grad(set_to_none=True)
 
     def backward(self, loss: Tensor, share: float = 1.0) -> None:
-        """Add the gradients of ``loss`` times its share in an update, in (0, 1]."""
+        """Add the gradients of ``loss`` times its share in the update, in (0, 1]."""
         self._share = share
         self.scaler.scale(loss * share).backward()  # type: ignore[no-untyped-call]
 
     @property
     def loss_scale(self) -> float:
-        """What the loss of the backward pass under way is multiplied by."""
+        """Factor of the loss in the current backward pass."""
         return self.scaler.get_scale() * self._share
 
     def step(self) -> None:
-        """Clip and step; clipping comes after the loss scale has been taken out."""
+        """Unscale and clip the gradients, and update the weights."""
         if self.clip_grad is not None:
             self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_grad)
@@ -142,12 +119,12 @@ class Optimisation:
         self.scaler.update()
 
     def average(self, update: int) -> None:
-        """Let the averaged weights, if there are any, follow the ``update``-th update."""
+        """Update the averaged weights, if any."""
         if self.ema is not None:
             self.ema.update(self.model, step=update + 1)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that an update depends on beside the model's weights."""
+        """State of optimizer, schedule, loss scaler and averaged weights."""
         return {
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
@@ -156,7 +133,7 @@ class Optimisation:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a :meth:`state_dict`, which another device may have written."""
+        """Restore a :meth:`state_dict`, also from another device."""
         kept = state["optimizer"]
         groups = [
             saved | {key: own[key] for key in IMPLEMENTATION if key in own}
@@ -169,10 +146,9 @@ class Optimisation:
             self.ema.module.load_state_dict(state["ema"])
 
     def _lay_out_as_weights(self) -> None:
-        """Bring what the optimizer keeps of each weight into that weight's memory order.
+        """Match the memory format of the optimizer state to that of the weights.
 
-        A run may go on in another layout than it was begun with, and fused steps walk through
-        memory side by side: on a CPU they would take the average of one weight for another's.
+        A resumed run may use another format, and fused CPU steps index both in memory order.
         """
         for weight, state in self.optimizer.state.items():
             for name, kept in state.items():
@@ -181,10 +157,7 @@ class Optimisation:
 
 
 def _implementation(optimizer: str) -> dict[str, Any]:
-    """One call for all weights where torch has it: a third of the time, on a CPU too.
-
-    Others choose for themselves, and take lists of tensors at once on a GPU.
-    """
+    """Use the fused implementation, if any: a third of the time, also on a CPU."""
     known = inspect.signature(get_optimizer_class(optimizer, bind_defaults=False)).parameters
     return {"fused": True} if "fused" in known else {}
 
@@ -216,7 +189,7 @@ def _scheduler(
 
 
 def _cycles(settings: TrainSettings, updates_per_epoch: int) -> dict[str, Any]:
-    """Of a cosine with warm restarts (Loshchilov & Hutter 2017, arXiv:1608.03983) or without."""
+    """Cosine, optionally with warm restarts (Loshchilov & Hutter 2017, arXiv:1608.03983)."""
     if settings.cycle_epochs is None:
         # timm warns of a cosine over a single update; over two, the first has the same rate.
         return {"t_initial": max(settings.epochs * updates_per_epoch, 2)}
@@ -226,6 +199,6 @@ def _cycles(settings: TrainSettings, updates_per_epoch: int) -> dict[str, Any]:
             f"--cycle-epochs {settings.cycle_epochs:g} is less than two updates, of which an epoch "
             f"has {updates_per_epoch}"
         )
-    # timm stays at the lowest rate after so many cycles; there are never more than updates.
+    # timm stays at the lowest rate after cycle_limit cycles.
     limit = settings.epochs * updates_per_epoch
     return {"t_initial": length, "cycle_mul": settings.cycle_mul or 1, "cycle_limit": limit}

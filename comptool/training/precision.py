@@ -1,4 +1,4 @@
-"""Automatic mixed precision: which, and the loss scaling that fp16 alone needs."""
+"""Automatic mixed precision (AMP) with loss scaling for fp16."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from comptool.training.config import Amp
 
 
 def autocast_dtype(amp: Amp, device: torch.device) -> torch.dtype | None:
-    """The type that layers run in under autocast; None for float32 throughout.
+    """The autocast type, or None for float32.
 
-    ``auto`` is bf16 on a CUDA card that computes in it, fp16 on an older card, and off on a CPU,
-    where bf16 without AMX is some fifteen times slower than float32.
+    ``auto`` is bf16 on a GPU that supports it, else fp16, and off on a CPU, where bf16 without AMX
+    is about fifteen times slower than float32.
     """
     if amp == "off" or (amp == "auto" and device.type != "cuda"):
         return None
@@ -23,20 +23,12 @@ def autocast_dtype(amp: Amp, device: torch.device) -> torch.dtype | None:
 
 
 class MixedPrecision:
-    """Autocast and loss scaling as one code path, whatever the type.
-
-    Parameters
-    ----------
-    amp
-        ``auto``, ``bf16``, ``fp16`` or ``off``.
-    device
-        Where the model runs.
-    """
+    """Autocast and loss scaling for all types."""
 
     def __init__(self, amp: Amp, device: torch.device) -> None:
         self.dtype = autocast_dtype(amp, device)
         self.device = device
-        # fp16 underflows below 6e-8, bf16 has float32's range: only fp16 is scaled.
+        # Gradients in fp16 underflow below 6e-8; bf16 has float32's range.
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype is torch.float16)
 
     @property
@@ -45,5 +37,5 @@ class MixedPrecision:
         return str(self.dtype or torch.float32).removeprefix("torch.")
 
     def autocast(self) -> torch.autocast:
-        """A context for the forward pass; without effect in float32."""
+        """Context of the forward pass; no effect in float32."""
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None)

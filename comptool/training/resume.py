@@ -36,13 +36,13 @@ MEND = "Train again with --force"
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
-    """Write the record of a run, with versions and time as they are, replacing an older one."""
+    """Write ``run.json`` with versions and time, replacing an older one."""
     record = replace(
         record,
         versions=provenance.versions(),
         git_commit=provenance.git_commit(),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
-        # Whether a lock tells that it is still so, see `comptool.io.runs.read_state`.
+        # Whether a lock shows that it is still running, see `comptool.io.runs.read_state`.
         held=bool(is_trained(folder)) if record.state == RUNNING else None,
     )
     with atomic_output(folder / RUN_JSON, force=True) as temporary:
@@ -50,7 +50,7 @@ def write_record(folder: Path, record: RunRecord) -> None:
 
 
 def read_record(folder: Path) -> tuple[TrainSettings, Files]:
-    """What a run was asked to do."""
+    """The settings and files in ``run.json``."""
     path = folder / RUN_JSON
     if not path.exists():
         raise InputError("there is no run to go on with", file=folder, mend="Leave --resume out")
@@ -66,13 +66,12 @@ def read_record(folder: Path) -> tuple[TrainSettings, Files]:
 
 
 def run_folder(name: str | None, model: str, extra: Path | None) -> Path:
-    """``weights/<name>``; without a name that of the model, with the extra table's appended.
+    """``weights/<name>``; by default the model's name, with the extra table's appended.
 
     Raises
     ------
     UsageError
-        If the name is blank, a path, or that of a member of ``--fold all``; or the model is
-        unknown.
+        If the name is blank, a path, or ``fold-<number>``; or the model is unknown.
     """
     if name is None:
         models.parse_name(model)
@@ -87,7 +86,7 @@ def run_folder(name: str | None, model: str, extra: Path | None) -> Path:
 
 
 def check_folder(run: Path, *, force: bool, resume: bool) -> None:
-    """Check that the run's folder can be written and holds what is expected of it."""
+    """Check that the run folder is writable, and is new, resumed or replaced."""
     refuse_existing(run / BEST, force=True)
     begun = [name for name in (BEST, LAST, RUN_JSON, OOF) if (run / name).exists()]
     if resume and not (run / RUN_JSON).exists():
@@ -103,21 +102,21 @@ def check_folder(run: Path, *, force: bool, resume: bool) -> None:
 def settle(
     folder: Path, given: Mapping[str, Any], *, resume: bool = False
 ) -> tuple[TrainSettings, Files]:
-    """Settings and files of a run from what was given, by the names of their fields.
+    """Settings and files of a run from the given options.
 
     Parameters
     ----------
     folder
-        Folder of the run.
+        Run folder.
     given
-        Values by name; those that are neither settings nor files are left alone.
+        Values by option name; others than settings and files are ignored.
     resume
-        Whether what was not given is the run's own, not the default.
+        Whether to take options that are not given from the run, not the defaults.
 
     Raises
     ------
     UsageError, InputError
-        As :class:`~comptool.training.config.TrainSettings` and :func:`resumed`.
+        If settings are invalid, or must not change in a resumed run.
     """
     settings = {name: given[name] for name in _names(TrainSettings) if name in given}
     files = {name: given[name] for name in _names(Files) if name in given}
@@ -131,12 +130,10 @@ def settle(
 def resumed(
     folder: Path, settings: Mapping[str, Any], files: Mapping[str, Path]
 ) -> tuple[TrainSettings, Files]:
-    """A run's own settings and files, with the changes that a resumed run may have.
+    """The settings and files of a resumed run, with the changes that are allowed.
 
-    ``workers``, ``device``, ``compile``, ``cache`` and ``data_on`` are free.
-    ``epochs`` may be raised if the learning rate does not depend on their number, so that the
-    weights become those of an uninterrupted longer run: the schedule is ``step``, ``constant`` or
-    one of cycles, and the warm-up is the same.
+    ``workers``, ``device``, ``compile``, ``cache`` and ``data_on`` may change; ``epochs`` may grow
+    if the learning rate does not depend on it, so that the result equals an uninterrupted run.
     """
     own, own_files = read_record(folder)
     wanted = replace(own, **settings)
@@ -182,7 +179,7 @@ def _shown(name: str, value: object) -> str:
 
 
 def parent_member(run: Path, fold: int | None) -> Path:
-    """The folder of a run whose weights a training on ``fold`` starts from."""
+    """The folder of a run with the initial weights for a training on ``fold``."""
     folders = members(run)
     if folders == [run]:
         return run
@@ -196,7 +193,7 @@ def parent_member(run: Path, fold: int | None) -> Path:
 
 
 def check_parent(parent: Path, wanted: dict[str, Any]) -> None:
-    """Check that a run's weights are of the same task, classes, modalities and model."""
+    """Check that a parent run has the same task, classes, modalities and model."""
     header = read_header(parent)
     found = {**header.document(), "model": header.model.name}
     for key in ("task", "model", "modalities", "classes"):
@@ -217,10 +214,7 @@ def check_parent(parent: Path, wanted: dict[str, Any]) -> None:
 
 
 def find_leak(parent: Path, validated: Sequence[str]) -> str | None:
-    """Why the validation of a run that starts from ``parent`` is no evidence; None if it is.
-
-    Only rows that ``parent`` held out itself are known to be new to its weights.
-    """
+    """Why validation after ``--init-from`` is biased: rows not held out by ``parent``; or None."""
     if not validated:
         return None
     header = read_header(parent)

@@ -1,10 +1,7 @@
-"""Everything that a training run needs: session, model, channels, bit depth, optimizer.
+"""Set up a training run: model, input channels, bit depth, data and optimizer.
 
-How many bits the 16-bit images of a data set use: one number per modality, for all of it.
-
-Sensors of 10 to 14 bits are stored in 16, and read as 16 bits their images would be nearly black.
-Whoever trains on them learns the number from a sample of the images; the checkpoint keeps it, so
-that predictions are made at the same scale. No torch.
+Sensors of 10 to 14 bits store 16-bit images, which are nearly black if scaled as 16 bits. The bit
+depth of each modality is found in a sample of the images and kept in the checkpoint.
 """
 
 from __future__ import annotations
@@ -80,50 +77,49 @@ def _untimed(phase: str) -> AbstractContextManager[None]:
 
 @dataclass
 class TrainSession:
-    """One member's model, data and optimisation.
+    """Model, data and optimizer of one member.
 
     Parameters
     ----------
     settings
-        How it is trained.
+        Training settings.
     model
-        The module whose weights are kept.
+        The module that is saved.
     called
-        What is called in training: the model, compiled or distributed if that is wanted.
+        The model for training steps: compiled, distributed, or as it is.
     without_sync
-        A context in which gradients stay in this process, until the last batch of an update.
+        Context without gradient synchronisation, for all but the last batch of an update.
     criterion
-        The loss.
+        Loss.
     precision, optimisation
-        Of the updates.
+        Mixed precision, and optimizer with schedule and averaged weights.
     augmentation
-        What becomes of the batches of training; None where the images of a loader are augmented.
+        Augmentation of whole batches; None where the data set augments images.
     eye
-        How images become what the model takes.
+        Input transform.
     batches, train_loader
-        Of training.
+        Training batches: row numbers, and loader.
     valid_loader
-        Of validation; None without.
+        Validation loader, or None.
     processes
-        This process among its equals.
+        Distributed processes.
     mixing
-        Of the batches of training.
+        Mixup and CutMix.
     task
-        The competition's.
+        Task.
     counted
-        Whether each validated row counts in score and loss, shape (n,).
+        Whether each validation row counts in score and loss, shape (n,).
     datasets
-        What the loaders read: the rows of training and, where there are any, of validation.
+        Training data and, if any, validation data.
     placement
-        Where their images lie.
+        Device of the images.
     loggers
-        What is written down after every epoch, beside loss and score.
+        Additional columns of ``metrics.csv``.
     compute
-        How the steps are computed.
+        Threads, memory format and compilation.
     phase
-        Entered around each part of an update under its name: ``wait`` for a batch, ``augment``,
-        ``transfer``, ``forward``, ``backward`` or ``optimizer``. A profile puts a clock in its
-        place.
+        Context around each part of an update: ``wait``, ``augment``, ``transfer``, ``forward``,
+        ``backward`` or ``optimizer``; replaced for profiling.
     """
 
     settings: TrainSettings
@@ -154,18 +150,12 @@ class TrainSession:
         return -(-self.batches.num_steps // self.settings.grad_accum)
 
     def decode_once(self, say: Callable[[str], None], quiet: bool) -> None:
-        """Read all images before the first epoch, where later ones and other runs profit of it.
-
-        Raises
-        ------
-        InputError
-            If an image cannot be read, or the cache that was asked for has no room.
-        """
+        """Decode all images into the cache, and load those that stay on the GPU."""
         mode = self.settings.cache
         if mode == "auto" and self.settings.epochs == 1:
             mode = "off"
         cache = PixelCache(mode, say, quiet, sharers=self.processes.size)
-        # One of several processes decodes, and then all find what it has written.
+        # The first process decodes, the others read its cache.
         for turn in (True, False):
             if self.processes.first == turn:
                 for dataset in self.datasets:
@@ -176,25 +166,25 @@ class TrainSession:
                 source.load(quiet=quiet)
 
     def begin_epoch(self, epoch: int) -> None:
-        """Turn to the training of an epoch, counted from 0."""
+        """Set training mode and the loss for an epoch, counted from 0."""
         set_training(self.model, self.settings.freeze)
         begin_epoch(self.criterion, epoch)
 
     def seen(self, batch: Batch) -> int:
-        """Images of a batch that the model learns from: those that are left of it when mixed."""
+        """Number of samples of a batch after mixing."""
         return self.mixing.left(len(batch.rows))
 
     def augment(self, batch: Batch) -> Batch:
-        """A batch in training with its images augmented, on the device."""
+        """The batch with augmented images, on the device."""
         if self.augmentation is None:
             return batch
         with self.phase("augment"):
             return self.augmentation(batch)
 
     def see(self, batch: Batch, epoch: int, step: int) -> tuple[list[Tensor], Tensor]:
-        """Images and targets of one batch in training, normalised and mixed, on the device.
+        """Normalised, mixed images and targets of a training batch, on the device.
 
-        Everything random follows from the place, also what the model draws afterwards.
+        Seeds all random draws, also the model's, with the position in the run.
         """
         place = mixed(self.settings.seed, epoch, step, self.processes.rank)
         torch.manual_seed(place)
@@ -204,21 +194,18 @@ class TrainSession:
         return self.mixing(images, targets, np.random.default_rng(place))
 
     def loss(self, images: Sequence[Tensor], targets: Tensor) -> Tensor:
-        """Mean loss over what :meth:`see` gives, summed over the objectives."""
+        """Mean loss over a batch from :meth:`see`, summed over the objectives."""
         with self.precision.autocast():
             logits = self.called(*images)
         return total_loss(self.criterion, logits.float(), targets)
 
 
-GREY, COLOUR = 1, 3  # published weights are those of colour: grey chips are repeated
+GREY, COLOUR = 1, 3  # pretrained weights need 3: grey images are repeated
 LOOKED_AT = 64  # images per modality
 
 
 def channels_of(plan: TrainPlan, member: TrainMember) -> dict[str, int]:
-    """The channels that a network is given, 1 or 3 by modality.
-
-    A member that starts from another run takes those of that run, of which its weights are.
-    """
+    """Input channels per modality, 1 or 3; with ``--init-from`` those of that run."""
     asked = plan.settings.channels
     if member.parent is not None:
         return _inherited(member, plan.modalities, asked)
@@ -254,14 +241,11 @@ def _all_grey(rows: Rows, modality: str, missing: str) -> bool:
     return all(is_grey(image) for image in images if image is not None)
 
 
-FIRST, MOST = 16, 256  # images looked at per modality: to see if any is deep, and how deep
+FIRST, MOST = 16, 256  # images per modality: to detect 16 bits, and to find the depth
 
 
 def bit_depths(plan: TrainPlan, member: TrainMember) -> tuple[dict[str, int], list[str]]:
-    """Bits that the 16-bit pixels of each modality use, and a sentence for each that has such.
-
-    A member that starts from another run keeps that run's, at which its weights were made.
-    """
+    """Bit depth per modality, and a note on each 16-bit one; with a parent run, the parent's."""
     if member.parent is not None:
         return _inherited_bits(member.parent), []
     missing = "zero" if plan.settings.missing_modality == "zero" else "error"
@@ -286,7 +270,7 @@ def _inherited_bits(parent: Path) -> dict[str, int]:
 
 
 def _brightest(rows: Rows, modality: str, missing: str, count: int) -> int | None:
-    """The largest 16-bit value in some images of a modality; None if none of them has 16 bits."""
+    """The largest 16-bit value in a sample of images; None without 16-bit images."""
     looked_at = spread(len(rows.samples), count)
     samples = rows.take(looked_at)
     files = ImageFiles(samples, missing)
@@ -300,7 +284,7 @@ Say = Callable[[str], None]
 
 
 def new_model(plan: TrainPlan, member: TrainMember, say: Say) -> tuple[StreamModel, RunHeader]:
-    """The model of a run that begins, and the header of its checkpoints."""
+    """The model of a new run, and the header of its checkpoints."""
     img_size = _sizes(plan, member)
     options = {
         "img_size": [list(img_size[name]) for name in plan.modalities],
@@ -342,10 +326,10 @@ def new_model(plan: TrainPlan, member: TrainMember, say: Say) -> tuple[StreamMod
 
 
 def model_options(settings: TrainSettings) -> dict[str, Any]:
-    """Options of the backbone and of the head, by name."""
+    """Options of the backbone and the head, by name."""
     name = models.parse_name(settings.model)
     types = models.encoder_entry(name.backbone).types() | models.HEADS.find(name.head).types()
-    for own in ("img_size", "auxiliary_heads"):  # options of their own
+    for own in ("img_size", "auxiliary_heads"):  # have command-line options
         types.pop(own, None)
     options = parse_assignments(
         "--model-option", f"the model '{settings.model}'", settings.model_option, types
@@ -354,7 +338,7 @@ def model_options(settings: TrainSettings) -> dict[str, Any]:
 
 
 def resumed_model(header: RunHeader) -> StreamModel:
-    """The model of a run that goes on; its weights come from ``last.pt``."""
+    """The model of a resumed run, without its weights."""
     return build_model(header)
 
 
@@ -377,7 +361,7 @@ def _sizes(plan: TrainPlan, member: TrainMember) -> dict[str, data.Size]:
 def _with_weights(
     plan: TrainPlan, member: TrainMember, options: dict[str, Any], say: Say
 ) -> tuple[StreamModel, str]:
-    """The model, and where its weights come from."""
+    """The model, and the source of its weights."""
     name, num_classes = plan.settings.model, len(plan.rows.classes)
     if member.parent is None:
         return create_from(plan.settings.pretrained, name, num_classes, say=say, **options)
@@ -389,7 +373,7 @@ def _with_weights(
 
 
 def _timm_backbone(name: str) -> str | None:
-    """The backbone of a model's name if it is one of timm's, which know their weights and size."""
+    """The backbone in a model name if it is from timm."""
     backbone = models.parse_name(name).backbone
     return backbone if models.encoder_entry(backbone).target == models.TIMM else None
 
@@ -405,7 +389,7 @@ def open_session(
     *,
     measure: Measure = "all",
 ) -> TrainSession:
-    """Put a session together."""
+    """Create the session of a member."""
     settings, device = plan.settings, processes.device
     model = model.to(device)
     freeze(model, settings.freeze)
@@ -430,7 +414,7 @@ def open_session(
     updates = -(-batches.num_steps // settings.grad_accum)
     wrapped = _distributed(model, processes)
     optimisation = Optimisation(model, settings, lr, updates, precision)
-    # Last, because averaged weights are those of a copy, which has no gradients.
+    # After the copy of the averaged weights, which have no gradients to balance.
     loggers = _loggers(plan, model, optimisation, processes)
     return TrainSession(
         settings=settings,
@@ -463,7 +447,6 @@ def open_session(
 
 
 def _distributed(model: StreamModel, processes: Processes) -> nn.Module:
-    """The model, whose gradients are the mean over all processes."""
     if processes.size == 1:
         return model
     cards = [processes.device] if processes.device.type == "cuda" else None
@@ -477,15 +460,14 @@ def _check_smallest_batch(
     eye: InputTransform,
     header: RunHeader,
 ) -> None:
-    """Refuse batches of one image where batch normalisation would see one value per channel."""
+    """Refuse batches of one image where batch normalisation gets one value per channel."""
     if settings.batch_size > 1 and batches.num_draws > batches.num_steps:
         return
     chips = [
         torch.zeros(1, header.channels[name], *header.img_size[name], dtype=torch.uint8)
         for name in header.modalities
     ]
-    # A copy, because the statistics of the layers would move.
-    copied = deepcopy(model)
+    copied = deepcopy(model)  # keeps the statistics of the layers
     set_training(copied, settings.freeze)
     try:
         with torch.no_grad():
@@ -500,7 +482,6 @@ def _check_smallest_batch(
 def _loggers(
     plan: TrainPlan, model: StreamModel, optimisation: Optimisation, processes: Processes
 ) -> EpochLoggers:
-    """What is measured of the model: its fusion weights, and gradients that are calibrated."""
     named: dict[str, EpochLogger] = {"fusion": FusionLogger(optimisation.evaluated)}
     calibration = calibration_of(plan.settings)
     if calibration is not None:
@@ -512,7 +493,7 @@ def _loggers(
     return EpochLoggers(**named)
 
 
-# What settings name by a file, whose content may have changed since.
+# Settings that name a file whose content must not change.
 OF_FILES = {
     "prior": "the prior is not the one that",
     "class_weights": "the class weights are not those that",
@@ -522,18 +503,15 @@ OF_FILES = {
 
 @dataclass(frozen=True)
 class Prepared:
-    """A member that is ready for its next update."""
+    """A member ready to train."""
 
-    progress: Progress  # how far it is
-    header: RunHeader  # of its checkpoints
-    session: TrainSession | None  # what it is trained with; None where it is finished
+    progress: Progress
+    header: RunHeader
+    session: TrainSession | None  # None: finished
 
 
 def rehearse(plan: TrainPlan) -> None:
-    """Prepare every member as training would, with random weights in the place of published ones.
-
-    So a dry run is refused what the training would be: the model, the options of the loss, the
-    device, the size of images. Nothing is written.
+    """Prepare every member with random weights, so that a dry run finds the same errors.
 
     Raises
     ------
@@ -541,7 +519,7 @@ def rehearse(plan: TrainPlan) -> None:
         As :func:`prepare`.
     """
     plan = without_published_weights(plan)
-    size = plan.settings.batch_size or BATCH_SIZE  # nothing is tried out in a dry run
+    size = plan.settings.batch_size or BATCH_SIZE  # no search in a dry run
     plan = replace(plan, settings=replace(plan.settings, batch_size=size))
     with joined(plan.settings.device) as processes:
         for member in plan.members:
@@ -549,7 +527,7 @@ def rehearse(plan: TrainPlan) -> None:
 
 
 def without_published_weights(plan: TrainPlan) -> TrainPlan:
-    """The plan with random weights in the place of published ones, which take long to come."""
+    """The plan with random weights in place of published ones, which need a download."""
     if plan.settings.pretrained not in ("auto", "yes") or plan.settings.init_from is not None:
         return plan
     return replace(plan, settings=replace(plan.settings, pretrained="no", min_lr=None))
@@ -563,23 +541,23 @@ def prepare(
     *,
     measure: Measure = "all",
 ) -> Prepared:
-    """The model with its weights, the loss, the data and the optimisation of a member.
+    """Create the session of a member, or restore it from its checkpoint.
 
     Parameters
     ----------
     plan, member
-        What is trained.
+        The run, and its member to train.
     processes
-        This process among its equals.
+        Distributed processes.
     say
-        Takes messages.
+        Called with each message.
     measure
-        What may be measured to find the fastest way to compute the run.
+        Which benchmarks may run to choose the compute configuration.
 
     Raises
     ------
     UsageError
-        If a name or an option is not known to what it is for, or the device is not there.
+        If a name or an option is unknown, or the device is not available.
     InputError
         If weights, an image or the state of a resumed run cannot be used.
     """
@@ -613,7 +591,7 @@ def prepare(
 
 
 def identity(plan: TrainPlan, processes: Processes) -> dict[str, Any]:
-    """JSON values that a resumed run has to agree with, beside its settings."""
+    """JSON values, besides the settings, that must not change in a resumed run."""
     return {
         "rows": plan.rows.digest(),
         "metric": plan.metric,

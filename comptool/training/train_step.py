@@ -1,4 +1,4 @@
-"""One update: prefetched batch, gradient accumulation with halving, optimizer step, EMA."""
+"""One weight update: transfer to the device, gradient accumulation, optimizer step and EMA."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ from comptool.training.setup import TrainSession
 
 
 def on_device(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
-    """The same batches, their images and targets on the device; rows and blanks stay as they are.
+    """Move the images and targets of each batch to the device.
 
-    A GPU copies them out of page-locked memory on a stream of their own, beside the step before:
-    whoever takes a batch has only asked for that step, and not waited for it. A batch is asked for
-    when it is taken, never ahead.
+    On a GPU the copy runs on its own stream, parallel to the step before. Batches are not fetched
+    ahead.
 
     Parameters
     ----------
     batches
-        As a loader gives them, in page-locked memory; or on the device already.
+        Batches from a loader, in page-locked memory, or already on the device.
     device
-        Where they are worked on, on the stream that is current when they are taken.
+        Target device; batches are ready on its current stream.
     """
     if device.type != "cuda":
         yield from batches
@@ -43,7 +42,7 @@ def on_device(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]
 
 
 def _hand_over(beside: torch.cuda.Stream, moved: list[Tensor], batch: Batch) -> None:
-    """Have the work that follows wait for the copies, and their memory wait for that work."""
+    """Let the current stream wait for the copies, and keep their memory until it is done."""
     current = torch.cuda.current_stream(beside.device)
     current.wait_stream(beside)
     there = {id(tensor) for tensor in (*batch.images, batch.targets)}
@@ -56,20 +55,11 @@ Say = Callable[[str], None]
 
 
 class Passes:
-    """The gradients of an update, of whatever number of images the memory holds at once.
+    """Gradients of an update, in parts where a batch does not fit into memory.
 
-    What does not fit is taken in halves, quarters and so on, whose gradients add up to those of
-    the whole, as with accumulated batches: each part counts by its images, class weights are
-    divided by their sum in each part. What did not fit once is not tried again.
-
-    Parameters
-    ----------
-    session
-        What is trained.
-    at_once
-        Most images in one pass, as an earlier part of the run has found; None: whole batches.
-    say
-        Takes messages.
+    Parts are halved until they fit, weighted by their number of images; class weights are
+    normalised within each part. ``at_once`` is the most images in one pass found so far, None for
+    whole batches.
     """
 
     def __init__(self, session: TrainSession, at_once: int | None, say: Say) -> None:
@@ -77,19 +67,18 @@ class Passes:
         self.at_once = at_once
         self._say = say
         self._computing = compiling if session.compute.compiled else nullcontext
-        # A single image has no statistics that a batch normalisation should learn, and of parts
-        # of three images none needs to be one.
+        # Batch normalisation needs two images; splitting more than three leaves no single one.
         normalised = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in _trained(session))
         self._least = 3 if normalised else 1
 
     def __call__(self, window: Sequence[Batch], epoch: int, step: int) -> Tensor:
-        """Leave the gradients of an update in the weights."""
+        """Compute the gradients of an update; returns the summed loss."""
         while True:
             try:
                 return self._try(window, epoch, step)
             except torch.OutOfMemoryError:
                 self._halve(max(map(self.session.seen, window)))
-            # Only now is nothing left that holds what the pass has made.
+            # Outside the except block, where the tensors of the pass are released.
             self.session.optimisation.clear()
             if self.session.processes.device.type == "cuda":
                 torch.cuda.empty_cache()
@@ -106,8 +95,7 @@ class Passes:
             for number, part in enumerate(parts):
                 last = place == len(window) - 1 and number == len(parts) - 1
                 with nullcontext() if last else session.without_sync():
-                    # Weighed by size, so that accumulated batches count as one large batch; class
-                    # weights are divided by their sum in each batch, as torch does it.
+                    # Weighted by size: accumulated batches count as one large batch.
                     with session.phase("forward"), self._computing():
                         loss = session.loss(*part)
                     with session.phase("backward"), self._computing():
@@ -146,7 +134,6 @@ class Passes:
 
 
 def _trained(session: TrainSession) -> list[nn.Module]:
-    """The layers that learn statistics; frozen ones do not."""
     return [module for module in session.model.modules() if _learns(module)]
 
 
@@ -155,16 +142,16 @@ def _learns(module: nn.Module) -> bool:
 
 
 class TrainStep:
-    """Turns the batches of an update into new weights.
+    """Weight update from the batches of one update.
 
     Parameters
     ----------
     session
-        What is trained.
+        Model, data and optimizer.
     at_once
-        See :class:`~comptool.training.train_step.Passes`.
+        Most images in one pass, from an earlier part of the run; None for whole batches.
     say
-        Takes messages.
+        Called with each message.
     """
 
     def __init__(self, session: TrainSession, at_once: int | None, say: Say) -> None:
@@ -173,11 +160,11 @@ class TrainStep:
 
     @property
     def at_once(self) -> int | None:
-        """Most images in one pass, where the memory did not hold a batch; None: whole batches."""
+        """Most images in one pass; None for whole batches."""
         return self._passes.at_once
 
     def __call__(self, window: Sequence[Batch], epoch: int, update: int) -> Tensor:
-        """Change the weights once; nothing here waits for the device."""
+        """Update the weights without waiting for the device; returns the summed loss."""
         session = self._session
         number = epoch * session.updates_per_epoch + update
         step = update * session.settings.grad_accum

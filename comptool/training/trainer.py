@@ -41,21 +41,7 @@ Say = Callable[[str], None]
 
 
 class Loop:
-    """The training of one member, from where its progress says.
-
-    Parameters
-    ----------
-    session
-        What it works with.
-    progress
-        How far it is; changed as it goes.
-    keeper
-        Writes the files of the run.
-    say
-        Takes messages.
-    quiet
-        Whether there is no bar.
-    """
+    """The training loop of one member; resumes from ``progress``."""
 
     def __init__(
         self, session: TrainSession, progress: Progress, keeper: Checkpointer, say: Say, quiet: bool
@@ -72,7 +58,7 @@ class Loop:
         self._watch = LossMonitor(session.processes, late=late)
 
     def run(self) -> None:
-        """Train until the epochs are done or validation has stopped improving."""
+        """Train until the last epoch or early stopping."""
         with self.interruption:
             while not self.progress.finished:
                 self._train()
@@ -85,7 +71,7 @@ class Loop:
         self.keeper.save(self.progress, self.session)
 
     def _train(self) -> None:
-        """The updates of an epoch that are still to be done."""
+        """The remaining updates of an epoch."""
         session, progress = self.session, self.progress
         session.begin_epoch(progress.epoch)
         session.batches.set_epoch(progress.epoch, progress.update * session.settings.grad_accum)
@@ -102,7 +88,6 @@ class Loop:
             self._look(bar, wait=True)
 
     def _window(self, batches: Iterator[Batch], bar: tqdm[Any]) -> list[Batch]:
-        """The batches of the next update."""
         try:
             return list(islice(batches, self.session.settings.grad_accum))
         except torch.OutOfMemoryError as error:
@@ -111,16 +96,16 @@ class Loop:
                 "beside the model; take a smaller --batch-size, or --data-on cpu"
             ) from error
         except RuntimeError:
-            # What ends this process may have ended its workers first.
+            # The signal may have ended the workers first.
             if not self.interruption.requested:
                 raise
             if self.session.processes.size == 1:
                 self._look(bar, wait=True)
-            # Others are in the middle of an update; the last epoch's state stays.
+            # The other processes are within an update: keep the last epoch's state.
             raise SystemExit(INTERRUPTED) from None
 
     def _count(self, window: Sequence[Batch]) -> int:
-        """Note what an update was made of; the number of its images."""
+        """Record an update; returns the number of its images."""
         progress = self.progress
         seen = sum(map(self.session.seen, window))
         if not progress.epoch:
@@ -139,7 +124,7 @@ class Loop:
             self._look(bar, wait=False)
 
     def _look(self, bar: tqdm[Any], *, wait: bool) -> None:
-        """See whether the loss is still a number and whether somebody wants to stop."""
+        """Check for a divergent loss and for a stop request."""
         progress = self.progress
         sight = self._watch.look(progress.seen, self.interruption.requested, wait=wait)
         if sight is None:
@@ -148,7 +133,7 @@ class Loop:
             raise self._diverged("training")
         bar.set_postfix(loss=f"{sight.loss_sum / max(sight.seen, 1):.4f}", refresh=False)
         if sight.stop and not wait:
-            self._look(bar, wait=True)  # what is kept is the loss as it is now
+            self._look(bar, wait=True)  # save the current loss
         if wait:
             progress.loss_sum = sight.loss_sum
             progress.seconds += perf_counter() - self._mark
@@ -157,7 +142,7 @@ class Loop:
                 self._stop()
 
     def _validate(self) -> tuple[npt.NDArray[np.float32] | None, float | None]:
-        """Probabilities and loss of the validated rows; None for both without validation."""
+        """Probabilities and loss of the validation rows; None without validation."""
         session = self.session
         if session.valid_loader is None:
             if not has_numbers(session.optimisation.evaluated):
@@ -171,7 +156,7 @@ class Loop:
                 session.eye,
                 session.criterion,
                 session.processes,
-                # Several processes stop together, between two updates.
+                # Several processes stop only between updates.
                 lambda: alone and self.interruption.requested,
                 task=session.task,
                 counted=session.counted,
@@ -193,7 +178,7 @@ class Loop:
         val_loss: float | None,
         seconds: float,
     ) -> None:
-        """End an epoch: its row, the best checkpoint, the state, and whether to go on."""
+        """End an epoch: metrics, best checkpoint, state and early stopping."""
         progress, settings = self.progress, self.session.settings
         score = None if probabilities is None else self.keeper.score(probabilities)
         improved = self._improved(score)
@@ -251,7 +236,7 @@ class Loop:
         return row | self.session.loggers.read()
 
     def _totals(self) -> tuple[float, int]:
-        """Loss and images of the epoch so far, over all processes."""
+        """Loss sum and images of the epoch so far, over all processes."""
         mine = (self.progress.loss_sum, self.progress.seen)
         shares = self.session.processes.gather(mine)
         return sum(loss for loss, _ in shares), sum(seen for _, seen in shares)
@@ -261,7 +246,7 @@ class Loop:
         progress.loss_sum, progress.seen = self._totals()
         self.save()
         if not self.session.processes.first:
-            raise SystemExit(INTERRUPTED)  # one of them says it
+            raise SystemExit(INTERRUPTED)  # only the first prints the message
         raise KeyboardInterrupt(
             f"stopped in epoch {progress.epoch + 1} of {self.session.settings.epochs} after "
             f"{progress.update} of {self.session.updates_per_epoch} updates; go on with: "
@@ -283,12 +268,11 @@ class Loop:
         session, progress = self.session, self.progress
         return tqdm(
             total=session.batches.num_draws,
-            initial=progress.seen,  # of all processes, where a stopped epoch goes on
+            initial=progress.seen,  # of a resumed epoch, over all processes
             desc=f"epoch {progress.epoch + 1}/{session.settings.epochs}",
             unit="img",
             leave=False,
-            # None: no bar where stderr is no terminal.
-            disable=True if self.quiet else None,
+            disable=True if self.quiet else None,  # None: no bar without a terminal
         )
 
 
@@ -302,16 +286,13 @@ def _line(row: Mapping[str, float | int | None], epochs: int, improved: bool) ->
 
 @dataclass(frozen=True)
 class TrainOutcome:
-    """What a training gave."""
+    """Result of a training."""
 
-    run: Path  # its folder
-    metric: str  # name of the metric
-    # of the best checkpoint or, for ``--fold all``, of all rows out of fold; None without
-    # validation
-    score: float | None
-    # of the best checkpoint, from 1; for ``--fold all`` one per member
-    epoch: int | list[int] | None
-    seconds: float  # spent now
+    run: Path
+    metric: str
+    score: float | None  # of the best checkpoint, or out of fold; None without validation
+    epoch: int | list[int] | None  # of the best checkpoint, from 1; of each with --fold all
+    seconds: float  # since this start
 
     def document(self) -> dict[str, object]:
         """The outcome as JSON values."""
@@ -327,32 +308,32 @@ class TrainOutcome:
 def train(
     plan: TrainPlan, say: Say, *, quiet: bool = False, force: bool = False
 ) -> TrainOutcome | None:
-    """Train what is planned.
+    """Run a planned training.
 
     Parameters
     ----------
     plan
-        Checked by :func:`comptool.training.data.make_plan`.
+        From :func:`comptool.training.data.make_plan`.
     say
-        Takes messages.
+        Called with each message.
     quiet
-        Whether there is no bar.
+        Whether to hide the progress bar.
     force
-        Whether a run in the folder is replaced.
+        Whether to replace an existing run.
 
     Returns
     -------
-    Outcome or None
-        None in the processes of a ``torchrun`` that do not speak.
+    TrainOutcome or None
+        None in all processes but the first.
 
     Raises
     ------
     KeyboardInterrupt
-        After Ctrl-C, with the line to go on by.
+        After Ctrl-C, with the command to resume.
     UsageError
         If the device, an option of the loss or the number of processes does not fit.
     InputError
-        If a file cannot be used or written, or the loss is no longer a number.
+        If a file cannot be used or written, or the loss diverges.
     """
     started = perf_counter()
     with joined(plan.settings.device) as processes, ExitStack() as training:
@@ -380,7 +361,7 @@ def _nothing() -> None:
 
 
 def _begin(plan: TrainPlan, processes: Processes, force: bool, training: ExitStack) -> None:
-    """What is done to the run's folder once nothing can be wrong any more."""
+    """Lock and clear the run folder, once everything is checked."""
     if not processes.first:
         return
     training.enter_context(hold(plan.run))
@@ -393,7 +374,7 @@ def _begin(plan: TrainPlan, processes: Processes, force: bool, training: ExitSta
 
 
 def _note_stop(run: Path, record: RunRecord, kind: type[BaseException] | None, *_: object) -> None:
-    """Write down that a folded run was stopped, as `_run` does of every fold."""
+    """Record that a run over folds was stopped."""
     if kind is not None:
         with suppress(InputError):
             write_record(run, replace(record, state=STOPPED))
@@ -402,7 +383,7 @@ def _note_stop(run: Path, record: RunRecord, kind: type[BaseException] | None, *
 def _train_folds(
     plan: TrainPlan, processes: Processes, say: Say, quiet: bool, begin: Callable[[], None]
 ) -> tuple[float | None, list[int]]:
-    """Train the members that are not finished; score of all rows, and the members' epochs."""
+    """Train the unfinished members; returns the out-of-fold score and the best epochs."""
     ends = []
     for member in plan.members:
         ends.append(_train_member(plan, member, processes, say, quiet, begin))
@@ -423,7 +404,7 @@ def _train_member(
     quiet: bool,
     begin: Callable[[], None],
 ) -> tuple[Progress, bool]:
-    """Train a member; how far it is, and whether anything was left to do."""
+    """Train a member; returns its progress, and whether there was anything to do."""
     ready = prepare(plan, member, processes, say)
     if ready.session is None:
         return ready.progress, False
@@ -443,7 +424,7 @@ def _train_member(
 
 
 def _run(loop: Loop, keeper: Checkpointer, begun: RunRecord) -> None:
-    """The loop between two records of its state."""
+    """Run the loop, and record its state before and after."""
     progress = loop.progress
 
     def record(known: RunRecord) -> None:
@@ -451,11 +432,11 @@ def _run(loop: Loop, keeper: Checkpointer, begun: RunRecord) -> None:
 
     record(replace(begun, state=RUNNING))
     try:
-        # At once, so that a run that is killed in its first epoch can be resumed too.
+        # So that a run killed in its first epoch can be resumed.
         loop.save()
         loop.run()
     except BaseException:
-        # If this cannot be written either, what stopped the run is the better message.
+        # The error that stopped the run is the better message.
         with suppress(InputError):
             record(replace(begun, state=STOPPED))
         raise
@@ -464,7 +445,7 @@ def _run(loop: Loop, keeper: Checkpointer, begun: RunRecord) -> None:
 
 
 def _join_folds(plan: TrainPlan, *, write: bool) -> float:
-    """Score of all folds together; writes their ``oof.csv``, in the table's order."""
+    """Out-of-fold score of all members; writes the joint ``oof.csv`` in the table's order."""
     sums_to_one = plan.rows.task.sums_to_one
     parts = [
         read_predictions(member.folder / OOF, sums_to_one=sums_to_one) for member in plan.members

@@ -1,6 +1,6 @@
-"""``last.pt``: everything that a stopped run needs to go on as if it had never stopped.
+"""``last.pt``: state of a training run, to resume it exactly.
 
-No generator state is kept: every step draws from (seed, epoch, step), so the place is enough.
+Without random generator states: each step is seeded by (seed, epoch, step).
 """
 
 from __future__ import annotations
@@ -23,26 +23,22 @@ STATE_FORMAT = 1
 
 @dataclass
 class Progress:
-    """How far a run has come; it changes as the run goes."""
+    """Progress of a run, updated in place."""
 
-    epoch: int = 0  # epoch under way, from 0
-    update: int = 0  # weight updates done in it
-    # sum of the training loss over the images seen in it, and their number
-    loss_sum: float = 0.0
-    seen: int = 0
-    seconds: float = 0.0  # time spent in it before an interruption
-    # best validation score so far and its epoch from 1, None before the first
+    epoch: int = 0  # current epoch, from 0
+    update: int = 0  # completed updates of the epoch
+    loss_sum: float = 0.0  # over the images of the epoch so far
+    seen: int = 0  # number of these images
+    seconds: float = 0.0  # of the epoch, before an interruption
     best_score: float | None = None
-    best_epoch: int | None = None
-    stale: int = 0  # epochs since the best one: the counter of early stopping
-    finished: str = ""  # why the run ended: ``epochs`` or ``patience``; empty while it goes on
-    # one row per epoch done, as in ``metrics.csv``
-    history: list[dict[str, float | int | None]] = field(default_factory=list)
-    # most images in one pass, where the memory did not hold a batch; None: whole batches
-    at_once: int | None = None
+    best_epoch: int | None = None  # from 1
+    stale: int = 0  # epochs without improvement
+    finished: str = ""  # reason: ``epochs`` or ``patience``; empty while training
+    history: list[dict[str, float | int | None]] = field(default_factory=list)  # ``metrics.csv``
+    at_once: int | None = None  # most images in one pass; None: whole batches
 
     def next_epoch(self) -> None:
-        """Turn to the next epoch's first update."""
+        """Start the next epoch."""
         self.epoch += 1
         self.update = self.seen = 0
         self.loss_sum = self.seconds = 0.0
@@ -67,20 +63,20 @@ def write_state(
         "identity": dict(identity),
         "gauges": dict(gauges),
     }
-    # A stream of our own: torch's tells of a full disk without saying so.
+    # An own stream: torch's error for a full disk is unclear.
     with atomic_output(path, force=True) as temporary, temporary.open("wb") as stream:
         torch.save(document, stream)
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """The document that :func:`write_state` wrote, on the CPU; no code in it can run."""
+    """Read ``last.pt`` to the CPU, without executing code."""
     if not path.is_file():
         raise InputError(
             "there is nothing to go on from", file=path, mend="Train again with --force"
         )
     try:
         with warnings.catch_warnings():
-            # torch tells its own developers which pickles it has not seen before.
+            # torch warns about unusual pickles.
             warnings.simplefilter("ignore", UserWarning)
             document = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:

@@ -1,4 +1,4 @@
-"""What a model makes of the validated rows, on the deterministic transform."""
+"""Validation: predicted probabilities and loss of the validation rows."""
 
 from __future__ import annotations
 
@@ -19,18 +19,16 @@ from comptool.training.distributed import Processes
 
 @dataclass(frozen=True)
 class InputTransform:
-    """How uint8 images become what a model takes."""
+    """Conversion of uint8 images to the model's input."""
 
-    # per modality, one number per channel, on the device: what is brought there anew for each batch
-    # has the device waited for
-    means: tuple[Tensor, ...]
+    means: tuple[Tensor, ...]  # per modality, (C,), on the device: copying would wait for it
     stds: tuple[Tensor, ...]
-    device: torch.device  # where the model is
-    channels_last: bool  # whether the model wants that memory order, in which batches come
+    device: torch.device
+    channels_last: bool  # memory format of the model
 
     @classmethod
     def of(cls, header: RunHeader, device: torch.device, channels_last: bool) -> InputTransform:
-        """The one that a checkpoint's header describes."""
+        """The transform that a checkpoint's header describes."""
         means, stds = (
             tuple(
                 torch.tensor(getattr(header, key)[name], device=device)
@@ -41,7 +39,7 @@ class InputTransform:
         return cls(means, stds, device, channels_last)
 
     def see(self, images: Sequence[Tensor]) -> list[Tensor]:
-        """Float images on the device, one tensor (B, C, H, W) per modality."""
+        """Normalised float images on the device, one tensor (B, C, H, W) per modality."""
         order = torch.channels_last if self.channels_last else torch.contiguous_format
         return [
             normalise(image.to(self.device, non_blocking=True), mean, std).contiguous(
@@ -67,9 +65,9 @@ def evaluate(
     task: Task,
     counted: npt.NDArray[np.bool_],
 ) -> tuple[npt.NDArray[np.float32], float]:
-    """Class probabilities of every row in the table's order, and the mean loss of those that count.
+    """Class probabilities of every row in the table's order, and the mean loss of counted rows.
 
-    In float32 whatever the training's precision, so that they are what ``comptool infer`` gives.
+    In float32 as in ``comptool infer``, whatever the precision of training.
     """
     training = model.training
     model.eval()
@@ -89,21 +87,21 @@ def evaluate(
             number += len(places)
         shares.append(task.activate(logits))
     model.train(training)
-    # Read once: until here nothing has waited for the device.
+    # The only wait for the device.
     arrays = [torch.cat(shares).cpu().numpy()] if shares else []
     gathered = processes.gather((rows, arrays, float(total), number))
     return _in_order(gathered)
 
 
 def _logits(model: nn.Module, images: Sequence[Tensor]) -> Tensor:
-    """Logits (B, K) in float32, of half a batch at a time where the memory does not hold it."""
+    """Float32 logits (B, K); splits the batch if memory is short."""
     try:
         logits: Tensor = model(*images)
         return logits.float()
     except torch.OutOfMemoryError:
         if len(images[0]) == 1:
             raise
-    # Only here is nothing left that holds what the pass has made.
+    # Outside the except block, where the tensors of the pass are released.
     halves = zip(*(image.chunk(2) for image in images), strict=True)
     return torch.cat([_logits(model, half) for half in halves])
 
@@ -114,11 +112,11 @@ def has_numbers(model: nn.Module) -> bool:
 
 
 def _at(places: npt.NDArray[np.int64], logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits and targets of the rows at those places of a batch, where the logits are."""
+    """Logits and targets at these places of a batch."""
     targets = targets.to(logits.device, non_blocking=True)
     if len(places) == len(targets):
         return logits, targets
-    # By number: a mask would have to be counted first.
+    # Not a mask, which would wait for the device.
     chosen = torch.from_numpy(places).to(logits.device, non_blocking=True)
     return logits[chosen], targets[chosen]
 
