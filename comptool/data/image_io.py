@@ -1,21 +1,16 @@
 """Image files as arrays: found, decoded, checked for damage, and resized to the input size.
 
-Image files as arrays: decoded once, checked for damage, squeezed to the size a network takes.
-
-OpenCV decodes, because it is the fastest of the decoders that also read 16-bit colour. Its older
-versions fill the missing part of a truncated JPEG or PNG with grey and say nothing, so the end
-marker of the file is looked at first, and Pillow judges the few files that lack it.
-
-What a file becomes:
+OpenCV decodes: it is the fastest decoder that also reads 16-bit colour. Its older versions silently
+fill the missing part of a truncated JPEG or PNG with grey, so the end marker of the file is checked
+first, and Pillow judges the few files without one.
 
 - 8-bit grey stays one channel, colour becomes RGB; palettes are expanded to colour;
-- 16-bit pixels are scaled by the number of bits that the data use: with 12, 4095 becomes 255. That
-  number is one for a whole data set; an image is never stretched to its own range, so that
-  brightness stays comparable between images;
-- alpha is dropped, as Pillow's ``convert("RGB")`` does; the colour below it stays;
-- CMYK JPEG becomes RGB; an EXIF orientation is applied, so the array is what a viewer shows;
+- 16-bit pixels are scaled by the number of bits in use: with 12, 4095 becomes 255. That number is
+  one for a whole data set, so that brightness stays comparable between images;
+- alpha is dropped, as by Pillow's ``convert("RGB")``;
+- CMYK JPEG becomes RGB; an EXIF orientation is applied;
 - of an animation the first frame counts;
-- floating-point pixels are refused, for nobody but the user knows their range.
+- floating-point pixels are refused, since their range is unknown.
 """
 
 from __future__ import annotations
@@ -95,22 +90,22 @@ def decode(path: Path, bits: int = FULL_DEPTH) -> Pixels:
 
 
 def read_pixels(path: Path) -> DeepPixels:
-    """The pixels of an image file as they are.
+    """Decode an image file.
 
     Parameters
     ----------
     path
-        Of a format in :data:`comptool.io.image_readers.READERS`; JPEG 2000 is read as well.
+        Of a format in :data:`comptool.io.image_readers.READERS`, or JPEG 2000.
 
     Returns
     -------
     numpy.ndarray
-        uint8 or uint16 of shape (H, W, C); C is 1 for grey and 3 for colour, in the order R, G, B.
+        uint8 or uint16 of shape (H, W, C); C is 1 for grey and 3 for RGB.
 
     Raises
     ------
     InputError
-        If the file is missing, empty, truncated, no image, or has floating-point pixels.
+        If the file is missing, empty, truncated, not an image, or has floating-point pixels.
     """
     return pixels_of(read_content(path), path)
 
@@ -140,14 +135,14 @@ def read_by_opencv(content: bytes, path: Path) -> DeepPixels:
 
 
 def to_bytes(pixels: DeepPixels, bits: int) -> Pixels:
-    """16-bit pixels as bytes, rounded down; what is a byte already stays as it is.
+    """16-bit pixels as uint8, rounded down; uint8 pixels are unchanged.
 
     Parameters
     ----------
     pixels
         uint8 or uint16 of any shape.
     bits
-        Those that the values use, 8 to 16: ``2 ** bits - 1`` and all above becomes 255.
+        Bits in use, 8 to 16: ``2 ** bits - 1`` and all above becomes 255.
 
     Examples
     --------
@@ -216,10 +211,7 @@ def _decode(content: bytes) -> npt.NDArray[Any] | None:
 
 
 def digest(pixels: DeepPixels) -> bytes:
-    """16 bytes that two images share if, and but for chance only if, their pixels are the same.
-
-    Decoded pixels, not the file: copies of a picture differ in compression and metadata.
-    """
+    """16-byte digest of decoded pixels, equal for copies that differ in compression or metadata."""
     shape = repr(pixels.shape).encode()
     return hashlib.blake2b(pixels.tobytes(), digest_size=16, key=shape).digest()
 
@@ -235,9 +227,9 @@ def is_blank(image: DeepPixels) -> bool:
 
 
 def resize(image: Pixels, size: tuple[int, int]) -> Pixels:
-    """``image`` squeezed or stretched to ``size``; its aspect ratio is not kept.
+    """Resize ``image`` to ``size`` without keeping its aspect ratio.
 
-    Both sides shrinking: the mean over the covered area, which does not alias. Otherwise linear.
+    By area averaging, which does not alias, if both sides shrink; else linear.
     """
     height, width = size
     if image.shape[:2] == size:
@@ -249,10 +241,7 @@ def resize(image: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def to_channels(image: Pixels, channels: int) -> Pixels:
-    """``image`` with the number of channels that the network takes.
-
-    Grey is repeated; colour becomes its luminance (ITU-R BT.601).
-    """
+    """Convert the number of channels: grey is repeated, colour becomes luminance (ITU-R BT.601)."""
     if image.shape[2] == channels:
         return image
     if image.shape[2] == 1:
@@ -313,13 +302,7 @@ def spread(count: int, most: int) -> npt.NDArray[np.int64]:
 
 
 def drop_missing(samples: Samples) -> tuple[Samples, int]:
-    """The samples of which every image is there, and how many were left out.
-
-    Raises
-    ------
-    InputError
-        If none is left.
-    """
+    """The samples with all images, and the number left out; an InputError if none is left."""
     whole = ~find_missing(samples).any(axis=1)
     if not whole.any():
         raise InputError("no row has all of its images", file=samples.source)
@@ -335,9 +318,9 @@ class ImageFiles:
     samples
         Where the images are.
     missing
-        What a missing image is: ``"error"``, or ``"zero"`` for a black chip.
+        ``"error"``, or ``"zero"`` for a black image in place of a missing one.
     may_drop
-        Whether a row may be left out instead, so that a message says how.
+        Whether the message may suggest dropping the row.
 
     Raises
     ------

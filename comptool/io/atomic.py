@@ -1,7 +1,7 @@
-"""Files that appear whole or not at all, and outputs that appear together with their records.
+"""Atomic writes of files, alone or together with their records.
 
-Every write goes to a temporary file in the same folder, is flushed to the disk and renamed, so
-that no reader ever sees half a file.
+Data go to a temporary file in the same folder, are flushed to the disk and renamed, so that no
+reader sees half a file.
 """
 
 from __future__ import annotations
@@ -66,21 +66,21 @@ def refuse_existing(path: Path, force: bool = False) -> None:
 
 @contextmanager
 def atomic_output(path: Path, *, force: bool = False) -> Iterator[Path]:
-    """A temporary file beside ``path`` that becomes ``path`` when the block ends well.
+    """A temporary file next to ``path`` that replaces ``path`` when the block succeeds.
 
-    Inside of `together` it becomes ``path`` when that ends well.
+    Inside `together` the replacement waits for the end of that block.
 
     Yields
     ------
     pathlib.Path
-        The temporary file, empty and closed. It ends in the suffix of ``path``.
+        The temporary file, empty and closed, with the suffix of ``path``.
 
     Raises
     ------
     OutputExistsError
         If ``path`` exists and ``force`` is off.
     InputError
-        If the folder cannot be written or the disk is full; ``path`` is left as it was.
+        If the folder cannot be written or the disk is full; ``path`` is unchanged.
     """
     refuse_existing(path, force)
     new_folders = [folder for folder in path.parents if not folder.exists()]
@@ -116,15 +116,14 @@ def atomic_output(path: Path, *, force: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Files written in this block appear at its end, or none of them does.
+    """Publish all files written in this block at its end, or none.
 
-    The last one written appears first, so that no output is ever there without the record that is
-    written after it. Nothing of the block can be read under its name before the end.
+    The last file written appears first, so that an output never exists without its record.
 
     Raises
     ------
     InputError
-        If a file cannot be put in its place.
+        If a file cannot be moved into place.
     """
     if _waiting.get() is not None:
         yield
@@ -148,10 +147,10 @@ def together() -> Iterator[None]:
 
 @contextmanager
 def named_late(temporary: Path) -> Iterator[IO[bytes]]:
-    """A stream into a file of `atomic_output` that takes long to come.
+    """A stream into a file of `atomic_output` that takes long to write.
 
-    It has no name until it is whole, so that nothing is left of it where the program is killed;
-    only where the file system has no such files it is there under its name from the start.
+    Where the file system allows, the file has no name until complete, so that a killed program
+    leaves nothing behind.
     """
     descriptor = _nameless(temporary.parent)
     if descriptor is None:

@@ -1,10 +1,7 @@
 """Prediction files: CSV, Parquet and ``.npy``, read and written with their checks.
 
-Predictions as numpy arrays in one ``.npy`` file, one after the other.
-
-``np.load(path)`` gives the first of them, the probabilities, as of any ``.npy`` file. What says
-whose they are stands behind it in the same file, so that nobody moves or replaces one without the
-other. numpy reads it by ``np.load`` of the open file, again and again; see its help of ``np.save``.
+A ``.npy`` prediction file holds several arrays, one after the other: ``np.load(path)`` gives the
+probabilities, repeated ``np.load`` of the open file also the columns, ids, folds and decisions.
 """
 
 from __future__ import annotations
@@ -45,20 +42,10 @@ MEND = "Bring them as .csv or .parquet: id, and one column per class"
 
 
 class Arrays(NamedTuple):
-    """The arrays of a file of N predictions of K classes, in their order.
+    """Arrays of a file of N predictions of K classes, in file order.
 
-    Parameters
-    ----------
-    probabilities
-        Floats of shape (N, K).
-    columns
-        Name of the id column and of the K classes, text of shape (K + 1,).
-    ids
-        Text of shape (N,).
-    fold
-        Whole numbers of shape (N,), or (0,) for none.
-    pred
-        Decided class names, text of shape (N,), or (0,) for none.
+    ``columns`` has shape (K + 1,), the id column first; ``fold`` and ``pred`` have shape (N,), or
+    (0,) if absent.
     """
 
     probabilities: npt.NDArray[np.floating]
@@ -141,10 +128,7 @@ def _scan_csv(path: Path) -> pl.DataFrame:
 
 
 def _unpacked(path: Path) -> Path | bytes:
-    """The file itself, or what the one file of a zip or a ``.gz`` holds.
-
-    A zip is what ``comptool submit --zip`` writes.
-    """
+    """The file, or the one file inside a zip (from ``comptool submit --zip``) or ``.gz``."""
     try:
         if path.suffix == ".gz":
             return gzip.decompress(path.read_bytes())
@@ -221,20 +205,20 @@ RANKS = "ranks"
 
 @dataclass(frozen=True)
 class Predictions:
-    """Class probabilities of N images, as one prediction file holds them.
+    """Class probabilities of N images.
 
     Parameters
     ----------
     ids
-        Text ids, object array of shape (N,).
+        Text, object array of shape (N,).
     classes
-        The K class names in the checkpoint's order.
+        The K class names in the order of the checkpoint.
     probabilities
-        Float array of shape (N, K), values in [0, 1].
+        Floats of shape (N, K) in [0, 1].
     pred
-        Decided class names of shape (N,), or None where nothing has been decided.
+        Decided class names of shape (N,), or None.
     fold
-        Integer fold of each row of shape (N,) in an out-of-fold file, otherwise None.
+        Validation fold of each row, integers of shape (N,), in an out-of-fold file, else None.
     id_column
         Name of the id column.
     """
@@ -261,13 +245,12 @@ class Predictions:
 
 
 def read_predictions(path: Path, *, sums_to_one: bool = True) -> Predictions:
-    """A prediction file: id, one probability column per class, optional ``fold`` and ``pred``.
+    """Read a prediction file: id, one probability column per class, optional ``fold`` and ``pred``.
 
     Parameters
     ----------
     path
-        ``preds.csv``, ``oof.csv``, ``ensemble.csv`` and their kin; ``.parquet`` and ``.npy`` by
-        suffix.
+        A CSV; ``.parquet`` and ``.npy`` by suffix.
     sums_to_one
         Whether each row has to sum to one; see `comptool.tasks.Task`.
 
@@ -351,40 +334,32 @@ def _check_probabilities(
 
 
 def write_predictions(path: Path, predictions: Predictions, *, force: bool = False) -> None:
-    """Write a prediction file, atomically; numbers are written so that they read back exactly.
+    """Write a prediction file atomically; numbers read back exactly.
 
     Parameters
     ----------
     path
-        A CSV (packed: ``.gz``); by suffix a Parquet table (``.parquet``), or arrays (``.npy``), the
-        first of which are the probabilities as they are.
+        A CSV (also ``.gz``), a Parquet table (``.parquet``), or arrays (``.npy``).
     predictions
-        What is written.
+        What to write.
     force
-        Whether an existing file is replaced.
+        Whether to replace an existing file.
 
     Raises
     ------
     OutputExistsError
         If ``path`` exists and ``force`` is off.
     InputError
-        If a class is called like a reserved column, or the file cannot be written.
+        If a class has the name of a reserved column, or the file cannot be written.
     """
     write_parts(path, [predictions], force=force)
 
 
 def write_parts(path: Path, parts: Iterable[Predictions], *, force: bool = False) -> None:
-    """Write a prediction file as `write_predictions`, of rows that come in one or more parts.
+    """Write a prediction file in one or more parts; errors as in `write_predictions`.
 
-    A CSV takes each part as it comes, so that memory does not grow with the rows. Parquet, which
-    lies in columns, and arrays, which begin with their number, keep them until the last has come.
-
-    Raises
-    ------
-    OutputExistsError
-        If ``path`` exists and ``force`` is off.
-    InputError
-        If a class is called like a reserved column, or the file cannot be written.
+    A CSV is written part by part in constant memory; Parquet and ``.npy`` keep all parts until the
+    last.
     """
     parts = (_checked(path, part) for part in parts)
     if path.suffix in (NPY, PARQUET):
@@ -433,19 +408,12 @@ def _arrays(path: Path, parts: Sequence[Predictions]) -> Arrays:
 
 
 def refuse_ranks(path: Path, facts: PredictionFacts) -> None:
-    """Refuse mean ranks where a threshold is for probabilities.
-
-    Parameters
-    ----------
-    path
-        The prediction file.
-    facts
-        What is recorded with it.
+    """Refuse mean ranks where a threshold needs probabilities.
 
     Raises
     ------
     InputError
-        If the record says that the numbers are ranks.
+        If the record of ``path`` says that the numbers are ranks.
     """
     if facts.scores == RANKS:
         raise InputError(

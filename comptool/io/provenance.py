@@ -1,7 +1,7 @@
-"""What made a file: ``X.meta.json`` beside every output ``X``.
+"""Provenance of an output ``X``: its record ``X.meta.json``.
 
-The record also hands facts along the chain that the table itself has no column for, such as the
-class counts of the training set as published, which ``recalibrate`` needs.
+The record also carries facts that have no column in the table, such as the class counts of the
+published training set, which ``recalibrate`` needs.
 """
 
 from __future__ import annotations
@@ -54,17 +54,7 @@ class Facts:
 
 @dataclass(frozen=True, kw_only=True)
 class EvidenceTrace(Facts):
-    """What leads from predictions to the out-of-fold rows that stand for them.
-
-    Parameters
-    ----------
-    runs
-        Folders of the runs that made them.
-    out_of_fold
-        A file of rows that were made as they were.
-    ensemble
-        What they were combined from.
-    """
+    """The runs, out-of-fold file or ensemble that lead from predictions to their out-of-fold rows."""
 
     runs: list[str] | None = None
     out_of_fold: str | None = None
@@ -73,15 +63,7 @@ class EvidenceTrace(Facts):
 
 @dataclass(frozen=True, kw_only=True)
 class WeightOrigin(Facts):
-    """How the weights of an ensemble came about: by a search, or from a file.
-
-    Parameters
-    ----------
-    metric, search, scores
-        What was maximised, the settings of the search, and its figures.
-    weights_file
-        The file that they were taken from.
-    """
+    """Origin of ensemble weights: a search (metric, settings, figures) or a file."""
 
     metric: str | None = None
     search: dict[str, Any] | None = None
@@ -91,18 +73,10 @@ class WeightOrigin(Facts):
 
 @dataclass(frozen=True, kw_only=True)
 class EnsembleFacts(WeightOrigin):
-    """What predictions were combined from, and how.
+    """Members and weights of an ensemble.
 
-    Parameters
-    ----------
-    members, weights
-        The prediction files, and the share of each.
-    method, power
-        See :func:`comptool.postprocess.ensemble.combine.combine`.
-    made_of
-        What leads to the out-of-fold rows of each member.
-    class_weights
-        Weights of each class by itself, members by classes.
+    ``method`` and ``power`` are those of :func:`comptool.postprocess.ensemble.combine.combine`;
+    ``class_weights`` has shape (members, classes).
     """
 
     members: list[str]
@@ -115,22 +89,18 @@ class EnsembleFacts(WeightOrigin):
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionFacts(EvidenceTrace):
-    """What is known of predictions, out-of-fold rows and submissions.
+    """Facts about predictions, out-of-fold rows and submissions.
 
     Parameters
     ----------
-    task, classes, metric, class_counts
-        As in the header of the run that made them.
     leak
-        Why out-of-fold rows are no evidence, None if they are; empty where nobody has asked.
-    views, merge, weights
-        Views of test-time augmentation, how they were merged, and their weights, if any.
+        Why out-of-fold rows are no evidence; None if they are, empty if not checked.
     evidence
-        What the views are worth on out-of-fold rows, or why that is not known.
+        Out-of-fold score of the views, or why it is not known.
     scores
-        ``"ranks"`` if the numbers are no probabilities.
+        ``"ranks"`` if the numbers are not probabilities.
     recalibration
-        The method and what it decided; each method has its own figures.
+        The method and its figures.
     layout, rows
         Of a submission.
     """
@@ -152,12 +122,12 @@ class PredictionFacts(EvidenceTrace):
 
 @dataclass(frozen=True, kw_only=True)
 class TableFacts(Facts):
-    """What is known of a table of samples.
+    """Facts about a table of samples.
 
     Parameters
     ----------
     folder
-        The data folder, relative to the table's own.
+        The data folder, relative to the folder of the table.
     class_counts
         Training rows per class as published, before balancing.
     zero_is_unknown
@@ -180,18 +150,10 @@ class SplitFacts(TableFacts):
 
 @dataclass(frozen=True, kw_only=True)
 class PseudoLabelFacts(TableFacts):
-    """What is known of pseudo-labels.
+    """Facts about pseudo-labels.
 
-    Parameters
-    ----------
-    runs, classes
-        Of the predictions.
-    kept
-        Rows per class.
-    round, soft
-        Number of the round, and whether class probabilities are there too.
-    expected
-        Expected precision; None without out-of-fold rows.
+    ``kept`` counts rows per class; ``expected`` is the expected precision, None without out-of-fold
+    rows.
     """
 
     runs: list[str]
@@ -204,15 +166,7 @@ class PseudoLabelFacts(TableFacts):
 
 @dataclass(frozen=True, kw_only=True)
 class PracticeFacts(Facts):
-    """What is known of a practice competition; each simulation adds its own.
-
-    Parameters
-    ----------
-    task, metric, classes
-        Of the competition.
-    contents
-        What its folder holds: a digest of each entry.
-    """
+    """Facts about a practice competition; ``contents`` has a digest of each entry of its folder."""
 
     task: str | None = None
     metric: str | None = None
@@ -325,19 +279,12 @@ def changed_inputs(record: Provenance, suffixes: tuple[str, ...] = ("",)) -> lis
 
 
 def facts(output: Path, kind: type[Kind]) -> Kind:
-    """The facts recorded with ``output``; without a record, nothing is known.
-
-    Parameters
-    ----------
-    output
-        The file or folder.
-    kind
-        Which facts are looked for; all of its fields have defaults.
+    """Facts recorded with ``output``; the defaults of ``kind`` if there is no record.
 
     Raises
     ------
     InputError
-        If the record is there and is not readable, or a value is of another type; names its key.
+        If the record is not readable or a value has the wrong type; names its key.
     """
     record = recall(output)
     if record is None:

@@ -1,7 +1,7 @@
-"""Run folders, read without torch: which there are, their members, and what a checkpoint says.
+"""Run folders, read without torch: runs, their members and checkpoint headers.
 
-A run is ``weights/RUN/`` with a ``best.safetensors``; a folded run is ``weights/RUN/fold-0/``,
-``fold-1/`` and so on, each of which is a run.
+A run is ``weights/RUN/`` with a ``best.safetensors``; a folded run has one run per fold in
+``weights/RUN/fold-0/``, ``fold-1/`` and so on.
 """
 
 from __future__ import annotations
@@ -49,21 +49,17 @@ class RunState:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord(RunState):
-    """What ``run.json`` holds.
+    """Content of ``run.json``.
 
     Parameters
     ----------
     arguments, files
-        Settings and tables that were asked for, by the names of their fields.
-    command, versions, git_commit, time
-        What wrote it, and when.
-    metric
-        By which the best checkpoint is chosen.
+        Settings and tables asked for, by field name.
     fold
-        The fold that a network is validated on; None for none.
+        The validation fold, or None.
     device, precision, way, images_at_once
-        How a network's steps are computed (a ``ComputeConfig``); the part of a batch that fits into
-        the memory, None for all of it.
+        How the steps are computed (a ``ComputeConfig``); the micro-batch size, None for the whole
+        batch.
     score, epoch
         Of the best checkpoint, once finished; None without validation.
     """
@@ -96,15 +92,15 @@ class RunRecord(RunState):
 
 
 def find_run(name: str | Path | None = None, weights: Path = WEIGHTS) -> Path:
-    """Folder of a run.
+    """Find the folder of a run.
 
     Parameters
     ----------
     name
-        Name of a run under ``weights``, a path to its folder, or a path to its checkpoint; None
-        means the run whose checkpoint is the newest.
+        Name of a run under ``weights``, or a path to its folder or checkpoint; None means the run
+        with the newest checkpoint.
     weights
-        Folder in which runs are looked for by name.
+        Folder of the named runs.
 
     Raises
     ------
@@ -135,7 +131,7 @@ def members(run: Path) -> list[Path]:
     Raises
     ------
     InputError
-        If a fold has no checkpoint yet, or the folder is no run.
+        If a fold has no checkpoint yet, or the folder is not a run.
     """
     if (run / BEST).exists():
         return [run]
@@ -149,23 +145,17 @@ def members(run: Path) -> list[Path]:
 
 
 def check_finished(run: Path) -> str | None:
-    """Refuse a folded run whose folds are not all trained.
-
-    Parameters
-    ----------
-    run
-        Folder of a run or of a folded run, as `find_run` gives it.
+    """Refuse a folded run with untrained folds.
 
     Returns
     -------
     str or None
-        Of a run that is no folded one and was stopped, or is still trained: a sentence that says
-        so, for its best checkpoint can be used. None where nothing says that it is unfinished.
+        A sentence if a single run was stopped or is still training: its best checkpoint can be used.
 
     Raises
     ------
     InputError
-        Saying how many of the folds are finished.
+        With the number of finished folds.
     """
     state = _state(run) or FINISHED
     if state == FINISHED:
@@ -179,10 +169,10 @@ def check_finished(run: Path) -> str | None:
 
 
 def read_state(run: Path) -> str:
-    """How far a training is by its record: ``running``, ``stopped``, ``killed`` or ``finished``.
+    """State of a training: ``running``, ``stopped``, ``killed`` or ``finished``.
 
-    Without a readable record, ``finished`` if there is a checkpoint, else ``unfinished``. Of a
-    folded run that is not finished also how many folds are.
+    Without a readable record, ``finished`` if there is a checkpoint, else ``unfinished``; for an
+    unfinished folded run with the number of finished folds.
     """
     usual = FINISHED if (run / BEST).exists() else "unfinished"
     state = _state(run) or usual
@@ -228,7 +218,7 @@ def fold_folders(run: Path) -> list[Path]:
 
 
 def read_header(run: Path) -> RunHeader:
-    """What a checkpoint says of itself; no weights are read and nothing in it is executed.
+    """Read the header of a checkpoint, without weights and without executing anything in it.
 
     Parameters
     ----------

@@ -1,8 +1,7 @@
-"""Reading and writing the tables that commands hand to each other.
+"""Tables that commands read and write.
 
-Every cell is read as text, so that the ids ``007``, ``1e5`` and ``NA`` survive; a number is made
-of a cell only where a number is wanted. Every table is written atomically, see
-`comptool.io.atomic`.
+Every cell is read as text, so that the ids ``007``, ``1e5`` and ``NA`` survive. Writing is atomic,
+see `comptool.io.atomic`.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ PARQUET = ".parquet"
 def read_table(
     path: Path, *, required: Sequence[str] = (), allow_empty: bool = False
 ) -> pd.DataFrame:
-    """A CSV (``.csv``, ``.csv.gz``) or Parquet table with every cell as text, blank = ``""``.
+    """Read a CSV (``.csv``, ``.csv.gz``) or Parquet table with every cell as text, blank = ``""``.
 
     Parameters
     ----------
     path
         The file. A byte-order mark, CRLF and quoted commas are understood.
     required
-        Columns that must be there.
+        Required columns.
     allow_empty
         Whether a header without rows is accepted.
 
@@ -55,13 +54,7 @@ def read_table(
 
 
 def refuse_missing(path: Path) -> None:
-    """Refuse a path that is no file or an empty one.
-
-    Raises
-    ------
-    InputError
-        Saying which of the two.
-    """
+    """Raise an InputError if a path is not a file or is empty."""
     if not path.exists():
         raise InputError("there is no such file", file=path)
     if path.is_dir():
@@ -127,7 +120,7 @@ def write_table(path: Path, frame: pd.DataFrame, *, force: bool = False) -> None
     OutputExistsError
         If ``path`` exists and ``force`` is off.
     InputError
-        If it cannot be written; ``path`` is left as it was.
+        If it cannot be written; ``path`` is unchanged.
     """
     with atomic_output(path, force=force) as temporary:
         if path.suffix == PARQUET:
@@ -162,10 +155,7 @@ def csv_stream(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _is_plain(frame: pd.DataFrame) -> bool:
-    """Whether polars writes what pandas would, in a fifth of the time: text and whole numbers.
-
-    Of other types the two differ. A lone blank cell is no row to polars.
-    """
+    """Whether polars writes the same as pandas (text and integers), in a fifth of the time."""
     kinds = (isinstance(kind, pd.StringDtype) or kind.kind in "iu" for kind in frame.dtypes)
     return len(frame.columns) > 1 and all(kinds)
 
@@ -183,13 +173,7 @@ def _polars_columns(frame: pd.DataFrame) -> pl.DataFrame:
 
 
 def check_ids(path: Path, column: str, ids: npt.NDArray[np.object_]) -> None:
-    """Check that every id is there and none is there twice.
-
-    Raises
-    ------
-    InputError
-        Naming the row of the first blank id, or up to three repeated ids.
-    """
+    """Raise an InputError for a blank id (names its row) or repeated ids (names up to three)."""
     if pl.Series(ids.tolist(), dtype=pl.String).n_unique() == len(ids) and "" not in ids:
         return
     series = pd.Series(ids, name=column)
@@ -206,20 +190,18 @@ def refuse_rows(
     what: str,
     mend: str | None = None,
 ) -> None:
-    """Raise an InputError if cells of a column are wrong: the first row, the distinct values.
+    """Raise an InputError for wrong cells of a column, with the first row and the distinct values.
 
     Parameters
     ----------
     path
         The table.
     column
-        N cells, under the column's name.
+        N cells; its name is the name of the column.
     wrong
-        Which of them are wrong, shape (N,).
-    what
-        What is wrong with them.
-    mend
-        What to do.
+        Mask of shape (N,).
+    what, mend
+        The error and its remedy.
     """
     rows = np.flatnonzero(wrong)
     if rows.size:

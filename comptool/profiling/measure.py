@@ -1,7 +1,7 @@
-"""Steps of a command on its own data: as they come, and in turn on samples in place already.
+"""Timing of the steps of a command, with its own loading and with samples already in place.
 
-Both in turn, because machines waver. Nothing is kept of the steps. What needs torch is imported
-late: a prediction by ONNX Runtime needs none.
+The two alternate, because the speed of a machine drifts. torch is imported late: ONNX Runtime does
+without it.
 """
 
 from __future__ import annotations
@@ -57,16 +57,9 @@ Say = Callable[[str], None]
 
 
 class Steps(Protocol):
-    """The steps of a command.
+    """The steps of a command; ``clock`` times their phases.
 
-    Attributes
-    ----------
-    clock
-        Counts their phases.
-    uncounted
-        First steps, which are slower than those that follow.
-    ahead
-        Batches that are loaded before they are wanted: so many come sooner after a rest.
+    ``uncounted`` is the number of slow first steps, ``ahead`` that of prefetched batches.
     """
 
     clock: Clock
@@ -132,29 +125,10 @@ def seconds_of(clock: Clock, step: Callable[[], object], count: int) -> float:
 
 
 def profile_training(plan: TrainingPlan, steps: int, say: Say, quiet: bool) -> Profile:
-    """Where the time of a training goes.
+    """Profile a training without writing to its folder.
 
-    Published weights are not fetched: those of the network are random, or of ``--init-from``. The
-    network is compiled where it is asked for, or known to pay.
-
-    Parameters
-    ----------
-    plan
-        Checked by :func:`comptool.training.data.make_plan`; of several members the first is
-        trained. Nothing is written to its folder.
-    steps
-        Updates to measure; an epoch that has fewer is followed by another.
-    say
-        Takes messages.
-    quiet
-        Whether there is no bar while images are decoded for the first time.
-
-    Raises
-    ------
-    UsageError
-        As training; also under a ``torchrun`` of several processes.
-    InputError
-        As training.
+    The weights are random or from ``--init-from``. The network is compiled if asked for or known
+    to pay. Of several members the first is trained; a short epoch is followed by another.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("profile measures one process; start it without torchrun")
@@ -243,8 +217,7 @@ class _Updates:
     def size(self, share: float) -> int:
         """Images in a share of the largest update so far.
 
-        There is no half of one where the network is compiled for batches of one size, nor of
-        batches that are so small that there is nothing to learn from half of them.
+        Not halved for a network compiled for one batch size or for batches too small to learn from.
         """
         session = self._session
         fixed = session.called is not session.model
@@ -327,30 +300,7 @@ def loading_of(
 def profile_inference(
     command: str, plan: InferencePlan, scheme: Scheme, computing: Computing, steps: int, say: Say
 ) -> Profile:
-    """Where the time of a prediction goes.
-
-    Parameters
-    ----------
-    command
-        ``infer`` or ``tta``.
-    plan
-        What would be predicted, and with which runs.
-    scheme
-        The views, and how they are merged.
-    computing
-        Device, precision and the like.
-    steps
-        Batches to measure; a test set that has fewer is begun again.
-    say
-        Takes messages.
-
-    Raises
-    ------
-    InputError
-        If an image or a checkpoint cannot be used.
-    UsageError
-        If the device is not there or out of memory, or a network does not take a view.
-    """
+    """Profile ``infer`` or ``tta``; a short test set is begun again."""
     with TemporaryDirectory() as folder:
         # A graph that has to be made is kept there, as long as it is needed.
         members = [_borrowed(member, Path(folder)) for member in plan.members]

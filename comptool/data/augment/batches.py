@@ -1,21 +1,17 @@
-"""Operations on batches of uint8 tensors, and named policies carried out with them, on any device.
+"""Augmentation of batches of uint8 tensors by named policies, on any device.
 
-Written here because no library has them. torchvision's ``v2`` draws one parameter per call, so
-that a whole batch would be turned by one angle (issue 8484 of pytorch/vision: no path to anything
-else). kornia draws parameters per sample, but its ``RandAugment`` and ``AutoAugment`` choose one
-operation for the whole batch, mean other magnitudes by the same names (issue 4655 of
-kornia/kornia: posterizing to black, shear in degrees), draw from torch's global generator, and
-give no photometry of its own to each image of a pair; what would be left of it is `grid_sample`,
-which torch has.
+No library does this. torchvision's ``v2`` draws one parameter per call for a whole batch (issue
+8484 of pytorch/vision). kornia draws parameters per sample, but its ``RandAugment`` and
+``AutoAugment`` choose one operation for the whole batch, have other magnitudes (issue 4655 of
+kornia/kornia), draw from torch's global generator, and share photometry between the images of a
+pair.
 
-Each operation gives what albumentations gives, but for one grey level where rounding differs.
-``autocontrast`` gives what Pillow gives: albumentations' histogram leaves out the brightest level
-and may be three levels off. Images are uint8 [n, H, W, C] and stay uint8 from one operation to the
-next, as they do there. They are interpolated linearly; shear keeps the centre.
+Each operation matches albumentations to within one grey level; ``autocontrast`` matches Pillow,
+since albumentations leaves out the brightest level. Images stay uint8 [n, H, W, C] between
+operations; interpolation is linear; shear keeps the centre.
 
-Modalities of one shape lie in one stack, and the images of a stack are grouped by what happens to
-them, so that each operation runs once, on its own images. Groups and parameters are put together
-with numpy and go to the device in one copy that nobody waits for.
+Modalities of one shape lie in one stack, grouped by operation, so that each operation runs once, on
+its own images. Groups and parameters are prepared with numpy and copied to the device at once.
 """
 
 from __future__ import annotations
@@ -175,11 +171,7 @@ _ALIGNED = 8  # bytes, of the largest type that is sent
 
 
 class Work(NamedTuple):
-    """One operation on those images of a stack that it is for.
-
-    ``rows`` are their places in the stack, int64 [n], None for all of it; ``arguments`` are the
-    operation's, [n, ...].
-    """
+    """One operation, its images (``rows`` int64 [n], None for all) and its ``arguments`` [n, ...]."""
 
     stack: int
     operation: Operation
@@ -323,7 +315,7 @@ class Augmentation:
     shapes
         Height, width and channels of the images of each of M modalities.
     missing
-        Which images of the N rows are not there, bool (N, M).
+        Which images of the N rows are missing, bool (N, M).
     device
         Where batches are augmented.
     """
@@ -400,10 +392,7 @@ def symmetry(image: npt.NDArray[P], element: int) -> npt.NDArray[P]:
 
 
 def _turns(shape: Shape, device: torch.device) -> Tensor:
-    """Where each pixel of an image comes from under each symmetry, int64 [8, H * W].
-
-    Those that do not keep the shape are left as they are, and are not drawn.
-    """
+    """Source index of each pixel under each symmetry that keeps the shape, int64 [8, H * W]."""
     height, width, _ = shape
     places = np.arange(height * width).reshape(height, width, 1)
     kept = [one for one in ALL_SYMMETRIES if height == width or one in KEEPING_SHAPE]

@@ -1,23 +1,23 @@
-"""Named augmentation policies as tables of operations, and what a seed draws from them.
+"""Named augmentation policies as tables of operations, and their random draws.
 
-A policy says what becomes of each sample of a batch; `comptool.data.augment.batches` does it, on
-any device. A sample's changes follow from its seed alone, so that it does not matter in which batch
-it is, which process or device makes that batch, and where a run was stopped and resumed. Numbers
-are drawn with numpy on the CPU, for all samples at once, so that nothing waits for the device.
+A policy describes the changes of each sample of a batch; `comptool.data.augment.batches` applies
+them on any device. The changes depend on the random seed of the sample alone, not on the batch,
+process or device, nor on interruptions. Numbers are drawn with numpy on the CPU, for all samples at
+once, so that nothing waits for the device.
 
-Geometry is drawn once per sample and is the same for all its modalities; photometry is drawn for
-each. This module is light: it imports neither torch nor albumentations.
+Geometry is drawn once per sample, photometry for each of its modalities. This module imports
+neither torch nor albumentations.
 
 RandAugment: Cubuk et al. 2020, "RandAugment: Practical automated data augmentation with a reduced
 search space", arXiv:1909.13719. AutoAugment: Cubuk et al. 2019, "AutoAugment: Learning
 augmentation policies from data", arXiv:1805.09501, table 9 (ImageNet). Cutout: DeVries & Taylor
 2017, "Improved regularization of convolutional neural networks with Cutout", arXiv:1708.04552: the
-centre lies anywhere in the image, and what lies outside is clipped.
+centre lies anywhere in the image, and the rectangle is clipped at the border.
 
 Differs from the papers: the images of a sample share geometric operations and the place and colour
 of the cut-out, which is random and has the proportions of the image. RandAugment's photometric
-operations are drawn for each image; so are, in AutoAugment, the signs of the photometric operations
-and whether they are applied, but not the sub-policy, which may hold geometry.
+operations are drawn for each image; in AutoAugment the signs and the application of photometric
+operations are, but the sub-policy is not, since it may hold geometry.
 """
 
 from __future__ import annotations
@@ -154,8 +154,7 @@ class SeededNumbers:
     seeds
         Non-negative int64 of shape (B,).
     streams
-        int64 of any shape (..., 1): sequences of the same seed that know nothing of one another.
-        Numbers are drawn for all of them, with shape (..., B).
+        int64 of shape (..., 1): independent sequences of the same seed. Numbers have shape (..., B).
 
     Examples
     --------
@@ -189,10 +188,9 @@ Numbers = npt.NDArray[np.float64]
 
 
 class Operated(NamedTuple):
-    """One operation on each of B samples of M modalities.
+    """One operation per sample and modality: indices in `OPERATIONS` and strengths, both [M, B].
 
-    ``codes``, int64 [M, B], are places in `OPERATIONS`; geometry is the same for all modalities.
-    ``strengths``, float64 [M, B], are 0 to 1, below 0 where the operation goes the other way.
+    Strengths are 0 to 1, negative for the opposite direction.
     """
 
     codes: Indices
@@ -200,10 +198,10 @@ class Operated(NamedTuple):
 
 
 class Holes(NamedTuple):
-    """A rectangle to be painted over in each of B samples.
+    """A painted rectangle in each of B samples.
 
     ``share`` is its side as a share of the image's; ``centres``, float64 [B, 2], are rows and
-    columns, 0 to 1; ``colours`` are uint8 [B, 3].
+    columns in [0, 1]; ``colours`` are uint8 [B, 3].
     """
 
     share: float
@@ -212,10 +210,7 @@ class Holes(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """What becomes of B samples, in this order: a symmetry, a hole, operations.
-
-    ``elements``, int64 [B], are symmetries of a square; None where there are none.
-    """
+    """Changes of B samples in order: symmetry of a square (int64 [B] or None), hole, operations."""
 
     elements: Indices | None
     holes: Holes | None
@@ -257,14 +252,9 @@ def none() -> Policy:
 
 
 def flips(*, cutout: float | None = None) -> Policy:
-    """The policy that draws one of the eight symmetries of a square.
+    """A random symmetry of the square, of the rectangle for other images; optional Cutout.
 
-    Where an image is not square, only the four that keep its shape are drawn.
-
-    Parameters
-    ----------
-    cutout
-        Side of a rectangle that is painted over, as a share of the image's; None for no rectangle.
+    ``cutout`` is the side of the cut-out as a share of the image's, None for no cut-out.
     """
     return Policy(ALL_SYMMETRIES, cutout)
 
@@ -297,11 +287,7 @@ def weak(*, cutout: float = CUTOUT_SHARE, magnitude: float = 9, num_ops: int = 2
 
 
 def strong(*, cutout: float = CUTOUT_SHARE) -> Policy:
-    """Both flips with probability one half, Cutout, then AutoAugment.
-
-    Two flips are one of four symmetries, each equally likely. The parameter is that of
-    :func:`weak`; the magnitudes are AutoAugment's own.
-    """
+    """Both flips with probability one half, Cutout, then AutoAugment with its own magnitudes."""
     return Policy(KEEPING_SHAPE, cutout, _sub_policy)
 
 
