@@ -1,12 +1,9 @@
-"""Cache of decoded images: which files it covers and where each array is.
+"""Cache of decoded and resized images, shared by epochs, folds and runs.
 
-Each image decoded and resized once: for all epochs, for all folds, for the next run.
-
-What is kept is exactly what `comptool.data.dataset.SampleDataset` gives to augmentation, so that
-nothing about a training changes but its speed. An image is known by the place, size and times of
-change of its file, and where those differ by its content: a file that was changed is decoded
-again, one that was moved is not. What lies on the disk is checked against its checksums before it
-is used.
+It holds what `comptool.data.dataset.SampleDataset` passes to augmentation, so that only the speed
+of a training changes. An image is identified by path, size and times of its file, and if those
+differ by content: a changed file is decoded again, a moved one is not. Cached files are checked
+against their checksums before use.
 """
 
 from __future__ import annotations
@@ -76,19 +73,9 @@ class DecodedImages:
 
 
 class WantedImages:
-    """The files of the images of one modality of N samples, by what they are known by.
+    """The image files of one modality of N samples; an InputError if one is unreadable.
 
-    Raises
-    ------
-    InputError
-        If a file cannot be looked at.
-
-    Attributes
-    ----------
-    paths
-        Each file once.
-    digests
-        One for each sample, None where it has no image.
+    ``paths`` holds each file once; ``digests`` has one entry for each sample, None for no image.
     """
 
     def __init__(self, files: ImageFiles, modality: int) -> None:
@@ -156,22 +143,21 @@ def cache_limit() -> int:
 
 @dataclass
 class PixelCache:
-    """Where decoded images are kept between epochs.
+    """Decoded images, kept between epochs.
 
     Parameters
     ----------
     mode
-        ``disk``: in the folder of caches. ``ram``: in this process and those that it forks.
-        ``auto``: on the disk if there is room, else in memory if there is, else not at all.
-        ``off``: not at all.
+        ``disk``: in the cache folder. ``ram``: in this process and its forks. ``auto``: on the disk
+        if there is room, else in memory if there is, else off. ``off``: not at all.
     say
-        Takes a sentence about what was not possible.
+        Takes warnings.
     quiet
-        Whether there is no bar.
+        Whether to hide the progress bar.
     folder, limit
-        Of the cache on the disk, and how many bytes it may have.
+        Cache folder on the disk, and its size limit in bytes.
     sharers
-        Processes that each keep images of their own in the machine's memory, this one included.
+        Processes of this machine that keep their own images in memory, this one included.
     """
 
     mode: Mode
@@ -187,12 +173,12 @@ class PixelCache:
         self._in_use: dict[Path, int] = {}
 
     def images(self, files: ImageFiles, modality: int, form: ChipForm) -> DecodedImages | None:
-        """The images of a modality in one form, or None if each is to be decoded anew.
+        """The images of a modality in one form, or None if nothing is cached.
 
         Raises
         ------
         InputError
-            If an image cannot be read; if there is not the room that ``disk`` or ``ram`` needs.
+            If an image cannot be read, or there is no room for ``disk`` or ``ram``.
         """
         if self.mode == "off":
             return None

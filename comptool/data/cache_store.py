@@ -1,8 +1,8 @@
-"""Decoded images on the disk: arrays of one form each, and an index of the files they came from.
+"""Decoded images on the disk in immutable shards.
 
-A shard is a pair of files of one name: ``X.npy``, uint8 (N, H, W, C), and ``X.index.npy`` with a
-record for each image. It is written once and never changed, so any number of processes may read
-it, and two that build the same images at the same time give two shards instead of a broken one.
+A shard is a pair of files: ``X.npy``, uint8 (N, H, W, C), and ``X.index.npy`` with a record for
+each image. Any number of processes may read it, and two that build the same images at the same time
+make two shards.
 """
 
 from __future__ import annotations
@@ -55,17 +55,7 @@ def checksum(pixels: Pixels) -> int:
 
 
 class Shard:
-    """Images of one form.
-
-    Parameters
-    ----------
-    path
-        The ``.npy`` file that they lie in.
-    index
-        A record of `RECORD` for each of N images.
-    pixels
-        uint8 (N, H, W, C), mapped into memory; not to be written to from now on.
-    """
+    """Images of one form: memory-mapped uint8 (N, H, W, C), read only, and their N index records."""
 
     def __init__(self, path: Path, index: Index, pixels: Pixels) -> None:
         self.path = path
@@ -144,10 +134,7 @@ def mark_used(path: Path) -> None:
 
 
 def make_room(folder: Path, limit: int, kept: Collection[Path]) -> None:
-    """Delete the shards that nobody has used for longest, until all have ``limit`` bytes or less.
-
-    What a process left that was killed while it wrote goes first, a day later.
-    """
+    """Delete leftovers of killed processes after a day, then the least recently used shards."""
     for left in folder.rglob(".*.partial*"):
         with suppress(OSError):
             if time() - left.stat().st_mtime > LEFT_OVER:

@@ -1,7 +1,7 @@
-"""From rows of a table to batches: uint8 in the memory order "channels last".
+"""From rows of a table to uint8 batches in the memory order "channels last".
 
-Named augmentation, floating point and normalisation come on the device. That is a quarter of the
-traffic, and the order that convolutions are fastest in.
+Named augmentation and normalisation run on the device: uint8 is a quarter of the traffic, and
+convolutions are fastest in this order.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ SamplePolicy = Callable[[Sequence[Pixels], int], list[Pixels]]
 
 
 class Batch(NamedTuple):
-    """What a loader gives.
+    """A batch.
 
     ``images`` holds one uint8 tensor [B, C, H, W] per modality; ``targets`` is int64 [B] or float
-    [B, K], or None for unlabelled rows; ``rows``, int64 [B], are the rows of the table; ``blank``,
-    bool [B, M], says which images were all zero before they were augmented, missing ones aside;
-    ``seeds``, int64 [B], are those of the rows' augmentation, None where there is none.
+    [B, K], or None for unlabelled rows; ``rows``, int64 [B], index the table; ``blank``, bool
+    [B, M], marks all-zero images before augmentation, except missing ones; ``seeds``, int64 [B],
+    are the augmentation seeds, or None.
     """
 
     images: list[Tensor]
@@ -54,9 +54,8 @@ class Chips(NamedTuple):
 class SampleDataset(Dataset[Chips]):
     """Samples as arrays of the sizes and channels that a network takes.
 
-    Each image is decoded, resized to its modality's size, given its number of channels, and then
-    changed by the policy of a file, so that pixels mean the same in every modality of that size. A
-    policy that crops is followed by another resize. Named policies change batches; see
+    Each image is decoded, resized, converted to its number of channels, and then augmented by the
+    policy of a file and resized again if cropped. Named policies change batches; see
     `comptool.data.augment.batches`.
 
     Parameters
@@ -64,19 +63,17 @@ class SampleDataset(Dataset[Chips]):
     samples
         N samples of M modalities.
     targets
-        Class index of each row, int64 of shape (N,); or, for soft labels, float of shape (N, K);
-        or None.
+        Class indices, int64 of shape (N,); soft labels, float of shape (N, K); or None.
     sizes
         Height and width of each modality, in pixels.
     channels
         1 or 3 for each modality.
     augment
-        The policy of a file; see `comptool.data.augment.albumentations_file.read_policy`.
+        See `comptool.data.augment.albumentations_file.read_policy`.
     missing
-        ``"error"`` or ``"zero"``; see `comptool.data.image_io.ImageFiles`. For ``drop`` see
-        `comptool.data.image_io.drop_missing`.
+        ``"error"`` or ``"zero"``; see `comptool.data.image_io.ImageFiles`.
     bits
-        Those that the 16-bit pixels of each modality use; all where there are none.
+        Bits in use of the 16-bit pixels of each modality; all by default.
     """
 
     def __init__(
@@ -97,12 +94,12 @@ class SampleDataset(Dataset[Chips]):
         self.targets = targets
 
     def decode_once(self, cache: PixelCache) -> None:
-        """Take the images from a cache from now on, where it can keep them.
+        """Read images through a cache from now on, where possible.
 
         Raises
         ------
         InputError
-            If an image cannot be read, or the cache has no room and was asked for.
+            If an image cannot be read, or the requested cache does not fit.
         """
         self._decoded = [
             cache.images(self._files, modality, form) for modality, form in enumerate(self._forms)
@@ -196,19 +193,10 @@ def stack(images: Sequence[Pixels]) -> Tensor:
 def normalise(
     images: Tensor, mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor
 ) -> Tensor:
-    """Images as a network takes them: (x / 255 - mean) / std, on the device of ``images``.
+    """Normalise images on their device: (x / 255 - mean) / std, float32 in the same memory order.
 
-    Parameters
-    ----------
-    images
-        uint8 of shape [B, C, H, W].
-    mean, std
-        One number per channel, on the scale 0 to 1.
-
-    Returns
-    -------
-    torch.Tensor
-        float32 of the same shape and memory order.
+    ``images`` are uint8 of shape [B, C, H, W]; ``mean`` and ``std`` have one number per channel, on
+    the scale 0 to 1.
     """
     shape = (1, -1, 1, 1)
     middle = torch.as_tensor(mean, device=images.device).view(shape)

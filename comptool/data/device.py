@@ -9,12 +9,12 @@ from comptool.machine import check_device_name
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name; ``auto`` is the first CUDA device, else the CPU.
+    """The named device; ``auto`` is the first CUDA device, else the CPU.
 
     Raises
     ------
     UsageError
-        If there is no such device. It is never replaced by the CPU.
+        If there is no such device; there is no fallback to the CPU.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"

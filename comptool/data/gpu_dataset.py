@@ -1,7 +1,4 @@
-"""Batches of images that all lie on one device.
-
-No process loads anything and no image is looked at by Python: a batch is a gather of rows.
-"""
+"""Batches of a data set that lies on one device: no loading, a batch is a gather of rows."""
 
 from __future__ import annotations
 
@@ -23,16 +20,9 @@ _CHUNK = 512  # images that are brought to the device at once
 
 
 class ResidentBatches:
-    """Batches of the samples of a data set, on one device.
+    """Batches of a data set of N samples, on one device, without the data set's own augmentation.
 
-    Parameters
-    ----------
-    dataset
-        N samples of M modalities; its own augmentation is not used.
-    order
-        `EpochBatches`, or the lists of `in_order`.
-    device
-        Where images and targets lie.
+    ``order`` is an `EpochBatches`, or the lists of `in_order`.
     """
 
     def __init__(
@@ -49,12 +39,12 @@ class ResidentBatches:
         self._blank = np.zeros((len(dataset), len(dataset.shapes)), np.bool_)
 
     def load(self, *, quiet: bool = True) -> None:
-        """Bring all images and targets to the device, unless they are there.
+        """Copy all images and targets to the device, once.
 
         Raises
         ------
         InputError
-            If an image cannot be read, or there is no room any more.
+            If an image cannot be read, or the device has no room.
         """
         if self._pixels:
             return

@@ -23,23 +23,23 @@ MOST_WORKERS = 8
 
 
 class Loader(Generic[T]):
-    """Batches of a dataset, in the order in which ``batches`` lists their rows.
+    """Batches of a dataset, in the order of ``batches``.
 
-    A damaged image raises its own `InputError` here, in the process that iterates; torch would
-    wrap it in the traceback of a worker.
+    A damaged image raises its own `InputError` in the iterating process; torch would wrap it in
+    the traceback of a worker.
 
     Parameters
     ----------
     dataset
         Anything indexed by the members of a batch.
     collate
-        Makes one batch of a list of the dataset's members.
+        Makes a batch of a list of members.
     batches
         `EpochBatches`, or the lists of `in_order`.
     workers
-        Processes that load; 0 = this one.
+        Loading processes; 0 = this one.
     device
-        Where the batches will go; for CUDA they are put into page-locked memory.
+        Target device; batches for CUDA are put into page-locked memory.
     """
 
     def __init__(
@@ -119,10 +119,10 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 def choose_workers(workers: int | None, device: str | torch.device) -> int:
-    """The number of workers: as asked for, else by the machine.
+    """The number of workers as asked for, else by the machine.
 
-    For a GPU one per core, at most eight. A network on the CPU needs the cores itself: there is one
-    worker for every two of the other cores, at most two. On two cores none was as fast as one.
+    For a GPU one per core, at most eight. A network on the CPU needs the cores itself: one worker
+    for every two of the other cores, at most two, none on two cores.
     """
     if workers is not None:
         return workers

@@ -1,9 +1,7 @@
-"""In which order an epoch takes the rows, and with which seeds.
+"""Order of the rows of an epoch, and their augmentation seeds.
 
-Everything follows from (seed, epoch): the rows, their order and the seed of each row's
-augmentation. So it does not matter how many workers load them, nor whether the epoch is begun
-anew or entered at step n after an interruption. A row that is drawn twice in one epoch has two
-different seeds.
+Both follow from (seed, epoch) alone, so that neither the number of workers nor an interruption
+changes them. A row drawn twice in one epoch has two seeds.
 """
 
 from __future__ import annotations
@@ -31,34 +29,32 @@ class Draw(NamedTuple):
 class EpochBatches(Sampler[list[Draw]]):
     """The batches of one epoch, for one of several processes.
 
-    A last batch of a single row is left out, unless it is the only one: batch normalisation
-    learns nothing from one image. Otherwise every row is taken. Processes take equal numbers of
-    rows; where the rows do not go round, the first ones of the epoch are taken once more.
+    A last batch of a single row is left out, unless it is the only one: batch normalisation learns
+    nothing from one image. Processes take equal numbers of rows; the first rows of the epoch are
+    repeated to make up the difference.
 
     Parameters
     ----------
     labels
-        Class index of each row, integer array of shape (N,); or multi-label cells of shape (N, K),
-        1 where a row has a class.
+        Class indices of shape (N,), or multi-label cells of shape (N, K), 1 for present.
     batch_size
         Rows per step and process.
     order
-        ``shuffle``: every row once. ``over``: rows of smaller classes repeated until each class
-        has as many as the largest; not for multi-label cells. ``class-aware``: N rows; one of each
-        class in turn, and within a class its rows in turn (Shen et al. 2016, arXiv:1512.05830,
-        section 3). A row of several classes has its turn with each of them, one of none has none.
+        ``shuffle``: every row once. ``over``: smaller classes are oversampled to the size of the
+        largest; single-label only. ``class-aware``: N rows; one of each class in turn, and within a
+        class its rows in turn (Shen et al. 2016, arXiv:1512.05830, section 3). A row of several
+        classes has its turn with each, one of none has none.
     seed
-        Seed of the run.
+        Random seed of the run.
     partners
-        Whether the rows of each batch are followed by as many that are drawn ``class-aware``: what
-        balanced mixup mixes them with.
+        Whether each batch is followed by as many ``class-aware`` rows, for balanced mixup.
     rank, world_size
-        Number of this process, and how many there are.
+        Index of this process, and number of processes.
 
     Raises
     ------
     UsageError
-        If no order is called so.
+        If the order is unknown.
     """
 
     def __init__(
@@ -171,9 +167,7 @@ def _in_turn(members: Rows, count: int, rng: np.random.Generator) -> Rows:
 def in_order(
     num_rows: int, batch_size: int, *, rank: int = 0, world_size: int = 1
 ) -> list[list[int]]:
-    """Batches for evaluation: each row once and in order, without augmentation.
-
-    Process ``rank`` takes every ``world_size``-th row.
+    """Batches for evaluation: each row once and in order, every ``world_size``-th for this process.
 
     Examples
     --------

@@ -19,13 +19,7 @@ Logits = npt.NDArray[np.float32]
 
 
 class Networks(Protocol):
-    """Trained networks, ready to compute.
-
-    Attributes
-    ----------
-    forms
-        The distinct forms in which they take images, in the order of a batch's arrays.
-    """
+    """Trained networks; ``forms`` are their distinct input forms, in the order of a batch's arrays."""
 
     forms: list[Form]
 
@@ -47,24 +41,24 @@ class Networks(Protocol):
 def open_networks(
     members: Sequence[TrainedMember], views: Sequence[str], computing: Computing
 ) -> tuple[Networks, list[str]]:
-    """The networks where they are computed best, and a sentence if that was to be elsewhere.
+    """The networks on the best backend, and a sentence if that is not the preferred one.
 
     Parameters
     ----------
     members
-        Of one list of modalities.
+        Networks of one list of modalities.
     views
-        What they will be asked for, checked now.
+        Views that will be computed, checked now.
     computing
-        Says where.
+        Device, precision and backend.
 
     Raises
     ------
     InputError
         If a checkpoint cannot be used.
     UsageError
-        If the device is not there or a network does not take a view; if ONNX Runtime was asked for
-        by name and cannot have a network.
+        If the device is missing, a network does not take a view, or ONNX Runtime was asked for by
+        name and a network cannot be exported.
     """
     notes = []
     if computing.tries_onnx:

@@ -135,7 +135,7 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 @dataclass(frozen=True)
 class Computing:
-    """How predictions are computed; none of it changes what they are, ``precision`` aside.
+    """How predictions are computed; only ``precision`` changes them.
 
     Parameters
     ----------
@@ -143,22 +143,21 @@ class Computing:
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     precision
         ``fp32``, ``bf16`` or ``fp16``; ``auto`` for fp16 on a CUDA card that is faster in it, else
-        fp32: its 10 bits keep probabilities nearer to those of fp32 than the 7 of bf16. Logits are
-        float32 in any case before they become probabilities, because a sigmoid in half precision
-        is exactly one from 8.4 on.
+        fp32: its 10 bits are nearer to fp32 than the 7 of bf16. Logits are float32 before they
+        become probabilities: a sigmoid in half precision is exactly one from 8.4 on.
     batch_size
         Samples per forward pass.
     workers
         Threads that load images; None takes one per core.
     missing
-        ``error``, or ``zero`` for a black chip in the place of a missing image.
+        ``error``, or ``zero`` for a black image in place of a missing one.
     quiet
-        Whether the progress bar is left out.
+        Whether to hide the progress bar.
     purpose
-        What the progress bar says.
+        Label of the progress bar.
     backend
         ``torch``; ``onnx`` for ONNX Runtime, which is several times faster on a CPU; ``auto`` for
-        that wherever the device is the CPU, the precision fp32 and the network can be exported.
+        that if the device is the CPU, the precision fp32 and the network can be exported.
     """
 
     device: str = "auto"

@@ -1,7 +1,7 @@
-"""Each test image decoded once, in every form that some network wants, and looked at on the way.
+"""Decoding of test images: each once, in every input form, with checks.
 
-Threads decode: OpenCV, hashing and the network let go of Python's lock while they work, so that
-batches are made while the network computes, without processes to start and to send pixels from.
+Threads decode: OpenCV, hashing and the network release Python's lock, so that batches are made
+while the network computes.
 """
 
 from __future__ import annotations
@@ -57,19 +57,7 @@ class DecodedBatch(NamedTuple):
 
 
 class DecodedSamples:
-    """Samples in several forms.
-
-    Parameters
-    ----------
-    files
-        The image files of N samples of M modalities.
-    num_modalities
-        M.
-    forms
-        The distinct forms wanted, each once.
-    room
-        Gives the arrays that batches are made in.
-    """
+    """N samples of M modalities in several distinct forms; ``room`` allocates the arrays of batches."""
 
     def __init__(
         self,
@@ -88,13 +76,7 @@ class DecodedSamples:
         return len(self._files)
 
     def batch(self, rows: Sequence[int]) -> DecodedBatch:
-        """B samples.
-
-        Raises
-        ------
-        InputError
-            If an image cannot be read; names the file.
-        """
+        """Decode B samples; an InputError names an unreadable file."""
         images = [self._room((len(rows), *form.chip.shape), np.uint8) for form in self._forms]
         originals = np.zeros((len(rows), self._num_modalities), ORIGINAL)
         for place, row in enumerate(rows):
@@ -111,14 +93,9 @@ class DecodedSamples:
         return DecodedBatch(images, originals)
 
     def batches(self, batch_size: int, workers: int) -> Generator[DecodedBatch, None, None]:
-        """All samples in their order, decoded ahead by threads; by this one if there are none.
+        """Decode all samples in order, ahead by threads if there are any; iterate once.
 
-        Once; closed before the end, it leaves no thread at work.
-
-        Raises
-        ------
-        InputError
-            If an image cannot be read; of several such, the first is named.
+        No thread is left if closed early. An InputError names the first unreadable file.
         """
         starts = range(0, len(self), batch_size)
         chunks = [range(start, min(start + batch_size, len(self))) for start in starts]

@@ -95,33 +95,8 @@ def make_feature_plan(
 ) -> FeaturePlan:
     """Find runs and rows, draw some of each class, and check that they belong together.
 
-    Parameters
-    ----------
-    names
-        Names or folders of runs; none means the newest. Of a folded run each network is a subject.
-    output
-        The picture, a PNG file.
-    table
-        A labelled table; None: each network's validated rows.
-    highlight
-        Names of classes that stand out, see `comptool.competition.classes.named_classes`.
-    per_class
-        Rows of each class, at most. The same are drawn for all networks that have the same rows.
-    seed
-        Of that draw.
-    competition
-        File of the competition's facts; None means the conventional one, else detection.
-    force
-        Whether outputs may be replaced.
-
-    Raises
-    ------
-    UsageError
-        If rows may have several classes, no class has a name that is highlighted, or the output is
-        no PNG file.
-    InputError
-        If a run or its rows cannot be had, the runs differ in task or classes from one another or
-        from the competition, or an output cannot be written.
+    Each network of a folded run is a subject. Without a table each network takes its validation
+    fold; networks with the same rows draw the same sample, at most ``per_class`` of each class.
     """
     if output.suffix != ".png":
         raise UsageError(f"--output is '{output}'; the picture is a .png, its points a .csv beside")
@@ -185,16 +160,7 @@ PERPLEXITY = 30.0
 
 @dataclass(frozen=True)
 class Projection:
-    """Features in the plane.
-
-    Parameters
-    ----------
-    points
-        float64 of shape (N, 2).
-    explained
-        Shares of the variance, 0 to 1, that the two directions have; None where directions have no
-        such meaning.
-    """
+    """Projected features, float64 (N, 2), and the explained variance ratios of the axes, if any."""
 
     points: npt.NDArray[np.float64]
     explained: tuple[float, float] | None = None
@@ -246,24 +212,7 @@ def draw_features(
 ) -> list[Drawn]:
     """Compute, project and draw the features of each network; both files are written or neither.
 
-    Parameters
-    ----------
-    plan
-        What to draw.
-    method, seed
-        See :func:`comptool.inference.features.project`; every network's features by themselves,
-        for their dimensions are its own.
-    computing
-        Device and the like.
-    arguments
-        The command's arguments, for the record.
-
-    Raises
-    ------
-    InputError
-        If an image, a checkpoint or an output cannot be used, or a network tells no rows apart.
-    UsageError
-        If the device is not there or out of memory.
+    Networks are projected independently, since their feature spaces differ.
     """
     drawn = [
         Drawn(subject, project(penultimate(subject, computing), method, seed))

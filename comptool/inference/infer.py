@@ -31,21 +31,12 @@ class Inferred:
 def infer(plan: InferencePlan, computing: Computing, arguments: Mapping[str, object]) -> Inferred:
     """Predict the plan's samples and write its output, with its record.
 
-    Parameters
-    ----------
-    plan
-        What to predict, and with which runs.
-    computing
-        Device, precision and the like.
-    arguments
-        The command's arguments, for the record.
-
     Raises
     ------
     InputError
         If an image, a checkpoint or the output cannot be used; nothing is written then.
     UsageError
-        If the device is not there or out of memory.
+        If the device is missing or out of memory.
     """
     prediction = Prediction(plan.members, plan.samples, [PLAIN], computing)
     write(plan, prediction, command="infer", arguments=arguments, facts=plan.facts)

@@ -1,13 +1,10 @@
-"""The ONNX Runtime backend for CPUs: kept graphs, and views of a batch in numpy.
+"""The ONNX Runtime backend for CPUs: cached graphs, and views of a batch in numpy.
 
-Trained networks in ONNX Runtime, on the CPU; the graph of each is made once and kept.
+The graph lies next to the checkpoint, as ``best.onnx`` for the image size of the training, with a
+record of the SHA-256 of the checkpoint and the graph; a stale or damaged one is exported again.
 
-The graph stands beside the checkpoint, ``best.onnx`` for images of the size trained at, with a
-record that names the checkpoint and the graph itself by their SHA-256: another checkpoint has
-another graph, and a damaged one is made anew.
-
-Threads of our own compute, each a part of a batch with a session of one thread: ONNX Runtime's
-threads wait for one another at every layer, and spin meanwhile on cores that decode images.
+Our own threads each compute a part of a batch in a single-threaded session: ONNX Runtime's threads
+synchronise at every layer, and spin on cores that decode images.
 """
 
 from __future__ import annotations
@@ -55,11 +52,10 @@ def see(images: npt.NDArray[Any], view: str) -> Images:
 
 
 def resized(images: Images, size: tuple[int, int]) -> Images:
-    """Images (B, h, w, C) at another height and width, bilinear and, made smaller, averaged.
+    """Resize images (B, h, w, C), bilinear with antialiasing.
 
     As ``torch.nn.functional.interpolate(mode="bilinear", antialias=True)``, which is Pillow's
-    bilinear filter: each pixel is a mean weighted by a triangle that is as wide as two pixels of
-    the smaller of both images. OpenCV has no such filter.
+    filter: a triangle two pixels of the smaller image wide. OpenCV has no such filter.
     """
     down, across = (
         _triangles(now, wanted) for now, wanted in zip(images.shape[1:3], size, strict=True)
@@ -93,21 +89,14 @@ class NoGraph(UsageError):
 
 
 class OnnxNetworks:
-    """The members on the CPU.
-
-    Parameters
-    ----------
-    members
-        What to load.
-    views
-        What they will be asked for; a view of another size needs a graph of its own.
+    """Networks on the CPU; a view of another size needs its own graph.
 
     Raises
     ------
     InputError
         If a checkpoint cannot be used.
     NoGraph
-        If a network cannot be exported, or computes something else when it is.
+        If a network cannot be exported, or computes something else when exported.
     """
 
     def __init__(self, members: Sequence[TrainedMember], views: Sequence[str]) -> None:

@@ -1,7 +1,6 @@
-"""The forward pass over a test set: several networks, several views, each image decoded once.
+"""The forward pass over a test set: several networks and views, each image decoded once.
 
-What comes of a batch is handed on as soon as it is there, so that memory does not grow with the
-predictions; of an image stay the cells of its table and what `findings` needs.
+Results are passed on batch by batch, so that memory does not grow with the predictions.
 """
 
 from __future__ import annotations
@@ -43,9 +42,9 @@ def predict(
 
 
 class Prediction:
-    """Probabilities under each scheme, averaged over the members; ready to be computed.
+    """Probabilities under each scheme, averaged over the members, computed on demand.
 
-    Views that several schemes share are computed once.
+    Views shared by several schemes are computed once.
 
     Parameters
     ----------
@@ -61,9 +60,9 @@ class Prediction:
     Raises
     ------
     InputError
-        If an image is not there, or a checkpoint cannot be used.
+        If an image is missing, or a checkpoint cannot be used.
     UsageError
-        If the device is not there, or a network does not take a view.
+        If the device is missing, or a network does not take a view.
     """
 
     def __init__(
@@ -93,11 +92,7 @@ class Prediction:
         yield from self._forward.batches(networks.forms, self._probabilities, networks.room)
 
     def findings(self) -> list[str]:
-        """Sentences about what was computed, after the last batch.
-
-        They are about missing, all-zero and pixel-identical images, and about ONNX Runtime where
-        it was to be taken and cannot be.
-        """
+        """Sentences on missing, all-zero and duplicate images and the backend; after the last batch."""
         return [*self._notes, *self._forward.findings()]
 
     def _probabilities(
@@ -113,23 +108,9 @@ class Prediction:
 
 
 class ForwardPass:
-    """The images of a test set on their way through networks.
+    """Batches of a test set through networks of one list of modalities.
 
-    Parameters
-    ----------
-    members
-        Networks of one list of modalities.
-    samples
-        N samples, ``paths`` in the networks' order.
-    computing
-        Device, precision and the like.
-    what
-        What is computed, for a message.
-
-    Raises
-    ------
-    InputError
-        If an image is not there.
+    ``what`` names the result in messages; an InputError if an image is missing.
     """
 
     def __init__(

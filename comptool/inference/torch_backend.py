@@ -95,10 +95,9 @@ class OnHost:
 
 
 class ToCard:
-    """A CUDA device: images are decoded into page-locked memory and copied by an own stream.
+    """Copies from page-locked memory to a CUDA device in their own stream.
 
-    So the copy of a batch, its computation and the decoding of later ones go on at the same time;
-    ordinary memory would first be copied by the processor, which waited for it.
+    Copying, computing and decoding overlap; copies from ordinary memory would block.
     """
 
     ahead = 2
@@ -157,21 +156,14 @@ def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | 
 
 
 class TorchNetworks:
-    """The members on a device.
-
-    Parameters
-    ----------
-    members
-        What to load.
-    computing
-        Where to, and in which precision.
+    """Networks on a device.
 
     Raises
     ------
     InputError
         If a checkpoint cannot be used.
     UsageError
-        If the device is not there.
+        If the device is missing.
     """
 
     def __init__(self, members: Sequence[TrainedMember], computing: Computing) -> None:

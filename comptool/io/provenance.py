@@ -54,7 +54,7 @@ class Facts:
 
 @dataclass(frozen=True, kw_only=True)
 class EvidenceTrace(Facts):
-    """The runs, out-of-fold file or ensemble that lead from predictions to their out-of-fold rows."""
+    """The runs, out-of-fold file or ensemble that predictions come from."""
 
     runs: list[str] | None = None
     out_of_fold: str | None = None

@@ -145,17 +145,10 @@ def members(run: Path) -> list[Path]:
 
 
 def check_finished(run: Path) -> str | None:
-    """Refuse a folded run with untrained folds.
+    """Raise an InputError for a folded run with untrained folds.
 
-    Returns
-    -------
-    str or None
-        A sentence if a single run was stopped or is still training: its best checkpoint can be used.
-
-    Raises
-    ------
-    InputError
-        With the number of finished folds.
+    Returns a sentence if a single run was stopped or is still training: its best checkpoint can be
+    used.
     """
     state = _state(run) or FINISHED
     if state == FINISHED:

@@ -1,9 +1,7 @@
-"""The `review` command and its page: thumbnails as data URIs in one HTML file.
+"""The `review` command and its page, where doubtful labels are ticked and exported as corrections.
 
-The doubted labels of a review as one page to look at, tick and export corrections from.
-
-The page stands alone: images, style and script are inside it, its security policy forbids it to
-load anything, and it works from a local file. Written by hand because label tools need a server.
+The page is one HTML file with its images (data URIs), style and script; its security policy forbids
+it to load anything. Label tools need a server.
 """
 
 from __future__ import annotations
@@ -139,17 +137,7 @@ OTHER_TABLE = "Give the label table that the run was trained with: --labels FILE
 
 @dataclass(frozen=True)
 class ReviewFiles:
-    """What a review writes.
-
-    Parameters
-    ----------
-    table
-        The doubted labels, ranked.
-    page
-        The page of them.
-    pairs
-        The pairs of classes of the confident joint, or None.
-    """
+    """Output files: ranked labels, their page, and the pairs of classes of the confident joint or None."""
 
     table: Path
     page: Path
@@ -187,33 +175,9 @@ def review_file(
     limit: int = 500,
     force: bool = False,
 ) -> Reviewed:
-    """Rank the labels that the out-of-fold predictions doubt, and write them with a page.
+    """Rank the doubtful labels by out-of-fold predictions, and write them with a page.
 
-    Parameters
-    ----------
-    found
-        Out-of-fold predictions.
-    competition
-        Says what the columns are called.
-    files
-        Where it all goes.
-    labels
-        The label table; by default the one that the run was trained with.
-    truth
-        A table with the true labels, to measure the ranking by, or None.
-    kinds
-        See `comptool.label_review.issues.review`; of several labels per image alone.
-    limit
-        Cards on the page.
-    force
-        Whether outputs that exist are replaced.
-
-    Raises
-    ------
-    UsageError
-        If something is asked for that the task has not.
-    InputError
-        If the predictions are no evidence, no table has their rows, or the classes differ.
+    ``labels`` defaults to the label table of the run; ``truth`` measures the ranking.
     """
     labelled, samples = read_evidence(
         found, competition, labels=labels, whole=False, mend=OTHER_TABLE

@@ -1,25 +1,22 @@
-"""Label issues: doubtful cells of several labels per row, and the cards of a review.
+"""Label issues: doubtful cells of a multi-label table, and the cards of a review.
 
-Cells of a multi-label table, image by class, whose label the predictions doubt.
-
-Each class is looked at for itself, one against the rest. Its mean probability t over the cells
-marked present is the threshold of confident learning (Northcutt, Jiang, Chuang 2021, "Confident
-Learning: Estimating Uncertainty in Dataset Labels", arXiv:1911.00068, section 3.1), and also the
-estimate of the share of present cells that are marked so (Elkan, Noto 2008, "Learning Classifiers
-from Only Positive and Unlabeled Data", KDD, section 2): a model of labels of which some are missing
-answers low. If all classes were equally hard and t was low only where labels are missing, the odds
-that an unmarked cell is present would be p / (1 - p) over t / (1 - t) but for a common factor; if t
-was low only where a class is hard, p / (1 - p) alone. The score takes the geometric mean of both:
+Each class is reviewed one-vs-rest. Its mean probability t over the cells marked present is the
+threshold of confident learning (Northcutt, Jiang, Chuang 2021, "Confident Learning: Estimating
+Uncertainty in Dataset Labels", arXiv:1911.00068, section 3.1), and also the estimate of the share
+of present cells that are marked so (Elkan, Noto 2008, "Learning Classifiers from Only Positive and
+Unlabeled Data", KDD, section 2). If t was low only where labels are missing, the odds that an
+unmarked cell is present would be p / (1 - p) over t / (1 - t) up to a common factor; if t was low
+only where a class is hard, p / (1 - p). The score takes the geometric mean of both:
 
     logit r = logit p - logit t / 2
 
-and is r for a cell marked absent, 1 - r for one marked present. It lies between 0 and 1; above 0.5
-the predictions side against the label. On real images with labels deleted and added on purpose
-(``benchmarks/label_review.py``) it finds more of the deleted ones than the bare probability does,
-and as many of the added; the class-adjusted margin of confident learning finds a few more of the
-deleted ones and far fewer of the added.
+and is r for a cell marked absent, 1 - r for one marked present; above 0.5 the predictions speak
+against the label. On real images with deleted and added labels (``benchmarks/label_review.py``) it
+finds more of the deleted ones than the bare probability, and as many of the added; the
+class-adjusted margin of confident learning finds a few more of the deleted ones and far fewer of
+the added.
 
-Probabilities have to be out-of-fold ones: a model repeats the labels that it was trained on.
+Probabilities have to be out-of-fold: a model repeats the labels it was trained on.
 """
 
 from __future__ import annotations
@@ -122,10 +119,7 @@ SMALLEST = 1e-9
 
 
 def self_confidences(targets: Targets, probabilities: Floats) -> Floats:
-    """Mean probability of the cells marked present, by class; shape (K,).
-
-    A class without such a cell takes the mean over all classes; if there is none at all, 0.5.
-    """
+    """Mean probability of the cells marked present, shape (K,); else the mean over classes, else 0.5."""
     present = targets == 1
     counts = present.sum(axis=0)
     sums = np.where(present, probabilities, 0).sum(axis=0, dtype=np.float64)
@@ -134,7 +128,7 @@ def self_confidences(targets: Targets, probabilities: Floats) -> Floats:
 
 
 def doubt(targets: Targets, probabilities: Floats) -> Floats:
-    """The score of every cell, shape (N, K); 0 where the label is unknown.
+    """The score of every cell, shape (N, K); 0 for unknown labels.
 
     Examples
     --------
@@ -223,7 +217,7 @@ def review_cells(
     label: str = "",
     pairs: bool = False,
 ) -> Doubts:
-    """The cells whose label the predictions doubt.
+    """Cells with doubtful labels.
 
     Parameters
     ----------
@@ -234,7 +228,7 @@ def review_cells(
     truth
         A table with the true labels, to measure the list by, or None.
     label
-        Column of ``truth`` with the labels; here every class has one.
+        Column of ``truth`` with a list of labels.
     pairs
         Refused.
 
@@ -257,10 +251,9 @@ def review_cells(
 
 
 def in_turn(table: pd.DataFrame) -> pd.DataFrame:
-    """The cells of a review, those of the two kinds in turn, each kind the most doubtful first.
+    """Cells of the two kinds in turn, each kind the most doubtful first.
 
-    Scores of the two kinds cannot be compared: a model that finds a class hard to see doubts most
-    of its present cells.
+    The scores of the kinds are not comparable: for a hard class most present cells are doubtful.
     """
     place = table.groupby("suggested").cumcount()
     order = np.lexsort((-table["suggested"].to_numpy(), place.to_numpy()))
@@ -306,11 +299,7 @@ def _card(row: Mapping[Any, Any]) -> Card:
 def _measured(
     truth: Path, labelled: Labelled, kinds: Collection[str]
 ) -> dict[str, list[dict[str, float]]]:
-    """Precision and recall of each kind of cells at several lengths of the list.
-
-    ``chance`` is the precision of a list in no order: the share of all cells with that label that
-    are wrong.
-    """
+    """Precision and recall of each kind at several lengths of the list; ``chance`` is the base rate."""
     predictions = labelled.predictions
     ids, classes = predictions.ids.tolist(), predictions.classes
     frame, rows = read_truth(truth, ids)

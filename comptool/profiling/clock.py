@@ -37,17 +37,7 @@ class Timing:
 
 
 class Clock:
-    """Phases that lie between two looks at the clock, and what is left between them.
-
-    It stands still until it is started, and then counts every step until it is stopped.
-
-    Attributes
-    ----------
-    rest
-        The phase that what is left belongs to.
-    seconds
-        All that were counted.
-    """
+    """Wall time of phases, counted between start and stop; ``rest`` is the phase of the remainder."""
 
     rest = OTHER
 
@@ -105,17 +95,10 @@ class Mark(Protocol):
 
 
 class DeviceClock(Clock):
-    """Phases that lie between two marks in the queue of a device, and its idleness between them.
+    """Phases between two marks in the queue of a device, and its idle time between them.
 
-    The device does later what the program asks of it: a wait for a batch costs nothing as long as
-    there is something in the queue.
-
-    Parameters
-    ----------
-    mark
-        Puts a mark into the queue.
-    wait
-        Returns when the queue is empty.
+    The device runs asynchronously: a wait for a batch costs nothing while the queue is not empty.
+    ``mark`` puts a mark into the queue; ``wait`` returns when it is empty.
     """
 
     rest = IDLE

@@ -43,26 +43,20 @@ class Profile:
 
     Parameters
     ----------
-    command
-        ``train``, ``infer`` or ``tta``.
-    device
-        Where it computes.
     images
         Samples in a step.
-    steps
-        How many steps were measured.
     phases
-        Seconds of each phase in a mean step; what the step takes is their sum.
+        Seconds of each phase in a mean step; their sum is the step time.
     waited
-        Seconds of it that the program waits for a batch; a CUDA device may be busy meanwhile.
+        Seconds of it spent waiting for a batch; a CUDA device may be busy meanwhile.
     ceiling
-        Seconds of the same step on samples that are in place already.
+        Seconds of the same step on samples already in place.
     half
-        What half of these samples take of that, 0 to 1; None where that is not measured.
+        Relative time of half of these samples, 0 to 1; None if not measured.
     loading
-        What loading takes; None where the images lie on the device.
+        Time of loading; None if the images lie on the device.
     advice
-        What to change, one sentence each.
+        One sentence each.
     """
 
     command: str

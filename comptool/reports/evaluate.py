@@ -36,34 +36,25 @@ UNITS = {"confidence-gap": " points"}
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What predictions are worth.
+    """Evaluation of predictions against labels.
 
     Parameters
     ----------
-    evaluated
-        The file that was read.
-    truth
-        The table that the labels are from.
-    classes
-        The K class names.
     targets
         Class indices of shape (N,); or 1, 0 and -1 (unknown) of shape (N, K).
     confidences
-        Of the answers, or of several labels of all known cells.
+        Of the answers, or of all known cells of a multi-label task.
     confusion
-        Rows by true class (row) and answered class (column), (K, K); None of several labels.
+        True class (row) by answered class (column), (K, K); None for multi-label tasks.
     metric
-        The competition's own, if it is known.
-    figures
-        By name.
+        The competition's own, if known.
     per_class
-        Of each class: the share answered rightly, or for several classes per row the average
-        precision.
+        Recall of each class, or average precision for multi-label tasks.
     notes
-        What to know of the networks, one sentence each.
+        One sentence each.
     fusion
-        Of each network that has learnt how to weigh two ways of attention, by its folder: the share
-        of the first in every block, as ``metrics.csv`` names them, and their mean.
+        Learnt fusion weights of each network by its folder: the share of the first kind of
+        attention in every block, as named in ``metrics.csv``, and their mean.
     """
 
     evaluated: Path
@@ -310,26 +301,19 @@ def report(
     *,
     force: bool = False,
 ) -> Report:
-    """Every metric, the table of classes and F1 at thresholds, of a multi-label grade.
+    """Add every metric, the table of classes and F1 at thresholds to a multi-label grade.
 
     Parameters
     ----------
-    graded
-        The grade; of one class a row there is nothing more to tell.
-    submission, answers
-        What was graded, for the record.
     per_class
-        Where the table of classes goes, or None.
+        Path of the table of classes, or None.
     thresholds
         Numbers from 0 to 1 separated by commas, or None.
-    force
-        Whether an existing table is replaced.
 
     Raises
     ------
     UsageError
-        If a table is asked for and the grade is of one class a row, or a threshold is no number
-        from 0 to 1.
+        If a table is asked for a single-label grade, or a threshold is not a number from 0 to 1.
     InputError
         If the table cannot be written.
     """

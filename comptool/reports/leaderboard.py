@@ -26,17 +26,7 @@ PUBLIC, PRIVATE, IGNORED = "public", "private", "ignored"
 
 @dataclass(frozen=True)
 class Grade:
-    """What a submission is worth.
-
-    Parameters
-    ----------
-    metric
-        Name of the metric.
-    public, private
-        Its value on the two parts; None for a part without rows, or on which it is not defined.
-    num_public, num_private
-        Rows of the two parts.
-    """
+    """Public and private score; None for a part without rows or where the metric is undefined."""
 
     metric: str
     public: float | None
@@ -85,10 +75,9 @@ class Parts:
     private: Rows
 
     def grade(self, metric: str, value: Callable[[Rows], float]) -> Grade:
-        """The grade, where ``value`` gives the metric of some rows.
+        """The grade, where ``value`` computes the metric of some rows.
 
-        A part may be empty or hold a single class, which says nothing against the submission:
-        where ``value`` raises an `InputError`, the grade is None.
+        It is None where ``value`` raises an `InputError`: a part may be empty or of a single class.
         """
         public, private = (_or_none(value, part) for part in (self.public, self.private))
         return Grade(metric, public, private, int(self.public.sum()), int(self.private.sum()))

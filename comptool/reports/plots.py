@@ -1,7 +1,4 @@
-"""Plots: curves, confusion matrix, reliability diagram and scatter plots.
-
-Sizes are in pixels, of a picture that is as large as its names need.
-"""
+"""Plots: curves, confusion matrix, reliability diagram and scatter plots; sizes are in pixels."""
 
 from __future__ import annotations
 
@@ -39,10 +36,7 @@ PALE = 0.5  # share of white in the colour of what is not highlighted
 
 
 def class_colours(number: int, highlighted: Collection[int] = ()) -> list[Colour]:
-    """A colour for each class: hues around the circle, every other one darker.
-
-    Where some classes are highlighted, the others are mixed with white.
-    """
+    """A hue for each class, every other one darker; paled where other classes are highlighted."""
     colours = []
     for index in range(number):
         value, saturation = (0.9, 0.85) if index % 2 == 0 else (0.6, 1.0)
@@ -55,7 +49,7 @@ def class_colours(number: int, highlighted: Collection[int] = ()) -> list[Colour
 
 
 def save_picture(path: Path, figure: Figure, *, force: bool = False) -> None:
-    """Write a picture as PNG, atomically; the same picture gives the same bytes.
+    """Write a picture as PNG, atomically and reproducibly.
 
     Raises
     ------
@@ -99,10 +93,7 @@ def _axes(figure: Figure, left: float, top: float, width: float, height: float) 
 def _fitted(
     names: Sequence[str], size: float = SIZE, most: float = NAME
 ) -> tuple[list[str], float]:
-    """Names as they are drawn, and the width of the widest.
-
-    Of one that is too long the middle is left out: many differ at their end alone.
-    """
+    """Names as drawn, long ones without their middle, and the width of the widest."""
     ruler = _figure(1, 1).text(0, 0, "", fontsize=size)
 
     def width(text: str) -> float:
@@ -134,16 +125,9 @@ DOTTED = 60  # epochs beyond which there is no dot for each
 
 @dataclass(frozen=True)
 class Curves:
-    """Lines that share their axes.
+    """Lines that share their axes: by name, one value or None for each of E epochs.
 
-    Parameters
-    ----------
-    title
-        What is shown.
-    series
-        By name, one value for each of E epochs; None where there is none.
-    level
-        A value to compare with, drawn across in grey.
+    ``level`` is a value to compare with, drawn as a grey line.
     """
 
     title: str
@@ -152,13 +136,7 @@ class Curves:
 
 
 def draw_curves(panels: Sequence[Curves]) -> Figure:
-    """Panels below one another, epochs across; a name has one colour in all of them.
-
-    Parameters
-    ----------
-    panels
-        One or more, all of as many epochs. The axis of values has the 0.
-    """
+    """Panels of E epochs below one another; a name has one colour in all of them."""
     from matplotlib.lines import Line2D
 
     names = list(dict.fromkeys(name for panel in panels for name in panel.series))
@@ -308,17 +286,7 @@ MARKERS, MOST_DOTS = "os^dv<P>X*", 20
 
 @dataclass(frozen=True)
 class Panel:
-    """One of the panels.
-
-    Parameters
-    ----------
-    title, subtitle
-        The two lines above it.
-    points
-        Where, float of shape (N, 2), on any scale: a panel has its own, one for both directions.
-    targets
-        Class index of each point, shape (N,).
-    """
+    """A scatter plot with its own scale: points (N, 2) with their class indices (N,)."""
 
     title: str
     subtitle: str
@@ -338,16 +306,9 @@ class _Mark:
 def draw_scatter(
     panels: Sequence[Panel], classes: Sequence[str], highlighted: Collection[int] = ()
 ) -> Figure:
-    """Panels side by side, four in a row, and below them the colour of each class.
+    """Scatter plots, four in a row, with a legend of the K classes.
 
-    Parameters
-    ----------
-    panels
-        One or more.
-    classes
-        The K names.
-    highlighted
-        Indices of classes that stand out: above all others, larger, the others paled.
+    ``highlighted`` classes (indices) are drawn last and larger, the others paled.
     """
     from matplotlib.lines import Line2D
 

@@ -190,18 +190,15 @@ def grade_cells(
 
     Parameters
     ----------
-    task
-        That of the answers.
     submission
-        Ids with one probability (or 1 and 0) per class, in any order of the columns, or with a
-        list of classes. An out-of-fold file (with a column ``fold``) is graded as a whole on the
-        rows that it has.
+        Ids with one probability (or 1 and 0) per class, or with a list of classes. An out-of-fold
+        file (with a column ``fold``) is graded on the rows that it has.
     answers, truth
         Ids with one column per class of 1, 0, -1 and blank, or with a list of classes.
     recorded
-        Facts of the practice competition that they belong to; may be empty.
+        Facts of their practice competition; may be empty.
     public, metric
-        See `comptool.reports.score.grade`; the usual metric is ``map``.
+        See `comptool.reports.score.grade`; the default metric is ``map``.
 
     Raises
     ------
@@ -305,16 +302,14 @@ def grade(
 ) -> Grade:
     """Grade a submission.
 
-    Whether one class a row is graded or several follows from the record of the practice
-    competition that the answers belong to, else from the competition in the working directory,
-    else from the answers themselves.
+    The task is that of the practice competition recorded with the answers, else of the competition
+    in the working directory, else of the answers themselves.
 
     Parameters
     ----------
     submission
-        Ids with one class each, or with one probability column per class (a prediction file, whose
-        ``pred`` column then is the answer); of several classes a row see
-        `comptool.reports.score.grade_cells`.
+        Ids with one class, or with one probability column per class (a prediction file with
+        ``pred`` is graded by that); for multi-label tasks see `comptool.reports.score.grade_cells`.
     answers
         Ids with the true class, or with one 0/1 column per class or a list of classes.
     public

@@ -1,7 +1,7 @@
-"""Answer forms: what stands next to the id in a submission, read off the sample submission.
+"""Answer forms: the columns next to the id in a submission, detected from the sample submission.
 
-To add a form: a class with its reading, writing and check here, and its row in `FORMS`, whose order
-is the one in which the forms are asked whether a sample submission has theirs.
+To add a form: a class with its reading, writing and check here, and a row in `FORMS`, whose order
+is the order of detection.
 """
 
 from __future__ import annotations
@@ -44,22 +44,20 @@ class Layout:
 
     Parameters
     ----------
-    form
-        What stands next to the id.
     columns
         The whole header.
     answer
         The column with the class or the probability; empty for one column per class.
     score
-        Column with the probability of the class that is answered, or None.
+        Column with the probability of the answered class, or None.
     classes
-        Class names that may be answered, in class order; None if they are not known.
+        Class names that may be answered, in class order; None if unknown.
     as_index
-        Whether a class is given by its number in class order instead of its name.
+        Whether a class is given by its index instead of its name.
     notes
-        What was presumed, one sentence each.
+        Assumptions, one sentence each.
     separator
-        What separates the classes of a list: a blank, or a comma with or without one.
+        Separator of a list of classes: a blank, or a comma with or without one.
     """
 
     form: AnswerForm

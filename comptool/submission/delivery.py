@@ -137,10 +137,9 @@ def build(
 ) -> pd.DataFrame:
     """A submission with the sample's header, ids and order.
 
-    Where one class is asked for it is that of the ``pred`` column, if the predictions have one;
-    otherwise the most probable class, the first of equals. Where probabilities are asked for they
-    are left as they are, whatever ``pred`` says; `overruled` counts what that loses. Of a
-    multi-label task all classes above the threshold are answered.
+    A single class is that of the ``pred`` column, else the most probable, the first of equals;
+    probabilities ignore ``pred`` (`overruled` counts the difference). Of a multi-label task all
+    classes above the threshold are answered.
     """
     kind = tasks.find(task)
     check_task(layout, kind, threshold)

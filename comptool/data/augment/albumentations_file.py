@@ -1,16 +1,15 @@
-"""Augmentation policies from files that albumentations saved, the same for all images of a sample.
+"""Augmentation policies from files saved by albumentations, the same for all images of a sample.
 
-albumentations' own ``additional_targets`` give every image the same photometry and expect one
-size. Here a pipeline runs once per modality, and what decides about geometry is seeded from the
-sample alone, what decides about photometry from the sample and the modality. Each geometric
-transform has a generator of its own, so that one which draws more numbers for an image of more
-channels does not shift what the next one draws.
+albumentations' own ``additional_targets`` give every image the same photometry and expect one size.
+Here a pipeline runs once per modality; geometry is seeded by the sample alone, photometry by sample
+and modality. Each geometric transform has its own generator, so that the number of channels does
+not shift the next draws.
 
-Numbers of pixels mean the same in every modality: where the images of a sample differ in size, the
-pipeline sees them all at the largest size, and each is brought back to its own.
+Where the images of a sample differ in size, the pipeline sees them all at the largest size, and
+each is resized back.
 
 Geometric is what albumentations calls dual (it would move a mask as well: flips, crops, affine
-maps, also the places of dropout), and any composition, such as ``OneOf``, that holds one.
+maps, dropout), and any composition, such as ``OneOf``, that holds one.
 """
 
 from __future__ import annotations
@@ -33,18 +32,7 @@ _STREAM_BITS = 8
 
 
 class FilePolicy:
-    """The policy of a file, a function of a sample's images and a seed, and of nothing else.
-
-    How many workers load the images, and where a run was stopped and resumed, cannot change what
-    it does.
-
-    Parameters
-    ----------
-    pipeline
-        A transform or a composition that takes and gives a uint8 image.
-    file
-        The file it was read from, for messages.
-    """
+    """The policy of a file; its result depends on a sample's images and a seed alone."""
 
     def __init__(self, pipeline: Any, file: Path) -> None:
         self._pipeline = pipeline
@@ -59,10 +47,7 @@ class FilePolicy:
         self._choice_stream, self._photometry_stream = Stream(), Stream()
 
     def __call__(self, images: Sequence[Pixels], seed: int) -> list[Pixels]:
-        """The changed images of one sample.
-
-        Images that differ in size keep their sizes, whatever is cropped.
-        """
+        """Augment the images of one sample; images that differ in size keep their sizes."""
         canvas = self._canvas(images)
         changed = []
         for modality, image in enumerate(images):
@@ -143,18 +128,18 @@ class Stream:
 
 
 def read_policy(path: Path) -> FilePolicy:
-    """The policy that a file describes.
+    """Read a policy.
 
     Parameters
     ----------
     path
-        What ``albumentations.save`` wrote; JSON, or YAML by suffix.
+        Output of ``albumentations.save``; JSON, or YAML by suffix.
 
     Raises
     ------
     InputError
-        If the file is missing, is no JSON or YAML, or describes no pipeline; a transform or an
-        argument that albumentations does not know is named.
+        If the file is missing, is not JSON or YAML, or does not describe a pipeline; names an
+        unknown transform or argument.
     """
     if not path.is_file():
         raise InputError("there is no such augmentation file", file=path)

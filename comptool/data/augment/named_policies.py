@@ -147,14 +147,10 @@ Words = npt.NDArray[np.uint64]
 
 
 class SeededNumbers:
-    """A sequence of random numbers for each seed.
+    """A sequence of random numbers for each seed, non-negative int64 of shape (B,).
 
-    Parameters
-    ----------
-    seeds
-        Non-negative int64 of shape (B,).
-    streams
-        int64 of shape (..., 1): independent sequences of the same seed. Numbers have shape (..., B).
+    ``streams``, int64 of shape (..., 1), are independent sequences of the same seed; numbers have
+    shape (..., B).
 
     Examples
     --------

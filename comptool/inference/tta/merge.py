@@ -1,7 +1,4 @@
-"""How the predictions of several views of an image become one.
-
-The softmax is numpy's, because every prediction would wait for the import of SciPy's.
-"""
+"""Merges of the predictions of several views; the softmax is numpy's, as SciPy imports slowly."""
 
 from __future__ import annotations
 
@@ -27,10 +24,7 @@ def merge_mean(logits: Numbers, weights: Sequence[float] = ()) -> Numbers:
 
 
 def merge_gmean(logits: Numbers) -> Numbers:
-    """Geometric mean of the probabilities, made to sum to one.
-
-    It is taken of logarithms: products of small probabilities would vanish.
-    """
+    """Normalised geometric mean of the probabilities, by logarithms to avoid underflow."""
     return _softmax(_log_softmax(logits).mean(axis=0))
 
 
@@ -57,9 +51,9 @@ def merge(logits: Numbers, how: str, task: str, weights: Sequence[float] = ()) -
     how
         One of `MERGES`.
     task
-        Name of the task; of several labels each class is a choice between yes and no.
+        Name of the task; classes are independent for multi-label tasks.
     weights
-        Of the V views in a mean, summing to one; empty for equal ones.
+        Weights of the V views in a mean, summing to one; empty for equal ones.
 
     Returns
     -------
@@ -69,7 +63,7 @@ def merge(logits: Numbers, how: str, task: str, weights: Sequence[float] = ()) -
     Raises
     ------
     UsageError
-        If no merge is called so, or another than the mean is given weights.
+        If the merge is unknown, or weights are given for another merge than the mean.
     """
     if how not in MERGES:
         raise unknown_name("merge", how, MERGES)

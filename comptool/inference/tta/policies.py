@@ -23,18 +23,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 
 class Scheme(NamedTuple):
-    """Which views are predicted and how they become one prediction.
+    """Views and their merge: ``mean``, ``gmean`` or ``max``.
 
-    Parameters
-    ----------
-    views
-        Their names.
-    merge
-        ``mean``, ``gmean`` or ``max``.
-    weights
-        Of a mean: one number per view, summing to one; empty for equal ones.
-    chosen_on
-        Runs whose out-of-fold rows the weights were chosen on, if they were.
+    ``weights`` of a mean sum to one; empty for equal ones. ``chosen_on`` are the runs on whose
+    out-of-fold rows the weights were chosen.
     """
 
     views: tuple[str, ...]
@@ -56,23 +48,16 @@ PLAIN = Scheme((IDENTITY,), "mean")
 
 
 def read_scheme(transforms: str, merge: str) -> Scheme:
-    """The views that ``--transforms`` asks for, merged in one way.
+    """Parse ``--transforms``: names of `GROUPS` joined by commas, or a JSON or TOML file.
 
-    Parameters
-    ----------
-    transforms
-        One of `GROUPS` or several joined by commas, or a file: JSON or TOML with a list ``views``
-        and, if they are not to have equal ones, ``weights``. In JSON, the list itself will do.
-    merge
-        ``mean``, ``gmean`` or ``max``.
+    The file has a list ``views`` and optional ``weights``; in JSON the bare list will do.
 
     Raises
     ------
     UsageError
-        If nothing is called so, or weights are given for another merge than the mean.
+        If a name is unknown, or weights are given for another merge than the mean.
     InputError
-        If the file is missing, lists no known views or one of them twice, or its weights are no
-        weights of them.
+        If the file is missing, or has unknown or repeated views or invalid weights.
     """
     path = Path(transforms)
     if path.suffix not in VIEW_FILES:

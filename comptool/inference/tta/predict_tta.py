@@ -1,10 +1,8 @@
 """The ``tta`` command: predictions over views, and the out-of-fold search for views.
 
-``comptool tta``: a plan carried out with several views of each image, and what that is worth.
-
-Beside ``preds_tta.csv`` stands ``oof_preds_tta.csv``, the out-of-fold rows under the same views, so
-that whatever follows (ensembles, recalibration, pseudo-labels) is weighed by what it starts from;
-of searched views, each row is by weights that were chosen without it.
+``preds_tta.csv`` comes with ``oof_preds_tta.csv``, the out-of-fold rows under the same views, which
+ensembles, recalibration and pseudo-labels are tuned on. Of searched views, each row uses weights
+chosen without it.
 """
 
 from __future__ import annotations
@@ -95,10 +93,7 @@ class HeldOut:
 def predict_held_out(
     plan: InferencePlan, schemes: Sequence[Scheme], computing: Computing
 ) -> HeldOut:
-    """Predict the rows that each member of a plan has held out; every view is computed once.
-
-    A row that several members held out, as the same fold of several runs, gets their mean.
-    """
+    """Predict the out-of-fold rows of each member, averaged over members with the same rows."""
     for member in plan.members:
         if member.header.leak:
             raise InputError(str(member.header.leak), file=member.folder)
@@ -180,25 +175,14 @@ def tta(
 ) -> Augmented:
     """Predict the plan's samples with several views and write its output, with its record.
 
-    Parameters
-    ----------
-    plan
-        What to predict, and with which runs.
-    scheme
-        The views, and how they are merged within each network; networks are averaged.
-    computing
-        Device, precision and the like.
-    arguments
-        The command's arguments, for the record.
-    search, seed
-        How views are chosen among those of the scheme, by `search_views`; None takes all.
+    ``search`` and ``seed`` choose views by `search_views`; None takes all of the scheme.
 
     Raises
     ------
     InputError
         If an image, a checkpoint or the output cannot be used; nothing is written then.
     UsageError
-        If the device is not there or out of memory, or a network does not take a view.
+        If the device is missing or out of memory, or a network does not take a view.
     """
     if search is not None:
         return search_views(plan, scheme, computing, arguments, how=search, seed=seed)

@@ -1,8 +1,4 @@
-"""What the views of an image are, in shares of it and never in pixels; no torch.
-
-So one view is the same place and turn in modalities of different sizes, and the same on whatever
-holds the images.
-"""
+"""Views of an image in relative coordinates, valid for all modalities and sizes; no torch."""
 
 from __future__ import annotations
 
