@@ -60,12 +60,12 @@ class DecodedImages:
     place: npt.NDArray[np.int64]
 
     def __getitem__(self, row: int) -> Pixels | None:
-        """The image of a sample, (H, W, C), not to be written to; None where it is missing."""
+        """The image of a sample, (H, W, C), read only; None if missing."""
         number = int(self.array[row])
         return None if number == MISSING else self.arrays[number][self.place[row]]
 
     def copy_to(self, chips: Pixels, rows: slice) -> None:
-        """Write the images of samples into ``chips`` (n, H, W, C), but for missing ones."""
+        """Copy the images of samples into ``chips`` (n, H, W, C), except missing ones."""
         array, place = self.array[rows], self.place[rows]
         for number, pixels in enumerate(self.arrays):
             here = np.flatnonzero(array == number)
@@ -91,16 +91,16 @@ class WantedImages:
             self.digests.append(digest)
 
     def places(self, shard: Shard) -> list[int]:
-        """Where those are that a shard has."""
+        """Indices of the files that a shard has."""
         return [place for source, place in shard.places.items() if source in self.paths]
 
     def without(self, shards: Sequence[Shard]) -> dict[bytes, Path]:
-        """The files that no shard has."""
+        """Files missing from all shards."""
         known = {source for shard in shards for source in shard.places}
         return {digest: path for digest, path in self.paths.items() if digest not in known}
 
     def among(self, shards: Sequence[Shard]) -> DecodedImages:
-        """The images of the samples, all of which some shard has."""
+        """The images of the samples from complete shards."""
         places = {
             source: (number, place)
             for number, shard in enumerate(shards)
@@ -123,14 +123,14 @@ Say = Callable[[str], None]
 
 
 def cache_folder() -> Path:
-    """``$COMPTOOL_CACHE``, else ``comptool`` in the user's folder of caches."""
+    """``$COMPTOOL_CACHE``, else ``comptool`` in the user's cache folder."""
     if given := os.environ.get(FOLDER):
         return Path(given)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "comptool"
 
 
 def cache_limit() -> int:
-    """Bytes that the cache on the disk may have: ``$COMPTOOL_CACHE_GB`` gigabytes, or 20."""
+    """Size limit of the cache in bytes: ``$COMPTOOL_CACHE_GB`` gigabytes, or 20."""
     text = os.environ.get(LIMIT) or str(DEFAULT_LIMIT)
     try:
         gigabytes = float(text)
@@ -168,7 +168,7 @@ class PixelCache:
     sharers: int = 1
 
     def __post_init__(self) -> None:
-        """Begin with nothing kept."""
+        """Start empty."""
         self._memory = int(MOST_OF_MEMORY * available_memory() / self.sharers)
         self._in_use: dict[Path, int] = {}
 
@@ -241,7 +241,6 @@ class PixelCache:
         index: Index,
         pixels: Pixels,
     ) -> None:
-        """Read files into an array and its index."""
         items = list(paths.items())
 
         def read(place: int) -> None:
@@ -258,7 +257,7 @@ class PixelCache:
         self._with_every_core(read, range(len(items)), "decode")
 
     def _is_whole(self, shard: Shard, wanted: WantedImages) -> bool:
-        """Whether what is wanted of a shard has its checksums; if not, it is removed."""
+        """Check the checksums of the wanted images of a shard; remove a damaged shard."""
         damaged: list[int] = []
 
         def check(place: int) -> None:
@@ -273,7 +272,6 @@ class PixelCache:
     def _with_every_core(
         self, work: Callable[[int], None], places: Sequence[int], what: str
     ) -> None:
-        """Do the work for each place; OpenCV, hashing and checksums let go of Python's lock."""
         ended = Event()
 
         def several(chunk: Sequence[int]) -> int:
@@ -318,5 +316,5 @@ def _by_content(shards: Sequence[Shard]) -> dict[bytes, tuple[Shard, int]]:
 
 
 def spelled(num_bytes: int) -> str:
-    """A number of bytes for a message."""
+    """Bytes as text."""
     return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e8 else f"{num_bytes / 1e6:.1f} MB"

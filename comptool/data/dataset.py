@@ -43,7 +43,7 @@ class Batch(NamedTuple):
 
 
 class Chips(NamedTuple):
-    """The images of one sample, one per modality, its row, which were all zero, and its seed."""
+    """The images of one sample, one per modality, its row, all-zero flags and seed."""
 
     images: list[Pixels]
     row: int
@@ -107,12 +107,12 @@ class SampleDataset(Dataset[Chips]):
 
     @property
     def decodes_anew(self) -> bool:
-        """Whether some image is decoded each time that it is asked for."""
+        """Whether some image is decoded each time."""
         return any(images is None for images in self._decoded)
 
     @property
     def augments(self) -> bool:
-        """Whether images are changed one by one."""
+        """Whether images are augmented one by one."""
         return self._augment is not None
 
     @property
@@ -122,11 +122,11 @@ class SampleDataset(Dataset[Chips]):
 
     @property
     def missing(self) -> npt.NDArray[np.bool_]:
-        """Which images are not there, (N, M)."""
+        """Mask of missing images, (N, M)."""
         return self._files.missing
 
     def chips(self, modality: int, rows: slice) -> Pixels:
-        """The images of rows as they are before augmentation, (n, H, W, C); black where missing."""
+        """The images of rows before augmentation, (n, H, W, C); black where missing."""
         numbers = range(len(self))[rows]
         chips = np.zeros((len(numbers), *self._forms[modality].shape), np.uint8)
         decoded = self._decoded[modality]
@@ -142,7 +142,7 @@ class SampleDataset(Dataset[Chips]):
         return len(self._files)
 
     def __getitem__(self, draw: Draw | int) -> Chips:
-        """The images of a row, augmented only if a seed comes with it."""
+        """The images of a row, augmented only with a seed."""
         row, seed = (draw, None) if isinstance(draw, int) else draw
         images = [self._image(row, modality) for modality in range(len(self._forms))]
         blank = [

@@ -26,7 +26,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that can be had on a GPU, those included that torch holds and does not use."""
+    """Free bytes on a GPU, including those cached by torch."""
     idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return torch.cuda.mem_get_info(device)[0] + idle
 

@@ -58,7 +58,7 @@ class ResidentBatches:
             self._targets = torch.from_numpy(self._dataset.targets).to(self._device)
 
     def _brought(self, modality: int, bar: tqdm[Any]) -> Tensor:
-        """The images of a modality on the device; takes note of those that are all zero."""
+        """The images of a modality on the device; records all-zero ones."""
         count, shape = len(self._dataset), self._dataset.shapes[modality]
         try:
             pixels = torch.empty((count, *shape), dtype=torch.uint8, device=self._device)

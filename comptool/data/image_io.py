@@ -52,7 +52,7 @@ FULL_DEPTH = BIT_DEPTHS[-1]
 
 
 class ChipForm(NamedTuple):
-    """How a network takes the images of a modality: size, channels, bits of 16-bit images."""
+    """Input form of a modality: size, channels, bits of 16-bit images."""
 
     height: int
     width: int
@@ -61,12 +61,12 @@ class ChipForm(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of one image."""
+        """Height, width and channels."""
         return self[:3]
 
     @property
     def num_bytes(self) -> int:
-        """Of one image."""
+        """Bytes of one image."""
         return self.height * self.width * self.channels
 
 
@@ -76,7 +76,7 @@ def chip_forms(
     bits: Mapping[str, int] | None,
     names: Iterable[str],
 ) -> list[ChipForm]:
-    """The form of each modality named; where no bits are known of one, they are all."""
+    """The form of each named modality; bits default to all."""
     return [
         ChipForm(height, width, channels[name], (bits or {}).get(name, FULL_DEPTH))
         for name in names
@@ -111,13 +111,13 @@ def read_pixels(path: Path) -> DeepPixels:
 
 
 def pixels_of(content: bytes, path: Path) -> DeepPixels:
-    """The pixels of an image file that has been read; see :func:`read_pixels`."""
+    """Decode the content of an image file; see :func:`read_pixels`."""
     pixels: DeepPixels = load_reader(path.suffix)(content, path)
     return pixels
 
 
 def read_by_opencv(content: bytes, path: Path) -> DeepPixels:
-    """The pixels of an image file of any format that OpenCV reads; see :func:`read_pixels`."""
+    """Decode by OpenCV; see :func:`read_pixels`."""
     if _lacks_end(content) and not _complete(content):
         raise InputError("this image is truncated", file=path, mend=_MEND)
     pixels = _decode(content)
@@ -177,7 +177,7 @@ def read_content(path: Path) -> bytes:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Make what the system says of an image file in this block an InputError that names it."""
+    """Convert system errors in this block to an InputError that names the image file."""
     try:
         yield
     except IsADirectoryError as error:
@@ -211,18 +211,18 @@ def _decode(content: bytes) -> npt.NDArray[Any] | None:
 
 
 def digest(pixels: DeepPixels) -> bytes:
-    """16-byte digest of decoded pixels, equal for copies that differ in compression or metadata."""
+    """16-byte digest of decoded pixels, independent of compression and metadata."""
     shape = repr(pixels.shape).encode()
     return hashlib.blake2b(pixels.tobytes(), digest_size=16, key=shape).digest()
 
 
 def is_grey(image: DeepPixels) -> bool:
-    """Whether the channels of each pixel are alike, as of grey that was stored as colour."""
+    """Whether all channels are equal, as of grey stored as colour."""
     return bool((image == image[:, :, :1]).all())
 
 
 def is_blank(image: DeepPixels) -> bool:
-    """Whether every pixel is zero, as in the chips of a sensor that delivered nothing."""
+    """Whether every pixel is zero."""
     return not image.any()
 
 
@@ -241,7 +241,7 @@ def resize(image: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def to_channels(image: Pixels, channels: int) -> Pixels:
-    """Convert the number of channels: grey is repeated, colour becomes luminance (ITU-R BT.601)."""
+    """Repeat grey, or convert colour to luminance (ITU-R BT.601)."""
     if image.shape[2] == channels:
         return image
     if image.shape[2] == 1:
@@ -252,7 +252,7 @@ def to_channels(image: Pixels, channels: int) -> Pixels:
 
 
 def to_chip(pixels: DeepPixels, form: ChipForm) -> Pixels:
-    """The pixels of an image as a network takes them, (height, width, channels) of its form."""
+    """Pixels in the input form of a network, (height, width, channels)."""
     scaled = to_bytes(pixels, form.bits)
     return to_channels(resize(scaled, (form.height, form.width)), form.channels)
 
@@ -267,7 +267,7 @@ NONE_THERE = (
 
 
 def find_missing(samples: Samples) -> npt.NDArray[np.bool_]:
-    """Which images are not there, bool of shape (N, M): a blank path, or a path without a file."""
+    """Mask of missing images, (N, M): a blank path, or a path without a file."""
     columns = [samples.frame[column] for column in samples.paths.values()]
     return np.stack([_not_there(samples.folder, column) for column in columns], axis=1)
 
@@ -297,7 +297,7 @@ def _listing(folder: str) -> npt.NDArray[np.int64]:
 
 
 def spread(count: int, most: int) -> npt.NDArray[np.int64]:
-    """Up to ``most`` of the row numbers from 0 to ``count - 1``, evenly spread, ends included."""
+    """Up to ``most`` evenly spaced row numbers from 0 to ``count - 1``, ends included."""
     return np.unique(np.linspace(0, count - 1, most).astype(np.int64))
 
 
@@ -345,20 +345,20 @@ class ImageFiles:
         return len(self._missing)
 
     def path(self, row: int, modality: int) -> Path:
-        """Where an image is."""
+        """Path of an image."""
         return self._folder / os.fsdecode(self._cells[modality][row])
 
     @property
     def missing(self) -> npt.NDArray[np.bool_]:
-        """Which images are not there, (N, M)."""
+        """Mask of missing images, (N, M)."""
         return self._missing
 
     def is_missing(self, row: int, modality: int) -> bool:
-        """Whether an image is not there."""
+        """Whether an image is missing."""
         return bool(self._missing[row, modality])
 
     def read(self, row: int, modality: int) -> DeepPixels | None:
-        """The pixels of an image as they are, or None where it is missing and may be."""
+        """The pixels of an image, or None if it is missing and may be."""
         return None if self.is_missing(row, modality) else read_pixels(self.path(row, modality))
 
 

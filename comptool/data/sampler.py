@@ -20,7 +20,7 @@ Rows = npt.NDArray[np.int64]
 
 
 class Draw(NamedTuple):
-    """One row of a batch: its number in the table and the seed of its augmentation."""
+    """One row of a batch: its number in the table and its augmentation seed."""
 
     row: int
     seed: int
@@ -80,13 +80,13 @@ class EpochBatches(Sampler[list[Draw]]):
         self._first_step = 0
 
     def set_epoch(self, epoch: int, first_step: int = 0) -> None:
-        """Choose the epoch that the next iteration gives, and the step it starts at."""
+        """Set the epoch and first step of the next iteration."""
         self._epoch = epoch
         self._first_step = first_step
 
     @property
     def num_draws(self) -> int:
-        """Rows of one epoch, over all processes, without partners and with any last batch."""
+        """Rows of one epoch, over all processes, without partners, with any last batch."""
         if self._orders[0] == "over":
             counts = np.unique(self._labels, return_counts=True)[1]
             return int(counts.max() * len(counts))
@@ -99,7 +99,7 @@ class EpochBatches(Sampler[list[Draw]]):
         return full + int(self._keeps(full, rest))
 
     def __len__(self) -> int:
-        """Steps of the epoch from the step it starts at."""
+        """Remaining steps of the epoch."""
         return max(self.num_steps - self._first_step, 0)
 
     def __iter__(self) -> Iterator[list[Draw]]:
@@ -107,7 +107,7 @@ class EpochBatches(Sampler[list[Draw]]):
             yield [Draw(*pair) for pair in zip(rows.tolist(), seeds.tolist(), strict=True)]
 
     def arrays(self) -> Iterator[tuple[Rows, Rows]]:
-        """Rows and seeds of each batch that iterating gives, as two int64 arrays (B,)."""
+        """Rows and seeds of each batch, as two int64 arrays (B,)."""
         rng = np.random.default_rng([self._seed, self._epoch])
         drawn = [self._drawn(order, rng) for order in self._orders]
         for step in range(self._first_step, self.num_steps):
@@ -118,7 +118,7 @@ class EpochBatches(Sampler[list[Draw]]):
             )
 
     def _drawn(self, order: str, rng: np.random.Generator) -> tuple[Rows, Rows]:
-        """The rows of an epoch, and more seeds than rows: those at its end may go round."""
+        """Rows of an epoch, and more seeds than rows, for repeated rows at the end."""
         rows = epoch_rows(self._labels, order, rng)
         return rows, rng.integers(2**62, size=len(rows) + self._world_size)
 
@@ -152,7 +152,6 @@ def epoch_rows(labels: npt.NDArray[np.integer], order: str, rng: np.random.Gener
 
 
 def _members(labels: npt.NDArray[np.integer]) -> list[Rows]:
-    """The rows of each class that a row has, in the order of the classes."""
     if labels.ndim == 2:
         classes = [np.flatnonzero(column == 1) for column in labels.T]
         return [rows for rows in classes if rows.size]

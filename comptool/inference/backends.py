@@ -19,22 +19,22 @@ Logits = npt.NDArray[np.float32]
 
 
 class Networks(Protocol):
-    """Trained networks; ``forms`` are their distinct input forms, in the order of a batch's arrays."""
+    """Trained networks; ``forms`` are their distinct input forms, in batch order."""
 
     forms: list[Form]
 
     def logits(self, images: Sequence[Pixels], views: Sequence[str]) -> Iterator[Logits]:
-        """Of each network the logits (V, B, K) of V views, from one (B, H, W, C) per form."""
+        """Logits (V, B, K) of V views for each network, from one (B, H, W, C) per form."""
         ...
 
     def each(
         self, batches: Iterable[Sequence[Pixels]], views: Sequence[str]
     ) -> Iterator[list[Logits]]:
-        """What `logits` gives, batch after batch; a next one may be begun before it is given."""
+        """`logits` batch after batch; the next batch may be begun early."""
         ...
 
     def room(self, shape: tuple[int, ...], dtype: Any) -> Pixels:
-        """Zeros for a batch's images, in memory from where they soonest get to the device."""
+        """Zeros for the images of a batch, in memory suited for the device."""
         ...
 
 
@@ -80,11 +80,11 @@ def open_networks(
 
 
 def forms_of(header: RunHeader) -> list[Form]:
-    """How the network of a checkpoint takes each of its modalities."""
+    """Input form of each modality of a checkpoint."""
     chips = chip_forms(header.img_size, header.channels, header.bits, header.modalities)
     return [Form(number, chip) for number, chip in enumerate(chips)]
 
 
 def distinct(forms: Sequence[Sequence[Form]]) -> list[Form]:
-    """The forms of several networks, each once."""
+    """The distinct forms of several networks."""
     return list(dict.fromkeys(form for own in forms for form in own))

@@ -47,7 +47,7 @@ class WithImages(WithDevice):
 
 @dataclass(frozen=True)
 class PredictionOptions(Output, WithCompetition, WithImages):
-    """What ``infer`` and ``tta`` have in common."""
+    """Common options of ``infer`` and ``tta``."""
 
     runs: tuple[str, ...] = argument((), help="Runs to average.", shown="the latest")
     test: Path | None = option(help="Table to predict.", shown="the competition's test set")
@@ -170,7 +170,7 @@ class Computing:
     backend: Backend = "auto"
 
     def __post_init__(self) -> None:
-        """Check the device's name, and what ONNX Runtime is asked for."""
+        """Check the device's name and the backend."""
         check_device_name(self.device)
         if self.backend == "onnx" and not self._onnx_fits:
             raise UsageError(
@@ -180,7 +180,7 @@ class Computing:
 
     @property
     def tries_onnx(self) -> bool:
-        """Whether ONNX Runtime is to be tried."""
+        """Whether to try ONNX Runtime."""
         if self.backend == "onnx":
             return True
         return self.backend == "auto" and self._onnx_fits and self._on_cpu
@@ -202,7 +202,7 @@ class Computing:
 
 
 def has_cuda() -> bool:
-    """Whether a CUDA device is here, asked of the driver itself."""
+    """Whether the driver reports a CUDA device."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return False
     try:

@@ -43,7 +43,7 @@ Room = Callable[[tuple[int, ...], Any], Pixels]
 
 
 class Form(NamedTuple):
-    """How a network takes the images of which modality."""
+    """A modality and its input form."""
 
     modality: int
     chip: ChipForm
@@ -57,7 +57,7 @@ class DecodedBatch(NamedTuple):
 
 
 class DecodedSamples:
-    """N samples of M modalities in several distinct forms; ``room`` allocates the arrays of batches."""
+    """N samples of M modalities in distinct forms; ``room`` allocates batch arrays."""
 
     def __init__(
         self,
@@ -122,7 +122,6 @@ class DecodedSamples:
 
 
 def _original(pixels: DeepPixels, depths: Iterable[int]) -> tuple[bool, int, bool, bool, bool]:
-    """The fields of `ORIGINAL`."""
     shape = repr(pixels.shape).encode()
     digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=8, key=shape).digest()
     number, blank = int.from_bytes(digest), is_blank(pixels)
@@ -134,7 +133,7 @@ def _original(pixels: DeepPixels, depths: Iterable[int]) -> tuple[bool, int, boo
 
 
 def findings(ids: Sequence[str], modalities: Sequence[str], originals: Originals) -> list[str]:
-    """What is odd about the images of N samples, one sentence each."""
+    """Warnings about the images of N samples, one sentence each."""
     sentences = []
     for name, column in zip(modalities, originals.T, strict=True):
         missing, blank, dark, bright = (
@@ -164,7 +163,7 @@ def findings(ids: Sequence[str], modalities: Sequence[str], originals: Originals
 
 
 def _identical(column: Originals) -> tuple[int, list[npt.NDArray[np.intp]]]:
-    """How many groups of images have the same pixels, and the rows of the first few groups."""
+    """Number of groups of duplicate images, and the rows of the first few groups."""
     there = np.flatnonzero(column["there"])
     digests = column["digest"][there]
     in_order = np.sort(digests)
@@ -182,7 +181,6 @@ def _are(names: Sequence[str], what: str) -> str:
 
 
 def _named(names: Sequence[str], joint: str = ", ", of: int = 0) -> str:
-    """The first of some names, which are the first of more if ``of`` says so."""
     count = max(of, len(names))
     more = f" and {count - MOST_NAMED} more" if count > MOST_NAMED else ""
     return joint.join(names[:MOST_NAMED]) + more

@@ -54,7 +54,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class FeaturePlan:
-    """What `comptool.inference.features.draw_features` does."""
+    """Plan of `comptool.inference.features.draw_features`."""
 
     subjects: tuple[Subject, ...]  # one panel each
     classes: tuple[str, ...]  # the K classes, the same for all networks
@@ -65,12 +65,12 @@ class FeaturePlan:
 
     @property
     def table(self) -> Path:
-        """Where the points go."""
+        """Path of the table of points."""
         return self.output.with_suffix(".csv")
 
     @property
     def inputs(self) -> list[Path]:
-        """The files that the picture is made of, images aside."""
+        """Input files of the picture, except images."""
         files = [(one.samples.source, one.member.folder / BEST) for one in self.subjects]
         return list(dict.fromkeys(path for pair in files for path in pair))
 
@@ -145,7 +145,7 @@ def _subject(
 def draw_rows(
     ids: npt.NDArray[np.str_], targets: Indices, per_class: int, seed: int
 ) -> npt.NDArray[np.intp]:
-    """Places of rows drawn from each class, in the order of the table."""
+    """Indices of rows drawn from each class, in table order."""
     order = np.argsort(ids, kind="stable")
     drawn = []
     for target in np.unique(targets):
@@ -160,7 +160,7 @@ PERPLEXITY = 30.0
 
 @dataclass(frozen=True)
 class Projection:
-    """Projected features, float64 (N, 2), and the explained variance ratios of the axes, if any."""
+    """Projected features, float64 (N, 2), and the explained variance ratios, if any."""
 
     points: npt.NDArray[np.float64]
     explained: tuple[float, float] | None = None
@@ -173,7 +173,7 @@ class Projection:
 
 
 def project(features: npt.NDArray[np.floating], method: str, seed: int) -> Projection:
-    """The features in the plane."""
+    """Project features to two dimensions."""
     if method == "pca":
         analysis = PCA(n_components=2, random_state=seed)
         points = analysis.fit_transform(features)
@@ -189,7 +189,7 @@ COLUMNS = ("id", "class", "run", "x", "y")
 
 @dataclass(frozen=True)
 class Drawn:
-    """What was drawn of one network: the number of rows, and their projection."""
+    """The number of rows of a network, and their projection."""
 
     subject: Subject
     projection: Projection

@@ -22,7 +22,7 @@ ROWS_WRITTEN = 4096  # at a time at least
 
 @dataclass(frozen=True)
 class Inferred:
-    """What came of a plan: number of rows, and sentences about odd images."""
+    """The number of predicted rows, and warnings about images."""
 
     num_rows: int
     findings: list[str] = field(default_factory=list)
@@ -51,7 +51,7 @@ def write(
     arguments: Mapping[str, object],
     facts: PredictionFacts,
 ) -> None:
-    """Compute a prediction under its one scheme and write the plan's output, with its record."""
+    """Compute a prediction under its one scheme and write the output, with its record."""
     with together(), closing(prediction.batches()) as batches:
         write_parts(plan.output, _parts(plan, batches), force=plan.force)
         provenance.record(
@@ -66,7 +66,7 @@ def write(
 def _parts(
     plan: InferencePlan, batches: Iterable[Sequence[Probabilities]]
 ) -> Iterator[Predictions]:
-    """What is written at a time: batches until they are enough rows."""
+    """Batches joined to parts of enough rows."""
     samples = plan.samples
     ids, classes = samples.frame[samples.id], tuple(plan.header.classes)
     start, waiting = 0, []

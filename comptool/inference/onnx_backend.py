@@ -66,7 +66,7 @@ def resized(images: Images, size: tuple[int, int]) -> Images:
 
 @lru_cache
 def _triangles(now: int, wanted: int) -> npt.NDArray[np.float32]:
-    """The weight of each of ``now`` pixels in each of ``wanted``, (wanted, now)."""
+    """Weight of each of ``now`` pixels in each of ``wanted``, (wanted, now)."""
     ratio = now / wanted
     centres = (np.arange(wanted)[:, None] + 0.5) * ratio
     distances = np.abs(np.arange(now)[None, :] + 0.5 - centres) / max(ratio, 1.0)
@@ -113,7 +113,7 @@ class OnnxNetworks:
             self._sessions.append({sizes: self._open(member, checkpoint, sizes) for sizes in seen})
 
     def logits(self, images: Sequence[Pixels], views: Sequence[str]) -> Iterator[Logits]:
-        """Of each network the logits (V, B, K) of V views, from one (B, H, W, C) per form."""
+        """Logits (V, B, K) of V views for each network, from one (B, H, W, C) per form."""
         if len(images[0]) <= AT_ONCE:
             yield from self._computed(images, views)
         else:
@@ -122,7 +122,7 @@ class OnnxNetworks:
     def each(
         self, batches: Iterable[Sequence[Pixels]], views: Sequence[str]
     ) -> Generator[list[Logits], None, None]:
-        """What `logits` gives, batch after batch; threads compute parts of the next ones too."""
+        """`logits` batch after batch; threads compute parts of later batches too."""
         waiting: deque[list[Future[list[Logits]]]] = deque()
         count = compute_threads()
         with threads(count) as pool:
@@ -147,7 +147,7 @@ class OnnxNetworks:
         return [np.stack(own) for own in zip(*by_view, strict=True)]
 
     def room(self, shape: tuple[int, ...], dtype: Any) -> Pixels:
-        """Zeros for a batch's images."""
+        """Zeros for the images of a batch."""
         return np.zeros(shape, dtype)
 
     def _open(
@@ -189,13 +189,11 @@ class OnnxNetworks:
 
 
 def _parts(images: Sequence[Pixels]) -> Iterator[list[Pixels]]:
-    """A batch in parts of up to `AT_ONCE` samples."""
     for start in range(0, len(images[0]), AT_ONCE):
         yield [pixels[start : start + AT_ONCE] for pixels in images]
 
 
 def _joined(parts: Sequence[Future[list[Logits]]]) -> list[Logits]:
-    """Of each network the logits of a batch, of those of its parts."""
     results = [part.result() for part in parts]
     return [np.concatenate(own, axis=1) for own in zip(*results, strict=True)]
 
@@ -207,7 +205,6 @@ def _run(sessions: dict[Sizes, InferenceSession], images: Sequence[Logits]) -> L
 
 
 def _place(member: TrainedMember, sizes: Sizes) -> Path:
-    """Where the graph for images of these sizes is kept."""
     trained = tuple(form.chip.shape[:2] for form in forms_of(member.header))
     name = Path(BEST).stem
     if sizes != trained:
@@ -216,7 +213,7 @@ def _place(member: TrainedMember, sizes: Sizes) -> Path:
 
 
 def _kept(path: Path, checkpoint: Mapping[str, str | None]) -> bytes | None:
-    """The graph that is kept there, if it is whole and was made of the checkpoint as it is."""
+    """The cached graph, if it is intact and matches the checkpoint."""
     try:
         graph = path.read_bytes()
         record = provenance.recall(path)

@@ -92,7 +92,7 @@ class Prediction:
         yield from self._forward.batches(networks.forms, self._probabilities, networks.room)
 
     def findings(self) -> list[str]:
-        """Sentences on missing, all-zero and duplicate images and the backend; after the last batch."""
+        """Sentences on missing, all-zero and duplicate images and the backend, after the last."""
         return [*self._notes, *self._forward.findings()]
 
     def _probabilities(

@@ -77,7 +77,7 @@ class Transfers(Protocol):
 
 
 class OnHost:
-    """The device is this machine's processor, and nothing has to be moved."""
+    """Networks on the CPU: nothing is copied."""
 
     ahead = 0
 
@@ -86,11 +86,11 @@ class OnHost:
         return np.zeros(shape, dtype)
 
     def there(self, images: Sequence[Pixels]) -> list[Tensor]:
-        """The images themselves as tensors."""
+        """The images as tensors."""
         return [torch.from_numpy(pixels).permute(0, 3, 1, 2) for pixels in images]
 
     def back(self, tensors: Sequence[Tensor], images: Sequence[Pixels]) -> Arriving:
-        """The tensors themselves."""
+        """The tensors."""
         return Arriving(tensors)
 
 
@@ -107,12 +107,12 @@ class ToCard:
         self._copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def room(self, shape: tuple[int, ...], dtype: Any) -> Pixels:
-        """Zeros in page-locked memory; torch keeps it for later batches."""
+        """Zeros in page-locked memory, which torch reuses."""
         kind = torch.from_numpy(np.empty(0, dtype)).dtype
         return np.asarray(torch.zeros(shape, dtype=kind, pin_memory=True).numpy())
 
     def there(self, images: Sequence[Pixels]) -> list[Tensor]:
-        """The images on the card, which computes with them only when they are there."""
+        """The images on the device, copied before they are used."""
         with torch.cuda.stream(self._copies):
             copied = [
                 torch.from_numpy(pixels).to(self._device, non_blocking=True).permute(0, 3, 1, 2)
@@ -126,7 +126,7 @@ class ToCard:
         return copied
 
     def back(self, tensors: Sequence[Tensor], images: Sequence[Pixels]) -> Arriving:
-        """The tensors in page-locked memory, when the card is through with the batch."""
+        """The tensors in page-locked memory, once computed."""
         arriving = [torch.empty_like(tensor, device="cpu", pin_memory=True) for tensor in tensors]
         for tensor, place in zip(tensors, arriving, strict=True):
             place.copy_(tensor, non_blocking=True)
@@ -136,7 +136,7 @@ class ToCard:
 
 
 def transfers(device: torch.device) -> Transfers:
-    """How images get to a device and logits back."""
+    """Transfers of images to a device and of logits back."""
     return ToCard(device) if device.type == "cuda" else OnHost()
 
 
@@ -145,7 +145,7 @@ TENSOR_CORES = (7, 0)  # the compute capability from which fp16 is faster than f
 
 
 def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:
-    """The type that layers run in under autocast; None for float32 throughout."""
+    """The autocast type; None for float32 throughout."""
     cuda = device.type == "cuda"
     if precision == "auto":
         fast = cuda and torch.cuda.get_device_capability(device) >= TENSOR_CORES
@@ -176,13 +176,13 @@ class TorchNetworks:
         self._transfers = transfers(self._device)
 
     def logits(self, images: Sequence[Pixels], views: Sequence[str]) -> Iterator[Logits]:
-        """Of each network the logits (V, B, K) of V views, from one (B, H, W, C) per form."""
+        """Logits (V, B, K) of V views for each network, from one (B, H, W, C) per form."""
         yield from next(self.each([images], views))
 
     def each(
         self, batches: Iterable[Sequence[Pixels]], views: Sequence[str]
     ) -> Iterator[list[Logits]]:
-        """What `logits` gives, batch after batch; on a card the next ones are begun before it."""
+        """`logits` batch after batch; a CUDA device begins the next ones early."""
         begun: deque[Arriving] = deque()
         for images in batches:
             with _computing():
@@ -197,11 +197,11 @@ class TorchNetworks:
             yield first
 
     def room(self, shape: tuple[int, ...], dtype: Any) -> Pixels:
-        """Zeros for a batch's images, page-locked where they go to a card."""
+        """Zeros for the images of a batch, page-locked for a CUDA device."""
         return self._transfers.room(shape, dtype)
 
     def features(self, images: Sequence[Pixels]) -> list[Logits]:
-        """What each member's classifier sees, float32 (B, F), from one (B, H, W, C) per form."""
+        """Input of each member's classifier, float32 (B, F), from one (B, H, W, C) per form."""
         with _computing():
             placed = self._transfers.there(images)
             features = [

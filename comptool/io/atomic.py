@@ -26,7 +26,7 @@ _IN_WORDS = re.compile(r"\(os error (\d+)\)")  # how libraries written in Rust p
 
 @dataclass(frozen=True)
 class _Waiting:
-    """A file that is written, its name to be, and the folders that were made for it."""
+    """A file being written, its final name, and the folders made for it."""
 
     temporary: Path
     path: Path
@@ -166,7 +166,7 @@ def named_late(temporary: Path) -> Iterator[IO[bytes]]:
 
 
 def _nameless(folder: Path) -> int | None:
-    """A new file in a folder, open for writing, under no name; None where there can be none."""
+    """A new unnamed file in a folder, open for writing; None if not supported."""
     if not hasattr(os, "O_TMPFILE") or not _OPEN.exists():
         return None
     try:
@@ -176,7 +176,7 @@ def _nameless(folder: Path) -> int | None:
 
 
 def remove_empty(folders: Iterable[Path]) -> None:
-    """Remove folders that were made for what then was not; the innermost comes first."""
+    """Remove unused new folders; the innermost comes first."""
     for folder in folders:
         try:
             folder.rmdir()
@@ -194,7 +194,7 @@ def _flush(temporary: Path) -> None:
 
 
 def disk_error(error: BaseException | None) -> int | None:
-    """The number of a disk's refusal that an exception is, came of, or tells in words; or None."""
+    """The errno of a disk error that an exception is, was caused by, or mentions; or None."""
     if error is None:
         return None
     number: int | None = getattr(error, "errno", None)
@@ -206,7 +206,7 @@ def disk_error(error: BaseException | None) -> int | None:
 
 
 def write_error(path: Path, error: Exception) -> OutputError:
-    """The error of an output that could not be written, by what came of the attempt."""
+    """The error for an output that could not be written."""
     number = disk_error(error)
     if number == errno.ENOSPC:
         return OutputError(

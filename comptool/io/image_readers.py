@@ -37,13 +37,13 @@ USUAL = "opencv"
 
 
 def reader_of(suffix: str) -> Reader:
-    """The reader of files with that suffix, in upper or lower case; OpenCV for any other."""
+    """The reader for a suffix in upper or lower case; OpenCV for an unknown one."""
     fitting = (reader for reader in READERS if suffix.lower() in reader.suffixes)
     return next(fitting, READERS.find(USUAL))
 
 
 @lru_cache
 def load_reader(suffix: str) -> Callable[..., Any]:
-    """The function that reads files with that suffix; imports its decoder."""
+    """Import the function that reads files with that suffix."""
     read: Callable[..., Any] = reader_of(suffix).load()
     return read

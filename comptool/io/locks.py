@@ -58,7 +58,7 @@ def hold(folder: Path) -> Iterator[None]:
 
 
 def is_held(folder: Path) -> bool | None:
-    """Whether any process, this one or another, holds a folder; None where nobody can tell."""
+    """Whether any process, this one or another, holds a folder; None if unknown."""
     if not folder.is_dir():
         return None
     path = folder / LOCK

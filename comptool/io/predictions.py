@@ -56,7 +56,7 @@ class Arrays(NamedTuple):
 
 
 def fixed_width(path: Path, texts: Iterable[str]) -> npt.NDArray[np.str_]:
-    """Text as numpy keeps it without pickle; ``path`` is where it is to go."""
+    """Text as numpy stores it without pickle; ``path`` is for messages."""
     found = list(texts)
     lost = [text for text in found if text.endswith("\0")]
     if lost:
@@ -74,7 +74,7 @@ def save(path: Path, arrays: Arrays) -> None:
 
 
 def load(path: Path) -> Arrays:
-    """The arrays of a file that `save` has written."""
+    """The arrays of a file written by `save`."""
     arrays = []
     try:
         with path.open("rb") as stream:
@@ -106,7 +106,7 @@ def _check(path: Path, found: Arrays) -> None:
 
 
 def scan(path: Path) -> pl.DataFrame:
-    """The columns of a table: numbers where every cell of a column is one."""
+    """The columns of a table, numeric where every cell is a number."""
     return scan_parquet(path) if path.suffix == PARQUET else _scan_csv(path)
 
 
@@ -159,14 +159,14 @@ def _split_header(path: Path, line: str) -> list[str]:
 
 
 def optional_text(frame: pl.DataFrame, name: str) -> npt.NDArray[np.object_] | None:
-    """A column of text, or None where there is none of that name."""
+    """A text column, or None if missing."""
     if name not in frame.columns:
         return None
     return np.array(frame[name].cast(pl.String).to_list(), dtype=object)
 
 
 def folds(path: Path, frame: pl.DataFrame) -> npt.NDArray[np.integer] | None:
-    """The column ``fold``, or None where there is none."""
+    """The column ``fold``, or None if missing."""
     if "fold" not in frame.columns:
         return None
     if not frame["fold"].dtype.is_integer() or frame["fold"].null_count():
@@ -234,7 +234,7 @@ class Predictions:
         return len(self.ids)
 
     def take(self, rows: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> Predictions:
-        """The same predictions for some rows, in the order given."""
+        """The predictions of some rows, in the order given."""
         return replace(
             self,
             ids=self.ids[rows],

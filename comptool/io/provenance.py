@@ -45,10 +45,10 @@ class Provenance:
 
 
 class Facts:
-    """What later commands need to know of a file and its table has no column for."""
+    """Facts for later commands that have no column in the table."""
 
     def document(self) -> dict[str, Any]:
-        """The JSON object; what is not known is left out."""
+        """The JSON object without unknown facts."""
         return known(self)
 
 
@@ -141,7 +141,7 @@ class TableFacts(Facts):
 
 @dataclass(frozen=True, kw_only=True)
 class SplitFacts(TableFacts):
-    """What is known of folds: the seed, the strategy in words and, of several labels, figures."""
+    """Facts about folds: the seed, the strategy in words and, for multi-label tasks, figures."""
 
     seed: int
     strategy: str
@@ -166,7 +166,7 @@ class PseudoLabelFacts(TableFacts):
 
 @dataclass(frozen=True, kw_only=True)
 class PracticeFacts(Facts):
-    """Facts about a practice competition; ``contents`` has a digest of each entry of its folder."""
+    """Facts about a practice competition; ``contents`` has a digest of each entry."""
 
     task: str | None = None
     metric: str | None = None
@@ -176,7 +176,7 @@ class PracticeFacts(Facts):
 
 @dataclass(frozen=True, kw_only=True)
 class GraphFacts(Facts):
-    """What is known of an ONNX graph: its format, its SHA-256, and how far it is from torch."""
+    """Facts about an ONNX graph: format, SHA-256, and difference from torch."""
 
     graph: int | None = None
     sha256: str | None = None
@@ -185,7 +185,7 @@ class GraphFacts(Facts):
 
 @dataclass(frozen=True, kw_only=True)
 class PriorFacts(Facts):
-    """What is known of a class prior: the run that estimated it, and from how many rows."""
+    """Facts about a class prior: the run that estimated it, and the number of rows."""
 
     run: str
     rows: int
@@ -193,14 +193,14 @@ class PriorFacts(Facts):
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureFacts(Facts):
-    """What is known of a picture of features: the classes, and each network's figures."""
+    """Facts about a picture of features: the classes, and the figures of each network."""
 
     classes: list[str]
     panels: list[dict[str, Any]]
 
 
 def meta_path(output: Path) -> Path:
-    """Where the record of ``output`` stands."""
+    """Path of the record of ``output``."""
     return output.with_name(output.name + ".meta.json")
 
 
@@ -255,7 +255,7 @@ def recall(output: Path) -> Provenance | None:
 
 
 def history(output: Path) -> Iterator[tuple[Path, Provenance]]:
-    """The record of ``output`` and of whatever it was made from, the nearest first."""
+    """Records of ``output`` and, recursively, of its inputs, the nearest first."""
     todo, seen = [output], {output}
     while todo:
         made = todo.pop(0)
@@ -269,7 +269,7 @@ def history(output: Path) -> Iterator[tuple[Path, Provenance]]:
 
 
 def changed_inputs(record: Provenance, suffixes: tuple[str, ...] = ("",)) -> list[Path]:
-    """Files that a record names and that are there with other bytes."""
+    """Files of a record with changed content."""
     return [
         Path(name)
         for name, digest in record.inputs.items()
@@ -304,7 +304,7 @@ def versions() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """Commit of the working directory's repository, or None outside of one."""
+    """Commit of the repository of the working directory, or None."""
     try:
         answer = subprocess.run(
             ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False

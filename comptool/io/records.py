@@ -24,7 +24,7 @@ NAMES = {
 
 
 class MisfitError(ValueError):
-    """A value of a document that is not of its field's type; the text says which and why."""
+    """A value of the wrong type in a document; the text says which and why."""
 
 
 def parse(
@@ -146,7 +146,7 @@ def _hints(kind: Any) -> dict[str, Any]:
 
 
 def known(record: Any) -> dict[str, Any]:
-    """A dataclass as the JSON object that :func:`parse` reads, without what is as by default."""
+    """A dataclass as a JSON object for :func:`parse`, without default values."""
     return {
         one.name: _plain(value)
         for one in fields(record)
@@ -234,7 +234,7 @@ class RunHeader:
     fusion_weights: dict[str, float] = field(default_factory=dict)
 
     def check(self, file: Path) -> None:
-        """Raise an InputError where a modality lacks its size, channels or statistics."""
+        """Raise an InputError for a modality without size, channels or statistics."""
         for name in self.modalities:
             for key in ("img_size", "channels", "mean", "std"):
                 if name not in getattr(self, key):

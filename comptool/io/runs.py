@@ -40,7 +40,7 @@ _FOLD = re.compile(r"fold-(\d+)")
 
 @dataclass(frozen=True, kw_only=True)
 class RunState:
-    """How far a training is, by its ``run.json``."""
+    """State of a training by its ``run.json``."""
 
     state: str | None = None  # ``running``, ``stopped`` or ``finished``; None where nothing says
     held: bool | None = None  # of a running one, whether a lock tells that it is still so
@@ -80,7 +80,7 @@ class RunRecord(RunState):
     epoch: int | None = None
 
     def document(self) -> dict[str, Any]:
-        """The JSON object; what does not apply to such a run in its state is left out."""
+        """The JSON object without what does not apply."""
         nullable = {"git_commit"}
         if self.num_folds is None:
             nullable |= {"fold", *(("score", "epoch") if self.state == FINISHED else ())}
@@ -176,12 +176,11 @@ def read_state(run: Path) -> str:
 
 
 def is_trained(run: Path) -> bool | None:
-    """Whether a process trains the run, or the run that it is a fold of; None: nobody can tell."""
+    """Whether a process is training the run or its folded run; None if unknown."""
     return is_held(run.parent if _FOLD.fullmatch(run.name) else run)
 
 
 def _state(run: Path) -> str | None:
-    """The state of its record; None without one."""
     record = _record(run)
     if record.state == RUNNING and record.held and is_trained(run) is False:
         return KILLED
@@ -189,14 +188,14 @@ def _state(run: Path) -> str | None:
 
 
 def _folds_done(run: Path) -> tuple[int, int | str]:
-    """Finished folds of a folded run and how many it is to have, "its" where nothing says."""
+    """Numbers of finished and of all folds of a folded run, the latter "its" if unknown."""
     done = sum(_state(folder) == FINISHED for folder in fold_folders(run))
     total = _record(run).num_folds
     return done, "its" if total is None else total
 
 
 def _record(folder: Path) -> RunState:
-    """What ``run.json`` says; nothing where it cannot be read, as in a copy of a checkpoint."""
+    """The content of ``run.json``; empty if unreadable, as for a copied checkpoint."""
     path = folder / RUN_JSON
     try:
         return parse(RunState, json.loads(path.read_text(encoding="utf-8")), path)
@@ -205,7 +204,7 @@ def _record(folder: Path) -> RunState:
 
 
 def fold_folders(run: Path) -> list[Path]:
-    """The ``fold-K`` folders of a run in the folds' order."""
+    """The ``fold-K`` folders of a run in fold order."""
     found = [(match, path) for path in run.glob("fold-*") if (match := _FOLD.fullmatch(path.name))]
     return [path for _, path in sorted(found, key=lambda pair: int(pair[0][1])) if path.is_dir()]
 

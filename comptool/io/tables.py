@@ -93,7 +93,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def scan_parquet(path: Path) -> pl.DataFrame:
-    """The columns of a Parquet file as they are typed there."""
+    """The columns of a Parquet file with their types."""
     try:
         return pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -101,7 +101,7 @@ def scan_parquet(path: Path) -> pl.DataFrame:
 
 
 def check_header(path: Path, header: Sequence[str], required: Sequence[str]) -> None:
-    """Check that the header names every column once, and the required ones at all."""
+    """Check that the header has distinct names and the required columns."""
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
         raise InputError("the header repeats a column", file=path, values=repeated)
@@ -134,7 +134,7 @@ def write_table(path: Path, frame: pd.DataFrame, *, force: bool = False) -> None
 
 
 def write_parquet(path: Path, frame: pl.DataFrame) -> None:
-    """Write columns as they are typed into an output."""
+    """Write columns with their types."""
     packed = io.BytesIO()
     frame.write_parquet(packed)
     # Not by polars itself, which calls a disk that gets full at the table's end bad Thrift.
@@ -144,7 +144,7 @@ def write_parquet(path: Path, frame: pl.DataFrame) -> None:
 
 @contextmanager
 def csv_stream(path: Path) -> Iterator[IO[bytes]]:
-    """Where the bytes of a new CSV go: the output, or by its suffix ``.gz`` what packs them."""
+    """The byte stream of a new CSV, compressed for the suffix ``.gz``."""
     with named_late(path) as file:
         if path.suffix != ".gz":
             yield file
@@ -216,7 +216,7 @@ def refuse_rows(
 
 
 def no_csv(path: Path, error: Exception) -> InputError:
-    """What is wrong with a CSV that a parser has refused: by row where a row is long or short."""
+    """The error for a CSV that a parser refused, with the row if one is long or short."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = csv.reader(stream)

@@ -51,7 +51,7 @@ UNCOUNTED = -1
 
 
 def thresholds(labels: Integers, probabilities: Floats) -> Floats:
-    """Mean probability of each class over the rows labelled so, shape (K,); 2 without a row."""
+    """Mean probability of each class over the rows labelled so, shape (K,); 2 for no rows."""
     counts = np.bincount(labels, minlength=probabilities.shape[1])
     means = self_confidences(_one_hot(labels, probabilities), probabilities)
     # No probability reaches 2: nothing can be counted as a class that no row shows.
@@ -59,7 +59,7 @@ def thresholds(labels: Integers, probabilities: Floats) -> Floats:
 
 
 def confident_classes(labels: Integers, probabilities: Floats) -> Integers:
-    """The class each row is counted as, shape (N,), -1 for none; of equals the label, else the first."""
+    """The class each row is counted as, shape (N,); -1 for none, of equals first the label."""
     reached = probabilities >= thresholds(labels, probabilities) - TOLERANCE
     # What is as probable as another class does not speak against its label.
     own = _one_hot(labels, probabilities)
@@ -226,7 +226,7 @@ def review_classes(
 def review_rows(
     ids: Sequence[str], classes: Sequence[str], labels: Integers, probabilities: Scores
 ) -> pd.DataFrame:
-    """Rows with a score above 0.5 or a confident class other than the label, most doubtful first."""
+    """Rows with a score above 0.5 or another confident class, the most doubtful first."""
     scores, rival = class_doubt(labels, probabilities)
     counted = confident_classes(labels, probabilities)
     confident = (counted != UNCOUNTED) & (counted != labels)
@@ -248,7 +248,7 @@ def review_rows(
 
 
 def class_pairs(joint: ConfidentJoint, classes: Sequence[str]) -> pd.DataFrame:
-    """The off-diagonal cells of the confident joint that count a row, the most rows first."""
+    """The non-zero off-diagonal cells of the confident joint, the largest first."""
     off = joint.counts * ~np.eye(len(classes), dtype=np.bool_)
     label, suggested = np.nonzero(off)
     order = np.argsort(-joint.estimated[label, suggested], kind="stable")
@@ -283,7 +283,6 @@ def _told(
 
 
 def _shown(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Class pairs to be read."""
     shares = {name: pairs[name].map("{:.1%}".format) for name in ("of_label", "of_class")}
     shown = pairs.assign(estimated=pairs["estimated"].map("{:.1f}".format), **shares)
     return shown.rename(columns=lambda name: name.replace("_", " "))
@@ -308,10 +307,7 @@ def _card(row: Mapping[Any, Any]) -> Card:
 def _measured(
     truth: Path, label: str, labelled: Labelled, table: pd.DataFrame
 ) -> list[dict[str, float]]:
-    """Precision and recall of the list at several lengths, where the truth is known.
-
-    ``mended``: share of the first k with the right suggestion; ``chance``: share of wrong labels.
-    """
+    """Precision and recall of the list at several lengths."""
     ids, classes = labelled.predictions.ids.tolist(), labelled.predictions.classes
     frame, places = read_truth(truth, ids)
     if label not in frame.columns:

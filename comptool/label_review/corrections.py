@@ -37,7 +37,7 @@ class Corrected:
     noun: str = "cells"  # what has one label: ``cells`` or ``rows``
 
     def text(self) -> str:
-        """One line for the person at the terminal."""
+        """One line for the terminal."""
         removed = f", {self.removed} left out" if self.removed else ""
         same = f"; {self.unchanged} had the label already" if self.unchanged else ""
         return f"corrections: {self.changed} {self.noun} changed{removed}{same}"
@@ -188,7 +188,7 @@ def apply_to_classes(
 def _checked(
     ids: Iterable[str], corrections: pd.DataFrame, classes: Sequence[str], file: Path | None
 ) -> dict[str, dict[int, str]]:
-    """The new label of each row that is corrected, by class."""
+    """The new label of each corrected row, by class."""
     places = {name: row for row, name in enumerate(ids)}
     said: dict[str, dict[int, str]] = {}
     rows = zip(*(corrections[name] for name in COLUMNS), strict=True)

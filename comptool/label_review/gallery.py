@@ -34,7 +34,7 @@ QUALITY = 80
 
 
 def data_uri(path: Path, size: int) -> str | None:
-    """The image as a JPEG data URI, or None if there is no readable image."""
+    """The image as a JPEG data URI, or None if it is not readable."""
     try:
         content = path.read_bytes()
     except OSError:
@@ -55,7 +55,7 @@ def data_uri(path: Path, size: int) -> str | None:
 
 
 def _decoded(content: bytes, path: Path) -> npt.NDArray[Any] | None:
-    """The pixels as OpenCV orders them, (H, W, 3); None for a file that cannot be read."""
+    """The pixels as BGR, (H, W, 3); None for an unreadable file."""
     if reader_of(path.suffix).name == USUAL:
         # More forgiving than the reader: half of a damaged image is better than none to look at.
         whole = np.frombuffer(content, dtype=np.uint8)
@@ -73,7 +73,7 @@ THUMBNAIL = 192
 
 @dataclass(frozen=True)
 class Gallery:
-    """What a page shows."""
+    """Content of a page."""
 
     cards: int  # cards on the page
     # ids of cards for which no image could be read; the page says so in their place
@@ -137,7 +137,7 @@ OTHER_TABLE = "Give the label table that the run was trained with: --labels FILE
 
 @dataclass(frozen=True)
 class ReviewFiles:
-    """Output files: ranked labels, their page, and the pairs of classes of the confident joint or None."""
+    """Output files: ranked labels, their page, and optionally the pairs of the confident joint."""
 
     table: Path
     page: Path
@@ -149,7 +149,7 @@ class ReviewFiles:
 
 @dataclass(frozen=True)
 class Reviewed:
-    """A review that has been written."""
+    """A written review."""
 
     doubts: Doubts  # what was found
     gallery: Gallery  # what its page shows
@@ -157,7 +157,7 @@ class Reviewed:
     notes: tuple[str, ...] = ()  # what to know of the networks, one sentence each
 
     def text(self) -> str:
-        """What was found and how right it is."""
+        """The findings and their precision."""
         lines = [*(f"warning: {note}" for note in self.notes), *self.doubts.lines]
         if self.gallery.without_image:
             lines.append(f"warning: no image of {len(self.gallery.without_image)} ids on the page")

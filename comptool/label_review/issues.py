@@ -41,7 +41,7 @@ AT = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 @dataclass(frozen=True)
 class Card:
-    """One doubted label on the page."""
+    """A doubtful label on the page."""
 
     id: str  # of the image
     # what the page filters by
@@ -57,7 +57,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Sheet:
-    """What a page of cards is about."""
+    """Content of a page of cards."""
 
     noun: str  # what a card is of: ``cells`` or ``rows``
     order: str  # in which order they come, the end of a sentence
@@ -72,7 +72,7 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Doubts:
-    """The labels that predictions doubt."""
+    """The doubtful labels."""
 
     table: pd.DataFrame  # one row each, the most doubtful first
     cards: Sequence[Card]  # the same in the order of the page
@@ -95,7 +95,7 @@ def cut_offs(length: int) -> list[int]:
 
 
 def read_truth(path: Path, ids: Sequence[str]) -> tuple[pd.DataFrame, npt.NDArray[np.intp]]:
-    """A table of true labels, ids in its first column, and the row of each of ``ids`` in it."""
+    """A table of true labels, ids in its first column, and its row for each of ``ids``."""
     frame = read_table(path)
     column = str(frame.columns[0])
     check_ids(path, column, frame[column].to_numpy(dtype=object))
@@ -107,7 +107,7 @@ def read_truth(path: Path, ids: Sequence[str]) -> tuple[pd.DataFrame, npt.NDArra
 
 
 def measured_text(kind: str, found: Sequence[Mapping[str, float]]) -> str:
-    """The figures of a list against the truth, to be read."""
+    """Precision and recall as text."""
     table = pd.DataFrame(found).astype({"k": int})
     shown = table.to_string(index=False, float_format=lambda value: f"{value:.3f}")
     return f"{kind} labels against the truth\n{shown}"
@@ -119,7 +119,7 @@ SMALLEST = 1e-9
 
 
 def self_confidences(targets: Targets, probabilities: Floats) -> Floats:
-    """Mean probability of the cells marked present, shape (K,); else the mean over classes, else 0.5."""
+    """Mean probability of present cells, shape (K,); else the mean over classes, else 0.5."""
     present = targets == 1
     counts = present.sum(axis=0)
     sums = np.where(present, probabilities, 0).sum(axis=0, dtype=np.float64)
@@ -183,7 +183,7 @@ def review(
 def precision_and_recall(
     table: pd.DataFrame, wrong: Collection[tuple[str, str]], at: Sequence[int]
 ) -> list[dict[str, float]]:
-    """How many of the first k cells of a review are really wrong, for several k."""
+    """Number of wrong labels among the first k cells of a review, for several k."""
     truth = set(wrong)
     hits = np.array(
         [cell in truth for cell in zip(table["id"], table["class"], strict=True)], dtype=np.int64
@@ -261,7 +261,6 @@ def in_turn(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _told(table: pd.DataFrame, labelled: Labelled) -> list[str]:
-    """What was found, by kind and by class."""
     missing = table["suggested"] == PRESENT
     lines = [
         f"{len(labelled)} images by {len(labelled.predictions.classes)} classes of "
@@ -277,7 +276,7 @@ def _told(table: pd.DataFrame, labelled: Labelled) -> list[str]:
 
 
 def cell_cards(table: pd.DataFrame) -> list[Card]:
-    """One card for each cell of a review, in its order."""
+    """One card for each cell of a review, in order."""
     return [_card(row) for row in table.to_dict("records")]
 
 
@@ -299,7 +298,7 @@ def _card(row: Mapping[Any, Any]) -> Card:
 def _measured(
     truth: Path, labelled: Labelled, kinds: Collection[str]
 ) -> dict[str, list[dict[str, float]]]:
-    """Precision and recall of each kind at several lengths of the list; ``chance`` is the base rate."""
+    """Precision and recall of each kind at several lengths; ``chance`` is the base rate."""
     predictions = labelled.predictions
     ids, classes = predictions.ids.tolist(), predictions.classes
     frame, rows = read_truth(truth, ids)

@@ -67,20 +67,20 @@ class Steps(Protocol):
     ahead: int
 
     def as_they_come(self, count: int) -> int:
-        """Do so many steps; the samples that were in them."""
+        """Do a number of steps with loading; return their samples."""
 
     def size(self, share: float) -> int:
-        """Samples in a share of the largest step so far; 0 where there can be no such step."""
+        """Samples in a share of the largest step so far; 0 if that is not possible."""
 
     def in_place(self, share: float, count: int) -> float:
-        """Seconds of so many steps with a share of the largest one's samples, in place already."""
+        """Seconds of steps with a share of the largest step's samples, already in place."""
 
     def loading(self, count: int) -> Loading | None:
-        """What loading takes in a mean step, from up to so many; None where nothing loads."""
+        """Loading of a mean step, from at most that many; None without loading."""
 
 
 def measure(command: str, device: str, steps: Steps, count: int) -> Profile:
-    """So many steps as they come, and as many in place; without advice."""
+    """Alternate steps with loading and in place; without advice."""
     clock, samples = steps.clock, 0
     steps.as_they_come(steps.uncounted)
     shares = [share for share in (1.0, 0.5) if steps.size(share)]
@@ -108,13 +108,13 @@ def measure(command: str, device: str, steps: Steps, count: int) -> Profile:
 
 
 def turns(count: int) -> list[int]:
-    """So many steps in up to four parts."""
+    """Split a number of steps into up to four parts."""
     parts = min(count, TURNS)
     return [(count + part) // parts for part in range(parts)]
 
 
 def seconds_of(clock: Clock, step: Callable[[], object], count: int) -> float:
-    """Seconds that so many steps take, after one that does not count."""
+    """Seconds of steps, after one warm-up."""
     step()
     before = clock.seconds
     clock.start()
@@ -151,7 +151,7 @@ def profile_training(plan: TrainingPlan, steps: int, say: Say, quiet: bool) -> P
 def profile_session(
     session: TrainSession, steps: int, say: Say, *, compilation_known: bool = True
 ) -> Profile:
-    """The same of a session that is ready for its first update; its weights change."""
+    """Profile a session that is ready for its first update; its weights change."""
     profile = measure("train", str(session.processes.device), _Updates(session, say), steps)
     circumstances = _circumstances(session, compilation_known)
     return replace(profile, advice=advice_for_training(profile, circumstances))
@@ -183,14 +183,12 @@ def _circumstances(session: TrainSession, compilation_known: bool) -> Circumstan
 
 
 def _could_be_placed(session: TrainSession) -> bool:
-    """Whether the choice of a user alone keeps the images from the card."""
+    """Whether only an option keeps the images from the GPU."""
     named = session.augmentation is not None
     return session.processes.device.type == "cuda" and session.settings.data_on == "cpu" and named
 
 
 class _Updates:
-    """The updates of a session."""
-
     uncounted = FIRST_UPDATES
 
     def __init__(self, session: TrainSession, say: Say) -> None:
@@ -211,7 +209,6 @@ class _Updates:
         session.phase = self.clock = clock_of(device)
 
     def as_they_come(self, count: int) -> int:
-        """So many updates by the loader's batches, one epoch after another; their images."""
         return sum(islice(self._endless, count))
 
     def size(self, share: float) -> int:
@@ -225,12 +222,10 @@ class _Updates:
         return 0 if (share < 1 and fixed) or not all(sizes) else self._images(self._part(share))
 
     def in_place(self, share: float, count: int) -> float:
-        """Seconds of so many updates on a share of batches that are on the device already."""
         window = self._part(share)
         return seconds_of(self._clock_in_place, lambda: self._update(window, 0, 0), count)
 
     def loading(self, count: int) -> Loading | None:
-        """What loading the images of an update takes; None where no process loads any."""
         if self._resident:
             return None
         session = self._session
@@ -246,7 +241,6 @@ class _Updates:
         return sum(map(self._session.seen, window))
 
     def _updates(self) -> Iterator[int]:
-        """Updates of one epoch after another; the images of each."""
         from comptool.training.train_step import on_device
 
         session = self._session
@@ -264,7 +258,7 @@ class _Updates:
 
 
 def _part(batch: Batch, share: float) -> Batch:
-    """The first rows of a batch: an even number, as those that are mixed in pairs need."""
+    """The first rows of a batch, an even number for mixing in pairs."""
     rows = int(share * len(batch.rows)) // 2 * 2
     assert batch.targets is not None
     return batch._replace(
@@ -279,7 +273,7 @@ def _part(batch: Batch, share: float) -> Batch:
 def loading_of(
     dataset: SampleDataset, batches: Sequence[Sequence[Draw]], workers: int, per_step: int
 ) -> Loading:
-    """What loading takes of a core in a mean step, from batches that are loaded here and now."""
+    """CPU time of loading in a mean step, from batches loaded in this process."""
     spent = {DECODE: 0.0} | ({AUGMENT: 0.0} if dataset.augments else {}) | {COLLATE: 0.0}
     for draws in batches:
         looks = [perf_counter()]
@@ -313,7 +307,7 @@ def profile_inference(
 
 
 def _borrowed(member: TrainedMember, folder: Path) -> TrainedMember:
-    """The member in a folder of its own, with links to the files that it has."""
+    """The member in a temporary folder, with links to its files."""
     own = folder / str(len(list(folder.iterdir())))
     own.mkdir()
     for path in member.folder.iterdir():
@@ -322,7 +316,7 @@ def _borrowed(member: TrainedMember, folder: Path) -> TrainedMember:
 
 
 def _device(networks: Networks, computing: Computing) -> str:
-    """Where the networks compute; torch is asked only where it is what computes."""
+    """Device of the networks; torch is asked only if it computes."""
     if computing.tries_onnx:
         from comptool.inference.onnx_backend import OnnxNetworks
 
@@ -334,8 +328,6 @@ def _device(networks: Networks, computing: Computing) -> str:
 
 
 class _Prediction:
-    """What is computed of the batches of a test set."""
-
     uncounted = FIRST_BATCHES
 
     def __init__(
@@ -356,25 +348,20 @@ class _Prediction:
         self.ahead = DECODED_AHEAD * self._workers
 
     def close(self) -> None:
-        """Have no thread at work any more."""
         self._batches.close()
 
     def as_they_come(self, count: int) -> int:
-        """So many batches of the test set, again and again; their samples."""
         return sum(islice(self._endless, count))
 
     def size(self, share: float) -> int:
-        """Samples in a share of a batch."""
         return int(share * self._batch_size)
 
     def in_place(self, share: float, count: int) -> float:
-        """Seconds for so many times the same share of a batch, decoded already."""
         images = self._dataset().batch(range(self.size(share))).images
         probabilities = self._computed(repeat(images))
         return seconds_of(self._clock_in_place, lambda: next(probabilities), count)
 
     def loading(self, count: int) -> Loading:
-        """What decoding a batch takes of one core."""
         dataset = self._dataset()
         size = self._batch_size
         starts = range(0, len(dataset) - size + 1, size)[:count]
@@ -384,7 +371,6 @@ class _Prediction:
         return Loading({DECODE: (perf_counter() - began) / len(starts)}, self._workers)
 
     def _computed(self, batches: Iterator[Sequence[Pixels]]) -> Iterator[int]:
-        """The probabilities of each batch are computed; the number of its samples."""
         scheme, clock = self._scheme, self.clock
         networks = self._networks.each(batches, scheme.views)
         while True:
@@ -396,7 +382,6 @@ class _Prediction:
             yield logits[0].shape[1]
 
     def _decoded(self) -> Generator[Sequence[Pixels], None, None]:
-        """The test set again and again."""
         while True:
             with closing(self._dataset().batches(self._batch_size, self._workers)) as batches:
                 while True:

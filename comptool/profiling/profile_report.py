@@ -29,11 +29,11 @@ class Loading:
 
     @property
     def seconds(self) -> float:
-        """All of it."""
+        """Total seconds."""
         return sum(self.phases.values())
 
     def divided(self, waited: float) -> dict[str, float]:
-        """A wait for images that the step itself loads, divided as loading them is."""
+        """A wait for images loaded by the step itself, divided in the ratio of the loading phases."""
         return {phase: waited * part / self.seconds for phase, part in self.phases.items()}
 
 
@@ -77,11 +77,11 @@ class Profile:
 
     @property
     def share_of_ceiling(self) -> float:
-        """What is reached of the speed on samples in place, about 0 to 1."""
+        """Speed relative to samples in place, about 0 to 1."""
         return self.ceiling / self.step
 
     def share(self, *phases: str) -> float:
-        """What phases take of the step, 0 to 1."""
+        """Share of phases in the step, 0 to 1."""
         return sum(self.phases.get(phase, 0.0) for phase in phases) / self.step
 
     def document(self) -> dict[str, object]:
@@ -105,7 +105,7 @@ class Profile:
         }
 
     def text(self) -> str:
-        """The profile as a table, its ceiling, and what to change."""
+        """The profile as a table, its ceiling, and the advice."""
         lines = [
             f"{self.command} on {self.device}: {self.steps} steps of {self.images:g} images",
             f"{'phase':<9}  {'ms a step':>9}  {'share':>6}",
@@ -130,7 +130,6 @@ class Profile:
         return [(name, self.phases[name]) for name in PHASES if name in self.phases]
 
     def _beside(self) -> dict[str, float]:
-        """What the loaders compute while the step is under way."""
         if self.loading is None or not self.loading.loaders:
             return {}
         return dict(self.loading.phases)

@@ -71,7 +71,7 @@ class Evaluation:
 
     @property
     def of_class(self) -> str:
-        """What ``per_class`` is."""
+        """Name of the ``per_class`` metric."""
         return "average precision" if self.confusion is None else "accuracy"
 
     def __str__(self) -> str:
@@ -116,7 +116,7 @@ def evaluate(
     resamples: int,
     seed: int = 0,
 ) -> Evaluation:
-    """Evaluate a run on the rows that it held out, or predictions on answers that are known."""
+    """Evaluate a run on its out-of-fold rows, or predictions on known answers."""
     path = evaluated_file(name, answers)
     metric: str | None
     if answers is None:
@@ -160,7 +160,7 @@ def evaluate(
 
 
 def evaluated_file(name: str | None, answers: Path | None) -> Path:
-    """The predictions that :func:`evaluate` reads; for its parameters see there."""
+    """The predictions for :func:`evaluate`, with the same parameters."""
     if answers is None:
         return find_out_of_fold(name).path
     if name is None:
@@ -171,7 +171,6 @@ def evaluated_file(name: str | None, answers: Path | None) -> Path:
 
 
 def _answered(path: Path, answers: Path) -> tuple[Predictions, npt.NDArray[np.integer]]:
-    """Predictions in the order of the answers, and the targets."""
     table = read_table(answers)
     recorded = provenance.facts(answers.resolve().parent, PracticeFacts)
     if len(table.columns) < 2:
@@ -223,7 +222,7 @@ def _figures(
     metric: str | None,
     confidences: Confidences,
 ) -> tuple[dict[str, Value], Values]:
-    """Each figure, and those of the K classes, as functions of the weights of the rows."""
+    """Each figure, and those of the K classes, as functions of the row weights."""
     shown = tasks.of_targets(targets).shown_metrics
     names = shown if metric is None or metric in shown else (metric, *shown)
     figures: dict[str, Value] = {}
@@ -241,7 +240,6 @@ def _figures(
 def _with_intervals(
     values: tuple[dict[str, Value], Values], num_rows: int, resamples: int, seed: int
 ) -> tuple[dict[str, IntervalEstimate], list[IntervalEstimate]]:
-    """Figures by name, and those of each class."""
     figures, per_class = values
 
     def everything(weights: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
@@ -255,7 +253,7 @@ CONFUSION, RELIABILITY = "confusion.png", "reliability.png"
 
 
 def picture_paths(folder: Path | None, *, force: bool = False) -> list[Path]:
-    """The pictures that a folder would get; none without a folder."""
+    """Paths of the pictures in a folder; none without a folder."""
     paths = [] if folder is None else [folder / name for name in (CONFUSION, RELIABILITY)]
     for path in paths:
         refuse_existing(path, force)
@@ -269,7 +267,7 @@ def draw(
     *,
     force: bool = False,
 ) -> list[Path]:
-    """Draw what there is to draw: all of them appear, or none."""
+    """Draw all pictures, or none."""
     if folder is None:
         return []
     reliability = found.confidences.reliability(np.ones(len(found.targets)))
@@ -286,7 +284,7 @@ def draw(
 
 @dataclass(frozen=True)
 class Report:
-    """Texts for the person who asked, and what JSON has of them."""
+    """Report as text and JSON."""
 
     texts: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)

@@ -26,7 +26,7 @@ PUBLIC, PRIVATE, IGNORED = "public", "private", "ignored"
 
 @dataclass(frozen=True)
 class Grade:
-    """Public and private score; None for a part without rows or where the metric is undefined."""
+    """Public and private score; None for a part without rows or an undefined metric."""
 
     metric: str
     public: float | None
@@ -48,7 +48,6 @@ class Grade:
         return {"metric": self.metric, **values, **{f"num_{part}": n for part, _, n in parts}}
 
     def _graded(self) -> list[tuple[str, float | None, int]]:
-        """The parts that have rows: name, value, number of rows."""
         parts = (
             (PUBLIC, self.public, self.num_public),
             (PRIVATE, self.private, self.num_private),
@@ -69,7 +68,7 @@ def figure(value: float | None) -> str:
 
 @dataclass(frozen=True)
 class Parts:
-    """Which of N rows are graded publicly and which privately, booleans of shape (N,)."""
+    """Masks of the public and the private rows, shape (N,)."""
 
     public: Rows
     private: Rows
@@ -91,7 +90,7 @@ def _or_none(value: Callable[[Rows], float], part: Rows) -> float | None:
 
 
 def parts_of(truth: pd.DataFrame, public: float | None) -> Parts:
-    """The parts that a column of the answers names, or else those that follow from the ids."""
+    """The parts by a column of the answers, else by the ids."""
     column = part_column(truth)
     if public is None and column is not None:
         named = truth[column].str.strip().str.lower().to_numpy()
@@ -112,7 +111,7 @@ def part_column(truth: pd.DataFrame) -> str | None:
 
 
 def _draw(identity: str) -> float:
-    """A number in [0, 1) that follows from the id and looks random."""
+    """Pseudo-random number in [0, 1) by id."""
     digest = hashlib.sha256(identity.encode()).digest()[:HASH_BYTES]
     return float(int.from_bytes(digest, "big") / 256**HASH_BYTES)
 

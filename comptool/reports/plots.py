@@ -36,7 +36,7 @@ PALE = 0.5  # share of white in the colour of what is not highlighted
 
 
 def class_colours(number: int, highlighted: Collection[int] = ()) -> list[Colour]:
-    """A hue for each class, every other one darker; paled where other classes are highlighted."""
+    """A hue for each class, every other one darker; paled where others are highlighted."""
     colours = []
     for index in range(number):
         value, saturation = (0.9, 0.85) if index % 2 == 0 else (0.6, 1.0)
@@ -64,7 +64,7 @@ def save_picture(path: Path, figure: Figure, *, force: bool = False) -> None:
 
 @contextmanager
 def _style(names: Iterable[str] = ()) -> Iterator[None]:
-    """The style of the pictures, whatever matplotlib's settings are here, and fonts for names."""
+    """Plot style, independent of matplotlib's settings, with fonts for names."""
     import matplotlib
 
     settings: dict[Any, Any] = dict(matplotlib.rcParamsDefault)
@@ -83,7 +83,6 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Axes at a place in pixels, from the left and from above."""
     across, down = (float(size) * DPI for size in figure.get_size_inches())
     return figure.add_axes(
         (left / across, 1 - (top + height) / down, width / across, height / down)
@@ -176,7 +175,6 @@ def _draw_curves_panel(axes: Axes, panel: Curves, colours: Mapping[str, Colour])
 def _above_legend(
     width: float, height: float, keys: Sequence[Line2D], names: Sequence[str]
 ) -> Figure:
-    """A figure with an empty area of a width and height, and a legend below it."""
     em = SIZE * POINT
     drawn, most = _fitted(names)
     columns = max(1, int((width - 2 * em) // (most + 4 * em)))
@@ -244,7 +242,6 @@ def _write_numbers(
 
 
 def _short(number: int) -> str:
-    """At most five letters, as 12345, 123k and 1.2M."""
     if number < 100_000:
         return str(number)
     return f"{number / 1e3:.0f}k" if number < 1_000_000 else f"{number / 1e6:.1f}M"
@@ -296,8 +293,6 @@ class Panel:
 
 @dataclass(frozen=True)
 class _Mark:
-    """How the points of a class look."""
-
     colour: Colour
     marker: str
     radius: float

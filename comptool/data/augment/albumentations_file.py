@@ -59,7 +59,7 @@ class FilePolicy:
         return changed
 
     def _canvas(self, images: Sequence[Pixels]) -> tuple[int, int] | None:
-        """The size at which the pipeline sees every image; None: all have that size."""
+        """The size at which the pipeline sees every image; None if all have the same size."""
         heights, widths = zip(*map(_size, images), strict=True)
         largest = max(heights), max(widths)
         return None if all(_size(image) == largest for image in images) else largest
@@ -107,7 +107,7 @@ class FilePolicy:
 
 
 class Stream:
-    """A numpy and a Python generator that are reseeded together."""
+    """A numpy and a Python generator with a common seed."""
 
     def __init__(self) -> None:
         self._bits = np.random.PCG64(0)
@@ -116,13 +116,13 @@ class Stream:
         self._python = random.Random(0)
 
     def seed(self, source: random.Random) -> None:
-        """Start anew from the next numbers of ``source``."""
+        """Reseed from the next numbers of ``source``."""
         self._state["state"]["state"] = source.getrandbits(128)
         self._bits.state = self._state
         self._python.seed(source.getrandbits(64))
 
     def attach(self, node: Any) -> None:
-        """Let a transform or a composition (not what it holds) draw from this stream."""
+        """Make a transform or a composition (not its children) draw from this stream."""
         node.random_generator = self._numpy
         node.py_random = self._python
 

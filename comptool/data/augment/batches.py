@@ -56,14 +56,14 @@ Operation = Callable[..., Tensor]
 
 
 def affine(images: Tensor, matrices: Tensor) -> Tensor:
-    """Images moved; what comes from outside is black."""
+    """Affine maps of images, black outside."""
     chips = images.permute(0, 3, 1, 2).float()
     grid = functional.affine_grid(matrices, list(chips.shape), align_corners=False)
     return _to_bytes(functional.grid_sample(chips, grid, align_corners=False).permute(0, 2, 3, 1))
 
 
 def painted(images: Tensor, edges: Tensor, colours: Tensor) -> Tensor:
-    """Images with a rectangle painted over."""
+    """Paint a rectangle over images."""
     count, height, width, channels = images.shape
     top, left, bottom, right = edges[:, :, None].unbind(dim=1)
     row, column = (torch.arange(side, device=images.device) for side in (height, width))
@@ -76,7 +76,7 @@ def painted(images: Tensor, edges: Tensor, colours: Tensor) -> Tensor:
 
 
 def toned(images: Tensor, thresholds: Tensor, steps: Tensor, gains: Tensor) -> Tensor:
-    """Images whose levels from a threshold on are inverted, cut down to steps, and multiplied."""
+    """Solarize from a threshold on, posterize to steps, and multiply."""
     levels = _levels(images)
     tones = torch.where(levels >= thresholds[:, None], LEVELS - 1 - levels, levels)
     tones = torch.floor(tones / steps[:, None]) * steps[:, None] * gains[:, None]
@@ -84,14 +84,14 @@ def toned(images: Tensor, thresholds: Tensor, steps: Tensor, gains: Tensor) -> T
 
 
 def contrasted(images: Tensor, gains: Tensor) -> Tensor:
-    """Images pushed away from their mean luminance, or towards it."""
+    """Contrast: blend with the mean luminance."""
     means = _grey(images).float().mean(dim=(1, 2, 3))
     tones = _levels(images) * gains[:, None] + (means * (1 - gains))[:, None]
     return _looked_up(images, _truncated(tones)[:, :, None])
 
 
 def autocontrasted(images: Tensor) -> Tensor:
-    """Images uint8 [n, H, W, C], each channel stretched to all levels."""
+    """Stretch each channel to all levels; uint8 [n, H, W, C]."""
     pixels = images.flatten(1, 2)
     low, high = (one.float()[:, None] for one in (pixels.amin(dim=1), pixels.amax(dim=1)))
     levels = _levels(images)[:, None]
@@ -100,7 +100,7 @@ def autocontrasted(images: Tensor) -> Tensor:
 
 
 def equalized(images: Tensor) -> Tensor:
-    """Images uint8 [n, H, W, C], each channel with all levels as often as can be."""
+    """Equalize the histogram of each channel; uint8 [n, H, W, C]."""
     count, channels = len(images), images.shape[3]
     places = _places(images, channels).long().flatten()
     counts = torch.zeros(count * LEVELS * channels, dtype=torch.int32, device=images.device)
@@ -115,12 +115,12 @@ def equalized(images: Tensor) -> Tensor:
 
 
 def coloured(images: Tensor, gains: Tensor) -> Tensor:
-    """Images pushed away from their luminance, or towards it."""
+    """Saturation: blend with the luminance."""
     return _blended(images.float(), _grey(images).float(), gains)
 
 
 def sharpened(images: Tensor, gains: Tensor) -> Tensor:
-    """Images pushed away from their smoothed selves, or towards them."""
+    """Sharpness: blend with the smoothed image."""
     chips = images.permute(0, 3, 1, 2).float()
     around = functional.avg_pool2d(functional.pad(chips, (1, 1, 1, 1), mode="reflect"), 3, 1)
     smooth = (9 * around + 4 * chips) / 13
@@ -144,13 +144,13 @@ def _levels(images: Tensor) -> Tensor:
 
 
 def _looked_up(images: Tensor, tables: Tensor) -> Tensor:
-    """Levels replaced as tables uint8 [n, 256, C], or [n, 256, 1] for all channels, say."""
+    """Levels replaced by tables, uint8 [n, 256, C], or [n, 256, 1] for all channels."""
     places = _places(images, tables.shape[2]).flatten()
     return tables.flatten().index_select(0, places).view(images.shape)
 
 
 def _places(images: Tensor, channels: int) -> Tensor:
-    """Where the level of each pixel lies in tables [n, 256, channels], int32 [n, H, W, C]."""
+    """Index of each pixel's level in tables [n, 256, channels], int32 [n, H, W, C]."""
     first = torch.arange(len(images), device=images.device, dtype=torch.int32) * LEVELS * channels
     channel = torch.arange(channels, device=images.device, dtype=torch.int32)
     return images.int() * channels + (first[:, None, None, None] + channel)
@@ -171,7 +171,7 @@ _ALIGNED = 8  # bytes, of the largest type that is sent
 
 
 class Work(NamedTuple):
-    """One operation, its images (``rows`` int64 [n], None for all) and its ``arguments`` [n, ...]."""
+    """One operation on images ``rows`` (int64 [n], None for all) with ``arguments`` [n, ...]."""
 
     stack: int
     operation: Operation
@@ -180,17 +180,17 @@ class Work(NamedTuple):
 
     @property
     def arrays(self) -> list[Array]:
-        """What the device has to know."""
+        """The arrays needed on the device."""
         return [*([] if self.rows is None else [self.rows]), *self.arguments]
 
 
 def stacked(shapes: Sequence[Shape]) -> dict[Shape, list[int]]:
-    """The modalities of each stack, by their shape."""
+    """The modalities of each stack, by shape."""
     return {shape: [n for n, one in enumerate(shapes) if one == shape] for shape in shapes}
 
 
 def tasks(changes: Changes, shapes: Sequence[Shape]) -> list[Work]:
-    """What is to be done to the stacks of a batch, symmetries aside, in this order."""
+    """The operations on the stacks of a batch, without symmetries, in order."""
     found: list[Work] = []
     canvas = max(height for height, *_ in shapes) / max(width for _, width, _ in shapes)
     for stack, (shape, members) in enumerate(stacked(shapes).items()):
@@ -203,7 +203,7 @@ def tasks(changes: Changes, shapes: Sequence[Shape]) -> list[Work]:
 
 
 def carry_out(found: Sequence[Work], sent: Iterator[Tensor], stacks: list[Tensor]) -> None:
-    """Do tasks to stacks of images, and leave what comes of it in their list."""
+    """Apply operations to a list of stacks in place."""
     for task in found:
         here = stacks[task.stack]
         if task.rows is None:
@@ -214,7 +214,7 @@ def carry_out(found: Sequence[Work], sent: Iterator[Tensor], stacks: list[Tensor
 
 
 def send(arrays: Sequence[Array], device: torch.device) -> Iterator[Tensor]:
-    """Arrays as tensors on a device, by one copy that is not waited for."""
+    """Copy arrays to a device as tensors, in one non-blocking copy."""
     starts, size = [], 0
     for array in arrays:
         starts.append(size)
@@ -251,7 +251,7 @@ def _groups(operated: Operated, stack: int, shape: Shape, canvas: float) -> Iter
 
 
 def matrices(codes: Indices, strengths: Numbers, shape: Shape, canvas: float) -> tuple[Numbers]:
-    """The matrices [n, 2, 3] of geometric operations; see `affine`."""
+    """Matrices [n, 2, 3] of geometric operations; see `affine`."""
     along = {name: np.where(codes == OPERATIONS.index(name), strengths, 0) for name in GEOMETRIC}
     angle = np.radians(ANGLE * along["rotate"])
     found = np.zeros((len(codes), 2, 3))
@@ -265,7 +265,6 @@ def matrices(codes: Indices, strengths: Numbers, shape: Shape, canvas: float) ->
 
 
 def _tones(codes: Indices, strengths: Numbers, shape: Shape, canvas: float) -> tuple[Numbers, ...]:
-    """Thresholds, steps and gains [n]; see `toned`."""
     solarize, invert, posterize, brightness = (
         codes == OPERATIONS.index(name) for name in TONE_CHANGES
     )
@@ -287,7 +286,7 @@ def _nothing(
 
 
 class Group(NamedTuple):
-    """Operations that one function does, and how their arguments follow from what was drawn."""
+    """Operations of one function, and the computation of their arguments."""
 
     names: tuple[str, ...]
     operation: Operation
@@ -336,7 +335,7 @@ class Augmentation:
         self._turns = [_turns(shape, device) for shape in self._stacks if policy.symmetries]
 
     def __call__(self, batch: Batch) -> Batch:
-        """The batch, its images changed by the seeds of its rows, on the device."""
+        """The batch, augmented on the device by the seeds of its rows."""
         assert batch.seeds is not None  # only batches of validation have none
         changes = self._policy.draw(batch.seeds.numpy(), len(self._shapes), square=self._square)
         elements, found = changes.elements, tasks(changes, self._shapes)
@@ -355,12 +354,10 @@ class Augmentation:
         return batch._replace(images=self._by_modality(stacks))
 
     def _stack(self, images: Sequence[Tensor], members: Sequence[int]) -> Tensor:
-        """A copy of the images of some modalities, uint8 [k * B, H, W, C]."""
         here = [images[one].to(self._device, non_blocking=True) for one in members]
         return torch.cat([one.permute(0, 2, 3, 1) for one in here]).contiguous()
 
     def _turned(self, images: Tensor, turns: Tensor, elements: Tensor) -> Tensor:
-        """Images under a symmetry each, by one gather of pixels."""
         count, height, width, channels = images.shape
         firsts = torch.arange(count, device=self._device) * (height * width)
         places = turns.index_select(0, elements) + firsts[:, None]
@@ -376,7 +373,6 @@ class Augmentation:
         ]
 
     def _by_modality(self, stacks: Sequence[Tensor]) -> list[Tensor]:
-        """Stacks [k * B, H, W, C] as images [B, C, H, W] of each modality."""
         images = {
             modality: part.permute(0, 3, 1, 2)
             for stack, members in zip(stacks, self._stacks.values(), strict=True)

@@ -60,14 +60,14 @@ POLICIES = Registry(
 
 
 def create(name: str, **options: float) -> Policy:
-    """The policy of that name."""
+    """The named policy."""
     check_options(name, options)
     built: Policy = POLICIES.load(name)(**options)
     return built
 
 
 def check_options(policy: str, given: Collection[str]) -> None:
-    """Raise a UsageError if the policy, a name or a file, takes no option of a given name."""
+    """Raise a UsageError if the policy, a name or a file, does not take an option."""
     if not given:
         return
     taken = {} if Path(policy).suffix in POLICY_FILES else POLICIES.find(policy).options()
@@ -164,12 +164,12 @@ class SeededNumbers:
         self._places = _mixed(_mixed(seeds.astype(np.uint64)) ^ streams.astype(np.uint64))
 
     def uniform(self) -> npt.NDArray[np.float64]:
-        """The next numbers, from 0 to below 1, one for each seed and stream."""
+        """The next uniform numbers in [0, 1), one for each seed and stream."""
         self._places = self._places + _STEP
         return (_mixed(self._places) >> _FLOAT_BITS).astype(np.float64) * 2.0**-53
 
     def below(self, count: int) -> npt.NDArray[np.int64]:
-        """The next integers, from 0 to ``count - 1``, each equally likely."""
+        """The next uniform integers from 0 to ``count - 1``."""
         return (self.uniform() * count).astype(np.int64)
 
 
@@ -206,7 +206,7 @@ class Holes(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """Changes of B samples in order: symmetry of a square (int64 [B] or None), hole, operations."""
+    """Changes of B samples in order: symmetry of a square (int64 [B]), hole, operations."""
 
     elements: Indices | None
     holes: Holes | None
@@ -228,7 +228,7 @@ class Policy:
     draw_operations: Drawing = lambda shared, own: []  # what is drawn thereafter
 
     def draw(self, seeds: Indices, modalities: int, *, square: bool) -> Changes:
-        """What becomes of the samples of a batch."""
+        """Draw the changes of a batch."""
         shared = SeededNumbers(seeds, np.zeros(1, np.int64))
         own = SeededNumbers(seeds, np.arange(1, modalities + 1)[:, None])
         elements, holes = None, None
@@ -283,19 +283,18 @@ def weak(*, cutout: float = CUTOUT_SHARE, magnitude: float = 9, num_ops: int = 2
 
 
 def strong(*, cutout: float = CUTOUT_SHARE) -> Policy:
-    """Both flips with probability one half, Cutout, then AutoAugment with its own magnitudes."""
+    """Both flips with probability one half, Cutout, then AutoAugment."""
     return Policy(KEEPING_SHAPE, cutout, _sub_policy)
 
 
 def _any_operation(strength: float, shared: SeededNumbers, own: SeededNumbers) -> Operated:
-    """One of RandAugment's fourteen: a geometric one for the sample, else one for each modality."""
+    """One of RandAugment's fourteen: geometry for the sample, photometry for each modality."""
     chosen = shared.below(len(GEOMETRIC) + len(PHOTOMETRIC))
     codes = np.where(chosen < len(GEOMETRIC), chosen, len(GEOMETRIC) + own.below(len(PHOTOMETRIC)))
     return Operated(codes, strength * _direction(codes, shared, own))
 
 
 def _sub_policy(shared: SeededNumbers, own: SeededNumbers) -> list[Operated]:
-    """The two steps of one of AutoAugment's sub-policies."""
     chosen = shared.below(len(IMAGENET_POLICY))
     return [_step(place, chosen, shared, own) for place in (0, 1)]
 
@@ -309,13 +308,12 @@ def _step(place: int, chosen: Indices, shared: SeededNumbers, own: SeededNumbers
 
 
 def _direction(codes: Indices, shared: SeededNumbers, own: SeededNumbers) -> Numbers:
-    """1 or, of operations with a direction, as often -1."""
     back = np.isin(codes, _DIRECTED) & (_by_kind(codes, shared, own) < 0.5)
     return np.where(back, -1.0, 1.0)
 
 
 def _by_kind(codes: Indices, shared: SeededNumbers, own: SeededNumbers) -> Numbers:
-    """Numbers [M, B]: the sample's where its operation is geometric, else the modality's own."""
+    """Numbers [M, B]: the sample's for geometry, else the modality's own."""
     # Both are drawn, so that neither sequence depends on what the other one chose.
     drawn = shared.uniform(), own.uniform()
     return np.where(codes < len(GEOMETRIC), *drawn)

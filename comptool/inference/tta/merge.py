@@ -75,13 +75,11 @@ def merge(logits: Numbers, how: str, task: str, weights: Sequence[float] = ()) -
 
 
 def _softmax(logits: Numbers) -> Numbers:
-    """Probabilities over the last axis, whatever the size of the logits."""
     powers = np.exp(_below_largest(logits))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
 def _log_softmax(logits: Numbers) -> Numbers:
-    """The logarithms of `_softmax`."""
     below = _below_largest(logits)
     return np.asarray(below - np.log(np.exp(below).sum(axis=-1, keepdims=True)))
 

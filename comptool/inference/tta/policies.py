@@ -35,7 +35,7 @@ class Scheme(NamedTuple):
     chosen_on: tuple[str, ...] = ()
 
     def used(self) -> Scheme:
-        """The same prediction without the views that have no weight."""
+        """The scheme without zero-weight views."""
         if not all(self.weights):
             pairs = [pair for pair in zip(self.views, self.weights, strict=True) if pair[1]]
             views, weights = zip(*pairs, strict=True)
@@ -74,12 +74,12 @@ def read_scheme(transforms: str, merge: str) -> Scheme:
 
 
 def views_path(output: Path) -> Path:
-    """Where searched views stand: ``preds_tta.csv`` has ``preds_tta.json``."""
+    """Path of the searched views: ``preds_tta.json`` for ``preds_tta.csv``."""
     return output.with_suffix(".json")
 
 
 def beside(output: Path, search: str | None) -> list[str]:
-    """What a test-time augmentation, or a search of views, writes beside its output."""
+    """Further outputs of test-time augmentation or a search of views."""
     return [str(path) for path in (rows_path(output), *([views_path(output)] if search else []))]
 
 

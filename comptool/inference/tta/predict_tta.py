@@ -51,7 +51,7 @@ class ViewEvidence:
 
     @property
     def gain(self) -> float:
-        """How much better the metric is with augmentation; negative where it hurts."""
+        """Gain of the metric by augmentation; negative for a loss."""
         change = self.augmented - self.plain
         return change if self.greater_is_better else -change
 
@@ -80,7 +80,7 @@ class ViewEvidence:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The rows that runs have not been trained on, under several schemes."""
+    """The out-of-fold rows of runs under several schemes."""
 
     ids: npt.NDArray[np.object_]  # of the N rows, in order, shape (N,)
     targets: npt.NDArray[np.integer]  # class indices of shape (N,), or 1, 0 and -1 of shape (N, K)
@@ -112,7 +112,7 @@ def predict_held_out(
 
 
 def weigh(plan: InferencePlan, held: HeldOut, in_sample: bool = False) -> ViewEvidence:
-    """The plan's metric on rows that were predicted plain and, second, with augmentation."""
+    """The plan's metric on rows predicted without and with augmentation."""
     metric = plan.header.metric
     plain, augmented = (float(metrics.score(metric, held.targets, one)) for one in held.tables)
     up = bool(metrics.METRICS[plan.header.task].find(metric).greater_is_better)
@@ -120,7 +120,6 @@ def weigh(plan: InferencePlan, held: HeldOut, in_sample: bool = False) -> ViewEv
 
 
 def _targets(samples: Samples, header: RunHeader) -> npt.NDArray[np.integer]:
-    """Class indices of shape (N,), or multi-label cells of shape (N, K)."""
     classes = header.classes
     if not tasks.find(header.task).cells:
         return label_indices(samples, classes)
@@ -155,7 +154,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Augmented:
-    """What came of a plan."""
+    """Result of a plan."""
 
     num_rows: int  # rows predicted
     findings: list[str]  # sentences about odd images
@@ -213,7 +212,7 @@ def search_views(
     how: str,
     seed: int = 0,
 ) -> Augmented:
-    """Choose views on out-of-fold rows, and predict the plan's samples with those alone."""
+    """Choose views on out-of-fold rows, and predict the plan's samples with those."""
     if candidates.merge != "mean" or candidates.weights:
         raise UsageError(
             "--search finds weights of the mean: take --merge mean and groups of views"
@@ -263,7 +262,7 @@ def _write(
 
 
 def _write_rows(plan: InferencePlan, held: HeldOut, table: np.ndarray[Any, Any]) -> str:
-    """Write out-of-fold rows, and say where they are."""
+    """Write out-of-fold rows and return their path."""
     return write_rows(
         plan.output,
         Predictions(held.ids, tuple(plan.header.classes), table, fold=held.folds),

@@ -12,7 +12,7 @@ LARGEST_SCALE = 4.0
 
 
 class Turn(NamedTuple):
-    """An element of D4: rows and columns exchanged first, then each axis reversed or not."""
+    """An element of D4: transposition, then each axis reversed or not."""
 
     transposed: bool = False
     rows_reversed: bool = False
@@ -69,7 +69,7 @@ def seen_size(view: str, height: int, width: int) -> tuple[int, int]:
 
 
 def check_view(view: str) -> None:
-    """Raise a UsageError unless a view is called so."""
+    """Raise a UsageError for an unknown view."""
     seen_size(view, 1, 1)
 
 
