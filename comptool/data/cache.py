@@ -54,8 +54,7 @@ class DecodedImages:
     """The images of one modality of N samples."""
 
     arrays: Sequence[npt.NDArray[np.uint8]]  # uint8 arrays (n, H, W, C)
-    # of each sample's image the number of its array and the place in it, both (N,); `MISSING` where
-    # the sample has none
+    # array number and index of each sample's image, (N,); `MISSING` if none
     array: npt.NDArray[np.int64]
     place: npt.NDArray[np.int64]
 
@@ -213,7 +212,7 @@ class PixelCache:
             self._check_room(len(lacking) * form.num_bytes)
             with new_shard(self.folder, form, len(lacking)) as (path, index, pixels):
                 self._fill(lacking, _by_content(found), form, index, pixels)
-            # As it was written: by its name another process may have removed it by now.
+            # Not reopened by name: another process may have removed it.
             shards.append(Shard(path, index, pixels))
             self._use(shards[-1:])
             make_room(self.folder, self.limit, self._in_use)
@@ -226,7 +225,7 @@ class PixelCache:
 
     def _in_memory(self, wanted: WantedImages, form: ChipForm) -> DecodedImages:
         count = len(wanted.paths)
-        # Anonymous and shared: processes that are forked use the same memory.
+        # Anonymous and shared with forked processes.
         memory = mmap.mmap(-1, max(count * form.num_bytes, 1))
         pixels = np.frombuffer(memory, np.uint8, count * form.num_bytes).reshape(count, *form.shape)
         index = np.zeros(count, RECORD)
@@ -296,7 +295,7 @@ class PixelCache:
     def _check_room(self, needed: int) -> None:
         place = next(path for path in (self.folder, *self.folder.parents) if path.exists())
         free = max(shutil.disk_usage(place).free - SPARE_DISK, 0)
-        # What this process uses cannot make room.
+        # Shards in use by this process cannot make room.
         allowed = max(self.limit - sum(self._in_use.values()), 0)
         if needed > min(free, allowed):
             raise OutputError(

@@ -39,7 +39,7 @@ def form_folder(folder: Path, form: ChipForm) -> Path:
 def source_digest(path: Path) -> bytes:
     """Digest of a file's path, size and times of change."""
     seen = path.stat()
-    # A copy may bring its time of modification along, and never that of its inode.
+    # A copy may keep its modification time, but not its ctime.
     facts = (os.path.realpath(path), seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
     return blake2b(os.fsencode("\0".join(map(str, facts))), digest_size=DIGEST).digest()
 
@@ -86,7 +86,7 @@ def open_shard(path: Path, form: ChipForm) -> Shard | None:
 def find_shards(folder: Path, form: ChipForm) -> list[Shard]:
     """The readable shards of a form in a cache; damaged ones are removed."""
     found = []
-    # By the index, which appears last: what has none yet is still being written.
+    # By the index, which appears last: without it a shard is still being written.
     for index in sorted(form_folder(folder, form).glob(f"[!.]*{INDEX}")):
         path = index.with_name(index.name.removesuffix(INDEX) + PIXELS)
         shard = open_shard(path, form)

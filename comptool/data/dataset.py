@@ -22,7 +22,7 @@ from comptool.data.image_io import ImageFiles, Pixels, chip_forms, is_blank, res
 from comptool.data.sampler import Draw
 from comptool.machine import threads, usable_cores
 
-# Changes the uint8 images (H, W, C) of a sample, one per modality, by a seed and nothing else.
+# Augments the uint8 images (H, W, C) of a sample, one per modality, by a seed.
 SamplePolicy = Callable[[Sequence[Pixels], int], list[Pixels]]
 
 
@@ -158,7 +158,7 @@ class SampleDataset(Dataset[Chips]):
         changed = []
         for modality, image in enumerate(self._augment(images, seed)):
             resized = resize(image, self._forms[modality].shape[:2])
-            # A missing image is black in training as in prediction, whatever the policy paints.
+            # A missing image stays black, as in prediction.
             missing = self._files.is_missing(row, modality)
             changed.append(np.zeros_like(resized) if missing else resized)
         return changed

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 Pixels = npt.NDArray[np.uint8]
 DeepPixels = npt.NDArray[np.uint8 | np.uint16]
 
-# What is wrong with a file is said once, by us; OpenCV's log would say it again.
+# OpenCV's log would repeat our messages.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 _READ = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
@@ -193,7 +193,7 @@ def _lacks_end(content: bytes) -> bool:
 
 
 def _complete(content: bytes) -> bool:
-    # Some writers put data behind the end marker; only a decoder that reads all of it can tell.
+    # Some writers put data after the end marker; only a full decoder can tell.
     try:
         with Image.open(io.BytesIO(content)) as image:
             image.load()
@@ -273,8 +273,8 @@ def find_missing(samples: Samples) -> npt.NDArray[np.bool_]:
 
 
 def _not_there(root: Path, cells: pd.Series[str]) -> npt.NDArray[np.bool_]:
-    # One listing per folder: a table has many rows and few folders. Of names, their hashes are
-    # compared: tables are long, and an image that is missed nonetheless is told when it is read.
+    # One listing per folder, compared by the hashes of names. An image missed by a collision is
+    # reported when it is read.
     folders: dict[str, int] = {}
     numbers, names = np.empty(len(cells), np.int32), np.empty(len(cells), np.int64)
     for row, cell in enumerate(cells):
@@ -331,7 +331,7 @@ class ImageFiles:
 
     def __init__(self, samples: Samples, missing: str = "error", *, may_drop: bool = False) -> None:
         self._folder = samples.folder
-        # Fixed-width bytes: Python strings would be copied into each worker as they are counted.
+        # Fixed-width bytes: reference counts would copy Python strings into each worker.
         self._cells = [_encoded(samples.frame[column]) for column in samples.paths.values()]
         self._missing = find_missing(samples)
         if missing == "error":

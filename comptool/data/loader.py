@@ -56,7 +56,7 @@ class Loader(Generic[T]):
             batch_sampler=batches,  # type: ignore[arg-type]
             collate_fn=_Collate(collate),
             num_workers=workers,
-            # Newer Pythons would send each worker a copy of all decoded images.
+            # The default of newer Pythons would copy all decoded images to each worker.
             multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
             pin_memory=torch.device(device).type == "cuda",
             persistent_workers=workers > 0,
@@ -105,10 +105,9 @@ class _Collate:
 
 
 def _prepare_worker(worker: int) -> None:
-    # Ctrl-C reaches every process of the terminal; the parent alone answers it.
+    # Only the parent handles Ctrl-C.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A time limit may end the whole group. torch takes a worker that dies of a signal for a crash,
-    # and raises in the middle of whatever the parent is doing.
+    # A time limit may signal the whole group; torch would take the end of a worker for a crash.
     signal.signal(signal.SIGTERM, _leave)
     # OpenCV's own threads would compete with the other workers.
     cv2.setNumThreads(0)

@@ -31,14 +31,13 @@ from comptool.machine import hear_interrupts, threads
 
 MOST_NAMED = 20
 AHEAD = 2  # batches per thread that are decoded before they are wanted
-# What an image was before it was resized: whether it was there at all, a digest of its pixels,
-# whether all are zero; and for 16 bits, whether all become zero at the scale of some network, and
-# whether some are above all that it was trained on. Some bytes per image: test sets are large.
+# An image before resizing: presence, digest, all-zero flag; for 16 bits also whether it is zero
+# at the scale of some network, or exceeds the training range.
 ORIGINAL = np.dtype(
     [("there", "?"), ("digest", "u8"), ("blank", "?"), ("darkened", "?"), ("exceeding", "?")]
 )
 Originals = npt.NDArray[np.void]
-# Gives an array of zeros of a shape and a type.
+# Allocates zeros.
 Room = Callable[[tuple[int, ...], Any], Pixels]
 
 

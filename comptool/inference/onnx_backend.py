@@ -74,10 +74,10 @@ def _triangles(now: int, wanted: int) -> npt.NDArray[np.float32]:
     return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
 
 
-# Raised when graphs come to take or give something else.
+# Increased when the inputs or outputs of graphs change.
 GRAPH_FORMAT = 1
 ERRORS_ONLY = 3
-# Samples that a thread computes at a time: what a layer gives of so few stays in its core's cache.
+# Samples per thread: their activations fit into the cache of a core.
 AT_ONCE = 16
 AHEAD = 2  # parts per thread that are begun before an earlier batch is waited for
 
@@ -108,7 +108,7 @@ class OnnxNetworks:
             seen = dict.fromkeys(
                 tuple(seen_size(view, *form.chip.shape[:2]) for form in forms) for view in views
             )
-            # Before it is loaded: one that is replaced meanwhile is not taken for what was.
+            # Before it is loaded, in case it is replaced meanwhile.
             checkpoint = provenance.hashes([member.folder / BEST])
             self._sessions.append({sizes: self._open(member, checkpoint, sizes) for sizes in seen})
 
@@ -157,7 +157,7 @@ class OnnxNetworks:
         graph = _kept(path, checkpoint)
         if graph is None:
             try:
-                # Imported here: where the graph is kept, torch is never needed.
+                # Imported here: a cached graph does not need torch.
                 with loading_torch():
                     from comptool.models.onnx_export import export_checkpoint
                 graph, difference = export_checkpoint(member.folder, sizes)

@@ -121,7 +121,7 @@ class ToCard:
         computing = torch.cuda.current_stream(self._device)
         computing.wait_stream(self._copies)
         for tensor in copied:
-            # Their memory is the copying stream's, which would take it for free at once.
+            # Else the copying stream would reuse their memory at once.
             tensor.record_stream(computing)
         return copied
 

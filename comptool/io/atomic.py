@@ -37,7 +37,7 @@ class _Waiting:
         remove_empty(self.new_folders)
 
 
-# What waits for the end of a `together`.
+# Files waiting for the end of a `together`.
 _waiting: ContextVar[list[_Waiting] | None] = ContextVar("_waiting", default=None)
 
 
@@ -103,7 +103,7 @@ def atomic_output(path: Path, *, force: bool = False) -> Iterator[Path]:
         else:
             waiting.append(file)
     except Exception as error:
-        # Libraries that write for us tell of a full disk each in its own type of exception.
+        # Each library has its own exception for a full disk.
         if isinstance(error, ComptoolError) or not (
             isinstance(error, OSError) or disk_error(error)
         ):
@@ -161,7 +161,7 @@ def named_late(temporary: Path) -> Iterator[IO[bytes]]:
         temporary.unlink()
         yield stream
         stream.flush()
-        # With the number of a folder, which a whole path has no need of, Python follows the link.
+        # With a folder descriptor, unused for an absolute path, Python follows the link.
         os.link(_OPEN / str(descriptor), temporary, src_dir_fd=descriptor)
 
 
@@ -185,7 +185,7 @@ def remove_empty(folders: Iterable[Path]) -> None:
 
 
 def _flush(temporary: Path) -> None:
-    # mkstemp makes files that only the owner can read; results are for the whole team.
+    # mkstemp makes files that only the owner can read.
     mask = os.umask(0)
     os.umask(mask)
     temporary.chmod(0o666 & ~mask)

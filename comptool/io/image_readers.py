@@ -32,7 +32,7 @@ READERS: Registry[Reader] = Registry(
         suffixes=(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif"),
     ),
 )
-# Looks at the content; it also reads files whose suffix says nothing.
+# Detects the format by content.
 USUAL = "opencv"
 
 

@@ -49,7 +49,7 @@ def hold(folder: Path) -> Iterator[None]:
             pass
         yield
     finally:
-        # Before the release: who waits for a lock file that is gone makes a new one.
+        # Before the release: a process waiting for a deleted lock file makes a new one.
         if lock.is_locked or is_held(folder) is None:
             with suppress(OSError):
                 (folder / LOCK).unlink()
@@ -63,7 +63,7 @@ def is_held(folder: Path) -> bool | None:
         return None
     path = folder / LOCK
     try:
-        # Network file systems lock only what is open for writing.
+        # Network file systems lock only files open for writing.
         descriptor = os.open(path, os.O_RDWR if os.access(path, os.W_OK) else os.O_RDONLY)
     except FileNotFoundError:
         return False

@@ -69,7 +69,7 @@ def save(path: Path, arrays: Arrays) -> None:
     with path.open("wb") as stream:
         for array in map(np.ascontiguousarray, arrays):
             npy.write_array_header_1_0(stream, npy.header_data_from_array_1_0(array))
-            # Not array.tofile, which does not tell a full disk from any other failure.
+            # array.tofile does not report a full disk as such.
             stream.write(array.data)
 
 
@@ -120,7 +120,7 @@ def _scan_csv(path: Path) -> pl.DataFrame:
         return _parse_csv(source, header, [reserved.get(name, pl.Float64) for name in header])
     except (pl.exceptions.PolarsError, OSError):
         pass
-    # The slow way, for a file with a cell that is no number: it lets the caller name the cell.
+    # Slow, but keeps invalid cells for the message.
     try:
         return _parse_csv(source, header, [pl.String] * len(header))
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -191,7 +191,6 @@ def numbers(path: Path, frame: pl.DataFrame, classes: Sequence[str]) -> npt.NDAr
     return np.ascontiguousarray(pl.DataFrame(columns).to_numpy())
 
 
-# What prediction files are called; a packed CSV can be read, too.
 SUFFIXES = (".csv", PARQUET, NPY)
 RESERVED = ("pred", "fold", "zero_is_unknown")
 RESERVED_CLASS = "a class cannot be called like a column of prediction files"
@@ -199,7 +198,7 @@ RENAME_CLASS = (
     "Rename the class in all tables, a sample submission among them, and in the submission back"
 )
 SUM_TOLERANCE = 1e-3
-# What the record of a prediction file says under "scores" if its numbers are no probabilities.
+# `PredictionFacts.scores` of mean ranks.
 RANKS = "ranks"
 
 

@@ -34,13 +34,12 @@ class Provenance:
     # the subcommand that made it, and its arguments as JSON values
     command: str = ""
     arguments: dict[str, Any] = field(default_factory=dict)
-    # SHA-256 of each file that was read, by its path as given; None of a folder
+    # SHA-256 of each input by its path as given; None for a folder
     inputs: dict[str, str | None] = field(default_factory=dict)
-    # what it was made with, and when
     versions: dict[str, str] = field(default_factory=dict)
     git_commit: str | None = None
     time: str = ""
-    # what later commands need to know; of each command its own, see `facts`
+    # facts for later commands, see `facts`
     facts: dict[str, Any] = field(default_factory=dict)
 
 

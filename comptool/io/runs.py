@@ -19,18 +19,17 @@ from comptool.io.locks import is_held
 from comptool.io.records import RunHeader, header_of, parse
 
 BEST = "best.safetensors"
-# ONNX graphs of those weights, for one size of images each.
+# ONNX graphs, one for each image size.
 GRAPHS = "best*.onnx"
 LAST = "last.pt"
 METRICS = "metrics.csv"
 GRADIENTS = "gradients.png"
 OOF = "oof.csv"
 RUN_JSON = "run.json"
-# The states in ``run.json`` of a run that is trained, that was stopped, that has been to its end.
 RUNNING = "running"
 STOPPED = "stopped"
 FINISHED = "finished"
-# What a run is whose process ended before it could write down that it did.
+# The process ended without updating ``run.json``.
 KILLED = "killed"
 WEIGHTS = Path("weights")
 HEADER_KEY = "comptool"

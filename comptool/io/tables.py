@@ -65,7 +65,7 @@ def refuse_missing(path: Path) -> None:
 
 def _read_csv(path: Path) -> pd.DataFrame:
     try:
-        # header=None: pandas would rename a repeated column, and the repetition is the mistake.
+        # header=None: pandas would rename a repeated column instead of reporting it.
         frame = pd.read_csv(
             path,
             header=None,
@@ -137,7 +137,7 @@ def write_parquet(path: Path, frame: pl.DataFrame) -> None:
     """Write columns with their types."""
     packed = io.BytesIO()
     frame.write_parquet(packed)
-    # Not by polars itself, which calls a disk that gets full at the table's end bad Thrift.
+    # polars itself reports a full disk at the end of the table as bad Thrift.
     with named_late(path) as stream:
         stream.write(packed.getbuffer())
 
@@ -149,7 +149,7 @@ def csv_stream(path: Path) -> Iterator[IO[bytes]]:
         if path.suffix != ".gz":
             yield file
             return
-        # Neither name nor time: the same table is the same file.
+        # No name or time, for reproducible bytes.
         with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
             yield cast("IO[bytes]", packed)
 
@@ -165,7 +165,6 @@ def _polars_columns(frame: pd.DataFrame) -> pl.DataFrame:
     for name, column in frame.items():
         if isinstance(column.dtype, pd.StringDtype):
             texts = column.to_numpy(dtype=object, na_value="")
-            # Blank is blank, and not a quoted nothing.
             columns[str(name)] = pl.Series(texts, dtype=pl.String).replace("", None)
         else:
             columns[str(name)] = pl.Series(column.to_numpy())
@@ -226,7 +225,7 @@ def no_csv(path: Path, error: Exception) -> InputError:
                 if len(row) > width:
                     mend = "A cell with a comma in it has to stand in quotes"
                     return InputError(what, file=path, row=number, mend=mend)
-                # pandas fills a short row, so what it refuses is something else.
+                # pandas accepts short rows.
                 if len(row) < width and not isinstance(error, pd.errors.ParserError):
                     mend = "Make the file again; a blank cell needs its comma too"
                     return InputError(what, file=path, row=number, mend=mend)

@@ -54,14 +54,14 @@ def thresholds(labels: Integers, probabilities: Floats) -> Floats:
     """Mean probability of each class over the rows labelled so, shape (K,); 2 for no rows."""
     counts = np.bincount(labels, minlength=probabilities.shape[1])
     means = self_confidences(_one_hot(labels, probabilities), probabilities)
-    # No probability reaches 2: nothing can be counted as a class that no row shows.
+    # No probability reaches 2: no row is counted as a class without rows.
     return np.where(counts > 0, means, 2.0)
 
 
 def confident_classes(labels: Integers, probabilities: Floats) -> Integers:
     """The class each row is counted as, shape (N,); -1 for none, of equals first the label."""
     reached = probabilities >= thresholds(labels, probabilities) - TOLERANCE
-    # What is as probable as another class does not speak against its label.
+    # A tie does not speak against the label.
     own = _one_hot(labels, probabilities)
     value = np.where(reached, probabilities, -1.0)
     most = np.where(value == value.max(axis=1, keepdims=True), 1 + own, 0).argmax(axis=1)
@@ -72,7 +72,7 @@ def confident_classes(labels: Integers, probabilities: Floats) -> Integers:
 class ConfidentJoint:
     """How often each label stands for each class."""
 
-    # rows by label (row) and by the class that they are counted as (column), shape (K, K)
+    # rows by label (row) and counted class (column), shape (K, K)
     counts: npt.NDArray[np.int64]
     label_counts: npt.NDArray[np.int64]  # rows of each label, shape (K,)
 
@@ -314,7 +314,7 @@ def _measured(
         raise InputError(f"no column is called '{label}'", file=truth, values=list(frame.columns))
     true = dict(zip(ids, frame[label].iloc[places], strict=True))
     given = {name: classes[index] for name, index in zip(ids, labelled.targets, strict=True)}
-    # What nobody knows the truth of is not listed.
+    # Rows of unknown truth are left out.
     known = [name for name in ids if true[name].strip()]
     wrong = {(name, given[name]) for name in known if true[name] != given[name]}
     listed = table[table["id"].isin(known)].rename(columns={"label": "class"})

@@ -20,7 +20,7 @@ from comptool.tasks.label_matrix import split_lists
 
 COLUMNS = ("id", "class", "label")
 ROW_COLUMNS = ("id", "label")
-# The column that tells the table of a review from corrections.
+# A column of review tables, not of corrections.
 REVIEWED = "suggested"
 VALUES = ("1", "0", "-1", "")
 NOT_KNOWN = ("-1", "")

@@ -43,7 +43,7 @@ def data_uri(path: Path, size: int) -> str | None:
     if image is None:
         return None
     if image.dtype != np.uint8:
-        # To be looked at, so each is stretched to its own range.
+        # Stretched to the range of each, for display.
         image = cv2.convertScaleAbs(image, alpha=255 / max(float(image.max()), 1e-9))
     height, width = image.shape[:2]
     scale = size / max(height, width)
@@ -57,7 +57,7 @@ def data_uri(path: Path, size: int) -> str | None:
 def _decoded(content: bytes, path: Path) -> npt.NDArray[Any] | None:
     """The pixels as BGR, (H, W, 3); None for an unreadable file."""
     if reader_of(path.suffix).name == USUAL:
-        # More forgiving than the reader: half of a damaged image is better than none to look at.
+        # More lenient than the reader: half of a damaged image is better than none.
         whole = np.frombuffer(content, dtype=np.uint8)
         found = cv2.imdecode(whole, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
         return None if found is None else np.asarray(found)
@@ -76,7 +76,7 @@ class Gallery:
     """Content of a page."""
 
     cards: int  # cards on the page
-    # ids of cards for which no image could be read; the page says so in their place
+    # ids of cards without a readable image
     without_image: tuple[str, ...]
 
 
@@ -118,7 +118,7 @@ def page(
     of_class, kind = sheet.filters
     return environment.from_string(text).render(
         title=title,
-        # Ticks are kept by place, so they must not outlive the order of the cards.
+        # Ticks are stored by position, so they depend on the order of the cards.
         digest=hashlib.sha256(repr((shown, thumbnails)).encode()).hexdigest()[:16],
         first="All" if len(shown) == total else f"The first {len(shown)} of",
         total=total,

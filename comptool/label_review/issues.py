@@ -44,10 +44,10 @@ class Card:
     """A doubtful label on the page."""
 
     id: str  # of the image
-    # what the page filters by
+    # filters of the page
     of_class: str
     kind: str
-    # what it says: of which class it is, what is doubted, what a tick means, how sure
+    # texts: class, doubt, meaning of a tick, confidence
     heading: str
     verdict: str
     change: str
@@ -62,9 +62,9 @@ class Sheet:
     noun: str  # what a card is of: ``cells`` or ``rows``
     order: str  # in which order they come, the end of a sentence
     filters: tuple[str, str]  # the names of the two filters, by class and by kind
-    # columns of the corrections by the attribute of a card that they hold
+    # columns of the corrections by card attribute
     exported: Mapping[str, str]
-    # what each kind is called in the second filter; a kind without a name stands for itself
+    # names of kinds in the second filter, by default the kind
     kinds: Mapping[str, str] = field(default_factory=dict)
     # tables under the heading, by title
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class Doubts:
     sheet: Sheet  # what the page is about
     lines: tuple[str, ...]  # what was found, sentences and tables for a person
     facts: Mapping[str, object]  # the same for a program
-    # of one class per image, how often each label stands for each class; None of several
+    # how often each label stands for each class; None for multi-label tasks
     pairs: pd.DataFrame | None = None
 
 
@@ -114,7 +114,7 @@ def measured_text(kind: str, found: Sequence[Mapping[str, float]]) -> str:
 
 
 KINDS = ("missing", "extra")
-# Below the resolution of float32 near 1, so that no two probabilities of a model become one.
+# Below the resolution of float32 near 1, so that distinct probabilities stay distinct.
 SMALLEST = 1e-9
 
 
@@ -303,7 +303,7 @@ def _measured(
     ids, classes = predictions.ids.tolist(), predictions.classes
     frame, rows = read_truth(truth, ids)
     known = matrix_of_columns(truth, frame, classes)[rows]
-    # What nobody knows the truth of is not listed.
+    # Rows of unknown truth are left out.
     labels = np.where(known == UNKNOWN, UNKNOWN, labelled.targets).astype(np.int8)
     found = {}
     for kind, marked in (("missing", ABSENT), ("extra", PRESENT)):

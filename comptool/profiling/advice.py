@@ -14,11 +14,11 @@ from comptool.profiling.profile_report import (
     Profile,
 )
 
-# Shares of a step from which on something is worth changing.
+# Shares of a step above which a change is worthwhile.
 LONG_WAIT, LONG_TRANSFER, LONG_OPTIMIZER = 0.1, 0.1, 0.2
-# A step cannot be faster than the same on samples in place; by more it is no rounding.
+# A step cannot be faster than its ceiling; this is the tolerance.
 WAVERING = 1.05
-# Half of a batch that takes this share of the whole one's time leaves the device without work.
+# If half of a batch takes this share of the time, the device is underused.
 IDLE_HALF = 0.75
 
 
@@ -33,11 +33,10 @@ class Circumstances:
     decodes_anew: bool = True  # whether every pass over the images decodes them
     could_be_placed: bool = False  # whether all images could lie on the card, and that is ruled out
     could_be_larger: bool = True  # whether there are more samples than a batch has
-    # whether ``--compile reduce-overhead`` is possible, and the network is not compiled
+    # whether ``--compile reduce-overhead`` is possible and the network not compiled
     could_take_cuda_graphs: bool = False
     could_compile: bool = False  # whether the network could be compiled, and that is ruled out
-    # whether training tries to compile the network if it is long enough, and nobody knows yet what
-    # that brings
+    # whether a long training tries to compile the network, with unknown gain
     will_try_to_compile: bool = False
     updates: int = 0  # of an epoch
     epochs: int = 0  # of the run
@@ -70,7 +69,7 @@ def keep_decoded(profile: Profile, circumstances: Circumstances) -> str | None:
     """Cache decoded images if decoding is the bottleneck."""
     if profile.loading is None or not circumstances.decodes_anew:
         return None
-    # Loaders that share the cores with the network slow it down, too.
+    # Loaders that share its cores slow down the network, too.
     lost = max(waits(profile), 1 - profile.share_of_ceiling)
     share = profile.loading.phases[DECODE] / profile.loading.seconds
     if lost * share < LONG_WAIT:

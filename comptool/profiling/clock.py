@@ -29,7 +29,7 @@ class Timing:
         return sum(self.phases.values())
 
     def divided(self, loading: Loading | None) -> dict[str, float]:
-        """The phases; a wait in which the step loads its own images is divided among loading phases."""
+        """The phases; a wait in which the step itself loads is divided among loading phases."""
         if loading is None or loading.loaders:
             return self.phases
         waited = min(self.waited, self.phases[IDLE])

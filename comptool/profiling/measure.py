@@ -139,7 +139,7 @@ def profile_training(plan: TrainingPlan, steps: int, say: Say, quiet: bool) -> P
 
     with joined(plan.settings.device) as processes:
         plan = with_batch_size(without_published_weights(plan), processes, say)
-        # Whether compilation pays takes minutes to learn, which nobody asked for here.
+        # Measuring whether compilation pays takes minutes.
         ready = prepare(plan, plan.members[0], processes, say, measure="threads")
         session = ready.session
         assert session is not None  # only a run that is resumed can have nothing left to do
@@ -162,7 +162,7 @@ def _circumstances(session: TrainSession, compilation_known: bool) -> Circumstan
     from comptool.training.autotune import LEAST_STEPS
 
     settings, device = session.settings, session.processes.device
-    # Nothing is tried in shorter runs.
+    # Shorter runs do not try compilation.
     tried = settings.epochs * session.batches.num_steps >= LEAST_STEPS
     cuda = device.type == "cuda"
     return Circumstances(
@@ -200,7 +200,7 @@ class _Updates:
         self._session = session
         self._update = TrainStep(session, None, say)
         self._largest: list[Batch] = []
-        # Batches that are gathered on the device are work of the step.
+        # Gathering batches on the device is part of the step.
         self._resident = isinstance(session.train_loader, ResidentBatches)
         self._workers = choose_workers(session.settings.workers, device)
         self._endless = self._updates()
@@ -285,7 +285,7 @@ def loading_of(
         spent[COLLATE] += perf_counter() - augmented
         spent[DECODE] += decoded - began
         if dataset.augments:
-            # Both have found their files in the system's memory.
+            # Both have read their files from the system's page cache.
             spent[AUGMENT] += max((augmented - again) - (again - decoded), 0.0)
     steps = len(batches) / per_step
     return Loading({phase: each / steps for phase, each in spent.items()}, workers)
@@ -296,7 +296,7 @@ def profile_inference(
 ) -> Profile:
     """Profile ``infer`` or ``tta``; a short test set is begun again."""
     with TemporaryDirectory() as folder:
-        # A graph that has to be made is kept there, as long as it is needed.
+        # A new graph is stored there.
         members = [_borrowed(member, Path(folder)) for member in plan.members]
         networks, notes = open_networks(members, scheme.views, computing)
         for note in notes:

@@ -9,7 +9,7 @@ DECODE, AUGMENT, COLLATE = "decode", "augment", "collate"
 IDLE, TRANSFER, FORWARD, BACKWARD = "idle", "transfer", "forward", "backward"
 OPTIMIZER, MERGE, OTHER = "optimizer", "merge", "other"
 WAIT = "wait"  # for a batch; how much of it is lost is for the clock to say
-# In the order in which an image meets them.
+# In processing order.
 PHASES = (
     DECODE, AUGMENT, COLLATE, IDLE, TRANSFER, FORWARD, BACKWARD, OPTIMIZER, MERGE, OTHER
 )  # fmt: skip
@@ -33,7 +33,7 @@ class Loading:
         return sum(self.phases.values())
 
     def divided(self, waited: float) -> dict[str, float]:
-        """A wait for images loaded by the step itself, divided in the ratio of the loading phases."""
+        """A wait for images loaded by the step itself, divided like loading."""
         return {phase: waited * part / self.seconds for phase, part in self.phases.items()}
 
 

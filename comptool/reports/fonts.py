@@ -10,9 +10,9 @@ from pathlib import Path
 from comptool.errors import quoted
 
 OWN = "DejaVu Sans"  # comes with matplotlib
-# These first, since they have whole scripts and are read well; then the others.
+# Preferred fonts, legible and with whole scripts.
 PREFERRED = ("notosanscjk", "notosanskr", "nanumgothic", "malgun", "applesdgothic", "notosans")
-# Fonts of placeholders, and of colours that cannot be drawn.
+# Placeholder and colour fonts, which cannot be drawn.
 USELESS = ("last resort", "lastresort", "color emoji", "adobe blank")
 
 
@@ -57,7 +57,7 @@ def _chosen(letters: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
     from matplotlib import font_manager
 
     found = []
-    # matplotlib's own list is older than a font just installed, so they are looked for.
+    # matplotlib's cached list lacks newly installed fonts.
     for path in sorted(font_manager.findSystemFonts(), key=_rank):
         if letters & _letters(path):
             letters -= _letters(path)

@@ -19,7 +19,7 @@ Rows = npt.NDArray[np.bool_]
 
 HASH_BYTES = 8
 PUBLIC_SHARE = 0.3
-# What organisers call the column of their answers that says which part a row is in.
+# Names of the part column in organisers' answers.
 PART_COLUMNS = frozenset({"usage", "part", "split"})
 PUBLIC, PRIVATE, IGNORED = "public", "private", "ignored"
 

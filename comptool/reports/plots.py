@@ -71,7 +71,7 @@ def _style(names: Iterable[str] = ()) -> Iterator[None]:
     del settings["backend"]  # Its default is the choice of pyplot, which it imports.
     settings |= {"font.family": families(names), "font.size": SIZE, "text.parse_math": False}
     with matplotlib.rc_context(settings), warnings.catch_warnings():
-        # `unwritable` says it once, for all letters.
+        # `unwritable` reports it once.
         warnings.filterwarnings("ignore", "Glyph ", UserWarning)
         yield
 
@@ -212,7 +212,7 @@ def draw_confusion(confusion: npt.NDArray[np.number], classes: Sequence[str]) ->
         axes = _axes(figure, around, LINE, side, side)
         shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
         shades = LinearSegmentedColormap.from_list("shares", [(1, 1, 1), BLUE])
-        # Small shares are seen where no number tells them.
+        # Makes small shares visible without numbers.
         scale = PowerNorm(1 if num_classes <= MOST_NUMBERED else 0.5, 0, 1)
         image = axes.imshow(shares, cmap=shades, norm=scale, aspect="auto", interpolation="nearest")
         axes.set_xlabel("answer")
@@ -273,11 +273,11 @@ def draw_reliability(found: Reliability, error: float) -> Figure:
 
 SCATTER_SIDE, SCATTER_HEAD, SCATTER_GAP = 400, 48, 16  # of a panel: its square, above, around it
 ACROSS = 4  # panels in a row
-# Alone with many classes, a panel is as wide as the legend has to be.
+# Minimum width of the legend.
 LARGE, MANY = 1000, 30
 RADIUS = 3.0  # of a point, in pixels
 OPACITY = 0.75  # so that points below others are seen
-# Neighbouring hues of many classes are too alike to be told apart.
+# More hues are too similar.
 MARKERS, MOST_DOTS = "os^dv<P>X*", 20
 
 
@@ -342,7 +342,7 @@ def _draw_scatter_panel(axes: Axes, panel: Panel, marks: Sequence[_Mark], side: 
     from matplotlib.markers import MarkerStyle
     from matplotlib.transforms import IdentityTransform
 
-    # Mixed, so that no class covers another; those that stand out come last.
+    # Shuffled, so that no class covers another; highlighted classes last.
     order = np.random.default_rng(0).permutation(len(panel.points))
     radii = np.array([marks[target].radius for target in panel.targets])
     order = order[np.argsort(radii[order], kind="stable")]

@@ -118,7 +118,7 @@ class LabelGrade(Grade):
     )
     of_decisions: bool = False  # whether the submission has answers and no probabilities
     out_of_fold: bool = False  # whether all rows are one part, the rows of an out-of-fold file
-    # classes without a present cell by the part in which they are none; no mean counts them
+    # classes without a present cell by part, left out of means
     left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -322,7 +322,6 @@ def grade(
     InputError
         If a file cannot be used, the ids differ, or a class is unknown.
     """
-    # The practice competition that the answers belong to; its record names metric and classes.
     recorded = provenance.facts(answers.resolve().parent, PracticeFacts)
     truth = _read_answers(answers)
     task = task_of_answers(truth, recorded)
@@ -351,7 +350,7 @@ def grade_classes(
     if label in table.columns:
         if not of_decisions:
             raise UsageError(f"{name} needs probabilities, and {submission} holds one class a row")
-        # Where nothing says which classes there are, one that no row has is a wrong answer.
+        # If the classes are unknown, a class without a row is a wrong answer.
         known = recorded.classes or table[label]
         answered = _labels(submission, table, label, class_names([*truth[label], *known]))
     else:

@@ -127,12 +127,12 @@ class Sample:
 class AnswerForm(ABC):
     """Detection, writing and checking of a form of answers."""
 
-    # what it is, in the registry and in messages and records
+    # name in the registry, messages and records
     name: ClassVar[str]
     words: ClassVar[str]
     cells: ClassVar[bool] = False  # whether it can answer several labels per image
     lists: ClassVar[bool] = False  # whether a probability has to pass a threshold to be answered
-    # whether probabilities are answered, so that decisions in ``pred`` are lost
+    # whether answers are probabilities, which lose the decisions in ``pred``
     of_probabilities: ClassVar[bool] = False
 
     @abstractmethod

@@ -83,7 +83,7 @@ def _check_order(ids: pd.Series, wanted: pd.Series, name: str) -> None:
 
 
 MEMBER = "results.csv"
-# The oldest time that a zip can hold: the bytes must not depend on the clock.
+# The oldest time that a zip can hold, for reproducible bytes.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 READABLE_FILE = 0o100644 << 16
 UNIX = 3
@@ -172,7 +172,7 @@ class Target:
     task: str  # name of the task
     sample_path: Path  # the sample submission
     sample: pd.DataFrame  # its table of text
-    # the competition, or None where only the sample submission is known
+    # None if only the sample submission is known
     competition: Competition | None
 
     @property
@@ -251,7 +251,7 @@ def submit(
         "zip": archive,
         "threshold": threshold,
     }
-    # What the predictions were made of is known of the submission too.
+    # The submission inherits the facts of its predictions.
     made = provenance.facts(predictions_path, PredictionFacts)
     facts = replace(made, layout=layout.form.words, rows=len(table))
     with together():

@@ -42,7 +42,7 @@ class FilePolicy:
         self._photometry = [node for node in nodes if not _moves_pixels(node)]
         self._choices = [node for node in moving if isinstance(node, BaseCompose)]
         self._geometry = [node for node in moving if not isinstance(node, BaseCompose)]
-        # Pre-made, because re-seeding a generator takes a fifth of the time of making one.
+        # Re-seeding a generator takes a fifth of the time of making one.
         self._streams = [Stream() for _ in self._geometry]
         self._choice_stream, self._photometry_stream = Stream(), Stream()
 
@@ -71,7 +71,7 @@ class FilePolicy:
         self._photometry_stream.seed(own)
         for stream in self._streams:
             stream.seed(shared)
-        # Every time anew: a composition from a file may have reseeded its children.
+        # Every time: a composition from a file may have reseeded its children.
         for node in self._choices:
             self._choice_stream.attach(node)
         for node in self._photometry:
@@ -84,7 +84,7 @@ class FilePolicy:
         try:
             changed = self._pipeline(image=given)["image"]
         except Exception as error:
-            # Whatever it raises, cv2's and albumentations' own errors too: the file is at fault.
+            # Any error, also of cv2 and albumentations: the file is at fault.
             reason = " ".join(str(error).split())
             raise InputError(
                 f"this policy fails on an image of shape {image.shape}: {reason}", file=self._file
@@ -146,7 +146,7 @@ def read_policy(path: Path) -> FilePolicy:
     kind = "json" if path.suffix == ".json" else "yaml"
     try:
         with warnings.catch_warnings():
-            # albumentations only warns of an argument that it does not know, and ignores it.
+            # albumentations only warns of an unknown argument.
             warnings.simplefilter("error", UserWarning)
             pipeline = albumentations.load(path, data_format=kind)
     except KeyError as error:
@@ -171,7 +171,7 @@ def _nodes(node: Any) -> Iterator[Any]:
 
 
 def _moves_pixels(node: Any) -> bool:
-    # NoOp is dual by descent.
+    # NoOp is a dual transform by inheritance.
     return any(
         isinstance(part, DualTransform) and not isinstance(part, albumentations.NoOp)
         for part in _nodes(node)

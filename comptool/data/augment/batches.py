@@ -51,7 +51,6 @@ LEVELS = 256
 # ITU-R BT.601 in 14 bits, as OpenCV has it.
 _LUMINANCE, _HALF, _LUMINANCE_BITS = (4899, 9617, 1868), 1 << 13, 14
 
-# Takes images and what has been drawn for them, and gives images.
 Operation = Callable[..., Tensor]
 
 
@@ -68,7 +67,7 @@ def painted(images: Tensor, edges: Tensor, colours: Tensor) -> Tensor:
     top, left, bottom, right = edges[:, :, None].unbind(dim=1)
     row, column = (torch.arange(side, device=images.device) for side in (height, width))
     rows = (row >= top) & (row < bottom)
-    # Channels beside columns: a mask that is as long as the rows of memory is several times faster.
+    # Channels merged with columns: a mask along rows of memory is several times faster.
     columns = ((column >= left) & (column < right)).repeat_interleave(channels, dim=1)
     pattern = colours.repeat(1, width)[:, None]
     lines = images.reshape(count, height, width * channels)
@@ -109,7 +108,7 @@ def equalized(images: Tensor) -> Tensor:
     total = below[:, -1:]
     darkest = torch.where(below > 0, below, total).amin(dim=1, keepdim=True)
     spread = (below - darkest) * ((LEVELS - 1) / (total - darkest).float())
-    # An image of one level stays as it is.
+    # An image of one level is unchanged.
     tones = torch.where(total > darkest, spread, _levels(images)[:, None])
     return _looked_up(images, _to_bytes(tones))
 
@@ -219,7 +218,7 @@ def send(arrays: Sequence[Array], device: torch.device) -> Iterator[Tensor]:
     for array in arrays:
         starts.append(size)
         size += -(-array.nbytes // _ALIGNED) * _ALIGNED
-    # Page-locked memory is not given to others before the copy is done; torch sees to that.
+    # torch does not reuse page-locked memory before the copy is done.
     parcel = torch.empty(size, dtype=torch.uint8, pin_memory=device.type == "cuda")
     room = parcel.numpy()
     for start, array in zip(starts, arrays, strict=True):
@@ -243,7 +242,7 @@ def _groups(operated: Operated, stack: int, shape: Shape, canvas: float) -> Iter
     codes, strengths = operated
     for group in _GROUPS:
         rows = np.flatnonzero(np.isin(codes, [OPERATIONS.index(name) for name in group.names]))
-        # What is grey has no colour to lose or gain.
+        # Grey has no saturation.
         if rows.size and not (shape[2] == 1 and group.names == ("colour",)):
             arguments = group.arguments(codes[rows], strengths[rows], shape, canvas)
             floats = [one.astype(np.float32) for one in arguments]
@@ -268,7 +267,7 @@ def _tones(codes: Indices, strengths: Numbers, shape: Shape, canvas: float) -> t
     solarize, invert, posterize, brightness = (
         codes == OPERATIONS.index(name) for name in TONE_CHANGES
     )
-    # Whole levels, so that rounding to float32 cannot move one to the other side.
+    # Whole levels, so that rounding to float32 cannot cross the threshold.
     threshold = np.ceil((1 - strengths) * (LEVELS - 1))
     thresholds = np.where(solarize, threshold, np.where(invert, 0, LEVELS))
     steps = np.where(posterize, 2 ** np.round(BITS_LOST * strengths), 1)
@@ -364,7 +363,7 @@ class Augmentation:
         return images.view(-1, channels).index_select(0, places.flatten()).view(images.shape)
 
     def _blackening(self, rows: Indices) -> list[Work]:
-        # A missing image is black in training as in prediction, whatever the policy paints.
+        # A missing image stays black, as in prediction.
         absent = self._missing[rows].T
         return [
             Work(stack, torch.zeros_like, np.flatnonzero(absent[members]))

@@ -160,7 +160,7 @@ class SeededNumbers:
     """
 
     def __init__(self, seeds: npt.NDArray[np.int64], streams: npt.NDArray[np.int64]) -> None:
-        # Mixed before the streams are told apart, lest that of one seed be another's of the next.
+        # Mixed first, so that the streams of consecutive seeds do not overlap.
         self._places = _mixed(_mixed(seeds.astype(np.uint64)) ^ streams.astype(np.uint64))
 
     def uniform(self) -> npt.NDArray[np.float64]:
@@ -214,7 +214,7 @@ class Changes(NamedTuple):
 
 
 _DIRECTED = [OPERATIONS.index(name) for name in DIRECTED]
-# Takes the numbers of a sample, those of each of its modalities, and gives the operations.
+# Operations from the random numbers of a sample and of each of its modalities.
 Drawing = Callable[[SeededNumbers, SeededNumbers], list[Operated]]
 
 
@@ -223,7 +223,7 @@ class Policy:
     """A policy."""
 
     symmetries: tuple[int, ...] = ()  # those that are drawn from, if any
-    # side of the rectangle that is painted over, as a share of the image's; None for none
+    # side of the cut-out as a share of the image's, or None
     cutout: float | None = None
     draw_operations: Drawing = lambda shared, own: []  # what is drawn thereafter
 
@@ -314,6 +314,6 @@ def _direction(codes: Indices, shared: SeededNumbers, own: SeededNumbers) -> Num
 
 def _by_kind(codes: Indices, shared: SeededNumbers, own: SeededNumbers) -> Numbers:
     """Numbers [M, B]: the sample's for geometry, else the modality's own."""
-    # Both are drawn, so that neither sequence depends on what the other one chose.
+    # Both are always drawn, so that neither sequence depends on the choice.
     drawn = shared.uniform(), own.uniform()
     return np.where(codes < len(GEOMETRIC), *drawn)

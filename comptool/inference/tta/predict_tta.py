@@ -42,11 +42,10 @@ class ViewEvidence:
 
     metric: str  # its name
     num_rows: int  # rows that it is taken over
-    # its values
     plain: float
     augmented: float
     greater_is_better: bool  # which way is up
-    # whether the rows chose the views, so that the second value is too good
+    # whether the views were chosen on the same rows, which makes the second value optimistic
     in_sample: bool = False
 
     @property
@@ -84,7 +83,7 @@ class HeldOut:
 
     ids: npt.NDArray[np.object_]  # of the N rows, in order, shape (N,)
     targets: npt.NDArray[np.integer]  # class indices of shape (N,), or 1, 0 and -1 of shape (N, K)
-    # in which each was validated, shape (N,); None where that differs between runs
+    # validation fold of each, shape (N,); None if it differs between runs
     folds: npt.NDArray[np.integer] | None
     tables: list[Probabilities]  # one array of probabilities of shape (N, K) per scheme
     sources: tuple[Path, ...]  # where the labels are from
@@ -194,10 +193,10 @@ def tta(
         evidence = weigh(plan, held, in_sample)
         figures, verdict = evidence.summary(), str(evidence)
     except InputError as error:
-        # Training images may be elsewhere by now; the predictions do not need them.
+        # The predictions do not need the training images, which may have moved.
         figures = verdict = f"no evidence that TTA helps: {error}"
     with together():
-        # Rows that chose the views are no evidence of them.
+        # The views were chosen on these rows.
         rows = None if held is None or in_sample else _write_rows(plan, held, held.tables[1])
         _write(plan, prediction, scheme, arguments, figures, rows)
     return Augmented(len(plan.samples), prediction.findings(), scheme, figures, verdict)

@@ -38,7 +38,7 @@ D4 = {
     "transpose": Turn(True),
     "anti-transpose": Turn(True, True, True),
 }
-# Where the part lies, 0 to 1 from the top left; it is seen at the image's own size.
+# Position of the crop, 0 to 1 from the top left; it is resized to the image's size.
 CROPS = {
     "crop-top-left": (0.0, 0.0),
     "crop-top-right": (0.0, 1.0),
