@@ -72,10 +72,7 @@ class DecodedImages:
 
 
 class WantedImages:
-    """The image files of one modality of N samples; an InputError if one is unreadable.
-
-    ``paths`` holds each file once; ``digests`` has one entry for each sample, None for no image.
-    """
+    """The image files of one modality: distinct ``paths``, and a digest or None for each sample."""
 
     def __init__(self, files: ImageFiles, modality: int) -> None:
         self.paths: dict[bytes, Path] = {}

@@ -20,9 +20,9 @@ _CHUNK = 512  # images that are brought to the device at once
 
 
 class ResidentBatches:
-    """Batches of a data set of N samples, on one device, without the data set's own augmentation.
+    """Batches of N samples on one device; ``order`` is an `EpochBatches` or lists of `in_order`.
 
-    ``order`` is an `EpochBatches`, or the lists of `in_order`.
+    The augmentation of the data set itself is not used.
     """
 
     def __init__(

@@ -41,16 +41,9 @@ class Networks(Protocol):
 def open_networks(
     members: Sequence[TrainedMember], views: Sequence[str], computing: Computing
 ) -> tuple[Networks, list[str]]:
-    """The networks on the best backend, and a sentence if that is not the preferred one.
+    """Open networks of one list of modalities on the best backend, and check the ``views`` to compute.
 
-    Parameters
-    ----------
-    members
-        Networks of one list of modalities.
-    views
-        Views that will be computed, checked now.
-    computing
-        Device, precision and backend.
+    Returns also a sentence if it is not the preferred backend.
 
     Raises
     ------

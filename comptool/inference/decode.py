@@ -1,7 +1,6 @@
 """Decoding of test images: each once, in every input form, with checks.
 
-Threads decode: OpenCV, hashing and the network release Python's lock, so that batches are made
-while the network computes.
+Threads decode while the network computes: OpenCV and hashing release Python's lock.
 """
 
 from __future__ import annotations
@@ -80,7 +79,7 @@ class DecodedSamples:
         originals = np.zeros((len(rows), self._num_modalities), ORIGINAL)
         for place, row in enumerate(rows):
             if self._ended.is_set():
-                break  # Nobody waits for it.
+                break  # The consumer has stopped.
             decoded = [self._files.read(row, number) for number in range(self._num_modalities)]
             for number, pixels in enumerate(decoded):
                 if pixels is not None:

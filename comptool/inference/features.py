@@ -59,9 +59,9 @@ class FeaturePlan:
     subjects: tuple[Subject, ...]  # one panel each
     classes: tuple[str, ...]  # the K classes, the same for all networks
     highlighted: frozenset[int]  # indices of those that stand out
-    output: Path  # the picture; :attr:`table` is beside it
+    output: Path  # the picture; :attr:`table` lies next to it
     force: bool  # whether both may be replaced
-    notes: tuple[str, ...]  # what to know of the runs, one sentence each
+    notes: tuple[str, ...]  # on the runs, one sentence each
 
     @property
     def table(self) -> Path:

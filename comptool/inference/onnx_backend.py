@@ -91,12 +91,7 @@ class NoGraph(UsageError):
 class OnnxNetworks:
     """Networks on the CPU; a view of another size needs its own graph.
 
-    Raises
-    ------
-    InputError
-        If a checkpoint cannot be used.
-    NoGraph
-        If a network cannot be exported, or computes something else when exported.
+    Raises NoGraph if a network cannot be exported, or computes something else when exported.
     """
 
     def __init__(self, members: Sequence[TrainedMember], views: Sequence[str]) -> None:

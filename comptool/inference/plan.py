@@ -113,7 +113,7 @@ AGREEING = ("task", "classes", "modalities")
 
 @dataclass(frozen=True)
 class InferencePlan:
-    """Plan of `comptool.inference.infer.infer` and `comptool.inference.tta.predict_tta.tta`.
+    """Plan of a prediction.
 
     Parameters
     ----------
@@ -123,12 +123,8 @@ class InferencePlan:
         The averaged networks, of one task, class list and list of modalities.
     samples
         Samples to predict; ``paths`` in the networks' order of modalities.
-    output
-        Prediction file to write.
     chosen
         How an unnamed run was chosen, otherwise empty.
-    notes
-        Notes on the runs, one sentence each.
     """
 
     runs: tuple[Path, ...]

@@ -44,18 +44,8 @@ def predict(
 class Prediction:
     """Probabilities under each scheme, averaged over the members, computed on demand.
 
-    Views shared by several schemes are computed once.
-
-    Parameters
-    ----------
-    members
-        Networks of one task, class list and list of modalities.
-    samples
-        N samples, ``paths`` in the networks' order.
-    schemes
-        Views and merges.
-    computing
-        Device, precision and the like.
+    Views shared by several schemes are computed once. The networks have one task, class list and
+    list of modalities, the order of the samples' ``paths``.
 
     Raises
     ------
@@ -108,10 +98,7 @@ class Prediction:
 
 
 class ForwardPass:
-    """Batches of a test set through networks of one list of modalities.
-
-    ``what`` names the result in messages; an InputError if an image is missing.
-    """
+    """Batches of a test set through networks; ``what`` names the result in messages."""
 
     def __init__(
         self, members: Sequence[TrainedMember], samples: Samples, computing: Computing, what: str

@@ -48,7 +48,7 @@ class Arriving:
     """Tensors on their way to this machine's memory."""
 
     tensors: Sequence[Tensor]  # where they arrive
-    arrived: torch.cuda.Event | None = None  # tells of it; None where they are there
+    arrived: torch.cuda.Event | None = None  # end of the copy; None if complete
     needed: object = None  # memory that is read until then
 
     def arrays(self) -> list[npt.NDArray[Any]]:
@@ -95,10 +95,7 @@ class OnHost:
 
 
 class ToCard:
-    """Copies from page-locked memory to a CUDA device in their own stream.
-
-    Copying, computing and decoding overlap; copies from ordinary memory would block.
-    """
+    """Copies from page-locked memory to a CUDA device in their own stream, overlapping with work."""
 
     ahead = 2
 
@@ -156,15 +153,7 @@ def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | 
 
 
 class TorchNetworks:
-    """Networks on a device.
-
-    Raises
-    ------
-    InputError
-        If a checkpoint cannot be used.
-    UsageError
-        If the device is missing.
-    """
+    """Networks on a device."""
 
     def __init__(self, members: Sequence[TrainedMember], computing: Computing) -> None:
         self._device = choose_device(computing.device)

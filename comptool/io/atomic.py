@@ -147,10 +147,9 @@ def together() -> Iterator[None]:
 
 @contextmanager
 def named_late(temporary: Path) -> Iterator[IO[bytes]]:
-    """A stream into a file of `atomic_output` that takes long to write.
+    """A stream into a file of `atomic_output`, unnamed until complete where the file system allows.
 
-    Where the file system allows, the file has no name until complete, so that a killed program
-    leaves nothing behind.
+    So a killed program leaves nothing behind.
     """
     descriptor = _nameless(temporary.parent)
     if descriptor is None:

@@ -42,10 +42,9 @@ MEND = "Bring them as .csv or .parquet: id, and one column per class"
 
 
 class Arrays(NamedTuple):
-    """Arrays of a file of N predictions of K classes, in file order.
+    """Arrays of a file of N predictions of K classes; ``columns`` has shape (K + 1,), the id first.
 
-    ``columns`` has shape (K + 1,), the id column first; ``fold`` and ``pred`` have shape (N,), or
-    (0,) if absent.
+    ``fold`` and ``pred`` have shape (N,), or (0,) if absent.
     """
 
     probabilities: npt.NDArray[np.floating]
@@ -407,13 +406,7 @@ def _arrays(path: Path, parts: Sequence[Predictions]) -> Arrays:
 
 
 def refuse_ranks(path: Path, facts: PredictionFacts) -> None:
-    """Refuse mean ranks where a threshold needs probabilities.
-
-    Raises
-    ------
-    InputError
-        If the record of ``path`` says that the numbers are ranks.
-    """
+    """Raise an InputError for mean ranks, by the record, where a threshold needs probabilities."""
     if facts.scores == RANKS:
         raise InputError(
             "its numbers are ranks among these rows, not probabilities: a threshold would answer "

@@ -41,7 +41,7 @@ _FOLD = re.compile(r"fold-(\d+)")
 class RunState:
     """State of a training by its ``run.json``."""
 
-    state: str | None = None  # ``running``, ``stopped`` or ``finished``; None where nothing says
+    state: str | None = None  # ``running``, ``stopped`` or ``finished``; None if unknown
     held: bool | None = None  # of a running one, whether a lock tells that it is still so
     num_folds: int | None = None  # of a folded run, how many folds it is to have
 
@@ -211,10 +211,7 @@ def fold_folders(run: Path) -> list[Path]:
 def read_header(run: Path) -> RunHeader:
     """Read the header of a checkpoint, without weights and without executing anything in it.
 
-    Parameters
-    ----------
-    run
-        Folder of one run (not of a folded one) or its ``best.safetensors``.
+    ``run`` is the folder of one run (not of a folded one) or its ``best.safetensors``.
 
     Raises
     ------

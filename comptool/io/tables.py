@@ -189,18 +189,9 @@ def refuse_rows(
     what: str,
     mend: str | None = None,
 ) -> None:
-    """Raise an InputError for wrong cells of a column, with the first row and the distinct values.
+    """Raise an InputError for the cells of a column where the mask ``wrong``, shape (N,), is true.
 
-    Parameters
-    ----------
-    path
-        The table.
-    column
-        N cells; its name is the name of the column.
-    wrong
-        Mask of shape (N,).
-    what, mend
-        The error and its remedy.
+    It has the first row, the distinct values, the error ``what`` and the remedy ``mend``.
     """
     rows = np.flatnonzero(wrong)
     if rows.size:

@@ -103,7 +103,7 @@ class ConfidentJoint:
 
 
 def confident_joint(labels: Integers, probabilities: Floats) -> ConfidentJoint:
-    """The confident joint of labels and classes.
+    """Count rows by label and counted class.
 
     Examples
     --------
@@ -174,19 +174,15 @@ def review_classes(
     ----------
     labelled
         Out-of-fold predictions with class indices, shape (N,).
-    kinds
-        Refused.
-    truth
-        A table with the true labels, to measure the list by, or None.
-    label
-        The label column of ``truth``.
+    truth, label
+        A table with the true labels, to measure the list by, and its label column.
     pairs
         Whether the pairs of classes will be written.
 
     Raises
     ------
     UsageError
-        If kinds are chosen.
+        If ``kinds`` are chosen.
     InputError
         If the truth cannot be used.
     """

@@ -34,7 +34,7 @@ class Corrected:
     changed: int  # labels that were changed
     unchanged: int  # corrections that the table followed already
     removed: int = 0  # rows that were left out
-    noun: str = "cells"  # what has one label: ``cells`` or ``rows``
+    noun: str = "cells"  # labelled unit: ``cells`` or ``rows``
 
     def text(self) -> str:
         """One line for the terminal."""
@@ -46,12 +46,7 @@ class Corrected:
 def read_corrections(path: Path, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
     """Read a corrections file; every cell as text.
 
-    Parameters
-    ----------
-    path
-        The file.
-    columns
-        Required columns: `COLUMNS`, or `ROW_COLUMNS` of a single-label table.
+    ``columns`` are required: `COLUMNS`, or `ROW_COLUMNS` of a single-label table.
 
     Raises
     ------
@@ -89,11 +84,9 @@ def apply_corrections(
     frame
         Label table of text: distinct ids, one column per class.
     corrections
-        Text columns ``id``, ``class`` and ``label``.
+        Text columns ``id``, ``class`` and ``label``, from ``file``.
     id_column, classes
         Columns of ``frame``.
-    file
-        Source of the corrections, for messages.
 
     Raises
     ------
@@ -150,14 +143,7 @@ def apply_to_classes(
 ) -> Corrected:
     """Change the classes of rows; a row with a blank label is left out.
 
-    Parameters
-    ----------
-    samples
-        Samples of one label each.
-    corrections
-        Text columns ``id`` and ``label``.
-    file
-        Source of the corrections, for messages.
+    ``corrections`` have the text columns ``id`` and ``label``, from ``file``.
 
     Raises
     ------

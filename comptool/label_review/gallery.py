@@ -151,10 +151,10 @@ class ReviewFiles:
 class Reviewed:
     """A written review."""
 
-    doubts: Doubts  # what was found
-    gallery: Gallery  # what its page shows
+    doubts: Doubts
+    gallery: Gallery
     num_rows: int  # N
-    notes: tuple[str, ...] = ()  # what to know of the networks, one sentence each
+    notes: tuple[str, ...] = ()  # on the networks, one sentence each
 
     def text(self) -> str:
         """The findings and their precision."""

@@ -59,7 +59,7 @@ class Card:
 class Sheet:
     """Content of a page of cards."""
 
-    noun: str  # what a card is of: ``cells`` or ``rows``
+    noun: str  # unit of a card: ``cells`` or ``rows``
     order: str  # in which order they come, the end of a sentence
     filters: tuple[str, str]  # the names of the two filters, by class and by kind
     # columns of the corrections by card attribute
@@ -76,8 +76,8 @@ class Doubts:
 
     table: pd.DataFrame  # one row each, the most doubtful first
     cards: Sequence[Card]  # the same in the order of the page
-    sheet: Sheet  # what the page is about
-    lines: tuple[str, ...]  # what was found, sentences and tables for a person
+    sheet: Sheet
+    lines: tuple[str, ...]  # sentences and tables
     facts: Mapping[str, object]  # the same for a program
     # how often each label stands for each class; None for multi-label tasks
     pairs: pd.DataFrame | None = None
@@ -225,17 +225,13 @@ def review_cells(
         Out-of-fold predictions with cells, int8 of shape (N, K).
     kinds
         See `comptool.label_review.issues.review`.
-    truth
-        A table with the true labels, to measure the list by, or None.
-    label
-        Column of ``truth`` with a list of labels.
-    pairs
-        Refused.
+    truth, label
+        A table with the true labels, to measure the list by, and its column of label lists.
 
     Raises
     ------
     UsageError
-        If pairs of classes are wanted.
+        If ``pairs`` of classes are wanted.
     InputError
         If the truth cannot be used.
     """

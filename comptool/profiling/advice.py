@@ -27,7 +27,7 @@ class Circumstances:
     """Settings of the profiled command that advice can change."""
 
     cuda: bool  # whether it computes on a CUDA device
-    most_loaders: int  # processes or threads that may load beside the step before they slow it down
+    most_loaders: int  # most loading processes or threads that do not slow down the step
     batch_size: int  # samples per batch
     full_precision: bool = True  # whether the forward pass is in float32
     decodes_anew: bool = True  # whether every pass over the images decodes them

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Timing:
     """A mean step, in seconds."""
 
-    phases: dict[str, float]  # of each phase; what the step takes is their sum
+    phases: dict[str, float]  # seconds of each phase
     waited: float  # how long the program waited for its batch
 
     @property

@@ -48,9 +48,9 @@ if TYPE_CHECKING:
 
 TURNS = 4
 FIRST_UPDATES = 4  # of a process: they choose kernels, take memory and may compile
-FIRST_BATCHES = 2  # of a prediction, besides those that are decoded ahead
+FIRST_BATCHES = 2  # of a prediction, in addition to prefetched ones
 LOADED_AHEAD = 2  # batches that each worker of a loader has ready
-LOADED = 5  # batches that are loaded here to see what loading takes
+LOADED = 5  # batches loaded in this process to time loading
 ONNX = "cpu (ONNX Runtime)"
 
 Say = Callable[[str], None]
@@ -125,10 +125,9 @@ def seconds_of(clock: Clock, step: Callable[[], object], count: int) -> float:
 
 
 def profile_training(plan: TrainingPlan, steps: int, say: Say, quiet: bool) -> Profile:
-    """Profile a training without writing to its folder.
+    """Profile a training without writing to its folder, with random weights or ``--init-from``.
 
-    The weights are random or from ``--init-from``. The network is compiled if asked for or known
-    to pay. Of several members the first is trained; a short epoch is followed by another.
+    Of several members the first is trained; a short epoch is followed by another.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("profile measures one process; start it without torchrun")

@@ -25,7 +25,7 @@ class Loading:
     """What loading the images of a step takes of one core."""
 
     phases: Mapping[str, float]  # seconds of each of its phases
-    loaders: int  # processes or threads that load beside the step; 0: the step itself has to
+    loaders: int  # loading processes or threads; 0: the step itself
 
     @property
     def seconds(self) -> float:
@@ -39,24 +39,12 @@ class Loading:
 
 @dataclass(frozen=True)
 class Profile:
-    """A few steps of a command, measured.
+    """Profile of a few steps.
 
-    Parameters
-    ----------
-    images
-        Samples in a step.
-    phases
-        Seconds of each phase in a mean step; their sum is the step time.
-    waited
-        Seconds of it spent waiting for a batch; a CUDA device may be busy meanwhile.
-    ceiling
-        Seconds of the same step on samples already in place.
-    half
-        Relative time of half of these samples, 0 to 1; None if not measured.
-    loading
-        Time of loading; None if the images lie on the device.
-    advice
-        One sentence each.
+    ``phases`` are seconds of a mean step, of which ``waited`` are spent waiting for a batch; a CUDA
+    device may be busy meanwhile. ``ceiling`` is the time of the same step on samples already in
+    place, ``half`` the relative time of half of these samples. ``loading`` is None if the images
+    lie on the device.
     """
 
     command: str

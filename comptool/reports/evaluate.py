@@ -46,12 +46,8 @@ class Evaluation:
         Of the answers, or of all known cells of a multi-label task.
     confusion
         True class (row) by answered class (column), (K, K); None for multi-label tasks.
-    metric
-        The competition's own, if known.
     per_class
         Recall of each class, or average precision for multi-label tasks.
-    notes
-        One sentence each.
     fusion
         Learnt fusion weights of each network by its folder: the share of the first kind of
         attention in every block, as named in ``metrics.csv``, and their mean.
@@ -301,12 +297,8 @@ def report(
 ) -> Report:
     """Add every metric, the table of classes and F1 at thresholds to a multi-label grade.
 
-    Parameters
-    ----------
-    per_class
-        Path of the table of classes, or None.
-    thresholds
-        Numbers from 0 to 1 separated by commas, or None.
+    ``per_class`` is the path of the table; ``thresholds`` are numbers from 0 to 1, separated by
+    commas.
 
     Raises
     ------

@@ -32,7 +32,7 @@ NAME = 260  # pixels that a name takes, at most
 MOST_NAMED = 500  # classes beyond which their names are left out
 GREY, PALE_GREY = "0.45", "0.8"
 BLUE, RED = (30 / 255, 90 / 255, 160 / 255), (220 / 255, 60 / 255, 60 / 255)
-PALE = 0.5  # share of white in the colour of what is not highlighted
+PALE = 0.5  # share of white in the colours of other classes
 
 
 def class_colours(number: int, highlighted: Collection[int] = ()) -> list[Colour]:
@@ -119,7 +119,7 @@ def _without_middle(name: str, kept: int) -> str:
 WIDTH, HEIGHT = 560, 220  # of a panel's axes
 LEFT, RIGHT, HEAD, FOOT = 70, 30, 34, 44  # around them
 EPOCHS = 10  # ticks across, at most
-DOTTED = 60  # epochs beyond which there is no dot for each
+DOTTED = 60  # most epochs drawn with dots
 
 
 @dataclass(frozen=True)
@@ -273,11 +273,11 @@ def draw_reliability(found: Reliability, error: float) -> Figure:
 
 SCATTER_SIDE, SCATTER_HEAD, SCATTER_GAP = 400, 48, 16  # of a panel: its square, above, around it
 ACROSS = 4  # panels in a row
-# Minimum width of the legend.
+# A single panel of many classes is larger, for its legend.
 LARGE, MANY = 1000, 30
 RADIUS = 3.0  # of a point, in pixels
 OPACITY = 0.75  # so that points below others are seen
-# More hues are too similar.
+# Markers tell many classes apart: their hues are too similar.
 MARKERS, MOST_DOTS = "os^dv<P>X*", 20
 
 

@@ -42,22 +42,10 @@ FORMS = Registry(
 class Layout:
     """The layout of a submission.
 
-    Parameters
-    ----------
-    columns
-        The whole header.
-    answer
-        The column with the class or the probability; empty for one column per class.
-    score
-        Column with the probability of the answered class, or None.
-    classes
-        Class names that may be answered, in class order; None if unknown.
-    as_index
-        Whether a class is given by its index instead of its name.
-    notes
-        Assumptions, one sentence each.
-    separator
-        Separator of a list of classes: a blank, or a comma with or without one.
+    ``columns`` is the whole header; ``answer`` the column with the class or the probability, empty
+    for one column per class; ``score`` the column with the probability of the answered class.
+    ``classes`` may be answered, in class order, by index if ``as_index``; None if unknown.
+    ``notes`` are assumptions; ``separator`` that of a list of classes: a blank or a comma.
     """
 
     form: AnswerForm

@@ -168,7 +168,7 @@ DEFAULT_NAME = "submission"
 class Target:
     """The competition and its sample submission."""
 
-    name: str  # what the submission file is called
+    name: str  # of the submission file
     task: str  # name of the task
     sample_path: Path  # the sample submission
     sample: pd.DataFrame  # its table of text

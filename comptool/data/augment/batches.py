@@ -304,18 +304,10 @@ _GROUPS = (
 
 
 class Augmentation:
-    """A named policy on the batches of a data set.
+    """A named policy on the batches of a data set, on a device.
 
-    Parameters
-    ----------
-    policy
-        What is drawn for each sample.
-    shapes
-        Height, width and channels of the images of each of M modalities.
-    missing
-        Which images of the N rows are missing, bool (N, M).
-    device
-        Where batches are augmented.
+    ``shapes`` are height, width and channels of each of M modalities; ``missing``, bool (N, M),
+    marks missing images of the N rows.
     """
 
     def __init__(

@@ -147,10 +147,9 @@ Words = npt.NDArray[np.uint64]
 
 
 class SeededNumbers:
-    """A sequence of random numbers for each seed, non-negative int64 of shape (B,).
+    """Random numbers for each seed (int64 >= 0, shape (B,)) and independent stream.
 
-    ``streams``, int64 of shape (..., 1), are independent sequences of the same seed; numbers have
-    shape (..., B).
+    ``streams`` are int64 of shape (..., 1); numbers have shape (..., B).
 
     Examples
     --------
@@ -225,7 +224,7 @@ class Policy:
     symmetries: tuple[int, ...] = ()  # those that are drawn from, if any
     # side of the cut-out as a share of the image's, or None
     cutout: float | None = None
-    draw_operations: Drawing = lambda shared, own: []  # what is drawn thereafter
+    draw_operations: Drawing = lambda shared, own: []  # drawn last
 
     def draw(self, seeds: Indices, modalities: int, *, square: bool) -> Changes:
         """Draw the changes of a batch."""

@@ -42,23 +42,16 @@ MERGES: dict[str, Callable[[Numbers], Numbers]] = {
 
 
 def merge(logits: Numbers, how: str, task: str, weights: Sequence[float] = ()) -> Numbers:
-    """Probabilities of B samples from the logits of V views.
+    """Merge the logits (V, B, K) of V views into probabilities (B, K) of the same type.
 
     Parameters
     ----------
-    logits
-        Of shape (V, B, K).
     how
         One of `MERGES`.
     task
         Name of the task; classes are independent for multi-label tasks.
     weights
         Weights of the V views in a mean, summing to one; empty for equal ones.
-
-    Returns
-    -------
-    numpy.ndarray
-        Of shape (B, K) and the type of ``logits``.
 
     Raises
     ------

@@ -51,13 +51,6 @@ def read_scheme(transforms: str, merge: str) -> Scheme:
     """Parse ``--transforms``: names of `GROUPS` joined by commas, or a JSON or TOML file.
 
     The file has a list ``views`` and optional ``weights``; in JSON the bare list will do.
-
-    Raises
-    ------
-    UsageError
-        If a name is unknown, or weights are given for another merge than the mean.
-    InputError
-        If the file is missing, or has unknown or repeated views or invalid weights.
     """
     path = Path(transforms)
     if path.suffix not in VIEW_FILES:
