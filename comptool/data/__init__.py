@@ -2,5 +2,5 @@
 
 import os
 
-# albumentations would ask the network for a newer version of itself when it is imported.
+# albumentations checks for updates over the network when imported.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")

@@ -1,12 +1,9 @@
-"""Cache of decoded images: which files it covers and where each array is.
+"""Cache of decoded and resized images, shared by epochs, folds and runs.
 
-Each image decoded and resized once: for all epochs, for all folds, for the next run.
-
-What is kept is exactly what `comptool.data.dataset.SampleDataset` gives to augmentation, so that
-nothing about a training changes but its speed. An image is known by the place, size and times of
-change of its file, and where those differ by its content: a file that was changed is decoded
-again, one that was moved is not. What lies on the disk is checked against its checksums before it
-is used.
+It holds what `comptool.data.dataset.SampleDataset` passes to augmentation, so that only the speed
+of a training changes. An image is identified by path, size and times of its file, and if those
+differ by content: a changed file is decoded again, a moved one is not. Cached files are checked
+against their checksums before use.
 """
 
 from __future__ import annotations
@@ -57,18 +54,17 @@ class DecodedImages:
     """The images of one modality of N samples."""
 
     arrays: Sequence[npt.NDArray[np.uint8]]  # uint8 arrays (n, H, W, C)
-    # of each sample's image the number of its array and the place in it, both (N,); `MISSING` where
-    # the sample has none
+    # array number and index of each sample's image, (N,); `MISSING` if none
     array: npt.NDArray[np.int64]
     place: npt.NDArray[np.int64]
 
     def __getitem__(self, row: int) -> Pixels | None:
-        """The image of a sample, (H, W, C), not to be written to; None where it is missing."""
+        """The image of a sample, (H, W, C), read only; None if missing."""
         number = int(self.array[row])
         return None if number == MISSING else self.arrays[number][self.place[row]]
 
     def copy_to(self, chips: Pixels, rows: slice) -> None:
-        """Write the images of samples into ``chips`` (n, H, W, C), but for missing ones."""
+        """Copy the images of samples into ``chips`` (n, H, W, C), except missing ones."""
         array, place = self.array[rows], self.place[rows]
         for number, pixels in enumerate(self.arrays):
             here = np.flatnonzero(array == number)
@@ -76,20 +72,7 @@ class DecodedImages:
 
 
 class WantedImages:
-    """The files of the images of one modality of N samples, by what they are known by.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be looked at.
-
-    Attributes
-    ----------
-    paths
-        Each file once.
-    digests
-        One for each sample, None where it has no image.
-    """
+    """The image files of one modality: distinct ``paths``, and a digest or None for each sample."""
 
     def __init__(self, files: ImageFiles, modality: int) -> None:
         self.paths: dict[bytes, Path] = {}
@@ -104,16 +87,16 @@ class WantedImages:
             self.digests.append(digest)
 
     def places(self, shard: Shard) -> list[int]:
-        """Where those are that a shard has."""
+        """Indices of the files that a shard has."""
         return [place for source, place in shard.places.items() if source in self.paths]
 
     def without(self, shards: Sequence[Shard]) -> dict[bytes, Path]:
-        """The files that no shard has."""
+        """Files missing from all shards."""
         known = {source for shard in shards for source in shard.places}
         return {digest: path for digest, path in self.paths.items() if digest not in known}
 
     def among(self, shards: Sequence[Shard]) -> DecodedImages:
-        """The images of the samples, all of which some shard has."""
+        """The images of the samples from complete shards."""
         places = {
             source: (number, place)
             for number, shard in enumerate(shards)
@@ -136,14 +119,14 @@ Say = Callable[[str], None]
 
 
 def cache_folder() -> Path:
-    """``$COMPTOOL_CACHE``, else ``comptool`` in the user's folder of caches."""
+    """``$COMPTOOL_CACHE``, else ``comptool`` in the user's cache folder."""
     if given := os.environ.get(FOLDER):
         return Path(given)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "comptool"
 
 
 def cache_limit() -> int:
-    """Bytes that the cache on the disk may have: ``$COMPTOOL_CACHE_GB`` gigabytes, or 20."""
+    """Size limit of the cache in bytes: ``$COMPTOOL_CACHE_GB`` gigabytes, or 20."""
     text = os.environ.get(LIMIT) or str(DEFAULT_LIMIT)
     try:
         gigabytes = float(text)
@@ -156,22 +139,21 @@ def cache_limit() -> int:
 
 @dataclass
 class PixelCache:
-    """Where decoded images are kept between epochs.
+    """Decoded images, kept between epochs.
 
     Parameters
     ----------
     mode
-        ``disk``: in the folder of caches. ``ram``: in this process and those that it forks.
-        ``auto``: on the disk if there is room, else in memory if there is, else not at all.
-        ``off``: not at all.
+        ``disk``: in the cache folder. ``ram``: in this process and its forks. ``auto``: on the disk
+        if there is room, else in memory if there is, else off. ``off``: not at all.
     say
-        Takes a sentence about what was not possible.
+        Takes warnings.
     quiet
-        Whether there is no bar.
+        Whether to hide the progress bar.
     folder, limit
-        Of the cache on the disk, and how many bytes it may have.
+        Cache folder on the disk, and its size limit in bytes.
     sharers
-        Processes that each keep images of their own in the machine's memory, this one included.
+        Processes of this machine that keep their own images in memory, this one included.
     """
 
     mode: Mode
@@ -182,17 +164,17 @@ class PixelCache:
     sharers: int = 1
 
     def __post_init__(self) -> None:
-        """Begin with nothing kept."""
+        """Start empty."""
         self._memory = int(MOST_OF_MEMORY * available_memory() / self.sharers)
         self._in_use: dict[Path, int] = {}
 
     def images(self, files: ImageFiles, modality: int, form: ChipForm) -> DecodedImages | None:
-        """The images of a modality in one form, or None if each is to be decoded anew.
+        """The images of a modality in one form, or None if nothing is cached.
 
         Raises
         ------
         InputError
-            If an image cannot be read; if there is not the room that ``disk`` or ``ram`` needs.
+            If an image cannot be read, or there is no room for ``disk`` or ``ram``.
         """
         if self.mode == "off":
             return None
@@ -227,7 +209,7 @@ class PixelCache:
             self._check_room(len(lacking) * form.num_bytes)
             with new_shard(self.folder, form, len(lacking)) as (path, index, pixels):
                 self._fill(lacking, _by_content(found), form, index, pixels)
-            # As it was written: by its name another process may have removed it by now.
+            # Not reopened by name: another process may have removed it.
             shards.append(Shard(path, index, pixels))
             self._use(shards[-1:])
             make_room(self.folder, self.limit, self._in_use)
@@ -240,7 +222,7 @@ class PixelCache:
 
     def _in_memory(self, wanted: WantedImages, form: ChipForm) -> DecodedImages:
         count = len(wanted.paths)
-        # Anonymous and shared: processes that are forked use the same memory.
+        # Anonymous and shared with forked processes.
         memory = mmap.mmap(-1, max(count * form.num_bytes, 1))
         pixels = np.frombuffer(memory, np.uint8, count * form.num_bytes).reshape(count, *form.shape)
         index = np.zeros(count, RECORD)
@@ -255,7 +237,6 @@ class PixelCache:
         index: Index,
         pixels: Pixels,
     ) -> None:
-        """Read files into an array and its index."""
         items = list(paths.items())
 
         def read(place: int) -> None:
@@ -272,7 +253,7 @@ class PixelCache:
         self._with_every_core(read, range(len(items)), "decode")
 
     def _is_whole(self, shard: Shard, wanted: WantedImages) -> bool:
-        """Whether what is wanted of a shard has its checksums; if not, it is removed."""
+        """Check the checksums of the wanted images of a shard; remove a damaged shard."""
         damaged: list[int] = []
 
         def check(place: int) -> None:
@@ -287,7 +268,6 @@ class PixelCache:
     def _with_every_core(
         self, work: Callable[[int], None], places: Sequence[int], what: str
     ) -> None:
-        """Do the work for each place; OpenCV, hashing and checksums let go of Python's lock."""
         ended = Event()
 
         def several(chunk: Sequence[int]) -> int:
@@ -312,7 +292,7 @@ class PixelCache:
     def _check_room(self, needed: int) -> None:
         place = next(path for path in (self.folder, *self.folder.parents) if path.exists())
         free = max(shutil.disk_usage(place).free - SPARE_DISK, 0)
-        # What this process uses cannot make room.
+        # Shards in use by this process cannot make room.
         allowed = max(self.limit - sum(self._in_use.values()), 0)
         if needed > min(free, allowed):
             raise OutputError(
@@ -332,5 +312,5 @@ def _by_content(shards: Sequence[Shard]) -> dict[bytes, tuple[Shard, int]]:
 
 
 def spelled(num_bytes: int) -> str:
-    """A number of bytes for a message."""
+    """Bytes as text."""
     return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e8 else f"{num_bytes / 1e6:.1f} MB"

@@ -1,8 +1,8 @@
-"""Decoded images on the disk: arrays of one form each, and an index of the files they came from.
+"""Decoded images on the disk in immutable shards.
 
-A shard is a pair of files of one name: ``X.npy``, uint8 (N, H, W, C), and ``X.index.npy`` with a
-record for each image. It is written once and never changed, so any number of processes may read
-it, and two that build the same images at the same time give two shards instead of a broken one.
+A shard is a pair of files: ``X.npy``, uint8 (N, H, W, C), and ``X.index.npy`` with a record for
+each image. Any number of processes may read it, and two that build the same images at the same time
+make two shards.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ Index = npt.NDArray[np.void]
 
 
 def form_folder(folder: Path, form: ChipForm) -> Path:
-    """Where images of a form lie in a cache; another format lies elsewhere."""
+    """Folder of a form in a cache; the cache format is part of it."""
     return folder / f"v{FORMAT}" / f"{form.height}x{form.width}x{form.channels}-{form.bits}"
 
 
 def source_digest(path: Path) -> bytes:
-    """What a file is known by without reading it: its place, its size and its times of change."""
+    """Digest of a file's path, size and times of change."""
     seen = path.stat()
-    # A copy may bring its time of modification along, and never that of its inode.
+    # A copy may keep its modification time, but not its ctime.
     facts = (os.path.realpath(path), seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
     return blake2b(os.fsencode("\0".join(map(str, facts))), digest_size=DIGEST).digest()
 
 
 def content_digest(content: bytes) -> bytes:
-    """What a file is known by wherever it lies."""
+    """Digest of a file's content."""
     return blake2b(content, digest_size=DIGEST).digest()
 
 
@@ -55,17 +55,7 @@ def checksum(pixels: Pixels) -> int:
 
 
 class Shard:
-    """Images of one form.
-
-    Parameters
-    ----------
-    path
-        The ``.npy`` file that they lie in.
-    index
-        A record of `RECORD` for each of N images.
-    pixels
-        uint8 (N, H, W, C), mapped into memory; not to be written to from now on.
-    """
+    """Images of one form: memory-mapped uint8 (N, H, W, C), read only, and their index."""
 
     def __init__(self, path: Path, index: Index, pixels: Pixels) -> None:
         self.path = path
@@ -76,12 +66,12 @@ class Shard:
         self.places = {source: place for place, source in enumerate(sources)}
 
     def is_sound(self, place: int) -> bool:
-        """Whether an image is what was written."""
+        """Whether an image has its checksum."""
         return bool(checksum(self.pixels[place]) == self.index["crc"][place])
 
 
 def open_shard(path: Path, form: ChipForm) -> Shard | None:
-    """A shard, or None if its files are damaged, unfinished or not of the form."""
+    """A shard, or None if damaged, unfinished or of another form."""
     try:
         index = np.load(path.with_suffix(INDEX), allow_pickle=False)
         pixels = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -96,7 +86,7 @@ def open_shard(path: Path, form: ChipForm) -> Shard | None:
 def find_shards(folder: Path, form: ChipForm) -> list[Shard]:
     """The readable shards of a form in a cache; damaged ones are removed."""
     found = []
-    # By the index, which appears last: what has none yet is still being written.
+    # By the index, which appears last: without it a shard is still being written.
     for index in sorted(form_folder(folder, form).glob(f"[!.]*{INDEX}")):
         path = index.with_name(index.name.removesuffix(INDEX) + PIXELS)
         shard = open_shard(path, form)
@@ -109,7 +99,7 @@ def find_shards(folder: Path, form: ChipForm) -> list[Shard]:
 
 @contextmanager
 def new_shard(folder: Path, form: ChipForm, count: int) -> Iterator[tuple[Path, Index, Pixels]]:
-    """Room for the images of a shard, which is there when the block ends well."""
+    """Room for a new shard, published when the block succeeds."""
     path = form_folder(folder, form) / f"{uuid4().hex}{PIXELS}"
     index = np.zeros(count, RECORD)
     # The index is written first, so that it appears last.
@@ -123,7 +113,7 @@ def new_shard(folder: Path, form: ChipForm, count: int) -> Iterator[tuple[Path, 
 
 
 def _take_room(path: Path) -> None:
-    """Have the disk keep a file's room: who writes to a mapped page and finds none is killed."""
+    """Reserve disk space: writing to a mapped page on a full disk kills the process."""
     # Not on macOS and Windows.
     if hasattr(os, "posix_fallocate"):
         with path.open("rb+") as stream:
@@ -131,23 +121,20 @@ def _take_room(path: Path) -> None:
 
 
 def remove_shard(path: Path) -> None:
-    """Delete the files of a shard; who has mapped them keeps what they map."""
+    """Delete the files of a shard; existing maps stay valid."""
     for file in (path.with_suffix(INDEX), path):
         with suppress(OSError):
             file.unlink()
 
 
 def mark_used(path: Path) -> None:
-    """Note that a shard is used now."""
+    """Update the time of last use of a shard."""
     with suppress(OSError):
         os.utime(path)
 
 
 def make_room(folder: Path, limit: int, kept: Collection[Path]) -> None:
-    """Delete the shards that nobody has used for longest, until all have ``limit`` bytes or less.
-
-    What a process left that was killed while it wrote goes first, a day later.
-    """
+    """Delete leftovers of killed processes after a day, then the least recently used shards."""
     for left in folder.rglob(".*.partial*"):
         with suppress(OSError):
             if time() - left.stat().st_mtime > LEFT_OVER:

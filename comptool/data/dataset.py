@@ -1,7 +1,7 @@
-"""From rows of a table to batches: uint8 in the memory order "channels last".
+"""From rows of a table to uint8 batches in the memory order "channels last".
 
-Named augmentation, floating point and normalisation come on the device. That is a quarter of the
-traffic, and the order that convolutions are fastest in.
+Named augmentation and normalisation run on the device: uint8 is a quarter of the traffic, and
+convolutions are fastest in this order.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from comptool.data.image_io import ImageFiles, Pixels, chip_forms, is_blank, res
 from comptool.data.sampler import Draw
 from comptool.machine import threads, usable_cores
 
-# Changes the uint8 images (H, W, C) of a sample, one per modality, by a seed and nothing else.
+# Augments the uint8 images (H, W, C) of a sample, one per modality, by a seed.
 SamplePolicy = Callable[[Sequence[Pixels], int], list[Pixels]]
 
 
 class Batch(NamedTuple):
-    """What a loader gives.
+    """A batch.
 
     ``images`` holds one uint8 tensor [B, C, H, W] per modality; ``targets`` is int64 [B] or float
-    [B, K], or None for unlabelled rows; ``rows``, int64 [B], are the rows of the table; ``blank``,
-    bool [B, M], says which images were all zero before they were augmented, missing ones aside;
-    ``seeds``, int64 [B], are those of the rows' augmentation, None where there is none.
+    [B, K], or None for unlabelled rows; ``rows``, int64 [B], index the table; ``blank``, bool
+    [B, M], marks all-zero images before augmentation, except missing ones; ``seeds``, int64 [B],
+    are the augmentation seeds, or None.
     """
 
     images: list[Tensor]
@@ -43,7 +43,7 @@ class Batch(NamedTuple):
 
 
 class Chips(NamedTuple):
-    """The images of one sample, one per modality, its row, which were all zero, and its seed."""
+    """The images of one sample, one per modality, its row, all-zero flags and seed."""
 
     images: list[Pixels]
     row: int
@@ -54,9 +54,8 @@ class Chips(NamedTuple):
 class SampleDataset(Dataset[Chips]):
     """Samples as arrays of the sizes and channels that a network takes.
 
-    Each image is decoded, resized to its modality's size, given its number of channels, and then
-    changed by the policy of a file, so that pixels mean the same in every modality of that size. A
-    policy that crops is followed by another resize. Named policies change batches; see
+    Each image is decoded, resized, converted to its number of channels, and then augmented by the
+    policy of a file and resized again if cropped. Named policies change batches; see
     `comptool.data.augment.batches`.
 
     Parameters
@@ -64,19 +63,17 @@ class SampleDataset(Dataset[Chips]):
     samples
         N samples of M modalities.
     targets
-        Class index of each row, int64 of shape (N,); or, for soft labels, float of shape (N, K);
-        or None.
+        Class indices, int64 of shape (N,); soft labels, float of shape (N, K); or None.
     sizes
         Height and width of each modality, in pixels.
     channels
         1 or 3 for each modality.
     augment
-        The policy of a file; see `comptool.data.augment.albumentations_file.read_policy`.
+        See `comptool.data.augment.albumentations_file.read_policy`.
     missing
-        ``"error"`` or ``"zero"``; see `comptool.data.image_io.ImageFiles`. For ``drop`` see
-        `comptool.data.image_io.drop_missing`.
+        ``"error"`` or ``"zero"``; see `comptool.data.image_io.ImageFiles`.
     bits
-        Those that the 16-bit pixels of each modality use; all where there are none.
+        Bits in use of the 16-bit pixels of each modality; all by default.
     """
 
     def __init__(
@@ -97,12 +94,12 @@ class SampleDataset(Dataset[Chips]):
         self.targets = targets
 
     def decode_once(self, cache: PixelCache) -> None:
-        """Take the images from a cache from now on, where it can keep them.
+        """Read images through a cache from now on, where possible.
 
         Raises
         ------
         InputError
-            If an image cannot be read, or the cache has no room and was asked for.
+            If an image cannot be read, or the requested cache does not fit.
         """
         self._decoded = [
             cache.images(self._files, modality, form) for modality, form in enumerate(self._forms)
@@ -110,12 +107,12 @@ class SampleDataset(Dataset[Chips]):
 
     @property
     def decodes_anew(self) -> bool:
-        """Whether some image is decoded each time that it is asked for."""
+        """Whether some image is decoded each time."""
         return any(images is None for images in self._decoded)
 
     @property
     def augments(self) -> bool:
-        """Whether images are changed one by one."""
+        """Whether images are augmented one by one."""
         return self._augment is not None
 
     @property
@@ -125,11 +122,11 @@ class SampleDataset(Dataset[Chips]):
 
     @property
     def missing(self) -> npt.NDArray[np.bool_]:
-        """Which images are not there, (N, M)."""
+        """Mask of missing images, (N, M)."""
         return self._files.missing
 
     def chips(self, modality: int, rows: slice) -> Pixels:
-        """The images of rows as they are before augmentation, (n, H, W, C); black where missing."""
+        """The images of rows before augmentation, (n, H, W, C); black where missing."""
         numbers = range(len(self))[rows]
         chips = np.zeros((len(numbers), *self._forms[modality].shape), np.uint8)
         decoded = self._decoded[modality]
@@ -145,7 +142,7 @@ class SampleDataset(Dataset[Chips]):
         return len(self._files)
 
     def __getitem__(self, draw: Draw | int) -> Chips:
-        """The images of a row, augmented only if a seed comes with it."""
+        """The images of a row, augmented only with a seed."""
         row, seed = (draw, None) if isinstance(draw, int) else draw
         images = [self._image(row, modality) for modality in range(len(self._forms))]
         blank = [
@@ -161,7 +158,7 @@ class SampleDataset(Dataset[Chips]):
         changed = []
         for modality, image in enumerate(self._augment(images, seed)):
             resized = resize(image, self._forms[modality].shape[:2])
-            # A missing image is black in training as in prediction, whatever the policy paints.
+            # A missing image stays black, as in prediction.
             missing = self._files.is_missing(row, modality)
             changed.append(np.zeros_like(resized) if missing else resized)
         return changed
@@ -196,19 +193,10 @@ def stack(images: Sequence[Pixels]) -> Tensor:
 def normalise(
     images: Tensor, mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor
 ) -> Tensor:
-    """Images as a network takes them: (x / 255 - mean) / std, on the device of ``images``.
+    """Normalise images on their device: (x / 255 - mean) / std, float32 in the same memory order.
 
-    Parameters
-    ----------
-    images
-        uint8 of shape [B, C, H, W].
-    mean, std
-        One number per channel, on the scale 0 to 1.
-
-    Returns
-    -------
-    torch.Tensor
-        float32 of the same shape and memory order.
+    ``images`` are uint8 of shape [B, C, H, W]; ``mean`` and ``std`` have one number per channel, on
+    the scale 0 to 1.
     """
     shape = (1, -1, 1, 1)
     middle = torch.as_tensor(mean, device=images.device).view(shape)

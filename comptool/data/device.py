@@ -9,12 +9,12 @@ from comptool.machine import check_device_name
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name; ``auto`` is the first CUDA device, else the CPU.
+    """The named device; ``auto`` is the first CUDA device, else the CPU.
 
     Raises
     ------
     UsageError
-        If there is no such device. It is never replaced by the CPU.
+        If there is no such device; there is no fallback to the CPU.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -26,7 +26,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that can be had on a GPU, those included that torch holds and does not use."""
+    """Free bytes on a GPU, including those cached by torch."""
     idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return torch.cuda.mem_get_info(device)[0] + idle
 

@@ -1,7 +1,4 @@
-"""Batches of images that all lie on one device.
-
-No process loads anything and no image is looked at by Python: a batch is a gather of rows.
-"""
+"""Batches of a data set that lies on one device: no loading, a batch is a gather of rows."""
 
 from __future__ import annotations
 
@@ -23,16 +20,9 @@ _CHUNK = 512  # images that are brought to the device at once
 
 
 class ResidentBatches:
-    """Batches of the samples of a data set, on one device.
+    """Batches of N samples on one device; ``order`` is an `EpochBatches` or lists of `in_order`.
 
-    Parameters
-    ----------
-    dataset
-        N samples of M modalities; its own augmentation is not used.
-    order
-        `EpochBatches`, or the lists of `in_order`.
-    device
-        Where images and targets lie.
+    The augmentation of the data set itself is not used.
     """
 
     def __init__(
@@ -49,12 +39,12 @@ class ResidentBatches:
         self._blank = np.zeros((len(dataset), len(dataset.shapes)), np.bool_)
 
     def load(self, *, quiet: bool = True) -> None:
-        """Bring all images and targets to the device, unless they are there.
+        """Copy all images and targets to the device, once.
 
         Raises
         ------
         InputError
-            If an image cannot be read, or there is no room any more.
+            If an image cannot be read, or the device has no room.
         """
         if self._pixels:
             return
@@ -68,7 +58,7 @@ class ResidentBatches:
             self._targets = torch.from_numpy(self._dataset.targets).to(self._device)
 
     def _brought(self, modality: int, bar: tqdm[Any]) -> Tensor:
-        """The images of a modality on the device; takes note of those that are all zero."""
+        """The images of a modality on the device; records all-zero ones."""
         count, shape = len(self._dataset), self._dataset.shapes[modality]
         try:
             pixels = torch.empty((count, *shape), dtype=torch.uint8, device=self._device)

@@ -1,21 +1,16 @@
 """Image files as arrays: found, decoded, checked for damage, and resized to the input size.
 
-Image files as arrays: decoded once, checked for damage, squeezed to the size a network takes.
-
-OpenCV decodes, because it is the fastest of the decoders that also read 16-bit colour. Its older
-versions fill the missing part of a truncated JPEG or PNG with grey and say nothing, so the end
-marker of the file is looked at first, and Pillow judges the few files that lack it.
-
-What a file becomes:
+OpenCV decodes: it is the fastest decoder that also reads 16-bit colour. Its older versions silently
+fill the missing part of a truncated JPEG or PNG with grey, so the end marker of the file is checked
+first, and Pillow judges the few files without one.
 
 - 8-bit grey stays one channel, colour becomes RGB; palettes are expanded to colour;
-- 16-bit pixels are scaled by the number of bits that the data use: with 12, 4095 becomes 255. That
-  number is one for a whole data set; an image is never stretched to its own range, so that
-  brightness stays comparable between images;
-- alpha is dropped, as Pillow's ``convert("RGB")`` does; the colour below it stays;
-- CMYK JPEG becomes RGB; an EXIF orientation is applied, so the array is what a viewer shows;
+- 16-bit pixels are scaled by the number of bits in use: with 12, 4095 becomes 255. That number is
+  one for a whole data set, so that brightness stays comparable between images;
+- alpha is dropped, as by Pillow's ``convert("RGB")``;
+- CMYK JPEG becomes RGB; an EXIF orientation is applied;
 - of an animation the first frame counts;
-- floating-point pixels are refused, for nobody but the user knows their range.
+- floating-point pixels are refused, since their range is unknown.
 """
 
 from __future__ import annotations
@@ -45,7 +40,7 @@ if TYPE_CHECKING:
 Pixels = npt.NDArray[np.uint8]
 DeepPixels = npt.NDArray[np.uint8 | np.uint16]
 
-# What is wrong with a file is said once, by us; OpenCV's log would say it again.
+# OpenCV's log would repeat our messages.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 _READ = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
@@ -57,7 +52,7 @@ FULL_DEPTH = BIT_DEPTHS[-1]
 
 
 class ChipForm(NamedTuple):
-    """How a network takes the images of a modality: size, channels, bits of 16-bit images."""
+    """Input form of a modality: size, channels, bits of 16-bit images."""
 
     height: int
     width: int
@@ -66,12 +61,12 @@ class ChipForm(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of one image."""
+        """Height, width and channels."""
         return self[:3]
 
     @property
     def num_bytes(self) -> int:
-        """Of one image."""
+        """Bytes of one image."""
         return self.height * self.width * self.channels
 
 
@@ -81,7 +76,7 @@ def chip_forms(
     bits: Mapping[str, int] | None,
     names: Iterable[str],
 ) -> list[ChipForm]:
-    """The form of each modality named; where no bits are known of one, they are all."""
+    """The form of each named modality; bits default to all."""
     return [
         ChipForm(height, width, channels[name], (bits or {}).get(name, FULL_DEPTH))
         for name in names
@@ -95,34 +90,34 @@ def decode(path: Path, bits: int = FULL_DEPTH) -> Pixels:
 
 
 def read_pixels(path: Path) -> DeepPixels:
-    """The pixels of an image file as they are.
+    """Decode an image file.
 
     Parameters
     ----------
     path
-        Of a format in :data:`comptool.io.image_readers.READERS`; JPEG 2000 is read as well.
+        Of a format in :data:`comptool.io.image_readers.READERS`, or JPEG 2000.
 
     Returns
     -------
     numpy.ndarray
-        uint8 or uint16 of shape (H, W, C); C is 1 for grey and 3 for colour, in the order R, G, B.
+        uint8 or uint16 of shape (H, W, C); C is 1 for grey and 3 for RGB.
 
     Raises
     ------
     InputError
-        If the file is missing, empty, truncated, no image, or has floating-point pixels.
+        If the file is missing, empty, truncated, not an image, or has floating-point pixels.
     """
     return pixels_of(read_content(path), path)
 
 
 def pixels_of(content: bytes, path: Path) -> DeepPixels:
-    """The pixels of an image file that has been read; see :func:`read_pixels`."""
+    """Decode the content of an image file; see :func:`read_pixels`."""
     pixels: DeepPixels = load_reader(path.suffix)(content, path)
     return pixels
 
 
 def read_by_opencv(content: bytes, path: Path) -> DeepPixels:
-    """The pixels of an image file of any format that OpenCV reads; see :func:`read_pixels`."""
+    """Decode by OpenCV; see :func:`read_pixels`."""
     if _lacks_end(content) and not _complete(content):
         raise InputError("this image is truncated", file=path, mend=_MEND)
     pixels = _decode(content)
@@ -140,14 +135,14 @@ def read_by_opencv(content: bytes, path: Path) -> DeepPixels:
 
 
 def to_bytes(pixels: DeepPixels, bits: int) -> Pixels:
-    """16-bit pixels as bytes, rounded down; what is a byte already stays as it is.
+    """16-bit pixels as uint8, rounded down; uint8 pixels are unchanged.
 
     Parameters
     ----------
     pixels
         uint8 or uint16 of any shape.
     bits
-        Those that the values use, 8 to 16: ``2 ** bits - 1`` and all above becomes 255.
+        Bits in use, 8 to 16: ``2 ** bits - 1`` and all above becomes 255.
 
     Examples
     --------
@@ -182,7 +177,7 @@ def read_content(path: Path) -> bytes:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Make what the system says of an image file in this block an InputError that names it."""
+    """Convert system errors in this block to an InputError that names the image file."""
     try:
         yield
     except IsADirectoryError as error:
@@ -198,7 +193,7 @@ def _lacks_end(content: bytes) -> bool:
 
 
 def _complete(content: bytes) -> bool:
-    # Some writers put data behind the end marker; only a decoder that reads all of it can tell.
+    # Some writers put data after the end marker; only a full decoder can tell.
     try:
         with Image.open(io.BytesIO(content)) as image:
             image.load()
@@ -216,28 +211,25 @@ def _decode(content: bytes) -> npt.NDArray[Any] | None:
 
 
 def digest(pixels: DeepPixels) -> bytes:
-    """16 bytes that two images share if, and but for chance only if, their pixels are the same.
-
-    Decoded pixels, not the file: copies of a picture differ in compression and metadata.
-    """
+    """16-byte digest of decoded pixels, independent of compression and metadata."""
     shape = repr(pixels.shape).encode()
     return hashlib.blake2b(pixels.tobytes(), digest_size=16, key=shape).digest()
 
 
 def is_grey(image: DeepPixels) -> bool:
-    """Whether the channels of each pixel are alike, as of grey that was stored as colour."""
+    """Whether all channels are equal, as of grey stored as colour."""
     return bool((image == image[:, :, :1]).all())
 
 
 def is_blank(image: DeepPixels) -> bool:
-    """Whether every pixel is zero, as in the chips of a sensor that delivered nothing."""
+    """Whether every pixel is zero."""
     return not image.any()
 
 
 def resize(image: Pixels, size: tuple[int, int]) -> Pixels:
-    """``image`` squeezed or stretched to ``size``; its aspect ratio is not kept.
+    """Resize ``image`` to ``size`` without keeping its aspect ratio.
 
-    Both sides shrinking: the mean over the covered area, which does not alias. Otherwise linear.
+    By area averaging, which does not alias, if both sides shrink; else linear.
     """
     height, width = size
     if image.shape[:2] == size:
@@ -249,10 +241,7 @@ def resize(image: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def to_channels(image: Pixels, channels: int) -> Pixels:
-    """``image`` with the number of channels that the network takes.
-
-    Grey is repeated; colour becomes its luminance (ITU-R BT.601).
-    """
+    """Repeat grey, or convert colour to luminance (ITU-R BT.601)."""
     if image.shape[2] == channels:
         return image
     if image.shape[2] == 1:
@@ -263,7 +252,7 @@ def to_channels(image: Pixels, channels: int) -> Pixels:
 
 
 def to_chip(pixels: DeepPixels, form: ChipForm) -> Pixels:
-    """The pixels of an image as a network takes them, (height, width, channels) of its form."""
+    """Pixels in the input form of a network, (height, width, channels)."""
     scaled = to_bytes(pixels, form.bits)
     return to_channels(resize(scaled, (form.height, form.width)), form.channels)
 
@@ -278,14 +267,14 @@ NONE_THERE = (
 
 
 def find_missing(samples: Samples) -> npt.NDArray[np.bool_]:
-    """Which images are not there, bool of shape (N, M): a blank path, or a path without a file."""
+    """Mask of missing images, (N, M): a blank path, or a path without a file."""
     columns = [samples.frame[column] for column in samples.paths.values()]
     return np.stack([_not_there(samples.folder, column) for column in columns], axis=1)
 
 
 def _not_there(root: Path, cells: pd.Series[str]) -> npt.NDArray[np.bool_]:
-    # One listing per folder: a table has many rows and few folders. Of names, their hashes are
-    # compared: tables are long, and an image that is missed nonetheless is told when it is read.
+    # One listing per folder, compared by the hashes of names. An image missed by a collision is
+    # reported when it is read.
     folders: dict[str, int] = {}
     numbers, names = np.empty(len(cells), np.int32), np.empty(len(cells), np.int64)
     for row, cell in enumerate(cells):
@@ -308,18 +297,12 @@ def _listing(folder: str) -> npt.NDArray[np.int64]:
 
 
 def spread(count: int, most: int) -> npt.NDArray[np.int64]:
-    """Up to ``most`` of the row numbers from 0 to ``count - 1``, evenly spread, ends included."""
+    """Up to ``most`` evenly spaced row numbers from 0 to ``count - 1``, ends included."""
     return np.unique(np.linspace(0, count - 1, most).astype(np.int64))
 
 
 def drop_missing(samples: Samples) -> tuple[Samples, int]:
-    """The samples of which every image is there, and how many were left out.
-
-    Raises
-    ------
-    InputError
-        If none is left.
-    """
+    """The samples with all images, and the number left out; an InputError if none is left."""
     whole = ~find_missing(samples).any(axis=1)
     if not whole.any():
         raise InputError("no row has all of its images", file=samples.source)
@@ -335,9 +318,9 @@ class ImageFiles:
     samples
         Where the images are.
     missing
-        What a missing image is: ``"error"``, or ``"zero"`` for a black chip.
+        ``"error"``, or ``"zero"`` for a black image in place of a missing one.
     may_drop
-        Whether a row may be left out instead, so that a message says how.
+        Whether the message may suggest dropping the row.
 
     Raises
     ------
@@ -348,7 +331,7 @@ class ImageFiles:
 
     def __init__(self, samples: Samples, missing: str = "error", *, may_drop: bool = False) -> None:
         self._folder = samples.folder
-        # Fixed-width bytes: Python strings would be copied into each worker as they are counted.
+        # Fixed-width bytes: reference counts would copy Python strings into each worker.
         self._cells = [_encoded(samples.frame[column]) for column in samples.paths.values()]
         self._missing = find_missing(samples)
         if missing == "error":
@@ -362,20 +345,20 @@ class ImageFiles:
         return len(self._missing)
 
     def path(self, row: int, modality: int) -> Path:
-        """Where an image is."""
+        """Path of an image."""
         return self._folder / os.fsdecode(self._cells[modality][row])
 
     @property
     def missing(self) -> npt.NDArray[np.bool_]:
-        """Which images are not there, (N, M)."""
+        """Mask of missing images, (N, M)."""
         return self._missing
 
     def is_missing(self, row: int, modality: int) -> bool:
-        """Whether an image is not there."""
+        """Whether an image is missing."""
         return bool(self._missing[row, modality])
 
     def read(self, row: int, modality: int) -> DeepPixels | None:
-        """The pixels of an image as they are, or None where it is missing and may be."""
+        """The pixels of an image, or None if it is missing and may be."""
         return None if self.is_missing(row, modality) else read_pixels(self.path(row, modality))
 
 

@@ -23,23 +23,23 @@ MOST_WORKERS = 8
 
 
 class Loader(Generic[T]):
-    """Batches of a dataset, in the order in which ``batches`` lists their rows.
+    """Batches of a dataset, in the order of ``batches``.
 
-    A damaged image raises its own `InputError` here, in the process that iterates; torch would
-    wrap it in the traceback of a worker.
+    A damaged image raises its own `InputError` in the iterating process; torch would wrap it in
+    the traceback of a worker.
 
     Parameters
     ----------
     dataset
         Anything indexed by the members of a batch.
     collate
-        Makes one batch of a list of the dataset's members.
+        Makes a batch of a list of members.
     batches
         `EpochBatches`, or the lists of `in_order`.
     workers
-        Processes that load; 0 = this one.
+        Loading processes; 0 = this one.
     device
-        Where the batches will go; for CUDA they are put into page-locked memory.
+        Target device; batches for CUDA are put into page-locked memory.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Loader(Generic[T]):
             batch_sampler=batches,  # type: ignore[arg-type]
             collate_fn=_Collate(collate),
             num_workers=workers,
-            # Newer Pythons would send each worker a copy of all decoded images.
+            # The default of newer Pythons would copy all decoded images to each worker.
             multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
             pin_memory=torch.device(device).type == "cuda",
             persistent_workers=workers > 0,
@@ -105,10 +105,9 @@ class _Collate:
 
 
 def _prepare_worker(worker: int) -> None:
-    # Ctrl-C reaches every process of the terminal; the parent alone answers it.
+    # Only the parent handles Ctrl-C.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A time limit may end the whole group. torch takes a worker that dies of a signal for a crash,
-    # and raises in the middle of whatever the parent is doing.
+    # A time limit may signal the whole group; torch would take the end of a worker for a crash.
     signal.signal(signal.SIGTERM, _leave)
     # OpenCV's own threads would compete with the other workers.
     cv2.setNumThreads(0)
@@ -119,10 +118,10 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 def choose_workers(workers: int | None, device: str | torch.device) -> int:
-    """The number of workers: as asked for, else by the machine.
+    """The number of workers as asked for, else by the machine.
 
-    For a GPU one per core, at most eight. A network on the CPU needs the cores itself: there is one
-    worker for every two of the other cores, at most two. On two cores none was as fast as one.
+    For a GPU one per core, at most eight. A network on the CPU needs the cores itself: one worker
+    for every two of the other cores, at most two, none on two cores.
     """
     if workers is not None:
         return workers

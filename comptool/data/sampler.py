@@ -1,9 +1,7 @@
-"""In which order an epoch takes the rows, and with which seeds.
+"""Order of the rows of an epoch, and their augmentation seeds.
 
-Everything follows from (seed, epoch): the rows, their order and the seed of each row's
-augmentation. So it does not matter how many workers load them, nor whether the epoch is begun
-anew or entered at step n after an interruption. A row that is drawn twice in one epoch has two
-different seeds.
+Both follow from (seed, epoch) alone, so that neither the number of workers nor an interruption
+changes them. A row drawn twice in one epoch has two seeds.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ Rows = npt.NDArray[np.int64]
 
 
 class Draw(NamedTuple):
-    """One row of a batch: its number in the table and the seed of its augmentation."""
+    """One row of a batch: its number in the table and its augmentation seed."""
 
     row: int
     seed: int
@@ -31,34 +29,32 @@ class Draw(NamedTuple):
 class EpochBatches(Sampler[list[Draw]]):
     """The batches of one epoch, for one of several processes.
 
-    A last batch of a single row is left out, unless it is the only one: batch normalisation
-    learns nothing from one image. Otherwise every row is taken. Processes take equal numbers of
-    rows; where the rows do not go round, the first ones of the epoch are taken once more.
+    A last batch of a single row is left out, unless it is the only one: batch normalisation learns
+    nothing from one image. Processes take equal numbers of rows; the first rows of the epoch are
+    repeated to make up the difference.
 
     Parameters
     ----------
     labels
-        Class index of each row, integer array of shape (N,); or multi-label cells of shape (N, K),
-        1 where a row has a class.
+        Class indices of shape (N,), or multi-label cells of shape (N, K), 1 for present.
     batch_size
         Rows per step and process.
     order
-        ``shuffle``: every row once. ``over``: rows of smaller classes repeated until each class
-        has as many as the largest; not for multi-label cells. ``class-aware``: N rows; one of each
-        class in turn, and within a class its rows in turn (Shen et al. 2016, arXiv:1512.05830,
-        section 3). A row of several classes has its turn with each of them, one of none has none.
+        ``shuffle``: every row once. ``over``: smaller classes are oversampled to the size of the
+        largest; single-label only. ``class-aware``: N rows; one of each class in turn, and within a
+        class its rows in turn (Shen et al. 2016, arXiv:1512.05830, section 3). A row of several
+        classes has its turn with each, one of none has none.
     seed
-        Seed of the run.
+        Random seed of the run.
     partners
-        Whether the rows of each batch are followed by as many that are drawn ``class-aware``: what
-        balanced mixup mixes them with.
+        Whether each batch is followed by as many ``class-aware`` rows, for balanced mixup.
     rank, world_size
-        Number of this process, and how many there are.
+        Index of this process, and number of processes.
 
     Raises
     ------
     UsageError
-        If no order is called so.
+        If the order is unknown.
     """
 
     def __init__(
@@ -84,13 +80,13 @@ class EpochBatches(Sampler[list[Draw]]):
         self._first_step = 0
 
     def set_epoch(self, epoch: int, first_step: int = 0) -> None:
-        """Choose the epoch that the next iteration gives, and the step it starts at."""
+        """Set the epoch and first step of the next iteration."""
         self._epoch = epoch
         self._first_step = first_step
 
     @property
     def num_draws(self) -> int:
-        """Rows of one epoch, over all processes, without partners and with any last batch."""
+        """Rows of one epoch, over all processes, without partners, with any last batch."""
         if self._orders[0] == "over":
             counts = np.unique(self._labels, return_counts=True)[1]
             return int(counts.max() * len(counts))
@@ -103,7 +99,7 @@ class EpochBatches(Sampler[list[Draw]]):
         return full + int(self._keeps(full, rest))
 
     def __len__(self) -> int:
-        """Steps of the epoch from the step it starts at."""
+        """Remaining steps of the epoch."""
         return max(self.num_steps - self._first_step, 0)
 
     def __iter__(self) -> Iterator[list[Draw]]:
@@ -111,7 +107,7 @@ class EpochBatches(Sampler[list[Draw]]):
             yield [Draw(*pair) for pair in zip(rows.tolist(), seeds.tolist(), strict=True)]
 
     def arrays(self) -> Iterator[tuple[Rows, Rows]]:
-        """Rows and seeds of each batch that iterating gives, as two int64 arrays (B,)."""
+        """Rows and seeds of each batch, as two int64 arrays (B,)."""
         rng = np.random.default_rng([self._seed, self._epoch])
         drawn = [self._drawn(order, rng) for order in self._orders]
         for step in range(self._first_step, self.num_steps):
@@ -122,7 +118,7 @@ class EpochBatches(Sampler[list[Draw]]):
             )
 
     def _drawn(self, order: str, rng: np.random.Generator) -> tuple[Rows, Rows]:
-        """The rows of an epoch, and more seeds than rows: those at its end may go round."""
+        """Rows of an epoch, and more seeds than rows, for repeated rows at the end."""
         rows = epoch_rows(self._labels, order, rng)
         return rows, rng.integers(2**62, size=len(rows) + self._world_size)
 
@@ -156,7 +152,6 @@ def epoch_rows(labels: npt.NDArray[np.integer], order: str, rng: np.random.Gener
 
 
 def _members(labels: npt.NDArray[np.integer]) -> list[Rows]:
-    """The rows of each class that a row has, in the order of the classes."""
     if labels.ndim == 2:
         classes = [np.flatnonzero(column == 1) for column in labels.T]
         return [rows for rows in classes if rows.size]
@@ -171,9 +166,7 @@ def _in_turn(members: Rows, count: int, rng: np.random.Generator) -> Rows:
 def in_order(
     num_rows: int, batch_size: int, *, rank: int = 0, world_size: int = 1
 ) -> list[list[int]]:
-    """Batches for evaluation: each row once and in order, without augmentation.
-
-    Process ``rank`` takes every ``world_size``-th row.
+    """Batches for evaluation: each row once and in order, every ``world_size``-th for this process.
 
     Examples
     --------

@@ -19,52 +19,39 @@ Logits = npt.NDArray[np.float32]
 
 
 class Networks(Protocol):
-    """Trained networks, ready to compute.
-
-    Attributes
-    ----------
-    forms
-        The distinct forms in which they take images, in the order of a batch's arrays.
-    """
+    """Trained networks; ``forms`` are their distinct input forms, in batch order."""
 
     forms: list[Form]
 
     def logits(self, images: Sequence[Pixels], views: Sequence[str]) -> Iterator[Logits]:
-        """Of each network the logits (V, B, K) of V views, from one (B, H, W, C) per form."""
+        """Logits (V, B, K) of V views for each network, from one (B, H, W, C) per form."""
         ...
 
     def each(
         self, batches: Iterable[Sequence[Pixels]], views: Sequence[str]
     ) -> Iterator[list[Logits]]:
-        """What `logits` gives, batch after batch; a next one may be begun before it is given."""
+        """`logits` batch after batch; the next batch may be begun early."""
         ...
 
     def room(self, shape: tuple[int, ...], dtype: Any) -> Pixels:
-        """Zeros for a batch's images, in memory from where they soonest get to the device."""
+        """Zeros for the images of a batch, in memory suited for the device."""
         ...
 
 
 def open_networks(
     members: Sequence[TrainedMember], views: Sequence[str], computing: Computing
 ) -> tuple[Networks, list[str]]:
-    """The networks where they are computed best, and a sentence if that was to be elsewhere.
+    """Open networks of one list of modalities on the best backend, and check the ``views`` to compute.
 
-    Parameters
-    ----------
-    members
-        Of one list of modalities.
-    views
-        What they will be asked for, checked now.
-    computing
-        Says where.
+    Returns also a sentence if it is not the preferred backend.
 
     Raises
     ------
     InputError
         If a checkpoint cannot be used.
     UsageError
-        If the device is not there or a network does not take a view; if ONNX Runtime was asked for
-        by name and cannot have a network.
+        If the device is missing, a network does not take a view, or ONNX Runtime was asked for by
+        name and a network cannot be exported.
     """
     notes = []
     if computing.tries_onnx:
@@ -86,11 +73,11 @@ def open_networks(
 
 
 def forms_of(header: RunHeader) -> list[Form]:
-    """How the network of a checkpoint takes each of its modalities."""
+    """Input form of each modality of a checkpoint."""
     chips = chip_forms(header.img_size, header.channels, header.bits, header.modalities)
     return [Form(number, chip) for number, chip in enumerate(chips)]
 
 
 def distinct(forms: Sequence[Sequence[Form]]) -> list[Form]:
-    """The forms of several networks, each once."""
+    """The distinct forms of several networks."""
     return list(dict.fromkeys(form for own in forms for form in own))

@@ -47,7 +47,7 @@ class WithImages(WithDevice):
 
 @dataclass(frozen=True)
 class PredictionOptions(Output, WithCompetition, WithImages):
-    """What ``infer`` and ``tta`` have in common."""
+    """Common options of ``infer`` and ``tta``."""
 
     runs: tuple[str, ...] = argument((), help="Runs to average.", shown="the latest")
     test: Path | None = option(help="Table to predict.", shown="the competition's test set")
@@ -135,7 +135,7 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 @dataclass(frozen=True)
 class Computing:
-    """How predictions are computed; none of it changes what they are, ``precision`` aside.
+    """How predictions are computed; only ``precision`` changes them.
 
     Parameters
     ----------
@@ -143,22 +143,21 @@ class Computing:
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     precision
         ``fp32``, ``bf16`` or ``fp16``; ``auto`` for fp16 on a CUDA card that is faster in it, else
-        fp32: its 10 bits keep probabilities nearer to those of fp32 than the 7 of bf16. Logits are
-        float32 in any case before they become probabilities, because a sigmoid in half precision
-        is exactly one from 8.4 on.
+        fp32: its 10 bits are nearer to fp32 than the 7 of bf16. Logits are float32 before they
+        become probabilities: a sigmoid in half precision is exactly one from 8.4 on.
     batch_size
         Samples per forward pass.
     workers
         Threads that load images; None takes one per core.
     missing
-        ``error``, or ``zero`` for a black chip in the place of a missing image.
+        ``error``, or ``zero`` for a black image in place of a missing one.
     quiet
-        Whether the progress bar is left out.
+        Whether to hide the progress bar.
     purpose
-        What the progress bar says.
+        Label of the progress bar.
     backend
         ``torch``; ``onnx`` for ONNX Runtime, which is several times faster on a CPU; ``auto`` for
-        that wherever the device is the CPU, the precision fp32 and the network can be exported.
+        that if the device is the CPU, the precision fp32 and the network can be exported.
     """
 
     device: str = "auto"
@@ -171,7 +170,7 @@ class Computing:
     backend: Backend = "auto"
 
     def __post_init__(self) -> None:
-        """Check the device's name, and what ONNX Runtime is asked for."""
+        """Check the device's name and the backend."""
         check_device_name(self.device)
         if self.backend == "onnx" and not self._onnx_fits:
             raise UsageError(
@@ -181,7 +180,7 @@ class Computing:
 
     @property
     def tries_onnx(self) -> bool:
-        """Whether ONNX Runtime is to be tried."""
+        """Whether to try ONNX Runtime."""
         if self.backend == "onnx":
             return True
         return self.backend == "auto" and self._onnx_fits and self._on_cpu
@@ -203,7 +202,7 @@ class Computing:
 
 
 def has_cuda() -> bool:
-    """Whether a CUDA device is here, asked of the driver itself."""
+    """Whether the driver reports a CUDA device."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return False
     try:

@@ -1,7 +1,6 @@
-"""Each test image decoded once, in every form that some network wants, and looked at on the way.
+"""Decoding of test images: each once, in every input form, with checks.
 
-Threads decode: OpenCV, hashing and the network let go of Python's lock while they work, so that
-batches are made while the network computes, without processes to start and to send pixels from.
+Threads decode while the network computes: OpenCV and hashing release Python's lock.
 """
 
 from __future__ import annotations
@@ -31,19 +30,18 @@ from comptool.machine import hear_interrupts, threads
 
 MOST_NAMED = 20
 AHEAD = 2  # batches per thread that are decoded before they are wanted
-# What an image was before it was resized: whether it was there at all, a digest of its pixels,
-# whether all are zero; and for 16 bits, whether all become zero at the scale of some network, and
-# whether some are above all that it was trained on. Some bytes per image: test sets are large.
+# An image before resizing: presence, digest, all-zero flag; for 16 bits also whether it is zero
+# at the scale of some network, or exceeds the training range.
 ORIGINAL = np.dtype(
     [("there", "?"), ("digest", "u8"), ("blank", "?"), ("darkened", "?"), ("exceeding", "?")]
 )
 Originals = npt.NDArray[np.void]
-# Gives an array of zeros of a shape and a type.
+# Allocates zeros.
 Room = Callable[[tuple[int, ...], Any], Pixels]
 
 
 class Form(NamedTuple):
-    """How a network takes the images of which modality."""
+    """A modality and its input form."""
 
     modality: int
     chip: ChipForm
@@ -57,19 +55,7 @@ class DecodedBatch(NamedTuple):
 
 
 class DecodedSamples:
-    """Samples in several forms.
-
-    Parameters
-    ----------
-    files
-        The image files of N samples of M modalities.
-    num_modalities
-        M.
-    forms
-        The distinct forms wanted, each once.
-    room
-        Gives the arrays that batches are made in.
-    """
+    """N samples of M modalities in distinct forms; ``room`` allocates batch arrays."""
 
     def __init__(
         self,
@@ -88,18 +74,12 @@ class DecodedSamples:
         return len(self._files)
 
     def batch(self, rows: Sequence[int]) -> DecodedBatch:
-        """B samples.
-
-        Raises
-        ------
-        InputError
-            If an image cannot be read; names the file.
-        """
+        """Decode B samples; an InputError names an unreadable file."""
         images = [self._room((len(rows), *form.chip.shape), np.uint8) for form in self._forms]
         originals = np.zeros((len(rows), self._num_modalities), ORIGINAL)
         for place, row in enumerate(rows):
             if self._ended.is_set():
-                break  # Nobody waits for it.
+                break  # The consumer has stopped.
             decoded = [self._files.read(row, number) for number in range(self._num_modalities)]
             for number, pixels in enumerate(decoded):
                 if pixels is not None:
@@ -111,14 +91,9 @@ class DecodedSamples:
         return DecodedBatch(images, originals)
 
     def batches(self, batch_size: int, workers: int) -> Generator[DecodedBatch, None, None]:
-        """All samples in their order, decoded ahead by threads; by this one if there are none.
+        """Decode all samples in order, ahead by threads if there are any; iterate once.
 
-        Once; closed before the end, it leaves no thread at work.
-
-        Raises
-        ------
-        InputError
-            If an image cannot be read; of several such, the first is named.
+        No thread is left if closed early. An InputError names the first unreadable file.
         """
         starts = range(0, len(self), batch_size)
         chunks = [range(start, min(start + batch_size, len(self))) for start in starts]
@@ -145,7 +120,6 @@ class DecodedSamples:
 
 
 def _original(pixels: DeepPixels, depths: Iterable[int]) -> tuple[bool, int, bool, bool, bool]:
-    """The fields of `ORIGINAL`."""
     shape = repr(pixels.shape).encode()
     digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=8, key=shape).digest()
     number, blank = int.from_bytes(digest), is_blank(pixels)
@@ -157,7 +131,7 @@ def _original(pixels: DeepPixels, depths: Iterable[int]) -> tuple[bool, int, boo
 
 
 def findings(ids: Sequence[str], modalities: Sequence[str], originals: Originals) -> list[str]:
-    """What is odd about the images of N samples, one sentence each."""
+    """Warnings about the images of N samples, one sentence each."""
     sentences = []
     for name, column in zip(modalities, originals.T, strict=True):
         missing, blank, dark, bright = (
@@ -187,7 +161,7 @@ def findings(ids: Sequence[str], modalities: Sequence[str], originals: Originals
 
 
 def _identical(column: Originals) -> tuple[int, list[npt.NDArray[np.intp]]]:
-    """How many groups of images have the same pixels, and the rows of the first few groups."""
+    """Number of groups of duplicate images, and the rows of the first few groups."""
     there = np.flatnonzero(column["there"])
     digests = column["digest"][there]
     in_order = np.sort(digests)
@@ -205,7 +179,6 @@ def _are(names: Sequence[str], what: str) -> str:
 
 
 def _named(names: Sequence[str], joint: str = ", ", of: int = 0) -> str:
-    """The first of some names, which are the first of more if ``of`` says so."""
     count = max(of, len(names))
     more = f" and {count - MOST_NAMED} more" if count > MOST_NAMED else ""
     return joint.join(names[:MOST_NAMED]) + more

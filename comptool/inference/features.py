@@ -54,23 +54,23 @@ class Subject:
 
 @dataclass(frozen=True)
 class FeaturePlan:
-    """What `comptool.inference.features.draw_features` does."""
+    """Plan of `comptool.inference.features.draw_features`."""
 
     subjects: tuple[Subject, ...]  # one panel each
     classes: tuple[str, ...]  # the K classes, the same for all networks
     highlighted: frozenset[int]  # indices of those that stand out
-    output: Path  # the picture; :attr:`table` is beside it
+    output: Path  # the picture; :attr:`table` lies next to it
     force: bool  # whether both may be replaced
-    notes: tuple[str, ...]  # what to know of the runs, one sentence each
+    notes: tuple[str, ...]  # on the runs, one sentence each
 
     @property
     def table(self) -> Path:
-        """Where the points go."""
+        """Path of the table of points."""
         return self.output.with_suffix(".csv")
 
     @property
     def inputs(self) -> list[Path]:
-        """The files that the picture is made of, images aside."""
+        """Input files of the picture, except images."""
         files = [(one.samples.source, one.member.folder / BEST) for one in self.subjects]
         return list(dict.fromkeys(path for pair in files for path in pair))
 
@@ -95,33 +95,8 @@ def make_feature_plan(
 ) -> FeaturePlan:
     """Find runs and rows, draw some of each class, and check that they belong together.
 
-    Parameters
-    ----------
-    names
-        Names or folders of runs; none means the newest. Of a folded run each network is a subject.
-    output
-        The picture, a PNG file.
-    table
-        A labelled table; None: each network's validated rows.
-    highlight
-        Names of classes that stand out, see `comptool.competition.classes.named_classes`.
-    per_class
-        Rows of each class, at most. The same are drawn for all networks that have the same rows.
-    seed
-        Of that draw.
-    competition
-        File of the competition's facts; None means the conventional one, else detection.
-    force
-        Whether outputs may be replaced.
-
-    Raises
-    ------
-    UsageError
-        If rows may have several classes, no class has a name that is highlighted, or the output is
-        no PNG file.
-    InputError
-        If a run or its rows cannot be had, the runs differ in task or classes from one another or
-        from the competition, or an output cannot be written.
+    Each network of a folded run is a subject. Without a table each network takes its validation
+    fold; networks with the same rows draw the same sample, at most ``per_class`` of each class.
     """
     if output.suffix != ".png":
         raise UsageError(f"--output is '{output}'; the picture is a .png, its points a .csv beside")
@@ -170,7 +145,7 @@ def _subject(
 def draw_rows(
     ids: npt.NDArray[np.str_], targets: Indices, per_class: int, seed: int
 ) -> npt.NDArray[np.intp]:
-    """Places of rows drawn from each class, in the order of the table."""
+    """Indices of rows drawn from each class, in table order."""
     order = np.argsort(ids, kind="stable")
     drawn = []
     for target in np.unique(targets):
@@ -185,16 +160,7 @@ PERPLEXITY = 30.0
 
 @dataclass(frozen=True)
 class Projection:
-    """Features in the plane.
-
-    Parameters
-    ----------
-    points
-        float64 of shape (N, 2).
-    explained
-        Shares of the variance, 0 to 1, that the two directions have; None where directions have no
-        such meaning.
-    """
+    """Projected features, float64 (N, 2), and the explained variance ratios, if any."""
 
     points: npt.NDArray[np.float64]
     explained: tuple[float, float] | None = None
@@ -207,7 +173,7 @@ class Projection:
 
 
 def project(features: npt.NDArray[np.floating], method: str, seed: int) -> Projection:
-    """The features in the plane."""
+    """Project features to two dimensions."""
     if method == "pca":
         analysis = PCA(n_components=2, random_state=seed)
         points = analysis.fit_transform(features)
@@ -223,7 +189,7 @@ COLUMNS = ("id", "class", "run", "x", "y")
 
 @dataclass(frozen=True)
 class Drawn:
-    """What was drawn of one network: the number of rows, and their projection."""
+    """The number of rows of a network, and their projection."""
 
     subject: Subject
     projection: Projection
@@ -246,24 +212,7 @@ def draw_features(
 ) -> list[Drawn]:
     """Compute, project and draw the features of each network; both files are written or neither.
 
-    Parameters
-    ----------
-    plan
-        What to draw.
-    method, seed
-        See :func:`comptool.inference.features.project`; every network's features by themselves,
-        for their dimensions are its own.
-    computing
-        Device and the like.
-    arguments
-        The command's arguments, for the record.
-
-    Raises
-    ------
-    InputError
-        If an image, a checkpoint or an output cannot be used, or a network tells no rows apart.
-    UsageError
-        If the device is not there or out of memory.
+    Networks are projected independently, since their feature spaces differ.
     """
     drawn = [
         Drawn(subject, project(penultimate(subject, computing), method, seed))

@@ -22,7 +22,7 @@ ROWS_WRITTEN = 4096  # at a time at least
 
 @dataclass(frozen=True)
 class Inferred:
-    """What came of a plan: number of rows, and sentences about odd images."""
+    """The number of predicted rows, and warnings about images."""
 
     num_rows: int
     findings: list[str] = field(default_factory=list)
@@ -31,21 +31,12 @@ class Inferred:
 def infer(plan: InferencePlan, computing: Computing, arguments: Mapping[str, object]) -> Inferred:
     """Predict the plan's samples and write its output, with its record.
 
-    Parameters
-    ----------
-    plan
-        What to predict, and with which runs.
-    computing
-        Device, precision and the like.
-    arguments
-        The command's arguments, for the record.
-
     Raises
     ------
     InputError
         If an image, a checkpoint or the output cannot be used; nothing is written then.
     UsageError
-        If the device is not there or out of memory.
+        If the device is missing or out of memory.
     """
     prediction = Prediction(plan.members, plan.samples, [PLAIN], computing)
     write(plan, prediction, command="infer", arguments=arguments, facts=plan.facts)
@@ -60,7 +51,7 @@ def write(
     arguments: Mapping[str, object],
     facts: PredictionFacts,
 ) -> None:
-    """Compute a prediction under its one scheme and write the plan's output, with its record."""
+    """Compute a prediction under its one scheme and write the output, with its record."""
     with together(), closing(prediction.batches()) as batches:
         write_parts(plan.output, _parts(plan, batches), force=plan.force)
         provenance.record(
@@ -75,7 +66,7 @@ def write(
 def _parts(
     plan: InferencePlan, batches: Iterable[Sequence[Probabilities]]
 ) -> Iterator[Predictions]:
-    """What is written at a time: batches until they are enough rows."""
+    """Batches joined to parts of enough rows."""
     samples = plan.samples
     ids, classes = samples.frame[samples.id], tuple(plan.header.classes)
     start, waiting = 0, []

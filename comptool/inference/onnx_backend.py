@@ -1,13 +1,10 @@
-"""The ONNX Runtime backend for CPUs: kept graphs, and views of a batch in numpy.
+"""The ONNX Runtime backend for CPUs: cached graphs, and views of a batch in numpy.
 
-Trained networks in ONNX Runtime, on the CPU; the graph of each is made once and kept.
+The graph lies next to the checkpoint, as ``best.onnx`` for the image size of the training, with a
+record of the SHA-256 of the checkpoint and the graph; a stale or damaged one is exported again.
 
-The graph stands beside the checkpoint, ``best.onnx`` for images of the size trained at, with a
-record that names the checkpoint and the graph itself by their SHA-256: another checkpoint has
-another graph, and a damaged one is made anew.
-
-Threads of our own compute, each a part of a batch with a session of one thread: ONNX Runtime's
-threads wait for one another at every layer, and spin meanwhile on cores that decode images.
+Our own threads each compute a part of a batch in a single-threaded session: ONNX Runtime's threads
+synchronise at every layer, and spin on cores that decode images.
 """
 
 from __future__ import annotations
@@ -55,11 +52,10 @@ def see(images: npt.NDArray[Any], view: str) -> Images:
 
 
 def resized(images: Images, size: tuple[int, int]) -> Images:
-    """Images (B, h, w, C) at another height and width, bilinear and, made smaller, averaged.
+    """Resize images (B, h, w, C), bilinear with antialiasing.
 
     As ``torch.nn.functional.interpolate(mode="bilinear", antialias=True)``, which is Pillow's
-    bilinear filter: each pixel is a mean weighted by a triangle that is as wide as two pixels of
-    the smaller of both images. OpenCV has no such filter.
+    filter: a triangle two pixels of the smaller image wide. OpenCV has no such filter.
     """
     down, across = (
         _triangles(now, wanted) for now, wanted in zip(images.shape[1:3], size, strict=True)
@@ -70,7 +66,7 @@ def resized(images: Images, size: tuple[int, int]) -> Images:
 
 @lru_cache
 def _triangles(now: int, wanted: int) -> npt.NDArray[np.float32]:
-    """The weight of each of ``now`` pixels in each of ``wanted``, (wanted, now)."""
+    """Weight of each of ``now`` pixels in each of ``wanted``, (wanted, now)."""
     ratio = now / wanted
     centres = (np.arange(wanted)[:, None] + 0.5) * ratio
     distances = np.abs(np.arange(now)[None, :] + 0.5 - centres) / max(ratio, 1.0)
@@ -78,10 +74,10 @@ def _triangles(now: int, wanted: int) -> npt.NDArray[np.float32]:
     return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
 
 
-# Raised when graphs come to take or give something else.
+# Increased when the inputs or outputs of graphs change.
 GRAPH_FORMAT = 1
 ERRORS_ONLY = 3
-# Samples that a thread computes at a time: what a layer gives of so few stays in its core's cache.
+# Samples per thread: their activations fit into the cache of a core.
 AT_ONCE = 16
 AHEAD = 2  # parts per thread that are begun before an earlier batch is waited for
 
@@ -93,21 +89,9 @@ class NoGraph(UsageError):
 
 
 class OnnxNetworks:
-    """The members on the CPU.
+    """Networks on the CPU; a view of another size needs its own graph.
 
-    Parameters
-    ----------
-    members
-        What to load.
-    views
-        What they will be asked for; a view of another size needs a graph of its own.
-
-    Raises
-    ------
-    InputError
-        If a checkpoint cannot be used.
-    NoGraph
-        If a network cannot be exported, or computes something else when it is.
+    Raises NoGraph if a network cannot be exported, or computes something else when exported.
     """
 
     def __init__(self, members: Sequence[TrainedMember], views: Sequence[str]) -> None:
@@ -119,12 +103,12 @@ class OnnxNetworks:
             seen = dict.fromkeys(
                 tuple(seen_size(view, *form.chip.shape[:2]) for form in forms) for view in views
             )
-            # Before it is loaded: one that is replaced meanwhile is not taken for what was.
+            # Before it is loaded, in case it is replaced meanwhile.
             checkpoint = provenance.hashes([member.folder / BEST])
             self._sessions.append({sizes: self._open(member, checkpoint, sizes) for sizes in seen})
 
     def logits(self, images: Sequence[Pixels], views: Sequence[str]) -> Iterator[Logits]:
-        """Of each network the logits (V, B, K) of V views, from one (B, H, W, C) per form."""
+        """Logits (V, B, K) of V views for each network, from one (B, H, W, C) per form."""
         if len(images[0]) <= AT_ONCE:
             yield from self._computed(images, views)
         else:
@@ -133,7 +117,7 @@ class OnnxNetworks:
     def each(
         self, batches: Iterable[Sequence[Pixels]], views: Sequence[str]
     ) -> Generator[list[Logits], None, None]:
-        """What `logits` gives, batch after batch; threads compute parts of the next ones too."""
+        """`logits` batch after batch; threads compute parts of later batches too."""
         waiting: deque[list[Future[list[Logits]]]] = deque()
         count = compute_threads()
         with threads(count) as pool:
@@ -158,7 +142,7 @@ class OnnxNetworks:
         return [np.stack(own) for own in zip(*by_view, strict=True)]
 
     def room(self, shape: tuple[int, ...], dtype: Any) -> Pixels:
-        """Zeros for a batch's images."""
+        """Zeros for the images of a batch."""
         return np.zeros(shape, dtype)
 
     def _open(
@@ -168,7 +152,7 @@ class OnnxNetworks:
         graph = _kept(path, checkpoint)
         if graph is None:
             try:
-                # Imported here: where the graph is kept, torch is never needed.
+                # Imported here: a cached graph does not need torch.
                 with loading_torch():
                     from comptool.models.onnx_export import export_checkpoint
                 graph, difference = export_checkpoint(member.folder, sizes)
@@ -200,13 +184,11 @@ class OnnxNetworks:
 
 
 def _parts(images: Sequence[Pixels]) -> Iterator[list[Pixels]]:
-    """A batch in parts of up to `AT_ONCE` samples."""
     for start in range(0, len(images[0]), AT_ONCE):
         yield [pixels[start : start + AT_ONCE] for pixels in images]
 
 
 def _joined(parts: Sequence[Future[list[Logits]]]) -> list[Logits]:
-    """Of each network the logits of a batch, of those of its parts."""
     results = [part.result() for part in parts]
     return [np.concatenate(own, axis=1) for own in zip(*results, strict=True)]
 
@@ -218,7 +200,6 @@ def _run(sessions: dict[Sizes, InferenceSession], images: Sequence[Logits]) -> L
 
 
 def _place(member: TrainedMember, sizes: Sizes) -> Path:
-    """Where the graph for images of these sizes is kept."""
     trained = tuple(form.chip.shape[:2] for form in forms_of(member.header))
     name = Path(BEST).stem
     if sizes != trained:
@@ -227,7 +208,7 @@ def _place(member: TrainedMember, sizes: Sizes) -> Path:
 
 
 def _kept(path: Path, checkpoint: Mapping[str, str | None]) -> bytes | None:
-    """The graph that is kept there, if it is whole and was made of the checkpoint as it is."""
+    """The cached graph, if it is intact and matches the checkpoint."""
     try:
         graph = path.read_bytes()
         record = provenance.recall(path)

@@ -113,26 +113,18 @@ AGREEING = ("task", "classes", "modalities")
 
 @dataclass(frozen=True)
 class InferencePlan:
-    """What `comptool.inference.infer.infer` and `comptool.inference.tta.predict_tta.tta` do.
+    """Plan of a prediction.
 
     Parameters
     ----------
     runs
-        The runs as chosen; a folded run is one.
+        The chosen runs; a folded run is one.
     members
-        The networks that are averaged; they have one task, class list and list of modalities.
-    competition
-        The facts of the competition.
+        The averaged networks, of one task, class list and list of modalities.
     samples
-        What is predicted; ``paths`` in the order in which the networks take the modalities.
-    output
-        Prediction file to write.
-    force
-        Whether it may be replaced.
+        Samples to predict; ``paths`` in the networks' order of modalities.
     chosen
-        How the run was chosen where nobody named one, otherwise empty.
-    notes
-        What to know of the runs, one sentence each.
+        How an unnamed run was chosen, otherwise empty.
     """
 
     runs: tuple[Path, ...]

@@ -1,7 +1,6 @@
-"""The forward pass over a test set: several networks, several views, each image decoded once.
+"""The forward pass over a test set: several networks and views, each image decoded once.
 
-What comes of a batch is handed on as soon as it is there, so that memory does not grow with the
-predictions; of an image stay the cells of its table and what `findings` needs.
+Results are passed on batch by batch, so that memory does not grow with the predictions.
 """
 
 from __future__ import annotations
@@ -43,27 +42,17 @@ def predict(
 
 
 class Prediction:
-    """Probabilities under each scheme, averaged over the members; ready to be computed.
+    """Probabilities under each scheme, averaged over the members, computed on demand.
 
-    Views that several schemes share are computed once.
-
-    Parameters
-    ----------
-    members
-        Networks of one task, class list and list of modalities.
-    samples
-        N samples, ``paths`` in the networks' order.
-    schemes
-        Views and merges.
-    computing
-        Device, precision and the like.
+    Views shared by several schemes are computed once. The networks have one task, class list and
+    list of modalities, the order of the samples' ``paths``.
 
     Raises
     ------
     InputError
-        If an image is not there, or a checkpoint cannot be used.
+        If an image is missing, or a checkpoint cannot be used.
     UsageError
-        If the device is not there, or a network does not take a view.
+        If the device is missing, or a network does not take a view.
     """
 
     def __init__(
@@ -93,11 +82,7 @@ class Prediction:
         yield from self._forward.batches(networks.forms, self._probabilities, networks.room)
 
     def findings(self) -> list[str]:
-        """Sentences about what was computed, after the last batch.
-
-        They are about missing, all-zero and pixel-identical images, and about ONNX Runtime where
-        it was to be taken and cannot be.
-        """
+        """Sentences on missing, all-zero and duplicate images and the backend, after the last."""
         return [*self._notes, *self._forward.findings()]
 
     def _probabilities(
@@ -113,24 +98,7 @@ class Prediction:
 
 
 class ForwardPass:
-    """The images of a test set on their way through networks.
-
-    Parameters
-    ----------
-    members
-        Networks of one list of modalities.
-    samples
-        N samples, ``paths`` in the networks' order.
-    computing
-        Device, precision and the like.
-    what
-        What is computed, for a message.
-
-    Raises
-    ------
-    InputError
-        If an image is not there.
-    """
+    """Batches of a test set through networks; ``what`` names the result in messages."""
 
     def __init__(
         self, members: Sequence[TrainedMember], samples: Samples, computing: Computing, what: str

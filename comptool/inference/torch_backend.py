@@ -48,7 +48,7 @@ class Arriving:
     """Tensors on their way to this machine's memory."""
 
     tensors: Sequence[Tensor]  # where they arrive
-    arrived: torch.cuda.Event | None = None  # tells of it; None where they are there
+    arrived: torch.cuda.Event | None = None  # end of the copy; None if complete
     needed: object = None  # memory that is read until then
 
     def arrays(self) -> list[npt.NDArray[Any]]:
@@ -77,7 +77,7 @@ class Transfers(Protocol):
 
 
 class OnHost:
-    """The device is this machine's processor, and nothing has to be moved."""
+    """Networks on the CPU: nothing is copied."""
 
     ahead = 0
 
@@ -86,20 +86,16 @@ class OnHost:
         return np.zeros(shape, dtype)
 
     def there(self, images: Sequence[Pixels]) -> list[Tensor]:
-        """The images themselves as tensors."""
+        """The images as tensors."""
         return [torch.from_numpy(pixels).permute(0, 3, 1, 2) for pixels in images]
 
     def back(self, tensors: Sequence[Tensor], images: Sequence[Pixels]) -> Arriving:
-        """The tensors themselves."""
+        """The tensors."""
         return Arriving(tensors)
 
 
 class ToCard:
-    """A CUDA device: images are decoded into page-locked memory and copied by an own stream.
-
-    So the copy of a batch, its computation and the decoding of later ones go on at the same time;
-    ordinary memory would first be copied by the processor, which waited for it.
-    """
+    """Copies from page-locked memory to a CUDA device in their own stream, overlapping with work."""
 
     ahead = 2
 
@@ -108,12 +104,12 @@ class ToCard:
         self._copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def room(self, shape: tuple[int, ...], dtype: Any) -> Pixels:
-        """Zeros in page-locked memory; torch keeps it for later batches."""
+        """Zeros in page-locked memory, which torch reuses."""
         kind = torch.from_numpy(np.empty(0, dtype)).dtype
         return np.asarray(torch.zeros(shape, dtype=kind, pin_memory=True).numpy())
 
     def there(self, images: Sequence[Pixels]) -> list[Tensor]:
-        """The images on the card, which computes with them only when they are there."""
+        """The images on the device, copied before they are used."""
         with torch.cuda.stream(self._copies):
             copied = [
                 torch.from_numpy(pixels).to(self._device, non_blocking=True).permute(0, 3, 1, 2)
@@ -122,12 +118,12 @@ class ToCard:
         computing = torch.cuda.current_stream(self._device)
         computing.wait_stream(self._copies)
         for tensor in copied:
-            # Their memory is the copying stream's, which would take it for free at once.
+            # Else the copying stream would reuse their memory at once.
             tensor.record_stream(computing)
         return copied
 
     def back(self, tensors: Sequence[Tensor], images: Sequence[Pixels]) -> Arriving:
-        """The tensors in page-locked memory, when the card is through with the batch."""
+        """The tensors in page-locked memory, once computed."""
         arriving = [torch.empty_like(tensor, device="cpu", pin_memory=True) for tensor in tensors]
         for tensor, place in zip(tensors, arriving, strict=True):
             place.copy_(tensor, non_blocking=True)
@@ -137,7 +133,7 @@ class ToCard:
 
 
 def transfers(device: torch.device) -> Transfers:
-    """How images get to a device and logits back."""
+    """Transfers of images to a device and of logits back."""
     return ToCard(device) if device.type == "cuda" else OnHost()
 
 
@@ -146,7 +142,7 @@ TENSOR_CORES = (7, 0)  # the compute capability from which fp16 is faster than f
 
 
 def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:
-    """The type that layers run in under autocast; None for float32 throughout."""
+    """The autocast type; None for float32 throughout."""
     cuda = device.type == "cuda"
     if precision == "auto":
         fast = cuda and torch.cuda.get_device_capability(device) >= TENSOR_CORES
@@ -157,22 +153,7 @@ def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | 
 
 
 class TorchNetworks:
-    """The members on a device.
-
-    Parameters
-    ----------
-    members
-        What to load.
-    computing
-        Where to, and in which precision.
-
-    Raises
-    ------
-    InputError
-        If a checkpoint cannot be used.
-    UsageError
-        If the device is not there.
-    """
+    """Networks on a device."""
 
     def __init__(self, members: Sequence[TrainedMember], computing: Computing) -> None:
         self._device = choose_device(computing.device)
@@ -184,13 +165,13 @@ class TorchNetworks:
         self._transfers = transfers(self._device)
 
     def logits(self, images: Sequence[Pixels], views: Sequence[str]) -> Iterator[Logits]:
-        """Of each network the logits (V, B, K) of V views, from one (B, H, W, C) per form."""
+        """Logits (V, B, K) of V views for each network, from one (B, H, W, C) per form."""
         yield from next(self.each([images], views))
 
     def each(
         self, batches: Iterable[Sequence[Pixels]], views: Sequence[str]
     ) -> Iterator[list[Logits]]:
-        """What `logits` gives, batch after batch; on a card the next ones are begun before it."""
+        """`logits` batch after batch; a CUDA device begins the next ones early."""
         begun: deque[Arriving] = deque()
         for images in batches:
             with _computing():
@@ -205,11 +186,11 @@ class TorchNetworks:
             yield first
 
     def room(self, shape: tuple[int, ...], dtype: Any) -> Pixels:
-        """Zeros for a batch's images, page-locked where they go to a card."""
+        """Zeros for the images of a batch, page-locked for a CUDA device."""
         return self._transfers.room(shape, dtype)
 
     def features(self, images: Sequence[Pixels]) -> list[Logits]:
-        """What each member's classifier sees, float32 (B, F), from one (B, H, W, C) per form."""
+        """Input of each member's classifier, float32 (B, F), from one (B, H, W, C) per form."""
         with _computing():
             placed = self._transfers.there(images)
             features = [

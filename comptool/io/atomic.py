@@ -1,7 +1,7 @@
-"""Files that appear whole or not at all, and outputs that appear together with their records.
+"""Atomic writes of files, alone or together with their records.
 
-Every write goes to a temporary file in the same folder, is flushed to the disk and renamed, so
-that no reader ever sees half a file.
+Data go to a temporary file in the same folder, are flushed to the disk and renamed, so that no
+reader sees half a file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _IN_WORDS = re.compile(r"\(os error (\d+)\)")  # how libraries written in Rust p
 
 @dataclass(frozen=True)
 class _Waiting:
-    """A file that is written, its name to be, and the folders that were made for it."""
+    """A file being written, its final name, and the folders made for it."""
 
     temporary: Path
     path: Path
@@ -37,7 +37,7 @@ class _Waiting:
         remove_empty(self.new_folders)
 
 
-# What waits for the end of a `together`.
+# Files waiting for the end of a `together`.
 _waiting: ContextVar[list[_Waiting] | None] = ContextVar("_waiting", default=None)
 
 
@@ -66,21 +66,21 @@ def refuse_existing(path: Path, force: bool = False) -> None:
 
 @contextmanager
 def atomic_output(path: Path, *, force: bool = False) -> Iterator[Path]:
-    """A temporary file beside ``path`` that becomes ``path`` when the block ends well.
+    """A temporary file next to ``path`` that replaces ``path`` when the block succeeds.
 
-    Inside of `together` it becomes ``path`` when that ends well.
+    Inside `together` the replacement waits for the end of that block.
 
     Yields
     ------
     pathlib.Path
-        The temporary file, empty and closed. It ends in the suffix of ``path``.
+        The temporary file, empty and closed, with the suffix of ``path``.
 
     Raises
     ------
     OutputExistsError
         If ``path`` exists and ``force`` is off.
     InputError
-        If the folder cannot be written or the disk is full; ``path`` is left as it was.
+        If the folder cannot be written or the disk is full; ``path`` is unchanged.
     """
     refuse_existing(path, force)
     new_folders = [folder for folder in path.parents if not folder.exists()]
@@ -103,7 +103,7 @@ def atomic_output(path: Path, *, force: bool = False) -> Iterator[Path]:
         else:
             waiting.append(file)
     except Exception as error:
-        # Libraries that write for us tell of a full disk each in its own type of exception.
+        # Each library has its own exception for a full disk.
         if isinstance(error, ComptoolError) or not (
             isinstance(error, OSError) or disk_error(error)
         ):
@@ -116,15 +116,14 @@ def atomic_output(path: Path, *, force: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Files written in this block appear at its end, or none of them does.
+    """Publish all files written in this block at its end, or none.
 
-    The last one written appears first, so that no output is ever there without the record that is
-    written after it. Nothing of the block can be read under its name before the end.
+    The last file written appears first, so that an output never exists without its record.
 
     Raises
     ------
     InputError
-        If a file cannot be put in its place.
+        If a file cannot be moved into place.
     """
     if _waiting.get() is not None:
         yield
@@ -148,10 +147,9 @@ def together() -> Iterator[None]:
 
 @contextmanager
 def named_late(temporary: Path) -> Iterator[IO[bytes]]:
-    """A stream into a file of `atomic_output` that takes long to come.
+    """A stream into a file of `atomic_output`, unnamed until complete where the file system allows.
 
-    It has no name until it is whole, so that nothing is left of it where the program is killed;
-    only where the file system has no such files it is there under its name from the start.
+    So a killed program leaves nothing behind.
     """
     descriptor = _nameless(temporary.parent)
     if descriptor is None:
@@ -162,12 +160,12 @@ def named_late(temporary: Path) -> Iterator[IO[bytes]]:
         temporary.unlink()
         yield stream
         stream.flush()
-        # With the number of a folder, which a whole path has no need of, Python follows the link.
+        # With a folder descriptor, unused for an absolute path, Python follows the link.
         os.link(_OPEN / str(descriptor), temporary, src_dir_fd=descriptor)
 
 
 def _nameless(folder: Path) -> int | None:
-    """A new file in a folder, open for writing, under no name; None where there can be none."""
+    """A new unnamed file in a folder, open for writing; None if not supported."""
     if not hasattr(os, "O_TMPFILE") or not _OPEN.exists():
         return None
     try:
@@ -177,7 +175,7 @@ def _nameless(folder: Path) -> int | None:
 
 
 def remove_empty(folders: Iterable[Path]) -> None:
-    """Remove folders that were made for what then was not; the innermost comes first."""
+    """Remove unused new folders; the innermost comes first."""
     for folder in folders:
         try:
             folder.rmdir()
@@ -186,7 +184,7 @@ def remove_empty(folders: Iterable[Path]) -> None:
 
 
 def _flush(temporary: Path) -> None:
-    # mkstemp makes files that only the owner can read; results are for the whole team.
+    # mkstemp makes files that only the owner can read.
     mask = os.umask(0)
     os.umask(mask)
     temporary.chmod(0o666 & ~mask)
@@ -195,7 +193,7 @@ def _flush(temporary: Path) -> None:
 
 
 def disk_error(error: BaseException | None) -> int | None:
-    """The number of a disk's refusal that an exception is, came of, or tells in words; or None."""
+    """The errno of a disk error that an exception is, was caused by, or mentions; or None."""
     if error is None:
         return None
     number: int | None = getattr(error, "errno", None)
@@ -207,7 +205,7 @@ def disk_error(error: BaseException | None) -> int | None:
 
 
 def write_error(path: Path, error: Exception) -> OutputError:
-    """The error of an output that could not be written, by what came of the attempt."""
+    """The error for an output that could not be written."""
     number = disk_error(error)
     if number == errno.ENOSPC:
         return OutputError(

@@ -1,9 +1,8 @@
 """The image formats that are read, in a table that imports no decoder.
 
-A reader is called as ``reader(content, path)`` with the bytes of a file and its path, for messages.
-It gives uint8 or uint16 of shape (H, W, C), C being 1 for grey and 3 for colour in the order R, G,
-B, and raises an InputError for a file that it cannot read. To add a format: its function, and its
-entry here.
+``reader(content, path)`` decodes the bytes of a file (the path is for messages) into uint8 or
+uint16 of shape (H, W, C), C being 1 for grey and 3 for RGB, or raises an InputError. To add a
+format: its function, and its entry here.
 """
 
 from __future__ import annotations
@@ -18,13 +17,7 @@ from comptool.registry import Entry, Registry
 
 @dataclass(frozen=True)
 class Reader(Entry):
-    """A row of the table of image readers.
-
-    Parameters
-    ----------
-    suffixes
-        The suffixes of its files, in lower case with the dot.
-    """
+    """A row of the table of image readers; ``suffixes`` are lower case with the dot."""
 
     suffixes: tuple[str, ...] = ()
 
@@ -39,18 +32,18 @@ READERS: Registry[Reader] = Registry(
         suffixes=(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif"),
     ),
 )
-# Looks at the content; it also reads files whose suffix says nothing.
+# Detects the format by content.
 USUAL = "opencv"
 
 
 def reader_of(suffix: str) -> Reader:
-    """The reader of files with that suffix, in upper or lower case; OpenCV for any other."""
+    """The reader for a suffix in upper or lower case; OpenCV for an unknown one."""
     fitting = (reader for reader in READERS if suffix.lower() in reader.suffixes)
     return next(fitting, READERS.find(USUAL))
 
 
 @lru_cache
 def load_reader(suffix: str) -> Callable[..., Any]:
-    """The function that reads files with that suffix; imports its decoder."""
+    """Import the function that reads files with that suffix."""
     read: Callable[..., Any] = reader_of(suffix).load()
     return read

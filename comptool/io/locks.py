@@ -1,8 +1,7 @@
-"""Locks of run folders: a lock that the system releases when its process ends.
+"""Locks of run folders, released by the system when their process ends.
 
-The number of a process would not tell whether it still lives: after a restart another process has
-it, and in another container it is no process, or another one. So the number in a lock file is only
-there to be named; what counts is the lock of the file.
+The process id in a lock file is for messages only: after a restart or in another container it may
+be another process. The lock of the file counts.
 """
 
 from __future__ import annotations
@@ -25,10 +24,9 @@ PATIENCE = 1.0  # seconds
 
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Hold a folder during a block, where its file system has locks.
+    """Lock a folder during a block, where its file system has locks.
 
-    A folder that is not there is made, and removed if nothing has come into it. What is forked
-    meanwhile does not hold it: workers outlive a process that is killed.
+    A missing folder is made, and removed if still empty. Forked processes do not hold the lock.
 
     Raises
     ------
@@ -51,7 +49,7 @@ def hold(folder: Path) -> Iterator[None]:
             pass
         yield
     finally:
-        # Before the release: who waits for a lock file that is gone makes a new one.
+        # Before the release: a process waiting for a deleted lock file makes a new one.
         if lock.is_locked or is_held(folder) is None:
             with suppress(OSError):
                 (folder / LOCK).unlink()
@@ -60,12 +58,12 @@ def hold(folder: Path) -> Iterator[None]:
 
 
 def is_held(folder: Path) -> bool | None:
-    """Whether any process, this one or another, holds a folder; None where nobody can tell."""
+    """Whether any process, this one or another, holds a folder; None if unknown."""
     if not folder.is_dir():
         return None
     path = folder / LOCK
     try:
-        # Network file systems lock only what is open for writing.
+        # Network file systems lock only files open for writing.
         descriptor = os.open(path, os.O_RDWR if os.access(path, os.W_OK) else os.O_RDONLY)
     except FileNotFoundError:
         return False

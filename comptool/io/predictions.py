@@ -1,10 +1,7 @@
 """Prediction files: CSV, Parquet and ``.npy``, read and written with their checks.
 
-Predictions as numpy arrays in one ``.npy`` file, one after the other.
-
-``np.load(path)`` gives the first of them, the probabilities, as of any ``.npy`` file. What says
-whose they are stands behind it in the same file, so that nobody moves or replaces one without the
-other. numpy reads it by ``np.load`` of the open file, again and again; see its help of ``np.save``.
+A ``.npy`` prediction file holds several arrays, one after the other: ``np.load(path)`` gives the
+probabilities, repeated ``np.load`` of the open file also the columns, ids, folds and decisions.
 """
 
 from __future__ import annotations
@@ -45,20 +42,9 @@ MEND = "Bring them as .csv or .parquet: id, and one column per class"
 
 
 class Arrays(NamedTuple):
-    """The arrays of a file of N predictions of K classes, in their order.
+    """Arrays of a file of N predictions of K classes; ``columns`` has shape (K + 1,), the id first.
 
-    Parameters
-    ----------
-    probabilities
-        Floats of shape (N, K).
-    columns
-        Name of the id column and of the K classes, text of shape (K + 1,).
-    ids
-        Text of shape (N,).
-    fold
-        Whole numbers of shape (N,), or (0,) for none.
-    pred
-        Decided class names, text of shape (N,), or (0,) for none.
+    ``fold`` and ``pred`` have shape (N,), or (0,) if absent.
     """
 
     probabilities: npt.NDArray[np.floating]
@@ -69,7 +55,7 @@ class Arrays(NamedTuple):
 
 
 def fixed_width(path: Path, texts: Iterable[str]) -> npt.NDArray[np.str_]:
-    """Text as numpy keeps it without pickle; ``path`` is where it is to go."""
+    """Text as numpy stores it without pickle; ``path`` is for messages."""
     found = list(texts)
     lost = [text for text in found if text.endswith("\0")]
     if lost:
@@ -82,12 +68,12 @@ def save(path: Path, arrays: Arrays) -> None:
     with path.open("wb") as stream:
         for array in map(np.ascontiguousarray, arrays):
             npy.write_array_header_1_0(stream, npy.header_data_from_array_1_0(array))
-            # Not array.tofile, which does not tell a full disk from any other failure.
+            # array.tofile does not report a full disk as such.
             stream.write(array.data)
 
 
 def load(path: Path) -> Arrays:
-    """The arrays of a file that `save` has written."""
+    """The arrays of a file written by `save`."""
     arrays = []
     try:
         with path.open("rb") as stream:
@@ -119,7 +105,7 @@ def _check(path: Path, found: Arrays) -> None:
 
 
 def scan(path: Path) -> pl.DataFrame:
-    """The columns of a table: numbers where every cell of a column is one."""
+    """The columns of a table, numeric where every cell is a number."""
     return scan_parquet(path) if path.suffix == PARQUET else _scan_csv(path)
 
 
@@ -133,7 +119,7 @@ def _scan_csv(path: Path) -> pl.DataFrame:
         return _parse_csv(source, header, [reserved.get(name, pl.Float64) for name in header])
     except (pl.exceptions.PolarsError, OSError):
         pass
-    # The slow way, for a file with a cell that is no number: it lets the caller name the cell.
+    # Slow, but keeps invalid cells for the message.
     try:
         return _parse_csv(source, header, [pl.String] * len(header))
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -141,10 +127,7 @@ def _scan_csv(path: Path) -> pl.DataFrame:
 
 
 def _unpacked(path: Path) -> Path | bytes:
-    """The file itself, or what the one file of a zip or a ``.gz`` holds.
-
-    A zip is what ``comptool submit --zip`` writes.
-    """
+    """The file, or the one file inside a zip (from ``comptool submit --zip``) or ``.gz``."""
     try:
         if path.suffix == ".gz":
             return gzip.decompress(path.read_bytes())
@@ -175,14 +158,14 @@ def _split_header(path: Path, line: str) -> list[str]:
 
 
 def optional_text(frame: pl.DataFrame, name: str) -> npt.NDArray[np.object_] | None:
-    """A column of text, or None where there is none of that name."""
+    """A text column, or None if missing."""
     if name not in frame.columns:
         return None
     return np.array(frame[name].cast(pl.String).to_list(), dtype=object)
 
 
 def folds(path: Path, frame: pl.DataFrame) -> npt.NDArray[np.integer] | None:
-    """The column ``fold``, or None where there is none."""
+    """The column ``fold``, or None if missing."""
     if "fold" not in frame.columns:
         return None
     if not frame["fold"].dtype.is_integer() or frame["fold"].null_count():
@@ -207,7 +190,6 @@ def numbers(path: Path, frame: pl.DataFrame, classes: Sequence[str]) -> npt.NDAr
     return np.ascontiguousarray(pl.DataFrame(columns).to_numpy())
 
 
-# What prediction files are called; a packed CSV can be read, too.
 SUFFIXES = (".csv", PARQUET, NPY)
 RESERVED = ("pred", "fold", "zero_is_unknown")
 RESERVED_CLASS = "a class cannot be called like a column of prediction files"
@@ -215,26 +197,26 @@ RENAME_CLASS = (
     "Rename the class in all tables, a sample submission among them, and in the submission back"
 )
 SUM_TOLERANCE = 1e-3
-# What the record of a prediction file says under "scores" if its numbers are no probabilities.
+# `PredictionFacts.scores` of mean ranks.
 RANKS = "ranks"
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Class probabilities of N images, as one prediction file holds them.
+    """Class probabilities of N images.
 
     Parameters
     ----------
     ids
-        Text ids, object array of shape (N,).
+        Text, object array of shape (N,).
     classes
-        The K class names in the checkpoint's order.
+        The K class names in the order of the checkpoint.
     probabilities
-        Float array of shape (N, K), values in [0, 1].
+        Floats of shape (N, K) in [0, 1].
     pred
-        Decided class names of shape (N,), or None where nothing has been decided.
+        Decided class names of shape (N,), or None.
     fold
-        Integer fold of each row of shape (N,) in an out-of-fold file, otherwise None.
+        Validation fold of each row, integers of shape (N,), in an out-of-fold file, else None.
     id_column
         Name of the id column.
     """
@@ -250,7 +232,7 @@ class Predictions:
         return len(self.ids)
 
     def take(self, rows: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> Predictions:
-        """The same predictions for some rows, in the order given."""
+        """The predictions of some rows, in the order given."""
         return replace(
             self,
             ids=self.ids[rows],
@@ -261,13 +243,12 @@ class Predictions:
 
 
 def read_predictions(path: Path, *, sums_to_one: bool = True) -> Predictions:
-    """A prediction file: id, one probability column per class, optional ``fold`` and ``pred``.
+    """Read a prediction file: id, one probability column per class, optional ``fold`` and ``pred``.
 
     Parameters
     ----------
     path
-        ``preds.csv``, ``oof.csv``, ``ensemble.csv`` and their kin; ``.parquet`` and ``.npy`` by
-        suffix.
+        A CSV; ``.parquet`` and ``.npy`` by suffix.
     sums_to_one
         Whether each row has to sum to one; see `comptool.tasks.Task`.
 
@@ -351,40 +332,32 @@ def _check_probabilities(
 
 
 def write_predictions(path: Path, predictions: Predictions, *, force: bool = False) -> None:
-    """Write a prediction file, atomically; numbers are written so that they read back exactly.
+    """Write a prediction file atomically; numbers read back exactly.
 
     Parameters
     ----------
     path
-        A CSV (packed: ``.gz``); by suffix a Parquet table (``.parquet``), or arrays (``.npy``), the
-        first of which are the probabilities as they are.
+        A CSV (also ``.gz``), a Parquet table (``.parquet``), or arrays (``.npy``).
     predictions
-        What is written.
+        What to write.
     force
-        Whether an existing file is replaced.
+        Whether to replace an existing file.
 
     Raises
     ------
     OutputExistsError
         If ``path`` exists and ``force`` is off.
     InputError
-        If a class is called like a reserved column, or the file cannot be written.
+        If a class has the name of a reserved column, or the file cannot be written.
     """
     write_parts(path, [predictions], force=force)
 
 
 def write_parts(path: Path, parts: Iterable[Predictions], *, force: bool = False) -> None:
-    """Write a prediction file as `write_predictions`, of rows that come in one or more parts.
+    """Write a prediction file in one or more parts; errors as in `write_predictions`.
 
-    A CSV takes each part as it comes, so that memory does not grow with the rows. Parquet, which
-    lies in columns, and arrays, which begin with their number, keep them until the last has come.
-
-    Raises
-    ------
-    OutputExistsError
-        If ``path`` exists and ``force`` is off.
-    InputError
-        If a class is called like a reserved column, or the file cannot be written.
+    A CSV is written part by part in constant memory; Parquet and ``.npy`` keep all parts until the
+    last.
     """
     parts = (_checked(path, part) for part in parts)
     if path.suffix in (NPY, PARQUET):
@@ -433,20 +406,7 @@ def _arrays(path: Path, parts: Sequence[Predictions]) -> Arrays:
 
 
 def refuse_ranks(path: Path, facts: PredictionFacts) -> None:
-    """Refuse mean ranks where a threshold is for probabilities.
-
-    Parameters
-    ----------
-    path
-        The prediction file.
-    facts
-        What is recorded with it.
-
-    Raises
-    ------
-    InputError
-        If the record says that the numbers are ranks.
-    """
+    """Raise an InputError for mean ranks, by the record, where a threshold needs probabilities."""
     if facts.scores == RANKS:
         raise InputError(
             "its numbers are ranks among these rows, not probabilities: a threshold would answer "

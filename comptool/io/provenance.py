@@ -1,7 +1,7 @@
-"""What made a file: ``X.meta.json`` beside every output ``X``.
+"""Provenance of an output ``X``: its record ``X.meta.json``.
 
-The record also hands facts along the chain that the table itself has no column for, such as the
-class counts of the training set as published, which ``recalibrate`` needs.
+The record also carries facts that have no column in the table, such as the class counts of the
+published training set, which ``recalibrate`` needs.
 """
 
 from __future__ import annotations
@@ -34,37 +34,26 @@ class Provenance:
     # the subcommand that made it, and its arguments as JSON values
     command: str = ""
     arguments: dict[str, Any] = field(default_factory=dict)
-    # SHA-256 of each file that was read, by its path as given; None of a folder
+    # SHA-256 of each input by its path as given; None for a folder
     inputs: dict[str, str | None] = field(default_factory=dict)
-    # what it was made with, and when
     versions: dict[str, str] = field(default_factory=dict)
     git_commit: str | None = None
     time: str = ""
-    # what later commands need to know; of each command its own, see `facts`
+    # facts for later commands, see `facts`
     facts: dict[str, Any] = field(default_factory=dict)
 
 
 class Facts:
-    """What later commands need to know of a file and its table has no column for."""
+    """Facts for later commands that have no column in the table."""
 
     def document(self) -> dict[str, Any]:
-        """The JSON object; what is not known is left out."""
+        """The JSON object without unknown facts."""
         return known(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvidenceTrace(Facts):
-    """What leads from predictions to the out-of-fold rows that stand for them.
-
-    Parameters
-    ----------
-    runs
-        Folders of the runs that made them.
-    out_of_fold
-        A file of rows that were made as they were.
-    ensemble
-        What they were combined from.
-    """
+    """The runs, out-of-fold file or ensemble that predictions come from."""
 
     runs: list[str] | None = None
     out_of_fold: str | None = None
@@ -73,15 +62,7 @@ class EvidenceTrace(Facts):
 
 @dataclass(frozen=True, kw_only=True)
 class WeightOrigin(Facts):
-    """How the weights of an ensemble came about: by a search, or from a file.
-
-    Parameters
-    ----------
-    metric, search, scores
-        What was maximised, the settings of the search, and its figures.
-    weights_file
-        The file that they were taken from.
-    """
+    """Origin of ensemble weights: a search (metric, settings, figures) or a file."""
 
     metric: str | None = None
     search: dict[str, Any] | None = None
@@ -91,18 +72,10 @@ class WeightOrigin(Facts):
 
 @dataclass(frozen=True, kw_only=True)
 class EnsembleFacts(WeightOrigin):
-    """What predictions were combined from, and how.
+    """Members and weights of an ensemble.
 
-    Parameters
-    ----------
-    members, weights
-        The prediction files, and the share of each.
-    method, power
-        See :func:`comptool.postprocess.ensemble.combine.combine`.
-    made_of
-        What leads to the out-of-fold rows of each member.
-    class_weights
-        Weights of each class by itself, members by classes.
+    ``method`` and ``power`` are those of :func:`comptool.postprocess.ensemble.combine.combine`;
+    ``class_weights`` has shape (members, classes).
     """
 
     members: list[str]
@@ -115,22 +88,18 @@ class EnsembleFacts(WeightOrigin):
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionFacts(EvidenceTrace):
-    """What is known of predictions, out-of-fold rows and submissions.
+    """Facts about predictions, out-of-fold rows and submissions.
 
     Parameters
     ----------
-    task, classes, metric, class_counts
-        As in the header of the run that made them.
     leak
-        Why out-of-fold rows are no evidence, None if they are; empty where nobody has asked.
-    views, merge, weights
-        Views of test-time augmentation, how they were merged, and their weights, if any.
+        Why out-of-fold rows are no evidence; None if they are, empty if not checked.
     evidence
-        What the views are worth on out-of-fold rows, or why that is not known.
+        Out-of-fold score of the views, or why it is not known.
     scores
-        ``"ranks"`` if the numbers are no probabilities.
+        ``"ranks"`` if the numbers are not probabilities.
     recalibration
-        The method and what it decided; each method has its own figures.
+        The method and its figures.
     layout, rows
         Of a submission.
     """
@@ -152,12 +121,12 @@ class PredictionFacts(EvidenceTrace):
 
 @dataclass(frozen=True, kw_only=True)
 class TableFacts(Facts):
-    """What is known of a table of samples.
+    """Facts about a table of samples.
 
     Parameters
     ----------
     folder
-        The data folder, relative to the table's own.
+        The data folder, relative to the folder of the table.
     class_counts
         Training rows per class as published, before balancing.
     zero_is_unknown
@@ -171,7 +140,7 @@ class TableFacts(Facts):
 
 @dataclass(frozen=True, kw_only=True)
 class SplitFacts(TableFacts):
-    """What is known of folds: the seed, the strategy in words and, of several labels, figures."""
+    """Facts about folds: the seed, the strategy in words and, for multi-label tasks, figures."""
 
     seed: int
     strategy: str
@@ -180,18 +149,10 @@ class SplitFacts(TableFacts):
 
 @dataclass(frozen=True, kw_only=True)
 class PseudoLabelFacts(TableFacts):
-    """What is known of pseudo-labels.
+    """Facts about pseudo-labels.
 
-    Parameters
-    ----------
-    runs, classes
-        Of the predictions.
-    kept
-        Rows per class.
-    round, soft
-        Number of the round, and whether class probabilities are there too.
-    expected
-        Expected precision; None without out-of-fold rows.
+    ``kept`` counts rows per class; ``expected`` is the expected precision, None without out-of-fold
+    rows.
     """
 
     runs: list[str]
@@ -204,15 +165,7 @@ class PseudoLabelFacts(TableFacts):
 
 @dataclass(frozen=True, kw_only=True)
 class PracticeFacts(Facts):
-    """What is known of a practice competition; each simulation adds its own.
-
-    Parameters
-    ----------
-    task, metric, classes
-        Of the competition.
-    contents
-        What its folder holds: a digest of each entry.
-    """
+    """Facts about a practice competition; ``contents`` has a digest of each entry."""
 
     task: str | None = None
     metric: str | None = None
@@ -222,7 +175,7 @@ class PracticeFacts(Facts):
 
 @dataclass(frozen=True, kw_only=True)
 class GraphFacts(Facts):
-    """What is known of an ONNX graph: its format, its SHA-256, and how far it is from torch."""
+    """Facts about an ONNX graph: format, SHA-256, and difference from torch."""
 
     graph: int | None = None
     sha256: str | None = None
@@ -231,7 +184,7 @@ class GraphFacts(Facts):
 
 @dataclass(frozen=True, kw_only=True)
 class PriorFacts(Facts):
-    """What is known of a class prior: the run that estimated it, and from how many rows."""
+    """Facts about a class prior: the run that estimated it, and the number of rows."""
 
     run: str
     rows: int
@@ -239,14 +192,14 @@ class PriorFacts(Facts):
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureFacts(Facts):
-    """What is known of a picture of features: the classes, and each network's figures."""
+    """Facts about a picture of features: the classes, and the figures of each network."""
 
     classes: list[str]
     panels: list[dict[str, Any]]
 
 
 def meta_path(output: Path) -> Path:
-    """Where the record of ``output`` stands."""
+    """Path of the record of ``output``."""
     return output.with_name(output.name + ".meta.json")
 
 
@@ -301,7 +254,7 @@ def recall(output: Path) -> Provenance | None:
 
 
 def history(output: Path) -> Iterator[tuple[Path, Provenance]]:
-    """The record of ``output`` and of whatever it was made from, the nearest first."""
+    """Records of ``output`` and, recursively, of its inputs, the nearest first."""
     todo, seen = [output], {output}
     while todo:
         made = todo.pop(0)
@@ -315,7 +268,7 @@ def history(output: Path) -> Iterator[tuple[Path, Provenance]]:
 
 
 def changed_inputs(record: Provenance, suffixes: tuple[str, ...] = ("",)) -> list[Path]:
-    """Files that a record names and that are there with other bytes."""
+    """Files of a record with changed content."""
     return [
         Path(name)
         for name, digest in record.inputs.items()
@@ -325,19 +278,12 @@ def changed_inputs(record: Provenance, suffixes: tuple[str, ...] = ("",)) -> lis
 
 
 def facts(output: Path, kind: type[Kind]) -> Kind:
-    """The facts recorded with ``output``; without a record, nothing is known.
-
-    Parameters
-    ----------
-    output
-        The file or folder.
-    kind
-        Which facts are looked for; all of its fields have defaults.
+    """Facts recorded with ``output``; the defaults of ``kind`` if there is no record.
 
     Raises
     ------
     InputError
-        If the record is there and is not readable, or a value is of another type; names its key.
+        If the record is not readable or a value has the wrong type; names its key.
     """
     record = recall(output)
     if record is None:
@@ -357,7 +303,7 @@ def versions() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """Commit of the working directory's repository, or None outside of one."""
+    """Commit of the repository of the working directory, or None."""
     try:
         answer = subprocess.run(
             ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False

@@ -24,7 +24,7 @@ NAMES = {
 
 
 class MisfitError(ValueError):
-    """A value of a document that is not of its field's type; the text says which and why."""
+    """A value of the wrong type in a document; the text says which and why."""
 
 
 def parse(
@@ -36,26 +36,26 @@ def parse(
     place: str = "",
     mend: str | None = None,
 ) -> Kind:
-    """A JSON document as a dataclass; keys that are no field are left out.
+    """Parse a JSON document into a dataclass; unknown keys are ignored.
 
     Parameters
     ----------
     kind
-        A dataclass. Its fields are of the types that JSON has, ``list[X]``, ``dict[str, X]``,
-        ``Literal``, unions of these and further dataclasses; a field without a default is required.
+        A dataclass with fields of JSON types, ``list[X]``, ``dict[str, X]``, ``Literal``, unions of
+        these and further dataclasses; a field without a default is required.
     document
-        As ``json.loads`` gives it.
+        A value from ``json.loads``.
     file, what
-        Where it stands and what it is called in the message.
+        Path and name of the document in messages.
     place
         Key in the file, where the document is a part of it.
     mend
-        What to do about a damaged one.
+        Remedy for a damaged document, for messages.
 
     Raises
     ------
     InputError
-        If it is not an object, lacks a required key, or a value is of another type; names the key.
+        If it is not an object, lacks a required key, or a value has the wrong type; names the key.
     """
     try:
         return _object(kind, document, place)
@@ -146,7 +146,7 @@ def _hints(kind: Any) -> dict[str, Any]:
 
 
 def known(record: Any) -> dict[str, Any]:
-    """A dataclass as the JSON object that :func:`parse` reads, without what is as by default."""
+    """A dataclass as a JSON object for :func:`parse`, without default values."""
     return {
         one.name: _plain(value)
         for one in fields(record)
@@ -174,35 +174,33 @@ class ModelRecord:
 
 @dataclass(frozen=True)
 class RunHeader:
-    """What a checkpoint says of itself: all that prediction needs besides the weights.
+    """Header of a checkpoint: all that prediction needs besides the weights.
 
     Parameters
     ----------
-    model, task, classes
-        What the network is and which K classes it tells apart, in the order of its logits.
+    classes
+        The K class names in the order of the logits.
     class_counts
         Training rows per class as published, before balancing.
     modalities
         In the order in which the model takes them; the keys of ``img_size`` (height, width in
         pixels), ``channels``, ``mean`` and ``std`` (per channel, images in [0, 1]) and ``bits``.
-    comptool
-        Version that wrote it.
     trained_counts
         Rows per class that this network was trained on.
     bits
         Bits in use of 16-bit images, by modality.
     metric, score, epoch
-        The metric of the best checkpoint, its value and epoch; no value without validation.
+        Metric, value and epoch of the best checkpoint; no value without validation.
     fold
-        The fold that was validated; None if none was.
+        The validation fold, or None.
     pretrained, init_from
-        Where the first weights came from; the run that they came from.
+        Source of the initial weights; the run they came from.
     leak
         Why its validation is not evidence; None if it is.
     dropped
         Classes left out of this training.
     arguments, inputs
-        Settings of the run; files that it read with their SHA-256.
+        Settings of the run; files read, with their SHA-256.
     way
         How its steps were computed (a ``ComputeConfig``).
     fusion_weights
@@ -236,7 +234,7 @@ class RunHeader:
     fusion_weights: dict[str, float] = field(default_factory=dict)
 
     def check(self, file: Path) -> None:
-        """Raise an InputError where a modality lacks its size, channels or statistics."""
+        """Raise an InputError for a modality without size, channels or statistics."""
         for name in self.modalities:
             for key in ("img_size", "channels", "mean", "std"):
                 if name not in getattr(self, key):
@@ -252,13 +250,7 @@ class RunHeader:
 
 
 def header_of(document: object, file: Path) -> RunHeader:
-    """A checkpoint's header from its JSON object.
-
-    Raises
-    ------
-    InputError
-        If a key is missing or its value is of another type.
-    """
+    """Parse the header of a checkpoint; an InputError names a missing key or a wrong type."""
     header = parse(RunHeader, document, file, "header")
     header.check(file)
     return header
@@ -266,16 +258,9 @@ def header_of(document: object, file: Path) -> RunHeader:
 
 @dataclass(frozen=True, kw_only=True)
 class MemberWeight:
-    """A member in ``ensemble.json``: its prediction file, whose it is, and what it is worth.
+    """A member in ``ensemble.json``; ``weight`` is one number, or one for each class by name.
 
-    Parameters
-    ----------
-    predictions, runs, out_of_fold
-        The file, the runs that made it, and the rows that it was weighed on.
-    alone
-        The metric of these rows.
-    weight
-        Its weight, or one for each class by its name.
+    ``alone`` is the metric of the member on its own out-of-fold rows.
     """
 
     predictions: str = ""
@@ -287,19 +272,7 @@ class MemberWeight:
 
 @dataclass(frozen=True, kw_only=True)
 class EnsembleWeights:
-    """What ``ensemble.json`` holds.
-
-    Parameters
-    ----------
-    format
-        Of the file, a number.
-    task, classes, metric
-        Of the members; what was maximised.
-    search, scores
-        Settings and figures of the search.
-    members
-        At least one.
-    """
+    """Content of ``ensemble.json``."""
 
     format: int
     task: str | None = None
@@ -312,16 +285,10 @@ class EnsembleWeights:
 
 @dataclass(frozen=True, kw_only=True)
 class ViewWeights:
-    """What ``preds_tta.json``, or a list of views by hand, holds.
+    """Content of ``preds_tta.json`` or of a handwritten list of views.
 
-    Parameters
-    ----------
-    format
-        Of the file, a number; None by hand.
-    views, weights
-        Names of views, and one number for each or none.
-    runs, search, scores
-        On whose out-of-fold rows they were chosen, with which settings, and the figures.
+    ``format`` is None if handwritten; ``weights`` has one number per view, or is empty. ``runs``,
+    ``search`` and ``scores`` record the search on out-of-fold rows.
     """
 
     format: int | None = None

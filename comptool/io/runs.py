@@ -1,7 +1,7 @@
-"""Run folders, read without torch: which there are, their members, and what a checkpoint says.
+"""Run folders, read without torch: runs, their members and checkpoint headers.
 
-A run is ``weights/RUN/`` with a ``best.safetensors``; a folded run is ``weights/RUN/fold-0/``,
-``fold-1/`` and so on, each of which is a run.
+A run is ``weights/RUN/`` with a ``best.safetensors``; a folded run has one run per fold in
+``weights/RUN/fold-0/``, ``fold-1/`` and so on.
 """
 
 from __future__ import annotations
@@ -19,18 +19,17 @@ from comptool.io.locks import is_held
 from comptool.io.records import RunHeader, header_of, parse
 
 BEST = "best.safetensors"
-# ONNX graphs of those weights, for one size of images each.
+# ONNX graphs, one for each image size.
 GRAPHS = "best*.onnx"
 LAST = "last.pt"
 METRICS = "metrics.csv"
 GRADIENTS = "gradients.png"
 OOF = "oof.csv"
 RUN_JSON = "run.json"
-# The states in ``run.json`` of a run that is trained, that was stopped, that has been to its end.
 RUNNING = "running"
 STOPPED = "stopped"
 FINISHED = "finished"
-# What a run is whose process ended before it could write down that it did.
+# The process ended without updating ``run.json``.
 KILLED = "killed"
 WEIGHTS = Path("weights")
 HEADER_KEY = "comptool"
@@ -40,30 +39,26 @@ _FOLD = re.compile(r"fold-(\d+)")
 
 @dataclass(frozen=True, kw_only=True)
 class RunState:
-    """How far a training is, by its ``run.json``."""
+    """State of a training by its ``run.json``."""
 
-    state: str | None = None  # ``running``, ``stopped`` or ``finished``; None where nothing says
+    state: str | None = None  # ``running``, ``stopped`` or ``finished``; None if unknown
     held: bool | None = None  # of a running one, whether a lock tells that it is still so
     num_folds: int | None = None  # of a folded run, how many folds it is to have
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord(RunState):
-    """What ``run.json`` holds.
+    """Content of ``run.json``.
 
     Parameters
     ----------
     arguments, files
-        Settings and tables that were asked for, by the names of their fields.
-    command, versions, git_commit, time
-        What wrote it, and when.
-    metric
-        By which the best checkpoint is chosen.
+        Settings and tables asked for, by field name.
     fold
-        The fold that a network is validated on; None for none.
+        The validation fold, or None.
     device, precision, way, images_at_once
-        How a network's steps are computed (a ``ComputeConfig``); the part of a batch that fits into
-        the memory, None for all of it.
+        How the steps are computed (a ``ComputeConfig``); the micro-batch size, None for the whole
+        batch.
     score, epoch
         Of the best checkpoint, once finished; None without validation.
     """
@@ -84,7 +79,7 @@ class RunRecord(RunState):
     epoch: int | None = None
 
     def document(self) -> dict[str, Any]:
-        """The JSON object; what does not apply to such a run in its state is left out."""
+        """The JSON object without what does not apply."""
         nullable = {"git_commit"}
         if self.num_folds is None:
             nullable |= {"fold", *(("score", "epoch") if self.state == FINISHED else ())}
@@ -96,15 +91,15 @@ class RunRecord(RunState):
 
 
 def find_run(name: str | Path | None = None, weights: Path = WEIGHTS) -> Path:
-    """Folder of a run.
+    """Find the folder of a run.
 
     Parameters
     ----------
     name
-        Name of a run under ``weights``, a path to its folder, or a path to its checkpoint; None
-        means the run whose checkpoint is the newest.
+        Name of a run under ``weights``, or a path to its folder or checkpoint; None means the run
+        with the newest checkpoint.
     weights
-        Folder in which runs are looked for by name.
+        Folder of the named runs.
 
     Raises
     ------
@@ -135,7 +130,7 @@ def members(run: Path) -> list[Path]:
     Raises
     ------
     InputError
-        If a fold has no checkpoint yet, or the folder is no run.
+        If a fold has no checkpoint yet, or the folder is not a run.
     """
     if (run / BEST).exists():
         return [run]
@@ -149,23 +144,10 @@ def members(run: Path) -> list[Path]:
 
 
 def check_finished(run: Path) -> str | None:
-    """Refuse a folded run whose folds are not all trained.
+    """Raise an InputError for a folded run with untrained folds.
 
-    Parameters
-    ----------
-    run
-        Folder of a run or of a folded run, as `find_run` gives it.
-
-    Returns
-    -------
-    str or None
-        Of a run that is no folded one and was stopped, or is still trained: a sentence that says
-        so, for its best checkpoint can be used. None where nothing says that it is unfinished.
-
-    Raises
-    ------
-    InputError
-        Saying how many of the folds are finished.
+    Returns a sentence if a single run was stopped or is still training: its best checkpoint can be
+    used.
     """
     state = _state(run) or FINISHED
     if state == FINISHED:
@@ -179,10 +161,10 @@ def check_finished(run: Path) -> str | None:
 
 
 def read_state(run: Path) -> str:
-    """How far a training is by its record: ``running``, ``stopped``, ``killed`` or ``finished``.
+    """State of a training: ``running``, ``stopped``, ``killed`` or ``finished``.
 
-    Without a readable record, ``finished`` if there is a checkpoint, else ``unfinished``. Of a
-    folded run that is not finished also how many folds are.
+    Without a readable record, ``finished`` if there is a checkpoint, else ``unfinished``; for an
+    unfinished folded run with the number of finished folds.
     """
     usual = FINISHED if (run / BEST).exists() else "unfinished"
     state = _state(run) or usual
@@ -193,12 +175,11 @@ def read_state(run: Path) -> str:
 
 
 def is_trained(run: Path) -> bool | None:
-    """Whether a process trains the run, or the run that it is a fold of; None: nobody can tell."""
+    """Whether a process is training the run or its folded run; None if unknown."""
     return is_held(run.parent if _FOLD.fullmatch(run.name) else run)
 
 
 def _state(run: Path) -> str | None:
-    """The state of its record; None without one."""
     record = _record(run)
     if record.state == RUNNING and record.held and is_trained(run) is False:
         return KILLED
@@ -206,14 +187,14 @@ def _state(run: Path) -> str | None:
 
 
 def _folds_done(run: Path) -> tuple[int, int | str]:
-    """Finished folds of a folded run and how many it is to have, "its" where nothing says."""
+    """Numbers of finished and of all folds of a folded run, the latter "its" if unknown."""
     done = sum(_state(folder) == FINISHED for folder in fold_folders(run))
     total = _record(run).num_folds
     return done, "its" if total is None else total
 
 
 def _record(folder: Path) -> RunState:
-    """What ``run.json`` says; nothing where it cannot be read, as in a copy of a checkpoint."""
+    """The content of ``run.json``; empty if unreadable, as for a copied checkpoint."""
     path = folder / RUN_JSON
     try:
         return parse(RunState, json.loads(path.read_text(encoding="utf-8")), path)
@@ -222,18 +203,15 @@ def _record(folder: Path) -> RunState:
 
 
 def fold_folders(run: Path) -> list[Path]:
-    """The ``fold-K`` folders of a run in the folds' order."""
+    """The ``fold-K`` folders of a run in fold order."""
     found = [(match, path) for path in run.glob("fold-*") if (match := _FOLD.fullmatch(path.name))]
     return [path for _, path in sorted(found, key=lambda pair: int(pair[0][1])) if path.is_dir()]
 
 
 def read_header(run: Path) -> RunHeader:
-    """What a checkpoint says of itself; no weights are read and nothing in it is executed.
+    """Read the header of a checkpoint, without weights and without executing anything in it.
 
-    Parameters
-    ----------
-    run
-        Folder of one run (not of a folded one) or its ``best.safetensors``.
+    ``run`` is the folder of one run (not of a folded one) or its ``best.safetensors``.
 
     Raises
     ------

@@ -1,8 +1,7 @@
-"""Reading and writing the tables that commands hand to each other.
+"""Tables that commands read and write.
 
-Every cell is read as text, so that the ids ``007``, ``1e5`` and ``NA`` survive; a number is made
-of a cell only where a number is wanted. Every table is written atomically, see
-`comptool.io.atomic`.
+Every cell is read as text, so that the ids ``007``, ``1e5`` and ``NA`` survive. Writing is atomic,
+see `comptool.io.atomic`.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ PARQUET = ".parquet"
 def read_table(
     path: Path, *, required: Sequence[str] = (), allow_empty: bool = False
 ) -> pd.DataFrame:
-    """A CSV (``.csv``, ``.csv.gz``) or Parquet table with every cell as text, blank = ``""``.
+    """Read a CSV (``.csv``, ``.csv.gz``) or Parquet table with every cell as text, blank = ``""``.
 
     Parameters
     ----------
     path
         The file. A byte-order mark, CRLF and quoted commas are understood.
     required
-        Columns that must be there.
+        Required columns.
     allow_empty
         Whether a header without rows is accepted.
 
@@ -55,13 +54,7 @@ def read_table(
 
 
 def refuse_missing(path: Path) -> None:
-    """Refuse a path that is no file or an empty one.
-
-    Raises
-    ------
-    InputError
-        Saying which of the two.
-    """
+    """Raise an InputError if a path is not a file or is empty."""
     if not path.exists():
         raise InputError("there is no such file", file=path)
     if path.is_dir():
@@ -72,7 +65,7 @@ def refuse_missing(path: Path) -> None:
 
 def _read_csv(path: Path) -> pd.DataFrame:
     try:
-        # header=None: pandas would rename a repeated column, and the repetition is the mistake.
+        # header=None: pandas would rename a repeated column instead of reporting it.
         frame = pd.read_csv(
             path,
             header=None,
@@ -100,7 +93,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def scan_parquet(path: Path) -> pl.DataFrame:
-    """The columns of a Parquet file as they are typed there."""
+    """The columns of a Parquet file with their types."""
     try:
         return pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -108,7 +101,7 @@ def scan_parquet(path: Path) -> pl.DataFrame:
 
 
 def check_header(path: Path, header: Sequence[str], required: Sequence[str]) -> None:
-    """Check that the header names every column once, and the required ones at all."""
+    """Check that the header has distinct names and the required columns."""
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
         raise InputError("the header repeats a column", file=path, values=repeated)
@@ -127,7 +120,7 @@ def write_table(path: Path, frame: pd.DataFrame, *, force: bool = False) -> None
     OutputExistsError
         If ``path`` exists and ``force`` is off.
     InputError
-        If it cannot be written; ``path`` is left as it was.
+        If it cannot be written; ``path`` is unchanged.
     """
     with atomic_output(path, force=force) as temporary:
         if path.suffix == PARQUET:
@@ -141,31 +134,28 @@ def write_table(path: Path, frame: pd.DataFrame, *, force: bool = False) -> None
 
 
 def write_parquet(path: Path, frame: pl.DataFrame) -> None:
-    """Write columns as they are typed into an output."""
+    """Write columns with their types."""
     packed = io.BytesIO()
     frame.write_parquet(packed)
-    # Not by polars itself, which calls a disk that gets full at the table's end bad Thrift.
+    # polars itself reports a full disk at the end of the table as bad Thrift.
     with named_late(path) as stream:
         stream.write(packed.getbuffer())
 
 
 @contextmanager
 def csv_stream(path: Path) -> Iterator[IO[bytes]]:
-    """Where the bytes of a new CSV go: the output, or by its suffix ``.gz`` what packs them."""
+    """The byte stream of a new CSV, compressed for the suffix ``.gz``."""
     with named_late(path) as file:
         if path.suffix != ".gz":
             yield file
             return
-        # Neither name nor time: the same table is the same file.
+        # No name or time, for reproducible bytes.
         with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
             yield cast("IO[bytes]", packed)
 
 
 def _is_plain(frame: pd.DataFrame) -> bool:
-    """Whether polars writes what pandas would, in a fifth of the time: text and whole numbers.
-
-    Of other types the two differ. A lone blank cell is no row to polars.
-    """
+    """Whether polars writes the same as pandas (text and integers), in a fifth of the time."""
     kinds = (isinstance(kind, pd.StringDtype) or kind.kind in "iu" for kind in frame.dtypes)
     return len(frame.columns) > 1 and all(kinds)
 
@@ -175,7 +165,6 @@ def _polars_columns(frame: pd.DataFrame) -> pl.DataFrame:
     for name, column in frame.items():
         if isinstance(column.dtype, pd.StringDtype):
             texts = column.to_numpy(dtype=object, na_value="")
-            # Blank is blank, and not a quoted nothing.
             columns[str(name)] = pl.Series(texts, dtype=pl.String).replace("", None)
         else:
             columns[str(name)] = pl.Series(column.to_numpy())
@@ -183,13 +172,7 @@ def _polars_columns(frame: pd.DataFrame) -> pl.DataFrame:
 
 
 def check_ids(path: Path, column: str, ids: npt.NDArray[np.object_]) -> None:
-    """Check that every id is there and none is there twice.
-
-    Raises
-    ------
-    InputError
-        Naming the row of the first blank id, or up to three repeated ids.
-    """
+    """Raise an InputError for a blank id (names its row) or repeated ids (names up to three)."""
     if pl.Series(ids.tolist(), dtype=pl.String).n_unique() == len(ids) and "" not in ids:
         return
     series = pd.Series(ids, name=column)
@@ -206,20 +189,9 @@ def refuse_rows(
     what: str,
     mend: str | None = None,
 ) -> None:
-    """Raise an InputError if cells of a column are wrong: the first row, the distinct values.
+    """Raise an InputError for the cells of a column where the mask ``wrong``, shape (N,), is true.
 
-    Parameters
-    ----------
-    path
-        The table.
-    column
-        N cells, under the column's name.
-    wrong
-        Which of them are wrong, shape (N,).
-    what
-        What is wrong with them.
-    mend
-        What to do.
+    It has the first row, the distinct values, the error ``what`` and the remedy ``mend``.
     """
     rows = np.flatnonzero(wrong)
     if rows.size:
@@ -234,7 +206,7 @@ def refuse_rows(
 
 
 def no_csv(path: Path, error: Exception) -> InputError:
-    """What is wrong with a CSV that a parser has refused: by row where a row is long or short."""
+    """The error for a CSV that a parser refused, with the row if one is long or short."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = csv.reader(stream)
@@ -244,7 +216,7 @@ def no_csv(path: Path, error: Exception) -> InputError:
                 if len(row) > width:
                     mend = "A cell with a comma in it has to stand in quotes"
                     return InputError(what, file=path, row=number, mend=mend)
-                # pandas fills a short row, so what it refuses is something else.
+                # pandas accepts short rows.
                 if len(row) < width and not isinstance(error, pd.errors.ParserError):
                     mend = "Make the file again; a blank cell needs its comma too"
                     return InputError(what, file=path, row=number, mend=mend)

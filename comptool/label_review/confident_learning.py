@@ -1,23 +1,19 @@
 """Confident learning: rows of a single-label table that are probably mislabelled.
 
-Confident learning: which rows of a table of one class each are probably labelled wrongly.
-
 Northcutt, Jiang, Chuang 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels",
 Journal of Artificial Intelligence Research 70 (arXiv:1911.00068), section 3.1. A row is counted as
 the class whose probability reaches its threshold, the mean probability of that class over the rows
-labelled so (equation 2), and of several such classes as the most probable (equation 1). Counts by
-label and class are the confident joint; scaled so that each label keeps its number of rows they
-estimate how often each label stands for each class (equation 3).
+labelled so (equation 2); of several such classes as the most probable (equation 1). Counts by label
+and class are the confident joint; scaled to the number of rows of each label they estimate how
+often each label stands for each class (equation 3).
 
-Differs from the paper: a label of which no row is counted as itself counts one, as in the authors'
+Differs from the paper: a label without rows counted as itself counts one, as in the authors'
 program, so that equation 3 never divides by zero; a threshold is reached within 1e-6; of equally
-probable classes the label's own is counted.
+probable classes the label is counted.
 
-Rows are ranked by `class_doubt`, which is the score of `comptool.label_review.issues` for
-classes that exclude one another. Against the paper's rankings it is measured in
-``benchmarks/class_review.py``.
-
-Probabilities have to be out-of-fold ones: a model repeats the labels that it was trained on.
+Rows are ranked by `class_doubt`, compared with the paper's rankings in
+``benchmarks/class_review.py``. Probabilities have to be out-of-fold: a model repeats the labels it
+was trained on.
 """
 
 from __future__ import annotations
@@ -55,20 +51,17 @@ UNCOUNTED = -1
 
 
 def thresholds(labels: Integers, probabilities: Floats) -> Floats:
-    """Mean probability of each class over the rows labelled so, shape (K,); 2 without a row."""
+    """Mean probability of each class over the rows labelled so, shape (K,); 2 for no rows."""
     counts = np.bincount(labels, minlength=probabilities.shape[1])
     means = self_confidences(_one_hot(labels, probabilities), probabilities)
-    # No probability reaches 2: nothing can be counted as a class that no row shows.
+    # No probability reaches 2: no row is counted as a class without rows.
     return np.where(counts > 0, means, 2.0)
 
 
 def confident_classes(labels: Integers, probabilities: Floats) -> Integers:
-    """The class that each row is counted as, shape (N,); -1 where none reaches its threshold.
-
-    Of equally probable ones it is that of the label, else the first.
-    """
+    """The class each row is counted as, shape (N,); -1 for none, of equals first the label."""
     reached = probabilities >= thresholds(labels, probabilities) - TOLERANCE
-    # What is as probable as another class does not speak against its label.
+    # A tie does not speak against the label.
     own = _one_hot(labels, probabilities)
     value = np.where(reached, probabilities, -1.0)
     most = np.where(value == value.max(axis=1, keepdims=True), 1 + own, 0).argmax(axis=1)
@@ -79,7 +72,7 @@ def confident_classes(labels: Integers, probabilities: Floats) -> Integers:
 class ConfidentJoint:
     """How often each label stands for each class."""
 
-    # rows by label (row) and by the class that they are counted as (column), shape (K, K)
+    # rows by label (row) and counted class (column), shape (K, K)
     counts: npt.NDArray[np.int64]
     label_counts: npt.NDArray[np.int64]  # rows of each label, shape (K,)
 
@@ -110,7 +103,7 @@ class ConfidentJoint:
 
 
 def confident_joint(labels: Integers, probabilities: Floats) -> ConfidentJoint:
-    """The confident joint of labels and classes.
+    """Count rows by label and counted class.
 
     Examples
     --------
@@ -133,15 +126,14 @@ def confident_joint(labels: Integers, probabilities: Floats) -> ConfidentJoint:
 
 
 def class_doubt(labels: Integers, probabilities: Floats) -> tuple[Floats, Integers]:
-    """How much each label is doubted, and the class that speaks against it.
+    """Doubt of each label, in [0, 1], and the strongest other class.
 
-    With t the mean probability of each class over the rows labelled so (of all labels over their
-    own rows where no row is), the class with the largest p / sqrt(t) of the others stands against
-    the label:
+    With t the mean probability of each class over the rows labelled so (over the own labels of all
+    rows if there are none), that class has the largest p / sqrt(t), and
 
         logit score = (log p - log t / 2) of that class - the same of the label
 
-    so that the score lies between 0 and 1 and is above 0.5 where that class wins.
+    so that the score is above 0.5 where that class wins.
     """
     own = _one_hot(labels, probabilities)
     usual = np.maximum(self_confidences(own, probabilities), SMALLEST)
@@ -176,25 +168,21 @@ def review_classes(
     label: str = "label",
     pairs: bool = False,
 ) -> Doubts:
-    """The rows whose label the predictions doubt, and how often each label stands for each class.
+    """Rows with doubtful labels, and how often each label stands for each class.
 
     Parameters
     ----------
     labelled
         Out-of-fold predictions with class indices, shape (N,).
-    kinds
-        Not to be chosen from.
-    truth
-        A table with the true labels, to measure the list by, or None.
-    label
-        The column of ``truth`` with the labels.
+    truth, label
+        A table with the true labels, to measure the list by, and its label column.
     pairs
         Whether the pairs of classes will be written.
 
     Raises
     ------
     UsageError
-        If kinds are chosen.
+        If ``kinds`` are chosen.
     InputError
         If the truth cannot be used.
     """
@@ -234,11 +222,7 @@ def review_classes(
 def review_rows(
     ids: Sequence[str], classes: Sequence[str], labels: Integers, probabilities: Scores
 ) -> pd.DataFrame:
-    """The doubtful rows, the most doubtful first.
-
-    They are those with a score above 0.5, and those that the confident joint counts as another
-    class than their label's.
-    """
+    """Rows with a score above 0.5 or another confident class, the most doubtful first."""
     scores, rival = class_doubt(labels, probabilities)
     counted = confident_classes(labels, probabilities)
     confident = (counted != UNCOUNTED) & (counted != labels)
@@ -260,7 +244,7 @@ def review_rows(
 
 
 def class_pairs(joint: ConfidentJoint, classes: Sequence[str]) -> pd.DataFrame:
-    """The off-diagonal cells of the confident joint that count a row, the most rows first."""
+    """The non-zero off-diagonal cells of the confident joint, the largest first."""
     off = joint.counts * ~np.eye(len(classes), dtype=np.bool_)
     label, suggested = np.nonzero(off)
     order = np.argsort(-joint.estimated[label, suggested], kind="stable")
@@ -295,7 +279,6 @@ def _told(
 
 
 def _shown(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Class pairs to be read."""
     shares = {name: pairs[name].map("{:.1%}".format) for name in ("of_label", "of_class")}
     shown = pairs.assign(estimated=pairs["estimated"].map("{:.1f}".format), **shares)
     return shown.rename(columns=lambda name: name.replace("_", " "))
@@ -320,18 +303,14 @@ def _card(row: Mapping[Any, Any]) -> Card:
 def _measured(
     truth: Path, label: str, labelled: Labelled, table: pd.DataFrame
 ) -> list[dict[str, float]]:
-    """Precision and recall of the list at several lengths, where the truth is known.
-
-    ``mended`` is the share of the first k whose suggestion is the true class, ``chance`` the share
-    of all labels that are wrong.
-    """
+    """Precision and recall of the list at several lengths."""
     ids, classes = labelled.predictions.ids.tolist(), labelled.predictions.classes
     frame, places = read_truth(truth, ids)
     if label not in frame.columns:
         raise InputError(f"no column is called '{label}'", file=truth, values=list(frame.columns))
     true = dict(zip(ids, frame[label].iloc[places], strict=True))
     given = {name: classes[index] for name, index in zip(ids, labelled.targets, strict=True)}
-    # What nobody knows the truth of is not listed.
+    # Rows of unknown truth are left out.
     known = [name for name in ids if true[name].strip()]
     wrong = {(name, given[name]) for name in known if true[name] != given[name]}
     listed = table[table["id"].isin(known)].rename(columns={"label": "class"})

@@ -1,9 +1,8 @@
-"""Corrections of a label table, as the review page exports them.
+"""Corrections of a label table, as exported by the review page.
 
-Where a row has several labels, a corrections file is a CSV with the columns ``id``, ``class`` and
-``label``, one row per cell; the label is 1 (present), 0 (absent), -1 or blank (not known). Where a
-row has one, the columns are ``id`` and ``label``; the label is a class, or blank for a row that is
-to be left out.
+A multi-label corrections file is a CSV with the columns ``id``, ``class`` and ``label``, one row
+per cell; the label is 1 (present), 0 (absent), -1 or blank (unknown). A single-label file has the
+columns ``id`` and ``label``; the label is a class, or blank to leave the row out.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from comptool.tasks.label_matrix import split_lists
 
 COLUMNS = ("id", "class", "label")
 ROW_COLUMNS = ("id", "label")
-# The column that tells the table of a review from corrections.
+# A column of review tables, not of corrections.
 REVIEWED = "suggested"
 VALUES = ("1", "0", "-1", "")
 NOT_KNOWN = ("-1", "")
@@ -35,31 +34,25 @@ class Corrected:
     changed: int  # labels that were changed
     unchanged: int  # corrections that the table followed already
     removed: int = 0  # rows that were left out
-    noun: str = "cells"  # what has one label: ``cells`` or ``rows``
+    noun: str = "cells"  # labelled unit: ``cells`` or ``rows``
 
     def text(self) -> str:
-        """One line for the person at the terminal."""
+        """One line for the terminal."""
         removed = f", {self.removed} left out" if self.removed else ""
         same = f"; {self.unchanged} had the label already" if self.unchanged else ""
         return f"corrections: {self.changed} {self.noun} changed{removed}{same}"
 
 
 def read_corrections(path: Path, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
-    """The corrections of a file; every cell as text.
+    """Read a corrections file; every cell as text.
 
-    Parameters
-    ----------
-    path
-        The file.
-    columns
-        Those that it has to have: `COLUMNS`, or `ROW_COLUMNS` where a row has one label.
+    ``columns`` are required: `COLUMNS`, or `ROW_COLUMNS` of a single-label table.
 
     Raises
     ------
     InputError
-        If it is no table, lacks one of the columns, is for several labels per row where a row has
-        one, or is the review itself: its labels are those that the table has, so that nothing
-        would change.
+        If it is not a table, lacks a column, is multi-label for a single-label table, or is the
+        review itself, which has the unchanged labels.
     """
     table = read_table(path, required=columns)
     if "class" in table.columns and "class" not in columns:
@@ -84,26 +77,22 @@ def apply_corrections(
     classes: Sequence[str],
     file: Path | None = None,
 ) -> Corrected:
-    """Change the cells that corrections name, and no others.
+    """Change the cells named by corrections.
 
     Parameters
     ----------
     frame
         Label table of text: distinct ids, one column per class.
     corrections
-        Text columns ``id``, ``class`` and ``label``.
-    id_column
-        Name of the id column of ``frame``.
-    classes
-        The class columns of ``frame``.
-    file
-        Where the corrections came from, for messages.
+        Text columns ``id``, ``class`` and ``label``, from ``file``.
+    id_column, classes
+        Columns of ``frame``.
 
     Raises
     ------
     InputError
-        If an id or a class is not in the table, a label is none of 1, 0, -1 and blank, or two
-        rows say different things of one cell.
+        If an id or a class is not in the table, a label is not 1, 0, -1 or blank, or two rows
+        contradict each other.
     """
     said = _checked(frame[id_column], corrections, classes, file)
     corrected = frame.copy()
@@ -119,24 +108,12 @@ def apply_corrections(
 def apply_to_lists(
     samples: Samples, corrections: pd.DataFrame, *, file: Path | None = None
 ) -> Corrected:
-    """Change the lists of labels that corrections name, and no others.
-
-    A label comes last in its list. What a list names is present and what it does not is absent:
-    "not known" cannot be said in one, and is refused.
-
-    Parameters
-    ----------
-    samples
-        Samples whose labels are one column of joined lists.
-    corrections
-        As in `apply_corrections`.
-    file
-        Where the corrections came from, for messages.
+    """Change lists of labels; a new label comes last. Parameters as in `apply_corrections`.
 
     Raises
     ------
     InputError
-        As `apply_corrections`; also if a label is -1 or blank.
+        As `apply_corrections`; also for -1 and blank, since a list cannot hold an unknown label.
     """
     assert samples.label is not None
     ids, lists = samples.frame[samples.id], samples.frame[samples.label]
@@ -164,22 +141,14 @@ def apply_to_lists(
 def apply_to_classes(
     samples: Samples, corrections: pd.DataFrame, *, file: Path | None = None
 ) -> Corrected:
-    """Change the classes of the rows that corrections name, and no others.
+    """Change the classes of rows; a row with a blank label is left out.
 
-    Parameters
-    ----------
-    samples
-        Samples of one label each.
-    corrections
-        Text columns ``id`` and ``label``; a row whose label is blank is left out.
-    file
-        Where the corrections came from, for messages.
+    ``corrections`` have the text columns ``id`` and ``label``, from ``file``.
 
     Raises
     ------
     InputError
-        If an id or a class is not in the table, two rows say different things of one id, or no row
-        would be left.
+        If an id or a class is not in the table, two rows contradict each other, or no row is left.
     """
     assert samples.label is not None
     before = samples.frame[samples.label].to_numpy(dtype=object)
@@ -205,7 +174,7 @@ def apply_to_classes(
 def _checked(
     ids: Iterable[str], corrections: pd.DataFrame, classes: Sequence[str], file: Path | None
 ) -> dict[str, dict[int, str]]:
-    """The new label of each row that is corrected, by class."""
+    """The new label of each corrected row, by class."""
     places = {name: row for row, name in enumerate(ids)}
     said: dict[str, dict[int, str]] = {}
     rows = zip(*(corrections[name] for name in COLUMNS), strict=True)

@@ -1,9 +1,7 @@
-"""The `review` command and its page: thumbnails as data URIs in one HTML file.
+"""The `review` command and its page, where doubtful labels are ticked and exported as corrections.
 
-The doubted labels of a review as one page to look at, tick and export corrections from.
-
-The page stands alone: images, style and script are inside it, its security policy forbids it to
-load anything, and it works from a local file. Written by hand because label tools need a server.
+The page is one HTML file with its images (data URIs), style and script; its security policy forbids
+it to load anything. Label tools need a server.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ QUALITY = 80
 
 
 def data_uri(path: Path, size: int) -> str | None:
-    """The image as a JPEG data URI, or None if there is no readable image."""
+    """The image as a JPEG data URI, or None if it is not readable."""
     try:
         content = path.read_bytes()
     except OSError:
@@ -45,7 +43,7 @@ def data_uri(path: Path, size: int) -> str | None:
     if image is None:
         return None
     if image.dtype != np.uint8:
-        # To be looked at, so each is stretched to its own range.
+        # Stretched to the range of each, for display.
         image = cv2.convertScaleAbs(image, alpha=255 / max(float(image.max()), 1e-9))
     height, width = image.shape[:2]
     scale = size / max(height, width)
@@ -57,9 +55,9 @@ def data_uri(path: Path, size: int) -> str | None:
 
 
 def _decoded(content: bytes, path: Path) -> npt.NDArray[Any] | None:
-    """The pixels as OpenCV orders them, (H, W, 3); None for a file that cannot be read."""
+    """The pixels as BGR, (H, W, 3); None for an unreadable file."""
     if reader_of(path.suffix).name == USUAL:
-        # More forgiving than the reader: half of a damaged image is better than none to look at.
+        # More lenient than the reader: half of a damaged image is better than none.
         whole = np.frombuffer(content, dtype=np.uint8)
         found = cv2.imdecode(whole, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
         return None if found is None else np.asarray(found)
@@ -75,10 +73,10 @@ THUMBNAIL = 192
 
 @dataclass(frozen=True)
 class Gallery:
-    """What a page shows."""
+    """Content of a page."""
 
     cards: int  # cards on the page
-    # ids of cards for which no image could be read; the page says so in their place
+    # ids of cards without a readable image
     without_image: tuple[str, ...]
 
 
@@ -120,7 +118,7 @@ def page(
     of_class, kind = sheet.filters
     return environment.from_string(text).render(
         title=title,
-        # Ticks are kept by place, so they must not outlive the order of the cards.
+        # Ticks are stored by position, so they depend on the order of the cards.
         digest=hashlib.sha256(repr((shown, thumbnails)).encode()).hexdigest()[:16],
         first="All" if len(shown) == total else f"The first {len(shown)} of",
         total=total,
@@ -139,17 +137,7 @@ OTHER_TABLE = "Give the label table that the run was trained with: --labels FILE
 
 @dataclass(frozen=True)
 class ReviewFiles:
-    """What a review writes.
-
-    Parameters
-    ----------
-    table
-        The doubted labels, ranked.
-    page
-        The page of them.
-    pairs
-        The pairs of classes of the confident joint, or None.
-    """
+    """Output files: ranked labels, their page, and optionally the pairs of the confident joint."""
 
     table: Path
     page: Path
@@ -161,15 +149,15 @@ class ReviewFiles:
 
 @dataclass(frozen=True)
 class Reviewed:
-    """A review that has been written."""
+    """A written review."""
 
-    doubts: Doubts  # what was found
-    gallery: Gallery  # what its page shows
+    doubts: Doubts
+    gallery: Gallery
     num_rows: int  # N
-    notes: tuple[str, ...] = ()  # what to know of the networks, one sentence each
+    notes: tuple[str, ...] = ()  # on the networks, one sentence each
 
     def text(self) -> str:
-        """What was found and how right it is."""
+        """The findings and their precision."""
         lines = [*(f"warning: {note}" for note in self.notes), *self.doubts.lines]
         if self.gallery.without_image:
             lines.append(f"warning: no image of {len(self.gallery.without_image)} ids on the page")
@@ -187,33 +175,9 @@ def review_file(
     limit: int = 500,
     force: bool = False,
 ) -> Reviewed:
-    """Rank the labels that the out-of-fold predictions doubt, and write them with a page.
+    """Rank the doubtful labels by out-of-fold predictions, and write them with a page.
 
-    Parameters
-    ----------
-    found
-        Out-of-fold predictions.
-    competition
-        Says what the columns are called.
-    files
-        Where it all goes.
-    labels
-        The label table; by default the one that the run was trained with.
-    truth
-        A table with the true labels, to measure the ranking by, or None.
-    kinds
-        See `comptool.label_review.issues.review`; of several labels per image alone.
-    limit
-        Cards on the page.
-    force
-        Whether outputs that exist are replaced.
-
-    Raises
-    ------
-    UsageError
-        If something is asked for that the task has not.
-    InputError
-        If the predictions are no evidence, no table has their rows, or the classes differ.
+    ``labels`` defaults to the label table of the run; ``truth`` measures the ranking.
     """
     labelled, samples = read_evidence(
         found, competition, labels=labels, whole=False, mend=OTHER_TABLE

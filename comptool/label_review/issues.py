@@ -1,25 +1,22 @@
-"""Label issues: doubtful cells of several labels per row, and the cards of a review.
+"""Label issues: doubtful cells of a multi-label table, and the cards of a review.
 
-Cells of a multi-label table, image by class, whose label the predictions doubt.
-
-Each class is looked at for itself, one against the rest. Its mean probability t over the cells
-marked present is the threshold of confident learning (Northcutt, Jiang, Chuang 2021, "Confident
-Learning: Estimating Uncertainty in Dataset Labels", arXiv:1911.00068, section 3.1), and also the
-estimate of the share of present cells that are marked so (Elkan, Noto 2008, "Learning Classifiers
-from Only Positive and Unlabeled Data", KDD, section 2): a model of labels of which some are missing
-answers low. If all classes were equally hard and t was low only where labels are missing, the odds
-that an unmarked cell is present would be p / (1 - p) over t / (1 - t) but for a common factor; if t
-was low only where a class is hard, p / (1 - p) alone. The score takes the geometric mean of both:
+Each class is reviewed one-vs-rest. Its mean probability t over the cells marked present is the
+threshold of confident learning (Northcutt, Jiang, Chuang 2021, "Confident Learning: Estimating
+Uncertainty in Dataset Labels", arXiv:1911.00068, section 3.1), and also the estimate of the share
+of present cells that are marked so (Elkan, Noto 2008, "Learning Classifiers from Only Positive and
+Unlabeled Data", KDD, section 2). If t was low only where labels are missing, the odds that an
+unmarked cell is present would be p / (1 - p) over t / (1 - t) up to a common factor; if t was low
+only where a class is hard, p / (1 - p). The score takes the geometric mean of both:
 
     logit r = logit p - logit t / 2
 
-and is r for a cell marked absent, 1 - r for one marked present. It lies between 0 and 1; above 0.5
-the predictions side against the label. On real images with labels deleted and added on purpose
-(``benchmarks/label_review.py``) it finds more of the deleted ones than the bare probability does,
-and as many of the added; the class-adjusted margin of confident learning finds a few more of the
-deleted ones and far fewer of the added.
+and is r for a cell marked absent, 1 - r for one marked present; above 0.5 the predictions speak
+against the label. On real images with deleted and added labels (``benchmarks/label_review.py``) it
+finds more of the deleted ones than the bare probability, and as many of the added; the
+class-adjusted margin of confident learning finds a few more of the deleted ones and far fewer of
+the added.
 
-Probabilities have to be out-of-fold ones: a model repeats the labels that it was trained on.
+Probabilities have to be out-of-fold: a model repeats the labels it was trained on.
 """
 
 from __future__ import annotations
@@ -44,13 +41,13 @@ AT = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 @dataclass(frozen=True)
 class Card:
-    """One doubted label on the page."""
+    """A doubtful label on the page."""
 
     id: str  # of the image
-    # what the page filters by
+    # filters of the page
     of_class: str
     kind: str
-    # what it says: of which class it is, what is doubted, what a tick means, how sure
+    # texts: class, doubt, meaning of a tick, confidence
     heading: str
     verdict: str
     change: str
@@ -60,14 +57,14 @@ class Card:
 
 @dataclass(frozen=True)
 class Sheet:
-    """What a page of cards is about."""
+    """Content of a page of cards."""
 
-    noun: str  # what a card is of: ``cells`` or ``rows``
+    noun: str  # unit of a card: ``cells`` or ``rows``
     order: str  # in which order they come, the end of a sentence
     filters: tuple[str, str]  # the names of the two filters, by class and by kind
-    # columns of the corrections by the attribute of a card that they hold
+    # columns of the corrections by card attribute
     exported: Mapping[str, str]
-    # what each kind is called in the second filter; a kind without a name stands for itself
+    # names of kinds in the second filter, by default the kind
     kinds: Mapping[str, str] = field(default_factory=dict)
     # tables under the heading, by title
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
@@ -75,14 +72,14 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Doubts:
-    """The labels that predictions doubt."""
+    """The doubtful labels."""
 
     table: pd.DataFrame  # one row each, the most doubtful first
     cards: Sequence[Card]  # the same in the order of the page
-    sheet: Sheet  # what the page is about
-    lines: tuple[str, ...]  # what was found, sentences and tables for a person
+    sheet: Sheet
+    lines: tuple[str, ...]  # sentences and tables
     facts: Mapping[str, object]  # the same for a program
-    # of one class per image, how often each label stands for each class; None of several
+    # how often each label stands for each class; None for multi-label tasks
     pairs: pd.DataFrame | None = None
 
 
@@ -98,7 +95,7 @@ def cut_offs(length: int) -> list[int]:
 
 
 def read_truth(path: Path, ids: Sequence[str]) -> tuple[pd.DataFrame, npt.NDArray[np.intp]]:
-    """A table of true labels, ids in its first column, and the row of each of ``ids`` in it."""
+    """A table of true labels, ids in its first column, and its row for each of ``ids``."""
     frame = read_table(path)
     column = str(frame.columns[0])
     check_ids(path, column, frame[column].to_numpy(dtype=object))
@@ -110,22 +107,19 @@ def read_truth(path: Path, ids: Sequence[str]) -> tuple[pd.DataFrame, npt.NDArra
 
 
 def measured_text(kind: str, found: Sequence[Mapping[str, float]]) -> str:
-    """The figures of a list against the truth, to be read."""
+    """Precision and recall as text."""
     table = pd.DataFrame(found).astype({"k": int})
     shown = table.to_string(index=False, float_format=lambda value: f"{value:.3f}")
     return f"{kind} labels against the truth\n{shown}"
 
 
 KINDS = ("missing", "extra")
-# Below the resolution of float32 near 1, so that no two probabilities of a model become one.
+# Below the resolution of float32 near 1, so that distinct probabilities stay distinct.
 SMALLEST = 1e-9
 
 
 def self_confidences(targets: Targets, probabilities: Floats) -> Floats:
-    """Mean probability of the cells marked present, by class; shape (K,).
-
-    A class without such a cell takes the mean over all classes; if there is none at all, 0.5.
-    """
+    """Mean probability of present cells, shape (K,); else the mean over classes, else 0.5."""
     present = targets == 1
     counts = present.sum(axis=0)
     sums = np.where(present, probabilities, 0).sum(axis=0, dtype=np.float64)
@@ -134,7 +128,7 @@ def self_confidences(targets: Targets, probabilities: Floats) -> Floats:
 
 
 def doubt(targets: Targets, probabilities: Floats) -> Floats:
-    """The score of every cell, shape (N, K); 0 where the label is unknown.
+    """The score of every cell, shape (N, K); 0 for unknown labels.
 
     Examples
     --------
@@ -189,7 +183,7 @@ def review(
 def precision_and_recall(
     table: pd.DataFrame, wrong: Collection[tuple[str, str]], at: Sequence[int]
 ) -> list[dict[str, float]]:
-    """How many of the first k cells of a review are really wrong, for several k."""
+    """Number of wrong labels among the first k cells of a review, for several k."""
     truth = set(wrong)
     hits = np.array(
         [cell in truth for cell in zip(table["id"], table["class"], strict=True)], dtype=np.int64
@@ -223,7 +217,7 @@ def review_cells(
     label: str = "",
     pairs: bool = False,
 ) -> Doubts:
-    """The cells whose label the predictions doubt.
+    """Cells with doubtful labels.
 
     Parameters
     ----------
@@ -231,17 +225,13 @@ def review_cells(
         Out-of-fold predictions with cells, int8 of shape (N, K).
     kinds
         See `comptool.label_review.issues.review`.
-    truth
-        A table with the true labels, to measure the list by, or None.
-    label
-        Column of ``truth`` with the labels; here every class has one.
-    pairs
-        Refused.
+    truth, label
+        A table with the true labels, to measure the list by, and its column of label lists.
 
     Raises
     ------
     UsageError
-        If pairs of classes are wanted.
+        If ``pairs`` of classes are wanted.
     InputError
         If the truth cannot be used.
     """
@@ -257,10 +247,9 @@ def review_cells(
 
 
 def in_turn(table: pd.DataFrame) -> pd.DataFrame:
-    """The cells of a review, those of the two kinds in turn, each kind the most doubtful first.
+    """Cells of the two kinds in turn, each kind the most doubtful first.
 
-    Scores of the two kinds cannot be compared: a model that finds a class hard to see doubts most
-    of its present cells.
+    The scores of the kinds are not comparable: for a hard class most present cells are doubtful.
     """
     place = table.groupby("suggested").cumcount()
     order = np.lexsort((-table["suggested"].to_numpy(), place.to_numpy()))
@@ -268,7 +257,6 @@ def in_turn(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _told(table: pd.DataFrame, labelled: Labelled) -> list[str]:
-    """What was found, by kind and by class."""
     missing = table["suggested"] == PRESENT
     lines = [
         f"{len(labelled)} images by {len(labelled.predictions.classes)} classes of "
@@ -284,7 +272,7 @@ def _told(table: pd.DataFrame, labelled: Labelled) -> list[str]:
 
 
 def cell_cards(table: pd.DataFrame) -> list[Card]:
-    """One card for each cell of a review, in its order."""
+    """One card for each cell of a review, in order."""
     return [_card(row) for row in table.to_dict("records")]
 
 
@@ -306,16 +294,12 @@ def _card(row: Mapping[Any, Any]) -> Card:
 def _measured(
     truth: Path, labelled: Labelled, kinds: Collection[str]
 ) -> dict[str, list[dict[str, float]]]:
-    """Precision and recall of each kind of cells at several lengths of the list.
-
-    ``chance`` is the precision of a list in no order: the share of all cells with that label that
-    are wrong.
-    """
+    """Precision and recall of each kind at several lengths; ``chance`` is the base rate."""
     predictions = labelled.predictions
     ids, classes = predictions.ids.tolist(), predictions.classes
     frame, rows = read_truth(truth, ids)
     known = matrix_of_columns(truth, frame, classes)[rows]
-    # What nobody knows the truth of is not listed.
+    # Rows of unknown truth are left out.
     labels = np.where(known == UNKNOWN, UNKNOWN, labelled.targets).astype(np.int8)
     found = {}
     for kind, marked in (("missing", ABSENT), ("extra", PRESENT)):

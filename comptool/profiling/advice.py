@@ -14,30 +14,29 @@ from comptool.profiling.profile_report import (
     Profile,
 )
 
-# Shares of a step from which on something is worth changing.
+# Shares of a step above which a change is worthwhile.
 LONG_WAIT, LONG_TRANSFER, LONG_OPTIMIZER = 0.1, 0.1, 0.2
-# A step cannot be faster than the same on samples in place; by more it is no rounding.
+# A step cannot be faster than its ceiling; this is the tolerance.
 WAVERING = 1.05
-# Half of a batch that takes this share of the whole one's time leaves the device without work.
+# If half of a batch takes this share of the time, the device is underused.
 IDLE_HALF = 0.75
 
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What was chosen in a command that is measured, as far as advice can change it."""
+    """Settings of the profiled command that advice can change."""
 
     cuda: bool  # whether it computes on a CUDA device
-    most_loaders: int  # processes or threads that may load beside the step before they slow it down
+    most_loaders: int  # most loading processes or threads that do not slow down the step
     batch_size: int  # samples per batch
     full_precision: bool = True  # whether the forward pass is in float32
     decodes_anew: bool = True  # whether every pass over the images decodes them
     could_be_placed: bool = False  # whether all images could lie on the card, and that is ruled out
     could_be_larger: bool = True  # whether there are more samples than a batch has
-    # whether ``--compile reduce-overhead`` is possible, and the network is not compiled
+    # whether ``--compile reduce-overhead`` is possible and the network not compiled
     could_take_cuda_graphs: bool = False
     could_compile: bool = False  # whether the network could be compiled, and that is ruled out
-    # whether training tries to compile the network if it is long enough, and nobody knows yet what
-    # that brings
+    # whether a long training tries to compile the network, with unknown gain
     will_try_to_compile: bool = False
     updates: int = 0  # of an epoch
     epochs: int = 0  # of the run
@@ -48,29 +47,29 @@ Rule = Callable[[Profile, Circumstances], str | None]
 
 
 def advice_for_training(profile: Profile, circumstances: Circumstances) -> tuple[str, ...]:
-    """Sentences that name an option of ``comptool train`` each, or one that says there is none."""
+    """Sentences that each name an option of ``comptool train``, or one that says there is none."""
     loading = (keep_decoded, more_workers, place_data)
     computing = (cuda_graphs, larger_batch, fewer_updates, mixed_precision, compile_network)
     return _said(profile, circumstances, (*loading, *computing))
 
 
 def advice_for_inference(profile: Profile, circumstances: Circumstances) -> tuple[str, ...]:
-    """Sentences that name an option of ``comptool infer`` each, or one that says there is none."""
+    """Sentences that each name an option of ``comptool infer``, or one that says there is none."""
     rules = (onnx_runtime, half_precision, more_workers, larger_batch)
     return _said(profile, circumstances, rules)
 
 
 def waits(profile: Profile) -> float:
-    """The share of the step in which nothing is computed because images are not there."""
+    """Share of the step spent waiting for images."""
     spent = profile.share(IDLE, *(profile.loading.phases if profile.loading else ()))
     return min(spent, profile.waited / profile.step)
 
 
 def keep_decoded(profile: Profile, circumstances: Circumstances) -> str | None:
-    """Keep images decoded where decoding them is what holds the step up."""
+    """Cache decoded images if decoding is the bottleneck."""
     if profile.loading is None or not circumstances.decodes_anew:
         return None
-    # Loaders that share the cores with the network slow it down, too.
+    # Loaders that share its cores slow down the network, too.
     lost = max(waits(profile), 1 - profile.share_of_ceiling)
     share = profile.loading.phases[DECODE] / profile.loading.seconds
     if lost * share < LONG_WAIT:
@@ -82,7 +81,7 @@ def keep_decoded(profile: Profile, circumstances: Circumstances) -> str | None:
 
 
 def more_workers(profile: Profile, circumstances: Circumstances) -> str | None:
-    """Load with as many cores as keep up with the device."""
+    """Use enough workers to keep up with the device."""
     if profile.loading is None or waits(profile) < LONG_WAIT:
         return None
     wanted = min(ceil(profile.loading.seconds / profile.ceiling), circumstances.most_loaders)
@@ -95,7 +94,7 @@ def more_workers(profile: Profile, circumstances: Circumstances) -> str | None:
 
 
 def place_data(profile: Profile, circumstances: Circumstances) -> str | None:
-    """Keep the data on the card where it waits for them, or bringing them there takes long."""
+    """Keep the data on the GPU if it waits for them or transfers are slow."""
     if not circumstances.could_be_placed or profile.loading is None:
         return None
     if profile.share(TRANSFER) < LONG_TRANSFER and waits(profile) < LONG_WAIT:
@@ -107,7 +106,7 @@ def place_data(profile: Profile, circumstances: Circumstances) -> str | None:
 
 
 def cuda_graphs(profile: Profile, circumstances: Circumstances) -> str | None:
-    """Start kernels all at once where half of a batch takes nearly as long as all of it."""
+    """Use CUDA graphs if half of a batch takes nearly as long as all of it."""
     if not circumstances.could_take_cuda_graphs or not _starts_slowly(profile):
         return None
     return (
@@ -118,7 +117,7 @@ def cuda_graphs(profile: Profile, circumstances: Circumstances) -> str | None:
 
 
 def larger_batch(profile: Profile, circumstances: Circumstances) -> str | None:
-    """Take a larger batch where half of this one takes nearly as long."""
+    """Increase the batch size if half of a batch takes nearly as long."""
     if not circumstances.could_be_larger or not _starts_slowly(profile):
         return None
     return (
@@ -132,7 +131,7 @@ def _starts_slowly(profile: Profile) -> bool:
 
 
 def fewer_updates(profile: Profile, circumstances: Circumstances) -> str | None:
-    """Take a larger batch where the optimizer takes long, which it does once a batch."""
+    """Increase the batch size if the optimizer takes long."""
     if not circumstances.could_be_larger or profile.share(OPTIMIZER) < LONG_OPTIMIZER:
         return None
     return (
@@ -142,14 +141,14 @@ def fewer_updates(profile: Profile, circumstances: Circumstances) -> str | None:
 
 
 def mixed_precision(profile: Profile, circumstances: Circumstances) -> str | None:
-    """Take the card's fast type in training."""
+    """Use mixed precision in training."""
     if not circumstances.cuda or not circumstances.full_precision:
         return None
     return "the card computes in float32: --amp auto takes the type that it is fast in"
 
 
 def compile_network(profile: Profile, circumstances: Circumstances) -> str | None:
-    """Try torch.compile in a run that is long enough for it."""
+    """Use torch.compile in a long run."""
     from comptool.training.autotune import LONG_RUN  # with torch, which predictions may not need
 
     epoch = profile.step * circumstances.updates
@@ -170,21 +169,21 @@ def compile_network(profile: Profile, circumstances: Circumstances) -> str | Non
 
 
 def half_precision(profile: Profile, circumstances: Circumstances) -> str | None:
-    """Take the card's fast type in inference."""
+    """Use half precision in inference."""
     if not circumstances.cuda or not circumstances.full_precision:
         return None
     return "the card computes in float32: --fp16 takes a type that it is faster in"
 
 
 def onnx_runtime(profile: Profile, circumstances: Circumstances) -> str | None:
-    """Take ONNX Runtime on a CPU."""
+    """Use ONNX Runtime on a CPU."""
     if circumstances.cuda or not circumstances.could_take_onnx:
         return None
     return "torch computes on the CPU: --backend onnx is several times as fast"
 
 
 def nothing_to_choose(profile: Profile) -> str:
-    """What holds the step up where no option helps."""
+    """The bottleneck, if no option helps."""
     if profile.share_of_ceiling > WAVERING:
         return (
             "no option can be told: the step was faster than its ceiling, so that something else "

@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 class Timing:
     """A mean step, in seconds."""
 
-    phases: dict[str, float]  # of each phase; what the step takes is their sum
+    phases: dict[str, float]  # seconds of each phase
     waited: float  # how long the program waited for its batch
 
     @property
     def seconds(self) -> float:
-        """Of the whole step."""
+        """Seconds of the whole step."""
         return sum(self.phases.values())
 
     def divided(self, loading: Loading | None) -> dict[str, float]:
-        """The phases, the wait as what it was spent with where the step loads its images itself."""
+        """The phases; a wait in which the step itself loads is divided among loading phases."""
         if loading is None or loading.loaders:
             return self.phases
         waited = min(self.waited, self.phases[IDLE])
@@ -37,17 +37,7 @@ class Timing:
 
 
 class Clock:
-    """Phases that lie between two looks at the clock, and what is left between them.
-
-    It stands still until it is started, and then counts every step until it is stopped.
-
-    Attributes
-    ----------
-    rest
-        The phase that what is left belongs to.
-    seconds
-        All that were counted.
-    """
+    """Wall time of phases between start and stop; ``rest`` is the phase of the remainder."""
 
     rest = OTHER
 
@@ -58,18 +48,18 @@ class Clock:
         self.seconds = 0.0
 
     def start(self) -> None:
-        """Count from now on."""
+        """Start counting."""
         self._running = True
         self._begun = perf_counter()
 
     def stop(self) -> None:
-        """Count no longer, until it is started again."""
+        """Pause counting."""
         self.seconds += perf_counter() - self._begun
         self._running = False
 
     @contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
-        """Count the block as a part of a phase, or as a wait for a batch, in a phase or not."""
+        """Count the block as a part of a phase, or as a wait for a batch."""
         if not self._running:
             yield
         elif phase == WAIT:
@@ -81,7 +71,7 @@ class Clock:
                 yield
 
     def timing(self, steps: int) -> Timing:
-        """A mean one of the steps that were counted."""
+        """The mean step."""
         spent = self._phases()
         spent[self.rest] = max(self.seconds - sum(spent.values()), 0.0)
         each = {phase: seconds / steps for phase, seconds in spent.items()}
@@ -101,21 +91,14 @@ class Mark(Protocol):
     """A place in the queue of a device."""
 
     def elapsed_time(self, later: Any) -> float:
-        """Milliseconds from when the device comes here to when it comes to a later place."""
+        """Milliseconds from this mark to a later one on the device."""
 
 
 class DeviceClock(Clock):
-    """Phases that lie between two marks in the queue of a device, and its idleness between them.
+    """Phases between two marks in the queue of a device, and its idle time between them.
 
-    The device does later what the program asks of it: a wait for a batch costs nothing as long as
-    there is something in the queue.
-
-    Parameters
-    ----------
-    mark
-        Puts a mark into the queue.
-    wait
-        Returns when the queue is empty.
+    The device runs asynchronously: a wait for a batch costs nothing while the queue is not empty.
+    ``mark`` puts a mark into the queue; ``wait`` returns when it is empty.
     """
 
     rest = IDLE
@@ -127,12 +110,12 @@ class DeviceClock(Clock):
         self._marks: list[tuple[str, Mark, Mark]] = []
 
     def start(self) -> None:
-        """Count from now on, with an empty queue."""
+        """Start counting with an empty queue."""
         self._wait()
         super().start()
 
     def stop(self) -> None:
-        """Count no longer, once the queue is empty."""
+        """Pause counting once the queue is empty."""
         self._wait()
         super().stop()
 
@@ -150,7 +133,7 @@ class DeviceClock(Clock):
 
 
 def clock_of(device: torch.device) -> Clock:
-    """The clock for what is computed on a device."""
+    """The clock for a device."""
     if device.type != "cuda":
         return Clock()
     import torch  # a prediction by ONNX Runtime needs a clock, and no torch

@@ -1,7 +1,7 @@
-"""Steps of a command on its own data: as they come, and in turn on samples in place already.
+"""Timing of the steps of a command, with its own loading and with samples already in place.
 
-Both in turn, because machines waver. Nothing is kept of the steps. What needs torch is imported
-late: a prediction by ONNX Runtime needs none.
+The two alternate, because the speed of a machine drifts. torch is imported late: ONNX Runtime does
+without it.
 """
 
 from __future__ import annotations
@@ -48,25 +48,18 @@ if TYPE_CHECKING:
 
 TURNS = 4
 FIRST_UPDATES = 4  # of a process: they choose kernels, take memory and may compile
-FIRST_BATCHES = 2  # of a prediction, besides those that are decoded ahead
+FIRST_BATCHES = 2  # of a prediction, in addition to prefetched ones
 LOADED_AHEAD = 2  # batches that each worker of a loader has ready
-LOADED = 5  # batches that are loaded here to see what loading takes
+LOADED = 5  # batches loaded in this process to time loading
 ONNX = "cpu (ONNX Runtime)"
 
 Say = Callable[[str], None]
 
 
 class Steps(Protocol):
-    """The steps of a command.
+    """The steps of a command; ``clock`` times their phases.
 
-    Attributes
-    ----------
-    clock
-        Counts their phases.
-    uncounted
-        First steps, which are slower than those that follow.
-    ahead
-        Batches that are loaded before they are wanted: so many come sooner after a rest.
+    ``uncounted`` is the number of slow first steps, ``ahead`` that of prefetched batches.
     """
 
     clock: Clock
@@ -74,20 +67,20 @@ class Steps(Protocol):
     ahead: int
 
     def as_they_come(self, count: int) -> int:
-        """Do so many steps; the samples that were in them."""
+        """Do a number of steps with loading; return their samples."""
 
     def size(self, share: float) -> int:
-        """Samples in a share of the largest step so far; 0 where there can be no such step."""
+        """Samples in a share of the largest step so far; 0 if that is not possible."""
 
     def in_place(self, share: float, count: int) -> float:
-        """Seconds of so many steps with a share of the largest one's samples, in place already."""
+        """Seconds of steps with a share of the largest step's samples, already in place."""
 
     def loading(self, count: int) -> Loading | None:
-        """What loading takes in a mean step, from up to so many; None where nothing loads."""
+        """Loading of a mean step, from at most that many; None without loading."""
 
 
 def measure(command: str, device: str, steps: Steps, count: int) -> Profile:
-    """So many steps as they come, and as many in place; without advice."""
+    """Alternate steps with loading and in place; without advice."""
     clock, samples = steps.clock, 0
     steps.as_they_come(steps.uncounted)
     shares = [share for share in (1.0, 0.5) if steps.size(share)]
@@ -115,13 +108,13 @@ def measure(command: str, device: str, steps: Steps, count: int) -> Profile:
 
 
 def turns(count: int) -> list[int]:
-    """So many steps in up to four parts."""
+    """Split a number of steps into up to four parts."""
     parts = min(count, TURNS)
     return [(count + part) // parts for part in range(parts)]
 
 
 def seconds_of(clock: Clock, step: Callable[[], object], count: int) -> float:
-    """Seconds that so many steps take, after one that does not count."""
+    """Seconds of steps, after one warm-up."""
     step()
     before = clock.seconds
     clock.start()
@@ -132,29 +125,9 @@ def seconds_of(clock: Clock, step: Callable[[], object], count: int) -> float:
 
 
 def profile_training(plan: TrainingPlan, steps: int, say: Say, quiet: bool) -> Profile:
-    """Where the time of a training goes.
+    """Profile a training without writing to its folder, with random weights or ``--init-from``.
 
-    Published weights are not fetched: those of the network are random, or of ``--init-from``. The
-    network is compiled where it is asked for, or known to pay.
-
-    Parameters
-    ----------
-    plan
-        Checked by :func:`comptool.training.data.make_plan`; of several members the first is
-        trained. Nothing is written to its folder.
-    steps
-        Updates to measure; an epoch that has fewer is followed by another.
-    say
-        Takes messages.
-    quiet
-        Whether there is no bar while images are decoded for the first time.
-
-    Raises
-    ------
-    UsageError
-        As training; also under a ``torchrun`` of several processes.
-    InputError
-        As training.
+    Of several members the first is trained; a short epoch is followed by another.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("profile measures one process; start it without torchrun")
@@ -165,7 +138,7 @@ def profile_training(plan: TrainingPlan, steps: int, say: Say, quiet: bool) -> P
 
     with joined(plan.settings.device) as processes:
         plan = with_batch_size(without_published_weights(plan), processes, say)
-        # Whether compilation pays takes minutes to learn, which nobody asked for here.
+        # Measuring whether compilation pays takes minutes.
         ready = prepare(plan, plan.members[0], processes, say, measure="threads")
         session = ready.session
         assert session is not None  # only a run that is resumed can have nothing left to do
@@ -177,7 +150,7 @@ def profile_training(plan: TrainingPlan, steps: int, say: Say, quiet: bool) -> P
 def profile_session(
     session: TrainSession, steps: int, say: Say, *, compilation_known: bool = True
 ) -> Profile:
-    """The same of a session that is ready for its first update; its weights change."""
+    """Profile a session that is ready for its first update; its weights change."""
     profile = measure("train", str(session.processes.device), _Updates(session, say), steps)
     circumstances = _circumstances(session, compilation_known)
     return replace(profile, advice=advice_for_training(profile, circumstances))
@@ -188,7 +161,7 @@ def _circumstances(session: TrainSession, compilation_known: bool) -> Circumstan
     from comptool.training.autotune import LEAST_STEPS
 
     settings, device = session.settings, session.processes.device
-    # Nothing is tried in shorter runs.
+    # Shorter runs do not try compilation.
     tried = settings.epochs * session.batches.num_steps >= LEAST_STEPS
     cuda = device.type == "cuda"
     return Circumstances(
@@ -209,14 +182,12 @@ def _circumstances(session: TrainSession, compilation_known: bool) -> Circumstan
 
 
 def _could_be_placed(session: TrainSession) -> bool:
-    """Whether the choice of a user alone keeps the images from the card."""
+    """Whether only an option keeps the images from the GPU."""
     named = session.augmentation is not None
     return session.processes.device.type == "cuda" and session.settings.data_on == "cpu" and named
 
 
 class _Updates:
-    """The updates of a session."""
-
     uncounted = FIRST_UPDATES
 
     def __init__(self, session: TrainSession, say: Say) -> None:
@@ -228,7 +199,7 @@ class _Updates:
         self._session = session
         self._update = TrainStep(session, None, say)
         self._largest: list[Batch] = []
-        # Batches that are gathered on the device are work of the step.
+        # Gathering batches on the device is part of the step.
         self._resident = isinstance(session.train_loader, ResidentBatches)
         self._workers = choose_workers(session.settings.workers, device)
         self._endless = self._updates()
@@ -237,14 +208,12 @@ class _Updates:
         session.phase = self.clock = clock_of(device)
 
     def as_they_come(self, count: int) -> int:
-        """So many updates by the loader's batches, one epoch after another; their images."""
         return sum(islice(self._endless, count))
 
     def size(self, share: float) -> int:
         """Images in a share of the largest update so far.
 
-        There is no half of one where the network is compiled for batches of one size, nor of
-        batches that are so small that there is nothing to learn from half of them.
+        Not halved for a network compiled for one batch size or for batches too small to learn from.
         """
         session = self._session
         fixed = session.called is not session.model
@@ -252,12 +221,10 @@ class _Updates:
         return 0 if (share < 1 and fixed) or not all(sizes) else self._images(self._part(share))
 
     def in_place(self, share: float, count: int) -> float:
-        """Seconds of so many updates on a share of batches that are on the device already."""
         window = self._part(share)
         return seconds_of(self._clock_in_place, lambda: self._update(window, 0, 0), count)
 
     def loading(self, count: int) -> Loading | None:
-        """What loading the images of an update takes; None where no process loads any."""
         if self._resident:
             return None
         session = self._session
@@ -273,7 +240,6 @@ class _Updates:
         return sum(map(self._session.seen, window))
 
     def _updates(self) -> Iterator[int]:
-        """Updates of one epoch after another; the images of each."""
         from comptool.training.train_step import on_device
 
         session = self._session
@@ -291,7 +257,7 @@ class _Updates:
 
 
 def _part(batch: Batch, share: float) -> Batch:
-    """The first rows of a batch: an even number, as those that are mixed in pairs need."""
+    """The first rows of a batch, an even number for mixing in pairs."""
     rows = int(share * len(batch.rows)) // 2 * 2
     assert batch.targets is not None
     return batch._replace(
@@ -306,7 +272,7 @@ def _part(batch: Batch, share: float) -> Batch:
 def loading_of(
     dataset: SampleDataset, batches: Sequence[Sequence[Draw]], workers: int, per_step: int
 ) -> Loading:
-    """What loading takes of a core in a mean step, from batches that are loaded here and now."""
+    """CPU time of loading in a mean step, from batches loaded in this process."""
     spent = {DECODE: 0.0} | ({AUGMENT: 0.0} if dataset.augments else {}) | {COLLATE: 0.0}
     for draws in batches:
         looks = [perf_counter()]
@@ -318,7 +284,7 @@ def loading_of(
         spent[COLLATE] += perf_counter() - augmented
         spent[DECODE] += decoded - began
         if dataset.augments:
-            # Both have found their files in the system's memory.
+            # Both have read their files from the system's page cache.
             spent[AUGMENT] += max((augmented - again) - (again - decoded), 0.0)
     steps = len(batches) / per_step
     return Loading({phase: each / steps for phase, each in spent.items()}, workers)
@@ -327,32 +293,9 @@ def loading_of(
 def profile_inference(
     command: str, plan: InferencePlan, scheme: Scheme, computing: Computing, steps: int, say: Say
 ) -> Profile:
-    """Where the time of a prediction goes.
-
-    Parameters
-    ----------
-    command
-        ``infer`` or ``tta``.
-    plan
-        What would be predicted, and with which runs.
-    scheme
-        The views, and how they are merged.
-    computing
-        Device, precision and the like.
-    steps
-        Batches to measure; a test set that has fewer is begun again.
-    say
-        Takes messages.
-
-    Raises
-    ------
-    InputError
-        If an image or a checkpoint cannot be used.
-    UsageError
-        If the device is not there or out of memory, or a network does not take a view.
-    """
+    """Profile ``infer`` or ``tta``; a short test set is begun again."""
     with TemporaryDirectory() as folder:
-        # A graph that has to be made is kept there, as long as it is needed.
+        # A new graph is stored there.
         members = [_borrowed(member, Path(folder)) for member in plan.members]
         networks, notes = open_networks(members, scheme.views, computing)
         for note in notes:
@@ -363,7 +306,7 @@ def profile_inference(
 
 
 def _borrowed(member: TrainedMember, folder: Path) -> TrainedMember:
-    """The member in a folder of its own, with links to the files that it has."""
+    """The member in a temporary folder, with links to its files."""
     own = folder / str(len(list(folder.iterdir())))
     own.mkdir()
     for path in member.folder.iterdir():
@@ -372,7 +315,7 @@ def _borrowed(member: TrainedMember, folder: Path) -> TrainedMember:
 
 
 def _device(networks: Networks, computing: Computing) -> str:
-    """Where the networks compute; torch is asked only where it is what computes."""
+    """Device of the networks; torch is asked only if it computes."""
     if computing.tries_onnx:
         from comptool.inference.onnx_backend import OnnxNetworks
 
@@ -384,8 +327,6 @@ def _device(networks: Networks, computing: Computing) -> str:
 
 
 class _Prediction:
-    """What is computed of the batches of a test set."""
-
     uncounted = FIRST_BATCHES
 
     def __init__(
@@ -406,25 +347,20 @@ class _Prediction:
         self.ahead = DECODED_AHEAD * self._workers
 
     def close(self) -> None:
-        """Have no thread at work any more."""
         self._batches.close()
 
     def as_they_come(self, count: int) -> int:
-        """So many batches of the test set, again and again; their samples."""
         return sum(islice(self._endless, count))
 
     def size(self, share: float) -> int:
-        """Samples in a share of a batch."""
         return int(share * self._batch_size)
 
     def in_place(self, share: float, count: int) -> float:
-        """Seconds for so many times the same share of a batch, decoded already."""
         images = self._dataset().batch(range(self.size(share))).images
         probabilities = self._computed(repeat(images))
         return seconds_of(self._clock_in_place, lambda: next(probabilities), count)
 
     def loading(self, count: int) -> Loading:
-        """What decoding a batch takes of one core."""
         dataset = self._dataset()
         size = self._batch_size
         starts = range(0, len(dataset) - size + 1, size)[:count]
@@ -434,7 +370,6 @@ class _Prediction:
         return Loading({DECODE: (perf_counter() - began) / len(starts)}, self._workers)
 
     def _computed(self, batches: Iterator[Sequence[Pixels]]) -> Iterator[int]:
-        """The probabilities of each batch are computed; the number of its samples."""
         scheme, clock = self._scheme, self.clock
         networks = self._networks.each(batches, scheme.views)
         while True:
@@ -446,7 +381,6 @@ class _Prediction:
             yield logits[0].shape[1]
 
     def _decoded(self) -> Generator[Sequence[Pixels], None, None]:
-        """The test set again and again."""
         while True:
             with closing(self._dataset().batches(self._batch_size, self._workers)) as batches:
                 while True:

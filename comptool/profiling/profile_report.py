@@ -9,7 +9,7 @@ DECODE, AUGMENT, COLLATE = "decode", "augment", "collate"
 IDLE, TRANSFER, FORWARD, BACKWARD = "idle", "transfer", "forward", "backward"
 OPTIMIZER, MERGE, OTHER = "optimizer", "merge", "other"
 WAIT = "wait"  # for a batch; how much of it is lost is for the clock to say
-# In the order in which an image meets them.
+# In processing order.
 PHASES = (
     DECODE, AUGMENT, COLLATE, IDLE, TRANSFER, FORWARD, BACKWARD, OPTIMIZER, MERGE, OTHER
 )  # fmt: skip
@@ -25,44 +25,26 @@ class Loading:
     """What loading the images of a step takes of one core."""
 
     phases: Mapping[str, float]  # seconds of each of its phases
-    loaders: int  # processes or threads that load beside the step; 0: the step itself has to
+    loaders: int  # loading processes or threads; 0: the step itself
 
     @property
     def seconds(self) -> float:
-        """All of it."""
+        """Total seconds."""
         return sum(self.phases.values())
 
     def divided(self, waited: float) -> dict[str, float]:
-        """A wait for images that the step itself loads, divided as loading them is."""
+        """A wait for images loaded by the step itself, divided like loading."""
         return {phase: waited * part / self.seconds for phase, part in self.phases.items()}
 
 
 @dataclass(frozen=True)
 class Profile:
-    """A few steps of a command, measured.
+    """Profile of a few steps.
 
-    Parameters
-    ----------
-    command
-        ``train``, ``infer`` or ``tta``.
-    device
-        Where it computes.
-    images
-        Samples in a step.
-    steps
-        How many steps were measured.
-    phases
-        Seconds of each phase in a mean step; what the step takes is their sum.
-    waited
-        Seconds of it that the program waits for a batch; a CUDA device may be busy meanwhile.
-    ceiling
-        Seconds of the same step on samples that are in place already.
-    half
-        What half of these samples take of that, 0 to 1; None where that is not measured.
-    loading
-        What loading takes; None where the images lie on the device.
-    advice
-        What to change, one sentence each.
+    ``phases`` are seconds of a mean step, of which ``waited`` are spent waiting for a batch; a CUDA
+    device may be busy meanwhile. ``ceiling`` is the time of the same step on samples already in
+    place, ``half`` the relative time of half of these samples. ``loading`` is None if the images
+    lie on the device.
     """
 
     command: str
@@ -83,11 +65,11 @@ class Profile:
 
     @property
     def share_of_ceiling(self) -> float:
-        """What is reached of the speed on samples in place, about 0 to 1."""
+        """Speed relative to samples in place, about 0 to 1."""
         return self.ceiling / self.step
 
     def share(self, *phases: str) -> float:
-        """What phases take of the step, 0 to 1."""
+        """Share of phases in the step, 0 to 1."""
         return sum(self.phases.get(phase, 0.0) for phase in phases) / self.step
 
     def document(self) -> dict[str, object]:
@@ -111,7 +93,7 @@ class Profile:
         }
 
     def text(self) -> str:
-        """The profile as a table, its ceiling, and what to change."""
+        """The profile as a table, its ceiling, and the advice."""
         lines = [
             f"{self.command} on {self.device}: {self.steps} steps of {self.images:g} images",
             f"{'phase':<9}  {'ms a step':>9}  {'share':>6}",
@@ -136,7 +118,6 @@ class Profile:
         return [(name, self.phases[name]) for name in PHASES if name in self.phases]
 
     def _beside(self) -> dict[str, float]:
-        """What the loaders compute while the step is under way."""
         if self.loading is None or not self.loading.loaders:
             return {}
         return dict(self.loading.phases)

@@ -36,34 +36,21 @@ UNITS = {"confidence-gap": " points"}
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What predictions are worth.
+    """Evaluation of predictions against labels.
 
     Parameters
     ----------
-    evaluated
-        The file that was read.
-    truth
-        The table that the labels are from.
-    classes
-        The K class names.
     targets
         Class indices of shape (N,); or 1, 0 and -1 (unknown) of shape (N, K).
     confidences
-        Of the answers, or of several labels of all known cells.
+        Of the answers, or of all known cells of a multi-label task.
     confusion
-        Rows by true class (row) and answered class (column), (K, K); None of several labels.
-    metric
-        The competition's own, if it is known.
-    figures
-        By name.
+        True class (row) by answered class (column), (K, K); None for multi-label tasks.
     per_class
-        Of each class: the share answered rightly, or for several classes per row the average
-        precision.
-    notes
-        What to know of the networks, one sentence each.
+        Recall of each class, or average precision for multi-label tasks.
     fusion
-        Of each network that has learnt how to weigh two ways of attention, by its folder: the share
-        of the first in every block, as ``metrics.csv`` names them, and their mean.
+        Learnt fusion weights of each network by its folder: the share of the first kind of
+        attention in every block, as named in ``metrics.csv``, and their mean.
     """
 
     evaluated: Path
@@ -80,7 +67,7 @@ class Evaluation:
 
     @property
     def of_class(self) -> str:
-        """What ``per_class`` is."""
+        """Name of the ``per_class`` metric."""
         return "average precision" if self.confusion is None else "accuracy"
 
     def __str__(self) -> str:
@@ -125,7 +112,7 @@ def evaluate(
     resamples: int,
     seed: int = 0,
 ) -> Evaluation:
-    """Evaluate a run on the rows that it held out, or predictions on answers that are known."""
+    """Evaluate a run on its out-of-fold rows, or predictions on known answers."""
     path = evaluated_file(name, answers)
     metric: str | None
     if answers is None:
@@ -169,7 +156,7 @@ def evaluate(
 
 
 def evaluated_file(name: str | None, answers: Path | None) -> Path:
-    """The predictions that :func:`evaluate` reads; for its parameters see there."""
+    """The predictions for :func:`evaluate`, with the same parameters."""
     if answers is None:
         return find_out_of_fold(name).path
     if name is None:
@@ -180,7 +167,6 @@ def evaluated_file(name: str | None, answers: Path | None) -> Path:
 
 
 def _answered(path: Path, answers: Path) -> tuple[Predictions, npt.NDArray[np.integer]]:
-    """Predictions in the order of the answers, and the targets."""
     table = read_table(answers)
     recorded = provenance.facts(answers.resolve().parent, PracticeFacts)
     if len(table.columns) < 2:
@@ -232,7 +218,7 @@ def _figures(
     metric: str | None,
     confidences: Confidences,
 ) -> tuple[dict[str, Value], Values]:
-    """Each figure, and those of the K classes, as functions of the weights of the rows."""
+    """Each figure, and those of the K classes, as functions of the row weights."""
     shown = tasks.of_targets(targets).shown_metrics
     names = shown if metric is None or metric in shown else (metric, *shown)
     figures: dict[str, Value] = {}
@@ -250,7 +236,6 @@ def _figures(
 def _with_intervals(
     values: tuple[dict[str, Value], Values], num_rows: int, resamples: int, seed: int
 ) -> tuple[dict[str, IntervalEstimate], list[IntervalEstimate]]:
-    """Figures by name, and those of each class."""
     figures, per_class = values
 
     def everything(weights: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
@@ -264,7 +249,7 @@ CONFUSION, RELIABILITY = "confusion.png", "reliability.png"
 
 
 def picture_paths(folder: Path | None, *, force: bool = False) -> list[Path]:
-    """The pictures that a folder would get; none without a folder."""
+    """Paths of the pictures in a folder; none without a folder."""
     paths = [] if folder is None else [folder / name for name in (CONFUSION, RELIABILITY)]
     for path in paths:
         refuse_existing(path, force)
@@ -278,7 +263,7 @@ def draw(
     *,
     force: bool = False,
 ) -> list[Path]:
-    """Draw what there is to draw: all of them appear, or none."""
+    """Draw all pictures, or none."""
     if folder is None:
         return []
     reliability = found.confidences.reliability(np.ones(len(found.targets)))
@@ -295,7 +280,7 @@ def draw(
 
 @dataclass(frozen=True)
 class Report:
-    """Texts for the person who asked, and what JSON has of them."""
+    """Report as text and JSON."""
 
     texts: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
@@ -310,26 +295,15 @@ def report(
     *,
     force: bool = False,
 ) -> Report:
-    """Every metric, the table of classes and F1 at thresholds, of a multi-label grade.
+    """Add every metric, the table of classes and F1 at thresholds to a multi-label grade.
 
-    Parameters
-    ----------
-    graded
-        The grade; of one class a row there is nothing more to tell.
-    submission, answers
-        What was graded, for the record.
-    per_class
-        Where the table of classes goes, or None.
-    thresholds
-        Numbers from 0 to 1 separated by commas, or None.
-    force
-        Whether an existing table is replaced.
+    ``per_class`` is the path of the table; ``thresholds`` are numbers from 0 to 1, separated by
+    commas.
 
     Raises
     ------
     UsageError
-        If a table is asked for and the grade is of one class a row, or a threshold is no number
-        from 0 to 1.
+        If a table is asked for a single-label grade, or a threshold is not a number from 0 to 1.
     InputError
         If the table cannot be written.
     """

@@ -10,25 +10,25 @@ from pathlib import Path
 from comptool.errors import quoted
 
 OWN = "DejaVu Sans"  # comes with matplotlib
-# These first, since they have whole scripts and are read well; then the others.
+# Preferred fonts, legible and with whole scripts.
 PREFERRED = ("notosanscjk", "notosanskr", "nanumgothic", "malgun", "applesdgothic", "notosans")
-# Fonts of placeholders, and of colours that cannot be drawn.
+# Placeholder and colour fonts, which cannot be drawn.
 USELESS = ("last resort", "lastresort", "color emoji", "adobe blank")
 
 
 def shown(name: str) -> str:
-    """A name as one line: letters composed, a space for what cannot be printed."""
+    """A name as one line: NFC, a space for unprintable characters."""
     composed = unicodedata.normalize("NFC", name)
     return "".join(letter if letter.isprintable() else " " for letter in composed)
 
 
 def families(names: Iterable[str]) -> list[str]:
-    """Families that together have the letters of names, as far as installed fonts do."""
+    """Installed font families that together cover names, as far as possible."""
     return [OWN, *_chosen(_foreign(names))[0]]
 
 
 def unwritable(names: Sequence[str]) -> str | None:
-    """A sentence on the letters that no installed font has; None where all can be drawn."""
+    """A warning about letters that no installed font has, or None."""
     missing = _chosen(_foreign(names))[1]
     if not missing:
         return None
@@ -41,7 +41,6 @@ def unwritable(names: Sequence[str]) -> str | None:
 
 
 def _foreign(names: Iterable[str]) -> frozenset[str]:
-    """The letters that the font of matplotlib does not have."""
     letters = frozenset("".join(map(shown, names)))
     if all(map(str.isascii, letters)):
         return frozenset()
@@ -52,13 +51,13 @@ def _foreign(names: Iterable[str]) -> frozenset[str]:
 
 @cache
 def _chosen(letters: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Families each of which has letters that those before it lack, and the letters none has."""
+    """Families that each add letters, and the letters that none has."""
     if not letters:
         return (), letters
     from matplotlib import font_manager
 
     found = []
-    # matplotlib's own list is older than a font just installed, so they are looked for.
+    # matplotlib's cached list lacks newly installed fonts.
     for path in sorted(font_manager.findSystemFonts(), key=_rank):
         if letters & _letters(path):
             letters -= _letters(path)
@@ -71,7 +70,7 @@ def _chosen(letters: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
 
 @cache
 def _letters(path: str) -> frozenset[str]:
-    """What a font has; nothing of one that cannot be read or drawn."""
+    """Letters of a font; none if unreadable or not drawable."""
     from matplotlib import font_manager
 
     try:

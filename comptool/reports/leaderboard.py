@@ -19,24 +19,14 @@ Rows = npt.NDArray[np.bool_]
 
 HASH_BYTES = 8
 PUBLIC_SHARE = 0.3
-# What organisers call the column of their answers that says which part a row is in.
+# Names of the part column in organisers' answers.
 PART_COLUMNS = frozenset({"usage", "part", "split"})
 PUBLIC, PRIVATE, IGNORED = "public", "private", "ignored"
 
 
 @dataclass(frozen=True)
 class Grade:
-    """What a submission is worth.
-
-    Parameters
-    ----------
-    metric
-        Name of the metric.
-    public, private
-        Its value on the two parts; None for a part without rows, or on which it is not defined.
-    num_public, num_private
-        Rows of the two parts.
-    """
+    """Public and private score; None for a part without rows or an undefined metric."""
 
     metric: str
     public: float | None
@@ -58,7 +48,6 @@ class Grade:
         return {"metric": self.metric, **values, **{f"num_{part}": n for part, _, n in parts}}
 
     def _graded(self) -> list[tuple[str, float | None, int]]:
-        """The parts that have rows: name, value, number of rows."""
         parts = (
             (PUBLIC, self.public, self.num_public),
             (PRIVATE, self.private, self.num_private),
@@ -79,16 +68,15 @@ def figure(value: float | None) -> str:
 
 @dataclass(frozen=True)
 class Parts:
-    """Which of N rows are graded publicly and which privately, booleans of shape (N,)."""
+    """Masks of the public and the private rows, shape (N,)."""
 
     public: Rows
     private: Rows
 
     def grade(self, metric: str, value: Callable[[Rows], float]) -> Grade:
-        """The grade, where ``value`` gives the metric of some rows.
+        """The grade, where ``value`` computes the metric of some rows.
 
-        A part may be empty or hold a single class, which says nothing against the submission:
-        where ``value`` raises an `InputError`, the grade is None.
+        It is None where ``value`` raises an `InputError`: a part may be empty or of a single class.
         """
         public, private = (_or_none(value, part) for part in (self.public, self.private))
         return Grade(metric, public, private, int(self.public.sum()), int(self.private.sum()))
@@ -102,7 +90,7 @@ def _or_none(value: Callable[[Rows], float], part: Rows) -> float | None:
 
 
 def parts_of(truth: pd.DataFrame, public: float | None) -> Parts:
-    """The parts that a column of the answers names, or else those that follow from the ids."""
+    """The parts by a column of the answers, else by the ids."""
     column = part_column(truth)
     if public is None and column is not None:
         named = truth[column].str.strip().str.lower().to_numpy()
@@ -123,7 +111,7 @@ def part_column(truth: pd.DataFrame) -> str | None:
 
 
 def _draw(identity: str) -> float:
-    """A number in [0, 1) that follows from the id and looks random."""
+    """Pseudo-random number in [0, 1) by id."""
     digest = hashlib.sha256(identity.encode()).digest()[:HASH_BYTES]
     return float(int.from_bytes(digest, "big") / 256**HASH_BYTES)
 

@@ -1,7 +1,4 @@
-"""Plots: curves, confusion matrix, reliability diagram and scatter plots.
-
-Sizes are in pixels, of a picture that is as large as its names need.
-"""
+"""Plots: curves, confusion matrix, reliability diagram and scatter plots; sizes are in pixels."""
 
 from __future__ import annotations
 
@@ -35,14 +32,11 @@ NAME = 260  # pixels that a name takes, at most
 MOST_NAMED = 500  # classes beyond which their names are left out
 GREY, PALE_GREY = "0.45", "0.8"
 BLUE, RED = (30 / 255, 90 / 255, 160 / 255), (220 / 255, 60 / 255, 60 / 255)
-PALE = 0.5  # share of white in the colour of what is not highlighted
+PALE = 0.5  # share of white in the colours of other classes
 
 
 def class_colours(number: int, highlighted: Collection[int] = ()) -> list[Colour]:
-    """A colour for each class: hues around the circle, every other one darker.
-
-    Where some classes are highlighted, the others are mixed with white.
-    """
+    """A hue for each class, every other one darker; paled where others are highlighted."""
     colours = []
     for index in range(number):
         value, saturation = (0.9, 0.85) if index % 2 == 0 else (0.6, 1.0)
@@ -55,7 +49,7 @@ def class_colours(number: int, highlighted: Collection[int] = ()) -> list[Colour
 
 
 def save_picture(path: Path, figure: Figure, *, force: bool = False) -> None:
-    """Write a picture as PNG, atomically; the same picture gives the same bytes.
+    """Write a picture as PNG, atomically and reproducibly.
 
     Raises
     ------
@@ -70,14 +64,14 @@ def save_picture(path: Path, figure: Figure, *, force: bool = False) -> None:
 
 @contextmanager
 def _style(names: Iterable[str] = ()) -> Iterator[None]:
-    """The style of the pictures, whatever matplotlib's settings are here, and fonts for names."""
+    """Plot style, independent of matplotlib's settings, with fonts for names."""
     import matplotlib
 
     settings: dict[Any, Any] = dict(matplotlib.rcParamsDefault)
     del settings["backend"]  # Its default is the choice of pyplot, which it imports.
     settings |= {"font.family": families(names), "font.size": SIZE, "text.parse_math": False}
     with matplotlib.rc_context(settings), warnings.catch_warnings():
-        # `unwritable` says it once, for all letters.
+        # `unwritable` reports it once.
         warnings.filterwarnings("ignore", "Glyph ", UserWarning)
         yield
 
@@ -89,7 +83,6 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Axes at a place in pixels, from the left and from above."""
     across, down = (float(size) * DPI for size in figure.get_size_inches())
     return figure.add_axes(
         (left / across, 1 - (top + height) / down, width / across, height / down)
@@ -99,10 +92,7 @@ def _axes(figure: Figure, left: float, top: float, width: float, height: float) 
 def _fitted(
     names: Sequence[str], size: float = SIZE, most: float = NAME
 ) -> tuple[list[str], float]:
-    """Names as they are drawn, and the width of the widest.
-
-    Of one that is too long the middle is left out: many differ at their end alone.
-    """
+    """Names as drawn, long ones without their middle, and the width of the widest."""
     ruler = _figure(1, 1).text(0, 0, "", fontsize=size)
 
     def width(text: str) -> float:
@@ -129,21 +119,14 @@ def _without_middle(name: str, kept: int) -> str:
 WIDTH, HEIGHT = 560, 220  # of a panel's axes
 LEFT, RIGHT, HEAD, FOOT = 70, 30, 34, 44  # around them
 EPOCHS = 10  # ticks across, at most
-DOTTED = 60  # epochs beyond which there is no dot for each
+DOTTED = 60  # most epochs drawn with dots
 
 
 @dataclass(frozen=True)
 class Curves:
-    """Lines that share their axes.
+    """Lines that share their axes: by name, one value or None for each of E epochs.
 
-    Parameters
-    ----------
-    title
-        What is shown.
-    series
-        By name, one value for each of E epochs; None where there is none.
-    level
-        A value to compare with, drawn across in grey.
+    ``level`` is a value to compare with, drawn as a grey line.
     """
 
     title: str
@@ -152,13 +135,7 @@ class Curves:
 
 
 def draw_curves(panels: Sequence[Curves]) -> Figure:
-    """Panels below one another, epochs across; a name has one colour in all of them.
-
-    Parameters
-    ----------
-    panels
-        One or more, all of as many epochs. The axis of values has the 0.
-    """
+    """Panels of E epochs below one another; a name has one colour in all of them."""
     from matplotlib.lines import Line2D
 
     names = list(dict.fromkeys(name for panel in panels for name in panel.series))
@@ -198,7 +175,6 @@ def _draw_curves_panel(axes: Axes, panel: Curves, colours: Mapping[str, Colour])
 def _above_legend(
     width: float, height: float, keys: Sequence[Line2D], names: Sequence[str]
 ) -> Figure:
-    """A figure with an empty area of a width and height, and a legend below it."""
     em = SIZE * POINT
     drawn, most = _fitted(names)
     columns = max(1, int((width - 2 * em) // (most + 4 * em)))
@@ -236,7 +212,7 @@ def draw_confusion(confusion: npt.NDArray[np.number], classes: Sequence[str]) ->
         axes = _axes(figure, around, LINE, side, side)
         shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
         shades = LinearSegmentedColormap.from_list("shares", [(1, 1, 1), BLUE])
-        # Small shares are seen where no number tells them.
+        # Makes small shares visible without numbers.
         scale = PowerNorm(1 if num_classes <= MOST_NUMBERED else 0.5, 0, 1)
         image = axes.imshow(shares, cmap=shades, norm=scale, aspect="auto", interpolation="nearest")
         axes.set_xlabel("answer")
@@ -266,7 +242,6 @@ def _write_numbers(
 
 
 def _short(number: int) -> str:
-    """At most five letters, as 12345, 123k and 1.2M."""
     if number < 100_000:
         return str(number)
     return f"{number / 1e3:.0f}k" if number < 1_000_000 else f"{number / 1e6:.1f}M"
@@ -298,27 +273,17 @@ def draw_reliability(found: Reliability, error: float) -> Figure:
 
 SCATTER_SIDE, SCATTER_HEAD, SCATTER_GAP = 400, 48, 16  # of a panel: its square, above, around it
 ACROSS = 4  # panels in a row
-# Alone with many classes, a panel is as wide as the legend has to be.
+# A single panel of many classes is larger, for its legend.
 LARGE, MANY = 1000, 30
 RADIUS = 3.0  # of a point, in pixels
 OPACITY = 0.75  # so that points below others are seen
-# Neighbouring hues of many classes are too alike to be told apart.
+# Markers tell many classes apart: their hues are too similar.
 MARKERS, MOST_DOTS = "os^dv<P>X*", 20
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One of the panels.
-
-    Parameters
-    ----------
-    title, subtitle
-        The two lines above it.
-    points
-        Where, float of shape (N, 2), on any scale: a panel has its own, one for both directions.
-    targets
-        Class index of each point, shape (N,).
-    """
+    """A scatter plot with its own scale: points (N, 2) with their class indices (N,)."""
 
     title: str
     subtitle: str
@@ -328,8 +293,6 @@ class Panel:
 
 @dataclass(frozen=True)
 class _Mark:
-    """How the points of a class look."""
-
     colour: Colour
     marker: str
     radius: float
@@ -338,16 +301,9 @@ class _Mark:
 def draw_scatter(
     panels: Sequence[Panel], classes: Sequence[str], highlighted: Collection[int] = ()
 ) -> Figure:
-    """Panels side by side, four in a row, and below them the colour of each class.
+    """Scatter plots, four in a row, with a legend of the K classes.
 
-    Parameters
-    ----------
-    panels
-        One or more.
-    classes
-        The K names.
-    highlighted
-        Indices of classes that stand out: above all others, larger, the others paled.
+    ``highlighted`` classes (indices) are drawn last and larger, the others paled.
     """
     from matplotlib.lines import Line2D
 
@@ -386,7 +342,7 @@ def _draw_scatter_panel(axes: Axes, panel: Panel, marks: Sequence[_Mark], side: 
     from matplotlib.markers import MarkerStyle
     from matplotlib.transforms import IdentityTransform
 
-    # Mixed, so that no class covers another; those that stand out come last.
+    # Shuffled, so that no class covers another; highlighted classes last.
     order = np.random.default_rng(0).permutation(len(panel.points))
     radii = np.array([marks[target].radius for target in panel.targets])
     order = order[np.argsort(radii[order], kind="stable")]

@@ -77,7 +77,7 @@ def class_table(
 
 
 def table_text(table: pd.DataFrame, rows: int | None = None) -> str:
-    """The table to be read, then the macro means and the classes that have none of the numbers."""
+    """The table as text, with the macro means and the skipped classes."""
     measured = table[table["average_precision"].notna()]
     shown = measured if rows is None else measured.head(rows)
     lines = []
@@ -98,7 +98,7 @@ def table_text(table: pd.DataFrame, rows: int | None = None) -> str:
 
 
 def skipped(table: pd.DataFrame) -> list[str]:
-    """Names of the classes without a present cell, which no mean counts."""
+    """Names of the classes without a present cell, left out of means."""
     return table.loc[table["average_precision"].isna(), "class"].tolist()
 
 
@@ -107,7 +107,7 @@ CELLS = frozenset({"0", "1", "-1", "", "0.0", "1.0", "-1.0"})
 
 @dataclass(frozen=True)
 class LabelGrade(Grade):
-    """What a multi-label submission is worth."""
+    """Grade of a multi-label submission."""
 
     classes: tuple[str, ...] = ()  # names of the K classes
     # int8 of shape (N, K): 1 present, 0 absent, -1 unknown
@@ -118,7 +118,7 @@ class LabelGrade(Grade):
     )
     of_decisions: bool = False  # whether the submission has answers and no probabilities
     out_of_fold: bool = False  # whether all rows are one part, the rows of an out-of-fold file
-    # classes without a present cell by the part in which they are none; no mean counts them
+    # classes without a present cell by part, left out of means
     left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -127,7 +127,7 @@ class LabelGrade(Grade):
         return super().__str__()
 
     def metrics(self) -> dict[str, float]:
-        """Every metric that is defined, on all rows."""
+        """All defined metrics on all rows."""
         found = {}
         for metric in METRICS[tasks.of_targets(self.targets).name]:
             if metric.of_decisions or not self.of_decisions:
@@ -138,15 +138,15 @@ class LabelGrade(Grade):
         return found
 
     def class_table(self) -> pd.DataFrame:
-        """Every class's numbers on all rows, see `comptool.reports.score.class_table`."""
+        """See `comptool.reports.score.class_table`; on all rows."""
         return class_table(self.targets, self.probabilities, self.classes)
 
     def f_table(self, thresholds: Sequence[float]) -> pd.DataFrame:
-        """Macro, micro and sample F1 on all rows at each threshold, a row each."""
+        """Macro, micro and sample F1 on all rows, one row for each threshold."""
         return pd.DataFrame(at_thresholds(self.targets, self.probabilities, thresholds))
 
     def notes(self) -> list[str]:
-        """Every metric on all rows, and the classes that are left out, as sentences."""
+        """Sentences on every metric and the skipped classes."""
         values = ", ".join(f"{name} {value:.5f}" for name, value in self.metrics().items())
         notes = [f"all {len(self.targets)} rows: {values}"]
         parts = [f"{part} {quoted(names)}" for part, names in self.left_out.items()]
@@ -160,14 +160,13 @@ class LabelGrade(Grade):
 
 
 def task_of_answers(truth: pd.DataFrame, recorded: PracticeFacts) -> Task:
-    """The task of answers, by their record, the competition here, or their look."""
+    """The task of answers, by their record, the competition here, or their content."""
     facts = (read_facts(FILE) if FILE.exists() else {}) | from_environment(os.environ)
     task = recorded.task or facts.get("task")
     return tasks.find(task) if task else tasks.by_shape(cells=len(_cell_columns(truth)) > 1)
 
 
 def _cell_columns(truth: pd.DataFrame) -> list[str]:
-    """Columns of 0, 1, -1 and blank, in the table's order."""
     others = [str(name) for name in truth.columns[1:] if name not in RESERVED]
     return [
         name
@@ -190,18 +189,15 @@ def grade_cells(
 
     Parameters
     ----------
-    task
-        That of the answers.
     submission
-        Ids with one probability (or 1 and 0) per class, in any order of the columns, or with a
-        list of classes. An out-of-fold file (with a column ``fold``) is graded as a whole on the
-        rows that it has.
+        Ids with one probability (or 1 and 0) per class, or with a list of classes. An out-of-fold
+        file (with a column ``fold``) is graded on the rows that it has.
     answers, truth
         Ids with one column per class of 1, 0, -1 and blank, or with a list of classes.
     recorded
-        Facts of the practice competition that they belong to; may be empty.
+        Facts of their practice competition; may be empty.
     public, metric
-        See `comptool.reports.score.grade`; the usual metric is ``map``.
+        See `comptool.reports.score.grade`; the default metric is ``map``.
 
     Raises
     ------
@@ -241,7 +237,6 @@ def grade_cells(
 
 
 def _classes(truth: pd.DataFrame, recorded: PracticeFacts, table: pd.DataFrame) -> tuple[str, ...]:
-    """The classes by the record, the competition here, or the answers' columns or lists."""
     if recorded.classes:
         return tuple(recorded.classes)
     here = competition_classes(load()) if FILE.exists() else None
@@ -256,7 +251,7 @@ def _classes(truth: pd.DataFrame, recorded: PracticeFacts, table: pd.DataFrame) 
 
 
 def _list_column(table: pd.DataFrame) -> str:
-    """The column with lists of classes: the first after the id that names no part."""
+    """The column with lists of classes: the first after the id, except the part column."""
     part = part_column(table)
     return next(str(name) for name in table.columns[1:] if name != part)
 
@@ -305,16 +300,14 @@ def grade(
 ) -> Grade:
     """Grade a submission.
 
-    Whether one class a row is graded or several follows from the record of the practice
-    competition that the answers belong to, else from the competition in the working directory,
-    else from the answers themselves.
+    The task is that of the practice competition recorded with the answers, else of the competition
+    in the working directory, else of the answers themselves.
 
     Parameters
     ----------
     submission
-        Ids with one class each, or with one probability column per class (a prediction file, whose
-        ``pred`` column then is the answer); of several classes a row see
-        `comptool.reports.score.grade_cells`.
+        Ids with one class, or with one probability column per class (a prediction file with
+        ``pred`` is graded by that); for multi-label tasks see `comptool.reports.score.grade_cells`.
     answers
         Ids with the true class, or with one 0/1 column per class or a list of classes.
     public
@@ -329,7 +322,6 @@ def grade(
     InputError
         If a file cannot be used, the ids differ, or a class is unknown.
     """
-    # The practice competition that the answers belong to; its record names metric and classes.
     recorded = provenance.facts(answers.resolve().parent, PracticeFacts)
     truth = _read_answers(answers)
     task = task_of_answers(truth, recorded)
@@ -349,7 +341,7 @@ def grade_classes(
     public: float | None = None,
     metric: str | None = None,
 ) -> Grade:
-    """Grade a submission of one class per image; for the parameters see `grade_cells`."""
+    """Grade a single-label submission; for the parameters see `grade_cells`."""
     id_column, label = (str(name) for name in truth.columns[:2])
     _refuse_blank(answers, truth, label)
     name = metric or usual_metric(recorded) or task.default_metric
@@ -358,7 +350,7 @@ def grade_classes(
     if label in table.columns:
         if not of_decisions:
             raise UsageError(f"{name} needs probabilities, and {submission} holds one class a row")
-        # Where nothing says which classes there are, one that no row has is a wrong answer.
+        # If the classes are unknown, a class without a row is a wrong answer.
         known = recorded.classes or table[label]
         answered = _labels(submission, table, label, class_names([*truth[label], *known]))
     else:
@@ -403,7 +395,7 @@ def _refuse_blank(path: Path, table: pd.DataFrame, label: str) -> None:
 def _refuse_without_answers(
     path: Path, table: pd.DataFrame, label: str, truth: pd.Series[str]
 ) -> None:
-    """Refuse what is neither a table of classes nor one of probabilities."""
+    """Refuse a table with neither classes nor probabilities."""
     if not table.columns.isin(truth).any():
         raise InputError(
             f"has neither a column '{label}' nor one per class",
@@ -414,7 +406,7 @@ def _refuse_without_answers(
 
 
 def _labels(path: Path, table: pd.DataFrame, label: str, classes: tuple[str, ...]) -> Predictions:
-    """A submission of classes as sure predictions."""
+    """A submission of classes as one-hot predictions."""
     id_column = str(table.columns[0])
     ids = table[id_column].to_numpy(dtype=object)
     check_ids(path, id_column, ids)
@@ -444,7 +436,6 @@ def _indices(
 def _decided(
     path: Path, pred: npt.NDArray[np.object_], classes: Sequence[str]
 ) -> npt.NDArray[np.intp]:
-    """Class index of every row's ``pred``."""
     index = {label: place for place, label in enumerate(classes)}
     decided = np.array([index.get(label, -1) for label in pred], np.intp)
     told = f"no such class; the classes are {quoted(classes)}"

@@ -1,7 +1,7 @@
-"""Answer forms: what stands next to the id in a submission, read off the sample submission.
+"""Answer forms: the columns next to the id in a submission, detected from the sample submission.
 
-To add a form: a class with its reading, writing and check here, and its row in `FORMS`, whose order
-is the one in which the forms are asked whether a sample submission has theirs.
+To add a form: a class with its reading, writing and check here, and a row in `FORMS`, whose order
+is the order of detection.
 """
 
 from __future__ import annotations
@@ -42,24 +42,10 @@ FORMS = Registry(
 class Layout:
     """The layout of a submission.
 
-    Parameters
-    ----------
-    form
-        What stands next to the id.
-    columns
-        The whole header.
-    answer
-        The column with the class or the probability; empty for one column per class.
-    score
-        Column with the probability of the class that is answered, or None.
-    classes
-        Class names that may be answered, in class order; None if they are not known.
-    as_index
-        Whether a class is given by its number in class order instead of its name.
-    notes
-        What was presumed, one sentence each.
-    separator
-        What separates the classes of a list: a blank, or a comma with or without one.
+    ``columns`` is the whole header; ``answer`` the column with the class or the probability, empty
+    for one column per class; ``score`` the column with the probability of the answered class.
+    ``classes`` may be answered, in class order, by index if ``as_index``; None if unknown.
+    ``notes`` are assumptions; ``separator`` that of a list of classes: a blank or a comma.
     """
 
     form: AnswerForm
@@ -82,21 +68,21 @@ class Layout:
 
     @property
     def answers(self) -> tuple[str, ...] | None:
-        """Every text that may stand for a class, in class order; None if they are not known."""
+        """Every answer text, in class order; None if unknown."""
         if self.classes is None or not self.as_index:
             return self.classes
         return tuple(str(index) for index in range(len(self.classes)))
 
     @property
     def positive(self) -> int:
-        """Index of the class whose probability a single column asks for."""
+        """Index of the class of a single probability column."""
         known = self.classes or ()
         return known.index(self.answer) if self.answer in known else len(known) - 1
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A sample submission and what is known of its competition."""
+    """A sample submission and the known facts of its competition."""
 
     table: pd.DataFrame  # table of text; its first column is the id
     classes: tuple[str, ...] | None  # class names in class order, or None if they are not known
@@ -109,37 +95,37 @@ class Sample:
 
     @property
     def score(self) -> str | None:
-        """The column with the score of the answer in the other one, if there are these two."""
+        """The score column, if there are an answer and a score."""
         rest = self.columns[1:]
         scores = [name for name in rest if name.lower() in SCORE_NAMES]
         return scores[0] if len(rest) == 2 and len(scores) == 1 else None
 
     @property
     def answer(self) -> str:
-        """The column with the answers, where it is one; else empty."""
+        """The answer column, if there is one; else empty."""
         rest = [name for name in self.columns[1:] if name != self.score]
         return rest[0] if len(rest) == 1 else ""
 
     @property
     def values(self) -> list[str]:
-        """Distinct answers that are not blank."""
+        """Distinct answers, without blanks."""
         return [value for value in dict.fromkeys(self.table[self.answer]) if value.strip()]
 
 
 class AnswerForm(ABC):
-    """How the answers of a submission are recognised, written and checked."""
+    """Detection, writing and checking of a form of answers."""
 
-    # what it is, in the registry and in messages and records
+    # name in the registry, messages and records
     name: ClassVar[str]
     words: ClassVar[str]
     cells: ClassVar[bool] = False  # whether it can answer several labels per image
     lists: ClassVar[bool] = False  # whether a probability has to pass a threshold to be answered
-    # whether probabilities are answered, so that decisions in ``pred`` are lost
+    # whether answers are probabilities, which lose the decisions in ``pred``
     of_probabilities: ClassVar[bool] = False
 
     @abstractmethod
     def read(self, sample: Sample) -> Layout | None:
-        """The layout of a sample submission of this form; None for one of another form."""
+        """The layout of a sample submission of this form, else None."""
 
     @abstractmethod
     def write(
@@ -148,7 +134,7 @@ class AnswerForm(ABC):
         """Answer columns by name; see `comptool.submission.delivery.build`."""
 
     def check(self, table: pd.DataFrame, sample: pd.DataFrame, layout: Layout, name: str) -> None:
-        """Refuse answers that the form does not have."""
+        """Refuse invalid answers."""
         for column in self.number_columns(layout):
             _check_numbers(table[column], name)
 
@@ -158,7 +144,7 @@ class AnswerForm(ABC):
 
 
 class Probabilities(AnswerForm):
-    """One column of probabilities per class; with a threshold, of 1 and 0."""
+    """One column of probabilities per class, or of 1 and 0 by a threshold."""
 
     name = "probabilities"
     words = "one probability per class"
@@ -166,7 +152,7 @@ class Probabilities(AnswerForm):
     of_probabilities = True
 
     def read(self, sample: Sample) -> Layout | None:
-        """The layout where there are several columns; they have to be the classes."""
+        """The layout if there are several columns, which have to be the classes."""
         asked, known = sample.columns[1:], sample.classes
         if len(asked) < 2 or sample.score is not None:
             return None
@@ -186,7 +172,7 @@ class Probabilities(AnswerForm):
     def write(
         self, predictions: Predictions, layout: Layout, task: Task, name: str, bound: float | None
     ) -> dict[str, object]:
-        """The probabilities as they are, or 1 above the threshold and 0 up to it."""
+        """The probabilities, or 1 above the threshold and 0 up to it."""
         cells = predictions.probabilities
         cells = cells if bound is None else (cells > bound).astype(np.int8)
         return {
@@ -199,14 +185,14 @@ class Probabilities(AnswerForm):
 
 
 class Probability(AnswerForm):
-    """The probability of one of two classes: the one that the column names, else the second."""
+    """The probability of one of two classes: the one named by the column, else the second."""
 
     name = "probability"
     words = "one probability"
     of_probabilities = True
 
     def read(self, sample: Sample) -> Layout | None:
-        """The layout where one column holds numbers with a decimal point."""
+        """The layout if one column holds numbers with a decimal point."""
         column, known = sample.answer, sample.classes
         if not column or sample.score is not None:
             return None
@@ -239,7 +225,7 @@ class Probability(AnswerForm):
 
 
 class Joined(AnswerForm):
-    """A list of the classes above a threshold; of one class per image, that class."""
+    """A list of the classes above a threshold; for single-label tasks, the class."""
 
     name = "joined"
     words = "a list of classes"
@@ -247,7 +233,7 @@ class Joined(AnswerForm):
     lists = True
 
     def read(self, sample: Sample) -> Layout | None:
-        """The layout where the task is of several labels, or a cell names several classes."""
+        """The layout of a multi-label task, or if a cell names several classes."""
         if not sample.answer:
             return None
         values, known = sample.values, sample.classes
@@ -266,7 +252,7 @@ class Joined(AnswerForm):
     def write(
         self, predictions: Predictions, layout: Layout, task: Task, name: str, bound: float | None
     ) -> dict[str, object]:
-        """Lists of several labels; the answered class of one class per image."""
+        """Lists of classes; for single-label tasks the class."""
         if not task.cells:
             return _one_class(predictions, layout, name)
         answered = predictions.probabilities > (THRESHOLD if bound is None else bound)
@@ -278,7 +264,7 @@ class Joined(AnswerForm):
         return {layout.answer: lists}
 
     def check(self, table: pd.DataFrame, sample: pd.DataFrame, layout: Layout, name: str) -> None:
-        """Refuse classes that are unknown or named twice in a list."""
+        """Refuse classes that are unknown or repeated in a list."""
         if layout.answers is not None:
             labels, known = table[layout.answer], set(layout.answers)
             lists = [layout.split(value) for value in labels]
@@ -291,7 +277,7 @@ class Joined(AnswerForm):
 
 
 class Label(AnswerForm):
-    """One class, by name or by number, with or without its probability as a score."""
+    """One class, by name or index, optionally with its probability as a score."""
 
     name = "label"
     words = "one class"
@@ -312,7 +298,7 @@ class Label(AnswerForm):
         return _one_class(predictions, layout, name)
 
     def check(self, table: pd.DataFrame, sample: pd.DataFrame, layout: Layout, name: str) -> None:
-        """Refuse unknown classes; where the classes are not known, what the sample never has."""
+        """Refuse unknown classes; if classes are unknown, answers that the sample never has."""
         labels = table[layout.answer]
         if layout.answers is not None:
             wrong = ~labels.isin(layout.answers).to_numpy()
@@ -328,7 +314,7 @@ class Label(AnswerForm):
 
 
 def read_layout(sample: pd.DataFrame, classes: Sequence[str] | None, task: str) -> Layout:
-    """The layout of a sample submission: that of the first form that recognises it."""
+    """The layout of a sample submission by the first form that recognises it."""
     known = None if classes is None else tuple(classes)
     if len(sample.columns) < 2:
         raise SubmissionError("the sample submission has an id column and nothing to answer")
@@ -338,7 +324,7 @@ def read_layout(sample: pd.DataFrame, classes: Sequence[str] | None, task: str) 
 
 
 def check_task(layout: Layout, task: Task, threshold: float | None) -> None:
-    """Refuse a threshold of one class per image, and a form that cannot hold several labels."""
+    """Refuse a threshold for single-label tasks, and a single-label form for multi-label tasks."""
     if not task.cells:
         if threshold is not None:
             raise UsageError("--threshold is for multi-label competitions; this one is not")
@@ -351,7 +337,7 @@ def check_task(layout: Layout, task: Task, threshold: float | None) -> None:
 
 
 def answered_classes(predictions: Predictions, name: str) -> npt.NDArray[np.int64]:
-    """Class index of each row's answer, (N,): of ``pred``, else of the most probable class."""
+    """Class index of each answer, (N,): ``pred``, else the most probable class."""
     if predictions.pred is None:
         return np.asarray(predictions.probabilities.argmax(axis=1), dtype=np.int64)
     index = {one: place for place, one in enumerate(predictions.classes)}
@@ -373,7 +359,7 @@ def _one_class(predictions: Predictions, layout: Layout, name: str) -> dict[str,
 
 
 def _presumed(values: Sequence[str], known: tuple[str, ...] | None) -> tuple[bool, tuple[str, ...]]:
-    """Whether answers are class numbers, and what answers that are not classes are taken for."""
+    """Whether answers are class indices, and how answers that are not classes are read."""
     if known is None or all(value in known for value in values):
         return False, ()
     numbers = all(WHOLE.fullmatch(value) and int(value) < len(known) for value in values)
@@ -383,7 +369,6 @@ def _presumed(values: Sequence[str], known: tuple[str, ...] | None) -> tuple[boo
 
 
 def _numbered(classes: Sequence[str]) -> str:
-    """Up to ten classes with their numbers, and the last one."""
     numbered = [f"{number}={name}" for number, name in enumerate(classes)]
     if len(numbered) > SHOWN_NUMBERS:
         numbered[SHOWN_NUMBERS - 1 : -1] = ["..."]
@@ -391,7 +376,7 @@ def _numbered(classes: Sequence[str]) -> str:
 
 
 def _separator(values: Sequence[str], known: tuple[str, ...] | None) -> str:
-    """What separates the classes in the sample's lists; a blank if nothing does."""
+    """The separator of the sample's lists, a blank by default."""
     lists = [value for value in values if value not in (known or ())]
     if any(", " in value for value in lists):
         return ", "
@@ -409,7 +394,7 @@ def _split_at_commas(cell: str) -> list[str]:
 
 
 def _fitting(separator: str, classes: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """A separator that no class has in its name, and a note if it is not the sample's."""
+    """A separator that is not in any class name, and a note if it is not the sample's."""
     blank = [name for name in classes if name.split() != [name]]
     notes: tuple[str, ...] = ()
     if separator == " " and blank:
@@ -423,7 +408,7 @@ def _fitting(separator: str, classes: Sequence[str]) -> tuple[str, tuple[str, ..
 
 
 def _are_joined(values: Sequence[str], known: tuple[str, ...] | None) -> bool:
-    """Whether some cell holds several classes, and no class has a blank in its own name."""
+    """Whether some cell holds several classes, and no class name has a blank."""
     joined = [value for value in values if " " in value.strip()]
     return bool(joined) and not any(value in (known or ()) for value in joined)
 

@@ -39,7 +39,7 @@ class SubmitConfig(Output, WithCompetition):
     )
 
     def check(self) -> None:
-        """Raise a UsageError if a check comes with what a submission is made of."""
+        """Raise a UsageError if a check is combined with options of a submission."""
         made_of = (self.predictions, self.output, self.threshold, self.zipped or None)
         if self.check_only is not None and any(one is not None for one in made_of):
             raise UsageError(

@@ -47,7 +47,7 @@ def check(submission: pd.DataFrame, sample: pd.DataFrame, layout: Layout, name: 
 
 
 def check_ids(ids: Sequence[str], wanted: Sequence[str], name: str, column: str) -> None:
-    """Refuse ids that are not the sample's, whatever their order."""
+    """Refuse ids that differ from the sample's, in any order."""
     have, want = set(ids), set(wanted)
     missing = [one for one in wanted if one not in have]
     strange = [one for one in ids if one not in want]
@@ -83,14 +83,14 @@ def _check_order(ids: pd.Series, wanted: pd.Series, name: str) -> None:
 
 
 MEMBER = "results.csv"
-# The oldest time that a zip can hold: the bytes must not depend on the clock.
+# The oldest time that a zip can hold, for reproducible bytes.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 READABLE_FILE = 0o100644 << 16
 UNIX = 3
 
 
 def write_zip(path: Path, csv: Path, *, force: bool = False) -> None:
-    """Write ``csv`` as ``results.csv`` into a zip; the same content gives the same bytes."""
+    """Write ``csv`` as ``results.csv`` into a reproducible zip."""
     member = zipfile.ZipInfo(MEMBER, date_time=EPOCH)
     member.compress_type = zipfile.ZIP_DEFLATED
     member.external_attr = READABLE_FILE
@@ -137,10 +137,9 @@ def build(
 ) -> pd.DataFrame:
     """A submission with the sample's header, ids and order.
 
-    Where one class is asked for it is that of the ``pred`` column, if the predictions have one;
-    otherwise the most probable class, the first of equals. Where probabilities are asked for they
-    are left as they are, whatever ``pred`` says; `overruled` counts what that loses. Of a
-    multi-label task all classes above the threshold are answered.
+    A single class is that of the ``pred`` column, else the most probable, the first of equals;
+    probabilities ignore ``pred`` (`overruled` counts the difference). Of a multi-label task all
+    classes above the threshold are answered.
     """
     kind = tasks.find(task)
     check_task(layout, kind, threshold)
@@ -156,7 +155,7 @@ def build(
 
 
 def overruled(predictions: Predictions, name: str) -> int:
-    """Rows whose ``pred`` is not a most probable class; 0 where nothing has been decided."""
+    """Rows with a ``pred`` other than a most probable class; 0 without ``pred``."""
     probabilities = predictions.probabilities
     answered = probabilities[np.arange(len(predictions)), answered_classes(predictions, name)]
     return int((answered < probabilities.max(axis=1)).sum())
@@ -167,31 +166,31 @@ DEFAULT_NAME = "submission"
 
 @dataclass(frozen=True)
 class Target:
-    """What is to be submitted to."""
+    """The competition and its sample submission."""
 
-    name: str  # what the submission file is called
+    name: str  # of the submission file
     task: str  # name of the task
     sample_path: Path  # the sample submission
     sample: pd.DataFrame  # its table of text
-    # the competition, or None where only the sample submission is known
+    # None if only the sample submission is known
     competition: Competition | None
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """What detection saw and assumed, one sentence each."""
+        """Findings and assumptions of the detection, one sentence each."""
         return self.competition.findings if self.competition else ()
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """A submission that has passed its check."""
+    """A checked submission."""
 
     rows: int
     layout: Layout
     notes: tuple[str, ...] = ()
 
     def text(self) -> str:
-        """What was checked, as a sentence, after what was presumed."""
+        """The check as a sentence, after the assumptions."""
         header = ",".join(self.layout.columns[:4]) + ("..." if len(self.layout.columns) > 4 else "")
         passed = f"checked: {self.rows} rows of {header} ({self.layout.form.words}), ids as wanted"
         return "\n".join([*self.layout.notes, *self.notes, passed])
@@ -230,7 +229,7 @@ def submit(
     threshold: float | None = None,
     force: bool = False,
 ) -> Delivery:
-    """Write a checked submission; the file appears only if its check passes."""
+    """Write a submission if its check passes."""
     written = [path for path in (output, archive) if path is not None]
     for path in written:
         refuse_existing(path, force)
@@ -252,7 +251,7 @@ def submit(
         "zip": archive,
         "threshold": threshold,
     }
-    # What the predictions were made of is known of the submission too.
+    # The submission inherits the facts of its predictions.
     made = provenance.facts(predictions_path, PredictionFacts)
     facts = replace(made, layout=layout.form.words, rows=len(table))
     with together():
@@ -270,7 +269,7 @@ def submit(
 
 
 def _empty_lists(table: pd.DataFrame, layout: Layout, threshold: float | None) -> tuple[str, ...]:
-    """How many lists are empty, which an organiser may refuse."""
+    """Number of empty lists, which an organiser may refuse."""
     if not layout.form.lists:
         return ()
     empty = int((table[layout.answer] == "").sum())
@@ -280,7 +279,7 @@ def _empty_lists(table: pd.DataFrame, layout: Layout, threshold: float | None) -
 
 
 def _lost_answers(predictions: Predictions, layout: Layout, name: str) -> tuple[str, ...]:
-    """How many answers a submission of probabilities does not hold."""
+    """Number of answers that a submission of probabilities loses."""
     if not layout.form.of_probabilities:
         return ()
     lost = overruled(predictions, name)
@@ -293,7 +292,6 @@ def _lost_answers(predictions: Predictions, layout: Layout, name: str) -> tuple[
 
 
 def _read(path: Path, target: Target) -> Predictions:
-    """Predictions of the competition's classes."""
     predictions = read_predictions(path, sums_to_one=tasks.find(target.task).sums_to_one)
     known = _known_classes(target)
     if known is not None and predictions.classes != known:
@@ -305,7 +303,7 @@ def _read(path: Path, target: Target) -> Predictions:
 
 
 def check_file(path: Path, target: Target) -> Delivery:
-    """Check a submission that is there already, a CSV or a zip."""
+    """Check an existing submission, a CSV or a zip."""
     layout = read_layout(target.sample, _known_classes(target), target.task)
     table = read_submission(path)
     check(table, target.sample, layout, str(path))
@@ -317,7 +315,7 @@ def _known_classes(target: Target) -> tuple[str, ...] | None:
 
 
 def stale_inputs(path: Path) -> list[str]:
-    """What has changed since ``path`` was made of it, one sentence each, back along the chain."""
+    """Inputs that changed since ``path`` was made, one sentence each, back along the chain."""
     return [
         f"warning: {made} is stale: {source} has changed since it was made of it"
         for made, record in provenance.history(path)
@@ -326,7 +324,7 @@ def stale_inputs(path: Path) -> list[str]:
 
 
 def csv_output(output: Path | None, folder: Path, target: Target) -> Path:
-    """Where the submission goes."""
+    """Path of the submission."""
     if output is not None and output.suffix != ".csv":
         raise UsageError(f"-o {output} has to end in .csv; --zip makes the zip beside it")
     return output or folder / f"{target.name}.csv"

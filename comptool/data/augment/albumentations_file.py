@@ -1,16 +1,15 @@
-"""Augmentation policies from files that albumentations saved, the same for all images of a sample.
+"""Augmentation policies from files saved by albumentations, the same for all images of a sample.
 
-albumentations' own ``additional_targets`` give every image the same photometry and expect one
-size. Here a pipeline runs once per modality, and what decides about geometry is seeded from the
-sample alone, what decides about photometry from the sample and the modality. Each geometric
-transform has a generator of its own, so that one which draws more numbers for an image of more
-channels does not shift what the next one draws.
+albumentations' own ``additional_targets`` give every image the same photometry and expect one size.
+Here a pipeline runs once per modality; geometry is seeded by the sample alone, photometry by sample
+and modality. Each geometric transform has its own generator, so that the number of channels does
+not shift the next draws.
 
-Numbers of pixels mean the same in every modality: where the images of a sample differ in size, the
-pipeline sees them all at the largest size, and each is brought back to its own.
+Where the images of a sample differ in size, the pipeline sees them all at the largest size, and
+each is resized back.
 
 Geometric is what albumentations calls dual (it would move a mask as well: flips, crops, affine
-maps, also the places of dropout), and any composition, such as ``OneOf``, that holds one.
+maps, dropout), and any composition, such as ``OneOf``, that holds one.
 """
 
 from __future__ import annotations
@@ -33,18 +32,7 @@ _STREAM_BITS = 8
 
 
 class FilePolicy:
-    """The policy of a file, a function of a sample's images and a seed, and of nothing else.
-
-    How many workers load the images, and where a run was stopped and resumed, cannot change what
-    it does.
-
-    Parameters
-    ----------
-    pipeline
-        A transform or a composition that takes and gives a uint8 image.
-    file
-        The file it was read from, for messages.
-    """
+    """The policy of a file; its result depends on a sample's images and a seed alone."""
 
     def __init__(self, pipeline: Any, file: Path) -> None:
         self._pipeline = pipeline
@@ -54,15 +42,12 @@ class FilePolicy:
         self._photometry = [node for node in nodes if not _moves_pixels(node)]
         self._choices = [node for node in moving if isinstance(node, BaseCompose)]
         self._geometry = [node for node in moving if not isinstance(node, BaseCompose)]
-        # Pre-made, because re-seeding a generator takes a fifth of the time of making one.
+        # Re-seeding a generator takes a fifth of the time of making one.
         self._streams = [Stream() for _ in self._geometry]
         self._choice_stream, self._photometry_stream = Stream(), Stream()
 
     def __call__(self, images: Sequence[Pixels], seed: int) -> list[Pixels]:
-        """The changed images of one sample.
-
-        Images that differ in size keep their sizes, whatever is cropped.
-        """
+        """Augment the images of one sample; images that differ in size keep their sizes."""
         canvas = self._canvas(images)
         changed = []
         for modality, image in enumerate(images):
@@ -74,7 +59,7 @@ class FilePolicy:
         return changed
 
     def _canvas(self, images: Sequence[Pixels]) -> tuple[int, int] | None:
-        """The size at which the pipeline sees every image; None: all have that size."""
+        """The size at which the pipeline sees every image; None if all have the same size."""
         heights, widths = zip(*map(_size, images), strict=True)
         largest = max(heights), max(widths)
         return None if all(_size(image) == largest for image in images) else largest
@@ -86,7 +71,7 @@ class FilePolicy:
         self._photometry_stream.seed(own)
         for stream in self._streams:
             stream.seed(shared)
-        # Every time anew: a composition from a file may have reseeded its children.
+        # Every time: a composition from a file may have reseeded its children.
         for node in self._choices:
             self._choice_stream.attach(node)
         for node in self._photometry:
@@ -99,7 +84,7 @@ class FilePolicy:
         try:
             changed = self._pipeline(image=given)["image"]
         except Exception as error:
-            # Whatever it raises, cv2's and albumentations' own errors too: the file is at fault.
+            # Any error, also of cv2 and albumentations: the file is at fault.
             reason = " ".join(str(error).split())
             raise InputError(
                 f"this policy fails on an image of shape {image.shape}: {reason}", file=self._file
@@ -122,7 +107,7 @@ class FilePolicy:
 
 
 class Stream:
-    """A numpy and a Python generator that are reseeded together."""
+    """A numpy and a Python generator with a common seed."""
 
     def __init__(self) -> None:
         self._bits = np.random.PCG64(0)
@@ -131,37 +116,37 @@ class Stream:
         self._python = random.Random(0)
 
     def seed(self, source: random.Random) -> None:
-        """Start anew from the next numbers of ``source``."""
+        """Reseed from the next numbers of ``source``."""
         self._state["state"]["state"] = source.getrandbits(128)
         self._bits.state = self._state
         self._python.seed(source.getrandbits(64))
 
     def attach(self, node: Any) -> None:
-        """Let a transform or a composition (not what it holds) draw from this stream."""
+        """Make a transform or a composition (not its children) draw from this stream."""
         node.random_generator = self._numpy
         node.py_random = self._python
 
 
 def read_policy(path: Path) -> FilePolicy:
-    """The policy that a file describes.
+    """Read a policy.
 
     Parameters
     ----------
     path
-        What ``albumentations.save`` wrote; JSON, or YAML by suffix.
+        Output of ``albumentations.save``; JSON, or YAML by suffix.
 
     Raises
     ------
     InputError
-        If the file is missing, is no JSON or YAML, or describes no pipeline; a transform or an
-        argument that albumentations does not know is named.
+        If the file is missing, is not JSON or YAML, or does not describe a pipeline; names an
+        unknown transform or argument.
     """
     if not path.is_file():
         raise InputError("there is no such augmentation file", file=path)
     kind = "json" if path.suffix == ".json" else "yaml"
     try:
         with warnings.catch_warnings():
-            # albumentations only warns of an argument that it does not know, and ignores it.
+            # albumentations only warns of an unknown argument.
             warnings.simplefilter("error", UserWarning)
             pipeline = albumentations.load(path, data_format=kind)
     except KeyError as error:
@@ -186,7 +171,7 @@ def _nodes(node: Any) -> Iterator[Any]:
 
 
 def _moves_pixels(node: Any) -> bool:
-    # NoOp is dual by descent.
+    # NoOp is a dual transform by inheritance.
     return any(
         isinstance(part, DualTransform) and not isinstance(part, albumentations.NoOp)
         for part in _nodes(node)

@@ -1,21 +1,17 @@
-"""Operations on batches of uint8 tensors, and named policies carried out with them, on any device.
+"""Augmentation of batches of uint8 tensors by named policies, on any device.
 
-Written here because no library has them. torchvision's ``v2`` draws one parameter per call, so
-that a whole batch would be turned by one angle (issue 8484 of pytorch/vision: no path to anything
-else). kornia draws parameters per sample, but its ``RandAugment`` and ``AutoAugment`` choose one
-operation for the whole batch, mean other magnitudes by the same names (issue 4655 of
-kornia/kornia: posterizing to black, shear in degrees), draw from torch's global generator, and
-give no photometry of its own to each image of a pair; what would be left of it is `grid_sample`,
-which torch has.
+No library does this. torchvision's ``v2`` draws one parameter per call for a whole batch (issue
+8484 of pytorch/vision). kornia draws parameters per sample, but its ``RandAugment`` and
+``AutoAugment`` choose one operation for the whole batch, have other magnitudes (issue 4655 of
+kornia/kornia), draw from torch's global generator, and share photometry between the images of a
+pair.
 
-Each operation gives what albumentations gives, but for one grey level where rounding differs.
-``autocontrast`` gives what Pillow gives: albumentations' histogram leaves out the brightest level
-and may be three levels off. Images are uint8 [n, H, W, C] and stay uint8 from one operation to the
-next, as they do there. They are interpolated linearly; shear keeps the centre.
+Each operation matches albumentations to within one grey level; ``autocontrast`` matches Pillow,
+since albumentations leaves out the brightest level. Images stay uint8 [n, H, W, C] between
+operations; interpolation is linear; shear keeps the centre.
 
-Modalities of one shape lie in one stack, and the images of a stack are grouped by what happens to
-them, so that each operation runs once, on its own images. Groups and parameters are put together
-with numpy and go to the device in one copy that nobody waits for.
+Modalities of one shape lie in one stack, grouped by operation, so that each operation runs once, on
+its own images. Groups and parameters are prepared with numpy and copied to the device at once.
 """
 
 from __future__ import annotations
@@ -55,24 +51,23 @@ LEVELS = 256
 # ITU-R BT.601 in 14 bits, as OpenCV has it.
 _LUMINANCE, _HALF, _LUMINANCE_BITS = (4899, 9617, 1868), 1 << 13, 14
 
-# Takes images and what has been drawn for them, and gives images.
 Operation = Callable[..., Tensor]
 
 
 def affine(images: Tensor, matrices: Tensor) -> Tensor:
-    """Images moved; what comes from outside is black."""
+    """Affine maps of images, black outside."""
     chips = images.permute(0, 3, 1, 2).float()
     grid = functional.affine_grid(matrices, list(chips.shape), align_corners=False)
     return _to_bytes(functional.grid_sample(chips, grid, align_corners=False).permute(0, 2, 3, 1))
 
 
 def painted(images: Tensor, edges: Tensor, colours: Tensor) -> Tensor:
-    """Images with a rectangle painted over."""
+    """Paint a rectangle over images."""
     count, height, width, channels = images.shape
     top, left, bottom, right = edges[:, :, None].unbind(dim=1)
     row, column = (torch.arange(side, device=images.device) for side in (height, width))
     rows = (row >= top) & (row < bottom)
-    # Channels beside columns: a mask that is as long as the rows of memory is several times faster.
+    # Channels merged with columns: a mask along rows of memory is several times faster.
     columns = ((column >= left) & (column < right)).repeat_interleave(channels, dim=1)
     pattern = colours.repeat(1, width)[:, None]
     lines = images.reshape(count, height, width * channels)
@@ -80,7 +75,7 @@ def painted(images: Tensor, edges: Tensor, colours: Tensor) -> Tensor:
 
 
 def toned(images: Tensor, thresholds: Tensor, steps: Tensor, gains: Tensor) -> Tensor:
-    """Images whose levels from a threshold on are inverted, cut down to steps, and multiplied."""
+    """Solarize from a threshold on, posterize to steps, and multiply."""
     levels = _levels(images)
     tones = torch.where(levels >= thresholds[:, None], LEVELS - 1 - levels, levels)
     tones = torch.floor(tones / steps[:, None]) * steps[:, None] * gains[:, None]
@@ -88,14 +83,14 @@ def toned(images: Tensor, thresholds: Tensor, steps: Tensor, gains: Tensor) -> T
 
 
 def contrasted(images: Tensor, gains: Tensor) -> Tensor:
-    """Images pushed away from their mean luminance, or towards it."""
+    """Contrast: blend with the mean luminance."""
     means = _grey(images).float().mean(dim=(1, 2, 3))
     tones = _levels(images) * gains[:, None] + (means * (1 - gains))[:, None]
     return _looked_up(images, _truncated(tones)[:, :, None])
 
 
 def autocontrasted(images: Tensor) -> Tensor:
-    """Images uint8 [n, H, W, C], each channel stretched to all levels."""
+    """Stretch each channel to all levels; uint8 [n, H, W, C]."""
     pixels = images.flatten(1, 2)
     low, high = (one.float()[:, None] for one in (pixels.amin(dim=1), pixels.amax(dim=1)))
     levels = _levels(images)[:, None]
@@ -104,7 +99,7 @@ def autocontrasted(images: Tensor) -> Tensor:
 
 
 def equalized(images: Tensor) -> Tensor:
-    """Images uint8 [n, H, W, C], each channel with all levels as often as can be."""
+    """Equalize the histogram of each channel; uint8 [n, H, W, C]."""
     count, channels = len(images), images.shape[3]
     places = _places(images, channels).long().flatten()
     counts = torch.zeros(count * LEVELS * channels, dtype=torch.int32, device=images.device)
@@ -113,18 +108,18 @@ def equalized(images: Tensor) -> Tensor:
     total = below[:, -1:]
     darkest = torch.where(below > 0, below, total).amin(dim=1, keepdim=True)
     spread = (below - darkest) * ((LEVELS - 1) / (total - darkest).float())
-    # An image of one level stays as it is.
+    # An image of one level is unchanged.
     tones = torch.where(total > darkest, spread, _levels(images)[:, None])
     return _looked_up(images, _to_bytes(tones))
 
 
 def coloured(images: Tensor, gains: Tensor) -> Tensor:
-    """Images pushed away from their luminance, or towards it."""
+    """Saturation: blend with the luminance."""
     return _blended(images.float(), _grey(images).float(), gains)
 
 
 def sharpened(images: Tensor, gains: Tensor) -> Tensor:
-    """Images pushed away from their smoothed selves, or towards them."""
+    """Sharpness: blend with the smoothed image."""
     chips = images.permute(0, 3, 1, 2).float()
     around = functional.avg_pool2d(functional.pad(chips, (1, 1, 1, 1), mode="reflect"), 3, 1)
     smooth = (9 * around + 4 * chips) / 13
@@ -148,13 +143,13 @@ def _levels(images: Tensor) -> Tensor:
 
 
 def _looked_up(images: Tensor, tables: Tensor) -> Tensor:
-    """Levels replaced as tables uint8 [n, 256, C], or [n, 256, 1] for all channels, say."""
+    """Levels replaced by tables, uint8 [n, 256, C], or [n, 256, 1] for all channels."""
     places = _places(images, tables.shape[2]).flatten()
     return tables.flatten().index_select(0, places).view(images.shape)
 
 
 def _places(images: Tensor, channels: int) -> Tensor:
-    """Where the level of each pixel lies in tables [n, 256, channels], int32 [n, H, W, C]."""
+    """Index of each pixel's level in tables [n, 256, channels], int32 [n, H, W, C]."""
     first = torch.arange(len(images), device=images.device, dtype=torch.int32) * LEVELS * channels
     channel = torch.arange(channels, device=images.device, dtype=torch.int32)
     return images.int() * channels + (first[:, None, None, None] + channel)
@@ -175,11 +170,7 @@ _ALIGNED = 8  # bytes, of the largest type that is sent
 
 
 class Work(NamedTuple):
-    """One operation on those images of a stack that it is for.
-
-    ``rows`` are their places in the stack, int64 [n], None for all of it; ``arguments`` are the
-    operation's, [n, ...].
-    """
+    """One operation on images ``rows`` (int64 [n], None for all) with ``arguments`` [n, ...]."""
 
     stack: int
     operation: Operation
@@ -188,17 +179,17 @@ class Work(NamedTuple):
 
     @property
     def arrays(self) -> list[Array]:
-        """What the device has to know."""
+        """The arrays needed on the device."""
         return [*([] if self.rows is None else [self.rows]), *self.arguments]
 
 
 def stacked(shapes: Sequence[Shape]) -> dict[Shape, list[int]]:
-    """The modalities of each stack, by their shape."""
+    """The modalities of each stack, by shape."""
     return {shape: [n for n, one in enumerate(shapes) if one == shape] for shape in shapes}
 
 
 def tasks(changes: Changes, shapes: Sequence[Shape]) -> list[Work]:
-    """What is to be done to the stacks of a batch, symmetries aside, in this order."""
+    """The operations on the stacks of a batch, without symmetries, in order."""
     found: list[Work] = []
     canvas = max(height for height, *_ in shapes) / max(width for _, width, _ in shapes)
     for stack, (shape, members) in enumerate(stacked(shapes).items()):
@@ -211,7 +202,7 @@ def tasks(changes: Changes, shapes: Sequence[Shape]) -> list[Work]:
 
 
 def carry_out(found: Sequence[Work], sent: Iterator[Tensor], stacks: list[Tensor]) -> None:
-    """Do tasks to stacks of images, and leave what comes of it in their list."""
+    """Apply operations to a list of stacks in place."""
     for task in found:
         here = stacks[task.stack]
         if task.rows is None:
@@ -222,12 +213,12 @@ def carry_out(found: Sequence[Work], sent: Iterator[Tensor], stacks: list[Tensor
 
 
 def send(arrays: Sequence[Array], device: torch.device) -> Iterator[Tensor]:
-    """Arrays as tensors on a device, by one copy that is not waited for."""
+    """Copy arrays to a device as tensors, in one non-blocking copy."""
     starts, size = [], 0
     for array in arrays:
         starts.append(size)
         size += -(-array.nbytes // _ALIGNED) * _ALIGNED
-    # Page-locked memory is not given to others before the copy is done; torch sees to that.
+    # torch does not reuse page-locked memory before the copy is done.
     parcel = torch.empty(size, dtype=torch.uint8, pin_memory=device.type == "cuda")
     room = parcel.numpy()
     for start, array in zip(starts, arrays, strict=True):
@@ -251,7 +242,7 @@ def _groups(operated: Operated, stack: int, shape: Shape, canvas: float) -> Iter
     codes, strengths = operated
     for group in _GROUPS:
         rows = np.flatnonzero(np.isin(codes, [OPERATIONS.index(name) for name in group.names]))
-        # What is grey has no colour to lose or gain.
+        # Grey has no saturation.
         if rows.size and not (shape[2] == 1 and group.names == ("colour",)):
             arguments = group.arguments(codes[rows], strengths[rows], shape, canvas)
             floats = [one.astype(np.float32) for one in arguments]
@@ -259,7 +250,7 @@ def _groups(operated: Operated, stack: int, shape: Shape, canvas: float) -> Iter
 
 
 def matrices(codes: Indices, strengths: Numbers, shape: Shape, canvas: float) -> tuple[Numbers]:
-    """The matrices [n, 2, 3] of geometric operations; see `affine`."""
+    """Matrices [n, 2, 3] of geometric operations; see `affine`."""
     along = {name: np.where(codes == OPERATIONS.index(name), strengths, 0) for name in GEOMETRIC}
     angle = np.radians(ANGLE * along["rotate"])
     found = np.zeros((len(codes), 2, 3))
@@ -273,11 +264,10 @@ def matrices(codes: Indices, strengths: Numbers, shape: Shape, canvas: float) ->
 
 
 def _tones(codes: Indices, strengths: Numbers, shape: Shape, canvas: float) -> tuple[Numbers, ...]:
-    """Thresholds, steps and gains [n]; see `toned`."""
     solarize, invert, posterize, brightness = (
         codes == OPERATIONS.index(name) for name in TONE_CHANGES
     )
-    # Whole levels, so that rounding to float32 cannot move one to the other side.
+    # Whole levels, so that rounding to float32 cannot cross the threshold.
     threshold = np.ceil((1 - strengths) * (LEVELS - 1))
     thresholds = np.where(solarize, threshold, np.where(invert, 0, LEVELS))
     steps = np.where(posterize, 2 ** np.round(BITS_LOST * strengths), 1)
@@ -295,7 +285,7 @@ def _nothing(
 
 
 class Group(NamedTuple):
-    """Operations that one function does, and how their arguments follow from what was drawn."""
+    """Operations of one function, and the computation of their arguments."""
 
     names: tuple[str, ...]
     operation: Operation
@@ -314,18 +304,10 @@ _GROUPS = (
 
 
 class Augmentation:
-    """A named policy on the batches of a data set.
+    """A named policy on the batches of a data set, on a device.
 
-    Parameters
-    ----------
-    policy
-        What is drawn for each sample.
-    shapes
-        Height, width and channels of the images of each of M modalities.
-    missing
-        Which images of the N rows are not there, bool (N, M).
-    device
-        Where batches are augmented.
+    ``shapes`` are height, width and channels of each of M modalities; ``missing``, bool (N, M),
+    marks missing images of the N rows.
     """
 
     def __init__(
@@ -344,7 +326,7 @@ class Augmentation:
         self._turns = [_turns(shape, device) for shape in self._stacks if policy.symmetries]
 
     def __call__(self, batch: Batch) -> Batch:
-        """The batch, its images changed by the seeds of its rows, on the device."""
+        """The batch, augmented on the device by the seeds of its rows."""
         assert batch.seeds is not None  # only batches of validation have none
         changes = self._policy.draw(batch.seeds.numpy(), len(self._shapes), square=self._square)
         elements, found = changes.elements, tasks(changes, self._shapes)
@@ -363,19 +345,17 @@ class Augmentation:
         return batch._replace(images=self._by_modality(stacks))
 
     def _stack(self, images: Sequence[Tensor], members: Sequence[int]) -> Tensor:
-        """A copy of the images of some modalities, uint8 [k * B, H, W, C]."""
         here = [images[one].to(self._device, non_blocking=True) for one in members]
         return torch.cat([one.permute(0, 2, 3, 1) for one in here]).contiguous()
 
     def _turned(self, images: Tensor, turns: Tensor, elements: Tensor) -> Tensor:
-        """Images under a symmetry each, by one gather of pixels."""
         count, height, width, channels = images.shape
         firsts = torch.arange(count, device=self._device) * (height * width)
         places = turns.index_select(0, elements) + firsts[:, None]
         return images.view(-1, channels).index_select(0, places.flatten()).view(images.shape)
 
     def _blackening(self, rows: Indices) -> list[Work]:
-        # A missing image is black in training as in prediction, whatever the policy paints.
+        # A missing image stays black, as in prediction.
         absent = self._missing[rows].T
         return [
             Work(stack, torch.zeros_like, np.flatnonzero(absent[members]))
@@ -384,7 +364,6 @@ class Augmentation:
         ]
 
     def _by_modality(self, stacks: Sequence[Tensor]) -> list[Tensor]:
-        """Stacks [k * B, H, W, C] as images [B, C, H, W] of each modality."""
         images = {
             modality: part.permute(0, 3, 1, 2)
             for stack, members in zip(stacks, self._stacks.values(), strict=True)
@@ -400,10 +379,7 @@ def symmetry(image: npt.NDArray[P], element: int) -> npt.NDArray[P]:
 
 
 def _turns(shape: Shape, device: torch.device) -> Tensor:
-    """Where each pixel of an image comes from under each symmetry, int64 [8, H * W].
-
-    Those that do not keep the shape are left as they are, and are not drawn.
-    """
+    """Source index of each pixel under each symmetry that keeps the shape, int64 [8, H * W]."""
     height, width, _ = shape
     places = np.arange(height * width).reshape(height, width, 1)
     kept = [one for one in ALL_SYMMETRIES if height == width or one in KEEPING_SHAPE]

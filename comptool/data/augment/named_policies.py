@@ -1,23 +1,23 @@
-"""Named augmentation policies as tables of operations, and what a seed draws from them.
+"""Named augmentation policies as tables of operations, and their random draws.
 
-A policy says what becomes of each sample of a batch; `comptool.data.augment.batches` does it, on
-any device. A sample's changes follow from its seed alone, so that it does not matter in which batch
-it is, which process or device makes that batch, and where a run was stopped and resumed. Numbers
-are drawn with numpy on the CPU, for all samples at once, so that nothing waits for the device.
+A policy describes the changes of each sample of a batch; `comptool.data.augment.batches` applies
+them on any device. The changes depend on the random seed of the sample alone, not on the batch,
+process or device, nor on interruptions. Numbers are drawn with numpy on the CPU, for all samples at
+once, so that nothing waits for the device.
 
-Geometry is drawn once per sample and is the same for all its modalities; photometry is drawn for
-each. This module is light: it imports neither torch nor albumentations.
+Geometry is drawn once per sample, photometry for each of its modalities. This module imports
+neither torch nor albumentations.
 
 RandAugment: Cubuk et al. 2020, "RandAugment: Practical automated data augmentation with a reduced
 search space", arXiv:1909.13719. AutoAugment: Cubuk et al. 2019, "AutoAugment: Learning
 augmentation policies from data", arXiv:1805.09501, table 9 (ImageNet). Cutout: DeVries & Taylor
 2017, "Improved regularization of convolutional neural networks with Cutout", arXiv:1708.04552: the
-centre lies anywhere in the image, and what lies outside is clipped.
+centre lies anywhere in the image, and the rectangle is clipped at the border.
 
 Differs from the papers: the images of a sample share geometric operations and the place and colour
 of the cut-out, which is random and has the proportions of the image. RandAugment's photometric
-operations are drawn for each image; so are, in AutoAugment, the signs of the photometric operations
-and whether they are applied, but not the sub-policy, which may hold geometry.
+operations are drawn for each image; in AutoAugment the signs and the application of photometric
+operations are, but the sub-policy is not, since it may hold geometry.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ POLICIES = Registry(
 
 
 def create(name: str, **options: float) -> Policy:
-    """The policy of that name."""
+    """The named policy."""
     check_options(name, options)
     built: Policy = POLICIES.load(name)(**options)
     return built
 
 
 def check_options(policy: str, given: Collection[str]) -> None:
-    """Raise a UsageError if the policy, a name or a file, takes no option of a given name."""
+    """Raise a UsageError if the policy, a name or a file, does not take an option."""
     if not given:
         return
     taken = {} if Path(policy).suffix in POLICY_FILES else POLICIES.find(policy).options()
@@ -147,15 +147,9 @@ Words = npt.NDArray[np.uint64]
 
 
 class SeededNumbers:
-    """A sequence of random numbers for each seed.
+    """Random numbers for each seed (int64 >= 0, shape (B,)) and independent stream.
 
-    Parameters
-    ----------
-    seeds
-        Non-negative int64 of shape (B,).
-    streams
-        int64 of any shape (..., 1): sequences of the same seed that know nothing of one another.
-        Numbers are drawn for all of them, with shape (..., B).
+    ``streams`` are int64 of shape (..., 1); numbers have shape (..., B).
 
     Examples
     --------
@@ -165,16 +159,16 @@ class SeededNumbers:
     """
 
     def __init__(self, seeds: npt.NDArray[np.int64], streams: npt.NDArray[np.int64]) -> None:
-        # Mixed before the streams are told apart, lest that of one seed be another's of the next.
+        # Mixed first, so that the streams of consecutive seeds do not overlap.
         self._places = _mixed(_mixed(seeds.astype(np.uint64)) ^ streams.astype(np.uint64))
 
     def uniform(self) -> npt.NDArray[np.float64]:
-        """The next numbers, from 0 to below 1, one for each seed and stream."""
+        """The next uniform numbers in [0, 1), one for each seed and stream."""
         self._places = self._places + _STEP
         return (_mixed(self._places) >> _FLOAT_BITS).astype(np.float64) * 2.0**-53
 
     def below(self, count: int) -> npt.NDArray[np.int64]:
-        """The next integers, from 0 to ``count - 1``, each equally likely."""
+        """The next uniform integers from 0 to ``count - 1``."""
         return (self.uniform() * count).astype(np.int64)
 
 
@@ -189,10 +183,9 @@ Numbers = npt.NDArray[np.float64]
 
 
 class Operated(NamedTuple):
-    """One operation on each of B samples of M modalities.
+    """One operation per sample and modality: indices in `OPERATIONS` and strengths, both [M, B].
 
-    ``codes``, int64 [M, B], are places in `OPERATIONS`; geometry is the same for all modalities.
-    ``strengths``, float64 [M, B], are 0 to 1, below 0 where the operation goes the other way.
+    Strengths are 0 to 1, negative for the opposite direction.
     """
 
     codes: Indices
@@ -200,10 +193,10 @@ class Operated(NamedTuple):
 
 
 class Holes(NamedTuple):
-    """A rectangle to be painted over in each of B samples.
+    """A painted rectangle in each of B samples.
 
     ``share`` is its side as a share of the image's; ``centres``, float64 [B, 2], are rows and
-    columns, 0 to 1; ``colours`` are uint8 [B, 3].
+    columns in [0, 1]; ``colours`` are uint8 [B, 3].
     """
 
     share: float
@@ -212,10 +205,7 @@ class Holes(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """What becomes of B samples, in this order: a symmetry, a hole, operations.
-
-    ``elements``, int64 [B], are symmetries of a square; None where there are none.
-    """
+    """Changes of B samples in order: symmetry of a square (int64 [B]), hole, operations."""
 
     elements: Indices | None
     holes: Holes | None
@@ -223,7 +213,7 @@ class Changes(NamedTuple):
 
 
 _DIRECTED = [OPERATIONS.index(name) for name in DIRECTED]
-# Takes the numbers of a sample, those of each of its modalities, and gives the operations.
+# Operations from the random numbers of a sample and of each of its modalities.
 Drawing = Callable[[SeededNumbers, SeededNumbers], list[Operated]]
 
 
@@ -232,12 +222,12 @@ class Policy:
     """A policy."""
 
     symmetries: tuple[int, ...] = ()  # those that are drawn from, if any
-    # side of the rectangle that is painted over, as a share of the image's; None for none
+    # side of the cut-out as a share of the image's, or None
     cutout: float | None = None
-    draw_operations: Drawing = lambda shared, own: []  # what is drawn thereafter
+    draw_operations: Drawing = lambda shared, own: []  # drawn last
 
     def draw(self, seeds: Indices, modalities: int, *, square: bool) -> Changes:
-        """What becomes of the samples of a batch."""
+        """Draw the changes of a batch."""
         shared = SeededNumbers(seeds, np.zeros(1, np.int64))
         own = SeededNumbers(seeds, np.arange(1, modalities + 1)[:, None])
         elements, holes = None, None
@@ -257,14 +247,9 @@ def none() -> Policy:
 
 
 def flips(*, cutout: float | None = None) -> Policy:
-    """The policy that draws one of the eight symmetries of a square.
+    """A random symmetry of the square, of the rectangle for other images; optional Cutout.
 
-    Where an image is not square, only the four that keep its shape are drawn.
-
-    Parameters
-    ----------
-    cutout
-        Side of a rectangle that is painted over, as a share of the image's; None for no rectangle.
+    ``cutout`` is the side of the cut-out as a share of the image's, None for no cut-out.
     """
     return Policy(ALL_SYMMETRIES, cutout)
 
@@ -297,23 +282,18 @@ def weak(*, cutout: float = CUTOUT_SHARE, magnitude: float = 9, num_ops: int = 2
 
 
 def strong(*, cutout: float = CUTOUT_SHARE) -> Policy:
-    """Both flips with probability one half, Cutout, then AutoAugment.
-
-    Two flips are one of four symmetries, each equally likely. The parameter is that of
-    :func:`weak`; the magnitudes are AutoAugment's own.
-    """
+    """Both flips with probability one half, Cutout, then AutoAugment."""
     return Policy(KEEPING_SHAPE, cutout, _sub_policy)
 
 
 def _any_operation(strength: float, shared: SeededNumbers, own: SeededNumbers) -> Operated:
-    """One of RandAugment's fourteen: a geometric one for the sample, else one for each modality."""
+    """One of RandAugment's fourteen: geometry for the sample, photometry for each modality."""
     chosen = shared.below(len(GEOMETRIC) + len(PHOTOMETRIC))
     codes = np.where(chosen < len(GEOMETRIC), chosen, len(GEOMETRIC) + own.below(len(PHOTOMETRIC)))
     return Operated(codes, strength * _direction(codes, shared, own))
 
 
 def _sub_policy(shared: SeededNumbers, own: SeededNumbers) -> list[Operated]:
-    """The two steps of one of AutoAugment's sub-policies."""
     chosen = shared.below(len(IMAGENET_POLICY))
     return [_step(place, chosen, shared, own) for place in (0, 1)]
 
@@ -327,13 +307,12 @@ def _step(place: int, chosen: Indices, shared: SeededNumbers, own: SeededNumbers
 
 
 def _direction(codes: Indices, shared: SeededNumbers, own: SeededNumbers) -> Numbers:
-    """1 or, of operations with a direction, as often -1."""
     back = np.isin(codes, _DIRECTED) & (_by_kind(codes, shared, own) < 0.5)
     return np.where(back, -1.0, 1.0)
 
 
 def _by_kind(codes: Indices, shared: SeededNumbers, own: SeededNumbers) -> Numbers:
-    """Numbers [M, B]: the sample's where its operation is geometric, else the modality's own."""
-    # Both are drawn, so that neither sequence depends on what the other one chose.
+    """Numbers [M, B]: the sample's for geometry, else the modality's own."""
+    # Both are always drawn, so that neither sequence depends on the choice.
     drawn = shared.uniform(), own.uniform()
     return np.where(codes < len(GEOMETRIC), *drawn)

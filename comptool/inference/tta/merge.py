@@ -1,7 +1,4 @@
-"""How the predictions of several views of an image become one.
-
-The softmax is numpy's, because every prediction would wait for the import of SciPy's.
-"""
+"""Merges of the predictions of several views; the softmax is numpy's, as SciPy imports slowly."""
 
 from __future__ import annotations
 
@@ -27,10 +24,7 @@ def merge_mean(logits: Numbers, weights: Sequence[float] = ()) -> Numbers:
 
 
 def merge_gmean(logits: Numbers) -> Numbers:
-    """Geometric mean of the probabilities, made to sum to one.
-
-    It is taken of logarithms: products of small probabilities would vanish.
-    """
+    """Normalised geometric mean of the probabilities, by logarithms to avoid underflow."""
     return _softmax(_log_softmax(logits).mean(axis=0))
 
 
@@ -48,28 +42,21 @@ MERGES: dict[str, Callable[[Numbers], Numbers]] = {
 
 
 def merge(logits: Numbers, how: str, task: str, weights: Sequence[float] = ()) -> Numbers:
-    """Probabilities of B samples from the logits of V views.
+    """Merge the logits (V, B, K) of V views into probabilities (B, K) of the same type.
 
     Parameters
     ----------
-    logits
-        Of shape (V, B, K).
     how
         One of `MERGES`.
     task
-        Name of the task; of several labels each class is a choice between yes and no.
+        Name of the task; classes are independent for multi-label tasks.
     weights
-        Of the V views in a mean, summing to one; empty for equal ones.
-
-    Returns
-    -------
-    numpy.ndarray
-        Of shape (B, K) and the type of ``logits``.
+        Weights of the V views in a mean, summing to one; empty for equal ones.
 
     Raises
     ------
     UsageError
-        If no merge is called so, or another than the mean is given weights.
+        If the merge is unknown, or weights are given for another merge than the mean.
     """
     if how not in MERGES:
         raise unknown_name("merge", how, MERGES)
@@ -81,13 +68,11 @@ def merge(logits: Numbers, how: str, task: str, weights: Sequence[float] = ()) -
 
 
 def _softmax(logits: Numbers) -> Numbers:
-    """Probabilities over the last axis, whatever the size of the logits."""
     powers = np.exp(_below_largest(logits))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
 def _log_softmax(logits: Numbers) -> Numbers:
-    """The logarithms of `_softmax`."""
     below = _below_largest(logits)
     return np.asarray(below - np.log(np.exp(below).sum(axis=-1, keepdims=True)))
 

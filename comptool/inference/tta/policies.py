@@ -23,18 +23,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 
 class Scheme(NamedTuple):
-    """Which views are predicted and how they become one prediction.
+    """Views and their merge: ``mean``, ``gmean`` or ``max``.
 
-    Parameters
-    ----------
-    views
-        Their names.
-    merge
-        ``mean``, ``gmean`` or ``max``.
-    weights
-        Of a mean: one number per view, summing to one; empty for equal ones.
-    chosen_on
-        Runs whose out-of-fold rows the weights were chosen on, if they were.
+    ``weights`` of a mean sum to one; empty for equal ones. ``chosen_on`` are the runs on whose
+    out-of-fold rows the weights were chosen.
     """
 
     views: tuple[str, ...]
@@ -43,7 +35,7 @@ class Scheme(NamedTuple):
     chosen_on: tuple[str, ...] = ()
 
     def used(self) -> Scheme:
-        """The same prediction without the views that have no weight."""
+        """The scheme without zero-weight views."""
         if not all(self.weights):
             pairs = [pair for pair in zip(self.views, self.weights, strict=True) if pair[1]]
             views, weights = zip(*pairs, strict=True)
@@ -56,23 +48,9 @@ PLAIN = Scheme((IDENTITY,), "mean")
 
 
 def read_scheme(transforms: str, merge: str) -> Scheme:
-    """The views that ``--transforms`` asks for, merged in one way.
+    """Parse ``--transforms``: names of `GROUPS` joined by commas, or a JSON or TOML file.
 
-    Parameters
-    ----------
-    transforms
-        One of `GROUPS` or several joined by commas, or a file: JSON or TOML with a list ``views``
-        and, if they are not to have equal ones, ``weights``. In JSON, the list itself will do.
-    merge
-        ``mean``, ``gmean`` or ``max``.
-
-    Raises
-    ------
-    UsageError
-        If nothing is called so, or weights are given for another merge than the mean.
-    InputError
-        If the file is missing, lists no known views or one of them twice, or its weights are no
-        weights of them.
+    The file has a list ``views`` and optional ``weights``; in JSON the bare list will do.
     """
     path = Path(transforms)
     if path.suffix not in VIEW_FILES:
@@ -89,12 +67,12 @@ def read_scheme(transforms: str, merge: str) -> Scheme:
 
 
 def views_path(output: Path) -> Path:
-    """Where searched views stand: ``preds_tta.csv`` has ``preds_tta.json``."""
+    """Path of the searched views: ``preds_tta.json`` for ``preds_tta.csv``."""
     return output.with_suffix(".json")
 
 
 def beside(output: Path, search: str | None) -> list[str]:
-    """What a test-time augmentation, or a search of views, writes beside its output."""
+    """Further outputs of test-time augmentation or a search of views."""
     return [str(path) for path in (rows_path(output), *([views_path(output)] if search else []))]
 
 

@@ -1,10 +1,8 @@
 """The ``tta`` command: predictions over views, and the out-of-fold search for views.
 
-``comptool tta``: a plan carried out with several views of each image, and what that is worth.
-
-Beside ``preds_tta.csv`` stands ``oof_preds_tta.csv``, the out-of-fold rows under the same views, so
-that whatever follows (ensembles, recalibration, pseudo-labels) is weighed by what it starts from;
-of searched views, each row is by weights that were chosen without it.
+``preds_tta.csv`` comes with ``oof_preds_tta.csv``, the out-of-fold rows under the same views, which
+ensembles, recalibration and pseudo-labels are tuned on. Of searched views, each row uses weights
+chosen without it.
 """
 
 from __future__ import annotations
@@ -44,16 +42,15 @@ class ViewEvidence:
 
     metric: str  # its name
     num_rows: int  # rows that it is taken over
-    # its values
     plain: float
     augmented: float
     greater_is_better: bool  # which way is up
-    # whether the rows chose the views, so that the second value is too good
+    # whether the views were chosen on the same rows, which makes the second value optimistic
     in_sample: bool = False
 
     @property
     def gain(self) -> float:
-        """How much better the metric is with augmentation; negative where it hurts."""
+        """Gain of the metric by augmentation; negative for a loss."""
         change = self.augmented - self.plain
         return change if self.greater_is_better else -change
 
@@ -82,11 +79,11 @@ class ViewEvidence:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The rows that runs have not been trained on, under several schemes."""
+    """The out-of-fold rows of runs under several schemes."""
 
     ids: npt.NDArray[np.object_]  # of the N rows, in order, shape (N,)
     targets: npt.NDArray[np.integer]  # class indices of shape (N,), or 1, 0 and -1 of shape (N, K)
-    # in which each was validated, shape (N,); None where that differs between runs
+    # validation fold of each, shape (N,); None if it differs between runs
     folds: npt.NDArray[np.integer] | None
     tables: list[Probabilities]  # one array of probabilities of shape (N, K) per scheme
     sources: tuple[Path, ...]  # where the labels are from
@@ -95,10 +92,7 @@ class HeldOut:
 def predict_held_out(
     plan: InferencePlan, schemes: Sequence[Scheme], computing: Computing
 ) -> HeldOut:
-    """Predict the rows that each member of a plan has held out; every view is computed once.
-
-    A row that several members held out, as the same fold of several runs, gets their mean.
-    """
+    """Predict the out-of-fold rows of each member, averaged over members with the same rows."""
     for member in plan.members:
         if member.header.leak:
             raise InputError(str(member.header.leak), file=member.folder)
@@ -117,7 +111,7 @@ def predict_held_out(
 
 
 def weigh(plan: InferencePlan, held: HeldOut, in_sample: bool = False) -> ViewEvidence:
-    """The plan's metric on rows that were predicted plain and, second, with augmentation."""
+    """The plan's metric on rows predicted without and with augmentation."""
     metric = plan.header.metric
     plain, augmented = (float(metrics.score(metric, held.targets, one)) for one in held.tables)
     up = bool(metrics.METRICS[plan.header.task].find(metric).greater_is_better)
@@ -125,7 +119,6 @@ def weigh(plan: InferencePlan, held: HeldOut, in_sample: bool = False) -> ViewEv
 
 
 def _targets(samples: Samples, header: RunHeader) -> npt.NDArray[np.integer]:
-    """Class indices of shape (N,), or multi-label cells of shape (N, K)."""
     classes = header.classes
     if not tasks.find(header.task).cells:
         return label_indices(samples, classes)
@@ -160,7 +153,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Augmented:
-    """What came of a plan."""
+    """Result of a plan."""
 
     num_rows: int  # rows predicted
     findings: list[str]  # sentences about odd images
@@ -180,25 +173,14 @@ def tta(
 ) -> Augmented:
     """Predict the plan's samples with several views and write its output, with its record.
 
-    Parameters
-    ----------
-    plan
-        What to predict, and with which runs.
-    scheme
-        The views, and how they are merged within each network; networks are averaged.
-    computing
-        Device, precision and the like.
-    arguments
-        The command's arguments, for the record.
-    search, seed
-        How views are chosen among those of the scheme, by `search_views`; None takes all.
+    ``search`` and ``seed`` choose views by `search_views`; None takes all of the scheme.
 
     Raises
     ------
     InputError
         If an image, a checkpoint or the output cannot be used; nothing is written then.
     UsageError
-        If the device is not there or out of memory, or a network does not take a view.
+        If the device is missing or out of memory, or a network does not take a view.
     """
     if search is not None:
         return search_views(plan, scheme, computing, arguments, how=search, seed=seed)
@@ -211,10 +193,10 @@ def tta(
         evidence = weigh(plan, held, in_sample)
         figures, verdict = evidence.summary(), str(evidence)
     except InputError as error:
-        # Training images may be elsewhere by now; the predictions do not need them.
+        # The predictions do not need the training images, which may have moved.
         figures = verdict = f"no evidence that TTA helps: {error}"
     with together():
-        # Rows that chose the views are no evidence of them.
+        # The views were chosen on these rows.
         rows = None if held is None or in_sample else _write_rows(plan, held, held.tables[1])
         _write(plan, prediction, scheme, arguments, figures, rows)
     return Augmented(len(plan.samples), prediction.findings(), scheme, figures, verdict)
@@ -229,7 +211,7 @@ def search_views(
     how: str,
     seed: int = 0,
 ) -> Augmented:
-    """Choose views on out-of-fold rows, and predict the plan's samples with those alone."""
+    """Choose views on out-of-fold rows, and predict the plan's samples with those."""
     if candidates.merge != "mean" or candidates.weights:
         raise UsageError(
             "--search finds weights of the mean: take --merge mean and groups of views"
@@ -279,7 +261,7 @@ def _write(
 
 
 def _write_rows(plan: InferencePlan, held: HeldOut, table: np.ndarray[Any, Any]) -> str:
-    """Write out-of-fold rows, and say where they are."""
+    """Write out-of-fold rows and return their path."""
     return write_rows(
         plan.output,
         Predictions(held.ids, tuple(plan.header.classes), table, fold=held.folds),

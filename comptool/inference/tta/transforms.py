@@ -1,8 +1,4 @@
-"""What the views of an image are, in shares of it and never in pixels; no torch.
-
-So one view is the same place and turn in modalities of different sizes, and the same on whatever
-holds the images.
-"""
+"""Views of an image in relative coordinates, valid for all modalities and sizes; no torch."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ LARGEST_SCALE = 4.0
 
 
 class Turn(NamedTuple):
-    """An element of D4: rows and columns exchanged first, then each axis reversed or not."""
+    """An element of D4: transposition, then each axis reversed or not."""
 
     transposed: bool = False
     rows_reversed: bool = False
@@ -42,7 +38,7 @@ D4 = {
     "transpose": Turn(True),
     "anti-transpose": Turn(True, True, True),
 }
-# Where the part lies, 0 to 1 from the top left; it is seen at the image's own size.
+# Position of the crop, 0 to 1 from the top left; it is resized to the image's size.
 CROPS = {
     "crop-top-left": (0.0, 0.0),
     "crop-top-right": (0.0, 1.0),
@@ -73,7 +69,7 @@ def seen_size(view: str, height: int, width: int) -> tuple[int, int]:
 
 
 def check_view(view: str) -> None:
-    """Raise a UsageError unless a view is called so."""
+    """Raise a UsageError for an unknown view."""
     seen_size(view, 1, 1)
 
 
