@@ -116,18 +116,9 @@ def simulate(
 ) -> dict[str, object]:
     """Fill an empty folder with a practice AICOSS; see `comptool.practice.practice_registry`.
 
-    Parameters
-    ----------
-    folder
-        Where ``train/TRAIN_<number>.jpg``, ``test/TEST_<number>.jpg``, the tables, ``answers.csv``
-        (the test labels), ``complete_labels.csv`` (the training labels before deletion) and a
-        README go.
-    scale
-        Share of the real numbers of pictures; at least 120 training and 80 test pictures are made.
-    seed, say, processes, quiet
-        As in every simulation; ``deleted`` changes ``train.csv`` alone.
-    deleted
-        Share of the positives missing from the training labels, 0 to 0.9.
+    Pictures are ``train/TRAIN_<number>.jpg`` and ``test/TEST_<number>.jpg``, at least 120 and 80;
+    ``answers.csv`` has the test labels, ``complete_labels.csv`` the training labels before the
+    share ``deleted`` of their positives, 0 to 0.9, is gone from ``train.csv``, and from it alone.
     """
     if not (0 < scale <= 1 and 0 <= deleted <= MOST_DELETED):
         raise ValueError(f"scale is {scale}, deleted is {deleted}; one is out of range")
