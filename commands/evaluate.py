@@ -37,7 +37,8 @@ def evaluate(config: EvaluateConfig) -> None:
         resamples=config.bootstrap,
         seed=config.seed,
     )
-    if config.pictures and (note := unwritable(found.classes)):
+    named = config.pictures is not None and found.confusion is not None
+    if named and (note := unwritable(found.classes)):
         found = replace(found, notes=(*found.notes, note))
     for note in found.notes:
         say(f"warning: {note}", config.quiet)
