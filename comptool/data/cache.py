@@ -146,10 +146,8 @@ class PixelCache:
     mode
         ``disk``: in the cache folder. ``ram``: in this process and its forks. ``auto``: on the disk
         if there is room, else in memory if there is, else off. ``off``: not at all.
-    say
-        Takes warnings.
-    quiet
-        Whether to hide the progress bar.
+    say, quiet
+        Takes warnings; hides the progress bar.
     folder, limit
         Cache folder on the disk, and its size limit in bytes.
     sharers
