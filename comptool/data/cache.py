@@ -87,7 +87,7 @@ class WantedImages:
             self.digests.append(digest)
 
     def places(self, shard: Shard) -> list[int]:
-        """Indices of the files that a shard has."""
+        """Indices of the wanted images in a shard."""
         return [place for source, place in shard.places.items() if source in self.paths]
 
     def without(self, shards: Sequence[Shard]) -> dict[bytes, Path]:
@@ -96,7 +96,7 @@ class WantedImages:
         return {digest: path for digest, path in self.paths.items() if digest not in known}
 
     def among(self, shards: Sequence[Shard]) -> DecodedImages:
-        """The images of the samples from complete shards."""
+        """The images of the samples from shards that together hold all of them."""
         places = {
             source: (number, place)
             for number, shard in enumerate(shards)

@@ -77,7 +77,7 @@ class Transfers(Protocol):
 
 
 class OnHost:
-    """Networks on the CPU: nothing is copied."""
+    """Transfers for the CPU, where nothing is copied."""
 
     ahead = 0
 
