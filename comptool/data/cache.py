@@ -87,7 +87,7 @@ class WantedImages:
             self.digests.append(digest)
 
     def places(self, shard: Shard) -> list[int]:
-        """Indices of the files that a shard has."""
+        """Indices of the wanted images in a shard."""
         return [place for source, place in shard.places.items() if source in self.paths]
 
     def without(self, shards: Sequence[Shard]) -> dict[bytes, Path]:
@@ -96,7 +96,7 @@ class WantedImages:
         return {digest: path for digest, path in self.paths.items() if digest not in known}
 
     def among(self, shards: Sequence[Shard]) -> DecodedImages:
-        """The images of the samples from complete shards."""
+        """The images of the samples from shards that together hold all of them."""
         places = {
             source: (number, place)
             for number, shard in enumerate(shards)
@@ -146,10 +146,8 @@ class PixelCache:
     mode
         ``disk``: in the cache folder. ``ram``: in this process and its forks. ``auto``: on the disk
         if there is room, else in memory if there is, else off. ``off``: not at all.
-    say
-        Takes warnings.
-    quiet
-        Whether to hide the progress bar.
+    say, quiet
+        Takes warnings; hides the progress bar.
     folder, limit
         Cache folder on the disk, and its size limit in bytes.
     sharers

@@ -315,8 +315,6 @@ class ImageFiles:
 
     Parameters
     ----------
-    samples
-        Where the images are.
     missing
         ``"error"``, or ``"zero"`` for a black image in place of a missing one.
     may_drop

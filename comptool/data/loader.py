@@ -23,19 +23,15 @@ MOST_WORKERS = 8
 
 
 class Loader(Generic[T]):
-    """Batches of a dataset, in the order of ``batches``.
+    """Batches of a dataset, in the order of ``batches``: an `EpochBatches` or lists of `in_order`.
 
     A damaged image raises its own `InputError` in the iterating process; torch would wrap it in
     the traceback of a worker.
 
     Parameters
     ----------
-    dataset
-        Anything indexed by the members of a batch.
     collate
         Makes a batch of a list of members.
-    batches
-        `EpochBatches`, or the lists of `in_order`.
     workers
         Loading processes; 0 = this one.
     device

@@ -41,9 +41,9 @@ class Networks(Protocol):
 def open_networks(
     members: Sequence[TrainedMember], views: Sequence[str], computing: Computing
 ) -> tuple[Networks, list[str]]:
-    """Open networks of one list of modalities on the best backend, and check the ``views`` to compute.
+    """Open networks on the best backend, with a sentence if it is not the preferred one.
 
-    Returns also a sentence if it is not the preferred backend.
+    The members have one list of modalities; the ``views`` to compute are checked now.
 
     Raises
     ------

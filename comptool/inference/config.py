@@ -145,14 +145,10 @@ class Computing:
         ``fp32``, ``bf16`` or ``fp16``; ``auto`` for fp16 on a CUDA card that is faster in it, else
         fp32: its 10 bits are nearer to fp32 than the 7 of bf16. Logits are float32 before they
         become probabilities: a sigmoid in half precision is exactly one from 8.4 on.
-    batch_size
-        Samples per forward pass.
     workers
         Threads that load images; None takes one per core.
     missing
         ``error``, or ``zero`` for a black image in place of a missing one.
-    quiet
-        Whether to hide the progress bar.
     purpose
         Label of the progress bar.
     backend

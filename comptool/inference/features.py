@@ -210,10 +210,7 @@ def draw_features(
     computing: Computing,
     arguments: Mapping[str, object],
 ) -> list[Drawn]:
-    """Compute, project and draw the features of each network; both files are written or neither.
-
-    Networks are projected independently, since their feature spaces differ.
-    """
+    """Compute, project and draw features of each network; write both files or neither."""
     drawn = [
         Drawn(subject, project(penultimate(subject, computing), method, seed))
         for subject in plan.subjects

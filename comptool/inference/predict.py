@@ -82,7 +82,7 @@ class Prediction:
         yield from self._forward.batches(networks.forms, self._probabilities, networks.room)
 
     def findings(self) -> list[str]:
-        """Sentences on missing, all-zero and duplicate images and the backend, after the last."""
+        """Warnings about images and the backend, complete after the last batch."""
         return [*self._notes, *self._forward.findings()]
 
     def _probabilities(

@@ -77,7 +77,7 @@ class Transfers(Protocol):
 
 
 class OnHost:
-    """Networks on the CPU: nothing is copied."""
+    """Transfers for the CPU, where nothing is copied."""
 
     ahead = 0
 
@@ -95,7 +95,7 @@ class OnHost:
 
 
 class ToCard:
-    """Copies from page-locked memory to a CUDA device in their own stream, overlapping with work."""
+    """Copies to and from a CUDA device via page-locked memory, in parallel with computing."""
 
     ahead = 2
 

@@ -57,10 +57,7 @@ Say = Callable[[str], None]
 
 
 class Steps(Protocol):
-    """The steps of a command; ``clock`` times their phases.
-
-    ``uncounted`` is the number of slow first steps, ``ahead`` that of prefetched batches.
-    """
+    """The steps of a command; ``uncounted`` slow first ones, and ``ahead`` prefetched batches."""
 
     clock: Clock
     uncounted: int

@@ -124,10 +124,7 @@ DOTTED = 60  # most epochs drawn with dots
 
 @dataclass(frozen=True)
 class Curves:
-    """Lines that share their axes: by name, one value or None for each of E epochs.
-
-    ``level`` is a value to compare with, drawn as a grey line.
-    """
+    """Lines by name, one value or None for each of E epochs; ``level`` is a reference value."""
 
     title: str
     series: Mapping[str, Sequence[float | None]]
@@ -301,10 +298,7 @@ class _Mark:
 def draw_scatter(
     panels: Sequence[Panel], classes: Sequence[str], highlighted: Collection[int] = ()
 ) -> Figure:
-    """Scatter plots, four in a row, with a legend of the K classes.
-
-    ``highlighted`` classes (indices) are drawn last and larger, the others paled.
-    """
+    """Scatter plots, four in a row, with a legend of the K classes; ``highlighted`` are indices."""
     from matplotlib.lines import Line2D
 
     shapes = MARKERS if len(classes) > MOST_DOTS else "o"
