@@ -39,7 +39,7 @@ from comptool.inspection.image_scan import (
     spectrum,
 )
 from comptool.inspection.label_rules import doubtful_runs, far_counts, lost_classes, rare_sets
-from comptool.tasks.label_matrix import Matrix
+from comptool.tasks.labels import Matrix
 
 TURNED, SEEDS = 2000, 3
 CHANGED = 300  # pictures of each set that are copied in each way

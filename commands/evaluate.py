@@ -21,7 +21,7 @@ def evaluate(config: EvaluateConfig) -> None:
 
     from comptool.options import arguments
     from comptool.reports import evaluate as reports
-    from comptool.reports.fonts import unwritable
+    from comptool.reports.plots import unwritable
 
     paths = reports.picture_paths(config.pictures, force=config.force)
     if config.dry_run:

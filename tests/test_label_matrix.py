@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from comptool.competition.config import Competition
 from comptool.competition.samples import read_samples, training_samples
 from comptool.errors import InputError
-from comptool.tasks.label_matrix import (
+from comptool.tasks.labels import (
     matrix_of_columns,
     matrix_of_lists,
     positive_counts,

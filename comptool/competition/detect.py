@@ -33,7 +33,7 @@ from comptool.competition.schema import PATH_KEYS
 from comptool.errors import SHOWN_VALUES, InputError, nearest, quoted
 from comptool.io.predictions import RENAME_CLASS, RESERVED, RESERVED_CLASS
 from comptool.io.tables import read_table
-from comptool.tasks.label_matrix import WRITTEN, split_lists
+from comptool.tasks.labels import WRITTEN, split_lists
 
 TABLE_NAME = re.compile(r"(.+?)(\.csv|\.csv\.gz|\.parquet)", re.IGNORECASE)
 

@@ -8,8 +8,7 @@ from comptool.competition.classes import against
 from comptool.competition.config import Competition
 from comptool.competition.samples import Samples, test_samples, training_samples
 from comptool.errors import InputError
-from comptool.tasks.label_matrix import PRESENT, UNKNOWN, positive_counts
-from comptool.tasks.labels import asked_classes, class_counts
+from comptool.tasks.labels import PRESENT, UNKNOWN, asked_classes, class_counts, positive_counts
 
 
 def overview(competition: Competition) -> list[str]:

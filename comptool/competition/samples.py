@@ -24,7 +24,7 @@ from comptool.competition.filename_patterns import (
 from comptool.errors import InputError
 from comptool.io.provenance import TableFacts, facts
 from comptool.io.tables import check_ids, read_table, refuse_rows
-from comptool.tasks.label_matrix import (
+from comptool.tasks.labels import (
     ZERO_IS_UNKNOWN,
     Matrix,
     matrix_of_columns,

@@ -35,8 +35,7 @@ from comptool.io.atomic import refuse_existing, together
 from comptool.io.provenance import FeatureFacts
 from comptool.io.runs import BEST, check_finished, find_run
 from comptool.io.tables import write_table
-from comptool.reports.fonts import unwritable
-from comptool.reports.plots import Panel, draw_scatter, save_picture
+from comptool.reports.plots import Panel, draw_scatter, save_picture, unwritable
 from comptool.training.data import label_indices
 
 Indices = npt.NDArray[np.int64]

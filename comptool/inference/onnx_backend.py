@@ -26,7 +26,7 @@ from comptool.data.image_io import Pixels
 from comptool.errors import InputError, OutputError, UsageError
 from comptool.inference.backends import Logits, distinct, forms_of
 from comptool.inference.plan import TrainedMember
-from comptool.inference.tta.transforms import D4, seen_box, seen_size
+from comptool.inference.tta.policies import D4, seen_box, seen_size
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, together
 from comptool.io.provenance import GraphFacts

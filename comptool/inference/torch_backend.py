@@ -20,13 +20,13 @@ from comptool.errors import UsageError
 from comptool.inference.backends import Logits, distinct, forms_of
 from comptool.inference.config import Computing, Precision
 from comptool.inference.plan import TrainedMember
-from comptool.inference.tta.transforms import D4, seen_box, seen_size
+from comptool.inference.tta.policies import D4, seen_box, seen_size
 from comptool.models.checkpoint_file import load_checkpoint
 from comptool.models.deploy import OfPixels, fold_batch_norm, of_pixels
 
 
 def see(images: Tensor, view: str) -> Tensor:
-    """A view of images [B, C, H, W]; see :mod:`comptool.inference.tta.transforms`."""
+    """A view of images [B, C, H, W]; see :mod:`comptool.inference.tta.policies`."""
     if view in D4:
         turn = D4[view]
         if turn.transposed:

@@ -23,7 +23,7 @@ from comptool.io.atomic import together
 from comptool.io.tables import write_table
 from comptool.splits.splitting import samples_to_split
 from comptool.splits.stratified import torn_groups
-from comptool.tasks.label_matrix import PRESENT, UNKNOWN
+from comptool.tasks.labels import PRESENT, UNKNOWN
 
 
 def label_conflicts(links: pd.DataFrame, samples: Samples) -> pd.DataFrame:

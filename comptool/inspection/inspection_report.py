@@ -17,8 +17,7 @@ from comptool.data.image_io import FULL_DEPTH, depth_of
 from comptool.errors import quoted
 from comptool.inspection.image_scan import MISSING
 from comptool.inspection.inspecting import Inspection
-from comptool.tasks.label_matrix import positive_counts
-from comptool.tasks.labels import class_counts
+from comptool.tasks.labels import class_counts, positive_counts
 
 
 def advice(output: Path, done: Inspection, folds: Path) -> list[str]:

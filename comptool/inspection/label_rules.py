@@ -21,7 +21,7 @@ import pandas as pd
 
 from comptool.competition import findings
 from comptool.competition.samples import Samples
-from comptool.tasks.label_matrix import ABSENT, PRESENT, UNKNOWN, Matrix
+from comptool.tasks.labels import ABSENT, PRESENT, UNKNOWN, Matrix
 
 # Deviations of a row's number of labels from the median; 109,161 real rows reach 2.7.
 FAR = 5.0

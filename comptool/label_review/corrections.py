@@ -16,7 +16,7 @@ import pandas as pd
 from comptool.competition.samples import Samples
 from comptool.errors import InputError, nearest
 from comptool.io.tables import read_table
-from comptool.tasks.label_matrix import split_lists
+from comptool.tasks.labels import split_lists
 
 COLUMNS = ("id", "class", "label")
 ROW_COLUMNS = ("id", "label")

@@ -34,7 +34,7 @@ from comptool.errors import InputError, UsageError
 from comptool.io.tables import check_ids, read_table
 from comptool.metrics.metric_registry import Floats, Targets
 from comptool.postprocess.oof import Labelled
-from comptool.tasks.label_matrix import ABSENT, PRESENT, UNKNOWN, matrix_of_columns
+from comptool.tasks.labels import ABSENT, PRESENT, UNKNOWN, matrix_of_columns
 
 AT = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 

@@ -37,14 +37,14 @@ from comptool.reports.leaderboard import (
     usual_metric,
 )
 from comptool.tasks import Task
-from comptool.tasks.label_matrix import (
+from comptool.tasks.labels import (
     PRESENT,
     Matrix,
+    class_names,
     matrix_of_columns,
     matrix_of_lists,
     split_lists,
 )
-from comptool.tasks.labels import class_names
 
 NUMBERS = ("average_precision", "roc_area", "precision", "recall", "f1")
 

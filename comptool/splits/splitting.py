@@ -51,14 +51,14 @@ from comptool.splits.stratified import (
     under_sample,
     unused_column,
 )
-from comptool.tasks.label_matrix import (
+from comptool.tasks.labels import (
     PRESENT,
     UNKNOWN,
     ZERO_IS_UNKNOWN,
     Matrix,
+    class_counts,
     positive_counts,
 )
-from comptool.tasks.labels import class_counts
 
 ROWS = "(rows)"
 

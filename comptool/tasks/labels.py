@@ -1,4 +1,8 @@
-"""The labels of a table: there, not blank, of classes that a prediction file can have."""
+"""Labels of a table: class names and counts, and cells of several labels per image as a matrix.
+
+A table of several labels has either one column per class, or one column of label lists joined by
+commas or blanks. A list names all labels of its sample: what it does not name is absent.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,155 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from comptool.errors import InputError
+from comptool.errors import InputError, nearest
 from comptool.io.predictions import RENAME_CLASS, RESERVED, RESERVED_CLASS
 from comptool.io.tables import read_table, refuse_rows
-from comptool.tasks.label_matrix import split_lists
 from comptool.tasks.task import LabelFacts
+
+PRESENT, ABSENT, UNKNOWN = 1, 0, -1
+WRONG = 2
+# A column that has blanks and went through pandas comes back with a decimal point.
+WRITTEN = {
+    "0": ABSENT, "1": PRESENT, "-1": UNKNOWN, "": UNKNOWN,
+    "0.0": ABSENT, "1.0": PRESENT, "-1.0": UNKNOWN,
+}  # fmt: skip
+Matrix = npt.NDArray[np.int8]
+# The column in which a table says that training is to take its 0 for "not annotated".
+ZERO_IS_UNKNOWN = "zero_is_unknown"
+
+
+def matrix_of_columns(source: Path, frame: pd.DataFrame, classes: Sequence[str]) -> Matrix:
+    """Cells of one column per class, int8 of shape (N, K): 1 present, 0 absent, -1 unknown.
+
+    Parameters
+    ----------
+    source
+        Where ``frame`` was read, for messages.
+    frame
+        Table of text with N rows.
+    classes
+        The K columns, which are taken by name.
+
+    Raises
+    ------
+    InputError
+        Naming the column that is missing, or the first cell that is none of 0, 1, -1 and blank.
+    """
+    matrix = np.empty((len(frame), len(classes)), dtype=np.int8)
+    for place, name in enumerate(classes):
+        if name not in frame.columns:
+            raise InputError(
+                f"the class '{name}' has no column",
+                file=source,
+                values=nearest(name, map(str, frame.columns)),
+                mend="Correct 'label' in comptool.toml, or the table",
+            )
+        # By distinct texts: a cell after the other would take ten seconds for 100,000 x 60.
+        of_text, texts = pd.factorize(frame[name].to_numpy(dtype=object))
+        cells = np.array([WRITTEN.get(text.strip(), WRONG) for text in texts], np.int8)[of_text]
+        told = "a label is 1 (present), 0 (absent), -1 or blank (not annotated)"
+        refuse_rows(source, frame[name], cells == WRONG, told)
+        matrix[:, place] = cells
+    return matrix
+
+
+def matrix_of_lists(source: Path, lists: pd.Series[str], classes: Sequence[str]) -> Matrix:
+    """Joined label lists as int8 of shape (N, K): 1 named, 0 not named; a blank list names none.
+
+    Parameters
+    ----------
+    source
+        Where ``lists`` was read, for messages.
+    lists
+        N cells of text.
+    classes
+        The K class names.
+
+    Raises
+    ------
+    InputError
+        Naming the first row with a label that is none of the classes.
+    """
+    places = {name: place for place, name in enumerate(classes)}
+    matrix = np.zeros((len(lists), len(classes)), dtype=np.int8)
+    for row, names in enumerate(split_lists(lists, classes)):
+        unknown = [name for name in names if name not in places]
+        if unknown:
+            likely = " or ".join(f"'{other}'" for other in nearest(unknown[0], classes))
+            raise InputError(
+                f"there is no such class; did you mean {likely}",
+                file=source,
+                row=row + 1,
+                column=str(lists.name),
+                values=unknown,
+            )
+        matrix[row, [places[name] for name in names]] = 1
+    return matrix
+
+
+def split_lists(lists: pd.Series[str], classes: Sequence[str] = ()) -> list[list[str]]:
+    """The labels that each cell names.
+
+    A column in which some cell has a comma is split at commas; one whose cells are all class
+    names, blanks in them or not, is not split; any other is split at white space.
+
+    Examples
+    --------
+    >>> split_lists(pd.Series(["a b", "", "c"])), split_lists(pd.Series(["golf course, sea"]))
+    ([['a', 'b'], [], ['c']], [['golf course', 'sea']])
+    """
+    cells = [cell.strip() for cell in lists]
+    if any("," in cell for cell in cells):
+        return [[name.strip() for name in cell.split(",") if name.strip()] for cell in cells]
+    if classes and all(cell in classes for cell in cells if cell):
+        return [[cell] if cell else [] for cell in cells]
+    return [cell.split() for cell in cells]
+
+
+def positive_counts(matrix: Matrix, classes: Sequence[str]) -> dict[str, int]:
+    """Samples of each class that have it, from a matrix of shape (N, K)."""
+    positives = (matrix == PRESENT).sum(axis=0).tolist()
+    return dict(zip(classes, positives, strict=True))
+
+
+def zero_to_unknown(matrix: Matrix) -> Matrix:
+    """A copy in which what is not marked present is not annotated: 0 becomes -1."""
+    return np.where(matrix == PRESENT, matrix, np.int8(UNKNOWN))
+
+
+def says_zero_is_unknown(source: Path, frame: pd.DataFrame) -> bool:
+    """Whether a table says in its column ``zero_is_unknown`` that its 0 are not annotated.
+
+    Parameters
+    ----------
+    source
+        Where ``frame`` was read, for messages.
+    frame
+        Table of text; without that column, its 0 are 0.
+
+    Raises
+    ------
+    InputError
+        If the column is neither 1 in every row nor 0 in every row.
+    """
+    if ZERO_IS_UNKNOWN not in frame.columns or frame.empty:
+        return False
+    said = frame[ZERO_IS_UNKNOWN]
+    odd = np.flatnonzero((~said.isin(["0", "1"]) | (said != said.iloc[0])).to_numpy())
+    if odd.size:
+        raise InputError(
+            "the table has to say one thing of its 0: 1 (not annotated) or 0 (absent) in every row",
+            file=source,
+            row=int(odd[0]) + 1,
+            column=ZERO_IS_UNKNOWN,
+            values=list(dict.fromkeys(said)),
+            mend="Correct the column, or split again: comptool split --map-zero-to-unknown",
+        )
+    return bool((said == "1").all())
+
 
 MIN_CLASSES = 2
 WHOLE_NUMBER = re.compile(r"[+-]?\d+")

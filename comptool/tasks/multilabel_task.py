@@ -78,7 +78,7 @@ class Multilabel(Task):
     def check_labels(self, facts: LabelFacts, source: Path, frame: pd.DataFrame) -> None:
         from comptool.tasks.labels import check_columns
 
-        # Cells are checked where they are read, by comptool.tasks.label_matrix.
+        # Cells are checked where they are read, by comptool.tasks.labels.
         check_columns(facts, source, frame)
 
     def classes_of(self, facts: LabelFacts, source: Path, frame: pd.DataFrame) -> tuple[str, ...]:

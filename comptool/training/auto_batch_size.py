@@ -17,8 +17,7 @@ from comptool.training.distributed import Processes
 from comptool.training.freezing import freeze, set_training
 from comptool.training.gradient_balancing import total_loss
 from comptool.training.loaders import draw_batches, place
-from comptool.training.optim import Optimisation
-from comptool.training.precision import MixedPrecision
+from comptool.training.optim import MixedPrecision, Optimisation
 from comptool.training.setup import new_model, without_published_weights
 from comptool.training.validate import InputTransform
 

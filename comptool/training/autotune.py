@@ -36,7 +36,7 @@ from comptool.models.streams import StreamModel
 from comptool.training.config import Compile, TrainSettings
 from comptool.training.distributed import Processes
 from comptool.training.freezing import set_training
-from comptool.training.precision import MixedPrecision
+from comptool.training.optim import MixedPrecision
 
 Say = Callable[[str], None]
 Seconds = dict[str, float]

@@ -24,7 +24,7 @@ from comptool.io.records import RunHeader
 from comptool.io.runs import check_finished, find_run, members, read_header
 from comptool.losses import LOSSES
 from comptool.models.checkpoint_file import load_checkpoint
-from comptool.tasks.label_matrix import ABSENT
+from comptool.tasks.labels import ABSENT
 from comptool.training.config import TrainSettings
 from comptool.training.data import divide, mode_of, read_rows, taught_absent
 from comptool.training.distributed import Processes, joined

@@ -33,8 +33,14 @@ from comptool.io.tables import read_table, refuse_rows, write_table
 from comptool.losses import LOSSES
 from comptool.losses.class_weights import read_class_weights
 from comptool.tasks import Task
-from comptool.tasks.label_matrix import ABSENT, PRESENT, UNKNOWN, positive_counts
-from comptool.tasks.labels import class_counts, class_names
+from comptool.tasks.labels import (
+    ABSENT,
+    PRESENT,
+    UNKNOWN,
+    class_counts,
+    class_names,
+    positive_counts,
+)
 from comptool.training.class_subset import (
     check_shares,
     dropped_classes,

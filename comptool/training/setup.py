@@ -62,8 +62,7 @@ from comptool.training.loaders import (
     place,
 )
 from comptool.training.mixup import Mixing
-from comptool.training.optim import Optimisation
-from comptool.training.precision import MixedPrecision
+from comptool.training.optim import MixedPrecision, Optimisation
 from comptool.training.training_state import Progress, read_state
 from comptool.training.validate import InputTransform
 

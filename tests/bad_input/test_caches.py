@@ -18,7 +18,6 @@ from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
 from comptool.data import cache as pixel_cache
-from comptool.data import cache_store
 
 # Of one epoch nothing is kept, and without validation the weights are those of the last one.
 TWICE = ("--epochs", "2", "--fold", "none")
@@ -162,7 +161,7 @@ def test_what_an_older_version_has_kept_is_not_read_and_makes_room(
     train, plain, cache, decodes, monkeypatch
 ):
     with monkeypatch.context() as earlier:
-        earlier.setattr(cache_store, "FORMAT", 0)
+        earlier.setattr(pixel_cache, "FORMAT", 0)
         train()
     old = kept(cache)
     for path in old:

@@ -94,7 +94,7 @@ def test_pictures_are_drawn_and_not_replaced(answered, comptool):
 def test_letters_that_no_font_has_are_told_where_pictures_are_drawn(
     answered, comptool, monkeypatch
 ):
-    monkeypatch.setattr("comptool.reports.fonts._chosen", lambda letters: ((), letters))
+    monkeypatch.setattr("comptool.reports.plots._chosen", lambda letters: ((), letters))
     for name in ("preds.csv", "answers.csv"):
         Path(name).write_text(Path(name).read_text().replace("ship", "군함"))
     arguments = ("evaluate", "preds.csv", "--answers", "answers.csv", "--json")

@@ -16,7 +16,6 @@ import pytest
 
 from comptool.competition.samples import Samples
 from comptool.data import cache as pixel_cache
-from comptool.data import cache_store
 from comptool.data.cache import PixelCache
 from comptool.data.dataset import SampleDataset
 from comptool.errors import InputError, OutputError
@@ -192,7 +191,7 @@ def test_a_damaged_shard_is_made_anew(samples, cache, damage, part):
 
 def test_another_format_is_not_read(samples, cache, decodes, monkeypatch):
     dataset(samples).decode_once(cache("disk"))
-    monkeypatch.setattr(cache_store, "FORMAT", cache_store.FORMAT + 1)
+    monkeypatch.setattr(pixel_cache, "FORMAT", pixel_cache.FORMAT + 1)
     dataset(samples).decode_once(cache("disk"))
     assert len(decodes) == 2 * (2 * NUM - 1)
 

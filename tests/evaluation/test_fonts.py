@@ -14,9 +14,8 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from comptool.reports import fonts
-from comptool.reports.fonts import OWN, families, shown, unwritable
-from comptool.reports.plots import draw_confusion, save_picture
+from comptool.reports import plots
+from comptool.reports.plots import OWN, draw_confusion, families, save_picture, shown, unwritable
 
 INSTALLED = font_manager.findSystemFonts()
 
@@ -52,10 +51,10 @@ def installed(monkeypatch):
 
     def install(*paths):
         monkeypatch.setattr(font_manager, "findSystemFonts", lambda: list(paths))
-        fonts._chosen.cache_clear()
+        plots._chosen.cache_clear()
 
     yield install
-    fonts._chosen.cache_clear()
+    plots._chosen.cache_clear()
     font_manager.fontManager.ttflist[:] = known
 
 
@@ -126,7 +125,7 @@ def test_a_name_is_one_line_of_composed_letters():
 
 
 @pytest.mark.skipif(
-    all("군" not in fonts._letters(path) for path in INSTALLED), reason="no font with Korean"
+    all("군" not in plots._letters(path) for path in INSTALLED), reason="no font with Korean"
 )
 def test_korean_is_written_where_a_font_for_it_is_installed():
     names = ["군함", "잠수함", "컨테이너선", "쀍"]
@@ -140,7 +139,7 @@ def test_korean_is_written_where_a_font_for_it_is_installed():
 
 def test_names_in_ascii_wait_for_no_font():
     code = (
-        "import sys; from comptool.reports.fonts import unwritable\n"
+        "import sys; from comptool.reports.plots import unwritable\n"
         "sys.exit(unwritable(['ship', 'a_b']) is not None or 'matplotlib' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

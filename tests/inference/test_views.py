@@ -16,8 +16,14 @@ from comptool.errors import InputError, UsageError
 from comptool.inference import onnx_backend
 from comptool.inference.torch_backend import see
 from comptool.inference.tta.merge import merge
-from comptool.inference.tta.policies import GROUPS, read_scheme
-from comptool.inference.tta.transforms import D4, VIEW_NAMES, check_view, seen_size
+from comptool.inference.tta.policies import (
+    D4,
+    GROUPS,
+    VIEW_NAMES,
+    check_view,
+    read_scheme,
+    seen_size,
+)
 
 IMAGE = torch.arange(2 * 3 * 6 * 6, dtype=torch.float32).reshape(2, 3, 6, 6)
 INVERSE = {"rotate-90": "rotate-270", "rotate-270": "rotate-90"}

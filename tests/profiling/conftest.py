@@ -21,5 +21,5 @@ class World:
 @pytest.fixture
 def world(monkeypatch) -> World:
     made = World()
-    monkeypatch.setattr("comptool.profiling.clock.perf_counter", made.now)
+    monkeypatch.setattr("comptool.profiling.measure.perf_counter", made.now)
     return made

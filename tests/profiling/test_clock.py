@@ -7,7 +7,7 @@ from time import perf_counter, sleep
 import pytest
 import torch
 
-from comptool.profiling.clock import Clock, DeviceClock, clock_of
+from comptool.profiling.measure import Clock, DeviceClock, clock_of
 
 
 def test_phases_waits_and_the_rest_add_up_to_the_time_that_has_passed(world):

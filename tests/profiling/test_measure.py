@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from comptool.profiling.clock import Clock
-from comptool.profiling.measure import measure, seconds_of, turns
+from comptool.profiling.measure import Clock, measure, seconds_of, turns
 
 
 def test_a_repeated_step_counts_after_its_first_time(world):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from comptool.profiling.clock import Timing
+from comptool.profiling.measure import Timing
 from comptool.profiling.profile_report import Loading, Profile
 
 BESIDE = Loading({"decode": 0.03, "augment": 0.01}, 2)

@@ -158,8 +158,7 @@ def test_a_run_starts_from_its_parent_and_its_optimizer_moves_those_weights(fold
 def test_the_optimizer_of_a_child_owns_exactly_its_weights(folds, fit):
     from comptool.training.config import Files
     from comptool.training.data import make_plan
-    from comptool.training.optim import Optimisation
-    from comptool.training.precision import MixedPrecision
+    from comptool.training.optim import MixedPrecision, Optimisation
     from comptool.training.setup import new_model
 
     fit("parent", epochs=1)

@@ -11,8 +11,7 @@ from timm.utils import ModelEmaV3
 from torch import nn
 
 from comptool.training.config import TrainSettings
-from comptool.training.optim import MOMENTUM, AveragedWeights, Optimisation
-from comptool.training.precision import MixedPrecision
+from comptool.training.optim import MOMENTUM, AveragedWeights, MixedPrecision, Optimisation
 
 CPU = torch.device("cpu")
 

@@ -11,8 +11,7 @@ from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts
 
 from comptool.errors import UsageError
 from comptool.training.config import OPTIMIZERS, TrainSettings
-from comptool.training.optim import Optimisation
-from comptool.training.precision import MixedPrecision, autocast_dtype
+from comptool.training.optim import MixedPrecision, Optimisation, autocast_dtype
 
 CPU = torch.device("cpu")
 UPDATES = 10  # per epoch

@@ -54,7 +54,7 @@ from comptool.postprocess.calibration.recalibration import (
 )
 from comptool.postprocess.inputs import class_counts
 from comptool.postprocess.oof import networks_of, own_evidence
-from comptool.tasks.label_matrix import PRESENT
+from comptool.tasks.labels import PRESENT
 
 NONE = "none"
 SETS = 100

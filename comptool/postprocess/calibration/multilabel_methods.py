@@ -31,7 +31,7 @@ from comptool.postprocess.calibration.scaling import (
     least_scales,
     least_temperature,
 )
-from comptool.tasks.label_matrix import PRESENT, UNKNOWN
+from comptool.tasks.labels import PRESENT, UNKNOWN
 
 Targets = npt.NDArray[np.integer]
 

@@ -26,7 +26,7 @@ from comptool.postprocess.oof import Labelled, own_evidence, side_by_side
 from comptool.postprocess.pseudo_labels.config import PrecisionTarget, Rule
 from comptool.postprocess.pseudo_labels.rules import NONE, sure, sure_cells
 from comptool.tasks import Task
-from comptool.tasks.label_matrix import ABSENT, PRESENT, UNKNOWN
+from comptool.tasks.labels import ABSENT, PRESENT, UNKNOWN
 
 Floats = npt.NDArray[np.floating]
 Doubles = npt.NDArray[np.float64]

@@ -33,15 +33,16 @@ from comptool.postprocess.pseudo_labels.rules import (
     sure,
     sure_cells,
 )
-from comptool.tasks.label_matrix import (
+from comptool.tasks.labels import (
     ABSENT,
+    CONFIDENCE,
     PRESENT,
+    ROUND,
     UNKNOWN,
     Matrix,
     matrix_of_columns,
     matrix_of_lists,
 )
-from comptool.tasks.labels import CONFIDENCE, ROUND
 from comptool.tasks.multilabel_task import ANSWERED
 
 SOFT = "soft:"

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from comptool.errors import UsageError
 from comptool.postprocess.calibration.quota import largest
 from comptool.postprocess.pseudo_labels.config import Rule
-from comptool.tasks.label_matrix import ABSENT, PRESENT, UNKNOWN, Matrix
+from comptool.tasks.labels import ABSENT, PRESENT, UNKNOWN, Matrix
 
 Floats = npt.NDArray[np.floating]
 Indices = npt.NDArray[np.intp]
