@@ -111,9 +111,10 @@ def test_the_share_asked_for_is_deleted_and_recorded(practice):
     assert list(facts["deleted"].values()) == pytest.approx(lost, abs=1e-4)
     assert (facts["task"], facts["metric"]) == ("multilabel", "map")
     labels = f"{complete.sum(axis=1).mean():.1f}"
+    gone = f"{(complete - given).sum() / complete.sum():.1%}"
     assert said == [
         f"120 training and 80 test pictures of 96 px, 20 classes, {labels} labels a picture, "
-        "20.0% of the training labels deleted"
+        f"{gone} of the training labels deleted"
     ]
 
 
