@@ -18,9 +18,6 @@ from comptool.registry import Entry, Registry, refuse_unknown_options
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["FROM_ROWS", "LOSSES", "Loss", "check_task", "create", "names", "options"]
-
-
 SINGLE, SEVERAL = ("multiclass",), ("multilabel",)
 
 

@@ -8,45 +8,175 @@ one per image of a sample; the head is one of :data:`HEADS`, by default ``linear
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from comptool.models.model_registry import (
-    BACKBONES,
-    DEFAULT_HEAD,
-    DUAL,
-    HEADS,
-    TIMM,
-    ModelName,
-    check_modalities,
-    encoder_entry,
-    listing,
-    names,
-    parse_name,
-    search,
-    wildcard,
-)
+from comptool.errors import UsageError, counted, unknown_name
+from comptool.registry import Entry, Registry
 
 if TYPE_CHECKING:
     from comptool.models.streams import StreamModel
 
-__all__ = [
-    "BACKBONES",
-    "DEFAULT_HEAD",
-    "DUAL",
-    "HEADS",
-    "TIMM",
-    "ModelName",
-    "check_modalities",
-    "create",
-    "encoder_entry",
-    "listing",
-    "names",
-    "parse_name",
-    "search",
-    "wildcard",
-]
+TIMM = "comptool.models.backbones.timm_backbone:build"
+DEFAULT_HEAD = "linear"
+
+# fmt: off
+# A target is called as (name, *, in_chans, pretrained, **options) and returns one Encoder.
+BACKBONES = Registry(
+    "model",
+    Entry("mobilenetv2", TIMM,
+        "MobileNetV2 of width 1.0, 1280 features; timm's mobilenetv2_100.",
+        "Sandler et al. 2018, arXiv:1801.04381"),
+    Entry("resnet34", TIMM,
+        "ResNet of 34 layers, 512 features.",
+        "He et al. 2016, arXiv:1512.03385"),
+    Entry("cvt-21", "comptool.models.backbones.cvt:build",
+        "CvT of 21 layers, 384 features; needs comptool[cvt].",
+        "Wu et al. 2021, arXiv:2103.15808"),
+    Entry("cvt-w24-384", "comptool.models.backbones.cvt:build",
+        "CvT of 24 wide layers, 1024 features, for 384 pixels; needs comptool[cvt].",
+        "Wu et al. 2021, arXiv:2103.15808"),
+    *(
+        Entry(f"shake-shake-26-2x{width}d", "comptool.models.backbones.shake_shake:build",
+            f"Shake-Shake of 26 layers, two branches {width} wide, {4 * width} features.",
+            "Gastaldi 2017, arXiv:1705.07485, S-S-I")
+        for width in (32, 64, 96)
+    ),
+    Entry("eurosat-baseline", "comptool.models.backbones.eurosat:build_baseline",
+        "Three convolutions and a hidden layer of 512; 4,293,642 parameters.",
+        "Vir 2025, arXiv:2510.15527, baseline"),
+    Entry("eurosat-cbam", "comptool.models.backbones.eurosat:build_cbam",
+        "Seven layers with block attention, 256 features; 9,912,212 parameters.",
+        "Vir 2025, arXiv:2510.15527, CBAM-enhanced"),
+    Entry("eurosat-bmta", "comptool.models.backbones.eurosat:build_bmta",
+        "Twelve layers, coordinate and channel attention in learnt shares; 13,115,813 parameters.",
+        "Vir 2025, arXiv:2510.15527, balanced multi-task attention"),
+)
+
+# A target is called as (encoders, num_classes, **options) and returns the StreamModel.
+HEADS = Registry(
+    "head",
+    Entry(DEFAULT_HEAD, "comptool.models.late_fusion:FusedClassifier",
+        "The default: pooled features of all streams, concatenated, and one linear layer.",
+        "two-stream solution of the MAVOC challenge"),
+    Entry("cosine", "comptool.models.late_fusion:CosineClassifier",
+        "Linear layer with scaled cosines as logits; for the loss 'ldam'.",
+        "Cao et al. 2019, arXiv:1906.07413, authors' code"),
+    Entry("ml-decoder", "comptool.models.heads.ml_decoder:build",
+        "Cross-attention of fixed queries to the feature map, and a linear layer per query.",
+        "Ridnik et al. 2023, arXiv:2111.12933, section 2"),
+    Entry("ml-decoder-learnable", "comptool.models.heads.ml_decoder:build_learnable",
+        "ML-Decoder with trained queries.",
+        "Ridnik et al. 2023, arXiv:2111.12933, section 2"),
+    Entry("q2l", "comptool.models.heads.query2label:build_light",
+        "Query2Label, light: a query per class in a transformer 256 wide.",
+        "multi-label solution of the AICOSS 2023 challenge; Liu et al. 2021, arXiv:2107.10834"),
+    Entry("q2l-full", "comptool.models.heads.query2label:build_full",
+        "Query2Label, official: sine positions, 2048 wide, a linear layer per class.",
+        "Liu et al. 2021, arXiv:2107.10834, section 3"),
+)
+# fmt: on
+
+DUAL = "-dual"
+
+# timm names have no hyphen, so names with one are refused without importing timm.
+_TIMM_NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)?")
+
+
+@dataclass(frozen=True)
+class ModelName:
+    """The parts of a model name: a backbone (maybe of timm), 1 or 2 images per sample, a head."""
+
+    backbone: str
+    streams: int
+    head: str
+
+    def __str__(self) -> str:
+        head = "" if self.head == DEFAULT_HEAD else f"+{self.head}"
+        return f"{self.backbone}{DUAL if self.streams == 2 else ''}{head}"
+
+
+def names() -> list[str]:
+    """The listed names; any timm name may replace the backbone."""
+    return [name + suffix for name in BACKBONES.names for suffix in ("", DUAL)]
+
+
+def listing(pattern: str = "") -> list[Entry]:
+    """Listed models that match a substring or shell pattern, each before its ``-dual`` form."""
+    return [
+        entry
+        for backbone in BACKBONES
+        for entry in (backbone, _dual(backbone))
+        if fnmatchcase(entry.name, wildcard(pattern))
+    ]
+
+
+def search(pattern: str) -> list[Entry]:
+    """Listed models that match a pattern, then timm's backbones; a UsageError without a match."""
+    from comptool.models.backbones.timm_backbone import search as search_timm
+
+    entries = [*listing(pattern), *search_timm(pattern)]
+    if not entries:
+        raise unknown_name("model", pattern, names())
+    return entries
+
+
+def _dual(backbone: Entry) -> Entry:
+    return replace(
+        backbone,
+        name=backbone.name + DUAL,
+        summary=f"Two {backbone.name} encoders, one per modality, joined before the classifier.",
+        source=f"two-stream solution of the MAVOC challenge; encoder: {backbone.source}",
+    )
+
+
+def wildcard(pattern: str) -> str:
+    """The pattern if it has wildcards, else one that matches it as a substring."""
+    return pattern if set(pattern) & set("*?[") else f"*{pattern}*"
+
+
+def parse_name(name: str) -> ModelName:
+    """Parse a model name, without torch; timm names are only checked for their form.
+
+    Examples
+    --------
+    >>> parse_name("mobilenetv2-dual")
+    ModelName(backbone='mobilenetv2', streams=2, head='linear')
+    """
+    stem, plus, head = name.partition("+")
+    backbone = stem.removesuffix(DUAL)
+    if backbone not in BACKBONES and not _TIMM_NAME.fullmatch(backbone):
+        raise unknown_name("model", stem, names())
+    if plus:
+        HEADS.find(head)
+    return ModelName(backbone, 2 if stem.endswith(DUAL) else 1, head or DEFAULT_HEAD)
+
+
+def encoder_entry(backbone: str) -> Entry:
+    """The registry entry of a backbone: comptool's own, or timm's for any other name."""
+    if backbone in BACKBONES:
+        return BACKBONES.find(backbone)
+    return Entry(backbone, TIMM, "A backbone of timm.", "timm")
+
+
+def check_modalities(name: str, modalities: Sequence[str]) -> None:
+    """Raise a UsageError unless the model takes that number of images per sample."""
+    parsed = parse_name(name)
+    if parsed.streams != len(modalities):
+        if parsed.backbone not in BACKBONES:  # refuse unknown names first
+            from comptool.models.backbones.timm_backbone import timm_name
+
+            timm_name(parsed.backbone)
+        twin = ModelName(parsed.backbone, len(modalities), parsed.head)
+        hint = f"; try '{twin}'" if len(modalities) in (1, 2) else ""
+        raise UsageError(
+            f"the model '{name}' takes {counted(parsed.streams, 'image')} per sample and the "
+            f"competition has {len(modalities)}: {', '.join(modalities)}{hint}"
+        )
 
 
 def create(
