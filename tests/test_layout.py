@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ def room(path: Path) -> str:
     return path.relative_to(ROOT / "comptool").parts[0].removesuffix(".py")
 
 
+@cache
 def imported(path: Path, *, run: bool = False) -> set[str]:
     """Everything that a module imports; with ``run`` without what only a type checker reads."""
     names = set()
