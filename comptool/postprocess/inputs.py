@@ -306,7 +306,7 @@ def _result(
         names = ", ".join(str(p) for p, m in zip(paths, members, strict=True) if m.pred is not None)
         notes.append(f"the decisions (column pred) of {names} are left out")
     fold = first.fold
-    if not all(np.array_equal(fold, member.fold) for member in members):
+    if not all(np.array_equal(np.asarray(fold), np.asarray(m.fold)) for m in members):
         notes.append("the members' folds differ: the column fold is left out")
         fold = None
     return replace(first, probabilities=probabilities, pred=None, fold=fold), notes

@@ -213,7 +213,7 @@ def ranked(values: Mapping[str, Sequence[float]], metric: Metric) -> tuple[Stand
 def _standing(name: str, values: Sequence[float], gains: Doubles) -> Standing:
     score = (float(np.mean(values)), *np.percentile(values, INTERVAL).tolist())
     gain = (float(gains.mean()), *np.percentile(gains, INTERVAL).tolist())
-    return Standing(name, *score, *gain, wins=float((gains > 0).mean()))
+    return Standing(name, *score, *gain, float((gains > 0).mean()))
 
 
 def compared(

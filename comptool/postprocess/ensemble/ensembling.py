@@ -246,7 +246,7 @@ def search_files(asked: EnsembleConfig, predictions: Sequence[Path]) -> Searched
     weights, competition = output.with_suffix(WEIGHTS_SUFFIX), load(asked.competition)
     for path in (output, weights, rows_path(output)):
         refuse_existing(path, force)
-    settings = {
+    settings: dict[str, Any] = {
         "per_class": asked.per_class,
         "steps": STEPS if asked.steps is None else asked.steps,
         "bags": BAGS if asked.bags is None else asked.bags,

@@ -168,7 +168,7 @@ def test_one_member_has_all_the_weight():
 
 def test_weights_per_class_of_a_metric_of_all_cells_are_refused():
     targets, members = cells(20, 3, 2, 0)
-    with pytest.raises(UsageError, match="micro-map is none"):
+    with pytest.raises(UsageError, match="micro-map is not one"):
         search(members, targets, "micro-map", per_class=True)
     targets, members = images(20, 3, 2, 0)
     with pytest.raises(UsageError, match="logloss is not one here"):

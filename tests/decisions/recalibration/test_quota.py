@@ -141,7 +141,7 @@ def test_of_equally_frequent_classes_the_first_in_class_order_is_head():
 
 
 def test_more_head_classes_than_classes_are_refused():
-    with pytest.raises(UsageError, match="--top-k-head 3 is more than the 2 classes"):
+    with pytest.raises(UsageError, match="--top-k-head 3 is more than the number of classes, 2"):
         most_frequent(np.array([1, 2]), 3)
 
 
