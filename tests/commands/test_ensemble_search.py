@@ -135,8 +135,11 @@ def test_the_order_of_rows_members_and_files_does_not_matter(runs):
     [
         (["--per-class"], "--per-class belongs to --search"),
         (["--search", "continuous", "--bags", "3"], "--steps and --bags belong to --search greedy"),
-        (["--search", "greedy", "--weights", "1,1,1"], "take one"),
-        (["--search", "greedy", "--method", "vote"], "those of the mean, not of vote"),
+        (["--search", "greedy", "--weights", "1,1,1"], "--search and --weights exclude each other"),
+        (
+            ["--search", "greedy", "--method", "vote"],
+            "searched weights are for --method mean, not vote",
+        ),
         (["--search", "greedy", "--per-class"], "accuracy is not one here"),
         (["--search", "greedy", "--oof", "run0"], "1 times --oof for 3 prediction files"),
     ],
@@ -160,7 +163,7 @@ def test_weights_of_other_members_are_refused(runs):
     assert runs.run("ensemble", *files[:2], "--search", "greedy").exit_code == 0
     saved = ["--weights", "submissions/ensemble.json", "--force"]
     result = runs.run("ensemble", *files, *saved)
-    assert "has weights of 2 members, and 3 prediction files are given" in result.stderr
+    assert "has weights of 2 members, but 3 prediction files are given" in result.stderr
     result = runs.run("ensemble", files[0], files[2], *saved)
     assert result.exit_code == 3
     assert "has no weights for these runs" in result.stderr

@@ -129,7 +129,9 @@ def test_multi_label_cells_on_which_files_disagree_are_not_known(runs):
     made = told(runs.run("pseudolabel", one, *options))
     p, q = (read_predictions(path, sums_to_one=False) for path in (one, two))
     same = (p.probabilities > 0.5) == (q.probabilities > 0.5)
-    assert f"the files agree on {same.sum()} of 360 cells; others are not known" in made["notes"]
+    assert (
+        f"the files agree on {same.sum()} of 360 cells; others are not annotated" in made["notes"]
+    )
     labelled = pd.read_csv("pseudo.csv", index_col="id")
     ids = p.ids.tolist()
     for name, row in labelled.iterrows():

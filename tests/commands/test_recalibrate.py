@@ -211,7 +211,7 @@ def test_the_training_prior_is_the_published_one(comptool, predictions):
             ["--method", "can", "--top-k", 4],
             "--top-k must be 2 to 3 (the number of classes), not 4",
         ),
-        (["--top-k-head", 4], "--top-k-head 4 is more than the 3 classes there are"),
+        (["--top-k-head", 4], "--top-k-head 4 is more than the number of classes, 3"),
     ],
 )
 def test_options_that_do_not_go_together(comptool, predictions, options, message):

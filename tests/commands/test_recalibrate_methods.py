@@ -201,7 +201,7 @@ def test_one_row_is_no_test_set(runs):
         (["--method-option", "alhpa=2"], "no option of a method is called 'alhpa'; did you mean"),
         (
             ["--method", "can", "--alpha", "2", "--method-option", "alpha=3"],
-            "--alpha and --method-option alpha are one",
+            "--alpha and --method-option alpha are the same option; give one",
         ),
         (
             ["--method", "can", "--method-option", "alpha=much"],
