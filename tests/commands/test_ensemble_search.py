@@ -138,7 +138,7 @@ def test_the_order_of_rows_members_and_files_does_not_matter(runs):
         (["--search", "greedy", "--weights", "1,1,1"], "--search and --weights exclude each other"),
         (
             ["--search", "greedy", "--method", "vote"],
-            "searched weights are for --method mean, not vote",
+            "weights are for --method mean, not vote",
         ),
         (["--search", "greedy", "--per-class"], "accuracy is not one here"),
         (["--search", "greedy", "--oof", "run0"], "1 times --oof for 3 prediction files"),
