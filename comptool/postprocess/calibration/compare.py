@@ -211,9 +211,10 @@ def ranked(values: Mapping[str, Sequence[float]], metric: Metric) -> tuple[Stand
 
 
 def _standing(name: str, values: Sequence[float], gains: Doubles) -> Standing:
-    score = (float(np.mean(values)), *np.percentile(values, INTERVAL).tolist())
-    gain = (float(gains.mean()), *np.percentile(gains, INTERVAL).tolist())
-    return Standing(name, *score, *gain, float((gains > 0).mean()))
+    low, high = np.percentile(values, INTERVAL).tolist()
+    gain_low, gain_high = np.percentile(gains, INTERVAL).tolist()
+    score, gain, wins = float(np.mean(values)), float(gains.mean()), float((gains > 0).mean())
+    return Standing(name, score, low, high, gain, gain_low, gain_high, wins)
 
 
 def compared(
