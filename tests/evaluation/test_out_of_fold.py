@@ -115,7 +115,7 @@ def test_constant_predictions_are_refused(folder):
 
 
 def test_labels_that_are_no_classes_are_refused(folder):
-    with pytest.raises(InputError, match=r"labels of folds.csv are no classes.*'b'"):
+    with pytest.raises(InputError, match=r"labels of folds.csv are not classes.*'b'"):
         read(write_oof(ROWS, header="id,fold,a,c"))
 
 

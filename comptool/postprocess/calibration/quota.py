@@ -119,8 +119,8 @@ def choose_heads(
 ) -> tuple[list[int], str]:
     """Indices of the head classes in the order of their claims, and the reason in words."""
     if head_classes is not None:
-        names = [name.strip() for name in head_classes.split(",") if name.strip()]
-        return class_indices(names, context.classes), "as given"
+        given = [name.strip() for name in head_classes.split(",") if name.strip()]
+        return class_indices(given, context.classes), "as given"
     k = TOP_K_HEAD if top_k_head is None else top_k_head
     if k == 0:
         return [], "--top-k-head 0"

@@ -145,5 +145,5 @@ def test_two_folds_do_not_score_a_choice():
 
 def test_one_view_is_no_choice():
     targets, views = seen_in((1.0,))
-    with pytest.raises(UsageError, match="one view alone"):
+    with pytest.raises(UsageError, match="only one view"):
         choose_views(views, "identity", targets, "accuracy", folds_of(targets))
