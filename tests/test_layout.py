@@ -28,7 +28,6 @@ LIGHT = {
     "reports", "tracking", "splits", "inspection",
 }  # fmt: skip
 SMALL = 150  # lines; a module of one importer that is shorter belongs into it
-NAMED = {"mixup"}  # unless everybody looks for it by its name
 
 
 def modules() -> list[Path]:
@@ -40,17 +39,9 @@ def room(path: Path) -> str:
 
 
 @cache
-def imported(path: Path, *, run: bool = False) -> set[str]:
-    """Everything that a module imports; with ``run`` without what only a type checker reads."""
+def imported(path: Path) -> set[str]:
     names = set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    if run:
-        tree.body = [
-            node
-            for node in tree.body
-            if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
-        ]
-    for node in ast.walk(tree):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
@@ -74,7 +65,7 @@ def test_imports_point_down(path):
     ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_light_packages_import_nothing_heavy(path):
-    assert not {name.split(".")[0] for name in imported(path, run=True)} & HEAVY
+    assert not {name.split(".")[0] for name in imported(path)} & HEAVY
 
 
 def test_no_file_name_occurs_twice():
@@ -104,8 +95,7 @@ def test_a_small_module_has_more_than_one_importer_or_is_a_registry_target():
         name
         for name, path in names.items()
         if len(importers[name]) == 1
-        and path.stem not in {"__init__", "config", *NAMED}
-        and not path.stem.endswith("_registry")
+        and path.stem not in ("__init__", "config")
         and f'"{name}:' not in everything
         and sources[path].count("\n") < SMALL
     ]

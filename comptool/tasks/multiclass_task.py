@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from comptool.tasks.task import LabelFacts, Task
+from comptool.tasks.task import LabelFacts, Logit, Task
 
 if TYPE_CHECKING:
     import pandas as pd
-    from torch import Tensor
 
     from comptool.tasks.task import Floats, Targets
 
@@ -41,8 +40,9 @@ class Multiclass(Task):
 
         return np.asarray(softmax(logits, axis=-1))
 
-    def activate(self, logits: Tensor) -> Tensor:
-        return logits.float().softmax(dim=1)
+    def activate(self, logits: Logit) -> Logit:
+        activated: Logit = logits.float().softmax(dim=1)
+        return activated
 
     def choices(self, logits: Floats) -> Floats:
         return logits

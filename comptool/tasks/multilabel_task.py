@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from comptool.tasks.task import LabelFacts, Task
+from comptool.tasks.task import LabelFacts, Logit, Task
 
 if TYPE_CHECKING:
     import pandas as pd
-    from torch import Tensor
 
     from comptool.tasks.task import Floats, Targets
 
@@ -47,9 +46,10 @@ class Multilabel(Task):
 
         return np.asarray(expit(logits))
 
-    def activate(self, logits: Tensor) -> Tensor:
+    def activate(self, logits: Logit) -> Logit:
         # In half precision a sigmoid would be 1 from a logit of 8.4 on, and such cells would tie.
-        return logits.float().sigmoid()
+        activated: Logit = logits.float().sigmoid()
+        return activated
 
     def choices(self, logits: Floats) -> Floats:
         return np.stack([np.zeros_like(logits), logits], axis=-1)

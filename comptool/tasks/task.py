@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from comptool.registry import Entry
 
@@ -13,10 +13,25 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
-    from torch import Tensor
 
     Floats = npt.NDArray[np.floating]
     Targets = npt.NDArray[np.integer]
+
+
+class Logits(Protocol):
+    """What an activation needs of a tensor of torch, which is not imported here."""
+
+    def float(self) -> Any:
+        """In float32."""
+
+    def sigmoid(self) -> Any:
+        """Sigmoid of each element."""
+
+    def softmax(self, dim: int) -> Any:
+        """Softmax over an axis."""
+
+
+Logit = TypeVar("Logit", bound=Logits)
 
 
 class LabelFacts(Protocol):
@@ -104,7 +119,7 @@ class Task(ABC):
         """Probabilities of logits of shape (..., K)."""
 
     @abstractmethod
-    def activate(self, logits: Tensor) -> Tensor:
+    def activate(self, logits: Logit) -> Logit:
         """`probabilities` of a tensor, in float32."""
 
     @abstractmethod
