@@ -217,7 +217,20 @@ def record(
     inputs: Iterable[Path] | Mapping[str, str | None] = (),
     facts: Facts | Mapping[str, object] | None = None,
 ) -> Path:
-    """Write the record of ``output``, replacing an older one."""
+    """Write the record of ``output``, replacing an older one.
+
+    Parameters
+    ----------
+    output
+        The file or folder just written.
+    command, arguments
+        Subcommand and its arguments; values that JSON does not know are written as text.
+    inputs
+        Files that were read; each is recorded with its SHA-256, folders without. A command that
+        may write over one of them gives `hashes`, taken before it writes.
+    facts
+        What later commands need and the table has no column for.
+    """
     made = Provenance(
         command,
         dict(arguments),

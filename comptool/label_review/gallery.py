@@ -177,7 +177,31 @@ def review_file(
 ) -> Reviewed:
     """Rank the doubtful labels by out-of-fold predictions, and write them with a page.
 
-    ``labels`` defaults to the label table of the run; ``truth`` measures the ranking.
+    Parameters
+    ----------
+    found
+        Out-of-fold predictions.
+    competition
+        Names the columns, and the task.
+    files
+        Outputs.
+    labels
+        Label table; None: that of the run.
+    truth
+        Table with the true labels, to measure the ranking, or None.
+    kinds
+        Kinds of doubts, for several labels per image only.
+    limit
+        Cards on the page.
+    force
+        Whether existing outputs are replaced.
+
+    Raises
+    ------
+    UsageError
+        If an option does not fit the task.
+    InputError
+        If the predictions are not evidence, no table has their rows, or the classes differ.
     """
     labelled, samples = read_evidence(
         found, competition, labels=labels, whole=False, mend=OTHER_TABLE

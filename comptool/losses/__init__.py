@@ -117,7 +117,20 @@ def options(name: str) -> dict[str, Any]:
 
 
 def create(name: str, **given: Any) -> nn.Module:
-    """Create a loss by name.
+    """Create a loss by name; options that are not given keep the defaults of the loss.
+
+    Parameters
+    ----------
+    name
+        One of :func:`names`, ``FILE.py:Class``, or the name of a plugin.
+    given
+        Any of :func:`options`.
+
+    Raises
+    ------
+    UsageError
+        If the loss or an option is unknown, a value is out of range, or a user's loss is not a
+        :class:`torch.nn.Module`.
 
     Examples
     --------

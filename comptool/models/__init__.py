@@ -189,6 +189,36 @@ def create(
 ) -> StreamModel:
     """Create a model by name.
 
+    Parameters
+    ----------
+    name
+        ``<backbone>[-dual][+<head>]``, see the first lines of the module.
+    num_classes
+        Number of classes K, 1 or more.
+    in_chans
+        Channels of the images: one number for all streams, or one per stream.
+    pretrained
+        False: random weights. True: timm's published weights of the backbone, from the cache or
+        the hub. A path: weights of the backbone in a ``.safetensors``, ``.pth``, ``.pt`` or
+        ``.bin`` file, loaded without running code from it. Every stream starts from the same.
+    options
+        ``drop_rate``: dropout of the features before a linear head, in [0, 1).
+        ``auxiliary_heads``: a linear head for each of two streams during training. ``scale``:
+        largest logit of the cosine head. ``dropout``, ``num_queries``, ``learnable_queries``,
+        ``hidden_dim``: options of the other heads, see :mod:`comptool.models.heads`.
+        ``drop_path_rate``: stochastic depth of backbones with residual branches. ``drop_block``:
+        share of the last feature map dropped in squares (ResNets and our own residual networks).
+        ``depth``, ``widen``, ``grad_checkpointing``: see ``build`` of the backbone. ``img_size``:
+        (height, width), or one pair per stream; backbones of a fixed size are built for it, and
+        every backbone is tried on one image of it.
+
+    Raises
+    ------
+    UsageError
+        If a part of the name or an option is unknown, or the backbone does not take the option.
+    InputError
+        If the pretrained weights are not available, or do not fit the backbone.
+
     Examples
     --------
     >>> model = create("mobilenetv2-dual", 10)

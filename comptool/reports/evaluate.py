@@ -112,7 +112,27 @@ def evaluate(
     resamples: int,
     seed: int = 0,
 ) -> Evaluation:
-    """Evaluate a run on its out-of-fold rows, or predictions on known answers."""
+    """Evaluate a run on its out-of-fold rows, or predictions on known answers.
+
+    Parameters
+    ----------
+    name
+        A run, an out-of-fold file or, with ``answers``, a prediction file; None: the newest run.
+    answers
+        Ids with the true class, or with one 0/1 column per class; None: the labels of the tables
+        that the run was trained with.
+    competition
+        A ``comptool.toml``; None: the one in the working directory, otherwise detected.
+    resamples, seed
+        Bootstrap resamples of the intervals, 0 for none, and the random seed.
+
+    Raises
+    ------
+    UsageError
+        If there are answers and no predictions.
+    InputError
+        If a file is damaged, ids or classes differ, or the rows are not out-of-fold evidence.
+    """
     path = evaluated_file(name, answers)
     metric: str | None
     if answers is None:

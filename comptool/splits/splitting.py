@@ -318,7 +318,23 @@ def make_folds(
 
 
 def split_samples(samples: Samples, options: SplitOptions) -> Folds:
-    """Assign every sample to a fold."""
+    """Assign every sample to a fold.
+
+    Parameters
+    ----------
+    samples
+        Labelled samples; groups, if there is a group column, stay in one fold.
+    options
+        How to split them.
+
+    Raises
+    ------
+    UsageError
+        If options contradict one another, are out of range, or do not fit the labels.
+    InputError
+        If there is only one class, nothing to validate, or a table or column that the options
+        name is not usable.
+    """
     options.check()
     if samples.labels:
         options.check_for_several_labels()

@@ -229,7 +229,30 @@ def submit(
     threshold: float | None = None,
     force: bool = False,
 ) -> Delivery:
-    """Write a submission if its check passes."""
+    """Write a submission if its check passes.
+
+    Parameters
+    ----------
+    predictions_path
+        Probabilities, with or without a column ``pred``.
+    target
+        Competition and sample submission, from `find_target`.
+    output, archive
+        CSV to write, and the zip of it, or None.
+    threshold
+        For several labels, see `build`.
+    force
+        Whether existing files are replaced.
+
+    Raises
+    ------
+    SubmissionError
+        If the predictions do not fit the sample submission or the classes of the competition.
+    InputError
+        If the predictions are damaged, or mean ranks where a threshold needs probabilities.
+    OutputExistsError
+        If an output exists and ``force`` is off.
+    """
     written = [path for path in (output, archive) if path is not None]
     for path in written:
         refuse_existing(path, force)

@@ -44,7 +44,13 @@ def names() -> list[str]:
 
 @cache
 def find(name: str) -> Task:
-    """The task of that name."""
+    """The task of that name.
+
+    Raises
+    ------
+    UsageError
+        If there is none; names the nearest.
+    """
     made: Task = TASKS.load(name)()
     return made
 
