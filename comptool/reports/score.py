@@ -39,6 +39,7 @@ from comptool.reports.leaderboard import (
 from comptool.tasks import Task
 from comptool.tasks.labels import (
     PRESENT,
+    WRITTEN,
     Matrix,
     class_names,
     matrix_of_columns,
@@ -100,9 +101,6 @@ def table_text(table: pd.DataFrame, rows: int | None = None) -> str:
 def skipped(table: pd.DataFrame) -> list[str]:
     """Names of the classes without a present cell, left out of means."""
     return table.loc[table["average_precision"].isna(), "class"].tolist()
-
-
-CELLS = frozenset({"0", "1", "-1", "", "0.0", "1.0", "-1.0"})
 
 
 @dataclass(frozen=True)
@@ -171,7 +169,7 @@ def _cell_columns(truth: pd.DataFrame) -> list[str]:
     return [
         name
         for name in others
-        if (values := set(truth[name].str.strip())) - {""} and values <= CELLS
+        if (values := set(truth[name].str.strip())) - {""} and values <= WRITTEN.keys()
     ]
 
 

@@ -21,12 +21,12 @@ from comptool.errors import SubmissionError, UsageError, quoted
 from comptool.io.predictions import Predictions
 from comptool.registry import Entry, Registry
 from comptool.tasks import Task
+from comptool.tasks.multilabel_task import ANSWERED
 
 SCORE_NAMES = frozenset({"score", "confidence"})
 DECIMAL = r"[+-]?(?:\d*\.\d+|\d+\.)(?:[eE][+-]?\d+)?"
 WHOLE = re.compile(r"\d+")
 SHOWN_NUMBERS = 10
-THRESHOLD = 0.5
 MODULE = "comptool.submission.answer_forms"
 
 FORMS = Registry(
@@ -255,7 +255,7 @@ class Joined(AnswerForm):
         """Lists of classes; for single-label tasks the class."""
         if not task.cells:
             return _one_class(predictions, layout, name)
-        answered = predictions.probabilities > (THRESHOLD if bound is None else bound)
+        answered = predictions.probabilities > (ANSWERED if bound is None else bound)
         assert layout.answers is not None  # the predictions' classes are known
         lists = [
             layout.separator.join(layout.answers[place] for place in np.flatnonzero(row))

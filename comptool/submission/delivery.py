@@ -25,12 +25,12 @@ from comptool.io.provenance import PredictionFacts
 from comptool.io.tables import check_ids as check_table_ids
 from comptool.io.tables import read_table
 from comptool.submission.answer_forms import (
-    THRESHOLD,
     Layout,
     answered_classes,
     check_task,
     read_layout,
 )
+from comptool.tasks.multilabel_task import ANSWERED
 
 
 def check(submission: pd.DataFrame, sample: pd.DataFrame, layout: Layout, name: str) -> None:
@@ -296,7 +296,7 @@ def _empty_lists(table: pd.DataFrame, layout: Layout, threshold: float | None) -
     if not layout.form.lists:
         return ()
     empty = int((table[layout.answer] == "").sum())
-    bound = THRESHOLD if threshold is None else threshold
+    bound = ANSWERED if threshold is None else threshold
     told = f"warning: no class is above {bound:g} in {empty} of {len(table)} rows"
     return (told,) if empty else ()
 

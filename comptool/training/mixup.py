@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-UNKNOWN = -1
+from comptool.tasks.labels import UNKNOWN
 
 Mixed = tuple[list[Tensor], Tensor]
 Box = tuple[float, float, float, float]
