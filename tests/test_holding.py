@@ -52,6 +52,27 @@ def test_a_folder_is_held_until_its_holder_is_killed_although_a_worker_lives_on(
     assert is_held(tmp_path / "run") is False
 
 
+def test_many_may_look_at_once_at_a_folder_that_nobody_holds(tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    (tmp_path / LOCK).touch()
+    with (tmp_path / LOCK).open() as another:
+        fcntl.flock(another, fcntl.LOCK_SH)
+        assert is_held(tmp_path) is False
+
+
+def test_a_held_folder_is_refused_to_who_may_not_write_its_lock(holder, tmp_path, monkeypatch):
+    def forbidden(self):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", forbidden)
+    with pytest.raises(InputError, match="is at work in it"), hold(tmp_path / "run"):
+        pass
+    holder.kill()
+    holder.wait(60)
+    with hold(tmp_path / "run"):  # what cannot be locked fails at its first output
+        pass
+
+
 def test_what_another_process_holds_cannot_be_held(holder, tmp_path, monkeypatch):
     monkeypatch.setattr("comptool.io.locks.PATIENCE", 0.1)
     with pytest.raises(InputError) as refusal, hold(tmp_path / "run"):

@@ -788,7 +788,7 @@ def _find_answers(found: Detection, tables: Tables) -> None:
         group, why = choose_group(train, {facts["id"], *columns_of(facts["label"])})
         found.settle("group", group, why)
     joined = isinstance(facts["label"], str) and is_joined(train, tables.sample, facts["label"])
-    task = "multilabel" if joined or isinstance(facts["label"], list) else tasks.DEFAULT_TASK
+    task = tasks.by_shape(cells=joined or isinstance(facts["label"], list)).name
     why = f"task: {task}" + (f" ({facts['label']} holds lists of labels)" if joined else "")
     found.settle("task", task, why)
     if tables.sample is not None and asks_for_one_probability(tables.sample):

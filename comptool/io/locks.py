@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -43,10 +44,11 @@ def hold(folder: Path) -> Iterator[None]:
         try:
             lock.acquire()
         except Timeout:
-            what = f"{_holder(folder)} is at work in it"
-            raise InputError(what, file=folder, mend="Wait for it, or stop it") from None
-        except OSError:  # no locks here, or no writing, of which the first output tells more
-            pass
+            raise _busy(folder) from None
+        except OSError:
+            # No locks here, or no right to write the file, which another user may have locked.
+            if is_held(folder):
+                raise _busy(folder) from None
         yield
     finally:
         # Before the release: a process waiting for a deleted lock file makes a new one.
@@ -70,11 +72,29 @@ def is_held(folder: Path) -> bool | None:
     except OSError:
         return None
     try:
-        return not lock_descriptor(descriptor, blocking=False)
+        return not _lockable(descriptor)
     except OSError:
         return None
     finally:
         os.close(descriptor)
+
+
+def _lockable(descriptor: int) -> bool:
+    """Whether nobody holds the lock; several may ask at once."""
+    if sys.platform == "win32":
+        return lock_descriptor(descriptor, blocking=False)
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _busy(folder: Path) -> InputError:
+    what = f"{_holder(folder)} is at work in it"
+    return InputError(what, file=folder, mend="Wait for it, or stop it")
 
 
 def _sign(descriptor: int) -> None:

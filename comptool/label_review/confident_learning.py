@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from comptool.errors import InputError, UsageError
+from comptool.errors import InputError
 from comptool.label_review.issues import (
     KINDS,
     SMALLEST,
@@ -166,7 +166,6 @@ def review_classes(
     truth: Path | None = None,
     *,
     label: str = "label",
-    pairs: bool = False,
 ) -> Doubts:
     """Rows with doubtful labels, and how often each label stands for each class.
 
@@ -176,18 +175,14 @@ def review_classes(
         Out-of-fold predictions with class indices, shape (N,).
     truth, label
         A table with the true labels, to measure the list by, and its label column.
-    pairs
-        Whether the pairs of classes will be written.
+    kinds
+        Without effect: a row has one label, and one kind of doubt.
 
     Raises
     ------
-    UsageError
-        If ``kinds`` are chosen.
     InputError
         If the truth cannot be used.
     """
-    if set(kinds) != set(KINDS):
-        raise UsageError("--kind is for several labels per image")
     predictions, targets = labelled.predictions, labelled.targets
     classes, p = predictions.classes, predictions.probabilities
     table = review_rows(predictions.ids.tolist(), classes, targets, p)

@@ -203,18 +203,13 @@ def review_file(
     InputError
         If the predictions are not evidence, no table has their rows, or the classes differ.
     """
+    _check_options(competition, files, kinds)
     labelled, samples = read_evidence(
         found, competition, labels=labels, whole=False, mend=OTHER_TABLE
     )
-    try:
-        doubts: Doubts = competition.kind.step("review")(
-            labelled, kinds, truth, label=competition.label, pairs=files.pairs is not None
-        )
-    except UsageError as error:
-        raise UsageError(
-            f"{error}, and '{competition.name}' has {competition.kind.has} (if that is wrong, "
-            "correct 'task' in comptool.toml)"
-        ) from error
+    doubts: Doubts = competition.kind.step("review")(
+        labelled, kinds, truth, label=competition.label
+    )
     read = provenance.hashes(path for path in (found.path, samples.source, truth) if path)
     arguments = {"labels": labels, "truth": truth, "kinds": sorted(kinds), "limit": limit}
     with together():
@@ -230,6 +225,19 @@ def review_file(
     networks = networks_of(found.path).items()
     notes = tuple(note for folder, header in networks if (note := left_out(folder, header)))
     return Reviewed(doubts, gallery, len(labelled), notes)
+
+
+def _check_options(competition: Competition, files: ReviewFiles, kinds: Collection[str]) -> None:
+    task, refused = competition.kind, ""
+    if task.cells and files.pairs is not None:
+        refused = "--pairs is for one class per image"
+    if not task.cells and set(kinds) != set(KINDS):
+        refused = "--kind is for several labels per image"
+    if refused:
+        raise UsageError(
+            f"{refused}, and '{competition.name}' has {task.has} (if that is wrong, correct 'task' "
+            "in comptool.toml)"
+        )
 
 
 def _images(samples: Samples) -> dict[str, list[Path]]:

@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from comptool.errors import InputError, UsageError
+from comptool.errors import InputError
 from comptool.io.tables import check_ids, read_table
 from comptool.metrics.metric_registry import Floats, Targets
 from comptool.postprocess.oof import Labelled
@@ -215,7 +215,6 @@ def review_cells(
     truth: Path | None = None,
     *,
     label: str = "",
-    pairs: bool = False,
 ) -> Doubts:
     """Cells with doubtful labels.
 
@@ -230,13 +229,9 @@ def review_cells(
 
     Raises
     ------
-    UsageError
-        If ``pairs`` of classes are wanted.
     InputError
         If the truth cannot be used.
     """
-    if pairs:
-        raise UsageError("--pairs is for one class per image")
     predictions = labelled.predictions
     ids, classes = predictions.ids.tolist(), predictions.classes
     table = review(ids, classes, labelled.targets, predictions.probabilities, kinds=kinds)

@@ -39,6 +39,7 @@ from comptool.postprocess.ensemble.combine import (
     combine,
     normalised_weights,
 )
+from comptool.tasks import Task
 
 
 def latest_step(candidates: Sequence[Path]) -> tuple[Path, str]:
@@ -90,10 +91,11 @@ def read_multiclass(path: Path, facts: PredictionFacts) -> Predictions:
     return read_recorded(path, task, facts)
 
 
-def read_cells(path: Path, facts: PredictionFacts) -> Predictions:
-    """Multi-label predictions of probabilities."""
+def read_cells(path: Path, facts: PredictionFacts, task: Task) -> Predictions:
+    """Predictions of probabilities of several labels; those of another task are refused."""
     refuse_ranks(path, facts)
-    return read_recorded(path, tasks.by_shape(cells=True).name, facts)
+    wanted = task if task.cells else tasks.by_shape(cells=True)
+    return read_recorded(path, wanted.name, facts)
 
 
 def read_recorded(path: Path, task: str, facts: PredictionFacts) -> Predictions:
@@ -291,11 +293,11 @@ def ensemble_files(
 
 
 def _common_task(facts: Mapping[Path, PredictionFacts]) -> str:
-    tasks = {path: known.task for path, known in facts.items() if known.task}
-    if len(set(tasks.values())) > 1:
-        named = ", ".join(f"{path}: {task}" for path, task in tasks.items())
+    recorded = {path: known.task for path, known in facts.items() if known.task}
+    if len(set(recorded.values())) > 1:
+        named = ", ".join(f"{path}: {task}" for path, task in recorded.items())
         raise InputError(f"these predictions are of different tasks ({named})")
-    return str(next(iter(tasks.values()), None) or task_here())
+    return str(next(iter(recorded.values()), None) or task_here())
 
 
 def _result(

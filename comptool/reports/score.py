@@ -118,6 +118,7 @@ class LabelGrade(Grade):
     out_of_fold: bool = False  # whether all rows are one part, the rows of an out-of-fold file
     # classes without a present cell by part, left out of means
     left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    task: str = ""
 
     def __str__(self) -> str:
         if self.out_of_fold:
@@ -127,7 +128,7 @@ class LabelGrade(Grade):
     def metrics(self) -> dict[str, float]:
         """All defined metrics on all rows."""
         found = {}
-        for metric in METRICS[tasks.of_targets(self.targets).name]:
+        for metric in METRICS[self.task]:
             if metric.of_decisions or not self.of_decisions:
                 try:
                     found[metric.name] = score(metric.name, self.targets, self.probabilities)
@@ -231,6 +232,7 @@ def grade_cells(
         of_decisions=decided,
         out_of_fold=out_of_fold,
         left_out=_left_out(parts, targets, classes),
+        task=task.name,
     )
 
 

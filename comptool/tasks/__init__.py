@@ -1,7 +1,8 @@
 """Tasks: what one class per image and several labels per image need done differently.
 
-A task is one object. Everything that depends on it asks the object; nothing outside this package
-asks for a task's name. To add a task: a file with a subclass of :class:`Task` or of one of its
+A task is one object. What depends on it asks the object; nothing outside this package branches on
+a task's name. Metrics, losses and the detection of a download name the tasks that they are for. To
+add a task: a file with a subclass of :class:`Task` or of one of its
 kinds, and a line in :data:`TASKS`.
 """
 

@@ -7,8 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
 import torch
 
+from comptool.data.augment import named_policies
+from comptool.data.augment.batches import Augmentation
+from comptool.data.dataset import Batch
 from comptool.models.pretrained import RANDOM
 from comptool.training.config import AS_MANY_AS_FIT, BATCH_SIZE, PRETRAINED_RATE, RANDOM_RATE
 from comptool.training.criterion import make_loss
@@ -114,6 +118,7 @@ class Trial:
         rate = plan.settings.rate(pretrained=self._header.pretrained != RANDOM)
         self._optimisation = Optimisation(model, plan.settings, rate, 1, self._precision)
         self._target = torch.from_numpy(plan.rows.targets[member.train[:1]])
+        self._augmentation = self._policy(plan)
         placement = place(plan, member, self._header, processes)
         # Reserve the memory of resident images.
         self._images = torch.empty(placement.num_bytes, dtype=torch.uint8, device=placement.train)
@@ -129,6 +134,19 @@ class Trial:
                 self._optimisation.clear()
         return True
 
+    def _policy(self, plan: TrainPlan) -> Augmentation | None:
+        """The named policy, which augments on the device; a policy file does so elsewhere."""
+        if plan.policy_file is not None:
+            return None
+        settings, header = plan.settings, self._header
+        policy = named_policies.create(settings.augment, **settings.augment_options)
+        shapes = [
+            (header.img_size[name][0], header.img_size[name][1], header.channels[name])
+            for name in header.modalities
+        ]
+        missing = np.zeros((1, len(shapes)), np.bool_)
+        return Augmentation(policy, shapes, missing, self._device)
+
     def _step(self, number: int) -> None:
         header, device = self._header, self._device
         chips = [
@@ -142,6 +160,10 @@ class Trial:
             for name in header.modalities
         ]
         targets = self._target.expand(number, *self._target.shape[1:]).to(device)
+        if self._augmentation is not None:
+            first = torch.zeros(number, dtype=torch.int64)
+            batch = Batch(chips, targets, first, first, seeds=torch.arange(number))
+            chips = self._augmentation(batch).images
         self._optimisation.begin(0)
         with self._precision.autocast():
             logits = self._model(*self._eye.see(chips))

@@ -565,6 +565,12 @@ def prepare(
     if plan.resume and (not plan.folded or (member.folder / LAST).exists()):
         state = read_state(member.folder / LAST)
         _check_identity(state["identity"], identity(plan, processes), member)
+        named = plan.policy_file is None and plan.settings.augment != "none"
+        if named and "augmentation" not in state["identity"]:
+            say(
+                "WARNING: this run was begun by an earlier version, whose augmentation drew other "
+                "random numbers; what is left of it is augmented by today's"
+            )
         progress = _progress(state["progress"], plan)
         header = header_of(state["header"], member.folder / LAST)
         header = replace(header, arguments=plan.settings.document())
@@ -589,6 +595,10 @@ def prepare(
     return Prepared(progress, header, session)
 
 
+# Raised when a named policy draws other numbers.
+AUGMENTATION = 1
+
+
 def identity(plan: TrainPlan, processes: Processes) -> dict[str, Any]:
     """JSON values, besides the settings, that must not change in a resumed run."""
     return {
@@ -598,6 +608,7 @@ def identity(plan: TrainPlan, processes: Processes) -> dict[str, Any]:
         "prior": None if plan.prior is None else list(plan.prior),
         "class_weights": None if plan.class_weights is None else list(plan.class_weights),
         "augment": None if plan.policy_file is None else provenance.sha256(plan.policy_file),
+        "augmentation": AUGMENTATION,
     }
 
 

@@ -88,7 +88,7 @@ class Passes:
         seen = sum(map(session.seen, window))
         total = torch.zeros((), dtype=torch.float64, device=session.processes.device)
         for place, batch in enumerate(window):
-            changed = session.augment(batch)
+            changed = self._augmented(batch)
             with session.phase("transfer"):
                 images, targets = session.see(changed, epoch, step + place)
             parts = self._parts(images, targets)
@@ -102,6 +102,18 @@ class Passes:
                         session.optimisation.backward(loss, len(part[1]) / seen)
                 total += loss.detach() * len(part[1])
         return total
+
+    def _augmented(self, batch: Batch) -> Batch:
+        """An augmented batch; smaller passes of the model would not help it into the memory."""
+        session = self.session
+        try:
+            return session.augment(batch)
+        except torch.OutOfMemoryError as error:
+            raise UsageError(
+                f"the memory of {session.processes.device} does not hold the augmentation of a "
+                f"batch of {len(batch.rows)} images; take a smaller --batch-size, with "
+                "--grad-accum for updates as large"
+            ) from error
 
     def _parts(
         self, images: Sequence[Tensor], targets: Tensor

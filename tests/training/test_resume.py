@@ -136,6 +136,21 @@ def test_the_counter_of_early_stopping_survives(folds, fit, kept, same, at_forwa
     same(kept("broken"), kept("whole"))
 
 
+@pytest.mark.parametrize(("augment", "warns"), [("flips", True), ("none", False)])
+def test_a_run_of_an_earlier_version_goes_on_and_says_that_its_augmentation_changed(
+    augment, warns, folds, fit, at_forward
+):
+    with pytest.raises(KeyboardInterrupt), at_forward(4, press_ctrl_c):
+        fit("run", augment=augment)
+    path = Path("weights/run/last.pt")
+    state = torch.load(path, weights_only=True)
+    del state["identity"]["augmentation"]
+    torch.save(state, path)
+    said = []
+    fit("run", resume=True, say=said.append)
+    assert any("begun by an earlier version" in one for one in said) is warns
+
+
 def test_resuming_a_finished_run_says_so_and_changes_nothing(folds, fit):
     fit("run")
     before = {path: path.read_bytes() for path in Path("weights/run").iterdir()}

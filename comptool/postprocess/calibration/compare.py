@@ -102,7 +102,7 @@ def compare_file(
     facts = PredictionFacts() if source is None else provenance.facts(source, PredictionFacts)
     if about.kind.cells:
         settings.check_cells()
-        predictions = None if source is None else inputs.read_cells(source, facts)
+        predictions = None if source is None else inputs.read_cells(source, facts, about.kind)
         comparisons = [
             compared_cells(predictions, facts, settings, about, methods=methods, seed=seed)
         ]

@@ -437,10 +437,10 @@ def recalibrate_file(
     """
     settings.check()
     facts = provenance.facts(source, PredictionFacts)
-    of_cells = tasks.find(facts.task or inputs.task_here()).cells or settings.method not in METHODS
-    if settings.method in CELL_METHODS and of_cells:
+    task = tasks.find(facts.task or inputs.task_here())
+    if settings.method in CELL_METHODS and (task.cells or settings.method not in METHODS):
         settings.check_cells()
-        predictions = inputs.read_cells(source, facts)
+        predictions = inputs.read_cells(source, facts, task)
         about = load(competition)
         labelled = own_evidence(settings.oof, facts, about)
         result, notes = decide_cells(predictions, labelled, settings, about.metric)

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from comptool import tasks
 from comptool.competition.classes import check_classes
 from comptool.competition.config import Competition, load
 from comptool.errors import InputError, UsageError
@@ -107,6 +106,7 @@ def write_weights(
     found: Searched,
     how: Mapping[str, object],
     *,
+    task: str,
     force: bool = False,
 ) -> None:
     """Write searched weights, the settings of the search and its scores, atomically."""
@@ -125,7 +125,7 @@ def write_weights(
     ]
     made = EnsembleWeights(
         format=FORMAT,
-        task=tasks.of_targets(evidence.targets).name,
+        task=task,
         classes=list(evidence.classes),
         metric=found.metric,
         search=dict(how),
@@ -266,7 +266,10 @@ def search_files(asked: EnsembleConfig, predictions: Sequence[Path]) -> Searched
     )
     arguments = {"search": how, **settings}
     with together():
-        write_weights(weights, predictions, facts, evidence, found, arguments, force=force)
+        write_weights(
+            weights, predictions, facts, evidence, found, arguments,
+            task=competition.task, force=force,
+        )  # fmt: skip
         made = WeightOrigin(metric=found.metric, search=arguments, scores=scores(found))
         shared, _ = shared_facts(facts)
         rows = write_rows(
