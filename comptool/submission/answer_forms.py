@@ -165,7 +165,8 @@ class Probabilities(AnswerForm):
                     f"the sample submission asks for {quoted(lacking)}, which is not a class"
                 )
             if unasked:
-                sides.append(f"it has no column for {quoted(unasked)}")
+                who = "it" if lacking else "the sample submission"
+                sides.append(f"{who} has no column for {quoted(unasked)}")
             raise SubmissionError("; ".join(sides))
         return Layout(self, sample.columns, classes=known or asked)
 
@@ -317,7 +318,7 @@ def read_layout(sample: pd.DataFrame, classes: Sequence[str] | None, task: str) 
     """The layout of a sample submission by the first form that recognises it."""
     known = None if classes is None else tuple(classes)
     if len(sample.columns) < 2:
-        raise SubmissionError("the sample submission has an id column and nothing to answer")
+        raise SubmissionError("the sample submission has an id column and no column for answers")
     read = Sample(sample, known, tasks.find(task))
     forms: list[AnswerForm] = [entry.load()() for entry in FORMS]
     return next(layout for form in forms if (layout := form.read(read)) is not None)

@@ -216,7 +216,7 @@ SAMPLE = "data/sample.csv"
         ),
         (
             columns(lambda n, cells: cells[:1]),
-            "the sample submission has an id column and nothing to answer",
+            "the sample submission has an id column and no column for answers",
         ),
         (
             columns(lambda n, cells: [cells[0], *("abz" if n == 0 else "000")]),

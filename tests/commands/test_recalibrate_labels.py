@@ -138,6 +138,16 @@ def test_thresholds_of_one_class_per_image_are_not_compared(runs):
     )
 
 
+def test_thresholds_of_one_class_per_image_are_refused(runs):
+    (source,) = runs(skills=(1.5,), tests=20)
+    result = runs.run("recalibrate", source, "--method", "thresholds")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1] == (
+        "comptool recalibrate: --method thresholds is for several labels per image, and these "
+        "predictions are of one class per image"
+    )
+
+
 def test_ranks_and_other_classes_are_no_probabilities_to_move(runs):
     files = runs("multilabel", skills=(1.5, 1.0), tests=20)
     assert runs.run("ensemble", *files, "--method", "rank-mean").exit_code == 0

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from comptool import metrics, tasks
 from comptool.competition.config import load
-from comptool.errors import ComptoolError, InputError
+from comptool.errors import ComptoolError, InputError, UsageError
 from comptool.io import provenance
 from comptool.io.atomic import together
 from comptool.io.predictions import Predictions, write_predictions
@@ -438,7 +438,12 @@ def recalibrate_file(
     settings.check()
     facts = provenance.facts(source, PredictionFacts)
     task = tasks.find(facts.task or inputs.task_here())
-    if settings.method in CELL_METHODS and (task.cells or settings.method not in METHODS):
+    if not task.cells and settings.method in CELL_METHODS and settings.method not in METHODS:
+        raise UsageError(
+            f"--method {settings.method} is for several labels per image, and these predictions "
+            "are of one class per image"
+        )
+    if task.cells and settings.method in CELL_METHODS:
         settings.check_cells()
         predictions = inputs.read_cells(source, facts, task)
         about = load(competition)
