@@ -95,7 +95,7 @@ def test_without_known_classes_the_columns_are_the_classes():
 @pytest.mark.parametrize(
     ("table", "classes", "message"),
     [
-        (sample(id=["1"]), ("a", "b"), "the sample submission has an id column and nothing to "),
+        (sample(id=["1"]), ("a", "b"), "the sample submission has an id column and no column "),
         (sample(id=["1"], a=["0"], x=["0"]), ("a", "b"),
          "the sample submission asks for 'x', which is not a class; it has no column for 'b'"),
         (sample(id=["1"], p=["0.5"]), ("a", "b", "c"),
