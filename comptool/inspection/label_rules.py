@@ -155,8 +155,7 @@ def _longer(counts: Integers, length: Integers, columns: int) -> Floats:
     """Number of rows by their number of labels and a lower bound of their longest run."""
     table = np.zeros((columns + 1, columns + 1))
     np.add.at(table, (counts, length), 1)
-    at_least: Floats = table[:, ::-1].cumsum(axis=1)[:, ::-1]
-    return at_least
+    return table[:, ::-1].cumsum(axis=1)[:, ::-1]
 
 
 def _of_one_theme(

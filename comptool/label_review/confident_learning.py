@@ -169,19 +169,8 @@ def review_classes(
 ) -> Doubts:
     """Rows with doubtful labels, and how often each label stands for each class.
 
-    Parameters
-    ----------
-    labelled
-        Out-of-fold predictions with class indices, shape (N,).
-    truth, label
-        A table with the true labels, to measure the list by, and its label column.
-    kinds
-        Without effect: a row has one label, and one kind of doubt.
-
-    Raises
-    ------
-    InputError
-        If the truth cannot be used.
+    ``truth`` is a table with the true labels, in the column ``label``, to measure the list by;
+    InputError if it cannot be used. ``kinds`` have no effect: a row has one kind of doubt.
     """
     predictions, targets = labelled.predictions, labelled.targets
     classes, p = predictions.classes, predictions.probabilities

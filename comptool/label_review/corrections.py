@@ -46,13 +46,9 @@ class Corrected:
 def read_corrections(path: Path, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
     """Read a corrections file; every cell as text.
 
-    ``columns`` are required: `COLUMNS`, or `ROW_COLUMNS` of a single-label table.
-
-    Raises
-    ------
-    InputError
-        If it is not a table, lacks a column, is multi-label for a single-label table, or is the
-        review itself, which has the unchanged labels.
+    ``columns`` are required: `COLUMNS`, or `ROW_COLUMNS` of a single-label table. InputError if it
+    is not a table, lacks a column, is multi-label for a single-label table, or is the review
+    itself, which has the unchanged labels.
     """
     table = read_table(path, required=columns)
     if "class" in table.columns and "class" not in columns:
@@ -77,22 +73,11 @@ def apply_corrections(
     classes: Sequence[str],
     file: Path | None = None,
 ) -> Corrected:
-    """Change the cells named by corrections.
+    """Change the cells of ``frame`` (text: distinct ids, a column per class) named by corrections.
 
-    Parameters
-    ----------
-    frame
-        Label table of text: distinct ids, one column per class.
-    corrections
-        Text columns ``id``, ``class`` and ``label``, from ``file``.
-    id_column, classes
-        Columns of ``frame``.
-
-    Raises
-    ------
-    InputError
-        If an id or a class is not in the table, a label is not 1, 0, -1 or blank, or two rows
-        contradict each other.
+    ``corrections`` have the text columns ``id``, ``class`` and ``label``, from ``file``. InputError
+    if an id or a class is not in the table, a label is not 1, 0, -1 or blank, or two rows
+    contradict each other.
     """
     said = _checked(frame[id_column], corrections, classes, file)
     corrected = frame.copy()
@@ -108,12 +93,9 @@ def apply_corrections(
 def apply_to_lists(
     samples: Samples, corrections: pd.DataFrame, *, file: Path | None = None
 ) -> Corrected:
-    """Change lists of labels; a new label comes last. Parameters as in `apply_corrections`.
+    """Change lists of labels; a new label comes last. ``corrections`` as in `apply_corrections`.
 
-    Raises
-    ------
-    InputError
-        As `apply_corrections`; also for -1 and blank, since a list cannot hold an unknown label.
+    InputError as there; also for -1 and blank, since a list cannot hold an unknown label.
     """
     assert samples.label is not None
     ids, lists = samples.frame[samples.id], samples.frame[samples.label]
@@ -143,12 +125,8 @@ def apply_to_classes(
 ) -> Corrected:
     """Change the classes of rows; a row with a blank label is left out.
 
-    ``corrections`` have the text columns ``id`` and ``label``, from ``file``.
-
-    Raises
-    ------
-    InputError
-        If an id or a class is not in the table, two rows contradict each other, or no row is left.
+    ``corrections`` have the text columns ``id`` and ``label``, from ``file``. InputError if an id
+    or a class is not in the table, two rows contradict each other, or no row is left.
     """
     assert samples.label is not None
     before = samples.frame[samples.label].to_numpy(dtype=object)

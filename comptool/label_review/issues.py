@@ -139,14 +139,12 @@ def doubt(targets: Targets, probabilities: Floats) -> Floats:
     """
     logits = _logit(probabilities) - _logit(self_confidences(targets, probabilities)) / 2
     against = np.where(targets == 1, -logits, logits)
-    scores: Floats = np.where(targets == -1, 0.0, 1 / (1 + np.exp(-against)))
-    return scores
+    return np.where(targets == -1, 0.0, 1 / (1 + np.exp(-against)))
 
 
 def _logit(probabilities: Floats) -> Floats:
     inside = np.clip(probabilities.astype(np.float64), SMALLEST, 1 - SMALLEST)
-    logits: Floats = np.log(inside / (1 - inside))
-    return logits
+    return np.log(inside / (1 - inside))
 
 
 def review(
@@ -216,21 +214,10 @@ def review_cells(
     *,
     label: str = "",
 ) -> Doubts:
-    """Cells with doubtful labels.
+    """Cells, int8 of shape (N, K), with doubtful labels; ``kinds`` as in `review`.
 
-    Parameters
-    ----------
-    labelled
-        Out-of-fold predictions with cells, int8 of shape (N, K).
-    kinds
-        See `comptool.label_review.issues.review`.
-    truth, label
-        A table with the true labels, to measure the list by, and its column of label lists.
-
-    Raises
-    ------
-    InputError
-        If the truth cannot be used.
+    ``truth`` is a table with the true labels, to measure the list by; InputError if it cannot be
+    used. ``label`` has no effect: each class is a column.
     """
     predictions = labelled.predictions
     ids, classes = predictions.ids.tolist(), predictions.classes

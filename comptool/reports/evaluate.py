@@ -36,33 +36,22 @@ UNITS = {"confidence-gap": " points"}
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Evaluation of predictions against labels.
-
-    Parameters
-    ----------
-    targets
-        Class indices of shape (N,); or 1, 0 and -1 (unknown) of shape (N, K).
-    confidences
-        Of the answers, or of all known cells of a multi-label task.
-    confusion
-        True class (row) by answered class (column), (K, K); None for multi-label tasks.
-    per_class
-        Recall of each class, or average precision for multi-label tasks.
-    fusion
-        Learnt fusion weights of each network by its folder: the share of the first kind of
-        attention in every block, as named in ``metrics.csv``, and their mean.
-    """
+    """Evaluation of predictions against labels."""
 
     evaluated: Path
     truth: Path
     classes: tuple[str, ...]
-    targets: npt.NDArray[np.integer]
-    confidences: Confidences
+    targets: npt.NDArray[np.integer]  # class indices (N,), or 1, 0 and -1 (unknown) (N, K)
+    confidences: Confidences  # of the answers, or of all known cells of a multi-label task
+    # True class (row) by answered class (column), (K, K); None for multi-label tasks.
     confusion: npt.NDArray[np.number] | None
     metric: str | None
     figures: dict[str, IntervalEstimate]
+    # Recall of each class, or average precision for multi-label tasks.
     per_class: dict[str, IntervalEstimate]
     notes: tuple[str, ...] = ()
+    # Learnt fusion weights of each network by its folder: the share of the first kind of attention
+    # in every block, as named in ``metrics.csv``, and their mean.
     fusion: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
@@ -318,14 +307,8 @@ def report(
     """Add every metric, the table of classes and F1 at thresholds to a multi-label grade.
 
     ``per_class`` is the path of the table; ``thresholds`` are numbers from 0 to 1, separated by
-    commas.
-
-    Raises
-    ------
-    UsageError
-        If a table is asked for a single-label grade, or a threshold is not a number from 0 to 1.
-    InputError
-        If the table cannot be written.
+    commas. UsageError if a table is asked for a single-label grade, or a threshold is no such
+    number; InputError if the table cannot be written.
     """
     if not isinstance(graded, LabelGrade):
         if per_class is not None or thresholds is not None:

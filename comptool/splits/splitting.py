@@ -318,14 +318,7 @@ def make_folds(
 
 
 def split_samples(samples: Samples, options: SplitOptions) -> Folds:
-    """Assign every sample to a fold.
-
-    Parameters
-    ----------
-    samples
-        Labelled samples; groups, if there is a group column, stay in one fold.
-    options
-        How to split them.
+    """Assign every labelled sample to a fold; groups, if there is a group column, stay in one.
 
     Raises
     ------

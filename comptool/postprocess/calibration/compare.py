@@ -76,21 +76,11 @@ def compare_file(
     competition: Path | None = None,
     seed: int = 0,
 ) -> tuple[str, dict[str, object]]:
-    """Compare the methods for a prediction file; gives the text and the JSON object.
+    """Compare the named methods, or all, for a prediction file; gives the text and the JSON object.
 
-    Parameters
-    ----------
-    source
-        Predictions: the simulated test sets have their number of rows, and their run has the
-        out-of-fold rows; None if ``settings`` name these.
-    settings
-        Options of methods, out-of-fold rows and target prior.
-    methods
-        Names; None for all.
-    competition
-        A ``comptool.toml``; None for the one here.
-    seed
-        Random seed of the simulation.
+    The simulated test sets have as many rows as the predictions ``source``, whose run has the
+    out-of-fold rows; None if ``settings`` name these. ``competition`` is a ``comptool.toml``, by
+    default the one here; ``seed`` is that of the simulation.
 
     Raises
     ------

@@ -415,18 +415,7 @@ def recalibrate_file(
 ) -> RecalibrationOutcome:
     """Recalibrate a prediction file and write the result with a record.
 
-    Parameters
-    ----------
-    source
-        Predictions.
-    output
-        File to write.
-    settings
-        Method, its options and the evidence.
-    competition
-        A ``comptool.toml``, only read for out-of-fold rows; None for the one here.
-    force
-        Whether an existing ``output`` is replaced.
+    ``competition`` is a ``comptool.toml``, only read for out-of-fold rows; None for the one here.
 
     Raises
     ------

@@ -87,12 +87,8 @@ def pseudolabel_file(
     ----------
     source
         Predictions with exactly the ids of the test table.
-    output
-        Table to write.
     competition
         Competition whose test table is labelled; ids of its training table are refused.
-    rule
-        Rule that selects the rows.
     test
         Test table instead of the competition's.
     soft
@@ -106,8 +102,6 @@ def pseudolabel_file(
         left out (multi-label: not annotated).
     allow_empty
         Whether a table without rows is written instead of an error.
-    force
-        Whether an existing ``output`` is replaced.
 
     Raises
     ------
