@@ -28,7 +28,6 @@ from comptool.inference.plan import InferencePlan, TrainedMember
 from comptool.inference.tta.merge import merge
 from comptool.inference.tta.policies import Scheme
 from comptool.machine import usable_cores
-from comptool.profiling.advice import Circumstances, advice_for_inference, advice_for_training
 from comptool.profiling.profile_report import (
     AUGMENT,
     COLLATE,
@@ -39,8 +38,11 @@ from comptool.profiling.profile_report import (
     OTHER,
     TRANSFER,
     WAIT,
+    Circumstances,
     Loading,
     Profile,
+    advice_for_inference,
+    advice_for_training,
 )
 
 if TYPE_CHECKING:

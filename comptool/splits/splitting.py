@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -300,21 +299,6 @@ def samples_to_split(table: Path | None, toml: Path | None) -> tuple[Competition
     if table is None:
         return competition, training_samples(competition)
     return competition, read_samples(table, competition, labelled=True)
-
-
-def make_folds(
-    samples: Samples,
-    *,
-    val: float | None = None,
-    num_folds: int | None = None,
-    balance: Literal["none", "under"] = "none",
-    cap: int | None = None,
-    seed: int = 0,
-) -> Folds:
-    """`split_samples` with the most common options; see `SplitOptions`."""
-    return split_samples(
-        samples, SplitOptions(val=val, num_folds=num_folds, balance=balance, cap=cap, seed=seed)
-    )
 
 
 def split_samples(samples: Samples, options: SplitOptions) -> Folds:

@@ -13,8 +13,16 @@ from comptool.io import provenance
 from comptool.io.provenance import PredictionFacts
 from comptool.io.records import RunHeader
 from comptool.io.runs import BEST, LAST, RUN_JSON, WEIGHTS, fold_folders, read_header, read_state
-from comptool.tracking.lineage import TABLES, Origin, origin
-from comptool.tracking.scores import SCORES, Local, LocalScores, Record, read_records
+from comptool.tracking.scores import (
+    SCORES,
+    TABLES,
+    Local,
+    LocalScores,
+    Origin,
+    Record,
+    origin,
+    read_records,
+)
 
 
 @dataclass(frozen=True)

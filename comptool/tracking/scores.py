@@ -1,7 +1,8 @@
 """Scores of runs and submissions: recorded in ``submissions/scores.csv``, and out-of-fold.
 
 A submission is usually overwritten by the next one. A record therefore names a file by the SHA-256
-of its bytes, and keeps the lineage and the out-of-fold score of the file.
+of its bytes, and keeps the lineage of the file (the steps and runs that it was made from) and its
+out-of-fold score.
 
 The bootstrap interval of 65,000 rows and 60 classes takes seconds per run, so that scores are
 cached in a file next to the runs, by a digest of everything they depend on. It can be deleted any
@@ -36,8 +37,38 @@ from comptool.io.runs import OOF, WEIGHTS
 from comptool.io.tables import read_table, write_table
 from comptool.metrics.bootstrap import IntervalEstimate, metric_with_interval
 from comptool.postprocess.oof import FOLDS, Labelled, own_evidence, read_labelled
-from comptool.reports.leaderboard import Grade, figure
-from comptool.tracking.lineage import Origin, origin
+from comptool.reports.score import Grade, figure
+
+TABLES = (*SUFFIXES, ".csv.gz", ".zip")
+# Commands that make prediction files; other inputs are not steps.
+STEPS = ("submit", "recalibrate", "ensemble", "tta", "infer")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The lineage of a file."""
+
+    steps: tuple[str, ...]  # commands, the last first
+    runs: tuple[str, ...]  # names of the runs
+    facts: PredictionFacts  # recorded facts of the file
+    changed: tuple[Path, ...] = ()  # tables changed since a step read them
+
+    def __str__(self) -> str:
+        return ", ".join((*self.steps, *self.runs)) or "no record says"
+
+
+def origin(path: Path) -> Origin:
+    """The lineage of a file, from its record and those of its inputs."""
+    facts = provenance.facts(path, PredictionFacts)
+    steps: dict[str, None] = {}
+    changed: list[Path] = []
+    for _, record in provenance.history(path):
+        if record.command in STEPS:
+            steps[record.command] = None
+            changed += provenance.changed_inputs(record, TABLES)
+    runs = dict.fromkeys(Path(run).name for run in facts.runs or [])
+    return Origin(tuple(steps), tuple(runs), facts, tuple(dict.fromkeys(changed)))
+
 
 SCORES = Path("submissions/scores.csv")
 ANSWERS, LEADERBOARD = "answers", "leaderboard"

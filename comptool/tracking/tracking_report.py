@@ -12,7 +12,7 @@ import scipy
 from comptool import metrics
 from comptool.errors import counted
 from comptool.io.runs import FINISHED
-from comptool.reports.leaderboard import figure
+from comptool.reports.score import figure
 from comptool.tracking.inventory import File, Listing, Run
 from comptool.tracking.scores import Local, Record
 
