@@ -180,7 +180,7 @@ def review_classes(
     measured = [] if truth is None else _measured(truth, label, labelled, table)
     found = {"wrong": measured} if measured else {}
     lines = [
-        *_told(table, joint, confused, labelled),
+        *_in_words(table, joint, confused, labelled),
         *(measured_text(*one) for one in found.items()),
     ]
     cards = [_card(row) for row in table.to_dict("records")]
@@ -245,7 +245,7 @@ def class_pairs(joint: ConfidentJoint, classes: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(dict(zip(PAIR_COLUMNS, columns, strict=True)))
 
 
-def _told(
+def _in_words(
     table: pd.DataFrame, joint: ConfidentJoint, pairs: pd.DataFrame, labelled: Labelled
 ) -> list[str]:
     counted = int(table["confident"].sum())

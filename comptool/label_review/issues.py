@@ -223,7 +223,7 @@ def review_cells(
     ids, classes = predictions.ids.tolist(), predictions.classes
     table = review(ids, classes, labelled.targets, predictions.probabilities, kinds=kinds)
     measured = {} if truth is None else _measured(truth, labelled, kinds)
-    lines = [*_told(table, labelled), *(measured_text(*found) for found in measured.items())]
+    lines = [*_in_words(table, labelled), *(measured_text(*found) for found in measured.items())]
     cards = cell_cards(in_turn(table))
     return Doubts(table, cards, SHEET, tuple(lines), {"cells": len(table), "measured": measured})
 
@@ -238,7 +238,7 @@ def in_turn(table: pd.DataFrame) -> pd.DataFrame:
     return table.iloc[order].reset_index(drop=True)
 
 
-def _told(table: pd.DataFrame, labelled: Labelled) -> list[str]:
+def _in_words(table: pd.DataFrame, labelled: Labelled) -> list[str]:
     missing = table["suggested"] == PRESENT
     lines = [
         f"{len(labelled)} images by {len(labelled.predictions.classes)} classes of "

@@ -48,6 +48,11 @@ from comptool.profiling.profile_report import (
 if TYPE_CHECKING:
     import torch
 
+    from comptool.data.dataset import Batch, SampleDataset
+    from comptool.data.sampler import Draw
+    from comptool.training.data import TrainPlan
+    from comptool.training.setup import TrainSession
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -179,12 +184,6 @@ def clock_of(device: torch.device) -> Clock:
     return DeviceClock(mark, partial(torch.cuda.synchronize, device))
 
 
-if TYPE_CHECKING:
-    from comptool.data.dataset import Batch, SampleDataset
-    from comptool.data.sampler import Draw
-    from comptool.training.data import TrainPlan as TrainingPlan
-    from comptool.training.setup import TrainSession
-
 TURNS = 4
 FIRST_UPDATES = 4  # of a process: they choose kernels, take memory and may compile
 FIRST_BATCHES = 2  # of a prediction, in addition to prefetched ones
@@ -260,7 +259,7 @@ def seconds_of(clock: Clock, step: Callable[[], object], count: int) -> float:
     return clock.seconds - before
 
 
-def profile_training(plan: TrainingPlan, steps: int, say: Say, quiet: bool) -> Profile:
+def profile_training(plan: TrainPlan, steps: int, say: Say, quiet: bool) -> Profile:
     """Profile a training without writing to its folder, with random weights or ``--init-from``.
 
     Of several members the first is trained; a short epoch is followed by another.
@@ -429,7 +428,7 @@ def loading_of(
 def profile_inference(
     command: str, plan: InferencePlan, scheme: Scheme, computing: Computing, steps: int, say: Say
 ) -> Profile:
-    """Profile ``infer`` or ``tta``; a short test set is begun again."""
+    """Profile ``infer`` or ``tta``; a short test set is repeated."""
     with TemporaryDirectory() as folder:
         # A new graph is stored there.
         members = [_borrowed(member, Path(folder)) for member in plan.members]

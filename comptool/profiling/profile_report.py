@@ -131,7 +131,7 @@ def _milliseconds(seconds: float) -> float:
 # Shares of a step above which a change is worthwhile.
 LONG_WAIT, LONG_TRANSFER, LONG_OPTIMIZER = 0.1, 0.1, 0.2
 # A step cannot be faster than its ceiling; this is the tolerance.
-WAVERING = 1.05
+TOLERANCE = 1.05
 # If half of a batch takes this share of the time, the device is underused.
 IDLE_HALF = 0.75
 
@@ -164,13 +164,13 @@ def advice_for_training(profile: Profile, circumstances: Circumstances) -> tuple
     """Sentences that each name an option of ``comptool train``, or one that says there is none."""
     loading = (keep_decoded, more_workers, place_data)
     computing = (cuda_graphs, larger_batch, fewer_updates, mixed_precision, compile_network)
-    return _said(profile, circumstances, (*loading, *computing))
+    return _applied(profile, circumstances, (*loading, *computing))
 
 
 def advice_for_inference(profile: Profile, circumstances: Circumstances) -> tuple[str, ...]:
     """Sentences that each name an option of ``comptool infer``, or one that says there is none."""
     rules = (onnx_runtime, half_precision, more_workers, larger_batch)
-    return _said(profile, circumstances, rules)
+    return _applied(profile, circumstances, rules)
 
 
 def waits(profile: Profile) -> float:
@@ -298,10 +298,10 @@ def onnx_runtime(profile: Profile, circumstances: Circumstances) -> str | None:
 
 def nothing_to_choose(profile: Profile) -> str:
     """The bottleneck, if no option helps."""
-    if profile.share_of_ceiling > WAVERING:
+    if profile.share_of_ceiling > TOLERANCE:
         return (
-            "no option can be told: the step was faster than its ceiling, so that something else "
-            "uses this machine by turns; measure again, with more --steps"
+            "no advice is possible: the step was faster than its ceiling, so that something else "
+            "uses this machine at times; measure again, with more --steps"
         )
     if waits(profile) >= LONG_WAIT:
         return (
@@ -314,7 +314,8 @@ def nothing_to_choose(profile: Profile) -> str:
     return f"{reached}, and the ceiling is what the network itself takes"
 
 
-def _said(profile: Profile, circumstances: Circumstances, rules: Sequence[Rule]) -> tuple[str, ...]:
+def _applied(
+    profile: Profile, circumstances: Circumstances, rules: Sequence[Rule]
+) -> tuple[str, ...]:
     found = [rule(profile, circumstances) for rule in rules]
-    said = tuple(sentence for sentence in found if sentence is not None)
-    return said or (nothing_to_choose(profile),)
+    return tuple(filter(None, found)) or (nothing_to_choose(profile),)

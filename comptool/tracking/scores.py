@@ -228,7 +228,9 @@ class LocalScores:
                 return parse(Local, found, self._path)
         try:
             labelled = read()
-            figure = score_with_interval(self.metric, labelled, self._resamples)
+            probabilities = labelled.predictions.probabilities
+            value = metrics.prepare(self.metric, labelled.targets, probabilities)
+            figure = metric_with_interval(value, len(labelled), self._resamples, seed=0)
         except ComptoolError as error:
             return Local(None, 0, str(error))
         local = Local(figure, len(labelled), labelled.note)
@@ -259,12 +261,6 @@ class LocalScores:
         if path not in self._digests:
             self._digests[path] = provenance.sha256(path) if path.is_file() else None
         return self._digests[path]
-
-
-def score_with_interval(metric: str, labelled: Labelled, resamples: int) -> IntervalEstimate:
-    """A metric of out-of-fold rows, with its bootstrap interval over rows."""
-    value = metrics.prepare(metric, labelled.targets, labelled.predictions.probabilities)
-    return metric_with_interval(value, len(labelled), resamples, seed=0)
 
 
 def _paths(facts: Any) -> list[str]:

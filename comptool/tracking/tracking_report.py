@@ -44,10 +44,6 @@ class Correlation:
             return f"{pair} with both: too few, {FEWEST} are needed"
         return f"{pair}: undefined, all scores of a side are equal"
 
-    def document(self) -> dict[str, object]:
-        """The correlation as JSON values."""
-        return asdict(self)
-
 
 def correlations(records: Iterable[Record]) -> list[Correlation]:
     """The correlation for each metric and part of the leaderboard in the records, oldest first.

@@ -223,7 +223,6 @@ def compared(
     competition: Path | None,
     *,
     methods: Sequence[str] | None = None,
-    num_sets: int = SETS,
     seed: int = 0,
 ) -> list[Comparison]:
     """Compare the methods for one class per image.
@@ -249,7 +248,6 @@ def compared(
                 {name: settings.options_of(METHODS.find(name)) for name in methods or usable},
                 num_rows=min(num_rows or len(labelled), LARGEST_SET),
                 prior=basis.prior,
-                num_sets=num_sets,
                 seed=seed,
             )
         )
@@ -338,7 +336,6 @@ def compared_cells(
     about: Competition,
     *,
     methods: Sequence[str] | None = None,
-    num_sets: int = SETS,
     seed: int = 0,
 ) -> Comparison:
     """Compare the methods for several labels."""
@@ -366,7 +363,6 @@ def compared_cells(
         fits,
         about.metric,
         num_rows=min(num_rows, LARGEST_SET),
-        num_sets=num_sets,
         seed=seed,
     )
     return replace(found, note="; ".join(filter(None, [labelled.note, found.note])))

@@ -176,24 +176,22 @@ class AnyMetric:
 
 def objective(name: str, targets: Targets, *, per_class: bool = False) -> Objective:
     """The objective of a metric."""
-    found = _objective(name, targets)
+    metric = metrics.find(name, targets)
+    found: Objective
+    if metric.name == "logloss":
+        found = LogLoss(targets)
+    elif targets.ndim == 1 or not metric.per_class:
+        found = AnyMetric(metric, targets)
+    elif metric.of_order:
+        found = Ranking(targets, area=metric.name == "auc")
+    else:
+        found = MeanOverClasses(metric, targets)
     if per_class and not (targets.ndim == 2 and found.by_class):
         raise UsageError(
             "weights per class can be searched for multi-label metrics that are means over "
             f"classes (map, auc, macro-f1, logloss), and {name} is not one here"
         )
     return found
-
-
-def _objective(name: str, targets: Targets) -> Objective:
-    metric = metrics.find(name, targets)
-    if metric.name == "logloss":
-        return LogLoss(targets)
-    if targets.ndim == 1 or not metric.per_class:
-        return AnyMetric(metric, targets)
-    if metric.of_order:
-        return Ranking(targets, area=metric.name == "auc")
-    return MeanOverClasses(metric, targets)
 
 
 def search(
