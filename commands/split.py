@@ -23,7 +23,7 @@ def split(config: SplitConfig) -> None:
     Example: comptool split --balance under --val 0.2
     """
     from comptool.io.atomic import refuse_existing
-    from comptool.options import part
+    from comptool.options import arguments, part
     from comptool.splits import splitting
     from comptool.splits.config import SplitOptions
 
@@ -42,7 +42,7 @@ def split(config: SplitConfig) -> None:
         made,
         samples,
         options=options,
-        arguments={"table": config.table, "output": config.output, **options.arguments()},
+        arguments={"table": config.table, "output": config.output, **arguments(options)},
         force=config.force,
     )
     give(config.output, splitting.summary(config.output, made), config.json)

@@ -306,7 +306,8 @@ def _circumstances(session: TrainSession, compilation_known: bool) -> Circumstan
         batch_size=settings.batch_size,
         full_precision=session.precision.dtype is None,
         decodes_anew=session.datasets[0].decodes_anew,
-        could_be_placed=_could_be_placed(session),
+        # Whether only an option keeps the images from the GPU.
+        could_be_placed=cuda and settings.data_on == "cpu" and session.augmentation is not None,
         could_be_larger=session.batches.num_draws > settings.batch_size,
         could_take_cuda_graphs=cuda and settings.grad_accum == 1 and not session.compute.compiled,
         could_compile=tried and settings.compile == "off",
@@ -314,12 +315,6 @@ def _circumstances(session: TrainSession, compilation_known: bool) -> Circumstan
         updates=session.updates_per_epoch,
         epochs=settings.epochs,
     )
-
-
-def _could_be_placed(session: TrainSession) -> bool:
-    """Whether only an option keeps the images from the GPU."""
-    named = session.augmentation is not None
-    return session.processes.device.type == "cuda" and session.settings.data_on == "cpu" and named
 
 
 class _Updates:

@@ -9,7 +9,6 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -319,11 +318,7 @@ def grade_cells(
     parts = Parts(~everything, everything) if out_of_fold else parts_of(truth, public)
     grade = parts.grade(name, lambda rows: score(name, targets[rows], cells[rows]))
     return LabelGrade(
-        name,
-        grade.public,
-        grade.private,
-        grade.num_public,
-        grade.num_private,
+        **vars(grade),
         classes=classes,
         targets=targets,
         probabilities=cells,
@@ -449,27 +444,26 @@ def grade_classes(
         known = recorded.classes or table[label]
         answered = _labels(submission, table, label, class_names([*truth[label], *known]))
     else:
-        _refuse_without_answers(submission, table, label, truth[label])
+        if not table.columns.isin(truth[label]).any():
+            raise InputError(
+                f"has neither a column '{label}' nor one per class",
+                file=submission,
+                values=list(table.columns),
+                mend="Its layout is that of the sample submission: comptool submit",
+            )
         answered = read_predictions(submission)
     decided = None
     if answered.pred is not None:
-        decided = _decided(submission, answered.pred, answered.classes)
+        decided = _codes(submission, pd.Series(answered.pred, name="pred"), answered.classes)
     order = aligned(submission, list(answered.ids), answers, truth[id_column].tolist())
     targets = indices_of(answers, truth[label], answered.classes, "submission has")
-    decided = None if decided is None else decided[order]
-    value = partial(_value, name, targets, answered.probabilities[order], decided)
+    probabilities = answered.probabilities[order]
+
+    def value(rows: Rows) -> float:
+        pred = None if decided is None else decided[order][rows]
+        return score(name, targets[rows], probabilities[rows], pred=pred)
+
     return parts_of(truth, public).grade(name, value)
-
-
-def _value(
-    name: str,
-    targets: npt.NDArray[np.intp],
-    probabilities: npt.NDArray[np.floating],
-    decided: npt.NDArray[np.intp] | None,
-    rows: Rows,
-) -> float:
-    pred = None if decided is None else decided[rows]
-    return score(name, targets[rows], probabilities[rows], pred=pred)
 
 
 def _read_answers(path: Path) -> pd.DataFrame:
@@ -487,29 +481,14 @@ def _refuse_blank(path: Path, table: pd.DataFrame, label: str) -> None:
         raise InputError("the answer is blank", file=path, row=int(blank[0]) + 1, column=label)
 
 
-def _refuse_without_answers(
-    path: Path, table: pd.DataFrame, label: str, truth: pd.Series[str]
-) -> None:
-    """Refuse a table with neither classes nor probabilities."""
-    if not table.columns.isin(truth).any():
-        raise InputError(
-            f"has neither a column '{label}' nor one per class",
-            file=path,
-            values=list(table.columns),
-            mend="Its layout is that of the sample submission: comptool submit",
-        )
-
-
 def _labels(path: Path, table: pd.DataFrame, label: str, classes: tuple[str, ...]) -> Predictions:
     """A submission of classes as one-hot predictions."""
     id_column = str(table.columns[0])
     ids = table[id_column].to_numpy(dtype=object)
     check_ids(path, id_column, ids)
     _refuse_blank(path, table, label)
-    what = f"no such class; the classes are {quoted(classes)}"
-    refuse_rows(path, table[label], ~table[label].isin(classes), what)
-    places = indices_of(path, table[label], classes, "submission has")
-    return Predictions(ids, classes, np.eye(len(classes))[places], id_column=id_column)
+    codes = _codes(path, table[label], classes)
+    return Predictions(ids, classes, np.eye(len(classes))[codes], id_column=id_column)
 
 
 def indices_of(
@@ -524,14 +503,11 @@ def indices_of(
     return np.array([index[name] for name in labels], np.intp)
 
 
-def _decided(
-    path: Path, pred: npt.NDArray[np.object_], classes: Sequence[str]
-) -> npt.NDArray[np.intp]:
-    index = {label: place for place, label in enumerate(classes)}
-    decided = np.array([index.get(label, -1) for label in pred], np.intp)
-    what = f"no such class; the classes are {quoted(classes)}"
-    refuse_rows(path, pd.Series(pred, name="pred"), decided < 0, what)
-    return decided
+def _codes(path: Path, labels: pd.Series[str], classes: Sequence[str]) -> npt.NDArray[np.intp]:
+    """The index of the class of each row of a submission, shape (N,)."""
+    codes = pd.Index(list(classes)).get_indexer(pd.Index(labels))
+    refuse_rows(path, labels, codes < 0, f"no such class; the classes are {quoted(classes)}")
+    return codes
 
 
 def report(

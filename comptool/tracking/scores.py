@@ -94,11 +94,6 @@ class Record:
 COLUMNS = tuple(one.name for one in fields(Record))
 
 
-def now() -> str:
-    """The current time, as in a record."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
 def of_file(path: Path) -> str:
     """SHA-256 of a submission; InputError if there is no such file."""
     if not path.is_file():
@@ -185,12 +180,10 @@ class LocalScores:
         *,
         metric: str | None = None,
         resamples: int = RESAMPLES,
-        kept: Path = KEPT,
     ) -> None:
         self.metric = metric or competition.metric
         self._competition = competition
         self._resamples = resamples
-        self._path = kept
         self._new: dict[str, Any] = {}
         self._digests: dict[Path, str | None] = {}
 
@@ -216,8 +209,8 @@ class LocalScores:
 
     def keep(self) -> None:
         """Cache the new scores, if the folder is writable."""
-        if self._new and self._path.parent.is_dir():
-            with suppress(InputError), atomic_output(self._path, force=True) as temporary:
+        if self._new and KEPT.parent.is_dir():
+            with suppress(InputError), atomic_output(KEPT, force=True) as temporary:
                 temporary.write_text(json.dumps(self._kept | self._new), encoding="utf-8")
 
     def _score(self, of: Any, files: Collection[Path], read: Callable[[], Labelled]) -> Local:
@@ -225,7 +218,7 @@ class LocalScores:
         found = self._kept.get(key)
         if found is not None:
             with suppress(InputError):
-                return parse(Local, found, self._path)
+                return parse(Local, found, KEPT)
         try:
             labelled = read()
             probabilities = labelled.predictions.probabilities
@@ -240,7 +233,7 @@ class LocalScores:
     @cached_property
     def _kept(self) -> dict[str, Any]:
         try:
-            document = json.loads(self._path.read_text(encoding="utf-8"))
+            document = json.loads(KEPT.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return document if isinstance(document, dict) else {}
@@ -301,7 +294,8 @@ def record_score(
         raise UsageError("the metric is unknown without a competition: add --competition FILE")
     made = origin(submission)
     local = _local(made, facts, name)
-    record = Record(now(), str(submission), digest, source, name, public, private, local, str(made))
+    time = datetime.now(UTC).isoformat(timespec="seconds")
+    record = Record(time, str(submission), digest, source, name, public, private, local, str(made))
     add_record(record)
     return record
 
