@@ -105,8 +105,6 @@ class ConfidentJoint:
 def confident_joint(labels: Integers, probabilities: Floats) -> ConfidentJoint:
     """Count rows by label and counted class.
 
-    Examples
-    --------
     >>> labels = np.array([0, 0, 0, 1, 1])
     >>> first = np.array([0.9, 0.8, 0.1, 0.2, 0.4])
     >>> joint = confident_joint(labels, np.stack([first, 1 - first], axis=1))

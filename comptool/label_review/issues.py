@@ -86,8 +86,6 @@ class Doubts:
 def cut_offs(length: int) -> list[int]:
     """Lengths of the list at which it is measured: round ones, and the whole.
 
-    Examples
-    --------
     >>> cut_offs(60)
     [10, 20, 50, 60]
     """
@@ -130,8 +128,6 @@ def self_confidences(targets: Targets, probabilities: Floats) -> Floats:
 def doubt(targets: Targets, probabilities: Floats) -> Floats:
     """The score of every cell, shape (N, K); 0 for unknown labels.
 
-    Examples
-    --------
     >>> targets = np.array([[1], [1], [0], [0], [-1]])
     >>> probabilities = np.array([[0.9], [0.7], [0.8], [0.1], [0.9]])
     >>> doubt(targets, probabilities).ravel().round(2)

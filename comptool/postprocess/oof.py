@@ -291,7 +291,13 @@ def read_evidence(
     facts = provenance.facts(found.path, PredictionFacts)
     predictions = read_recorded(found.path, competition.task, facts)
     predictions = predictions.take(np.argsort(predictions.ids.astype(str), kind="stable"))
-    samples = _samples(found, predictions, competition, labels)
+    tables = [*found.tables, FOLDS, *filter(None, [competition.train])]
+    if labels is not None:
+        tables = [labels]
+    ids = predictions.ids.tolist()
+    samples = labelled_rows(ids, tables, competition)
+    if samples is None:
+        raise no_table(ids, found.path, tables, competition)
     targets = _targets(found.path, predictions, samples, mend)
     headers = networks_of(found.path).values()
     # Rows without an image were left out of the training, and so of its folds.
@@ -301,7 +307,7 @@ def read_evidence(
     return Labelled(predictions, targets, found.path, samples.source, trained), samples
 
 
-def nested_folds(ids: npt.NDArray[np.object_], fold: npt.NDArray[np.integer] | None) -> Integers:
+def nested_folds(ids: npt.NDArray[np.object_], fold: Integers | None) -> Integers:
     """Folds for a nested score, shape (M,): those of the training, or five by a hash of the id.
 
     A choice among searches is scored by leaving out two folds at a time, so there are at least
@@ -311,18 +317,6 @@ def nested_folds(ids: npt.NDArray[np.object_], fold: npt.NDArray[np.integer] | N
         return fold
     digests = (hashlib.sha256(str(name).encode()).digest() for name in ids)
     return np.array([digest[0] % NESTED_FOLDS for digest in digests])
-
-
-def _samples(
-    found: OutOfFold, predictions: Predictions, competition: Competition, labels: Path | None
-) -> Samples:
-    others = [FOLDS, *filter(None, [competition.train])]
-    tables = [*found.tables, *others] if labels is None else [labels]
-    ids = predictions.ids.tolist()
-    samples = labelled_rows(ids, tables, competition)
-    if samples is None:
-        raise no_table(ids, found.path, tables, competition)
-    return samples
 
 
 def _targets(path: Path, predictions: Predictions, samples: Samples, mend: str | None) -> Integers:
@@ -344,18 +338,12 @@ def _targets(path: Path, predictions: Predictions, samples: Samples, mend: str |
 
 
 def _check(path: Path, predictions: Predictions, samples: Samples, *, whole: bool) -> None:
+    """Refuse equal rows, folds other than those of the table and missing rows of the folds."""
     if len(predictions) > 1 and not np.ptp(predictions.probabilities, axis=0).any():
         raise InputError(
             f"all {len(predictions)} rows have the same probabilities: nothing has been learnt",
             file=path,
         )
-    _check_fold_column(path, predictions, samples)
-    if whole and predictions.fold is not None and "fold" in samples.frame.columns:
-        _check_whole(path, predictions, samples)
-
-
-def _check_fold_column(path: Path, predictions: Predictions, samples: Samples) -> None:
-    """Compare the validation folds with those of the table, if both have folds."""
     if predictions.fold is None or "fold" not in samples.frame.columns:
         return
     own = np.asarray(predictions.fold).astype(str)
@@ -369,11 +357,8 @@ def _check_fold_column(path: Path, predictions: Predictions, samples: Samples) -
             values=predictions.ids[other].tolist(),
             mend="Train on the current folds",
         )
-
-
-def _check_whole(path: Path, predictions: Predictions, samples: Samples) -> None:
-    """Refuse missing rows of the validated folds."""
-    own = np.asarray(predictions.fold).astype(str)
+    if not whole:
+        return
     table = read_table(samples.source)
     held = table.loc[table["fold"].isin(set(own)), samples.id]
     missing = held[~held.isin(set(predictions.ids))]

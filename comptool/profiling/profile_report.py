@@ -145,7 +145,7 @@ class Circumstances:
     batch_size: int  # samples per batch
     full_precision: bool = True  # whether the forward pass is in float32
     decodes_anew: bool = True  # whether every pass over the images decodes them
-    could_be_placed: bool = False  # whether all images could lie on the card, and that is ruled out
+    could_be_placed: bool = False  # whether all images fit on the GPU, and that is ruled out
     could_be_larger: bool = True  # whether there are more samples than a batch has
     # whether ``--compile reduce-overhead`` is possible and the network not compiled
     could_take_cuda_graphs: bool = False
@@ -214,8 +214,8 @@ def place_data(profile: Profile, circumstances: Circumstances) -> str | None:
     if profile.share(TRANSFER) < LONG_TRANSFER and waits(profile) < LONG_WAIT:
         return None
     return (
-        f"the card waits {waits(profile):.0%} of the step for images, and bringing them there "
-        f"takes {profile.share(TRANSFER):.0%}: --data-on gpu keeps them there"
+        f"the GPU waits {waits(profile):.0%} of the step for images, and their transfer takes "
+        f"{profile.share(TRANSFER):.0%}: --data-on gpu keeps them there"
     )
 
 
@@ -224,7 +224,7 @@ def cuda_graphs(profile: Profile, circumstances: Circumstances) -> str | None:
     if not circumstances.could_take_cuda_graphs or not _starts_slowly(profile):
         return None
     return (
-        f"half of a batch takes {profile.half:.0%} of the time of all of it, so that the card "
+        f"half of a batch takes {profile.half:.0%} of the time of all of it, so that the GPU "
         "waits for kernels to be started one by one: --compile reduce-overhead starts them at "
         "once"
     )
@@ -258,7 +258,7 @@ def mixed_precision(profile: Profile, circumstances: Circumstances) -> str | Non
     """Use mixed precision in training."""
     if not circumstances.cuda or not circumstances.full_precision:
         return None
-    return "the card computes in float32: --amp auto takes the type that it is fast in"
+    return "the GPU computes in float32: --amp auto uses its faster type"
 
 
 def compile_network(profile: Profile, circumstances: Circumstances) -> str | None:
@@ -286,7 +286,7 @@ def half_precision(profile: Profile, circumstances: Circumstances) -> str | None
     """Use half precision in inference."""
     if not circumstances.cuda or not circumstances.full_precision:
         return None
-    return "the card computes in float32: --fp16 takes a type that it is faster in"
+    return "the GPU computes in float32: --fp16 uses a faster type"
 
 
 def onnx_runtime(profile: Profile, circumstances: Circumstances) -> str | None:

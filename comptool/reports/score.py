@@ -80,10 +80,8 @@ class Grade:
 
 
 def figure(value: float | None) -> str:
-    """A metric's value to be read.
+    """A metric's value in a message.
 
-    Examples
-    --------
     >>> figure(0.5), figure(None)
     ('0.50000', 'undefined')
     """

@@ -168,9 +168,7 @@ def nothing(context: CalibrationContext) -> Apply:
     return lambda probabilities: answered(probabilities.astype(np.float64))
 
 
-def swallowed(
-    classes: Sequence[str], counts: npt.NDArray[np.int64], shares: npt.NDArray[np.float64]
-) -> list[str]:
+def swallowed(classes: Sequence[str], counts: npt.NDArray[np.int64], shares: Doubles) -> list[str]:
     """Warnings for the classes that take more than twice their expected rows ``shares``."""
     excess = np.flatnonzero(counts > SWALLOWS * np.maximum(shares, 1))
     warnings = []

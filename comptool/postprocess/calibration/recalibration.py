@@ -51,8 +51,8 @@ class Decision:
     """Decided predictions, with the class counts before and after."""
 
     predictions: Predictions
-    before: npt.NDArray[np.int64]
-    after: npt.NDArray[np.int64]
+    before: Counts
+    after: Counts
     warnings: list[str] = field(default_factory=list)
     facts: dict[str, object] = field(default_factory=dict)
 

@@ -116,7 +116,7 @@ def not_reached(wanted: float, confidence: Floats, right: Mask) -> InputError:
     )
 
 
-def _interval(right: npt.NDArray[np.integer], answered: Indices) -> tuple[Doubles, Doubles]:
+def _interval(right: Indices, answered: Indices) -> tuple[Doubles, Doubles]:
     tail = (1 - LEVEL) / 2
     wrong = answered - right
     low = betaincinv(np.maximum(right, 1), wrong + 1, tail)

@@ -162,7 +162,7 @@ FOLD = "fold"
 class Kept:
     """The M of N test rows that a rule keeps; M values in each column."""
 
-    rows: npt.NDArray[np.intp]  # indices
+    rows: Indices  # indices
     labels: Mapping[str, npt.NDArray[Any]]
     confidence: npt.NDArray[np.float64]
     round: npt.NDArray[np.int64]
@@ -192,7 +192,7 @@ Number = TypeVar("Number", bound=np.number)
 class Labels:
     """Pseudo-labels of the N rows of a test table; the label is -1 for a row without one."""
 
-    label: npt.NDArray[np.intp]
+    label: Indices
     confidence: npt.NDArray[np.float64]
     round: npt.NDArray[np.int64]
     soft: npt.NDArray[np.float64] | None = None
@@ -255,9 +255,7 @@ def read_cells(
     return cells, int(rounds.max(initial=0)) + 1
 
 
-def _rows(
-    path: Path, samples: Samples, columns: list[str]
-) -> tuple[pd.DataFrame, npt.NDArray[np.intp]]:
+def _rows(path: Path, samples: Samples, columns: list[str]) -> tuple[pd.DataFrame, Indices]:
     """An earlier table, and where its ids are in the test table."""
     frame = read_table(path, required=columns, allow_empty=True)
     check_ids(path, samples.id, frame[samples.id].to_numpy(dtype=object))
@@ -267,7 +265,7 @@ def _rows(
 
 
 def _spread(
-    values: npt.NDArray[Number], places: npt.NDArray[np.intp], size: int, blank: int
+    values: npt.NDArray[Number], places: Indices, size: int, blank: int
 ) -> npt.NDArray[Number]:
     spread = np.full((size, *values.shape[1:]), blank, dtype=values.dtype)
     spread[places] = values
@@ -290,7 +288,7 @@ def label_cells(
     *,
     previous: Path | None = None,
     soft: bool = False,
-    allowed: npt.NDArray[np.bool_] | None = None,
+    allowed: Mask | None = None,
 ) -> Kept:
     """The kept rows, with 1, 0 or -1 for each class or with label lists; see `label_classes`.
 
@@ -347,7 +345,7 @@ def label_classes(
     *,
     previous: Path | None = None,
     soft: bool = False,
-    allowed: npt.NDArray[np.bool_] | None = None,
+    allowed: Mask | None = None,
 ) -> Kept:
     """The kept rows of the test table ``samples`` with their classes, in the column ``label``.
 
@@ -391,9 +389,9 @@ def label_classes(
     )
 
 
-def answers_of(predictions: Predictions) -> npt.NDArray[np.intp]:
+def answers_of(predictions: Predictions) -> Indices:
     """Class index of ``pred`` (-1 if it is not a class), else of the most probable class."""
-    answers: npt.NDArray[np.intp] = predictions.probabilities.argmax(axis=1)
+    answers: Indices = predictions.probabilities.argmax(axis=1)
     if predictions.pred is not None:
         answers = pd.Index(list(predictions.classes)).get_indexer(pd.Index(predictions.pred))
     return answers
