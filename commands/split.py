@@ -23,7 +23,7 @@ def split(config: SplitConfig) -> None:
     Example: comptool split --balance under --val 0.2
     """
     from comptool.io.atomic import refuse_existing
-    from comptool.options import arguments, part
+    from comptool.options import part
     from comptool.splits import splitting
     from comptool.splits.config import SplitOptions
 
@@ -37,12 +37,5 @@ def split(config: SplitConfig) -> None:
     if config.dry_run:
         say(f"would write {config.output}", config.quiet)
         return
-    splitting.write_folds(
-        config.output,
-        made,
-        samples,
-        options=options,
-        arguments={"table": config.table, "output": config.output, **arguments(options)},
-        force=config.force,
-    )
+    splitting.write_folds(made, samples, config)
     give(config.output, splitting.summary(config.output, made), config.json)

@@ -279,26 +279,12 @@ def grade_cells(
     public: float | None = None,
     metric: str | None = None,
 ) -> LabelGrade:
-    """Grade a multi-label submission.
+    """Grade a multi-label submission; the rest as in `grade`, with the default metric ``map``.
 
-    Parameters
-    ----------
-    submission
-        Ids with one probability (or 1 and 0) per class, or with a list of classes. An out-of-fold
-        file (with a column ``fold``) is graded on the rows that it has.
-    answers, truth
-        Ids with one column per class of 1, 0, -1 and blank, or with a list of classes.
-    recorded
-        Facts of their practice competition; may be empty.
-    public, metric
-        See `grade`; the default metric is ``map``.
-
-    Raises
-    ------
-    UsageError
-        If the metric is unknown, or needs probabilities and there are none.
-    InputError
-        If a file cannot be used, or the ids or the classes differ.
+    The submission has ids with one probability (or 1 and 0) per class, or with a list of classes;
+    an out-of-fold file (with a column ``fold``) is graded on the rows that it has. The answers
+    ``truth`` have one column per class of 1, 0, -1 and blank, or a list of classes. ``recorded``
+    are the facts of their practice competition, if any.
     """
     name = metric or usual_metric(recorded) or task.default_metric
     of_decisions = METRICS[task.name].find(name).of_decisions

@@ -173,14 +173,10 @@ def swallowed(classes: Sequence[str], counts: npt.NDArray[np.int64], shares: Dou
     excess = np.flatnonzero(counts > SWALLOWS * np.maximum(shares, 1))
     warnings = []
     for c in excess.tolist():
-        shown, text = (
-            f"{round(float(shares[c]), 1):g}",
-            f"class '{classes[c]}' takes {counts[c]} rows",
-        )
-        if shares[c] < 1:
-            warnings.append(f"{text}; its share is {shown}")
-        else:
-            warnings.append(f"{text}, {counts[c] / shares[c]:.1f} times its share of {shown}")
+        share, than = f"{round(float(shares[c]), 1):g}", "; its share is"
+        if shares[c] >= 1:
+            than = f", {counts[c] / shares[c]:.1f} times its share of"
+        warnings.append(f"class '{classes[c]}' takes {counts[c]} rows{than} {share}")
     return warnings
 
 
