@@ -113,27 +113,16 @@ AGREEING = ("task", "classes", "modalities")
 
 @dataclass(frozen=True)
 class InferencePlan:
-    """Plan of a prediction.
+    """Plan of a prediction."""
 
-    Parameters
-    ----------
-    runs
-        The chosen runs; a folded run is one.
-    members
-        The averaged networks, of one task, class list and list of modalities.
-    samples
-        Samples to predict; ``paths`` in the networks' order of modalities.
-    chosen
-        How an unnamed run was chosen, otherwise empty.
-    """
-
-    runs: tuple[Path, ...]
+    runs: tuple[Path, ...]  # the chosen runs; a folded run is one
+    # The averaged networks, of one task, class list and list of modalities.
     members: tuple[TrainedMember, ...]
     competition: Competition
-    samples: Samples
+    samples: Samples  # to predict; ``paths`` in the networks' order of modalities
     output: Path
     force: bool = False
-    chosen: str = ""
+    chosen: str = ""  # how an unnamed run was chosen, otherwise empty
     notes: tuple[str, ...] = ()
 
     @property

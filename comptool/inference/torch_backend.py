@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from comptool.data.device import choose_device
 from comptool.data.image_io import Pixels
 from comptool.errors import UsageError
 from comptool.inference.backends import Logits, distinct, forms_of
@@ -23,6 +22,7 @@ from comptool.inference.plan import TrainedMember
 from comptool.inference.tta.policies import D4, seen_box, seen_size
 from comptool.models.checkpoint_file import load_checkpoint
 from comptool.models.deploy import OfPixels, fold_batch_norm, of_pixels
+from comptool.training.distributed import choose_device
 
 
 def see(images: Tensor, view: str) -> Tensor:

@@ -18,10 +18,9 @@ from comptool.training.config import AS_MANY_AS_FIT, BATCH_SIZE, PRETRAINED_RATE
 from comptool.training.criterion import make_loss
 from comptool.training.data import TrainMember, TrainPlan
 from comptool.training.distributed import Processes
-from comptool.training.freezing import freeze, set_training
 from comptool.training.gradient_balancing import total_loss
 from comptool.training.loaders import draw_batches, place
-from comptool.training.optim import MixedPrecision, Optimisation
+from comptool.training.optim import MixedPrecision, Optimisation, freeze, set_training
 from comptool.training.setup import new_model, without_published_weights
 from comptool.training.validate import InputTransform
 

@@ -97,9 +97,8 @@ def plan_estimate(name: str | None) -> Estimate:
             )
         parts.append(TrainedPart(folder, header, rows.take(train)))
         absent |= bool((rows.targets[train] == ABSENT).any())
-    missing = "zero" if settings.missing_modality == "zero" else "error"
     notes = (*filter(None, [unfinished]), *_notes(run, settings, absent=absent))
-    return Estimate(run, rows.classes, tuple(parts), missing, rows.inputs, notes)
+    return Estimate(run, rows.classes, tuple(parts), settings.missing, rows.inputs, notes)
 
 
 def _notes(run: Path, settings: TrainSettings, *, absent: bool) -> list[str]:

@@ -473,6 +473,11 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
         return {name: value for name, value in given.items() if value is not None}
 
     @property
+    def missing(self) -> str:
+        """What a missing image is: an ``error``, or black (``zero``); see ``ImageFiles``."""
+        return "zero" if self.missing_modality == "zero" else "error"
+
+    @property
     def warmup(self) -> float:
         """Warm-up in epochs."""
         return min(1.0, 0.05 * self.epochs) if self.warmup_epochs is None else self.warmup_epochs

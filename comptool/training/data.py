@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import cast
@@ -95,7 +95,7 @@ def with_images(samples: Samples, settings: TrainSettings) -> tuple[Samples, lis
             f"leaving out {dropped} of {len(samples)} rows of {samples.source}: an image is missing"
         )
         return whole, [note] if dropped else []
-    ImageFiles(samples, settings.missing_modality or "error", may_drop=True)
+    ImageFiles(samples, settings.missing, may_drop=True)
     return samples, []
 
 
@@ -151,8 +151,14 @@ def extra_rows(
     if read_table(extra, allow_empty=True).empty:
         return None
     samples = read_samples(extra, competition, labelled=True)
-    _refuse_validated(samples)
-    _refuse_labelled(samples, labelled)
+    ids = samples.frame[samples.id]
+    if FOLD in samples.frame.columns:
+        validated = samples.frame[FOLD] >= 0
+        _refuse_rows(
+            samples, validated, "these extra rows would be validated; their fold has to be -1"
+        )
+    twice = ids.isin(labelled.frame[labelled.id])
+    _refuse_rows(samples, twice, f"these extra ids are labelled rows of {labelled.source} already")
     # Before dropping rows: errors name the table's row.
     if samples.labels:
         samples = replace(samples, labels=tuple(classes))
@@ -164,7 +170,9 @@ def extra_rows(
     prefix = os.path.relpath(samples.folder, labelled.folder)
     frame = samples.frame.assign(**{FOLD: -1})
     for column in samples.paths.values():
-        frame[column] = [path and _joined(prefix, path) for path in frame[column]]
+        frame[column] = [
+            path and os.path.normpath(os.path.join(prefix, path)) for path in frame[column]
+        ]
     return replace(samples, frame=frame, folder=labelled.folder)
 
 
@@ -202,32 +210,10 @@ def soft_targets(samples: Samples, classes: Sequence[str]) -> npt.NDArray[np.flo
     return np.asarray(shares / sums, np.float32)
 
 
-def _refuse_validated(samples: Samples) -> None:
-    if FOLD not in samples.frame.columns:
-        return
-    validated = samples.frame[FOLD] >= 0
-    if validated.any():
-        raise InputError(
-            "these extra rows would be validated; their fold has to be -1",
-            file=samples.source,
-            column=samples.id,
-            values=samples.frame.loc[validated, samples.id].tolist(),
-        )
-
-
-def _refuse_labelled(samples: Samples, labelled: Samples) -> None:
-    twice = samples.frame[samples.id].isin(labelled.frame[labelled.id])
-    if twice.any():
-        raise InputError(
-            f"these extra ids are labelled rows of {labelled.source} already",
-            file=samples.source,
-            column=samples.id,
-            values=samples.frame.loc[twice, samples.id].tolist(),
-        )
-
-
-def _joined(prefix: str, path: str) -> str:
-    return os.path.normpath(os.path.join(prefix, path))
+def _refuse_rows(samples: Samples, wrong: pd.Series[bool], why: str) -> None:
+    if wrong.any():
+        ids = samples.frame.loc[wrong, samples.id].tolist()
+        raise InputError(why, file=samples.source, column=samples.id, values=ids)
 
 
 @dataclass(frozen=True)
@@ -303,14 +289,14 @@ def read_rows(
             soft = soft_targets(more, classes)
         kind = "" if soft is None else " with soft labels"
         notes.append(f"adding {0 if more is None else len(more)} rows{kind} of {extra}")
-    samples = replace(labelled, frame=_joined_rows(parts))
+    columns = [labelled.id, *labelled.paths.values(), FOLD]
+    frame = pd.concat([part.frame[columns] for part in parts], ignore_index=True)
     labels = [_labels(part, classes) for part in parts]
-    targets = _targets(parts, labels, soft)
     return Rows(
-        samples,
+        replace(labelled, frame=frame),
         classes,
         counts,
-        targets,
+        _targets(parts, labels, soft),
         _together(labels),
         tuple(inputs),
         tuple(notes),
@@ -399,12 +385,6 @@ def _check_cells(rows: Rows, train: Indices) -> None:
             else "no row is left to train on",
             file=rows.samples.source,
         )
-
-
-def _joined_rows(parts: Sequence[Samples]) -> pd.DataFrame:
-    first = parts[0]
-    columns = [first.id, *first.paths.values(), FOLD]
-    return pd.concat([part.frame[columns] for part in parts], ignore_index=True)
 
 
 def gaps(rows: Rows, train: Indices, valid: Indices) -> list[str]:
@@ -559,17 +539,13 @@ def _left_out(settings: TrainSettings, rows: Rows) -> str:
     if not taught_absent(settings):
         return f"the loss '{settings.loss}' in mode '{mode}' is of annotated cells alone"
     if mode == "selective" and settings.prior is not None:
-        threshold = _threshold(settings)
+        try:
+            threshold = float(_given(settings).get("prior_threshold", DEFAULT_THRESHOLD))
+        except ValueError:
+            threshold = DEFAULT_THRESHOLD  # checked with the options of the loss
         if min(read_prior(settings.prior, rows.classes)) > threshold:
             return f"every class of {settings.prior} is above {threshold:g} and so left out"
     return ""
-
-
-def _threshold(settings: TrainSettings) -> float:
-    try:
-        return float(_given(settings).get("prior_threshold", DEFAULT_THRESHOLD))
-    except ValueError:
-        return DEFAULT_THRESHOLD  # checked with the options of the loss
 
 
 LOOKED_AT = 16  # images per modality
@@ -635,48 +611,20 @@ class TrainMember:
 
 @dataclass(frozen=True)
 class TrainPlan:
-    """A checked training run.
-
-    Parameters
-    ----------
-    settings
-        Training settings.
-    files
-        Input tables.
-    competition
-        Competition.
-    rows
-        All rows.
-    metric
-        Name of the validation metric.
-    run
-        Run folder.
-    members
-        Models to train, in order.
-    resume
-        Whether to resume from the folders' checkpoints.
-    prior
-        Class prior of the K classes, or None.
-    class_weights
-        Class weights of the K classes from a file, or None.
-    dropped
-        Indices of the classes left out of training and score.
-    notes
-        Messages for the user, one sentence each.
-    """
+    """A checked training run."""
 
     settings: TrainSettings
     files: Files
     competition: Competition
     rows: Rows
-    metric: str
-    run: Path
-    members: tuple[TrainMember, ...]
-    resume: bool
-    prior: tuple[float, ...] | None = None
-    class_weights: tuple[float, ...] | None = None
-    dropped: tuple[int, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    metric: str  # for validation
+    run: Path  # folder
+    members: tuple[TrainMember, ...]  # models to train, in order
+    resume: bool  # from the folders' checkpoints
+    prior: tuple[float, ...] | None = None  # class prior of the K classes
+    class_weights: tuple[float, ...] | None = None  # of the K classes, from a file
+    dropped: tuple[int, ...] = ()  # indices of the classes left out of training and score
+    notes: tuple[str, ...] = ()  # messages for the user, one sentence each
 
     @property
     def loss(self) -> str:

@@ -6,11 +6,10 @@ depth of each modality is found in a sample of the images and kept in the checkp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from comptool.data.augment.batches import Augmentation
 from comptool.data.cache import PixelCache
 from comptool.data.dataset import Batch, SampleDataset
 from comptool.data.gpu_dataset import ResidentBatches
-from comptool.data.image_io import FULL_DEPTH, ImageFiles, depth_of, is_grey, spread
+from comptool.data.image_io import FULL_DEPTH, DeepPixels, ImageFiles, depth_of, is_grey, spread
 from comptool.data.sampler import EpochBatches
 from comptool.errors import InputError, UsageError
 from comptool.io import provenance
@@ -43,10 +42,8 @@ from comptool.training.autotune import ComputeConfig, Measure, choose_config, co
 from comptool.training.class_subset import measured
 from comptool.training.config import BACKBONE, BATCH_SIZE, TrainSettings, calibration_of
 from comptool.training.criterion import make_loss
-from comptool.training.data import Rows, TrainMember, TrainPlan
+from comptool.training.data import TrainMember, TrainPlan
 from comptool.training.distributed import INITIAL, Processes, joined, mixed
-from comptool.training.epoch_loggers import EpochLogger, EpochLoggers, FusionLogger
-from comptool.training.freezing import freeze, head_weights, set_training
 from comptool.training.gradient_balancing import (
     BalancedJunction,
     GradientLogger,
@@ -62,10 +59,17 @@ from comptool.training.loaders import (
     place,
 )
 from comptool.training.mixup import Mixing
-from comptool.training.optim import MixedPrecision, Optimisation
+from comptool.training.optim import (
+    MixedPrecision,
+    Optimisation,
+    freeze,
+    head_weights,
+    set_training,
+)
 from comptool.training.training_state import Progress, read_state
 from comptool.training.validate import InputTransform
 
+GAUGE = "gradients"  # in the state of the optional columns of metrics.csv
 Phase = Callable[[str], AbstractContextManager[None]]
 _NOTHING: AbstractContextManager[None] = nullcontext()
 
@@ -76,71 +80,31 @@ def _untimed(phase: str) -> AbstractContextManager[None]:
 
 @dataclass
 class TrainSession:
-    """Model, data and optimizer of one member.
-
-    Parameters
-    ----------
-    settings
-        Training settings.
-    model
-        The module that is saved.
-    called
-        The model for training steps: compiled, distributed, or as it is.
-    without_sync
-        Context without gradient synchronisation, for all but the last batch of an update.
-    criterion
-        Loss.
-    precision, optimisation
-        Mixed precision, and optimizer with schedule and averaged weights.
-    augmentation
-        Augmentation of whole batches; None where the data set augments images.
-    eye
-        Input transform.
-    batches, train_loader
-        Training batches: row numbers, and loader.
-    valid_loader
-        Validation loader, or None.
-    processes
-        Distributed processes.
-    mixing
-        Mixup and CutMix.
-    task
-        Task.
-    counted
-        Whether each validation row counts in score and loss, shape (n,).
-    datasets
-        Training data and, if any, validation data.
-    placement
-        Device of the images.
-    loggers
-        Additional columns of ``metrics.csv``.
-    compute
-        Threads, memory format and compilation.
-    phase
-        Context around each part of an update: ``wait``, ``augment``, ``transfer``, ``forward``,
-        ``backward`` or ``optimizer``; replaced for profiling.
-    """
+    """Model, data and optimizer of one member."""
 
     settings: TrainSettings
-    model: StreamModel
-    called: Callable[..., Tensor]
+    model: StreamModel  # the module that is saved
+    called: Callable[..., Tensor]  # for training steps: compiled, distributed, or the model itself
+    # Context without gradient synchronisation, for all but the last batch of an update.
     without_sync: Callable[[], AbstractContextManager[None]]
     criterion: nn.Module
     precision: MixedPrecision
     optimisation: Optimisation
-    augmentation: Augmentation | None
+    augmentation: Augmentation | None  # of whole batches; None where the data set augments images
     eye: InputTransform
-    batches: EpochBatches
+    batches: EpochBatches  # row numbers of the training batches
     train_loader: Iterable[Batch]
-    valid_loader: Iterable[Batch] | None
+    valid_loader: Iterable[Batch] | None  # None without validation
     processes: Processes
     mixing: Mixing
     task: Task
-    counted: npt.NDArray[np.bool_]
-    datasets: tuple[SampleDataset, ...]
+    counted: npt.NDArray[np.bool_]  # whether each validation row counts in score and loss, (n,)
+    datasets: tuple[SampleDataset, ...]  # training data and, if any, validation data
     placement: Placement
-    loggers: EpochLoggers
+    gradients: GradientLogger | None  # columns of metrics.csv with gradient balancing
     compute: ComputeConfig
+    # Context around each part of an update: ``wait``, ``augment``, ``transfer``, ``forward``,
+    # ``backward`` or ``optimizer``; replaced for profiling.
     phase: Phase = _untimed
 
     @property
@@ -168,6 +132,10 @@ class TrainSession:
         """Set training mode and the loss for an epoch, counted from 0."""
         set_training(self.model, self.settings.freeze)
         begin_epoch(self.criterion, epoch)
+
+    def gauges(self) -> dict[str, Any]:
+        """State of the optional columns of ``metrics.csv``, to resume within an epoch."""
+        return {GAUGE: self.gradients.state_dict()} if self.gradients else {}
 
     def seen(self, batch: Batch) -> int:
         """Number of samples of a batch after mixing."""
@@ -209,9 +177,8 @@ def channels_of(plan: TrainPlan, member: TrainMember) -> dict[str, int]:
     if member.parent is not None:
         return _inherited(member, plan.modalities, asked)
     if asked == "auto":
-        missing = "zero" if plan.settings.missing_modality == "zero" else "error"
         return {
-            name: GREY if _all_grey(plan.rows, name, missing) else COLOUR
+            name: GREY if all(map(is_grey, _some_images(plan, name, LOOKED_AT))) else COLOUR
             for name in plan.modalities
         }
     return dict.fromkeys(plan.modalities, COLOUR if asked is None else int(asked))
@@ -231,13 +198,13 @@ def _inherited(
     return theirs
 
 
-def _all_grey(rows: Rows, modality: str, missing: str) -> bool:
-    looked_at = spread(len(rows.samples), LOOKED_AT)
-    samples = rows.take(looked_at)
-    files = ImageFiles(samples, missing)
+def _some_images(plan: TrainPlan, modality: str, count: int) -> Iterator[DeepPixels]:
+    """Images of a modality from all over the rows, except missing ones."""
+    samples = plan.rows.take(spread(len(plan.rows.samples), count))
+    files = ImageFiles(samples, plan.settings.missing)
     place = list(samples.paths).index(modality)
-    images = (files.read(row, place) for row in range(len(looked_at)))
-    return all(is_grey(image) for image in images if image is not None)
+    images = (files.read(row, place) for row in range(len(samples)))
+    return (image for image in images if image is not None)
 
 
 FIRST, MOST = 16, 256  # images per modality: to detect 16 bits, and to find the depth
@@ -246,13 +213,13 @@ FIRST, MOST = 16, 256  # images per modality: to detect 16 bits, and to find the
 def bit_depths(plan: TrainPlan, member: TrainMember) -> tuple[dict[str, int], list[str]]:
     """Bit depth per modality, and a note on each 16-bit one; with a parent run, the parent's."""
     if member.parent is not None:
-        return _inherited_bits(member.parent), []
-    missing = "zero" if plan.settings.missing_modality == "zero" else "error"
+        header = read_header(member.parent)
+        return {name: header.bits.get(name, FULL_DEPTH) for name in header.modalities}, []
     depths, told = {}, []
     for name in plan.modalities:
-        brightest = _brightest(plan.rows, name, missing, FIRST)
+        brightest = _brightest(plan, name, FIRST)
         if brightest is not None:
-            brightest = _brightest(plan.rows, name, missing, MOST)
+            brightest = _brightest(plan, name, MOST)
         depths[name] = FULL_DEPTH if brightest is None else depth_of(brightest)
         if brightest is not None:
             told.append(
@@ -262,21 +229,10 @@ def bit_depths(plan: TrainPlan, member: TrainMember) -> tuple[dict[str, int], li
     return depths, told
 
 
-def _inherited_bits(parent: Path) -> dict[str, int]:
-    header = read_header(parent)
-    known: dict[str, int] = header.bits
-    return {name: known.get(name, FULL_DEPTH) for name in header.modalities}
-
-
-def _brightest(rows: Rows, modality: str, missing: str, count: int) -> int | None:
+def _brightest(plan: TrainPlan, modality: str, count: int) -> int | None:
     """The largest 16-bit value in a sample of images; None without 16-bit images."""
-    looked_at = spread(len(rows.samples), count)
-    samples = rows.take(looked_at)
-    files = ImageFiles(samples, missing)
-    place = list(samples.paths).index(modality)
-    images = (files.read(row, place) for row in range(len(looked_at)))
-    values = [int(i.max()) for i in images if i is not None and i.dtype == np.uint16]
-    return max(values, default=None)
+    images = _some_images(plan, modality, count)
+    return max((int(i.max()) for i in images if i.dtype == np.uint16), default=None)
 
 
 Say = Callable[[str], None]
@@ -336,11 +292,6 @@ def model_options(settings: TrainSettings) -> dict[str, Any]:
     return options | ({"auxiliary_heads": True} if settings.auxiliary_heads else {})
 
 
-def resumed_model(header: RunHeader) -> StreamModel:
-    """The model of a resumed run, without its weights."""
-    return build_model(header)
-
-
 def _sizes(plan: TrainPlan, member: TrainMember) -> dict[str, data.Size]:
     given = data.parse_sizes(plan.settings.img_size, plan.modalities)
     if set(given) == set(plan.modalities):
@@ -350,11 +301,7 @@ def _sizes(plan: TrainPlan, member: TrainMember) -> dict[str, data.Size]:
     if published is not None and published.fixed_input_size:
         height, width = published.input_size[1:]
         return dict.fromkeys(plan.modalities, (height, width)) | given
-    missing = plan.settings.missing_modality
-    native = data.native_sizes(
-        plan.rows.take(member.train), "zero" if missing == "zero" else "error"
-    )
-    return native | given
+    return data.native_sizes(plan.rows.take(member.train), plan.settings.missing) | given
 
 
 def _with_weights(
@@ -414,7 +361,7 @@ def open_session(
     wrapped = _distributed(model, processes)
     optimisation = Optimisation(model, settings, lr, updates, precision)
     # After the copy of the averaged weights, which have no gradients to balance.
-    loggers = _loggers(plan, model, optimisation, processes)
+    gradients = _balance(plan, model, optimisation, processes)
     return TrainSession(
         settings=settings,
         model=model,
@@ -440,7 +387,7 @@ def open_session(
         datasets=datasets,
         placement=placement,
         counted=measured(plan.rows.labels[member.valid], plan.dropped),
-        loggers=loggers,
+        gradients=gradients,
         compute=compute,
     )
 
@@ -478,18 +425,17 @@ def _check_smallest_batch(
         ) from error
 
 
-def _loggers(
+def _balance(
     plan: TrainPlan, model: StreamModel, optimisation: Optimisation, processes: Processes
-) -> EpochLoggers:
-    named: dict[str, EpochLogger] = {"fusion": FusionLogger(optimisation.evaluated)}
+) -> GradientLogger | None:
     calibration = calibration_of(plan.settings)
-    if calibration is not None:
-        logger = GradientLogger(calibration, plan.modalities, processes.device)
-        model.junction = BalancedJunction(
-            calibration, average_over(processes), lambda: optimisation.loss_scale, logger.observe
-        )
-        named["gradients"] = logger
-    return EpochLoggers(**named)
+    if calibration is None:
+        return None
+    logger = GradientLogger(calibration, plan.modalities, processes.device)
+    model.junction = BalancedJunction(
+        calibration, average_over(processes), lambda: optimisation.loss_scale, logger.observe
+    )
+    return logger
 
 
 # Settings that name a file whose content must not change.
@@ -577,7 +523,7 @@ def prepare(
         if progress.finished:
             say(f"{member.folder} is finished ({progress.epoch} epochs); nothing to go on with")
             return Prepared(progress, header, None)
-        model = resumed_model(header)
+        model = build_model(header)
     else:
         progress = Progress()
         model, header = new_model(plan, member, say)
@@ -589,7 +535,8 @@ def prepare(
     if state is not None:
         session.model.load_state_dict(state["weights"])
         session.optimisation.load_state_dict(state["optimisation"])
-        session.loggers.load_state_dict(state.get("gauges", {}))
+        if session.gradients and GAUGE in (gauges := state.get("gauges", {})):
+            session.gradients.load_state_dict(gauges[GAUGE])
     if not processes.first:
         progress.loss_sum, progress.seen = 0.0, 0
     return Prepared(progress, header, session)

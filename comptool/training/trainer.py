@@ -24,7 +24,14 @@ from comptool.io.predictions import read_predictions
 from comptool.io.provenance import PredictionFacts
 from comptool.io.runs import FINISHED, OOF, RUNNING, STOPPED, RunRecord
 from comptool.training.auto_batch_size import with_batch_size
-from comptool.training.checkpoint import Checkpointer, asked_of, clear, columns, write_oof
+from comptool.training.checkpoint import (
+    Checkpointer,
+    asked_of,
+    clear,
+    columns,
+    fusion_columns,
+    write_oof,
+)
 from comptool.training.class_subset import kept_score
 from comptool.training.data import TrainMember, TrainPlan
 from comptool.training.distributed import Processes, joined
@@ -209,7 +216,8 @@ class Loop:
 
     def _blank_images(self) -> list[str]:
         found = set().union(*self.session.processes.gather(self._blank.found))
-        return told(found, self.keeper.plan.modalities, self.keeper.trained_ids)
+        plan = self.keeper.plan
+        return told(found, plan.modalities, plan.rows.ids(self.keeper.member.train))
 
     def _improved(self, score: float | None) -> bool:
         best = self.progress.best_score
@@ -233,7 +241,8 @@ class Loop:
             round(seen / progress.seconds, 1),
         )
         row = dict(zip(columns(self.keeper.metric), values, strict=True))
-        return row | self.session.loggers.read()
+        row |= fusion_columns(self.session.optimisation.evaluated)
+        return row | (self.session.gradients.read() if self.session.gradients else {})
 
     def _totals(self) -> tuple[float, int]:
         """Loss sum and images of the epoch so far, over all processes."""
