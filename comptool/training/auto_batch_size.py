@@ -34,28 +34,17 @@ def with_batch_size(plan: TrainPlan, processes: Processes, say: Say) -> TrainPla
 
     On a GPU the largest batch of a full training step that leaves a tenth of the memory free, the
     least over the processes; on a CPU, where larger batches are no faster, the default. Never more
-    than the training rows.
-
-    Parameters
-    ----------
-    plan
-        The run; its first member is tried.
-    processes
-        Distributed processes.
-    say
-        Called with the chosen size.
-
-    Raises
-    ------
-    UsageError, InputError
-        As in training.
+    than the training rows. The first member of the run is tried, and ``say`` is called with the
+    chosen size. Raises a UsageError or InputError as in training.
     """
     settings = plan.settings
     if settings.batch_size != AS_MANY_AS_FIT:
         return plan
     most = max(1, min(len(member.train) for member in plan.members) // processes.size)
     if processes.device.type == "cuda":
-        number = _tried(plan, processes, most)
+        number = largest(Trial(plan, plan.members[0], processes).fits, most)
+        gc.collect()
+        torch.cuda.empty_cache()
         why = "the most that fit with a tenth of the memory to spare"
     else:
         number, why = min(BATCH_SIZE, most), "the default, for a CPU gains nothing by more"
@@ -71,13 +60,6 @@ def with_batch_size(plan: TrainPlan, processes: Processes, say: Say) -> TrainPla
         f"{draw_batches(plan, plan.members[0], processes).num_steps}; --lr is not scaled: {rate}"
     )
     return plan
-
-
-def _tried(plan: TrainPlan, processes: Processes, most: int) -> int:
-    number = largest(Trial(plan, plan.members[0], processes).fits, most)
-    gc.collect()
-    torch.cuda.empty_cache()
-    return number
 
 
 def largest(fits: Callable[[int], bool], most: int) -> int:

@@ -60,17 +60,9 @@ class Estimate:
 def plan_estimate(name: str | None) -> Estimate:
     """Check a run and its tables, and find the training rows of each of its models.
 
-    Parameters
-    ----------
-    name
-        Name or folder of the run; None: the latest.
-
-    Raises
-    ------
-    UsageError
-        If its task is not multi-label.
-    InputError
-        If there is no such run, a fold is not trained, or the tables have changed since.
+    ``name`` is the name or folder of the run; None: the latest. Raises a UsageError if its task is
+    not multi-label, an InputError if there is no such run, a fold is not trained, or the tables
+    have changed since.
     """
     run = find_run(name)
     unfinished = check_finished(run)
@@ -136,14 +128,10 @@ def doubts(prior: npt.NDArray[np.float64]) -> list[str]:
 def carry_out(
     estimate: Estimate, *, batch_size: int, workers: int | None, device: str
 ) -> npt.NDArray[np.float64] | None:
-    """The class prior (K,); None in all processes but the first.
+    """The class prior (K,), in [0, 1]; None in all processes but the first.
 
-    Raises
-    ------
-    UsageError
-        If the device is not available.
-    InputError
-        If an image or a checkpoint cannot be used.
+    Raises a UsageError if the device is not available, an InputError if an image or a checkpoint
+    cannot be used.
     """
     with joined(device) as processes:
         sums = np.zeros(len(estimate.classes))

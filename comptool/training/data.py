@@ -117,10 +117,7 @@ def labels_of(samples: Samples) -> list[str]:
 def label_indices(samples: Samples, classes: Sequence[str]) -> Indices:
     """Index of each row's label in ``classes``, shape (N,).
 
-    Raises
-    ------
-    InputError
-        If a label is not among them; names the row and up to three such labels.
+    Raises an InputError if a label is not among them; it names the row and up to three such labels.
     """
     index = {name: number for number, name in enumerate(classes)}
     labels = labels_of(samples)
@@ -475,10 +472,7 @@ def write_prior(
 ) -> None:
     """Write the class prior (K,) and its record.
 
-    Raises
-    ------
-    OutputExistsError
-        If ``path`` exists and ``force`` is off.
+    Raises an OutputExistsError if ``path`` exists and ``force`` is off.
     """
     # repr: the numbers read back exactly.
     frame = pd.DataFrame({CLASS: list(classes), PRIOR: [repr(value) for value in prior.tolist()]})
@@ -678,18 +672,9 @@ class TrainPlan:
 def make_plan(
     settings: TrainSettings, files: Files, run: Path, *, force: bool = False, resume: bool = False
 ) -> TrainPlan:
-    """Check the settings and tables of a training run, and plan it.
+    """Check the settings and tables of a training in the folder ``run``, and plan it.
 
-    Parameters
-    ----------
-    settings, files
-        Settings and input tables.
-    run
-        Run folder.
-    force
-        Whether to replace an existing run.
-    resume
-        Whether to resume an existing run.
+    ``force`` replaces an existing run, ``resume`` continues it.
 
     Raises
     ------

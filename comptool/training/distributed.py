@@ -83,13 +83,7 @@ class Processes:
 
 @contextmanager
 def joined(device_name: str) -> Iterator[Processes]:
-    """Join the process group of ``torchrun`` within the context.
-
-    Raises
-    ------
-    UsageError
-        If the device is not available.
-    """
+    """Join the process group of ``torchrun``; a UsageError if the device is not available."""
     local = os.environ.get("LOCAL_RANK")
     if local is not None and device_name in ("auto", "cuda") and torch.cuda.is_available():
         device_name = f"cuda:{local}"

@@ -68,10 +68,7 @@ def read_record(folder: Path) -> tuple[TrainSettings, Files]:
 def run_folder(name: str | None, model: str, extra: Path | None) -> Path:
     """``weights/<name>``; by default the model's name, with the extra table's appended.
 
-    Raises
-    ------
-    UsageError
-        If the name is blank, a path, or ``fold-<number>``; or the model is unknown.
+    Raises a UsageError if the name is blank, a path, or ``fold-<number>``; or the model is unknown.
     """
     if name is None:
         models.parse_name(model)
@@ -102,21 +99,10 @@ def check_folder(run: Path, *, force: bool, resume: bool) -> None:
 def settle(
     folder: Path, given: Mapping[str, Any], *, resume: bool = False
 ) -> tuple[TrainSettings, Files]:
-    """Settings and files of a run from the given options.
+    """Settings and files of a run from the values of given options; others are ignored.
 
-    Parameters
-    ----------
-    folder
-        Run folder.
-    given
-        Values by option name; others than settings and files are ignored.
-    resume
-        Whether to take options that are not given from the run, not the defaults.
-
-    Raises
-    ------
-    UsageError, InputError
-        If settings are invalid, or must not change in a resumed run.
+    ``resume`` takes options that are not given from the run, not the defaults. Raises a UsageError
+    or InputError if settings are invalid, or must not change in a resumed run.
     """
     settings = {name: given[name] for name in _names(TrainSettings) if name in given}
     files = {name: given[name] for name in _names(Files) if name in given}

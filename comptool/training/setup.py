@@ -456,13 +456,7 @@ class Prepared:
 
 
 def rehearse(plan: TrainPlan) -> None:
-    """Prepare every member with random weights, so that a dry run finds the same errors.
-
-    Raises
-    ------
-    UsageError, InputError
-        As :func:`prepare`.
-    """
+    """Prepare every member with random weights; raises the errors of :func:`prepare`."""
     plan = without_published_weights(plan)
     size = plan.settings.batch_size or BATCH_SIZE  # no search in a dry run
     plan = replace(plan, settings=replace(plan.settings, batch_size=size))
@@ -488,23 +482,9 @@ def prepare(
 ) -> Prepared:
     """Create the session of a member, or restore it from its checkpoint.
 
-    Parameters
-    ----------
-    plan, member
-        The run, and its member to train.
-    processes
-        Distributed processes.
-    say
-        Called with each message.
-    measure
-        Which benchmarks may run to choose the compute configuration.
-
-    Raises
-    ------
-    UsageError
-        If a name or an option is unknown, or the device is not available.
-    InputError
-        If weights, an image or the state of a resumed run cannot be used.
+    ``measure`` is which benchmarks may run to choose the compute configuration. Raises a UsageError
+    if a name or an option is unknown, or the device is not available; an InputError if weights, an
+    image or the state of a resumed run cannot be used.
     """
     criterion = make_loss(plan, member)
     state: dict[str, Any] | None = None

@@ -17,15 +17,8 @@ from comptool.training.setup import TrainSession
 def on_device(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
     """Move the images and targets of each batch to the device.
 
-    On a GPU the copy runs on its own stream, parallel to the step before. Batches are not fetched
-    ahead.
-
-    Parameters
-    ----------
-    batches
-        Batches from a loader, in page-locked memory, or already on the device.
-    device
-        Target device; batches are ready on its current stream.
+    On a GPU the copy from page-locked memory runs on its own stream, parallel to the step before;
+    a batch is ready on the current stream. Batches are not fetched ahead.
     """
     if device.type != "cuda":
         yield from batches

@@ -317,23 +317,10 @@ class TrainOutcome:
 def train(
     plan: TrainPlan, say: Say, *, quiet: bool = False, force: bool = False
 ) -> TrainOutcome | None:
-    """Run a planned training.
+    """Run a training planned by :func:`comptool.training.data.make_plan`.
 
-    Parameters
-    ----------
-    plan
-        From :func:`comptool.training.data.make_plan`.
-    say
-        Called with each message.
-    quiet
-        Whether to hide the progress bar.
-    force
-        Whether to replace an existing run.
-
-    Returns
-    -------
-    TrainOutcome or None
-        None in all processes but the first.
+    ``quiet`` hides the progress bar, ``force`` replaces an existing run. Returns None in all
+    processes but the first.
 
     Raises
     ------
@@ -347,7 +334,7 @@ def train(
     started = perf_counter()
     with joined(plan.settings.device) as processes, ExitStack() as training:
         if not processes.first:
-            say = _silent
+            say = _nothing
         plan = with_batch_size(plan, processes, say)
         begin = partial(_begin, plan, processes, force, training)
         epoch: int | list[int] | None
@@ -361,11 +348,7 @@ def train(
     return TrainOutcome(plan.run, plan.metric, score, epoch, perf_counter() - started)
 
 
-def _silent(text: str) -> None:
-    pass
-
-
-def _nothing() -> None:
+def _nothing(*_: object) -> None:
     pass
 
 
