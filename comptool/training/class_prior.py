@@ -17,7 +17,7 @@ from comptool import tasks
 from comptool.competition.config import load
 from comptool.competition.samples import Samples
 from comptool.data.dataset import SampleDataset
-from comptool.data.loader import choose_workers, loader
+from comptool.data.loader import Loader, choose_workers
 from comptool.data.sampler import in_order
 from comptool.errors import InputError, UsageError
 from comptool.io.records import RunHeader
@@ -160,7 +160,7 @@ def summed(
     chosen = choose_workers(workers, processes.device)
     total = torch.zeros(len(header.classes), dtype=torch.float64)
     task = tasks.find(header.task)
-    for batch in loader(dataset, order, workers=chosen, device=processes.device):
+    for batch in Loader(dataset, order, workers=chosen, device=processes.device):
         shares = task.activate(model(*eye.see(batch.images)))
         total += shares.double().sum(dim=0).cpu()
     return np.asarray(sum(processes.gather(total.numpy())), np.float64)

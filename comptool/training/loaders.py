@@ -15,9 +15,9 @@ import torch
 from comptool.data.augment import named_policies
 from comptool.data.augment.batches import Augmentation
 from comptool.data.cache import spelled
-from comptool.data.dataset import Batch, SampleDataset
+from comptool.data.dataset import SampleDataset
 from comptool.data.gpu_dataset import ResidentBatches
-from comptool.data.loader import Loader, choose_workers, loader
+from comptool.data.loader import Loader, choose_workers
 from comptool.data.sampler import EpochBatches, in_order
 from comptool.errors import InputError, UsageError
 from comptool.io.records import RunHeader
@@ -90,7 +90,7 @@ def _room(device: torch.device, processes: Processes) -> int:
     return min(processes.gather(int(MOST_OF_FREE * free)))
 
 
-Source = Loader[Batch] | ResidentBatches
+Source = Loader | ResidentBatches
 # Sampling order by --balance.
 ORDERS = {"over": "over", "class-aware": "class-aware"}
 
@@ -169,5 +169,5 @@ def _open(
 ) -> Source:
     if where is None:
         workers = choose_workers(settings.workers, processes.device)
-        return loader(dataset, order, workers=workers, device=processes.device)
+        return Loader(dataset, order, workers=workers, device=processes.device)
     return ResidentBatches(dataset, order, where)

@@ -42,9 +42,14 @@ class Mixing:
     ) -> Mixed:
         """Mixed images and targets (B, K); unchanged if all are off.
 
-        ``images`` are one float tensor (B, C, H, W) per modality, balanced (2 B, C, H, W);
-        ``targets`` class indices (B,), class shares (B, K) or cells (B, K) of 1, 0 and -1. Only
-        ``random`` is drawn from, so that a resumed run has the same shares.
+        Parameters
+        ----------
+        images
+            One float tensor (B, C, H, W) per modality; balanced: (2 B, C, H, W).
+        targets
+            Class indices (B,), class shares (B, K), or multi-label cells (B, K) of 1, 0 and -1.
+        random
+            The only source of randomness, so that a resumed run draws the same shares.
         """
         if not (self.mixup or self.cutmix or self.balanced):
             return list(images), targets
@@ -63,10 +68,18 @@ class Mixing:
 def mixup(
     images: Sequence[Tensor], targets: Tensor, alpha: float, random: np.random.Generator
 ) -> Mixed:
-    """Mix each sample i of a batch with sample B - 1 - i, in all modalities.
+    """Mix each sample i of a batch with sample B - 1 - i.
 
-    The share is drawn from Beta(alpha, alpha), alpha above 0, once for the images, float tensors
-    (B, C, H, W), and targets (B, K), float class shares or cells.
+    Parameters
+    ----------
+    images
+        One float tensor (B, C, H, W) per modality, all mixed with one partner and share.
+    targets
+        Float class shares or cells (B, K).
+    alpha
+        The share of a batch is drawn from Beta(alpha, alpha), alpha above 0.
+    random
+        Source of the share.
     """
     share = float(random.beta(alpha, alpha))
     mixed = [torch.lerp(tensor.flip(0), tensor, share) for tensor in images]
@@ -78,9 +91,18 @@ def balanced_mixup(
 ) -> Mixed:
     """Mix each sample of the first half of a batch with its partner in the second half.
 
-    Images (2 B, C, H, W) and targets (2 B, K) are B samples in the order of the epoch, then B
-    samples drawn class by class; the result has B. The share of the second half is drawn from
-    Beta(alpha, 1), alpha above 0; its mean is alpha / (1 + alpha).
+    Parameters
+    ----------
+    images
+        One float tensor (2 B, C, H, W) per modality: B samples in the order of the epoch, then B
+        samples drawn class by class. The result has B.
+    targets
+        Float class shares or cells (2 B, K).
+    alpha
+        The share of the second half is drawn from Beta(alpha, 1), alpha above 0; its mean is
+        alpha / (1 + alpha).
+    random
+        Source of the share.
     """
     share = 1 - float(random.beta(alpha, 1))
     halves = [tensor.chunk(2) for tensor in images]
@@ -94,9 +116,15 @@ def cutmix(
 ) -> Mixed:
     """Replace a box in each sample i of a batch by that of sample B - 1 - i.
 
-    Images and targets are as for :func:`mixup`. The box is at the same relative place in all
-    modalities; the share of pixels to keep is drawn from Beta(alpha, alpha), alpha above 0. The
-    share of the targets is that of the pixels kept after clipping, the mean over modalities.
+    Parameters
+    ----------
+    images, targets
+        As for :func:`mixup`. The box is at the same relative place in all modalities. The share of
+        the targets is that of the pixels that are kept after clipping, the mean over modalities.
+    alpha
+        The share of pixels to keep is drawn from Beta(alpha, alpha), alpha above 0.
+    random
+        Source of share and place.
     """
     box = _box(float(random.beta(alpha, alpha)), random)
     mixed, kept = [], []
