@@ -39,7 +39,7 @@ def tta(config: TtaConfig) -> None:
     summary = {
         "output": config.output,
         "runs": list(plan.runs),
-        "rows": result.num_rows,
+        "rows": len(plan.samples),
         "views": list(result.scheme.views),
         "weights": list(result.scheme.weights),
         "warnings": [*plan.notes, *result.findings],
