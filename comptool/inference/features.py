@@ -73,11 +73,11 @@ class FeaturePlan:
         return list(dict.fromkeys(path for pair in files for path in pair))
 
     def __str__(self) -> str:
-        told = [
+        lines = [
             f"{one.member.folder}: {len(one.targets)} rows of {one.samples.source}"
             for one in self.subjects
         ]
-        return "\n".join([*told, *(f"warning: {note}" for note in self.notes)])
+        return "\n".join([*lines, *(f"warning: {note}" for note in self.notes)])
 
 
 def make_feature_plan(config: FeaturesConfig) -> FeaturePlan:
@@ -88,7 +88,9 @@ def make_feature_plan(config: FeaturesConfig) -> FeaturePlan:
     """
     output, force = config.output, config.force
     if output.suffix != ".png":
-        raise UsageError(f"--output is '{output}'; the picture is a .png, its points a .csv beside")
+        raise UsageError(
+            f"--output is '{output}'; the picture is a .png, its points a .csv next to it"
+        )
     for path in (output, output.with_suffix(".csv")):
         refuse_existing(path, force)
     runs = tuple(dict.fromkeys(find_run(name) for name in config.runs)) or (find_run(),)

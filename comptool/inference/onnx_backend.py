@@ -174,7 +174,7 @@ class OnnxNetworks:
                     facts=replace(_known_by(graph), difference=difference),
                 )
         except OutputError as error:
-            self.notes.append(f"the ONNX graph is made anew each time: {error}")
+            self.notes.append(f"the ONNX graph is made again each time: {error}")
 
 
 def _parts(images: Sequence[Pixels]) -> Iterator[list[Pixels]]:

@@ -144,13 +144,13 @@ class InferencePlan:
     def __str__(self) -> str:
         runs = ", ".join(str(run) for run in self.runs)
         averaged = f" ({len(self.members)} networks, averaged)" if len(self.members) > 1 else ""
-        told = [
+        lines = [
             f"{'runs' if len(self.runs) > 1 else 'run'}: {runs}{self.chosen}{averaged}",
             *(f"warning: {note}" for note in self.notes),
             f"samples: {len(self.samples)} of {self.samples.source}",
             f"output: {self.output}",
         ]
-        return "\n".join(told)
+        return "\n".join(lines)
 
 
 def plan_prediction(config: InferConfig | TtaConfig) -> InferencePlan:

@@ -93,7 +93,7 @@ class Trial:
         freeze(model, plan.settings.freeze)
         set_training(model, plan.settings.freeze)
         self._model = model
-        self._eye = InputTransform.of(self._header, self._device, channels_last=True)
+        self._transform = InputTransform.of(self._header, self._device, channels_last=True)
         self._criterion = make_loss(plan, member).to(self._device)
         self._precision = MixedPrecision(plan.settings.amp, self._device)
         rate = plan.settings.rate(pretrained=self._header.pretrained != RANDOM)
@@ -147,7 +147,7 @@ class Trial:
             chips = self._augmentation(batch).images
         self._optimisation.begin(0)
         with self._precision.autocast():
-            logits = self._model(*self._eye.see(chips))
+            logits = self._model(*self._transform.see(chips))
         self._optimisation.backward(total_loss(self._criterion, logits.float(), targets))
         self._optimisation.step()
 

@@ -100,19 +100,19 @@ def _notes(run: Path, settings: TrainSettings, *, absent: bool) -> list[str]:
             f"WARNING: {run} was trained in mode '{mode_of(settings)}', which takes cells without "
             "a label for absent ones; an estimate needs --loss-option mode=ignore"
         ]
-    told = []
+    notes = []
     if settings.loss is not None and not LOSSES.find(settings.loss).calibrated:
-        told.append(
+        notes.append(
             f"WARNING: {run} was trained with the loss '{settings.loss}', whose sigmoids are no "
             f"calibrated probabilities, and so their mean is no share; {NEEDED}"
         )
     if not absent:
-        told.append(
+        notes.append(
             f"WARNING: no cell that {run} was trained on is annotated as absent: it has learnt "
             "that everything is present, and every prior comes out near 1; train it on a table "
             "without --map-zero-to-unknown"
         )
-    return told
+    return notes
 
 
 def doubts(prior: npt.NDArray[np.float64]) -> list[str]:
@@ -147,7 +147,7 @@ def summed(
 ) -> npt.NDArray[np.float64]:
     """Sum of the class probabilities over all rows, float64 of shape (K,)."""
     model, header = load_checkpoint(part.folder, str(processes.device))
-    eye = InputTransform.of(header, processes.device, channels_last=False)
+    transform = InputTransform.of(header, processes.device, channels_last=False)
     dataset = SampleDataset(
         part.samples,
         None,
@@ -161,6 +161,6 @@ def summed(
     total = torch.zeros(len(header.classes), dtype=torch.float64)
     task = tasks.find(header.task)
     for batch in Loader(dataset, order, workers=chosen, device=processes.device):
-        shares = task.activate(model(*eye.see(batch.images)))
+        shares = task.activate(model(*transform.see(batch.images)))
         total += shares.double().sum(dim=0).cpu()
     return np.asarray(sum(processes.gather(total.numpy())), np.float64)

@@ -389,7 +389,7 @@ def gaps(rows: Rows, train: Indices, valid: Indices) -> list[str]:
     if not rows.task.cells:
         absent = _absent(rows, np.arange(len(rows.labels)))
         return [f"no row is of the {_class_list(absent)}: it cannot be learnt"] if absent else []
-    told = []
+    notes = []
     parts = {
         "to train on: it cannot be learnt": train,
         "to validate: the metric leaves it out": valid,
@@ -397,17 +397,17 @@ def gaps(rows: Rows, train: Indices, valid: Indices) -> list[str]:
     for what, part in parts.items():
         lacking = _absent(rows, part)
         if lacking and len(part):
-            told.append(f"no positive row {what}: {_class_list(lacking)}")
+            notes.append(f"no positive row {what}: {_class_list(lacking)}")
     trained = rows.targets[train] == UNKNOWN
     mapped = np.count_nonzero((trained & (rows.labels[train] == ABSENT)).any(axis=1))
     if mapped:
-        told.append(
+        notes.append(
             f"0 is taken for not annotated in {mapped} of the {len(train)} rows to train on"
         )
     blank = np.count_nonzero(trained.all(axis=1))
     if blank:
-        told.append(f"{blank} of the {len(train)} rows to train on have no annotated cell")
-    return told
+        notes.append(f"{blank} of the {len(train)} rows to train on have no annotated cell")
+    return notes
 
 
 def _absent(rows: Rows, part: Indices) -> list[str]:
@@ -488,10 +488,10 @@ def loss_notes(settings: TrainSettings, rows: Rows, train: Indices) -> list[str]
     """Warnings about labels that the loss cannot learn from, one sentence each."""
     if not rows.task.cells:
         return []
-    told = []
+    notes = []
     cells = rows.targets[train]
     if mode_of(settings) is not None and not (cells == UNKNOWN).any():
-        told.append(
+        notes.append(
             f"no cell of the {len(train)} rows to train on is unannotated: --prior, mode, "
             f"gamma_unann and likelihood_topk of '{settings.loss}' do nothing (comptool split "
             "--map-zero-to-unknown takes 0 for not annotated)"
@@ -499,13 +499,13 @@ def loss_notes(settings: TrainSettings, rows: Rows, train: Indices) -> list[str]
     why = _left_out(settings, rows)
     if why and (cells == PRESENT).any() and not (cells == ABSENT).any():
         advised = next(entry.name for entry in LOSSES if entry.absent_modes)
-        told.append(
+        notes.append(
             f"WARNING: no cell of the {len(train)} rows to train on is annotated as absent, and "
             f"{why}: IT LEARNS THAT EVERYTHING IS PRESENT. Take --loss {advised} with "
             "--loss-option mode=negative or, without --prior, mode=selective, which take most "
             "cells without a label for absent; or split without --map-zero-to-unknown"
         )
-    return told
+    return notes
 
 
 def mode_of(settings: TrainSettings) -> str | None:
@@ -634,10 +634,10 @@ class TrainPlan:
     @property
     def inputs(self) -> tuple[Path, ...]:
         """All input files: tables, prior, class weights, augmentation and loss."""
-        beside = (
+        others = (
             self.settings.prior, self.settings.class_weights, self.policy_file, self.loss_file,
         )  # fmt: skip
-        return (*self.rows.inputs, *(path for path in beside if path is not None))
+        return (*self.rows.inputs, *(path for path in others if path is not None))
 
     @property
     def loss_file(self) -> Path | None:

@@ -61,10 +61,10 @@ def place(
         taken = train + valid if fits else train
         note = f"{spelled(taken)} of images lie on {device}"
         return Placement(device, device if fits else None, taken, note)
-    told = f"the images of training take {spelled(train)}; {device} has {spelled(room)} for them"
+    excess = f"the images of training take {spelled(train)}; {device} has {spelled(room)} for them"
     if wanted == "auto":
-        return Placement(note=f"{told}: worker processes load them")
-    raise InputError(told, mend=_MEND)
+        return Placement(note=f"{excess}: worker processes load them")
+    raise InputError(excess, mend=_MEND)
 
 
 def _check_gpu(plan: TrainPlan, device: torch.device) -> None:

@@ -91,7 +91,7 @@ class TrainSession:
     precision: MixedPrecision
     optimisation: Optimisation
     augmentation: Augmentation | None  # of whole batches; None where the data set augments images
-    eye: InputTransform
+    transform: InputTransform
     batches: EpochBatches  # row numbers of the training batches
     train_loader: Iterable[Batch]
     valid_loader: Iterable[Batch] | None  # None without validation
@@ -155,9 +155,9 @@ class TrainSession:
         """
         place = mixed(self.settings.seed, epoch, step, self.processes.rank)
         torch.manual_seed(place)
-        images = self.eye.see(batch.images)
+        images = self.transform.see(batch.images)
         assert batch.targets is not None
-        targets = batch.targets.to(self.eye.device, non_blocking=True)
+        targets = batch.targets.to(self.transform.device, non_blocking=True)
         return self.mixing(images, targets, np.random.default_rng(place))
 
     def loss(self, images: Sequence[Tensor], targets: Tensor) -> Tensor:
@@ -215,18 +215,18 @@ def bit_depths(plan: TrainPlan, member: TrainMember) -> tuple[dict[str, int], li
     if member.parent is not None:
         header = read_header(member.parent)
         return {name: header.bits.get(name, FULL_DEPTH) for name in header.modalities}, []
-    depths, told = {}, []
+    depths, notes = {}, []
     for name in plan.modalities:
         brightest = _brightest(plan, name, FIRST)
         if brightest is not None:
             brightest = _brightest(plan, name, MOST)
         depths[name] = FULL_DEPTH if brightest is None else depth_of(brightest)
         if brightest is not None:
-            told.append(
+            notes.append(
                 f"{name} images have 16 bits and values up to {brightest}: they are scaled so "
                 f"that {2 ** depths[name] - 1} ({depths[name]} bits) is white"
             )
-    return depths, told
+    return depths, notes
 
 
 def _brightest(plan: TrainPlan, modality: str, count: int) -> int | None:
@@ -249,8 +249,8 @@ def new_model(plan: TrainPlan, member: TrainMember, say: Say) -> tuple[StreamMod
     torch.manual_seed(mixed(plan.settings.seed, INITIAL))
     in_chans = [channels[name] for name in plan.modalities]
     model, pretrained = _with_weights(plan, member, {**options, "in_chans": in_chans}, say)
-    bits, told = bit_depths(plan, member)
-    for sentence in told:
+    bits, notes = bit_depths(plan, member)
+    for sentence in notes:
         say(sentence)
     origin = [] if member.parent is None else [member.parent / BEST]
     statistics = {name: model.data_config.statistics(channels[name]) for name in plan.modalities}
@@ -296,11 +296,12 @@ def _sizes(plan: TrainPlan, member: TrainMember) -> dict[str, data.Size]:
     given = data.parse_sizes(plan.settings.img_size, plan.modalities)
     if set(given) == set(plan.modalities):
         return given
-    backbone = _timm_backbone(plan.settings.model)
-    published = None if backbone is None else timm_backbone.published(backbone)
-    if published is not None and published.fixed_input_size:
-        height, width = published.input_size[1:]
-        return dict.fromkeys(plan.modalities, (height, width)) | given
+    backbone = models.parse_name(plan.settings.model).backbone
+    if models.encoder_entry(backbone).target == models.TIMM:
+        published = timm_backbone.published(backbone)
+        if published.fixed_input_size:
+            height, width = published.input_size[1:]
+            return dict.fromkeys(plan.modalities, (height, width)) | given
     return data.native_sizes(plan.rows.take(member.train), plan.settings.missing) | given
 
 
@@ -312,16 +313,10 @@ def _with_weights(
     if member.parent is None:
         return create_from(plan.settings.pretrained, name, num_classes, say=say, **options)
     model = models.create(name, num_classes, **options)
-    anew = head_weights(model) if plan.settings.reset_head else {}
+    own_head = head_weights(model) if plan.settings.reset_head else {}
     load_weights(model, member.parent, dispensable=AUXILIARY)
-    model.load_state_dict(anew, strict=False)
+    model.load_state_dict(own_head, strict=False)
     return model, str(member.parent)
-
-
-def _timm_backbone(name: str) -> str | None:
-    """The backbone in a model name if it is from timm."""
-    backbone = models.parse_name(name).backbone
-    return backbone if models.encoder_entry(backbone).target == models.TIMM else None
 
 
 def open_session(
@@ -348,7 +343,7 @@ def open_session(
     use_threads(compute)
     if compute.channels_last:
         model = model.to(memory_format=torch.channels_last)
-    eye = InputTransform.of(header, device, compute.channels_last)
+    transform = InputTransform.of(header, device, compute.channels_last)
     placement = place(plan, member, header, processes)
     if placement.note:
         say(placement.note)
@@ -375,7 +370,7 @@ def open_session(
         precision=precision,
         optimisation=optimisation,
         augmentation=open_augmentation(plan, datasets[0], device),
-        eye=eye,
+        transform=transform,
         batches=batches,
         train_loader=train_loader,
         valid_loader=valid_loader,
@@ -403,7 +398,7 @@ def _check_smallest_batch(
     model: StreamModel,
     batches: EpochBatches,
     settings: TrainSettings,
-    eye: InputTransform,
+    transform: InputTransform,
     header: RunHeader,
 ) -> None:
     """Refuse batches of one image where batch normalisation gets one value per channel."""
@@ -417,7 +412,7 @@ def _check_smallest_batch(
     set_training(copied, settings.freeze)
     try:
         with torch.no_grad():
-            copied(*eye.see(chips))
+            copied(*transform.see(chips))
     except ValueError as error:
         raise UsageError(
             f"the batch normalisation of '{settings.model}' cannot learn from batches of one "
@@ -501,7 +496,7 @@ def prepare(
         header = header_of(state["header"], member.folder / LAST)
         header = replace(header, arguments=plan.settings.document())
         if progress.finished:
-            say(f"{member.folder} is finished ({progress.epoch} epochs); nothing to go on with")
+            say(f"{member.folder} is finished ({progress.epoch} epochs); nothing is left to train")
             return Prepared(progress, header, None)
         model = build_model(header)
     else:

@@ -23,24 +23,24 @@ def on_device(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]
     if device.type != "cuda":
         yield from batches
         return
-    beside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     for batch in batches:
-        with torch.cuda.stream(beside):
+        with torch.cuda.stream(copies):
             images = [image.to(device, non_blocking=True) for image in batch.images]
             targets = batch.targets
             if targets is not None:
                 targets = targets.to(device, non_blocking=True)
-        _hand_over(beside, images if targets is None else [*images, targets], batch)
+        _hand_over(copies, images if targets is None else [*images, targets], batch)
         yield batch._replace(images=images, targets=targets)
 
 
-def _hand_over(beside: torch.cuda.Stream, moved: list[Tensor], batch: Batch) -> None:
+def _hand_over(copies: torch.cuda.Stream, moved: list[Tensor], batch: Batch) -> None:
     """Let the current stream wait for the copies, and keep their memory until it is done."""
-    current = torch.cuda.current_stream(beside.device)
-    current.wait_stream(beside)
-    there = {id(tensor) for tensor in (*batch.images, batch.targets)}
+    current = torch.cuda.current_stream(copies.device)
+    current.wait_stream(copies)
+    unmoved = {id(tensor) for tensor in (*batch.images, batch.targets)}
     for tensor in moved:
-        if id(tensor) not in there:
+        if id(tensor) not in unmoved:
             tensor.record_stream(current)
 
 
@@ -77,8 +77,8 @@ class TrainStep:
         except torch.OutOfMemoryError as error:
             raise UsageError(
                 f"the state of --optimizer {session.settings.optimizer} does not fit into the "
-                f"memory of {session.processes.device} beside the model; take a smaller --model, "
-                "or sgd"
+                f"memory of {session.processes.device} in addition to the model; take a smaller "
+                "--model, or sgd"
             ) from error
         with session.phase("optimizer"):
             session.optimisation.average(number)

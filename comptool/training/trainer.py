@@ -35,7 +35,7 @@ from comptool.training.checkpoint import (
 from comptool.training.class_subset import kept_score
 from comptool.training.data import TrainMember, TrainPlan
 from comptool.training.distributed import Processes, joined
-from comptool.training.nan_guard import BlankImages, Interruption, LossMonitor, told
+from comptool.training.nan_guard import BlankImages, Interruption, LossMonitor, blank_warnings
 from comptool.training.resume import write_record
 from comptool.training.setup import TrainSession, identity, prepare
 from comptool.training.train_step import TrainStep, on_device
@@ -100,7 +100,7 @@ class Loop:
         except torch.OutOfMemoryError as error:
             raise UsageError(
                 f"the memory of {self.session.processes.device} does not hold a batch of images "
-                "beside the model; take a smaller --batch-size, or --data-on cpu"
+                "and the model; take a smaller --batch-size, or --data-on cpu"
             ) from error
         except RuntimeError:
             # The signal may have ended the workers first.
@@ -160,7 +160,7 @@ class Loop:
             probabilities, loss = evaluate(
                 session.optimisation.evaluated,
                 on_device(session.valid_loader, session.processes.device),
-                session.eye,
+                session.transform,
                 session.criterion,
                 session.processes,
                 # Several processes stop only between updates.
@@ -217,7 +217,7 @@ class Loop:
     def _blank_images(self) -> list[str]:
         found = set().union(*self.session.processes.gather(self._blank.found))
         plan = self.keeper.plan
-        return told(found, plan.modalities, plan.rows.ids(self.keeper.member.train))
+        return blank_warnings(found, plan.modalities, plan.rows.ids(self.keeper.member.train))
 
     def _improved(self, score: float | None) -> bool:
         best = self.progress.best_score

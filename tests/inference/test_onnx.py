@@ -155,7 +155,7 @@ def test_a_folder_that_cannot_be_written_has_its_graph_made_each_time(pairs, exp
     for _ in range(2):
         table, sentences = predicted(ONNX)
         np.testing.assert_allclose(table, predicted(TORCH)[0], atol=1e-4)
-        assert sentences[0].startswith("the ONNX graph is made anew each time: ")
+        assert sentences[0].startswith("the ONNX graph is made again each time: ")
     assert len(exports) == 2
 
 

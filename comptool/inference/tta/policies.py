@@ -136,7 +136,7 @@ def views_path(output: Path) -> Path:
     return output.with_suffix(".json")
 
 
-def beside(output: Path, search: str | None) -> list[str]:
+def further_outputs(output: Path, search: str | None) -> list[str]:
     """Further outputs of test-time augmentation or a search of views."""
     return [str(path) for path in (rows_path(output), *([views_path(output)] if search else []))]
 

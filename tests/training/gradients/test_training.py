@@ -51,7 +51,7 @@ def one_update(plan, twin, device="cpu", share=1.0):
     session.optimisation.begin(0)
     session.optimisation.backward(session.loss(*session.see(batch, 0, 0)), share)
     scaler.unscale_(session.optimisation.optimizer)
-    images, targets = session.eye.see(batch.images), batch.targets.to(device)
+    images, targets = session.transform.see(batch.images), batch.targets.to(device)
     with session.precision.autocast():
         return session, twin(untouched, images, targets, calibration_of(plan.settings))
 
