@@ -7,15 +7,24 @@ the missing ones. Settings of a run do not belong here.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from comptool import tasks
+from comptool import metrics, tasks
 from comptool.competition.detect import Detection, detect, detect_table
-from comptool.competition.schema import PATH_KEYS, Facts, from_environment, read_facts, write_facts
+from comptool.competition.schema import (
+    METRIC_OPTIONS,
+    PATH_KEYS,
+    Facts,
+    from_environment,
+    read_facts,
+    write_facts,
+)
 from comptool.errors import InputError
+from comptool.io.tables import read_table
+from comptool.metrics import AnswerColumns, Metric
 from comptool.tasks import Task
 
 FILE = Path("comptool.toml")
@@ -43,12 +52,49 @@ class Competition:
     # column, or filename pattern with ``{id}``, in the model's order
     modalities: dict[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] | None = None  # all class names, if fixed
+    # values by name: numbers, lists or paths of tables
+    metric_options: dict[str, Any] = field(default_factory=dict)
     findings: tuple[str, ...] = ()  # detected and assumed facts, one sentence each
 
     @property
     def kind(self) -> Task:
         """The task as an object."""
         return tasks.find(self.task)
+
+    def find_metric(
+        self, name: str | None = None, *, classes: Sequence[str] | None = None
+    ) -> Metric:
+        """The competition's metric with its options, or another one by name.
+
+        Parameters
+        ----------
+        name
+            None for the competition's own. The options of ``comptool.toml`` are for that one.
+        classes
+            The class names in class order, so far as they are known besides `classes`.
+
+        Raises
+        ------
+        UsageError, InputError
+            See `comptool.metrics.find`.
+        """
+        own = name is None or name == self.metric
+        found = metrics.find(
+            name or self.metric,
+            self.task,
+            self.metric_options if own else {},
+            classes=self.classes if classes is None else classes,
+        )
+        if found.is_ours:
+            return found
+        return replace(found, columns=AnswerColumns(self.id, self.label, self._num_answers()))
+
+    def _num_answers(self) -> int | None:
+        """Columns of the sample submission besides the id; None if it is unknown."""
+        sample = self.sample_submission
+        if sample is None or not sample.is_file():
+            return None
+        return len(read_table(sample).columns) - 1
 
 
 def load(path: Path | None = None) -> Competition:
@@ -157,8 +203,16 @@ def assemble(facts: Facts, folder: Path, findings: tuple[str, ...] = ()) -> Comp
         group=facts.get("group"),
         modalities=dict(facts["modalities"]),
         classes=None if classes is None else tuple(classes),
+        metric_options={
+            name: str(_resolve(folder, METRIC_OPTIONS, value)) if _is_table(value) else value
+            for name, value in facts.get(METRIC_OPTIONS, {}).items()
+        },
         findings=findings,
     )
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, str) and value.lower().endswith(".csv")
 
 
 def _resolve(folder: Path, key: str, value: str | None) -> Path | None:
@@ -194,6 +248,10 @@ def dump(competition: Competition, path: Path, *, force: bool = False) -> None:
         facts["group"] = competition.group
     if competition.classes is not None:
         facts["classes"] = list(competition.classes)
+    facts[METRIC_OPTIONS] = {
+        name: _relative(Path(value), competition.folder) if _is_table(value) else value
+        for name, value in competition.metric_options.items()
+    }
     write_facts(facts, path, force=force)
 
 
