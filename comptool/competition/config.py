@@ -25,6 +25,7 @@ from comptool.competition.schema import (
 from comptool.errors import InputError
 from comptool.io.tables import read_table
 from comptool.metrics import AnswerColumns, Metric
+from comptool.metrics.metric_options import is_table
 from comptool.tasks import Task
 
 FILE = Path("comptool.toml")
@@ -62,29 +63,37 @@ class Competition:
         return tasks.find(self.task)
 
     def find_metric(
-        self, name: str | None = None, *, classes: Sequence[str] | None = None
+        self,
+        name: str | None = None,
+        *,
+        options: Mapping[str, Any] | None = None,
+        classes: Sequence[str] | None = None,
     ) -> Metric:
         """The competition's metric with its options, or another one by name.
 
         Parameters
         ----------
         name
-            None for the competition's own. The options of ``comptool.toml`` are for that one.
+            None for the competition's own.
+        options
+            By name; None for those of ``comptool.toml`` if it is the competition's own, else none.
         classes
-            The class names in class order, so far as they are known besides `classes`.
+            The class names in the order of the predictions; None: that of `classes`. Lists in
+            ``comptool.toml`` are in its own order.
 
         Raises
         ------
         UsageError, InputError
             See `comptool.metrics.find`.
         """
-        own = name is None or name == self.metric
-        found = metrics.find(
-            name or self.metric,
-            self.task,
-            self.metric_options if own else {},
-            classes=self.classes if classes is None else classes,
-        )
+        if options is None:
+            options = self.metric_options if name in (None, self.metric) else {}
+        own, asked = self.classes or self.labels or None, None if classes is None else list(classes)
+        moved = own is not None and asked != list(own) and sorted(asked or ()) == sorted(own)
+        known = own if moved or asked is None else asked
+        found = metrics.find(name or self.metric, self.task, options, classes=known)
+        if moved and own is not None and asked is not None:
+            found = found.of_classes([own.index(one) for one in asked])
         if found.is_ours:
             return found
         return replace(found, columns=AnswerColumns(self.id, self.label, self._num_answers()))
@@ -204,15 +213,11 @@ def assemble(facts: Facts, folder: Path, findings: tuple[str, ...] = ()) -> Comp
         modalities=dict(facts["modalities"]),
         classes=None if classes is None else tuple(classes),
         metric_options={
-            name: str(_resolve(folder, METRIC_OPTIONS, value)) if _is_table(value) else value
+            name: str(_resolve(folder, METRIC_OPTIONS, value)) if is_table(value) else value
             for name, value in facts.get(METRIC_OPTIONS, {}).items()
         },
         findings=findings,
     )
-
-
-def _is_table(value: object) -> bool:
-    return isinstance(value, str) and value.lower().endswith(".csv")
 
 
 def _resolve(folder: Path, key: str, value: str | None) -> Path | None:
@@ -249,7 +254,7 @@ def dump(competition: Competition, path: Path, *, force: bool = False) -> None:
     if competition.classes is not None:
         facts["classes"] = list(competition.classes)
     facts[METRIC_OPTIONS] = {
-        name: _relative(Path(value), competition.folder) if _is_table(value) else value
+        name: _relative(Path(value), competition.folder) if is_table(value) else value
         for name, value in competition.metric_options.items()
     }
     write_facts(facts, path, force=force)

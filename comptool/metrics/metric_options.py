@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from comptool.errors import InputError, UsageError, nearest, quoted
 
@@ -42,6 +42,11 @@ def from_text(text: str) -> Value:
     if any(number is None for number in numbers):
         return text
     return numbers[0] if len(parts) == 1 else numbers  # type: ignore[return-value]
+
+
+def is_table(value: object) -> TypeGuard[str]:
+    """Whether the value of an option is the path of a table."""
+    return isinstance(value, str) and value.lower().endswith(".csv")
 
 
 def _number(text: str) -> float | None:
@@ -141,7 +146,7 @@ def _class(value: object, classes: Classes) -> str:
 
 
 def _weights(value: object, classes: Classes) -> list[float]:
-    numbers = _weights_of(Path(value), classes) if isinstance(value, str) else value
+    numbers = _weights_of(Path(value), classes) if is_table(value) else value
     if not isinstance(numbers, list) or not numbers:
         raise ValueError
     if not all(_is_number(one) and one >= 0 for one in numbers):
@@ -152,7 +157,7 @@ def _weights(value: object, classes: Classes) -> list[float]:
 
 
 def _cost(value: object, classes: Classes) -> list[list[float]]:
-    rows = _matrix_of(Path(value), classes) if isinstance(value, str) else value
+    rows = _matrix_of(Path(value), classes) if is_table(value) else value
     if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
         raise ValueError
     if not rows or any(len(row) != len(rows) for row in rows):

@@ -27,9 +27,8 @@ Weights = npt.NDArray[np.floating]
 MULTICLASS, MULTILABEL, ORDINAL, REGRESSION = "multiclass", "multilabel", "ordinal", "regression"
 ONE_CLASS = (MULTICLASS, ORDINAL)
 # What a metric reads of the predictions.
-PROBABILITIES, CLASSES, RANKING, NUMBERS = READS = (
-    "probabilities", "classes", "ranking", "numbers"
-)  # fmt: skip
+READS = PROBABILITIES, CLASSES, RANKING, NUMBERS = "probabilities", "classes", "ranking", "numbers"
+UNKNOWN = ""  # of a function of a user that does not say
 
 
 class Weighted(Protocol):
@@ -94,7 +93,7 @@ class Metric(Entry):
         Whether higher values are better.
     reads
         "probabilities"; "classes": the predicted class or the cells above one half; "ranking": the
-        `k` most probable classes; "numbers".
+        `k` most probable classes; "numbers"; empty for a user's function that does not say.
     of_order
         Whether only the order of the rows within each class matters.
     per_class
@@ -122,7 +121,7 @@ class Metric(Entry):
     takes: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     given: Mapping[str, Any] = field(default_factory=dict)
-    options_given: Mapping[str, Any] = field(default_factory=dict)  # of a function of a user
+    user_options: dict[str, Any] = field(default_factory=dict)  # of a function of a user
     classes: tuple[str, ...] | None = None
     columns: AnswerColumns = AnswerColumns()
 
@@ -155,8 +154,8 @@ class Metric(Entry):
     def record(self) -> dict[str, Any]:
         """The options that the name does not say, as JSON: with it the metric is found again."""
         said = self.parameter if "@" in self.name else ""
-        values = {**self.given, **self.options_given}
-        return {one.replace("_", "-"): value for one, value in values.items() if one != said}
+        values = {one: self.given[one] for one in self.takes if one in self.given and one != said}
+        return {one.replace("_", "-"): value for one, value in (values | self.user_options).items()}
 
     def load_per_class(self) -> Callable[..., Floats]:
         """The function ``per_class``: (targets, probabilities, weights=None) -> (K,)."""
@@ -201,7 +200,7 @@ class Metric(Entry):
 
     def _arguments(self, probabilities: Floats) -> dict[str, Any]:
         if not self.is_ours:
-            return dict(self.options_given)
+            return dict(self.user_options)
         arguments = dict(self.given)
         if probabilities.ndim == 2 and self.reads != NUMBERS:
             check_fit(self.name, arguments, probabilities.shape[1])
@@ -314,9 +313,8 @@ ROWS = (
         "F1 score of all cells at 0.5.",
         "van Rijsbergen 1979", (MULTILABEL,), reads=CLASSES),
     Metric("f-beta", "comptool.metrics.multilabel:sample_f_beta",
-        "Mean over images of the F2 score at 0.5, or of another 'beta'.",
-        "van Rijsbergen 1979", (MULTILABEL,), reads=CLASSES,
-        parameter="beta", takes=("beta",), given={"beta": 2.0}),
+        "Mean over images of the F2 score at 0.5.",
+        "van Rijsbergen 1979", (MULTILABEL,), reads=CLASSES, given={"beta": 2.0}),
     Metric("samples-f-beta", "comptool.metrics.multilabel:sample_f_beta",
         "Mean over images of the F1 score at 0.5, or of another 'beta'.",
         "van Rijsbergen 1979", (MULTILABEL,), reads=CLASSES,
@@ -404,8 +402,8 @@ def options_in_words(name: str) -> dict[str, str]:
 
     Examples
     --------
-    >>> options_in_words("f-beta")
-    {'beta': 'a number above 0 (default: 2)'}
+    >>> options_in_words("samples-f-beta")
+    {'beta': 'a number above 0 (default: 1)'}
     """
     if wrong := wrong_name(name):
         raise UsageError(wrong)
@@ -569,7 +567,7 @@ def _of_user(
     function = entry.load()
     options = user_metric.Signature.of(name, function).checked(name, options)
     properties = user_metric.properties(name, function)
-    return replace(entry, tasks=(task.name,), options_given=dict(options), **properties)
+    return replace(entry, tasks=(task.name,), user_options=dict(options), **properties)
 
 
 def by_shape(name: str, targets: Targets, options: Mapping[str, object] | None = None) -> Metric:

@@ -6,7 +6,8 @@ on Kaggle: the columns are those of the competition's sample submission, so far 
 the ids number the rows. Further keyword parameters are options of the metric.
 
 Attributes of the function say what its signature does not: ``greater_is_better`` (True),
-``reads`` ("probabilities") and, for "ranking", ``k``.
+``reads`` ("probabilities", "classes", "numbers", or "ranking" with ``k``; by default what the
+sample submission can hold).
 """
 
 from __future__ import annotations
@@ -21,13 +22,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from comptool.errors import ComptoolError, InputError, UsageError, quoted, unknown_name
+from comptool.errors import (
+    ComptoolError,
+    InputError,
+    UsageError,
+    UserFunctionError,
+    quoted,
+    unknown_name,
+)
 from comptool.metrics.metric_registry import (
     CLASSES,
     NUMBERS,
-    PROBABILITIES,
     RANKING,
     READS,
+    UNKNOWN,
     Floats,
     Metric,
     Targets,
@@ -41,10 +49,6 @@ WEIGHTS = "weights"
 # What functions of a package of ours or of scikit-learn call targets and predictions does not
 # matter: they are given by position.
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-
-
-class UserFunctionError(ComptoolError):
-    """A function of the user that fails or returns no number."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +110,8 @@ class Signature:
 
 def properties(name: str, function: Callable[..., Any]) -> dict[str, Any]:
     """The properties of a registry entry that attributes of the function give."""
-    reads = getattr(function, "reads", PROBABILITIES)
-    if reads not in READS:
+    reads = getattr(function, "reads", UNKNOWN)
+    if reads and reads not in READS:
         raise UsageError(f"{name}.reads is {reads!r}; it can be {', '.join(READS)}")
     greater = getattr(function, "greater_is_better", True)
     if not isinstance(greater, bool):
@@ -136,7 +140,7 @@ def prepare(
         If the function raises, or returns no finite number.
     """
     signature = Signature.of(metric.name, function)
-    options = signature.checked(metric.name, metric.options_given)
+    options = signature.checked(metric.name, metric.user_options)
     if signature.of_tables:
         tables = _Tables.of(metric, targets, probabilities)
 

@@ -36,7 +36,7 @@ def test_the_number_in_the_name_is_an_option():
     assert found.score(TARGETS, P) == pytest.approx((1 + 0 + 1 + 0) / 4)
     assert metrics.find("map@k", "multiclass", {"k": 2}) == found
     assert metrics.find("pauc@0.80", "multilabel").given == {"tpr": 0.8}
-    assert metrics.find("f-beta@0.5", "multilabel").given == {"beta": 0.5}
+    assert metrics.find("micro-f-beta@0.5", "multilabel").given == {"beta": 0.5}
     assert metrics.find("accuracy", "multiclass").k is None
 
 
@@ -74,7 +74,7 @@ def test_a_k_above_the_number_of_classes_is_told_where_these_are_first_seen():
     [
         ("accuracy", {"beta": 1}, "the metric 'accuracy' takes no 'beta'; it takes no options"),
         ("map@2", {"k": 2}, "map@2 says its k, and an option says it again"),
-        ("f-beta", {"beta": 0}, "f-beta: beta is '0'; it has to be a number above 0"),
+        ("macro-f-beta", {"beta": 0}, "macro-f-beta: beta is '0'; it has to be a number above 0"),
         ("weighted-logloss", {"weights": [1, 2]},
          "weighted-logloss: weights has 2 numbers and there are 3 classes"),
         ("weighted-logloss", {"weights": [0, 0, 0]},
@@ -92,7 +92,7 @@ def test_a_k_above_the_number_of_classes_is_told_where_these_are_first_seen():
 )  # fmt: skip
 def test_a_wrong_option_is_told(name, options, told):
     with pytest.raises(UsageError) as error:
-        task = "multilabel" if name == "f-beta" else "multiclass"
+        task = "multilabel" if name == "macro-f-beta" else "multiclass"
         metrics.find(name, task, options, classes=CLASSES)
     assert str(error.value).startswith(told)
 
@@ -185,7 +185,7 @@ def test_the_name_alone_is_checked_without_a_file():
 
 
 def test_the_options_of_a_metric_are_listed(tmp_path):
-    assert metrics.options_in_words("f-beta") == {"beta": "a number above 0 (default: 2)"}
+    assert metrics.options_in_words("samples-f-beta") == {"beta": "a number above 0 (default: 1)"}
     assert metrics.options_in_words("map@5") == {}
     assert list(metrics.options_in_words("weighted-logloss")) == ["weights", "positive-weight"]
     with pytest.raises(UsageError, match="no metric is called 'f-betta'"):

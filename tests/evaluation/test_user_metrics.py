@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from comptool import metrics
-from comptool.errors import InputError, UsageError
+from comptool.errors import InputError, UsageError, UserFunctionError
 from comptool.metrics import AnswerColumns
 from comptool.metrics.bootstrap import metric_with_interval
-from comptool.metrics.user_metric import UserFunctionError
 from comptool.registry import load_user_object
 
 TARGETS = np.array([0, 1, 2, 1])
@@ -91,7 +90,7 @@ def seen():
 
 def test_attributes_say_what_a_function_of_arrays_is():
     brier, within = find("brier"), find("within", options={"grades": 1})
-    assert (brier.greater_is_better, brier.sign, brier.reads) == (False, -1, "probabilities")
+    assert (brier.greater_is_better, brier.sign, brier.reads) == (False, -1, "")
     assert (within.greater_is_better, within.of_decisions) == (True, True)
     assert brier.score(TARGETS, P) == pytest.approx(0.27)
     assert within.score(TARGETS, P) == 0.75
