@@ -303,7 +303,9 @@ def grade_cells(
     The submission has ids with one probability (or 1 and 0) per class, or with a list of classes;
     an out-of-fold file (with a column ``fold``) is graded on the rows that it has. The answers
     ``truth`` have one column per class of 1, 0, -1 and blank, or a list of classes. ``recorded``
-    are the facts of their practice competition, if any.
+    are the facts of their practice competition, if any. UsageError if the metric is unknown, or
+    needs probabilities where there are none; InputError if a file, the ids or the classes do not
+    fit.
     """
     table = read_table(submission)
     classes = _classes(truth, recorded, table)
