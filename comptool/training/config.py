@@ -370,7 +370,7 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
         panel=ADVANCED,
     )
     metric: str | None = option(
-        help="Metric that selects the checkpoint.",
+        help="Metric that selects the checkpoint: a name of comptool metrics or FILE.py:function.",
         shown="the competition's",
         panel=VALIDATION,
     )
