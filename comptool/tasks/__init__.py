@@ -1,4 +1,4 @@
-"""Tasks: what one class per image and several labels per image need done differently.
+"""Tasks: what one class, several labels, a grade and a number per image need done differently.
 
 A task is one object. What depends on it asks the object; nothing outside this package branches on
 a task's name. Metrics, losses and the detection of a download name the tasks that they are for. To
@@ -34,6 +34,18 @@ TASKS = Registry(
         "comptool.tasks.multilabel_task:Multilabel",
         "Several labels per image, each present, absent or not annotated.",
         "a sigmoid of each class",
+    ),
+    Entry(
+        "ordinal",
+        "comptool.tasks.ordinal_task:Ordinal",
+        "One of several grades in order per image.",
+        "conditional sigmoids, Shi, Cao & Raschka 2021, arXiv:2111.08851",
+    ),
+    Entry(
+        "regression",
+        "comptool.tasks.regression_task:Regression",
+        "One number or several per image.",
+        "-",
     ),
 )
 
