@@ -455,7 +455,7 @@ def _device(networks: Networks, computing: Computing) -> str:
 
         if isinstance(networks, OnnxNetworks):
             return ONNX
-    from comptool.data.device import choose_device
+    from comptool.training.distributed import choose_device
 
     return str(choose_device(computing.device))
 

@@ -47,21 +47,10 @@ MERGES: dict[str, Callable[[Numbers], Numbers]] = {
 def merge(logits: Numbers, how: str, task: str, weights: Sequence[float] = ()) -> Numbers:
     """Merge the logits (V, B, K) of V views into probabilities (B, K) of the same type.
 
-    Parameters
-    ----------
-    how
-        One of `MERGES`.
-    task
-        Name of the task; classes are independent for multi-label tasks, and of numbers there is
-        only the mean.
-    weights
-        Weights of the V views in a mean, summing to one; empty for equal ones.
-
-    Raises
-    ------
-    UsageError
-        If the merge is unknown, weights are given for another merge than the mean, or the task has
-        no such merge.
+    ``how`` is one of `MERGES`; classes are independent in a ``task`` of several labels, and numbers
+    have only the mean; ``weights`` of the V views in a mean sum to one, empty for equal ones.
+    Raises a UsageError if the merge is unknown or not one of the task, or weights are given for
+    another merge than the mean.
     """
     if how not in MERGES:
         raise unknown_name("merge", how, MERGES)
