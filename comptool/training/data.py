@@ -64,9 +64,10 @@ def labelled_rows(
     if folds is None:
         samples, dropped = with_images(training_samples(competition), settings)
         # Late: imports scikit-learn.
-        from comptool.splits.splitting import make_folds
+        from comptool.splits.config import SplitOptions
+        from comptool.splits.splitting import split_samples
 
-        made = make_folds(samples, seed=settings.seed)
+        made = split_samples(samples, SplitOptions(seed=settings.seed))
         note = f"no folds.csv here: {made.strategy} of {samples.source}, seed {settings.seed}"
         samples = replace(samples, frame=made.frame)
         return samples, [f"{note} ('comptool split' makes others)", *made.warnings, *dropped]
