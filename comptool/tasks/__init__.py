@@ -68,11 +68,13 @@ def find(name: str) -> Task:
     return made
 
 
-def by_shape(*, cells: bool) -> Task:
-    """The first task whose targets are cells of shape (N, K), or class indices of shape (N,)."""
-    return next(task for name in names() if (task := find(name)).cells == cells)
+def by_shape(*, cells: bool, numbers: bool = False) -> Task:
+    """The first task whose targets are cells (N, K), numbers (N, T), or class indices (N,)."""
+    kinds = map(find, names())
+    return next(task for task in kinds if (task.cells, task.numbers) == (cells, numbers))
 
 
-def of_targets(targets: npt.NDArray[np.integer]) -> Task:
-    """The first task whose targets have this shape."""
-    return by_shape(cells=targets.ndim == 2)
+def of_targets(targets: npt.NDArray[np.integer] | npt.NDArray[np.floating]) -> Task:
+    """The first task whose targets have this type and shape."""
+    numbers = targets.dtype.kind == "f"
+    return by_shape(cells=targets.ndim == 2 and not numbers, numbers=numbers)

@@ -88,8 +88,9 @@ def best_grade_thresholds(
     # Rows of one expected grade have one answer: cuts are only between different ones.
     cuts = np.concatenate([[0], np.flatnonzero(np.diff(rising)) + 1, [len(rising)]])
     sums = np.concatenate([np.zeros((1, num_grades)), weights[truth].cumsum(axis=0)])[cuts]
-    ratio, best = np.inf, np.zeros(num_grades - 1, np.int64)
-    start = np.searchsorted(rising[cuts[:-1]], grades[:-1] + 0.5)
+    ratio = np.inf
+    start: Indices = np.searchsorted(rising[cuts[:-1]], grades[:-1] + 0.5)
+    best = start
     new = _ratio(start, sums, cuts, chance)
     while new < ratio - CLOSE:
         ratio, best = new, start
