@@ -138,7 +138,7 @@ class Inspection:
     def counts(self) -> dict[str, int]:
         """Number of findings of each kind."""
         numbers = self.found["kind"].value_counts()
-        return {kind: int(numbers[kind]) for kind in findings.KINDS if kind in numbers}
+        return {kind: int(numbers[kind]) for kind in KINDS if kind in numbers}
 
 
 def read_sources(
@@ -233,7 +233,7 @@ def _by_id(samples: Samples, values: pd.Series[str]) -> dict[str, str]:
 
 def _in_order(found: pd.DataFrame) -> pd.DataFrame:
     """The findings by kind, then by sample, independent of the order of rows."""
-    rank = {kind: place for place, kind in enumerate(findings.KINDS)}
+    rank = {kind: place for place, kind in enumerate(KINDS)}
     order = np.lexsort(
         (
             found["other_id"],
@@ -259,7 +259,7 @@ def write_findings(
 def advice(output: Path, done: Inspection, folds: Path) -> list[str]:
     """The next command, with an explanation of each part, and other advice on the findings."""
     found, train = done.found, done.sources.tables.get(TRAIN)
-    count = Counter(findings.of_training(found, findings.KINDS)["kind"])
+    count = Counter(findings.of_training(found, KINDS)["kind"])
     linked = len(findings.links(found))
     if done.sources.folds is not None and findings.FOLD_LEAK not in count:
         linked = 0  # already in one fold
