@@ -71,7 +71,7 @@ def read_multiclass(path: Path, facts: PredictionFacts) -> Predictions:
     task = facts.task or task_here()
     if tasks.find(task).numbers:
         raise InputError(
-            "these predictions are numbers, but this step is for one class per image",
+            f"these predictions are numbers ({task}), but this step is for one class per image",
             file=path,
             mend="Submit them as they are, or average those of several runs: comptool ensemble",
         )

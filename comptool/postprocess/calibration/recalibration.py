@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from comptool import metrics, tasks
-from comptool.competition.config import load
+from comptool.competition.config import Competition, load
 from comptool.errors import ComptoolError, InputError, UsageError
 from comptool.io import provenance
 from comptool.io.atomic import together
@@ -34,15 +34,17 @@ from comptool.postprocess.calibration.context import (
     LabelledRows,
     shares_of,
 )
-from comptool.postprocess.calibration.methods import CELL_METHODS, METHODS
+from comptool.postprocess.calibration.methods import CELL_METHODS, METHODS, CalibrationMethod
 from comptool.postprocess.calibration.multilabel_methods import AVERAGES, Fitted, Targets
 from comptool.postprocess.oof import FOLDS, Labelled, nested_folds, own_evidence, trained_counts
+from comptool.tasks import Task
 from comptool.tasks.labels import class_counts as count_labels
 from comptool.tasks.multilabel_task import ANSWERED
 
 Counts = npt.NDArray[np.int64]
 Fit = Callable[[Targets, Floats], Fitted]
 SHOWN_CLASSES = 40
+OF_GRADES = "quadratic-kappa"  # the measure of thresholds where the metric reads no grades
 SCORES = dict(zip(AVERAGES, (macro_f_beta, micro_f_beta), strict=True))
 
 
@@ -87,7 +89,7 @@ def decide(
     if entry.fitted or oof is not None or (method == "prior" and trained is None):
         about = load(competition)
         labelled = own_evidence(oof, facts, about)
-        metric = usable_metric(about.metric)
+        metric = usable_metric(about)
     basis = basis_of(
         source,
         predictions.classes,
@@ -101,6 +103,10 @@ def decide(
     answer = entry.load()(basis.context, **settings.options_of(entry))(predictions.probabilities)
     record = {"method": method, **answer.facts, **_recorded(predictions.classes, basis)}
     notes = [*answer.notes, *_notes(method, predictions.classes, basis, record)]
+    if entry.ordered and labelled is not None:
+        measured, text = _measured_grades(labelled, entry, settings, basis.context)
+        record |= measured
+        notes += text
     if entry.weighed:
         # Imports all methods; the other branches do not need them.
         from comptool.postprocess.calibration.compare import supported
@@ -207,9 +213,23 @@ def evidence_of(labelled: Labelled, classes: Sequence[str]) -> LabelledRows:
     return evidence
 
 
-def usable_metric(name: str) -> str:
+def usable_metric(about: Competition) -> str:
     """The competition's metric if it is for one class per image, otherwise accuracy."""
-    return name if name in metrics.METRICS[tasks.DEFAULT_TASK] else "accuracy"
+    return about.metric if about.metric in metrics.METRICS[about.task] else "accuracy"
+
+
+def check_method(name: str, task: Task) -> None:
+    """Raise a UsageError unless the method is for the task, which is not of several labels."""
+    if task.numbers:
+        raise UsageError(
+            f"recalibration is of class probabilities, and the task is {task}; submit the numbers "
+            "as they are, or average those of several runs (comptool ensemble)"
+        )
+    ours = METHODS.find(name) if name in METHODS else None
+    if ours is None and name in CELL_METHODS:
+        raise UsageError(f"--method {name} is for several labels per image, and the task is {task}")
+    if ours is not None and ours.ordered and not task.ordered:
+        raise UsageError(f"--method {name} is for several labels or grades, and the task is {task}")
 
 
 def _recorded(classes: Sequence[str], basis: CalibrationBasis) -> dict[str, object]:
@@ -240,7 +260,32 @@ def _notes(
         notes.append(f"assuming that the test classes are {basis.prior}")
     shown = ("temperature", "tau", "estimated", "uncertain_rows")
     found = [f"{name} {record[name]:.4g}" for name in shown if isinstance(record.get(name), float)]
+    if isinstance(between := record.get("thresholds"), list):
+        found.append(f"on the expected grade {', '.join(f'{one:.3f}' for one in between)}")
     return [*notes, *(f"{method}: {one}" for one in found)]
+
+
+def _measured_grades(
+    labelled: Labelled,
+    entry: CalibrationMethod,
+    settings: CalibrationConfig,
+    context: CalibrationContext,
+) -> tuple[dict[str, object], list[str]]:
+    """The metric of the grades as predicted, cross-validated and in-sample."""
+    one_hot = np.eye(labelled.predictions.probabilities.shape[1])
+
+    def fit(targets: Targets, p: Floats) -> Fitted:
+        own = replace(context, evidence=LabelledRows(p, targets))
+        apply = entry.load()(own, **settings.options_of(entry))
+        return Fitted(lambda given: one_hot[apply(given).labels])
+
+    metric = metrics.find(context.metric, labelled.targets)
+    if not metric.of_decisions:
+        metric = metrics.find(OF_GRADES, labelled.targets)
+    score = partial(metrics.score, metric.name)
+    measure = Measure(metric.name, score, greater_is_better=metric.greater_is_better)
+    fitted = fit(labelled.targets, labelled.predictions.probabilities)
+    return _measured(replace(labelled, note=""), entry.name, measure, fitted, fit)
 
 
 def _shares(classes: Sequence[str], shares: Iterable[float]) -> str:
@@ -418,11 +463,9 @@ def recalibrate_file(
     settings.check()
     facts = provenance.facts(source, PredictionFacts)
     task = tasks.find(facts.task or inputs.task_here())
-    if not task.cells and settings.method in CELL_METHODS and settings.method not in METHODS:
-        raise UsageError(
-            f"--method {settings.method} is for several labels per image, and these predictions "
-            "are of one class per image"
-        )
+    if not task.cells:
+        check_method(settings.method, task)
+        settings.check_single()
     if task.cells and settings.method in CELL_METHODS:
         settings.check_cells()
         predictions = inputs.read_cells(source, facts, task)
