@@ -67,7 +67,7 @@ from comptool.training.optim import (
     set_training,
 )
 from comptool.training.training_state import Progress, read_state
-from comptool.training.validate import InputTransform
+from comptool.training.validate import InputTransform, black_images
 
 GAUGE = "gradients"  # in the state of the optional columns of metrics.csv
 Phase = Callable[[str], AbstractContextManager[None]]
@@ -414,15 +414,11 @@ def _check_smallest_batch(
     """Refuse batches of one image where batch normalisation gets one value per channel."""
     if settings.batch_size > 1 and batches.num_draws > batches.num_steps:
         return
-    chips = [
-        torch.zeros(1, header.channels[name], *header.img_size[name], dtype=torch.uint8)
-        for name in header.modalities
-    ]
     copied = deepcopy(model)  # keeps the statistics of the layers
     set_training(copied, settings.freeze)
     try:
         with torch.no_grad():
-            copied(*transform.see(chips))
+            copied(*transform.see(black_images(header, 1, transform.device)))
     except ValueError as error:
         raise UsageError(
             f"the batch normalisation of '{settings.model}' cannot learn from batches of one "
