@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from comptool.io.atomic import refuse_existing, together
 from comptool.io.predictions import Predictions
 from comptool.io.provenance import PracticeFacts
 from comptool.io.tables import check_ids, read_table, refuse_missing
-from comptool.metrics import prepare
+from comptool.metrics import Metric, find
 from comptool.metrics.bootstrap import IntervalEstimate, figures_with_intervals, value_or_nan
 from comptool.metrics.multiclass import Confusion, class_shares
 from comptool.metrics.ranking import WeightedRanking
@@ -30,10 +30,10 @@ from comptool.reports.plots import draw_confusion, draw_numbers, draw_reliabilit
 from comptool.reports.score import (
     aligned,
     grade_cells,
+    graded_metric,
     indices_of,
     numbers_of,
     task_of_answers,
-    usual_metric,
 )
 from comptool.tasks import Task
 
@@ -54,7 +54,7 @@ class Evaluation:
     confidences: Confidences | None
     # True class (row) by answered class (column), (K, K); None without class indices.
     confusion: npt.NDArray[np.number] | None
-    metric: str | None
+    metric: str
     figures: dict[str, IntervalEstimate]
     # Recall of each class, average precision for multi-label tasks, or absolute error of a number.
     per_class: dict[str, IntervalEstimate]
@@ -97,9 +97,8 @@ class Evaluation:
             "per_class": {name: figure.document() for name, figure in self.per_class.items()},
             "fusion_weights": self.fusion,
             "warnings": list(self.notes),
+            "metric": self.metric,
         }
-        if self.metric is not None:
-            found["metric"] = self.metric
         if self.confusion is not None:
             found["confusion"] = self.confusion.astype(int).tolist()
         return found
@@ -135,16 +134,17 @@ def evaluate(
         If a file is damaged, ids or classes differ, or the rows are not out-of-fold evidence.
     """
     path = evaluated_file(name, answers)
-    metric: str | None
+    metric: Metric
     if answers is None:
         here = load(competition)
         labelled = read_labelled(name, here)
         truth, predictions, targets = labelled.table, labelled.predictions, labelled.targets
-        metric, task = here.metric, here.kind
+        task, metric = here.kind, here.find_metric(classes=predictions.classes)
     else:
         truth = answers
         predictions, targets, task = _answered(path, answers)
-        metric = usual_metric(provenance.facts(answers.resolve().parent, PracticeFacts))
+        recorded = provenance.facts(answers.resolve().parent, PracticeFacts)
+        metric = graded_metric(task, recorded, None, predictions.classes)
     answered, confusion = None, None
     if targets.ndim == 1:
         answered = _decided(path, predictions)
@@ -153,7 +153,8 @@ def evaluate(
     confidences = None
     if not task.numbers:
         confidences = Confidences.of(targets, predictions.probabilities, answered)
-    values = _figures(task, targets, predictions.probabilities, answered, metric, confidences)
+    measured = _measured(task, metric)
+    values = _figures(measured, targets, predictions.probabilities, answered, confidences)
     figures, per_class = _with_intervals(values, len(targets), resamples, seed)
     named = dict(zip(predictions.classes, per_class, strict=True))
     networks = networks_of(path)
@@ -171,7 +172,7 @@ def evaluate(
         predictions.probabilities,
         confidences,
         confusion,
-        metric,
+        metric.name,
         figures,
         named,
         tuple(notes),
@@ -224,21 +225,25 @@ Value = Callable[[npt.NDArray[np.floating]], float]
 Values = Callable[[npt.NDArray[np.floating]], npt.NDArray[np.floating]]
 
 
+def _measured(task: Task, metric: Metric) -> list[Metric]:
+    """The metric and those that are shown for every competition of the task."""
+    shown = task.shown_metrics
+    own = [] if metric.name in shown else [metric]
+    return [*own, *(find(name, task) for name in shown)]
+
+
 def _figures(
-    task: Task,
+    measured: Sequence[Metric],
     targets: npt.NDArray[Any],
     probabilities: npt.NDArray[np.floating],
     answered: npt.NDArray[np.integer] | None,
-    metric: str | None,
     confidences: Confidences | None,
 ) -> tuple[dict[str, Value], Values]:
     """Each figure, and those of the K classes or numbers, as functions of the row weights."""
-    shown = task.shown_metrics
-    names = shown if metric is None or metric in shown else (metric, *shown)
     figures: dict[str, Value] = {}
-    for name in names:
-        value = prepare(name, targets, probabilities, pred=answered)
-        figures[name] = partial(value_or_nan, value)
+    for metric in measured:
+        value = metric.prepare(targets, probabilities, pred=answered)
+        figures[metric.name] = partial(value_or_nan, value)
     if confidences is None:
         errors = np.abs(probabilities - targets)
         return figures, lambda weights: np.average(errors, axis=0, weights=weights)

@@ -33,8 +33,8 @@ class Ordinal(Multiclass):
     has = "one grade"
     ordered = True
     default_loss = "corn"
-    default_metric = "kappa"
-    shown_metrics = ("accuracy", "balanced-accuracy", "macro-f1", "kappa")
+    default_metric = "quadratic-kappa"
+    shown_metrics = ("quadratic-kappa", "accuracy", "balanced-accuracy", "macro-f1", "kappa")
     refused: ClassVar[Mapping[str, str]] = {
         "drop_classes": "leaves a class out, and an output is of all grades above another",
     }
@@ -76,9 +76,6 @@ class Ordinal(Multiclass):
                 'classes = ["mild", "severe"]',
             )
         return tuple(sorted(distinct, key=_number))
-
-    def assumed_metric(self, num_answers: int) -> str:
-        return self.default_metric
 
 
 def _number(text: str) -> float:

@@ -267,7 +267,8 @@ def new_model(plan: TrainPlan, member: TrainMember, say: Say) -> tuple[StreamMod
         bits=bits,
         mean={name: list(mean) for name, (mean, _) in statistics.items()},
         std={name: list(std) for name, (_, std) in statistics.items()},
-        metric=plan.metric,
+        metric=plan.metric.name,
+        metric_options=plan.metric.record,
         fold=member.fold,
         seed=plan.settings.seed,
         pretrained=pretrained,
@@ -531,7 +532,8 @@ def identity(plan: TrainPlan, processes: Processes) -> dict[str, Any]:
     """JSON values, besides the settings, that must not change in a resumed run."""
     return {
         "rows": plan.rows.digest(),
-        "metric": plan.metric,
+        "metric": plan.metric.name,
+        "metric_options": plan.metric.record,
         "processes": processes.size,
         "prior": None if plan.prior is None else list(plan.prior),
         "class_weights": None if plan.class_weights is None else list(plan.class_weights),
@@ -568,6 +570,12 @@ def _check_identity(found: dict[str, Any], wanted: dict[str, Any], member: Train
                 f"a resumed run keeps its settings; {folder} was begun with {option} "
                 f"{found.get(name)}"
             )
+    # Runs of earlier versions have none.
+    if found.get("metric_options", {}) != wanted["metric_options"]:
+        raise UsageError(
+            f"a resumed run keeps its settings; {folder} was begun with other [metric-options] in "
+            "comptool.toml"
+        )
 
 
 def _introduction(

@@ -344,7 +344,7 @@ def train(
             score, epoch = end.best_score, end.best_epoch
         if not processes.first:
             return None
-    return TrainOutcome(plan.run, plan.metric, score, epoch, perf_counter() - started)
+    return TrainOutcome(plan.run, plan.metric.name, score, epoch, perf_counter() - started)
 
 
 def _nothing(*_: object) -> None:

@@ -35,7 +35,7 @@ def thresholds(context: CalibrationContext, *, power: float | None = None) -> Ap
         rows.targets,
         expected_grades(rows.probabilities),
         rows.probabilities.shape[1],
-        POWERS.get(context.metric, QUADRATIC) if power is None else power,
+        POWERS.get(context.metric.name, QUADRATIC) if power is None else power,
     )
 
     def apply(probabilities: Floats) -> Answer:

@@ -26,7 +26,6 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from comptool import metrics
 from comptool.errors import UsageError
 from comptool.metrics.metric_registry import Floats, Metric, Targets
 from comptool.metrics.multiclass import SMALLEST
@@ -193,9 +192,8 @@ class AnyMetric:
         return np.array([self._metric.sign * self._metric.prepare(self._targets, mean)()])
 
 
-def objective(name: str, targets: Targets, *, per_class: bool = False) -> Objective:
+def objective(metric: Metric, targets: Targets, *, per_class: bool = False) -> Objective:
     """The objective of a metric."""
-    metric = metrics.find(name, targets)
     found: Objective
     if metric.name == "logloss":
         found = LogLoss(targets)
@@ -208,7 +206,7 @@ def objective(name: str, targets: Targets, *, per_class: bool = False) -> Object
     if per_class and not (targets.ndim == 2 and found.by_class):
         raise UsageError(
             "weights per class can be searched for multi-label metrics that are means over "
-            f"classes (map, auc, macro-f1, logloss), and {name} is not one here"
+            f"classes (map, auc, macro-f1, logloss), and {metric.name} is not one here"
         )
     return found
 
@@ -216,7 +214,7 @@ def objective(name: str, targets: Targets, *, per_class: bool = False) -> Object
 def search(
     members: Sequence[Floats],
     targets: Targets,
-    metric: str,
+    metric: Metric,
     *,
     how: str = "greedy",
     per_class: bool = False,

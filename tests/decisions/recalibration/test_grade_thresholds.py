@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import cohen_kappa_score
 
 from comptool.errors import InputError
+from comptool.metrics import find
 from comptool.postprocess.calibration.context import CalibrationContext, LabelledRows
 from comptool.postprocess.calibration.grade_thresholds import (
     best_grade_thresholds,
@@ -67,7 +68,9 @@ def test_the_answers_of_new_rows_use_the_thresholds_and_keep_the_probabilities()
     rng = np.random.default_rng(0)
     p = rng.dirichlet(np.ones(3), 200)
     targets = np.digitize(expected_grades(p), [0.7, 0.9])  # grade 1 is rare
-    context = CalibrationContext(LabelledRows(p, targets), metric="quadratic-kappa")
+    context = CalibrationContext(
+        LabelledRows(p, targets), metric=find("quadratic-kappa", "ordinal")
+    )
     answer = thresholds(context)(p[:50])
     np.testing.assert_allclose(answer.facts["thresholds"], [0.7, 0.9], atol=0.02)
     assert answer.labels.tolist() == targets[:50].tolist()
@@ -81,12 +84,12 @@ def test_the_linear_kappa_has_thresholds_of_its_own():
     targets = np.clip(np.rint(expected_grades(p) + rng.normal(0, 0.8, 300)), 0, 2).astype(int)
     evidence = LabelledRows(p, targets)
     found = {
-        name: thresholds(CalibrationContext(evidence, metric=name))(p).labels
+        name: thresholds(CalibrationContext(evidence, metric=find(name, "ordinal")))(p).labels
         for name in ("linear-kappa", "quadratic-kappa")
     }
     for weights in ("linear", "quadratic"):
         other = "quadratic" if weights == "linear" else "linear"
         own, theirs = (kappa(targets, found[f"{one}-kappa"], weights) for one in (weights, other))
         assert own > theirs
-    given_power = thresholds(CalibrationContext(evidence, metric="accuracy"), power=1)(p)
+    given_power = thresholds(CalibrationContext(evidence), power=1)(p)
     assert given_power.labels.tolist() == found["linear-kappa"].tolist()
