@@ -163,8 +163,9 @@ def test_grades_without_an_order_are_asked_for():
     with pytest.raises(InputError) as error:
         task.classes_of(Facts(), source, table("mild", "2", "severe"))
     assert str(error.value) == (
-        "train.csv: column 'grade': the order of these grades is not known: 'mild', 'severe'\n"
-        'Write all grades into comptool.toml, the lowest first: classes = ["mild", "severe"]'
+        "train.csv, column 'grade': the order of these grades is not known (found 'mild', "
+        "'severe'). Write all grades into comptool.toml, the lowest first: "
+        'classes = ["mild", "severe"]'
     )
     given = Facts(classes=("none", "mild", "severe"))
     assert task.classes_of(given, source, table("severe", "mild")) == given.classes

@@ -116,8 +116,3 @@ def grade_shares(targets: Tensor, shares: Tensor) -> Tensor:
     if targets.is_floating_point():
         return targets.to(shares)
     return functional.one_hot(targets.long(), shares.shape[1]).to(shares)
-
-
-def expected_grade(logits: Tensor) -> Tensor:
-    """Mean grade (B,), 0 to K - 1, of conditional logits (B, K - 1)."""
-    return log_shares(logits).above.exp().sum(dim=1)

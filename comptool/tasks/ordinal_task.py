@@ -34,7 +34,13 @@ class Ordinal(Multiclass):
     ordered = True
     default_loss = "corn"
     default_metric = "quadratic-kappa"
-    shown_metrics = ("quadratic-kappa", "accuracy", "balanced-accuracy", "macro-f1", "kappa")
+    shown_metrics: ClassVar[tuple[str, ...]] = (
+        "quadratic-kappa",
+        "accuracy",
+        "balanced-accuracy",
+        "macro-f1",
+        "kappa",
+    )
     refused: ClassVar[Mapping[str, str]] = {
         "drop_classes": "leaves a class out, and an output is of all grades above another",
     }

@@ -75,7 +75,7 @@ def test_shares_that_are_one_grade_give_the_loss_of_the_grade(batch, name):
     assert loss(logits, shares).item() == pytest.approx(loss(logits, grades).item(), rel=1e-6)
 
 
-@pytest.mark.parametrize("name", ["corn", "coral"])
+@pytest.mark.parametrize("name", OF_GRADES)
 def test_a_weight_counts_like_repeated_rows(batch, name):
     logits, grades = batch
     weights = torch.tensor([1.0, 2.0, 1.0, 3.0, 1.0])
@@ -116,6 +116,11 @@ def test_numbers_are_compared_in_standard_deviations():
     loss = Standardised(losses.create("mse"), mean=[100.0, 0.0], std=[10.0, 2.0])
     outputs, numbers = torch.tensor([[110.0, 2.0]]), torch.tensor([[100.0, -2.0]])
     assert loss(outputs, numbers.double()).item() == pytest.approx((1**2 + 2**2) / 2)
+
+
+def test_numbers_have_no_class_weights():
+    with pytest.raises(ValueError, match="class weights are for grades"):
+        losses.create("mse", class_weights=[1, 2])(torch.zeros(2, 1), torch.zeros(2, 1))
 
 
 def test_huber_grows_linearly_from_delta_on():
