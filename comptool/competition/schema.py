@@ -185,7 +185,7 @@ def _wrong_metric_options(value: object) -> str | None:
     for name, given in value.items():
         cells = given if isinstance(given, list) else [given]
         cells = [cell for row in cells for cell in (row if isinstance(row, list) else [row])]
-        if not cells or not all(isinstance(cell, (int, float, str)) for cell in cells):
+        if not cells or not all(isinstance(c, (int, float, str)) and c != "" for c in cells):
             return f"gives {name!r} as {given!r}; a number, a list of numbers or a path is needed"
     return None
 
