@@ -21,6 +21,7 @@ Floats = npt.NDArray[np.floating]
 Weights = npt.NDArray[np.floating]
 
 MULTICLASS, MULTILABEL = "multiclass", "multilabel"
+PROBABILITIES, CLASSES, RANKING, NUMBERS = "probabilities", "classes", "ranking", "numbers"
 
 
 class Weighted(Protocol):
@@ -73,6 +74,14 @@ class Metric(Entry):
     of_decisions: bool = False  # whether only the predicted class matters, not its probability
     of_order: bool = False  # whether only the order of the rows within each class matters
     per_class: str = ""  # ``"package.module:function"`` of the K values of which it is the mean
+    k: int = 0  # classes in a row's list that it reads, of a ranking
+
+    @property
+    def reads(self) -> str:
+        """What it reads: classes, probabilities, a ranking or numbers."""
+        if self.k:
+            return RANKING
+        return CLASSES if self.of_decisions else PROBABILITIES
 
     @property
     def sign(self) -> int:

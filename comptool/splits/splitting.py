@@ -260,9 +260,9 @@ def write_folds(
 
     The record adds the data folder, relative to the table's own, and the class counts as published.
     """
-    read = [samples.source, *filter(None, [options.corrections, options.findings])]
-    # The output may be written over the table.
-    inputs = provenance.hashes(read)
+    inputs = provenance.hashes(
+        [samples.source, *filter(None, [options.corrections, options.findings])]
+    )
     facts = SplitFacts(
         folder=Path(os.path.relpath(samples.folder, output.parent)).as_posix(),
         class_counts=folds.published,

@@ -77,6 +77,8 @@ class Task(ABC):
         What an image has, in messages: "one class", "several labels".
     cells
         Whether targets are cells, 1 present, 0 absent, -1 not annotated, and not class indices.
+    numbers
+        Whether targets and predictions are numbers.
     sums_to_one
         Whether the probabilities of a row sum to one.
     default_loss, default_metric
@@ -94,6 +96,7 @@ class Task(ABC):
     like: ClassVar[tuple[str, ...]] = ()
     has: ClassVar[str]
     cells: ClassVar[bool]
+    numbers: ClassVar[bool] = False
     sums_to_one: ClassVar[bool]
     default_loss: ClassVar[str]
     default_metric: ClassVar[str]

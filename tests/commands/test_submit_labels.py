@@ -31,7 +31,9 @@ def test_lists_of_a_multi_label_competition(comptool, many):
         'image_id,labels\np,"golf course,sea"\nq,""\nr,sea\n'
     )
     assert result.stderr.splitlines()[2:] == [
+        "answer form: a list of classes, as the metric micro-f1 reads classes",
         "classes are joined by commas, for 'golf course' hold a blank",
+        "classes above 0.5 are answered: no run is known whose out-of-fold rows could say better",
         "warning: no class is above 0.5 in 1 of 3 rows",
         "checked: 3 rows of image_id,labels (a list of classes), ids as wanted",
     ]
@@ -52,7 +54,8 @@ def test_ranks_are_submitted_as_columns_and_never_thresholded(comptool, many):
     assert "comptool ensemble --method mean" in result.stderr
     Path("sample.csv").write_text("image_id,golf course,sea\np,0,0\nq,0,0\nr,0,0\n")
     assert comptool("submit", "--threshold", "0.5").exit_code == 3
-    assert comptool("submit").exit_code == 0
+    assert comptool("submit").exit_code == 3
+    assert comptool("submit", "--form", "probabilities").exit_code == 0
     again = comptool("ensemble", *members, "--method", "mean", "--force")
     assert again.exit_code == 0
     assert comptool("submit", "--threshold", "0.5", "--force").exit_code == 0
@@ -77,14 +80,19 @@ def test_a_sample_that_lacks_a_class_column_is_refused(comptool, many):
     result = comptool("submit", "-q")
     assert (result.exit_code, result.stderr) == (
         4,
-        "comptool submit: the sample submission asks for 'pier', which is not a class; it has no "
-        "column for 'golf course'\n",
+        "comptool submit: sample.csv: the sample submission asks for 'pier', which is not a class; "
+        "it has no column for 'golf course'\n",
     )
 
 
-def test_a_column_per_class_keeps_the_probabilities(comptool, many):
+@pytest.mark.parametrize(
+    ("metric", "written"),
+    [("map", "r,0.5,0.7\nq,0.2,0.1\np,0.9,0.6\n"), ("micro-f1", "r,0,1\nq,0,0\np,1,1\n")],
+)
+def test_a_column_per_class_has_what_the_metric_reads(comptool, many, metric, written):
     Path("sample.csv").write_text("image_id,golf course,sea\nr,0,0\nq,0,0\np,0,0\n")
+    toml = Path("comptool.toml")
+    toml.write_text(toml.read_text().replace("micro-f1", metric))
     assert comptool("submit").exit_code == 0
-    assert Path("submissions/cup.csv").read_text() == (
-        "image_id,golf course,sea\nr,0.5,0.7\nq,0.2,0.1\np,0.9,0.6\n"
-    )
+    assert Path("submissions/cup.csv").read_text() == f"image_id,golf course,sea\n{written}"
+    assert comptool("submit", "--check-only", "submissions/cup.csv").exit_code == 0
