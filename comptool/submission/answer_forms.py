@@ -409,18 +409,15 @@ class Probability(AnswerForm):
 
 
 class Numbers(AnswerForm):
-    """A number per target; the expected grade where grades are ranked by a metric of numbers."""
+    """A number per target; where classes are numbers, their mean by the probabilities."""
 
     name = "numbers"
     words = "one number"
-    # Whatever the metric is, targets that are numbers are answered with numbers.
-    reads = (NUMBERS, PROBABILITIES, CLASSES, RANKING)
+    reads = (NUMBERS,)
 
     def misfit(self, sample: Sample) -> str:
         known = sample.classes
         if not sample.task.numbers:
-            if sample.reads != NUMBERS and sample.metric is not None:
-                return f"the metric {sample.metric.name} does not read numbers"
             if sample.task.cells or known is None or not all(map(_is_number, known)):
                 return "the classes are no numbers"
             return _no_answer_column(sample)
@@ -514,7 +511,7 @@ class TopK(ListForm):
     def length(self, sample: Sample) -> int:
         """Classes in an answer; 0 if unknown."""
         if sample.metric is not None and sample.metric.reads == RANKING:
-            return sample.metric.k
+            return sample.metric.k or 0
         return sample.lists.longest if sample.lists.several else 0
 
     def layout(self, sample: Sample) -> Layout:
@@ -732,7 +729,9 @@ def _nothing_fits(sample: Sample, forms: Sequence[AnswerForm]) -> str:
 def _contradiction(
     sample: Sample, metric: Metric, fitting: Sequence[AnswerForm], reading: Sequence[AnswerForm]
 ) -> str:
-    options = " or ".join(f"--form {one.name}" for one in fitting)
+    # Classes that are numbers would be answered with their mean, which hardly any organiser wants.
+    named = [one.name for one in fitting if one.name != Numbers.name or one.shown(sample)]
+    options = " or ".join(f"--form {name}" for name in named)
     what = f"the metric {metric.name} reads {IN_WORDS[metric.reads]}"
     if reading:
         seen = f"the sample submission does not look like {reading[0].words}"
