@@ -71,17 +71,15 @@ class Metric(Entry):
 
     tasks: tuple[str, ...] = (MULTICLASS, MULTILABEL)
     greater_is_better: bool = True
-    of_decisions: bool = False  # whether only the predicted class matters, not its probability
+    reads: str = PROBABILITIES  # what it reads of the predictions
     of_order: bool = False  # whether only the order of the rows within each class matters
     per_class: str = ""  # ``"package.module:function"`` of the K values of which it is the mean
     k: int = 0  # classes in a row's list that it reads, of a ranking
 
     @property
-    def reads(self) -> str:
-        """What it reads: classes, probabilities, a ranking or numbers."""
-        if self.k:
-            return RANKING
-        return CLASSES if self.of_decisions else PROBABILITIES
+    def of_decisions(self) -> bool:
+        """Whether only the predicted class matters, not its probability."""
+        return self.reads == CLASSES
 
     @property
     def sign(self) -> int:
@@ -131,13 +129,13 @@ def _both(
 ROWS = (
     Metric("accuracy", "comptool.metrics.multiclass:accuracy",
         "Share of correctly classified rows.",
-        "top-1", (MULTICLASS,), of_decisions=True),
+        "top-1", (MULTICLASS,), reads=CLASSES),
     Metric("balanced-accuracy", "comptool.metrics.multiclass:balanced_accuracy",
         "Mean over classes of the recall.",
-        "macro recall", (MULTICLASS,), of_decisions=True),
+        "macro recall", (MULTICLASS,), reads=CLASSES),
     Metric("kappa", "comptool.metrics.multiclass:kappa",
         "Agreement beyond chance.",
-        "Cohen 1960, doi:10.1177/001316446002000104", (MULTICLASS,), of_decisions=True),
+        "Cohen 1960, doi:10.1177/001316446002000104", (MULTICLASS,), reads=CLASSES),
     Metric("map", "comptool.metrics.ranking:macro_average_precision",
         "Mean over classes of the average precision.",
         "scikit-learn's average_precision_score", (MULTILABEL,), of_order=True,
@@ -150,14 +148,14 @@ ROWS = (
         "Hanley & McNeil 1982", of_order=True, per_class="comptool.metrics.ranking:roc_areas"),
     *_both("macro-f1",
         "Mean over classes of the F1 score. | Mean over classes of the F1 score at 0.5.",
-        "van Rijsbergen 1979", of_decisions=True,
+        "van Rijsbergen 1979", reads=CLASSES,
         per_class="comptool.metrics.multilabel:f1_of_classes"),
     Metric("micro-f1", "comptool.metrics.multilabel:micro_f_beta",
         "F1 score of all cells at 0.5.",
-        "van Rijsbergen 1979", (MULTILABEL,), of_decisions=True),
+        "van Rijsbergen 1979", (MULTILABEL,), reads=CLASSES),
     Metric("f-beta", "comptool.metrics.multilabel:sample_f_beta",
         "Mean over images of the F2 score at 0.5.",
-        "van Rijsbergen 1979", (MULTILABEL,), of_decisions=True),
+        "van Rijsbergen 1979", (MULTILABEL,), reads=CLASSES),
     *_both("logloss",
         "Mean of -log p of the true class; lower is better. | "
         "Mean binary cross-entropy; lower is better.",

@@ -19,8 +19,8 @@ from comptool.tasks.multiclass_task import Multiclass
 
 WORDS, GRADES, FIVE = ("cat", "dog"), ("0", "1"), tuple("abcde")
 # What reads lists and numbers, whatever else is in the registry.
-MAP_AT_3 = replace(METRICS["multiclass"].find("accuracy"), name="map@3", k=3)
-RMSE = replace(METRICS["multiclass"].find("logloss"), name="rmse")
+MAP_AT_3 = replace(METRICS["multiclass"].find("accuracy"), name="map@3", reads="ranking", k=3)
+RMSE = replace(METRICS["multiclass"].find("logloss"), name="rmse", reads="numbers")
 
 
 class Quantity(Multiclass):
