@@ -262,6 +262,42 @@ def test_contradicting_options_are_refused(comptool, cup, arguments, message):
     assert result.stderr.splitlines()[-1].startswith(f"comptool submit: {message}")
 
 
+def test_predictions_of_another_task_are_refused(comptool, cup):
+    preds = Path("submissions/preds.csv")
+    facts = {"task": "multilabel", "classes": ["0", "1"]}
+    provenance.record(preds, command="infer", arguments={}, facts=facts)
+    result = comptool("submit", "-q")
+    assert (result.exit_code, result.stderr) == (
+        3,
+        "comptool submit: submissions/preds.csv: these predictions are multilabel, and the "
+        "competition is multiclass. Give the predictions of a run of this competition\n",
+    )
+
+
+def test_without_a_competition_the_task_is_the_recorded_one(comptool, tmp_path):
+    preds = Path("p.csv")
+    preds.write_text("image_id,0,1\nq,0.9,0.75\np,0.1,0.0\nr,0.5,0.6\n")
+    facts = {"task": "multilabel", "classes": ["0", "1"]}
+    provenance.record(preds, command="infer", arguments={}, facts=facts)
+    Path("s.csv").write_text("image_id,y\np,0 1\nq,\nr,\n")
+    result = comptool("submit", "p.csv", "--sample-submission", "s.csv", "-o", "out.csv")
+    assert result.exit_code == 0, result.stderr
+    assert Path("out.csv").read_text() == 'image_id,y\np,""\nq,0 1\nr,1\n'
+    assert "answer form: a list of classes, as the sample submission shows\n" in result.stderr
+
+
+def test_a_form_that_is_named_is_written(comptool, cup):
+    ranked_by("auc")
+    assert comptool("submit", "--form", "label").exit_code == 0
+    assert Path("submissions/cup.csv").read_text() == "image_id,class_id\np,0\nq,1\nr,0\n"
+    result = comptool("submit", "--force", "--json")
+    assert json.loads(result.stdout)["form"] == "probability"
+    assert Path("submissions/cup.csv").read_text() == "image_id,class_id\np,0.0\nq,0.75\nr,0.5\n"
+    result = comptool("submit", "--form", "list", "--force")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("comptool submit: --form list: an image has one class\n")
+
+
 def test_no_predictions_at_all(comptool, cup):
     Path("submissions/preds.csv").unlink()
     result = comptool("submit")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn import metrics as sk
 
 from comptool.io import provenance
+from comptool.io.predictions import read_predictions
 
 MANY = "image_id,golf course,sea\nq,0.2,0.1\np,0.9,0.6\nr,0.5,0.7\n"
 
@@ -96,3 +100,108 @@ def test_a_column_per_class_has_what_the_metric_reads(comptool, many, metric, wr
     assert comptool("submit").exit_code == 0
     assert Path("submissions/cup.csv").read_text() == f"image_id,golf course,sea\n{written}"
     assert comptool("submit", "--check-only", "submissions/cup.csv").exit_code == 0
+
+
+LISTS = {"task": "multilabel", "skills": (1.5,), "rows": 400, "tests": 50}
+
+
+def ask(metric: str, header: str = "id,y", cell: str = "") -> None:
+    """A sample submission for the 50 test rows of `runs`, and the metric."""
+    Path("sample.csv").write_text(f"{header}\n" + "".join(f"t{n},{cell}\n" for n in range(50)))
+    toml = Path("comptool.toml")
+    changed = toml.read_text().replace('metric = "map"', f'metric = "{metric}"')
+    toml.write_text(changed.replace("[data]", '[data]\nsample-submission = "sample.csv"'))
+
+
+@pytest.mark.parametrize(
+    ("metric", "score"),
+    [
+        ("macro-f1", lambda truth, said: sk.f1_score(truth, said, average="macro")),
+        ("micro-f1", lambda truth, said: sk.f1_score(truth, said, average="micro")),
+    ],
+)
+def test_thresholds_are_those_of_the_out_of_fold_rows(runs, metric, score):
+    (source,) = runs(**LISTS)
+    ask(metric)
+    result = runs.run("submit", source)
+    assert result.exit_code == 0, result.stderr
+    (told,) = [line for line in result.stderr.splitlines() if "thresholds" in line]
+    assert told.startswith(
+        f"classes above their thresholds of best {metric.partition('-')[0]} F1 on 400 out-of-fold "
+        "rows (weights/run0/oof.csv) are answered, 0."
+    )
+    assert told.endswith("; --threshold 0.5 sets one for all")
+    assert " 0.5 " not in Path("submissions/x.csv").read_text()
+    bounds = np.array(provenance.recall(Path("submissions/x.csv")).arguments["threshold"])
+    held = read_predictions(Path("weights/run0/oof.csv"), sums_to_one=False).probabilities
+    truth = np.array([line.split(",")[2:5] for line in Path("folds.csv").read_text().split()[1:]])
+    truth = truth.astype(int)
+    best = score(truth, held > bounds)
+    assert best > score(truth, held > 0.5)
+    # No other threshold of a class is better.
+    for place in range(3):
+        for other in np.linspace(0, 1, 41):
+            moved = np.where(np.arange(3) == place, other, bounds)
+            assert score(truth, held > moved) <= best + 1e-12
+    given = read_predictions(source, sums_to_one=False).probabilities > bounds
+    lists = [" ".join(np.array(["a", "b", "c"])[row]) for row in given]
+    assert Path("submissions/x.csv").read_text().replace('""', "").splitlines()[1:] == [
+        f"t{number},{names}" for number, names in enumerate(lists)
+    ]
+
+
+def test_a_given_threshold_wins(runs):
+    (source,) = runs(**LISTS)
+    ask("macro-f1")
+    result = runs.run("submit", source, "--threshold", "0.5")
+    assert "out-of-fold" not in result.stderr
+    assert provenance.recall(Path("submissions/x.csv")).arguments["threshold"] == 0.5
+
+
+def test_after_a_recalibration_one_half_is_the_threshold(runs):
+    (source,) = runs(**LISTS)
+    ask("macro-f1")
+    assert runs.run("recalibrate", source, "--method", "thresholds").exit_code == 0
+    result = runs.run("submit", "-o", "submissions/after.csv")
+    assert "classes above 0.5 are answered: recalibrated by thresholds\n" in result.stderr
+    assert runs.run("submit", source).exit_code == 0
+    assert Path("submissions/after.csv").read_text() == Path("submissions/x.csv").read_text()
+
+
+def test_rows_that_were_trained_on_are_no_evidence(runs):
+    (source,) = runs(**LISTS)
+    ask("macro-f1")
+    lines = Path("folds.csv").read_text().splitlines()
+    lines[3] = lines[3][:-1] + "3"
+    Path("folds.csv").write_text("\n".join(lines) + "\n")
+    result = runs.run("submit", source)
+    assert result.exit_code == 0
+    assert (
+        "classes above 0.5 are answered, as out-of-fold rows are of no use: weights/run0/oof.csv: "
+        "1 rows were validated in another fold"
+    ) in result.stderr
+
+
+def test_columns_of_1_and_0_have_the_same_thresholds(runs):
+    (source,) = runs(**LISTS)
+    ask("macro-f1", "id,a,b,c", "0,0,0")
+    result = runs.run("submit", source, "--json")
+    assert json.loads(result.stdout)["form"] == "indicators"
+    assert "on 400 out-of-fold rows" in result.stderr
+    assert set(Path("submissions/x.csv").read_text().split("\n", 1)[1]) <= {*"t,\n0123456789"}
+
+
+def test_a_list_sample_and_a_metric_of_probabilities(runs):
+    (source,) = runs(**LISTS)
+    ask("map")
+    result = runs.run("submit", source, "-q")
+    assert result.exit_code == 4
+    assert result.stderr == (
+        "comptool submit: sample.csv: the metric map reads probabilities, and the sample "
+        "submission has one column, 'y', for 3 classes. Say what is asked for: --form list, or "
+        "correct 'metric' in comptool.toml\n"
+    )
+    assert runs.run("submit", source, "--form", "list").exit_code == 0
+    check = ("submit", "--check-only", "submissions/x.csv")
+    assert runs.run(*check).exit_code == 4
+    assert runs.run(*check, "--form", "list").exit_code == 0
