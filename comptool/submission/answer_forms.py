@@ -28,7 +28,6 @@ from comptool.errors import SubmissionError, UsageError, quoted
 from comptool.io.predictions import Predictions
 from comptool.metrics.metric_registry import (
     CLASSES,
-    METRICS,
     NUMBERS,
     PROBABILITIES,
     RANKING,
@@ -628,7 +627,7 @@ def read_layout(
     task
         A task or its name.
     metric
-        The organiser's, see `metric_of`.
+        The organiser's.
     form
         Name of a form that the user demands.
     decided
@@ -647,6 +646,8 @@ def read_layout(
         If the demanded form is unknown or cannot stand in these columns.
     """
     kind = task if isinstance(task, Task) else tasks.find(task)
+    # A function of a user need not say what it reads.
+    metric = metric if metric is not None and metric.reads else None
     if len(sample.columns) < TWO:
         raise SubmissionError("the sample submission has an id column and no column for answers")
     read = _sample(
@@ -678,14 +679,6 @@ def read_layout(
     if not open_:
         raise SubmissionError(_contradiction(read, metric, fitting, reading))
     return replace(open_[0].layout(read), reason=_reason(open_[0], read, metric, fitting))
-
-
-def metric_of(name: str | None, task: Task) -> Metric | None:
-    """The metric by name; None for a user's or a plugin's, which do not say what they read."""
-    if name is None:
-        return None
-    found = METRICS[task.name].find(name)
-    return found if found.name in METRICS[task.name] else None
 
 
 NOT_FINITE = "not a finite number"

@@ -31,7 +31,6 @@ from comptool.submission.answer_forms import (
     Bounds,
     Layout,
     answered_classes,
-    metric_of,
     read_layout,
 )
 from comptool.tasks import Task
@@ -209,7 +208,7 @@ class Target:
                 self.sample,
                 classes,
                 task,
-                metric=None if known is None else metric_of(known.metric, task),
+                metric=None if known is None else known.find_metric(classes=classes),
                 form=self.form,
                 decided=decided,
                 id_column=None if known is None else known.id,
@@ -387,7 +386,8 @@ def chosen_bounds(
         labelled.check_classes(predictions.classes)
     except InputError as error:
         return ANSWERED, (f"{plain}, as out-of-fold rows are of no use: {error}",)
-    average, beta = f_score_of(CalibrationConfig(), competition.metric)
+    metric = competition.find_metric(classes=predictions.classes)
+    average, beta = f_score_of(CalibrationConfig(), metric)
     bounds = best_thresholds(
         labelled.targets, labelled.predictions.probabilities, average=average, beta=beta
     )

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import scipy
 
-from comptool import metrics
 from comptool.errors import counted
 from comptool.io.runs import FINISHED
-from comptool.reports.leaderboard import figure
+from comptool.reports.score import figure
 from comptool.tracking.inventory import File, Listing, Run
 from comptool.tracking.scores import Local, Record
 
@@ -43,10 +42,6 @@ class Correlation:
         if self.n < FEWEST:
             return f"{pair} with both: too few, {FEWEST} are needed"
         return f"{pair}: undefined, all scores of a side are equal"
-
-    def document(self) -> dict[str, object]:
-        """The correlation as JSON values."""
-        return asdict(self)
 
 
 def correlations(records: Iterable[Record]) -> list[Correlation]:
@@ -96,7 +91,7 @@ NEARLY = "~"
 
 def sort_listing(listing: Listing, by: str) -> Listing:
     """The listing sorted by ``time``, ``name``, ``score`` (local), ``public`` or ``private``."""
-    sign = -1 if _greater_is_better(listing.metric) else 1
+    sign = -1 if listing.greater_is_better else 1
 
     def key(one: Run | File) -> tuple[bool, float | str]:
         if by == "name":
@@ -116,11 +111,6 @@ def _value(one: Run | File, score: str) -> float | None:
         return one.local.figure.value if one.local.figure else None
     record = one.record if isinstance(one, File) else None
     return None if record is None else {"public": record.public, "private": record.private}[score]
-
-
-def _greater_is_better(metric: str) -> bool:
-    found = [table.find(metric) for table in metrics.METRICS.values() if metric in table]
-    return found[0].greater_is_better if found else True
 
 
 def text(listing: Listing, correlations: Sequence[str] = ()) -> str:

@@ -11,16 +11,14 @@ import pytest
 from comptool import tasks
 from comptool.errors import SubmissionError, UsageError
 from comptool.io.predictions import Predictions
-from comptool.metrics.metric_registry import METRICS, Metric
-from comptool.submission.answer_forms import Layout, metric_of, most_probable, read_layout
+from comptool.metrics import Metric, find
+from comptool.submission.answer_forms import Layout, most_probable, read_layout
 from comptool.submission.delivery import build, check
 from comptool.tasks import Task
 from comptool.tasks.multiclass_task import Multiclass
 
 WORDS, GRADES, FIVE = ("cat", "dog"), ("0", "1"), tuple("abcde")
-# What reads lists and numbers, whatever else is in the registry.
-MAP_AT_3 = replace(METRICS["multiclass"].find("accuracy"), name="map@3", reads="ranking", k=3)
-RMSE = replace(METRICS["multiclass"].find("logloss"), name="rmse", reads="numbers")
+NUMBERS = replace(find("logloss", "multiclass"), name="rmse", reads="numbers")
 
 
 class Quantity(Multiclass):
@@ -52,7 +50,7 @@ def chosen(
     **more,
 ) -> Layout:
     kind = tasks.find(task) if isinstance(task, str) else task
-    known = metric_of(metric, kind) if isinstance(metric, str) else metric
+    known = find(metric, kind) if isinstance(metric, str) else metric
     return read_layout(table, classes, kind, metric=known, **more)
 
 
@@ -70,11 +68,11 @@ def chosen(
         (["", ""], WORDS, "macro-f1", "multiclass", "label", False),
         (["0.3", "0.1"], FIVE, "accuracy", "multiclass", "label", True),
         # lists in order, of whatever the sample shows
-        (["a b c", "a b c"], FIVE, MAP_AT_3, "multiclass", "top-k", False),
-        (["a", "a"], FIVE, MAP_AT_3, "multiclass", "top-k", False),
-        (["0", "0"], FIVE, MAP_AT_3, "multiclass", "top-k", True),
+        (["a b c", "a b c"], FIVE, "map@3", "multiclass", "top-k", False),
+        (["a", "a"], FIVE, "map@3", "multiclass", "top-k", False),
+        (["0", "0"], FIVE, "map@3", "multiclass", "top-k", True),
         (["a b c", "a b c"], FIVE, None, "multiclass", "top-k", False),
-        (["a b c", "d"], FIVE, MAP_AT_3, "multilabel", "top-k", False),
+        (["a b c", "d"], FIVE, "map@3", "multilabel", "top-k", False),
         (["a b", ""], FIVE, "micro-f1", "multilabel", "list", False),
         # the sample alone
         (["0.5", "0.5"], GRADES, None, "multiclass", "probability", False),
@@ -94,7 +92,7 @@ def test_one_column(answers, classes, metric, task, form, as_index):
         ("0.25", "logloss", "multiclass", "probabilities"),
         ("", "auc", "multilabel", "probabilities"),
         ("0", "map", "multilabel", "probabilities"),
-        ("0", MAP_AT_3, "multiclass", "probabilities"),
+        ("0", "map@3", "multiclass", "probabilities"),
         ("0", "accuracy", "multiclass", "indicators"),
         ("", "micro-f1", "multilabel", "indicators"),
         ("1", None, "multilabel", "probabilities"),
@@ -238,7 +236,7 @@ def written(table: pd.DataFrame, layout: Layout, task: Task, classes, p=P, pred=
 
 def test_the_k_most_probable_classes_in_order_the_first_of_equals_first():
     table, task = sample(["a", "a"]), tasks.find("multiclass")
-    layout = chosen(table, FIVE, MAP_AT_3)
+    layout = chosen(table, FIVE, "map@3")
     assert layout.words == "the 3 most probable classes"
     assert written(table, layout, task, FIVE)["target"] == ["b d a", "e a b"]
     decided = np.array(["c", "e"], object)
@@ -254,7 +252,7 @@ def test_the_k_most_probable_classes_in_order_the_first_of_equals_first():
 def test_a_ranking_that_an_organiser_would_refuse(cell, message):
     table = sample(["a b c"])
     with pytest.raises(SubmissionError) as error:
-        check(table.assign(target=[cell]), table, chosen(table, FIVE, MAP_AT_3), "s.csv")
+        check(table.assign(target=[cell]), table, chosen(table, FIVE, "map@3"), "s.csv")
     assert str(error.value) == f"s.csv, row 1, column 'target': {message} (found '{cell}')"
 
 
@@ -277,12 +275,12 @@ def test_grades_are_answered_as_their_task_answers():
     label = chosen(table, grades, None, Graded())
     assert written(table, label, Graded(), grades, p)["target"] == ["1", "2"]
     # A metric of numbers takes the mean itself.
-    mean = chosen(table, grades, RMSE, Graded())
+    mean = chosen(table, grades, NUMBERS, Graded())
     assert mean.form.name == "numbers"
     assert written(table, mean, Graded(), grades, p)["target"] == pytest.approx([1.0, 1.6])
 
 
-@pytest.mark.parametrize("metric", [RMSE, None])
+@pytest.mark.parametrize("metric", [NUMBERS, None])
 def test_numbers_are_answered_with_numbers(metric):
     table = sample(["59.83", "0"], "Pawpularity")
     layout = chosen(table, ("Pawpularity",), metric, Quantity())
@@ -295,7 +293,7 @@ def test_numbers_are_answered_with_numbers(metric):
 
 def test_several_numbers_stand_under_their_names_and_other_columns_are_kept():
     table = pd.DataFrame({"id": ["i0"], "b": ["0"], "Confidence": ["100"], "a": ["0"]})
-    layout = chosen(table, ("a", "b"), RMSE, Quantity())
+    layout = chosen(table, ("a", "b"), NUMBERS, Quantity())
     assert layout.notes == ("'Confidence' is no target and is kept as it is",)
     assert written(table, layout, Quantity(), ("a", "b"), np.array([[1.5, 7.0]])) == {
         "id": ["i0"], "b": [7.0], "Confidence": ["100"], "a": [1.5],
@@ -303,7 +301,7 @@ def test_several_numbers_stand_under_their_names_and_other_columns_are_kept():
     with pytest.raises(SubmissionError, match="row 1, column 'Confidence': the cell is '1' where"):
         check(table.assign(Confidence=["1"]), table, layout, "s.csv")
     with pytest.raises(SubmissionError) as error:
-        chosen(table, ("a", "c"), RMSE, Quantity())
+        chosen(table, ("a", "c"), NUMBERS, Quantity())
     assert "numbers: the sample submission has no column for 'c'" in str(error.value)
 
 
@@ -374,7 +372,7 @@ def test_several_rows_of_one_image_have_its_answer():
     assert written(table, layout, tasks.find("multiclass"), FIVE)["label"] == list("ebbe")
 
 
-def test_a_users_metric_says_nothing_of_forms():
-    assert metric_of("score.py:mine", tasks.find("multiclass")) is None
-    assert metric_of(None, tasks.find("multiclass")) is None
-    assert metric_of("auc", tasks.find("multilabel")).reads == "probabilities"
+def test_a_users_metric_that_does_not_say_what_it_reads_leaves_it_to_the_sample():
+    users = replace(find("accuracy", "multiclass"), name="score.py:mine", reads="")
+    assert chosen(sample(["0.5"]), GRADES, users).form.name == "probability"
+    assert chosen(sample(["0"]), GRADES, users).form.name == "label"

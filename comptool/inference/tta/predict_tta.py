@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from comptool import metrics, tasks
+from comptool import tasks
 from comptool.competition.classes import check_classes
 from comptool.competition.samples import Samples
 from comptool.errors import InputError, UsageError
@@ -31,6 +31,7 @@ from comptool.io.predictions import Predictions
 from comptool.io.records import RunHeader, ViewWeights
 from comptool.io.runs import OOF
 from comptool.io.tables import read_table
+from comptool.metrics import Metric
 from comptool.postprocess.ensemble.nested_cv import ViewChoice, choose_views
 from comptool.postprocess.oof import nested_folds, read_labelled, rows_path, write_rows
 from comptool.training.data import label_indices
@@ -110,12 +111,21 @@ def predict_held_out(
     return _merged(rows, len(schemes), tuple(dict.fromkeys(sources)))
 
 
-def weigh(plan: InferencePlan, held: HeldOut, in_sample: bool = False) -> ViewEvidence:
+def weigh(plan: InferencePlan, held: HeldOut, in_sample: bool) -> ViewEvidence:
     """The plan's metric on rows predicted without and with augmentation."""
-    metric = plan.header.metric
-    plain, augmented = (float(metrics.score(metric, held.targets, one)) for one in held.tables)
-    up = bool(metrics.METRICS[plan.header.task].find(metric).greater_is_better)
-    return ViewEvidence(metric, len(held.ids), plain, augmented, up, in_sample)
+    metric = _metric(plan)
+    plain, augmented = (metric.score(held.targets, one) for one in held.tables)
+    return ViewEvidence(
+        metric.name, len(held.ids), plain, augmented, metric.greater_is_better, in_sample
+    )
+
+
+def _metric(plan: InferencePlan) -> Metric:
+    """The metric that the runs were validated by, with its options."""
+    header = plan.header
+    return plan.competition.find_metric(
+        header.metric, options=header.metric_options, classes=header.classes
+    )
 
 
 def _targets(samples: Samples, header: RunHeader) -> npt.NDArray[np.integer]:
@@ -155,7 +165,6 @@ FORMAT = 1
 class Augmented:
     """Result of a plan."""
 
-    num_rows: int  # rows predicted
     findings: list[str]  # sentences about odd images
     scheme: Scheme  # the views that were taken
     evidence: dict[str, Any] | str  # the figures on out-of-fold rows, or why there are none
@@ -173,14 +182,9 @@ def tta(
 ) -> Augmented:
     """Predict the plan's samples with several views and write its output, with its record.
 
-    ``search`` and ``seed`` choose views by `search_views`; None takes all of the scheme.
-
-    Raises
-    ------
-    InputError
-        If an image, a checkpoint or the output cannot be used; nothing is written then.
-    UsageError
-        If the device is missing or out of memory, or a network does not take a view.
+    ``search`` and ``seed`` choose views by `search_views`; None takes all of the scheme. Raises an
+    InputError if an image, a checkpoint or the output cannot be used (nothing is written then), a
+    UsageError if the device is missing or out of memory, or a network does not take a view.
     """
     if search is not None:
         return search_views(plan, scheme, computing, arguments, how=search, seed=seed)
@@ -199,7 +203,7 @@ def tta(
         # The views were chosen on these rows.
         rows = None if held is None or in_sample else _write_rows(plan, held, held.tables[1])
         _write(plan, prediction, scheme, arguments, figures, rows)
-    return Augmented(len(plan.samples), prediction.findings(), scheme, figures, verdict)
+    return Augmented(prediction.findings(), scheme, figures, verdict)
 
 
 def search_views(
@@ -226,7 +230,7 @@ def search_views(
         dict(zip(names, held.tables, strict=True)),
         IDENTITY,
         held.targets,
-        plan.header.metric,
+        _metric(plan),
         nested_folds(held.ids, held.folds),
         how=how,
         seed=seed,
@@ -238,7 +242,7 @@ def search_views(
         _write_views(plan, scheme, {"how": how, "seed": seed, "candidates": names}, choice)
         rows = _write_rows(plan, held, choice.blend)
         _write(plan, prediction, scheme, arguments, figures, rows)
-    return Augmented(len(plan.samples), prediction.findings(), scheme, figures, choice.text())
+    return Augmented(prediction.findings(), scheme, figures, choice.text())
 
 
 def _write(
