@@ -48,7 +48,7 @@ class Competition:
     test_images: Path | None = None
     id: str = "id"  # column
     label: str = "label"  # column; empty with ``labels``
-    labels: tuple[str, ...] = ()  # the 0/1 columns of a multi-label competition
+    labels: tuple[str, ...] = ()  # the 0/1 columns of several labels, or several numbers
     group: str | None = None  # column: a split keeps its groups whole
     # column, or filename pattern with ``{id}``, in the model's order
     modalities: dict[str, str] = field(default_factory=dict)
@@ -194,12 +194,19 @@ def assemble(facts: Facts, folder: Path, findings: tuple[str, ...] = ()) -> Comp
     paths = {key: _resolve(folder, key, facts.get(key)) for key in PATH_KEYS}
     label = facts["label"]
     several = isinstance(label, list)
-    if several and not tasks.find(facts["task"]).cells:
+    task = tasks.find(facts["task"])
+    if several and not (task.cells or task.numbers):
         raise InputError(
             f"the label is {len(label)} columns and the task is {facts['task']}",
-            mend='Set task = "multilabel", or name one label column',
+            mend='Set task = "multilabel" or "regression", or name one label column',
         )
     classes = facts.get("classes")
+    if classes is not None and task.numbers:
+        raise InputError(
+            f"'classes' are given, and the task is {task}, which has numbers",
+            values=classes,
+            mend="Leave 'classes' out of comptool.toml, or set task = \"ordinal\"",
+        )
     return Competition(
         name=facts.get("name") or folder.resolve().name or "competition",
         task=facts["task"],

@@ -42,7 +42,7 @@ COMMENTS = {
     "train-images": "where patterns are looked for",
     "test-images": "where patterns are looked for",
     "id": "column",
-    "label": "column; for multilabel a list of 0/1 columns",
+    "label": "column; multilabel, regression: also a list of columns",
     "group": "rows of one group are never torn apart by a split",
     "classes": "all class names",
 }

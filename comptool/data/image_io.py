@@ -84,11 +84,6 @@ def chip_forms(
     ]
 
 
-def decode(path: Path, bits: int = FULL_DEPTH) -> Pixels:
-    """The pixels of an image file as bytes: :func:`read_pixels`, then :func:`to_bytes`."""
-    return to_bytes(read_pixels(path), bits)
-
-
 def read_pixels(path: Path) -> DeepPixels:
     """Decode an image file: uint8 or uint16 (H, W, C); C is 1 for grey and 3 for RGB.
 

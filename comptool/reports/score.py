@@ -46,6 +46,7 @@ from comptool.tasks.labels import (
     class_names,
     matrix_of_columns,
     matrix_of_lists,
+    matrix_of_numbers,
     split_lists,
 )
 from comptool.tasks.multilabel_task import ANSWERED
@@ -470,6 +471,39 @@ def grade_classes(
         return measure.score(targets[rows], probabilities[rows], pred=pred)
 
     return parts_of(truth, public).grade(measure.name, value)
+
+
+def grade_numbers(
+    task: Task,
+    submission: Path,
+    answers: Path,
+    truth: pd.DataFrame,
+    recorded: PracticeFacts,
+    *,
+    public: float | None = None,
+    metric: str | None = None,
+) -> Grade:
+    """Grade a submission of numbers; for the parameters see `grade_cells`."""
+    answered = task.read(submission)
+    measure = graded_metric(task, recorded, metric, answered.classes)
+    order = aligned(submission, list(answered.ids), answers, truth.iloc[:, 0].tolist())
+    targets, found = numbers_of(answers, truth, answered.classes), answered.probabilities[order]
+    return parts_of(truth, public).grade(
+        measure.name, lambda rows: measure.score(targets[rows], found[rows])
+    )
+
+
+def numbers_of(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> npt.NDArray[Any]:
+    """The true numbers of a table, shape (N, T), in the columns of the predictions."""
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise InputError(
+            "has no column of these numbers of the predictions",
+            file=path,
+            values=missing,
+            mend="Its columns are the id and the numbers, called as in the training table",
+        )
+    return matrix_of_numbers(path, table, columns)
 
 
 def _read_answers(path: Path) -> pd.DataFrame:

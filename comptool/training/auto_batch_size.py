@@ -22,7 +22,7 @@ from comptool.training.gradient_balancing import total_loss
 from comptool.training.loaders import draw_batches, place
 from comptool.training.optim import MixedPrecision, Optimisation, freeze, set_training
 from comptool.training.setup import new_model, without_published_weights
-from comptool.training.validate import InputTransform
+from comptool.training.validate import InputTransform, black_images
 
 Say = Callable[[str], None]
 SPARE = 0.1  # share of memory for other batches and validation
@@ -129,18 +129,8 @@ class Trial:
         return Augmentation(policy, shapes, missing, self._device)
 
     def _step(self, number: int) -> None:
-        header, device = self._header, self._device
-        chips = [
-            torch.zeros(
-                number,
-                header.channels[name],
-                *header.img_size[name],
-                dtype=torch.uint8,
-                device=device,
-            )
-            for name in header.modalities
-        ]
-        targets = self._target.expand(number, *self._target.shape[1:]).to(device)
+        chips = black_images(self._header, number, self._device)
+        targets = self._target.expand(number, *self._target.shape[1:]).to(self._device)
         if self._augmentation is not None:
             first = torch.zeros(number, dtype=torch.int64)
             batch = Batch(chips, targets, first, first, seeds=torch.arange(number))

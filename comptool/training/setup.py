@@ -35,7 +35,7 @@ from comptool.models.backbones import timm_backbone
 from comptool.models.checkpoint_file import build_model, load_weights
 from comptool.models.late_fusion import AUXILIARY
 from comptool.models.pretrained import RANDOM, create_from
-from comptool.models.streams import StreamModel
+from comptool.models.streams import OutputScale, StreamModel
 from comptool.tasks import Task
 from comptool.training import data
 from comptool.training.autotune import ComputeConfig, Measure, choose_config, compiled, use_threads
@@ -67,7 +67,7 @@ from comptool.training.optim import (
     set_training,
 )
 from comptool.training.training_state import Progress, read_state
-from comptool.training.validate import InputTransform
+from comptool.training.validate import InputTransform, black_images
 
 GAUGE = "gradients"  # in the state of the optional columns of metrics.csv
 Phase = Callable[[str], AbstractContextManager[None]]
@@ -310,14 +310,20 @@ def _with_weights(
     plan: TrainPlan, member: TrainMember, options: dict[str, Any], say: Say
 ) -> tuple[StreamModel, str]:
     """The model, and the source of its weights."""
-    name, num_classes = plan.settings.model, len(plan.rows.classes)
+    name, task = plan.settings.model, plan.rows.task
+    outputs = task.outputs(len(plan.rows.classes))
     if member.parent is None:
-        return create_from(plan.settings.pretrained, name, num_classes, say=say, **options)
-    model = models.create(name, num_classes, **options)
+        model, origin = create_from(plan.settings.pretrained, name, outputs, say=say, **options)
+    else:
+        model, origin = models.create(name, outputs, **options), str(member.parent)
+    if task.numbers:
+        model.output = OutputScale(*plan.rows.scale(member.train))
+    if member.parent is None:
+        return model, origin
     own_head = head_weights(model) if plan.settings.reset_head else {}
     load_weights(model, member.parent, dispensable=AUXILIARY)
     model.load_state_dict(own_head, strict=False)
-    return model, str(member.parent)
+    return model, origin
 
 
 def open_session(
@@ -377,7 +383,11 @@ def open_session(
         valid_loader=valid_loader,
         processes=processes,
         mixing=Mixing(
-            settings.mixup, settings.cutmix, settings.balanced_mixup, len(plan.rows.classes)
+            settings.mixup,
+            settings.cutmix,
+            settings.balanced_mixup,
+            len(plan.rows.classes),
+            numbers=plan.rows.task.numbers,
         ),
         task=plan.rows.task,
         datasets=datasets,
@@ -405,15 +415,11 @@ def _check_smallest_batch(
     """Refuse batches of one image where batch normalisation gets one value per channel."""
     if settings.batch_size > 1 and batches.num_draws > batches.num_steps:
         return
-    chips = [
-        torch.zeros(1, header.channels[name], *header.img_size[name], dtype=torch.uint8)
-        for name in header.modalities
-    ]
     copied = deepcopy(model)  # keeps the statistics of the layers
     set_training(copied, settings.freeze)
     try:
         with torch.no_grad():
-            copied(*transform.see(chips))
+            copied(*transform.see(black_images(header, 1, transform.device)))
     except ValueError as error:
         raise UsageError(
             f"the batch normalisation of '{settings.model}' cannot learn from batches of one "

@@ -62,7 +62,11 @@ class TrainStep:
         self._say = say
         self._computing = compiling if session.compute.compiled else nullcontext
         # Batch normalisation needs two images; splitting more than three leaves no single one.
-        normalised = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in _trained(session))
+        normalised = any(
+            isinstance(module, nn.modules.batchnorm._BatchNorm)
+            and any(parameter.requires_grad for parameter in module.parameters(recurse=False))
+            for module in session.model.modules()
+        )
         self._least = 3 if normalised else 1
 
     def __call__(self, window: Sequence[Batch], epoch: int, update: int) -> Tensor:
@@ -156,11 +160,3 @@ class TrainStep:
             f"out of memory with {tried} images at once: from now on at most {self.at_once}, whose "
             "gradients add up to the same update; batch normalisation sees the parts apart"
         )
-
-
-def _trained(session: TrainSession) -> list[nn.Module]:
-    return [
-        module
-        for module in session.model.modules()
-        if any(parameter.requires_grad for parameter in module.parameters(recurse=False))
-    ]

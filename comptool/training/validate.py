@@ -49,6 +49,16 @@ class InputTransform:
         ]
 
 
+def black_images(header: RunHeader, count: int, device: torch.device) -> list[Tensor]:
+    """Zeros, uint8 (count, C, H, W), for each modality of a checkpoint."""
+    return [
+        torch.zeros(
+            count, header.channels[name], *header.img_size[name], dtype=torch.uint8, device=device
+        )
+        for name in header.modalities
+    ]
+
+
 class StoppedError(Exception):
     """The evaluation was interrupted."""
 
