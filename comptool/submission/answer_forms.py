@@ -794,11 +794,7 @@ def _sample(
 ) -> Sample:
     """The sample with its id column and its rows of image and class, if it has any."""
     columns = [str(name) for name in table.columns]
-    first = columns[0]
-    if id_column in columns[:-1]:
-        first = str(id_column)
-    elif len(columns) > TWO and _counts(table[first]) and NAMELESS.fullmatch(first):
-        first = columns[1]
+    first = id_of(table, id_column)
     sample = Sample(table, classes, task, metric, first, tuple(columns[: columns.index(first)]))
     if classes is not None and not task.numbers and sample.answer in classes:
         if len(classes) != TWO and sample.score is None:
@@ -806,7 +802,7 @@ def _sample(
                 f"the sample submission asks for class '{sample.answer}' alone; there are "
                 f"{len(classes)}"
             )
-    found = _image_rows(sample, None if ids is None else set(ids))
+    found = image_rows(sample, None if ids is None else set(ids))
     if found is None:
         return sample
     kept, rows = found
@@ -816,14 +812,29 @@ def _sample(
 NAMELESS = re.compile(r"\s*|Unnamed: \d+")
 
 
+def id_of(table: pd.DataFrame, id_column: str | None) -> str:
+    """The id column: the competition's, else the first that is no nameless index."""
+    columns = [str(name) for name in table.columns]
+    if id_column in columns[:-1]:
+        return str(id_column)
+    is_index = NAMELESS.fullmatch(columns[0]) and _counts(table[columns[0]])
+    return columns[1] if len(columns) > TWO and is_index else columns[0]
+
+
 def _counts(cells: pd.Series[str]) -> bool:
     """Whether the cells count the rows, from 0 or 1."""
     texts = cells.tolist()
     return any(texts == [str(n + start) for n in range(len(texts))] for start in (0, 1))
 
 
-def _image_rows(sample: Sample, ids: set[str] | None) -> tuple[tuple[str, ...], ImageRows] | None:
-    """Image and class of each row, and the column of the classes; None if a row is an image."""
+def image_rows(
+    sample: Sample, ids: Collection[str] | None, *, numbered: bool = False
+) -> tuple[tuple[str, ...], ImageRows] | None:
+    """Image and class of each row, and the column of the classes; None if a row is an image.
+
+    ``ids`` are those of images; without them, ids that end in numbers are read as those of images
+    and classes only if ``numbered``.
+    """
     known, own = sample.classes, sample.table[sample.id].tolist()
     if known is None or len(sample.asked) > TWO or not sample.asked:
         return None
@@ -834,13 +845,15 @@ def _image_rows(sample: Sample, ids: set[str] | None) -> tuple[tuple[str, ...], 
             if set(named) <= set(known) and _grid(own, named):
                 return (name,), ImageRows(tuple(own), tuple(named))
         return None
-    if ids is not None and ids.issuperset(own):
+    images_known = None if ids is None else set(ids)
+    if images_known is not None and images_known.issuperset(own):
         return None
     for read in (_joined, _numbered_rows):
         images, named = read(own, known)
         # Numbers could be anything: they need the ids of images to compare with.
         words = read is _joined and not all(map(WHOLE.fullmatch, named))
-        if images and _grid(images, named) and (words if ids is None else ids >= {*images}):
+        sure = words or numbered if images_known is None else images_known >= {*images}
+        if images and sure and _grid(images, named):
             return (), ImageRows(tuple(images), tuple(named))
     return None
 
@@ -910,6 +923,21 @@ class ClassLists:
         example = next((c for c, p in zip(cells, lists, strict=True) if len(p) > 1), "")
         named = tuple(dict.fromkeys(chain.from_iterable(lists)))
         return cls(separator, named, max(map(len, lists), default=0), example, tuple(cells))
+
+    def split(self, cell: str, known: Sequence[str]) -> list[str]:
+        """The parts of a cell."""
+        return _parts(cell, self.separator, tuple(known))
+
+    def places(self, cell: str, known: Sequence[str]) -> list[int] | None:
+        """Indices of the classes of a cell, by name or by number; None if one is unknown."""
+        parts = self.split(cell, known)
+        place = {name: index for index, name in enumerate(known)}
+        if all(part in place for part in parts):
+            return [place[part] for part in parts]
+        by_number = all(WHOLE.fullmatch(part) and int(part) < len(known) for part in self.named)
+        if by_number and not place.keys() & {*self.named}:
+            return [int(part) for part in parts]
+        return None
 
 
 def _are_classes(parts: Sequence[str], known: Sequence[str]) -> bool:
