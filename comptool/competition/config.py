@@ -62,6 +62,11 @@ class Competition:
         """The task as an object."""
         return tasks.find(self.task)
 
+    @property
+    def files(self) -> tuple[Path | None, ...]:
+        """What the download is read from, and the description: no output may replace them."""
+        return (FILE, self.train, self.val, self.test, self.sample_submission)
+
     def find_metric(
         self,
         name: str | None = None,
