@@ -24,6 +24,7 @@ from comptool.io.predictions import Predictions, read_predictions, refuse_ranks
 from comptool.io.provenance import PredictionFacts
 from comptool.io.tables import check_ids as check_table_ids
 from comptool.io.tables import read_table
+from comptool.io.text_tables import USUAL
 from comptool.submission.answer_forms import (
     Layout,
     answered_classes,
@@ -122,7 +123,8 @@ def read_submission(path: Path) -> pd.DataFrame:
 
 def _read_archived(path: Path, name: str) -> pd.DataFrame:
     try:
-        return read_table(path)
+        # An organiser does not guess how a file is written.
+        return read_table(path, form=USUAL)
     except InputError as error:
         raise SubmissionError(str(error).replace(str(path), name)) from error
 
