@@ -37,8 +37,8 @@ import torch
 from safetensors.torch import save_file
 
 from comptool import models
-from comptool.inference.config import Computing
-from comptool.inference.plan import make_plan
+from comptool.inference.config import Computing, InferConfig
+from comptool.inference.plan import plan_prediction
 from comptool.inference.predict import predict
 from comptool.inference.tta.policies import PLAIN
 from comptool.models.checkpoint_file import load_checkpoint, save_checkpoint
@@ -135,7 +135,7 @@ def run(command: list[str], folder: Path) -> tuple[float, float, str]:
 
 def steady(folder: Path, backend: str, count: int) -> float:
     """Images per second, from files to probabilities, of a process that has begun already."""
-    plan = make_plan([BACKBONE], output=folder / "steady.csv", force=True)
+    plan = plan_prediction(InferConfig(runs=(BACKBONE,), output=folder / "steady.csv", force=True))
     computing = Computing("cpu", quiet=True, backend=backend)  # type: ignore[arg-type]
     predict(plan.members, plan.samples, [PLAIN], computing)
     start = time.perf_counter()
@@ -166,7 +166,7 @@ def single(folder: Path, size: int, turns: int) -> dict[str, Any]:
     for _ in range(turns):
         with torch.inference_mode():
             found["torch"].append(timed(lambda: model(*tensors)))
-        found["onnx"].append(timed(lambda: list(networks.logits(pair, ["identity"]))))
+        found["onnx"].append(timed(lambda: networks.logits(pair, ["identity"])))
     ratios = [a / b for a, b in zip(found["torch"], found["onnx"], strict=True)]
     return {"milliseconds": found, "ratio": round(statistics.median(ratios), 2)}
 

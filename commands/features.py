@@ -20,16 +20,7 @@ def features(config: FeaturesConfig) -> None:
     from comptool.lazy_torch import loading_torch
     from comptool.options import arguments
 
-    plan = make_feature_plan(
-        config.runs,
-        output=config.output,
-        table=config.table,
-        highlight=config.highlight,
-        per_class=config.per_class,
-        seed=config.seed,
-        competition=config.competition,
-        force=config.force,
-    )
+    plan = make_feature_plan(config)
     say(str(plan), config.quiet)
     if config.dry_run:
         say(f"would write {plan.output} and {plan.table}", config.quiet)

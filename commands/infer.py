@@ -25,8 +25,8 @@ def infer(config: InferConfig) -> None:
         return
     from comptool.inference.infer import infer as carry_out
 
-    result = carry_out(plan, computing, arguments(config))
-    for finding in result.findings:
+    findings = carry_out(plan, computing, arguments(config))
+    for finding in findings:
         say(f"warning: {finding}", config.quiet)
-    summary = {"output": config.output, "runs": list(plan.runs), "rows": result.num_rows}
-    give(config.output, {**summary, "warnings": [*plan.notes, *result.findings]}, config.json)
+    summary = {"output": config.output, "runs": list(plan.runs), "rows": len(plan.samples)}
+    give(config.output, {**summary, "warnings": [*plan.notes, *findings]}, config.json)

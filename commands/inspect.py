@@ -44,7 +44,7 @@ def inspect(config: InspectConfig) -> None:
 
     Example: comptool inspect
     """
-    from comptool.inspection import inspecting, inspection_report
+    from comptool.inspection import inspecting
     from comptool.io.atomic import refuse_existing
 
     output = config.output
@@ -60,5 +60,5 @@ def inspect(config: InspectConfig) -> None:
     )
     arguments = {name: getattr(config, name) for name in ("table", "output", "folds", "similarity")}
     inspecting.write_findings(output, done, arguments, force=config.force)
-    say(inspection_report.text(output, done, FOLDS), config.quiet)
-    give(output, inspection_report.summary(output, done, FOLDS), config.json)
+    say(inspecting.text(output, done, FOLDS), config.quiet)
+    give(output, inspecting.summary(output, done, FOLDS), config.json)

@@ -32,27 +32,14 @@ def pseudolabel(config: PseudolabelConfig) -> None:
         predictions, reason = inputs.latest_step((ENSEMBLE, PREDS_TTA, PREDS))
     say(reason, config.quiet)
     facts = load(config.competition)
-    rule, wanted = part(config, Rule), part(config, PrecisionTarget)
-    wanted.check(rule)
+    part(config, PrecisionTarget).check(part(config, Rule))
     if config.dry_run:
         test = config.test or facts.test or facts.sample_submission
         read = [predictions, test, facts.train, config.previous]
         named = ", ".join(str(path) for path in read if path is not None)
         say(f"would read {named} and write {config.output}")
         return
-    made = pseudolabel_file(
-        predictions,
-        config.output,
-        facts,
-        rule,
-        test=config.test,
-        soft=config.soft,
-        previous=config.previous,
-        wanted=wanted,
-        agree=config.agree,
-        allow_empty=config.allow_empty,
-        force=config.force,
-    )
+    made = pseudolabel_file(predictions, facts, config)
     say(made.text(), config.quiet)
     summary = {
         "output": config.output,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -83,6 +83,6 @@ def runs(config: RunsConfig) -> None:
     text = tracking_report.text(found, list(map(str, together)))
     summary = {
         **tracking_report.document(found),
-        "correlations": [one.document() for one in together],
+        "correlations": [asdict(one) for one in together],
     }
     give(text, summary, config.json)

@@ -17,8 +17,7 @@ def score(config: ScoreConfig) -> None:
     Example: comptool score submissions/mavoc.csv --answers data/answers.csv
     """
     from comptool.io.atomic import refuse_existing
-    from comptool.reports.evaluate import report
-    from comptool.reports.score import grade
+    from comptool.reports.score import grade, report
     from comptool.tracking import scores
 
     submission, answers, per_class = config.submission, config.answers, config.per_class
@@ -30,11 +29,13 @@ def score(config: ScoreConfig) -> None:
         say(f"would read {submission} and {answers}; {end}", config.quiet)
         return
     graded = grade(submission, answers, public=config.public, metric=config.metric)
-    reported = report(graded, submission, answers, per_class, config.thresholds, force=config.force)
-    for text in reported.texts:
+    texts, facts = report(
+        graded, submission, answers, per_class, config.thresholds, force=config.force
+    )
+    for text in texts:
         say(text, config.quiet)
     if config.record:
         made = scores.record_grade(submission, graded)
         say(scores.described(made), config.quiet)
-    summary = {"submission": str(submission), **graded.summary(), **reported.facts}
+    summary = {"submission": str(submission), **graded.summary(), **facts}
     give(str(graded), summary, config.json)

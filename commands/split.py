@@ -37,12 +37,5 @@ def split(config: SplitConfig) -> None:
     if config.dry_run:
         say(f"would write {config.output}", config.quiet)
         return
-    splitting.write_folds(
-        config.output,
-        made,
-        samples,
-        options=options,
-        arguments={"table": config.table, "output": config.output, **options.arguments()},
-        force=config.force,
-    )
+    splitting.write_folds(made, samples, config)
     give(config.output, splitting.summary(config.output, made), config.json)

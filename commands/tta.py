@@ -26,7 +26,7 @@ def tta(config: TtaConfig) -> None:
     plan = plan_prediction(config)
     say(str(plan), config.quiet)
     if config.dry_run:
-        written = policies.beside(config.output, config.search)
+        written = policies.further_outputs(config.output, config.search)
         return say(f"would also write {', '.join(written)}", config.quiet)
     from comptool.inference.tta.predict_tta import tta as carry_out
 
@@ -39,7 +39,7 @@ def tta(config: TtaConfig) -> None:
     summary = {
         "output": config.output,
         "runs": list(plan.runs),
-        "rows": result.num_rows,
+        "rows": len(plan.samples),
         "views": list(result.scheme.views),
         "weights": list(result.scheme.weights),
         "warnings": [*plan.notes, *result.findings],

@@ -172,7 +172,7 @@ def test_help_imports_nothing_heavy(command):
 def test_a_first_look_never_waits_for_torch():
     # Its room stands on one that has torch in some files: none of these may be among its own.
     code = (
-        "import sys; import comptool.inspection.inspection_report\n"
+        "import sys; import comptool.inspection.inspecting\n"
         f"sys.exit(', '.join(set(sys.modules) & {HEAVY}) or 0)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -61,11 +61,6 @@ def source_digest(path: Path) -> bytes:
     return blake2b(os.fsencode("\0".join(map(str, facts))), digest_size=DIGEST).digest()
 
 
-def content_digest(content: bytes) -> bytes:
-    """Digest of a file's content."""
-    return blake2b(content, digest_size=DIGEST).digest()
-
-
 def checksum(pixels: Pixels) -> int:
     """CRC-32 of an image."""
     return zlib.crc32(np.ascontiguousarray(pixels).data)
@@ -142,12 +137,6 @@ def remove_shard(path: Path) -> None:
     for file in (path.with_suffix(INDEX), path):
         with suppress(OSError):
             file.unlink()
-
-
-def mark_used(path: Path) -> None:
-    """Update the time of last use of a shard."""
-    with suppress(OSError):
-        os.utime(path)
 
 
 def make_room(folder: Path, limit: int, kept: Collection[Path]) -> None:
@@ -261,27 +250,16 @@ def cache_limit() -> int:
 
 @dataclass
 class PixelCache:
-    """Decoded images, kept between epochs.
+    """Decoded images, kept between epochs."""
 
-    Parameters
-    ----------
-    mode
-        ``disk``: in the cache folder. ``ram``: in this process and its forks. ``auto``: on the disk
-        if there is room, else in memory if there is, else off. ``off``: not at all.
-    say, quiet
-        Takes warnings; hides the progress bar.
-    folder, limit
-        Cache folder on the disk, and its size limit in bytes.
-    sharers
-        Processes of this machine that keep their own images in memory, this one included.
-    """
-
+    # ``disk``: in the cache folder. ``ram``: in this process and its forks. ``auto``: on the disk,
+    # else in memory, where there is room. ``off``: not at all.
     mode: Mode
-    say: Say
-    quiet: bool = False
+    say: Say  # takes warnings
+    quiet: bool = False  # hides the progress bar
     folder: Path = field(default_factory=cache_folder)
-    limit: int = field(default_factory=cache_limit)
-    sharers: int = 1
+    limit: int = field(default_factory=cache_limit)  # bytes on the disk
+    sharers: int = 1  # processes that keep their own images in memory, this one included
 
     def __post_init__(self) -> None:
         """Start empty."""
@@ -291,10 +269,8 @@ class PixelCache:
     def images(self, files: ImageFiles, modality: int, form: ChipForm) -> DecodedImages | None:
         """The images of a modality in one form, or None if nothing is cached.
 
-        Raises
-        ------
-        InputError
-            If an image cannot be read, or there is no room for ``disk`` or ``ram``.
+        Raises an InputError if an image cannot be read, or there is no room for ``disk`` or
+        ``ram``.
         """
         if self.mode == "off":
             return None
@@ -337,7 +313,8 @@ class PixelCache:
 
     def _use(self, shards: Sequence[Shard]) -> None:
         for shard in shards:
-            mark_used(shard.path)
+            with suppress(OSError):
+                os.utime(shard.path)  # the time of last use
             self._in_use[shard.path] = shard.pixels.nbytes
 
     def _in_memory(self, wanted: WantedImages, form: ChipForm) -> DecodedImages:
@@ -362,7 +339,7 @@ class PixelCache:
         def read(place: int) -> None:
             source, path = items[place]
             content = read_content(path)
-            digest = content_digest(content)
+            digest = blake2b(content, digest_size=DIGEST).digest()
             shard, elsewhere = known.get(digest, (None, 0))
             if shard is not None and shard.is_sound(elsewhere):
                 pixels[place] = shard.pixels[elsewhere]

@@ -58,22 +58,11 @@ class SampleDataset(Dataset[Chips]):
     policy of a file and resized again if cropped. Named policies change batches; see
     `comptool.data.augment.batches`.
 
-    Parameters
-    ----------
-    samples
-        N samples of M modalities.
-    targets
-        Class indices, int64 of shape (N,); soft labels, float of shape (N, K); or None.
-    sizes
-        Height and width of each modality, in pixels.
-    channels
-        1 or 3 for each modality.
-    augment
-        See `comptool.data.augment.albumentations_file.read_policy`.
-    missing
-        ``"error"`` or ``"zero"``; see `comptool.data.image_io.ImageFiles`.
-    bits
-        Bits in use of the 16-bit pixels of each modality; all by default.
+    N samples of M modalities have ``targets`` that are class indices, int64 (N,); soft labels,
+    float (N, K); or None. Each modality has a size (height and width in pixels), 1 or 3 channels,
+    and bits in use of 16-bit pixels, by default all. ``augment`` is from
+    `comptool.data.augment.albumentations_file.read_policy`; ``missing`` as in
+    `comptool.data.image_io.ImageFiles`.
     """
 
     def __init__(
@@ -96,10 +85,7 @@ class SampleDataset(Dataset[Chips]):
     def decode_once(self, cache: PixelCache) -> None:
         """Read images through a cache from now on, where possible.
 
-        Raises
-        ------
-        InputError
-            If an image cannot be read, or the requested cache does not fit.
+        Raises an InputError if an image cannot be read, or the requested cache does not fit.
         """
         self._decoded = [
             cache.images(self._files, modality, form) for modality, form in enumerate(self._forms)
@@ -164,15 +150,13 @@ class SampleDataset(Dataset[Chips]):
         return changed
 
     def _image(self, row: int, modality: int) -> Pixels:
-        decoded = self._decoded[modality]
-        image = self._read(row, modality) if decoded is None else decoded[row]
-        if image is None:
-            return np.zeros(self._forms[modality].shape, np.uint8)
-        return image
-
-    def _read(self, row: int, modality: int) -> Pixels | None:
-        pixels = self._files.read(row, modality)
-        return None if pixels is None else to_chip(pixels, self._forms[modality])
+        decoded, form = self._decoded[modality], self._forms[modality]
+        if decoded is not None:
+            image = decoded[row]
+        else:
+            pixels = self._files.read(row, modality)
+            image = None if pixels is None else to_chip(pixels, form)
+        return np.zeros(form.shape, np.uint8) if image is None else image
 
     def collate(self, samples: list[Chips]) -> Batch:
         """One batch of samples."""

@@ -41,10 +41,7 @@ class ResidentBatches:
     def load(self, *, quiet: bool = True) -> None:
         """Copy all images and targets to the device, once.
 
-        Raises
-        ------
-        InputError
-            If an image cannot be read, or the device has no room.
+        Raises an InputError if an image cannot be read, or the device has no room.
         """
         if self._pixels:
             return

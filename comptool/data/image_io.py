@@ -84,28 +84,11 @@ def chip_forms(
     ]
 
 
-def decode(path: Path, bits: int = FULL_DEPTH) -> Pixels:
-    """The pixels of an image file as bytes: :func:`read_pixels`, then :func:`to_bytes`."""
-    return to_bytes(read_pixels(path), bits)
-
-
 def read_pixels(path: Path) -> DeepPixels:
-    """Decode an image file.
+    """Decode an image file: uint8 or uint16 (H, W, C); C is 1 for grey and 3 for RGB.
 
-    Parameters
-    ----------
-    path
-        Of a format in :data:`comptool.io.image_readers.READERS`, or JPEG 2000.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8 or uint16 of shape (H, W, C); C is 1 for grey and 3 for RGB.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, empty, truncated, not an image, or has floating-point pixels.
+    Its format is one of :data:`comptool.io.image_readers.READERS`, or JPEG 2000. Raises an
+    InputError if the file is missing, empty, truncated, not an image, or has floating-point pixels.
     """
     return pixels_of(read_content(path), path)
 
@@ -135,14 +118,9 @@ def read_by_opencv(content: bytes, path: Path) -> DeepPixels:
 
 
 def to_bytes(pixels: DeepPixels, bits: int) -> Pixels:
-    """16-bit pixels as uint8, rounded down; uint8 pixels are unchanged.
+    """16-bit pixels of any shape as uint8, rounded down; uint8 pixels are unchanged.
 
-    Parameters
-    ----------
-    pixels
-        uint8 or uint16 of any shape.
-    bits
-        Bits in use, 8 to 16: ``2 ** bits - 1`` and all above becomes 255.
+    ``bits`` are those in use, 8 to 16: ``2 ** bits - 1`` and all above becomes 255.
 
     Examples
     --------
@@ -313,18 +291,10 @@ def drop_missing(samples: Samples) -> tuple[Samples, int]:
 class ImageFiles:
     """The image files of N samples.
 
-    Parameters
-    ----------
-    missing
-        ``"error"``, or ``"zero"`` for a black image in place of a missing one.
-    may_drop
-        Whether the message may suggest dropping the row.
-
-    Raises
-    ------
-    InputError
-        If an image is missing and that is an error; names the sample and the file. With
-        ``"zero"``, if a sample has no image at all.
+    ``missing`` is ``"error"``, or ``"zero"`` for a black image in place of a missing one;
+    ``may_drop``: whether the message may suggest dropping the row. Raises an InputError that names
+    the sample and the file if an image is missing and that is an error; with ``"zero"``, if a
+    sample has no image at all.
     """
 
     def __init__(self, samples: Samples, missing: str = "error", *, may_drop: bool = False) -> None:

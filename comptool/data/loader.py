@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import FrameType
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import cv2
 import torch
@@ -17,40 +17,30 @@ from comptool.data.dataset import Batch, SampleDataset
 from comptool.errors import InputError
 from comptool.machine import usable_cores
 
-T = TypeVar("T")
-S = TypeVar("S")
 MOST_WORKERS = 8
 
 
-class Loader(Generic[T]):
-    """Batches of a dataset, in the order of ``batches``: an `EpochBatches` or lists of `in_order`.
+class Loader:
+    """Batches of a data set, in the order of ``batches``: an `EpochBatches` or lists of `in_order`.
 
-    A damaged image raises its own `InputError` in the iterating process; torch would wrap it in
-    the traceback of a worker.
-
-    Parameters
-    ----------
-    collate
-        Makes a batch of a list of members.
-    workers
-        Loading processes; 0 = this one.
-    device
-        Target device; batches for CUDA are put into page-locked memory.
+    ``workers`` processes load, 0 for this one; for a CUDA ``device`` they put the batches into
+    page-locked memory. A damaged image raises its own `InputError` in the iterating process; torch
+    would wrap it in the traceback of a worker.
     """
 
     def __init__(
         self,
-        dataset: Dataset[S],
-        collate: Callable[[list[S]], T],
+        dataset: SampleDataset,
         batches: Iterable[Sequence[Any]],
         *,
         workers: int = 0,
         device: str | torch.device = "cpu",
     ) -> None:
+        guarded = _Guarded(dataset)
         self._loader: DataLoader[Any] = DataLoader(
-            _Guarded(dataset),
+            guarded,
             batch_sampler=batches,  # type: ignore[arg-type]
-            collate_fn=_Collate(collate),
+            collate_fn=guarded.collate,
             num_workers=workers,
             # The default of newer Pythons would copy all decoded images to each worker.
             multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
@@ -62,26 +52,15 @@ class Loader(Generic[T]):
     def __len__(self) -> int:
         return len(self._loader)
 
-    def __iter__(self) -> Iterator[T]:
+    def __iter__(self) -> Iterator[Batch]:
         for batch in self._loader:
             if isinstance(batch, InputError):
                 raise batch
             yield batch
 
 
-def loader(
-    dataset: SampleDataset,
-    batches: Iterable[Sequence[Any]],
-    *,
-    workers: int = 0,
-    device: str | torch.device = "cpu",
-) -> Loader[Batch]:
-    """A `Loader` of a `SampleDataset`."""
-    return Loader(dataset, dataset.collate, batches, workers=workers, device=device)
-
-
 class _Guarded(Dataset[Any]):
-    def __init__(self, dataset: Dataset[Any]) -> None:
+    def __init__(self, dataset: SampleDataset) -> None:
         self._dataset = dataset
 
     def __getitem__(self, draw: Any) -> Any:
@@ -90,14 +69,9 @@ class _Guarded(Dataset[Any]):
         except InputError as error:
             return error
 
-
-class _Collate:
-    def __init__(self, collate: Callable[[list[Any]], Any]) -> None:
-        self._collate = collate
-
-    def __call__(self, members: list[Any]) -> Any:
+    def collate(self, members: list[Any]) -> Any:
         errors = [member for member in members if isinstance(member, InputError)]
-        return errors[0] if errors else self._collate(members)
+        return errors[0] if errors else self._dataset.collate(members)
 
 
 def _prepare_worker(worker: int) -> None:

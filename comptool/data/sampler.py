@@ -33,28 +33,14 @@ class EpochBatches(Sampler[list[Draw]]):
     nothing from one image. Processes take equal numbers of rows; the first rows of the epoch are
     repeated to make up the difference.
 
-    Parameters
-    ----------
-    labels
-        Class indices of shape (N,), or multi-label cells of shape (N, K), 1 for present.
-    batch_size
-        Rows per step and process.
-    order
-        ``shuffle``: every row once. ``over``: smaller classes are oversampled to the size of the
-        largest; single-label only. ``class-aware``: N rows; one of each class in turn, and within a
-        class its rows in turn (Shen et al. 2016, arXiv:1512.05830, section 3). A row of several
-        classes has its turn with each, one of none has none.
-    seed
-        Random seed of the run.
-    partners
-        Whether each batch is followed by as many ``class-aware`` rows, for balanced mixup.
-    rank, world_size
-        Index of this process, and number of processes.
+    ``labels`` are class indices (N,), or multi-label cells (N, K), 1 for present; ``batch_size``
+    rows per step and process; ``rank`` the index of this of ``world_size`` processes. With
+    ``partners`` each batch is followed by as many ``class-aware`` rows, for balanced mixup.
 
-    Raises
-    ------
-    UsageError
-        If the order is unknown.
+    Orders are ``shuffle``: every row once; ``over``: smaller classes are oversampled to the size of
+    the largest, single-label only; ``class-aware``: N rows, one of each class in turn, and within a
+    class its rows in turn (Shen et al. 2016, arXiv:1512.05830, section 3). A row of several classes
+    has its turn with each, one of none has none. An unknown order is a UsageError.
     """
 
     def __init__(
@@ -96,7 +82,7 @@ class EpochBatches(Sampler[list[Draw]]):
     def num_steps(self) -> int:
         """Steps of a whole epoch."""
         full, rest = divmod(self.num_draws, self._batch_size * self._world_size)
-        return full + int(self._keeps(full, rest))
+        return full + int(rest > 0 and (full == 0 or -(-rest // self._world_size) > 1))
 
     def __len__(self) -> int:
         """Remaining steps of the epoch."""
@@ -121,9 +107,6 @@ class EpochBatches(Sampler[list[Draw]]):
         """Rows of an epoch, and more seeds than rows, for repeated rows at the end."""
         rows = epoch_rows(self._labels, order, rng)
         return rows, rng.integers(2**62, size=len(rows) + self._world_size)
-
-    def _keeps(self, full: int, rest: int) -> bool:
-        return rest > 0 and (full == 0 or -(-rest // self._world_size) > 1)
 
     def _places(self, step: int) -> range:
         whole = self._batch_size * self._world_size

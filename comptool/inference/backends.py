@@ -23,14 +23,13 @@ class Networks(Protocol):
 
     forms: list[Form]
 
-    def logits(self, images: Sequence[Pixels], views: Sequence[str]) -> Iterator[Logits]:
-        """Logits (V, B, K) of V views for each network, from one (B, H, W, C) per form."""
-        ...
-
     def each(
         self, batches: Iterable[Sequence[Pixels]], views: Sequence[str]
     ) -> Iterator[list[Logits]]:
-        """`logits` batch after batch; the next batch may be begun early."""
+        """Logits (V, B, K) of V views for each network, batch after batch.
+
+        A batch has one array (B, H, W, C) per form; the next one may be begun early.
+        """
         ...
 
     def room(self, shape: tuple[int, ...], dtype: Any) -> Pixels:
@@ -43,15 +42,9 @@ def open_networks(
 ) -> tuple[Networks, list[str]]:
     """Open networks on the best backend, with a sentence if it is not the preferred one.
 
-    The members have one list of modalities; the ``views`` to compute are checked now.
-
-    Raises
-    ------
-    InputError
-        If a checkpoint cannot be used.
-    UsageError
-        If the device is missing, a network does not take a view, or ONNX Runtime was asked for by
-        name and a network cannot be exported.
+    The members have one list of modalities; the ``views`` to compute are checked now. Raises an
+    InputError if a checkpoint cannot be used; a UsageError if the device is missing, a network does
+    not take a view, or ONNX Runtime was asked for by name and a network cannot be exported.
     """
     notes = []
     if computing.tries_onnx:

@@ -135,34 +135,20 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 @dataclass(frozen=True)
 class Computing:
-    """How predictions are computed; only ``precision`` changes them.
+    """How predictions are computed; only ``precision`` changes them."""
 
-    Parameters
-    ----------
-    device
-        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-    precision
-        ``fp32``, ``bf16`` or ``fp16``; ``auto`` for fp16 on a CUDA card that is faster in it, else
-        fp32: its 10 bits are nearer to fp32 than the 7 of bf16. Logits are float32 before they
-        become probabilities: a sigmoid in half precision is exactly one from 8.4 on.
-    workers
-        Threads that load images; None takes one per core.
-    missing
-        ``error``, or ``zero`` for a black image in place of a missing one.
-    purpose
-        Label of the progress bar.
-    backend
-        ``torch``; ``onnx`` for ONNX Runtime, which is several times faster on a CPU; ``auto`` for
-        that if the device is the CPU, the precision fp32 and the network can be exported.
-    """
-
-    device: str = "auto"
+    device: str = "auto"  # ``auto``, ``cpu``, ``cuda`` or ``cuda:N``
+    # ``auto`` is fp16 on a CUDA card that is faster in it, else fp32: its 10 bits are nearer to
+    # fp32 than the 7 of bf16. Logits are float32 before they become probabilities: a sigmoid in
+    # half precision is exactly one from 8.4 on.
     precision: Precision = "fp32"
     batch_size: int = 64
-    workers: int | None = None
-    missing: str = "error"
+    workers: int | None = None  # threads that load images; None: one per core
+    missing: str = "error"  # or ``zero`` for a black image in place of a missing one
     quiet: bool = False
-    purpose: str = "predict"
+    purpose: str = "predict"  # label of the progress bar
+    # ``onnx`` is ONNX Runtime, several times faster on a CPU; ``auto`` takes it on a CPU in fp32 if
+    # the network can be exported.
     backend: Backend = "auto"
 
     def __post_init__(self) -> None:

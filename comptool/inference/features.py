@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,12 +14,11 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from comptool import tasks
-from comptool.competition import config
 from comptool.competition.classes import named_classes
-from comptool.competition.config import Competition
+from comptool.competition.config import Competition, load
 from comptool.competition.samples import Samples, read_samples
 from comptool.errors import InputError, UsageError
-from comptool.inference.config import Computing
+from comptool.inference.config import Computing, FeaturesConfig
 from comptool.inference.plan import (
     TrainedMember,
     check_alike,
@@ -74,34 +73,27 @@ class FeaturePlan:
         return list(dict.fromkeys(path for pair in files for path in pair))
 
     def __str__(self) -> str:
-        told = [
+        lines = [
             f"{one.member.folder}: {len(one.targets)} rows of {one.samples.source}"
             for one in self.subjects
         ]
-        return "\n".join([*told, *(f"warning: {note}" for note in self.notes)])
+        return "\n".join([*lines, *(f"warning: {note}" for note in self.notes)])
 
 
-def make_feature_plan(
-    names: Sequence[str],
-    *,
-    output: Path,
-    table: Path | None,
-    highlight: Sequence[str],
-    per_class: int,
-    seed: int,
-    competition: Path | None = None,
-    force: bool = False,
-) -> FeaturePlan:
+def make_feature_plan(config: FeaturesConfig) -> FeaturePlan:
     """Find runs and rows, draw some of each class, and check that they belong together.
 
     Each network of a folded run is a subject. Without a table each network takes its validation
     fold; networks with the same rows draw the same sample, at most ``per_class`` of each class.
     """
+    output, force = config.output, config.force
     if output.suffix != ".png":
-        raise UsageError(f"--output is '{output}'; the picture is a .png, its points a .csv beside")
+        raise UsageError(
+            f"--output is '{output}'; the picture is a .png, its points a .csv next to it"
+        )
     for path in (output, output.with_suffix(".csv")):
         refuse_existing(path, force)
-    runs = tuple(dict.fromkeys(find_run(name) for name in names)) or (find_run(),)
+    runs = tuple(dict.fromkeys(find_run(name) for name in config.runs)) or (find_run(),)
     notes = [note for run in runs if (note := check_finished(run))]
     networks = read_members(runs)
     check_alike(
@@ -111,30 +103,28 @@ def make_feature_plan(
     if tasks.find(header.task).cells:
         raise UsageError("features are drawn by the class of each row, and here it has several")
     classes = tuple(header.classes)
-    highlighted = frozenset(named_classes(highlight, classes))
-    facts = config.load(competition)
+    highlighted = frozenset(named_classes(config.highlight, classes))
+    competition = load(config.competition)
     subjects = []
     for member in networks:
-        check_competition(member, facts)
-        if table is None and member.header.leak:
+        check_competition(member, competition)
+        if config.table is None and member.header.leak:
             notes.append(f"{member.folder} may have been trained on these: {member.header.leak}")
-        subjects.append(_subject(member, facts, table, per_class, seed))
+        subjects.append(_subject(member, competition, config))
     if note := unwritable([*classes, *(str(one.member.folder) for one in subjects)]):
         notes.append(note)
     return FeaturePlan(tuple(subjects), classes, highlighted, output, force, tuple(notes))
 
 
-def _subject(
-    member: TrainedMember, competition: Competition, table: Path | None, per_class: int, seed: int
-) -> Subject:
-    if table is None:
+def _subject(member: TrainedMember, competition: Competition, config: FeaturesConfig) -> Subject:
+    if config.table is None:
         samples = held_out(member, competition)
     else:
-        given = read_samples(table, competition, labelled=True)
+        given = read_samples(config.table, competition, labelled=True)
         samples = in_model_order(given, member.header)
     targets = label_indices(samples, member.header.classes)
     ids = samples.frame[samples.id].to_numpy(dtype=np.str_)
-    places = draw_rows(ids, targets, per_class, seed)
+    places = draw_rows(ids, targets, config.per_class, config.seed)
     if len(places) < LEAST:
         raise InputError(f"a projection needs {LEAST} rows or more", file=samples.source)
     frame = samples.frame.iloc[places].reset_index(drop=True)

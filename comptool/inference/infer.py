@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,27 +19,15 @@ from comptool.io.provenance import PredictionFacts
 ROWS_WRITTEN = 4096  # at a time at least
 
 
-@dataclass(frozen=True)
-class Inferred:
-    """The number of predicted rows, and warnings about images."""
+def infer(plan: InferencePlan, computing: Computing, arguments: Mapping[str, object]) -> list[str]:
+    """Predict the plan's samples and write its output and record; returns warnings about images.
 
-    num_rows: int
-    findings: list[str] = field(default_factory=list)
-
-
-def infer(plan: InferencePlan, computing: Computing, arguments: Mapping[str, object]) -> Inferred:
-    """Predict the plan's samples and write its output, with its record.
-
-    Raises
-    ------
-    InputError
-        If an image, a checkpoint or the output cannot be used; nothing is written then.
-    UsageError
-        If the device is missing or out of memory.
+    Raises an InputError if an image, a checkpoint or the output cannot be used (nothing is written
+    then), a UsageError if the device is missing or out of memory.
     """
     prediction = Prediction(plan.members, plan.samples, [PLAIN], computing)
     write(plan, prediction, command="infer", arguments=arguments, facts=plan.facts)
-    return Inferred(len(plan.samples), prediction.findings())
+    return prediction.findings()
 
 
 def write(

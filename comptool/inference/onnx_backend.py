@@ -107,29 +107,23 @@ class OnnxNetworks:
             checkpoint = provenance.hashes([member.folder / BEST])
             self._sessions.append({sizes: self._open(member, checkpoint, sizes) for sizes in seen})
 
-    def logits(self, images: Sequence[Pixels], views: Sequence[str]) -> Iterator[Logits]:
-        """Logits (V, B, K) of V views for each network, from one (B, H, W, C) per form."""
-        if len(images[0]) <= AT_ONCE:
-            yield from self._computed(images, views)
-        else:
-            yield from next(self.each([images], views))
-
     def each(
         self, batches: Iterable[Sequence[Pixels]], views: Sequence[str]
     ) -> Generator[list[Logits], None, None]:
-        """`logits` batch after batch; threads compute parts of later batches too."""
+        """`logits` batch after batch; threads compute parts of a batch, also of later ones."""
         waiting: deque[list[Future[list[Logits]]]] = deque()
         count = compute_threads()
         with threads(count) as pool:
             for images in batches:
                 parts = _parts(images)
-                waiting.append([pool.submit(self._computed, part, views) for part in parts])
+                waiting.append([pool.submit(self.logits, part, views) for part in parts])
                 if sum(map(len, waiting)) > AHEAD * count:
                     yield _joined(waiting.popleft())
             while waiting:
                 yield _joined(waiting.popleft())
 
-    def _computed(self, images: Sequence[Pixels], views: Sequence[str]) -> list[Logits]:
+    def logits(self, images: Sequence[Pixels], views: Sequence[str]) -> list[Logits]:
+        """Logits (V, B, K) of V views for each network, from one (B, H, W, C) per form."""
         by_view = []
         for view in views:
             seen = {form: see(one, view) for form, one in zip(self.forms, images, strict=True)}
@@ -180,7 +174,7 @@ class OnnxNetworks:
                     facts=replace(_known_by(graph), difference=difference),
                 )
         except OutputError as error:
-            self.notes.append(f"the ONNX graph is made anew each time: {error}")
+            self.notes.append(f"the ONNX graph is made again each time: {error}")
 
 
 def _parts(images: Sequence[Pixels]) -> Iterator[list[Pixels]]:

@@ -92,12 +92,6 @@ def held_out(member: TrainedMember, competition: Competition) -> Samples:
     return in_model_order(samples, member.header)
 
 
-def without_classes(networks: Sequence[TrainedMember]) -> list[str]:
-    """A sentence for each network that was trained without some of its classes."""
-    told = (left_out(member.folder, member.header) for member in networks)
-    return [sentence for sentence in told if sentence]
-
-
 def _listing(value: str | Sequence[str]) -> str | list[str]:
     return value if isinstance(value, str) else list(value)
 
@@ -113,27 +107,16 @@ AGREEING = ("task", "classes", "modalities")
 
 @dataclass(frozen=True)
 class InferencePlan:
-    """Plan of a prediction.
+    """Plan of a prediction."""
 
-    Parameters
-    ----------
-    runs
-        The chosen runs; a folded run is one.
-    members
-        The averaged networks, of one task, class list and list of modalities.
-    samples
-        Samples to predict; ``paths`` in the networks' order of modalities.
-    chosen
-        How an unnamed run was chosen, otherwise empty.
-    """
-
-    runs: tuple[Path, ...]
+    runs: tuple[Path, ...]  # the chosen runs; a folded run is one
+    # The averaged networks, of one task, class list and list of modalities.
     members: tuple[TrainedMember, ...]
     competition: Competition
-    samples: Samples
+    samples: Samples  # to predict; ``paths`` in the networks' order of modalities
     output: Path
     force: bool = False
-    chosen: str = ""
+    chosen: str = ""  # how an unnamed run was chosen, otherwise empty
     notes: tuple[str, ...] = ()
 
     @property
@@ -161,53 +144,42 @@ class InferencePlan:
     def __str__(self) -> str:
         runs = ", ".join(str(run) for run in self.runs)
         averaged = f" ({len(self.members)} networks, averaged)" if len(self.members) > 1 else ""
-        told = [
+        lines = [
             f"{'runs' if len(self.runs) > 1 else 'run'}: {runs}{self.chosen}{averaged}",
             *(f"warning: {note}" for note in self.notes),
             f"samples: {len(self.samples)} of {self.samples.source}",
             f"output: {self.output}",
         ]
-        return "\n".join(told)
+        return "\n".join(lines)
 
 
 def plan_prediction(config: InferConfig | TtaConfig) -> InferencePlan:
-    """The plan that the options of ``infer`` or ``tta`` ask for; errors as of :func:`make_plan`."""
-    return make_plan(
-        config.runs,
-        output=config.output,
-        test=config.test,
-        competition=config.competition,
-        force=config.force,
-    )
+    """Find the runs and the samples of ``infer`` or ``tta``, and check that they belong together.
 
-
-def make_plan(
-    names: Sequence[str],
-    *,
-    output: Path,
-    test: Path | None = None,
-    competition: Path | None = None,
-    force: bool = False,
-) -> InferencePlan:
-    """Find the runs and the samples, and check that they belong together."""
-    refuse_existing(output, force)
-    runs = tuple(dict.fromkeys(find_run(name) for name in names)) or (find_run(),)
+    Raises an InputError if a run or a table cannot be used or does not fit the others, an
+    OutputExistsError if the output exists and may not be replaced.
+    """
+    refuse_existing(config.output, config.force)
+    runs = tuple(dict.fromkeys(find_run(name) for name in config.runs)) or (find_run(),)
     unfinished = [note for run in runs if (note := check_finished(run))]
     networks = read_members(runs)
     check_alike(
         networks, AGREEING, "their predictions cannot be averaged", "Predict with each by itself"
     )
-    notes = (*unfinished, *without_classes(networks))
-    facts = competitions.load(competition)
+    partial = (left_out(member.folder, member.header) for member in networks)
+    facts = competitions.load(config.competition)
     check_competition(networks[0], facts)
-    samples = test_samples(facts) if test is None else read_samples(test, facts, labelled=False)
+    if config.test is None:
+        samples = test_samples(facts)
+    else:
+        samples = read_samples(config.test, facts, labelled=False)
     return InferencePlan(
         runs=runs,
         members=networks,
         competition=facts,
         samples=in_model_order(samples, networks[0].header),
-        output=output,
-        force=force,
-        chosen="" if names else " (the latest)",
-        notes=notes,
+        output=config.output,
+        force=config.force,
+        chosen="" if config.runs else " (the latest)",
+        notes=(*unfinished, *filter(None, partial)),
     )

@@ -45,14 +45,9 @@ class Prediction:
     """Probabilities under each scheme, averaged over the members, computed on demand.
 
     Views shared by several schemes are computed once. The networks have one task, class list and
-    list of modalities, the order of the samples' ``paths``.
-
-    Raises
-    ------
-    InputError
-        If an image is missing, or a checkpoint cannot be used.
-    UsageError
-        If the device is missing, or a network does not take a view.
+    list of modalities, the order of the samples' ``paths``. Raises an InputError if an image is
+    missing or a checkpoint cannot be used, a UsageError if the device is missing or a network does
+    not take a view.
     """
 
     def __init__(
@@ -71,12 +66,8 @@ class Prediction:
     def batches(self) -> Generator[list[Probabilities], None, None]:
         """One float32 array (B, K) per scheme, batch after batch in the order of the samples.
 
-        Raises
-        ------
-        InputError
-            If an image cannot be used, or probabilities are not finite.
-        UsageError
-            If the device is out of memory.
+        Raises an InputError if an image cannot be used or probabilities are not finite, a
+        UsageError if the device is out of memory.
         """
         networks = self._networks
         yield from self._forward.batches(networks.forms, self._probabilities, networks.room)

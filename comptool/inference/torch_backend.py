@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from comptool.data.device import choose_device
 from comptool.data.image_io import Pixels
 from comptool.errors import UsageError
 from comptool.inference.backends import Logits, distinct, forms_of
@@ -23,6 +22,7 @@ from comptool.inference.plan import TrainedMember
 from comptool.inference.tta.policies import D4, seen_box, seen_size
 from comptool.models.checkpoint_file import load_checkpoint
 from comptool.models.deploy import OfPixels, fold_batch_norm, of_pixels
+from comptool.training.distributed import choose_device
 
 
 def see(images: Tensor, view: str) -> Tensor:
@@ -58,43 +58,25 @@ class Arriving:
         return [tensor.numpy() for tensor in self.tensors]
 
 
-class Transfers(Protocol):
-    """Between arrays here and tensors on a device."""
+class OnHost:
+    """Between arrays and tensors on a device; on the CPU nothing is copied."""
 
-    ahead: int  # batches that are begun before the logits of an earlier one are waited for
+    ahead = 0  # batches that are begun before the logits of an earlier one are waited for
 
     def room(self, shape: tuple[int, ...], dtype: Any) -> Pixels:
         """Zeros for images that `there` is given."""
-        ...
-
-    def there(self, images: Sequence[Pixels]) -> list[Tensor]:
-        """The images of a batch on the device, uint8 [B, C, H, W] in the order channels last."""
-        ...
-
-    def back(self, tensors: Sequence[Tensor], images: Sequence[Pixels]) -> Arriving:
-        """What was computed of the images."""
-        ...
-
-
-class OnHost:
-    """Transfers for the CPU, where nothing is copied."""
-
-    ahead = 0
-
-    def room(self, shape: tuple[int, ...], dtype: Any) -> Pixels:
-        """Zeros."""
         return np.zeros(shape, dtype)
 
     def there(self, images: Sequence[Pixels]) -> list[Tensor]:
-        """The images as tensors."""
+        """The images of a batch on the device, uint8 [B, C, H, W] in the order channels last."""
         return [torch.from_numpy(pixels).permute(0, 3, 1, 2) for pixels in images]
 
     def back(self, tensors: Sequence[Tensor], images: Sequence[Pixels]) -> Arriving:
-        """The tensors."""
+        """What was computed of the images."""
         return Arriving(tensors)
 
 
-class ToCard:
+class ToCard(OnHost):
     """Copies to and from a CUDA device via page-locked memory, in parallel with computing."""
 
     ahead = 2
@@ -132,7 +114,7 @@ class ToCard:
         return Arriving(arriving, arrived, (tensors, images))
 
 
-def transfers(device: torch.device) -> Transfers:
+def transfers(device: torch.device) -> OnHost:
     """Transfers of images to a device and of logits back."""
     return ToCard(device) if device.type == "cuda" else OnHost()
 
@@ -164,14 +146,10 @@ class TorchNetworks:
         self._models = [self._loaded(number) for number in range(len(members))]
         self._transfers = transfers(self._device)
 
-    def logits(self, images: Sequence[Pixels], views: Sequence[str]) -> Iterator[Logits]:
-        """Logits (V, B, K) of V views for each network, from one (B, H, W, C) per form."""
-        yield from next(self.each([images], views))
-
     def each(
         self, batches: Iterable[Sequence[Pixels]], views: Sequence[str]
     ) -> Iterator[list[Logits]]:
-        """`logits` batch after batch; a CUDA device begins the next ones early."""
+        """Logits (V, B, K) of V views for each network; a CUDA device begins batches early."""
         begun: deque[Arriving] = deque()
         for images in batches:
             with _computing():
@@ -238,7 +216,8 @@ class TorchNetworks:
         return [placed[self.forms.index(form)] for form in self._forms[number]]
 
     def _logits(self, number: int, view: str, images: Sequence[Tensor]) -> Tensor:
-        with self._casting():
+        enabled = self._autocast is not None
+        with torch.autocast(self._device.type, dtype=self._autocast, enabled=enabled):
             seen = [see(image.float(), view).permute(0, 2, 3, 1) for image in images]
             logits: Tensor = self._models[number](*seen)
         return logits.float()
@@ -249,10 +228,6 @@ class TorchNetworks:
         model: Any = whole.model
         features: Tensor = model.forward_features(*whole.normalised(floats))
         return features.float()
-
-    def _casting(self) -> torch.autocast:
-        enabled = self._autocast is not None
-        return torch.autocast(self._device.type, dtype=self._autocast, enabled=enabled)
 
 
 @contextmanager

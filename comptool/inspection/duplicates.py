@@ -89,7 +89,7 @@ SIMILARITY = 0.98
 # Pairs of directions multiplied at once: 2 x 32 MB.
 PAIRS_AT_ONCE = 2**15
 PLANES = 256
-Edges = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]
+Edges = tuple[Rows, Rows, npt.NDArray[np.float64]]
 
 
 def identical(images: Images) -> pd.DataFrame:
@@ -150,8 +150,8 @@ def _sketches(directions: Direction) -> list[npt.NDArray[np.uint64]]:
 
 def _maybe_similar(
     sketches: Sequence[npt.NDArray[np.uint64]],
-    first: npt.NDArray[np.int64],
-    second: npt.NDArray[np.int64],
+    first: Rows,
+    second: Rows,
     similarity: float,
 ) -> npt.NDArray[np.bool_]:
     """Whether pairs of sketches may be of similar directions; misses one in 3 million."""
@@ -163,9 +163,7 @@ def _maybe_similar(
     return np.asarray(differing <= most)
 
 
-def _correlations(
-    directions: Direction, first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64]:
+def _correlations(directions: Direction, first: Rows, second: Rows) -> npt.NDArray[np.float64]:
     scores = np.empty(len(first))
     for begin in range(0, len(first), PAIRS_AT_ONCE):
         some = slice(begin, begin + PAIRS_AT_ONCE)
@@ -182,7 +180,7 @@ def _forest(edges: Edges, more: Edges, count: int) -> Edges:
     return kept.row.astype(np.int64), kept.col.astype(np.int64), kept.data
 
 
-def _rooted(edges: Edges, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _rooted(edges: Edges, count: int) -> tuple[Rows, Rows]:
     """The ends of each edge of a forest; the second is nearer to its tree's first node."""
     graph = coo_array((edges[2], edges[:2]), (count + 1, count + 1)).tocsr()
     parts = connected_components(graph, directed=False)[1]

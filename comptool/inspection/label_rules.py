@@ -155,8 +155,7 @@ def _longer(counts: Integers, length: Integers, columns: int) -> Floats:
     """Number of rows by their number of labels and a lower bound of their longest run."""
     table = np.zeros((columns + 1, columns + 1))
     np.add.at(table, (counts, length), 1)
-    at_least: Floats = table[:, ::-1].cumsum(axis=1)[:, ::-1]
-    return at_least
+    return table[:, ::-1].cumsum(axis=1)[:, ::-1]
 
 
 def _of_one_theme(
@@ -187,16 +186,10 @@ def label_findings(samples: Samples) -> list[pd.DataFrame]:
     found = []
     if samples.label is None:
         runs, first, last, share = doubtful_runs(matrix)
+        where = {"column": classes[first], "other_column": classes[last]}
+        length = last - first + 1
         found.append(
-            findings.made(
-                findings.LABEL_RUN,
-                findings.TRAIN,
-                ids[runs],
-                column=classes[first],
-                other_column=classes[last],
-                value=last - first + 1,
-                score=share.round(4),
-            )
+            _rows(findings.LABEL_RUN, ids[runs], **where, value=length, score=share.round(4))
         )
     far, away = far_counts(matrix)
     found.append(_rows(findings.LABEL_COUNT, ids[far], value=counts[far], score=away.round(2)))

@@ -105,8 +105,6 @@ class ConfidentJoint:
 def confident_joint(labels: Integers, probabilities: Floats) -> ConfidentJoint:
     """Count rows by label and counted class.
 
-    Examples
-    --------
     >>> labels = np.array([0, 0, 0, 1, 1])
     >>> first = np.array([0.9, 0.8, 0.1, 0.2, 0.4])
     >>> joint = confident_joint(labels, np.stack([first, 1 - first], axis=1))
@@ -169,19 +167,8 @@ def review_classes(
 ) -> Doubts:
     """Rows with doubtful labels, and how often each label stands for each class.
 
-    Parameters
-    ----------
-    labelled
-        Out-of-fold predictions with class indices, shape (N,).
-    truth, label
-        A table with the true labels, to measure the list by, and its label column.
-    kinds
-        Without effect: a row has one label, and one kind of doubt.
-
-    Raises
-    ------
-    InputError
-        If the truth cannot be used.
+    ``truth`` is a table with the true labels, in the column ``label``, to measure the list by;
+    InputError if it cannot be used. ``kinds`` have no effect: a row has one kind of doubt.
     """
     predictions, targets = labelled.predictions, labelled.targets
     classes, p = predictions.classes, predictions.probabilities
@@ -191,7 +178,7 @@ def review_classes(
     measured = [] if truth is None else _measured(truth, label, labelled, table)
     found = {"wrong": measured} if measured else {}
     lines = [
-        *_told(table, joint, confused, labelled),
+        *_in_words(table, joint, confused, labelled),
         *(measured_text(*one) for one in found.items()),
     ]
     cards = [_card(row) for row in table.to_dict("records")]
@@ -256,7 +243,7 @@ def class_pairs(joint: ConfidentJoint, classes: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(dict(zip(PAIR_COLUMNS, columns, strict=True)))
 
 
-def _told(
+def _in_words(
     table: pd.DataFrame, joint: ConfidentJoint, pairs: pd.DataFrame, labelled: Labelled
 ) -> list[str]:
     counted = int(table["confident"].sum())

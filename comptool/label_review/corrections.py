@@ -46,13 +46,9 @@ class Corrected:
 def read_corrections(path: Path, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
     """Read a corrections file; every cell as text.
 
-    ``columns`` are required: `COLUMNS`, or `ROW_COLUMNS` of a single-label table.
-
-    Raises
-    ------
-    InputError
-        If it is not a table, lacks a column, is multi-label for a single-label table, or is the
-        review itself, which has the unchanged labels.
+    ``columns`` are required: `COLUMNS`, or `ROW_COLUMNS` of a single-label table. InputError if it
+    is not a table, lacks a column, is multi-label for a single-label table, or is the review
+    itself, which has the unchanged labels.
     """
     table = read_table(path, required=columns)
     if "class" in table.columns and "class" not in columns:
@@ -77,56 +73,42 @@ def apply_corrections(
     classes: Sequence[str],
     file: Path | None = None,
 ) -> Corrected:
-    """Change the cells named by corrections.
+    """Change the cells of ``frame`` (text: distinct ids, a column per class) named by corrections.
 
-    Parameters
-    ----------
-    frame
-        Label table of text: distinct ids, one column per class.
-    corrections
-        Text columns ``id``, ``class`` and ``label``, from ``file``.
-    id_column, classes
-        Columns of ``frame``.
-
-    Raises
-    ------
-    InputError
-        If an id or a class is not in the table, a label is not 1, 0, -1 or blank, or two rows
-        contradict each other.
+    ``corrections`` have the text columns ``id``, ``class`` and ``label``, from ``file``. InputError
+    if an id or a class is not in the table, a label is not 1, 0, -1 or blank, or two rows
+    contradict each other.
     """
-    said = _checked(frame[id_column], corrections, classes, file)
+    wanted = _checked(frame[id_column], corrections, classes, file)
     corrected = frame.copy()
     changed = 0
-    for name, cells in said.items():
+    for name, cells in wanted.items():
         column = corrected[name].to_numpy(dtype=object, copy=True)
         changed += sum(column[row] != label for row, label in cells.items())
         column[list(cells)] = list(cells.values())
         corrected[name] = column
-    return Corrected(corrected, changed, sum(map(len, said.values())) - changed)
+    return Corrected(corrected, changed, sum(map(len, wanted.values())) - changed)
 
 
 def apply_to_lists(
     samples: Samples, corrections: pd.DataFrame, *, file: Path | None = None
 ) -> Corrected:
-    """Change lists of labels; a new label comes last. Parameters as in `apply_corrections`.
+    """Change lists of labels; a new label comes last. ``corrections`` as in `apply_corrections`.
 
-    Raises
-    ------
-    InputError
-        As `apply_corrections`; also for -1 and blank, since a list cannot hold an unknown label.
+    InputError as there; also for -1 and blank, since a list cannot hold an unknown label.
     """
     assert samples.label is not None
     ids, lists = samples.frame[samples.id], samples.frame[samples.label]
-    said = _checked(ids, corrections, samples.labels, file)
-    unsayable = corrections["label"].isin(NOT_KNOWN).to_numpy().nonzero()[0]
-    if unsayable.size:
-        row = int(unsayable[0])
+    wanted = _checked(ids, corrections, samples.labels, file)
+    unknown = corrections["label"].isin(NOT_KNOWN).to_numpy().nonzero()[0]
+    if unknown.size:
+        row = int(unknown[0])
         what = f"a list of labels (column '{samples.label}') cannot say that one is not known"
         raise _refused(what, file, row + 1, "label", corrections["label"].iloc[row])
     named = split_lists(lists, samples.labels)
     comma = any("," in text for text in lists) or any(" " in name for name in samples.labels)
     cells, changed = lists.to_numpy(dtype=object, copy=True), 0
-    for name, rows in said.items():
+    for name, rows in wanted.items():
         for row, label in rows.items():
             if (name in named[row]) == (label == "1"):
                 continue
@@ -135,7 +117,7 @@ def apply_to_lists(
             named[row] = [*others, name] if label == "1" else others
             cells[row] = (", " if comma else " ").join(named[row])
     frame = samples.frame.assign(**{samples.label: cells})
-    return Corrected(frame, changed, sum(map(len, said.values())) - changed)
+    return Corrected(frame, changed, sum(map(len, wanted.values())) - changed)
 
 
 def apply_to_classes(
@@ -143,24 +125,20 @@ def apply_to_classes(
 ) -> Corrected:
     """Change the classes of rows; a row with a blank label is left out.
 
-    ``corrections`` have the text columns ``id`` and ``label``, from ``file``.
-
-    Raises
-    ------
-    InputError
-        If an id or a class is not in the table, two rows contradict each other, or no row is left.
+    ``corrections`` have the text columns ``id`` and ``label``, from ``file``. InputError if an id
+    or a class is not in the table, two rows contradict each other, or no row is left.
     """
     assert samples.label is not None
     before = samples.frame[samples.label].to_numpy(dtype=object)
     labels = before.copy()
     places = {name: row for row, name in enumerate(samples.frame[samples.id])}
-    classes, said = set(before), dict[str, str]()
+    classes, wanted = set(before), dict[str, str]()
     pairs = zip(corrections["id"], corrections["label"].str.strip(), strict=True)
     for number, (name, label) in enumerate(pairs, start=1):
         _check_id(name, places, file, number)
         if label and label not in classes:
             raise _unknown_class(label, sorted(classes), file, number, "label")
-        if said.setdefault(name, label) != label:
+        if wanted.setdefault(name, label) != label:
             raise _refused(f"another row says otherwise of '{name}'", file, number, "label", label)
         labels[places[name]] = label
     kept = labels != ""
@@ -168,7 +146,7 @@ def apply_to_classes(
         raise InputError("leave no row of the table", file=file)
     changed, removed = int((kept & (labels != before)).sum()), int((~kept).sum())
     frame = samples.frame.assign(**{samples.label: labels})[kept].reset_index(drop=True)
-    return Corrected(frame, changed, len(said) - changed - removed, removed, "rows")
+    return Corrected(frame, changed, len(wanted) - changed - removed, removed, "rows")
 
 
 def _checked(
@@ -176,7 +154,7 @@ def _checked(
 ) -> dict[str, dict[int, str]]:
     """The new label of each corrected row, by class."""
     places = {name: row for row, name in enumerate(ids)}
-    said: dict[str, dict[int, str]] = {}
+    wanted: dict[str, dict[int, str]] = {}
     rows = zip(*(corrections[name] for name in COLUMNS), strict=True)
     for number, (name, of_class, label) in enumerate(rows, start=1):
         _check_id(name, places, file, number)
@@ -184,10 +162,10 @@ def _checked(
             raise _unknown_class(of_class, classes, file, number, "class")
         if label not in VALUES:
             raise _refused("is none of 1, 0, -1 and blank", file, number, "label", label)
-        if said.setdefault(of_class, {}).setdefault(places[name], label) != label:
+        if wanted.setdefault(of_class, {}).setdefault(places[name], label) != label:
             what = f"another row says otherwise of '{name}' and '{of_class}'"
             raise _refused(what, file, number, "label", label)
-    return said
+    return wanted
 
 
 def _check_id(name: str, places: Mapping[str, int], file: Path | None, row: int) -> None:

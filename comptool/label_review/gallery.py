@@ -177,24 +177,9 @@ def review_file(
 ) -> Reviewed:
     """Rank the doubtful labels by out-of-fold predictions, and write them with a page.
 
-    Parameters
-    ----------
-    found
-        Out-of-fold predictions.
-    competition
-        Names the columns, and the task.
-    files
-        Outputs.
-    labels
-        Label table; None: that of the run.
-    truth
-        Table with the true labels, to measure the ranking, or None.
-    kinds
-        Kinds of doubts, for several labels per image only.
-    limit
-        Cards on the page.
-    force
-        Whether existing outputs are replaced.
+    ``labels`` is the label table, by default that of the run; ``truth`` a table with the true
+    labels, to measure the ranking. ``kinds`` of doubts are for several labels per image only, and
+    ``limit`` is the number of cards on the page.
 
     Raises
     ------

@@ -86,8 +86,6 @@ class Doubts:
 def cut_offs(length: int) -> list[int]:
     """Lengths of the list at which it is measured: round ones, and the whole.
 
-    Examples
-    --------
     >>> cut_offs(60)
     [10, 20, 50, 60]
     """
@@ -130,8 +128,6 @@ def self_confidences(targets: Targets, probabilities: Floats) -> Floats:
 def doubt(targets: Targets, probabilities: Floats) -> Floats:
     """The score of every cell, shape (N, K); 0 for unknown labels.
 
-    Examples
-    --------
     >>> targets = np.array([[1], [1], [0], [0], [-1]])
     >>> probabilities = np.array([[0.9], [0.7], [0.8], [0.1], [0.9]])
     >>> doubt(targets, probabilities).ravel().round(2)
@@ -139,14 +135,12 @@ def doubt(targets: Targets, probabilities: Floats) -> Floats:
     """
     logits = _logit(probabilities) - _logit(self_confidences(targets, probabilities)) / 2
     against = np.where(targets == 1, -logits, logits)
-    scores: Floats = np.where(targets == -1, 0.0, 1 / (1 + np.exp(-against)))
-    return scores
+    return np.where(targets == -1, 0.0, 1 / (1 + np.exp(-against)))
 
 
 def _logit(probabilities: Floats) -> Floats:
     inside = np.clip(probabilities.astype(np.float64), SMALLEST, 1 - SMALLEST)
-    logits: Floats = np.log(inside / (1 - inside))
-    return logits
+    return np.log(inside / (1 - inside))
 
 
 def review(
@@ -216,27 +210,16 @@ def review_cells(
     *,
     label: str = "",
 ) -> Doubts:
-    """Cells with doubtful labels.
+    """Cells, int8 of shape (N, K), with doubtful labels; ``kinds`` as in `review`.
 
-    Parameters
-    ----------
-    labelled
-        Out-of-fold predictions with cells, int8 of shape (N, K).
-    kinds
-        See `comptool.label_review.issues.review`.
-    truth, label
-        A table with the true labels, to measure the list by, and its column of label lists.
-
-    Raises
-    ------
-    InputError
-        If the truth cannot be used.
+    ``truth`` is a table with the true labels, to measure the list by; InputError if it cannot be
+    used. ``label`` has no effect: each class is a column.
     """
     predictions = labelled.predictions
     ids, classes = predictions.ids.tolist(), predictions.classes
     table = review(ids, classes, labelled.targets, predictions.probabilities, kinds=kinds)
     measured = {} if truth is None else _measured(truth, labelled, kinds)
-    lines = [*_told(table, labelled), *(measured_text(*found) for found in measured.items())]
+    lines = [*_in_words(table, labelled), *(measured_text(*found) for found in measured.items())]
     cards = cell_cards(in_turn(table))
     return Doubts(table, cards, SHEET, tuple(lines), {"cells": len(table), "measured": measured})
 
@@ -251,7 +234,7 @@ def in_turn(table: pd.DataFrame) -> pd.DataFrame:
     return table.iloc[order].reset_index(drop=True)
 
 
-def _told(table: pd.DataFrame, labelled: Labelled) -> list[str]:
+def _in_words(table: pd.DataFrame, labelled: Labelled) -> list[str]:
     missing = table["suggested"] == PRESENT
     lines = [
         f"{len(labelled)} images by {len(labelled.predictions.classes)} classes of "

@@ -40,20 +40,10 @@ def effective_number_weights(counts: Sequence[float], beta: float = BETA) -> lis
 
 
 def class_weights(scheme: str, counts: Sequence[float]) -> list[float]:
-    """The class weights of a scheme, of sum K.
+    """The class weights, of sum K, of n rows of each of K classes, 0 or more.
 
-    Parameters
-    ----------
-    scheme
-        ``effective``: see :func:`effective_number_weights`; ``inverse``: 1 / n;
-        ``sqrt``: 1 / sqrt(n).
-    counts
-        n, the rows of each of K classes, 0 or more.
-
-    Raises
-    ------
-    UsageError
-        If the scheme is unknown; names the nearest.
+    ``scheme`` is ``effective``: see :func:`effective_number_weights`; ``inverse``: 1 / n; or
+    ``sqrt``: 1 / sqrt(n). Another is a UsageError that names the nearest.
 
     Examples
     --------
@@ -80,21 +70,12 @@ def _of_sum_k(raw: Sequence[float]) -> list[float]:
 
 
 def read_class_weights(path: Path, classes: Sequence[str]) -> list[float]:
-    """Read the weight of every class, in their order.
+    """Read the weights of K classes, in their order.
 
-    Parameters
-    ----------
-    path
-        A CSV or Parquet table with the columns ``class`` and ``weight``, or a ``.toml`` file of
-        ``class = weight`` lines.
-    classes
-        The names of the K classes.
-
-    Raises
-    ------
-    InputError
-        If the file is not readable, a class is unknown or has not exactly one weight, or a weight
-        is not a positive number; names the file, the row and up to three values.
+    ``path`` is a CSV or Parquet table with the columns ``class`` and ``weight``, or a ``.toml``
+    file of ``class = weight`` lines. Raises an InputError if it is not readable, a class is unknown
+    or has not exactly one weight, or a weight is not a positive number; it names the file, the row
+    and up to three values.
     """
     cells = _toml_cells(path) if path.suffix == TOML else _table_cells(path)
     unknown = [name for name in cells if name not in classes]

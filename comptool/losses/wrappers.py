@@ -20,19 +20,9 @@ class DeferredWeights(nn.Module):
     Source: Cao et al. 2019, arXiv:1906.07413, section 3.3 and algorithm 1: learn the features from
     all samples alike first, and let rare classes count more after the learning rate has decreased.
 
-    Parameters
-    ----------
-    criterion
-        A loss with the option ``class_weights``, which is set here.
-    class_weights
-        One positive number per class; by the effective number in the paper.
-    first_epoch
-        First epoch, counted from 0, with the weights.
-
-    Raises
-    ------
-    UsageError
-        If the loss has no class weights, or one is not positive and finite.
+    ``class_weights``, one positive number per class, in the paper by the effective number, are set
+    in ``criterion`` from ``first_epoch`` on, counted from 0. Raises a UsageError if the loss has no
+    class weights, or one is not positive and finite.
     """
 
     weights: Tensor
@@ -73,21 +63,9 @@ class WithoutClasses(nn.Module):
     """A loss of the logits of the kept classes; the others have no gradient.
 
     A sample of a dropped class, or with a share of it (mixup), does not count; a batch of such
-    samples has a loss of 0.
-
-    Parameters
-    ----------
-    criterion
-        Loss of the kept classes, with their class counts and weights in their order.
-    dropped
-        Indices of the dropped classes.
-    num_classes
-        K of the model.
-
-    Raises
-    ------
-    ValueError
-        If a class is not one of the model's, or none or all are dropped.
+    samples has a loss of 0. ``criterion`` has the class counts and weights of the kept classes in
+    their order; ``dropped`` are indices below the model's K, ``num_classes``. Raises a ValueError
+    if a class is not one of the model's, or none or all are dropped.
     """
 
     kept: Tensor

@@ -25,18 +25,9 @@ from comptool.models.streams import StreamModel
 def save_checkpoint(
     path: Path, model: nn.Module, header: RunHeader, *, force: bool = False
 ) -> None:
-    """Write a model's ``state_dict`` and its header atomically.
+    """Write the ``state_dict`` of a model on any device, and its header, atomically.
 
-    Parameters
-    ----------
-    path
-        The ``best.safetensors`` to write.
-    model
-        The model; it stays on its device.
-    header
-        The header; ``format`` is added.
-    force
-        Whether to replace an existing file.
+    ``force`` replaces an existing file.
     """
     # Cloned because safetensors refuses tensors that share memory, such as tied weights.
     weights = {
@@ -49,25 +40,11 @@ def save_checkpoint(
 
 
 def load_checkpoint(run: Path, device: str = "cpu") -> tuple[StreamModel, RunHeader]:
-    """Load the best weights of a run into its model, in evaluation mode.
+    """Load the best weights of a run into its model, in evaluation mode; also returns the header.
 
-    Parameters
-    ----------
-    run
-        Folder of one run (a member, not a folded run) or its ``best.safetensors``.
-    device
-        Device of the model: ``cpu``, ``cuda``, ``cuda:1``.
-
-    Returns
-    -------
-    tuple
-        The model and the header.
-
-    Raises
-    ------
-    InputError
-        If the checkpoint is missing, truncated or of another program, or its model is unknown or
-        does not fit the weights.
+    ``run`` is the folder of one run (a member, not a folded run) or its ``best.safetensors``;
+    ``device`` is ``cpu``, ``cuda`` or ``cuda:1``. Raises an InputError if the checkpoint is
+    missing, truncated or of another program, or its model is unknown or does not fit the weights.
     """
     header = read_header(run)
     try:
@@ -89,21 +66,11 @@ def build_model(header: RunHeader) -> StreamModel:
 
 
 def load_weights(model: nn.Module, run: Path, *, dispensable: str | None = None) -> None:
-    """Copy all weights of a run into ``model``.
+    """Copy all weights of a run, its folder or ``best.safetensors``, into a model of its kind.
 
-    Parameters
-    ----------
-    model
-        A model of the same architecture.
-    run
-        Folder of one run or its ``best.safetensors``.
-    dispensable
-        Prefix of weights that either side may lack; the model keeps its own.
-
-    Raises
-    ------
-    InputError
-        If the file is not readable, or a weight is missing, unexpected or of another shape.
+    ``dispensable`` is the prefix of weights that either side may lack; the model keeps its own.
+    Raises an InputError if the file is not readable, or a weight is missing, unexpected or of
+    another shape.
     """
     path = run / BEST if run.is_dir() else run
     try:

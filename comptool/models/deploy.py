@@ -26,18 +26,9 @@ TOLERANCE = 1e-4  # relative to the largest output, at least 1
 def fold_batch_norm(model: nn.Module, inputs: Sequence[Tensor]) -> int:
     """Fold each BatchNorm that directly follows a convolution into it, in place.
 
-    Parameters
-    ----------
-    model
-        In evaluation mode, float32.
-    inputs
-        Example inputs to compare the outputs on.
-
-    Returns
-    -------
-    int
-        Number of folded layers. 0 if the output would change: a convolution's output is used
-        elsewhere too, or its weights are computed in ``forward``.
+    The model is float32, in evaluation mode; its outputs for ``inputs`` are compared. Returns the
+    number of folded layers: 0 if the output would change, because a convolution's output is used
+    elsewhere too, or its weights are computed in ``forward``.
     """
     with torch.no_grad():
         with _recorded(model) as calls:
@@ -108,12 +99,8 @@ def _matches(model: Callable[..., Tensor], inputs: Sequence[Tensor], wanted: Ten
 class OfPixels(nn.Module):
     """A model for raw pixels: float32 images [B, H, W, C] of 0 to 255.
 
-    Parameters
-    ----------
-    model
-        Model of normalised images [B, C, H, W], one tensor per modality.
-    mean, std
-        One number per channel of each modality, on the scale 0 to 1.
+    ``model`` is of normalised images [B, C, H, W], one tensor per modality; ``mean`` and ``std``
+    have one number per channel of each modality, on the scale 0 to 1.
     """
 
     def __init__(

@@ -67,26 +67,11 @@ def export(model: OfPixels, sizes: Sizes, channels: Sequence[int]) -> bytes:
 
 
 def export_checkpoint(run: Path, sizes: Sizes) -> tuple[bytes, float]:
-    """Export the best weights of a run and compare the outputs on noise.
+    """Export the best weights of one run for images of a (height, width) per modality.
 
-    Parameters
-    ----------
-    run
-        Folder of one run.
-    sizes
-        Height and width of each modality's images.
-
-    Returns
-    -------
-    tuple
-        The ONNX model, see :func:`export`, and the largest difference of a probability.
-
-    Raises
-    ------
-    InputError
-        If the checkpoint is not usable.
-    UsageError
-        If the export fails, or a probability differs by more than `TOLERANCE`.
+    Returns the ONNX model, see :func:`export`, and the largest difference of a probability on
+    noise. Raises an InputError if the checkpoint is not usable, a UsageError if the export fails or
+    a probability differs by more than `TOLERANCE`.
     """
     model, header = load_checkpoint(run)
     channels = [header.channels[name] for name in header.modalities]

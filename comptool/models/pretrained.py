@@ -59,7 +59,10 @@ def published_file(
         return _from_url(url or "")
     except Exception as error:
         # Five libraries raise their own errors here.
-        raise _unavailable(source, error) from error
+        reason = (str(error) or type(error).__name__).strip().splitlines()[0]
+        raise WeightsUnavailableError(
+            f"the published weights {source} are not available ({reason})", mend=MEND
+        ) from error
 
 
 def _cached(repository: str, candidates: tuple[str, ...]) -> Path | None:
@@ -122,13 +125,6 @@ def _within(seconds: float, ask: Callable[[], object]) -> None:
         raise TimeoutError(f"no answer within {seconds:g} s")
     if outcome[0] is not None:
         raise outcome[0]
-
-
-def _unavailable(source: str, error: Exception) -> WeightsUnavailableError:
-    reason = (str(error) or type(error).__name__).strip().splitlines()[0]
-    return WeightsUnavailableError(
-        f"the published weights {source} are not available ({reason})", mend=MEND
-    )
 
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
@@ -255,29 +251,13 @@ RANDOM = "random"
 def create_from(
     policy: str, name: str, num_classes: int, *, say: Callable[[str], None], **options: Any
 ) -> tuple[StreamModel, str]:
-    """Create a model and report the origin of its weights.
+    """Create a model (see :func:`comptool.models.create`); also returns the origin of its weights.
 
-    Parameters
-    ----------
-    policy
-        ``no``: random weights. ``yes``: the published weights of the backbone. ``auto``: those, or
-        random weights if none are published or reachable. Otherwise the path of a weights file.
-    name, num_classes, options
-        See :func:`comptool.models.create`.
-    say
-        Called with a sentence on the weights, or a warning if ``auto`` falls back to random ones.
-
-    Returns
-    -------
-    tuple
-        The model and ``"random"``, ``"timm/<name>.<tag>"`` or ``"file:<name> sha256 <digest>"``.
-
-    Raises
-    ------
-    WeightsUnavailableError
-        With ``yes``, if no weights are published or they are not available.
-    InputError
-        If a file does not fit the backbone.
+    ``policy`` is ``no``: random weights; ``yes``: the published weights of the backbone; ``auto``:
+    those, or random weights, with a warning, if none are published or reachable; otherwise the path
+    of a weights file. The origin is ``random``, ``timm/<name>.<tag>`` or ``file:<name> sha256
+    <digest>``. Raises a WeightsUnavailableError with ``yes`` if no weights are published or they
+    are not available, an InputError if a file does not fit the backbone.
     """
     if policy == "no":
         return models.create(name, num_classes, pretrained=False, **options), RANDOM

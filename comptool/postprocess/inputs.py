@@ -45,15 +45,7 @@ from comptool.tasks import Task
 def latest_step(candidates: Sequence[Path]) -> tuple[Path, str]:
     """The first existing file of ``candidates``, and a sentence on the choice.
 
-    Parameters
-    ----------
-    candidates
-        Prediction files, the last step of the chain first.
-
-    Raises
-    ------
-    InputError
-        If no file exists.
+    They are prediction files, the last step of the chain first; an InputError if none exists.
     """
     present = [path for path in candidates if path.exists()]
     if not present:
@@ -151,14 +143,7 @@ def count_vector(
 def chosen(given: Sequence[Path], folder: Path, output: Path) -> list[Path]:
     """The prediction files of the given files and runs, by default all ``preds*`` in the folder.
 
-    Parameters
-    ----------
-    given
-        Files, or names or folders of runs.
-    folder
-        Folder of predictions.
-    output
-        A file to leave out.
+    Runs are given by name or folder. The file ``output`` is left out.
 
     Raises
     ------

@@ -104,22 +104,10 @@ def write_rows(
     facts: PredictionFacts,
     force: bool = False,
 ) -> str:
-    """Write the out-of-fold rows of predictions and their record; gives the path.
+    """Write the out-of-fold rows of the predictions ``output`` with a record; gives the path.
 
-    Parameters
-    ----------
-    output
-        Path of the predictions.
-    rows
-        Rows that no model was trained on.
-    command
-        Name of the command, for the record.
-    inputs
-        Files read, including the table of the labels.
-    facts
-        Facts recorded with the predictions.
-    force
-        Whether an existing file is replaced.
+    No model was trained on ``rows``. ``inputs`` are the files read, including the table of the
+    labels, ``facts`` those recorded with the predictions.
     """
     path = rows_path(output)
     write_predictions(path, rows, force=force)
@@ -134,33 +122,16 @@ TABLES = (".csv", ".gz", ".parquet")
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """An out-of-fold file and its origin.
-
-    Parameters
-    ----------
-    path
-        The file.
-    tables
-        Recorded training tables of the runs.
-    leak
-        Reason why the models may have been trained on the rows, or None.
-    reason
-        Sentence on how the file was chosen.
-    """
+    """An out-of-fold file and its origin."""
 
     path: Path
-    tables: tuple[Path, ...]
-    leak: str | None
-    reason: str
+    tables: tuple[Path, ...]  # recorded training tables of the runs
+    leak: str | None  # reason why the models may have been trained on the rows
+    reason: str  # sentence on how the file was chosen
 
 
 def find_out_of_fold(name: str | None) -> OutOfFold:
-    """The out-of-fold file of a run, or one given by its path.
-
-    Parameters
-    ----------
-    name
-        A file, or the name or folder of a run; None for the newest run.
+    """The out-of-fold file of a run (its name or folder; None: the newest), or the file itself.
 
     Raises
     ------
@@ -197,10 +168,7 @@ def find_out_of_fold(name: str | None) -> OutOfFold:
 def networks_of(path: Path) -> dict[Path, RunHeader]:
     """Folders and headers of the networks that made a prediction file, as far as they still exist.
 
-    Parameters
-    ----------
-    path
-        Predictions, whose record names the runs; without a record, in the folder of a run.
+    Its record names the runs; without a record it lies in the folder of a run.
     """
     found: dict[Path, RunHeader] = {}
     for name in provenance.facts(path, PredictionFacts).runs or [str(path.parent)]:
@@ -212,22 +180,11 @@ def networks_of(path: Path) -> dict[Path, RunHeader]:
 def labelled_rows(
     ids: Sequence[str], tables: Iterable[Path], competition: Competition
 ) -> Samples | None:
-    """The labelled samples with these ids, in their order; None if no table has all of them.
+    """The labelled samples with these N distinct ids, in their order.
 
-    Parameters
-    ----------
-    ids
-        N distinct ids.
-    tables
-        Candidate tables, the first complete one is taken; missing files, other files and tables
-        without the columns are skipped.
-    competition
-        Names of the columns.
-
-    Raises
-    ------
-    InputError
-        If the chosen table is invalid.
+    The first complete table is taken; missing files, other files and tables without the columns of
+    the competition are skipped. None if no table has all ids; an InputError if the chosen one is
+    invalid.
     """
     for table in dict.fromkeys(tables):
         if not table.is_file() or table.suffix not in TABLES:
@@ -281,30 +238,15 @@ NESTED_FOLDS = 5
 
 @dataclass(frozen=True)
 class Labelled:
-    """Out-of-fold predictions of M rows with their labels.
+    """Out-of-fold predictions of M rows with their labels."""
 
-    Parameters
-    ----------
-    predictions
-        Sorted by id, so that the order of the files does not matter.
-    targets
-        Class indices of shape (M,), or 1, 0 and -1 of shape (M, K).
-    path
-        The out-of-fold file.
-    table
-        Table of the labels.
-    trained
-        Training rows, or present cells, of each class, shape (K,); None if not recorded.
-    note
-        A sentence if the rows replace others; otherwise empty.
-    """
-
-    predictions: Predictions
-    targets: Integers
-    path: Path
-    table: Path
+    predictions: Predictions  # sorted by id, so that the order of the files does not matter
+    targets: Integers  # class indices of shape (M,), or 1, 0 and -1 of shape (M, K)
+    path: Path  # the out-of-fold file
+    table: Path  # table of the labels
+    # Training rows, or present cells, of each class, shape (K,); None if not recorded.
     trained: npt.NDArray[np.int64] | None = None
-    note: str = ""
+    note: str = ""  # a sentence if the rows replace others
 
     def __len__(self) -> int:
         return len(self.predictions)
@@ -315,14 +257,7 @@ class Labelled:
 
 
 def read_labelled(name: str | None, competition: Competition) -> Labelled:
-    """The out-of-fold rows of a run or file with their labels.
-
-    Parameters
-    ----------
-    name
-        A run, or the path of an out-of-fold file; None for the newest run.
-    competition
-        Names of tables and columns.
+    """The out-of-fold rows of a run (None: the newest) or of an out-of-fold file with their labels.
 
     Raises
     ------
@@ -343,24 +278,9 @@ def read_evidence(
 ) -> tuple[Labelled, Samples]:
     """Out-of-fold rows with their labels, and their samples of the label table.
 
-    Parameters
-    ----------
-    found
-        The out-of-fold file.
-    competition
-        Names of tables and columns.
-    labels
-        The label table; None for the first with all rows among the training tables, folds.csv and
-        the competition's training table.
-    whole
-        Whether all rows of the folds are required.
-    mend
-        Remedy if classes differ.
-
-    Raises
-    ------
-    InputError
-        As `read_labelled`.
+    ``labels`` is the label table; None for the first with all rows among the training tables,
+    folds.csv and the competition's training table. ``whole``: all rows of the folds are required.
+    ``mend`` is the remedy if classes differ. Raises an InputError as `read_labelled`.
     """
     if found.leak:
         raise InputError(
@@ -371,7 +291,13 @@ def read_evidence(
     facts = provenance.facts(found.path, PredictionFacts)
     predictions = read_recorded(found.path, competition.task, facts)
     predictions = predictions.take(np.argsort(predictions.ids.astype(str), kind="stable"))
-    samples = _samples(found, predictions, competition, labels)
+    tables = [*found.tables, FOLDS, *filter(None, [competition.train])]
+    if labels is not None:
+        tables = [labels]
+    ids = predictions.ids.tolist()
+    samples = labelled_rows(ids, tables, competition)
+    if samples is None:
+        raise no_table(ids, found.path, tables, competition)
     targets = _targets(found.path, predictions, samples, mend)
     headers = networks_of(found.path).values()
     # Rows without an image were left out of the training, and so of its folds.
@@ -381,35 +307,16 @@ def read_evidence(
     return Labelled(predictions, targets, found.path, samples.source, trained), samples
 
 
-def nested_folds(ids: npt.NDArray[np.object_], fold: npt.NDArray[np.integer] | None) -> Integers:
+def nested_folds(ids: npt.NDArray[np.object_], fold: Integers | None) -> Integers:
     """Folds for a nested score, shape (M,): those of the training, or five by a hash of the id.
 
     A choice among searches is scored by leaving out two folds at a time, so there are at least
-    three.
-
-    Parameters
-    ----------
-    ids
-        Ids of the M rows.
-    fold
-        Validation fold of each row, shape (M,), or None.
+    three. ``fold`` is the validation fold of each of the M rows, if known.
     """
     if fold is not None and len(np.unique(fold)) > 2:
         return fold
     digests = (hashlib.sha256(str(name).encode()).digest() for name in ids)
     return np.array([digest[0] % NESTED_FOLDS for digest in digests])
-
-
-def _samples(
-    found: OutOfFold, predictions: Predictions, competition: Competition, labels: Path | None
-) -> Samples:
-    others = [FOLDS, *filter(None, [competition.train])]
-    tables = [*found.tables, *others] if labels is None else [labels]
-    ids = predictions.ids.tolist()
-    samples = labelled_rows(ids, tables, competition)
-    if samples is None:
-        raise no_table(ids, found.path, tables, competition)
-    return samples
 
 
 def _targets(path: Path, predictions: Predictions, samples: Samples, mend: str | None) -> Integers:
@@ -431,18 +338,12 @@ def _targets(path: Path, predictions: Predictions, samples: Samples, mend: str |
 
 
 def _check(path: Path, predictions: Predictions, samples: Samples, *, whole: bool) -> None:
+    """Refuse equal rows, folds other than those of the table and missing rows of the folds."""
     if len(predictions) > 1 and not np.ptp(predictions.probabilities, axis=0).any():
         raise InputError(
             f"all {len(predictions)} rows have the same probabilities: nothing has been learnt",
             file=path,
         )
-    _check_fold_column(path, predictions, samples)
-    if whole and predictions.fold is not None and "fold" in samples.frame.columns:
-        _check_whole(path, predictions, samples)
-
-
-def _check_fold_column(path: Path, predictions: Predictions, samples: Samples) -> None:
-    """Compare the validation folds with those of the table, if both have folds."""
     if predictions.fold is None or "fold" not in samples.frame.columns:
         return
     own = np.asarray(predictions.fold).astype(str)
@@ -456,11 +357,8 @@ def _check_fold_column(path: Path, predictions: Predictions, samples: Samples) -
             values=predictions.ids[other].tolist(),
             mend="Train on the current folds",
         )
-
-
-def _check_whole(path: Path, predictions: Predictions, samples: Samples) -> None:
-    """Refuse missing rows of the validated folds."""
-    own = np.asarray(predictions.fold).astype(str)
+    if not whole:
+        return
     table = read_table(samples.source)
     held = table.loc[table["fold"].isin(set(own)), samples.id]
     missing = held[~held.isin(set(predictions.ids))]
@@ -487,16 +385,9 @@ Floats = npt.NDArray[np.floating]
 
 
 def own_evidence(named: str | None, facts: EvidenceTrace, competition: Competition) -> Labelled:
-    """The named out-of-fold rows, or those of the runs that made the predictions.
+    """The rows of a named run or out-of-fold file, or of the runs that made the predictions.
 
-    Parameters
-    ----------
-    named
-        A run or an out-of-fold file, or None.
-    facts
-        Facts recorded with the predictions; without a run, the newest one is taken.
-    competition
-        Names of tables and columns.
+    ``facts`` are recorded with the predictions; without a run in them, the newest one is taken.
 
     Raises
     ------

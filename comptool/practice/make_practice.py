@@ -24,6 +24,7 @@ from tqdm import tqdm
 from comptool.errors import InputError, OutputError, OutputExistsError, UsageError
 from comptool.io import provenance
 from comptool.io.atomic import disk_error, refuse_existing, write_error
+from comptool.machine import usable_cores
 from comptool.practice.practice_registry import SIMULATIONS
 from comptool.registry import refuse_unknown_options
 
@@ -51,7 +52,7 @@ def whole_folder(output: Path, *, force: bool = False) -> Iterator[Path]:
     except (OSError, OutputError) as error:
         if isinstance(error, OutputError) and disk_error(error) is None:
             raise
-        # A file inside of it has a name that nobody gave.
+        # The user did not name the file inside it.
         raise write_error(output, error) from error
     finally:
         if temporary is not None:
@@ -75,8 +76,8 @@ def check_folder(output: Path, *, force: bool) -> None:
 
 
 def _refuse_strangers(output: Path) -> None:
-    # The record outlives a folder that somebody deletes and fills anew, and people put their own
-    # files next to the data; neither may be lost.
+    # The record outlives a folder that is deleted and filled again, and people put their own files
+    # next to the data; neither may be lost.
     recorded = provenance.facts(output, provenance.PracticeFacts).contents
     found = contents(output)
     changed = sorted(name for name in found if found[name] != recorded.get(name))
@@ -113,12 +114,12 @@ def _publish(temporary: Path, output: Path) -> None:
 def in_parallel(
     work: Callable[[J], R], jobs: Sequence[J], *, processes: int | None, quiet: bool
 ) -> list[R]:
-    """What came of every job, in their order, done on all cores or on as many as are asked for.
+    """The results of all jobs, in order, computed on all cores or in as many processes as given.
 
     ``work`` is a function that other processes can import; what it writes may not depend on the
     order. One process is this one.
     """
-    count = min(processes or cores(), len(jobs))
+    count = min(processes or usable_cores(), len(jobs))
     results = []
     bar = tqdm(total=len(jobs), unit="chunk", leave=False, disable=True if quiet else None)
     with bar:
@@ -188,20 +189,13 @@ def _stopping() -> Iterator[None]:
         raise
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def write_png(path: Path, pixels: npt.NDArray[np.uint8]) -> None:
     """Write a grey (H, W) or colour (H, W, 3; blue first) image."""
     _, encoded = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 3])
     path.write_bytes(encoded.tobytes())
 
 
-# Keyword arguments of every simulation; what it takes beside them are its own options.
+# Keyword arguments of every simulation; all others are its own options.
 SHARED = frozenset({"scale", "seed", "say", "processes", "quiet"})
 
 
@@ -238,7 +232,7 @@ def make(
         facts: dict[str, Any] = entry.load()(
             temporary, scale=scale, seed=seed, say=say, processes=processes, quiet=quiet, **options
         )
-        # Again: drawing takes minutes, in which somebody may have put something there.
+        # Again: drawing takes minutes, in which something may have been put there.
         check_folder(folder, force=force)
         # Before the folder is there: without its record it could not be replaced by --force.
         recorded = {**facts, CONTENTS: contents(temporary)}

@@ -28,7 +28,6 @@ from comptool.inference.plan import InferencePlan, TrainedMember
 from comptool.inference.tta.merge import merge
 from comptool.inference.tta.policies import Scheme
 from comptool.machine import usable_cores
-from comptool.profiling.advice import Circumstances, advice_for_inference, advice_for_training
 from comptool.profiling.profile_report import (
     AUGMENT,
     COLLATE,
@@ -39,12 +38,20 @@ from comptool.profiling.profile_report import (
     OTHER,
     TRANSFER,
     WAIT,
+    Circumstances,
     Loading,
     Profile,
+    advice_for_inference,
+    advice_for_training,
 )
 
 if TYPE_CHECKING:
     import torch
+
+    from comptool.data.dataset import Batch, SampleDataset
+    from comptool.data.sampler import Draw
+    from comptool.training.data import TrainPlan
+    from comptool.training.setup import TrainSession
 
 
 @dataclass(frozen=True)
@@ -177,12 +184,6 @@ def clock_of(device: torch.device) -> Clock:
     return DeviceClock(mark, partial(torch.cuda.synchronize, device))
 
 
-if TYPE_CHECKING:
-    from comptool.data.dataset import Batch, SampleDataset
-    from comptool.data.sampler import Draw
-    from comptool.training.data import TrainPlan as TrainingPlan
-    from comptool.training.setup import TrainSession
-
 TURNS = 4
 FIRST_UPDATES = 4  # of a process: they choose kernels, take memory and may compile
 FIRST_BATCHES = 2  # of a prediction, in addition to prefetched ones
@@ -258,7 +259,7 @@ def seconds_of(clock: Clock, step: Callable[[], object], count: int) -> float:
     return clock.seconds - before
 
 
-def profile_training(plan: TrainingPlan, steps: int, say: Say, quiet: bool) -> Profile:
+def profile_training(plan: TrainPlan, steps: int, say: Say, quiet: bool) -> Profile:
     """Profile a training without writing to its folder, with random weights or ``--init-from``.
 
     Of several members the first is trained; a short epoch is followed by another.
@@ -305,7 +306,8 @@ def _circumstances(session: TrainSession, compilation_known: bool) -> Circumstan
         batch_size=settings.batch_size,
         full_precision=session.precision.dtype is None,
         decodes_anew=session.datasets[0].decodes_anew,
-        could_be_placed=_could_be_placed(session),
+        # Whether only an option keeps the images from the GPU.
+        could_be_placed=cuda and settings.data_on == "cpu" and session.augmentation is not None,
         could_be_larger=session.batches.num_draws > settings.batch_size,
         could_take_cuda_graphs=cuda and settings.grad_accum == 1 and not session.compute.compiled,
         could_compile=tried and settings.compile == "off",
@@ -313,12 +315,6 @@ def _circumstances(session: TrainSession, compilation_known: bool) -> Circumstan
         updates=session.updates_per_epoch,
         epochs=settings.epochs,
     )
-
-
-def _could_be_placed(session: TrainSession) -> bool:
-    """Whether only an option keeps the images from the GPU."""
-    named = session.augmentation is not None
-    return session.processes.device.type == "cuda" and session.settings.data_on == "cpu" and named
 
 
 class _Updates:
@@ -427,7 +423,7 @@ def loading_of(
 def profile_inference(
     command: str, plan: InferencePlan, scheme: Scheme, computing: Computing, steps: int, say: Say
 ) -> Profile:
-    """Profile ``infer`` or ``tta``; a short test set is begun again."""
+    """Profile ``infer`` or ``tta``; a short test set is repeated."""
     with TemporaryDirectory() as folder:
         # A new graph is stored there.
         members = [_borrowed(member, Path(folder)) for member in plan.members]
@@ -455,7 +451,7 @@ def _device(networks: Networks, computing: Computing) -> str:
 
         if isinstance(networks, OnnxNetworks):
             return ONNX
-    from comptool.data.device import choose_device
+    from comptool.training.distributed import choose_device
 
     return str(choose_device(computing.device))
 

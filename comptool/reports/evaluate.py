@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,49 +20,43 @@ from comptool.io import provenance
 from comptool.io.atomic import refuse_existing, together
 from comptool.io.predictions import Predictions, read_predictions
 from comptool.io.provenance import PracticeFacts
-from comptool.io.tables import check_ids, read_table, refuse_missing, write_table
+from comptool.io.tables import check_ids, read_table, refuse_missing
 from comptool.metrics import prepare
 from comptool.metrics.bootstrap import IntervalEstimate, figures_with_intervals, value_or_nan
 from comptool.metrics.multiclass import Confusion, class_shares
 from comptool.metrics.ranking import WeightedRanking
 from comptool.metrics.reliability import Confidences
 from comptool.postprocess.oof import find_out_of_fold, networks_of, read_labelled
-from comptool.reports.leaderboard import Grade, aligned, usual_metric
 from comptool.reports.plots import draw_confusion, draw_reliability, save_picture
-from comptool.reports.score import LabelGrade, grade_cells, table_text, task_of_answers
+from comptool.reports.score import (
+    aligned,
+    grade_cells,
+    indices_of,
+    task_of_answers,
+    usual_metric,
+)
 
 UNITS = {"confidence-gap": " points"}
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Evaluation of predictions against labels.
-
-    Parameters
-    ----------
-    targets
-        Class indices of shape (N,); or 1, 0 and -1 (unknown) of shape (N, K).
-    confidences
-        Of the answers, or of all known cells of a multi-label task.
-    confusion
-        True class (row) by answered class (column), (K, K); None for multi-label tasks.
-    per_class
-        Recall of each class, or average precision for multi-label tasks.
-    fusion
-        Learnt fusion weights of each network by its folder: the share of the first kind of
-        attention in every block, as named in ``metrics.csv``, and their mean.
-    """
+    """Evaluation of predictions against labels."""
 
     evaluated: Path
     truth: Path
     classes: tuple[str, ...]
-    targets: npt.NDArray[np.integer]
-    confidences: Confidences
+    targets: npt.NDArray[np.integer]  # class indices (N,), or 1, 0 and -1 (unknown) (N, K)
+    confidences: Confidences  # of the answers, or of all known cells of a multi-label task
+    # True class (row) by answered class (column), (K, K); None for multi-label tasks.
     confusion: npt.NDArray[np.number] | None
     metric: str | None
     figures: dict[str, IntervalEstimate]
+    # Recall of each class, or average precision for multi-label tasks.
     per_class: dict[str, IntervalEstimate]
     notes: tuple[str, ...] = ()
+    # Learnt fusion weights of each network by its folder: the share of the first kind of attention
+    # in every block, as named in ``metrics.csv``, and their mean.
     fusion: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
@@ -154,7 +148,7 @@ def evaluate(
     figures, per_class = _with_intervals(values, len(targets), resamples, seed)
     named = dict(zip(predictions.classes, per_class, strict=True))
     networks = networks_of(path)
-    told = [note for folder, header in networks.items() if (note := left_out(folder, header))]
+    notes = [note for folder, header in networks.items() if (note := left_out(folder, header))]
     fusion = {
         str(folder): header.fusion_weights
         for folder, header in networks.items()
@@ -170,7 +164,7 @@ def evaluate(
         metric,
         figures,
         named,
-        tuple(told),
+        tuple(notes),
         fusion,
     )
 
@@ -200,7 +194,7 @@ def _answered(path: Path, answers: Path) -> tuple[Predictions, npt.NDArray[np.in
     id_column, label = map(str, table.columns[:2])
     check_ids(answers, id_column, table[id_column].to_numpy(dtype=object))
     order = aligned(path, predictions.ids.tolist(), answers, table[id_column].tolist())
-    targets = _places(answers, label, table[label].tolist(), predictions.classes)
+    targets = indices_of(answers, table[label], predictions.classes, "predictions have")
     return predictions.take(order), targets
 
 
@@ -208,23 +202,8 @@ def _decided(path: Path, predictions: Predictions) -> npt.NDArray[np.integer]:
     """The answered class of each row, (N,): column ``pred``, else the most probable."""
     if predictions.pred is None:
         return np.asarray(predictions.probabilities.argmax(axis=1))
-    return _places(path, "pred", predictions.pred.tolist(), predictions.classes)
-
-
-def _places(
-    path: Path, column: str, labels: Sequence[str], classes: Sequence[str]
-) -> npt.NDArray[np.int64]:
-    place = {name: index for index, name in enumerate(classes)}
-    for row, name in enumerate(labels, start=1):
-        if name not in place:
-            raise InputError(
-                "is a class that the predictions have no column for",
-                file=path,
-                row=row,
-                column=column,
-                values=[name],
-            )
-    return np.array([place[name] for name in labels], np.int64)
+    answers = pd.Series(predictions.pred, name="pred")
+    return indices_of(path, answers, predictions.classes, "predictions have")
 
 
 Value = Callable[[npt.NDArray[np.floating]], float]
@@ -296,72 +275,3 @@ def draw(
             save_picture(folder / name, picture, force=force)
             provenance.record(folder / name, command="evaluate", arguments=arguments, inputs=inputs)
     return [folder / name for name in drawn]
-
-
-@dataclass(frozen=True)
-class Report:
-    """Report as text and JSON."""
-
-    texts: list[str] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
-
-
-def report(
-    graded: Grade,
-    submission: Path,
-    answers: Path,
-    per_class: Path | None = None,
-    thresholds: str | None = None,
-    *,
-    force: bool = False,
-) -> Report:
-    """Add every metric, the table of classes and F1 at thresholds to a multi-label grade.
-
-    ``per_class`` is the path of the table; ``thresholds`` are numbers from 0 to 1, separated by
-    commas.
-
-    Raises
-    ------
-    UsageError
-        If a table is asked for a single-label grade, or a threshold is not a number from 0 to 1.
-    InputError
-        If the table cannot be written.
-    """
-    if not isinstance(graded, LabelGrade):
-        if per_class is not None or thresholds is not None:
-            raise UsageError("--per-class and --thresholds are for multi-label answers")
-        return Report()
-    told = Report(graded.notes())
-    if thresholds is not None:
-        table = graded.f_table(_numbers(thresholds))
-        told.texts.append("F1\n" + _plain(table))
-        told.facts["f1"] = table.to_dict("records")
-    if per_class is not None:
-        _write(graded.class_table(), per_class, submission, answers, force=force)
-        told.texts.append(table_text(graded.class_table()))
-        told.facts["per_class"] = str(per_class)
-    return told
-
-
-def _numbers(text: str) -> list[float]:
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        values = [float("nan")]
-    if not all(0 <= value <= 1 for value in values):
-        raise UsageError(f"--thresholds must be numbers from 0 to 1 with commas, not '{text}'")
-    return values
-
-
-def _plain(table: pd.DataFrame) -> str:
-    return table.to_string(index=False, float_format=lambda value: f"{value:.4f}")
-
-
-def _write(
-    table: pd.DataFrame, path: Path, submission: Path, answers: Path, *, force: bool
-) -> None:
-    arguments = {"submission": submission, "answers": answers, "per_class": path}
-    inputs = provenance.hashes([submission, answers])
-    with together():
-        write_table(path, table, force=force)
-        provenance.record(path, command="score", arguments=arguments, inputs=inputs)

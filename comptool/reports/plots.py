@@ -132,12 +132,7 @@ def class_colours(number: int, highlighted: Collection[int] = ()) -> list[Colour
 def save_picture(path: Path, figure: Figure, *, force: bool = False) -> None:
     """Write a picture as PNG, atomically and reproducibly.
 
-    Raises
-    ------
-    OutputExistsError
-        If ``path`` exists and ``force`` is off.
-    InputError
-        If it cannot be written.
+    OutputExistsError if ``path`` exists and ``force`` is off, InputError if it cannot be written.
     """
     with atomic_output(path, force=force) as temporary, _style():
         figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})

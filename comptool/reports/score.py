@@ -1,12 +1,16 @@
-"""The ``score`` command: answers or predictions against known labels, per class and in total."""
+"""The ``score`` command: answers or predictions against known labels, per class and in total.
+
+A grade has the two parts of a leaderboard, public and private.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,26 +20,15 @@ from comptool import tasks
 from comptool.competition.classes import against, competition_classes
 from comptool.competition.config import FILE, load
 from comptool.competition.schema import from_environment, read_facts
-from comptool.errors import InputError, UsageError, quoted
+from comptool.errors import InputError, UsageError, counted, quoted
 from comptool.io import provenance
+from comptool.io.atomic import together
 from comptool.io.predictions import RESERVED, Predictions, read_predictions
 from comptool.io.provenance import PracticeFacts
-from comptool.io.tables import check_ids, read_table, refuse_rows
+from comptool.io.tables import check_ids, read_table, refuse_rows, write_table
 from comptool.metrics.metric_registry import METRICS, Floats, Targets, score
-from comptool.metrics.multilabel import Thresholds, at_thresholds, count
+from comptool.metrics.multilabel import at_thresholds, count
 from comptool.metrics.ranking import precisions_and_areas
-from comptool.reports.leaderboard import (
-    PRIVATE,
-    PUBLIC,
-    Grade,
-    Parts,
-    Rows,
-    aligned,
-    figure,
-    part_column,
-    parts_of,
-    usual_metric,
-)
 from comptool.tasks import Task
 from comptool.tasks.labels import (
     PRESENT,
@@ -46,19 +39,137 @@ from comptool.tasks.labels import (
     matrix_of_lists,
     split_lists,
 )
+from comptool.tasks.multilabel_task import ANSWERED
+
+Rows = npt.NDArray[np.bool_]
+
+HASH_BYTES = 8
+PUBLIC_SHARE = 0.3
+# Names of the part column in organisers' answers.
+PART_COLUMNS = frozenset({"usage", "part", "split"})
+PUBLIC, PRIVATE, IGNORED = "public", "private", "ignored"
+
+
+@dataclass(frozen=True)
+class Grade:
+    """Public and private score; None for a part without rows or an undefined metric."""
+
+    metric: str
+    public: float | None
+    private: float | None
+    num_public: int
+    num_private: int
+
+    def __str__(self) -> str:
+        graded = [
+            f"{part} {figure(value)} ({counted(rows, 'row')})"
+            for part, value, rows in self._graded()
+        ]
+        return "  ".join([self.metric, *(graded or ["no row is graded"])])
+
+    def summary(self) -> dict[str, object]:
+        """The grade as one JSON object; a part without rows is left out."""
+        parts = self._graded()
+        values = {part: value for part, value, _ in parts}
+        return {"metric": self.metric, **values, **{f"num_{part}": n for part, _, n in parts}}
+
+    def _graded(self) -> list[tuple[str, float | None, int]]:
+        public = (PUBLIC, self.public, self.num_public)
+        private = (PRIVATE, self.private, self.num_private)
+        return [part for part in (public, private) if part[-1]]
+
+
+def figure(value: float | None) -> str:
+    """A metric's value in a message.
+
+    >>> figure(0.5), figure(None)
+    ('0.50000', 'undefined')
+    """
+    return "undefined" if value is None else f"{value:.5f}"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Masks of the public and the private rows, shape (N,)."""
+
+    public: Rows
+    private: Rows
+
+    def grade(self, metric: str, value: Callable[[Rows], float]) -> Grade:
+        """The grade, where ``value`` computes the metric of some rows.
+
+        It is None where ``value`` raises an `InputError`: a part may be empty or of a single class.
+        """
+        public, private = (_or_none(value, part) for part in (self.public, self.private))
+        return Grade(metric, public, private, int(self.public.sum()), int(self.private.sum()))
+
+
+def _or_none(value: Callable[[Rows], float], part: Rows) -> float | None:
+    try:
+        return value(part)
+    except InputError:
+        return None
+
+
+def parts_of(truth: pd.DataFrame, public: float | None) -> Parts:
+    """The parts by a column of the answers, else by the ids."""
+    column = part_column(truth)
+    if public is None and column is not None:
+        named = truth[column].str.strip().str.lower().to_numpy()
+        return Parts(named == PUBLIC, named == PRIVATE)
+    share = PUBLIC_SHARE if public is None else public
+    shown = np.array([_draw(name) < share for name in truth.iloc[:, 0]], dtype=np.bool_)
+    return Parts(shown, ~shown)
+
+
+def part_column(truth: pd.DataFrame) -> str | None:
+    """The column that says which part a row is in, or None."""
+    for name in map(str, truth.columns[1:]):
+        if name.lower() in PART_COLUMNS:
+            values = set(truth[name].str.strip().str.lower())
+            if values <= {PUBLIC, PRIVATE, IGNORED}:
+                return name
+    return None
+
+
+def _draw(identity: str) -> float:
+    """Pseudo-random number in [0, 1) by id."""
+    digest = hashlib.sha256(identity.encode()).digest()[:HASH_BYTES]
+    return float(int.from_bytes(digest, "big") / 256**HASH_BYTES)
+
+
+def aligned(
+    submission: Path, ids: Sequence[str], answers: Path, wanted: Sequence[str]
+) -> npt.NDArray[np.intp]:
+    """Row of the submission for each answer."""
+    places = {name: row for row, name in enumerate(ids)}
+    missing = [name for name in wanted if name not in places]
+    known = set(wanted)
+    extra = [name for name in ids if name not in known]
+    if missing or extra:
+        sides = [
+            f"{len(some)} ids {what}: {quoted(some)}"
+            for some, what in ((missing, "are missing"), (extra, "are not asked for"))
+            if some
+        ]
+        raise InputError(f"its ids are not those of {answers}: {'; '.join(sides)}", file=submission)
+    return np.array([places[name] for name in wanted], np.intp)
+
+
+def usual_metric(recorded: PracticeFacts) -> str | None:
+    """The metric recorded with the answers, or the competition's."""
+    if recorded.metric is not None:
+        return recorded.metric
+    return load().metric if FILE.exists() else None
+
 
 NUMBERS = ("average_precision", "roc_area", "precision", "recall", "f1")
 
 
-def class_table(
-    targets: Targets,
-    probabilities: Floats,
-    classes: Sequence[str],
-    threshold: Thresholds = 0.5,
-) -> pd.DataFrame:
-    """One row per class, the smallest average precision first."""
+def class_table(targets: Targets, probabilities: Floats, classes: Sequence[str]) -> pd.DataFrame:
+    """One row per class, the smallest average precision first; answers are those above one half."""
     precisions, areas = precisions_and_areas(targets, probabilities)
-    counts = count(targets, probabilities, threshold)
+    counts = count(targets, probabilities, ANSWERED)
     measured = counts.present > 0
     frame = pd.DataFrame(
         {
@@ -77,30 +188,22 @@ def class_table(
     return worst_first.reset_index(drop=True)
 
 
-def table_text(table: pd.DataFrame, rows: int | None = None) -> str:
+def table_text(table: pd.DataFrame) -> str:
     """The table as text, with the macro means and the skipped classes."""
     measured = table[table["average_precision"].notna()]
-    shown = measured if rows is None else measured.head(rows)
     lines = []
-    if len(shown):
-        lines.append(shown.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
-    if len(shown) < len(measured):
-        lines.append(f"... and {len(measured) - len(shown)} better classes")
     if len(measured):
+        lines.append(measured.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
         means = measured[list(NUMBERS)].mean()
         lines.append(
             f"mean of {len(measured)} classes: average precision {means['average_precision']:.4f}, "
             f"ROC area {means['roc_area']:.4f}, F1 {means['f1']:.4f}"
         )
-    left_out = ", ".join(f"'{name}'" for name in skipped(table))
-    if left_out:
-        lines.append(f"left out, without a present cell: {left_out}")
+    left_out = table.loc[table["average_precision"].isna(), "class"]
+    if len(left_out):
+        names = ", ".join(f"'{name}'" for name in left_out)
+        lines.append(f"left out, without a present cell: {names}")
     return "\n".join(lines)
-
-
-def skipped(table: pd.DataFrame) -> list[str]:
-    """Names of the classes without a present cell, left out of means."""
-    return table.loc[table["average_precision"].isna(), "class"].tolist()
 
 
 @dataclass(frozen=True)
@@ -135,14 +238,6 @@ class LabelGrade(Grade):
                 except InputError:
                     continue
         return found
-
-    def class_table(self) -> pd.DataFrame:
-        """See `comptool.reports.score.class_table`; on all rows."""
-        return class_table(self.targets, self.probabilities, self.classes)
-
-    def f_table(self, thresholds: Sequence[float]) -> pd.DataFrame:
-        """Macro, micro and sample F1 on all rows, one row for each threshold."""
-        return pd.DataFrame(at_thresholds(self.targets, self.probabilities, thresholds))
 
     def notes(self) -> list[str]:
         """Sentences on every metric and the skipped classes."""
@@ -184,26 +279,12 @@ def grade_cells(
     public: float | None = None,
     metric: str | None = None,
 ) -> LabelGrade:
-    """Grade a multi-label submission.
+    """Grade a multi-label submission; the rest as in `grade`, with the default metric ``map``.
 
-    Parameters
-    ----------
-    submission
-        Ids with one probability (or 1 and 0) per class, or with a list of classes. An out-of-fold
-        file (with a column ``fold``) is graded on the rows that it has.
-    answers, truth
-        Ids with one column per class of 1, 0, -1 and blank, or with a list of classes.
-    recorded
-        Facts of their practice competition; may be empty.
-    public, metric
-        See `comptool.reports.score.grade`; the default metric is ``map``.
-
-    Raises
-    ------
-    UsageError
-        If the metric is unknown, or needs probabilities and there are none.
-    InputError
-        If a file cannot be used, or the ids or the classes differ.
+    The submission has ids with one probability (or 1 and 0) per class, or with a list of classes;
+    an out-of-fold file (with a column ``fold``) is graded on the rows that it has. The answers
+    ``truth`` have one column per class of 1, 0, -1 and blank, or a list of classes. ``recorded``
+    are the facts of their practice competition, if any.
     """
     name = metric or usual_metric(recorded) or task.default_metric
     of_decisions = METRICS[task.name].find(name).of_decisions
@@ -221,11 +302,7 @@ def grade_cells(
     parts = Parts(~everything, everything) if out_of_fold else parts_of(truth, public)
     grade = parts.grade(name, lambda rows: score(name, targets[rows], cells[rows]))
     return LabelGrade(
-        name,
-        grade.public,
-        grade.private,
-        grade.num_public,
-        grade.num_private,
+        **vars(grade),
         classes=classes,
         targets=targets,
         probabilities=cells,
@@ -292,9 +369,6 @@ def _left_out(parts: Parts, targets: Matrix, classes: Sequence[str]) -> dict[str
     return found
 
 
-__all__ = ["Grade", "grade"]
-
-
 def grade(
     submission: Path, answers: Path, *, public: float | None = None, metric: str | None = None
 ) -> Grade:
@@ -307,11 +381,11 @@ def grade(
     ----------
     submission
         Ids with one class, or with one probability column per class (a prediction file with
-        ``pred`` is graded by that); for multi-label tasks see `comptool.reports.score.grade_cells`.
+        ``pred`` is graded by that); for multi-label tasks see `grade_cells`.
     answers
         Ids with the true class, or with one 0/1 column per class or a list of classes.
     public
-        Share of the public part, 0 to 1, see `comptool.reports.leaderboard.parts_of`.
+        Share of the public part, 0 to 1, see `parts_of`.
     metric
         Its name; by default the one recorded with the answers, else the competition's.
 
@@ -354,27 +428,26 @@ def grade_classes(
         known = recorded.classes or table[label]
         answered = _labels(submission, table, label, class_names([*truth[label], *known]))
     else:
-        _refuse_without_answers(submission, table, label, truth[label])
+        if not table.columns.isin(truth[label]).any():
+            raise InputError(
+                f"has neither a column '{label}' nor one per class",
+                file=submission,
+                values=list(table.columns),
+                mend="Its layout is that of the sample submission: comptool submit",
+            )
         answered = read_predictions(submission)
     decided = None
     if answered.pred is not None:
-        decided = _decided(submission, answered.pred, answered.classes)
+        decided = _codes(submission, pd.Series(answered.pred, name="pred"), answered.classes)
     order = aligned(submission, list(answered.ids), answers, truth[id_column].tolist())
-    targets = _indices(answers, label, truth[label], answered.classes)
-    decided = None if decided is None else decided[order]
-    value = partial(_value, name, targets, answered.probabilities[order], decided)
+    targets = indices_of(answers, truth[label], answered.classes, "submission has")
+    probabilities = answered.probabilities[order]
+
+    def value(rows: Rows) -> float:
+        pred = None if decided is None else decided[order][rows]
+        return score(name, targets[rows], probabilities[rows], pred=pred)
+
     return parts_of(truth, public).grade(name, value)
-
-
-def _value(
-    name: str,
-    targets: npt.NDArray[np.intp],
-    probabilities: npt.NDArray[np.floating],
-    decided: npt.NDArray[np.intp] | None,
-    rows: Rows,
-) -> float:
-    pred = None if decided is None else decided[rows]
-    return score(name, targets[rows], probabilities[rows], pred=pred)
 
 
 def _read_answers(path: Path) -> pd.DataFrame:
@@ -392,52 +465,78 @@ def _refuse_blank(path: Path, table: pd.DataFrame, label: str) -> None:
         raise InputError("the answer is blank", file=path, row=int(blank[0]) + 1, column=label)
 
 
-def _refuse_without_answers(
-    path: Path, table: pd.DataFrame, label: str, truth: pd.Series[str]
-) -> None:
-    """Refuse a table with neither classes nor probabilities."""
-    if not table.columns.isin(truth).any():
-        raise InputError(
-            f"has neither a column '{label}' nor one per class",
-            file=path,
-            values=list(table.columns),
-            mend="Its layout is that of the sample submission: comptool submit",
-        )
-
-
 def _labels(path: Path, table: pd.DataFrame, label: str, classes: tuple[str, ...]) -> Predictions:
     """A submission of classes as one-hot predictions."""
     id_column = str(table.columns[0])
     ids = table[id_column].to_numpy(dtype=object)
     check_ids(path, id_column, ids)
     _refuse_blank(path, table, label)
-    told = f"no such class; the classes are {quoted(classes)}"
-    refuse_rows(path, table[label], ~table[label].isin(classes), told)
-    places = _indices(path, label, table[label], classes)
-    return Predictions(ids, classes, np.eye(len(classes))[places], id_column=id_column)
+    codes = _codes(path, table[label], classes)
+    return Predictions(ids, classes, np.eye(len(classes))[codes], id_column=id_column)
 
 
-def _indices(
-    path: Path, column: str, labels: pd.Series[str], classes: Sequence[str]
+def indices_of(
+    path: Path, labels: pd.Series[str], classes: Sequence[str], owner: str
 ) -> npt.NDArray[np.intp]:
+    """The index of the class of each row, shape (N,); InputError for an unknown class."""
     index = {name: place for place, name in enumerate(classes)}
-    for row, name in enumerate(labels):
+    for row, name in enumerate(labels, start=1):
         if name not in index:
-            raise InputError(
-                "is a class that the submission has no column for",
-                file=path,
-                row=row + 1,
-                column=column,
-                values=[name],
-            )
+            what = f"is a class that the {owner} no column for"
+            raise InputError(what, file=path, row=row, column=str(labels.name), values=[name])
     return np.array([index[name] for name in labels], np.intp)
 
 
-def _decided(
-    path: Path, pred: npt.NDArray[np.object_], classes: Sequence[str]
-) -> npt.NDArray[np.intp]:
-    index = {label: place for place, label in enumerate(classes)}
-    decided = np.array([index.get(label, -1) for label in pred], np.intp)
-    told = f"no such class; the classes are {quoted(classes)}"
-    refuse_rows(path, pd.Series(pred, name="pred"), decided < 0, told)
-    return decided
+def _codes(path: Path, labels: pd.Series[str], classes: Sequence[str]) -> npt.NDArray[np.intp]:
+    """The index of the class of each row of a submission, shape (N,)."""
+    codes = pd.Index(list(classes)).get_indexer(pd.Index(labels))
+    refuse_rows(path, labels, codes < 0, f"no such class; the classes are {quoted(classes)}")
+    return codes
+
+
+def report(
+    graded: Grade,
+    submission: Path,
+    answers: Path,
+    per_class: Path | None = None,
+    thresholds: str | None = None,
+    *,
+    force: bool = False,
+) -> tuple[list[str], dict[str, Any]]:
+    """Text and JSON of a multi-label grade: every metric, the table of classes, F1 at thresholds.
+
+    ``per_class`` is the path of the table; ``thresholds`` are numbers from 0 to 1, separated by
+    commas. UsageError if a table is asked for a single-label grade, or a threshold is no such
+    number; InputError if the table cannot be written.
+    """
+    if not isinstance(graded, LabelGrade):
+        if per_class is not None or thresholds is not None:
+            raise UsageError("--per-class and --thresholds are for multi-label answers")
+        return [], {}
+    texts, facts = graded.notes(), dict[str, Any]()
+    if thresholds is not None:
+        figures = at_thresholds(graded.targets, graded.probabilities, _numbers(thresholds))
+        table = pd.DataFrame(figures)
+        shown = table.to_string(index=False, float_format=lambda value: f"{value:.4f}")
+        texts.append(f"F1\n{shown}")
+        facts["f1"] = table.to_dict("records")
+    if per_class is not None:
+        table = class_table(graded.targets, graded.probabilities, graded.classes)
+        arguments = {"submission": submission, "answers": answers, "per_class": per_class}
+        inputs = provenance.hashes([submission, answers])
+        with together():
+            write_table(per_class, table, force=force)
+            provenance.record(per_class, command="score", arguments=arguments, inputs=inputs)
+        texts.append(table_text(table))
+        facts["per_class"] = str(per_class)
+    return texts, facts
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = [float("nan")]
+    if not all(0 <= value <= 1 for value in values):
+        raise UsageError(f"--thresholds must be numbers from 0 to 1 with commas, not '{text}'")
+    return values

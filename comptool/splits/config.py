@@ -13,7 +13,6 @@ from comptool.options import (
     WithCompetition,
     WithSeed,
     argument,
-    arguments,
     check,
     option,
 )
@@ -105,10 +104,6 @@ class SplitOptions(WithSeed):
         if self.from_column is not None:
             return f"split given by column {self.from_column}"
         return f"{self.num_folds} folds" if self.num_folds else f"hold-out of {self.share:g}"
-
-    def arguments(self) -> dict[str, object]:
-        """The options by their command-line names."""
-        return arguments(self)
 
     def check(self) -> None:
         """Check the ranges and combinations of options; raise `UsageError`."""

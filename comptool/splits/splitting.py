@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +28,8 @@ from comptool.label_review.corrections import (
     apply_to_lists,
     read_corrections,
 )
-from comptool.splits.config import LABEL_SEEDS, SplitOptions
+from comptool.options import arguments, part
+from comptool.splits.config import LABEL_SEEDS, SplitConfig, SplitOptions
 from comptool.splits.multilabel_folds import (
     Integers,
     LabelSplit,
@@ -247,33 +247,27 @@ class Folds:
     zero_is_unknown: bool = False  # whether training treats 0 as "not annotated"
 
 
-def write_folds(
-    output: Path,
-    folds: Folds,
-    samples: Samples,
-    *,
-    options: SplitOptions,
-    arguments: Mapping[str, object],
-    force: bool = False,
-) -> None:
-    """Write ``folds.csv`` and its record; an OutputExistsError if it exists and ``force`` is off.
+def write_folds(folds: Folds, samples: Samples, asked: SplitConfig) -> None:
+    """Write ``folds.csv`` and its record; an OutputExistsError if it exists, without ``--force``.
 
     The record adds the data folder, relative to the table's own, and the class counts as published.
     """
-    read = [samples.source, *filter(None, [options.corrections, options.findings])]
+    output = asked.output
+    options = {"table": asked.table, "output": output, **arguments(part(asked, SplitOptions))}
+    read = [samples.source, *filter(None, [asked.corrections, asked.findings])]
     # The output may be written over the table.
     inputs = provenance.hashes(read)
     facts = SplitFacts(
         folder=Path(os.path.relpath(samples.folder, output.parent)).as_posix(),
         class_counts=folds.published,
-        seed=options.seed,
+        seed=asked.seed,
         strategy=folds.strategy,
         zero_is_unknown=folds.zero_is_unknown if samples.labels else None,
         split=dict(folds.figures) if samples.labels else None,
     )
     with together():
-        write_table(output, folds.frame, force=force)
-        provenance.record(output, command="split", arguments=arguments, inputs=inputs, facts=facts)
+        write_table(output, folds.frame, force=asked.force)
+        provenance.record(output, command="split", arguments=options, inputs=inputs, facts=facts)
 
 
 def report(folds: Folds) -> str:
@@ -302,30 +296,8 @@ def samples_to_split(table: Path | None, toml: Path | None) -> tuple[Competition
     return competition, read_samples(table, competition, labelled=True)
 
 
-def make_folds(
-    samples: Samples,
-    *,
-    val: float | None = None,
-    num_folds: int | None = None,
-    balance: Literal["none", "under"] = "none",
-    cap: int | None = None,
-    seed: int = 0,
-) -> Folds:
-    """`split_samples` with the most common options; see `SplitOptions`."""
-    return split_samples(
-        samples, SplitOptions(val=val, num_folds=num_folds, balance=balance, cap=cap, seed=seed)
-    )
-
-
 def split_samples(samples: Samples, options: SplitOptions) -> Folds:
-    """Assign every sample to a fold.
-
-    Parameters
-    ----------
-    samples
-        Labelled samples; groups, if there is a group column, stay in one fold.
-    options
-        How to split them.
+    """Assign every labelled sample to a fold; groups, if there is a group column, stay in one.
 
     Raises
     ------

@@ -34,21 +34,10 @@ Texts = npt.NDArray[np.object_]
 def under_sample(
     labels: npt.NDArray[np.generic], cap: int | None = None, seed: int = 0
 ) -> Integers:
-    """Rows of a balanced subset: as many of each class as the smallest class has.
+    """Rows of a balanced subset, ascending: as many of each class as the smallest class has.
 
-    Parameters
-    ----------
-    labels
-        Class names or indices of shape (N,).
-    cap
-        At most this many per class.
-    seed
-        Random seed of the draw, which is without replacement.
-
-    Returns
-    -------
-    numpy.ndarray
-        Row indices in ascending order.
+    ``labels`` are class names or indices of shape (N,). At most ``cap`` rows of a class are drawn,
+    without replacement, by ``seed``.
     """
     classes, counts = np.unique(labels, return_counts=True)
     size = min(counts.min(), cap or len(labels))

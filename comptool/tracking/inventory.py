@@ -13,8 +13,16 @@ from comptool.io import provenance
 from comptool.io.provenance import PredictionFacts
 from comptool.io.records import RunHeader
 from comptool.io.runs import BEST, LAST, RUN_JSON, WEIGHTS, fold_folders, read_header, read_state
-from comptool.tracking.lineage import TABLES, Origin, origin
-from comptool.tracking.scores import SCORES, Local, LocalScores, Record, read_records
+from comptool.tracking.scores import (
+    SCORES,
+    TABLES,
+    Local,
+    LocalScores,
+    Origin,
+    Record,
+    origin,
+    read_records,
+)
 
 
 @dataclass(frozen=True)
@@ -55,16 +63,14 @@ class Listing:
     records: Sequence[Record]  # oldest first
 
 
-def take_stock(
-    scores: LocalScores | None, weights: Path = WEIGHTS, submissions: Path = SCORES.parent
-) -> Listing:
+def take_stock(scores: LocalScores | None) -> Listing:
     """List all runs and prediction files; ``scores`` is None without a competition."""
-    records = read_records(submissions / SCORES.name)
+    records = read_records()
     of_run: Callable[[Path], Local] = scores.of_run if scores else _unscored
     of_facts: Callable[[PredictionFacts], Local] = scores.of_predictions if scores else _unscored
-    runs = [_run(folder, of_run) for folder in _folders(weights)]
+    runs = [_run(folder, of_run) for folder in _folders()]
     latest = _latest(records)
-    paths = _files(submissions)
+    paths = _files()
     digests = {path: provenance.sha256(path) for path in paths} if latest else {}
     files = [_file(path, latest.get(digests.get(path, "")), of_facts) for path in paths]
     here = set(digests.values())
@@ -90,14 +96,14 @@ def _unscored(of: object) -> Local:
     return Local(None, 0)
 
 
-def _folders(weights: Path) -> list[Path]:
+def _folders() -> list[Path]:
     """Folders of runs."""
-    if not weights.is_dir():
+    if not WEIGHTS.is_dir():
         return []
     names = (BEST, LAST, RUN_JSON)
     return [
         folder
-        for folder in sorted(weights.iterdir())
+        for folder in sorted(WEIGHTS.iterdir())
         if folder.is_dir()
         and any((one / name).exists() for one in (folder, *fold_folders(folder)) for name in names)
     ]
@@ -147,13 +153,13 @@ def _parents(headers: Sequence[RunHeader]) -> tuple[str, ...]:
     return (*found, *(f"weights of {start}" for start in starts))
 
 
-def _files(submissions: Path) -> list[Path]:
+def _files() -> list[Path]:
     """Prediction files, without the out-of-fold files next to them."""
-    if not submissions.is_dir():
+    if not SCORES.parent.is_dir():
         return []
     return [
         path
-        for path in sorted(submissions.iterdir())
+        for path in sorted(SCORES.parent.iterdir())
         if path.name.endswith(TABLES)
         and path.is_file()
         and not path.name.startswith((".", "oof"))

@@ -1,7 +1,8 @@
 """Scores of runs and submissions: recorded in ``submissions/scores.csv``, and out-of-fold.
 
 A submission is usually overwritten by the next one. A record therefore names a file by the SHA-256
-of its bytes, and keeps the lineage and the out-of-fold score of the file.
+of its bytes, and keeps the lineage of the file (the steps and runs that it was made from) and its
+out-of-fold score.
 
 The bootstrap interval of 65,000 rows and 60 classes takes seconds per run, so that scores are
 cached in a file next to the runs, by a digest of everything they depend on. It can be deleted any
@@ -36,8 +37,38 @@ from comptool.io.runs import OOF, WEIGHTS
 from comptool.io.tables import read_table, write_table
 from comptool.metrics.bootstrap import IntervalEstimate, metric_with_interval
 from comptool.postprocess.oof import FOLDS, Labelled, own_evidence, read_labelled
-from comptool.reports.leaderboard import Grade, figure
-from comptool.tracking.lineage import Origin, origin
+from comptool.reports.score import Grade, figure
+
+TABLES = (*SUFFIXES, ".csv.gz", ".zip")
+# Commands that make prediction files; other inputs are not steps.
+STEPS = ("submit", "recalibrate", "ensemble", "tta", "infer")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The lineage of a file."""
+
+    steps: tuple[str, ...]  # commands, the last first
+    runs: tuple[str, ...]  # names of the runs
+    facts: PredictionFacts  # recorded facts of the file
+    changed: tuple[Path, ...] = ()  # tables changed since a step read them
+
+    def __str__(self) -> str:
+        return ", ".join((*self.steps, *self.runs)) or "no record says"
+
+
+def origin(path: Path) -> Origin:
+    """The lineage of a file, from its record and those of its inputs."""
+    facts = provenance.facts(path, PredictionFacts)
+    steps: dict[str, None] = {}
+    changed: list[Path] = []
+    for _, record in provenance.history(path):
+        if record.command in STEPS:
+            steps[record.command] = None
+            changed += provenance.changed_inputs(record, TABLES)
+    runs = dict.fromkeys(Path(run).name for run in facts.runs or [])
+    return Origin(tuple(steps), tuple(runs), facts, tuple(dict.fromkeys(changed)))
+
 
 SCORES = Path("submissions/scores.csv")
 ANSWERS, LEADERBOARD = "answers", "leaderboard"
@@ -61,11 +92,6 @@ class Record:
 
 
 COLUMNS = tuple(one.name for one in fields(Record))
-
-
-def now() -> str:
-    """The current time, as in a record."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def of_file(path: Path) -> str:
@@ -154,12 +180,10 @@ class LocalScores:
         *,
         metric: str | None = None,
         resamples: int = RESAMPLES,
-        kept: Path = KEPT,
     ) -> None:
         self.metric = metric or competition.metric
         self._competition = competition
         self._resamples = resamples
-        self._path = kept
         self._new: dict[str, Any] = {}
         self._digests: dict[Path, str | None] = {}
 
@@ -185,8 +209,8 @@ class LocalScores:
 
     def keep(self) -> None:
         """Cache the new scores, if the folder is writable."""
-        if self._new and self._path.parent.is_dir():
-            with suppress(InputError), atomic_output(self._path, force=True) as temporary:
+        if self._new and KEPT.parent.is_dir():
+            with suppress(InputError), atomic_output(KEPT, force=True) as temporary:
                 temporary.write_text(json.dumps(self._kept | self._new), encoding="utf-8")
 
     def _score(self, of: Any, files: Collection[Path], read: Callable[[], Labelled]) -> Local:
@@ -194,10 +218,12 @@ class LocalScores:
         found = self._kept.get(key)
         if found is not None:
             with suppress(InputError):
-                return parse(Local, found, self._path)
+                return parse(Local, found, KEPT)
         try:
             labelled = read()
-            figure = score_with_interval(self.metric, labelled, self._resamples)
+            probabilities = labelled.predictions.probabilities
+            value = metrics.prepare(self.metric, labelled.targets, probabilities)
+            figure = metric_with_interval(value, len(labelled), self._resamples, seed=0)
         except ComptoolError as error:
             return Local(None, 0, str(error))
         local = Local(figure, len(labelled), labelled.note)
@@ -207,7 +233,7 @@ class LocalScores:
     @cached_property
     def _kept(self) -> dict[str, Any]:
         try:
-            document = json.loads(self._path.read_text(encoding="utf-8"))
+            document = json.loads(KEPT.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return document if isinstance(document, dict) else {}
@@ -228,12 +254,6 @@ class LocalScores:
         if path not in self._digests:
             self._digests[path] = provenance.sha256(path) if path.is_file() else None
         return self._digests[path]
-
-
-def score_with_interval(metric: str, labelled: Labelled, resamples: int) -> IntervalEstimate:
-    """A metric of out-of-fold rows, with its bootstrap interval over rows."""
-    value = metrics.prepare(metric, labelled.targets, labelled.predictions.probabilities)
-    return metric_with_interval(value, len(labelled), resamples, seed=0)
 
 
 def _paths(facts: Any) -> list[str]:
@@ -274,7 +294,8 @@ def record_score(
         raise UsageError("the metric is unknown without a competition: add --competition FILE")
     made = origin(submission)
     local = _local(made, facts, name)
-    record = Record(now(), str(submission), digest, source, name, public, private, local, str(made))
+    time = datetime.now(UTC).isoformat(timespec="seconds")
+    record = Record(time, str(submission), digest, source, name, public, private, local, str(made))
     add_record(record)
     return record
 

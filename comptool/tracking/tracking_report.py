@@ -12,7 +12,7 @@ import scipy
 from comptool import metrics
 from comptool.errors import counted
 from comptool.io.runs import FINISHED
-from comptool.reports.leaderboard import figure
+from comptool.reports.score import figure
 from comptool.tracking.inventory import File, Listing, Run
 from comptool.tracking.scores import Local, Record
 
@@ -43,10 +43,6 @@ class Correlation:
         if self.n < FEWEST:
             return f"{pair} with both: too few, {FEWEST} are needed"
         return f"{pair}: undefined, all scores of a side are equal"
-
-    def document(self) -> dict[str, object]:
-        """The correlation as JSON values."""
-        return asdict(self)
 
 
 def correlations(records: Iterable[Record]) -> list[Correlation]:

@@ -18,12 +18,11 @@ from comptool.training.config import AS_MANY_AS_FIT, BATCH_SIZE, PRETRAINED_RATE
 from comptool.training.criterion import make_loss
 from comptool.training.data import TrainMember, TrainPlan
 from comptool.training.distributed import Processes
-from comptool.training.freezing import freeze, set_training
 from comptool.training.gradient_balancing import total_loss
 from comptool.training.loaders import draw_batches, place
-from comptool.training.optim import MixedPrecision, Optimisation
+from comptool.training.optim import MixedPrecision, Optimisation, freeze, set_training
 from comptool.training.setup import new_model, without_published_weights
-from comptool.training.validate import InputTransform
+from comptool.training.validate import InputTransform, black_images
 
 Say = Callable[[str], None]
 SPARE = 0.1  # share of memory for other batches and validation
@@ -35,28 +34,17 @@ def with_batch_size(plan: TrainPlan, processes: Processes, say: Say) -> TrainPla
 
     On a GPU the largest batch of a full training step that leaves a tenth of the memory free, the
     least over the processes; on a CPU, where larger batches are no faster, the default. Never more
-    than the training rows.
-
-    Parameters
-    ----------
-    plan
-        The run; its first member is tried.
-    processes
-        Distributed processes.
-    say
-        Called with the chosen size.
-
-    Raises
-    ------
-    UsageError, InputError
-        As in training.
+    than the training rows. The first member of the run is tried, and ``say`` is called with the
+    chosen size. Raises a UsageError or InputError as in training.
     """
     settings = plan.settings
     if settings.batch_size != AS_MANY_AS_FIT:
         return plan
     most = max(1, min(len(member.train) for member in plan.members) // processes.size)
     if processes.device.type == "cuda":
-        number = _tried(plan, processes, most)
+        number = largest(Trial(plan, plan.members[0], processes).fits, most)
+        gc.collect()
+        torch.cuda.empty_cache()
         why = "the most that fit with a tenth of the memory to spare"
     else:
         number, why = min(BATCH_SIZE, most), "the default, for a CPU gains nothing by more"
@@ -72,13 +60,6 @@ def with_batch_size(plan: TrainPlan, processes: Processes, say: Say) -> TrainPla
         f"{draw_batches(plan, plan.members[0], processes).num_steps}; --lr is not scaled: {rate}"
     )
     return plan
-
-
-def _tried(plan: TrainPlan, processes: Processes, most: int) -> int:
-    number = largest(Trial(plan, plan.members[0], processes).fits, most)
-    gc.collect()
-    torch.cuda.empty_cache()
-    return number
 
 
 def largest(fits: Callable[[int], bool], most: int) -> int:
@@ -112,7 +93,7 @@ class Trial:
         freeze(model, plan.settings.freeze)
         set_training(model, plan.settings.freeze)
         self._model = model
-        self._eye = InputTransform.of(self._header, self._device, channels_last=True)
+        self._transform = InputTransform.of(self._header, self._device, channels_last=True)
         self._criterion = make_loss(plan, member).to(self._device)
         self._precision = MixedPrecision(plan.settings.amp, self._device)
         rate = plan.settings.rate(pretrained=self._header.pretrained != RANDOM)
@@ -148,25 +129,15 @@ class Trial:
         return Augmentation(policy, shapes, missing, self._device)
 
     def _step(self, number: int) -> None:
-        header, device = self._header, self._device
-        chips = [
-            torch.zeros(
-                number,
-                header.channels[name],
-                *header.img_size[name],
-                dtype=torch.uint8,
-                device=device,
-            )
-            for name in header.modalities
-        ]
-        targets = self._target.expand(number, *self._target.shape[1:]).to(device)
+        chips = black_images(self._header, number, self._device)
+        targets = self._target.expand(number, *self._target.shape[1:]).to(self._device)
         if self._augmentation is not None:
             first = torch.zeros(number, dtype=torch.int64)
             batch = Batch(chips, targets, first, first, seeds=torch.arange(number))
             chips = self._augmentation(batch).images
         self._optimisation.begin(0)
         with self._precision.autocast():
-            logits = self._model(*self._eye.see(chips))
+            logits = self._model(*self._transform.see(chips))
         self._optimisation.backward(total_loss(self._criterion, logits.float(), targets))
         self._optimisation.step()
 

@@ -35,8 +35,7 @@ from comptool.machine import compute_threads
 from comptool.models.streams import StreamModel
 from comptool.training.config import Compile, TrainSettings
 from comptool.training.distributed import Processes
-from comptool.training.freezing import set_training
-from comptool.training.optim import MixedPrecision
+from comptool.training.optim import MixedPrecision, set_training
 
 Say = Callable[[str], None]
 Seconds = dict[str, float]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -30,11 +31,11 @@ from comptool.io.runs import (
     RunRecord,
     fold_folders,
 )
+from comptool.models.backbones.eurosat import fusion_weights
 from comptool.models.checkpoint_file import save_checkpoint
 from comptool.reports.plots import draw_curves, save_picture
 from comptool.training.class_subset import kept_score
 from comptool.training.data import TrainMember, TrainPlan
-from comptool.training.epoch_loggers import fusion_columns
 from comptool.training.gradient_balancing import gradient_curves
 from comptool.training.resume import write_record
 from comptool.training.setup import TrainSession
@@ -48,10 +49,16 @@ def columns(metric: str) -> list[str]:
     return [name.format(metric=metric) for name in COLUMNS]
 
 
+def fusion_columns(model: nn.Module) -> dict[str, float]:
+    """Fusion weights per block and ``alpha_mean``; empty without fusion weights."""
+    alphas = fusion_weights(model)
+    return {**alphas, "alpha_mean": fmean(alphas.values())} if alphas else {}
+
+
 def write_history(
     path: Path, rows: Sequence[Mapping[str, float | int | None]], metric: str
 ) -> None:
-    """Write ``metrics.csv``; loggers' columns follow, also those that only some rows have."""
+    """Write ``metrics.csv``; optional columns follow, also those that only some rows have."""
     header = list(dict.fromkeys([*columns(metric), *chain.from_iterable(rows)]))
     with atomic_output(path, force=True) as temporary:
         with temporary.open("w", newline="", encoding="utf-8") as stream:
@@ -84,19 +91,14 @@ class Checkpointer:
             metrics.METRICS[plan.competition.task].find(plan.metric).greater_is_better
         )
         self.go_on = f"comptool train --run-name {plan.run.name} --resume"
-        self._member = member
+        self.member = member
         self._header = header
         self._identity = identity
         self._writes = writes
 
-    @property
-    def trained_ids(self) -> list[str]:
-        """Ids of the training rows, in order."""
-        return self.plan.rows.ids(self._member.train)
-
     def score(self, probabilities: npt.NDArray[np.float32]) -> float:
         """The metric on the validation rows without dropped classes."""
-        labels = self.plan.rows.labels[self._member.valid]
+        labels = self.plan.rows.labels[self.member.valid]
         return kept_score(self.metric, labels, probabilities, self.plan.dropped)
 
     def record(self, record: RunRecord) -> None:
@@ -114,7 +116,7 @@ class Checkpointer:
                 optimisation=session.optimisation.state_dict(),
                 header=self._header,
                 identity=self._identity,
-                gauges=session.loggers.state_dict(),
+                gauges=session.gauges(),
             )
 
     def keep_best(
@@ -126,26 +128,18 @@ class Checkpointer:
         """Write ``oof.csv``, if there is a validation, and ``best.safetensors``."""
         if not self._writes:
             return
-        with together():
-            self._write_best(progress, model, probabilities)
-
-    def _write_best(
-        self,
-        progress: Progress,
-        model: nn.Module,
-        probabilities: npt.NDArray[np.float32] | None,
-    ) -> None:
-        if probabilities is not None:
-            ids = np.array(self.plan.rows.ids(self._member.valid), dtype=object)
-            fold = np.full(len(ids), self._member.fold, np.int64)
-            write_oof(self.folder, self.plan, ids, fold, probabilities, self._header.leak)
         best = replace(
             self._header,
             score=progress.best_score,
             epoch=progress.best_epoch,
             fusion_weights=fusion_columns(model),
         )
-        save_checkpoint(self.folder / BEST, model, best, force=True)
+        with together():
+            if probabilities is not None:
+                ids = np.array(self.plan.rows.ids(self.member.valid), dtype=object)
+                fold = np.full(len(ids), self.member.fold, np.int64)
+                write_oof(self.folder, self.plan, ids, fold, probabilities, self._header.leak)
+            save_checkpoint(self.folder / BEST, model, best, force=True)
 
     def write_history(self, progress: Progress) -> None:
         """Write ``metrics.csv`` and, with gradient balancing, its curves."""

@@ -17,7 +17,7 @@ from comptool import tasks
 from comptool.competition.config import load
 from comptool.competition.samples import Samples
 from comptool.data.dataset import SampleDataset
-from comptool.data.loader import choose_workers, loader
+from comptool.data.loader import Loader, choose_workers
 from comptool.data.sampler import in_order
 from comptool.errors import InputError, UsageError
 from comptool.io.records import RunHeader
@@ -60,17 +60,9 @@ class Estimate:
 def plan_estimate(name: str | None) -> Estimate:
     """Check a run and its tables, and find the training rows of each of its models.
 
-    Parameters
-    ----------
-    name
-        Name or folder of the run; None: the latest.
-
-    Raises
-    ------
-    UsageError
-        If its task is not multi-label.
-    InputError
-        If there is no such run, a fold is not trained, or the tables have changed since.
+    ``name`` is the name or folder of the run; None: the latest. Raises a UsageError if its task is
+    not multi-label, an InputError if there is no such run, a fold is not trained, or the tables
+    have changed since.
     """
     run = find_run(name)
     unfinished = check_finished(run)
@@ -97,9 +89,8 @@ def plan_estimate(name: str | None) -> Estimate:
             )
         parts.append(TrainedPart(folder, header, rows.take(train)))
         absent |= bool((rows.targets[train] == ABSENT).any())
-    missing = "zero" if settings.missing_modality == "zero" else "error"
     notes = (*filter(None, [unfinished]), *_notes(run, settings, absent=absent))
-    return Estimate(run, rows.classes, tuple(parts), missing, rows.inputs, notes)
+    return Estimate(run, rows.classes, tuple(parts), settings.missing, rows.inputs, notes)
 
 
 def _notes(run: Path, settings: TrainSettings, *, absent: bool) -> list[str]:
@@ -109,19 +100,19 @@ def _notes(run: Path, settings: TrainSettings, *, absent: bool) -> list[str]:
             f"WARNING: {run} was trained in mode '{mode_of(settings)}', which takes cells without "
             "a label for absent ones; an estimate needs --loss-option mode=ignore"
         ]
-    told = []
+    notes = []
     if settings.loss is not None and not LOSSES.find(settings.loss).calibrated:
-        told.append(
+        notes.append(
             f"WARNING: {run} was trained with the loss '{settings.loss}', whose sigmoids are no "
             f"calibrated probabilities, and so their mean is no share; {NEEDED}"
         )
     if not absent:
-        told.append(
+        notes.append(
             f"WARNING: no cell that {run} was trained on is annotated as absent: it has learnt "
             "that everything is present, and every prior comes out near 1; train it on a table "
             "without --map-zero-to-unknown"
         )
-    return told
+    return notes
 
 
 def doubts(prior: npt.NDArray[np.float64]) -> list[str]:
@@ -137,14 +128,10 @@ def doubts(prior: npt.NDArray[np.float64]) -> list[str]:
 def carry_out(
     estimate: Estimate, *, batch_size: int, workers: int | None, device: str
 ) -> npt.NDArray[np.float64] | None:
-    """The class prior (K,); None in all processes but the first.
+    """The class prior (K,), in [0, 1]; None in all processes but the first.
 
-    Raises
-    ------
-    UsageError
-        If the device is not available.
-    InputError
-        If an image or a checkpoint cannot be used.
+    Raises a UsageError if the device is not available, an InputError if an image or a checkpoint
+    cannot be used.
     """
     with joined(device) as processes:
         sums = np.zeros(len(estimate.classes))
@@ -160,7 +147,7 @@ def summed(
 ) -> npt.NDArray[np.float64]:
     """Sum of the class probabilities over all rows, float64 of shape (K,)."""
     model, header = load_checkpoint(part.folder, str(processes.device))
-    eye = InputTransform.of(header, processes.device, channels_last=False)
+    transform = InputTransform.of(header, processes.device, channels_last=False)
     dataset = SampleDataset(
         part.samples,
         None,
@@ -173,7 +160,7 @@ def summed(
     chosen = choose_workers(workers, processes.device)
     total = torch.zeros(len(header.classes), dtype=torch.float64)
     task = tasks.find(header.task)
-    for batch in loader(dataset, order, workers=chosen, device=processes.device):
-        shares = task.activate(model(*eye.see(batch.images)))
+    for batch in Loader(dataset, order, workers=chosen, device=processes.device):
+        shares = task.activate(model(*transform.see(batch.images)))
         total += shares.double().sum(dim=0).cpu()
     return np.asarray(sum(processes.gather(total.numpy())), np.float64)

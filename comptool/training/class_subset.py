@@ -69,7 +69,7 @@ def check_shares(labels: Labels, targets: npt.NDArray[Any], settings: TrainSetti
     if shares and settings.drop_classes and not settings.keep_dropped_logits:
         raise UsageError(
             "the soft labels of --extra share out every class; --drop-classes needs "
-            "--keep-dropped-logits beside them, or pseudo-labels without --soft"
+            "--keep-dropped-logits with them, or pseudo-labels without --soft"
         )
 
 

@@ -95,8 +95,7 @@ def check_objectives(settings: TrainSettings) -> None:
     heads = [entry.name for entry in HEADS if "auxiliary_heads" in entry.option_names()]
     if settings.auxiliary_heads and name.head not in heads:
         raise UsageError(
-            f"{AUXILIARY} can stand beside the heads {' and '.join(heads)}; that of '{name}' is "
-            f"{name.head}"
+            f"{AUXILIARY} go with the heads {' and '.join(heads)}; that of '{name}' is {name.head}"
         )
     if calibration is not None and calibration.inter and not settings.auxiliary_heads:
         raise UsageError(
@@ -473,6 +472,11 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
         return {name: value for name, value in given.items() if value is not None}
 
     @property
+    def missing(self) -> str:
+        """What a missing image is: an ``error``, or black (``zero``); see ``ImageFiles``."""
+        return "zero" if self.missing_modality == "zero" else "error"
+
+    @property
     def warmup(self) -> float:
         """Warm-up in epochs."""
         return min(1.0, 0.05 * self.epochs) if self.warmup_epochs is None else self.warmup_epochs
@@ -500,12 +504,6 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
         if self.lr is not None:
             return self.lr
         return PRETRAINED_RATE if pretrained else RANDOM_RATE
-
-    @property
-    def highest_rate(self) -> float:
-        """Upper bound of :meth:`rate` before the weights are known."""
-        unsure = self.init_from is None and self.pretrained in ("auto", "no")
-        return self.rate(pretrained=not unsure)
 
     def check_min_lr(self, rate: float) -> None:
         """Raise a UsageError if the final learning rate is above the first."""
@@ -571,7 +569,9 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
             )
         if self.cycle_mul is not None and self.cycle_epochs is None:
             raise UsageError("--cycle-mul needs --cycle-epochs, the length of the first cycle")
-        self.check_min_lr(self.highest_rate)
+        # Before the weights are known, the higher of the default rates.
+        unsure = self.init_from is None and self.pretrained in ("auto", "no")
+        self.check_min_lr(self.rate(pretrained=not unsure))
         if self.fold == "none" and self.patience is not None:
             raise UsageError("--patience needs a validation, and --fold none has none")
         if self.init_from is not None and self.pretrained not in ("auto", "no"):

@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import cast
@@ -64,9 +64,10 @@ def labelled_rows(
     if folds is None:
         samples, dropped = with_images(training_samples(competition), settings)
         # Late: imports scikit-learn.
-        from comptool.splits.splitting import make_folds
+        from comptool.splits.config import SplitOptions
+        from comptool.splits.splitting import split_samples
 
-        made = make_folds(samples, seed=settings.seed)
+        made = split_samples(samples, SplitOptions(seed=settings.seed))
         note = f"no folds.csv here: {made.strategy} of {samples.source}, seed {settings.seed}"
         samples = replace(samples, frame=made.frame)
         return samples, [f"{note} ('comptool split' makes others)", *made.warnings, *dropped]
@@ -94,7 +95,7 @@ def with_images(samples: Samples, settings: TrainSettings) -> tuple[Samples, lis
             f"leaving out {dropped} of {len(samples)} rows of {samples.source}: an image is missing"
         )
         return whole, [note] if dropped else []
-    ImageFiles(samples, settings.missing_modality or "error", may_drop=True)
+    ImageFiles(samples, settings.missing, may_drop=True)
     return samples, []
 
 
@@ -116,10 +117,7 @@ def labels_of(samples: Samples) -> list[str]:
 def label_indices(samples: Samples, classes: Sequence[str]) -> Indices:
     """Index of each row's label in ``classes``, shape (N,).
 
-    Raises
-    ------
-    InputError
-        If a label is not among them; names the row and up to three such labels.
+    Raises an InputError if a label is not among them; it names the row and up to three such labels.
     """
     index = {name: number for number, name in enumerate(classes)}
     labels = labels_of(samples)
@@ -150,8 +148,14 @@ def extra_rows(
     if read_table(extra, allow_empty=True).empty:
         return None
     samples = read_samples(extra, competition, labelled=True)
-    _refuse_validated(samples)
-    _refuse_labelled(samples, labelled)
+    ids = samples.frame[samples.id]
+    if FOLD in samples.frame.columns:
+        validated = samples.frame[FOLD] >= 0
+        _refuse_rows(
+            samples, validated, "these extra rows would be validated; their fold has to be -1"
+        )
+    twice = ids.isin(labelled.frame[labelled.id])
+    _refuse_rows(samples, twice, f"these extra ids are labelled rows of {labelled.source} already")
     # Before dropping rows: errors name the table's row.
     if samples.labels:
         samples = replace(samples, labels=tuple(classes))
@@ -163,7 +167,9 @@ def extra_rows(
     prefix = os.path.relpath(samples.folder, labelled.folder)
     frame = samples.frame.assign(**{FOLD: -1})
     for column in samples.paths.values():
-        frame[column] = [path and _joined(prefix, path) for path in frame[column]]
+        frame[column] = [
+            path and os.path.normpath(os.path.join(prefix, path)) for path in frame[column]
+        ]
     return replace(samples, frame=frame, folder=labelled.folder)
 
 
@@ -201,32 +207,10 @@ def soft_targets(samples: Samples, classes: Sequence[str]) -> npt.NDArray[np.flo
     return np.asarray(shares / sums, np.float32)
 
 
-def _refuse_validated(samples: Samples) -> None:
-    if FOLD not in samples.frame.columns:
-        return
-    validated = samples.frame[FOLD] >= 0
-    if validated.any():
-        raise InputError(
-            "these extra rows would be validated; their fold has to be -1",
-            file=samples.source,
-            column=samples.id,
-            values=samples.frame.loc[validated, samples.id].tolist(),
-        )
-
-
-def _refuse_labelled(samples: Samples, labelled: Samples) -> None:
-    twice = samples.frame[samples.id].isin(labelled.frame[labelled.id])
-    if twice.any():
-        raise InputError(
-            f"these extra ids are labelled rows of {labelled.source} already",
-            file=samples.source,
-            column=samples.id,
-            values=samples.frame.loc[twice, samples.id].tolist(),
-        )
-
-
-def _joined(prefix: str, path: str) -> str:
-    return os.path.normpath(os.path.join(prefix, path))
+def _refuse_rows(samples: Samples, wrong: pd.Series[bool], why: str) -> None:
+    if wrong.any():
+        ids = samples.frame.loc[wrong, samples.id].tolist()
+        raise InputError(why, file=samples.source, column=samples.id, values=ids)
 
 
 @dataclass(frozen=True)
@@ -302,14 +286,14 @@ def read_rows(
             soft = soft_targets(more, classes)
         kind = "" if soft is None else " with soft labels"
         notes.append(f"adding {0 if more is None else len(more)} rows{kind} of {extra}")
-    samples = replace(labelled, frame=_joined_rows(parts))
+    columns = [labelled.id, *labelled.paths.values(), FOLD]
+    frame = pd.concat([part.frame[columns] for part in parts], ignore_index=True)
     labels = [_labels(part, classes) for part in parts]
-    targets = _targets(parts, labels, soft)
     return Rows(
-        samples,
+        replace(labelled, frame=frame),
         classes,
         counts,
-        targets,
+        _targets(parts, labels, soft),
         _together(labels),
         tuple(inputs),
         tuple(notes),
@@ -400,18 +384,12 @@ def _check_cells(rows: Rows, train: Indices) -> None:
         )
 
 
-def _joined_rows(parts: Sequence[Samples]) -> pd.DataFrame:
-    first = parts[0]
-    columns = [first.id, *first.paths.values(), FOLD]
-    return pd.concat([part.frame[columns] for part in parts], ignore_index=True)
-
-
 def gaps(rows: Rows, train: Indices, valid: Indices) -> list[str]:
     """Classes without training or validation rows, and rows without annotated training cells."""
     if not rows.task.cells:
         absent = _absent(rows, np.arange(len(rows.labels)))
         return [f"no row is of the {_class_list(absent)}: it cannot be learnt"] if absent else []
-    told = []
+    notes = []
     parts = {
         "to train on: it cannot be learnt": train,
         "to validate: the metric leaves it out": valid,
@@ -419,17 +397,17 @@ def gaps(rows: Rows, train: Indices, valid: Indices) -> list[str]:
     for what, part in parts.items():
         lacking = _absent(rows, part)
         if lacking and len(part):
-            told.append(f"no positive row {what}: {_class_list(lacking)}")
+            notes.append(f"no positive row {what}: {_class_list(lacking)}")
     trained = rows.targets[train] == UNKNOWN
     mapped = np.count_nonzero((trained & (rows.labels[train] == ABSENT)).any(axis=1))
     if mapped:
-        told.append(
+        notes.append(
             f"0 is taken for not annotated in {mapped} of the {len(train)} rows to train on"
         )
     blank = np.count_nonzero(trained.all(axis=1))
     if blank:
-        told.append(f"{blank} of the {len(train)} rows to train on have no annotated cell")
-    return told
+        notes.append(f"{blank} of the {len(train)} rows to train on have no annotated cell")
+    return notes
 
 
 def _absent(rows: Rows, part: Indices) -> list[str]:
@@ -494,10 +472,7 @@ def write_prior(
 ) -> None:
     """Write the class prior (K,) and its record.
 
-    Raises
-    ------
-    OutputExistsError
-        If ``path`` exists and ``force`` is off.
+    Raises an OutputExistsError if ``path`` exists and ``force`` is off.
     """
     # repr: the numbers read back exactly.
     frame = pd.DataFrame({CLASS: list(classes), PRIOR: [repr(value) for value in prior.tolist()]})
@@ -513,10 +488,10 @@ def loss_notes(settings: TrainSettings, rows: Rows, train: Indices) -> list[str]
     """Warnings about labels that the loss cannot learn from, one sentence each."""
     if not rows.task.cells:
         return []
-    told = []
+    notes = []
     cells = rows.targets[train]
     if mode_of(settings) is not None and not (cells == UNKNOWN).any():
-        told.append(
+        notes.append(
             f"no cell of the {len(train)} rows to train on is unannotated: --prior, mode, "
             f"gamma_unann and likelihood_topk of '{settings.loss}' do nothing (comptool split "
             "--map-zero-to-unknown takes 0 for not annotated)"
@@ -524,13 +499,13 @@ def loss_notes(settings: TrainSettings, rows: Rows, train: Indices) -> list[str]
     why = _left_out(settings, rows)
     if why and (cells == PRESENT).any() and not (cells == ABSENT).any():
         advised = next(entry.name for entry in LOSSES if entry.absent_modes)
-        told.append(
+        notes.append(
             f"WARNING: no cell of the {len(train)} rows to train on is annotated as absent, and "
             f"{why}: IT LEARNS THAT EVERYTHING IS PRESENT. Take --loss {advised} with "
             "--loss-option mode=negative or, without --prior, mode=selective, which take most "
             "cells without a label for absent; or split without --map-zero-to-unknown"
         )
-    return told
+    return notes
 
 
 def mode_of(settings: TrainSettings) -> str | None:
@@ -558,17 +533,13 @@ def _left_out(settings: TrainSettings, rows: Rows) -> str:
     if not taught_absent(settings):
         return f"the loss '{settings.loss}' in mode '{mode}' is of annotated cells alone"
     if mode == "selective" and settings.prior is not None:
-        threshold = _threshold(settings)
+        try:
+            threshold = float(_given(settings).get("prior_threshold", DEFAULT_THRESHOLD))
+        except ValueError:
+            threshold = DEFAULT_THRESHOLD  # checked with the options of the loss
         if min(read_prior(settings.prior, rows.classes)) > threshold:
             return f"every class of {settings.prior} is above {threshold:g} and so left out"
     return ""
-
-
-def _threshold(settings: TrainSettings) -> float:
-    try:
-        return float(_given(settings).get("prior_threshold", DEFAULT_THRESHOLD))
-    except ValueError:
-        return DEFAULT_THRESHOLD  # checked with the options of the loss
 
 
 LOOKED_AT = 16  # images per modality
@@ -634,48 +605,20 @@ class TrainMember:
 
 @dataclass(frozen=True)
 class TrainPlan:
-    """A checked training run.
-
-    Parameters
-    ----------
-    settings
-        Training settings.
-    files
-        Input tables.
-    competition
-        Competition.
-    rows
-        All rows.
-    metric
-        Name of the validation metric.
-    run
-        Run folder.
-    members
-        Models to train, in order.
-    resume
-        Whether to resume from the folders' checkpoints.
-    prior
-        Class prior of the K classes, or None.
-    class_weights
-        Class weights of the K classes from a file, or None.
-    dropped
-        Indices of the classes left out of training and score.
-    notes
-        Messages for the user, one sentence each.
-    """
+    """A checked training run."""
 
     settings: TrainSettings
     files: Files
     competition: Competition
     rows: Rows
-    metric: str
-    run: Path
-    members: tuple[TrainMember, ...]
-    resume: bool
-    prior: tuple[float, ...] | None = None
-    class_weights: tuple[float, ...] | None = None
-    dropped: tuple[int, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    metric: str  # for validation
+    run: Path  # folder
+    members: tuple[TrainMember, ...]  # models to train, in order
+    resume: bool  # from the folders' checkpoints
+    prior: tuple[float, ...] | None = None  # class prior of the K classes
+    class_weights: tuple[float, ...] | None = None  # of the K classes, from a file
+    dropped: tuple[int, ...] = ()  # indices of the classes left out of training and score
+    notes: tuple[str, ...] = ()  # messages for the user, one sentence each
 
     @property
     def loss(self) -> str:
@@ -691,10 +634,10 @@ class TrainPlan:
     @property
     def inputs(self) -> tuple[Path, ...]:
         """All input files: tables, prior, class weights, augmentation and loss."""
-        beside = (
+        others = (
             self.settings.prior, self.settings.class_weights, self.policy_file, self.loss_file,
         )  # fmt: skip
-        return (*self.rows.inputs, *(path for path in beside if path is not None))
+        return (*self.rows.inputs, *(path for path in others if path is not None))
 
     @property
     def loss_file(self) -> Path | None:
@@ -729,18 +672,9 @@ class TrainPlan:
 def make_plan(
     settings: TrainSettings, files: Files, run: Path, *, force: bool = False, resume: bool = False
 ) -> TrainPlan:
-    """Check the settings and tables of a training run, and plan it.
+    """Check the settings and tables of a training in the folder ``run``, and plan it.
 
-    Parameters
-    ----------
-    settings, files
-        Settings and input tables.
-    run
-        Run folder.
-    force
-        Whether to replace an existing run.
-    resume
-        Whether to resume an existing run.
+    ``force`` replaces an existing run, ``resume`` continues it.
 
     Raises
     ------

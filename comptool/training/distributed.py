@@ -1,4 +1,4 @@
-"""Distributed processes of ``torchrun``, and random seeds."""
+"""Device, distributed processes of ``torchrun``, and random seeds."""
 
 from __future__ import annotations
 
@@ -14,12 +14,28 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from comptool.data.device import choose_device
+from comptool.errors import UsageError, counted
+from comptool.machine import check_device_name
 
 T = TypeVar("T")
 # Long, because the others wait while one decodes all images; torchrun ends them if it fails.
 PATIENCE = timedelta(hours=12)
 CHECK_EVERY = 20  # updates, on a GPU
+
+
+def choose_device(name: str) -> torch.device:
+    """The named device; ``auto`` is the first CUDA device, else the CPU.
+
+    Raises a UsageError if there is no such device; there is no fallback to the CPU.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    check_device_name(name)
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= (cards := torch.cuda.device_count()):
+        found = counted(cards, "CUDA device") if cards else "no CUDA device"
+        raise UsageError(f"there is no device '{name}'; this machine has {found}")
+    return device
 
 
 @dataclass(frozen=True)
@@ -67,13 +83,7 @@ class Processes:
 
 @contextmanager
 def joined(device_name: str) -> Iterator[Processes]:
-    """Join the process group of ``torchrun`` within the context.
-
-    Raises
-    ------
-    UsageError
-        If the device is not available.
-    """
+    """Join the process group of ``torchrun``; a UsageError if the device is not available."""
     local = os.environ.get("LOCAL_RANK")
     if local is not None and device_name in ("auto", "cuda") and torch.cuda.is_available():
         device_name = f"cuda:{local}"

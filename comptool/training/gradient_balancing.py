@@ -26,7 +26,6 @@ from torch.autograd import Function
 from comptool.reports.plots import Curves
 from comptool.training.config import LIMITS, Calibration, Reference
 from comptool.training.distributed import Processes
-from comptool.training.epoch_loggers import EpochLogger
 
 Average = Callable[[Tensor], Tensor]
 Observe = Callable[[Tensor, Tensor, Tensor], None]
@@ -178,10 +177,10 @@ def total_loss(criterion: nn.Module, logits: Tensor, targets: Tensor) -> Tensor:
     return torch.stack([criterion(one, targets) for one in each]).sum()
 
 
-class GradientLogger(EpochLogger):
-    """Means over an epoch of gradient norms, factors and objective weights.
+class GradientLogger:
+    """Columns of ``metrics.csv``: epoch means of gradient norms, factors and objective weights.
 
-    Columns: ``gradient_norm_<modality>``; with ``intra`` ``gradient_ratio_<modality>``; with
+    They are ``gradient_norm_<modality>``; with ``intra`` ``gradient_ratio_<modality>``; with
     ``inter`` ``joint_objective_weight`` and ``objective_weight_<modality>``. Backward passes with
     gradients that are not finite do not count.
     """
@@ -211,7 +210,7 @@ class GradientLogger(EpochLogger):
         self._passes += finite
 
     def read(self) -> dict[str, float | None]:
-        """The means by column; None without a finite backward pass."""
+        """The means by column, None without a finite backward pass; starts the next epoch."""
         passes = int(self._passes)
         means = [total / passes if passes else None for total in self._total.tolist()]
         self._total.zero_()
@@ -219,7 +218,7 @@ class GradientLogger(EpochLogger):
         return dict(zip(self._columns, means, strict=True))
 
     def state_dict(self) -> dict[str, Any]:
-        """Sums and number of the passes so far."""
+        """Sums and number of the passes of the epoch so far, to resume within it."""
         return {"total": self._total.tolist(), "passes": int(self._passes)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

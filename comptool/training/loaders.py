@@ -15,10 +15,9 @@ import torch
 from comptool.data.augment import named_policies
 from comptool.data.augment.batches import Augmentation
 from comptool.data.cache import spelled
-from comptool.data.dataset import Batch, SampleDataset
-from comptool.data.device import free_memory
+from comptool.data.dataset import SampleDataset
 from comptool.data.gpu_dataset import ResidentBatches
-from comptool.data.loader import Loader, choose_workers, loader
+from comptool.data.loader import Loader, choose_workers
 from comptool.data.sampler import EpochBatches, in_order
 from comptool.errors import InputError, UsageError
 from comptool.io.records import RunHeader
@@ -62,10 +61,10 @@ def place(
         taken = train + valid if fits else train
         note = f"{spelled(taken)} of images lie on {device}"
         return Placement(device, device if fits else None, taken, note)
-    told = f"the images of training take {spelled(train)}; {device} has {spelled(room)} for them"
+    excess = f"the images of training take {spelled(train)}; {device} has {spelled(room)} for them"
     if wanted == "auto":
-        return Placement(note=f"{told}: worker processes load them")
-    raise InputError(told, mend=_MEND)
+        return Placement(note=f"{excess}: worker processes load them")
+    raise InputError(excess, mend=_MEND)
 
 
 def _check_gpu(plan: TrainPlan, device: torch.device) -> None:
@@ -86,10 +85,12 @@ def _num_bytes(header: RunHeader, modality: str) -> int:
 
 def _room(device: torch.device, processes: Processes) -> int:
     """Bytes for images in device memory, the least over the processes."""
-    return min(processes.gather(int(MOST_OF_FREE * free_memory(device))))
+    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    free = torch.cuda.mem_get_info(device)[0] + cached
+    return min(processes.gather(int(MOST_OF_FREE * free)))
 
 
-Source = Loader[Batch] | ResidentBatches
+Source = Loader | ResidentBatches
 # Sampling order by --balance.
 ORDERS = {"over": "over", "class-aware": "class-aware"}
 
@@ -115,7 +116,7 @@ def open_datasets(
     facts: dict[str, Any] = {
         "sizes": header.img_size,
         "channels": header.channels,
-        "missing": "zero" if settings.missing_modality == "zero" else "error",
+        "missing": settings.missing,
         "bits": header.bits,
     }
     policy = None
@@ -150,19 +151,13 @@ def open_loaders(
     placement: Placement,
 ) -> tuple[Source, Source | None]:
     """Training loader, and validation loader or None."""
-    train_loader, valid_loader = (
-        _open(datasets[0], batches, settings, processes, placement.train),
-        None,
+    train_loader = _open(datasets[0], batches, settings, processes, placement.train)
+    if len(datasets) == 1:
+        return train_loader, None
+    order = in_order(
+        len(datasets[1]), 2 * settings.batch_size, rank=processes.rank, world_size=processes.size
     )
-    if len(datasets) > 1:
-        order = in_order(
-            len(datasets[1]),
-            2 * settings.batch_size,
-            rank=processes.rank,
-            world_size=processes.size,
-        )
-        valid_loader = _open(datasets[1], order, settings, processes, placement.valid)
-    return train_loader, valid_loader
+    return train_loader, _open(datasets[1], order, settings, processes, placement.valid)
 
 
 def _open(
@@ -174,5 +169,5 @@ def _open(
 ) -> Source:
     if where is None:
         workers = choose_workers(settings.workers, processes.device)
-        return loader(dataset, order, workers=workers, device=processes.device)
+        return Loader(dataset, order, workers=workers, device=processes.device)
     return ResidentBatches(dataset, order, where)

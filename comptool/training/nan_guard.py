@@ -134,12 +134,12 @@ class BlankImages:
             self.found.add((int(rows[place]), int(modality)))
 
 
-def told(found: Blank, modalities: Sequence[str], ids: Sequence[str]) -> list[str]:
+def blank_warnings(found: Blank, modalities: Sequence[str], ids: Sequence[str]) -> list[str]:
     """A warning for each modality with blank images.
 
     Examples
     --------
-    >>> told({(1, 0)}, ["sar", "eo"], ["s0", "s1", "s2"])
+    >>> blank_warnings({(1, 0)}, ["sar", "eo"], ["s0", "s1", "s2"])
     ["WARNING: 1 of the 3 sar images to train on is all zero: 's1'"]
     """
     sentences = []

@@ -1,4 +1,4 @@
-"""Mixed precision, optimizer, learning-rate schedule, and EMA of the weights."""
+"""Frozen parts, mixed precision, optimizer, learning-rate schedule, and EMA of the weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,38 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from comptool.errors import UsageError
-from comptool.training.config import Amp, TrainSettings
+from comptool.models.streams import StreamModel
+from comptool.training.config import BACKBONE, Amp, TrainSettings
+
+ENCODERS = "encoders"
+
+
+def freeze(model: StreamModel, part: str | None) -> None:
+    """Turn off gradients in a part of the model, before the optimizer is created."""
+    for name, parameter in model.named_parameters():
+        if part is not None and _is_of(name, part):
+            parameter.requires_grad_(False)
+
+
+def set_training(model: StreamModel, part: str | None) -> None:
+    """Training mode, but evaluation mode (BatchNorm, dropout) in the frozen part."""
+    model.train()
+    for name, child in model.named_children():
+        if part is not None and _is_of(name, part):
+            child.eval()
+
+
+def head_weights(model: StreamModel) -> dict[str, Tensor]:
+    """Copies of all weights outside the encoders, by name."""
+    return {
+        name: tensor.detach().clone()
+        for name, tensor in model.state_dict().items()
+        if not _is_of(name, BACKBONE)
+    }
+
+
+def _is_of(name: str, part: str) -> bool:
+    return (name.partition(".")[0] == ENCODERS) == (part == BACKBONE)
 
 
 def autocast_dtype(amp: Amp, device: torch.device) -> torch.dtype | None:

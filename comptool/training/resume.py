@@ -53,7 +53,7 @@ def read_record(folder: Path) -> tuple[TrainSettings, Files]:
     """The settings and files in ``run.json``."""
     path = folder / RUN_JSON
     if not path.exists():
-        raise InputError("there is no run to go on with", file=folder, mend="Leave --resume out")
+        raise InputError("there is no run to resume", file=folder, mend="Leave --resume out")
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         record = parse(RunRecord, document, path, mend=MEND)
@@ -68,10 +68,7 @@ def read_record(folder: Path) -> tuple[TrainSettings, Files]:
 def run_folder(name: str | None, model: str, extra: Path | None) -> Path:
     """``weights/<name>``; by default the model's name, with the extra table's appended.
 
-    Raises
-    ------
-    UsageError
-        If the name is blank, a path, or ``fold-<number>``; or the model is unknown.
+    Raises a UsageError if the name is blank, a path, or ``fold-<number>``; or the model is unknown.
     """
     if name is None:
         models.parse_name(model)
@@ -90,7 +87,7 @@ def check_folder(run: Path, *, force: bool, resume: bool) -> None:
     refuse_existing(run / BEST, force=True)
     begun = [name for name in (BEST, LAST, RUN_JSON, OOF) if (run / name).exists()]
     if resume and not (run / RUN_JSON).exists():
-        raise InputError("there is no run to go on with", file=run, mend="Leave --resume out")
+        raise InputError("there is no run to resume", file=run, mend="Leave --resume out")
     if (begun or fold_folders(run)) and not (force or resume):
         raise OutputExistsError(
             "holds a run already",
@@ -102,21 +99,10 @@ def check_folder(run: Path, *, force: bool, resume: bool) -> None:
 def settle(
     folder: Path, given: Mapping[str, Any], *, resume: bool = False
 ) -> tuple[TrainSettings, Files]:
-    """Settings and files of a run from the given options.
+    """Settings and files of a run from the values of given options; others are ignored.
 
-    Parameters
-    ----------
-    folder
-        Run folder.
-    given
-        Values by option name; others than settings and files are ignored.
-    resume
-        Whether to take options that are not given from the run, not the defaults.
-
-    Raises
-    ------
-    UsageError, InputError
-        If settings are invalid, or must not change in a resumed run.
+    ``resume`` takes options that are not given from the run, not the defaults. Raises a UsageError
+    or InputError if settings are invalid, or must not change in a resumed run.
     """
     settings = {name: given[name] for name in _names(TrainSettings) if name in given}
     files = {name: given[name] for name in _names(Files) if name in given}
@@ -141,13 +127,13 @@ def resumed(
     refused = [name for name in changed if name not in FREE_TO_CHANGE]
     if "epochs" in refused and _may_grow(own, wanted):
         refused.remove("epochs")
-    told = [_shown(name, getattr(own, name)) for name in refused]
-    told += [
+    kept = [_shown(name, getattr(own, name)) for name in refused]
+    kept += [
         _shown(name, getattr(own_files, name))
         for name, path in files.items()
         if path != getattr(own_files, name)
     ]
-    if told:
+    if kept:
         hint = ""
         if refused == ["epochs"]:
             hint = (
@@ -155,7 +141,7 @@ def resumed(
                 "--cycle-epochs, whose learning rate does not depend on their number"
             )
         raise UsageError(
-            f"a resumed run keeps its settings; {folder} was begun with {', '.join(told)}{hint}. "
+            f"a resumed run keeps its settings; {folder} was begun with {', '.join(kept)}{hint}. "
             "Leave them out, or start another run with --init-from"
         )
     return wanted, own_files

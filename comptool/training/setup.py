@@ -6,11 +6,10 @@ depth of each modality is found in a sample of the images and kept in the checkp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from comptool.data.augment.batches import Augmentation
 from comptool.data.cache import PixelCache
 from comptool.data.dataset import Batch, SampleDataset
 from comptool.data.gpu_dataset import ResidentBatches
-from comptool.data.image_io import FULL_DEPTH, ImageFiles, depth_of, is_grey, spread
+from comptool.data.image_io import FULL_DEPTH, DeepPixels, ImageFiles, depth_of, is_grey, spread
 from comptool.data.sampler import EpochBatches
 from comptool.errors import InputError, UsageError
 from comptool.io import provenance
@@ -43,10 +42,8 @@ from comptool.training.autotune import ComputeConfig, Measure, choose_config, co
 from comptool.training.class_subset import measured
 from comptool.training.config import BACKBONE, BATCH_SIZE, TrainSettings, calibration_of
 from comptool.training.criterion import make_loss
-from comptool.training.data import Rows, TrainMember, TrainPlan
+from comptool.training.data import TrainMember, TrainPlan
 from comptool.training.distributed import INITIAL, Processes, joined, mixed
-from comptool.training.epoch_loggers import EpochLogger, EpochLoggers, FusionLogger
-from comptool.training.freezing import freeze, head_weights, set_training
 from comptool.training.gradient_balancing import (
     BalancedJunction,
     GradientLogger,
@@ -62,10 +59,17 @@ from comptool.training.loaders import (
     place,
 )
 from comptool.training.mixup import Mixing
-from comptool.training.optim import MixedPrecision, Optimisation
+from comptool.training.optim import (
+    MixedPrecision,
+    Optimisation,
+    freeze,
+    head_weights,
+    set_training,
+)
 from comptool.training.training_state import Progress, read_state
-from comptool.training.validate import InputTransform
+from comptool.training.validate import InputTransform, black_images
 
+GAUGE = "gradients"  # in the state of the optional columns of metrics.csv
 Phase = Callable[[str], AbstractContextManager[None]]
 _NOTHING: AbstractContextManager[None] = nullcontext()
 
@@ -76,71 +80,31 @@ def _untimed(phase: str) -> AbstractContextManager[None]:
 
 @dataclass
 class TrainSession:
-    """Model, data and optimizer of one member.
-
-    Parameters
-    ----------
-    settings
-        Training settings.
-    model
-        The module that is saved.
-    called
-        The model for training steps: compiled, distributed, or as it is.
-    without_sync
-        Context without gradient synchronisation, for all but the last batch of an update.
-    criterion
-        Loss.
-    precision, optimisation
-        Mixed precision, and optimizer with schedule and averaged weights.
-    augmentation
-        Augmentation of whole batches; None where the data set augments images.
-    eye
-        Input transform.
-    batches, train_loader
-        Training batches: row numbers, and loader.
-    valid_loader
-        Validation loader, or None.
-    processes
-        Distributed processes.
-    mixing
-        Mixup and CutMix.
-    task
-        Task.
-    counted
-        Whether each validation row counts in score and loss, shape (n,).
-    datasets
-        Training data and, if any, validation data.
-    placement
-        Device of the images.
-    loggers
-        Additional columns of ``metrics.csv``.
-    compute
-        Threads, memory format and compilation.
-    phase
-        Context around each part of an update: ``wait``, ``augment``, ``transfer``, ``forward``,
-        ``backward`` or ``optimizer``; replaced for profiling.
-    """
+    """Model, data and optimizer of one member."""
 
     settings: TrainSettings
-    model: StreamModel
-    called: Callable[..., Tensor]
+    model: StreamModel  # the module that is saved
+    called: Callable[..., Tensor]  # for training steps: compiled, distributed, or the model itself
+    # Context without gradient synchronisation, for all but the last batch of an update.
     without_sync: Callable[[], AbstractContextManager[None]]
     criterion: nn.Module
     precision: MixedPrecision
     optimisation: Optimisation
-    augmentation: Augmentation | None
-    eye: InputTransform
-    batches: EpochBatches
+    augmentation: Augmentation | None  # of whole batches; None where the data set augments images
+    transform: InputTransform
+    batches: EpochBatches  # row numbers of the training batches
     train_loader: Iterable[Batch]
-    valid_loader: Iterable[Batch] | None
+    valid_loader: Iterable[Batch] | None  # None without validation
     processes: Processes
     mixing: Mixing
     task: Task
-    counted: npt.NDArray[np.bool_]
-    datasets: tuple[SampleDataset, ...]
+    counted: npt.NDArray[np.bool_]  # whether each validation row counts in score and loss, (n,)
+    datasets: tuple[SampleDataset, ...]  # training data and, if any, validation data
     placement: Placement
-    loggers: EpochLoggers
+    gradients: GradientLogger | None  # columns of metrics.csv with gradient balancing
     compute: ComputeConfig
+    # Context around each part of an update: ``wait``, ``augment``, ``transfer``, ``forward``,
+    # ``backward`` or ``optimizer``; replaced for profiling.
     phase: Phase = _untimed
 
     @property
@@ -169,6 +133,10 @@ class TrainSession:
         set_training(self.model, self.settings.freeze)
         begin_epoch(self.criterion, epoch)
 
+    def gauges(self) -> dict[str, Any]:
+        """State of the optional columns of ``metrics.csv``, to resume within an epoch."""
+        return {GAUGE: self.gradients.state_dict()} if self.gradients else {}
+
     def seen(self, batch: Batch) -> int:
         """Number of samples of a batch after mixing."""
         return self.mixing.left(len(batch.rows))
@@ -187,9 +155,9 @@ class TrainSession:
         """
         place = mixed(self.settings.seed, epoch, step, self.processes.rank)
         torch.manual_seed(place)
-        images = self.eye.see(batch.images)
+        images = self.transform.see(batch.images)
         assert batch.targets is not None
-        targets = batch.targets.to(self.eye.device, non_blocking=True)
+        targets = batch.targets.to(self.transform.device, non_blocking=True)
         return self.mixing(images, targets, np.random.default_rng(place))
 
     def loss(self, images: Sequence[Tensor], targets: Tensor) -> Tensor:
@@ -209,9 +177,8 @@ def channels_of(plan: TrainPlan, member: TrainMember) -> dict[str, int]:
     if member.parent is not None:
         return _inherited(member, plan.modalities, asked)
     if asked == "auto":
-        missing = "zero" if plan.settings.missing_modality == "zero" else "error"
         return {
-            name: GREY if _all_grey(plan.rows, name, missing) else COLOUR
+            name: GREY if all(map(is_grey, _some_images(plan, name, LOOKED_AT))) else COLOUR
             for name in plan.modalities
         }
     return dict.fromkeys(plan.modalities, COLOUR if asked is None else int(asked))
@@ -231,13 +198,13 @@ def _inherited(
     return theirs
 
 
-def _all_grey(rows: Rows, modality: str, missing: str) -> bool:
-    looked_at = spread(len(rows.samples), LOOKED_AT)
-    samples = rows.take(looked_at)
-    files = ImageFiles(samples, missing)
+def _some_images(plan: TrainPlan, modality: str, count: int) -> Iterator[DeepPixels]:
+    """Images of a modality from all over the rows, except missing ones."""
+    samples = plan.rows.take(spread(len(plan.rows.samples), count))
+    files = ImageFiles(samples, plan.settings.missing)
     place = list(samples.paths).index(modality)
-    images = (files.read(row, place) for row in range(len(looked_at)))
-    return all(is_grey(image) for image in images if image is not None)
+    images = (files.read(row, place) for row in range(len(samples)))
+    return (image for image in images if image is not None)
 
 
 FIRST, MOST = 16, 256  # images per modality: to detect 16 bits, and to find the depth
@@ -246,37 +213,26 @@ FIRST, MOST = 16, 256  # images per modality: to detect 16 bits, and to find the
 def bit_depths(plan: TrainPlan, member: TrainMember) -> tuple[dict[str, int], list[str]]:
     """Bit depth per modality, and a note on each 16-bit one; with a parent run, the parent's."""
     if member.parent is not None:
-        return _inherited_bits(member.parent), []
-    missing = "zero" if plan.settings.missing_modality == "zero" else "error"
-    depths, told = {}, []
+        header = read_header(member.parent)
+        return {name: header.bits.get(name, FULL_DEPTH) for name in header.modalities}, []
+    depths, notes = {}, []
     for name in plan.modalities:
-        brightest = _brightest(plan.rows, name, missing, FIRST)
+        brightest = _brightest(plan, name, FIRST)
         if brightest is not None:
-            brightest = _brightest(plan.rows, name, missing, MOST)
+            brightest = _brightest(plan, name, MOST)
         depths[name] = FULL_DEPTH if brightest is None else depth_of(brightest)
         if brightest is not None:
-            told.append(
+            notes.append(
                 f"{name} images have 16 bits and values up to {brightest}: they are scaled so "
                 f"that {2 ** depths[name] - 1} ({depths[name]} bits) is white"
             )
-    return depths, told
+    return depths, notes
 
 
-def _inherited_bits(parent: Path) -> dict[str, int]:
-    header = read_header(parent)
-    known: dict[str, int] = header.bits
-    return {name: known.get(name, FULL_DEPTH) for name in header.modalities}
-
-
-def _brightest(rows: Rows, modality: str, missing: str, count: int) -> int | None:
+def _brightest(plan: TrainPlan, modality: str, count: int) -> int | None:
     """The largest 16-bit value in a sample of images; None without 16-bit images."""
-    looked_at = spread(len(rows.samples), count)
-    samples = rows.take(looked_at)
-    files = ImageFiles(samples, missing)
-    place = list(samples.paths).index(modality)
-    images = (files.read(row, place) for row in range(len(looked_at)))
-    values = [int(i.max()) for i in images if i is not None and i.dtype == np.uint16]
-    return max(values, default=None)
+    images = _some_images(plan, modality, count)
+    return max((int(i.max()) for i in images if i.dtype == np.uint16), default=None)
 
 
 Say = Callable[[str], None]
@@ -293,8 +249,8 @@ def new_model(plan: TrainPlan, member: TrainMember, say: Say) -> tuple[StreamMod
     torch.manual_seed(mixed(plan.settings.seed, INITIAL))
     in_chans = [channels[name] for name in plan.modalities]
     model, pretrained = _with_weights(plan, member, {**options, "in_chans": in_chans}, say)
-    bits, told = bit_depths(plan, member)
-    for sentence in told:
+    bits, notes = bit_depths(plan, member)
+    for sentence in notes:
         say(sentence)
     origin = [] if member.parent is None else [member.parent / BEST]
     statistics = {name: model.data_config.statistics(channels[name]) for name in plan.modalities}
@@ -336,25 +292,17 @@ def model_options(settings: TrainSettings) -> dict[str, Any]:
     return options | ({"auxiliary_heads": True} if settings.auxiliary_heads else {})
 
 
-def resumed_model(header: RunHeader) -> StreamModel:
-    """The model of a resumed run, without its weights."""
-    return build_model(header)
-
-
 def _sizes(plan: TrainPlan, member: TrainMember) -> dict[str, data.Size]:
     given = data.parse_sizes(plan.settings.img_size, plan.modalities)
     if set(given) == set(plan.modalities):
         return given
-    backbone = _timm_backbone(plan.settings.model)
-    published = None if backbone is None else timm_backbone.published(backbone)
-    if published is not None and published.fixed_input_size:
-        height, width = published.input_size[1:]
-        return dict.fromkeys(plan.modalities, (height, width)) | given
-    missing = plan.settings.missing_modality
-    native = data.native_sizes(
-        plan.rows.take(member.train), "zero" if missing == "zero" else "error"
-    )
-    return native | given
+    backbone = models.parse_name(plan.settings.model).backbone
+    if models.encoder_entry(backbone).target == models.TIMM:
+        published = timm_backbone.published(backbone)
+        if published.fixed_input_size:
+            height, width = published.input_size[1:]
+            return dict.fromkeys(plan.modalities, (height, width)) | given
+    return data.native_sizes(plan.rows.take(member.train), plan.settings.missing) | given
 
 
 def _with_weights(
@@ -365,16 +313,10 @@ def _with_weights(
     if member.parent is None:
         return create_from(plan.settings.pretrained, name, num_classes, say=say, **options)
     model = models.create(name, num_classes, **options)
-    anew = head_weights(model) if plan.settings.reset_head else {}
+    own_head = head_weights(model) if plan.settings.reset_head else {}
     load_weights(model, member.parent, dispensable=AUXILIARY)
-    model.load_state_dict(anew, strict=False)
+    model.load_state_dict(own_head, strict=False)
     return model, str(member.parent)
-
-
-def _timm_backbone(name: str) -> str | None:
-    """The backbone in a model name if it is from timm."""
-    backbone = models.parse_name(name).backbone
-    return backbone if models.encoder_entry(backbone).target == models.TIMM else None
 
 
 def open_session(
@@ -401,7 +343,7 @@ def open_session(
     use_threads(compute)
     if compute.channels_last:
         model = model.to(memory_format=torch.channels_last)
-    eye = InputTransform.of(header, device, compute.channels_last)
+    transform = InputTransform.of(header, device, compute.channels_last)
     placement = place(plan, member, header, processes)
     if placement.note:
         say(placement.note)
@@ -414,7 +356,7 @@ def open_session(
     wrapped = _distributed(model, processes)
     optimisation = Optimisation(model, settings, lr, updates, precision)
     # After the copy of the averaged weights, which have no gradients to balance.
-    loggers = _loggers(plan, model, optimisation, processes)
+    gradients = _balance(plan, model, optimisation, processes)
     return TrainSession(
         settings=settings,
         model=model,
@@ -428,7 +370,7 @@ def open_session(
         precision=precision,
         optimisation=optimisation,
         augmentation=open_augmentation(plan, datasets[0], device),
-        eye=eye,
+        transform=transform,
         batches=batches,
         train_loader=train_loader,
         valid_loader=valid_loader,
@@ -440,7 +382,7 @@ def open_session(
         datasets=datasets,
         placement=placement,
         counted=measured(plan.rows.labels[member.valid], plan.dropped),
-        loggers=loggers,
+        gradients=gradients,
         compute=compute,
     )
 
@@ -456,21 +398,17 @@ def _check_smallest_batch(
     model: StreamModel,
     batches: EpochBatches,
     settings: TrainSettings,
-    eye: InputTransform,
+    transform: InputTransform,
     header: RunHeader,
 ) -> None:
     """Refuse batches of one image where batch normalisation gets one value per channel."""
     if settings.batch_size > 1 and batches.num_draws > batches.num_steps:
         return
-    chips = [
-        torch.zeros(1, header.channels[name], *header.img_size[name], dtype=torch.uint8)
-        for name in header.modalities
-    ]
     copied = deepcopy(model)  # keeps the statistics of the layers
     set_training(copied, settings.freeze)
     try:
         with torch.no_grad():
-            copied(*eye.see(chips))
+            copied(*transform.see(black_images(header, 1, transform.device)))
     except ValueError as error:
         raise UsageError(
             f"the batch normalisation of '{settings.model}' cannot learn from batches of one "
@@ -478,18 +416,17 @@ def _check_smallest_batch(
         ) from error
 
 
-def _loggers(
+def _balance(
     plan: TrainPlan, model: StreamModel, optimisation: Optimisation, processes: Processes
-) -> EpochLoggers:
-    named: dict[str, EpochLogger] = {"fusion": FusionLogger(optimisation.evaluated)}
+) -> GradientLogger | None:
     calibration = calibration_of(plan.settings)
-    if calibration is not None:
-        logger = GradientLogger(calibration, plan.modalities, processes.device)
-        model.junction = BalancedJunction(
-            calibration, average_over(processes), lambda: optimisation.loss_scale, logger.observe
-        )
-        named["gradients"] = logger
-    return EpochLoggers(**named)
+    if calibration is None:
+        return None
+    logger = GradientLogger(calibration, plan.modalities, processes.device)
+    model.junction = BalancedJunction(
+        calibration, average_over(processes), lambda: optimisation.loss_scale, logger.observe
+    )
+    return logger
 
 
 # Settings that name a file whose content must not change.
@@ -510,13 +447,7 @@ class Prepared:
 
 
 def rehearse(plan: TrainPlan) -> None:
-    """Prepare every member with random weights, so that a dry run finds the same errors.
-
-    Raises
-    ------
-    UsageError, InputError
-        As :func:`prepare`.
-    """
+    """Prepare every member with random weights; raises the errors of :func:`prepare`."""
     plan = without_published_weights(plan)
     size = plan.settings.batch_size or BATCH_SIZE  # no search in a dry run
     plan = replace(plan, settings=replace(plan.settings, batch_size=size))
@@ -542,23 +473,9 @@ def prepare(
 ) -> Prepared:
     """Create the session of a member, or restore it from its checkpoint.
 
-    Parameters
-    ----------
-    plan, member
-        The run, and its member to train.
-    processes
-        Distributed processes.
-    say
-        Called with each message.
-    measure
-        Which benchmarks may run to choose the compute configuration.
-
-    Raises
-    ------
-    UsageError
-        If a name or an option is unknown, or the device is not available.
-    InputError
-        If weights, an image or the state of a resumed run cannot be used.
+    ``measure`` is which benchmarks may run to choose the compute configuration. Raises a UsageError
+    if a name or an option is unknown, or the device is not available; an InputError if weights, an
+    image or the state of a resumed run cannot be used.
     """
     criterion = make_loss(plan, member)
     state: dict[str, Any] | None = None
@@ -575,9 +492,9 @@ def prepare(
         header = header_of(state["header"], member.folder / LAST)
         header = replace(header, arguments=plan.settings.document())
         if progress.finished:
-            say(f"{member.folder} is finished ({progress.epoch} epochs); nothing to go on with")
+            say(f"{member.folder} is finished ({progress.epoch} epochs); nothing is left to train")
             return Prepared(progress, header, None)
-        model = resumed_model(header)
+        model = build_model(header)
     else:
         progress = Progress()
         model, header = new_model(plan, member, say)
@@ -589,7 +506,8 @@ def prepare(
     if state is not None:
         session.model.load_state_dict(state["weights"])
         session.optimisation.load_state_dict(state["optimisation"])
-        session.loggers.load_state_dict(state.get("gauges", {}))
+        if session.gradients and GAUGE in (gauges := state.get("gauges", {})):
+            session.gradients.load_state_dict(gauges[GAUGE])
     if not processes.first:
         progress.loss_sum, progress.seen = 0.0, 0
     return Prepared(progress, header, session)

@@ -17,74 +17,91 @@ from comptool.training.setup import TrainSession
 def on_device(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
     """Move the images and targets of each batch to the device.
 
-    On a GPU the copy runs on its own stream, parallel to the step before. Batches are not fetched
-    ahead.
-
-    Parameters
-    ----------
-    batches
-        Batches from a loader, in page-locked memory, or already on the device.
-    device
-        Target device; batches are ready on its current stream.
+    On a GPU the copy from page-locked memory runs on its own stream, parallel to the step before;
+    a batch is ready on the current stream. Batches are not fetched ahead.
     """
     if device.type != "cuda":
         yield from batches
         return
-    beside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     for batch in batches:
-        with torch.cuda.stream(beside):
+        with torch.cuda.stream(copies):
             images = [image.to(device, non_blocking=True) for image in batch.images]
             targets = batch.targets
             if targets is not None:
                 targets = targets.to(device, non_blocking=True)
-        _hand_over(beside, images if targets is None else [*images, targets], batch)
+        _hand_over(copies, images if targets is None else [*images, targets], batch)
         yield batch._replace(images=images, targets=targets)
 
 
-def _hand_over(beside: torch.cuda.Stream, moved: list[Tensor], batch: Batch) -> None:
+def _hand_over(copies: torch.cuda.Stream, moved: list[Tensor], batch: Batch) -> None:
     """Let the current stream wait for the copies, and keep their memory until it is done."""
-    current = torch.cuda.current_stream(beside.device)
-    current.wait_stream(beside)
-    there = {id(tensor) for tensor in (*batch.images, batch.targets)}
+    current = torch.cuda.current_stream(copies.device)
+    current.wait_stream(copies)
+    unmoved = {id(tensor) for tensor in (*batch.images, batch.targets)}
     for tensor in moved:
-        if id(tensor) not in there:
+        if id(tensor) not in unmoved:
             tensor.record_stream(current)
 
 
 Say = Callable[[str], None]
 
 
-class Passes:
-    """Gradients of an update, in parts where a batch does not fit into memory.
+class TrainStep:
+    """Weight update from the batches of one update.
 
-    Parts are halved until they fit, weighted by their number of images; class weights are
-    normalised within each part. ``at_once`` is the most images in one pass found so far, None for
-    whole batches.
+    A batch that does not fit into memory is computed in parts, which are halved until they fit and
+    weighted by their number of images; class weights are normalised within each part. ``at_once``
+    is the most images in one pass found so far, also in an earlier part of the run; None for whole
+    batches. ``say`` is called with each message.
     """
 
     def __init__(self, session: TrainSession, at_once: int | None, say: Say) -> None:
-        self.session = session
+        self._session = session
         self.at_once = at_once
         self._say = say
         self._computing = compiling if session.compute.compiled else nullcontext
         # Batch normalisation needs two images; splitting more than three leaves no single one.
-        normalised = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in _trained(session))
+        normalised = any(
+            isinstance(module, nn.modules.batchnorm._BatchNorm)
+            and any(parameter.requires_grad for parameter in module.parameters(recurse=False))
+            for module in session.model.modules()
+        )
         self._least = 3 if normalised else 1
 
-    def __call__(self, window: Sequence[Batch], epoch: int, step: int) -> Tensor:
+    def __call__(self, window: Sequence[Batch], epoch: int, update: int) -> Tensor:
+        """Update the weights without waiting for the device; returns the summed loss."""
+        session = self._session
+        number = epoch * session.updates_per_epoch + update
+        session.optimisation.begin(number)
+        losses = self._gradients(window, epoch, update * session.settings.grad_accum)
+        try:
+            with session.phase("optimizer"):
+                session.optimisation.step()
+        except torch.OutOfMemoryError as error:
+            raise UsageError(
+                f"the state of --optimizer {session.settings.optimizer} does not fit into the "
+                f"memory of {session.processes.device} in addition to the model; take a smaller "
+                "--model, or sgd"
+            ) from error
+        with session.phase("optimizer"):
+            session.optimisation.average(number)
+        return losses
+
+    def _gradients(self, window: Sequence[Batch], epoch: int, step: int) -> Tensor:
         """Compute the gradients of an update; returns the summed loss."""
         while True:
             try:
                 return self._try(window, epoch, step)
             except torch.OutOfMemoryError:
-                self._halve(max(map(self.session.seen, window)))
+                self._halve(max(map(self._session.seen, window)))
             # Outside the except block, where the tensors of the pass are released.
-            self.session.optimisation.clear()
-            if self.session.processes.device.type == "cuda":
+            self._session.optimisation.clear()
+            if self._session.processes.device.type == "cuda":
                 torch.cuda.empty_cache()
 
     def _try(self, window: Sequence[Batch], epoch: int, step: int) -> Tensor:
-        session = self.session
+        session = self._session
         seen = sum(map(session.seen, window))
         total = torch.zeros((), dtype=torch.float64, device=session.processes.device)
         for place, batch in enumerate(window):
@@ -105,7 +122,7 @@ class Passes:
 
     def _augmented(self, batch: Batch) -> Batch:
         """An augmented batch; smaller passes of the model would not help it into the memory."""
-        session = self.session
+        session = self._session
         try:
             return session.augment(batch)
         except torch.OutOfMemoryError as error:
@@ -126,8 +143,8 @@ class Passes:
 
     def _halve(self, batch_size: int) -> None:
         tried = min(batch_size, self.at_once or batch_size)
-        device = self.session.processes.device
-        if self.session.processes.size > 1:
+        device = self._session.processes.device
+        if self._session.processes.size > 1:
             raise UsageError(
                 f"a batch of {tried} images does not fit into the memory of {device}, and several "
                 f"processes do not split it; take a --batch-size below {tried}, with --grad-accum "
@@ -143,59 +160,3 @@ class Passes:
             f"out of memory with {tried} images at once: from now on at most {self.at_once}, whose "
             "gradients add up to the same update; batch normalisation sees the parts apart"
         )
-
-
-def _trained(session: TrainSession) -> list[nn.Module]:
-    return [module for module in session.model.modules() if _learns(module)]
-
-
-def _learns(module: nn.Module) -> bool:
-    return any(parameter.requires_grad for parameter in module.parameters(recurse=False))
-
-
-class TrainStep:
-    """Weight update from the batches of one update.
-
-    Parameters
-    ----------
-    session
-        Model, data and optimizer.
-    at_once
-        Most images in one pass, from an earlier part of the run; None for whole batches.
-    say
-        Called with each message.
-    """
-
-    def __init__(self, session: TrainSession, at_once: int | None, say: Say) -> None:
-        self._session = session
-        self._passes = Passes(session, at_once, say)
-
-    @property
-    def at_once(self) -> int | None:
-        """Most images in one pass; None for whole batches."""
-        return self._passes.at_once
-
-    def __call__(self, window: Sequence[Batch], epoch: int, update: int) -> Tensor:
-        """Update the weights without waiting for the device; returns the summed loss."""
-        session = self._session
-        number = epoch * session.updates_per_epoch + update
-        step = update * session.settings.grad_accum
-        session.optimisation.begin(number)
-        losses = self._step(window, epoch, step)
-        with session.phase("optimizer"):
-            session.optimisation.average(number)
-        return losses
-
-    def _step(self, window: Sequence[Batch], epoch: int, step: int) -> Tensor:
-        session = self._session
-        losses = self._passes(window, epoch, step)
-        try:
-            with session.phase("optimizer"):
-                session.optimisation.step()
-        except torch.OutOfMemoryError as error:
-            raise UsageError(
-                f"the state of --optimizer {session.settings.optimizer} does not fit into the "
-                f"memory of {session.processes.device} beside the model; take a smaller --model, "
-                "or sgd"
-            ) from error
-        return losses

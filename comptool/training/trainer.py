@@ -24,11 +24,18 @@ from comptool.io.predictions import read_predictions
 from comptool.io.provenance import PredictionFacts
 from comptool.io.runs import FINISHED, OOF, RUNNING, STOPPED, RunRecord
 from comptool.training.auto_batch_size import with_batch_size
-from comptool.training.checkpoint import Checkpointer, asked_of, clear, columns, write_oof
+from comptool.training.checkpoint import (
+    Checkpointer,
+    asked_of,
+    clear,
+    columns,
+    fusion_columns,
+    write_oof,
+)
 from comptool.training.class_subset import kept_score
 from comptool.training.data import TrainMember, TrainPlan
 from comptool.training.distributed import Processes, joined
-from comptool.training.nan_guard import BlankImages, Interruption, LossMonitor, told
+from comptool.training.nan_guard import BlankImages, Interruption, LossMonitor, blank_warnings
 from comptool.training.resume import write_record
 from comptool.training.setup import TrainSession, identity, prepare
 from comptool.training.train_step import TrainStep, on_device
@@ -93,7 +100,7 @@ class Loop:
         except torch.OutOfMemoryError as error:
             raise UsageError(
                 f"the memory of {self.session.processes.device} does not hold a batch of images "
-                "beside the model; take a smaller --batch-size, or --data-on cpu"
+                "and the model; take a smaller --batch-size, or --data-on cpu"
             ) from error
         except RuntimeError:
             # The signal may have ended the workers first.
@@ -153,7 +160,7 @@ class Loop:
             probabilities, loss = evaluate(
                 session.optimisation.evaluated,
                 on_device(session.valid_loader, session.processes.device),
-                session.eye,
+                session.transform,
                 session.criterion,
                 session.processes,
                 # Several processes stop only between updates.
@@ -209,7 +216,8 @@ class Loop:
 
     def _blank_images(self) -> list[str]:
         found = set().union(*self.session.processes.gather(self._blank.found))
-        return told(found, self.keeper.plan.modalities, self.keeper.trained_ids)
+        plan = self.keeper.plan
+        return blank_warnings(found, plan.modalities, plan.rows.ids(self.keeper.member.train))
 
     def _improved(self, score: float | None) -> bool:
         best = self.progress.best_score
@@ -233,7 +241,8 @@ class Loop:
             round(seen / progress.seconds, 1),
         )
         row = dict(zip(columns(self.keeper.metric), values, strict=True))
-        return row | self.session.loggers.read()
+        row |= fusion_columns(self.session.optimisation.evaluated)
+        return row | (self.session.gradients.read() if self.session.gradients else {})
 
     def _totals(self) -> tuple[float, int]:
         """Loss sum and images of the epoch so far, over all processes."""
@@ -308,23 +317,10 @@ class TrainOutcome:
 def train(
     plan: TrainPlan, say: Say, *, quiet: bool = False, force: bool = False
 ) -> TrainOutcome | None:
-    """Run a planned training.
+    """Run a training planned by :func:`comptool.training.data.make_plan`.
 
-    Parameters
-    ----------
-    plan
-        From :func:`comptool.training.data.make_plan`.
-    say
-        Called with each message.
-    quiet
-        Whether to hide the progress bar.
-    force
-        Whether to replace an existing run.
-
-    Returns
-    -------
-    TrainOutcome or None
-        None in all processes but the first.
+    ``quiet`` hides the progress bar, ``force`` replaces an existing run. Returns None in all
+    processes but the first.
 
     Raises
     ------
@@ -338,7 +334,7 @@ def train(
     started = perf_counter()
     with joined(plan.settings.device) as processes, ExitStack() as training:
         if not processes.first:
-            say = _silent
+            say = _nothing
         plan = with_batch_size(plan, processes, say)
         begin = partial(_begin, plan, processes, force, training)
         epoch: int | list[int] | None
@@ -352,11 +348,7 @@ def train(
     return TrainOutcome(plan.run, plan.metric, score, epoch, perf_counter() - started)
 
 
-def _silent(text: str) -> None:
-    pass
-
-
-def _nothing() -> None:
+def _nothing(*_: object) -> None:
     pass
 
 

@@ -72,7 +72,7 @@ def read_state(path: Path) -> dict[str, Any]:
     """Read ``last.pt`` to the CPU, without executing code."""
     if not path.is_file():
         raise InputError(
-            "there is nothing to go on from", file=path, mend="Train again with --force"
+            "there is no state to resume from", file=path, mend="Train again with --force"
         )
     try:
         with warnings.catch_warnings():

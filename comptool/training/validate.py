@@ -49,6 +49,16 @@ class InputTransform:
         ]
 
 
+def black_images(header: RunHeader, count: int, device: torch.device) -> list[Tensor]:
+    """Zeros, uint8 (count, C, H, W), for each modality of a checkpoint."""
+    return [
+        torch.zeros(
+            count, header.channels[name], *header.img_size[name], dtype=torch.uint8, device=device
+        )
+        for name in header.modalities
+    ]
+
+
 class StoppedError(Exception):
     """The evaluation was interrupted."""
 
@@ -57,7 +67,7 @@ class StoppedError(Exception):
 def evaluate(
     model: nn.Module,
     batches: Iterable[Batch],
-    eye: InputTransform,
+    transform: InputTransform,
     criterion: nn.Module,
     processes: Processes,
     stopped: Callable[[], bool],
@@ -73,12 +83,12 @@ def evaluate(
     model.eval()
     processes.align(model)
     rows, shares, number = [], [], 0
-    total = torch.zeros((), dtype=torch.float64, device=eye.device)
+    total = torch.zeros((), dtype=torch.float64, device=transform.device)
     for batch in batches:
         if stopped():
             model.train(training)
             raise StoppedError
-        logits = _logits(model, eye.see(batch.images))
+        logits = _logits(model, transform.see(batch.images))
         assert batch.targets is not None
         rows.append(batch.rows.numpy())
         places = np.flatnonzero(counted[rows[-1]])

@@ -134,7 +134,7 @@ def test_a_run_does_not_start_from_one_of_another_competition(chain, refused, ch
             lambda content: content[: len(content) // 2],
             "is no readable training state, it may be truncated or hold code",
         ),
-        (None, "there is nothing to go on from"),
+        (None, "there is no state to resume from"),
     ],
     ids=["empty", "truncated", "missing"],
 )

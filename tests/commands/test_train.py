@@ -152,7 +152,7 @@ def test_an_extra_table_names_the_run(rows, comptool, tiny, write_rows):
         (["--run-name", "a\nb"], 2, "--run-name is 'a\\nb'; it names one folder below weights"),
         (["--run-name", "fold-0"], 2, "--run-name is 'fold-0'; folders of such names hold the"),
         (["--model", "../x"], 2, "no model is called '../x'; did you mean"),
-        (["--resume"], 3, "weights/mobilenetv2-dual: there is no run to go on with"),
+        (["--resume"], 3, "weights/mobilenetv2-dual: there is no run to resume"),
         (["--force", "--resume"], 2, "--resume continues a run and --force replaces it"),
         (["--img-size", "big"], 2, "--img-size is 'big'; it is 64, 64x48 (height, width) or"),
         (["--pretrained", "maybe"], 2, "--pretrained is 'maybe'; it is auto, yes, no or a file"),

@@ -12,7 +12,7 @@ from comptool.data.augment.batches import Augmentation, symmetry
 from comptool.data.augment.named_policies import create
 from comptool.data.dataset import SampleDataset
 from comptool.data.gpu_dataset import ResidentBatches
-from comptool.data.loader import loader
+from comptool.data.loader import Loader
 from comptool.data.sampler import EpochBatches
 
 CPU = torch.device("cpu")
@@ -49,7 +49,7 @@ def drawn(
     source = (
         ResidentBatches(data, batches, device)
         if resident
-        else loader(data, batches, workers=workers, device=device)
+        else Loader(data, batches, workers=workers, device=device)
     )
     augment = Augmentation(create(name, **options), data.shapes, data.missing, device)
     return [augment(batch) for batch in source]
@@ -172,7 +172,7 @@ def test_a_missing_image_is_black_under_any_policy(samples, name, options, shape
 def test_the_batch_that_is_given_is_not_painted_on(samples, name, resident):
     data = dataset(samples)
     order = EpochBatches(np.zeros(11, int), 4, seed=1)
-    source = ResidentBatches(data, order, CPU) if resident else loader(data, order)
+    source = ResidentBatches(data, order, CPU) if resident else Loader(data, order)
     augment = Augmentation(create(name), data.shapes, data.missing, CPU)
     for batch in source:
         before = [image.clone() for image in batch.images]
@@ -208,7 +208,7 @@ def test_nothing_waits_for_the_gpu(samples, name, options, resident):
     source = (
         ResidentBatches(data, order, device)
         if resident
-        else list(loader(data, order, device=device))
+        else list(Loader(data, order, device=device))
     )
     augment = Augmentation(create(name, **options), data.shapes, data.missing, device)
     list(map(augment, source))

@@ -15,7 +15,7 @@ import torch
 from comptool.data.augment.albumentations_file import FilePolicy
 from comptool.data.dataset import SampleDataset, normalise
 from comptool.data.image_io import ImageFiles, drop_missing, find_missing
-from comptool.data.loader import choose_workers, loader
+from comptool.data.loader import Loader, choose_workers
 from comptool.data.sampler import Draw, EpochBatches, in_order
 from comptool.errors import InputError
 
@@ -38,7 +38,7 @@ def rich():
 
 def epoch(samples, *, workers=0, number=0, first_step=0):
     batches = EpochBatches(np.zeros(len(samples), int), 4, seed=3)
-    load = loader(dataset(samples, augment=rich()), batches, workers=workers)
+    load = Loader(dataset(samples, augment=rich()), batches, workers=workers)
     batches.set_epoch(number, first_step)
     return list(load)
 
@@ -53,7 +53,7 @@ def assert_same(first, second):
 
 
 def test_batches_are_bytes_of_the_sizes_and_channels_wanted(samples):
-    batch = next(iter(loader(dataset(samples), in_order(NUM, 4))))
+    batch = next(iter(Loader(dataset(samples), in_order(NUM, 4))))
     assert [tuple(image.shape) for image in batch.images] == [(4, 3, 12, 12), (4, 1, 8, 8)]
     assert {image.dtype for image in batch.images} == {torch.uint8}
     assert batch.images[0].is_contiguous(memory_format=torch.channels_last)
@@ -84,7 +84,7 @@ def test_workers_share_what_this_process_holds(samples):
     usual = multiprocessing.get_start_method()
     multiprocessing.set_start_method("forkserver", force=True)
     try:
-        (batch,) = loader(cannot_be_sent, in_order(NUM, NUM), workers=1)
+        (batch,) = Loader(cannot_be_sent, in_order(NUM, NUM), workers=1)
     finally:
         multiprocessing.set_start_method(usual, force=True)
     assert torch.equal(batch.rows, torch.arange(NUM))
@@ -92,7 +92,7 @@ def test_workers_share_what_this_process_holds(samples):
 
 def test_persistent_workers_see_the_next_epoch(samples):
     batches = EpochBatches(np.zeros(NUM, int), 4, seed=3)
-    load = loader(dataset(samples, augment=rich()), batches, workers=1)
+    load = Loader(dataset(samples, augment=rich()), batches, workers=1)
     for number in (0, 1):
         batches.set_epoch(number)
         assert_same(list(load), epoch(samples, number=number))
@@ -119,10 +119,10 @@ def test_soft_targets_are_handed_on(samples):
     soft = np.full((NUM, 3), 1 / 3, np.float32)
     soft[4] = [0.5, 0.25, 0.25]
     data = SampleDataset(samples, soft, sizes=SIZES, channels=CHANNELS)
-    (batch,) = loader(data, [[4, 0]])
+    (batch,) = Loader(data, [[4, 0]])
     assert batch.targets.tolist() == [soft[4].tolist(), soft[0].tolist()]
     unlabelled = SampleDataset(samples, None, sizes=SIZES, channels=CHANNELS)
-    assert next(iter(loader(unlabelled, [[0]]))).targets is None
+    assert next(iter(Loader(unlabelled, [[0]]))).targets is None
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -130,7 +130,7 @@ def test_a_damaged_image_is_one_plain_error_from_any_process(samples, workers):
     path = samples.folder / "eo_6.png"
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(InputError) as error:
-        list(loader(dataset(samples), in_order(NUM, 4), workers=workers))
+        list(Loader(dataset(samples), in_order(NUM, 4), workers=workers))
     assert str(error.value) == f"{path}: this image is truncated. Download it again"
 
 
@@ -169,7 +169,7 @@ def test_images_that_are_all_zero_are_told_whatever_a_policy_makes_of_them(sampl
     (samples.folder / "eo_2.png").unlink()  # missing, which is known already
     cv2.imwrite(str(samples.folder / "sar_1.png"), np.zeros((14, 14), np.uint8))
     data = dataset(samples, missing="zero", augment=rich())
-    (batch,) = loader(data, [[Draw(row, 7) for row in range(4)]])
+    (batch,) = Loader(data, [[Draw(row, 7) for row in range(4)]])
     assert batch.blank.tolist() == [[False, False], [True, False], [False, False], [False, False]]
 
 

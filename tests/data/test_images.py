@@ -13,7 +13,6 @@ from PIL import Image
 
 from comptool.data.image_io import (
     BIT_DEPTHS,
-    decode,
     depth_of,
     is_blank,
     is_grey,
@@ -32,6 +31,10 @@ def encoded(image: Image.Image, kind: str, **options) -> bytes:
     stream = io.BytesIO()
     image.save(stream, kind, **options)
     return stream.getvalue()
+
+
+def decode(path, bits=16):
+    return to_bytes(read_pixels(path), bits)
 
 
 def saved(tmp_path, content: bytes, name="image"):

@@ -16,7 +16,7 @@ import pytest
 from comptool.competition.samples import Samples
 from comptool.data import cache as pixel_cache
 from comptool.data.cache import PixelCache
-from comptool.data.image_io import ChipForm, ImageFiles, decode
+from comptool.data.image_io import ChipForm, ImageFiles, read_pixels, to_bytes
 from comptool.errors import InputError, OutputError
 
 NUM = 6
@@ -61,7 +61,8 @@ def shards(kept: PixelCache) -> set[Path]:
 
 def agree(kept: PixelCache, files: ImageFiles) -> bool:
     found = kept.images(files, 0, FORM)
-    return all(np.array_equal(found[row], decode(files.path(row, 0))) for row in range(len(files)))
+    pixels = (to_bytes(read_pixels(files.path(row, 0)), 16) for row in range(len(files)))
+    return all(np.array_equal(found[row], one) for row, one in enumerate(pixels))
 
 
 def test_a_copy_is_taken_over_only_from_sound_pixels(images, cache, tmp_path):

@@ -10,7 +10,7 @@ import torch
 from comptool.data.cache import PixelCache
 from comptool.data.dataset import SampleDataset
 from comptool.data.gpu_dataset import ResidentBatches
-from comptool.data.loader import loader
+from comptool.data.loader import Loader
 from comptool.data.sampler import EpochBatches, in_order
 from comptool.errors import InputError
 
@@ -35,7 +35,7 @@ def test_batches_are_those_of_the_loader(samples, decoded, shapes, tmp_path):
     soft = np.random.default_rng(0).random((11, 3), np.float32)
     data = dataset(samples, targets=soft, missing="zero", **shapes)
     order = in_order(11, 4)
-    wanted = list(loader(data, order))
+    wanted = list(Loader(data, order))
     if decoded:
         data.decode_once(PixelCache("disk", pytest.fail, True, tmp_path / "cache", 10**6))
     found = ResidentBatches(data, order, CPU)
@@ -59,7 +59,7 @@ def test_an_epoch_has_the_rows_and_seeds_of_the_loader(samples):
     order.set_epoch(2)
     found = list(ResidentBatches(data, order, CPU))
     assert [len(batch.images[0]) for batch in found] == [8, 8, 6]
-    for one, other in zip(found, loader(data, order), strict=True):
+    for one, other in zip(found, Loader(data, order), strict=True):
         for tensor, twin in zip(one[1:], other[1:], strict=True):
             assert torch.equal(tensor, twin)
     assert len(set(torch.cat([batch.seeds for batch in found]).tolist())) == 22

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from comptool.errors import InputError, UsageError
-from comptool.reports.leaderboard import Grade
-from comptool.reports.score import grade
+from comptool.reports.score import Grade, grade
 
 CLASSES = ("a", "b", "c")
 IDS = [f"{number:03}" for number in range(60)]

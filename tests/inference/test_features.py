@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comptool.errors import InputError
-from comptool.inference.config import Computing
+from comptool.inference.config import Computing, FeaturesConfig
 from comptool.inference.features import draw_rows, make_feature_plan, penultimate, project
 from comptool.models.checkpoint_file import load_checkpoint, save_checkpoint
 
@@ -20,8 +20,8 @@ HERE = Computing(device="cpu", workers=0, batch_size=4, quiet=True)
 
 
 def planned(*runs, **changes):
-    options = {"output": Path("f.png"), "table": None, "highlight": [], "per_class": 9, "seed": 0}
-    return make_feature_plan(runs, **options | changes)
+    config = FeaturesConfig(runs=runs, output=Path("f.png"), per_class=9, **changes)
+    return make_feature_plan(config)
 
 
 def test_features_are_what_the_classifier_is_given(pairs):

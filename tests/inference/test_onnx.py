@@ -13,8 +13,8 @@ import pytest
 
 from comptool import models
 from comptool.errors import UsageError
-from comptool.inference.config import Computing
-from comptool.inference.plan import make_plan
+from comptool.inference.config import Computing, InferConfig
+from comptool.inference.plan import plan_prediction
 from comptool.inference.predict import predict
 from comptool.inference.tta.policies import GROUPS, PLAIN, Scheme
 from comptool.io.provenance import recall
@@ -29,7 +29,7 @@ AUTO = replace(ONNX, backend="auto")
 
 
 def predicted(computing, scheme=PLAIN, runs=("one",)):
-    plan = make_plan(runs, output=Path("preds.csv"))
+    plan = plan_prediction(InferConfig(runs=runs, output=Path("preds.csv")))
     (table,), sentences = predict(plan.members, plan.samples, [scheme], computing)
     return table, sentences
 
@@ -155,7 +155,7 @@ def test_a_folder_that_cannot_be_written_has_its_graph_made_each_time(pairs, exp
     for _ in range(2):
         table, sentences = predicted(ONNX)
         np.testing.assert_allclose(table, predicted(TORCH)[0], atol=1e-4)
-        assert sentences[0].startswith("the ONNX graph is made anew each time: ")
+        assert sentences[0].startswith("the ONNX graph is made again each time: ")
     assert len(exports) == 2
 
 
@@ -199,10 +199,11 @@ def test_with_the_graph_at_hand_no_torch_is_imported(pairs):
     pairs("one")
     predicted(ONNX)
     program = (
-        "import sys; from pathlib import Path; from comptool.inference.plan import make_plan; "
+        "import sys; from pathlib import Path; "
+        "from comptool.inference.plan import plan_prediction; "
         "from comptool.inference.infer import infer; "
-        "from comptool.inference.config import Computing; "
-        "plan = make_plan(['one'], output=Path('preds.csv')); "
+        "from comptool.inference.config import Computing, InferConfig; "
+        "plan = plan_prediction(InferConfig(runs=('one',), output=Path('preds.csv'))); "
         "infer(plan, Computing(device='cpu', quiet=True), {}); "
         "heavy = {'torch', 'timm', 'albumentations', 'sklearn'} & set(sys.modules); "
         "assert not heavy, heavy"

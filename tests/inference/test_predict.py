@@ -14,8 +14,8 @@ import torch
 
 from comptool import models
 from comptool.errors import InputError, UsageError
-from comptool.inference.config import Computing
-from comptool.inference.plan import make_plan
+from comptool.inference.config import Computing, InferConfig
+from comptool.inference.plan import plan_prediction
 from comptool.inference.predict import predict
 from comptool.inference.tta.policies import GROUPS, PLAIN, Scheme
 from comptool.io.records import ModelRecord
@@ -34,7 +34,7 @@ by_both = pytest.mark.usefixtures("_backend")
 
 
 def planned(*runs):
-    return make_plan(runs, output=Path("preds.csv"))
+    return plan_prediction(InferConfig(runs=runs, output=Path("preds.csv")))
 
 
 def probabilities(*runs, scheme=PLAIN, **options):

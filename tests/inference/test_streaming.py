@@ -13,9 +13,9 @@ import pytest
 
 from comptool.errors import InputError
 from comptool.inference import torch_backend
-from comptool.inference.config import Computing
+from comptool.inference.config import Computing, InferConfig
 from comptool.inference.infer import infer
-from comptool.inference.plan import make_plan
+from comptool.inference.plan import plan_prediction
 from comptool.inference.predict import Prediction, predict
 from comptool.inference.torch_backend import OnHost
 from comptool.inference.tta.policies import GROUPS, PLAIN, Scheme
@@ -26,7 +26,7 @@ OUTPUT = Path("out/preds.csv")
 
 
 def planned(**options):
-    return make_plan(["one"], output=OUTPUT, **options)
+    return plan_prediction(InferConfig(runs=("one",), output=OUTPUT, **options))
 
 
 @pytest.mark.parametrize("rows_written", [1, 3, 4, 100])
@@ -37,7 +37,7 @@ def test_the_file_is_the_same_however_many_rows_are_written_at_a_time(
     plan = planned()
     (wanted,), _ = predict(plan.members, plan.samples, [PLAIN], HERE)
     monkeypatch.setattr(sys.modules[infer.__module__], "ROWS_WRITTEN", rows_written)
-    assert infer(plan, HERE, {}).num_rows == 9
+    infer(plan, HERE, {})
     given = pl.read_csv(OUTPUT, schema_overrides={name: pl.Float32 for name in "abc"})
     assert given["id"].to_list() == [f"te00{number}" for number in range(9)]
     np.testing.assert_array_equal(given.drop("id").to_numpy(), wanted)
@@ -132,7 +132,7 @@ def test_images_of_mixed_sizes_and_modes_give_the_same_with_both_backends(pairs)
     cv2.imwrite("data/EO_te005.png", np.stack([deep] * 3, axis=-1))
     colour.convert("1").save("data/EO_te006.png")
     colour.resize((1, 1)).save("data/EO_te007.png")
-    plan = make_plan(["eo"], output=OUTPUT)
+    plan = plan_prediction(InferConfig(runs=("eo",), output=OUTPUT))
     tables = [
         predict(plan.members, plan.samples, [PLAIN], replace(HERE, backend=backend))[0][0]
         for backend in ("onnx", "torch")

@@ -20,7 +20,6 @@ from comptool.inference.tta.policies import (
     D4,
     GROUPS,
     VIEW_NAMES,
-    check_view,
     read_scheme,
     seen_size,
 )
@@ -102,7 +101,7 @@ def test_scales_change_the_size(factor, size):
 @pytest.mark.parametrize("name", ["scale-0", "scale-9", "scale-x", "scale-nan"])
 def test_a_scale_without_a_sensible_factor_is_refused(name):
     with pytest.raises(UsageError, match=f"the view '{name}' needs a factor above 0 and up to 4"):
-        check_view(name)
+        seen_size(name, 1, 1)
 
 
 def test_an_unknown_view_or_group_is_named_with_the_nearest():

@@ -9,9 +9,14 @@ from importlib import import_module
 import pytest
 from typer.main import get_command
 
-from comptool.profiling import advice
-from comptool.profiling.advice import Circumstances, advice_for_inference, advice_for_training
-from comptool.profiling.profile_report import Loading, Profile
+from comptool.profiling import profile_report
+from comptool.profiling.profile_report import (
+    Circumstances,
+    Loading,
+    Profile,
+    advice_for_inference,
+    advice_for_training,
+)
 
 FAST = Profile(
     command="train",
@@ -161,11 +166,11 @@ def test_a_wait_that_no_option_ends_is_said_to_be_one():
 
 def test_numbers_in_advice_are_those_that_were_measured():
     long = replace(CARD, could_compile=True, updates=100, epochs=61)
-    assert advice.compile_network(FAST, long) == (
+    assert profile_report.compile_network(FAST, long) == (
         "the run takes 10 minutes, and a compiled network may pay from 60 epochs on: --compile "
         "auto measures it"
     )
-    said = advice.more_workers(waiting(0.1, ceiling=0.02), CARD)
+    said = profile_report.more_workers(waiting(0.1, ceiling=0.02), CARD)
     assert said == (
         "51% of the step is a wait for images, which take one core 100.0 ms a step: --workers 5"
     )

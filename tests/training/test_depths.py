@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from comptool.inference.config import Computing
-from comptool.inference.plan import make_plan
+from comptool.inference.config import Computing, InferConfig
+from comptool.inference.plan import plan_prediction
 from comptool.inference.predict import predict
 from comptool.inference.tta.policies import PLAIN
 from comptool.io.runs import read_header
@@ -34,7 +34,7 @@ def deepen(folder):
 
 
 def predicted(run: str) -> np.ndarray:
-    plan = make_plan([run], output=Path("new.csv"), test=Path("folds.csv"))
+    plan = plan_prediction(InferConfig(runs=(run,), output=Path("new.csv"), test=Path("folds.csv")))
     computing = Computing(device="cpu", workers=0, quiet=True)
     return predict(plan.members, plan.samples, [PLAIN], computing)[0][0]
 

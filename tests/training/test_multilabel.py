@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from sklearn.metrics import average_precision_score
 
 from comptool.data.dataset import normalise
-from comptool.data.image_io import decode, resize, to_channels
+from comptool.data.image_io import read_pixels, resize, to_channels
 from comptool.errors import UsageError
 from comptool.io.predictions import read_predictions
 from comptool.io.provenance import PredictionFacts, facts
@@ -33,7 +33,7 @@ def logits_of(run: Path, ids: list[str]) -> torch.Tensor:
     model, header = load_checkpoint(run)
     frame = read_table(Path("folds.csv")).set_index("id")
     side = header.img_size["image"]
-    chips = [to_channels(resize(decode(Path(frame.loc[i, "path"])), side), 3) for i in ids]
+    chips = [to_channels(resize(read_pixels(Path(frame.loc[i, "path"])), side), 3) for i in ids]
     images = torch.from_numpy(np.stack(chips)).permute(0, 3, 1, 2)
     with torch.no_grad():
         return model(normalise(images, header.mean["image"], header.std["image"]))

@@ -153,6 +153,6 @@ def test_a_batch_without_room_for_its_images_is_an_error(folds, fit, monkeypatch
     with pytest.raises(UsageError) as refusal:
         fit()
     assert str(refusal.value) == (
-        "the memory of cpu does not hold a batch of images beside the model; take a smaller "
+        "the memory of cpu does not hold a batch of images and the model; take a smaller "
         "--batch-size, or --data-on cpu"
     )

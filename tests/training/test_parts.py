@@ -22,7 +22,6 @@ from comptool.models.checkpoint_file import save_checkpoint
 from comptool.training.checkpoint import columns, write_history
 from comptool.training.data import parse_sizes
 from comptool.training.distributed import mixed
-from comptool.training.epoch_loggers import EpochLogger, EpochLoggers
 from comptool.training.mixup import mixup
 from comptool.training.nan_guard import Interruption
 from comptool.training.training_state import Progress, read_state, write_state
@@ -196,37 +195,6 @@ def test_the_history_has_the_columns_of_every_row(tmp_path):
     assert list(found[0]) == [*columns("kappa"), "alpha", "norm"]
     assert [row["alpha"] for row in found] == ["0.5", "0.6", ""]
     assert [row["norm"] for row in found] == [""] * 3
-
-
-class Counted(EpochLogger):
-    """Of the updates since it was read."""
-
-    count = 0
-
-    def read(self):
-        found, self.count = self.count, 0
-        return {"count": found}
-
-    def state_dict(self):
-        return {"count": self.count}
-
-    def load_state_dict(self, state):
-        self.count = state.get("count", 0)
-
-
-class Constant(EpochLogger):
-    def read(self):
-        return {"constant": 1.0}
-
-
-def test_loggers_go_on_from_their_state():
-    first, second = Counted(), Counted()
-    first.count = 3
-    state = EpochLoggers(counted=first, constant=Constant()).state_dict()
-    loggers = EpochLoggers(constant=Constant(), counted=second, new=Constant())
-    loggers.load_state_dict(state)
-    assert loggers.read() == {"constant": 1.0, "count": 3}
-    assert loggers.read() == {"constant": 1.0, "count": 0}
 
 
 def test_the_first_signal_asks_and_the_second_acts():

@@ -156,7 +156,7 @@ def test_resuming_a_finished_run_says_so_and_changes_nothing(folds, fit):
     before = {path: path.read_bytes() for path in Path("weights/run").iterdir()}
     said = []
     outcome = fit("run", resume=True, say=said.append)
-    assert said == ["weights/run is finished (3 epochs); nothing to go on with"]
+    assert said == ["weights/run is finished (3 epochs); nothing is left to train"]
     assert {path: path.read_bytes() for path in Path("weights/run").iterdir()} == before
     assert outcome.epoch == fit("run", resume=True).epoch
 
@@ -216,4 +216,4 @@ def test_a_resumed_run_refuses_rows_that_changed(folds, fit, at_forward):
 def test_nothing_to_resume_is_an_error(folder, fit):
     with pytest.raises(InputError) as refusal:
         fit("run", resume=True)
-    assert str(refusal.value) == ("weights/run: there is no run to go on with. Leave --resume out")
+    assert str(refusal.value) == ("weights/run: there is no run to resume. Leave --resume out")

@@ -11,7 +11,8 @@ import pytest
 from comptool.competition.config import load
 from comptool.competition.samples import training_samples
 from comptool.errors import InputError, UsageError
-from comptool.splits.splitting import make_folds
+from comptool.splits.config import SplitOptions
+from comptool.splits.splitting import split_samples
 from comptool.training.config import Files, TrainSettings
 from comptool.training.data import divide, make_plan, read_rows
 
@@ -30,7 +31,7 @@ def rows_of(folds: Path | None = Path("folds.csv"), **settings):
 @pytest.mark.parametrize("seed", [0, 7])
 def test_the_hold_out_is_what_split_makes(seed, folder):
     rows = rows_of(None, seed=seed)
-    made = make_folds(training_samples(load()), seed=seed)
+    made = split_samples(training_samples(load()), SplitOptions(seed=seed))
     assert rows.fold.tolist() == made.frame["fold"].tolist()
     assert rows.notes[0] == (
         f"no folds.csv here: stratified hold-out of 0.2 of train.csv, seed {seed} ('comptool "

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from comptool import models
 from comptool.training.distributed import Processes
-from comptool.training.freezing import freeze, set_training
+from comptool.training.optim import freeze, set_training
 from comptool.training.setup import prepare
 
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from comptool.data.dataset import normalise
-from comptool.data.image_io import decode, resize, to_channels
+from comptool.data.image_io import read_pixels, resize, to_channels
 from comptool.errors import InputError, OutputExistsError, UsageError
 from comptool.io.predictions import read_predictions
 from comptool.io.provenance import recall
@@ -50,7 +50,7 @@ def test_oof_holds_what_the_best_weights_say_of_the_validated_rows(folds, fit):
     assert oof.fold.tolist() == [0] * 9
     for row, identity in enumerate(frame["image_id"]):
         chips = [
-            to_channels(resize(decode(Path(frame.loc[row, f"{name}_path"])), (32, 32)), 3)
+            to_channels(resize(read_pixels(Path(frame.loc[row, f"{name}_path"])), (32, 32)), 3)
             for name in ("sar", "eo")
         ]
         images = [

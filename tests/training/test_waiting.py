@@ -68,7 +68,7 @@ def validate(session, loaded):
     return evaluate(
         session.optimisation.evaluated,
         on_device(loaded, session.processes.device),
-        session.eye,
+        session.transform,
         session.criterion,
         session.processes,
         lambda: False,

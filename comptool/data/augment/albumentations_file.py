@@ -128,18 +128,10 @@ class Stream:
 
 
 def read_policy(path: Path) -> FilePolicy:
-    """Read a policy.
+    """Read a policy from the output of ``albumentations.save``; JSON, or YAML by suffix.
 
-    Parameters
-    ----------
-    path
-        Output of ``albumentations.save``; JSON, or YAML by suffix.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, is not JSON or YAML, or does not describe a pipeline; names an
-        unknown transform or argument.
+    Raises an InputError if the file is missing, is not JSON or YAML, or does not describe a
+    pipeline; it names an unknown transform or argument.
     """
     if not path.is_file():
         raise InputError("there is no such augmentation file", file=path)

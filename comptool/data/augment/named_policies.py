@@ -31,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from comptool.errors import UsageError
+from comptool.options import kebab
 from comptool.registry import Entry, Registry
 
 POLICY_FILES = (".json", ".yaml", ".yml")
@@ -71,17 +72,13 @@ def check_options(policy: str, given: Collection[str]) -> None:
     if not given:
         return
     taken = {} if Path(policy).suffix in POLICY_FILES else POLICIES.find(policy).options()
-    known = " and ".join(_typed(name) for name in taken) or "none"
+    known = " and ".join(map(kebab, taken)) or "none"
     for name in given:
         if name not in taken:
             raise UsageError(
-                f"the augmentation '{policy}' has no use for {_typed(name)}; of such options it "
+                f"the augmentation '{policy}' has no use for {kebab(name)}; of such options it "
                 f"takes {known}"
             )
-
-
-def _typed(name: str) -> str:
-    return "--" + name.replace("_", "-")
 
 
 GEOMETRIC = ("shear-x", "shear-y", "translate-x", "translate-y", "rotate")
@@ -257,19 +254,9 @@ def flips(*, cutout: float | None = None) -> Policy:
 def weak(*, cutout: float = CUTOUT_SHARE, magnitude: float = 9, num_ops: int = 2) -> Policy:
     """Cutout, then RandAugment.
 
-    Parameters
-    ----------
-    cutout
-        Side of the cut-out as a share of the image's, above 0 and at most 1.
-    magnitude
-        Strength of each operation, 0 to 30.
-    num_ops
-        Operations drawn per sample, with replacement, 1 or more.
-
-    Raises
-    ------
-    UsageError
-        If the magnitude is above 30.
+    ``cutout`` is the side of the cut-out as a share of the image's, above 0 and at most 1;
+    ``magnitude`` the strength of each operation, 0 to 30, above a UsageError; ``num_ops``, 1 or
+    more, the operations drawn per sample, with replacement.
     """
     if magnitude > RAND_AUGMENT_STEPS:
         raise UsageError(f"--magnitude is {magnitude:g}; it goes from 0 to {RAND_AUGMENT_STEPS}")

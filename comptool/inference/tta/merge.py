@@ -44,19 +44,9 @@ MERGES: dict[str, Callable[[Numbers], Numbers]] = {
 def merge(logits: Numbers, how: str, task: str, weights: Sequence[float] = ()) -> Numbers:
     """Merge the logits (V, B, K) of V views into probabilities (B, K) of the same type.
 
-    Parameters
-    ----------
-    how
-        One of `MERGES`.
-    task
-        Name of the task; classes are independent for multi-label tasks.
-    weights
-        Weights of the V views in a mean, summing to one; empty for equal ones.
-
-    Raises
-    ------
-    UsageError
-        If the merge is unknown, or weights are given for another merge than the mean.
+    ``how`` is one of `MERGES`; classes are independent in a ``task`` of several labels;
+    ``weights`` of the V views in a mean sum to one, empty for equal ones. Raises a UsageError if
+    the merge is unknown, or weights are given for another merge than the mean.
     """
     if how not in MERGES:
         raise unknown_name("merge", how, MERGES)

@@ -25,15 +25,6 @@ class Turn(NamedTuple):
     columns_reversed: bool = False
 
 
-class Box(NamedTuple):
-    """A part of an image, in pixels."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-
-
 D4 = {
     "identity": Turn(),
     "horizontal": Turn(columns_reversed=True),
@@ -55,28 +46,23 @@ CROPS = {
 VIEW_NAMES = (*D4, *CROPS)
 
 
-def seen_box(view: str, height: int, width: int) -> Box:
-    """The part of an image that a view shows."""
+def seen_box(view: str, height: int, width: int) -> tuple[int, int, int, int]:
+    """Top, left, height and width of the part of an image that a view shows, in pixels."""
     if view not in CROPS:
-        return Box(0, 0, height, width)
+        return 0, 0, height, width
     rows, columns = round(CROP_SHARE * height), round(CROP_SHARE * width)
     down, right = CROPS[view]
-    return Box(round(down * (height - rows)), round(right * (width - columns)), rows, columns)
+    return round(down * (height - rows)), round(right * (width - columns)), rows, columns
 
 
 def seen_size(view: str, height: int, width: int) -> tuple[int, int]:
-    """Height and width at which a view shows an image."""
+    """Height and width at which a view shows an image; a UsageError for an unknown view."""
     if view in CROPS:
         return height, width
     if view in D4:
         return (width, height) if D4[view].transposed else (height, width)
     factor = scale_of(view)
     return max(1, round(factor * height)), max(1, round(factor * width))
-
-
-def check_view(view: str) -> None:
-    """Raise a UsageError for an unknown view."""
-    seen_size(view, 1, 1)
 
 
 def scale_of(view: str) -> float:
@@ -150,7 +136,7 @@ def views_path(output: Path) -> Path:
     return output.with_suffix(".json")
 
 
-def beside(output: Path, search: str | None) -> list[str]:
+def further_outputs(output: Path, search: str | None) -> list[str]:
     """Further outputs of test-time augmentation or a search of views."""
     return [str(path) for path in (rows_path(output), *([views_path(output)] if search else []))]
 
@@ -163,7 +149,7 @@ def _views_of(path: Path, content: ViewWeights) -> tuple[str, ...]:
         raise InputError("lists a view twice", file=path, values=_repeated(names))
     for name in names:
         try:
-            check_view(name)
+            seen_size(name, 1, 1)
         except UsageError as error:
             raise InputError(str(error), file=path) from error
     return tuple(names)

@@ -110,7 +110,7 @@ def predict_held_out(
     return _merged(rows, len(schemes), tuple(dict.fromkeys(sources)))
 
 
-def weigh(plan: InferencePlan, held: HeldOut, in_sample: bool = False) -> ViewEvidence:
+def weigh(plan: InferencePlan, held: HeldOut, in_sample: bool) -> ViewEvidence:
     """The plan's metric on rows predicted without and with augmentation."""
     metric = plan.header.metric
     plain, augmented = (float(metrics.score(metric, held.targets, one)) for one in held.tables)
@@ -155,7 +155,6 @@ FORMAT = 1
 class Augmented:
     """Result of a plan."""
 
-    num_rows: int  # rows predicted
     findings: list[str]  # sentences about odd images
     scheme: Scheme  # the views that were taken
     evidence: dict[str, Any] | str  # the figures on out-of-fold rows, or why there are none
@@ -173,14 +172,9 @@ def tta(
 ) -> Augmented:
     """Predict the plan's samples with several views and write its output, with its record.
 
-    ``search`` and ``seed`` choose views by `search_views`; None takes all of the scheme.
-
-    Raises
-    ------
-    InputError
-        If an image, a checkpoint or the output cannot be used; nothing is written then.
-    UsageError
-        If the device is missing or out of memory, or a network does not take a view.
+    ``search`` and ``seed`` choose views by `search_views`; None takes all of the scheme. Raises an
+    InputError if an image, a checkpoint or the output cannot be used (nothing is written then), a
+    UsageError if the device is missing or out of memory, or a network does not take a view.
     """
     if search is not None:
         return search_views(plan, scheme, computing, arguments, how=search, seed=seed)
@@ -199,7 +193,7 @@ def tta(
         # The views were chosen on these rows.
         rows = None if held is None or in_sample else _write_rows(plan, held, held.tables[1])
         _write(plan, prediction, scheme, arguments, figures, rows)
-    return Augmented(len(plan.samples), prediction.findings(), scheme, figures, verdict)
+    return Augmented(prediction.findings(), scheme, figures, verdict)
 
 
 def search_views(
@@ -238,7 +232,7 @@ def search_views(
         _write_views(plan, scheme, {"how": how, "seed": seed, "candidates": names}, choice)
         rows = _write_rows(plan, held, choice.blend)
         _write(plan, prediction, scheme, arguments, figures, rows)
-    return Augmented(len(plan.samples), prediction.findings(), scheme, figures, choice.text())
+    return Augmented(prediction.findings(), scheme, figures, choice.text())
 
 
 def _write(

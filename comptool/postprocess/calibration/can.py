@@ -146,8 +146,7 @@ def _iterate(
 
 
 def _column_scale(sums: Doubles, prior: Doubles) -> Doubles:
-    scale: Doubles = np.divide(prior, sums, out=np.zeros_like(sums), where=sums > 0)
-    return scale
+    return np.divide(prior, sums, out=np.zeros_like(sums), where=sums > 0)
 
 
 def _rows_to_one(values: Doubles) -> Doubles:

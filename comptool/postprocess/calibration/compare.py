@@ -76,21 +76,11 @@ def compare_file(
     competition: Path | None = None,
     seed: int = 0,
 ) -> tuple[str, dict[str, object]]:
-    """Compare the methods for a prediction file; gives the text and the JSON object.
+    """Compare the named methods, or all, for a prediction file; gives the text and the JSON object.
 
-    Parameters
-    ----------
-    source
-        Predictions: the simulated test sets have their number of rows, and their run has the
-        out-of-fold rows; None if ``settings`` name these.
-    settings
-        Options of methods, out-of-fold rows and target prior.
-    methods
-        Names; None for all.
-    competition
-        A ``comptool.toml``; None for the one here.
-    seed
-        Random seed of the simulation.
+    The simulated test sets have as many rows as the predictions ``source``, whose run has the
+    out-of-fold rows; None if ``settings`` name these. ``competition`` is a ``comptool.toml``, by
+    default the one here; ``seed`` is that of the simulation.
 
     Raises
     ------
@@ -233,7 +223,6 @@ def compared(
     competition: Path | None,
     *,
     methods: Sequence[str] | None = None,
-    num_sets: int = SETS,
     seed: int = 0,
 ) -> list[Comparison]:
     """Compare the methods for one class per image.
@@ -259,7 +248,6 @@ def compared(
                 {name: settings.options_of(METHODS.find(name)) for name in methods or usable},
                 num_rows=min(num_rows or len(labelled), LARGEST_SET),
                 prior=basis.prior,
-                num_sets=num_sets,
                 seed=seed,
             )
         )
@@ -348,7 +336,6 @@ def compared_cells(
     about: Competition,
     *,
     methods: Sequence[str] | None = None,
-    num_sets: int = SETS,
     seed: int = 0,
 ) -> Comparison:
     """Compare the methods for several labels."""
@@ -376,7 +363,6 @@ def compared_cells(
         fits,
         about.metric,
         num_rows=min(num_rows, LARGEST_SET),
-        num_sets=num_sets,
         seed=seed,
     )
     return replace(found, note="; ".join(filter(None, [labelled.note, found.note])))

@@ -97,7 +97,7 @@ class CalibrationConfig:
             if owners(one.name) and getattr(self, one.name) is not None
         }
         for text in self.method_option:
-            name = text.partition("=")[0].strip().replace("-", "_")
+            name = _option_name(text)
             if name in found:
                 raise UsageError(
                     f"{found[name]} and {METHOD_OPTION} {name} are the same option; give one"
@@ -107,16 +107,9 @@ class CalibrationConfig:
 
     def options_of(self, method: CalibrationMethod) -> dict[str, Any]:
         """The given options of a method."""
-        found = {
-            name: getattr(self, name)
-            for name in method.takes
-            if getattr(self, name, None) is not None
-        }
-        texts = [
-            text
-            for text in self.method_option
-            if text.partition("=")[0].strip().replace("-", "_") in method.takes
-        ]
+        flags = {name: getattr(self, name, None) for name in method.takes}
+        found = {name: value for name, value in flags.items() if value is not None}
+        texts = [text for text in self.method_option if _option_name(text) in method.takes]
         if not texts:
             return found
         owner = f"the method '{method.name}'"
@@ -166,6 +159,10 @@ class CalibrationConfig:
             foreign.append("--target-prior")
         if foreign:
             raise UsageError(f"{foreign[0]} is for one class per image; here a row has several")
+
+
+def _option_name(text: str) -> str:
+    return text.partition("=")[0].strip().replace("-", "_")
 
 
 def _check_name(method: str) -> None:

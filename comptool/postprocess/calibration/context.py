@@ -34,18 +34,10 @@ EQUALLY = "equally frequent"
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """Labelled rows that the models were not trained on.
+    """Labelled rows that the models were not trained on."""
 
-    Parameters
-    ----------
-    probabilities
-        Floats of shape (M, K) in [0, 1], rows summing to one.
-    targets
-        Class indices of shape (M,).
-    """
-
-    probabilities: Floats
-    targets: Indices
+    probabilities: Floats  # (M, K) in [0, 1], rows summing to one
+    targets: Indices  # class indices of shape (M,)
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -65,18 +57,10 @@ class LabelledRows:
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """Training images of each class, before any balancing.
+    """Training images of each class, before any balancing."""
 
-    Parameters
-    ----------
-    numbers
-        Integers of shape (K,), in class order.
-    origin
-        The table they were counted in; None if they are recorded.
-    """
-
-    numbers: npt.NDArray[np.int64]
-    origin: Path | None = None
+    numbers: npt.NDArray[np.int64]  # (K,), in class order
+    origin: Path | None = None  # the table they were counted in; None if they are recorded
 
     def shares(self) -> Doubles:
         """Share of each class, shape (K,)."""
@@ -89,30 +73,14 @@ def _no_counts(remedy: str) -> ClassCounts:
 
 @dataclass(frozen=True)
 class CalibrationContext:
-    """Information for a recalibration method; None if unknown.
+    """Information for a recalibration method; None if unknown."""
 
-    Parameters
-    ----------
-    evidence
-        Labelled out-of-fold rows.
-    presumed
-        Class shares of the training rows, which the predictions presume; shape (K,).
-    target
-        Presumed class shares of the test set, shape (K,).
-    metric
-        Metric that searched settings maximise.
-    classes
-        Names of the K classes; empty if only their number is known.
-    counts
-        Function that gives the training images of each class. Its argument is the remedy, for the
-        error if they are not known.
-    """
-
-    evidence: LabelledRows | None = None
-    presumed: Doubles | None = None
-    target: Doubles | None = None
-    metric: str = "accuracy"
-    classes: tuple[str, ...] = ()
+    evidence: LabelledRows | None = None  # out-of-fold rows
+    presumed: Doubles | None = None  # (K,), class shares of the training rows
+    target: Doubles | None = None  # (K,), presumed class shares of the test set
+    metric: str = "accuracy"  # that searched settings maximise
+    classes: tuple[str, ...] = ()  # names; empty if only their number is known
+    # Training images of each class; the argument is the remedy, for the error if not known.
     counts: Callable[[str], ClassCounts] = _no_counts
 
     def rows(self) -> LabelledRows:
@@ -149,25 +117,13 @@ class CalibrationContext:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer of a method to a test set.
+    """The answer of a method to a test set."""
 
-    Parameters
-    ----------
-    probabilities
-        float64 of shape (N, K), rows summing to one.
-    labels
-        Class indices of shape (N,); not always the most probable class.
-    facts
-        Estimated or fitted values, for the record.
-    kept
-        Mask of shape (N,) of the rows with unchanged probabilities; None if all change.
-    notes, warnings
-        Sentences for the user.
-    """
-
-    probabilities: Doubles
-    labels: Indices
+    probabilities: Doubles  # (N, K), rows summing to one
+    labels: Indices  # class indices of shape (N,); not always the most probable class
+    # Estimated or fitted values, for the record.
     facts: dict[str, object] = field(default_factory=dict)
+    # Mask of shape (N,) of the rows with unchanged probabilities; None if all change.
     kept: npt.NDArray[np.bool_] | None = None
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -189,8 +145,7 @@ def rows_to_one(weights: Floats) -> Doubles:
 
 def logarithms(probabilities: Floats) -> Doubles:
     """Natural logarithms, at least -36."""
-    logs: Doubles = np.log(np.maximum(probabilities, SMALLEST, dtype=np.float64))
-    return logs
+    return np.log(np.maximum(probabilities, SMALLEST, dtype=np.float64))
 
 
 def in_shares(targets: Indices, shares: Doubles) -> Indices:
@@ -213,21 +168,15 @@ def nothing(context: CalibrationContext) -> Apply:
     return lambda probabilities: answered(probabilities.astype(np.float64))
 
 
-def swallowed(
-    classes: Sequence[str], counts: npt.NDArray[np.int64], shares: npt.NDArray[np.float64]
-) -> list[str]:
+def swallowed(classes: Sequence[str], counts: npt.NDArray[np.int64], shares: Doubles) -> list[str]:
     """Warnings for the classes that take more than twice their expected rows ``shares``."""
     excess = np.flatnonzero(counts > SWALLOWS * np.maximum(shares, 1))
     warnings = []
     for c in excess.tolist():
-        shown, text = (
-            f"{round(float(shares[c]), 1):g}",
-            f"class '{classes[c]}' takes {counts[c]} rows",
-        )
-        if shares[c] < 1:
-            warnings.append(f"{text}; its share is {shown}")
-        else:
-            warnings.append(f"{text}, {counts[c] / shares[c]:.1f} times its share of {shown}")
+        share, than = f"{round(float(shares[c]), 1):g}", "; its share is"
+        if shares[c] >= 1:
+            than = f", {counts[c] / shares[c]:.1f} times its share of"
+        warnings.append(f"class '{classes[c]}' takes {counts[c]} rows{than} {share}")
     return warnings
 
 

@@ -18,29 +18,16 @@ from comptool.registry import Entry, Registry
 
 @dataclass(frozen=True)
 class CalibrationMethod(Entry):
-    """An entry of the registry of methods.
+    """An entry of the registry of methods."""
 
-    Parameters
-    ----------
-    takes
-        Names of its options, the keyword parameters of its function. Options without a flag are
-        given as ``--method-option NAME=VALUE``.
-    fitted
-        Whether it needs labelled out-of-fold rows.
-    of_sets
-        Whether the answer to a row depends on the other rows of the test set.
-    weighed
-        Whether out-of-fold rows and presumed class shares do not affect its answers and are only
-        used to estimate its gain.
-    own_prior
-        Whether an option of its own replaces ``--target-prior``.
-    """
-
+    # Names of its options, the keyword parameters of its function. Options without a flag are given
+    # as ``--method-option NAME=VALUE``.
     takes: tuple[str, ...] = ()
-    fitted: bool = False
-    of_sets: bool = False
+    fitted: bool = False  # whether it needs labelled out-of-fold rows
+    of_sets: bool = False  # whether the answer to a row depends on the other rows of the test set
+    # Whether out-of-fold rows and presumed class shares are only used to estimate its gain.
     weighed: bool = False
-    own_prior: bool = False
+    own_prior: bool = False  # whether an option of its own replaces ``--target-prior``
 
 
 QUOTAS = ("top_k_head", "head_classes", "fraction")

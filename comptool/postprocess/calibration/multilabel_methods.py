@@ -101,8 +101,7 @@ def isotonic(targets: Targets, probabilities: Floats) -> Fitted:
     def move(given: Floats) -> Doubles:
         moved = [np.interp(column, *one) for column, one in zip(given.T, curves, strict=True)]
         # The previous probability keeps the order of the rows where curves are flat.
-        mixed: Doubles = (1 - OLD_SHARE) * np.stack(moved, axis=1) + OLD_SHARE * given
-        return mixed
+        return (1 - OLD_SHARE) * np.stack(moved, axis=1) + OLD_SHARE * given
 
     return Fitted(move)
 

@@ -51,8 +51,8 @@ class Decision:
     """Decided predictions, with the class counts before and after."""
 
     predictions: Predictions
-    before: npt.NDArray[np.int64]
-    after: npt.NDArray[np.int64]
+    before: Counts
+    after: Counts
     warnings: list[str] = field(default_factory=list)
     facts: dict[str, object] = field(default_factory=dict)
 
@@ -114,11 +114,7 @@ def decide(
     names = np.array(predictions.classes, dtype=object)
     plain = predictions.probabilities.argmax(axis=1)
     return Decision(
-        replace(
-            predictions,
-            probabilities=probabilities,
-            pred=names[answer.labels],
-        ),
+        replace(predictions, probabilities=probabilities, pred=names[answer.labels]),
         before=np.bincount(plain, minlength=len(names)),
         after=np.bincount(answer.labels, minlength=len(names)),
         warnings=answer.warnings,
@@ -347,15 +343,10 @@ def count_table(classes: Sequence[str], columns: Mapping[str, Sequence[int | str
     kept = _most_changed(list(numbers.values()), len(rows))
     lines = [("class", *columns), *(rows[index] for index in kept), total]
     widths = [max(len(str(line[place])) for line in lines) for place in range(len(lines[0]))]
-    text = [
-        "  ".join(
-            [
-                f"{line[0]!s:<{widths[0]}}",
-                *(f"{value!s:>{width}}" for value, width in zip(line[1:], widths[1:], strict=True)),
-            ]
-        ).rstrip()
-        for line in lines
-    ]
+    text = []
+    for name, *values in lines:
+        cells = [f"{value!s:>{width}}" for value, width in zip(values, widths[1:], strict=True)]
+        text.append("  ".join([f"{name!s:<{widths[0]}}", *cells]).rstrip())
     if len(kept) < len(rows):
         text.append(f"({len(rows) - len(kept)} classes that changed less are not shown)")
     return "\n".join(text)
@@ -415,18 +406,7 @@ def recalibrate_file(
 ) -> RecalibrationOutcome:
     """Recalibrate a prediction file and write the result with a record.
 
-    Parameters
-    ----------
-    source
-        Predictions.
-    output
-        File to write.
-    settings
-        Method, its options and the evidence.
-    competition
-        A ``comptool.toml``, only read for out-of-fold rows; None for the one here.
-    force
-        Whether an existing ``output`` is replaced.
+    ``competition`` is a ``comptool.toml``, only read for out-of-fold rows; None for the one here.
 
     Raises
     ------

@@ -40,8 +40,7 @@ def geometric_mean(members: Sequence[Floats], weights: Sequence[float]) -> Doubl
     total = np.zeros(members[0].shape)
     for member, weight in zip(members, weights, strict=True):
         total += weight * np.log(np.maximum(member.astype(np.float64), np.finfo(np.float64).tiny))
-    result: Doubles = np.exp(total)
-    return result
+    return np.exp(total)
 
 
 def power_mean(
@@ -62,8 +61,7 @@ def power_mean(
     # Relative to the maximum, so that powers of small probabilities do not underflow.
     scale = np.where(largest > 0, largest, 1.0)
     shares = mean([(member / scale) ** power for member in members], weights)
-    result: Doubles = scale * shares ** (1 / power)
-    return result
+    return scale * shares ** (1 / power)
 
 
 def rank_mean(members: Sequence[Floats], weights: Sequence[float]) -> Doubles:
@@ -113,31 +111,12 @@ def combine(
     *,
     power: float = POWER,
 ) -> Floats:
-    """Combine members into the probabilities of the ensemble.
+    """Combine members, (N, K) each, into the probabilities of the ensemble, (N, K) in [0, 1].
 
-    Parameters
-    ----------
-    members
-        Probabilities of shape (N, K) each, same rows and classes; at least one.
-    method
-        ``"mean"``, ``"gmean"``, ``"power"``, ``"rank-mean"`` or ``"vote"``.
-    weights
-        One weight per member, at least 0, not all 0; None for equal weights.
-    task
-        Name of the task. With one class per image, the rows of the result sum to one; with several
-        labels, classes are independent and a member votes for those above one half.
-    power
-        Exponent of the power mean, above 0.
-
-    Returns
-    -------
-    numpy.ndarray
-        Floats of shape (N, K) in [0, 1]; the member itself if there is only one.
-
-    Raises
-    ------
-    UsageError
-        If the weights or the power are invalid.
+    With one class per image, the rows of the result sum to one; with several labels, classes are
+    independent and a member votes for those above one half. A single member is returned itself.
+    ``method`` is one of `METHODS`; weights are at least 0 and not all 0, None for equal ones.
+    UsageError if the weights or the power (above 0) are invalid.
     """
     shares = normalised_weights(weights, len(members))
     if not 0 < power < float("inf"):

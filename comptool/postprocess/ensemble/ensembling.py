@@ -315,10 +315,7 @@ def _ensemble(
 def carry_out(asked: EnsembleConfig, paths: Sequence[Path]) -> tuple[str, dict[str, object]]:
     """Write the ensemble of ``paths``; gives the text and the JSON object.
 
-    Raises
-    ------
-    UsageError, InputError
-        If the members or the weights do not match.
+    Raises a UsageError or an InputError if the members or the weights do not match.
     """
     output, force = asked.output, asked.force
     members = [str(path) for path in paths]

@@ -156,40 +156,19 @@ SEARCHED = "searched weights"
 
 @dataclass(frozen=True)
 class ViewChoice:
-    """Chosen weights of views, with the scores of the candidates.
+    """Chosen weights of views, with the scores of the candidates."""
 
-    Parameters
-    ----------
-    names
-        The V views.
-    taken
-        The best candidate: `ONE_VIEW`, `ALL_VIEWS` or `SEARCHED`.
-    weights
-        Its weights, shape (V,), summing to one.
-    search
-        The searched weights, their scores, and that of equal weights.
-    plain
-        Score of the plain image.
-    choice
-        Nested score of the choice: each row by a candidate and weights chosen without it.
-    gain
-        Gain of the choice over the plain image on the same resamples; above 0 is better, whatever
-        the metric.
-    beside
-        Gain of each view averaged with the plain image, shape (V,).
-    blend
-        The probabilities that `choice` scores, shape (N, K).
-    """
-
-    names: tuple[str, ...]
-    taken: str
-    weights: Doubles
-    search: Searched
-    plain: IntervalEstimate
-    choice: IntervalEstimate
+    names: tuple[str, ...]  # of the V views
+    taken: str  # the best candidate: `ONE_VIEW`, `ALL_VIEWS` or `SEARCHED`
+    weights: Doubles  # its weights, shape (V,), summing to one
+    search: Searched  # the searched weights, their scores, and that of equal weights
+    plain: IntervalEstimate  # score of the plain image
+    choice: IntervalEstimate  # nested: each row by a candidate and weights chosen without it
+    # Of the choice over the plain image on the same resamples; above 0 is better, whatever the
+    # metric.
     gain: IntervalEstimate
-    beside: tuple[float, ...]
-    blend: Doubles
+    beside: tuple[float, ...]  # gain of each view averaged with the plain image, shape (V,)
+    blend: Doubles  # the probabilities that `choice` scores, shape (N, K)
 
     def text(self) -> str:
         """Scores, a table of the views, and the verdict."""

@@ -176,24 +176,22 @@ class AnyMetric:
 
 def objective(name: str, targets: Targets, *, per_class: bool = False) -> Objective:
     """The objective of a metric."""
-    found = _objective(name, targets)
+    metric = metrics.find(name, targets)
+    found: Objective
+    if metric.name == "logloss":
+        found = LogLoss(targets)
+    elif targets.ndim == 1 or not metric.per_class:
+        found = AnyMetric(metric, targets)
+    elif metric.of_order:
+        found = Ranking(targets, area=metric.name == "auc")
+    else:
+        found = MeanOverClasses(metric, targets)
     if per_class and not (targets.ndim == 2 and found.by_class):
         raise UsageError(
             "weights per class can be searched for multi-label metrics that are means over "
             f"classes (map, auc, macro-f1, logloss), and {name} is not one here"
         )
     return found
-
-
-def _objective(name: str, targets: Targets) -> Objective:
-    metric = metrics.find(name, targets)
-    if metric.name == "logloss":
-        return LogLoss(targets)
-    if targets.ndim == 1 or not metric.per_class:
-        return AnyMetric(metric, targets)
-    if metric.of_order:
-        return Ranking(targets, area=metric.name == "auc")
-    return MeanOverClasses(metric, targets)
 
 
 def search(
@@ -209,34 +207,12 @@ def search(
 ) -> Doubles:
     """Search the weights with the best metric on labelled rows.
 
-    Parameters
-    ----------
-    members
-        M arrays of probabilities of shape (N, K).
-    targets
-        Class indices of shape (N,), or 1, 0 and -1 of shape (N, K).
-    metric
-        Name of a metric of the task.
-    how
-        ``"greedy"`` or ``"continuous"``.
-    per_class
-        Whether each class has its own weights.
-    steps
-        Greedy: largest number of members added, at least 1.
-    bags
-        Greedy: number of bags, each of a random half of the members; 0 for one search over all.
-    seed
-        Random seed of the bags.
-
-    Returns
-    -------
-    numpy.ndarray
-        At least 0, shape (M,), or (M, K) if ``per_class``; the sum over members is one.
-
-    Raises
-    ------
-    UsageError
-        If there is no such metric or search, or classes cannot have their own weights.
+    ``members`` are M arrays of probabilities, (N, K); ``targets`` are class indices, (N,), or 1, 0
+    and -1, (N, K). The weights are at least 0, of shape (M,), or (M, K) if ``per_class``; their sum
+    over members is one. The search ``how``, one of `SEARCHES`, adds at most ``steps`` members if
+    greedy, and averages ``bags`` searches over random halves of the members (0: one search over
+    all), drawn by ``seed``. UsageError if there is no such metric or search, or classes cannot have
+    their own weights.
     """
     if how not in SEARCHES:
         raise UsageError(f"a search is {' or '.join(SEARCHES)}, not '{how}'")
@@ -294,8 +270,7 @@ def _bagged(
         spread = np.zeros((len(stack), *found.shape[1:]))
         spread[drawn] = found
         total = total + spread
-    mean: Doubles = total / bags
-    return mean
+    return total / bags
 
 
 def _greedy(stack: Floats, goal: Objective, per_class: bool, steps: int) -> Doubles:

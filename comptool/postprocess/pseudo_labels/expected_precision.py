@@ -24,7 +24,7 @@ from comptool.errors import ComptoolError, InputError
 from comptool.io.provenance import PredictionFacts
 from comptool.postprocess.oof import Labelled, own_evidence, side_by_side
 from comptool.postprocess.pseudo_labels.config import PrecisionTarget, Rule
-from comptool.postprocess.pseudo_labels.rules import NONE, sure, sure_cells
+from comptool.postprocess.pseudo_labels.rounds import NONE, sure, sure_cells
 from comptool.tasks import Task
 from comptool.tasks.labels import ABSENT, PRESENT, UNKNOWN
 
@@ -116,7 +116,7 @@ def not_reached(wanted: float, confidence: Floats, right: Mask) -> InputError:
     )
 
 
-def _interval(right: npt.NDArray[np.integer], answered: Indices) -> tuple[Doubles, Doubles]:
+def _interval(right: Indices, answered: Indices) -> tuple[Doubles, Doubles]:
     tail = (1 - LEVEL) / 2
     wrong = answered - right
     low = betaincinv(np.maximum(right, 1), wrong + 1, tail)

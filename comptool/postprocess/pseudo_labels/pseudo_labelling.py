@@ -31,10 +31,11 @@ from comptool.io.atomic import together
 from comptool.io.predictions import Predictions, refuse_ranks
 from comptool.io.provenance import PredictionFacts, PseudoLabelFacts
 from comptool.io.tables import refuse_rows, write_table
+from comptool.options import part
 from comptool.postprocess import inputs
 from comptool.postprocess.calibration.recalibration import count_table
 from comptool.postprocess.inputs import in_order
-from comptool.postprocess.pseudo_labels.config import PrecisionTarget, Rule
+from comptool.postprocess.pseudo_labels.config import PrecisionTarget, PseudolabelConfig, Rule
 from comptool.postprocess.pseudo_labels.expected_precision import (
     ExpectedPrecision,
     agreeing,
@@ -65,49 +66,15 @@ class PseudoLabels:
 
 
 def pseudolabel_file(
-    source: Path,
-    output: Path,
-    competition: Competition,
-    rule: Rule,
-    *,
-    test: Path | None = None,
-    soft: bool = False,
-    previous: Path | None = None,
-    wanted: PrecisionTarget | None = None,
-    agree: Sequence[Path] = (),
-    allow_empty: bool = False,
-    force: bool = False,
+    source: Path, competition: Competition, asked: PseudolabelConfig
 ) -> PseudoLabels:
     """Write the confidently predicted test rows as pseudo-labels, with a record.
 
     The label is the most probable class or, for recalibrated predictions, the column ``pred``,
-    whose probability is compared with the threshold.
-
-    Parameters
-    ----------
-    source
-        Predictions with exactly the ids of the test table.
-    output
-        Table to write.
-    competition
-        Competition whose test table is labelled; ids of its training table are refused.
-    rule
-        Rule that selects the rows.
-    test
-        Test table instead of the competition's.
-    soft
-        Whether to write the class probabilities.
-    previous
-        Pseudo-labels of the previous round.
-    wanted
-        Target precision and its evidence; by default the precision is only estimated, if possible.
-    agree
-        Further predictions of the same rows; rows (multi-label: cells) with different answers are
-        left out (multi-label: not annotated).
-    allow_empty
-        Whether a table without rows is written instead of an error.
-    force
-        Whether an existing ``output`` is replaced.
+    whose probability is compared with the threshold. The predictions ``source`` have exactly the
+    ids of the test table; ids of the training table are refused. Without a target precision, the
+    precision is only estimated, if possible. Rows (multi-label: cells) for which the files to agree
+    give different answers are left out (multi-label: not annotated).
 
     Raises
     ------
@@ -117,28 +84,31 @@ def pseudolabel_file(
         If a file is invalid, the predictions are ranks, classes or ids differ, ids are in the
         training table, or no row is kept.
     """
-    if test is None:
+    output, agree = asked.output, asked.agree
+    if asked.test is None:
         samples = test_samples(competition)
     else:
-        samples = read_samples(test, competition, labelled=False)
+        samples = read_samples(asked.test, competition, labelled=False)
     facts = provenance.facts(source, PredictionFacts)
     refuse_ranks(source, facts)
     ids = pd.Index(samples.frame[samples.id])
     predictions = in_order(ids, _read(source, facts, competition), samples.source, source)
     classes = predictions.classes
     others = [provenance.facts(path, PredictionFacts) for path in agree]
-    promised = promise(rule, wanted or PrecisionTarget(), classes, facts, competition, others)
+    rule, wanted = part(asked, Rule), part(asked, PrecisionTarget)
+    promised = promise(rule, wanted, classes, facts, competition, others)
     rule = promised.rule
     allowed = _agreeing(predictions, ids, samples.source, agree, competition) if agree else None
     kept = competition.kind.step("pseudo-label")(
         predictions, samples, competition.label, rule,
-        previous=previous, soft=soft, allowed=allowed,
+        previous=asked.previous, soft=asked.soft, allowed=allowed,
     )  # fmt: skip
-    if not kept.rows.size and not allow_empty:
+    if not kept.rows.size and not asked.allow_empty:
         raise _nothing_kept(source, predictions, competition.kind, allowed)
     notes = _refuse_labelled(competition, samples.source, ids[kept.rows])
-    read = provenance.hashes(filter(None, (source, samples.source, previous, *agree)))
-    arguments = {**asdict(rule), "threshold": rule.bound, "soft": soft, "previous": previous}
+    read = provenance.hashes(filter(None, (source, samples.source, asked.previous, *agree)))
+    options = {"threshold": rule.bound, "soft": asked.soft, "previous": asked.previous}
+    arguments = {**asdict(rule), **options}
     known = PseudoLabelFacts(
         runs=facts.runs or [],
         class_counts=inputs.class_counts(facts),
@@ -146,11 +116,11 @@ def pseudolabel_file(
         classes=list(classes),
         kept=dict(zip(classes, kept.counts["kept"], strict=True)),
         round=kept.number,
-        soft=soft,
+        soft=asked.soft,
         expected=promised.expected or None,
     )
     with together():
-        write_table(output, table(samples, kept), force=force)
+        write_table(output, table(samples, kept), force=asked.force)
         provenance.record(
             output, command="pseudolabel", arguments=arguments, inputs=read, facts=known
         )
@@ -163,7 +133,7 @@ def pseudolabel_file(
             f"the files agree on {int(allowed.sum())} of {allowed.size} {unit}; others are {rest}"
         )
     if predictions.pred is not None:
-        notes.append(_of_decisions(source, competition, soft))
+        notes.append(_of_decisions(source, competition, asked.soft))
     without = [name for name, count in zip(classes, kept.counts["kept"], strict=True) if not count]
     if rule.balance and without and kept.rows.size:
         notes.append(f"warning: classes without a row, ignored by --balance: {', '.join(without)}")

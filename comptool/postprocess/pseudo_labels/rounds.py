@@ -1,11 +1,21 @@
-"""Rounds of pseudo-labels: rows kept, merged with earlier rounds, and written as training rows.
+"""Pseudo-labels of a round: selected by a rule, merged with earlier rounds, as training rows.
 
-A row labelled in an earlier round and again in this one takes the label, confidence and round of
-this one, because the newer model was trained on the older labels; a row that is not confident in
-this round keeps its earlier label. Caps and balance apply to all rounds together.
+Rows: D.-H. Lee, "Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep
+Neural Networks" (ICML workshop, 2013); the threshold of 0.96 on the largest softmax probability is
+that of "Dual-stream Fusion and Data Augmentation for Imbalanced SAR and EO Multi-modal
+Classification" (2023). Quantiles per class follow the class-balanced self-training of Y. Zou et al.
+(ECCV 2018, arXiv 1810.07911): a single threshold would leave out rare classes, which are rarely
+predicted with confidence.
 
-Multi-label: a row is kept if a class is confidently present. Rows with absent classes only would
-bias a model towards absence.
+Cells, image by class: M. N. Rizve, K. Duarte, Y. S. Rawat, M. Shah, "In Defense of Pseudo-Labeling:
+An Uncertainty-Aware Pseudo-label Selection Framework for Semi-Supervised Learning" (ICLR 2021,
+arXiv 2101.06329), section 3: a class is present above one threshold, absent below a lower one, and
+not annotated in between. Differs from the paper: no uncertainty, only the thresholds. A row is kept
+if a class is confidently present: rows with absent classes only would bias a model towards absence.
+
+Rounds: a row labelled in an earlier round and again in this one takes the label, confidence and
+round of this one, because the newer model was trained on the older labels; a row that is not
+confident in this round keeps its earlier label. Caps and balance apply to all rounds together.
 """
 
 from __future__ import annotations
@@ -23,16 +33,8 @@ from comptool.competition.samples import Samples
 from comptool.errors import UsageError
 from comptool.io.predictions import Predictions
 from comptool.io.tables import check_ids, read_table, refuse_rows
+from comptool.postprocess.calibration.quota import largest
 from comptool.postprocess.pseudo_labels.config import Rule
-from comptool.postprocess.pseudo_labels.rules import (
-    NONE,
-    PseudoCells,
-    confidences,
-    limited,
-    limited_cells,
-    sure,
-    sure_cells,
-)
 from comptool.tasks.labels import (
     ABSENT,
     CONFIDENCE,
@@ -45,6 +47,113 @@ from comptool.tasks.labels import (
 )
 from comptool.tasks.multilabel_task import ANSWERED
 
+Floats = npt.NDArray[np.floating]
+Indices = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
+
+NONE = -1
+
+
+def sure(probabilities: Floats, rule: Rule, answers: Indices | None = None) -> Mask:
+    """Mask of the rows above the thresholds and the quantile; by default of the likeliest class."""
+    if answers is None:
+        answers = probabilities.argmax(axis=1)
+    confidence = probabilities[np.arange(len(answers)), answers]
+    mask = np.ones(len(confidence), dtype=np.bool_)
+    if rule.bound is not None:
+        mask &= confidence > rule.bound
+    if rule.class_thresholds is not None:
+        mask &= confidence > np.array(rule.class_thresholds)[answers]
+    if rule.quantile is not None:
+        for answer in np.unique(answers):
+            rows = answers == answer
+            mask[rows] &= confidence[rows] >= np.quantile(confidence[rows], rule.quantile)
+    return mask
+
+
+def limited(labels: Indices, confidence: Floats, rule: Rule) -> Indices:
+    """Labels after the cap and the balance; removed rows become -1, ties keep the earlier row."""
+    sizes = [] if rule.per_class_cap is None else [rule.per_class_cap]
+    if rule.balance and (labels != NONE).any():
+        sizes.append(int(np.unique(labels[labels != NONE], return_counts=True)[1].min()))
+    if not sizes:
+        return labels
+    kept = np.full_like(labels, NONE)
+    for label in np.unique(labels[labels != NONE]):
+        rows = np.flatnonzero(labels == label)
+        kept[rows[largest(confidence[rows], min(sizes))]] = label
+    return kept
+
+
+Bound = float | npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PseudoCells:
+    """Multi-label pseudo-labels of the N rows of a test table."""
+
+    labels: Matrix  # (N, K): 1 present, 0 absent, -1 not annotated
+    round: npt.NDArray[np.int64]  # (N,): latest round that labelled a cell, from 1; 0 without
+
+    def or_else(self, earlier: PseudoCells) -> PseudoCells:
+        """These labels, in cells without one the earlier labels."""
+        own = self.labels != UNKNOWN
+        return PseudoCells(
+            np.where(own, self.labels, earlier.labels),
+            np.where(own.any(axis=1), self.round, earlier.round),
+        )
+
+
+def bounds(rule: Rule) -> tuple[Bound, Bound]:
+    """The thresholds below which a class is absent and above which it is present, or K of each."""
+    if rule.quantile is not None:
+        raise UsageError(
+            "--quantile is for one class per image; multi-label cells take --threshold and --lower"
+        )
+    if rule.class_thresholds is not None and rule.class_lowers is not None:
+        return np.array(rule.class_lowers), np.array(rule.class_thresholds)
+    upper = rule.bound
+    assert upper is not None
+    lower = min(round(1 - upper, 12), upper) if rule.lower is None else rule.lower
+    if lower > upper:
+        raise UsageError(f"--lower is {lower:g}, above --threshold, which is {upper:g}")
+    return lower, upper
+
+
+def sure_cells(probabilities: Floats, rule: Rule) -> Matrix:
+    """Labels of cells strictly outside the thresholds; others are -1."""
+    lower, upper = bounds(rule)
+    labels = np.full(probabilities.shape, UNKNOWN, dtype=np.int8)
+    labels[probabilities < lower] = ABSENT
+    labels[probabilities > upper] = PRESENT
+    return labels
+
+
+def limited_cells(labels: Matrix, probabilities: Floats, rule: Rule) -> Matrix:
+    """Labels after the cap and the balance; removed present cells become -1, not absent."""
+    counts = (labels == PRESENT).sum(axis=0)
+    sizes = [] if rule.per_class_cap is None else [rule.per_class_cap]
+    if rule.balance and counts.any():
+        sizes.append(int(counts[counts > 0].min()))
+    if not sizes:
+        return labels
+    kept = labels.copy()
+    for column in np.flatnonzero(counts > min(sizes)).tolist():
+        rows = np.flatnonzero(labels[:, column] == PRESENT)
+        kept[rows, column] = UNKNOWN
+        kept[rows[largest(probabilities[rows, column], min(sizes))], column] = PRESENT
+    return kept
+
+
+def confidences(labels: Matrix, probabilities: Floats) -> npt.NDArray[np.float64]:
+    """Mean probability of the labels of each row's annotated cells, shape (N,); 0 without one."""
+    known = labels != UNKNOWN
+    of_label = np.where(labels == PRESENT, probabilities, 1 - probabilities.astype(np.float64))
+    sums = np.where(known, of_label, 0.0).sum(axis=1)
+    means: npt.NDArray[np.float64] = sums / np.maximum(known.sum(axis=1), 1)
+    return means
+
+
 SOFT = "soft:"
 FOLD = "fold"
 
@@ -53,7 +162,7 @@ FOLD = "fold"
 class Kept:
     """The M of N test rows that a rule keeps; M values in each column."""
 
-    rows: npt.NDArray[np.intp]  # indices
+    rows: Indices  # indices
     labels: Mapping[str, npt.NDArray[Any]]
     confidence: npt.NDArray[np.float64]
     round: npt.NDArray[np.int64]
@@ -83,7 +192,7 @@ Number = TypeVar("Number", bound=np.number)
 class Labels:
     """Pseudo-labels of the N rows of a test table; the label is -1 for a row without one."""
 
-    label: npt.NDArray[np.intp]
+    label: Indices
     confidence: npt.NDArray[np.float64]
     round: npt.NDArray[np.int64]
     soft: npt.NDArray[np.float64] | None = None
@@ -146,9 +255,7 @@ def read_cells(
     return cells, int(rounds.max(initial=0)) + 1
 
 
-def _rows(
-    path: Path, samples: Samples, columns: list[str]
-) -> tuple[pd.DataFrame, npt.NDArray[np.intp]]:
+def _rows(path: Path, samples: Samples, columns: list[str]) -> tuple[pd.DataFrame, Indices]:
     """An earlier table, and where its ids are in the test table."""
     frame = read_table(path, required=columns, allow_empty=True)
     check_ids(path, samples.id, frame[samples.id].to_numpy(dtype=object))
@@ -158,7 +265,7 @@ def _rows(
 
 
 def _spread(
-    values: npt.NDArray[Number], places: npt.NDArray[np.intp], size: int, blank: int
+    values: npt.NDArray[Number], places: Indices, size: int, blank: int
 ) -> npt.NDArray[Number]:
     spread = np.full((size, *values.shape[1:]), blank, dtype=values.dtype)
     spread[places] = values
@@ -181,7 +288,7 @@ def label_cells(
     *,
     previous: Path | None = None,
     soft: bool = False,
-    allowed: npt.NDArray[np.bool_] | None = None,
+    allowed: Mask | None = None,
 ) -> Kept:
     """The kept rows, with 1, 0 or -1 for each class or with label lists; see `label_classes`.
 
@@ -238,7 +345,7 @@ def label_classes(
     *,
     previous: Path | None = None,
     soft: bool = False,
-    allowed: npt.NDArray[np.bool_] | None = None,
+    allowed: Mask | None = None,
 ) -> Kept:
     """The kept rows of the test table ``samples`` with their classes, in the column ``label``.
 
@@ -282,9 +389,9 @@ def label_classes(
     )
 
 
-def answers_of(predictions: Predictions) -> npt.NDArray[np.intp]:
+def answers_of(predictions: Predictions) -> Indices:
     """Class index of ``pred`` (-1 if it is not a class), else of the most probable class."""
-    answers: npt.NDArray[np.intp] = predictions.probabilities.argmax(axis=1)
+    answers: Indices = predictions.probabilities.argmax(axis=1)
     if predictions.pred is not None:
         answers = pd.Index(list(predictions.classes)).get_indexer(pd.Index(predictions.pred))
     return answers

@@ -51,7 +51,7 @@ def one_update(plan, twin, device="cpu", share=1.0):
     session.optimisation.begin(0)
     session.optimisation.backward(session.loss(*session.see(batch, 0, 0)), share)
     scaler.unscale_(session.optimisation.optimizer)
-    images, targets = session.eye.see(batch.images), batch.targets.to(device)
+    images, targets = session.transform.see(batch.images), batch.targets.to(device)
     with session.precision.autocast():
         return session, twin(untouched, images, targets, calibration_of(plan.settings))
 
@@ -72,7 +72,7 @@ def test_an_update_has_the_gradients_of_an_autograd_twin(folds, plan_of, twin, g
         torch.testing.assert_close(
             2 * parameter.grad, expected.gradients[name], rtol=1e-3, atol=1e-5
         )
-    found = session.loggers.read()
+    found = session.gradients.read()
     assert [found[name] for name in NORMS] == pytest.approx(expected.norms.tolist(), rel=1e-4)
     if "intra" in str(given):
         assert [found[name] for name in RATIOS] == pytest.approx(expected.ratios.tolist(), rel=1e-4)
@@ -83,7 +83,7 @@ def test_an_update_has_the_gradients_of_an_autograd_twin(folds, plan_of, twin, g
 
 def assert_unscaled(session, expected):
     """Gradients are those of a twin in the same precision, whose loss is not scaled."""
-    found = session.loggers.read()
+    found = session.gradients.read()
     assert [found[name] for name in NORMS] == pytest.approx(expected.norms.tolist(), rel=0.01)
     assert [found[name] for name in RATIOS] == pytest.approx(expected.ratios.tolist(), rel=0.01)
     for part in ("encoders.0", "encoders.1", "classifier"):
@@ -112,10 +112,10 @@ def test_fp16_on_a_gpu_calibrates_the_unscaled_gradients(folds, plan_of, twin, c
 
 def test_an_overflow_counts_in_no_column(folds, plan_of, twin):
     session, _ = one_update(plan_of(augment="none", **BOTH), twin)
-    before = session.loggers.state_dict()
+    before = session.gradients.state_dict()
     batch = next(iter(session.train_loader))
     session.optimisation.backward(session.loss(*session.see(batch, 0, 0)) * torch.inf)
-    assert session.loggers.state_dict() == before
+    assert session.gradients.state_dict() == before
 
 
 def test_a_run_has_columns_for_what_it_calibrates(folds, fit, history):
