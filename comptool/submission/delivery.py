@@ -25,6 +25,7 @@ from comptool.io.predictions import Predictions, refuse_ranks
 from comptool.io.provenance import PredictionFacts
 from comptool.io.tables import check_ids as check_table_ids
 from comptool.io.tables import read_table
+from comptool.io.text_tables import USUAL
 from comptool.postprocess.inputs import read_recorded
 from comptool.submission.answer_forms import (
     FORMS,
@@ -132,7 +133,8 @@ def read_submission(path: Path) -> pd.DataFrame:
 
 def _read_archived(path: Path, name: str) -> pd.DataFrame:
     try:
-        return read_table(path)
+        # An organiser does not guess how a file is written.
+        return read_table(path, form=USUAL)
     except InputError as error:
         raise SubmissionError(str(error).replace(str(path), name)) from error
 
