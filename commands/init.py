@@ -26,7 +26,7 @@ class InitConfig(Output):
         names=("--output", "-o"),
     )
     name: str | None = option(help="Name of the submission files.")
-    task: str | None = option(help="Task: multiclass or multilabel.")
+    task: str | None = option(help="Task: multiclass, multilabel, ordinal or regression.")
     metric: str | None = option(
         help="Metric that the organiser ranks by: a name or FILE.py:function."
     )

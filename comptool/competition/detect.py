@@ -155,7 +155,8 @@ def _find_task_and_metric(found: Detection, tables: Tables) -> None:
         of_values = by_column.pop() if len(by_column) == 1 else ""
         task = tasks.by_shape(cells=joined or isinstance(label, list)).name
         why = f"task: {task}" + (f" ({label} holds lists of labels)" if joined else "")
-        if of_values in tasks.names() and (of_values != "ordinal" or len(columns) == 1):
+        # Several numbers may be asked for at once, grades of one column alone.
+        if of_values and (tasks.find(of_values).numbers or len(columns) == 1):
             task, why = of_values, f"task: {of_values} (by the values of {columns[0]})"
         found.settle("task", task, why)
     task = facts["task"]

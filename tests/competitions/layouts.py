@@ -503,7 +503,7 @@ def _micro(truth: pd.Series, given: pd.Series) -> float:
 LAYOUTS = {
     "zipped-binary": Layout(zipped_binary, "multiclass", "auc", "probability",
         _of("has_cactus", metrics.roc_auc_score)),
-    "grades": Layout(grades, "ordinal", "quadratic-kappa", "grade",
+    "grades": Layout(grades, "ordinal", "quadratic-kappa", "class",
         _of("diagnosis", metrics.cohen_kappa_score, weights="quadratic")),
     "coco": Layout(coco, "multiclass", "macro-f1", "class",
         _of("Predicted", metrics.f1_score, average="macro")),
@@ -521,7 +521,7 @@ LAYOUTS = {
     "number": Layout(number, "regression", "rmse", "number",
         _of("Pawpularity", metrics.root_mean_squared_error)),
     "one-hot": Layout(one_hot, "", "auc", "probability", _columns),
-    "class-folders": Layout(class_folders, "multiclass", "micro-f1", "class",
+    "class-folders": Layout(class_folders, "multiclass", "accuracy", "class",
         _of("species", _micro)),
     "arrays": Layout(arrays, "multiclass", "auc", "probability",
         _of("target", metrics.roc_auc_score)),
