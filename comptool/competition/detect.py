@@ -118,7 +118,8 @@ def _name(folder: Path) -> str:
 
 def _find_id(found: Detection, tables: Tables) -> None:
     if "id" not in found.facts:
-        frames = [frame for frame in (tables.train, tables.test) if frame is not None]
+        # Rows that are repeated in every cell are taken once.
+        frames = [one.drop_duplicates() for one in (tables.train, tables.test) if one is not None]
         found.settle("id", *choose_id(frames, tables.sample, found.table))
 
 
