@@ -17,8 +17,8 @@ SHOWN = 5
 def competition_classes(competition: Competition) -> tuple[str, ...] | None:
     """All class names in class order; None if nothing defines them.
 
-    Source: ``classes`` of ``comptool.toml``, the 0/1 columns of a multi-label competition, or the
-    labels of the training data.
+    Source: ``classes`` of ``comptool.toml``, the 0/1 columns of a multi-label competition, the
+    columns of numbers, or the labels of the training data.
 
     Raises
     ------

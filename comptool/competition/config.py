@@ -8,16 +8,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from comptool import tasks
+from comptool import metrics, tasks
 from comptool.competition.archives import packed, unpack_all
 from comptool.competition.detect import detect, detect_table
 from comptool.competition.detection import Detection
-from comptool.competition.schema import PATH_KEYS, Facts, from_environment, read_facts, write_facts
+from comptool.competition.schema import (
+    METRIC_OPTIONS,
+    PATH_KEYS,
+    Facts,
+    from_environment,
+    read_facts,
+    write_facts,
+)
 from comptool.errors import InputError
+from comptool.io.tables import read_table
+from comptool.metrics import AnswerColumns, Metric
+from comptool.metrics.metric_options import is_table
 from comptool.tasks import Task
 
 FILE = Path("comptool.toml")
@@ -41,7 +51,7 @@ class Competition:
     test_images: Path | None = None
     id: str = "id"  # column
     label: str = "label"  # column; empty with ``labels``
-    labels: tuple[str, ...] = ()  # the 0/1 columns of a multi-label competition
+    labels: tuple[str, ...] = ()  # the 0/1 columns of several labels, or several numbers
     # where the class is in the path of an image, below a training folder
     label_pattern: str | None = None
     # folders by class, where several form one class
@@ -51,12 +61,62 @@ class Competition:
     # column, or filename pattern with ``{id}``, in the model's order
     modalities: dict[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] | None = None  # all class names, if fixed
+    # values by name: numbers, lists or paths of tables
+    metric_options: dict[str, Any] = field(default_factory=dict)
     findings: tuple[str, ...] = ()  # detected and assumed facts, one sentence each
 
     @property
     def kind(self) -> Task:
         """The task as an object."""
         return tasks.find(self.task)
+
+    @property
+    def files(self) -> tuple[Path | None, ...]:
+        """What the download is read from, and the description: no output may replace them."""
+        return (FILE, self.train, self.val, self.test, self.sample_submission)
+
+    def find_metric(
+        self,
+        name: str | None = None,
+        *,
+        options: Mapping[str, Any] | None = None,
+        classes: Sequence[str] | None = None,
+    ) -> Metric:
+        """The competition's metric with its options, or another one by name.
+
+        Parameters
+        ----------
+        name
+            None for the competition's own.
+        options
+            By name; None for those of ``comptool.toml`` if it is the competition's own, else none.
+        classes
+            The class names in the order of the predictions; None: that of `classes`. Lists in
+            ``comptool.toml`` are in its own order.
+
+        Raises
+        ------
+        UsageError, InputError
+            See `comptool.metrics.find`.
+        """
+        if options is None:
+            options = self.metric_options if name in (None, self.metric) else {}
+        own, asked = self.classes or self.labels or None, None if classes is None else list(classes)
+        moved = own is not None and asked != list(own) and sorted(asked or ()) == sorted(own)
+        known = own if moved or asked is None else asked
+        found = metrics.find(name or self.metric, self.task, options, classes=known)
+        if moved and own is not None and asked is not None:
+            found = found.of_classes([own.index(one) for one in asked])
+        if found.is_ours:
+            return found
+        return replace(found, columns=AnswerColumns(self.id, self.label, self._num_answers()))
+
+    def _num_answers(self) -> int | None:
+        """Columns of the sample submission besides the id; None if it is unknown."""
+        sample = self.sample_submission
+        if sample is None or not sample.is_file():
+            return None
+        return len(read_table(sample).columns) - 1
 
 
 def load(path: Path | None = None) -> Competition:
@@ -152,12 +212,18 @@ def assemble(facts: Facts, folder: Path, findings: tuple[str, ...] = ()) -> Comp
     label = facts["label"]
     several = isinstance(label, list)
     task = tasks.find(facts["task"])
-    if several and not (task.cells or getattr(task, "numbers", False)):
+    if several and not (task.cells or task.numbers):
         raise InputError(
             f"the label is {len(label)} columns and the task is {facts['task']}",
-            mend='Set task = "multilabel", or name one label column',
+            mend='Set task = "multilabel" or "regression", or name one label column',
         )
     classes = facts.get("classes")
+    if classes is not None and task.numbers:
+        raise InputError(
+            f"'classes' are given, and the task is {task}, which has numbers",
+            values=classes,
+            mend="Leave 'classes' out of comptool.toml, or set task = \"ordinal\"",
+        )
     return Competition(
         name=facts.get("name") or folder.resolve().name or "competition",
         task=facts["task"],
@@ -178,6 +244,10 @@ def assemble(facts: Facts, folder: Path, findings: tuple[str, ...] = ()) -> Comp
         drop_missing=facts.get("missing-images") == DROP,
         modalities=dict(facts["modalities"]),
         classes=None if classes is None else tuple(classes),
+        metric_options={
+            name: str(_resolve(folder, METRIC_OPTIONS, value)) if is_table(value) else value
+            for name, value in facts.get(METRIC_OPTIONS, {}).items()
+        },
         findings=findings,
     )
 
@@ -221,6 +291,10 @@ def dump(competition: Competition, path: Path, *, force: bool = False) -> None:
         facts["missing-images"] = DROP
     if competition.classes is not None:
         facts["classes"] = list(competition.classes)
+    facts[METRIC_OPTIONS] = {
+        name: _relative(Path(value), competition.folder) if is_table(value) else value
+        for name, value in competition.metric_options.items()
+    }
     write_facts(facts, path, force=force)
 
 

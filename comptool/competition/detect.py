@@ -49,7 +49,7 @@ from comptool.competition.task_and_metric import (
 from comptool.errors import InputError
 from comptool.io.tables import read_table
 from comptool.io.text_tables import NAMELESS
-from comptool.metrics.metric_registry import is_metric
+from comptool.metrics.metric_registry import wrong_name
 
 ID_NAMES = "id image_id img_id imageid image_name image img filename file_name file name".split()
 GROUP_WORDS = frozenset(
@@ -156,7 +156,8 @@ def _find_task_and_metric(found: Detection, tables: Tables) -> None:
         of_values = by_column.pop() if len(by_column) == 1 else ""
         task = tasks.by_shape(cells=joined or isinstance(label, list)).name
         why = f"task: {task}" + (f" ({label} holds lists of labels)" if joined else "")
-        if of_values in tasks.names() and (of_values != "ordinal" or len(columns) == 1):
+        # Several numbers may be asked for at once, grades of one column alone.
+        if of_values and (tasks.find(of_values).numbers or len(columns) == 1):
             task, why = of_values, f"task: {of_values} (by the values of {columns[0]})"
         found.settle("task", task, why)
     task = facts["task"]
@@ -174,7 +175,7 @@ def _find_task_and_metric(found: Detection, tables: Tables) -> None:
         labels = train[columns[0]].unique().tolist()
     if number := asks_for_ranking(tables.sample, labels):
         metric = f"map@{number}"
-        if is_metric(metric) and not joined:
+        if wrong_name(metric) is None and not joined:
             found.settle("metric", metric, f"{ASSUMED_METRIC} {metric}")
     one_class = task == tasks.DEFAULT_TASK
     if one_class and tables.sample is not None and asks_for_one_probability(tables.sample):

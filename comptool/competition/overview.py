@@ -83,6 +83,8 @@ def described(role: str, samples: Samples) -> str:
     """Number of samples and classes, in a line."""
     if samples.labels:
         return f"{len(samples)} {role} samples of {_positives(samples)}"
+    if samples.numbers:
+        return f"{len(samples)} {role} samples of {_numbers(samples)}"
     if samples.label is None:
         return f"{len(samples)} {role} samples"
     counts = class_counts(samples.frame[samples.label])
@@ -91,6 +93,13 @@ def described(role: str, samples: Samples) -> str:
     if counts[least] == counts[most]:
         sizes = f"{counts[least]} of each"
     return f"{len(samples)} {role} samples of {len(counts)} classes, {sizes}"
+
+
+def _numbers(samples: Samples) -> str:
+    """Range and mean of each number of a table."""
+    rows = zip(samples.numbers, samples.number_matrix().T, strict=True)
+    ranges = [f"{name} from {n.min():g} to {n.max():g}, mean {n.mean():.4g}" for name, n in rows]
+    return f"the number{'s' if len(ranges) > 1 else ''} {'; '.join(ranges)}"
 
 
 def _positives(samples: Samples) -> str:

@@ -35,6 +35,7 @@ from comptool.tasks.labels import (
     Matrix,
     matrix_of_columns,
     matrix_of_lists,
+    matrix_of_numbers,
     says_zero_is_unknown,
     zero_to_unknown,
 )
@@ -56,6 +57,7 @@ class Samples:
     labels: tuple[str, ...] = ()  # the K classes of a multi-label table, in class order
     # training treats 0 as not annotated: ``split --map-zero-to-unknown``
     zero_is_unknown: bool = False
+    numbers: tuple[str, ...] = ()  # the T label columns of a table of numbers
     notes: tuple[str, ...] = ()  # about rows that were left out, one sentence each
 
     def __len__(self) -> int:
@@ -77,6 +79,16 @@ class Samples:
         if self.label is not None:
             return matrix_of_lists(self.source, self.frame[self.label], self.labels)
         return matrix_of_columns(self.source, self.frame, self.labels)
+
+    def number_matrix(self) -> npt.NDArray[np.float64]:
+        """Numbers of shape (N, T), columns as in ``numbers``.
+
+        Raises
+        ------
+        InputError
+            Naming the first cell that is not a finite number.
+        """
+        return matrix_of_numbers(self.source, self.frame, self.numbers)
 
     def training_matrix(self) -> Matrix:
         """`label_matrix` for training: with ``zero_is_unknown``, 0 becomes -1.
@@ -299,6 +311,7 @@ def _samples(
         source=source,
         labels=labels,
         zero_is_unknown=bool(labels) and says_zero_is_unknown(source, frame),
+        numbers=competition.kind.number_columns(competition) if labelled else (),
     )
 
 

@@ -12,10 +12,12 @@ from typing import Any
 from comptool import tasks
 from comptool.errors import InputError, UsageError, unknown_name
 from comptool.io.atomic import atomic_output
-from comptool.metrics.metric_registry import is_metric, names
+from comptool.metrics.metric_options import from_text as option_from_text
+from comptool.metrics.metric_registry import wrong_name
 
 TOP_KEYS = ("name", "task", "metric")
-TABLES = ("data", "modalities", "class-folders")
+METRIC_OPTIONS = "metric-options"
+TABLES = ("data", "modalities", "class-folders", METRIC_OPTIONS)
 PATH_KEYS = ("train", "val", "test", "sample-submission", "train-images", "test-images")
 DATA_KEYS = (
     "folder", *PATH_KEYS, "id", "label", "label-pattern", "group", "classes", "missing-images",
@@ -24,7 +26,7 @@ DATA_KEYS = (
 MISSING_IMAGES = ("error", "drop")
 VARIABLES = {
     f"COMPTOOL_{key.replace('-', '_').upper()}": key
-    for key in (*TOP_KEYS, *DATA_KEYS, "modalities")
+    for key in (*TOP_KEYS, *DATA_KEYS, "modalities", METRIC_OPTIONS)
 }
 PREFIX = "COMPTOOL_"
 # Not facts: the cache of decoded images, and the real images of tests and benchmarks.
@@ -44,7 +46,7 @@ COMMENTS = {
     "train-images": "where patterns are looked for",
     "test-images": "where patterns are looked for",
     "id": "column",
-    "label": "column; for multilabel a list of 0/1 columns",
+    "label": "column; multilabel, regression: also a list of columns",
     "label-pattern": "where the class is in a path; * is anything, ** across folders",
     "group": "rows of one group are never torn apart by a split",
     "classes": "all class names",
@@ -105,12 +107,24 @@ def from_environment(environment: Mapping[str, str]) -> Facts:
     return checked(facts, lambda key, what: UsageError(f"{names[key]} {what}"))
 
 
-def from_options(options: Mapping[str, str | None], modalities: Sequence[str] = ()) -> Facts:
-    """The facts in options: text by key, and modalities as ``NAME=COLUMN`` or ``NAME=PATTERN``."""
+def from_options(
+    options: Mapping[str, str | None],
+    modalities: Sequence[str] = (),
+    metric_options: Sequence[str] = (),
+) -> Facts:
+    """The facts in options: text by key, modalities and options of the metric as ``NAME=VALUE``."""
     facts = _from_texts({key: text for key, text in options.items() if text is not None})
     if modalities:
         facts["modalities"] = from_text("modalities", ",".join(modalities))
-    names = {"modalities": "--modality"}
+    if metric_options:
+        for text in metric_options:
+            if not all(part.strip() for part in (text + " ").split("=", 1)) or "=" not in text:
+                raise UsageError(f"--metric-option is '{text}'; it is name=value")
+        given = [text.partition("=")[0].strip() for text in metric_options]
+        if len(set(given)) < len(given):
+            raise UsageError("--metric-option gives the same name twice")
+        facts[METRIC_OPTIONS] = from_text(METRIC_OPTIONS, ";".join(metric_options))
+    names = {"modalities": "--modality", METRIC_OPTIONS: "--metric-option"}
     return checked(facts, lambda key, what: UsageError(f"{names.get(key, f'--{key}')} {what}"))
 
 
@@ -124,6 +138,9 @@ def _from_texts(texts: Mapping[str, str]) -> Facts:
 def from_text(key: str, text: str) -> object:
     """The value of a fact from the text of a variable or an option."""
     parts = [part.strip() for part in text.split(",")]
+    if key == METRIC_OPTIONS:
+        options = [part.partition("=") for part in text.split(";") if part.strip()]
+        return {name.strip(): option_from_text(value.strip()) for name, _, value in options}
     if key == "modalities":
         pairs = [part.partition("=") for part in parts]
         return {name.strip(): value.strip() for name, _, value in pairs}
@@ -158,7 +175,10 @@ def _wrong(key: str, value: object) -> str | None:
         known = tasks.names()
         return None if value in known else f"is {value!r}; it can be {', '.join(known)}"
     if key == "metric":
-        return None if is_metric(value) else f"is {value!r}; it can be {', '.join(names())}"
+        wrong = wrong_name(value)
+        return wrong and f"is wrong: {wrong}"
+    if key == METRIC_OPTIONS:
+        return _wrong_metric_options(value)
     if key == "modalities":
         return _wrong_modalities(value)
     if key == "class-folders":
@@ -195,6 +215,17 @@ def _wrong_modalities(value: object) -> str | None:
     return None
 
 
+def _wrong_metric_options(value: object) -> str | None:
+    if not isinstance(value, dict):
+        return f"is {value!r}; a table such as beta = 2 is needed"
+    for name, given in value.items():
+        cells = given if isinstance(given, list) else [given]
+        cells = [cell for row in cells for cell in (row if isinstance(row, list) else [row])]
+        if not cells or not all(isinstance(c, (int, float, str)) and c != "" for c in cells):
+            return f"gives {name!r} as {given!r}; a number, a list of numbers or a path is needed"
+    return None
+
+
 def _wrong_class_folders(value: object) -> str | None:
     if not isinstance(value, dict) or len(value) < 2:
         return f"is {value!r}; the folders of at least two classes are needed"
@@ -215,6 +246,13 @@ def write_facts(facts: Mapping[str, Any], path: Path, *, force: bool = False) ->
     lines += ["", "# In the order in which a model takes them: a column with the images' paths, or"]
     lines += ['# a file-name pattern such as "SAR_{id}.png".', "[modalities]"]
     lines += [f"{name} = {_toml(source)}" for name, source in facts["modalities"].items()]
+    if facts.get(METRIC_OPTIONS):
+        lines += [
+            "",
+            "# 'comptool metrics NAME' lists the options of a metric.",
+            "[metric-options]",
+        ]
+        lines += [f"{name} = {_toml(value)}" for name, value in facts[METRIC_OPTIONS].items()]
     if folders := facts.get("class-folders"):
         lines += ["", "# Folders that form one class.", "[class-folders]"]
         lines += [f"{_toml(name)} = {_toml(each)}" for name, each in folders.items()]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from comptool.competition.label_columns import answers_of
-from comptool.metrics.metric_registry import METRICS, is_metric
+from comptool.metrics.metric_registry import METRICS, wrong_name
 
 TEXT_NAME = re.compile(
     r"(description|overview|evaluation|metric|readme|competition|about|rules)[^/]*\.(md|txt|rst|html)",
@@ -105,7 +105,7 @@ class Stated:
         for text in self.names:
             name, _, option = text.partition(":")
             # A name with a number, such as map@5, is not in the table.
-            if name in known or ("@" in name and is_metric(name)):
+            if name in known or ("@" in name and wrong_name(name) is None):
                 key, _, value = option.partition("=")
                 return name, {key: float(value)} if key else {}
         return None, {}

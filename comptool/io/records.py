@@ -189,8 +189,9 @@ class RunHeader:
         Rows per class that this network was trained on.
     bits
         Bits in use of 16-bit images, by modality.
-    metric, score, epoch
-        Metric, value and epoch of the best checkpoint; no value without validation.
+    metric, metric_options, score, epoch
+        Metric with its options, value and epoch of the best checkpoint; no value without
+        validation.
     fold
         The validation fold, or None.
     pretrained, init_from
@@ -220,6 +221,7 @@ class RunHeader:
     trained_counts: dict[str, int] = field(default_factory=dict)
     bits: dict[str, int] = field(default_factory=dict)
     metric: str = ""
+    metric_options: dict[str, Any] = field(default_factory=dict)
     fold: int | None = None
     seed: int | None = None
     pretrained: str | None = None

@@ -14,12 +14,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from comptool import models
+from comptool import models, tasks
 from comptool.errors import InputError, UsageError, quoted
 from comptool.io.atomic import atomic_output
 from comptool.io.records import RunHeader
 from comptool.io.runs import BEST, HEADER_FORMAT, HEADER_KEY, read_header
-from comptool.models.streams import StreamModel
+from comptool.models.streams import OutputScale, StreamModel
 
 
 def save_checkpoint(
@@ -43,7 +43,7 @@ def load_checkpoint(run: Path, device: str = "cpu") -> tuple[StreamModel, RunHea
     """Load the best weights of a run into its model, in evaluation mode; also returns the header.
 
     ``run`` is the folder of one run (a member, not a folded run) or its ``best.safetensors``;
-    ``device`` is ``cpu``, ``cuda`` or ``cuda:1``. Raises an InputError if the checkpoint is
+    ``device`` is ``cpu``, ``cuda`` or ``cuda:N``. Raises an InputError if the checkpoint is
     missing, truncated or of another program, or its model is unknown or does not fit the weights.
     """
     header = read_header(run)
@@ -60,9 +60,13 @@ def build_model(header: RunHeader) -> StreamModel:
     """The model that a header describes, with random weights."""
     described = header.model
     channels = [header.channels[name] for name in header.modalities]
-    return models.create(
-        described.name, len(header.classes), in_chans=channels, **described.options
+    task, num_classes = tasks.find(header.task), len(header.classes)
+    model = models.create(
+        described.name, task.outputs(num_classes), in_chans=channels, **described.options
     )
+    if task.numbers:
+        model.output = OutputScale([0.0] * num_classes, [1.0] * num_classes)
+    return model
 
 
 def load_weights(model: nn.Module, run: Path, *, dispensable: str | None = None) -> None:

@@ -101,6 +101,64 @@ def matrix_of_lists(source: Path, lists: pd.Series[str], classes: Sequence[str])
     return matrix
 
 
+def matrix_of_numbers(
+    source: Path, frame: pd.DataFrame, columns: Sequence[str]
+) -> npt.NDArray[np.float64]:
+    """Numbers of T label columns, shape (N, T).
+
+    Parameters
+    ----------
+    source
+        Where ``frame`` was read, for messages.
+    frame
+        Table of text with N rows.
+    columns
+        The T columns.
+
+    Raises
+    ------
+    InputError
+        Naming the first cell that is blank or not a finite number.
+    """
+    matrix = np.empty((len(frame), len(columns)))
+    for place, name in enumerate(columns):
+        matrix[:, place] = pd.to_numeric(frame[name], errors="coerce").to_numpy(np.float64)
+        wrong = ~np.isfinite(matrix[:, place])
+        mend = "Write finite numbers such as 3.5, and leave rows without one out of the table"
+        refuse_rows(source, frame[name], wrong, "the label is not a number", mend)
+    return matrix
+
+
+def number_bins(numbers: npt.NDArray[np.floating], *, least: int) -> npt.NDArray[np.int64]:
+    """The bin of each of N rows, shape (N,), from 0: rows of similar numbers, for stratification.
+
+    Bins are of about equal size, at most ten and of at least ``least`` rows each where there are
+    as many; equal numbers are in one bin. Several numbers of a row count by their mean, each in
+    standard deviations.
+
+    Parameters
+    ----------
+    numbers
+        Shape (N, T).
+    least
+        Rows of a bin.
+
+    Examples
+    --------
+    >>> number_bins(np.array([[5.0], [1.0], [9.0], [1.5]]), least=2)
+    array([1, 0, 1, 0])
+    """
+    spread = numbers.std(axis=0)
+    level = ((numbers - numbers.mean(axis=0)) / np.where(spread > 0, spread, 1)).mean(axis=1)
+    count = min(MOST_BINS, max(1, len(level) // least))
+    edges = np.unique(np.quantile(level, np.arange(1, count) / count))
+    bins = np.unique(np.searchsorted(edges, level, side="right"), return_inverse=True)[1]
+    return np.asarray(bins, np.int64)
+
+
+MOST_BINS = 10
+
+
 def split_lists(lists: pd.Series[str], classes: Sequence[str] = ()) -> list[list[str]]:
     """The labels that each cell names.
 

@@ -35,7 +35,7 @@ from comptool.models.backbones import timm_backbone
 from comptool.models.checkpoint_file import build_model, load_weights
 from comptool.models.late_fusion import AUXILIARY
 from comptool.models.pretrained import RANDOM, create_from
-from comptool.models.streams import StreamModel
+from comptool.models.streams import OutputScale, StreamModel
 from comptool.tasks import Task
 from comptool.training import data
 from comptool.training.autotune import ComputeConfig, Measure, choose_config, compiled, use_threads
@@ -69,7 +69,7 @@ from comptool.training.optim import (
 from comptool.training.training_state import Progress, read_state
 from comptool.training.validate import InputTransform, black_images
 
-GAUGE = "gradients"  # in the state of the optional columns of metrics.csv
+GRADIENTS = "gradients"  # key of the gradient log in the gauges of last.pt
 Phase = Callable[[str], AbstractContextManager[None]]
 _NOTHING: AbstractContextManager[None] = nullcontext()
 
@@ -135,7 +135,7 @@ class TrainSession:
 
     def gauges(self) -> dict[str, Any]:
         """State of the optional columns of ``metrics.csv``, to resume within an epoch."""
-        return {GAUGE: self.gradients.state_dict()} if self.gradients else {}
+        return {GRADIENTS: self.gradients.state_dict()} if self.gradients else {}
 
     def seen(self, batch: Batch) -> int:
         """Number of samples of a batch after mixing."""
@@ -267,7 +267,8 @@ def new_model(plan: TrainPlan, member: TrainMember, say: Say) -> tuple[StreamMod
         bits=bits,
         mean={name: list(mean) for name, (mean, _) in statistics.items()},
         std={name: list(std) for name, (_, std) in statistics.items()},
-        metric=plan.metric,
+        metric=plan.metric.name,
+        metric_options=plan.metric.record,
         fold=member.fold,
         seed=plan.settings.seed,
         pretrained=pretrained,
@@ -309,14 +310,20 @@ def _with_weights(
     plan: TrainPlan, member: TrainMember, options: dict[str, Any], say: Say
 ) -> tuple[StreamModel, str]:
     """The model, and the source of its weights."""
-    name, num_classes = plan.settings.model, len(plan.rows.classes)
+    name, task = plan.settings.model, plan.rows.task
+    outputs = task.outputs(len(plan.rows.classes))
     if member.parent is None:
-        return create_from(plan.settings.pretrained, name, num_classes, say=say, **options)
-    model = models.create(name, num_classes, **options)
+        model, origin = create_from(plan.settings.pretrained, name, outputs, say=say, **options)
+    else:
+        model, origin = models.create(name, outputs, **options), str(member.parent)
+    if task.numbers:
+        model.output = OutputScale(*plan.rows.scale(member.train))
+    if member.parent is None:
+        return model, origin
     own_head = head_weights(model) if plan.settings.reset_head else {}
     load_weights(model, member.parent, dispensable=AUXILIARY)
     model.load_state_dict(own_head, strict=False)
-    return model, str(member.parent)
+    return model, origin
 
 
 def open_session(
@@ -376,7 +383,11 @@ def open_session(
         valid_loader=valid_loader,
         processes=processes,
         mixing=Mixing(
-            settings.mixup, settings.cutmix, settings.balanced_mixup, len(plan.rows.classes)
+            settings.mixup,
+            settings.cutmix,
+            settings.balanced_mixup,
+            len(plan.rows.classes),
+            numbers=plan.rows.task.numbers,
         ),
         task=plan.rows.task,
         datasets=datasets,
@@ -506,8 +517,9 @@ def prepare(
     if state is not None:
         session.model.load_state_dict(state["weights"])
         session.optimisation.load_state_dict(state["optimisation"])
-        if session.gradients and GAUGE in (gauges := state.get("gauges", {})):
-            session.gradients.load_state_dict(gauges[GAUGE])
+        saved = state.get("gauges", {}).get(GRADIENTS)
+        if session.gradients and saved:
+            session.gradients.load_state_dict(saved)
     if not processes.first:
         progress.loss_sum, progress.seen = 0.0, 0
     return Prepared(progress, header, session)
@@ -521,7 +533,8 @@ def identity(plan: TrainPlan, processes: Processes) -> dict[str, Any]:
     """JSON values, besides the settings, that must not change in a resumed run."""
     return {
         "rows": plan.rows.digest(),
-        "metric": plan.metric,
+        "metric": plan.metric.name,
+        "metric_options": plan.metric.record,
         "processes": processes.size,
         "prior": None if plan.prior is None else list(plan.prior),
         "class_weights": None if plan.class_weights is None else list(plan.class_weights),
@@ -558,6 +571,12 @@ def _check_identity(found: dict[str, Any], wanted: dict[str, Any], member: Train
                 f"a resumed run keeps its settings; {folder} was begun with {option} "
                 f"{found.get(name)}"
             )
+    # Runs of earlier versions have none.
+    if found.get("metric_options", {}) != wanted["metric_options"]:
+        raise UsageError(
+            f"a resumed run keeps its settings; {folder} was begun with other [metric-options] in "
+            "comptool.toml"
+        )
 
 
 def _introduction(

@@ -20,7 +20,6 @@ from comptool.data.dataset import Batch
 from comptool.errors import InputError, UsageError
 from comptool.io import provenance
 from comptool.io.locks import hold
-from comptool.io.predictions import read_predictions
 from comptool.io.provenance import PredictionFacts
 from comptool.io.runs import FINISHED, OOF, RUNNING, STOPPED, RunRecord
 from comptool.training.auto_batch_size import with_batch_size
@@ -258,7 +257,7 @@ class Loop:
             raise SystemExit(INTERRUPTED)  # only the first prints the message
         raise KeyboardInterrupt(
             f"stopped in epoch {progress.epoch + 1} of {self.session.settings.epochs} after "
-            f"{progress.update} of {self.session.updates_per_epoch} updates; go on with: "
+            f"{progress.update} of {self.session.updates_per_epoch} updates; continue with: "
             f"{self.keeper.go_on}"
         )
 
@@ -345,7 +344,7 @@ def train(
             score, epoch = end.best_score, end.best_epoch
         if not processes.first:
             return None
-    return TrainOutcome(plan.run, plan.metric, score, epoch, perf_counter() - started)
+    return TrainOutcome(plan.run, plan.metric.name, score, epoch, perf_counter() - started)
 
 
 def _nothing(*_: object) -> None:
@@ -438,10 +437,7 @@ def _run(loop: Loop, keeper: Checkpointer, begun: RunRecord) -> None:
 
 def _join_folds(plan: TrainPlan, *, write: bool) -> float:
     """Out-of-fold score of all members; writes the joint ``oof.csv`` in the table's order."""
-    sums_to_one = plan.rows.task.sums_to_one
-    parts = [
-        read_predictions(member.folder / OOF, sums_to_one=sums_to_one) for member in plan.members
-    ]
+    parts = [plan.rows.task.read(member.folder / OOF) for member in plan.members]
     rows = np.concatenate([member.valid for member in plan.members])
     order = np.argsort(rows, kind="stable")
     probabilities = np.concatenate([part.probabilities for part in parts])[order]

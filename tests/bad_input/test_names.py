@@ -30,7 +30,7 @@ TINY = ("--model", "test_efficientnet-dual", "--run-name", "new")
         ),
         (
             ("train", *TINY, "--metric", "acuracy"),
-            "no metric is called 'acuracy'; did you mean 'accuracy', 'auc' or 'balanced-accuracy'?",
+            "no metric is called 'acuracy'; did you mean 'accuracy', 'accuracy@k' or 'auc'?",
         ),
         (
             ("train", *TINY, "--augment", "flps"),
@@ -59,11 +59,12 @@ TINY = ("--model", "test_efficientnet-dual", "--run-name", "new")
         ),
         (
             ("score", "mine.csv", "--answers", "data/answers.csv", "--metric", "acuracy"),
-            "no metric is called 'acuracy'; did you mean 'accuracy', 'auc' or 'balanced-accuracy'?",
+            "no metric is called 'acuracy'; did you mean 'accuracy', 'accuracy@k' or 'auc'?",
         ),
         (
             ("simulate", "mavok"),
-            "no practice competition is called 'mavok'; did you mean 'mavoc', 'aicoss' or 'ntire'?",
+            "no practice competition is called 'mavok'; did you mean 'mavoc', 'aicoss' or "
+            "'rust-grades'?",
         ),
     ],
     ids=lambda value: value[-1] if isinstance(value, tuple) else "",
@@ -143,9 +144,12 @@ def test_an_unknown_key_of_the_competition(refused, damage, command):
         (("[data]", "[date]"), "no key is called 'date'; did you mean 'data', {} or {}?"),
         (
             ("multiclass", "multi-class"),
-            "'task' is 'multi-class'; it can be multiclass, multilabel",
+            "'task' is 'multi-class'; it can be multiclass, multilabel, ordinal, regression",
         ),
-        (("accuracy", "acuracy"), "'metric' is 'acuracy'; it can be accuracy, {}"),
+        (
+            ("accuracy", "acuracy"),
+            "'metric' is wrong: no metric is called 'acuracy'; did you mean 'accuracy', {} or {}?",
+        ),
         (('id = "id"', "id = 3"), "'id' is 3; a text is needed"),
         (("[data]", "[data"), "is not readable as TOML ({})"),
     ],

@@ -28,14 +28,15 @@ def test_init_writes_what_it_found_and_says_so(comptool, data):
         "# Facts of the competition; the settings of a run stand in its shell script.\n"
         f'name = "{load().name}"'.ljust(40)
         + "  # what submission files are called\n"
-        'task = "multiclass"                       # multiclass or multilabel\n'
+        'task = "multiclass"                       '
+        "# multiclass or multilabel or ordinal or regression\n"
         'metric = "accuracy"                       # what the organiser ranks by\n'
         "\n"
         "[data]\n"
         'folder = "data"                           # the download; what follows is relative to it\n'
         'train = "train.csv"                       # a table, or a folder of class folders\n'
         'id = "id"                                 # column\n'
-        'label = "label"                           # column; for multilabel a list of 0/1 columns\n'
+        'label = "label"                           # column; multilabel, regression: also a list of columns\n'
         "\n"
         "# In the order in which a model takes them: a column with the images' paths, or\n"
         '# a file-name pattern such as "SAR_{id}.png".\n'

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from comptool import metrics, tasks
-from comptool.competition.config import load
+from comptool import tasks
+from comptool.competition.config import Competition, load
 from comptool.errors import ComptoolError, InputError, UsageError
 from comptool.io import provenance
 from comptool.io.atomic import together
@@ -24,25 +24,29 @@ from comptool.io.predictions import Predictions, write_predictions
 from comptool.io.provenance import PredictionFacts, TableFacts
 from comptool.io.runs import find_run, members, read_header
 from comptool.io.tables import read_table
+from comptool.metrics import Metric, find
 from comptool.metrics.multilabel import logloss, macro_f_beta, micro_f_beta
 from comptool.postprocess import inputs
 from comptool.postprocess.calibration.config import THRESHOLDS, CalibrationConfig
 from comptool.postprocess.calibration.context import (
+    ACCURACY,
     CalibrationContext,
     ClassCounts,
     Floats,
     LabelledRows,
     shares_of,
 )
-from comptool.postprocess.calibration.methods import CELL_METHODS, METHODS
+from comptool.postprocess.calibration.methods import CELL_METHODS, METHODS, CalibrationMethod
 from comptool.postprocess.calibration.multilabel_methods import AVERAGES, Fitted, Targets
 from comptool.postprocess.oof import FOLDS, Labelled, nested_folds, own_evidence, trained_counts
+from comptool.tasks import Task
 from comptool.tasks.labels import class_counts as count_labels
 from comptool.tasks.multilabel_task import ANSWERED
 
 Counts = npt.NDArray[np.int64]
 Fit = Callable[[Targets, Floats], Fitted]
 SHOWN_CLASSES = 40
+OF_GRADES = "quadratic-kappa"  # the measure of thresholds where the metric reads no grades
 SCORES = dict(zip(AVERAGES, (macro_f_beta, micro_f_beta), strict=True))
 
 
@@ -78,7 +82,7 @@ def decide(
     entry = METHODS.find(method)
     unused = entry.weighed or entry.own_prior
     oof, target_prior = (None, None) if unused else (settings.oof, settings.target_prior)
-    labelled, metric, trained = None, "accuracy", None
+    labelled, metric, trained = None, ACCURACY, None
     if method == "prior" and oof is None:
         with suppress(ComptoolError):
             runs = [find_run(run) for run in facts.runs or []]
@@ -87,7 +91,7 @@ def decide(
     if entry.fitted or oof is not None or (method == "prior" and trained is None):
         about = load(competition)
         labelled = own_evidence(oof, facts, about)
-        metric = usable_metric(about.metric)
+        metric = usable_metric(about, predictions.classes)
     basis = basis_of(
         source,
         predictions.classes,
@@ -101,6 +105,10 @@ def decide(
     answer = entry.load()(basis.context, **settings.options_of(entry))(predictions.probabilities)
     record = {"method": method, **answer.facts, **_recorded(predictions.classes, basis)}
     notes = [*answer.notes, *_notes(method, predictions.classes, basis, record)]
+    if entry.ordered and labelled is not None:
+        measured, text = _measured_grades(labelled, entry, settings, basis.context, about.kind)
+        record |= measured
+        notes += text
     if entry.weighed:
         # Imports all methods; the other branches do not need them.
         from comptool.postprocess.calibration.compare import supported
@@ -128,7 +136,7 @@ def basis_of(
     facts: PredictionFacts,
     target_prior: str | None,
     labelled: Labelled | None,
-    metric: str,
+    metric: Metric,
     *,
     trained: Counts | None = None,
     competition: Path | None = None,
@@ -207,9 +215,23 @@ def evidence_of(labelled: Labelled, classes: Sequence[str]) -> LabelledRows:
     return evidence
 
 
-def usable_metric(name: str) -> str:
+def usable_metric(about: Competition, classes: Sequence[str]) -> Metric:
     """The competition's metric if it is for one class per image, otherwise accuracy."""
-    return name if name in metrics.METRICS[tasks.DEFAULT_TASK] else "accuracy"
+    return ACCURACY if about.kind.cells else about.find_metric(classes=classes)
+
+
+def check_method(name: str, task: Task) -> None:
+    """Raise a UsageError unless the method is for the task, which is not of several labels."""
+    if task.numbers:
+        raise UsageError(
+            f"recalibration is of class probabilities, and the task is {task}; submit the numbers "
+            "as they are, or average those of several runs (comptool ensemble)"
+        )
+    ours = METHODS.find(name) if name in METHODS else None
+    if ours is None and name in CELL_METHODS:
+        raise UsageError(f"--method {name} is for several labels per image, and the task is {task}")
+    if ours is not None and ours.ordered and not task.ordered:
+        raise UsageError(f"--method {name} is for several labels or grades, and the task is {task}")
 
 
 def _recorded(classes: Sequence[str], basis: CalibrationBasis) -> dict[str, object]:
@@ -240,7 +262,32 @@ def _notes(
         notes.append(f"assuming that the test classes are {basis.prior}")
     shown = ("temperature", "tau", "estimated", "uncertain_rows")
     found = [f"{name} {record[name]:.4g}" for name in shown if isinstance(record.get(name), float)]
+    if isinstance(between := record.get("thresholds"), list):
+        found.append(f"on the expected grade {', '.join(f'{one:.3f}' for one in between)}")
     return [*notes, *(f"{method}: {one}" for one in found)]
+
+
+def _measured_grades(
+    labelled: Labelled,
+    entry: CalibrationMethod,
+    settings: CalibrationConfig,
+    context: CalibrationContext,
+    task: Task,
+) -> tuple[dict[str, object], list[str]]:
+    """The metric of the grades as predicted, cross-validated and in-sample."""
+    one_hot = np.eye(labelled.predictions.probabilities.shape[1])
+
+    def fit(targets: Targets, p: Floats) -> Fitted:
+        own = replace(context, evidence=LabelledRows(p, targets))
+        apply = entry.load()(own, **settings.options_of(entry))
+        return Fitted(lambda given: one_hot[apply(given).labels])
+
+    metric = context.metric
+    if not metric.of_decisions:
+        metric = find(OF_GRADES, task)
+    measure = Measure(metric.name, metric.score, greater_is_better=metric.greater_is_better)
+    fitted = fit(labelled.targets, labelled.predictions.probabilities)
+    return _measured(replace(labelled, note=""), entry.name, measure, fitted, fit)
 
 
 def _shares(classes: Sequence[str], shares: Iterable[float]) -> str:
@@ -256,7 +303,7 @@ class Measure(NamedTuple):
 
 
 def decide_cells(
-    predictions: Predictions, labelled: Labelled, settings: CalibrationConfig, metric: str
+    predictions: Predictions, labelled: Labelled, settings: CalibrationConfig, metric: Metric
 ) -> tuple[Decision, list[str]]:
     """Recalibrate multi-label probabilities with a method fitted to out-of-fold rows."""
     labelled.check_classes(predictions.classes)
@@ -310,11 +357,11 @@ def _measured(
     return {**record, "nested": nested, "in_sample": in_sample}, notes
 
 
-def f_score_of(settings: CalibrationConfig, metric: str) -> tuple[str, float]:
+def f_score_of(settings: CalibrationConfig, metric: Metric) -> tuple[str, float]:
     """Average and beta of the F-score that thresholds maximise: as given, or the metric's."""
-    average = settings.average or ("micro" if metric.startswith("micro") else "macro")
+    average = settings.average or ("micro" if metric.name.startswith("micro") else "macro")
     # f-beta is an F2 over rows, whose best thresholds have no exact solution; macro F2 is close.
-    usual = 2.0 if metric == "f-beta" else 1.0
+    usual = metric.given.get("beta", 1.0)
     return average, usual if settings.beta is None else settings.beta
 
 
@@ -418,17 +465,16 @@ def recalibrate_file(
     settings.check()
     facts = provenance.facts(source, PredictionFacts)
     task = tasks.find(facts.task or inputs.task_here())
-    if not task.cells and settings.method in CELL_METHODS and settings.method not in METHODS:
-        raise UsageError(
-            f"--method {settings.method} is for several labels per image, and these predictions "
-            "are of one class per image"
-        )
+    if not task.cells:
+        check_method(settings.method, task)
+        settings.check_single()
     if task.cells and settings.method in CELL_METHODS:
         settings.check_cells()
         predictions = inputs.read_cells(source, facts, task)
         about = load(competition)
         labelled = own_evidence(settings.oof, facts, about)
-        result, notes = decide_cells(predictions, labelled, settings, about.metric)
+        metric = about.find_metric(classes=predictions.classes)
+        result, notes = decide_cells(predictions, labelled, settings, metric)
     else:
         predictions = inputs.read_multiclass(source, facts)
         if len(predictions) < 2 and METHODS.find(settings.method).of_sets:

@@ -26,11 +26,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from comptool import metrics
 from comptool.errors import UsageError
 from comptool.metrics.metric_registry import Floats, Metric, Targets
 from comptool.metrics.multiclass import SMALLEST
 from comptool.metrics.ranking import areas, precisions, rank_sorted
+from comptool.tasks import of_targets
 
 Doubles = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
@@ -153,6 +153,23 @@ class LogLoss:
         return sums
 
 
+class SquaredError:
+    """The negative mean squared error of numbers."""
+
+    by_class = False
+
+    def __init__(self, targets: Targets) -> None:
+        self._targets = targets
+
+    def arrange(self, member: Floats) -> Floats:
+        """Unchanged, as float64."""
+        return member.astype(np.float64)
+
+    def values(self, total: Floats, weight: float) -> Doubles:
+        """One value."""
+        return np.array([-((total / weight - self._targets) ** 2).mean()])
+
+
 class AnyMetric:
     """Any metric, computed from the mean of the members."""
 
@@ -163,6 +180,7 @@ class AnyMetric:
         self._targets = targets
         # A sum and its mean have the same most probable class.
         self._of_sum = metric.of_decisions and targets.ndim == 1 and not metric.is_users
+        self._most = np.inf if of_targets(targets).numbers else 1.0
 
     def arrange(self, member: Floats) -> Floats:
         """Unchanged, as float64."""
@@ -170,13 +188,12 @@ class AnyMetric:
 
     def values(self, total: Floats, weight: float) -> Doubles:
         """One value."""
-        mean = total if self._of_sum else np.minimum(total / weight, 1)
+        mean = total if self._of_sum else np.minimum(total / weight, self._most)
         return np.array([self._metric.sign * self._metric.prepare(self._targets, mean)()])
 
 
-def objective(name: str, targets: Targets, *, per_class: bool = False) -> Objective:
+def objective(metric: Metric, targets: Targets, *, per_class: bool = False) -> Objective:
     """The objective of a metric."""
-    metric = metrics.find(name, targets)
     found: Objective
     if metric.name == "logloss":
         found = LogLoss(targets)
@@ -189,7 +206,7 @@ def objective(name: str, targets: Targets, *, per_class: bool = False) -> Object
     if per_class and not (targets.ndim == 2 and found.by_class):
         raise UsageError(
             "weights per class can be searched for multi-label metrics that are means over "
-            f"classes (map, auc, macro-f1, logloss), and {name} is not one here"
+            f"classes (map, auc, macro-f1, logloss), and {metric.name} is not one here"
         )
     return found
 
@@ -197,7 +214,7 @@ def objective(name: str, targets: Targets, *, per_class: bool = False) -> Object
 def search(
     members: Sequence[Floats],
     targets: Targets,
-    metric: str,
+    metric: Metric,
     *,
     how: str = "greedy",
     per_class: bool = False,
@@ -209,10 +226,10 @@ def search(
 
     ``members`` are M arrays of probabilities, (N, K); ``targets`` are class indices, (N,), or 1, 0
     and -1, (N, K). The weights are at least 0, of shape (M,), or (M, K) if ``per_class``; their sum
-    over members is one. The search ``how``, one of `SEARCHES`, adds at most ``steps`` members if
-    greedy, and averages ``bags`` searches over random halves of the members (0: one search over
-    all), drawn by ``seed``. UsageError if there is no such metric or search, or classes cannot have
-    their own weights.
+    over members is one. ``how`` is one of `SEARCHES`; the greedy search adds at most ``steps`` (1
+    or more) members and averages ``bags`` searches over random halves of the members (0: one search
+    over all), drawn by ``seed``; the continuous one reads neither. UsageError if there is no such
+    metric or search, or classes cannot have their own weights.
     """
     if how not in SEARCHES:
         raise UsageError(f"a search is {' or '.join(SEARCHES)}, not '{how}'")
@@ -233,10 +250,10 @@ def search(
 
 
 def best_first(alone: Doubles, members: Sequence[Floats], targets: Targets) -> Rows:
-    """The order of M members by their scores, best first; ties by log-loss."""
+    """The order of M members by their scores, best first; ties by log-loss or squared error."""
     ties = np.zeros(len(members))
     if len(np.unique(alone)) < len(alone):
-        goal = LogLoss(targets)
+        goal = SquaredError(targets) if of_targets(targets).numbers else LogLoss(targets)
         ties = np.array([_score(goal.values(goal.arrange(member), 1)) for member in members])
     return np.lexsort((-ties, -alone))
 
