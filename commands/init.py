@@ -54,12 +54,15 @@ class InitConfig(Output):
         panel=COLUMNS,
     )
     classes: str | None = option(help="All class names: a,b,c.", panel=COLUMNS)
+    reader: str | None = option(
+        help="Reader of the image files, FILE.py:function.", shown="by suffix", panel=TABLES
+    )
 
     def facts(self) -> dict[str, str | None]:
         """The given facts by their keys in ``comptool.toml``; None: not given."""
         keys = (
             "name task metric train val test sample-submission train-images test-images id label "
-            "group classes"
+            "group classes reader"
         ).split()
         given = {key: getattr(self, key.replace("-", "_")) for key in keys}
         return {**given, "folder": None if self.folder is None else str(self.folder)}

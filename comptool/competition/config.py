@@ -14,7 +14,14 @@ from typing import Any
 
 from comptool import tasks
 from comptool.competition.detect import Detection, detect, detect_table
-from comptool.competition.schema import PATH_KEYS, Facts, from_environment, read_facts, write_facts
+from comptool.competition.schema import (
+    PATH_KEYS,
+    Facts,
+    from_environment,
+    from_options,
+    read_facts,
+    write_facts,
+)
 from comptool.errors import InputError
 from comptool.tasks import Task
 
@@ -40,9 +47,11 @@ class Competition:
     label: str = "label"  # column; empty with ``labels``
     labels: tuple[str, ...] = ()  # the 0/1 columns of a multi-label competition
     group: str | None = None  # column: a split keeps its groups whole
-    # column, or filename pattern with ``{id}``, in the model's order
+    # column, or filename pattern with ``{id}``, in the model's order; several with ``|`` between
+    # them are the channels of one image
     modalities: dict[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] | None = None  # all class names, if fixed
+    reader: str | None = None  # of the user for the images, ``FILE.py:function``
     findings: tuple[str, ...] = ()  # detected and assumed facts, one sentence each
 
     @property
@@ -51,7 +60,7 @@ class Competition:
         return tasks.find(self.task)
 
 
-def load(path: Path | None = None) -> Competition:
+def load(path: Path | None = None, *, reader: str | None = None) -> Competition:
     """The competition of the working directory.
 
     Parameters
@@ -59,6 +68,8 @@ def load(path: Path | None = None) -> Competition:
     path
         A ``comptool.toml``; by default the one in the working directory, otherwise the competition
         is detected in the working directory or in ``data/``.
+    reader
+        Reader of the images in place of the competition's.
 
     Raises
     ------
@@ -69,6 +80,8 @@ def load(path: Path | None = None) -> Competition:
         If a ``COMPTOOL_*`` variable has a wrong value.
     """
     environment = from_environment(os.environ)
+    if reader is not None:
+        environment |= from_options({"reader": reader})
     if path is None and not FILE.exists():
         return detected([Path(), Path("data")], environment)
     path = path or FILE
@@ -157,6 +170,7 @@ def assemble(facts: Facts, folder: Path, findings: tuple[str, ...] = ()) -> Comp
         group=facts.get("group"),
         modalities=dict(facts["modalities"]),
         classes=None if classes is None else tuple(classes),
+        reader=facts.get("reader"),
         findings=findings,
     )
 
@@ -194,6 +208,8 @@ def dump(competition: Competition, path: Path, *, force: bool = False) -> None:
         facts["group"] = competition.group
     if competition.classes is not None:
         facts["classes"] = list(competition.classes)
+    if competition.reader is not None:
+        facts["reader"] = competition.reader
     write_facts(facts, path, force=force)
 
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from comptool.errors import InputError
-from comptool.io.image_readers import READERS
+from comptool.io.image_readers import CHANNELS, IMAGE_SUFFIXES
 
-IMAGE_SUFFIXES = frozenset(suffix for reader in READERS for suffix in reader.suffixes)
 NOT_DATA = frozenset({"weights", "submissions", "__pycache__"})
 MAX_DEPTH = 8
 NO_CLASSES = re.compile(
@@ -23,9 +22,9 @@ NO_CLASSES = re.compile(
 )
 
 
-def looks_like_image(name: str) -> bool:
+def looks_like_image(name: str, suffixes: Collection[str] = IMAGE_SUFFIXES) -> bool:
     """Whether the file name has the suffix of an image."""
-    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+    return os.path.splitext(name)[1].lower() in suffixes
 
 
 def can_be_class(folder: str) -> bool:
@@ -37,10 +36,11 @@ def can_be_class(folder: str) -> bool:
     return NO_CLASSES.search(folder.lower()) is None
 
 
-def find_images(folder: Path) -> list[str]:
+def find_images(folder: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> list[str]:
     """Sorted paths of all images below ``folder``, relative to it, with ``/``.
 
-    Leaves out hidden folders and comptool's own (``weights``, ``submissions``); follows links.
+    ``suffixes`` are those of images, with those of a reader of the user. Leaves out hidden folders
+    and comptool's own (``weights``, ``submissions``); follows links.
     """
     found: list[str] = []
     for top, folders, files in os.walk(folder, followlinks=True):
@@ -52,13 +52,20 @@ def find_images(folder: Path) -> list[str]:
         ]
         folders[:] = sorted(kept) if depth < MAX_DEPTH else []
         prefix = "" if relative == "." else relative.replace(os.sep, "/") + "/"
-        found += [prefix + name for name in files if name[0] != "." and looks_like_image(name)]
+        found += [
+            prefix + name for name in files if name[0] != "." and looks_like_image(name, suffixes)
+        ]
     return sorted(found)
 
 
 def is_pattern(text: str) -> bool:
     """Whether a modality is a filename pattern rather than a column."""
     return "{" in text
+
+
+def channels_of(text: str) -> list[str]:
+    """The columns or patterns of a modality: one, or those of the channels of its images."""
+    return text.split(CHANNELS)
 
 
 def placeholders(pattern: str) -> list[str]:

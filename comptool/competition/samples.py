@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from comptool.competition.config import Competition
 from comptool.competition.filename_patterns import (
     Row,
     can_be_class,
+    channels_of,
     collect,
     fill,
     find_images,
@@ -22,6 +24,8 @@ from comptool.competition.filename_patterns import (
     placeholders,
 )
 from comptool.errors import InputError
+from comptool.io.image_readers import CHANNELS, MEMBER, suffixes_of
+from comptool.io.image_records import NOTES, holds_records
 from comptool.io.provenance import TableFacts, facts
 from comptool.io.tables import check_ids, read_table, refuse_rows
 from comptool.tasks.labels import (
@@ -50,6 +54,8 @@ class Samples:
     labels: tuple[str, ...] = ()  # the K classes of a multi-label table, in class order
     # training treats 0 as not annotated: ``split --map-zero-to-unknown``
     zero_is_unknown: bool = False
+    reader: str = ""  # of the user for the images, ``FILE.py:function``
+    notes: tuple[str, ...] = ()  # what was left out of the table
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -101,10 +107,25 @@ def training_samples(competition: Competition) -> Samples:
     if source.is_dir():
         frame = from_folders(competition, source, labelled=True)
     else:
-        frame = read_table(source)
+        frame = _read(competition, source)
         _check_ids(competition, source, frame)
         frame = with_images(competition, source, frame, competition.train_images)
     return _samples(competition, frame, competition.folder, source, labelled=True)
+
+
+def _read(competition: Competition, source: Path) -> pd.DataFrame:
+    """A table of the download; places of records in it are seen from the data folder."""
+    frame = read_table(source)
+    prefix = os.path.relpath(source.parent, competition.folder).replace(os.sep, "/")
+    if prefix == "." or not holds_records(source):
+        return frame
+    start = source.name + MEMBER
+    inside = {
+        str(name): [f"{prefix}/{cell}" if cell.startswith(start) else cell for cell in frame[name]]
+        for name in frame.columns
+        if frame[name].str.startswith(start).any()
+    }
+    return frame.assign(**inside)
 
 
 def _check_val(val: Path | None, source: Path) -> None:
@@ -135,7 +156,7 @@ def test_samples(competition: Competition) -> Samples:
     if source.is_dir():
         frame = from_folders(competition, source, labelled=False)
     else:
-        frame = read_table(source)
+        frame = _read(competition, source)
         if competition.id not in frame.columns and source == competition.sample_submission:
             frame = frame.rename(columns={str(frame.columns[0]): competition.id})
         if source == competition.sample_submission:
@@ -234,6 +255,8 @@ def _samples(
         source=source,
         labels=labels,
         zero_is_unknown=bool(labels) and says_zero_is_unknown(source, frame),
+        reader=competition.reader or "",
+        notes=tuple(frame.attrs.get(NOTES, ())),
     )
 
 
@@ -286,10 +309,24 @@ def _training_images(competition: Competition, source: Path) -> list[str]:
 def _rows(
     competition: Competition, source: Path, images: list[str], *, labelled: bool = False
 ) -> list[Row]:
-    rows = collect(competition.modalities, images, labelled=labelled)
+    pieces = {
+        (name, place): piece
+        for name, text in competition.modalities.items()
+        for place, piece in enumerate(channels_of(text))
+    }
+    keys = {f"{name}{CHANNELS}{place}": key for key in pieces for name, place in [key]}
+    patterns = {text: pieces[key] for text, key in keys.items()}
+    rows = collect(patterns, images, labelled=labelled)
+    for row in rows:
+        found = {keys[text]: path for text, path in row.paths.items()}
+        row.paths = {
+            name: _joined([found.get((name, place), "") for place, _ in enumerate(wanted)], wanted)
+            for name, text in competition.modalities.items()
+            for wanted in [[fill(piece, {"id": row.id}) for piece in channels_of(text)]]
+        }
     if not rows:
         raise InputError(
-            "no image matches " + " or ".join(competition.modalities.values()),
+            "no image matches " + " or ".join(patterns.values()),
             file=source,
             mend="Correct [modalities] in comptool.toml",
         )
@@ -343,7 +380,10 @@ def check_paths(source: Path, frame: pd.DataFrame, column: str) -> None:
 
 
 def _leaves(path: str) -> bool:
-    return bool(re.match(ABSOLUTE, path)) or os.path.normpath(path).split(os.sep)[0] == ".."
+    return any(
+        re.match(ABSOLUTE, part) or os.path.normpath(part).split(os.sep)[0] == ".."
+        for part in path.split(CHANNELS)
+    )
 
 
 def check_some_image(source: Path, frame: pd.DataFrame, columns: list[str]) -> None:
@@ -365,12 +405,13 @@ def with_images(
     patterns = pattern_modalities(competition)
     if not patterns:
         return frame
-    images = images_of(competition, images_folder or competition.folder)
+    images = []
+    if any(is_pattern(competition.modalities[name]) for name in patterns):
+        images = images_of(competition, images_folder or competition.folder)
     found = {}
     for name in patterns:
-        pattern = competition.modalities[name]
-        wanted = _filled(competition, source, frame, pattern)
-        found[path_column(competition, name)] = look_up(wanted, images, source)
+        text = competition.modalities[name]
+        found[path_column(competition, name)] = _cells(competition, source, frame, text, images)
     missing = np.flatnonzero(np.all([np.array(paths) == "" for paths in found.values()], axis=0))
     if missing.size and len(patterns) == len(competition.modalities):
         looked_for = " or ".join(competition.modalities[name] for name in patterns)
@@ -385,10 +426,38 @@ def with_images(
     return frame.assign(**found)
 
 
+def _cells(
+    competition: Competition,
+    source: Path,
+    frame: pd.DataFrame,
+    text: str,
+    images: Sequence[str],
+) -> list[str]:
+    """Cells of the path column of a modality: an image, or the files of its channels."""
+    wanted, found = [], []
+    for piece in channels_of(text):
+        if is_pattern(piece):
+            wanted.append(_filled(competition, source, frame, piece))
+            found.append(look_up(wanted[-1], images, source))
+        else:
+            check_paths(source, frame, piece)
+            wanted.append(frame[piece].tolist())
+            found.append(wanted[-1])
+    rows = zip(zip(*found, strict=True), zip(*wanted, strict=True), strict=True)
+    return [_joined(*row) for row in rows]
+
+
+def _joined(found: Sequence[str], wanted: Sequence[str]) -> str:
+    """The files of an image; one that is not there by the name that was looked for."""
+    if not any(found):
+        return ""
+    return CHANNELS.join(file or name for file, name in zip(found, wanted, strict=True))
+
+
 def images_of(competition: Competition, images_folder: Path) -> list[str]:
     """Images below a folder, relative to the data folder."""
     prefix = os.path.relpath(images_folder, competition.folder).replace(os.sep, "/")
-    images = find_images(images_folder)
+    images = find_images(images_folder, suffixes_of(competition.reader or ""))
     return images if prefix == "." else [f"{prefix}/{image}" for image in images]
 
 
@@ -406,11 +475,17 @@ def _filled(competition: Competition, source: Path, frame: pd.DataFrame, pattern
 
 
 def pattern_modalities(competition: Competition) -> list[str]:
-    """Modalities that are filename patterns."""
-    return [name for name, text in competition.modalities.items() if is_pattern(text)]
+    """Modalities without a path column of the table: filename patterns, or several columns."""
+    return [name for name in competition.modalities if not _is_column(competition, name)]
+
+
+def _is_column(competition: Competition, modality: str) -> bool:
+    text = competition.modalities[modality]
+    return not is_pattern(text) and len(channels_of(text)) == 1
 
 
 def path_column(competition: Competition, modality: str) -> str:
     """The column of a modality's image paths."""
-    text = competition.modalities[modality]
-    return f"{modality}_path" if is_pattern(text) else text
+    if _is_column(competition, modality):
+        return competition.modalities[modality]
+    return f"{modality}_path"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import struct
+import zipfile
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from comptool.io.image_readers import READERS, USUAL
 
 Array = npt.NDArray[Any]
 DAMAGED = "Download it again"
+NUMPY = (b"\x93NUMPY", b"PK")
 
 
 def package(name: str, extra: str, path: Path) -> Any:
@@ -33,13 +35,18 @@ def package(name: str, extra: str, path: Path) -> Any:
 
 def read_numpy(content: bytes, path: Path) -> Array:
     """The array of a .npy file, or of a .npz file with one image."""
+    if not content.startswith(NUMPY):
+        raise InputError("this is no array of numpy", file=path, mend=DAMAGED)
     try:
         found = np.load(io.BytesIO(content), allow_pickle=False)
         if isinstance(found, np.ndarray):
-            return found
+            return np.asarray(found)
         with found:
-            arrays = {name: found[name] for name in found.files}
-    except (ValueError, OSError, EOFError) as error:
+            arrays: dict[str, Array] = {name: found[name] for name in found.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        if "allow_pickle" in str(error):
+            what = "this array holds Python objects, which are not loaded"
+            raise InputError(what, file=path) from error
         reason = " ".join(str(error).split())
         raise InputError(f"this array is damaged ({reason})", file=path, mend=DAMAGED) from error
     images = [array for array in arrays.values() if array.ndim in (2, 3)]
@@ -112,7 +119,7 @@ def _suits_opencv(content: bytes) -> bool:
 def _first_directory(content: bytes) -> tuple[dict[int, int], bool]:
     """First value of each tag of the first page, and whether there is a further page.
 
-    Empty for a file that is no classic TIFF. tifffile would do, but OpenCV's images need no package.
+    Empty for a file that is no classic TIFF. By hand: images that OpenCV reads need no tifffile.
     """
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(content[:4])
     if order is None:
@@ -145,7 +152,7 @@ def read_dicom(content: bytes, path: Path) -> Array:
 
     Colour is 8-bit RGB. Of grey images:
 
-    - with a window (or a lookup table of values), uint16 from its lower end, 0, to its upper, 65535;
+    - with a window (or a lookup table of values), uint16 from 0, its lower end, to 65535;
     - without one, unsigned pixels without rescaling stay as stored, 16-bit ones stretched by the
       number of stored bits;
     - otherwise rescaled values (Hounsfield units, for example) as float32.
@@ -153,8 +160,7 @@ def read_dicom(content: bytes, path: Path) -> Array:
     MONOCHROME1, in which 0 is white, is inverted.
     """
     pydicom = package("pydicom", "dicom", path)
-    from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
-
+    pixel_data = package("pydicom.pixels", "dicom", path)
     _quiet(pydicom)
     try:
         header = pydicom.dcmread(io.BytesIO(content), force=True)
@@ -163,7 +169,7 @@ def read_dicom(content: bytes, path: Path) -> Array:
         if "TransferSyntaxUID" not in header.file_meta:
             header.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
         frames = int(header.get("NumberOfFrames") or 1)
-        stored: Array = pixel_array(header, index=frames // 2)
+        stored: Array = pixel_data.pixel_array(header, index=frames // 2)
     except RuntimeError as error:
         # pydicom's word for a compression without decoder.
         reason = " ".join(str(error).split())[:300]
@@ -173,18 +179,18 @@ def read_dicom(content: bytes, path: Path) -> Array:
             mend="Install decoders: pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg",
         ) from error
     if header.PhotometricInterpretation == "PALETTE COLOR":
-        return _bytes_of_palette(apply_color_lut(stored, header))
+        return _bytes_of_palette(pixel_data.apply_color_lut(stored, header))
     if stored.ndim == 3:
         return stored
-    values = np.asarray(apply_modality_lut(stored, header))
+    values = np.asarray(pixel_data.apply_modality_lut(stored, header))
     inverted = header.PhotometricInterpretation == INVERTED
-    shown = _windowed(values, header)
+    shown = _windowed(values, header, pixel_data)
     if shown is not None:
         return np.asarray(np.rint((1 - shown if inverted else shown) * FULL), np.uint16)
     bits, signed = int(header.BitsStored), bool(header.PixelRepresentation)
     if inverted:
         stored = (-1 if signed else 2**bits - 1) - stored.astype(np.int64)
-        values = np.asarray(apply_modality_lut(stored, header))
+        values = np.asarray(pixel_data.apply_modality_lut(stored, header))
     if signed or not np.array_equal(values, stored):
         return values.astype(np.float32)
     if bits <= 8:
@@ -202,13 +208,11 @@ def _bytes_of_palette(colours: Array) -> Array:
     return colours if colours.dtype == np.uint8 else (colours >> 8).astype(np.uint8)
 
 
-def _windowed(values: Array, header: Any) -> npt.NDArray[np.float64] | None:
+def _windowed(values: Array, header: Any, pixel_data: Any) -> npt.NDArray[np.float64] | None:
     """Values as the window shows them, 0 to 1; None without a window (PS3.3 C.11.2)."""
     if header.get("VOILUTSequence"):
-        from pydicom.pixels import apply_voi
-
         bits = int(header.VOILUTSequence[0].LUTDescriptor[2])
-        return np.asarray(apply_voi(values, header) / (2**bits - 1), np.float64)
+        return np.asarray(pixel_data.apply_voi(values, header) / (2**bits - 1), np.float64)
     centre, width = (_first(header.get(name)) for name in ("WindowCenter", "WindowWidth"))
     if centre is None or width is None or width < LEAST_WINDOW:
         return None

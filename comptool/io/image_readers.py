@@ -38,6 +38,7 @@ class Reader(Entry):
     suffixes: tuple[str, ...] = ()
     records: tuple[str, ...] = ()
     magic: tuple[int, bytes] | None = None
+    any_axes: bool = False  # the channels may be the first axis
 
 
 READERS: Registry[Reader] = Registry(
@@ -63,6 +64,7 @@ READERS: Registry[Reader] = Registry(
         "numpy.lib.format",
         suffixes=(".npy", ".npz"),
         magic=(0, b"\x93NUMPY"),
+        any_axes=True,
     ),
     Reader(
         "dicom",
@@ -78,6 +80,7 @@ READERS: Registry[Reader] = Registry(
         "Arrays of numbers in the records of a JSON file.",
         "json",
         records=(".json", ".jsonl"),
+        any_axes=True,
     ),
     Reader(
         "bson",
@@ -89,6 +92,8 @@ READERS: Registry[Reader] = Registry(
 )
 # Detects the format by content.
 USUAL = "opencv"
+# In a cell of a path column: between the files of one image, and before the place of a record.
+CHANNELS, MEMBER = "|", "#"
 IMAGE_SUFFIXES = frozenset(suffix for reader in READERS for suffix in reader.suffixes)
 RECORD_SUFFIXES = frozenset(suffix for reader in READERS for suffix in reader.records)
 
@@ -114,6 +119,20 @@ def _is_marked(reader: Reader, content: bytes) -> bool:
 def _function(name: str) -> Callable[..., Any]:
     read: Callable[..., Any] = READERS.load(name)
     return read
+
+
+def parts_of(cell: str) -> list[tuple[str, str]]:
+    """The files that a cell of a path column names, and the place of a record in each or ``""``.
+
+    >>> parts_of("a/red.png|a/green.png"), parts_of("a.bson#0+2711/imgs")
+    ([('a/red.png', ''), ('a/green.png', '')], [('a.bson', '0+2711/imgs')])
+    """
+    found = []
+    for part in cell.split(CHANNELS):
+        file, mark, member = part.partition(MEMBER)
+        is_record = mark and os.path.splitext(file)[1].lower() in RECORD_SUFFIXES
+        found.append((file, member) if is_record else (part, ""))
+    return found
 
 
 def users_reader(spec: str) -> tuple[Callable[..., Any], frozenset[str]]:
@@ -167,7 +186,7 @@ def decode_content(content: bytes, path: Path, suffix: str, spec: str = "") -> D
     InputError
         If the reader fails or returns no image; names the file and the reader.
     """
-    name, read = _chosen(content, suffix, spec)
+    name, read, any_axes = _chosen(content, suffix, spec)
     try:
         found = read(content, path)
     except ComptoolError:
@@ -178,24 +197,25 @@ def decode_content(content: bytes, path: Path, suffix: str, spec: str = "") -> D
         raise InputError(
             f"the reader '{name}' fails on this image ({type(error).__name__}: {reason})", file=path
         ) from error
-    return as_image(found, path, name)
+    return as_image(found, path, name, any_axes=any_axes)
 
 
-def _chosen(content: bytes, suffix: str, spec: str) -> tuple[str, Callable[..., Any]]:
+def _chosen(content: bytes, suffix: str, spec: str) -> tuple[str, Callable[..., Any], bool]:
     if spec and suffix.lower() not in RECORD_SUFFIXES:
         read, own = users_reader(spec)
         if not own or suffix.lower() in own:
-            return spec, read
-    name = reader_of(suffix, content).name
-    return name, _function(name)
+            return spec, read, True
+    reader = reader_of(suffix, content)
+    return reader.name, _function(reader.name), reader.any_axes
 
 
-def as_image(found: object, path: Path, reader: str) -> Decoded:
+def as_image(found: object, path: Path, reader: str, *, any_axes: bool = True) -> Decoded:
     """What a reader returned, as uint8, uint16 or float32 of shape (H, W, C).
 
-    Two axes are a grey image. Of three, the channels are the last axis, or the first one if that
-    fits better: if the other two are equal, or else if it is shorter than the last. Boolean pixels
-    become 0 and 255; numbers of other types become float32, as their range is unknown.
+    Two axes are a grey image. Of three, the channels are the last axis, or with ``any_axes`` the
+    first one if that fits better: if the other two are equal, or else if it is shorter than the
+    last. Boolean pixels become 0 and 255; numbers of other types become float32, as their range is
+    unknown.
 
     Raises
     ------
@@ -227,7 +247,7 @@ def as_image(found: object, path: Path, reader: str) -> Decoded:
         )
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
-    elif _channels_first(pixels.shape):
+    elif any_axes and _channels_first(pixels.shape):
         pixels = pixels.transpose(1, 2, 0)
     if pixels.dtype == np.bool_:
         pixels = pixels.astype(np.uint8) * 255

@@ -23,9 +23,9 @@ import pandas as pd
 
 from comptool.errors import InputError, counted
 from comptool.io.image_formats import DAMAGED, package
-from comptool.io.image_readers import READERS, RECORD_SUFFIXES, USUAL
+from comptool.io.image_readers import MEMBER, READERS, RECORD_SUFFIXES, USUAL
 
-MEMBER = "#"
+NOTES = "notes"
 LEAST_PIXELS = 16
 HEAD = 64  # bytes in which a JSON list begins
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -47,8 +47,8 @@ def holds_records(path: Path) -> bool:
         return False
 
 
-def read_record_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
-    """The records of a JSON or BSON file as a table of text, and notes on it.
+def read_record_table(path: Path) -> pd.DataFrame:
+    """The records of a JSON or BSON file as a table of text.
 
     Parameters
     ----------
@@ -57,9 +57,9 @@ def read_record_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
 
     Returns
     -------
-    tuple
+    pandas.DataFrame
         One row per record: text of its values, and for each field with an image its place, with the
-        name of the file alone. The notes say which images were left out.
+        name of the file alone. ``attrs["notes"]`` says which images were left out.
 
     Raises
     ------
@@ -84,11 +84,13 @@ def read_record_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
         f"in '{field}': the first of each is taken"
         for field, number in several.items()
     ]
-    return pd.DataFrame(rows, dtype=object).fillna(""), notes
+    frame = pd.DataFrame(rows, dtype=str).fillna("")
+    frame.attrs[NOTES] = notes
+    return frame
 
 
 def read_record(path: Path, member: str) -> bytes:
-    """The bytes of a record, ``START+LENGTH/FIELD``; an InputError if the file has no such place."""
+    """The bytes of a record, ``START+LENGTH/FIELD``; an InputError if the file lacks the place."""
     start, _, length = member.partition("/")[0].partition("+")
     if not (start.isdigit() and length.isdigit()):
         raise InputError(f"'{member}' is no place START+LENGTH/FIELD of a record", file=path)

@@ -21,6 +21,7 @@ import polars as pl
 
 from comptool.errors import InputError
 from comptool.io.atomic import atomic_output, named_late
+from comptool.io.image_records import holds_records, read_record_table
 
 PARQUET = ".parquet"
 
@@ -29,6 +30,8 @@ def read_table(
     path: Path, *, required: Sequence[str] = (), allow_empty: bool = False
 ) -> pd.DataFrame:
     """Read a CSV (``.csv``, ``.csv.gz``) or Parquet table with every cell as text, blank = ``""``.
+
+    Of a JSON or BSON file of records, see `comptool.io.image_records.read_record_table`.
 
     Parameters
     ----------
@@ -46,7 +49,10 @@ def read_table(
         without a required column.
     """
     refuse_missing(path)
-    frame = _read_parquet(path) if path.suffix == PARQUET else _read_csv(path)
+    if holds_records(path):
+        frame = read_record_table(path)
+    else:
+        frame = _read_parquet(path) if path.suffix == PARQUET else _read_csv(path)
     check_header(path, [str(name) for name in frame.columns], required)
     if not allow_empty and frame.empty:
         raise InputError("has a header and no rows", file=path)

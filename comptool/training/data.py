@@ -687,7 +687,7 @@ def make_plan(
     """
     check_folder(run, force=force, resume=resume)
     _check_names(settings)
-    competition = load(files.competition)
+    competition = load(files.competition, reader=settings.reader)
     settings = for_task(settings, competition.task)
     metric = settings.metric or competition.metric
     metrics.METRICS[competition.task].load(metric)
