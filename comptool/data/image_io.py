@@ -142,7 +142,8 @@ def read_contents(source: ImageSource) -> list[bytes]:
 def pixels_of(contents: Sequence[bytes], source: ImageSource) -> DeepPixels:
     """Decode the contents of an image; see :func:`read_pixels`.
 
-    Of a part in 8-bit colour the brightest of its three channels counts, if there are several.
+    If there are several parts, smaller ones are resized to the largest, and of one in 8-bit colour
+    the brightest of its three channels counts.
     """
     decoded: list[DeepPixels] = [
         decode_content(content, part.named, part.path.suffix, source.reader)
@@ -150,14 +151,17 @@ def pixels_of(contents: Sequence[bytes], source: ImageSource) -> DeepPixels:
     ]
     if len(decoded) == 1:
         return decoded[0]
-    for part, pixels in zip(source.parts, decoded, strict=True):
-        if pixels.shape[:2] != decoded[0].shape[:2]:
-            (height, width), (one, other) = pixels.shape[:2], decoded[0].shape[:2]
+    largest = max(range(len(decoded)), key=lambda place: decoded[place].size)
+    height, width = decoded[largest].shape[:2]
+    for place, (part, pixels) in enumerate(zip(source.parts, decoded, strict=True)):
+        high, wide = pixels.shape[:2]
+        if abs(wide * height - width * high) > max(width, height):
             raise InputError(
-                f"has {width}x{height} pixels and {source.parts[0].named} {other}x{one}; they are "
-                "channels of one image",
+                f"has {wide}x{high} pixels and {source.parts[largest].named} {width}x{height}; "
+                "channels of one image have the same proportions",
                 file=part.named,
             )
+        decoded[place] = _resized(pixels, (height, width), cv2.INTER_LINEAR)
     same = len({pixels.dtype for pixels in decoded}) == 1
     channels = [
         pixels.max(axis=2, keepdims=True)
@@ -281,14 +285,21 @@ def resize(image: Pixels, size: tuple[int, int]) -> Pixels:
     if image.shape[:2] == size:
         return image
     shrinks = height <= image.shape[0] and width <= image.shape[1]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    if image.shape[2] <= AT_ONCE:
+    return _resized(image, size, cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def _resized(image: npt.NDArray[Any], size: tuple[int, int], method: int) -> npt.NDArray[Any]:
+    height, width = size
+    channels = image.shape[2]
+    if image.shape[:2] == size:
+        return image
+    if channels <= AT_ONCE:
         resized = cv2.resize(image, (width, height), interpolation=method)
-        return np.asarray(resized, np.uint8).reshape(height, width, image.shape[2])
+        return np.asarray(resized, image.dtype).reshape(height, width, channels)
     # OpenCV averages areas of four channels at most.
-    starts = range(0, image.shape[2], AT_ONCE)
+    starts = range(0, channels, AT_ONCE)
     groups = (np.ascontiguousarray(image[:, :, start : start + AT_ONCE]) for start in starts)
-    return np.concatenate([resize(group, size) for group in groups], axis=2)
+    return np.concatenate([_resized(group, size, method) for group in groups], axis=2)
 
 
 def to_channels(image: Pixels, channels: int) -> Pixels:

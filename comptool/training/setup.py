@@ -625,7 +625,7 @@ def _check_identity(found: dict[str, Any], wanted: dict[str, Any], member: Train
 def _channels_in_words(channels: int) -> str:
     if channels in (GREY, COLOUR):
         return " grey" if channels == GREY else ""
-    return f" of {channels} channels"
+    return f"x{channels}"
 
 
 def _introduction(

@@ -179,13 +179,22 @@ def test_several_files_are_the_channels_of_one_image(here):
     assert read("red.png|deep.png").dtype == np.float32
 
 
-def test_the_channels_of_one_image_have_one_size(here):
-    cv2.imwrite("red.png", np.zeros((3, 4), np.uint8))
-    cv2.imwrite("green.png", np.zeros((3, 5), np.uint8))
+def test_a_coarser_channel_is_resized_to_the_finest(here):
+    cv2.imwrite("fine.png", np.zeros((12, 20), np.uint8))
+    cv2.imwrite("coarse.png", np.full((6, 10), 70, np.uint8))
+    pixels = read("coarse.png|fine.png")
+    assert pixels.shape == (12, 20, 2)
+    assert (np.unique(pixels[..., 0]), np.unique(pixels[..., 1])) == ([70], [0])
+
+
+def test_the_channels_of_one_image_have_one_proportion(here):
+    cv2.imwrite("red.png", np.zeros((30, 40), np.uint8))
+    cv2.imwrite("green.png", np.zeros((40, 30), np.uint8))
     with pytest.raises(InputError) as error:
         read("red.png|green.png")
     assert str(error.value) == (
-        "green.png: has 5x3 pixels and red.png 4x3; they are channels of one image"
+        "green.png: has 30x40 pixels and red.png 40x30; channels of one image have the same "
+        "proportions"
     )
 
 
