@@ -24,6 +24,7 @@ import numpy.typing as npt
 import sklearn
 from sklearn.metrics import average_precision_score
 
+from comptool.metrics import find
 from comptool.postprocess.ensemble.search import search
 
 ROWS, CLASSES = 6_550, 60
@@ -79,11 +80,11 @@ def main() -> None:
     seconds, computing = [], []
     for _ in range(options.runs):
         start, used = time.perf_counter(), time.process_time()
-        search(members, targets, "map", steps=options.steps)
+        search(members, targets, find("map", "multilabel"), steps=options.steps)
         seconds.append(time.perf_counter() - start)
         computing.append(time.process_time() - used)
     tracemalloc.start()
-    ours = search(members, targets, "map", steps=options.naive_steps)
+    ours = search(members, targets, find("map", "multilabel"), steps=options.naive_steps)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     start = time.perf_counter()

@@ -30,6 +30,11 @@ class InitConfig(Output):
     metric: str | None = option(
         help="Metric that the organiser ranks by: a name or FILE.py:function."
     )
+    metric_option: tuple[str, ...] = option(
+        (),
+        help="Option of the metric, such as beta=2 or cost=cost.csv; repeatable.",
+        metavar="NAME=VALUE",
+    )
     train: str | None = option(
         help="Training table, or folder with one folder per class.", panel=TABLES
     )
@@ -80,13 +85,14 @@ def init(config: InitConfig) -> None:
     from comptool.competition.overview import overview
     from comptool.competition.schema import from_environment, from_options
     from comptool.io.atomic import refuse_existing
-    from comptool.metrics import METRICS
 
     output = config.output
     refuse_existing(output, config.force)
-    given = from_environment(os.environ) | from_options(config.facts(), config.modality)
+    given = from_environment(os.environ) | from_options(
+        config.facts(), config.modality, config.metric_option
+    )
     found = detected([Path(), Path("data")], given)
-    METRICS[found.task].load(found.metric)
+    found.find_metric()
     sentences = [f"inspecting {found.folder}", *found.findings, *overview(found)]
     say("\n".join(sentences), config.quiet)
     if config.dry_run:

@@ -206,18 +206,30 @@ def give(path: Path | str, result: Mapping[str, object], as_json: bool) -> None:
     typer.echo(json.dumps(dict(result), default=str) if as_json else str(path))
 
 
-def give_entries(parts: Mapping[str, Sequence[Entry]], as_json: bool) -> None:
-    """Print entries to stdout: a line each, or one JSON object with a list per part."""
+def give_entries(
+    parts: Mapping[str, Sequence[Entry]], as_json: bool, columns: Sequence[str] = ()
+) -> None:
+    """Print entries to stdout: a line each, or one JSON object with a list per part.
+
+    ``columns`` are attributes of the entries to show too; lines show the first two.
+    """
     import json
 
     if as_json:
+        keys = ("name", "summary", "source", *columns)
         rows = {
-            part: [{"name": e.name, "summary": e.summary, "source": e.source} for e in entries]
+            part: [{key: getattr(e, key) for key in keys} for e in entries]
             for part, entries in parts.items()
         }
         typer.echo(json.dumps(rows))
         return
     entries = [entry for part in parts.values() for entry in part]
-    width = max(len(entry.name) for entry in entries)
-    for entry in entries:
-        typer.echo(f"{entry.name:<{width}}  {entry.summary} [{entry.source}]")
+    shown = [[_cell(getattr(e, key)) for key in ("name", *columns[:2])] for e in entries]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    for entry, cells in zip(entries, shown, strict=True):
+        start = "".join(f"{cell:<{width}}  " for cell, width in zip(cells, widths, strict=True))
+        typer.echo(f"{start}{entry.summary} [{entry.source}]")
+
+
+def _cell(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -77,6 +77,10 @@ class OutputExistsError(OutputError):
     """An output that would be overwritten (exit code 3)."""
 
 
+class UserFunctionError(ComptoolError):
+    """A function of the user that raises or returns no number (exit code 3)."""
+
+
 class SubmissionError(ComptoolError):
     """A submission that the organiser would reject (exit code 4)."""
 

@@ -85,7 +85,10 @@ def test_what_the_file_leaves_out_is_detected(download):
         ('[data]\nlable = "y"', "no key is called 'lable'; did you mean 'label', "),
         ('task = "regression"', "'task' is 'regression'; it can be multiclass, multilabel"),
         ("task = 3", "'task' is 3; it can be multiclass, multilabel"),
-        ('metric = "acuracy"', "'metric' is 'acuracy'; it can be accuracy, balanced-accuracy, "),
+        (
+            'metric = "acuracy"',
+            "'metric' is wrong: no metric is called 'acuracy'; did you mean 'accuracy', ",
+        ),
         ("[data]\nid = 7", "'id' is 7; a text is needed"),
         ("[data]\nid = ''", "'id' is ''; a text is needed"),
         ('[data]\nlabel = ["a"]', "'label' is ['a']; a list of at least two different texts"),

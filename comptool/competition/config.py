@@ -7,14 +7,15 @@ the missing ones. Settings of a run do not belong here.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from comptool import tasks
+from comptool import metrics, tasks
 from comptool.competition.detect import Detection, detect, detect_table
 from comptool.competition.schema import (
+    METRIC_OPTIONS,
     PATH_KEYS,
     Facts,
     from_environment,
@@ -23,6 +24,9 @@ from comptool.competition.schema import (
     write_facts,
 )
 from comptool.errors import InputError
+from comptool.io.tables import read_table
+from comptool.metrics import AnswerColumns, Metric
+from comptool.metrics.metric_options import is_table
 from comptool.tasks import Task
 
 FILE = Path("comptool.toml")
@@ -52,12 +56,57 @@ class Competition:
     modalities: dict[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] | None = None  # all class names, if fixed
     reader: str | None = None  # of the user for the images, ``FILE.py:function``
+    # values by name: numbers, lists or paths of tables
+    metric_options: dict[str, Any] = field(default_factory=dict)
     findings: tuple[str, ...] = ()  # detected and assumed facts, one sentence each
 
     @property
     def kind(self) -> Task:
         """The task as an object."""
         return tasks.find(self.task)
+
+    def find_metric(
+        self,
+        name: str | None = None,
+        *,
+        options: Mapping[str, Any] | None = None,
+        classes: Sequence[str] | None = None,
+    ) -> Metric:
+        """The competition's metric with its options, or another one by name.
+
+        Parameters
+        ----------
+        name
+            None for the competition's own.
+        options
+            By name; None for those of ``comptool.toml`` if it is the competition's own, else none.
+        classes
+            The class names in the order of the predictions; None: that of `classes`. Lists in
+            ``comptool.toml`` are in its own order.
+
+        Raises
+        ------
+        UsageError, InputError
+            See `comptool.metrics.find`.
+        """
+        if options is None:
+            options = self.metric_options if name in (None, self.metric) else {}
+        own, asked = self.classes or self.labels or None, None if classes is None else list(classes)
+        moved = own is not None and asked != list(own) and sorted(asked or ()) == sorted(own)
+        known = own if moved or asked is None else asked
+        found = metrics.find(name or self.metric, self.task, options, classes=known)
+        if moved and own is not None and asked is not None:
+            found = found.of_classes([own.index(one) for one in asked])
+        if found.is_ours:
+            return found
+        return replace(found, columns=AnswerColumns(self.id, self.label, self._num_answers()))
+
+    def _num_answers(self) -> int | None:
+        """Columns of the sample submission besides the id; None if it is unknown."""
+        sample = self.sample_submission
+        if sample is None or not sample.is_file():
+            return None
+        return len(read_table(sample).columns) - 1
 
 
 def load(path: Path | None = None, *, reader: str | None = None) -> Competition:
@@ -171,6 +220,10 @@ def assemble(facts: Facts, folder: Path, findings: tuple[str, ...] = ()) -> Comp
         modalities=dict(facts["modalities"]),
         classes=None if classes is None else tuple(classes),
         reader=facts.get("reader"),
+        metric_options={
+            name: str(_resolve(folder, METRIC_OPTIONS, value)) if is_table(value) else value
+            for name, value in facts.get(METRIC_OPTIONS, {}).items()
+        },
         findings=findings,
     )
 
@@ -210,6 +263,10 @@ def dump(competition: Competition, path: Path, *, force: bool = False) -> None:
         facts["classes"] = list(competition.classes)
     if competition.reader is not None:
         facts["reader"] = competition.reader
+    facts[METRIC_OPTIONS] = {
+        name: _relative(Path(value), competition.folder) if is_table(value) else value
+        for name, value in competition.metric_options.items()
+    }
     write_facts(facts, path, force=force)
 
 

@@ -13,16 +13,18 @@ from comptool import tasks
 from comptool.errors import InputError, UsageError, unknown_name
 from comptool.io.atomic import atomic_output
 from comptool.io.image_readers import CHANNELS
-from comptool.metrics.metric_registry import is_metric, names
+from comptool.metrics.metric_options import from_text as option_from_text
+from comptool.metrics.metric_registry import wrong_name
 from comptool.registry import is_user_object
 
 TOP_KEYS = ("name", "task", "metric")
-TABLES = ("data", "modalities")
+METRIC_OPTIONS = "metric-options"
+TABLES = ("data", "modalities", METRIC_OPTIONS)
 PATH_KEYS = ("train", "val", "test", "sample-submission", "train-images", "test-images")
 DATA_KEYS = ("folder", *PATH_KEYS, "id", "label", "group", "classes", "reader")
 VARIABLES = {
     f"COMPTOOL_{key.replace('-', '_').upper()}": key
-    for key in (*TOP_KEYS, *DATA_KEYS, "modalities")
+    for key in (*TOP_KEYS, *DATA_KEYS, "modalities", METRIC_OPTIONS)
 }
 PREFIX = "COMPTOOL_"
 # Not facts: the cache of decoded images, and the real images of tests and benchmarks.
@@ -64,14 +66,14 @@ def read_facts(path: Path) -> Facts:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"is not readable as TOML ({error})", file=path) from error
     data = document.pop("data", {})
-    modalities = {"modalities": document.pop("modalities")} if "modalities" in document else {}
+    tables = {key: document.pop(key) for key in ("modalities", METRIC_OPTIONS) if key in document}
     if not isinstance(data, dict):
         raise InputError("'data' is not a table; write [data] on its own line", file=path)
     for keys, known in ((document, (*TOP_KEYS, *TABLES)), (data, DATA_KEYS)):
         for key in keys:
             if key not in known:
                 raise InputError(str(unknown_name("key", key, known)), file=path)
-    facts = document | data | modalities
+    facts = document | data | tables
     checked(facts, lambda key, what: InputError(f"'{key}' {what}", file=path))
     if "modalities" in facts:
         pairs = facts["modalities"].items()
@@ -107,18 +109,33 @@ def from_environment(environment: Mapping[str, str]) -> Facts:
     return checked(facts, lambda key, what: UsageError(f"{names[key]} {what}"))
 
 
-def from_options(options: Mapping[str, str | None], modalities: Sequence[str] = ()) -> Facts:
-    """The facts in options: text by key, and modalities as ``NAME=COLUMN`` or ``NAME=PATTERN``."""
+def from_options(
+    options: Mapping[str, str | None],
+    modalities: Sequence[str] = (),
+    metric_options: Sequence[str] = (),
+) -> Facts:
+    """The facts in options: text by key, modalities and options of the metric as ``NAME=VALUE``."""
     facts = {key: from_text(key, text) for key, text in options.items() if text is not None}
     if modalities:
         facts["modalities"] = from_text("modalities", ",".join(modalities))
-    names = {"modalities": "--modality"}
+    if metric_options:
+        for text in metric_options:
+            if not all(part.strip() for part in (text + " ").split("=", 1)) or "=" not in text:
+                raise UsageError(f"--metric-option is '{text}'; it is name=value")
+        given = [text.partition("=")[0].strip() for text in metric_options]
+        if len(set(given)) < len(given):
+            raise UsageError("--metric-option gives the same name twice")
+        facts[METRIC_OPTIONS] = from_text(METRIC_OPTIONS, ";".join(metric_options))
+    names = {"modalities": "--modality", METRIC_OPTIONS: "--metric-option"}
     return checked(facts, lambda key, what: UsageError(f"{names.get(key, f'--{key}')} {what}"))
 
 
 def from_text(key: str, text: str) -> object:
     """The value of a fact from the text of a variable or an option."""
     parts = [part.strip() for part in text.split(",")]
+    if key == METRIC_OPTIONS:
+        options = [part.partition("=") for part in text.split(";") if part.strip()]
+        return {name.strip(): option_from_text(value.strip()) for name, _, value in options}
     if key == "modalities":
         pairs = [part.partition("=") for part in parts]
         return {name.strip(): value.strip() for name, _, value in pairs}
@@ -142,7 +159,10 @@ def _wrong(key: str, value: object) -> str | None:
         known = tasks.names()
         return None if value in known else f"is {value!r}; it can be {', '.join(known)}"
     if key == "metric":
-        return None if is_metric(value) else f"is {value!r}; it can be {', '.join(names())}"
+        wrong = wrong_name(value)
+        return wrong and f"is wrong: {wrong}"
+    if key == METRIC_OPTIONS:
+        return _wrong_metric_options(value)
     if key == "modalities":
         return _wrong_modalities(value)
     if key == "classes" or (key == "label" and isinstance(value, list)):
@@ -175,6 +195,17 @@ def _wrong_modalities(value: object) -> str | None:
     return None
 
 
+def _wrong_metric_options(value: object) -> str | None:
+    if not isinstance(value, dict):
+        return f"is {value!r}; a table such as beta = 2 is needed"
+    for name, given in value.items():
+        cells = given if isinstance(given, list) else [given]
+        cells = [cell for row in cells for cell in (row if isinstance(row, list) else [row])]
+        if not cells or not all(isinstance(c, (int, float, str)) and c != "" for c in cells):
+            return f"gives {name!r} as {given!r}; a number, a list of numbers or a path is needed"
+    return None
+
+
 def write_facts(facts: Mapping[str, Any], path: Path, *, force: bool = False) -> None:
     """Write facts as a commented ``comptool.toml``, atomically."""
     lines = ["# Facts of the competition; the settings of a run stand in its shell script."]
@@ -186,6 +217,13 @@ def write_facts(facts: Mapping[str, Any], path: Path, *, force: bool = False) ->
     for name, source in facts["modalities"].items():
         several = source.split(CHANNELS)
         lines.append(f"{name} = {_toml(several if len(several) > 1 else source)}")
+    if facts.get(METRIC_OPTIONS):
+        lines += [
+            "",
+            "# 'comptool metrics NAME' lists the options of a metric.",
+            "[metric-options]",
+        ]
+        lines += [f"{name} = {_toml(value)}" for name, value in facts[METRIC_OPTIONS].items()]
     with atomic_output(path, force=force) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

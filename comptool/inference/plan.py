@@ -180,7 +180,7 @@ def plan_prediction(config: InferConfig | TtaConfig) -> InferencePlan:
     check_alike(
         networks, AGREEING, "their predictions cannot be averaged", "Predict with each by itself"
     )
-    partial = (left_out(member.folder, member.header) for member in networks)
+    incomplete = (left_out(member.folder, member.header) for member in networks)
     facts = competitions.load(config.competition, reader=config.reader)
     check_competition(networks[0], facts)
     facts, other_readers = with_reader(facts, networks)
@@ -196,5 +196,5 @@ def plan_prediction(config: InferConfig | TtaConfig) -> InferencePlan:
         output=config.output,
         force=config.force,
         chosen="" if config.runs else " (the latest)",
-        notes=(*unfinished, *filter(None, partial), *other_readers, *samples.notes),
+        notes=(*unfinished, *filter(None, incomplete), *other_readers, *samples.notes),
     )

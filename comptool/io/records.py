@@ -194,8 +194,9 @@ class RunHeader:
         modality: one pair, one per channel, or none if each image has its own.
     reader
         The reader of the user, ``FILE.py:function``, or "".
-    metric, score, epoch
-        Metric, value and epoch of the best checkpoint; no value without validation.
+    metric, metric_options, score, epoch
+        Metric with its options, value and epoch of the best checkpoint; no value without
+        validation.
     fold
         The validation fold, or None.
     pretrained, init_from
@@ -227,6 +228,7 @@ class RunHeader:
     ranges: dict[str, list[list[float]]] = field(default_factory=dict)
     reader: str = ""
     metric: str = ""
+    metric_options: dict[str, Any] = field(default_factory=dict)
     fold: int | None = None
     seed: int | None = None
     pretrained: str | None = None

@@ -1,19 +1,42 @@
 """Metrics with row weights, and bootstrap intervals.
 
 Every metric is a function of this package, its name in snake case:
-``comptool.metrics.macro_f1(targets, probabilities, weights=None)``. The shape of the targets
-decides on the task: class indices (N,), or 1, 0 and -1 (unknown) (N, K) for several labels.
+``comptool.metrics.macro_f1(targets, probabilities, weights=None)``, and ``map_at_k(..., k=5)`` for
+``map@5``. The targets decide on the task: class indices (N,), 1, 0 and -1 (unknown) (N, K) for
+several labels, floats for numbers. Where the task is known, `find` takes it.
 """
 
 from collections.abc import Callable
 from functools import partial
 
-from comptool.metrics.metric_registry import METRICS, find, names, prepare, score
+from comptool.metrics.metric_registry import (
+    METRICS,
+    ROWS,
+    AnswerColumns,
+    Metric,
+    by_shape,
+    find,
+    listing,
+    names,
+    options_in_words,
+    score,
+)
 
-__all__ = ["METRICS", "find", "names", "prepare", "score"]
+__all__ = [
+    "METRICS",
+    "AnswerColumns",
+    "Metric",
+    "by_shape",
+    "find",
+    "listing",
+    "names",
+    "options_in_words",
+    "score",
+]
 
 
 def __getattr__(name: str) -> Callable[..., float]:
-    if name.replace("_", "-") not in names():
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return partial(score, name.replace("_", "-"))
+    for row in ROWS:
+        if name == row.name.replace("@", "_at_").replace("-", "_"):
+            return partial(score, row.name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from comptool.errors import InputError
 from comptool.metrics.metric_registry import Floats, Targets, Weighted, Weights, weighted
 
 Numbers = npt.NDArray[np.number]
@@ -120,3 +121,18 @@ def logloss(targets: Targets, probabilities: Floats) -> Weighted:
     true = rows[np.arange(len(targets)), targets]
     losses = -np.log(np.clip(true, SMALLEST, 1 - SMALLEST))
     return lambda weights=None: float(np.average(losses, weights=weights))
+
+
+@weighted
+def weighted_logloss(targets: Targets, probabilities: Floats, weights: Floats) -> Weighted:
+    """Log-loss in which a row counts as much as its class; ``weights`` are (K,)."""
+    plain = logloss.prepare(targets, probabilities)
+    of_rows = np.asarray(weights, np.float64)[targets]
+
+    def value(weights: Weights | None = None) -> float:
+        counted = of_rows if weights is None else of_rows * weights
+        if not counted.any():
+            raise InputError("weighted-logloss is not defined: every row has a class of weight 0")
+        return plain(counted)
+
+    return value

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from comptool.errors import InputError
+from comptool.errors import InputError, UsageError
 from comptool.metrics.metric_registry import Floats, Targets, Weighted, Weights, weighted
 
 Thresholds = float | Floats
@@ -175,9 +175,7 @@ def at_thresholds(
 def logloss(targets: Targets, probabilities: Floats) -> Weighted:
     """Mean binary cross-entropy, natural logarithm, over known cells; an InputError without any."""
     known = targets != -1
-    of_truth = np.where(targets == 1, probabilities, 1 - probabilities).astype(np.float64)
-    smallest = float(np.finfo(np.float64).eps)
-    losses = -np.log(np.clip(of_truth, smallest, 1))
+    losses = _cross_entropies(targets, probabilities)
 
     def value(weights: Weights | None = None) -> float:
         cells = known if weights is None else known * weights[:, None]
@@ -186,3 +184,85 @@ def logloss(targets: Targets, probabilities: Floats) -> Weighted:
         return float(np.average(losses, weights=cells))
 
     return value
+
+
+def _cross_entropies(targets: Targets, probabilities: Floats) -> Floats:
+    """Loss of each cell, (N, K); of an unknown one as if it was absent."""
+    of_truth = np.where(targets == 1, probabilities, 1 - probabilities).astype(np.float64)
+    smallest = float(np.finfo(np.float64).eps)
+    losses: Floats = -np.log(np.clip(of_truth, smallest, 1))
+    return losses
+
+
+@weighted
+def weighted_logloss(
+    targets: Targets, probabilities: Floats, weights: Floats, positive_weight: float = 1.0
+) -> Weighted:
+    """Mean over rows of the cross-entropy of the known cells, weighted by class.
+
+    ``weights`` are (K,); a present cell counts ``positive_weight`` times as much as an absent one.
+    The loss of a row is divided by the sum of its weights, as in the RSNA 2022 cervical spine
+    competition; an InputError without a known cell of a class with a weight.
+    """
+    importance = np.asarray(weights, np.float64) * np.where(targets == 1, positive_weight, 1)
+    importance = importance * (targets != -1)
+    whole = importance.sum(axis=1)
+    measured = whole > 0
+    sums = (importance * _cross_entropies(targets, probabilities)).sum(axis=1)
+    of_rows = _ratio(sums, whole)
+
+    def value(weights: Weights | None = None) -> float:
+        counted = measured if weights is None else measured * weights
+        if not counted.any():
+            raise InputError("weighted-logloss is not defined: every cell is unknown")
+        return float(np.average(of_rows, weights=counted))
+
+    return value
+
+
+@weighted
+def probabilistic_f1(
+    targets: Targets, probabilities: Floats, positive: int | None = None
+) -> Weighted:
+    """F1 with probabilities for counts, the mean over the classes with a present cell, 0 to 1.
+
+    Of one class per row, targets (N,), only the class ``positive`` is measured, by default the
+    second of two. Yacouby and Axman 2020, doi:10.18653/v1/2020.eval4nlp-1.9; as in the RSNA breast
+    cancer competition: 2 * sum of p of present cells / (present cells + sum of all p).
+    """
+    labels, p = positive_cells(targets, probabilities, positive)
+    known = labels != -1
+    present = labels == 1
+    right, predicted = p * present, p * known
+
+    def value(weights: Weights | None = None) -> float:
+        counts = np.ones(len(labels)) if weights is None else weights
+        of_classes = Counts(counts @ right, counts @ predicted, counts @ present)
+        measured = of_classes.present > 0
+        if not measured.any():
+            raise InputError("pf1 is not defined: no row is positive")
+        return float(of_classes.f_beta()[measured].mean())
+
+    return value
+
+
+def positive_cells(
+    targets: Targets, probabilities: Floats, positive: int | None
+) -> tuple[Targets, Floats]:
+    """Cells of several labels as they are; of one class per row, those of the positive class.
+
+    Raises
+    ------
+    UsageError
+        If it is one of more than two classes and not named.
+    """
+    if targets.ndim == 2:
+        return targets, probabilities
+    num_classes = probabilities.shape[1]
+    if positive is None and num_classes != 2:
+        raise UsageError(
+            f"one of the {num_classes} classes has to be the positive one: "
+            "positive-class = NAME in [metric-options]"
+        )
+    place = num_classes - 1 if positive is None else positive
+    return (targets == place).astype(np.int8)[:, None], probabilities[:, place, None]

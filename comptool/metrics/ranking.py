@@ -22,6 +22,7 @@ import numpy.typing as npt
 from comptool.errors import InputError
 from comptool.machine import compute_threads, threads
 from comptool.metrics.metric_registry import Floats, Targets, Weighted, Weights, weighted
+from comptool.metrics.multilabel import positive_cells
 
 # Fewer cells are not worth threads.
 MANY_CELLS = 1 << 20
@@ -301,8 +302,7 @@ def macro_roc_area(targets: Targets, probabilities: Floats) -> Weighted:
         return lambda weights=None: _mean(
             ranking.areas(weights), "auc", "both present and absent cells"
         )
-    classes = np.arange(probabilities.shape[1])
-    one_hot = WeightedRanking((targets[:, None] == classes).astype(np.int8), probabilities)
+    one_hot = WeightedRanking(_one_hot(targets, probabilities), probabilities)
 
     def value(weights: Weights | None = None) -> float:
         # With weights, because rounding errors of normalised rows may leave [0, 1].
@@ -313,6 +313,94 @@ def macro_roc_area(targets: Targets, probabilities: Floats) -> Weighted:
         return float(defined.mean())
 
     return value
+
+
+def _one_hot(targets: Targets, probabilities: Floats) -> Targets:
+    classes = np.arange(probabilities.shape[1])
+    return np.asarray((targets[:, None] == classes).astype(np.int8))
+
+
+@weighted
+def micro_roc_area(targets: Targets, probabilities: Floats) -> Weighted:
+    """ROC area of all known cells ranked together, 0 to 1."""
+    pooled = WeightedRanking(targets.reshape(-1, 1), probabilities.reshape(-1, 1))
+
+    def value(weights: Weights | None = None) -> float:
+        of_cells = None if weights is None else np.repeat(weights, targets.shape[1])
+        return _mean(pooled.areas(of_cells), "micro-auc", "both present and absent cells")
+
+    return value
+
+
+@weighted
+def weighted_roc_area(
+    targets: Targets, probabilities: Floats, weights: Floats | None = None
+) -> Weighted:
+    """Mean ROC area of the classes, weighted by ``weights`` (K,), else by their present cells."""
+    labels = targets if targets.ndim == 2 else _one_hot(targets, probabilities)
+    ranking = WeightedRanking(labels, probabilities)
+    importance = None if weights is None else np.asarray(weights, np.float64)
+
+    def value(weights: Weights | None = None) -> float:
+        counts = np.ones(len(labels)) if weights is None else weights
+        values = ranking.areas(counts)
+        shares = counts @ (labels == 1) if importance is None else importance
+        defined = ~np.isnan(values) & (shares > 0)
+        if not defined.any():
+            raise InputError(
+                "weighted-auc is not defined: no class with a weight has both present and absent "
+                "cells"
+            )
+        return float(np.average(values[defined], weights=shares[defined]))
+
+    return value
+
+
+@weighted
+def partial_roc_area(
+    targets: Targets, probabilities: Floats, tpr: float = 0.8, positive: int | None = None
+) -> Weighted:
+    """Area between the ROC curve and the true-positive rate ``tpr``, 0 to 1 - ``tpr``.
+
+    The mean over the classes with present and absent cells; of one class per row only the class
+    ``positive``, by default the second of two. As in the ISIC 2024 competition: the integral of
+    1 - false-positive rate over the true-positive rates from ``tpr`` to 1.
+    """
+    labels, p = positive_cells(targets, probabilities, positive)
+    order = np.argsort(p, axis=0, kind="stable")
+    ranked, sorted_labels = (np.take_along_axis(x, order, axis=0) for x in (p, labels))
+    is_last = np.vstack([ranked[1:] != ranked[:-1], np.ones((1, ranked.shape[1]), bool)])
+
+    def value(weights: Weights | None = None) -> float:
+        counts = np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64)
+        ordered = counts[order]
+        values = [
+            _area_from_the_left(
+                np.cumsum(ordered[:, c] * (sorted_labels[:, c] == 1))[is_last[:, c]],
+                np.cumsum(ordered[:, c] * (sorted_labels[:, c] == 0))[is_last[:, c]],
+                1 - tpr,
+            )
+            for c in range(labels.shape[1])
+        ]
+        return _mean(np.array(values), "pauc", "both present and absent cells")
+
+    return value
+
+
+def _area_from_the_left(missed: Floats, rejected: Floats, limit: float) -> float:
+    """Area under the share of absent cells by that of present cells, from 0 to ``limit`` below 1.
+
+    Both are cumulative weights of the cells of least probability; NaN if one of them has none.
+    """
+    if not missed[-1] or not rejected[-1]:
+        return float("nan")
+    x = np.concatenate([[0], missed / missed[-1]])
+    y = np.concatenate([[0], rejected / rejected[-1]])
+    end = int(np.searchsorted(x, limit, "right"))
+    share = (limit - x[end - 1]) / (x[end] - x[end - 1])
+    x = np.append(x[:end], limit)
+    y = np.append(y[:end], y[end - 1] + share * (y[end] - y[end - 1]))
+    return float(np.diff(x) @ (y[1:] + y[:-1]) / 2)
 
 
 def _mean(values: Floats, name: str, needs: str) -> float:

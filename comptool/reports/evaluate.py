@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from comptool import tasks
 from comptool.competition.classes import left_out
 from comptool.competition.config import load
 from comptool.errors import InputError, UsageError
@@ -21,7 +20,7 @@ from comptool.io.atomic import refuse_existing, together
 from comptool.io.predictions import Predictions, read_predictions
 from comptool.io.provenance import PracticeFacts
 from comptool.io.tables import check_ids, read_table, refuse_missing
-from comptool.metrics import prepare
+from comptool.metrics import Metric, find
 from comptool.metrics.bootstrap import IntervalEstimate, figures_with_intervals, value_or_nan
 from comptool.metrics.multiclass import Confusion, class_shares
 from comptool.metrics.ranking import WeightedRanking
@@ -31,10 +30,11 @@ from comptool.reports.plots import draw_confusion, draw_reliability, save_pictur
 from comptool.reports.score import (
     aligned,
     grade_cells,
+    graded_metric,
     indices_of,
     task_of_answers,
-    usual_metric,
 )
+from comptool.tasks import Task
 
 UNITS = {"confidence-gap": " points"}
 
@@ -50,7 +50,7 @@ class Evaluation:
     confidences: Confidences  # of the answers, or of all known cells of a multi-label task
     # True class (row) by answered class (column), (K, K); None for multi-label tasks.
     confusion: npt.NDArray[np.number] | None
-    metric: str | None
+    metric: str
     figures: dict[str, IntervalEstimate]
     # Recall of each class, or average precision for multi-label tasks.
     per_class: dict[str, IntervalEstimate]
@@ -90,9 +90,8 @@ class Evaluation:
             "per_class": {name: figure.document() for name, figure in self.per_class.items()},
             "fusion_weights": self.fusion,
             "warnings": list(self.notes),
+            "metric": self.metric,
         }
-        if self.metric is not None:
-            found["metric"] = self.metric
         if self.confusion is not None:
             found["confusion"] = self.confusion.astype(int).tolist()
         return found
@@ -128,23 +127,25 @@ def evaluate(
         If a file is damaged, ids or classes differ, or the rows are not out-of-fold evidence.
     """
     path = evaluated_file(name, answers)
-    metric: str | None
+    metric: Metric
     if answers is None:
         here = load(competition)
         labelled = read_labelled(name, here)
         truth, predictions, targets = labelled.table, labelled.predictions, labelled.targets
-        metric = here.metric
+        task, metric = here.kind, here.find_metric(classes=predictions.classes)
     else:
         truth = answers
-        predictions, targets = _answered(path, answers)
-        metric = usual_metric(provenance.facts(answers.resolve().parent, PracticeFacts))
+        predictions, targets, task = _answered(path, answers)
+        recorded = provenance.facts(answers.resolve().parent, PracticeFacts)
+        metric = graded_metric(task, recorded, None, predictions.classes)
     answered, confusion = None, None
     if targets.ndim == 1:
         answered = _decided(path, predictions)
         probabilities = np.eye(len(predictions.classes))[answered]
         confusion = Confusion.of(targets, probabilities).matrix()
     confidences = Confidences.of(targets, predictions.probabilities, answered)
-    values = _figures(targets, predictions.probabilities, answered, metric, confidences)
+    measured = _measured(task, metric)
+    values = _figures(measured, targets, predictions.probabilities, answered, confidences)
     figures, per_class = _with_intervals(values, len(targets), resamples, seed)
     named = dict(zip(predictions.classes, per_class, strict=True))
     networks = networks_of(path)
@@ -161,7 +162,7 @@ def evaluate(
         targets,
         confidences,
         confusion,
-        metric,
+        metric.name,
         figures,
         named,
         tuple(notes),
@@ -180,7 +181,7 @@ def evaluated_file(name: str | None, answers: Path | None) -> Path:
     return Path(name)
 
 
-def _answered(path: Path, answers: Path) -> tuple[Predictions, npt.NDArray[np.integer]]:
+def _answered(path: Path, answers: Path) -> tuple[Predictions, npt.NDArray[np.integer], Task]:
     table = read_table(answers)
     recorded = provenance.facts(answers.resolve().parent, PracticeFacts)
     if len(table.columns) < 2:
@@ -189,13 +190,13 @@ def _answered(path: Path, answers: Path) -> tuple[Predictions, npt.NDArray[np.in
     if task.cells:
         graded = grade_cells(task, path, answers, table, recorded)
         ids = np.array([""] * len(graded.targets), dtype=object)
-        return Predictions(ids, graded.classes, graded.probabilities), graded.targets
+        return Predictions(ids, graded.classes, graded.probabilities), graded.targets, task
     predictions = read_predictions(path)
     id_column, label = map(str, table.columns[:2])
     check_ids(answers, id_column, table[id_column].to_numpy(dtype=object))
     order = aligned(path, predictions.ids.tolist(), answers, table[id_column].tolist())
     targets = indices_of(answers, table[label], predictions.classes, "predictions have")
-    return predictions.take(order), targets
+    return predictions.take(order), targets, task
 
 
 def _decided(path: Path, predictions: Predictions) -> npt.NDArray[np.integer]:
@@ -210,20 +211,25 @@ Value = Callable[[npt.NDArray[np.floating]], float]
 Values = Callable[[npt.NDArray[np.floating]], npt.NDArray[np.floating]]
 
 
+def _measured(task: Task, metric: Metric) -> list[Metric]:
+    """The metric and those that are shown for every competition of the task."""
+    shown = task.shown_metrics
+    own = [] if metric.name in shown else [metric]
+    return [*own, *(find(name, task) for name in shown)]
+
+
 def _figures(
+    measured: Sequence[Metric],
     targets: npt.NDArray[np.integer],
     probabilities: npt.NDArray[np.floating],
     answered: npt.NDArray[np.integer] | None,
-    metric: str | None,
     confidences: Confidences,
 ) -> tuple[dict[str, Value], Values]:
     """Each figure, and those of the K classes, as functions of the row weights."""
-    shown = tasks.of_targets(targets).shown_metrics
-    names = shown if metric is None or metric in shown else (metric, *shown)
     figures: dict[str, Value] = {}
-    for name in names:
-        value = prepare(name, targets, probabilities, pred=answered)
-        figures[name] = partial(value_or_nan, value)
+    for metric in measured:
+        value = metric.prepare(targets, probabilities, pred=answered)
+        figures[metric.name] = partial(value_or_nan, value)
     figures["ece"] = lambda weights: confidences.reliability(weights).error
     if answered is None:
         return figures, WeightedRanking(targets, probabilities).precisions

@@ -26,9 +26,18 @@ from comptool.io.atomic import together
 from comptool.io.predictions import RESERVED, Predictions, read_predictions
 from comptool.io.provenance import PracticeFacts
 from comptool.io.tables import check_ids, read_table, refuse_rows, write_table
-from comptool.metrics.metric_registry import METRICS, Floats, Targets, score
+from comptool.metrics.metric_registry import (
+    CLASSES,
+    METRICS,
+    UNKNOWN,
+    Floats,
+    Metric,
+    Targets,
+    find,
+)
 from comptool.metrics.multilabel import at_thresholds, count
 from comptool.metrics.ranking import precisions_and_areas
+from comptool.registry import is_user_object
 from comptool.tasks import Task
 from comptool.tasks.labels import (
     PRESENT,
@@ -156,11 +165,21 @@ def aligned(
     return np.array([places[name] for name in wanted], np.intp)
 
 
-def usual_metric(recorded: PracticeFacts) -> str | None:
-    """The metric recorded with the answers, or the competition's."""
-    if recorded.metric is not None:
-        return recorded.metric
-    return load().metric if FILE.exists() else None
+def graded_metric(
+    task: Task, recorded: PracticeFacts, name: str | None, classes: Sequence[str] | None = None
+) -> Metric:
+    """The metric by name, else the one recorded with the answers, the competition's or the task's.
+
+    The options of ``comptool.toml`` are for the metric that it names.
+    """
+    name = name or recorded.metric
+    own = read_facts(FILE).get("metric") if FILE.exists() else None
+    if FILE.exists() and (name in (None, own) or is_user_object(name)):
+        here = load()
+        if here.task == task.name:
+            return here.find_metric(name, classes=classes)
+        name = name or here.metric
+    return find(name or task.default_metric, task, classes=classes)
 
 
 NUMBERS = ("average_precision", "roc_area", "precision", "recall", "f1")
@@ -232,9 +251,9 @@ class LabelGrade(Grade):
         """All defined metrics on all rows."""
         found = {}
         for metric in METRICS[self.task]:
-            if metric.of_decisions or not self.of_decisions:
+            if not metric.takes and (metric.of_decisions or not self.of_decisions):
                 try:
-                    found[metric.name] = score(metric.name, self.targets, self.probabilities)
+                    found[metric.name] = metric.score(self.targets, self.probabilities)
                 except InputError:
                     continue
         return found
@@ -284,15 +303,18 @@ def grade_cells(
     The submission has ids with one probability (or 1 and 0) per class, or with a list of classes;
     an out-of-fold file (with a column ``fold``) is graded on the rows that it has. The answers
     ``truth`` have one column per class of 1, 0, -1 and blank, or a list of classes. ``recorded``
-    are the facts of their practice competition, if any.
+    are the facts of their practice competition, if any. UsageError if the metric is unknown, or
+    needs probabilities where there are none; InputError if a file, the ids or the classes do not
+    fit.
     """
-    name = metric or usual_metric(recorded) or task.default_metric
-    of_decisions = METRICS[task.name].find(name).of_decisions
     table = read_table(submission)
     classes = _classes(truth, recorded, table)
+    measure = graded_metric(task, recorded, metric, classes)
     answered, decided = _answered(submission, table, classes)
-    if decided and not of_decisions:
-        raise UsageError(f"{name} needs probabilities, and {submission} holds lists of classes")
+    if decided and measure.reads not in (CLASSES, UNKNOWN):
+        raise UsageError(
+            f"{measure.name} needs probabilities, and {submission} holds lists of classes"
+        )
     out_of_fold = answered.fold is not None
     if out_of_fold:
         truth = truth[truth.iloc[:, 0].isin(answered.ids)].reset_index(drop=True)
@@ -300,7 +322,7 @@ def grade_cells(
     targets, cells = _targets(answers, truth, classes), answered.probabilities[order]
     everything = np.ones(len(truth), dtype=np.bool_)
     parts = Parts(~everything, everything) if out_of_fold else parts_of(truth, public)
-    grade = parts.grade(name, lambda rows: score(name, targets[rows], cells[rows]))
+    grade = parts.grade(measure.name, lambda rows: measure.score(targets[rows], cells[rows]))
     return LabelGrade(
         **vars(grade),
         classes=classes,
@@ -418,12 +440,13 @@ def grade_classes(
     """Grade a single-label submission; for the parameters see `grade_cells`."""
     id_column, label = (str(name) for name in truth.columns[:2])
     _refuse_blank(answers, truth, label)
-    name = metric or usual_metric(recorded) or task.default_metric
-    of_decisions = METRICS[task.name].find(name).of_decisions
+    asked = graded_metric(task, recorded, metric)
     table = read_table(submission)
     if label in table.columns:
-        if not of_decisions:
-            raise UsageError(f"{name} needs probabilities, and {submission} holds one class a row")
+        if asked.reads not in (CLASSES, UNKNOWN):
+            raise UsageError(
+                f"{asked.name} needs probabilities, and {submission} holds one class a row"
+            )
         # If the classes are unknown, a class without a row is a wrong answer.
         known = recorded.classes or table[label]
         answered = _labels(submission, table, label, class_names([*truth[label], *known]))
@@ -442,12 +465,13 @@ def grade_classes(
     order = aligned(submission, list(answered.ids), answers, truth[id_column].tolist())
     targets = indices_of(answers, truth[label], answered.classes, "submission has")
     probabilities = answered.probabilities[order]
+    measure = graded_metric(task, recorded, metric, answered.classes)
 
     def value(rows: Rows) -> float:
         pred = None if decided is None else decided[order][rows]
-        return score(name, targets[rows], probabilities[rows], pred=pred)
+        return measure.score(targets[rows], probabilities[rows], pred=pred)
 
-    return parts_of(truth, public).grade(name, value)
+    return parts_of(truth, public).grade(measure.name, value)
 
 
 def _read_answers(path: Path) -> pd.DataFrame:

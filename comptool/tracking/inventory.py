@@ -61,6 +61,7 @@ class Listing:
     files: Sequence[File]
     replaced: Sequence[Record]  # latest records of submissions that are gone or have changed
     records: Sequence[Record]  # oldest first
+    greater_is_better: bool = True  # of the metric
 
 
 def take_stock(scores: LocalScores | None) -> Listing:
@@ -77,8 +78,9 @@ def take_stock(scores: LocalScores | None) -> Listing:
     replaced = [record for sha256, record in latest.items() if sha256 not in here]
     if scores:
         scores.keep()
-    metric = scores.metric if scores else ""
-    return Listing(metric, runs, files, replaced, records)
+    if scores is None:
+        return Listing("", runs, files, replaced, records)
+    return Listing(scores.metric, runs, files, replaced, records, scores.greater_is_better())
 
 
 def _latest(records: Sequence[Record]) -> dict[str, Record]:

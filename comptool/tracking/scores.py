@@ -25,7 +25,7 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from comptool import __version__, metrics
+from comptool import __version__
 from comptool.competition.config import FILE, Competition, load
 from comptool.errors import ComptoolError, InputError, UsageError
 from comptool.io import provenance
@@ -36,7 +36,9 @@ from comptool.io.records import parse
 from comptool.io.runs import OOF, WEIGHTS
 from comptool.io.tables import read_table, write_table
 from comptool.metrics.bootstrap import IntervalEstimate, metric_with_interval
+from comptool.metrics.metric_options import is_table
 from comptool.postprocess.oof import FOLDS, Labelled, own_evidence, read_labelled
+from comptool.registry import is_user_object
 from comptool.reports.score import Grade, figure
 
 TABLES = (*SUFFIXES, ".csv.gz", ".zip")
@@ -187,6 +189,12 @@ class LocalScores:
         self._new: dict[str, Any] = {}
         self._digests: dict[Path, str | None] = {}
 
+    def greater_is_better(self) -> bool:
+        """Whether higher scores are better; so long as the metric cannot be found, they are."""
+        with suppress(ComptoolError):
+            return self._competition.find_metric(self.metric).greater_is_better
+        return True
+
     def of_run(self, run: Path) -> Local:
         """The score of a run on its held-out rows."""
         if not (run / OOF).is_file():
@@ -222,7 +230,9 @@ class LocalScores:
         try:
             labelled = read()
             probabilities = labelled.predictions.probabilities
-            value = metrics.prepare(self.metric, labelled.targets, probabilities)
+            classes = labelled.predictions.classes
+            metric = self._competition.find_metric(self.metric, classes=classes)
+            value = metric.prepare(labelled.targets, probabilities)
             figure = metric_with_interval(value, len(labelled), self._resamples, seed=0)
         except ComptoolError as error:
             return Local(None, 0, str(error))
@@ -241,7 +251,7 @@ class LocalScores:
     def _key(self, of: Any, files: Collection[Path]) -> str:
         """A digest of everything that a score depends on."""
         train = self._competition.train
-        read = {*files, FOLDS, *([] if train is None else [train])}
+        read = {*files, FOLDS, *self._metric_files(), *([] if train is None else [train])}
         read |= {Path(name) for path in files for name in _inputs(path)}
         parts = [
             __version__, self.metric, self._resamples, asdict(self._competition), of,
@@ -249,6 +259,13 @@ class LocalScores:
         ]  # fmt: skip
         text = json.dumps(parts, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def _metric_files(self) -> list[Path]:
+        """The file of a user's metric, and the tables of its options."""
+        options = self._competition.metric_options.values()
+        tables = [Path(value) for value in options if is_table(value)]
+        own = [Path(self.metric.rpartition(":")[0])] if is_user_object(self.metric) else []
+        return [*own, *tables]
 
     def _digest(self, path: Path) -> str | None:
         if path not in self._digests:
@@ -310,7 +327,7 @@ def _check_scores(submission: Path, *scores: float | None) -> None:
 
 def _local(made: Origin, competition: Competition | None, metric: str) -> float | None:
     """The metric on the corresponding out-of-fold rows."""
-    if competition is None or metric not in metrics.METRICS[competition.task].names:
+    if competition is None:
         return None
     scores = LocalScores(competition, metric=metric, resamples=0)
     found = scores.of_predictions(made.facts).figure

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import scipy
 
-from comptool import metrics
 from comptool.errors import counted
 from comptool.io.runs import FINISHED
 from comptool.reports.score import figure
@@ -92,7 +91,7 @@ NEARLY = "~"
 
 def sort_listing(listing: Listing, by: str) -> Listing:
     """The listing sorted by ``time``, ``name``, ``score`` (local), ``public`` or ``private``."""
-    sign = -1 if _greater_is_better(listing.metric) else 1
+    sign = -1 if listing.greater_is_better else 1
 
     def key(one: Run | File) -> tuple[bool, float | str]:
         if by == "name":
@@ -112,11 +111,6 @@ def _value(one: Run | File, score: str) -> float | None:
         return one.local.figure.value if one.local.figure else None
     record = one.record if isinstance(one, File) else None
     return None if record is None else {"public": record.public, "private": record.private}[score]
-
-
-def _greater_is_better(metric: str) -> bool:
-    found = [table.find(metric) for table in metrics.METRICS.values() if metric in table]
-    return found[0].greater_is_better if found else True
 
 
 def text(listing: Listing, correlations: Sequence[str] = ()) -> str:

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from comptool import metrics
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, together
 from comptool.io.predictions import Predictions, write_predictions
@@ -70,7 +69,7 @@ def write_history(
 def asked_of(plan: TrainPlan) -> RunRecord:
     """``run.json`` of a run before it starts."""
     arguments, files = plan.settings.document(), plan.files.document()
-    return RunRecord(arguments=arguments, files=files, metric=plan.metric)
+    return RunRecord(arguments=arguments, files=files, metric=plan.metric.name)
 
 
 class Checkpointer:
@@ -86,10 +85,8 @@ class Checkpointer:
     ) -> None:
         self.plan = plan
         self.folder = member.folder
-        self.metric = plan.metric
-        self.greater_is_better = (
-            metrics.METRICS[plan.competition.task].find(plan.metric).greater_is_better
-        )
+        self.metric = plan.metric.name
+        self.greater_is_better = plan.metric.greater_is_better
         self.go_on = f"comptool train --run-name {plan.run.name} --resume"
         self.member = member
         self._header = header
@@ -99,7 +96,7 @@ class Checkpointer:
     def score(self, probabilities: npt.NDArray[np.float32]) -> float:
         """The metric on the validation rows without dropped classes."""
         labels = self.plan.rows.labels[self.member.valid]
-        return kept_score(self.metric, labels, probabilities, self.plan.dropped)
+        return kept_score(self.plan.metric, labels, probabilities, self.plan.dropped)
 
     def record(self, record: RunRecord) -> None:
         """Write ``run.json``."""
@@ -169,7 +166,7 @@ def write_oof(
     facts = PredictionFacts(
         task=plan.competition.task,
         classes=list(plan.rows.classes),
-        metric=plan.metric,
+        metric=plan.metric.name,
         class_counts=plan.rows.class_counts,
         runs=[str(folder)],
         leak=leak,

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from comptool import metrics
 from comptool.competition.classes import named_classes
 from comptool.errors import UsageError, quoted
+from comptool.metrics import Metric
 from comptool.training.config import TrainSettings
 
 Indices = npt.NDArray[np.int64]
@@ -81,7 +81,7 @@ def measured(labels: Labels, dropped: Sequence[int]) -> npt.NDArray[np.bool_]:
 
 
 def kept_score(
-    metric: str,
+    metric: Metric,
     labels: Labels,
     probabilities: npt.NDArray[np.floating],
     dropped: Sequence[int],
@@ -92,13 +92,13 @@ def kept_score(
     of one.
     """
     if not dropped:
-        return metrics.score(metric, labels, probabilities)
+        return metric.score(labels, probabilities)
     rows = measured(labels, dropped)
     kept = np.setdiff1d(np.arange(probabilities.shape[1]), dropped)
     shares = probabilities[rows][:, kept].astype(np.float64)
     shares += np.finfo(np.float64).tiny  # uniform if all is in dropped classes
     shares /= shares.sum(axis=1, keepdims=True)
-    return metrics.score(metric, np.searchsorted(kept, labels[rows]), shares)
+    return metric.of_classes(kept.tolist()).score(np.searchsorted(kept, labels[rows]), shares)
 
 
 def stage_notes(

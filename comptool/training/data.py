@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from comptool import metrics, models
+from comptool import models
 from comptool.competition.config import Competition, load
 from comptool.competition.samples import Samples, read_samples, training_samples
 from comptool.data.augment.named_policies import POLICIES, POLICY_FILES, check_options
@@ -32,6 +32,7 @@ from comptool.io.runs import LAST, find_run
 from comptool.io.tables import read_table, refuse_rows, write_table
 from comptool.losses import LOSSES
 from comptool.losses.class_weights import read_class_weights
+from comptool.metrics import Metric
 from comptool.tasks import Task
 from comptool.tasks.labels import (
     ABSENT,
@@ -63,8 +64,9 @@ def labelled_rows(
     """The labelled samples with a column ``fold``, and notes on them."""
     if folds is None:
         samples, dropped = with_images(training_samples(competition), settings)
-        # Late: imports scikit-learn.
         from comptool.splits.config import SplitOptions
+
+        # Late: imports scikit-learn.
         from comptool.splits.splitting import split_samples
 
         made = split_samples(samples, SplitOptions(seed=settings.seed))
@@ -416,7 +418,7 @@ def _absent(rows: Rows, part: Indices) -> list[str]:
 
 
 def check_measurable(
-    metric: str, rows: Rows, valid: Indices, fold: int | None, dropped: Sequence[int] = ()
+    metric: Metric, rows: Rows, valid: Indices, fold: int | None, dropped: Sequence[int] = ()
 ) -> None:
     """Raise an InputError, before training, if the metric is undefined on the validation rows."""
     if not len(valid):
@@ -611,7 +613,7 @@ class TrainPlan:
     files: Files
     competition: Competition
     rows: Rows
-    metric: str  # for validation
+    metric: Metric  # for validation
     run: Path  # folder
     members: tuple[TrainMember, ...]  # models to train, in order
     resume: bool  # from the folders' checkpoints
@@ -663,7 +665,7 @@ class TrainPlan:
             validated = "nothing" if member.fold is None else f"{len(member.valid)} rows"
             lines.append(
                 f"would train {self.settings.model} on {len(member.train)} rows, validate "
-                f"{validated} by {self.metric}, and write {member.folder}"
+                f"{validated} by {self.metric.name}, and write {member.folder}"
             )
         read = ", ".join(str(path) for path in self.inputs)
         return "\n".join([*lines, f"would read {read} and the images they name"])
@@ -689,8 +691,7 @@ def make_plan(
     _check_names(settings)
     competition = load(files.competition, reader=settings.reader)
     settings = for_task(settings, competition.task)
-    metric = settings.metric or competition.metric
-    metrics.METRICS[competition.task].load(metric)
+    competition.find_metric(settings.metric)
     for name in settings.modality:
         if name not in competition.modalities:
             raise unknown_name("modality", name, competition.modalities)
@@ -705,6 +706,7 @@ def make_plan(
         else member
         for member in _members(settings, rows, run)
     )
+    metric = competition.find_metric(settings.metric, classes=rows.classes)
     dropped = dropped_classes(settings, rows.classes)
     check_shares(rows.labels, rows.targets, settings)
     for member in members:

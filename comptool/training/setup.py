@@ -87,7 +87,7 @@ from comptool.training.optim import (
 from comptool.training.training_state import Progress, read_state
 from comptool.training.validate import InputTransform, black_images
 
-GAUGE = "gradients"  # in the state of the optional columns of metrics.csv
+GRADIENTS = "gradients"  # key of the gradient log in the gauges of last.pt
 Phase = Callable[[str], AbstractContextManager[None]]
 _NOTHING: AbstractContextManager[None] = nullcontext()
 
@@ -153,7 +153,7 @@ class TrainSession:
 
     def gauges(self) -> dict[str, Any]:
         """State of the optional columns of ``metrics.csv``, to resume within an epoch."""
-        return {GAUGE: self.gradients.state_dict()} if self.gradients else {}
+        return {GRADIENTS: self.gradients.state_dict()} if self.gradients else {}
 
     def seen(self, batch: Batch) -> int:
         """Number of samples of a batch after mixing."""
@@ -329,7 +329,8 @@ def new_model(plan: TrainPlan, member: TrainMember, say: Say) -> tuple[StreamMod
         reader=plan.rows.samples.reader,
         mean={name: list(mean) for name, (mean, _) in statistics.items()},
         std={name: list(std) for name, (_, std) in statistics.items()},
-        metric=plan.metric,
+        metric=plan.metric.name,
+        metric_options=plan.metric.record,
         fold=member.fold,
         seed=plan.settings.seed,
         pretrained=pretrained,
@@ -568,8 +569,9 @@ def prepare(
     if state is not None:
         session.model.load_state_dict(state["weights"])
         session.optimisation.load_state_dict(state["optimisation"])
-        if session.gradients and GAUGE in (gauges := state.get("gauges", {})):
-            session.gradients.load_state_dict(gauges[GAUGE])
+        saved = state.get("gauges", {}).get(GRADIENTS)
+        if session.gradients and saved:
+            session.gradients.load_state_dict(saved)
     if not processes.first:
         progress.loss_sum, progress.seen = 0.0, 0
     return Prepared(progress, header, session)
@@ -583,7 +585,8 @@ def identity(plan: TrainPlan, processes: Processes) -> dict[str, Any]:
     """JSON values, besides the settings, that must not change in a resumed run."""
     return {
         "rows": plan.rows.digest(),
-        "metric": plan.metric,
+        "metric": plan.metric.name,
+        "metric_options": plan.metric.record,
         "processes": processes.size,
         "prior": None if plan.prior is None else list(plan.prior),
         "class_weights": None if plan.class_weights is None else list(plan.class_weights),
@@ -620,6 +623,12 @@ def _check_identity(found: dict[str, Any], wanted: dict[str, Any], member: Train
                 f"a resumed run keeps its settings; {folder} was begun with {option} "
                 f"{found.get(name)}"
             )
+    # Runs of earlier versions have none.
+    if found.get("metric_options", {}) != wanted["metric_options"]:
+        raise UsageError(
+            f"a resumed run keeps its settings; {folder} was begun with other [metric-options] in "
+            "comptool.toml"
+        )
 
 
 def _channels_in_words(channels: int) -> str:

@@ -258,7 +258,7 @@ class Loop:
             raise SystemExit(INTERRUPTED)  # only the first prints the message
         raise KeyboardInterrupt(
             f"stopped in epoch {progress.epoch + 1} of {self.session.settings.epochs} after "
-            f"{progress.update} of {self.session.updates_per_epoch} updates; go on with: "
+            f"{progress.update} of {self.session.updates_per_epoch} updates; continue with: "
             f"{self.keeper.go_on}"
         )
 
@@ -345,7 +345,7 @@ def train(
             score, epoch = end.best_score, end.best_epoch
         if not processes.first:
             return None
-    return TrainOutcome(plan.run, plan.metric, score, epoch, perf_counter() - started)
+    return TrainOutcome(plan.run, plan.metric.name, score, epoch, perf_counter() - started)
 
 
 def _nothing(*_: object) -> None:

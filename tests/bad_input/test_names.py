@@ -30,7 +30,7 @@ TINY = ("--model", "test_efficientnet-dual", "--run-name", "new")
         ),
         (
             ("train", *TINY, "--metric", "acuracy"),
-            "no metric is called 'acuracy'; did you mean 'accuracy', 'auc' or 'balanced-accuracy'?",
+            "no metric is called 'acuracy'; did you mean 'accuracy', 'accuracy@k' or 'auc'?",
         ),
         (
             ("train", *TINY, "--augment", "flps"),
@@ -59,7 +59,7 @@ TINY = ("--model", "test_efficientnet-dual", "--run-name", "new")
         ),
         (
             ("score", "mine.csv", "--answers", "data/answers.csv", "--metric", "acuracy"),
-            "no metric is called 'acuracy'; did you mean 'accuracy', 'auc' or 'balanced-accuracy'?",
+            "no metric is called 'acuracy'; did you mean 'accuracy', 'accuracy@k' or 'auc'?",
         ),
         (
             ("simulate", "mavok"),
@@ -145,7 +145,10 @@ def test_an_unknown_key_of_the_competition(refused, damage, command):
             ("multiclass", "multi-class"),
             "'task' is 'multi-class'; it can be multiclass, multilabel",
         ),
-        (("accuracy", "acuracy"), "'metric' is 'acuracy'; it can be accuracy, {}"),
+        (
+            ("accuracy", "acuracy"),
+            "'metric' is wrong: no metric is called 'acuracy'; did you mean 'accuracy', {} or {}?",
+        ),
         (('id = "id"', "id = 3"), "'id' is 3; a text is needed"),
         (("[data]", "[data"), "is not readable as TOML ({})"),
     ],

@@ -14,6 +14,7 @@ from comptool.competition.config import load
 from comptool.errors import InputError
 from comptool.io import provenance
 from comptool.io.predictions import read_predictions
+from comptool.metrics import find
 from comptool.postprocess.ensemble.combine import combine
 from comptool.postprocess.ensemble.search import search
 from comptool.postprocess.oof import own_evidence
@@ -69,7 +70,9 @@ def test_a_searched_ensemble_has_rows_by_searches_that_did_not_see_them(runs):
     folds = np.arange(240) % 4
     for fold in range(4):
         seen, truth = folds != fold, rows.targets
-        weights = search([one[seen] for one in members], truth[seen], "accuracy")
+        weights = search(
+            [one[seen] for one in members], truth[seen], find("accuracy", "multiclass")
+        )
         mixed = sum(w * one for w, one in zip(weights, members, strict=True))
         np.testing.assert_allclose(rows.predictions.probabilities[~seen], mixed[~seen])
     result = runs.run("recalibrate", ENSEMBLE, "--method", "temperature")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from comptool.metrics import prepare, score
+from comptool.metrics import by_shape, score
 from comptool.metrics.bootstrap import metric_with_interval
 
 PREVALENCE = np.geomspace(0.05, 0.3, 6)
@@ -23,7 +23,9 @@ def test_the_interval_of_average_precision_holds_that_of_other_rows_as_many_not_
     found = []
     for _ in range(60):
         targets, p = drawn(80, rng)
-        found.append(metric_with_interval(prepare("map", targets, p), 80, 100, seed=0))
+        found.append(
+            metric_with_interval(by_shape("map", targets).prepare(targets, p), 80, 100, seed=0)
+        )
     held = np.mean([one.low <= as_many <= one.high for one in found])
     assert held > 0.85
     assert np.mean([one.low <= endless <= one.high for one in found]) < held

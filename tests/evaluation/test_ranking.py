@@ -10,7 +10,7 @@ from sklearn import metrics as oracle
 
 from comptool.errors import InputError
 from comptool.metrics import ranking
-from comptool.metrics.metric_registry import METRICS, score
+from comptool.metrics.metric_registry import METRICS, find, score
 
 
 @st.composite
@@ -168,7 +168,10 @@ def test_other_targets_and_other_shapes_are_refused():
 def test_every_multi_label_metric_is_asked_for_by_name():
     targets = np.array([[1, 0], [0, 1], [1, -1]])
     p = np.array([[0.9, 0.2], [0.1, 0.8], [0.7, 0.9]])
-    for metric in METRICS["multilabel"]:
-        right, wrong = score(metric.name, targets, p), score(metric.name, targets, 1 - p)
+    values = {"k": 1, "tpr": 0.5, "weights": [1, 2], "beta": 1}
+    for row in METRICS["multilabel"]:
+        options = {name: values[name] for name in row.takes if name in values}
+        metric = find(row.name, "multilabel", options)
+        right, wrong = metric.score(targets, p), metric.score(targets, 1 - p)
         assert (right > wrong) == metric.greater_is_better, metric.name
     assert score("map", targets, p) == 1.0

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from comptool.errors import UsageError
 from comptool.io.runs import read_header
+from comptool.metrics import find
 from comptool.training.class_subset import balanced_subset, dropped_classes, kept_score
 from comptool.training.config import TrainSettings
 from comptool.training.criterion import make_loss
@@ -74,10 +75,16 @@ def test_the_score_is_among_the_classes_that_are_trained_on():
         [[0.1, 0.9, 0], [1, 0, 0], [0.9, 0.08, 0.02], [0.5, 0.3, 0.2], [1.0, 0, 0]]
     )
     # Of the rows of classes 1 and 2: right, wrong, and a tie that goes to class 1.
-    assert kept_score("accuracy", labels, probabilities, [0]) == pytest.approx(1 / 3)
+    assert kept_score(find("accuracy", "multiclass"), labels, probabilities, [0]) == pytest.approx(
+        1 / 3
+    )
     expected = -np.mean(np.log([0.8, 0.4, 0.5]))
-    assert kept_score("logloss", labels, probabilities, [0]) == pytest.approx(expected)
-    assert kept_score("accuracy", labels, probabilities, []) == pytest.approx(1 / 5)
+    assert kept_score(find("logloss", "multiclass"), labels, probabilities, [0]) == pytest.approx(
+        expected
+    )
+    assert kept_score(find("accuracy", "multiclass"), labels, probabilities, []) == pytest.approx(
+        1 / 5
+    )
 
 
 def test_a_stage_without_a_class_writes_every_validated_row(folds, fit):

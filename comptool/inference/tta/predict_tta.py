@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from comptool import metrics, tasks
+from comptool import tasks
 from comptool.competition.classes import check_classes
 from comptool.competition.samples import Samples
 from comptool.errors import InputError, UsageError
@@ -31,6 +31,7 @@ from comptool.io.predictions import Predictions
 from comptool.io.records import RunHeader, ViewWeights
 from comptool.io.runs import OOF
 from comptool.io.tables import read_table
+from comptool.metrics import Metric
 from comptool.postprocess.ensemble.nested_cv import ViewChoice, choose_views
 from comptool.postprocess.oof import nested_folds, read_labelled, rows_path, write_rows
 from comptool.training.data import label_indices
@@ -112,10 +113,19 @@ def predict_held_out(
 
 def weigh(plan: InferencePlan, held: HeldOut, in_sample: bool) -> ViewEvidence:
     """The plan's metric on rows predicted without and with augmentation."""
-    metric = plan.header.metric
-    plain, augmented = (float(metrics.score(metric, held.targets, one)) for one in held.tables)
-    up = bool(metrics.METRICS[plan.header.task].find(metric).greater_is_better)
-    return ViewEvidence(metric, len(held.ids), plain, augmented, up, in_sample)
+    metric = _metric(plan)
+    plain, augmented = (metric.score(held.targets, one) for one in held.tables)
+    return ViewEvidence(
+        metric.name, len(held.ids), plain, augmented, metric.greater_is_better, in_sample
+    )
+
+
+def _metric(plan: InferencePlan) -> Metric:
+    """The metric that the runs were validated by, with its options."""
+    header = plan.header
+    return plan.competition.find_metric(
+        header.metric, options=header.metric_options, classes=header.classes
+    )
 
 
 def _targets(samples: Samples, header: RunHeader) -> npt.NDArray[np.integer]:
@@ -220,7 +230,7 @@ def search_views(
         dict(zip(names, held.tables, strict=True)),
         IDENTITY,
         held.targets,
-        plan.header.metric,
+        _metric(plan),
         nested_folds(held.ids, held.folds),
         how=how,
         seed=seed,

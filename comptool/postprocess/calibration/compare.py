@@ -24,13 +24,12 @@ from typing import Any
 
 import numpy as np
 
-from comptool import metrics
 from comptool.competition.config import Competition, load
-from comptool.errors import ComptoolError, InputError, UsageError
+from comptool.errors import ComptoolError, InputError, UsageError, UserFunctionError
 from comptool.io import provenance
 from comptool.io.predictions import Predictions
 from comptool.io.provenance import PredictionFacts
-from comptool.metrics.metric_registry import Metric
+from comptool.metrics import Metric
 from comptool.postprocess import inputs
 from comptool.postprocess.calibration.config import THRESHOLDS, CalibrationConfig
 from comptool.postprocess.calibration.context import (
@@ -232,7 +231,7 @@ def compared(
     about = load(competition)
     labelled = own_evidence(settings.oof, facts, about)
     classes, source = labelled.predictions.classes, source or labelled.path
-    metric = usable_metric(about.metric)
+    metric = usable_metric(about, classes)
     if not facts.runs:
         facts = replace(facts, runs=[str(folder) for folder in networks_of(labelled.path)])
     usual = [UNIFORM, TRAIN] if class_counts(facts) else [UNIFORM]
@@ -313,12 +312,10 @@ def compare(
             for name, apply in applied.items():
                 answer = apply(rows_to_one(drawn.probabilities))
                 values[name].append(
-                    metrics.score(
-                        context.metric, drawn.targets, answer.probabilities, pred=answer.labels
-                    )
+                    context.metric.score(drawn.targets, answer.probabilities, pred=answer.labels)
                 )
-    standings = ranked(values, metrics.find(context.metric, evidence.targets))
-    return Comparison(standings, context.metric, prior, num_rows, num_sets, len(evidence))
+    standings = ranked(values, context.metric)
+    return Comparison(standings, context.metric.name, prior, num_rows, num_sets, len(evidence))
 
 
 def _drawn_rows(
@@ -348,7 +345,8 @@ def compared_cells(
     labelled = own_evidence(settings.oof, facts, about)
     if predictions is not None:
         labelled.check_classes(predictions.classes)
-    beta = f_score_of(settings, about.metric)[1]
+    metric = about.find_metric(classes=labelled.predictions.classes)
+    beta = f_score_of(settings, metric)[1]
     averages = AVERAGES if settings.average is None else (settings.average,)
     fits: dict[str, Fit] = {}
     for name in dict.fromkeys([NONE, *(methods or CELL_METHODS.names)]):
@@ -361,7 +359,7 @@ def compared_cells(
         labelled.targets,
         labelled.predictions.probabilities,
         fits,
-        about.metric,
+        metric,
         num_rows=min(num_rows, LARGEST_SET),
         seed=seed,
     )
@@ -372,16 +370,16 @@ def compare_cells(
     targets: Targets,
     probabilities: Floats,
     methods: Mapping[str, Fit],
-    metric: str,
+    metric: Metric,
     *,
     num_rows: int,
     num_sets: int = SETS,
     seed: int = 0,
 ) -> Comparison:
     """Score methods, with doing nothing among them, on test sets of several labels."""
-    metrics.score(metric, targets, probabilities)
+    metric.score(targets, probabilities)
     rng = np.random.default_rng(seed)
-    tied = metrics.find(metric, targets).of_order
+    tied = metric.of_order
     differing = {NONE: methods[NONE]} if tied else methods
     values: dict[str, list[float]] = {name: [] for name in differing}
     pairs = list(halves(_rarest(targets), rng))
@@ -393,13 +391,15 @@ def compare_cells(
         for _ in range(number, num_sets, len(pairs)):
             rows = _drawn_cells(targets[held], moved[NONE], num_rows, metric, rng)
             for name, now in moved.items():
-                values[name].append(metrics.score(metric, targets[held[rows]], now[rows]))
+                values[name].append(metric.score(targets[held[rows]], now[rows]))
     note = ""
     if tied:
-        note = f"{metric} depends on the order of the rows of each class, which all methods keep"
+        note = (
+            f"{metric.name} depends on the order of the rows of each class, which all methods keep"
+        )
         values = dict.fromkeys(methods, values[NONE])
-    standings = ranked(values, metrics.find(metric, targets))
-    return Comparison(standings, metric, AS_HELD_OUT, num_rows, num_sets, len(targets), note)
+    standings = ranked(values, metric)
+    return Comparison(standings, metric.name, AS_HELD_OUT, num_rows, num_sets, len(targets), note)
 
 
 def _rarest(targets: Targets) -> Indices:
@@ -411,17 +411,17 @@ def _rarest(targets: Targets) -> Indices:
 
 
 def _drawn_cells(
-    targets: Targets, plain: Doubles, num_rows: int, metric: str, rng: np.random.Generator
+    targets: Targets, plain: Doubles, num_rows: int, metric: Metric, rng: np.random.Generator
 ) -> Indices:
     """Draw the rows of a test set for which the metric is defined."""
     for _ in range(MOST_DRAWS):
         rows = rng.integers(len(targets), size=num_rows)
         try:
-            metrics.score(metric, targets[rows], plain[rows])
-        except InputError:
+            metric.score(targets[rows], plain[rows])
+        except (InputError, UserFunctionError):
             continue
         return rows
     raise InputError(
-        f"{metric} is not defined on test sets of {num_rows} rows drawn from the out-of-fold rows: "
-        "almost none has a present cell"
+        f"{metric.name} is not defined on test sets of {num_rows} rows drawn from the out-of-fold "
+        "rows: almost none has a present cell"
     )

@@ -14,9 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from comptool import metrics
 from comptool.competition.classes import against
 from comptool.errors import InputError, UsageError, quoted
 from comptool.io.tables import read_table, refuse_rows
+from comptool.metrics import Metric
+from comptool.tasks import DEFAULT_TASK
 
 Floats = npt.NDArray[np.floating]
 Doubles = npt.NDArray[np.float64]
@@ -24,6 +27,7 @@ Indices = npt.NDArray[np.integer]
 
 # Smallest probability in logarithms, as in the metric logloss: -36 for a probability of 0.
 SMALLEST = float(np.finfo(np.float64).eps)
+ACCURACY = metrics.find("accuracy", DEFAULT_TASK)
 # Multiple of its share above which a class gets a warning.
 SWALLOWS = 2
 UNIFORM, TRAIN = "uniform", "train"
@@ -78,7 +82,7 @@ class CalibrationContext:
     evidence: LabelledRows | None = None  # out-of-fold rows
     presumed: Doubles | None = None  # (K,), class shares of the training rows
     target: Doubles | None = None  # (K,), presumed class shares of the test set
-    metric: str = "accuracy"  # that searched settings maximise
+    metric: Metric = ACCURACY  # that searched settings maximise
     classes: tuple[str, ...] = ()  # names; empty if only their number is known
     # Training images of each class; the argument is the remedy, for the error if not known.
     counts: Callable[[str], ClassCounts] = _no_counts
@@ -173,10 +177,13 @@ def swallowed(classes: Sequence[str], counts: npt.NDArray[np.int64], shares: Dou
     excess = np.flatnonzero(counts > SWALLOWS * np.maximum(shares, 1))
     warnings = []
     for c in excess.tolist():
-        share, than = f"{round(float(shares[c]), 1):g}", "; its share is"
+        share = f"{round(float(shares[c]), 1):g}"
+        takes = f"class '{classes[c]}' takes {counts[c]} rows"
         if shares[c] >= 1:
-            than = f", {counts[c] / shares[c]:.1f} times its share of"
-        warnings.append(f"class '{classes[c]}' takes {counts[c]} rows{than} {share}")
+            takes += f", {counts[c] / shares[c]:.1f} times its share of {share}"
+        else:
+            takes += f"; its share is {share}"
+        warnings.append(takes)
     return warnings
 
 

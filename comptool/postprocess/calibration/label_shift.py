@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from comptool import metrics
 from comptool.errors import UsageError
 from comptool.postprocess.calibration.context import (
     Answer,
@@ -76,10 +75,9 @@ def logit_adjust(context: CalibrationContext) -> Apply:
     before = _positive(context.trained_shares())
     ratio = (1 / len(before) if context.target is None else context.target) / before
     rows = context.rows()
-    direction = metrics.find(context.metric, rows.targets).sign
     values = [
-        direction
-        * metrics.score(context.metric, rows.targets, rows_to_one(rows.probabilities * ratio**tau))
+        context.metric.sign
+        * context.metric.score(rows.targets, rows_to_one(rows.probabilities * ratio**tau))
         for tau in TAUS
     ]
     best = np.flatnonzero(np.isclose(values, max(values), rtol=0, atol=1e-12))

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from comptool import metrics, tasks
-from comptool.competition.config import load
+from comptool import tasks
+from comptool.competition.config import Competition, load
 from comptool.errors import ComptoolError, InputError, UsageError
 from comptool.io import provenance
 from comptool.io.atomic import together
@@ -24,10 +24,12 @@ from comptool.io.predictions import Predictions, write_predictions
 from comptool.io.provenance import PredictionFacts, TableFacts
 from comptool.io.runs import find_run, members, read_header
 from comptool.io.tables import read_table
+from comptool.metrics import Metric
 from comptool.metrics.multilabel import logloss, macro_f_beta, micro_f_beta
 from comptool.postprocess import inputs
 from comptool.postprocess.calibration.config import THRESHOLDS, CalibrationConfig
 from comptool.postprocess.calibration.context import (
+    ACCURACY,
     CalibrationContext,
     ClassCounts,
     Floats,
@@ -78,7 +80,7 @@ def decide(
     entry = METHODS.find(method)
     unused = entry.weighed or entry.own_prior
     oof, target_prior = (None, None) if unused else (settings.oof, settings.target_prior)
-    labelled, metric, trained = None, "accuracy", None
+    labelled, metric, trained = None, ACCURACY, None
     if method == "prior" and oof is None:
         with suppress(ComptoolError):
             runs = [find_run(run) for run in facts.runs or []]
@@ -87,7 +89,7 @@ def decide(
     if entry.fitted or oof is not None or (method == "prior" and trained is None):
         about = load(competition)
         labelled = own_evidence(oof, facts, about)
-        metric = usable_metric(about.metric)
+        metric = usable_metric(about, predictions.classes)
     basis = basis_of(
         source,
         predictions.classes,
@@ -128,7 +130,7 @@ def basis_of(
     facts: PredictionFacts,
     target_prior: str | None,
     labelled: Labelled | None,
-    metric: str,
+    metric: Metric,
     *,
     trained: Counts | None = None,
     competition: Path | None = None,
@@ -207,9 +209,9 @@ def evidence_of(labelled: Labelled, classes: Sequence[str]) -> LabelledRows:
     return evidence
 
 
-def usable_metric(name: str) -> str:
+def usable_metric(about: Competition, classes: Sequence[str]) -> Metric:
     """The competition's metric if it is for one class per image, otherwise accuracy."""
-    return name if name in metrics.METRICS[tasks.DEFAULT_TASK] else "accuracy"
+    return ACCURACY if about.kind.cells else about.find_metric(classes=classes)
 
 
 def _recorded(classes: Sequence[str], basis: CalibrationBasis) -> dict[str, object]:
@@ -256,7 +258,7 @@ class Measure(NamedTuple):
 
 
 def decide_cells(
-    predictions: Predictions, labelled: Labelled, settings: CalibrationConfig, metric: str
+    predictions: Predictions, labelled: Labelled, settings: CalibrationConfig, metric: Metric
 ) -> tuple[Decision, list[str]]:
     """Recalibrate multi-label probabilities with a method fitted to out-of-fold rows."""
     labelled.check_classes(predictions.classes)
@@ -310,11 +312,11 @@ def _measured(
     return {**record, "nested": nested, "in_sample": in_sample}, notes
 
 
-def f_score_of(settings: CalibrationConfig, metric: str) -> tuple[str, float]:
+def f_score_of(settings: CalibrationConfig, metric: Metric) -> tuple[str, float]:
     """Average and beta of the F-score that thresholds maximise: as given, or the metric's."""
-    average = settings.average or ("micro" if metric.startswith("micro") else "macro")
+    average = settings.average or ("micro" if metric.name.startswith("micro") else "macro")
     # f-beta is an F2 over rows, whose best thresholds have no exact solution; macro F2 is close.
-    usual = 2.0 if metric == "f-beta" else 1.0
+    usual = metric.given.get("beta", 1.0)
     return average, usual if settings.beta is None else settings.beta
 
 
@@ -428,7 +430,8 @@ def recalibrate_file(
         predictions = inputs.read_cells(source, facts, task)
         about = load(competition)
         labelled = own_evidence(settings.oof, facts, about)
-        result, notes = decide_cells(predictions, labelled, settings, about.metric)
+        metric = about.find_metric(classes=predictions.classes)
+        result, notes = decide_cells(predictions, labelled, settings, metric)
     else:
         predictions = inputs.read_multiclass(source, facts)
         if len(predictions) < 2 and METHODS.find(settings.method).of_sets:

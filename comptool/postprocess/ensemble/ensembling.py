@@ -259,7 +259,7 @@ def search_files(asked: EnsembleConfig, predictions: Sequence[Path]) -> Searched
     found = searched(
         evidence.members,
         evidence.targets,
-        competition.metric,
+        competition.find_metric(classes=evidence.classes),
         evidence.folds,
         how=how,
         **settings,

@@ -23,10 +23,9 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from comptool import metrics
 from comptool.errors import InputError, UsageError
 from comptool.metrics.bootstrap import IntervalEstimate, metric_with_interval
-from comptool.metrics.metric_registry import Floats, Targets
+from comptool.metrics.metric_registry import Floats, Metric, Targets
 from comptool.postprocess.ensemble.combine import by_class
 from comptool.postprocess.ensemble.search import DIGITS, Doubles, best_first, search
 
@@ -81,7 +80,7 @@ class Searched:
 def searched(
     members: Sequence[Floats],
     targets: Targets,
-    metric: str,
+    metric: Metric,
     folds: Folds,
     *,
     how: str = "greedy",
@@ -109,28 +108,22 @@ def searched(
 
     return Searched(
         weights=weights,
-        metric=metric,
-        in_sample=metrics.score(metric, targets, by_class(members, weights)),
+        metric=metric.name,
+        in_sample=metric.score(targets, by_class(members, weights)),
         nested=worth(blend),
         equal=worth(by_class(members, mean)),
         single=worth(_held_out(members, targets, folds, best_one)),
-        alone=tuple(metrics.score(metric, targets, member) for member in members),
+        alone=tuple(metric.score(targets, member) for member in members),
         num_rows=len(targets),
         num_folds=len(np.unique(folds)),
-        greater_is_better=rises(metric, targets),
+        greater_is_better=metric.greater_is_better,
         blend=blend,
     )
 
 
-def signed(metric: str, targets: Targets, probabilities: Floats) -> float:
+def signed(metric: Metric, targets: Targets, probabilities: Floats) -> float:
     """The metric, negated if lower is better."""
-    value = round(metrics.score(metric, targets, probabilities), DIGITS)
-    return value if rises(metric, targets) else -value
-
-
-def rises(metric: str, targets: Targets) -> bool:
-    """Whether higher values of a metric are better."""
-    return metrics.find(metric, targets).greater_is_better
+    return metric.sign * round(metric.score(targets, probabilities), DIGITS)
 
 
 def _held_out(members: Sequence[Floats], targets: Targets, folds: Folds, weigh: Weigh) -> Doubles:
@@ -143,9 +136,9 @@ def _held_out(members: Sequence[Floats], targets: Targets, folds: Folds, weigh: 
     return blend
 
 
-def score_of(metric: str, targets: Targets, blend: Floats, seed: int) -> IntervalEstimate:
+def score_of(metric: Metric, targets: Targets, blend: Floats, seed: int) -> IntervalEstimate:
     """A metric with its bootstrap interval over rows."""
-    value = metrics.prepare(metric, targets, blend)
+    value = metric.prepare(targets, blend)
     return metric_with_interval(value, len(targets), RESAMPLES, seed)
 
 
@@ -218,7 +211,7 @@ def choose_views(
     views: Mapping[str, Floats],
     plain: str,
     targets: Targets,
-    metric: str,
+    metric: Metric,
     folds: Folds,
     *,
     how: str = "greedy",
@@ -235,7 +228,7 @@ def choose_views(
     targets
         Class indices of shape (N,), or 1, 0 and -1 of shape (N, K).
     metric
-        Name of a metric of the task.
+        A metric of the task.
     folds
         Fold of each row, shape (N,); at least three.
     how, seed
@@ -261,12 +254,10 @@ def choose_views(
     taken = list(weights)[_best(blends, targets, metric)]
     weigh = partial(search, metric=metric, how=how, seed=seed)
     blend = _fold_by_fold(tables, blends, targets, metric, folds, weigh)
-    up = 1 if rises(metric, targets) else -1
-
-    both = [metrics.prepare(metric, targets, one) for one in (blend, views[plain])]
+    both = [metric.prepare(targets, one) for one in (blend, views[plain])]
 
     def gain(weights: Floats | None = None) -> float:
-        return up * (both[0](weights) - both[1](weights))
+        return metric.sign * (both[0](weights) - both[1](weights))
 
     base = signed(metric, targets, views[plain])
     beside = [signed(metric, targets, (one + views[plain]) / 2) - base for one in tables]
@@ -283,7 +274,7 @@ def choose_views(
     )
 
 
-def _best(blends: Sequence[Floats], targets: Targets, metric: str) -> int:
+def _best(blends: Sequence[Floats], targets: Targets, metric: Metric) -> int:
     """Index of the best, ties to the first."""
     return int(np.argmax([signed(metric, targets, blend) for blend in blends]))
 
@@ -292,7 +283,7 @@ def _fold_by_fold(
     tables: Sequence[Floats],
     blends: Sequence[Floats],
     targets: Targets,
-    metric: str,
+    metric: Metric,
     folds: Folds,
     weigh: Weigh,
 ) -> Doubles:

@@ -26,7 +26,6 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from comptool import metrics
 from comptool.errors import UsageError
 from comptool.metrics.metric_registry import Floats, Metric, Targets
 from comptool.metrics.multiclass import SMALLEST
@@ -174,9 +173,8 @@ class AnyMetric:
         return np.array([self._metric.sign * self._metric.prepare(self._targets, mean)()])
 
 
-def objective(name: str, targets: Targets, *, per_class: bool = False) -> Objective:
+def objective(metric: Metric, targets: Targets, *, per_class: bool = False) -> Objective:
     """The objective of a metric."""
-    metric = metrics.find(name, targets)
     found: Objective
     if metric.name == "logloss":
         found = LogLoss(targets)
@@ -189,7 +187,7 @@ def objective(name: str, targets: Targets, *, per_class: bool = False) -> Object
     if per_class and not (targets.ndim == 2 and found.by_class):
         raise UsageError(
             "weights per class can be searched for multi-label metrics that are means over "
-            f"classes (map, auc, macro-f1, logloss), and {name} is not one here"
+            f"classes (map, auc, macro-f1, logloss), and {metric.name} is not one here"
         )
     return found
 
@@ -197,7 +195,7 @@ def objective(name: str, targets: Targets, *, per_class: bool = False) -> Object
 def search(
     members: Sequence[Floats],
     targets: Targets,
-    metric: str,
+    metric: Metric,
     *,
     how: str = "greedy",
     per_class: bool = False,
@@ -209,10 +207,10 @@ def search(
 
     ``members`` are M arrays of probabilities, (N, K); ``targets`` are class indices, (N,), or 1, 0
     and -1, (N, K). The weights are at least 0, of shape (M,), or (M, K) if ``per_class``; their sum
-    over members is one. The search ``how``, one of `SEARCHES`, adds at most ``steps`` members if
-    greedy, and averages ``bags`` searches over random halves of the members (0: one search over
-    all), drawn by ``seed``. UsageError if there is no such metric or search, or classes cannot have
-    their own weights.
+    over members is one. ``how`` is one of `SEARCHES`; the greedy search adds at most ``steps`` (1
+    or more) members and averages ``bags`` searches over random halves of the members (0: one search
+    over all), drawn by ``seed``; the continuous one reads neither. UsageError if there is no such
+    metric or search, or classes cannot have their own weights.
     """
     if how not in SEARCHES:
         raise UsageError(f"a search is {' or '.join(SEARCHES)}, not '{how}'")

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from comptool.errors import InputError
-from comptool.metrics import multiclass
+from comptool.metrics import find, multiclass
 from comptool.postprocess.ensemble import nested_cv
 from comptool.postprocess.ensemble.combine import by_class
 from comptool.postprocess.ensemble.nested_cv import searched
+
+ACCURACY, LOGLOSS = find("accuracy", "multiclass"), find("logloss", "multiclass")
 
 
 def world(seed, *, rows, members, skills, noise=1.0):
@@ -35,7 +37,7 @@ def test_among_members_of_pure_noise_the_search_looks_good_in_sample_only():
     rng = np.random.default_rng(0)
     targets = rng.integers(0, 2, 150)
     members = [rng.dirichlet([1, 1], 150) for _ in range(20)]
-    found = searched(members, targets, "accuracy", np.arange(150) % 5, steps=15)
+    found = searched(members, targets, ACCURACY, np.arange(150) % 5, steps=15)
     assert found.in_sample > 0.58
     assert found.nested.value < 0.58
     assert found.nested.low < 0.5 < found.nested.high
@@ -46,7 +48,7 @@ def test_the_interval_of_the_nested_score_covers_the_score_on_other_rows_in_nine
     for seed in range(10):
         targets, members = world(seed, rows=6_600, members=4, skills=(1.0, 1.2, 0.5, 1.4))
         seen, hidden = np.arange(600), np.arange(600, 6_600)
-        found = searched(part(members, seen), targets[seen], "accuracy", seen % 5, steps=15)
+        found = searched(part(members, seen), targets[seen], ACCURACY, seen % 5, steps=15)
         truth = multiclass.accuracy(targets[hidden], by_class(part(members, hidden), found.weights))
         covered.append(found.nested.low <= truth <= found.nested.high)
     assert sum(covered) >= 9
@@ -61,9 +63,9 @@ def test_the_interval_of_the_nested_score_covers_the_score_on_other_rows_in_nine
 def test_copies_of_members_change_nothing_and_share_the_weight(seed, copied, how):
     targets, members = world(seed, rows=150, members=3, skills=(1.0, 1.3, 0.8))
     folds = np.arange(150) % 3
-    one = searched(members, targets, "logloss", folds, steps=10, how=how)
+    one = searched(members, targets, LOGLOSS, folds, steps=10, how=how)
     more = [*members, *(members[place] for place in copied)]
-    two = searched(more, targets, "logloss", folds, steps=10, how=how)
+    two = searched(more, targets, LOGLOSS, folds, steps=10, how=how)
     np.testing.assert_allclose(two.blend, one.blend, atol=1e-12)
     assert two.nested.value == pytest.approx(one.nested.value, abs=1e-12)
     for place, whole in enumerate(one.weights):
@@ -81,9 +83,9 @@ def test_permuting_rows_members_and_classes_permutes_the_result_and_nothing_else
     targets, members = world(seed, rows=60, members=4, skills=(1.0, 1.0, 0.9, 1.1))
     rng, folds = np.random.default_rng(seed), np.arange(60) % 3
     m, n, k = rng.permutation(4), rng.permutation(60), rng.permutation(5)
-    one = searched(members, targets, metric, folds, steps=8)
+    one = searched(members, targets, find(metric, "multiclass"), folds, steps=8)
     moved = [members[place][np.ix_(n, k)] for place in m]
-    two = searched(moved, np.argsort(k)[targets[n]], metric, folds[n], steps=8)
+    two = searched(moved, np.argsort(k)[targets[n]], find(metric, "multiclass"), folds[n], steps=8)
     np.testing.assert_allclose(two.weights, one.weights[m], atol=1e-12)
     np.testing.assert_allclose(two.blend, one.blend[np.ix_(n, k)], atol=1e-12)
     for name in ("in_sample", "nested", "equal", "single"):
@@ -103,7 +105,7 @@ def test_every_row_is_weighted_by_a_search_that_did_not_see_it(monkeypatch):
 
     monkeypatch.setattr(nested_cv, "search", spy)
     folds = np.arange(100) % 4
-    searched(ids, targets, "accuracy", folds)
+    searched(ids, targets, ACCURACY, folds)
     whole, *parts = seen
     assert len(whole) == 100
     assert parts == [{row for row in range(100) if row % 4 != fold} for fold in range(4)]
@@ -111,7 +113,7 @@ def test_every_row_is_weighted_by_a_search_that_did_not_see_it(monkeypatch):
 
 def test_a_metric_that_falls_is_read_the_right_way():
     targets, members = world(2, rows=400, members=3, skills=(2.0, 2.0, 0.2))
-    found = searched(members, targets, "logloss", np.arange(400) % 5, how="continuous")
+    found = searched(members, targets, LOGLOSS, np.arange(400) % 5, how="continuous")
     assert found.in_sample <= found.equal.value
     assert found.gains
     assert "gains nothing" not in found.text()
@@ -120,7 +122,7 @@ def test_a_metric_that_falls_is_read_the_right_way():
 def test_equal_weights_that_do_as_well_are_named():
     targets, members = world(3, rows=300, members=2, skills=(1.5, 1.5))
     same = [members[0], members[0]]
-    found = searched(same, targets, "accuracy", np.arange(300) % 3)
+    found = searched(same, targets, ACCURACY, np.arange(300) % 3)
     assert not found.gains
     assert "the search gains nothing: equal weights do at least as well" in found.text()
 
@@ -134,4 +136,4 @@ def test_weights_per_class_mix_class_by_class():
 def test_one_fold_is_not_enough():
     targets, members = world(0, rows=20, members=2, skills=(1, 1))
     with pytest.raises(InputError, match="at least two folds"):
-        searched(members, targets, "accuracy", np.zeros(20, int))
+        searched(members, targets, ACCURACY, np.zeros(20, int))

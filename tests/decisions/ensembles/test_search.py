@@ -10,10 +10,14 @@ from scipy.special import softmax
 
 from comptool import metrics
 from comptool.errors import UsageError
+from comptool.metrics import find
 from comptool.postprocess.ensemble.combine import by_class
 from comptool.postprocess.ensemble.search import objective, search
 
 SEEDS = st.integers(0, 10_000)
+
+MAP = find("map", "multilabel")
+ACCURACY, LOGLOSS = find("accuracy", "multiclass"), find("logloss", "multiclass")
 
 
 def cells(rows, classes, members, seed, *, unknown=0.0, digits=None):
@@ -60,7 +64,7 @@ def test_greedy_selection_is_that_of_a_naive_loop_with_scikit_learn(seed):
     def score(blend):
         return average_precision_score(targets, blend)
 
-    ours = search(members, targets, "map", steps=10)
+    ours = search(members, targets, MAP, steps=10)
     np.testing.assert_allclose(ours, naive_greedy(members, score, 10), atol=1e-12)
 
 
@@ -72,7 +76,7 @@ def test_greedy_selection_of_classes_is_that_of_a_naive_loop(metric):
     def score(blend):
         return sign * metrics.score(metric, targets, blend)
 
-    ours = search(members, targets, metric, steps=8)
+    ours = search(members, targets, find(metric, "multiclass"), steps=8)
     np.testing.assert_allclose(ours, naive_greedy(members, score, 8), atol=1e-12)
 
 
@@ -84,7 +88,7 @@ def test_greedy_selection_of_classes_is_that_of_a_naive_loop(metric):
 )
 def test_an_objective_is_the_metric_of_the_mean_unknown_cells_and_ties_too(seed, name, digits):
     targets, members = cells(60, 3, 3, seed, unknown=0.2, digits=digits)
-    goal = objective(name, targets)
+    goal = objective(find(name, "multilabel"), targets)
     total = sum(goal.arrange(member) for member in members)
     expected = metrics.score(name, targets, np.mean(members, axis=0))
     found = float(np.nanmean(goal.values(total, 3)))
@@ -98,7 +102,7 @@ def test_an_objective_is_the_metric_of_the_mean_unknown_cells_and_ties_too(seed,
 def test_ties_of_one_member_count_as_in_scikit_learn(seed):
     targets, (member,) = cells(80, 3, 1, seed, unknown=0.1, digits=1)
     for name in ("map", "auc"):
-        goal = objective(name, targets)
+        goal = objective(find(name, "multilabel"), targets)
         found = float(np.nanmean(goal.values(goal.arrange(member), 1)))
         assert found == pytest.approx(metrics.score(name, targets, member), abs=1e-9)
 
@@ -109,7 +113,7 @@ def test_ties_of_one_member_count_as_in_scikit_learn(seed):
 @given(SEEDS)
 def test_weights_are_shares_and_no_worse_than_the_best_member(how, per_class, seed):
     targets, members = cells(80, 3, 4, seed)
-    weights = search(members, targets, "map", how=how, per_class=per_class, steps=6)
+    weights = search(members, targets, MAP, how=how, per_class=per_class, steps=6)
     assert (weights >= 0).all()
     np.testing.assert_allclose(weights.sum(axis=0), 1)
     found = metrics.score("map", targets, by_class(members, weights))
@@ -124,8 +128,8 @@ def test_permuting_members_rows_and_classes_permutes_the_weights(how, seed):
     rng = np.random.default_rng(seed)
     m, n, k = rng.permutation(5), rng.permutation(100), rng.permutation(4)
     moved = [members[place][np.ix_(n, k)] for place in m]
-    one = search(members, targets, "map", how=how, per_class=True, steps=6)
-    other = search(moved, targets[np.ix_(n, k)], "map", how=how, per_class=True, steps=6)
+    one = search(members, targets, MAP, how=how, per_class=True, steps=6)
+    other = search(moved, targets[np.ix_(n, k)], MAP, how=how, per_class=True, steps=6)
     np.testing.assert_allclose(other, one[np.ix_(m, k)], atol=1e-9)
 
 
@@ -135,7 +139,7 @@ def test_weights_per_class_are_no_worse_than_weights_for_all(seed):
     targets, members = cells(120, 4, 4, seed)
     scores = [
         metrics.score(
-            "map", targets, by_class(members, search(members, targets, "map", per_class=each))
+            "map", targets, by_class(members, search(members, targets, MAP, per_class=each))
         )
         for each in (False, True)
     ]
@@ -147,14 +151,14 @@ def test_the_continuous_search_finds_the_weights_of_a_mixture():
     members = [rng.dirichlet(np.full(3, 0.3), 6_000) for _ in range(3)]
     truth = 0.7 * members[0] + 0.3 * members[1]
     targets = (truth.cumsum(axis=1) < rng.random((6_000, 1))).sum(axis=1)
-    weights = search(members, targets, "logloss", how="continuous")
+    weights = search(members, targets, LOGLOSS, how="continuous")
     np.testing.assert_allclose(weights, [0.7, 0.3, 0], atol=0.06)
 
 
 def test_bags_spread_the_weights_and_follow_the_seed():
     targets, members = cells(100, 3, 8, 0)
     plain, one, two = (
-        search(members, targets, "map", steps=5, bags=bags, seed=1) for bags in (0, 6, 6)
+        search(members, targets, MAP, steps=5, bags=bags, seed=1) for bags in (0, 6, 6)
     )
     np.testing.assert_array_equal(one, two)
     assert np.count_nonzero(one) >= np.count_nonzero(plain)
@@ -163,19 +167,19 @@ def test_bags_spread_the_weights_and_follow_the_seed():
 
 def test_one_member_has_all_the_weight():
     targets, members = images(30, 3, 1, 0)
-    assert search(members, targets, "accuracy").tolist() == [1.0]
+    assert search(members, targets, ACCURACY).tolist() == [1.0]
 
 
 def test_weights_per_class_of_a_metric_of_all_cells_are_refused():
     targets, members = cells(20, 3, 2, 0)
     with pytest.raises(UsageError, match="micro-map is not one here"):
-        search(members, targets, "micro-map", per_class=True)
+        search(members, targets, find("micro-map", "multilabel"), per_class=True)
     targets, members = images(20, 3, 2, 0)
     with pytest.raises(UsageError, match="logloss is not one here"):
-        search(members, targets, "logloss", per_class=True)
+        search(members, targets, LOGLOSS, per_class=True)
 
 
 def test_an_unknown_search_is_refused():
     targets, members = images(20, 3, 2, 0)
     with pytest.raises(UsageError, match="not 'random'"):
-        search(members, targets, "accuracy", how="random")
+        search(members, targets, ACCURACY, how="random")

@@ -10,10 +10,13 @@ from scipy.special import softmax
 
 from comptool import metrics
 from comptool.errors import InputError, UsageError
+from comptool.metrics import find
 from comptool.postprocess.ensemble import nested_cv
 from comptool.postprocess.ensemble.nested_cv import ALL_VIEWS, ONE_VIEW, SEARCHED, choose_views
 
 NAMES = ("identity", "horizontal", "vertical")
+
+ACCURACY, LOGLOSS = find("accuracy", "multiclass"), find("logloss", "multiclass")
 
 
 def seen_in(skills, *, rows=600, seed=0, noise=1.0):
@@ -31,7 +34,7 @@ def folds_of(targets, number=4):
 
 def test_views_that_see_as_much_as_the_plain_image_are_taken():
     targets, views = seen_in((1.0, 1.0, 1.0))
-    choice = choose_views(views, "identity", targets, "accuracy", folds_of(targets))
+    choice = choose_views(views, "identity", targets, ACCURACY, folds_of(targets))
     assert choice.taken in (ALL_VIEWS, SEARCHED)
     assert choice.gain.low > 0
     assert choice.gain.value == pytest.approx(choice.choice.value - choice.plain.value)
@@ -41,7 +44,7 @@ def test_views_that_see_as_much_as_the_plain_image_are_taken():
 
 def test_doing_nothing_wins_where_no_view_helps():
     targets, views = seen_in((3.0, -3.0, -3.0))
-    choice = choose_views(views, "identity", targets, "accuracy", folds_of(targets))
+    choice = choose_views(views, "identity", targets, ACCURACY, folds_of(targets))
     assert choice.taken == ONE_VIEW
     assert choice.weights.tolist() == [1, 0, 0]
     assert choice.choice == choice.plain
@@ -51,9 +54,7 @@ def test_doing_nothing_wins_where_no_view_helps():
 
 def test_a_view_that_hurts_is_left_out_of_those_that_are_searched():
     targets, views = seen_in((1.5, 1.5, -1.0))
-    choice = choose_views(
-        views, "identity", targets, "logloss", folds_of(targets), how="continuous"
-    )
+    choice = choose_views(views, "identity", targets, LOGLOSS, folds_of(targets), how="continuous")
     assert choice.taken == SEARCHED
     assert choice.weights[2] < 0.05
     assert choice.beside[1] > 0 > choice.beside[2]
@@ -66,7 +67,7 @@ def test_among_views_of_noise_the_choice_is_not_fooled_by_the_search():
     rng = np.random.default_rng(3)
     targets = rng.integers(0, 2, 200)
     views = {f"view {number}": rng.dirichlet([1, 1], 200) for number in range(20)}
-    choice = choose_views(views, "view 0", targets, "accuracy", folds_of(targets))
+    choice = choose_views(views, "view 0", targets, ACCURACY, folds_of(targets))
     assert choice.search.in_sample > 0.56
     assert choice.choice.low < 0.5 < choice.choice.high
     assert choice.choice.value < choice.search.in_sample - 0.04
@@ -76,7 +77,7 @@ def test_each_fold_is_predicted_by_what_is_best_on_the_others(monkeypatch):
     targets, views = seen_in((1.0, 1.0, 1.0), rows=80)
     folds, asked = folds_of(targets), []
     monkeypatch.setattr(nested_cv, "_best", lambda blends, known, metric: asked.append(known) or 0)
-    choice = choose_views(views, "identity", targets, "accuracy", folds)
+    choice = choose_views(views, "identity", targets, ACCURACY, folds)
     whole, *parts = asked
     np.testing.assert_array_equal(whole, targets)
     for fold, known in enumerate(parts):
@@ -90,11 +91,11 @@ def test_what_predicts_a_fold_does_not_depend_on_its_labels(seed):
     """Candidates are near to one another, so that one label more would tip the choice."""
     targets, views = seen_in((1.0, 0.6, 0.6), rows=45, seed=seed)
     folds, rng = np.arange(45) % 3, np.random.default_rng(seed)
-    one = choose_views(views, "identity", targets, "accuracy", folds)
+    one = choose_views(views, "identity", targets, ACCURACY, folds)
     for fold in range(3):
         held = folds == fold
         other = np.where(held, rng.integers(0, 4, 45), targets)
-        two = choose_views(views, "identity", other, "accuracy", folds)
+        two = choose_views(views, "identity", other, ACCURACY, folds)
         np.testing.assert_array_equal(two.blend[held], one.blend[held])
 
 
@@ -103,9 +104,9 @@ def test_what_predicts_a_fold_does_not_depend_on_its_labels(seed):
 def test_the_order_of_rows_and_views_does_not_matter(seed, order):
     targets, views = seen_in((1.0, 1.2, 0.6), rows=120, seed=seed)
     folds, rows = folds_of(targets), np.random.default_rng(seed).permutation(120)
-    one = choose_views(views, "identity", targets, "logloss", folds)
+    one = choose_views(views, "identity", targets, LOGLOSS, folds)
     moved = {NAMES[place]: views[NAMES[place]][rows] for place in order}
-    two = choose_views(moved, "identity", targets[rows], "logloss", folds[rows])
+    two = choose_views(moved, "identity", targets[rows], LOGLOSS, folds[rows])
     assert two.taken == one.taken
     np.testing.assert_allclose(two.weights, one.weights[list(order)], atol=1e-12)
     np.testing.assert_allclose(two.blend, one.blend[rows], atol=1e-12)
@@ -115,7 +116,9 @@ def test_the_order_of_rows_and_views_does_not_matter(seed, order):
 @given(seed=st.integers(0, 10_000))
 def test_what_is_taken_is_the_best_of_the_honest_scores_and_weights_are_shares(seed):
     targets, views = seen_in((0.8, 0.8, 0.3), rows=100, seed=seed)
-    choice = choose_views(views, "identity", targets, "macro-f1", folds_of(targets))
+    choice = choose_views(
+        views, "identity", targets, find("macro-f1", "multiclass"), folds_of(targets)
+    )
     scores = {
         ONE_VIEW: choice.plain.value,
         ALL_VIEWS: choice.search.equal.value,
@@ -132,7 +135,7 @@ def test_several_labels_are_chosen_for_in_the_same_way():
     targets[rng.random((300, 4)) < 0.1] = -1
     logits = [1.5 * (targets == 1) + rng.normal(-1, 1, (300, 4)) for _ in NAMES]
     views = {name: 1 / (1 + np.exp(-one)) for name, one in zip(NAMES, logits, strict=True)}
-    choice = choose_views(views, "identity", targets, "map", np.arange(300) % 3)
+    choice = choose_views(views, "identity", targets, find("map", "multilabel"), np.arange(300) % 3)
     assert choice.gain.low > 0
     assert choice.summary()["candidates"][0]["view"] == "identity"
 
@@ -140,10 +143,10 @@ def test_several_labels_are_chosen_for_in_the_same_way():
 def test_two_folds_do_not_score_a_choice():
     targets, views = seen_in((1.0, 1.0))
     with pytest.raises(InputError, match="at least three folds"):
-        choose_views(views, "identity", targets, "accuracy", folds_of(targets, 2))
+        choose_views(views, "identity", targets, ACCURACY, folds_of(targets, 2))
 
 
 def test_one_view_is_no_choice():
     targets, views = seen_in((1.0,))
     with pytest.raises(UsageError, match="only one view"):
-        choose_views(views, "identity", targets, "accuracy", folds_of(targets))
+        choose_views(views, "identity", targets, ACCURACY, folds_of(targets))

@@ -9,6 +9,7 @@ import pytest
 from scipy.special import softmax
 
 from comptool.errors import UsageError
+from comptool.metrics import find
 from comptool.postprocess.calibration.compare import NONE, compare
 from comptool.postprocess.calibration.context import CalibrationContext as Context
 from comptool.postprocess.calibration.context import LabelledRows
@@ -61,7 +62,7 @@ def test_a_temperature_gains_nothing_in_accuracy():
 def test_a_metric_that_falls_gains_by_falling():
     evidence = rows(UNIFORM, 2)
     sharp = LabelledRows(softmax(4 * np.log(evidence.probabilities), axis=1), evidence.targets)
-    known = Context(sharp, UNIFORM, UNIFORM, metric="logloss")
+    known = Context(sharp, UNIFORM, UNIFORM, metric=find("logloss", "multiclass"))
     found = by_name(compare(known, ("temperature",), num_rows=200, prior="uniform", num_sets=20))
     assert found["temperature"].score < found[NONE].score
     assert found["temperature"].gain > 0.1

@@ -9,6 +9,7 @@ import pytest
 from scipy.special import expit
 
 from comptool.errors import InputError
+from comptool.metrics import find
 from comptool.postprocess.calibration.compare import NONE, compare_cells
 from comptool.postprocess.calibration.methods import CELL_METHODS
 from comptool.postprocess.calibration.multilabel_methods import Fitted, nothing, thresholds
@@ -30,7 +31,9 @@ def by_name(comparison):
 
 def test_thresholds_win_where_probabilities_are_too_small():
     methods = {**ALL, "thresholds": partial(thresholds, average="micro")}
-    found = compare_cells(*drawn(900, shift=-2.5), methods, "micro-f1", num_rows=300, num_sets=30)
+    found = compare_cells(
+        *drawn(900, shift=-2.5), methods, find("micro-f1", "multilabel"), num_rows=300, num_sets=30
+    )
     standings = by_name(found)
     assert found.standings[0].method != NONE
     assert standings["thresholds"].gain_low > 0
@@ -40,7 +43,9 @@ def test_thresholds_win_where_probabilities_are_too_small():
 
 
 def test_doing_nothing_is_best_for_a_calibrated_model():
-    found = compare_cells(*drawn(3_000), ALL, "logloss", num_rows=500, num_sets=40)
+    found = compare_cells(
+        *drawn(3_000), ALL, find("logloss", "multilabel"), num_rows=500, num_sets=40
+    )
     assert "doing nothing is best" in found.verdict()
     assert found.text().splitlines()[0] == (
         "logloss on 40 test sets of 500 rows drawn from 3000 out-of-fold rows, classes as frequent "
@@ -53,11 +58,13 @@ def test_a_metric_of_order_gains_nothing_and_says_why_without_fitting_anything()
         raise AssertionError("what cannot change the metric has been fitted")
 
     methods = {NONE: nothing, "vector": unfit, "isotonic": unfit}
-    found = compare_cells(*drawn(400), methods, "map", num_rows=100, num_sets=20)
+    found = compare_cells(
+        *drawn(400), methods, find("map", "multilabel"), num_rows=100, num_sets=20
+    )
     assert [one.method for one in found.standings] == list(methods)
     assert all((one.gain, one.gain_low, one.wins) == (0, 0, 0) for one in found.standings)
     (plain,) = compare_cells(
-        *drawn(400), {NONE: nothing}, "map", num_rows=100, num_sets=20
+        *drawn(400), {NONE: nothing}, find("map", "multilabel"), num_rows=100, num_sets=20
     ).standings
     assert {(one.score, one.low, one.high) for one in found.standings} == {
         (plain.score, plain.low, plain.high)
@@ -70,7 +77,9 @@ def test_a_metric_of_order_gains_nothing_and_says_why_without_fitting_anything()
 
 def test_the_figure_of_doing_nothing_is_that_of_the_rows():
     targets, p = drawn(2_000)
-    (one,) = compare_cells(targets, p, {NONE: nothing}, "logloss", num_rows=2_000).standings
+    (one,) = compare_cells(
+        targets, p, {NONE: nothing}, find("logloss", "multilabel"), num_rows=2_000
+    ).standings
     of_rows = -np.where(targets, np.log(p), np.log1p(-p)).mean()
     assert one.score == pytest.approx(of_rows, rel=0.02)
     assert one.low < of_rows < one.high
@@ -88,7 +97,7 @@ def test_no_scored_row_was_fitted_to():
 
         return Fitted(move)
 
-    compare_cells(*drawn(200), {NONE: spy}, "logloss", num_rows=20, num_sets=10)
+    compare_cells(*drawn(200), {NONE: spy}, find("logloss", "multilabel"), num_rows=20, num_sets=10)
     assert seen == [False] * 10
 
 
@@ -102,7 +111,7 @@ def test_a_rare_class_is_in_both_halves():
         present.append(int(fit[:, 2].sum()))
         return nothing(fit, given)
 
-    compare_cells(targets, p, {NONE: spy}, "map", num_rows=50, num_sets=10)
+    compare_cells(targets, p, {NONE: spy}, find("map", "multilabel"), num_rows=50, num_sets=10)
     assert present == [1] * 10
 
 
@@ -110,7 +119,7 @@ def test_a_rare_class_is_in_both_halves():
 def test_unknown_cells_and_sets_without_a_present_cell_are_allowed(metric):
     targets, p = drawn(120, rare=-3.0)
     targets[np.random.default_rng(9).random(targets.shape) < 0.3] = -1
-    found = compare_cells(targets, p, ALL, metric, num_rows=4, num_sets=10)
+    found = compare_cells(targets, p, ALL, find(metric, "multilabel"), num_rows=4, num_sets=10)
     assert all(np.isfinite(one.score) for one in found.standings)
 
 
@@ -119,11 +128,14 @@ def test_rows_that_say_nothing_of_so_small_test_sets_are_refused():
     targets[:] = 0
     targets[[1, 2], 0] = 1
     with pytest.raises(InputError, match="map is not defined on test sets of 1 rows drawn from"):
-        compare_cells(targets, p, ALL, "map", num_rows=1)
+        compare_cells(targets, p, ALL, find("map", "multilabel"), num_rows=1)
     with pytest.raises(InputError, match="no class has a present cell"):
-        compare_cells(np.zeros_like(targets), p, ALL, "macro-f1", num_rows=50)
+        compare_cells(np.zeros_like(targets), p, ALL, find("macro-f1", "multilabel"), num_rows=50)
 
 
 def test_the_same_seed_gives_the_same_table():
-    one, two = (compare_cells(*drawn(200), ALL, "logloss", num_rows=50, num_sets=10) for _ in "ab")
+    one, two = (
+        compare_cells(*drawn(200), ALL, find("logloss", "multilabel"), num_rows=50, num_sets=10)
+        for _ in "ab"
+    )
     assert one == two

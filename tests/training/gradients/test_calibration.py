@@ -89,8 +89,8 @@ def test_a_training_is_not_calibrated_unless_that_is_asked_for():
         ),
         (
             {"auxiliary_heads": True, "model": "resnet18+cosine"},
-            "--auxiliary-heads is for models of several streams, and 'resnet18+cosine' has one; try "
-            "'resnet18-dual+cosine'",
+            "--auxiliary-heads is for models of several streams, and 'resnet18+cosine' has one; "
+            "try 'resnet18-dual+cosine'",
         ),
         (
             {"auxiliary_heads": True, "model": "resnet18-dual+q2l"},

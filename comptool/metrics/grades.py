@@ -1,0 +1,73 @@
+"""Metrics of ordered grades, and of decisions with a cost.
+
+A row is answered with its most probable class, the first of ties. Targets are class indices (N,) in
+the order of the grades, probabilities (N, K).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from comptool.metrics.metric_registry import Floats, Targets, Weighted, Weights, weighted
+from comptool.metrics.multiclass import Confusion
+
+
+def _distances(num_classes: int) -> npt.NDArray[np.float64]:
+    """Distance between true (row) and predicted grade (column), (K, K)."""
+    grade = np.arange(num_classes, dtype=np.float64)
+    return np.abs(grade[:, None] - grade)
+
+
+def _agreement(targets: Targets, probabilities: Floats, power: int) -> Weighted:
+    """Cohen's kappa with disagreements weighted by a power of the distance of the grades."""
+    rows = Confusion.of(targets, probabilities)
+    penalty = _distances(rows.num_classes) ** power
+
+    def value(weights: Weights | None = None) -> float:
+        confusion = rows.matrix(weights)
+        by_chance = np.outer(confusion.sum(axis=1), confusion.sum(axis=0)) / confusion.sum()
+        expected = (penalty * by_chance).sum()
+        return 1.0 if expected == 0 else float(1 - (penalty * confusion).sum() / expected)
+
+    return value
+
+
+@weighted
+def quadratic_kappa(targets: Targets, probabilities: Floats) -> Weighted:
+    """Kappa with quadratic weights, -1 to 1; 1 if one grade is the only truth and prediction.
+
+    Examples
+    --------
+    >>> quadratic_kappa(np.array([0, 1, 2]), np.eye(3)[[0, 2, 2]])
+    0.8
+    """
+    return _agreement(targets, probabilities, 2)
+
+
+@weighted
+def linear_kappa(targets: Targets, probabilities: Floats) -> Weighted:
+    """Kappa with linear weights, -1 to 1; 1 if one grade is the only truth and prediction."""
+    return _agreement(targets, probabilities, 1)
+
+
+@weighted
+def expected_cost(targets: Targets, probabilities: Floats, cost: Floats) -> Weighted:
+    """Mean cost of the answers; ``cost`` is (K, K): true class by answered class."""
+    answered = probabilities.argmax(axis=1)
+    costs = np.asarray(cost, np.float64)[targets, answered]
+    return lambda weights=None: float(np.average(costs, weights=weights))
+
+
+@weighted
+def mae(targets: Targets, probabilities: Floats) -> Weighted:
+    """Mean distance between the true and the answered grade, in grades."""
+    return expected_cost.prepare(targets, probabilities, _distances(probabilities.shape[1]))
+
+
+@weighted
+def rmse(targets: Targets, probabilities: Floats) -> Weighted:
+    """Root of the mean squared distance between the true and the answered grade, in grades."""
+    squared = _distances(probabilities.shape[1]) ** 2
+    mean = expected_cost.prepare(targets, probabilities, squared)
+    return lambda weights=None: float(np.sqrt(mean(weights)))
