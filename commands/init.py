@@ -60,7 +60,9 @@ class InitConfig(Output):
     )
     classes: str | None = option(help="All class names: a,b,c.", panel=COLUMNS)
     reader: str | None = option(
-        help="Reader of the image files, FILE.py:function.", shown="by suffix", panel=TABLES
+        help="Reader of the image files: FILE.py:function, or a name.",
+        shown="by suffix",
+        panel=TABLES,
     )
 
     def facts(self) -> dict[str, str | None]:

@@ -292,7 +292,7 @@ class WithReader:
     """A command that decodes images."""
 
     reader: str | None = option(
-        help="Reader of the image files, FILE.py:function.",
+        help="Reader of the image files: FILE.py:function, or a name.",
         shown="the competition's, otherwise by suffix",
         panel=ADVANCED,
     )

@@ -12,7 +12,7 @@ from typing import Any
 from comptool import tasks
 from comptool.errors import InputError, UsageError, unknown_name
 from comptool.io.atomic import atomic_output
-from comptool.io.image_readers import CHANNELS
+from comptool.io.image_readers import CHANNELS, READERS
 from comptool.metrics.metric_options import from_text as option_from_text
 from comptool.metrics.metric_registry import wrong_name
 from comptool.registry import is_user_object
@@ -174,7 +174,8 @@ def _wrong(key: str, value: object) -> str | None:
     if not isinstance(value, str) or not value:
         return f"is {value!r}; a text is needed"
     if key == "reader" and not is_user_object(value):
-        return f"is {value!r}; FILE.py:function is needed"
+        known = [entry.name for entry in (*READERS, *READERS.plugins())]
+        return None if value in known else f"is {value!r}; FILE.py:function is needed"
     if key == "name" and ("/" in value or value.startswith(".")):
         return f"is {value!r}; it becomes a file name and cannot hold '/' or begin with '.'"
     return None

@@ -40,6 +40,7 @@ from comptool.data.image_io import (
 from comptool.errors import InputError, OutputError
 from comptool.io.atomic import atomic_output, together
 from comptool.machine import available_memory, threads, usable_cores
+from comptool.registry import is_user_object
 
 FORMAT = 1
 DIGEST = 16  # bytes
@@ -84,9 +85,9 @@ def content_digest(contents: Sequence[bytes], source: ImageSource, salt: bytes =
 
 
 def reader_salt(reader: str) -> bytes:
-    """What tells a reader of the user from others: its name and the content of its file."""
-    if not reader:
-        return b""
+    """What tells a reader that is asked for from others: its name and the content of its file."""
+    if not is_user_object(reader):
+        return reader.encode()
     file = Path(reader.rpartition(":")[0])
     return blake2b(reader.encode() + file.read_bytes(), digest_size=DIGEST).digest()
 

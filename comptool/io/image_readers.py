@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from comptool.errors import ComptoolError, InputError, UsageError
+from comptool.errors import ComptoolError, InputError
 from comptool.registry import Entry, Registry, is_user_object, load_user_object
 
 # uint8, uint16 or float32, of shape (H, W, C).
@@ -136,23 +136,24 @@ def parts_of(cell: str) -> list[tuple[str, str]]:
 
 
 def users_reader(spec: str) -> tuple[Callable[..., Any], frozenset[str]]:
-    """The function of a reader of the user, and its suffixes, empty for all files.
+    """The function of a reader that is asked for, and its suffixes, empty for all files.
+
+    ``spec`` is ``FILE.py:function``, or the name of a reader of the table or of a plugin.
 
     Raises
     ------
     UsageError
-        If the text is not ``FILE.py:function``, or the file has no such function.
+        If there is no reader of that name, or the file has no such function.
     InputError
         If the file does not exist or cannot be imported.
     """
-    if not is_user_object(spec):
-        raise UsageError(f"the reader '{spec}' has to be FILE.py:function")
     return _users(spec, os.getcwd())
 
 
 @lru_cache
 def _users(spec: str, folder: str) -> tuple[Callable[..., Any], frozenset[str]]:
-    read: Callable[..., Any] = load_user_object(spec, "reader")
+    users = is_user_object(spec)
+    read: Callable[..., Any] = load_user_object(spec, "reader") if users else READERS.load(spec)
     own = getattr(read, "suffixes", ())
     return read, frozenset(suffix.lower() for suffix in ((own,) if isinstance(own, str) else own))
 

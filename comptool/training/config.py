@@ -311,7 +311,7 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
         panel=IMAGES,
     )
     reader: str | None = option(
-        help="Reader of the image files, FILE.py:function.",
+        help="Reader of the image files: FILE.py:function, or a name.",
         shown="the competition's, otherwise by suffix",
         panel=IMAGES,
     )

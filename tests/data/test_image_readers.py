@@ -151,9 +151,15 @@ def test_a_reader_that_fails_on_an_image_is_named_with_the_file(here):
     )
 
 
+def test_a_reader_of_the_table_can_be_asked_for(here):
+    np.save("a.npy", np.ones((2, 3), np.uint8))
+    Path("a.npy").rename("a.png")
+    assert read("a.png", "numpy").shape == (2, 3, 1)
+
+
 def test_a_reader_that_does_not_exist_is_refused(here):
-    with pytest.raises(UsageError, match=r"the reader 'half' has to be FILE.py:function"):
-        users_reader("half")
+    with pytest.raises(UsageError, match=r"no image reader is called 'dcm'; did you mean 'dicom'"):
+        users_reader("dcm")
     with pytest.raises(UsageError, match=r"did you mean 'half'"):
         users_reader("reader.py:hlaf")
     with pytest.raises(InputError, match=r"gone.py: this file of a reader does not exist"):
