@@ -22,8 +22,9 @@ def recalibrate(config: RecalibrateConfig) -> None:
     uncertain rows normalised against confident ones and a prior.
 
     temperature, vector, isotonic: calibration fitted to out-of-fold rows; with several labels per
-    image, for each class independently. thresholds, for several labels only: the threshold of best
-    F-score of each class is moved to 0.5.
+    image, for each class independently. thresholds: with several labels per image the threshold of
+    best F-score of each class is moved to 0.5; with grades the thresholds on the expected grade
+    with the greatest weighted kappa decide the column pred.
 
     Example: comptool recalibrate --top-k-head 4 --fraction 0.1
     """

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from comptool.competition.class_folders import HERE, class_reader, folders_above, level_pattern
 from comptool.competition.config import Competition
+from comptool.competition.detection import first_column
 from comptool.competition.filename_patterns import (
     Row,
     can_be_class,
@@ -21,10 +24,12 @@ from comptool.competition.filename_patterns import (
     find_images,
     is_pattern,
     look_up,
+    match,
     placeholders,
+    plain_path,
 )
-from comptool.errors import InputError
-from comptool.io.image_readers import CHANNELS, MEMBER, suffixes_of
+from comptool.errors import InputError, counted, quoted
+from comptool.io.image_readers import CHANNELS, MEMBER, parts_of, suffixes_of
 from comptool.io.image_records import NOTES, holds_records
 from comptool.io.provenance import TableFacts, facts
 from comptool.io.tables import check_ids, read_table, refuse_rows
@@ -33,6 +38,7 @@ from comptool.tasks.labels import (
     Matrix,
     matrix_of_columns,
     matrix_of_lists,
+    matrix_of_numbers,
     says_zero_is_unknown,
     zero_to_unknown,
 )
@@ -55,7 +61,8 @@ class Samples:
     # training treats 0 as not annotated: ``split --map-zero-to-unknown``
     zero_is_unknown: bool = False
     reader: str = ""  # of the user for the images, ``FILE.py:function``
-    notes: tuple[str, ...] = ()  # what was left out of the table
+    numbers: tuple[str, ...] = ()  # the T label columns of a table of numbers
+    notes: tuple[str, ...] = ()  # about rows that were left out, one sentence each
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -76,6 +83,16 @@ class Samples:
         if self.label is not None:
             return matrix_of_lists(self.source, self.frame[self.label], self.labels)
         return matrix_of_columns(self.source, self.frame, self.labels)
+
+    def number_matrix(self) -> npt.NDArray[np.float64]:
+        """Numbers of shape (N, T), columns as in ``numbers``.
+
+        Raises
+        ------
+        InputError
+            Naming the first cell that is not a finite number.
+        """
+        return matrix_of_numbers(self.source, self.frame, self.numbers)
 
     def training_matrix(self) -> Matrix:
         """`label_matrix` for training: with ``zero_is_unknown``, 0 becomes -1.
@@ -104,18 +121,79 @@ def training_samples(competition: Competition) -> Samples:
             mend="Name it with 'train' in comptool.toml",
         )
     _check_val(competition.val, source)
+    notes: list[str] = []
     if source.is_dir():
         frame = from_folders(competition, source, labelled=True)
     else:
-        frame = _read(competition, source)
+        frame = labelled_table(competition, source)
+        repeated = frame.duplicated()
+        if repeated.any():
+            frame = frame[~repeated].reset_index(drop=True)
+            rows = counted(int(repeated.sum()), "row")
+            notes.append(f"{source}: {rows} repeated in every cell, and taken once")
         _check_ids(competition, source, frame)
-        frame = with_images(competition, source, frame, competition.train_images)
-    return _samples(competition, frame, competition.folder, source, labelled=True)
+        drop = competition.drop_missing
+        frame = with_images(
+            competition, source, frame, competition.train_images, may_lack=drop, mend=DROP_THEM
+        )
+        if drop:
+            frame, note = _with_images_only(competition, source, frame)
+            notes += [note] if note else []
+    samples = _samples(competition, frame, competition.folder, source, labelled=True)
+    return replace(samples, notes=(*samples.notes, *notes))
 
 
-def _read(competition: Competition, source: Path) -> pd.DataFrame:
+def labelled_table(competition: Competition, source: Path) -> pd.DataFrame:
+    """The training table, and with a validation table its rows, told apart by a column ``split``.
+
+    Raises
+    ------
+    InputError
+        If a table cannot be read, or the two have different columns.
+    """
+    frame = _read(competition, source)
+    if competition.val is None or competition.val.is_dir():
+        return frame
+    val = _read(competition, competition.val, required=[str(name) for name in frame.columns])
+    parts = [frame.assign(**{SPLIT: "train"}), val[list(frame.columns)].assign(**{SPLIT: "val"})]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _with_images_only(
+    competition: Competition, source: Path, frame: pd.DataFrame
+) -> tuple[pd.DataFrame, str]:
+    """The rows with all of their images, and a sentence about the others."""
+    lacking = missing_images(competition, frame)
+    if not lacking.any():
+        return frame, ""
+    if lacking.all():
+        raise InputError("no row has its images", file=source, mend="Correct [modalities]")
+    ids = frame[competition.id][lacking].tolist()
+    rows = counted(len(ids), "row")
+    note = f"{source}: {rows} of {len(frame)} left out without images ({quoted(ids)})"
+    return frame[~lacking].reset_index(drop=True), note
+
+
+def missing_images(competition: Competition, frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Which rows name an image that is not there, or have none at all; shape (N,)."""
+    paths = frame[[path_column(competition, name) for name in competition.modalities]]
+    lacking = (paths == "").all(axis=1).to_numpy(copy=True)
+    for column in paths:
+        there = [
+            not path or all((competition.folder / file).exists() for file, _ in parts_of(path))
+            for path in paths[column]
+        ]
+        lacking |= ~np.array(there, np.bool_)
+    return np.asarray(lacking, np.bool_)
+
+
+# For training rows: a row to be predicted cannot be left out.
+DROP_THEM = 'Leave such rows out with missing-images = "drop" in comptool.toml, or correct '
+
+
+def _read(competition: Competition, source: Path, required: Sequence[str] = ()) -> pd.DataFrame:
     """A table of the download; places of records in it are seen from the data folder."""
-    frame = read_table(source)
+    frame = read_table(source, required=required)
     prefix = os.path.relpath(source.parent, competition.folder).replace(os.sep, "/")
     if prefix == "." or not holds_records(source):
         return frame
@@ -129,7 +207,7 @@ def _read(competition: Competition, source: Path) -> pd.DataFrame:
 
 
 def _check_val(val: Path | None, source: Path) -> None:
-    if val is not None and not (val.is_dir() and source.is_dir()):
+    if val is not None and val.is_dir() != source.is_dir():
         raise InputError(
             f"a validation folder needs a training folder; 'train' is {source}",
             file=val,
@@ -158,7 +236,7 @@ def test_samples(competition: Competition) -> Samples:
     else:
         frame = _read(competition, source)
         if competition.id not in frame.columns and source == competition.sample_submission:
-            frame = frame.rename(columns={str(frame.columns[0]): competition.id})
+            frame = frame.rename(columns={first_column(frame): competition.id})
         if source == competition.sample_submission:
             frame = frame[[competition.id]].copy()
         _check_ids(competition, source, frame)
@@ -257,6 +335,7 @@ def _samples(
         zero_is_unknown=bool(labels) and says_zero_is_unknown(source, frame),
         reader=competition.reader or "",
         notes=tuple(frame.attrs.get(NOTES, ())),
+        numbers=competition.kind.number_columns(competition) if labelled else (),
     )
 
 
@@ -316,7 +395,8 @@ def _rows(
     }
     keys = {f"{name}{CHANNELS}{place}": key for key in pieces for name, place in [key]}
     patterns = {text: pieces[key] for text, key in keys.items()}
-    rows = collect(patterns, images, labelled=labelled)
+    class_of = _class_of(competition, source, images, patterns) if labelled else None
+    rows = collect(patterns, images, class_of)
     for row in rows:
         found = {keys[text]: path for text, path in row.paths.items()}
         row.paths = {
@@ -330,7 +410,32 @@ def _rows(
             file=source,
             mend="Correct [modalities] in comptool.toml",
         )
+    if labelled and competition.class_folders:
+        class_of_folder = {
+            folder: name for name, each in competition.class_folders.items() for folder in each
+        }
+        for row in rows:
+            row.label = class_of_folder.get(row.label, row.label)
     return rows
+
+
+def _class_of(
+    competition: Competition, source: Path, images: list[str], patterns: Mapping[str, str]
+) -> Callable[[str, str], str]:
+    pattern = competition.label_pattern
+    above = os.path.relpath(source, competition.folder).replace(os.sep, "/")
+    if pattern is None:
+        prefix = "" if above == HERE else above + "/"
+        levels = {
+            name: [
+                folders_above(text, one.removeprefix(prefix))
+                for one in images
+                if match(text, one) is not None
+            ]
+            for name, text in patterns.items()
+        }
+        pattern, _ = level_pattern(levels)
+    return class_reader(pattern, above, patterns)
 
 
 def _tell_apart(parts: dict[str, list[Row]]) -> None:
@@ -396,13 +501,25 @@ def check_some_image(source: Path, frame: pd.DataFrame, columns: list[str]) -> N
 
 
 def with_images(
-    competition: Competition, source: Path, frame: pd.DataFrame, images_folder: Path | None
+    competition: Competition,
+    source: Path,
+    frame: pd.DataFrame,
+    images_folder: Path | None,
+    *,
+    may_lack: bool = False,
+    mend: str = "Correct ",
 ) -> pd.DataFrame:
     """The table with a ``<modality>_path`` column for each modality that is a pattern.
 
-    ``images_folder`` is where to look; None: the data folder.
+    ``images_folder`` is where to look; None: the data folder. A row without any image is an error,
+    unless ``may_lack``; ``mend`` begins its remedy.
     """
     patterns = pattern_modalities(competition)
+    columns = [name for name in competition.modalities if name not in patterns]
+    for column in [competition.modalities[name] for name in columns]:
+        if column in frame and frame[column].str.contains("\\", regex=False).any():
+            check_paths(source, frame, column)
+            frame = frame.assign(**{column: frame[column].map(plain_path)})
     if not patterns:
         return frame
     images = []
@@ -413,7 +530,7 @@ def with_images(
         text = competition.modalities[name]
         found[path_column(competition, name)] = _cells(competition, source, frame, text, images)
     missing = np.flatnonzero(np.all([np.array(paths) == "" for paths in found.values()], axis=0))
-    if missing.size and len(patterns) == len(competition.modalities):
+    if missing.size and len(patterns) == len(competition.modalities) and not may_lack:
         looked_for = " or ".join(competition.modalities[name] for name in patterns)
         raise InputError(
             f"no image {looked_for} below {images_folder or competition.folder}",
@@ -421,7 +538,7 @@ def with_images(
             row=int(missing[0]) + 1,
             column=competition.id,
             values=frame[competition.id].iloc[missing].tolist(),
-            mend="Correct [modalities] or 'train-images' and 'test-images' in comptool.toml",
+            mend=f"{mend}[modalities] or 'train-images' and 'test-images' in comptool.toml",
         )
     return frame.assign(**found)
 
@@ -441,7 +558,7 @@ def _cells(
             found.append(look_up(wanted[-1], images, source))
         else:
             check_paths(source, frame, piece)
-            wanted.append(frame[piece].tolist())
+            wanted.append([plain_path(cell) for cell in frame[piece]])
             found.append(wanted[-1])
     rows = zip(zip(*found, strict=True), zip(*wanted, strict=True), strict=True)
     return [_joined(*row) for row in rows]

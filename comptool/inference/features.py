@@ -101,8 +101,10 @@ def make_feature_plan(config: FeaturesConfig) -> FeaturePlan:
         networks, ("task", "classes"), "they are not drawn side by side", "Draw each by itself"
     )
     header = networks[0].header
-    if tasks.find(header.task).cells:
-        raise UsageError("features are drawn by the class of each row, and here it has several")
+    task = tasks.find(header.task)
+    if task.cells or task.numbers:
+        has = "a number" if task.numbers else "several"
+        raise UsageError(f"features are drawn by the class of each row, and here it has {has}")
     classes = tuple(header.classes)
     highlighted = frozenset(named_classes(config.highlight, classes))
     competition, other_readers = with_reader(

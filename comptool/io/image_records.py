@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from comptool.io.image_readers import MEMBER, READERS, RECORD_SUFFIXES, USUAL
 
 NOTES = "notes"
 LEAST_PIXELS = 16
-HEAD = 64  # bytes in which a JSON list begins
+HEAD = 1 << 22  # bytes of which the first record is read
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 LENGTH = 4  # bytes at the start of a BSON document
 BSON, LINES = ".bson", ".jsonl"
@@ -36,15 +37,22 @@ Record = Mapping[str, Any]
 
 
 def holds_records(path: Path) -> bool:
-    """Whether a file is a list of records: by its suffix, and for JSON by its first character."""
+    """Whether a file is BSON, or a list of JSON records of which the first holds an image."""
     suffix = path.suffix.lower()
-    if suffix not in RECORD_SUFFIXES or suffix in (BSON, LINES):
-        return suffix in RECORD_SUFFIXES
+    if suffix not in RECORD_SUFFIXES or suffix == BSON:
+        return suffix == BSON
     try:
         with path.open("rb") as stream:
-            return stream.read(HEAD).removeprefix(BYTE_ORDER_MARK).lstrip()[:1] == b"["
+            text = stream.read(HEAD).removeprefix(BYTE_ORDER_MARK).decode(errors="replace").lstrip()
     except OSError:
         return False
+    if not text.startswith("[" if suffix != LINES else "{"):
+        return False
+    try:
+        record, _ = json.JSONDecoder().raw_decode(text, _next(text, 0))
+    except ValueError:
+        return len(text.encode()) >= HEAD  # a record of megabytes
+    return isinstance(record, dict) and any(map(_image_count, record.values()))
 
 
 def read_record_table(path: Path) -> pd.DataFrame:
@@ -66,6 +74,18 @@ def read_record_table(path: Path) -> pd.DataFrame:
     InputError
         If the file does not exist, is damaged, or is not a list of records.
     """
+    if not path.is_file():
+        raise InputError("there is no such table", file=path)
+    seen = path.stat()
+    found = _read_once(path, path.resolve(), seen.st_mtime_ns, seen.st_size)
+    frame = found.copy()
+    frame.attrs[NOTES] = list(found.attrs[NOTES])
+    return frame
+
+
+@lru_cache(maxsize=4)
+def _read_once(path: Path, full: Path, modified: int, size: int) -> pd.DataFrame:
+    """A command looks at the same file several times, and such files are large."""
     rows: list[dict[str, str]] = []
     several: dict[str, int] = {}
     for start, length, record in _records(path):
@@ -157,8 +177,6 @@ def _moved(path: Path, error: Exception) -> InputError:
 
 def _records(path: Path) -> Iterator[tuple[int, int, Record]]:
     """Start, length and content of each record."""
-    if not path.is_file():
-        raise InputError("there is no such table", file=path)
     if path.suffix.lower() == BSON:
         yield from _bson_records(path)
     else:
@@ -250,5 +268,5 @@ def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, dict | list):
-        return json.dumps(value, default=str)
+        return json.dumps(value, ensure_ascii=False, default=str)
     return json.dumps(value) if isinstance(value, bool | int | float) else str(value)

@@ -197,22 +197,23 @@ RENAME_CLASS = (
     "Rename the class in all tables, a sample submission among them, and in the submission back"
 )
 SUM_TOLERANCE = 1e-3
+NO_NUMBER, AGAIN = "is not a number (NaN or blank)", "Make the predictions again"
 # `PredictionFacts.scores` of mean ranks.
 RANKS = "ranks"
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Class probabilities of N images.
+    """Class probabilities of N images, or numbers where the task is of numbers.
 
     Parameters
     ----------
     ids
         Text, object array of shape (N,).
     classes
-        The K class names in the order of the checkpoint.
+        The K class names in the order of the checkpoint, or the names of the numbers.
     probabilities
-        Floats of shape (N, K) in [0, 1].
+        Floats of shape (N, K) in [0, 1]; numbers are finite.
     pred
         Decided class names of shape (N,), or None.
     fold
@@ -242,8 +243,10 @@ class Predictions:
         )
 
 
-def read_predictions(path: Path, *, sums_to_one: bool = True) -> Predictions:
+def read_predictions(path: Path, *, sums_to_one: bool = True, numbers: bool = False) -> Predictions:
     """Read a prediction file: id, one probability column per class, optional ``fold`` and ``pred``.
+
+    `comptool.tasks.Task.read` does so with the checks of a task.
 
     Parameters
     ----------
@@ -251,17 +254,22 @@ def read_predictions(path: Path, *, sums_to_one: bool = True) -> Predictions:
         A CSV; ``.parquet`` and ``.npy`` by suffix.
     sums_to_one
         Whether each row has to sum to one; see `comptool.tasks.Task`.
+    numbers
+        Whether any finite numbers are right, as ``comptool infer`` writes them for regression.
 
     Raises
     ------
     InputError
         If there are fewer than two columns, a blank or repeated id, a cell that is not a number in
-        [0, 1], or a row that does not sum to one (logits, for example).
+        [0, 1] (or finite), or a row that does not sum to one (logits, for example).
     """
     refuse_missing(path)
     found = _from_arrays(path) if path.suffix == NPY else _from_table(path)
     check_ids(path, found.id_column, found.ids)
-    _check_probabilities(path, found.classes, found.probabilities, sums_to_one)
+    if numbers:
+        _check_numbers(path, found)
+    else:
+        _check_probabilities(path, found.classes, found.probabilities, sums_to_one)
     return found
 
 
@@ -302,6 +310,20 @@ def _refuse_nothing(path: Path, columns: Sequence[str], num_classes: int, num_ro
         raise InputError("has a header and no rows", file=path)
 
 
+def _check_numbers(path: Path, found: Predictions) -> None:
+    wrong = ~np.isfinite(found.probabilities)
+    if wrong.any():
+        row, column = (int(place[0]) for place in np.nonzero(wrong))
+        raise InputError(
+            NO_NUMBER,
+            file=path,
+            row=row + 1,
+            column=found.classes[column],
+            values=found.probabilities[wrong][:3].tolist(),
+            mend=AGAIN,
+        )
+
+
 def _check_probabilities(
     path: Path, classes: Sequence[str], probabilities: npt.NDArray[np.floating], sums_to_one: bool
 ) -> None:
@@ -312,7 +334,7 @@ def _check_probabilities(
         what = "is not a probability between 0 and 1"
         mend = "Logits or scores have to be turned into probabilities (softmax) first"
         if np.isnan(values[0]):
-            what, mend = "is not a number (NaN or blank)", "Make the predictions again"
+            what, mend = NO_NUMBER, AGAIN
         raise InputError(
             what, file=path, row=row + 1, column=classes[column], values=values, mend=mend
         )

@@ -1,9 +1,10 @@
 """Losses by name; importing this package does not import torch.
 
-Every loss is called as ``loss(logits, targets)`` with logits (B, K) and returns a scalar, the mean
-over the batch, computed in float32 or better, also inside autocast.
+Every loss is called as ``loss(logits, targets)`` with logits (B, K), or as many outputs as the task
+has, and returns a scalar, the mean over the batch, computed in float32 or better, also inside
+autocast.
 
-To add a loss: its class in ``softmax.py`` or ``sigmoid.py``, and its entry in :data:`LOSSES`.
+To add a loss: its class in the file of its kind, and its entry in :data:`LOSSES`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from comptool.registry import Entry, Registry, refuse_unknown_options
 if TYPE_CHECKING:
     from torch import nn
 
-SINGLE, SEVERAL = ("multiclass",), ("multilabel",)
+SINGLE, SEVERAL, GRADES = ("multiclass",), ("multilabel",), ("ordinal",)
+NUMBERS = ("regression", *GRADES)
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Loss(Entry):
     Training fills the options of :data:`FROM_ROWS`.
     """
 
-    tasks: tuple[str, ...] = (*SINGLE, *SEVERAL)
+    tasks: tuple[str, ...] = (*SINGLE, *SEVERAL, *NUMBERS)
     hard_targets: bool = False  # whether targets have to be 0 or 1, without mixup and cutmix
     calibrated: bool = True  # whether its minimum has probabilities that are shares of rows
     takes_prior: bool = False  # whether --prior applies, as its option ``prior``
@@ -86,6 +88,21 @@ LOSSES: Registry[Loss] = Registry(
     Loss("poly", "comptool.losses.sigmoid:Poly",
         "BCE plus epsilon (1 - p_t) (multi-label; leaves out -1).",
         "Leng et al. 2022, arXiv:2204.12511, Poly-1 in its sigmoid form", tasks=SEVERAL),
+    Loss("corn", "comptool.losses.ordinal_losses:Corn",
+        "Cross-entropy of grades by the questions \"above k, if above k - 1\" (ordinal).",
+        "Shi, Cao & Raschka 2021, arXiv:2111.08851, equation 7", tasks=GRADES),
+    Loss("coral", "comptool.losses.ordinal_losses:Coral",
+        "Binary cross-entropies of the questions \"above k\" (ordinal); for the head +coral.",
+        "Cao, Mirjalili & Raschka 2020, arXiv:1901.07884, equation 4", tasks=GRADES),
+    Loss("mse", "comptool.losses.number_losses:MeanSquared",
+        "Squared distance of a number, or of the expected grade (regression, ordinal).",
+        "torch.nn.MSELoss", tasks=NUMBERS, calibrated=False),
+    Loss("smooth-l1", "comptool.losses.number_losses:SmoothL1",
+        "Squared distance that grows linearly from beta on (regression, ordinal).",
+        "Girshick 2015, arXiv:1504.08083, equation 3", tasks=NUMBERS, calibrated=False),
+    Loss("huber", "comptool.losses.number_losses:Huber",
+        "Half the squared distance that grows linearly from delta on (regression, ordinal).",
+        "Huber 1964, doi:10.1214/aoms/1177703732", tasks=NUMBERS, calibrated=False),
 )
 # fmt: on
 
@@ -101,12 +118,11 @@ def names() -> list[str]:
 def check_task(name: str, task: str) -> None:
     """Raise a UsageError unless the loss supports the task."""
     taken = LOSSES.find(name).tasks
-    takes = tasks.find(task).takes
-    if not takes(taken):
-        suited = [entry.name for entry in LOSSES if takes(entry.tasks)]
-        labels = "one label" if taken == SINGLE else "several labels"
+    if task not in taken:
+        suited = [entry.name for entry in LOSSES if task in entry.tasks]
+        has = " or ".join(tasks.find(other).has for other in taken)
         raise UsageError(
-            f"the loss '{name}' is for {labels} per image and the task is {task}; take "
+            f"the loss '{name}' is for {has} per image and the task is {task}; take "
             f"{', '.join(map(repr, suited[:-1]))} or {suited[-1]!r}"
         )
 

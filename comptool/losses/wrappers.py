@@ -1,4 +1,4 @@
-"""Wrappers of losses: deferred class weights, and dropped classes."""
+"""Wrappers of losses: deferred class weights, dropped classes, and standardised numbers."""
 
 from __future__ import annotations
 
@@ -93,4 +93,33 @@ class WithoutClasses(nn.Module):
         if not counts.any():
             return logits.float().sum() * 0  # keeps a gradient of 0
         loss: Tensor = self.criterion(logits[counts][:, self.kept], chosen[counts])
+        return loss
+
+
+class Standardised(nn.Module):
+    """A loss of outputs and targets in standard deviations of the training rows.
+
+    So one learning rate, and one bound of a loss, serve numbers of any size.
+
+    Parameters
+    ----------
+    criterion
+        Loss of outputs (B, T) against numbers of this shape.
+    mean, std
+        Of the T numbers; ``std`` is above 0.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, criterion: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.criterion = criterion
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32), persistent=False)
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32), persistent=False)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Loss of outputs (B, T) against numbers (B, T), both on the scale of the labels."""
+        found, wanted = ((one.float() - self.mean) / self.std for one in (logits, targets))
+        loss: Tensor = self.criterion(found, wanted)
         return loss

@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 TIMM = "comptool.models.backbones.timm_backbone:build"
 DEFAULT_HEAD = "linear"
 
+
+@dataclass(frozen=True)
+class Head(Entry):
+    """An entry of the registry of heads."""
+
+    tasks: tuple[str, ...] | None = None  # that it is for; None: all
+
+
 # fmt: off
 # A target is called as (name, *, in_chans, pretrained, **options) and returns one Encoder.
 BACKBONES = Registry(
@@ -58,24 +66,27 @@ BACKBONES = Registry(
 )
 
 # A target is called as (encoders, num_classes, **options) and returns the StreamModel.
-HEADS = Registry(
+HEADS: Registry[Head] = Registry(
     "head",
-    Entry(DEFAULT_HEAD, "comptool.models.late_fusion:FusedClassifier",
+    Head(DEFAULT_HEAD, "comptool.models.late_fusion:FusedClassifier",
         "The default: pooled features of all streams, concatenated, and one linear layer.",
         "two-stream solution of the MAVOC challenge"),
-    Entry("cosine", "comptool.models.late_fusion:CosineClassifier",
+    Head("cosine", "comptool.models.late_fusion:CosineClassifier",
         "Linear layer with scaled cosines as logits; for the loss 'ldam'.",
         "Cao et al. 2019, arXiv:1906.07413, authors' code"),
-    Entry("ml-decoder", "comptool.models.heads.ml_decoder:build",
+    Head("coral", "comptool.models.late_fusion:CoralClassifier",
+        "One weight vector, and a threshold between neighbouring grades (ordinal).",
+        "Cao, Mirjalili & Raschka 2020, arXiv:1901.07884; McCullagh 1980", tasks=("ordinal",)),
+    Head("ml-decoder", "comptool.models.heads.ml_decoder:build",
         "Cross-attention of fixed queries to the feature map, and a linear layer per query.",
         "Ridnik et al. 2023, arXiv:2111.12933, section 2"),
-    Entry("ml-decoder-learnable", "comptool.models.heads.ml_decoder:build_learnable",
+    Head("ml-decoder-learnable", "comptool.models.heads.ml_decoder:build_learnable",
         "ML-Decoder with trained queries.",
         "Ridnik et al. 2023, arXiv:2111.12933, section 2"),
-    Entry("q2l", "comptool.models.heads.query2label:build_light",
+    Head("q2l", "comptool.models.heads.query2label:build_light",
         "Query2Label, light: a query per class in a transformer 256 wide.",
         "multi-label solution of the AICOSS 2023 challenge; Liu et al. 2021, arXiv:2107.10834"),
-    Entry("q2l-full", "comptool.models.heads.query2label:build_full",
+    Head("q2l-full", "comptool.models.heads.query2label:build_full",
         "Query2Label, official: sine positions, 2048 wide, a linear layer per class.",
         "Liu et al. 2021, arXiv:2107.10834, section 3"),
 )
@@ -164,6 +175,17 @@ def encoder_entry(backbone: str) -> Entry:
     if backbone in BACKBONES:
         return BACKBONES.find(backbone)
     return Entry(backbone, TIMM, "A backbone of timm.", "timm")
+
+
+def check_head(name: str, task: str) -> None:
+    """Raise a UsageError unless the model's head is for the task."""
+    parsed = parse_name(name)
+    taken = HEADS.find(parsed.head).tasks
+    if taken is not None and task not in taken:
+        raise UsageError(
+            f"the head '{parsed.head}' is for the task {' or '.join(taken)}, and the task is "
+            f"{task}; take '{replace(parsed, head=DEFAULT_HEAD)}'"
+        )
 
 
 def check_modalities(name: str, modalities: Sequence[str]) -> None:

@@ -14,12 +14,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from comptool import models
+from comptool import models, tasks
 from comptool.errors import InputError, UsageError, quoted
 from comptool.io.atomic import atomic_output
 from comptool.io.records import RunHeader
 from comptool.io.runs import BEST, HEADER_FORMAT, HEADER_KEY, read_header
-from comptool.models.streams import StreamModel
+from comptool.models.streams import OutputScale, StreamModel
 
 
 def save_checkpoint(
@@ -60,9 +60,13 @@ def build_model(header: RunHeader) -> StreamModel:
     """The model that a header describes, with random weights."""
     described = header.model
     channels = [header.channels[name] for name in header.modalities]
-    return models.create(
-        described.name, len(header.classes), in_chans=channels, **described.options
+    task, num_classes = tasks.find(header.task), len(header.classes)
+    model = models.create(
+        described.name, task.outputs(num_classes), in_chans=channels, **described.options
     )
+    if task.numbers:
+        model.output = OutputScale([0.0] * num_classes, [1.0] * num_classes)
+    return model
 
 
 def load_weights(model: nn.Module, run: Path, *, dispensable: str | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ class FusedClassifier(StreamModel):
     with ``auxiliary_heads`` each stream has its own classifier in training.
     """
 
-    classifier: nn.Linear
+    classifier: nn.Module
 
     def __init__(
         self,
@@ -120,7 +121,7 @@ class FusedClassifier(StreamModel):
             self.layer(width, num_classes) for width in widths if auxiliary_heads
         )
 
-    def layer(self, width: int, num_classes: int) -> nn.Linear:
+    def layer(self, width: int, num_classes: int) -> nn.Module:
         """A classifier of features (B, ``width``)."""
         return nn.Linear(width, num_classes)
 
@@ -139,7 +140,8 @@ class FusedClassifier(StreamModel):
         logits = [
             head(self.dropout(each)) for head, each in zip(heads, seen, strict=True)
         ]  # (B, K)
-        return torch.stack(logits) if single else logits[0]
+        found: Tensor = self.output(torch.stack(logits) if single else logits[0])
+        return found
 
     def _pooled(self, images: Sequence[Tensor]) -> list[Tensor]:
         self.check_streams(images)
@@ -184,6 +186,48 @@ class CosineClassifier(FusedClassifier):
             encoders, num_classes, drop_rate=drop_rate, auxiliary_heads=auxiliary_heads
         )
 
-    def layer(self, width: int, num_classes: int) -> nn.Linear:
+    def layer(self, width: int, num_classes: int) -> nn.Module:
         """A cosine classifier of features (B, ``width``)."""
         return CosineLinear(width, num_classes, self._scale)
+
+
+class CoralLinear(nn.Module):
+    """One weight vector and a threshold between neighbouring grades, as conditional logits.
+
+    The log-odds of "above k" are ``c_k = w x + b_k`` with falling b_k. The classifier of
+    :mod:`comptool.tasks.ordinal_task` needs those of "above k, if above k - 1", whose probability
+    is ``sigmoid(c_k) / sigmoid(c_(k - 1))``.
+    """
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.in_features, self.out_features = in_features, out_features
+        self.direction = nn.Linear(in_features, 1)  # its bias is the first threshold
+        # softplus of it is the distance to the threshold before; 1 at first.
+        self.steps = nn.Parameter(torch.full((out_features - 1,), math.log(math.e - 1)))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits (B, K - 1) of features (B, F), in float32 or better."""
+        with torch.autocast(features.device.type, enabled=False):
+            first = self.direction(features.to(self.steps.dtype))  # (B, 1)
+            distance = functional.softplus(self.steps)  # (K - 2,)
+            above = first - distance.cumsum(dim=0)  # (B, K - 2) log-odds of "above k"
+            before = torch.cat([first, above[:, :-1]], dim=1)[:, : above.shape[1]]
+            # The share that is not above k, of those above k - 1.
+            stays = torch.log(-torch.expm1(-distance))
+            return torch.cat([first, above + functional.softplus(-before) - stays], dim=1)
+
+
+class CoralClassifier(FusedClassifier):
+    """The plain classifier with one weight vector for all grades: only thresholds differ.
+
+    Source: Cao, Mirjalili & Raschka 2020, arXiv:1901.07884, section 3.3. With the loss ``coral`` it
+    is CORAL, with ``corn`` the cumulative link model (McCullagh 1980, "Regression Models for
+    Ordinal Data") by maximum likelihood.
+
+    Differs from the paper: thresholds are in order by construction, not only at the optimum.
+    """
+
+    def layer(self, width: int, num_classes: int) -> nn.Module:
+        """A classifier of features (B, ``width``) for ``num_classes`` + 1 grades."""
+        return CoralLinear(width, num_classes)

@@ -69,9 +69,9 @@ def export(model: OfPixels, sizes: Sizes, channels: Sequence[int]) -> bytes:
 def export_checkpoint(run: Path, sizes: Sizes) -> tuple[bytes, float]:
     """Export the best weights of one run for images of a (height, width) per modality.
 
-    Returns the ONNX model, see :func:`export`, and the largest difference of a probability on
-    noise. Raises an InputError if the checkpoint is not usable, a UsageError if the export fails or
-    a probability differs by more than `TOLERANCE`.
+    Returns the ONNX model, see :func:`export`, and the largest difference on noise of a
+    probability, or of a number as a share of the largest. Raises an InputError if the checkpoint is
+    not usable, a UsageError if the export fails or that differs by more than `TOLERANCE`.
     """
     model, header = load_checkpoint(run)
     channels = [header.channels[name] for name in header.modalities]
@@ -95,7 +95,7 @@ def export_checkpoint(run: Path, sizes: Sizes) -> tuple[bytes, float]:
     difference = float(np.max(differences))  # NaN if one of them is
     if not difference <= TOLERANCE:
         raise UsageError(
-            f"the network's ONNX graph gives other probabilities than torch (by {difference:.2g})"
+            f"the network's ONNX graph gives other predictions than torch (by {difference:.2g})"
         )
     return graph, difference
 
@@ -103,13 +103,15 @@ def export_checkpoint(run: Path, sizes: Sizes) -> tuple[bytes, float]:
 def _difference(
     model: OfPixels, session: InferenceSession, images: Sequence[Table], task: Task
 ) -> float:
-    """Largest difference of a probability between torch and ONNX Runtime."""
+    """Largest difference of a probability, or share of a number, between torch and ONNX Runtime."""
     with torch.no_grad():
         wanted = model(*map(torch.from_numpy, images)).numpy()
     (logits,) = session.run(None, {f"images{n}": image for n, image in enumerate(images)})
     if logits.shape != wanted.shape:
         raise ValueError(f"it gives logits of shape {logits.shape}, torch {wanted.shape}")
-    return float(np.abs(task.probabilities(logits) - task.probabilities(wanted)).max())
+    ours, theirs = task.probabilities(wanted), task.probabilities(logits)
+    scale = max(1.0, float(np.abs(ours).max())) if task.numbers else 1.0
+    return float(np.abs(theirs - ours).max()) / scale
 
 
 class _Exportable(TorchFunctionMode):

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from timm.models import group_parameters
 from torch import Tensor, nn
 
@@ -54,11 +55,33 @@ class Junction(nn.Module):
         return [list(streams)] * num_heads
 
 
+class OutputScale(nn.Module):
+    """Outputs in standard deviations (..., T), brought to the scale of the labels.
+
+    ``mean`` and ``std`` of the T numbers are saved with the weights.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32))
+
+    def forward(self, outputs: Tensor) -> Tensor:
+        """Numbers (..., T) in float32."""
+        # Half precision has three digits, and ends at 65,504.
+        with torch.autocast(outputs.device.type, enabled=False):
+            return outputs.float() * self.std + self.mean
+
+
 class StreamModel(nn.Module, ABC):
     """Base of all models: a classifier of samples of one or more images.
 
     ``streams`` is the number M of images per sample, ``data_config`` the preprocessing of the
     backbone's published weights, ``classifier`` the last layer, ``junction`` the module before it.
+    ``output`` is applied to the logits; an :class:`OutputScale` where the model predicts numbers.
     """
 
     streams: int
@@ -66,10 +89,12 @@ class StreamModel(nn.Module, ABC):
     encoders: nn.ModuleList
     classifier: nn.Module
     junction: nn.Module
+    output: nn.Module
 
     def __init__(self) -> None:
         super().__init__()
         self.junction = Junction()
+        self.output = nn.Identity()
 
     @abstractmethod
     def forward(self, *images: Tensor) -> Tensor:

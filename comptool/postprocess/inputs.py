@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from comptool.io.predictions import (
     RANKS,
     SUFFIXES,
     Predictions,
-    read_predictions,
     refuse_ranks,
     write_predictions,
 )
@@ -71,6 +69,12 @@ def task_here() -> str:
 def read_multiclass(path: Path, facts: PredictionFacts) -> Predictions:
     """Predictions of one class per image."""
     task = facts.task or task_here()
+    if tasks.find(task).numbers:
+        raise InputError(
+            f"these predictions are numbers ({task}), but this step is for one class per image",
+            file=path,
+            mend="Submit them as they are, or average those of several runs: comptool ensemble",
+        )
     if tasks.find(task).cells:
         raise InputError(
             "these predictions are multi-label, but this step is for one class per image",
@@ -98,7 +102,7 @@ def read_recorded(path: Path, task: str, facts: PredictionFacts) -> Predictions:
             file=path,
             mend="Give the predictions of a run of this competition",
         )
-    predictions = read_predictions(path, sums_to_one=tasks.find(task).sums_to_one)
+    predictions = tasks.find(task).read(path)
     recorded = tuple(facts.classes or predictions.classes)
     if predictions.classes != recorded:
         raise InputError(
@@ -189,6 +193,8 @@ def _is_of(path: Path, run: Path) -> bool:
     return provenance.facts(path, PredictionFacts).runs == [str(run)]
 
 
+# Of a column of equal numbers, which has no correlation.
+TINY = float(np.finfo(np.float64).tiny)
 # Facts about how a member was made, which do not apply to the ensemble.
 MADE = ("ensemble", "recalibration", "views", "merge", "weights", "evidence", "out_of_fold")
 
@@ -199,14 +205,18 @@ class Ensemble:
 
     predictions: Predictions
     weights: list[float]
-    agreement: float  # share, 0 to 1, of rows (multi-label: cells) with the same answer of all
+    # Share, 0 to 1, of rows (multi-label: cells) with the same answer of all; of numbers the least
+    # correlation between two members.
+    agreement: float
     task: str
     notes: tuple[str, ...]
 
     def text(self) -> str:
         """Rows and agreement, one sentence."""
-        rows, unit = len(self.predictions), tasks.find(self.task).unit
-        return f"{rows} rows; all members agree on {self.agreement:.1%} of the {unit}"
+        rows, task = len(self.predictions), tasks.find(self.task)
+        if task.numbers:
+            return f"{rows} rows; the members' numbers correlate by {self.agreement:.3f} or more"
+        return f"{rows} rows; all members agree on {self.agreement:.1%} of the {task.unit}"
 
 
 def ensemble_files(
@@ -231,8 +241,7 @@ def ensemble_files(
     task = _common_task(facts)
     # In parallel: one file is checked while the next is parsed.
     with threads(compute_threads()) as pool:
-        read = partial(read_predictions, sums_to_one=tasks.find(task).sums_to_one)
-        members = list(pool.map(read, paths))
+        members = list(pool.map(tasks.find(task).read, paths))
     members = aligned(members, paths)
     tables = [member.probabilities for member in members]
     if class_weights is None:
@@ -263,6 +272,8 @@ def ensemble_files(
     )
     if method == "rank-mean" and len(members) > 1:
         shared = replace(shared, scores=RANKS)
+        if tasks.find(task).numbers:
+            notes.append("the numbers are mean ranks from 0 to 1: right for spearman alone")
     with together():
         write_predictions(output, result, force=force)
         provenance.record(
@@ -272,9 +283,18 @@ def ensemble_files(
             inputs=hashes,
             facts=replace(shared, ensemble=ensemble, out_of_fold=out_of_fold),
         )
+    return Ensemble(result, shares, _agreement(tables, task), task, (*notes, *dropped))
+
+
+def _agreement(tables: Sequence[Floats], task: str) -> float:
+    if tasks.find(task).numbers:
+        # Of two members at a time, number by number; constant numbers correlate with none.
+        columns = np.stack(tables).astype(np.float64)  # (M, N, T)
+        apart = columns - columns.mean(axis=1, keepdims=True)
+        apart /= np.maximum(np.sqrt((apart**2).sum(axis=1, keepdims=True)), TINY)
+        return float(np.einsum("ant,bnt->tab", apart, apart).min())
     answers = np.stack([tasks.find(task).answers(table) for table in tables])
-    agreement = float((answers == answers[0]).all(axis=0).mean())
-    return Ensemble(result, shares, agreement, task, (*notes, *dropped))
+    return float((answers == answers[0]).all(axis=0).mean())
 
 
 def _common_task(facts: Mapping[Path, PredictionFacts]) -> str:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -241,7 +242,8 @@ class Labelled:
     """Out-of-fold predictions of M rows with their labels."""
 
     predictions: Predictions  # sorted by id, so that the order of the files does not matter
-    targets: Integers  # class indices of shape (M,), or 1, 0 and -1 of shape (M, K)
+    # class indices of shape (M,), 1, 0 and -1 of shape (M, K), or numbers of shape (M, T)
+    targets: npt.NDArray[Any]
     path: Path  # the out-of-fold file
     table: Path  # table of the labels
     # Training rows, or present cells, of each class, shape (K,); None if not recorded.
@@ -319,11 +321,13 @@ def nested_folds(ids: npt.NDArray[np.object_], fold: Integers | None) -> Integer
     return np.array([digest[0] % NESTED_FOLDS for digest in digests])
 
 
-def _targets(path: Path, predictions: Predictions, samples: Samples, mend: str | None) -> Integers:
-    """The labels as class indices of the predictions, or as multi-label cells."""
-    if samples.labels:
-        check_classes(path, predictions.classes, samples.labels, samples.source, mend=mend)
-        return samples.label_matrix()
+def _targets(
+    path: Path, predictions: Predictions, samples: Samples, mend: str | None
+) -> npt.NDArray[Any]:
+    """The labels as class indices of the predictions, as multi-label cells, or as numbers."""
+    if columns := samples.labels or samples.numbers:
+        check_classes(path, predictions.classes, columns, samples.source, mend=mend)
+        return samples.label_matrix() if samples.labels else samples.number_matrix()
     places = {name: place for place, name in enumerate(predictions.classes)}
     labels = samples.frame[str(samples.label)].tolist()
     unknown = [label for label in dict.fromkeys(labels) if label not in places]

@@ -32,4 +32,16 @@ SIMULATIONS: Registry[Entry] = Registry(
         "Aerial scenes with several labels each, some missing from the training table.",
         "AICOSS challenge 2022; classes and scenes after MLRSNet (Qi et al. 2020)",
     ),
+    Entry(
+        "rust",
+        "comptool.practice.leaves:simulate_rust",
+        "The share of a leaf that is rusty, a number.",
+        "ours",
+    ),
+    Entry(
+        "rust-grades",
+        "comptool.practice.leaves:simulate_rust_grades",
+        "The severity of rust on a leaf, a grade from 0 to 4.",
+        "ours",
+    ),
 )

@@ -14,24 +14,26 @@ import pandas as pd
 
 from comptool.competition.classes import left_out
 from comptool.competition.config import load
-from comptool.errors import InputError, UsageError
+from comptool.errors import UsageError
 from comptool.io import provenance
 from comptool.io.atomic import refuse_existing, together
-from comptool.io.predictions import Predictions, read_predictions
+from comptool.io.predictions import Predictions
 from comptool.io.provenance import PracticeFacts
-from comptool.io.tables import check_ids, read_table, refuse_missing
+from comptool.io.tables import check_ids, refuse_missing
 from comptool.metrics import Metric, find
 from comptool.metrics.bootstrap import IntervalEstimate, figures_with_intervals, value_or_nan
 from comptool.metrics.multiclass import Confusion, class_shares
 from comptool.metrics.ranking import WeightedRanking
 from comptool.metrics.reliability import Confidences
 from comptool.postprocess.oof import find_out_of_fold, networks_of, read_labelled
-from comptool.reports.plots import draw_confusion, draw_reliability, save_picture
+from comptool.reports.answer_tables import AnswerTables, true_labels
+from comptool.reports.plots import draw_confusion, draw_numbers, draw_reliability, save_picture
 from comptool.reports.score import (
     aligned,
     grade_cells,
     graded_metric,
     indices_of,
+    numbers_of,
     task_of_answers,
 )
 from comptool.tasks import Task
@@ -46,13 +48,16 @@ class Evaluation:
     evaluated: Path
     truth: Path
     classes: tuple[str, ...]
-    targets: npt.NDArray[np.integer]  # class indices (N,), or 1, 0 and -1 (unknown) (N, K)
-    confidences: Confidences  # of the answers, or of all known cells of a multi-label task
-    # True class (row) by answered class (column), (K, K); None for multi-label tasks.
+    # class indices (N,), 1, 0 and -1 (unknown) (N, K), or numbers (N, T)
+    targets: npt.NDArray[Any]
+    probabilities: npt.NDArray[np.floating]  # or numbers, (N, T)
+    # Of the answers, or of all known cells of a multi-label task; None for numbers.
+    confidences: Confidences | None
+    # True class (row) by answered class (column), (K, K); None without class indices.
     confusion: npt.NDArray[np.number] | None
     metric: str
     figures: dict[str, IntervalEstimate]
-    # Recall of each class, or average precision for multi-label tasks.
+    # Recall of each class, average precision for multi-label tasks, or absolute error of a number.
     per_class: dict[str, IntervalEstimate]
     notes: tuple[str, ...] = ()
     # Learnt fusion weights of each network by its folder: the share of the first kind of attention
@@ -62,6 +67,8 @@ class Evaluation:
     @property
     def of_class(self) -> str:
         """Name of the ``per_class`` metric."""
+        if self.confidences is None:
+            return "mean absolute error"
         return "average precision" if self.confusion is None else "accuracy"
 
     def __str__(self) -> str:
@@ -71,7 +78,8 @@ class Evaluation:
             f"{name:<{width}}  {figure}{UNITS.get(name, '')}"
             for name, figure in self.figures.items()
         ]
-        lines.append(f"{self.of_class} of each class")
+        unit = "number" if self.confidences is None else "class"
+        lines.append(f"{self.of_class} of each {unit}")
         width = max(map(len, self.classes))
         lines += [f"  {name:<{width}}  {figure}" for name, figure in self.per_class.items()]
         for folder, alphas in self.fusion.items():
@@ -112,8 +120,8 @@ def evaluate(
     name
         A run, an out-of-fold file or, with ``answers``, a prediction file; None: the newest run.
     answers
-        Ids with the true class, or with one 0/1 column per class; None: the labels of the tables
-        that the run was trained with.
+        Ids with the true class, with one 0/1 column per class, or with the numbers; None: the
+        labels of the tables that the run was trained with.
     competition
         A ``comptool.toml``; None: the one in the working directory, otherwise detected.
     resamples, seed
@@ -143,7 +151,9 @@ def evaluate(
         answered = _decided(path, predictions)
         probabilities = np.eye(len(predictions.classes))[answered]
         confusion = Confusion.of(targets, probabilities).matrix()
-    confidences = Confidences.of(targets, predictions.probabilities, answered)
+    confidences = None
+    if not task.numbers:
+        confidences = Confidences.of(targets, predictions.probabilities, answered)
     measured = _measured(task, metric)
     values = _figures(measured, targets, predictions.probabilities, answered, confidences)
     figures, per_class = _with_intervals(values, len(targets), resamples, seed)
@@ -160,6 +170,7 @@ def evaluate(
         truth,
         predictions.classes,
         targets,
+        predictions.probabilities,
         confidences,
         confusion,
         metric.name,
@@ -181,21 +192,23 @@ def evaluated_file(name: str | None, answers: Path | None) -> Path:
     return Path(name)
 
 
-def _answered(path: Path, answers: Path) -> tuple[Predictions, npt.NDArray[np.integer], Task]:
-    table = read_table(answers)
-    recorded = provenance.facts(answers.resolve().parent, PracticeFacts)
-    if len(table.columns) < 2:
-        raise InputError("has no column with answers", file=answers, values=list(table.columns))
-    task = task_of_answers(table, recorded)
+def _answered(path: Path, answers: Path) -> tuple[Predictions, npt.NDArray[Any], Task]:
+    tables = AnswerTables.read(path, answers)
+    task = task_of_answers(tables.truth, tables.recorded)
     if task.cells:
-        graded = grade_cells(task, path, answers, table, recorded)
+        graded = grade_cells(task, tables)
         ids = np.array([""] * len(graded.targets), dtype=object)
         return Predictions(ids, graded.classes, graded.probabilities), graded.targets, task
-    predictions = read_predictions(path)
-    id_column, label = map(str, table.columns[:2])
-    check_ids(answers, id_column, table[id_column].to_numpy(dtype=object))
-    order = aligned(path, predictions.ids.tolist(), answers, table[id_column].tolist())
-    targets = indices_of(answers, table[label], predictions.classes, "predictions have")
+    predictions = task.read(path)
+    wanted = tables.truth.iloc[:, 0]
+    check_ids(answers, str(wanted.name), wanted.to_numpy(dtype=object))
+    order = aligned(path, predictions.ids.tolist(), answers, wanted.tolist())
+    targets: npt.NDArray[Any]
+    if task.numbers:
+        targets = numbers_of(answers, tables.truth, predictions.classes)
+    else:
+        labels = true_labels(tables)
+        targets = indices_of(answers, labels, predictions.classes, "predictions have")
     return predictions.take(order), targets, task
 
 
@@ -220,16 +233,19 @@ def _measured(task: Task, metric: Metric) -> list[Metric]:
 
 def _figures(
     measured: Sequence[Metric],
-    targets: npt.NDArray[np.integer],
+    targets: npt.NDArray[Any],
     probabilities: npt.NDArray[np.floating],
     answered: npt.NDArray[np.integer] | None,
-    confidences: Confidences,
+    confidences: Confidences | None,
 ) -> tuple[dict[str, Value], Values]:
-    """Each figure, and those of the K classes, as functions of the row weights."""
+    """Each figure, and those of the K classes or numbers, as functions of the row weights."""
     figures: dict[str, Value] = {}
     for metric in measured:
         value = metric.prepare(targets, probabilities, pred=answered)
         figures[metric.name] = partial(value_or_nan, value)
+    if confidences is None:
+        errors = np.abs(probabilities - targets)
+        return figures, lambda weights: np.average(errors, axis=0, weights=weights)
     figures["ece"] = lambda weights: confidences.reliability(weights).error
     if answered is None:
         return figures, WeightedRanking(targets, probabilities).precisions
@@ -250,11 +266,11 @@ def _with_intervals(
     return dict(zip(figures, found, strict=False)), found[len(figures) :]
 
 
-CONFUSION, RELIABILITY = "confusion.png", "reliability.png"
+CONFUSION, RELIABILITY, NUMBERS = "confusion.png", "reliability.png", "numbers.png"
 
 
 def picture_paths(folder: Path | None, *, force: bool = False) -> list[Path]:
-    """Paths of the pictures in a folder; none without a folder."""
+    """Paths of the pictures of classes in a folder; none without a folder."""
     paths = [] if folder is None else [folder / name for name in (CONFUSION, RELIABILITY)]
     for path in paths:
         refuse_existing(path, force)
@@ -271,8 +287,12 @@ def draw(
     """Draw all pictures, or none."""
     if folder is None:
         return []
-    reliability = found.confidences.reliability(np.ones(len(found.targets)))
-    drawn = {RELIABILITY: draw_reliability(reliability, found.figures["ece"].value)}
+    drawn = {}
+    if found.confidences is None:
+        drawn[NUMBERS] = draw_numbers(found.targets, found.probabilities, found.classes)
+    else:
+        reliability = found.confidences.reliability(np.ones(len(found.targets)))
+        drawn[RELIABILITY] = draw_reliability(reliability, found.figures["ece"].value)
     if found.confusion is not None:
         drawn[CONFUSION] = draw_confusion(found.confusion, found.classes)
     inputs = provenance.hashes([found.evaluated, found.truth])

@@ -344,6 +344,24 @@ def draw_reliability(found: Reliability, error: float) -> Figure:
     return figure
 
 
+def draw_numbers(
+    targets: npt.NDArray[np.floating], predicted: npt.NDArray[np.floating], names: Sequence[str]
+) -> Figure:
+    """Predicted numbers (N, T) against the true ones, a panel for each of T, with the diagonal."""
+    with _style(names):
+        side = SIDE + 2 * MARGIN
+        figure = _figure(side * len(names), side)
+        for place, name in enumerate(names):
+            axes = _axes(figure, place * side + MARGIN, MARGIN, SIDE, SIDE)
+            truth, found = targets[:, place], predicted[:, place]
+            ends = [min(truth.min(), found.min()), max(truth.max(), found.max())]
+            axes.plot(ends, ends, color=GREY, linewidth=1)
+            axes.scatter(truth, found, s=RADIUS**2, color=BLUE, alpha=OPACITY, linewidths=0)
+            axes.set(xlabel="true", ylabel="predicted")
+            axes.set_title(shown(name), loc="left", fontsize=SIZE + 1)
+    return figure
+
+
 SCATTER_SIDE, SCATTER_HEAD, SCATTER_GAP = 400, 48, 16  # of a panel: its square, above, around it
 ACROSS = 4  # panels in a row
 # A single panel of many classes is larger, for its legend.

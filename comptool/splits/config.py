@@ -158,6 +158,16 @@ class SplitOptions(WithSeed):
                 "seed gives each class the same share"
             )
 
+    def check_for_numbers(self) -> None:
+        """Refuse options for classes; raise `UsageError`."""
+        if self.balance != "none":
+            raise UsageError("--balance under is for classes; this competition has numbers")
+        if self.corrections is not None:
+            raise UsageError(
+                "--corrections are of classes, and this competition has numbers: correct them in "
+                "the table"
+            )
+
     def check_for_several_labels(self) -> None:
         """Refuse options for one label per row; raise `UsageError`."""
         if self.balance != "none":

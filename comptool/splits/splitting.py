@@ -254,12 +254,10 @@ def write_folds(folds: Folds, samples: Samples, asked: SplitConfig) -> None:
     """
     output = asked.output
     options = {"table": asked.table, "output": output, **arguments(part(asked, SplitOptions))}
-    read = [samples.source, *filter(None, [asked.corrections, asked.findings])]
-    # The output may be written over the table.
-    inputs = provenance.hashes(read)
+    inputs = provenance.hashes([samples.source, *filter(None, [asked.corrections, asked.findings])])
     facts = SplitFacts(
         folder=Path(os.path.relpath(samples.folder, output.parent)).as_posix(),
-        class_counts=folds.published,
+        class_counts={} if samples.numbers else folds.published,
         seed=asked.seed,
         strategy=folds.strategy,
         zero_is_unknown=folds.zero_is_unknown if samples.labels else None,
@@ -312,6 +310,8 @@ def split_samples(samples: Samples, options: SplitOptions) -> Folds:
         options.check_for_several_labels()
     else:
         options.check_for_one_label(grouped=samples.group is not None)
+    if samples.numbers:
+        options.check_for_numbers()
     if "fold" in samples.frame and options.from_column != "fold":
         raise InputError(
             "the table has a column 'fold' already",
@@ -349,7 +349,10 @@ def _one_label(samples: Samples, options: SplitOptions) -> Folds:
             measures.append(split.text())
         warnings = class_warnings(labels, fold, options.num_folds, grouped=bool(samples.group))
     deviation = share_deviation(labels, fold)
-    measures.append(f"worst deviation of a class's share: {deviation:.2f} percentage points")
+    unit = "a bin" if samples.numbers else "a class"
+    measures.append(f"worst deviation of {unit}'s share: {deviation:.2f} percentage points")
+    # Bins are those of the rows that are left.
+    published = class_counts(labels) if samples.numbers else published
     counts = pd.DataFrame({"published": published})
     for number, name in _parts(fold).items():
         counts[name] = pd.Series(class_counts(labels[fold == number]), dtype=int)

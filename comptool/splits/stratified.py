@@ -22,11 +22,12 @@ from comptool.competition.samples import Samples
 from comptool.errors import InputError, nearest, quoted
 from comptool.io.tables import refuse_rows
 from comptool.splits.config import SplitOptions
-from comptool.tasks.labels import class_counts, class_names
+from comptool.tasks.labels import class_counts, class_names, number_bins
 
 TRAINING = -1
 MAX_PARTS = 20
 MOST_ALONE = 2000
+BIN_ROWS = 20  # the least rows of similar numbers that are stratified together
 Integers = npt.NDArray[np.int64]
 Texts = npt.NDArray[np.object_]
 
@@ -72,8 +73,7 @@ def k_folds(samples: Samples, num_folds: int, seed: int = 0) -> Integers:
 
 
 def _labels_and_groups(samples: Samples) -> tuple[Texts, Texts | None]:
-    assert samples.label is not None
-    labels = samples.frame[samples.label].to_numpy(dtype=object)
+    labels = _strata(samples)
     if samples.group is None:
         return labels, None
     return labels, samples.frame[samples.group].to_numpy(dtype=object)
@@ -282,17 +282,32 @@ def split_classes(samples: Samples, options: SplitOptions) -> ClassSplit:
 
 
 def labels_of(samples: Samples) -> Texts:
-    """The label of each row, shape (N,); at least two different ones."""
-    assert samples.label is not None
-    labels = samples.frame[samples.label].to_numpy(dtype=object)
-    if len(set(labels)) < 2:
-        raise InputError(
-            "all rows have the same label; there is nothing to learn",
-            file=samples.source,
-            column=samples.label,
-            values=labels[:1],
-        )
-    return labels
+    """The label of each row, or the bin of its number, shape (N,); not all rows have one label."""
+    columns = samples.numbers or (str(samples.label),)
+    for name in columns:
+        labels = samples.frame[name]
+        if labels.nunique() < 2:
+            raise InputError(
+                "all rows have the same label; there is nothing to learn",
+                file=samples.source,
+                column=name,
+                values=labels.iloc[:1],
+            )
+    return _strata(samples)
+
+
+def _strata(samples: Samples) -> Texts:
+    if not samples.numbers:
+        assert samples.label is not None
+        return samples.frame[samples.label].to_numpy(dtype=object)
+    numbers = samples.number_matrix()
+    bins = number_bins(numbers, least=BIN_ROWS)
+    names = [f"bin {number + 1}" for number in range(bins.max() + 1)]
+    if len(samples.numbers) == 1:
+        ends = pd.Series(numbers[:, 0]).groupby(bins).agg(["min", "max"])
+        pairs = zip(names, ends["min"], ends["max"], strict=True)
+        names = [f"{name}: {low:g} to {high:g}" for name, low, high in pairs]
+    return np.array(names, dtype=object)[bins]
 
 
 def _assigned(samples: Samples, options: SplitOptions, seed: int) -> Integers:

@@ -1,4 +1,4 @@
-"""Tasks: what one class per image and several labels per image need done differently.
+"""Tasks: what one class, several labels, a grade and a number per image need done differently.
 
 A task is one object. What depends on it asks the object; nothing outside this package branches on
 a task's name. Metrics, losses and the detection of a download name the tasks that they are for. To
@@ -35,6 +35,18 @@ TASKS = Registry(
         "Several labels per image, each present, absent or not annotated.",
         "a sigmoid of each class",
     ),
+    Entry(
+        "ordinal",
+        "comptool.tasks.ordinal_task:Ordinal",
+        "One of several grades in order per image.",
+        "conditional sigmoids, Shi, Cao & Raschka 2021, arXiv:2111.08851",
+    ),
+    Entry(
+        "regression",
+        "comptool.tasks.regression_task:Regression",
+        "One number or several per image.",
+        "-",
+    ),
 )
 
 
@@ -56,11 +68,13 @@ def find(name: str) -> Task:
     return made
 
 
-def by_shape(*, cells: bool) -> Task:
-    """The first task whose targets are cells of shape (N, K), or class indices of shape (N,)."""
-    return next(task for name in names() if (task := find(name)).cells == cells)
+def by_shape(*, cells: bool, numbers: bool = False) -> Task:
+    """The first task whose targets are cells (N, K), numbers (N, T), or class indices (N,)."""
+    kinds = map(find, names())
+    return next(task for task in kinds if (task.cells, task.numbers) == (cells, numbers))
 
 
-def of_targets(targets: npt.NDArray[np.integer]) -> Task:
-    """The first task whose targets have this shape."""
-    return by_shape(cells=targets.ndim == 2)
+def of_targets(targets: npt.NDArray[np.integer] | npt.NDArray[np.floating]) -> Task:
+    """The first task whose targets have this type and shape."""
+    numbers = targets.dtype.kind == "f"
+    return by_shape(cells=targets.ndim == 2 and not numbers, numbers=numbers)

@@ -26,7 +26,12 @@ class Multiclass(Task):
     sums_to_one = True
     default_loss = "ce"
     default_metric = "accuracy"
-    shown_metrics = ("accuracy", "balanced-accuracy", "macro-f1", "kappa")
+    shown_metrics: ClassVar[tuple[str, ...]] = (
+        "accuracy",
+        "balanced-accuracy",
+        "macro-f1",
+        "kappa",
+    )
     unit = "rows"
     steps: ClassVar[Mapping[str, str]] = {
         "review": "comptool.label_review.confident_learning:review_classes",

@@ -34,6 +34,9 @@ class Multilabel(Task):
     default_metric = "map"
     shown_metrics = ("map", "macro-f1")
     unit = "cells, image by class"
+    refused: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("drop_classes", "per_class", "weighting", "class_weights"), "needs one class per image"
+    )
     steps: ClassVar[Mapping[str, str]] = {
         "review": "comptool.label_review.issues:review_cells",
         "pseudo-label": "comptool.postprocess.pseudo_labels.selection:label_cells",

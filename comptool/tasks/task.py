@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
+from comptool.errors import UsageError
 from comptool.registry import Entry
 
 if TYPE_CHECKING:
@@ -14,8 +15,20 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+    from comptool.io.predictions import Predictions
+
     Floats = npt.NDArray[np.floating]
-    Targets = npt.NDArray[np.integer]
+    # Class indices and cells are integers, numbers are float64.
+    Targets = npt.NDArray[np.integer[Any] | np.floating[Any]]
+
+
+# What a task without the step is told.
+STEPS = {
+    "review": "doubtful labels are found by the probability of each class",
+    "pseudo-label": "pseudo-labels are chosen by the probability of each class",
+    "precision": "the expected precision is that of classes",
+    "grade": "nothing grades these answers",
+}
 
 
 class Logits(Protocol):
@@ -23,12 +36,6 @@ class Logits(Protocol):
 
     def float(self) -> Any:
         """In float32."""
-
-    def sigmoid(self) -> Any:
-        """Sigmoid of each element."""
-
-    def softmax(self, dim: int) -> Any:
-        """Softmax over an axis."""
 
 
 Logit = TypeVar("Logit", bound=Logits)
@@ -65,18 +72,24 @@ class LabelFacts(Protocol):
 class Task(ABC):
     """What differs between kinds of answers.
 
-    Of N rows and K classes, targets are int64 of shape (N,), or int8 cells of shape (N, K).
+    Of N rows and K classes, targets are int64 of shape (N,), or int8 cells of shape (N, K). A task
+    of T numbers has its label columns for classes, K = T; its targets are float64 of shape (N, T),
+    also for T = 1, and what is called probabilities elsewhere are the predicted numbers, (N, T).
 
     Attributes
     ----------
     name
         What comptool.toml calls it.
     like
-        Names of other tasks whose losses and metrics fit this one too.
+        Names of other tasks whose metrics fit this one too.
     has
         What an image has, in messages: "one class", "several labels".
     cells
         Whether targets are cells, 1 present, 0 absent, -1 not annotated, and not class indices.
+    numbers
+        Whether targets and predictions are numbers.
+    ordered
+        Whether the classes are grades: neighbours are nearer than others.
     sums_to_one
         Whether the probabilities of a row sum to one.
     default_loss, default_metric
@@ -85,6 +98,9 @@ class Task(ABC):
         What ``evaluate`` shows besides the competition's own metric.
     unit
         What an answer is given to, in messages: "rows", "cells, image by class".
+    refused
+        Options of ``train`` that have no meaning for the task, by their names in `TrainSettings`,
+        and why, in messages after the option.
     steps
         What is done in another way for every task: ``"package.module:function"`` by name, loaded
         when it is needed.
@@ -93,24 +109,45 @@ class Task(ABC):
     name: ClassVar[str]
     like: ClassVar[tuple[str, ...]] = ()
     has: ClassVar[str]
-    cells: ClassVar[bool]
+    cells: ClassVar[bool] = False
+    numbers: ClassVar[bool] = False
+    ordered: ClassVar[bool] = False
     sums_to_one: ClassVar[bool]
     default_loss: ClassVar[str]
     default_metric: ClassVar[str]
     shown_metrics: ClassVar[tuple[str, ...]]
     unit: ClassVar[str]
+    refused: ClassVar[Mapping[str, str]] = {}
     steps: ClassVar[Mapping[str, str]]
 
     def __str__(self) -> str:
         return self.name
 
     def step(self, name: str) -> Any:
-        """The function of a step; imports its module."""
+        """The function of a step; imports its module.
+
+        Raises
+        ------
+        UsageError
+            If the task has no such step.
+        """
+        if name not in self.steps:
+            raise UsageError(f"{STEPS[name]}, and the task is {self}")
         return Entry(name, self.steps[name], "", "").load()
 
     def takes(self, tasks: Sequence[str]) -> bool:
-        """Whether a loss or a metric of these tasks fits."""
+        """Whether a metric of these tasks fits."""
         return self.name in tasks or any(other in tasks for other in self.like)
+
+    def read(self, path: Path) -> Predictions:
+        """Read a prediction file with the checks of the task; errors of `read_predictions`."""
+        from comptool.io.predictions import read_predictions
+
+        return read_predictions(path, sums_to_one=self.sums_to_one, numbers=self.numbers)
+
+    def outputs(self, num_classes: int) -> int:
+        """The outputs of a network of K classes."""
+        return num_classes
 
     # Numbers.
 
@@ -155,6 +192,10 @@ class Task(ABC):
         """Targets to try a loss on."""
 
     # Tables.
+
+    def number_columns(self, facts: LabelFacts) -> tuple[str, ...]:
+        """The T label columns, where targets are numbers; else none."""
+        return ()
 
     @abstractmethod
     def check_labels(self, facts: LabelFacts, source: Path, frame: pd.DataFrame) -> None:

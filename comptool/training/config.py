@@ -669,7 +669,6 @@ TYPED = {
     "prior": "--prior",
 }
 OF_ONE_CLASS = ("under", "over", "weights")
-STAGE = ("drop_classes", "per_class", "weighting", "class_weights")
 
 
 def for_task(settings: TrainSettings, task: str) -> TrainSettings:
@@ -683,9 +682,9 @@ def for_task(settings: TrainSettings, task: str) -> TrainSettings:
             "take --balance class-aware (an image of each class in turn) or "
             "--loss distribution-balanced"
         )
-    for name in STAGE:
-        if kind.cells and getattr(settings, name):
-            raise UsageError(f"{kebab(name)} needs one class per image, and the task is {task}")
+    for name, why in kind.refused.items():
+        if getattr(settings, name) not in (None, 0, (), "none"):
+            raise UsageError(f"{kebab(name)} {why}, and the task is {task}")
     _check_mixing(settings, loss)
     if settings.prior is not None and not LOSSES.find(loss).takes_prior:
         takers = " and ".join(f"'{entry.name}'" for entry in LOSSES if entry.takes_prior)

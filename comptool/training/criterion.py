@@ -12,7 +12,7 @@ from comptool import losses
 from comptool.errors import UsageError
 from comptool.key_value import parse_assignments
 from comptool.losses.class_weights import class_weights
-from comptool.losses.wrappers import DeferredWeights, WithoutClasses
+from comptool.losses.wrappers import DeferredWeights, Standardised, WithoutClasses
 from comptool.tasks import Task
 from comptool.training.config import TYPED, TrainSettings
 from comptool.training.data import TrainMember, TrainPlan
@@ -44,6 +44,8 @@ def make_loss(plan: TrainPlan, member: TrainMember) -> nn.Module:
         late = [weights[index] for index in kept]
         criterion = DeferredWeights(criterion, late, plan.settings.defer_weights)
     _try(criterion, name, len(kept), plan.rows.task)
+    if plan.rows.task.numbers:
+        return Standardised(criterion, *plan.rows.scale(member.train))
     return WithoutClasses(criterion, masked, num_classes) if masked else criterion
 
 
@@ -76,7 +78,7 @@ def _given(settings: TrainSettings, name: str, types: Mapping[str, Any]) -> dict
 
 def _try(criterion: nn.Module, name: str, num_classes: int, task: Task) -> None:
     """Try the loss with the number of classes, before training."""
-    logits = torch.zeros(2, num_classes)
+    logits = torch.zeros(2, task.outputs(num_classes))
     targets = torch.from_numpy(task.blank_targets(2, num_classes))
     if losses.LOSSES.find(name).is_users:
         _try_users(criterion, name, logits.requires_grad_(), targets)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +39,6 @@ from comptool.tasks.labels import (
     PRESENT,
     UNKNOWN,
     class_counts,
-    class_names,
     positive_counts,
 )
 from comptool.training.class_subset import (
@@ -56,6 +55,7 @@ FOLD = "fold"
 
 Indices = npt.NDArray[np.int64]
 Cells = npt.NDArray[np.int8]
+Labels = npt.NDArray[Any]
 
 
 def labelled_rows(
@@ -103,6 +103,8 @@ def with_images(samples: Samples, settings: TrainSettings) -> tuple[Samples, lis
 
 def published_counts(samples: Samples) -> dict[str, int]:
     """Rows, or positives, per class before balancing: recorded by a split, or counted."""
+    if samples.numbers:
+        return dict.fromkeys(samples.numbers, len(samples))
     recorded = facts(samples.source, TableFacts).class_counts
     if recorded:
         return recorded
@@ -135,6 +137,13 @@ def label_indices(samples: Samples, classes: Sequence[str]) -> Indices:
     return np.array([index[label] for label in labels], np.int64)
 
 
+def true_labels(samples: Samples, classes: Sequence[str]) -> Labels:
+    """The labels of N rows: class indices (N,), cells (N, K), or numbers (N, T)."""
+    if samples.labels:
+        return samples.label_matrix()
+    return samples.number_matrix() if samples.numbers else label_indices(samples, classes)
+
+
 SOFT = "soft:"
 SUM_TOLERANCE = 1e-3
 
@@ -161,9 +170,7 @@ def extra_rows(
     # Before dropping rows: errors name the table's row.
     if samples.labels:
         samples = replace(samples, labels=tuple(classes))
-        samples.label_matrix()
-    else:
-        label_indices(samples, classes)
+    true_labels(samples, classes)
     soft_targets(samples, classes)
     samples, _ = with_images(samples, settings)
     prefix = os.path.relpath(samples.folder, labelled.folder)
@@ -181,9 +188,10 @@ def soft_targets(samples: Samples, classes: Sequence[str]) -> npt.NDArray[np.flo
     wanted = [SOFT + name for name in classes]
     if not found:
         return None
-    if samples.labels:
+    if samples.labels or samples.numbers:
+        has = "a number" if samples.numbers else "may have several"
         raise InputError(
-            "soft labels are for one class per image, and here it may have several",
+            f"soft labels are for one class per image, and here it {has}",
             file=samples.source,
             values=found,
         )
@@ -222,11 +230,12 @@ class Rows:
     samples: Samples  # with an integer column ``fold``
     classes: tuple[str, ...]
     class_counts: dict[str, int]  # rows, or positives, per class before balancing
-    # training targets: class indices (N,), soft labels (N, K) or multi-label cells (N, K)
+    # training targets: class indices (N,), soft labels (N, K), multi-label cells (N, K) or numbers
+    # (N, T)
     targets: Indices | Cells | npt.NDArray[np.float32]
-    # true labels: class indices (N,), or cells (N, K): 1 present, 0 absent, -1 not annotated; keeps
-    # the 0 that ``--map-zero-to-unknown`` replaces in the targets
-    labels: Indices | Cells
+    # true labels: class indices (N,), numbers (N, T), or cells (N, K): 1 present, 0 absent, -1 not
+    # annotated; keeps the 0 that ``--map-zero-to-unknown`` replaces in the targets
+    labels: Labels
     inputs: tuple[Path, ...]  # files read
     notes: tuple[str, ...]  # messages for the user
     task: Task
@@ -261,6 +270,11 @@ class Rows:
         found = self.task.annotated(self.targets[rows], len(self.classes))
         return [int(number) for number in found]
 
+    def scale(self, rows: Indices) -> tuple[list[float], list[float]]:
+        """Mean and standard deviation of the T numbers of some rows."""
+        numbers = self.labels[rows]
+        return numbers.mean(axis=0).tolist(), numbers.std(axis=0).tolist()
+
     def digest(self) -> str:
         """SHA-256 of ids, paths, folds and targets, which a resumed run must find unchanged."""
         frame = self.samples.frame
@@ -290,13 +304,13 @@ def read_rows(
         notes.append(f"adding {0 if more is None else len(more)} rows{kind} of {extra}")
     columns = [labelled.id, *labelled.paths.values(), FOLD]
     frame = pd.concat([part.frame[columns] for part in parts], ignore_index=True)
-    labels = [_labels(part, classes) for part in parts]
+    labels = [true_labels(part, classes) for part in parts]
     return Rows(
         replace(labelled, frame=frame),
         classes,
         counts,
         _targets(parts, labels, soft),
-        _together(labels),
+        np.concatenate(labels),
         tuple(inputs),
         tuple(notes),
         competition.kind,
@@ -306,31 +320,29 @@ def read_rows(
 def _classes(
     competition: Competition, labelled: Samples, counts: dict[str, int]
 ) -> tuple[str, ...]:
-    if labelled.labels:
-        return labelled.labels
-    classes = competition.classes or class_names({*counts, *labels_of(labelled)})
+    if labelled.labels or labelled.numbers:
+        return labelled.labels or labelled.numbers
+    # Of a class that was balanced away, or that only this table has.
+    known = pd.DataFrame({competition.label: [*counts, *labels_of(labelled)]})
+    classes = competition.classes or competition.kind.classes_of(
+        competition, labelled.source, known
+    )
     if len(classes) < 2:
         raise InputError("there is only one class", file=labelled.source, values=classes)
     return classes
 
 
-def _labels(samples: Samples, classes: Sequence[str]) -> Indices | Cells:
-    return samples.label_matrix() if samples.labels else label_indices(samples, classes)
-
-
-def _together(parts: Sequence[Indices | Cells]) -> Indices | Cells:
-    return cast("Indices | Cells", np.concatenate(parts))
-
-
 def _targets(
     parts: Sequence[Samples],
-    labels: Sequence[Indices | Cells],
+    labels: Sequence[Labels],
     soft: npt.NDArray[np.float32] | None,
 ) -> Indices | Cells | npt.NDArray[np.float32]:
     pairs = zip(parts, labels, strict=True)
-    targets = _together(
+    targets: npt.NDArray[Any] = np.concatenate(
         [part.training_matrix() if part.zero_is_unknown else own for part, own in pairs]
     )
+    if parts[0].numbers:
+        return targets.astype(np.float32)
     if soft is None:
         return targets
     shares: npt.NDArray[np.float32] = np.eye(soft.shape[1], dtype=np.float32)[targets]
@@ -347,6 +359,9 @@ def divide(rows: Rows, settings: TrainSettings, fold: int | None) -> tuple[Indic
     valid, train = np.flatnonzero(validated), np.flatnonzero(~validated)
     if rows.task.cells:
         _check_cells(rows, train)
+        return train, valid
+    if rows.task.numbers:
+        _check_numbers(rows, train)
         return train, valid
     unseen = sorted(set(rows.labels[valid].tolist()) - set(rows.labels[train].tolist()))
     if unseen:
@@ -386,8 +401,23 @@ def _check_cells(rows: Rows, train: Indices) -> None:
         )
 
 
+def _check_numbers(rows: Rows, train: Indices) -> None:
+    _, std = rows.scale(train) if len(train) else ([], [0.0])
+    constant = [name for name, one in zip(rows.classes, std, strict=False) if not one > 0]
+    if constant:
+        raise InputError(
+            f"the {len(train)} rows to train on all have one number; there is nothing to learn"
+            if len(train)
+            else "no row is left to train on",
+            file=rows.samples.source,
+            values=constant,
+        )
+
+
 def gaps(rows: Rows, train: Indices, valid: Indices) -> list[str]:
     """Classes without training or validation rows, and rows without annotated training cells."""
+    if rows.task.numbers:
+        return []
     if not rows.task.cells:
         absent = _absent(rows, np.arange(len(rows.labels)))
         return [f"no row is of the {_class_list(absent)}: it cannot be learnt"] if absent else []
@@ -423,10 +453,11 @@ def check_measurable(
     """Raise an InputError, before training, if the metric is undefined on the validation rows."""
     if not len(valid):
         return
-    num_classes = len(rows.classes)
+    num_classes, labels = len(rows.classes), rows.labels[valid]
     equal = np.full((len(valid), num_classes), 1 / num_classes)
     try:
-        kept_score(metric, rows.labels[valid], equal, dropped)
+        # Numbers are their own predictions: of equal ones there is no correlation.
+        kept_score(metric, labels, labels if rows.task.numbers else equal, dropped)
     except InputError as error:
         raise InputError(
             f"fold {fold} cannot be validated: {error}",
@@ -697,6 +728,7 @@ def make_plan(
             raise unknown_name("modality", name, competition.modalities)
     modalities = settings.modality or tuple(competition.modalities)
     models.check_modalities(settings.model, modalities)
+    models.check_head(settings.model, competition.task)
     parse_sizes(settings.img_size, modalities)
     rows = read_rows(competition, settings, files.folds, files.extra)
     members = tuple(

@@ -32,6 +32,7 @@ class Mixing:
     cutmix: float  # the same; if both are on, each batch takes one at random
     balanced: float  # alpha of Beta(alpha, 1), instead of the other two; 0: off
     num_classes: int  # K
+    numbers: bool = False  # whether targets are numbers, of which -1 is one
 
     def left(self, drawn: int) -> int:
         """Number of samples after mixing."""
@@ -47,7 +48,8 @@ class Mixing:
         images
             One float tensor (B, C, H, W) per modality; balanced: (2 B, C, H, W).
         targets
-            Class indices (B,), class shares (B, K), or multi-label cells (B, K) of 1, 0 and -1.
+            Class indices (B,), class shares (B, K), multi-label cells (B, K) of 1, 0 and -1, or
+            numbers (B, T).
         random
             The only source of randomness, so that a resumed run draws the same shares.
         """
@@ -61,12 +63,17 @@ class Mixing:
             return balanced_mixup(images, targets, self.balanced, random)
         cuts = self.cutmix > 0 and (not self.mixup or random.random() < 0.5)
         if cuts:
-            return cutmix(images, targets, self.cutmix, random)
-        return mixup(images, targets, self.mixup, random)
+            return cutmix(images, targets, self.cutmix, random, numbers=self.numbers)
+        return mixup(images, targets, self.mixup, random, numbers=self.numbers)
 
 
 def mixup(
-    images: Sequence[Tensor], targets: Tensor, alpha: float, random: np.random.Generator
+    images: Sequence[Tensor],
+    targets: Tensor,
+    alpha: float,
+    random: np.random.Generator,
+    *,
+    numbers: bool = False,
 ) -> Mixed:
     """Mix each sample i of a batch with sample B - 1 - i.
 
@@ -75,15 +82,17 @@ def mixup(
     images
         One float tensor (B, C, H, W) per modality, all mixed with one partner and share.
     targets
-        Float class shares or cells (B, K).
+        Float class shares or cells (B, K), or numbers (B, T).
     alpha
         The share of a batch is drawn from Beta(alpha, alpha), alpha above 0.
     random
         Source of the share.
+    numbers
+        Whether the targets are numbers.
     """
     share = float(random.beta(alpha, alpha))
     mixed = [torch.lerp(tensor.flip(0), tensor, share) for tensor in images]
-    return mixed, mixed_targets(targets, targets.flip(0), share)
+    return mixed, mixed_targets(targets, targets.flip(0), share, numbers=numbers)
 
 
 def balanced_mixup(
@@ -112,13 +121,18 @@ def balanced_mixup(
 
 
 def cutmix(
-    images: Sequence[Tensor], targets: Tensor, alpha: float, random: np.random.Generator
+    images: Sequence[Tensor],
+    targets: Tensor,
+    alpha: float,
+    random: np.random.Generator,
+    *,
+    numbers: bool = False,
 ) -> Mixed:
     """Replace a box in each sample i of a batch by that of sample B - 1 - i.
 
     Parameters
     ----------
-    images, targets
+    images, targets, numbers
         As for :func:`mixup`. The box is at the same relative place in all modalities. The share of
         the targets is that of the pixels that are kept after clipping, the mean over modalities.
     alpha
@@ -137,14 +151,19 @@ def cutmix(
         mixed.append(changed)
         cut = (rows.stop - rows.start) * (columns.stop - columns.start)
         kept.append(1 - cut / (height * width))
-    return mixed, mixed_targets(targets, targets.flip(0), sum(kept) / len(kept))
+    share = sum(kept) / len(kept)
+    return mixed, mixed_targets(targets, targets.flip(0), share, numbers=numbers)
 
 
-def mixed_targets(targets: Tensor, partners: Tensor, share: float) -> Tensor:
+def mixed_targets(
+    targets: Tensor, partners: Tensor, share: float, *, numbers: bool = False
+) -> Tensor:
     """Targets (B, K) with ``share`` of the sample and the rest of its partner.
 
     A cell is unknown (-1) if it is in either sample with a positive share.
     """
+    if numbers:
+        return torch.lerp(partners, targets, share)
     unknown = torch.zeros_like(targets, dtype=torch.bool)
     if share > 0:
         unknown |= targets == UNKNOWN

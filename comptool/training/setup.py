@@ -53,7 +53,7 @@ from comptool.models.backbones import timm_backbone
 from comptool.models.checkpoint_file import build_model, load_weights
 from comptool.models.late_fusion import AUXILIARY
 from comptool.models.pretrained import RANDOM, create_from
-from comptool.models.streams import StreamModel
+from comptool.models.streams import OutputScale, StreamModel
 from comptool.tasks import Task
 from comptool.training import data
 from comptool.training.autotune import ComputeConfig, Measure, choose_config, compiled, use_threads
@@ -372,14 +372,20 @@ def _with_weights(
     plan: TrainPlan, member: TrainMember, options: dict[str, Any], say: Say
 ) -> tuple[StreamModel, str]:
     """The model, and the source of its weights."""
-    name, num_classes = plan.settings.model, len(plan.rows.classes)
+    name, task = plan.settings.model, plan.rows.task
+    outputs = task.outputs(len(plan.rows.classes))
     if member.parent is None:
-        return create_from(plan.settings.pretrained, name, num_classes, say=say, **options)
-    model = models.create(name, num_classes, **options)
+        model, origin = create_from(plan.settings.pretrained, name, outputs, say=say, **options)
+    else:
+        model, origin = models.create(name, outputs, **options), str(member.parent)
+    if task.numbers:
+        model.output = OutputScale(*plan.rows.scale(member.train))
+    if member.parent is None:
+        return model, origin
     own_head = head_weights(model) if plan.settings.reset_head else {}
     load_weights(model, member.parent, dispensable=AUXILIARY)
     model.load_state_dict(own_head, strict=False)
-    return model, str(member.parent)
+    return model, origin
 
 
 def open_session(
@@ -439,7 +445,11 @@ def open_session(
         valid_loader=valid_loader,
         processes=processes,
         mixing=Mixing(
-            settings.mixup, settings.cutmix, settings.balanced_mixup, len(plan.rows.classes)
+            settings.mixup,
+            settings.cutmix,
+            settings.balanced_mixup,
+            len(plan.rows.classes),
+            numbers=plan.rows.task.numbers,
         ),
         task=plan.rows.task,
         datasets=datasets,

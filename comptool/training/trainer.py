@@ -20,7 +20,6 @@ from comptool.data.dataset import Batch
 from comptool.errors import InputError, UsageError
 from comptool.io import provenance
 from comptool.io.locks import hold
-from comptool.io.predictions import read_predictions
 from comptool.io.provenance import PredictionFacts
 from comptool.io.runs import FINISHED, OOF, RUNNING, STOPPED, RunRecord
 from comptool.training.auto_batch_size import with_batch_size
@@ -438,10 +437,7 @@ def _run(loop: Loop, keeper: Checkpointer, begun: RunRecord) -> None:
 
 def _join_folds(plan: TrainPlan, *, write: bool) -> float:
     """Out-of-fold score of all members; writes the joint ``oof.csv`` in the table's order."""
-    sums_to_one = plan.rows.task.sums_to_one
-    parts = [
-        read_predictions(member.folder / OOF, sums_to_one=sums_to_one) for member in plan.members
-    ]
+    parts = [plan.rows.task.read(member.folder / OOF) for member in plan.members]
     rows = np.concatenate([member.valid for member in plan.members])
     order = np.argsort(rows, kind="stable")
     probabilities = np.concatenate([part.probabilities for part in parts])[order]

@@ -134,7 +134,8 @@ def test_thresholds_of_one_class_per_image_are_not_compared(runs):
     result = runs.run("recalibrate", source, "--compare", "--method", "thresholds")
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1] == (
-        "comptool recalibrate: --method thresholds is for several labels per image"
+        "comptool recalibrate: --method thresholds is for several labels or grades, and the task "
+        "is multiclass"
     )
 
 
@@ -143,8 +144,8 @@ def test_thresholds_of_one_class_per_image_are_refused(runs):
     result = runs.run("recalibrate", source, "--method", "thresholds")
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1] == (
-        "comptool recalibrate: --method thresholds is for several labels per image, and these "
-        "predictions are of one class per image"
+        "comptool recalibrate: --method thresholds is for several labels or grades, and the task "
+        "is multiclass"
     )
 
 

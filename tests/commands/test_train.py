@@ -221,7 +221,7 @@ def test_several_classes_per_image_train_by_their_own_loss_and_metric(cells, com
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (["--loss", "ce"], 2, "the loss 'ce' is for one label per image and the task is"),
+        (["--loss", "ce"], 2, "the loss 'ce' is for one class per image and the task is"),
         (["--loss-option", "posweight=1"], 2, "no option of the loss 'bce' is called 'posweight'"),
         (["--model-option", "dropot=1"], 2, "no option of the model 'test_efficientnet' is called"),
         (["--balance", "under"], 2, "--balance under needs one class per image"),

@@ -183,7 +183,7 @@ def test_a_graph_that_computes_something_else_is_not_used(pairs, monkeypatch):
     monkeypatch.setattr(onnx_export, "export", other)
     table, (sentence,) = predicted(AUTO)
     np.testing.assert_array_equal(table, predicted(TORCH)[0])
-    assert "gives other probabilities than torch (by 0." in sentence
+    assert "gives other predictions than torch (by 0." in sentence
     assert list(run.glob("*.onnx*")) == []
 
 

@@ -13,7 +13,7 @@ def test_the_names_are_the_tables():
         losses.names()
         == (
             "ce focal poly-softmax ldam balanced-softmax bce sigmoid-focal asl partial-asl zlpr "
-            "two-way distribution-balanced poly"
+            "two-way distribution-balanced poly corn coral mse smooth-l1 huber"
         ).split()
     )
 
@@ -35,9 +35,11 @@ def test_given_options_arrive_and_others_keep_the_default():
 
 
 def test_a_loss_of_the_other_task_is_refused_with_those_of_this_one():
-    for name in losses.names():
-        single = name in ("ce", "focal", "poly-softmax", "ldam", "balanced-softmax")
-        losses.check_task(name, "multiclass" if single else "multilabel")
+    names = losses.names()
+    kinds = {"multiclass": names[:5], "multilabel": names[5:13], "ordinal": names[13:]}
+    for task, suited in {**kinds, "regression": names[15:]}.items():
+        for name in suited:
+            losses.check_task(name, task)
     with pytest.raises(UsageError) as error:
         losses.check_task("bce", "multiclass")
     assert str(error.value) == (
@@ -47,10 +49,27 @@ def test_a_loss_of_the_other_task_is_refused_with_those_of_this_one():
     with pytest.raises(UsageError) as error:
         losses.check_task("ce", "multilabel")
     assert str(error.value) == (
-        "the loss 'ce' is for one label per image and the task is multilabel; take 'bce', "
+        "the loss 'ce' is for one class per image and the task is multilabel; take 'bce', "
         "'sigmoid-focal', 'asl', 'partial-asl', 'zlpr', 'two-way', 'distribution-balanced' or "
         "'poly'"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "sentence"),
+    [
+        ("ce", "ordinal", "the loss 'ce' is for one class per image and the task is ordinal; take "
+         "'corn', 'coral', 'mse', 'smooth-l1' or 'huber'"),
+        ("corn", "regression", "the loss 'corn' is for one grade per image and the task is "
+         "regression; take 'mse', 'smooth-l1' or 'huber'"),
+        ("mse", "multiclass", "the loss 'mse' is for a number or one grade per image and the task "
+         "is multiclass; take 'ce', 'focal', 'poly-softmax', 'ldam' or 'balanced-softmax'"),
+    ],
+)  # fmt: skip
+def test_grades_and_numbers_have_losses_of_their_own(name, task, sentence):
+    with pytest.raises(UsageError) as error:
+        losses.check_task(name, task)
+    assert str(error.value) == sentence
 
 
 def test_an_option_that_the_loss_does_not_take_is_refused():

@@ -245,7 +245,7 @@ def test_a_file_of_the_whole_backbone_fits_what_a_head_leaves_of_it(tmp_path):
             "test_resnet+ml-decodr",
             {},
             "no head is called 'ml-decodr'; did you mean 'ml-decoder', 'ml-decoder-learnable' or "
-            "'linear'?",
+            "'coral'?",
         ),
     ],
 )

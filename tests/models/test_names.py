@@ -46,8 +46,7 @@ def test_a_name_put_together_again_is_the_same(backbone, dual):
         ),
         (
             "resnet34+lineal",
-            "no head is called 'lineal'; did you mean 'linear', 'cosine' or "
-            "'ml-decoder-learnable'?",
+            "no head is called 'lineal'; did you mean 'linear', 'cosine' or 'coral'?",
         ),
         (
             "resnet34+",

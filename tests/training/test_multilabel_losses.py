@@ -76,7 +76,7 @@ def test_the_balanced_loss_gets_the_positives_and_the_known_cells_of_the_trainin
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"loss": "ce"}, "the loss 'ce' is for one label per image and the task is multilabel"),
+        ({"loss": "ce"}, "the loss 'ce' is for one class per image and the task is multilabel"),
         (
             {"balance": "under"},
             "--balance under needs one class per image, and the task is multilabel; take --balance "

@@ -17,10 +17,13 @@ Numbers = npt.NDArray[np.floating[Any]]
 
 def merge_mean(logits: Numbers, weights: Sequence[float] = ()) -> Numbers:
     """Arithmetic mean, by V weights that sum to one, of probabilities of (V, ..., K) logits."""
-    probabilities = _softmax(logits)
+    return _mean(_softmax(logits), weights)
+
+
+def _mean(values: Numbers, weights: Sequence[float]) -> Numbers:
     if not weights:
-        return np.asarray(probabilities.mean(axis=0))
-    return np.tensordot(np.asarray(weights, probabilities.dtype), probabilities, axes=1)
+        return np.asarray(values.mean(axis=0))
+    return np.tensordot(np.asarray(weights, values.dtype), values, axes=1)
 
 
 def merge_gmean(logits: Numbers) -> Numbers:
@@ -44,16 +47,23 @@ MERGES: dict[str, Callable[[Numbers], Numbers]] = {
 def merge(logits: Numbers, how: str, task: str, weights: Sequence[float] = ()) -> Numbers:
     """Merge the logits (V, B, K) of V views into probabilities (B, K) of the same type.
 
-    ``how`` is one of `MERGES`; classes are independent in a ``task`` of several labels;
-    ``weights`` of the V views in a mean sum to one, empty for equal ones. Raises a UsageError if
-    the merge is unknown, or weights are given for another merge than the mean.
+    ``how`` is one of `MERGES`; classes are independent in a ``task`` of several labels, and numbers
+    have only the mean; ``weights`` of the V views in a mean sum to one, empty for equal ones.
+    Raises a UsageError if the merge is unknown or not one of the task, or weights are given for
+    another merge than the mean.
     """
     if how not in MERGES:
         raise unknown_name("merge", how, MERGES)
     if weights and how != "mean":
         raise UsageError(f"weights of views are those of the mean, not of {how}")
-    merged = partial(merge_mean, weights=weights) if weights else MERGES[how]
     kind = tasks.find(task)
+    if kind.numbers:
+        if how != "mean":
+            raise UsageError(
+                f"--merge {how} is of probabilities, and the task is {task}; take mean"
+            )
+        return _mean(kind.probabilities(logits), weights)
+    merged = partial(merge_mean, weights=weights) if weights else MERGES[how]
     return kind.chosen(merged(kind.choices(logits)))
 
 

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from comptool import tasks
 from comptool.competition.classes import check_classes
 from comptool.competition.samples import Samples
 from comptool.errors import InputError, UsageError
@@ -34,7 +33,7 @@ from comptool.io.tables import read_table
 from comptool.metrics import Metric
 from comptool.postprocess.ensemble.nested_cv import ViewChoice, choose_views
 from comptool.postprocess.oof import nested_folds, read_labelled, rows_path, write_rows
-from comptool.training.data import label_indices
+from comptool.training.data import true_labels
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class HeldOut:
     """The out-of-fold rows of runs under several schemes."""
 
     ids: npt.NDArray[np.object_]  # of the N rows, in order, shape (N,)
-    targets: npt.NDArray[np.integer]  # class indices of shape (N,), or 1, 0 and -1 of shape (N, K)
+    targets: npt.NDArray[Any]  # class indices of shape (N,), or 1, 0 and -1 of shape (N, K)
     # validation fold of each, shape (N,); None if it differs between runs
     folds: npt.NDArray[np.integer] | None
     tables: list[Probabilities]  # one array of probabilities of shape (N, K) per scheme
@@ -128,16 +127,14 @@ def _metric(plan: InferencePlan) -> Metric:
     )
 
 
-def _targets(samples: Samples, header: RunHeader) -> npt.NDArray[np.integer]:
-    classes = header.classes
-    if not tasks.find(header.task).cells:
-        return label_indices(samples, classes)
-    check_classes(samples.source, samples.labels, classes, "the run")
-    return samples.label_matrix()
+def _targets(samples: Samples, header: RunHeader) -> npt.NDArray[Any]:
+    if columns := samples.labels or samples.numbers:
+        check_classes(samples.source, columns, header.classes, "the run")
+    return true_labels(samples, header.classes)
 
 
 class _Row(NamedTuple):
-    label: npt.NDArray[np.integer]
+    label: npt.NDArray[Any]
     fold: int
     tables: list[Probabilities]
 

@@ -201,7 +201,7 @@ class QueryClassifier(StreamModel):
 
     def forward(self, *images: Tensor) -> Tensor:
         """Logits (B, K) of M tensors (B, C, H, W)."""
-        logits: Tensor = self.classifier(self.forward_features(*images))
+        logits: Tensor = self.output(self.classifier(self.forward_features(*images)))
         return logits
 
 

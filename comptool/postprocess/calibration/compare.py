@@ -47,6 +47,7 @@ from comptool.postprocess.calibration.quota import has_heads
 from comptool.postprocess.calibration.recalibration import (
     Fit,
     basis_of,
+    check_method,
     f_score_of,
     fit_of,
     usable_metric,
@@ -96,8 +97,8 @@ def compare_file(
             compared_cells(predictions, facts, settings, about, methods=methods, seed=seed)
         ]
     else:
-        if methods and THRESHOLDS in methods:
-            raise UsageError("--method thresholds is for several labels per image")
+        for name in methods or (NONE,):
+            check_method(name, about.kind)
         settings.check_single()
         rows = None if source is None else len(inputs.read_multiclass(source, facts))
         comparisons = compared(
@@ -240,7 +241,11 @@ def compared(
     for prior in priors:
         basis = basis_of(source, classes, facts, prior, labelled, metric, competition=competition)
         quotas = has_heads(basis.context, settings.top_k_head, settings.head_classes)
-        usable = [m.name for m in METHODS if quotas or "head_classes" not in m.takes]
+        usable = [
+            m.name
+            for m in METHODS
+            if (quotas or "head_classes" not in m.takes) and (about.kind.ordered or not m.ordered)
+        ]
         found.append(
             compare(
                 basis.context,

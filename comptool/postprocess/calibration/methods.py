@@ -29,6 +29,7 @@ class CalibrationMethod(Entry):
     # its answers.
     weighed: bool = False
     own_prior: bool = False  # whether an option of its own replaces ``--target-prior``
+    ordered: bool = False  # whether it is for grades alone
 
 
 QUOTAS = ("top_k_head", "head_classes", "fraction")
@@ -108,6 +109,15 @@ METHODS: Registry[CalibrationMethod] = Registry(
         "Isotonic regression per class, one against the rest, normalised.",
         "Zadrozny & Elkan 2002, doi:10.1145/775047.775151",
         fitted=True,
+    ),
+    CalibrationMethod(
+        "thresholds",
+        "comptool.postprocess.calibration.grade_thresholds:thresholds",
+        "Grades by thresholds on the expected grade, with the greatest weighted kappa.",
+        "Dinkelbach 1967 for the ratio, and dynamic programming",
+        takes=("power",),
+        fitted=True,
+        ordered=True,
     ),
 )
 

@@ -24,7 +24,7 @@ from comptool.io.predictions import Predictions, write_predictions
 from comptool.io.provenance import PredictionFacts, TableFacts
 from comptool.io.runs import find_run, members, read_header
 from comptool.io.tables import read_table
-from comptool.metrics import Metric
+from comptool.metrics import Metric, find
 from comptool.metrics.multilabel import logloss, macro_f_beta, micro_f_beta
 from comptool.postprocess import inputs
 from comptool.postprocess.calibration.config import THRESHOLDS, CalibrationConfig
@@ -36,15 +36,17 @@ from comptool.postprocess.calibration.context import (
     LabelledRows,
     shares_of,
 )
-from comptool.postprocess.calibration.methods import CELL_METHODS, METHODS
+from comptool.postprocess.calibration.methods import CELL_METHODS, METHODS, CalibrationMethod
 from comptool.postprocess.calibration.multilabel_methods import AVERAGES, Fitted, Targets
 from comptool.postprocess.oof import FOLDS, Labelled, nested_folds, own_evidence, trained_counts
+from comptool.tasks import Task
 from comptool.tasks.labels import class_counts as count_labels
 from comptool.tasks.multilabel_task import ANSWERED
 
 Counts = npt.NDArray[np.int64]
 Fit = Callable[[Targets, Floats], Fitted]
 SHOWN_CLASSES = 40
+OF_GRADES = "quadratic-kappa"  # the measure of thresholds where the metric reads no grades
 SCORES = dict(zip(AVERAGES, (macro_f_beta, micro_f_beta), strict=True))
 
 
@@ -103,6 +105,10 @@ def decide(
     answer = entry.load()(basis.context, **settings.options_of(entry))(predictions.probabilities)
     record = {"method": method, **answer.facts, **_recorded(predictions.classes, basis)}
     notes = [*answer.notes, *_notes(method, predictions.classes, basis, record)]
+    if entry.ordered and labelled is not None:
+        measured, text = _measured_grades(labelled, entry, settings, basis.context, about.kind)
+        record |= measured
+        notes += text
     if entry.weighed:
         # Imports all methods; the other branches do not need them.
         from comptool.postprocess.calibration.compare import supported
@@ -214,6 +220,20 @@ def usable_metric(about: Competition, classes: Sequence[str]) -> Metric:
     return ACCURACY if about.kind.cells else about.find_metric(classes=classes)
 
 
+def check_method(name: str, task: Task) -> None:
+    """Raise a UsageError unless the method is for the task, which is not of several labels."""
+    if task.numbers:
+        raise UsageError(
+            f"recalibration is of class probabilities, and the task is {task}; submit the numbers "
+            "as they are, or average those of several runs (comptool ensemble)"
+        )
+    ours = METHODS.find(name) if name in METHODS else None
+    if ours is None and name in CELL_METHODS:
+        raise UsageError(f"--method {name} is for several labels per image, and the task is {task}")
+    if ours is not None and ours.ordered and not task.ordered:
+        raise UsageError(f"--method {name} is for several labels or grades, and the task is {task}")
+
+
 def _recorded(classes: Sequence[str], basis: CalibrationBasis) -> dict[str, object]:
     record: dict[str, object] = {}
     if basis.context.target is not None:
@@ -242,7 +262,32 @@ def _notes(
         notes.append(f"assuming that the test classes are {basis.prior}")
     shown = ("temperature", "tau", "estimated", "uncertain_rows")
     found = [f"{name} {record[name]:.4g}" for name in shown if isinstance(record.get(name), float)]
+    if isinstance(between := record.get("thresholds"), list):
+        found.append(f"on the expected grade {', '.join(f'{one:.3f}' for one in between)}")
     return [*notes, *(f"{method}: {one}" for one in found)]
+
+
+def _measured_grades(
+    labelled: Labelled,
+    entry: CalibrationMethod,
+    settings: CalibrationConfig,
+    context: CalibrationContext,
+    task: Task,
+) -> tuple[dict[str, object], list[str]]:
+    """The metric of the grades as predicted, cross-validated and in-sample."""
+    one_hot = np.eye(labelled.predictions.probabilities.shape[1])
+
+    def fit(targets: Targets, p: Floats) -> Fitted:
+        own = replace(context, evidence=LabelledRows(p, targets))
+        apply = entry.load()(own, **settings.options_of(entry))
+        return Fitted(lambda given: one_hot[apply(given).labels])
+
+    metric = context.metric
+    if not metric.of_decisions:
+        metric = find(OF_GRADES, task)
+    measure = Measure(metric.name, metric.score, greater_is_better=metric.greater_is_better)
+    fitted = fit(labelled.targets, labelled.predictions.probabilities)
+    return _measured(replace(labelled, note=""), entry.name, measure, fitted, fit)
 
 
 def _shares(classes: Sequence[str], shares: Iterable[float]) -> str:
@@ -420,11 +465,9 @@ def recalibrate_file(
     settings.check()
     facts = provenance.facts(source, PredictionFacts)
     task = tasks.find(facts.task or inputs.task_here())
-    if not task.cells and settings.method in CELL_METHODS and settings.method not in METHODS:
-        raise UsageError(
-            f"--method {settings.method} is for several labels per image, and these predictions "
-            "are of one class per image"
-        )
+    if not task.cells:
+        check_method(settings.method, task)
+        settings.check_single()
     if task.cells and settings.method in CELL_METHODS:
         settings.check_cells()
         predictions = inputs.read_cells(source, facts, task)

@@ -101,6 +101,7 @@ METHODS: dict[str, Callable[[Sequence[Floats], Sequence[float]], Doubles]] = {
     # of ballots
     "vote": mean,
 }
+OF_NUMBERS = ("mean", "rank-mean")
 
 
 def combine(
@@ -113,11 +114,13 @@ def combine(
 ) -> Floats:
     """Combine members, (N, K) each, into the probabilities of the ensemble, (N, K) in [0, 1].
 
+    Numbers have a mean and a mean of ranks, which are shares of N.
+
     With one class per image, the rows of the result sum to one; with several labels, classes are
     independent and a member votes for those above one half. A single member is returned itself.
-    ``method`` is one of `METHODS`; weights, one per member, are at least 0 and
-    not all 0, None for equal ones.
-    UsageError if the weights or the power (above 0) are invalid.
+    ``method`` is one of `METHODS`; weights, one per member, are at least 0 and not all 0, None for
+    equal ones.
+    UsageError if the weights or the power (above 0) are invalid, or the task has no such method.
     """
     shares = normalised_weights(weights, len(members))
     if not 0 < power < float("inf"):
@@ -125,10 +128,16 @@ def combine(
     if len(members) == 1:
         return members[0]
     kind = tasks.find(task)
+    if kind.numbers and method not in OF_NUMBERS:
+        raise UsageError(
+            f"--method {method} is of probabilities, and the task is {task}; take "
+            f"{' or '.join(OF_NUMBERS)}"
+        )
     methods = METHODS | {"power": partial(power_mean, power=power)}
     if method == "vote":
         members = [kind.ballots(member) for member in members]
-    return kind.normalised(np.minimum(methods[method](members, shares), 1.0))
+    found = methods[method](members, shares)
+    return found if kind.numbers else kind.normalised(np.minimum(found, 1.0))
 
 
 def by_class(members: Sequence[Floats], weights: Doubles) -> Doubles:
@@ -136,7 +145,8 @@ def by_class(members: Sequence[Floats], weights: Doubles) -> Doubles:
     total = np.zeros(members[0].shape)
     for member, weight in zip(members, weights, strict=True):
         total += member * weight
-    return np.minimum(total, 1.0)
+    # A mean is no larger than its largest member, as rounding may make it.
+    return np.minimum(total, max(float(member.max()) for member in members))
 
 
 def normalised_weights(weights: Sequence[float] | None, num_members: int) -> list[float]:

@@ -30,6 +30,7 @@ from comptool.errors import UsageError
 from comptool.metrics.metric_registry import Floats, Metric, Targets
 from comptool.metrics.multiclass import SMALLEST
 from comptool.metrics.ranking import areas, precisions, rank_sorted
+from comptool.tasks import of_targets
 
 Doubles = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
@@ -152,6 +153,23 @@ class LogLoss:
         return sums
 
 
+class SquaredError:
+    """The negative mean squared error of numbers."""
+
+    by_class = False
+
+    def __init__(self, targets: Targets) -> None:
+        self._targets = targets
+
+    def arrange(self, member: Floats) -> Floats:
+        """Unchanged, as float64."""
+        return member.astype(np.float64)
+
+    def values(self, total: Floats, weight: float) -> Doubles:
+        """One value."""
+        return np.array([-((total / weight - self._targets) ** 2).mean()])
+
+
 class AnyMetric:
     """Any metric, computed from the mean of the members."""
 
@@ -162,6 +180,7 @@ class AnyMetric:
         self._targets = targets
         # A sum and its mean have the same most probable class.
         self._of_sum = metric.of_decisions and targets.ndim == 1 and not metric.is_users
+        self._most = np.inf if of_targets(targets).numbers else 1.0
 
     def arrange(self, member: Floats) -> Floats:
         """Unchanged, as float64."""
@@ -169,7 +188,7 @@ class AnyMetric:
 
     def values(self, total: Floats, weight: float) -> Doubles:
         """One value."""
-        mean = total if self._of_sum else np.minimum(total / weight, 1)
+        mean = total if self._of_sum else np.minimum(total / weight, self._most)
         return np.array([self._metric.sign * self._metric.prepare(self._targets, mean)()])
 
 
@@ -231,10 +250,10 @@ def search(
 
 
 def best_first(alone: Doubles, members: Sequence[Floats], targets: Targets) -> Rows:
-    """The order of M members by their scores, best first; ties by log-loss."""
+    """The order of M members by their scores, best first; ties by log-loss or squared error."""
     ties = np.zeros(len(members))
     if len(np.unique(alone)) < len(alone):
-        goal = LogLoss(targets)
+        goal = SquaredError(targets) if of_targets(targets).numbers else LogLoss(targets)
         ties = np.array([_score(goal.values(goal.arrange(member), 1)) for member in members])
     return np.lexsort((-ties, -alone))
 

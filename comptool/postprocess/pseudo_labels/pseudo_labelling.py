@@ -79,12 +79,13 @@ def pseudolabel_file(
     Raises
     ------
     UsageError
-        If the rule has a part for another task.
+        If the rule has a part for another task, or the task has no classes.
     InputError
         If a file is invalid, the predictions are ranks, classes or ids differ, ids are in the
         training table, or no row is kept.
     """
     output, agree = asked.output, asked.agree
+    label_rows = competition.kind.step("pseudo-label")
     if asked.test is None:
         samples = test_samples(competition)
     else:
@@ -99,7 +100,7 @@ def pseudolabel_file(
     promised = promise(rule, wanted, classes, facts, competition, others)
     rule = promised.rule
     allowed = _agreeing(predictions, ids, samples.source, agree, competition) if agree else None
-    kept = competition.kind.step("pseudo-label")(
+    kept = label_rows(
         predictions, samples, competition.label, rule,
         previous=asked.previous, soft=asked.soft, allowed=allowed,
     )  # fmt: skip
