@@ -20,6 +20,7 @@ from comptool.competition.filename_patterns import (
 )
 from comptool.competition.schema import PATH_KEYS
 from comptool.errors import InputError, quoted
+from comptool.io.image_readers import suffixes_of
 from comptool.io.json_tables import JSON
 from comptool.io.predictions import RESERVED
 from comptool.io.tables import read_table
@@ -63,10 +64,11 @@ class Detection:
     @cached_property
     def images(self) -> list[str]:
         """Every image of the download, relative to it."""
+        suffixes = suffixes_of(self.facts.get("reader", ""))
         return [
             name
             for name in self.files
-            if looks_like_image(name) or is_image_without_suffix(self.folder, name)
+            if looks_like_image(name, suffixes) or is_image_without_suffix(self.folder, name)
         ]
 
     @property

@@ -20,6 +20,7 @@ from comptool.competition.detection import (
 )
 from comptool.competition.filename_patterns import (
     ImageIndex,
+    channels_of,
     fill,
     is_pattern,
     looks_like_image,
@@ -44,7 +45,8 @@ def find_modalities(found: Detection, tables: Tables) -> None:
     if "modalities" not in found.facts:
         modalities = _modalities(found, tables, frames)
         found.settle("modalities", modalities, f"images: {shown_modalities(modalities)}")
-    patterns = [source for source in found.facts["modalities"].values() if is_pattern(source)]
+    sources = found.facts["modalities"].values()
+    patterns = [piece for text in sources for piece in channels_of(text) if is_pattern(piece)]
     if not patterns:
         return
     train = tables.train
