@@ -75,28 +75,30 @@ def test_a_flat_array_that_is_no_square_is_refused():
     )
 
 
-def test_only_a_list_is_taken_for_records():
+def test_a_list_whose_first_record_has_an_image_is_one_of_image_records():
     Path("coco.json").write_text('{"images": [], "annotations": []}')
     Path("list.json").write_text('\ufeff  [{"id": 1}]', encoding="utf-8")
-    assert not holds_records(Path("coco.json"))
-    assert holds_records(Path("list.json"))
+    pixels = [0.5] * 16
+    Path("images.json").write_text(json.dumps([{"id": 1, "band": pixels}]))
+    names = ("coco.json", "list.json", "images.json", "train.csv")
+    assert [holds_records(Path(name)) for name in names] == [False, False, True, False]
     assert read_table(Path("list.json"))["id"].tolist() == ["1"]
-    assert not holds_records(Path("train.csv"))
 
 
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("[1, 2]", "train.json: is no list of records"),
-        ('[{"id": 1}, {"id": ', "train.json: is not readable as JSON ("),
-        ("[]", "train.json: holds no records"),
+        ("[1, 2]", "holds no table"),
+        ('[{"id": 1}, {"id": ', "is not readable as JSON ("),
+        ("[]", "has a header and no rows"),
+        ('[{"b": [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6, 7]}, 3]', "is no list of records"),
     ],
 )
 def test_what_is_no_list_of_records_is_refused(text, what):
     Path("train.json").write_text(text)
     with pytest.raises(InputError) as error:
         read_table(Path("train.json"))
-    assert str(error.value).startswith(what)
+    assert f"train.json: {what}" in str(error.value)
 
 
 def picture(value: int) -> bytes:
