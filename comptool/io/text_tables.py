@@ -35,6 +35,7 @@ class TextForm:
     separator: str = ","
     num_comments: int = 0  # lines before the table
     columns: tuple[str, ...] = ()  # their names where the file has no header
+    nameless: bool = False  # whether the first column has no name in the header
 
     def __str__(self) -> str:
         """What is unusual about it, in words; blank for a usual CSV."""
@@ -67,7 +68,9 @@ def text_form(path: Path) -> TextForm:
     separator, rows = _separated("".join(lines[num_comments:]))
     if num_comments and _is_header(lines[num_comments - 1], separator, rows):
         return TextForm(encoding, separator, num_comments - 1)
-    return TextForm(encoding, separator, num_comments, _columns_without_header(rows))
+    nameless = bool(rows) and len(rows[0]) > 1 and not rows[0][0].strip()
+    columns = _columns_without_header(rows)
+    return TextForm(encoding, separator, num_comments, columns, nameless and not columns)
 
 
 def _head(path: Path) -> bytes:
