@@ -224,7 +224,8 @@ def _named(path: Path) -> Iterator[None]:
             raise write_error(path.parent, error) from error
         raise InputError(f"cannot be unpacked ({error})", file=path) from error
     except DAMAGED as error:
-        raise InputError(f"cannot be unpacked ({error})", file=path) from error
+        reason = str(error).splitlines()[0].removesuffix(":")
+        raise InputError(f"cannot be unpacked ({reason})", file=path) from error
 
 
 def _unpack(opened: _Opened, folder: Path, target: Path) -> int:

@@ -54,7 +54,7 @@ from comptool.metrics.metric_registry import wrong_name
 ID_NAMES = "id image_id img_id imageid image_name image img filename file_name file name".split()
 GROUP_WORDS = frozenset(
     "group scene patient subject site location sequence seq tile slide individual study series "
-    "session video camera case user recording".split()
+    "session video camera case user recording lesion specimen".split()
 )
 # A few repeated ids are a mistake to report, not a reason for another id column.
 NEARLY_UNIQUE = 0.9
