@@ -21,7 +21,6 @@ from comptool.competition.filename_patterns import (
 from comptool.competition.schema import PATH_KEYS
 from comptool.errors import InputError, quoted
 from comptool.io.image_readers import RECORD_SUFFIXES, suffixes_of
-from comptool.io.json_tables import JSON
 from comptool.io.predictions import RESERVED
 from comptool.io.tables import read_table
 from comptool.io.text_tables import NAMELESS, text_form

@@ -43,7 +43,7 @@ def find_modalities(found: Detection, tables: Tables) -> None:
     """Settle ``modalities``, then the image folders for their patterns."""
     frames = [frame for frame in (tables.train, tables.test) if frame is not None]
     if "modalities" not in found.facts:
-        modalities = colours_as_channels(_modalities(found, tables, frames))
+        modalities = _modalities(found, tables, frames)
         found.settle("modalities", modalities, f"images: {shown_modalities(modalities)}")
     sources = found.facts["modalities"].values()
     patterns = [piece for text in sources for piece in channels_of(text) if is_pattern(piece)]
@@ -108,19 +108,8 @@ def by_columns(folder: Path, frames: Sequence[pd.DataFrame]) -> dict[str, str]:
     present = {
         name: any(os.path.exists(folder / parts_of(value)[0][0]) for value in values)
         for name, values in columns.items()
-        if any(os.path.exists(folder / value) for value in values)
-    ]
-    return named({name: name for name in (*present, *record_columns(frames))})
-
-
-def record_columns(frames: Sequence[pd.DataFrame]) -> list[str]:
-    """The columns of every table whose images lie in the records of a file."""
-    probes = _probes(frames)
-    return [
-        name
-        for name, values in probes.items()
-        if values and all(member for value in values for _, member in parts_of(value))
-    ]
+    }
+    return named({name: name for name in columns if present[name]})
 
 
 def by_file_names(images: Sequence[str], frames: Sequence[pd.DataFrame]) -> dict[str, str]:
@@ -172,12 +161,6 @@ def _channel_rank(name: str) -> tuple[int, int, str]:
     return colour, int(number[0]) if number else 0, name
 
 
-def _probes(frames: Sequence[pd.DataFrame]) -> dict[str, list[str]]:
-    """Some values of each column that every table has."""
-    shared = [name for name in frames[0].columns if all(name in frame for frame in frames)]
-    return {name: [v for one in frames for v in spread(one[name].tolist())] for name in shared}
-
-
 def named(sources: Mapping[str, str]) -> dict[str, str]:
     """Sources by modality name, which is derived from the keys.
 
@@ -206,18 +189,6 @@ def _modality_name(text: str) -> str:
 def shown_modalities(modalities: Mapping[str, str]) -> str:
     """The modalities and their sources, in words."""
     return ", ".join(f"{name} = {source}" for name, source in modalities.items())
-
-
-def colours_as_channels(modalities: Mapping[str, str]) -> dict[str, str]:
-    """Modalities that are all called like colours, as the channels of one image in their order.
-
-    >>> colours_as_channels({"green": "{id}_green.png", "red": "{id}_red.png"})
-    {'image': '{id}_red.png|{id}_green.png'}
-    """
-    if len(modalities) < 2 or not set(modalities) <= set(COLOURS):
-        return dict(modalities)
-    sources = [modalities[name] for name in sorted(modalities, key=COLOURS.index)]
-    return {ONE_MODALITY: CHANNELS.join(sources)}
 
 
 def ordered(patterns: Sequence[str]) -> list[str]:
