@@ -26,7 +26,7 @@ class InitConfig(Output):
         names=("--output", "-o"),
     )
     name: str | None = option(help="Name of the submission files.")
-    task: str | None = option(help="Task: multiclass or multilabel.")
+    task: str | None = option(help="Task: multiclass, multilabel, ordinal or regression.")
     metric: str | None = option(
         help="Metric that the organiser ranks by: a name or FILE.py:function."
     )
@@ -38,7 +38,9 @@ class InitConfig(Output):
     train: str | None = option(
         help="Training table, or folder with one folder per class.", panel=TABLES
     )
-    val: str | None = option(help="Validation folder with one folder per class.", panel=TABLES)
+    val: str | None = option(
+        help="Validation table, or folder with one folder per class.", panel=TABLES
+    )
     test: str | None = option(help="Test table, or folder of images.", panel=TABLES)
     sample_submission: str | None = option(help="The organiser's sample submission.", panel=TABLES)
     train_images: str | None = option(
@@ -49,8 +51,13 @@ class InitConfig(Output):
     )
     id: str | None = option(help="Id column.", panel=COLUMNS)
     label: str | None = option(help="Label column; multilabel: all of them, a,b,c.", panel=COLUMNS)
+    label_pattern: str | None = option(
+        help="Where the class is in a path below the training folder, such as */{label}/* or "
+        "{label}.*",
+        panel=COLUMNS,
+    )
     group: str | None = option(
-        help="Group column: rows of one group stay in one fold.", panel=COLUMNS
+        help="Group column: rows of one group stay in one fold; '' for none.", panel=COLUMNS
     )
     modality: tuple[str, ...] = option(
         (),
@@ -58,13 +65,20 @@ class InitConfig(Output):
         metavar="NAME=COLUMN|PATTERN",
         panel=COLUMNS,
     )
-    classes: str | None = option(help="All class names: a,b,c.", panel=COLUMNS)
+    classes: str | None = option(
+        help="All class names: a,b,c; or class folders that form one class: cover=Cover,stego=A+B "
+        "(rest=*: all others).",
+        panel=COLUMNS,
+    )
+    missing_images: str | None = option(
+        help="A training row without its images: error, or drop it.", panel=TABLES
+    )
 
     def facts(self) -> dict[str, str | None]:
         """The given facts by their keys in ``comptool.toml``; None: not given."""
         keys = (
             "name task metric train val test sample-submission train-images test-images id label "
-            "group classes"
+            "label-pattern group classes missing-images"
         ).split()
         given = {key: getattr(self, key.replace("-", "_")) for key in keys}
         return {**given, "folder": None if self.folder is None else str(self.folder)}
@@ -79,6 +93,7 @@ def init(config: InitConfig) -> None:
     Example: comptool init data/ --metric macro-f1
     """
     from comptool.competition.config import detected, dump
+    from comptool.competition.detect import ASSUMED_METRIC
     from comptool.competition.overview import overview
     from comptool.competition.schema import from_environment, from_options
     from comptool.io.atomic import refuse_existing
@@ -88,12 +103,21 @@ def init(config: InitConfig) -> None:
     given = from_environment(os.environ) | from_options(
         config.facts(), config.modality, config.metric_option
     )
-    found = detected([Path(), Path("data")], given)
+    found = detected([Path(), Path("data")], given, unpack=not config.dry_run)
     found.find_metric()
-    sentences = [f"inspecting {found.folder}", *found.findings, *overview(found)]
+    about = overview(found)
+    sentences = [f"inspecting {found.folder}", *found.findings, *about.lines]
+    if f"{ASSUMED_METRIC} {found.metric}" in found.findings:
+        sentences.append("Which metric does the organiser rank by? Name it with --metric")
     say("\n".join(sentences), config.quiet)
     if config.dry_run:
         say(f"would write {output}", config.quiet)
+    else:
+        dump(found, output, force=config.force)
+    if about.obstacle is not None:
+        written = "" if config.dry_run else f"{output} is written, and training cannot work: "
+        say(f"{written}correct it there, or with init --force", config.quiet)
+        raise about.obstacle
+    if config.dry_run:
         return
-    dump(found, output, force=config.force)
     give(output, {"output": str(output), "findings": sentences}, config.json)

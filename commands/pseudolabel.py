@@ -20,7 +20,7 @@ def pseudolabel(config: PseudolabelConfig) -> None:
     Example: comptool pseudolabel --threshold 0.96
     """
     from comptool.competition.config import load
-    from comptool.io.atomic import refuse_existing
+    from comptool.io.atomic import refuse_existing, refuse_inputs
     from comptool.options import part
     from comptool.postprocess import inputs
     from comptool.postprocess.pseudo_labels.config import PrecisionTarget, Rule
@@ -32,6 +32,8 @@ def pseudolabel(config: PseudolabelConfig) -> None:
         predictions, reason = inputs.latest_step((ENSEMBLE, PREDS_TTA, PREDS))
     say(reason, config.quiet)
     facts = load(config.competition)
+    # The round before may be replaced by its successor, which has its rows.
+    refuse_inputs(config.output, [predictions, config.test, *config.agree, *facts.files])
     part(config, PrecisionTarget).check(part(config, Rule))
     if config.dry_run:
         test = config.test or facts.test or facts.sample_submission

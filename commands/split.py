@@ -22,7 +22,7 @@ def split(config: SplitConfig) -> None:
 
     Example: comptool split --balance under --val 0.2
     """
-    from comptool.io.atomic import refuse_existing
+    from comptool.io.atomic import refuse_existing, refuse_inputs
     from comptool.options import part
     from comptool.splits import splitting
     from comptool.splits.config import SplitOptions
@@ -31,6 +31,8 @@ def split(config: SplitConfig) -> None:
     options.check()
     refuse_existing(config.output, config.force)
     facts, samples = splitting.samples_to_split(config.table, config.competition)
+    read = [samples.source, options.corrections, options.findings, *facts.files]
+    refuse_inputs(config.output, read)
     say("\n".join([*facts.findings, f"splitting {samples.source}"]), config.quiet)
     made = splitting.split_samples(samples, options)
     say(splitting.report(made), config.quiet)

@@ -83,8 +83,8 @@ def test_what_the_file_leaves_out_is_detected(download):
     [
         ('tsak = "multiclass"', "no key is called 'tsak'; did you mean 'task', "),
         ('[data]\nlable = "y"', "no key is called 'lable'; did you mean 'label', "),
-        ('task = "regression"', "'task' is 'regression'; it can be multiclass, multilabel"),
-        ("task = 3", "'task' is 3; it can be multiclass, multilabel"),
+        ('task = "ranking"', "'task' is 'ranking'; it can be multiclass, multilabel, ordinal, "),
+        ("task = 3", "'task' is 3; it can be multiclass, multilabel, ordinal, regression"),
         (
             'metric = "acuracy"',
             "'metric' is wrong: no metric is called 'acuracy'; did you mean 'accuracy', ",
@@ -113,7 +113,10 @@ def test_a_wrong_variable_is_refused_by_name(download, monkeypatch):
     monkeypatch.setenv("COMPTOOL_TASK", "ranking")
     with pytest.raises(UsageError) as error:
         config.load()
-    assert str(error.value) == "COMPTOOL_TASK is 'ranking'; it can be multiclass, multilabel"
+    assert (
+        str(error.value)
+        == "COMPTOOL_TASK is 'ranking'; it can be multiclass, multilabel, ordinal, regression"
+    )
 
 
 def test_a_misspelt_variable_is_refused_with_the_nearest_names(download, monkeypatch):

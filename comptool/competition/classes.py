@@ -6,10 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from comptool.competition.config import Competition
-from comptool.competition.samples import training_samples
+from comptool.competition.samples import labelled_table, training_samples
 from comptool.errors import InputError, unknown_name
 from comptool.io.records import RunHeader
-from comptool.io.tables import read_table
 from comptool.tasks.labels import class_names
 
 SHOWN = 5
@@ -35,7 +34,7 @@ def competition_classes(competition: Competition) -> tuple[str, ...] | None:
         return None
     if train.is_dir():
         return class_names(training_samples(competition).frame[competition.label])
-    table = read_table(train)
+    table = labelled_table(competition, train)
     task = competition.kind
     task.check_labels(competition, train, table)
     return task.classes_of(competition, train, table)

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from comptool import metrics, tasks
-from comptool.competition.detect import Detection, detect, detect_table
+from comptool.competition.archives import packed, unpack_all
+from comptool.competition.detect import detect, detect_table
+from comptool.competition.detection import Detection
 from comptool.competition.schema import (
     METRIC_OPTIONS,
     PATH_KEYS,
@@ -29,6 +31,7 @@ from comptool.metrics.metric_options import is_table
 from comptool.tasks import Task
 
 FILE = Path("comptool.toml")
+DROP = "drop"
 NEEDED = ("task", "metric", "id", "label", "modalities")
 
 
@@ -42,14 +45,19 @@ class Competition:
     folder: Path  # the download
     train: Path | None = None  # a table or a folder of images (``train/<class>/...``)
     test: Path | None = None  # a table or a folder of images
-    val: Path | None = None  # class folders for validation; their rows have ``split`` = ``val``
+    val: Path | None = None  # as ``train``, for validation; the rows have ``split`` = ``val``
     sample_submission: Path | None = None  # the organiser's example
     train_images: Path | None = None  # where filename patterns are looked up; None: ``folder``
     test_images: Path | None = None
     id: str = "id"  # column
     label: str = "label"  # column; empty with ``labels``
     labels: tuple[str, ...] = ()  # the 0/1 columns of several labels, or several numbers
+    # where the class is in the path of an image, below a training folder
+    label_pattern: str | None = None
+    # folders by class, where several form one class
+    class_folders: Mapping[str, Sequence[str]] = field(default_factory=dict)
     group: str | None = None  # column: a split keeps its groups whole
+    drop_missing: bool = False  # training rows without their images are left out
     # column, or filename pattern with ``{id}``, in the model's order
     modalities: dict[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] | None = None  # all class names, if fixed
@@ -61,6 +69,11 @@ class Competition:
     def kind(self) -> Task:
         """The task as an object."""
         return tasks.find(self.task)
+
+    @property
+    def files(self) -> tuple[Path | None, ...]:
+        """What the download is read from, and the description: no output may replace them."""
+        return (FILE, self.train, self.val, self.test, self.sample_submission)
 
     def find_metric(
         self,
@@ -136,14 +149,22 @@ def load(path: Path | None = None) -> Competition:
     return assemble(facts, folder, findings)
 
 
-def detected(folders: list[Path], given: Mapping[str, Any]) -> Competition:
-    """The competition in the first of ``folders`` that is a download; ``given`` facts are kept."""
-    if "folder" in given:
+def detected(folders: list[Path], given: Mapping[str, Any], *, unpack: bool = False) -> Competition:
+    """The competition in the first of ``folders`` that is a download; ``given`` facts are kept.
+
+    With ``unpack``, archives are unpacked first.
+    """
+    is_given = "folder" in given
+    if is_given:
         folders = [Path(given["folder"])]
         if not folders[0].is_dir():
             raise InputError("there is no such folder", file=folders[0])
+    told = []
+    for folder in folders if unpack else ():
+        if folder.is_dir():
+            told += unpack_all(folder, is_given=is_given)
     found = _detect_in(folders, given)
-    return assemble(found.facts, found.folder, tuple(found.findings))
+    return assemble(found.facts, found.folder, (*told, *found.findings))
 
 
 def of_table(table: Path, path: Path | None = None) -> Competition:
@@ -172,11 +193,12 @@ def _detect_in(folders: list[Path], given: Mapping[str, Any]) -> Detection:
         found = detect(folder, given) if folder.is_dir() else None
         if found is not None:
             return found
+    files = [one.name for folder in folders if folder.is_dir() for one in folder.iterdir()]
     raise InputError(
         "no competition found in " + " or ".join(f"'{folder}'" for folder in folders) + "; looked "
         "for a table with 'train' or 'test' in its name, a sample submission, and class folders "
         "such as train/<class>/*.png",
-        mend="Go to the folder of the download, or run 'comptool init FOLDER'",
+        mend=packed(files) or "Go to the folder of the download, or run 'comptool init FOLDER'",
     )
 
 
@@ -216,7 +238,10 @@ def assemble(facts: Facts, folder: Path, findings: tuple[str, ...] = ()) -> Comp
         id=facts["id"],
         label="" if several else label,
         labels=tuple(label) if several else (),
-        group=facts.get("group"),
+        label_pattern=facts.get("label-pattern"),
+        class_folders=facts.get("class-folders", {}),
+        group=facts.get("group") or None,
+        drop_missing=facts.get("missing-images") == DROP,
         modalities=dict(facts["modalities"]),
         classes=None if classes is None else tuple(classes),
         metric_options={
@@ -256,8 +281,14 @@ def dump(competition: Competition, path: Path, *, force: bool = False) -> None:
         value = getattr(competition, key.replace("-", "_"))
         if value is not None:
             facts[key] = _relative(value, competition.folder)
+    if competition.label_pattern is not None:
+        facts["label-pattern"] = competition.label_pattern
+    if competition.class_folders:
+        facts["class-folders"] = {k: list(v) for k, v in competition.class_folders.items()}
     if competition.group is not None:
         facts["group"] = competition.group
+    if competition.drop_missing:
+        facts["missing-images"] = DROP
     if competition.classes is not None:
         facts["classes"] = list(competition.classes)
     facts[METRIC_OPTIONS] = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,20 +40,48 @@ def can_be_class(folder: str) -> bool:
 def find_images(folder: Path) -> list[str]:
     """Sorted paths of all images below ``folder``, relative to it, with ``/``.
 
-    Leaves out hidden folders and comptool's own (``weights``, ``submissions``); follows links.
+    Leaves out hidden folders and comptool's own (``weights``, ``submissions``); follows links. A
+    file without a suffix is an image if it begins as one.
     """
+    names = find_files(folder)
+    return [
+        name for name in names if looks_like_image(name) or is_image_without_suffix(folder, name)
+    ]
+
+
+def find_files(folder: Path) -> list[str]:
+    """Sorted paths of all files below ``folder`` but hidden ones and comptool's own, with ``/``."""
     found: list[str] = []
     for top, folders, files in os.walk(folder, followlinks=True):
         relative = os.path.relpath(top, folder)
         depth = 0 if relative == "." else relative.count(os.sep) + 1
         # The depth is limited because a link may lead to a folder above.
         kept = [
-            name for name in folders if name[0] != "." and not (depth == 0 and name in NOT_DATA)
+            name
+            for name in folders
+            if name[0] != "." and name != MAC_FILES and not (depth == 0 and name in NOT_DATA)
         ]
         folders[:] = sorted(kept) if depth < MAX_DEPTH else []
         prefix = "" if relative == "." else relative.replace(os.sep, "/") + "/"
-        found += [prefix + name for name in files if name[0] != "." and looks_like_image(name)]
+        found += [prefix + name for name in files if name[0] != "."]
     return sorted(found)
+
+
+# What an archive made on a Mac holds beside the files.
+MAC_FILES = "__MACOSX"
+NO_SUFFIX = re.compile(r"(\.\d+)?")
+BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*", b"RIFF")
+
+
+def is_image_without_suffix(folder: Path, name: str) -> bool:
+    """Whether a file without a suffix, or with a number for one, begins as an image does."""
+    if not NO_SUFFIX.fullmatch(os.path.splitext(name)[1]):
+        return False
+    try:
+        with (folder / name).open("rb") as stream:
+            return stream.read(8).startswith(BEGINNINGS)
+    except OSError:
+        return False
 
 
 def is_pattern(text: str) -> bool:
@@ -80,27 +108,87 @@ def tail(path: str, components: int) -> str:
     return "/".join(path.split("/")[-components:])
 
 
+def plain_path(name: str) -> str:
+    r"""A path of a table with ``/`` between its parts, and without ``./`` before it.
+
+    >>> plain_path(".\\train\\1.png")
+    'train/1.png'
+    """
+    return name.replace("\\", "/").removeprefix("./")
+
+
+def without_suffix(name: str) -> str:
+    """A name without the suffixes of images at its end: ``a.jpg.png`` becomes ``a``."""
+    while looks_like_image(name):
+        name = os.path.splitext(name)[0]
+    return name
+
+
+def _without_zeros(name: str) -> str:
+    return re.sub(r"(?<!\d)0+(?=\d)", "", without_suffix(name.lower()))
+
+
+# How an image is looked for: as it is written, and then with less and less regard to spelling.
+SPELLINGS: Mapping[str, Callable[[str], str]] = {
+    "": lambda name: name,
+    "upper and lower case": str.lower,
+    "suffixes": lambda name: without_suffix(name.lower()),
+    "leading zeros": _without_zeros,
+}
+
+
+class ImageIndex:
+    """Images by the end of their path, with ``/``."""
+
+    def __init__(self, images: Iterable[str]) -> None:
+        self._images = list(images)
+        self._found: dict[tuple[int, str], dict[str, list[str]]] = {}
+
+    def find(self, name: str) -> tuple[list[str], str]:
+        """The images whose path ends in a name, and which spelling was of no regard.
+
+        A name that no image has exactly is looked for without regard to upper and lower case, then
+        to suffixes (none, ``.jpeg`` for ``.jpg``), then to leading zeros.
+        """
+        name = plain_path(name)
+        components = name.count("/") + 1
+        for ignored, spelling in SPELLINGS.items():
+            key = spelling(name)
+            if key and (images := self._index(components, ignored).get(key)):
+                return images, ignored
+        return [], ""
+
+    def _index(self, components: int, ignored: str) -> dict[str, list[str]]:
+        if (components, ignored) not in self._found:
+            index = self._found[components, ignored] = {}
+            for image in self._images:
+                key = SPELLINGS[ignored](tail(image, components))
+                index.setdefault(key, []).append(image)
+        return self._found[components, ignored]
+
+
 def look_up(wanted: Sequence[str], images: Iterable[str], source: Path) -> list[str]:
-    """The image whose path ends in each wanted name, or ``""``; InputError if it is ambiguous."""
-    images = list(images)
-    indices: dict[int, dict[str, str]] = {}
-    twice: dict[str, str] = {}
-    for components in {name.count("/") + 1 for name in wanted}:
-        index = indices[components] = {}
-        for image in images:
-            name = tail(image, components)
-            if index.setdefault(name, image) != image:
-                twice[name] = image
-    for row, name in enumerate(wanted, start=1):
-        if name in twice:
+    """The image whose path ends in each wanted name, or ``""``; InputError if it is ambiguous.
+
+    Spellings as in `ImageIndex.find`.
+    """
+    index = ImageIndex(images)
+    found = [index.find(name) for name in wanted]
+    exact = {paths[0] for paths, ignored in found if paths and not ignored}
+    chosen = []
+    for row, (paths, ignored) in enumerate(found, start=1):
+        # The image of another row is not that of a row with a similar name.
+        free = [path for path in paths if path not in exact] if ignored else paths
+        if len(free) > 1:
             raise InputError(
-                f"two images have the name '{name}'",
+                f"two images have the name '{wanted[row - 1]}'",
                 file=source,
                 row=row,
-                values=[indices[name.count("/") + 1][name], twice[name]],
+                values=free[:2],
                 mend="Name their folder with 'train-images' or 'test-images' in comptool.toml",
             )
-    return [indices[name.count("/") + 1].get(name, "") for name in wanted]
+        chosen.append(free[0] if free else "")
+    return chosen
 
 
 @dataclass
@@ -112,20 +200,22 @@ class Row:
     paths: dict[str, str]
 
 
-def collect(patterns: Mapping[str, str], images: Iterable[str], *, labelled: bool) -> list[Row]:
+def collect(
+    patterns: Mapping[str, str], images: Iterable[str], class_of: Callable[[str, str], str] | None
+) -> list[Row]:
     """The samples that the patterns of all modalities match among the images.
 
     If an id occurs in several classes (``cats/1.png`` and ``dogs/1.png``), all ids become
-    ``<class>/<id>``. ``labelled``: the folder above the matched part is the class.
+    ``<class>/<id>``. ``class_of(modality, path)``: the class of an image; None: unlabelled.
     """
     rows: dict[tuple[str, str], Row] = {}
     for image in images:
         for modality, pattern in patterns.items():
-            found = match(pattern, image)
-            if found is None:
+            name = match(pattern, image)
+            if name is None:
                 continue
-            name, above = found[0], found[1] if labelled else ""
-            row = rows.setdefault((above, name), Row(name, above, {}))
+            label = class_of(modality, image) if class_of is not None else ""
+            row = rows.setdefault((label, name), Row(name, label, {}))
             if modality in row.paths:
                 raise InputError(
                     f"two images are modality '{modality}' of id '{name}'",
@@ -139,16 +229,12 @@ def collect(patterns: Mapping[str, str], images: Iterable[str], *, labelled: boo
     return collected
 
 
-def match(pattern: str, path: str) -> tuple[str, str] | None:
-    """The id in a path, and the folder above the matched part; or None.
+def match(pattern: str, path: str) -> str | None:
+    """The id in a path, or None.
 
     >>> match("SAR/{id}.png", "train/3/SAR/17.png")
-    ('17', '3')
+    '17'
     """
-    components = pattern.count("/") + 1
     literal = [re.escape(part) for part in pattern.split("{id}")]
-    found = re.fullmatch("([^/]+)".join(literal), tail(path, components))
-    if not found or not found.groups():
-        return None
-    above = path.split("/")[:-components]
-    return found[1], above[-1] if above else ""
+    found = re.fullmatch("([^/]+)".join(literal), tail(path, pattern.count("/") + 1))
+    return found[1] if found and found.groups() else None

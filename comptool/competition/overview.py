@@ -2,32 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from comptool.competition.classes import against
 from comptool.competition.config import Competition
-from comptool.competition.samples import Samples, test_samples, training_samples
+from comptool.competition.samples import Samples, missing_images, test_samples, training_samples
 from comptool.errors import InputError
-from comptool.tasks.labels import PRESENT, UNKNOWN, asked_classes, class_counts, positive_counts
+from comptool.tasks.labels import (
+    MIN_CLASSES,
+    PRESENT,
+    UNKNOWN,
+    asked_classes,
+    class_counts,
+    positive_counts,
+)
 
 
-def overview(competition: Competition) -> list[str]:
+@dataclass
+class Overview:
+    """What is to be said of the samples, and why training cannot work, if so."""
+
+    lines: list[str] = field(default_factory=list)
+    obstacle: InputError | None = None
+
+
+def overview(competition: Competition) -> Overview:
     """Number of samples and classes, and problems with them, one sentence each."""
-    lines = []
-    if competition.train is not None:
-        lines.append(_described("training", training_samples, competition))
-        lines += _unlike_the_sample(competition)
+    about = Overview()
+    if competition.train is None:
+        about.obstacle = InputError(
+            "no training data was found, neither a table with 'train' or 'labels' in its name nor "
+            "class folders",
+            file=competition.folder,
+            mend="Name it with --train",
+        )
+    else:
+        try:
+            samples = training_samples(competition)
+            about.lines += [*samples.notes, described("training", samples)]
+            about.obstacle = _untrainable(competition, samples)
+        except InputError as error:
+            about.obstacle = error
+        about.lines += _unlike_the_sample(competition)
     if competition.test is not None or competition.sample_submission is not None:
-        lines.append(_described("test", test_samples, competition))
-    return lines
+        try:
+            about.lines.append(described("test", test_samples(competition)))
+        except InputError as error:
+            # Reported, not raised: nothing keeps a model from being trained.
+            about.lines.append(f"problem: {error}")
+    return about
 
 
-def _described(role: str, read: Callable[[Competition], Samples], competition: Competition) -> str:
-    try:
-        return described(role, read(competition))
-    except InputError as error:
-        # Reported, not raised: the user needs comptool.toml to correct it.
-        return f"problem: {error}"
+def _untrainable(competition: Competition, samples: Samples) -> InputError | None:
+    """Why these samples cannot be trained on, or None."""
+    if not samples.labels and samples.label is not None and competition.train is not None:
+        labels = samples.frame[samples.label]
+        if labels.nunique() < MIN_CLASSES:
+            return InputError(
+                "every training row has the same label",
+                file=competition.train,
+                column=samples.label,
+                values=labels.unique().tolist(),
+                mend="Name another label column with --label",
+            )
+    lacking = missing_images(competition, samples.frame)
+    if lacking.any():
+        row = int(lacking.argmax())
+        paths = [samples.frame[path].iloc[row] for path in samples.paths.values()]
+        return InputError(
+            f"{int(lacking.sum())} of {len(lacking)} training rows name an image that is not there",
+            file=competition.train,
+            row=row + 1,
+            values=paths,
+            mend="Leave such rows out with init --missing-images drop, or complete the images",
+        )
+    return None
 
 
 def described(role: str, samples: Samples) -> str:

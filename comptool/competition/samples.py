@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from comptool.competition.class_folders import HERE, class_reader, folders_above, level_pattern
 from comptool.competition.config import Competition
+from comptool.competition.detection import first_column
 from comptool.competition.filename_patterns import (
     Row,
     can_be_class,
@@ -20,9 +23,11 @@ from comptool.competition.filename_patterns import (
     find_images,
     is_pattern,
     look_up,
+    match,
     placeholders,
+    plain_path,
 )
-from comptool.errors import InputError
+from comptool.errors import InputError, counted, quoted
 from comptool.io.provenance import TableFacts, facts
 from comptool.io.tables import check_ids, read_table, refuse_rows
 from comptool.tasks.labels import (
@@ -53,6 +58,7 @@ class Samples:
     # training treats 0 as not annotated: ``split --map-zero-to-unknown``
     zero_is_unknown: bool = False
     numbers: tuple[str, ...] = ()  # the T label columns of a table of numbers
+    notes: tuple[str, ...] = ()  # about rows that were left out, one sentence each
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -111,17 +117,75 @@ def training_samples(competition: Competition) -> Samples:
             mend="Name it with 'train' in comptool.toml",
         )
     _check_val(competition.val, source)
+    notes: list[str] = []
     if source.is_dir():
         frame = from_folders(competition, source, labelled=True)
     else:
-        frame = read_table(source)
+        frame = labelled_table(competition, source)
+        repeated = frame.duplicated()
+        if repeated.any():
+            frame = frame[~repeated].reset_index(drop=True)
+            rows = counted(int(repeated.sum()), "row")
+            notes.append(f"{source}: {rows} repeated in every cell, and taken once")
         _check_ids(competition, source, frame)
-        frame = with_images(competition, source, frame, competition.train_images)
-    return _samples(competition, frame, competition.folder, source, labelled=True)
+        drop = competition.drop_missing
+        frame = with_images(
+            competition, source, frame, competition.train_images, may_lack=drop, mend=DROP_THEM
+        )
+        if drop:
+            frame, note = _with_images_only(competition, source, frame)
+            notes += [note] if note else []
+    samples = _samples(competition, frame, competition.folder, source, labelled=True)
+    return replace(samples, notes=tuple(notes))
+
+
+def labelled_table(competition: Competition, source: Path) -> pd.DataFrame:
+    """The training table, and with a validation table its rows, told apart by a column ``split``.
+
+    Raises
+    ------
+    InputError
+        If a table cannot be read, or the two have different columns.
+    """
+    frame = read_table(source)
+    if competition.val is None or competition.val.is_dir():
+        return frame
+    val = read_table(competition.val, required=[str(name) for name in frame.columns])
+    parts = [frame.assign(**{SPLIT: "train"}), val[list(frame.columns)].assign(**{SPLIT: "val"})]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _with_images_only(
+    competition: Competition, source: Path, frame: pd.DataFrame
+) -> tuple[pd.DataFrame, str]:
+    """The rows with all of their images, and a sentence about the others."""
+    lacking = missing_images(competition, frame)
+    if not lacking.any():
+        return frame, ""
+    if lacking.all():
+        raise InputError("no row has its images", file=source, mend="Correct [modalities]")
+    ids = frame[competition.id][lacking].tolist()
+    rows = counted(len(ids), "row")
+    note = f"{source}: {rows} of {len(frame)} left out without images ({quoted(ids)})"
+    return frame[~lacking].reset_index(drop=True), note
+
+
+def missing_images(competition: Competition, frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Which rows name an image that is not there, or have none at all; shape (N,)."""
+    paths = frame[[path_column(competition, name) for name in competition.modalities]]
+    lacking = (paths == "").all(axis=1).to_numpy(copy=True)
+    for column in paths:
+        there = [not path or (competition.folder / path).exists() for path in paths[column]]
+        lacking |= ~np.array(there, np.bool_)
+    return np.asarray(lacking, np.bool_)
+
+
+# For training rows: a row to be predicted cannot be left out.
+DROP_THEM = 'Leave such rows out with missing-images = "drop" in comptool.toml, or correct '
 
 
 def _check_val(val: Path | None, source: Path) -> None:
-    if val is not None and not (val.is_dir() and source.is_dir()):
+    if val is not None and val.is_dir() != source.is_dir():
         raise InputError(
             f"a validation folder needs a training folder; 'train' is {source}",
             file=val,
@@ -150,7 +214,7 @@ def test_samples(competition: Competition) -> Samples:
     else:
         frame = read_table(source)
         if competition.id not in frame.columns and source == competition.sample_submission:
-            frame = frame.rename(columns={str(frame.columns[0]): competition.id})
+            frame = frame.rename(columns={first_column(frame): competition.id})
         if source == competition.sample_submission:
             frame = frame[[competition.id]].copy()
         _check_ids(competition, source, frame)
@@ -300,14 +364,41 @@ def _training_images(competition: Competition, source: Path) -> list[str]:
 def _rows(
     competition: Competition, source: Path, images: list[str], *, labelled: bool = False
 ) -> list[Row]:
-    rows = collect(competition.modalities, images, labelled=labelled)
+    patterns = competition.modalities
+    class_of = _class_of(competition, source, images) if labelled else None
+    rows = collect(patterns, images, class_of)
     if not rows:
         raise InputError(
-            "no image matches " + " or ".join(competition.modalities.values()),
+            "no image matches " + " or ".join(patterns.values()),
             file=source,
             mend="Correct [modalities] in comptool.toml",
         )
+    if labelled and competition.class_folders:
+        class_of_folder = {
+            folder: name for name, each in competition.class_folders.items() for folder in each
+        }
+        for row in rows:
+            row.label = class_of_folder.get(row.label, row.label)
     return rows
+
+
+def _class_of(
+    competition: Competition, source: Path, images: list[str]
+) -> Callable[[str, str], str]:
+    patterns, pattern = competition.modalities, competition.label_pattern
+    above = os.path.relpath(source, competition.folder).replace(os.sep, "/")
+    if pattern is None:
+        prefix = "" if above == HERE else above + "/"
+        levels = {
+            name: [
+                folders_above(text, one.removeprefix(prefix))
+                for one in images
+                if match(text, one) is not None
+            ]
+            for name, text in patterns.items()
+        }
+        pattern, _ = level_pattern(levels)
+    return class_reader(pattern, above, patterns)
 
 
 def _tell_apart(parts: dict[str, list[Row]]) -> None:
@@ -370,13 +461,25 @@ def check_some_image(source: Path, frame: pd.DataFrame, columns: list[str]) -> N
 
 
 def with_images(
-    competition: Competition, source: Path, frame: pd.DataFrame, images_folder: Path | None
+    competition: Competition,
+    source: Path,
+    frame: pd.DataFrame,
+    images_folder: Path | None,
+    *,
+    may_lack: bool = False,
+    mend: str = "Correct ",
 ) -> pd.DataFrame:
     """The table with a ``<modality>_path`` column for each modality that is a pattern.
 
-    ``images_folder`` is where to look; None: the data folder.
+    ``images_folder`` is where to look; None: the data folder. A row without any image is an error,
+    unless ``may_lack``; ``mend`` begins its remedy.
     """
     patterns = pattern_modalities(competition)
+    columns = [name for name in competition.modalities if name not in patterns]
+    for column in [competition.modalities[name] for name in columns]:
+        if column in frame and frame[column].str.contains("\\", regex=False).any():
+            check_paths(source, frame, column)
+            frame = frame.assign(**{column: frame[column].map(plain_path)})
     if not patterns:
         return frame
     images = images_of(competition, images_folder or competition.folder)
@@ -386,7 +489,7 @@ def with_images(
         wanted = _filled(competition, source, frame, pattern)
         found[path_column(competition, name)] = look_up(wanted, images, source)
     missing = np.flatnonzero(np.all([np.array(paths) == "" for paths in found.values()], axis=0))
-    if missing.size and len(patterns) == len(competition.modalities):
+    if missing.size and len(patterns) == len(competition.modalities) and not may_lack:
         looked_for = " or ".join(competition.modalities[name] for name in patterns)
         raise InputError(
             f"no image {looked_for} below {images_folder or competition.folder}",
@@ -394,7 +497,7 @@ def with_images(
             row=int(missing[0]) + 1,
             column=competition.id,
             values=frame[competition.id].iloc[missing].tolist(),
-            mend="Correct [modalities] or 'train-images' and 'test-images' in comptool.toml",
+            mend=f"{mend}[modalities] or 'train-images' and 'test-images' in comptool.toml",
         )
     return frame.assign(**found)
 

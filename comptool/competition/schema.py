@@ -17,9 +17,13 @@ from comptool.metrics.metric_registry import wrong_name
 
 TOP_KEYS = ("name", "task", "metric")
 METRIC_OPTIONS = "metric-options"
-TABLES = ("data", "modalities", METRIC_OPTIONS)
+TABLES = ("data", "modalities", "class-folders", METRIC_OPTIONS)
 PATH_KEYS = ("train", "val", "test", "sample-submission", "train-images", "test-images")
-DATA_KEYS = ("folder", *PATH_KEYS, "id", "label", "group", "classes")
+DATA_KEYS = (
+    "folder", *PATH_KEYS, "id", "label", "label-pattern", "group", "classes", "missing-images",
+)  # fmt: skip
+# What is done with a training row whose images are not there.
+MISSING_IMAGES = ("error", "drop")
 VARIABLES = {
     f"COMPTOOL_{key.replace('-', '_').upper()}": key
     for key in (*TOP_KEYS, *DATA_KEYS, "modalities", METRIC_OPTIONS)
@@ -36,15 +40,17 @@ COMMENTS = {
     "metric": "what the organiser ranks by",
     "folder": "the download; what follows is relative to it",
     "train": "a table, or a folder of class folders",
-    "val": "class folders too; 'split --from-column split' takes them as they are",
+    "val": "as train; 'split --from-column split' takes it as it is",
     "test": "a table, or a folder of images",
     "sample-submission": "the organiser's example; its layout and order are kept",
     "train-images": "where patterns are looked for",
     "test-images": "where patterns are looked for",
     "id": "column",
     "label": "column; multilabel, regression: also a list of columns",
+    "label-pattern": "where the class is in a path; * is anything, ** across folders",
     "group": "rows of one group are never torn apart by a split",
     "classes": "all class names",
+    "missing-images": "drop: training rows without their images are left out",
 }
 
 
@@ -63,7 +69,7 @@ def read_facts(path: Path) -> Facts:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"is not readable as TOML ({error})", file=path) from error
     data = document.pop("data", {})
-    tables = {key: document.pop(key) for key in ("modalities", METRIC_OPTIONS) if key in document}
+    tables = {key: document.pop(key) for key in TABLES[1:] if key in document}
     if not isinstance(data, dict):
         raise InputError("'data' is not a table; write [data] on its own line", file=path)
     for keys, known in ((document, (*TOP_KEYS, *TABLES)), (data, DATA_KEYS)):
@@ -90,11 +96,13 @@ def from_environment(environment: Mapping[str, str]) -> Facts:
     for name in environment:
         if name.startswith(PREFIX) and name not in (*VARIABLES, *OTHER_VARIABLES):
             raise unknown_name("environment variable", name, (*VARIABLES, *OTHER_VARIABLES))
-    facts: Facts = {
-        key: from_text(key, environment[variable])
-        for variable, key in VARIABLES.items()
-        if environment.get(variable)
-    }
+    facts = _from_texts(
+        {
+            key: environment[variable]
+            for variable, key in VARIABLES.items()
+            if environment.get(variable) or (key == "group" and variable in environment)
+        }
+    )
     names = {key: variable for variable, key in VARIABLES.items()}
     return checked(facts, lambda key, what: UsageError(f"{names[key]} {what}"))
 
@@ -105,7 +113,7 @@ def from_options(
     metric_options: Sequence[str] = (),
 ) -> Facts:
     """The facts in options: text by key, modalities and options of the metric as ``NAME=VALUE``."""
-    facts = {key: from_text(key, text) for key, text in options.items() if text is not None}
+    facts = _from_texts({key: text for key, text in options.items() if text is not None})
     if modalities:
         facts["modalities"] = from_text("modalities", ",".join(modalities))
     if metric_options:
@@ -120,6 +128,13 @@ def from_options(
     return checked(facts, lambda key, what: UsageError(f"{names.get(key, f'--{key}')} {what}"))
 
 
+def _from_texts(texts: Mapping[str, str]) -> Facts:
+    facts: Facts = {key: from_text(key, text) for key, text in texts.items()}
+    if isinstance(merged := facts.get("classes"), dict):
+        facts |= {"class-folders": merged, "classes": list(merged)}
+    return facts
+
+
 def from_text(key: str, text: str) -> object:
     """The value of a fact from the text of a variable or an option."""
     parts = [part.strip() for part in text.split(",")]
@@ -129,9 +144,20 @@ def from_text(key: str, text: str) -> object:
     if key == "modalities":
         pairs = [part.partition("=") for part in parts]
         return {name.strip(): value.strip() for name, _, value in pairs}
+    if key == "classes" and any("=" in part for part in parts):
+        return _merged(parts)
     if key == "classes" or (key == "label" and len(parts) > 1):
         return parts
     return text
+
+
+def _merged(parts: Sequence[str]) -> dict[str, list[str]]:
+    """Class folders by class: ``cover=Cover``, ``stego=JUNI+UERD``, ``rest=*``, or a folder."""
+    pairs = [part.partition("=") for part in parts]
+    return {
+        name.strip(): [folder.strip() for folder in (folders or name).split("+")]
+        for name, _, folders in pairs
+    }
 
 
 def checked(facts: Facts, complaint: Callable[[str, str], Exception]) -> Facts:
@@ -155,6 +181,16 @@ def _wrong(key: str, value: object) -> str | None:
         return _wrong_metric_options(value)
     if key == "modalities":
         return _wrong_modalities(value)
+    if key == "class-folders":
+        return _wrong_class_folders(value)
+    if key == "missing-images":
+        if value in MISSING_IMAGES:
+            return None
+        return f"is {value!r}; it can be {' or '.join(MISSING_IMAGES)}"
+    if key == "label-pattern" and (not isinstance(value, str) or value.count("{label}") != 1):
+        return f"is {value!r}; a pattern with {{label}} is needed, such as '*/{{label}}/*'"
+    if key == "group" and value == "":
+        return None
     if key == "classes" or (key == "label" and isinstance(value, list)):
         texts = isinstance(value, list) and all(isinstance(item, str) and item for item in value)
         distinct = isinstance(value, list) and texts and len(set(value)) == len(value) > 1
@@ -185,9 +221,21 @@ def _wrong_metric_options(value: object) -> str | None:
     for name, given in value.items():
         cells = given if isinstance(given, list) else [given]
         cells = [cell for row in cells for cell in (row if isinstance(row, list) else [row])]
-        if not cells or not all(isinstance(cell, (int, float, str)) for cell in cells):
+        if not cells or not all(isinstance(c, (int, float, str)) and c != "" for c in cells):
             return f"gives {name!r} as {given!r}; a number, a list of numbers or a path is needed"
     return None
+
+
+def _wrong_class_folders(value: object) -> str | None:
+    if not isinstance(value, dict) or len(value) < 2:
+        return f"is {value!r}; the folders of at least two classes are needed"
+    for name, folders in value.items():
+        texts = isinstance(folders, list) and all(isinstance(one, str) and one for one in folders)
+        if not texts or not folders or not name:
+            return f"gives {name!r} as {folders!r}; a list of folders is needed"
+    listed = [folder for folders in value.values() for folder in folders]
+    twice = next((folder for folder in listed if listed.count(folder) > 1), None)
+    return None if twice is None else f"has the folder {twice!r} twice"
 
 
 def write_facts(facts: Mapping[str, Any], path: Path, *, force: bool = False) -> None:
@@ -205,6 +253,9 @@ def write_facts(facts: Mapping[str, Any], path: Path, *, force: bool = False) ->
             "[metric-options]",
         ]
         lines += [f"{name} = {_toml(value)}" for name, value in facts[METRIC_OPTIONS].items()]
+    if folders := facts.get("class-folders"):
+        lines += ["", "# Folders that form one class.", "[class-folders]"]
+        lines += [f"{_toml(name)} = {_toml(each)}" for name, each in folders.items()]
     with atomic_output(path, force=force) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -123,7 +123,10 @@ class OnnxNetworks:
                 yield _joined(waiting.popleft())
 
     def logits(self, images: Sequence[Pixels], views: Sequence[str]) -> list[Logits]:
-        """Logits (V, B, K) of V views for each network, from one (B, H, W, C) per form."""
+        """Logits (V, B, K) of V views for each network, from one (B, H, W, C) per form.
+
+        At most ``AT_ONCE`` images: more take the memory of all their intermediate results.
+        """
         by_view = []
         for view in views:
             seen = {form: see(one, view) for form, one in zip(self.forms, images, strict=True)}

@@ -166,7 +166,7 @@ def plan_prediction(config: InferConfig | TtaConfig) -> InferencePlan:
     check_alike(
         networks, AGREEING, "their predictions cannot be averaged", "Predict with each by itself"
     )
-    partial = (left_out(member.folder, member.header) for member in networks)
+    incomplete = (left_out(member.folder, member.header) for member in networks)
     facts = competitions.load(config.competition)
     check_competition(networks[0], facts)
     if config.test is None:
@@ -181,5 +181,5 @@ def plan_prediction(config: InferConfig | TtaConfig) -> InferencePlan:
         output=config.output,
         force=config.force,
         chosen="" if config.runs else " (the latest)",
-        notes=(*unfinished, *filter(None, partial)),
+        notes=(*unfinished, *filter(None, incomplete)),
     )

@@ -58,7 +58,7 @@ class Arriving:
         return [tensor.numpy() for tensor in self.tensors]
 
 
-class OnHost:
+class Transfers:
     """Between arrays and tensors on a device; on the CPU nothing is copied."""
 
     ahead = 0  # batches that are begun before the logits of an earlier one are waited for
@@ -76,7 +76,7 @@ class OnHost:
         return Arriving(tensors)
 
 
-class ToCard(OnHost):
+class CudaTransfers(Transfers):
     """Copies to and from a CUDA device via page-locked memory, in parallel with computing."""
 
     ahead = 2
@@ -114,9 +114,9 @@ class ToCard(OnHost):
         return Arriving(arriving, arrived, (tensors, images))
 
 
-def transfers(device: torch.device) -> OnHost:
+def transfers(device: torch.device) -> Transfers:
     """Transfers of images to a device and of logits back."""
-    return ToCard(device) if device.type == "cuda" else OnHost()
+    return CudaTransfers(device) if device.type == "cuda" else Transfers()
 
 
 TRIED = 2  # images that a network is tried on

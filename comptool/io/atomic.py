@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from comptool.errors import ComptoolError, OutputError, OutputExistsError
+from comptool.errors import ComptoolError, OutputError, OutputExistsError, UsageError
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS}
 _OPEN = Path("/proc/self/fd")  # where Linux has the files that this process has open
@@ -62,6 +62,22 @@ def refuse_existing(path: Path, force: bool = False) -> None:
         raise OutputError("is a file where a folder is needed", file=folder)
     if not os.access(folder, os.W_OK):
         raise OutputError("this folder cannot be written to", file=folder, mend="Write elsewhere")
+
+
+def refuse_inputs(output: Path, inputs: Iterable[Path | None]) -> None:
+    """Raise a UsageError if a command would write ``output`` over one of its inputs.
+
+    Inputs that are None or do not exist are skipped; links are followed.
+    """
+    if not output.exists():
+        return
+    for path in inputs:
+        if path is not None and path.exists() and path.samefile(output):
+            also = "" if path == output else f", which is {path},"
+            raise UsageError(
+                f"{output}{also} is an input of this command and would be lost; "
+                "name another output: -o FILE"
+            )
 
 
 @contextmanager

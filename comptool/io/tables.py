@@ -1,7 +1,8 @@
 """Tables that commands read and write.
 
-Every cell is read as text, so that the ids ``007``, ``1e5`` and ``NA`` survive. Writing is atomic,
-see `comptool.io.atomic`.
+Every cell is read as text, so that the ids ``007``, ``1e5`` and ``NA`` survive. How a text table is
+written (`comptool.io.text_tables`) is found from its beginning. Writing is atomic, see
+`comptool.io.atomic`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -21,23 +23,35 @@ import polars as pl
 
 from comptool.errors import InputError
 from comptool.io.atomic import atomic_output, named_late
+from comptool.io.json_tables import JSON, read_json
+from comptool.io.text_tables import NAMELESS, USUAL, TextForm, text_form
 
 PARQUET = ".parquet"
 
 
 def read_table(
-    path: Path, *, required: Sequence[str] = (), allow_empty: bool = False
+    path: Path,
+    *,
+    required: Sequence[str] = (),
+    allow_empty: bool = False,
+    form: TextForm | None = None,
 ) -> pd.DataFrame:
-    """Read a CSV (``.csv``, ``.csv.gz``) or Parquet table with every cell as text, blank = ``""``.
+    """Read a text, Parquet or JSON table with every cell as text, blank = ``""``.
 
     Parameters
     ----------
     path
-        The file. A byte-order mark, CRLF and quoted commas are understood.
+        The file, by suffix ``.parquet``, ``.json`` (see `comptool.io.json_tables`) or text, perhaps
+        packed (``.gz``, or ``.zip`` with one file). Text has commas, tabs or semicolons, is UTF-8,
+        UTF-16 or Latin-1, and may begin with comment lines (``#``) or have no header: its columns
+        are then called ``id``, ``label``, or ``column1`` and so on. A first column without a name,
+        such as the index of a data frame, is called ``Unnamed: 0``.
     required
         Required columns.
     allow_empty
         Whether a header without rows is accepted.
+    form
+        How a text table has to be written; None: found from its beginning.
 
     Raises
     ------
@@ -46,7 +60,12 @@ def read_table(
         without a required column.
     """
     refuse_missing(path)
-    frame = _read_parquet(path) if path.suffix == PARQUET else _read_csv(path)
+    if path.suffix.lower() == PARQUET:
+        frame = _read_parquet(path)
+    elif path.suffix.lower() in JSON:
+        frame = read_json(path)
+    else:
+        frame = _read_text(path, form or text_form(path))
     check_header(path, [str(name) for name in frame.columns], required)
     if not allow_empty and frame.empty:
         raise InputError("has a header and no rows", file=path)
@@ -63,7 +82,7 @@ def refuse_missing(path: Path) -> None:
         raise InputError("is empty (0 bytes)", file=path)
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def _read_text(path: Path, form: TextForm) -> pd.DataFrame:
     try:
         # header=None: pandas would rename a repeated column instead of reporting it.
         frame = pd.read_csv(
@@ -72,15 +91,25 @@ def _read_csv(path: Path) -> pd.DataFrame:
             dtype=str,
             keep_default_na=False,
             na_filter=False,
-            encoding="utf-8-sig",
+            encoding=form.encoding,
+            sep=form.separator,
+            skiprows=form.num_comments,
         )
     except UnicodeDecodeError as error:
         raise InputError(
             "is not UTF-8 text", file=path, mend="Save it as UTF-8 and try again"
         ) from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, EOFError, OSError) as error:
-        raise no_csv(path, error) from error
+        raise no_csv(path, error, form) from error
+    except (ValueError, BadZipFile) as error:
+        raise InputError(f"cannot be unpacked ({error})", file=path) from error
+    if form.columns:
+        frame.columns = pd.Index(form.columns)
+        return frame
     header = frame.iloc[0].tolist()
+    header[0] = header[0].removeprefix("#").lstrip() if len(header) > 1 else header[0]
+    if not header[0].strip() and len(header) > 1:
+        header[0] = NAMELESS
     frame = frame.iloc[1:].reset_index(drop=True)
     frame.columns = pd.Index(header)
     return frame
@@ -205,11 +234,13 @@ def refuse_rows(
         )
 
 
-def no_csv(path: Path, error: Exception) -> InputError:
+def no_csv(path: Path, error: Exception, form: TextForm = USUAL) -> InputError:
     """The error for a CSV that a parser refused, with the row if one is long or short."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = csv.reader(stream)
+        with path.open(encoding=form.encoding, newline="") as stream:
+            for _ in range(form.num_comments):
+                next(stream)
+            rows = csv.reader(stream, delimiter=form.separator)
             width = len(next(rows, []))
             for number, row in enumerate(filter(None, rows), start=1):
                 what = f"this row has {len(row)} cells and the header has {width}"

@@ -165,7 +165,7 @@ def review_classes(
     *,
     label: str = "label",
 ) -> Doubts:
-    """Rows with doubtful labels, and how often each label stands for each class.
+    """Rows (class indices, (N,)) with doubtful labels, and how often each stands for each class.
 
     ``truth`` is a table with the true labels, in the column ``label``, to measure the list by;
     InputError if it cannot be used. ``kinds`` have no effect: a row has one kind of doubt.

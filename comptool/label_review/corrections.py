@@ -59,8 +59,8 @@ def read_corrections(path: Path, columns: Sequence[str] = COLUMNS) -> pd.DataFra
             "this is the review itself, whose labels are those that the table has already",
             file=path,
             column=REVIEWED,
-            mend="Open its page (the .html beside it), tick the cells that are wrong, and give "
-            "the corrections.csv that the page exports",
+            mend="Open its page (the .html of the same name), tick the cells that are wrong, and "
+            "give the corrections.csv that the page exports",
         )
     return table
 
@@ -73,8 +73,9 @@ def apply_corrections(
     classes: Sequence[str],
     file: Path | None = None,
 ) -> Corrected:
-    """Change the cells of ``frame`` (text: distinct ids, a column per class) named by corrections.
+    """Change the cells of ``frame`` that corrections name.
 
+    ``frame`` is text, with distinct ids in ``id_column`` and a column for each of ``classes``.
     ``corrections`` have the text columns ``id``, ``class`` and ``label``, from ``file``. InputError
     if an id or a class is not in the table, a label is not 1, 0, -1 or blank, or two rows
     contradict each other.

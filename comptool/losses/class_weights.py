@@ -40,7 +40,7 @@ def effective_number_weights(counts: Sequence[float], beta: float = BETA) -> lis
 
 
 def class_weights(scheme: str, counts: Sequence[float]) -> list[float]:
-    """The class weights, of sum K, of n rows of each of K classes, 0 or more.
+    """Class weights, of sum K, by ``counts``: n rows, 0 or more, of each of K classes.
 
     ``scheme`` is ``effective``: see :func:`effective_number_weights`; ``inverse``: 1 / n; or
     ``sqrt``: 1 / sqrt(n). Another is a UsageError that names the nearest.

@@ -43,7 +43,7 @@ def load_checkpoint(run: Path, device: str = "cpu") -> tuple[StreamModel, RunHea
     """Load the best weights of a run into its model, in evaluation mode; also returns the header.
 
     ``run`` is the folder of one run (a member, not a folded run) or its ``best.safetensors``;
-    ``device`` is ``cpu``, ``cuda`` or ``cuda:1``. Raises an InputError if the checkpoint is
+    ``device`` is ``cpu``, ``cuda`` or ``cuda:N``. Raises an InputError if the checkpoint is
     missing, truncated or of another program, or its model is unknown or does not fit the weights.
     """
     header = read_header(run)

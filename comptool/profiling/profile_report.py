@@ -107,7 +107,8 @@ class Profile:
         if beside and self.loading:
             plural = "s" if self.loading.loaders > 1 else ""
             lines.append(
-                f"beside it, {self.loading.loaders} loader{plural}, ms of a core a step: {beside}"
+                f"at the same time, {self.loading.loaders} loader{plural}, ms of a core a step: "
+                f"{beside}"
             )
         lines.append(
             f"{self.images / self.step:.1f} images/s; {self.images / self.ceiling:.1f} on images "

@@ -14,18 +14,19 @@ import pandas as pd
 
 from comptool.competition.classes import left_out
 from comptool.competition.config import load
-from comptool.errors import InputError, UsageError
+from comptool.errors import UsageError
 from comptool.io import provenance
 from comptool.io.atomic import refuse_existing, together
 from comptool.io.predictions import Predictions
 from comptool.io.provenance import PracticeFacts
-from comptool.io.tables import check_ids, read_table, refuse_missing
+from comptool.io.tables import check_ids, refuse_missing
 from comptool.metrics import Metric, find
 from comptool.metrics.bootstrap import IntervalEstimate, figures_with_intervals, value_or_nan
 from comptool.metrics.multiclass import Confusion, class_shares
 from comptool.metrics.ranking import WeightedRanking
 from comptool.metrics.reliability import Confidences
 from comptool.postprocess.oof import find_out_of_fold, networks_of, read_labelled
+from comptool.reports.answer_tables import AnswerTables, true_labels
 from comptool.reports.plots import draw_confusion, draw_numbers, draw_reliability, save_picture
 from comptool.reports.score import (
     aligned,
@@ -192,24 +193,22 @@ def evaluated_file(name: str | None, answers: Path | None) -> Path:
 
 
 def _answered(path: Path, answers: Path) -> tuple[Predictions, npt.NDArray[Any], Task]:
-    table = read_table(answers)
-    recorded = provenance.facts(answers.resolve().parent, PracticeFacts)
-    if len(table.columns) < 2:
-        raise InputError("has no column with answers", file=answers, values=list(table.columns))
-    task = task_of_answers(table, recorded)
+    tables = AnswerTables.read(path, answers)
+    task = task_of_answers(tables.truth, tables.recorded)
     if task.cells:
-        graded = grade_cells(task, path, answers, table, recorded)
+        graded = grade_cells(task, tables)
         ids = np.array([""] * len(graded.targets), dtype=object)
         return Predictions(ids, graded.classes, graded.probabilities), graded.targets, task
     predictions = task.read(path)
-    id_column, label = map(str, table.columns[:2])
-    check_ids(answers, id_column, table[id_column].to_numpy(dtype=object))
-    order = aligned(path, predictions.ids.tolist(), answers, table[id_column].tolist())
+    wanted = tables.truth.iloc[:, 0]
+    check_ids(answers, str(wanted.name), wanted.to_numpy(dtype=object))
+    order = aligned(path, predictions.ids.tolist(), answers, wanted.tolist())
     targets: npt.NDArray[Any]
     if task.numbers:
-        targets = numbers_of(answers, table, predictions.classes)
+        targets = numbers_of(answers, tables.truth, predictions.classes)
     else:
-        targets = indices_of(answers, table[label], predictions.classes, "predictions have")
+        labels = true_labels(tables)
+        targets = indices_of(answers, labels, predictions.classes, "predictions have")
     return predictions.take(order), targets, task
 
 

@@ -17,18 +17,19 @@ import numpy.typing as npt
 import pandas as pd
 
 from comptool import tasks
-from comptool.competition.classes import against, competition_classes
 from comptool.competition.config import FILE, load
 from comptool.competition.schema import from_environment, read_facts
 from comptool.errors import InputError, UsageError, counted, quoted
 from comptool.io import provenance
 from comptool.io.atomic import together
-from comptool.io.predictions import RESERVED, Predictions, read_predictions
+from comptool.io.predictions import RESERVED
 from comptool.io.provenance import PracticeFacts
-from comptool.io.tables import check_ids, read_table, refuse_rows, write_table
+from comptool.io.tables import check_ids, write_table
 from comptool.metrics.metric_registry import (
     CLASSES,
     METRICS,
+    PROBABILITIES,
+    RANKING,
     UNKNOWN,
     Floats,
     Metric,
@@ -38,14 +39,25 @@ from comptool.metrics.metric_registry import (
 from comptool.metrics.multilabel import at_thresholds, count
 from comptool.metrics.ranking import precisions_and_areas
 from comptool.registry import is_user_object
+from comptool.reports.answer_tables import (
+    PRIVATE,
+    PUBLIC,
+    AnswerTables,
+    asked_columns,
+    codes_of,
+    lists_of,
+    part_column,
+    submitted_cells,
+    submitted_classes,
+    submitted_numbers,
+    true_labels,
+)
 from comptool.tasks import Task
 from comptool.tasks.labels import (
     PRESENT,
     WRITTEN,
     Matrix,
-    class_names,
     matrix_of_columns,
-    matrix_of_lists,
     matrix_of_numbers,
     split_lists,
 )
@@ -55,9 +67,6 @@ Rows = npt.NDArray[np.bool_]
 
 HASH_BYTES = 8
 PUBLIC_SHARE = 0.3
-# Names of the part column in organisers' answers.
-PART_COLUMNS = frozenset({"usage", "part", "split"})
-PUBLIC, PRIVATE, IGNORED = "public", "private", "ignored"
 
 
 @dataclass(frozen=True)
@@ -130,16 +139,6 @@ def parts_of(truth: pd.DataFrame, public: float | None) -> Parts:
     share = PUBLIC_SHARE if public is None else public
     shown = np.array([_draw(name) < share for name in truth.iloc[:, 0]], dtype=np.bool_)
     return Parts(shown, ~shown)
-
-
-def part_column(truth: pd.DataFrame) -> str | None:
-    """The column that says which part a row is in, or None."""
-    for name in map(str, truth.columns[1:]):
-        if name.lower() in PART_COLUMNS:
-            values = set(truth[name].str.strip().str.lower())
-            if values <= {PUBLIC, PRIVATE, IGNORED}:
-                return name
-    return None
 
 
 def _draw(identity: str) -> float:
@@ -290,62 +289,64 @@ def _cell_columns(truth: pd.DataFrame) -> list[str]:
 
 
 def grade_cells(
-    task: Task,
-    submission: Path,
-    answers: Path,
-    truth: pd.DataFrame,
-    recorded: PracticeFacts,
-    *,
-    public: float | None = None,
-    metric: str | None = None,
+    task: Task, tables: AnswerTables, *, public: float | None = None, metric: str | None = None
 ) -> LabelGrade:
     """Grade a multi-label submission; the rest as in `grade`, with the default metric ``map``.
 
-    The submission has ids with one probability (or 1 and 0) per class, or with a list of classes;
-    an out-of-fold file (with a column ``fold``) is graded on the rows that it has. The answers
-    ``truth`` have one column per class of 1, 0, -1 and blank, or a list of classes. ``recorded``
-    are the facts of their practice competition, if any.
+    The submission has ids with one probability (or 1 and 0) per class, in columns or rows, or with
+    a list of classes; an out-of-fold file (with a column ``fold``) is graded on the rows that it
+    has. The answers have one column or row per class of 1, 0, -1 and blank, or a list of classes.
+    UsageError if the metric is unknown, or needs probabilities where there are none; InputError if
+    a file, the ids or the classes do not fit.
     """
-    table = read_table(submission)
-    classes = _classes(truth, recorded, table)
-    measure = graded_metric(task, recorded, metric, classes)
-    answered, decided = _answered(submission, table, classes)
-    if decided and measure.reads not in (CLASSES, UNKNOWN):
+    classes, tables = _classes(task, tables)
+    submission, truth = tables.submission, tables.truth
+    measure = graded_metric(task, tables.recorded, metric, classes)
+    given = submitted_cells(tables, classes, measure.reads)
+    if given.kind == CLASSES and measure.reads not in (CLASSES, UNKNOWN):
         raise UsageError(
             f"{measure.name} needs probabilities, and {submission} holds lists of classes"
         )
+    answered = given.predictions
     out_of_fold = answered.fold is not None
     if out_of_fold:
         truth = truth[truth.iloc[:, 0].isin(answered.ids)].reset_index(drop=True)
-    order = aligned(submission, list(answered.ids), answers, truth.iloc[:, 0].tolist())
-    targets, cells = _targets(answers, truth, classes), answered.probabilities[order]
+    order = aligned(submission, list(answered.ids), tables.answers, truth.iloc[:, 0].tolist())
+    targets, cells = _targets(tables.answers, truth, classes), answered.probabilities[order]
     everything = np.ones(len(truth), dtype=np.bool_)
     parts = Parts(~everything, everything) if out_of_fold else parts_of(truth, public)
-    grade = parts.grade(measure.name, lambda rows: measure.score(targets[rows], cells[rows]))
+    wanted, ranked = targets, cells
+    if given.kind == RANKING and measure.is_ours:
+        ranked = given.filled()[order]
+        wanted = np.concatenate([targets, np.zeros_like(targets)], axis=1)
+    grade = parts.grade(measure.name, lambda rows: measure.score(wanted[rows], ranked[rows]))
     return LabelGrade(
         **vars(grade),
         classes=classes,
         targets=targets,
         probabilities=cells,
-        of_decisions=decided,
+        of_decisions=given.kind != PROBABILITIES,
         out_of_fold=out_of_fold,
         left_out=_left_out(parts, targets, classes),
         task=task.name,
     )
 
 
-def _classes(truth: pd.DataFrame, recorded: PracticeFacts, table: pd.DataFrame) -> tuple[str, ...]:
-    if recorded.classes:
-        return tuple(recorded.classes)
-    here = competition_classes(load()) if FILE.exists() else None
-    if here is not None and set(here) & {*truth.columns, *table.columns}:
-        return here
+def _classes(task: Task, tables: AnswerTables) -> tuple[tuple[str, ...], AnswerTables]:
+    """The classes, and the tables with a row per image."""
+    if tables.recorded.classes:
+        return tuple(tables.recorded.classes), tables
+    here, truth, table = tables.known_classes, tables.truth, tables.table
+    if here is not None:
+        wide = tables.wide(task, here)
+        if set(here) & {*wide.truth.columns, *wide.table.columns}:
+            return here, wide
     columns = _cell_columns(truth)
     if len(columns) > 1:
-        return tuple(columns)
-    lists = [frame[_list_column(frame)] for frame in (truth, table)]
+        return tuple(columns), tables
+    lists = [truth[_list_column(truth)], table[tables.answer or table.columns[1]]]
     named = {one for each in lists for cell in split_lists(each) for one in cell}
-    return here or tuple(sorted(named))
+    return here or tuple(sorted(named)), tables
 
 
 def _list_column(table: pd.DataFrame) -> str:
@@ -357,28 +358,10 @@ def _list_column(table: pd.DataFrame) -> str:
 def _targets(answers: Path, truth: pd.DataFrame, classes: Sequence[str]) -> Matrix:
     if set(classes) & set(truth.columns):
         return matrix_of_columns(answers, truth, classes)
-    return matrix_of_lists(answers, truth[_list_column(truth)], classes)
-
-
-def _answered(path: Path, table: pd.DataFrame, classes: Sequence[str]) -> tuple[Predictions, bool]:
-    """A submission in the order of ``classes``, and whether it holds lists."""
-    id_column = str(table.columns[0])
-    if len(table.columns) == 2 and table.columns[1] not in classes:
-        ids = table[id_column].to_numpy(dtype=object)
-        check_ids(path, id_column, ids)
-        listed = matrix_of_lists(path, table.iloc[:, 1], classes).astype(np.float64)
-        return Predictions(ids, tuple(classes), listed, id_column=id_column), True
-    found = read_predictions(path, sums_to_one=False)
-    if set(found.classes) != set(classes):
-        raise InputError(
-            "its class columns are not those of the answers: "
-            f"{against(sorted(found.classes), sorted(classes))}",
-            file=path,
-            mend="Its layout is that of the sample submission: comptool submit",
-        )
-    order = [found.classes.index(name) for name in classes]
-    cells = found.probabilities[:, order]
-    return Predictions(found.ids, tuple(classes), cells, fold=found.fold), False
+    matrix = np.zeros((len(truth), len(classes)), dtype=np.int8)
+    for row, places in enumerate(lists_of(answers, truth[_list_column(truth)], classes)):
+        matrix[row, places] = PRESENT
+    return matrix
 
 
 def _left_out(parts: Parts, targets: Matrix, classes: Sequence[str]) -> dict[str, list[str]]:
@@ -401,10 +384,13 @@ def grade(
     Parameters
     ----------
     submission
-        Ids with one class, or with one probability column per class (a prediction file with
-        ``pred`` is graded by that); for multi-label tasks see `grade_cells`.
+        Ids with what ``submit`` writes: one class, its number, one probability, a column per class
+        (a prediction file with ``pred`` is graded by that), a list, the K most probable classes,
+        numbers; columns before the id are ignored.
     answers
-        Ids with the true class, or with one 0/1 column per class or a list of classes.
+        Ids with the true class or numbers in the label column of comptool.toml, otherwise in that
+        of the submission, otherwise in the first; or one 0/1 column (or row) per class, or a list
+        of classes.
     public
         Share of the public part, 0 to 1, see `parts_of`.
     metric
@@ -417,80 +403,63 @@ def grade(
     InputError
         If a file cannot be used, the ids differ, or a class is unknown.
     """
-    recorded = provenance.facts(answers.resolve().parent, PracticeFacts)
-    truth = _read_answers(answers)
-    task = task_of_answers(truth, recorded)
-    graded: Grade = task.step("grade")(
-        task, submission, answers, truth, recorded, public=public, metric=metric
-    )
+    tables = AnswerTables.read(submission, answers)
+    task = task_of_answers(tables.truth, tables.recorded)
+    graded: Grade = task.step("grade")(task, tables, public=public, metric=metric)
     return graded
 
 
 def grade_classes(
-    task: Task,
-    submission: Path,
-    answers: Path,
-    truth: pd.DataFrame,
-    recorded: PracticeFacts,
-    *,
-    public: float | None = None,
-    metric: str | None = None,
+    task: Task, tables: AnswerTables, *, public: float | None = None, metric: str | None = None
 ) -> Grade:
-    """Grade a single-label submission; for the parameters see `grade_cells`."""
-    id_column, label = (str(name) for name in truth.columns[:2])
-    _refuse_blank(answers, truth, label)
-    asked = graded_metric(task, recorded, metric)
-    table = read_table(submission)
-    if label in table.columns:
-        if asked.reads not in (CLASSES, UNKNOWN):
-            raise UsageError(
-                f"{asked.name} needs probabilities, and {submission} holds one class a row"
-            )
-        # If the classes are unknown, a class without a row is a wrong answer.
-        known = recorded.classes or table[label]
-        answered = _labels(submission, table, label, class_names([*truth[label], *known]))
-    else:
-        if not table.columns.isin(truth[label]).any():
-            raise InputError(
-                f"has neither a column '{label}' nor one per class",
-                file=submission,
-                values=list(table.columns),
-                mend="Its layout is that of the sample submission: comptool submit",
-            )
-        answered = read_predictions(submission)
+    """Grade a single-label submission; for the parameters see `grade`."""
+    submission, answers = tables.submission, tables.answers
+    _check_ids(tables)
+    labels = true_labels(tables)
+    asked = graded_metric(task, tables.recorded, metric)
+    given = submitted_classes(tables.wide(task, tables.known_classes), labels, asked.reads)
+    if given.kind != PROBABILITIES and asked.reads == PROBABILITIES:
+        what = "one class a row" if given.kind == CLASSES else "lists of classes"
+        raise UsageError(f"{asked.name} needs probabilities, and {submission} holds {what}")
+    answered = given.predictions
     decided = None
     if answered.pred is not None:
-        decided = _codes(submission, pd.Series(answered.pred, name="pred"), answered.classes)
-    order = aligned(submission, list(answered.ids), answers, truth[id_column].tolist())
-    targets = indices_of(answers, truth[label], answered.classes, "submission has")
-    probabilities = answered.probabilities[order]
-    measure = graded_metric(task, recorded, metric, answered.classes)
+        decided = codes_of(submission, pd.Series(answered.pred, name="pred"), answered.classes)
+    order = aligned(submission, list(answered.ids), answers, tables.truth.iloc[:, 0].tolist())
+    targets = indices_of(answers, labels, answered.classes, "submission has")
+    measure = graded_metric(task, tables.recorded, metric, answered.classes)
+    filled = given.filled() if measure.is_ours else answered.probabilities
+    probabilities = filled[order]
 
     def value(rows: Rows) -> float:
         pred = None if decided is None else decided[order][rows]
         return measure.score(targets[rows], probabilities[rows], pred=pred)
 
-    return parts_of(truth, public).grade(measure.name, value)
+    return parts_of(tables.truth, public).grade(measure.name, value)
 
 
 def grade_numbers(
-    task: Task,
-    submission: Path,
-    answers: Path,
-    truth: pd.DataFrame,
-    recorded: PracticeFacts,
-    *,
-    public: float | None = None,
-    metric: str | None = None,
+    task: Task, tables: AnswerTables, *, public: float | None = None, metric: str | None = None
 ) -> Grade:
-    """Grade a submission of numbers; for the parameters see `grade_cells`."""
-    answered = task.read(submission)
-    measure = graded_metric(task, recorded, metric, answered.classes)
+    """Grade a submission of numbers; for the parameters see `grade`."""
+    submission, answers, truth = tables.submission, tables.answers, tables.truth
+    _check_ids(tables)
+    known = tables.known_classes
+    if known is None or not set(known) <= {*truth.columns}:
+        known = tuple(name for name in asked_columns(tables.table) if name in truth.columns)
+    known = known or tuple(asked_columns(tables.table))
+    answered = submitted_numbers(tables, known).predictions
+    measure = graded_metric(task, tables.recorded, metric, known)
     order = aligned(submission, list(answered.ids), answers, truth.iloc[:, 0].tolist())
-    targets, found = numbers_of(answers, truth, answered.classes), answered.probabilities[order]
+    targets, found = numbers_of(answers, truth, known), answered.probabilities[order]
     return parts_of(truth, public).grade(
         measure.name, lambda rows: measure.score(targets[rows], found[rows])
     )
+
+
+def _check_ids(tables: AnswerTables) -> None:
+    ids = tables.truth.iloc[:, 0]
+    check_ids(tables.answers, str(ids.name), ids.to_numpy(dtype=object))
 
 
 def numbers_of(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> npt.NDArray[Any]:
@@ -506,31 +475,6 @@ def numbers_of(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> npt.N
     return matrix_of_numbers(path, table, columns)
 
 
-def _read_answers(path: Path) -> pd.DataFrame:
-    truth = read_table(path)
-    if len(truth.columns) < 2:
-        raise InputError("has no column with answers", file=path, values=list(truth.columns))
-    id_column = str(truth.columns[0])
-    check_ids(path, id_column, truth[id_column].to_numpy(dtype=object))
-    return truth
-
-
-def _refuse_blank(path: Path, table: pd.DataFrame, label: str) -> None:
-    blank = np.flatnonzero((table[label].str.strip() == "").to_numpy())
-    if blank.size:
-        raise InputError("the answer is blank", file=path, row=int(blank[0]) + 1, column=label)
-
-
-def _labels(path: Path, table: pd.DataFrame, label: str, classes: tuple[str, ...]) -> Predictions:
-    """A submission of classes as one-hot predictions."""
-    id_column = str(table.columns[0])
-    ids = table[id_column].to_numpy(dtype=object)
-    check_ids(path, id_column, ids)
-    _refuse_blank(path, table, label)
-    codes = _codes(path, table[label], classes)
-    return Predictions(ids, classes, np.eye(len(classes))[codes], id_column=id_column)
-
-
 def indices_of(
     path: Path, labels: pd.Series[str], classes: Sequence[str], owner: str
 ) -> npt.NDArray[np.intp]:
@@ -541,13 +485,6 @@ def indices_of(
             what = f"is a class that the {owner} no column for"
             raise InputError(what, file=path, row=row, column=str(labels.name), values=[name])
     return np.array([index[name] for name in labels], np.intp)
-
-
-def _codes(path: Path, labels: pd.Series[str], classes: Sequence[str]) -> npt.NDArray[np.intp]:
-    """The index of the class of each row of a submission, shape (N,)."""
-    codes = pd.Index(list(classes)).get_indexer(pd.Index(labels))
-    refuse_rows(path, labels, codes < 0, f"no such class; the classes are {quoted(classes)}")
-    return codes
 
 
 def report(

@@ -254,9 +254,7 @@ def write_folds(folds: Folds, samples: Samples, asked: SplitConfig) -> None:
     """
     output = asked.output
     options = {"table": asked.table, "output": output, **arguments(part(asked, SplitOptions))}
-    read = [samples.source, *filter(None, [asked.corrections, asked.findings])]
-    # The output may be written over the table.
-    inputs = provenance.hashes(read)
+    inputs = provenance.hashes([samples.source, *filter(None, [asked.corrections, asked.findings])])
     facts = SplitFacts(
         folder=Path(os.path.relpath(samples.folder, output.parent)).as_posix(),
         class_counts={} if samples.numbers else folds.published,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,19 +18,23 @@ from comptool import tasks
 from comptool.competition.classes import against, competition_classes
 from comptool.competition.config import FILE, Competition, load
 from comptool.competition.schema import from_environment
-from comptool.errors import InputError, SubmissionError, UsageError, quoted
+from comptool.errors import InputError, SubmissionError, UsageError, counted, quoted
 from comptool.io import provenance
-from comptool.io.atomic import atomic_output, refuse_existing, together
-from comptool.io.predictions import Predictions, read_predictions, refuse_ranks
+from comptool.io.atomic import atomic_output, refuse_existing, refuse_inputs, together
+from comptool.io.predictions import Predictions, refuse_ranks
 from comptool.io.provenance import PredictionFacts
 from comptool.io.tables import check_ids as check_table_ids
 from comptool.io.tables import read_table
+from comptool.io.text_tables import USUAL
+from comptool.postprocess.inputs import read_recorded
 from comptool.submission.answer_forms import (
+    FORMS,
+    Bounds,
     Layout,
     answered_classes,
-    check_task,
     read_layout,
 )
+from comptool.tasks import Task
 from comptool.tasks.multilabel_task import ANSWERED
 
 
@@ -41,44 +46,50 @@ def check(submission: pd.DataFrame, sample: pd.DataFrame, layout: Layout, name: 
             f"{name}: the header is {','.join(header)}; the sample submission has "
             f"{','.join(layout.columns)}"
         )
-    check_ids(submission[layout.id].tolist(), sample[layout.id].tolist(), name, layout.id)
-    _check_order(submission[layout.id], sample[layout.id], name)
+    wanted = sample[layout.id].tolist()
+    check_ids(submission[layout.id].tolist(), wanted, name, layout.id)
+    for column in (layout.id, *layout.kept):
+        _check_order(submission[column], sample[column], name, column == layout.id)
     layout.form.check(submission, sample, layout, name)
 
 
 def check_ids(ids: Sequence[str], wanted: Sequence[str], name: str, column: str) -> None:
-    """Refuse ids that differ from the sample's, in any order."""
-    have, want = set(ids), set(wanted)
-    missing = [one for one in wanted if one not in have]
+    """Refuse ids that differ from the sample's, in any order, or occur more often."""
+    have, want = Counter(ids), Counter(wanted)
+    missing = [one for one in want if one not in have]
     strange = [one for one in ids if one not in want]
     sides = []
     if missing:
-        sides.append(f"{_count(missing, 'id')} of the sample submission missing: {quoted(missing)}")
+        sides.append(
+            f"{counted(len(missing), 'id of the sample submission')} missing: {quoted(missing)}"
+        )
     if strange:
-        sides.append(f"{_count(strange, 'id')} not in the sample submission: {quoted(strange)}")
+        sides.append(
+            f"{counted(len(strange), 'id')} not in the sample submission: {quoted(strange)}"
+        )
     if sides:
         raise SubmissionError(f"{name}, column '{column}': {'; '.join(sides)}")
-    repeated = pd.Series(list(ids), dtype=object)
-    repeated = repeated[repeated.duplicated()]
-    if len(repeated):
-        row = int(repeated.index[0]) + 1
-        shown = quoted(list(dict.fromkeys(repeated)))
-        raise SubmissionError(f"{name}, row {row}, column '{column}': repeated ids: {shown}")
+    seen: Counter[str] = Counter()
+    for row, one in enumerate(ids, start=1):
+        seen[one] += 1
+        if seen[one] > want[one]:
+            more = [other for other in have if have[other] > want[other]]
+            raise SubmissionError(
+                f"{name}, row {row}, column '{column}': repeated ids: {quoted(more)}"
+            )
 
 
-def _count(values: Sequence[str], noun: str) -> str:
-    return f"{len(values)} {noun}{'' if len(values) == 1 else 's'}"
-
-
-def _check_order(ids: pd.Series, wanted: pd.Series, name: str) -> None:
-    if len(ids) != len(wanted):
-        raise SubmissionError(f"{name}: {len(ids)} rows; the sample submission has {len(wanted)}")
-    off = np.flatnonzero(ids.to_numpy() != wanted.to_numpy())
+def _check_order(cells: pd.Series, wanted: pd.Series, name: str, are_ids: bool) -> None:
+    if len(cells) != len(wanted):
+        raise SubmissionError(f"{name}: {len(cells)} rows; the sample submission has {len(wanted)}")
+    off = np.flatnonzero(cells.to_numpy() != wanted.to_numpy())
     if off.size:
         row = int(off[0])
+        what = "id" if are_ids else "cell"
+        end = "; the ids are in another order" if are_ids else ", which is to be kept"
         raise SubmissionError(
-            f"{name}, row {row + 1}, column '{wanted.name}': the id is '{ids.iloc[row]}' where the "
-            f"sample submission has '{wanted.iloc[row]}'; the ids are in another order"
+            f"{name}, row {row + 1}, column '{wanted.name}': the {what} is '{cells.iloc[row]}' "
+            f"where the sample submission has '{wanted.iloc[row]}'{end}"
         )
 
 
@@ -122,7 +133,8 @@ def read_submission(path: Path) -> pd.DataFrame:
 
 def _read_archived(path: Path, name: str) -> pd.DataFrame:
     try:
-        return read_table(path)
+        # An organiser does not guess how a file is written.
+        return read_table(path, form=USUAL)
     except InputError as error:
         raise SubmissionError(str(error).replace(str(path), name)) from error
 
@@ -131,33 +143,35 @@ def build(
     predictions: Predictions,
     sample: pd.DataFrame,
     layout: Layout,
-    task: str,
+    task: Task,
     name: str,
-    threshold: float | None = None,
+    bounds: Bounds = None,
 ) -> pd.DataFrame:
-    """A submission with the sample's header, ids and order.
+    """A submission with the sample's header, ids, order and kept columns.
 
-    A single class is that of the ``pred`` column, else the most probable, the first of equals;
-    probabilities ignore ``pred`` (`overruled` counts the difference). Of a multi-label task all
-    classes above the threshold are answered.
+    A single class is that of the ``pred`` column, else the answer of the task; probabilities ignore
+    ``pred`` (`overruled` counts the difference). Of a multi-label task all classes above their
+    threshold are answered: one for all, or of shape (K,).
     """
-    kind = tasks.find(task)
-    check_task(layout, kind, threshold)
     wanted = sample[layout.id].tolist()
-    check_ids(list(predictions.ids), wanted, name, predictions.id_column)
+    images = wanted if layout.rows is None else list(layout.rows.images)
+    check_ids(list(predictions.ids), images, name, predictions.id_column)
     place = {one: row for row, one in enumerate(predictions.ids)}
-    predictions = predictions.take(np.array([place[one] for one in wanted], dtype=np.int64))
+    predictions = predictions.take(np.array([place[one] for one in images], dtype=np.int64))
     columns: dict[str, object] = {
         layout.id: wanted,
-        **layout.form.write(predictions, layout, kind, name, threshold),
+        **{column: sample[column].tolist() for column in layout.kept},
+        **layout.form.write(predictions, layout, task, name, bounds),
     }
     return pd.DataFrame({column: columns[column] for column in layout.columns})
 
 
-def overruled(predictions: Predictions, name: str) -> int:
+def overruled(predictions: Predictions, name: str, task: Task) -> int:
     """Rows with a ``pred`` other than a most probable class; 0 without ``pred``."""
+    if predictions.pred is None:
+        return 0
     probabilities = predictions.probabilities
-    answered = probabilities[np.arange(len(predictions)), answered_classes(predictions, name)]
+    answered = probabilities[np.arange(len(predictions)), answered_classes(predictions, name, task)]
     return int((answered < probabilities.max(axis=1)).sum())
 
 
@@ -169,16 +183,47 @@ class Target:
     """The competition and its sample submission."""
 
     name: str  # of the submission file
-    task: str  # name of the task
+    task: str | None  # name of the task; None if unknown
     sample_path: Path  # the sample submission
     sample: pd.DataFrame  # its table of text
     # None if only the sample submission is known
     competition: Competition | None
+    form: str | None = None  # the answer form that the user demands
 
     @property
     def findings(self) -> tuple[str, ...]:
         """Findings and assumptions of the detection, one sentence each."""
         return self.competition.findings if self.competition else ()
+
+    def layout(
+        self,
+        task: Task,
+        classes: Sequence[str] | None,
+        *,
+        ids: Collection[str] | None = None,
+        decided: bool = False,
+    ) -> Layout:
+        """The layout of the sample submission, see `read_layout`."""
+        known = self.competition
+        try:
+            layout = read_layout(
+                self.sample,
+                classes,
+                task,
+                metric=None if known is None else known.find_metric(classes=classes),
+                form=self.form,
+                decided=decided,
+                id_column=None if known is None else known.id,
+                ids=ids,
+            )
+        except SubmissionError as error:
+            raise SubmissionError(f"{self.sample_path}: {error}") from error
+        own = self.sample[layout.id]
+        # Every id may have as many rows, of classes or not; a few ids that are there twice are a
+        # mistake.
+        if len({*Counter(own).values()}) > 1 or "" in own.values:
+            check_table_ids(self.sample_path, layout.id, own.to_numpy(dtype=object))
+        return layout
 
 
 @dataclass(frozen=True)
@@ -190,13 +235,17 @@ class Delivery:
     notes: tuple[str, ...] = ()
 
     def text(self) -> str:
-        """The check as a sentence, after the assumptions."""
+        """Form and check as sentences, with the assumptions between them."""
         header = ",".join(self.layout.columns[:4]) + ("..." if len(self.layout.columns) > 4 else "")
-        passed = f"checked: {self.rows} rows of {header} ({self.layout.form.words}), ids as wanted"
-        return "\n".join([*self.layout.notes, *self.notes, passed])
+        words = self.layout.words
+        form = f"answer form: {words}, {self.layout.reason}"
+        passed = f"checked: {self.rows} rows of {header} ({words}), ids as wanted"
+        return "\n".join([form, *self.layout.notes, *self.notes, passed])
 
 
-def find_target(toml: Path | None = None, sample: Path | None = None) -> Target:
+def find_target(
+    toml: Path | None = None, sample: Path | None = None, form: str | None = None
+) -> Target:
     """The competition and its sample submission."""
     alone = sample is not None and toml is None and not FILE.exists()
     competition = None if alone else load(toml)
@@ -207,16 +256,16 @@ def find_target(toml: Path | None = None, sample: Path | None = None) -> Target:
             file=toml,
             mend="Give --sample-submission FILE, or 'sample-submission' in comptool.toml",
         )
-    table = read_table(path)
-    column = str(table.columns[0])
-    check_table_ids(path, column, table[column].to_numpy(dtype=object))
+    if form is not None:
+        FORMS.find(form)
     known = from_environment(os.environ)
     return Target(
         name=competition.name if competition else known.get("name", DEFAULT_NAME),
-        task=competition.task if competition else known.get("task", tasks.DEFAULT_TASK),
+        task=competition.task if competition else known.get("task"),
         sample_path=path,
-        sample=table,
+        sample=read_table(path),
         competition=competition,
+        form=form,
     )
 
 
@@ -240,43 +289,51 @@ def submit(
     output, archive
         CSV to write, and the zip of it, or None.
     threshold
-        For several labels, see `build`.
+        For several labels: above it a class is answered; by default that of `chosen_bounds`.
     force
         Whether existing files are replaced.
 
     Raises
     ------
     SubmissionError
-        If the predictions do not fit the sample submission or the classes of the competition.
+        If the predictions do not fit the sample submission or the classes of the competition, or
+        sample and metric contradict each other.
     InputError
-        If the predictions are damaged, or mean ranks where a threshold needs probabilities.
+        If the predictions are damaged or not as recorded, or mean ranks where a threshold needs
+        probabilities.
+    UsageError
+        If an output is an input, or the demanded form cannot be written.
     OutputExistsError
         If an output exists and ``force`` is off.
     """
     written = [path for path in (output, archive) if path is not None]
-    for path in written:
-        refuse_existing(path, force)
-    # The output may be written over the predictions.
+    check_outputs(written, predictions_path, target, force=force)
     inputs = provenance.hashes([predictions_path, target.sample_path])
-    predictions = _read(predictions_path, target)
-    layout = read_layout(target.sample, predictions.classes, target.task)
-    cells = tasks.find(target.task).cells
-    if cells and (threshold is not None or layout.form.lists):
-        refuse_ranks(predictions_path, provenance.facts(predictions_path, PredictionFacts))
+    made = provenance.facts(predictions_path, PredictionFacts)
+    task = tasks.find(target.task or made.task or tasks.DEFAULT_TASK)
+    predictions = _read(predictions_path, target, task, made)
+    layout = target.layout(
+        task, predictions.classes, ids=set(predictions.ids), decided=threshold is not None
+    )
     name = str(predictions_path)
-    table = build(predictions, target.sample, layout, target.task, name, threshold)
-    notes = _empty_lists(table, layout, threshold)
-    if not cells:
-        notes += _lost_answers(predictions, layout, name)
+    bounds: Bounds = None
+    notes: tuple[str, ...] = ()
+    if layout.form.decides and task.cells:
+        refuse_ranks(predictions_path, made)
+        bounds, notes = chosen_bounds(threshold, predictions, made, target.competition)
+    table = build(predictions, target.sample, layout, task, name, bounds)
+    notes += _empty_rows(table, layout, bounds)
+    if layout.form.of_probabilities and not task.cells:
+        notes += _lost_answers(predictions, name, task)
     arguments = {
         "predictions": predictions_path,
         "output": output,
         "zip": archive,
-        "threshold": threshold,
+        "threshold": bounds if bounds is None else np.asarray(bounds).tolist(),
+        "form": layout.form.name,
     }
     # The submission inherits the facts of its predictions.
-    made = provenance.facts(predictions_path, PredictionFacts)
-    facts = replace(made, layout=layout.form.words, rows=len(table))
+    facts = replace(made, layout=layout.words, rows=len(table))
     with together():
         with atomic_output(output, force=force) as temporary:
             columns = {str(column): table[column].to_list() for column in table.columns}
@@ -291,21 +348,72 @@ def submit(
     return Delivery(len(table), layout, notes)
 
 
-def _empty_lists(table: pd.DataFrame, layout: Layout, threshold: float | None) -> tuple[str, ...]:
+def check_outputs(
+    written: Sequence[Path], predictions: Path, target: Target, *, force: bool
+) -> None:
+    """Refuse outputs that exist, cannot be written or are inputs."""
+    files = () if target.competition is None else target.competition.files
+    for path in written:
+        refuse_inputs(path, [predictions, target.sample_path, *files])
+        refuse_existing(path, force)
+
+
+def chosen_bounds(
+    threshold: float | None,
+    predictions: Predictions,
+    facts: PredictionFacts,
+    competition: Competition | None,
+) -> tuple[Bounds, tuple[str, ...]]:
+    """Thresholds of several labels, and where they come from.
+
+    They are the given one, one half after a recalibration, those of the best F-score on the
+    out-of-fold rows of the runs of the predictions, or one half if there are no such rows.
+    """
+    if threshold is not None:
+        return threshold, ()
+    plain = f"classes above {ANSWERED:g} are answered"
+    if facts.recalibration is not None:
+        method = facts.recalibration.get("method", "recalibrate")
+        return ANSWERED, (f"{plain}: recalibrated by {method}",)
+    if competition is None or not (facts.runs or facts.out_of_fold):
+        return ANSWERED, (f"{plain}: no run is known whose out-of-fold rows could say better",)
+    # These import scipy, which other forms do without.
+    from comptool.postprocess.calibration.config import CalibrationConfig
+    from comptool.postprocess.calibration.multilabel_methods import best_thresholds
+    from comptool.postprocess.calibration.recalibration import f_score_of
+    from comptool.postprocess.oof import own_evidence
+
+    try:
+        labelled = own_evidence(None, facts, competition)
+        labelled.check_classes(predictions.classes)
+    except InputError as error:
+        return ANSWERED, (f"{plain}, as out-of-fold rows are of no use: {error}",)
+    metric = competition.find_metric(classes=predictions.classes)
+    average, beta = f_score_of(CalibrationConfig(), metric)
+    bounds = best_thresholds(
+        labelled.targets, labelled.predictions.probabilities, average=average, beta=beta
+    )
+    told = (
+        f"classes above their thresholds of best {average} F{beta:g} on {len(labelled)} "
+        f"out-of-fold rows ({labelled.path}) are answered, {max(bounds.min(), 0):.2f} to "
+        f"{bounds.max():.2f}; --threshold {ANSWERED:g} sets one for all"
+    )
+    return bounds, tuple(filter(None, (labelled.note, told)))
+
+
+def _empty_rows(table: pd.DataFrame, layout: Layout, bounds: Bounds) -> tuple[str, ...]:
     """Number of empty lists, which an organiser may refuse."""
-    if not layout.form.lists:
+    if not (layout.form.decides and layout.answer and layout.rows is None):
         return ()
     empty = int((table[layout.answer] == "").sum())
-    bound = ANSWERED if threshold is None else threshold
-    told = f"warning: no class is above {bound:g} in {empty} of {len(table)} rows"
+    bound = f"{bounds:g}" if isinstance(bounds, float) else "its threshold"
+    told = f"warning: no class is above {bound} in {empty} of {len(table)} rows"
     return (told,) if empty else ()
 
 
-def _lost_answers(predictions: Predictions, layout: Layout, name: str) -> tuple[str, ...]:
+def _lost_answers(predictions: Predictions, name: str, task: Task) -> tuple[str, ...]:
     """Number of answers that a submission of probabilities loses."""
-    if not layout.form.of_probabilities:
-        return ()
-    lost = overruled(predictions, name)
+    lost = overruled(predictions, name, task)
     told = (
         f"warning: in {lost} of {len(predictions)} rows of {name} the most probable class is not "
         "the answer in column pred; the sample submission asks for probabilities, so these answers "
@@ -314,8 +422,8 @@ def _lost_answers(predictions: Predictions, layout: Layout, name: str) -> tuple[
     return (told,) if lost else ()
 
 
-def _read(path: Path, target: Target) -> Predictions:
-    predictions = read_predictions(path, sums_to_one=tasks.find(target.task).sums_to_one)
+def _read(path: Path, target: Target, task: Task, facts: PredictionFacts) -> Predictions:
+    predictions = read_recorded(path, task.name, facts)
     known = _known_classes(target)
     if known is not None and predictions.classes != known:
         raise SubmissionError(
@@ -327,10 +435,20 @@ def _read(path: Path, target: Target) -> Predictions:
 
 def check_file(path: Path, target: Target) -> Delivery:
     """Check an existing submission, a CSV or a zip."""
-    layout = read_layout(target.sample, _known_classes(target), target.task)
+    task = tasks.find(target.task or tasks.DEFAULT_TASK)
+    layout = target.layout(task, _known_classes(target), ids=_test_ids(target))
     table = read_submission(path)
     check(table, target.sample, layout, str(path))
     return Delivery(len(table), layout)
+
+
+def _test_ids(target: Target) -> set[str] | None:
+    """Ids of the test table; None without one."""
+    known = target.competition
+    if known is None or known.test is None or not known.test.is_file():
+        return None
+    table = read_table(known.test)
+    return set(table[known.id]) if known.id in table.columns else None
 
 
 def _known_classes(target: Target) -> tuple[str, ...] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -162,20 +162,53 @@ MOST_BINS = 10
 def split_lists(lists: pd.Series[str], classes: Sequence[str] = ()) -> list[list[str]]:
     """The labels that each cell names.
 
-    A column in which some cell has a comma is split at commas; one whose cells are all class
-    names, blanks in them or not, is not split; any other is split at white space.
+    All cells of a column are split in the same way: the first of these by which every label is one
+    of ``classes``, else the first possible one after not at all. Not at all; as a list of Python or
+    JSON, with its brackets and quotes; at semicolons, bars or commas; at white space.
 
     Examples
     --------
     >>> split_lists(pd.Series(["a b", "", "c"])), split_lists(pd.Series(["golf course, sea"]))
     ([['a', 'b'], [], ['c']], [['golf course', 'sea']])
+    >>> split_lists(pd.Series(["['cat', 'dog']", "[]"])), split_lists(pd.Series(["a|b c", "d"]))
+    ([['cat', 'dog'], []], [['a', 'b c'], ['d']])
     """
     cells = [cell.strip() for cell in lists]
-    if any("," in cell for cell in cells):
-        return [[name.strip() for name in cell.split(",") if name.strip()] for cell in cells]
-    if classes and all(cell in classes for cell in cells if cell):
+    known = set(classes)
+    ways = _ways_to_split(cells)
+    if not known:
+        return next(ways)
+    if known.issuperset(filter(None, cells)):
         return [[cell] if cell else [] for cell in cells]
-    return [cell.split() for cell in cells]
+    usual = None
+    for names in ways:
+        usual = usual or names
+        if all(known.issuperset(one) for one in names):
+            return names
+    return usual or []
+
+
+def _ways_to_split(cells: list[str]) -> Iterator[list[list[str]]]:
+    written = [cell for cell in cells if cell]
+    inner = cells
+    if written and all(BRACKETED.fullmatch(cell) for cell in written):
+        inner = [cell[1:-1].strip() for cell in cells]
+    if any(inner) and all(QUOTED_LIST.fullmatch(cell) for cell in inner):
+        yield [[one or other for one, other in QUOTED.findall(cell)] for cell in inner]
+    for texts in [inner, cells] if inner is not cells else [cells]:
+        for separator in LIST_SEPARATORS:
+            if any(separator in cell for cell in texts):
+                parts = [cell.split(separator) for cell in texts]
+                yield [[name.strip() for name in names if name.strip()] for names in parts]
+        yield [cell.split() for cell in texts]
+
+
+# A name may have a comma in it where something else separates the names.
+LIST_SEPARATORS = (";", "|", ",")
+BRACKETED = re.compile(r"\[.*\]|\(.*\)|\{.*\}", re.DOTALL)
+QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
+# Python puts a name with an apostrophe between the other quotes, numpy no commas between names.
+QUOTED_LIST = re.compile(rf"(?:(?:{QUOTED.pattern})[\s,;|]*)*")
 
 
 def positive_counts(matrix: Matrix, classes: Sequence[str]) -> dict[str, int]:

@@ -35,7 +35,7 @@ class Multiclass(Task):
     unit = "rows"
     steps: ClassVar[Mapping[str, str]] = {
         "review": "comptool.label_review.confident_learning:review_classes",
-        "pseudo-label": "comptool.postprocess.pseudo_labels.rounds:label_classes",
+        "pseudo-label": "comptool.postprocess.pseudo_labels.selection:label_classes",
         "precision": "comptool.postprocess.pseudo_labels.expected_precision:expect_of_rows",
         "grade": "comptool.reports.score:grade_classes",
     }

@@ -39,7 +39,7 @@ class Multilabel(Task):
     )
     steps: ClassVar[Mapping[str, str]] = {
         "review": "comptool.label_review.issues:review_cells",
-        "pseudo-label": "comptool.postprocess.pseudo_labels.rounds:label_cells",
+        "pseudo-label": "comptool.postprocess.pseudo_labels.selection:label_cells",
         "precision": "comptool.postprocess.pseudo_labels.expected_precision:expect_of_cells",
         "grade": "comptool.reports.score:grade_cells",
     }

@@ -320,7 +320,7 @@ class CannotCompileError(UsageError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(
-            f"this model cannot be compiled here ({reason}); go on with --resume --compile off"
+            f"this model cannot be compiled here ({reason}); continue with --resume --compile off"
         )
         self.reason = reason
 

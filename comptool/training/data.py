@@ -64,8 +64,9 @@ def labelled_rows(
     """The labelled samples with a column ``fold``, and notes on them."""
     if folds is None:
         samples, dropped = with_images(training_samples(competition), settings)
-        # Late: imports scikit-learn.
         from comptool.splits.config import SplitOptions
+
+        # Late: imports scikit-learn.
         from comptool.splits.splitting import split_samples
 
         made = split_samples(samples, SplitOptions(seed=settings.seed))

@@ -32,8 +32,9 @@ def choose_device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     check_device_name(name)
     device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= (cards := torch.cuda.device_count()):
-        found = counted(cards, "CUDA device") if cards else "no CUDA device"
+    count = torch.cuda.device_count() if device.type == "cuda" else 0
+    if device.type == "cuda" and (device.index or 0) >= count:
+        found = counted(count, "CUDA device") if count else "no CUDA device"
         raise UsageError(f"there is no device '{name}'; this machine has {found}")
     return device
 

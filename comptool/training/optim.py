@@ -57,7 +57,7 @@ def autocast_dtype(amp: Amp, device: torch.device) -> torch.dtype | None:
         return None
     has_bf16 = device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
     if amp == "bf16" and not has_bf16:
-        raise UsageError("this card does not compute in bf16; take --amp fp16")
+        raise UsageError("this GPU does not compute in bf16; take --amp fp16")
     return torch.float16 if amp == "fp16" or not has_bf16 else torch.bfloat16
 
 

@@ -69,7 +69,7 @@ from comptool.training.optim import (
 from comptool.training.training_state import Progress, read_state
 from comptool.training.validate import InputTransform, black_images
 
-GAUGE = "gradients"  # in the state of the optional columns of metrics.csv
+GRADIENTS = "gradients"  # key of the gradient log in the gauges of last.pt
 Phase = Callable[[str], AbstractContextManager[None]]
 _NOTHING: AbstractContextManager[None] = nullcontext()
 
@@ -135,7 +135,7 @@ class TrainSession:
 
     def gauges(self) -> dict[str, Any]:
         """State of the optional columns of ``metrics.csv``, to resume within an epoch."""
-        return {GAUGE: self.gradients.state_dict()} if self.gradients else {}
+        return {GRADIENTS: self.gradients.state_dict()} if self.gradients else {}
 
     def seen(self, batch: Batch) -> int:
         """Number of samples of a batch after mixing."""
@@ -517,8 +517,9 @@ def prepare(
     if state is not None:
         session.model.load_state_dict(state["weights"])
         session.optimisation.load_state_dict(state["optimisation"])
-        if session.gradients and GAUGE in (gauges := state.get("gauges", {})):
-            session.gradients.load_state_dict(gauges[GAUGE])
+        saved = state.get("gauges", {}).get(GRADIENTS)
+        if session.gradients and saved:
+            session.gradients.load_state_dict(saved)
     if not processes.first:
         progress.loss_sum, progress.seen = 0.0, 0
     return Prepared(progress, header, session)

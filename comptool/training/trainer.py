@@ -257,7 +257,7 @@ class Loop:
             raise SystemExit(INTERRUPTED)  # only the first prints the message
         raise KeyboardInterrupt(
             f"stopped in epoch {progress.epoch + 1} of {self.session.settings.epochs} after "
-            f"{progress.update} of {self.session.updates_per_epoch} updates; go on with: "
+            f"{progress.update} of {self.session.updates_per_epoch} updates; continue with: "
             f"{self.keeper.go_on}"
         )
 

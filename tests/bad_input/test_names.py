@@ -63,7 +63,8 @@ TINY = ("--model", "test_efficientnet-dual", "--run-name", "new")
         ),
         (
             ("simulate", "mavok"),
-            "no practice competition is called 'mavok'; did you mean 'mavoc', 'aicoss' or 'ntire'?",
+            "no practice competition is called 'mavok'; did you mean 'mavoc', 'aicoss' or "
+            "'rust-grades'?",
         ),
     ],
     ids=lambda value: value[-1] if isinstance(value, tuple) else "",
@@ -143,7 +144,7 @@ def test_an_unknown_key_of_the_competition(refused, damage, command):
         (("[data]", "[date]"), "no key is called 'date'; did you mean 'data', {} or {}?"),
         (
             ("multiclass", "multi-class"),
-            "'task' is 'multi-class'; it can be multiclass, multilabel",
+            "'task' is 'multi-class'; it can be multiclass, multilabel, ordinal, regression",
         ),
         (
             ("accuracy", "acuracy"),

@@ -61,6 +61,38 @@ def test_an_output_that_cannot_be(refused, name, output, message):
     refused((*arguments, "-o", output), 3, message)
 
 
+SUBMIT = ("submit", "--force", "-o")
+PSEUDO = ("pseudolabel", "--threshold", "0.9", "--force", "-o")
+SPLIT = ("split", "--force", "-o")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output"),
+    [
+        (SUBMIT, "submissions/preds.csv"),
+        (SUBMIT, "data/sample.csv"),
+        (SUBMIT, "data/train.csv"),
+        (("submit", "submissions/preds.csv", "--zip", "--force", "-o"), "data/test.csv"),
+        (PSEUDO, "submissions/preds.csv"),
+        (PSEUDO, "data/train.csv"),
+        (PSEUDO, "data/test.csv"),
+        (PSEUDO, "comptool.toml"),
+        (SPLIT, "data/train.csv"),
+        (SPLIT, "data/test.csv"),
+        (("split", "folds.csv", "--force", "-o"), "folds.csv"),
+    ],
+)
+def test_no_output_replaces_an_input(refused, arguments, output):
+    told = "is an input of this command and would be lost; name another output: -o FILE"
+    refused((*arguments, output), 2, f"{output} {told}")
+
+
+def test_an_input_is_known_by_another_name(chain, refused):
+    Path("link.csv").symlink_to("submissions/preds.csv")
+    told = "is an input of this command and would be lost; name another output: -o FILE"
+    refused((*SUBMIT, "link.csv"), 2, f"link.csv, which is submissions/preds.csv, {told}")
+
+
 FULL = ": could not be written (File too large); nothing was changed"
 
 

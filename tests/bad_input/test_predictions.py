@@ -143,7 +143,7 @@ OTHER = "a, b, z against a, b, c"
         ("pseudolabel", "id,b,a,c", True, 3, RECORDED.format(ORDER)),
         ("recalibrate", "id,b,a,c", True, 3, RECORDED.format(ORDER)),
         ("pseudolabel", "id,b,a,c", False, 3, COMPETITION.format(ORDER)),
-        ("submit", "id,b,a,c", True, 4, COMPETITION.format(ORDER)),
+        ("submit", "id,b,a,c", True, 3, RECORDED.format(ORDER)),
         ("submit", "id,b,a,c", False, 4, COMPETITION.format(ORDER)),
         (
             ("ensemble", "other.csv", PREDS),
@@ -216,11 +216,12 @@ SAMPLE = "data/sample.csv"
         ),
         (
             columns(lambda n, cells: cells[:1]),
-            "the sample submission has an id column and no column for answers",
+            f"{SAMPLE}: the sample submission has an id column and no column for answers",
         ),
         (
             columns(lambda n, cells: [cells[0], *("abz" if n == 0 else "000")]),
-            "the sample submission asks for 'z', which is not a class; it has no column for 'c'",
+            f"{SAMPLE}: the sample submission asks for 'z', which is not a class; it has no column "
+            "for 'c'",
         ),
     ],
     ids=["other ids", "fewer ids", "more ids", "ids alone", "other classes"],

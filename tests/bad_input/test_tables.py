@@ -76,9 +76,9 @@ def test_a_missing_file_that_was_named(refused, command):
          "header has 5. A cell with a comma in it has to stand in quotes"),
         ("id,y,sar,eo,fold\n1,a,b,c,0\n2,a,\"b,c,0\n", "is no CSV table (EOF inside string "
          "starting at row 2)"),
-        (b"id,y\nstra\xdfe,a\n", "is not UTF-8 text. Save it as UTF-8 and try again"),
+        (b"id,y\nstra\xdfe\0,a\n", "is not UTF-8 text. Save it as UTF-8 and try again"),
     ],
-    ids=["empty", "header only", "repeated", "nameless", "ragged", "open quote", "Latin-1"],
+    ids=["empty", "header only", "repeated", "nameless", "ragged", "open quote", "binary"],
 )  # fmt: skip
 @pytest.mark.parametrize(("table", "command"), [pair for name in READERS for pair in all_of(name)])
 def test_a_table_that_is_none(refused, damage, table, command, text, message):

@@ -28,14 +28,15 @@ def test_init_writes_what_it_found_and_says_so(comptool, data):
         "# Facts of the competition; the settings of a run stand in its shell script.\n"
         f'name = "{load().name}"'.ljust(40)
         + "  # what submission files are called\n"
-        'task = "multiclass"                       # multiclass or multilabel\n'
+        'task = "multiclass"                       '
+        "# multiclass or multilabel or ordinal or regression\n"
         'metric = "accuracy"                       # what the organiser ranks by\n'
         "\n"
         "[data]\n"
         'folder = "data"                           # the download; what follows is relative to it\n'
         'train = "train.csv"                       # a table, or a folder of class folders\n'
         'id = "id"                                 # column\n'
-        'label = "label"                           # column; for multilabel a list of 0/1 columns\n'
+        'label = "label"                           # column; multilabel, regression: also a list of columns\n'
         "\n"
         "# In the order in which a model takes them: a column with the images' paths, or\n"
         '# a file-name pattern such as "SAR_{id}.png".\n'
@@ -91,11 +92,13 @@ def test_init_tells_what_is_wrong_with_the_samples_and_still_writes(comptool, da
     with (data / "train.csv").open("a") as stream:
         stream.write("6,../6.png,a,0\n")
     result = comptool("init")
-    assert result.exit_code == 0
-    assert (
-        "problem: data/train.csv, row 7, column 'path': this path leaves the data folder; paths "
-        "are relative to it (found '../6.png')\n"
-    ) in result.stderr
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr.endswith(
+        "comptool.toml is written, and training cannot work: correct it there, or with init "
+        "--force\ncomptool init: data/train.csv, row 7, column 'path': this path leaves the data "
+        "folder; paths are relative to it (found '../6.png')\n"
+    )
+    assert load().label == "label"
 
 
 def test_dry_run_writes_nothing(comptool, data):
@@ -173,11 +176,11 @@ def test_init_refuses_classes_that_two_tables_do_not_share(comptool, data, heade
 def test_init_tells_a_wrong_label_and_leaves_the_mending_to_the_user(comptool, data):
     several_labels(data, "sea,sand,tree", "1,0,2", "sea,sand,tree")
     result = comptool("init", "data")
-    assert result.exit_code == 0
-    assert (
-        "problem: data/train.csv, row 1, column 'tree': a label is 1 (present), 0 (absent), -1 or "
-        "blank (not annotated) (found '2')\n"
-    ) in result.stderr
+    assert result.exit_code == 3
+    assert result.stderr.endswith(
+        "comptool init: data/train.csv, row 1, column 'tree': a label is 1 (present), 0 (absent), "
+        "-1 or blank (not annotated) (found '2')\n"
+    )
     split = comptool("split")
     assert split.exit_code == 3
     assert split.stderr.splitlines()[-1].startswith("comptool split: data/train.csv, row 1, colu")

@@ -29,6 +29,11 @@ def cup(tmp_path) -> Path:
     return tmp_path
 
 
+def ranked_by(metric: str) -> None:
+    toml = Path("comptool.toml")
+    toml.write_text(toml.read_text().replace('"accuracy"', f'"{metric}"'))
+
+
 def test_the_samples_layout_order_and_ids(comptool, cup):
     result = comptool("submit")
     assert (result.exit_code, result.stdout) == (0, "submissions/cup.csv\n")
@@ -36,6 +41,7 @@ def test_the_samples_layout_order_and_ids(comptool, cup):
     assert result.stderr == (
         "taking submissions/preds.csv, the last step of the chain that exists\n"
         "layout and ids of sample.csv\n"
+        "answer form: one class, as the metric accuracy reads classes\n"
         "checked: 3 rows of image_id,class_id (one class), ids as wanted\n"
     )
     recorded = provenance.recall(Path("submissions/cup.csv"))
@@ -83,10 +89,11 @@ DECIDED = "image_id,0,1,pred\nq,0.25,0.75,0\np,1.0,0.0,0\nr,0.5,0.5,1\n"
 def test_answers_that_probabilities_cannot_hold_are_counted(comptool, cup, sample, written):
     Path("submissions/recalibrated.csv").write_text(DECIDED)
     Path("sample.csv").write_text(sample)
+    ranked_by("logloss")
     result = comptool("submit")
     assert (result.exit_code, result.stdout) == (0, "submissions/cup.csv\n")
     assert Path("submissions/cup.csv").read_text().endswith(written)
-    assert result.stderr.splitlines()[2] == (
+    assert result.stderr.splitlines()[3] == (
         "warning: in 1 of 3 rows of submissions/recalibrated.csv the most probable class is not "
         "the answer in column pred; the sample submission asks for probabilities, so these answers "
         "are not in the submission, which says what it would say without them"
@@ -96,12 +103,14 @@ def test_answers_that_probabilities_cannot_hold_are_counted(comptool, cup, sampl
 def test_answers_that_the_probabilities_give_anyway_are_no_loss(comptool, cup):
     Path("submissions/recalibrated.csv").write_text(DECIDED.replace("0.75,0", "0.75,1"))
     Path("sample.csv").write_text("image_id,0,1\np,0,0\nq,0,0\nr,0,0\n")
+    ranked_by("logloss")
     assert "warning" not in comptool("submit").stderr
 
 
 def test_an_unknown_answer_is_refused_whatever_the_layout(comptool, cup):
     Path("submissions/recalibrated.csv").write_text(DECIDED.replace("0.75,0", "0.75,7"))
     Path("sample.csv").write_text("image_id,0,1\np,0,0\nq,0,0\nr,0,0\n")
+    ranked_by("logloss")
     result = comptool("submit")
     assert result.exit_code == 4
     assert "column 'pred': no such class (found '7')" in result.stderr
@@ -149,7 +158,7 @@ def test_check_only_writes_nothing_and_says_what_an_organiser_would(comptool, cu
     )
     mine.write_text("image_id,class_id\np,0\nq,1\nr,1\n")
     result = comptool("submit", "--check-only", "mine.csv", "--json")
-    assert json.loads(result.stdout) == {"checked": "mine.csv", "rows": 3}
+    assert json.loads(result.stdout) == {"checked": "mine.csv", "rows": 3, "form": "label"}
     assert sorted(cup.rglob("*")) == before
 
 
@@ -251,6 +260,42 @@ def test_contradicting_options_are_refused(comptool, cup, arguments, message):
     result = comptool("submit", *arguments)
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1].startswith(f"comptool submit: {message}")
+
+
+def test_predictions_of_another_task_are_refused(comptool, cup):
+    preds = Path("submissions/preds.csv")
+    facts = {"task": "multilabel", "classes": ["0", "1"]}
+    provenance.record(preds, command="infer", arguments={}, facts=facts)
+    result = comptool("submit", "-q")
+    assert (result.exit_code, result.stderr) == (
+        3,
+        "comptool submit: submissions/preds.csv: these predictions are multilabel, and the "
+        "competition is multiclass. Give the predictions of a run of this competition\n",
+    )
+
+
+def test_without_a_competition_the_task_is_the_recorded_one(comptool, tmp_path):
+    preds = Path("p.csv")
+    preds.write_text("image_id,0,1\nq,0.9,0.75\np,0.1,0.0\nr,0.5,0.6\n")
+    facts = {"task": "multilabel", "classes": ["0", "1"]}
+    provenance.record(preds, command="infer", arguments={}, facts=facts)
+    Path("s.csv").write_text("image_id,y\np,0 1\nq,\nr,\n")
+    result = comptool("submit", "p.csv", "--sample-submission", "s.csv", "-o", "out.csv")
+    assert result.exit_code == 0, result.stderr
+    assert Path("out.csv").read_text() == 'image_id,y\np,""\nq,0 1\nr,1\n'
+    assert "answer form: a list of classes, as the sample submission shows\n" in result.stderr
+
+
+def test_a_form_that_is_named_is_written(comptool, cup):
+    ranked_by("auc")
+    assert comptool("submit", "--form", "label").exit_code == 0
+    assert Path("submissions/cup.csv").read_text() == "image_id,class_id\np,0\nq,1\nr,0\n"
+    result = comptool("submit", "--force", "--json")
+    assert json.loads(result.stdout)["form"] == "probability"
+    assert Path("submissions/cup.csv").read_text() == "image_id,class_id\np,0.0\nq,0.75\nr,0.5\n"
+    result = comptool("submit", "--form", "list", "--force")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("comptool submit: --form list: an image has one class\n")
 
 
 def test_no_predictions_at_all(comptool, cup):

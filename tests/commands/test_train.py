@@ -226,7 +226,11 @@ def test_several_classes_per_image_train_by_their_own_loss_and_metric(cells, com
         (["--model-option", "dropot=1"], 2, "no option of the model 'test_efficientnet' is called"),
         (["--balance", "under"], 2, "--balance under needs one class per image"),
         (["--loss", "two-way", "--mixup", "1"], 2, "the loss 'two-way' needs targets of 0 and 1"),
-        (["--metric", "kappa"], 2, "no multi-label metric is called 'kappa'; did you mean"),
+        (
+            ["--metric", "kappa"],
+            2,
+            "the metric 'kappa' is for the task multiclass, and the task is",
+        ),
         (["--prior", "p.csv"], 2, "--prior is for the loss 'partial-asl', and the loss is 'bce'"),
         (["--loss", "partial-asl", "--prior", "p.csv"], 3, "p.csv: there is no such file"),
         (["--layer-decay", "2"], 2, "--layer-decay is 2.0; it has to be above 0 and at most 1"),

@@ -86,7 +86,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_resumes_to_the_same_bits(
     assert running.end(signal.SIGINT) == 130
     last = Path("log.txt").read_text().splitlines()[-1]
     assert last.startswith("comptool train: stopped in epoch ")
-    assert last.endswith("go on with: comptool train --run-name broken --resume")
+    assert last.endswith("continue with: comptool train --run-name broken --resume")
     resumed = program(*last.split("comptool ")[-1].split(), env=ALONE)
     assert (resumed.returncode, resumed.stdout) == (0, "weights/broken\n"), resumed.stderr
     assert comptool("train", *tiny, "--run-name", "whole", *LONG).exit_code == 0

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comptool.postprocess.pseudo_labels.config import Rule
-from comptool.postprocess.pseudo_labels.rounds import limited, sure
+from comptool.postprocess.pseudo_labels.selection import limited, sure
 
 cases = st.tuples(
     st.integers(0, 2**32 - 1),

@@ -69,16 +69,20 @@ def test_a_validation_folder_that_does_not_fit_is_told(tmp_path, image, why, wri
     assert len(training_samples(found)) == 2
 
 
-def test_a_validation_table_is_told_not_to_be_used(download, rows, detect):
+def test_a_validation_table_is_a_given_split(download, rows, detect):
     folder = download(
         8,
         train=rows("id,label", "{n},{even}", range(6)),
         val=rows("id,label", "{n},{even}", range(6, 8)),
     )
-    assert (
-        "not used: 'val.csv'; append its rows to train.csv, with a column 'split' of train "
-        "and val, for split --from-column split"
-    ) in detect(folder).findings
+    found = detect(folder)
+    assert "val.csv is a given split: comptool split --from-column split" in found.findings
+    frame = training_samples(found).frame
+    assert frame["split"].tolist() == ["train"] * 6 + ["val"] * 2
+    (folder / "val.csv").write_text(rows("id,kind", "{n},{even}", range(6, 8)))
+    assert detect(folder).val is None
+    with pytest.raises(InputError, match=r"val.csv: no column is called 'label'"):
+        training_samples(detect(folder, val="val.csv"))
 
 
 def test_a_validation_folder_beside_a_table_is_refused(tmp_path, write, rows, detect):

@@ -16,7 +16,7 @@ def test_a_group_column_is_known_by_its_name(download, rows, detect):
     folder = download(6, train=rows("id,label,scene", "{n},{even},s{third}", range(6)))
     found = detect(folder)
     assert found.group == "scene"
-    assert "assumed: scene is a group column (3 groups)" in found.findings
+    assert "assumed: scene is a group column (3 groups); --group '' for none" in found.findings
 
 
 def test_one_column_of_decimals_asks_for_a_probability(download, rows, detect):
@@ -29,7 +29,7 @@ def test_one_column_of_decimals_asks_for_a_probability(download, rows, detect):
 
 
 def test_a_repeated_id_does_not_make_another_column_the_id(download, rows, detect):
-    text = rows("image_id,path,label", "{n},{n}.png,{even}", range(20)) + "3,3.png,1\n"
+    text = rows("image_id,path,label", "{n},{n}.png,{even}", range(20)) + "3,3.png,0\n"
     folder = download(20, train=text)
     found = detect(folder)
     assert found.id == "image_id"

@@ -162,7 +162,7 @@ def test_a_class_called_like_a_column_of_pseudo_labels_is_refused_at_once(
     found = detect(folder)
     with pytest.raises(InputError, match=f"pseudo-label tables.*'{name}'.*Rename the class"):
         training_samples(found)
-    assert any(line.startswith("problem") and name in line for line in overview(found))
+    assert f"'{name}'" in str(overview(found).obstacle)
 
 
 def test_a_class_called_like_a_column_of_prediction_files_is_told(tmp_path, write, rows, detect):
@@ -193,14 +193,15 @@ def test_an_overview_counts_positives_and_unknown_cells(download, rows, detect):
         6,
         train=rows("id,sea,sand", "{n},{even},", range(5)) + "5,-1,1\n",
     )
-    assert overview(detect(folder)) == [
+    assert overview(detect(folder)).lines == [
         "6 training samples of 2 labels, positives from 1 (sand) to 2 (sea), 0.50 per sample, "
         "50.0% of the cells not annotated"
     ]
     (folder / "train.csv").write_text(rows("id,sea,sand", "{n},{even},{third}", range(6)))
-    (told,) = overview(detect(folder, label=["sea", "sand"], task="multilabel"))
-    assert told == (
-        f"problem: {folder / 'train.csv'}, row 3, column 'sand': a label is 1 (present), 0 "
+    told = overview(detect(folder, label=["sea", "sand"], task="multilabel"))
+    assert told.lines == []
+    assert str(told.obstacle) == (
+        f"{folder / 'train.csv'}, row 3, column 'sand': a label is 1 (present), 0 "
         "(absent), -1 or blank (not annotated) (found '2')"
     )
 
@@ -214,7 +215,7 @@ def test_given_labels_that_the_sample_submission_does_not_ask_for_are_a_problem(
         sample=rows("id,sea,sand,tree", "{n},0.5,0.5,0.5", range(6, 8)),
     )
     told = overview(detect(folder, label=["sea", "sand"], task="multilabel"))
-    assert told[1] == (
+    assert told.lines[1] == (
         "problem: the labels are not the classes of the sample submission: "
         "sea, sand against sea, sand, tree"
     )

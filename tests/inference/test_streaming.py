@@ -17,7 +17,7 @@ from comptool.inference.config import Computing, InferConfig
 from comptool.inference.infer import infer
 from comptool.inference.plan import plan_prediction
 from comptool.inference.predict import Prediction, predict
-from comptool.inference.torch_backend import OnHost
+from comptool.inference.torch_backend import Transfers
 from comptool.inference.tta.policies import GROUPS, PLAIN, Scheme
 from comptool.io.predictions import Predictions, write_parts, write_predictions
 
@@ -98,7 +98,7 @@ def test_batches_that_are_begun_ahead_come_back_in_their_order(pairs, monkeypatc
     wanted = predict(plan.members, plan.samples, [scheme], torch_here)[0]
     begun = []
 
-    class Ahead(OnHost):
+    class Ahead(Transfers):
         ahead = 2
 
         def there(self, images):

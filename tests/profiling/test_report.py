@@ -38,7 +38,7 @@ def test_the_table_has_a_row_per_phase_its_sum_and_what_to_change():
         "forward        50.00   50.0%",
         "other          10.00   10.0%  between the phases",
         "sum           100.00  100.0%",
-        "beside it, 2 loaders, ms of a core a step: decode 30.00, augment 10.00",
+        "at the same time, 2 loaders, ms of a core a step: decode 30.00, augment 10.00",
         "320.0 images/s; 400.0 on images that are in place, of which this is 80%",
         "what to change",
         "  do so",

@@ -72,9 +72,9 @@ def test_one_probability_of_two_classes(column, positive, notes):
     )
 
 
-def test_joined_classes():
+def test_lists_of_one_class_per_image_are_rankings():
     layout = read_layout(sample(id=["1", "2"], labels=["a b", "c"]), "a b c".split(), "multiclass")
-    assert layout.form.name == "joined"
+    assert (layout.form.name, layout.k) == ("top-k", 2)
 
 
 def test_a_class_name_with_a_blank_is_not_several_classes():
@@ -82,8 +82,8 @@ def test_a_class_name_with_a_blank_is_not_several_classes():
     assert read_layout(table, ("box truck", "van"), "multiclass").form.name == "label"
 
 
-def test_multilabel_answers_are_joined():
-    assert read_layout(sample(id=["1"], y=["a"]), ("a", "b"), "multilabel").form.name == "joined"
+def test_multilabel_answers_are_lists():
+    assert read_layout(sample(id=["1"], y=["a"]), ("a", "b"), "multilabel").form.name == "list"
 
 
 def test_without_known_classes_the_columns_are_the_classes():

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from comptool import tasks
 from comptool.errors import SubmissionError
 from comptool.io.predictions import Predictions
 from comptool.submission.answer_forms import read_layout
@@ -25,7 +26,7 @@ def predictions(classes=("cat", "dog"), pred=None) -> Predictions:
 def submission(given: Predictions, task="multiclass", **columns) -> dict[str, list]:
     sample = pd.DataFrame(columns, dtype=object)
     layout = read_layout(sample, given.classes, task)
-    return build(given, sample, layout, task, "preds.csv").to_dict("list")
+    return build(given, sample, layout, tasks.find(task), "preds.csv").to_dict("list")
 
 
 def test_the_most_probable_class_in_the_samples_order():
@@ -62,9 +63,16 @@ def test_one_probability_is_that_of_the_second_class():
     ]  # fmt: skip
 
 
-def test_joined_labels_of_a_multiclass_task_hold_one_class():
-    built = submission(predictions(), id=list("pqr"), labels=["cat dog", "cat", "dog"])
-    assert built["labels"] == ["dog", "cat", "cat"]
+def test_lists_of_a_multiclass_task_hold_the_most_probable_classes_in_order():
+    built = submission(predictions(), id=list("pqr"), labels=["cat dog", "cat dog", "dog cat"])
+    assert built["labels"] == ["dog cat", "cat dog", "cat dog"]
+
+
+def test_the_decision_comes_first_in_a_list():
+    built = submission(
+        predictions(pred=["cat", "dog", "dog"]), id=list("pqr"), labels=["cat dog"] * 3
+    )
+    assert built["labels"] == ["cat dog", "dog cat", "dog cat"]
 
 
 def test_multilabel_probabilities_need_no_choice():

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from comptool import tasks
 from comptool.errors import SubmissionError, UsageError
 from comptool.io.predictions import Predictions
 from comptool.submission.answer_forms import read_layout
@@ -22,9 +23,9 @@ def submitted(answers, classes=CLASSES, threshold=None) -> list[str]:
     ids = np.array(["p", "q", "r"], dtype=object)
     sample = pd.DataFrame({"id": ids, "labels": answers}, dtype=object)
     layout = read_layout(sample, classes, "multilabel")
-    assert layout.form.name == "joined"
+    assert layout.form.name == "list"
     given = Predictions(ids, classes, PROBABILITIES)
-    table = build(given, sample, layout, "multilabel", "preds.csv", threshold)
+    table = build(given, sample, layout, tasks.find("multilabel"), "preds.csv", threshold)
     check(table, sample, layout, "s.csv")
     return table["labels"].tolist()
 
@@ -79,10 +80,12 @@ def test_columns_hold_probabilities_or_answers():
     ids = np.array(["p", "q", "r"], dtype=object)
     sample = pd.DataFrame({"id": ids, "emu": "0", "cat": "0", "dog": "0"}, dtype=object)
     layout = read_layout(sample, CLASSES, "multilabel")
-    given = Predictions(ids, CLASSES, PROBABILITIES)
-    plain = build(given, sample, layout, "multilabel", "preds.csv")
+    given, task = Predictions(ids, CLASSES, PROBABILITIES), tasks.find("multilabel")
+    plain = build(given, sample, layout, task, "preds.csv")
     assert plain["cat"].tolist() == [0.9, 0.5, 0.51]
-    answers = build(given, sample, layout, "multilabel", "preds.csv", 0.5)
+    decided = read_layout(sample, CLASSES, "multilabel", decided=True)
+    assert decided.form.name == "indicators"
+    answers = build(given, sample, decided, task, "preds.csv", 0.5)
     assert answers.to_numpy().tolist() == [["p", 1, 1, 0], ["q", 0, 0, 0], ["r", 1, 1, 1]]
 
 
@@ -105,11 +108,9 @@ def test_a_list_that_an_organiser_would_refuse_is_named(cell, message):
 
 
 def test_a_sample_with_one_class_and_a_score_is_none_of_a_multi_label_competition():
-    ids = np.array(["p", "q", "r"], dtype=object)
-    sample = pd.DataFrame({"id": ids, "label": "cat", "score": "0.5"}, dtype=object)
-    layout = read_layout(sample, CLASSES, "multilabel")
+    sample = pd.DataFrame({"id": ["p"], "label": "cat", "score": "0.5"}, dtype=object)
     with pytest.raises(SubmissionError) as error:
-        build(Predictions(ids, CLASSES, PROBABILITIES), sample, layout, "multilabel", "preds.csv")
+        read_layout(sample, CLASSES, "multilabel")
     assert str(error.value) == (
         "the sample submission asks for one class and its score, and the competition is "
         "multi-label; it needs a list of classes or one column per class"
@@ -118,10 +119,8 @@ def test_a_sample_with_one_class_and_a_score_is_none_of_a_multi_label_competitio
 
 def test_a_threshold_needs_a_multi_label_competition():
     sample = pd.DataFrame({"id": ["p"], "label": ["cat"]}, dtype=object)
-    layout = read_layout(sample, CLASSES, "multiclass")
-    given = Predictions(np.array(["p"], dtype=object), CLASSES, PROBABILITIES[:1])
     with pytest.raises(UsageError, match="--threshold is for multi-label competitions"):
-        build(given, sample, layout, "multiclass", "preds.csv", 0.5)
+        read_layout(sample, CLASSES, "multiclass", decided=True)
 
 
 @given(st.floats(0, 1), st.floats(0, 1))

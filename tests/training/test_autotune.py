@@ -233,7 +233,7 @@ def test_what_cannot_be_compiled_is_trained_without_and_said(
     fit(epochs=1, say=said.append)
     assert not config_of().compiled
     assert any("; not compiled, which is not possible here: " in text for text in said)
-    with pytest.raises(CannotCompileError, match="go on with --resume --compile off"):
+    with pytest.raises(CannotCompileError, match="continue with --resume --compile off"):
         fit("asked", epochs=1, compile="on")
     fit("asked", resume=True, compile="off")
     assert not config_of("asked").compiled

@@ -120,7 +120,7 @@ def test_the_balanced_loss_gets_the_positives_and_the_known_cells_of_the_trainin
             "--loss-option mode is 'ignored'; it has to be 'negative', 'ignore', "
             "'ignore-normalize' or 'selective'",
         ),
-        ({"metric": "accuracy"}, "no multi-label metric is called 'accuracy'"),
+        ({"metric": "accuracy"}, "the metric 'accuracy' is for the task multiclass"),
         ({"augment": "strong", "magnitude": 5}, "the augmentation 'strong' has no use for "
          "--magnitude; of such options it takes --cutout"),
         ({"magnitude": 5}, "the augmentation 'flips' has no use for --magnitude; of such options "

@@ -77,7 +77,7 @@ def test_ctrl_c_goes_on_from_the_very_update(
     fit("whole", **RICH)
     with pytest.raises(KeyboardInterrupt) as stop, at_forward(moment, press_ctrl_c):
         fit("broken", **RICH)
-    assert str(stop.value).endswith("go on with: comptool train --run-name broken --resume")
+    assert str(stop.value).endswith("continue with: comptool train --run-name broken --resume")
     state = torch.load("weights/broken/last.pt", weights_only=True)["progress"]
     assert (state["epoch"], state["update"]) == (epoch, update)
     fit("broken", resume=True)

@@ -255,7 +255,7 @@ def weak(*, cutout: float = CUTOUT_SHARE, magnitude: float = 9, num_ops: int = 2
     """Cutout, then RandAugment.
 
     ``cutout`` is the side of the cut-out as a share of the image's, above 0 and at most 1;
-    ``magnitude`` the strength of each operation, 0 to 30, above a UsageError; ``num_ops``, 1 or
+    ``magnitude`` the strength of each operation, 0 to 30 (a UsageError above); ``num_ops``, 1 or
     more, the operations drawn per sample, with replacement.
     """
     if magnitude > RAND_AUGMENT_STEPS:

@@ -177,10 +177,13 @@ def swallowed(classes: Sequence[str], counts: npt.NDArray[np.int64], shares: Dou
     excess = np.flatnonzero(counts > SWALLOWS * np.maximum(shares, 1))
     warnings = []
     for c in excess.tolist():
-        share, than = f"{round(float(shares[c]), 1):g}", "; its share is"
+        share = f"{round(float(shares[c]), 1):g}"
+        takes = f"class '{classes[c]}' takes {counts[c]} rows"
         if shares[c] >= 1:
-            than = f", {counts[c] / shares[c]:.1f} times its share of"
-        warnings.append(f"class '{classes[c]}' takes {counts[c]} rows{than} {share}")
+            takes += f", {counts[c] / shares[c]:.1f} times its share of {share}"
+        else:
+            takes += f"; its share is {share}"
+        warnings.append(takes)
     return warnings
 
 

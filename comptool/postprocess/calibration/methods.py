@@ -25,7 +25,8 @@ class CalibrationMethod(Entry):
     takes: tuple[str, ...] = ()
     fitted: bool = False  # whether it needs labelled out-of-fold rows
     of_sets: bool = False  # whether the answer to a row depends on the other rows of the test set
-    # Whether out-of-fold rows and presumed class shares are only used to estimate its gain.
+    # Whether out-of-fold rows and presumed class shares only estimate its gain and do not affect
+    # its answers.
     weighed: bool = False
     own_prior: bool = False  # whether an option of its own replaces ``--target-prior``
     ordered: bool = False  # whether it is for grades alone

@@ -118,7 +118,8 @@ def combine(
 
     With one class per image, the rows of the result sum to one; with several labels, classes are
     independent and a member votes for those above one half. A single member is returned itself.
-    ``method`` is one of `METHODS`; weights are at least 0 and not all 0, None for equal ones.
+    ``method`` is one of `METHODS`; weights, one per member, are at least 0 and not all 0, None for
+    equal ones.
     UsageError if the weights or the power (above 0) are invalid, or the task has no such method.
     """
     shares = normalised_weights(weights, len(members))

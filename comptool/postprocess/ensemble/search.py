@@ -226,10 +226,10 @@ def search(
 
     ``members`` are M arrays of probabilities, (N, K); ``targets`` are class indices, (N,), or 1, 0
     and -1, (N, K). The weights are at least 0, of shape (M,), or (M, K) if ``per_class``; their sum
-    over members is one. The search ``how``, one of `SEARCHES`, adds at most ``steps`` members if
-    greedy, and averages ``bags`` searches over random halves of the members (0: one search over
-    all), drawn by ``seed``. UsageError if there is no such metric or search, or classes cannot have
-    their own weights.
+    over members is one. ``how`` is one of `SEARCHES`; the greedy search adds at most ``steps`` (1
+    or more) members and averages ``bags`` searches over random halves of the members (0: one search
+    over all), drawn by ``seed``; the continuous one reads neither. UsageError if there is no such
+    metric or search, or classes cannot have their own weights.
     """
     if how not in SEARCHES:
         raise UsageError(f"a search is {' or '.join(SEARCHES)}, not '{how}'")

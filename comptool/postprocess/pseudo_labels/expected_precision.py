@@ -24,7 +24,7 @@ from comptool.errors import ComptoolError, InputError
 from comptool.io.provenance import PredictionFacts
 from comptool.postprocess.oof import Labelled, own_evidence, side_by_side
 from comptool.postprocess.pseudo_labels.config import PrecisionTarget, Rule
-from comptool.postprocess.pseudo_labels.rounds import NONE, sure, sure_cells
+from comptool.postprocess.pseudo_labels.selection import NONE, sure, sure_cells
 from comptool.tasks import Task
 from comptool.tasks.labels import ABSENT, PRESENT, UNKNOWN
 

@@ -41,7 +41,7 @@ from comptool.postprocess.pseudo_labels.expected_precision import (
     agreeing,
     promise,
 )
-from comptool.postprocess.pseudo_labels.rounds import answers_of, table
+from comptool.postprocess.pseudo_labels.selection import answers_of, table
 from comptool.tasks import Task
 
 

@@ -1,0 +1,259 @@
+"""Archives of a download: zip, tar and 7z with images or tables, unpacked beside themselves.
+
+``train.zip`` becomes the folder ``train``, whether the archive has that folder in it or not; an
+archive with tables in it is the whole download, and is unpacked into the download's folder. What is
+already there is not unpacked again. The files go to a hidden folder first, which is renamed: an
+interruption leaves no half of a folder.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from comptool.competition.detection import TABLE_NAME, role_of, words_of
+from comptool.competition.filename_patterns import MAC_FILES, looks_like_image
+from comptool.errors import InputError, OutputError, counted
+from comptool.io.atomic import disk_error, write_error
+
+ARCHIVE = re.compile(r"(.+?)\.(zip|tar|tar\.gz|tgz|tar\.bz2|tar\.xz|7z)", re.IGNORECASE)
+# A part of an archive, and what makes one of all parts or reads them.
+PART = re.compile(r"(.+\.(?:zip|7z|tar|tar\.gz|tgz))\.?(?:0*\d{2,3}|part\d+|a[a-z])", re.IGNORECASE)
+LISTED = 2000  # members looked at, of a tar that has to be read for it
+GIGABYTE = 1 << 30
+ROLES = frozenset("train training test testing val valid validation images imgs image".split())
+DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, NotImplementedError)
+COMMANDS = {"zip": "unzip", "7z": "7z x", "tar": "tar -xf"}
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An archive file, relative to the folder of the download."""
+
+    name: str
+    stem: str
+    kind: str  # "zip", "tar" or "7z"
+
+
+def archives_of(files: Iterable[str]) -> list[Archive]:
+    """The archives at the top of a download, but for a packed table."""
+    found = []
+    for name in files:
+        fits = ARCHIVE.fullmatch(name)
+        if fits and "/" not in name and not TABLE_NAME.fullmatch(name):
+            kind = fits[2].lower()
+            found.append(Archive(name, fits[1], kind if kind in ("zip", "7z") else "tar"))
+    return found
+
+
+def parts_of(files: Iterable[str]) -> list[str]:
+    """A sentence for each archive in parts, with the command that joins it."""
+    heads = {fits[1] for name in files if (fits := PART.fullmatch(name))}
+    return [
+        f"not read: the parts of {head}; join and unpack them: cat {head}* > all && 7z x all"
+        for head in sorted(heads)
+    ]
+
+
+def packed(files: Iterable[str]) -> str:
+    """How to unpack the archives of a download, as a remedy; blank without any."""
+    files = list(files)
+    tops = {name.split("/")[0] for name in files}
+    found = [one for one in archives_of(files) if one.stem not in tops]
+    if not found:
+        return ""
+    shown = " and ".join(f"{COMMANDS[one.kind]} {one.name}" for one in found[:2])
+    return f"Run 'comptool init', which unpacks archives, or: {shown}"
+
+
+def unpack_all(folder: Path, *, is_given: bool) -> list[str]:
+    """Unpack the archives of images and tables of a download; a sentence for each.
+
+    Parameters
+    ----------
+    folder
+        The folder of the download.
+    is_given
+        Whether the user named it. Otherwise it may be any folder, and without a table of a
+        competition only archives called train, test, images and the like are unpacked.
+
+    Raises
+    ------
+    InputError
+        If an archive is damaged, needs a password, has a path outside its folder, needs more space
+        than there is, or is 7z without py7zr.
+    OutputError
+        If the folder cannot be written.
+    """
+    sentences: list[str] = []
+    done: set[str] = set()
+    # An archive of the whole download has others in it.
+    while True:
+        files = sorted(one.name for one in folder.iterdir() if one.is_file())
+        has_tables = any(TABLE_NAME.fullmatch(name) and role_of(name) for name in files)
+        waiting = [one for one in archives_of(files) if one.name not in done]
+        if not (is_given or has_tables):
+            waiting = [one for one in waiting if ROLES & set(words_of(one.stem))]
+        if not waiting:
+            return [*parts_of(files), *sentences]
+        done |= {one.name for one in waiting}
+        told = (_unpack_one(folder, one) for one in waiting)
+        sentences += [sentence for sentence in told if sentence]
+
+
+def _unpack_one(folder: Path, archive: Archive) -> str:
+    """Unpack an archive if it has images or tables that are not there; what was done."""
+    if not _is_empty(folder / archive.stem):
+        return ""
+    path = folder / archive.name
+    with _named(path), _opened(path, archive.kind) as opened:
+        names = [name for name in opened.first_names() if not _is_clutter(name)]
+        tables = [name for name in names if TABLE_NAME.fullmatch(name)]
+        if not tables and not any(map(looks_like_image, names)):
+            return ""
+        tops = {PurePosixPath(name).parts[0] for name in names}
+        is_whole = any("/" not in name and role_of(name) is not None for name in tables)
+        if is_whole and all((folder / top).exists() for top in tops):
+            return ""
+        target = folder if is_whole else folder / archive.stem
+        count = _unpack(opened, folder, target)
+    where = "this folder" if is_whole else f"{archive.stem}/"
+    return f"unpacked {archive.name} into {where} ({counted(count, 'file')})"
+
+
+def _is_empty(folder: Path) -> bool:
+    return not folder.is_dir() or next(folder.iterdir(), None) is None
+
+
+def _is_clutter(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return not parts or MAC_FILES in parts or parts[-1].startswith("._")
+
+
+class _Opened:
+    """An archive that is open for reading."""
+
+    def __init__(self, path: Path, kind: str, archive: Any) -> None:
+        self.path, self._kind, self._archive = path, kind, archive
+
+    def first_names(self) -> list[str]:
+        """Names of the first files, with ``/``."""
+        if self._kind == "tar":
+            members = islice(self._archive, LISTED)
+            return [one.name.removeprefix("./") for one in members if one.isfile()]
+        return [name for name in self._names() if not name.endswith("/")]
+
+    def _names(self) -> list[str]:
+        names = self._archive.getnames() if self._kind == "7z" else self._archive.namelist()
+        return [name.replace("\\", "/") for name in names]
+
+    def num_bytes(self) -> int:
+        """Size of all files."""
+        if self._kind == "tar":
+            return sum(one.size for one in self._archive)
+        if self._kind == "7z":
+            return int(self._archive.archiveinfo().uncompressed)
+        return sum(one.file_size for one in self._archive.infolist())
+
+    def extract(self, into: Path) -> None:
+        """Write all files below a folder."""
+        if self._kind == "tar":
+            # Refuses links and paths that lead out of the folder, and devices.
+            self._archive.extractall(into, filter="data")
+            return
+        for name in self._names():
+            if _leads_out(name):
+                raise InputError(
+                    "has a path that leads out of its folder; nothing was unpacked",
+                    file=self.path,
+                    values=[name],
+                )
+        self._archive.extractall(into)
+
+
+def _leads_out(name: str) -> bool:
+    windows = PureWindowsPath(name)
+    return bool(windows.drive) or name.startswith("/") or ".." in windows.parts
+
+
+@contextmanager
+def _opened(path: Path, kind: str) -> Iterator[_Opened]:
+    if kind == "zip":
+        with zipfile.ZipFile(path) as archive:
+            yield _Opened(path, kind, archive)
+    elif kind == "tar":
+        with tarfile.open(path) as tar:
+            yield _Opened(path, kind, tar)
+    else:
+        if find_spec("py7zr") is None:
+            raise InputError(
+                "is a 7z archive, which needs py7zr",
+                file=path,
+                mend=f"Install it (pip install py7zr), or unpack it: 7z x {path.name}",
+            )
+        import py7zr
+
+        with py7zr.SevenZipFile(path) as seven:
+            yield _Opened(path, kind, seven)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors of the libraries as errors about the archive."""
+    try:
+        yield
+    except tarfile.FilterError as error:
+        raise InputError(
+            "has a path that leads out of its folder; nothing was unpacked",
+            file=path,
+            values=[error.tarinfo.name],
+        ) from error
+    except OSError as error:
+        if disk_error(error) or isinstance(error, PermissionError):
+            raise write_error(path.parent, error) from error
+        raise InputError(f"cannot be unpacked ({error})", file=path) from error
+    except DAMAGED as error:
+        raise InputError(f"cannot be unpacked ({error})", file=path) from error
+
+
+def _unpack(opened: _Opened, folder: Path, target: Path) -> int:
+    """Unpack into the target by way of a hidden folder; the number of files."""
+    if not os.access(folder, os.W_OK):
+        raise OutputError(
+            f"cannot be written to, and {opened.path.name} has to be unpacked",
+            file=folder,
+            mend="Copy the download to a folder of yours",
+        )
+    needed, free = opened.num_bytes(), shutil.disk_usage(folder).free
+    if needed > free:
+        raise InputError(
+            f"needs {needed / GIGABYTE:.1f} GB unpacked, and {free / GIGABYTE:.1f} GB are free",
+            file=opened.path,
+            mend="Free some space, or move the download to another disk",
+        )
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".unpacking-") as temporary:
+        inside = Path(temporary) / target.name
+        opened.extract(inside)
+        shutil.rmtree(inside / MAC_FILES, ignore_errors=True)
+        count = sum(len(files) for _, _, files in os.walk(inside))
+        tops = [one for one in inside.iterdir() if not _is_clutter(one.name)]
+        if target != folder:
+            is_inside = [one.name for one in tops] == [target.name] and tops[0].is_dir()
+            if target.is_dir():
+                target.rmdir()
+            (tops[0] if is_inside else inside).rename(target)
+        for one in tops if target == folder else ():
+            if not (target / one.name).exists():
+                one.rename(target / one.name)
+        return count

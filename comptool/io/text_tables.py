@@ -1,0 +1,146 @@
+"""How a text table is written, from its beginning: encoding, separator, comments, header."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from comptool.io.image_readers import READERS
+
+NAMELESS = "Unnamed: 0"
+"""The name of a first column without a name."""
+UTF_8, LATIN_1 = "utf-8-sig", "cp1252"
+SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons"}
+COMMENT = "#"
+SNIFFED_BYTES = 1 << 16
+SNIFFED_ROWS = 50
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+MIN_ID = 6  # characters
+IMAGE_SUFFIXES = tuple(suffix for reader in READERS for suffix in reader.suffixes)
+
+
+@dataclass(frozen=True)
+class TextForm:
+    """How a text table is written."""
+
+    encoding: str = UTF_8
+    separator: str = ","
+    num_comments: int = 0  # lines before the table
+    columns: tuple[str, ...] = ()  # their names where the file has no header
+
+    def __str__(self) -> str:
+        """What is unusual about it, in words; blank for a usual CSV."""
+        parts = [SEPARATORS[self.separator]] if self.separator != "," else []
+        if self.encoding != UTF_8:
+            parts.append("UTF-16" if "16" in self.encoding else "Latin-1")
+        if self.num_comments:
+            parts.append(f"comment lines: {self.num_comments}")
+        if self.columns:
+            parts.append(f"no header, so the columns are called {', '.join(self.columns)}")
+        return "; ".join(parts)
+
+
+USUAL = TextForm()
+
+
+def text_form(path: Path) -> TextForm:
+    """How a text table is written; a usual CSV if it cannot be read."""
+    try:
+        head = _head(path)
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, IndexError):
+        return USUAL
+    encoding, text = _decoded(head, whole=len(head) < SNIFFED_BYTES)
+    lines = text.splitlines(keepends=True)
+    if len(head) == SNIFFED_BYTES:
+        lines = lines[:-1] or lines
+    num_comments = 0
+    while num_comments < len(lines) and lines[num_comments].startswith(COMMENT):
+        num_comments += 1
+    separator, rows = _separated("".join(lines[num_comments:]))
+    if num_comments and _is_header(lines[num_comments - 1], separator, rows):
+        return TextForm(encoding, separator, num_comments - 1)
+    return TextForm(encoding, separator, num_comments, _columns_without_header(rows))
+
+
+def _head(path: Path) -> bytes:
+    if path.suffix == ".gz":
+        with gzip.open(path) as packed:
+            return packed.read(SNIFFED_BYTES)
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as archive, archive.open(archive.namelist()[0]) as member:
+            return member.read(SNIFFED_BYTES)
+    with path.open("rb") as stream:
+        return stream.read(SNIFFED_BYTES)
+
+
+def _decoded(head: bytes, *, whole: bool) -> tuple[str, str]:
+    """The encoding, and the beginning of the file as text."""
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16", head.decode("utf-16", errors="ignore")
+    try:
+        # A character may be cut at the end of the beginning.
+        return UTF_8, (head if whole else head[:-4]).decode(UTF_8)
+    except UnicodeDecodeError as error:
+        if error.end > len(head) - 4 and not whole:
+            return UTF_8, head.decode(UTF_8, errors="ignore")
+    if CONTROL.search(head):  # no text at all
+        return UTF_8, ""
+    try:
+        return LATIN_1, head.decode(LATIN_1)
+    except UnicodeDecodeError:
+        return "latin-1", head.decode("latin-1")
+
+
+def _separated(text: str) -> tuple[str, list[list[str]]]:
+    """The separator that gives every row the same number of cells, and the rows; else commas."""
+    by_comma = _rows(text, ",")
+    for separator in SEPARATORS:
+        rows = by_comma if separator == "," else _rows(text, separator)
+        if len({len(row) for row in rows}) == 1 and len(rows[0]) > 1:
+            return separator, rows
+    return ",", by_comma
+
+
+def _rows(text: str, separator: str) -> list[list[str]]:
+    try:
+        rows = list(filter(None, csv.reader(io.StringIO(text, newline=""), delimiter=separator)))
+    except csv.Error:
+        return []
+    return rows[:SNIFFED_ROWS]
+
+
+def _is_header(comment: str, separator: str, rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the last comment line is the header: ``# id,label``."""
+    cells = _rows(comment.removeprefix(COMMENT), separator)
+    return bool(rows) and len(rows[0]) > 1 and len(cells[:1]) == 1 and len(cells[0]) == len(rows[0])
+
+
+def _columns_without_header(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """The names of the columns if the first row is no header: it holds what the others hold."""
+    if len(rows) < 2 or len({len(row) for row in rows}) > 1:
+        return ()
+    first, rest = rows[0], rows[1:]
+    is_data = (
+        any(cell.lower().endswith(IMAGE_SUFFIXES) for cell in first)
+        or all(NUMBER.fullmatch(cell) for cell in first)
+        or (
+            len(first) > 1
+            and any(row[-1] == first[-1] for row in rest)
+            and len(first[0]) >= MIN_ID
+            and any(letter.isdigit() for letter in first[0])
+            and {len(row[0]) for row in rest} == {len(first[0])}
+        )
+    )
+    if not is_data:
+        return ()
+    if len(first) <= 2:
+        return ("id", "label")[: len(first)]
+    return tuple(f"column{number}" for number in range(1, len(first) + 1))
