@@ -104,7 +104,7 @@ def test_what_is_no_list_of_records_is_refused(text, what):
     Path("train.json").write_text(text)
     with pytest.raises(InputError) as error:
         read_table(Path("train.json"))
-    assert f"train.json: {what}" in str(error.value)
+    assert str(error.value).startswith(what)
 
 
 def picture(value: int) -> bytes:
