@@ -73,12 +73,17 @@ class InitConfig(Output):
     missing_images: str | None = option(
         help="A training row without its images: error, or drop it.", panel=TABLES
     )
+    reader: str | None = option(
+        help="Reader of the image files: FILE.py:function, or a name.",
+        shown="by suffix",
+        panel=TABLES,
+    )
 
     def facts(self) -> dict[str, str | None]:
         """The given facts by their keys in ``comptool.toml``; None: not given."""
         keys = (
             "name task metric train val test sample-submission train-images test-images id label "
-            "label-pattern group classes missing-images"
+            "label-pattern group classes missing-images reader"
         ).split()
         given = {key: getattr(self, key.replace("-", "_")) for key in keys}
         return {**given, "folder": None if self.folder is None else str(self.folder)}

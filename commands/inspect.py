@@ -5,13 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from comptool.options import ADVANCED, FINDINGS, FOLDS, Output, WithCompetition, argument, option
+from comptool.options import (
+    ADVANCED,
+    FINDINGS,
+    FOLDS,
+    Output,
+    WithCompetition,
+    WithReader,
+    argument,
+    option,
+)
 
 from .options import give, say
 
 
 @dataclass(frozen=True)
-class InspectConfig(Output, WithCompetition):
+class InspectConfig(Output, WithCompetition, WithReader):
     """The options of ``comptool inspect``."""
 
     table: Path | None = argument(
@@ -49,7 +58,9 @@ def inspect(config: InspectConfig) -> None:
 
     output = config.output
     refuse_existing(output, config.force)
-    sources = inspecting.read_sources(config.table, config.competition, config.folds, FOLDS)
+    sources = inspecting.read_sources(
+        config.table, config.competition, config.folds, FOLDS, config.reader
+    )
     read = ", ".join(map(str, sources.files()))
     say("\n".join([*sources.competition.findings, f"inspecting {read}"]), config.quiet)
     if config.dry_run:

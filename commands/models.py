@@ -21,8 +21,8 @@ class ModelsConfig(WithJson, WithQuiet):
 def models(config: ModelsConfig) -> None:
     """List the models, one per line: name, summary and source.
 
-    A model is a backbone (also any of timm), then -dual for two modalities, then +HEAD for a head
-    other than linear. With a pattern, the matching backbones of timm are listed, too.
+    A model is a backbone (also any of timm), then -dual for several modalities, then +HEAD for
+    a head other than linear. With a pattern, the matching backbones of timm are listed, too.
 
     Example: comptool models 'mobilenet*'
     """

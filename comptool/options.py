@@ -288,6 +288,17 @@ class WithCompetition:
 
 
 @dataclass(frozen=True)
+class WithReader:
+    """A command that decodes images."""
+
+    reader: str | None = option(
+        help="Reader of the image files: FILE.py:function, or a name.",
+        shown="the competition's, otherwise by suffix",
+        panel=ADVANCED,
+    )
+
+
+@dataclass(frozen=True)
 class WithSeed:
     """A command with random choices."""
 

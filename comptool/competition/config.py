@@ -21,6 +21,7 @@ from comptool.competition.schema import (
     PATH_KEYS,
     Facts,
     from_environment,
+    from_options,
     read_facts,
     write_facts,
 )
@@ -58,9 +59,11 @@ class Competition:
     class_folders: Mapping[str, Sequence[str]] = field(default_factory=dict)
     group: str | None = None  # column: a split keeps its groups whole
     drop_missing: bool = False  # training rows without their images are left out
-    # column, or filename pattern with ``{id}``, in the model's order
+    # column, or filename pattern with ``{id}``, in the model's order; several with ``|`` between
+    # them are the channels of one image
     modalities: dict[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] | None = None  # all class names, if fixed
+    reader: str | None = None  # of the user for the images, ``FILE.py:function``
     # values by name: numbers, lists or paths of tables
     metric_options: dict[str, Any] = field(default_factory=dict)
     findings: tuple[str, ...] = ()  # detected and assumed facts, one sentence each
@@ -119,7 +122,7 @@ class Competition:
         return len(read_table(sample).columns) - 1
 
 
-def load(path: Path | None = None) -> Competition:
+def load(path: Path | None = None, *, reader: str | None = None) -> Competition:
     """The competition of the working directory.
 
     Parameters
@@ -127,6 +130,8 @@ def load(path: Path | None = None) -> Competition:
     path
         A ``comptool.toml``; by default the one in the working directory, otherwise the competition
         is detected in the working directory or in ``data/``.
+    reader
+        Reader of the images in place of the competition's.
 
     Raises
     ------
@@ -137,6 +142,8 @@ def load(path: Path | None = None) -> Competition:
         If a ``COMPTOOL_*`` variable has a wrong value.
     """
     environment = from_environment(os.environ)
+    if reader is not None:
+        environment |= from_options({"reader": reader})
     if path is None and not FILE.exists():
         return detected([Path(), Path("data")], environment)
     path = path or FILE
@@ -244,6 +251,7 @@ def assemble(facts: Facts, folder: Path, findings: tuple[str, ...] = ()) -> Comp
         drop_missing=facts.get("missing-images") == DROP,
         modalities=dict(facts["modalities"]),
         classes=None if classes is None else tuple(classes),
+        reader=facts.get("reader"),
         metric_options={
             name: str(_resolve(folder, METRIC_OPTIONS, value)) if is_table(value) else value
             for name, value in facts.get(METRIC_OPTIONS, {}).items()
@@ -291,6 +299,8 @@ def dump(competition: Competition, path: Path, *, force: bool = False) -> None:
         facts["missing-images"] = DROP
     if competition.classes is not None:
         facts["classes"] = list(competition.classes)
+    if competition.reader is not None:
+        facts["reader"] = competition.reader
     facts[METRIC_OPTIONS] = {
         name: _relative(Path(value), competition.folder) if is_table(value) else value
         for name, value in competition.metric_options.items()

@@ -29,7 +29,7 @@ from comptool.competition.detection import (
     table_of_images,
     words_of,
 )
-from comptool.competition.filename_patterns import placeholders
+from comptool.competition.filename_patterns import channels_of, placeholders
 from comptool.competition.image_sources import by_columns, find_modalities
 from comptool.competition.label_columns import (
     Taken,
@@ -88,7 +88,11 @@ def detect_table(path: Path, given: Mapping[str, Any]) -> Detection:
     frame = read_table(path)
     sources = given.get("modalities", {})
     facts = {key: value for key, value in given.items() if key not in (*PATH_KEYS, "folder")}
-    facts["modalities"] = {name: source for name, source in sources.items() if source in frame}
+    facts["modalities"] = {
+        name: source
+        for name, source in sources.items()
+        if all(column in frame for column in channels_of(source))
+    }
     facts["train"] = path.name
     found = Detection(path.parent, facts)
     tables = Tables(frame, None, None, None)
@@ -118,7 +122,8 @@ def _name(folder: Path) -> str:
 
 def _find_id(found: Detection, tables: Tables) -> None:
     if "id" not in found.facts:
-        frames = [frame for frame in (tables.train, tables.test) if frame is not None]
+        # Rows that are repeated in every cell are taken once.
+        frames = [one.drop_duplicates() for one in (tables.train, tables.test) if one is not None]
         found.settle("id", *choose_id(frames, tables.sample, found.table))
 
 
@@ -126,7 +131,7 @@ def _find_answers(found: Detection, tables: Tables) -> None:
     """Settle label, group, task and metric."""
     train, facts = tables.train, found.facts
     if "label" not in facts:
-        sources = facts["modalities"].values()
+        sources = [one for text in facts["modalities"].values() for one in channels_of(text)]
         named = [name for text in sources for name in placeholders(text)]
         test_columns = [] if tables.test is None else list(tables.test.columns)
         taken = Taken({facts["id"], NAMELESS, *sources, *named}, set(test_columns))

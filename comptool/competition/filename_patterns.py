@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from comptool.errors import InputError
-from comptool.io.image_readers import READERS
+from comptool.io.image_readers import CHANNELS, IMAGE_SUFFIXES, USUAL, reader_of
 
-IMAGE_SUFFIXES = frozenset(suffix for reader in READERS for suffix in reader.suffixes)
 NOT_DATA = frozenset({"weights", "submissions", "__pycache__"})
 MAX_DEPTH = 8
 NO_CLASSES = re.compile(
@@ -23,9 +22,9 @@ NO_CLASSES = re.compile(
 )
 
 
-def looks_like_image(name: str) -> bool:
+def looks_like_image(name: str, suffixes: Collection[str] = IMAGE_SUFFIXES) -> bool:
     """Whether the file name has the suffix of an image."""
-    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+    return os.path.splitext(name)[1].lower() in suffixes
 
 
 def can_be_class(folder: str) -> bool:
@@ -37,15 +36,18 @@ def can_be_class(folder: str) -> bool:
     return NO_CLASSES.search(folder.lower()) is None
 
 
-def find_images(folder: Path) -> list[str]:
+def find_images(folder: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> list[str]:
     """Sorted paths of all images below ``folder``, relative to it, with ``/``.
 
-    Leaves out hidden folders and comptool's own (``weights``, ``submissions``); follows links. A
-    file without a suffix is an image if it begins as one.
+    ``suffixes`` are those of images, with those of a reader of the user. Leaves out hidden folders
+    and comptool's own (``weights``, ``submissions``); follows links. A file without a suffix is an
+    image if it begins as one.
     """
     names = find_files(folder)
     return [
-        name for name in names if looks_like_image(name) or is_image_without_suffix(folder, name)
+        name
+        for name in names
+        if looks_like_image(name, suffixes) or is_image_without_suffix(folder, name)
     ]
 
 
@@ -79,14 +81,20 @@ def is_image_without_suffix(folder: Path, name: str) -> bool:
         return False
     try:
         with (folder / name).open("rb") as stream:
-            return stream.read(8).startswith(BEGINNINGS)
+            content = stream.read(256)
     except OSError:
         return False
+    return content.startswith(BEGINNINGS) or reader_of("", content).name != USUAL
 
 
 def is_pattern(text: str) -> bool:
     """Whether a modality is a filename pattern rather than a column."""
     return "{" in text
+
+
+def channels_of(text: str) -> list[str]:
+    """The columns or patterns of a modality: one, or those of the channels of its images."""
+    return text.split(CHANNELS)
 
 
 def placeholders(pattern: str) -> list[str]:

@@ -20,6 +20,7 @@ from comptool.competition.detection import (
 )
 from comptool.competition.filename_patterns import (
     ImageIndex,
+    channels_of,
     fill,
     is_pattern,
     looks_like_image,
@@ -29,12 +30,14 @@ from comptool.competition.filename_patterns import (
     without_suffix,
 )
 from comptool.errors import SHOWN_VALUES, InputError
-from comptool.io.image_readers import USUAL, reader_of
+from comptool.io.image_readers import CHANNELS, USUAL, parts_of, reader_of
 
 MAX_MODALITIES = 4
 # Radar comes first where it is paired with optical images, as in MAVOC's tables.
 LEADING = "sar"
 ONE_MODALITY = "image"
+# Of which each file holds a channel of an image, in the order of the channels.
+COLOURS = "red green blue yellow rededge red-edge nir swir swir1 swir2".split()
 PLAIN = frozenset({"", "image", "img", "file", "filename", "path", "id", "name"})
 
 
@@ -42,9 +45,10 @@ def find_modalities(found: Detection, tables: Tables) -> None:
     """Settle ``modalities``, then the image folders for their patterns."""
     frames = [frame for frame in (tables.train, tables.test) if frame is not None]
     if "modalities" not in found.facts:
-        modalities = _modalities(found, tables, frames)
+        modalities = colours_as_channels(_modalities(found, tables, frames))
         found.settle("modalities", modalities, f"images: {shown_modalities(modalities)}")
-    patterns = [source for source in found.facts["modalities"].values() if is_pattern(source)]
+    sources = found.facts["modalities"].values()
+    patterns = [piece for text in sources for piece in channels_of(text) if is_pattern(piece)]
     if not patterns:
         return
     train = tables.train
@@ -103,11 +107,22 @@ def _ids(frame: pd.DataFrame, id_column: str) -> list[str]:
 def by_columns(folder: Path, frames: Sequence[pd.DataFrame]) -> dict[str, str]:
     """Column by modality, for columns of every table with an existing image in ``folder``."""
     columns = image_columns(frames)
-    present = {
-        name: any(os.path.exists(folder / value) for value in values)
+    present = [
+        name
         for name, values in columns.items()
-    }
-    return named({name: name for name in columns if present[name]})
+        if any(os.path.exists(folder / value) for value in values)
+    ]
+    return named({name: name for name in (*present, *record_columns(frames))})
+
+
+def record_columns(frames: Sequence[pd.DataFrame]) -> list[str]:
+    """The columns of every table whose images lie in the records of a file."""
+    probes = _probes(frames)
+    return [
+        name
+        for name, values in probes.items()
+        if values and all(member for value in values for _, member in parts_of(value))
+    ]
 
 
 def by_file_names(images: Sequence[str], frames: Sequence[pd.DataFrame]) -> dict[str, str]:
@@ -124,11 +139,17 @@ def by_file_names(images: Sequence[str], frames: Sequence[pd.DataFrame]) -> dict
 
 def image_columns(frames: Sequence[pd.DataFrame]) -> dict[str, list[str]]:
     """Some values of each column with image file names in every table."""
-    shared = [name for name in frames[0].columns if all(name in frame for frame in frames)]
-    probes = {name: [v for one in frames for v in spread(one[name].tolist())] for name in shared}
     return {
-        name: seen for name, seen in probes.items() if seen and all(map(looks_like_image, seen))
+        name: seen
+        for name, seen in _probes(frames).items()
+        if seen and all(map(looks_like_image, seen))
     }
+
+
+def _probes(frames: Sequence[pd.DataFrame]) -> dict[str, list[str]]:
+    """Some values of each column that every table has."""
+    shared = [name for name in frames[0].columns if all(name in frame for frame in frames)]
+    return {name: [v for one in frames for v in spread(one[name].tolist())] for name in shared}
 
 
 def named(sources: Mapping[str, str]) -> dict[str, str]:
@@ -151,6 +172,18 @@ def _modality_name(text: str) -> str:
 def shown_modalities(modalities: Mapping[str, str]) -> str:
     """The modalities and their sources, in words."""
     return ", ".join(f"{name} = {source}" for name, source in modalities.items())
+
+
+def colours_as_channels(modalities: Mapping[str, str]) -> dict[str, str]:
+    """Modalities that are all called like colours, as the channels of one image in their order.
+
+    >>> colours_as_channels({"green": "{id}_green.png", "red": "{id}_red.png"})
+    {'image': '{id}_red.png|{id}_green.png'}
+    """
+    if len(modalities) < 2 or not set(modalities) <= set(COLOURS):
+        return dict(modalities)
+    sources = [modalities[name] for name in sorted(modalities, key=COLOURS.index)]
+    return {ONE_MODALITY: CHANNELS.join(sources)}
 
 
 def ordered(patterns: Sequence[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from comptool.competition.detection import first_column
 from comptool.competition.filename_patterns import (
     Row,
     can_be_class,
+    channels_of,
     collect,
     fill,
     find_images,
@@ -28,6 +29,8 @@ from comptool.competition.filename_patterns import (
     plain_path,
 )
 from comptool.errors import InputError, counted, quoted
+from comptool.io.image_readers import CHANNELS, MEMBER, parts_of, suffixes_of
+from comptool.io.image_records import NOTES, holds_records
 from comptool.io.provenance import TableFacts, facts
 from comptool.io.tables import check_ids, read_table, refuse_rows
 from comptool.tasks.labels import (
@@ -57,6 +60,7 @@ class Samples:
     labels: tuple[str, ...] = ()  # the K classes of a multi-label table, in class order
     # training treats 0 as not annotated: ``split --map-zero-to-unknown``
     zero_is_unknown: bool = False
+    reader: str = ""  # of the user for the images, ``FILE.py:function``
     numbers: tuple[str, ...] = ()  # the T label columns of a table of numbers
     notes: tuple[str, ...] = ()  # about rows that were left out, one sentence each
 
@@ -136,7 +140,7 @@ def training_samples(competition: Competition) -> Samples:
             frame, note = _with_images_only(competition, source, frame)
             notes += [note] if note else []
     samples = _samples(competition, frame, competition.folder, source, labelled=True)
-    return replace(samples, notes=tuple(notes))
+    return replace(samples, notes=(*samples.notes, *notes))
 
 
 def labelled_table(competition: Competition, source: Path) -> pd.DataFrame:
@@ -147,10 +151,10 @@ def labelled_table(competition: Competition, source: Path) -> pd.DataFrame:
     InputError
         If a table cannot be read, or the two have different columns.
     """
-    frame = read_table(source)
+    frame = _read(competition, source)
     if competition.val is None or competition.val.is_dir():
         return frame
-    val = read_table(competition.val, required=[str(name) for name in frame.columns])
+    val = _read(competition, competition.val, required=[str(name) for name in frame.columns])
     parts = [frame.assign(**{SPLIT: "train"}), val[list(frame.columns)].assign(**{SPLIT: "val"})]
     return pd.concat(parts, ignore_index=True)
 
@@ -175,13 +179,31 @@ def missing_images(competition: Competition, frame: pd.DataFrame) -> npt.NDArray
     paths = frame[[path_column(competition, name) for name in competition.modalities]]
     lacking = (paths == "").all(axis=1).to_numpy(copy=True)
     for column in paths:
-        there = [not path or (competition.folder / path).exists() for path in paths[column]]
+        there = [
+            not path or all((competition.folder / file).exists() for file, _ in parts_of(path))
+            for path in paths[column]
+        ]
         lacking |= ~np.array(there, np.bool_)
     return np.asarray(lacking, np.bool_)
 
 
 # For training rows: a row to be predicted cannot be left out.
 DROP_THEM = 'Leave such rows out with missing-images = "drop" in comptool.toml, or correct '
+
+
+def _read(competition: Competition, source: Path, required: Sequence[str] = ()) -> pd.DataFrame:
+    """A table of the download; places of records in it are seen from the data folder."""
+    frame = read_table(source, required=required)
+    prefix = os.path.relpath(source.parent, competition.folder).replace(os.sep, "/")
+    if prefix == "." or not holds_records(source):
+        return frame
+    start = source.name + MEMBER
+    inside = {
+        str(name): [f"{prefix}/{cell}" if cell.startswith(start) else cell for cell in frame[name]]
+        for name in frame.columns
+        if frame[name].str.startswith(start).any()
+    }
+    return frame.assign(**inside)
 
 
 def _check_val(val: Path | None, source: Path) -> None:
@@ -212,7 +234,7 @@ def test_samples(competition: Competition) -> Samples:
     if source.is_dir():
         frame = from_folders(competition, source, labelled=False)
     else:
-        frame = read_table(source)
+        frame = _read(competition, source)
         if competition.id not in frame.columns and source == competition.sample_submission:
             frame = frame.rename(columns={first_column(frame): competition.id})
         if source == competition.sample_submission:
@@ -311,6 +333,8 @@ def _samples(
         source=source,
         labels=labels,
         zero_is_unknown=bool(labels) and says_zero_is_unknown(source, frame),
+        reader=competition.reader or "",
+        notes=tuple(frame.attrs.get(NOTES, ())),
         numbers=competition.kind.number_columns(competition) if labelled else (),
     )
 
@@ -364,9 +388,22 @@ def _training_images(competition: Competition, source: Path) -> list[str]:
 def _rows(
     competition: Competition, source: Path, images: list[str], *, labelled: bool = False
 ) -> list[Row]:
-    patterns = competition.modalities
-    class_of = _class_of(competition, source, images) if labelled else None
+    pieces = {
+        (name, place): piece
+        for name, text in competition.modalities.items()
+        for place, piece in enumerate(channels_of(text))
+    }
+    keys = {f"{name}{CHANNELS}{place}": key for key in pieces for name, place in [key]}
+    patterns = {text: pieces[key] for text, key in keys.items()}
+    class_of = _class_of(competition, source, images, patterns) if labelled else None
     rows = collect(patterns, images, class_of)
+    for row in rows:
+        found = {keys[text]: path for text, path in row.paths.items()}
+        row.paths = {
+            name: _joined([found.get((name, place), "") for place, _ in enumerate(wanted)], wanted)
+            for name, text in competition.modalities.items()
+            for wanted in [[fill(piece, {"id": row.id}) for piece in channels_of(text)]]
+        }
     if not rows:
         raise InputError(
             "no image matches " + " or ".join(patterns.values()),
@@ -383,9 +420,9 @@ def _rows(
 
 
 def _class_of(
-    competition: Competition, source: Path, images: list[str]
+    competition: Competition, source: Path, images: list[str], patterns: Mapping[str, str]
 ) -> Callable[[str, str], str]:
-    patterns, pattern = competition.modalities, competition.label_pattern
+    pattern = competition.label_pattern
     above = os.path.relpath(source, competition.folder).replace(os.sep, "/")
     if pattern is None:
         prefix = "" if above == HERE else above + "/"
@@ -448,7 +485,10 @@ def check_paths(source: Path, frame: pd.DataFrame, column: str) -> None:
 
 
 def _leaves(path: str) -> bool:
-    return bool(re.match(ABSOLUTE, path)) or os.path.normpath(path).split(os.sep)[0] == ".."
+    return any(
+        re.match(ABSOLUTE, part) or os.path.normpath(part).split(os.sep)[0] == ".."
+        for part in path.split(CHANNELS)
+    )
 
 
 def check_some_image(source: Path, frame: pd.DataFrame, columns: list[str]) -> None:
@@ -482,12 +522,13 @@ def with_images(
             frame = frame.assign(**{column: frame[column].map(plain_path)})
     if not patterns:
         return frame
-    images = images_of(competition, images_folder or competition.folder)
+    images = []
+    if any(is_pattern(competition.modalities[name]) for name in patterns):
+        images = images_of(competition, images_folder or competition.folder)
     found = {}
     for name in patterns:
-        pattern = competition.modalities[name]
-        wanted = _filled(competition, source, frame, pattern)
-        found[path_column(competition, name)] = look_up(wanted, images, source)
+        text = competition.modalities[name]
+        found[path_column(competition, name)] = _cells(competition, source, frame, text, images)
     missing = np.flatnonzero(np.all([np.array(paths) == "" for paths in found.values()], axis=0))
     if missing.size and len(patterns) == len(competition.modalities) and not may_lack:
         looked_for = " or ".join(competition.modalities[name] for name in patterns)
@@ -502,10 +543,38 @@ def with_images(
     return frame.assign(**found)
 
 
+def _cells(
+    competition: Competition,
+    source: Path,
+    frame: pd.DataFrame,
+    text: str,
+    images: Sequence[str],
+) -> list[str]:
+    """Cells of the path column of a modality: an image, or the files of its channels."""
+    wanted, found = [], []
+    for piece in channels_of(text):
+        if is_pattern(piece):
+            wanted.append(_filled(competition, source, frame, piece))
+            found.append(look_up(wanted[-1], images, source))
+        else:
+            check_paths(source, frame, piece)
+            wanted.append([plain_path(cell) for cell in frame[piece]])
+            found.append(wanted[-1])
+    rows = zip(zip(*found, strict=True), zip(*wanted, strict=True), strict=True)
+    return [_joined(*row) for row in rows]
+
+
+def _joined(found: Sequence[str], wanted: Sequence[str]) -> str:
+    """The files of an image; one that is not there by the name that was looked for."""
+    if not any(found):
+        return ""
+    return CHANNELS.join(file or name for file, name in zip(found, wanted, strict=True))
+
+
 def images_of(competition: Competition, images_folder: Path) -> list[str]:
     """Images below a folder, relative to the data folder."""
     prefix = os.path.relpath(images_folder, competition.folder).replace(os.sep, "/")
-    images = find_images(images_folder)
+    images = find_images(images_folder, suffixes_of(competition.reader or ""))
     return images if prefix == "." else [f"{prefix}/{image}" for image in images]
 
 
@@ -523,11 +592,17 @@ def _filled(competition: Competition, source: Path, frame: pd.DataFrame, pattern
 
 
 def pattern_modalities(competition: Competition) -> list[str]:
-    """Modalities that are filename patterns."""
-    return [name for name, text in competition.modalities.items() if is_pattern(text)]
+    """Modalities without a path column of the table: filename patterns, or several columns."""
+    return [name for name in competition.modalities if not _is_column(competition, name)]
+
+
+def _is_column(competition: Competition, modality: str) -> bool:
+    text = competition.modalities[modality]
+    return not is_pattern(text) and len(channels_of(text)) == 1
 
 
 def path_column(competition: Competition, modality: str) -> str:
     """The column of a modality's image paths."""
-    text = competition.modalities[modality]
-    return f"{modality}_path" if is_pattern(text) else text
+    if _is_column(competition, modality):
+        return competition.modalities[modality]
+    return f"{modality}_path"

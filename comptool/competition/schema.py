@@ -12,8 +12,10 @@ from typing import Any
 from comptool import tasks
 from comptool.errors import InputError, UsageError, unknown_name
 from comptool.io.atomic import atomic_output
+from comptool.io.image_readers import CHANNELS, READERS
 from comptool.metrics.metric_options import from_text as option_from_text
 from comptool.metrics.metric_registry import wrong_name
+from comptool.registry import is_user_object
 
 TOP_KEYS = ("name", "task", "metric")
 METRIC_OPTIONS = "metric-options"
@@ -21,6 +23,7 @@ TABLES = ("data", "modalities", "class-folders", METRIC_OPTIONS)
 PATH_KEYS = ("train", "val", "test", "sample-submission", "train-images", "test-images")
 DATA_KEYS = (
     "folder", *PATH_KEYS, "id", "label", "label-pattern", "group", "classes", "missing-images",
+    "reader",
 )  # fmt: skip
 # What is done with a training row whose images are not there.
 MISSING_IMAGES = ("error", "drop")
@@ -51,6 +54,7 @@ COMMENTS = {
     "group": "rows of one group are never torn apart by a split",
     "classes": "all class names",
     "missing-images": "drop: training rows without their images are left out",
+    "reader": "of the images, FILE.py:function",
 }
 
 
@@ -77,7 +81,14 @@ def read_facts(path: Path) -> Facts:
             if key not in known:
                 raise InputError(str(unknown_name("key", key, known)), file=path)
     facts = document | data | tables
-    return checked(facts, lambda key, what: InputError(f"'{key}' {what}", file=path))
+    checked(facts, lambda key, what: InputError(f"'{key}' {what}", file=path))
+    if "modalities" in facts:
+        pairs = facts["modalities"].items()
+        facts["modalities"] = {
+            name: CHANNELS.join(source) if isinstance(source, list) else source
+            for name, source in pairs
+        }
+    return facts
 
 
 def from_environment(environment: Mapping[str, str]) -> Facts:
@@ -199,6 +210,9 @@ def _wrong(key: str, value: object) -> str | None:
         )
     if not isinstance(value, str) or not value:
         return f"is {value!r}; a text is needed"
+    if key == "reader" and not is_user_object(value):
+        known = [entry.name for entry in (*READERS, *READERS.plugins())]
+        return None if value in known else f"is {value!r}; FILE.py:function is needed"
     if key == "name" and ("/" in value or value.startswith(".")):
         return f"is {value!r}; it becomes a file name and cannot hold '/' or begin with '.'"
     return None
@@ -210,8 +224,12 @@ def _wrong_modalities(value: object) -> str | None:
     for name, source in value.items():
         if not MODALITY_NAME.fullmatch(name):
             return f"holds the name {name!r}; a name has letters, digits, '-' and '_'"
-        if not isinstance(source, str) or not source:
-            return f"gives {name!r} as {source!r}; a column or a pattern with {{id}} is needed"
+        several = source if isinstance(source, list) and source else [source]
+        if not all(isinstance(one, str) and one for one in several):
+            return (
+                f"gives {name!r} as {source!r}; a column or a pattern with {{id}} is needed, or a "
+                "list of them for the channels of one image"
+            )
     return None
 
 
@@ -244,8 +262,11 @@ def write_facts(facts: Mapping[str, Any], path: Path, *, force: bool = False) ->
     lines += [_line(key, facts[key]) for key in TOP_KEYS if key in facts]
     lines += ["", "[data]", *(_line(key, facts[key]) for key in DATA_KEYS if key in facts)]
     lines += ["", "# In the order in which a model takes them: a column with the images' paths, or"]
-    lines += ['# a file-name pattern such as "SAR_{id}.png".', "[modalities]"]
-    lines += [f"{name} = {_toml(source)}" for name, source in facts["modalities"].items()]
+    lines += ['# a file-name pattern such as "SAR_{id}.png"; a list for the channels of one image.']
+    lines += ["[modalities]"]
+    for name, source in facts["modalities"].items():
+        several = source.split(CHANNELS)
+        lines.append(f"{name} = {_toml(several if len(several) > 1 else source)}")
     if facts.get(METRIC_OPTIONS):
         lines += [
             "",

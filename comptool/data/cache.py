@@ -30,15 +30,17 @@ from tqdm import tqdm
 from comptool.data.image_io import (
     ChipForm,
     ImageFiles,
+    ImageSource,
     Pixels,
     naming,
     pixels_of,
-    read_content,
+    read_contents,
     to_chip,
 )
 from comptool.errors import InputError, OutputError
 from comptool.io.atomic import atomic_output, together
 from comptool.machine import available_memory, threads, usable_cores
+from comptool.registry import is_user_object
 
 FORMAT = 1
 DIGEST = 16  # bytes
@@ -50,15 +52,44 @@ Index = npt.NDArray[np.void]
 
 def form_folder(folder: Path, form: ChipForm) -> Path:
     """Folder of a form in a cache; the cache format is part of it."""
-    return folder / f"v{FORMAT}" / f"{form.height}x{form.width}x{form.channels}-{form.bits}"
+    name = f"{form.height}x{form.width}x{form.channels}-{form.bits}"
+    if form.ranges is not None:
+        name += f"-{blake2b(repr(form.ranges).encode(), digest_size=DIGEST).hexdigest()}"
+    return folder / f"v{FORMAT}" / name
 
 
-def source_digest(path: Path) -> bytes:
-    """Digest of a file's path, size and times of change."""
-    seen = path.stat()
-    # A copy may keep its modification time, but not its ctime.
-    facts = (os.path.realpath(path), seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
-    return blake2b(os.fsencode("\0".join(map(str, facts))), digest_size=DIGEST).digest()
+def source_digest(source: ImageSource, salt: bytes = b"") -> bytes:
+    """Digest of path, size and times of change of the files of an image."""
+    facts: list[object] = []
+    for part in source.parts:
+        with naming(part.path):
+            seen = part.path.stat()
+        # A copy may keep its modification time, but not its ctime.
+        facts += [os.path.realpath(part.path), seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns]
+        facts += [part.member] if part.member else []
+    text = os.fsencode("\0".join(map(str, facts)))
+    return blake2b(text + salt, digest_size=DIGEST).digest()
+
+
+def content_digest(contents: Sequence[bytes], source: ImageSource, salt: bytes = b"") -> bytes:
+    """Digest of the content of the files of an image."""
+    found = blake2b(digest_size=DIGEST)
+    for content in contents:
+        found.update(content)
+    if len(contents) > 1 or source.parts[0].member:
+        # Where one ends, and its field of a record.
+        fields = [part.member.partition("/")[2] for part in source.parts]
+        found.update(repr((fields, list(map(len, contents)))).encode())
+    found.update(salt)
+    return found.digest()
+
+
+def reader_salt(reader: str) -> bytes:
+    """What tells a reader that is asked for from others: its name and the content of its file."""
+    if not is_user_object(reader):
+        return reader.encode()
+    file = Path(reader.rpartition(":")[0])
+    return blake2b(reader.encode() + file.read_bytes(), digest_size=DIGEST).digest()
 
 
 def checksum(pixels: Pixels) -> int:
@@ -183,28 +214,28 @@ class DecodedImages:
 
 
 class WantedImages:
-    """The image files of one modality: distinct ``paths``, and a digest or None for each sample."""
+    """The images of one modality: distinct ``sources``, and a digest or None for each sample."""
 
     def __init__(self, files: ImageFiles, modality: int) -> None:
-        self.paths: dict[bytes, Path] = {}
+        self.sources: dict[bytes, ImageSource] = {}
+        self.salt = reader_salt(files.reader)
         self.digests: list[bytes | None] = []
         for row in range(len(files)):
             digest = None
             if not files.is_missing(row, modality):
-                path = files.path(row, modality)
-                with naming(path):
-                    digest = source_digest(path)
-                self.paths[digest] = path
+                source = files.source(row, modality)
+                digest = source_digest(source, self.salt)
+                self.sources[digest] = source
             self.digests.append(digest)
 
     def places(self, shard: Shard) -> list[int]:
         """Indices of the wanted images in a shard."""
-        return [place for source, place in shard.places.items() if source in self.paths]
+        return [place for source, place in shard.places.items() if source in self.sources]
 
-    def without(self, shards: Sequence[Shard]) -> dict[bytes, Path]:
+    def without(self, shards: Sequence[Shard]) -> dict[bytes, ImageSource]:
         """Files missing from all shards."""
         known = {source for shard in shards for source in shard.places}
-        return {digest: path for digest, path in self.paths.items() if digest not in known}
+        return {digest: one for digest, one in self.sources.items() if digest not in known}
 
     def among(self, shards: Sequence[Shard]) -> DecodedImages:
         """The images of the samples from shards that together hold all of them."""
@@ -282,7 +313,7 @@ class PixelCache:
                 if self.mode == "disk":
                     raise
                 self.say(f"decoded images are not kept on the disk: {error}")
-        needed = len(wanted.paths) * form.num_bytes
+        needed = len(wanted.sources) * form.num_bytes
         if needed <= self._memory:
             self._memory -= needed
             return self._in_memory(wanted, form)
@@ -304,7 +335,7 @@ class PixelCache:
         if lacking:
             self._check_room(len(lacking) * form.num_bytes)
             with new_shard(self.folder, form, len(lacking)) as (path, index, pixels):
-                self._fill(lacking, _by_content(found), form, index, pixels)
+                self._fill(lacking, wanted.salt, _by_content(found), form, index, pixels)
             # Not reopened by name: another process may have removed it.
             shards.append(Shard(path, index, pixels))
             self._use(shards[-1:])
@@ -318,34 +349,35 @@ class PixelCache:
             self._in_use[shard.path] = shard.pixels.nbytes
 
     def _in_memory(self, wanted: WantedImages, form: ChipForm) -> DecodedImages:
-        count = len(wanted.paths)
+        count = len(wanted.sources)
         # Anonymous and shared with forked processes.
         memory = mmap.mmap(-1, max(count * form.num_bytes, 1))
         pixels = np.frombuffer(memory, np.uint8, count * form.num_bytes).reshape(count, *form.shape)
         index = np.zeros(count, RECORD)
-        self._fill(wanted.paths, {}, form, index, pixels)
+        self._fill(wanted.sources, wanted.salt, {}, form, index, pixels)
         return wanted.among([Shard(self.folder, index, pixels)])
 
     def _fill(
         self,
-        paths: Mapping[bytes, Path],
+        sources: Mapping[bytes, ImageSource],
+        salt: bytes,
         known: Mapping[bytes, tuple[Shard, int]],
         form: ChipForm,
         index: Index,
         pixels: Pixels,
     ) -> None:
-        items = list(paths.items())
+        items = list(sources.items())
 
         def read(place: int) -> None:
-            source, path = items[place]
-            content = read_content(path)
-            digest = blake2b(content, digest_size=DIGEST).digest()
+            name, source = items[place]
+            contents = read_contents(source)
+            digest = content_digest(contents, source, salt)
             shard, elsewhere = known.get(digest, (None, 0))
             if shard is not None and shard.is_sound(elsewhere):
                 pixels[place] = shard.pixels[elsewhere]
             else:
-                pixels[place] = to_chip(pixels_of(content, path), form)
-            index[place] = (np.void(source), np.void(digest), checksum(pixels[place]))
+                pixels[place] = to_chip(pixels_of(contents, source), form, source)
+            index[place] = (np.void(name), np.void(digest), checksum(pixels[place]))
 
         self._with_every_core(read, range(len(items)), "decode")
 

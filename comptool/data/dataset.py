@@ -59,8 +59,8 @@ class SampleDataset(Dataset[Chips]):
     `comptool.data.augment.batches`.
 
     N samples of M modalities have ``targets`` that are class indices, int64 (N,); soft labels,
-    float (N, K); or None. Each modality has a size (height and width in pixels), 1 or 3 channels,
-    and bits in use of 16-bit pixels, by default all. ``augment`` is from
+    float (N, K); or None. Each modality has a size (height and width in pixels), channels, bits
+    in use of 16-bit pixels, by default all, and ranges of other pixels. ``augment`` is from
     `comptool.data.augment.albumentations_file.read_policy`; ``missing`` as in
     `comptool.data.image_io.ImageFiles`.
     """
@@ -75,9 +75,10 @@ class SampleDataset(Dataset[Chips]):
         augment: SamplePolicy | None = None,
         missing: str = "error",
         bits: Mapping[str, int] | None = None,
+        ranges: Mapping[str, Sequence[Sequence[float]]] | None = None,
     ) -> None:
         self._files = ImageFiles(samples, missing)
-        self._forms = chip_forms(sizes, channels, bits, samples.paths)
+        self._forms = chip_forms(sizes, channels, bits, ranges, samples.paths)
         self._augment = augment
         self._decoded: list[DecodedImages | None] = [None] * len(self._forms)
         self.targets = targets
@@ -155,7 +156,8 @@ class SampleDataset(Dataset[Chips]):
             image = decoded[row]
         else:
             pixels = self._files.read(row, modality)
-            image = None if pixels is None else to_chip(pixels, form)
+            source = self._files.source(row, modality)
+            image = None if pixels is None else to_chip(pixels, form, source)
         return np.zeros(form.shape, np.uint8) if image is None else image
 
     def collate(self, samples: list[Chips]) -> Batch:

@@ -1,8 +1,11 @@
 """Image files as arrays: found, decoded, checked for damage, and resized to the input size.
 
-OpenCV decodes: it is the fastest decoder that also reads 16-bit colour. Its older versions silently
-fill the missing part of a truncated JPEG or PNG with grey, so the end marker of the file is checked
-first, and Pillow judges the few files without one.
+A cell of a path column names one file, a record of a file (``train.bson#0+2711/imgs``), or several
+of these with ``|`` between them, whose pixels become the channels of one image.
+
+OpenCV decodes usual formats: it is the fastest decoder that also reads 16-bit colour. Its older
+versions silently fill the missing part of a truncated JPEG or PNG with grey, so the end marker of
+the file is checked first, and Pillow judges the few files without one.
 
 - 8-bit grey stays one channel, colour becomes RGB; palettes are expanded to colour;
 - 16-bit pixels are scaled by the number of bits in use: with 12, 4095 becomes 255. That number is
@@ -10,7 +13,7 @@ first, and Pillow judges the few files without one.
 - alpha is dropped, as by Pillow's ``convert("RGB")``;
 - CMYK JPEG becomes RGB; an EXIF orientation is applied;
 - of an animation the first frame counts;
-- floating-point pixels are refused, since their range is unknown.
+- other pixels are scaled as `comptool.data.pixel_ranges` says.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,14 +34,16 @@ import numpy.typing as npt
 from PIL import Image
 
 from comptool.competition.samples import Samples
+from comptool.data.pixel_ranges import Ranges, needs_range, ranged, ranges_of
 from comptool.errors import InputError
-from comptool.io.image_readers import load_reader
+from comptool.io.image_readers import MEMBER, decode_content, parts_of, users_reader
+from comptool.io.image_records import read_record
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Pixels = npt.NDArray[np.uint8]
-DeepPixels = npt.NDArray[np.uint8 | np.uint16]
+DeepPixels = npt.NDArray[np.uint8 | np.uint16 | np.float32]
 
 # OpenCV's log would repeat our messages.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -49,15 +54,18 @@ _MEND = "Download it again"
 _END_MARKERS = {b"\x89PNG": b"IEND\xaeB`\x82", b"\xff\xd8\xff": b"\xff\xd9"}
 BIT_DEPTHS = (8, 10, 11, 12, 14, 16)  # those that sensors have
 FULL_DEPTH = BIT_DEPTHS[-1]
+GREY, COLOUR = 1, 3  # channels
+AT_ONCE = 4  # channels
 
 
 class ChipForm(NamedTuple):
-    """Input form of a modality: size, channels, bits of 16-bit images."""
+    """Input form of a modality: size, channels, bits of 16-bit images, ranges of others."""
 
     height: int
     width: int
     channels: int
     bits: int = FULL_DEPTH
+    ranges: Ranges | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -74,29 +82,94 @@ def chip_forms(
     sizes: Mapping[str, Sequence[int]],
     channels: Mapping[str, int],
     bits: Mapping[str, int] | None,
+    ranges: Mapping[str, Sequence[Sequence[float]]] | None,
     names: Iterable[str],
 ) -> list[ChipForm]:
     """The form of each named modality; bits default to all."""
+    known = ranges_of(ranges or {})
     return [
-        ChipForm(height, width, channels[name], (bits or {}).get(name, FULL_DEPTH))
+        ChipForm(height, width, channels[name], (bits or {}).get(name, FULL_DEPTH), known.get(name))
         for name in names
         for height, width in [sizes[name]]
     ]
 
 
-def read_pixels(path: Path) -> DeepPixels:
-    """Decode an image file: uint8 or uint16 (H, W, C); C is 1 for grey and 3 for RGB.
+class ImagePart(NamedTuple):
+    """A file, and the place of a record in it or ``""``."""
 
-    Its format is one of :data:`comptool.io.image_readers.READERS`, or JPEG 2000. Raises an
-    InputError if the file is missing, empty, truncated, not an image, or has floating-point pixels.
+    path: Path
+    member: str = ""
+
+    @property
+    def named(self) -> Path:
+        """The part as messages name it."""
+        return Path(f"{self.path}{MEMBER}{self.member}") if self.member else self.path
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """Where the pixels of an image lie, and the reader of the user for them, if any."""
+
+    parts: tuple[ImagePart, ...]
+    reader: str = ""
+
+    def __str__(self) -> str:
+        return " and ".join(str(part.named) for part in self.parts)
+
+
+def source_of(folder: Path, cell: str, reader: str = "") -> ImageSource:
+    """The source of the image that a cell of a path column names."""
+    parts = (ImagePart(folder / file, member) for file, member in parts_of(cell))
+    return ImageSource(tuple(parts), reader)
+
+
+def read_pixels(path: Path | ImageSource) -> DeepPixels:
+    """Decode an image: uint8, uint16 or float32 of shape (H, W, C).
+
+    C is 1 for grey and 3 for RGB. The format of a file is one of
+    :data:`comptool.io.image_readers.READERS`, or JPEG 2000. Raises an InputError if a file is
+    missing, empty, truncated or not an image.
     """
-    return pixels_of(read_content(path), path)
+    source = path if isinstance(path, ImageSource) else ImageSource((ImagePart(path),))
+    return pixels_of(read_contents(source), source)
 
 
-def pixels_of(content: bytes, path: Path) -> DeepPixels:
-    """Decode the content of an image file; see :func:`read_pixels`."""
-    pixels: DeepPixels = load_reader(path.suffix)(content, path)
-    return pixels
+def read_contents(source: ImageSource) -> list[bytes]:
+    """The content of each part of an image."""
+    return [read_content(part) for part in source.parts]
+
+
+def pixels_of(contents: Sequence[bytes], source: ImageSource) -> DeepPixels:
+    """Decode the contents of an image; see :func:`read_pixels`.
+
+    If there are several parts, smaller ones are resized to the largest, and of one in 8-bit colour
+    the brightest of its three channels counts.
+    """
+    decoded: list[DeepPixels] = [
+        decode_content(content, part.named, part.path.suffix, source.reader)
+        for content, part in zip(contents, source.parts, strict=True)
+    ]
+    if len(decoded) == 1:
+        return decoded[0]
+    largest = max(range(len(decoded)), key=lambda place: decoded[place].size)
+    height, width = decoded[largest].shape[:2]
+    for place, (part, pixels) in enumerate(zip(source.parts, decoded, strict=True)):
+        high, wide = pixels.shape[:2]
+        if abs(wide * height - width * high) > max(width, height):
+            raise InputError(
+                f"has {wide}x{high} pixels and {source.parts[largest].named} {width}x{height}; "
+                "channels of one image have the same proportions",
+                file=part.named,
+            )
+        decoded[place] = _resized(pixels, (height, width), cv2.INTER_LINEAR)
+    same = len({pixels.dtype for pixels in decoded}) == 1
+    channels = [
+        pixels.max(axis=2, keepdims=True)
+        if pixels.dtype == np.uint8 and pixels.shape[2] == 3
+        else pixels
+        for pixels in decoded
+    ]
+    return np.concatenate(channels, axis=2, dtype=None if same else np.float32)
 
 
 def read_by_opencv(content: bytes, path: Path) -> DeepPixels:
@@ -106,21 +179,16 @@ def read_by_opencv(content: bytes, path: Path) -> DeepPixels:
     pixels = _decode(content)
     if pixels is None:
         raise InputError("this image is damaged, or no image", file=path, mend=_MEND)
-    if pixels.dtype not in (np.uint8, np.uint16):
-        raise InputError(
-            f"this image has {pixels.dtype} pixels, whose range is unknown",
-            file=path,
-            mend="Save it with 8 or 16 bits per channel",
-        )
     if pixels.ndim == 2:
         return pixels[:, :, None]
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), pixels.dtype)
 
 
-def to_bytes(pixels: DeepPixels, bits: int) -> Pixels:
-    """16-bit pixels of any shape as uint8, rounded down; uint8 pixels are unchanged.
+def to_bytes(pixels: DeepPixels, bits: int, ranges: Ranges | None = None) -> Pixels:
+    """Pixels of any shape as uint8; uint8 pixels are unchanged.
 
-    ``bits`` are those in use, 8 to 16: ``2 ** bits - 1`` and all above becomes 255.
+    ``bits`` are those in use of 16-bit pixels, 8 to 16: ``2 ** bits - 1`` and all above becomes
+    255, and it is rounded down. ``ranges`` are for the pixels of `needs_range`.
 
     Examples
     --------
@@ -129,6 +197,8 @@ def to_bytes(pixels: DeepPixels, bits: int) -> Pixels:
     """
     if pixels.dtype == np.uint8:
         return pixels.view(np.uint8)
+    if ranges is not None and needs_range(pixels):
+        return ranged(pixels, ranges)
     scaled: Pixels = _byte_of(bits)[pixels]
     return scaled
 
@@ -144,12 +214,14 @@ def depth_of(brightest: int) -> int:
     return next(bits for bits in BIT_DEPTHS if brightest < 2**bits)
 
 
-def read_content(path: Path) -> bytes:
-    """The bytes of an image file."""
-    with naming(path):
-        content = path.read_bytes()
+def read_content(part: ImagePart) -> bytes:
+    """The bytes of an image file, or of a record."""
+    with naming(part.path):
+        if part.member:
+            return read_record(part.path, part.member)
+        content = part.path.read_bytes()
     if not content:
-        raise InputError("this image is empty (0 bytes)", file=path, mend=_MEND)
+        raise InputError("this image is empty (0 bytes)", file=part.path, mend=_MEND)
     return content
 
 
@@ -213,25 +285,54 @@ def resize(image: Pixels, size: tuple[int, int]) -> Pixels:
     if image.shape[:2] == size:
         return image
     shrinks = height <= image.shape[0] and width <= image.shape[1]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    resized = cv2.resize(image, (width, height), interpolation=method)
-    return np.asarray(resized, np.uint8).reshape(height, width, image.shape[2])
+    return _resized(image, size, cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def _resized(image: npt.NDArray[Any], size: tuple[int, int], method: int) -> npt.NDArray[Any]:
+    height, width = size
+    channels = image.shape[2]
+    if image.shape[:2] == size:
+        return image
+    if channels <= AT_ONCE:
+        resized = cv2.resize(image, (width, height), interpolation=method)
+        return np.asarray(resized, image.dtype).reshape(height, width, channels)
+    # OpenCV averages areas of four channels at most.
+    starts = range(0, channels, AT_ONCE)
+    groups = (np.ascontiguousarray(image[:, :, start : start + AT_ONCE]) for start in starts)
+    return np.concatenate([_resized(group, size, method) for group in groups], axis=2)
 
 
 def to_channels(image: Pixels, channels: int) -> Pixels:
-    """Repeat grey, or convert colour to luminance (ITU-R BT.601)."""
-    if image.shape[2] == channels:
+    """Repeat grey, or convert colour to luminance (ITU-R BT.601); others cannot be changed."""
+    held = image.shape[2]
+    if held == channels:
         return image
-    if image.shape[2] == 1:
+    if held == GREY:
         return np.repeat(image, channels, axis=2)
-    if channels != 1:
-        raise ValueError(f"a colour image has 1 or 3 channels, not {channels}")
+    if (held, channels) != (COLOUR, GREY):
+        raise ValueError(f"an image of {held} channels cannot have {channels}")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)[:, :, None]
 
 
-def to_chip(pixels: DeepPixels, form: ChipForm) -> Pixels:
-    """Pixels in the input form of a network, (height, width, channels)."""
-    scaled = to_bytes(pixels, form.bits)
+def to_chip(pixels: DeepPixels, form: ChipForm, source: object) -> Pixels:
+    """Pixels in the input form of a network, (height, width, channels).
+
+    Raises an InputError that names the ``source`` if the network was trained on images of other
+    channels or without a range for floating-point pixels.
+    """
+    if pixels.dtype == np.float32 and form.ranges is None:
+        raise InputError(
+            "this image has floating-point pixels, for which the run has no range: the images that "
+            "it looked at have 8 or 16 bits",
+            file=str(source),
+        )
+    held = pixels.shape[2]
+    if held not in (GREY, form.channels) and (held, form.channels) != (COLOUR, GREY):
+        raise InputError(
+            f"this image has {held} channels, and the network takes {form.channels}",
+            file=str(source),
+        )
+    scaled = to_bytes(pixels, form.bits, form.ranges)
     return to_channels(resize(scaled, (form.height, form.width)), form.channels)
 
 
@@ -254,15 +355,18 @@ def _not_there(root: Path, cells: pd.Series[str]) -> npt.NDArray[np.bool_]:
     # One listing per folder, compared by the hashes of names. An image missed by a collision is
     # reported when it is read.
     folders: dict[str, int] = {}
-    numbers, names = np.empty(len(cells), np.int32), np.empty(len(cells), np.int64)
-    for row, cell in enumerate(cells):
-        folder, name = os.path.split(cell)
-        numbers[row], names[row] = folders.setdefault(folder, len(folders)), hash(name)
+    parts = [(row, file) for row, cell in enumerate(cells) for file, _ in parts_of(cell)]
+    numbers, names = np.empty(len(parts), np.int32), np.empty(len(parts), np.int64)
+    for place, (_, file) in enumerate(parts):
+        folder, name = os.path.split(file)
+        numbers[place], names[place] = folders.setdefault(folder, len(folders)), hash(name)
     missing = np.array(cells == "")
+    rows = np.fromiter((row for row, _ in parts), np.int64, len(parts))
     by_folder = np.argsort(numbers, kind="stable")
     starts = np.searchsorted(numbers[by_folder], np.arange(1, len(folders)))
-    for folder, rows in zip(folders, np.split(by_folder, starts), strict=True):
-        missing[rows] |= ~np.isin(names[rows], _listing(os.path.join(root, folder)))
+    for folder, here in zip(folders, np.split(by_folder, starts), strict=True):
+        absent = ~np.isin(names[here], _listing(os.path.join(root, folder)))
+        missing[rows[here[absent]]] = True
     return missing
 
 
@@ -299,6 +403,9 @@ class ImageFiles:
 
     def __init__(self, samples: Samples, missing: str = "error", *, may_drop: bool = False) -> None:
         self._folder = samples.folder
+        if samples.reader:
+            users_reader(samples.reader)  # its errors come before any image
+        self.reader = samples.reader
         # Fixed-width bytes: reference counts would copy Python strings into each worker.
         self._cells = [_encoded(samples.frame[column]) for column in samples.paths.values()]
         self._missing = find_missing(samples)
@@ -312,9 +419,10 @@ class ImageFiles:
     def __len__(self) -> int:
         return len(self._missing)
 
-    def path(self, row: int, modality: int) -> Path:
-        """Path of an image."""
-        return self._folder / os.fsdecode(self._cells[modality][row])
+    def source(self, row: int, modality: int) -> ImageSource:
+        """Where an image lies."""
+        cell = os.fsdecode(self._cells[modality][row])
+        return source_of(self._folder, cell, self.reader)
 
     @property
     def missing(self) -> npt.NDArray[np.bool_]:
@@ -327,7 +435,7 @@ class ImageFiles:
 
     def read(self, row: int, modality: int) -> DeepPixels | None:
         """The pixels of an image, or None if it is missing and may be."""
-        return None if self.is_missing(row, modality) else read_pixels(self.path(row, modality))
+        return None if self.is_missing(row, modality) else read_pixels(self.source(row, modality))
 
 
 def _encoded(cells: pd.Series[str]) -> npt.NDArray[np.bytes_]:
@@ -343,7 +451,7 @@ def _refuse_missing(samples: Samples, missing: npt.NDArray[np.bool_], may_drop: 
     column = samples.paths[name]
     identity, cell = samples.frame[samples.id].iloc[row], samples.frame[column].iloc[row]
     more = f" ({rows.size} images are missing in all)" if rows.size > 1 else ""
-    found = f"; there is no {samples.folder / cell}" if cell else "; its path is blank"
+    found = f"; there is no {_absent(samples.folder, cell)}" if cell else "; its path is blank"
     mend: str | None = _DROP if may_drop else None
     if missing.shape[1] > 1:
         mend = _EITHER if may_drop else _ZERO
@@ -355,6 +463,12 @@ def _refuse_missing(samples: Samples, missing: npt.NDArray[np.bool_], may_drop: 
         column=column,
         mend=mend,
     )
+
+
+def _absent(folder: Path, cell: str) -> Path:
+    """The first file of an image that is missing."""
+    files = [folder / file for file, _ in parts_of(cell)]
+    return next((file for file in files if not file.exists()), files[0])
 
 
 def _refuse_empty(samples: Samples, missing: npt.NDArray[np.bool_], may_drop: bool) -> None:

@@ -67,7 +67,9 @@ def open_networks(
 
 def forms_of(header: RunHeader) -> list[Form]:
     """Input form of each modality of a checkpoint."""
-    chips = chip_forms(header.img_size, header.channels, header.bits, header.modalities)
+    chips = chip_forms(
+        header.img_size, header.channels, header.bits, header.ranges, header.modalities
+    )
     return [Form(number, chip) for number, chip in enumerate(chips)]
 
 

@@ -17,6 +17,7 @@ from comptool.options import (
     Output,
     WithCompetition,
     WithDevice,
+    WithReader,
     WithSeed,
     argument,
     option,
@@ -26,7 +27,7 @@ PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
 
 
 @dataclass(frozen=True)
-class WithImages(WithDevice):
+class WithImages(WithReader, WithDevice):
     """A command that loads images by threads."""
 
     missing_modality: Literal["error", "zero"] = option(

@@ -87,7 +87,9 @@ class DecodedSamples:
             for form, batch in zip(self._forms, images, strict=True):
                 pixels = decoded[form.modality]
                 if pixels is not None:
-                    batch[place] = to_chip(pixels, form.chip)
+                    batch[place] = to_chip(
+                        pixels, form.chip, self._files.source(row, form.modality)
+                    )
         return DecodedBatch(images, originals)
 
     def batches(self, batch_size: int, workers: int) -> Generator[DecodedBatch, None, None]:
@@ -116,14 +118,18 @@ class DecodedSamples:
                 self._ended.set()
 
     def _depths(self, modality: int) -> set[int]:
-        return {form.chip.bits for form in self._forms if form.modality == modality}
+        return {
+            form.chip.bits
+            for form in self._forms
+            if form.modality == modality and form.chip.ranges is None
+        }
 
 
 def _original(pixels: DeepPixels, depths: Iterable[int]) -> tuple[bool, int, bool, bool, bool]:
     shape = repr(pixels.shape).encode()
     digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=8, key=shape).digest()
     number, blank = int.from_bytes(digest), is_blank(pixels)
-    if pixels.dtype == np.uint8:
+    if pixels.dtype != np.uint16:
         return True, number, blank, False, False
     darkened = not blank and any(is_blank(to_bytes(pixels, bits)) for bits in depths)
     exceeding = any(int(pixels.max()) >= 2**bits for bits in depths)

@@ -26,6 +26,7 @@ from comptool.inference.plan import (
     held_out,
     in_model_order,
     read_members,
+    with_reader,
 )
 from comptool.inference.predict import ForwardPass, joined
 from comptool.inference.torch_backend import TorchNetworks
@@ -106,7 +107,10 @@ def make_feature_plan(config: FeaturesConfig) -> FeaturePlan:
         raise UsageError(f"features are drawn by the class of each row, and here it has {has}")
     classes = tuple(header.classes)
     highlighted = frozenset(named_classes(config.highlight, classes))
-    competition = load(config.competition)
+    competition, other_readers = with_reader(
+        load(config.competition, reader=config.reader), networks
+    )
+    notes += other_readers
     subjects = []
     for member in networks:
         check_competition(member, competition)

@@ -79,6 +79,20 @@ def in_model_order(samples: Samples, header: RunHeader) -> Samples:
     return replace(samples, paths={name: samples.paths[name] for name in header.modalities})
 
 
+def with_reader(
+    competition: Competition, members: Sequence[TrainedMember]
+) -> tuple[Competition, list[str]]:
+    """The competition with the runs' reader, unless it has its own, and notes on other readers."""
+    chosen = competition.reader or members[0].header.reader
+    notes = [
+        f"{member.folder} was trained on images read by {member.header.reader or 'our readers'}, "
+        f"and {chosen} reads now"
+        for member in members
+        if member.header.reader != chosen
+    ]
+    return replace(competition, reader=chosen or None), notes
+
+
 def held_out(member: TrainedMember, competition: Competition) -> Samples:
     """The samples that a member has validated on, from the table that it was trained with."""
     oof = member.folder / OOF
@@ -167,8 +181,9 @@ def plan_prediction(config: InferConfig | TtaConfig) -> InferencePlan:
         networks, AGREEING, "their predictions cannot be averaged", "Predict with each by itself"
     )
     incomplete = (left_out(member.folder, member.header) for member in networks)
-    facts = competitions.load(config.competition)
+    facts = competitions.load(config.competition, reader=config.reader)
     check_competition(networks[0], facts)
+    facts, other_readers = with_reader(facts, networks)
     if config.test is None:
         samples = test_samples(facts)
     else:
@@ -181,5 +196,5 @@ def plan_prediction(config: InferConfig | TtaConfig) -> InferencePlan:
         output=config.output,
         force=config.force,
         chosen="" if config.runs else " (the latest)",
-        notes=(*unfinished, *filter(None, incomplete)),
+        notes=(*unfinished, *filter(None, incomplete), *other_readers, *samples.notes),
     )

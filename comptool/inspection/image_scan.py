@@ -25,7 +25,18 @@ import pandas as pd
 from tqdm import tqdm
 
 from comptool.competition.samples import Samples
-from comptool.data.image_io import NONE_THERE, DeepPixels, digest, find_missing, read_pixels
+from comptool.data.image_io import (
+    COLOUR,
+    GREY,
+    NONE_THERE,
+    DeepPixels,
+    ImageSource,
+    digest,
+    find_missing,
+    is_grey,
+    read_pixels,
+    source_of,
+)
 from comptool.errors import InputError
 from comptool.machine import threads
 
@@ -38,8 +49,11 @@ Direction = npt.NDArray[np.int16]
 def spectrum(pixels: DeepPixels) -> Floats:
     """The lowest frequencies, float32 of shape (16, 16), of (H, W, C) pixels of any scale."""
     image = pixels.astype(np.float32)
-    if image.shape[2] == 3:
+    if image.shape[2] == COLOUR:
         image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    elif image.shape[2] != GREY:
+        image = np.asarray(image.mean(axis=2), np.float32)
+    image = np.nan_to_num(image, copy=False, posinf=0, neginf=0)
     small = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.dct(small)[:COMPARED, :COMPARED], np.float32)
 
@@ -92,7 +106,7 @@ class Images:
         return np.flatnonzero(shows.to_numpy())
 
 
-def look_at(path: Path) -> tuple[ImageScan, Direction | None]:
+def look_at(path: Path | ImageSource) -> tuple[ImageScan, Direction | None]:
     """The statistics of an image, and its direction unless it is unreadable or constant."""
     try:
         pixels = read_pixels(path)
@@ -103,7 +117,7 @@ def look_at(path: Path) -> tuple[ImageScan, Direction | None]:
     look = ImageScan(
         size=f"{width}x{height}",
         mode=_mode(pixels),
-        brightest=int(pixels.max()),
+        brightest=int(pixels.max()) if pixels.dtype != np.float32 else 0,
         constant=" ".join(map(str, pixels[0, 0].tolist())) if constant else "",
         digest=digest(pixels),
     )
@@ -114,11 +128,13 @@ def look_at(path: Path) -> tuple[ImageScan, Direction | None]:
 
 
 def _mode(pixels: DeepPixels) -> str:
-    bits = 8 * pixels.dtype.itemsize
-    if pixels.shape[2] == 1:
-        return f"grey, {bits} bits"
-    grey = bool((pixels == pixels[:, :, :1]).all())
-    return f"{'grey in three channels' if grey else 'colour'}, {bits} bits"
+    depth = "float" if pixels.dtype == np.float32 else f"{8 * pixels.dtype.itemsize} bits"
+    channels = pixels.shape[2]
+    if channels == GREY:
+        return f"grey, {depth}"
+    if channels != COLOUR:
+        return f"{channels} channels, {depth}"
+    return f"{'grey in three channels' if is_grey(pixels) else 'colour'}, {depth}"
 
 
 def look_at_all(tables: dict[str, Samples], workers: int | None, quiet: bool) -> Images:
@@ -156,7 +172,10 @@ def _places(name: str, samples: Samples) -> pd.DataFrame:
                 "id": samples.frame[samples.id],
                 "column": column,
                 "row": np.arange(len(samples)),
-                "path": [samples.folder / cell for cell in samples.frame[column]],
+                "path": [
+                    source_of(samples.folder, cell, samples.reader)
+                    for cell in samples.frame[column]
+                ],
                 MISSING: missing[:, number],
             }
         )
@@ -166,7 +185,7 @@ def _places(name: str, samples: Samples) -> pd.DataFrame:
 
 
 def _looks(
-    paths: Sequence[Path], workers: int | None, quiet: bool
+    paths: Sequence[ImageSource], workers: int | None, quiet: bool
 ) -> Iterator[tuple[ImageScan, Direction | None]]:
     bar = tqdm(total=len(paths), unit="img", leave=False, disable=True if quiet else None)
     # Threads: nearly all of the work releases the GIL.

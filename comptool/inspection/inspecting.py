@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -142,14 +142,18 @@ class Inspection:
 
 
 def read_sources(
-    table: Path | None, toml: Path | None, folds: Path | None, usual_folds: Path
+    table: Path | None,
+    toml: Path | None,
+    folds: Path | None,
+    usual_folds: Path,
+    reader: str | None = None,
 ) -> Sources:
     """The tables of a competition, or one labelled table.
 
     ``folds`` is a folds table of the training samples; by default ``usual_folds``, if it matches
     them.
     """
-    competition, tables, problems = _tables(table, toml)
+    competition, tables, problems = _tables(table, toml, reader)
     train, found = tables.get(TRAIN), None
     if folds is not None:
         found = _folds(folds, competition, train)
@@ -162,12 +166,12 @@ def read_sources(
 
 
 def _tables(
-    table: Path | None, toml: Path | None
+    table: Path | None, toml: Path | None, reader: str | None
 ) -> tuple[Competition, dict[str, Samples], list[str]]:
     if table is not None:
         competition, samples = samples_to_split(table, toml)
-        return competition, {TRAIN: samples}, []
-    competition = load(toml)
+        return competition, {TRAIN: replace(samples, reader=reader or samples.reader)}, []
+    competition = load(toml, reader=reader)
     readers: dict[str, Callable[[Competition], Samples]] = {}
     if competition.train is not None:
         readers[TRAIN] = training_samples

@@ -189,6 +189,11 @@ class RunHeader:
         Rows per class that this network was trained on.
     bits
         Bits in use of 16-bit images, by modality.
+    ranges
+        Black and white of floating-point images, and of 16-bit ones of neither 1 nor 3 channels, by
+        modality: one pair, one per channel, or none if each image has its own.
+    reader
+        The reader of the user, ``FILE.py:function``, or "".
     metric, metric_options, score, epoch
         Metric with its options, value and epoch of the best checkpoint; no value without
         validation.
@@ -220,6 +225,8 @@ class RunHeader:
     comptool: str = ""
     trained_counts: dict[str, int] = field(default_factory=dict)
     bits: dict[str, int] = field(default_factory=dict)
+    ranges: dict[str, list[list[float]]] = field(default_factory=dict)
+    reader: str = ""
     metric: str = ""
     metric_options: dict[str, Any] = field(default_factory=dict)
     fold: int | None = None

@@ -23,6 +23,7 @@ import polars as pl
 
 from comptool.errors import InputError
 from comptool.io.atomic import atomic_output, named_late
+from comptool.io.image_records import holds_records, read_record_table
 from comptool.io.json_tables import JSON, read_json
 from comptool.io.text_tables import NAMELESS, USUAL, TextForm, text_form
 
@@ -37,6 +38,8 @@ def read_table(
     form: TextForm | None = None,
 ) -> pd.DataFrame:
     """Read a text, Parquet or JSON table with every cell as text, blank = ``""``.
+
+    Of a JSON or BSON file of records, see `comptool.io.image_records.read_record_table`.
 
     Parameters
     ----------
@@ -62,6 +65,8 @@ def read_table(
     refuse_missing(path)
     if path.suffix.lower() == PARQUET:
         frame = _read_parquet(path)
+    elif holds_records(path):
+        frame = read_record_table(path)
     elif path.suffix.lower() in JSON:
         frame = read_json(path)
     else:

@@ -10,10 +10,10 @@ import base64
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -22,10 +22,10 @@ import numpy.typing as npt
 from comptool.competition.classes import left_out
 from comptool.competition.config import Competition
 from comptool.competition.samples import Samples
+from comptool.data.image_io import COLOUR, GREY, ImagePart, ImageSource, read_pixels, source_of
 from comptool.errors import InputError, UsageError
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, together
-from comptool.io.image_readers import USUAL, load_reader, reader_of
 from comptool.io.tables import write_table
 from comptool.label_review.issues import KINDS, Card, Doubts, Sheet
 from comptool.postprocess.oof import OutOfFold, networks_of, read_evidence
@@ -33,39 +33,51 @@ from comptool.postprocess.oof import OutOfFold, networks_of, read_evidence
 QUALITY = 80
 
 
-def data_uri(path: Path, size: int) -> str | None:
+def data_uri(image: Path | ImageSource, size: int) -> str | None:
     """The image as a JPEG data URI, or None if it is not readable."""
-    try:
-        content = path.read_bytes()
-    except OSError:
+    pixels = _shown(image)
+    if pixels is None:
         return None
-    image = _decoded(content, path) if content else None
-    if image is None:
-        return None
-    if image.dtype != np.uint8:
-        # Stretched to the range of each, for display.
-        image = cv2.convertScaleAbs(image, alpha=255 / max(float(image.max()), 1e-9))
-    height, width = image.shape[:2]
-    scale = size / max(height, width)
+    height, width = pixels.shape[:2]
+    scale, smaller = size / max(height, width), pixels
     if scale < 1:
         shape = max(1, round(width * scale)), max(1, round(height * scale))
-        image = cv2.resize(image, shape, interpolation=cv2.INTER_AREA)
-    _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+        smaller = np.asarray(cv2.resize(pixels, shape, interpolation=cv2.INTER_AREA), np.uint8)
+    _, encoded = cv2.imencode(".jpg", smaller, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
 
 
-def _decoded(content: bytes, path: Path) -> npt.NDArray[Any] | None:
-    """The pixels as BGR, (H, W, 3); None for an unreadable file."""
-    if reader_of(path.suffix).name == USUAL:
-        # More lenient than the reader: half of a damaged image is better than none.
-        whole = np.frombuffer(content, dtype=np.uint8)
-        found = cv2.imdecode(whole, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-        return None if found is None else np.asarray(found)
+def _shown(image: Path | ImageSource) -> npt.NDArray[np.uint8] | None:
+    """The pixels as BGR bytes, (H, W, 3) or (H, W); None for an unreadable image.
+
+    Of more channels the first three are shown, and of two the first. Pixels that are no bytes are
+    stretched to the range of each image.
+    """
+    source = image if isinstance(image, ImageSource) else ImageSource((ImagePart(image),))
     try:
-        pixels = load_reader(path.suffix)(content, path)
+        pixels = read_pixels(source)
     except InputError:
+        return _damaged(source)
+    colours = pixels[:, :, : COLOUR if pixels.shape[2] >= COLOUR else GREY]
+    if colours.dtype != np.uint8:
+        known = np.nan_to_num(colours.astype(np.float32), posinf=0, neginf=0)
+        low = min(float(known.min()), 0.0)
+        known = (known - low) * (255 / max(float(known.max()) - low, 1e-9))
+        colours = np.asarray(known, np.uint8)
+    return np.ascontiguousarray(colours[:, :, ::-1], np.uint8)
+
+
+def _damaged(source: ImageSource) -> npt.NDArray[np.uint8] | None:
+    """What OpenCV makes of a damaged file: half of an image is better than none."""
+    try:
+        content = np.frombuffer(source.parts[0].path.read_bytes(), dtype=np.uint8)
+    except OSError:
         return None
-    return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3))[:, :, ::-1])
+    found = None
+    if len(source.parts) == 1 and not source.parts[0].member and content.size:
+        with suppress(cv2.error):
+            found = cv2.imdecode(content, cv2.IMREAD_COLOR)
+    return None if found is None else np.asarray(found, np.uint8)
 
 
 THUMBNAIL = 192
@@ -83,7 +95,7 @@ class Gallery:
 def write_gallery(
     path: Path,
     cards: Sequence[Card],
-    images: Mapping[str, Sequence[Path]],
+    images: Mapping[str, Sequence[Path | ImageSource]],
     sheet: Sheet,
     *,
     title: str = "Label review",
@@ -225,9 +237,9 @@ def _check_options(competition: Competition, files: ReviewFiles, kinds: Collecti
         )
 
 
-def _images(samples: Samples) -> dict[str, list[Path]]:
+def _images(samples: Samples) -> dict[str, list[ImageSource]]:
     columns = [samples.frame[column] for column in samples.paths.values()]
     return {
-        name: [samples.folder / path for path in paths if path]
+        name: [source_of(samples.folder, path, samples.reader) for path in paths if path]
         for name, *paths in zip(samples.frame[samples.id], *columns, strict=True)
     }

@@ -1,9 +1,9 @@
 """Models by name; importing this package does not import torch.
 
 A model name is ``<backbone>[-dual][+<head>]``. The backbone is one of :data:`BACKBONES` or a timm
-name, with or without its pretrained tag (``resnet34.a1_in1k``); ``-dual`` stands for two streams,
-one per image of a sample; the head is one of :data:`HEADS`, by default ``linear``. Every model is a
-:class:`comptool.models.streams.StreamModel`.
+name, with or without its pretrained tag (``resnet34.a1_in1k``); ``-dual`` stands for two or more
+streams, one per image of a sample; the head is one of :data:`HEADS`, by default ``linear``. Every
+model is a :class:`comptool.models.streams.StreamModel`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from comptool.errors import UsageError, counted, unknown_name
+from comptool.errors import UsageError, unknown_name
 from comptool.registry import Entry, Registry
 
 if TYPE_CHECKING:
@@ -100,7 +100,10 @@ _TIMM_NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)?")
 
 @dataclass(frozen=True)
 class ModelName:
-    """The parts of a model name: a backbone (maybe of timm), 1 or 2 images per sample, a head."""
+    """The parts of a model name: a backbone (maybe of timm), streams, a head.
+
+    ``streams`` is the least number of images per sample: 1, or 2 for as many as there are.
+    """
 
     backbone: str
     streams: int
@@ -140,7 +143,7 @@ def _dual(backbone: Entry) -> Entry:
     return replace(
         backbone,
         name=backbone.name + DUAL,
-        summary=f"Two {backbone.name} encoders, one per modality, joined before the classifier.",
+        summary=f"{backbone.name} encoders, one per modality, joined before the classifier.",
         source=f"two-stream solution of the MAVOC challenge; encoder: {backbone.source}",
     )
 
@@ -188,16 +191,17 @@ def check_head(name: str, task: str) -> None:
 def check_modalities(name: str, modalities: Sequence[str]) -> None:
     """Raise a UsageError unless the model takes that number of images per sample."""
     parsed = parse_name(name)
-    if parsed.streams != len(modalities):
+    if parsed.streams != min(len(modalities), 2):
         if parsed.backbone not in BACKBONES:  # refuse unknown names first
             from comptool.models.backbones.timm_backbone import timm_name
 
             timm_name(parsed.backbone)
-        twin = ModelName(parsed.backbone, len(modalities), parsed.head)
-        hint = f"; try '{twin}'" if len(modalities) in (1, 2) else ""
+        twin = ModelName(parsed.backbone, min(len(modalities), 2), parsed.head)
+        takes = "1 image" if parsed.streams == 1 else "2 or more images"
+        hint = f"; try '{twin}'" if modalities else ""
         raise UsageError(
-            f"the model '{name}' takes {counted(parsed.streams, 'image')} per sample and the "
-            f"competition has {len(modalities)}: {', '.join(modalities)}{hint}"
+            f"the model '{name}' takes {takes} per sample and the competition has "
+            f"{len(modalities)}: {', '.join(modalities)}{hint}"
         )
 
 
@@ -218,14 +222,15 @@ def create(
     num_classes
         Number of classes K, 1 or more.
     in_chans
-        Channels of the images: one number for all streams, or one per stream.
+        Channels of the images: one number for all streams, or one per stream. ``-dual`` has as
+        many streams as there are numbers here or pairs in ``img_size``; two if one is for all.
     pretrained
         False: random weights. True: timm's published weights of the backbone, from the cache or
         the hub. A path: weights of the backbone in a ``.safetensors``, ``.pth``, ``.pt`` or
         ``.bin`` file, loaded without running code from it. Every stream starts from the same.
     options
         ``drop_rate``: dropout of the features before a linear head, in [0, 1).
-        ``auxiliary_heads``: a linear head for each of two streams during training. ``scale``:
+        ``auxiliary_heads``: a linear head for each of several streams during training. ``scale``:
         largest logit of the cosine head. ``dropout``, ``num_queries``, ``learnable_queries``,
         ``hidden_dim``: options of the other heads, see :mod:`comptool.models.heads`.
         ``drop_path_rate``: stochastic depth of backbones with residual branches. ``drop_block``:

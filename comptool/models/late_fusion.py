@@ -33,8 +33,10 @@ def assemble(
     of_backbone, of_head = backbone.options(), head.options()
     refuse_unknown_options(f"the model '{name}'", options, {**of_backbone, **of_head})
     shared = {key: options[key] for key in of_backbone if key in options and key != "img_size"}
-    channels = _channels(in_chans, name)
-    sizes = _sizes(options.get("img_size"), name)
+    img_size = options.get("img_size")
+    streams = _streams(name, in_chans, img_size)
+    channels = _channels(in_chans, name, streams)
+    sizes = _sizes(img_size, name, streams)
     encoders = [
         backbone.load()(
             name.backbone, in_chans=channel, pretrained=pretrained, **{**shared, **size}
@@ -47,27 +49,36 @@ def assemble(
     return model
 
 
-def _channels(in_chans: int | Sequence[int], name: ModelName) -> list[int]:
-    channels = [in_chans] * name.streams if isinstance(in_chans, int) else list(in_chans)
-    _check_length("in_chans", channels, name)
+def _streams(name: ModelName, in_chans: int | Sequence[int], img_size: Sequence[Any] | None) -> int:
+    """Number of streams: of ``-dual`` as many as channels or sizes are given for, at least two."""
+    if name.streams == 1:
+        return 1
+    given = [] if isinstance(in_chans, int) else [len(in_chans)]
+    if img_size is not None and not isinstance(img_size[0], int):
+        given.append(len(img_size))
+    return max([name.streams, *given])
+
+
+def _channels(in_chans: int | Sequence[int], name: ModelName, streams: int) -> list[int]:
+    channels = [in_chans] * streams if isinstance(in_chans, int) else list(in_chans)
+    _check_length("in_chans", channels, name, streams)
     if min(channels) < 1:
         raise ValueError(f"in_chans has to be 1 or more; got {in_chans}")
     return channels
 
 
-def _sizes(img_size: Sequence[Any] | None, name: ModelName) -> list[dict[str, Size]]:
+def _sizes(img_size: Sequence[Any] | None, name: ModelName, streams: int) -> list[dict[str, Size]]:
     if img_size is None:
-        return [{}] * name.streams
-    pairs = [img_size] * name.streams if isinstance(img_size[0], int) else list(img_size)
-    _check_length("img_size", pairs, name)
+        return [{}] * streams
+    pairs = [img_size] * streams if isinstance(img_size[0], int) else list(img_size)
+    _check_length("img_size", pairs, name, streams)
     return [{"img_size": (int(height), int(width))} for height, width in pairs]
 
 
-def _check_length(option: str, given: Sequence[object], name: ModelName) -> None:
-    if len(given) != name.streams:
+def _check_length(option: str, given: Sequence[object], name: ModelName, streams: int) -> None:
+    if len(given) != streams:
         raise UsageError(
-            f"the model '{name}' has {name.streams} stream(s), but {option} was given for "
-            f"{len(given)}"
+            f"the model '{name}' has {streams} stream(s), but {option} was given for {len(given)}"
         )
 
 
@@ -97,7 +108,9 @@ class FusedClassifier(StreamModel):
         if not 0 <= drop_rate < 1:
             raise UsageError(f"drop_rate is {drop_rate}; it has to be in [0, 1)")
         if auxiliary_heads and len(encoders) < 2:
-            raise UsageError("auxiliary_heads are for models of two streams, whose name has -dual")
+            raise UsageError(
+                "auxiliary_heads are for models of several streams, whose name has -dual"
+            )
         self.streams = len(encoders)
         self.data_config = encoders[0].data_config
         self.encoders = nn.ModuleList(encoder.module for encoder in encoders)

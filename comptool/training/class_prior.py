@@ -71,7 +71,9 @@ def plan_estimate(name: str | None) -> Estimate:
     first = next(iter(headers.values()))
     if not tasks.find(first.task).cells:
         raise UsageError(f"a prior is for multilabel tasks, and that of {run} is {first.task}")
-    rows = read_rows(load(files.competition), settings, files.folds, files.extra)
+    rows = read_rows(
+        load(files.competition, reader=settings.reader), settings, files.folds, files.extra
+    )
     if list(rows.classes) != list(first.classes):
         raise InputError(
             f"its classes are not those of {rows.samples.source}",
@@ -155,6 +157,7 @@ def summed(
         channels=header.channels,
         missing=missing,
         bits=header.bits,
+        ranges=header.ranges,
     )
     order = in_order(len(dataset), batch_size, rank=processes.rank, world_size=processes.size)
     chosen = choose_workers(workers, processes.device)

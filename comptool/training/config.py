@@ -89,7 +89,7 @@ def check_objectives(settings: TrainSettings) -> None:
     if name.streams < 2:
         asked = AUXILIARY if calibration is None else CALIBRATE
         raise UsageError(
-            f"{asked} is for models of two streams, and '{name}' has one; try "
+            f"{asked} is for models of several streams, and '{name}' has one; try "
             f"'{replace(name, streams=2)}'"
         )
     heads = [entry.name for entry in HEADS if "auxiliary_heads" in entry.option_names()]
@@ -299,7 +299,7 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
         help="--augment weak: operations per image.", min=1, shown="2", panel=ADVANCED
     )
     channels: Channels | None = option(
-        help="Input channels: 1, 3, or auto (1 if all images are grey).",
+        help="Input channels of grey and colour images: 1, 3, or auto (1 if all are grey).",
         shown="3 or as --init-from",
         panel=ADVANCED,
     )
@@ -308,6 +308,11 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
         help="Modality to use, in the model's order; repeatable.",
         metavar="NAME",
         shown="all",
+        panel=IMAGES,
+    )
+    reader: str | None = option(
+        help="Reader of the image files: FILE.py:function, or a name.",
+        shown="the competition's, otherwise by suffix",
         panel=IMAGES,
     )
     missing_modality: Missing | None = option(

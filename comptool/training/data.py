@@ -720,7 +720,7 @@ def make_plan(
     """
     check_folder(run, force=force, resume=resume)
     _check_names(settings)
-    competition = load(files.competition)
+    competition = load(files.competition, reader=settings.reader)
     settings = for_task(settings, competition.task)
     competition.find_metric(settings.metric)
     for name in settings.modality:

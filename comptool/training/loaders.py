@@ -118,6 +118,7 @@ def open_datasets(
         "channels": header.channels,
         "missing": settings.missing,
         "bits": header.bits,
+        "ranges": header.ranges,
     }
     policy = None
     if plan.policy_file is not None:

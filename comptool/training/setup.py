@@ -1,7 +1,8 @@
-"""Set up a training run: model, input channels, bit depth, data and optimizer.
+"""Set up a training run: model, input channels, scaling of pixels, data and optimizer.
 
 Sensors of 10 to 14 bits store 16-bit images, which are nearly black if scaled as 16 bits. The bit
-depth of each modality is found in a sample of the images and kept in the checkpoint.
+depth of each modality, or the range of its floating-point pixels, is found in a sample of the
+images and kept in the checkpoint.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,9 +24,26 @@ from comptool.data.augment.batches import Augmentation
 from comptool.data.cache import PixelCache
 from comptool.data.dataset import Batch, SampleDataset
 from comptool.data.gpu_dataset import ResidentBatches
-from comptool.data.image_io import FULL_DEPTH, DeepPixels, ImageFiles, depth_of, is_grey, spread
+from comptool.data.image_io import (
+    COLOUR,
+    FULL_DEPTH,
+    GREY,
+    DeepPixels,
+    ImageFiles,
+    depth_of,
+    is_grey,
+    spread,
+)
+from comptool.data.pixel_ranges import (
+    Ranges,
+    find_ranges,
+    needs_range,
+    ranges_of,
+    some_values,
+    spelled_ranges,
+)
 from comptool.data.sampler import EpochBatches
-from comptool.errors import InputError, UsageError
+from comptool.errors import InputError, UsageError, counted
 from comptool.io import provenance
 from comptool.io.records import ModelRecord, RunHeader, header_of
 from comptool.io.runs import BEST, LAST, read_header
@@ -167,21 +185,42 @@ class TrainSession:
         return total_loss(self.criterion, logits.float(), targets)
 
 
-GREY, COLOUR = 1, 3  # pretrained weights need 3: grey images are repeated
 LOOKED_AT = 64  # images per modality
 
 
 def channels_of(plan: TrainPlan, member: TrainMember) -> dict[str, int]:
-    """Input channels per modality, 1 or 3; with ``--init-from`` those of that run."""
+    """Input channels per modality; with ``--init-from`` those of that run.
+
+    Grey and colour images take 3 or as asked, since pretrained weights need 3 and grey images are
+    repeated; images of other numbers of channels keep theirs. Raises an InputError if those of a
+    modality differ.
+    """
     asked = plan.settings.channels
     if member.parent is not None:
         return _inherited(member, plan.modalities, asked)
-    if asked == "auto":
-        return {
-            name: GREY if all(map(is_grey, _some_images(plan, name, LOOKED_AT))) else COLOUR
-            for name in plan.modalities
-        }
-    return dict.fromkeys(plan.modalities, COLOUR if asked is None else int(asked))
+    found = {}
+    for name in plan.modalities:
+        held = {image.shape[2] for image in _some_images(plan, name, FIRST)}
+        if held <= {GREY, COLOUR}:
+            found[name] = COLOUR if asked is None or asked == "auto" else int(asked)
+        elif len(held) > 1:
+            raise InputError(
+                f"the {name} images have different numbers of channels",
+                file=plan.rows.samples.source,
+                values=sorted(held),
+                mend="Bring them to one with a reader of your own: --reader FILE.py:function",
+            )
+        elif asked in ("1", "3"):
+            raise UsageError(
+                f"--channels is {asked}, and the {name} images have {min(held)}; leave it out"
+            )
+        else:
+            found[name] = min(held)
+        if (asked, found[name]) == ("auto", COLOUR) and all(
+            map(is_grey, _some_images(plan, name, LOOKED_AT))
+        ):
+            found[name] = GREY
+    return found
 
 
 def _inherited(
@@ -207,32 +246,53 @@ def _some_images(plan: TrainPlan, modality: str, count: int) -> Iterator[DeepPix
     return (image for image in images if image is not None)
 
 
-FIRST, MOST = 16, 256  # images per modality: to detect 16 bits, and to find the depth
+FIRST, MOST = 16, 256  # images per modality: to detect what needs scaling, and to find how
 
 
-def bit_depths(plan: TrainPlan, member: TrainMember) -> tuple[dict[str, int], list[str]]:
-    """Bit depth per modality, and a note on each 16-bit one; with a parent run, the parent's."""
+class Scaling(NamedTuple):
+    """How pixels become bytes, by modality: bit depths and ranges; and a note on each."""
+
+    bits: dict[str, int]
+    ranges: dict[str, Ranges]
+    notes: list[str]
+
+
+def find_scaling(plan: TrainPlan, member: TrainMember) -> Scaling:
+    """Bit depths of 16-bit images and ranges of others; with a parent run, the parent's."""
     if member.parent is not None:
         header = read_header(member.parent)
-        return {name: header.bits.get(name, FULL_DEPTH) for name in header.modalities}, []
-    depths, notes = {}, []
+        bits = {name: header.bits.get(name, FULL_DEPTH) for name in header.modalities}
+        return Scaling(bits, ranges_of(header.ranges), [])
+    found = Scaling({}, {}, [])
     for name in plan.modalities:
-        brightest = _brightest(plan, name, FIRST)
-        if brightest is not None:
-            brightest = _brightest(plan, name, MOST)
-        depths[name] = FULL_DEPTH if brightest is None else depth_of(brightest)
-        if brightest is not None:
-            notes.append(
-                f"{name} images have 16 bits and values up to {brightest}: they are scaled so "
-                f"that {2 ** depths[name] - 1} ({depths[name]} bits) is white"
+        found.bits[name] = FULL_DEPTH
+        first = [image for image in _some_images(plan, name, FIRST) if image.dtype != np.uint8]
+        if any(needs_range(image) for image in first):
+            images = (image for image in _some_images(plan, name, MOST) if needs_range(image))
+            ranges = found.ranges[name] = find_ranges([some_values(image) for image in images])
+            what = _pixels_in_words(next(image for image in first if needs_range(image)))
+            found.notes.append(
+                f"{name} images have {what}: they are scaled {spelled_ranges(ranges)}"
             )
-    return depths, notes
+        if any(has_depth(image) for image in first):
+            images = (image for image in _some_images(plan, name, MOST) if has_depth(image))
+            brightest = max(int(image.max()) for image in images)
+            depth = found.bits[name] = depth_of(brightest)
+            found.notes.append(
+                f"{name} images have 16 bits and values up to {brightest}: they are scaled so "
+                f"that {2**depth - 1} ({depth} bits) is white"
+            )
+    return found
 
 
-def _brightest(plan: TrainPlan, modality: str, count: int) -> int | None:
-    """The largest 16-bit value in a sample of images; None without 16-bit images."""
-    images = _some_images(plan, modality, count)
-    return max((int(i.max()) for i in images if i.dtype == np.uint16), default=None)
+def has_depth(image: DeepPixels) -> bool:
+    """Whether an image is scaled by its bit depth."""
+    return image.dtype == np.uint16 and not needs_range(image)
+
+
+def _pixels_in_words(image: DeepPixels) -> str:
+    channels = counted(image.shape[2], "channel")
+    return f"{channels} of {'16 bits' if image.dtype == np.uint16 else 'floating-point numbers'}"
 
 
 Say = Callable[[str], None]
@@ -249,8 +309,8 @@ def new_model(plan: TrainPlan, member: TrainMember, say: Say) -> tuple[StreamMod
     torch.manual_seed(mixed(plan.settings.seed, INITIAL))
     in_chans = [channels[name] for name in plan.modalities]
     model, pretrained = _with_weights(plan, member, {**options, "in_chans": in_chans}, say)
-    bits, notes = bit_depths(plan, member)
-    for sentence in notes:
+    scaling = find_scaling(plan, member)
+    for sentence in scaling.notes:
         say(sentence)
     origin = [] if member.parent is None else [member.parent / BEST]
     statistics = {name: model.data_config.statistics(channels[name]) for name in plan.modalities}
@@ -264,7 +324,9 @@ def new_model(plan: TrainPlan, member: TrainMember, say: Say) -> tuple[StreamMod
         modalities=list(plan.modalities),
         img_size=data.document(img_size),
         channels=channels,
-        bits=bits,
+        bits=scaling.bits,
+        ranges={name: [list(pair) for pair in one] for name, one in scaling.ranges.items()},
+        reader=plan.rows.samples.reader,
         mean={name: list(mean) for name, (mean, _) in statistics.items()},
         std={name: list(std) for name, (_, std) in statistics.items()},
         metric=plan.metric.name,
@@ -579,11 +641,17 @@ def _check_identity(found: dict[str, Any], wanted: dict[str, Any], member: Train
         )
 
 
+def _channels_in_words(channels: int) -> str:
+    if channels in (GREY, COLOUR):
+        return " grey" if channels == GREY else ""
+    return f"x{channels}"
+
+
 def _introduction(
     plan: TrainPlan, member: TrainMember, header: RunHeader, processes: Processes
 ) -> str:
     sizes = ", ".join(
-        f"{name} {h}x{w}{' grey' if header.channels[name] == 1 else ''}"
+        f"{name} {h}x{w}{_channels_in_words(header.channels[name])}"
         for name, (h, w) in header.img_size.items()
     )
     device = f"{processes.size} x {processes.device.type}" if processes.size > 1 else None

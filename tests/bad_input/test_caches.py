@@ -61,7 +61,9 @@ def decodes(monkeypatch) -> list[Path]:
     read: list[Path] = []
     whole = pixel_cache.pixels_of
     monkeypatch.setattr(
-        pixel_cache, "pixels_of", lambda content, path: read.append(path) or whole(content, path)
+        pixel_cache,
+        "pixels_of",
+        lambda contents, source: read.append(source.parts[0].path) or whole(contents, source),
     )
     return read
 

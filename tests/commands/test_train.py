@@ -131,8 +131,8 @@ def test_an_extra_table_names_the_run(rows, comptool, tiny, write_rows):
         (
             ["--model", "mobilenetv2-dual", "--modality", "sar"],
             2,
-            "the model 'mobilenetv2-dual' takes 2 images per sample and the competition has 1: "
-            "sar; try 'mobilenetv2'",
+            "the model 'mobilenetv2-dual' takes 2 or more images per sample and the competition "
+            "has 1: sar; try 'mobilenetv2'",
         ),
         (["--model", "nosuch"], 2, "no model is called 'nosuch'; did you mean "),
         (["--model", "resnet18"], 2, "the model 'resnet18' takes 1 image per sample and the"),

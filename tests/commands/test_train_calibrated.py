@@ -49,7 +49,7 @@ def test_a_calibrated_run_is_recorded_resumed_and_predicts_as_any_other(rows, co
         ),
         (
             ["--calibrate-gradients", "intra", "--model", "resnet18", "--modality", "sar"],
-            "--calibrate-gradients is for models of two streams, and 'resnet18' has one; try "
+            "--calibrate-gradients is for models of several streams, and 'resnet18' has one; try "
             "'resnet18-dual'",
         ),
         (

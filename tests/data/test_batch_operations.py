@@ -15,7 +15,10 @@ from PIL import Image, ImageEnhance, ImageOps
 from comptool.data.augment.albumentations_file import FilePolicy
 from comptool.data.augment.batches import (
     Augmentation,
+    autocontrasted,
     carry_out,
+    contrasted,
+    equalized,
     send,
     stacked,
     symmetry,
@@ -371,3 +374,33 @@ def test_moments_of_many_images_are_those_of_albumentations(name, options, pipel
     assert (np.abs(own.mean(axis=0) - other.mean(axis=0)) < 4.5 * errors).all()
     spreads = np.stack([own.std(axis=0), other.std(axis=0)])
     assert np.abs(np.log(spreads[0] / spreads[1])).max() < 0.15
+
+
+@pytest.mark.parametrize("channels", [2, 4, 6])
+def test_channels_that_are_no_colours_have_tones_and_no_saturation(channels):
+    images = torch.randint(0, 256, (3, 9, 8, channels), dtype=torch.uint8)
+    gains = torch.full((3,), 0.5)
+    mean = images.float().mean(dim=(1, 2, 3)).round()
+    expected = (images.float() * 0.5 + mean[:, None, None, None] * 0.5).floor()
+    assert (contrasted(images, gains).float() - expected).abs().max() <= 1
+    for operation in (autocontrasted, equalized):
+        alone = [operation(images[..., [one]]) for one in range(channels)]
+        torch.testing.assert_close(operation(images), torch.cat(alone, dim=3))
+    shape = (9, 8, channels)
+    for name in OPERATIONS:
+        codes = np.full((1, 3), OPERATIONS.index(name))
+        changes = Changes(None, None, [Operated(codes, np.full((1, 3), 0.7))])
+        found = tasks(changes, [shape])
+        assert len(found) == (0 if name in ("colour", "identity") else 1)
+        stacks = [images.clone()]
+        sent = iter([torch.from_numpy(array) for task in found for array in task.arrays])
+        carry_out(found, sent, stacks)
+        assert stacks[0].shape == images.shape
+
+
+def test_a_hole_has_a_colour_for_each_of_many_channels():
+    holes = Holes(1.0, np.full((2, 2), 0.5), np.array([[10, 20, 30], [40, 50, 60]], np.uint8))
+    (painting,) = tasks(Changes(None, holes, []), [(4, 4, 5)])
+    stacks = [torch.zeros((2, 4, 4, 5), dtype=torch.uint8)]
+    carry_out([painting], iter([torch.from_numpy(array) for array in painting.arrays]), stacks)
+    assert stacks[0][:, 2, 2].tolist() == [[10, 20, 30, 10, 20], [40, 50, 60, 40, 50]]

@@ -1,4 +1,4 @@
-"""The table of image readers."""
+"""The table of image readers, and what becomes of what a reader returns."""
 
 from __future__ import annotations
 
@@ -9,65 +9,224 @@ import cv2
 import numpy as np
 import pytest
 
-from comptool.competition.filename_patterns import IMAGE_SUFFIXES
-from comptool.data.image_io import read_by_opencv, read_pixels
-from comptool.errors import InputError
+from comptool.data.image_io import read_by_opencv, read_pixels, source_of
+from comptool.errors import InputError, UsageError
 from comptool.io import image_readers
-from comptool.io.image_readers import READERS, Reader, load_reader, reader_of
+from comptool.io.image_readers import (
+    IMAGE_SUFFIXES,
+    READERS,
+    RECORD_SUFFIXES,
+    as_image,
+    parts_of,
+    reader_of,
+    suffixes_of,
+    users_reader,
+)
 from comptool.label_review.gallery import data_uri
-from comptool.registry import Registry
 
-USERS = """
-import io
+HALF = """
 import numpy as np
-from comptool.errors import InputError
 
-def read(content, path):
-    try:
-        return np.load(io.BytesIO(content))
-    except ValueError as error:
-        raise InputError("is damaged", file=path) from error
+def half(content, path):
+    assert content != b"bad", "nothing in it"
+    return np.full((4, 6, 2), len(content), np.uint8)
+
+def words(content, path):
+    return "an image"
+
+half.suffixes = (".half",)
 """
 
 
 @pytest.fixture
-def arrays(monkeypatch, tmp_path):
-    """The usual readers and one of .npy files."""
-    (tmp_path / "reader.py").write_text(USERS)
-    target = f"{tmp_path / 'reader.py'}:read"
-    own = Reader("npy", target, "Arrays.", "numpy.load", suffixes=(".npy",))
-    monkeypatch.setattr(image_readers, "READERS", Registry("image reader", *READERS, own))
-    load_reader.cache_clear()
-    yield
-    load_reader.cache_clear()
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("reader.py").write_text(HALF)
+    return tmp_path
+
+
+def read(name: str, reader: str = ""):
+    return read_pixels(source_of(Path(), name, reader))
 
 
 def test_every_suffix_has_one_reader():
-    suffixes = [suffix for reader in READERS for suffix in reader.suffixes]
+    suffixes = [suffix for reader in READERS for suffix in (*reader.suffixes, *reader.records)]
     assert len(suffixes) == len(set(suffixes))
-    assert set(suffixes) == IMAGE_SUFFIXES
+    assert set(suffixes) == IMAGE_SUFFIXES | RECORD_SUFFIXES
     assert all(suffix == suffix.lower() and suffix[0] == "." for suffix in suffixes)
 
 
 def test_a_suffix_that_says_nothing_is_left_to_the_content():
-    assert load_reader(".PNG") is read_by_opencv
+    assert reader_of(".PNG").load() is read_by_opencv
     assert reader_of(".dat").name == reader_of("").name == "opencv"
+    assert reader_of("", bytes(128) + b"DICM").name == "dicom"
+    assert reader_of(".img", b"\x93NUMPY\1\0").name == "numpy"
 
 
-def test_a_format_of_its_own_is_read_and_shown(arrays, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    pixels = np.zeros((4, 6, 3), np.uint8)
-    pixels[..., 0] = 200
-    np.save("red.npy", pixels)
-    np.testing.assert_array_equal(read_pixels(Path("red.npy")), pixels)
-    uri = data_uri(Path("red.npy"), 6)
+@pytest.mark.parametrize(
+    ("shape", "read"),
+    [
+        ((20, 24), (20, 24, 1)),
+        ((20, 24, 3), (20, 24, 3)),
+        ((20, 24, 13), (20, 24, 13)),
+        ((1, 20, 24), (20, 24, 1)),
+        ((20, 24, 1), (20, 24, 1)),
+        ((6, 273, 256), (273, 256, 6)),
+        ((3, 20, 24), (20, 24, 3)),
+        # The other two are equal: 100 channels of a small chip, in either place.
+        ((16, 16, 100), (16, 16, 100)),
+        ((100, 16, 16), (16, 16, 100)),
+        ((1, 20, 24, 5), (20, 24, 5)),
+    ],
+)
+def test_the_channels_of_an_array_are_its_last_or_its_first_axis(shape, read):
+    assert as_image(np.zeros(shape, np.uint8), Path("a.npy"), "numpy").shape == read
+
+
+@pytest.mark.parametrize(
+    ("given", "read", "value"),
+    [
+        (np.uint8, np.uint8, 7),
+        (">u2", np.uint16, 7),
+        (np.bool_, np.uint8, 255),
+        (np.int16, np.float32, 7),
+        (np.int64, np.float32, 7),
+        (np.uint32, np.float32, 7),
+        (np.float16, np.float32, 7),
+        (np.float64, np.float32, 7),
+    ],
+)
+def test_an_array_of_any_numbers_is_of_one_of_three_types(given, read, value):
+    pixels = as_image(np.full((4, 5), 7).astype(given), Path("a.npy"), "numpy")
+    assert pixels.dtype == read
+    assert (pixels == value).all()
+    assert pixels.dtype.isnative
+
+
+@pytest.mark.parametrize(
+    ("found", "what"),
+    [
+        ([1, 2], "the reader 'mine' returns a list for this image, and no array"),
+        (
+            np.zeros((2, 2), complex),
+            "the reader 'mine' finds no numbers in this image, but complex",
+        ),
+        (np.zeros(9), "the reader 'mine' finds an array of shape (9,) in this image; two axes are"),
+        (np.zeros((2, 3, 4, 5)), "an array of shape (2, 3, 4, 5) in this image"),
+        (np.zeros((0, 4)), "an array of shape (0, 4) in this image"),
+    ],
+)
+def test_what_is_no_image_is_refused_by_file_and_reader(found, what):
+    with pytest.raises(InputError) as error:
+        as_image(found, Path("a.npy"), "mine")
+    assert str(error.value).startswith("a.npy: ")
+    assert what in str(error.value)
+
+
+def test_a_reader_of_the_user_reads_the_suffixes_that_it_names(here):
+    spec = "reader.py:half"
+    Path("a.half").write_bytes(b"12345")
+    cv2.imwrite("b.png", np.full((2, 3), 9, np.uint8))
+    assert read("a.half", spec).tolist() == np.full((4, 6, 2), 5).tolist()
+    assert read("b.png", spec).shape == (2, 3, 1)
+    assert suffixes_of(spec) == IMAGE_SUFFIXES | {".half"}
+    assert suffixes_of("") == IMAGE_SUFFIXES
+
+
+def test_a_reader_of_the_user_without_suffixes_reads_every_image(here):
+    cv2.imwrite("b.png", np.full((2, 3), 9, np.uint8))
+    with pytest.raises(InputError) as error:
+        read("b.png", "reader.py:words")
+    assert str(error.value) == (
+        "b.png: the reader 'reader.py:words' returns a str for this image, and no array"
+    )
+
+
+def test_a_reader_that_fails_on_an_image_is_named_with_the_file(here):
+    Path("bad.half").write_bytes(b"bad")
+    with pytest.raises(InputError) as error:
+        read("bad.half", "reader.py:half")
+    assert str(error.value).startswith(
+        "bad.half: the reader 'reader.py:half' fails on this image (AssertionError: nothing in it"
+    )
+
+
+def test_a_reader_of_the_table_can_be_asked_for(here):
+    np.save("a.npy", np.ones((2, 3), np.uint8))
+    Path("a.npy").rename("a.png")
+    assert read("a.png", "numpy").shape == (2, 3, 1)
+
+
+def test_a_reader_that_does_not_exist_is_refused(here):
+    with pytest.raises(UsageError, match=r"no image reader is called 'dcm'; did you mean 'dicom'"):
+        users_reader("dcm")
+    with pytest.raises(UsageError, match=r"did you mean 'half'"):
+        users_reader("reader.py:hlaf")
+    with pytest.raises(InputError, match=r"gone.py: this file of a reader does not exist"):
+        users_reader("gone.py:half")
+
+
+def test_a_cell_names_a_file_several_files_or_a_record():
+    assert parts_of("a/b.png") == [("a/b.png", "")]
+    assert parts_of("a/#1.png") == [("a/#1.png", "")]
+    assert parts_of("r.png|g.png") == [("r.png", ""), ("g.png", "")]
+    assert parts_of("t.json#0+9/a|t.json#0+9/b") == [("t.json", "0+9/a"), ("t.json", "0+9/b")]
+
+
+def test_several_files_are_the_channels_of_one_image(here):
+    grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    cv2.imwrite("red.png", grey)
+    cv2.imwrite("green.png", grey + 100)
+    cv2.imwrite("blue.png", np.dstack([grey + 50, 0 * grey, 0 * grey]))
+    pixels = read("red.png|green.png|blue.png")
+    # Of a file in colour the brightest channel: it is blue alone.
+    np.testing.assert_array_equal(pixels, np.dstack([grey, grey + 100, grey + 50]))
+    cv2.imwrite("deep.png", grey.astype(np.uint16) * 1000)
+    assert read("red.png|deep.png").dtype == np.float32
+
+
+def test_a_coarser_channel_is_resized_to_the_finest(here):
+    cv2.imwrite("fine.png", np.zeros((12, 20), np.uint8))
+    cv2.imwrite("coarse.png", np.full((6, 10), 70, np.uint8))
+    pixels = read("coarse.png|fine.png")
+    assert pixels.shape == (12, 20, 2)
+    assert (np.unique(pixels[..., 0]), np.unique(pixels[..., 1])) == ([70], [0])
+
+
+def test_the_channels_of_one_image_have_one_proportion(here):
+    cv2.imwrite("red.png", np.zeros((30, 40), np.uint8))
+    cv2.imwrite("green.png", np.zeros((40, 30), np.uint8))
+    with pytest.raises(InputError) as error:
+        read("red.png|green.png")
+    assert str(error.value) == (
+        "green.png: has 30x40 pixels and red.png 40x30; channels of one image have the same "
+        "proportions"
+    )
+
+
+def test_arrays_of_other_channels_are_shown(here):
+    pixels = np.zeros((16, 16, 5), np.float32)
+    pixels[..., 0] = 0.8
+    np.save("bands.npy", pixels)
+    uri = data_uri(Path("bands.npy"), 6)
     shown = cv2.imdecode(np.frombuffer(base64.b64decode(uri.split(",")[1]), np.uint8), 1)
-    np.testing.assert_allclose(shown[..., ::-1], pixels, atol=6)
-
-
-def test_a_damaged_file_of_such_a_format_is_named(arrays, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+    assert np.abs(shown[..., ::-1].astype(int) - [255, 0, 0]).max() < 8
     Path("bad.npy").write_bytes(b"nothing")
-    with pytest.raises(InputError, match=r"bad.npy: is damaged"):
-        read_pixels(Path("bad.npy"))
     assert data_uri(Path("bad.npy"), 6) is None
+
+
+def test_a_plugin_package_that_is_missing_is_named_with_its_command(here, monkeypatch):
+    Path("scan.dcm").write_bytes(bytes(128) + b"DICM")
+    monkeypatch.setitem(
+        image_readers.__dict__["READERS"].load("dicom").__globals__, "import_module", _gone
+    )
+    with pytest.raises(InputError) as error:
+        read("scan.dcm")
+    assert str(error.value) == (
+        "scan.dcm: reading this file needs the package 'pydicom'. "
+        "Install it: pip install 'comptool[dicom]'"
+    )
+
+
+def _gone(name: str):
+    raise ModuleNotFoundError(name)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from comptool.data.image_io import (
     BIT_DEPTHS,
+    ChipForm,
     depth_of,
     is_blank,
     is_grey,
@@ -20,6 +21,7 @@ from comptool.data.image_io import (
     resize,
     to_bytes,
     to_channels,
+    to_chip,
 )
 from comptool.errors import InputError
 
@@ -152,14 +154,40 @@ TURNS = {
 }  # fmt: skip
 
 
-def test_floating_point_is_refused(tmp_path):
+def test_floating_point_is_read_and_refused_by_a_run_without_a_range(tmp_path):
     path = saved(tmp_path, encoded(Image.fromarray(GREY.astype(np.float32)), "TIFF"))
+    pixels = read_pixels(path)
+    assert pixels.dtype == np.float32
+    np.testing.assert_array_equal(pixels[:, :, 0], GREY)
+    height, width = GREY.shape
+    form = ChipForm(height, width, 1, ranges=((0.0, 255.0),))
+    np.testing.assert_array_equal(to_chip(pixels, form, path)[:, :, 0], GREY)
     with pytest.raises(InputError) as error:
-        decode(path)
+        to_chip(pixels, form._replace(ranges=None), path)
     assert str(error.value) == (
-        f"{path}: this image has float32 pixels, whose range is unknown. "
-        "Save it with 8 or 16 bits per channel"
+        f"{path}: this image has floating-point pixels, for which the run has no range: the images "
+        "that it looked at have 8 or 16 bits"
     )
+
+
+def test_an_image_of_other_channels_than_the_network_takes_is_refused(tmp_path):
+    pixels = np.zeros((4, 5, 6), np.uint8)
+    assert to_chip(pixels, ChipForm(2, 3, 6), "a.npy").shape == (2, 3, 6)
+    assert to_chip(pixels[..., :1], ChipForm(2, 3, 6), "a.npy").shape == (2, 3, 6)
+    for channels, form in ((6, ChipForm(4, 5, 3)), (3, ChipForm(4, 5, 6)), (2, ChipForm(4, 5, 1))):
+        with pytest.raises(InputError) as error:
+            to_chip(pixels[..., :channels], form, "a.npy")
+        assert str(error.value) == (
+            f"a.npy: this image has {channels} channels, and the network takes {form.channels}"
+        )
+
+
+@pytest.mark.parametrize("channels", [2, 4, 5, 6, 13])
+@pytest.mark.parametrize("size", [(9, 7), (64, 50)])
+def test_each_of_many_channels_is_resized_as_alone(channels, size):
+    image = np.random.default_rng(0).integers(0, 256, (20, 16, channels), dtype=np.uint8)
+    alone = [resize(np.ascontiguousarray(image[..., [one]]), size) for one in range(channels)]
+    np.testing.assert_array_equal(resize(image, size), np.concatenate(alone, axis=2))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "GIF", "BMP", "WEBP"])
@@ -249,5 +277,5 @@ def test_grey_is_repeated_and_colour_weighed():
     luminance = RGB @ np.array([0.299, 0.587, 0.114])
     assert np.abs(to_channels(RGB, 1)[:, :, 0] - luminance).max() <= 1
     assert to_channels(grey, 1) is grey
-    with pytest.raises(ValueError, match="not 2"):
+    with pytest.raises(ValueError, match="of 3 channels cannot have 2"):
         to_channels(RGB, 2)

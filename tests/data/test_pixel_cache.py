@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -18,7 +19,9 @@ from comptool.competition.samples import Samples
 from comptool.data import cache as pixel_cache
 from comptool.data.cache import PixelCache
 from comptool.data.dataset import SampleDataset
+from comptool.data.image_io import ChipForm, ImageFiles, ImageSource, to_chip
 from comptool.errors import InputError, OutputError
+from comptool.io.tables import read_table
 
 NUM = 7
 SIZES = {"sar": (8, 12), "eo": (16, 16)}
@@ -92,9 +95,9 @@ def decodes(monkeypatch) -> list[Path]:
     read: list[Path] = []
     whole = pixel_cache.pixels_of
 
-    def counted(content: bytes, path: Path):
-        read.append(path)
-        return whole(content, path)
+    def counted(contents: list[bytes], source: ImageSource):
+        read.append(source.parts[0].path)
+        return whole(contents, source)
 
     monkeypatch.setattr(pixel_cache, "pixels_of", counted)
     return read
@@ -293,3 +296,47 @@ def test_the_folder_is_the_users_own_or_a_given_one(monkeypatch, tmp_path):
     assert pixel_cache.cache_folder() == tmp_path / "comptool"
     monkeypatch.setenv("COMPTOOL_CACHE", str(tmp_path / "mine"))
     assert pixel_cache.cache_folder() == tmp_path / "mine"
+
+
+def test_records_and_files_of_several_channels_are_told_apart(cache, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_image(Path("r.png"), 1)
+    write_image(Path("g.png"), 3)
+    records = [{"id": n, "a": [n] * 16, "b": [n + 100] * 16} for n in range(2)]
+    Path("t.json").write_text(json.dumps(records))
+    table = read_table(Path("t.json"))
+    bands = [f"{a}|{b}" for a, b in zip(table["a"], table["b"], strict=True)]
+    cells = ["r.png|g.png", "g.png|r.png", *bands, f"{table['b'][0]}|{table['a'][0]}"]
+    frame = pd.DataFrame({"id": list("abcde"), "p": cells})
+    files = ImageFiles(Samples(frame, tmp_path, "id", {"m": "p"}, None, None, tmp_path / "t.csv"))
+    form = ChipForm(4, 4, 2, ranges=((0.0, 255.0),))
+    for _ in range(2):
+        found = cache("disk").images(files, 0, form)
+        for row in range(len(cells)):
+            plain = to_chip(files.read(row, 0), form, "x")
+            np.testing.assert_array_equal(found[row], plain)
+    assert found[2].reshape(-1, 2)[0].tolist() == [0, 100]
+    assert found[4].reshape(-1, 2)[0].tolist() == [100, 0]
+
+
+def test_another_reader_or_range_takes_no_image_of_the_cache(cache, tmp_path, monkeypatch, decodes):
+    monkeypatch.chdir(tmp_path)
+    np.save("a.npy", np.full((4, 4), 100, np.uint8))
+    frame = pd.DataFrame({"id": ["a"], "p": ["a.npy"]})
+    samples = Samples(frame, tmp_path, "id", {"m": "p"}, None, None, tmp_path / "t.csv")
+    half = "import numpy\ndef read(content, path):\n    return numpy.full((4, 4), {}, 'float32')\n"
+
+    def shade(reader: str, form: ChipForm) -> int:
+        files = ImageFiles(replace(samples, reader=reader))
+        return int(cache("disk").images(files, 0, form)[0][0, 0, 0])
+
+    form = ChipForm(4, 4, 1, ranges=((0.0, 255.0),))
+    Path("one.py").write_text(half.format(50))
+    Path("two.py").write_text(half.format(60))
+    assert shade("", form) == 100
+    assert shade("one.py:read", form) == 50
+    assert shade("two.py:read", form) == 60
+    assert shade("one.py:read", form._replace(ranges=((0.0, 500.0),))) == 26
+    assert len(decodes) == 4
+    assert shade("one.py:read", form) == 50
+    assert len(decodes) == 4

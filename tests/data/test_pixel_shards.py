@@ -16,7 +16,7 @@ import pytest
 from comptool.competition.samples import Samples
 from comptool.data import cache as pixel_cache
 from comptool.data.cache import PixelCache
-from comptool.data.image_io import ChipForm, ImageFiles, read_pixels, to_bytes
+from comptool.data.image_io import ChipForm, ImageFiles, ImageSource, read_pixels, to_bytes
 from comptool.errors import InputError, OutputError
 
 NUM = 6
@@ -61,7 +61,7 @@ def shards(kept: PixelCache) -> set[Path]:
 
 def agree(kept: PixelCache, files: ImageFiles) -> bool:
     found = kept.images(files, 0, FORM)
-    pixels = (to_bytes(read_pixels(files.path(row, 0)), 16) for row in range(len(files)))
+    pixels = (to_bytes(read_pixels(files.source(row, 0)), 16) for row in range(len(files)))
     return all(np.array_equal(found[row], one) for row, one in enumerate(pixels))
 
 
@@ -111,7 +111,7 @@ def test_a_shard_that_another_process_removes_at_once_is_used_all_the_same(
 def test_a_file_changed_behind_its_time_is_decoded_again(images, cache):
     files = images("one")
     assert agree(cache(), files)
-    path = files.path(2, 0)
+    path = files.source(2, 0).parts[0].path
     seen = path.stat()
     time.sleep(0.02)  # the clock of a file system is coarse
     cv2.imwrite(str(path), 255 - cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
@@ -122,7 +122,7 @@ def test_a_file_changed_behind_its_time_is_decoded_again(images, cache):
 
 @pytest.mark.parametrize("mode", ["disk", "ram"])
 def test_a_link_to_nothing_is_named(images, cache, mode):
-    path = images("one").path(3, 0)
+    path = images("one").source(3, 0).parts[0].path
     path.unlink()
     path.symlink_to("nowhere.bmp")
     with pytest.raises(InputError, match=r"3\.bmp: there is no such image"):
@@ -157,11 +157,11 @@ def test_systems_that_cannot_take_room_at_once_have_a_cache_too(images, cache, m
 def test_an_interrupt_leaves_nothing_and_waits_for_no_one(images, cache, monkeypatch):
     read = []
 
-    def interrupted(path: Path) -> bytes:
-        read.append(path)
+    def interrupted(source: ImageSource) -> list[bytes]:
+        read.append(source)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pixel_cache, "read_content", interrupted)
+    monkeypatch.setattr(pixel_cache, "read_contents", interrupted)
     with pytest.raises(KeyboardInterrupt):
         cache().images(images("one"), 0, FORM)
     assert len(read) == 1

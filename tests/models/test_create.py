@@ -213,8 +213,8 @@ def test_the_drop_path_rate_arrives_at_the_backbone():
         ("test_resnet", {"drop_path_rate": -1}, "drop_path_rate is -1; it has to be in [0, 1)"),
         (
             "test_resnet-dual",
-            {"in_chans": [3, 3, 3]},
-            "the model 'test_resnet-dual' has 2 stream(s), but in_chans was given for 3",
+            {"in_chans": [3, 3, 3], "img_size": [[32, 32]] * 4},
+            "the model 'test_resnet-dual' has 4 stream(s), but in_chans was given for 3",
         ),
         (
             "test_resnet-dual",

@@ -49,7 +49,7 @@ def test_a_single_stream_has_no_auxiliary_head():
     with pytest.raises(UsageError) as error:
         models.create("test_resnet", 5, auxiliary_heads=True)
     assert str(error.value) == (
-        "auxiliary_heads are for models of two streams, whose name has -dual"
+        "auxiliary_heads are for models of several streams, whose name has -dual"
     )
 
 

@@ -96,6 +96,7 @@ def test_a_pattern_finds_names(pattern, found):
 
 def test_the_number_of_modalities_has_to_be_the_models():
     check_modalities("resnet34-dual", ["sar", "eo"])
+    check_modalities("resnet34-dual", ["sar", "eo", "ir"])
     with pytest.raises(UsageError) as error:
         check_modalities("resnet34", ["sar", "eo"])
     assert str(error.value) == (
@@ -105,6 +106,6 @@ def test_the_number_of_modalities_has_to_be_the_models():
     with pytest.raises(UsageError) as error:
         check_modalities("resnet34-dual", ["sar"])
     assert str(error.value) == (
-        "the model 'resnet34-dual' takes 2 images per sample and the competition has 1: sar; "
-        "try 'resnet34'"
+        "the model 'resnet34-dual' takes 2 or more images per sample and the competition has 1: "
+        "sar; try 'resnet34'"
     )

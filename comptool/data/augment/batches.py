@@ -48,6 +48,7 @@ ANGLE = 30  # degrees
 GAIN = 0.9  # 1 + GAIN is the factor of brightness, colour, contrast and sharpness
 BITS_LOST = 4  # by posterize, of 8
 LEVELS = 256
+COLOURS = 3  # channels of a colour image
 # ITU-R BT.601 in 14 bits, as OpenCV has it.
 _LUMINANCE, _HALF, _LUMINANCE_BITS = (4899, 9617, 1868), 1 << 13, 14
 
@@ -132,8 +133,10 @@ def _blended(images: Tensor, plain: Tensor, gains: Tensor) -> Tensor:
 
 def _grey(images: Tensor) -> Tensor:
     """Luminance, int32 [n, H, W, 1]."""
-    if images.shape[3] == 1:
-        return images.int()
+    channels = images.shape[3]
+    if channels != COLOURS:
+        # Of channels that are no colours, the mean.
+        return (images.int().sum(dim=3, keepdim=True) + channels // 2) // channels
     weighed = [images[..., place : place + 1].int() * one for place, one in enumerate(_LUMINANCE)]
     return (weighed[0] + weighed[1] + weighed[2] + _HALF) >> _LUMINANCE_BITS
 
@@ -234,7 +237,9 @@ def _painting(holes: Holes, stack: int, shape: Shape, modalities: int) -> Work:
     lengths = (holes.share * sides + 0.5).astype(np.int64)
     starts = (holes.centres * sides).astype(np.int64) - lengths // 2
     edges = np.concatenate([np.maximum(starts, 0), np.minimum(starts + lengths, sides)], axis=1)
-    arguments = [np.tile(one, (modalities, 1)) for one in (edges, holes.colours[:, : shape[2]])]
+    # Channels beyond the third take the numbers of the first three again.
+    colours = holes.colours[:, np.arange(shape[2]) % COLOURS]
+    arguments = [np.tile(one, (modalities, 1)) for one in (edges, colours)]
     return Work(stack, painted, None, arguments)
 
 
@@ -242,8 +247,8 @@ def _groups(operated: Operated, stack: int, shape: Shape, canvas: float) -> Iter
     codes, strengths = operated
     for group in _GROUPS:
         rows = np.flatnonzero(np.isin(codes, [OPERATIONS.index(name) for name in group.names]))
-        # Grey has no saturation.
-        if rows.size and not (shape[2] == 1 and group.names == ("colour",)):
+        # Only colours have a saturation.
+        if rows.size and not (shape[2] != COLOURS and group.names == ("colour",)):
             arguments = group.arguments(codes[rows], strengths[rows], shape, canvas)
             floats = [one.astype(np.float32) for one in arguments]
             yield Work(stack, group.operation, rows, floats)

@@ -84,13 +84,13 @@ def test_a_training_is_not_calibrated_unless_that_is_asked_for():
         ),
         (
             {"calibrate_gradients": ("intra",), "model": "resnet18"},
-            "--calibrate-gradients is for models of two streams, and 'resnet18' has one; try "
+            "--calibrate-gradients is for models of several streams, and 'resnet18' has one; try "
             "'resnet18-dual'",
         ),
         (
             {"auxiliary_heads": True, "model": "resnet18+cosine"},
-            "--auxiliary-heads is for models of two streams, and 'resnet18+cosine' has one; try "
-            "'resnet18-dual+cosine'",
+            "--auxiliary-heads is for models of several streams, and 'resnet18+cosine' has one; "
+            "try 'resnet18-dual+cosine'",
         ),
         (
             {"auxiliary_heads": True, "model": "resnet18-dual+q2l"},
