@@ -40,9 +40,10 @@ def started(run):
     """A practice competition of that name, split into three folds."""
 
     def start(name):
-        task, metric = TASKS[name]
         run("simulate", name, "-o", "data", "--scale", "0.01", "-j", "1")
-        run("init", "data", "--task", task, "--metric", metric)
+        run("init", "data", "--name", "cup")
+        text = Path("comptool.toml").read_text()
+        assert all(f'"{one}"' in text for one in TASKS[name])
         return run("split", "--folds", "3")
 
     return start
@@ -82,7 +83,10 @@ def test_numbers_go_from_the_download_to_the_score(run, started):
         for name in ("preds", "preds_huber", "ensemble")
     )
     np.testing.assert_allclose(both, (one.astype(float) + other) / 2)
-    graded = run("score", "submissions/ensemble.csv", "--answers", "data/answers.csv")
+    run("submit")
+    sent = pd.read_csv("submissions/cup.csv")
+    np.testing.assert_allclose(sent["covered"], both[:, 0], rtol=1e-6)
+    graded = run("score", "submissions/cup.csv", "--answers", "data/answers.csv")
     answers = pd.read_csv("data/answers.csv")["covered"].to_numpy()
     squares = sum(graded[part] ** 2 * graded[f"num_{part}"] for part in ("public", "private"))
     assert squares / len(answers) == pytest.approx(np.mean((both[:, 0] - answers) ** 2), rel=1e-4)
@@ -151,8 +155,15 @@ def test_grades_go_from_the_download_to_thresholds_and_the_score(run, started):
     run("train", *TINY[:-1], "0", "--extra", "pseudo.csv", "--run-name", "more")
     run("review", "eurosat-baseline")
     run("features", "eurosat-baseline", "-j", "0")
-    graded = run("score", "submissions/recalibrated.csv", "--answers", "data/answers.csv")
-    assert graded["metric"] == "quadratic-kappa"
+    run("submit", "submissions/recalibrated.csv")
+    sent = pd.read_csv("submissions/cup.csv")
+    assert sent["severity"].tolist() == after["pred"].tolist()
+    graded = [
+        run("score", f"submissions/{name}.csv", "--answers", "data/answers.csv")
+        for name in ("recalibrated", "cup")
+    ]
+    assert graded[0]["metric"] == "quadratic-kappa"
+    assert {**graded[0], "submission": ""} == {**graded[1], "submission": ""}
 
 
 REFUSED = {
