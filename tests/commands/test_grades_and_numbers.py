@@ -224,6 +224,26 @@ def test_what_has_no_meaning_is_refused_by_the_name_of_the_task(comptool, starte
     assert not SUBMISSIONS.exists()
 
 
+def test_ranks_of_numbers_are_submitted_for_a_metric_of_ranks_alone(
+    comptool, run, started, monkeypatch
+):
+    started("rust")
+    test = pd.read_csv("data/test.csv")[["image_id"]]
+    for number, path in enumerate(("one.csv", "two.csv"), 1):
+        test.assign(covered=np.arange(len(test)) ** number).to_csv(path, index=False)
+    command = ("ensemble", "one.csv", "two.csv", "--method", "rank-mean", "-o", "ranks.csv")
+    assert "right for spearman alone" in "".join(run(*command)["notes"])
+    assert pd.read_csv("ranks.csv")["covered"].tolist() == [
+        (n + 1) / len(test) for n in range(len(test))
+    ]
+    assert refused(comptool("submit", "ranks.csv"), 3) == (
+        "comptool submit: ranks.csv: its numbers are ranks among these rows, and the metric reads "
+        "their size. Combine the members anew: comptool ensemble --method mean"
+    )
+    monkeypatch.setenv("COMPTOOL_METRIC", "spearman")
+    run("submit", "ranks.csv")
+
+
 def download(cells, *, label="y", ids=None):
     """A download of noise with these labels in its training table."""
     ids = ids or [f"i{number:02}" for number in range(len(cells))]
@@ -352,6 +372,22 @@ def test_several_numbers_are_predicted_together(run):
     # On the scale of each label.
     assert made["y"].abs().max() < 1e4 < made["z"].abs().max()
     assert set(run("evaluate", "--bootstrap", "0")["per_class"]) == {"y", "z"}
+
+
+def test_copies_with_different_numbers_are_found(run):
+    download(["1", "2.0", "2", *map(str, range(20))])
+    table = pd.read_csv("data/train.csv").assign(z=0.0)
+    table.loc[2, "path"] = table.loc[1, "path"]
+    table.to_csv("data/train.csv", index=False)
+    described("regression", label='["y", "z"]')
+    found = run("inspect")
+    assert found["findings"].get("label-conflict", 0) == 0
+    assert found["tables"]["train"]["classes"] == {}
+    table.loc[2, "y"] = 3
+    table.to_csv("data/train.csv", index=False)
+    assert run("inspect", "--force")["findings"]["label-conflict"] == 2
+    made = pd.read_csv("findings.csv")
+    assert "2.0 0.0 / 3.0 0.0" in set(made["value"])
 
 
 def test_groups_are_kept_and_numbers_stratified(run):
