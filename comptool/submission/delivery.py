@@ -309,7 +309,7 @@ def submit(
         sample and metric contradict each other.
     InputError
         If the predictions are damaged or not as recorded, or mean ranks where a threshold needs
-        probabilities.
+        probabilities or the metric numbers.
     UsageError
         If an output is an input, or the demanded form cannot be written.
     OutputExistsError
@@ -324,6 +324,8 @@ def submit(
     layout = target.layout(
         task, predictions.classes, ids=set(predictions.ids), decided=threshold is not None
     )
+    if task.numbers and not _of_order(target):
+        refuse_ranks(predictions_path, made, NO_NUMBERS)
     name = str(predictions_path)
     bounds: Bounds = None
     notes: tuple[str, ...] = ()
@@ -368,6 +370,13 @@ def _write(path: Path, table: pd.DataFrame, form: TextForm) -> None:
         stream.write(form.separator.encode())
         frame.select(names[1:]).clear().write_csv(stream, separator=form.separator)
         frame.write_csv(stream, separator=form.separator, include_header=False)
+
+
+NO_NUMBERS = "its numbers are ranks among these rows, and the metric reads their size"
+
+
+def _of_order(target: Target) -> bool:
+    return target.competition is not None and target.competition.find_metric().of_order
 
 
 def check_outputs(
