@@ -166,7 +166,8 @@ def find_class_folders(found: Detection, sample: pd.DataFrame | None) -> None:
         layout.train != found.facts.get("train") and _is_doubtful(found, layout, given)
     ):
         return
-    where = "class folders" if layout.label_pattern.endswith("/*") else "classes in file names"
+    in_names = not layout.label_pattern.endswith(("/*", "/**"))
+    where = "classes in file names" if in_names else "class folders"
     shown = f"{len(layout.classes)} classes ({quoted(layout.classes)}), {layout.num_images} images"
     found.findings.append(f"{where} in {layout.train}: {shown}")
     if layout.left_out:
@@ -185,7 +186,11 @@ def find_class_folders(found: Detection, sample: pd.DataFrame | None) -> None:
                 "one of them: --label-pattern, such as '*/{label}/*'"
             )
         found.settle("label-pattern", layout.label_pattern, why)
-    found.settle("label", "label", "label: the name of the class folder")
+    found.settle(
+        "label",
+        "label",
+        f"label: {'in the file name' if in_names else 'the name of the class folder'}",
+    )
     _merge_folders(found, layout.classes)
     if (
         "class-folders" not in found.facts
@@ -335,7 +340,7 @@ def _classes_in(
     else:
         inside = _below(images, train)
     firsts = {image.split("/")[0].lower() for image in inside}
-    in_names = label_pattern is not None and not label_pattern.endswith("/*")
+    in_names = label_pattern is not None and not label_pattern.endswith(("/*", "/**"))
     if not inside or (not in_names and any(looks_like_image(first) for first in firsts)):
         return None
     if train != HERE and any("test" in words_of(first) for first in firsts):

@@ -43,8 +43,8 @@ FOLDERS = images("train/a/x/1.png", "train/a/y/2.png", "train/b/x/3.png", "train
         (
             {"train.csv": ROWS, "train.7z": "x"},
             [],
-            "train.7z: is a 7z archive, which needs py7zr. Install it (pip install py7zr), or "
-            "unpack it: 7z x train.7z",
+            "train.7z: is a 7z archive, which needs py7zr. Install it (pip install "
+            "'comptool[7z]'), or unpack it: 7z x train.7z",
         ),
         (
             {"images.json": '{"a": [1]}', **FOUR},
