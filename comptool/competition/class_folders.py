@@ -186,17 +186,11 @@ def find_class_folders(found: Detection, sample: pd.DataFrame | None) -> None:
                 "one of them: --label-pattern, such as '*/{label}/*'"
             )
         found.settle("label-pattern", layout.label_pattern, why)
-    found.settle(
-        "label",
-        "label",
-        f"label: {'in the file name' if in_names else 'the name of the class folder'}",
-    )
-    _merge_folders(found, layout.classes)
-    if (
-        "class-folders" not in found.facts
-        and sample is not None
-        and _may_be_merged(layout.classes, sample)
-    ):
+    place = "in the file name" if in_names else "the name of the class folder"
+    found.settle("label", "label", f"label: {place}")
+    if "class-folders" in found.facts:
+        _merge_folders(found, layout.classes)
+    elif sample is not None and _may_be_merged(layout.classes, sample):
         found.findings.append(
             "the sample submission answers 0 or 1, and not by these classes; if several of them "
             f"are one: --classes '0={layout.classes[0]},1=*'"
@@ -223,9 +217,7 @@ def _may_be_merged(classes: Sequence[str], sample: pd.DataFrame) -> bool:
 
 def _merge_folders(found: Detection, folders: Sequence[str]) -> None:
     """Check the folders of ``class-folders``, and say which are the rest."""
-    merged = found.facts.get("class-folders")
-    if not merged:
-        return
+    merged = found.facts["class-folders"]
     listed = [name for names in merged.values() for name in names if name != REST]
     if unknown := [name for name in listed if name not in folders]:
         raise InputError(
