@@ -54,7 +54,7 @@ from comptool.metrics.metric_registry import wrong_name
 ID_NAMES = "id image_id img_id imageid image_name image img filename file_name file name".split()
 GROUP_WORDS = frozenset(
     "group scene patient subject site location sequence seq tile slide individual study series "
-    "session video camera case user recording".split()
+    "session video camera case user recording lesion specimen".split()
 )
 # A few repeated ids are a mistake to report, not a reason for another id column.
 NEARLY_UNIQUE = 0.9
@@ -122,7 +122,8 @@ def _name(folder: Path) -> str:
 
 def _find_id(found: Detection, tables: Tables) -> None:
     if "id" not in found.facts:
-        frames = [frame for frame in (tables.train, tables.test) if frame is not None]
+        # Rows that are repeated in every cell are taken once.
+        frames = [one.drop_duplicates() for one in (tables.train, tables.test) if one is not None]
         found.settle("id", *choose_id(frames, tables.sample, found.table))
 
 

@@ -21,7 +21,6 @@ from comptool.competition.filename_patterns import (
 from comptool.competition.schema import PATH_KEYS
 from comptool.errors import InputError, quoted
 from comptool.io.image_readers import RECORD_SUFFIXES, suffixes_of
-from comptool.io.json_tables import JSON
 from comptool.io.predictions import RESERVED
 from comptool.io.tables import read_table
 from comptool.io.text_tables import NAMELESS, text_form
@@ -251,7 +250,7 @@ def table_of_images(found: Detection, tables: Tables) -> None:
 
 def _has_rows(found: Detection, name: str, images: frozenset[str]) -> bool:
     """Whether a table may be one of samples; what a CSV has wrong is reported where it is used."""
-    if name.lower().endswith(JSON) or _depth(name):
+    if name.lower().endswith(tuple(RECORD_SUFFIXES)) or _depth(name):
         frame = _readable(found.folder / name)
         return (
             frame is not None
