@@ -122,8 +122,7 @@ def _name(folder: Path) -> str:
 
 def _find_id(found: Detection, tables: Tables) -> None:
     if "id" not in found.facts:
-        # Rows that are repeated in every cell are taken once.
-        frames = [one.drop_duplicates() for one in (tables.train, tables.test) if one is not None]
+        frames = [frame for frame in (tables.train, tables.test) if frame is not None]
         found.settle("id", *choose_id(frames, tables.sample, found.table))
 
 
@@ -203,7 +202,15 @@ def choose_id(
         for name in frames[0].columns
         if name != NAMELESS and all(name in frame for frame in frames)
     ]
-    distinct = {name: min(one[name].nunique() / len(one) for one in frames) for name in shared}
+    # Rows that are repeated in every cell are taken once; of one row everything is distinct.
+    once = [one.drop_duplicates() for one in frames]
+    sizes = [
+        len(one) if len(one) > 1 else len(frame) for one, frame in zip(once, frames, strict=True)
+    ]
+    distinct = {
+        name: min(one[name].nunique() / size for one, size in zip(frames, sizes, strict=True))
+        for name in shared
+    }
     named = [name for name in ID_NAMES if name in distinct and distinct[name] >= NEARLY_UNIQUE]
     if named:
         return named[0], f"id column: {named[0]} (by its name)"
