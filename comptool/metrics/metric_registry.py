@@ -567,6 +567,8 @@ def _of_user(
     function = entry.load()
     options = user_metric.Signature.of(name, function).checked(name, options)
     properties = user_metric.properties(name, function)
+    if task.numbers:
+        properties["reads"] = NUMBERS
     return replace(entry, tasks=(task.name,), user_options=dict(options), **properties)
 
 
