@@ -30,7 +30,8 @@ def chain(comptool, real_data, tmp_path):
     call("init", "practice")
     call("split", "--balance", "under")
     call("train", "--model", RUN, "--pretrained", "no", "--img-size", "32", "--epochs", "1", "-q")
-    call("init", "unicorn", "-o", "unicorn.toml")
+    # Nothing to train on: the file is written, and the exit code says so.
+    assert comptool("init", "unicorn", "-o", "unicorn.toml").exit_code == 3
     return lambda *arguments: call(*arguments, "--competition", "unicorn.toml")
 
 
@@ -61,7 +62,7 @@ def test_826_real_pairs_become_a_checked_submission(chain, comptool):
 
     assert chain("submit", "--zip")["zip"] == "submissions/unicorn.zip"
     checked = chain("submit", "--check-only", "submissions/unicorn.zip")
-    assert checked == {"checked": "submissions/unicorn.zip", "rows": ROWS}
+    assert checked == {"checked": "submissions/unicorn.zip", "rows": ROWS, "form": "label"}
     asked = read_table(Path("unicorn/sample_submission.csv"))
     given = read_table(Path("submissions/unicorn.csv"))
     np.testing.assert_array_equal(given["image_id"], asked["image_id"])

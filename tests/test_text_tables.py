@@ -23,6 +23,7 @@ PLAIN = {"id": ["a1", "b2"], "label": ["straße", "sea"]}
         ("\ufeffid;label\na1;straße\nb2;sea\n".encode(), "semicolons"),
         ("id\tlabel\na1\tstraße\nb2\tsea\n".encode("utf-16"), "tabs; UTF-16"),
         ("id,label\na1,straße\nb2,sea\n".encode("latin-1"), "Latin-1"),
+        ("id label\na1 straße\nb2 sea\n".encode(), "blanks"),
         ("# by us\n# v2\nid,label\na1,straße\nb2,sea\n".encode(), "comment lines: 2"),
         ("# by us\n# id,label\na1,straße\nb2,sea\n".encode(), "comment lines: 1"),
     ],

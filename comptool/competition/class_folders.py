@@ -166,7 +166,8 @@ def find_class_folders(found: Detection, sample: pd.DataFrame | None) -> None:
         layout.train != found.facts.get("train") and _is_doubtful(found, layout, given)
     ):
         return
-    where = "class folders" if layout.label_pattern.endswith("/*") else "classes in file names"
+    in_names = not layout.label_pattern.endswith(("/*", "/**"))
+    where = "classes in file names" if in_names else "class folders"
     shown = f"{len(layout.classes)} classes ({quoted(layout.classes)}), {layout.num_images} images"
     found.findings.append(f"{where} in {layout.train}: {shown}")
     if layout.left_out:
@@ -185,8 +186,15 @@ def find_class_folders(found: Detection, sample: pd.DataFrame | None) -> None:
                 "one of them: --label-pattern, such as '*/{label}/*'"
             )
         found.settle("label-pattern", layout.label_pattern, why)
-    found.settle("label", "label", "label: the name of the class folder")
-    _merge_folders(found, layout.classes)
+    place = "in the file name" if in_names else "the name of the class folder"
+    found.settle("label", "label", f"label: {place}")
+    if "class-folders" in found.facts:
+        _merge_folders(found, layout.classes)
+    elif sample is not None and _may_be_merged(layout.classes, sample):
+        found.findings.append(
+            "the sample submission answers 0 or 1, and not by these classes; if several of them "
+            f"are one: --classes '0={layout.classes[0]},1=*'"
+        )
     _find_validation_folder(found, layout)
     find_test_folder(found, layout.classes)
 
@@ -199,11 +207,17 @@ def _answers(sample: pd.DataFrame | None) -> list[set[str]]:
     return [set(columns), {value for name in columns for value in sample[name]}]
 
 
+def _may_be_merged(classes: Sequence[str], sample: pd.DataFrame) -> bool:
+    """Whether one answer between 0 and 1 is asked for, and there are more than two classes."""
+    if len(sample.columns) != 2 or len(classes) < 3:
+        return False
+    values = pd.to_numeric(sample.iloc[:, 1], errors="coerce")
+    return bool(values.between(0, 1).all()) and not set(sample.iloc[:, 1]) & set(classes)
+
+
 def _merge_folders(found: Detection, folders: Sequence[str]) -> None:
     """Check the folders of ``class-folders``, and say which are the rest."""
-    merged = found.facts.get("class-folders")
-    if not merged:
-        return
+    merged = found.facts["class-folders"]
     listed = [name for names in merged.values() for name in names if name != REST]
     if unknown := [name for name in listed if name not in folders]:
         raise InputError(
@@ -246,7 +260,10 @@ def _find_validation_folder(found: Detection, layout: ClassFolders) -> None:
     for name in _tops(found.images):
         if name.lower() not in VALIDATION_NAMES or name == layout.train:
             continue
-        inside = _classes_in(found.images, name, label_pattern=layout.label_pattern)
+        try:
+            inside = _classes_in(found.images, name, label_pattern=layout.label_pattern)
+        except InputError:  # images at other levels
+            inside = None
         if inside is None or not set(inside.classes) <= set(layout.classes):
             found.findings.append(f"not used: the folder {name}, which has other classes")
         elif inside.modalities != layout.modalities:
@@ -315,7 +332,7 @@ def _classes_in(
     else:
         inside = _below(images, train)
     firsts = {image.split("/")[0].lower() for image in inside}
-    in_names = label_pattern is not None and not label_pattern.endswith("/*")
+    in_names = label_pattern is not None and not label_pattern.endswith(("/*", "/**"))
     if not inside or (not in_names and any(looks_like_image(first) for first in firsts)):
         return None
     if train != HERE and any("test" in words_of(first) for first in firsts):

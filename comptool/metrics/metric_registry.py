@@ -364,7 +364,7 @@ ROWS = (
         "Wright 1921", (REGRESSION,), reads=NUMBERS),
     Metric("spearman", "comptool.metrics.numbers:spearman",
         "Correlation of the ranks.",
-        "Spearman 1904, doi:10.2307/1412159", (REGRESSION,), reads=NUMBERS),
+        "Spearman 1904, doi:10.2307/1412159", (REGRESSION,), reads=NUMBERS, of_order=True),
 )
 # fmt: on
 

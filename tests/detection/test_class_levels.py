@@ -94,6 +94,20 @@ def test_folders_form_one_class(tmp_path, write, detect):
     assert training_samples(load(folder / "comptool.toml")).frame.equals(frame)
 
 
+def test_one_answer_for_several_folders_names_the_option(tmp_path, write, detect):
+    folder = write(tmp_path, *merged("Cover", "JUNI", "UERD", "Test"), sample="Id,Label\n0.jpg,0\n")
+    assert (
+        "the sample submission answers 0 or 1, and not by these classes; if several of them are "
+        "one: --classes '0=Cover,1=*'"
+    ) in detect(folder).findings
+
+
+def test_a_validation_folder_of_another_depth_is_told(tmp_path, write, detect):
+    images = [f"train/{kind}/images/{kind}{n}.png" for kind in "ab" for n in range(2)]
+    found = detect(write(tmp_path, *images, "val/images/1.png"))
+    assert "not used: the folder val, which has other classes" in found.findings
+
+
 @pytest.mark.parametrize(
     ("folders", "message"),
     [

@@ -222,7 +222,7 @@ def test_a_run_is_predicted_by_its_own_reader_and_says_so_if_another_reads(work)
     own()
     text = Path("comptool.toml").read_text()
     Path("comptool.toml").write_text(text.replace('reader = "reader.py:read"', ""))
-    Path("other.py").write_text("from reader import read\n")
+    Path("other.py").write_text(Path("reader.py").read_text())
     describe_by_option = ("--reader", "reader.py:read")
     run("train", "--model", "test_efficientnet", *TINY, "--run-name", "run", *describe_by_option)
     assert read_header(RUN).reader == "reader.py:read"
@@ -233,6 +233,19 @@ def test_a_run_is_predicted_by_its_own_reader_and_says_so_if_another_reads(work)
         "warning: weights/run was trained on images read by reader.py:read, and other.py:read "
         "reads now"
     ) in told
+
+
+def test_extra_rows_of_another_folder_keep_the_files_of_their_channels(work):
+    colours()
+    Path("more").mkdir()
+    names = [f"{{}}_{one}.png" for one in ("red", "green", "blue", "yellow")]
+    for name in names:
+        Path("data", name.format("t0")).rename(Path("more", name.format("x")))
+    cell = "|".join(name.format("x") for name in names)
+    Path("more/extra.csv").write_text(f"id,y,cell_path\nx,x,{cell}\n")
+    told = run("train", "--model", "test_efficientnet", *TINY[:-1], "--run-name", "run",
+               "--extra", "more/extra.csv")  # fmt: skip
+    assert "adding 1 rows of more/extra.csv" in told
 
 
 def test_published_weights_are_adapted_to_the_channels_as_by_timm(work):
