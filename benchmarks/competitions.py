@@ -138,7 +138,8 @@ def walk(folder: Path, name: str, truth: Truth, answers: Path) -> dict[str, Any]
             seen["score"] = json.loads(done.stdout.splitlines()[-1])["private"]
     submission = folder / f"submissions/{name}.csv"
     if submission.is_file():
-        seen["form right"] = form_of(pd.read_csv(submission, dtype=str)) in _forms(truth)
+        known = set(pd.read_csv(answers, dtype=str).iloc[:, 1])
+        seen["form right"] = form_of(pd.read_csv(submission, dtype=str), known) in _forms(truth)
         seen["submission"] = submission.read_text(encoding="utf-8").splitlines()[1][:80]
     return seen
 
@@ -148,8 +149,8 @@ def _forms(truth: Truth) -> set[str]:
     return {truth.answers} | ({"class", "top-k"} if truth.answers == "list" else set())
 
 
-def form_of(table: pd.DataFrame) -> str:
-    """The kind of answers in a submission, by its cells alone."""
+def form_of(table: pd.DataFrame, known: set[str]) -> str:
+    """The kind of answers in a submission, by its cells and the true answers."""
     answers = table.iloc[:, 1:]
     if len(answers.columns) > 1:
         return "probabilities"
@@ -157,6 +158,8 @@ def form_of(table: pd.DataFrame) -> str:
     numbers = pd.to_numeric(cells, errors="coerce")
     if numbers.notna().all() and cells.str.contains(r"[.e]").any():
         return "probability" if numbers.between(0, 1).all() else "number"
+    if cells.isin(known).all():
+        return "class"
     sizes = cells.str.split().str.len()
     if (sizes > 1).any() and numbers.isna().any():
         same = sizes.nunique() == 1

@@ -28,7 +28,7 @@ class InitConfig(Output):
     name: str | None = option(help="Name of the submission files.")
     task: str | None = option(help="Task: multiclass, multilabel, ordinal or regression.")
     metric: str | None = option(
-        help="Metric that the organiser ranks by: a name or FILE.py:function."
+        help="Metric that the organiser ranks by: a name of comptool metrics or FILE.py:function."
     )
     metric_option: tuple[str, ...] = option(
         (),

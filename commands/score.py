@@ -10,9 +10,10 @@ from .options import give, say
 def score(config: ScoreConfig) -> None:
     """Grade a submission on known answers.
 
-    Like an organiser, with a public and a private part. The part of a row depends on its id alone,
-    so that scores are comparable. Multi-label answers that are -1 or blank are ignored, and classes
-    without positives left out.
+    Like an organiser, with a public and a private part, in every form that submit writes. The
+    label column of the answers is that of comptool.toml, otherwise of the submission. The part of a
+    row depends on its id alone, so that scores are comparable. Multi-label answers that are -1 or
+    blank are ignored, and classes without positives left out.
 
     Example: comptool score submissions/mavoc.csv --answers data/answers.csv
     """

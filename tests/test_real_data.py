@@ -30,7 +30,8 @@ def chain(comptool, real_data, tmp_path):
     call("init", "practice")
     call("split", "--balance", "under")
     call("train", "--model", RUN, "--pretrained", "no", "--img-size", "32", "--epochs", "1", "-q")
-    call("init", "unicorn", "-o", "unicorn.toml")
+    # Nothing to train on: the file is written, and the exit code says so.
+    assert comptool("init", "unicorn", "-o", "unicorn.toml").exit_code == 3
     return lambda *arguments: call(*arguments, "--competition", "unicorn.toml")
 
 

@@ -224,7 +224,8 @@ def _named(path: Path) -> Iterator[None]:
             raise write_error(path.parent, error) from error
         raise InputError(f"cannot be unpacked ({error})", file=path) from error
     except DAMAGED as error:
-        raise InputError(f"cannot be unpacked ({error})", file=path) from error
+        reason = str(error).splitlines()[0].removesuffix(":")
+        raise InputError(f"cannot be unpacked ({reason})", file=path) from error
 
 
 def _unpack(opened: _Opened, folder: Path, target: Path) -> int:
@@ -245,9 +246,13 @@ def _unpack(opened: _Opened, folder: Path, target: Path) -> int:
     with tempfile.TemporaryDirectory(dir=folder, prefix=".unpacking-") as temporary:
         inside = Path(temporary) / target.name
         opened.extract(inside)
-        shutil.rmtree(inside / MAC_FILES, ignore_errors=True)
+        for clutter in (*inside.rglob(MAC_FILES), *inside.rglob("._*")):
+            if clutter.is_dir():
+                shutil.rmtree(clutter)
+            else:
+                clutter.unlink(missing_ok=True)
         count = sum(len(files) for _, _, files in os.walk(inside))
-        tops = [one for one in inside.iterdir() if not _is_clutter(one.name)]
+        tops = list(inside.iterdir())
         if target != folder:
             is_inside = [one.name for one in tops] == [target.name] and tops[0].is_dir()
             if target.is_dir():

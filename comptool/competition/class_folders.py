@@ -187,6 +187,15 @@ def find_class_folders(found: Detection, sample: pd.DataFrame | None) -> None:
         found.settle("label-pattern", layout.label_pattern, why)
     found.settle("label", "label", "label: the name of the class folder")
     _merge_folders(found, layout.classes)
+    if (
+        "class-folders" not in found.facts
+        and sample is not None
+        and _may_be_merged(layout.classes, sample)
+    ):
+        found.findings.append(
+            "the sample submission answers 0 or 1, and not by these classes; if several of them "
+            f"are one: --classes '0={layout.classes[0]},1=*'"
+        )
     _find_validation_folder(found, layout)
     find_test_folder(found, layout.classes)
 
@@ -197,6 +206,14 @@ def _answers(sample: pd.DataFrame | None) -> list[set[str]]:
         return []
     columns = [str(name) for name in sample.columns[1:]]
     return [set(columns), {value for name in columns for value in sample[name]}]
+
+
+def _may_be_merged(classes: Sequence[str], sample: pd.DataFrame) -> bool:
+    """Whether one answer between 0 and 1 is asked for, and there are more than two classes."""
+    if len(sample.columns) != 2 or len(classes) < 3:
+        return False
+    values = pd.to_numeric(sample.iloc[:, 1], errors="coerce")
+    return bool(values.between(0, 1).all()) and not set(sample.iloc[:, 1]) & set(classes)
 
 
 def _merge_folders(found: Detection, folders: Sequence[str]) -> None:
@@ -246,7 +263,10 @@ def _find_validation_folder(found: Detection, layout: ClassFolders) -> None:
     for name in _tops(found.images):
         if name.lower() not in VALIDATION_NAMES or name == layout.train:
             continue
-        inside = _classes_in(found.images, name, label_pattern=layout.label_pattern)
+        try:
+            inside = _classes_in(found.images, name, label_pattern=layout.label_pattern)
+        except InputError:  # images at other levels
+            inside = None
         if inside is None or not set(inside.classes) <= set(layout.classes):
             found.findings.append(f"not used: the folder {name}, which has other classes")
         elif inside.modalities != layout.modalities:

@@ -7,7 +7,7 @@ the missing ones. Settings of a run do not belong here.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from comptool import metrics, tasks
 from comptool.competition.archives import packed, unpack_all
 from comptool.competition.detect import detect, detect_table
-from comptool.competition.detection import Detection
+from comptool.competition.detection import TABLE_NAME, Detection, role_of
 from comptool.competition.schema import (
     METRIC_OPTIONS,
     PATH_KEYS,
@@ -207,8 +207,22 @@ def _detect_in(folders: list[Path], given: Mapping[str, Any]) -> Detection:
         "no competition found in " + " or ".join(f"'{folder}'" for folder in folders) + "; looked "
         "for a table with 'train' or 'test' in its name, a sample submission, and class folders "
         "such as train/<class>/*.png",
-        mend=packed(files) or "Go to the folder of the download, or run 'comptool init FOLDER'",
+        mend=packed(files)
+        or f"Go to the folder of the download, or run 'comptool init {_below(folders)}'",
     )
+
+
+def _below(folders: Iterable[Path]) -> str:
+    """The one folder in these with a table of a competition, or a word for it."""
+    inside = [
+        one
+        for folder in folders
+        if folder.is_dir()
+        for one in folder.iterdir()
+        if one.is_dir() and one.name[0] != "."
+        if any(role_of(file.name) for file in one.iterdir() if TABLE_NAME.fullmatch(file.name))
+    ]
+    return inside[0].as_posix() if len(inside) == 1 else "FOLDER"
 
 
 def _has_a_source(facts: Facts) -> bool:

@@ -55,7 +55,7 @@ from comptool.metrics.metric_registry import wrong_name
 ID_NAMES = "id image_id img_id imageid image_name image img filename file_name file name".split()
 GROUP_WORDS = frozenset(
     "group scene patient subject site location sequence seq tile slide individual study series "
-    "session video camera case user recording".split()
+    "session video camera case user recording lesion specimen".split()
 )
 # A few repeated ids are a mistake to report, not a reason for another id column.
 NEARLY_UNIQUE = 0.9
@@ -124,7 +124,8 @@ def _name(folder: Path) -> str:
 
 def _find_id(found: Detection, tables: Tables) -> None:
     if "id" not in found.facts:
-        frames = [frame for frame in (tables.train, tables.test) if frame is not None]
+        # Rows that are repeated in every cell are taken once.
+        frames = [one.drop_duplicates() for one in (tables.train, tables.test) if one is not None]
         # What is answered is no id of images if several images share it.
         sample = None if "bag" in found.facts else tables.sample
         found.settle("id", *choose_id(frames, sample, found.table))
@@ -137,7 +138,8 @@ def _find_answers(found: Detection, tables: Tables) -> None:
         sources = [one for text in facts["modalities"].values() for one in channels_of(text)]
         named = [name for text in sources for name in placeholders(text)]
         test_columns = [] if tables.test is None else list(tables.test.columns)
-        taken = Taken({facts["id"], NAMELESS, *sources, *named}, set(test_columns))
+        bag = facts.get("bag", NAMELESS)
+        taken = Taken({facts["id"], bag, NAMELESS, *sources, *named}, set(test_columns))
         found.settle("label", *choose_label(train, tables.sample, taken, found.table))
         if train is not None and isinstance(facts["label"], list):
             answers = answers_of(tables.sample)

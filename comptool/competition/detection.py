@@ -20,13 +20,14 @@ from comptool.competition.filename_patterns import (
 )
 from comptool.competition.schema import PATH_KEYS
 from comptool.errors import InputError, quoted
-from comptool.io.image_readers import suffixes_of
-from comptool.io.json_tables import JSON
+from comptool.io.image_readers import RECORD_SUFFIXES, suffixes_of
 from comptool.io.predictions import RESERVED
 from comptool.io.tables import read_table
 from comptool.io.text_tables import NAMELESS, text_form
 
-TABLE_NAME = re.compile(r"(.+?)\.(csv|tsv|tab|txt|parquet|json|jsonl)(\.gz|\.zip)?", re.IGNORECASE)
+TABLE_NAME = re.compile(
+    r"(.+?)\.(csv|tsv|tab|txt|parquet|json|jsonl|bson)(\.gz|\.zip)?", re.IGNORECASE
+)
 VALIDATION_NAMES = frozenset("val valid validation dev".split())
 TRAIN, VAL, TEST, SAMPLE = "train", "val", "test", "sample-submission"
 TITLES = {
@@ -193,7 +194,7 @@ def _described(found: Detection, role: str, num_rows: int) -> str:
     """The name of a table, its rows, and how it is written if that is unusual."""
     name = found.facts[role]
     path = found.folder / name
-    is_text = path.suffix.lower() not in (*JSON, ".parquet")
+    is_text = path.suffix.lower() not in (*RECORD_SUFFIXES, ".parquet")
     unusual = str(text_form(path)) if is_text else ""
     return f"{name} ({num_rows} rows{f'; {unusual}' if unusual else ''})"
 
@@ -249,7 +250,7 @@ def table_of_images(found: Detection, tables: Tables) -> None:
 
 def _has_rows(found: Detection, name: str, images: frozenset[str]) -> bool:
     """Whether a table may be one of samples; what a CSV has wrong is reported where it is used."""
-    if name.lower().endswith(JSON) or _depth(name):
+    if name.lower().endswith(tuple(RECORD_SUFFIXES)) or _depth(name):
         frame = _readable(found.folder / name)
         return (
             frame is not None

@@ -30,13 +30,13 @@ from comptool.competition.filename_patterns import (
     without_suffix,
 )
 from comptool.errors import SHOWN_VALUES, InputError
-from comptool.io.image_readers import USUAL, reader_of
+from comptool.io.image_readers import CHANNELS, USUAL, parts_of, reader_of
 
 MAX_MODALITIES = 4
 # Radar comes first where it is paired with optical images, as in MAVOC's tables.
 LEADING = "sar"
 ONE_MODALITY = "image"
-PLAIN = frozenset({"", "image", "img", "file", "filename", "path", "id", "name"})
+PLAIN = frozenset({"", "image", "images", "img", "imgs", "file", "filename", "path", "id", "name"})
 
 
 def find_modalities(found: Detection, tables: Tables) -> None:
@@ -106,7 +106,7 @@ def by_columns(folder: Path, frames: Sequence[pd.DataFrame]) -> dict[str, str]:
     """Column by modality, for columns of every table with an existing image in ``folder``."""
     columns = image_columns(frames)
     present = {
-        name: any(os.path.exists(folder / value) for value in values)
+        name: any(os.path.exists(folder / parts_of(value)[0][0]) for value in values)
         for name, values in columns.items()
     }
     return named({name: name for name in columns if present[name]})
@@ -128,14 +128,50 @@ def image_columns(frames: Sequence[pd.DataFrame]) -> dict[str, list[str]]:
     """Some values of each column with image file names in every table."""
     shared = [name for name in frames[0].columns if all(name in frame for frame in frames)]
     probes = {name: [v for one in frames for v in spread(one[name].tolist())] for name in shared}
-    return {
-        name: seen for name, seen in probes.items() if seen and all(map(looks_like_image, seen))
-    }
+    return {name: seen for name, seen in probes.items() if seen and all(map(_names_an_image, seen))}
+
+
+def _names_an_image(value: str) -> bool:
+    """Whether a value is the file name of an image, or the place of one in a record of a table."""
+    return looks_like_image(value) or any(member for _, member in parts_of(value))
+
+
+# What the grey files of one image are called, in the order of its channels.
+COLOURS = ("red", "green", "blue", "yellow", "cyan", "magenta", "nir", "rededge", "swir")
+CHANNEL = re.compile(rf"(?:{'|'.join(COLOURS)}|(?:b|band|c|ch|channel)-?)(\d*[a-z]?)")
+
+
+def _are_channels(names: Sequence[str]) -> bool:
+    """Whether modalities are the channels of one image, by their names.
+
+    >>> _are_channels(["blue", "green", "red"]), _are_channels(["b01", "b8a"])
+    (True, True)
+    >>> _are_channels(["sar", "eo"]), _are_channels(["red", "mask"])
+    (False, False)
+    """
+    several = len(names) > 1 and len(set(names)) == len(names)
+    return several and all(CHANNEL.fullmatch(name) for name in names)
+
+
+def _channel_rank(name: str) -> tuple[int, int, str]:
+    colour = next(
+        (place for place, one in enumerate(COLOURS) if name.startswith(one)), len(COLOURS)
+    )
+    number = re.search(r"\d+", name)
+    return colour, int(number[0]) if number else 0, name
 
 
 def named(sources: Mapping[str, str]) -> dict[str, str]:
-    """Sources by modality name, which is derived from the keys."""
+    """Sources by modality name, which is derived from the keys.
+
+    Sources that are called as colours or bands are the channels of one image.
+    """
     names = [_modality_name(text) for text in sources]
+    if _are_channels(names):
+        by_name = dict(zip(names, sources.values(), strict=True))
+        return {
+            ONE_MODALITY: CHANNELS.join(by_name[name] for name in sorted(names, key=_channel_rank))
+        }
     if len(names) == 1 and "id" in placeholders(*sources.values()):
         names = [ONE_MODALITY]
     if len(set(names)) < len(names):
@@ -171,8 +207,10 @@ def by_ids(images: Sequence[str], ids: Mapping[str, Sequence[str]]) -> dict[str,
             _patterns_around(inside, stems) if stems != probes else []
         )
         shared = patterns if shared is None else [one for one in shared if one in patterns]
-    shared = (shared or [])[:MAX_MODALITIES]
-    return named({pattern: pattern for pattern in ordered(shared)})
+    found = ordered(shared or [])
+    if not _are_channels([_modality_name(pattern) for pattern in found]):
+        found = ordered((shared or [])[:MAX_MODALITIES])
+    return named({pattern: pattern for pattern in found})
 
 
 def _patterns_around(images: Sequence[str], probes: Sequence[str]) -> list[str]:

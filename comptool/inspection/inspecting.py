@@ -71,6 +71,9 @@ def _contradict(links: pd.DataFrame, samples: Samples) -> npt.NDArray[np.bool_]:
 
 def _labels(samples: Samples) -> dict[str, str]:
     ids = samples.frame[samples.id]
+    if samples.numbers:
+        rows = samples.number_matrix().tolist()
+        return {name: " ".join(map(str, row)) for name, row in zip(ids, rows, strict=True)}
     if not samples.labels:
         return dict(zip(ids, samples.frame[samples.label], strict=True))
     names = np.array(samples.labels, dtype=object)
@@ -372,7 +375,8 @@ def text(output: Path, done: Inspection, folds: Path) -> str:
 def _class_counts(samples: Samples) -> dict[str, int]:
     if samples.labels:
         return positive_counts(samples.label_matrix(), samples.labels)
-    return class_counts(samples.frame[samples.label]) if samples.label else {}
+    of_classes = samples.label is not None and not samples.numbers
+    return class_counts(samples.frame[samples.label]) if of_classes else {}
 
 
 def _class_lines(samples: Samples) -> list[str]:

@@ -35,11 +35,11 @@ def read_json(path: Path) -> pd.DataFrame:
         If it is not JSON, or holds no rows in a known layout.
     """
     state = path.stat()
-    return _read_once(path.resolve(), state.st_mtime_ns, state.st_size).copy()
+    return _read_once(path, path.resolve(), state.st_mtime_ns, state.st_size).copy()
 
 
 @lru_cache(maxsize=4)
-def _read_once(path: Path, modified: int, size: int) -> pd.DataFrame:
+def _read_once(path: Path, resolved: Path, modified: int, size: int) -> pd.DataFrame:
     """A command looks at the same file several times, and such files are large."""
     try:
         text = path.read_text(encoding="utf-8-sig")

@@ -427,12 +427,17 @@ def _arrays(path: Path, parts: Sequence[Predictions]) -> Arrays:
     )
 
 
-def refuse_ranks(path: Path, facts: PredictionFacts) -> None:
-    """Raise an InputError for mean ranks, by the record, where a threshold needs probabilities."""
+NO_PROBABILITIES = (
+    "its numbers are ranks among these rows, not probabilities: a threshold would answer a fixed "
+    "share of the rows, whatever they show"
+)
+
+
+def refuse_ranks(path: Path, facts: PredictionFacts, why: str = NO_PROBABILITIES) -> None:
+    """Raise an InputError for mean ranks, by the record, where their size matters."""
     if facts.scores == RANKS:
         raise InputError(
-            "its numbers are ranks among these rows, not probabilities: a threshold would answer "
-            "a fixed share of the rows, whatever they show",
+            why,
             file=path,
             mend="Combine the members anew: comptool ensemble --method mean",
         )

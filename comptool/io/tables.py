@@ -45,10 +45,11 @@ def read_table(
     ----------
     path
         The file, by suffix ``.parquet``, ``.json`` (see `comptool.io.json_tables`) or text, perhaps
-        packed (``.gz``, or ``.zip`` with one file). Text has commas, tabs or semicolons, is UTF-8,
-        UTF-16 or Latin-1, and may begin with comment lines (``#``) or have no header: its columns
-        are then called ``id``, ``label``, or ``column1`` and so on. A first column without a name,
-        such as the index of a data frame, is called ``Unnamed: 0``.
+        packed (``.gz``, or ``.zip`` with one file). Text has commas, tabs, semicolons or, in a
+        ``.txt``, blanks between its cells, is UTF-8, UTF-16 or Latin-1, and may begin with comment
+        lines (``#``) or have no header: its columns are then called ``id``, ``label``, or
+        ``column1`` and so on. A first column without a name, such as the index of a data frame, is
+        called ``Unnamed: 0``.
     required
         Required columns.
     allow_empty

@@ -17,7 +17,9 @@ from comptool.io.image_readers import READERS
 NAMELESS = "Unnamed: 0"
 """The name of a first column without a name."""
 UTF_8, LATIN_1 = "utf-8-sig", "cp1252"
-SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons"}
+SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", " ": "blanks"}
+# Lists of files and classes; elsewhere a blank is a part of a name.
+WITH_BLANKS = ".txt"
 COMMENT = "#"
 SNIFFED_BYTES = 1 << 16
 SNIFFED_ROWS = 50
@@ -35,6 +37,7 @@ class TextForm:
     separator: str = ","
     num_comments: int = 0  # lines before the table
     columns: tuple[str, ...] = ()  # their names where the file has no header
+    nameless: bool = False  # whether the first column has no name in the header
 
     def __str__(self) -> str:
         """What is unusual about it, in words; blank for a usual CSV."""
@@ -64,10 +67,14 @@ def text_form(path: Path) -> TextForm:
     num_comments = 0
     while num_comments < len(lines) and lines[num_comments].startswith(COMMENT):
         num_comments += 1
-    separator, rows = _separated("".join(lines[num_comments:]))
+    with_blanks = WITH_BLANKS in path.suffixes
+    separators = [one for one in SEPARATORS if one != " " or with_blanks]
+    separator, rows = _separated("".join(lines[num_comments:]), separators)
     if num_comments and _is_header(lines[num_comments - 1], separator, rows):
         return TextForm(encoding, separator, num_comments - 1)
-    return TextForm(encoding, separator, num_comments, _columns_without_header(rows))
+    nameless = bool(rows) and len(rows[0]) > 1 and not rows[0][0].strip()
+    columns = _columns_without_header(rows)
+    return TextForm(encoding, separator, num_comments, columns, nameless and not columns)
 
 
 def _head(path: Path) -> bytes:
@@ -99,10 +106,10 @@ def _decoded(head: bytes, *, whole: bool) -> tuple[str, str]:
         return "latin-1", head.decode("latin-1")
 
 
-def _separated(text: str) -> tuple[str, list[list[str]]]:
+def _separated(text: str, separators: Sequence[str]) -> tuple[str, list[list[str]]]:
     """The separator that gives every row the same number of cells, and the rows; else commas."""
     by_comma = _rows(text, ",")
-    for separator in SEPARATORS:
+    for separator in separators:
         rows = by_comma if separator == "," else _rows(text, separator)
         if len({len(row) for row in rows}) == 1 and len(rows[0]) > 1:
             return separator, rows

@@ -3,9 +3,11 @@
 Every loss is called as ``loss(logits, targets)`` with outputs and targets of shape (B, T), both in
 standard deviations of the training rows (:class:`comptool.losses.wrappers.Standardised`), or with
 the conditional logits (B, K - 1) and the grades (B,) or shares (B, K) of the task ``ordinal``: then
-the distance is that of the expected grade to the grade, and ``class_weights`` are one positive
-number per grade, as in :mod:`comptool.losses.ordinal_losses`. It computes in float32 or better
-inside autocast and returns the mean over rows and numbers.
+the distance is that of the expected grade to the grade, ``class_weights`` are one positive number
+per grade, as in :mod:`comptool.losses.ordinal_losses`, and ``corn`` times the loss of that name is
+added. Without it many probabilities have the same mean, and the gradient vanishes where a network
+is sure and wrong. A loss computes in float32 or better inside autocast and returns the mean over
+rows and numbers.
 """
 
 from __future__ import annotations
@@ -21,14 +23,19 @@ from comptool.errors import UsageError
 from comptool.losses.ordinal_losses import grade_shares, log_shares
 from comptool.losses.softmax import Criterion, checked, checked_weights
 
+CORN = 0.1
+
 
 class Distance(Criterion):
     """Mean of a distance between an output, or the expected grade, and its target."""
 
     class_weights: Tensor | None
 
-    def __init__(self, *, class_weights: Sequence[float] | Tensor | None = None) -> None:
+    def __init__(
+        self, *, corn: float = CORN, class_weights: Sequence[float] | Tensor | None = None
+    ) -> None:
         super().__init__()
+        self.corn = checked("corn", corn)
         self.register_buffer("class_weights", checked_weights(class_weights), persistent=False)
 
     @abstractmethod
@@ -55,10 +62,11 @@ class Distance(Criterion):
                 f"({num_rows},) or ({num_rows}, {num_grades}); got {targets.dtype} of shape "
                 f"{tuple(targets.shape)}"
             )
-        expected = log_shares(logits).above.exp().sum(dim=1)  # (B,) mean grade, 0 to K - 1
-        shares = grade_shares(targets, logits.new_zeros(num_rows, num_grades))
+        found = log_shares(logits)
+        shares = grade_shares(targets, found.grades)
         grades = shares @ torch.arange(num_grades, device=shares.device).to(shares)
-        each = self.distance(expected, grades)
+        each = self.distance(found.above.exp().sum(dim=1), grades)  # (B,)
+        each = each - self.corn * (shares * found.grades).sum(dim=1)
         if self.class_weights is None:
             return each.mean()
         weights = shares @ self.class_weights.to(shares)
@@ -91,9 +99,13 @@ class SmoothL1(Distance):
     shown = ("beta",)
 
     def __init__(
-        self, *, beta: float = 1.0, class_weights: Sequence[float] | Tensor | None = None
+        self,
+        *,
+        beta: float = 1.0,
+        corn: float = CORN,
+        class_weights: Sequence[float] | Tensor | None = None,
     ) -> None:
-        super().__init__(class_weights=class_weights)
+        super().__init__(corn=corn, class_weights=class_weights)
         self.beta = above_zero("beta", beta)
 
     def distance(self, found: Tensor, wanted: Tensor) -> Tensor:
@@ -116,9 +128,13 @@ class Huber(Distance):
     shown = ("delta",)
 
     def __init__(
-        self, *, delta: float = 1.0, class_weights: Sequence[float] | Tensor | None = None
+        self,
+        *,
+        delta: float = 1.0,
+        corn: float = CORN,
+        class_weights: Sequence[float] | Tensor | None = None,
     ) -> None:
-        super().__init__(class_weights=class_weights)
+        super().__init__(corn=corn, class_weights=class_weights)
         self.delta = above_zero("delta", delta)
 
     def distance(self, found: Tensor, wanted: Tensor) -> Tensor:

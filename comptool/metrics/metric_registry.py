@@ -364,7 +364,7 @@ ROWS = (
         "Wright 1921", (REGRESSION,), reads=NUMBERS),
     Metric("spearman", "comptool.metrics.numbers:spearman",
         "Correlation of the ranks.",
-        "Spearman 1904, doi:10.2307/1412159", (REGRESSION,), reads=NUMBERS),
+        "Spearman 1904, doi:10.2307/1412159", (REGRESSION,), reads=NUMBERS, of_order=True),
 )
 # fmt: on
 
@@ -567,6 +567,8 @@ def _of_user(
     function = entry.load()
     options = user_metric.Signature.of(name, function).checked(name, options)
     properties = user_metric.properties(name, function)
+    if task.numbers:
+        properties["reads"] = NUMBERS
     return replace(entry, tasks=(task.name,), user_options=dict(options), **properties)
 
 

@@ -116,9 +116,16 @@ def macro_f_beta(
 def micro_f_beta(
     targets: Targets, probabilities: Floats, threshold: Thresholds = 0.5, beta: float = 1.0
 ) -> Weighted:
-    """F-beta of all known cells together, 0 to 1."""
+    """F-beta of all known cells together, 0 to 1; an InputError without any."""
     answers = Answers.of(targets, probabilities, threshold)
-    return lambda weights=None: float(answers.counts(weights, axis=None).f_beta(beta)[0])
+    measured = (targets != -1).any(axis=1)
+
+    def value(weights: Weights | None = None) -> float:
+        if not (measured if weights is None else measured * weights).any():
+            raise InputError("the F-score of cells is not defined: every cell is unknown")
+        return float(answers.counts(weights, axis=None).f_beta(beta)[0])
+
+    return value
 
 
 @weighted

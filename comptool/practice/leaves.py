@@ -45,6 +45,7 @@ class LeafCompetition:
     task: str
     metric: str
     question: str  # for the README
+    evaluation: str  # the same, where init reads the metric
     of_shares: Callable[[npt.NDArray[np.float64], np.random.Generator | None], list[str]]
     classes: tuple[str, ...]
 
@@ -92,7 +93,8 @@ class LeafCompetition:
         write_table(folder / "sample_submission.csv", sample)
         text = (
             "A practice competition made by comptool; every leaf is drawn.\n\n"
-            f"{self.question}\n"
+            f"{self.question}\n\n"
+            f"## Evaluation\n\n{self.evaluation}\n"
             "answers.csv is what the organiser would keep; 'comptool score' alone reads it.\n"
         )
         (folder / "README.txt").write_text(text, encoding="utf-8")
@@ -142,8 +144,8 @@ simulate_rust = LeafCompetition(
     "covered",
     "regression",
     "rmse",
-    "Say for each leaf of test.csv how many percent of it are rusty. Graded by the root mean "
-    "squared error (RMSE).",
+    "Say for each leaf of test.csv how many percent of it are rusty.",
+    "Submissions are scored by the root mean squared error (RMSE).",
     as_percent,
     ("covered",),
 )
@@ -151,7 +153,8 @@ simulate_rust_grades = LeafCompetition(
     "severity",
     "ordinal",
     "quadratic-kappa",
-    "Grade each leaf of test.csv from 0 (no rust) to 4. Graded by the quadratic weighted kappa.",
+    "Grade each leaf of test.csv from 0 (no rust) to 4.",
+    "Submissions are scored by the quadratic weighted kappa.",
     as_grades,
     tuple(map(str, range(len(BOUNDS) + 1))),
 )

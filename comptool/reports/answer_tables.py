@@ -5,6 +5,7 @@ The cells of a submission decide on its form: a submission has no placeholders.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -167,18 +168,21 @@ def _wide(
 ) -> pd.DataFrame:
     """The table with a row per image, if it has one for every image and class."""
     columns = [str(name) for name in table.columns]
+    if {*classes} & {*columns}:
+        return table
     identity, part = columns[0], part_column(table)
-    others = [name for name in columns[1:] if name not in (answer, part)]
-    repeated = table[identity].duplicated().any()
-    for pair in [(name, answer) for name in others] if repeated and answer else [(answer,)]:
-        if answer not in columns:
-            return table
-        some = table[[identity, *pair]]
-        sample = Sample(some, tuple(classes), task, None, identity)
-        # Several labels in one column of numbers cannot be of an image.
-        numbered = task.cells and bool(pd.to_numeric(table[answer], errors="coerce").notna().all())
-        found = image_rows(sample, None, numbered=numbered)
+    others = [name for name in columns[1:] if name != part]
+    values = [answer] if answer in others else [one for one in others if _are_shares(table[one])]
+    kinds: list[list[str]] = [[]]
+    if table[identity].duplicated().any():
+        kinds = [[one] for one in others if {*table[one]} <= {*classes}]
+    for kind, value in itertools.product(kinds, values):
+        sample = Sample(table[[identity, *kind, value]], tuple(classes), task, None, identity)
+        # Several labels of an image are no share.
+        numbered = task.cells and _are_shares(table[value])
+        found = image_rows(sample, None, numbered=numbered) if value not in kind else None
         if found is not None:
+            answer = value
             break
     else:
         return table
@@ -192,6 +196,13 @@ def _wide(
         parts = dict(zip(rows.images, table[part], strict=True))
         made[part] = [parts[image] for image in images]
     return pd.DataFrame(made, dtype=object)
+
+
+def _are_shares(cells: pd.Series[str]) -> bool:
+    """Whether all cells are numbers from 0 to 1, -1 or blank: probabilities or known answers."""
+    blank = cells.str.strip() == ""
+    numbers = pd.to_numeric(cells[~blank], errors="coerce")
+    return bool((numbers.between(0, 1) | (numbers == -1)).all() and not blank.all())
 
 
 def true_labels(tables: AnswerTables) -> pd.Series[str]:

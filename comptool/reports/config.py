@@ -54,7 +54,7 @@ class ScoreConfig(Output):
         shown="the answers' column usage, otherwise 0.3",
     )
     metric: str | None = option(
-        help="Metric.",
+        help="Metric: a name of comptool metrics or FILE.py:function.",
         shown="the competition's, otherwise accuracy or map",
     )
     per_class: Path | None = option(

@@ -10,13 +10,13 @@ forms that fit, the first is taken.
 
 from __future__ import annotations
 
+import itertools
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
 from typing import ClassVar
 
 import numpy as np
@@ -26,6 +26,7 @@ import pandas as pd
 from comptool import tasks
 from comptool.errors import SubmissionError, UsageError, quoted
 from comptool.io.predictions import Predictions
+from comptool.io.text_tables import NAMELESS
 from comptool.metrics.metric_registry import (
     CLASSES,
     NUMBERS,
@@ -210,7 +211,8 @@ class Sample:
     @cached_property
     def values(self) -> list[str]:
         """Distinct answers, without blanks."""
-        texts = chain.from_iterable(self.table[name] for name in self.asked if name != self.score)
+        columns = (self.table[name].unique() for name in self.asked if name != self.score)
+        texts = itertools.chain.from_iterable(columns)
         return [value for value in dict.fromkeys(texts) if value.strip()]
 
     @property
@@ -802,14 +804,13 @@ def _sample(
                 f"the sample submission asks for class '{sample.answer}' alone; there are "
                 f"{len(classes)}"
             )
-    found = image_rows(sample, None if ids is None else set(ids))
+    # Several labels in one column are a list, unless each row has a class of its own.
+    numbered = task.cells and sample.reads == PROBABILITIES
+    found = image_rows(sample, ids, numbered=numbered)
     if found is None:
         return sample
     kept, rows = found
     return replace(sample, kept=(*sample.kept, *kept), rows=rows)
-
-
-NAMELESS = re.compile(r"\s*|Unnamed: \d+")
 
 
 def id_of(table: pd.DataFrame, id_column: str | None) -> str:
@@ -817,7 +818,7 @@ def id_of(table: pd.DataFrame, id_column: str | None) -> str:
     columns = [str(name) for name in table.columns]
     if id_column in columns[:-1]:
         return str(id_column)
-    is_index = NAMELESS.fullmatch(columns[0]) and _counts(table[columns[0]])
+    is_index = columns[0] == NAMELESS and _counts(table[columns[0]])
     return columns[1] if len(columns) > TWO and is_index else columns[0]
 
 
@@ -872,8 +873,8 @@ def _joined(own: Sequence[str], known: Sequence[str]) -> tuple[list[str], list[s
     """Image and class of ids such as ``7_cat``; empty if one has no class."""
     longest = sorted(known, key=len, reverse=True)
     for joint in JOINTS:
-        pairs = [_ending(one, joint, longest) for one in own]
-        if all(name for _, name in pairs):
+        pairs = list(itertools.takewhile(all, (_ending(one, joint, longest) for one in own)))
+        if len(pairs) == len(own):
             return [image for image, _ in pairs], [name for _, name in pairs]
     return [], []
 
@@ -921,7 +922,7 @@ class ClassLists:
                 for cell, parts in zip(cells, lists, strict=True)
             ]
         example = next((c for c, p in zip(cells, lists, strict=True) if len(p) > 1), "")
-        named = tuple(dict.fromkeys(chain.from_iterable(lists)))
+        named = tuple(dict.fromkeys(itertools.chain.from_iterable(lists)))
         return cls(separator, named, max(map(len, lists), default=0), example, tuple(cells))
 
     def split(self, cell: str, known: Sequence[str]) -> list[str]:

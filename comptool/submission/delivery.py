@@ -8,6 +8,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,12 @@ from comptool.competition.schema import from_environment
 from comptool.errors import InputError, SubmissionError, UsageError, counted, quoted
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, refuse_existing, refuse_inputs, together
+from comptool.io.json_tables import JSON
 from comptool.io.predictions import Predictions, refuse_ranks
 from comptool.io.provenance import PredictionFacts
+from comptool.io.tables import PARQUET, read_table
 from comptool.io.tables import check_ids as check_table_ids
-from comptool.io.tables import read_table
-from comptool.io.text_tables import USUAL
+from comptool.io.text_tables import USUAL, UTF_8, TextForm, text_form
 from comptool.postprocess.inputs import read_recorded
 from comptool.submission.answer_forms import (
     FORMS,
@@ -110,12 +112,12 @@ def write_zip(path: Path, csv: Path, *, force: bool = False) -> None:
         archive.writestr(member, csv.read_bytes())
 
 
-def read_submission(path: Path) -> pd.DataFrame:
+def read_submission(path: Path, form: TextForm = USUAL) -> pd.DataFrame:
     """A submission as text, from a CSV or from ``results.csv`` at the root of a zip."""
     if not path.exists():
         raise InputError("there is no such file", file=path)
     if path.suffix.lower() != ".zip":
-        return _read_archived(path, str(path))
+        return _read_archived(path, str(path), form)
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -128,13 +130,13 @@ def read_submission(path: Path) -> pd.DataFrame:
     with tempfile.TemporaryDirectory() as folder:
         extracted = Path(folder) / MEMBER
         extracted.write_bytes(content)
-        return _read_archived(extracted, f"{path}/{MEMBER}")
+        return _read_archived(extracted, f"{path}/{MEMBER}", form)
 
 
-def _read_archived(path: Path, name: str) -> pd.DataFrame:
+def _read_archived(path: Path, name: str, form: TextForm) -> pd.DataFrame:
     try:
         # An organiser does not guess how a file is written.
-        return read_table(path, form=USUAL)
+        return read_table(path, form=form)
     except InputError as error:
         raise SubmissionError(str(error).replace(str(path), name)) from error
 
@@ -189,6 +191,13 @@ class Target:
     # None if only the sample submission is known
     competition: Competition | None
     form: str | None = None  # the answer form that the user demands
+
+    @cached_property
+    def written(self) -> TextForm:
+        """How a submission is written: as the sample, but in UTF-8 and without comment lines."""
+        if self.sample_path.suffix.lower() in (PARQUET, *JSON):
+            return USUAL
+        return replace(text_form(self.sample_path), encoding=UTF_8, num_comments=0)
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -300,7 +309,7 @@ def submit(
         sample and metric contradict each other.
     InputError
         If the predictions are damaged or not as recorded, or mean ranks where a threshold needs
-        probabilities.
+        probabilities or the metric numbers.
     UsageError
         If an output is an input, or the demanded form cannot be written.
     OutputExistsError
@@ -315,6 +324,8 @@ def submit(
     layout = target.layout(
         task, predictions.classes, ids=set(predictions.ids), decided=threshold is not None
     )
+    if task.numbers and not _of_order(target):
+        refuse_ranks(predictions_path, made, NO_NUMBERS)
     name = str(predictions_path)
     bounds: Bounds = None
     notes: tuple[str, ...] = ()
@@ -336,9 +347,9 @@ def submit(
     facts = replace(made, layout=layout.words, rows=len(table))
     with together():
         with atomic_output(output, force=force) as temporary:
-            columns = {str(column): table[column].to_list() for column in table.columns}
-            pl.DataFrame(columns).write_csv(temporary)
-            check(read_table(temporary), target.sample, layout, str(output))
+            _write(temporary, table, target.written)
+            written_table = read_table(temporary, form=target.written)
+            check(written_table, target.sample, layout, str(output))
             if archive is not None:
                 write_zip(archive, temporary, force=force)
         for path in written:
@@ -346,6 +357,26 @@ def submit(
                 path, command="submit", arguments=arguments, inputs=inputs, facts=facts
             )
     return Delivery(len(table), layout, notes)
+
+
+def _write(path: Path, table: pd.DataFrame, form: TextForm) -> None:
+    names = [str(column) for column in table.columns]
+    frame = pl.DataFrame({name: table[name].to_list() for name in names})
+    if not form.nameless:
+        frame.write_csv(path, separator=form.separator, include_header=not form.columns)
+        return
+    # polars would write a name of no letters in quotes.
+    with path.open("wb") as stream:
+        stream.write(form.separator.encode())
+        frame.select(names[1:]).clear().write_csv(stream, separator=form.separator)
+        frame.write_csv(stream, separator=form.separator, include_header=False)
+
+
+NO_NUMBERS = "its numbers are ranks among these rows, and the metric reads their size"
+
+
+def _of_order(target: Target) -> bool:
+    return target.competition is not None and target.competition.find_metric().of_order
 
 
 def check_outputs(
@@ -437,7 +468,7 @@ def check_file(path: Path, target: Target) -> Delivery:
     """Check an existing submission, a CSV or a zip."""
     task = tasks.find(target.task or tasks.DEFAULT_TASK)
     layout = target.layout(task, _known_classes(target), ids=_test_ids(target))
-    table = read_submission(path)
+    table = read_submission(path, target.written)
     check(table, target.sample, layout, str(path))
     return Delivery(len(table), layout)
 

@@ -95,7 +95,8 @@ def check_objectives(settings: TrainSettings) -> None:
     heads = [entry.name for entry in HEADS if "auxiliary_heads" in entry.option_names()]
     if settings.auxiliary_heads and name.head not in heads:
         raise UsageError(
-            f"{AUXILIARY} go with the heads {' and '.join(heads)}; that of '{name}' is {name.head}"
+            f"{AUXILIARY} go with the heads {', '.join(heads[:-1])} and {heads[-1]}; that of "
+            f"'{name}' is {name.head}"
         )
     if calibration is not None and calibration.inter and not settings.auxiliary_heads:
         raise UsageError(
@@ -382,7 +383,7 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
         panel=ADVANCED,
     )
     metric: str | None = option(
-        help="Metric that selects the checkpoint.",
+        help="Metric that selects the checkpoint: a name of comptool metrics or FILE.py:function.",
         shown="the competition's",
         panel=VALIDATION,
     )

@@ -169,7 +169,7 @@ def test_a_model_of_two_streams_for_one_modality(arrays, refused):
 
 
 def test_a_table_of_records_that_has_changed(arrays, refused):
-    Path("data/train.json").write_text('[{"id": "a", "y": "x", "sar": [1, 2]}, {"id": ')
+    Path("data/train.json").write_text('[{"id": "a", "y": "x", "sar": [[1, 2], [3, 4]]}, {"id": ')
     Path("comptool.toml").write_text(
         TOML.replace("train.csv", "train.json").replace("{id}.npy", "sar")
     )

@@ -180,5 +180,5 @@ def test_a_folder_without_a_competition(refused):
         3,
         "no competition found in '.' or 'data'; looked for a table with 'train' or 'test' in its "
         "name, a sample submission, and class folders such as train/<class>/*.png. Go to the "
-        "folder of the download, or run 'comptool init FOLDER'",
+        "folder of the download, or run 'comptool init elsewhere'",
     )

@@ -40,9 +40,10 @@ def started(run):
     """A practice competition of that name, split into three folds."""
 
     def start(name):
-        task, metric = TASKS[name]
         run("simulate", name, "-o", "data", "--scale", "0.01", "-j", "1")
-        run("init", "data", "--task", task, "--metric", metric)
+        run("init", "data", "--name", "cup")
+        text = Path("comptool.toml").read_text()
+        assert all(f'"{one}"' in text for one in TASKS[name])
         return run("split", "--folds", "3")
 
     return start
@@ -82,7 +83,10 @@ def test_numbers_go_from_the_download_to_the_score(run, started):
         for name in ("preds", "preds_huber", "ensemble")
     )
     np.testing.assert_allclose(both, (one.astype(float) + other) / 2)
-    graded = run("score", "submissions/ensemble.csv", "--answers", "data/answers.csv")
+    run("submit")
+    sent = pd.read_csv("submissions/cup.csv")
+    np.testing.assert_allclose(sent["covered"], both[:, 0], rtol=1e-6)
+    graded = run("score", "submissions/cup.csv", "--answers", "data/answers.csv")
     answers = pd.read_csv("data/answers.csv")["covered"].to_numpy()
     squares = sum(graded[part] ** 2 * graded[f"num_{part}"] for part in ("public", "private"))
     assert squares / len(answers) == pytest.approx(np.mean((both[:, 0] - answers) ** 2), rel=1e-4)
@@ -138,7 +142,7 @@ def test_grades_go_from_the_download_to_thresholds_and_the_score(run, started):
     answers = (oof.probabilities @ np.arange(5)[:, None] > cuts).sum(axis=1)
     kappa = cohen_kappa_score(truth, answers, weights="quadratic")
     assert made["in_sample"] == pytest.approx(kappa)
-    assert made["nested"] <= made["in_sample"]
+    assert -1 <= made["nested"] <= 1
     compared = run("recalibrate", "submissions/preds.csv", "--compare", "--method", "thresholds")
     assert {one["method"] for one in compared["comparisons"][0]["methods"]} == {
         "none",
@@ -151,8 +155,15 @@ def test_grades_go_from_the_download_to_thresholds_and_the_score(run, started):
     run("train", *TINY[:-1], "0", "--extra", "pseudo.csv", "--run-name", "more")
     run("review", "eurosat-baseline")
     run("features", "eurosat-baseline", "-j", "0")
-    graded = run("score", "submissions/recalibrated.csv", "--answers", "data/answers.csv")
-    assert graded["metric"] == "quadratic-kappa"
+    run("submit", "submissions/recalibrated.csv")
+    sent = pd.read_csv("submissions/cup.csv")
+    assert sent["severity"].tolist() == after["pred"].tolist()
+    graded = [
+        run("score", f"submissions/{name}.csv", "--answers", "data/answers.csv")
+        for name in ("recalibrated", "cup")
+    ]
+    assert graded[0]["metric"] == "quadratic-kappa"
+    assert {**graded[0], "submission": ""} == {**graded[1], "submission": ""}
 
 
 REFUSED = {
@@ -211,6 +222,26 @@ def test_what_has_no_meaning_is_refused_by_the_name_of_the_task(comptool, starte
         assert sentence is None or told == f"comptool {sentence}"
     assert not Path("weights").exists()
     assert not SUBMISSIONS.exists()
+
+
+def test_ranks_of_numbers_are_submitted_for_a_metric_of_ranks_alone(
+    comptool, run, started, monkeypatch
+):
+    started("rust")
+    test = pd.read_csv("data/test.csv")[["image_id"]]
+    for number, path in enumerate(("one.csv", "two.csv"), 1):
+        test.assign(covered=np.arange(len(test)) ** number).to_csv(path, index=False)
+    command = ("ensemble", "one.csv", "two.csv", "--method", "rank-mean", "-o", "ranks.csv")
+    assert "right for spearman alone" in "".join(run(*command)["notes"])
+    assert pd.read_csv("ranks.csv")["covered"].tolist() == [
+        (n + 1) / len(test) for n in range(len(test))
+    ]
+    assert refused(comptool("submit", "ranks.csv"), 3) == (
+        "comptool submit: ranks.csv: its numbers are ranks among these rows, and the metric reads "
+        "their size. Combine the members anew: comptool ensemble --method mean"
+    )
+    monkeypatch.setenv("COMPTOOL_METRIC", "spearman")
+    run("submit", "ranks.csv")
 
 
 def download(cells, *, label="y", ids=None):
@@ -341,6 +372,22 @@ def test_several_numbers_are_predicted_together(run):
     # On the scale of each label.
     assert made["y"].abs().max() < 1e4 < made["z"].abs().max()
     assert set(run("evaluate", "--bootstrap", "0")["per_class"]) == {"y", "z"}
+
+
+def test_copies_with_different_numbers_are_found(run):
+    download(["1", "2.0", "2", *map(str, range(20))])
+    table = pd.read_csv("data/train.csv").assign(z=0.0)
+    table.loc[2, "path"] = table.loc[1, "path"]
+    table.to_csv("data/train.csv", index=False)
+    described("regression", label='["y", "z"]')
+    found = run("inspect")
+    assert found["findings"].get("label-conflict", 0) == 0
+    assert found["tables"]["train"]["classes"] == {}
+    table.loc[2, "y"] = 3
+    table.to_csv("data/train.csv", index=False)
+    assert run("inspect", "--force")["findings"]["label-conflict"] == 2
+    made = pd.read_csv("findings.csv")
+    assert "2.0 0.0 / 3.0 0.0" in set(made["value"])
 
 
 def test_groups_are_kept_and_numbers_stratified(run):

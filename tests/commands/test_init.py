@@ -36,8 +36,8 @@ def test_init_writes_what_it_found_and_says_so(comptool, data):
         'folder = "data"                           # the download; what follows is relative to it\n'
         'train = "train.csv"                       # a table, or a folder of class folders\n'
         'id = "id"                                 # column\n'
-        'label = "label"                           # column; multilabel, regression: also a list of '
-        "columns\n"
+        'label = "label"                           # column; multilabel, regression: also a list '
+        "of columns\n"
         "\n"
         "# In the order in which a model takes them: a column with the images' paths, or\n"
         '# a file-name pattern such as "SAR_{id}.png"; a list for the channels of one image.\n'

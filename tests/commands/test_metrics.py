@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comptool import metrics
+from comptool import metrics, tasks
 from comptool.competition.config import load
 from comptool.errors import UsageError
 from comptool.io.predictions import read_predictions
@@ -33,15 +33,15 @@ def test_each_metric_is_one_line_with_its_tasks_and_direction(comptool):
     assert (result.exit_code, result.stderr) == (0, "")
     lines = [line.split() for line in result.stdout.splitlines()]
     assert [line[0] for line in lines] == [row.name for row in metrics.listing()]
+    for task in tasks.names():
+        assert tasks.find(task).default_metric in metrics.METRICS[task].names
     by_name = {line[0]: line for line in lines}
     summary = (
         "Mean cost of the answers by a matrix. [Elkan 2001, The Foundations of Cost-Sensitive "
     )
-    expected = f"multiclass lower {summary} Learning]"
+    expected = f"multiclass, ordinal lower {summary}Learning]"
     assert by_name["expected-cost"][1:] == expected.split()
-    assert result.stdout.splitlines()[0].split(maxsplit=3)[:3] == [
-        "accuracy", "multiclass", "higher"
-    ]  # fmt: skip
+    assert by_name["spearman"][1:3] == ["regression", "higher"]
 
 
 def test_the_metrics_of_a_task_as_json(comptool):

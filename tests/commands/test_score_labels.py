@@ -82,7 +82,7 @@ def test_f1_at_thresholds(comptool, cup):
     [
         (["--thresholds", "0.5,high"], "--thresholds must be numbers from 0 to 1 with commas, not "
          "'0.5,high'"),
-        (["--metric", "accuracy"], "the metric 'accuracy' is for the task multiclass, "),
+        (["--metric", "accuracy"], "the metric 'accuracy' is for the task multiclass or ordinal, "),
     ],
 )  # fmt: skip
 def test_a_mistaken_option_is_named(comptool, cup, arguments, message):

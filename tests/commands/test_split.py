@@ -163,7 +163,7 @@ def test_contradicting_options_are_refused_before_anything_is_read(comptool, arg
         ("id,label,fold\n1,a,0\n2,b,0\n", "t.csv: the table has a column 'fold' already. Use it"),
         ("id,label,scene\n1,a,p\n2,b,p\n3,b,\n", "t.csv, row 3, column 'scene': the group is"),
         (
-            "label,y\na,b\na,b\n",
+            "label,y\na,b\na,c\nd,b\n",
             "t.csv: no column has a different value in every row; which one is",
         ),
     ],

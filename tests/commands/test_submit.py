@@ -262,6 +262,30 @@ def test_contradicting_options_are_refused(comptool, cup, arguments, message):
     assert result.stderr.splitlines()[-1].startswith(f"comptool submit: {message}")
 
 
+@pytest.mark.parametrize(
+    ("sample", "written"),
+    [
+        (",image_id,class_id\n0,p,0\n1,q,0\n2,r,0\n", ",image_id,class_id\n0,p,0\n1,q,1\n2,r,0\n"),
+        ("image_id;class_id\np;0\nq;0\nr;0\n", "image_id;class_id\np;0\nq;1\nr;0\n"),
+        ("p.png,0\nq.png,0\nr.png,0\n", "p.png,0\nq.png,1\nr.png,0\n"),
+    ],
+    ids=["nameless index", "semicolons", "no header"],
+)
+def test_the_file_is_written_as_the_sample_is(comptool, cup, sample, written):
+    Path("sample.csv").write_text(sample)
+    if "png" in sample:
+        for name in "pqr":
+            preds = Path("submissions/preds.csv")
+            preds.write_text(preds.read_text().replace(f"\n{name},", f"\n{name}.png,"))
+    assert comptool("submit", "--zip").exit_code == 0
+    assert Path("submissions/cup.csv").read_text() == written
+    assert comptool("submit", "--check-only", "submissions/cup.zip").exit_code == 0
+    truth = written.replace(",1\n", ",0\n").replace(";1\n", ";0\n")
+    Path("answers.csv").write_text(truth)
+    result = comptool("score", "submissions/cup.csv", "--answers", "answers.csv", "--public", "0")
+    assert result.stdout == "accuracy  private 0.66667 (3 rows)\n"
+
+
 def test_predictions_of_another_task_are_refused(comptool, cup):
     preds = Path("submissions/preds.csv")
     facts = {"task": "multilabel", "classes": ["0", "1"]}

@@ -229,7 +229,7 @@ def test_several_classes_per_image_train_by_their_own_loss_and_metric(cells, com
         (
             ["--metric", "kappa"],
             2,
-            "the metric 'kappa' is for the task multiclass, and the task is",
+            "the metric 'kappa' is for the task multiclass or ordinal, and the task is",
         ),
         (["--prior", "p.csv"], 2, "--prior is for the loss 'partial-asl', and the loss is 'bce'"),
         (["--loss", "partial-asl", "--prior", "p.csv"], 3, "p.csv: there is no such file"),

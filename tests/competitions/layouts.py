@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable, Sequence
@@ -532,3 +533,16 @@ LAYOUTS = {
     "records": Layout(records, "multiclass", "accuracy", "class",
         _of("category_id", metrics.accuracy_score), needs="bson"),
 }  # fmt: skip
+
+
+def main() -> None:
+    """Draw downloads: ``python tests/competitions/layouts.py OUT [NAME ...]``."""
+    out, *names = sys.argv[1:]
+    for name in names or LAYOUTS:
+        answers = LAYOUTS[name].build(Path(out) / name / "data")
+        answers.to_csv(Path(out) / name / "answers.csv", index=False)
+        print(f"{out}/{name}: {LAYOUTS[name].build.__doc__.splitlines()[0]}")
+
+
+if __name__ == "__main__":
+    main()

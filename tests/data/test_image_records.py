@@ -75,21 +75,29 @@ def test_a_flat_array_that_is_no_square_is_refused():
     )
 
 
-def test_only_a_list_is_taken_for_records():
+FIRST = '{"id": 1, "image": [[1, 2], [3, 4]]}'
+
+
+def test_only_a_list_whose_first_record_holds_an_image_is_taken_for_records():
     Path("coco.json").write_text('{"images": [], "annotations": []}')
-    Path("list.json").write_text('\ufeff  [{"id": 1}]', encoding="utf-8")
-    assert not holds_records(Path("coco.json"))
-    assert holds_records(Path("list.json"))
-    assert read_table(Path("list.json"))["id"].tolist() == ["1"]
-    assert not holds_records(Path("train.csv"))
+    Path("plain.json").write_text('[{"id": 1, "y": "cat", "box": [1, 2, 3, 4]}]')
+    Path("marked.json").write_text(f"\ufeff  [{FIRST}]", encoding="utf-8")
+    Path("lines.jsonl").write_text(f"{FIRST}\n{FIRST}\n")
+    assert [holds_records(Path(name)) for name in ("coco.json", "plain.json", "train.csv")] == [
+        False
+    ] * 3
+    assert read_table(Path("plain.json"))["y"].tolist() == ["cat"]
+    for name in ("marked.json", "lines.jsonl"):
+        assert holds_records(Path(name))
+        cell = read_table(Path(name))["image"][0]
+        assert read(cell)[..., 0].tolist() == [[1, 2], [3, 4]]
 
 
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("[1, 2]", "train.json: is no list of records"),
-        ('[{"id": 1}, {"id": ', "train.json: is not readable as JSON ("),
-        ("[]", "train.json: holds no records"),
+        (f"[{FIRST}, 2]", "train.json: is no list of records"),
+        (f'[{FIRST}, {{"id": ', "train.json: is not readable as JSON ("),
     ],
 )
 def test_what_is_no_list_of_records_is_refused(text, what):

@@ -153,6 +153,16 @@ def test_several_labels_are_cells_or_lists():
     assert submission["tags"].tolist() == ["a", "b", "", "b"]
 
 
+def test_numbers_are_one_column_per_target():
+    truth, predicted = np.array([[1.0], [2.5], [3], [0]]), np.array([[1.0], [2], [3], [1]])
+    columns = AnswerColumns("id", "age", 1)
+    found = find("score", "regression", classes=("age",), columns=columns)
+    assert (found.reads, found.score(truth, predicted)) == ("numbers", 0.5)
+    solution, submission, _ = seen()
+    assert solution["age"].tolist() == truth[:, 0].tolist()
+    assert submission["age"].tolist() == predicted[:, 0].tolist()
+
+
 def test_a_ranking_is_a_list_of_the_first_k():
     top = find("top", classes=("cat", "dog", "eel"))
     assert (top.reads, top.k) == ("ranking", 2)

@@ -22,6 +22,9 @@ def test_each_image_is_decoded_once_however_many_forms_are_wanted():
             read.append((row, modality))
             return np.full((8, 8, 1), row, np.uint8)
 
+        def source(self, row, modality):
+            return f"{row}.png"
+
         def __len__(self):
             return 4
 
@@ -43,6 +46,9 @@ class SlowFiles:
 
     def __len__(self):
         return 1000
+
+    def source(self, row, modality):
+        return f"{row}.png"
 
     def read(self, row, modality):
         time.sleep(0.05 if row >= 100 else 0)

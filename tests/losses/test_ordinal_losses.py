@@ -64,7 +64,10 @@ def test_coral_asks_for_every_grade_whether_it_is_above(batch):
 def test_distances_are_those_of_the_expected_grade(batch, name, twin):
     logits, grades = batch
     expected = twin(probabilities(logits) @ torch.arange(5.0).double(), grades.double())
-    assert losses.create(name)(*batch).item() == pytest.approx(expected.item())
+    assert losses.create(name, corn=0)(*batch).item() == pytest.approx(expected.item())
+    corn = losses.create("corn")(*batch).item()
+    both = losses.create(name, corn=0.3)(*batch).item()
+    assert both == pytest.approx(expected.item() + 0.3 * corn)
 
 
 @pytest.mark.parametrize("name", OF_GRADES)
@@ -95,7 +98,7 @@ def test_a_gradient_points_to_the_grade(name):
     assert (logits.grad[1] < 0).all()
 
 
-@pytest.mark.parametrize("name", ["corn", "coral"])
+@pytest.mark.parametrize("name", OF_GRADES)
 @pytest.mark.parametrize("size", [60.0, 1e3, 1e4])
 def test_a_network_that_is_sure_and_wrong_has_a_finite_loss_and_gradient(name, size):
     logits = torch.tensor([[size] * 3, [-size] * 3], requires_grad=True)

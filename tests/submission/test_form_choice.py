@@ -11,6 +11,7 @@ import pytest
 from comptool import tasks
 from comptool.errors import SubmissionError, UsageError
 from comptool.io.predictions import Predictions
+from comptool.io.text_tables import NAMELESS
 from comptool.metrics import Metric, find
 from comptool.submission.answer_forms import Layout, most_probable, read_layout
 from comptool.submission.delivery import build, check
@@ -355,14 +356,14 @@ def test_ids_that_end_like_numbered_classes_are_images(ids):
 
 
 def test_columns_before_the_id_are_kept():
-    table = pd.DataFrame({"": ["0", "1"], "image_id": ["i0", "i1"], "label": ["a", "a"]})
+    table = pd.DataFrame({NAMELESS: ["0", "1"], "image_id": ["i0", "i1"], "label": ["a", "a"]})
     task = tasks.find("multiclass")
     layout = chosen(table, FIVE, "accuracy")
-    assert (layout.id, layout.kept, layout.answer) == ("image_id", ("",), "label")
+    assert (layout.id, layout.kept, layout.answer) == ("image_id", (NAMELESS,), "label")
     assert written(table, layout, task, FIVE) == {
-        "": ["0", "1"], "image_id": ["i0", "i1"], "label": ["b", "e"],
+        NAMELESS: ["0", "1"], "image_id": ["i0", "i1"], "label": ["b", "e"],
     }  # fmt: skip
-    named = table.rename(columns={"": "row"})
+    named = table.rename(columns={NAMELESS: "row"})
     assert chosen(named, FIVE, "accuracy", id_column="image_id").kept == ("row",)
 
 

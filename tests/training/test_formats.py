@@ -222,7 +222,7 @@ def test_a_run_is_predicted_by_its_own_reader_and_says_so_if_another_reads(work)
     own()
     text = Path("comptool.toml").read_text()
     Path("comptool.toml").write_text(text.replace('reader = "reader.py:read"', ""))
-    Path("other.py").write_text("from reader import read\n")
+    Path("other.py").write_text(Path("reader.py").read_text())
     describe_by_option = ("--reader", "reader.py:read")
     run("train", "--model", "test_efficientnet", *TINY, "--run-name", "run", *describe_by_option)
     assert read_header(RUN).reader == "reader.py:read"

@@ -4,6 +4,11 @@ A row's answer is the number of thresholds below its expected grade, the mean of
 probabilities. The weighted kappa (Cohen 1968, doi:10.1037/h0026256) is 1 minus a ratio of two sums
 over rows, so the best thresholds are found exactly: Dinkelbach (1967) turns the ratio into a
 sequence of sums, and for a sum the best cuts of the sorted rows follow by dynamic programming.
+
+The best thresholds of some rows fit their noise too. The mean of those of random halves does so
+less: with 100 to 800 rows of `simulate rust-grades` and the loss corn, the quadratic kappa of other
+rows was 0.921 to 0.923 by the mean of 30 halves and 0.914 to 0.919 by the best thresholds, against
+0.924 to 0.927 of the most probable grade.
 """
 
 from __future__ import annotations
@@ -26,12 +31,13 @@ from comptool.tasks.ordinal_task import expected_grades
 POWERS = {"linear-kappa": 1.0}
 QUADRATIC = 2.0
 CLOSE = 1e-12
+HALVES = 30
 
 
 def thresholds(context: CalibrationContext, *, power: float | None = None) -> Apply:
     """Answer with the number of thresholds below the expected grade; probabilities stay."""
     rows = context.rows()
-    found = best_grade_thresholds(
+    found = bagged_grade_thresholds(
         rows.targets,
         expected_grades(rows.probabilities),
         rows.probabilities.shape[1],
@@ -44,6 +50,23 @@ def thresholds(context: CalibrationContext, *, power: float | None = None) -> Ap
         return Answer(rows_to_one(probabilities), labels, {"thresholds": found.tolist()}, kept)
 
     return apply
+
+
+def bagged_grade_thresholds(
+    targets: Indices, expected: Floats, num_grades: int, power: float = QUADRATIC
+) -> Doubles:
+    """The mean of `best_grade_thresholds` of random halves of the rows, with its parameters."""
+    rng = np.random.default_rng(0)
+    # In an order that does not depend on the file's, as the halves are drawn by it.
+    order = np.lexsort((targets, expected))
+    found = []
+    for _ in range(HALVES):
+        rows = order[rng.permutation(len(order))[: -(-len(order) // 2)]]
+        if len(np.unique(targets[rows])) > 1:
+            found.append(best_grade_thresholds(targets[rows], expected[rows], num_grades, power))
+    if not found:
+        return best_grade_thresholds(targets, expected, num_grades, power)
+    return np.asarray(np.mean(found, axis=0))
 
 
 def grades_of(expected: Floats, thresholds: Floats) -> Indices:

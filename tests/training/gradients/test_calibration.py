@@ -94,7 +94,7 @@ def test_a_training_is_not_calibrated_unless_that_is_asked_for():
         ),
         (
             {"auxiliary_heads": True, "model": "resnet18-dual+q2l"},
-            "--auxiliary-heads go with the heads linear and cosine; that of "
+            "--auxiliary-heads go with the heads linear, cosine and coral; that of "
             "'resnet18-dual+q2l' is q2l",
         ),
         (

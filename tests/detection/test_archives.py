@@ -1,0 +1,153 @@
+"""Archives of a download, unpacked by init."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from comptool.competition import archives
+from comptool.competition.archives import unpack_all
+from comptool.competition.config import detected, load
+from comptool.competition.samples import training_samples
+from comptool.errors import InputError
+
+TABLE = "id,label\n0,a\n1,b\n2,a\n3,b\n"
+NAMES = [f"{n}.png" for n in range(4)]
+
+
+def put(path: Path, names: list[str]) -> Path:
+    """An archive with small files of those names."""
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in names:
+                archive.writestr(name, TABLE if name.endswith("csv") else "x")
+        return path
+    with tarfile.open(path, "w:gz" if path.suffix in (".gz", ".tgz") else "w") as tar:
+        for name in names:
+            member = tarfile.TarInfo(name)
+            content = TABLE.encode() if name.endswith("csv") else b"x"
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return path
+
+
+@pytest.mark.parametrize("name", ["train.zip", "train.tar", "train.tar.gz", "train.tgz"])
+@pytest.mark.parametrize("inside", ["", "train/", "./"])
+def test_an_archive_becomes_the_folder_of_its_name(tmp_path, name, inside, monkeypatch):
+    (tmp_path / "train.csv").write_text(TABLE)
+    put(tmp_path / name, [inside + one for one in (*NAMES, "__MACOSX/._0.png")])
+    with pytest.raises(InputError, match=r"Run 'comptool init', which unpacks archives, or: "):
+        detected([tmp_path], {})
+    found = detected([tmp_path], {}, unpack=True)
+    assert f"unpacked {name} into train/ (4 files)" in found.findings
+    assert sorted(one.name for one in (tmp_path / "train").iterdir()) == NAMES
+    assert len(training_samples(found)) == 4
+    assert unpack_all(tmp_path, is_given=True) == []
+    assert not list(tmp_path.glob(".unpacking-*"))
+
+
+def test_an_archive_of_the_whole_download_and_those_in_it(tmp_path):
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        for name in NAMES:
+            archive.writestr(name, "x")
+    with zipfile.ZipFile(tmp_path / "cup-2024.zip", "w") as archive:
+        archive.writestr("train.csv", TABLE)
+        archive.writestr("images.zip", inner.getvalue())
+    told = unpack_all(tmp_path, is_given=True)
+    assert told == [
+        "unpacked cup-2024.zip into this folder (2 files)",
+        "unpacked images.zip into images/ (4 files)",
+    ]
+    assert (tmp_path / "images" / "3.png").exists()
+    assert unpack_all(tmp_path, is_given=True) == []
+
+
+def test_archives_of_something_else_stay_as_they_are(tmp_path):
+    put(tmp_path / "code.zip", ["a.py"])
+    put(tmp_path / "holiday.zip", NAMES)
+    assert unpack_all(tmp_path, is_given=False) == []
+    assert unpack_all(tmp_path, is_given=True) == ["unpacked holiday.zip into holiday/ (4 files)"]
+    assert not (tmp_path / "code").exists()
+
+
+@pytest.mark.parametrize("name", ["train.zip", "train.tar"])
+@pytest.mark.parametrize("path", ["../out.png", "/tmp/out.png", "a/../../out.png"])
+def test_a_path_out_of_the_folder_is_refused(tmp_path, name, path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    put(folder / name, [*NAMES, path])
+    before = sorted(tmp_path.rglob("*"))
+    if name.endswith("tar") and path.startswith("/"):
+        # tarfile takes the leading / away.
+        unpack_all(folder, is_given=True)
+        assert (folder / "train" / path.removeprefix("/")).exists()
+        return
+    with pytest.raises(InputError) as error:
+        unpack_all(folder, is_given=True)
+    assert "has a path that leads out of its folder; nothing was unpacked" in str(error.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_link_out_of_the_folder_is_refused(tmp_path):
+    with tarfile.open(tmp_path / "train.tar", "w") as tar:
+        for name, kind in (("1.png", tarfile.REGTYPE), ("2.png", tarfile.SYMTYPE)):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "../../etc/passwd"
+            tar.addfile(member)
+    with pytest.raises(InputError, match="leads out of its folder"):
+        unpack_all(tmp_path, is_given=True)
+    assert not (tmp_path / "train").exists()
+
+
+def test_damage_leaves_nothing_behind(tmp_path):
+    path = put(tmp_path / "train.tar.gz", [f"{n}.png" for n in range(500)])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match=r"train\.tar\.gz: cannot be unpacked"):
+        unpack_all(tmp_path, is_given=True)
+    assert [one.name for one in tmp_path.iterdir()] == ["train.tar.gz"]
+
+
+def test_too_little_space_is_told_before(tmp_path, monkeypatch):
+    put(tmp_path / "train.zip", NAMES)
+    usage = archives.shutil.disk_usage(tmp_path)._replace(free=3)
+    monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(InputError, match=r"train\.zip: needs 0\.0 GB unpacked, and 0\.0 GB are fr"):
+        unpack_all(tmp_path, is_given=True)
+    assert not (tmp_path / "train").exists()
+
+
+def test_a_7z_archive_names_the_command(tmp_path, monkeypatch):
+    (tmp_path / "train.7z").write_bytes(b"7z")
+    monkeypatch.setattr(archives, "find_spec", lambda _: None)
+    with pytest.raises(InputError) as error:
+        unpack_all(tmp_path, is_given=True)
+    assert str(error.value) == (
+        f"{tmp_path / 'train.7z'}: is a 7z archive, which needs py7zr. Install it (pip install "
+        "py7zr), or unpack it: 7z x train.7z"
+    )
+
+
+def test_parts_of_an_archive_are_named(tmp_path):
+    for part in ("train.zip.001", "train.zip.002"):
+        (tmp_path / part).touch()
+    assert unpack_all(tmp_path, is_given=True) == [
+        "not read: the parts of train.zip; join and unpack them: cat train.zip* > all && 7z x all"
+    ]
+
+
+def test_init_unpacks_and_a_dry_run_does_not(comptool, tmp_path):
+    (tmp_path / "train.csv").write_text(TABLE)
+    put(tmp_path / "train.zip", NAMES)
+    dry = comptool("init", "--dry-run")
+    assert dry.exit_code == 3
+    assert "Run 'comptool init', which unpacks archives, or: unzip train.zip" in dry.stderr
+    assert not (tmp_path / "train").exists()
+    done = comptool("init")
+    assert done.exit_code == 0, done.stderr
+    assert "unpacked train.zip into train/ (4 files)\n" in done.stderr
+    assert len(training_samples(load())) == 4

@@ -1,0 +1,111 @@
+"""The metric that a text beside the data names, and the task that it and the labels stand for."""
+
+from __future__ import annotations
+
+import pytest
+
+from comptool.competition.task_and_metric import named_metric
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("## Evaluation\n\nThe quadratic weighted kappa decides.", ("quadratic-kappa",)),
+        ("Submissions are evaluated on the area under the ROC curve.", ("auc",)),
+        ("### **Evaluation**\nWe use mean columnwise [ROC AUC](http://x.y).", ("auc",)),
+        ("# Metric\nMulti-class log loss", ("logloss",)),
+        ("Entries are scored by their micro averaged\xa0[F1 score](x).", ("micro-f1", "accuracy")),
+        ("# Evaluation\nmacro-averaged F1", ("macro-f1",)),
+        ("# Evaluation\nMean Average Precision @ 5 (MAP@5)", ("map@5",)),
+        ("# Evaluation\nTop-3 accuracy counts.", ("accuracy@3",)),
+        ("# Evaluation\nRoot mean squared error (RMSE)", ("rmse",)),
+        ("# Evaluation\nmean absolute error", ("mae",)),
+        ("# Evaluation\nSpearman's rank correlation", ("spearman",)),
+        ("# Evaluation\nweighted multi-label logarithmic loss", ("weighted-logloss",)),
+        ("# Evaluation\nprobabilistic F1 score (pF1)", ("pf1",)),
+        # A metric of another field is not mistaken for the word that follows.
+        ("# Evaluation\nThe Dice coefficient, which is an F1 score of pixels", ()),
+        ("# Evaluation\nLaplace log likelihood, for accuracy and confidence", ()),
+        ("# Evaluation\nroot mean squared logarithmic error", ()),
+        # What stands before the heading, or under the next one, is not the metric.
+        ("AUC was used last year.\n# Evaluation\nCategorization accuracy.", ("accuracy",)),
+        ("# Evaluation\nSee below.\n# Submission File\nwith accuracy of five digits", None),
+        ("Predict which plants are ill, with the best accuracy.", None),
+    ],
+)
+def test_a_text_names_the_metric(text, names):
+    found = named_metric(text)
+    assert (None if found is None else found[1]) == names
+
+
+@pytest.fixture
+def made(tmp_path, write, rows):
+    """A download with a label template, a sample answer, and a description."""
+
+    def make(label: str, answer: str = "0", text: str = ""):
+        names = [f"{n}.png" for n in range(40)]
+        folder = write(
+            tmp_path,
+            *names,
+            train=rows("id,y", "{n}," + label, range(30)),
+            sample=rows("id,y", "{n}," + answer, range(30, 40)),
+        )
+        if text:
+            (folder / "description.md").write_text(f"## Evaluation\n{text}\n")
+        return folder
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("label", "answer", "text", "task", "metric"),
+    [
+        ("{third}", "0", "quadratic weighted kappa", "ordinal", "quadratic-kappa"),
+        ("{third}", "0", "root mean squared error", "regression", "rmse"),
+        ("{n}.5", "0", "", "regression", None),
+        ("{n}", "17.25", "", "regression", None),
+        ("{even}", "0.5", "", "multiclass", "auc"),
+        ("{even}", "0.5", "log loss", "multiclass", "logloss"),
+        ("c{third}", "c0", "quadratic weighted kappa", "multiclass", None),
+        ("c{third}", "c0 c1 c2", "", "multiclass", "map@3"),
+        ("c{third}", "c0", "mean F1-score", "multiclass", "accuracy"),
+        ("c{third} c{even}", "c0", "micro F1", "multiclass", "micro-f1"),
+        ("c{third}|d{even}", "c0", "macro F1", "multilabel", "macro-f1"),
+        ("\"['c{third}', 'd{even}']\"", "c0", "macro F1", "multilabel", "macro-f1"),
+    ],
+)
+def test_labels_and_metric_tell_the_task(made, detect, label, answer, text, task, metric):
+    found = detect(made(label, answer, text))
+    assert found.task == task
+    assert metric is None or found.metric == metric
+    if text and found.metric == metric:
+        assert any(one.startswith(f"metric: {metric} (description.md: ") for one in found.findings)
+
+
+def test_options_of_the_metric_that_a_text_names(made, detect):
+    found = detect(made("a{third};b{even}", "a0", "mean F1-score"))
+    assert (found.metric, found.metric_options) == ("samples-f-beta", {"beta": 1.0})
+
+
+def test_a_metric_that_comptool_lacks_is_told(made, detect):
+    found = detect(made("c{third}", "c0", "the Dice coefficient"))
+    assert (
+        "the metric of description.md: 'Dice' is none of comptool's for this task"
+    ) in found.findings
+    assert found.metric == "accuracy"
+
+
+def test_init_asks_for_the_metric_in_its_last_line(comptool, made):
+    asked = "Which metric does the organiser rank by? Name it with --metric\n"
+    made("{third}")
+    assert comptool("init").stderr.endswith(asked)
+    assert asked not in comptool("init", "--force", "--metric", "accuracy").stderr
+    made("{third}", text="categorization accuracy")
+    assert asked not in comptool("init", "--force").stderr
+
+
+def test_a_metric_that_is_given_tells_the_task_as_well(made, detect):
+    folder = made("{third}", text="categorization accuracy")
+    assert detect(folder, metric="quadratic-kappa").task == "ordinal"
+    assert detect(folder, metric="rmse").task == "regression"
+    assert detect(folder, metric="rmse", task="ordinal").task == "ordinal"
