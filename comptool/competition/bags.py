@@ -16,6 +16,7 @@ import pandas as pd
 from comptool.competition.detection import Detection, Tables, first_column, spread
 from comptool.competition.filename_patterns import fill, is_pattern, placeholders, plain_path, tail
 from comptool.errors import InputError, counted
+from comptool.io.image_records import COUNTS
 from comptool.io.tables import refuse_rows
 
 if TYPE_CHECKING:
@@ -168,13 +169,31 @@ def one_row_per_image(
         rows += [row] * len(found)
         paths += found
     bags = frame[competition.id].iloc[rows].tolist()
-    names = [tail(path, 1) or "none" for path in paths]
+    names = [tail(path, 1) for path in paths]
     stems = [name.rpartition(".")[0] or name for name in names]
-    ids = [f"{bag}/{stem}" for bag, stem in zip(bags, stems, strict=True)]
+    ids = [f"{bag}/{stem}".rstrip("/") for bag, stem in zip(bags, stems, strict=True)]
     if len(set(ids)) < len(ids):
-        ids = [f"{bag}/{name}" for bag, name in zip(bags, names, strict=True)]
+        ids = [f"{bag}/{name}".rstrip("/") for bag, name in zip(bags, names, strict=True)]
     taken = frame.iloc[rows].reset_index(drop=True)
     return taken.assign(**{BAG: bags, competition.id: ids, f"{modality}_path": paths})
+
+
+def one_row_per_record_image(
+    frame: pd.DataFrame, id_column: str, field: str, counts: Sequence[int]
+) -> pd.DataFrame:
+    """A table of records with several images in a field as one with a row per image.
+
+    Ids become ``<id>/<number>``, from 0, as the places of the images do.
+    """
+    rows = np.repeat(np.arange(len(frame)), counts)
+    numbers = [number for count in counts for number in range(count)]
+    taken = frame.iloc[rows].reset_index(drop=True)
+    taken.attrs = {}
+    bags = taken[id_column]
+    places = pd.Series(numbers).astype(str)
+    several = np.repeat(np.asarray(counts) > 1, counts)
+    cells = taken[field].where(~several, taken[field] + "/" + places)
+    return taken.assign(**{BAG: bags, id_column: bags + "/" + places, field: cells})
 
 
 def _by_number(path: str) -> list[tuple[int, str]]:
@@ -218,10 +237,15 @@ def find_bag(found: Detection, tables: Tables) -> None:
         pattern = f"{{id}}/{ANY}"
         found.settle("modalities", {"image": pattern}, f"images: image = {pattern}")
         return
-    sample, test = tables.sample, tables.test
+    sample, test, train = tables.sample, tables.test, tables.train
     if sample is None or test is None:
         return
     asked = first_column(sample)
+    held = [] if train is None else list(train.attrs.get(COUNTS, {}).values())
+    if train is not None and held and asked in train and train[asked].is_unique:
+        found.settle("bag", asked, f"several images per answer: {_range(held[0])} a record")
+        found.settle("id", asked, f"id column: {asked} (the first of the sample submission)")
+        return
     if asked not in test or found.facts.get("id") == asked:
         return
     per_answer = test[asked].value_counts()
@@ -229,7 +253,6 @@ def find_bag(found: Detection, tables: Tables) -> None:
         return
     if not any(test[name].is_unique for name in test.columns):
         return  # these are rows of answers, not of images
-    train = tables.train
     bag: str | None = asked
     composed = ""
     if train is not None and asked not in train:

@@ -20,6 +20,7 @@ from comptool.competition.bags import (
     check_whole,
     is_one_per_row,
     one_row_per_image,
+    one_row_per_record_image,
     with_bags,
 )
 from comptool.competition.class_folders import HERE, class_reader, folders_above, level_pattern
@@ -40,7 +41,7 @@ from comptool.competition.filename_patterns import (
 )
 from comptool.errors import InputError, counted, quoted
 from comptool.io.image_readers import CHANNELS, MEMBER, parts_of, suffixes_of
-from comptool.io.image_records import NOTES, holds_records
+from comptool.io.image_records import COUNTS, NOTES, holds_records
 from comptool.io.provenance import TableFacts, facts
 from comptool.io.tables import check_ids, read_table, refuse_rows
 from comptool.tasks.labels import (
@@ -218,7 +219,7 @@ DROP_THEM = 'Leave such rows out with missing-images = "drop" in comptool.toml, 
 
 def _read(competition: Competition, source: Path, required: Sequence[str] = ()) -> pd.DataFrame:
     """A table of the download; places of records in it are seen from the data folder."""
-    frame = read_table(source, required=required)
+    frame = _each_image(competition, read_table(source, required=required))
     prefix = os.path.relpath(source.parent, competition.folder).replace(os.sep, "/")
     if prefix == "." or not holds_records(source):
         return frame
@@ -229,6 +230,15 @@ def _read(competition: Competition, source: Path, required: Sequence[str] = ()) 
         if frame[name].str.startswith(start).any()
     }
     return frame.assign(**inside)
+
+
+def _each_image(competition: Competition, frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with a row for each image of its records, where a record is a bag."""
+    counts = frame.attrs.get(COUNTS, {})
+    fields = [source for source in competition.modalities.values() if source in counts]
+    if not is_one_per_row(competition) or len(fields) != 1:
+        return frame
+    return one_row_per_record_image(frame, competition.id, fields[0], counts[fields[0]])
 
 
 def _check_val(val: Path | None, source: Path) -> None:
@@ -297,7 +307,7 @@ def read_samples(path: Path, competition: Competition, *, labelled: bool) -> Sam
         As in `training_samples`; also for a fold that is not a whole number from -1, and for a
         contradictory meaning of 0.
     """
-    frame = read_table(path)
+    frame = _each_image(competition, read_table(path))
     if labelled:
         _check_ids(competition, path, frame)
         frame = with_bags(competition, path, frame)

@@ -233,7 +233,7 @@ def plan_prediction(config: InferConfig | TtaConfig) -> InferencePlan:
     else:
         samples = read_samples(config.test, facts, labelled=False)
     pool = _pool(config.pool, networks, facts)
-    if pool is not None:
+    if pool not in (None, NO_POOL):
         # The images of a bag one after the other, so that it is complete as early as possible.
         order = np.argsort(samples.bags().of_row, kind="stable")
         samples = replace(samples, frame=samples.frame.iloc[order].reset_index(drop=True))

@@ -141,10 +141,10 @@ def test_parts_of_a_prediction_end_with_whole_bags(chain, monkeypatch):
 
 def test_the_chain_after_prediction_takes_bags(chain):
     run("tta", "net", "-j", "0", "--pool", "max")
-    assert len(read("submissions/oof_preds_tta.csv")) == 40
+    assert len(pd.read_csv("submissions/oof_preds_tta.csv")) == 40
     run("infer", "net", "-j", "0")
     run("ensemble", "submissions/preds.csv", "submissions/preds_tta.csv", "--search", "greedy")
-    assert len(read("submissions/ensemble.csv")) == 20
+    assert len(pd.read_csv("submissions/ensemble.csv")) == 20
     run("recalibrate", "submissions/ensemble.csv", "--method", "temperature")
     run("submit")
     scored = run("score", "submissions/mine.csv", "--answers", "answers.csv")
