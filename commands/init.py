@@ -50,6 +50,11 @@ class InitConfig(Output):
         help="Folder of the test images, for filename patterns.", panel=TABLES
     )
     id: str | None = option(help="Id column.", panel=COLUMNS)
+    bag: str | None = option(
+        help="Column of what is answered, if several images have one answer, or a pattern of "
+        "columns such as {patient}_{side}; the id column: a folder of images each; '' for none.",
+        panel=COLUMNS,
+    )
     label: str | None = option(help="Label column; multilabel: all of them, a,b,c.", panel=COLUMNS)
     label_pattern: str | None = option(
         help="Where the class is in a path below the training folder, such as */{label}/* or "
@@ -82,8 +87,8 @@ class InitConfig(Output):
     def facts(self) -> dict[str, str | None]:
         """The given facts by their keys in ``comptool.toml``; None: not given."""
         keys = (
-            "name task metric train val test sample-submission train-images test-images id label "
-            "label-pattern group classes missing-images reader"
+            "name task metric train val test sample-submission train-images test-images id bag "
+            "label label-pattern group classes missing-images reader"
         ).split()
         given = {key: getattr(self, key.replace("-", "_")) for key in keys}
         return {**given, "folder": None if self.folder is None else str(self.folder)}

@@ -57,6 +57,8 @@ class Competition:
     label_pattern: str | None = None
     # folders by class, where several form one class
     class_folders: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    # column, or a pattern of columns: its images have one answer; the id: a folder of images each
+    bag: str | None = None
     group: str | None = None  # column: a split keeps its groups whole
     drop_missing: bool = False  # training rows without their images are left out
     # column, or filename pattern with ``{id}``, in the model's order; several with ``|`` between
@@ -261,6 +263,7 @@ def assemble(facts: Facts, folder: Path, findings: tuple[str, ...] = ()) -> Comp
         labels=tuple(label) if several else (),
         label_pattern=facts.get("label-pattern"),
         class_folders=facts.get("class-folders", {}),
+        bag=facts.get("bag") or None,
         group=facts.get("group") or None,
         drop_missing=facts.get("missing-images") == DROP,
         modalities=dict(facts["modalities"]),
@@ -307,6 +310,8 @@ def dump(competition: Competition, path: Path, *, force: bool = False) -> None:
         facts["label-pattern"] = competition.label_pattern
     if competition.class_folders:
         facts["class-folders"] = {k: list(v) for k, v in competition.class_folders.items()}
+    if competition.bag is not None:
+        facts["bag"] = competition.bag
     if competition.group is not None:
         facts["group"] = competition.group
     if competition.drop_missing:

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from comptool import tasks
+from comptool.competition.bags import find_bag, tears
 from comptool.competition.class_folders import (
     DATA_FOLDER_NAMES,
     find_class_folders,
@@ -74,6 +75,7 @@ def detect(folder: Path, given: Mapping[str, Any]) -> Detection | None:
     if not any(key in found.facts for key in ("train", "test", "sample-submission")):
         return None
     found.settle("name", _name(folder), f"assumed: the name is '{_name(folder)}'")
+    find_bag(found, tables)
     _find_id(found, tables)
     if tables.test is None and tables.sample is None and "test" not in found.facts:
         find_test_folder(found)
@@ -123,7 +125,9 @@ def _name(folder: Path) -> str:
 def _find_id(found: Detection, tables: Tables) -> None:
     if "id" not in found.facts:
         frames = [frame for frame in (tables.train, tables.test) if frame is not None]
-        found.settle("id", *choose_id(frames, tables.sample, found.table))
+        # What is answered is no id of images if several images share it.
+        sample = None if "bag" in found.facts else tables.sample
+        found.settle("id", *choose_id(frames, sample, found.table))
 
 
 def _find_answers(found: Detection, tables: Tables) -> None:
@@ -133,13 +137,16 @@ def _find_answers(found: Detection, tables: Tables) -> None:
         sources = [one for text in facts["modalities"].values() for one in channels_of(text)]
         named = [name for text in sources for name in placeholders(text)]
         test_columns = [] if tables.test is None else list(tables.test.columns)
-        taken = Taken({facts["id"], NAMELESS, *sources, *named}, set(test_columns))
+        bag = facts.get("bag", NAMELESS)
+        taken = Taken({facts["id"], bag, NAMELESS, *sources, *named}, set(test_columns))
         found.settle("label", *choose_label(train, tables.sample, taken, found.table))
         if train is not None and isinstance(facts["label"], list):
             answers = answers_of(tables.sample)
             found.findings += near_misses(train, facts["label"], taken, answers)
     if "group" not in facts and train is not None:
-        group, why = choose_group(train, {facts["id"], *columns_of(facts["label"])})
+        taken_columns = {facts["id"], *columns_of(facts["label"])}
+        torn = {name for name in train.columns if tears(train, name, facts.get("bag"))}
+        group, why = choose_group(train, taken_columns | torn)
         found.settle("group", group, why)
     _find_task_and_metric(found, tables)
 

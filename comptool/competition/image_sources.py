@@ -47,7 +47,7 @@ def find_modalities(found: Detection, tables: Tables) -> None:
         found.settle("modalities", modalities, f"images: {shown_modalities(modalities)}")
     sources = found.facts["modalities"].values()
     patterns = [piece for text in sources for piece in channels_of(text) if is_pattern(piece)]
-    if not patterns:
+    if not patterns or any("*" in pattern for pattern in patterns):
         return
     train = tables.train
     if train is not None and tables.val is not None:

@@ -81,18 +81,21 @@ def _untrainable(competition: Competition, samples: Samples) -> InputError | Non
 
 def described(role: str, samples: Samples) -> str:
     """Number of samples and classes, in a line."""
+    number = f"{len(samples)} {role} samples"
+    if samples.bag is not None:
+        number += f" in {samples.frame[samples.bag].nunique()} bags"
     if samples.labels:
-        return f"{len(samples)} {role} samples of {_positives(samples)}"
+        return f"{number} of {_positives(samples)}"
     if samples.numbers:
-        return f"{len(samples)} {role} samples of {_numbers(samples)}"
+        return f"{number} of {_numbers(samples)}"
     if samples.label is None:
-        return f"{len(samples)} {role} samples"
+        return number
     counts = class_counts(samples.frame[samples.label])
     least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
     sizes = f"from {counts[least]} ({least}) to {counts[most]} ({most})"
     if counts[least] == counts[most]:
         sizes = f"{counts[least]} of each"
-    return f"{len(samples)} {role} samples of {len(counts)} classes, {sizes}"
+    return f"{number} of {len(counts)} classes, {sizes}"
 
 
 def _numbers(samples: Samples) -> str:

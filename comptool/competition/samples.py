@@ -12,6 +12,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from comptool.competition.bags import (
+    ANY,
+    Bags,
+    bag_column,
+    bags_of,
+    check_whole,
+    is_one_per_row,
+    one_row_per_image,
+    one_row_per_record_image,
+    with_bags,
+)
 from comptool.competition.class_folders import HERE, class_reader, folders_above, level_pattern
 from comptool.competition.config import Competition
 from comptool.competition.detection import first_column
@@ -30,7 +41,7 @@ from comptool.competition.filename_patterns import (
 )
 from comptool.errors import InputError, counted, quoted
 from comptool.io.image_readers import CHANNELS, MEMBER, parts_of, suffixes_of
-from comptool.io.image_records import NOTES, holds_records
+from comptool.io.image_records import COUNTS, NOTES, holds_records
 from comptool.io.provenance import TableFacts, facts
 from comptool.io.tables import check_ids, read_table, refuse_rows
 from comptool.tasks.labels import (
@@ -62,10 +73,24 @@ class Samples:
     zero_is_unknown: bool = False
     reader: str = ""  # of the user for the images, ``FILE.py:function``
     numbers: tuple[str, ...] = ()  # the T label columns of a table of numbers
+    bag: str | None = None  # column: rows with one value have one answer; the id if rows are bags
     notes: tuple[str, ...] = ()  # about rows that were left out, one sentence each
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    def bags(self) -> Bags:
+        """The bags of the rows; ValueError if there is no column of bags."""
+        if self.bag is None:
+            raise ValueError("the samples have no bags")
+        return bags_of(self.frame[self.bag])
+
+    def by_bag(self) -> Samples:
+        """One row per bag, whose id is the bag as well; the samples themselves without bags."""
+        if self.bag is None:
+            return self
+        frame = self.frame.drop_duplicates(self.bag).reset_index(drop=True)
+        return replace(self, frame=frame, id=self.bag)
 
     def label_matrix(self) -> Matrix:
         """Multi-label cells, int8 of shape (N, K), classes as in ``labels``: 1, 0 or -1 (unknown).
@@ -132,6 +157,7 @@ def training_samples(competition: Competition) -> Samples:
             rows = counted(int(repeated.sum()), "row")
             notes.append(f"{source}: {rows} repeated in every cell, and taken once")
         _check_ids(competition, source, frame)
+        frame = with_bags(competition, source, frame)
         drop = competition.drop_missing
         frame = with_images(
             competition, source, frame, competition.train_images, may_lack=drop, mend=DROP_THEM
@@ -193,7 +219,7 @@ DROP_THEM = 'Leave such rows out with missing-images = "drop" in comptool.toml, 
 
 def _read(competition: Competition, source: Path, required: Sequence[str] = ()) -> pd.DataFrame:
     """A table of the download; places of records in it are seen from the data folder."""
-    frame = read_table(source, required=required)
+    frame = _each_image(competition, read_table(source, required=required))
     prefix = os.path.relpath(source.parent, competition.folder).replace(os.sep, "/")
     if prefix == "." or not holds_records(source):
         return frame
@@ -204,6 +230,15 @@ def _read(competition: Competition, source: Path, required: Sequence[str] = ()) 
         if frame[name].str.startswith(start).any()
     }
     return frame.assign(**inside)
+
+
+def _each_image(competition: Competition, frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with a row for each image of its records, where a record is a bag."""
+    counts = frame.attrs.get(COUNTS, {})
+    fields = [source for source in competition.modalities.values() if source in counts]
+    if not is_one_per_row(competition) or len(fields) != 1:
+        return frame
+    return one_row_per_record_image(frame, competition.id, fields[0], counts[fields[0]])
 
 
 def _check_val(val: Path | None, source: Path) -> None:
@@ -239,9 +274,18 @@ def test_samples(competition: Competition) -> Samples:
             frame = frame.rename(columns={first_column(frame): competition.id})
         if source == competition.sample_submission:
             frame = frame[[competition.id]].copy()
-        _check_ids(competition, source, frame)
+        frame = _images_asked(competition, source, frame)
         frame = with_images(competition, source, frame, images)
     return _samples(competition, frame, competition.folder, source, labelled=False)
+
+
+def _images_asked(competition: Competition, source: Path, frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of images to predict, with their bags, checked."""
+    if is_one_per_row(competition) and competition.id in frame.columns:
+        # A bag may be asked for once per class.
+        frame = frame.drop_duplicates(competition.id).reset_index(drop=True)
+    _check_ids(competition, source, frame)
+    return with_bags(competition, source, frame)
 
 
 def read_samples(path: Path, competition: Competition, *, labelled: bool) -> Samples:
@@ -263,8 +307,12 @@ def read_samples(path: Path, competition: Competition, *, labelled: bool) -> Sam
         As in `training_samples`; also for a fold that is not a whole number from -1, and for a
         contradictory meaning of 0.
     """
-    frame = read_table(path)
-    _check_ids(competition, path, frame)
+    frame = _each_image(competition, read_table(path))
+    if labelled:
+        _check_ids(competition, path, frame)
+        frame = with_bags(competition, path, frame)
+    else:
+        frame = _images_asked(competition, path, frame)
     folder = path.parent
     recorded = facts(path, TableFacts)
     if recorded.folder is not None:
@@ -322,6 +370,12 @@ def _samples(
     if labelled:
         competition.kind.check_labels(competition, source, frame)
     group = competition.group if competition.group in frame.columns else None
+    bag = bag_column(competition)
+    if labelled and bag is not None:
+        columns = list(competition.labels) or [competition.label]
+        check_whole(source, frame, bag, columns, "have different labels")
+        check_whole(source, frame, bag, [group] if group else [], "are in different groups")
+        check_whole(source, frame, bag, ["fold"], "are in different folds")
     labels = competition.kind.cell_classes(competition, source, frame) if labelled else ()
     return Samples(
         frame=frame.reset_index(drop=True),
@@ -331,6 +385,7 @@ def _samples(
         label=competition.label if labelled and competition.label else None,
         group=group,
         source=source,
+        bag=bag,
         labels=labels,
         zero_is_unknown=bool(labels) and says_zero_is_unknown(source, frame),
         reader=competition.reader or "",
@@ -525,6 +580,8 @@ def with_images(
     images = []
     if any(is_pattern(competition.modalities[name]) for name in patterns):
         images = images_of(competition, images_folder or competition.folder)
+    if any(ANY in competition.modalities[name] for name in patterns):
+        return one_row_per_image(competition, source, frame, images, may_lack=may_lack, mend=mend)
     found = {}
     for name in patterns:
         text = competition.modalities[name]

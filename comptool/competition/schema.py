@@ -22,9 +22,12 @@ METRIC_OPTIONS = "metric-options"
 TABLES = ("data", "modalities", "class-folders", METRIC_OPTIONS)
 PATH_KEYS = ("train", "val", "test", "sample-submission", "train-images", "test-images")
 DATA_KEYS = (
-    "folder", *PATH_KEYS, "id", "label", "label-pattern", "group", "classes", "missing-images",
+    "folder", *PATH_KEYS, "id", "bag", "label", "label-pattern", "group", "classes",
+    "missing-images",
     "reader",
 )  # fmt: skip
+# An empty text says that there is none, whatever is detected.
+MAY_BE_NONE = ("group", "bag")
 # What is done with a training row whose images are not there.
 MISSING_IMAGES = ("error", "drop")
 VARIABLES = {
@@ -51,6 +54,7 @@ COMMENTS = {
     "id": "column",
     "label": "column; multilabel, regression: also a list of columns",
     "label-pattern": "where the class is in a path; * is anything, ** across folders",
+    "bag": "column, or columns such as {patient}_{side}: its images have one answer",
     "group": "rows of one group are never torn apart by a split",
     "classes": "all class names",
     "missing-images": "drop: training rows without their images are left out",
@@ -111,7 +115,7 @@ def from_environment(environment: Mapping[str, str]) -> Facts:
         {
             key: environment[variable]
             for variable, key in VARIABLES.items()
-            if environment.get(variable) or (key == "group" and variable in environment)
+            if environment.get(variable) or (key in MAY_BE_NONE and variable in environment)
         }
     )
     names = {key: variable for variable, key in VARIABLES.items()}
@@ -200,7 +204,7 @@ def _wrong(key: str, value: object) -> str | None:
         return f"is {value!r}; it can be {' or '.join(MISSING_IMAGES)}"
     if key == "label-pattern" and (not isinstance(value, str) or value.count("{label}") != 1):
         return f"is {value!r}; a pattern with {{label}} is needed, such as '*/{{label}}/*'"
-    if key == "group" and value == "":
+    if key in MAY_BE_NONE and value == "":
         return None
     if key == "classes" or (key == "label" and isinstance(value, list)):
         texts = isinstance(value, list) and all(isinstance(item, str) and item for item in value)

@@ -52,6 +52,12 @@ class PredictionOptions(Output, WithCompetition, WithImages):
 
     runs: tuple[str, ...] = argument((), help="Runs to average.", shown="the latest")
     test: Path | None = option(help="Table to predict.", shown="the competition's test set")
+    pool: Literal["mean", "max", "noisy-or", "none"] | None = option(
+        help="Several images per answer: how the predictions of a bag's images become one row; "
+        "none keeps a row per image.",
+        metavar="mean|max|noisy-or|none",
+        shown="as the run was validated",
+    )
     fp32: bool = option(
         False, help="Full precision (float32); the default on a CPU.", panel=ADVANCED
     )

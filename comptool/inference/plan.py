@@ -6,18 +6,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from comptool.competition import config as competitions
+from comptool.competition.bags import NO_BAGS, Bags
 from comptool.competition.classes import against, competition_classes, left_out, listed
 from comptool.competition.config import Competition
 from comptool.competition.samples import Samples, read_samples, test_samples
-from comptool.errors import InputError
+from comptool.errors import InputError, UsageError
 from comptool.inference.config import InferConfig, TtaConfig
 from comptool.io.atomic import refuse_existing
 from comptool.io.provenance import PredictionFacts
 from comptool.io.records import RunHeader
-from comptool.io.runs import BEST, OOF, check_finished, find_run, members, read_header
+from comptool.io.runs import (
+    BEST,
+    check_finished,
+    find_run,
+    held_out_images,
+    members,
+    read_header,
+)
 from comptool.io.tables import read_table
 from comptool.postprocess.oof import FOLDS, labelled_rows, no_table
+from comptool.tasks.pooling import MEAN, NO_POOL
 
 
 @dataclass(frozen=True)
@@ -95,7 +106,7 @@ def with_reader(
 
 def held_out(member: TrainedMember, competition: Competition) -> Samples:
     """The samples that a member has validated on, from the table that it was trained with."""
-    oof = member.folder / OOF
+    oof = held_out_images(member.folder)
     if not oof.exists():
         raise InputError("this run held no rows out", file=member.folder)
     ids = read_table(oof).iloc[:, 0].tolist()
@@ -130,6 +141,7 @@ class InferencePlan:
     samples: Samples  # to predict; ``paths`` in the networks' order of modalities
     output: Path
     force: bool = False
+    pool: str | None = None  # how rows of images become those of bags; None without bags
     chosen: str = ""  # how an unnamed run was chosen, otherwise empty
     notes: tuple[str, ...] = ()
 
@@ -153,7 +165,14 @@ class InferencePlan:
             metric=header.metric,
             class_counts=header.class_counts,
             runs=[str(run) for run in self.runs],
+            pool=self.pool,
+            images=None if self.bags is None else len(self.samples),
         )
+
+    @property
+    def bags(self) -> Bags | None:
+        """The bags that become one row each; None if every image has its row."""
+        return None if self.pool in (None, NO_POOL) else self.samples.bags()
 
     def __str__(self) -> str:
         runs = ", ".join(str(run) for run in self.runs)
@@ -162,9 +181,34 @@ class InferencePlan:
             f"{'runs' if len(self.runs) > 1 else 'run'}: {runs}{self.chosen}{averaged}",
             *(f"warning: {note}" for note in self.notes),
             f"samples: {len(self.samples)} of {self.samples.source}",
+            *(
+                []
+                if self.bags is None
+                else [f"bags: {len(self.bags.names)}, pooled by {self.pool}"]
+            ),
             f"output: {self.output}",
         ]
         return "\n".join(lines)
+
+
+def _pool(
+    asked: str | None, networks: Sequence[TrainedMember], competition: Competition
+) -> str | None:
+    """How rows of images become those of bags: as asked, or as the networks were validated."""
+    if competition.bag is None:
+        if asked is not None:
+            raise UsageError(NO_BAGS)
+        return None
+    own = list(dict.fromkeys(one.header.arguments.get("pool") or MEAN for one in networks))
+    if asked is None and len(own) > 1:
+        raise UsageError(
+            f"the runs were validated with the pools {' and '.join(own)}; choose one with --pool"
+        )
+    pool = asked or str(own[0])
+    if pool != NO_POOL:
+        empty = np.zeros((1, len(networks[0].header.classes)))
+        competition.kind.pool(empty, np.zeros(1, np.int64), pool)
+    return pool
 
 
 def plan_prediction(config: InferConfig | TtaConfig) -> InferencePlan:
@@ -188,6 +232,11 @@ def plan_prediction(config: InferConfig | TtaConfig) -> InferencePlan:
         samples = test_samples(facts)
     else:
         samples = read_samples(config.test, facts, labelled=False)
+    pool = _pool(config.pool, networks, facts)
+    if pool not in (None, NO_POOL):
+        # The images of a bag one after the other, so that it is complete as early as possible.
+        order = np.argsort(samples.bags().of_row, kind="stable")
+        samples = replace(samples, frame=samples.frame.iloc[order].reset_index(drop=True))
     return InferencePlan(
         runs=runs,
         members=networks,
@@ -195,6 +244,7 @@ def plan_prediction(config: InferConfig | TtaConfig) -> InferencePlan:
         samples=in_model_order(samples, networks[0].header),
         output=config.output,
         force=config.force,
+        pool=pool,
         chosen="" if config.runs else " (the latest)",
         notes=(*unfinished, *filter(None, incomplete), *other_readers, *samples.notes),
     )

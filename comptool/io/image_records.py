@@ -6,7 +6,7 @@ and the field of it. A record is therefore read without the others, however larg
 - JSON: a list of objects, or one object per line; a field with an array of numbers is a channel. A
   flat array of a square number of pixels is a square.
 - BSON: documents one after another, as written by mongodump; a field with an encoded image, or a
-  list of such, of which the first counts.
+  list of such, of which the first counts; ``FIELD/1`` is the second.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from comptool.errors import InputError, counted
 from comptool.io.image_formats import DAMAGED, package
 from comptool.io.image_readers import MEMBER, READERS, RECORD_SUFFIXES, USUAL
 
-NOTES = "notes"
+NOTES, COUNTS = "notes", "images"
 LEAST_PIXELS = 16
 HEAD = 1 << 22  # bytes of which the first record is read
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -67,7 +67,8 @@ def read_record_table(path: Path) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per record: text of its values, and for each field with an image its place, with the
-        name of the file alone. ``attrs["notes"]`` says which images were left out.
+        name of the file alone. ``attrs["notes"]`` says which images were left out, and
+        ``attrs["images"]`` how many there are in each row of a field with several.
 
     Raises
     ------
@@ -79,7 +80,7 @@ def read_record_table(path: Path) -> pd.DataFrame:
     seen = path.stat()
     found = _read_once(path, path.resolve(), seen.st_mtime_ns, seen.st_size)
     frame = found.copy()
-    frame.attrs[NOTES] = list(found.attrs[NOTES])
+    frame.attrs |= {NOTES: list(found.attrs[NOTES]), COUNTS: dict(found.attrs[COUNTS])}
     return frame
 
 
@@ -88,6 +89,7 @@ def _read_once(path: Path, full: Path, modified: int, size: int) -> pd.DataFrame
     """A command looks at the same file several times, and such files are large."""
     columns: dict[str, list[str]] = {}
     several: dict[str, int] = {}
+    counts: dict[str, dict[int, int]] = {}
     for number, (start, length, record) in enumerate(_records(path)):
         for field, value in record.items():
             count = _image_count(value)
@@ -95,6 +97,7 @@ def _read_once(path: Path, full: Path, modified: int, size: int) -> pd.DataFrame
             # A field that earlier records lack is blank there.
             columns.setdefault(field, [""] * number).append(place if count else _text(value))
             if count > 1:
+                counts.setdefault(field, {})[number] = count
                 several[field] = several.get(field, 0) + 1
         for column in columns.values():
             column += [""] * (number + 1 - len(column))
@@ -107,6 +110,9 @@ def _read_once(path: Path, full: Path, modified: int, size: int) -> pd.DataFrame
     ]
     frame = pd.DataFrame(columns, dtype=str)
     frame.attrs[NOTES] = notes
+    frame.attrs[COUNTS] = {
+        field: [known.get(row, 1) for row in range(len(frame))] for field, known in counts.items()
+    }
     return frame
 
 
@@ -153,15 +159,22 @@ def read_bson(content: bytes, path: Path) -> npt.NDArray[Any]:
         record = bson.decode(content)
     except bson.errors.InvalidBSON as error:
         raise _moved(path, error) from error
-    images = _encoded(_field(record, path))
-    if not images:
-        raise InputError("this field holds no image", file=path)
-    pixels: npt.NDArray[Any] = READERS.load(USUAL)(images[0], path)
+    above, _, end = path.as_posix().rpartition("/")
+    place = int(end) if end.isdigit() and _field_name(path) not in record else None
+    images = _encoded(_field(record, path if place is None else Path(above)))
+    if (place or 0) >= len(images):
+        which = "no image" if place is None else f"{counted(len(images), 'image')}"
+        raise InputError(f"this field holds {which}", file=path)
+    pixels: npt.NDArray[Any] = READERS.load(USUAL)(images[place or 0], path)
     return pixels
 
 
+def _field_name(path: Path) -> str:
+    return path.as_posix().rpartition(MEMBER)[2].partition("/")[2]
+
+
 def _field(record: Any, path: Path) -> Any:
-    name = path.as_posix().rpartition(MEMBER)[2].partition("/")[2]
+    name = _field_name(path)
     if not isinstance(record, Mapping) or name not in record:
         raise InputError(f"this record has no field '{name}'", file=path)
     return record[name]

@@ -53,9 +53,13 @@ class Facts:
 
 @dataclass(frozen=True, kw_only=True)
 class EvidenceTrace(Facts):
-    """The runs, out-of-fold file or ensemble that predictions come from."""
+    """The runs, out-of-fold file or ensemble that predictions come from.
+
+    ``pool`` says how the images of a bag became one answer, ``"none"`` that they did not.
+    """
 
     runs: list[str] | None = None
+    pool: str | None = None
     out_of_fold: str | None = None
     ensemble: EnsembleFacts | None = None
 
@@ -102,6 +106,8 @@ class PredictionFacts(EvidenceTrace):
         The method and its figures.
     layout, rows
         Of a submission.
+    images
+        Number of images, if a row is the answer of several.
     """
 
     task: str | None = None
@@ -117,6 +123,7 @@ class PredictionFacts(EvidenceTrace):
     recalibration: dict[str, Any] | None = None
     layout: str | None = None
     rows: int | None = None
+    images: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

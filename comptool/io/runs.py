@@ -25,6 +25,8 @@ LAST = "last.pt"
 METRICS = "metrics.csv"
 GRADIENTS = "gradients.png"
 OOF = "oof.csv"
+# One row per image, where one answer is that of several images.
+OOF_IMAGES = "oof_images.csv"
 RUN_JSON = "run.json"
 RUNNING = "running"
 STOPPED = "stopped"
@@ -88,6 +90,12 @@ class RunRecord(RunState):
             for name, value in vars(self).items()
             if value is not None or name in nullable
         }
+
+
+def held_out_images(run: Path) -> Path:
+    """The out-of-fold file of a run with a row per image; it need not exist."""
+    path = run / OOF_IMAGES
+    return path if path.exists() else run / OOF
 
 
 def find_run(name: str | Path | None = None, weights: Path = WEIGHTS) -> Path:

@@ -261,6 +261,7 @@ def ensemble_files(
         made_of=[
             EvidenceTrace(
                 runs=known.runs or None,
+                pool=known.pool,
                 out_of_fold=known.out_of_fold or None,
                 ensemble=known.ensemble,
             )

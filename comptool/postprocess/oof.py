@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from comptool.competition.bags import bag_column, pooled_by_bag
 from comptool.competition.classes import check_classes
 from comptool.competition.config import Competition
 from comptool.competition.samples import Samples, read_samples
@@ -33,15 +34,16 @@ from comptool.io import provenance
 from comptool.io.predictions import Predictions, write_predictions
 from comptool.io.provenance import EnsembleFacts, EvidenceTrace, PredictionFacts
 from comptool.io.records import RunHeader
-from comptool.io.runs import BEST, OOF, find_run, members, read_header
+from comptool.io.runs import BEST, OOF, OOF_IMAGES, find_run, members, read_header
 from comptool.io.tables import read_table
 from comptool.postprocess.ensemble.combine import POWER, by_class, combine
 from comptool.postprocess.inputs import in_order, read_recorded
+from comptool.tasks.pooling import NO_POOL
 
 # Settings in which siblings may differ: validation rows, duration and hardware. Without validation
 # there is no early stopping, so the number of epochs is set.
 MAY_DIFFER = frozenset(
-    {"fold", "seed", "epochs", "patience", "device", "workers", "amp", "compile"}
+    {"fold", "seed", "epochs", "patience", "device", "workers", "amp", "compile", "pool"}
 )
 PREFERRED = ("seed", "epochs")
 SAME_FIELDS = ("task", "classes", "modalities", "img_size", "init_from", "dropped")
@@ -128,11 +130,14 @@ class OutOfFold:
     path: Path
     tables: tuple[Path, ...]  # recorded training tables of the runs
     leak: str | None  # reason why the models may have been trained on the rows
+    pool: str | None  # how rows of images are still to become rows of bags
     reason: str  # sentence on how the file was chosen
 
 
-def find_out_of_fold(name: str | None) -> OutOfFold:
+def find_out_of_fold(name: str | None, pool: str | None = None) -> OutOfFold:
     """The out-of-fold file of a run (its name or folder; None: the newest), or the file itself.
+
+    ``pool`` is how a run's images become the rows of bags; None: as its own file has them.
 
     Raises
     ------
@@ -145,12 +150,21 @@ def find_out_of_fold(name: str | None) -> OutOfFold:
         facts = provenance.facts(path, PredictionFacts)
         recorded = (provenance.recall(path) or provenance.Provenance()).inputs
         tables = tuple(dict.fromkeys(map(Path, recorded)))
-        return OutOfFold(path, tables, facts.leak, f"taking {path}")
+        return OutOfFold(path, tables, facts.leak, None, f"taking {path}")
     run = find_run(name)
     headers = [read_header(folder) for folder in members(run)]
-    path = run / OOF
+    path, still = run / OOF, None
     if not path.exists():
         raise InputError("this run held no rows out", file=run, mend="Train with a validation fold")
+    if pool is not None and pool != provenance.facts(path, PredictionFacts).pool:
+        path, still = run / OOF_IMAGES, None if pool == NO_POOL else pool
+        if not path.exists():
+            raise InputError(
+                "this run has no out-of-fold rows of images, which are needed to pool them by "
+                f"{pool}",
+                file=run,
+                mend="Train again",
+            )
     folds = [header.fold for header in headers]
     repeated = sorted({fold for fold in folds if fold is not None and folds.count(fold) > 1})
     if repeated:  # one member is a copy, or belongs to another run
@@ -163,7 +177,7 @@ def find_out_of_fold(name: str | None) -> OutOfFold:
     leak = next((header.leak for header in headers if header.leak), None)
     tables = tuple(dict.fromkeys(Path(table) for header in headers for table in header.inputs))
     latest = " (the latest run)" if name is None else ""
-    return OutOfFold(path, tables, leak, f"taking {path}{latest}")
+    return OutOfFold(path, tables, leak, still, f"taking {path}{latest}")
 
 
 def networks_of(path: Path) -> dict[Path, RunHeader]:
@@ -181,7 +195,7 @@ def networks_of(path: Path) -> dict[Path, RunHeader]:
 def labelled_rows(
     ids: Sequence[str], tables: Iterable[Path], competition: Competition
 ) -> Samples | None:
-    """The labelled samples with these N distinct ids, in their order.
+    """The labelled samples with these N distinct ids, of images or of bags, in their order.
 
     The first complete table is taken; missing files, other files and tables without the columns of
     the competition are skipped. None if no table has all ids; an InputError if the chosen one is
@@ -195,10 +209,15 @@ def labelled_rows(
         if not {competition.id, *labels} <= set(frame.columns):
             continue
         place = {identity: row for row, identity in enumerate(frame[competition.id])}
-        if all(identity in place for identity in ids):
-            samples = read_samples(table, competition, labelled=True)
-            rows = samples.frame.iloc[[place[identity] for identity in ids]]
-            return replace(samples, frame=rows.reset_index(drop=True))
+        whole = all(identity in place for identity in ids)
+        if not whole and competition.bag is None:
+            continue
+        samples = read_samples(table, competition, labelled=True)
+        for known in (samples, samples.by_bag()) if samples.bag is not None else (samples,):
+            place = {identity: row for row, identity in enumerate(known.frame[known.id])}
+            if all(identity in place for identity in ids):
+                rows = known.frame.iloc[[place[identity] for identity in ids]]
+                return replace(known, frame=rows.reset_index(drop=True))
     return None
 
 
@@ -207,7 +226,13 @@ def no_table(
 ) -> InputError:
     """The error for ids without labels; names those that the most complete table lacks."""
     searched = list(dict.fromkeys(tables))
-    lacking = {table: rows for table in searched if (rows := _lacking(ids, table, competition.id))}
+    columns = filter(None, (competition.id, bag_column(competition)))
+    lacking = {
+        table: rows
+        for column in columns
+        for table in searched
+        if (rows := _lacking(ids, table, column))
+    }
     if lacking:
         table, rows = min(lacking.items(), key=lambda pair: len(pair[1]))
         return InputError(
@@ -258,8 +283,10 @@ class Labelled:
         check_classes(self.path, self.predictions.classes, classes, owner)
 
 
-def read_labelled(name: str | None, competition: Competition) -> Labelled:
+def read_labelled(name: str | None, competition: Competition, pool: str | None = None) -> Labelled:
     """The out-of-fold rows of a run (None: the newest) or of an out-of-fold file with their labels.
+
+    ``pool`` as in `find_out_of_fold`.
 
     Raises
     ------
@@ -267,7 +294,7 @@ def read_labelled(name: str | None, competition: Competition) -> Labelled:
         If there is no such run or file, its models may have been trained on the rows, its ids,
         classes or folds differ from the label table, or no table has its rows.
     """
-    return read_evidence(find_out_of_fold(name), competition)[0]
+    return read_evidence(find_out_of_fold(name, pool), competition)[0]
 
 
 def read_evidence(
@@ -300,6 +327,12 @@ def read_evidence(
     samples = labelled_rows(ids, tables, competition)
     if samples is None:
         raise no_table(ids, found.path, tables, competition)
+    if found.pool is not None and samples.bag is not None:
+        predictions = _by_bag(predictions, samples, competition, found.pool)
+        samples = samples.by_bag()
+        order = np.argsort(predictions.ids.astype(str), kind="stable")
+        predictions = predictions.take(order)
+        samples = replace(samples, frame=samples.frame.iloc[order].reset_index(drop=True))
     targets = _targets(found.path, predictions, samples, mend)
     headers = networks_of(found.path).values()
     # Rows without an image were left out of the training, and so of its folds.
@@ -307,6 +340,19 @@ def read_evidence(
     _check(found.path, predictions, samples, whole=whole and not dropped)
     trained = trained_counts(headers, predictions.classes)
     return Labelled(predictions, targets, found.path, samples.source, trained), samples
+
+
+def _by_bag(
+    predictions: Predictions, samples: Samples, competition: Competition, pool: str
+) -> Predictions:
+    bags, fold = samples.bags(), predictions.fold
+    return replace(
+        predictions,
+        ids=bags.names,
+        probabilities=pooled_by_bag(competition.kind, bags, predictions.probabilities, pool),
+        fold=None if fold is None else fold[bags.first],
+        id_column=str(samples.bag),
+    )
 
 
 def nested_folds(ids: npt.NDArray[np.object_], fold: Integers | None) -> Integers:
@@ -364,7 +410,7 @@ def _check(path: Path, predictions: Predictions, samples: Samples, *, whole: boo
     if not whole:
         return
     table = read_table(samples.source)
-    held = table.loc[table["fold"].isin(set(own)), samples.id]
+    held = table.loc[table["fold"].isin(set(own)), samples.id].drop_duplicates()
     missing = held[~held.isin(set(predictions.ids))]
     if len(missing):
         raise InputError(
@@ -400,7 +446,7 @@ def own_evidence(named: str | None, facts: EvidenceTrace, competition: Competiti
         members do not match.
     """
     if named is not None or not facts.runs:
-        return read_labelled(named, competition)
+        return read_labelled(named, competition, facts.pool)
     if facts.out_of_fold:
         if not Path(facts.out_of_fold).is_file():
             raise InputError(
@@ -419,7 +465,7 @@ def own_evidence(named: str | None, facts: EvidenceTrace, competition: Competiti
             return mixed
         note = f"the weights of {ensemble.weights_file} may have been chosen on these rows"
         return replace(mixed, note="; ".join(filter(None, (mixed.note, note))))
-    found = [_of_run(run, competition) for run in facts.runs]
+    found = [_of_run(run, competition, facts.pool) for run in facts.runs]
     if len(found) == 1:
         return found[0]
     counts = np.array([_num_networks(run) for run in facts.runs])
@@ -432,14 +478,14 @@ def side_by_side(found: Sequence[Labelled]) -> list[Predictions]:
     return [first.predictions, *(_aligned(first, other) for other in found[1:])]
 
 
-def _of_run(run: str, competition: Competition) -> Labelled:
+def _of_run(run: str, competition: Competition, pool: str | None) -> Labelled:
     """The rows of a run, or of the folded sibling of a run on all rows."""
     folder = find_run(run)
     sibling = None if (folder / OOF).exists() else folded_sibling(folder)
     if sibling is None:
-        return read_labelled(run, competition)
+        return read_labelled(run, competition, pool)
     note = f"{folder} held no rows out: those of {sibling}, the same training in folds, are used"
-    return replace(read_labelled(str(sibling), competition), note=note)
+    return replace(read_labelled(str(sibling), competition, pool), note=note)
 
 
 def _num_networks(run: str) -> int:

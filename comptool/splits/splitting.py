@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import scipy
 
+from comptool.competition.bags import check_whole
 from comptool.competition.config import Competition, load, of_table
 from comptool.competition.findings import links, of_training, read_findings
 from comptool.competition.samples import Samples, read_samples, training_samples
@@ -66,6 +67,8 @@ ROWS = "(rows)"
 def corrected_samples(samples: Samples, corrections: Path) -> tuple[Samples, str]:
     """The samples with a file's label corrections, and a summary of the changes."""
     table = read_corrections(corrections, COLUMNS if samples.labels else ROW_COLUMNS)
+    if samples.bag is not None:
+        table = _of_images(table, samples)
     if not samples.labels:
         corrected = apply_to_classes(samples, table, file=corrections)
     elif samples.label is None:
@@ -75,6 +78,14 @@ def corrected_samples(samples: Samples, corrections: Path) -> tuple[Samples, str
     else:
         corrected = apply_to_lists(samples, table, file=corrections)
     return replace(samples, frame=corrected.frame), f"{corrections}: {corrected.text()}"
+
+
+def _of_images(corrections: pd.DataFrame, samples: Samples) -> pd.DataFrame:
+    """Corrections of bags as those of their images; those of images are kept."""
+    ids = pd.DataFrame({"bag": samples.frame[samples.bag], "image": samples.frame[samples.id]})
+    merged = corrections.merge(ids, left_on="id", right_on="bag", how="left")
+    merged["id"] = merged["image"].where(merged["image"].notna(), merged["id"])
+    return merged[list(corrections.columns)]
 
 
 def split_table(samples: Samples, matrix: Matrix, options: SplitOptions) -> LabelSplit:
@@ -216,7 +227,8 @@ def kept_together(samples: Samples, family: pd.Series[int], file: Path) -> tuple
     if not copies:
         return samples, text
     rows = np.arange(len(samples))
-    keys = [own] if samples.group is None else [own, samples.frame[samples.group].to_numpy()]
+    columns = [name for name in (samples.group, samples.bag) if name is not None]
+    keys = [own, *(samples.frame[name].to_numpy() for name in columns)]
     heads = [pd.Series(rows).groupby(key).transform("first") for key in keys]
     parts = _components(np.tile(rows, len(keys)), np.concatenate(heads), len(rows))
     names = samples.frame[samples.id].groupby(parts).transform("min")
@@ -332,8 +344,9 @@ def split_samples(samples: Samples, options: SplitOptions) -> Folds:
 
 
 def _one_label(samples: Samples, options: SplitOptions) -> Folds:
-    published = class_counts(labels_of(_kept(samples, options)))
-    samples, measures = _cleaned(samples, options)
+    published = class_counts(labels_of(_kept(samples, options).by_bag()))
+    images, measures = _cleaned(samples, options)
+    samples = images.by_bag()
     if options.from_column is not None:
         samples, fold, warnings = _given(samples, options.from_column)
         labels = labels_of(samples)
@@ -358,7 +371,7 @@ def _one_label(samples: Samples, options: SplitOptions) -> Folds:
         counts[name] = pd.Series(class_counts(labels[fold == number]), dtype=int)
     counts = counts.fillna(0).astype(int)
     return Folds(
-        frame=samples.frame.assign(fold=fold),
+        frame=_with_fold(images, samples, fold),
         published=published,
         strategy=_strategy(options, samples.group),
         counts=pd.concat([counts, pd.DataFrame([counts.sum()], index=["all"])]),
@@ -370,13 +383,15 @@ def _one_label(samples: Samples, options: SplitOptions) -> Folds:
 
 def _several_labels(samples: Samples, options: SplitOptions) -> Folds:
     warnings: list[str] = []
-    read = _kept(samples, options)
+    read = _kept(samples, options).by_bag()
     labels = read.label_matrix()
     published = positive_counts(labels, read.labels)
-    samples, measures = _cleaned(samples, options)
+    images, measures = _cleaned(samples, options)
+    unchanged = images is samples and options.from_column is None
+    samples = images.by_bag()
     if options.from_column is not None:
         samples, fold, warnings = _given(samples, options.from_column)
-    matrix = labels if samples is read else samples.label_matrix()
+    matrix = labels if unchanged else samples.label_matrix()
     if options.from_column is None:
         split = split_table(samples, matrix, options)
         fold, figures = split.fold, split_figures(split)
@@ -396,7 +411,7 @@ def _several_labels(samples: Samples, options: SplitOptions) -> Folds:
     # In the table itself, in case it is moved without its record.
     mapped = {ZERO_IS_UNKNOWN: "1"} if unknown else {}
     return Folds(
-        frame=samples.frame.assign(**mapped, fold=fold),
+        frame=_with_fold(images, samples, fold).assign(**mapped),
         published=published,
         strategy=_strategy(options, samples.group),
         counts=counts,
@@ -405,6 +420,15 @@ def _several_labels(samples: Samples, options: SplitOptions) -> Folds:
         warnings=(*warnings, *label_warnings(samples, matrix, fold)),
         zero_is_unknown=unknown,
     )
+
+
+def _with_fold(images: Samples, units: Samples, fold: Integers) -> pd.DataFrame:
+    """The rows of images whose bag, or row, is among the units, with the fold of the unit."""
+    if images.bag is None:
+        return units.frame.assign(fold=fold)
+    of_bag = pd.Series(fold, index=units.frame[images.bag])
+    kept = images.frame[images.frame[images.bag].isin(of_bag.index)].reset_index(drop=True)
+    return kept.assign(fold=kept[images.bag].map(of_bag).to_numpy(np.int64))
 
 
 def _cleaned(samples: Samples, options: SplitOptions) -> tuple[Samples, list[str]]:
@@ -428,6 +452,11 @@ def _cleaned(samples: Samples, options: SplitOptions) -> tuple[Samples, list[str
             texts.append(text)
         samples, text = kept_together(samples, family, path)
         texts.append(text)
+    if samples.bag is not None:
+        columns = list(samples.labels) or [str(samples.label)]
+        check_whole(samples.source, samples.frame, samples.bag, columns, "get different labels")
+        bags = samples.frame[samples.bag].nunique()
+        texts.append(f"{len(samples)} images of {bags} bags; a bag counts once")
     return samples, texts
 
 

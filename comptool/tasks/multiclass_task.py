@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from comptool.tasks.task import Floats, Targets
 
 
+BINARY = 2  # classes
+
+
 class Multiclass(Task):
     """One class per image."""
 
@@ -63,6 +66,14 @@ class Multiclass(Task):
 
     def normalised(self, scores: Floats) -> Floats:
         return np.asarray(scores / scores.sum(axis=1, keepdims=True))
+
+    def pool(self, probabilities: Floats, bags: npt.NDArray[np.integer], how: str) -> Floats:
+        from comptool.tasks.pooling import MEAN, pooled, pooled_in_order
+
+        # Of two classes the second is that of a finding, which one image is enough for.
+        if how == MEAN or probabilities.shape[1] > BINARY:
+            return self.normalised(pooled(probabilities, bags, how))
+        return pooled_in_order(probabilities, bags, how)
 
     def counts(self, targets: Targets, num_classes: int) -> npt.NDArray[np.int64]:
         return np.bincount(targets, minlength=num_classes)

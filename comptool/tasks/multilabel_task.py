@@ -69,6 +69,11 @@ class Multilabel(Task):
     def normalised(self, scores: Floats) -> Floats:
         return scores
 
+    def pool(self, probabilities: Floats, bags: npt.NDArray[np.integer], how: str) -> Floats:
+        from comptool.tasks.pooling import pooled
+
+        return pooled(probabilities, bags, how)
+
     def counts(self, targets: Targets, num_classes: int) -> npt.NDArray[np.int64]:
         return np.asarray((targets == 1).sum(axis=0), np.int64)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from comptool.errors import InputError
 from comptool.tasks.multiclass_task import Multiclass
@@ -66,6 +67,11 @@ class Ordinal(Multiclass):
         shares[..., 1:] *= outputs.sigmoid().cumprod(dim=-1)
         activated: Logit = shares
         return activated
+
+    def pool(self, probabilities: Floats, bags: npt.NDArray[np.integer], how: str) -> Floats:
+        from comptool.tasks.pooling import pooled_in_order
+
+        return pooled_in_order(probabilities, bags, how)
 
     def classes_of(self, facts: LabelFacts, source: Path, frame: pd.DataFrame) -> tuple[str, ...]:
         if facts.classes is not None:

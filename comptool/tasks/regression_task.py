@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from comptool.errors import InputError
+from comptool.errors import InputError, UsageError
 from comptool.tasks.task import LabelFacts, Logit, Task
 
 if TYPE_CHECKING:
@@ -65,6 +65,13 @@ class Regression(Task):
 
     def normalised(self, scores: Floats) -> Floats:
         return scores
+
+    def pool(self, probabilities: Floats, bags: npt.NDArray[np.integer], how: str) -> Floats:
+        from comptool.tasks.pooling import NOISY_OR, pooled
+
+        if how == NOISY_OR:
+            raise UsageError(f"--pool {NOISY_OR} is for probabilities, and the task is {self}")
+        return pooled(probabilities, bags, how)
 
     def counts(self, targets: Targets, num_classes: int) -> npt.NDArray[np.int64]:
         return np.full(num_classes, len(targets))

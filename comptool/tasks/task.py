@@ -180,6 +180,25 @@ class Task(ABC):
         """Scores of shape (N, K), 0 to 1, as probabilities of the task."""
 
     @abstractmethod
+    def pool(self, probabilities: Floats, bags: npt.NDArray[np.integer], how: str) -> Floats:
+        """Probabilities (N, K) of images as those of the B bags that they are in, (B, K).
+
+        Parameters
+        ----------
+        probabilities
+            Those of the images.
+        bags
+            Bag of each image, shape (N,): 0 to B - 1, each at least once.
+        how
+            A name in `comptool.tasks.pooling.POOLS`.
+
+        Raises
+        ------
+        UsageError
+            If the name is unknown, or has no meaning for the task.
+        """
+
+    @abstractmethod
     def counts(self, targets: Targets, num_classes: int) -> npt.NDArray[np.int64]:
         """Rows that have each class, shape (K,)."""
 

@@ -26,6 +26,7 @@ from comptool.io.runs import (
     LAST,
     METRICS,
     OOF,
+    OOF_IMAGES,
     RUN_JSON,
     RunRecord,
     fold_folders,
@@ -33,8 +34,9 @@ from comptool.io.runs import (
 from comptool.models.backbones.eurosat import fusion_weights
 from comptool.models.checkpoint_file import save_checkpoint
 from comptool.reports.plots import draw_curves, save_picture
+from comptool.tasks.pooling import NO_POOL
 from comptool.training.class_subset import kept_score
-from comptool.training.data import TrainMember, TrainPlan
+from comptool.training.data import Indices, TrainMember, TrainPlan
 from comptool.training.gradient_balancing import gradient_curves
 from comptool.training.resume import write_record
 from comptool.training.setup import TrainSession
@@ -95,8 +97,9 @@ class Checkpointer:
 
     def score(self, probabilities: npt.NDArray[np.float32]) -> float:
         """The metric on the validation rows without dropped classes."""
-        labels = self.plan.rows.labels[self.member.valid]
-        return kept_score(self.plan.metric, labels, probabilities, self.plan.dropped)
+        rows, judged = self.plan.judged(self.member.valid, probabilities)
+        labels = self.plan.rows.labels[rows]
+        return kept_score(self.plan.metric, labels, judged, self.plan.dropped)
 
     def record(self, record: RunRecord) -> None:
         """Write ``run.json``."""
@@ -133,9 +136,8 @@ class Checkpointer:
         )
         with together():
             if probabilities is not None:
-                ids = np.array(self.plan.rows.ids(self.member.valid), dtype=object)
-                fold = np.full(len(ids), self.member.fold, np.int64)
-                write_oof(self.folder, self.plan, ids, fold, probabilities, self._header.leak)
+                valid, leak = self.member.valid, self._header.leak
+                write_oof(self.folder, self.plan, valid, probabilities, leak)
             save_checkpoint(self.folder / BEST, model, best, force=True)
 
     def write_history(self, progress: Progress) -> None:
@@ -150,31 +152,48 @@ class Checkpointer:
 def write_oof(
     folder: Path,
     plan: TrainPlan,
-    ids: npt.NDArray[np.object_],
-    fold: npt.NDArray[np.int64],
+    rows: Indices,
     probabilities: npt.NDArray[np.float32],
     leak: str | None,
 ) -> None:
-    """Write ``oof.csv`` and its record."""
+    """Write ``oof.csv``, with bags also ``oof_images.csv``, and their records."""
+    samples = plan.rows.samples
+    if samples.bag is None:
+        _write_oof(folder / OOF, plan, rows, samples.id, probabilities, leak)
+        return
+    judged = plan.judged(rows, probabilities)
+    with together():
+        _write_oof(folder / OOF, plan, judged[0], samples.bag, judged[1], leak, images=len(rows))
+        _write_oof(folder / OOF_IMAGES, plan, rows, samples.id, probabilities, leak)
+
+
+def _write_oof(
+    path: Path,
+    plan: TrainPlan,
+    rows: Indices,
+    id_column: str,
+    probabilities: npt.NDArray[np.float32],
+    leak: str | None,
+    images: int | None = None,
+) -> None:
+    ids = plan.rows.samples.frame[id_column].iloc[rows].astype(str).to_numpy(dtype=object)
     predictions = Predictions(
-        ids,
-        plan.rows.classes,
-        probabilities,
-        fold=fold,
-        id_column=plan.rows.samples.id,
+        ids, plan.rows.classes, probabilities, fold=plan.rows.fold[rows], id_column=id_column
     )
     facts = PredictionFacts(
         task=plan.competition.task,
         classes=list(plan.rows.classes),
         metric=plan.metric.name,
         class_counts=plan.rows.class_counts,
-        runs=[str(folder)],
+        runs=[str(path.parent)],
+        pool=plan.pool if plan.pool is None or images is not None else NO_POOL,
+        images=images,
         leak=leak,
     )
     with together():
-        write_predictions(folder / OOF, predictions, force=True)
+        write_predictions(path, predictions, force=True)
         provenance.record(
-            folder / OOF,
+            path,
             command="train",
             arguments=plan.settings.document(),
             inputs=plan.inputs,
@@ -186,7 +205,7 @@ def clear(run: Path) -> None:
     """Remove the files of an earlier run, and no others."""
     for folder in [*fold_folders(run), run]:
         graphs = [path.name for path in folder.glob(GRAPHS)]
-        for name in (BEST, LAST, METRICS, GRADIENTS, RUN_JSON, OOF, *graphs):
+        for name in (BEST, LAST, METRICS, GRADIENTS, RUN_JSON, OOF, OOF_IMAGES, *graphs):
             (folder / name).unlink(missing_ok=True)
             provenance.meta_path(folder / name).unlink(missing_ok=True)
         if folder != run and not any(folder.iterdir()):

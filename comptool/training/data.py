@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from comptool import models
+from comptool.competition.bags import NO_BAGS, pooled_by_bag
 from comptool.competition.config import Competition, load
 from comptool.competition.samples import Samples, read_samples, training_samples
 from comptool.data.augment.named_policies import POLICIES, POLICY_FILES, check_options
@@ -42,6 +43,7 @@ from comptool.tasks.labels import (
     class_counts,
     positive_counts,
 )
+from comptool.tasks.pooling import MEAN
 from comptool.training.class_subset import (
     check_shares,
     dropped_classes,
@@ -109,6 +111,7 @@ def published_counts(samples: Samples) -> dict[str, int]:
     recorded = facts(samples.source, TableFacts).class_counts
     if recorded:
         return recorded
+    samples = samples.by_bag()
     if samples.labels:
         return positive_counts(samples.label_matrix(), samples.labels)
     return class_counts(labels_of(samples))
@@ -259,6 +262,10 @@ class Rows:
         column = self.samples.frame[self.samples.id]
         return [str(value) for value in column.iloc[rows]]
 
+    def answered(self, rows: Indices) -> Indices:
+        """The first of some rows of each bag; all of them without bags."""
+        return rows if self.samples.bag is None else rows[self.take(rows).bags().first]
+
     def take(self, rows: Indices) -> Samples:
         """Some rows as samples."""
         frame = self.samples.frame.iloc[rows].reset_index(drop=True)
@@ -283,6 +290,7 @@ class Rows:
         """SHA-256 of ids, paths, folds and targets, which a resumed run must find unchanged."""
         frame = self.samples.frame
         columns = [self.samples.id, *self.samples.paths.values()]
+        columns += [] if self.samples.bag is None else [self.samples.bag]
         text = "\n".join("\t".join(row) for row in frame[columns].itertuples(index=False))
         content = hashlib.sha256(text.encode())
         for array in (self.fold, self.targets):
@@ -307,6 +315,7 @@ def read_rows(
         kind = "" if soft is None else " with soft labels"
         notes.append(f"adding {0 if more is None else len(more)} rows{kind} of {extra}")
     columns = [labelled.id, *labelled.paths.values(), FOLD]
+    columns += [] if labelled.bag is None else [labelled.bag]
     frame = pd.concat([part.frame[columns] for part in parts], ignore_index=True)
     labels = [true_labels(part, classes) for part in parts]
     return Rows(
@@ -457,8 +466,8 @@ def check_measurable(
     """Raise an InputError, before training, if the metric is undefined on the validation rows."""
     if not len(valid):
         return
-    num_classes, labels = len(rows.classes), rows.labels[valid]
-    equal = np.full((len(valid), num_classes), 1 / num_classes)
+    num_classes, labels = len(rows.classes), rows.labels[rows.answered(valid)]
+    equal = np.full((len(labels), num_classes), 1 / num_classes)
     try:
         # Numbers are their own predictions: of equal ones there is no correlation.
         kept_score(metric, labels, labels if rows.task.numbers else equal, dropped)
@@ -689,6 +698,24 @@ class TrainPlan:
         return path if path.suffix in POLICY_FILES else None
 
     @property
+    def pool(self) -> str | None:
+        """How predictions of images become those of bags; None without bags."""
+        return None if self.rows.samples.bag is None else self.settings.pool or MEAN
+
+    def judged(
+        self, rows: Indices, probabilities: npt.NDArray[np.float32]
+    ) -> tuple[Indices, npt.NDArray[np.float32]]:
+        """Predictions of some rows as the metric takes them: those of bags, if there are any.
+
+        With them the row of each, which has its label.
+        """
+        if self.pool is None:
+            return rows, probabilities
+        bags = self.rows.take(rows).bags()
+        pooled = pooled_by_bag(self.rows.task, bags, probabilities, self.pool)
+        return rows[bags.first], pooled.astype(np.float32)
+
+    @property
     def folded(self) -> bool:
         """Whether the run has a folder for each fold."""
         return self.settings.held_out_fold == "all"
@@ -698,6 +725,9 @@ class TrainPlan:
         lines = []
         for member in self.members:
             validated = "nothing" if member.fold is None else f"{len(member.valid)} rows"
+            if self.pool is not None and member.fold is not None:
+                bags = len(self.rows.answered(member.valid))
+                validated += f" as {bags} bags ({self.pool})"
             lines.append(
                 f"would train {self.settings.model} on {len(member.train)} rows, validate "
                 f"{validated} by {self.metric.name}, and write {member.folder}"
@@ -735,6 +765,7 @@ def make_plan(
     models.check_head(settings.model, competition.task)
     parse_sizes(settings.img_size, modalities)
     rows = read_rows(competition, settings, files.folds, files.extra)
+    _check_pool(settings, rows)
     members = tuple(
         _with_parent(settings, competition.task, rows, member)
         # A resumed member already has its parent's weights.
@@ -762,6 +793,14 @@ def make_plan(
         dropped=dropped,
         notes=_notes(settings, rows, members, dropped),
     )
+
+
+def _check_pool(settings: TrainSettings, rows: Rows) -> None:
+    if settings.pool is None:
+        return
+    if rows.samples.bag is None:
+        raise UsageError(NO_BAGS)
+    rows.task.pool(np.zeros((1, len(rows.classes))), np.zeros(1, np.int64), settings.pool)
 
 
 def _check_names(settings: TrainSettings) -> None:

@@ -24,6 +24,7 @@ from comptool.io.runs import (
     WEIGHTS,
     RunRecord,
     fold_folders,
+    held_out_images,
     is_trained,
     members,
     read_header,
@@ -207,8 +208,8 @@ def find_leak(parent: Path, validated: Sequence[str]) -> str | None:
     if header.leak:
         return f"{parent}, which it starts from, has no clean validation: {header.leak}"
     held_out: set[str] = set()
-    if (parent / OOF).exists():
-        held_out = set(read_table(parent / OOF).iloc[:, 0])
+    if (rows := held_out_images(parent)).exists():
+        held_out = set(read_table(rows).iloc[:, 0])
     seen = sum(identity not in held_out for identity in validated)
     if not seen:
         return None

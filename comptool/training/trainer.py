@@ -21,7 +21,7 @@ from comptool.errors import InputError, UsageError
 from comptool.io import provenance
 from comptool.io.locks import hold
 from comptool.io.provenance import PredictionFacts
-from comptool.io.runs import FINISHED, OOF, RUNNING, STOPPED, RunRecord
+from comptool.io.runs import FINISHED, OOF, RUNNING, STOPPED, RunRecord, held_out_images
 from comptool.training.auto_batch_size import with_batch_size
 from comptool.training.checkpoint import (
     Checkpointer,
@@ -437,20 +437,20 @@ def _run(loop: Loop, keeper: Checkpointer, begun: RunRecord) -> None:
 
 def _join_folds(plan: TrainPlan, *, write: bool) -> float:
     """Out-of-fold score of all members; writes the joint ``oof.csv`` in the table's order."""
-    parts = [plan.rows.task.read(member.folder / OOF) for member in plan.members]
+    parts = [plan.rows.task.read(held_out_images(member.folder)) for member in plan.members]
     rows = np.concatenate([member.valid for member in plan.members])
     order = np.argsort(rows, kind="stable")
     probabilities = np.concatenate([part.probabilities for part in parts])[order]
     rows = rows[order]
-    score = kept_score(plan.metric, plan.rows.labels[rows], probabilities, plan.dropped)
+    answered, judged = plan.judged(rows, probabilities.astype(np.float32))
+    score = kept_score(plan.metric, plan.rows.labels[answered], judged, plan.dropped)
     if not write:
         return score
     leaks = [provenance.facts(member.folder / OOF, PredictionFacts).leak for member in plan.members]
     write_oof(
         plan.run,
         plan,
-        np.array(plan.rows.ids(rows), dtype=object),
-        plan.rows.fold[rows],
+        rows,
         probabilities.astype(np.float32),
         next((leak for leak in leaks if leak), None),
     )

@@ -450,6 +450,65 @@ def records(folder: Path) -> pd.DataFrame:
     return pd.DataFrame({"_id": ids, "category_id": [categories[kind] for kind in test]})
 
 
+def paired_views(folder: Path) -> pd.DataFrame:
+    """One answer for two images, whose id the training table lacks (rsna-breast-cancer)."""
+    download = Download(folder, 2)
+
+    def drawn(where: str, kinds: list[int], first: int) -> dict[str, list[object]]:
+        rows: dict[str, list[object]] = {
+            name: [] for name in ("patient_id", "image_id", "laterality", "view", "cancer")
+        }
+        for number, kind in enumerate(kinds):
+            patient, side = first + number // 2, "LR"[number % 2]
+            for view in ("CC", "MLO"):
+                image = 7919 * (first + number) + len(view)
+                download.image(f"{where}_images/{patient}/{image}.png", kind, colour=False)
+                for name, cell in zip(rows, (patient, image, side, view, kind), strict=True):
+                    rows[name].append(cell)
+        return rows
+
+    train, test = shuffled(TRAIN, 2), shuffled(TEST, 2)
+    download.table("train.csv", **drawn("train", train, 10000))
+    rows = drawn("test", test, 10500)
+    rows.pop("cancer")
+    pairs = zip(rows["patient_id"], rows["laterality"], strict=True)
+    asked = [f"{patient}_{side}" for patient, side in pairs]
+    download.table("test.csv", **rows, prediction_id=asked)
+    ids = list(dict.fromkeys(asked))
+    download.table("sample_submission.csv", prediction_id=ids, cancer=[0.3] * TEST)
+    download.metric("Submissions are evaluated on the area under the ROC curve.")
+    return pd.DataFrame({"prediction_id": ids, "cancer": test})
+
+
+def slices(folder: Path) -> pd.DataFrame:
+    """A folder of slices per study, and a row per study and label (rsna-2022-cervical-spine)."""
+    download = Download(folder, 2)
+    labels = ["patient_overall", "C1", "C2"]
+
+    def drawn(where: str, kinds: list[int], first: int) -> tuple[list[str], list[list[int]]]:
+        studies, cells = [], []
+        for number, kind in enumerate(kinds):
+            studies.append(f"1.2.826.{first + number}")
+            for place in range(1, 3 + number % 2):
+                download.image(f"{where}_images/{studies[-1]}/{place}.png", kind, colour=False)
+            cells.append([kind, kind * (number % 2), number % 2])
+        return studies, cells
+
+    studies, cells = drawn("train", shuffled(TRAIN, 2), 10000)
+    columns = dict(zip(labels, zip(*cells, strict=True), strict=True))
+    download.table("train.csv", StudyInstanceUID=studies, **columns)
+    studies, cells = drawn("test", shuffled(TEST, 2), 20000)
+    rows = [(study, name) for name in labels for study in studies]
+    ids = [f"{study}_{name}" for study, name in rows]
+    uids, kinds = zip(*rows, strict=True)
+    download.table("test.csv", StudyInstanceUID=uids, prediction_type=kinds, row_id=ids)
+    download.table("sample_submission.csv", row_id=ids, fractured=[0.5] * len(ids))
+    download.metric("Submissions are evaluated using the log loss.")
+    true = dict(zip(studies, cells, strict=True))
+    answers = [true[study][labels.index(name)] for study, name in rows]
+    return pd.DataFrame({"row_id": ids, "fractured": answers})
+
+
 @dataclass(frozen=True)
 class Layout:
     """A download, what is right for it, and the organiser's own score of a submission."""
@@ -530,6 +589,10 @@ LAYOUTS = {
         _of("target", metrics.roc_auc_score)),
     "stained-cells": Layout(stained_cells, "multilabel", "macro-f1", "list",
         _cells("Predicted", "Target", "macro")),
+    "paired-views": Layout(paired_views, "multiclass", "auc", "probability",
+        _of("cancer", metrics.roc_auc_score)),
+    "slices": Layout(slices, "multilabel", "logloss", "probability",
+        _of("fractured", metrics.log_loss)),
     "records": Layout(records, "multiclass", "accuracy", "class",
         _of("category_id", metrics.accuracy_score), needs="bson"),
 }  # fmt: skip

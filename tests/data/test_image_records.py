@@ -146,6 +146,15 @@ def test_bson_documents_are_a_table_with_the_first_of_their_images():
         assert np.unique(read(frame["imgs"][row])) == [10 * row]
 
 
+def test_a_number_after_a_field_is_the_place_of_an_image_in_it():
+    Path("train.bson").write_bytes(products())
+    frame = read_table(Path("train.bson"))
+    assert frame.attrs["images"] == {"imgs": [1, 2, 3]}
+    assert np.unique(read(frame["imgs"][2] + "/2")) == [22]
+    with pytest.raises(InputError, match=r"this field holds 3 images"):
+        read(frame["imgs"][2] + "/3")
+
+
 def test_a_truncated_bson_file_is_refused():
     Path("train.bson").write_bytes(products()[:-5])
     with pytest.raises(InputError, match=r"train.bson: is damaged at byte \d+ \("):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +110,13 @@ def test_images_in_a_bson_table_are_found(tmp_path, detect):
     found = detect(tmp_path)
     assert found.modalities == {"image": "imgs"}
     assert (found.id, found.label, found.task) == ("_id", "kind", "multiclass")
-    assert training_samples(found).notes == (
+    assert found.bag == "_id"
+    samples = training_samples(found)
+    assert (len(samples), samples.frame["bag"].nunique(), samples.notes) == (12, 8, ())
+    assert samples.frame["_id"].tolist()[:3] == ["0/0", "1/0", "1/1"]
+    assert samples.frame["imgs"][2] == samples.frame["imgs"][1][:-1] + "1"
+    assert samples_to_predict(found).frame["bag"].tolist() == ["0", "1", "1", "2"]
+    assert training_samples(replace(found, bag=None)).notes == (
         f"4 records of {tmp_path / 'train.bson'} have several images in 'imgs': the first of each "
         "is taken",
     )

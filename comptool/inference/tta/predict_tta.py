@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from comptool.competition.bags import pooled_by_bag
 from comptool.competition.classes import check_classes
 from comptool.competition.samples import Samples
 from comptool.errors import InputError, UsageError
@@ -28,7 +29,7 @@ from comptool.io import provenance
 from comptool.io.atomic import atomic_output, refuse_existing, together
 from comptool.io.predictions import Predictions
 from comptool.io.records import RunHeader, ViewWeights
-from comptool.io.runs import OOF
+from comptool.io.runs import held_out_images
 from comptool.io.tables import read_table
 from comptool.metrics import Metric
 from comptool.postprocess.ensemble.nested_cv import ViewChoice, choose_views
@@ -102,8 +103,13 @@ def predict_held_out(
         samples = held_out(member, plan.competition)
         tables, _ = predict([member], samples, schemes, replace(computing, purpose="validate"))
         labels = _targets(samples, member.header)
-        folds = read_table(member.folder / OOF)["fold"].tolist()
+        folds = read_table(held_out_images(member.folder))["fold"].tolist()
         sources.append(samples.source)
+        if plan.bags is not None:
+            bags, pool = samples.bags(), str(plan.pool)
+            tables = [pooled_by_bag(plan.competition.kind, bags, one, pool) for one in tables]
+            labels, folds = labels[bags.first], [folds[row] for row in bags.first]
+            samples = samples.by_bag()
         for place, identity in enumerate(samples.frame[samples.id]):
             row = _Row(labels[place], int(folds[place]), [table[place] for table in tables])
             rows.setdefault(identity, []).append(row)
@@ -220,7 +226,7 @@ def search_views(
     for path in (views_path(plan.output), rows_path(plan.output)):
         refuse_existing(path, plan.force)
     for run in plan.runs:
-        read_labelled(str(run), plan.competition)
+        read_labelled(str(run), plan.competition, plan.pool)
     names = tuple(dict.fromkeys((IDENTITY, *candidates.views)))
     held = predict_held_out(plan, [Scheme((name,), "mean") for name in names], computing)
     choice = choose_views(

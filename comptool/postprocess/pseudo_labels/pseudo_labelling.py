@@ -87,9 +87,10 @@ def pseudolabel_file(
     output, agree = asked.output, asked.agree
     label_rows = competition.kind.step("pseudo-label")
     if asked.test is None:
-        samples = test_samples(competition)
+        images = test_samples(competition)
     else:
-        samples = read_samples(asked.test, competition, labelled=False)
+        images = read_samples(asked.test, competition, labelled=False)
+    samples = images.by_bag()
     facts = provenance.facts(source, PredictionFacts)
     refuse_ranks(source, facts)
     ids = pd.Index(samples.frame[samples.id])
@@ -121,7 +122,7 @@ def pseudolabel_file(
         expected=promised.expected or None,
     )
     with together():
-        write_table(output, table(samples, kept), force=asked.force)
+        write_table(output, table(samples, kept, images), force=asked.force)
         provenance.record(
             output, command="pseudolabel", arguments=arguments, inputs=read, facts=known
         )
@@ -203,7 +204,7 @@ def _nothing_kept(
 def _refuse_labelled(competition: Competition, test: Path, ids: pd.Index) -> list[str]:
     if competition.train is None:
         return ["no training table here: ids cannot be compared with training ids"]
-    training = training_samples(competition)
+    training = training_samples(competition).by_bag()
     labelled = ids[ids.isin(training.frame[training.id])]
     if len(labelled):
         raise InputError(

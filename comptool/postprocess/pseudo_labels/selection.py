@@ -171,18 +171,28 @@ class Kept:
     soft: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
 
 
-def table(samples: Samples, kept: Kept) -> pd.DataFrame:
-    """The kept rows of the test table with their labels."""
-    columns = [samples.id, *samples.paths.values(), *([samples.group] if samples.group else [])]
+def table(samples: Samples, kept: Kept, images: Samples) -> pd.DataFrame:
+    """The kept rows of the test table with their labels.
+
+    ``samples`` are the rows of the predictions, and ``images`` those of the images: the same ones
+    without bags.
+    """
+    others = [name for name in (images.bag, images.group) if name is not None]
+    columns = list(dict.fromkeys([images.id, *images.paths.values(), *others]))
     own = {CONFIDENCE, ROUND, FOLD}
     clash = (own | set(kept.labels)) & set(columns) or own & set(kept.labels)
     if clash:
         names = ", ".join(sorted(clash))
         raise UsageError(f"the column {names} has the name of a column of pseudo-labels")
-    frame = samples.frame.loc[kept.rows, columns].reset_index(drop=True)
+    ids = samples.frame[samples.id].iloc[kept.rows]
     added = {**kept.labels, CONFIDENCE: kept.confidence, ROUND: kept.round, FOLD: -1, **kept.soft}
+    labels = pd.DataFrame(added, index=pd.Index(ids))
+    answered = images.frame[images.bag or images.id]
+    rows = answered.isin(labels.index)
+    frame = images.frame.loc[rows, columns].reset_index(drop=True)
+    labels = labels.loc[answered[rows]].reset_index(drop=True)
     # One concatenation; adding 60 columns would copy the table 60 times.
-    return pd.concat([frame, pd.DataFrame(added, index=frame.index)], axis=1)
+    return pd.concat([frame, labels], axis=1)
 
 
 Number = TypeVar("Number", bound=np.number)
@@ -258,6 +268,8 @@ def read_cells(
 def _rows(path: Path, samples: Samples, columns: list[str]) -> tuple[pd.DataFrame, Indices]:
     """An earlier table, and where its ids are in the test table."""
     frame = read_table(path, required=columns, allow_empty=True)
+    if samples.bag == samples.id:
+        frame = frame.drop_duplicates(samples.id).reset_index(drop=True)
     check_ids(path, samples.id, frame[samples.id].to_numpy(dtype=object))
     places = pd.Index(samples.frame[samples.id]).get_indexer(pd.Index(frame[samples.id]))
     refuse_rows(path, frame[samples.id], places < 0, f"the id is not in {samples.source}")
