@@ -53,10 +53,19 @@ from comptool.io.text_tables import NAMELESS
 from comptool.metrics.metric_registry import wrong_name
 
 ID_NAMES = "id image_id img_id imageid image_name image img filename file_name file name".split()
-GROUP_WORDS = frozenset(
-    "group scene patient subject site location sequence seq tile slide individual study series "
-    "session video camera case user recording lesion specimen".split()
+# Words of group columns: what an image is of before when it was taken and where.
+GROUP_RANKS = tuple(
+    frozenset(words.split())
+    for words in (
+        "patient subject individual lesion case specimen user",
+        "group scene study series session sequence seq video recording tile slide",
+        "site location camera",
+    )
 )
+# With two, one would be trained on and one validated.
+MIN_GROUPS = 3
+# Share of the rows; a larger group would be a fold by itself.
+MAX_GROUP = 0.5
 # A few repeated ids are a mistake to report, not a reason for another id column.
 NEARLY_UNIQUE = 0.9
 # Such a column is a property of the images rather than where they come from.
@@ -235,15 +244,27 @@ def choose_id(
 def choose_group(train: pd.DataFrame, taken: set[str]) -> tuple[str | None, str]:
     """The group column, by its name and values, and why; or None.
 
-    Its name has a word such as patient; its values recur, and are neither numbers with a fraction
-    nor yes and no.
+    Its name has a word such as patient; its values recur in three groups or more, none of over half
+    of the rows, and are neither numbers with a fraction nor yes and no. Of several such columns
+    what an image is of comes before where it was taken, then the one with more groups.
     """
-    for name in train.columns:
-        if name in taken or not GROUP_WORDS & set(words_of(str(name))):
+    found = []
+    for name in map(str, train.columns):
+        words = set(words_of(name))
+        rank = next((place for place, one in enumerate(GROUP_RANKS) if one & words), None)
+        if name in taken or rank is None or "age" in words:
             continue
-        count = train[name].nunique()
-        values = {value.strip().lower() for value in train[name].unique()}
-        recurs = not train[name].is_unique and count > 1 and not values <= YES_OR_NO
-        if recurs and not train[name].str.fullmatch(r"-?\d*\.\d*[1-9]\d*").any():
-            return name, f"assumed: {name} is a group column ({count} groups); --group '' for none"
-    return None, ""
+        sizes = train[name].value_counts()
+        values = {value.strip().lower() for value in sizes.index}
+        if sizes.max() == 1 or len(sizes) < MIN_GROUPS or values <= YES_OR_NO:
+            continue
+        is_fraction = train[name].str.fullmatch(r"-?\d*\.\d*[1-9]\d*").any()
+        if sizes.max() <= MAX_GROUP * len(train) and not is_fraction:
+            found.append((rank, -len(sizes), name))
+    if not found:
+        return None, ""
+    (_, count, name), *others = sorted(found)
+    why = f"assumed: {name} is a group column ({-count} groups); --group '' for none"
+    if others:
+        why += f", or --group {' or '.join(other for *_, other in others)}"
+    return name, why

@@ -25,7 +25,7 @@ from comptool.io.tables import check_ids, read_table, refuse_rows
 from comptool.metrics.metric_registry import CLASSES, PROBABILITIES, RANKING
 from comptool.submission.answer_forms import SCORE_NAMES, ClassLists, Sample, id_of, image_rows
 from comptool.tasks import Task
-from comptool.tasks.labels import class_names, matrix_of_columns
+from comptool.tasks.labels import class_names, matrix_of_columns, positive_class
 
 Doubles = npt.NDArray[np.float64]
 
@@ -281,7 +281,7 @@ def submitted_classes(tables: AnswerTables, labels: pd.Series[str], reads: str) 
         and ((numbers >= 0) & (numbers <= 1)).all()
         and (reads == PROBABILITIES or column in classes or not {*answers} <= {*classes})
     ):
-        positive = classes.index(column) if column in classes else 1
+        positive, _ = positive_class(column, classes)
         p = np.stack([1 - numbers, numbers] if positive else [numbers, 1 - numbers], axis=1)
         return Submitted(_predictions(table, classes, p), PROBABILITIES)
     lists = ClassLists.read(list(dict.fromkeys(answers)), classes)

@@ -36,6 +36,7 @@ from comptool.metrics.metric_registry import (
 )
 from comptool.registry import Entry, Registry
 from comptool.tasks import Task
+from comptool.tasks.labels import positive_class
 from comptool.tasks.multilabel_task import ANSWERED
 
 Doubles = npt.NDArray[np.float64]
@@ -142,8 +143,7 @@ class Layout:
     @property
     def positive(self) -> int:
         """Index of the class of a single probability column."""
-        known = self.classes or ()
-        return known.index(self.answer) if self.answer in known else len(known) - 1
+        return positive_class(self.answer, self.classes or ())[0]
 
     @property
     def words(self) -> str:
@@ -370,7 +370,7 @@ class Indicators(CellForm):
 
 
 class Probability(AnswerForm):
-    """The probability of one of two classes: the one named by the column, else the second."""
+    """The probability of one of two classes; see `comptool.tasks.labels.positive_class`."""
 
     name = "probability"
     words = "one probability"
@@ -396,8 +396,11 @@ class Probability(AnswerForm):
     def layout(self, sample: Sample) -> Layout:
         column, known = sample.answer, sample.classes
         notes: tuple[str, ...] = ()
-        if known is not None and column not in known:
-            notes = (f"column '{column}' is presumed to be the probability of class '{known[1]}'",)
+        if known is not None and not positive_class(column, known)[1]:
+            notes = (
+                f"column '{column}' is presumed to be the probability of class '{known[1]}', the "
+                f"second; for the other one give 'classes' in comptool.toml in the other order",
+            )
         return replace(sample.layout(self), notes=notes)
 
     def write(

@@ -297,6 +297,38 @@ def class_counts(labels: Iterable[str]) -> dict[str, int]:
     return {name: counts[name] for name in class_names(counts)}
 
 
+def positive_class(column: str, classes: Sequence[str]) -> tuple[int, bool]:
+    """The class of two whose probability a column has, and whether the column's name says so.
+
+    A name says so if it is that of a class, in any case, or has the words of one class and not
+    those of the other. Otherwise it is the second class.
+
+    Examples
+    --------
+    >>> positive_class("is_iceberg", ["iceberg", "ship"]), positive_class("target", ["0", "1"])
+    ((0, True), (1, False))
+    """
+    if column in classes:
+        return list(classes).index(column), True
+    words = _words(column)
+    named = [place for place, name in enumerate(classes) if _has(words, _words(name))]
+    if len(named) == 1:
+        return named[0], True
+    return len(classes) - 1, False
+
+
+def _words(text: str) -> list[str]:
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
+    return re.findall(r"[^\W_]+", apart.casefold())
+
+
+def _has(words: Sequence[str], part: Sequence[str]) -> bool:
+    size = len(part)
+    return bool(part) and any(
+        list(words[start : start + size]) == list(part) for start in range(len(words) - size + 1)
+    )
+
+
 def check_columns(facts: LabelFacts, source: Path, frame: pd.DataFrame) -> None:
     """Check that a labelled table has its label columns."""
     for name in facts.labels or (facts.label,):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from comptool.competition.config import load
+from comptool.competition.detect import choose_group
 from comptool.competition.samples import test_samples as samples_to_predict
 from comptool.competition.samples import training_samples
 from comptool.errors import InputError
@@ -102,3 +105,20 @@ def test_real_downloads(real_data, name, task, modalities, train, test, detect):
     assert (found.task, found.modalities) == (task, modalities)
     assert not train or len(training_samples(found)) == train
     assert not test or len(samples_to_predict(found)) == test
+
+
+@pytest.mark.parametrize(
+    ("columns", "group"),
+    [
+        ({"site_id": 2, "patient_id": 20, "image_id": 40}, "patient_id"),
+        ({"anatom_site_general": 6, "lesion_id": 15}, "lesion_id"),
+        ({"age_group": 8, "camera_model": 9}, "camera_model"),
+        ({"site_id": 2}, None),
+        ({"patient_id": 40}, None),
+        ({"location": 8, "seq_id": 10}, "seq_id"),
+    ],
+)
+def test_a_group_is_what_an_image_is_of_before_where_it_was_taken(columns, group):
+    rows = np.arange(40)
+    table = pd.DataFrame({name: [f"v{n}" for n in rows % count] for name, count in columns.items()})
+    assert choose_group(table, set())[0] == group

@@ -7,6 +7,7 @@ import pytest
 
 from comptool.errors import SubmissionError
 from comptool.submission.answer_forms import read_layout
+from comptool.tasks.labels import positive_class
 
 
 def sample(**columns) -> pd.DataFrame:
@@ -108,3 +109,17 @@ def test_what_predictions_cannot_give_is_refused(table, classes, message):
     with pytest.raises(SubmissionError) as error:
         read_layout(table, classes, "multiclass")
     assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("column", "classes", "positive"),
+    [
+        ("is_iceberg", ("iceberg", "ship"), 0),
+        ("Abnormal", ("abnormal", "normal"), 0),
+        ("malignant_prob", ("benign", "malignant"), 1),
+        ("target", ("0", "1"), 1),
+        ("hasCactus", ("cactus", "no cactus"), 0),
+    ],
+)
+def test_one_probability_is_that_of_the_class_that_the_column_names(column, classes, positive):
+    assert positive_class(column, classes)[0] == positive
