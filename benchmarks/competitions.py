@@ -72,7 +72,10 @@ TRUTHS = {
     "plant-pathology-2020-fgvc7": Truth("multiclass", "auc", "probabilities"),
     "plant-seedlings-classification": Truth("multiclass", "micro-f1", "class"),
     "rsna-2022-cervical-spine-fracture-detection": Truth(
-        "multilabel", "weighted-logloss", "probability"
+        "multilabel",
+        "weighted-logloss",
+        "probability",
+        ("--metric-option", "weights=7,1,1,1,1,1,1,1", "--metric-option", "positive-weight=2"),
     ),
     "rsna-breast-cancer-detection": Truth("multiclass", "pf1", "probability"),
     "seti-breakthrough-listen": Truth("multiclass", "auc", "probability"),
