@@ -166,13 +166,11 @@ def _find_task_and_metric(found: Detection, tables: Tables) -> None:
         found.settle("task", task, why)
     task = facts["task"]
     if stated is not None:
-        name, options = stated.metric(task)
+        name = stated.metric(task)
         said = f"{stated.file}: '{stated.phrase}'"
         if name is None:
             found.findings.append(f"the metric of {said} is none of comptool's for this task")
         found.settle("metric", name, f"metric: {name} ({said})")
-        if options:
-            facts.setdefault("metric-options", options)
     columns = [] if train is None or joined else [n for n in columns_of(label) if n in train]
     labels: list[str] = []
     if train is not None and len(columns) == 1:
