@@ -324,11 +324,11 @@ def split_samples(samples: Samples, options: SplitOptions) -> Folds:
             row, column = int(blank[0]) + 1, samples.group
             raise InputError("the group is blank", file=samples.source, row=row, column=column)
     folds = _several_labels(samples, options) if samples.labels else _one_label(samples, options)
-    notes = list(samples.notes)
     unused = None if options.from_column else unused_column(samples)
     if unused:
-        notes.append(f"column '{unused}' holds a split; use it with --from-column {unused}")
-    return replace(folds, warnings=(*folds.warnings, *notes))
+        note = f"column '{unused}' holds a split; use it with --from-column {unused}"
+        folds = replace(folds, warnings=(*folds.warnings, note))
+    return folds
 
 
 def _one_label(samples: Samples, options: SplitOptions) -> Folds:
