@@ -339,11 +339,11 @@ def split_samples(samples: Samples, options: SplitOptions) -> Folds:
         parts = [options.from_column]
         check_whole(samples.source, samples.frame, samples.bag, parts, "are in different parts")
     folds = _several_labels(samples, options) if samples.labels else _one_label(samples, options)
-    notes = list(samples.notes)
     unused = None if options.from_column else unused_column(samples)
     if unused:
-        notes.append(f"column '{unused}' holds a split; use it with --from-column {unused}")
-    return replace(folds, warnings=(*folds.warnings, *notes))
+        note = f"column '{unused}' holds a split; use it with --from-column {unused}"
+        folds = replace(folds, warnings=(*folds.warnings, note))
+    return folds
 
 
 def _one_label(samples: Samples, options: SplitOptions) -> Folds:

@@ -75,7 +75,8 @@ def labelled_rows(
         made = split_samples(samples, SplitOptions(seed=settings.seed))
         note = f"no folds.csv here: {made.strategy} of {samples.source}, seed {settings.seed}"
         samples = replace(samples, frame=made.frame)
-        return samples, [f"{note} ('comptool split' makes others)", *made.warnings, *dropped]
+        note = f"{note} ('comptool split' makes others)"
+        return samples, [note, *samples.notes, *made.warnings, *dropped]
     samples = read_samples(folds, competition, labelled=True)
     if FOLD not in samples.frame.columns:
         raise InputError(
