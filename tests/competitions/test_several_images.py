@@ -105,7 +105,7 @@ def test_out_of_fold_rows_are_bags_and_those_of_images_stand_beside_them(chain):
 
 
 def test_the_score_of_a_run_is_that_of_its_bags(chain):
-    figures = json.loads(run("evaluate", "net", "--json", "--resamples", "0").stdout)
+    figures = json.loads(run("evaluate", "net", "--json", "--bootstrap", "0").stdout)
     assert figures["rows"] == 40
     record = json.loads(Path("weights/net/run.json").read_text())
     assert figures["figures"]["auc"]["value"] == pytest.approx(record["score"])
