@@ -33,7 +33,8 @@ def split(config: SplitConfig) -> None:
     facts, samples = splitting.samples_to_split(config.table, config.competition)
     read = [samples.source, options.corrections, options.findings, *facts.files]
     refuse_inputs(config.output, read)
-    say("\n".join([*facts.findings, f"splitting {samples.source}"]), config.quiet)
+    told = [*facts.findings, *samples.notes, f"splitting {samples.source}"]
+    say("\n".join(told), config.quiet)
     made = splitting.split_samples(samples, options)
     say(splitting.report(made), config.quiet)
     if config.dry_run:

@@ -23,6 +23,17 @@ LIST = {
         "bad_input/test_names.py::test_a_folder_without_a_competition",
         "test_tables.py::test_a_missing_file_is_named",
     ),
+    "a grade outside the range, or without an order": (
+        "commands/test_grades_and_numbers.py::test_a_grade_outside_the_range_is_named",
+        "commands/test_grades_and_numbers.py::test_grades_in_words_need_their_order",
+    ),
+    "a number that is no number": (
+        "commands/test_grades_and_numbers.py::test_a_number_that_is_no_number_is_named",
+        "commands/test_grades_and_numbers.py::test_numbers_that_are_all_equal_are_refused",
+        "commands/test_grades_and_numbers.py::test_classes_of_numbers_are_refused",
+        "commands/test_grades_and_numbers.py::"
+        "test_what_has_no_meaning_is_refused_by_the_name_of_the_task",
+    ),
     "empty CSV; header only": (
         "bad_input/test_tables.py::test_a_table_that_is_none",
         "bad_input/test_predictions.py::test_predictions_that_are_no_probabilities",

@@ -24,7 +24,8 @@ TEXTS = sorted(
 SCRIPTS = sorted(ROOT.glob("submissions/*/run.sh"))
 COMMANDS = get_command(import_module("comptool.commands.app").app).commands
 
-AT_START = re.compile(r"^\s*(?:\$ )?comptool (.+)$", re.MULTILINE)
+# Not an error, which begins with the command and a colon.
+AT_START = re.compile(r"^\s*(?:\$ )?comptool (?!\w+: )(.+)$", re.MULTILINE)
 IN_SCRIPT = re.compile(r"(?:^|\$\(|[|&;]|\bthen|\bdo)\s*comptool (.+)$", re.MULTILINE)
 IN_CODE = re.compile(r"`(?:comptool )?((?:" + "|".join(COMMANDS) + r")(?:\s[^`]*)?)`")
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)

@@ -62,7 +62,7 @@ def test_826_real_pairs_become_a_checked_submission(chain, comptool):
 
     assert chain("submit", "--zip")["zip"] == "submissions/unicorn.zip"
     checked = chain("submit", "--check-only", "submissions/unicorn.zip")
-    assert checked == {"checked": "submissions/unicorn.zip", "rows": ROWS}
+    assert checked == {"checked": "submissions/unicorn.zip", "rows": ROWS, "form": "label"}
     asked = read_table(Path("unicorn/sample_submission.csv"))
     given = read_table(Path("submissions/unicorn.csv"))
     np.testing.assert_array_equal(given["image_id"], asked["image_id"])

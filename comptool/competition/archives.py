@@ -200,12 +200,15 @@ def _opened(path: Path, kind: str) -> Iterator[_Opened]:
             raise InputError(
                 "is a 7z archive, which needs py7zr",
                 file=path,
-                mend=f"Install it (pip install py7zr), or unpack it: 7z x {path.name}",
+                mend=f"Install it (pip install 'comptool[7z]'), or unpack it: 7z x {path.name}",
             )
         import py7zr
 
-        with py7zr.SevenZipFile(path) as seven:
-            yield _Opened(path, kind, seven)
+        try:
+            with py7zr.SevenZipFile(path) as seven:
+                yield _Opened(path, kind, seven)
+        except py7zr.exceptions.ArchiveError as error:
+            raise InputError(f"cannot be unpacked ({error})", file=path) from error
 
 
 @contextmanager

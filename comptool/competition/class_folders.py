@@ -166,7 +166,8 @@ def find_class_folders(found: Detection, sample: pd.DataFrame | None) -> None:
         layout.train != found.facts.get("train") and _is_doubtful(found, layout, given)
     ):
         return
-    where = "class folders" if layout.label_pattern.endswith("/*") else "classes in file names"
+    in_names = not layout.label_pattern.endswith(("/*", "/**"))
+    where = "classes in file names" if in_names else "class folders"
     shown = f"{len(layout.classes)} classes ({quoted(layout.classes)}), {layout.num_images} images"
     found.findings.append(f"{where} in {layout.train}: {shown}")
     if layout.left_out:
@@ -185,13 +186,11 @@ def find_class_folders(found: Detection, sample: pd.DataFrame | None) -> None:
                 "one of them: --label-pattern, such as '*/{label}/*'"
             )
         found.settle("label-pattern", layout.label_pattern, why)
-    found.settle("label", "label", "label: the name of the class folder")
-    _merge_folders(found, layout.classes)
-    if (
-        "class-folders" not in found.facts
-        and sample is not None
-        and _may_be_merged(layout.classes, sample)
-    ):
+    place = "in the file name" if in_names else "the name of the class folder"
+    found.settle("label", "label", f"label: {place}")
+    if "class-folders" in found.facts:
+        _merge_folders(found, layout.classes)
+    elif sample is not None and _may_be_merged(layout.classes, sample):
         found.findings.append(
             "the sample submission answers 0 or 1, and not by these classes; if several of them "
             f"are one: --classes '0={layout.classes[0]},1=*'"
@@ -218,9 +217,7 @@ def _may_be_merged(classes: Sequence[str], sample: pd.DataFrame) -> bool:
 
 def _merge_folders(found: Detection, folders: Sequence[str]) -> None:
     """Check the folders of ``class-folders``, and say which are the rest."""
-    merged = found.facts.get("class-folders")
-    if not merged:
-        return
+    merged = found.facts["class-folders"]
     listed = [name for names in merged.values() for name in names if name != REST]
     if unknown := [name for name in listed if name not in folders]:
         raise InputError(
@@ -335,7 +332,7 @@ def _classes_in(
     else:
         inside = _below(images, train)
     firsts = {image.split("/")[0].lower() for image in inside}
-    in_names = label_pattern is not None and not label_pattern.endswith("/*")
+    in_names = label_pattern is not None and not label_pattern.endswith(("/*", "/**"))
     if not inside or (not in_names and any(looks_like_image(first) for first in firsts)):
         return None
     if train != HERE and any("test" in words_of(first) for first in firsts):

@@ -124,8 +124,7 @@ def _name(folder: Path) -> str:
 
 def _find_id(found: Detection, tables: Tables) -> None:
     if "id" not in found.facts:
-        # Rows that are repeated in every cell are taken once.
-        frames = [one.drop_duplicates() for one in (tables.train, tables.test) if one is not None]
+        frames = [frame for frame in (tables.train, tables.test) if frame is not None]
         # What is answered is no id of images if several images share it.
         sample = None if "bag" in found.facts else tables.sample
         found.settle("id", *choose_id(frames, sample, found.table))
@@ -173,13 +172,11 @@ def _find_task_and_metric(found: Detection, tables: Tables) -> None:
         found.settle("task", task, why)
     task = facts["task"]
     if stated is not None:
-        name, options = stated.metric(task)
+        name = stated.metric(task)
         said = f"{stated.file}: '{stated.phrase}'"
         if name is None:
             found.findings.append(f"the metric of {said} is none of comptool's for this task")
         found.settle("metric", name, f"metric: {name} ({said})")
-        if options:
-            facts.setdefault("metric-options", options)
     columns = [] if train is None or joined else [n for n in columns_of(label) if n in train]
     labels: list[str] = []
     if train is not None and len(columns) == 1:
@@ -212,7 +209,15 @@ def choose_id(
         for name in frames[0].columns
         if name != NAMELESS and all(name in frame for frame in frames)
     ]
-    distinct = {name: min(one[name].nunique() / len(one) for one in frames) for name in shared}
+    # Rows that are repeated in every cell are taken once; of one row everything is distinct.
+    once = [one.drop_duplicates() for one in frames]
+    sizes = [
+        len(one) if len(one) > 1 else len(frame) for one, frame in zip(once, frames, strict=True)
+    ]
+    distinct = {
+        name: min(one[name].nunique() / size for one, size in zip(frames, sizes, strict=True))
+        for name in shared
+    }
     named = [name for name in ID_NAMES if name in distinct and distinct[name] >= NEARLY_UNIQUE]
     if named:
         return named[0], f"id column: {named[0]} (by its name)"

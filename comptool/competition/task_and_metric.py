@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from comptool.competition.label_columns import answers_of
-from comptool.metrics.metric_registry import METRICS, wrong_name
+from comptool.metrics.metric_registry import METRICS
 
 TEXT_NAME = re.compile(
     r"(description|overview|evaluation|metric|readme|competition|about|rules)[^/]*\.(md|txt|rst|html)",
@@ -66,7 +66,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
         "micro-f1", "accuracy",
     ),
     r"mean ?f[- _]?1?[- ]?score|mean f1|sample[- ]wise f[- _]?1|example[- ]based f[- _]?1": (
-        "samples-f-beta:beta=1", "accuracy",
+        "samples-f-beta@1", "accuracy",
     ),
     r"\bf_?2\b|f2[- ]score": ("f-beta",),
     r"\bf[- _]?1[- ]?(score|measure)?|\bf[- ]?(score|measure)": ("macro-f1",),
@@ -99,16 +99,10 @@ class Stated:
     phrase: str
     names: tuple[str, ...]  # see `PHRASES`
 
-    def metric(self, task: str) -> tuple[str | None, dict[str, float]]:
-        """The metric's name for a task, or None if comptool has none; and its options."""
-        known = METRICS[task].names
-        for text in self.names:
-            name, _, option = text.partition(":")
-            # A name with a number, such as map@5, is not in the table.
-            if name in known or ("@" in name and wrong_name(name) is None):
-                key, _, value = option.partition("=")
-                return name, {key: float(value)} if key else {}
-        return None, {}
+    def metric(self, task: str) -> str | None:
+        """The metric's name for a task, or None if comptool has none."""
+        known = {name.partition("@")[0] for name in METRICS[task].names}
+        return next((name for name in self.names if name.partition("@")[0] in known), None)
 
 
 def stated_metric(folder: Path, files: Sequence[str]) -> Stated | None:

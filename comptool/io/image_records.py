@@ -87,30 +87,31 @@ def read_record_table(path: Path) -> pd.DataFrame:
 @lru_cache(maxsize=4)
 def _read_once(path: Path, full: Path, modified: int, size: int) -> pd.DataFrame:
     """A command looks at the same file several times, and such files are large."""
-    rows: list[dict[str, str]] = []
+    columns: dict[str, list[str]] = {}
     several: dict[str, int] = {}
     counts: dict[str, dict[int, int]] = {}
-    for start, length, record in _records(path):
-        place = f"{path.name}{MEMBER}{start}+{length}"
-        row = {}
+    for number, (start, length, record) in enumerate(_records(path)):
         for field, value in record.items():
             count = _image_count(value)
-            row[field] = f"{place}/{field}" if count else _text(value)
+            place = f"{path.name}{MEMBER}{start}+{length}/{field}"
+            # A field that earlier records lack is blank there.
+            columns.setdefault(field, [""] * number).append(place if count else _text(value))
             if count > 1:
-                counts.setdefault(field, {})[len(rows)] = count
+                counts.setdefault(field, {})[number] = count
                 several[field] = several.get(field, 0) + 1
-        rows.append(row)
-    if not rows:
+        for column in columns.values():
+            column += [""] * (number + 1 - len(column))
+    if not columns:
         raise InputError("holds no records", file=path)
     notes = [
         f"{counted(number, 'record')} of {path} {'has' if number == 1 else 'have'} several images "
         f"in '{field}': the first of each is taken"
         for field, number in several.items()
     ]
-    frame = pd.DataFrame(rows, dtype=str).fillna("")
+    frame = pd.DataFrame(columns, dtype=str)
     frame.attrs[NOTES] = notes
     frame.attrs[COUNTS] = {
-        field: [known.get(row, 1) for row in range(len(rows))] for field, known in counts.items()
+        field: [known.get(row, 1) for row in range(len(frame))] for field, known in counts.items()
     }
     return frame
 

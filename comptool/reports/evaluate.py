@@ -78,10 +78,11 @@ class Evaluation:
             f"{name:<{width}}  {figure}{UNITS.get(name, '')}"
             for name, figure in self.figures.items()
         ]
-        unit = "number" if self.confidences is None else "class"
-        lines.append(f"{self.of_class} of each {unit}")
-        width = max(map(len, self.classes))
-        lines += [f"  {name:<{width}}  {figure}" for name, figure in self.per_class.items()]
+        if self.confidences is not None or len(self.classes) > 1:
+            unit = "number" if self.confidences is None else "class"
+            lines.append(f"{self.of_class} of each {unit}")
+            width = max(map(len, self.classes))
+            lines += [f"  {name:<{width}}  {figure}" for name, figure in self.per_class.items()]
         for folder, alphas in self.fusion.items():
             lines.append(f"fusion weights of {folder}, share of the coordinate attention")
             lines += [f"  {name:<10}  {alpha:.4f}" for name, alpha in alphas.items()]

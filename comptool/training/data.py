@@ -28,6 +28,7 @@ from comptool.data.image_io import ImageFiles, drop_missing, spread
 from comptool.errors import InputError, UsageError, quoted, unknown_name
 from comptool.io import provenance
 from comptool.io.atomic import together
+from comptool.io.image_readers import CHANNELS
 from comptool.io.provenance import PriorFacts, TableFacts, facts
 from comptool.io.runs import LAST, find_run
 from comptool.io.tables import read_table, refuse_rows, write_table
@@ -179,10 +180,13 @@ def extra_rows(
     prefix = os.path.relpath(samples.folder, labelled.folder)
     frame = samples.frame.assign(**{FOLD: -1})
     for column in samples.paths.values():
-        frame[column] = [
-            path and os.path.normpath(os.path.join(prefix, path)) for path in frame[column]
-        ]
+        frame[column] = [path and _seen_from(prefix, path) for path in frame[column]]
     return replace(samples, frame=frame, folder=labelled.folder)
+
+
+def _seen_from(prefix: str, cell: str) -> str:
+    files = cell.split(CHANNELS)
+    return CHANNELS.join(os.path.normpath(os.path.join(prefix, file)) for file in files)
 
 
 def soft_targets(samples: Samples, classes: Sequence[str]) -> npt.NDArray[np.float32] | None:

@@ -43,8 +43,8 @@ FOLDERS = images("train/a/x/1.png", "train/a/y/2.png", "train/b/x/3.png", "train
         (
             {"train.csv": ROWS, "train.7z": "x"},
             [],
-            "train.7z: is a 7z archive, which needs py7zr. Install it (pip install py7zr), or "
-            "unpack it: 7z x train.7z",
+            "train.7z: is a 7z archive, which needs py7zr. Install it (pip install "
+            "'comptool[7z]'), or unpack it: 7z x train.7z",
         ),
         (
             {"images.json": '{"a": [1]}', **FOUR},
@@ -128,6 +128,7 @@ def test_the_remedies_work(comptool):
     assert "train.csv: 1 row of 4 left out without images ('3')\n" in result.stderr
     assert 'missing-images = "drop"' in Path("comptool.toml").read_text()
     assert len(training_samples(load())) == 3
+    assert "train.csv: 1 row of 4 left out without images ('3')\n" in comptool("split").stderr
 
     put({"train.csv": "id,label,patient\n1,a,p\n2,b,p\n3,a,q\n4,b,q\n", **FOUR})
     assert comptool("init", "--force").exit_code == 0

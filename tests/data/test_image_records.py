@@ -64,6 +64,13 @@ def test_one_json_record_per_line_and_nested_arrays_are_read():
     assert read(frame["image"][1]).tolist() == np.full((3, 5, 1), 1).tolist()
 
 
+def test_a_field_that_some_records_lack_is_blank():
+    Path("train.jsonl").write_text(f'{FIRST}\n{{"y": "b"}}\n{{"id": 3}}\n')
+    frame = read_table(Path("train.jsonl"))
+    assert frame[["id", "y"]].to_dict("list") == {"id": ["1", "", "3"], "y": ["", "b", ""]}
+    assert frame["image"].tolist() == ["train.jsonl#0+36/image", "", ""]
+
+
 def test_a_flat_array_that_is_no_square_is_refused():
     Path("train.json").write_text(json.dumps([{"id": 1, "image": list(range(20))}]))
     cell = read_table(Path("train.json"))["image"][0]

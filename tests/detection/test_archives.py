@@ -128,8 +128,20 @@ def test_a_7z_archive_names_the_command(tmp_path, monkeypatch):
         unpack_all(tmp_path, is_given=True)
     assert str(error.value) == (
         f"{tmp_path / 'train.7z'}: is a 7z archive, which needs py7zr. Install it (pip install "
-        "py7zr), or unpack it: 7z x train.7z"
+        "'comptool[7z]'), or unpack it: 7z x train.7z"
     )
+
+
+def test_a_7z_archive_is_unpacked(tmp_path):
+    py7zr = pytest.importorskip("py7zr")
+    with py7zr.SevenZipFile(tmp_path / "train.7z", "w") as archive:
+        for name in NAMES:
+            archive.writestr("x", f"train/{name}")
+    assert unpack_all(tmp_path, is_given=False) == ["unpacked train.7z into train/ (4 files)"]
+    assert (tmp_path / "train" / "3.png").read_text() == "x"
+    (tmp_path / "test.7z").write_bytes(b"7z" * 100)
+    with pytest.raises(InputError, match=r"test\.7z: cannot be unpacked \(not a 7z file\)"):
+        unpack_all(tmp_path, is_given=False)
 
 
 def test_parts_of_an_archive_are_named(tmp_path):

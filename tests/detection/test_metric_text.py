@@ -63,6 +63,7 @@ def made(tmp_path, write, rows):
         ("{third}", "0", "quadratic weighted kappa", "ordinal", "quadratic-kappa"),
         ("{third}", "0", "root mean squared error", "regression", "rmse"),
         ("{n}.5", "0", "", "regression", None),
+        ("a{third};b{even}", "a0", "mean F1-score", "multilabel", "samples-f-beta@1"),
         ("{n}", "17.25", "", "regression", None),
         ("{even}", "0.5", "", "multiclass", "auc"),
         ("{even}", "0.5", "log loss", "multiclass", "logloss"),
@@ -80,11 +81,6 @@ def test_labels_and_metric_tell_the_task(made, detect, label, answer, text, task
     assert metric is None or found.metric == metric
     if text and found.metric == metric:
         assert any(one.startswith(f"metric: {metric} (description.md: ") for one in found.findings)
-
-
-def test_options_of_the_metric_that_a_text_names(made, detect):
-    found = detect(made("a{third};b{even}", "a0", "mean F1-score"))
-    assert (found.metric, found.metric_options) == ("samples-f-beta", {"beta": 1.0})
 
 
 def test_a_metric_that_comptool_lacks_is_told(made, detect):

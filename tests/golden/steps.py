@@ -138,7 +138,7 @@ recalibrate-isotonic recalibrate submissions/preds_tta.csv --method isotonic -o 
 recalibrate-compare  recalibrate submissions/preds_tta.csv --compare
 submit               submit submissions/ensemble.csv --zip
 submit-threshold     submit submissions/preds_asl.csv --threshold 0.5 -o thresholded.csv
-submit-lists         submit submissions/preds_asl.csv --sample-submission lists.csv -o listed.csv
+submit-lists         submit submissions/preds_asl.csv --sample-submission lists.csv --form list -o listed.csv
 score                score submissions/scenes.csv --answers answers.csv --per-class worst.csv --thresholds 0.3,0.5
 score-lists          score listed.csv --answers answers.csv --metric micro-f1 --json
 evaluate             evaluate bce --bootstrap 100 --json

@@ -235,6 +235,19 @@ def test_a_run_is_predicted_by_its_own_reader_and_says_so_if_another_reads(work)
     ) in told
 
 
+def test_extra_rows_of_another_folder_keep_the_files_of_their_channels(work):
+    colours()
+    Path("more").mkdir()
+    names = [f"{{}}_{one}.png" for one in ("red", "green", "blue", "yellow")]
+    for name in names:
+        Path("data", name.format("t0")).rename(Path("more", name.format("x")))
+    cell = "|".join(name.format("x") for name in names)
+    Path("more/extra.csv").write_text(f"id,y,cell_path\nx,x,{cell}\n")
+    told = run("train", "--model", "test_efficientnet", *TINY[:-1], "--run-name", "run",
+               "--extra", "more/extra.csv")  # fmt: skip
+    assert "adding 1 rows of more/extra.csv" in told
+
+
 def test_published_weights_are_adapted_to_the_channels_as_by_timm(work):
     import timm
     import torch
