@@ -206,8 +206,9 @@ def _pool(
         )
     pool = asked or str(own[0])
     if pool != NO_POOL:
-        empty = np.zeros((1, len(networks[0].header.classes)))
-        competition.kind.pool(empty, np.zeros(1, np.int64), pool)
+        competition.kind.pool(
+            np.ones((1, len(networks[0].header.classes))), np.zeros(1, np.int64), pool
+        )
     return pool
 
 

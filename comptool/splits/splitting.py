@@ -336,8 +336,8 @@ def split_samples(samples: Samples, options: SplitOptions) -> Folds:
             row, column = int(blank[0]) + 1, samples.group
             raise InputError("the group is blank", file=samples.source, row=row, column=column)
     if samples.bag is not None and options.from_column is not None:
-        parts = [options.from_column]
-        check_whole(samples.source, samples.frame, samples.bag, parts, "are in different parts")
+        given = [options.from_column]
+        check_whole(samples.source, samples.frame, samples.bag, given, "are in different parts")
     folds = _several_labels(samples, options) if samples.labels else _one_label(samples, options)
     unused = None if options.from_column else unused_column(samples)
     if unused:

@@ -801,7 +801,7 @@ def _check_pool(settings: TrainSettings, rows: Rows) -> None:
         return
     if rows.samples.bag is None:
         raise UsageError(NO_BAGS)
-    rows.task.pool(np.zeros((1, len(rows.classes))), np.zeros(1, np.int64), settings.pool)
+    rows.task.pool(np.ones((1, len(rows.classes))), np.zeros(1, np.int64), settings.pool)
 
 
 def _check_names(settings: TrainSettings) -> None:
