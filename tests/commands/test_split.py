@@ -161,7 +161,10 @@ def test_contradicting_options_are_refused_before_anything_is_read(comptool, arg
         ("id,label\n1,a\n2,b\n", "t.csv: every class has one sample, or one group, alone; "),
         ("id,label\n1,a\n2,\n3,b\n", "t.csv, row 2, column 'label': the label is blank"),
         ("id,label,fold\n1,a,0\n2,b,0\n", "t.csv: the table has a column 'fold' already. Use it"),
-        ("id,label,scene\n1,a,p\n2,b,p\n3,b,\n", "t.csv, row 3, column 'scene': the group is"),
+        (
+            "id,label,scene\n1,a,p\n2,b,p\n3,a,q\n4,b,q\n5,a,r\n6,b,\n",
+            "t.csv, row 6, column 'scene': the group is",
+        ),
         (
             "label,y\na,b\na,c\nd,b\n",
             "t.csv: no column has a different value in every row; which one is",
