@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from comptool.competition.detection import Detection, Tables, first_column, spread
+from comptool.competition.detection import MIN_FOUND, Detection, Tables, first_column, spread
 from comptool.competition.filename_patterns import fill, is_pattern, placeholders, plain_path, tail
 from comptool.errors import InputError, counted
 from comptool.io.image_records import COUNTS
@@ -303,13 +303,15 @@ def _folders(found: Detection, tables: Tables) -> tuple[str, str] | None:
         if not train[column].is_unique:
             continue
         probes = [one for frame in (train, tables.test) for one in _probes(frame, column)]
-        if not probes or not all(probe in inside for probe in probes):
+        there = [probe for probe in probes if probe in inside]
+        # Some bags may lack their images, which is reported by name.
+        if not there or len(there) < MIN_FOUND * len(probes):
             continue
         frames = [one for one in (train, tables.test) if one is not None and column in one]
         ids = {one for frame in frames for one in frame[column]}
         counts = [len(inside[one]) for one in ids if one in inside]
         # Names that recur in every folder are sensors rather than slices, unless they are numbers.
-        if max(counts) > 1 and all(stem.isdigit() for probe in probes for stem in inside[probe]):
+        if max(counts) > 1 and all(stem.isdigit() for probe in there for stem in inside[probe]):
             return column, _range(counts)
     return None
 
