@@ -31,7 +31,7 @@ class EvaluateConfig(WithSeed, Output, WithCompetition):
         help="Table of ids and true labels.", shown="the labels of the held-out rows"
     )
     pictures: Path | None = option(
-        help="Folder for confusion.png and reliability.png.", shown="none"
+        help="Folder for confusion.png and reliability.png, or numbers.png.", shown="none"
     )
     bootstrap: int = option(
         1000, help="Bootstrap resamples for the 95 % confidence intervals; 0: none.", min=0
