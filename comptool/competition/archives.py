@@ -8,12 +8,14 @@ interruption leaves no half of a folder.
 
 from __future__ import annotations
 
+import lzma
 import os
 import re
 import shutil
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,7 +35,15 @@ PART = re.compile(r"(.+\.(?:zip|7z|tar|tar\.gz|tgz))\.?(?:0*\d{2,3}|part\d+|a[a-
 LISTED = 2000  # members looked at, of a tar that has to be read for it
 GIGABYTE = 1 << 30
 ROLES = frozenset("train training test testing val valid validation images imgs image".split())
-DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, NotImplementedError)
+DAMAGED = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+)
 COMMANDS = {"zip": "unzip", "7z": "7z x", "tar": "tar -xf"}
 
 
@@ -227,7 +237,8 @@ def _named(path: Path) -> Iterator[None]:
             raise write_error(path.parent, error) from error
         raise InputError(f"cannot be unpacked ({error})", file=path) from error
     except DAMAGED as error:
-        reason = str(error).splitlines()[0].removesuffix(":")
+        # The end of a file comes without words.
+        reason = (str(error).splitlines() or ["its end is missing"])[0].removesuffix(":")
         raise InputError(f"cannot be unpacked ({reason})", file=path) from error
 
 

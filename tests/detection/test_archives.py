@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import lzma
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -110,6 +112,26 @@ def test_damage_leaves_nothing_behind(tmp_path):
     with pytest.raises(InputError, match=r"train\.tar\.gz: cannot be unpacked"):
         unpack_all(tmp_path, is_given=True)
     assert [one.name for one in tmp_path.iterdir()] == ["train.tar.gz"]
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "reason"),
+    [
+        ("train.zip", EOFError(), "its end is missing"),
+        ("train.zip", zlib.error("Error -3"), "Error -3"),
+        ("train.tar", lzma.LZMAError("Corrupt input data"), "Corrupt input data"),
+    ],
+)
+def test_damage_is_one_sentence(tmp_path, monkeypatch, name, error, reason):
+    def fails(*_, **__):
+        raise error
+
+    put(tmp_path / name, NAMES)
+    monkeypatch.setattr(zipfile.ZipFile, "extractall", fails)
+    monkeypatch.setattr(tarfile.TarFile, "extractall", fails)
+    with pytest.raises(InputError) as told:
+        unpack_all(tmp_path, is_given=True)
+    assert str(told.value) == f"{tmp_path / name}: cannot be unpacked ({reason})"
 
 
 def test_too_little_space_is_told_before(tmp_path, monkeypatch):
