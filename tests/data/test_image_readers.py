@@ -133,6 +133,16 @@ def test_a_reader_of_the_user_reads_the_suffixes_that_it_names(here):
     assert suffixes_of("") == IMAGE_SUFFIXES
 
 
+@pytest.mark.parametrize("shape", [(3, 8, 8), (2, 9, 7), (8, 8, 3), (16, 20, 20)])
+def test_the_last_axis_of_a_reader_of_the_user_is_the_channels(here, shape):
+    Path("own.py").write_text(
+        "import numpy\ndef read(content, path):\n    return numpy.load(path)\n"
+    )
+    np.save("a.npy", np.zeros(shape, np.uint8))
+    assert read("a.npy", "own.py:read").shape == shape
+    assert read("a.npy", "numpy").shape == read("a.npy").shape
+
+
 def test_a_reader_of_the_user_without_suffixes_reads_every_image(here):
     cv2.imwrite("b.png", np.full((2, 3), 9, np.uint8))
     with pytest.raises(InputError) as error:
