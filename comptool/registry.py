@@ -107,6 +107,7 @@ class Entry:
     summary: str  # one line
     source: str  # paper, section or code
     kind: str = field(default="object", kw_only=True)  # for messages
+    version: str = field(default="", kw_only=True)  # of the package of a plugin
 
     @property
     def is_users(self) -> bool:
@@ -224,13 +225,14 @@ class Registry(Generic[E]):
                 point.name.removeprefix(prefix),
                 point.value.partition("[")[0].strip(),
                 f"From the package {point.dist.name}." if point.dist else "From a package.",
+                point.dist.version if point.dist else "",
             )
             for point in found
             if point.name.startswith(prefix)
         ]
 
-    def _entry(self, name: str, target: str, summary: str) -> E:
-        made: E = self._type(name, target, summary, target, kind=self.kind)
+    def _entry(self, name: str, target: str, summary: str, version: str = "") -> E:
+        made: E = self._type(name, target, summary, target, kind=self.kind, version=version)
         return made
 
     def find(self, name: str) -> E:

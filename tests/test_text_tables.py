@@ -67,6 +67,23 @@ def test_a_nameless_index_has_the_name_that_pandas_gives_it(tmp_path):
     assert list(read_table(tmp_path / "t.csv").columns) == ["Unnamed: 0", "id"]
 
 
+@pytest.mark.parametrize(
+    ("text", "columns", "mark"),
+    [
+        ("#id,label\na,b\n", ["id", "label"], "#"),
+        ("# by us\n#  id,label\na,b\n", ["id", "label"], "#  "),
+        ("#,id\n0,a\n", ["Unnamed: 0", "id"], "#"),
+        ('"#id",label\na,b\n', ["#id", "label"], ""),
+        ("# by us\nid,label\na,b\n", ["id", "label"], ""),
+    ],
+)
+def test_the_mark_of_a_comment_is_no_part_of_a_header(tmp_path, text, columns, mark):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    assert list(read_table(path).columns) == columns
+    assert text_form(path).mark == mark
+
+
 def test_packed_tables_are_read_in_place(tmp_path):
     with gzip.open(tmp_path / "t.csv.gz", "wt") as stream:
         stream.write("id;label\na1;straße\nb2;sea\n")

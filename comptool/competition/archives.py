@@ -2,19 +2,21 @@
 
 ``train.zip`` becomes the folder ``train``, whether the archive has that folder in it or not; an
 archive with tables in it is the whole download, and is unpacked into the download's folder. What is
-already there is not unpacked again. The files go to a hidden folder first, which is renamed: an
-interruption leaves no half of a folder.
+already there is not unpacked again, and never overwritten. The files go to a hidden folder first
+and are renamed: an interruption leaves no half of a file.
 """
 
 from __future__ import annotations
 
+import lzma
 import os
 import re
 import shutil
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -30,10 +32,19 @@ from comptool.io.atomic import disk_error, write_error
 ARCHIVE = re.compile(r"(.+?)\.(zip|tar|tar\.gz|tgz|tar\.bz2|tar\.xz|7z)", re.IGNORECASE)
 # A part of an archive, and what makes one of all parts or reads them.
 PART = re.compile(r"(.+\.(?:zip|7z|tar|tar\.gz|tgz))\.?(?:0*\d{2,3}|part\d+|a[a-z])", re.IGNORECASE)
+SHOWN = 3  # names of files in a sentence
 LISTED = 2000  # members looked at, of a tar that has to be read for it
 GIGABYTE = 1 << 30
 ROLES = frozenset("train training test testing val valid validation images imgs image".split())
-DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, NotImplementedError)
+DAMAGED = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+)
 COMMANDS = {"zip": "unzip", "7z": "7z x", "tar": "tar -xf"}
 
 
@@ -122,14 +133,19 @@ def _unpack_one(folder: Path, archive: Archive) -> str:
         tables = [name for name in names if TABLE_NAME.fullmatch(name)]
         if not tables and not any(map(looks_like_image, names)):
             return ""
-        tops = {PurePosixPath(name).parts[0] for name in names}
         is_whole = any("/" not in name and role_of(name) is not None for name in tables)
-        if is_whole and all((folder / top).exists() for top in tops):
+        if is_whole and all((folder / name).exists() for name in names):
             return ""
         target = folder if is_whole else folder / archive.stem
-        count = _unpack(opened, folder, target)
+        count, left = _unpack(opened, folder, target)
     where = "this folder" if is_whole else f"{archive.stem}/"
-    return f"unpacked {archive.name} into {where} ({counted(count, 'file')})"
+    kept = f"; left as they were: {_shown(left)}" if left else ""
+    return f"unpacked {archive.name} into {where} ({counted(count, 'file')}{kept})"
+
+
+def _shown(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def _is_empty(folder: Path) -> bool:
@@ -227,12 +243,16 @@ def _named(path: Path) -> Iterator[None]:
             raise write_error(path.parent, error) from error
         raise InputError(f"cannot be unpacked ({error})", file=path) from error
     except DAMAGED as error:
-        reason = str(error).splitlines()[0].removesuffix(":")
+        # The end of a file comes without words.
+        reason = (str(error).splitlines() or ["its end is missing"])[0].removesuffix(":")
         raise InputError(f"cannot be unpacked ({reason})", file=path) from error
 
 
-def _unpack(opened: _Opened, folder: Path, target: Path) -> int:
-    """Unpack into the target by way of a hidden folder; the number of files."""
+def _unpack(opened: _Opened, folder: Path, target: Path) -> tuple[int, list[str]]:
+    """Unpack into the target by way of a hidden folder.
+
+    The number of files, and the names of those that are not among them, as they were there.
+    """
     if not os.access(folder, os.W_OK):
         raise OutputError(
             f"cannot be written to, and {opened.path.name} has to be unpacked",
@@ -255,13 +275,24 @@ def _unpack(opened: _Opened, folder: Path, target: Path) -> int:
             else:
                 clutter.unlink(missing_ok=True)
         count = sum(len(files) for _, _, files in os.walk(inside))
+        if target == folder:
+            left = [file.relative_to(inside).as_posix() for file in _merge(inside, folder)]
+            return count - len(left), sorted(left)
         tops = list(inside.iterdir())
-        if target != folder:
-            is_inside = [one.name for one in tops] == [target.name] and tops[0].is_dir()
-            if target.is_dir():
-                target.rmdir()
-            (tops[0] if is_inside else inside).rename(target)
-        for one in tops if target == folder else ():
-            if not (target / one.name).exists():
-                one.rename(target / one.name)
-        return count
+        is_inside = [one.name for one in tops] == [target.name] and tops[0].is_dir()
+        if target.is_dir():
+            target.rmdir()
+        (tops[0] if is_inside else inside).rename(target)
+        return count, []
+
+
+def _merge(source: Path, target: Path) -> Iterator[Path]:
+    """Move what a folder holds into another one, except the files whose names are taken: these."""
+    for one in list(source.iterdir()):
+        place = target / one.name
+        if not os.path.lexists(place):
+            one.rename(place)
+        elif one.is_dir() and place.is_dir():
+            yield from _merge(one, place)
+        else:
+            yield from filter(Path.is_file, one.rglob("*")) if one.is_dir() else [one]

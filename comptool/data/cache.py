@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Event
 from time import time
@@ -39,10 +40,10 @@ from comptool.data.image_io import (
 )
 from comptool.errors import InputError, OutputError
 from comptool.io.atomic import atomic_output, together
+from comptool.io.image_readers import READERS
 from comptool.machine import available_memory, threads, usable_cores
-from comptool.registry import is_user_object
 
-FORMAT = 1
+FORMAT = 2  # raised with every change of what a file is decoded to
 DIGEST = 16  # bytes
 PIXELS, INDEX = ".npy", ".index.npy"
 LEFT_OVER = 24 * 3600  # seconds
@@ -85,11 +86,17 @@ def content_digest(contents: Sequence[bytes], source: ImageSource, salt: bytes =
 
 
 def reader_salt(reader: str) -> bytes:
-    """What tells a reader that is asked for from others: its name and the content of its file."""
-    if not is_user_object(reader):
-        return reader.encode()
-    file = Path(reader.rpartition(":")[0])
-    return blake2b(reader.encode() + file.read_bytes(), digest_size=DIGEST).digest()
+    """What tells a reader that is asked for from others, and from other versions of itself.
+
+    Its name, the content of its file, and the version of the package of a plugin.
+    """
+    if not reader:
+        return b""
+    entry = READERS.find(reader)
+    place = entry.target.rpartition(":")[0]
+    spec = None if entry.is_users else find_spec(place)
+    file = Path(spec.origin if spec and spec.origin else place)
+    return blake2b(f"{reader}\0{entry.version}\0".encode() + file.read_bytes()).digest()
 
 
 def checksum(pixels: Pixels) -> int:

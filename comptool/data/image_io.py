@@ -142,8 +142,8 @@ def read_contents(source: ImageSource) -> list[bytes]:
 def pixels_of(contents: Sequence[bytes], source: ImageSource) -> DeepPixels:
     """Decode the contents of an image; see :func:`read_pixels`.
 
-    If there are several parts, smaller ones are resized to the largest, and of one in 8-bit colour
-    the brightest of its three channels counts.
+    If there are several parts, smaller ones are resized to the largest, and one in 8-bit colour
+    becomes one channel, see `_single`.
     """
     decoded: list[DeepPixels] = [
         decode_content(content, part.named, part.path.suffix, source.reader)
@@ -164,12 +164,29 @@ def pixels_of(contents: Sequence[bytes], source: ImageSource) -> DeepPixels:
         decoded[place] = _resized(pixels, (height, width), cv2.INTER_LINEAR)
     same = len({pixels.dtype for pixels in decoded}) == 1
     channels = [
-        pixels.max(axis=2, keepdims=True)
-        if pixels.dtype == np.uint8 and pixels.shape[2] == 3
-        else pixels
-        for pixels in decoded
+        _single(pixels, part) if pixels.dtype == np.uint8 and pixels.shape[2] == COLOUR else pixels
+        for part, pixels in zip(source.parts, decoded, strict=True)
     ]
     return np.concatenate(channels, axis=2, dtype=None if same else np.float32)
+
+
+NEAR, STRAYS = 16, 0.01  # levels, and share of pixels beyond them: colour of a JPEG is inexact
+
+
+def _single(pixels: DeepPixels, part: ImagePart) -> DeepPixels:
+    """The brightest channel of an image of one shade, such as grey or pure red; else InputError."""
+    brightest: DeepPixels = pixels.max(axis=2, keepdims=True)
+    # Of one shade, each channel is black or as bright as the brightest.
+    strays = np.minimum(pixels, brightest - pixels) > NEAR
+    if strays.any(axis=2).mean() <= STRAYS:
+        return brightest
+    red, green, blue = pixels.reshape(-1, COLOUR).mean(axis=0)
+    raise InputError(
+        f"is in colour (on average red {red:.0f}, green {green:.0f}, blue {blue:.0f}), and of "
+        "several files of one image each has to be one channel",
+        file=part.named,
+        mend="Make it a modality of its own, or pick its channel by --reader FILE.py:function",
+    )
 
 
 def read_by_opencv(content: bytes, path: Path) -> DeepPixels:

@@ -19,6 +19,7 @@ Infinities become black and white, and what is no number black; both are left ou
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ import numpy.typing as npt
 WHITE = 255
 SHARES = (0.1, 99.9)  # percentiles
 CHANNEL_LEVELS, IMAGE_LEVELS = 1 / 8, 1 / 16
-VALUES = 4096  # per image and channel
+VALUES = 4096  # per image and channel, or a few times as many
 
 # Black and white of all channels, or of each channel; none: of each image its own.
 Ranges = tuple[tuple[float, float], ...]
@@ -36,9 +37,12 @@ Values = npt.NDArray[np.float32]
 
 
 def some_values(pixels: npt.NDArray[Any]) -> Values:
-    """Evenly spaced pixels of an image (H, W, C), float32 of shape (n, C)."""
-    flat = pixels.reshape(-1, pixels.shape[2])
-    return np.asarray(flat[:: max(1, len(flat) // VALUES)], np.float32)
+    """Pixels of an image (H, W, C) on a grid over all of it, float32 of shape (n, C)."""
+    height, width, channels = pixels.shape
+    step = max(1, isqrt(height * width // VALUES))
+    # From half a step on, but never past the end of a narrow image.
+    rows, columns = (slice(min(step, side) // 2, None, step) for side in (height, width))
+    return np.asarray(pixels[rows, columns].reshape(-1, channels), np.float32)
 
 
 def needs_range(pixels: npt.NDArray[Any]) -> bool:

@@ -1,11 +1,11 @@
 """The image formats that are read, in a table that imports no decoder.
 
 ``reader(content, path)`` decodes the bytes of a file (the path is for messages) into numbers of
-shape (H, W), (H, W, C) or (C, H, W), or raises an InputError; `as_image` makes one form of them. To
-add a format: its function, and its entry here.
+shape (H, W) or (H, W, C), or with ``any_axes`` (C, H, W), or raises an InputError; `as_image` makes
+one form of them. To add a format: its function, and its entry here.
 
 A reader of the user, ``FILE.py:function``, reads all image files instead, or those of its attribute
-``suffixes``.
+``suffixes``. Its channels are the last axis.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ def _chosen(content: bytes, suffix: str, spec: str) -> tuple[str, Callable[..., 
     if spec and suffix.lower() not in RECORD_SUFFIXES:
         read, own = users_reader(spec)
         if not own or suffix.lower() in own:
-            return spec, read, True
+            return spec, read, spec in READERS and READERS.find(spec).any_axes
     reader = reader_of(suffix, content)
     return reader.name, _function(reader.name), reader.any_axes
 

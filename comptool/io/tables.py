@@ -113,7 +113,7 @@ def _read_text(path: Path, form: TextForm) -> pd.DataFrame:
         frame.columns = pd.Index(form.columns)
         return frame
     header = frame.iloc[0].tolist()
-    header[0] = header[0].removeprefix("#").lstrip() if len(header) > 1 else header[0]
+    header[0] = header[0].removeprefix(form.mark)
     if not header[0].strip() and len(header) > 1:
         header[0] = NAMELESS
     frame = frame.iloc[1:].reset_index(drop=True)

@@ -21,6 +21,7 @@ SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", " ": "blanks"}
 # Lists of files and classes; elsewhere a blank is a part of a name.
 WITH_BLANKS = ".txt"
 COMMENT = "#"
+MARK = re.compile(r"#\s*")
 SNIFFED_BYTES = 1 << 16
 SNIFFED_ROWS = 50
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -38,6 +39,7 @@ class TextForm:
     num_comments: int = 0  # lines before the table
     columns: tuple[str, ...] = ()  # their names where the file has no header
     nameless: bool = False  # whether the first column has no name in the header
+    mark: str = ""  # before the header, if that is a comment line
 
     def __str__(self) -> str:
         """What is unusual about it, in words; blank for a usual CSV."""
@@ -70,8 +72,10 @@ def text_form(path: Path) -> TextForm:
     with_blanks = WITH_BLANKS in path.suffixes
     separators = [one for one in SEPARATORS if one != " " or with_blanks]
     separator, rows = _separated("".join(lines[num_comments:]), separators)
-    if num_comments and _is_header(lines[num_comments - 1], separator, rows):
-        return TextForm(encoding, separator, num_comments - 1)
+    header = _commented_header(lines[:num_comments], separator, rows)
+    if header and (found := MARK.match(header[0])):
+        nameless = found[0] == header[0]
+        return TextForm(encoding, separator, num_comments - 1, (), nameless, found[0])
     nameless = bool(rows) and len(rows[0]) > 1 and not rows[0][0].strip()
     columns = _columns_without_header(rows)
     return TextForm(encoding, separator, num_comments, columns, nameless and not columns)
@@ -124,10 +128,13 @@ def _rows(text: str, separator: str) -> list[list[str]]:
     return rows[:SNIFFED_ROWS]
 
 
-def _is_header(comment: str, separator: str, rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the last comment line is the header: ``# id,label``."""
-    cells = _rows(comment.removeprefix(COMMENT), separator)
-    return bool(rows) and len(rows[0]) > 1 and len(cells[:1]) == 1 and len(cells[0]) == len(rows[0])
+def _commented_header(
+    comments: Sequence[str], separator: str, rows: Sequence[Sequence[str]]
+) -> list[str]:
+    """The cells of the last comment line if it is the header, ``# id,label``; else none."""
+    cells = _rows("".join(comments[-1:]), separator)[:1]
+    fits = rows and len(rows[0]) > 1 and list(map(len, cells)) == [len(rows[0])]
+    return cells[0] if fits else []
 
 
 def _columns_without_header(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:

@@ -362,13 +362,15 @@ def submit(
 def _write(path: Path, table: pd.DataFrame, form: TextForm) -> None:
     names = [str(column) for column in table.columns]
     frame = pl.DataFrame({name: table[name].to_list() for name in names})
-    if not form.nameless:
-        frame.write_csv(path, separator=form.separator, include_header=not form.columns)
-        return
-    # polars would write a name of no letters in quotes.
     with path.open("wb") as stream:
-        stream.write(form.separator.encode())
-        frame.select(names[1:]).clear().write_csv(stream, separator=form.separator)
+        stream.write(form.mark.encode())
+        named = frame
+        if form.nameless:
+            # polars would write a name of no letters in quotes.
+            stream.write(form.separator.encode())
+            named = frame.select(names[1:])
+        if not form.columns:
+            named.clear().write_csv(stream, separator=form.separator)
         frame.write_csv(stream, separator=form.separator, include_header=False)
 
 

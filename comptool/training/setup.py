@@ -30,6 +30,7 @@ from comptool.data.image_io import (
     GREY,
     DeepPixels,
     ImageFiles,
+    ImageSource,
     depth_of,
     is_grey,
     spread,
@@ -200,14 +201,17 @@ def channels_of(plan: TrainPlan, member: TrainMember) -> dict[str, int]:
         return _inherited(member, plan.modalities, asked)
     found = {}
     for name in plan.modalities:
-        held = {image.shape[2] for image in _some_images(plan, name, FIRST)}
+        first = {str(source): image.shape[2] for source, image in _some_read(plan, name, FIRST)}
+        held = set(first.values())
         if held <= {GREY, COLOUR}:
             found[name] = COLOUR if asked is None or asked == "auto" else int(asked)
         elif len(held) > 1:
+            numbers = list(first.values())
+            odd = min(first, key=lambda source: numbers.count(first[source]))
+            others = " or ".join(str(number) for number in sorted(held - {first[odd]}))
             raise InputError(
-                f"the {name} images have different numbers of channels",
-                file=plan.rows.samples.source,
-                values=sorted(held),
+                f"has {counted(first[odd], 'channel')}, and other {name} images have {others}",
+                file=odd,
                 mend="Bring them to one with a reader of your own: --reader FILE.py:function",
             )
         elif asked in ("1", "3"):
@@ -239,11 +243,19 @@ def _inherited(
 
 def _some_images(plan: TrainPlan, modality: str, count: int) -> Iterator[DeepPixels]:
     """Images of a modality from all over the rows, except missing ones."""
+    return (image for _, image in _some_read(plan, modality, count))
+
+
+def _some_read(
+    plan: TrainPlan, modality: str, count: int
+) -> Iterator[tuple[ImageSource, DeepPixels]]:
     samples = plan.rows.take(spread(len(plan.rows.samples), count))
     files = ImageFiles(samples, plan.settings.missing)
     place = list(samples.paths).index(modality)
-    images = (files.read(row, place) for row in range(len(samples)))
-    return (image for image in images if image is not None)
+    for row in range(len(samples)):
+        image = files.read(row, place)
+        if image is not None:
+            yield files.source(row, place), image
 
 
 FIRST, MOST = 16, 256  # images per modality: to detect what needs scaling, and to find how

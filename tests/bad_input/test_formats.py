@@ -28,7 +28,7 @@ import numpy as np
 def read(content, path):
     if path.name == "{name}":
         {failure}
-    return np.load(path)
+    return np.load(path).transpose(1, 2, 0)
 """
 
 
@@ -110,8 +110,8 @@ def test_images_of_other_channels_than_the_rest(arrays, refused):
     refused(
         TRAIN,
         3,
-        "data/train.csv: the sar images have different numbers of channels (found '5', '6'). Bring "
-        "them to one with a reader of your own: --reader FILE.py:function",
+        "data/s00.npy: has 5 channels, and other sar images have 6. Bring them to one with a "
+        "reader of your own: --reader FILE.py:function",
     )
 
 

@@ -268,8 +268,14 @@ def test_contradicting_options_are_refused(comptool, cup, arguments, message):
         (",image_id,class_id\n0,p,0\n1,q,0\n2,r,0\n", ",image_id,class_id\n0,p,0\n1,q,1\n2,r,0\n"),
         ("image_id;class_id\np;0\nq;0\nr;0\n", "image_id;class_id\np;0\nq;1\nr;0\n"),
         ("p.png,0\nq.png,0\nr.png,0\n", "p.png,0\nq.png,1\nr.png,0\n"),
+        ("#image_id,class_id\np,0\nq,0\nr,0\n", "#image_id,class_id\np,0\nq,1\nr,0\n"),
+        ("# v2\n# image_id,class_id\np,0\nq,0\nr,0\n", "# image_id,class_id\np,0\nq,1\nr,0\n"),
+        (
+            "#,image_id,class_id\n0,p,0\n1,q,0\n2,r,0\n",
+            "#,image_id,class_id\n0,p,0\n1,q,1\n2,r,0\n",
+        ),
     ],
-    ids=["nameless index", "semicolons", "no header"],
+    ids=["nameless index", "semicolons", "no header", "hash", "hash and blank", "hash alone"],
 )
 def test_the_file_is_written_as_the_sample_is(comptool, cup, sample, written):
     Path("sample.csv").write_text(sample)

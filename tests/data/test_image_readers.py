@@ -133,6 +133,16 @@ def test_a_reader_of_the_user_reads_the_suffixes_that_it_names(here):
     assert suffixes_of("") == IMAGE_SUFFIXES
 
 
+@pytest.mark.parametrize("shape", [(3, 8, 8), (2, 9, 7), (8, 8, 3), (16, 20, 20)])
+def test_the_last_axis_of_a_reader_of_the_user_is_the_channels(here, shape):
+    Path("own.py").write_text(
+        "import numpy\ndef read(content, path):\n    return numpy.load(path)\n"
+    )
+    np.save("a.npy", np.zeros(shape, np.uint8))
+    assert read("a.npy", "own.py:read").shape == shape
+    assert read("a.npy", "numpy").shape == read("a.npy").shape
+
+
 def test_a_reader_of_the_user_without_suffixes_reads_every_image(here):
     cv2.imwrite("b.png", np.full((2, 3), 9, np.uint8))
     with pytest.raises(InputError) as error:
@@ -179,10 +189,40 @@ def test_several_files_are_the_channels_of_one_image(here):
     cv2.imwrite("green.png", grey + 100)
     cv2.imwrite("blue.png", np.dstack([grey + 50, 0 * grey, 0 * grey]))
     pixels = read("red.png|green.png|blue.png")
-    # Of a file in colour the brightest channel: it is blue alone.
+    # Colour in blue alone.
     np.testing.assert_array_equal(pixels, np.dstack([grey, grey + 100, grey + 50]))
     cv2.imwrite("deep.png", grey.astype(np.uint16) * 1000)
     assert read("red.png|deep.png").dtype == np.float32
+
+
+@pytest.mark.parametrize("kept", [(0,), (1, 2), (0, 1, 2)])
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_a_channel_file_of_one_shade_is_one_channel(here, kept, suffix):
+    across = np.linspace(0, 6, 64)
+    grey = (100 + 100 * np.outer(np.sin(across), np.cos(across))).astype(np.uint8)
+    shade = np.zeros((64, 64, 3), np.uint8)
+    shade[..., kept] = grey[..., None]
+    cv2.imwrite(f"shade.{suffix}", shade)
+    cv2.imwrite("plain.png", grey)
+    pixels = read(f"shade.{suffix}|plain.png")
+    assert pixels.shape == (64, 64, 2)
+    assert np.abs(pixels[..., 0] - grey.astype(float)).mean() < 4
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_a_channel_file_in_true_colour_is_refused_by_name(here, suffix):
+    colour = np.full((10, 10, 3), 255, np.uint8)
+    colour[:2] = (40, 80, 120)
+    cv2.imwrite(f"photo.{suffix}", colour)
+    cv2.imwrite("plain.png", colour[..., 0])
+    with pytest.raises(InputError) as error:
+        read(f"plain.png|photo.{suffix}")
+    assert str(error.value).startswith(f"photo.{suffix}: is in colour (on average red 22")
+    assert str(error.value).endswith(
+        "and of several files of one image each has to be one channel. Make it a modality of its "
+        "own, or pick its channel by --reader FILE.py:function"
+    )
+    assert read(f"photo.{suffix}").shape == (10, 10, 3)
 
 
 def test_a_coarser_channel_is_resized_to_the_finest(here):

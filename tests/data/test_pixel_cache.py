@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -17,11 +19,12 @@ import pytest
 
 from comptool.competition.samples import Samples
 from comptool.data import cache as pixel_cache
-from comptool.data.cache import PixelCache
+from comptool.data.cache import PixelCache, form_folder, reader_salt
 from comptool.data.dataset import SampleDataset
 from comptool.data.image_io import ChipForm, ImageFiles, ImageSource, to_chip
 from comptool.errors import InputError, OutputError
 from comptool.io.tables import read_table
+from comptool.registry import PLUGINS
 
 NUM = 7
 SIZES = {"sar": (8, 12), "eo": (16, 16)}
@@ -247,7 +250,7 @@ def test_the_least_used_shards_make_room(samples, cache):
     old = shards(folder)
     for number, path in enumerate(old):
         os.utime(path, (number, number))
-    left = folder / "v1" / ".x.partial.npy"
+    left = folder / f"v{pixel_cache.FORMAT}" / ".x.partial.npy"
     left.write_text("")
     os.utime(left, (0, 0))
     needed = (NUM - 1) * 20 * 20 * 3
@@ -317,6 +320,28 @@ def test_records_and_files_of_several_channels_are_told_apart(cache, tmp_path, m
             np.testing.assert_array_equal(found[row], plain)
     assert found[2].reshape(-1, 2)[0].tolist() == [0, 100]
     assert found[4].reshape(-1, 2)[0].tolist() == [100, 0]
+
+
+def test_a_plugin_of_another_version_or_content_is_another_reader(tmp_path, monkeypatch):
+    class Point(EntryPoint):
+        dist = SimpleNamespace(name="own-package", version="1.0")
+
+    point = Point("image-reader.own", "own_package_reader:read", PLUGINS)
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point])
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_package_reader.py").write_text("def read(content, path): ...\n")
+    salts = [reader_salt("own")]
+    assert reader_salt("own") == salts[0]
+    Point.dist.version = "1.1"
+    salts.append(reader_salt("own"))
+    (tmp_path / "own_package_reader.py").write_text("def read(content, path): return path\n")
+    salts += [reader_salt("own"), reader_salt("numpy"), reader_salt("")]
+    assert len(set(salts)) == 5
+
+
+def test_images_of_the_first_format_are_not_read():
+    # It held the first page alone of a TIFF of several.
+    assert form_folder(Path(), ChipForm(4, 4, 1)).parts[0] != "v1"
 
 
 def test_another_reader_or_range_takes_no_image_of_the_cache(cache, tmp_path, monkeypatch, decodes):

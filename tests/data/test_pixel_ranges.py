@@ -63,6 +63,25 @@ def test_other_numbers_range_over_all_but_the_outermost():
     assert (found.min(), found[0, 0, 0]) == (0, 255)
 
 
+@pytest.mark.parametrize("start", range(0, 1000, 93))
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_stripe_anywhere_in_an_image_is_in_its_range(start, axis):
+    image = np.full((1024, 1024, 1), 3, np.float32)
+    image[:, start : start + 20] = 1000
+    ((low, high),) = find_ranges([some_values(np.moveaxis(image, 1, axis))])
+    assert (low, high) == (3, 1000)
+
+
+@pytest.mark.parametrize("shape", [(1, 100_000, 2), (100_000, 1, 2), (3, 50_000, 2), (1, 1, 2)])
+def test_a_narrow_image_has_values_from_both_of_its_ends(shape):
+    image = np.repeat(np.arange(shape[0] * shape[1], dtype=np.float32), 2).reshape(shape)
+    values = some_values(image)
+    assert values.shape[1] == 2
+    share = values[:, 0] % max(shape[:2]) / max(shape[:2])
+    assert share.min() < 0.01
+    assert max(shape) < 3 or share.max() > 0.99
+
+
 def test_channels_share_a_range_unless_one_would_be_nearly_flat():
     values = RANDOM.uniform(0, 1000, (500, 1)).astype(np.float32)
     assert len(find_ranges([np.hstack([values, values / 4])])) == 1

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import lzma
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,26 @@ def test_an_archive_of_the_whole_download_and_those_in_it(tmp_path):
     assert unpack_all(tmp_path, is_given=True) == []
 
 
+def test_a_download_is_unpacked_into_folders_that_are_there(tmp_path):
+    put(tmp_path / "cup.zip", ["train.csv", *(f"train/{name}" for name in NAMES), "test/a/9.png"])
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "0.png").write_text("mine")
+    (tmp_path / "test").write_text("no folder")
+    assert unpack_all(tmp_path, is_given=True) == [
+        "unpacked cup.zip into this folder (4 files; left as they were: test/a/9.png, train/0.png)"
+    ]
+    assert sorted(one.name for one in (tmp_path / "train").iterdir()) == NAMES
+    assert (tmp_path / "train" / "0.png").read_text() == "mine"
+    assert (tmp_path / "test").read_text() == "no folder"
+    (tmp_path / "test").unlink()
+    (tmp_path / "train" / "3.png").unlink()
+    assert unpack_all(tmp_path, is_given=True) == [
+        "unpacked cup.zip into this folder (2 files; left as they were: train.csv, train/0.png, "
+        "train/1.png and 1 more)"
+    ]
+    assert unpack_all(tmp_path, is_given=True) == []
+
+
 def test_archives_of_something_else_stay_as_they_are(tmp_path):
     put(tmp_path / "code.zip", ["a.py"])
     put(tmp_path / "holiday.zip", NAMES)
@@ -110,6 +132,26 @@ def test_damage_leaves_nothing_behind(tmp_path):
     with pytest.raises(InputError, match=r"train\.tar\.gz: cannot be unpacked"):
         unpack_all(tmp_path, is_given=True)
     assert [one.name for one in tmp_path.iterdir()] == ["train.tar.gz"]
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "reason"),
+    [
+        ("train.zip", EOFError(), "its end is missing"),
+        ("train.zip", zlib.error("Error -3"), "Error -3"),
+        ("train.tar", lzma.LZMAError("Corrupt input data"), "Corrupt input data"),
+    ],
+)
+def test_damage_is_one_sentence(tmp_path, monkeypatch, name, error, reason):
+    def fails(*_, **__):
+        raise error
+
+    put(tmp_path / name, NAMES)
+    monkeypatch.setattr(zipfile.ZipFile, "extractall", fails)
+    monkeypatch.setattr(tarfile.TarFile, "extractall", fails)
+    with pytest.raises(InputError) as told:
+        unpack_all(tmp_path, is_given=True)
+    assert str(told.value) == f"{tmp_path / name}: cannot be unpacked ({reason})"
 
 
 def test_too_little_space_is_told_before(tmp_path, monkeypatch):

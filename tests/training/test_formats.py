@@ -131,7 +131,7 @@ def own() -> None:
     Path("reader.py").write_text(
         "import numpy as np\n"
         "def read(content, path):\n"
-        "    return np.frombuffer(content, np.uint8).reshape(5, 40, 36)\n"
+        "    return np.frombuffer(content, np.uint8).reshape(5, 40, 36).transpose(1, 2, 0)\n"
         "read.suffixes = ('.raw',)\n"
     )
     for number, name in enumerate([*TRAIN, *TEST]):
