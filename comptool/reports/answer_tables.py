@@ -292,7 +292,9 @@ def submitted_classes(tables: AnswerTables, labels: pd.Series[str], reads: str) 
     # If the classes are unknown, a class without a true row is a wrong answer.
     classes = known or class_names([*labels, *answers])
     codes = codes_of(path, answers, classes)
-    return Submitted(_predictions(table, classes, np.eye(len(classes))[codes]), CLASSES)
+    # A class is also a list of one.
+    kind = RANKING if reads == RANKING else CLASSES
+    return Submitted(_predictions(table, classes, np.eye(len(classes))[codes]), kind)
 
 
 def submitted_cells(tables: AnswerTables, classes: Sequence[str], reads: str) -> Submitted:

@@ -153,6 +153,17 @@ def test_lists_that_are_shorter_than_the_metric_looks():
     assert value(answers) == pytest.approx(reciprocal_rank(truth, lists, 3), rel=1e-12)
 
 
+@pytest.mark.parametrize("described", [True, False])
+@pytest.mark.parametrize("metric", ["map@3", "accuracy@3", "recall@3"])
+def test_a_single_class_is_a_list_of_one(metric, described):
+    if described:
+        describe("multiclass", metric, WORDS)
+        table("sample.csv", id=IDS, y="ant")
+    table("s.csv", id=IDS, y="ant")
+    truth = [WORDS[number % 4] for number in range(40)]
+    assert value(table("answers.csv", id=IDS, y=truth), metric=metric) == 0.25
+
+
 @pytest.mark.parametrize("separator", [" ", ",", "; ", "|"])
 def test_lists_of_several_labels(separator):
     describe("multilabel", "micro-f1", WORDS)
