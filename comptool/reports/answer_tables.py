@@ -23,7 +23,14 @@ from comptool.io.predictions import NPY, RESERVED, Predictions, read_predictions
 from comptool.io.provenance import PracticeFacts
 from comptool.io.tables import check_ids, read_table, refuse_rows
 from comptool.metrics.metric_registry import CLASSES, PROBABILITIES, RANKING
-from comptool.submission.answer_forms import SCORE_NAMES, ClassLists, Sample, id_of, image_rows
+from comptool.submission.answer_forms import (
+    SCORE_NAMES,
+    WHOLE,
+    ClassLists,
+    Sample,
+    id_of,
+    image_rows,
+)
 from comptool.tasks import Task
 from comptool.tasks.labels import class_names, matrix_of_columns, positive_class
 
@@ -221,17 +228,26 @@ def true_labels(tables: AnswerTables) -> pd.Series[str]:
     part = part_column(truth)
     found = truth[label or next(str(name) for name in truth.columns[1:] if name != part)]
     refuse_blank(tables.answers, found)
-    return _by_name(found, known)
+    if known is None:
+        return found
+    found = _by_name(found, known)
+    codes_of(tables.answers, found, known, "Correct it, or 'classes' in comptool.toml")
+    return found
 
 
 def _by_name(labels: pd.Series[str], known: Sequence[str] | None) -> pd.Series[str]:
     """Labels by name, where they are class numbers."""
-    if known is None or set(labels) & set(known):
+    if known is None or set(labels) & set(known) or not _are_numbers(labels, len(known)):
         return labels
-    try:
-        return pd.Series([known[int(one)] for one in labels], name=labels.name, dtype=object)
-    except (ValueError, IndexError):
+    # Classes that are numbers themselves leave open what a number is.
+    if all(map(WHOLE.fullmatch, known)):
         return labels
+    return pd.Series([known[int(one)] for one in labels], name=labels.name, dtype=object)
+
+
+def _are_numbers(labels: pd.Series[str], num_classes: int) -> bool:
+    """Whether all labels may be class numbers, from 0."""
+    return all(WHOLE.fullmatch(one) and int(one) < num_classes for one in labels.unique())
 
 
 def refuse_blank(path: Path, answers: pd.Series[str]) -> None:
@@ -257,8 +273,6 @@ def submitted_classes(tables: AnswerTables, labels: pd.Series[str], reads: str) 
     """
     table, path = tables.table, tables.submission
     known = tables.known_classes
-    if known is not None and not {*labels} <= {*known}:
-        known = None  # of another competition
     classes = known or class_names(labels)
     column, per_class = tables.answer, set(asked_columns(table)) & {*labels, *classes}
     if column and column != tables.truth.columns[1] and tables.here is None and not per_class:
@@ -406,8 +420,12 @@ def _ranked(places: Sequence[Sequence[int]], num_classes: int) -> Doubles:
     return numbers
 
 
-def codes_of(path: Path, labels: pd.Series[str], classes: Sequence[str]) -> npt.NDArray[np.intp]:
-    """The index of the class of each row of a submission, shape (N,)."""
+def codes_of(
+    path: Path, labels: pd.Series[str], classes: Sequence[str], mend: str | None = None
+) -> npt.NDArray[np.intp]:
+    """The index of the class of each row, shape (N,)."""
     codes = pd.Index(list(classes)).get_indexer(pd.Index(labels))
-    refuse_rows(path, labels, codes < 0, f"no such class; the classes are {quoted(classes)}")
+    if _are_numbers(labels, len(classes)):
+        mend = f"If they are class numbers from 0, write '{classes[0]}' for 0, and so on"
+    refuse_rows(path, labels, codes < 0, f"no such class; the classes are {quoted(classes)}", mend)
     return codes
