@@ -6,7 +6,7 @@ The cells of a submission decide on its form: a submission has no placeholders.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -47,10 +47,24 @@ def part_column(truth: pd.DataFrame) -> str | None:
     """The column that says which part a row is in, or None."""
     for name in map(str, truth.columns[1:]):
         if name.lower() in PART_COLUMNS:
-            values = set(truth[name].str.strip().str.lower())
-            if values <= {PUBLIC, PRIVATE, IGNORED}:
+            if not _no_part(truth[name]).any():
                 return name
     return None
+
+
+def _no_part(cells: pd.Series[str]) -> pd.Series[bool]:
+    return ~cells.str.strip().str.lower().isin([PUBLIC, PRIVATE, IGNORED])
+
+
+def _refuse_parts(path: Path, truth: pd.DataFrame, asked: Collection[str]) -> None:
+    """Refuse a column of parts with other values; ``split`` and ``part`` may be something else."""
+    for name in map(str, truth.columns[1:]):
+        if name.lower() in PART_COLUMNS and name not in asked:
+            wrong = _no_part(truth[name])
+            if not wrong.all() or name.lower() == "usage":
+                what = "no such part; they are Public, Private and Ignored"
+                mend = "Correct it, or rename the column if it does not tell the parts"
+                refuse_rows(path, truth[name], wrong, what, mend)
 
 
 @dataclass(frozen=True)
@@ -125,6 +139,8 @@ class AnswerTables:
         label = next((one for one in labels if one in columns and one != identity), "")
         first = [identity, *([label] if label else [])]
         truth = truth[[*first, *(name for name in columns if name not in first)]]
+        if len(columns) > TWO:
+            _refuse_parts(answers, truth, {label, *asked})
         recorded = provenance.facts(answers.resolve().parent, PracticeFacts)
         return cls(submission, answers, table, truth, label, recorded, here, not kept)
 
