@@ -314,6 +314,9 @@ def submitted_classes(tables: AnswerTables, labels: pd.Series[str], reads: str) 
         positive, _ = positive_class(column, classes)
         p = np.stack([1 - numbers, numbers] if positive else [numbers, 1 - numbers], axis=1)
         return Submitted(_predictions(table, classes, p), PROBABILITIES)
+    if len(classes) == TWO and reads == PROBABILITIES:
+        outside = ((numbers < 0) | (numbers > 1)) & ~answers.isin(classes)
+        refuse_rows(path, answers, outside, NO_PROBABILITY, SOFTMAX)
     lists = ClassLists.read(list(dict.fromkeys(answers)), classes)
     if lists.several:
         places = _places(path, answers, classes, lists)
