@@ -6,7 +6,7 @@ The cells of a submission decide on its form: a submission has no placeholders.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,14 @@ from comptool.io.predictions import NPY, RESERVED, Predictions, read_predictions
 from comptool.io.provenance import PracticeFacts
 from comptool.io.tables import check_ids, read_table, refuse_rows
 from comptool.metrics.metric_registry import CLASSES, PROBABILITIES, RANKING
-from comptool.submission.answer_forms import SCORE_NAMES, ClassLists, Sample, id_of, image_rows
+from comptool.submission.answer_forms import (
+    SCORE_NAMES,
+    WHOLE,
+    ClassLists,
+    Sample,
+    id_of,
+    image_rows,
+)
 from comptool.tasks import Task
 from comptool.tasks.labels import class_names, matrix_of_columns, positive_class
 
@@ -40,10 +47,24 @@ def part_column(truth: pd.DataFrame) -> str | None:
     """The column that says which part a row is in, or None."""
     for name in map(str, truth.columns[1:]):
         if name.lower() in PART_COLUMNS:
-            values = set(truth[name].str.strip().str.lower())
-            if values <= {PUBLIC, PRIVATE, IGNORED}:
+            if not _no_part(truth[name]).any():
                 return name
     return None
+
+
+def _no_part(cells: pd.Series[str]) -> pd.Series[bool]:
+    return ~cells.str.strip().str.lower().isin([PUBLIC, PRIVATE, IGNORED])
+
+
+def _refuse_parts(path: Path, truth: pd.DataFrame, asked: Collection[str]) -> None:
+    """Refuse a column of parts with other values; ``split`` and ``part`` may be something else."""
+    for name in map(str, truth.columns[1:]):
+        if name.lower() in PART_COLUMNS and name not in asked:
+            wrong = _no_part(truth[name])
+            if not wrong.all() or name.lower() == "usage":
+                what = "no such part; they are Public, Private and Ignored"
+                mend = "Correct it, or rename the column if it does not tell the parts"
+                refuse_rows(path, truth[name], wrong, what, mend)
 
 
 @dataclass(frozen=True)
@@ -118,6 +139,8 @@ class AnswerTables:
         label = next((one for one in labels if one in columns and one != identity), "")
         first = [identity, *([label] if label else [])]
         truth = truth[[*first, *(name for name in columns if name not in first)]]
+        if len(columns) > TWO:
+            _refuse_parts(answers, truth, {label, *asked})
         recorded = provenance.facts(answers.resolve().parent, PracticeFacts)
         return cls(submission, answers, table, truth, label, recorded, here, not kept)
 
@@ -221,17 +244,26 @@ def true_labels(tables: AnswerTables) -> pd.Series[str]:
     part = part_column(truth)
     found = truth[label or next(str(name) for name in truth.columns[1:] if name != part)]
     refuse_blank(tables.answers, found)
-    return _by_name(found, known)
+    if known is None:
+        return found
+    found = _by_name(found, known)
+    codes_of(tables.answers, found, known, "Correct it, or 'classes' in comptool.toml")
+    return found
 
 
 def _by_name(labels: pd.Series[str], known: Sequence[str] | None) -> pd.Series[str]:
     """Labels by name, where they are class numbers."""
-    if known is None or set(labels) & set(known):
+    if known is None or set(labels) & set(known) or not _are_numbers(labels, len(known)):
         return labels
-    try:
-        return pd.Series([known[int(one)] for one in labels], name=labels.name, dtype=object)
-    except (ValueError, IndexError):
+    # Classes that are numbers themselves leave open what a number is.
+    if all(map(WHOLE.fullmatch, known)):
         return labels
+    return pd.Series([known[int(one)] for one in labels], name=labels.name, dtype=object)
+
+
+def _are_numbers(labels: pd.Series[str], num_classes: int) -> bool:
+    """Whether all labels may be class numbers, from 0."""
+    return all(WHOLE.fullmatch(one) and int(one) < num_classes for one in labels.unique())
 
 
 def refuse_blank(path: Path, answers: pd.Series[str]) -> None:
@@ -257,8 +289,6 @@ def submitted_classes(tables: AnswerTables, labels: pd.Series[str], reads: str) 
     """
     table, path = tables.table, tables.submission
     known = tables.known_classes
-    if known is not None and not {*labels} <= {*known}:
-        known = None  # of another competition
     classes = known or class_names(labels)
     column, per_class = tables.answer, set(asked_columns(table)) & {*labels, *classes}
     if column and column != tables.truth.columns[1] and tables.here is None and not per_class:
@@ -284,6 +314,9 @@ def submitted_classes(tables: AnswerTables, labels: pd.Series[str], reads: str) 
         positive, _ = positive_class(column, classes)
         p = np.stack([1 - numbers, numbers] if positive else [numbers, 1 - numbers], axis=1)
         return Submitted(_predictions(table, classes, p), PROBABILITIES)
+    if len(classes) == TWO and reads == PROBABILITIES:
+        outside = ((numbers < 0) | (numbers > 1)) & ~answers.isin(classes)
+        refuse_rows(path, answers, outside, NO_PROBABILITY, SOFTMAX)
     lists = ClassLists.read(list(dict.fromkeys(answers)), classes)
     if lists.several:
         places = _places(path, answers, classes, lists)
@@ -292,7 +325,9 @@ def submitted_classes(tables: AnswerTables, labels: pd.Series[str], reads: str) 
     # If the classes are unknown, a class without a true row is a wrong answer.
     classes = known or class_names([*labels, *answers])
     codes = codes_of(path, answers, classes)
-    return Submitted(_predictions(table, classes, np.eye(len(classes))[codes]), CLASSES)
+    # A class is also a list of one.
+    kind = RANKING if reads == RANKING else CLASSES
+    return Submitted(_predictions(table, classes, np.eye(len(classes))[codes]), kind)
 
 
 def submitted_cells(tables: AnswerTables, classes: Sequence[str], reads: str) -> Submitted:
@@ -404,8 +439,12 @@ def _ranked(places: Sequence[Sequence[int]], num_classes: int) -> Doubles:
     return numbers
 
 
-def codes_of(path: Path, labels: pd.Series[str], classes: Sequence[str]) -> npt.NDArray[np.intp]:
-    """The index of the class of each row of a submission, shape (N,)."""
+def codes_of(
+    path: Path, labels: pd.Series[str], classes: Sequence[str], mend: str | None = None
+) -> npt.NDArray[np.intp]:
+    """The index of the class of each row, shape (N,)."""
     codes = pd.Index(list(classes)).get_indexer(pd.Index(labels))
-    refuse_rows(path, labels, codes < 0, f"no such class; the classes are {quoted(classes)}")
+    if _are_numbers(labels, len(classes)):
+        mend = f"If they are class numbers from 0, write '{classes[0]}' for 0, and so on"
+    refuse_rows(path, labels, codes < 0, f"no such class; the classes are {quoted(classes)}", mend)
     return codes

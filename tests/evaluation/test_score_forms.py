@@ -153,6 +153,17 @@ def test_lists_that_are_shorter_than_the_metric_looks():
     assert value(answers) == pytest.approx(reciprocal_rank(truth, lists, 3), rel=1e-12)
 
 
+@pytest.mark.parametrize("described", [True, False])
+@pytest.mark.parametrize("metric", ["map@3", "accuracy@3", "recall@3"])
+def test_a_single_class_is_a_list_of_one(metric, described):
+    if described:
+        describe("multiclass", metric, WORDS)
+        table("sample.csv", id=IDS, y="ant")
+    table("s.csv", id=IDS, y="ant")
+    truth = [WORDS[number % 4] for number in range(40)]
+    assert value(table("answers.csv", id=IDS, y=truth), metric=metric) == 0.25
+
+
 @pytest.mark.parametrize("separator", [" ", ",", "; ", "|"])
 def test_lists_of_several_labels(separator):
     describe("multilabel", "micro-f1", WORDS)
@@ -282,6 +293,38 @@ def test_what_is_no_class_is_named(task, cells, answers, message):
     with pytest.raises(InputError) as error:
         grade(Path("s.csv"), table("answers.csv", id=["a", "b"], y=[answers, "ant"]))
     assert str(error.value).startswith(message)
+
+
+TOML = "Correct it, or 'classes' in comptool.toml"
+ZERO = "If they are class numbers from 0, write '1' for 0, and so on"
+
+
+@pytest.mark.parametrize(
+    ("task", "classes", "answers", "message"),
+    [
+        ("multiclass", "123", ["0", "1", "2"], f"row 1, column 'y': {{}} (found '0'). {ZERO}"),
+        ("ordinal", "123", ["1", "2", "0"], f"row 3, column 'y': {{}} (found '0'). {ZERO}"),
+        ("multiclass", "345", ["0", "1", "2"], "row 1, column 'y': {} (found '0', '1', '2'). "
+         + ZERO.replace("'1'", "'3'")),
+        ("ordinal", "123", ["1", "9", "2"], f"row 2, column 'y': {{}} (found '9'). {TOML}"),
+        ("ordinal", "123", ["1", "2.5", "2"], f"row 2, column 'y': {{}} (found '2.5'). {TOML}"),
+        ("multiclass", "abc", ["a", "b", "z"], f"row 3, column 'y': {{}} (found 'z'). {TOML}"),
+        ("multiclass", "abc", ["-1", "0", "1"], f"row 1, column 'y': {{}} (found '-1', '0', '1'). "
+         f"{TOML}"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("columns", [False, True])
+def test_answers_that_are_none_of_the_classes_are_named(task, classes, answers, message, columns):
+    describe(task, "accuracy", classes)
+    ids = ["x", "y", "z"]
+    table("sample.csv", id=ids, y=classes[0])
+    submission = table("s.csv", id=ids, y=list(classes))
+    if columns:
+        submission = table("s.csv", id=ids, **dict.fromkeys(classes, 0.25))
+    with pytest.raises(InputError) as error:
+        grade(submission, table("answers.csv", id=ids, y=answers))
+    what = "no such class; the classes are " + ", ".join(f"'{name}'" for name in classes)
+    assert str(error.value) == f"answers.csv, {message.format(what)}"
 
 
 def test_answers_that_are_not_one_hot_are_named():

@@ -113,6 +113,39 @@ def test_a_column_of_the_answers_says_which_part_a_row_is_in(truth):
     assert grade(labels(pred), answers, public=0.3).num_public == public_part(0.3).sum()
 
 
+@pytest.mark.parametrize(
+    ("column", "cells", "message"),
+    [
+        ("Usage", ("foo", "Ignored", "bar"), "row 1, column 'Usage': {} (found 'foo', 'bar'). {}"),
+        ("usage", ("1", "2", "2"), "row 1, column 'usage': {} (found '1', '2'). {}"),
+        ("split", ("public", "private", ""), "row 3, column 'split': {} (found ''). {}"),
+    ],
+)
+def test_an_unknown_part_is_named(column, cells, message):
+    rows = [(i, c, cell) for i, c, cell in zip(IDS[:3], CLASSES, cells, strict=True)]
+    answers = write("answers.csv", f"id,y,{column}", rows)
+    with pytest.raises(InputError) as error:
+        grade(labels(np.arange(3), IDS[:3]), answers)
+    told = "no such part; they are Public, Private and Ignored"
+    mend = "Correct it, or rename the column if it does not tell the parts"
+    assert str(error.value) == f"answers.csv, {message.format(told, mend)}"
+
+
+@pytest.mark.parametrize("header", ["id,y,split", "id,usage"])
+def test_a_column_that_tells_no_parts_may_be_called_like_one(header):
+    more = ["test"] * header.count("split")
+    answers = write("answers.csv", header, [(i, "a", *more) for i in IDS[:3]])
+    submission = labels(np.zeros(3, int), IDS[:3])
+    submission.write_text(submission.read_text().replace("id,y", header.removesuffix(",split")))
+    assert grade(submission, answers, public=0).private == 1
+
+
+def test_a_class_may_be_called_like_a_column_of_parts():
+    rows = [(IDS[0], 1, 0), (IDS[1], 0, 1)]
+    answers = write("answers.csv", "id,usage,form", rows)
+    assert grade(write("s.csv", "id,usage,form", rows), answers, public=0).private == 1
+
+
 def test_a_row_stays_in_its_part_whatever_else_is_graded(truth):
     """Of a third of the rows, those are public that were public among all."""
     some = list(range(0, len(IDS), 3))
