@@ -174,7 +174,8 @@ class Metric(Entry):
         probabilities
             Of shape (N, K), or numbers of the shape of the targets.
         pred
-            The decided class of each row, (N,), for metrics of classes; None: the most probable.
+            The decided class of each row, (N,), for metrics of classes and functions of a user
+            whose tables hold a class; None: the most probable.
 
         Raises
         ------
@@ -196,7 +197,7 @@ class Metric(Entry):
             return prepared
         from comptool.metrics import user_metric
 
-        return user_metric.prepare(self, function, targets, probabilities)
+        return user_metric.prepare(self, function, targets, probabilities, pred)
 
     def _arguments(self, probabilities: Floats) -> dict[str, Any]:
         if not self.is_ours:
