@@ -239,7 +239,7 @@ def precision_at(targets, p, k):
         if targets[c] == 1:
             found += 1
             total += found / place
-    return total / min(k, (targets == 1).sum())
+    return total / min(k, (targets == 1).sum()) if total else 0
 
 
 def weighted_multilabel(name, targets, p, w, given):
@@ -263,7 +263,8 @@ def weighted_multilabel(name, targets, p, w, given):
             shares = [given["class_weights"][k] for k, *_ in by_class]
         return np.average(values, weights=shares) if values else None
     if name in ("map@k", "recall@k"):
-        rows = [n for n in range(len(p)) if w[n] and (targets[n] == 1).any()]
+        counted = targets != -1 if name == "map@k" else targets == 1
+        rows = [n for n in range(len(p)) if w[n] and counted[n].any()]
         k = given["k"]
         values = [
             precision_at(targets[n], p[n], k)
