@@ -111,7 +111,8 @@ def check_fit(owner: str, given: Mapping[str, Any], num_classes: int) -> None:
         if found != num_classes:
             what = "rows and columns" if name == "cost" else "numbers"
             raise UsageError(
-                f"{owner}: {name} has {found} {what} and there are {num_classes} classes"
+                f"{owner}: {name.replace('_', '-')} has {found} {what} and there are "
+                f"{num_classes} classes"
             )
 
 
@@ -173,7 +174,7 @@ OPTIONS: Mapping[str, MetricOption] = {
     "beta": MetricOption(_positive, "a number above 0"),
     "positive_weight": MetricOption(_positive, "a number above 0"),
     "positive_class": MetricOption(_class, "a class"),
-    "weights": MetricOption(
+    "class_weights": MetricOption(
         _weights, "a number of 0 or more for each class, not all 0, or a CSV with class and weight"
     ),
     "cost": MetricOption(

@@ -174,7 +174,8 @@ class Metric(Entry):
         probabilities
             Of shape (N, K), or numbers of the shape of the targets.
         pred
-            The decided class of each row, (N,), for metrics of classes; None: the most probable.
+            The decided class of each row, (N,), for metrics of classes and functions of a user
+            whose tables hold a class; None: the most probable.
 
         Raises
         ------
@@ -196,7 +197,7 @@ class Metric(Entry):
             return prepared
         from comptool.metrics import user_metric
 
-        return user_metric.prepare(self, function, targets, probabilities)
+        return user_metric.prepare(self, function, targets, probabilities, pred)
 
     def _arguments(self, probabilities: Floats) -> dict[str, Any]:
         if not self.is_ours:
@@ -224,8 +225,8 @@ class Metric(Entry):
     def of_classes(self, kept: Sequence[int]) -> Metric:
         """The metric of the classes at these places alone."""
         given = dict(self.given)
-        if "weights" in given:
-            given["weights"] = [given["weights"][place] for place in kept]
+        if "class_weights" in given:
+            given["class_weights"] = [given["class_weights"][place] for place in kept]
         if "cost" in given:
             given["cost"] = [[given["cost"][true][place] for place in kept] for true in kept]
         names = None if self.classes is None else tuple(self.classes[place] for place in kept)
@@ -292,9 +293,9 @@ ROWS = (
         "Hanley & McNeil 1982", (*ONE_CLASS, MULTILABEL), of_order=True,
         per_class="comptool.metrics.ranking:roc_areas"),
     Metric("weighted-auc", "comptool.metrics.ranking:weighted_roc_area",
-        "Mean of the ROC areas, by 'weights' or else by how often a class is present.",
+        "Mean of the ROC areas, by 'class-weights' or else by how often a class is present.",
         "scikit-learn's roc_auc_score", (*ONE_CLASS, MULTILABEL), of_order=True,
-        takes=("weights",)),
+        takes=("class_weights",)),
     Metric("micro-auc", "comptool.metrics.ranking:micro_roc_area",
         "ROC area of all cells ranked together.",
         "scikit-learn's roc_auc_score", (MULTILABEL,)),
@@ -336,13 +337,13 @@ ROWS = (
         "Mean binary cross-entropy.",
         "Good 1952", greater_is_better=False),
     Metric("weighted-logloss", "comptool.metrics.multiclass:weighted_logloss",
-        "Mean of -log p of the true class by 'weights' of the classes.",
+        "Mean of -log p of the true class by 'class-weights'.",
         "scikit-learn's log_loss", ONE_CLASS, greater_is_better=False,
-        takes=("weights",), needs=("weights",)),
+        takes=("class_weights",), needs=("class_weights",)),
     Metric("weighted-logloss", "comptool.metrics.multilabel:weighted_logloss",
-        "Mean binary cross-entropy by 'weights' of the classes.",
+        "Mean binary cross-entropy by 'class-weights'.",
         "RSNA 2019 and 2022", (MULTILABEL,), greater_is_better=False,
-        takes=("weights", "positive_weight"), needs=("weights",)),
+        takes=("class_weights", "positive_weight"), needs=("class_weights",)),
     Metric("mae", "comptool.metrics.grades:mae",
         "Mean distance between the true and the answered grade.",
         "Baccianella et al. 2009, doi:10.1109/ISDA.2009.230", (ORDINAL,),

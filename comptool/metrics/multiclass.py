@@ -124,10 +124,10 @@ def logloss(targets: Targets, probabilities: Floats) -> Weighted:
 
 
 @weighted
-def weighted_logloss(targets: Targets, probabilities: Floats, weights: Floats) -> Weighted:
-    """Log-loss in which a row counts as much as its class; ``weights`` are (K,)."""
+def weighted_logloss(targets: Targets, probabilities: Floats, class_weights: Floats) -> Weighted:
+    """Log-loss in which a row counts as much as its class; ``class_weights`` are (K,)."""
     plain = logloss.prepare(targets, probabilities)
-    of_rows = np.asarray(weights, np.float64)[targets]
+    of_rows = np.asarray(class_weights, np.float64)[targets]
 
     def value(weights: Weights | None = None) -> float:
         counted = of_rows if weights is None else of_rows * weights

@@ -203,15 +203,15 @@ def _cross_entropies(targets: Targets, probabilities: Floats) -> Floats:
 
 @weighted
 def weighted_logloss(
-    targets: Targets, probabilities: Floats, weights: Floats, positive_weight: float = 1.0
+    targets: Targets, probabilities: Floats, class_weights: Floats, positive_weight: float = 1.0
 ) -> Weighted:
     """Mean over rows of the cross-entropy of the known cells, weighted by class.
 
-    ``weights`` are (K,); a present cell counts ``positive_weight`` times as much as an absent one.
-    The loss of a row is divided by the sum of its weights, as in the RSNA 2022 cervical spine
+    ``class_weights`` are (K,); a present cell counts ``positive_weight`` times as much as an absent
+    one. The loss of a row is divided by the sum of its weights, as in the RSNA 2022 cervical spine
     competition; an InputError without a known cell of a class with a weight.
     """
-    importance = np.asarray(weights, np.float64) * np.where(targets == 1, positive_weight, 1)
+    importance = np.asarray(class_weights, np.float64) * np.where(targets == 1, positive_weight, 1)
     importance = importance * (targets != -1)
     whole = importance.sum(axis=1)
     measured = whole > 0

@@ -334,12 +334,12 @@ def micro_roc_area(targets: Targets, probabilities: Floats) -> Weighted:
 
 @weighted
 def weighted_roc_area(
-    targets: Targets, probabilities: Floats, weights: Floats | None = None
+    targets: Targets, probabilities: Floats, class_weights: Floats | None = None
 ) -> Weighted:
-    """Mean ROC area of the classes, weighted by ``weights`` (K,), else by their present cells."""
+    """Mean ROC area of the classes by ``class_weights`` (K,), else by their present cells."""
     labels = targets if targets.ndim == 2 else _one_hot(targets, probabilities)
     ranking = WeightedRanking(labels, probabilities)
-    importance = None if weights is None else np.asarray(weights, np.float64)
+    importance = None if class_weights is None else np.asarray(class_weights, np.float64)
 
     def value(weights: Weights | None = None) -> float:
         counts = np.ones(len(labels)) if weights is None else weights

@@ -2,7 +2,8 @@
 
 Of equally probable classes the first in class order is the more probable one, as in `argmax`.
 Targets are class indices (N,), or 1, 0 and -1 (unknown) of shape (N, C); unknown cells are ranked
-last and count as no label. Rows without a label have no precision or recall and are left out.
+last and count as no label. Rows without a label have no recall and are left out of it, and an
+average precision of 0.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ def recall(targets: Targets, probabilities: Floats, k: int = 1) -> Weighted:
     if targets.ndim == 1:
         return accuracy.prepare(targets, probabilities, k)
     found = hits(targets, probabilities, k).sum(axis=1)
-    return _mean_of_labelled(targets, found / _labels(targets), f"recall@{k}")
+    labelled = (targets == 1).any(axis=1)
+    none = f"recall@{k} is not defined: no row has a label"
+    return _mean_of(labelled, found / _labels(targets), none)
 
 
 @weighted
@@ -53,7 +56,9 @@ def average_precision(targets: Targets, probabilities: Floats, k: int = 1) -> We
     """Mean over rows of the average precision of the ``k`` most probable classes, 0 to 1.
 
     The precision at each rank that is a hit, summed and divided by the smaller of ``k`` and the
-    number of labels; for one class per row it is 1 / rank, or 0 beyond ``k``.
+    number of labels; for one class per row it is 1 / rank, or 0 beyond ``k``. A row without a label
+    counts 0, as on Kaggle; one without a known cell does not count, and an InputError says that
+    there is no other.
 
     Examples
     --------
@@ -67,7 +72,8 @@ def average_precision(targets: Targets, probabilities: Floats, k: int = 1) -> We
     hit = hits(targets, probabilities, k)
     precision = np.cumsum(hit, axis=1) / np.arange(1, hit.shape[1] + 1)
     values = (precision * hit).sum(axis=1) / np.minimum(_labels(targets), k)
-    return _mean_of_labelled(targets, values, f"map@{k}")
+    measured = (targets != -1).any(axis=1)
+    return _mean_of(measured, values, f"map@{k} is not defined: every cell is unknown")
 
 
 def _labels(targets: Targets) -> npt.NDArray[np.int64]:
@@ -75,13 +81,11 @@ def _labels(targets: Targets) -> npt.NDArray[np.int64]:
     return np.asarray(np.maximum(np.count_nonzero(targets == 1, axis=1), 1))
 
 
-def _mean_of_labelled(targets: Targets, values: Floats, name: str) -> Weighted:
-    labelled = (targets == 1).any(axis=1)
-
+def _mean_of(measured: npt.NDArray[np.bool_], values: Floats, none: str) -> Weighted:
     def value(weights: Weights | None = None) -> float:
-        counted = labelled if weights is None else labelled * weights
+        counted = measured if weights is None else measured * weights
         if not counted.any():
-            raise InputError(f"{name} is not defined: no row has a label")
+            raise InputError(none)
         return float(np.average(values, weights=counted))
 
     return value

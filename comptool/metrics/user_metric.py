@@ -126,7 +126,11 @@ def properties(name: str, function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def prepare(
-    metric: Metric, function: Callable[..., Any], targets: Targets, probabilities: Floats
+    metric: Metric,
+    function: Callable[..., Any],
+    targets: Targets,
+    probabilities: Floats,
+    pred: Targets | None = None,
 ) -> Weighted:
     """The metric of these predictions as a function of row weights.
 
@@ -142,7 +146,7 @@ def prepare(
     signature = Signature.of(metric.name, function)
     options = signature.checked(metric.name, metric.user_options)
     if signature.of_tables:
-        tables = _Tables.of(metric, targets, probabilities)
+        tables = _Tables.of(metric, targets, probabilities, pred)
 
         def value(rows: Any = None, weights: Weights | None = None) -> object:
             solution, submission = tables.of_rows(rows)
@@ -220,7 +224,9 @@ class _Tables:
     id: str
 
     @classmethod
-    def of(cls, metric: Metric, targets: Targets, probabilities: Floats) -> _Tables:
+    def of(
+        cls, metric: Metric, targets: Targets, probabilities: Floats, pred: Targets | None
+    ) -> _Tables:
         num_classes = probabilities.shape[1] if probabilities.ndim == 2 else 1
         classes = metric.classes or tuple(map(str, range(num_classes)))
         label = metric.columns.label or "label"
@@ -238,7 +244,7 @@ class _Tables:
                 k = metric.given["k"]
                 answers = np.array([" ".join(map(str, texts[row[:k]])) for row in ranked], object)
             else:
-                answers = texts[ranked[:, 0]]
+                answers = texts[ranked[:, 0] if pred is None else pred]
             pair, names = (texts[targets], answers), (label,)
         elif single:
             pair, names = ((targets == 1).astype(np.int64), probabilities[:, 1]), (label,)

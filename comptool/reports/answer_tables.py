@@ -76,17 +76,19 @@ class Submitted:
 
     predictions: Predictions
     kind: str
+    repeated: Doubles | None = None  # (N, K), see `_repeated`
 
     def filled(self) -> Doubles:
-        """The probabilities, (N, K + k) for a ranking, whose k last columns are no classes.
+        """The probabilities, (N, K + K) if they are answers, whose last columns are no classes.
 
-        They come after the classes of a list and before all others: a class that a short list does
-        not name is nowhere in the ranking.
+        They stand where a list repeats a class, or after its classes and before all others: a class
+        that a short list does not name is nowhere in the ranking.
         """
         found = np.asarray(self.predictions.probabilities, np.float64)
-        if self.kind != RANKING:
+        if self.kind == PROBABILITIES:
             return found
-        return np.concatenate([found, np.full(found.shape, UNNAMED)], axis=1)
+        others = np.full(found.shape, UNNAMED) if self.repeated is None else self.repeated
+        return np.concatenate([found, others], axis=1)
 
 
 # Between the classes of a list, above one half, and 0.
@@ -320,7 +322,8 @@ def submitted_classes(tables: AnswerTables, labels: pd.Series[str], reads: str) 
     lists = ClassLists.read(list(dict.fromkeys(answers)), classes)
     if lists.several:
         places = _places(path, answers, classes, lists)
-        return Submitted(_predictions(table, classes, _ranked(places, len(classes))), RANKING)
+        ranked = _predictions(table, classes, _ranked(places, len(classes)))
+        return Submitted(ranked, RANKING, _repeated(places, len(classes)))
     answers = _by_name(answers, known)
     # If the classes are unknown, a class without a true row is a wrong answer.
     classes = known or class_names([*labels, *answers])
@@ -354,9 +357,9 @@ def submitted_cells(tables: AnswerTables, classes: Sequence[str], reads: str) ->
     numbers = _ranked(places, len(classes))
     if reads != RANKING:
         numbers = (numbers > 0).astype(np.float64)
-    return Submitted(
-        _predictions(table, tuple(classes), numbers), RANKING if reads == RANKING else CLASSES
-    )
+        return Submitted(_predictions(table, tuple(classes), numbers), CLASSES)
+    ranked = _predictions(table, tuple(classes), numbers)
+    return Submitted(ranked, RANKING, _repeated(places, len(classes)))
 
 
 def lists_of(path: Path, cells: pd.Series[str], classes: Sequence[str]) -> list[list[int]]:
@@ -436,6 +439,16 @@ def _ranked(places: Sequence[Sequence[int]], num_classes: int) -> Doubles:
         # A class that is named again stays at its first place.
         for rank, place in reversed(list(enumerate(listed))):
             numbers[row, place] = 1 - 0.5 * rank / len(listed)
+    return numbers
+
+
+def _repeated(places: Sequence[Sequence[int]], num_classes: int) -> Doubles:
+    """Numbers, as of `_ranked`, of the places where lists repeat a class; else `UNNAMED`."""
+    numbers = np.full((len(places), num_classes), UNNAMED)
+    for row, listed in enumerate(places):
+        for rank, place in enumerate(listed[:num_classes]):
+            if place in listed[:rank]:
+                numbers[row, rank] = 1 - 0.5 * rank / len(listed)
     return numbers
 
 

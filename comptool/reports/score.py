@@ -318,7 +318,8 @@ def grade_cells(
     wanted, ranked = targets, cells
     if given.kind == RANKING and measure.is_ours:
         ranked = given.filled()[order]
-        wanted = np.concatenate([targets, np.zeros_like(targets)], axis=1)
+        unknown = (targets == -1).all(axis=1, keepdims=True)
+        wanted = np.hstack([targets, np.where(unknown, -1, np.zeros_like(targets))])
     grade = parts.grade(measure.name, lambda rows: measure.score(wanted[rows], ranked[rows]))
     return LabelGrade(
         **vars(grade),
@@ -428,7 +429,8 @@ def grade_classes(
     order = aligned(submission, list(answered.ids), answers, tables.truth.iloc[:, 0].tolist())
     targets = indices_of(answers, labels, answered.classes, "submission has")
     measure = graded_metric(task, tables.recorded, metric, answered.classes)
-    filled = given.filled() if measure.is_ours else answered.probabilities
+    is_ranking = measure.is_ours and measure.reads == RANKING
+    filled = given.filled() if is_ranking else answered.probabilities
     probabilities = filled[order]
 
     def value(rows: Rows) -> float:

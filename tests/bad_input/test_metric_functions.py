@@ -74,8 +74,8 @@ OPTIONS = "[metric-options]\n"
         ("accuracy", "beta = 2", 2, "the metric 'accuracy' takes no 'beta'; it takes no options"),
         ("accuracy", "beta = true\ngamma = {}", 3, "comptool.toml: 'metric-options' gives 'gamma' "
          "as {}; a number, a list of numbers or a path is needed"),
-        ("weighted-auc", "weights = [1, 2]", 2,
-         "weighted-auc: weights has 2 numbers and there are 3 classes"),
+        ("weighted-auc", "class-weights = [1, 2]", 2,
+         "weighted-auc: class-weights has 2 numbers and there are 3 classes"),
         ("expected-cost", 'cost = "gone.csv"', 3, "data/gone.csv: there is no such file or folder. "
          "Correct 'metric-options' in comptool.toml (or its option or variable)"),
         ("expected-cost", 'cost = "cost.csv"', 3,
@@ -104,9 +104,9 @@ def test_options_that_the_metric_of_the_competition_does_not_take(
          "--metric-option gives the same name twice"),
         (("--metric-option", "beta=2"),
          "the metric 'accuracy' takes no 'beta'; it takes no options"),
-        (("--metric", "weighted-auc", "--metric-option", "weights=1,x"),
-         "weighted-auc: weights is '1,x'; it has to be a number of 0 or more for each class, not "
-         "all 0, or a CSV with class and weight"),
+        (("--metric", "weighted-auc", "--metric-option", "class-weights=1,x"),
+         "weighted-auc: class-weights is '1,x'; it has to be a number of 0 or more for each class, "
+         "not all 0, or a CSV with class and weight"),
     ],
 )  # fmt: skip
 def test_options_that_init_refuses(refused, typed, message):

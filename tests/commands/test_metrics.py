@@ -84,10 +84,10 @@ def test_init_writes_the_options_of_the_metric_and_they_are_read_again(comptool,
         '[metric-options]\ncost = "cost.csv"\n'
     )
     assert load().metric_options == {"cost": "cost.csv"}
-    options = ("--metric-option", "weights=1,2,0.5", "--force")
+    options = ("--metric-option", "class-weights=1,2,0.5", "--force")
     assert comptool("init", "--metric", "weighted-auc", *options).exit_code == 0
-    assert load().metric_options == {"weights": [1, 2, 0.5]}
-    assert load().find_metric().given == {"weights": [1, 2, 0.5]}
+    assert load().metric_options == {"class-weights": [1, 2, 0.5]}
+    assert load().find_metric().given == {"class_weights": [1, 2, 0.5]}
     # Other metrics have options of their own.
     assert load().find_metric("auc").given == {}
 
@@ -95,10 +95,12 @@ def test_init_writes_the_options_of_the_metric_and_they_are_read_again(comptool,
 def test_the_environment_overrides_the_options(comptool, put, rows, monkeypatch):
     assert comptool("init", "--metric", "pauc@0.9", "--force").exit_code == 0
     monkeypatch.setenv("COMPTOOL_METRIC", "weighted-logloss")
-    monkeypatch.setenv("COMPTOOL_METRIC_OPTIONS", "weights=1,2,3")
-    assert load().find_metric().record == {"weights": [1, 2, 3]}
-    monkeypatch.setenv("COMPTOOL_METRIC_OPTIONS", "weights")
-    with pytest.raises(UsageError, match="COMPTOOL_METRIC_OPTIONS gives 'weights' as ''; a number"):
+    monkeypatch.setenv("COMPTOOL_METRIC_OPTIONS", "class-weights=1,2,3")
+    assert load().find_metric().record == {"class-weights": [1, 2, 3]}
+    monkeypatch.setenv("COMPTOOL_METRIC_OPTIONS", "class-weights")
+    with pytest.raises(
+        UsageError, match="COMPTOOL_METRIC_OPTIONS gives 'class-weights' as ''; a number"
+    ):
         load()
 
 

@@ -19,7 +19,7 @@ COSTS = "true,eel,cat,dog\neel,0,5,6\ndog,8,7,0\ncat,4,0,3\n"
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.name}-{row.target}")
 def test_every_entry_loads_and_its_function_takes_its_options(row):
-    assert set(row.options()) >= set(row.takes) - {"cost", "weights", "positive_class"}
+    assert set(row.options()) >= set(row.takes) - {"cost", "class_weights", "positive_class"}
     assert (row.reads in READS, row.summary[-1], bool(row.source)) == (True, ".", True)
     assert set(row.needs) | ({row.parameter} - {""}) <= set(row.takes)
 
@@ -75,13 +75,14 @@ def test_a_k_above_the_number_of_classes_is_told_where_these_are_first_seen():
         ("accuracy", {"beta": 1}, "the metric 'accuracy' takes no 'beta'; it takes no options"),
         ("map@2", {"k": 2}, "map@2 says its k, and an option says it again"),
         ("macro-f-beta", {"beta": 0}, "macro-f-beta: beta is '0'; it has to be a number above 0"),
-        ("weighted-logloss", {"weights": [1, 2]},
-         "weighted-logloss: weights has 2 numbers and there are 3 classes"),
-        ("weighted-logloss", {"weights": [0, 0, 0]},
-         "weighted-logloss: weights is the list 0, 0, 0 (all are 0); it has to be a number of 0"),
-        ("weighted-logloss", {"weights": [1, -1, 1]},
-         "weighted-logloss: weights is the list 1, -1, 1; it has to be a number of 0 or more for"),
-        ("weighted-logloss", {"weights": 3}, "weighted-logloss: weights is '3'; it has to be a"),
+        ("weighted-logloss", {"class-weights": [1, 2]},
+         "weighted-logloss: class-weights has 2 numbers and there are 3 classes"),
+        ("weighted-logloss", {"class-weights": [0, 0, 0]},
+         "weighted-logloss: class-weights is the list 0, 0, 0 (all are 0); it has to be a number"),
+        ("weighted-logloss", {"class-weights": [1, -1, 1]},
+         "weighted-logloss: class-weights is the list 1, -1, 1; it has to be a number of 0"),
+        ("weighted-logloss", {"class-weights": 3},
+         "weighted-logloss: class-weights is '3'; it has to be a"),
         ("pauc@0.8", {"positive-class": "cow"},
          "pauc@0.8: positive-class is 'cow' (did you mean 'dog', 'cat', 'eel'?)"),
         ("expected-cost", {"cost": [[0, 1], [1]]}, "expected-cost: cost is the list [0, 1], [1]"),
@@ -119,9 +120,9 @@ def test_a_matrix_with_names_is_brought_into_class_order(tmp_path):
 def test_weights_with_names_are_brought_into_class_order(tmp_path):
     path = tmp_path / "weights.csv"
     path.write_text("class,weight\neel,3\ncat,1\ndog,2\n")
-    options = {"weights": str(path)}
+    options = {"class-weights": str(path)}
     found = metrics.find("weighted-logloss", "multiclass", options, classes=CLASSES)
-    assert found.given["weights"] == [1, 2, 3]
+    assert found.given["class_weights"] == [1, 2, 3]
     path.write_text("eel,3\ncat,1\ndog,2\n")
     assert metrics.find("weighted-auc", "multilabel", options, classes=CLASSES).given == found.given
 
@@ -151,8 +152,8 @@ def test_a_metric_of_some_of_the_classes_takes_their_options():
     found = metrics.find("expected-cost", "multiclass", {"cost": cost}, classes=CLASSES)
     kept = found.of_classes([0, 2])
     assert (kept.given["cost"], kept.classes) == ([[0, 4], [5, 0]], ("cat", "eel"))
-    weighted = metrics.find("weighted-logloss", "multiclass", {"weights": [1, 2, 3]})
-    assert weighted.of_classes([0, 2]).given["weights"] == [1, 3]
+    weighted = metrics.find("weighted-logloss", "multiclass", {"class-weights": [1, 2, 3]})
+    assert weighted.of_classes([0, 2]).given["class_weights"] == [1, 3]
     positive = metrics.find("pf1", "multiclass", {"positive-class": "dog"}, classes=CLASSES)
     with pytest.raises(UsageError, match="pf1 needs its positive class 'dog'"):
         positive.of_classes([0, 2])
@@ -187,10 +188,28 @@ def test_the_name_alone_is_checked_without_a_file():
 def test_the_options_of_a_metric_are_listed(tmp_path):
     assert metrics.options_in_words("samples-f-beta") == {"beta": "a number above 0 (default: 1)"}
     assert metrics.options_in_words("map@5") == {}
-    assert list(metrics.options_in_words("weighted-logloss")) == ["weights", "positive-weight"]
+    assert list(metrics.options_in_words("weighted-logloss")) == [
+        "class-weights",
+        "positive-weight",
+    ]
     with pytest.raises(UsageError, match="no metric is called 'f-betta'"):
         metrics.options_in_words("f-betta")
     (tmp_path / "own.py").write_text("def f(targets, p, limit, other=1):\n    return 0.5\n")
     assert metrics.options_in_words(f"{tmp_path / 'own.py'}:f") == {
         "limit": "needed", "other": "may be given"
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("targets", [np.array([0, 1, 2]), np.eye(3, dtype=np.int8)])
+def test_weights_of_classes_are_no_weights_of_rows(targets):
+    p = np.array([[0.8, 0.5, 0.1], [0.9, 0.6, 0.2], [0.3, 0.2, 0.4]])
+    of_rows, given = np.array([1.0, 2, 1]), [1, 2, 3]
+    for name, called in {
+        "weighted-logloss": metrics.weighted_logloss,
+        "weighted-auc": metrics.weighted_auc,
+    }.items():
+        found = metrics.by_shape(name, targets, {"class-weights": given})
+        assert called(targets, p, class_weights=given) == found.score(targets, p)
+        assert called(targets, p, of_rows, class_weights=given) == found.score(targets, p, of_rows)
+        others = called(targets, p, class_weights=[3, 2, 1])
+        assert others != pytest.approx(found.score(targets, p))

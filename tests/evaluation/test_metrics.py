@@ -143,7 +143,7 @@ def options_of(row, num_classes):
         "k": min(2, num_classes),
         "tpr": 0.4,
         "beta": 0.5,
-        "weights": [1 + k / 2 for k in range(num_classes)],
+        "class-weights": [1 + k / 2 for k in range(num_classes)],
         "positive-weight": 2,
         "positive-class": str(num_classes - 1),
         "cost": [
@@ -156,8 +156,8 @@ def options_of(row, num_classes):
 def moved_options(given, columns):
     """The options of a metric whose classes are in another order."""
     moved = dict(given)
-    if "weights" in given:
-        moved["weights"] = [given["weights"][c] for c in columns]
+    if "class_weights" in given:
+        moved["class_weights"] = [given["class_weights"][c] for c in columns]
     if "cost" in given:
         moved["cost"] = [[given["cost"][i][j] for j in columns] for i in columns]
     return moved
@@ -185,7 +185,7 @@ def weighted_multiclass(name, targets, p, w, given):
     if name in ("auc", "weighted-auc"):
         defined = [k for k in classes if 0 < w[targets == k].sum() < w.sum()]
         areas = [oracle.roc_auc_score(targets == k, p[:, k], sample_weight=w) for k in defined]
-        shares = [given["weights"][k] for k in defined] if "weights" in given else None
+        shares = [given["class_weights"][k] for k in defined] if "class_weights" in given else None
         return np.average(areas, weights=shares) if areas else None
     if name in ("pauc@tpr", "pf1"):
         if not 0 < w[of_one[0] == 1].sum() or (name != "pf1" and w[of_one[0] == 0].sum() == 0):
@@ -223,7 +223,10 @@ def weighted_multiclass(name, targets, p, w, given):
         ),
         "logloss": lambda: oracle.log_loss(targets, p, labels=list(classes), **weigh),
         "weighted-logloss": lambda: oracle.log_loss(
-            targets, p, labels=list(classes), sample_weight=w * np.array(given["weights"])[targets]
+            targets,
+            p,
+            labels=list(classes),
+            sample_weight=w * np.array(given["class_weights"])[targets],
         ),
     }[name]()
 
@@ -236,7 +239,7 @@ def precision_at(targets, p, k):
         if targets[c] == 1:
             found += 1
             total += found / place
-    return total / min(k, (targets == 1).sum())
+    return total / min(k, (targets == 1).sum()) if total else 0
 
 
 def weighted_multilabel(name, targets, p, w, given):
@@ -257,10 +260,11 @@ def weighted_multilabel(name, targets, p, w, given):
         values = [measure(*rest) for _, *rest in by_class]
         shares = None
         if name == "weighted-auc":
-            shares = [given["weights"][k] for k, *_ in by_class]
+            shares = [given["class_weights"][k] for k, *_ in by_class]
         return np.average(values, weights=shares) if values else None
     if name in ("map@k", "recall@k"):
-        rows = [n for n in range(len(p)) if w[n] and (targets[n] == 1).any()]
+        counted = targets != -1 if name == "map@k" else targets == 1
+        rows = [n for n in range(len(p)) if w[n] and counted[n].any()]
         k = given["k"]
         values = [
             precision_at(targets[n], p[n], k)
@@ -293,7 +297,7 @@ def weighted_multilabel(name, targets, p, w, given):
         rows, values = [n for n in range(len(p)) if known[n].any()], []
         for n in rows:
             there = targets[n] != -1
-            weigh = np.where(targets[n] == 1, given["positive_weight"], 1) * given["weights"]
+            weigh = np.where(targets[n] == 1, given["positive_weight"], 1) * given["class_weights"]
             values.append(
                 oracle.log_loss(
                     targets[n][there], p[n][there], labels=[0, 1], sample_weight=weigh[there]

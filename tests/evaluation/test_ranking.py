@@ -168,7 +168,7 @@ def test_other_targets_and_other_shapes_are_refused():
 def test_every_multi_label_metric_is_asked_for_by_name():
     targets = np.array([[1, 0], [0, 1], [1, -1]])
     p = np.array([[0.9, 0.2], [0.1, 0.8], [0.7, 0.9]])
-    values = {"k": 1, "tpr": 0.5, "weights": [1, 2], "beta": 1}
+    values = {"k": 1, "tpr": 0.5, "class_weights": [1, 2], "beta": 1}
     for row in METRICS["multilabel"]:
         options = {name: values[name] for name in row.takes if name in values}
         metric = find(row.name, "multilabel", options)

@@ -186,13 +186,47 @@ def test_a_ranking_of_several_labels():
     submitted(p, WORDS)
     lists = [" ".join(np.array(WORDS)[row == 1]) for row in truth]
     answers = table("answers.csv", id=IDS, y=lists)
+    assert not truth.any(axis=1).all()
     each = []
     for row, listed in zip(truth, np.argsort(-p, axis=1, kind="stable")[:, :3], strict=True):
-        if row.any():
-            hits = row[listed]
-            precision = np.cumsum(hits) / np.arange(1, 4)
-            each.append((precision * hits).sum() / min(row.sum(), 3))
+        hits = row[listed]
+        precision = np.cumsum(hits) / np.arange(1, 4)
+        each.append((precision * hits).sum() / max(min(row.sum(), 3), 1))
     assert value(answers) == pytest.approx(np.mean(each), rel=1e-12)
+
+
+def average_precision_of_list(true: list[str], listed: list[str], k: int) -> float:
+    """As Kaggle's graders count: a class found again is no hit, but its place is one."""
+    hits = [one in true and one not in listed[:rank] for rank, one in enumerate(listed[:k])]
+    sums = [sum(hits[: rank + 1]) / (rank + 1) for rank, hit in enumerate(hits) if hit]
+    return sum(sums) / min(len(true), k) if true else 0.0
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 6])
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_a_class_that_a_list_repeats_takes_a_place_each_time(task, k):
+    several = task == "multilabel"
+    describe(task, f"map@{k}", WORDS)
+    table("sample.csv", id=IDS, y="ant bee cow")
+    rng = np.random.default_rng(k)
+    lists = [list(rng.choice(WORDS, rng.integers(1, 9))) for _ in IDS]
+    lists[0] = ["ant", "ant", "bee"]
+    true = [list(rng.permutation(WORDS)[: rng.integers(0, 4) if several else 1]) for _ in IDS]
+    true[0] = ["bee"]
+    table("s.csv", id=IDS, y=[" ".join(one) for one in lists])
+    answers = table("answers.csv", id=IDS, y=[" ".join(one) for one in true])
+    each = [average_precision_of_list(*pair, k) for pair in zip(true, lists, strict=True)]
+    assert each[0] == (1 / 3 if k >= 3 else 0)
+    assert value(answers) == pytest.approx(np.mean(each), rel=1e-12)
+
+
+def test_lists_of_one_class_each_name_no_other():
+    describe("multiclass", "map@3", WORDS)
+    table("sample.csv", id=IDS, y="ant bee cow")
+    table("s.csv", id=IDS, y=[WORDS[number % 6] for number in range(40)])
+    answers = table("answers.csv", id=IDS, y=[WORDS[number % 4] for number in range(40)])
+    right = np.mean([number % 6 == number % 4 for number in range(40)])
+    assert value(answers) == value(answers, metric="accuracy@3") == right
 
 
 SPINE = ("overall_any", "C1", "C2")

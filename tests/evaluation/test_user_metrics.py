@@ -127,6 +127,21 @@ def test_one_answer_column_holds_the_class_as_pandas_reads_it():
     assert seen()[0]["label"].tolist() == ["cat", "dog", "eel", "dog"]
 
 
+def test_a_class_in_the_tables_is_the_decided_one():
+    facts = {"columns": AnswerColumns("image", "crop", 1)}
+    decided = np.array([0, 1, 2, 0])
+    for classes in (("oat", "rye", "rape"), ("3", "5", "10")):
+        score = find("score", classes=classes, **facts)
+        assert (score.reads, score.score(TARGETS, P)) == ("", 0.75)
+        assert score.score(TARGETS, P, np.array([1.0, 1, 2, 0]), pred=decided) == 1
+        answers = seen()[1]["crop"].tolist()
+        assert [str(answer) for answer in answers] == [classes[k] for k in (0, 1, 2, 2)]
+    # No class stands in these tables.
+    cells, ranked = find("score"), find("top", **facts)
+    assert cells.score(TARGETS, P, pred=decided) == cells.score(TARGETS, P)
+    assert ranked.score(TARGETS, P, pred=decided) == ranked.score(TARGETS, P)
+
+
 def test_one_answer_column_of_two_numbered_classes_is_the_probability_of_the_second():
     columns = AnswerColumns("image", "target", 1)
     targets, p = TARGETS.clip(0, 1), np.stack([1 - P[:, 1], P[:, 1]], axis=1)
