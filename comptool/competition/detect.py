@@ -154,7 +154,9 @@ def _find_answers(found: Detection, tables: Tables) -> None:
 def _find_task_and_metric(found: Detection, tables: Tables) -> None:
     train, facts, label = tables.train, found.facts, found.facts["label"]
     stated = stated_metric(found.folder, found.files) if "metric" not in facts else None
-    joined = isinstance(label, str) and is_joined(train, tables.sample, label)
+    joined = isinstance(label, str) and is_joined(
+        train, tables.sample, label, facts.get("train", "")
+    )
     if "task" not in facts:
         metric = facts.get("metric", next(iter(stated.names if stated else ()), None))
         columns = [] if train is None or joined else [n for n in columns_of(label) if n in train]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
+import pandas as pd
 import pytest
 
+from comptool.competition.label_columns import is_joined
 from comptool.competition.task_and_metric import named_metric
 
 
@@ -100,6 +104,41 @@ def test_labels_and_metric_tell_the_task(made, detect, label, answer, text, task
     assert metric is None or found.metric == metric
     if text and found.metric == metric:
         assert any(one.startswith(f"metric: {metric} (description.md: ") for one in found.findings)
+
+
+@pytest.mark.parametrize(
+    ("cells", "joined"),
+    [
+        (["bear, black", "bear, brown", "fox"], False),
+        (["bear, black", "bear, brown", "bear"], False),
+        (["bear, black", "bear", "black"], True),
+        (["bear, fox", "bear, owl", "fox, owl"], True),
+        (["bear; fox", "bear"], True),
+    ],
+)
+def test_commas_join_labels_that_recur(cells, joined):
+    train = pd.DataFrame({"id": ["1", "2", "3"][: len(cells)], "y": cells}, dtype=object)
+    assert is_joined(train, None, "y") == joined
+
+
+@pytest.mark.parametrize(("more", "task"), [([], "multiclass"), ([(0, 1)], "multilabel")])
+def test_names_of_coco_have_commas_in_them(tmp_path, write, detect, more, task):
+    write(tmp_path, *(f"{n}.png" for n in range(9)))
+    names = ["bear, black", "bear, brown", "bear", "black"]
+    (tmp_path / "train.json").write_text(
+        json.dumps(
+            {
+                "images": [{"id": n, "file_name": f"{n}.png"} for n in range(9)],
+                "categories": [{"id": n, "name": name} for n, name in enumerate(names)],
+                "annotations": [
+                    {"image_id": image, "category_id": kind}
+                    for image, kind in [*((n, n % 4) for n in range(9)), *more]
+                ],
+            }
+        )
+    )
+    for label in ({}, {"label": "category_name"}):
+        assert detect(tmp_path, **label).task == task
 
 
 def test_a_metric_that_comptool_lacks_is_told(made, detect):
