@@ -163,7 +163,9 @@ def _find_answers(found: Detection, tables: Tables) -> None:
 def _find_task_and_metric(found: Detection, tables: Tables) -> None:
     train, facts, label = tables.train, found.facts, found.facts["label"]
     stated = stated_metric(found.folder, found.files) if "metric" not in facts else None
-    joined = isinstance(label, str) and is_joined(train, tables.sample, label)
+    joined = isinstance(label, str) and is_joined(
+        train, tables.sample, label, facts.get("train", "")
+    )
     if "task" not in facts:
         metric = facts.get("metric", next(iter(stated.names if stated else ()), None))
         columns = [] if train is None or joined else [n for n in columns_of(label) if n in train]
@@ -181,11 +183,10 @@ def _find_task_and_metric(found: Detection, tables: Tables) -> None:
         found.settle("task", task, why)
     task = facts["task"]
     if stated is not None:
-        name = stated.metric(task)
-        said = f"{stated.file}: '{stated.phrase}'"
+        name, said = stated.metric(task, facts.get("metric-options", {}))
         if name is None:
-            found.findings.append(f"the metric of {said} is none of comptool's for this task")
-        found.settle("metric", name, f"metric: {name} ({said})")
+            found.findings.append(said)
+        found.settle("metric", name, said)
     columns = [] if train is None or joined else [n for n in columns_of(label) if n in train]
     labels: list[str] = []
     if train is not None and len(columns) == 1:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from comptool.competition.detection import first_column
 from comptool.errors import InputError, nearest, quoted
-from comptool.io.json_tables import CATEGORY, CATEGORY_NAME
+from comptool.io.json_tables import CATEGORY, CATEGORY_NAME, JOIN, JSON
 from comptool.io.predictions import RENAME_CLASS, RESERVED, RESERVED_CLASS
 from comptool.tasks.labels import BRACKETED, LIST_SEPARATORS, WRITTEN, split_lists
 
@@ -198,15 +198,21 @@ def columns_of(label: str | list[str]) -> list[str]:
     return [label] if isinstance(label, str) else label
 
 
-def is_joined(train: pd.DataFrame | None, sample: pd.DataFrame | None, label: str) -> bool:
+def is_joined(
+    train: pd.DataFrame | None, sample: pd.DataFrame | None, label: str, file: str = ""
+) -> bool:
     """Whether a column holds several labels per cell, joined by blanks, commas or the like.
 
     True if the sample submission has a column for each part; if all parts are whole numbers; if all
-    cells are lists in brackets; if cells have commas, semicolons or bars and a part recurs in
-    different cells; and with blanks if the column's name is plural.
+    cells are lists in brackets; if cells have semicolons or bars and a part recurs in different
+    cells; with commas, if most parts do, since a name may have a comma in it; and with commas or
+    blanks if a part recurs and the column's name is plural. Of a ``file`` in the layout of COCO,
+    only ``; `` joins.
     """
     if train is None or label not in train:
         return False
+    if label in (CATEGORY, CATEGORY_NAME) and CATEGORY in train and Path(file).suffix in JSON:
+        return bool(train[CATEGORY].str.contains(JOIN, regex=False).any())
     cells = sorted(set(train[label].str.strip()) - {""})
     if cells and all(BRACKETED.fullmatch(cell) for cell in cells):
         return True
@@ -221,5 +227,9 @@ def is_joined(train: pd.DataFrame | None, sample: pd.DataFrame | None, label: st
         return True
     counts = Counter(name for names in parts for name in set(names))
     recurring = counts.most_common(1)[0][1] > 1
-    separated = any(mark in cell for cell in cells for mark in LIST_SEPARATORS)
-    return recurring and (separated or label.lower() in JOINED_NAMES)
+    mark = next((one for one in LIST_SEPARATORS if any(one in cell for cell in cells)), " ")
+    plural = label.lower() in JOINED_NAMES
+    if mark == "," and not plural:
+        listed = [name for names in several for name in names]
+        return sum(counts[name] > 1 for name in listed) > MOSTLY * len(listed)
+    return recurring and (mark != " " or plural)

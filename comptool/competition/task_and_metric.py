@@ -1,20 +1,23 @@
 """The metric that an organiser's text names, and the task that labels and metric stand for.
 
-A phrase is looked for in what a page says under "Evaluation". What is no metric of comptool (Dice,
-Levenshtein) is in the table as well, lest a later sentence be taken for the metric.
+A phrase is looked for in what a page says under "Evaluation", first in the sentences that say how
+submissions are evaluated. What is no metric of comptool (Dice, Levenshtein) is in the table as
+well, lest a later sentence be taken for the metric.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from bisect import bisect
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from comptool import metrics
 from comptool.competition.label_columns import answers_of
-from comptool.metrics.metric_registry import METRICS
+from comptool.errors import UsageError
 
 TEXT_NAME = re.compile(
     r"(description|overview|evaluation|metric|readme|competition|about|rules)[^/]*\.(md|txt|rst|html)",
@@ -30,6 +33,19 @@ SECTION = re.compile(
 STATED = re.compile(
     r"[^.\n]*\b(evaluated|scored|judged|ranked|evaluation metric|the metric)\b[^\n]*", re.IGNORECASE
 )
+STATES = re.compile(
+    r"\b(evaluated|scored|judged|ranked|graded|assessed|measured|metric (is|will be)|"
+    r"(evaluation|the|our) metric)\b",
+    re.IGNORECASE,
+)
+# What stands before a metric that is not the one.
+DENIED = re.compile(
+    r"\b(not|instead of|rather than|unlike)"
+    r"( (be|been|evaluated|scored|judged|ranked|graded|assessed|measured|by|on|with|using|based|in|"
+    r"terms|of|the|a|their|your|its|plain|simple|just|overall))*\s*$",
+    re.IGNORECASE,
+)
+SENTENCE_END = re.compile(r"[.!?]\s|\n")
 LINK = re.compile(r"\[([^\]\n]*)\]\([^)\n]*\)")
 END = re.compile(r"^#+\W*(submission|prizes?|timeline|data\b|citation|rules)", re.I | re.M)
 MAX_SECTION = 1500  # characters
@@ -40,10 +56,15 @@ OF_NUMBERS = frozenset({"rmse", "mae", "r2", "spearman"})
 # Of several names, the first that the task has is meant; without one, comptool has no such metric.
 # The longest of the phrases that begin first counts.
 PHRASES: dict[str, tuple[str, ...]] = {
-    r"(quadratic(ally)?[ -]weighted|weighted quadratic) (cohen'?s )?kappa|\bQWK\b": (
+    r"(weighted )?\bquadratic(ally)?\b[^.\n]{0,30}\bkappa\b|\bQWK\b|"
+    r"(weighted )?(cohen'?s )?(weighted )?\bkappa\b[^.\n]{0,40}\bquadratic(ally)?\b": (
         "quadratic-kappa",
     ),
-    r"linear(ly)?[ -]weighted (cohen'?s )?kappa": ("linear-kappa",),
+    r"\blinear(ly)?[ -](weighted )?(cohen'?s )?kappa\b|"
+    r"(weighted )?(cohen'?s )?(weighted )?\bkappa\b[^.\n]{0,40}\blinear(ly)?\b": (
+        "linear-kappa",
+    ),
+    r"weighted (cohen'?s )?kappa|cohen'?s weighted kappa": (),
     r"(cohen'?s )?kappa( score| coefficient)?": ("kappa",),
     r"(mean )?average precision ?(@|at) ?(the )?(top )?(?P<k>\d+)": ("map@{k}",),
     r"\bmap ?@ ?(?P<k>\d+)": ("map@{k}",),
@@ -54,10 +75,12 @@ PHRASES: dict[str, tuple[str, ...]] = {
     r"weighted (auc|area under)": ("weighted-auc",),
     r"area under the (receiver|roc)|\broc[- ]?auc\b|\bauc\b|\bauroc\b|roc area": ("auc",),
     r"weighted[\w -]{0,20}(log[- ]?loss|logarithmic loss)": ("weighted-logloss",),
-    r"(binary )?cross[- ]entropy|log[- ]?loss|logarithmic loss|log likelihood loss": (
+    r"(binary )?cross[- ]entropy|\blog[- ]?loss|logarithmic loss|log likelihood loss": (
         "logloss",
     ),
     r"probabilistic f[- _]?(1|score)|\bpf1\b": ("pf1",),
+    r"weighted[- ]((averaged?|mean)[- ])?f[- _]?(1|measure|score)\b|"
+    r"\bf[- _]?1[- ]?(score)?[ ,(-]*(with )?weighted": (),
     r"(macro[- ]?(averaged?)?[- ]?f[- ]?(1|measure|score))|f1[- ]?(score)?[ ,(-]*macro": (
         "macro-f1",
     ),
@@ -72,11 +95,12 @@ PHRASES: dict[str, tuple[str, ...]] = {
     r"\bf[- _]?1[- ]?(score|measure)?|\bf[- ]?(score|measure)": ("macro-f1",),
     r"balanced (multi-?class )?accuracy|mean (per[- ]class|class-?wise) (accuracy|recall)|"
     r"macro[- ]averaged recall": ("balanced-accuracy",),
-    r"(mean )?average precision|\bmap\b": ("map",),
+    # A map of tiles is no metric.
+    r"(mean )?average precision|\b(?-i:mAP|MAP)\b": ("map",),
     r"root[- ]mean[- ]squared?[- ](log\w*|error in log)|\brmsle\b": (),
     r"root[- ]mean[- ]squared?[- ](error|deviation)|\bmc?rmse\b": ("rmse",),
     r"mean absolute error|\bmae\b": ("mae",),
-    r"coefficient of determination|\br2 score|\br\^?2\b|r-squared|r²": ("r2",),
+    r"coefficient of determination|\br\^?2\b(?![- ](bucket|storage|object))|r-squared|r²": ("r2",),
     r"spearman": ("spearman",),
     r"expected cost|cost matrix": ("expected-cost",),
     r"(categori[sz]ation|classification|multi-?class|prediction|top-1|overall|mean|test) accuracy|"
@@ -84,10 +108,10 @@ PHRASES: dict[str, tuple[str, ...]] = {
     r"(on|by|using|is|the|based on)( their| its| your)? accuracy|classification error": (
         "accuracy",
     ),
-    r"average precision[^.]{0,60}(\biou\b|intersection)|modified version of the|"
+    r"\b((mean )?average precision[^.]{0,60}(\biou\b|intersection)|modified version of the|"
     r"laplace log|dice|intersection over union|\biou\b|levenshtein|jaccard|kullback|pearson|"
     r"hausdorff|label[- ]ranking|lwlrap|pascal voc|hamming|matthews|crps|bleu|"
-    r"concordance|normalized gini|log of the mean absolute": (),
+    r"concordance|normalized gini|log of the mean absolute)\b": (),
 }  # fmt: skip
 
 
@@ -99,10 +123,18 @@ class Stated:
     phrase: str
     names: tuple[str, ...]  # see `PHRASES`
 
-    def metric(self, task: str) -> str | None:
-        """The metric's name for a task, or None if comptool has none."""
-        known = {name.partition("@")[0] for name in METRICS[task].names}
-        return next((name for name in self.names if name.partition("@")[0] in known), None)
+    def metric(self, task: str, options: Mapping[str, object]) -> tuple[str | None, str]:
+        """The metric's name for a task, and what is to be said: of it, or why there is none."""
+        lacking = ", which comptool does not have for this task"
+        for name in self.names:
+            try:
+                metrics.find(name, task, options)
+            except UsageError as error:
+                if any(name == row.name for row in metrics.listing(task)):
+                    lacking = f": {error}"
+            else:
+                return name, f"metric: {name} ({self.file}: '{self.phrase}')"
+        return None, f"{self.file} names '{self.phrase}'{lacking}"
 
 
 def stated_metric(folder: Path, files: Sequence[str]) -> Stated | None:
@@ -140,17 +172,35 @@ def named_metric(text: str) -> tuple[str, tuple[str, ...]] | None:
     for part in parts:
         end = END.search(part)
         part = part[: end.start() if end else None][:MAX_SECTION]
-        hits = [
-            (hit.start(), -len(hit[0]), hit, names)
-            for phrase, names in PHRASES.items()
-            for hit in [re.search(phrase, part, re.IGNORECASE)]
-            if hit
-        ]
-        if hits:
-            *_, hit, names = min(hits, key=lambda one: one[:2])
+        if hits := _hits(part):
+            hit, names = min(hits, key=lambda one: not _is_stated(part, one[0].start()))
             number = next((one for one in hit.groupdict().values() if one), "")
             return hit[0], tuple(name.replace("{k}", number) for name in names)
     return None
+
+
+def _hits(text: str) -> list[tuple[re.Match[str], tuple[str, ...]]]:
+    """Phrases of a text that do not overlap, in its order, without those that it denies."""
+    found = [
+        (hit, names)
+        for phrase, names in PHRASES.items()
+        for hit in re.finditer(phrase, text, re.IGNORECASE)
+    ]
+    found.sort(key=lambda one: (one[0].start(), -one[0].end()))
+    hits, end = [], 0
+    for hit, names in found:
+        if hit.start() >= end:
+            end = hit.end()
+            if not DENIED.search(text[: hit.start()]):
+                hits.append((hit, names))
+    return hits
+
+
+def _is_stated(text: str, place: int) -> bool:
+    """Whether the sentence at a place says how submissions are evaluated."""
+    ends = [one.end() for one in SENTENCE_END.finditer(text)]
+    cut = bisect(ends, place)
+    return bool(STATES.search(text, ([0, *ends])[cut], ([*ends, len(text)])[cut]))
 
 
 def task_by_values(labels: Sequence[str], metric: str | None, sample: pd.DataFrame | None) -> str:

@@ -30,6 +30,7 @@ from comptool.submission.answer_forms import (
     Sample,
     id_of,
     image_rows,
+    numbered_from,
 )
 from comptool.tasks import Task
 from comptool.tasks.labels import class_names, matrix_of_columns, positive_class
@@ -153,6 +154,19 @@ class AnswerTables:
             return tuple(self.recorded.classes)
         return None if self.here is None else competition_classes(self.here)
 
+    @cached_property
+    def first_number(self) -> int:
+        """The number of the first class, 0 or 1, by the sample submission of the competition."""
+        path = None if self.here is None else self.here.sample_submission
+        if path is None or self.known_classes is None or not path.is_file():
+            return 0
+        sample = read_table(path)
+        if self.answer not in sample:
+            return 0
+        cells = [cell for cell in dict.fromkeys(sample[self.answer]) if cell.strip()]
+        lists = ClassLists.read(cells, self.known_classes)
+        return lists.first_number(self.known_classes)
+
     @property
     def answer(self) -> str:
         """The column of the submission with all answers; empty if there are several."""
@@ -248,19 +262,18 @@ def true_labels(tables: AnswerTables) -> pd.Series[str]:
     refuse_blank(tables.answers, found)
     if known is None:
         return found
-    found = _by_name(found, known)
+    found = _by_name(found, tables)
     codes_of(tables.answers, found, known, "Correct it, or 'classes' in comptool.toml")
     return found
 
 
-def _by_name(labels: pd.Series[str], known: Sequence[str] | None) -> pd.Series[str]:
+def _by_name(labels: pd.Series[str], tables: AnswerTables) -> pd.Series[str]:
     """Labels by name, where they are class numbers."""
-    if known is None or set(labels) & set(known) or not _are_numbers(labels, len(known)):
+    known = tables.known_classes
+    first = None if known is None else numbered_from({*labels}, known, tables.first_number)
+    if known is None or first is None:
         return labels
-    # Classes that are numbers themselves leave open what a number is.
-    if all(map(WHOLE.fullmatch, known)):
-        return labels
-    return pd.Series([known[int(one)] for one in labels], name=labels.name, dtype=object)
+    return pd.Series([known[int(one) - first] for one in labels], name=labels.name, dtype=object)
 
 
 def _are_numbers(labels: pd.Series[str], num_classes: int) -> bool:
@@ -312,6 +325,8 @@ def submitted_classes(tables: AnswerTables, labels: pd.Series[str], reads: str) 
         len(classes) == TWO
         and ((numbers >= 0) & (numbers <= 1)).all()
         and (reads == PROBABILITIES or column in classes or not {*answers} <= {*classes})
+        # All of the first class, by number.
+        and not (tables.first_number and {*answers} == {"1"})
     ):
         positive, _ = positive_class(column, classes)
         p = np.stack([1 - numbers, numbers] if positive else [numbers, 1 - numbers], axis=1)
@@ -321,10 +336,10 @@ def submitted_classes(tables: AnswerTables, labels: pd.Series[str], reads: str) 
         refuse_rows(path, answers, outside, NO_PROBABILITY, SOFTMAX)
     lists = ClassLists.read(list(dict.fromkeys(answers)), classes)
     if lists.several:
-        places = _places(path, answers, classes, lists)
+        places = _places(path, answers, classes, lists, tables.first_number)
         ranked = _predictions(table, classes, _ranked(places, len(classes)))
         return Submitted(ranked, RANKING, _repeated(places, len(classes)))
-    answers = _by_name(answers, known)
+    answers = answers if known is None else _by_name(answers, tables)
     # If the classes are unknown, a class without a true row is a wrong answer.
     classes = known or class_names([*labels, *answers])
     codes = codes_of(path, answers, classes)
@@ -353,7 +368,7 @@ def submitted_cells(tables: AnswerTables, classes: Sequence[str], reads: str) ->
         taken = Predictions(found.ids, tuple(classes), cells, fold=found.fold)
         return Submitted(taken, PROBABILITIES)
     check_ids(path, str(table.columns[0]), table.iloc[:, 0].to_numpy(dtype=object))
-    places = lists_of(path, table[column], classes)
+    places = lists_of(path, table[column], classes, tables.first_number)
     numbers = _ranked(places, len(classes))
     if reads != RANKING:
         numbers = (numbers > 0).astype(np.float64)
@@ -362,10 +377,15 @@ def submitted_cells(tables: AnswerTables, classes: Sequence[str], reads: str) ->
     return Submitted(ranked, RANKING, _repeated(places, len(classes)))
 
 
-def lists_of(path: Path, cells: pd.Series[str], classes: Sequence[str]) -> list[list[int]]:
-    """Class indices of each list of classes; an InputError for an unknown class."""
+def lists_of(
+    path: Path, cells: pd.Series[str], classes: Sequence[str], first: int = 0
+) -> list[list[int]]:
+    """Class indices of each list of classes; an InputError for an unknown class.
+
+    ``first`` is the number of the first class where the lists leave it open.
+    """
     distinct = [cell for cell in dict.fromkeys(cells) if cell.strip()]
-    return _places(path, cells, classes, ClassLists.read(distinct, tuple(classes)))
+    return _places(path, cells, classes, ClassLists.read(distinct, tuple(classes)), first)
 
 
 def submitted_numbers(tables: AnswerTables, targets: Sequence[str]) -> Submitted:
@@ -413,11 +433,11 @@ def _predictions(table: pd.DataFrame, classes: tuple[str, ...], numbers: Doubles
 
 
 def _places(
-    path: Path, cells: pd.Series[str], classes: Sequence[str], lists: ClassLists
+    path: Path, cells: pd.Series[str], classes: Sequence[str], lists: ClassLists, first: int
 ) -> list[list[int]]:
     found: list[list[int]] = []
     for row, cell in enumerate(cells, start=1):
-        places = lists.places(cell, classes) if cell.strip() else []
+        places = lists.places(cell, classes, first) if cell.strip() else []
         if places is None:
             parts = [part for part in lists.split(cell, classes) if part not in classes]
             likely = " or ".join(f"'{other}'" for other in nearest(parts[0], classes))

@@ -312,7 +312,7 @@ def grade_cells(
     if out_of_fold:
         truth = truth[truth.iloc[:, 0].isin(answered.ids)].reset_index(drop=True)
     order = aligned(submission, list(answered.ids), tables.answers, truth.iloc[:, 0].tolist())
-    targets, cells = _targets(tables.answers, truth, classes), answered.probabilities[order]
+    targets, cells = _targets(tables, truth, classes), answered.probabilities[order]
     everything = np.ones(len(truth), dtype=np.bool_)
     parts = Parts(~everything, everything) if out_of_fold else parts_of(truth, public)
     wanted, ranked = targets, cells
@@ -356,11 +356,13 @@ def _list_column(table: pd.DataFrame) -> str:
     return next(str(name) for name in table.columns[1:] if name != part)
 
 
-def _targets(answers: Path, truth: pd.DataFrame, classes: Sequence[str]) -> Matrix:
+def _targets(tables: AnswerTables, truth: pd.DataFrame, classes: Sequence[str]) -> Matrix:
     if set(classes) & set(truth.columns):
-        return matrix_of_columns(answers, truth, classes)
+        return matrix_of_columns(tables.answers, truth, classes)
     matrix = np.zeros((len(truth), len(classes)), dtype=np.int8)
-    for row, places in enumerate(lists_of(answers, truth[_list_column(truth)], classes)):
+    cells, first = truth[_list_column(truth)], tables.first_number
+    listed = lists_of(tables.answers, cells, classes, first)
+    for row, places in enumerate(listed):
         matrix[row, places] = PRESENT
     return matrix
 

@@ -99,7 +99,9 @@ class Layout:
     score
         The column with the probability of the answered class.
     classes
-        May be answered, in class order, by index if ``as_index``; None if unknown.
+        May be answered, in class order, by number if ``as_index``; None if unknown.
+    first
+        The number of the first class, 0 or 1.
     separator
         Between the classes of a list.
     k
@@ -120,6 +122,7 @@ class Layout:
     score: str | None = None
     classes: tuple[str, ...] | None = None
     as_index: bool = False
+    first: int = 0
     separator: str = " "
     k: int = 0
     rows: ImageRows | None = None
@@ -138,7 +141,7 @@ class Layout:
         """Every answer text, in class order; None if unknown."""
         if self.classes is None or not self.as_index:
             return self.classes
-        return tuple(str(index) for index in range(len(self.classes)))
+        return tuple(str(index + self.first) for index in range(len(self.classes)))
 
     @property
     def positive(self) -> int:
@@ -479,7 +482,13 @@ class ListForm(AnswerForm):
         if not as_index:
             separator, note = _fitting(separator, sample.classes or ())
             notes += note
-        return replace(sample.layout(self), as_index=as_index, separator=separator, notes=notes)
+        return replace(
+            sample.layout(self),
+            as_index=as_index,
+            first=lists.first_number(sample.classes),
+            separator=separator,
+            notes=notes,
+        )
 
     def check(self, table: pd.DataFrame, sample: pd.DataFrame, layout: Layout, name: str) -> None:
         labels = table[layout.answer]
@@ -581,9 +590,10 @@ class Label(AnswerForm):
         return ""
 
     def layout(self, sample: Sample) -> Layout:
-        answers = list(dict.fromkeys(sample.table[sample.answer]))
-        as_index, notes = _presumed(sample, [one for one in answers if one.strip()])
-        return replace(sample.layout(self), as_index=as_index, notes=notes)
+        answers = [one for one in dict.fromkeys(sample.table[sample.answer]) if one.strip()]
+        as_index, notes = _presumed(sample, answers)
+        first = _first_number(answers, sample.classes)
+        return replace(sample.layout(self), as_index=as_index, first=first, notes=notes)
 
     def write(
         self, predictions: Predictions, layout: Layout, task: Task, name: str, bounds: Bounds
@@ -932,16 +942,38 @@ class ClassLists:
         """The parts of a cell."""
         return _parts(cell, self.separator, tuple(known))
 
-    def places(self, cell: str, known: Sequence[str]) -> list[int] | None:
-        """Indices of the classes of a cell, by name or by number; None if one is unknown."""
+    def first_number(self, known: Sequence[str] | None) -> int:
+        """The number of the first class, if all of 1 to K are listed 1, else 0."""
+        return _first_number(self.named, known)
+
+    def places(self, cell: str, known: Sequence[str], usual: int = 0) -> list[int] | None:
+        """Indices of the classes of a cell, by name or by number; None if one is unknown.
+
+        ``usual`` is the number of the first class where the numbers leave it open.
+        """
         parts = self.split(cell, known)
         place = {name: index for index, name in enumerate(known)}
         if all(part in place for part in parts):
             return [place[part] for part in parts]
-        by_number = all(WHOLE.fullmatch(part) and int(part) < len(known) for part in self.named)
-        if by_number and not place.keys() & {*self.named}:
-            return [int(part) for part in parts]
+        first = numbered_from(self.named, known, usual)
+        return None if first is None else [int(part) - first for part in parts]
+
+
+def numbered_from(named: Collection[str], known: Sequence[str], usual: int = 0) -> int | None:
+    """The number of the first class where answers are class numbers, 0 or 1; else None.
+
+    Answers with a 0 count from 0, with a K from 1, and others as is ``usual``.
+    """
+    if not all(map(WHOLE.fullmatch, named)) or {*named} & {*known}:
         return None
+    numbers = {*map(int, named)}
+    first = 0 if 0 in numbers else 1 if len(known) in numbers else usual
+    return first if max(numbers, default=0) - first < len(known) else None
+
+
+def _first_number(named: Collection[str], known: Sequence[str] | None) -> int:
+    """1 if answers are the numbers 1 to K and no classes, else 0."""
+    return int({*named} == {str(n + 1) for n in range(len(known or ()))} and bool(known))
 
 
 def _are_classes(parts: Sequence[str], known: Sequence[str]) -> bool:
@@ -985,23 +1017,32 @@ def _presumed(sample: Sample, named: Sequence[str]) -> tuple[bool, tuple[str, ..
                 "comptool.toml"
             )
         return False, (f"{quoted(strange)} in the sample submission is no class",)
-    if whole and not number_classes and all(int(name) < len(known) for name in named):
-        what = f"class numbers: {_numbered(known)}"
+    first = _first_number(named, known)
+    if whole and not number_classes and all(int(name) - first < len(known) for name in named):
+        what = f"class numbers: {_numbered(known, first)}"
         return True, (f"{quoted(named)} in the sample submission are taken for {what}",)
     if not sample.settled:
-        _refuse_unreadable(sample, known)
+        _refuse_unreadable(sample, named, known)
     note = f"{quoted(named)} in the sample submission are taken for placeholders"
     if sample.decimal and not any(map(_is_number, known)):
         return True, (f"{note}, and classes are answered by number: {_numbered(known)}",)
     return False, (note,)
 
 
-def _refuse_unreadable(sample: Sample, known: Sequence[str]) -> None:
+def _refuse_unreadable(sample: Sample, named: Sequence[str], known: Sequence[str]) -> None:
     """Refuse cells that differ and are no numbers, or name classes in an unknown way."""
     cells = sample.values
     odd = [cell for cell in cells if {*TOKEN.findall(cell)} & {*known}]
     if not odd and len(cells) > 1 and not all(map(_is_number, TOKEN.findall(" ".join(cells)))):
         odd = cells
+    # Several numbers beside words mean something; drawn from all, they stand for nothing.
+    several = len(named) > 1 and all(map(WHOLE.fullmatch, named))
+    if several and not all(map(WHOLE.fullmatch, known)):
+        raise SubmissionError(
+            f"{quoted(named)} in the sample submission are neither classes ({quoted(known)}) nor "
+            f"all their numbers, from 0 or 1. Name the classes with 'classes' in comptool.toml, or "
+            f"the form with --form to take them for placeholders"
+        )
     if odd:
         raise SubmissionError(
             f"{quoted(odd)} in the sample submission cannot be read as classes or as lists of them "
@@ -1010,8 +1051,8 @@ def _refuse_unreadable(sample: Sample, known: Sequence[str]) -> None:
         )
 
 
-def _numbered(classes: Sequence[str]) -> str:
-    numbered = [f"{number}={name}" for number, name in enumerate(classes)]
+def _numbered(classes: Sequence[str], first: int = 0) -> str:
+    numbered = [f"{number}={name}" for number, name in enumerate(classes, start=first)]
     if len(numbered) > SHOWN_NUMBERS:
         numbered[SHOWN_NUMBERS - 1 : -1] = ["..."]
     return ", ".join(numbered)

@@ -62,6 +62,31 @@ def test_a_zip_as_submit_writes_it_is_graded_too(comptool, cup):
     )
 
 
+@pytest.mark.parametrize("answered", ["aaaaa", "abbab", "bbbbb"])
+@pytest.mark.parametrize("true", ["1\n2\n3\n2\n1\n", "1\n2\n1\n2\n1\n"])
+def test_class_numbers_from_1_are_read_as_submit_writes_them(comptool, cup, answered, true):
+    classes = "abc" if "3" in true else "ab"
+    Path("comptool.toml").write_text(
+        'name = "cup"\ntask = "multiclass"\nmetric = "accuracy"\n'
+        f"[data]\nclasses = {[*classes]}\n"
+        'sample-submission = "s.csv"\nid = "id"\nlabel = "y"\n[modalities]\n'
+        'image = "{id}.png"\n'
+    )
+    numbers = true.split()
+    Path("s.csv").write_text("id,y\n" + "".join(f"{n + 1},{y}\n" for n, y in enumerate(numbers)))
+    Path("cup/answers.csv").write_text(Path("s.csv").read_text())
+    rows = [",".join(str(int(one == name)) for one in classes) for name in answered]
+    lines = [f"{n + 1},{row}" for n, row in enumerate(rows)]
+    Path("p.csv").write_text("\n".join([f"id,{','.join(classes)}", *lines, ""]))
+    told = comptool("submit", "p.csv").stderr
+    assert "class numbers: 1=a, 2=b" in told
+    result = comptool(
+        "score", "submissions/cup.csv", "--answers", "cup/answers.csv", "--public", "0"
+    )
+    share = sum(name == classes[int(n) - 1] for name, n in zip(answered, numbers, strict=True)) / 5
+    assert result.stdout == f"accuracy  private {share:.5f} (5 rows)\n"
+
+
 def test_nothing_is_written(comptool, cup):
     before = sorted(cup.rglob("*"))
     assert comptool("score", "s.csv", "--answers", "cup/answers.csv").exit_code == 0

@@ -37,7 +37,7 @@ def test_labels_joined_by_blanks_are_several(download, rows, detect):
     ("header", "cells"),
     [
         ("id,labels", '"golf course, sea" sea'),
-        ("id,what", '"sea, sand" "sea, tree"'),
+        ("id,what", '"sea, sand, tree" "tree, sea"'),
         ("id,Target", "'16 0' 25"),
         ("id,tags", "'sea sand' sea"),
     ],

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
+import pandas as pd
 import pytest
 
+from comptool.competition.label_columns import is_joined
 from comptool.competition.task_and_metric import named_metric
 
 
@@ -31,6 +35,25 @@ from comptool.competition.task_and_metric import named_metric
         ("AUC was used last year.\n# Evaluation\nCategorization accuracy.", ("accuracy",)),
         ("# Evaluation\nSee below.\n# Submission File\nwith accuracy of five digits", None),
         ("Predict which plants are ill, with the best accuracy.", None),
+        # Words and names that hold the letters of a metric.
+        ("# Evaluation\nRow indices are ids.", None),
+        ("# Evaluation\nEach map tile is an image.", None),
+        ("# Evaluation\nThe R2 bucket holds the files.", None),
+        ("# Evaluation\nThe R2 bucket holds the files. R2 decides.", ("r2",)),
+        ("# Evaluation\nThe mAP decides.", ("map",)),
+        ("# Evaluation\nmean average precision at several IoU thresholds", ()),
+        ("# Evaluation\nquadratic kappa", ("quadratic-kappa",)),
+        ("# Evaluation\nweighted kappa with quadratic weights", ("quadratic-kappa",)),
+        ("# Evaluation\nCohen's kappa, weighted quadratically", ("quadratic-kappa",)),
+        ("# Evaluation\nCohen's kappa with linear weights", ("linear-kappa",)),
+        ("# Evaluation\nweighted kappa", ()),
+        ("# Evaluation\nweighted F1", ()),
+        ("# Evaluation\nF1 score (weighted)", ()),
+        # What a text denies, and what it mentions before it says what counts.
+        ("Submissions are not evaluated on accuracy but on log loss.", ("logloss",)),
+        ("Submissions are ranked by AUC rather than macro F1.", ("auc",)),
+        ("# Metric\nNot macro F1, but QWK", ("quadratic-kappa",)),
+        ("# Metric\nThe AUC was used last year. Entries are ranked by log loss.", ("logloss",)),
     ],
 )
 def test_a_text_names_the_metric(text, names):
@@ -83,12 +106,61 @@ def test_labels_and_metric_tell_the_task(made, detect, label, answer, text, task
         assert any(one.startswith(f"metric: {metric} (description.md: ") for one in found.findings)
 
 
+@pytest.mark.parametrize(
+    ("cells", "joined"),
+    [
+        (["bear, black", "bear, brown", "fox"], False),
+        (["bear, black", "bear, brown", "bear"], False),
+        (["bear, black", "bear", "black"], True),
+        (["bear, fox", "bear, owl", "fox, owl"], True),
+        (["bear; fox", "bear"], True),
+    ],
+)
+def test_commas_join_labels_that_recur(cells, joined):
+    train = pd.DataFrame({"id": ["1", "2", "3"][: len(cells)], "y": cells}, dtype=object)
+    assert is_joined(train, None, "y") == joined
+
+
+@pytest.mark.parametrize(("more", "task"), [([], "multiclass"), ([(0, 1)], "multilabel")])
+def test_names_of_coco_have_commas_in_them(tmp_path, write, detect, more, task):
+    write(tmp_path, *(f"{n}.png" for n in range(9)))
+    names = ["bear, black", "bear, brown", "bear", "black"]
+    (tmp_path / "train.json").write_text(
+        json.dumps(
+            {
+                "images": [{"id": n, "file_name": f"{n}.png"} for n in range(9)],
+                "categories": [{"id": n, "name": name} for n, name in enumerate(names)],
+                "annotations": [
+                    {"image_id": image, "category_id": kind}
+                    for image, kind in [*((n, n % 4) for n in range(9)), *more]
+                ],
+            }
+        )
+    )
+    for label in ({}, {"label": "category_name"}):
+        assert detect(tmp_path, **label).task == task
+
+
 def test_a_metric_that_comptool_lacks_is_told(made, detect):
     found = detect(made("c{third}", "c0", "the Dice coefficient"))
     assert (
-        "the metric of description.md: 'Dice' is none of comptool's for this task"
+        "description.md names 'Dice', which comptool does not have for this task"
     ) in found.findings
     assert found.metric == "accuracy"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("mean average precision", "names 'mean average precision', which comptool does not have"),
+        ("weighted log loss", "names 'weighted log loss': weighted-logloss needs 'weights'"),
+    ],
+)
+def test_a_metric_that_the_task_cannot_have_is_told_and_init_goes_on(comptool, made, text, said):
+    made("c{third}", "c0", text)
+    told = comptool("init").stderr
+    assert f"description.md {said}" in told
+    assert "assumed: the metric is accuracy" in told
 
 
 def test_init_asks_for_the_metric_in_its_last_line(comptool, made):

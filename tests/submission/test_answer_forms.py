@@ -31,6 +31,13 @@ def test_class_numbers_where_classes_are_words():
     )
 
 
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_class_numbers_from_1_are_written_from_1(task):
+    layout = read_layout(sample(id=["1", "2", "3"], label=["3", "1", "2"]), tuple("abc"), task)
+    assert (layout.as_index, layout.answers) == (True, ("1", "2", "3"))
+    assert layout.notes[0].endswith("are taken for class numbers: 1=a, 2=b, 3=c")
+
+
 def test_of_many_class_numbers_the_first_and_the_last_are_said():
     names = [f"k{number}" for number in range(12)]
     table = sample(id=["1"], label=["0"])

@@ -183,6 +183,8 @@ def test_a_form_that_cannot_be_written_here(form, message):
          "'[\"cat\"', '\"dog\"]' in the sample submission is none of"),
         (["cat+dog"], WORDS, "multilabel", "'cat+dog' in the sample submission cannot be read as "),
         (["lion", "wolf"], WORDS, "multiclass", "'lion', 'wolf' in the sample submission cannot "),
+        (["7", "9"], FIVE, "multiclass", "'7', '9' in the sample submission are neither classes"),
+        (["1", "3"], ("a", "b", "c"), "multilabel", "'1', '3' in the sample submission are nei"),
     ],
 )  # fmt: skip
 def test_answers_that_are_no_classes_are_refused(answers, classes, task, message):
@@ -206,6 +208,11 @@ def test_answers_that_are_no_classes_are_refused(answers, classes, task, message
         (["971", "541", "1"], ("1", "2"), "'971', '541' in the sample submission is no class"),
         (["971", "541", "59"], ("1", "2"), "'971', '541', '59' in the sample submission are tak"),
         (["3", "1"], FIVE, "'3', '1' in the sample submission are taken for class numbers: 0=a"),
+        (
+            ["2", "1", "2"],
+            WORDS,
+            "'2', '1' in the sample submission are taken for class numbers: 1=",
+        ),
     ],
 )
 def test_placeholders_are_told(answers, classes, note):
