@@ -19,7 +19,14 @@ from comptool.competition.classes import against, competition_classes
 from comptool.competition.config import FILE, Competition, load
 from comptool.errors import InputError, nearest, quoted
 from comptool.io import provenance
-from comptool.io.predictions import NPY, RESERVED, Predictions, read_predictions
+from comptool.io.predictions import (
+    NO_PROBABILITY,
+    NPY,
+    RESERVED,
+    SOFTMAX,
+    Predictions,
+    read_predictions,
+)
 from comptool.io.provenance import PracticeFacts
 from comptool.io.tables import check_ids, read_table, refuse_rows
 from comptool.metrics.metric_registry import CLASSES, PROBABILITIES, RANKING
@@ -314,6 +321,9 @@ def submitted_classes(tables: AnswerTables, labels: pd.Series[str], reads: str) 
         positive, _ = positive_class(column, classes)
         p = np.stack([1 - numbers, numbers] if positive else [numbers, 1 - numbers], axis=1)
         return Submitted(_predictions(table, classes, p), PROBABILITIES)
+    if len(classes) == TWO and reads == PROBABILITIES:
+        outside = ((numbers < 0) | (numbers > 1)) & ~answers.isin(classes)
+        refuse_rows(path, answers, outside, NO_PROBABILITY, SOFTMAX)
     lists = ClassLists.read(list(dict.fromkeys(answers)), classes)
     if lists.several:
         places = _places(path, answers, classes, lists)
@@ -393,7 +403,7 @@ def _per_class(tables: AnswerTables, *, sums_to_one: bool) -> Predictions:
     if wrong.any():
         row, place = (int(one[0]) for one in np.nonzero(wrong))
         raise InputError(
-            "is not a probability between 0 and 1",
+            NO_PROBABILITY,
             file=path,
             column=f"{names[place]} of {table.iloc[row, 0]!s}",
             values=[table[names[place]].iloc[row]],
