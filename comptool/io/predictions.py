@@ -198,6 +198,8 @@ RENAME_CLASS = (
 )
 SUM_TOLERANCE = 1e-3
 NO_NUMBER, AGAIN = "is not a number (NaN or blank)", "Make the predictions again"
+NO_PROBABILITY = "is not a probability between 0 and 1"
+SOFTMAX = "Logits or scores have to be turned into probabilities (softmax) first"
 # `PredictionFacts.scores` of mean ranks.
 RANKS = "ranks"
 
@@ -331,8 +333,7 @@ def _check_probabilities(
     if wrong.any():
         row, column = (int(place[0]) for place in np.nonzero(wrong))
         values = probabilities[wrong][:3].tolist()
-        what = "is not a probability between 0 and 1"
-        mend = "Logits or scores have to be turned into probabilities (softmax) first"
+        what, mend = NO_PROBABILITY, SOFTMAX
         if np.isnan(values[0]):
             what, mend = NO_NUMBER, AGAIN
         raise InputError(

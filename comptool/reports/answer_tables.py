@@ -19,7 +19,14 @@ from comptool.competition.classes import against, competition_classes
 from comptool.competition.config import FILE, Competition, load
 from comptool.errors import InputError, nearest, quoted
 from comptool.io import provenance
-from comptool.io.predictions import NPY, RESERVED, Predictions, read_predictions
+from comptool.io.predictions import (
+    NO_PROBABILITY,
+    NPY,
+    RESERVED,
+    SOFTMAX,
+    Predictions,
+    read_predictions,
+)
 from comptool.io.provenance import PracticeFacts
 from comptool.io.tables import check_ids, read_table, refuse_rows
 from comptool.metrics.metric_registry import CLASSES, PROBABILITIES, RANKING
@@ -419,7 +426,7 @@ def _per_class(tables: AnswerTables, *, sums_to_one: bool) -> Predictions:
     if wrong.any():
         row, place = (int(one[0]) for one in np.nonzero(wrong))
         raise InputError(
-            "is not a probability between 0 and 1",
+            NO_PROBABILITY,
             file=path,
             column=f"{names[place]} of {table.iloc[row, 0]!s}",
             values=[table[names[place]].iloc[row]],

@@ -329,6 +329,20 @@ def test_what_is_no_class_is_named(task, cells, answers, message):
     assert str(error.value).startswith(message)
 
 
+@pytest.mark.parametrize("classes", [("0", "1"), ("cat", "dog")])
+@pytest.mark.parametrize("cell", ["-1", "1.5", "inf"])
+def test_a_score_that_is_no_probability_is_named(classes, cell):
+    describe("multiclass", "auc", classes)
+    table("sample.csv", id=["x", "y"], y=0.5)
+    submission = table("s.csv", id=["x", "y"], y=["0.5", cell])
+    with pytest.raises(InputError) as error:
+        grade(submission, table("answers.csv", id=["x", "y"], y=list(classes)))
+    assert str(error.value) == (
+        "s.csv, row 2, column 'y': is not a probability between 0 and 1 "
+        f"(found '{cell}'). Logits or scores have to be turned into probabilities (softmax) first"
+    )
+
+
 TOML = "Correct it, or 'classes' in comptool.toml"
 ZERO = "If they are class numbers from 0, write '1' for 0, and so on"
 
