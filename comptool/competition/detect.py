@@ -23,10 +23,14 @@ from comptool.competition.class_folders import (
     holds_downloads,
 )
 from comptool.competition.detection import (
+    TEST,
+    TRAIN,
     Detection,
     Tables,
     find_tables,
     first_column,
+    image_names,
+    names_images,
     table_of_images,
     words_of,
 )
@@ -133,10 +137,26 @@ def _name(folder: Path) -> str:
 
 def _find_id(found: Detection, tables: Tables) -> None:
     if "id" not in found.facts:
+        _refuse_missing_header(found, tables)
         frames = [frame for frame in (tables.train, tables.test) if frame is not None]
         # What is answered is no id of images if several images share it.
         sample = None if "bag" in found.facts else tables.sample
         found.settle("id", *choose_id(frames, sample, found.table))
+
+
+def _refuse_missing_header(found: Detection, tables: Tables) -> None:
+    """Refuse a table whose first column is called like one of its images: a row would be lost."""
+    for role, frame in ((TRAIN, tables.train), (TEST, tables.test)):
+        if frame is None or not names_images(frame.iloc[:, :1], image_names(found.images)):
+            continue
+        header = list(frame.columns)
+        if names_images(pd.DataFrame({"header": header[:1]}), image_names(found.images)):
+            raise InputError(
+                "has no header: its first row names an image",
+                file=found.folder / found.facts[role],
+                values=header,
+                mend="Write the names of the columns above it",
+            )
 
 
 def _find_answers(found: Detection, tables: Tables) -> None:
