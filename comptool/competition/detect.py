@@ -41,6 +41,7 @@ from comptool.competition.label_columns import (
     answers_of,
     choose_label,
     columns_of,
+    has_decimal_commas,
     is_joined,
     near_misses,
 )
@@ -52,7 +53,7 @@ from comptool.competition.task_and_metric import (
     task_by_values,
 )
 from comptool.errors import InputError
-from comptool.io.tables import read_table
+from comptool.io.tables import read_table, refuse_rows
 from comptool.io.text_tables import NAMELESS
 from comptool.metrics.metric_registry import wrong_name
 
@@ -185,6 +186,10 @@ def _find_task_and_metric(found: Detection, tables: Tables) -> None:
     stated = stated_metric(found.folder, found.files) if "metric" not in facts else None
     joined = isinstance(label, str) and is_joined(train, tables.sample, label)
     if "task" not in facts:
+        if isinstance(label, str) and train is not None and label in train:
+            wrong = has_decimal_commas(train[label])
+            mend = "Write 3.3 for 3,3; if these are lists of classes, say --task multilabel"
+            refuse_rows(found.table, train[label], wrong, "has decimal commas", mend)
         metric = facts.get("metric", next(iter(stated.names if stated else ()), None))
         columns = [] if train is None or joined else [n for n in columns_of(label) if n in train]
         by_column = {
