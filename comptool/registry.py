@@ -16,8 +16,11 @@ from __future__ import annotations
 
 import ast
 import inspect
+import io
 import sys
+import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
@@ -25,7 +28,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar, get_type_hints
 
-from comptool.errors import InputError, UsageError, unknown_name
+from comptool.errors import InputError, UsageError, UserFunctionError, unknown_name
 
 PLUGINS = "comptool.plugins"
 SCRIPT = ".py:"
@@ -34,6 +37,53 @@ SCRIPT = ".py:"
 def is_user_object(spec: str) -> bool:
     """Whether the text is ``FILE.py:name`` and not a name of a registry."""
     return SCRIPT in spec
+
+
+class _Stderr(io.TextIOBase):
+    """Stands in for stdout, so that code that closes it closes nothing of ours."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+
+class _Redirection:
+    """Of stdout to stderr, while any thread runs code of a user."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._num_inside = 0
+        self._stdout: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._num_inside:
+                self._stdout, sys.stdout = sys.stdout, _Stderr()
+            self._num_inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._num_inside -= 1
+            if not self._num_inside:
+                sys.stdout = self._stdout
+
+
+_REDIRECTION = _Redirection()
+
+
+@contextmanager
+def users_code(name: str) -> Iterator[None]:
+    """Run code of a user: stdout belongs to the command, so what the code prints goes to stderr.
+
+    Raises
+    ------
+    UserFunctionError
+        If the code calls ``sys.exit``, which would end the command as if it had succeeded.
+    """
+    try:
+        with _REDIRECTION:
+            yield
+    except SystemExit:
+        raise UserFunctionError(f"{name} called sys.exit") from None
 
 
 def load_user_object(spec: str, kind: str) -> Any:
@@ -55,6 +105,8 @@ def load_user_object(spec: str, kind: str) -> Any:
         callable.
     InputError
         If the file does not exist or cannot be imported.
+    UserFunctionError
+        If the file calls ``sys.exit``.
     """
     text, _, name = spec.rpartition(":")
     if not text.endswith(".py") or not name.isidentifier():
@@ -89,7 +141,11 @@ def _user_module(path: Path, kind: str) -> ModuleType:
     if str(full.parent) not in sys.path:
         sys.path.append(str(full.parent))
     try:
-        spec.loader.exec_module(module)
+        with users_code(str(path)):
+            spec.loader.exec_module(module)
+    except UserFunctionError:
+        del sys.modules[name]
+        raise
     except Exception as error:
         del sys.modules[name]
         raise InputError(

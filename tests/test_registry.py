@@ -9,7 +9,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from comptool.errors import InputError, UsageError
+from comptool.errors import InputError, UsageError, UserFunctionError
 from comptool.losses import LOSSES
 from comptool.models import BACKBONES, HEADS
 from comptool.registry import PLUGINS, Entry, Registry, load_user_object, refuse_unknown_options
@@ -126,6 +126,7 @@ def test_an_object_of_a_users_file_is_loaded_once(tmp_path):
         ("mine.txt:score", UsageError, "has to be FILE.py:name"),
         ("mine.py:LIMIT", UsageError, "is of the type int and cannot be called"),
         ("broken.py:score", InputError, r"broken.py: cannot be imported \(SyntaxError: "),
+        ("exits.py:score", UserFunctionError, "^exits.py called sys.exit$"),
         ("failing.py:score", InputError, r"cannot be imported \(ZeroDivisionError: "),
     ],
 )
@@ -136,6 +137,7 @@ def test_an_object_of_a_users_file_that_cannot_be_used_is_refused(
     (tmp_path / "mine.py").write_text("LIMIT = 1\ndef score(x):\n    return x\n")
     (tmp_path / "broken.py").write_text("def score(:\n")
     (tmp_path / "failing.py").write_text("1 / 0\n")
+    (tmp_path / "exits.py").write_text("import sys\nsys.exit(0)\n")
     with pytest.raises(error, match=message):
         load_user_object(spec, "metric")
 

@@ -243,6 +243,8 @@ def _named(path: Path) -> Iterator[None]:
             raise write_error(path.parent, error) from error
         raise InputError(f"cannot be unpacked ({error})", file=path) from error
     except DAMAGED as error:
+        if "password required" in str(error):
+            raise InputError("is encrypted; unpack it with its password", file=path) from error
         # The end of a file comes without words.
         reason = (str(error).splitlines() or ["its end is missing"])[0].removesuffix(":")
         raise InputError(f"cannot be unpacked ({reason})", file=path) from error

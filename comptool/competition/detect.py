@@ -23,10 +23,14 @@ from comptool.competition.class_folders import (
     holds_downloads,
 )
 from comptool.competition.detection import (
+    TEST,
+    TRAIN,
     Detection,
     Tables,
     find_tables,
     first_column,
+    image_names,
+    names_images,
     table_of_images,
     words_of,
 )
@@ -37,6 +41,7 @@ from comptool.competition.label_columns import (
     answers_of,
     choose_label,
     columns_of,
+    has_decimal_commas,
     is_joined,
     near_misses,
 )
@@ -48,7 +53,7 @@ from comptool.competition.task_and_metric import (
     task_by_values,
 )
 from comptool.errors import InputError
-from comptool.io.tables import read_table
+from comptool.io.tables import read_table, refuse_rows
 from comptool.io.text_tables import NAMELESS
 from comptool.metrics.metric_registry import wrong_name
 
@@ -133,10 +138,26 @@ def _name(folder: Path) -> str:
 
 def _find_id(found: Detection, tables: Tables) -> None:
     if "id" not in found.facts:
+        _refuse_missing_header(found, tables)
         frames = [frame for frame in (tables.train, tables.test) if frame is not None]
         # What is answered is no id of images if several images share it.
         sample = None if "bag" in found.facts else tables.sample
         found.settle("id", *choose_id(frames, sample, found.table))
+
+
+def _refuse_missing_header(found: Detection, tables: Tables) -> None:
+    """Refuse a table whose first column is called like one of its images: a row would be lost."""
+    for role, frame in ((TRAIN, tables.train), (TEST, tables.test)):
+        if frame is None or not names_images(frame.iloc[:, :1], image_names(found.images)):
+            continue
+        header = list(frame.columns)
+        if names_images(pd.DataFrame({"header": header[:1]}), image_names(found.images)):
+            raise InputError(
+                "has no header: its first row names an image",
+                file=found.folder / found.facts[role],
+                values=header,
+                mend="Write the names of the columns above it",
+            )
 
 
 def _find_answers(found: Detection, tables: Tables) -> None:
@@ -167,6 +188,10 @@ def _find_task_and_metric(found: Detection, tables: Tables) -> None:
         train, tables.sample, label, facts.get("train", "")
     )
     if "task" not in facts:
+        if isinstance(label, str) and train is not None and label in train:
+            wrong = has_decimal_commas(train[label])
+            mend = "Write 3.3 for 3,3; if these are lists of classes, say --task multilabel"
+            refuse_rows(found.table, train[label], wrong, "has decimal commas", mend)
         metric = facts.get("metric", next(iter(stated.names if stated else ()), None))
         columns = [] if train is None or joined else [n for n in columns_of(label) if n in train]
         by_column = {

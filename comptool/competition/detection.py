@@ -43,6 +43,7 @@ PLAIN_WORDS = frozenset(
 )
 # Tables of other things, and those that commands write.
 NO_TABLES = frozenset("answers solution solutions folds pseudo findings oof runs scores".split())
+FINDINGS, RECORD = "findings.csv", ".meta.json"
 MAX_TABLE_DEPTH = 3  # folders
 NUM_PROBES = 20
 # Share of the probed ids; the images of the rest may be missing.
@@ -118,8 +119,14 @@ def find_tables(found: Detection) -> Tables:
 
 
 def table_names(files: Iterable[str]) -> list[str]:
-    """The files that are tables by their suffix, those least deep first."""
-    names = [name for name in files if TABLE_NAME.fullmatch(name)]
+    """The files that are tables by their suffix and no output of ours, those least deep first."""
+    there = list(files)
+    outputs = {name.removesuffix(RECORD) for name in there if name.endswith(RECORD)}
+    names = [
+        name
+        for name in there
+        if TABLE_NAME.fullmatch(name) and name not in outputs and Path(name).name != FINDINGS
+    ]
     # Without one at the top, this is a folder above downloads.
     is_download = any(not _depth(name) and role_of(name) for name in names)
     deepest = MAX_TABLE_DEPTH if is_download else 0
@@ -234,9 +241,7 @@ def table_of_images(found: Detection, tables: Tables) -> None:
         if _depth(name) or role_of(name) is not None or NO_TABLES & set(words_of(name)):
             continue
         frame = _readable(found.folder / name)
-        is_output = f"{name}.meta.json" in found.files or (
-            frame is not None and not set(RESERVED).isdisjoint(frame.columns)
-        )
+        is_output = frame is not None and not set(RESERVED).isdisjoint(frame.columns)
         if frame is None or is_output or len(frame.columns) < 2:
             continue
         is_test = tables.sample is not None and holds_ids(frame, tables.sample)

@@ -198,6 +198,17 @@ def columns_of(label: str | list[str]) -> list[str]:
     return [label] if isinstance(label, str) else label
 
 
+def has_decimal_commas(column: pd.Series[str]) -> pd.Series[bool]:
+    """The cells that are numbers with a decimal comma, if all are that or blank.
+
+    What no list of classes has tells them: a class twice, as in ``3,3``, or a nought before it.
+    """
+    cells = column.str.strip()
+    decimal = cells.str.fullmatch(r"[+-]?\d+,\d+")
+    is_no_list = cells.str.fullmatch(r"[+-]?(\d+),(\1|0\d+)|[+-].*")
+    return decimal & bool((decimal | cells.eq("")).all() and is_no_list.any())
+
+
 def is_joined(
     train: pd.DataFrame | None, sample: pd.DataFrame | None, label: str, file: str = ""
 ) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from comptool.errors import ComptoolError, InputError
-from comptool.registry import Entry, Registry, is_user_object, load_user_object
+from comptool.registry import Entry, Registry, is_user_object, load_user_object, users_code
 
 # uint8, uint16 or float32, of shape (H, W, C).
 Decoded = npt.NDArray[Any]
@@ -186,10 +187,13 @@ def decode_content(content: bytes, path: Path, suffix: str, spec: str = "") -> D
     ------
     InputError
         If the reader fails or returns no image; names the file and the reader.
+    UserFunctionError
+        If a reader of the user calls ``sys.exit``.
     """
     name, read, any_axes = _chosen(content, suffix, spec)
     try:
-        found = read(content, path)
+        with users_code(name) if name == spec else nullcontext():
+            found = read(content, path)
     except ComptoolError:
         raise
     except Exception as error:

@@ -25,6 +25,7 @@ MARK = re.compile(r"#\s*")
 SNIFFED_BYTES = 1 << 16
 SNIFFED_ROWS = 50
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+DIGITS = re.compile(r"\d+")
 CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 MIN_ID = 6  # characters
 IMAGE_SUFFIXES = tuple(suffix for reader in READERS for suffix in reader.suffixes)
@@ -145,16 +146,22 @@ def _columns_without_header(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
     is_data = (
         any(cell.lower().endswith(IMAGE_SUFFIXES) for cell in first)
         or all(NUMBER.fullmatch(cell) for cell in first)
-        or (
-            len(first) > 1
-            and any(row[-1] == first[-1] for row in rest)
-            and len(first[0]) >= MIN_ID
-            and any(letter.isdigit() for letter in first[0])
-            and {len(row[0]) for row in rest} == {len(first[0])}
-        )
+        or (len(first) > 1 and _is_labelled(first, rest))
     )
     if not is_data:
         return ()
     if len(first) <= 2:
         return ("id", "label")[: len(first)]
     return tuple(f"column{number}" for number in range(1, len(first) + 1))
+
+
+def _is_labelled(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row has an id of the form of the others, and a label like theirs."""
+    has_label = any(row[-1] == first[-1] for row in rest) or all(
+        NUMBER.fullmatch(row[-1]) for row in (first, *rest)
+    )
+    if not has_label or not any(letter.isdigit() for letter in first[0]):
+        return False
+    if {DIGITS.sub("0", row[0]) for row in rest} == {DIGITS.sub("0", first[0])}:
+        return True
+    return len(first[0]) >= MIN_ID and {len(row[0]) for row in rest} == {len(first[0])}

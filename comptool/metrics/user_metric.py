@@ -42,6 +42,7 @@ from comptool.metrics.metric_registry import (
     Weighted,
     Weights,
 )
+from comptool.registry import users_code
 
 ROW_ID = "row_id_column_name"
 TABLES = ("solution", "submission")
@@ -186,7 +187,8 @@ def _parameters(function: Callable[..., Any]) -> Mapping[str, object]:
 
 def _checked(metric: Metric, call: Callable[[], object], columns: str) -> float:
     try:
-        found = call()
+        with users_code(metric.name):
+            found = call()
     except ComptoolError:
         raise
     except Exception as error:

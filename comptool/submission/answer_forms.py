@@ -1004,9 +1004,16 @@ def _presumed(sample: Sample, named: Sequence[str]) -> tuple[bool, tuple[str, ..
     known = sample.classes
     if known is None or all(name in known for name in named):
         return False, ()
-    strange = [name for name in named if name not in known]
+    number_classes = all(map(_is_number, known))
+    values = {float(name) for name in known} if number_classes else set()
+    strange = [
+        name
+        for name in named
+        if name not in known and not (_is_number(name) and float(name) in values)
+    ]
+    if not strange:
+        return False, (f"classes are written as in the training table: {quoted(known)}",)
     whole = all(map(WHOLE.fullmatch, named))
-    number_classes = all(map(WHOLE.fullmatch, known))
     if len(strange) < len(named):
         # Placeholders that are drawn from all numbers hit some classes.
         drawn = whole and number_classes and len(strange) * 2 > len(named)

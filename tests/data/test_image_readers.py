@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from comptool.data.image_io import read_by_opencv, read_pixels, source_of
-from comptool.errors import InputError, UsageError
+from comptool.errors import InputError, UsageError, UserFunctionError
 from comptool.io import image_readers
 from comptool.io.image_readers import (
     IMAGE_SUFFIXES,
@@ -159,6 +159,16 @@ def test_a_reader_that_fails_on_an_image_is_named_with_the_file(here):
     assert str(error.value).startswith(
         "bad.half: the reader 'reader.py:half' fails on this image (AssertionError: nothing in it"
     )
+
+
+def test_a_reader_that_exits_is_named_and_its_prints_are_not_on_stdout(here, capsys):
+    Path("exits.py").write_text(
+        "def read(content, path):\n    print(path)\n    raise SystemExit(0)"
+    )
+    cv2.imwrite("b.png", np.full((2, 3), 9, np.uint8))
+    with pytest.raises(UserFunctionError, match=r"^exits.py:read called sys.exit$"):
+        read("b.png", "exits.py:read")
+    assert capsys.readouterr() == ("", "b.png\n")
 
 
 def test_a_reader_of_the_table_can_be_asked_for(here):

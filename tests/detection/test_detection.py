@@ -50,6 +50,33 @@ def test_answers_are_never_taken_for_a_table(download, rows, detect):
     assert (found.train, found.test) == (folder / "train.csv", None)
 
 
+@pytest.mark.parametrize(
+    ("name", "has_record"), [("findings", False), ("findings", True), ("test", True)]
+)
+def test_what_a_command_wrote_is_no_table_of_the_download(download, rows, detect, name, has_record):
+    """A table of any name with the ids of the sample would be the test table."""
+    folder = download(
+        8,
+        train=rows("id,label", "{n},{even}", range(6)),
+        sample=rows("id,label", "{n},0", range(6, 8)),
+        **{name: rows("kind,id", "unreadable,{n}", range(8))},
+    )
+    if has_record:
+        (folder / f"{name}.csv.meta.json").write_text("{}")
+    found = detect(folder)
+    assert (found.train, found.test) == (folder / "train.csv", None)
+
+
+def test_a_header_that_names_an_image_is_refused(tmp_path, write, detect):
+    write(tmp_path, "rex.png", "bello.png", "tom.png", train="rex,dog\nbello,wolf\ntom,cat\n")
+    with pytest.raises(InputError) as error:
+        detect(tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path / 'train.csv'}: has no header: its first row names an image "
+        "(found 'rex', 'dog'). Write the names of the columns above it"
+    )
+
+
 def test_what_is_given_is_kept(download, rows, detect):
     folder = download(6, train=rows("id,label,kind", "{n},{even},{third}", range(6)))
     found = detect(folder, label="kind", metric="kappa", modalities={"rgb": "{id}.png"})

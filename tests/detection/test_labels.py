@@ -52,6 +52,25 @@ def test_lists_are_known_by_parts_that_come_again(header, cells, download, detec
     assert f"task: multilabel ({name} holds lists of labels)" in found.findings
 
 
+@pytest.mark.parametrize("cells", [("0,0", "1,5"), ("0,37", "0,05"), ("-1,5", "2,37")])
+@pytest.mark.parametrize("row", ["{};{}", '{},"{}"'])
+def test_decimal_commas_are_no_lists(cells, row, download, detect):
+    lines = [row.format(n, cell) for n, cell in enumerate(cells * 3)]
+    folder = download(6, train="\n".join([row.format("id", "label").replace('"', ""), *lines, ""]))
+    with pytest.raises(InputError) as error:
+        detect(folder)
+    assert str(error.value) == (
+        f"{folder / 'train.csv'}, row 1, column 'label': has decimal commas (found '{cells[0]}', "
+        f"'{cells[1]}'). Write 3.3 for 3,3; if these are lists of classes, say --task multilabel"
+    )
+    assert detect(folder, task="multilabel").task == "multilabel"
+
+
+def test_pairs_of_class_numbers_are_lists(download, detect):
+    lines = [f'{n},"{n % 3},{n % 3 + 1}"' for n in range(6)]
+    assert detect(download(6, train="\n".join(["id,label", *lines, ""]))).task == "multilabel"
+
+
 def test_class_names_with_blanks_or_commas_are_no_lists(download, detect):
     names = ("golf course", "sea", '"soil, bare"', "tennis court") * 3
     lines = [f"{n},{name}" for n, name in enumerate(names)]

@@ -56,6 +56,14 @@ def fails(targets, probabilities):
 def patients(solution, submission, row_id_column_name):
     return solution["patient"].nunique()
 def three(a): return a
+def exits(targets, probabilities):
+    raise SystemExit(0)
+def prints(targets, probabilities):
+    import sys
+    print("hello")
+    sys.stdout.close()
+    print("again")
+    return 0.3
 def odd(targets, probabilities): return 0.5
 odd.reads = "bananas"
 def unsure(targets, probabilities): return 0.5
@@ -98,6 +106,17 @@ def test_attributes_say_what_a_function_of_arrays_is():
     assert within.score(TARGETS, P, pred=np.array([0, 1, 2, 1])) == 1
     assert find("within").record == {}
     assert find("within", options={"grades": 2}).score(TARGETS, P) == 1
+
+
+def test_a_function_that_exits_is_named():
+    with pytest.raises(UserFunctionError, match=r"^score.py:exits called sys.exit$"):
+        find("exits").score(TARGETS, P)
+
+
+def test_stdout_is_not_the_functions_to_print_on_or_to_close(capsys):
+    assert find("prints").score(TARGETS, P) == 0.3
+    print("the command's")
+    assert capsys.readouterr() == ("the command's\n", "hello\nagain\n")
 
 
 def test_a_function_without_weights_gets_rows_as_often_as_they_weigh():

@@ -207,6 +207,9 @@ def test_answers_that_are_no_classes_are_refused(answers, classes, task, message
         (["unknown", "unknown"], WORDS, "'unknown' in the sample submission are taken for placeho"),
         (["971", "541", "1"], ("1", "2"), "'971', '541' in the sample submission is no class"),
         (["971", "541", "59"], ("1", "2"), "'971', '541', '59' in the sample submission are tak"),
+        (["1", "1"], ("1.0", "2.0"), "classes are written as in the training table: '1.0', '2.0'"),
+        (["0", "0"], ("-1", "1"), "'0' in the sample submission are taken for placeholders"),
+        (["0", "0"], ("1.0", "2.0"), "'0' in the sample submission are taken for placeholders"),
         (["3", "1"], FIVE, "'3', '1' in the sample submission are taken for class numbers: 0=a"),
         (
             ["2", "1", "2"],
@@ -216,7 +219,9 @@ def test_answers_that_are_no_classes_are_refused(answers, classes, task, message
     ],
 )
 def test_placeholders_are_told(answers, classes, note):
-    assert chosen(sample(answers), classes, "accuracy").notes[0].startswith(note)
+    layout = chosen(sample(answers), classes, "accuracy")
+    assert layout.notes[0].startswith(note)
+    assert layout.as_index == ("class numbers" in note)
 
 
 @pytest.mark.parametrize("separator", [" ", ", ", "; ", " | ", ",", ";", "|"])
