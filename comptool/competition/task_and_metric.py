@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from comptool.competition.label_columns import answers_of
-from comptool.metrics.metric_registry import METRICS
+from comptool.metrics.metric_registry import METRICS, ORDINAL, REGRESSION
 
 TEXT_NAME = re.compile(
     r"(description|overview|evaluation|metric|readme|competition|about|rules)[^/]*\.(md|txt|rst|html)",
@@ -33,7 +33,6 @@ STATED = re.compile(
 LINK = re.compile(r"\[([^\]\n]*)\]\([^)\n]*\)")
 END = re.compile(r"^#+\W*(submission|prizes?|timeline|data\b|citation|rules)", re.I | re.M)
 MAX_SECTION = 1500  # characters
-ORDINAL, REGRESSION = "ordinal", "regression"
 OF_GRADES = frozenset({"quadratic-kappa", "linear-kappa"})
 OF_NUMBERS = frozenset({"rmse", "mae", "r2", "spearman"})
 
