@@ -158,6 +158,15 @@ def test_grades_that_are_numbers_come_in_their_order(labels, grades):
     assert tasks.find("ordinal").classes_of(Facts(), Path("t.csv"), table(*labels)) == grades
 
 
+def test_two_texts_of_one_grade_are_refused():
+    with pytest.raises(InputError) as error:
+        tasks.find("ordinal").classes_of(Facts(), Path("t.csv"), table("2", "1.0", "1", "2"))
+    assert str(error.value) == (
+        "t.csv, column 'grade': two texts are one grade (found '1', '1.0'). "
+        "Write each grade in one way"
+    )
+
+
 def test_grades_without_an_order_are_asked_for():
     task, source = tasks.find("ordinal"), Path("train.csv")
     with pytest.raises(InputError) as error:

@@ -30,6 +30,7 @@ from comptool.io.tables import read_table
 from comptool.metrics import AnswerColumns, Metric
 from comptool.metrics.metric_options import is_table
 from comptool.tasks import Task
+from comptool.tasks.ordinal_task import ONE_TEXT, one_number_twice
 
 FILE = Path("comptool.toml")
 DROP = "drop"
@@ -247,6 +248,8 @@ def assemble(facts: Facts, folder: Path, findings: tuple[str, ...] = ()) -> Comp
             values=classes,
             mend="Leave 'classes' out of comptool.toml, or set task = \"ordinal\"",
         )
+    if classes is not None and task.ordered and (same := one_number_twice(classes)):
+        raise InputError("two texts of 'classes' are one grade", values=same, mend=ONE_TEXT)
     return Competition(
         name=facts.get("name") or folder.resolve().name or "competition",
         task=facts["task"],

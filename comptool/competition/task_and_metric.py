@@ -17,7 +17,11 @@ import pandas as pd
 
 from comptool import metrics
 from comptool.competition.label_columns import answers_of
+<<<<<<< HEAD
 from comptool.errors import UsageError
+=======
+from comptool.metrics.metric_registry import METRICS, ORDINAL, REGRESSION
+>>>>>>> mend2
 
 TEXT_NAME = re.compile(
     r"(description|overview|evaluation|metric|readme|competition|about|rules)[^/]*\.(md|txt|rst|html)",
@@ -49,7 +53,6 @@ SENTENCE_END = re.compile(r"[.!?]\s|\n")
 LINK = re.compile(r"\[([^\]\n]*)\]\([^)\n]*\)")
 END = re.compile(r"^#+\W*(submission|prizes?|timeline|data\b|citation|rules)", re.I | re.M)
 MAX_SECTION = 1500  # characters
-ORDINAL, REGRESSION = "ordinal", "regression"
 OF_GRADES = frozenset({"quadratic-kappa", "linear-kappa"})
 OF_NUMBERS = frozenset({"rmse", "mae", "r2", "spearman"})
 

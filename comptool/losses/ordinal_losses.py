@@ -51,7 +51,25 @@ class Corn(Criterion):
         self.register_buffer("class_weights", checked_weights(class_weights), persistent=False)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Loss of logits (B, K - 1) against grades (B,) or their shares (B, K): a scalar."""
+        """Loss of conditional logits against grades.
+
+        Parameters
+        ----------
+        logits
+            Floats of any size, of shape (B, K - 1).
+        targets
+            Whole numbers, 0 to K - 1, of shape (B,), or shares, 0 to 1, that sum to one, (B, K).
+
+        Returns
+        -------
+        Tensor
+            A scalar, 0 or more.
+
+        Raises
+        ------
+        ValueError
+            If the logits are not of two dimensions, or have no column.
+        """
         with torch.autocast(logits.device.type, enabled=False):
             shares = log_shares(logits)
             # Of logarithms of probabilities, the softmax in it is the identity.
@@ -84,7 +102,25 @@ class Coral(Criterion):
         self.register_buffer("class_weights", checked_weights(class_weights), persistent=False)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Loss of logits (B, K - 1) against grades (B,) or their shares (B, K): a scalar."""
+        """Loss of conditional logits against grades.
+
+        Parameters
+        ----------
+        logits
+            Floats of any size, of shape (B, K - 1).
+        targets
+            Whole numbers, 0 to K - 1, of shape (B,), or shares, 0 to 1, that sum to one, (B, K).
+
+        Returns
+        -------
+        Tensor
+            A scalar, 0 or more.
+
+        Raises
+        ------
+        ValueError
+            If the logits are not of two dimensions, or have no column.
+        """
         with torch.autocast(logits.device.type, enabled=False):
             shares = log_shares(logits)
             wanted = grade_shares(targets, shares.grades)

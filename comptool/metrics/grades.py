@@ -1,10 +1,13 @@
 """Metrics of ordered grades, and of decisions with a cost.
 
 A row is answered with its most probable class, the first of ties. Targets are class indices (N,) in
-the order of the grades, probabilities (N, K).
+the order of the grades, probabilities (N, K). The kappas are of places in that order, as those of
+scikit-learn; ``mae`` and ``rmse`` of the numbers that the grades are, where they are numbers.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +16,19 @@ from comptool.metrics.metric_registry import Floats, Targets, Weighted, Weights,
 from comptool.metrics.multiclass import Confusion
 
 
-def _distances(num_classes: int) -> npt.NDArray[np.float64]:
-    """Distance between true (row) and predicted grade (column), (K, K)."""
-    grade = np.arange(num_classes, dtype=np.float64)
-    return np.abs(grade[:, None] - grade)
+def _distances(num_classes: int, values: Floats | None = None) -> npt.NDArray[np.float64]:
+    """Distance between true (row) and predicted grade (column), (K, K), by value or place."""
+    grade = np.arange(num_classes) if values is None else values
+    return np.abs(grade[:, None] - grade).astype(np.float64)
+
+
+def values_of(classes: Sequence[str]) -> npt.NDArray[np.float64] | None:
+    """The numbers that class names are, (K,); None if one is no finite number."""
+    try:
+        values = np.array([float(name) for name in classes])
+    except ValueError:
+        return None
+    return values if np.isfinite(values).all() else None
 
 
 def _agreement(targets: Targets, probabilities: Floats, power: int) -> Weighted:
@@ -60,14 +72,15 @@ def expected_cost(targets: Targets, probabilities: Floats, cost: Floats) -> Weig
 
 
 @weighted
-def mae(targets: Targets, probabilities: Floats) -> Weighted:
-    """Mean distance between the true and the answered grade, in grades."""
-    return expected_cost.prepare(targets, probabilities, _distances(probabilities.shape[1]))
+def mae(targets: Targets, probabilities: Floats, values: Floats | None = None) -> Weighted:
+    """Mean distance of the true and the answered grade, by ``values`` (K,), else by place."""
+    distances = _distances(probabilities.shape[1], values)
+    return expected_cost.prepare(targets, probabilities, distances)
 
 
 @weighted
-def rmse(targets: Targets, probabilities: Floats) -> Weighted:
-    """Root of the mean squared distance between the true and the answered grade, in grades."""
-    squared = _distances(probabilities.shape[1]) ** 2
+def rmse(targets: Targets, probabilities: Floats, values: Floats | None = None) -> Weighted:
+    """Root of the mean squared distance; ``values`` as in `mae`."""
+    squared = _distances(probabilities.shape[1], values) ** 2
     mean = expected_cost.prepare(targets, probabilities, squared)
     return lambda weights=None: float(np.sqrt(mean(weights)))

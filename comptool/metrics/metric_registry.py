@@ -98,6 +98,8 @@ class Metric(Entry):
         Whether only the order of the rows within each class matters.
     per_class
         ``"package.module:function"`` of the K values of which it is the mean.
+    of_values
+        Whether it takes ``values``, the numbers that the class names are, None if one is none.
     parameter
         The option that may stand in the name, after ``@``.
     takes
@@ -117,6 +119,7 @@ class Metric(Entry):
     reads: str = PROBABILITIES
     of_order: bool = False
     per_class: str = ""
+    of_values: bool = False
     parameter: str = ""
     takes: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
@@ -209,6 +212,10 @@ class Metric(Entry):
             if self.classes is None:
                 raise UsageError(f"{self.name} needs the names of the classes for positive-class")
             arguments["positive"] = self.classes.index(arguments.pop("positive_class"))
+        if self.of_values and self.classes is not None:
+            from comptool.metrics.grades import values_of
+
+            arguments["values"] = values_of(self.classes)
         return arguments
 
     def score(
@@ -347,11 +354,11 @@ ROWS = (
     Metric("mae", "comptool.metrics.grades:mae",
         "Mean distance between the true and the answered grade.",
         "Baccianella et al. 2009, doi:10.1109/ISDA.2009.230", (ORDINAL,),
-        greater_is_better=False, reads=CLASSES),
+        greater_is_better=False, reads=CLASSES, of_values=True),
     Metric("rmse", "comptool.metrics.grades:rmse",
         "Root mean squared distance between the true and the answered grade.",
         "Baccianella et al. 2009, doi:10.1109/ISDA.2009.230", (ORDINAL,),
-        greater_is_better=False, reads=CLASSES),
+        greater_is_better=False, reads=CLASSES, of_values=True),
     Metric("rmse", "comptool.metrics.numbers:rmse",
         "Root mean squared error.",
         "scikit-learn's root_mean_squared_error", (REGRESSION,),

@@ -63,10 +63,11 @@ def recalls(targets: Targets, probabilities: Floats, weights: Weights | None = N
 
 def class_shares(confusion: Numbers) -> Floats:
     """Share of the diagonal in each row of a matrix (K, K), shape (K,); NaN for an empty row."""
-    return _shares(np.diag(confusion), confusion.sum(axis=1))
+    return shares_or_nan(np.diag(confusion), confusion.sum(axis=1))
 
 
-def _shares(part: Numbers, whole: Numbers) -> Floats:
+def shares_or_nan(part: Numbers, whole: Numbers) -> Floats:
+    """Ratio of each part, (K,), to its whole; NaN where the whole is 0."""
     shares: Floats = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
     return shares
 
@@ -90,7 +91,7 @@ def macro_f1(targets: Targets, probabilities: Floats) -> Weighted:
     def value(weights: Weights | None = None) -> float:
         confusion = rows.matrix(weights)
         both = confusion.sum(axis=0) + confusion.sum(axis=1)
-        return _mean(_shares(2 * np.diag(confusion), both))
+        return _mean(shares_or_nan(2 * np.diag(confusion), both))
 
     return value
 

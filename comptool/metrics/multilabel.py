@@ -7,8 +7,9 @@ F-beta is van Rijsbergen's (1979): recall has beta times the weight of precision
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -97,15 +98,26 @@ def count(
 
 @weighted
 def macro_f_beta(
-    targets: Targets, probabilities: Floats, threshold: Thresholds = 0.5, beta: float = 1.0
+    targets: Targets,
+    probabilities: Floats,
+    threshold: Thresholds = 0.5,
+    beta: float = 1.0,
+    absent: bool = True,
 ) -> Weighted:
-    """Mean F-beta over the classes with a present cell, 0 to 1; an InputError without any."""
+    """Mean F-beta over the classes with a known cell, 0 to 1.
+
+    A class without a present cell counts 0, as in scikit-learn with ``zero_division=0``, or is left
+    out unless ``absent``. An InputError if no class has a present cell.
+    """
     answers = Answers.of(targets, probabilities, threshold)
+    known = targets != -1
 
     def value(weights: Weights | None = None) -> float:
         counts = answers.counts(weights)
-        measured = counts.present > 0
-        if not measured.any():
+        present = counts.present > 0
+        of_classes = known.any(axis=0) if weights is None else weights @ known > 0
+        measured = of_classes if absent else present
+        if not present.any():
             raise InputError("macro F is not defined: no class has a present cell")
         return float(counts.f_beta(beta)[measured].mean())
 
@@ -150,8 +162,11 @@ def sample_f_beta(
 
 @weighted
 def macro_f1(targets: Targets, probabilities: Floats) -> Weighted:
-    """Macro F1 at the threshold 0.5."""
-    return macro_f_beta.prepare(targets, probabilities)
+    """Macro F1 at the threshold 0.5, 0 to 1, of the classes with a present cell.
+
+    scikit-learn with ``zero_division=0``, and ``macro_f_beta``, count the others 0.
+    """
+    return macro_f_beta.prepare(targets, probabilities, absent=False)
 
 
 def f1_of_classes(
@@ -166,8 +181,12 @@ def f1_of_classes(
 def at_thresholds(
     targets: Targets, probabilities: Floats, thresholds: Sequence[float], beta: float = 1.0
 ) -> list[dict[str, float]]:
-    """Macro, micro and sample F-beta by name at each threshold."""
-    measures = {"macro": macro_f_beta, "micro": micro_f_beta, "samples": sample_f_beta}
+    """Macro F-beta, as `macro_f1` of the classes present, micro and sample F-beta by threshold."""
+    measures: dict[str, Callable[..., float]] = {
+        "macro": partial(macro_f_beta, absent=False),
+        "micro": micro_f_beta,
+        "samples": sample_f_beta,
+    }
     return [
         {"threshold": threshold}
         | {

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from comptool.errors import InputError
 from comptool.machine import compute_threads, threads
 from comptool.metrics.metric_registry import Floats, Targets, Weighted, Weights, weighted
+from comptool.metrics.multiclass import shares_or_nan
 from comptool.metrics.multilabel import positive_cells
 
 # Fewer cells are not worth threads.
@@ -252,7 +253,7 @@ class WeightedRanking:
             for part in (present, present + absent)
         )
         precision = np.divide(correct, predicted, out=np.zeros_like(correct), where=predicted > 0)
-        return _shares((present * precision).sum(axis=0), present.sum(axis=0))
+        return shares_or_nan((present * precision).sum(axis=0), present.sum(axis=0))
 
     def areas(self, weights: Weights | None = None) -> Floats:
         """ROC area of each class, shape (K,); NaN without a present or an absent cell."""
@@ -264,12 +265,9 @@ class WeightedRanking:
         to_last = np.take_along_axis(above, self._last, axis=0)
         # Absent cells of smaller probability and half of the ties.
         below = above[-1] - (to_first + to_last) / 2
-        return _shares((present * below).sum(axis=0), present.sum(axis=0) * absent.sum(axis=0))
-
-
-def _shares(part: Floats, whole: Floats) -> Floats:
-    shares: Floats = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
-    return shares
+        return shares_or_nan(
+            (present * below).sum(axis=0), present.sum(axis=0) * absent.sum(axis=0)
+        )
 
 
 @weighted

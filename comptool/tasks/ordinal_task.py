@@ -9,7 +9,7 @@ and all that reads class probabilities reads these.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from comptool.tasks.task import Floats
+
+ONE_TEXT = "Write each grade in one way"
 
 
 class Ordinal(Multiclass):
@@ -77,6 +79,14 @@ class Ordinal(Multiclass):
         if facts.classes is not None:
             return facts.classes
         distinct = sorted(set(frame[facts.label]))
+        if same := one_number_twice(distinct):
+            raise InputError(
+                "two texts are one grade",
+                file=source,
+                column=facts.label,
+                values=same,
+                mend=ONE_TEXT,
+            )
         unordered = [grade for grade in distinct if not math.isfinite(_number(grade))]
         if unordered:
             raise InputError(
@@ -88,6 +98,15 @@ class Ordinal(Multiclass):
                 'classes = ["mild", "severe"]',
             )
         return tuple(sorted(distinct, key=_number))
+
+
+def one_number_twice(classes: Iterable[str]) -> list[str]:
+    """The first names of classes that are the same number, such as 1 and 1.0; none if none are."""
+    found: dict[float, list[str]] = {}
+    for name in classes:
+        if math.isfinite(number := _number(name)):
+            found.setdefault(number, []).append(name)
+    return next((names for names in found.values() if len(names) > 1), [])
 
 
 def _number(text: str) -> float:

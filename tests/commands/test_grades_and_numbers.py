@@ -349,6 +349,15 @@ def test_classes_of_numbers_are_refused(comptool):
     )
 
 
+def test_declared_grades_of_one_number_are_refused(comptool):
+    download(list(map(str, range(24))))
+    described("ordinal", more='classes = ["0", "1", "1.0"]')
+    assert refused(comptool("split"), 3) == (
+        "comptool split: two texts of 'classes' are one grade (found '1', '1.0'). "
+        "Write each grade in one way"
+    )
+
+
 def test_a_label_called_like_a_column_of_predictions_is_refused(comptool):
     download(list(map(str, range(24))), label="fold")
     described("regression", label='"fold"')

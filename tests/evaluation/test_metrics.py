@@ -312,11 +312,12 @@ def weighted_multilabel(name, targets, p, w, given):
     answers = (p > 0.5) & (targets >= 0)
     if name in ("macro-f1", "macro-f-beta"):
         present = ((targets == 1) & (cells > 0)).any(axis=0)
+        counted = present if name == "macro-f1" else known.any(axis=0) & present.any()
         values = [
             oracle.fbeta_score(
                 targets[:, k] == 1, answers[:, k], beta=beta, zero_division=0, sample_weight=w
             )
-            for k in np.flatnonzero(present)
+            for k in np.flatnonzero(counted)
         ]
         return np.mean(values) if values else None
     assert name in ("f-beta", "samples-f-beta")
@@ -417,6 +418,28 @@ def test_grades_are_graded_as_numbers(case, name):
     graded = next(row for row in ROWS if row.name == name and row.tasks == ("ordinal",))
     expected = score(name, targets.astype(float), p.argmax(axis=1).astype(float))
     assert graded.score(targets, p) == pytest.approx(expected)
+    values = np.arange(p.shape[1]) ** 2 / 2
+    expected = score(name, values[targets], values[p.argmax(axis=1)])
+    named = metrics.find(name, "ordinal", classes=[str(value) for value in values])
+    assert named.score(targets, p) == pytest.approx(expected)
+
+
+def test_grades_that_are_no_numbers_are_as_far_apart_as_their_places():
+    targets, p = np.array([2]), np.array([[0.1, 0.6, 0.3]])
+    for classes, distance in (
+        (("0", "1", "4"), 3),
+        (("none", "1", "4"), 1),
+        (("0", "1", "nan"), 1),
+    ):
+        for name in ("mae", "rmse"):
+            assert metrics.find(name, "ordinal", classes=classes).score(targets, p) == distance
+    kappas = [
+        metrics.find("linear-kappa", "ordinal", classes=classes).score(
+            np.array([0, 1, 2]), np.eye(3)[[0, 2, 2]]
+        )
+        for classes in (("0", "1", "4"), ("a", "b", "c"))
+    ]
+    assert kappas[0] == kappas[1]
 
 
 def test_each_metric_is_a_function_of_the_package():
