@@ -17,11 +17,8 @@ import pandas as pd
 
 from comptool import metrics
 from comptool.competition.label_columns import answers_of
-<<<<<<< HEAD
 from comptool.errors import UsageError
-=======
-from comptool.metrics.metric_registry import METRICS, ORDINAL, REGRESSION
->>>>>>> mend2
+from comptool.metrics.metric_registry import ORDINAL, REGRESSION
 
 TEXT_NAME = re.compile(
     r"(description|overview|evaluation|metric|readme|competition|about|rules)[^/]*\.(md|txt|rst|html)",
