@@ -75,7 +75,12 @@ TRUTHS = {
         "multilabel",
         "weighted-logloss",
         "probability",
-        ("--metric-option", "weights=7,1,1,1,1,1,1,1", "--metric-option", "positive-weight=2"),
+        (
+            "--metric-option",
+            "class-weights=7,1,1,1,1,1,1,1",
+            "--metric-option",
+            "positive-weight=2",
+        ),
     ),
     "rsna-breast-cancer-detection": Truth("multiclass", "pf1", "probability"),
     "seti-breakthrough-listen": Truth("multiclass", "auc", "probability"),

@@ -130,7 +130,7 @@ def test_the_remedies_work(comptool):
     assert len(training_samples(load())) == 3
     assert "train.csv: 1 row of 4 left out without images ('3')\n" in comptool("split").stderr
 
-    put({"train.csv": "id,label,patient\n1,a,p\n2,b,p\n3,a,q\n4,b,q\n", **FOUR})
+    put({"train.csv": "id,label,patient\n1,a,p\n2,b,p\n3,a,q\n4,b,r\n", **FOUR})
     assert comptool("init", "--force").exit_code == 0
     assert load().group == "patient"
     assert comptool("init", "--force", "--group", "").exit_code == 0

@@ -153,7 +153,7 @@ def test_a_metric_that_comptool_lacks_is_told(made, detect):
     ("text", "said"),
     [
         ("mean average precision", "names 'mean average precision', which comptool does not have"),
-        ("weighted log loss", "names 'weighted log loss': weighted-logloss needs 'weights'"),
+        ("weighted log loss", "names 'weighted log loss': weighted-logloss needs 'class-weights'"),
     ],
 )
 def test_a_metric_that_the_task_cannot_have_is_told_and_init_goes_on(comptool, made, text, said):
