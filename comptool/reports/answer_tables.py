@@ -6,6 +6,8 @@ The cells of a submission decide on its form: a submission has no placeholders.
 from __future__ import annotations
 
 import itertools
+import math
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -32,7 +34,6 @@ from comptool.io.tables import check_ids, read_table, refuse_rows
 from comptool.metrics.metric_registry import CLASSES, PROBABILITIES, RANKING
 from comptool.submission.answer_forms import (
     SCORE_NAMES,
-    WHOLE,
     ClassLists,
     Sample,
     id_of,
@@ -48,6 +49,8 @@ Doubles = npt.NDArray[np.float64]
 PART_COLUMNS = frozenset({"usage", "part", "split"})
 PUBLIC, PRIVATE, IGNORED = "public", "private", "ignored"
 TWO = 2
+# A class in a list.
+LISTED = re.compile(r"[^\s,;|]+")
 LAYOUT = "Its layout is that of the sample submission: comptool submit"
 
 
@@ -269,7 +272,7 @@ def true_labels(tables: AnswerTables) -> pd.Series[str]:
     refuse_blank(tables.answers, found)
     if known is None:
         return found
-    found = _by_name(found, tables)
+    found = _by_name(_equal_numbers(found, known), tables)
     codes_of(tables.answers, found, known, "Correct it, or 'classes' in comptool.toml")
     return found
 
@@ -285,7 +288,28 @@ def _by_name(labels: pd.Series[str], tables: AnswerTables) -> pd.Series[str]:
 
 def _are_numbers(labels: pd.Series[str], num_classes: int) -> bool:
     """Whether all labels may be class numbers, from 0."""
-    return all(WHOLE.fullmatch(one) and int(one) < num_classes for one in labels.unique())
+    return {*map(_number, labels.unique())} <= {*range(num_classes)}
+
+
+def _equal_numbers(cells: pd.Series[str], classes: Sequence[str]) -> pd.Series[str]:
+    """Cells, also lists, with each number as the class that it equals, if classes are numbers."""
+    named = {_number(name): name for name in classes}
+    if None in named or len(named) < len(classes):
+        return cells
+    own = set(classes)
+
+    def written(part: re.Match[str]) -> str:
+        return part[0] if part[0] in own else named.get(_number(part[0]), part[0])
+
+    return cells.map({cell: LISTED.sub(written, cell) for cell in cells.unique()})
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def refuse_blank(path: Path, answers: pd.Series[str]) -> None:
@@ -325,7 +349,7 @@ def submitted_classes(tables: AnswerTables, labels: pd.Series[str], reads: str) 
             )
         return Submitted(_per_class(tables, sums_to_one=True), PROBABILITIES)
     check_ids(path, str(table.columns[0]), table.iloc[:, 0].to_numpy(dtype=object))
-    answers = table[column]
+    answers = _equal_numbers(table[column], classes)
     refuse_blank(path, answers)
     numbers = pd.to_numeric(answers, errors="coerce").to_numpy(np.float64)
     if (
@@ -391,6 +415,7 @@ def lists_of(
 
     ``first`` is the number of the first class where the lists leave it open.
     """
+    cells = _equal_numbers(cells, classes)
     distinct = [cell for cell in dict.fromkeys(cells) if cell.strip()]
     return _places(path, cells, classes, ClassLists.read(distinct, tuple(classes)), first)
 

@@ -164,6 +164,51 @@ def test_a_single_class_is_a_list_of_one(metric, described):
     assert value(table("answers.csv", id=IDS, y=truth), metric=metric) == 0.25
 
 
+@pytest.mark.parametrize("described", [True, False])
+@pytest.mark.parametrize(("written", "given"), [("{}.0", "{}"), ("{}", "{}.0"), ("{}", "0{}")])
+def test_equal_numbers_are_the_same_class(written, given, described):
+    classes, own = ([form.format(number) for number in (3, 4, 5)] for form in (written, given))
+    truth = [number % 3 for number in range(40)]
+    table("sample.csv", id=IDS, y=classes[0])
+    if described:
+        describe("multiclass", "accuracy", classes)
+    table("s.csv", id=IDS, y=[own[number] for number in truth])
+    answers = table("answers.csv", id=IDS, y=[classes[number] for number in truth])
+    assert value(answers) == 1
+    lists = [f"{own[(number + 1) % 3]} {own[number]}" for number in truth]
+    table("s.csv", id=IDS, y=lists)
+    assert value(answers, metric="map@2") == 0.5
+    if described:
+        table("s.csv", id=IDS, y=[classes[number] for number in truth])
+        assert value(table("answers.csv", id=IDS, y=[own[number] for number in truth])) == 1
+
+
+def test_class_numbers_of_classes_that_are_decimals_are_told():
+    describe("multiclass", "accuracy", ("1.0", "2.0", "3.0"))
+    table("sample.csv", id=IDS, y="1")
+    table("s.csv", id=IDS, y="1")
+    with pytest.raises(InputError, match=r"the classes are .* from 0, write '1\.0' for 0, and so"):
+        value(table("answers.csv", id=IDS, y=[number % 3 for number in range(40)]))
+
+
+def test_equal_numbers_that_are_two_classes_stay_two():
+    describe("multiclass", "accuracy", ("1", "01", "2"))
+    table("sample.csv", id=IDS, y="1")
+    answers = table("answers.csv", id=IDS, y="01")
+    table("s.csv", id=IDS, y="1")
+    assert value(answers) == 0
+    table("s.csv", id=IDS, y="1.0")
+    with pytest.raises(InputError, match=r"row 1, column 'y': no such class"):
+        value(answers)
+
+
+def test_equal_numbers_are_the_same_label_of_a_list():
+    describe("multilabel", "micro-f1", ("3.0", "4.0", "5.0"))
+    table("sample.csv", id=IDS, y="3.0 4.0")
+    table("s.csv", id=IDS, y="3;5.0")
+    assert value(table("answers.csv", id=IDS, y="5 3")) == 1
+
+
 @pytest.mark.parametrize("separator", [" ", ",", "; ", "|"])
 def test_lists_of_several_labels(separator):
     describe("multilabel", "micro-f1", WORDS)
