@@ -1,9 +1,9 @@
 """Archives of a download: zip, tar and 7z with images or tables, unpacked beside themselves.
 
 ``train.zip`` becomes the folder ``train``, whether the archive has that folder in it or not; an
-archive with tables in it is the whole download, and is unpacked into the download's folder. What is
-already there is not unpacked again, and never overwritten. The files go to a hidden folder first
-and are renamed: an interruption leaves no half of a file.
+archive with tables or only archives in it is the whole download, and is unpacked into the
+download's folder. What is already there is not unpacked again, and never overwritten. The files go
+to a hidden folder first and are renamed: an interruption leaves no half of a file.
 """
 
 from __future__ import annotations
@@ -131,9 +131,10 @@ def _unpack_one(folder: Path, archive: Archive) -> str:
     with _named(path), _opened(path, archive.kind) as opened:
         names = [name for name in opened.first_names() if not _is_clutter(name)]
         tables = [name for name in names if TABLE_NAME.fullmatch(name)]
-        if not tables and not any(map(looks_like_image, names)):
+        is_outer = bool(names) and len(archives_of(names)) == len(names)
+        if not (tables or is_outer or any(map(looks_like_image, names))):
             return ""
-        is_whole = any("/" not in name and role_of(name) is not None for name in tables)
+        is_whole = is_outer or any("/" not in name and role_of(name) is not None for name in tables)
         if is_whole and all((folder / name).exists() for name in names):
             return ""
         target = folder if is_whole else folder / archive.stem

@@ -154,6 +154,34 @@ def test_damage_is_one_sentence(tmp_path, monkeypatch, name, error, reason):
     assert str(told.value) == f"{tmp_path / name}: cannot be unpacked ({reason})"
 
 
+def test_an_encrypted_archive_asks_for_its_password(tmp_path):
+    path = put(tmp_path / "train.zip", NAMES)
+    content = bytearray(path.read_bytes())
+    for header, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        place = content.find(header)
+        while place >= 0:
+            content[place + flags] |= 1
+            place = content.find(header, place + 1)
+    path.write_bytes(content)
+    with pytest.raises(InputError) as error:
+        unpack_all(tmp_path, is_given=True)
+    assert str(error.value) == f"{path}: is encrypted; unpack it with its password"
+    assert [one.name for one in tmp_path.iterdir()] == ["train.zip"]
+
+
+def test_an_archive_in_an_archive_is_unpacked(tmp_path):
+    inner = put(tmp_path / "inner.zip", NAMES)
+    with zipfile.ZipFile(tmp_path / "outer.zip", "w") as archive:
+        archive.write(inner, "inner.zip")
+    inner.unlink()
+    (tmp_path / "train.csv").write_text(TABLE)
+    assert unpack_all(tmp_path, is_given=False) == [
+        "unpacked outer.zip into this folder (1 file)",
+        "unpacked inner.zip into inner/ (4 files)",
+    ]
+    assert unpack_all(tmp_path, is_given=False) == []
+
+
 def test_too_little_space_is_told_before(tmp_path, monkeypatch):
     put(tmp_path / "train.zip", NAMES)
     usage = archives.shutil.disk_usage(tmp_path)._replace(free=3)
