@@ -204,3 +204,19 @@ def test_bins_are_in_order_and_large_enough_unless_numbers_are_tied(numbers):
     assert set(bins) == set(range(bins.max() + 1))
     if len(np.unique(numbers[:, 0])) == len(numbers):
         assert np.bincount(bins).tolist() == [10] * 6
+
+
+@pytest.mark.parametrize(
+    ("task", "shown", "metric"),
+    [
+        ("multiclass", {}, "accuracy"),
+        ("multiclass", {"one_probability": True}, "auc"),
+        ("multiclass", {"every_class": True}, "logloss"),
+        ("ordinal", {"one_probability": True}, "quadratic-kappa"),
+        ("ordinal", {"every_class": True}, "quadratic-kappa"),
+        ("multilabel", {"one_probability": True}, "macro-f1"),
+        ("regression", {"one_probability": True}, "rmse"),
+    ],
+)
+def test_the_sample_submission_tells_the_metric_that_is_assumed(task, shown, metric):
+    assert tasks.find(task).assumed_metric(1, **shown) == metric

@@ -220,13 +220,12 @@ def _find_task_and_metric(found: Detection, tables: Tables) -> None:
         metric = f"map@{number}"
         if wrong_name(metric) is None and not joined:
             found.settle("metric", metric, f"{ASSUMED_METRIC} {metric}")
-    one_class = task == tasks.DEFAULT_TASK
-    if one_class and tables.sample is not None and asks_for_one_probability(tables.sample):
-        metric = "auc"
-    elif one_class and len(labels) > 1 and set(answers_of(tables.sample)) == set(labels):
-        metric = "logloss"
-    else:
-        metric = tasks.find(task).assumed_metric(len(answers_of(tables.sample)))
+    answers = answers_of(tables.sample)
+    metric = tasks.find(task).assumed_metric(
+        len(answers),
+        one_probability=tables.sample is not None and asks_for_one_probability(tables.sample),
+        every_class=len(labels) > 1 and set(answers) == set(labels),
+    )
     found.settle("metric", metric, f"{ASSUMED_METRIC} {metric}")
 
 

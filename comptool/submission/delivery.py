@@ -28,6 +28,7 @@ from comptool.io.provenance import PredictionFacts
 from comptool.io.tables import PARQUET, read_table
 from comptool.io.tables import check_ids as check_table_ids
 from comptool.io.text_tables import USUAL, UTF_8, TextForm, text_form
+from comptool.postprocess.calibration.config import THRESHOLDS, CalibrationConfig
 from comptool.postprocess.inputs import read_recorded
 from comptool.submission.answer_forms import (
     FORMS,
@@ -391,6 +392,9 @@ def check_outputs(
         refuse_existing(path, force)
 
 
+NOTHING = "none"  # the method that leaves probabilities as they are
+
+
 def chosen_bounds(
     threshold: float | None,
     predictions: Predictions,
@@ -399,36 +403,41 @@ def chosen_bounds(
 ) -> tuple[Bounds, tuple[str, ...]]:
     """Thresholds of several labels, and where they come from.
 
-    They are the given one, one half after a recalibration, those of the best F-score on the
-    out-of-fold rows of the runs of the predictions, or one half if there are no such rows.
+    They are the given one, one half if a recalibration moved them there, those of the best F-score
+    on the out-of-fold rows of the runs of the predictions, recalibrated as the predictions are, or
+    one half if there are no such rows.
     """
     if threshold is not None:
         return threshold, ()
     plain = f"classes above {ANSWERED:g} are answered"
-    if facts.recalibration is not None:
-        method = facts.recalibration.get("method", "recalibrate")
+    moved = facts.recalibration or {}
+    method = str(moved.get("method", NOTHING))
+    if method == THRESHOLDS:
         return ANSWERED, (f"{plain}: recalibrated by {method}",)
     if competition is None or not (facts.runs or facts.out_of_fold):
         return ANSWERED, (f"{plain}: no run is known whose out-of-fold rows could say better",)
     # These import scipy, which other forms do without.
-    from comptool.postprocess.calibration.config import CalibrationConfig
     from comptool.postprocess.calibration.multilabel_methods import best_thresholds
-    from comptool.postprocess.calibration.recalibration import f_score_of
+    from comptool.postprocess.calibration.recalibration import f_score_of, fit_of
     from comptool.postprocess.oof import own_evidence
 
     try:
         labelled = own_evidence(None, facts, competition)
+        if str(fitted_to := moved.get("out_of_fold", labelled.path)) != str(labelled.path):
+            labelled = own_evidence(str(fitted_to), facts, competition)
         labelled.check_classes(predictions.classes)
     except InputError as error:
         return ANSWERED, (f"{plain}, as out-of-fold rows are of no use: {error}",)
     metric = competition.find_metric(classes=predictions.classes)
-    average, beta = f_score_of(CalibrationConfig(), metric)
-    bounds = best_thresholds(
-        labelled.targets, labelled.predictions.probabilities, average=average, beta=beta
-    )
+    settings = CalibrationConfig()
+    average, beta = f_score_of(settings, metric)
+    targets, p = labelled.targets, labelled.predictions.probabilities
+    p = fit_of(method, settings, average, beta)(targets, p).move(p)
+    bounds = best_thresholds(targets, p, average=average, beta=beta)
+    also = f", recalibrated by {method} as well," if moved else ""
     told = (
         f"classes above their thresholds of best {average} F{beta:g} on {len(labelled)} "
-        f"out-of-fold rows ({labelled.path}) are answered, {max(bounds.min(), 0):.2f} to "
+        f"out-of-fold rows ({labelled.path}){also} are answered, {max(bounds.min(), 0):.2f} to "
         f"{bounds.max():.2f}; --threshold {ANSWERED:g} sets one for all"
     )
     return bounds, tuple(filter(None, (labelled.note, told)))

@@ -97,5 +97,9 @@ class Multiclass(Task):
     def cell_classes(self, facts: LabelFacts, source: Path, frame: pd.DataFrame) -> tuple[str, ...]:
         return ()
 
-    def assumed_metric(self, num_answers: int) -> str:
-        return self.default_metric
+    def assumed_metric(
+        self, num_answers: int, *, one_probability: bool = False, every_class: bool = False
+    ) -> str:
+        if one_probability:
+            return "auc"
+        return "logloss" if every_class else self.default_metric

@@ -101,6 +101,8 @@ class Multilabel(Task):
         check_class_names(facts, source, classes)
         return classes
 
-    def assumed_metric(self, num_answers: int) -> str:
+    def assumed_metric(
+        self, num_answers: int, *, one_probability: bool = False, every_class: bool = False
+    ) -> str:
         # Lists of labels have no order that a mean precision could judge.
         return "macro-f1" if num_answers == 1 else self.default_metric

@@ -75,6 +75,12 @@ class Ordinal(Multiclass):
 
         return pooled_in_order(probabilities, bags, how)
 
+    def assumed_metric(
+        self, num_answers: int, *, one_probability: bool = False, every_class: bool = False
+    ) -> str:
+        # Grades are ranked by their distance, whatever stands for them.
+        return self.default_metric
+
     def classes_of(self, facts: LabelFacts, source: Path, frame: pd.DataFrame) -> tuple[str, ...]:
         if facts.classes is not None:
             return facts.classes

@@ -107,5 +107,7 @@ class Regression(Task):
     def cell_classes(self, facts: LabelFacts, source: Path, frame: pd.DataFrame) -> tuple[str, ...]:
         return ()
 
-    def assumed_metric(self, num_answers: int) -> str:
+    def assumed_metric(
+        self, num_answers: int, *, one_probability: bool = False, every_class: bool = False
+    ) -> str:
         return self.default_metric

@@ -245,5 +245,17 @@ class Task(ABC):
         """`classes_of`, checked, where targets are cells; else none."""
 
     @abstractmethod
-    def assumed_metric(self, num_answers: int) -> str:
-        """The metric of a competition that names none, by the answer columns of its sample."""
+    def assumed_metric(
+        self, num_answers: int, *, one_probability: bool = False, every_class: bool = False
+    ) -> str:
+        """The metric of a competition that names none, by its sample submission.
+
+        Parameters
+        ----------
+        num_answers
+            Its answer columns.
+        one_probability
+            Whether they are one column of probabilities.
+        every_class
+            Whether they are the classes.
+        """

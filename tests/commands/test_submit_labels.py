@@ -11,6 +11,7 @@ from sklearn import metrics as sk
 
 from comptool.io import provenance
 from comptool.io.predictions import read_predictions
+from comptool.postprocess.calibration.methods import CELL_METHODS
 
 MANY = "image_id,golf course,sea\nq,0.2,0.1\np,0.9,0.6\nr,0.5,0.7\n"
 
@@ -166,6 +167,23 @@ def test_after_a_recalibration_one_half_is_the_threshold(runs):
     assert "classes above 0.5 are answered: recalibrated by thresholds\n" in result.stderr
     assert runs.run("submit", source).exit_code == 0
     assert Path("submissions/after.csv").read_text() == Path("submissions/x.csv").read_text()
+
+
+@pytest.mark.parametrize("method", ["temperature", "vector", "isotonic"])
+def test_after_another_recalibration_thresholds_are_those_of_rows_recalibrated_alike(runs, method):
+    (source,) = runs(**LISTS)
+    ask("macro-f1")
+    assert runs.run("submit", source).exit_code == 0
+    plain = np.array(provenance.recall(Path("submissions/x.csv")).arguments["threshold"])
+    assert runs.run("recalibrate", source, "--method", method).exit_code == 0
+    result = runs.run("submit", "-o", "submissions/after.csv")
+    assert f"(weights/run0/oof.csv), recalibrated by {method} as well, are answer" in result.stderr
+    bounds = np.array(provenance.recall(Path("submissions/after.csv")).arguments["threshold"])
+    held = read_predictions(Path("weights/run0/oof.csv"), sums_to_one=False).probabilities
+    truth = np.array([line.split(",")[2:5] for line in Path("folds.csv").read_text().split()[1:]])
+    moved = CELL_METHODS.find(method).load()(truth.astype(int), held).move(held)
+    # An increasing map moves the thresholds and keeps the answers.
+    assert np.array_equal(moved > bounds, held > plain)
 
 
 def test_rows_that_were_trained_on_are_no_evidence(runs):
