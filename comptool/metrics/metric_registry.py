@@ -548,9 +548,10 @@ def _needs(name: str, row: Metric, option: str) -> str:
         example = {"k": "5", "tpr": "0.8"}[option]
         base = name.partition("@")[0]
         return f"{name} needs {OPTIONS[option].words} for {option}, such as {base}@{example}"
+    written = option.replace("_", "-")
     return (
-        f"{name} needs '{option}': {OPTIONS[option].words}. Give it: "
-        f"comptool init --metric {name} --metric-option {option}=VALUE"
+        f"{name} needs '{written}': {OPTIONS[option].words}. Give it: "
+        f"comptool init --metric {name} --metric-option {written}=VALUE"
     )
 
 
