@@ -23,7 +23,7 @@ import numpy.typing as npt
 import polars as pl
 from numpy.lib import format as npy
 
-from comptool.errors import InputError
+from comptool.errors import InputError, quoted
 from comptool.io.atomic import atomic_output, refuse_existing
 from comptool.io.provenance import PredictionFacts
 from comptool.io.tables import (
@@ -245,7 +245,13 @@ class Predictions:
         )
 
 
-def read_predictions(path: Path, *, sums_to_one: bool = True, numbers: bool = False) -> Predictions:
+def read_predictions(
+    path: Path,
+    *,
+    sums_to_one: bool = True,
+    numbers: bool = False,
+    expected: Sequence[str] = (),
+) -> Predictions:
     """Read a prediction file: id, one probability column per class, optional ``fold`` and ``pred``.
 
     `comptool.tasks.Task.read` does so with the checks of a task.
@@ -258,6 +264,8 @@ def read_predictions(path: Path, *, sums_to_one: bool = True, numbers: bool = Fa
         Whether each row has to sum to one; see `comptool.tasks.Task`.
     numbers
         Whether any finite numbers are right, as ``comptool infer`` writes them for regression.
+    expected
+        The classes, as far as known: where rows do not sum to one, a missing one is named.
 
     Raises
     ------
@@ -271,7 +279,7 @@ def read_predictions(path: Path, *, sums_to_one: bool = True, numbers: bool = Fa
     if numbers:
         _check_numbers(path, found)
     else:
-        _check_probabilities(path, found.classes, found.probabilities, sums_to_one)
+        _check_probabilities(path, found.classes, found.probabilities, sums_to_one, expected)
     return found
 
 
@@ -327,7 +335,11 @@ def _check_numbers(path: Path, found: Predictions) -> None:
 
 
 def _check_probabilities(
-    path: Path, classes: Sequence[str], probabilities: npt.NDArray[np.floating], sums_to_one: bool
+    path: Path,
+    classes: Sequence[str],
+    probabilities: npt.NDArray[np.floating],
+    sums_to_one: bool,
+    expected: Sequence[str],
 ) -> None:
     wrong = ~((probabilities >= 0) & (probabilities <= 1))
     if wrong.any():
@@ -344,6 +356,10 @@ def _check_probabilities(
     sums = probabilities.sum(axis=1, dtype=np.float64)
     off = np.flatnonzero(np.abs(sums - 1) > SUM_TOLERANCE)
     if off.size:
+        if missing := [name for name in expected if name not in classes]:
+            raise InputError(
+                f"no column holds the class {quoted(missing)}", file=path, values=classes
+            )
         raise InputError(
             f"the {len(classes)} probabilities of this row do not sum to one",
             file=path,

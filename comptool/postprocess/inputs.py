@@ -94,7 +94,9 @@ def read_cells(path: Path, facts: PredictionFacts, task: Task) -> Predictions:
     return read_recorded(path, wanted.name, facts)
 
 
-def read_recorded(path: Path, task: str, facts: PredictionFacts) -> Predictions:
+def read_recorded(
+    path: Path, task: str, facts: PredictionFacts, expected: Sequence[str] = ()
+) -> Predictions:
     """Predictions whose task and classes are those of their record, if recorded."""
     if (facts.task or task) != task:
         raise InputError(
@@ -102,7 +104,7 @@ def read_recorded(path: Path, task: str, facts: PredictionFacts) -> Predictions:
             file=path,
             mend="Give the predictions of a run of this competition",
         )
-    predictions = tasks.find(task).read(path)
+    predictions = tasks.find(task).read(path, facts.classes or expected)
     recorded = tuple(facts.classes or predictions.classes)
     if predictions.classes != recorded:
         raise InputError(

@@ -465,8 +465,8 @@ def _lost_answers(predictions: Predictions, name: str, task: Task) -> tuple[str,
 
 
 def _read(path: Path, target: Target, task: Task, facts: PredictionFacts) -> Predictions:
-    predictions = read_recorded(path, task.name, facts)
     known = _known_classes(target)
+    predictions = read_recorded(path, task.name, facts, known or ())
     if known is not None and predictions.classes != known:
         raise SubmissionError(
             f"{path}: its classes are not those of the competition: "

@@ -139,11 +139,13 @@ class Task(ABC):
         """Whether a metric of these tasks fits."""
         return self.name in tasks or any(other in tasks for other in self.like)
 
-    def read(self, path: Path) -> Predictions:
+    def read(self, path: Path, expected: Sequence[str] = ()) -> Predictions:
         """Read a prediction file with the checks of the task; errors of `read_predictions`."""
         from comptool.io.predictions import read_predictions
 
-        return read_predictions(path, sums_to_one=self.sums_to_one, numbers=self.numbers)
+        return read_predictions(
+            path, sums_to_one=self.sums_to_one, numbers=self.numbers, expected=expected
+        )
 
     def outputs(self, num_classes: int) -> int:
         """The outputs of a network of K classes."""

@@ -62,15 +62,24 @@ def columns(change):
          f"{SUM}"),
         (columns(lambda n, cells: [*cells, f"p{n}.png" if n else "path"]), f"{PREDS}, row 1, "
          "column 'path': is not a number (found 'p1.png', 'p2.png', 'p3.png' and 3 more)"),
-        (columns(lambda n, cells: cells[:3]), f"{PREDS}, row 1: the 2 probabilities of this row do "
-         f"not sum to one (found '0.9900', '0.9900', '0.8000'). {SUM}"),
     ],
     ids=["empty", "header only", "NaN", "blank", "text", "above 1", "negative", "logits", "inf",
-         "sigmoids", "ragged", "too short", "repeated id", "blank id", "extra number", "extra text",
-         "lost class"],
+         "sigmoids", "ragged", "too short", "repeated id", "blank id", "extra number", "extra text"],
 )  # fmt: skip
 def test_predictions_that_are_no_probabilities(refused, damage, command, change, message):
     damage({PREDS: change})
+    refused(command, 3, message)
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_a_lost_class_is_named_where_the_classes_are_known(refused, damage, command):
+    damage({PREDS: columns(lambda n, cells: cells[:3])})
+    message = f"{PREDS}: no column holds the class 'c' (found 'a', 'b')"
+    if command in ("ensemble", "score"):
+        message = (
+            f"{PREDS}, row 1: the 2 probabilities of this row do not sum to one "
+            f"(found '0.9900', '0.9900', '0.8000'). {SUM}"
+        )
     refused(command, 3, message)
 
 

@@ -105,3 +105,24 @@ def test_auxiliary_heads_begin_with_a_stage_or_end_with_the_one_before(first, fo
     for name in one.keys() & two.keys():
         if name.endswith("weight"):
             assert torch.allclose(one[name], two[name], atol=1e-6), name
+
+
+@pytest.mark.parametrize("reset", [True, False])
+def test_a_new_head_has_the_scale_of_its_own_labels(reset, folds, fit):
+    Path("comptool.toml").write_text(
+        'name = "x"\ntask = "regression"\nmetric = "rmse"\n[data]\ntrain = "folds.csv"\n'
+        'id = "image_id"\nlabel = "class_id"\n[modalities]\nsar = "sar_path"\neo = "eo_path"\n'
+    )
+    text = folds.read_text()
+    for name, unit, given in (
+        ("one", 1, {}),
+        ("two", 100, {"init_from": Path("weights/one"), "reset_head": reset}),
+    ):
+        numbers = text
+        for letter, number in zip("abc", (10.5, 20.5, 60.5), strict=True):
+            numbers = numbers.replace(f",{letter},", f",{number * unit},")
+        folds.write_text(numbers)
+        fit(name, epochs=1, **given)
+    one, two = (weights(name)["output.mean"].item() for name in ("one", "two"))
+    assert 20 < one < 40
+    assert (two > 2000) == reset
