@@ -277,6 +277,9 @@ LIST = {
     ),
     "download that cannot be served": ("bad_input/test_downloads.py::*",),
     "image format that cannot be read": ("bad_input/test_formats.py::*",),
+    "prediction file without a class": (
+        "bad_input/test_predictions.py::test_a_lost_class_is_named_where_the_classes_are_known",
+    ),
     "metric that cannot be used": (
         "bad_input/test_metric_functions.py::*",
         "bad_input/test_metric_record.py::*",

@@ -280,8 +280,11 @@ def true_labels(tables: AnswerTables) -> pd.Series[str]:
 def _by_name(labels: pd.Series[str], tables: AnswerTables) -> pd.Series[str]:
     """Labels by name, where they are class numbers."""
     known = tables.known_classes
-    first = None if known is None else numbered_from({*labels}, known, tables.first_number)
-    if known is None or first is None:
+    # Classes that are numbers themselves leave open what a number is.
+    if known is None or None not in map(_number, known):
+        return labels
+    first = numbered_from({*labels}, known, tables.first_number)
+    if first is None:
         return labels
     return pd.Series([known[int(one) - first] for one in labels], name=labels.name, dtype=object)
 

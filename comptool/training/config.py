@@ -304,13 +304,6 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
         shown="3 or as --init-from",
         panel=ADVANCED,
     )
-    pool: Literal["mean", "max", "noisy-or"] | None = option(
-        help="Several images per answer: how the predictions of a bag's images are pooled for "
-        "validation; infer does the same.",
-        metavar="mean|max|noisy-or",
-        shown="mean",
-        panel=VALIDATION,
-    )
     modality: tuple[str, ...] = option(
         (),
         help="Modality to use, in the model's order; repeatable.",
@@ -389,6 +382,13 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
     )
     patience: int | None = option(
         help="Early stopping: epochs without improvement.", min=1, shown="off", panel=VALIDATION
+    )
+    pool: Literal["mean", "max", "noisy-or"] | None = option(
+        help="Several images per answer: how the predictions of a bag's images are pooled for "
+        "validation; infer does the same.",
+        metavar="mean|max|noisy-or",
+        shown="mean",
+        panel=VALIDATION,
     )
     freeze: str | None = option(
         help="Part of the model to freeze, with its BatchNorm statistics.",

@@ -129,7 +129,8 @@ def test_the_next_command_mends_what_it_can(comptool):
     assert [names.tolist() for names in groups] == [["s10"], ["s16"], ["s18"], ["s21"]]
 
 
-def test_copies_across_folds_and_torn_groups_are_leaks(comptool):
+def test_copies_across_folds_and_torn_groups_are_leaks(comptool, monkeypatch):
+    monkeypatch.setenv("COMPTOOL_GROUP", "scene")
     images = {f"s{n}": chip(n // 2) for n in range(8)}
     make(
         images,

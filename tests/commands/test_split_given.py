@@ -59,7 +59,8 @@ def test_given_fold_numbers_are_kept(comptool):
     assert folds("f.csv") == folds()
 
 
-def test_classes_that_a_given_split_tears_from_training_are_named(comptool):
+def test_classes_that_a_given_split_tears_from_training_are_named(comptool, monkeypatch):
+    monkeypatch.setenv("COMPTOOL_GROUP", "scene")
     write(["a,train,p", "b,train,p", "a,val,q", "c,val,p"], "id,label,part,scene")
     result = comptool("split", "t.csv", "--from-column", "part")
     assert result.exit_code == 0
