@@ -64,7 +64,8 @@ def columns(change):
          "column 'path': is not a number (found 'p1.png', 'p2.png', 'p3.png' and 3 more)"),
     ],
     ids=["empty", "header only", "NaN", "blank", "text", "above 1", "negative", "logits", "inf",
-         "sigmoids", "ragged", "too short", "repeated id", "blank id", "extra number", "extra text"],
+         "sigmoids", "ragged", "too short", "repeated id", "blank id", "extra number",
+         "extra text"],
 )  # fmt: skip
 def test_predictions_that_are_no_probabilities(refused, damage, command, change, message):
     damage({PREDS: change})
