@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from comptool.errors import UsageError
-from comptool.losses.ordinal_losses import grade_shares, log_shares
+from comptool.losses.ordinal_losses import grade_shares, log_shares, weighted_mean
 from comptool.losses.softmax import Criterion, checked, checked_weights
 
 CORN = 0.1
@@ -67,11 +67,7 @@ class Distance(Criterion):
         grades = shares @ torch.arange(num_grades, device=shares.device).to(shares)
         each = self.distance(found.above.exp().sum(dim=1), grades)  # (B,)
         each = each - self.corn * (shares * found.grades).sum(dim=1)
-        if self.class_weights is None:
-            return each.mean()
-        weights = shares @ self.class_weights.to(shares)
-        total = num_rows if targets.is_floating_point() else weights.sum()
-        return (weights * each).sum() / total
+        return weighted_mean(each, shares, targets, self.class_weights)
 
 
 class MeanSquared(Distance):

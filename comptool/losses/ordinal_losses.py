@@ -9,6 +9,7 @@ by the sum of the weights, as in torch, or by B for shares.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -27,7 +28,44 @@ class LogShares(NamedTuple):
     below: Tensor  # of P(y <= k)
 
 
-class Corn(Criterion):
+class GradeLoss(Criterion):
+    """A loss of conditional logits against grades, with class weights."""
+
+    class_weights: Tensor | None
+
+    def __init__(self, *, class_weights: Sequence[float] | Tensor | None = None) -> None:
+        super().__init__()
+        self.register_buffer("class_weights", checked_weights(class_weights), persistent=False)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Loss of conditional logits against grades.
+
+        Parameters
+        ----------
+        logits
+            Floats of any size, of shape (B, K - 1).
+        targets
+            Whole numbers, 0 to K - 1, of shape (B,), or shares, 0 to 1, that sum to one, (B, K).
+
+        Returns
+        -------
+        Tensor
+            A scalar, 0 or more.
+
+        Raises
+        ------
+        ValueError
+            If the logits are not of two dimensions, or have no column.
+        """
+        with torch.autocast(logits.device.type, enabled=False):
+            return self.of_shares(log_shares(logits), targets)
+
+    @abstractmethod
+    def of_shares(self, shares: LogShares, targets: Tensor) -> Tensor:
+        """Loss of the logarithms of the shares, in float32 or better."""
+
+
+class Corn(GradeLoss):
     """Mean over the batch of ``-w_y log P(y)``, which is CORN's sum of conditional losses.
 
     Source: Shi, Cao & Raschka 2021, "Deep Neural Networks for Rank-Consistent Ordinal Regression
@@ -44,41 +82,15 @@ class Corn(Criterion):
     0.9162...
     """
 
-    class_weights: Tensor | None
-
-    def __init__(self, *, class_weights: Sequence[float] | Tensor | None = None) -> None:
-        super().__init__()
-        self.register_buffer("class_weights", checked_weights(class_weights), persistent=False)
-
-    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Loss of conditional logits against grades.
-
-        Parameters
-        ----------
-        logits
-            Floats of any size, of shape (B, K - 1).
-        targets
-            Whole numbers, 0 to K - 1, of shape (B,), or shares, 0 to 1, that sum to one, (B, K).
-
-        Returns
-        -------
-        Tensor
-            A scalar, 0 or more.
-
-        Raises
-        ------
-        ValueError
-            If the logits are not of two dimensions, or have no column.
-        """
-        with torch.autocast(logits.device.type, enabled=False):
-            shares = log_shares(logits)
-            # Of logarithms of probabilities, the softmax in it is the identity.
-            weight = None if self.class_weights is None else self.class_weights.to(shares.grades)
-            wanted = targets.to(shares.grades) if targets.is_floating_point() else targets.long()
-            return functional.cross_entropy(shares.grades, wanted, weight=weight)
+    def of_shares(self, shares: LogShares, targets: Tensor) -> Tensor:
+        """Loss of the logarithms of the shares."""
+        # Of logarithms of probabilities, the softmax in it is the identity.
+        weight = None if self.class_weights is None else self.class_weights.to(shares.grades)
+        wanted = targets.to(shares.grades) if targets.is_floating_point() else targets.long()
+        return functional.cross_entropy(shares.grades, wanted, weight=weight)
 
 
-class Coral(Criterion):
+class Coral(GradeLoss):
     """Mean over the batch of ``w_y sum_k BCE(P(y > k), [y > k])``: a distant grade costs more.
 
     Source: Cao, Mirjalili & Raschka 2020, "Rank consistent ordinal regression for neural networks
@@ -95,42 +107,12 @@ class Coral(Criterion):
     0.7339...
     """
 
-    class_weights: Tensor | None
-
-    def __init__(self, *, class_weights: Sequence[float] | Tensor | None = None) -> None:
-        super().__init__()
-        self.register_buffer("class_weights", checked_weights(class_weights), persistent=False)
-
-    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Loss of conditional logits against grades.
-
-        Parameters
-        ----------
-        logits
-            Floats of any size, of shape (B, K - 1).
-        targets
-            Whole numbers, 0 to K - 1, of shape (B,), or shares, 0 to 1, that sum to one, (B, K).
-
-        Returns
-        -------
-        Tensor
-            A scalar, 0 or more.
-
-        Raises
-        ------
-        ValueError
-            If the logits are not of two dimensions, or have no column.
-        """
-        with torch.autocast(logits.device.type, enabled=False):
-            shares = log_shares(logits)
-            wanted = grade_shares(targets, shares.grades)
-            below = wanted.cumsum(dim=1)[:, :-1]  # (B, K - 1) share of grades up to k
-            each = -((1 - below) * shares.above + below * shares.below).sum(dim=1)  # (B,)
-            if self.class_weights is None:
-                return each.mean()
-            weights = wanted @ self.class_weights.to(wanted)  # (B,)
-            total = len(each) if targets.is_floating_point() else weights.sum()
-            return (weights * each).sum() / total
+    def of_shares(self, shares: LogShares, targets: Tensor) -> Tensor:
+        """Loss of the logarithms of the shares."""
+        wanted = grade_shares(targets, shares.grades)
+        below = wanted.cumsum(dim=1)[:, :-1]  # (B, K - 1) share of grades up to k
+        each = -((1 - below) * shares.above + below * shares.below).sum(dim=1)  # (B,)
+        return weighted_mean(each, wanted, targets, self.class_weights)
 
 
 def log_shares(logits: Tensor) -> LogShares:
@@ -145,6 +127,20 @@ def log_shares(logits: Tensor) -> LogShares:
     )
     # Not log(1 - P(y > k)), which is infinite where the network is sure.
     return LogShares(grades, above, torch.logcumsumexp(grades, dim=1)[:, :-1])
+
+
+def weighted_mean(
+    each: Tensor, wanted: Tensor, targets: Tensor, class_weights: Tensor | None
+) -> Tensor:
+    """Mean of the losses (B,) by the weights of their grades; divided by B for shares.
+
+    ``wanted`` are the shares (B, K) of ``targets``.
+    """
+    if class_weights is None:
+        return each.mean()
+    weights = wanted @ class_weights.to(wanted)  # (B,)
+    total = len(each) if targets.is_floating_point() else weights.sum()
+    return (weights * each).sum() / total
 
 
 def grade_shares(targets: Tensor, shares: Tensor) -> Tensor:
