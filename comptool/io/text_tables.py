@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from comptool.io.image_readers import READERS
+from comptool.io.image_readers import IMAGE_SUFFIXES
 
 NAMELESS = "Unnamed: 0"
 """The name of a first column without a name."""
@@ -28,7 +28,6 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 DIGITS = re.compile(r"\d+")
 CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 MIN_ID = 6  # characters
-IMAGE_SUFFIXES = tuple(suffix for reader in READERS for suffix in reader.suffixes)
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ def _columns_without_header(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
         return ()
     first, rest = rows[0], rows[1:]
     is_data = (
-        any(cell.lower().endswith(IMAGE_SUFFIXES) for cell in first)
+        any(cell.lower().endswith(tuple(IMAGE_SUFFIXES)) for cell in first)
         or all(NUMBER.fullmatch(cell) for cell in first)
         or (len(first) > 1 and _is_labelled(first, rest))
     )

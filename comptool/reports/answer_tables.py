@@ -34,6 +34,7 @@ from comptool.io.tables import check_ids, read_table, refuse_rows
 from comptool.metrics.metric_registry import CLASSES, PROBABILITIES, RANKING
 from comptool.submission.answer_forms import (
     SCORE_NAMES,
+    TWO,
     ClassLists,
     Sample,
     id_of,
@@ -48,7 +49,6 @@ Doubles = npt.NDArray[np.float64]
 # Names of the part column in organisers' answers.
 PART_COLUMNS = frozenset({"usage", "part", "split"})
 PUBLIC, PRIVATE, IGNORED = "public", "private", "ignored"
-TWO = 2
 # A class in a list.
 LISTED = re.compile(r"[^\s,;|]+")
 LAYOUT = "Its layout is that of the sample submission: comptool submit"
