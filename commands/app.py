@@ -12,8 +12,9 @@ from typer.main import get_command
 
 from comptool import __version__
 
-from .errors import BUG, end_process, reports_errors
+from .errors import BUG, reports_errors
 from .options import GroupedCommand, command_of
+from .program import end_process
 
 app = typer.Typer(
     name="comptool",
@@ -54,7 +55,7 @@ def _comptool(
 
 
 def main() -> None:
-    """Run the program; the console script's entry point."""
+    """Run the command line of this process, and end the process."""
     gc.disable()  # the command objects live until the end
     command = get_command(app)
     gc.enable()
@@ -68,4 +69,3 @@ def main() -> None:
         # A bug; its traceback is what Python itself would print.
         sys.excepthook(*sys.exc_info())
         end_process(BUG)
-        sys.exit(BUG)

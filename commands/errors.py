@@ -1,19 +1,18 @@
-"""Messages and exit codes of exceptions, and the end of the process."""
+"""Messages and exit codes of exceptions."""
 
 from __future__ import annotations
 
-import atexit
 import functools
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 import typer
 
 from comptool.errors import ComptoolError, SubmissionError, UsageError
+
+from .program import INTERRUPTED, interruptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,7 +21,6 @@ BUG = 1
 BAD_USAGE = 2
 BAD_INPUT = 3
 CHECK_FAILED = 4
-INTERRUPTED = 130
 
 
 def exit_code(error: ComptoolError) -> int:
@@ -41,46 +39,34 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         name = command.__name__.rstrip("_").replace("_", "-")
         try:
-            return command(*args, **kwargs)
-        except ComptoolError as error:
-            typer.echo(f"comptool {name}: {error}", err=True)
-            raise typer.Exit(exit_code(error)) from None
-        except KeyboardInterrupt as interrupt:
-            # A resumable command says so in the text of the exception.
-            reason = str(interrupt) or "interrupted; nothing was half-written"
-            typer.echo(f"comptool {name}: {reason}", err=True)
-            raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:
-            # The reader of stdout is gone (`comptool models | head`); Python would report it again
-            # when flushing stdout at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(0) from None
+            interruptions.begin(name)
+            result = command(*args, **kwargs)
+            interruptions.end()
+        except BaseException as error:
+            interruptions.end()
+            # What it is after a signal, a package may have made of the KeyboardInterrupt.
+            if isinstance(error, KeyboardInterrupt) or interruptions.heard:
+                raise _interrupted(error) from None
+            if isinstance(error, ComptoolError):
+                typer.echo(f"comptool {name}: {error}", err=True)
+                raise typer.Exit(exit_code(error)) from None
+            if isinstance(error, BrokenPipeError):
+                # The reader of stdout is gone (`comptool models | head`); Python would report it
+                # again when flushing stdout at exit.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise typer.Exit(0) from None
+            raise
+        if interruptions.heard:
+            raise _interrupted(None)
+        return result
 
     return run
 
 
-def end_process(code: int) -> None:
-    """End the process at once if torch was imported or a thread is running; otherwise return.
-
-    Python would first free 600,000 objects of torch, which takes a second, and join the thread,
-    which may wait for a hanging disk. Exit handlers still run.
-    """
-    if "torch" not in sys.modules and threading.active_count() == 1:
-        return
-    _end_workers()
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
-def _end_workers() -> None:
-    """Kill the processes that load images; Python would terminate them and wait forever."""
-    processes = sys.modules.get("multiprocessing")
-    if processes is None:
-        return
-    if hasattr(signal, "SIGCHLD"):
-        # The handler of torch would raise for each.
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    for worker in processes.active_children():
-        worker.kill()
+def _interrupted(error: BaseException | None) -> typer.Exit:
+    if isinstance(error, KeyboardInterrupt) and str(error):
+        # A resumable command says so in the text of the exception.
+        interruptions.reason = str(error)
+    if line := interruptions.line():
+        typer.echo(line, err=True)
+    return typer.Exit(INTERRUPTED)

@@ -53,6 +53,25 @@ def hear_interrupts() -> None:
 
 
 @contextmanager
+def interrupts_wait() -> Iterator[None]:
+    """SIGINT and SIGTERM wait for the end of this block; in the main thread only."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    # A handler that is not Python's cannot be put back.
+    if current_thread() is not main_thread() or None in map(signal.getsignal, numbers):
+        yield
+        return
+    came: list[int] = []
+    before = {one: signal.signal(one, lambda number, _: came.append(number)) for one in numbers}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+        for number in came[:1]:
+            signal.raise_signal(number)
+
+
+@contextmanager
 def threads(count: int | None) -> Iterator[ThreadPoolExecutor]:
     """A pool of threads (None: Python's default number); Ctrl-C interrupts waiting for one.
 

@@ -51,7 +51,7 @@ def test_the_wheel_runs_by_both_names(wheel, tmp_path):
     assert where.stderr.strip() == str(site / "comptool" / "__init__.py")
     version = subprocess.run([*run, "-m", "comptool", "--version"], capture_output=True, **options)
     assert version.stdout == f"comptool {__version__}\n"
-    entry = "from comptool.commands.app import main; main()"
+    entry = "from comptool.commands.program import main; main()"
     script = subprocess.run([*run, "-c", entry, "--version"], capture_output=True, **options)
     assert script.stdout == f"comptool {__version__}\n"
 
@@ -61,4 +61,4 @@ def test_the_licence_and_the_console_script_are_declared(wheel):
     folder = f"comptool-{__version__}.dist-info"
     assert "License-Expression: Apache-2.0" in archive.read(f"{folder}/METADATA").decode()
     scripts = archive.read(f"{folder}/entry_points.txt").decode()
-    assert "comptool = comptool.commands.app:main" in scripts
+    assert "comptool = comptool.commands.program:main" in scripts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import struct
 import subprocess
 import sys
@@ -90,6 +91,17 @@ def test_a_run_without_a_checkpoint_says_how_to_go_on():
     assert str(refusal.value) == (
         "weights/half: has no best checkpoint yet. Go on with: comptool train --run-name half "
         "--resume"
+    )
+
+
+def test_a_run_in_its_first_epoch_is_waited_for():
+    Path("weights/half").mkdir(parents=True)
+    Path("weights/half/last.pt").touch()
+    with hold(Path("weights/half")), pytest.raises(InputError) as refusal:
+        find_run("half")
+    assert str(refusal.value) == (
+        f"weights/half: has no best checkpoint yet. Wait for process {os.getpid()} on "
+        f"{platform.node()}, which is training it"
     )
 
 

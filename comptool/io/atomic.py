@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from comptool.errors import ComptoolError, OutputError, OutputExistsError, UsageError
+from comptool.machine import interrupts_wait
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS}
 _OPEN = Path("/proc/self/fd")  # where Linux has the files that this process has open
@@ -148,13 +149,14 @@ def together() -> Iterator[None]:
     token = _waiting.set(waiting)
     try:
         yield
-        while waiting:
-            file = waiting[-1]
-            try:
-                file.temporary.replace(file.path)
-            except OSError as error:
-                raise write_error(file.path, error) from error
-            waiting.pop()
+        with interrupts_wait():
+            while waiting:
+                file = waiting[-1]
+                try:
+                    file.temporary.replace(file.path)
+                except OSError as error:
+                    raise write_error(file.path, error) from error
+                waiting.pop()
     finally:
         _waiting.reset(token)
         for file in waiting:

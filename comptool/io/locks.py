@@ -47,8 +47,7 @@ def hold(folder: Path) -> Iterator[None]:
             raise _busy(folder) from None
         except OSError:
             # No locks here, or no right to write the file, which another user may have locked.
-            if is_held(folder):
-                raise _busy(folder) from None
+            refuse_held(folder)
         yield
     finally:
         # Before the release: a process waiting for a deleted lock file makes a new one.
@@ -79,6 +78,12 @@ def is_held(folder: Path) -> bool | None:
         os.close(descriptor)
 
 
+def refuse_held(folder: Path) -> None:
+    """Raise an InputError, with the process and machine, if any process holds a folder."""
+    if is_held(folder):
+        raise _busy(folder)
+
+
 def _lockable(descriptor: int) -> bool:
     """Whether nobody holds the lock; several may ask at once."""
     if sys.platform == "win32":
@@ -93,7 +98,7 @@ def _lockable(descriptor: int) -> bool:
 
 
 def _busy(folder: Path) -> InputError:
-    what = f"{_holder(folder)} is at work in it"
+    what = f"{holder(folder)} is at work in it"
     return InputError(what, file=folder, mend="Wait for it, or stop it")
 
 
@@ -103,7 +108,8 @@ def _sign(descriptor: int) -> None:
         os.write(descriptor, f"process {os.getpid()} on {platform.node()}".encode())
 
 
-def _holder(folder: Path) -> str:
+def holder(folder: Path) -> str:
+    """The process and machine that hold a folder, as far as they signed."""
     try:
         return (folder / LOCK).read_text(encoding="utf-8") or "another process"
     except (OSError, UnicodeDecodeError):

@@ -15,7 +15,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from comptool.errors import InputError, nearest
-from comptool.io.locks import is_held
+from comptool.io.locks import holder, is_held
 from comptool.io.records import RunHeader, header_of, parse
 
 BEST = "best.safetensors"
@@ -271,4 +271,6 @@ def _time(folder: Path) -> float:
 
 
 def _go_on(folder: Path) -> str:
+    if is_held(folder):
+        return f"Wait for {holder(folder)}, which is training it"
     return f"Go on with: comptool train --run-name {folder.name} --resume"

@@ -94,6 +94,8 @@ class Record:
 
 
 COLUMNS = tuple(one.name for one in fields(Record))
+# What makes two records the same score.
+IDENTITY = ("sha256", "source", "metric", "public", "private")
 
 
 def of_file(path: Path) -> str:
@@ -115,17 +117,23 @@ def read_records(path: Path = SCORES) -> list[Record]:
     return [Record(*cells) for cells in zip(*columns.values(), strict=True)]
 
 
-def add_record(record: Record, path: Path = SCORES) -> None:
-    """Add a record; several processes may do so at once."""
+def add_record(record: Record, path: Path = SCORES) -> Record:
+    """Add a record, and give it; several processes may do so at once.
+
+    A score that is there already, of the same bytes, stays as it was recorded first.
+    """
     refuse_existing(path, force=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _alone(path):
-        table = pd.DataFrame(
-            [asdict(one) for one in (*read_records(path), record)], columns=list(COLUMNS)
-        )
+        known = read_records(path)
+        for one in known:
+            if all(getattr(one, name) == getattr(record, name) for name in IDENTITY):
+                return one
+        table = pd.DataFrame([asdict(one) for one in (*known, record)], columns=list(COLUMNS))
         for name in NUMBERS:
             table[name] = [_text(value) for value in table[name]]
         write_table(path, table, force=True)
+    return record
 
 
 @contextmanager
@@ -313,8 +321,7 @@ def record_score(
     local = _local(made, facts, name)
     time = datetime.now(UTC).isoformat(timespec="seconds")
     record = Record(time, str(submission), digest, source, name, public, private, local, str(made))
-    add_record(record)
-    return record
+    return add_record(record)
 
 
 def _check_scores(submission: Path, *scores: float | None) -> None:

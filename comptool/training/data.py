@@ -30,7 +30,7 @@ from comptool.io import provenance
 from comptool.io.atomic import together
 from comptool.io.image_readers import CHANNELS
 from comptool.io.provenance import PriorFacts, TableFacts, facts
-from comptool.io.runs import LAST, find_run
+from comptool.io.runs import find_run
 from comptool.io.tables import read_table, refuse_rows, write_table
 from comptool.losses import LOSSES
 from comptool.losses.class_weights import read_class_weights
@@ -52,7 +52,7 @@ from comptool.training.class_subset import (
     stage_notes,
 )
 from comptool.training.config import Files, TrainSettings, for_task
-from comptool.training.resume import check_folder, check_parent, find_leak, parent_member
+from comptool.training.resume import check_folder, check_parent, find_leak, has_begun, parent_member
 
 FOLD = "fold"
 
@@ -770,7 +770,7 @@ def make_plan(
     members = tuple(
         _with_parent(settings, competition.task, rows, member)
         # A resumed member already has its parent's weights.
-        if settings.init_from is not None and not (resume and (member.folder / LAST).exists())
+        if settings.init_from is not None and not (resume and has_begun(member.folder))
         else member
         for member in _members(settings, rows, run)
     )

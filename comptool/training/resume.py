@@ -14,6 +14,7 @@ from comptool import models
 from comptool.errors import InputError, OutputExistsError, UsageError
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, refuse_existing
+from comptool.io.locks import refuse_held
 from comptool.io.records import parse
 from comptool.io.runs import (
     BEST,
@@ -83,8 +84,17 @@ def run_folder(name: str | None, model: str, extra: Path | None) -> Path:
     return WEIGHTS / name
 
 
+def has_begun(folder: Path) -> bool:
+    """Whether a member has trained: otherwise it is resumed from the beginning.
+
+    A run that was killed before its first ``last.pt`` has its settings in ``run.json`` alone.
+    """
+    return (folder / LAST).exists() or (folder / BEST).exists()
+
+
 def check_folder(run: Path, *, force: bool, resume: bool) -> None:
-    """Check that the run folder is writable, and is new, resumed or replaced."""
+    """Check that the run is not in training, and its folder writable: new, resumed or replaced."""
+    refuse_held(run)
     refuse_existing(run / BEST, force=True)
     begun = [name for name in (BEST, LAST, RUN_JSON, OOF) if (run / name).exists()]
     if resume and not (run / RUN_JSON).exists():
@@ -108,6 +118,7 @@ def settle(
     settings = {name: given[name] for name in _names(TrainSettings) if name in given}
     files = {name: given[name] for name in _names(Files) if name in given}
     if resume:
+        refuse_held(folder)
         return resumed(folder, settings, files)
     if "folds" not in files and FOLDS.exists():
         files["folds"] = FOLDS

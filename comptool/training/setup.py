@@ -59,7 +59,13 @@ from comptool.tasks import Task
 from comptool.training import data
 from comptool.training.autotune import ComputeConfig, Measure, choose_config, compiled, use_threads
 from comptool.training.class_subset import measured
-from comptool.training.config import BACKBONE, BATCH_SIZE, TrainSettings, calibration_of
+from comptool.training.config import (
+    BACKBONE,
+    BATCH_SIZE,
+    FREE_TO_CHANGE,
+    TrainSettings,
+    calibration_of,
+)
 from comptool.training.criterion import make_loss
 from comptool.training.data import TrainMember, TrainPlan
 from comptool.training.distributed import INITIAL, Processes, joined, mixed
@@ -85,6 +91,7 @@ from comptool.training.optim import (
     head_weights,
     set_training,
 )
+from comptool.training.resume import has_begun
 from comptool.training.training_state import Progress, read_state
 from comptool.training.validate import InputTransform, black_images
 
@@ -564,7 +571,7 @@ def prepare(
     """
     criterion = make_loss(plan, member)
     state: dict[str, Any] | None = None
-    if plan.resume and (not plan.folded or (member.folder / LAST).exists()):
+    if plan.resume and has_begun(member.folder):
         state = read_state(member.folder / LAST)
         _check_identity(state["identity"], identity(plan, processes), member)
         named = plan.policy_file is None and plan.settings.augment != "none"
@@ -575,7 +582,11 @@ def prepare(
             )
         progress = _progress(state["progress"], plan)
         header = header_of(state["header"], member.folder / LAST)
-        header = replace(header, arguments=plan.settings.document())
+        # What may change leaves no trace in the checkpoint.
+        begun = {
+            name: header.arguments[name] for name in FREE_TO_CHANGE if name in header.arguments
+        }
+        header = replace(header, arguments=plan.settings.document() | begun)
         if progress.finished:
             say(f"{member.folder} is finished ({progress.epoch} epochs); nothing is left to train")
             return Prepared(progress, header, None)

@@ -426,10 +426,12 @@ def _run(loop: Loop, keeper: Checkpointer, begun: RunRecord) -> None:
         # So that a run killed in its first epoch can be resumed.
         loop.save()
         loop.run()
-    except BaseException:
+    except BaseException as error:
         # The error that stopped the run is the better message.
         with suppress(InputError):
             record(replace(begun, state=STOPPED))
+        if isinstance(error, KeyboardInterrupt) and not str(error):
+            raise KeyboardInterrupt(f"interrupted; continue with: {keeper.go_on}") from error
         raise
     end = replace(begun, score=progress.best_score, epoch=progress.best_epoch)
     record(replace(end, state=FINISHED))

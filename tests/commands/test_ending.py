@@ -29,13 +29,15 @@ finally:
 """
 
 
-@pytest.mark.parametrize(
-    ("heavy", "end"), [("import torch", "registered\n"), ("pass", " taken apart\nregistered\n")]
-)
-def test_a_process_with_torch_ends_without_being_taken_apart(heavy, end):
+@pytest.mark.parametrize("heavy", ["import torch", "pass"])
+def test_a_process_ends_without_being_taken_apart(heavy):
     code = CODE.format(heavy=heavy)
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-    assert (run.returncode, run.stdout, run.stderr) == (3, "written" + end, "comptool fail: no\n")
+    assert (run.returncode, run.stdout, run.stderr) == (
+        3,
+        "writtenregistered\n",
+        "comptool fail: no\n",
+    )
 
 
 def test_long_output_reaches_a_pipe_whole(program):

@@ -52,7 +52,10 @@ def test_an_interruption_leaves_no_half_folder_and_no_process(tmp_path, number):
     if number == signal.SIGINT:
         os.killpg(drawing.process.pid, number)  # as a terminal does: workers get it too
         assert drawing.process.wait(30) == 130
-        assert drawing.said() == "comptool simulate: interrupted; nothing was half-written\n"
+        assert (
+            drawing.said()
+            == "comptool simulate: interrupted; nothing was half-written. Run it again\n"
+        )
         assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "p.meta.json"]
     else:
         drawing.process.kill()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,14 @@ def record(file="a.csv", public=0.5, private=None, local=0.25, sha256="0") -> Re
 @given(st.lists(st.builds(Record, *[TEXTS] * 5, SCORES, SCORES, SCORES, TEXTS), max_size=4))
 def test_what_is_recorded_is_read_again(tmp_path_factory, made):
     path = tmp_path_factory.mktemp("scores") / "scores.csv"
-    for one in made:
+    for one in made * 2:
         add_record(one, path)
-    assert read_records(path) == made
+    distinct = {
+        (one.sha256, one.source, one.metric, one.public, one.private): one for one in reversed(made)
+    }
+    assert read_records(path) == [
+        one for one in made if any(one is kept for kept in distinct.values())
+    ]
 
 
 def test_the_table_can_be_read_by_a_person(tmp_path):
@@ -48,8 +54,8 @@ def test_several_programs_record_at_once_and_nothing_is_lost(tmp_path):
         "import sys; from pathlib import Path\n"
         "from comptool.tracking.scores import Record, add_record\n"
         "for n in range(10):\n"
-        "    add_record(Record('t', f'{sys.argv[2]}-{n}', '0', 's', 'm', n, None, None, ''),"
-        " Path(sys.argv[1]))\n"
+        "    name = f'{sys.argv[2]}-{n}'\n"
+        "    add_record(Record('t', name, name, 's', 'm', n, None, None, ''), Path(sys.argv[1]))\n"
     )
     running = [subprocess.Popen([sys.executable, "-c", program, str(path), name]) for name in "abc"]
     assert [one.wait(timeout=120) for one in running] == [0, 0, 0]
@@ -58,6 +64,41 @@ def test_several_programs_record_at_once_and_nothing_is_lost(tmp_path):
     for name in "abc":
         own = [one.public for one in found if one.file.startswith(name)]
         assert own == list(range(10))
+
+
+def test_one_score_recorded_by_two_programs_at_once_is_one_row(tmp_path):
+    path = tmp_path / "scores.csv"
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from comptool.tracking.scores import Record, add_record\n"
+        "for n in range(10):\n"
+        "    add_record(Record(sys.argv[2], 'a.csv', '0', 's', 'm', n, None, None, ''),"
+        " Path(sys.argv[1]))\n"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", program, str(path), time]) for time in "12"]
+    assert [one.wait(timeout=120) for one in running] == [0, 0]
+    assert sorted(one.public or 0 for one in read_records(path)) == list(range(10))
+
+
+def test_a_score_recorded_again_is_the_first_and_another_score_is_another(tmp_path):
+    path = tmp_path / "scores.csv"
+    first = record()
+    again = replace(first, time="later", file="copy.csv", local=None)
+    assert add_record(first, path) is first
+    assert add_record(again, path) == first
+    others = [
+        replace(first, **change)
+        for change in (
+            {"public": 0.75},
+            {"private": 0.5},
+            {"sha256": "1"},
+            {"metric": "f1"},
+            {"source": "answers"},
+        )
+    ]
+    for one in others:
+        assert add_record(one, path) is one
+    assert read_records(path) == [first, *others]
 
 
 def test_a_program_that_never_stops_writing_is_told_of(tmp_path, monkeypatch):

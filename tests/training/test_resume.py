@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import platform
 import signal
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,7 @@ import torch
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from comptool.errors import InputError, UsageError
+from comptool.io.locks import hold
 from comptool.models.streams import StreamModel
 
 # Everything with a state of its own: averaged weights, momentum, warm-up, mixing, accumulation,
@@ -43,6 +46,11 @@ def press_ctrl_c():
     signal.raise_signal(signal.SIGINT)
 
 
+def bytes_of(run: str) -> bytes:
+    """The whole checkpoint, its header included."""
+    return Path(f"weights/{run}/best.safetensors").read_bytes()
+
+
 def test_the_same_seed_gives_the_same_bits_whatever_the_workers(folds, fit, kept, same):
     fit("one", **RICH)
     fit("two", **RICH, workers=2)
@@ -65,6 +73,44 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(moment, folds, fit, kept, s
         fit("broken", **RICH)
     fit("broken", resume=True)
     same(kept("broken"), kept("whole"))
+    assert bytes_of("broken") == bytes_of("whole")
+
+
+def test_a_run_killed_before_its_first_state_starts_from_the_beginning(
+    folds, fit, kept, same, monkeypatch
+):
+    child = {**RICH, "init_from": "parent"}
+    fit("parent", epochs=1)
+    fit("whole", **child)
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        patch.setattr("comptool.training.checkpoint.write_state", lambda *_, **__: crash())
+        fit("broken", **child)
+    assert not Path("weights/broken/last.pt").exists()
+    fit("broken", resume=True)
+    same(kept("broken"), kept("whole"))
+    assert bytes_of("broken") == bytes_of("whole")
+
+
+def test_a_trained_run_without_its_state_is_not_started_over(folds, fit):
+    fit("run", epochs=1)
+    Path("weights/run/last.pt").unlink()
+    before = bytes_of("run")
+    with pytest.raises(InputError, match=r"last\.pt: there is no state to resume from"):
+        fit("run", resume=True)
+    assert bytes_of("run") == before
+
+
+@pytest.mark.parametrize(
+    "how", [{}, {"resume": True}, {"resume": True, "lr": 0.5}, {"force": True}]
+)
+def test_a_run_that_is_being_trained_is_told_and_nothing_else(how, folds, fit):
+    fit("run", epochs=1)
+    with hold(Path("weights/run")), pytest.raises(InputError) as refusal:
+        fit("run", **how)
+    assert str(refusal.value) == (
+        f"weights/run: process {os.getpid()} on {platform.node()} is at work in it. Wait for it, "
+        "or stop it"
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,6 +128,7 @@ def test_ctrl_c_goes_on_from_the_very_update(
     assert (state["epoch"], state["update"]) == (epoch, update)
     fit("broken", resume=True)
     same(kept("broken"), kept("whole"))
+    assert bytes_of("broken") == bytes_of("whole")
 
 
 @contextmanager
@@ -200,6 +247,7 @@ def test_a_resumed_run_may_have_other_workers(folds, fit, kept, same, at_forward
         fit("broken")
     fit("broken", resume=True, workers=1)
     same(kept("broken"), kept("whole"))
+    assert bytes_of("broken") == bytes_of("whole")
 
 
 def test_a_resumed_run_refuses_rows_that_changed(folds, fit, at_forward):
