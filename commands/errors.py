@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 
 import typer
 
-from comptool.errors import ComptoolError, SubmissionError, UsageError
+from comptool.errors import ComptoolError, SubmissionError, UsageError, visible_lines
 
 from .program import INTERRUPTED, interruptions
 
@@ -48,7 +48,7 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
             if isinstance(error, KeyboardInterrupt) or interruptions.heard:
                 raise _interrupted(error) from None
             if isinstance(error, ComptoolError):
-                typer.echo(f"comptool {name}: {error}", err=True)
+                typer.echo(visible_lines(f"comptool {name}: {error}"), err=True)
                 raise typer.Exit(exit_code(error)) from None
             if isinstance(error, BrokenPipeError):
                 # The reader of stdout is gone (`comptool models | head`); Python would report it

@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperCommand
 from typer.main import get_command
 
+from comptool.errors import visible_lines
 from comptool.options import (
     ADVANCED,
     BASIC,
@@ -196,7 +197,7 @@ class GroupedCommand(TyperCommand):
 def say(text: str, quiet: bool = False) -> None:
     """Print a message to stderr; with torchrun, only in the first process."""
     if not quiet and os.environ.get("RANK", "0") == "0":
-        typer.echo(text, err=True)
+        typer.echo(visible_lines(text), err=True)
 
 
 def give(path: Path | str, result: Mapping[str, object], as_json: bool) -> None:

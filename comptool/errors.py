@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from os import PathLike
 
 SHOWN_VALUES = 3
+SHOWN_LETTERS = 200
 
 
 class ComptoolError(Exception):
@@ -54,11 +55,11 @@ class InputError(ComptoolError):
         values: Iterable[object] = (),
         mend: str | None = None,
     ) -> None:
-        place = [] if file is None else [str(file)]
+        place = [] if file is None else [visible(str(file))]
         if row is not None:
             place.append(f"row {row}")
         if column is not None:
-            place.append(f"column '{column}'")
+            place.append(f"column {quoted([column])}")
         shown = list(values)
         text = f"{', '.join(place)}: {what}" if place else what
         if shown:
@@ -85,15 +86,37 @@ class SubmissionError(ComptoolError):
     """A submission that the organiser would reject (exit code 4)."""
 
 
+def visible(text: str) -> str:
+    r"""Text as a terminal may show it: characters that do not print stand as escapes.
+
+    >>> print(visible("a\x1b[31m\nb"))
+    a\x1b[31m\nb
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
+def visible_lines(text: str) -> str:
+    """Text of several lines as a terminal may show it, see `visible`."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
 def quoted(values: Sequence[object]) -> str:
-    """Up to three values in quotes, and the number of further ones.
+    """Up to three values in quotes, `visible` and not too long, and the number of further ones.
 
     >>> quoted(["a", "b", "c", "d"])
     "'a', 'b', 'c' and 1 more"
     """
-    shown = ", ".join(f"'{value}'" for value in values[:SHOWN_VALUES])
+    shown = ", ".join(f"'{_short(visible(str(value)))}'" for value in values[:SHOWN_VALUES])
     rest = len(values) - SHOWN_VALUES
     return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+def _short(text: str) -> str:
+    """The beginning and end of a long text."""
+    end = SHOWN_LETTERS // 4
+    return text if len(text) <= SHOWN_LETTERS else f"{text[: SHOWN_LETTERS - end]}...{text[-end:]}"
 
 
 def counted(count: int, what: str) -> str:

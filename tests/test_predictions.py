@@ -133,13 +133,6 @@ def test_a_cut_off_or_strange_npy_file_is_refused(tmp_path):
             read_predictions(path)
 
 
-def test_a_nul_that_numpy_would_lose_is_refused(tmp_path):
-    odd = Predictions(np.array(["a\0", "b"], dtype=object), ("a", "b"), NUMBERS)
-    with pytest.raises(InputError, match=r"p\.npy: numpy would lose the NUL"):
-        write(tmp_path / "p.npy", odd)
-    assert list(tmp_path.iterdir()) == []
-
-
 TOML = """task = "multiclass"
 [data]
 test = "test.csv"

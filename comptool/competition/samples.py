@@ -42,6 +42,7 @@ from comptool.competition.filename_patterns import (
 from comptool.errors import InputError, counted, quoted
 from comptool.io.image_readers import CHANNELS, MEMBER, parts_of, suffixes_of
 from comptool.io.image_records import COUNTS, NOTES, holds_records
+from comptool.io.names import check_texts
 from comptool.io.provenance import TableFacts, facts
 from comptool.io.tables import check_ids, read_table, refuse_rows
 from comptool.tasks.labels import (
@@ -371,6 +372,11 @@ def _samples(
         competition.kind.check_labels(competition, source, frame)
     group = competition.group if competition.group in frame.columns else None
     bag = bag_column(competition)
+    # Outputs hold them, and are written after hours of training.
+    named = [competition.id, *paths.values(), group, bag, competition.label if labelled else None]
+    for name in dict.fromkeys(named):
+        if name in frame.columns:
+            check_texts(source, str(name), frame[name])
     if labelled and bag is not None:
         columns = list(competition.labels) or [competition.label]
         check_whole(source, frame, bag, columns, "have different labels")

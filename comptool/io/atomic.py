@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from comptool.errors import ComptoolError, OutputError, OutputExistsError, UsageError
+from comptool.io.names import check_output_name
 from comptool.machine import interrupts_wait
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS}
@@ -50,8 +51,10 @@ def refuse_existing(path: Path, force: bool = False) -> None:
     OutputExistsError
         If it exists and ``force`` is off.
     InputError
-        If it is a folder, or its folder cannot be made or written.
+        If it is a folder, its folder cannot be made or written, or its name is not one for every
+        system.
     """
+    check_output_name(path)
     if path.is_dir():
         raise OutputError("is a folder; a file is to be written", file=path)
     if path.exists() and not force:

@@ -25,6 +25,7 @@ from numpy.lib import format as npy
 
 from comptool.errors import InputError, quoted
 from comptool.io.atomic import atomic_output, refuse_existing
+from comptool.io.names import check_columns, check_texts
 from comptool.io.provenance import PredictionFacts
 from comptool.io.tables import (
     PARQUET,
@@ -34,6 +35,7 @@ from comptool.io.tables import (
     no_csv,
     refuse_missing,
     scan_parquet,
+    write_csv,
     write_parquet,
 )
 
@@ -54,13 +56,9 @@ class Arrays(NamedTuple):
     pred: npt.NDArray[np.str_]
 
 
-def fixed_width(path: Path, texts: Iterable[str]) -> npt.NDArray[np.str_]:
-    """Text as numpy stores it without pickle; ``path`` is for messages."""
-    found = list(texts)
-    lost = [text for text in found if text.endswith("\0")]
-    if lost:
-        raise InputError("numpy would lose the NUL at the end of a text", file=path, values=lost)
-    return np.array(found, dtype=np.str_)
+def fixed_width(texts: Iterable[str]) -> npt.NDArray[np.str_]:
+    """Text as numpy stores it without pickle."""
+    return np.array(list(texts), dtype=np.str_)
 
 
 def save(path: Path, arrays: Arrays) -> None:
@@ -112,7 +110,8 @@ def scan(path: Path) -> pl.DataFrame:
 def _scan_csv(path: Path) -> pl.DataFrame:
     source = _unpacked(path)
     with source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as stream:
-        header = _split_header(path, stream.readline().decode("utf-8-sig", errors="replace"))
+        text = io.TextIOWrapper(stream, "utf-8-sig", errors="replace", newline="")
+        header = _read_header(path, text)
     check_header(path, header, ())
     reserved = {"pred": pl.String, "fold": pl.Int64, header[0]: pl.String}
     try:
@@ -150,9 +149,9 @@ def _parse_csv(
     return pl.read_csv(source, has_header=False, skip_rows=1, schema=schema, raise_if_empty=False)
 
 
-def _split_header(path: Path, line: str) -> list[str]:
+def _read_header(path: Path, text: Iterable[str]) -> list[str]:
     try:
-        return next(csv.reader([line.rstrip("\r\n")]), None) or [""]
+        return next(csv.reader(text), None) or [""]
     except csv.Error as error:
         raise no_csv(path, error) from error
 
@@ -387,7 +386,8 @@ def write_predictions(path: Path, predictions: Predictions, *, force: bool = Fal
     OutputExistsError
         If ``path`` exists and ``force`` is off.
     InputError
-        If a class has the name of a reserved column, or the file cannot be written.
+        If a class has the name of a reserved column, a name is none for every file
+        (`comptool.io.names`), or the file cannot be written.
     """
     write_parts(path, [predictions], force=force)
 
@@ -404,19 +404,23 @@ def write_parts(path: Path, parts: Iterable[Predictions], *, force: bool = False
         parts = list(parts)
     with atomic_output(path, force=force) as temporary:
         if path.suffix == NPY:
-            save(temporary, _arrays(path, list(parts)))
+            save(temporary, _arrays(list(parts)))
         elif path.suffix == PARQUET:
             write_parquet(temporary, pl.concat([_frame(part) for part in parts]))
         else:
             with csv_stream(temporary) as stream:
                 for number, part in enumerate(parts):
-                    _frame(part).write_csv(stream, include_header=number == 0)
+                    write_csv(stream, _frame(part), header=number == 0)
 
 
 def _checked(path: Path, predictions: Predictions) -> Predictions:
     clash = [name for name in predictions.classes if name in (*RESERVED, predictions.id_column)]
     if clash:
         raise InputError("a class is called like a reserved column", file=path, values=clash)
+    check_columns(path, [predictions.id_column, *predictions.classes])
+    check_texts(path, predictions.id_column, predictions.ids)
+    if predictions.pred is not None:
+        check_texts(path, "pred", (one for one in predictions.pred if one is not None))
     return predictions
 
 
@@ -431,16 +435,16 @@ def _frame(predictions: Predictions) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _arrays(path: Path, parts: Sequence[Predictions]) -> Arrays:
+def _arrays(parts: Sequence[Predictions]) -> Arrays:
     first = parts[0]
     folds = [part.fold for part in parts if part.fold is not None]
     decided = chain.from_iterable(part.pred for part in parts if part.pred is not None)
     return Arrays(
         probabilities=np.concatenate([part.probabilities for part in parts]),
-        columns=fixed_width(path, [first.id_column, *first.classes]),
-        ids=fixed_width(path, chain.from_iterable(part.ids for part in parts)),
+        columns=fixed_width([first.id_column, *first.classes]),
+        ids=fixed_width(chain.from_iterable(part.ids for part in parts)),
         fold=np.concatenate([np.empty(0, dtype=np.int64), *folds]),
-        pred=fixed_width(path, ("" if answer is None else answer for answer in decided)),
+        pred=fixed_width("" if answer is None else answer for answer in decided),
     )
 
 

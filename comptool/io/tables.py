@@ -10,10 +10,11 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Literal, cast
 from zipfile import BadZipFile
 
 import numpy as np
@@ -25,6 +26,7 @@ from comptool.errors import InputError
 from comptool.io.atomic import atomic_output, named_late
 from comptool.io.image_records import holds_records, read_record_table
 from comptool.io.json_tables import JSON, read_json
+from comptool.io.names import check_columns, check_texts
 from comptool.io.text_tables import NAMELESS, USUAL, TextForm, text_form
 
 PARQUET = ".parquet"
@@ -80,7 +82,7 @@ def read_table(
 
 def refuse_missing(path: Path) -> None:
     """Raise an InputError if a path is not a file or is empty."""
-    if not path.exists():
+    if not os.path.exists(path):  # also of a name that no file can have
         raise InputError("there is no such file", file=path)
     if path.is_dir():
         raise InputError("is a folder; a table is needed", file=path)
@@ -157,15 +159,24 @@ def write_table(path: Path, frame: pd.DataFrame, *, force: bool = False) -> None
     InputError
         If it cannot be written; ``path`` is unchanged.
     """
+    names = [str(name) for name in frame.columns]
+    check_columns(path, names)
+    returns = _has_return(names)
+    for name, column in frame.items():
+        if isinstance(column.dtype, pd.StringDtype) or column.dtype == object:
+            cells = [cell if isinstance(cell, str) else "" for cell in column]
+            check_texts(path, str(name), cells)
+            returns |= _has_return(cells)
     with atomic_output(path, force=force) as temporary:
         if path.suffix == PARQUET:
             columns = {str(name): frame[name].to_list() for name in frame.columns}
             write_parquet(temporary, pl.DataFrame(columns))
         elif _is_plain(frame):
             with csv_stream(temporary) as stream:
-                _polars_columns(frame).write_csv(stream)
+                write_csv(stream, _polars_columns(frame))
         else:
-            frame.to_csv(temporary, index=False, lineterminator="\n")
+            quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
+            frame.to_csv(temporary, index=False, lineterminator="\n", quoting=quoting)
 
 
 def write_parquet(path: Path, frame: pl.DataFrame) -> None:
@@ -175,6 +186,23 @@ def write_parquet(path: Path, frame: pl.DataFrame) -> None:
     # polars itself reports a full disk at the end of the table as bad Thrift.
     with named_late(path) as stream:
         stream.write(packed.getbuffer())
+
+
+def write_csv(stream: IO[bytes], frame: pl.DataFrame, *, header: bool = True) -> None:
+    """Write columns as CSV, with or without their names."""
+    texts = (column for column in frame if column.dtype == pl.String)
+    returns = _has_return(frame.columns) or any(_has_return(column) for column in texts)
+    frame.write_csv(
+        stream, include_header=header, quote_style="non_numeric" if returns else "necessary"
+    )
+
+
+def _has_return(texts: Iterable[str | None]) -> bool:
+    """Whether all texts of a CSV need quotes.
+
+    Neither polars nor pandas quotes a lone carriage return, at which both end a row.
+    """
+    return any(text is not None and "\r" in text for text in texts)
 
 
 @contextmanager

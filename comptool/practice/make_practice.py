@@ -24,7 +24,7 @@ from tqdm import tqdm
 from comptool.errors import InputError, OutputError, OutputExistsError, UsageError
 from comptool.io import provenance
 from comptool.io.atomic import disk_error, refuse_existing, write_error
-from comptool.machine import usable_cores
+from comptool.machine import interrupts_wait, usable_cores
 from comptool.practice.practice_registry import SIMULATIONS
 from comptool.registry import refuse_unknown_options
 
@@ -105,9 +105,10 @@ def _publish(temporary: Path, output: Path) -> None:
         temporary.rename(output)
         return
     # A folder cannot be replaced in one step; the old one goes only when the new one stands.
-    old = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}-old-"))
-    output.rename(old / output.name)
-    temporary.rename(output)
+    with interrupts_wait():
+        old = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}-old-"))
+        output.rename(old / output.name)
+        temporary.rename(output)
     shutil.rmtree(old)
 
 

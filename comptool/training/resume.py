@@ -15,6 +15,7 @@ from comptool.errors import InputError, OutputExistsError, UsageError
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, refuse_existing
 from comptool.io.locks import refuse_held
+from comptool.io.names import check_run_name
 from comptool.io.records import parse
 from comptool.io.runs import (
     BEST,
@@ -79,6 +80,7 @@ def run_folder(name: str | None, model: str, extra: Path | None) -> Path:
         raise UsageError(f"--run-name is {name!r}; it names one folder below {WEIGHTS}")
     if not name or name != name.strip():
         raise UsageError(f"--run-name is '{name}'; it needs a name without blanks around it")
+    check_run_name("--run-name", name)
     if re.fullmatch(r"fold-\d+", name):
         raise UsageError(f"--run-name is '{name}'; folders of such names hold the folds of a run")
     return WEIGHTS / name

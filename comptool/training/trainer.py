@@ -435,6 +435,13 @@ def _run(loop: Loop, keeper: Checkpointer, begun: RunRecord) -> None:
         raise
     end = replace(begun, score=progress.best_score, epoch=progress.best_epoch)
     record(replace(end, state=FINISHED))
+    # Ctrl-C after the last update: the next fold, if there is one, is not begun.
+    if any(loop.session.processes.gather(loop.interruption.requested)):
+        if not loop.session.processes.first:
+            raise SystemExit(INTERRUPTED)
+        raise KeyboardInterrupt(
+            f"stopped when {keeper.folder} was finished; continue with: {keeper.go_on}"
+        )
 
 
 def _join_folds(plan: TrainPlan, *, write: bool) -> float:
