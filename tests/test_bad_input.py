@@ -144,6 +144,9 @@ LIST = {
     ),
     "Ctrl-C and kill -9 during a write": (
         "bad_input/test_interruptions.py::test_ctrl_c_during_a_write_changes_nothing",
+        "bad_input/test_moments.py::test_a_command_that_writes_a_table",
+        "bad_input/test_moments.py::test_a_training",
+        "bad_input/test_moments.py::test_help",
         "bad_input/test_interruptions.py::test_kill_9_during_a_write_leaves_what_was_there",
         "bad_input/test_interruptions.py::test_a_prediction_that_is_interrupted_leaves_nothing",
         "commands/test_simulate_stopped.py::test_an_interruption_leaves_no_half_folder_and_no_process",

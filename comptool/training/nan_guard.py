@@ -89,7 +89,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """On the first SIGINT or SIGTERM sets ``requested``; only in the main thread."""
+    """On the first SIGINT or SIGTERM sets ``requested``; only in the main thread.
+
+    A signal that the program was started to ignore stays ignored.
+    """
 
     def __init__(self) -> None:
         self.requested = False
@@ -97,7 +100,8 @@ class Interruption:
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._ask) for number in SIGNALS}
+            heard = [one for one in SIGNALS if signal.getsignal(one) != signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._ask) for number in heard}
         return self
 
     def __exit__(

@@ -16,6 +16,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from comptool.errors import InputError, UsageError
 from comptool.io.locks import hold
 from comptool.models.streams import StreamModel
+from comptool.training.checkpoint import Checkpointer
 
 # Everything with a state of its own: averaged weights, momentum, warm-up, mixing, accumulation,
 # the counter of early stopping, gradients followed over an epoch.
@@ -89,6 +90,24 @@ def test_a_run_killed_before_its_first_state_starts_from_the_beginning(
     fit("broken", resume=True)
     same(kept("broken"), kept("whole"))
     assert bytes_of("broken") == bytes_of("whole")
+
+
+def test_ctrl_c_after_the_last_update_of_a_fold_begins_no_other(folds, fit, monkeypatch):
+    given = {"fold": "all", "epochs": 1}
+    fit("whole", **given)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt) as stop:
+        write = Checkpointer.write_history
+        patch.setattr(Checkpointer, "write_history", lambda *given: (write(*given), press_ctrl_c()))
+        fit("broken", **given)
+    assert str(stop.value) == (
+        "stopped when weights/broken/fold-0 was finished; continue with: comptool train --run-name "
+        "broken --resume"
+    )
+    assert not Path("weights/broken/fold-1").exists()
+    fit("broken", resume=True)
+    for name in (*(f"fold-{fold}/best.safetensors" for fold in range(3)), "oof.csv"):
+        whole, broken = (Path(f"weights/{run}/{name}").read_bytes() for run in ("whole", "broken"))
+        assert whole == broken, name
 
 
 def test_a_trained_run_without_its_state_is_not_started_over(folds, fit):
