@@ -65,6 +65,15 @@ def _untrainable(competition: Competition, samples: Samples) -> InputError | Non
                 values=labels.unique().tolist(),
                 mend="Name another label column with --label",
             )
+        positive = competition.positive_class
+        if positive is not None and positive not in set(labels):
+            return InputError(
+                f"'positive-class' is '{positive}', which no training row has",
+                file=competition.train,
+                column=samples.label,
+                values=labels.unique().tolist(),
+                mend="Name one of the classes with --positive-class",
+            )
     lacking = missing_images(competition, samples.frame)
     if lacking.any():
         row = int(lacking.argmax())

@@ -495,6 +495,7 @@ def find(
     *,
     classes: Sequence[str] | None = None,
     columns: AnswerColumns | None = None,
+    positive: str | None = None,
 ) -> Metric:
     """The metric by name, with its options.
 
@@ -511,6 +512,8 @@ def find(
         Names of the K classes in class order, as far as they are known.
     columns
         Names of columns, for functions that take tables.
+    positive
+        The ``positive-class`` of a metric that takes one, unless ``options`` has it.
 
     Raises
     ------
@@ -529,6 +532,8 @@ def find(
         return replace(found, classes=known, columns=columns or found.columns)
     in_name = _parameter(name, row, text)
     given = {option.replace("-", "_"): value for option, value in (options or {}).items()}
+    if positive is not None and "positive_class" in row.takes:
+        given.setdefault("positive_class", positive)
     told = [option.replace("_", "-") for option in row.takes]
     refuse_unknown_options(f"the metric '{name}'", [one.replace("_", "-") for one in given], told)
     if twice := in_name.keys() & given.keys():

@@ -362,7 +362,8 @@ def submitted_classes(tables: AnswerTables, labels: pd.Series[str], reads: str) 
         # All of the first class, by number.
         and not (tables.first_number and {*answers} == {"1"})
     ):
-        positive, _ = positive_class(column, classes)
+        given = None if tables.here is None else tables.here.positive_class
+        positive, _ = positive_class(column, classes, given)
         p = np.stack([1 - numbers, numbers] if positive else [numbers, 1 - numbers], axis=1)
         return Submitted(_predictions(table, classes, p), PROBABILITIES)
     if len(classes) == TWO and reads == PROBABILITIES:

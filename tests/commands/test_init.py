@@ -68,6 +68,23 @@ def test_every_fact_can_be_given(comptool, data):
     assert found.findings == ()
 
 
+def test_form_and_positive_class_are_written_and_reach_the_metric(comptool, data):
+    options = ("--form", "probability", "--positive-class", "a", "--metric", "pauc@0.8")
+    assert comptool("init", "data", *options).exit_code == 0
+    found = load()
+    assert (found.form, found.positive_class, found.metric_options) == ("probability", "a", {})
+    assert found.find_metric(classes=["a", "b"]).given["positive_class"] == "a"
+    # A fact of the competition, not of its metric alone.
+    assert found.find_metric("pf1", classes=["a", "b"]).given == {"positive_class": "a"}
+    assert found.find_metric("auc", classes=["a", "b"]).given == {}
+    wrong = comptool("init", "data", "--force", "--positive-class", "c")
+    assert wrong.exit_code == 3
+    assert "'positive-class' is 'c', which no training row has (found 'a', 'b')" in wrong.stderr
+    wrong = comptool("init", "data", "--force", "--form", "probabilites")
+    assert wrong.exit_code == 2
+    assert "no answer form is called 'probabilites'; did you mean 'probabilities'" in wrong.stderr
+
+
 def test_a_flag_wins_over_a_variable(comptool, data, monkeypatch):
     monkeypatch.setenv("COMPTOOL_METRIC", "kappa")
     monkeypatch.setenv("COMPTOOL_LABEL", "kind")
