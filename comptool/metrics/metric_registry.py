@@ -139,6 +139,13 @@ class Metric(Entry):
         return "higher" if self.greater_is_better else "lower"
 
     @property
+    def in_words(self) -> str:
+        """Tasks, direction, what it reads, summary and source in a line."""
+        reads = f", reads {self.reads}" if self.reads else ""
+        about = f"{', '.join(self.tasks)}; {self.better} is better{reads}"
+        return f"{self.name} ({about}): {self.summary} [{self.source}]"
+
+    @property
     def of_decisions(self) -> bool:
         """Whether only the predicted class matters, not its probability."""
         return self.reads == CLASSES
@@ -403,6 +410,17 @@ def listing(task: str | None = None) -> list[Metric]:
     plugins = METRICS[tasks.DEFAULT_TASK].plugins()
     every = [replace(plugin, tasks=tuple(wanted)) for plugin in plugins]
     return [row for row in (*found, *every) if row.tasks]
+
+
+def entries(name: str) -> list[Metric]:
+    """The entries that a name stands for, each with its tasks; none for a function of a user.
+
+    Examples
+    --------
+    >>> [(row.name, row.tasks) for row in entries("map@5")]
+    [('map@k', ('multiclass', 'multilabel', 'ordinal'))]
+    """
+    return [row for row in listing() if _split(name, dict([_keyed(row)]))[0] is not None]
 
 
 def options_in_words(name: str) -> dict[str, str]:

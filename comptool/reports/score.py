@@ -264,7 +264,7 @@ class LabelGrade(Grade):
         notes = [f"all {len(self.targets)} rows: {values}"]
         parts = [f"{part} {quoted(names)}" for part, names in self.left_out.items()]
         if parts:
-            notes.append(f"without a present cell and left out of the means: {'; '.join(parts)}")
+            notes.append(f"without a present cell, so left out of map and auc: {'; '.join(parts)}")
         return notes
 
     def summary(self) -> dict[str, object]:

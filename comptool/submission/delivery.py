@@ -438,7 +438,11 @@ def chosen_bounds(
         return ANSWERED, (f"{plain}: no run is known whose out-of-fold rows could say better",)
     # These import scipy, which other forms do without.
     from comptool.postprocess.calibration.multilabel_methods import best_thresholds
-    from comptool.postprocess.calibration.recalibration import f_score_of, fit_of
+    from comptool.postprocess.calibration.recalibration import (
+        f_score_name,
+        f_score_of,
+        fit_of,
+    )
     from comptool.postprocess.oof import own_evidence
 
     try:
@@ -456,7 +460,7 @@ def chosen_bounds(
     bounds = best_thresholds(targets, p, average=average, beta=beta)
     also = f", recalibrated by {method} as well," if moved else ""
     told = (
-        f"classes above their thresholds of best {average} F{beta:g} on {len(labelled)} "
+        f"classes above their thresholds of best {f_score_name(average, beta)} on {len(labelled)} "
         f"out-of-fold rows ({labelled.path}){also} are answered, {max(bounds.min(), 0):.2f} to "
         f"{bounds.max():.2f}; --threshold {ANSWERED:g} sets one for all"
     )
