@@ -429,7 +429,7 @@ def grade_classes(
     if answered.pred is not None:
         decided = codes_of(submission, pd.Series(answered.pred, name="pred"), answered.classes)
     order = aligned(submission, list(answered.ids), answers, tables.truth.iloc[:, 0].tolist())
-    targets = indices_of(answers, labels, answered.classes, "submission has")
+    targets = indices_of(answers, labels, answered.classes, f"submission {submission} has")
     measure = graded_metric(task, tables.recorded, metric, answered.classes)
     is_ranking = measure.is_ours and measure.reads == RANKING
     filled = given.filled() if is_ranking else answered.probabilities
