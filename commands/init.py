@@ -35,6 +35,15 @@ class InitConfig(Output):
         help="Option of the metric, such as beta=2 or cost=cost.csv; repeatable.",
         metavar="NAME=VALUE",
     )
+    form: str | None = option(
+        help="Answer form of submissions, as in submit --form.",
+        metavar="NAME",
+        shown="submit chooses",
+    )
+    positive_class: str | None = option(
+        help="Class whose probability a submission with one column has; also that of the metric.",
+        metavar="CLASS",
+    )
     train: str | None = option(
         help="Training table, or folder with one folder per class.", panel=TABLES
     )
@@ -87,8 +96,8 @@ class InitConfig(Output):
     def facts(self) -> dict[str, str | None]:
         """The given facts by their keys in ``comptool.toml``; None: not given."""
         keys = (
-            "name task metric train val test sample-submission train-images test-images id bag "
-            "label label-pattern group classes missing-images reader"
+            "name task metric form positive-class train val test sample-submission train-images "
+            "test-images id bag label label-pattern group classes missing-images reader"
         ).split()
         given = {key: getattr(self, key.replace("-", "_")) for key in keys}
         return {**given, "folder": None if self.folder is None else str(self.folder)}
@@ -107,7 +116,10 @@ def init(config: InitConfig) -> None:
     from comptool.competition.overview import overview
     from comptool.competition.schema import from_environment, from_options
     from comptool.io.atomic import refuse_existing
+    from comptool.submission.answer_forms import FORMS
 
+    if config.form is not None:
+        FORMS.find(config.form)
     output = config.output
     refuse_existing(output, config.force)
     given = from_environment(os.environ) | from_options(

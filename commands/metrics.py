@@ -22,24 +22,26 @@ class MetricsConfig(WithJson):
 def metrics(config: MetricsConfig) -> None:
     """List the metrics, one per line: name, tasks, direction, summary and source.
 
-    With a name, list its options for [metric-options] in comptool.toml (init --metric-option) and
-    what they have to be. In map@k, accuracy@k and recall@k, k is a number of classes, as in map@5;
-    in pauc@tpr, tpr is a true-positive rate, as in pauc@0.8. Instead of a name, FILE.py:function is
-    a function of yours.
+    With a name, say what it reads and list its options for [metric-options] in comptool.toml (init
+    --metric-option) and what they have to be. In map@k, accuracy@k and recall@k, k is a number of
+    classes, as in map@5; in pauc@tpr, tpr is a true-positive rate, as in pauc@0.8. Instead of a
+    name, FILE.py:function is a function of yours.
 
     Example: comptool metrics --task multilabel
     """
     import json
 
-    from comptool.metrics import listing, options_in_words
+    from comptool.metrics import entries, listing, options_in_words
 
     if config.name is None:
-        entries = listing(config.task)
-        give_entries({"metrics": entries}, config.json, ("tasks", "better", "reads", "takes"))
+        rows = listing(config.task)
+        give_entries({"metrics": rows}, config.json, ("tasks", "better", "reads", "takes"))
         return
     options = options_in_words(config.name)
     if config.json:
         typer.echo(json.dumps(options))
         return
+    for row in entries(config.name):
+        typer.echo(row.in_words)
     for name, words in options.items():
         typer.echo(f"{name}: {words}")

@@ -13,7 +13,7 @@ def score(config: ScoreConfig) -> None:
     Like an organiser, with a public and a private part, in every form that submit writes. The
     label column of the answers is that of comptool.toml, otherwise of the submission. The part of a
     row depends on its id alone, so that scores are comparable. Multi-label answers that are -1 or
-    blank are ignored, and classes without positives left out.
+    blank are ignored, and classes without positives left out of map and auc.
 
     Example: comptool score submissions/mavoc.csv --answers data/answers.csv
     """

@@ -39,7 +39,12 @@ class SubmitConfig(Output, WithCompetition):
     form: str | None = option(
         help="Answer form: probabilities, indicators, probability, top-k, list, label or numbers.",
         metavar="NAME",
-        shown="by sample submission, metric and task",
+        shown="the competition's, otherwise by sample submission, metric and task",
+    )
+    positive_class: str | None = option(
+        help="Class whose probability a single column of two classes has.",
+        metavar="CLASS",
+        shown="the competition's, otherwise by the name of the column",
     )
     threshold: float | None = option(
         help="Multi-label: threshold above which a class is in the list, or its column 1 instead "
@@ -81,7 +86,9 @@ def submit(config: SubmitConfig) -> None:
 
     quiet = config.quiet
     config.check()
-    target = delivery.find_target(config.competition, config.sample_submission, config.form)
+    target = delivery.find_target(
+        config.competition, config.sample_submission, config.form, config.positive_class
+    )
     if config.check_only is not None:
         passed = delivery.check_file(config.check_only, target)
         say(passed.text(), quiet)

@@ -37,6 +37,10 @@ from comptool.errors import InputError, quoted
 DATA_FOLDER_NAMES = frozenset("data input dataset download raw".split())
 MIN_PAIRED = 0.5
 PAIRED_SHAPES = (r"[A-Za-z]+[_-](?P<id>.+)\.\w+", r"(?P<id>.+)[_-][A-Za-z]+\.\w+")
+# Share of the names that all class folders have, and their number, where a name is a scene.
+MIN_SHARED, MIN_SCENES = 0.9, 3
+# The group column of class folders: the name of an image, without the folder of its class.
+FILE_NAME = "file_name"
 HERE = "."
 LABEL, ANY, ANY_LEVELS = "{label}", "*", "**"
 USUAL_LAYOUT = "{label}/*"
@@ -63,6 +67,7 @@ class ClassFolders:
     label_pattern: str
     left_out: tuple[str, ...] = ()
     several_levels: bool = False  # that could be the class, of which nothing names one
+    num_shared: int = 0  # names of images, if all classes have nearly the same; else 0
 
 
 def class_reader(
@@ -188,6 +193,13 @@ def find_class_folders(found: Detection, sample: pd.DataFrame | None) -> None:
         found.settle("label-pattern", layout.label_pattern, why)
     place = "in the file name" if in_names else "the name of the class folder"
     found.settle("label", "label", f"label: {place}")
+    if layout.num_shared:
+        why = f"the {len(layout.classes)} class folders share {layout.num_shared} names of images"
+        found.settle(
+            "group",
+            FILE_NAME,
+            f"assumed: {why}, so images of one name are a group; --group '' for none",
+        )
     if "class-folders" in found.facts:
         _merge_folders(found, layout.classes)
     elif sample is not None and _may_be_merged(layout.classes, sample):
@@ -362,8 +374,17 @@ def _classes_in(
     incomplete = sum(count < len(modalities) for count in rows.values())
     return ClassFolders(
         train, modalities, classes, len(inside), incomplete, pattern,
-        tuple(sorted(left_out)), several_levels,
+        tuple(sorted(left_out)), several_levels, _num_shared(rows),
     )  # fmt: skip
+
+
+def _num_shared(rows: Iterable[tuple[str, str]]) -> int:
+    """How many names all classes have, if these are nearly all names; else 0."""
+    of_class: dict[str, set[str]] = {}
+    for name, label in rows:
+        of_class.setdefault(label, set()).add(name)
+    shared, every = set.intersection(*of_class.values()), set.union(*of_class.values())
+    return len(shared) if len(shared) >= max(MIN_SCENES, MIN_SHARED * len(every)) else 0
 
 
 def _below(images: Sequence[str], train: str) -> list[str]:

@@ -19,13 +19,14 @@ from comptool.competition.detection import TABLE_NAME, Detection, role_of
 from comptool.competition.schema import (
     METRIC_OPTIONS,
     PATH_KEYS,
+    POSITIVE,
     Facts,
     from_environment,
     from_options,
     read_facts,
     write_facts,
 )
-from comptool.errors import InputError
+from comptool.errors import InputError, quoted
 from comptool.io.tables import read_table
 from comptool.metrics import AnswerColumns, Metric
 from comptool.metrics.metric_options import is_table
@@ -66,6 +67,9 @@ class Competition:
     # them are the channels of one image
     modalities: dict[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] | None = None  # all class names, if fixed
+    form: str | None = None  # of the answers; None: by sample submission, metric and task
+    # of a submission with one column of probabilities, and of metrics of one class
+    positive_class: str | None = None
     reader: str | None = None  # of the user for the images, ``FILE.py:function``
     # values by name: numbers, lists or paths of tables
     metric_options: dict[str, Any] = field(default_factory=dict)
@@ -110,7 +114,9 @@ class Competition:
         own, asked = self.classes or self.labels or None, None if classes is None else list(classes)
         moved = own is not None and asked != list(own) and sorted(asked or ()) == sorted(own)
         known = own if moved or asked is None else asked
-        found = metrics.find(name or self.metric, self.task, options, classes=known)
+        found = metrics.find(
+            name or self.metric, self.task, options, classes=known, positive=self.positive_class
+        )
         if moved and own is not None and asked is not None:
             found = found.of_classes([own.index(one) for one in asked])
         if found.is_ours:
@@ -250,6 +256,7 @@ def assemble(facts: Facts, folder: Path, findings: tuple[str, ...] = ()) -> Comp
         )
     if classes is not None and task.ordered and (same := one_number_twice(classes)):
         raise InputError("two texts of 'classes' are one grade", values=same, mend=ONE_TEXT)
+    positive = _positive_class(facts)
     return Competition(
         name=facts.get("name") or folder.resolve().name or "competition",
         task=facts["task"],
@@ -271,6 +278,8 @@ def assemble(facts: Facts, folder: Path, findings: tuple[str, ...] = ()) -> Comp
         drop_missing=facts.get("missing-images") == DROP,
         modalities=dict(facts["modalities"]),
         classes=None if classes is None else tuple(classes),
+        form=facts.get("form"),
+        positive_class=positive,
         reader=facts.get("reader"),
         metric_options={
             name: str(_resolve(folder, METRIC_OPTIONS, value)) if is_table(value) else value
@@ -278,6 +287,29 @@ def assemble(facts: Facts, folder: Path, findings: tuple[str, ...] = ()) -> Comp
         },
         findings=findings,
     )
+
+
+def _positive_class(facts: Facts) -> str | None:
+    """The positive class of the competition, or of its metric alone."""
+    own, of_metric = facts.get(POSITIVE), facts.get(METRIC_OPTIONS, {}).get(POSITIVE)
+    if own is None or of_metric is None:
+        positive = own if of_metric is None else str(of_metric)
+    elif own == str(of_metric):
+        positive = own
+    else:
+        raise InputError(
+            f"'{POSITIVE}' and that of [{METRIC_OPTIONS}] differ",
+            values=[own, of_metric],
+            mend=f"Leave {POSITIVE} out of [{METRIC_OPTIONS}]",
+        )
+    classes = facts.get("classes")
+    if positive is not None and classes is not None and positive not in classes:
+        raise InputError(
+            f"'{POSITIVE}' is none of 'classes'",
+            values=[positive],
+            mend=f"The classes are {quoted(classes)}",
+        )
+    return positive
 
 
 def _resolve(folder: Path, key: str, value: str | None) -> Path | None:
@@ -305,6 +337,10 @@ def dump(competition: Competition, path: Path, *, force: bool = False) -> None:
         "label": list(competition.labels) or competition.label,
         "modalities": competition.modalities,
     }
+    if competition.form is not None:
+        facts["form"] = competition.form
+    if competition.positive_class is not None and POSITIVE not in competition.metric_options:
+        facts[POSITIVE] = competition.positive_class
     for key in PATH_KEYS:
         value = getattr(competition, key.replace("-", "_"))
         if value is not None:

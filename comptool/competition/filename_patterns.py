@@ -201,11 +201,12 @@ def look_up(wanted: Sequence[str], images: Iterable[str], source: Path) -> list[
 
 @dataclass
 class Row:
-    """A sample found in folders: id, class and image of each modality."""
+    """A sample found in folders: id, class, image of each modality, and name without the class."""
 
     id: str
     label: str
     paths: dict[str, str]
+    name: str
 
 
 def collect(
@@ -223,7 +224,7 @@ def collect(
             if name is None:
                 continue
             label = class_of(modality, image) if class_of is not None else ""
-            row = rows.setdefault((label, name), Row(name, label, {}))
+            row = rows.setdefault((label, name), Row(name, label, {}, name))
             if modality in row.paths:
                 raise InputError(
                     f"two images are modality '{modality}' of id '{name}'",

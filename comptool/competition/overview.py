@@ -40,6 +40,7 @@ def overview(competition: Competition) -> Overview:
         try:
             samples = training_samples(competition)
             about.lines += [*samples.notes, described("training", samples)]
+            about.lines += spellings(samples)
             about.obstacle = _untrainable(competition, samples)
         except InputError as error:
             about.obstacle = error
@@ -64,6 +65,15 @@ def _untrainable(competition: Competition, samples: Samples) -> InputError | Non
                 column=samples.label,
                 values=labels.unique().tolist(),
                 mend="Name another label column with --label",
+            )
+        positive = competition.positive_class
+        if positive is not None and positive not in set(labels):
+            return InputError(
+                f"'positive-class' is '{positive}', which no training row has",
+                file=competition.train,
+                column=samples.label,
+                values=labels.unique().tolist(),
+                mend="Name one of the classes with --positive-class",
             )
     lacking = missing_images(competition, samples.frame)
     if lacking.any():
@@ -96,6 +106,27 @@ def described(role: str, samples: Samples) -> str:
     if counts[least] == counts[most]:
         sizes = f"{counts[least]} of each"
     return f"{number} of {len(counts)} classes, {sizes}"
+
+
+def spellings(samples: Samples) -> list[str]:
+    """A sentence for each class that is written in several ways: "Cat", "cat ", "CAT"."""
+    if samples.numbers or (samples.label is None and not samples.labels):
+        return []
+    if samples.labels:
+        counts = positive_counts(samples.label_matrix(), samples.labels)
+    else:
+        counts = class_counts(samples.frame[samples.label])
+    alike: dict[str, list[str]] = {}
+    for name in counts:
+        alike.setdefault(" ".join(name.casefold().split()), []).append(name)
+    where = f"column '{samples.label}' of {samples.source}" if samples.label else samples.source
+    return [
+        "problem: classes that differ by case and blanks alone: "
+        + ", ".join(f"'{name}' ({counts[name]})" for name in names)
+        + f"; they stay apart. If they are one class, write it one way in {where}"
+        for names in alike.values()
+        if len(names) > 1
+    ]
 
 
 def _numbers(samples: Samples) -> str:

@@ -23,7 +23,13 @@ from comptool.competition.bags import (
     one_row_per_record_image,
     with_bags,
 )
-from comptool.competition.class_folders import HERE, class_reader, folders_above, level_pattern
+from comptool.competition.class_folders import (
+    FILE_NAME,
+    HERE,
+    class_reader,
+    folders_above,
+    level_pattern,
+)
 from comptool.competition.config import Competition
 from comptool.competition.detection import first_column
 from comptool.competition.filename_patterns import (
@@ -505,7 +511,7 @@ def _tell_apart(parts: dict[str, list[Row]]) -> None:
         return
     for part, rows in parts.items():
         for row in rows:
-            row.id = f"{part}/{row.id}"
+            row.id, row.name = f"{part}/{row.id}", f"{part}/{row.name}"
 
 
 def _table(competition: Competition, rows: list[Row], labelled: bool) -> pd.DataFrame:
@@ -517,6 +523,8 @@ def _table(competition: Competition, rows: list[Row], labelled: bool) -> pd.Data
         columns[f"{name}_path"] = [row.paths.get(name, "") for row in rows]
     if labelled:
         columns[competition.label] = [row.label for row in rows]
+    if labelled and competition.group == FILE_NAME:
+        columns[FILE_NAME] = [row.name for row in rows]
     return pd.DataFrame(columns, dtype=object)
 
 

@@ -17,7 +17,8 @@ from comptool.metrics.metric_options import from_text as option_from_text
 from comptool.metrics.metric_registry import wrong_name
 from comptool.registry import is_user_object
 
-TOP_KEYS = ("name", "task", "metric")
+POSITIVE = "positive-class"
+TOP_KEYS = ("name", "task", "metric", "form", POSITIVE)
 METRIC_OPTIONS = "metric-options"
 TABLES = ("data", "modalities", "class-folders", METRIC_OPTIONS)
 PATH_KEYS = ("train", "val", "test", "sample-submission", "train-images", "test-images")
@@ -44,6 +45,8 @@ COMMENTS = {
     "name": "what submission files are called",
     "task": " or ".join(tasks.names()),
     "metric": "what the organiser ranks by",
+    "form": "of the answers; without it, submit chooses",
+    POSITIVE: "of one column of probabilities, and of the metric",
     "folder": "the download; what follows is relative to it",
     "train": "a table, or a folder of class folders",
     "val": "as train; 'split --from-column split' takes it as it is",

@@ -17,7 +17,7 @@ import pandas as pd
 
 from comptool import metrics
 from comptool.competition.label_columns import answers_of
-from comptool.errors import UsageError
+from comptool.errors import UsageError, quoted
 from comptool.metrics.metric_registry import ORDINAL, REGRESSION
 
 TEXT_NAME = re.compile(
@@ -122,6 +122,8 @@ class Stated:
     file: str
     phrase: str
     names: tuple[str, ...]  # see `PHRASES`
+    # other metrics that it names, as phrases with their names
+    others: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def metric(self, task: str, options: Mapping[str, object]) -> tuple[str | None, str]:
         """The metric's name for a task, and what is to be said: of it, or why there is none."""
@@ -133,8 +135,27 @@ class Stated:
                 if any(name == row.name for row in metrics.listing(task)):
                     lacking = f": {error}"
             else:
-                return name, f"metric: {name} ({self.file}: '{self.phrase}')"
+                said = f"metric: {name} ({self.file}: '{self.phrase}')"
+                return name, said + self._not_taken(name, task)
         return None, f"{self.file} names '{self.phrase}'{lacking}"
+
+    def _not_taken(self, taken: str, task: str) -> str:
+        """The other metrics of the task that the text names, and how to take one."""
+        rest: dict[str, str] = {}
+        for phrase, names in self.others:
+            of_task = [name for name in names if _is_of(name, task)]
+            if of_task and of_task[0] != taken:
+                rest.setdefault(of_task[0], phrase)
+        if not rest:
+            return ""
+        phrases, options = quoted(list(rest.values())), [f"--metric {name}" for name in rest]
+        return f"; assumed: {taken}, not {phrases}; to take that, {' or '.join(options)}"
+
+
+def _is_of(name: str, task: str) -> bool:
+    """Whether a task has a metric, whatever options it needs."""
+    base = name.partition("@")[0]
+    return any(base == row.name.partition("@")[0] for row in metrics.listing(task))
 
 
 def stated_metric(folder: Path, files: Sequence[str]) -> Stated | None:
@@ -156,15 +177,20 @@ def _place(name: str) -> int:
     return min(words, default=len(TEXT_ORDER))
 
 
-def named_metric(text: str) -> tuple[str, tuple[str, ...]] | None:
-    r"""The phrase by which a text names the metric, and the names of the metric by task.
+Named = tuple[str, tuple[str, ...]]
+
+
+def named_metric(text: str) -> tuple[str, tuple[str, ...], tuple[Named, ...]] | None:
+    r"""The phrase by which a text names the metric, its names by task, and other metrics in it.
 
     Examples
     --------
     >>> named_metric("## Evaluation\nScored by the quadratic weighted kappa.")
-    ('quadratic weighted kappa', ('quadratic-kappa',))
+    ('quadratic weighted kappa', ('quadratic-kappa',), ())
     >>> named_metric("Submissions are evaluated on MAP@5, not on accuracy.")
-    ('MAP@5', ('map@5',))
+    ('MAP@5', ('map@5',), ())
+    >>> named_metric("Entries are ranked by log loss; ties by accuracy.")
+    ('log loss', ('logloss',), (('by accuracy', ('accuracy',)),))
     """
     text = LINK.sub(r"\1", text).replace("**", "").replace("\xa0", " ")
     heading = SECTION.search(text)
@@ -173,10 +199,16 @@ def named_metric(text: str) -> tuple[str, tuple[str, ...]] | None:
         end = END.search(part)
         part = part[: end.start() if end else None][:MAX_SECTION]
         if hits := _hits(part):
-            hit, names = min(hits, key=lambda one: not _is_stated(part, one[0].start()))
-            number = next((one for one in hit.groupdict().values() if one), "")
-            return hit[0], tuple(name.replace("{k}", number) for name in names)
+            hits.sort(key=lambda one: not _is_stated(part, one[0].start()))
+            (phrase, names), *others = (_filled(*one) for one in hits)
+            return phrase, names, tuple(one for one in others if one[1] != names)
     return None
+
+
+def _filled(hit: re.Match[str], names: tuple[str, ...]) -> Named:
+    """A phrase, and its names with the number that is in it."""
+    number = next((one for one in hit.groupdict().values() if one), "")
+    return hit[0], tuple(name.replace("{k}", number) for name in names)
 
 
 def _hits(text: str) -> list[tuple[re.Match[str], tuple[str, ...]]]:

@@ -15,7 +15,7 @@ import pandas as pd
 from comptool.competition import findings
 from comptool.competition.config import Competition, load
 from comptool.competition.findings import KINDS, TEST, TRAIN
-from comptool.competition.overview import described
+from comptool.competition.overview import described, spellings
 from comptool.competition.samples import Samples, read_samples, test_samples, training_samples
 from comptool.data.image_io import FULL_DEPTH, depth_of
 from comptool.errors import InputError, quoted
@@ -362,6 +362,7 @@ def text(output: Path, done: Inspection, folds: Path) -> str:
     for name, samples in done.sources.tables.items():
         role = "training" if name == TRAIN else name
         lines.append(described(role, samples))
+        lines += spellings(samples)
         lines += _class_lines(samples)
         lines += [_image_line(column, one) for column, one in _images(done, name).items()]
     if done.sources.folds is not None:

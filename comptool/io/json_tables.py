@@ -17,7 +17,8 @@ from typing import Any
 
 import pandas as pd
 
-from comptool.errors import InputError
+from comptool.errors import InputError, counted, quoted
+from comptool.io.image_records import NOTES
 
 JSON = (".json", ".jsonl")
 CATEGORY, CATEGORY_NAME = "category_id", "category_name"
@@ -110,7 +111,32 @@ def _of_images(path: Path, content: Mapping[str, Any]) -> pd.DataFrame:
     }
     if names and all(one in names for row in of_image for one in row):
         frame[CATEGORY_NAME] = [JOIN.join(names[one] for one in row) for row in of_image]
+    frame.attrs[NOTES] = _unknown(path, annotations, {*frame[key]}, names)
     return frame
+
+
+def _unknown(
+    path: Path,
+    annotations: Sequence[Mapping[str, Any]],
+    images: set[str],
+    names: Mapping[str, str],
+) -> list[str]:
+    """A sentence if annotations name images or categories that the file does not list."""
+    strange = [
+        one for one in (_text(each["image_id"]) for each in annotations) if one not in images
+    ]
+    nameless = [one for one in (_text(each[CATEGORY]) for each in annotations) if one not in names]
+    said = []
+    if strange:
+        what = f"name images that are not in '{ROWS}' ({quoted(list(dict.fromkeys(strange)))})"
+        said.append(f"{len(strange)} {what} and are left out")
+    if nameless and names:
+        what = (
+            f"name categories that are not in '{NAMES}' ({quoted(list(dict.fromkeys(nameless)))})"
+        )
+        said.append(f"{len(nameless)} {what}, so categories are called by their ids")
+    of = counted(len(annotations), "annotation")
+    return [f"{path}: of {of}, {'; '.join(said)}"] if said else []
 
 
 def _are_annotations(one: object) -> bool:

@@ -196,6 +196,7 @@ RENAME_CLASS = (
     "Rename the class in all tables, a sample submission among them, and in the submission back"
 )
 SUM_TOLERANCE = 1e-3
+REMAKE = "Bring the column back, or make the file again: comptool infer"
 NO_NUMBER, AGAIN = "is not a number (NaN or blank)", "Make the predictions again"
 NO_PROBABILITY = "is not a probability between 0 and 1"
 SOFTMAX = "Logits or scores have to be turned into probabilities (softmax) first"
@@ -282,6 +283,17 @@ def read_predictions(
     return found
 
 
+def classes_in(path: Path) -> tuple[str, ...]:
+    """The class columns of a prediction file, whatever is in them."""
+    refuse_missing(path)
+    return (_from_arrays(path) if path.suffix == NPY else _from_table(path)).classes
+
+
+def lost(names: Sequence[str]) -> str:
+    """Classes without a column, for messages: "the class 'a'", "the classes 'a', 'b'"."""
+    return f"the class{'es' if len(names) > 1 else ''} {quoted(names)}"
+
+
 def _from_table(path: Path) -> Predictions:
     frame = scan(path)
     check_header(path, frame.columns, ())
@@ -357,7 +369,9 @@ def _check_probabilities(
     if off.size:
         if missing := [name for name in expected if name not in classes]:
             raise InputError(
-                f"no column holds the class {quoted(missing)}", file=path, values=classes
+                f"has no column for {lost(missing)} (its classes are {quoted(classes)})",
+                file=path,
+                mend=REMAKE,
             )
         raise InputError(
             f"the {len(classes)} probabilities of this row do not sum to one",

@@ -11,7 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from comptool.competition.classes import left_out
 from comptool.competition.config import Competition
-from comptool.competition.samples import Samples
+from comptool.competition.samples import Samples, read_samples
 from comptool.data.image_io import COLOUR, GREY, ImagePart, ImageSource, read_pixels, source_of
 from comptool.errors import InputError, UsageError
 from comptool.io import provenance
@@ -81,6 +81,8 @@ def _damaged(source: ImageSource) -> npt.NDArray[np.uint8] | None:
 
 
 THUMBNAIL = 192
+# Images of a card; a bag may have hundreds.
+MOST_IMAGES = 6
 
 
 @dataclass(frozen=True)
@@ -106,10 +108,15 @@ def write_gallery(
     shown = cards[:limit]
     with atomic_output(path, force=force) as temporary:
         thumbnails = {
-            name: [uri for image in images.get(name, ()) if (uri := data_uri(image, THUMBNAIL))]
+            name: [
+                uri
+                for image in images.get(name, ())[:MOST_IMAGES]
+                if (uri := data_uri(image, THUMBNAIL))
+            ]
             for name in dict.fromkeys(card.id for card in shown)
         }
-        text = page(shown, thumbnails, sheet, title, len(cards))
+        more = {name: max(0, len(images.get(name, ())) - MOST_IMAGES) for name in thumbnails}
+        text = page(shown, thumbnails, sheet, title, len(cards), more)
         temporary.write_text(text, encoding="utf-8")
     bare = tuple(name for name, uris in thumbnails.items() if not uris)
     return Gallery(cards=len(shown), without_image=bare)
@@ -121,8 +128,9 @@ def page(
     sheet: Sheet,
     title: str,
     total: int,
+    more: Mapping[str, int],
 ) -> str:
-    """The page as HTML."""
+    """The page as HTML; ``more`` is the number of images of a card that are not shown."""
     from jinja2 import Environment, StrictUndefined
 
     text = resources.files("comptool.label_review").joinpath("gallery.html").read_text("utf-8")
@@ -141,6 +149,7 @@ def page(
         ],
         cards=shown,
         thumbnails=thumbnails,
+        more=more,
     )
 
 
@@ -214,7 +223,7 @@ def review_file(
         if files.pairs is not None and doubts.pairs is not None:
             write_table(files.pairs, doubts.pairs, force=force)
         gallery = write_gallery(
-            files.page, doubts.cards, _images(samples), doubts.sheet,
+            files.page, doubts.cards, _images(samples, competition), doubts.sheet,
             title=f"Label review: {competition.name}", limit=limit, force=force,
         )  # fmt: skip
         for path in files:
@@ -237,9 +246,16 @@ def _check_options(competition: Competition, files: ReviewFiles, kinds: Collecti
         )
 
 
-def _images(samples: Samples) -> dict[str, list[ImageSource]]:
+def _images(samples: Samples, competition: Competition) -> dict[str, list[ImageSource]]:
+    """The images of each sample, or of each bag."""
+    if samples.bag is not None:
+        # Of evidence by bags a row of each was kept, with its first image.
+        every = read_samples(samples.source, competition, labelled=True)
+        if set(samples.frame[samples.id]) <= set(every.frame[samples.bag]):
+            samples = replace(every, id=samples.bag)
     columns = [samples.frame[column] for column in samples.paths.values()]
-    return {
-        name: [source_of(samples.folder, path, samples.reader) for path in paths if path]
-        for name, *paths in zip(samples.frame[samples.id], *columns, strict=True)
-    }
+    found: dict[str, list[ImageSource]] = {}
+    for name, *paths in zip(samples.frame[samples.id], *columns, strict=True):
+        sources = [source_of(samples.folder, path, samples.reader) for path in paths if path]
+        found.setdefault(name, []).extend(sources)
+    return found

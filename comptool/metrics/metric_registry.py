@@ -139,6 +139,13 @@ class Metric(Entry):
         return "higher" if self.greater_is_better else "lower"
 
     @property
+    def in_words(self) -> str:
+        """Tasks, direction, what it reads, summary and source in a line."""
+        reads = f", reads {self.reads}" if self.reads else ""
+        about = f"{', '.join(self.tasks)}; {self.better} is better{reads}"
+        return f"{self.name} ({about}): {self.summary} [{self.source}]"
+
+    @property
     def of_decisions(self) -> bool:
         """Whether only the predicted class matters, not its probability."""
         return self.reads == CLASSES
@@ -405,6 +412,17 @@ def listing(task: str | None = None) -> list[Metric]:
     return [row for row in (*found, *every) if row.tasks]
 
 
+def entries(name: str) -> list[Metric]:
+    """The entries that a name stands for, each with its tasks; none for a function of a user.
+
+    Examples
+    --------
+    >>> [(row.name, row.tasks) for row in entries("map@5")]
+    [('map@k', ('multiclass', 'multilabel', 'ordinal'))]
+    """
+    return [row for row in listing() if _split(name, dict([_keyed(row)]))[0] is not None]
+
+
 def options_in_words(name: str) -> dict[str, str]:
     """What each option of a metric has to be, by name; a UsageError for an unknown metric.
 
@@ -495,6 +513,7 @@ def find(
     *,
     classes: Sequence[str] | None = None,
     columns: AnswerColumns | None = None,
+    positive: str | None = None,
 ) -> Metric:
     """The metric by name, with its options.
 
@@ -511,6 +530,8 @@ def find(
         Names of the K classes in class order, as far as they are known.
     columns
         Names of columns, for functions that take tables.
+    positive
+        The ``positive-class`` of a metric that takes one, unless ``options`` has it.
 
     Raises
     ------
@@ -529,6 +550,8 @@ def find(
         return replace(found, classes=known, columns=columns or found.columns)
     in_name = _parameter(name, row, text)
     given = {option.replace("-", "_"): value for option, value in (options or {}).items()}
+    if positive is not None and "positive_class" in row.takes:
+        given.setdefault("positive_class", positive)
     told = [option.replace("_", "-") for option in row.takes]
     refuse_unknown_options(f"the metric '{name}'", [one.replace("_", "-") for one in given], told)
     if twice := in_name.keys() & given.keys():

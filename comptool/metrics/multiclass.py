@@ -56,11 +56,6 @@ class Confusion:
         return counts.reshape(self.num_classes, self.num_classes)
 
 
-def recalls(targets: Targets, probabilities: Floats, weights: Weights | None = None) -> Floats:
-    """Recall of each class, shape (K,); NaN for a class without rows."""
-    return class_shares(Confusion.of(targets, probabilities).matrix(weights))
-
-
 def class_shares(confusion: Numbers) -> Floats:
     """Share of the diagonal in each row of a matrix (K, K), shape (K,); NaN for an empty row."""
     return shares_or_nan(np.diag(confusion), confusion.sum(axis=1))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -102,22 +101,19 @@ def macro_f_beta(
     probabilities: Floats,
     threshold: Thresholds = 0.5,
     beta: float = 1.0,
-    absent: bool = True,
 ) -> Weighted:
     """Mean F-beta over the classes with a known cell, 0 to 1.
 
-    A class without a present cell counts 0, as in scikit-learn with ``zero_division=0``, or is left
-    out unless ``absent``. An InputError if no class has a present cell.
+    A class without a present cell counts 0, as in scikit-learn with ``zero_division=0``. An
+    InputError if no class has a present cell.
     """
     answers = Answers.of(targets, probabilities, threshold)
     known = targets != -1
 
     def value(weights: Weights | None = None) -> float:
         counts = answers.counts(weights)
-        present = counts.present > 0
-        of_classes = known.any(axis=0) if weights is None else weights @ known > 0
-        measured = of_classes if absent else present
-        if not present.any():
+        measured = known.any(axis=0) if weights is None else weights @ known > 0
+        if not (counts.present > 0).any():
             raise InputError("macro F is not defined: no class has a present cell")
         return float(counts.f_beta(beta)[measured].mean())
 
@@ -162,28 +158,26 @@ def sample_f_beta(
 
 @weighted
 def macro_f1(targets: Targets, probabilities: Floats) -> Weighted:
-    """Macro F1 at the threshold 0.5, 0 to 1, of the classes with a present cell.
-
-    scikit-learn with ``zero_division=0``, and ``macro_f_beta``, count the others 0.
-    """
-    return macro_f_beta.prepare(targets, probabilities, absent=False)
+    """Macro F1 at the threshold 0.5, 0 to 1; see `macro_f_beta`."""
+    return macro_f_beta.prepare(targets, probabilities)
 
 
 def f1_of_classes(
     targets: Targets, probabilities: Floats, weights: Weights | None = None
 ) -> Floats:
-    """F1 of each class at the threshold 0.5, shape (K,); NaN without a present cell."""
-    counts = count(targets, probabilities, weights=weights)
-    scores: Floats = np.where(counts.present > 0, counts.f_beta(), np.nan)
-    return scores
+    """F1 of each class at the threshold 0.5, shape (K,); NaN without a known cell."""
+    known = (targets != -1).astype(float)
+    measured = (known.sum(axis=0) if weights is None else weights @ known) > 0
+    scores = count(targets, probabilities, weights=weights).f_beta()
+    return np.where(measured, scores, np.nan)
 
 
 def at_thresholds(
     targets: Targets, probabilities: Floats, thresholds: Sequence[float], beta: float = 1.0
 ) -> list[dict[str, float]]:
-    """Macro F-beta, as `macro_f1` of the classes present, micro and sample F-beta by threshold."""
+    """Macro, micro and sample F-beta by threshold."""
     measures: dict[str, Callable[..., float]] = {
-        "macro": partial(macro_f_beta, absent=False),
+        "macro": macro_f_beta,
         "micro": micro_f_beta,
         "samples": sample_f_beta,
     }

@@ -16,13 +16,16 @@ from comptool import tasks
 from comptool.competition.classes import against
 from comptool.competition.config import FILE
 from comptool.competition.schema import from_environment, read_facts
-from comptool.errors import ComptoolError, InputError, UsageError
+from comptool.errors import ComptoolError, InputError, UsageError, quoted
 from comptool.io import provenance, runs
 from comptool.io.atomic import together
 from comptool.io.predictions import (
     RANKS,
+    REMAKE,
     SUFFIXES,
     Predictions,
+    classes_in,
+    lost,
     refuse_ranks,
     write_predictions,
 )
@@ -243,7 +246,13 @@ def ensemble_files(
     task = _common_task(facts)
     # In parallel: one file is checked while the next is parsed.
     with threads(compute_threads()) as pool:
-        members = list(pool.map(tasks.find(task).read, paths))
+        try:
+            members = list(pool.map(tasks.find(task).read, paths))
+        except InputError:
+            # Without the column of a class nothing sums to one.
+            found = [classes_in(path) for path in paths]
+            _refuse_lost_classes(found, paths)
+            raise
     members = aligned(members, paths)
     tables = [member.probabilities for member in members]
     if class_weights is None:
@@ -328,8 +337,9 @@ def aligned(members: Sequence[Predictions], paths: Sequence[Path]) -> list[Predi
     """The members with their rows in the order of the first; classes and ids have to agree."""
     first = members[0]
     index = pd.Index(first.ids)
+    _refuse_lost_classes([member.classes for member in members], paths)
     for member, path in zip(members[1:], paths[1:], strict=True):
-        _check_classes(first.classes, member.classes, paths[0], path)
+        _check_class_order(first.classes, member.classes, paths[0], path)
     return [first] + [
         in_order(index, member, paths[0], path)
         for member, path in zip(members[1:], paths[1:], strict=True)
@@ -351,13 +361,20 @@ def in_order(index: pd.Index, member: Predictions, first: Path, path: Path) -> P
     return member.take(rows)
 
 
-def _check_classes(classes: Sequence[str], other: Sequence[str], first: Path, path: Path) -> None:
-    extra = [name for name in other if name not in set(classes)]
-    if extra:
-        raise InputError(f"has classes that {first} lacks", file=path, values=extra)
-    missing = [name for name in classes if name not in set(other)]
-    if missing:
-        raise InputError(f"lacks classes of {first}", file=path, values=missing)
+def _refuse_lost_classes(classes: Sequence[Sequence[str]], paths: Sequence[Path]) -> None:
+    """Refuse a file without the column of a class that another one has."""
+    most = max(range(len(paths)), key=lambda place: len(classes[place]))
+    for own, path in zip(classes, paths, strict=True):
+        if missing := [name for name in classes[most] if name not in set(own)]:
+            what = f"has no column for {lost(missing)}, which {paths[most]} has"
+            if other := [name for name in own if name not in set(classes[most])]:
+                what += f", and one for {quoted(other)}"
+            raise InputError(what, file=path, mend=REMAKE)
+
+
+def _check_class_order(
+    classes: Sequence[str], other: Sequence[str], first: Path, path: Path
+) -> None:
     if tuple(classes) != tuple(other):
         raise InputError(
             f"has its classes in another order than {first} ({', '.join(classes)})",

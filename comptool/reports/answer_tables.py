@@ -27,6 +27,7 @@ from comptool.io.predictions import (
     RESERVED,
     SOFTMAX,
     Predictions,
+    lost,
     read_predictions,
 )
 from comptool.io.provenance import PracticeFacts
@@ -51,6 +52,7 @@ PART_COLUMNS = frozenset({"usage", "part", "split"})
 PUBLIC, PRIVATE, IGNORED = "public", "private", "ignored"
 # A class in a list.
 LISTED = re.compile(r"[^\s,;|]+")
+LOST_COLUMN = "Bring the column back, or write the submission again: comptool submit"
 LAYOUT = "Its layout is that of the sample submission: comptool submit"
 
 
@@ -350,7 +352,8 @@ def submitted_classes(tables: AnswerTables, labels: pd.Series[str], reads: str) 
                 values=list(table.columns),
                 mend=LAYOUT,
             )
-        return Submitted(_per_class(tables, sums_to_one=True), PROBABILITIES)
+        found = _per_class(tables, sums_to_one=True, expected=classes)
+        return Submitted(found, PROBABILITIES)
     check_ids(path, str(table.columns[0]), table.iloc[:, 0].to_numpy(dtype=object))
     answers = _equal_numbers(table[column], classes)
     refuse_blank(path, answers)
@@ -362,7 +365,8 @@ def submitted_classes(tables: AnswerTables, labels: pd.Series[str], reads: str) 
         # All of the first class, by number.
         and not (tables.first_number and {*answers} == {"1"})
     ):
-        positive, _ = positive_class(column, classes)
+        given = None if tables.here is None else tables.here.positive_class
+        positive, _ = positive_class(column, classes, given)
         p = np.stack([1 - numbers, numbers] if positive else [numbers, 1 - numbers], axis=1)
         return Submitted(_predictions(table, classes, p), PROBABILITIES)
     if len(classes) == TWO and reads == PROBABILITIES:
@@ -391,6 +395,10 @@ def submitted_cells(tables: AnswerTables, classes: Sequence[str], reads: str) ->
     if not column or column in classes:
         found = _per_class(tables, sums_to_one=False)
         if set(found.classes) != set(classes):
+            lacking = [name for name in classes if name not in found.classes]
+            if set(found.classes) < set(classes):
+                what = f"has no column for {lost(lacking)} of {tables.answers}"
+                raise InputError(what, file=path, mend=LOST_COLUMN)
             raise InputError(
                 "its class columns are not those of the answers: "
                 f"{against(sorted(found.classes), sorted(classes))}",
@@ -443,11 +451,13 @@ def _finite(path: Path, cells: pd.Series[str]) -> Doubles:
     return numbers
 
 
-def _per_class(tables: AnswerTables, *, sums_to_one: bool) -> Predictions:
+def _per_class(
+    tables: AnswerTables, *, sums_to_one: bool, expected: Sequence[str] = ()
+) -> Predictions:
     """The probabilities of a column per class, as in the file or from rows of image and class."""
     table, path = tables.table, tables.submission
     if tables.as_read:
-        return read_predictions(path, sums_to_one=sums_to_one)
+        return read_predictions(path, sums_to_one=sums_to_one, expected=expected)
     names = asked_columns(table)
     numbers = table[names].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
     wrong = ~((numbers >= 0) & (numbers <= 1))

@@ -264,7 +264,7 @@ class LabelGrade(Grade):
         notes = [f"all {len(self.targets)} rows: {values}"]
         parts = [f"{part} {quoted(names)}" for part, names in self.left_out.items()]
         if parts:
-            notes.append(f"without a present cell and left out of the means: {'; '.join(parts)}")
+            notes.append(f"without a present cell, so left out of map and auc: {'; '.join(parts)}")
         return notes
 
     def summary(self) -> dict[str, object]:
@@ -429,7 +429,7 @@ def grade_classes(
     if answered.pred is not None:
         decided = codes_of(submission, pd.Series(answered.pred, name="pred"), answered.classes)
     order = aligned(submission, list(answered.ids), answers, tables.truth.iloc[:, 0].tolist())
-    targets = indices_of(answers, labels, answered.classes, "submission has")
+    targets = indices_of(answers, labels, answered.classes, f"submission {submission} has")
     measure = graded_metric(task, tables.recorded, metric, answered.classes)
     is_ranking = measure.is_ours and measure.reads == RANKING
     filled = given.filled() if is_ranking else answered.probabilities

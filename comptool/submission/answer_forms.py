@@ -108,6 +108,8 @@ class Layout:
         Classes in a list, of a ranking; else 0.
     rows
         Image and class of each row, where every image has a row per class.
+    positive
+        Index of the class whose probability a single column has.
     reason
         Why this form, a clause.
     notes
@@ -126,6 +128,7 @@ class Layout:
     separator: str = " "
     k: int = 0
     rows: ImageRows | None = None
+    positive: int = 1
     reason: str = ""
     notes: tuple[str, ...] = ()
 
@@ -142,11 +145,6 @@ class Layout:
         if self.classes is None or not self.as_index:
             return self.classes
         return tuple(str(index + self.first) for index in range(len(self.classes)))
-
-    @property
-    def positive(self) -> int:
-        """Index of the class of a single probability column."""
-        return positive_class(self.answer, self.classes or ())[0]
 
     @property
     def words(self) -> str:
@@ -173,6 +171,8 @@ class Sample:
         As in `Layout`.
     settled
         Whether the user has named the form.
+    positive
+        The class whose probability a single column has, if the user has named it.
     """
 
     table: pd.DataFrame
@@ -183,6 +183,7 @@ class Sample:
     kept: tuple[str, ...] = ()
     rows: ImageRows | None = None
     settled: bool = False
+    positive: str | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -298,6 +299,14 @@ class AnswerForm(ABC):
         """Columns that hold probabilities."""
         return () if layout.score is None else (layout.score,)
 
+    def check_positive(self, name: str | None) -> None:
+        """Refuse a positive class where there is no single column of probabilities."""
+        if name is not None:
+            raise UsageError(
+                f"--positive-class {name} is for one column of probabilities; the answers are "
+                f"{self.words}"
+            )
+
 
 class CellForm(AnswerForm):
     """A cell for every image and class: columns of classes, or a row for each class."""
@@ -398,13 +407,23 @@ class Probability(AnswerForm):
 
     def layout(self, sample: Sample) -> Layout:
         column, known = sample.answer, sample.classes
-        notes: tuple[str, ...] = ()
-        if known is not None and not positive_class(column, known)[1]:
-            notes = (
-                f"column '{column}' is presumed to be the probability of class '{known[1]}', the "
-                f"second; for the other one give 'classes' in comptool.toml in the other order",
+        if known is None:
+            return sample.layout(self)
+        given = sample.positive
+        if given is not None and given not in known:
+            raise SubmissionError(
+                f"the positive class '{given}' is no class; the classes are {quoted(known)}. "
+                f"Correct --positive-class, or positive-class in comptool.toml"
             )
-        return replace(sample.layout(self), notes=notes)
+        place, is_known = positive_class(column, known, given)
+        how = "as positive-class says" if given is not None else "as its name says"
+        note = f"column '{column}' is the probability of class '{known[place]}', {how}"
+        if not is_known:
+            note = (
+                f"column '{column}' is presumed to be the probability of class '{known[place]}', "
+                f"the second; --positive-class {known[0]} makes it that of the other"
+            )
+        return replace(sample.layout(self), positive=place, notes=(note,))
 
     def write(
         self, predictions: Predictions, layout: Layout, task: Task, name: str, bounds: Bounds
@@ -413,6 +432,9 @@ class Probability(AnswerForm):
 
     def number_columns(self, layout: Layout) -> tuple[str, ...]:
         return (layout.answer,)
+
+    def check_positive(self, name: str | None) -> None:
+        """A class is what is asked for."""
 
 
 class Numbers(AnswerForm):
@@ -630,6 +652,8 @@ def read_layout(
     decided: bool = False,
     id_column: str | None = None,
     ids: Collection[str] | None = None,
+    positive: str | None = None,
+    form_by: str = "--form",
 ) -> Layout:
     """The layout of a sample submission, in the first form that fits columns, task and metric.
 
@@ -652,6 +676,10 @@ def read_layout(
     ids
         Ids of the test images, as far as known: they tell rows of images from rows of image and
         class.
+    positive
+        The class whose probability a single column has; None: by the column's name.
+    form_by
+        What names ``form``, for messages.
 
     Raises
     ------
@@ -668,16 +696,17 @@ def read_layout(
     read = _sample(
         sample, None if classes is None else tuple(classes), kind, metric, id_column, ids
     )
+    read = replace(read, positive=positive)
     if decided and not kind.cells:
         raise UsageError("--threshold is for multi-label competitions; this one is not")
     forms: list[AnswerForm] = [entry.load()() for entry in FORMS]
     if form is not None:
         chosen: AnswerForm = FORMS.load(form)()
         if misfit := chosen.misfit(read):
-            raise UsageError(f"--form {form}: {misfit}")
+            raise UsageError(f"{form_by} {form}: {misfit}")
         if decided and not chosen.decides:
-            raise UsageError(f"--threshold has no meaning with --form {form}")
-        return replace(chosen.layout(replace(read, settled=True)), reason="as --form says")
+            raise UsageError(f"--threshold has no meaning with {form_by} {form}")
+        return replace(chosen.layout(replace(read, settled=True)), reason=f"as {form_by} says")
     fitting = [one for one in forms if not one.misfit(read)]
     if not fitting:
         raise SubmissionError(_nothing_fits(read, forms))

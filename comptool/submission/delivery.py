@@ -18,8 +18,8 @@ import polars as pl
 from comptool import tasks
 from comptool.competition.classes import against, competition_classes
 from comptool.competition.config import FILE, Competition, load
-from comptool.competition.schema import from_environment
-from comptool.errors import InputError, SubmissionError, UsageError, counted, quoted
+from comptool.competition.schema import POSITIVE, from_environment
+from comptool.errors import InputError, SubmissionError, UsageError, counted, quoted, unknown_name
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, refuse_existing, refuse_inputs, together
 from comptool.io.json_tables import JSON
@@ -192,6 +192,8 @@ class Target:
     # None if only the sample submission is known
     competition: Competition | None
     form: str | None = None  # the answer form that the user demands
+    form_by: str = "--form"  # what names it
+    positive_class: str | None = None  # whose probability a single column has, if it is named
 
     @cached_property
     def written(self) -> TextForm:
@@ -225,9 +227,13 @@ class Target:
                 decided=decided,
                 id_column=None if known is None else known.id,
                 ids=ids,
+                positive=self.positive_class,
+                form_by=self.form_by,
             )
         except SubmissionError as error:
             raise SubmissionError(f"{self.sample_path}: {error}") from error
+        if known is None or self.positive_class != known.positive_class:
+            layout.form.check_positive(self.positive_class)
         own = self.sample[layout.id]
         # Every id may have as many rows, of classes or not; a few ids that are there twice are a
         # mistake.
@@ -254,9 +260,12 @@ class Delivery:
 
 
 def find_target(
-    toml: Path | None = None, sample: Path | None = None, form: str | None = None
+    toml: Path | None = None,
+    sample: Path | None = None,
+    form: str | None = None,
+    positive_class: str | None = None,
 ) -> Target:
-    """The competition and its sample submission."""
+    """The competition and its sample submission; form and positive class given, or those of it."""
     alone = sample is not None and toml is None and not FILE.exists()
     competition = None if alone else load(toml)
     path = sample or (competition.sample_submission if competition else None)
@@ -266,9 +275,18 @@ def find_target(
             file=toml,
             mend="Give --sample-submission FILE, or 'sample-submission' in comptool.toml",
         )
+    known = from_environment(os.environ)
+    form_by = "--form"
+    if form is None:
+        form_by = "'form' in comptool.toml"
+        form = competition.form if competition else known.get("form")
+    if positive_class is None:
+        positive_class = competition.positive_class if competition else known.get(POSITIVE)
+    if form is not None and form not in FORMS.names and competition and form == competition.form:
+        wrong = str(unknown_name("answer form", form, FORMS.names))
+        raise InputError(wrong, file=toml or FILE, mend="Correct 'form'")
     if form is not None:
         FORMS.find(form)
-    known = from_environment(os.environ)
     return Target(
         name=competition.name if competition else known.get("name", DEFAULT_NAME),
         task=competition.task if competition else known.get("task"),
@@ -276,6 +294,8 @@ def find_target(
         sample=read_table(path),
         competition=competition,
         form=form,
+        form_by=form_by,
+        positive_class=positive_class,
     )
 
 
@@ -418,7 +438,11 @@ def chosen_bounds(
         return ANSWERED, (f"{plain}: no run is known whose out-of-fold rows could say better",)
     # These import scipy, which other forms do without.
     from comptool.postprocess.calibration.multilabel_methods import best_thresholds
-    from comptool.postprocess.calibration.recalibration import f_score_of, fit_of
+    from comptool.postprocess.calibration.recalibration import (
+        f_score_name,
+        f_score_of,
+        fit_of,
+    )
     from comptool.postprocess.oof import own_evidence
 
     try:
@@ -436,7 +460,7 @@ def chosen_bounds(
     bounds = best_thresholds(targets, p, average=average, beta=beta)
     also = f", recalibrated by {method} as well," if moved else ""
     told = (
-        f"classes above their thresholds of best {average} F{beta:g} on {len(labelled)} "
+        f"classes above their thresholds of best {f_score_name(average, beta)} on {len(labelled)} "
         f"out-of-fold rows ({labelled.path}){also} are answered, {max(bounds.min(), 0):.2f} to "
         f"{bounds.max():.2f}; --threshold {ANSWERED:g} sets one for all"
     )

@@ -297,17 +297,21 @@ def class_counts(labels: Iterable[str]) -> dict[str, int]:
     return {name: counts[name] for name in class_names(counts)}
 
 
-def positive_class(column: str, classes: Sequence[str]) -> tuple[int, bool]:
-    """The class of two whose probability a column has, and whether the column's name says so.
+def positive_class(
+    column: str, classes: Sequence[str], given: str | None = None
+) -> tuple[int, bool]:
+    """The class of two whose probability a column has, and whether that is known.
 
-    A name says so if it is that of a class, in any case, or has the words of one class and not
-    those of the other. Otherwise it is the second class.
+    It is the ``given`` one; otherwise the one that the column's name says: that of a class, in any
+    case, or with the words of one class and not those of the other; otherwise the second class.
 
     Examples
     --------
     >>> positive_class("is_iceberg", ["iceberg", "ship"]), positive_class("target", ["0", "1"])
     ((0, True), (1, False))
     """
+    if given is not None and given in classes:
+        return list(classes).index(given), True
     if column in classes:
         return list(classes).index(column), True
     words = _words(column)

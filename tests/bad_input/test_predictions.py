@@ -75,8 +75,11 @@ def test_predictions_that_are_no_probabilities(refused, damage, command, change,
 @pytest.mark.parametrize("command", READERS)
 def test_a_lost_class_is_named_where_the_classes_are_known(refused, damage, command):
     damage({PREDS: columns(lambda n, cells: cells[:3])})
-    message = f"{PREDS}: no column holds the class 'c' (found 'a', 'b')"
-    if command in ("ensemble", "score"):
+    message = (
+        f"{PREDS}: has no column for the class 'c' (its classes are 'a', 'b'). Bring the column "
+        "back, or make the file again: comptool infer"
+    )
+    if command == "ensemble":
         message = (
             f"{PREDS}, row 1: the 2 probabilities of this row do not sum to one "
             f"(found '0.9900', '0.9900', '0.8000'). {SUM}"
@@ -172,15 +175,16 @@ OTHER = "a, b, z against a, b, c"
             "id,a,b,z",
             False,
             3,
-            f"{PREDS}: has classes that other.csv lacks (found 'z')",
+            f"other.csv: has no column for the class 'z', which {PREDS} has, and one for 'c'. "
+            "Bring the column back, or make the file again: comptool infer",
         ),
         (
             "score",
             "id,a,d,z",
             False,
             3,
-            "data/answers.csv, row 2, column 'y': is a class that the submission has no column for "
-            "(found 'b')",
+            "data/answers.csv, row 2, column 'y': is a class that the submission "
+            f"{PREDS} has no column for (found 'b')",
         ),
     ],
 )

@@ -119,9 +119,20 @@ def test_without_any_predictions_it_says_how_to_make_them(comptool):
         ),
         (
             "id,a,b,c\n007,0.8,0.2,0\nNA,0.4,0.6,0\n",
-            "y.csv: has classes that x.csv lacks (found 'c')",
+            "x.csv: has no column for the class 'c', which y.csv has. "
+            "Bring the column back, or make the file again: comptool infer",
         ),
-        ("id,a\n007,1\nNA,1\n", "y.csv: lacks classes of x.csv (found 'b')"),
+        (
+            "id,a\n007,1\nNA,1\n",
+            "y.csv: has no column for the class 'b', which x.csv has. "
+            "Bring the column back, or make the file again: comptool infer",
+        ),
+        # What is left sums to less than one.
+        (
+            "id,b\n007,0.8\nNA,0.5\n",
+            "y.csv: has no column for the class 'a', which x.csv has. "
+            "Bring the column back, or make the file again: comptool infer",
+        ),
     ],
 )
 def test_files_that_do_not_match_are_refused(comptool, write, other, message):

@@ -68,6 +68,23 @@ def test_every_fact_can_be_given(comptool, data):
     assert found.findings == ()
 
 
+def test_form_and_positive_class_are_written_and_reach_the_metric(comptool, data):
+    options = ("--form", "probability", "--positive-class", "a", "--metric", "pauc@0.8")
+    assert comptool("init", "data", *options).exit_code == 0
+    found = load()
+    assert (found.form, found.positive_class, found.metric_options) == ("probability", "a", {})
+    assert found.find_metric(classes=["a", "b"]).given["positive_class"] == "a"
+    # A fact of the competition, not of its metric alone.
+    assert found.find_metric("pf1", classes=["a", "b"]).given == {"positive_class": "a"}
+    assert found.find_metric("auc", classes=["a", "b"]).given == {}
+    wrong = comptool("init", "data", "--force", "--positive-class", "c")
+    assert wrong.exit_code == 3
+    assert "'positive-class' is 'c', which no training row has (found 'a', 'b')" in wrong.stderr
+    wrong = comptool("init", "data", "--force", "--form", "probabilites")
+    assert wrong.exit_code == 2
+    assert "no answer form is called 'probabilites'; did you mean 'probabilities'" in wrong.stderr
+
+
 def test_a_flag_wins_over_a_variable(comptool, data, monkeypatch):
     monkeypatch.setenv("COMPTOOL_METRIC", "kappa")
     monkeypatch.setenv("COMPTOOL_LABEL", "kind")
@@ -185,3 +202,23 @@ def test_init_tells_a_wrong_label_and_leaves_the_mending_to_the_user(comptool, d
     split = comptool("split")
     assert split.exit_code == 3
     assert split.stderr.splitlines()[-1].startswith("comptool split: data/train.csv, row 1, colu")
+
+
+def test_spellings_of_one_class_are_named_and_stay_apart(comptool, data):
+    names = ["Cat"] * 3 + ["cat "] * 2 + ["CAT", "dog", "dog"]
+    for n in range(len(names)):
+        (data / f"{n}.png").touch()
+    lines = [f"{n},{n}.png,{name}" for n, name in enumerate(names)]
+    (data / "train.csv").write_text("\n".join(["id,path,label", *lines, ""]))
+    hint = (
+        "problem: classes that differ by case and blanks alone: 'CAT' (1), 'Cat' (3), 'cat ' (2); "
+        "they stay apart. If they are one class, write it one way in column 'label' of "
+        "data/train.csv\n"
+    )
+    result = comptool("init", "data")
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr.count("problem: ") == 1
+    assert hint in result.stderr
+    assert "8 training samples of 4 classes" in result.stderr
+    inspected = comptool("inspect")
+    assert hint in inspected.stdout + inspected.stderr

@@ -61,7 +61,18 @@ def test_the_metrics_of_a_task_as_json(comptool):
 
 def test_a_metric_by_name_lists_its_options(comptool, put):
     result = comptool("metrics", "samples-f-beta")
-    assert result.stdout == "beta: a number above 0 (default: 1)\n"
+    assert result.stdout == (
+        "samples-f-beta (multilabel; higher is better, reads classes): Mean over images of the F1 "
+        "score at 0.5, or of another 'beta'. [van Rijsbergen 1979]\n"
+        "beta: a number above 0 (default: 1)\n"
+    )
+    # One line for each of its functions, also without options.
+    several = "(multilabel; higher is better, reads classes): Mean over classes of the F1 score at "
+    assert comptool("metrics", "macro-f1").stdout == (
+        "macro-f1 (multiclass, ordinal; higher is better, reads classes): Mean over classes of the "
+        f"F1 score. [van Rijsbergen 1979]\nmacro-f1 {several}0.5. [van Rijsbergen 1979]\n"
+    )
+    assert comptool("metrics", "map@5").stdout.startswith("map@k (multiclass, multilabel, ordinal")
     put("score.py", KAGGLE)
     found = json.loads(comptool("metrics", "score.py:score", "--json").stdout)
     assert found == {"wrong": "may be given"}

@@ -119,3 +119,20 @@ def test_answers_have_to_be_named(comptool, cup):
 def test_the_program_itself_from_within_the_folder(program, cup):
     result = program("score", "../s.csv", "--answers", "answers.csv", cwd=cup / "cup")
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_lost_class_column_is_named(comptool, cup):
+    Path("p.csv").write_text("id,a,c\n1,0.5,0.25\n2,0.25,0.25\n")
+    Path("a.csv").write_text("id,y\n1,a\n2,b\n")
+    result = comptool("score", "p.csv", "--answers", "a.csv")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr == (
+        "comptool score: p.csv: has no column for the class 'b' (its classes are 'a', 'c'). Bring "
+        "the column back, or make the file again: comptool infer\n"
+    )
+    Path("cells.csv").write_text("id,a,b,c\n1,1,0,1\n2,0,1,0\n")
+    result = comptool("score", "p.csv", "--answers", "cells.csv")
+    assert result.stderr == (
+        "comptool score: p.csv: has no column for the class 'b' of cells.csv. Bring the column "
+        "back, or write the submission again: comptool submit\n"
+    )

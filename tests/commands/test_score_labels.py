@@ -37,7 +37,7 @@ def test_the_result_is_one_line_and_the_rest_is_told(comptool, cup):
     assert result.stdout == f"map  private {wanted:.5f} (5 rows)\n"
     first, second = result.stderr.splitlines()
     assert first.startswith(f"all 5 rows: map {wanted:.5f}, micro-map ")
-    assert second == "without a present cell and left out of the means: private 'pier'"
+    assert second == "without a present cell, so left out of map and auc: private 'pier'"
     assert score(comptool, "-q").stderr == ""
 
 
@@ -68,7 +68,7 @@ def test_f1_at_thresholds(comptool, cup):
     result = score(comptool, "--thresholds", "0.5,0.25", "--json")
     found = json.loads(result.stdout)
     # At 0.5: sea answers 5, 1, 2; two right of three. Roof answers 3; right, of two.
-    assert found["f1"][0]["macro"] == pytest.approx((4 / 6 + 2 / 3) / 2)
+    assert found["f1"][0]["macro"] == pytest.approx((4 / 6 + 2 / 3 + 0) / 3)
     assert found["f1"][1]["threshold"] == 0.25
     assert found["all"]["macro-f1"] == found["f1"][0]["macro"]
     assert found["left_out"] == {"private": ["pier"]}

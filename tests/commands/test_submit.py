@@ -93,7 +93,7 @@ def test_answers_that_probabilities_cannot_hold_are_counted(comptool, cup, sampl
     result = comptool("submit")
     assert (result.exit_code, result.stdout) == (0, "submissions/cup.csv\n")
     assert Path("submissions/cup.csv").read_text().endswith(written)
-    assert result.stderr.splitlines()[3] == (
+    assert result.stderr.splitlines()[-2] == (
         "warning: in 1 of 3 rows of submissions/recalibrated.csv the most probable class is not "
         "the answer in column pred; the sample submission asks for probabilities, so these answers "
         "are not in the submission, which says what it would say without them"
@@ -349,3 +349,70 @@ def test_submission_of_the_real_test_pairs(comptool, real_data, tmp_path):
     answers = {one: str(row.argmax()) for one, row in zip(ids, shares, strict=True)}
     assert rows[1:] == [f"{one},{answers[one]}" for one in reversed(ids)]
     assert comptool("submit", "--check-only", "submissions/unicorn.zip").exit_code == 0
+
+
+def of_one_probability() -> None:
+    Path("sample.csv").write_text("image_id,target\np,0.5\nq,0.5\nr,0.5\n")
+    ranked_by("auc")
+
+
+def described(*lines: str) -> None:
+    """Put lines before [data] in comptool.toml."""
+    toml = Path("comptool.toml")
+    toml.write_text(toml.read_text().replace("[data]", "\n".join([*lines, "[data]"])))
+
+
+def test_the_class_of_one_probability_is_that_of_the_option_then_of_the_competition(comptool, cup):
+    of_one_probability()
+    result = comptool("submit")
+    assert Path("submissions/cup.csv").read_text() == "image_id,target\np,0.0\nq,0.75\nr,0.5\n"
+    assert (
+        "column 'target' is presumed to be the probability of class '1', the second; "
+        "--positive-class 0 makes it that of the other\n"
+    ) in result.stderr
+    described('positive-class = "0"')
+    said = "column 'target' is the probability of class '{}', as positive-class says\n"
+    result = comptool("submit", "--force")
+    assert Path("submissions/cup.csv").read_text() == "image_id,target\np,1.0\nq,0.25\nr,0.5\n"
+    assert said.format(0) in result.stderr
+    # It is graded as it was written.
+    Path("answers.csv").write_text("image_id,class_id\np,0\nq,1\nr,0\n")
+    graded = comptool("score", "submissions/cup.csv", "--answers", "answers.csv", "--public", "0")
+    assert graded.stdout == "auc  private 1.00000 (3 rows)\n"
+    result = comptool("submit", "--force", "--positive-class", "1")
+    assert Path("submissions/cup.csv").read_text() == "image_id,target\np,0.0\nq,0.75\nr,0.5\n"
+    assert said.format(1) in result.stderr
+
+
+def test_a_positive_class_that_means_nothing_is_refused(comptool, cup):
+    result = comptool("submit", "--positive-class", "1")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--positive-class 1 is for one column of probabilities; the answers are one class" in (
+        result.stderr
+    )
+    of_one_probability()
+    result = comptool("submit", "--positive-class", "yes")
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert "the positive class 'yes' is no class; the classes are '0', '1'" in result.stderr
+    described('positive-class = "1"')
+    with Path("comptool.toml").open("a") as file:
+        file.write('[metric-options]\npositive-class = "0"\n')
+    result = comptool("submit")
+    assert result.exit_code == 3
+    assert "'positive-class' and that of [metric-options] differ (found '1', '0')" in result.stderr
+
+
+def test_the_form_of_the_competition_is_taken_and_an_option_wins(comptool, cup):
+    of_one_probability()
+    described('form = "label"')
+    result = comptool("submit")
+    assert Path("submissions/cup.csv").read_text() == "image_id,target\np,0\nq,1\nr,0\n"
+    assert "answer form: one class, as 'form' in comptool.toml says\n" in result.stderr
+    result = comptool("submit", "--force", "--form", "probability")
+    assert Path("submissions/cup.csv").read_text() == "image_id,target\np,0.0\nq,0.75\nr,0.5\n"
+    assert "answer form: one probability, as --form says\n" in result.stderr
+    toml = Path("comptool.toml")
+    toml.write_text(toml.read_text().replace('"label"', '"labels"'))
+    result = comptool("submit", "--force")
+    assert result.exit_code == 3
+    assert "comptool.toml: no answer form is called 'labels'; did you mean 'label'" in result.stderr

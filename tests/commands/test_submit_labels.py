@@ -128,7 +128,7 @@ def test_thresholds_are_those_of_the_out_of_fold_rows(runs, metric, score):
     assert result.exit_code == 0, result.stderr
     (told,) = [line for line in result.stderr.splitlines() if "thresholds" in line]
     assert told.startswith(
-        f"classes above their thresholds of best {metric.partition('-')[0]} F1 on 400 out-of-fold "
+        f"classes above their thresholds of best {metric} on 400 out-of-fold "
         "rows (weights/run0/oof.csv) are answered, 0."
     )
     assert told.endswith("; --threshold 0.5 sets one for all")

@@ -149,6 +149,9 @@ def test_the_chain_after_prediction_takes_bags(chain):
     scored = run("score", "submissions/mine.csv", "--answers", "answers.csv")
     assert "auc" in scored.stdout + scored.stderr
     run("review", "net")
+    page = Path("review.html").read_text(encoding="utf-8")
+    # Both views of each bag.
+    assert page.count("<img ") == 2 * page.count('<li class="cell"') > 0
 
 
 def test_pseudo_labels_of_bags_are_rows_of_images_that_a_run_trains_on(chain):

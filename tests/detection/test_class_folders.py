@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from comptool.competition.config import Competition, dump, load
@@ -145,3 +146,28 @@ def test_class_names_in_file_names_are_no_sensors(tmp_path, write, detect):
     found = detect(write(tmp_path, *images))
     assert found.modalities == {"image": "{id}.jpg"}
     assert training_samples(found).frame["id"].tolist()[:2] == ["cat_0", "cat_1"]
+
+
+ALASKA = [f"{kind}/{n:04}.png" for kind in ("Cover", "JMiPOD", "UERD") for n in range(12)]
+
+
+def test_names_that_all_classes_share_are_groups_that_folds_keep_whole(comptool, tmp_path, write):
+    write(tmp_path, *ALASKA)
+    result = comptool("init", ".", "--classes", "cover=Cover,stego=*")
+    assert result.exit_code == 0, result.stderr
+    assert (
+        "assumed: the 3 class folders share 12 names of images, so images of one name are a group; "
+        "--group '' for none\n"
+    ) in result.stderr
+    assert comptool("split", "--folds", "3").exit_code == 0
+    table = pd.read_csv("folds.csv", dtype=str)
+    assert set(table.groupby("file_name").size()) == {3}
+    assert set(table.groupby("file_name")["fold"].nunique()) == {1}
+    assert comptool("init", ".", "--group", "", "--force").exit_code == 0
+    assert comptool("split", "--folds", "3", "--force").exit_code == 0
+    assert "file_name" not in pd.read_csv("folds.csv")
+
+
+def test_names_that_some_classes_have_are_numbers_and_no_groups(tmp_path, write, detect):
+    names = [f"{kind}/{n}.png" for kind, count in (("cat", 9), ("dog", 7)) for n in range(count)]
+    assert detect(write(tmp_path, *names)).group is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 
 import pytest
@@ -255,3 +256,25 @@ def test_the_order_of_the_training_columns_does_not_matter(
     samples = training_samples(detect(folder))
     assert samples.labels == ("Ä", "sea", "bare soil/sand", "a,b")
     assert samples.label_matrix().tolist() == [[1, 0, n % 2, -1] for n in range(6)]
+
+
+def test_annotations_of_unknown_images_and_categories_are_counted(comptool, tmp_path, write):
+    write(tmp_path, *(f"{n}.png" for n in range(6)))
+    pairs = [(n, n % 2) for n in range(6)] + [(70, 0), (71, 1), (70, 1)]
+    content = {
+        "images": [{"id": n, "file_name": f"{n}.png"} for n in range(6)],
+        "annotations": [{"image_id": n, "category_id": kind} for n, kind in pairs],
+        "categories": [{"id": 0, "name": "cat"}],
+    }
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    result = comptool("init", ".")
+    assert result.exit_code == 0, result.stderr
+    assert (
+        "train.json: of 9 annotations, 3 name images that are not in 'images' ('70', '71') and are "
+        "left out; 5 name categories that are not in 'categories' ('1'), so categories are called "
+        "by their ids\n"
+    ) in result.stderr
+    content["annotations"] = content["annotations"][:6]
+    content["categories"].append({"id": 1, "name": "dog"})
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    assert "name images that" not in comptool("init", ".", "--force").stderr

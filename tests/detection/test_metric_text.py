@@ -177,3 +177,21 @@ def test_a_metric_that_is_given_tells_the_task_as_well(made, detect):
     assert detect(folder, metric="quadratic-kappa").task == "ordinal"
     assert detect(folder, metric="rmse").task == "regression"
     assert detect(folder, metric="rmse", task="ordinal").task == "ordinal"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Entries are ranked by log loss. Ties are broken by accuracy.",
+         "metric: logloss (description.md: 'log loss'); assumed: logloss, not 'by accuracy'; to "
+         "take that, --metric accuracy"),
+        # One metric by two words; one that the task does not have; one that is denied.
+        ("Entries are ranked by AUC, the area under the ROC curve.", "metric: auc (description.md: "
+         "'AUC')"),
+        ("Entries are ranked by AUC. The RMSE is shown, too.",
+         "metric: auc (description.md: 'AUC')"),
+        ("Entries are ranked by AUC, not by accuracy.", "metric: auc (description.md: 'AUC')"),
+    ],
+)  # fmt: skip
+def test_a_second_metric_of_a_text_is_named_with_its_option(made, detect, text, said):
+    assert said in detect(made("{even}", "0.5", text)).findings

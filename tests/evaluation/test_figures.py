@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sklearn
 
 from comptool.metrics.bootstrap import figures_with_intervals
-from comptool.metrics.multiclass import recalls
+from comptool.metrics.multiclass import Confusion, class_shares
 from comptool.metrics.ranking import average_precisions
 from comptool.metrics.reliability import Confidences
 
@@ -19,6 +19,10 @@ def answers(seed: int, num_rows: int = 60, num_classes: int = 4):
     targets = rng.integers(num_classes, size=num_rows)
     logits = rng.normal(size=(num_rows, num_classes)) + 1.5 * np.eye(num_classes)[targets]
     return targets, np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+
+
+def recalls(targets, p, weights=None):
+    return class_shares(Confusion.of(targets, p).matrix(weights))
 
 
 @settings(max_examples=20, deadline=None)

@@ -272,3 +272,19 @@ def test_a_dark_image_of_sixteen_bits_can_be_seen(tmp_path):
     seen = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE)
     assert seen.min() < 5
     assert seen.max() > 250
+
+
+@pytest.mark.parametrize(("count", "shown", "many", "more"), [
+    (1, 1, False, ""), (3, 3, False, ""), (6, 6, True, ""), (7, 6, True, "(and 1 more image)"),
+    (40, 6, True, "(and 34 more images)"),
+])  # fmt: skip
+def test_a_card_has_several_images_of_a_bag_up_to_six(tmp_path, table, count, shown, many, more):
+    image = tmp_path / "i.png"
+    cv2.imwrite(str(image), np.full((8, 8, 3), 90, np.uint8))
+    one = table.iloc[:1]
+    write_gallery(tmp_path / "p.html", one, {"007": [image] * count})
+    page = Page((tmp_path / "p.html").read_text(encoding="utf-8"))
+    assert len(page.all("img")) == shown
+    assert len(page.all("span", **{"class": "images many"})) == int(many)
+    assert ("more image" in page.text) == bool(more)
+    assert more in page.text

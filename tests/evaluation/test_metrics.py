@@ -311,8 +311,8 @@ def weighted_multilabel(name, targets, p, w, given):
         )
     answers = (p > 0.5) & (targets >= 0)
     if name in ("macro-f1", "macro-f-beta"):
-        present = ((targets == 1) & (cells > 0)).any(axis=0)
-        counted = present if name == "macro-f1" else known.any(axis=0) & present.any()
+        present = ((targets == 1) & (cells > 0)).any()
+        counted = known.any(axis=0) & present
         values = [
             oracle.fbeta_score(
                 targets[:, k] == 1, answers[:, k], beta=beta, zero_division=0, sample_weight=w

@@ -264,7 +264,7 @@ KNOWN = json.dumps({"facts": {"classes": ["a", "b", "c"]}})
         ("id,label\n1,a\n2,b\n3,a\n", "s.csv: has neither a column 'y' nor one per class (found "
          "'id', 'label'). Its layout is that of the sample submission: comptool submit"),
         ("id,a\n1,1\n2,1\n3,1\n", "cup/answers.csv, row 2, column 'y': is a class that the "
-         "submission has no column for (found 'b')"),
+         "submission s.csv has no column for (found 'b')"),
         ("id,a,b,pred\n1,1,0,a\n2,0,1,z\n3,1,0,a\n", "s.csv, row 2, column 'pred': no such class; "
          "the classes are 'a', 'b' (found 'z')"),
         ("id,a,b\n1,1,0\n2,nan,1\n3,1,0\n", "s.csv, row 2, column 'a': is not a number (NaN or "

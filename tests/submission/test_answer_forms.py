@@ -68,16 +68,21 @@ def test_a_class_with_a_score_beside_it():
 
 
 @pytest.mark.parametrize(
-    ("column", "positive", "notes"),
-    [("dog", 1, 0), ("cat", 0, 0), ("target", 1, 1)],
-)
-def test_one_probability_of_two_classes(column, positive, notes):
-    layout = read_layout(sample(**{"id": ["1"], column: ["0.5"]}), ("cat", "dog"), "multiclass")
-    assert (layout.form.name, layout.positive, len(layout.notes)) == (
-        "probability",
-        positive,
-        notes,
-    )
+    ("column", "given", "positive", "note"),
+    [
+        ("dog", None, 1, "is the probability of class 'dog', as its name says"),
+        ("cat", None, 0, "is the probability of class 'cat', as its name says"),
+        ("target", None, 1, "is presumed to be the probability of class 'dog', the second; "
+         "--positive-class cat makes it that of the other"),
+        ("target", "cat", 0, "is the probability of class 'cat', as positive-class says"),
+        ("dog", "cat", 0, "is the probability of class 'cat', as positive-class says"),
+    ],
+)  # fmt: skip
+def test_one_probability_of_two_classes(column, given, positive, note):
+    table = sample(**{"id": ["1"], column: ["0.5"]})
+    layout = read_layout(table, ("cat", "dog"), "multiclass", positive=given)
+    assert (layout.form.name, layout.positive) == ("probability", positive)
+    assert layout.notes == (f"column '{column}' {note}",)
 
 
 def test_lists_of_one_class_per_image_are_rankings():

@@ -311,10 +311,10 @@ def decide_cells(
     fit = fit_of(settings.method, settings, average, beta)
     fitted = fit(labelled.targets, labelled.predictions.probabilities)
     moved = fitted.move(predictions.probabilities)
-    measure = Measure("log-loss", logloss, greater_is_better=False)
+    measure = Measure("logloss", logloss, greater_is_better=False)
     if settings.method == THRESHOLDS:
         score = partial(SCORES[average], threshold=ANSWERED, beta=beta)
-        measure = Measure(f"{average} F{beta:g}", score, greater_is_better=True)
+        measure = Measure(f_score_name(average, beta), score, greater_is_better=True)
     measured, notes = _measured(labelled, settings.method, measure, fitted, fit)
     fitted_facts = {
         name: dict(zip(predictions.classes, value, strict=True))
@@ -363,6 +363,11 @@ def f_score_of(settings: CalibrationConfig, metric: Metric) -> tuple[str, float]
     # f-beta is an F2 over rows, whose best thresholds have no exact solution; macro F2 is close.
     usual = metric.given.get("beta", 1.0)
     return average, usual if settings.beta is None else settings.beta
+
+
+def f_score_name(average: str, beta: float) -> str:
+    """The metric that thresholds maximise, as `comptool metrics` and `evaluate` call it."""
+    return f"{average}-f1" if beta == 1 else f"{average}-f-beta@{beta:g}"
 
 
 def fit_of(method: str, settings: CalibrationConfig, average: str, beta: float) -> Fit:
