@@ -11,8 +11,9 @@ import numpy as np
 from comptool.competition import config as competitions
 from comptool.competition.bags import NO_BAGS, Bags
 from comptool.competition.classes import against, competition_classes, left_out, listed
-from comptool.competition.config import Competition
+from comptool.competition.config import FILE, Competition
 from comptool.competition.samples import Samples, read_samples, test_samples
+from comptool.competition.schema import variable_of
 from comptool.errors import InputError, UsageError
 from comptool.inference.config import InferConfig, TtaConfig
 from comptool.io.atomic import refuse_existing
@@ -81,7 +82,7 @@ def check_competition(member: TrainedMember, competition: Competition) -> None:
                 f"this run was trained for another competition; its {key} against the "
                 f"competition's: {_differing(getattr(header, key), value)}",
                 file=member.folder,
-                mend="Name another run, or correct comptool.toml",
+                mend=f"Name another run, or correct {variable_of(key) or FILE}",
             )
 
 

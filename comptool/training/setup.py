@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,7 +47,7 @@ from comptool.data.pixel_ranges import (
 from comptool.data.sampler import EpochBatches
 from comptool.errors import InputError, UsageError, counted
 from comptool.io import provenance
-from comptool.io.records import ModelRecord, RunHeader, header_of
+from comptool.io.records import ModelRecord, RunHeader, parse
 from comptool.io.runs import BEST, LAST, read_header
 from comptool.key_value import parse_assignments
 from comptool.losses.wrappers import begin_epoch
@@ -85,7 +86,7 @@ from comptool.training.optim import (
     head_weights,
     set_training,
 )
-from comptool.training.training_state import Progress, read_state
+from comptool.training.training_state import MEND, Progress, TrainState, read_state
 from comptool.training.validate import InputTransform, black_images
 
 GRADIENTS = "gradients"  # key of the gradient log in the gauges of last.pt
@@ -563,23 +564,25 @@ def prepare(
     image or the state of a resumed run cannot be used.
     """
     criterion = make_loss(plan, member)
-    state: dict[str, Any] | None = None
-    if plan.resume and (not plan.folded or (member.folder / LAST).exists()):
-        state = read_state(member.folder / LAST)
-        _check_identity(state["identity"], identity(plan, processes), member)
+    state: TrainState | None = None
+    path = member.folder / LAST
+    if plan.resume and (not plan.folded or path.exists()):
+        state = read_state(path)
+        _check_identity(state.identity, identity(plan, processes), member)
         named = plan.policy_file is None and plan.settings.augment != "none"
-        if named and "augmentation" not in state["identity"]:
+        if named and "augmentation" not in state.identity:
             say(
                 "WARNING: this run was begun by an earlier version, whose augmentation drew other "
                 "random numbers; what is left of it is augmented by today's"
             )
-        progress = _progress(state["progress"], plan)
-        header = header_of(state["header"], member.folder / LAST)
-        header = replace(header, arguments=plan.settings.document())
+        progress = _progress(state.progress, plan)
+        if (way := state.header.way) is not None:
+            parse(ComputeConfig, way, path, "training state", place="header.way")
+        header = replace(state.header, arguments=plan.settings.document())
         if progress.finished:
             say(f"{member.folder} is finished ({progress.epoch} epochs); nothing is left to train")
             return Prepared(progress, header, None)
-        model = build_model(header)
+        model = build_model(header, path)
     else:
         progress = Progress()
         model, header = new_model(plan, member, say)
@@ -589,14 +592,25 @@ def prepare(
     session = open_session(plan, member, model, header, criterion, processes, say, measure=measure)
     header = replace(header, way=asdict(session.compute))
     if state is not None:
-        session.model.load_state_dict(state["weights"])
-        session.optimisation.load_state_dict(state["optimisation"])
-        saved = state.get("gauges", {}).get(GRADIENTS)
-        if session.gradients and saved:
-            session.gradients.load_state_dict(saved)
+        _restore(session, state, path)
     if not processes.first:
         progress.loss_sum, progress.seen = 0.0, 0
     return Prepared(progress, header, session)
+
+
+def _restore(session: TrainSession, state: TrainState, path: Path) -> None:
+    """Bring a session to a saved state."""
+    try:
+        session.model.load_state_dict(state.weights)
+        session.optimisation.load_state_dict(state.optimisation)
+        saved = state.gauges.get(GRADIENTS)
+        if session.gradients and saved:
+            session.gradients.load_state_dict(saved)
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"its training state does not fit the run ({reason})", file=path, mend=MEND
+        ) from error
 
 
 # Raised when a named policy draws other numbers.
@@ -617,8 +631,7 @@ def identity(plan: TrainPlan, processes: Processes) -> dict[str, Any]:
     }
 
 
-def _progress(document: dict[str, Any], plan: TrainPlan) -> Progress:
-    progress = Progress(**document)
+def _progress(progress: Progress, plan: TrainPlan) -> Progress:
     if progress.finished == "epochs" and progress.epoch < plan.settings.epochs:
         progress.finished = ""
     return progress
