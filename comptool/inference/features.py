@@ -101,7 +101,7 @@ def make_feature_plan(config: FeaturesConfig) -> FeaturePlan:
         networks, ("task", "classes"), "they are not drawn side by side", "Draw each by itself"
     )
     header = networks[0].header
-    task = tasks.recorded(header.task, networks[0].folder / BEST)
+    task = tasks.find(header.task)
     if task.cells or task.numbers:
         has = "a number" if task.numbers else "several"
         raise UsageError(f"features are drawn by the class of each row, and here it has {has}")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import types
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from comptool.errors import InputError, nearest
+from comptool.errors import InputError, UsageError, nearest
 
 Kind = TypeVar("Kind")
 DAMAGED = "is damaged: "
@@ -196,6 +197,15 @@ def shown(value: object) -> str:
 @cache
 def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind, include_extras=True)
+
+
+@contextmanager
+def named_by(file: Path, key: str) -> Iterator[None]:
+    """Use a name that a file gives: a UsageError about it becomes an InputError with its key."""
+    try:
+        yield
+    except UsageError as error:
+        raise InputError(f"its {key} cannot be used: {error}", file=file) from error
 
 
 def known(record: Any) -> dict[str, Any]:

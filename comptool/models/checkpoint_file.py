@@ -21,7 +21,6 @@ from comptool.io.atomic import atomic_output
 from comptool.io.records import LARGEST_SIDE, ModelRecord, RunHeader, checked_value, misfit
 from comptool.io.runs import BEST, HEADER_FORMAT, HEADER_KEY, read_header
 from comptool.models.streams import OutputScale, StreamModel
-from comptool.registry import is_user_object
 
 # ``img_size``: height and width, or such a pair for each stream; None: the model's own.
 Sizes = tuple[int, int] | list[tuple[int, int]] | None
@@ -65,12 +64,12 @@ def build_model(header: RunHeader, path: Path) -> StreamModel:
     Raises an InputError with the ``path`` of the header if the model or an option of it is unknown,
     or it cannot be built. Nothing is downloaded, and no code but comptool's runs.
     """
+    models.check_recorded(header, path)
     described = header.model
     channels = [header.channels[name] for name in header.modalities]
-    task, num_classes = tasks.recorded(header.task, path), len(header.classes)
+    task, num_classes = tasks.find(header.task), len(header.classes)
     try:
-        options = _known_options(described, path)
-        models.check_modalities(described.name, header.modalities)
+        options = checked_options(described, path)
         model = models.create(
             described.name, task.outputs(num_classes), in_chans=channels, **options
         )
@@ -90,19 +89,20 @@ def build_model(header: RunHeader, path: Path) -> StreamModel:
     return model
 
 
-def _known_options(described: ModelRecord, path: Path) -> dict[str, Any]:
-    """The recorded options, which have to be those of the backbone and the head."""
+def checked_options(described: ModelRecord, path: Path) -> dict[str, Any]:
+    """The recorded options of a model, which have to be those of its backbone and head.
+
+    Raises an InputError with the ``path`` of the header for another one, or a wrong type.
+    """
     parsed = models.parse_name(described.name)
-    if is_user_object(parsed.head):  # a header runs no code
-        raise UsageError(f"the head '{parsed.head}' is not a name")
     types = models.encoder_entry(parsed.backbone).types() | models.HEADS.find(parsed.head).types()
     for name, value in described.options.items():
         place = f"model.options.{name}"
         if name not in types:
             known = ", ".join(types) or "none"
             raise InputError(
-                f"its header is damaged: {place} is no option of the model '{described.name}', "
-                f"which takes {known}",
+                f"its header is damaged: {place} is not an option of the model "
+                f"'{described.name}', which takes {known}",
                 file=path,
             )
         hint = Sizes if name == "img_size" else types[name]

@@ -12,7 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comptool.errors import InputError, UsageError
+from comptool.errors import unknown_name
+from comptool.io.records import named_by
 from comptool.registry import Entry, Registry, is_user_object
 from comptool.tasks.task import Task
 
@@ -72,12 +73,10 @@ def find(name: str) -> Task:
 
 def recorded(name: str, file: Path, key: str = "task") -> Task:
     """The task that a file names; an InputError with the file and the key if there is none."""
-    if is_user_object(name):  # a record runs no code
-        raise InputError(f"its {key} is '{name}', which is not a name", file=file)
-    try:
+    with named_by(file, key):
+        if is_user_object(name):  # a record runs no code
+            raise unknown_name("task", name, names())
         return find(name)
-    except UsageError as error:
-        raise InputError(f"its {key} is unknown: {error}", file=file) from error
 
 
 def by_shape(*, cells: bool, numbers: bool = False) -> Task:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from comptool import tasks
+from comptool import models, tasks
 from comptool.competition.config import load
 from comptool.competition.samples import Samples
 from comptool.data.dataset import SampleDataset
@@ -69,7 +69,9 @@ def plan_estimate(name: str | None) -> Estimate:
     settings, files = read_record(run)
     headers = {folder: read_header(folder) for folder in members(run)}
     first = next(iter(headers.values()))
-    if not tasks.recorded(first.task, next(iter(headers)) / BEST).cells:
+    for folder, header in headers.items():
+        models.check_recorded(header, folder / BEST)
+    if not tasks.find(first.task).cells:
         raise UsageError(f"a prior is for multilabel tasks, and that of {run} is {first.task}")
     rows = read_rows(
         load(files.competition, reader=settings.reader), settings, files.folds, files.extra

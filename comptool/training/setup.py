@@ -52,7 +52,7 @@ from comptool.io.runs import BEST, LAST, read_header
 from comptool.key_value import parse_assignments
 from comptool.losses.wrappers import begin_epoch
 from comptool.models.backbones import timm_backbone
-from comptool.models.checkpoint_file import build_model, load_weights
+from comptool.models.checkpoint_file import build_model, checked_options, load_weights
 from comptool.models.late_fusion import AUXILIARY
 from comptool.models.pretrained import RANDOM, create_from
 from comptool.models.streams import OutputScale, StreamModel
@@ -390,6 +390,8 @@ def _with_weights(
     if member.parent is None:
         model, origin = create_from(plan.settings.pretrained, name, outputs, say=say, **options)
     else:
+        models.check_recorded(parent := read_header(member.parent), member.parent / BEST)
+        checked_options(parent.model, member.parent / BEST)
         model, origin = models.create(name, outputs, **options), str(member.parent)
     if task.numbers:
         model.output = OutputScale(*plan.rows.scale(member.train))
