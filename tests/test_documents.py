@@ -109,7 +109,7 @@ def test_a_wrong_line_is_named(tmp_path):
 
 def test_an_id_that_a_table_of_labels_repeats_is_not_lost(tmp_path):
     (tmp_path / "a.json").write_text('{"x.png": "cat", "y.png": "dog", "x.png": "dog"}')
-    with pytest.raises(InputError, match='has the key "x.png" twice'):
+    with pytest.raises(InputError, match=r'has the key "x\.png" twice'):
         read_table(tmp_path / "a.json")
 
 
