@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -200,20 +200,6 @@ def arguments(config: Any) -> dict[str, Any]:
 def to_json(config: Any) -> dict[str, Any]:
     """The fields of a dataclass as JSON values: paths are text, tuples lists."""
     return {one.name: _plain(getattr(config, one.name)) for one in dataclasses.fields(config)}
-
-
-def from_json(kind: type[Config], values: Mapping[str, Any]) -> Config:
-    """The dataclass of a :func:`to_json`; TypeError for an unknown key."""
-    hints = _hints(kind)  # type: ignore[arg-type]
-    read: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, list):
-            read[name] = tuple(value)
-        elif value is not None and Path in (hints.get(name), *get_args(hints.get(name))):
-            read[name] = Path(value)
-        else:
-            read[name] = value
-    return kind(**read)
 
 
 def _plain(value: Any) -> Any:

@@ -104,6 +104,30 @@ LIST = {
         "bad_input/test_checkpoints.py::test_weights_of_someone_else",
         "bad_input/test_checkpoints.py::test_a_damaged_training_state",
     ),
+    "a header or a training state made by hand": (
+        "bad_input/test_headers.py::test_a_header_made_by_hand",
+        "bad_input/test_headers.py::test_options_of_a_model_made_by_hand",
+        "bad_input/test_headers.py::test_what_only_a_prediction_needs",
+        "bad_input/test_headers.py::test_a_header_that_is_no_header",
+        "bad_input/test_headers.py::test_a_training_state_made_by_hand",
+    ),
+    "a checkpoint that reaches for the network": (
+        "bad_input/test_headers.py::test_the_guard_sees_a_download",
+        "bad_input/test_headers.py::test_no_checkpoint_reaches_for_the_network",
+        "bad_input/test_headers.py::test_a_prior_does_not_reach_for_the_network",
+    ),
+    "a document that is too large, too deep, or repeats a key": (
+        "test_documents.py::test_json_that_is_not_read",
+        "test_documents.py::test_toml_that_is_not_read",
+        "test_documents.py::test_a_table_of_two_gigabytes_is_refused_before_it_is_read",
+    ),
+    "a record that names an unknown task, is damaged, or contradicts a variable": (
+        "bad_input/test_headers.py::test_an_unknown_task_of_a_record",
+        "bad_input/test_headers.py::test_a_variable_that_contradicts_is_named",
+        "bad_input/test_headers.py::test_a_damaged_record_of_a_run_is_told",
+        "bad_input/test_headers.py::"
+        "test_a_folded_run_with_a_damaged_record_is_not_taken_for_finished",
+    ),
     "a pickle that would run code": (
         "bad_input/test_checkpoints.py::test_the_poison_works",
         "bad_input/test_checkpoints.py::test_code_in_a_checkpoint_does_not_run",

@@ -48,17 +48,17 @@ def test_a_file_without_a_record_has_no_facts(tmp_path):
 @pytest.mark.parametrize("text", ["{", "\x00"])
 def test_a_broken_record_is_named(tmp_path, text):
     (tmp_path / "x.csv.meta.json").write_text(text)
-    with pytest.raises(InputError, match=r"x\.csv\.meta\.json: is no readable record"):
+    with pytest.raises(InputError, match=r"x\.csv\.meta\.json: is not readable as JSON \("):
         provenance.recall(tmp_path / "x.csv")
 
 
 @pytest.mark.parametrize(
     ("text", "damage"),
     [
-        ("[1]", "it has to be an object, not [1]"),
-        ('{"facts": [1]}', "facts has to be an object, not [1]"),
-        ('{"inputs": {"a.csv": 3}}', "inputs.a.csv has to be text, not 3"),
-        ('{"command": null}', "command has to be text, not None"),
+        ("[1]", "the top level must be an object, found [1]"),
+        ('{"facts": [1]}', "facts must be an object, found [1]"),
+        ('{"inputs": {"a.csv": 3}}', "inputs.a.csv must be text, found 3"),
+        ('{"command": null}', "command must be text, found null"),
     ],
 )
 def test_a_damaged_record_is_named_with_its_key(tmp_path, text, damage):

@@ -46,17 +46,17 @@ def test_what_older_versions_did_not_write_has_a_default():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": "resnet34"}, "is damaged: model has to be an object, not 'resnet34'"),
+        ({"model": "resnet34"}, "is damaged: model must be an object, found \"resnet34\""),
         ({"model": {"name": "x"}}, "is damaged: model lacks options"),
-        ({"classes": "ab"}, "is damaged: classes has to be a list, not 'ab'"),
-        ({"classes": ["a", 2]}, "is damaged: classes[1] has to be text, not 2"),
+        ({"classes": "ab"}, "is damaged: classes must be a list, found \"ab\""),
+        ({"classes": ["a", 2]}, "is damaged: classes[1] must be text, found 2"),
         ({"class_counts": {"a": 1.5}},
-         "is damaged: class_counts.a has to be a whole number, not 1.5"),
-        ({"channels": {"x": True}}, "is damaged: channels.x has to be a whole number, not True"),
-        ({"img_size": {"x": [8]}}, "is damaged: img_size.x has to be height and width"),
+         "is damaged: class_counts.a must be a whole number, found 1.5"),
+        ({"channels": {"x": True}}, "is damaged: channels.x must be a whole number, found true"),
+        ({"img_size": {"x": [8]}}, "is damaged: img_size.x must be height and width, found [8]"),
         ({"mean": {}}, "is damaged: mean lacks x"),
-        ({"leak": 3}, "is damaged: leak has to be text, not 3"),
-        ({"inputs": [1]}, "is damaged: inputs has to be an object, not [1]"),
+        ({"leak": 3}, "is damaged: leak must be text, found 3"),
+        ({"inputs": [1]}, "is damaged: inputs must be an object, found [1]"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )  # fmt: skip
@@ -67,10 +67,10 @@ def test_a_value_of_another_type_is_named(changes, message):
 
 
 def test_a_record_that_is_no_object_is_refused():
-    for document, shown in (([], "[]"), (3, "3"), (None, "None"), ("x", "'x'")):
+    for document, shown in (([], "[]"), (3, "3"), (None, "null"), ("x", '"x"')):
         with pytest.raises(InputError) as refusal:
             header_of(document, FILE)
-        damaged = f"its header is damaged: it has to be an object, not {shown}"
+        damaged = f"its header is damaged: the top level must be an object, found {shown}"
         assert str(refusal.value) == f"{FILE}: {damaged}"
 
 
@@ -88,6 +88,7 @@ def test_no_value_ends_in_a_traceback(key, value):
     except InputError as error:
         # A modality that is none has no size.
         named = (key, "img_size lacks") if key == "modalities" else key
+        named = (key, "mean.x", "std.x") if key == "channels" else named
         assert str(error).removeprefix(f"{FILE}: its header is damaged: ").startswith(named)
     else:
         assert replace(header, **{key: getattr(HEADER, key)}) == HEADER

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from comptool import tasks
 from comptool.errors import InputError, UsageError, unknown_name
 from comptool.io.atomic import atomic_output
+from comptool.io.documents import read_toml
 from comptool.io.image_readers import CHANNELS, READERS
 from comptool.metrics.metric_options import from_text as option_from_text
 from comptool.metrics.metric_registry import wrong_name
@@ -73,12 +74,9 @@ def read_facts(path: Path) -> Facts:
     InputError
         Naming the key that is unknown or has a wrong value.
     """
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise InputError("there is no such file", file=path, mend="Run 'comptool init'") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise InputError(f"is not readable as TOML ({error})", file=path) from error
+    if not path.exists():
+        raise InputError("there is no such file", file=path, mend="Run 'comptool init'")
+    document = read_toml(path)
     data = document.pop("data", {})
     tables = {key: document.pop(key) for key in TABLES[1:] if key in document}
     if not isinstance(data, dict):
@@ -123,6 +121,12 @@ def from_environment(environment: Mapping[str, str]) -> Facts:
     )
     names = {key: variable for variable, key in VARIABLES.items()}
     return checked(facts, lambda key, what: UsageError(f"{names[key]} {what}"))
+
+
+def variable_of(key: str) -> str | None:
+    """The variable that sets a fact above ``comptool.toml``, or None."""
+    variable = next((name for name, of in VARIABLES.items() if of == key), "")
+    return variable if os.environ.get(variable) else None
 
 
 def from_options(

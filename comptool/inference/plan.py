@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from comptool import models
 from comptool.competition import config as competitions
 from comptool.competition.bags import NO_BAGS, Bags
 from comptool.competition.classes import against, competition_classes, left_out, listed
-from comptool.competition.config import Competition
+from comptool.competition.config import FILE, Competition
 from comptool.competition.samples import Samples, read_samples, test_samples
+from comptool.competition.schema import variable_of
 from comptool.errors import InputError, UsageError
 from comptool.inference.config import InferConfig, TtaConfig
 from comptool.io.atomic import refuse_existing
+from comptool.io.image_readers import users_reader
 from comptool.io.provenance import PredictionFacts
-from comptool.io.records import RunHeader
+from comptool.io.records import RunHeader, named_by
 from comptool.io.runs import (
     BEST,
     check_finished,
@@ -41,9 +45,10 @@ class TrainedMember:
 
 def read_members(runs: Sequence[Path]) -> tuple[TrainedMember, ...]:
     """The networks of the runs, those of a folded run in the order of its folds."""
-    return tuple(
-        TrainedMember(folder, read_header(folder)) for run in runs for folder in members(run)
-    )
+    found = [TrainedMember(folder, read_header(folder)) for run in runs for folder in members(run)]
+    for member in found:
+        models.check_recorded(member.header, member.folder / BEST)
+    return tuple(found)
 
 
 def check_alike(
@@ -81,7 +86,7 @@ def check_competition(member: TrainedMember, competition: Competition) -> None:
                 f"this run was trained for another competition; its {key} against the "
                 f"competition's: {_differing(getattr(header, key), value)}",
                 file=member.folder,
-                mend="Name another run, or correct comptool.toml",
+                mend=f"Name another run, or correct {variable_of(key) or FILE}",
             )
 
 
@@ -95,6 +100,9 @@ def with_reader(
 ) -> tuple[Competition, list[str]]:
     """The competition with the runs' reader, unless it has its own, and notes on other readers."""
     chosen = competition.reader or members[0].header.reader
+    if chosen and not competition.reader:
+        with named_by(members[0].folder / BEST, "reader"):
+            users_reader(chosen)
     notes = [
         f"{member.folder} was trained on images read by {member.header.reader or 'our readers'}, "
         f"and {chosen} reads now"
@@ -205,7 +213,10 @@ def _pool(
             f"the runs were validated with the pools {' and '.join(own)}; choose one with --pool"
         )
     pool = asked or str(own[0])
-    if pool != NO_POOL:
+    if pool == NO_POOL:
+        return pool
+    recorded = named_by(networks[0].folder / BEST, "arguments.pool")
+    with nullcontext() if asked else recorded:
         competition.kind.pool(
             np.ones((1, len(networks[0].header.classes))), np.zeros(1, np.int64), pool
         )

@@ -23,6 +23,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from comptool.errors import InputError, counted
+from comptool.io.documents import DECODER, JSON_NAME, is_too_deep, reading, records_text
 from comptool.io.image_formats import DAMAGED, package
 from comptool.io.image_readers import MEMBER, READERS, RECORD_SUFFIXES, USUAL
 
@@ -48,8 +49,10 @@ def holds_records(path: Path) -> bool:
         return False
     if not text.startswith("[" if suffix != LINES else "{"):
         return False
+    if is_too_deep(text.encode()):
+        return False
     try:
-        record, _ = json.JSONDecoder().raw_decode(text, _next(text, 0))
+        record, _ = DECODER.raw_decode(text, _next(text, 0))
     except ValueError:
         return len(text.encode()) >= HEAD  # a record of megabytes
     return isinstance(record, dict) and any(map(_image_count, record.values()))
@@ -137,9 +140,14 @@ def read_json(content: bytes, path: Path) -> npt.NDArray[np.float32]:
     """The array of a field of a JSON record; the path ends in the place of the record."""
     try:
         record = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _moved(path, error) from error
-    values = np.array(_field(record, path), np.float32)
+    try:
+        values = np.array(_field(record, path), np.float32)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(
+            f"this field is no array of numbers with rows of one length ({error})", file=path
+        ) from error
     if values.ndim == 1:
         side = math.isqrt(len(values))
         if side * side != len(values):
@@ -216,20 +224,15 @@ def _bson_records(path: Path) -> Iterator[tuple[int, int, Record]]:
 
 
 def _json_records(path: Path) -> Iterator[tuple[int, int, Record]]:
-    content = path.read_bytes()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"is no UTF-8 ({error})", file=path) from error
-    decoder, place, byte = json.JSONDecoder(), 0, len(content) - len(text.encode())
+    with reading(path, JSON_NAME):
+        text, byte = records_text(path)
+    place = 0
     while True:
         begin = _next(text, place)
         if begin == len(text) or text[begin] == "]":
             return
-        try:
-            record, end = decoder.raw_decode(text, begin)
-        except ValueError as error:
-            raise InputError(f"is not readable as JSON ({error})", file=path) from error
+        with reading(path, JSON_NAME):
+            record, end = DECODER.raw_decode(text, begin)
         if not isinstance(record, dict):
             raise InputError(
                 "is no list of records: a list of objects, or one object per line", file=path

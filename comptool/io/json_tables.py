@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 
 from comptool.errors import InputError, counted, quoted
+from comptool.io import documents
 from comptool.io.image_records import NOTES
 
 JSON = (".json", ".jsonl")
@@ -42,14 +43,9 @@ def read_json(path: Path) -> pd.DataFrame:
 @lru_cache(maxsize=4)
 def _read_once(path: Path, resolved: Path, modified: int, size: int) -> pd.DataFrame:
     """A command looks at the same file several times, and such files are large."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix.lower() == ".jsonl":
-            content = [json.loads(line) for line in text.splitlines() if line.strip()]
-        else:
-            content = json.loads(text)
-    except (UnicodeDecodeError, json.JSONDecodeError, OSError) as error:
-        raise InputError(f"is not readable as JSON ({error})", file=path) from error
+    content = documents.read_json(
+        path, limit=documents.TABLE, lines=path.suffix.lower() == ".jsonl"
+    )
     if isinstance(content, dict) and _are_records(content.get(ROWS)):
         return _of_images(path, content)
     if isinstance(content, dict) and all(map(_is_plain, content.values())):

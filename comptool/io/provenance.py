@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from comptool import __version__
-from comptool.errors import InputError
 from comptool.io.atomic import atomic_output
+from comptool.io.documents import read_json
 from comptool.io.records import Kind, known, parse
 from comptool.machine import compute_threads, threads
 
@@ -266,11 +266,7 @@ def recall(output: Path) -> Provenance | None:
     path = meta_path(output)
     if not path.exists():
         return None
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"is no readable record ({error})", file=path, mend=MEND) from error
-    return parse(Provenance, document, path, mend=MEND)
+    return parse(Provenance, read_json(path, mend=MEND), path, mend=MEND)
 
 
 def history(output: Path) -> Iterator[tuple[Path, Provenance]]:

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import types
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from comptool.errors import InputError
+from comptool.errors import InputError, UsageError, nearest
 
 Kind = TypeVar("Kind")
 DAMAGED = "is damaged: "
+# A number that may be NaN or infinite, such as a score that is not defined; a float may not.
+Figure = Annotated[float, "figure"]
 # How a JSON value of a Python type is named in a message.
 NAMES = {
     str: "text",
+    Path: "text",
     int: "a whole number",
-    float: "a number",
+    float: "a finite number",
+    Figure: "a number",
     bool: "true or false",
     type(None): "null",
 }
+
+
+# Of an image that a network takes.
+LARGEST_SIDE, MOST_CHANNELS = 1 << 14, 1 << 14
 
 
 class MisfitError(ValueError):
@@ -35,16 +46,18 @@ def parse(
     *,
     place: str = "",
     mend: str | None = None,
+    whole: bool = False,
 ) -> Kind:
-    """Parse a JSON document into a dataclass; unknown keys are ignored.
+    """Parse a JSON document into a dataclass; unknown keys are ignored, if not ``whole``.
 
     Parameters
     ----------
     kind
         A dataclass with fields of JSON types, ``list[X]``, ``dict[str, X]``, ``Literal``, unions of
-        these and further dataclasses; a field without a default is required.
+        these, tuples and paths, and further dataclasses; a field without a default is required. A
+        ``float`` is finite, an ``int`` has at most 64 bits; a :data:`Figure` is any number.
     document
-        A value from ``json.loads``.
+        A value as :func:`comptool.io.documents.read_json` returns it.
     file, what
         Path and name of the document in messages.
     place
@@ -58,14 +71,23 @@ def parse(
         If it is not an object, lacks a required key, or a value has the wrong type; names the key.
     """
     try:
+        if whole and isinstance(document, dict):
+            _refuse_unknown(kind, document, place)
         return _object(kind, document, place)
     except MisfitError as error:
         raise InputError(f"its {what} {error}", file=file, mend=mend) from error
 
 
+def _refuse_unknown(kind: Any, document: dict[str, Any], place: str) -> None:
+    known = [one.name for one in fields(kind)]
+    if other := next((name for name in document if name not in known), None):
+        near = f"; did you mean {' or '.join(nearest(other, known))}?"
+        raise MisfitError(f"{DAMAGED}{place or 'it'} has the unknown key {shown(other)}{near}")
+
+
 def _object(kind: type[Kind], document: object, place: str) -> Kind:
     if not isinstance(document, dict):
-        raise MisfitError(f"{DAMAGED}{place or 'it'} has to be an object, not {_shown(document)}")
+        raise MisfitError(misfit(place, "an object", document))
     hints = _hints(kind)  # type: ignore[arg-type]
     needed = [
         one.name
@@ -89,6 +111,8 @@ def _value(hint: Any, value: Any, place: str) -> Any:
     origin, parts = get_origin(hint), get_args(hint)
     if hint is Any:
         return value
+    if origin is tuple and parts[-1] is Ellipsis:
+        return tuple(_value(types.GenericAlias(list, parts[:1]), value, place))
     if is_dataclass(hint):
         return _object(hint, value, place)  # type: ignore[arg-type]
     if origin in (Union, types.UnionType):
@@ -106,24 +130,50 @@ def _value(hint: Any, value: Any, place: str) -> Any:
     elif origin is list:
         if isinstance(value, list):
             return [_value(parts[0], one, f"{place}[{i}]") for i, one in enumerate(value)]
+    elif origin is tuple:
+        if isinstance(value, list) and len(value) == len(parts):
+            return tuple(
+                _value(hint, one, f"{place}[{i}]")
+                for i, (hint, one) in enumerate(zip(parts, value, strict=True))
+            )
+    elif hint is Path:
+        if isinstance(value, str):
+            return Path(value)
     elif origin is dict:
         if isinstance(value, dict):
             return {key: _value(parts[1], one, f"{place}.{key}") for key, one in value.items()}
     elif _fits(hint, value):
         return value
-    raise MisfitError(f"{DAMAGED}{place} has to be {_named(hint)}, not {_shown(value)}")
+    raise MisfitError(misfit(place, _named(hint), value))
+
+
+def misfit(place: str, wanted: str, value: object) -> str:
+    """What is said of a value that is not what is wanted: ``is damaged: classes must be ...``."""
+    return f"{DAMAGED}{place or 'the top level'} must be {wanted}, found {shown(value)}"
+
+
+def checked_value(hint: Any, value: Any, place: str, file: Path, what: str) -> Any:
+    """One value of a document, as in :func:`parse`; ``hint`` is its type."""
+    try:
+        return _value(hint, value, place)
+    except MisfitError as error:
+        raise InputError(f"its {what} {error}", file=file) from error
 
 
 def _fits(hint: Any, value: object) -> bool:
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+    if hint in (float, Figure, int):
+        if isinstance(value, bool) or not isinstance(value, int if hint is int else int | float):
+            return False
+        # Compared and not converted, which a whole number of 400 digits would end.
+        most = sys.maxsize if hint is int else sys.float_info.max
+        return hint is Figure or -most <= value <= most
     return isinstance(value, hint)
 
 
 def _named(hint: Any) -> str:
     origin, parts = get_origin(hint), get_args(hint)
+    if origin is tuple:
+        return f"a list of {len(parts)}"
     if origin is list:
         return "a list"
     if origin is dict:
@@ -135,14 +185,27 @@ def _named(hint: Any) -> str:
     return NAMES.get(hint, getattr(hint, "__name__", str(hint)))
 
 
-def _shown(value: object) -> str:
-    text = repr(value)
+def shown(value: object) -> str:
+    """A value as in JSON, shortened."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=lambda one: type(one).__name__)
+    except TypeError:  # keys that are not text, in a state of torch
+        text = type(value).__name__
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 @cache
 def _hints(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
+    return get_type_hints(kind, include_extras=True)
+
+
+@contextmanager
+def named_by(file: Path, key: str) -> Iterator[None]:
+    """Use a name that a file gives: a UsageError about it becomes an InputError with its key."""
+    try:
+        yield
+    except UsageError as error:
+        raise InputError(f"its {key} cannot be used: {error}", file=file) from error
 
 
 def known(record: Any) -> dict[str, Any]:
@@ -238,24 +301,77 @@ class RunHeader:
     arguments: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, str | None] = field(default_factory=dict)
     way: dict[str, Any] | None = None
-    score: float | None = None
+    score: Figure | None = None
     epoch: int | None = None
     fusion_weights: dict[str, float] = field(default_factory=dict)
 
     def check(self, file: Path) -> None:
-        """Raise an InputError for a modality without size, channels or statistics."""
-        for name in self.modalities:
-            for key in ("img_size", "channels", "mean", "std"):
-                if name not in getattr(self, key):
-                    raise InputError(f"its header is damaged: {key} lacks {name}", file=file)
-            if len(self.img_size[name]) != 2:
-                raise InputError(
-                    f"its header is damaged: img_size.{name} has to be height and width", file=file
-                )
+        """Raise an InputError for a value that no training writes; names its key."""
+        try:
+            self._check_names()
+            for name in self.modalities:
+                self._check_modality(name)
+        except MisfitError as error:
+            raise InputError(f"its header {error}", file=file) from error
+
+    def _check_names(self) -> None:
+        for key in ("classes", "modalities"):
+            names, seen = getattr(self, key), set()
+            if not names:
+                raise MisfitError(f"{DAMAGED}{key} has no entry")
+            for place, name in enumerate(names):
+                if not name.strip() or name in seen:
+                    wanted = "a text that is not blank and not repeated"
+                    raise MisfitError(misfit(f"{key}[{place}]", wanted, name))
+                seen.add(name)
+        for key in ("class_counts", "trained_counts"):
+            for name, count in getattr(self, key).items():
+                _check_range(f"{key}.{name}", count, 0, sys.maxsize)
+        for key in ("fold", "epoch"):
+            if (value := getattr(self, key)) is not None:
+                _check_range(key, value, 0, sys.maxsize)
+        if (pool := self.arguments.get("pool")) is not None and not isinstance(pool, str):
+            raise MisfitError(misfit("arguments.pool", "text or null", pool))
+
+    def _check_modality(self, name: str) -> None:
+        for key in ("img_size", "channels", "mean", "std"):
+            if name not in getattr(self, key):
+                raise MisfitError(f"{DAMAGED}{key} lacks {name}")
+        if len(self.img_size[name]) != 2:
+            raise MisfitError(misfit(f"img_size.{name}", "height and width", self.img_size[name]))
+        for place, side in enumerate(self.img_size[name]):
+            _check_range(f"img_size.{name}[{place}]", side, 1, LARGEST_SIDE)
+        channels = self.channels[name]
+        _check_range(f"channels.{name}", channels, 1, MOST_CHANNELS)
+        for key in ("mean", "std"):
+            _check_length(f"{key}.{name}", getattr(self, key)[name], channels)
+        for place, value in enumerate(self.std[name]):
+            if value <= 0:
+                raise MisfitError(misfit(f"std.{name}[{place}]", "above 0", value))
+        if name in self.bits:
+            _check_range(f"bits.{name}", self.bits[name], 1, 16)
+        if ranges := self.ranges.get(name):
+            if len(ranges) != 1:
+                _check_length(f"ranges.{name}", ranges, channels)
+            for place, pair in enumerate(ranges):
+                if len(pair) != 2 or pair[0] > pair[1]:
+                    wanted = "black, and a white that is not less"
+                    raise MisfitError(misfit(f"ranges.{name}[{place}]", wanted, pair))
 
     def document(self) -> dict[str, Any]:
         """The JSON object that :func:`parse` reads."""
         return asdict(self)
+
+
+def _check_range(place: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        wanted = f"{least} or more" if value < least else f"at most {most}"
+        raise MisfitError(misfit(place, wanted, value))
+
+
+def _check_length(place: str, values: list[Any], channels: int) -> None:
+    if len(values) != channels:
+        raise MisfitError(misfit(place, f"a list of {channels}, one for each channel", values))
 
 
 def header_of(document: object, file: Path) -> RunHeader:
@@ -275,7 +391,7 @@ class MemberWeight:
     predictions: str = ""
     runs: list[str] = field(default_factory=list)
     out_of_fold: str | None = None
-    alone: float | None = None
+    alone: Figure | None = None
     weight: float | dict[str, float]
 
 

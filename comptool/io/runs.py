@@ -6,7 +6,6 @@ A run is ``weights/RUN/`` with a ``best.safetensors``; a folded run has one run 
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from comptool.errors import InputError, nearest
+from comptool.io.documents import JSON_NAME, from_json, read_json, reading
 from comptool.io.locks import holder, is_held
-from comptool.io.records import RunHeader, header_of, parse
+from comptool.io.records import Figure, RunHeader, header_of, parse, shown
 
 BEST = "best.safetensors"
 # ONNX graphs, one for each image size.
@@ -77,7 +77,7 @@ class RunRecord(RunState):
     precision: str | None = None
     way: dict[str, Any] | None = None
     images_at_once: int | None = None
-    score: float | None = None
+    score: Figure | None = None
     epoch: int | None = None
 
     def document(self) -> dict[str, Any]:
@@ -152,11 +152,13 @@ def members(run: Path) -> list[Path]:
 
 
 def check_finished(run: Path) -> str | None:
-    """Raise an InputError for a folded run with untrained folds.
+    """Raise an InputError for a folded run with untrained folds, or with a damaged ``run.json``.
 
-    Returns a sentence if a single run was stopped or is still training: its best checkpoint can be
-    used.
+    Returns a sentence if a single run was stopped, is still training, or has a damaged
+    ``run.json``: its best checkpoint can be used.
     """
+    if (run / BEST).exists() and (damage := damaged_record(run)):
+        return f"{damage}; whether {run} is finished is unknown, its best checkpoint is used"
     state = _state(run) or FINISHED
     if state == FINISHED:
         return None
@@ -171,8 +173,8 @@ def check_finished(run: Path) -> str | None:
 def read_state(run: Path) -> str:
     """State of a training: ``running``, ``stopped``, ``killed`` or ``finished``.
 
-    Without a readable record, ``finished`` if there is a checkpoint, else ``unfinished``; for an
-    unfinished folded run with the number of finished folds.
+    Without a record, ``finished`` if there is a checkpoint, else ``unfinished``; for an unfinished
+    folded run with the number of finished folds. Raises an InputError if the record is damaged.
     """
     usual = FINISHED if (run / BEST).exists() else "unfinished"
     state = _state(run) or usual
@@ -180,6 +182,15 @@ def read_state(run: Path) -> str:
         return state
     done, total = _folds_done(run)
     return f"{state}, {done} of {total} folds finished"
+
+
+def damaged_record(run: Path) -> str | None:
+    """What is wrong with ``run.json``; None if it can be read or is missing."""
+    try:
+        _record(run)
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def is_trained(run: Path) -> bool | None:
@@ -202,12 +213,9 @@ def _folds_done(run: Path) -> tuple[int, int | str]:
 
 
 def _record(folder: Path) -> RunState:
-    """The content of ``run.json``; empty if unreadable, as for a copied checkpoint."""
+    """The content of ``run.json``; empty if there is none, as beside a copied checkpoint."""
     path = folder / RUN_JSON
-    try:
-        return parse(RunState, json.loads(path.read_text(encoding="utf-8")), path)
-    except (OSError, ValueError, InputError):
-        return RunState()
+    return parse(RunState, read_json(path), path) if path.exists() else RunState()
 
 
 def fold_folders(run: Path) -> list[Path]:
@@ -244,16 +252,13 @@ def read_header(run: Path) -> RunHeader:
 def _checked(path: Path, text: str | None) -> RunHeader:
     if text is None:
         raise InputError("holds weights without comptool's header", file=path)
-    try:
-        header = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"its header is not readable ({error})", file=path) from error
-    if not isinstance(header, dict) or header.get("format") != HEADER_FORMAT:
-        found = header.get("format") if isinstance(header, dict) else type(header).__name__
+    with reading(path, JSON_NAME, what="header"):
+        header = from_json(text)
+    if isinstance(header, dict) and header.get("format") != HEADER_FORMAT:
         raise InputError(
             f"its header is not of format {HEADER_FORMAT}",
             file=path,
-            values=[found],
+            values=[shown(header.get("format"))],
             mend="Use the version of comptool that wrote it",
         )
     return header_of(header, path)

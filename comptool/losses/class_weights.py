@@ -9,11 +9,11 @@ of Samples", arXiv:1901.05555, equation 2 and section 4.2.
 from __future__ import annotations
 
 import math
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from comptool.errors import InputError, quoted, unknown_name
+from comptool.io.documents import read_toml
 from comptool.io.tables import read_table, refuse_missing
 
 BETA = 0.9999
@@ -110,12 +110,8 @@ def _table_cells(path: Path) -> dict[str, float]:
 
 def _toml_cells(path: Path) -> dict[str, float]:
     refuse_missing(path)
-    try:
-        document: Mapping[str, object] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"is not valid TOML ({error})", file=path) from error
     weights: dict[str, float] = {}
-    for name, value in document.items():
+    for name, value in read_toml(path).items():
         weight = None if isinstance(value, bool) else _weight(value)
         if weight is None:
             raise InputError(WRONG, file=path, values=[f"{name} = {value}"])

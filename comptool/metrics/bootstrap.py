@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from comptool.errors import InputError
+from comptool.io.records import Figure
 from comptool.metrics.metric_registry import Floats, Weighted
 
 LEVEL = 0.95
@@ -27,9 +28,9 @@ class IntervalEstimate:
     is undefined on all of them.
     """
 
-    value: float
-    low: float
-    high: float
+    value: Figure
+    low: Figure
+    high: Figure
 
     def __str__(self) -> str:
         if np.isnan(self.value):

@@ -15,8 +15,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from comptool import tasks
 from comptool.errors import UsageError, unknown_name
-from comptool.registry import Entry, Registry
+from comptool.io.records import RunHeader, named_by
+from comptool.registry import Entry, Registry, is_user_object
 
 if TYPE_CHECKING:
     from comptool.models.streams import StreamModel
@@ -203,6 +205,19 @@ def check_modalities(name: str, modalities: Sequence[str]) -> None:
             f"the model '{name}' takes {takes} per sample and the competition has "
             f"{len(modalities)}: {', '.join(modalities)}{hint}"
         )
+
+
+def check_recorded(header: RunHeader, path: Path) -> None:
+    """Raise an InputError unless the task and the model of a checkpoint are known and agree."""
+    tasks.recorded(header.task, path)
+    with named_by(path, "model.name"):
+        parsed = parse_name(header.model.name)
+        if is_user_object(parsed.head):  # a header runs no code
+            raise unknown_name("head", parsed.head, HEADS.names)
+        check_head(header.model.name, header.task)
+        if parsed.streams != min(len(header.modalities), 2):
+            takes = "1 image" if parsed.streams == 1 else "2 or more images"
+            raise UsageError(f"'{parsed}' takes {takes}, and modalities has {header.modalities}")
 
 
 def create(

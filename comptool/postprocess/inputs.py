@@ -15,7 +15,7 @@ import pandas as pd
 from comptool import tasks
 from comptool.competition.classes import against
 from comptool.competition.config import FILE
-from comptool.competition.schema import from_environment, read_facts
+from comptool.competition.schema import from_environment, read_facts, variable_of
 from comptool.errors import ComptoolError, InputError, UsageError, quoted
 from comptool.io import provenance, runs
 from comptool.io.atomic import together
@@ -69,9 +69,16 @@ def task_here() -> str:
     return str(known.get("task", tasks.DEFAULT_TASK))
 
 
+def task_of(path: Path, facts: PredictionFacts) -> str:
+    """The task that is recorded with predictions, else that of here."""
+    if facts.task is None:
+        return task_here()
+    return tasks.recorded(facts.task, provenance.meta_path(path), "facts.task").name
+
+
 def read_multiclass(path: Path, facts: PredictionFacts) -> Predictions:
     """Predictions of one class per image."""
-    task = facts.task or task_here()
+    task = task_of(path, facts)
     if tasks.find(task).numbers:
         raise InputError(
             f"these predictions are numbers ({task}), but this step is for one class per image",
@@ -101,9 +108,10 @@ def read_recorded(
     path: Path, task: str, facts: PredictionFacts, expected: Sequence[str] = ()
 ) -> Predictions:
     """Predictions whose task and classes are those of their record, if recorded."""
-    if (facts.task or task) != task:
+    if facts.task is not None and task_of(path, facts) != task:
+        by = f" by {variable}" if (variable := variable_of("task")) else ""
         raise InputError(
-            f"these predictions are {facts.task}, and the competition is {task}",
+            f"these predictions are {facts.task}, and the competition is {task}{by}",
             file=path,
             mend="Give the predictions of a run of this competition",
         )
@@ -310,7 +318,7 @@ def _agreement(tables: Sequence[Floats], task: str) -> float:
 
 
 def _common_task(facts: Mapping[Path, PredictionFacts]) -> str:
-    recorded = {path: known.task for path, known in facts.items() if known.task}
+    recorded = {path: task_of(path, known) for path, known in facts.items() if known.task}
     if len(set(recorded.values())) > 1:
         named = ", ".join(f"{path}: {task}" for path, task in recorded.items())
         raise InputError(f"these predictions are of different tasks ({named})")

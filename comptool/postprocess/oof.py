@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from comptool import models
 from comptool.competition.bags import bag_column, pooled_by_bag
 from comptool.competition.classes import check_classes
 from comptool.competition.config import Competition
@@ -153,6 +154,8 @@ def find_out_of_fold(name: str | None, pool: str | None = None) -> OutOfFold:
         return OutOfFold(path, tables, facts.leak, None, f"taking {path}")
     run = find_run(name)
     headers = [read_header(folder) for folder in members(run)]
+    for folder, header in zip(members(run), headers, strict=True):
+        models.check_recorded(header, folder / BEST)
     path, still = run / OOF, None
     if not path.exists():
         raise InputError("this run held no rows out", file=run, mend="Train with a validation fold")

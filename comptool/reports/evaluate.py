@@ -19,6 +19,7 @@ from comptool.io import provenance
 from comptool.io.atomic import refuse_existing, together
 from comptool.io.predictions import Predictions
 from comptool.io.provenance import PracticeFacts
+from comptool.io.runs import damaged_record
 from comptool.io.tables import check_ids, refuse_missing
 from comptool.metrics import Metric, find
 from comptool.metrics.bootstrap import IntervalEstimate, figures_with_intervals, value_or_nan
@@ -161,6 +162,8 @@ def evaluate(
     named = dict(zip(predictions.classes, per_class, strict=True))
     networks = networks_of(path)
     notes = [note for folder, header in networks.items() if (note := left_out(folder, header))]
+    runs = dict.fromkeys(one for folder in networks for one in (folder, folder.parent))
+    notes += filter(None, map(damaged_record, runs))
     fusion = {
         str(folder): header.fusion_weights
         for folder, header in networks.items()

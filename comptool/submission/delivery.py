@@ -29,7 +29,7 @@ from comptool.io.tables import PARQUET, read_table
 from comptool.io.tables import check_ids as check_table_ids
 from comptool.io.text_tables import USUAL, UTF_8, TextForm, text_form
 from comptool.postprocess.calibration.config import THRESHOLDS, CalibrationConfig
-from comptool.postprocess.inputs import read_recorded
+from comptool.postprocess.inputs import read_recorded, task_of
 from comptool.submission.answer_forms import (
     FORMS,
     Bounds,
@@ -340,7 +340,8 @@ def submit(
     check_outputs(written, predictions_path, target, force=force)
     inputs = provenance.hashes([predictions_path, target.sample_path])
     made = provenance.facts(predictions_path, PredictionFacts)
-    task = tasks.find(target.task or made.task or tasks.DEFAULT_TASK)
+    recorded = made.task and task_of(predictions_path, made)
+    task = tasks.find(target.task or recorded or tasks.DEFAULT_TASK)
     predictions = _read(predictions_path, target, task, made)
     layout = target.layout(
         task, predictions.classes, ids=set(predictions.ids), decided=threshold is not None

@@ -9,16 +9,19 @@ kinds, and a line in :data:`TASKS`.
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comptool.registry import Entry, Registry
+from comptool.errors import unknown_name
+from comptool.io.records import named_by
+from comptool.registry import Entry, Registry, is_user_object
 from comptool.tasks.task import Task
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["DEFAULT_TASK", "TASKS", "Task", "by_shape", "find", "names", "of_targets"]
+__all__ = ["DEFAULT_TASK", "TASKS", "Task", "by_shape", "find", "names", "of_targets", "recorded"]
 
 DEFAULT_TASK = "multiclass"
 TASKS = Registry(
@@ -66,6 +69,14 @@ def find(name: str) -> Task:
     """
     made: Task = TASKS.load(name)()
     return made
+
+
+def recorded(name: str, file: Path, key: str = "task") -> Task:
+    """The task that a file names; an InputError with the file and the key if there is none."""
+    with named_by(file, key):
+        if is_user_object(name):  # a record runs no code
+            raise unknown_name("task", name, names())
+        return find(name)
 
 
 def by_shape(*, cells: bool, numbers: bool = False) -> Task:

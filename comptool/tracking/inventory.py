@@ -7,12 +7,22 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from comptool import models
 from comptool.competition.classes import left_out
 from comptool.errors import ComptoolError
 from comptool.io import provenance
 from comptool.io.provenance import PredictionFacts
 from comptool.io.records import RunHeader
-from comptool.io.runs import BEST, LAST, RUN_JSON, WEIGHTS, fold_folders, read_header, read_state
+from comptool.io.runs import (
+    BEST,
+    LAST,
+    RUN_JSON,
+    WEIGHTS,
+    damaged_record,
+    fold_folders,
+    read_header,
+    read_state,
+)
 from comptool.tracking.scores import (
     SCORES,
     TABLES,
@@ -117,9 +127,12 @@ def _run(folder: Path, score: Callable[[Path], Local]) -> Run:
     time = _time([folder / RUN_JSON, *(one / BEST for one in members), folder])
     try:
         headers = [read_header(one) for one in members]
+        for one, header in zip(members, headers, strict=True):
+            models.check_recorded(header, one / BEST)
     except ComptoolError as error:
         return Run(folder.name, time, f"broken: {error}")
-    state = read_state(folder)
+    damages = map(damaged_record, (folder, *fold_folders(folder)))
+    state = next(filter(None, damages), None) or read_state(folder)
     if not headers:
         return Run(folder.name, time, f"{state}, no checkpoint yet")
     bests = [header.score for header in headers if header.score is not None]

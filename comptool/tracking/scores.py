@@ -30,6 +30,7 @@ from comptool.competition.config import FILE, Competition, load
 from comptool.errors import ComptoolError, InputError, UsageError
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, refuse_existing
+from comptool.io.documents import read_json
 from comptool.io.predictions import SUFFIXES
 from comptool.io.provenance import PredictionFacts
 from comptool.io.records import parse
@@ -250,10 +251,9 @@ class LocalScores:
 
     @cached_property
     def _kept(self) -> dict[str, Any]:
-        try:
-            document = json.loads(KEPT.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
+        document = None
+        with suppress(InputError):
+            document = read_json(KEPT)
         return document if isinstance(document, dict) else {}
 
     def _key(self, of: Any, files: Collection[Path]) -> str:

@@ -29,7 +29,8 @@ import torch
 from torch import Tensor, nn
 
 from comptool.data.cache import cache_folder
-from comptool.errors import UsageError
+from comptool.errors import InputError, UsageError
+from comptool.io.documents import read_json
 from comptool.io.records import RunHeader
 from comptool.machine import compute_threads
 from comptool.models.streams import StreamModel
@@ -241,9 +242,9 @@ class TuningCache:
     def read(self, question: str, names: tuple[str, ...]) -> Seconds | None:
         """The cached seconds by name, or None."""
         try:
-            found = json.loads(self._path(question).read_text(encoding="utf-8"))["found"]
+            found = read_json(self._path(question))["found"]
             whole = found.keys() == set(names) and {type(one) for one in found.values()} == {float}
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        except (InputError, TypeError, KeyError, AttributeError):
             return None
         return found if whole else None
 

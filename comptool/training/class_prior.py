@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from comptool import tasks
+from comptool import models, tasks
 from comptool.competition.config import load
 from comptool.competition.samples import Samples
 from comptool.data.dataset import SampleDataset
@@ -21,7 +21,7 @@ from comptool.data.loader import Loader, choose_workers
 from comptool.data.sampler import in_order
 from comptool.errors import InputError, UsageError
 from comptool.io.records import RunHeader
-from comptool.io.runs import check_finished, find_run, members, read_header
+from comptool.io.runs import BEST, check_finished, find_run, members, read_header
 from comptool.losses import LOSSES
 from comptool.models.checkpoint_file import load_checkpoint
 from comptool.tasks.labels import ABSENT
@@ -69,6 +69,8 @@ def plan_estimate(name: str | None) -> Estimate:
     settings, files = read_record(run)
     headers = {folder: read_header(folder) for folder in members(run)}
     first = next(iter(headers.values()))
+    for folder, header in headers.items():
+        models.check_recorded(header, folder / BEST)
     if not tasks.find(first.task).cells:
         raise UsageError(f"a prior is for multilabel tasks, and that of {run} is {first.task}")
     rows = read_rows(

@@ -22,7 +22,6 @@ from comptool.options import (
     argument,
     check,
     filled,
-    from_json,
     kebab,
     option,
     to_json,
@@ -533,12 +532,6 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
     def document(self) -> dict[str, Any]:
         """The settings as JSON values."""
         return to_json(self)
-
-    @classmethod
-    def from_document(cls, document: dict[str, Any]) -> TrainSettings:
-        """Inverse of :meth:`document`."""
-        known = {name: value for name, value in document.items() if name not in REMOVED}
-        return from_json(cls, known)
 
     def _check(self) -> None:
         check(self)

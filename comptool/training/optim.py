@@ -198,6 +198,10 @@ class Optimisation:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore a :meth:`state_dict`, also from another device."""
         kept = state["optimizer"]
+        for saved, own in zip(kept["param_groups"], self._groups, strict=True):
+            for name, value in own.items():
+                if isinstance(value, int | float) and not isinstance(saved[name], int | float):
+                    raise TypeError(f"{name} must be a number, found {saved[name]!r}")
         groups = [
             saved | {key: own[key] for key in IMPLEMENTATION if key in own}
             for saved, own in zip(kept["param_groups"], self._groups, strict=True)

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from comptool import models
+from comptool.competition.schema import variable_of
 from comptool.errors import InputError, OutputExistsError, UsageError
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, refuse_existing
+from comptool.io.documents import read_json
 from comptool.io.locks import refuse_held
 from comptool.io.names import check_run_name
 from comptool.io.records import parse
@@ -33,7 +35,7 @@ from comptool.io.runs import (
 )
 from comptool.io.tables import read_table
 from comptool.options import FOLDS, kebab
-from comptool.training.config import FREE_TO_CHANGE, Files, TrainSettings
+from comptool.training.config import FREE_TO_CHANGE, REMOVED, Files, TrainSettings
 
 MEND = "Train again with --force"
 
@@ -57,15 +59,13 @@ def read_record(folder: Path) -> tuple[TrainSettings, Files]:
     path = folder / RUN_JSON
     if not path.exists():
         raise InputError("there is no run to resume", file=folder, mend="Leave --resume out")
+    record = parse(RunRecord, read_json(path, mend=MEND), path, mend=MEND)
+    known = {name: value for name, value in record.arguments.items() if name not in REMOVED}
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        record = parse(RunRecord, document, path, mend=MEND)
-        paths = {name: None if at is None else Path(at) for name, at in record.files.items()}
-        return TrainSettings.from_document(record.arguments), Files(**paths)
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(
-            f"is no readable record of a run ({error})", file=path, mend=MEND
-        ) from error
+        settings = parse(TrainSettings, known, path, place="arguments", mend=MEND, whole=True)
+    except UsageError as error:
+        raise InputError(f"its record is damaged: {error}", file=path, mend=MEND) from error
+    return settings, parse(Files, record.files, path, place="files", mend=MEND, whole=True)
 
 
 def run_folder(name: str | None, model: str, extra: Path | None) -> Path:
@@ -200,8 +200,9 @@ def check_parent(parent: Path, wanted: dict[str, Any]) -> None:
         theirs, ours = found[key], wanted[key]
         if isinstance(theirs, str):
             if theirs != ours:
+                by = f" by {variable}" if (variable := variable_of(key)) else ""
                 raise InputError(
-                    f"its {key} is '{theirs}' and this run's is '{ours}'",
+                    f"its {key} is '{theirs}' and this run's is '{ours}'{by}",
                     file=parent,
                     mend=f"Use --model {theirs}" if key == "model" else None,
                 )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,12 +47,12 @@ from comptool.data.pixel_ranges import (
 from comptool.data.sampler import EpochBatches
 from comptool.errors import InputError, UsageError, counted
 from comptool.io import provenance
-from comptool.io.records import ModelRecord, RunHeader, header_of
+from comptool.io.records import ModelRecord, RunHeader, parse
 from comptool.io.runs import BEST, LAST, read_header
 from comptool.key_value import parse_assignments
 from comptool.losses.wrappers import begin_epoch
 from comptool.models.backbones import timm_backbone
-from comptool.models.checkpoint_file import build_model, load_weights
+from comptool.models.checkpoint_file import build_model, checked_options, load_weights
 from comptool.models.late_fusion import AUXILIARY
 from comptool.models.pretrained import RANDOM, create_from
 from comptool.models.streams import OutputScale, StreamModel
@@ -92,7 +93,7 @@ from comptool.training.optim import (
     set_training,
 )
 from comptool.training.resume import has_begun
-from comptool.training.training_state import Progress, read_state
+from comptool.training.training_state import MEND, Progress, TrainState, read_state
 from comptool.training.validate import InputTransform, black_images
 
 GRADIENTS = "gradients"  # key of the gradient log in the gauges of last.pt
@@ -396,6 +397,8 @@ def _with_weights(
     if member.parent is None:
         model, origin = create_from(plan.settings.pretrained, name, outputs, say=say, **options)
     else:
+        models.check_recorded(parent := read_header(member.parent), member.parent / BEST)
+        checked_options(parent.model, member.parent / BEST)
         model, origin = models.create(name, outputs, **options), str(member.parent)
     if task.numbers:
         model.output = OutputScale(*plan.rows.scale(member.train))
@@ -570,18 +573,21 @@ def prepare(
     image or the state of a resumed run cannot be used.
     """
     criterion = make_loss(plan, member)
-    state: dict[str, Any] | None = None
+    state: TrainState | None = None
+    path = member.folder / LAST
     if plan.resume and has_begun(member.folder):
-        state = read_state(member.folder / LAST)
-        _check_identity(state["identity"], identity(plan, processes), member)
+        state = read_state(path)
+        _check_identity(state.identity, identity(plan, processes), member)
         named = plan.policy_file is None and plan.settings.augment != "none"
-        if named and "augmentation" not in state["identity"]:
+        if named and "augmentation" not in state.identity:
             say(
                 "WARNING: this run was begun by an earlier version, whose augmentation drew other "
                 "random numbers; what is left of it is augmented by today's"
             )
-        progress = _progress(state["progress"], plan)
-        header = header_of(state["header"], member.folder / LAST)
+        progress = _progress(state.progress, plan)
+        header = state.header
+        if (way := header.way) is not None:
+            parse(ComputeConfig, way, path, "training state", place="header.way")
         # What may change leaves no trace in the checkpoint.
         begun = {
             name: header.arguments[name] for name in FREE_TO_CHANGE if name in header.arguments
@@ -590,7 +596,7 @@ def prepare(
         if progress.finished:
             say(f"{member.folder} is finished ({progress.epoch} epochs); nothing is left to train")
             return Prepared(progress, header, None)
-        model = build_model(header)
+        model = build_model(header, path)
     else:
         progress = Progress()
         model, header = new_model(plan, member, say)
@@ -600,14 +606,25 @@ def prepare(
     session = open_session(plan, member, model, header, criterion, processes, say, measure=measure)
     header = replace(header, way=asdict(session.compute))
     if state is not None:
-        session.model.load_state_dict(state["weights"])
-        session.optimisation.load_state_dict(state["optimisation"])
-        saved = state.get("gauges", {}).get(GRADIENTS)
-        if session.gradients and saved:
-            session.gradients.load_state_dict(saved)
+        _restore(session, state, path)
     if not processes.first:
         progress.loss_sum, progress.seen = 0.0, 0
     return Prepared(progress, header, session)
+
+
+def _restore(session: TrainSession, state: TrainState, path: Path) -> None:
+    """Bring a session to a saved state."""
+    try:
+        session.model.load_state_dict(state.weights)
+        session.optimisation.load_state_dict(state.optimisation)
+        saved = state.gauges.get(GRADIENTS)
+        if session.gradients and saved:
+            session.gradients.load_state_dict(saved)
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"its training state does not fit the run ({reason})", file=path, mend=MEND
+        ) from error
 
 
 # Raised when a named policy draws other numbers.
@@ -628,8 +645,7 @@ def identity(plan: TrainPlan, processes: Processes) -> dict[str, Any]:
     }
 
 
-def _progress(document: dict[str, Any], plan: TrainPlan) -> Progress:
-    progress = Progress(**document)
+def _progress(progress: Progress, plan: TrainPlan) -> Progress:
     if progress.finished == "epochs" and progress.epoch < plan.settings.epochs:
         progress.finished = ""
     return progress

@@ -13,12 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from comptool.errors import InputError
 from comptool.io.atomic import atomic_output
-from comptool.io.records import RunHeader
+from comptool.io.records import Figure, RunHeader, misfit, parse
 
 STATE_FORMAT = 1
+MEND = "Train again with --force"
+# Of torch.load on files that are damaged or of someone else.
+UNREADABLE = (
+    pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError,
+    AttributeError, AssertionError, OverflowError,
+)  # fmt: skip
 
 
 @dataclass
@@ -30,11 +37,11 @@ class Progress:
     loss_sum: float = 0.0  # over the images of the epoch so far
     seen: int = 0  # number of these images
     seconds: float = 0.0  # of the epoch, before an interruption
-    best_score: float | None = None
+    best_score: Figure | None = None
     best_epoch: int | None = None  # from 1
     stale: int = 0  # epochs without improvement
     finished: str = ""  # reason: ``epochs`` or ``patience``; empty while training
-    history: list[dict[str, float | int | None]] = field(default_factory=list)  # ``metrics.csv``
+    history: list[dict[str, Figure | int | None]] = field(default_factory=list)  # ``metrics.csv``
     at_once: int | None = None  # most images in one pass; None: whole batches
 
     def next_epoch(self) -> None:
@@ -42,6 +49,42 @@ class Progress:
         self.epoch += 1
         self.update = self.seen = 0
         self.loss_sum = self.seconds = 0.0
+
+
+@dataclass(frozen=True)
+class TrainState:
+    """Content of ``last.pt``.
+
+    ``weights`` are tensors by name, ``optimisation`` and ``gauges`` states of objects of the
+    session, ``identity`` JSON values that must not change.
+    """
+
+    progress: Progress
+    weights: dict[str, Any]
+    optimisation: dict[str, Any]
+    header: RunHeader
+    identity: dict[str, Any]
+    gauges: dict[str, Any] = field(default_factory=dict)
+
+    def check(self, path: Path) -> None:
+        """Raise an InputError for a value that no training writes; names its key."""
+        counts = {name: getattr(self.progress, name) for name in COUNTS}
+        wrong = [
+            misfit(f"progress.{name}", f"{COUNTS[name]} or more", count)
+            for name, count in counts.items()
+            if count is not None and count < COUNTS[name]
+        ] + [
+            misfit(f"weights.{name}", "a tensor", value)
+            for name, value in self.weights.items()
+            if not isinstance(value, Tensor)
+        ]
+        if wrong:
+            raise InputError(f"its training state {wrong[0]}", file=path, mend=MEND)
+        self.header.check(path)
+
+
+# The least values of the counts of a progress.
+COUNTS = {"epoch": 0, "update": 0, "seen": 0, "seconds": 0, "stale": 0, "at_once": 1}
 
 
 def write_state(
@@ -68,25 +111,23 @@ def write_state(
         torch.save(document, stream)
 
 
-def read_state(path: Path) -> dict[str, Any]:
-    """Read ``last.pt`` to the CPU, without executing code."""
+def read_state(path: Path) -> TrainState:
+    """Read ``last.pt`` to the CPU, without executing code; an InputError if it is damaged."""
     if not path.is_file():
-        raise InputError(
-            "there is no state to resume from", file=path, mend="Train again with --force"
-        )
+        raise InputError("there is no state to resume from", file=path, mend=MEND)
     try:
         with warnings.catch_warnings():
             # torch warns about unusual pickles.
             warnings.simplefilter("ignore", UserWarning)
             document = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except UNREADABLE as error:
         raise InputError(
             "is no readable training state, it may be truncated or hold code",
             file=path,
-            mend="Train again with --force",
+            mend=MEND,
         ) from error
     if not isinstance(document, dict) or document.get("format") != STATE_FORMAT:
-        raise InputError(
-            "is no training state of this version", file=path, mend="Train again with --force"
-        )
-    return document
+        raise InputError("is no training state of this version", file=path, mend=MEND)
+    state = parse(TrainState, document, path, "training state", mend=MEND)
+    state.check(path)
+    return state

@@ -87,7 +87,7 @@ SAME = ". A run starts only from one with the same classes and modalities"
         ({"model": None, "mean": None}, f"{BEST}: its header lacks model, mean"),
         (
             {"model": {"name": "resnet18-daul", "options": {}}},
-            f"{BEST}: its model cannot be built here: no model is called 'resnet18-daul'; did you "
+            f"{BEST}: its model.name cannot be used: no model is called 'resnet18-daul'; did you "
             "mean {}?",
         ),
         (

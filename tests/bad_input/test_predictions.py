@@ -175,7 +175,7 @@ OTHER = "a, b, z against a, b, c"
             "id,a,b,z",
             False,
             3,
-            f"other.csv: has no column for the class 'z', which {PREDS} has, and one for 'c'. "
+            f"{PREDS}: has no column for the class 'c', which other.csv has, and one for 'z'. "
             "Bring the column back, or make the file again: comptool infer",
         ),
         (

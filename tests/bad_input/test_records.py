@@ -10,18 +10,18 @@ PREDS = "submissions/preds.csv"
 AGAIN = "Delete it, or make the file again"
 # What is written into a record, and what is said of it.
 DAMAGES = {
-    "[]": "is damaged: it has to be an object, not []",
-    '"facts"': "is damaged: it has to be an object, not 'facts'",
-    '{"facts": 3}': "is damaged: facts has to be an object, not 3",
-    '{"inputs": ["net"]}': "is damaged: inputs has to be an object, not ['net']",
-    '{"facts": {"runs": "net"}}': "is damaged: facts.runs has to be a list, not 'net'",
-    '{"facts": {"task": ["multiclass"]}}': "is damaged: facts.task has to be text, not "
-    "['multiclass']",
-    '{"facts": {"class_counts": {"a": "9"}}}': "is damaged: facts.class_counts.a has to be a whole "
-    "number, not '9'",
+    "[]": "is damaged: the top level must be an object, found []",
+    '"facts"': 'is damaged: the top level must be an object, found "facts"',
+    '{"facts": 3}': "is damaged: facts must be an object, found 3",
+    '{"inputs": ["net"]}': 'is damaged: inputs must be an object, found ["net"]',
+    '{"facts": {"runs": "net"}}': 'is damaged: facts.runs must be a list, found "net"',
+    '{"facts": {"task": ["cells"]}}': 'is damaged: facts.task must be text, found ["cells"]',
+    '{"facts": {"class_counts": {"a": "9"}}}': (
+        'is damaged: facts.class_counts.a must be a whole number, found "9"'
+    ),
     '{"facts": {"ensemble": {"members": []}}}': "is damaged: facts.ensemble lacks method, weights",
     '{"facts": {"ensemble": {"members": [], "method": "mean", "weights": [], "made_of": [3]}}}': (
-        "is damaged: facts.ensemble.made_of[0] has to be an object, not 3"
+        "is damaged: facts.ensemble.made_of[0] must be an object, found 3"
     ),
 }
 
@@ -36,9 +36,9 @@ def test_a_record_of_predictions(refused, damage, command, text):
 @pytest.mark.parametrize(
     ("facts", "told"),
     [
-        ({"folder": 3}, "facts.folder has to be text, not 3"),
-        ({"class_counts": [1, 2]}, "facts.class_counts has to be an object, not [1, 2]"),
-        ({"zero_is_unknown": "no"}, "facts.zero_is_unknown has to be true or false, not 'no'"),
+        ({"folder": 3}, "facts.folder must be text, found 3"),
+        ({"class_counts": [1, 2]}, "facts.class_counts must be an object, found [1, 2]"),
+        ({"zero_is_unknown": "no"}, 'facts.zero_is_unknown must be true or false, found "no"'),
     ],
 )
 def test_a_record_of_folds(refused, damage, facts, told):
@@ -51,17 +51,17 @@ def test_a_record_of_out_of_fold_rows(refused, damage):
     refused(
         ("recalibrate", "--method", "temperature"),
         3,
-        "weights/net/oof.csv.meta.json: its record is damaged: facts.leak has to be text, not "
-        f"True. {AGAIN}",
+        "weights/net/oof.csv.meta.json: its record is damaged: facts.leak must be text, found "
+        f"true. {AGAIN}",
     )
 
 
 def test_a_record_of_a_practice_competition(refused, damage):
     damage({"data.meta.json": '{"command": "simulate", "facts": {"metric": 3}}'})
-    told = f"is damaged: facts.metric has to be text, not 3. {AGAIN}"
+    told = f"is damaged: facts.metric must be text, found 3. {AGAIN}"
     refused("score", 3, f"{{}}data.meta.json: its record {told}")
     damage({"data.meta.json": '{"command": "simulate", "facts": {"contents": ["a"]}}'})
-    told = f"is damaged: facts.contents has to be an object, not ['a']. {AGAIN}"
+    told = f'is damaged: facts.contents must be an object, found ["a"]. {AGAIN}'
     command = ("simulate", "mavoc", "-o", "data", "--scale", "0.01", "--force")
     refused(command, 3, f"data.meta.json: its record {told}")
 
@@ -74,17 +74,25 @@ def without(key: str):
 @pytest.mark.parametrize(
     ("new", "told"),
     [
-        ("[]", "its record is damaged: it has to be an object, not []"),
+        (
+            lambda text: json.dumps(json.loads(text) | {"arguments": {"epochs": "ten"}}),
+            'its record is damaged: arguments.epochs must be a whole number, found "ten"',
+        ),
+        (
+            lambda text: json.dumps(json.loads(text) | {"arguments": {"epochs": 0}}),
+            "its record is damaged: --epochs is 0; it has to be 1 or more",
+        ),
+        ("[]", "its record is damaged: the top level must be an object, found []"),
         (without("arguments"), "its record lacks arguments"),
         (without("files"), "its record lacks files"),
         (
             lambda text: json.dumps(json.loads(text) | {"files": {"folds": 3}}),
-            "its record is damaged: files.folds has to be text, not 3",
+            "its record is damaged: files.folds must be text, found 3",
         ),
-        ("{", "is no readable record of a run ({})"),
+        ("{", "is not readable as JSON ({})"),
         (
             lambda text: json.dumps(json.loads(text) | {"arguments": {"speed": 3}}),
-            "is no readable record of a run ({}'speed')",
+            'its record is damaged: arguments has the unknown key "speed"; did you mean {}?',
         ),
     ],
 )
@@ -96,7 +104,7 @@ def test_a_record_of_a_run(refused, damage, new, told):
 @pytest.mark.parametrize(
     ("weights", "told"),
     [
-        ([], "its record of weights is damaged: it has to be an object, not []"),
+        ([], "its record of weights is damaged: the top level must be an object, found []"),
         ({"format": 1}, "its record of weights lacks classes, members"),
         (
             {"format": 1, "classes": ["a"], "members": [{"runs": []}]},
@@ -104,8 +112,8 @@ def test_a_record_of_a_run(refused, damage, new, told):
         ),
         (
             {"format": 1, "classes": ["a"], "members": [{"weight": "1"}]},
-            "its record of weights is damaged: members[0].weight has to be a number or an object, "
-            "not '1'",
+            "its record of weights is damaged: members[0].weight must be a finite number or an "
+            'object, found "1"',
         ),
         (
             {"format": 1, "classes": ["a", "b"], "members": [{"weight": {"a": 1}}]},
@@ -130,14 +138,14 @@ def test_a_file_of_weights(refused, damage, weights, told):
     ("views", "told"),
     [
         ({"weights": [1]}, "its list of views lacks views"),
-        ({"views": "d4"}, "its list of views is damaged: views has to be a list, not 'd4'"),
+        ({"views": "d4"}, 'its list of views is damaged: views must be a list, found "d4"'),
         (
             {"views": ["identity"], "weights": ["1"]},
-            "its list of views is damaged: weights[0] has to be a number, not '1'",
+            'its list of views is damaged: weights[0] must be a finite number, found "1"',
         ),
         (
             {"views": ["identity"], "runs": "net"},
-            "its list of views is damaged: runs has to be a list, not 'net'",
+            'its list of views is damaged: runs must be a list, found "net"',
         ),
     ],
 )

@@ -177,24 +177,50 @@ def test_a_saved_pipeline_does_what_the_pipeline_does(tmp_path, suffix, kind):
 
 
 BROKEN = {
-    "policy.json": ("{", "describes no albumentations pipeline"),
+    "policy.json": ("{", "is not readable as JSON (Expecting property name"),
     "list.json": ("[1]", "describes no albumentations pipeline"),
     "empty.yaml": ("", "describes no albumentations pipeline"),
     "unknown.json": (
         '{"transform": {"__class_fullname__": "Horizontal", "p": 1}}',
-        "albumentations has no such transform (found 'Horizontal')",
+        "transform: no transform of albumentations is called 'Horizontal'; did you mean "
+        "'HorizontalFlip'",
     ),
     "argument.json": (
         '{"transform": {"__class_fullname__": "HorizontalFlip", "p": 1, "pp": 2}}',
-        "describes no albumentations pipeline (Argument(s) 'pp' are not valid",
+        "transform: HorizontalFlip cannot be made (Argument(s) 'pp' are not valid",
     ),
     "range.yaml": (
         "transform: {__class_fullname__: HorizontalFlip, p: 2}",
-        "describes no albumentations pipeline (1 validation error",
+        "transform: HorizontalFlip does not take p = 2 (input should be less than or equal to 1)",
     ),
     "code.yaml": (
         "transform: !!python/object/apply:os.system ['touch ran']",
-        "describes no albumentations pipeline (could not determine a constructor",
+        "is not readable as YAML (could not determine a constructor",
+    ),
+    "inner.json": (
+        '{"transform": {"__class_fullname__": "Compose", "transforms": ['
+        '{"__class_fullname__": "HorizontalFlip"}, '
+        '{"__class_fullname__": "GaussNoise", "std_range": [0.5, 7]}]}}',
+        "transform.transforms[1]: GaussNoise does not take std_range = [0.5, 7] (",
+    ),
+    "parts.json": (
+        '{"transform": {"__class_fullname__": "Compose", "transforms": 3}}',
+        "describes no albumentations pipeline (transform.transforms must be a list, found 3)",
+    ),
+    "node.yaml": (
+        "transform: {__class_fullname__: Compose, transforms: [3]}",
+        "describes no albumentations pipeline (transform.transforms[0] must be an object with "
+        "'__class_fullname__', found 3)",
+    ),
+    "deep.json": ("[" * 100_000, "is not readable as JSON (it is nested more than 100 levels deep"),
+    "deep.yaml": ("[" * 5000, "is not readable as YAML (it is nested more than 100 levels deep"),
+    "alias.yaml": (
+        "a: &a [x, x, x, x, x, x, x, x, x]\n"
+        + "".join(
+            f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n"
+            for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+        ),
+        "is not readable as YAML (its aliases repeat too much",
     ),
 }
 

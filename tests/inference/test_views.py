@@ -135,11 +135,11 @@ def test_views_can_be_listed_in_a_file(tmp_path, name, content):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.json", "[", "is not readable (Expecting value"),
-        ("a.toml", "views", "is not readable (Expected '='"),
+        ("a.json", "[", "is not readable as JSON (Expecting value"),
+        ("a.toml", "views", "is not readable as TOML (Expected '='"),
         ("a.json", "{}", "its list of views lacks views"),
         ("a.json", "[]", "has no list of view names called 'views'"),
-        ("a.json", "[1]", "its list of views is damaged: views[0] has to be text, not 1"),
+        ("a.json", "[1]", "its list of views is damaged: views[0] must be text, found 1"),
         ("a.json", '["identity", "vertical", "identity"]', "lists a view twice (found 'identity')"),
         (
             "a.json",

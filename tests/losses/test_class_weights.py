@@ -84,7 +84,7 @@ def test_weights_by_hand_come_in_the_order_of_the_classes(tmp_path):
         ("a.toml", "a = 1\nb = [1]\n", f"{NUMBER} (found 'b = [1]')"),
         ("a.toml", "a = inf\nb = 1\n", f"{NUMBER} (found 'a = inf')"),
         ("a.toml", "a = 1\nb = true\n", f"{NUMBER} (found 'b = True')"),
-        ("a.toml", "a = \n", "is not valid TOML ("),
+        ("a.toml", "a = \n", "is not readable as TOML ("),
     ],
 )
 def test_a_mistake_in_weights_by_hand_is_named(tmp_path, name, text, message):

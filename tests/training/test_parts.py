@@ -26,7 +26,10 @@ from comptool.training.mixup import mixup
 from comptool.training.nan_guard import Interruption
 from comptool.training.training_state import Progress, read_state, write_state
 
-HEADER = RunHeader(ModelRecord("x", {}), "multiclass", ["a"], {}, [], {}, {}, {}, {})
+HEADER = RunHeader(
+    ModelRecord("x", {}), "multiclass", ["a"], {}, ["m"],
+    {"m": [1, 1]}, {"m": 1}, {"m": [0.0]}, {"m": [1.0]},
+)  # fmt: skip
 
 
 @hypothesis_settings(max_examples=30, deadline=None)
@@ -100,11 +103,9 @@ def test_a_state_comes_back_as_it_was(tmp_path):
     beside = [{"ema": None}, HEADER, {"rows": "x"}, {"norms": {"passes": 2}}]
     write_state(tmp_path / "last.pt", progress, weights, *beside)
     state = read_state(tmp_path / "last.pt")
-    assert Progress(**state["progress"]) == progress
-    assert torch.equal(state["weights"]["w"], weights["w"])
-    parts = ("optimisation", "header", "identity", "gauges")
-    beside[1] = HEADER.document()
-    assert [state[name] for name in parts] == beside
+    assert state.progress == progress
+    assert torch.equal(state.weights["w"], weights["w"])
+    assert [state.optimisation, state.header, state.identity, state.gauges] == beside
 
 
 class Bomb:
@@ -160,7 +161,7 @@ def test_a_state_that_cannot_be_written_leaves_the_old_one(tmp_path, little_room
     assert str(refusal.value) == (
         f"{path}: could not be written (File too large); nothing was changed"
     )
-    assert read_state(path)["progress"]["epoch"] == 1
+    assert read_state(path).progress.epoch == 1
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from comptool.errors import UsageError
+from comptool.io.records import parse
 from comptool.training.config import OPTIMIZERS, TrainSettings
 
 
@@ -95,7 +96,7 @@ def test_settings_survive_json():
         init_from=Path("weights/a"), img_size=("sar=64", "eo=32"), modality=("sar", "eo"), lr=0.1
     )
     document = json.loads(json.dumps(settings.document()))
-    assert TrainSettings.from_document(document) == settings
+    assert parse(TrainSettings, document, Path("run.json"), whole=True) == settings
 
 
 def test_warm_up_is_a_twentieth_of_the_epochs_and_at_most_one():

@@ -22,13 +22,19 @@ from typing import Any
 
 import albumentations
 import numpy as np
+from albumentations.core import serialization
 from albumentations.core.composition import BaseCompose
 from albumentations.core.transforms_interface import DualTransform
+from pydantic import ValidationError
 
 from comptool.data.image_io import Pixels, resize
-from comptool.errors import InputError
+from comptool.errors import InputError, unknown_name
+from comptool.io.documents import SETTINGS, read_json, read_yaml
+from comptool.io.records import shown
 
 _STREAM_BITS = 8
+# Keys of a node in the file.
+CLASS, PARTS = "__class_fullname__", "transforms"
 
 
 class FilePolicy:
@@ -131,24 +137,63 @@ def read_policy(path: Path) -> FilePolicy:
     """Read a policy from the output of ``albumentations.save``; JSON, or YAML by suffix.
 
     Raises an InputError if the file is missing, is not JSON or YAML, or does not describe a
-    pipeline; it names an unknown transform or argument.
+    pipeline; it names the place of an unknown transform or a wrong argument.
     """
     if not path.is_file():
         raise InputError("there is no such augmentation file", file=path)
-    kind = "json" if path.suffix == ".json" else "yaml"
+    document = read_json(path, limit=SETTINGS) if path.suffix == ".json" else read_yaml(path)
+    if not isinstance(document, dict) or "transform" not in document:
+        raise InputError(
+            f"describes no albumentations pipeline (an object with 'transform' is needed, found "
+            f"{shown(document)})",
+            file=path,
+            mend="Write it with albumentations.save",
+        )
+    serialization.register_additional_transforms()
+    return FilePolicy(_built(document["transform"], "transform", path), path)
+
+
+def _built(node: Any, place: str, path: Path) -> Any:
+    """A transform, or a composition whose parts are built first, so that an error has its place."""
+    name = node.get(CLASS) if isinstance(node, dict) else None
+    if not isinstance(name, str):
+        raise InputError(
+            f"describes no albumentations pipeline ({place} must be an object with '{CLASS}', "
+            f"found {shown(node)})",
+            file=path,
+        )
+    known = serialization.SERIALIZABLE_REGISTRY
+    if (kind := known.get(serialization.shorten_class_name(name))) is None:
+        raise InputError(
+            f"{place}: {unknown_name('transform of albumentations', name, known)}", file=path
+        )
+    arguments = {key: value for key, value in node.items() if key != CLASS}
+    if (parts := arguments.get(PARTS)) is not None:
+        if not isinstance(parts, list):
+            wanted = f"{place}.{PARTS} must be a list, found {shown(parts)}"
+            raise InputError(f"describes no albumentations pipeline ({wanted})", file=path)
+        arguments[PARTS] = [
+            _built(part, f"{place}.{PARTS}[{number}]", path) for number, part in enumerate(parts)
+        ]
     try:
         with warnings.catch_warnings():
             # albumentations only warns of an unknown argument.
             warnings.simplefilter("error", UserWarning)
-            pipeline = albumentations.load(path, data_format=kind)
-    except KeyError as error:
-        raise InputError(
-            "albumentations has no such transform", file=path, values=error.args
-        ) from error
+            return kind(**arguments)
     except Exception as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"describes no albumentations pipeline ({reason})", file=path) from error
-    return FilePolicy(pipeline, path)
+        raise InputError(f"{place}: {name} {_reason(error)}", file=path) from error
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with the arguments of a transform, in one sentence."""
+    cause = error.__cause__  # albumentations raises its text alone
+    problems: list[Any] = cause.errors() if isinstance(cause, ValidationError) else []
+    if not problems:
+        return f"cannot be made ({' '.join(str(error).split())})"
+    first = problems[0]
+    argument = ".".join(map(str, first["loc"]))
+    said = first["msg"].removeprefix("Value error, ")
+    return f"does not take {argument} = {shown(first['input'])} ({said[:1].lower()}{said[1:]})"
 
 
 def _size(image: Pixels) -> tuple[int, int]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from comptool.errors import InputError, UsageError, unknown_name
+from comptool.io.documents import read_json, read_toml
 from comptool.io.records import ViewWeights, parse
 from comptool.postprocess.oof import rows_path
 
@@ -174,11 +173,7 @@ def _weights_of(path: Path, content: ViewWeights) -> tuple[float, ...]:
 def _read(path: Path) -> ViewWeights:
     if not path.is_file():
         raise InputError("there is no such file of views", file=path)
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except ValueError as error:
-        raise InputError(f"is not readable ({error})", file=path) from error
+    content = read_json(path) if path.suffix == ".json" else read_toml(path)
     named = content if isinstance(content, dict) else {"views": content}
     return parse(ViewWeights, named, path, "list of views")
 

@@ -28,8 +28,8 @@ from comptool.inference.tta.policies import IDENTITY, PLAIN, Scheme, views_path
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, refuse_existing, together
 from comptool.io.predictions import Predictions
-from comptool.io.records import RunHeader, ViewWeights
-from comptool.io.runs import held_out_images
+from comptool.io.records import RunHeader, ViewWeights, named_by
+from comptool.io.runs import BEST, held_out_images
 from comptool.io.tables import read_table
 from comptool.metrics import Metric
 from comptool.postprocess.ensemble.nested_cv import ViewChoice, choose_views
@@ -128,9 +128,10 @@ def weigh(plan: InferencePlan, held: HeldOut, in_sample: bool) -> ViewEvidence:
 def _metric(plan: InferencePlan) -> Metric:
     """The metric that the runs were validated by, with its options."""
     header = plan.header
-    return plan.competition.find_metric(
-        header.metric, options=header.metric_options, classes=header.classes
-    )
+    with named_by(plan.members[0].folder / BEST, "metric"):
+        return plan.competition.find_metric(
+            header.metric, options=header.metric_options, classes=header.classes
+        )
 
 
 def _targets(samples: Samples, header: RunHeader) -> npt.NDArray[Any]:

@@ -469,7 +469,7 @@ def recalibrate_file(
     """
     settings.check()
     facts = provenance.facts(source, PredictionFacts)
-    task = tasks.find(facts.task or inputs.task_here())
+    task = tasks.find(inputs.task_of(source, facts))
     if not task.cells:
         check_method(settings.method, task)
         settings.check_single()

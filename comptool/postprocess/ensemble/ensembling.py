@@ -21,6 +21,7 @@ from comptool.competition.config import Competition, load
 from comptool.errors import InputError, UsageError
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, refuse_existing, together
+from comptool.io.documents import read_json
 from comptool.io.predictions import Predictions
 from comptool.io.provenance import PredictionFacts, WeightOrigin
 from comptool.io.records import EnsembleWeights, MemberWeight, parse
@@ -187,7 +188,7 @@ def _read(path: Path) -> EnsembleWeights:
         raise InputError("there is no such file of weights", file=path)
     mend = "Make it: comptool ensemble --search greedy"
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path, mend=mend)
         read = parse(EnsembleWeights, document, path, "record of weights", mend=mend)
         if read.format != FORMAT or not read.members:
             raise ValueError(f"format {read.format}")
