@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -57,6 +59,34 @@ class Loader:
             if isinstance(batch, InputError):
                 raise batch
             yield batch
+
+
+DEAD = re.compile(r"DataLoader worker \(pid.*?\) (?:is killed by signal: ([^.]*)|exited unexpec)")
+OUT_OF_MEMORY, OUT_OF_SHARED = "Killed", "Bus error"
+
+
+@contextmanager
+def naming_dead_loaders() -> Iterator[None]:
+    """Convert torch's error of a worker that died to an InputError with the likely reason.
+
+    torch raises it in the main thread at any time, also between two batches.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        found = DEAD.search(str(error))
+        if not found:
+            raise
+        if found[1] == OUT_OF_SHARED:
+            what, mend = "ended for want of shared memory (/dev/shm)", "Use none with --workers 0"
+        elif found[1] == OUT_OF_MEMORY:
+            what = "was killed, most likely for want of memory"
+            mend = "Use fewer with --workers, or find an image that is too large: comptool inspect"
+        else:
+            how = f" ({found[1].lower()})" if found[1] else ""
+            what = f"crashed{how}, most likely at a damaged image"
+            mend = "Find it: comptool inspect"
+        raise InputError(f"a process that loads images {what}", mend=mend) from error
 
 
 class _Guarded(Dataset[Any]):

@@ -50,7 +50,7 @@ def holds_records(path: Path) -> bool:
         return False
     try:
         record, _ = json.JSONDecoder().raw_decode(text, _next(text, 0))
-    except ValueError:
+    except (ValueError, RecursionError):
         return len(text.encode()) >= HEAD  # a record of megabytes
     return isinstance(record, dict) and any(map(_image_count, record.values()))
 
@@ -137,7 +137,7 @@ def read_json(content: bytes, path: Path) -> npt.NDArray[np.float32]:
     """The array of a field of a JSON record; the path ends in the place of the record."""
     try:
         record = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _moved(path, error) from error
     values = np.array(_field(record, path), np.float32)
     if values.ndim == 1:
@@ -228,7 +228,7 @@ def _json_records(path: Path) -> Iterator[tuple[int, int, Record]]:
             return
         try:
             record, end = decoder.raw_decode(text, begin)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"is not readable as JSON ({error})", file=path) from error
         if not isinstance(record, dict):
             raise InputError(

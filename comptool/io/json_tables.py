@@ -47,7 +47,8 @@ def _read_once(path: Path, resolved: Path, modified: int, size: int) -> pd.DataF
             content = [json.loads(line) for line in text.splitlines() if line.strip()]
         else:
             content = json.loads(text)
-    except (UnicodeDecodeError, json.JSONDecodeError, OSError) as error:
+    # Of numbers with thousands of digits and thousands of brackets ValueError and RecursionError.
+    except (ValueError, RecursionError, OSError) as error:
         raise InputError(f"is not readable as JSON ({error})", file=path) from error
     if isinstance(content, dict) and _are_records(content.get(ROWS)):
         return _of_images(path, content)

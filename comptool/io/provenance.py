@@ -268,7 +268,7 @@ def recall(output: Path) -> Provenance | None:
         return None
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"is no readable record ({error})", file=path, mend=MEND) from error
     return parse(Provenance, document, path, mend=MEND)
 
