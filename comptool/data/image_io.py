@@ -37,6 +37,7 @@ from PIL import Image
 from comptool.competition.samples import Samples
 from comptool.data.pixel_ranges import Ranges, needs_range, ranged, ranges_of
 from comptool.errors import InputError
+from comptool.io.image_formats import TIFF, tiff_size
 from comptool.io.image_readers import MEMBER, decode_content, parts_of, users_reader
 from comptool.io.image_records import read_record
 from comptool.limits import check_pixels
@@ -217,6 +218,8 @@ def read_by_opencv(content: bytes, path: Path) -> DeepPixels:
 
 def _size(content: bytes) -> tuple[int, int]:
     """Height and width by the header; zeros if it is not found, where OpenCV's own limit holds."""
+    if content.startswith(TIFF):
+        return tiff_size(content)
     try:
         with Image.open(io.BytesIO(content)) as image:
             return image.height, image.width

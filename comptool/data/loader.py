@@ -61,7 +61,8 @@ class Loader:
             yield batch
 
 
-DEAD = re.compile(r"DataLoader worker \(pid.*?\) (?:is killed by signal: ([^.]*)|exited unexpec)")
+DEAD = re.compile(r"DataLoader worker \(pid.*?\) (is killed|exited unexpectedly)")
+KILLED = re.compile(r"is killed by signal: ([^.]*)")
 OUT_OF_MEMORY, OUT_OF_SHARED = "Killed", "Bus error"
 
 
@@ -74,18 +75,22 @@ def naming_dead_loaders() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        found = DEAD.search(str(error))
-        if not found:
+        if not DEAD.search(str(error)):
             raise
-        if found[1] == OUT_OF_SHARED:
+        # The signal stands in the error or in its cause, if torch heard of it.
+        found = KILLED.search(f"{error} {error.__cause__}")
+        by = found[1] if found else ""
+        if by == OUT_OF_SHARED:
             what, mend = "ended for want of shared memory (/dev/shm)", "Use none with --workers 0"
-        elif found[1] == OUT_OF_MEMORY:
+        elif by == OUT_OF_MEMORY:
             what = "was killed, most likely for want of memory"
             mend = "Use fewer with --workers, or find an image that is too large: comptool inspect"
-        else:
-            how = f" ({found[1].lower()})" if found[1] else ""
-            what = f"crashed{how}, most likely at a damaged image"
+        elif by:
+            what = f"crashed ({by.lower()}), most likely at a damaged image"
             mend = "Find it: comptool inspect"
+        else:
+            what = "crashed or was killed, at a damaged image or for want of memory"
+            mend = "Look for the image with comptool inspect, or use fewer with --workers"
         raise InputError(f"a process that loads images {what}", mend=mend) from error
 
 

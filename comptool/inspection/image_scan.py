@@ -43,6 +43,7 @@ from comptool.data.image_io import (
     source_of,
 )
 from comptool.errors import ComptoolError, InputError
+from comptool.io.image_readers import users_reader
 from comptool.limits import limit_pixels, most_pixels
 from comptool.machine import ending, threads
 
@@ -199,10 +200,12 @@ def _looks(paths: Sequence[ImageSource], workers: int | None, quiet: bool) -> It
 
     The images after a crash are looked at one by one until it comes again, which tells its image.
     """
+    for spec in {path.reader for path in paths} - {""}:
+        users_reader(spec)  # threads would load it at the same time
     done, alone = 0, False
     with tqdm(total=len(paths), unit="img", leave=False, disable=True if quiet else None) as bar:
         while done < len(paths):
-            with _Scanning(paths[done:], 1 if alone else workers) as scanning:
+            with _Scanning(paths[done:], workers, alone) as scanning:
                 for look in scanning.looks():
                     yield look
                     done += 1
@@ -216,13 +219,16 @@ def _looks(paths: Sequence[ImageSource], workers: int | None, quiet: bool) -> It
 
 
 class _Scanning:
-    """A process that looks at images; threads decode, as nearly all of it releases the GIL."""
+    """A process that looks at images; threads decode, as nearly all of it releases the GIL.
 
-    def __init__(self, paths: Sequence[ImageSource], workers: int | None) -> None:
+    ``alone``: one after the other, each sent before the next is begun.
+    """
+
+    def __init__(self, paths: Sequence[ImageSource], workers: int | None, alone: bool) -> None:
         # As for loaders: spawn would import everything again.
         context: Any = get_context("fork" if sys.platform == "linux" else None)
         self._receiver, sender = context.Pipe(duplex=False)
-        arguments = (self._receiver, sender, paths, workers, most_pixels())
+        arguments = (self._receiver, sender, paths, workers, alone, most_pixels())
         self._process = context.Process(target=_send_looks, args=arguments, daemon=True)
         self._process.start()
         sender.close()
@@ -260,19 +266,23 @@ def _send_looks(
     sender: Connection,
     paths: Sequence[ImageSource],
     workers: int | None,
+    alone: bool,
     pixels: int,
 ) -> None:
     receiver.close()  # without it, sending ends where the parent is killed
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the parent handles Ctrl-C
     limit_pixels(pixels)
-    at_once = SENT if workers != 1 else 1
     try:
+        if alone:
+            for path in paths:
+                sender.send([look_at(path)])
+            return
         with threads(workers) as pool:
             for begin in range(0, len(paths), AT_ONCE):
                 found: list[Look] = []
                 for look in pool.map(look_at, paths[begin : begin + AT_ONCE]):
                     found.append(look)
-                    if len(found) >= at_once:
+                    if len(found) == SENT:
                         sender.send(found)
                         found = []
                 sender.send(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import struct
+import warnings
 import zipfile
 import zlib
 from importlib import import_module
@@ -77,6 +78,7 @@ def _array(stream: IO[bytes], size: int, path: Path) -> Array:
     return read_npy(stream, size)
 
 
+TIFF = (b"II*\0", b"MM\0*")
 # Tags of a TIFF directory.
 WIDTH, HEIGHT, BITS, SAMPLES, EXTRA, FORMAT = 256, 257, 258, 277, 338, 339
 FIELD_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 8: 2, 9: 4}
@@ -118,6 +120,12 @@ def read_tiff(content: bytes, path: Path) -> Array:
         raise InputError(
             f"this TIFF is damaged, or no TIFF ({reason})", file=path, mend=DAMAGED
         ) from error
+
+
+def tiff_size(content: bytes) -> tuple[int, int]:
+    """Height and width of the first page; zeros if there is none."""
+    tags, _ = _first_directory(content)
+    return tags.get(HEIGHT, 0), tags.get(WIDTH, 0)
 
 
 def _suits_opencv(content: bytes) -> bool:
@@ -246,6 +254,7 @@ def _quiet(pydicom: Any) -> None:
     """No warnings of values against the standard: old files are full of them."""
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     logging.getLogger("pydicom").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pydicom")
 
 
 def _bytes_of_palette(colours: Array) -> Array:
