@@ -5,7 +5,6 @@ Without random generator states: each step is seeded by (seed, epoch, step).
 
 from __future__ import annotations
 
-import pickle
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -79,7 +78,8 @@ def read_state(path: Path) -> dict[str, Any]:
             # torch warns about unusual pickles.
             warnings.simplefilter("ignore", UserWarning)
             document = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    # Of torch's unpickler on damaged files IndexError, AttributeError and many more.
+    except Exception as error:
         raise InputError(
             "is no readable training state, it may be truncated or hold code",
             file=path,

@@ -114,7 +114,7 @@ def big(suffix: str) -> bytes:
         ("a.webp", lambda: big(".webp"), "400x300 pixels"),
         ("a.tif", lambda: big(".tif"), "400x300 pixels"),
         ("b.tif", lambda: tiff({256: 400, 257: 300, 258: 32, 277: 1, 339: 3}), "400x300 pixels"),
-        ("c.tif", lambda: tiff({256: 40, 257: 30, 258: 8, 277: 999}), "40x30 pixels of 999 channels"),
+        ("c.tif", lambda: tiff({256: 40, 257: 30, 258: 8, 277: 999}), "40x30 pixels of 999 chann"),
         ("a.npy", lambda: array("(300, 400)"), "400x300 pixels"),
         ("b.npy", lambda: array("(3, 300, 400)"), "400x300 pixels"),
         ("c.npy", lambda: array("(999, 1000, 1001)"), "1001x1000 pixels of 999 channels"),
@@ -163,7 +163,7 @@ def test_a_deflated_dicom_file_is_no_bomb(monkeypatch):
     Path("a.dcm").write_bytes(dicom(10, 10, deflated=3_000_000))
     monkeypatch.setattr("comptool.limits.ALWAYS", 10**6)
     monkeypatch.setattr("comptool.io.image_formats.AT_ONCE", 10**5)
-    with pytest.raises(InputError, match="holds more than 0.0 GB in 0.0 MB"):
+    with pytest.raises(InputError, match=r"holds more than 0\.0 GB in 0\.0 MB"):
         read_pixels(Path("a.dcm"))
 
 

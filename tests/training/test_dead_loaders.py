@@ -48,7 +48,8 @@ def test_a_training_whose_loader_dies_is_one_sentence(pairs, program, signal, re
     [
         ("DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that",
          "ended for want of shared memory"),
-        ("DataLoader worker (pid(s) 7, 8) exited unexpectedly", "crashed or was killed, at a damaged image"),
+        ("DataLoader worker (pid(s) 7, 8) exited unexpectedly",
+         "crashed or was killed, at a damaged image"),
     ],
 )  # fmt: skip
 def test_the_words_of_torch(told, reason):
