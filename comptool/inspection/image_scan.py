@@ -45,7 +45,7 @@ from comptool.data.image_io import (
 from comptool.errors import ComptoolError, InputError
 from comptool.io.image_readers import users_reader
 from comptool.limits import limit_pixels, most_pixels
-from comptool.machine import ending, threads
+from comptool.machine import ending, hear_interrupts, threads
 
 SIDE, HASHED, COMPARED = 32, 8, 16  # pixels; frequencies in each direction
 ONE = 2**15 - 1  # int16 is as small as float16, and converts to float32 ten times faster
@@ -202,6 +202,7 @@ def _looks(paths: Sequence[ImageSource], workers: int | None, quiet: bool) -> It
     """
     for spec in {path.reader for path in paths} - {""}:
         users_reader(spec)  # threads would load it at the same time
+    hear_interrupts()
     done, alone = 0, False
     with tqdm(total=len(paths), unit="img", leave=False, disable=True if quiet else None) as bar:
         while done < len(paths):
