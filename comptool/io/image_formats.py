@@ -95,6 +95,8 @@ def read_tiff(content: bytes, path: Path) -> Array:
         usual: Array = READERS.load(USUAL)(content, path)
         return usual
     tifffile = package("tifffile", "tiff", path)
+    # It logs, tag by tag, what the error says.
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
         with tifffile.TiffFile(io.BytesIO(content)) as file:
             first = file.pages[0]
