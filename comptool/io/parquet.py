@@ -1,7 +1,7 @@
 """Parquet tables: their parser, which one flipped bit can abort, sees checked bytes alone.
 
 A file with a record has the SHA-256 of what was written. Any other one is first read by a process
-of its own, where an abort, a panic or an endless loop harms nobody; that costs 0.3 s.
+of its own, where an abort, a panic or an endless loop harms nobody; that costs half a second.
 """
 
 from __future__ import annotations
