@@ -16,12 +16,14 @@ from typer.core import TyperCommand
 from typer.main import get_command
 
 from comptool.errors import visible_lines
+from comptool.limits import limit_pixels
 from comptool.options import (
     ADVANCED,
     BASIC,
     GENERAL,
     REST,
     Option,
+    WithMaxPixels,
     check,
     filled_by,
     kebab,
@@ -158,6 +160,7 @@ def _config(kind: type[Config], ctx: typer.Context, values: Mapping[str, Any]) -
         given[name] = tuple(ctx.args) if what == REST else _typed(ctx)
     config = kind(**given)
     check(config)
+    limit_pixels(config.max_pixels if isinstance(config, WithMaxPixels) else None)
     return config
 
 

@@ -1,4 +1,4 @@
-"""Cores, threads, memory and device names of this machine; standard library only."""
+"""Cores, threads, processes, memory and device names of this machine; standard library only."""
 
 from __future__ import annotations
 
@@ -86,6 +86,19 @@ def threads(count: int | None) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown()
+
+
+def ending(code: int | None) -> str:
+    """How a process ended that should have answered, from its exit code.
+
+    >>> ending(-11), ending(-9), ending(1)
+    ('crashed (SIGSEGV)', 'was killed, perhaps for want of memory', 'failed (exit code 1)')
+    """
+    if code is None or code >= 0:
+        return f"failed (exit code {code})"
+    if -code == getattr(signal, "SIGKILL", None):
+        return "was killed, perhaps for want of memory"
+    return f"crashed ({signal.Signals(-code).name})"
 
 
 def available_memory() -> int:

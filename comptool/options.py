@@ -274,8 +274,20 @@ class WithCompetition:
 
 
 @dataclass(frozen=True)
-class WithReader:
-    """A command that decodes images."""
+class WithMaxPixels:
+    """A command that decodes images, up to a size; see `comptool.limits`."""
+
+    max_pixels: int | None = option(
+        help="Pixels of the largest image that is decoded, against damaged files.",
+        min=1,
+        shown="COMPTOOL_MAX_PIXELS, otherwise 536870912",
+        panel=ADVANCED,
+    )
+
+
+@dataclass(frozen=True)
+class WithReader(WithMaxPixels):
+    """A command that decodes images, by a reader that may be the user's."""
 
     reader: str | None = option(
         help="Reader of the image files: FILE.py:function, or a name.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import resource
 import signal
 import subprocess
@@ -39,6 +40,35 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COMPTOOL_CACHE", str(tmp_path_factory.mktemp("decoded")))
         yield
+
+
+def mutants(content: bytes, count: int, seed: int = 0) -> Iterator[bytes]:
+    """Damaged copies: a bit flipped, bytes at random or a large number, cut, doubled or zeroed."""
+    draw = random.Random(seed)
+    for number in range(count):
+        copy = bytearray(content)
+        # Headers and footers are where a parser believes a number.
+        near = (0, len(copy) - 1, draw.randrange(len(copy)))
+        at = min(max(draw.choice(near) + draw.randint(-200, 200), 0), len(copy) - 1)
+        kind = number % 6
+        if kind == 0:
+            copy[at] ^= 1 << draw.randrange(8)
+        elif kind == 1:
+            copy[at : at + 4] = draw.randbytes(4)
+        elif kind == 2:
+            copy[at : at + 4] = draw.choice((b"\xff\xff\xff\x7f", b"\xff" * 4, b"\0\0\0\x80"))
+        elif kind == 3:
+            del copy[at:]
+        elif kind == 4:
+            copy[at:at] = copy[at : at + draw.randint(1, 64)]
+        else:
+            copy[at : at + 32] = bytes(len(copy[at : at + 32]))
+        yield bytes(copy)
+
+
+@pytest.fixture(scope="session", name="mutants")
+def _mutants() -> Callable[..., Iterator[bytes]]:
+    return mutants
 
 
 @pytest.fixture(scope="session", autouse=True)

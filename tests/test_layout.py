@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # Packages from the lowest to the highest: an import points to an earlier one.
 ORDER = [
-    "errors", "machine", "registry", "options", "key_value", "lazy_torch", "io",
+    "errors", "machine", "limits", "registry", "options", "key_value", "lazy_torch", "io",
     "tasks", "metrics", "competition", "practice", "losses", "models", "data",
     "postprocess", "submission", "label_review", "reports", "tracking", "splits", "inspection",
     "training", "inference", "profiling", "__init__", "__main__",
@@ -23,7 +23,7 @@ ORDER = [
 HEAVY = {"torch", "torchvision", "timm", "albumentations", "sklearn"}
 # Commands that need no network never wait for torch.
 LIGHT = {
-    "errors", "machine", "registry", "options", "key_value", "lazy_torch", "io", "tasks",
+    "errors", "machine", "limits", "registry", "options", "key_value", "lazy_torch", "io", "tasks",
     "competition", "practice", "metrics", "submission", "postprocess", "label_review",
     "reports", "tracking", "splits", "inspection",
 }  # fmt: skip

@@ -8,6 +8,8 @@ to a hidden folder first and are renamed: an interruption leaves no half of a fi
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import lzma
 import os
 import re
@@ -15,8 +17,7 @@ import shutil
 import tarfile
 import tempfile
 import zipfile
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -26,8 +27,10 @@ from typing import Any
 
 from comptool.competition.detection import TABLE_NAME, role_of, words_of
 from comptool.competition.filename_patterns import MAC_FILES, looks_like_image
-from comptool.errors import InputError, OutputError, counted
+from comptool.errors import ComptoolError, InputError, OutputError, counted
 from comptool.io.atomic import disk_error, write_error
+from comptool.io.packed import reason
+from comptool.limits import check_unpacked
 
 ARCHIVE = re.compile(r"(.+?)\.(zip|tar|tar\.gz|tgz|tar\.bz2|tar\.xz|7z)", re.IGNORECASE)
 # A part of an archive, and what makes one of all parts or reads them.
@@ -35,16 +38,13 @@ PART = re.compile(r"(.+\.(?:zip|7z|tar|tar\.gz|tgz))\.?(?:0*\d{2,3}|part\d+|a[a-
 SHOWN = 3  # names of files in a sentence
 LISTED = 2000  # members looked at, of a tar that has to be read for it
 GIGABYTE = 1 << 30
+DEPTH = 2  # an archive in an archive is unpacked, and none in that
 ROLES = frozenset("train training test testing val valid validation images imgs image".split())
-DAMAGED = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    RuntimeError,
-    NotImplementedError,
-)
+UNPACKERS: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ": lzma.open,
+}
 COMMANDS = {"zip": "unzip", "7z": "7z x", "tar": "tar -xf"}
 
 
@@ -102,25 +102,28 @@ def unpack_all(folder: Path, *, is_given: bool) -> list[str]:
     Raises
     ------
     InputError
-        If an archive is damaged, needs a password, has a path outside its folder, needs more space
-        than there is, or is 7z without py7zr.
+        If an archive is damaged, needs a password, has a path outside its folder or one path twice,
+        needs more space than there is or than `comptool.limits.check_unpacked` allows, or is 7z
+        without py7zr.
     OutputError
         If the folder cannot be written.
     """
     sentences: list[str] = []
     done: set[str] = set()
     # An archive of the whole download has others in it.
-    while True:
+    for depth in range(DEPTH + 1):
         files = sorted(one.name for one in folder.iterdir() if one.is_file())
         has_tables = any(TABLE_NAME.fullmatch(name) and role_of(name) for name in files)
         waiting = [one for one in archives_of(files) if one.name not in done]
         if not (is_given or has_tables):
             waiting = [one for one in waiting if ROLES & set(words_of(one.stem))]
-        if not waiting:
-            return [*parts_of(files), *sentences]
+        if not waiting or depth == DEPTH:
+            left = [f"not unpacked: {one.name}, which was in an archive twice" for one in waiting]
+            return [*parts_of(files), *sentences, *left]
         done |= {one.name for one in waiting}
         told = (_unpack_one(folder, one) for one in waiting)
         sentences += [sentence for sentence in told if sentence]
+    raise AssertionError
 
 
 def _unpack_one(folder: Path, archive: Archive) -> str:
@@ -166,37 +169,47 @@ class _Opened:
 
     def first_names(self) -> list[str]:
         """Names of the first files, with ``/``."""
-        if self._kind == "tar":
-            members = islice(self._archive, LISTED)
-            return [one.name.removeprefix("./") for one in members if one.isfile()]
-        return [name for name in self._names() if not name.endswith("/")]
+        return [name.removeprefix("./") for name, _ in islice(self._files(), LISTED)]
 
-    def _names(self) -> list[str]:
-        names = self._archive.getnames() if self._kind == "7z" else self._archive.namelist()
-        return [name.replace("\\", "/") for name in names]
+    def _files(self) -> Iterator[tuple[str, int]]:
+        """Name and size of each file; a tar is read for it, as far as it is asked."""
+        if self._kind == "tar":
+            yield from ((one.name, one.size) for one in self._archive if one.isfile())
+        elif self._kind == "7z":
+            listed = (one for one in self._archive.list() if not one.is_directory)
+            yield from ((one.filename.replace("\\", "/"), one.uncompressed) for one in listed)
+        else:
+            infos = (one for one in self._archive.infolist() if not one.is_dir())
+            yield from ((one.filename.replace("\\", "/"), one.file_size) for one in infos)
 
     def num_bytes(self) -> int:
-        """Size of all files."""
-        if self._kind == "tar":
-            return sum(one.size for one in self._archive)
-        if self._kind == "7z":
-            return int(self._archive.archiveinfo().uncompressed)
-        return sum(one.file_size for one in self._archive.infolist())
+        """Size of all files, after their names and sizes are checked."""
+        total, packed, seen = 0, self.path.stat().st_size, set()
+        for name, size in self._files():
+            # tarfile takes the leading / away.
+            if _leads_out(name.lstrip("/") if self._kind == "tar" else name):
+                raise _leading_out(self.path, name)
+            plain = PurePosixPath(name)
+            if plain in seen:
+                what = "has two files of one name; nothing was unpacked"
+                raise InputError(what, file=self.path, values=[name])
+            seen.add(plain)
+            total += size
+            check_unpacked(self.path, total, packed)
+        return total
 
     def extract(self, into: Path) -> None:
         """Write all files below a folder."""
         if self._kind == "tar":
-            # Refuses links and paths that lead out of the folder, and devices.
+            # Refuses links that lead out of the folder, and devices.
             self._archive.extractall(into, filter="data")
-            return
-        for name in self._names():
-            if _leads_out(name):
-                raise InputError(
-                    "has a path that leads out of its folder; nothing was unpacked",
-                    file=self.path,
-                    values=[name],
-                )
-        self._archive.extractall(into)
+        else:
+            self._archive.extractall(into)
+
+
+def _leading_out(path: Path, name: str) -> InputError:
+    what = "has a path that leads out of its folder; nothing was unpacked"
+    return InputError(what, file=path, values=[name])
 
 
 def _leads_out(name: str) -> bool:
@@ -210,7 +223,7 @@ def _opened(path: Path, kind: str) -> Iterator[_Opened]:
         with zipfile.ZipFile(path) as archive:
             yield _Opened(path, kind, archive)
     elif kind == "tar":
-        with tarfile.open(path) as tar:
+        with _tar_stream(path) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
             yield _Opened(path, kind, tar)
     else:
         if find_spec("py7zr") is None:
@@ -224,8 +237,30 @@ def _opened(path: Path, kind: str) -> Iterator[_Opened]:
         try:
             with py7zr.SevenZipFile(path) as seven:
                 yield _Opened(path, kind, seven)
-        except py7zr.exceptions.ArchiveError as error:
-            raise InputError(f"cannot be unpacked ({error})", file=path) from error
+        except py7zr.PasswordRequired as error:
+            raise InputError("is encrypted; unpack it with its password", file=path) from error
+
+
+@contextmanager
+def _tar_stream(path: Path) -> Iterator[Any]:
+    """The bytes of a tar file, perhaps packed; no read is longer than what is allowed."""
+    with path.open("rb") as stream:
+        start = stream.read(max(map(len, UNPACKERS)))
+    unpack = next((by for magic, by in UNPACKERS.items() if start.startswith(magic)), open)
+    with unpack(path, "rb") as stream:
+        yield _TarStream(path, stream)
+
+
+class _TarStream:
+    def __init__(self, path: Path, stream: Any) -> None:
+        self._path, self._stream, self._packed = path, stream, path.stat().st_size
+        self.seek, self.tell = stream.seek, stream.tell
+
+    def read(self, size: int) -> bytes:
+        # The length of a name, too, is a number in the file.
+        check_unpacked(self._path, self._stream.tell() + size, self._packed)
+        content: bytes = self._stream.read(size)
+        return content
 
 
 @contextmanager
@@ -233,22 +268,19 @@ def _named(path: Path) -> Iterator[None]:
     """Errors of the libraries as errors about the archive."""
     try:
         yield
+    except ComptoolError:
+        raise
     except tarfile.FilterError as error:
-        raise InputError(
-            "has a path that leads out of its folder; nothing was unpacked",
-            file=path,
-            values=[error.tarinfo.name],
-        ) from error
+        raise _leading_out(path, error.tarinfo.name) from error
     except OSError as error:
         if disk_error(error) or isinstance(error, PermissionError):
             raise write_error(path.parent, error) from error
-        raise InputError(f"cannot be unpacked ({error})", file=path) from error
-    except DAMAGED as error:
+        raise InputError(f"cannot be unpacked ({reason(error)})", file=path) from error
+    # The libraries raise errors of any type on damaged archives.
+    except Exception as error:
         if "password required" in str(error):
             raise InputError("is encrypted; unpack it with its password", file=path) from error
-        # The end of a file comes without words.
-        reason = (str(error).splitlines() or ["its end is missing"])[0].removesuffix(":")
-        raise InputError(f"cannot be unpacked ({reason})", file=path) from error
+        raise InputError(f"cannot be unpacked ({reason(error)})", file=path) from error
 
 
 def _unpack(opened: _Opened, folder: Path, target: Path) -> tuple[int, list[str]]:

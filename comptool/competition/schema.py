@@ -14,6 +14,7 @@ from comptool.errors import InputError, UsageError, unknown_name
 from comptool.io.atomic import atomic_output
 from comptool.io.documents import read_toml
 from comptool.io.image_readers import CHANNELS, READERS
+from comptool.limits import PIXELS, UNPACKED
 from comptool.metrics.metric_options import from_text as option_from_text
 from comptool.metrics.metric_registry import wrong_name
 from comptool.registry import is_user_object
@@ -37,8 +38,10 @@ VARIABLES = {
     for key in (*TOP_KEYS, *DATA_KEYS, "modalities", METRIC_OPTIONS)
 }
 PREFIX = "COMPTOOL_"
-# Not facts: the cache of decoded images, and the real images of tests and benchmarks.
-OTHER_VARIABLES = ("COMPTOOL_CACHE", "COMPTOOL_CACHE_GB", "COMPTOOL_REAL_DATA")
+# Not facts: the cache of decoded images, limits, and the real images of tests and benchmarks.
+OTHER_VARIABLES = (
+    "COMPTOOL_CACHE", "COMPTOOL_CACHE_GB", PIXELS, UNPACKED, "COMPTOOL_REAL_DATA",
+)  # fmt: skip
 MODALITY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 Facts = dict[str, Any]

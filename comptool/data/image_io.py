@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,8 +37,10 @@ from PIL import Image
 from comptool.competition.samples import Samples
 from comptool.data.pixel_ranges import Ranges, needs_range, ranged, ranges_of
 from comptool.errors import InputError
+from comptool.io.image_formats import TIFF, tiff_size
 from comptool.io.image_readers import MEMBER, decode_content, parts_of, users_reader
 from comptool.io.image_records import read_record
+from comptool.limits import check_pixels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,6 +50,10 @@ DeepPixels = npt.NDArray[np.uint8 | np.uint16 | np.float32]
 
 # OpenCV's log would repeat our messages.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+# The limit is ours, see `comptool.limits`; Pillow would warn and refuse at its own.
+Image.MAX_IMAGE_PIXELS = None
+OPENCV_PIXELS = 1 << 30
 
 _READ = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
 _TAIL = 64
@@ -191,6 +198,14 @@ def _single(pixels: DeepPixels, part: ImagePart) -> DeepPixels:
 
 def read_by_opencv(content: bytes, path: Path) -> DeepPixels:
     """Decode by OpenCV; see :func:`read_pixels`."""
+    size = _size(content)
+    check_pixels(path, *size)
+    if math.prod(size) > OPENCV_PIXELS:
+        raise InputError(
+            f"this image has {size[1]}x{size[0]} pixels, and OpenCV decodes {OPENCV_PIXELS:,}",
+            file=path,
+            mend="Split it, or read it with a reader of your own: --reader FILE.py:function",
+        )
     if _lacks_end(content) and not _complete(content):
         raise InputError("this image is truncated", file=path, mend=_MEND)
     pixels = _decode(content)
@@ -199,6 +214,18 @@ def read_by_opencv(content: bytes, path: Path) -> DeepPixels:
     if pixels.ndim == 2:
         return pixels[:, :, None]
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), pixels.dtype)
+
+
+def _size(content: bytes) -> tuple[int, int]:
+    """Height and width by the header; zeros if it is not found, where OpenCV's own limit holds."""
+    if content.startswith(TIFF):
+        return tiff_size(content)
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return image.height, image.width
+    # Of Pillow on damaged files, OSError, SyntaxError, ValueError, struct.error and more.
+    except Exception:
+        return 0, 0
 
 
 def to_bytes(pixels: DeepPixels, bits: int, ranges: Ranges | None = None) -> Pixels:
@@ -264,7 +291,8 @@ def _complete(content: bytes) -> bool:
     try:
         with Image.open(io.BytesIO(content)) as image:
             image.load()
-    except (OSError, SyntaxError, ValueError):
+    # See `_size`.
+    except Exception:
         return False
     return True
 

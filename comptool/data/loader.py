@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -57,6 +59,39 @@ class Loader:
             if isinstance(batch, InputError):
                 raise batch
             yield batch
+
+
+DEAD = re.compile(r"DataLoader worker \(pid.*?\) (is killed|exited unexpectedly)")
+KILLED = re.compile(r"is killed by signal: ([^.]*)")
+OUT_OF_MEMORY, OUT_OF_SHARED = "Killed", "Bus error"
+
+
+@contextmanager
+def naming_dead_loaders() -> Iterator[None]:
+    """Convert torch's error of a worker that died to an InputError with the likely reason.
+
+    torch raises it in the main thread at any time, also between two batches.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not DEAD.search(str(error)):
+            raise
+        # The signal stands in the error or in its cause, if torch heard of it.
+        found = KILLED.search(f"{error} {error.__cause__}")
+        by = found[1] if found else ""
+        if by == OUT_OF_SHARED:
+            what, mend = "ended for want of shared memory (/dev/shm)", "Use none with --workers 0"
+        elif by == OUT_OF_MEMORY:
+            what = "was killed, most likely for want of memory"
+            mend = "Use fewer with --workers, or find an image that is too large: comptool inspect"
+        elif by:
+            what = f"crashed ({by.lower()}), most likely at a damaged image"
+            mend = "Find it: comptool inspect"
+        else:
+            what = "crashed or was killed, at a damaged image or for want of memory"
+            mend = "Look for the image with comptool inspect, or use fewer with --workers"
+        raise InputError(f"a process that loads images {what}", mend=mend) from error
 
 
 class _Guarded(Dataset[Any]):

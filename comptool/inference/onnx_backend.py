@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from onnxruntime import InferenceSession, SessionOptions
 
+from comptool import tasks
 from comptool.data.image_io import Pixels
 from comptool.errors import InputError, OutputError, UsageError
 from comptool.inference.backends import Logits, distinct, forms_of
@@ -147,7 +148,8 @@ class OnnxNetworks:
     ) -> InferenceSession:
         path = _place(member, sizes)
         graph = _kept(path, checkpoint)
-        if graph is None:
+        session = None if graph is None else _opened(graph, sizes, member)
+        if session is None:
             try:
                 # Imported here: a cached graph does not need torch.
                 with loading_torch():
@@ -157,10 +159,8 @@ class OnnxNetworks:
                 raise NoGraph(f"{member.folder}: {error}") from error
             assert isinstance(graph, bytes)
             self._keep(path, graph, difference, checkpoint)
-        options = SessionOptions()
-        options.intra_op_num_threads = 1  # our own threads compute, each a part of a batch
-        options.log_severity_level = ERRORS_ONLY
-        return InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            session = _session(graph)
+        return session
 
     def _keep(
         self, path: Path, graph: bytes, difference: float, checkpoint: Mapping[str, str | None]
@@ -215,6 +215,39 @@ def _kept(path: Path, checkpoint: Mapping[str, str | None]) -> bytes | None:
     if record is None or list(record.inputs.values()) != list(checkpoint.values()):
         return None
     return graph if replace(known, difference=None) == _known_by(graph) else None
+
+
+# The key of a tensor that lies in another file, as protobuf writes it. Our graphs have none, and
+# ONNX Runtime would read any file that one names.
+OUTSIDE = b"\x0a\x08location"
+
+
+def _session(graph: bytes) -> InferenceSession:
+    options = SessionOptions()
+    options.intra_op_num_threads = 1  # our own threads compute, each a part of a batch
+    options.log_severity_level = ERRORS_ONLY
+    return InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def _opened(graph: bytes, sizes: Sizes, member: TrainedMember) -> InferenceSession | None:
+    """The session of a cached graph; None if it is damaged or computes something else."""
+    if OUTSIDE in graph:
+        return None
+    try:
+        session = _session(graph)
+    # ONNX Runtime has no common exception type.
+    except Exception:
+        return None
+    header = member.header
+    channels = [header.channels[name] for name in header.modalities]
+    wanted = [
+        (f"images{number}", [*size, count])
+        for number, (size, count) in enumerate(zip(sizes, channels, strict=True))
+    ]
+    taken = [(one.name, one.shape[1:]) for one in session.get_inputs()]
+    outputs = tasks.find(header.task).outputs(len(header.classes))
+    given = [(one.name, one.shape[1:]) for one in session.get_outputs()]
+    return session if taken == wanted and given == [("logits", [outputs])] else None
 
 
 def _known_by(graph: bytes) -> GraphFacts:

@@ -13,10 +13,15 @@ pixels.
 
 from __future__ import annotations
 
+import signal
+import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import cv2
 import numpy as np
@@ -37,8 +42,10 @@ from comptool.data.image_io import (
     read_pixels,
     source_of,
 )
-from comptool.errors import InputError
-from comptool.machine import threads
+from comptool.errors import ComptoolError, InputError
+from comptool.io.image_readers import users_reader
+from comptool.limits import limit_pixels, most_pixels
+from comptool.machine import ending, hear_interrupts, threads
 
 SIDE, HASHED, COMPARED = 32, 8, 16  # pixels; frequencies in each direction
 ONE = 2**15 - 1  # int16 is as small as float16, and converts to float32 ten times faster
@@ -76,6 +83,7 @@ def direction(frequencies: Floats) -> Direction:
 
 
 AT_ONCE = 4096  # images; then their pixels are dropped
+SENT = 64  # images
 MISSING = "missing"
 
 
@@ -184,13 +192,104 @@ def _places(name: str, samples: Samples) -> pd.DataFrame:
     return pd.concat(parts)
 
 
-def _looks(
-    paths: Sequence[ImageSource], workers: int | None, quiet: bool
-) -> Iterator[tuple[ImageScan, Direction | None]]:
-    bar = tqdm(total=len(paths), unit="img", leave=False, disable=True if quiet else None)
-    # Threads: nearly all of the work releases the GIL.
-    with threads(workers) as pool, bar:
-        for begin in range(0, len(paths), AT_ONCE):
-            for found in pool.map(look_at, paths[begin : begin + AT_ONCE]):
-                yield found
-                bar.update()
+Look = tuple[ImageScan, Direction | None]
+
+
+def _looks(paths: Sequence[ImageSource], workers: int | None, quiet: bool) -> Iterator[Look]:
+    """The statistics of images, by a process of its own, as an image can crash a decoder.
+
+    The images after a crash are looked at one by one until it comes again, which tells its image.
+    """
+    for spec in {path.reader for path in paths} - {""}:
+        users_reader(spec)  # threads would load it at the same time
+    hear_interrupts()
+    done, alone = 0, False
+    with tqdm(total=len(paths), unit="img", leave=False, disable=True if quiet else None) as bar:
+        while done < len(paths):
+            with _Scanning(paths[done:], workers, alone) as scanning:
+                for look in scanning.looks():
+                    yield look
+                    done += 1
+                    bar.update()
+            if done == len(paths):
+                return
+            if alone:
+                yield ImageScan(f"the process that decoded it {ending(scanning.code)}"), None
+                done += 1
+            alone = not alone
+
+
+class _Scanning:
+    """A process that looks at images; threads decode, as nearly all of it releases the GIL.
+
+    ``alone``: one after the other, each sent before the next is begun.
+    """
+
+    def __init__(self, paths: Sequence[ImageSource], workers: int | None, alone: bool) -> None:
+        # As for loaders: spawn would import everything again.
+        context: Any = get_context("fork" if sys.platform == "linux" else None)
+        self._receiver, sender = context.Pipe(duplex=False)
+        arguments = (self._receiver, sender, paths, workers, alone, most_pixels())
+        self._process = context.Process(target=_send_looks, args=arguments, daemon=True)
+        self._process.start()
+        sender.close()
+
+    @property
+    def code(self) -> int | None:
+        """The exit code of the process, once it has ended."""
+        code: int | None = self._process.exitcode
+        return code
+
+    def __enter__(self) -> Self:
+        return self
+
+    def looks(self) -> Iterator[Look]:
+        """What the process sends until it ends, by itself or by a crash."""
+        while True:
+            try:
+                found = self._receiver.recv()
+            except (EOFError, ConnectionError):
+                self._process.join()
+                return
+            if isinstance(found, Exception):
+                raise found
+            yield from found
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.is_alive():
+            self._process.kill()
+        self._process.join()
+        self._receiver.close()
+
+
+def _send_looks(
+    receiver: Connection,
+    sender: Connection,
+    paths: Sequence[ImageSource],
+    workers: int | None,
+    alone: bool,
+    pixels: int,
+) -> None:
+    receiver.close()  # without it, sending ends where the parent is killed
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the parent handles Ctrl-C
+    limit_pixels(pixels)
+    try:
+        if alone:
+            for path in paths:
+                sender.send([look_at(path)])
+            return
+        with threads(workers) as pool:
+            for begin in range(0, len(paths), AT_ONCE):
+                found: list[Look] = []
+                for look in pool.map(look_at, paths[begin : begin + AT_ONCE]):
+                    found.append(look)
+                    if len(found) == SENT:
+                        sender.send(found)
+                        found = []
+                sender.send(found)
+    except ConnectionError:
+        return
+    except ComptoolError as error:
+        sender.send(error)
+    except Exception:
+        sender.send(RuntimeError(traceback.format_exc()))

@@ -5,16 +5,21 @@ from __future__ import annotations
 import io
 import logging
 import struct
+import warnings
 import zipfile
+import zlib
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from comptool.errors import InputError
 from comptool.io.image_readers import READERS, USUAL
+from comptool.io.npy import npy_header, read_npy
+from comptool.io.packed import UNREADABLE, reason
+from comptool.limits import check_pixels, check_unpacked
 
 Array = npt.NDArray[Any]
 DAMAGED = "Download it again"
@@ -38,28 +43,42 @@ def read_numpy(content: bytes, path: Path) -> Array:
     if not content.startswith(NUMPY):
         raise InputError("this is no array of numpy", file=path, mend=DAMAGED)
     try:
-        found = np.load(io.BytesIO(content), allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return np.asarray(found)
-        with found:
-            arrays: dict[str, Array] = {name: found[name] for name in found.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        if not zipfile.is_zipfile(io.BytesIO(content)):
+            return _array(io.BytesIO(content), len(content), path)
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            shapes: dict[str, tuple[int, ...]] = {}
+            for name in archive.namelist():
+                with archive.open(name) as stream:
+                    shapes[name] = npy_header(stream)[0]
+            images = [name for name, shape in shapes.items() if len(shape) in (2, 3)]
+            if len(images) == 1:
+                with archive.open(images[0]) as stream:
+                    return _array(stream, archive.getinfo(images[0]).file_size, path)
+    except (*UNREADABLE, MemoryError) as error:
         if "allow_pickle" in str(error):
             what = "this array holds Python objects, which are not loaded"
             raise InputError(what, file=path) from error
-        reason = " ".join(str(error).split())
-        raise InputError(f"this array is damaged ({reason})", file=path, mend=DAMAGED) from error
-    images = [array for array in arrays.values() if array.ndim in (2, 3)]
-    if len(images) != 1:
         raise InputError(
-            f"{len(images)} of its {len(arrays)} arrays may be the image",
-            file=path,
-            values=[f"{name} {array.shape}" for name, array in arrays.items()],
-            mend="Choose one with a reader of your own: --reader FILE.py:function",
-        )
-    return images[0]
+            f"this array is damaged ({reason(error)})", file=path, mend=DAMAGED
+        ) from error
+    raise InputError(
+        f"{len(images)} of its {len(shapes)} arrays may be the image",
+        file=path,
+        values=[f"{name.removesuffix('.npy')} {shape}" for name, shape in shapes.items()],
+        mend="Choose one with a reader of your own: --reader FILE.py:function",
+    )
 
 
+def _array(stream: IO[bytes], size: int, path: Path) -> Array:
+    shape, _ = npy_header(stream)
+    # Which axis the channels are on does not matter here: they are few.
+    short, middle, long = sorted((1, 1, *shape))[-3:]
+    check_pixels(path, middle, long, short)
+    stream.seek(0)
+    return read_npy(stream, size)
+
+
+TIFF = (b"II*\0", b"MM\0*")
 # Tags of a TIFF directory.
 WIDTH, HEIGHT, BITS, SAMPLES, EXTRA, FORMAT = 256, 257, 258, 277, 338, 339
 FIELD_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 8: 2, 9: 4}
@@ -76,15 +95,19 @@ def read_tiff(content: bytes, path: Path) -> Array:
         usual: Array = READERS.load(USUAL)(content, path)
         return usual
     tifffile = package("tifffile", "tiff", path)
+    # It logs, tag by tag, what the error says.
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
         with tifffile.TiffFile(io.BytesIO(content)) as file:
             first = file.pages[0]
+            check_pixels(path, first.imagelength, first.imagewidth, first.samplesperpixel)
             alike = [
                 page
                 for page in file.pages
                 if page.axes == "YX" and page.shape == first.shape and page.dtype == first.dtype
             ]
             if len(alike) > 1:
+                check_pixels(path, first.imagelength, first.imagewidth, len(alike))
                 return np.stack([page.asarray() for page in alike], axis=-1)
             pixels: Array = first.asarray()
             return np.moveaxis(pixels, 0, -1) if first.axes == "SYX" else pixels
@@ -99,6 +122,12 @@ def read_tiff(content: bytes, path: Path) -> Array:
         raise InputError(
             f"this TIFF is damaged, or no TIFF ({reason})", file=path, mend=DAMAGED
         ) from error
+
+
+def tiff_size(content: bytes) -> tuple[int, int]:
+    """Height and width of the first page; zeros if there is none."""
+    tags, _ = _first_directory(content)
+    return tags.get(HEIGHT, 0), tags.get(WIDTH, 0)
 
 
 def _suits_opencv(content: bytes) -> bool:
@@ -162,6 +191,8 @@ def read_dicom(content: bytes, path: Path) -> Array:
     pydicom = package("pydicom", "dicom", path)
     pixel_data = package("pydicom.pixels", "dicom", path)
     _quiet(pydicom)
+    if DEFLATED in content[:HEAD]:
+        _try_to_inflate(content, path)
     try:
         header = pydicom.dcmread(io.BytesIO(content), force=True)
         if "PixelData" not in header:
@@ -169,6 +200,10 @@ def read_dicom(content: bytes, path: Path) -> Array:
         if "TransferSyntaxUID" not in header.file_meta:
             header.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
         frames = int(header.get("NumberOfFrames") or 1)
+        # Of several frames one is decoded.
+        names = ("Rows", "Columns", "SamplesPerPixel")
+        rows, columns, samples = (int(header.get(name) or 0) for name in names)
+        check_pixels(path, rows, columns, samples)
         stored: Array = pixel_data.pixel_array(header, index=frames // 2)
     except RuntimeError as error:
         # pydicom's word for a compression without decoder.
@@ -198,10 +233,30 @@ def read_dicom(content: bytes, path: Path) -> Array:
     return np.asarray(stored.astype(np.uint64) * FULL // (2**bits - 1), np.uint16)
 
 
+# The transfer syntax whose data set is packed as a whole, the bytes in which it is named, the
+# place of the length of the header, and the end of that number.
+DEFLATED, HEAD, LENGTH, START = b"1.2.840.10008.1.2.1.99", 1024, 140, 144
+AT_ONCE = 1 << 26
+
+
+def _try_to_inflate(content: bytes, path: Path) -> None:
+    """Raise an InputError if the data set unfolds to too much; pydicom sets no limit."""
+    try:
+        packed = content[START + int.from_bytes(content[LENGTH:START], "little") :]
+        unpacker, found = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        while packed:
+            found += len(unpacker.decompress(packed, AT_ONCE))
+            packed = unpacker.unconsumed_tail
+            check_unpacked(path, found, len(content))
+    except zlib.error as error:
+        raise InputError(f"this image is damaged ({error})", file=path, mend=DAMAGED) from error
+
+
 def _quiet(pydicom: Any) -> None:
     """No warnings of values against the standard: old files are full of them."""
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     logging.getLogger("pydicom").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pydicom")
 
 
 def _bytes_of_palette(colours: Array) -> Array:

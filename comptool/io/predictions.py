@@ -7,16 +7,12 @@ probabilities, repeated ``np.load`` of the open file also the columns, ids, fold
 from __future__ import annotations
 
 import csv
-import gzip
 import io
-import zipfile
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from tokenize import TokenError
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,17 +22,17 @@ from numpy.lib import format as npy
 from comptool.errors import InputError, quoted
 from comptool.io.atomic import atomic_output, refuse_existing
 from comptool.io.names import check_columns, check_texts
+from comptool.io.npy import read_npy
+from comptool.io.packed import is_packed, unpacked
+from comptool.io.parquet import PARQUET, scan_parquet, write_parquet
 from comptool.io.provenance import PredictionFacts
 from comptool.io.tables import (
-    PARQUET,
     check_header,
     check_ids,
     csv_stream,
     no_csv,
     refuse_missing,
-    scan_parquet,
     write_csv,
-    write_parquet,
 )
 
 NPY = ".npy"
@@ -72,17 +68,18 @@ def save(path: Path, arrays: Arrays) -> None:
 
 def load(path: Path) -> Arrays:
     """The arrays of a file written by `save`."""
-    arrays = []
+    arrays: list[npt.NDArray[Any]] = []
+    size = path.stat().st_size
     try:
         with path.open("rb") as stream:
             for _ in Arrays._fields:
-                arrays.append(npy.read_array(stream, allow_pickle=False))
+                arrays.append(read_npy(stream, size))
                 if not stream.peek(1) and len(arrays) == 1:
                     what = "says neither of which images nor of which classes its numbers are"
                     raise InputError(what, file=path, mend=MEND)
             if stream.read(1):
                 raise ValueError("there is more in it than their arrays")
-    except (ValueError, OSError, MemoryError, TokenError) as error:
+    except (ValueError, OSError, MemoryError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"is no .npy file of predictions ({reason})", file=path) from error
     found = Arrays(*arrays)
@@ -127,18 +124,10 @@ def _scan_csv(path: Path) -> pl.DataFrame:
 
 def _unpacked(path: Path) -> Path | bytes:
     """The file, or the one file inside a zip (from ``comptool submit --zip``) or ``.gz``."""
-    try:
-        if path.suffix == ".gz":
-            return gzip.decompress(path.read_bytes())
-        if path.suffix != ".zip":
-            return path
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            if len(names) != 1:
-                raise InputError("holds more than one file, or none", file=path, values=names)
-            return archive.read(names[0])
-    except (zipfile.BadZipFile, EOFError, OSError, zlib.error) as error:
-        raise InputError(f"cannot be unpacked ({error})", file=path) from error
+    if not is_packed(path):
+        return path
+    with unpacked(path) as stream:
+        return stream.read()
 
 
 def _parse_csv(

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal, cast
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +25,9 @@ from comptool.io.atomic import atomic_output, named_late
 from comptool.io.image_records import holds_records, read_record_table
 from comptool.io.json_tables import JSON, read_json
 from comptool.io.names import check_columns, check_texts
+from comptool.io.packed import unpacked
+from comptool.io.parquet import PARQUET, scan_parquet, write_parquet
 from comptool.io.text_tables import NAMELESS, USUAL, TextForm, text_form
-
-PARQUET = ".parquet"
 
 
 def read_table(
@@ -93,24 +91,23 @@ def refuse_missing(path: Path) -> None:
 def _read_text(path: Path, form: TextForm) -> pd.DataFrame:
     try:
         # header=None: pandas would rename a repeated column instead of reporting it.
-        frame = pd.read_csv(
-            path,
-            header=None,
-            dtype=str,
-            keep_default_na=False,
-            na_filter=False,
-            encoding=form.encoding,
-            sep=form.separator,
-            skiprows=form.num_comments,
-        )
+        with unpacked(path) as stream:
+            frame = pd.read_csv(
+                stream,
+                header=None,
+                dtype=str,
+                keep_default_na=False,
+                na_filter=False,
+                encoding=form.encoding,
+                sep=form.separator,
+                skiprows=form.num_comments,
+            )
     except UnicodeDecodeError as error:
         raise InputError(
             "is not UTF-8 text", file=path, mend="Save it as UTF-8 and try again"
         ) from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, EOFError, OSError) as error:
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, OSError) as error:
         raise no_csv(path, error, form) from error
-    except (ValueError, BadZipFile) as error:
-        raise InputError(f"cannot be unpacked ({error})", file=path) from error
     if form.columns:
         frame.columns = pd.Index(form.columns)
         return frame
@@ -127,14 +124,6 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     frame = scan_parquet(path)
     text = frame.select(pl.all().cast(pl.String).fill_null(""))
     return pd.DataFrame({name: text[name].to_list() for name in text.columns}, dtype=object)
-
-
-def scan_parquet(path: Path) -> pl.DataFrame:
-    """The columns of a Parquet file with their types."""
-    try:
-        return pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise InputError(f"is no Parquet table ({error})", file=path) from error
 
 
 def check_header(path: Path, header: Sequence[str], required: Sequence[str]) -> None:
@@ -177,15 +166,6 @@ def write_table(path: Path, frame: pd.DataFrame, *, force: bool = False) -> None
         else:
             quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
             frame.to_csv(temporary, index=False, lineterminator="\n", quoting=quoting)
-
-
-def write_parquet(path: Path, frame: pl.DataFrame) -> None:
-    """Write columns with their types."""
-    packed = io.BytesIO()
-    frame.write_parquet(packed)
-    # polars itself reports a full disk at the end of the table as bad Thrift.
-    with named_late(path) as stream:
-        stream.write(packed.getbuffer())
 
 
 def write_csv(stream: IO[bytes], frame: pl.DataFrame, *, header: bool = True) -> None:

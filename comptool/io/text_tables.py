@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import re
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from comptool.errors import InputError
 from comptool.io.image_readers import IMAGE_SUFFIXES
+from comptool.io.packed import unpacked
 
 NAMELESS = "Unnamed: 0"
 """The name of a first column without a name."""
@@ -60,7 +59,7 @@ def text_form(path: Path) -> TextForm:
     """How a text table is written; a usual CSV if it cannot be read."""
     try:
         head = _head(path)
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, IndexError):
+    except (OSError, InputError):
         return USUAL
     encoding, text = _decoded(head, whole=len(head) < SNIFFED_BYTES)
     lines = text.splitlines(keepends=True)
@@ -82,13 +81,7 @@ def text_form(path: Path) -> TextForm:
 
 
 def _head(path: Path) -> bytes:
-    if path.suffix == ".gz":
-        with gzip.open(path) as packed:
-            return packed.read(SNIFFED_BYTES)
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path) as archive, archive.open(archive.namelist()[0]) as member:
-            return member.read(SNIFFED_BYTES)
-    with path.open("rb") as stream:
+    with unpacked(path) as stream:
         return stream.read(SNIFFED_BYTES)
 
 

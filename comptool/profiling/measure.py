@@ -266,12 +266,13 @@ def profile_training(plan: TrainPlan, steps: int, say: Say, quiet: bool) -> Prof
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("profile measures one process; start it without torchrun")
+    from comptool.data.loader import naming_dead_loaders
     from comptool.training.auto_batch_size import with_batch_size
     from comptool.training.autotune import compilation_is_known
     from comptool.training.distributed import joined
     from comptool.training.setup import prepare, without_published_weights
 
-    with joined(plan.settings.device) as processes:
+    with joined(plan.settings.device) as processes, naming_dead_loaders():
         plan = with_batch_size(without_published_weights(plan), processes, say)
         # Measuring whether compilation pays takes minutes.
         ready = prepare(plan, plan.members[0], processes, say, measure="threads")

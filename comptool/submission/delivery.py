@@ -23,10 +23,12 @@ from comptool.errors import InputError, SubmissionError, UsageError, counted, qu
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, refuse_existing, refuse_inputs, together
 from comptool.io.json_tables import JSON
+from comptool.io.packed import UNREADABLE, member, reason
+from comptool.io.parquet import PARQUET
 from comptool.io.predictions import Predictions, refuse_ranks
 from comptool.io.provenance import PredictionFacts
-from comptool.io.tables import PARQUET, read_table
 from comptool.io.tables import check_ids as check_table_ids
+from comptool.io.tables import read_table
 from comptool.io.text_tables import USUAL, UTF_8, TextForm, text_form
 from comptool.postprocess.calibration.config import THRESHOLDS, CalibrationConfig
 from comptool.postprocess.inputs import read_recorded, task_of
@@ -105,12 +107,12 @@ UNIX = 3
 
 def write_zip(path: Path, csv: Path, *, force: bool = False) -> None:
     """Write ``csv`` as ``results.csv`` into a reproducible zip."""
-    member = zipfile.ZipInfo(MEMBER, date_time=EPOCH)
-    member.compress_type = zipfile.ZIP_DEFLATED
-    member.external_attr = READABLE_FILE
-    member.create_system = UNIX
+    info = zipfile.ZipInfo(MEMBER, date_time=EPOCH)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info.external_attr = READABLE_FILE
+    info.create_system = UNIX
     with atomic_output(path, force=force) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        archive.writestr(member, csv.read_bytes())
+        archive.writestr(info, csv.read_bytes())
 
 
 def read_submission(path: Path, form: TextForm = USUAL) -> pd.DataFrame:
@@ -125,9 +127,10 @@ def read_submission(path: Path, form: TextForm = USUAL) -> pd.DataFrame:
             if names != [MEMBER]:
                 shown = ", ".join(f"'{name}'" for name in names[:3]) or "nothing"
                 raise SubmissionError(f"{path}: holds {shown}; one {MEMBER} at its root is wanted")
-            content = archive.read(MEMBER)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, RuntimeError) as error:
-        raise SubmissionError(f"{path}: is no readable zip ({error})") from error
+            with member(path, archive, MEMBER) as stream:
+                content = stream.read()
+    except UNREADABLE as error:
+        raise SubmissionError(f"{path}: is no readable zip ({reason(error)})") from error
     with tempfile.TemporaryDirectory() as folder:
         extracted = Path(folder) / MEMBER
         extracted.write_bytes(content)

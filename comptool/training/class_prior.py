@@ -17,7 +17,7 @@ from comptool import models, tasks
 from comptool.competition.config import load
 from comptool.competition.samples import Samples
 from comptool.data.dataset import SampleDataset
-from comptool.data.loader import Loader, choose_workers
+from comptool.data.loader import Loader, choose_workers, naming_dead_loaders
 from comptool.data.sampler import in_order
 from comptool.errors import InputError, UsageError
 from comptool.io.records import RunHeader
@@ -137,7 +137,7 @@ def carry_out(
     Raises a UsageError if the device is not available, an InputError if an image or a checkpoint
     cannot be used.
     """
-    with joined(device) as processes:
+    with joined(device) as processes, naming_dead_loaders():
         sums = np.zeros(len(estimate.classes))
         for part in estimate.parts:
             sums += summed(part, processes, batch_size, workers, estimate.missing)

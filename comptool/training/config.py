@@ -18,6 +18,7 @@ from comptool.options import (
     Output,
     WithCompetition,
     WithDevice,
+    WithMaxPixels,
     WithSeed,
     argument,
     check,
@@ -630,7 +631,7 @@ class Files(WithCompetition):
 
 
 @dataclass(frozen=True)
-class TrainConfig(Output, Files, TrainSettings):
+class TrainConfig(Output, Files, WithMaxPixels, TrainSettings):
     """The options of ``comptool train``."""
 
     run_name: str | None = option(
@@ -654,7 +655,7 @@ class TrainConfig(Output, Files, TrainSettings):
 
 
 @dataclass(frozen=True)
-class PriorConfig(Output, WithWorkers, WithDevice):
+class PriorConfig(Output, WithMaxPixels, WithWorkers, WithDevice):
     """The options of ``comptool prior``."""
 
     run: str | None = argument(None, help="Multi-label run.", shown="the latest")

@@ -17,6 +17,7 @@ import torch
 from tqdm import tqdm
 
 from comptool.data.dataset import Batch
+from comptool.data.loader import naming_dead_loaders
 from comptool.errors import InputError, UsageError
 from comptool.io import provenance
 from comptool.io.locks import hold
@@ -331,7 +332,11 @@ def train(
         If a file cannot be used or written, or the loss diverges.
     """
     started = perf_counter()
-    with joined(plan.settings.device) as processes, ExitStack() as training:
+    with (
+        joined(plan.settings.device) as processes,
+        ExitStack() as training,
+        naming_dead_loaders(),
+    ):
         if not processes.first:
             say = _nothing
         plan = with_batch_size(plan, processes, say)

@@ -5,7 +5,6 @@ Without random generator states: each step is seeded by (seed, epoch, step).
 
 from __future__ import annotations
 
-import pickle
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -21,11 +20,6 @@ from comptool.io.records import Figure, RunHeader, misfit, parse
 
 STATE_FORMAT = 1
 MEND = "Train again with --force"
-# Of torch.load on files that are damaged or of someone else.
-UNREADABLE = (
-    pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError,
-    AttributeError, AssertionError, OverflowError,
-)  # fmt: skip
 
 
 @dataclass
@@ -120,7 +114,8 @@ def read_state(path: Path) -> TrainState:
             # torch warns about unusual pickles.
             warnings.simplefilter("ignore", UserWarning)
             document = torch.load(path, map_location="cpu", weights_only=True)
-    except UNREADABLE as error:
+    # Of torch's unpickler on damaged files IndexError, AttributeError and many more.
+    except Exception as error:
         raise InputError(
             "is no readable training state, it may be truncated or hold code",
             file=path,

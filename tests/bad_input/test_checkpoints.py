@@ -9,6 +9,12 @@ import pickle
 from pathlib import Path
 
 import pytest
+from torch import nn
+
+from comptool.errors import InputError
+from comptool.io.runs import read_header
+from comptool.models.checkpoint_file import load_weights, save_checkpoint
+from comptool.training.training_state import read_state
 
 BEST = "weights/net/best.safetensors"
 LAST = "weights/net/last.pt"
@@ -43,6 +49,76 @@ def test_weights_of_someone_else(refused, damage, command):
     weights = load_file(BEST)
     save_file(weights, BEST)
     refused(command, 3, f"{BEST}: holds weights without comptool's header")
+
+
+TENSORS = {
+    "an overlap": {"weight": ("F32", [2, 2], [0, 16]), "bias": ("F32", [2], [8, 16])},
+    "a hole": {"weight": ("F32", [2, 2], [0, 16]), "bias": ("F32", [2], [20, 28])},
+    "an end beyond the file": {"weight": ("F32", [2, 2], [0, 16]), "bias": ("F32", [2], [16, 999])},
+    "a size beyond all": {"weight": ("F32", [2**62, 2**62], [0, 16])},
+    "another shape": {"weight": ("F32", [4], [0, 16]), "bias": ("F32", [2], [16, 24])},
+    "an unknown type": {"weight": ("X9", [2, 2], [0, 16]), "bias": ("F32", [2], [16, 24])},
+    "another type": {"weight": ("F8_E5M2", [16], [0, 16]), "bias": ("BOOL", [8], [16, 24])},
+    "a negative place": {"weight": ("F32", [2, 2], [-16, 0]), "bias": ("F32", [2], [16, 24])},
+}
+
+
+@pytest.mark.parametrize("what", TENSORS)
+def test_tensors_that_contradict_their_file(chain, what):
+    tensors = {
+        name: {"dtype": kind, "shape": shape, "data_offsets": place}
+        for name, (kind, shape, place) in TENSORS[what].items()
+    }
+    header = json.dumps(tensors).encode()
+    Path(BEST).write_bytes(len(header).to_bytes(8, "little") + header + bytes(24))
+    with pytest.raises(InputError) as error:
+        load_weights(nn.Linear(2, 2), Path(BEST))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("length", [10**8 + 1, 2**40, 2**63, 2**64 - 1])
+def test_a_header_longer_than_the_file(refused, damage, length):
+    damage({BEST: length.to_bytes(8, "little") + Path(BEST).read_bytes()[8:]})
+    refused("infer", 3, UNREADABLE)
+
+
+def test_damaged_checkpoints_are_one_sentence(chain, mutants, recwarn):
+    header = read_header(Path("weights/net"))
+    model = nn.Linear(30, 3)
+    save_checkpoint(Path("small.safetensors"), model, header)
+    content = Path("small.safetensors").read_bytes()
+    for mutant in mutants(content, 400):
+        Path("small.safetensors").write_bytes(mutant)
+        for read in (read_header, lambda path: load_weights(model, path)):
+            try:
+                read(Path("small.safetensors"))
+            except InputError as error:
+                assert "\n" not in str(error), mutant
+    assert not recwarn.list
+
+
+def test_damaged_training_states_are_one_sentence(chain, mutants):
+    for mutant in mutants(Path(LAST).read_bytes(), 60):
+        Path(LAST).write_bytes(mutant)
+        try:
+            read_state(Path(LAST))
+        except InputError as error:
+            assert "\n" not in str(error)
+
+
+def test_links_in_a_circle_are_no_runs(chain, invoked):
+    Path("weights/circle").symlink_to("circle")
+    Path("weights/net/fold-0").symlink_to("..", target_is_directory=True)
+    Path("weights/up").symlink_to("..", target_is_directory=True)
+    Path("data/circle").symlink_to(".", target_is_directory=True)
+    for command in (("runs",), ("infer", "-j", "0", "-o", "new.csv"), ("inspect",)):
+        done = invoked(*command)
+        assert done.exit_code == 0, done.output
+    done = invoked("infer", "circle", "-o", "other.csv")
+    assert done.exit_code == 3
+    assert "no trained run is called 'circle'" in done.stderr
+    done = invoked("init", "data", "--force")
+    assert isinstance(done.exception, SystemExit | None), done.exception
 
 
 def rewrite(**changes: object) -> None:

@@ -51,6 +51,32 @@ def test_a_damaged_image_to_be_trained_on_is_named_and_training_goes_on_when_it_
     assert (result.exit_code, result.stdout, result.stderr) == (0, "weights/new\n", "")
 
 
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_inspect_says_of_a_damaged_image_what_the_others_say(chain, damage, invoked, kind):
+    spoil, message = DAMAGES[kind]
+    damage({"data/eo_s08.png": spoil(Path("data/eo_s08.png").read_bytes())})
+    assert invoked("inspect").exit_code == 0
+    found = [line for line in Path("findings.csv").read_text().splitlines() if "unreadable" in line]
+    assert len(found) == 1
+    assert message.partition(". ")[0] in found[0]
+
+
+@pytest.mark.parametrize("command", ["train", "infer", "tta"])
+def test_images_of_more_pixels_than_asked_for(refused, commands, monkeypatch, command):
+    large = "data/sar_{}.png: this image has 20x20 pixels; 256 are allowed. If it is sound, allow "
+    large += "it with --max-pixels 400 or COMPTOOL_MAX_PIXELS"
+    cache = ("--cache", "off") if command == "train" else ()
+    refused((*commands[command], *cache, "--max-pixels", "256"), 3, large)
+    monkeypatch.setenv("COMPTOOL_MAX_PIXELS", "256")
+    refused((*commands[command], *cache), 3, large)
+    monkeypatch.setenv("COMPTOOL_MAX_PIXELS", "many")
+    refused(
+        (*commands[command], *cache),
+        2,
+        "the variable COMPTOOL_MAX_PIXELS has to be a number above 0, not 'many'",
+    )
+
+
 def test_a_damaged_image_among_those_that_are_looked_at_first_stops_training_before_it(
     refused, damage
 ):

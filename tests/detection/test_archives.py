@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import lzma
+import shutil
 import tarfile
 import zipfile
 import zlib
@@ -233,3 +234,126 @@ def test_init_unpacks_and_a_dry_run_does_not(comptool, tmp_path):
     assert done.exit_code == 0, done.stderr
     assert "unpacked train.zip into train/ (4 files)\n" in done.stderr
     assert len(training_samples(load())) == 4
+
+
+def bomb(path: Path) -> None:
+    """Three megabytes of zeros in a few kilobytes."""
+    content = bytes(3_000_000)
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("1.png", content)
+    elif path.suffix == ".7z":
+        with pytest.importorskip("py7zr").SevenZipFile(path, "w") as archive:
+            archive.writestr(content, "1.png")
+    else:
+        with tarfile.open(path, f"w:{path.suffix[1:]}") as tar:
+            member = tarfile.TarInfo("1.png")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+
+
+@pytest.mark.parametrize("name", ["train.zip", "train.tar.gz", "train.tar.bz2", "train.7z"])
+def test_a_bomb_is_refused_and_allowed_by_a_variable(tmp_path, monkeypatch, name):
+    monkeypatch.setattr("comptool.limits.ALWAYS", 10**6)
+    bomb(tmp_path / name)
+    with pytest.raises(InputError) as error:
+        unpack_all(tmp_path, is_given=True)
+    assert str(error.value).startswith(f"{tmp_path / name}: holds more than 0.0 GB in 0.0 MB. If ")
+    assert "COMPTOOL_MAX_UNPACKED_GB" in str(error.value)
+    assert [one.name for one in tmp_path.iterdir()] == [name]
+    monkeypatch.setenv("COMPTOOL_MAX_UNPACKED_GB", "0.1")
+    assert unpack_all(tmp_path, is_given=True) == [f"unpacked {name} into train/ (1 file)"]
+
+
+def test_a_name_of_a_tar_that_is_a_bomb(tmp_path, monkeypatch):
+    monkeypatch.setattr("comptool.limits.ALWAYS", 10**6)
+    with tarfile.open(tmp_path / "train.tar.gz", "w:gz", format=tarfile.GNU_FORMAT) as tar:
+        tar.addfile(tarfile.TarInfo("a" * 5_000_000 + ".png"))
+    with pytest.raises(InputError, match="holds more than"):
+        unpack_all(tmp_path, is_given=True)
+
+
+@pytest.mark.parametrize("name", ["train.zip", "train.tar", "train.tar.gz"])
+@pytest.mark.parametrize("again", ["1.png", "./1.png", "a//1.png"])
+def test_two_files_of_one_name_are_refused(tmp_path, name, again):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("warnings.warn", lambda *_, **__: None)
+        put(tmp_path / name, ["0.png", "1.png", "a/1.png", again])
+    with pytest.raises(InputError, match="has two files of one name; nothing was unpacked"):
+        unpack_all(tmp_path, is_given=True)
+    assert [one.name for one in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("path", ["C:/out.png", "C:\\out.png", "\\\\host\\share\\out.png"])
+def test_a_path_of_a_drive_is_refused(tmp_path, path):
+    put(tmp_path / "train.zip", [*NAMES, path])
+    with pytest.raises(InputError, match="leads out of its folder"):
+        unpack_all(tmp_path, is_given=True)
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE])
+def test_a_file_through_a_link_and_a_device_are_refused(tmp_path, kind):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    with tarfile.open(folder / "train.tar", "w") as tar:
+        link = tarfile.TarInfo("out")
+        link.type, link.linkname = kind, ".."
+        for member in (tarfile.TarInfo("1.png"), link, tarfile.TarInfo("out/2.png")):
+            tar.addfile(member)
+    with pytest.raises(InputError, match=r"train\.tar: "):
+        unpack_all(folder, is_given=True)
+    assert [one.name for one in tmp_path.rglob("*")] == ["data", "train.tar"]
+
+
+def test_a_link_of_a_7z_archive_leads_nowhere(tmp_path):
+    py7zr = pytest.importorskip("py7zr")
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (tmp_path / "out").symlink_to("/etc")
+    with py7zr.SevenZipFile(folder / "train.7z", "w") as archive:
+        archive.write(__file__, "1.png")
+        archive.write(tmp_path / "out", "out")
+    try:
+        unpack_all(folder, is_given=True)
+    except InputError as error:
+        assert "\n" not in str(error)
+    assert not (folder / "train" / "out").is_symlink()
+
+
+def test_an_archive_that_holds_itself_is_opened_twice_and_no_more(tmp_path):
+    content = put(tmp_path / "4.zip", NAMES).read_bytes()
+    (tmp_path / "4.zip").unlink()
+    for number in (3, 2, 1):
+        with zipfile.ZipFile(tmp_path / f"{number}.zip", "w") as archive:
+            archive.writestr(f"{number + 1}.zip", content)
+        content = (tmp_path / f"{number}.zip").read_bytes()
+        if number > 1:
+            (tmp_path / f"{number}.zip").unlink()
+    assert unpack_all(tmp_path, is_given=True) == [
+        "unpacked 1.zip into this folder (1 file)",
+        "unpacked 2.zip into this folder (1 file)",
+        "not unpacked: 3.zip, which was in an archive twice",
+    ]
+
+
+@pytest.mark.parametrize("name", ["train.zip", "train.tar", "train.tar.gz", "train.7z"])
+def test_damaged_archives_are_one_sentence_and_leave_nothing(tmp_path, mutants, name):
+    path = tmp_path / "whole" / name
+    path.parent.mkdir()
+    if name.endswith("7z"):
+        with pytest.importorskip("py7zr").SevenZipFile(path, "w") as archive:
+            for one in NAMES:
+                archive.writestr("x" * 50, one)
+    else:
+        put(path, NAMES)
+    folder = tmp_path / "data"
+    for mutant in mutants(path.read_bytes(), 200):
+        folder.mkdir()
+        (folder / name).write_bytes(mutant)
+        try:
+            unpack_all(folder, is_given=True)
+        except InputError as error:
+            assert "\n" not in str(error), mutant
+            assert [one.name for one in folder.iterdir()] == [name], mutant
+        shutil.rmtree(folder)
+    assert [one.name for one in tmp_path.iterdir()] == ["whole"]

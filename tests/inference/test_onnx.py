@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -13,11 +15,12 @@ import pytest
 
 from comptool import models
 from comptool.errors import UsageError
+from comptool.inference import onnx_backend
 from comptool.inference.config import Computing, InferConfig
 from comptool.inference.plan import plan_prediction
 from comptool.inference.predict import predict
 from comptool.inference.tta.policies import GROUPS, PLAIN, Scheme
-from comptool.io.provenance import recall
+from comptool.io.provenance import meta_path, recall
 from comptool.io.records import ModelRecord
 from comptool.io.runs import BEST
 from comptool.models import onnx_export
@@ -138,6 +141,50 @@ def test_a_graph_that_nothing_vouches_for_is_made_anew(pairs, exports):
         damage(path)
         np.testing.assert_array_equal(predicted(ONNX)[0], first)
         assert len(exports) == count
+
+
+def vouched(path: Path, graph: bytes) -> None:
+    """Put a graph in the place of the kept one, with a record that fits."""
+    known = json.loads(meta_path(path).read_text())
+    known["facts"]["sha256"] = hashlib.sha256(graph).hexdigest()
+    path.write_bytes(graph)
+    for key in ("sha256", "digest"):
+        if key in known:
+            known[key] = known["facts"]["sha256"]
+    meta_path(path).write_text(json.dumps(known))
+
+
+@pytest.mark.parametrize("what", ["outside", "damaged", "input", "output", "names"])
+def test_a_graph_that_contradicts_its_run_is_made_anew(pairs, exports, monkeypatch, what):
+    onnx = pytest.importorskip("onnx")
+    run = pairs("one")
+    wanted, _ = predicted(ONNX)
+    graph = onnx.load(run / "best.onnx")
+    if what == "outside":
+        tensor = max(graph.graph.initializer, key=lambda one: len(one.raw_data))
+        onnx.external_data_helper.set_external_data(tensor, "../../secret.bin")
+        tensor.ClearField("raw_data")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+    elif what == "input":
+        graph.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 7
+    elif what == "output":
+        # Of a dimension ONNX Runtime itself believes the layers.
+        last = next(node for node in graph.graph.node if "logits" in node.output)
+        last.output[0] = graph.graph.output[0].name = "else"
+    elif what == "names":
+        graph.graph.input[0].name = "else"
+        for node in graph.graph.node:
+            node.input[:] = ["else" if one == "images0" else one for one in node.input]
+    content = graph.SerializeToString()
+    vouched(run / "best.onnx", content[: len(content) // 2] if what == "damaged" else content)
+    seen: list[bytes] = []
+    whole = onnx_backend._session
+    monkeypatch.setattr(onnx_backend, "_session", lambda graph: seen.append(graph) or whole(graph))
+    again, _ = predicted(ONNX)
+    np.testing.assert_array_equal(again, wanted)
+    assert len(exports) == 2
+    assert not any(b"secret.bin" in graph for graph in seen)
+    assert recall(run / "best.onnx") is not None
 
 
 def test_a_graph_of_one_checkpoint_is_not_taken_for_anothers(pairs):
