@@ -607,7 +607,8 @@ class Prepared:
 def rehearse(plan: TrainPlan) -> None:
     """Prepare every member with random weights; raises the errors of :func:`prepare`."""
     plan = without_published_weights(plan)
-    size = plan.settings.batch_size or BATCH_SIZE  # no search in a dry run
+    # No search in a dry run.
+    size = plan.settings.batch_size or max(BATCH_SIZE, plan.settings.bag_size or 1)
     plan = replace(plan, settings=replace(plan.settings, batch_size=size))
     with joined(plan.settings.device) as processes:
         for member in plan.members:
