@@ -27,7 +27,6 @@ from comptool.options import (
     option,
     to_json,
 )
-from comptool.tasks.pooling import ATTENTION, MEAN
 
 Reference = Literal["mean", "max", "min"]
 LIMITS = (0.1, 10.0)
@@ -521,6 +520,8 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
     @property
     def trained_pool(self) -> str | None:
         """How the images of a bag are pooled in training; None if it is on images."""
+        from comptool.tasks.pooling import MEAN  # late: imports numpy
+
         return None if self.bag_size is None else self.pool or MEAN
 
     @property
@@ -639,6 +640,8 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
             )
 
     def _check_bags(self) -> None:
+        from comptool.tasks.pooling import ATTENTION  # late: imports numpy
+
         if self.bag_size is None:
             if self.pool == ATTENTION:
                 raise UsageError(
