@@ -236,6 +236,19 @@ class CoralClassifier(FusedClassifier):
     Differs from the paper: thresholds are in order by construction, not only at the optimum.
     """
 
+    # Without attention: these logits of a mean of features are no mean of logits.
+    def __init__(
+        self,
+        encoders: Sequence[Encoder],
+        num_classes: int,
+        *,
+        drop_rate: float | None = None,
+        auxiliary_heads: bool = False,
+    ) -> None:
+        super().__init__(
+            encoders, num_classes, drop_rate=drop_rate, auxiliary_heads=auxiliary_heads
+        )
+
     def layer(self, width: int, num_classes: int) -> nn.Module:
         """A classifier of features (B, ``width``) for ``num_classes`` + 1 grades."""
         return CoralLinear(width, num_classes)
