@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -28,9 +28,6 @@ BAG = "bag"
 ANY = "*"  # in a filename pattern: every image of a folder
 NAME_BAG = "Correct 'bag' in comptool.toml, or give --bag"
 JOIN = "_"
-NO_BAGS = (
-    "--pool is for several images per answer, and comptool.toml names no 'bag' (init --bag COLUMN)"
-)
 
 
 class Bags(NamedTuple):
@@ -39,6 +36,14 @@ class Bags(NamedTuple):
     names: npt.NDArray[np.object_]  # (B,)
     of_row: npt.NDArray[np.int64]  # bag of each row, (N,)
     first: npt.NDArray[np.int64]  # first row of each bag, (B,)
+
+
+def no_bags(option: str) -> str:
+    """The message for an option that is for bags, where there are none."""
+    return (
+        f"{option} is for several images per answer, and comptool.toml names no 'bag' "
+        "(init --bag COLUMN)"
+    )
 
 
 def bags_of(column: pd.Series[str]) -> Bags:
@@ -53,6 +58,33 @@ def pooled_by_bag(
 ) -> npt.NDArray[np.floating]:
     """Probabilities of N images, (N, K), as those of their bags, (B, K), of the same type."""
     return task.pool(probabilities, bags.of_row, pool).astype(probabilities.dtype)
+
+
+Table = npt.NDArray[np.floating]
+
+
+def by_bag(
+    batches: Iterable[Sequence[Table]],
+    bags: Bags,
+    pool: Callable[[Table, npt.NDArray[np.int64]], Table],
+) -> Iterator[list[Table]]:
+    """Tables of images, batch after batch, as those of their bags, as soon as these are complete.
+
+    The images of a bag follow each other, so that no more than a batch and a bag are in memory.
+    ``pool`` takes rows of images, (n, ...), and the bag of each, (n,), 0 and up.
+    """
+    start, end, waiting = 0, 0, list[Sequence[Table]]()
+    for tables in batches:
+        waiting.append(tables)
+        end += len(tables[0])
+        last = end == len(bags.of_row)
+        complete = end if last else int(bags.first[bags.of_row[end - 1]])
+        if complete <= start:
+            continue
+        of_row = bags.of_row[start:complete]
+        joined = [np.concatenate(parts) for parts in zip(*waiting, strict=True)]
+        yield [pool(one[: len(of_row)], of_row - of_row[0]) for one in joined]
+        start, waiting = complete, [[one[len(of_row) :] for one in joined]]
 
 
 # Samples.

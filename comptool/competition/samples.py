@@ -92,6 +92,11 @@ class Samples:
             raise ValueError("the samples have no bags")
         return bags_of(self.frame[self.bag])
 
+    def in_bag_order(self) -> Samples:
+        """The samples with the images of each bag one after the other."""
+        order = np.argsort(self.bags().of_row, kind="stable")
+        return replace(self, frame=self.frame.iloc[order].reset_index(drop=True))
+
     def by_bag(self) -> Samples:
         """One row per bag, whose id is the bag as well; the samples themselves without bags."""
         if self.bag is None:

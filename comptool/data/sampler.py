@@ -79,6 +79,25 @@ class EpochBatches(Sampler[list[Draw]]):
         return len(self._labels)
 
     @property
+    def images_per_draw(self) -> float:
+        """Mean number of images of a draw."""
+        return 1.0
+
+    @property
+    def images_per_step(self) -> int:
+        """Images of a whole batch."""
+        return self._batch_size
+
+    @property
+    def least_per_draw(self) -> int:
+        """Images of the smallest draw."""
+        return 1
+
+    def draw_of(self, rows: Rows) -> Rows:
+        """Which draw of its batch each row is, for the rows of a batch in order."""
+        return np.arange(len(rows))
+
+    @property
     def num_steps(self) -> int:
         """Steps of a whole epoch."""
         full, rest = divmod(self.num_draws, self._batch_size * self._world_size)
@@ -114,6 +133,73 @@ class EpochBatches(Sampler[list[Draw]]):
         share = min(self._batch_size, -(-left // self._world_size))
         start = step * whole + self._rank * share
         return range(start, start + share)
+
+
+class BagBatches(EpochBatches):
+    """Batches of bags: of each bag that is drawn, ``bag_size`` of its images without replacement.
+
+    A smaller bag gives all its images and no more: a repeated image would count twice in a
+    noisy-or, and a blank one in batch normalisation. Which images these are, and their augmentation
+    seeds, follow from the seed of the draw. ``bags`` (N,) is the bag of each image, 0 to B - 1, in
+    order; ``labels`` are those of the B bags, and ``batch_size`` is the number of bags.
+    """
+
+    def __init__(
+        self,
+        labels: npt.NDArray[np.integer],
+        batch_size: int,
+        *,
+        bags: Rows,
+        bag_size: int,
+        order: str = "shuffle",
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        super().__init__(
+            labels, batch_size, order=order, seed=seed, rank=rank, world_size=world_size
+        )
+        self._bags = bags
+        self._bag_size = bag_size
+        self._sizes = np.bincount(bags)
+        self._starts = np.cumsum(self._sizes) - self._sizes
+        self._taken = np.minimum(self._sizes, bag_size)
+
+    @property
+    def images_per_draw(self) -> float:
+        """Mean number of images of a bag that are drawn."""
+        return float(self._taken.mean())
+
+    @property
+    def images_per_step(self) -> int:
+        """Images of a batch of large bags."""
+        return self._batch_size * self._bag_size
+
+    @property
+    def least_per_draw(self) -> int:
+        """Images that are drawn of the smallest bag."""
+        return int(self._taken.min())
+
+    def draw_of(self, rows: Rows) -> Rows:
+        """The bag of each row within its batch, 0 and up; a bag drawn twice is two."""
+        found, at, number = np.empty(len(rows), np.int64), 0, 0
+        while at < len(rows):
+            end = at + self._taken[self._bags[rows[at]]]
+            found[at:end] = number
+            at, number = end, number + 1
+        return found
+
+    def arrays(self) -> Iterator[tuple[Rows, Rows]]:
+        """Rows and seeds of the images of each batch, those of a bag one after the other."""
+        for bags, seeds in super().arrays():
+            images = [self._images(*pair) for pair in zip(bags, seeds, strict=True)]
+            rows, own_seeds = zip(*images, strict=True)
+            yield np.concatenate(rows), np.concatenate(own_seeds)
+
+    def _images(self, bag: int, seed: int) -> tuple[Rows, Rows]:
+        rng = np.random.default_rng(seed)
+        chosen = rng.choice(self._sizes[bag], self._taken[bag], replace=False)
+        return self._starts[bag] + chosen, rng.integers(2**62, size=len(chosen))
 
 
 def epoch_rows(labels: npt.NDArray[np.integer], order: str, rng: np.random.Generator) -> Rows:

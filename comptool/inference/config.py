@@ -52,10 +52,10 @@ class PredictionOptions(Output, WithCompetition, WithImages):
 
     runs: tuple[str, ...] = argument((), help="Runs to average.", shown="the latest")
     test: Path | None = option(help="Table to predict.", shown="the competition's test set")
-    pool: Literal["mean", "max", "noisy-or", "none"] | None = option(
+    pool: Literal["mean", "max", "noisy-or", "attention", "none"] | None = option(
         help="Several images per answer: how the predictions of a bag's images become one row; "
-        "none keeps a row per image.",
-        metavar="mean|max|noisy-or|none",
+        "none keeps a row per image; attention is for runs that have learnt it.",
+        metavar="mean|max|noisy-or|attention|none",
         shown="as the run was validated",
     )
     fp32: bool = option(

@@ -7,7 +7,6 @@ from contextlib import closing
 
 import numpy as np
 
-from comptool.competition.bags import Bags, pooled_by_bag
 from comptool.inference.config import Computing
 from comptool.inference.plan import InferencePlan
 from comptool.inference.predict import Prediction, Probabilities
@@ -26,7 +25,7 @@ def infer(plan: InferencePlan, computing: Computing, arguments: Mapping[str, obj
     Raises an InputError if an image, a checkpoint or the output cannot be used (nothing is written
     then), a UsageError if the device is missing or out of memory.
     """
-    prediction = Prediction(plan.members, plan.samples, [PLAIN], computing)
+    prediction = Prediction(plan.members, plan.samples, [PLAIN], computing, plan.pool)
     write(plan, prediction, command="infer", arguments=arguments, facts=plan.facts)
     return prediction.findings()
 
@@ -54,28 +53,16 @@ def write(
 def _parts(
     plan: InferencePlan, batches: Iterable[Sequence[Probabilities]]
 ) -> Iterator[Predictions]:
-    """Batches joined to parts of enough rows, or of the bags that are complete."""
+    """Batches joined to parts of enough rows."""
     samples, bags = plan.samples, plan.bags
-    ids, classes = samples.frame[samples.id], tuple(plan.header.classes)
+    ids = samples.frame[samples.id].to_numpy(dtype=object) if bags is None else bags.names
+    column = samples.id if bags is None else str(samples.bag)
     start, waiting = 0, []
     for (probabilities,) in batches:
         waiting.append(probabilities)
         end = start + sum(map(len, waiting))
-        if end - start < ROWS_WRITTEN and end < len(samples):
+        if end - start < ROWS_WRITTEN and end < len(ids):
             continue
-        found = np.concatenate(waiting)
-        if bags is None:
-            part = ids.iloc[start:end].to_numpy(dtype=object)
-            yield Predictions(part, classes, found, id_column=samples.id)
-            start, waiting = end, []
-            continue
-        # The bag of the last image may go on in the next batch.
-        complete = end if end == len(samples) else int(bags.first[bags.of_row[end - 1]])
-        of_row = bags.of_row[start:complete]
-        if not of_row.size:
-            waiting = [found]
-            continue
-        here = Bags(bags.names[of_row[0] : of_row[-1] + 1], of_row - of_row[0], of_row[:0])
-        pooled = pooled_by_bag(plan.competition.kind, here, found[: len(of_row)], str(plan.pool))
-        yield Predictions(here.names, classes, pooled, id_column=str(samples.bag))
-        start, waiting = complete, [found[len(of_row) :]]
+        found, classes = np.concatenate(waiting), tuple(plan.header.classes)
+        yield Predictions(ids[start:end], classes, found, id_column=column)
+        start, waiting = end, []

@@ -11,7 +11,7 @@ import numpy as np
 
 from comptool import models
 from comptool.competition import config as competitions
-from comptool.competition.bags import NO_BAGS, Bags
+from comptool.competition.bags import Bags, no_bags
 from comptool.competition.classes import against, competition_classes, left_out, listed
 from comptool.competition.config import FILE, Competition
 from comptool.competition.samples import Samples, read_samples, test_samples
@@ -32,7 +32,7 @@ from comptool.io.runs import (
 )
 from comptool.io.tables import read_table
 from comptool.postprocess.oof import FOLDS, labelled_rows, no_table
-from comptool.tasks.pooling import MEAN, NO_POOL
+from comptool.tasks.pooling import ATTENTION, MEAN, NO_POOL
 
 
 @dataclass(frozen=True)
@@ -205,15 +205,17 @@ def _pool(
     """How rows of images become those of bags: as asked, or as the networks were validated."""
     if competition.bag is None:
         if asked is not None:
-            raise UsageError(NO_BAGS)
+            raise UsageError(no_bags("--pool"))
         return None
-    own = list(dict.fromkeys(one.header.arguments.get("pool") or MEAN for one in networks))
-    if asked is None and len(own) > 1:
+    own = [one.header.arguments.get("pool") or MEAN for one in networks]
+    _check_attention(asked, networks, own)
+    pools = list(dict.fromkeys(own))
+    if asked is None and len(pools) > 1:
         raise UsageError(
-            f"the runs were validated with the pools {' and '.join(own)}; choose one with --pool"
+            f"the runs were validated with the pools {' and '.join(pools)}; choose one with --pool"
         )
-    pool = asked or str(own[0])
-    if pool == NO_POOL:
+    pool = asked or str(pools[0])
+    if pool in (NO_POOL, ATTENTION):
         return pool
     recorded = named_by(networks[0].folder / BEST, "arguments.pool")
     with nullcontext() if asked else recorded:
@@ -221,6 +223,30 @@ def _pool(
             np.ones((1, len(networks[0].header.classes))), np.zeros(1, np.int64), pool
         )
     return pool
+
+
+def _check_attention(
+    asked: str | None, networks: Sequence[TrainedMember], pools: Sequence[str]
+) -> None:
+    """Refuse attention of networks that have not learnt it, and other pools of those that have."""
+    own = list(zip(networks, pools, strict=True))
+    learnt = [one.folder for one, pool in own if pool == ATTENTION]
+    others = [one.folder for one, pool in own if pool != ATTENTION]
+    if asked == ATTENTION and others:
+        raise UsageError(
+            f"--pool {ATTENTION} is learnt in training, and {others[0]} has not: leave it out, or "
+            f"train with --bag-size and --pool {ATTENTION}"
+        )
+    if learnt and asked not in (None, NO_POOL, ATTENTION):
+        raise UsageError(
+            f"{learnt[0]} has learnt to pool by {ATTENTION}, and what it gives to single images is "
+            f"not meant for --pool {asked}; leave it out"
+        )
+    if learnt and others and asked is None:
+        raise UsageError(
+            f"{learnt[0]} pools by {ATTENTION} and {others[0]} does not; predict with each by "
+            "itself, and average the files: comptool ensemble"
+        )
 
 
 def plan_prediction(config: InferConfig | TtaConfig) -> InferencePlan:
@@ -247,8 +273,7 @@ def plan_prediction(config: InferConfig | TtaConfig) -> InferencePlan:
     pool = _pool(config.pool, networks, facts)
     if pool not in (None, NO_POOL):
         # The images of a bag one after the other, so that it is complete as early as possible.
-        order = np.argsort(samples.bags().of_row, kind="stable")
-        samples = replace(samples, frame=samples.frame.iloc[order].reset_index(drop=True))
+        samples = samples.in_bag_order()
     return InferencePlan(
         runs=runs,
         members=networks,

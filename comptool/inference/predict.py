@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from comptool import tasks
+from comptool.competition.bags import by_bag
 from comptool.competition.samples import Samples
 from comptool.data.image_io import ImageFiles, Pixels
 from comptool.errors import InputError
@@ -23,6 +26,8 @@ from comptool.inference.plan import TrainedMember
 from comptool.inference.tta.merge import merge
 from comptool.inference.tta.policies import Scheme
 from comptool.machine import usable_cores
+from comptool.tasks import Task
+from comptool.tasks.pooling import ATTENTION, NO_POOL, attended
 
 Table = npt.NDArray[np.float32]
 Probabilities = Table
@@ -34,9 +39,10 @@ def predict(
     samples: Samples,
     schemes: Sequence[Scheme],
     computing: Computing,
+    pool: str | None = None,
 ) -> tuple[list[Probabilities], list[str]]:
     """All that a `Prediction` gives: one (N, K) array per scheme, and what is odd in the images."""
-    prediction = Prediction(members, samples, schemes, computing)
+    prediction = Prediction(members, samples, schemes, computing, pool)
     tables = joined(prediction.batches())
     return tables, prediction.findings()
 
@@ -45,9 +51,11 @@ class Prediction:
     """Probabilities under each scheme, averaged over the members, computed on demand.
 
     Views shared by several schemes are computed once. The networks have one task, class list and
-    list of modalities, the order of the samples' ``paths``. Raises an InputError if an image is
-    missing or a checkpoint cannot be used, a UsageError if the device is missing or a network does
-    not take a view.
+    list of modalities, the order of the samples' ``paths``. With a ``pool`` there is a row per bag,
+    in the order of the bags; the images of each follow each other. Views and networks are averaged
+    before the images are pooled, but after attention, whose scores are each network's own. Raises
+    an InputError if an image is missing or a checkpoint cannot be used, a UsageError if the device
+    is missing or a network does not take a view.
     """
 
     def __init__(
@@ -56,9 +64,14 @@ class Prediction:
         samples: Samples,
         schemes: Sequence[Scheme],
         computing: Computing,
+        pool: str | None = None,
     ) -> None:
         self._forward = ForwardPass(members, samples, computing, "probabilities")
-        self._task, self._num_members = members[0].header.task, len(members)
+        header = members[0].header
+        self._task, self._num_members = header.task, len(members)
+        self._num_logits = tasks.find(header.task).outputs(len(header.classes))
+        self._pool = None if pool == NO_POOL else pool
+        self._bags = None if self._pool is None else samples.bags()
         self._schemes = schemes
         self._views = tuple(dict.fromkeys(view for scheme in schemes for view in scheme.views))
         self._networks, self._notes = open_networks(members, self._views, computing)
@@ -69,8 +82,19 @@ class Prediction:
         Raises an InputError if an image cannot be used or probabilities are not finite, a
         UsageError if the device is out of memory.
         """
-        networks = self._networks
-        yield from self._forward.batches(networks.forms, self._probabilities, networks.room)
+        networks, task = self._networks, tasks.find(self._task)
+        compute = self._outputs if self._pool == ATTENTION else self._probabilities
+        found = self._forward.batches(networks.forms, compute, networks.room)
+        with closing(found):
+            if self._bags is None:
+                yield from found
+            elif self._pool == ATTENTION:
+                for outputs in by_bag(found, self._bags, attended):
+                    logits = [own.swapaxes(0, 1).astype(np.float32) for own in outputs]
+                    yield [self._mean(scheme, logits) for scheme in self._schemes]
+            else:
+                pool = partial(_pooled, task, str(self._pool))
+                yield from by_bag(found, self._bags, pool)
 
     def findings(self) -> list[str]:
         """Warnings about images and the backend, complete after the last batch."""
@@ -79,13 +103,25 @@ class Prediction:
     def _probabilities(
         self, batches: Iterable[Sequence[Pixels]]
     ) -> Iterator[list[npt.NDArray[Any]]]:
-        for logits in self._networks.each(batches, self._views):
+        for outputs in self._networks.each(batches, self._views):
+            logits = [own[..., : self._num_logits] for own in outputs]
             yield [self._mean(scheme, logits) for scheme in self._schemes]
+
+    def _outputs(self, batches: Iterable[Sequence[Pixels]]) -> Iterator[list[npt.NDArray[Any]]]:
+        """Outputs (B, V, K + 1) of each network: logits and score of each image."""
+        for outputs in self._networks.each(batches, self._views):
+            yield [own.swapaxes(0, 1) for own in outputs]
 
     def _mean(self, scheme: Scheme, logits: Sequence[Logits]) -> npt.NDArray[Any]:
         views = [self._views.index(view) for view in scheme.views]
         merged = (merge(own[views], scheme.merge, self._task, scheme.weights) for own in logits)
         return np.asarray(sum(merged, np.float32(0)) / np.float32(self._num_members))
+
+
+def _pooled(
+    task: Task, pool: str, probabilities: npt.NDArray[np.floating], bags: npt.NDArray[np.int64]
+) -> npt.NDArray[np.floating]:
+    return task.pool(probabilities, bags, pool).astype(probabilities.dtype)
 
 
 class ForwardPass:

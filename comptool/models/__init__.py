@@ -245,7 +245,8 @@ def create(
         ``.bin`` file, loaded without running code from it. Every stream starts from the same.
     options
         ``drop_rate``: dropout of the features before a linear head, in [0, 1).
-        ``auxiliary_heads``: a linear head for each of several streams during training. ``scale``:
+        ``auxiliary_heads``: a linear head for each of several streams during training.
+        ``attention``: one more output, the score of an image in its bag. ``scale``:
         largest logit of the cosine head. ``dropout``, ``num_queries``, ``learnable_queries``,
         ``hidden_dim``: options of the other heads, see :mod:`comptool.models.heads`.
         ``drop_path_rate``: stochastic depth of backbones with residual branches. ``drop_block``:

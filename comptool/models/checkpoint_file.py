@@ -120,10 +120,10 @@ def _numbers(value: Any) -> list[float]:
     return [value] if isinstance(value, int | float) else []
 
 
-def load_weights(model: nn.Module, run: Path, *, dispensable: str | None = None) -> None:
+def load_weights(model: nn.Module, run: Path, *, dispensable: tuple[str, ...] = ()) -> None:
     """Copy all weights of a run, its folder or ``best.safetensors``, into a model of its kind.
 
-    ``dispensable`` is the prefix of weights that either side may lack; the model keeps its own.
+    ``dispensable`` are prefixes of weights that either side may lack; the model keeps its own.
     Raises an InputError if the file is not readable, or a weight is missing, unexpected or of
     another shape.
     """
@@ -133,10 +133,9 @@ def load_weights(model: nn.Module, run: Path, *, dispensable: str | None = None)
     except (SafetensorError, OSError) as error:
         raise InputError(f"is not a readable checkpoint ({error})", file=path) from error
     own = model.state_dict()
-    if dispensable is not None:
-        spared = {name for name in weights.keys() ^ own.keys() if name.startswith(dispensable)}
-        weights = {name: weights[name] for name in weights if name not in spared}
-        weights |= {name: own[name] for name in own if name in spared}
+    spared = {name for name in weights.keys() ^ own.keys() if name.startswith(dispensable)}
+    weights = {name: weights[name] for name in weights if name not in spared}
+    weights |= {name: own[name] for name in own if name in spared}
     complaint = _difference(weights, own)
     if complaint:
         raise InputError(f"its weights do not fit the model: {complaint}", file=path)

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from comptool.errors import UsageError
 from comptool.models import HEADS, ModelName, encoder_entry
+from comptool.models.bag_pooling import GatedAttention
 from comptool.models.streams import Encoder, StreamModel
 from comptool.registry import refuse_unknown_options
 
@@ -82,14 +83,16 @@ def _check_length(option: str, given: Sequence[object], name: ModelName, streams
         )
 
 
-AUXILIARY = "auxiliary."  # prefix of the weights that only training needs
+# Prefixes of weights that only some trainings need.
+DISPENSABLE = ("auxiliary.", "attention.")
 
 
 class FusedClassifier(StreamModel):
     """Late fusion: pooled features of M independent encoders, concatenated, and one linear layer.
 
     ``drop_rate`` is the dropout before the classifier, by default the largest of the encoders' own;
-    with ``auxiliary_heads`` each stream has its own classifier in training.
+    with ``auxiliary_heads`` each stream has its own classifier in training; with ``attention`` the
+    last output is the image's score in its bag, of the fused features and for every classifier.
     """
 
     classifier: nn.Module
@@ -101,6 +104,7 @@ class FusedClassifier(StreamModel):
         *,
         drop_rate: float | None = None,
         auxiliary_heads: bool = False,
+        attention: bool = False,
     ) -> None:
         super().__init__()
         if drop_rate is None:
@@ -120,6 +124,7 @@ class FusedClassifier(StreamModel):
         self.auxiliary = nn.ModuleList(
             self.layer(width, num_classes) for width in widths if auxiliary_heads
         )
+        self.attention = GatedAttention(sum(widths)) if attention else None
 
     def layer(self, width: int, num_classes: int) -> nn.Module:
         """A classifier of features (B, ``width``)."""
@@ -130,7 +135,7 @@ class FusedClassifier(StreamModel):
         return torch.cat(self._pooled(images), dim=1)
 
     def forward(self, *images: Tensor) -> Tensor:
-        """Logits (B, K) of M tensors (B, C, H, W).
+        """Logits (B, K) of M tensors (B, C, H, W); with attention (B, K + 1).
 
         In training with auxiliary heads (1 + M, B, K): the fused logits, then those of each stream.
         """
@@ -141,7 +146,10 @@ class FusedClassifier(StreamModel):
             head(self.dropout(each)) for head, each in zip(heads, seen, strict=True)
         ]  # (B, K)
         found: Tensor = self.output(torch.stack(logits) if single else logits[0])
-        return found
+        if self.attention is None:
+            return found
+        scores = self.attention(seen[0]).expand(*found.shape[:-1], 1)
+        return torch.cat([found.to(scores.dtype), scores], dim=-1)
 
     def _pooled(self, images: Sequence[Tensor]) -> list[Tensor]:
         self.check_streams(images)
@@ -227,6 +235,19 @@ class CoralClassifier(FusedClassifier):
 
     Differs from the paper: thresholds are in order by construction, not only at the optimum.
     """
+
+    # Without attention: these logits of a mean of features are no mean of logits.
+    def __init__(
+        self,
+        encoders: Sequence[Encoder],
+        num_classes: int,
+        *,
+        drop_rate: float | None = None,
+        auxiliary_heads: bool = False,
+    ) -> None:
+        super().__init__(
+            encoders, num_classes, drop_rate=drop_rate, auxiliary_heads=auxiliary_heads
+        )
 
     def layer(self, width: int, num_classes: int) -> nn.Module:
         """A classifier of features (B, ``width``) for ``num_classes`` + 1 grades."""

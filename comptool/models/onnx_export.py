@@ -43,7 +43,8 @@ def export(model: OfPixels, sizes: Sizes, channels: Sequence[int]) -> bytes:
     """Export a model, on the CPU, for images of the given sizes and channels and any batch size.
 
     The inputs are ``images0``, ``images1``, ..., float32 [B, H, W, C], the output is ``logits``,
-    float32 [B, K]. Raises a UsageError with the reason if the export fails.
+    float32 [B, K], or [B, K + 1] if the last one is the score of an image in its bag. Raises a
+    UsageError with the reason if the export fails.
     """
     inputs = [f"images{number}" for number in range(len(sizes))]
     try:
@@ -85,8 +86,9 @@ def export_checkpoint(run: Path, sizes: Sizes) -> tuple[bytes, float]:
     try:
         session = InferenceSession(graph, providers=["CPUExecutionProvider"])
         task = tasks.find(header.task)
+        num_logits = task.outputs(len(header.classes))
         differences = [
-            _difference(whole, session, [image[:count] for image in images], task)
+            _difference(whole, session, [image[:count] for image in images], task, num_logits)
             for count in CHECKED_BATCHES
         ]
     # ONNX Runtime has no common exception type.
@@ -101,17 +103,23 @@ def export_checkpoint(run: Path, sizes: Sizes) -> tuple[bytes, float]:
 
 
 def _difference(
-    model: OfPixels, session: InferenceSession, images: Sequence[Table], task: Task
+    model: OfPixels, session: InferenceSession, images: Sequence[Table], task: Task, num_logits: int
 ) -> float:
-    """Largest difference of a probability, or share of a number, between torch and ONNX Runtime."""
+    """Largest difference of a probability, or share of a number, between torch and ONNX Runtime.
+
+    What follows the logits is compared as numbers are.
+    """
     with torch.no_grad():
         wanted = model(*map(torch.from_numpy, images)).numpy()
     (logits,) = session.run(None, {f"images{n}": image for n, image in enumerate(images)})
     if logits.shape != wanted.shape:
         raise ValueError(f"it gives logits of shape {logits.shape}, torch {wanted.shape}")
-    ours, theirs = task.probabilities(wanted), task.probabilities(logits)
+    (ours, own), (theirs, other) = (np.split(one, [num_logits], axis=1) for one in (wanted, logits))
+    if not task.numbers:
+        ours, theirs = task.probabilities(ours), task.probabilities(theirs)
     scale = max(1.0, float(np.abs(ours).max())) if task.numbers else 1.0
-    return float(np.abs(theirs - ours).max()) / scale
+    scores = np.abs(other - own) / np.maximum(1, np.abs(own))
+    return float(np.max([np.abs(theirs - ours).max() / scale, scores.max(initial=0)]))
 
 
 class _Exportable(TorchFunctionMode):

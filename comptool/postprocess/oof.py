@@ -39,7 +39,7 @@ from comptool.io.runs import BEST, OOF, OOF_IMAGES, find_run, members, read_head
 from comptool.io.tables import read_table
 from comptool.postprocess.ensemble.combine import POWER, by_class, combine
 from comptool.postprocess.inputs import in_order, read_recorded
-from comptool.tasks.pooling import NO_POOL
+from comptool.tasks.pooling import ATTENTION, NO_POOL
 
 # Settings in which siblings may differ: validation rows, duration and hardware. Without validation
 # there is no early stopping, so the number of epochs is set.
@@ -82,13 +82,15 @@ def _header(run: Path) -> RunHeader | None:
 
 def _same_training(own: RunHeader, other: RunHeader) -> bool:
     one, two = own.arguments, other.arguments
+    # A run trained by bags has learnt by its pool.
+    may_differ = MAY_DIFFER - ({"pool"} if one.get("bag_size") else set())
     tables = [
         {name: digest for name, digest in header.inputs.items() if Path(name).name != BEST}
         for header in (own, other)
     ]
     return (
         two.get("fold") == "all"
-        and all(one.get(name) == two.get(name) for name in (one.keys() | two.keys()) - MAY_DIFFER)
+        and all(one.get(name) == two.get(name) for name in (one.keys() | two.keys()) - may_differ)
         and all(getattr(own, key) == getattr(other, key) for key in SAME_FIELDS)
         and tables[0] == tables[1]
     )
@@ -159,7 +161,14 @@ def find_out_of_fold(name: str | None, pool: str | None = None) -> OutOfFold:
     path, still = run / OOF, None
     if not path.exists():
         raise InputError("this run held no rows out", file=run, mend="Train with a validation fold")
-    if pool is not None and pool != provenance.facts(path, PredictionFacts).pool:
+    own = provenance.facts(path, PredictionFacts).pool
+    if pool is not None and pool != own:
+        if ATTENTION in (pool, own) and pool != NO_POOL:
+            raise InputError(
+                f"its out-of-fold rows are pooled by {own}, and cannot be by {pool}",
+                file=path,
+                mend="Name the rows or the run of these predictions: --oof RUN",
+            )
         path, still = run / OOF_IMAGES, None if pool == NO_POOL else pool
         if not path.exists():
             raise InputError(

@@ -368,7 +368,7 @@ class _Updates:
         return self._largest if share == 1 else [_part(batch, share) for batch in self._largest]
 
     def _images(self, window: Sequence[Batch]) -> int:
-        return sum(map(self._session.seen, window))
+        return round(sum(map(self._session.seen, window)) * self._session.batches.images_per_draw)
 
     def _updates(self) -> Iterator[int]:
         from comptool.training.train_step import on_device

@@ -41,6 +41,7 @@ class Multiclass(Task):
         "pseudo-label": "comptool.postprocess.pseudo_labels.selection:label_classes",
         "precision": "comptool.postprocess.pseudo_labels.expected_precision:expect_of_rows",
         "grade": "comptool.reports.score:grade_classes",
+        "pool-logits": "comptool.models.bag_pooling:pool_classes",
     }
 
     def probabilities(self, logits: Floats) -> Floats:

@@ -42,6 +42,7 @@ class Multilabel(Task):
         "pseudo-label": "comptool.postprocess.pseudo_labels.selection:label_cells",
         "precision": "comptool.postprocess.pseudo_labels.expected_precision:expect_of_cells",
         "grade": "comptool.reports.score:grade_cells",
+        "pool-logits": "comptool.models.bag_pooling:pool_cells",
     }
 
     def probabilities(self, logits: Floats) -> Floats:

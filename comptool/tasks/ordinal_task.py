@@ -44,6 +44,10 @@ class Ordinal(Multiclass):
         "macro-f1",
         "kappa",
     )
+    steps: ClassVar[Mapping[str, str]] = {
+        **Multiclass.steps,
+        "pool-logits": "comptool.models.bag_pooling:pool_grades",
+    }
     refused: ClassVar[Mapping[str, str]] = {
         "drop_classes": "leaves a class out, and an output is of all grades above another",
     }

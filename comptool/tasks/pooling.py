@@ -3,7 +3,9 @@
 - ``mean``: the mean over the images;
 - ``max``: the image that shows a class most;
 - ``noisy-or``: 1 - prod(1 - p), the chance that at least one image shows the class if the images
-  err independently (Pearl 1988, "Probabilistic Reasoning in Intelligent Systems", section 4.3).
+  err independently (Pearl 1988, "Probabilistic Reasoning in Intelligent Systems", section 4.3);
+- ``attention``: the mean of the outputs, weighted by scores that the network gives to the images
+  and has learnt by bags (Ilse, Tomczak & Welling 2018, arXiv:1802.04712, section 2.4).
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 MEAN, MAX, NOISY_OR = "mean", "max", "noisy-or"
 POOLS = (MEAN, MAX, NOISY_OR)
+# Of outputs, before they are probabilities; by a network that has learnt it.
+ATTENTION = "attention"
 # In place of such a name: predictions of images are kept.
 NO_POOL = "none"
 
@@ -60,6 +64,26 @@ def pooled(values: Floats, bags: npt.NDArray[np.integer], how: str) -> Floats:
     with np.errstate(divide="ignore"):
         none = np.add.reduceat(np.log1p(-sorted_values), starts)
     return np.asarray(-np.expm1(none))
+
+
+def attended(outputs: Floats, bags: npt.NDArray[np.integer]) -> Floats:
+    """Outputs (N, ..., K + 1) of N images as those of their bags, float64 (B, ..., K).
+
+    The last output is the score; the weights of the images of a bag are the softmax of these.
+
+    Examples
+    --------
+    >>> attended(np.array([[1.0, 0.0], [3.0, 0.0], [5.0, 9.0]]), np.array([0, 0, 1])).tolist()
+    [[2.0], [5.0]]
+    """
+    order = np.argsort(bags, kind="stable")
+    found = np.asarray(outputs, np.float64)[order]
+    sizes = np.bincount(bags)
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    scores = found[..., -1:]
+    weights = np.exp(scores - np.repeat(np.maximum.reduceat(scores, starts), sizes, axis=0))
+    sums = np.add.reduceat(weights * found[..., :-1], starts)
+    return np.asarray(sums / np.add.reduceat(weights, starts))
 
 
 def pooled_in_order(values: Floats, bags: npt.NDArray[np.integer], how: str) -> Floats:

@@ -42,7 +42,10 @@ class Regression(Task):
         ),
         OF_CLASSES,
     )
-    steps: ClassVar[Mapping[str, str]] = {"grade": "comptool.reports.score:grade_numbers"}
+    steps: ClassVar[Mapping[str, str]] = {
+        "grade": "comptool.reports.score:grade_numbers",
+        "pool-logits": "comptool.models.bag_pooling:pool_numbers",
+    }
 
     def probabilities(self, logits: Floats) -> Floats:
         return logits

@@ -28,6 +28,7 @@ STEPS = {
     "pseudo-label": "pseudo-labels are chosen by the probability of each class",
     "precision": "the expected precision is that of classes",
     "grade": "nothing grades these answers",
+    "pool-logits": "--bag-size needs to know how the outputs for the images of a bag are pooled",
 }
 
 

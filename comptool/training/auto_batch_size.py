@@ -18,10 +18,9 @@ from comptool.training.config import AS_MANY_AS_FIT, BATCH_SIZE, PRETRAINED_RATE
 from comptool.training.criterion import make_loss
 from comptool.training.data import TrainMember, TrainPlan
 from comptool.training.distributed import Processes
-from comptool.training.gradient_balancing import total_loss
 from comptool.training.loaders import draw_batches, place
 from comptool.training.optim import MixedPrecision, Optimisation, freeze, set_training
-from comptool.training.setup import new_model, without_published_weights
+from comptool.training.setup import new_model, sample_loss, without_published_weights
 from comptool.training.validate import InputTransform, black_images
 
 Say = Callable[[str], None]
@@ -34,29 +33,31 @@ def with_batch_size(plan: TrainPlan, processes: Processes, say: Say) -> TrainPla
 
     On a GPU the largest batch of a full training step that leaves a tenth of the memory free, the
     least over the processes; on a CPU, where larger batches are no faster, the default. Never more
-    than the training rows. The first member of the run is tried, and ``say`` is called with the
-    chosen size. Raises a UsageError or InputError as in training.
+    than the training rows; of bags as many as fit. The first member of the run is tried, and
+    ``say`` is called with the chosen size. Raises a UsageError or InputError as in training.
     """
     settings = plan.settings
     if settings.batch_size != AS_MANY_AS_FIT:
         return plan
-    most = max(1, min(len(member.train) for member in plan.members) // processes.size)
+    each = settings.bag_size or 1  # images of a sample
+    most = max(1, min(len(member.drawn) for member in plan.members) // processes.size)
     if processes.device.type == "cuda":
         number = largest(Trial(plan, plan.members[0], processes).fits, most)
         gc.collect()
         torch.cuda.empty_cache()
         why = "the most that fit with a tenth of the memory to spare"
     else:
-        number, why = min(BATCH_SIZE, most), "the default, for a CPU gains nothing by more"
+        number = min(max(1, BATCH_SIZE // each), most)
+        why = "the default, for a CPU gains nothing by more"
     number = min(processes.gather(number))
-    plan = replace(plan, settings=replace(settings, batch_size=number))
+    plan = replace(plan, settings=replace(settings, batch_size=number * each))
     why = "all there are to train on" if number == most else why
     whose = " per process" if processes.size > 1 else ""
     rate = f"{RANDOM_RATE:g} from random weights, {PRETRAINED_RATE:g} from others"
     if settings.lr is not None:
         rate = f"{settings.lr:g}"
     say(
-        f"--batch-size auto: {number} images{whose} ({why}); steps in an epoch: "
+        f"--batch-size auto: {number * each} images{whose} ({why}); steps in an epoch: "
         f"{draw_batches(plan, plan.members[0], processes).num_steps}; --lr is not scaled: {rate}"
     )
     return plan
@@ -98,14 +99,15 @@ class Trial:
         self._precision = MixedPrecision(plan.settings.amp, self._device)
         rate = plan.settings.rate(pretrained=self._header.pretrained != RANDOM)
         self._optimisation = Optimisation(model, plan.settings, rate, 1, self._precision)
-        self._target = torch.from_numpy(plan.rows.targets[member.train[:1]])
+        self._target = torch.from_numpy(plan.rows.targets[member.drawn[:1]])
+        self._settings, self._task = plan.settings, plan.rows.task
         self._augmentation = self._policy(plan)
         placement = place(plan, member, self._header, processes)
         # Reserve the memory of resident images.
         self._images = torch.empty(placement.num_bytes, dtype=torch.uint8, device=placement.train)
 
     def fits(self, number: int) -> bool:
-        """Whether a step with this batch size leaves the spare memory free."""
+        """Whether a step with this many samples leaves the spare memory free."""
         with _leaving(SPARE, self._device):
             try:
                 self._step(number)
@@ -129,16 +131,20 @@ class Trial:
         return Augmentation(policy, shapes, missing, self._device)
 
     def _step(self, number: int) -> None:
-        chips = black_images(self._header, number, self._device)
+        bag_size = self._settings.bag_size
+        draws = None if bag_size is None else np.repeat(np.arange(number), bag_size)
+        images = number if draws is None else len(draws)
+        chips = black_images(self._header, images, self._device)
         targets = self._target.expand(number, *self._target.shape[1:]).to(self._device)
         if self._augmentation is not None:
-            first = torch.zeros(number, dtype=torch.int64)
-            batch = Batch(chips, targets, first, first, seeds=torch.arange(number))
+            first = torch.zeros(images, dtype=torch.int64)
+            batch = Batch(chips, targets, first, first, seeds=torch.arange(images))
             chips = self._augmentation(batch).images
         self._optimisation.begin(0)
         with self._precision.autocast():
-            logits = self._model(*self._transform.see(chips))
-        self._optimisation.backward(total_loss(self._criterion, logits.float(), targets))
+            outputs = self._model(*self._transform.see(chips))
+        loss = sample_loss(self._criterion, outputs, targets, self._task, draws, self._settings)
+        self._optimisation.backward(loss)
         self._optimisation.step()
 
 

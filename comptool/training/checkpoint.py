@@ -36,7 +36,7 @@ from comptool.models.checkpoint_file import save_checkpoint
 from comptool.reports.plots import draw_curves, save_picture
 from comptool.tasks.pooling import NO_POOL
 from comptool.training.class_subset import kept_score
-from comptool.training.data import Indices, TrainMember, TrainPlan
+from comptool.training.data import Indices, TrainMember, TrainPlan, Validated
 from comptool.training.gradient_balancing import gradient_curves
 from comptool.training.resume import write_record
 from comptool.training.setup import TrainSession
@@ -95,9 +95,9 @@ class Checkpointer:
         self._identity = identity
         self._writes = writes
 
-    def score(self, probabilities: npt.NDArray[np.float32]) -> float:
+    def score(self, found: Validated) -> float:
         """The metric on the validation rows without dropped classes."""
-        rows, judged = self.plan.judged(self.member.valid, probabilities)
+        rows, judged = self.plan.judged(self.member.valid, found)
         labels = self.plan.rows.labels[rows]
         return kept_score(self.plan.metric, labels, judged, self.plan.dropped)
 
@@ -123,7 +123,7 @@ class Checkpointer:
         self,
         progress: Progress,
         model: nn.Module,
-        probabilities: npt.NDArray[np.float32] | None,
+        found: Validated | None,
     ) -> None:
         """Write ``oof.csv``, if there is a validation, and ``best.safetensors``."""
         if not self._writes:
@@ -135,9 +135,11 @@ class Checkpointer:
             fusion_weights=fusion_columns(model),
         )
         with together():
-            if probabilities is not None:
-                valid, leak = self.member.valid, self._header.leak
-                write_oof(self.folder, self.plan, valid, probabilities, leak)
+            if found is not None:
+                rows = self.member.valid
+                judged = self.plan.judged(rows, found)
+                images = rows, found.probabilities
+                write_oof(self.folder, self.plan, judged, images, self._header.leak)
             save_checkpoint(self.folder / BEST, model, best, force=True)
 
     def write_history(self, progress: Progress) -> None:
@@ -152,27 +154,29 @@ class Checkpointer:
 def write_oof(
     folder: Path,
     plan: TrainPlan,
-    rows: Indices,
-    probabilities: npt.NDArray[np.float32],
+    judged: tuple[Indices, npt.NDArray[np.float32]],
+    images: tuple[Indices, npt.NDArray[np.float32]],
     leak: str | None,
 ) -> None:
-    """Write ``oof.csv``, with bags also ``oof_images.csv``, and their records."""
+    """Write ``oof.csv``, with bags also ``oof_images.csv``, and their records.
+
+    Of each the row numbers and the probabilities; without bags they are the same.
+    """
     samples = plan.rows.samples
     if samples.bag is None:
-        _write_oof(folder / OOF, plan, rows, samples.id, probabilities, leak)
+        _write_oof(folder / OOF, plan, *images, samples.id, leak)
         return
-    judged = plan.judged(rows, probabilities)
     with together():
-        _write_oof(folder / OOF, plan, judged[0], samples.bag, judged[1], leak, images=len(rows))
-        _write_oof(folder / OOF_IMAGES, plan, rows, samples.id, probabilities, leak)
+        _write_oof(folder / OOF, plan, *judged, samples.bag, leak, images=len(images[0]))
+        _write_oof(folder / OOF_IMAGES, plan, *images, samples.id, leak)
 
 
 def _write_oof(
     path: Path,
     plan: TrainPlan,
     rows: Indices,
-    id_column: str,
     probabilities: npt.NDArray[np.float32],
+    id_column: str,
     leak: str | None,
     images: int | None = None,
 ) -> None:

@@ -25,8 +25,9 @@ from comptool.io.runs import BEST, check_finished, find_run, members, read_heade
 from comptool.losses import LOSSES
 from comptool.models.checkpoint_file import load_checkpoint
 from comptool.tasks.labels import ABSENT
+from comptool.tasks.pooling import ATTENTION, MEAN, attended
 from comptool.training.config import TrainSettings
-from comptool.training.data import divide, mode_of, read_rows, taught_absent
+from comptool.training.data import divide, mode_of, read_rows, taught_absent, whole_bags
 from comptool.training.distributed import Processes, joined
 from comptool.training.resume import read_record
 from comptool.training.validate import InputTransform
@@ -43,6 +44,11 @@ class TrainedPart:
     folder: Path
     header: RunHeader
     samples: Samples
+    bags: npt.NDArray[np.int64] | None = None  # of each row, of a network trained on bags
+
+    def __len__(self) -> int:
+        """How many shares are averaged: of rows, or of bags."""
+        return len(self.samples) if self.bags is None else int(self.bags.max()) + 1
 
 
 @dataclass(frozen=True)
@@ -84,15 +90,18 @@ def plan_estimate(name: str | None) -> Estimate:
         )
     parts, absent = [], False
     for folder, header in headers.items():
-        train, _ = divide(rows, settings, header.fold)
+        train, valid = divide(rows, settings, header.fold)
         if rows.counts(train) != header.trained_counts:
             raise InputError(
                 f"the rows of {rows.samples.source} are not those that it was trained on",
                 file=folder,
                 mend="Bring the table back, or train again",
             )
-        parts.append(TrainedPart(folder, header, rows.take(train)))
         absent |= bool((rows.targets[train] == ABSENT).any())
+        bags = None
+        if settings.bag_size is not None:
+            train, bags = whole_bags(rows, train, valid)
+        parts.append(TrainedPart(folder, header, rows.take(train), bags))
     notes = (*filter(None, [unfinished]), *_notes(run, settings, absent=absent))
     return Estimate(run, rows.classes, tuple(parts), settings.missing, rows.inputs, notes)
 
@@ -141,7 +150,7 @@ def carry_out(
         sums = np.zeros(len(estimate.classes))
         for part in estimate.parts:
             sums += summed(part, processes, batch_size, workers, estimate.missing)
-        total = sum(len(part.samples) for part in estimate.parts)
+        total = sum(map(len, estimate.parts))
         return sums / total if processes.first else None
 
 
@@ -149,7 +158,7 @@ def carry_out(
 def summed(
     part: TrainedPart, processes: Processes, batch_size: int, workers: int | None, missing: str
 ) -> npt.NDArray[np.float64]:
-    """Sum of the class probabilities over all rows, float64 of shape (K,)."""
+    """Sum of the class probabilities over all rows, or bags, float64 of shape (K,)."""
     model, header = load_checkpoint(part.folder, str(processes.device))
     transform = InputTransform.of(header, processes.device, channels_last=False)
     dataset = SampleDataset(
@@ -165,7 +174,22 @@ def summed(
     chosen = choose_workers(workers, processes.device)
     total = torch.zeros(len(header.classes), dtype=torch.float64)
     task = tasks.find(header.task)
+    rows, outputs = [], []
     for batch in Loader(dataset, order, workers=chosen, device=processes.device):
-        shares = task.activate(model(*transform.see(batch.images)))
-        total += shares.double().sum(dim=0).cpu()
-    return np.asarray(sum(processes.gather(total.numpy())), np.float64)
+        found = model(*transform.see(batch.images))
+        if part.bags is None:
+            total += task.activate(found).double().sum(dim=0).cpu()
+        else:
+            rows.append(batch.rows.numpy())
+            outputs.append(found.float().cpu().numpy())
+    gathered = processes.gather((total.numpy(), rows, outputs))
+    if part.bags is None:
+        return np.asarray(sum(shares for shares, *_ in gathered), np.float64)
+    bags = np.concatenate([part.bags[one] for _, some, _ in gathered for one in some])
+    table = np.concatenate([one for *_, some in gathered for one in some])
+    pool = header.arguments.get("pool") or MEAN
+    if pool == ATTENTION:
+        shares = task.probabilities(attended(table, bags))
+    else:
+        shares = task.pool(task.probabilities(table), bags, pool)
+    return np.asarray(shares.sum(axis=0), np.float64)

@@ -109,7 +109,7 @@ def stage_notes(
     train: Indices,
 ) -> list[str]:
     """Notes on dropped classes and repeated rows, one sentence each."""
-    notes = []
+    notes, what = [], "rows" if settings.bag_size is None else "bags"
     if dropped:
         named = quoted([classes[index] for index in dropped])
         logits = "count" if settings.keep_dropped_logits else "do not count"
@@ -120,9 +120,10 @@ def stage_notes(
     if settings.per_class is not None:
         different = len(np.unique(train))
         notes.append(
-            f"{settings.per_class} rows of each of {len(np.unique(labels[train]))} classes: "
+            f"{settings.per_class} {what} of each of {len(np.unique(labels[train]))} classes: "
             f"{different} different ones, {len(train) - different} repeats"
         )
-        if settings.augment == "none" and different < len(train):
+        alike = settings.augment == "none" and settings.bag_size is None
+        if alike and different < len(train):
             notes.append("WARNING: with --augment none every repeat is the same image")
     return notes

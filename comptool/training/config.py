@@ -383,12 +383,21 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
     patience: int | None = option(
         help="Early stopping: epochs without improvement.", min=1, shown="off", panel=VALIDATION
     )
-    pool: Literal["mean", "max", "noisy-or"] | None = option(
+    pool: Literal["mean", "max", "noisy-or", "attention"] | None = option(
         help="Several images per answer: how the predictions of a bag's images are pooled for "
-        "validation; infer does the same.",
-        metavar="mean|max|noisy-or",
+        "validation, and with --bag-size in training; infer does the same. attention: weights "
+        "that the network learns, with --bag-size.",
+        metavar="mean|max|noisy-or|attention",
         shown="mean",
         panel=VALIDATION,
+    )
+    bag_size: int | None = option(
+        help="Several images per answer: train on bags, of at most as many images drawn anew in "
+        "each epoch; the loss is that of the bag.",
+        min=1,
+        metavar="IMAGES",
+        shown="train on images",
+        panel=IMAGES,
     )
     freeze: str | None = option(
         help="Part of the model to freeze, with its BatchNorm statistics.",
@@ -508,6 +517,18 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
             return "--weighting"
         return "--balance weights" if self.balance == "weights" else None
 
+    @property
+    def trained_pool(self) -> str | None:
+        """How the images of a bag are pooled in training; None if it is on images."""
+        from comptool.tasks.pooling import MEAN  # late: imports numpy
+
+        return None if self.bag_size is None else self.pool or MEAN
+
+    @property
+    def per_batch(self) -> int:
+        """Samples per batch: images, or bags of ``bag_size`` images."""
+        return self.batch_size // (self.bag_size or 1)
+
     def rate(self, *, pretrained: bool) -> float:
         """Learning rate after warm-up; the default is for AdamW.
 
@@ -539,6 +560,7 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
         self._check_names()
         self._check_schedule()
         self._check_stage()
+        self._check_bags()
         check_objectives(self)
 
     def _check_names(self) -> None:
@@ -609,6 +631,35 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
         if self.defer_weights >= self.epochs:
             raise UsageError(
                 f"--defer-weights {self.defer_weights} leaves nothing of --epochs {self.epochs}"
+            )
+
+    def _check_bags(self) -> None:
+        from comptool.tasks.pooling import ATTENTION  # late: imports numpy
+
+        if self.bag_size is None:
+            if self.pool == ATTENTION:
+                raise UsageError(
+                    f"--pool {ATTENTION} learns to weigh the images of a bag, which needs training "
+                    "on bags; add --bag-size IMAGES"
+                )
+            return
+        for name in ("mixup", "cutmix", "balanced_mixup"):
+            if getattr(self, name):
+                raise UsageError(
+                    f"{kebab(name)} mixes one image with one other, and with --bag-size a sample "
+                    "is a bag of several; leave it out"
+                )
+        if self.batch_size != AS_MANY_AS_FIT and not self.per_batch:
+            raise UsageError(
+                f"--batch-size {self.batch_size} holds no bag of --bag-size {self.bag_size} "
+                f"images; take --batch-size {self.bag_size} or more"
+            )
+        model = parse_name(self.model)
+        heads = [entry.name for entry in HEADS if ATTENTION in entry.option_names()]
+        if self.pool == ATTENTION and model.head not in heads:
+            raise UsageError(
+                f"--pool {ATTENTION} goes with the head {' and '.join(heads)}, whose logits of a "
+                f"mean are the mean of logits; take '{replace(model, head=heads[0])}'"
             )
 
 

@@ -26,14 +26,14 @@ def make_loss(plan: TrainPlan, member: TrainMember) -> nn.Module:
     entry = losses.LOSSES.find(name)
     masked = () if plan.settings.keep_dropped_logits else plan.dropped
     kept = [index for index in range(num_classes) if index not in masked]
-    counts = list(plan.rows.counts(member.train).values())
+    counts = list(plan.rows.counts(member.drawn).values())
     options = _given(plan.settings, name, entry.types())
     weights = _weights(plan, counts)
     if weights is not None and not plan.settings.defer_weights:
         options["class_weights"] = [weights[index] for index in kept]
     if plan.prior is not None:
         options["prior"] = plan.prior
-    known = plan.rows.known(member.train)
+    known = plan.rows.known(member.drawn)
     of_rows = {
         "class_counts": [counts[index] for index in kept],
         "num_samples": [known[index] for index in kept],
@@ -45,7 +45,7 @@ def make_loss(plan: TrainPlan, member: TrainMember) -> nn.Module:
         criterion = DeferredWeights(criterion, late, plan.settings.defer_weights)
     _try(criterion, name, len(kept), plan.rows.task)
     if plan.rows.task.numbers:
-        return Standardised(criterion, *plan.rows.scale(member.train))
+        return Standardised(criterion, *plan.rows.scale(member.drawn))
     return WithoutClasses(criterion, masked, num_classes) if masked else criterion
 
 

@@ -13,14 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from comptool import models
-from comptool.competition.bags import NO_BAGS, pooled_by_bag
+from comptool.competition.bags import no_bags, pooled_by_bag
 from comptool.competition.config import Competition, load
 from comptool.competition.samples import Samples, read_samples, training_samples
 from comptool.data.augment.named_policies import POLICIES, POLICY_FILES, check_options
@@ -30,11 +30,12 @@ from comptool.io import provenance
 from comptool.io.atomic import together
 from comptool.io.image_readers import CHANNELS
 from comptool.io.provenance import PriorFacts, TableFacts, facts
-from comptool.io.runs import find_run
+from comptool.io.runs import find_run, read_header
 from comptool.io.tables import read_table, refuse_rows, write_table
 from comptool.losses import LOSSES
 from comptool.losses.class_weights import read_class_weights
 from comptool.metrics import Metric
+from comptool.options import kebab
 from comptool.tasks import Task
 from comptool.tasks.labels import (
     ABSENT,
@@ -43,7 +44,7 @@ from comptool.tasks.labels import (
     class_counts,
     positive_counts,
 )
-from comptool.tasks.pooling import MEAN
+from comptool.tasks.pooling import ATTENTION, MEAN
 from comptool.training.class_subset import (
     check_shares,
     dropped_classes,
@@ -267,6 +268,18 @@ class Rows:
         """The first of some rows of each bag; all of them without bags."""
         return rows if self.samples.bag is None else rows[self.take(rows).bags().first]
 
+    def images_of(self, drawn: Indices, among: Indices) -> tuple[Indices, Indices]:
+        """The rows of the bags that some rows stand for, bag after bag, and the bag of each row.
+
+        Bags are numbered 0 to B - 1 in the order of the B rows ``drawn``, where one may be twice.
+        """
+        of_row = self.take(among).bags().of_row
+        order, sizes = np.argsort(of_row, kind="stable"), np.bincount(of_row)
+        starts = np.cumsum(sizes) - sizes
+        wanted = of_row[np.searchsorted(among, drawn)]
+        places = [order[starts[bag] : starts[bag] + sizes[bag]] for bag in wanted]
+        return among[np.concatenate(places)], np.repeat(np.arange(len(drawn)), sizes[wanted])
+
     def take(self, rows: Indices) -> Samples:
         """Some rows as samples."""
         frame = self.samples.frame.iloc[rows].reset_index(drop=True)
@@ -365,12 +378,17 @@ def _targets(
 
 
 def divide(rows: Rows, settings: TrainSettings, fold: int | None) -> tuple[Indices, Indices]:
-    """Row numbers of training, after sampling, and of validation."""
+    """Row numbers of training, after sampling, and of validation; with bags one row of each.
+
+    Only training is by bags, with ``--bag-size``; validation has the rows of all images.
+    """
     if fold is not None and fold not in rows.folds:
         known = ", ".join(map(str, rows.folds)) or "none"
         raise UsageError(f"there is no fold {fold} in {rows.samples.source}; its folds are {known}")
     validated = np.zeros(len(rows.fold), bool) if fold is None else rows.fold == fold
     valid, train = np.flatnonzero(validated), np.flatnonzero(~validated)
+    if settings.bag_size is not None:
+        train = rows.answered(train)
     if rows.task.cells:
         _check_cells(rows, train)
         return train, valid
@@ -648,6 +666,28 @@ class TrainMember:
     valid: Indices
     parent: Path | None = None  # run folder with the initial weights
     leak: str | None = None  # why its validation score is biased
+    bags: Indices | None = None  # bag of each row to train on, 0 and up, in order; None: images
+
+    @property
+    def drawn(self) -> Indices:
+        """A row for each sample that is drawn: of an image, or the first of a bag."""
+        return self.train if self.bags is None else self.train[np.unique(self.bags, True)[1]]
+
+    @property
+    def training(self) -> str:
+        """What there is to train on, in words."""
+        if self.bags is None:
+            return f"{len(self.train)} rows"
+        return f"{len(self.train)} rows in {len(self.drawn)} bags"
+
+
+class Validated(NamedTuple):
+    """What a network predicts for its validation rows."""
+
+    probabilities: npt.NDArray[np.float32]  # of the n rows, (n, K)
+    loss: float
+    # of their B bags, (B, K), by a network that was trained on bags; None otherwise
+    pooled: npt.NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -703,17 +743,17 @@ class TrainPlan:
         """How predictions of images become those of bags; None without bags."""
         return None if self.rows.samples.bag is None else self.settings.pool or MEAN
 
-    def judged(
-        self, rows: Indices, probabilities: npt.NDArray[np.float32]
-    ) -> tuple[Indices, npt.NDArray[np.float32]]:
+    def judged(self, rows: Indices, found: Validated) -> tuple[Indices, npt.NDArray[np.float32]]:
         """Predictions of some rows as the metric takes them: those of bags, if there are any.
 
         With them the row of each, which has its label.
         """
         if self.pool is None:
-            return rows, probabilities
+            return rows, found.probabilities
         bags = self.rows.take(rows).bags()
-        pooled = pooled_by_bag(self.rows.task, bags, probabilities, self.pool)
+        if found.pooled is not None:
+            return rows[bags.first], found.pooled
+        pooled = pooled_by_bag(self.rows.task, bags, found.probabilities, self.pool)
         return rows[bags.first], pooled.astype(np.float32)
 
     @property
@@ -730,7 +770,7 @@ class TrainPlan:
                 bags = len(self.rows.answered(member.valid))
                 validated += f" as {bags} bags ({self.pool})"
             lines.append(
-                f"would train {self.settings.model} on {len(member.train)} rows, validate "
+                f"would train {self.settings.model} on {member.training}, validate "
                 f"{validated} by {self.metric.name}, and write {member.folder}"
             )
         read = ", ".join(str(path) for path in self.inputs)
@@ -797,11 +837,15 @@ def make_plan(
 
 
 def _check_pool(settings: TrainSettings, rows: Rows) -> None:
-    if settings.pool is None:
-        return
     if rows.samples.bag is None:
-        raise UsageError(NO_BAGS)
-    rows.task.pool(np.ones((1, len(rows.classes))), np.zeros(1, np.int64), settings.pool)
+        for name in ("bag_size", "pool"):
+            if getattr(settings, name) is not None:
+                raise UsageError(no_bags(kebab(name)))
+        return
+    if settings.bag_size is not None:
+        rows.task.step("pool-logits")
+    if settings.pool not in (None, ATTENTION):
+        rows.task.pool(np.ones((1, len(rows.classes))), np.zeros(1, np.int64), str(settings.pool))
 
 
 def _check_names(settings: TrainSettings) -> None:
@@ -829,7 +873,19 @@ def _members(settings: TrainSettings, rows: Rows, run: Path) -> list[TrainMember
         places = [(run / f"fold-{fold}", fold) for fold in rows.folds]
     elif wanted != "none":
         places = [(run, wanted)]
-    return [TrainMember(folder, fold, *divide(rows, settings, fold)) for folder, fold in places]
+    return [_member(settings, rows, folder, fold) for folder, fold in places]
+
+
+def _member(settings: TrainSettings, rows: Rows, folder: Path, fold: int | None) -> TrainMember:
+    train, valid, bags = *divide(rows, settings, fold), None
+    if settings.bag_size is not None:
+        train, bags = whole_bags(rows, train, valid)
+    return TrainMember(folder, fold, train, valid, bags=bags)
+
+
+def whole_bags(rows: Rows, drawn: Indices, valid: Indices) -> tuple[Indices, Indices]:
+    """`Rows.images_of` the rows of `divide`, among all rows that are not validated."""
+    return rows.images_of(drawn, np.setdiff1d(np.arange(len(rows.labels)), valid))
 
 
 def _with_parent(
@@ -843,6 +899,12 @@ def _with_parent(
         "classes": list(rows.classes),
     }
     check_parent(parent, wanted)
+    learns = settings.pool == ATTENTION and ATTENTION not in read_header(parent).model.options
+    if learns and settings.freeze == "head":
+        raise UsageError(
+            f"--freeze head would keep a random {ATTENTION}, which {parent} has not learnt; leave "
+            "it out"
+        )
     return replace(member, parent=parent, leak=find_leak(parent, rows.ids(member.valid)))
 
 
@@ -851,9 +913,9 @@ def _notes(
 ) -> tuple[str, ...]:
     notes = [*rows.notes, *_scale_notes(settings)]
     for member in members:
-        notes += stage_notes(settings, rows.classes, dropped, rows.labels, member.train)
-        notes += [f"{member.folder}: {gap}" for gap in gaps(rows, member.train, member.valid)]
-        notes += loss_notes(settings, rows, member.train)
+        notes += stage_notes(settings, rows.classes, dropped, rows.labels, member.drawn)
+        notes += [f"{member.folder}: {gap}" for gap in gaps(rows, member.drawn, member.valid)]
+        notes += loss_notes(settings, rows, member.drawn)
         if member.leak is not None:
             notes.append(
                 f"WARNING: the score of {member.folder} and its oof.csv are no evidence: "

@@ -18,7 +18,7 @@ from comptool.data.cache import spelled
 from comptool.data.dataset import SampleDataset
 from comptool.data.gpu_dataset import ResidentBatches
 from comptool.data.loader import Loader, choose_workers
-from comptool.data.sampler import EpochBatches, in_order
+from comptool.data.sampler import BagBatches, EpochBatches, in_order
 from comptool.errors import InputError, UsageError
 from comptool.io.records import RunHeader
 from comptool.training.config import TrainSettings
@@ -97,15 +97,19 @@ ORDERS = {"over": "over", "class-aware": "class-aware"}
 
 def draw_batches(plan: TrainPlan, member: TrainMember, processes: Processes) -> EpochBatches:
     """The row numbers of each update."""
-    return EpochBatches(
-        plan.rows.labels[member.train],
-        plan.settings.batch_size,
-        order=ORDERS.get(plan.settings.balance, "shuffle"),
-        seed=plan.settings.seed,
-        partners=plan.settings.balanced_mixup > 0,
-        rank=processes.rank,
-        world_size=processes.size,
-    )
+    settings = plan.settings
+    drawn: dict[str, Any] = {
+        "order": ORDERS.get(settings.balance, "shuffle"),
+        "seed": settings.seed,
+        "rank": processes.rank,
+        "world_size": processes.size,
+    }
+    labels = plan.rows.labels[member.drawn]
+    if member.bags is not None and settings.bag_size is not None:
+        return BagBatches(
+            labels, settings.per_batch, bags=member.bags, bag_size=settings.bag_size, **drawn
+        )
+    return EpochBatches(labels, settings.batch_size, partners=settings.balanced_mixup > 0, **drawn)
 
 
 def open_datasets(

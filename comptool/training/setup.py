@@ -52,11 +52,13 @@ from comptool.io.runs import BEST, LAST, read_header
 from comptool.key_value import parse_assignments
 from comptool.losses.wrappers import begin_epoch
 from comptool.models.backbones import timm_backbone
+from comptool.models.bag_pooling import BagPlaces, pool_outputs
 from comptool.models.checkpoint_file import build_model, checked_options, load_weights
-from comptool.models.late_fusion import AUXILIARY
+from comptool.models.late_fusion import DISPENSABLE
 from comptool.models.pretrained import RANDOM, create_from
 from comptool.models.streams import OutputScale, StreamModel
 from comptool.tasks import Task
+from comptool.tasks.pooling import ATTENTION
 from comptool.training import data
 from comptool.training.autotune import ComputeConfig, Measure, choose_config, compiled, use_threads
 from comptool.training.class_subset import measured
@@ -94,7 +96,7 @@ from comptool.training.optim import (
 )
 from comptool.training.resume import has_begun
 from comptool.training.training_state import MEND, Progress, TrainState, read_state
-from comptool.training.validate import InputTransform, black_images
+from comptool.training.validate import InputTransform, ValidBags, black_images
 
 GRADIENTS = "gradients"  # key of the gradient log in the gauges of last.pt
 Phase = Callable[[str], AbstractContextManager[None]]
@@ -103,6 +105,33 @@ _NOTHING: AbstractContextManager[None] = nullcontext()
 
 def _untimed(phase: str) -> AbstractContextManager[None]:
     return _NOTHING
+
+
+class Seen(NamedTuple):
+    """A training batch of B samples as the network takes it, on the device."""
+
+    images: list[Tensor]  # of each modality, (n, C, H, W); n is B unless samples are bags
+    targets: Tensor  # (B, ...)
+    draws: npt.NDArray[np.int64] | None = None  # bag of each image, (n,), in order; None: no bags
+
+    def split(self, most: int | None) -> list[Seen]:
+        """Parts of about equal size, of at most as many samples; None: one part."""
+        count = len(self.targets)
+        if most is None or count <= most:
+            return [self]
+        number = -(-count // most)
+        if self.draws is None:
+            tensors = (*self.images, self.targets)
+            split = zip(*(tensor.tensor_split(number) for tensor in tensors), strict=True)
+            return [Seen(list(part[:-1]), part[-1]) for part in split]
+        parts = []
+        for samples in np.array_split(np.arange(count), number):
+            first, end = int(samples[0]), int(samples[-1]) + 1
+            start, stop = np.searchsorted(self.draws, [first, end])
+            images = [tensor[start:stop] for tensor in self.images]
+            draws = self.draws[start:stop] - first
+            parts.append(Seen(images, self.targets[first:end], draws))
+        return parts
 
 
 @dataclass
@@ -126,6 +155,7 @@ class TrainSession:
     mixing: Mixing
     task: Task
     counted: npt.NDArray[np.bool_]  # whether each validation row counts in score and loss, (n,)
+    valid_bags: ValidBags | None  # of a training on bags
     datasets: tuple[SampleDataset, ...]  # training data and, if any, validation data
     placement: Placement
     gradients: GradientLogger | None  # columns of metrics.csv with gradient balancing
@@ -165,8 +195,13 @@ class TrainSession:
         return {GRADIENTS: self.gradients.state_dict()} if self.gradients else {}
 
     def seen(self, batch: Batch) -> int:
-        """Number of samples of a batch after mixing."""
-        return self.mixing.left(len(batch.rows))
+        """Number of samples of a batch after mixing: of images, or of bags."""
+        return self.mixing.left(int(self.batches.draw_of(batch.rows.numpy())[-1]) + 1)
+
+    @property
+    def unit(self) -> str:
+        """What a sample is, in messages."""
+        return "images" if self.settings.bag_size is None else "bags"
 
     def augment(self, batch: Batch) -> Batch:
         """The batch with augmented images, on the device."""
@@ -175,7 +210,7 @@ class TrainSession:
         with self.phase("augment"):
             return self.augmentation(batch)
 
-    def see(self, batch: Batch, epoch: int, step: int) -> tuple[list[Tensor], Tensor]:
+    def see(self, batch: Batch, epoch: int, step: int) -> Seen:
         """Normalised, mixed images and targets of a training batch, on the device.
 
         Seeds all random draws, also the model's, with the position in the run.
@@ -185,13 +220,39 @@ class TrainSession:
         images = self.transform.see(batch.images)
         assert batch.targets is not None
         targets = batch.targets.to(self.transform.device, non_blocking=True)
-        return self.mixing(images, targets, np.random.default_rng(place))
+        if self.settings.bag_size is None:
+            return Seen(*self.mixing(images, targets, np.random.default_rng(place)))
+        draws = self.batches.draw_of(batch.rows.numpy())
+        first = torch.from_numpy(np.unique(draws, return_index=True)[1])
+        return Seen(images, targets.index_select(0, first.to(targets.device)), draws)
 
-    def loss(self, images: Sequence[Tensor], targets: Tensor) -> Tensor:
+    def loss(
+        self,
+        images: Sequence[Tensor],
+        targets: Tensor,
+        draws: npt.NDArray[np.int64] | None = None,
+    ) -> Tensor:
         """Mean loss over a batch from :meth:`see`, summed over the objectives."""
         with self.precision.autocast():
-            logits = self.called(*images)
-        return total_loss(self.criterion, logits.float(), targets)
+            outputs = self.called(*images)
+        return sample_loss(self.criterion, outputs, targets, self.task, draws, self.settings)
+
+
+def sample_loss(
+    criterion: nn.Module,
+    outputs: Tensor,
+    targets: Tensor,
+    task: Task,
+    draws: npt.NDArray[np.int64] | None,
+    settings: TrainSettings,
+) -> Tensor:
+    """Mean loss of samples by the outputs for their images, pooled where samples are bags."""
+    logits = outputs.float()
+    if draws is not None:
+        assert settings.trained_pool is not None
+        places = BagPlaces.of(draws, logits.device)
+        logits = pool_outputs(task, logits, places, settings.trained_pool)
+    return total_loss(criterion, logits, targets)
 
 
 LOOKED_AT = 64  # images per modality
@@ -340,7 +401,7 @@ def new_model(plan: TrainPlan, member: TrainMember, say: Say) -> tuple[StreamMod
         task=plan.competition.task,
         classes=list(plan.rows.classes),
         class_counts=plan.rows.class_counts,
-        trained_counts=plan.rows.counts(member.train),
+        trained_counts=plan.rows.counts(member.drawn),
         modalities=list(plan.modalities),
         img_size=data.document(img_size),
         channels=channels,
@@ -367,12 +428,13 @@ def model_options(settings: TrainSettings) -> dict[str, Any]:
     """Options of the backbone and the head, by name."""
     name = models.parse_name(settings.model)
     types = models.encoder_entry(name.backbone).types() | models.HEADS.find(name.head).types()
-    for own in ("img_size", "auxiliary_heads"):  # have command-line options
+    for own in ("img_size", "auxiliary_heads", ATTENTION):  # have command-line options
         types.pop(own, None)
     options = parse_assignments(
         "--model-option", f"the model '{settings.model}'", settings.model_option, types
     )
-    return options | ({"auxiliary_heads": True} if settings.auxiliary_heads else {})
+    chosen = {"auxiliary_heads": settings.auxiliary_heads, ATTENTION: settings.pool == ATTENTION}
+    return options | {name: True for name, on in chosen.items() if on}
 
 
 def _sizes(plan: TrainPlan, member: TrainMember) -> dict[str, data.Size]:
@@ -401,11 +463,11 @@ def _with_weights(
         checked_options(parent.model, member.parent / BEST)
         model, origin = models.create(name, outputs, **options), str(member.parent)
     if task.numbers:
-        model.output = OutputScale(*plan.rows.scale(member.train))
+        model.output = OutputScale(*plan.rows.scale(member.drawn))
     if member.parent is None:
         return model, origin
     own_head = head_weights(model) if plan.settings.reset_head else {}
-    load_weights(model, member.parent, dispensable=AUXILIARY)
+    load_weights(model, member.parent, dispensable=DISPENSABLE)
     model.load_state_dict(own_head, strict=False)
     return model, origin
 
@@ -452,7 +514,7 @@ def open_session(
         settings=settings,
         model=model,
         called=(
-            compiled(wrapped, settings.batch_size, settings.compile)
+            compiled(wrapped, batches.images_per_step, settings.compile)
             if compute.compiled
             else wrapped
         ),
@@ -477,9 +539,18 @@ def open_session(
         datasets=datasets,
         placement=placement,
         counted=measured(plan.rows.labels[member.valid], plan.dropped),
+        valid_bags=_valid_bags(plan, member),
         gradients=gradients,
         compute=compute,
     )
+
+
+def _valid_bags(plan: TrainPlan, member: TrainMember) -> ValidBags | None:
+    if plan.settings.trained_pool is None or not len(member.valid):
+        return None
+    bags = plan.rows.take(member.valid).bags()
+    targets = plan.rows.labels[member.valid][bags.first]
+    return ValidBags(bags.of_row, bags.first, targets, plan.settings.trained_pool)
 
 
 def _distributed(model: StreamModel, processes: Processes) -> nn.Module:
@@ -497,7 +568,9 @@ def _check_smallest_batch(
     header: RunHeader,
 ) -> None:
     """Refuse batches of one image where batch normalisation gets one value per channel."""
-    if settings.batch_size > 1 and batches.num_draws > batches.num_steps:
+    if batches.least_per_draw > 1 or (
+        settings.per_batch > 1 and batches.num_draws > batches.num_steps
+    ):
         return
     copied = deepcopy(model)  # keeps the statistics of the layers
     set_training(copied, settings.freeze)
@@ -507,7 +580,7 @@ def _check_smallest_batch(
     except ValueError as error:
         raise UsageError(
             f"the batch normalisation of '{settings.model}' cannot learn from batches of one "
-            "image; take a --batch-size of 2 or more"
+            f"image; take a --batch-size of {2 * (settings.bag_size or 1)} or more"
         ) from error
 
 
@@ -544,7 +617,8 @@ class Prepared:
 def rehearse(plan: TrainPlan) -> None:
     """Prepare every member with random weights; raises the errors of :func:`prepare`."""
     plan = without_published_weights(plan)
-    size = plan.settings.batch_size or BATCH_SIZE  # no search in a dry run
+    # No search in a dry run.
+    size = plan.settings.batch_size or max(BATCH_SIZE, plan.settings.bag_size or 1)
     plan = replace(plan, settings=replace(plan.settings, batch_size=size))
     with joined(plan.settings.device) as processes:
         for member in plan.members:
@@ -696,6 +770,6 @@ def _introduction(
     device = f"{processes.size} x {processes.device.type}" if processes.size > 1 else None
     return (
         f"{member.folder}: {plan.settings.model} from {header.pretrained} weights on "
-        f"{device or processes.device}; {len(member.train)} rows to train on, {len(member.valid)} "
+        f"{device or processes.device}; {member.training} to train on, {len(member.valid)} "
         f"to validate; {sizes} pixels"
     )

@@ -51,8 +51,8 @@ class TrainStep:
     """Weight update from the batches of one update.
 
     A batch that does not fit into memory is computed in parts, which are halved until they fit and
-    weighted by their number of images; class weights are normalised within each part. ``at_once``
-    is the most images in one pass found so far, also in an earlier part of the run; None for whole
+    weighted by their number of samples; class weights are normalised within each part. ``at_once``
+    is the most samples in one pass found so far, also in an earlier part of the run; None for whole
     batches. ``say`` is called with each message.
     """
 
@@ -67,7 +67,7 @@ class TrainStep:
             and any(parameter.requires_grad for parameter in module.parameters(recurse=False))
             for module in session.model.modules()
         )
-        self._least = 3 if normalised else 1
+        self._least = 3 if normalised and session.batches.least_per_draw == 1 else 1
 
     def __call__(self, window: Sequence[Batch], epoch: int, update: int) -> Tensor:
         """Update the weights without waiting for the device; returns the summed loss."""
@@ -107,8 +107,7 @@ class TrainStep:
         for place, batch in enumerate(window):
             changed = self._augmented(batch)
             with session.phase("transfer"):
-                images, targets = session.see(changed, epoch, step + place)
-            parts = self._parts(images, targets)
+                parts = session.see(changed, epoch, step + place).split(self.at_once)
             for number, part in enumerate(parts):
                 last = place == len(window) - 1 and number == len(parts) - 1
                 with nullcontext() if last else session.without_sync():
@@ -116,8 +115,8 @@ class TrainStep:
                     with session.phase("forward"), self._computing():
                         loss = session.loss(*part)
                     with session.phase("backward"), self._computing():
-                        session.optimisation.backward(loss, len(part[1]) / seen)
-                total += loss.detach() * len(part[1])
+                        session.optimisation.backward(loss, len(part.targets) / seen)
+                total += loss.detach() * len(part.targets)
         return total
 
     def _augmented(self, batch: Batch) -> Batch:
@@ -132,31 +131,24 @@ class TrainStep:
                 "--grad-accum for updates as large"
             ) from error
 
-    def _parts(
-        self, images: Sequence[Tensor], targets: Tensor
-    ) -> list[tuple[list[Tensor], Tensor]]:
-        count = len(targets)
-        if self.at_once is None or count <= self.at_once:
-            return [(list(images), targets)]
-        split = [tensor.tensor_split(-(-count // self.at_once)) for tensor in (*images, targets)]
-        return [(list(part[:-1]), part[-1]) for part in zip(*split, strict=True)]
-
     def _halve(self, batch_size: int) -> None:
         tried = min(batch_size, self.at_once or batch_size)
-        device = self._session.processes.device
+        device, unit = self._session.processes.device, self._session.unit
+        bag_size = self._session.settings.bag_size
         if self._session.processes.size > 1:
             raise UsageError(
-                f"a batch of {tried} images does not fit into the memory of {device}, and several "
-                f"processes do not split it; take a --batch-size below {tried}, with --grad-accum "
-                "for updates as large"
+                f"a batch of {tried} {unit} does not fit into the memory of {device}, and several "
+                f"processes do not split it; take a --batch-size below {tried * (bag_size or 1)}, "
+                "with --grad-accum for updates as large"
             )
         if tried <= self._least:
+            what, smaller = (str(tried), "") if bag_size is None else ("one bag", "--bag-size, ")
             raise UsageError(
-                f"not even a batch of {tried} fits into the memory of {device}; take a smaller "
-                "--img-size or --model, or --model-option grad_checkpointing=true"
+                f"not even a batch of {what} fits into the memory of {device}; take a smaller "
+                f"{smaller}--img-size or --model, or --model-option grad_checkpointing=true"
             )
         self.at_once = max(-(-tried // 2), self._least)
         self._say(
-            f"out of memory with {tried} images at once: from now on at most {self.at_once}, whose "
+            f"out of memory with {tried} {unit} at once: from now on at most {self.at_once}, whose "
             "gradients add up to the same update; batch normalisation sees the parts apart"
         )

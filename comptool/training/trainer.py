@@ -33,7 +33,7 @@ from comptool.training.checkpoint import (
     write_oof,
 )
 from comptool.training.class_subset import kept_score
-from comptool.training.data import TrainMember, TrainPlan
+from comptool.training.data import Indices, TrainMember, TrainPlan, Validated
 from comptool.training.distributed import Processes, joined
 from comptool.training.nan_guard import BlankImages, Interruption, LossMonitor, blank_warnings
 from comptool.training.resume import write_record
@@ -70,8 +70,8 @@ class Loop:
             while not self.progress.finished:
                 self._train()
                 started = perf_counter()
-                probabilities, loss = self._validate()
-                self._close(probabilities, loss, perf_counter() - started)
+                found = self._validate()
+                self._close(found, perf_counter() - started)
 
     def save(self) -> None:
         """Write ``last.pt``."""
@@ -112,7 +112,7 @@ class Loop:
             raise SystemExit(INTERRUPTED) from None
 
     def _count(self, window: Sequence[Batch]) -> int:
-        """Record an update; returns the number of its images."""
+        """Record an update; returns the number of its samples."""
         progress = self.progress
         seen = sum(map(self.session.seen, window))
         if not progress.epoch:
@@ -148,16 +148,16 @@ class Loop:
             if sight.stop:
                 self._stop()
 
-    def _validate(self) -> tuple[npt.NDArray[np.float32] | None, float | None]:
+    def _validate(self) -> Validated | None:
         """Probabilities and loss of the validation rows; None without validation."""
         session = self.session
         if session.valid_loader is None:
             if not has_numbers(session.optimisation.evaluated):
                 raise self._diverged("training")
-            return None, None
+            return None
         alone = session.processes.size == 1
         try:
-            probabilities, loss = evaluate(
+            found = evaluate(
                 session.optimisation.evaluated,
                 on_device(session.valid_loader, session.processes.device),
                 session.transform,
@@ -167,6 +167,7 @@ class Loop:
                 lambda: alone and self.interruption.requested,
                 task=session.task,
                 counted=session.counted,
+                bags=session.valid_bags,
             )
         except StoppedError:
             self._stop()
@@ -175,27 +176,23 @@ class Loop:
                 f"the memory of {session.processes.device} does not hold the validation, which "
                 "takes twice as many images at once as training; take a smaller --batch-size"
             ) from error
-        if not np.isfinite(probabilities).all():
+        tables = [one for one in (found.probabilities, found.pooled) if one is not None]
+        if not all(np.isfinite(one).all() for one in tables):
             raise self._diverged("validation")
-        return probabilities, loss
+        return found
 
-    def _close(
-        self,
-        probabilities: npt.NDArray[np.float32] | None,
-        val_loss: float | None,
-        seconds: float,
-    ) -> None:
+    def _close(self, found: Validated | None, seconds: float) -> None:
         """End an epoch: metrics, best checkpoint, state and early stopping."""
         progress, settings = self.progress, self.session.settings
-        score = None if probabilities is None else self.keeper.score(probabilities)
+        score = None if found is None else self.keeper.score(found)
         improved = self._improved(score)
-        row = self._row(score, val_loss, seconds)
+        row = self._row(score, None if found is None else found.loss, seconds)
         progress.history.append(row)
         progress.stale += 1
         if improved:
             progress.best_score, progress.best_epoch = score, progress.epoch + 1
             progress.stale = 0
-            self.keeper.keep_best(progress, self.session.optimisation.evaluated, probabilities)
+            self.keeper.keep_best(progress, self.session.optimisation.evaluated, found)
         progress.next_epoch()
         if progress.epoch >= settings.epochs:
             progress.finished = "epochs"
@@ -238,14 +235,14 @@ class Loop:
             val_loss,
             score,
             round(progress.seconds + seconds, 3),
-            round(seen / progress.seconds, 1),
+            round(seen * self.session.batches.images_per_draw / progress.seconds, 1),
         )
         row = dict(zip(columns(self.keeper.metric), values, strict=True))
         row |= fusion_columns(self.session.optimisation.evaluated)
         return row | (self.session.gradients.read() if self.session.gradients else {})
 
     def _totals(self) -> tuple[float, int]:
-        """Loss sum and images of the epoch so far, over all processes."""
+        """Loss sum and samples of the epoch so far, over all processes."""
         mine = (self.progress.loss_sum, self.progress.seen)
         shares = self.session.processes.gather(mine)
         return sum(loss for loss, _ in shares), sum(seen for _, seen in shares)
@@ -279,7 +276,7 @@ class Loop:
             total=session.batches.num_draws,
             initial=progress.seen,  # of a resumed epoch, over all processes
             desc=f"epoch {progress.epoch + 1}/{session.settings.epochs}",
-            unit="img",
+            unit=self.session.unit.removesuffix("s").replace("image", "img"),
             leave=False,
             disable=True if self.quiet else None,  # None: no bar without a terminal
         )
@@ -451,23 +448,26 @@ def _run(loop: Loop, keeper: Checkpointer, begun: RunRecord) -> None:
 
 def _join_folds(plan: TrainPlan, *, write: bool) -> float:
     """Out-of-fold score of all members; writes the joint ``oof.csv`` in the table's order."""
-    parts = [plan.rows.task.read(held_out_images(member.folder)) for member in plan.members]
-    rows = np.concatenate([member.valid for member in plan.members])
-    order = np.argsort(rows, kind="stable")
-    probabilities = np.concatenate([part.probabilities for part in parts])[order]
-    rows = rows[order]
-    answered, judged = plan.judged(rows, probabilities.astype(np.float32))
-    score = kept_score(plan.metric, plan.rows.labels[answered], judged, plan.dropped)
+    firsts = {member.folder: plan.rows.answered(member.valid) for member in plan.members}
+    judged = _in_table_order(plan, firsts, lambda folder: folder / OOF)
+    score = kept_score(plan.metric, plan.rows.labels[judged[0]], judged[1], plan.dropped)
     if not write:
         return score
-    leaks = [provenance.facts(member.folder / OOF, PredictionFacts).leak for member in plan.members]
-    write_oof(
-        plan.run,
-        plan,
-        rows,
-        probabilities.astype(np.float32),
-        next((leak for leak in leaks if leak), None),
+    images = _in_table_order(
+        plan, {member.folder: member.valid for member in plan.members}, held_out_images
     )
+    leaks = [provenance.facts(member.folder / OOF, PredictionFacts).leak for member in plan.members]
+    write_oof(plan.run, plan, judged, images, next((leak for leak in leaks if leak), None))
     record = replace(asked_of(plan), state=FINISHED, num_folds=len(plan.members), score=score)
     write_record(plan.run, record)
     return score
+
+
+def _in_table_order(
+    plan: TrainPlan, rows: Mapping[Path, Indices], file: Callable[[Path], Path]
+) -> tuple[Indices, npt.NDArray[np.float32]]:
+    """Row numbers, ascending, and probabilities of a file of each member, which has these rows."""
+    parts = [plan.rows.task.read(file(folder)).probabilities for folder in rows]
+    numbers = np.concatenate(list(rows.values()))
+    order = np.argsort(numbers, kind="stable")
+    return numbers[order], np.concatenate(parts)[order].astype(np.float32)

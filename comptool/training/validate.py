@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,13 @@ from torch import Tensor, nn
 
 from comptool.data.dataset import Batch, normalise
 from comptool.io.records import RunHeader
+from comptool.models.bag_pooling import BagPlaces, pool_outputs
 from comptool.tasks import Task
+from comptool.tasks.pooling import ATTENTION
+from comptool.training.data import Validated
 from comptool.training.distributed import Processes
+
+MOST_POOLED = 2**22  # numbers that are pooled at once
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,15 @@ def black_images(header: RunHeader, count: int, device: torch.device) -> list[Te
     ]
 
 
+class ValidBags(NamedTuple):
+    """Bags of the n validation rows of a network that is trained on bags."""
+
+    of_row: npt.NDArray[np.int64]  # (n,), 0 to B - 1
+    first: npt.NDArray[np.int64]  # first row of each, (B,)
+    targets: npt.NDArray[Any]  # of each, (B,) or (B, K)
+    pool: str
+
+
 class StoppedError(Exception):
     """The evaluation was interrupted."""
 
@@ -74,15 +88,17 @@ def evaluate(
     *,
     task: Task,
     counted: npt.NDArray[np.bool_],
-) -> tuple[npt.NDArray[np.float32], float]:
+    bags: ValidBags | None = None,
+) -> Validated:
     """Class probabilities of every row in the table's order, and the mean loss of counted rows.
 
-    In float32 as in ``comptool infer``, whatever the precision of training.
+    In float32 as in ``comptool infer``, whatever the precision of training. With ``bags`` the loss
+    is that of bags, of all their images.
     """
     training = model.training
     model.eval()
     processes.align(model)
-    rows, shares, number = [], [], 0
+    rows, shares, outputs, number = [], [], [], 0
     total = torch.zeros((), dtype=torch.float64, device=transform.device)
     for batch in batches:
         if stopped():
@@ -91,6 +107,10 @@ def evaluate(
         logits = _logits(model, transform.see(batch.images))
         assert batch.targets is not None
         rows.append(batch.rows.numpy())
+        if bags is not None:
+            outputs.append(logits)
+            shares.append(task.activate(logits[:, : -1 if bags.pool == ATTENTION else None]))
+            continue
         places = np.flatnonzero(counted[rows[-1]])
         if len(places):
             total += criterion(*_at(places, logits, batch.targets)).double() * len(places)
@@ -98,9 +118,40 @@ def evaluate(
         shares.append(task.activate(logits))
     model.train(training)
     # The only wait for the device.
-    arrays = [torch.cat(shares).cpu().numpy()] if shares else []
+    arrays = [torch.cat(part).cpu().numpy() for part in (shares, outputs) if part]
     gathered = processes.gather((rows, arrays, float(total), number))
-    return _in_order(gathered)
+    probabilities, *found = _in_order(gathered)
+    if bags is not None:
+        return Validated(probabilities, *_of_bags(found[0], bags, criterion, task, counted))
+    number = sum(count for *_, count in gathered)
+    return Validated(probabilities, sum(loss for *_, loss, _ in gathered) / number)
+
+
+def _of_bags(
+    outputs: npt.NDArray[np.float32],
+    bags: ValidBags,
+    criterion: nn.Module,
+    task: Task,
+    counted: npt.NDArray[np.bool_],
+) -> tuple[float, npt.NDArray[np.float32]]:
+    """Mean loss of counted bags, and probabilities (B, K), from the outputs for all images."""
+    device = next(criterion.buffers(), torch.empty(0)).device
+    order = np.argsort(bags.of_row, kind="stable")
+    in_order = bags.of_row[order]
+    at_once = max(1, MOST_POOLED // (int(np.bincount(in_order).max()) * outputs.shape[1]))
+    shares, total, number = [], 0.0, 0
+    for first in range(0, len(bags.targets), at_once):
+        here = slice(*np.searchsorted(in_order, [first, first + at_once]))
+        places = BagPlaces.of(in_order[here] - first, device)
+        images = torch.from_numpy(outputs[order[here]]).to(device)
+        logits = pool_outputs(task, images, places, bags.pool)
+        shares.append(task.activate(logits).cpu().numpy())
+        counting = np.flatnonzero(counted[bags.first[first : first + at_once]])
+        if len(counting):
+            targets = torch.from_numpy(bags.targets[first : first + at_once])
+            total += float(criterion(*_at(counting, logits, targets))) * len(counting)
+            number += len(counting)
+    return total / number, np.concatenate(shares)
 
 
 def _logits(model: nn.Module, images: Sequence[Tensor]) -> Tensor:
@@ -131,10 +182,14 @@ def _at(places: npt.NDArray[np.int64], logits: Tensor, targets: Tensor) -> tuple
     return logits[chosen], targets[chosen]
 
 
-def _in_order(gathered: Sequence[Any]) -> tuple[npt.NDArray[np.float32], float]:
+def _in_order(gathered: Sequence[Any]) -> list[npt.NDArray[np.float32]]:
+    """The tables of all processes with their rows in order."""
     rows = np.concatenate([part for rows, *_ in gathered for part in rows])
-    shares = np.concatenate([part for _, parts, *_ in gathered for part in parts])
-    probabilities = np.empty_like(shares, dtype=np.float32)
-    probabilities[rows] = shares
-    number = sum(number for *_, number in gathered)
-    return probabilities, sum(total for *_, total, _ in gathered) / number
+    tables = zip(*(arrays for _, arrays, *_ in gathered if arrays), strict=True)
+    found = []
+    for parts in tables:
+        joined = np.concatenate(parts)
+        ordered = np.empty_like(joined, dtype=np.float32)
+        ordered[rows] = joined
+        found.append(ordered)
+    return found

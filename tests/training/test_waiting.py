@@ -121,7 +121,7 @@ def test_validation_asks_once_for_its_loss_and_once_for_its_shares(counts, folds
     session.counted = np.arange(len(session.counted)) % counts == 0  # every row, every other
     asked.clear()
     with Counting() as counting:
-        probabilities, loss = validate(session, loaded)
+        probabilities, loss, _ = validate(session, loaded)
     assert asked == {"__float__": 1, "cpu": 1}
     assert not counting.waited
     rows = [row["class_id"] for row in csv.DictReader(folds.open()) if row["fold"] == "0"]

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from comptool.competition.bags import pooled_by_bag
 from comptool.competition.classes import check_classes
 from comptool.competition.samples import Samples
 from comptool.errors import InputError, UsageError
@@ -34,7 +33,7 @@ from comptool.io.tables import read_table
 from comptool.metrics import Metric
 from comptool.postprocess.ensemble.nested_cv import ViewChoice, choose_views
 from comptool.postprocess.oof import nested_folds, read_labelled, rows_path, write_rows
-from comptool.training.data import true_labels
+from comptool.training.data import FOLD, true_labels
 
 
 @dataclass(frozen=True)
@@ -101,15 +100,16 @@ def predict_held_out(
     sources = []
     for member in plan.members:
         samples = held_out(member, plan.competition)
-        tables, _ = predict([member], samples, schemes, replace(computing, purpose="validate"))
-        labels = _targets(samples, member.header)
         folds = read_table(held_out_images(member.folder))["fold"].tolist()
+        samples = replace(samples, frame=samples.frame.assign(**{FOLD: folds}))
+        if plan.bags is not None:
+            samples = samples.in_bag_order()
+        checking = replace(computing, purpose="validate")
+        tables, _ = predict([member], samples, schemes, checking, plan.pool)
         sources.append(samples.source)
         if plan.bags is not None:
-            bags, pool = samples.bags(), str(plan.pool)
-            tables = [pooled_by_bag(plan.competition.kind, bags, one, pool) for one in tables]
-            labels, folds = labels[bags.first], [folds[row] for row in bags.first]
             samples = samples.by_bag()
+        labels, folds = _targets(samples, member.header), samples.frame[FOLD].tolist()
         for place, identity in enumerate(samples.frame[samples.id]):
             row = _Row(labels[place], int(folds[place]), [table[place] for table in tables])
             rows.setdefault(identity, []).append(row)
@@ -193,7 +193,7 @@ def tta(
     if search is not None:
         return search_views(plan, scheme, computing, arguments, how=search, seed=seed)
     refuse_existing(rows_path(plan.output), plan.force)
-    prediction = Prediction(plan.members, plan.samples, [scheme], computing)
+    prediction = Prediction(plan.members, plan.samples, [scheme], computing, plan.pool)
     held, in_sample = None, bool(scheme.chosen_on)
     figures: dict[str, Any] | str
     try:
@@ -240,7 +240,7 @@ def search_views(
         seed=seed,
     )
     scheme = Scheme(names, "mean", tuple(choice.weights.tolist())).used()
-    prediction = Prediction(plan.members, plan.samples, [scheme], computing)
+    prediction = Prediction(plan.members, plan.samples, [scheme], computing, plan.pool)
     figures = choice.summary()
     with together():
         _write_views(plan, scheme, {"how": how, "seed": seed, "candidates": names}, choice)
