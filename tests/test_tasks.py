@@ -173,7 +173,7 @@ def test_grades_without_an_order_are_asked_for():
         task.classes_of(Facts(), source, table("mild", "2", "severe"))
     assert str(error.value) == (
         "train.csv, column 'grade': the order of these grades is not known (found 'mild', "
-        "'severe'). Write all grades into comptool.toml, the lowest first: "
+        "'severe'). Write all grades into [data] of comptool.toml, the lowest first: "
         'classes = ["mild", "severe"]'
     )
     given = Facts(classes=("none", "mild", "severe"))

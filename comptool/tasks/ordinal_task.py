@@ -104,7 +104,7 @@ class Ordinal(Multiclass):
                 file=source,
                 column=facts.label,
                 values=unordered,
-                mend="Write all grades into comptool.toml, the lowest first: "
+                mend="Write all grades into [data] of comptool.toml, the lowest first: "
                 'classes = ["mild", "severe"]',
             )
         return tuple(sorted(distinct, key=_number))

@@ -195,6 +195,7 @@ def parent_member(run: Path, fold: int | None) -> Path:
 def check_parent(parent: Path, wanted: dict[str, Any]) -> None:
     """Check that a parent run has the same task, classes, modalities and model."""
     header = read_header(parent)
+    models.check_recorded(header, parent / BEST)
     found = {**header.document(), "model": header.model.name}
     for key in ("task", "model", "modalities", "classes"):
         theirs, ours = found[key], wanted[key]

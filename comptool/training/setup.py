@@ -459,8 +459,7 @@ def _with_weights(
     if member.parent is None:
         model, origin = create_from(plan.settings.pretrained, name, outputs, say=say, **options)
     else:
-        models.check_recorded(parent := read_header(member.parent), member.parent / BEST)
-        checked_options(parent.model, member.parent / BEST)
+        checked_options(read_header(member.parent).model, member.parent / BEST)
         model, origin = models.create(name, outputs, **options), str(member.parent)
     if task.numbers:
         model.output = OutputScale(*plan.rows.scale(member.drawn))

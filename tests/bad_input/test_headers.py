@@ -299,12 +299,16 @@ def test_an_unknown_task_of_a_record(refused, damage):
 
 def test_a_variable_that_contradicts_is_named(refused, monkeypatch):
     monkeypatch.setenv("COMPTOOL_TASK", "ordinal")
+    told = Path("comptool.toml")
+    told.write_text(told.read_text().replace("[data]", '[data]\nclasses = ["a", "b", "c"]'))
     refused(
         READING["infer"],
         3,
         "weights/net: this run was trained for another competition; its task against the "
         "competition's: multiclass against ordinal. Name another run, or correct COMPTOOL_TASK",
     )
+    facts = PredictionFacts(task="multiclass", classes=["a", "b", "c"])
+    record(Path("submissions/preds.csv"), command="infer", arguments={}, facts=facts)
     refused(
         "pseudolabel",
         3,

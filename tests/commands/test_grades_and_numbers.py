@@ -330,7 +330,7 @@ def test_grades_in_words_need_their_order(comptool):
     told = refused(comptool("train", *TINY), 3)
     assert told == (
         "comptool train: folds.csv, column 'y': the order of these grades is not known (found "
-        "'mild', 'none', 'severe'). Write all grades into comptool.toml, the lowest first: "
+        "'mild', 'none', 'severe'). Write all grades into [data] of comptool.toml, the lowest first: "
         'classes = ["mild", "severe"]'
     )
     described("ordinal", more='classes = ["none", "mild", "severe"]')
