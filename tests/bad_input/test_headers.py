@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from comptool.io.provenance import PredictionFacts, record
+
 BEST = "weights/net/best.safetensors"
 LAST = "weights/net/last.pt"
 NAME = "test_efficientnet-dual"

@@ -330,8 +330,8 @@ def test_grades_in_words_need_their_order(comptool):
     told = refused(comptool("train", *TINY), 3)
     assert told == (
         "comptool train: folds.csv, column 'y': the order of these grades is not known (found "
-        "'mild', 'none', 'severe'). Write all grades into [data] of comptool.toml, the lowest first: "
-        'classes = ["mild", "severe"]'
+        "'mild', 'none', 'severe'). Write all grades into [data] of comptool.toml, the lowest "
+        'first: classes = ["mild", "severe"]'
     )
     described("ordinal", more='classes = ["none", "mild", "severe"]')
     result = comptool("train", *TINY)
