@@ -312,7 +312,7 @@ def test_a_variable_that_contradicts_is_named(refused, monkeypatch):
     facts = PredictionFacts(task="multiclass", classes=["a", "b", "c"])
     record(Path("submissions/preds.csv"), command="infer", arguments={}, facts=facts)
     refused(
-        "pseudolabel",
+        "submit",
         3,
         "submissions/preds.csv: these predictions are multiclass, and the competition is ordinal "
         "by COMPTOOL_TASK. Give the predictions of a run of this competition",
