@@ -17,6 +17,7 @@ from comptool.errors import InputError, nearest
 from comptool.io.documents import JSON_NAME, from_json, read_json, reading
 from comptool.io.locks import holder, is_held
 from comptool.io.records import Figure, RunHeader, header_of, parse, shown
+from comptool.registry import SCRIPT, is_user_object
 
 BEST = "best.safetensors"
 # ONNX graphs, one for each image size.
@@ -246,7 +247,24 @@ def read_header(run: Path) -> RunHeader:
             file=path,
             mend="Train again, or copy it again from where it came",
         ) from error
-    return _checked(path, metadata.get(HEADER_KEY))
+    header = _checked(path, metadata.get(HEADER_KEY))
+    for key in ("reader", "metric"):
+        _refuse_own_code(key, getattr(header, key), path)
+    return header
+
+
+def _refuse_own_code(key: str, named: str, path: Path) -> None:
+    """Refuse code that came with a checkpoint; a file elsewhere was put there by the user."""
+    file = Path(named.partition(SCRIPT)[0] + ".py").resolve()
+    folder = path.parent.resolve()
+    run = folder.parent if _FOLD.fullmatch(folder.name) else folder
+    if is_user_object(named) and run in file.parents:
+        raise InputError(
+            f"its {key} is a Python file of the run's own folder, which is not run",
+            file=path,
+            values=[named],
+            mend="Read the code, move it out of there and name it in comptool.toml",
+        )
 
 
 def _checked(path: Path, text: str | None) -> RunHeader:

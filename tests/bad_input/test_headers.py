@@ -299,6 +299,19 @@ def test_an_unknown_task_of_a_record(refused, damage):
         refused(command, 3, f"{record}: {told}")
 
 
+@pytest.mark.parametrize("key", ["reader", "metric"])
+def test_code_that_came_with_a_checkpoint_is_not_run(chain, each, key):
+    Path("weights/net/evil.py").write_text("open('ran', 'w')\ndef f(*a): return 0\n")
+    write_header(json.dumps(changed_header({key: "weights/net/evil.py:f"})))
+    each(
+        (*READING, "child"),
+        f"{BEST}: its {key} is a Python file of the run's own folder, which is not run (found "
+        "'weights/net/evil.py:f'). Read the code, move it out of there and name it in "
+        "comptool.toml",
+    )
+    assert not Path("ran").exists()
+
+
 def test_a_variable_that_contradicts_is_named(refused, monkeypatch):
     monkeypatch.setenv("COMPTOOL_TASK", "ordinal")
     told = Path("comptool.toml")
