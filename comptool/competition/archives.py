@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,6 +27,7 @@ from comptool.competition.detection import TABLE_NAME, role_of, words_of
 from comptool.competition.filename_patterns import MAC_FILES, looks_like_image
 from comptool.errors import InputError, OutputError, counted
 from comptool.io.atomic import disk_error, write_error
+from comptool.io.leftovers import new_partial_folder, remove_leftovers
 
 ARCHIVE = re.compile(r"(.+?)\.(zip|tar|tar\.gz|tgz|tar\.bz2|tar\.xz|7z)", re.IGNORECASE)
 # A part of an archive, and what makes one of all parts or reads them.
@@ -269,8 +269,8 @@ def _unpack(opened: _Opened, folder: Path, target: Path) -> tuple[int, list[str]
             file=opened.path,
             mend="Free some space, or move the download to another disk",
         )
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".unpacking-") as temporary:
-        inside = Path(temporary) / target.name
+    with _hidden_folder(folder) as temporary:
+        inside = temporary / target.name
         opened.extract(inside)
         for clutter in (*inside.rglob(MAC_FILES), *inside.rglob("._*")):
             if clutter.is_dir():
@@ -287,6 +287,16 @@ def _unpack(opened: _Opened, folder: Path, target: Path) -> tuple[int, list[str]
             target.rmdir()
         (tops[0] if is_inside else inside).rename(target)
         return count, []
+
+
+@contextmanager
+def _hidden_folder(folder: Path) -> Iterator[Path]:
+    remove_leftovers(folder)
+    temporary = new_partial_folder(folder / "unpacking")
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary)
 
 
 def _merge(source: Path, target: Path) -> Iterator[Path]:

@@ -44,11 +44,11 @@ def hold(folder: Path) -> Iterator[None]:
         try:
             lock.acquire()
         except Timeout:
-            raise _busy(folder) from None
+            raise busy(folder) from None
         except OSError:
             # No locks here, or no right to write the file, which another user may have locked.
             if is_held(folder):
-                raise _busy(folder) from None
+                raise busy(folder) from None
         yield
     finally:
         # Before the release: a process waiting for a deleted lock file makes a new one.
@@ -92,7 +92,8 @@ def _lockable(descriptor: int) -> bool:
     return True
 
 
-def _busy(folder: Path) -> InputError:
+def busy(folder: Path) -> InputError:
+    """The error for a folder that another process holds."""
     what = f"{_holder(folder)} is at work in it"
     return InputError(what, file=folder, mend="Wait for it, or stop it")
 

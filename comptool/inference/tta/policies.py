@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from comptool.errors import InputError, UsageError, unknown_name
 from comptool.io.records import ViewWeights, parse
+from comptool.io.verification import recall
 from comptool.postprocess.oof import rows_path
 
 CROP_SHARE = 0.875
@@ -174,6 +175,7 @@ def _weights_of(path: Path, content: ViewWeights) -> tuple[float, ...]:
 def _read(path: Path) -> ViewWeights:
     if not path.is_file():
         raise InputError("there is no such file of views", file=path)
+    recall(path)
     try:
         text = path.read_text(encoding="utf-8")
         content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
