@@ -25,7 +25,7 @@ PARTIAL = ".partial"
 WEEK = 7 * 24 * 3600.0  # seconds
 MOST_BYTES = 120  # of the stem: names have 255 at most
 _NAME = re.compile(
-    r"\..*-(?:(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-(?P<start>\d+)-)?[a-z0-9_]{8}"
+    r"\..*?-(?:(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-(?P<start>\d+)-)?[a-z0-9_]{8}"
     r"\.partial(\.[^.]*)?",
     re.DOTALL,
 )
