@@ -203,11 +203,13 @@ def arguments(config: Any) -> dict[str, Any]:
 class Invocation:
     """A running command and its options, without defaults and those of `GENERAL`, as JSON values.
 
-    Options are keyed as typed (``--epochs``), arguments by the name of their field.
+    Options are keyed as typed (``--epochs``), arguments by the name of their field. The result of
+    the command ``is_file`` if it has an ``--output``, and not a text that is to be printed again.
     """
 
     command: str
     options: dict[str, Any]
+    is_file: bool = True
 
 
 _running: ContextVar[Invocation | None] = ContextVar("_running", default=None)
@@ -232,7 +234,7 @@ def run_as(command: str, config: Any) -> Iterator[None]:
             off = declared.names[0].partition("/")[2] if declared.names else ""
             name, value = off or name.replace("--", "--no-", 1), True
         options[name] = _json_value(value)
-    token = _running.set(Invocation(command, options))
+    token = _running.set(Invocation(command, options, hasattr(config, "output")))
     try:
         yield
     finally:

@@ -199,7 +199,13 @@ def difference(output: Path) -> str | None:
         made = read(output)
     except InputError:
         return ""
-    if now is None or made is None or made.sha256 is None or made.options is None:
+    if (
+        now is None
+        or not now.is_file
+        or made is None
+        or made.sha256 is None
+        or made.options is None
+    ):
         return ""
     if not is_recorded(output, made):
         return ", and was changed since comptool wrote it"
