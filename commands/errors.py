@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import functools
+import json
+import logging
 import os
 import sys
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ParamSpec, TypeVar
 
 import typer
 
-from comptool.errors import ComptoolError, SubmissionError, UsageError, visible_lines
+from comptool.errors import (
+    AlreadyDoneError,
+    ComptoolError,
+    SubmissionError,
+    UsageError,
+    visible_lines,
+)
 
 from .program import INTERRUPTED, interruptions
 
@@ -40,13 +49,17 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
         name = command.__name__.rstrip("_").replace("_", "-")
         try:
             interruptions.begin(name)
-            result = command(*args, **kwargs)
+            with _shown_warnings(quiet=bool(kwargs.get("quiet"))):
+                result = command(*args, **kwargs)
             interruptions.end()
         except BaseException as error:
             interruptions.end()
             # What it is after a signal, a package may have made of the KeyboardInterrupt.
             if isinstance(error, KeyboardInterrupt) or interruptions.heard:
                 raise _interrupted(error) from None
+            if isinstance(error, AlreadyDoneError):
+                _give_done(name, error, kwargs)
+                raise typer.Exit(0) from None
             if isinstance(error, ComptoolError):
                 typer.echo(visible_lines(f"comptool {name}: {error}"), err=True)
                 raise typer.Exit(exit_code(error)) from None
@@ -70,3 +83,44 @@ def _interrupted(error: BaseException | None) -> typer.Exit:
     if line := interruptions.line():
         typer.echo(line, err=True)
     return typer.Exit(INTERRUPTED)
+
+
+def _give_done(name: str, done: AlreadyDoneError, options: Mapping[str, Any]) -> None:
+    """Print the result of the command that made the outputs before."""
+    if not options.get("quiet"):
+        typer.echo(visible_lines(f"comptool {name}: {done}"), err=True)
+    # Of several outputs the result is a zip, or the one that the command is given.
+    given = options.get("output")
+    path = min(map(str, done.paths), key=lambda one: (not one.endswith(".zip"), one != str(given)))
+    result = json.dumps({"output": path, "already_done": True})
+    typer.echo(result if options.get("json") else path)
+
+
+@contextmanager
+def _shown_warnings(quiet: bool) -> Iterator[None]:
+    """Print each warning of the library once; with torchrun, only in the first process."""
+    log, handler = logging.getLogger("comptool"), _Shown()
+    if quiet or os.environ.get("RANK", "0") != "0":
+        handler.setLevel(logging.ERROR)
+    before, log.propagate = log.propagate, False
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.propagate = before
+
+
+class _Shown(logging.Handler):
+    """Distinct messages as lines on stderr."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a message that is new."""
+        text = record.getMessage()
+        if text not in self._seen:
+            self._seen.add(text)
+            typer.echo(visible_lines(f"warning: {text}"), err=True)

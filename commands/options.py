@@ -28,6 +28,7 @@ from comptool.options import (
     filled_by,
     kebab,
     options_of,
+    run_as,
 )
 from comptool.registry import Entry
 
@@ -40,7 +41,9 @@ def command_of(function: Callable[[Any], None]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def run(ctx: typer.Context, **values: Any) -> None:
-        function(_config(kind, ctx, values))
+        config: Any = _config(kind, ctx, values)
+        with run_as(function.__name__.rstrip("_").replace("_", "-"), config):
+            function(config)
 
     return _with_options(run, kind)
 

@@ -78,6 +78,14 @@ class OutputExistsError(OutputError):
     """An output that would be overwritten (exit code 3)."""
 
 
+class AlreadyDoneError(ComptoolError):
+    """Outputs that the same command made before, from the same inputs (exit code 0)."""
+
+    def __init__(self, paths: Sequence[PathLike[str]]) -> None:
+        self.paths = paths
+        super().__init__(f"already done: {', '.join(map(str, paths))}")
+
+
 class UserFunctionError(ComptoolError):
     """A function of the user that raises or returns no number (exit code 3)."""
 

@@ -1,4 +1,4 @@
-"""Cores, threads, processes, memory and device names of this machine; standard library only."""
+"""Cores, threads, processes, memory, devices and cache folder; standard library only."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from threading import current_thread, main_thread
 
 from comptool.errors import UsageError
 
+CACHE = "COMPTOOL_CACHE"
 _CGROUP = Path("/sys/fs/cgroup")
 # Files with the memory limit and usage of a container, and the key of its reclaimable file cache
 # (cgroup v2, then v1).
@@ -22,6 +23,13 @@ _LIMITS = (
     ("memory.max", "memory.current", "inactive_file"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
 )
+
+
+def cache_folder() -> Path:
+    """``$COMPTOOL_CACHE``, else ``comptool`` in the user's cache folder."""
+    if given := os.environ.get(CACHE):
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "comptool"
 
 
 def usable_cores() -> int:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -195,6 +197,54 @@ def arguments(config: Any) -> dict[str, Any]:
         typed_name(kind, name).lstrip("-").replace("-", "_"): None if value == () else value
         for name, value in values.items()
     }
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """A running command and its options, without defaults and those of `GENERAL`, as JSON values.
+
+    Options are keyed as typed (``--epochs``), arguments by the name of their field. The result of
+    the command ``is_file`` if it has an ``--output``, and not a text that is to be printed again.
+    """
+
+    command: str
+    options: dict[str, Any]
+    is_file: bool = True
+
+
+_running: ContextVar[Invocation | None] = ContextVar("_running", default=None)
+
+
+def running() -> Invocation | None:
+    """The running command; None where Python calls the library."""
+    return _running.get()
+
+
+@contextmanager
+def run_as(command: str, config: Any) -> Iterator[None]:
+    """Let outputs of a block be known as those of a command with the options ``config``."""
+    kind = type(config)
+    options = {}
+    for one, declared in options_of(kind):
+        value = getattr(config, one.name)
+        if declared.panel == GENERAL or value == one.default:
+            continue
+        name = one.name if declared.positional else typed_name(kind, one.name)
+        if value is False:
+            off = declared.names[0].partition("/")[2] if declared.names else ""
+            name, value = off or name.replace("--", "--no-", 1), True
+        options[name] = _json_value(value)
+    token = _running.set(Invocation(command, options, hasattr(config, "output")))
+    try:
+        yield
+    finally:
+        _running.reset(token)
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_json_value(one) for one in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
 def to_json(config: Any) -> dict[str, Any]:

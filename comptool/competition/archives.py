@@ -15,7 +15,6 @@ import os
 import re
 import shutil
 import tarfile
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from comptool.competition.detection import TABLE_NAME, role_of, words_of
 from comptool.competition.filename_patterns import MAC_FILES, looks_like_image
 from comptool.errors import ComptoolError, InputError, OutputError, counted
 from comptool.io.atomic import disk_error, write_error
+from comptool.io.leftovers import new_partial_folder, remove_leftovers
 from comptool.io.packed import reason
 from comptool.limits import check_unpacked
 
@@ -301,8 +301,8 @@ def _unpack(opened: _Opened, folder: Path, target: Path) -> tuple[int, list[str]
             file=opened.path,
             mend="Free some space, or move the download to another disk",
         )
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".unpacking-") as temporary:
-        inside = Path(temporary) / target.name
+    with _hidden_folder(folder) as temporary:
+        inside = temporary / target.name
         opened.extract(inside)
         for clutter in (*inside.rglob(MAC_FILES), *inside.rglob("._*")):
             if clutter.is_dir():
@@ -319,6 +319,16 @@ def _unpack(opened: _Opened, folder: Path, target: Path) -> tuple[int, list[str]
             target.rmdir()
         (tops[0] if is_inside else inside).rename(target)
         return count, []
+
+
+@contextmanager
+def _hidden_folder(folder: Path) -> Iterator[Path]:
+    remove_leftovers(folder)
+    temporary = new_partial_folder(folder / "unpacking")
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary)
 
 
 def _merge(source: Path, target: Path) -> Iterator[Path]:

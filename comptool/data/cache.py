@@ -19,7 +19,6 @@ from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Event
-from time import time
 from typing import Literal
 from uuid import uuid4
 
@@ -41,12 +40,12 @@ from comptool.data.image_io import (
 from comptool.errors import InputError, OutputError
 from comptool.io.atomic import atomic_output, together
 from comptool.io.image_readers import READERS
-from comptool.machine import available_memory, threads, usable_cores
+from comptool.io.leftovers import PARTIAL, is_leftover
+from comptool.machine import available_memory, cache_folder, threads, usable_cores
 
 FORMAT = 2  # raised with every change of what a file is decoded to
 DIGEST = 16  # bytes
 PIXELS, INDEX = ".npy", ".index.npy"
-LEFT_OVER = 24 * 3600  # seconds
 RECORD = np.dtype([("source", f"V{DIGEST}"), ("content", f"V{DIGEST}"), ("crc", "u4")])
 Index = npt.NDArray[np.void]
 
@@ -178,10 +177,10 @@ def remove_shard(path: Path) -> None:
 
 
 def make_room(folder: Path, limit: int, kept: Collection[Path]) -> None:
-    """Delete leftovers of killed processes after a day, then the least recently used shards."""
-    for left in folder.rglob(".*.partial*"):
+    """Delete leftovers of killed processes, then the least recently used shards."""
+    for left in folder.rglob(f".*{PARTIAL}*"):
         with suppress(OSError):
-            if time() - left.stat().st_mtime > LEFT_OVER:
+            if is_leftover(left):
                 left.unlink()
     shards = {}
     for path in folder.rglob(f"[!.]*{PIXELS}"):
@@ -258,20 +257,13 @@ class WantedImages:
 
 
 Mode = Literal["auto", "ram", "disk", "off"]
-FOLDER, LIMIT = "COMPTOOL_CACHE", "COMPTOOL_CACHE_GB"
+LIMIT = "COMPTOOL_CACHE_GB"
 DEFAULT_LIMIT = 20.0  # GB
 SPARE_DISK = 1 << 30  # bytes that are left free
 MOST_OF_MEMORY = 0.5  # of what is available
 CHUNK = 64  # images per task of a thread
 _MEND = "Take --cache off, or smaller images with --img-size"
 Say = Callable[[str], None]
-
-
-def cache_folder() -> Path:
-    """``$COMPTOOL_CACHE``, else ``comptool`` in the user's cache folder."""
-    if given := os.environ.get(FOLDER):
-        return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "comptool"
 
 
 def cache_limit() -> int:

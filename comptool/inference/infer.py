@@ -22,9 +22,11 @@ ROWS_WRITTEN = 4096  # at a time at least
 def infer(plan: InferencePlan, computing: Computing, arguments: Mapping[str, object]) -> list[str]:
     """Predict the plan's samples and write its output and record; returns warnings about images.
 
-    Raises an InputError if an image, a checkpoint or the output cannot be used (nothing is written
-    then), a UsageError if the device is missing or out of memory.
+    Raises an AlreadyDoneError if this command made the output before; an InputError if an image, a
+    checkpoint or the output cannot be used (nothing is written then); a UsageError if the device is
+    missing or out of memory.
     """
+    provenance.stop_if_done(plan.output, plan.inputs, plan.facts, force=plan.force)
     prediction = Prediction(plan.members, plan.samples, [PLAIN], computing, plan.pool)
     write(plan, prediction, command="infer", arguments=arguments, facts=plan.facts)
     return prediction.findings()

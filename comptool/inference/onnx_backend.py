@@ -9,11 +9,9 @@ synchronise at every layer, and spin on cores that decode images.
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -174,7 +172,7 @@ class OnnxNetworks:
                     command="infer",
                     arguments={},
                     inputs=checkpoint,
-                    facts=replace(_known_by(graph), difference=difference),
+                    facts=GraphFacts(graph=GRAPH_FORMAT, difference=difference),
                 )
         except OutputError as error:
             self.notes.append(f"the ONNX graph is made again each time: {error}")
@@ -207,14 +205,14 @@ def _place(member: TrainedMember, sizes: Sizes) -> Path:
 def _kept(path: Path, checkpoint: Mapping[str, str | None]) -> bytes | None:
     """The cached graph, if it is intact and matches the checkpoint."""
     try:
-        graph = path.read_bytes()
         record = provenance.recall(path)
+        graph = path.read_bytes()
         known = provenance.facts(path, GraphFacts)
     except (OSError, InputError):
         return None
-    if record is None or list(record.inputs.values()) != list(checkpoint.values()):
+    if record is None or record.sha256 is None or known.graph != GRAPH_FORMAT:
         return None
-    return graph if replace(known, difference=None) == _known_by(graph) else None
+    return graph if list(record.inputs.values()) == list(checkpoint.values()) else None
 
 
 # The key of a tensor that lies in another file, as protobuf writes it. Our graphs have none, and
@@ -248,7 +246,3 @@ def _opened(graph: bytes, sizes: Sizes, member: TrainedMember) -> InferenceSessi
     outputs = tasks.find(header.task).outputs(len(header.classes))
     given = [(one.name, one.shape[1:]) for one in session.get_outputs()]
     return session if taken == wanted and given == [("logits", [outputs])] else None
-
-
-def _known_by(graph: bytes) -> GraphFacts:
-    return GraphFacts(graph=GRAPH_FORMAT, sha256=hashlib.sha256(graph).hexdigest())

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,8 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from comptool.errors import ComptoolError, OutputError, OutputExistsError, UsageError
+from comptool.errors import (
+    AlreadyDoneError,
+    ComptoolError,
+    OutputError,
+    OutputExistsError,
+    UsageError,
+)
+from comptool.io.leftovers import new_partial_file, remove_leftovers
 from comptool.io.names import check_output_name
+from comptool.io.verification import difference
 from comptool.machine import interrupts_wait
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS}
@@ -26,25 +33,37 @@ _OPEN = Path("/proc/self/fd")  # where Linux has the files that this process has
 _IN_WORDS = re.compile(r"\(os error (\d+)\)")  # how libraries written in Rust put it
 
 
+EXISTS, REPLACE = "exists already", "Replace it with --force"
+
+
 @dataclass(frozen=True)
-class _Waiting:
-    """A file being written, its final name, and the folders made for it."""
+class Waiting:
+    """A file being written, its final name, and the folders made for it.
+
+    ``repeated``: the running command has made the existing file before.
+    """
 
     temporary: Path
     path: Path
     new_folders: list[Path]
+    force: bool = False
+    repeated: bool = False
 
     def discard(self) -> None:
+        """Remove the file, and the folders if they are empty."""
         self.temporary.unlink(missing_ok=True)
         remove_empty(self.new_folders)
 
 
 # Files waiting for the end of a `together`.
-_waiting: ContextVar[list[_Waiting] | None] = ContextVar("_waiting", default=None)
+_waiting: ContextVar[list[Waiting] | None] = ContextVar("_waiting", default=None)
 
 
-def refuse_existing(path: Path, force: bool = False) -> None:
+def refuse_existing(path: Path, force: bool = False) -> bool:
     """Check that ``path`` can be written, before any work is done for it.
+
+    Returns whether it exists and the running command line has made it before: whether it would be
+    the same again shows when it is written, and then ends the command, see `together`.
 
     Raises
     ------
@@ -57,8 +76,9 @@ def refuse_existing(path: Path, force: bool = False) -> None:
     check_output_name(path)
     if path.is_dir():
         raise OutputError("is a folder; a file is to be written", file=path)
-    if path.exists() and not force:
-        raise OutputExistsError("exists already", file=path, mend="Replace it with --force")
+    repeated = path.exists() and not force
+    if repeated and (other := difference(path)) is not None:
+        raise OutputExistsError(EXISTS + other, file=path, mend=REPLACE)
     folder = path.parent
     while not folder.exists():
         folder = folder.parent
@@ -66,6 +86,7 @@ def refuse_existing(path: Path, force: bool = False) -> None:
         raise OutputError("is a file where a folder is needed", file=folder)
     if not os.access(folder, os.W_OK):
         raise OutputError("this folder cannot be written to", file=folder, mend="Write elsewhere")
+    return repeated
 
 
 def refuse_inputs(output: Path, inputs: Iterable[Path | None]) -> None:
@@ -88,7 +109,8 @@ def refuse_inputs(output: Path, inputs: Iterable[Path | None]) -> None:
 def atomic_output(path: Path, *, force: bool = False) -> Iterator[Path]:
     """A temporary file next to ``path`` that replaces ``path`` when the block succeeds.
 
-    Inside `together` the replacement waits for the end of that block.
+    Inside `together` the replacement waits for the end of that block. What killed processes left in
+    the folder is removed.
 
     Yields
     ------
@@ -102,19 +124,19 @@ def atomic_output(path: Path, *, force: bool = False) -> Iterator[Path]:
     InputError
         If the folder cannot be written or the disk is full; ``path`` is unchanged.
     """
-    refuse_existing(path, force)
+    repeated = refuse_existing(path, force)
+    waiting = _waiting.get()
+    if repeated and waiting is None:
+        raise OutputExistsError(EXISTS, file=path, mend=REPLACE)
     new_folders = [folder for folder in path.parents if not folder.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.stem}-", suffix=f".partial{path.suffix}"
-        )
+        remove_leftovers(path.parent)
+        temporary = new_partial_file(path)
     except OSError as error:
         remove_empty(new_folders)
         raise write_error(path, error) from error
-    os.close(descriptor)
-    file = _Waiting(Path(name), path, new_folders)
-    waiting = _waiting.get()
+    file = Waiting(temporary, path, new_folders, force, repeated)
     try:
         yield file.temporary
         _flush(file.temporary)
@@ -142,16 +164,21 @@ def together() -> Iterator[None]:
 
     Raises
     ------
+    AlreadyDoneError
+        If the running command has made all of its outputs before.
     InputError
         If a file cannot be moved into place.
     """
     if _waiting.get() is not None:
         yield
         return
-    waiting: list[_Waiting] = []
+    waiting: list[Waiting] = []
     token = _waiting.set(waiting)
     try:
         yield
+        outputs = [file for file in waiting if not file.force]
+        if outputs and all(file.repeated for file in outputs):
+            raise AlreadyDoneError([file.path for file in outputs])
         with interrupts_wait():
             while waiting:
                 file = waiting[-1]
@@ -164,6 +191,17 @@ def together() -> Iterator[None]:
         _waiting.reset(token)
         for file in waiting:
             file.discard()
+
+
+def as_written(path: Path) -> Path:
+    """The file that ``path`` is to become at the end of a `together`, otherwise ``path``."""
+    waiting = waiting_for(path)
+    return path if waiting is None else waiting.temporary
+
+
+def waiting_for(path: Path) -> Waiting | None:
+    """The new file that is to become ``path`` at the end of a `together`, or None."""
+    return next((file for file in reversed(_waiting.get() or []) if file.path == path), None)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Parquet tables: their parser, which one flipped bit can abort, sees checked bytes alone.
 
-A file with a record has the SHA-256 of what was written. Any other one is first read by a process
-of its own, where an abort, a panic or an endless loop harms nobody; that costs half a second.
+A file that has the SHA-256 in its record is what comptool wrote. Any other one is first read by a
+process of its own, where an abort, a panic or an endless loop harms nobody; that costs half a
+second.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import polars as pl
 
 from comptool.errors import InputError
 from comptool.io.atomic import named_late
-from comptool.io.provenance import recall
+from comptool.io.verification import is_verified
 from comptool.machine import available_memory, ending
 
 PARQUET = ".parquet"
@@ -55,7 +56,7 @@ def scan_parquet(path: Path) -> pl.DataFrame:
     InputError
         If it is not a Parquet table, is damaged, or is not the file that its record is of.
     """
-    if recall(path) is None:
+    if not is_verified(path):
         seen = path.stat()
         _try_out(
             path, path.absolute(), seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns

@@ -20,6 +20,7 @@ import polars as pl
 from numpy.lib import format as npy
 
 from comptool.errors import InputError, quoted
+from comptool.io import provenance
 from comptool.io.atomic import atomic_output, refuse_existing
 from comptool.io.names import check_columns, check_texts
 from comptool.io.npy import read_npy
@@ -260,9 +261,11 @@ def read_predictions(
     ------
     InputError
         If there are fewer than two columns, a blank or repeated id, a cell that is not a number in
-        [0, 1] (or finite), or a row that does not sum to one (logits, for example).
+        [0, 1] (or finite), or a row that does not sum to one (logits, for example); or if the file
+        is not that of its record.
     """
     refuse_missing(path)
+    provenance.recall(path)
     found = _from_arrays(path) if path.suffix == NPY else _from_table(path)
     check_ids(path, found.id_column, found.ids)
     if numbers:

@@ -6,11 +6,10 @@ published training set, which ``recalibrate`` needs.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -18,29 +17,26 @@ from pathlib import Path
 from typing import Any
 
 from comptool import __version__
-from comptool.io.atomic import atomic_output
-from comptool.io.documents import read_json
+from comptool.errors import AlreadyDoneError, OutputExistsError
+from comptool.io.atomic import (
+    EXISTS,
+    REPLACE,
+    Waiting,
+    as_written,
+    atomic_output,
+    refuse_existing,
+    waiting_for,
+)
+from comptool.io.digests import hashes as hashes
+from comptool.io.digests import sha256 as sha256
 from comptool.io.records import Kind, known, parse
-from comptool.machine import compute_threads, threads
+from comptool.io.verification import MEND, ChangedError, read
+from comptool.io.verification import Provenance as Provenance
+from comptool.io.verification import meta_path as meta_path
+from comptool.io.verification import recall as recall
+from comptool.options import running
 
 RECORDED_PACKAGES = ("torch", "timm", "albumentations", "numpy", "pandas", "polars")
-MEND = "Delete it, or make the file again"
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """The record of a file."""
-
-    # the subcommand that made it, and its arguments as JSON values
-    command: str = ""
-    arguments: dict[str, Any] = field(default_factory=dict)
-    # SHA-256 of each input by its path as given; None for a folder
-    inputs: dict[str, str | None] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
-    git_commit: str | None = None
-    time: str = ""
-    # facts for later commands, see `facts`
-    facts: dict[str, Any] = field(default_factory=dict)
 
 
 class Facts:
@@ -182,10 +178,9 @@ class PracticeFacts(Facts):
 
 @dataclass(frozen=True, kw_only=True)
 class GraphFacts(Facts):
-    """Facts about an ONNX graph: format, SHA-256, and difference from torch."""
+    """Facts about an ONNX graph: format, and difference from torch."""
 
     graph: int | None = None
-    sha256: str | None = None
     difference: float | None = None
 
 
@@ -205,17 +200,6 @@ class FeatureFacts(Facts):
     panels: list[dict[str, Any]]
 
 
-def meta_path(output: Path) -> Path:
-    """Path of the record of ``output``."""
-    return output.with_name(output.name + ".meta.json")
-
-
-def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def record(
     output: Path,
     *,
@@ -225,6 +209,9 @@ def record(
     facts: Facts | Mapping[str, object] | None = None,
 ) -> Path:
     """Write the record of ``output``, replacing an older one.
+
+    In a block of `comptool.io.atomic.together` it is written after its output, which appears with
+    it.
 
     Parameters
     ----------
@@ -237,7 +224,16 @@ def record(
         may write over one of them gives `hashes`, taken before it writes.
     facts
         What later commands need and the table has no column for.
+
+    Raises
+    ------
+    OutputExistsError
+        If the running command made an ``output`` that exists, and now makes another.
     """
+    waiting = waiting_for(output)
+    written = as_written(output)
+    is_file = written.is_file()
+    now = running()
     made = Provenance(
         command,
         dict(arguments),
@@ -246,35 +242,84 @@ def record(
         git_commit(),
         datetime.now(UTC).isoformat(timespec="seconds"),
         facts.document() if isinstance(facts, Facts) else dict(facts or {}),
+        sha256(written) if is_file else None,
+        written.stat().st_size if is_file else None,
+        None if now is None or now.command != command else now.options,
     )
+    if waiting is not None and waiting.repeated:
+        _refuse_others(waiting, made)
     path = meta_path(output)
     with atomic_output(path, force=True) as temporary:
         temporary.write_text(json.dumps(vars(made), indent=2, default=str) + "\n", encoding="utf-8")
     return path
 
 
-def hashes(inputs: Iterable[Path]) -> dict[str, str | None]:
-    """SHA-256 of each file by its path as given; None for a folder."""
-    paths = list(inputs)
-    with threads(compute_threads()) as pool:
-        digests = pool.map(lambda path: sha256(path) if path.is_file() else None, paths)
-        return dict(zip(map(str, paths), digests, strict=True))
+def _refuse_others(waiting: Waiting, made: Provenance) -> None:
+    """Raise an OutputExistsError if a command made another output before, or of other inputs."""
+    before = read(waiting.path) or Provenance()
+    what = _other_input(before, made.inputs)
+    if not what and before.sha256 != made.sha256:
+        what = ", and the same command now makes another"
+    if what:
+        raise OutputExistsError(EXISTS + what, file=waiting.path, mend=REPLACE)
 
 
-def recall(output: Path) -> Provenance | None:
-    """The record of ``output``, or None if it has none."""
-    path = meta_path(output)
-    if not path.exists():
-        return None
-    return parse(Provenance, read_json(path, mend=MEND), path, mend=MEND)
+def _other_input(before: Provenance, inputs: Mapping[str, str | None]) -> str:
+    for name in (*inputs, *before.inputs):
+        if name not in before.inputs:
+            return f", made without {name}"
+        if name not in inputs:
+            return f", made of {name}"
+        if before.inputs[name] != inputs[name]:
+            return f", made before {name} changed"
+    return ""
+
+
+def stop_if_done(
+    output: Path, inputs: Iterable[Path], facts: Facts, *, also: Sequence[Path] = (), force: bool
+) -> None:
+    """End a long command that has made its ``output`` already, and the other files ``also``.
+
+    Raises
+    ------
+    AlreadyDoneError
+        If the same command line of this version made ``output`` of ``inputs`` as they are now, with
+        ``facts`` among its facts.
+    OutputExistsError
+        If it exists otherwise, and ``force`` is off.
+    """
+    others = [path for path in also if path.exists()]
+    if not all([refuse_existing(path, force) for path in (output, *others)]):
+        return
+    made = read(output) or Provenance()
+    rows = made.facts.get("out_of_fold")
+    if len(others) < len(also) or (rows and not Path(rows).exists()):
+        return
+    what = _other_input(made, hashes(inputs))
+    for path in others:
+        changed = changed_inputs(read(path) or Provenance())
+        what = what or "".join(f", made before {one} changed" for one in changed[:1])
+    if not what and not facts.document().items() <= made.facts.items():
+        what = ", made by other runs or for another competition"
+    if what:
+        raise OutputExistsError(EXISTS + what, file=output, mend=REPLACE)
+    raise AlreadyDoneError([output])
 
 
 def history(output: Path) -> Iterator[tuple[Path, Provenance]]:
-    """Records of ``output`` and, recursively, of its inputs, the nearest first."""
+    """Records of ``output`` and, recursively, of its inputs, the nearest first.
+
+    Inputs that are not the files of their records have no history.
+    """
     todo, seen = [output], {output}
     while todo:
         made = todo.pop(0)
-        record = recall(made)
+        try:
+            record = recall(made)
+        except ChangedError:
+            if made == output:
+                raise
+            continue
         if record is None:
             continue
         yield made, record

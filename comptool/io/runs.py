@@ -17,6 +17,8 @@ from comptool.errors import InputError, nearest
 from comptool.io.documents import JSON_NAME, from_json, read_json, reading
 from comptool.io.locks import holder, is_held
 from comptool.io.records import Figure, RunHeader, header_of, parse, shown
+from comptool.io.verification import RUN_JSON as RUN_JSON
+from comptool.io.verification import recall
 from comptool.registry import SCRIPT, is_user_object
 
 BEST = "best.safetensors"
@@ -28,7 +30,6 @@ GRADIENTS = "gradients.png"
 OOF = "oof.csv"
 # One row per image, where one answer is that of several images.
 OOF_IMAGES = "oof_images.csv"
-RUN_JSON = "run.json"
 RUNNING = "running"
 STOPPED = "stopped"
 FINISHED = "finished"
@@ -64,6 +65,11 @@ class RunRecord(RunState):
         batch.
     score, epoch
         Of the best checkpoint, once finished; None without validation.
+    digests
+        SHA-256 by name of the checkpoint, the out-of-fold rows and the metrics; with folds of the
+        joint rows, and of the files of the folds that they are from.
+    options
+        The command line, as in `comptool.io.verification.Provenance`.
     """
 
     arguments: dict[str, Any]
@@ -80,6 +86,8 @@ class RunRecord(RunState):
     images_at_once: int | None = None
     score: Figure | None = None
     epoch: int | None = None
+    digests: dict[str, str] | None = None
+    options: dict[str, Any] | None = None
 
     def document(self) -> dict[str, Any]:
         """The JSON object without what does not apply."""
@@ -233,11 +241,13 @@ def read_header(run: Path) -> RunHeader:
     Raises
     ------
     InputError
-        If the checkpoint is missing, truncated, of another format, or not from comptool.
+        If the checkpoint is missing, truncated, of another format, not from comptool, or not the
+        one that ``run.json`` names.
     """
     path = run / BEST if run.is_dir() else run
     if not path.is_file():
         raise InputError("there is no such checkpoint", file=path, mend="Make one: comptool train")
+    recall(path)
     try:
         with safe_open(path, framework="numpy") as checkpoint:
             metadata = checkpoint.metadata() or {}

@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import signal
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -24,6 +23,7 @@ from tqdm import tqdm
 from comptool.errors import InputError, OutputError, OutputExistsError, UsageError
 from comptool.io import provenance
 from comptool.io.atomic import disk_error, refuse_existing, write_error
+from comptool.io.leftovers import new_partial_folder, remove_leftovers
 from comptool.machine import interrupts_wait, usable_cores
 from comptool.practice.practice_registry import SIMULATIONS
 from comptool.registry import refuse_unknown_options
@@ -45,7 +45,8 @@ def whole_folder(output: Path, *, force: bool = False) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}-"))
+        remove_leftovers(output.parent)
+        temporary = new_partial_folder(output)
         yield temporary
         temporary.chmod(0o755)
         _publish(temporary, output)
@@ -106,7 +107,7 @@ def _publish(temporary: Path, output: Path) -> None:
         return
     # A folder cannot be replaced in one step; the old one goes only when the new one stands.
     with interrupts_wait():
-        old = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}-old-"))
+        old = new_partial_folder(output)
         output.rename(old / output.name)
         temporary.rename(output)
     shutil.rmtree(old)

@@ -139,6 +139,7 @@ class AnswerTables:
     @classmethod
     def read(cls, submission: Path, answers: Path) -> AnswerTables:
         """Read both; an InputError if one cannot be used."""
+        provenance.recall(submission)
         truth, table = read_table(answers), _table_of(submission)
         if len(truth.columns) < TWO:
             raise InputError("has no column with answers", file=answers, values=list(truth.columns))

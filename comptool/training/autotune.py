@@ -16,7 +16,6 @@ import os
 import platform
 import re
 import statistics
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
@@ -28,11 +27,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from comptool.data.cache import cache_folder
 from comptool.errors import InputError, UsageError
 from comptool.io.documents import read_json
+from comptool.io.leftovers import new_partial_file, remove_leftovers
 from comptool.io.records import RunHeader
-from comptool.machine import compute_threads
+from comptool.machine import cache_folder, compute_threads
 from comptool.models.streams import StreamModel
 from comptool.training.config import Compile, TrainSettings
 from comptool.training.distributed import Processes
@@ -260,12 +259,13 @@ class TuningCache:
         """Store a measurement; returns the cached one, perhaps another run's, or None."""
         path, names = self._path(question), tuple(found)
         try:
-            descriptor, temporary = tempfile.mkstemp(dir=self._folder, suffix=".partial")
+            remove_leftovers(self._folder)
+            temporary = new_partial_file(path)
         except OSError:
             return None
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                json.dump({"of": self._what, "found": found}, stream, indent=1)
+            document = {"of": self._what, "found": found}
+            temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
             # Unlike a rename, a link replaces nothing: concurrent runs agree.
             os.link(temporary, path)
         except FileExistsError:
@@ -274,7 +274,7 @@ class TuningCache:
         except OSError:
             return None
         finally:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         return self.read(question, names)
 
     def _path(self, question: str) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from torch import nn
 
 from comptool.io import provenance
-from comptool.io.atomic import atomic_output, together
+from comptool.io.atomic import as_written, atomic_output, together
 from comptool.io.predictions import Predictions, write_predictions
 from comptool.io.provenance import PredictionFacts
 from comptool.io.records import RunHeader
@@ -31,14 +31,16 @@ from comptool.io.runs import (
     RunRecord,
     fold_folders,
 )
+from comptool.io.verification import is_consistent, run_digests
 from comptool.models.backbones.eurosat import fusion_weights
 from comptool.models.checkpoint_file import save_checkpoint
+from comptool.options import running
 from comptool.reports.plots import draw_curves, save_picture
 from comptool.tasks.pooling import NO_POOL
 from comptool.training.class_subset import kept_score
 from comptool.training.data import Indices, TrainMember, TrainPlan, Validated
 from comptool.training.gradient_balancing import gradient_curves
-from comptool.training.resume import write_record
+from comptool.training.resume import recorded_options, write_record
 from comptool.training.setup import TrainSession
 from comptool.training.training_state import Progress, write_state
 
@@ -71,7 +73,26 @@ def write_history(
 def asked_of(plan: TrainPlan) -> RunRecord:
     """``run.json`` of a run before it starts."""
     arguments, files = plan.settings.document(), plan.files.document()
-    return RunRecord(arguments=arguments, files=files, metric=plan.metric.name)
+    return RunRecord(
+        arguments=arguments, files=files, metric=plan.metric.name, options=_options(plan)
+    )
+
+
+def _options(plan: TrainPlan) -> dict[str, Any] | None:
+    """The command line of a run; a resumed one has those of its beginning, and changes."""
+    now = running()
+    if now is None or now.command != "train":
+        return None
+    begun = recorded_options(plan.run) if plan.resume else {}
+    if begun is None:
+        return None
+    return {name: value for name, value in (begun | now.options).items() if name != "--resume"}
+
+
+def digests_of(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of the files of a run that exist, or do at the end of a `together`."""
+    written = {name: as_written(folder / name) for name in names}
+    return {name: provenance.sha256(path) for name, path in written.items() if path.is_file()}
 
 
 class Checkpointer:
@@ -94,6 +115,7 @@ class Checkpointer:
         self._header = header
         self._identity = identity
         self._writes = writes
+        self._record = asked_of(plan)
 
     def score(self, found: Validated) -> float:
         """The metric on the validation rows without dropped classes."""
@@ -101,10 +123,18 @@ class Checkpointer:
         labels = self.plan.rows.labels[rows]
         return kept_score(self.plan.metric, labels, judged, self.plan.dropped)
 
-    def record(self, record: RunRecord) -> None:
+    def begin(self, progress: Progress) -> None:
+        """Take the files of the run as they are if they belong together, otherwise of last.pt."""
+        if (known := run_digests(self.folder)) and is_consistent(self.folder):
+            progress.digests = known
+
+    def record(self, record: RunRecord, progress: Progress) -> None:
         """Write ``run.json``."""
         if self._writes:
-            write_record(self.folder, record)
+            self._record = replace(
+                record, images_at_once=progress.at_once, digests=progress.digests or None
+            )
+            write_record(self.folder, self._record)
 
     def save(self, progress: Progress, session: TrainSession) -> None:
         """Write ``last.pt``."""
@@ -119,33 +149,49 @@ class Checkpointer:
                 gauges=session.gauges(),
             )
 
-    def keep_best(
+    def publish(
+        self,
+        progress: Progress,
+        best: nn.Module | None,
+        found: Validated | None,
+    ) -> None:
+        """Write the files of an epoch, and ``run.json`` with their digests.
+
+        They are ``metrics.csv`` and, if ``best`` is a new best model, its checkpoint and, if there
+        is a validation, its out-of-fold rows.
+        """
+        if not self._writes:
+            return
+        with together():
+            if best is not None:
+                self._keep_best(progress, best, found)
+            self._write_history(progress)
+            changed = (METRICS,) if best is None else (METRICS, BEST, OOF, OOF_IMAGES)
+            digests = progress.digests | digests_of(self.folder, changed)
+            self._record = replace(self._record, digests=digests)
+            write_record(self.folder, self._record)
+        progress.digests = digests
+
+    def _keep_best(
         self,
         progress: Progress,
         model: nn.Module,
         found: Validated | None,
     ) -> None:
-        """Write ``oof.csv``, if there is a validation, and ``best.safetensors``."""
-        if not self._writes:
-            return
         best = replace(
             self._header,
             score=progress.best_score,
             epoch=progress.best_epoch,
             fusion_weights=fusion_columns(model),
         )
-        with together():
-            if found is not None:
-                rows = self.member.valid
-                judged = self.plan.judged(rows, found)
-                images = rows, found.probabilities
-                write_oof(self.folder, self.plan, judged, images, self._header.leak)
-            save_checkpoint(self.folder / BEST, model, best, force=True)
+        if found is not None:
+            rows = self.member.valid
+            judged = self.plan.judged(rows, found)
+            images = rows, found.probabilities
+            write_oof(self.folder, self.plan, judged, images, self._header.leak)
+        save_checkpoint(self.folder / BEST, model, best, force=True)
 
-    def write_history(self, progress: Progress) -> None:
-        """Write ``metrics.csv`` and, with gradient balancing, its curves."""
-        if not self._writes:
-            return
+    def _write_history(self, progress: Progress) -> None:
         write_history(self.folder / METRICS, progress.history, self.metric)
         if curves := gradient_curves(progress.history):
             save_picture(self.folder / GRADIENTS, draw_curves(curves), force=True)

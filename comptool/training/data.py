@@ -53,7 +53,14 @@ from comptool.training.class_subset import (
     stage_notes,
 )
 from comptool.training.config import Files, TrainSettings, for_task
-from comptool.training.resume import check_folder, check_parent, find_leak, has_begun, parent_member
+from comptool.training.resume import (
+    check_folder,
+    check_parent,
+    find_leak,
+    has_begun,
+    parent_member,
+    stop_if_trained,
+)
 
 FOLD = "fold"
 
@@ -507,6 +514,7 @@ CLASS, PRIOR = "class", "prior"
 
 def read_prior(path: Path, classes: Sequence[str]) -> tuple[float, ...]:
     """The class priors in [0, 1], in the order of ``classes``."""
+    provenance.recall(path)
     frame = read_table(path, required=(CLASS, PRIOR))
     names = frame[CLASS].tolist()
     strange = sorted(set(names) ^ set(classes)) or sorted({n for n in names if names.count(n) > 1})
@@ -792,8 +800,10 @@ def make_plan(
         If a table, an image or a checkpoint cannot be used.
     OutputExistsError
         If the folder holds a run, and neither ``force`` nor ``resume`` is given.
+    AlreadyDoneError
+        If it holds a finished run of the same command line and tables.
     """
-    check_folder(run, force=force, resume=resume)
+    is_trained = check_folder(run, force=force, resume=resume)
     _check_names(settings)
     competition = load(files.competition, reader=settings.reader)
     settings = for_task(settings, competition.task)
@@ -820,7 +830,7 @@ def make_plan(
     for member in members:
         check_measurable(metric, rows, member.valid, member.fold, dropped)
     weights = settings.class_weights
-    return TrainPlan(
+    plan = TrainPlan(
         settings,
         files,
         competition,
@@ -834,6 +844,9 @@ def make_plan(
         dropped=dropped,
         notes=_notes(settings, rows, members, dropped),
     )
+    if is_trained:
+        stop_if_trained(run, [member.folder for member in members], plan.inputs)
+    return plan
 
 
 def _check_pool(settings: TrainSettings, rows: Rows) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from comptool import models
+from comptool import __version__, models
 from comptool.competition.schema import variable_of
-from comptool.errors import InputError, OutputExistsError, UsageError
+from comptool.errors import AlreadyDoneError, InputError, OutputExistsError, UsageError
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, refuse_existing
 from comptool.io.documents import read_json
@@ -21,6 +21,7 @@ from comptool.io.names import check_run_name
 from comptool.io.records import parse
 from comptool.io.runs import (
     BEST,
+    FINISHED,
     LAST,
     OOF,
     RUN_JSON,
@@ -32,8 +33,10 @@ from comptool.io.runs import (
     is_trained,
     members,
     read_header,
+    read_state,
 )
 from comptool.io.tables import read_table
+from comptool.io.verification import is_consistent, options_changed
 from comptool.options import FOLDS, kebab
 from comptool.training.config import FREE_TO_CHANGE, REMOVED, Files, TrainSettings
 
@@ -94,19 +97,68 @@ def has_begun(folder: Path) -> bool:
     return (folder / LAST).exists() or (folder / BEST).exists()
 
 
-def check_folder(run: Path, *, force: bool, resume: bool) -> None:
-    """Check that the run is not in training, and its folder writable: new, resumed or replaced."""
+def check_folder(run: Path, *, force: bool, resume: bool) -> bool:
+    """Check that the run is not in training, and its folder writable: new, resumed or replaced.
+
+    Returns whether it holds a finished run of the running command line, see `stop_if_trained`.
+    """
     refuse_held(run)
     refuse_existing(run / BEST, force=True)
     begun = [name for name in (BEST, LAST, RUN_JSON, OOF) if (run / name).exists()]
     if resume and not (run / RUN_JSON).exists():
         raise InputError("there is no run to resume", file=run, mend="Leave --resume out")
-    if (begun or fold_folders(run)) and not (force or resume):
+    if force or resume or not (begun or fold_folders(run)):
+        return False
+    state, options = read_state(run), recorded_options(run)
+    change = "" if options is None else options_changed("train", options)
+    other = "replace it by --force, or give another --run-name"
+    if state != FINISHED:
+        state = "running, or killed" if state == RUNNING else state
         raise OutputExistsError(
-            "holds a run already",
+            f"holds a run that is not finished ({state}){change}",
             file=run,
-            mend="Go on with it by --resume, replace it by --force, or give another --run-name",
+            mend=f"Go on with it by --resume, {other}",
         )
+    if options is None or change:
+        what = f"holds a finished run already{change}"
+        raise OutputExistsError(what, file=run, mend=other.capitalize())
+    return True
+
+
+def recorded_options(run: Path) -> dict[str, Any] | None:
+    """The command line in ``run.json``; None if it has none, or was written by another version."""
+    try:
+        record = parse(RunRecord, read_json(run / RUN_JSON), run / RUN_JSON)
+    except InputError:
+        return None
+    return record.options if record.versions.get("comptool") == __version__ else None
+
+
+def stop_if_trained(run: Path, folders: Sequence[Path], inputs: Sequence[Path]) -> NoReturn:
+    """End a training whose run is finished.
+
+    Raises
+    ------
+    AlreadyDoneError
+        If it was trained on ``inputs`` as they are now, and its files are those that it wrote.
+    OutputExistsError
+        Otherwise.
+    """
+    now = provenance.hashes(inputs)
+    other = ""
+    for folder in folders:
+        recorded = read_header(folder).inputs
+        more = provenance.hashes(Path(name) for name in recorded if name not in now)
+        changed = [name for name, digest in (now | more).items() if recorded.get(name) != digest]
+        if changed:
+            other = f", trained before {changed[0]} changed"
+    if not other and all(map(is_consistent, {run, *folders})):
+        raise AlreadyDoneError([run])
+    raise OutputExistsError(
+        f"holds a finished run already{other or ', whose files were changed'}",
+        file=run,
+        mend="Replace it by --force, or give another --run-name",
+    )
 
 
 def settle(
@@ -224,6 +276,7 @@ def find_leak(parent: Path, validated: Sequence[str]) -> str | None:
         return f"{parent}, which it starts from, has no clean validation: {header.leak}"
     held_out: set[str] = set()
     if (rows := held_out_images(parent)).exists():
+        provenance.recall(rows)
         held_out = set(read_table(rows).iloc[:, 0])
     seen = sum(identity not in held_out for identity in validated)
     if not seen:

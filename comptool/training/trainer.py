@@ -20,15 +20,27 @@ from comptool.data.dataset import Batch
 from comptool.data.loader import naming_dead_loaders
 from comptool.errors import InputError, UsageError
 from comptool.io import provenance
+from comptool.io.atomic import together
 from comptool.io.locks import hold
 from comptool.io.provenance import PredictionFacts
-from comptool.io.runs import FINISHED, OOF, RUNNING, STOPPED, RunRecord, held_out_images
+from comptool.io.runs import (
+    BEST,
+    FINISHED,
+    OOF,
+    OOF_IMAGES,
+    RUNNING,
+    STOPPED,
+    RunRecord,
+    held_out_images,
+)
+from comptool.io.verification import run_digests
 from comptool.training.auto_batch_size import with_batch_size
 from comptool.training.checkpoint import (
     Checkpointer,
     asked_of,
     clear,
     columns,
+    digests_of,
     fusion_columns,
     write_oof,
 )
@@ -192,13 +204,13 @@ class Loop:
         if improved:
             progress.best_score, progress.best_epoch = score, progress.epoch + 1
             progress.stale = 0
-            self.keeper.keep_best(progress, self.session.optimisation.evaluated, found)
         progress.next_epoch()
         if progress.epoch >= settings.epochs:
             progress.finished = "epochs"
         elif settings.patience is not None and progress.stale >= settings.patience:
             progress.finished = "patience"
-        self.keeper.write_history(progress)
+        best = self.session.optimisation.evaluated if improved else None
+        self.keeper.publish(progress, best, found)
         self.save()
         self.say(_line(row, settings.epochs, improved))
         if progress.epoch == 1:
@@ -361,7 +373,8 @@ def _begin(plan: TrainPlan, processes: Processes, force: bool, training: ExitSta
     if force:
         clear(plan.run)
     if plan.folded:
-        record = replace(asked_of(plan), num_folds=len(plan.members))
+        digests = run_digests(plan.run) or None
+        record = replace(asked_of(plan), num_folds=len(plan.members), digests=digests)
         write_record(plan.run, replace(record, state=RUNNING))
         training.push(partial(_note_stop, plan.run, record))
 
@@ -419,11 +432,8 @@ def _train_member(
 def _run(loop: Loop, keeper: Checkpointer, begun: RunRecord) -> None:
     """Run the loop, and record its state before and after."""
     progress = loop.progress
-
-    def record(known: RunRecord) -> None:
-        keeper.record(replace(known, images_at_once=progress.at_once))
-
-    record(replace(begun, state=RUNNING))
+    keeper.begin(progress)
+    keeper.record(replace(begun, state=RUNNING), progress)
     try:
         # So that a run killed in its first epoch can be resumed.
         loop.save()
@@ -431,12 +441,12 @@ def _run(loop: Loop, keeper: Checkpointer, begun: RunRecord) -> None:
     except BaseException as error:
         # The error that stopped the run is the better message.
         with suppress(InputError):
-            record(replace(begun, state=STOPPED))
+            keeper.record(replace(begun, state=STOPPED), progress)
         if isinstance(error, KeyboardInterrupt) and not str(error):
             raise KeyboardInterrupt(f"interrupted; continue with: {keeper.go_on}") from error
         raise
     end = replace(begun, score=progress.best_score, epoch=progress.best_epoch)
-    record(replace(end, state=FINISHED))
+    keeper.record(replace(end, state=FINISHED), progress)
     # Ctrl-C after the last update: the next fold, if there is one, is not begun.
     if any(loop.session.processes.gather(loop.interruption.requested)):
         if not loop.session.processes.first:
@@ -457,9 +467,17 @@ def _join_folds(plan: TrainPlan, *, write: bool) -> float:
         plan, {member.folder: member.valid for member in plan.members}, held_out_images
     )
     leaks = [provenance.facts(member.folder / OOF, PredictionFacts).leak for member in plan.members]
-    write_oof(plan.run, plan, judged, images, next((leak for leak in leaks if leak), None))
+    leak = next((leak for leak in leaks if leak), None)
+    parts_read = [
+        f"{member.folder.name}/{name}"
+        for member in plan.members
+        for name in (BEST, OOF, OOF_IMAGES)
+    ]
     record = replace(asked_of(plan), state=FINISHED, num_folds=len(plan.members), score=score)
-    write_record(plan.run, record)
+    with together():
+        write_oof(plan.run, plan, judged, images, leak)
+        digests = digests_of(plan.run, [OOF, OOF_IMAGES, *parts_read])
+        write_record(plan.run, replace(record, digests=digests))
     return score
 
 

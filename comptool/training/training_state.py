@@ -37,6 +37,7 @@ class Progress:
     finished: str = ""  # reason: ``epochs`` or ``patience``; empty while training
     history: list[dict[str, Figure | int | None]] = field(default_factory=list)  # ``metrics.csv``
     at_once: int | None = None  # most images in one pass; None: whole batches
+    digests: dict[str, str] = field(default_factory=dict)  # of the files of the run, by name
 
     def next_epoch(self) -> None:
         """Start the next epoch."""

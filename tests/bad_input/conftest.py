@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -100,6 +102,7 @@ def finished(tmp_path_factory) -> Path:
             result = invoke(*arguments, "-q")
             assert result.exit_code == 0, (arguments, result.output)
     (folder / "submissions/preds.csv").write_text(PREDS)
+    recorded(folder / "submissions/preds.csv")
     (folder / "mine.csv").write_text("id,y\n" + "".join(f"{name},a\n" for name in TEST_IDS))
     return folder
 
@@ -111,6 +114,24 @@ def chain(finished, tmp_path, monkeypatch) -> Path:
     shutil.copytree(finished, work)
     monkeypatch.chdir(work)
     return work
+
+
+def recorded(path: Path, **changes: object) -> None:
+    """Make the record of a file that of its bytes; ``sha256=None``: one of an older version."""
+    meta = path.with_name(f"{path.name}.meta.json")
+    content = path.read_bytes()
+    own = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+    meta.write_text(json.dumps(json.loads(meta.read_text()) | own | changes))
+
+
+def forget(path: Path) -> None:
+    """Let records name a file without its digest, as those of older versions."""
+    with suppress(OSError, ValueError):
+        recorded(path, sha256=None)
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        run = json.loads((path.parent / "run.json").read_text())
+        del run["digests"][path.name]
+        (path.parent / "run.json").write_text(json.dumps(run))
 
 
 def digests(folder: Path) -> dict[str, str | None]:
@@ -188,7 +209,10 @@ def refused(chain, unchanged) -> Callable[..., None]:
 
 @pytest.fixture
 def damage(chain) -> Callable[[dict[str, object]], None]:
-    """Write files of the chain anew: text, bytes, None (delete it), or a function of its text."""
+    """Write files of the chain anew: text, bytes, None (delete it), or a function of its text.
+
+    Their records are those of an older version, which had no digests of their files.
+    """
 
     def apply(changes: dict[str, object]) -> None:
         for name, new in changes.items():
@@ -201,5 +225,6 @@ def damage(chain) -> Callable[[dict[str, object]], None]:
                 text = new(path.read_text()) if callable(new) else str(new)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text)
+            forget(path)
 
     return apply

@@ -79,9 +79,16 @@ def test_kill_9_during_a_write_leaves_what_was_there(chain, run, invoked, snapsh
     assert (result.exit_code, result.stderr) == (0, "")
 
 
-# Of a run of one epoch: run.json, last.pt; oof.csv, its record, best.safetensors; metrics.csv.
+# Of a run of one epoch: run.json, last.pt; oof.csv, its record, best.safetensors, metrics.csv,
+# run.json; last.pt.
 @pytest.mark.parametrize(
-    ("flush", "whole"), [(2, {"run.json"}), (5, {"run.json", "last.pt"}), (7, None)]
+    ("flush", "whole"),
+    [
+        (2, {"run.json"}),
+        (5, {"run.json", "last.pt"}),
+        (7, {"run.json", "last.pt"}),
+        (8, None),
+    ],
 )
 def test_kill_9_while_a_run_writes_is_resumed_to_the_same_weights(
     chain, commands, invoked, flush, whole

@@ -34,8 +34,8 @@ def test_a_run_that_exists(refused):
     refused(
         ("train", "--model", "test_efficientnet-dual", "--run-name", "net"),
         3,
-        "weights/net: holds a run already. Go on with it by --resume, replace it by --force, or "
-        "give another --run-name",
+        "weights/net: holds a finished run already, made by {}, now without {}. Replace it by "
+        "--force, or give another --run-name",
     )
 
 

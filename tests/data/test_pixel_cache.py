@@ -250,7 +250,7 @@ def test_the_least_used_shards_make_room(samples, cache):
     old = shards(folder)
     for number, path in enumerate(old):
         os.utime(path, (number, number))
-    left = folder / f"v{pixel_cache.FORMAT}" / ".x.partial.npy"
+    left = folder / f"v{pixel_cache.FORMAT}" / ".x-abcd1234.partial.npy"
     left.write_text("")
     os.utime(left, (0, 0))
     needed = (NUM - 1) * 20 * 20 * 3

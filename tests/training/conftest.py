@@ -235,6 +235,8 @@ def kept() -> Callable[[str], dict[str, object]]:
             del row["seconds"], row["images_per_second"]
         for row in state["progress"].pop("history"):
             del row["seconds"], row["images_per_second"]
+        # Of files that hold times.
+        del state["progress"]["digests"]
         best = load_file(run / "best.safetensors")
         return {
             "weights": state["weights"],

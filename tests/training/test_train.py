@@ -215,8 +215,8 @@ def test_an_existing_run_is_refused_and_replaced_only_by_force(folds, fit):
     with pytest.raises(OutputExistsError) as refusal:
         fit(epochs=1, seed=5)
     assert str(refusal.value) == (
-        "weights/run: holds a run already. Go on with it by --resume, replace it by --force, or "
-        "give another --run-name"
+        "weights/run: holds a finished run already. Replace it by --force, or give another "
+        "--run-name"
     )
     with pytest.raises(UsageError):
         fit(epochs=1, force=True, gamma=2.0)  # found out late; the old run stays

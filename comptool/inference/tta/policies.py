@@ -9,6 +9,7 @@ from typing import NamedTuple
 from comptool.errors import InputError, UsageError, unknown_name
 from comptool.io.documents import read_json, read_toml
 from comptool.io.records import ViewWeights, parse
+from comptool.io.verification import recall
 from comptool.postprocess.oof import rows_path
 
 CROP_SHARE = 0.875
@@ -173,6 +174,7 @@ def _weights_of(path: Path, content: ViewWeights) -> tuple[float, ...]:
 def _read(path: Path) -> ViewWeights:
     if not path.is_file():
         raise InputError("there is no such file of views", file=path)
+    recall(path)
     content = read_json(path) if path.suffix == ".json" else read_toml(path)
     named = content if isinstance(content, dict) else {"views": content}
     return parse(ViewWeights, named, path, "list of views")

@@ -193,6 +193,7 @@ def tta(
     if search is not None:
         return search_views(plan, scheme, computing, arguments, how=search, seed=seed)
     refuse_existing(rows_path(plan.output), plan.force)
+    provenance.stop_if_done(plan.output, plan.inputs, plan.facts, force=plan.force)
     prediction = Prediction(plan.members, plan.samples, [scheme], computing, plan.pool)
     held, in_sample = None, bool(scheme.chosen_on)
     figures: dict[str, Any] | str
@@ -224,8 +225,10 @@ def search_views(
         raise UsageError(
             "--search finds weights of the mean: take --merge mean and groups of views"
         )
-    for path in (views_path(plan.output), rows_path(plan.output)):
+    more = (views_path(plan.output), rows_path(plan.output))
+    for path in more:
         refuse_existing(path, plan.force)
+    provenance.stop_if_done(plan.output, plan.inputs, plan.facts, also=more, force=plan.force)
     for run in plan.runs:
         read_labelled(str(run), plan.competition, plan.pool)
     names = tuple(dict.fromkeys((IDENTITY, *candidates.views)))

@@ -186,6 +186,7 @@ def read_weights(
 def _read(path: Path) -> EnsembleWeights:
     if not path.is_file():
         raise InputError("there is no such file of weights", file=path)
+    provenance.recall(path)
     mend = "Make it: comptool ensemble --search greedy"
     try:
         document = read_json(path, mend=mend)

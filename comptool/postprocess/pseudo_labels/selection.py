@@ -33,6 +33,7 @@ from comptool.competition.samples import Samples
 from comptool.errors import UsageError
 from comptool.io.predictions import Predictions
 from comptool.io.tables import check_ids, read_table, refuse_rows
+from comptool.io.verification import recall
 from comptool.postprocess.calibration.quota import largest
 from comptool.postprocess.pseudo_labels.config import Rule
 from comptool.tasks.labels import (
@@ -267,6 +268,7 @@ def read_cells(
 
 def _rows(path: Path, samples: Samples, columns: list[str]) -> tuple[pd.DataFrame, Indices]:
     """An earlier table, and where its ids are in the test table."""
+    recall(path)
     frame = read_table(path, required=columns, allow_empty=True)
     if samples.bag == samples.id:
         frame = frame.drop_duplicates(samples.id).reset_index(drop=True)
