@@ -4,8 +4,10 @@
     python -m benchmarks.campaign mutations | load | concurrency
     python -m benchmarks.campaign all
 
-``--case N`` repeats one case of a seed. ``all`` runs the four and writes
-``benchmarks/results/DATE-reliability.json``. The time is checked between cases.
+``--case N`` repeats one case of a seed, with the ``--number`` (of kills) and ``--only`` that it was
+found with.
+``all`` runs the four and writes ``benchmarks/results/DATE-reliability.json``; ``--minutes`` is for
+each part, and checked between cases.
 """
 
 from __future__ import annotations
@@ -23,18 +25,25 @@ from typing import Any
 
 from benchmarks.campaign import forked
 
-NUMBERS = {"kills": 150, "mutations": 3000, "load": 1, "concurrency": 5}
+# Load comes first: it measures memory, and starts from a process that has imported little.
+NUMBERS = {"load": 1, "kills": 150, "mutations": 3000, "concurrency": 5}
+ONLY = "kills: these steps; mutations: pairs or labels; load: these kinds"
 RESULTS = Path(__file__).parents[1] / "results"
 
 
 def part(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """One part, in a folder of its own that is deleted afterwards."""
     module = import_module(f"benchmarks.campaign.{name}")
+    if name != "load":
+        forked.import_once()
     folder = Path(tempfile.mkdtemp(prefix="campaign-"))
     start = time.perf_counter()
     try:
         number = NUMBERS[name] if options.number is None else options.number
+        number = number if name == "load" else int(number)
         more = {} if options.case is None else {"only": options.case}
+        if options.only:
+            more["names"] = set(options.only)
         found = module.campaign(folder, options.seed, number, options.minutes, **more)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -46,11 +55,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", choices=[*NUMBERS, "all"])
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--number", type=int, help="of kills, mutations or seeds")
+    parser.add_argument(
+        "--number", type=float, help="of kills, mutations or seeds; load: the share of the sizes"
+    )
     parser.add_argument("--minutes", type=float, default=1e6, help="of each part")
     parser.add_argument("--case", type=int, help="of a kill or mutation to repeat")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help=ONLY)
     options = parser.parse_args()
-    forked.import_once()
     names = NUMBERS if options.part == "all" else [options.part]
     found = {name: part(name, options) for name in names}
     print(json.dumps(found, indent=1))

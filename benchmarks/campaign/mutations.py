@@ -1,10 +1,10 @@
 """Every file that a command reads, and every option, changed at random.
 
 Each case copies a finished competition, changes one file, and runs one command that reads it, in a
-process of its own. Verdicts: ``clear`` (exit code 2 to 4 with a sentence), ``equal``, ``told`` (done
-as asked for, with a new warning that names the file), ``honoured`` (another result of a file that
-people edit), and the faults ``traceback``, ``abort``, ``hang`` and ``silent``: another result of a
-file that comptool wrote, without a word.
+process of its own. Verdicts: ``clear`` (exit code 2 to 4 with a sentence), ``equal``, ``told``
+(done, with a new warning that names the file), ``honoured`` (another result of a file that people
+edit), and the faults ``traceback``, ``abort``, ``hang`` and ``silent``: another result of a file
+that comptool wrote, without a word.
 """
 
 from __future__ import annotations
@@ -47,6 +47,9 @@ NEW = ("--run-name", "new")
 RESUME = ("train", "--run-name", "half", "--resume")
 
 
+LAST_STEPS = {"pairs": "profile", "labels": "score labels"}
+
+
 @dataclass(frozen=True)
 class Target:
     """A file of a state, whether people edit it, and commands that read it."""
@@ -62,6 +65,7 @@ def targets() -> list[Target]:
     infer = ("infer", "a", *OUT)
     torch = ("infer", "a", "--backend", "torch", *OUT)
     train = (*PAIRS, *NEW)
+    init_from = (*train, "--init-from", "weights/a")
     split = ("split", "--val", "0.3", *OUT)
     submit = ("submit", PREDS, *OUT)
     evaluate = ("evaluate", "a", "--bootstrap", "20", "--json")
@@ -104,7 +108,7 @@ def targets() -> list[Target]:
         "folds.csv.meta.json": (train, quota, review),
         "pseudo.csv": ((*train, "--extra", "pseudo.csv"),),
         "pseudo.csv.meta.json": ((*train, "--extra", "pseudo.csv"),),
-        "weights/a/best.safetensors": (torch, infer, (*train, "--init-from", "weights/a"), evaluate),
+        "weights/a/best.safetensors": (torch, infer, init_from, evaluate),
         "weights/a/best.onnx": (infer, infer, ("tta", "a", *OUT)),
         "weights/a/best.onnx.meta.json": (infer,),
         "weights/a/run.json": (infer, evaluate, review, runs),
@@ -166,21 +170,20 @@ class Case:
 class Mutations:
     """The finished competitions, and what each command gives on them unchanged."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, names: set[str]) -> None:
         self.seed = seed
         self.states = States(folder)
-        self.states.build()
-        self.finished = {
-            "pairs": add_files(self.states),
-            "labels": self.states.stages["score labels"].after,
-        }
-        self.targets = targets()
+        self.states.build({LAST_STEPS[name] for name in names})
+        self.finished = {name: self.states.stages[LAST_STEPS[name]].after for name in names}
+        if "pairs" in names:
+            self.finished["pairs"] = add_files(self.states)
+        self.targets = [target for target in targets() if target.state in names]
         self.references: dict[tuple[str, tuple[str, ...]], tuple[forked.Ended, dict[str, str]]] = {}
 
     def case(self, number: int) -> Case:
         """The case of a number: targets in turn, options now and then."""
         draw = random.Random(f"{self.seed} {number} case")
-        if draw.random() < OPTION_SHARE:
+        if draw.random() < OPTION_SHARE and "pairs" in self.finished:
             return Case(number, "pairs", "", True, option_values(draw))
         target = self.targets[number % len(self.targets)]
         return Case(number, target.state, target.file, target.edited, draw.choice(target.commands))
@@ -363,11 +366,16 @@ def add_files(states: States) -> Path:
 
 
 def campaign(
-    folder: Path, seed: int, number: int, minutes: float, only: int | None = None
+    folder: Path,
+    seed: int,
+    number: int,
+    minutes: float,
+    only: int | None = None,
+    names: set[str] | None = None,
 ) -> dict[str, Any]:
-    """The cases 0 to ``number`` - 1 of a seed, or one."""
+    """The cases 0 to ``number`` - 1 of a seed, or one; of both competitions or of ``names``."""
     until = time.monotonic() + 60 * minutes
-    mutations = Mutations(folder, seed)
+    mutations = Mutations(folder, seed, names or set(LAST_STEPS))
     results: list[dict[str, Any]] = []
     for case in range(number) if only is None else (only,):
         if time.monotonic() > until:

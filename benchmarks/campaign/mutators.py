@@ -26,8 +26,8 @@ PNG = bytes.fromhex(
 )
 FORMATS = [
     PNG, b"PK\x05\x06" + bytes(18), b"%PDF-1.4\n", b"<html></html>\n", b"id,a\n1,2\n", b"{}", b"[]",
-    b"null", b"\xff\xfe" + "id\n".encode("utf-16-le"), b"PAR1PAR1", b"\x93NUMPY\x01\x00", b"\x80\x04.",
-    b"II*\x00\x08\x00\x00\x00\x00\x00", b"\xff\xd8\xff\xd9", bytes(4096),
+    b"null", b"\xff\xfe" + "id\n".encode("utf-16-le"), b"PAR1PAR1", b"\x93NUMPY\x01\x00",
+    b"\x80\x04.", b"II*\x00\x08\x00\x00\x00\x00\x00", b"\xff\xd8\xff\xd9", bytes(4096),
 ]  # fmt: skip
 DEPTH = 20_000
 IMAGE_SIDES = [0, 1, 65_535, 100_000, 2**31 - 1, 2**32 - 1]
