@@ -2,9 +2,9 @@
 
 Each case copies a finished competition, changes one file, and runs one command that reads it, in a
 process of its own. Verdicts: ``clear`` (exit code 2 to 4 with a sentence), ``equal``, ``told``
-(done, with a new warning that names the file), ``honoured`` (another result of a file that people
-edit), and the faults ``traceback``, ``abort``, ``hang`` and ``silent``: another result of a file
-that comptool wrote, without a word.
+(done, with a new line that names the file), ``recorded`` (only the record of the result differs),
+``honoured`` (another result of a file that people edit), and the faults ``traceback``, ``abort``,
+``hang`` and ``silent``: another result of a file that comptool wrote, without a word.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 
 from benchmarks.campaign import forked, mutators
 from benchmarks.campaign.killing import Kill
-from benchmarks.campaign.kills import difference
+from benchmarks.campaign.kills import difference, hidden
 from benchmarks.campaign.states import (
     CLOCKS,
     FOLDED,
@@ -70,7 +70,7 @@ def targets() -> list[Target]:
     submit = ("submit", PREDS, *OUT)
     evaluate = ("evaluate", "a", "--bootstrap", "20", "--json")
     review = ("review", "a", *OUT)
-    runs = ("runs", "--bootstrap", "20", "--json")
+    runs = ("runs", "--bootstrap", "20")
     score = ("score", "submissions/pairs.csv", "--answers", "data/answers.csv", "--json")
     quota = ("recalibrate", PREDS, "--top-k-head", "1", "--fraction", "0.3", *OUT)
     ensemble = ("ensemble", PREDS, FOLDED, *OUT)
@@ -245,14 +245,19 @@ class Mutations:
             verdict = "clear" if ended.stderr.strip() else "silent"
         elif not verdict and case.file:
             found = self.written(case)
+            outputs = {name: now for name, now in outputs.items() if name != case.file}
             differing = difference(outputs, found)
             differing += ["stdout"] * (ended.stdout != expected.stdout)
-            same = not differing
-            new = set(ended.stderr.splitlines()) - set(expected.stderr.splitlines())
+            new = lines(ended) - lines(expected)
             told = any(Path(case.file).name.split(".")[0] in line for line in new)
-            verdict = "equal" if same else "honoured" if case.edited else "silent"
-            if verdict == "silent" and told:
+            if not differing:
+                verdict = "equal"
+            elif case.edited:
+                verdict = "honoured"
+            elif told:
                 verdict = "told"
+            else:
+                verdict = "silent" if any(map(decides, differing)) else "recorded"
         left = [name for name in files_of(work) if ".partial" in name]
         return {
             "case": number,
@@ -265,6 +270,17 @@ class Mutations:
             "differs": differing[:6],
             "left": left,
         }
+
+
+def lines(ended: forked.Ended) -> set[str]:
+    """What a command said."""
+    return set(f"{ended.stdout}\n{ended.stderr}".splitlines())
+
+
+def decides(differing: str) -> bool:
+    """Whether it is a result, not a record or a cache."""
+    name = differing.split(": ")[0]
+    return not name.endswith(".meta.json") and not hidden(name)
 
 
 # Numbers that stand for work: a huge one is obeyed for hours, rightly.
@@ -385,7 +401,7 @@ def campaign(
         if only is not None or result["verdict"] in FAULTS or result["left"]:
             print(json.dumps(result), file=sys.stderr, flush=True)
     verdicts = Counter(result["verdict"] for result in results)
-    names = ("clear", "equal", "told", "honoured", *FAULTS)
+    names = ("clear", "equal", "told", "recorded", "honoured", *FAULTS)
     bad = [result for result in results if result["verdict"] in FAULTS]
     return {
         "seed": seed,

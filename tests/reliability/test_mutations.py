@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the campaign needs Linux")
+
 
 def test_changed_files_are_refused_or_change_nothing(campaign):
     found = campaign("mutations", 60, "pairs")
