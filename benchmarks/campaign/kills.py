@@ -55,7 +55,7 @@ class Case:
     @property
     def where(self) -> str:
         """In words."""
-        return f"a file of {self.at} bytes" if self.role == "size" else f"{self.role} {self.at}"
+        return f"{self.role} {self.at}"
 
 
 def count(stage: Stage, states: States) -> Counted:
@@ -200,8 +200,8 @@ def strike(case: Case, stage: Stage, states: States) -> dict[str, Any] | None:
 
 
 def kinds(faults: list[str]) -> set[str]:
-    """Faults without names of files."""
-    return {fault.split(": ", 1)[1] if ": " in fault else fault for fault in faults}
+    """Faults without names of files and messages."""
+    return {" ".join(fault.split(": ")[1 if ": " in fault else 0].split()[:6]) for fault in faults}
 
 
 def remedy(message: str, arguments: list[str]) -> list[str] | None:
