@@ -37,12 +37,10 @@ def test_every_kill_hits_and_loses_nothing(killed):
     assert not [fault for fault in killed["faults"] if "by the kill" in fault]
 
 
-@pytest.mark.xfail(reason="a run killed after its last epoch stays 'running' after --resume")
 def test_what_was_killed_and_repeated_is_equal(killed):
     assert killed["faults"].keys() <= {LEFT}, killed["findings"]
 
 
-@pytest.mark.xfail(strict=True, reason="a killed command leaves its temporary file")
 def test_nothing_is_left_of_a_killed_command(killed):
     assert LEFT not in killed["faults"]
 
