@@ -57,12 +57,24 @@ def write_record(folder: Path, record: RunRecord) -> None:
         temporary.write_text(json.dumps(record.document(), indent=2) + "\n", encoding="utf-8")
 
 
+def finish_record(folder: Path, score: float | None, epoch: int | None) -> None:
+    """Complete the ``run.json`` of a run that was killed when nothing else was left to do."""
+    record = _record(folder)
+    if record.state != FINISHED:
+        write_record(folder, replace(record, state=FINISHED, held=None, score=score, epoch=epoch))
+
+
+def _record(folder: Path) -> RunRecord:
+    path = folder / RUN_JSON
+    return parse(RunRecord, read_json(path, mend=MEND), path, mend=MEND)
+
+
 def read_record(folder: Path) -> tuple[TrainSettings, Files]:
     """The settings and files in ``run.json``."""
     path = folder / RUN_JSON
     if not path.exists():
         raise InputError("there is no run to resume", file=folder, mend="Leave --resume out")
-    record = parse(RunRecord, read_json(path, mend=MEND), path, mend=MEND)
+    record = _record(folder)
     known = {name: value for name, value in record.arguments.items() if name not in REMOVED}
     try:
         settings = parse(TrainSettings, known, path, place="arguments", mend=MEND, whole=True)

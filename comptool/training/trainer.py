@@ -48,7 +48,7 @@ from comptool.training.class_subset import kept_score
 from comptool.training.data import Indices, TrainMember, TrainPlan, Validated
 from comptool.training.distributed import Processes, joined
 from comptool.training.nan_guard import BlankImages, Interruption, LossMonitor, blank_warnings
-from comptool.training.resume import write_record
+from comptool.training.resume import finish_record, write_record
 from comptool.training.setup import TrainSession, identity, prepare
 from comptool.training.train_step import TrainStep, on_device
 from comptool.training.training_state import Progress
@@ -413,6 +413,8 @@ def _train_member(
     """Train a member; returns its progress, and whether there was anything to do."""
     ready = prepare(plan, member, processes, say)
     if ready.session is None:
+        if processes.first:
+            finish_record(member.folder, ready.progress.best_score, ready.progress.best_epoch)
         return ready.progress, False
     ready.session.decode_once(say, quiet)
     keeper = Checkpointer(plan, member, ready.header, identity(plan, processes), processes.first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import platform
 import signal
@@ -225,6 +226,16 @@ def test_resuming_a_finished_run_says_so_and_changes_nothing(folds, fit):
     assert said == ["weights/run is finished (3 epochs); nothing is left to train"]
     assert {path: path.read_bytes() for path in Path("weights/run").iterdir()} == before
     assert outcome.epoch == fit("run", resume=True).epoch
+
+
+def test_a_run_killed_before_its_last_record_is_finished_by_resume(folds, fit):
+    fit("run", **RICH)
+    path = Path("weights/run/run.json")
+    whole = json.loads(path.read_text())
+    begun = {name: value for name, value in whole.items() if name not in ("score", "epoch")}
+    path.write_text(json.dumps(begun | {"state": "running", "held": True}))
+    fit("run", resume=True)
+    assert json.loads(path.read_text()) | {"time": whole["time"]} == whole
 
 
 @pytest.mark.parametrize(
