@@ -25,7 +25,10 @@ PREDS, FOLDED, TORCH, ENSEMBLE = (
 )
 ROWS_OF_A_CLASS, TEST_ROWS = 5, 12
 # Clocks, what only the machine decides, and the options of a repetition.
-CLOCKS = {"time", "seconds", "images_per_second", "way", "difference", "force", "resume"}
+CLOCKS = {
+    "time", "seconds", "images_per_second", "way", "difference",
+    "force", "resume", "--force", "--resume",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -256,12 +259,11 @@ def _json(document: Any, ignored: set[str]) -> bytes:
 
 
 def _without(document: Any, ignored: set[str]) -> Any:
-    # Digests of checkpoints and of run.json, which hold clocks, are recorded by their paths.
     if isinstance(document, dict):
         return {
             key: _without(value, ignored)
             for key, value in document.items()
-            if key not in ignored and not str(key).endswith((".safetensors", ".json"))
+            if not _is_ignored(key, ignored)
         }
     if isinstance(document, list):
         return [_without(value, ignored) for value in document]
@@ -277,8 +279,13 @@ def _state(value: Any, ignored: set[str]) -> Any:
         return [
             (str(key), _state(entry, ignored))
             for key, entry in value.items()
-            if str(key) not in ignored
+            if not _is_ignored(key, ignored)
         ]
     if isinstance(value, list | tuple):
         return [_state(entry, ignored) for entry in value]
     return value
+
+
+def _is_ignored(key: object, ignored: set[str]) -> bool:
+    # Digests of files that hold clocks are recorded by their paths.
+    return key in ignored or str(key).endswith((".safetensors", ".json", "metrics.csv"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import pytest
@@ -38,7 +39,7 @@ def test_every_kill_hits_and_loses_nothing(killed):
 
 
 def test_what_was_killed_and_repeated_is_equal(killed):
-    assert killed["faults"].keys() <= {LEFT}, killed["findings"]
+    assert killed["faults"].keys() <= {LEFT}, json.dumps(killed["findings"], indent=1)
 
 
 def test_nothing_is_left_of_a_killed_command(killed):
