@@ -15,6 +15,8 @@ import pytest
 
 from comptool.io.provenance import PredictionFacts, record
 
+from .conftest import forget
+
 BEST = "weights/net/best.safetensors"
 LAST = "weights/net/last.pt"
 NAME = "test_efficientnet-dual"
@@ -168,6 +170,7 @@ def write_header(text: str) -> None:
     from safetensors.numpy import load_file, save_file
 
     save_file(load_file(BEST), BEST, metadata={"comptool": text})
+    forget(Path(BEST))
 
 
 def changed_header(changes: dict[str, object]) -> dict[str, object]:
@@ -312,7 +315,7 @@ def test_a_variable_that_contradicts_is_named(refused, monkeypatch):
     facts = PredictionFacts(task="multiclass", classes=["a", "b", "c"])
     record(Path("submissions/preds.csv"), command="infer", arguments={}, facts=facts)
     refused(
-        "pseudolabel",
+        "submit",
         3,
         "submissions/preds.csv: these predictions are multiclass, and the competition is ordinal "
         "by COMPTOOL_TASK. Give the predictions of a run of this competition",
