@@ -87,7 +87,7 @@ def test_classes_come_back_from_a_checkpoint(tmp_path_factory, classes):
     document = {
         "model": {"name": "x", "options": {}}, "task": "multiclass", "classes": classes,
         "class_counts": dict.fromkeys(classes, 1), "modalities": ["m"], "img_size": {"m": [8, 8]},
-        "channels": {"m": 3}, "mean": {"m": [0.0]}, "std": {"m": [1.0]},
+        "channels": {"m": 3}, "mean": {"m": [0.0] * 3}, "std": {"m": [1.0] * 3},
     }  # fmt: skip
     save_checkpoint(path, torch.nn.Linear(1, 1), header_of(document, path))
     header = read_header(path)

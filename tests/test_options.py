@@ -11,7 +11,8 @@ import pytest
 from typer.main import get_command
 
 from comptool.errors import UsageError
-from comptool.options import argument, arguments, check, filled, from_json, option, part, to_json
+from comptool.io.records import parse
+from comptool.options import argument, arguments, check, filled, option, part, to_json
 
 COMMANDS = get_command(import_module("comptool.commands.app").app).commands
 parsed = import_module("comptool.commands.options").parsed
@@ -62,7 +63,7 @@ def test_a_value_out_of_range_is_refused(given, message):
 
 def test_the_record_and_the_way_back():
     config = Config(names=("a",), table=Path("t.csv"))
-    assert from_json(Config, to_json(config)) == config
+    assert parse(Config, to_json(config), Path("record.json"), whole=True) == config
     assert arguments(config)["name"] == ("a",)
     assert arguments(Config())["name"] is None
     assert "typed" not in arguments(config)

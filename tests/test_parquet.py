@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -117,13 +118,24 @@ def test_a_table_with_a_record_is_as_recorded_and_not_tried_out(tmp_path, monkey
     record(path, command="infer", arguments={})
     monkeypatch.setattr(parquet.subprocess, "run", None)
     assert scan_parquet(path).equals(FRAME)
-
-    def changed(output: Path) -> None:
-        raise InputError("is not the file of its record", file=output)
-
-    monkeypatch.setattr(parquet, "recall", changed)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
     monkeypatch.setattr(pl, "read_parquet", None)
-    with pytest.raises(InputError, match="is not the file of its record"):
+    with pytest.raises(InputError, match=r"is not the file that t\.parquet\.meta\.json was"):
+        scan_parquet(path)
+
+
+@pytest.mark.parametrize("command", ["infer", "split"])
+def test_a_table_that_its_record_cannot_vouch_for_is_tried_out(crashing, tmp_path, command):
+    """The record is of an older version, or the table was edited after it."""
+    path = tmp_path / "t.parquet"
+    FRAME.write_parquet(path)
+    meta = record(path, command=command, arguments={})
+    if command == "infer":
+        meta.write_text(json.dumps(json.loads(meta.read_text()) | {"sha256": None}))
+    path.write_bytes(crashing[0].read_bytes())
+    with pytest.raises(InputError, match="is no Parquet table"):
         scan_parquet(path)
 
 

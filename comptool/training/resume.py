@@ -28,6 +28,7 @@ from comptool.io.runs import (
     RUNNING,
     WEIGHTS,
     RunRecord,
+    damaged_record,
     fold_folders,
     held_out_images,
     is_trained,
@@ -121,9 +122,12 @@ def check_folder(run: Path, *, force: bool, resume: bool) -> bool:
         raise InputError("there is no run to resume", file=run, mend="Leave --resume out")
     if force or resume or not (begun or fold_folders(run)):
         return False
+    other = "replace it by --force, or give another --run-name"
+    if damage := damaged_record(run):
+        what = f"holds a run already, whose record is damaged ({damage})"
+        raise OutputExistsError(what, file=run, mend=other.capitalize())
     state, options = read_state(run), recorded_options(run)
     change = "" if options is None else options_changed("train", options)
-    other = "replace it by --force, or give another --run-name"
     if state != FINISHED:
         state = "running, or killed" if state == RUNNING else state
         raise OutputExistsError(

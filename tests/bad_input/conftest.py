@@ -128,7 +128,7 @@ def forget(path: Path) -> None:
     """Let records name a file without its digest, as those of older versions."""
     with suppress(OSError, ValueError):
         recorded(path, sha256=None)
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         run = json.loads((path.parent / "run.json").read_text())
         del run["digests"][path.name]
         (path.parent / "run.json").write_text(json.dumps(run))

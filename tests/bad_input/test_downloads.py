@@ -38,7 +38,7 @@ FOLDERS = images("train/a/x/1.png", "train/a/y/2.png", "train/b/x/3.png", "train
         (
             {"train.csv": ROWS, "images.tar.gz": "no tar"},
             [],
-            "images.tar.gz: cannot be unpacked (file could not be opened successfully)",
+            "images.tar.gz: cannot be unpacked (truncated header)",
         ),
         (
             {"train.csv": ROWS, "train.7z": "x"},

@@ -15,6 +15,8 @@ import pytest
 
 from comptool.io.provenance import PredictionFacts, record
 
+from .conftest import forget
+
 BEST = "weights/net/best.safetensors"
 LAST = "weights/net/last.pt"
 NAME = "test_efficientnet-dual"
@@ -168,6 +170,7 @@ def write_header(text: str) -> None:
     from safetensors.numpy import load_file, save_file
 
     save_file(load_file(BEST), BEST, metadata={"comptool": text})
+    forget(Path(BEST))
 
 
 def changed_header(changes: dict[str, object]) -> dict[str, object]:

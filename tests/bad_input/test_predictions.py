@@ -204,8 +204,8 @@ def test_a_record_that_is_damaged(refused, damage, command):
     refused(
         command,
         3,
-        f"{PREDS}.meta.json: is no readable record (Expecting value: line 1 column 11 (char 10)). "
-        "Delete it, or make the file again",
+        f"{PREDS}.meta.json: is not readable as JSON (Expecting value: line 1 column 11 (char "
+        "10)). Delete it, or make the file again",
     )
 
 

@@ -130,14 +130,14 @@ def test_broken_and_unfinished_runs_are_listed_as_such(runs, listing):
     assert states.pop("run0") == "finished"
     assert states.pop("half") == "stopped, 1 of 5 folds finished"
     assert states.pop("begun") == "running, no checkpoint yet"
-    assert states.pop("spoilt") == "unfinished, no checkpoint yet"
+    assert states.pop("spoilt").startswith("weights/spoilt/run.json: is not readable as JSON (")
     for name in ("broken", "empty", "foreign"):
         assert states.pop(name).startswith(f"broken: weights/{name}/best.safetensors: ")
     assert states == {}
     files = found["files"]
     assert (files["foreign.csv"]["steps"], files["foreign.csv"]["local"]["rows"]) == ([], 0)
     assert files["lost.csv"]["warnings"][0].startswith("submissions/lost.csv.meta.json: ")
-    told = "its record is damaged: facts.runs has to be a list, not 3"
+    told = "its record is damaged: facts.runs must be a list, found 3"
     assert told in files["spoilt.csv"]["warnings"][0]
 
 

@@ -79,8 +79,8 @@ def test_ctrl_c_in_the_middle_of_the_file_leaves_the_file_that_was_there(pairs, 
     monkeypatch.setattr(sys.modules[infer.__module__], "ROWS_WRITTEN", 1)
     plan, written = planned(force=True), pl.DataFrame.write_csv
 
-    def pressed(frame, stream, *, include_header):
-        written(frame, stream, include_header=include_header)
+    def pressed(frame, stream, *, include_header, **given):
+        written(frame, stream, include_header=include_header, **given)
         if not include_header:
             raise KeyboardInterrupt
 

@@ -97,8 +97,8 @@ def test_ctrl_c_after_the_last_update_of_a_fold_begins_no_other(folds, fit, monk
     given = {"fold": "all", "epochs": 1}
     fit("whole", **given)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt) as stop:
-        write = Checkpointer.write_history
-        patch.setattr(Checkpointer, "write_history", lambda *given: (write(*given), press_ctrl_c()))
+        publish = Checkpointer.publish
+        patch.setattr(Checkpointer, "publish", lambda *given: (publish(*given), press_ctrl_c()))
         fit("broken", **given)
     assert str(stop.value) == (
         "stopped when weights/broken/fold-0 was finished; continue with: comptool train --run-name "
