@@ -118,7 +118,7 @@ class Competition:
             name or self.metric, self.task, options, classes=known, positive=self.positive_class
         )
         if moved and own is not None and asked is not None:
-            found = found.of_classes([own.index(one) for one in asked])
+            found = found.subset([own.index(one) for one in asked])
         if found.is_ours:
             return found
         return replace(found, columns=AnswerColumns(self.id, self.label, self._num_answers()))

@@ -94,11 +94,11 @@ class Metric(Entry):
     reads
         "probabilities"; "classes": the predicted class or the cells above one half; "ranking": the
         `k` most probable classes; "numbers"; empty for a user's function that does not say.
-    of_order
+    order_only
         Whether only the order of the rows within each class matters.
     per_class
         ``"package.module:function"`` of the K values of which it is the mean.
-    of_values
+    needs_values
         Whether it takes ``values``, the numbers that the class names are, None if one is none.
     parameter
         The option that may stand in the name, after ``@``.
@@ -117,9 +117,9 @@ class Metric(Entry):
     tasks: tuple[str, ...] = ()
     greater_is_better: bool = True
     reads: str = PROBABILITIES
-    of_order: bool = False
+    order_only: bool = False
     per_class: str = ""
-    of_values: bool = False
+    needs_values: bool = False
     parameter: str = ""
     takes: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
@@ -146,7 +146,7 @@ class Metric(Entry):
         return f"{self.name} ({about}): {self.summary} [{self.source}]"
 
     @property
-    def of_decisions(self) -> bool:
+    def needs_decisions(self) -> bool:
         """Whether only the predicted class matters, not its probability."""
         return self.reads == CLASSES
 
@@ -197,7 +197,7 @@ class Metric(Entry):
         targets, probabilities = np.asarray(targets), np.asarray(probabilities)
         if len(targets) == 0:
             raise InputError(f"there are no rows to compute {self.name} of")
-        if pred is not None and self.of_decisions and targets.ndim == 1:
+        if pred is not None and self.needs_decisions and targets.ndim == 1:
             probabilities = np.eye(probabilities.shape[1])[pred]
         function = self.load()
         if hasattr(function, "prepare"):
@@ -219,7 +219,7 @@ class Metric(Entry):
             if self.classes is None:
                 raise UsageError(f"{self.name} needs the names of the classes for positive-class")
             arguments["positive"] = self.classes.index(arguments.pop("positive_class"))
-        if self.of_values and self.classes is not None:
+        if self.needs_values and self.classes is not None:
             from comptool.metrics.grades import values_of
 
             arguments["values"] = values_of(self.classes)
@@ -236,7 +236,7 @@ class Metric(Entry):
         """The value; see :meth:`prepare`. An InputError where it is not defined."""
         return self.prepare(targets, probabilities, pred=pred)(weights)
 
-    def of_classes(self, kept: Sequence[int]) -> Metric:
+    def subset(self, kept: Sequence[int]) -> Metric:
         """The metric of the classes at these places alone."""
         given = dict(self.given)
         if "class_weights" in given:
@@ -289,7 +289,7 @@ ROWS = (
         greater_is_better=False, reads=CLASSES, takes=("cost",), needs=("cost",)),
     Metric("map", "comptool.metrics.ranking:macro_average_precision",
         "Mean over classes of the average precision.",
-        "scikit-learn's average_precision_score", (MULTILABEL,), of_order=True,
+        "scikit-learn's average_precision_score", (MULTILABEL,), order_only=True,
         per_class="comptool.metrics.ranking:average_precisions"),
     Metric("micro-map", "comptool.metrics.ranking:micro_average_precision",
         "Average precision of all cells ranked together.",
@@ -304,18 +304,18 @@ ROWS = (
         parameter="k", takes=("k",), needs=("k",)),
     Metric("auc", "comptool.metrics.ranking:macro_roc_area",
         "Mean over classes of the ROC area, each against the rest.",
-        "Hanley & McNeil 1982", (*ONE_CLASS, MULTILABEL), of_order=True,
+        "Hanley & McNeil 1982", (*ONE_CLASS, MULTILABEL), order_only=True,
         per_class="comptool.metrics.ranking:roc_areas"),
     Metric("weighted-auc", "comptool.metrics.ranking:weighted_roc_area",
         "Mean of the ROC areas, by 'class-weights' or else by how often a class is present.",
-        "scikit-learn's roc_auc_score", (*ONE_CLASS, MULTILABEL), of_order=True,
+        "scikit-learn's roc_auc_score", (*ONE_CLASS, MULTILABEL), order_only=True,
         takes=("class_weights",)),
     Metric("micro-auc", "comptool.metrics.ranking:micro_roc_area",
         "ROC area of all cells ranked together.",
         "scikit-learn's roc_auc_score", (MULTILABEL,)),
     Metric("pauc@tpr", "comptool.metrics.ranking:partial_roc_area",
         "Area of the ROC curve above a true-positive rate.",
-        "ISIC 2024", (*ONE_CLASS, MULTILABEL), of_order=True,
+        "ISIC 2024", (*ONE_CLASS, MULTILABEL), order_only=True,
         parameter="tpr", takes=("tpr", "positive_class"), needs=("tpr",)),
     *_both("macro-f1",
         "Mean over classes of the F1 score. | Mean over classes of the F1 score at 0.5.",
@@ -361,11 +361,11 @@ ROWS = (
     Metric("mae", "comptool.metrics.grades:mae",
         "Mean distance between the true and the answered grade.",
         "Baccianella et al. 2009, doi:10.1109/ISDA.2009.230", (ORDINAL,),
-        greater_is_better=False, reads=CLASSES, of_values=True),
+        greater_is_better=False, reads=CLASSES, needs_values=True),
     Metric("rmse", "comptool.metrics.grades:rmse",
         "Root mean squared distance between the true and the answered grade.",
         "Baccianella et al. 2009, doi:10.1109/ISDA.2009.230", (ORDINAL,),
-        greater_is_better=False, reads=CLASSES, of_values=True),
+        greater_is_better=False, reads=CLASSES, needs_values=True),
     Metric("rmse", "comptool.metrics.numbers:rmse",
         "Root mean squared error.",
         "scikit-learn's root_mean_squared_error", (REGRESSION,),
@@ -379,7 +379,7 @@ ROWS = (
         "Wright 1921", (REGRESSION,), reads=NUMBERS),
     Metric("spearman", "comptool.metrics.numbers:spearman",
         "Correlation of the ranks.",
-        "Spearman 1904, doi:10.2307/1412159", (REGRESSION,), reads=NUMBERS, of_order=True),
+        "Spearman 1904, doi:10.2307/1412159", (REGRESSION,), reads=NUMBERS, order_only=True),
 )
 # fmt: on
 
@@ -568,9 +568,8 @@ def find(
 
 def _needs(name: str, row: Metric, option: str) -> str:
     if option == row.parameter:
-        example = {"k": "5", "tpr": "0.8"}[option]
-        base = name.partition("@")[0]
-        return f"{name} needs {OPTIONS[option].words} for {option}, such as {base}@{example}"
+        example = f"{name.partition('@')[0]}@{OPTIONS[option].example}"
+        return f"{name} needs {OPTIONS[option].words} for {option}, such as {example}"
     written = option.replace("_", "-")
     return (
         f"{name} needs '{written}': {OPTIONS[option].words}. Give it: "
@@ -609,12 +608,7 @@ def by_shape(name: str, targets: Targets, options: Mapping[str, object] | None =
 
     Floats are numbers, other targets class indices (N,) or cells (N, K).
     """
-    targets = np.asarray(targets)
-    if np.issubdtype(targets.dtype, np.floating):
-        fitting = [row for row in ROWS if row.reads == NUMBERS and row.name == name]
-        if fitting:
-            return fitting[0]
-    return find(name, tasks.of_targets(targets), options)
+    return find(name, tasks.of_targets(np.asarray(targets)), options)
 
 
 def score(

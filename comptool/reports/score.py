@@ -251,7 +251,7 @@ class LabelGrade(Grade):
         """All defined metrics on all rows."""
         found = {}
         for metric in METRICS[self.task]:
-            if not metric.takes and (metric.of_decisions or not self.of_decisions):
+            if not metric.takes and (metric.needs_decisions or not self.of_decisions):
                 try:
                     found[metric.name] = metric.score(self.targets, self.probabilities)
                 except InputError:

@@ -345,7 +345,7 @@ def submit(
     layout = target.layout(
         task, predictions.classes, ids=set(predictions.ids), decided=threshold is not None
     )
-    if task.numbers and not _of_order(target):
+    if task.numbers and not _by_order(target):
         refuse_ranks(predictions_path, made, NO_NUMBERS)
     name = str(predictions_path)
     bounds: Bounds = None
@@ -398,8 +398,8 @@ def _write(path: Path, table: pd.DataFrame, form: TextForm) -> None:
 NO_NUMBERS = "its numbers are ranks among these rows, and the metric reads their size"
 
 
-def _of_order(target: Target) -> bool:
-    return target.competition is not None and target.competition.find_metric().of_order
+def _by_order(target: Target) -> bool:
+    return target.competition is not None and target.competition.find_metric().order_only
 
 
 def check_outputs(

@@ -99,7 +99,7 @@ def seen():
 def test_attributes_say_what_a_function_of_arrays_is():
     brier, within = find("brier"), find("within", options={"grades": 1})
     assert (brier.greater_is_better, brier.sign, brier.reads) == (False, -1, "")
-    assert (within.greater_is_better, within.of_decisions) == (True, True)
+    assert (within.greater_is_better, within.needs_decisions) == (True, True)
     assert brier.score(TARGETS, P) == pytest.approx(0.27)
     assert within.score(TARGETS, P) == 0.75
     assert within.score(TARGETS, P, np.array([1.0, 1, 3, 1])) == 0.5
