@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from comptool.competition.detection import MIN_FOUND, Detection, Tables, first_column, spread
+from comptool.competition.download_tables import MIN_FOUND, Detection, Tables, spread
 from comptool.competition.filename_patterns import fill, is_pattern, placeholders, plain_path, tail
 from comptool.errors import InputError, counted
 from comptool.io.image_records import COUNTS
+from comptool.io.sample_columns import id_of
 from comptool.io.tables import refuse_rows
 
 if TYPE_CHECKING:
@@ -225,7 +226,7 @@ def check_whole(
 # Detection.
 
 
-def find_bag(found: Detection, tables: Tables) -> None:
+def settle_bag(found: Detection, tables: Tables) -> None:
     """Settle bags that the sample submission asks for, before the id column is settled."""
     if "bag" in found.facts:
         return
@@ -240,7 +241,7 @@ def find_bag(found: Detection, tables: Tables) -> None:
     sample, test, train = tables.sample, tables.test, tables.train
     if sample is None or test is None:
         return
-    asked = first_column(sample)
+    asked = id_of(sample)
     held = [] if train is None else list(train.attrs.get(COUNTS, {}).values())
     if train is not None and held and asked in train and train[asked].is_unique:
         found.settle("bag", asked, f"several images per answer: {_range(held[0])} a record")

@@ -15,7 +15,7 @@ from typing import Any
 from comptool import metrics, tasks
 from comptool.competition.archives import packed, unpack_all
 from comptool.competition.detect import detect, detect_table
-from comptool.competition.detection import TABLE_NAME, Detection, role_of
+from comptool.competition.download_tables import TABLE_NAME, Detection, role_of
 from comptool.competition.schema import (
     METRIC_OPTIONS,
     PATH_KEYS,
@@ -27,6 +27,7 @@ from comptool.competition.schema import (
     write_facts,
 )
 from comptool.errors import InputError, quoted
+from comptool.io.sample_columns import SampleColumns
 from comptool.io.tables import read_table
 from comptool.metrics import AnswerColumns, Metric
 from comptool.metrics.metric_options import is_table
@@ -124,11 +125,11 @@ class Competition:
         return replace(found, columns=AnswerColumns(self.id, self.label, self._num_answers()))
 
     def _num_answers(self) -> int | None:
-        """Columns of the sample submission besides the id; None if it is unknown."""
+        """Answer columns of the sample submission; None if it is unknown."""
         sample = self.sample_submission
         if sample is None or not sample.is_file():
             return None
-        return len(read_table(sample).columns) - 1
+        return len(SampleColumns.of(read_table(sample), self.id).answers)
 
 
 def load(path: Path | None = None, *, reader: str | None = None) -> Competition:

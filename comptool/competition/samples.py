@@ -31,7 +31,6 @@ from comptool.competition.class_folders import (
     level_pattern,
 )
 from comptool.competition.config import Competition
-from comptool.competition.detection import first_column
 from comptool.competition.filename_patterns import (
     Row,
     can_be_class,
@@ -50,6 +49,7 @@ from comptool.io.image_readers import CHANNELS, MEMBER, parts_of, suffixes_of
 from comptool.io.image_records import COUNTS, NOTES, holds_records
 from comptool.io.names import check_texts
 from comptool.io.provenance import TableFacts, facts
+from comptool.io.sample_columns import id_of
 from comptool.io.tables import check_ids, read_table, refuse_rows
 from comptool.tasks.labels import (
     ZERO_IS_UNKNOWN,
@@ -278,7 +278,7 @@ def test_samples(competition: Competition) -> Samples:
     else:
         frame = _read(competition, source)
         if competition.id not in frame.columns and source == competition.sample_submission:
-            frame = frame.rename(columns={first_column(frame): competition.id})
+            frame = frame.rename(columns={id_of(frame): competition.id})
         if source == competition.sample_submission:
             frame = frame[[competition.id]].copy()
         frame = _images_asked(competition, source, frame)

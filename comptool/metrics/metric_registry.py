@@ -100,6 +100,8 @@ class Metric(Entry):
         ``"package.module:function"`` of the K values of which it is the mean.
     needs_values
         Whether it takes ``values``, the numbers that the class names are, None if one is none.
+    by_distance
+        Whether a wrong grade counts by its distance from the true one.
     parameter
         The option that may stand in the name, after ``@``.
     takes
@@ -120,6 +122,7 @@ class Metric(Entry):
     order_only: bool = False
     per_class: str = ""
     needs_values: bool = False
+    by_distance: bool = False
     parameter: str = ""
     takes: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
@@ -279,10 +282,10 @@ ROWS = (
         "Cohen 1960, doi:10.1177/001316446002000104", ONE_CLASS, reads=CLASSES),
     Metric("linear-kappa", "comptool.metrics.grades:linear_kappa",
         "Agreement of grades beyond chance, by their distance.",
-        "Cohen 1968, doi:10.1037/h0026256", ONE_CLASS, reads=CLASSES),
+        "Cohen 1968, doi:10.1037/h0026256", ONE_CLASS, reads=CLASSES, by_distance=True),
     Metric("quadratic-kappa", "comptool.metrics.grades:quadratic_kappa",
         "Agreement of grades beyond chance, by their squared distance (QWK).",
-        "Cohen 1968, doi:10.1037/h0026256", ONE_CLASS, reads=CLASSES),
+        "Cohen 1968, doi:10.1037/h0026256", ONE_CLASS, reads=CLASSES, by_distance=True),
     Metric("expected-cost", "comptool.metrics.grades:expected_cost",
         "Mean cost of the answers by a matrix.",
         "Elkan 2001, The Foundations of Cost-Sensitive Learning", ONE_CLASS,
@@ -361,11 +364,11 @@ ROWS = (
     Metric("mae", "comptool.metrics.grades:mae",
         "Mean distance between the true and the answered grade.",
         "Baccianella et al. 2009, doi:10.1109/ISDA.2009.230", (ORDINAL,),
-        greater_is_better=False, reads=CLASSES, needs_values=True),
+        greater_is_better=False, reads=CLASSES, needs_values=True, by_distance=True),
     Metric("rmse", "comptool.metrics.grades:rmse",
         "Root mean squared distance between the true and the answered grade.",
         "Baccianella et al. 2009, doi:10.1109/ISDA.2009.230", (ORDINAL,),
-        greater_is_better=False, reads=CLASSES, needs_values=True),
+        greater_is_better=False, reads=CLASSES, needs_values=True, by_distance=True),
     Metric("rmse", "comptool.metrics.numbers:rmse",
         "Root mean squared error.",
         "scikit-learn's root_mean_squared_error", (REGRESSION,),

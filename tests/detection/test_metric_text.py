@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 
 from comptool.competition.label_columns import is_joined
-from comptool.competition.task_and_metric import named_metric
+from comptool.competition.organiser_text import named_metric
+from comptool.io.tables import read_table
+from comptool.submission.answer_forms import read_layout
 
 
 @pytest.mark.parametrize(
@@ -90,6 +92,8 @@ def made(tmp_path, write, rows):
         ("{n}", "17.25", "", "regression", None),
         ("{even}", "0.5", "", "multiclass", "auc"),
         ("{even}", "0.5", "log loss", "multiclass", "logloss"),
+        ("{even}", "1", "", "multiclass", "accuracy"),
+        ("c{third}", "c0;c1;c2", "", "multiclass", "map@3"),
         ("c{third}", "c0", "quadratic weighted kappa", "multiclass", None),
         ("c{third}", "c0 c1 c2", "", "multiclass", "map@3"),
         ("c{third}", "c0", "mean F1-score", "multiclass", "accuracy"),
@@ -118,7 +122,7 @@ def test_labels_and_metric_tell_the_task(made, detect, label, answer, text, task
 )
 def test_commas_join_labels_that_recur(cells, joined):
     train = pd.DataFrame({"id": ["1", "2", "3"][: len(cells)], "y": cells}, dtype=object)
-    assert is_joined(train, None, "y") == joined
+    assert is_joined(train, pd.DataFrame(), "y") == joined
 
 
 @pytest.mark.parametrize(("more", "task"), [([], "multiclass"), ([(0, 1)], "multilabel")])
@@ -195,3 +199,16 @@ def test_a_metric_that_is_given_tells_the_task_as_well(made, detect):
 )  # fmt: skip
 def test_a_second_metric_of_a_text_is_named_with_its_option(made, detect, text, said):
     assert said in detect(made("{even}", "0.5", text)).findings
+
+
+def test_one_decimal_among_whole_numbers_is_a_probability(tmp_path, write, rows, detect):
+    """For the metric that is assumed, and for the form of the answers."""
+    answers = ["0.5", "0", "1"]
+    sample = "id,y\n" + "".join(f"{n},{cell}\n" for n, cell in enumerate(answers, 30))
+    names = [f"{n}.png" for n in range(33)]
+    found = detect(
+        write(tmp_path, *names, train=rows("id,y", "{n},{even}", range(30)), sample=sample)
+    )
+    assert found.metric == "auc"
+    table = read_table(found.sample_submission)
+    assert read_layout(table, ["0", "1"], "multiclass").form.name == "probability"

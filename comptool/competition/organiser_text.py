@@ -1,4 +1,4 @@
-"""The metric that an organiser's text names, and the task that labels and metric stand for.
+"""The metric that an organiser's text names.
 
 A phrase is looked for in what a page says under "Evaluation", first in the sentences that say how
 submissions are evaluated. What is no metric of comptool (Dice, Levenshtein) is in the table as
@@ -13,12 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from comptool import metrics
-from comptool.competition.label_columns import answers_of
 from comptool.errors import UsageError, quoted
-from comptool.metrics.metric_registry import ORDINAL, REGRESSION
 
 TEXT_NAME = re.compile(
     r"(description|overview|evaluation|metric|readme|competition|about|rules)[^/]*\.(md|txt|rst|html)",
@@ -50,8 +46,6 @@ SENTENCE_END = re.compile(r"[.!?]\s|\n")
 LINK = re.compile(r"\[([^\]\n]*)\]\([^)\n]*\)")
 END = re.compile(r"^#+\W*(submission|prizes?|timeline|data\b|citation|rules)", re.I | re.M)
 MAX_SECTION = 1500  # characters
-OF_GRADES = frozenset({"quadratic-kappa", "linear-kappa"})
-OF_NUMBERS = frozenset({"rmse", "mae", "r2", "spearman"})
 
 # Of several names, the first that the task has is meant; without one, comptool has no such metric.
 # The longest of the phrases that begin first counts.
@@ -233,56 +227,3 @@ def _is_stated(text: str, place: int) -> bool:
     ends = [one.end() for one in SENTENCE_END.finditer(text)]
     cut = bisect(ends, place)
     return bool(STATES.search(text, ([0, *ends])[cut], ([*ends, len(text)])[cut]))
-
-
-def task_by_values(labels: Sequence[str], metric: str | None, sample: pd.DataFrame | None) -> str:
-    """``ordinal`` or ``regression`` if a column of labels and the metric stand for it, else blank.
-
-    Numbers with a fraction are no classes. Whole numbers are grades or numbers if the metric is one
-    of grades or numbers, and numbers if the sample submission answers them with fractions beyond 1.
-
-    Examples
-    --------
-    >>> task_by_values(["0", "2", "1"], "quadratic-kappa", None)
-    'ordinal'
-    >>> task_by_values(["3", "17", "1"], "rmse", None), task_by_values(["0", "1"], "auc", None)
-    ('regression', '')
-    """
-    values = pd.to_numeric(pd.Series(list(labels), dtype=object), errors="coerce")
-    if values.isna().any() or values.empty:
-        return ""
-    whole = (values % 1 == 0).all()
-    if metric in OF_GRADES and whole:
-        return ORDINAL
-    if metric in OF_NUMBERS:
-        return REGRESSION
-    if not whole:
-        return REGRESSION
-    return REGRESSION if metric is None and _answers_fractions(sample) else ""
-
-
-def _answers_fractions(sample: pd.DataFrame | None) -> bool:
-    """Whether a sample submission has one column of numbers, some with a fraction and beyond 1."""
-    answers = answers_of(sample)
-    if sample is None or len(answers) != 1:
-        return False
-    values = pd.to_numeric(sample[answers[0]], errors="coerce")
-    return bool(values.notna().all() and (values % 1 != 0).any() and (values.abs() > 1).any())
-
-
-def asks_for_ranking(sample: pd.DataFrame | None, labels: Sequence[str]) -> int:
-    """How many classes, best first, a sample submission lists in a cell; 0 if it does not."""
-    answers = answers_of(sample)
-    if sample is None or len(answers) != 1:
-        return 0
-    cells = [cell.split() for cell in sample[answers[0]]]
-    lengths = {len(cell) for cell in cells}
-    known = set(labels)
-    number = lengths.pop() if len(lengths) == 1 else 0
-    return number if number > 1 and any(known.issuperset(cell) for cell in cells) else 0
-
-
-def asks_for_one_probability(sample: pd.DataFrame) -> bool:
-    """Whether a sample submission has one column, of numbers with a decimal point."""
-    answers = answers_of(sample)
-    return len(answers) == 1 and bool(sample[answers[0]].str.fullmatch(r"[01]?\.\d+").all())

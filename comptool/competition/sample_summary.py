@@ -1,4 +1,4 @@
-"""Overview of the samples of a competition, for ``comptool init``."""
+"""Summary of the samples of a competition, for ``comptool init``."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from comptool.tasks.labels import (
 
 
 @dataclass
-class Overview:
-    """What is to be said of the samples, and why training cannot work, if so."""
+class SampleSummary:
+    """Sentences about the samples, and the error that training would end with, if any."""
 
     lines: list[str] = field(default_factory=list)
     obstacle: InputError | None = None
 
 
-def overview(competition: Competition) -> Overview:
+def summarise(competition: Competition) -> SampleSummary:
     """Number of samples and classes, and problems with them, one sentence each."""
-    about = Overview()
+    about = SampleSummary()
     if competition.train is None:
         about.obstacle = InputError(
             "no training data was found, neither a table with 'train' or 'labels' in its name nor "
