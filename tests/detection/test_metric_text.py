@@ -10,7 +10,7 @@ import pytest
 from comptool.competition.label_columns import is_joined
 from comptool.competition.organiser_text import named_metric
 from comptool.io.tables import read_table
-from comptool.submission.answer_forms import read_layout
+from comptool.submission.form_choice import read_layout
 
 
 @pytest.mark.parametrize(
