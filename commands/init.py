@@ -85,7 +85,7 @@ class InitConfig(Output):
         panel=COLUMNS,
     )
     missing_images: str | None = option(
-        help="A training row without its images: error, or drop it.", panel=TABLES
+        help="A training row whose images are not there: error, or drop it.", panel=TABLES
     )
     reader: str | None = option(
         help="Reader of the image files: FILE.py:function, or a name.",

@@ -63,7 +63,7 @@ class Competition:
     # column, or a pattern of columns: its images have one answer; the id: a folder of images each
     bag: str | None = None
     group: str | None = None  # column: a split keeps its groups whole
-    drop_missing: bool = False  # training rows without their images are left out
+    drop_missing: bool = False  # training rows whose images are not there are left out
     # column, or filename pattern with ``{id}``, in the model's order; several with ``|`` between
     # them are the channels of one image
     modalities: dict[str, str] = field(default_factory=dict)

@@ -11,9 +11,13 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from comptool.errors import InputError
 from comptool.io.image_readers import CHANNELS, IMAGE_SUFFIXES, USUAL, reader_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NOT_DATA = frozenset({"weights", "submissions", "__pycache__"})
 MAX_DEPTH = 8
@@ -109,6 +113,14 @@ def fill(pattern: str, values: Mapping[str, str]) -> str:
     'SAR_007.png'
     """
     return re.sub(r"{([^{}]+)}", lambda found: values[found[1]], pattern)
+
+
+def fill_rows(pattern: str, frame: pd.DataFrame, id_column: str = "id") -> list[str]:
+    """The pattern with the values of each of N rows; ``{id}`` is the value of the id column."""
+    names = placeholders(pattern)
+    columns = [frame[id_column if name == "id" else name] for name in names]
+    rows = zip(*columns, strict=True)
+    return [fill(pattern, dict(zip(names, row, strict=True))) for row in rows]
 
 
 def tail(path: str, components: int) -> str:

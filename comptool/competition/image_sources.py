@@ -20,7 +20,7 @@ from comptool.competition.download_tables import (
 from comptool.competition.filename_patterns import (
     ImageIndex,
     channels_of,
-    fill,
+    fill_rows,
     is_pattern,
     looks_like_image,
     placeholders,
@@ -288,7 +288,7 @@ def _settle_images_folder(
     missing: set[int] = set()
     ignored: Counter[str] = Counter()
     for pattern in patterns:
-        for row, name in enumerate(_filled(pattern, frame, id_column)):
+        for row, name in enumerate(fill_rows(pattern, frame, id_column)):
             images, spelling = index.find(name)
             if not images:
                 missing.add(row)
@@ -304,11 +304,3 @@ def _settle_images_folder(
         found.findings.append(f"{count} {role} images are found without regard to {spelling}")
     if missing:
         found.findings.append(f"{len(missing)} of {len(frame)} {role} ids lack an image")
-
-
-def _filled(pattern: str, frame: pd.DataFrame, id_column: str) -> list[str]:
-    """The pattern for every row of a table."""
-    names = placeholders(pattern)
-    columns = [frame[id_column if name == "id" else name] for name in names]
-    rows = zip(*columns, strict=True)
-    return [fill(pattern, dict(zip(names, row, strict=True))) for row in rows]

@@ -1,8 +1,8 @@
 """The metric that an organiser's text names.
 
 A phrase is looked for in what a page says under "Evaluation", first in the sentences that say how
-submissions are evaluated. What is no metric of comptool (Dice, Levenshtein) is in the table as
-well, lest a later sentence be taken for the metric.
+submissions are evaluated. The first metric is taken. If comptool does not have it (Dice,
+Levenshtein), none is, and the others are named with their options.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ LINK = re.compile(r"\[([^\]\n]*)\]\([^)\n]*\)")
 END = re.compile(r"^#+\W*(submission|prizes?|timeline|data\b|citation|rules)", re.I | re.M)
 MAX_SECTION = 1500  # characters
 
-# Of several names, the first that the task has is meant; without one, comptool has no such metric.
+# Of several names, the first that the task has is meant.
 # The longest of the phrases that begin first counts.
 PHRASES: dict[str, tuple[str, ...]] = {
     r"(weighted )?\bquadratic(ally)?\b[^.\n]{0,30}\bkappa\b|\bQWK\b|"
@@ -58,7 +58,6 @@ PHRASES: dict[str, tuple[str, ...]] = {
     r"(weighted )?(cohen'?s )?(weighted )?\bkappa\b[^.\n]{0,40}\blinear(ly)?\b": (
         "linear-kappa",
     ),
-    r"weighted (cohen'?s )?kappa|cohen'?s weighted kappa": (),
     r"(cohen'?s )?kappa( score| coefficient)?": ("kappa",),
     r"(mean )?average precision ?(@|at) ?(the )?(top )?(?P<k>\d+)": ("map@{k}",),
     r"\bmap ?@ ?(?P<k>\d+)": ("map@{k}",),
@@ -73,8 +72,6 @@ PHRASES: dict[str, tuple[str, ...]] = {
         "logloss",
     ),
     r"probabilistic f[- _]?(1|score)|\bpf1\b": ("pf1",),
-    r"weighted[- ]((averaged?|mean)[- ])?f[- _]?(1|measure|score)\b|"
-    r"\bf[- _]?1[- ]?(score)?[ ,(-]*(with )?weighted": (),
     r"(macro[- ]?(averaged?)?[- ]?f[- ]?(1|measure|score))|f1[- ]?(score)?[ ,(-]*macro": (
         "macro-f1",
     ),
@@ -91,8 +88,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
     r"macro[- ]averaged recall": ("balanced-accuracy",),
     # A map of tiles is no metric.
     r"(mean )?average precision|\b(?-i:mAP|MAP)\b": ("map",),
-    r"root[- ]mean[- ]squared?[- ](log\w*|error in log)|\brmsle\b": (),
-    r"root[- ]mean[- ]squared?[- ](error|deviation)|\bmc?rmse\b": ("rmse",),
+    r"root[- ]mean[- ]squared?[- ](error|deviation)|\b(mc?)?rmse\b": ("rmse",),
     r"mean absolute error|\bmae\b": ("mae",),
     r"coefficient of determination|\br\^?2\b(?![- ](bucket|storage|object))|r-squared|r²": ("r2",),
     r"spearman": ("spearman",),
@@ -102,21 +98,35 @@ PHRASES: dict[str, tuple[str, ...]] = {
     r"(on|by|using|is|the|based on)( their| its| your)? accuracy|classification error": (
         "accuracy",
     ),
+}  # fmt: skip
+# Metrics that comptool does not have, which keep a later one from being taken for the organiser's.
+NOT_SUPPORTED = (
+    r"weighted (cohen'?s )?kappa|cohen'?s weighted kappa",
+    r"weighted[- ]((averaged?|mean)[- ])?f[- _]?(1|measure|score)\b|"
+    r"\bf[- _]?1[- ]?(score)?[ ,(-]*(with )?weighted",
+    r"root[- ]mean[- ]squared?[- ](log\w*|error in log)|\brmsle\b",
     r"\b((mean )?average precision[^.]{0,60}(\biou\b|intersection)|modified version of the|"
     r"laplace log|dice|intersection over union|\biou\b|levenshtein|jaccard|kullback|pearson|"
     r"hausdorff|label[- ]ranking|lwlrap|pascal voc|hamming|matthews|crps|bleu|"
-    r"concordance|normalized gini|log of the mean absolute)\b": (),
-}  # fmt: skip
+    r"concordance|normalized gini|log of the mean absolute)\b",
+    r"brier( score| loss)?",
+    r"\bmean[- ]squared?[- ](error|deviation|log\w*)|\bmse\b|\bmsle\b",
+    r"mean absolute percentage error|\bs?mape\b",
+    r"(expected )?calibration error|\bece\b",
+    r"(normali[sz]ed )?discounted cumulative gain|\bndcg\b|mean reciprocal rank|\bmrr\b",
+    r"(hinge|pinball|quantile|tversky) loss|equal error rate|\beer\b|youden",
+    r"cosine similarity|structural similarity|\bssim\b|\bpsnr\b|\bg-mean\b",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Stated:
-    """What a text says of the metric."""
+    """A metric as a text names it."""
 
     file: str
     phrase: str
-    names: tuple[str, ...]  # see `PHRASES`
-    # other metrics that it names, as phrases with their names
+    names: tuple[str, ...]  # see `PHRASES`; none of a metric in `NOT_SUPPORTED`
+    # other metrics in the text, as phrases with their names
     others: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def metric(self, task: str, options: Mapping[str, object]) -> tuple[str | None, str]:
@@ -131,9 +141,9 @@ class Stated:
             else:
                 said = f"metric: {name} ({self.file}: '{self.phrase}')"
                 return name, said + self._not_taken(name, task)
-        return None, f"{self.file} names '{self.phrase}'{lacking}"
+        return None, f"{self.file} names '{self.phrase}'{lacking}" + self._not_taken(None, task)
 
-    def _not_taken(self, taken: str, task: str) -> str:
+    def _not_taken(self, taken: str | None, task: str) -> str:
         """The other metrics of the task that the text names, and how to take one."""
         rest: dict[str, str] = {}
         for phrase, names in self.others:
@@ -143,7 +153,8 @@ class Stated:
         if not rest:
             return ""
         phrases, options = quoted(list(rest.values())), [f"--metric {name}" for name in rest]
-        return f"; assumed: {taken}, not {phrases}; to take that, {' or '.join(options)}"
+        what = f"assumed: {taken}, not {phrases}" if taken else f"it names {phrases} after that"
+        return f"; {what}; to take that, {' or '.join(options)}"
 
 
 def _is_of(name: str, task: str) -> bool:
@@ -207,9 +218,10 @@ def _filled(hit: re.Match[str], names: tuple[str, ...]) -> Named:
 
 def _hits(text: str) -> list[tuple[re.Match[str], tuple[str, ...]]]:
     """Phrases of a text that do not overlap, in its order, without those that it denies."""
+    phrases = [*PHRASES.items(), *((phrase, ()) for phrase in NOT_SUPPORTED)]
     found = [
         (hit, names)
-        for phrase, names in PHRASES.items()
+        for phrase, names in phrases
         for hit in re.finditer(phrase, text, re.IGNORECASE)
     ]
     found.sort(key=lambda one: (one[0].start(), -one[0].end()))

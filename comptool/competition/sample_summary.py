@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from comptool.competition.classes import against
 from comptool.competition.config import Competition
-from comptool.competition.samples import Samples, missing_images, test_samples, training_samples
+from comptool.competition.samples import Samples, dangling_rows, test_samples, training_samples
 from comptool.errors import InputError
 from comptool.tasks.labels import (
     MIN_CLASSES,
@@ -75,7 +75,7 @@ def _untrainable(competition: Competition, samples: Samples) -> InputError | Non
                 values=labels.unique().tolist(),
                 mend="Name one of the classes with --positive-class",
             )
-    lacking = missing_images(competition, samples.frame)
+    lacking = dangling_rows(competition, samples.frame)
     if lacking.any():
         row = int(lacking.argmax())
         paths = [samples.frame[path].iloc[row] for path in samples.paths.values()]

@@ -37,6 +37,7 @@ from comptool.competition.filename_patterns import (
     channels_of,
     collect,
     fill,
+    fill_rows,
     find_images,
     is_pattern,
     look_up,
@@ -196,7 +197,7 @@ def _with_images_only(
     competition: Competition, source: Path, frame: pd.DataFrame
 ) -> tuple[pd.DataFrame, str]:
     """The rows with all of their images, and a sentence about the others."""
-    lacking = missing_images(competition, frame)
+    lacking = dangling_rows(competition, frame)
     if not lacking.any():
         return frame, ""
     if lacking.all():
@@ -207,8 +208,11 @@ def _with_images_only(
     return frame[~lacking].reset_index(drop=True), note
 
 
-def missing_images(competition: Competition, frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Which rows name an image that is not there, or have none at all; shape (N,)."""
+def dangling_rows(competition: Competition, frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Which rows name an image that is not there, or have none at all; shape (N,).
+
+    A blank path of one modality is none of them: `comptool.data.image_io.find_missing` counts it.
+    """
     paths = frame[[path_column(competition, name) for name in competition.modalities]]
     lacking = (paths == "").all(axis=1).to_numpy(copy=True)
     for column in paths:
@@ -650,16 +654,15 @@ def images_of(competition: Competition, images_folder: Path) -> list[str]:
 
 
 def _filled(competition: Competition, source: Path, frame: pd.DataFrame, pattern: str) -> list[str]:
-    columns = {name: competition.id if name == "id" else name for name in placeholders(pattern)}
-    for column in columns.values():
+    """The pattern for every row of a table; an InputError if a column is missing."""
+    for column in (competition.id if name == "id" else name for name in placeholders(pattern)):
         if column not in frame.columns:
             raise InputError(
                 f"no column is called '{column}', which the pattern '{pattern}' needs",
                 file=source,
                 values=list(frame.columns),
             )
-    rows = zip(*(frame[column] for column in columns.values()), strict=True)
-    return [fill(pattern, dict(zip(columns, row, strict=True))) for row in rows]
+    return fill_rows(pattern, frame, competition.id)
 
 
 def pattern_modalities(competition: Competition) -> list[str]:

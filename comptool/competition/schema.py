@@ -60,7 +60,7 @@ COMMENTS = {
     "bag": "column, or columns such as {patient}_{side}: its images have one answer",
     "group": "rows of one group are never torn apart by a split",
     "classes": "all class names",
-    "missing-images": "drop: training rows without their images are left out",
+    "missing-images": "drop: training rows that name an image that is not there are left out",
     "reader": "of the images, FILE.py:function",
 }
 

@@ -45,6 +45,10 @@ from comptool.submission.form_choice import read_layout
         ("# Evaluation\nThe mAP decides.", ("map",)),
         ("# Evaluation\nmean average precision at several IoU thresholds", ()),
         ("# Evaluation\nquadratic kappa", ("quadratic-kappa",)),
+        ("# Evaluation\nmean squared error, then RMSE", ()),
+        ("# Evaluation\nRMSE, that is the root of the mean squared error", ("rmse",)),
+        ("Entries are evaluated by Brier score, then log loss.", ()),
+        ("The Brier score was used last year.\nEntries are ranked by log loss.", ("logloss",)),
         ("# Evaluation\nweighted kappa with quadratic weights", ("quadratic-kappa",)),
         ("# Evaluation\nCohen's kappa, weighted quadratically", ("quadratic-kappa",)),
         ("# Evaluation\nCohen's kappa with linear weights", ("linear-kappa",)),
@@ -195,6 +199,9 @@ def test_a_metric_that_is_given_tells_the_task_as_well(made, detect):
         ("Entries are ranked by AUC. The RMSE is shown, too.",
          "metric: auc (description.md: 'AUC')"),
         ("Entries are ranked by AUC, not by accuracy.", "metric: auc (description.md: 'AUC')"),
+        ("Entries are evaluated by Brier score, then log loss.",
+         "description.md names 'Brier score', which comptool does not have for this task; it names "
+         "'log loss' after that; to take that, --metric logloss"),
     ],
 )  # fmt: skip
 def test_a_second_metric_of_a_text_is_named_with_its_option(made, detect, text, said):
