@@ -14,7 +14,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from comptool.competition.download_tables import MIN_FOUND, Detection, Tables, spread
-from comptool.competition.filename_patterns import fill, is_pattern, placeholders, plain_path, tail
+from comptool.competition.filename_patterns import (
+    fill,
+    fill_rows,
+    is_pattern,
+    placeholders,
+    plain_path,
+    tail,
+)
 from comptool.errors import InputError, counted
 from comptool.io.image_records import COUNTS
 from comptool.io.sample_columns import id_of
@@ -107,8 +114,7 @@ def _composed(bag: str, source: Path, frame: pd.DataFrame) -> list[str]:
                 mend=NAME_BAG,
             )
         refuse_rows(source, frame[name], frame[name].str.strip() == "", "the bag is blank")
-    rows = zip(*(frame[name] for name in names), strict=True)
-    return [fill(bag, dict(zip(names, row, strict=True))) for row in rows]
+    return fill_rows(bag, frame)
 
 
 def one_row_per_image(

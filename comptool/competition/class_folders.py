@@ -119,7 +119,7 @@ def class_reader(
 def level_pattern(
     above: Mapping[str, Iterable[Sequence[str]]], answers: Sequence[set[str]] = ()
 ) -> tuple[str, bool]:
-    """Which folders above the images are the class, as a label pattern; and whether that is open.
+    """Label pattern of the folders that are the class, and whether other folders may be it.
 
     The level that the ``answers`` of a sample submission name; else the levels that differ between
     images, but not by their modality: if these are several, their path is the class, and another
@@ -130,7 +130,7 @@ def level_pattern(
     above
         Folders between the training folder and the images, by modality.
     answers
-        What may be names of classes: a set of columns, a set of values.
+        Possible class names: a set of columns, a set of values.
     """
     rows = [{tuple(one) for one in each} for each in above.values()]
     depths = {len(row) for each in rows for row in each}
@@ -214,7 +214,7 @@ def settle_class_folders(found: Detection, sample: pd.DataFrame | None) -> None:
 
 
 def _named_by(answers: pd.DataFrame) -> list[set[str]]:
-    """What may be names of classes in a sample submission: its answer columns, and their cells."""
+    """Possible class names in a sample submission: its answer columns, and their cells."""
     return [set(answers), {value for name in answers for value in answers[name]}]
 
 
@@ -378,7 +378,7 @@ def _classes_in(
 
 
 def _num_shared(rows: Iterable[tuple[str, str]]) -> int:
-    """How many names all classes have, if these are nearly all names; else 0."""
+    """Number of names that all classes share, if these are nearly all names; else 0."""
     of_class: dict[str, set[str]] = {}
     for name, label in rows:
         of_class.setdefault(label, set()).add(name)

@@ -83,7 +83,7 @@ class Competition:
 
     @property
     def files(self) -> tuple[Path | None, ...]:
-        """What the download is read from, and the description: no output may replace them."""
+        """Files of the download, and the description: no output may replace them."""
         return (FILE, self.train, self.val, self.test, self.sample_submission)
 
     def find_metric(

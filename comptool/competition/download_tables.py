@@ -145,7 +145,7 @@ def words_of(name: str) -> list[str]:
 
 
 def role_of(name: str) -> str | None:
-    """What a table is by its name, or else by the folder that it is in.
+    """Role of a table by its name, or else by the folder that it is in.
 
     >>> role_of("trainLabels.csv"), role_of("nybg/test/metadata.json"), role_of("latest.csv")
     ('train', 'test', None)

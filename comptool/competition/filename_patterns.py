@@ -148,7 +148,7 @@ def _without_zeros(name: str) -> str:
     return re.sub(r"(?<!\d)0+(?=\d)", "", without_suffix(name.lower()))
 
 
-# How an image is looked for: as it is written, and then with less and less regard to spelling.
+# Ways to look for an image: by its exact name, and then ignoring more and more of its spelling.
 SPELLINGS: Mapping[str, Callable[[str], str]] = {
     "": lambda name: name,
     "upper and lower case": str.lower,
@@ -165,7 +165,7 @@ class ImageIndex:
         self._found: dict[tuple[int, str], dict[str, list[str]]] = {}
 
     def find(self, name: str) -> tuple[list[str], str]:
-        """The images whose path ends in a name, and which spelling was of no regard.
+        """The images whose path ends in a name, and the part of its spelling that was ignored.
 
         A name that no image has exactly is looked for without regard to upper and lower case, then
         to suffixes (none, ``.jpeg`` for ``.jpg``), then to leading zeros.

@@ -1,4 +1,4 @@
-"""Where the images of a table's rows are: path columns, or filename patterns around the ids."""
+"""Sources of the images of a table: path columns, or filename patterns around the ids."""
 
 from __future__ import annotations
 

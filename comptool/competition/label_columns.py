@@ -268,7 +268,7 @@ def _answers_fractions(answered: pd.DataFrame) -> bool:
 
 
 def asks_for_ranking(answered: pd.DataFrame, labels: Sequence[str]) -> int:
-    """How many classes, best first, a sample submission lists in a cell; 0 if it does not."""
+    """Number of classes, best first, that a sample submission lists in a cell; else 0."""
     if len(answered.columns) != 1:
         return 0
     cells = split_lists(answered.iloc[:, 0], labels)

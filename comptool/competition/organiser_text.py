@@ -35,7 +35,7 @@ STATES = re.compile(
     r"(evaluation|the|our) metric)\b",
     re.IGNORECASE,
 )
-# What stands before a metric that is not the one.
+# Words before a metric that a text denies.
 DENIED = re.compile(
     r"\b(not|instead of|rather than|unlike)"
     r"( (be|been|evaluated|scored|judged|ranked|graded|assessed|measured|by|on|with|using|based|in|"

@@ -55,7 +55,7 @@ def summarise(competition: Competition) -> SampleSummary:
 
 
 def _untrainable(competition: Competition, samples: Samples) -> InputError | None:
-    """Why these samples cannot be trained on, or None."""
+    """Error that a training with these samples would end with, or None."""
     if not samples.labels and samples.label is not None and competition.train is not None:
         labels = samples.frame[samples.label]
         if labels.nunique() < MIN_CLASSES:
@@ -109,7 +109,7 @@ def described(role: str, samples: Samples) -> str:
 
 
 def spellings(samples: Samples) -> list[str]:
-    """A sentence for each class that is written in several ways: "Cat", "cat ", "CAT"."""
+    """A sentence per class with several spellings: "Cat", "cat ", "CAT"."""
     if samples.numbers or (samples.label is None and not samples.labels):
         return []
     if samples.labels:
@@ -150,7 +150,7 @@ def _positives(samples: Samples) -> str:
 
 
 def _unlike_the_sample(competition: Competition) -> list[str]:
-    """A sentence if the label columns are not those of the sample submission."""
+    """A sentence if the labels are not the classes of the sample submission."""
     asked = asked_classes(competition) if competition.labels else ()
     if not asked or set(asked) == set(competition.labels):
         return []

@@ -209,7 +209,7 @@ def _with_images_only(
 
 
 def dangling_rows(competition: Competition, frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Which rows name an image that is not there, or have none at all; shape (N,).
+    """Mask of rows that name an image that is not there, or have none at all; shape (N,).
 
     A blank path of one modality is none of them: `comptool.data.image_io.find_missing` counts it.
     """

@@ -188,7 +188,7 @@ def checked(facts: Facts, complaint: Callable[[str, str], Exception]) -> Facts:
 
 
 def _wrong(key: str, value: object) -> str | None:
-    """What is wrong with a fact's value, or None."""
+    """Fault of a fact's value, or None."""
     if key == "task":
         known = tasks.names()
         return None if value in known else f"is {value!r}; it can be {', '.join(known)}"

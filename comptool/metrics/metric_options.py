@@ -23,7 +23,7 @@ Check = Callable[[object, Classes], Any]
 
 @dataclass(frozen=True)
 class MetricOption:
-    """How a value is checked, what it has to be, in words, and an example as it is typed."""
+    """The check of a value, a description of valid ones, and an example as it is typed."""
 
     check: Check  # raises ValueError; the value in class order where the classes are known
     words: str

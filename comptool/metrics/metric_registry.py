@@ -74,7 +74,7 @@ def weighted(prepare: Callable[..., Weighted]) -> WeightedMetric:
 
 @dataclass(frozen=True)
 class AnswerColumns:
-    """What tables of answers are called, for the functions of a user that take tables."""
+    """Column names of tables of answers, for the functions of a user that take tables."""
 
     id: str = "id"
     label: str = "label"
@@ -290,11 +290,11 @@ ROWS = (
         "Mean cost of the answers by a matrix.",
         "Elkan 2001, The Foundations of Cost-Sensitive Learning", ONE_CLASS,
         greater_is_better=False, reads=CLASSES, takes=("cost",), needs=("cost",)),
-    Metric("map", "comptool.metrics.ranking:macro_average_precision",
+    Metric("map", "comptool.metrics.curve_areas:macro_average_precision",
         "Mean over classes of the average precision.",
         "scikit-learn's average_precision_score", (MULTILABEL,), order_only=True,
-        per_class="comptool.metrics.ranking:average_precisions"),
-    Metric("micro-map", "comptool.metrics.ranking:micro_average_precision",
+        per_class="comptool.metrics.curve_areas:average_precisions"),
+    Metric("micro-map", "comptool.metrics.curve_areas:micro_average_precision",
         "Average precision of all cells ranked together.",
         "scikit-learn's average_precision_score", (MULTILABEL,)),
     Metric("map@k", "comptool.metrics.top_k:average_precision",
@@ -305,18 +305,18 @@ ROWS = (
         "Mean over images of the share of labels among the k most probable classes.",
         "Manning et al. 2008, section 8.4", (*ONE_CLASS, MULTILABEL), reads=RANKING,
         parameter="k", takes=("k",), needs=("k",)),
-    Metric("auc", "comptool.metrics.ranking:macro_roc_area",
+    Metric("auc", "comptool.metrics.curve_areas:macro_roc_area",
         "Mean over classes of the ROC area, each against the rest.",
         "Hanley & McNeil 1982", (*ONE_CLASS, MULTILABEL), order_only=True,
-        per_class="comptool.metrics.ranking:roc_areas"),
-    Metric("weighted-auc", "comptool.metrics.ranking:weighted_roc_area",
+        per_class="comptool.metrics.curve_areas:roc_areas"),
+    Metric("weighted-auc", "comptool.metrics.curve_areas:weighted_roc_area",
         "Mean of the ROC areas, by 'class-weights' or else by how often a class is present.",
         "scikit-learn's roc_auc_score", (*ONE_CLASS, MULTILABEL), order_only=True,
         takes=("class_weights",)),
-    Metric("micro-auc", "comptool.metrics.ranking:micro_roc_area",
+    Metric("micro-auc", "comptool.metrics.curve_areas:micro_roc_area",
         "ROC area of all cells ranked together.",
         "scikit-learn's roc_auc_score", (MULTILABEL,)),
-    Metric("pauc@tpr", "comptool.metrics.ranking:partial_roc_area",
+    Metric("pauc@tpr", "comptool.metrics.curve_areas:partial_roc_area",
         "Area of the ROC curve above a true-positive rate.",
         "ISIC 2024", (*ONE_CLASS, MULTILABEL), order_only=True,
         parameter="tpr", takes=("tpr", "positive_class"), needs=("tpr",)),
@@ -427,7 +427,7 @@ def entries(name: str) -> list[Metric]:
 
 
 def options_in_words(name: str) -> dict[str, str]:
-    """What each option of a metric has to be, by name; a UsageError for an unknown metric.
+    """Description of the values of each option of a metric; a UsageError for an unknown metric.
 
     Examples
     --------
@@ -454,7 +454,7 @@ def options_in_words(name: str) -> dict[str, str]:
 
 
 def wrong_name(name: object) -> str | None:
-    """What is wrong with the name of a metric, or None; executes no file of a user.
+    """Fault of the name of a metric, or None; executes no file of a user.
 
     Examples
     --------

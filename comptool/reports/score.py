@@ -25,6 +25,7 @@ from comptool.io.atomic import together
 from comptool.io.predictions import RESERVED
 from comptool.io.provenance import PracticeFacts
 from comptool.io.tables import check_ids, write_table
+from comptool.metrics.curve_areas import precisions_and_areas
 from comptool.metrics.metric_registry import (
     CLASSES,
     METRICS,
@@ -37,7 +38,6 @@ from comptool.metrics.metric_registry import (
     find,
 )
 from comptool.metrics.multilabel import at_thresholds, count
-from comptool.metrics.ranking import precisions_and_areas
 from comptool.registry import is_user_object
 from comptool.reports.answer_tables import (
     PRIVATE,

@@ -226,7 +226,7 @@ class Probability(AnswerForm):
         given = sample.positive
         if given is not None and given not in known:
             raise SubmissionError(
-                f"the positive class '{given}' is no class; the classes are {quoted(known)}. "
+                f"the positive class '{given}' is not a class; the classes are {quoted(known)}. "
                 f"Correct --positive-class, or positive-class in comptool.toml"
             )
         place, is_known = positive_class(column, known, given)
@@ -262,7 +262,7 @@ class Numbers(AnswerForm):
         known = sample.classes
         if not sample.task.numbers:
             if sample.task.cells or known is None or not all(map(is_number, known)):
-                return "the classes are no numbers"
+                return "the classes are not numbers"
             return _no_answer_column(sample)
         if known is not None and len(known) > 1 and sample.rows is None:
             lacking = [name for name in known if name not in sample.asked]
@@ -288,7 +288,7 @@ class Numbers(AnswerForm):
                 f"{quoted(targets or ())}"
             )
         others = tuple(name for name in sample.asked if name not in targets)
-        notes = (f"{quoted(others)} is no target and is kept as it is",) if others else ()
+        notes = (f"{quoted(others)} is not a target and is kept as it is",) if others else ()
         answer = targets[0] if len(targets) == 1 else ""
         return replace(plain, answer=answer, kept=(*plain.kept, *others), notes=notes)
 
@@ -535,7 +535,7 @@ def _refuse_other_classes(asked: Sequence[str], known: tuple[str, ...] | None) -
 
 
 def _no_answer_column(sample: SampleSubmission) -> str:
-    """Why one column of answers is not what the sample has; else empty."""
+    """Reason why the sample has no single column of answers; else empty."""
     if sample.task.numbers and sample.per_class:
         return "the competition asks for numbers"
     if sample.rows is not None:

@@ -120,10 +120,12 @@ def read_submission(path: Path, form: TextForm = USUAL) -> pd.DataFrame:
             names = archive.namelist()
             if names != [MEMBER]:
                 shown = ", ".join(f"'{name}'" for name in names[:3]) or "nothing"
-                raise SubmissionError(f"{path}: holds {shown}; one {MEMBER} at its root is wanted")
+                raise SubmissionError(
+                    f"{path}: holds {shown}; one {MEMBER} at its root is expected"
+                )
             content = archive.read(MEMBER)
     except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, RuntimeError) as error:
-        raise SubmissionError(f"{path}: is no readable zip ({error})") from error
+        raise SubmissionError(f"{path}: is not a readable zip ({error})") from error
     with tempfile.TemporaryDirectory() as folder:
         extracted = Path(folder) / MEMBER
         extracted.write_bytes(content)
@@ -193,7 +195,7 @@ class Target:
 
     @cached_property
     def written(self) -> TextForm:
-        """How a submission is written: as the sample, but in UTF-8 and without comment lines."""
+        """Text form of a submission: that of the sample, but in UTF-8 and without comment lines."""
         if self.sample_path.suffix.lower() in (PARQUET, *JSON):
             return USUAL
         return replace(text_form(self.sample_path), encoding=UTF_8, num_comments=0)
@@ -251,7 +253,7 @@ class Delivery:
         header = ",".join(self.layout.columns[:4]) + ("..." if len(self.layout.columns) > 4 else "")
         layout = self.layout
         form = f"answer form: {layout.description}, {layout.reason}"
-        passed = f"checked: {self.rows} rows of {header} ({layout.description}), ids as wanted"
+        passed = f"checked: {self.rows} rows of {header} ({layout.description}), ids as expected"
         return "\n".join([form, *self.layout.notes, *self.notes, passed])
 
 

@@ -312,7 +312,7 @@ def presumed_answers(
                 f"({quoted(known)}), and other answers are. Name all classes with 'classes' in "
                 "comptool.toml"
             )
-        return False, (f"{quoted(strange)} in the sample submission is no class",)
+        return False, (f"{quoted(strange)} in the sample submission is not a class",)
     first = first_class_number(named, known, strict=True)
     if first is not None and not number_classes:
         what = f"class numbers: {_numbered(known, first)}"

@@ -13,7 +13,7 @@ import pytest
 BEST = "weights/net/best.safetensors"
 LAST = "weights/net/last.pt"
 UNREADABLE = (
-    f"{BEST}: is no readable checkpoint, it may be truncated or of another kind ({{}}). Train "
+    f"{BEST}: is not a readable checkpoint, it may be truncated or of another kind ({{}}). Train "
     "again, or copy it again from where it came"
 )
 

@@ -217,8 +217,8 @@ def test_options_are_the_further_parameters():
     [
         ("none", "score.py:none returned None (NoneType), not one number"),
         ("pair", "score.py:pair returned array([1., 2.]) (ndarray), not one number"),
-        ("nan", "score.py:nan returned nan, which is no score"),
-        ("infinite", "score.py:infinite returned inf, which is no score"),
+        ("nan", "score.py:nan returned nan, which is not a score"),
+        ("infinite", "score.py:infinite returned inf, which is not a score"),
         ("fails", "score.py:fails (line 38) raised ValueError: no"),
         ("patients", "score.py:patients (line 40) raised KeyError: 'patient'; its tables have the "
          "columns '0', '1', '2'"),

@@ -165,7 +165,7 @@ def test_a_contradiction_names_the_option_that_settles_it(table, classes, metric
         ("top-k", "--form top-k: neither the metric nor a list in the sample submission says how "
          "many classes"),
         ("list", "--form list: an image has one class"),
-        ("numbers", "--form numbers: the classes are no numbers"),
+        ("numbers", "--form numbers: the classes are not numbers"),
         ("lable", "no answer form is called 'lable'; did you mean 'label', 'probabilities' or "
          "'probability'?"),
     ],
@@ -209,7 +209,7 @@ def test_answers_that_are_no_classes_are_refused(answers, classes, task, message
     ("answers", "classes", "note"),
     [
         (["unknown", "unknown"], WORDS, "'unknown' in the sample submission are taken for placeho"),
-        (["971", "541", "1"], ("1", "2"), "'971', '541' in the sample submission is no class"),
+        (["971", "541", "1"], ("1", "2"), "'971', '541' in the sample submission is not a class"),
         (["971", "541", "59"], ("1", "2"), "'971', '541', '59' in the sample submission are tak"),
         (["1", "1"], ("1.0", "2.0"), "classes are written as in the training table: '1.0', '2.0'"),
         (["0", "0"], ("-1", "1"), "'0' in the sample submission are taken for placeholders"),
@@ -311,7 +311,7 @@ def test_numbers_are_answered_with_numbers(metric):
 def test_several_numbers_stand_under_their_names_and_other_columns_are_kept():
     table = pd.DataFrame({"id": ["i0"], "b": ["0"], "Confidence": ["100"], "a": ["0"]})
     layout = chosen(table, ("a", "b"), NUMBERS, Quantity())
-    assert layout.notes == ("'Confidence' is no target and is kept as it is",)
+    assert layout.notes == ("'Confidence' is not a target and is kept as it is",)
     assert written(table, layout, Quantity(), ("a", "b"), np.array([[1.5, 7.0]])) == {
         "id": ["i0"], "b": [7.0], "Confidence": ["100"], "a": [1.5],
     }  # fmt: skip

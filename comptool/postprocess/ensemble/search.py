@@ -27,9 +27,9 @@ import numpy as np
 import numpy.typing as npt
 
 from comptool.errors import UsageError
+from comptool.metrics.curve_areas import areas, precisions, rank_sorted
 from comptool.metrics.metric_registry import Floats, Metric, Targets
 from comptool.metrics.multiclass import SMALLEST
-from comptool.metrics.ranking import areas, precisions, rank_sorted
 from comptool.tasks import of_targets
 
 Doubles = npt.NDArray[np.float64]
