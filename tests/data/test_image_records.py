@@ -103,7 +103,7 @@ def test_only_a_list_whose_first_record_holds_an_image_is_taken_for_records():
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        (f"[{FIRST}, 2]", "train.json: is no list of records"),
+        (f"[{FIRST}, 2]", "train.json: is not a list of records"),
         (f'[{FIRST}, {{"id": ', "train.json: is not readable as JSON ("),
     ],
 )
