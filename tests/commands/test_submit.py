@@ -195,7 +195,7 @@ def test_a_file_that_would_be_refused_is_exit_4(comptool, cup, text, message):
          "sample submission missing: 'q'; 1 id not in the sample submission: 'x'"),
         (PREDS.replace("0.25,0.75", "2.5,-1.5"), 3, "submissions/preds.csv, row 1, column '0': "),
         (PREDS.replace("0.25,0.75", ",0.75"), 3, "submissions/preds.csv, row 1, column '0': is n"),
-        (PREDS.replace("p,", "q,"), 3, "submissions/preds.csv, row 2, column 'image_id': the id "),
+        (PREDS.replace("p,", "q,"), 3, "submissions/preds.csv, row 2, column 'image_id': dupli"),
         ("image_id,0,1,pred\np,1,0,7\nq,1,0,0\nr,1,0,0\n", 4,
          "submissions/preds.csv, column 'pred': no such class (found '7')"),
     ],
