@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import average_precision_score
 
-from comptool.metrics.ranking import average_precisions
+from comptool.metrics.curve_areas import average_precisions
 
 CLASSES = 60
 ROWS = (6_550, 44_000)

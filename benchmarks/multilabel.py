@@ -26,7 +26,7 @@ from program import Results, comptool, long_options, real_images
 from safetensors.numpy import load_file, save_file
 from sklearn.ensemble import ExtraTreesClassifier
 
-from comptool.metrics.ranking import average_precisions
+from comptool.metrics.curve_areas import average_precisions
 
 BACKBONE = "mobilenetv3_small_100"
 SIZE, FOLDS = 96, 3

@@ -85,7 +85,7 @@ class InitConfig(Output):
         panel=COLUMNS,
     )
     missing_images: str | None = option(
-        help="A training row without its images: error, or drop it.", panel=TABLES
+        help="A training row whose images are not there: error, or drop it.", panel=TABLES
     )
     reader: str | None = option(
         help="Reader of the image files: FILE.py:function, or a name.",
@@ -113,7 +113,7 @@ def init(config: InitConfig) -> None:
     """
     from comptool.competition.config import detected, dump
     from comptool.competition.detect import ASSUMED_METRIC
-    from comptool.competition.overview import overview
+    from comptool.competition.sample_summary import summarise
     from comptool.competition.schema import from_environment, from_options
     from comptool.io.atomic import refuse_existing
     from comptool.submission.answer_forms import FORMS
@@ -127,7 +127,7 @@ def init(config: InitConfig) -> None:
     )
     found = detected([Path(), Path("data")], given, unpack=not config.dry_run)
     found.find_metric()
-    about = overview(found)
+    about = summarise(found)
     sentences = [f"inspecting {found.folder}", *found.findings, *about.lines]
     if f"{ASSUMED_METRIC} {found.metric}" in found.findings:
         sentences.append("Which metric does the organiser rank by? Name it with --metric")

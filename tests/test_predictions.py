@@ -104,7 +104,7 @@ WRONG = "its arrays are not those of predictions (found "
         ([NUMBERS.astype(int), ["id", "a", "b"], ["1", "2"], [0, 1], ["a", "b"]], WRONG),
         ([NUMBERS[0], ["id", "a", "b"], ["1", "2"], [0, 1], ["a", "b"]], WRONG),
         ([NUMBERS, ["id", "a", "a"], ["1", "2"], [0, 1], ["a", "b"]], "the header repeats a col"),
-        ([NUMBERS, ["id", "a", "b"], ["1", "1"], [0, 1], ["a", "b"]], "the id is there twice"),
+        ([NUMBERS, ["id", "a", "b"], ["1", "1"], [0, 1], ["a", "b"]], "duplicate id"),
         ([NUMBERS[:, :0], ["id"], ["1", "1"], [0, 1], ["a", "b"]], "has no probability column"),
         ([NUMBERS[:0], ["id", "a", "b"], np.array([], str), np.array([], int), np.array([], str)],
          "has a header and no rows"),

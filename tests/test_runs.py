@@ -218,7 +218,7 @@ def test_a_damaged_checkpoint_is_refused(content):
     with pytest.raises(InputError) as refusal:
         read_header(run)
     assert str(refusal.value).startswith(
-        "weights/run/best.safetensors: is no readable checkpoint, it may be truncated or of "
+        "weights/run/best.safetensors: is not a readable checkpoint, it may be truncated or of "
         "another kind ("
     )
 

@@ -48,7 +48,7 @@ def test_training_samples_of_a_table(pairs):
         ("3,,,a", "row 3, column 'sar': this row has no image path"),
         ("3,s.png,e.png, ", "row 3, column 'y': the label is blank"),
         (",s.png,e.png,a", "row 3, column 'id': the id is blank"),
-        ("007,s.png,e.png,a", "row 3, column 'id': the id is there twice (found '007')"),
+        ("007,s.png,e.png,a", "row 3, column 'id': duplicate id (found '007')"),
     ],
 )
 def test_a_wrong_row_is_named(pairs, row, message):

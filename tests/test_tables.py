@@ -115,7 +115,7 @@ def test_predictions_with_a_byte_order_mark_and_crlf(tmp_path):
         ("id,a,\n1,.5,.5\n", "the header has a column without a name (found 'id', 'a', '')"),
         (
             "id,a,b\n1,1,0\n1,1,0\n2,1,0\n",
-            ", row 2, column 'id': the id is there twice (found '1')",
+            ", row 2, column 'id': duplicate id (found '1')",
         ),
         ("id,a,b\n1,1,0\n,1,0\n", ", row 2, column 'id': the id is blank"),
         ("id,a,b\n1,1,0\n2,x,0\n", ", row 2, column 'a': is not a number (found 'x')"),

@@ -24,7 +24,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from comptool.competition.detection import TABLE_NAME, role_of, words_of
+from comptool.competition.download_tables import TABLE_NAME, role_of, words_of
 from comptool.competition.filename_patterns import MAC_FILES, looks_like_image
 from comptool.errors import ComptoolError, InputError, OutputError, counted
 from comptool.io.atomic import disk_error, write_error

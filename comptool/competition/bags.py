@@ -13,10 +13,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from comptool.competition.detection import MIN_FOUND, Detection, Tables, first_column, spread
-from comptool.competition.filename_patterns import fill, is_pattern, placeholders, plain_path, tail
+from comptool.competition.download_tables import MIN_FOUND, Detection, Tables, spread
+from comptool.competition.filename_patterns import (
+    fill,
+    fill_rows,
+    is_pattern,
+    placeholders,
+    plain_path,
+    tail,
+)
 from comptool.errors import InputError, counted
 from comptool.io.image_records import COUNTS
+from comptool.io.sample_columns import id_of
 from comptool.io.tables import refuse_rows
 
 if TYPE_CHECKING:
@@ -138,8 +146,7 @@ def _composed(bag: str, source: Path, frame: pd.DataFrame) -> list[str]:
                 mend=NAME_BAG,
             )
         refuse_rows(source, frame[name], frame[name].str.strip() == "", "the bag is blank")
-    rows = zip(*(frame[name] for name in names), strict=True)
-    return [fill(bag, dict(zip(names, row, strict=True))) for row in rows]
+    return fill_rows(bag, frame)
 
 
 def one_row_per_image(
@@ -257,7 +264,7 @@ def check_whole(
 # Detection.
 
 
-def find_bag(found: Detection, tables: Tables) -> None:
+def settle_bag(found: Detection, tables: Tables) -> None:
     """Settle bags that the sample submission asks for, before the id column is settled."""
     if "bag" in found.facts:
         return
@@ -272,7 +279,7 @@ def find_bag(found: Detection, tables: Tables) -> None:
     sample, test, train = tables.sample, tables.test, tables.train
     if sample is None or test is None:
         return
-    asked = first_column(sample)
+    asked = id_of(sample)
     held = [] if train is None else list(train.attrs.get(COUNTS, {}).values())
     if train is not None and held and asked in train and train[asked].is_unique:
         found.settle("bag", asked, f"several images per answer: {_range(held[0])} a record")

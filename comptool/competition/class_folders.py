@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from comptool.competition.detection import VALIDATION_NAMES, Detection, words_of
+from comptool.competition.download_tables import VALIDATION_NAMES, Detection, words_of
 from comptool.competition.filename_patterns import (
     can_be_class,
     looks_like_image,
@@ -33,6 +33,7 @@ from comptool.competition.image_sources import (
     shown_modalities,
 )
 from comptool.errors import InputError, quoted
+from comptool.io.sample_columns import answer_table
 
 DATA_FOLDER_NAMES = frozenset("data input dataset download raw".split())
 MIN_PAIRED = 0.5
@@ -118,7 +119,7 @@ def class_reader(
 def level_pattern(
     above: Mapping[str, Iterable[Sequence[str]]], answers: Sequence[set[str]] = ()
 ) -> tuple[str, bool]:
-    """Which folders above the images are the class, as a label pattern; and whether that is open.
+    """Label pattern of the folders that are the class, and whether other folders may be it.
 
     The level that the ``answers`` of a sample submission name; else the levels that differ between
     images, but not by their modality: if these are several, their path is the class, and another
@@ -129,7 +130,7 @@ def level_pattern(
     above
         Folders between the training folder and the images, by modality.
     answers
-        What may be names of classes: a set of columns, a set of values.
+        Possible class names: a set of columns, a set of values.
     """
     rows = [{tuple(one) for one in each} for each in above.values()]
     depths = {len(row) for each in rows for row in each}
@@ -163,10 +164,11 @@ def folders_above(pattern: str, path: str) -> list[str]:
     return path.split("/")[: -1 - pattern.count("/")]
 
 
-def find_class_folders(found: Detection, sample: pd.DataFrame | None) -> None:
+def settle_class_folders(found: Detection, sample: pd.DataFrame | None) -> None:
     """Take ``train``, ``val``, ``test`` and ``modalities`` from a layout of class folders."""
     given = [str(found.facts[key]) for key in ("test", "test-images", "val") if key in found.facts]
-    layout = class_folders(found, given, _answers(sample))
+    answers = answer_table(sample, found.facts.get("id"))
+    layout = class_folders(found, given, _named_by(answers))
     if layout is None or (
         layout.train != found.facts.get("train") and _is_doubtful(found, layout, given)
     ):
@@ -202,29 +204,26 @@ def find_class_folders(found: Detection, sample: pd.DataFrame | None) -> None:
         )
     if "class-folders" in found.facts:
         _merge_folders(found, layout.classes)
-    elif sample is not None and _may_be_merged(layout.classes, sample):
+    elif _may_be_merged(layout.classes, answers):
         found.findings.append(
             "the sample submission answers 0 or 1, and not by these classes; if several of them "
             f"are one: --classes '0={layout.classes[0]},1=*'"
         )
-    _find_validation_folder(found, layout)
-    find_test_folder(found, layout.classes)
+    _settle_validation_folder(found, layout)
+    settle_test_folder(found, layout.classes)
 
 
-def _answers(sample: pd.DataFrame | None) -> list[set[str]]:
-    """What a sample submission answers with: its other columns, and what is in them."""
-    if sample is None:
-        return []
-    columns = [str(name) for name in sample.columns[1:]]
-    return [set(columns), {value for name in columns for value in sample[name]}]
+def _named_by(answers: pd.DataFrame) -> list[set[str]]:
+    """Possible class names in a sample submission: its answer columns, and their cells."""
+    return [set(answers), {value for name in answers for value in answers[name]}]
 
 
-def _may_be_merged(classes: Sequence[str], sample: pd.DataFrame) -> bool:
+def _may_be_merged(classes: Sequence[str], answers: pd.DataFrame) -> bool:
     """Whether one answer between 0 and 1 is asked for, and there are more than two classes."""
-    if len(sample.columns) != 2 or len(classes) < 3:
+    if len(answers.columns) != 1 or len(classes) < 3:
         return False
-    values = pd.to_numeric(sample.iloc[:, 1], errors="coerce")
-    return bool(values.between(0, 1).all()) and not set(sample.iloc[:, 1]) & set(classes)
+    values = pd.to_numeric(answers.iloc[:, 0], errors="coerce")
+    return bool(values.between(0, 1).all()) and not set(answers.iloc[:, 0]) & set(classes)
 
 
 def _merge_folders(found: Detection, folders: Sequence[str]) -> None:
@@ -265,7 +264,7 @@ def _is_doubtful(found: Detection, layout: ClassFolders, given: Sequence[str]) -
     return layout.train != HERE or not tests
 
 
-def _find_validation_folder(found: Detection, layout: ClassFolders) -> None:
+def _settle_validation_folder(found: Detection, layout: ClassFolders) -> None:
     """Take a folder such as ``val`` next to the training folder for a given split."""
     if "val" in found.facts:
         return
@@ -286,7 +285,7 @@ def _find_validation_folder(found: Detection, layout: ClassFolders) -> None:
             found.settle("val", name, f"{what}; {how}")
 
 
-def find_test_folder(found: Detection, classes: Sequence[str] = ()) -> None:
+def settle_test_folder(found: Detection, classes: Sequence[str] = ()) -> None:
     """Take a folder with ``test`` in its name that is not a class for the test images."""
     tests = [name for name in _tops(found.images) if "test" in name.lower() and name not in classes]
     if tests and "test" not in found.facts:
@@ -379,7 +378,7 @@ def _classes_in(
 
 
 def _num_shared(rows: Iterable[tuple[str, str]]) -> int:
-    """How many names all classes have, if these are nearly all names; else 0."""
+    """Number of names that all classes share, if these are nearly all names; else 0."""
     of_class: dict[str, set[str]] = {}
     for name, label in rows:
         of_class.setdefault(label, set()).add(name)

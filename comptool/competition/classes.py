@@ -41,7 +41,7 @@ def competition_classes(competition: Competition) -> tuple[str, ...] | None:
 
 
 def against(one: Sequence[str], other: Sequence[str]) -> str:
-    """How two different lists of names differ, in a few words.
+    """Difference between two lists of names, in a few words.
 
     Examples
     --------

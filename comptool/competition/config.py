@@ -15,7 +15,7 @@ from typing import Any
 from comptool import metrics, tasks
 from comptool.competition.archives import packed, unpack_all
 from comptool.competition.detect import detect, detect_table
-from comptool.competition.detection import TABLE_NAME, Detection, role_of
+from comptool.competition.download_tables import TABLE_NAME, Detection, role_of
 from comptool.competition.schema import (
     METRIC_OPTIONS,
     PATH_KEYS,
@@ -27,6 +27,7 @@ from comptool.competition.schema import (
     write_facts,
 )
 from comptool.errors import InputError, quoted
+from comptool.io.sample_columns import SampleColumns
 from comptool.io.tables import read_table
 from comptool.metrics import AnswerColumns, Metric
 from comptool.metrics.metric_options import is_table
@@ -62,7 +63,7 @@ class Competition:
     # column, or a pattern of columns: its images have one answer; the id: a folder of images each
     bag: str | None = None
     group: str | None = None  # column: a split keeps its groups whole
-    drop_missing: bool = False  # training rows without their images are left out
+    drop_missing: bool = False  # training rows whose images are not there are left out
     # column, or filename pattern with ``{id}``, in the model's order; several with ``|`` between
     # them are the channels of one image
     modalities: dict[str, str] = field(default_factory=dict)
@@ -82,7 +83,7 @@ class Competition:
 
     @property
     def files(self) -> tuple[Path | None, ...]:
-        """What the download is read from, and the description: no output may replace them."""
+        """Files of the download, and the description: no output may replace them."""
         return (FILE, self.train, self.val, self.test, self.sample_submission)
 
     def find_metric(
@@ -118,17 +119,17 @@ class Competition:
             name or self.metric, self.task, options, classes=known, positive=self.positive_class
         )
         if moved and own is not None and asked is not None:
-            found = found.of_classes([own.index(one) for one in asked])
+            found = found.subset([own.index(one) for one in asked])
         if found.is_ours:
             return found
         return replace(found, columns=AnswerColumns(self.id, self.label, self._num_answers()))
 
     def _num_answers(self) -> int | None:
-        """Columns of the sample submission besides the id; None if it is unknown."""
+        """Answer columns of the sample submission; None if it is unknown."""
         sample = self.sample_submission
         if sample is None or not sample.is_file():
             return None
-        return len(read_table(sample).columns) - 1
+        return len(SampleColumns.of(read_table(sample), self.id).answers)
 
 
 def load(path: Path | None = None, *, reader: str | None = None) -> Competition:

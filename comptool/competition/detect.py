@@ -15,46 +15,42 @@ from typing import Any
 import pandas as pd
 
 from comptool import tasks
-from comptool.competition.bags import find_bag, tears
+from comptool.competition.bags import settle_bag, tears
 from comptool.competition.class_folders import (
     DATA_FOLDER_NAMES,
-    find_class_folders,
-    find_test_folder,
     holds_downloads,
+    settle_class_folders,
+    settle_test_folder,
 )
-from comptool.competition.detection import (
+from comptool.competition.download_tables import (
     TEST,
     TRAIN,
     Detection,
     Tables,
     find_tables,
-    first_column,
     image_names,
     names_images,
     table_of_images,
     words_of,
 )
 from comptool.competition.filename_patterns import channels_of, placeholders
-from comptool.competition.image_sources import by_columns, find_modalities
+from comptool.competition.image_sources import by_columns, settle_modalities
 from comptool.competition.label_columns import (
     Taken,
-    answers_of,
-    choose_label,
-    columns_of,
-    has_decimal_commas,
-    is_joined,
-    near_misses,
-)
-from comptool.competition.schema import PATH_KEYS
-from comptool.competition.task_and_metric import (
     asks_for_one_probability,
     asks_for_ranking,
-    stated_metric,
+    choose_label,
+    columns_of,
+    is_joined,
+    near_misses,
     task_by_values,
 )
+from comptool.competition.organiser_text import Stated, stated_metric
+from comptool.competition.schema import PATH_KEYS
 from comptool.errors import InputError
+from comptool.io.sample_columns import answer_table, id_of
 from comptool.io.tables import read_table, refuse_rows
-from comptool.io.text_tables import NAMELESS
+from comptool.io.text_tables import NAMELESS, decimal_commas
 from comptool.metrics.metric_registry import wrong_name
 
 ID_NAMES = "id image_id img_id imageid image_name image img filename file_name file name".split()
@@ -83,18 +79,18 @@ def detect(folder: Path, given: Mapping[str, Any]) -> Detection | None:
     found = Detection(folder, _seen_from(folder, given))
     tables = find_tables(found)
     if tables.train is None:
-        find_class_folders(found, tables.sample)
+        settle_class_folders(found, tables.sample)
         if "train" not in found.facts and not holds_downloads(found.images):
             table_of_images(found, tables)
     if not any(key in found.facts for key in ("train", "test", "sample-submission")):
         return None
     found.settle("name", _name(folder), f"assumed: the name is '{_name(folder)}'")
-    find_bag(found, tables)
-    _find_id(found, tables)
+    settle_bag(found, tables)
+    _settle_id(found, tables)
     if tables.test is None and tables.sample is None and "test" not in found.facts:
-        find_test_folder(found)
-    find_modalities(found, tables)
-    _find_answers(found, tables)
+        settle_test_folder(found)
+    settle_modalities(found, tables)
+    _settle_answers(found, tables)
     found.facts["folder"] = folder.as_posix()
     return found
 
@@ -113,10 +109,10 @@ def detect_table(path: Path, given: Mapping[str, Any]) -> Detection:
     found = Detection(path.parent, facts)
     tables = Tables(frame, None, None, None)
     found.settle("name", _name(path.parent), f"assumed: the name is '{_name(path.parent)}'")
-    _find_id(found, tables)
+    _settle_id(found, tables)
     if not facts["modalities"]:
         facts["modalities"] = by_columns(path.parent, [frame])
-    _find_answers(found, tables)
+    _settle_answers(found, tables)
     return found
 
 
@@ -136,7 +132,7 @@ def _name(folder: Path) -> str:
     return re.sub(r"[^a-z0-9]+", "-", resolved.name.lower()).strip("-") or "competition"
 
 
-def _find_id(found: Detection, tables: Tables) -> None:
+def _settle_id(found: Detection, tables: Tables) -> None:
     if "id" not in found.facts:
         _refuse_missing_header(found, tables)
         frames = [frame for frame in (tables.train, tables.test) if frame is not None]
@@ -160,71 +156,89 @@ def _refuse_missing_header(found: Detection, tables: Tables) -> None:
             )
 
 
-def _find_answers(found: Detection, tables: Tables) -> None:
+def _settle_answers(found: Detection, tables: Tables) -> None:
     """Settle label, group, task and metric."""
     train, facts = tables.train, found.facts
+    answered = answer_table(tables.sample, facts["id"])
     if "label" not in facts:
         sources = [one for text in facts["modalities"].values() for one in channels_of(text)]
         named = [name for text in sources for name in placeholders(text)]
         test_columns = [] if tables.test is None else list(tables.test.columns)
         bag = facts.get("bag", NAMELESS)
         taken = Taken({facts["id"], bag, NAMELESS, *sources, *named}, set(test_columns))
-        found.settle("label", *choose_label(train, tables.sample, taken, found.table))
+        found.settle("label", *choose_label(train, answered, taken, found.table))
         if train is not None and isinstance(facts["label"], list):
-            answers = answers_of(tables.sample)
-            found.findings += near_misses(train, facts["label"], taken, answers)
+            found.findings += near_misses(train, facts["label"], taken, list(map(str, answered)))
+    label = facts["label"]
     if "group" not in facts and train is not None:
-        taken_columns = {facts["id"], *columns_of(facts["label"])}
+        taken_columns = {facts["id"], *columns_of(label)}
         torn = {name for name in train.columns if tears(train, name, facts.get("bag"))}
         group, why = choose_group(train, taken_columns | torn)
         found.settle("group", group, why)
-    _find_task_and_metric(found, tables)
-
-
-def _find_task_and_metric(found: Detection, tables: Tables) -> None:
-    train, facts, label = tables.train, found.facts, found.facts["label"]
+    joined = isinstance(label, str) and is_joined(train, answered, label, facts.get("train", ""))
     stated = stated_metric(found.folder, found.files) if "metric" not in facts else None
-    joined = isinstance(label, str) and is_joined(
-        train, tables.sample, label, facts.get("train", "")
-    )
-    if "task" not in facts:
-        if isinstance(label, str) and train is not None and label in train:
-            wrong = has_decimal_commas(train[label])
-            mend = "Write 3.3 for 3,3; if these are lists of classes, say --task multilabel"
-            refuse_rows(found.table, train[label], wrong, "has decimal commas", mend)
-        metric = facts.get("metric", next(iter(stated.names if stated else ()), None))
-        columns = [] if train is None or joined else [n for n in columns_of(label) if n in train]
-        by_column = {
-            task_by_values(train[name].unique().tolist(), metric, tables.sample)
-            for name in columns
-            if train is not None
+    values: dict[str, list[str]] = {}
+    if train is not None and not joined:
+        values = {
+            name: train[name].unique().tolist() for name in columns_of(label) if name in train
         }
-        of_values = by_column.pop() if len(by_column) == 1 else ""
-        task = tasks.by_shape(cells=joined or isinstance(label, list)).name
-        why = f"task: {task}" + (f" ({label} holds lists of labels)" if joined else "")
-        # Several numbers may be asked for at once, grades of one column alone.
-        if of_values and (tasks.find(of_values).numbers or len(columns) == 1):
-            task, why = of_values, f"task: {of_values} (by the values of {columns[0]})"
-        found.settle("task", task, why)
-    task = facts["task"]
+    if "task" not in facts:
+        if train is not None and isinstance(label, str) and label in train:
+            _refuse_decimal_commas(found.table, train[label])
+        _settle_task(found, values, answered, stated, joined=joined)
+    _settle_metric(found, values, answered, stated, joined=joined)
+
+
+def _refuse_decimal_commas(file: Path, cells: pd.Series[str]) -> None:
+    mend = "Write 3.3 for 3,3; if these are lists of classes, say --task multilabel"
+    refuse_rows(file, cells, decimal_commas(cells), "has decimal commas", mend)
+
+
+def _settle_task(
+    found: Detection,
+    values: Mapping[str, list[str]],
+    answered: pd.DataFrame,
+    stated: Stated | None,
+    *,
+    joined: bool,
+) -> None:
+    """Settle the task by the ``values`` of the label columns, or else by how many there are."""
+    label = found.facts["label"]
+    metric = found.facts.get("metric", next(iter(stated.names if stated else ()), None))
+    by_column = {task_by_values(one, metric, answered) for one in values.values()}
+    by_values = by_column.pop() if len(by_column) == 1 else ""
+    task = tasks.by_shape(cells=joined or isinstance(label, list)).name
+    why = f"task: {task}" + (f" ({label} holds lists of labels)" if joined else "")
+    # Several numbers may be asked for at once, grades of one column alone.
+    if by_values and (tasks.find(by_values).numbers or len(values) == 1):
+        task, why = by_values, f"task: {by_values} (by the values of {next(iter(values))})"
+    found.settle("task", task, why)
+
+
+def _settle_metric(
+    found: Detection,
+    values: Mapping[str, list[str]],
+    answered: pd.DataFrame,
+    stated: Stated | None,
+    *,
+    joined: bool,
+) -> None:
+    """Settle the metric that a text names, or that the answers of the sample submission suggest."""
+    task = found.facts["task"]
     if stated is not None:
-        name, said = stated.metric(task, facts.get("metric-options", {}))
+        name, said = stated.metric(task, found.facts.get("metric-options", {}))
         if name is None:
             found.findings.append(said)
         found.settle("metric", name, said)
-    columns = [] if train is None or joined else [n for n in columns_of(label) if n in train]
-    labels: list[str] = []
-    if train is not None and len(columns) == 1:
-        labels = train[columns[0]].unique().tolist()
-    if number := asks_for_ranking(tables.sample, labels):
+    labels = next(iter(values.values())) if len(values) == 1 else []
+    if number := asks_for_ranking(answered, labels):
         metric = f"map@{number}"
         if wrong_name(metric) is None and not joined:
             found.settle("metric", metric, f"{ASSUMED_METRIC} {metric}")
-    answers = answers_of(tables.sample)
     metric = tasks.find(task).assumed_metric(
-        len(answers),
-        one_probability=tables.sample is not None and asks_for_one_probability(tables.sample),
-        every_class=len(labels) > 1 and set(answers) == set(labels),
+        len(answered.columns),
+        one_probability=asks_for_one_probability(answered),
+        every_class=len(labels) > 1 and set(answered) == set(labels),
     )
     found.settle("metric", metric, f"{ASSUMED_METRIC} {metric}")
 
@@ -233,7 +247,7 @@ def choose_id(
     frames: Sequence[pd.DataFrame], sample: pd.DataFrame | None, file: Path
 ) -> tuple[str, str]:
     """The id column of the training and test tables, and why; InputError if there is none."""
-    first = None if sample is None else first_column(sample)
+    first = None if sample is None else id_of(sample)
     if first is not None and all(first in frame for frame in frames):
         return first, f"id column: {first} (the first of the sample submission)"
     if not frames:

@@ -11,9 +11,13 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from comptool.errors import InputError
 from comptool.io.image_readers import CHANNELS, IMAGE_SUFFIXES, USUAL, reader_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NOT_DATA = frozenset({"weights", "submissions", "__pycache__"})
 MAX_DEPTH = 8
@@ -111,6 +115,14 @@ def fill(pattern: str, values: Mapping[str, str]) -> str:
     return re.sub(r"{([^{}]+)}", lambda found: values[found[1]], pattern)
 
 
+def fill_rows(pattern: str, frame: pd.DataFrame, id_column: str = "id") -> list[str]:
+    """The pattern with the values of each of N rows; ``{id}`` is the value of the id column."""
+    names = placeholders(pattern)
+    columns = [frame[id_column if name == "id" else name] for name in names]
+    rows = zip(*columns, strict=True)
+    return [fill(pattern, dict(zip(names, row, strict=True))) for row in rows]
+
+
 def tail(path: str, components: int) -> str:
     """The last components of a path."""
     return "/".join(path.split("/")[-components:])
@@ -136,7 +148,7 @@ def _without_zeros(name: str) -> str:
     return re.sub(r"(?<!\d)0+(?=\d)", "", without_suffix(name.lower()))
 
 
-# How an image is looked for: as it is written, and then with less and less regard to spelling.
+# Ways to look for an image: by its exact name, and then ignoring more and more of its spelling.
 SPELLINGS: Mapping[str, Callable[[str], str]] = {
     "": lambda name: name,
     "upper and lower case": str.lower,
@@ -153,7 +165,7 @@ class ImageIndex:
         self._found: dict[tuple[int, str], dict[str, list[str]]] = {}
 
     def find(self, name: str) -> tuple[list[str], str]:
-        """The images whose path ends in a name, and which spelling was of no regard.
+        """The images whose path ends in a name, and the part of its spelling that was ignored.
 
         A name that no image has exactly is looked for without regard to upper and lower case, then
         to suffixes (none, ``.jpeg`` for ``.jpg``), then to leading zeros.

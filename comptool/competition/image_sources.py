@@ -1,4 +1,4 @@
-"""Where the images of a table's rows are: path columns, or filename patterns around the ids."""
+"""Sources of the images of a table: path columns, or filename patterns around the ids."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from pathlib import Path
 import pandas as pd
 
 from comptool.competition.archives import packed
-from comptool.competition.detection import (
+from comptool.competition.download_tables import (
     MIN_FOUND,
     Detection,
     Tables,
-    first_column,
     spread,
 )
 from comptool.competition.filename_patterns import (
     ImageIndex,
     channels_of,
-    fill,
+    fill_rows,
     is_pattern,
     looks_like_image,
     placeholders,
@@ -31,6 +30,7 @@ from comptool.competition.filename_patterns import (
 )
 from comptool.errors import SHOWN_VALUES, InputError
 from comptool.io.image_readers import CHANNELS, USUAL, parts_of, reader_of
+from comptool.io.sample_columns import id_of
 
 MAX_MODALITIES = 4
 # Radar comes first where it is paired with optical images, as in MAVOC's tables.
@@ -39,7 +39,7 @@ ONE_MODALITY = "image"
 PLAIN = frozenset({"", "image", "images", "img", "imgs", "file", "filename", "path", "id", "name"})
 
 
-def find_modalities(found: Detection, tables: Tables) -> None:
+def settle_modalities(found: Detection, tables: Tables) -> None:
     """Settle ``modalities``, then the image folders for their patterns."""
     frames = [frame for frame in (tables.train, tables.test) if frame is not None]
     if "modalities" not in found.facts:
@@ -54,7 +54,7 @@ def find_modalities(found: Detection, tables: Tables) -> None:
         train = pd.concat([train, tables.val])
     for role, frame in (("train", train), ("test", tables.to_predict)):
         if frame is not None and f"{role}-images" not in found.facts:
-            _find_images_folder(found, role, patterns, frame)
+            _settle_images_folder(found, role, patterns, frame)
 
 
 def _modalities(found: Detection, tables: Tables, frames: Sequence[pd.DataFrame]) -> dict[str, str]:
@@ -99,7 +99,7 @@ def _no_images(found: Detection, frames: Sequence[pd.DataFrame], ids: Sequence[s
 
 
 def _ids(frame: pd.DataFrame, id_column: str) -> list[str]:
-    return frame[id_column if id_column in frame else first_column(frame)].tolist()
+    return frame[id_column if id_column in frame else id_of(frame)].tolist()
 
 
 def by_columns(folder: Path, frames: Sequence[pd.DataFrame]) -> dict[str, str]:
@@ -276,11 +276,11 @@ def only_role(images: Sequence[str], role: str) -> list[str]:
     return kept or list(images)
 
 
-def _find_images_folder(
+def _settle_images_folder(
     found: Detection, role: str, patterns: Sequence[str], frame: pd.DataFrame
 ) -> None:
     """Settle the deepest folder with all images of a table, and report what is not there."""
-    id_column = found.facts["id"] if found.facts["id"] in frame else first_column(frame)
+    id_column = found.facts["id"] if found.facts["id"] in frame else id_of(frame)
     if any(name not in frame and name != "id" for text in patterns for name in placeholders(text)):
         return
     index = ImageIndex(only_role(found.images, role))
@@ -288,7 +288,7 @@ def _find_images_folder(
     missing: set[int] = set()
     ignored: Counter[str] = Counter()
     for pattern in patterns:
-        for row, name in enumerate(_filled(pattern, frame, id_column)):
+        for row, name in enumerate(fill_rows(pattern, frame, id_column)):
             images, spelling = index.find(name)
             if not images:
                 missing.add(row)
@@ -304,11 +304,3 @@ def _find_images_folder(
         found.findings.append(f"{count} {role} images are found without regard to {spelling}")
     if missing:
         found.findings.append(f"{len(missing)} of {len(frame)} {role} ids lack an image")
-
-
-def _filled(pattern: str, frame: pd.DataFrame, id_column: str) -> list[str]:
-    """The pattern for every row of a table."""
-    names = placeholders(pattern)
-    columns = [frame[id_column if name == "id" else name] for name in names]
-    rows = zip(*columns, strict=True)
-    return [fill(pattern, dict(zip(names, row, strict=True))) for row in rows]

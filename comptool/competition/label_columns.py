@@ -1,4 +1,4 @@
-"""Which columns of a table are the labels: one column of classes, or one column per class."""
+"""Label columns of a table, one of classes or one per class, and the task by their values."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from comptool.competition.detection import first_column
 from comptool.errors import InputError, nearest, quoted
 from comptool.io.json_tables import CATEGORY, CATEGORY_NAME, JOIN, JSON
 from comptool.io.predictions import RENAME_CLASS, RESERVED, RESERVED_CLASS
+from comptool.io.sample_columns import decimal_among
+from comptool.metrics.metric_registry import NUMBERS, ORDINAL, REGRESSION, ROWS
 from comptool.tasks.labels import BRACKETED, LIST_SEPARATORS, WRITTEN, split_lists
 
 LABEL_NAMES = (
@@ -28,7 +29,10 @@ PRED = "pred"
 MANY_COLUMNS, MANY_SHARE = 5, 0.75
 # A class column of the sample submission may have mistakes, which are reported later.
 MOSTLY = 0.5
-NUMBERS = re.compile(r"\d+([ ,;|]+\d+)+")
+# Names of metrics that are for numbers, and of those for grades alone.
+OF_NUMBERS = frozenset(row.name for row in ROWS if row.reads == NUMBERS)
+OF_GRADES = frozenset(row.name for row in ROWS if row.by_distance) - OF_NUMBERS
+NUMBER_LIST = re.compile(r"\d+([ ,;|]+\d+)+")
 
 
 @dataclass(frozen=True)
@@ -40,10 +44,13 @@ class Taken:
 
 
 def choose_label(
-    train: pd.DataFrame | None, sample: pd.DataFrame | None, taken: Taken, file: Path
+    train: pd.DataFrame | None, answered: pd.DataFrame, taken: Taken, file: Path
 ) -> tuple[str | list[str], str]:
-    """The label column, or the list of 0/1 columns of a multi-label table, and why."""
-    answers = answers_of(sample)
+    """The label column, or the list of 0/1 columns of a multi-label table, and why.
+
+    ``answered`` are the answer columns of the sample submission, none without one.
+    """
+    answers = [str(name) for name in answered.columns]
     if train is None:
         name = answers[0] if len(answers) == 1 or "score" in answers else "label"
         return name, f"assumed: the label is called {name}"
@@ -60,7 +67,7 @@ def choose_label(
         named = [name for name in answers if name in columns]
     if named:
         name = named[0]
-        if name == CATEGORY and CATEGORY_NAME in columns and _names_answered(train, sample):
+        if name == CATEGORY and CATEGORY_NAME in columns and _names_answered(train, answered):
             name = CATEGORY_NAME
         return name, f"label column: {name}"
     if len(binary) >= MIN_MULTILABEL_COLUMNS:
@@ -75,11 +82,9 @@ def choose_label(
     )
 
 
-def _names_answered(train: pd.DataFrame, sample: pd.DataFrame | None) -> bool:
+def _names_answered(train: pd.DataFrame, answered: pd.DataFrame) -> bool:
     """Whether a sample submission answers with the names of categories rather than their ids."""
-    if sample is None:
-        return False
-    answers = {value for name in answers_of(sample) for value in sample[name]}
+    answers = {value for name in answered for value in answered[name]}
     return bool(answers & set(train[CATEGORY_NAME])) and not answers & set(train[CATEGORY])
 
 
@@ -89,14 +94,6 @@ def are_numbers(train: pd.DataFrame, names: Sequence[str]) -> bool:
         return False
     values = [pd.to_numeric(train[name], errors="coerce") for name in names]
     return all(one.notna().all() for one in values) and any((one % 1 != 0).any() for one in values)
-
-
-def answers_of(sample: pd.DataFrame | None) -> list[str]:
-    """The columns of a sample submission after its id."""
-    if sample is None:
-        return []
-    names = [str(name) for name in sample.columns]
-    return names[names.index(first_column(sample)) + 1 :]
 
 
 def is_binary(column: pd.Series[str]) -> bool:
@@ -198,19 +195,8 @@ def columns_of(label: str | list[str]) -> list[str]:
     return [label] if isinstance(label, str) else label
 
 
-def has_decimal_commas(column: pd.Series[str]) -> pd.Series[bool]:
-    """The cells that are numbers with a decimal comma, if all are that or blank.
-
-    What no list of classes has tells them: a class twice, as in ``3,3``, or a nought before it.
-    """
-    cells = column.str.strip()
-    decimal = cells.str.fullmatch(r"[+-]?\d+,\d+")
-    is_no_list = cells.str.fullmatch(r"[+-]?(\d+),(\1|0\d+)|[+-].*")
-    return decimal & bool((decimal | cells.eq("")).all() and is_no_list.any())
-
-
 def is_joined(
-    train: pd.DataFrame | None, sample: pd.DataFrame | None, label: str, file: str = ""
+    train: pd.DataFrame | None, answered: pd.DataFrame, label: str, file: str = ""
 ) -> bool:
     """Whether a column holds several labels per cell, joined by blanks, commas or the like.
 
@@ -231,10 +217,10 @@ def is_joined(
     several = [names for names in parts if len(names) > 1]
     if not several:
         return False
-    answers = set(answers_of(sample))
+    answers = set(answered)
     if len(answers) >= MIN_MULTILABEL_COLUMNS and not answers & set(cells):
         return any(answers.issuperset(names) for names in several)
-    if all(NUMBERS.fullmatch(cell) or cell.isdigit() for cell in cells):
+    if all(NUMBER_LIST.fullmatch(cell) or cell.isdigit() for cell in cells):
         return True
     counts = Counter(name for names in parts for name in set(names))
     recurring = counts.most_common(1)[0][1] > 1
@@ -244,3 +230,57 @@ def is_joined(
         listed = [name for names in several for name in names]
         return sum(counts[name] > 1 for name in listed) > MOSTLY * len(listed)
     return recurring and (mark != " " or plural)
+
+
+def task_by_values(labels: Sequence[str], metric: str | None, answered: pd.DataFrame) -> str:
+    """``ordinal`` or ``regression`` if a column of labels and the metric stand for it, else blank.
+
+    Numbers with a fraction are no classes. Whole numbers are grades or numbers if the metric is one
+    of grades or numbers, and numbers if the sample submission answers them with fractions beyond 1.
+
+    Examples
+    --------
+    >>> none = pd.DataFrame()
+    >>> task_by_values(["0", "2", "1"], "quadratic-kappa", none)
+    'ordinal'
+    >>> task_by_values(["3", "17", "1"], "rmse", none), task_by_values(["0", "1"], "auc", none)
+    ('regression', '')
+    """
+    values = pd.to_numeric(pd.Series(list(labels), dtype=object), errors="coerce")
+    if values.isna().any() or values.empty:
+        return ""
+    whole = (values % 1 == 0).all()
+    if metric in OF_GRADES and whole:
+        return ORDINAL
+    if metric in OF_NUMBERS:
+        return REGRESSION
+    if not whole:
+        return REGRESSION
+    return REGRESSION if metric is None and _answers_fractions(answered) else ""
+
+
+def _answers_fractions(answered: pd.DataFrame) -> bool:
+    """Whether a sample submission has one column of numbers, some with a fraction and beyond 1."""
+    if len(answered.columns) != 1:
+        return False
+    values = pd.to_numeric(answered.iloc[:, 0], errors="coerce")
+    return bool(values.notna().all() and (values % 1 != 0).any() and (values.abs() > 1).any())
+
+
+def asks_for_ranking(answered: pd.DataFrame, labels: Sequence[str]) -> int:
+    """Number of classes, best first, that a sample submission lists in a cell; else 0."""
+    if len(answered.columns) != 1:
+        return 0
+    cells = split_lists(answered.iloc[:, 0], labels)
+    lengths = {len(cell) for cell in cells}
+    known = set(labels)
+    number = lengths.pop() if len(lengths) == 1 else 0
+    return number if number > 1 and any(known.issuperset(cell) for cell in cells) else 0
+
+
+def asks_for_one_probability(answered: pd.DataFrame) -> bool:
+    """Whether a sample submission has one column of numbers from 0 to 1, some with a point."""
+    if len(answered.columns) != 1:
+        return False
+    cells = answered.iloc[:, 0].unique()
+    return bool(decimal_among(cells)) and all(0 <= float(one) <= 1 for one in cells if one.strip())

@@ -31,13 +31,13 @@ from comptool.competition.class_folders import (
     level_pattern,
 )
 from comptool.competition.config import Competition
-from comptool.competition.detection import first_column
 from comptool.competition.filename_patterns import (
     Row,
     can_be_class,
     channels_of,
     collect,
     fill,
+    fill_rows,
     find_images,
     is_pattern,
     look_up,
@@ -50,6 +50,7 @@ from comptool.io.image_readers import CHANNELS, MEMBER, parts_of, suffixes_of
 from comptool.io.image_records import COUNTS, NOTES, holds_records
 from comptool.io.names import check_texts
 from comptool.io.provenance import TableFacts, facts
+from comptool.io.sample_columns import id_of
 from comptool.io.tables import check_ids, read_table, refuse_rows
 from comptool.tasks.labels import (
     ZERO_IS_UNKNOWN,
@@ -201,7 +202,7 @@ def _with_images_only(
     competition: Competition, source: Path, frame: pd.DataFrame
 ) -> tuple[pd.DataFrame, str]:
     """The rows with all of their images, and a sentence about the others."""
-    lacking = missing_images(competition, frame)
+    lacking = dangling_rows(competition, frame)
     if not lacking.any():
         return frame, ""
     if lacking.all():
@@ -212,8 +213,11 @@ def _with_images_only(
     return frame[~lacking].reset_index(drop=True), note
 
 
-def missing_images(competition: Competition, frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Which rows name an image that is not there, or have none at all; shape (N,)."""
+def dangling_rows(competition: Competition, frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Mask of rows that name an image that is not there, or have none at all; shape (N,).
+
+    A blank path of one modality is none of them: `comptool.data.image_io.find_missing` counts it.
+    """
     paths = frame[[path_column(competition, name) for name in competition.modalities]]
     lacking = (paths == "").all(axis=1).to_numpy(copy=True)
     for column in paths:
@@ -283,7 +287,7 @@ def test_samples(competition: Competition) -> Samples:
     else:
         frame = _read(competition, source)
         if competition.id not in frame.columns and source == competition.sample_submission:
-            frame = frame.rename(columns={first_column(frame): competition.id})
+            frame = frame.rename(columns={id_of(frame): competition.id})
         if source == competition.sample_submission:
             frame = frame[[competition.id]].copy()
         frame = _images_asked(competition, source, frame)
@@ -655,16 +659,15 @@ def images_of(competition: Competition, images_folder: Path) -> list[str]:
 
 
 def _filled(competition: Competition, source: Path, frame: pd.DataFrame, pattern: str) -> list[str]:
-    columns = {name: competition.id if name == "id" else name for name in placeholders(pattern)}
-    for column in columns.values():
+    """The pattern for every row of a table; an InputError if a column is missing."""
+    for column in (competition.id if name == "id" else name for name in placeholders(pattern)):
         if column not in frame.columns:
             raise InputError(
                 f"no column is called '{column}', which the pattern '{pattern}' needs",
                 file=source,
                 values=list(frame.columns),
             )
-    rows = zip(*(frame[column] for column in columns.values()), strict=True)
-    return [fill(pattern, dict(zip(columns, row, strict=True))) for row in rows]
+    return fill_rows(pattern, frame, competition.id)
 
 
 def pattern_modalities(competition: Competition) -> list[str]:

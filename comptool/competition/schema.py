@@ -64,7 +64,7 @@ COMMENTS = {
     "bag": "column, or columns such as {patient}_{side}: its images have one answer",
     "group": "rows of one group are never torn apart by a split",
     "classes": "all class names",
-    "missing-images": "drop: training rows without their images are left out",
+    "missing-images": "drop: training rows that name an image that is not there are left out",
     "reader": "of the images, FILE.py:function",
 }
 
@@ -195,7 +195,7 @@ def checked(facts: Facts, complaint: Callable[[str, str], Exception]) -> Facts:
 
 
 def _wrong(key: str, value: object) -> str | None:
-    """What is wrong with a fact's value, or None."""
+    """Fault of a fact's value, or None."""
     if key == "task":
         known = tasks.names()
         return None if value in known else f"is {value!r}; it can be {', '.join(known)}"

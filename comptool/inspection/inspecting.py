@@ -15,7 +15,7 @@ import pandas as pd
 from comptool.competition import findings
 from comptool.competition.config import Competition, load
 from comptool.competition.findings import KINDS, TEST, TRAIN
-from comptool.competition.overview import described, spellings
+from comptool.competition.sample_summary import described, spellings
 from comptool.competition.samples import Samples, read_samples, test_samples, training_samples
 from comptool.data.image_io import FULL_DEPTH, depth_of
 from comptool.errors import InputError, quoted

@@ -41,7 +41,7 @@ def package(name: str, extra: str, path: Path) -> Any:
 def read_numpy(content: bytes, path: Path) -> Array:
     """The array of a .npy file, or of a .npz file with one image."""
     if not content.startswith(NUMPY):
-        raise InputError("this is no array of numpy", file=path, mend=DAMAGED)
+        raise InputError("this is not a numpy array", file=path, mend=DAMAGED)
     try:
         if not zipfile.is_zipfile(io.BytesIO(content)):
             return _array(io.BytesIO(content), len(content), path)

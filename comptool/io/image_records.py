@@ -123,7 +123,7 @@ def read_record(path: Path, member: str) -> bytes:
     """The bytes of a record, ``START+LENGTH/FIELD``; an InputError if the file lacks the place."""
     start, _, length = member.partition("/")[0].partition("+")
     if not (start.isdigit() and length.isdigit()):
-        raise InputError(f"'{member}' is no place START+LENGTH/FIELD of a record", file=path)
+        raise InputError(f"'{member}' is not a place START+LENGTH/FIELD of a record", file=path)
     with path.open("rb") as stream:
         stream.seek(int(start))
         content = stream.read(int(length))
@@ -152,7 +152,7 @@ def read_json(content: bytes, path: Path) -> npt.NDArray[np.float32]:
         side = math.isqrt(len(values))
         if side * side != len(values):
             raise InputError(
-                f"this flat array of {len(values)} numbers is no square image; nested lists "
+                f"this flat array of {len(values)} numbers is not a square image; nested lists "
                 "would give its rows",
                 file=path,
             )
@@ -191,7 +191,7 @@ def _field(record: Any, path: Path) -> Any:
 def _moved(path: Path, error: Exception) -> InputError:
     reason = " ".join(str(error).split())
     return InputError(
-        f"is no record any more ({reason}); the table was made of another file",
+        f"is no longer a record ({reason}); the table was made of another file",
         file=path,
         mend="Make the table again: comptool split",
     )
@@ -235,7 +235,7 @@ def _json_records(path: Path) -> Iterator[tuple[int, int, Record]]:
             record, end = DECODER.raw_decode(text, begin)
         if not isinstance(record, dict):
             raise InputError(
-                "is no list of records: a list of objects, or one object per line", file=path
+                "is not a list of records: a list of objects, or one object per line", file=path
             )
         byte += len(text[place:begin].encode())
         length = len(text[begin:end].encode())
@@ -244,7 +244,7 @@ def _json_records(path: Path) -> Iterator[tuple[int, int, Record]]:
 
 
 def _next(text: str, place: int) -> int:
-    """Where the next record begins: after white space, commas and the bracket of the list."""
+    """Start of the next record: after white space, commas and the bracket of the list."""
     while place < len(text) and (text[place].isspace() or text[place] in ",["):
         place += 1
     return place

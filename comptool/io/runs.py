@@ -253,7 +253,7 @@ def read_header(run: Path) -> RunHeader:
             metadata = checkpoint.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise InputError(
-            f"is no readable checkpoint, it may be truncated or of another kind ({error})",
+            f"is not a readable checkpoint, it may be truncated or of another kind ({error})",
             file=path,
             mend="Train again, or copy it again from where it came",
         ) from error

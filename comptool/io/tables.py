@@ -39,7 +39,7 @@ def read_table(
 ) -> pd.DataFrame:
     """Read a text, Parquet or JSON table with every cell as text, blank = ``""``.
 
-    Of a JSON or BSON file of records, see `comptool.io.image_records.read_record_table`.
+    `comptool.io.image_records.read_record_table` reads JSON and BSON files of records.
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ def check_ids(path: Path, column: str, ids: npt.NDArray[np.object_]) -> None:
     blank = np.flatnonzero((series == "").to_numpy())
     if blank.size:
         raise InputError("the id is blank", file=path, row=int(blank[0]) + 1, column=column)
-    refuse_rows(path, series, series.duplicated(), "the id is there twice")
+    refuse_rows(path, series, series.duplicated(), "duplicate id")
 
 
 def refuse_rows(
@@ -268,4 +268,4 @@ def no_csv(path: Path, error: Exception, form: TextForm = USUAL) -> InputError:
     except (OSError, UnicodeDecodeError, csv.Error):
         pass  # Compressed, or no text at all: the parser's own words have to do.
     reason = str(error).strip().splitlines()[0].removeprefix("Error tokenizing data. C error: ")
-    return InputError(f"is no CSV table ({reason})", file=path)
+    return InputError(f"is not a CSV table ({reason})", file=path)

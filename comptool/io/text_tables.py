@@ -8,10 +8,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from comptool.errors import InputError
 from comptool.io.image_readers import IMAGE_SUFFIXES
 from comptool.io.packed import unpacked
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NAMELESS = "Unnamed: 0"
 """The name of a first column without a name."""
@@ -78,6 +82,18 @@ def text_form(path: Path) -> TextForm:
     nameless = bool(rows) and len(rows[0]) > 1 and not rows[0][0].strip()
     columns = _columns_without_header(rows)
     return TextForm(encoding, separator, num_comments, columns, nameless and not columns)
+
+
+def decimal_commas(column: pd.Series[str]) -> pd.Series[bool]:
+    """The cells that are numbers with a decimal comma, if all are that or blank.
+
+    Such cells are no lists of classes if one has a number twice, as in ``3,3``, a zero before a
+    number, or a sign.
+    """
+    cells = column.str.strip()
+    decimal = cells.str.fullmatch(r"[+-]?\d+,\d+")
+    is_no_list = cells.str.fullmatch(r"[+-]?(\d+),(\1|0\d+)|[+-].*")
+    return decimal & bool((decimal | cells.eq("")).all() and is_no_list.any())
 
 
 def _head(path: Path) -> bytes:

@@ -23,10 +23,11 @@ Check = Callable[[object, Classes], Any]
 
 @dataclass(frozen=True)
 class MetricOption:
-    """How a value is checked, and what it has to be, in words."""
+    """The check of a value, a description of valid ones, and an example as it is typed."""
 
     check: Check  # raises ValueError; the value in class order where the classes are known
     words: str
+    example: str
 
 
 def from_text(text: str) -> Value:
@@ -169,16 +170,18 @@ def _cost(value: object, classes: Classes) -> list[list[float]]:
 
 
 OPTIONS: Mapping[str, MetricOption] = {
-    "k": MetricOption(_whole, "a whole number of 1 or more"),
-    "tpr": MetricOption(_rate, "a true-positive rate above 0 and below 1"),
-    "beta": MetricOption(_positive, "a number above 0"),
-    "positive_weight": MetricOption(_positive, "a number above 0"),
-    "positive_class": MetricOption(_class, "a class"),
+    "k": MetricOption(_whole, "a whole number of 1 or more", "5"),
+    "tpr": MetricOption(_rate, "a true-positive rate above 0 and below 1", "0.8"),
+    "beta": MetricOption(_positive, "a number above 0", "2"),
+    "positive_weight": MetricOption(_positive, "a number above 0", "2"),
+    "positive_class": MetricOption(_class, "a class", "ill"),
     "class_weights": MetricOption(
-        _weights, "a number of 0 or more for each class, not all 0, or a CSV with class and weight"
+        _weights,
+        "a number of 0 or more for each class, not all 0, or a CSV with class and weight",
+        "weights.csv",
     ),
     "cost": MetricOption(
-        _cost, "a CSV with one row per true class and one column per answered class"
+        _cost, "a CSV with one row per true class and one column per answered class", "cost.csv"
     ),
 }
 

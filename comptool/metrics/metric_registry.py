@@ -74,7 +74,7 @@ def weighted(prepare: Callable[..., Weighted]) -> WeightedMetric:
 
 @dataclass(frozen=True)
 class AnswerColumns:
-    """What tables of answers are called, for the functions of a user that take tables."""
+    """Column names of tables of answers, for the functions of a user that take tables."""
 
     id: str = "id"
     label: str = "label"
@@ -94,12 +94,14 @@ class Metric(Entry):
     reads
         "probabilities"; "classes": the predicted class or the cells above one half; "ranking": the
         `k` most probable classes; "numbers"; empty for a user's function that does not say.
-    of_order
+    order_only
         Whether only the order of the rows within each class matters.
     per_class
         ``"package.module:function"`` of the K values of which it is the mean.
-    of_values
+    needs_values
         Whether it takes ``values``, the numbers that the class names are, None if one is none.
+    by_distance
+        Whether a wrong grade counts by its distance from the true one.
     parameter
         The option that may stand in the name, after ``@``.
     takes
@@ -117,9 +119,10 @@ class Metric(Entry):
     tasks: tuple[str, ...] = ()
     greater_is_better: bool = True
     reads: str = PROBABILITIES
-    of_order: bool = False
+    order_only: bool = False
     per_class: str = ""
-    of_values: bool = False
+    needs_values: bool = False
+    by_distance: bool = False
     parameter: str = ""
     takes: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
@@ -146,7 +149,7 @@ class Metric(Entry):
         return f"{self.name} ({about}): {self.summary} [{self.source}]"
 
     @property
-    def of_decisions(self) -> bool:
+    def needs_decisions(self) -> bool:
         """Whether only the predicted class matters, not its probability."""
         return self.reads == CLASSES
 
@@ -197,7 +200,7 @@ class Metric(Entry):
         targets, probabilities = np.asarray(targets), np.asarray(probabilities)
         if len(targets) == 0:
             raise InputError(f"there are no rows to compute {self.name} of")
-        if pred is not None and self.of_decisions and targets.ndim == 1:
+        if pred is not None and self.needs_decisions and targets.ndim == 1:
             probabilities = np.eye(probabilities.shape[1])[pred]
         function = self.load()
         if hasattr(function, "prepare"):
@@ -219,7 +222,7 @@ class Metric(Entry):
             if self.classes is None:
                 raise UsageError(f"{self.name} needs the names of the classes for positive-class")
             arguments["positive"] = self.classes.index(arguments.pop("positive_class"))
-        if self.of_values and self.classes is not None:
+        if self.needs_values and self.classes is not None:
             from comptool.metrics.grades import values_of
 
             arguments["values"] = values_of(self.classes)
@@ -236,7 +239,7 @@ class Metric(Entry):
         """The value; see :meth:`prepare`. An InputError where it is not defined."""
         return self.prepare(targets, probabilities, pred=pred)(weights)
 
-    def of_classes(self, kept: Sequence[int]) -> Metric:
+    def subset(self, kept: Sequence[int]) -> Metric:
         """The metric of the classes at these places alone."""
         given = dict(self.given)
         if "class_weights" in given:
@@ -279,19 +282,19 @@ ROWS = (
         "Cohen 1960, doi:10.1177/001316446002000104", ONE_CLASS, reads=CLASSES),
     Metric("linear-kappa", "comptool.metrics.grades:linear_kappa",
         "Agreement of grades beyond chance, by their distance.",
-        "Cohen 1968, doi:10.1037/h0026256", ONE_CLASS, reads=CLASSES),
+        "Cohen 1968, doi:10.1037/h0026256", ONE_CLASS, reads=CLASSES, by_distance=True),
     Metric("quadratic-kappa", "comptool.metrics.grades:quadratic_kappa",
         "Agreement of grades beyond chance, by their squared distance (QWK).",
-        "Cohen 1968, doi:10.1037/h0026256", ONE_CLASS, reads=CLASSES),
+        "Cohen 1968, doi:10.1037/h0026256", ONE_CLASS, reads=CLASSES, by_distance=True),
     Metric("expected-cost", "comptool.metrics.grades:expected_cost",
         "Mean cost of the answers by a matrix.",
         "Elkan 2001, The Foundations of Cost-Sensitive Learning", ONE_CLASS,
         greater_is_better=False, reads=CLASSES, takes=("cost",), needs=("cost",)),
-    Metric("map", "comptool.metrics.ranking:macro_average_precision",
+    Metric("map", "comptool.metrics.curve_areas:macro_average_precision",
         "Mean over classes of the average precision.",
-        "scikit-learn's average_precision_score", (MULTILABEL,), of_order=True,
-        per_class="comptool.metrics.ranking:average_precisions"),
-    Metric("micro-map", "comptool.metrics.ranking:micro_average_precision",
+        "scikit-learn's average_precision_score", (MULTILABEL,), order_only=True,
+        per_class="comptool.metrics.curve_areas:average_precisions"),
+    Metric("micro-map", "comptool.metrics.curve_areas:micro_average_precision",
         "Average precision of all cells ranked together.",
         "scikit-learn's average_precision_score", (MULTILABEL,)),
     Metric("map@k", "comptool.metrics.top_k:average_precision",
@@ -302,20 +305,20 @@ ROWS = (
         "Mean over images of the share of labels among the k most probable classes.",
         "Manning et al. 2008, section 8.4", (*ONE_CLASS, MULTILABEL), reads=RANKING,
         parameter="k", takes=("k",), needs=("k",)),
-    Metric("auc", "comptool.metrics.ranking:macro_roc_area",
+    Metric("auc", "comptool.metrics.curve_areas:macro_roc_area",
         "Mean over classes of the ROC area, each against the rest.",
-        "Hanley & McNeil 1982", (*ONE_CLASS, MULTILABEL), of_order=True,
-        per_class="comptool.metrics.ranking:roc_areas"),
-    Metric("weighted-auc", "comptool.metrics.ranking:weighted_roc_area",
+        "Hanley & McNeil 1982", (*ONE_CLASS, MULTILABEL), order_only=True,
+        per_class="comptool.metrics.curve_areas:roc_areas"),
+    Metric("weighted-auc", "comptool.metrics.curve_areas:weighted_roc_area",
         "Mean of the ROC areas, by 'class-weights' or else by how often a class is present.",
-        "scikit-learn's roc_auc_score", (*ONE_CLASS, MULTILABEL), of_order=True,
+        "scikit-learn's roc_auc_score", (*ONE_CLASS, MULTILABEL), order_only=True,
         takes=("class_weights",)),
-    Metric("micro-auc", "comptool.metrics.ranking:micro_roc_area",
+    Metric("micro-auc", "comptool.metrics.curve_areas:micro_roc_area",
         "ROC area of all cells ranked together.",
         "scikit-learn's roc_auc_score", (MULTILABEL,)),
-    Metric("pauc@tpr", "comptool.metrics.ranking:partial_roc_area",
+    Metric("pauc@tpr", "comptool.metrics.curve_areas:partial_roc_area",
         "Area of the ROC curve above a true-positive rate.",
-        "ISIC 2024", (*ONE_CLASS, MULTILABEL), of_order=True,
+        "ISIC 2024", (*ONE_CLASS, MULTILABEL), order_only=True,
         parameter="tpr", takes=("tpr", "positive_class"), needs=("tpr",)),
     *_both("macro-f1",
         "Mean over classes of the F1 score. | Mean over classes of the F1 score at 0.5.",
@@ -361,11 +364,11 @@ ROWS = (
     Metric("mae", "comptool.metrics.grades:mae",
         "Mean distance between the true and the answered grade.",
         "Baccianella et al. 2009, doi:10.1109/ISDA.2009.230", (ORDINAL,),
-        greater_is_better=False, reads=CLASSES, of_values=True),
+        greater_is_better=False, reads=CLASSES, needs_values=True, by_distance=True),
     Metric("rmse", "comptool.metrics.grades:rmse",
         "Root mean squared distance between the true and the answered grade.",
         "Baccianella et al. 2009, doi:10.1109/ISDA.2009.230", (ORDINAL,),
-        greater_is_better=False, reads=CLASSES, of_values=True),
+        greater_is_better=False, reads=CLASSES, needs_values=True, by_distance=True),
     Metric("rmse", "comptool.metrics.numbers:rmse",
         "Root mean squared error.",
         "scikit-learn's root_mean_squared_error", (REGRESSION,),
@@ -379,7 +382,7 @@ ROWS = (
         "Wright 1921", (REGRESSION,), reads=NUMBERS),
     Metric("spearman", "comptool.metrics.numbers:spearman",
         "Correlation of the ranks.",
-        "Spearman 1904, doi:10.2307/1412159", (REGRESSION,), reads=NUMBERS, of_order=True),
+        "Spearman 1904, doi:10.2307/1412159", (REGRESSION,), reads=NUMBERS, order_only=True),
 )
 # fmt: on
 
@@ -424,7 +427,7 @@ def entries(name: str) -> list[Metric]:
 
 
 def options_in_words(name: str) -> dict[str, str]:
-    """What each option of a metric has to be, by name; a UsageError for an unknown metric.
+    """Description of the values of each option of a metric; a UsageError for an unknown metric.
 
     Examples
     --------
@@ -451,7 +454,7 @@ def options_in_words(name: str) -> dict[str, str]:
 
 
 def wrong_name(name: object) -> str | None:
-    """What is wrong with the name of a metric, or None; executes no file of a user.
+    """Fault of the name of a metric, or None; executes no file of a user.
 
     Examples
     --------
@@ -568,9 +571,8 @@ def find(
 
 def _needs(name: str, row: Metric, option: str) -> str:
     if option == row.parameter:
-        example = {"k": "5", "tpr": "0.8"}[option]
-        base = name.partition("@")[0]
-        return f"{name} needs {OPTIONS[option].words} for {option}, such as {base}@{example}"
+        example = f"{name.partition('@')[0]}@{OPTIONS[option].example}"
+        return f"{name} needs {OPTIONS[option].words} for {option}, such as {example}"
     written = option.replace("_", "-")
     return (
         f"{name} needs '{written}': {OPTIONS[option].words}. Give it: "
@@ -609,12 +611,7 @@ def by_shape(name: str, targets: Targets, options: Mapping[str, object] | None =
 
     Floats are numbers, other targets class indices (N,) or cells (N, K).
     """
-    targets = np.asarray(targets)
-    if np.issubdtype(targets.dtype, np.floating):
-        fitting = [row for row in ROWS if row.reads == NUMBERS and row.name == name]
-        if fitting:
-            return fitting[0]
-    return find(name, tasks.of_targets(targets), options)
+    return find(name, tasks.of_targets(np.asarray(targets)), options)
 
 
 def score(

@@ -202,7 +202,7 @@ def _checked(metric: Metric, call: Callable[[], object], columns: str) -> float:
         raise UserFunctionError(f"{metric.name} returned {found!r:.40} ({kind}), not one number")
     number = float(found)
     if not np.isfinite(number):
-        raise UserFunctionError(f"{metric.name} returned {number}, which is no score")
+        raise UserFunctionError(f"{metric.name} returned {number}, which is not a score")
     return number
 
 

@@ -70,7 +70,7 @@ def check_folder(output: Path, *, force: bool) -> None:
     record = provenance.recall(output)
     if not output.is_dir() or record is None or record.command != COMMAND:
         raise InputError(
-            "is no practice competition and is not replaced, even with --force", file=output
+            "is not a practice competition and is not replaced, even with --force", file=output
         )
     _refuse_strangers(output)
     refuse_existing(output.parent / f".{output.name}")

@@ -31,17 +31,11 @@ from comptool.io.predictions import (
     read_predictions,
 )
 from comptool.io.provenance import PracticeFacts
+from comptool.io.sample_columns import id_of
 from comptool.io.tables import check_ids, read_table, refuse_rows
 from comptool.metrics.metric_registry import CLASSES, PROBABILITIES, RANKING
-from comptool.submission.answer_forms import (
-    SCORE_NAMES,
-    TWO,
-    ClassLists,
-    Sample,
-    id_of,
-    image_rows,
-    numbered_from,
-)
+from comptool.submission.class_lists import ClassLists, first_class_number
+from comptool.submission.sample_submission import SCORE_NAMES, SampleSubmission, image_rows
 from comptool.tasks import Task
 from comptool.tasks.labels import class_names, matrix_of_columns, positive_class
 
@@ -141,7 +135,7 @@ class AnswerTables:
         """Read both; an InputError if one cannot be used."""
         provenance.recall(submission)
         truth, table = read_table(answers), _table_of(submission)
-        if len(truth.columns) < TWO:
+        if len(truth.columns) < 2:
             raise InputError("has no column with answers", file=answers, values=list(truth.columns))
         here = load() if FILE.exists() else None
         own = id_of(table, None if here is None else here.id)
@@ -155,7 +149,7 @@ class AnswerTables:
         label = next((one for one in labels if one in columns and one != identity), "")
         first = [identity, *([label] if label else [])]
         truth = truth[[*first, *(name for name in columns if name not in first)]]
-        if len(columns) > TWO:
+        if len(columns) > 2:
             _refuse_parts(answers, truth, {label, *asked})
         recorded = provenance.facts(answers.resolve().parent, PracticeFacts)
         return cls(submission, answers, table, truth, label, recorded, here, not kept)
@@ -212,7 +206,7 @@ def asked_columns(table: pd.DataFrame) -> list[str]:
     """The columns of answers; no id, no score beside an answer, no reserved column."""
     asked = [str(name) for name in table.columns[1:] if name not in RESERVED]
     scores = [name for name in asked if name.lower() in SCORE_NAMES]
-    return [name for name in asked if name not in scores] if len(asked) == TWO else asked
+    return [name for name in asked if name not in scores] if len(asked) == 2 else asked
 
 
 def _wide(
@@ -229,7 +223,9 @@ def _wide(
     if table[identity].duplicated().any():
         kinds = [[one] for one in others if {*table[one]} <= {*classes}]
     for kind, value in itertools.product(kinds, values):
-        sample = Sample(table[[identity, *kind, value]], tuple(classes), task, None, identity)
+        sample = SampleSubmission(
+            table[[identity, *kind, value]], tuple(classes), task, None, identity
+        )
         # Several labels of an image are no share.
         numbered = task.cells and _are_shares(table[value])
         found = image_rows(sample, None, numbered=numbered) if value not in kind else None
@@ -286,7 +282,7 @@ def _by_name(labels: pd.Series[str], tables: AnswerTables) -> pd.Series[str]:
     # Classes that are numbers themselves leave open what a number is.
     if known is None or None not in map(_number, known):
         return labels
-    first = numbered_from({*labels}, known, tables.first_number)
+    first = first_class_number({*labels}, known, usual=tables.first_number)
     if first is None:
         return labels
     return pd.Series([known[int(one) - first] for one in labels], name=labels.name, dtype=object)
@@ -345,7 +341,7 @@ def submitted_classes(tables: AnswerTables, labels: pd.Series[str], reads: str) 
     column, per_class = tables.answer, set(asked_columns(table)) & {*labels, *classes}
     if column and column != tables.truth.columns[1] and tables.here is None and not per_class:
         column = ""
-    if not column or (per_class and len(classes) != TWO):
+    if not column or (per_class and len(classes) != 2):
         if not per_class:
             raise InputError(
                 f"has neither a column '{labels.name}' nor one per class",
@@ -360,7 +356,7 @@ def submitted_classes(tables: AnswerTables, labels: pd.Series[str], reads: str) 
     refuse_blank(path, answers)
     numbers = pd.to_numeric(answers, errors="coerce").to_numpy(np.float64)
     if (
-        len(classes) == TWO
+        len(classes) == 2
         and ((numbers >= 0) & (numbers <= 1)).all()
         and (reads == PROBABILITIES or column in classes or not {*answers} <= {*classes})
         # All of the first class, by number.
@@ -370,7 +366,7 @@ def submitted_classes(tables: AnswerTables, labels: pd.Series[str], reads: str) 
         positive, _ = positive_class(column, classes, given)
         p = np.stack([1 - numbers, numbers] if positive else [numbers, 1 - numbers], axis=1)
         return Submitted(_predictions(table, classes, p), PROBABILITIES)
-    if len(classes) == TWO and reads == PROBABILITIES:
+    if len(classes) == 2 and reads == PROBABILITIES:
         outside = ((numbers < 0) | (numbers > 1)) & ~answers.isin(classes)
         refuse_rows(path, answers, outside, NO_PROBABILITY, SOFTMAX)
     lists = ClassLists.read(list(dict.fromkeys(answers)), classes)

@@ -23,8 +23,8 @@ from comptool.io.runs import damaged_record
 from comptool.io.tables import check_ids, refuse_missing
 from comptool.metrics import Metric, find
 from comptool.metrics.bootstrap import IntervalEstimate, figures_with_intervals, value_or_nan
+from comptool.metrics.curve_areas import WeightedRanking
 from comptool.metrics.multiclass import Confusion, class_shares
-from comptool.metrics.ranking import WeightedRanking
 from comptool.metrics.reliability import Confidences
 from comptool.postprocess.oof import find_out_of_fold, networks_of, read_labelled
 from comptool.reports.answer_tables import AnswerTables, true_labels

@@ -25,6 +25,7 @@ from comptool.io.atomic import together
 from comptool.io.predictions import RESERVED
 from comptool.io.provenance import PracticeFacts
 from comptool.io.tables import check_ids, write_table
+from comptool.metrics.curve_areas import precisions_and_areas
 from comptool.metrics.metric_registry import (
     CLASSES,
     METRICS,
@@ -37,7 +38,6 @@ from comptool.metrics.metric_registry import (
     find,
 )
 from comptool.metrics.multilabel import at_thresholds, count
-from comptool.metrics.ranking import precisions_and_areas
 from comptool.registry import is_user_object
 from comptool.reports.answer_tables import (
     PRIVATE,
@@ -251,7 +251,7 @@ class LabelGrade(Grade):
         """All defined metrics on all rows."""
         found = {}
         for metric in METRICS[self.task]:
-            if not metric.takes and (metric.of_decisions or not self.of_decisions):
+            if not metric.takes and (metric.needs_decisions or not self.of_decisions):
                 try:
                     found[metric.name] = metric.score(self.targets, self.probabilities)
                 except InputError:

@@ -32,13 +32,9 @@ from comptool.io.tables import read_table
 from comptool.io.text_tables import USUAL, UTF_8, TextForm, text_form
 from comptool.postprocess.calibration.config import THRESHOLDS, CalibrationConfig
 from comptool.postprocess.inputs import read_recorded, task_of
-from comptool.submission.answer_forms import (
-    FORMS,
-    Bounds,
-    Layout,
-    answered_classes,
-    read_layout,
-)
+from comptool.submission.answer_forms import FORMS, Bounds, answered_classes
+from comptool.submission.form_choice import read_layout
+from comptool.submission.sample_submission import Layout
 from comptool.tasks import Task
 from comptool.tasks.multilabel_task import ANSWERED
 
@@ -126,11 +122,13 @@ def read_submission(path: Path, form: TextForm = USUAL) -> pd.DataFrame:
             names = archive.namelist()
             if names != [MEMBER]:
                 shown = ", ".join(f"'{name}'" for name in names[:3]) or "nothing"
-                raise SubmissionError(f"{path}: holds {shown}; one {MEMBER} at its root is wanted")
+                raise SubmissionError(
+                    f"{path}: holds {shown}; one {MEMBER} at its root is expected"
+                )
             with member(path, archive, MEMBER) as stream:
                 content = stream.read()
     except UNREADABLE as error:
-        raise SubmissionError(f"{path}: is no readable zip ({reason(error)})") from error
+        raise SubmissionError(f"{path}: is not a readable zip ({reason(error)})") from error
     with tempfile.TemporaryDirectory() as folder:
         extracted = Path(folder) / MEMBER
         extracted.write_bytes(content)
@@ -200,7 +198,7 @@ class Target:
 
     @cached_property
     def written(self) -> TextForm:
-        """How a submission is written: as the sample, but in UTF-8 and without comment lines."""
+        """Text form of a submission: that of the sample, but in UTF-8 and without comment lines."""
         if self.sample_path.suffix.lower() in (PARQUET, *JSON):
             return USUAL
         return replace(text_form(self.sample_path), encoding=UTF_8, num_comments=0)
@@ -216,7 +214,7 @@ class Target:
         classes: Sequence[str] | None,
         *,
         ids: Collection[str] | None = None,
-        decided: bool = False,
+        by_threshold: bool = False,
     ) -> Layout:
         """The layout of the sample submission, see `read_layout`."""
         known = self.competition
@@ -227,7 +225,7 @@ class Target:
                 task,
                 metric=None if known is None else known.find_metric(classes=classes),
                 form=self.form,
-                decided=decided,
+                by_threshold=by_threshold,
                 id_column=None if known is None else known.id,
                 ids=ids,
                 positive=self.positive_class,
@@ -256,9 +254,9 @@ class Delivery:
     def text(self) -> str:
         """Form and check as sentences, with the assumptions between them."""
         header = ",".join(self.layout.columns[:4]) + ("..." if len(self.layout.columns) > 4 else "")
-        words = self.layout.words
-        form = f"answer form: {words}, {self.layout.reason}"
-        passed = f"checked: {self.rows} rows of {header} ({words}), ids as wanted"
+        layout = self.layout
+        form = f"answer form: {layout.description}, {layout.reason}"
+        passed = f"checked: {self.rows} rows of {header} ({layout.description}), ids as expected"
         return "\n".join([form, *self.layout.notes, *self.notes, passed])
 
 
@@ -347,19 +345,19 @@ def submit(
     task = tasks.find(target.task or recorded or tasks.DEFAULT_TASK)
     predictions = _read(predictions_path, target, task, made)
     layout = target.layout(
-        task, predictions.classes, ids=set(predictions.ids), decided=threshold is not None
+        task, predictions.classes, ids=set(predictions.ids), by_threshold=threshold is not None
     )
-    if task.numbers and not _of_order(target):
+    if task.numbers and not _by_order(target):
         refuse_ranks(predictions_path, made, NO_NUMBERS)
     name = str(predictions_path)
     bounds: Bounds = None
     notes: tuple[str, ...] = ()
-    if layout.form.decides and task.cells:
+    if layout.form.by_threshold and task.cells:
         refuse_ranks(predictions_path, made)
         bounds, notes = chosen_bounds(threshold, predictions, made, target.competition)
     table = build(predictions, target.sample, layout, task, name, bounds)
     notes += _empty_rows(table, layout, bounds)
-    if layout.form.of_probabilities and not task.cells:
+    if layout.form.holds_probabilities and not task.cells:
         notes += _lost_answers(predictions, name, task)
     arguments = {
         "predictions": predictions_path,
@@ -369,7 +367,7 @@ def submit(
         "form": layout.form.name,
     }
     # The submission inherits the facts of its predictions.
-    facts = replace(made, layout=layout.words, rows=len(table))
+    facts = replace(made, layout=layout.description, rows=len(table))
     with together():
         with atomic_output(output, force=force) as temporary:
             _write(temporary, table, target.written)
@@ -402,8 +400,8 @@ def _write(path: Path, table: pd.DataFrame, form: TextForm) -> None:
 NO_NUMBERS = "its numbers are ranks among these rows, and the metric reads their size"
 
 
-def _of_order(target: Target) -> bool:
-    return target.competition is not None and target.competition.find_metric().of_order
+def _by_order(target: Target) -> bool:
+    return target.competition is not None and target.competition.find_metric().order_only
 
 
 def check_outputs(
@@ -473,7 +471,7 @@ def chosen_bounds(
 
 def _empty_rows(table: pd.DataFrame, layout: Layout, bounds: Bounds) -> tuple[str, ...]:
     """Number of empty lists, which an organiser may refuse."""
-    if not (layout.form.decides and layout.answer and layout.rows is None):
+    if not (layout.form.by_threshold and layout.answer and layout.rows is None):
         return ()
     empty = int((table[layout.answer] == "").sum())
     bound = f"{bounds:g}" if isinstance(bounds, float) else "its threshold"

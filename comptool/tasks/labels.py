@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ import pandas as pd
 
 from comptool.errors import InputError, nearest
 from comptool.io.predictions import RENAME_CLASS, RESERVED, RESERVED_CLASS
+from comptool.io.sample_columns import SampleColumns
 from comptool.io.tables import read_table, refuse_rows
 from comptool.tasks.task import LabelFacts
 
@@ -188,6 +189,20 @@ def split_lists(lists: pd.Series[str], classes: Sequence[str] = ()) -> list[list
     return usual or []
 
 
+def split_cell(cell: str, separator: str = " ", classes: Collection[str] = ()) -> list[str]:
+    """The labels that one cell names, by the separator of its column; a blank: any white space.
+
+    Examples
+    --------
+    >>> split_cell("cat, dog", ", "), split_cell("sea ice", classes=["sea ice"])
+    (['cat', 'dog'], ['sea ice'])
+    """
+    if cell in classes:
+        return [cell]
+    parts = cell.split(separator.strip() or None)
+    return [part.strip() for part in parts if part.strip()]
+
+
 def _ways_to_split(cells: list[str]) -> Iterator[list[list[str]]]:
     written = [cell for cell in cells if cell]
     inner = cells
@@ -198,9 +213,8 @@ def _ways_to_split(cells: list[str]) -> Iterator[list[list[str]]]:
     for texts in [inner, cells] if inner is not cells else [cells]:
         for separator in LIST_SEPARATORS:
             if any(separator in cell for cell in texts):
-                parts = [cell.split(separator) for cell in texts]
-                yield [[name.strip() for name in names if name.strip()] for names in parts]
-        yield [cell.split() for cell in texts]
+                yield [split_cell(cell, separator) for cell in texts]
+        yield [split_cell(cell) for cell in texts]
 
 
 # A name may have a comma in it where something else separates the names.
@@ -397,5 +411,5 @@ def asked_classes(facts: LabelFacts) -> tuple[str, ...]:
     """The classes that the sample submission has one column for; none where it has other ones."""
     if facts.sample_submission is None:
         return ()
-    answers = [str(name) for name in read_table(facts.sample_submission).columns[1:]]
-    return tuple(answers) if len(answers) >= MIN_CLASSES else ()
+    answers = SampleColumns.of(read_table(facts.sample_submission), facts.id).answers
+    return answers if len(answers) >= MIN_CLASSES else ()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Targets = npt.NDArray[np.integer[Any] | np.floating[Any]]
 
 
-# What a task without the step is told.
+# Message of a step that a task does not have.
 STEPS = {
     "review": "doubtful labels are found by the probability of each class",
     "pseudo-label": "pseudo-labels are chosen by the probability of each class",

@@ -98,7 +98,7 @@ def kept_score(
     shares = probabilities[rows][:, kept].astype(np.float64)
     shares += np.finfo(np.float64).tiny  # uniform if all is in dropped classes
     shares /= shares.sum(axis=1, keepdims=True)
-    return metric.of_classes(kept.tolist()).score(np.searchsorted(kept, labels[rows]), shares)
+    return metric.subset(kept.tolist()).score(np.searchsorted(kept, labels[rows]), shares)
 
 
 def stage_notes(

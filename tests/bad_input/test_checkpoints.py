@@ -19,7 +19,7 @@ from comptool.training.training_state import read_state
 BEST = "weights/net/best.safetensors"
 LAST = "weights/net/last.pt"
 UNREADABLE = (
-    f"{BEST}: is no readable checkpoint, it may be truncated or of another kind ({{}}). Train "
+    f"{BEST}: is not a readable checkpoint, it may be truncated or of another kind ({{}}). Train "
     "again, or copy it again from where it came"
 )
 

@@ -100,7 +100,7 @@ def test_a_damaged_array(arrays, refused):
     path.write_bytes(path.read_bytes()[:500])
     refused(INFER, 3, "data/t2.npy: this array is damaged ({}). Download it again")
     path.write_bytes(b"<html>404 Not Found</html>")
-    refused(INFER, 3, "data/t2.npy: this is no array of numpy. Download it again")
+    refused(INFER, 3, "data/t2.npy: this is not a numpy array. Download it again")
 
 
 def test_images_of_other_channels_than_the_rest(arrays, refused):

@@ -46,7 +46,7 @@ TRAIN = ("train", *TINY, "--run-name", "new", "--metric")
          "--metric-option cost=VALUE"),
         ("gone.py:f", 3, "gone.py: this file of a metric does not exist. Give FILE.py:name"),
         ("own.py:raises", 3, "own.py:raises (line 3) raised ZeroDivisionError: no rows"),
-        ("own.py:nan", 3, "own.py:nan returned nan, which is no score"),
+        ("own.py:nan", 3, "own.py:nan returned nan, which is not a score"),
         ("own.py:text", 3, "own.py:text returned '0.5' (str), not one number"),
         ("own.py:one", 2, "own.py:one takes (targets); a metric is a function of (targets, "
          "probabilities), of (targets, probabilities, weights), or of (solution, submission, "

@@ -44,7 +44,7 @@ def test_a_practice_competition_that_exists(refused):
     refused(
         ("simulate", "mavoc", "-o", "data", "--force"),
         3,
-        "data: is no practice competition and is not replaced, even with --force",
+        "data: is not a practice competition and is not replaced, even with --force",
     )
 
 

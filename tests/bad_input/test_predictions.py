@@ -54,8 +54,8 @@ def columns(change):
         (lambda text: text.replace("0.98,0.01,0.01\n", "0.98,0.02\n", 1), f"{PREDS}, row 1: this "
          "row has 3 cells and the header has 4. Make the file again; a blank cell needs its comma "
          "too"),
-        (lambda text: text.replace("t2,", "t1,"), f"{PREDS}, row 3, column 'id': the id is there "
-         "twice (found 't1')"),
+        (lambda text: text.replace("t2,", "t1,"), f"{PREDS}, row 3, column 'id': duplicate id "
+         "(found 't1')"),
         (lambda text: text.replace("t2,", ","), f"{PREDS}, row 3, column 'id': the id is blank"),
         (columns(lambda n, cells: [*cells, "0.4" if n else "entropy"]), f"{PREDS}, row 1: the 4 "
          "probabilities of this row do not sum to one (found '1.4000', '1.4000', '1.4000'). "

@@ -74,7 +74,7 @@ def test_a_missing_file_that_was_named(refused, command):
          "'sar', 'eo' and 2 more)"),
         ("id,y,sar,eo,fold\n1,a,b,c,0\n2,a,b,c,d,e,0\n", ", row 2: this row has 7 cells and the "
          "header has 5. A cell with a comma in it has to stand in quotes"),
-        ("id,y,sar,eo,fold\n1,a,b,c,0\n2,a,\"b,c,0\n", "is no CSV table (EOF inside string "
+        ("id,y,sar,eo,fold\n1,a,b,c,0\n2,a,\"b,c,0\n", "is not a CSV table (EOF inside string "
          "starting at row 2)"),
         (b"id,y\nstra\xdfe\0,a\n", "is not UTF-8 text. Save it as UTF-8 and try again"),
     ],
@@ -140,6 +140,6 @@ def test_an_id_that_is_there_twice_or_blank(refused, damage, table, command):
 
     damage((NO_FOLDS if table == TRAIN else {}) | {table: lambda text: spoil(text, "twice")})
     first = "s00" if table in (TRAIN, "folds.csv") else "t0"
-    refused(command, 3, f"{table}, row 3, column 'id': the id is there twice (found '{first}')")
+    refused(command, 3, f"{table}, row 3, column 'id': duplicate id (found '{first}')")
     damage({table: lambda text: spoil(text, "blank")})
     refused(command, 3, f"{table}, row 3, column 'id': the id is blank")

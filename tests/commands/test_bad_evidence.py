@@ -80,7 +80,7 @@ ROWS = {
     ),
     "an id is there twice": (
         lambda: lines(lambda rows: [*rows, rows[1]]),
-        f"{OOF}, row 41, column 'id': the id is there twice (found 'r0001')",
+        f"{OOF}, row 41, column 'id': duplicate id (found 'r0001')",
     ),
     "an id is of no row": (
         lambda: lines(lambda rows: [*rows, ["x", *rows[1][1:]]]),

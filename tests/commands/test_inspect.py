@@ -253,7 +253,7 @@ def test_what_cannot_be_looked_at_is_refused(comptool):
     make({"s3": chip(1)}, "id,label\n" + "\n".join([*rows, "s3,a"]))
     result = comptool("inspect")
     assert result.exit_code == 3
-    twice = "data/train.csv, row 20, column 'id': the id is there twice (found 's3')"
+    twice = "data/train.csv, row 20, column 'id': duplicate id (found 's3')"
     assert result.stderr == f"comptool inspect: {twice}\n"
     make({}, "id,label\nb,x\nc,y")
     Path("comptool.toml").write_text(

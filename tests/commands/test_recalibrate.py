@@ -229,7 +229,7 @@ def test_options_that_do_not_go_together(comptool, predictions, options, message
         ("id,a,b\n1,,1\n", "is not a number"),
         ("id,a,b\n1,0.5,0.1\n", "do not sum to one"),
         ("id,a,b\n1,x,0.1\n", "is not a number"),
-        ("id,a,b\n1,1,0\n1,0,1\n", "the id is there twice"),
+        ("id,a,b\n1,1,0\n1,0,1\n", "duplicate id"),
         ("id,a,b\n", "has a header and no rows"),
         ("", "is empty"),
     ],

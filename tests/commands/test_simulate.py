@@ -143,13 +143,13 @@ def chain(comptool) -> dict[str, object]:
         (
             ["mavoc", "-o", "file", "--force"],
             3,
-            "file: is no practice competition and is not replaced, even with --force",
+            "file: is not a practice competition and is not replaced, even with --force",
         ),
         (["mavoc", "-o", "mine"], 3, "mine: exists already. Replace it with --force"),
         (
             ["mavoc", "-o", "mine", "--force"],
             3,
-            "mine: is no practice competition and is not replaced, even with --force",
+            "mine: is not a practice competition and is not replaced, even with --force",
         ),
     ],
 )

@@ -42,7 +42,7 @@ def test_the_samples_layout_order_and_ids(comptool, cup):
         "taking submissions/preds.csv, the last step of the chain that exists\n"
         "layout and ids of sample.csv\n"
         "answer form: one class, as the metric accuracy reads classes\n"
-        "checked: 3 rows of image_id,class_id (one class), ids as wanted\n"
+        "checked: 3 rows of image_id,class_id (one class), ids as expected\n"
     )
     recorded = provenance.recall(Path("submissions/cup.csv"))
     assert list(recorded.inputs) == ["submissions/preds.csv", "sample.csv"]
@@ -195,7 +195,7 @@ def test_a_file_that_would_be_refused_is_exit_4(comptool, cup, text, message):
          "sample submission missing: 'q'; 1 id not in the sample submission: 'x'"),
         (PREDS.replace("0.25,0.75", "2.5,-1.5"), 3, "submissions/preds.csv, row 1, column '0': "),
         (PREDS.replace("0.25,0.75", ",0.75"), 3, "submissions/preds.csv, row 1, column '0': is n"),
-        (PREDS.replace("p,", "q,"), 3, "submissions/preds.csv, row 2, column 'image_id': the id "),
+        (PREDS.replace("p,", "q,"), 3, "submissions/preds.csv, row 2, column 'image_id': dupli"),
         ("image_id,0,1,pred\np,1,0,7\nq,1,0,0\nr,1,0,0\n", 4,
          "submissions/preds.csv, column 'pred': no such class (found '7')"),
     ],
@@ -393,7 +393,7 @@ def test_a_positive_class_that_means_nothing_is_refused(comptool, cup):
     of_one_probability()
     result = comptool("submit", "--positive-class", "yes")
     assert (result.exit_code, result.stdout) == (4, "")
-    assert "the positive class 'yes' is no class; the classes are '0', '1'" in result.stderr
+    assert "the positive class 'yes' is not a class; the classes are '0', '1'" in result.stderr
     described('positive-class = "1"')
     with Path("comptool.toml").open("a") as file:
         file.write('[metric-options]\npositive-class = "0"\n')

@@ -40,7 +40,7 @@ def test_lists_of_a_multi_label_competition(comptool, many):
         "classes are joined by commas, for 'golf course' hold a blank",
         "classes above 0.5 are answered: no run is known whose out-of-fold rows could say better",
         "warning: no class is above 0.5 in 1 of 3 rows",
-        "checked: 3 rows of image_id,labels (a list of classes), ids as wanted",
+        "checked: 3 rows of image_id,labels (a list of classes), ids as expected",
     ]
     assert comptool("submit", "--check-only", "submissions/cup.csv").exit_code == 0
     result = comptool("submit", "--threshold", "0.05", "--force")

@@ -44,7 +44,7 @@ def test_arrays_of_objects_and_damaged_ones_are_refused():
     with pytest.raises(InputError, match=r"cut.npy: this array is damaged \(.*Download it again"):
         read_pixels(Path("cut.npy"))
     Path("text.npy").write_text("1 2 3")
-    with pytest.raises(InputError, match=r"text.npy: this is no array of numpy"):
+    with pytest.raises(InputError, match=r"text.npy: this is not a numpy array"):
         read_pixels(Path("text.npy"))
 
 

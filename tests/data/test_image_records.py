@@ -77,7 +77,7 @@ def test_a_flat_array_that_is_no_square_is_refused():
     with pytest.raises(InputError) as error:
         read(cell)
     assert str(error.value) == (
-        f"{cell}: this flat array of 20 numbers is no square image; nested lists would give its "
+        f"{cell}: this flat array of 20 numbers is not a square image; nested lists would give its "
         "rows"
     )
 
@@ -103,7 +103,7 @@ def test_only_a_list_whose_first_record_holds_an_image_is_taken_for_records():
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        (f"[{FIRST}, 2]", "train.json: is no list of records"),
+        (f"[{FIRST}, 2]", "train.json: is not a list of records"),
         (f'[{FIRST}, {{"id": ', "train.json: is not readable as JSON ("),
     ],
 )
@@ -167,7 +167,7 @@ def test_a_record_that_has_moved_is_refused():
     cell = read_table(Path("train.bson"))["imgs"][2]
     Path("train.bson").write_bytes(b"another file" + content)
     with pytest.raises(
-        InputError, match=r"is no record any more .*; the table was made of another"
+        InputError, match=r"is no longer a record .*; the table was made of another"
     ):
         read(cell)
     Path("train.bson").write_bytes(content[:9])

@@ -36,7 +36,7 @@ def test_a_repeated_id_does_not_make_another_column_the_id(download, rows, detec
     folder = download(20, train=text)
     found = detect(folder)
     assert found.id == "image_id"
-    with pytest.raises(InputError, match=r"train.csv, row 21, column 'image_id': the id is there"):
+    with pytest.raises(InputError, match=r"train.csv, row 21, column 'image_id': duplicate id"):
         training_samples(found)
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import shlex
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comptool.competition.overview import overview
+from comptool.competition.sample_summary import summarise
 from comptool.competition.samples import training_samples
 from comptool.errors import InputError
+from comptool.io.sample_columns import SampleColumns
+from comptool.tasks.labels import asked_classes
 
 
 def test_columns_of_zeros_and_ones_are_labels(download, rows, detect):
@@ -182,7 +185,7 @@ def test_a_class_called_like_a_column_of_pseudo_labels_is_refused_at_once(
     found = detect(folder)
     with pytest.raises(InputError, match=f"pseudo-label tables.*'{name}'.*Rename the class"):
         training_samples(found)
-    assert f"'{name}'" in str(overview(found).obstacle)
+    assert f"'{name}'" in str(summarise(found).obstacle)
 
 
 def test_a_class_called_like_a_column_of_prediction_files_is_told(tmp_path, write, rows, detect):
@@ -213,12 +216,12 @@ def test_an_overview_counts_positives_and_unknown_cells(download, rows, detect):
         6,
         train=rows("id,sea,sand", "{n},{even},", range(5)) + "5,-1,1\n",
     )
-    assert overview(detect(folder)).lines == [
+    assert summarise(detect(folder)).lines == [
         "6 training samples of 2 labels, positives from 1 (sand) to 2 (sea), 0.50 per sample, "
         "50.0% of the cells not annotated"
     ]
     (folder / "train.csv").write_text(rows("id,sea,sand", "{n},{even},{third}", range(6)))
-    told = overview(detect(folder, label=["sea", "sand"], task="multilabel"))
+    told = summarise(detect(folder, label=["sea", "sand"], task="multilabel"))
     assert told.lines == []
     assert str(told.obstacle) == (
         f"{folder / 'train.csv'}, row 3, column 'sand': a label is 1 (present), 0 "
@@ -234,7 +237,7 @@ def test_given_labels_that_the_sample_submission_does_not_ask_for_are_a_problem(
         train=rows("id,sea,sand,tree", "{n},{even},1,0", range(6)),
         sample=rows("id,sea,sand,tree", "{n},0.5,0.5,0.5", range(6, 8)),
     )
-    told = overview(detect(folder, label=["sea", "sand"], task="multilabel"))
+    told = summarise(detect(folder, label=["sea", "sand"], task="multilabel"))
     assert told.lines[1] == (
         "problem: the labels are not the classes of the sample submission: "
         "sea, sand against sea, sand, tree"
@@ -278,3 +281,28 @@ def test_annotations_of_unknown_images_and_categories_are_counted(comptool, tmp_
     content["categories"].append({"id": 1, "name": "dog"})
     (tmp_path / "train.json").write_text(json.dumps(content))
     assert "name images that" not in comptool("init", ".", "--force").stderr
+
+
+def test_an_index_before_the_id_of_the_sample_submission_is_no_class(download, rows, detect):
+    names = "cat,dog"
+    folder = download(
+        6,
+        train=rows(f"id,{names}", "{n},{even},1", range(6)),
+        sample=rows(f",id,{names}", "{n},{n},0,0", range(6)),
+    )
+    found = detect(folder)
+    assert found.labels == ("cat", "dog")
+    assert asked_classes(found) == ("cat", "dog")
+    joined = detect(download(6, train=rows("id,labels", "{n},cat dog", range(6))))
+    assert training_samples(joined).labels == ("cat", "dog")
+
+
+def test_a_nameless_column_of_ids_is_the_id_of_a_sample_submission():
+    ids = pd.DataFrame({"Unnamed: 0": ["a", "b"], "cat": ["0", "0"], "dog": ["0", "0"]})
+    assert SampleColumns.of(ids) == SampleColumns((), "Unnamed: 0", ("cat", "dog"))
+    index = pd.DataFrame({"Unnamed: 0": ["0", "1"], "id": ["a", "b"], "dog": ["0", "0"]})
+    assert SampleColumns.of(index) == SampleColumns(("Unnamed: 0",), "id", ("dog",))
+    # The competition's id is in the middle: what is before it is kept.
+    other = pd.DataFrame({"fold": ["0"], "id": ["a"], "cat": ["0"], "dog": ["0"]})
+    assert SampleColumns.of(other, "id") == SampleColumns(("fold",), "id", ("cat", "dog"))
+    assert SampleColumns.of(other, "dog").id == "fold"

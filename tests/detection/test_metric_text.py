@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 
 from comptool.competition.label_columns import is_joined
-from comptool.competition.task_and_metric import named_metric
+from comptool.competition.organiser_text import named_metric
+from comptool.io.tables import read_table
+from comptool.submission.form_choice import read_layout
 
 
 @pytest.mark.parametrize(
@@ -43,6 +45,10 @@ from comptool.competition.task_and_metric import named_metric
         ("# Evaluation\nThe mAP decides.", ("map",)),
         ("# Evaluation\nmean average precision at several IoU thresholds", ()),
         ("# Evaluation\nquadratic kappa", ("quadratic-kappa",)),
+        ("# Evaluation\nmean squared error, then RMSE", ()),
+        ("# Evaluation\nRMSE, that is the root of the mean squared error", ("rmse",)),
+        ("Entries are evaluated by Brier score, then log loss.", ()),
+        ("The Brier score was used last year.\nEntries are ranked by log loss.", ("logloss",)),
         ("# Evaluation\nweighted kappa with quadratic weights", ("quadratic-kappa",)),
         ("# Evaluation\nCohen's kappa, weighted quadratically", ("quadratic-kappa",)),
         ("# Evaluation\nCohen's kappa with linear weights", ("linear-kappa",)),
@@ -90,6 +96,8 @@ def made(tmp_path, write, rows):
         ("{n}", "17.25", "", "regression", None),
         ("{even}", "0.5", "", "multiclass", "auc"),
         ("{even}", "0.5", "log loss", "multiclass", "logloss"),
+        ("{even}", "1", "", "multiclass", "accuracy"),
+        ("c{third}", "c0;c1;c2", "", "multiclass", "map@3"),
         ("c{third}", "c0", "quadratic weighted kappa", "multiclass", None),
         ("c{third}", "c0 c1 c2", "", "multiclass", "map@3"),
         ("c{third}", "c0", "mean F1-score", "multiclass", "accuracy"),
@@ -118,7 +126,7 @@ def test_labels_and_metric_tell_the_task(made, detect, label, answer, text, task
 )
 def test_commas_join_labels_that_recur(cells, joined):
     train = pd.DataFrame({"id": ["1", "2", "3"][: len(cells)], "y": cells}, dtype=object)
-    assert is_joined(train, None, "y") == joined
+    assert is_joined(train, pd.DataFrame(), "y") == joined
 
 
 @pytest.mark.parametrize(("more", "task"), [([], "multiclass"), ([(0, 1)], "multilabel")])
@@ -191,7 +199,23 @@ def test_a_metric_that_is_given_tells_the_task_as_well(made, detect):
         ("Entries are ranked by AUC. The RMSE is shown, too.",
          "metric: auc (description.md: 'AUC')"),
         ("Entries are ranked by AUC, not by accuracy.", "metric: auc (description.md: 'AUC')"),
+        ("Entries are evaluated by Brier score, then log loss.",
+         "description.md names 'Brier score', which comptool does not have for this task; it names "
+         "'log loss' after that; to take that, --metric logloss"),
     ],
 )  # fmt: skip
 def test_a_second_metric_of_a_text_is_named_with_its_option(made, detect, text, said):
     assert said in detect(made("{even}", "0.5", text)).findings
+
+
+def test_one_decimal_among_whole_numbers_is_a_probability(tmp_path, write, rows, detect):
+    """For the metric that is assumed, and for the form of the answers."""
+    answers = ["0.5", "0", "1"]
+    sample = "id,y\n" + "".join(f"{n},{cell}\n" for n, cell in enumerate(answers, 30))
+    names = [f"{n}.png" for n in range(33)]
+    found = detect(
+        write(tmp_path, *names, train=rows("id,y", "{n},{even}", range(30)), sample=sample)
+    )
+    assert found.metric == "auc"
+    table = read_table(found.sample_submission)
+    assert read_layout(table, ["0", "1"], "multiclass").form.name == "probability"

@@ -6,6 +6,7 @@ import pytest
 
 from comptool.competition.samples import test_samples as samples_to_predict
 from comptool.competition.samples import training_samples
+from comptool.data.image_io import drop_missing, find_missing
 from comptool.errors import InputError
 
 
@@ -84,6 +85,19 @@ def test_of_missing_images_one_is_told_or_left_out(tmp_path, write, rows, detect
     assert samples.notes == (f"{tmp_path / 'train.csv'}: 1 row of 9 left out without images ('4')",)
     pattern = detect(tmp_path, modalities={"image": "{id}.png"}, **{"missing-images": "drop"})
     assert len(training_samples(pattern)) == 8
+
+
+def test_a_blank_path_of_one_modality_is_no_missing_image_of_the_download(tmp_path, write, detect):
+    cells = ["sar/{n}.png,eo/{n}.png", "sar/{n}.png,", "sar/{n}.png,eo/lost.png", ","]
+    lines = [f"{n},{cells[max(0, n - 3)].format(n=n)},{n % 2}" for n in range(7)]
+    names = [f"{part}/{n}.png" for part in ("sar", "eo") for n in range(6)]
+    table = "\n".join(["id,sar_path,eo_path,label", *lines, ""])
+    found = detect(write(tmp_path, *names, train=table), **{"missing-images": "drop"})
+    samples = training_samples(found)
+    assert samples.frame["id"].tolist() == ["0", "1", "2", "3", "4"]
+    # Training asks for every modality, and has an option of its own.
+    assert find_missing(samples).any(axis=1).tolist() == [False] * 4 + [True]
+    assert len(drop_missing(samples)[0]) == 4
 
 
 def test_rows_that_are_there_twice_count_once(download, rows, detect):

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as sklearn
 
 from comptool.metrics.bootstrap import figures_with_intervals
+from comptool.metrics.curve_areas import average_precisions
 from comptool.metrics.multiclass import Confusion, class_shares
-from comptool.metrics.ranking import average_precisions
 from comptool.metrics.reliability import Confidences
 
 

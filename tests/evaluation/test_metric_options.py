@@ -9,7 +9,7 @@ import pytest
 
 from comptool import metrics
 from comptool.errors import InputError, UsageError
-from comptool.metrics.metric_options import from_text
+from comptool.metrics.metric_options import OPTIONS, checked, from_text
 from comptool.metrics.metric_registry import METRICS, READS, ROWS, wrong_name
 
 CLASSES = ("cat", "dog", "eel")
@@ -150,13 +150,13 @@ def test_a_matrix_that_cannot_be_used_is_refused_by_its_place(tmp_path, text, to
 def test_a_metric_of_some_of_the_classes_takes_their_options():
     cost = [[0, 3, 4], [7, 0, 8], [5, 6, 0]]
     found = metrics.find("expected-cost", "multiclass", {"cost": cost}, classes=CLASSES)
-    kept = found.of_classes([0, 2])
+    kept = found.subset([0, 2])
     assert (kept.given["cost"], kept.classes) == ([[0, 4], [5, 0]], ("cat", "eel"))
     weighted = metrics.find("weighted-logloss", "multiclass", {"class-weights": [1, 2, 3]})
-    assert weighted.of_classes([0, 2]).given["class_weights"] == [1, 3]
+    assert weighted.subset([0, 2]).given["class_weights"] == [1, 3]
     positive = metrics.find("pf1", "multiclass", {"positive-class": "dog"}, classes=CLASSES)
     with pytest.raises(UsageError, match="pf1 needs its positive class 'dog'"):
-        positive.of_classes([0, 2])
+        positive.subset([0, 2])
 
 
 def test_one_of_more_than_two_classes_has_to_be_named_as_positive():
@@ -213,3 +213,28 @@ def test_weights_of_classes_are_no_weights_of_rows(targets):
         assert called(targets, p, of_rows, class_weights=given) == found.score(targets, p, of_rows)
         others = called(targets, p, class_weights=[3, 2, 1])
         assert others != pytest.approx(found.score(targets, p))
+
+
+def test_a_metric_by_shape_checks_its_options_whatever_the_targets_are():
+    numbers, classes = np.array([0.5, 2.0]), np.array([0, 1])
+    for name, targets in (("rmse", numbers), ("accuracy", classes)):
+        with pytest.raises(UsageError, match="nonsense"):
+            metrics.by_shape(name, targets, {"nonsense": 1})
+    assert metrics.by_shape("rmse", numbers).reads == "numbers"
+
+
+@pytest.mark.parametrize("name", [row.name for row in ROWS if row.parameter in row.needs])
+def test_a_missing_parameter_is_asked_for_by_an_example_that_can_be_found(name):
+    row = next(row for row in ROWS if row.name == name)
+    with pytest.raises(UsageError) as error:
+        metrics.find(name, row.tasks[0])
+    example = str(error.value).rpartition("such as ")[2]
+    assert metrics.find(example, row.tasks[0]).given[row.parameter] > 0
+
+
+def test_every_option_has_an_example_of_its_kind(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights.csv").write_text("class,weight\na,1\nill,2\n")
+    (tmp_path / "cost.csv").write_text("0,1\n2,0\n")
+    for name, option in OPTIONS.items():
+        checked(name, {name: from_text(option.example)}, ("a", "ill"))

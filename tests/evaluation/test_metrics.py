@@ -14,7 +14,7 @@ from sklearn import metrics as oracle
 
 from comptool import metrics
 from comptool.errors import InputError, UsageError
-from comptool.metrics import multiclass, ranking
+from comptool.metrics import curve_areas, multiclass
 from comptool.metrics.metric_registry import METRICS, ROWS, by_shape, score
 
 
@@ -61,7 +61,7 @@ def test_probabilities_are_graded_as_scikit_learn_grades_them(case):
         if 0 < (targets == k).sum() < len(targets)
     ]
     assume(areas)
-    assert ranking.macro_roc_area(targets, p) == pytest.approx(np.mean(areas))
+    assert curve_areas.macro_roc_area(targets, p) == pytest.approx(np.mean(areas))
 
 
 @settings(max_examples=40, deadline=None)

@@ -256,7 +256,7 @@ KNOWN = json.dumps({"facts": {"classes": ["a", "b", "c"]}})
          "are not asked for: '4'"),
         ("id,y\n1,a\n2,b\n03,a\n", "s.csv: its ids are not those of cup/answers.csv: 1 ids are "
          "missing: '3'; 1 ids are not asked for: '03'"),
-        ("id,y\n1,a\n2,b\n2,a\n", "s.csv, row 3, column 'id': the id is there twice (found '2')"),
+        ("id,y\n1,a\n2,b\n2,a\n", "s.csv, row 3, column 'id': duplicate id (found '2')"),
         ("id,y\n1,a\n2,b\n,a\n", "s.csv, row 3, column 'id': the id is blank"),
         ("id,y\n1,a\n2,\n3,a\n", "s.csv, row 2, column 'y': the answer is blank"),
         ("id,y\n1,a\n2,z\n3,z\n", "s.csv, row 2, column 'y': no such class; the classes are 'a', "
@@ -290,7 +290,7 @@ def test_a_submission_that_cannot_be_graded_is_told_why(submission, message):
     ("answers", "message"),
     [
         ("id\n1\n", "answers.csv: has no column with answers (found 'id')"),
-        ("id,y\n1,a\n1,b\n", "answers.csv, row 2, column 'id': the id is there twice (found '1')"),
+        ("id,y\n1,a\n1,b\n", "answers.csv, row 2, column 'id': duplicate id (found '1')"),
         ("id,y\n1,a\n2,\n", "answers.csv, row 2, column 'y': the answer is blank"),
         ("", "answers.csv: is empty (0 bytes)"),
     ],

@@ -99,7 +99,7 @@ def seen():
 def test_attributes_say_what_a_function_of_arrays_is():
     brier, within = find("brier"), find("within", options={"grades": 1})
     assert (brier.greater_is_better, brier.sign, brier.reads) == (False, -1, "")
-    assert (within.greater_is_better, within.of_decisions) == (True, True)
+    assert (within.greater_is_better, within.needs_decisions) == (True, True)
     assert brier.score(TARGETS, P) == pytest.approx(0.27)
     assert within.score(TARGETS, P) == 0.75
     assert within.score(TARGETS, P, np.array([1.0, 1, 3, 1])) == 0.5
@@ -217,8 +217,8 @@ def test_options_are_the_further_parameters():
     [
         ("none", "score.py:none returned None (NoneType), not one number"),
         ("pair", "score.py:pair returned array([1., 2.]) (ndarray), not one number"),
-        ("nan", "score.py:nan returned nan, which is no score"),
-        ("infinite", "score.py:infinite returned inf, which is no score"),
+        ("nan", "score.py:nan returned nan, which is not a score"),
+        ("infinite", "score.py:infinite returned inf, which is not a score"),
         ("fails", "score.py:fails (line 38) raised ValueError: no"),
         ("patients", "score.py:patients (line 40) raised KeyError: 'patient'; its tables have the "
          "columns '0', '1', '2'"),

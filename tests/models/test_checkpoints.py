@@ -107,7 +107,7 @@ def test_a_header_of_another_model_does_not_load(run):
 def test_a_truncated_checkpoint_does_not_load(run):
     path = run / "best.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(InputError, match="is no readable checkpoint, it may be truncated"):
+    with pytest.raises(InputError, match="is not a readable checkpoint, it may be truncated"):
         load_checkpoint(run)
 
 
@@ -125,8 +125,8 @@ def test_a_pickle_under_the_checkpoints_name_is_not_run(run, tmp_path):
     for write in (lambda: path.write_bytes(pickle.dumps(Bomb(mark))),
                   lambda: torch.save({"model": Bomb(mark)}, path)):  # fmt: skip
         write()
-        with pytest.raises(InputError, match="is no readable checkpoint"):
+        with pytest.raises(InputError, match="is not a readable checkpoint"):
             load_checkpoint(run)
-        with pytest.raises(InputError, match="is no readable checkpoint"):
+        with pytest.raises(InputError, match="is not a readable checkpoint"):
             read_header(run)
     assert not mark.exists()

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from comptool.errors import SubmissionError
-from comptool.submission.answer_forms import read_layout
+from comptool.submission.form_choice import read_layout
 from comptool.tasks.labels import positive_class
 
 

@@ -58,12 +58,12 @@ def test_a_zip_with_anything_else_is_refused(tmp_path, names, found):
             archive.writestr(name, "id,y\n1,1\n")
     with pytest.raises(SubmissionError) as error:
         read_submission(path)
-    assert str(error.value) == f"{path}: holds {found}; one results.csv at its root is wanted"
+    assert str(error.value) == f"{path}: holds {found}; one results.csv at its root is expected"
 
 
 def test_a_broken_zip_is_refused(tmp_path):
     (tmp_path / "a.zip").write_bytes(b"PK nothing")
-    with pytest.raises(SubmissionError, match=r"a.zip: is no readable zip"):
+    with pytest.raises(SubmissionError, match=r"a.zip: is not a readable zip"):
         read_submission(tmp_path / "a.zip")
 
 

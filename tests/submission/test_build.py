@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from comptool import tasks
 from comptool.errors import SubmissionError
 from comptool.io.predictions import Predictions
-from comptool.submission.answer_forms import read_layout
 from comptool.submission.delivery import build
+from comptool.submission.form_choice import read_layout
 
 PROBABILITIES = np.array([[0.2, 0.8], [0.5, 0.5], [0.9, 0.1]])
 

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from comptool.errors import SubmissionError
-from comptool.submission.answer_forms import read_layout
 from comptool.submission.delivery import check
+from comptool.submission.form_choice import read_layout
 
 LABELS = "id,y\n1,a\n2,a\n3,a\n"
 NUMBERS = "id,y\n1,0\n2,0\n3,0\n"

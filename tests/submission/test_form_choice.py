@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,11 @@ from comptool.errors import SubmissionError, UsageError
 from comptool.io.predictions import Predictions
 from comptool.io.text_tables import NAMELESS
 from comptool.metrics import Metric, find
-from comptool.submission.answer_forms import Layout, most_probable, read_layout
+from comptool.submission import form_choice
+from comptool.submission.answer_forms import FORMS, Label, most_probable
 from comptool.submission.delivery import build, check
+from comptool.submission.form_choice import read_layout
+from comptool.submission.sample_submission import Layout
 from comptool.tasks import Task
 from comptool.tasks.multiclass_task import Multiclass
 
@@ -161,7 +165,7 @@ def test_a_contradiction_names_the_option_that_settles_it(table, classes, metric
         ("top-k", "--form top-k: neither the metric nor a list in the sample submission says how "
          "many classes"),
         ("list", "--form list: an image has one class"),
-        ("numbers", "--form numbers: the classes are no numbers"),
+        ("numbers", "--form numbers: the classes are not numbers"),
         ("lable", "no answer form is called 'lable'; did you mean 'label', 'probabilities' or "
          "'probability'?"),
     ],
@@ -205,7 +209,7 @@ def test_answers_that_are_no_classes_are_refused(answers, classes, task, message
     ("answers", "classes", "note"),
     [
         (["unknown", "unknown"], WORDS, "'unknown' in the sample submission are taken for placeho"),
-        (["971", "541", "1"], ("1", "2"), "'971', '541' in the sample submission is no class"),
+        (["971", "541", "1"], ("1", "2"), "'971', '541' in the sample submission is not a class"),
         (["971", "541", "59"], ("1", "2"), "'971', '541', '59' in the sample submission are tak"),
         (["1", "1"], ("1.0", "2.0"), "classes are written as in the training table: '1.0', '2.0'"),
         (["0", "0"], ("-1", "1"), "'0' in the sample submission are taken for placeholders"),
@@ -250,7 +254,7 @@ def written(table: pd.DataFrame, layout: Layout, task: Task, classes, p=P, pred=
 def test_the_k_most_probable_classes_in_order_the_first_of_equals_first():
     table, task = sample(["a", "a"]), tasks.find("multiclass")
     layout = chosen(table, FIVE, "map@3")
-    assert layout.words == "the 3 most probable classes"
+    assert layout.description == "the 3 most probable classes"
     assert written(table, layout, task, FIVE)["target"] == ["b d a", "e a b"]
     decided = np.array(["c", "e"], object)
     assert written(table, layout, task, FIVE, pred=decided)["target"] == ["c b d", "e a b"]
@@ -307,7 +311,7 @@ def test_numbers_are_answered_with_numbers(metric):
 def test_several_numbers_stand_under_their_names_and_other_columns_are_kept():
     table = pd.DataFrame({"id": ["i0"], "b": ["0"], "Confidence": ["100"], "a": ["0"]})
     layout = chosen(table, ("a", "b"), NUMBERS, Quantity())
-    assert layout.notes == ("'Confidence' is no target and is kept as it is",)
+    assert layout.notes == ("'Confidence' is not a target and is kept as it is",)
     assert written(table, layout, Quantity(), ("a", "b"), np.array([[1.5, 7.0]])) == {
         "id": ["i0"], "b": [7.0], "Confidence": ["100"], "a": [1.5],
     }  # fmt: skip
@@ -329,7 +333,7 @@ def test_a_row_per_image_and_class_by_the_id():
     table = pd.DataFrame({"row_id": ["_".join(pair) for pair in LONG], "fractured": ["0.5"] * 6})
     task = tasks.find("multilabel")
     layout = chosen(table, SPINE, "logloss", task)
-    assert (layout.form.name, layout.words) == (
+    assert (layout.form.name, layout.description) == (
         "probabilities", "one probability per class, in a row each",
     )  # fmt: skip
     assert written(table, layout, task, SPINE, SIGMOIDS)["fractured"] == ROWS
@@ -389,3 +393,26 @@ def test_a_users_metric_that_does_not_say_what_it_reads_leaves_it_to_the_sample(
     users = replace(find("accuracy", "multiclass"), name="score.py:mine", reads="")
     assert chosen(sample(["0.5"]), GRADES, users).form.name == "probability"
     assert chosen(sample(["0"]), GRADES, users).form.name == "label"
+
+
+class Shout(Label):
+    """A class in capital letters."""
+
+    name = "shout"
+    description = "one class in capital letters"
+
+    def contradicted_by(self, sample):
+        return "" if all(cell.isupper() for cell in sample.values) else "its cells are not loud"
+
+
+def test_a_new_form_is_a_class_and_a_row(monkeypatch):
+    row = SimpleNamespace(load=lambda: Shout)
+    monkeypatch.setattr(form_choice, "FORMS", [row, *FORMS])
+    loud = sample(["CAT", "DOG"])
+    for metric in (None, "accuracy"):
+        assert chosen(loud, ("CAT", "DOG"), metric).form.name == "shout"
+        assert chosen(sample(["cat", "dog"]), WORDS, metric).form.name == "label"
+    with pytest.raises(SubmissionError) as error:
+        chosen(sample(["cat dog", "dog cat"]), ("cat", "dog", "eel"), "accuracy")
+    assert "one class in capital letters: its cells are not loud" in str(error.value)
+    assert "--form shout or --form top-k or --form label" in str(error.value)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from comptool import tasks
 from comptool.errors import SubmissionError, UsageError
 from comptool.io.predictions import Predictions
-from comptool.submission.answer_forms import read_layout
+from comptool.submission.class_lists import first_class_number
 from comptool.submission.delivery import build, check
+from comptool.submission.form_choice import read_layout
 
 CLASSES = ("cat", "dog", "emu")
 PROBABILITIES = np.array([[0.9, 0.2, 0.6], [0.5, 0.1, 0.3], [0.51, 0.7, 0.99]])
@@ -72,7 +73,15 @@ def test_a_class_with_a_comma_in_its_name_cannot_be_listed():
     assert str(error.value) == (
         "a list joined by commas cannot name 'roof, tiled': a comma is part of the name"
     )
-    # By its number it can.
+    with pytest.raises(SubmissionError, match="a list joined by semicolons cannot name 'a; b'"):
+        submitted(["sea; pier", "", ""], ("sea", "pier", "a; b"))
+    # With another separator, or by its number, it can.
+    tiled = ("sea", "pier", "roof, tiled")
+    assert submitted(["sea; pier", "", ""], tiled) == [
+        "sea; roof, tiled",
+        "",
+        "sea; pier; roof, tiled",
+    ]
     assert submitted(["0,1", "", ""], ("sea", "pier", "roof, tiled")) == ["0,2", "", "0,1,2"]
 
 
@@ -83,9 +92,9 @@ def test_columns_hold_probabilities_or_answers():
     given, task = Predictions(ids, CLASSES, PROBABILITIES), tasks.find("multilabel")
     plain = build(given, sample, layout, task, "preds.csv")
     assert plain["cat"].tolist() == [0.9, 0.5, 0.51]
-    decided = read_layout(sample, CLASSES, "multilabel", decided=True)
-    assert decided.form.name == "indicators"
-    answers = build(given, sample, decided, task, "preds.csv", 0.5)
+    indicators = read_layout(sample, CLASSES, "multilabel", by_threshold=True)
+    assert indicators.form.name == "indicators"
+    answers = build(given, sample, indicators, task, "preds.csv", 0.5)
     assert answers.to_numpy().tolist() == [["p", 1, 1, 0], ["q", 0, 0, 0], ["r", 1, 1, 1]]
 
 
@@ -120,7 +129,7 @@ def test_a_sample_with_one_class_and_a_score_is_none_of_a_multi_label_competitio
 def test_a_threshold_needs_a_multi_label_competition():
     sample = pd.DataFrame({"id": ["p"], "label": ["cat"]}, dtype=object)
     with pytest.raises(UsageError, match="--threshold is for multi-label competitions"):
-        read_layout(sample, CLASSES, "multiclass", decided=True)
+        read_layout(sample, CLASSES, "multiclass", by_threshold=True)
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
@@ -132,3 +141,24 @@ def test_a_higher_threshold_never_adds_a_class(one, other):
         strict=True,
     ):
         assert set(less.split()) <= set(more.split())
+
+
+@pytest.mark.parametrize(
+    ("answers", "first", "of_sample"),
+    [
+        (["1", "3"], 1, None),
+        (["1", "2"], 0, 0),
+        (["1", "2", "3"], 1, 1),
+        (["0", "2"], 0, 0),
+        (["4"], None, None),
+        (["cat", "1"], None, None),
+    ],
+)
+def test_class_numbers_count_from_1_in_a_sample_only_if_all_are_there(answers, first, of_sample):
+    assert first_class_number(answers, CLASSES) == first
+    assert first_class_number(answers, CLASSES, strict=True) == of_sample
+
+
+@pytest.mark.parametrize(("usual", "first"), [(0, 0), (1, 1)])
+def test_numbers_that_leave_it_open_count_as_usual(usual, first):
+    assert first_class_number(["1", "2"], CLASSES, usual=usual) == first

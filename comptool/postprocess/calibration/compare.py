@@ -384,7 +384,7 @@ def compare_cells(
     """Score methods, with doing nothing among them, on test sets of several labels."""
     metric.score(targets, probabilities)
     rng = np.random.default_rng(seed)
-    tied = metric.of_order
+    tied = metric.order_only
     differing = {NONE: methods[NONE]} if tied else methods
     values: dict[str, list[float]] = {name: [] for name in differing}
     pairs = list(halves(_rarest(targets), rng))

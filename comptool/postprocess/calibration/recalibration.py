@@ -283,7 +283,7 @@ def _measured_grades(
         return Fitted(lambda given: one_hot[apply(given).labels])
 
     metric = context.metric
-    if not metric.of_decisions:
+    if not metric.needs_decisions:
         metric = find(OF_GRADES, task)
     measure = Measure(metric.name, metric.score, greater_is_better=metric.greater_is_better)
     fitted = fit(labelled.targets, labelled.predictions.probabilities)

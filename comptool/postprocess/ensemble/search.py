@@ -27,9 +27,9 @@ import numpy as np
 import numpy.typing as npt
 
 from comptool.errors import UsageError
+from comptool.metrics.curve_areas import areas, precisions, rank_sorted
 from comptool.metrics.metric_registry import Floats, Metric, Targets
 from comptool.metrics.multiclass import SMALLEST
-from comptool.metrics.ranking import areas, precisions, rank_sorted
 from comptool.tasks import of_targets
 
 Doubles = npt.NDArray[np.float64]
@@ -179,7 +179,7 @@ class AnyMetric:
         self._metric = metric
         self._targets = targets
         # A sum and its mean have the same most probable class.
-        self._of_sum = metric.of_decisions and targets.ndim == 1 and not metric.is_users
+        self._of_sum = metric.needs_decisions and targets.ndim == 1 and not metric.is_users
         self._most = np.inf if of_targets(targets).numbers else 1.0
 
     def arrange(self, member: Floats) -> Floats:
@@ -199,7 +199,7 @@ def objective(metric: Metric, targets: Targets, *, per_class: bool = False) -> O
         found = LogLoss(targets)
     elif targets.ndim == 1 or not metric.per_class:
         found = AnyMetric(metric, targets)
-    elif metric.of_order:
+    elif metric.order_only:
         found = Ranking(targets, area=metric.name == "auc")
     else:
         found = MeanOverClasses(metric, targets)

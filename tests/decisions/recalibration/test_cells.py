@@ -11,8 +11,8 @@ from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
+from comptool.metrics.curve_areas import macro_average_precision
 from comptool.metrics.multilabel import logloss
-from comptool.metrics.ranking import macro_average_precision
 from comptool.postprocess.calibration.methods import CELL_METHODS
 from comptool.postprocess.calibration.multilabel_methods import isotonic, temperature, vector
 

@@ -1,8 +1,8 @@
-"""The metric that an organiser's text names, and the task that labels and metric stand for.
+"""The metric that an organiser's text names.
 
 A phrase is looked for in what a page says under "Evaluation", first in the sentences that say how
-submissions are evaluated. What is no metric of comptool (Dice, Levenshtein) is in the table as
-well, lest a later sentence be taken for the metric.
+submissions are evaluated. The first metric is taken. If comptool does not have it (Dice,
+Levenshtein), none is, and the others are named with their options.
 """
 
 from __future__ import annotations
@@ -13,12 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from comptool import metrics
-from comptool.competition.label_columns import answers_of
 from comptool.errors import UsageError, quoted
-from comptool.metrics.metric_registry import ORDINAL, REGRESSION
 
 TEXT_NAME = re.compile(
     r"(description|overview|evaluation|metric|readme|competition|about|rules)[^/]*\.(md|txt|rst|html)",
@@ -39,7 +35,7 @@ STATES = re.compile(
     r"(evaluation|the|our) metric)\b",
     re.IGNORECASE,
 )
-# What stands before a metric that is not the one.
+# Words before a metric that a text denies.
 DENIED = re.compile(
     r"\b(not|instead of|rather than|unlike)"
     r"( (be|been|evaluated|scored|judged|ranked|graded|assessed|measured|by|on|with|using|based|in|"
@@ -50,10 +46,8 @@ SENTENCE_END = re.compile(r"[.!?]\s|\n")
 LINK = re.compile(r"\[([^\]\n]*)\]\([^)\n]*\)")
 END = re.compile(r"^#+\W*(submission|prizes?|timeline|data\b|citation|rules)", re.I | re.M)
 MAX_SECTION = 1500  # characters
-OF_GRADES = frozenset({"quadratic-kappa", "linear-kappa"})
-OF_NUMBERS = frozenset({"rmse", "mae", "r2", "spearman"})
 
-# Of several names, the first that the task has is meant; without one, comptool has no such metric.
+# Of several names, the first that the task has is meant.
 # The longest of the phrases that begin first counts.
 PHRASES: dict[str, tuple[str, ...]] = {
     r"(weighted )?\bquadratic(ally)?\b[^.\n]{0,30}\bkappa\b|\bQWK\b|"
@@ -64,7 +58,6 @@ PHRASES: dict[str, tuple[str, ...]] = {
     r"(weighted )?(cohen'?s )?(weighted )?\bkappa\b[^.\n]{0,40}\blinear(ly)?\b": (
         "linear-kappa",
     ),
-    r"weighted (cohen'?s )?kappa|cohen'?s weighted kappa": (),
     r"(cohen'?s )?kappa( score| coefficient)?": ("kappa",),
     r"(mean )?average precision ?(@|at) ?(the )?(top )?(?P<k>\d+)": ("map@{k}",),
     r"\bmap ?@ ?(?P<k>\d+)": ("map@{k}",),
@@ -79,8 +72,6 @@ PHRASES: dict[str, tuple[str, ...]] = {
         "logloss",
     ),
     r"probabilistic f[- _]?(1|score)|\bpf1\b": ("pf1",),
-    r"weighted[- ]((averaged?|mean)[- ])?f[- _]?(1|measure|score)\b|"
-    r"\bf[- _]?1[- ]?(score)?[ ,(-]*(with )?weighted": (),
     r"(macro[- ]?(averaged?)?[- ]?f[- ]?(1|measure|score))|f1[- ]?(score)?[ ,(-]*macro": (
         "macro-f1",
     ),
@@ -97,8 +88,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
     r"macro[- ]averaged recall": ("balanced-accuracy",),
     # A map of tiles is no metric.
     r"(mean )?average precision|\b(?-i:mAP|MAP)\b": ("map",),
-    r"root[- ]mean[- ]squared?[- ](log\w*|error in log)|\brmsle\b": (),
-    r"root[- ]mean[- ]squared?[- ](error|deviation)|\bmc?rmse\b": ("rmse",),
+    r"root[- ]mean[- ]squared?[- ](error|deviation)|\b(mc?)?rmse\b": ("rmse",),
     r"mean absolute error|\bmae\b": ("mae",),
     r"coefficient of determination|\br\^?2\b(?![- ](bucket|storage|object))|r-squared|r²": ("r2",),
     r"spearman": ("spearman",),
@@ -108,21 +98,35 @@ PHRASES: dict[str, tuple[str, ...]] = {
     r"(on|by|using|is|the|based on)( their| its| your)? accuracy|classification error": (
         "accuracy",
     ),
+}  # fmt: skip
+# Metrics that comptool does not have, which keep a later one from being taken for the organiser's.
+NOT_SUPPORTED = (
+    r"weighted (cohen'?s )?kappa|cohen'?s weighted kappa",
+    r"weighted[- ]((averaged?|mean)[- ])?f[- _]?(1|measure|score)\b|"
+    r"\bf[- _]?1[- ]?(score)?[ ,(-]*(with )?weighted",
+    r"root[- ]mean[- ]squared?[- ](log\w*|error in log)|\brmsle\b",
     r"\b((mean )?average precision[^.]{0,60}(\biou\b|intersection)|modified version of the|"
     r"laplace log|dice|intersection over union|\biou\b|levenshtein|jaccard|kullback|pearson|"
     r"hausdorff|label[- ]ranking|lwlrap|pascal voc|hamming|matthews|crps|bleu|"
-    r"concordance|normalized gini|log of the mean absolute)\b": (),
-}  # fmt: skip
+    r"concordance|normalized gini|log of the mean absolute)\b",
+    r"brier( score| loss)?",
+    r"\bmean[- ]squared?[- ](error|deviation|log\w*)|\bmse\b|\bmsle\b",
+    r"mean absolute percentage error|\bs?mape\b",
+    r"(expected )?calibration error|\bece\b",
+    r"(normali[sz]ed )?discounted cumulative gain|\bndcg\b|mean reciprocal rank|\bmrr\b",
+    r"(hinge|pinball|quantile|tversky) loss|equal error rate|\beer\b|youden",
+    r"cosine similarity|structural similarity|\bssim\b|\bpsnr\b|\bg-mean\b",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Stated:
-    """What a text says of the metric."""
+    """A metric as a text names it."""
 
     file: str
     phrase: str
-    names: tuple[str, ...]  # see `PHRASES`
-    # other metrics that it names, as phrases with their names
+    names: tuple[str, ...]  # see `PHRASES`; none of a metric in `NOT_SUPPORTED`
+    # other metrics in the text, as phrases with their names
     others: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def metric(self, task: str, options: Mapping[str, object]) -> tuple[str | None, str]:
@@ -137,9 +141,9 @@ class Stated:
             else:
                 said = f"metric: {name} ({self.file}: '{self.phrase}')"
                 return name, said + self._not_taken(name, task)
-        return None, f"{self.file} names '{self.phrase}'{lacking}"
+        return None, f"{self.file} names '{self.phrase}'{lacking}" + self._not_taken(None, task)
 
-    def _not_taken(self, taken: str, task: str) -> str:
+    def _not_taken(self, taken: str | None, task: str) -> str:
         """The other metrics of the task that the text names, and how to take one."""
         rest: dict[str, str] = {}
         for phrase, names in self.others:
@@ -149,7 +153,8 @@ class Stated:
         if not rest:
             return ""
         phrases, options = quoted(list(rest.values())), [f"--metric {name}" for name in rest]
-        return f"; assumed: {taken}, not {phrases}; to take that, {' or '.join(options)}"
+        what = f"assumed: {taken}, not {phrases}" if taken else f"it names {phrases} after that"
+        return f"; {what}; to take that, {' or '.join(options)}"
 
 
 def _is_of(name: str, task: str) -> bool:
@@ -213,9 +218,10 @@ def _filled(hit: re.Match[str], names: tuple[str, ...]) -> Named:
 
 def _hits(text: str) -> list[tuple[re.Match[str], tuple[str, ...]]]:
     """Phrases of a text that do not overlap, in its order, without those that it denies."""
+    phrases = [*PHRASES.items(), *((phrase, ()) for phrase in NOT_SUPPORTED)]
     found = [
         (hit, names)
-        for phrase, names in PHRASES.items()
+        for phrase, names in phrases
         for hit in re.finditer(phrase, text, re.IGNORECASE)
     ]
     found.sort(key=lambda one: (one[0].start(), -one[0].end()))
@@ -233,56 +239,3 @@ def _is_stated(text: str, place: int) -> bool:
     ends = [one.end() for one in SENTENCE_END.finditer(text)]
     cut = bisect(ends, place)
     return bool(STATES.search(text, ([0, *ends])[cut], ([*ends, len(text)])[cut]))
-
-
-def task_by_values(labels: Sequence[str], metric: str | None, sample: pd.DataFrame | None) -> str:
-    """``ordinal`` or ``regression`` if a column of labels and the metric stand for it, else blank.
-
-    Numbers with a fraction are no classes. Whole numbers are grades or numbers if the metric is one
-    of grades or numbers, and numbers if the sample submission answers them with fractions beyond 1.
-
-    Examples
-    --------
-    >>> task_by_values(["0", "2", "1"], "quadratic-kappa", None)
-    'ordinal'
-    >>> task_by_values(["3", "17", "1"], "rmse", None), task_by_values(["0", "1"], "auc", None)
-    ('regression', '')
-    """
-    values = pd.to_numeric(pd.Series(list(labels), dtype=object), errors="coerce")
-    if values.isna().any() or values.empty:
-        return ""
-    whole = (values % 1 == 0).all()
-    if metric in OF_GRADES and whole:
-        return ORDINAL
-    if metric in OF_NUMBERS:
-        return REGRESSION
-    if not whole:
-        return REGRESSION
-    return REGRESSION if metric is None and _answers_fractions(sample) else ""
-
-
-def _answers_fractions(sample: pd.DataFrame | None) -> bool:
-    """Whether a sample submission has one column of numbers, some with a fraction and beyond 1."""
-    answers = answers_of(sample)
-    if sample is None or len(answers) != 1:
-        return False
-    values = pd.to_numeric(sample[answers[0]], errors="coerce")
-    return bool(values.notna().all() and (values % 1 != 0).any() and (values.abs() > 1).any())
-
-
-def asks_for_ranking(sample: pd.DataFrame | None, labels: Sequence[str]) -> int:
-    """How many classes, best first, a sample submission lists in a cell; 0 if it does not."""
-    answers = answers_of(sample)
-    if sample is None or len(answers) != 1:
-        return 0
-    cells = [cell.split() for cell in sample[answers[0]]]
-    lengths = {len(cell) for cell in cells}
-    known = set(labels)
-    number = lengths.pop() if len(lengths) == 1 else 0
-    return number if number > 1 and any(known.issuperset(cell) for cell in cells) else 0
-
-
-def asks_for_one_probability(sample: pd.DataFrame) -> bool:
-    """Whether a sample submission has one column, of numbers with a decimal point."""
-    answers = answers_of(sample)
-    return len(answers) == 1 and bool(sample[answers[0]].str.fullmatch(r"[01]?\.\d+").all())

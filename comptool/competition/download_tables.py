@@ -1,4 +1,4 @@
-"""What is found in a download: its files, its tables by role, and facts with their reasons."""
+"""Tables and images found in a download, tables by role, and facts with their reasons."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from comptool.competition.schema import PATH_KEYS
 from comptool.errors import InputError, quoted
 from comptool.io.image_readers import RECORD_SUFFIXES, suffixes_of
 from comptool.io.predictions import RESERVED
+from comptool.io.sample_columns import id_of
 from comptool.io.tables import read_table
-from comptool.io.text_tables import NAMELESS, text_form
+from comptool.io.text_tables import text_form
 
 TABLE_NAME = re.compile(
     r"(.+?)\.(csv|tsv|tab|txt|parquet|json|jsonl|bson)(\.gz|\.zip)?", re.IGNORECASE
@@ -144,7 +145,7 @@ def words_of(name: str) -> list[str]:
 
 
 def role_of(name: str) -> str | None:
-    """What a table is by its name, or else by the folder that it is in.
+    """Role of a table by its name, or else by the folder that it is in.
 
     >>> role_of("trainLabels.csv"), role_of("nybg/test/metadata.json"), role_of("latest.csv")
     ('train', 'test', None)
@@ -334,14 +335,8 @@ def _readable(path: Path) -> pd.DataFrame | None:
 
 def holds_ids(frame: pd.DataFrame, sample: pd.DataFrame) -> bool:
     """Whether a column has the ids of a sample submission."""
-    ids = set(sample[first_column(sample)])
+    ids = set(sample[id_of(sample)])
     return any(ids.issubset(frame[name]) for name in frame.columns)
-
-
-def first_column(frame: pd.DataFrame) -> str:
-    """The first column of a table that is not a nameless index."""
-    names = [str(name) for name in frame.columns]
-    return next((name for name in names if name != NAMELESS), names[0])
 
 
 def _validation_table(

@@ -1,4 +1,4 @@
-"""Ranking metrics per class: average precision and ROC area.
+"""Areas under curves, per class: average precision and ROC area.
 
 The values are scikit-learn's, ties included, without its import time and several passes per class:
 non-negative floats sort like their bits, so bits and label form one integer, the label lowest.

@@ -1,4 +1,4 @@
-"""Overview of the samples of a competition, for ``comptool init``."""
+"""Summary of the samples of a competition, for ``comptool init``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from comptool.competition.classes import against
 from comptool.competition.config import Competition
-from comptool.competition.samples import Samples, missing_images, test_samples, training_samples
+from comptool.competition.samples import Samples, dangling_rows, test_samples, training_samples
 from comptool.errors import InputError
 from comptool.tasks.labels import (
     MIN_CLASSES,
@@ -19,16 +19,16 @@ from comptool.tasks.labels import (
 
 
 @dataclass
-class Overview:
-    """What is to be said of the samples, and why training cannot work, if so."""
+class SampleSummary:
+    """Sentences about the samples, and the error that training would end with, if any."""
 
     lines: list[str] = field(default_factory=list)
     obstacle: InputError | None = None
 
 
-def overview(competition: Competition) -> Overview:
+def summarise(competition: Competition) -> SampleSummary:
     """Number of samples and classes, and problems with them, one sentence each."""
-    about = Overview()
+    about = SampleSummary()
     if competition.train is None:
         about.obstacle = InputError(
             "no training data was found, neither a table with 'train' or 'labels' in its name nor "
@@ -55,7 +55,7 @@ def overview(competition: Competition) -> Overview:
 
 
 def _untrainable(competition: Competition, samples: Samples) -> InputError | None:
-    """Why these samples cannot be trained on, or None."""
+    """Error that a training with these samples would end with, or None."""
     if not samples.labels and samples.label is not None and competition.train is not None:
         labels = samples.frame[samples.label]
         if labels.nunique() < MIN_CLASSES:
@@ -75,7 +75,7 @@ def _untrainable(competition: Competition, samples: Samples) -> InputError | Non
                 values=labels.unique().tolist(),
                 mend="Name one of the classes with --positive-class",
             )
-    lacking = missing_images(competition, samples.frame)
+    lacking = dangling_rows(competition, samples.frame)
     if lacking.any():
         row = int(lacking.argmax())
         paths = [samples.frame[path].iloc[row] for path in samples.paths.values()]
@@ -109,7 +109,7 @@ def described(role: str, samples: Samples) -> str:
 
 
 def spellings(samples: Samples) -> list[str]:
-    """A sentence for each class that is written in several ways: "Cat", "cat ", "CAT"."""
+    """A sentence per class with several spellings: "Cat", "cat ", "CAT"."""
     if samples.numbers or (samples.label is None and not samples.labels):
         return []
     if samples.labels:
@@ -150,7 +150,7 @@ def _positives(samples: Samples) -> str:
 
 
 def _unlike_the_sample(competition: Competition) -> list[str]:
-    """A sentence if the label columns are not those of the sample submission."""
+    """A sentence if the labels are not the classes of the sample submission."""
     asked = asked_classes(competition) if competition.labels else ()
     if not asked or set(asked) == set(competition.labels):
         return []
