@@ -122,3 +122,16 @@ def check_device_name(name: str) -> None:
     """Raise a UsageError unless the name is ``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
     if not _NAME.fullmatch(name):
         raise UsageError(f"--device is '{name}'; it has to be auto, cpu, cuda or cuda:N")
+
+
+def has_cuda() -> bool:
+    """Whether the driver reports a CUDA device."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return False
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int()
+    failed = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
+    return not failed and count.value > 0

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # Packages from the lowest to the highest: an import points to an earlier one.
 ORDER = [
-    "errors", "machine", "registry", "options", "key_value", "lazy_torch", "io",
+    "errors", "machine", "registry", "options", "key_value", "lazy_torch", "device", "io",
     "tasks", "metrics", "competition", "practice", "losses", "models", "data",
     "postprocess", "submission", "label_review", "reports", "tracking", "splits", "inspection",
     "training", "inference", "profiling", "__init__", "__main__",

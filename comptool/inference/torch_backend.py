@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from comptool.data.image_io import Pixels
+from comptool.device import choose_device, memory_errors
 from comptool.errors import UsageError
 from comptool.inference.backends import Logits, distinct, forms_of
 from comptool.inference.config import Computing, Precision
@@ -22,7 +23,6 @@ from comptool.inference.plan import TrainedMember
 from comptool.inference.tta.policies import D4, seen_box, seen_size
 from comptool.models.checkpoint_file import load_checkpoint
 from comptool.models.deploy import OfPixels, fold_batch_norm, of_pixels
-from comptool.training.distributed import choose_device
 
 
 def see(images: Tensor, view: str) -> Tensor:
@@ -236,7 +236,7 @@ def _computing() -> Iterator[None]:
     allowed = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), memory_errors():
             yield
     except torch.OutOfMemoryError as error:
         raise UsageError(

@@ -451,7 +451,7 @@ def _device(networks: Networks, computing: Computing) -> str:
 
         if isinstance(networks, OnnxNetworks):
             return ONNX
-    from comptool.training.distributed import choose_device
+    from comptool.device import choose_device
 
     return str(choose_device(computing.device))
 

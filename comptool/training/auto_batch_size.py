@@ -13,6 +13,7 @@ import torch
 from comptool.data.augment import named_policies
 from comptool.data.augment.batches import Augmentation
 from comptool.data.dataset import Batch
+from comptool.device import memory_errors
 from comptool.models.pretrained import RANDOM
 from comptool.training.config import AS_MANY_AS_FIT, BATCH_SIZE, PRETRAINED_RATE, RANDOM_RATE
 from comptool.training.criterion import make_loss
@@ -108,7 +109,8 @@ class Trial:
         """Whether a step with this batch size leaves the spare memory free."""
         with _leaving(SPARE, self._device):
             try:
-                self._step(number)
+                with memory_errors():
+                    self._step(number)
             except torch.OutOfMemoryError:
                 return False
             finally:

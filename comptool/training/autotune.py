@@ -29,6 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from comptool.data.cache import cache_folder
+from comptool.device import memory_errors
 from comptool.errors import UsageError
 from comptool.io.records import RunHeader
 from comptool.machine import compute_threads
@@ -94,7 +95,7 @@ def choose_config(
         benchmark = Benchmark(model, header, settings)
         cache = _cache(header, settings, device)
         try:
-            with torch.random.fork_rng(cards):
+            with torch.random.fork_rng(cards), memory_errors():
                 config = _measured(config, benchmark, cache, settings, steps, say, measure)
         except torch.OutOfMemoryError:
             pass  # training splits the batch

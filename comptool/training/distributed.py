@@ -1,4 +1,4 @@
-"""Device, distributed processes of ``torchrun``, and random seeds."""
+"""Distributed processes of ``torchrun``, and random seeds."""
 
 from __future__ import annotations
 
@@ -14,29 +14,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from comptool.errors import UsageError, counted
-from comptool.machine import check_device_name
+from comptool.device import choose_device
 
 T = TypeVar("T")
 # Long, because the others wait while one decodes all images; torchrun ends them if it fails.
 PATIENCE = timedelta(hours=12)
 CHECK_EVERY = 20  # updates, on a GPU
-
-
-def choose_device(name: str) -> torch.device:
-    """The named device; ``auto`` is the first CUDA device, else the CPU.
-
-    Raises a UsageError if there is no such device; there is no fallback to the CPU.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    check_device_name(name)
-    device = torch.device(name)
-    count = torch.cuda.device_count() if device.type == "cuda" else 0
-    if device.type == "cuda" and (device.index or 0) >= count:
-        found = counted(count, "CUDA device") if count else "no CUDA device"
-        raise UsageError(f"there is no device '{name}'; this machine has {found}")
-    return device
 
 
 @dataclass(frozen=True)
@@ -85,12 +68,8 @@ class Processes:
 @contextmanager
 def joined(device_name: str) -> Iterator[Processes]:
     """Join the process group of ``torchrun``; a UsageError if the device is not available."""
-    local = os.environ.get("LOCAL_RANK")
-    if local is not None and device_name in ("auto", "cuda") and torch.cuda.is_available():
-        device_name = f"cuda:{local}"
     device = choose_device(device_name)
     if device.type == "cuda":
-        torch.cuda.set_device(device.index or 0)
         torch.backends.cudnn.benchmark = True  # all batches have one shape
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:

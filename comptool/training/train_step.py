@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from comptool.data.dataset import Batch
+from comptool.device import memory_errors
 from comptool.errors import UsageError
 from comptool.training.autotune import compiling
 from comptool.training.setup import TrainSession
@@ -76,7 +77,7 @@ class TrainStep:
         session.optimisation.begin(number)
         losses = self._gradients(window, epoch, update * session.settings.grad_accum)
         try:
-            with session.phase("optimizer"):
+            with session.phase("optimizer"), memory_errors():
                 session.optimisation.step()
         except torch.OutOfMemoryError as error:
             raise UsageError(
@@ -92,7 +93,8 @@ class TrainStep:
         """Compute the gradients of an update; returns the summed loss."""
         while True:
             try:
-                return self._try(window, epoch, step)
+                with memory_errors():
+                    return self._try(window, epoch, step)
             except torch.OutOfMemoryError:
                 self._halve(max(map(self._session.seen, window)))
             # Outside the except block, where the tensors of the pass are released.
@@ -124,7 +126,8 @@ class TrainStep:
         """An augmented batch; smaller passes of the model would not help it into the memory."""
         session = self._session
         try:
-            return session.augment(batch)
+            with memory_errors():
+                return session.augment(batch)
         except torch.OutOfMemoryError as error:
             raise UsageError(
                 f"the memory of {session.processes.device} does not hold the augmentation of a "

@@ -17,6 +17,7 @@ import torch
 from tqdm import tqdm
 
 from comptool.data.dataset import Batch
+from comptool.device import memory_errors
 from comptool.errors import InputError, UsageError
 from comptool.io import provenance
 from comptool.io.locks import hold
@@ -95,7 +96,8 @@ class Loop:
 
     def _window(self, batches: Iterator[Batch], bar: tqdm[Any]) -> list[Batch]:
         try:
-            return list(islice(batches, self.session.settings.grad_accum))
+            with memory_errors():
+                return list(islice(batches, self.session.settings.grad_accum))
         except torch.OutOfMemoryError as error:
             raise UsageError(
                 f"the memory of {self.session.processes.device} does not hold a batch of images "
@@ -156,17 +158,18 @@ class Loop:
             return None, None
         alone = session.processes.size == 1
         try:
-            probabilities, loss = evaluate(
-                session.optimisation.evaluated,
-                on_device(session.valid_loader, session.processes.device),
-                session.transform,
-                session.criterion,
-                session.processes,
-                # Several processes stop only between updates.
-                lambda: alone and self.interruption.requested,
-                task=session.task,
-                counted=session.counted,
-            )
+            with memory_errors():
+                probabilities, loss = evaluate(
+                    session.optimisation.evaluated,
+                    on_device(session.valid_loader, session.processes.device),
+                    session.transform,
+                    session.criterion,
+                    session.processes,
+                    # Several processes stop only between updates.
+                    lambda: alone and self.interruption.requested,
+                    task=session.task,
+                    counted=session.counted,
+                )
         except StoppedError:
             self._stop()
         except torch.OutOfMemoryError as error:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from comptool.data.dataset import Batch, normalise
+from comptool.device import memory_errors
 from comptool.io.records import RunHeader
 from comptool.tasks import Task
 from comptool.training.distributed import Processes
@@ -106,8 +107,9 @@ def evaluate(
 def _logits(model: nn.Module, images: Sequence[Tensor]) -> Tensor:
     """Float32 logits (B, K); splits the batch if memory is short."""
     try:
-        logits: Tensor = model(*images)
-        return logits.float()
+        with memory_errors():
+            logits: Tensor = model(*images)
+            return logits.float()
     except torch.OutOfMemoryError:
         if len(images[0]) == 1:
             raise
