@@ -135,3 +135,16 @@ def has_cuda() -> bool:
     count = ctypes.c_int()
     failed = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
     return not failed and count.value > 0
+
+
+def driver_version() -> str:
+    """Version of the NVIDIA driver, else of the CUDA that it supports, else ``unknown``."""
+    if found := re.search(r"\s(\d+\.\d+(\.\d+)?)\s", _read(Path("/proc/driver/nvidia/version"))):
+        return found[1]
+    number = ctypes.c_int()
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+        driver.cuDriverGetVersion(ctypes.byref(number))
+    except (OSError, AttributeError):
+        return "unknown"
+    return f"of CUDA {number.value // 1000}.{number.value % 1000 // 10}"

@@ -20,7 +20,7 @@ from typing import Any
 from comptool import __version__
 from comptool.errors import InputError
 from comptool.io.atomic import atomic_output
-from comptool.io.records import Kind, known, parse
+from comptool.io.records import Computed, Kind, known, parse
 from comptool.machine import compute_threads, threads
 
 RECORDED_PACKAGES = ("torch", "timm", "albumentations", "numpy", "pandas", "polars")
@@ -108,6 +108,8 @@ class PredictionFacts(EvidenceTrace):
         Of a submission.
     images
         Number of images, if a row is the answer of several.
+    computed
+        How the networks were computed.
     """
 
     task: str | None = None
@@ -124,6 +126,7 @@ class PredictionFacts(EvidenceTrace):
     layout: str | None = None
     rows: int | None = None
     images: int | None = None
+    computed: Computed | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 
 from comptool.errors import InputError, nearest
 from comptool.io.locks import is_held
-from comptool.io.records import RunHeader, header_of, parse
+from comptool.io.records import Computed, RunHeader, header_of, parse
 
 BEST = "best.safetensors"
 # ONNX graphs, one for each image size.
@@ -58,9 +58,9 @@ class RunRecord(RunState):
         Settings and tables asked for, by field name.
     fold
         The validation fold, or None.
-    device, precision, way, images_at_once
-        How the steps are computed (a ``ComputeConfig``); the micro-batch size, None for the whole
-        batch.
+    computed, way, images_at_once
+        How the steps are computed; the part that a resumed run keeps (a ``ComputeConfig``); the
+        micro-batch size, None for the whole batch.
     score, epoch
         Of the best checkpoint, once finished; None without validation.
     """
@@ -73,8 +73,7 @@ class RunRecord(RunState):
     time: str = ""
     metric: str | None = None
     fold: int | None = None
-    device: str | None = None
-    precision: str | None = None
+    computed: Computed | None = None
     way: dict[str, Any] | None = None
     images_at_once: int | None = None
     score: float | None = None
@@ -87,7 +86,7 @@ class RunRecord(RunState):
             nullable |= {"fold", *(("score", "epoch") if self.state == FINISHED else ())}
         return {
             name: value
-            for name, value in vars(self).items()
+            for name, value in asdict(self).items()
             if value is not None or name in nullable
         }
 

@@ -22,6 +22,7 @@ from comptool.training.distributed import Processes
 from comptool.training.gradient_balancing import total_loss
 from comptool.training.loaders import draw_batches, place
 from comptool.training.optim import MixedPrecision, Optimisation, freeze, set_training
+from comptool.training.self_check import checked_amp
 from comptool.training.setup import new_model, without_published_weights
 from comptool.training.validate import InputTransform, black_images
 
@@ -43,7 +44,7 @@ def with_batch_size(plan: TrainPlan, processes: Processes, say: Say) -> TrainPla
         return plan
     most = max(1, min(len(member.train) for member in plan.members) // processes.size)
     if processes.device.type == "cuda":
-        number = largest(Trial(plan, plan.members[0], processes).fits, most)
+        number = largest(Trial(plan, plan.members[0], processes, say).fits, most)
         gc.collect()
         torch.cuda.empty_cache()
         why = "the most that fit with a tenth of the memory to spare"
@@ -86,7 +87,13 @@ def largest(fits: Callable[[int], bool], most: int) -> int:
 class Trial:
     """Trial training steps of a throw-away model."""
 
-    def __init__(self, plan: TrainPlan, member: TrainMember, processes: Processes) -> None:
+    def __init__(
+        self,
+        plan: TrainPlan,
+        member: TrainMember,
+        processes: Processes,
+        say: Say = lambda text: None,
+    ) -> None:
         plan = without_published_weights(plan)
         self._device = processes.device
         model, self._header = new_model(plan, member, lambda text: None)
@@ -96,7 +103,8 @@ class Trial:
         self._model = model
         self._transform = InputTransform.of(self._header, self._device, channels_last=True)
         self._criterion = make_loss(plan, member).to(self._device)
-        self._precision = MixedPrecision(plan.settings.amp, self._device)
+        amp = checked_amp(plan.settings.amp, processes, say)
+        self._precision = MixedPrecision(amp, self._device)
         rate = plan.settings.rate(pretrained=self._header.pretrained != RANDOM)
         self._optimisation = Optimisation(model, plan.settings, rate, 1, self._precision)
         self._target = torch.from_numpy(plan.rows.targets[member.train[:1]])

@@ -24,6 +24,7 @@ from comptool.io.records import RunHeader
 from comptool.io.runs import check_finished, find_run, members, read_header
 from comptool.losses import LOSSES
 from comptool.models.checkpoint_file import load_checkpoint
+from comptool.precision import without_tf32
 from comptool.tasks.labels import ABSENT
 from comptool.training.config import TrainSettings
 from comptool.training.data import divide, mode_of, read_rows, taught_absent
@@ -164,6 +165,7 @@ def summed(
     total = torch.zeros(len(header.classes), dtype=torch.float64)
     task = tasks.find(header.task)
     for batch in Loader(dataset, order, workers=chosen, device=processes.device):
-        shares = task.activate(model(*transform.see(batch.images)))
+        with without_tf32():
+            shares = task.activate(model(*transform.see(batch.images)))
         total += shares.double().sum(dim=0).cpu()
     return np.asarray(sum(processes.gather(total.numpy())), np.float64)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from comptool.device import choose_device
+from comptool.precision import arithmetic, deterministic_errors, reserve_workspace
 
 T = TypeVar("T")
 # Long, because the others wait while one decodes all images; torchrun ends them if it fails.
@@ -29,6 +30,14 @@ class Processes:
     rank: int  # from 0
     size: int  # number of processes
     device: torch.device
+    # Sentences on what this command does without, or does in a slower way.
+    fallbacks: list[str] = field(default_factory=list, compare=False)
+
+    def fall_back(self, sentence: str, say: Callable[[str], None] = lambda text: None) -> None:
+        """Note a fall-back, and say it the first time."""
+        if sentence not in self.fallbacks:
+            self.fallbacks.append(sentence)
+            say(sentence)
 
     @property
     def first(self) -> bool:
@@ -66,11 +75,23 @@ class Processes:
 
 
 @contextmanager
-def joined(device_name: str) -> Iterator[Processes]:
-    """Join the process group of ``torchrun``; a UsageError if the device is not available."""
+def joined(device_name: str, *, deterministic: bool = False) -> Iterator[Processes]:
+    """Join the process group of ``torchrun``; a UsageError if the device is not available.
+
+    Torch's settings of arithmetic are changed until the end: no TF32; ``deterministic`` operations,
+    or a UsageError for one that has no such version, else the fastest.
+    """
+    if deterministic:
+        reserve_workspace()
     device = choose_device(device_name)
-    if device.type == "cuda":
-        torch.backends.cudnn.benchmark = True  # all batches have one shape
+    # All batches have one shape.
+    benchmark = device.type == "cuda" and not deterministic
+    with arithmetic(tf32=False, deterministic=deterministic, benchmark=benchmark):
+        with deterministic_errors():
+            yield from _processes(device)
+
+
+def _processes(device: torch.device) -> Iterator[Processes]:
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield Processes(0, 1, device)

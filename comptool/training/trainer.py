@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -17,11 +17,13 @@ import torch
 from tqdm import tqdm
 
 from comptool.data.dataset import Batch
+from comptool.data.transfers import on_device
 from comptool.device import memory_errors
 from comptool.errors import InputError, UsageError
 from comptool.io import provenance
 from comptool.io.locks import hold
 from comptool.io.provenance import PredictionFacts
+from comptool.io.records import Computed
 from comptool.io.runs import FINISHED, OOF, RUNNING, STOPPED, RunRecord, held_out_images
 from comptool.training.auto_batch_size import with_batch_size
 from comptool.training.checkpoint import (
@@ -38,7 +40,7 @@ from comptool.training.distributed import Processes, joined
 from comptool.training.nan_guard import BlankImages, Interruption, LossMonitor, blank_warnings
 from comptool.training.resume import write_record
 from comptool.training.setup import TrainSession, identity, prepare
-from comptool.training.train_step import TrainStep, on_device
+from comptool.training.train_step import TrainStep
 from comptool.training.training_state import Progress
 from comptool.training.validate import StoppedError, evaluate, has_numbers
 
@@ -84,7 +86,7 @@ class Loop:
         session.batches.set_epoch(progress.epoch, progress.update * session.settings.grad_accum)
         self._watch.begin(progress.loss_sum)
         self._mark = perf_counter()
-        batches = on_device(session.train_loader, session.processes.device)
+        batches = self._moved(session.train_loader)
         with self._bar() as bar:
             while progress.update < session.updates_per_epoch:
                 with session.phase("wait"):
@@ -93,6 +95,10 @@ class Loop:
                 bar.update(session.processes.size * self._count(window))
                 self._look_if_due(bar)
             self._look(bar, wait=True)
+
+    def _moved(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        session = self.session
+        return on_device(batches, session.processes.device, asynchronous=session.asynchronous)
 
     def _window(self, batches: Iterator[Batch], bar: tqdm[Any]) -> list[Batch]:
         try:
@@ -161,7 +167,7 @@ class Loop:
             with memory_errors():
                 probabilities, loss = evaluate(
                     session.optimisation.evaluated,
-                    on_device(session.valid_loader, session.processes.device),
+                    self._moved(session.valid_loader),
                     session.transform,
                     session.criterion,
                     session.processes,
@@ -334,7 +340,11 @@ def train(
         If a file cannot be used or written, or the loss diverges.
     """
     started = perf_counter()
-    with joined(plan.settings.device) as processes, ExitStack() as training:
+    deterministic = plan.settings.deterministic
+    with (
+        joined(plan.settings.device, deterministic=deterministic) as processes,
+        ExitStack() as training,
+    ):
         if not processes.first:
             say = _nothing
         plan = with_batch_size(plan, processes, say)
@@ -409,12 +419,30 @@ def _train_member(
     record = replace(
         asked_of(plan),
         fold=member.fold,
-        device=str(processes.device),
-        precision=ready.session.precision.name,
         way=asdict(ready.session.compute),
     )
     _run(loop, keeper, record)
     return ready.progress, True
+
+
+def _computed(session: TrainSession, progress: Progress) -> Computed:
+    """What the run really uses so far."""
+    processes = session.processes
+    fallbacks = list(processes.fallbacks)
+    if progress.at_once is not None:
+        fallbacks.append(f"out of memory: at most {progress.at_once} images at once")
+    cuda = processes.device.type == "cuda"
+    return Computed(
+        device=str(processes.device),
+        card=torch.cuda.get_device_name(processes.device) if cuda else None,
+        backend="torch",
+        precision=session.precision.name,
+        tf32=session.tf32,
+        compiled=session.compute.compiled,
+        asynchronous_copies=cuda and session.asynchronous,
+        deterministic=session.settings.deterministic,
+        fallbacks=fallbacks,
+    )
 
 
 def _run(loop: Loop, keeper: Checkpointer, begun: RunRecord) -> None:
@@ -422,7 +450,8 @@ def _run(loop: Loop, keeper: Checkpointer, begun: RunRecord) -> None:
     progress = loop.progress
 
     def record(known: RunRecord) -> None:
-        keeper.record(replace(known, images_at_once=progress.at_once))
+        computed = _computed(loop.session, progress)
+        keeper.record(replace(known, computed=computed, images_at_once=progress.at_once))
 
     record(replace(begun, state=RUNNING))
     try:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from comptool.data.dataset import Batch, normalise
 from comptool.device import memory_errors
 from comptool.io.records import RunHeader
+from comptool.precision import without_tf32
 from comptool.tasks import Task
 from comptool.training.distributed import Processes
 
@@ -78,7 +79,8 @@ def evaluate(
 ) -> tuple[npt.NDArray[np.float32], float]:
     """Class probabilities of every row in the table's order, and the mean loss of counted rows.
 
-    In float32 as in ``comptool infer``, whatever the precision of training.
+    In float32 without TF32, whatever the precision of training: as ``comptool infer`` on a CPU, or
+    with ``--fp32``.
     """
     training = model.training
     model.eval()
@@ -89,7 +91,8 @@ def evaluate(
         if stopped():
             model.train(training)
             raise StoppedError
-        logits = _logits(model, transform.see(batch.images))
+        with without_tf32():
+            logits = _logits(model, transform.see(batch.images), processes)
         assert batch.targets is not None
         rows.append(batch.rows.numpy())
         places = np.flatnonzero(counted[rows[-1]])
@@ -104,7 +107,7 @@ def evaluate(
     return _in_order(gathered)
 
 
-def _logits(model: nn.Module, images: Sequence[Tensor]) -> Tensor:
+def _logits(model: nn.Module, images: Sequence[Tensor], processes: Processes) -> Tensor:
     """Float32 logits (B, K); splits the batch if memory is short."""
     try:
         with memory_errors():
@@ -114,8 +117,9 @@ def _logits(model: nn.Module, images: Sequence[Tensor]) -> Tensor:
         if len(images[0]) == 1:
             raise
     # Outside the except block, where the tensors of the pass are released.
+    processes.fall_back("out of memory in validation: its batches are computed in halves")
     halves = zip(*(image.chunk(2) for image in images), strict=True)
-    return torch.cat([_logits(model, half) for half in halves])
+    return torch.cat([_logits(model, half, processes) for half in halves])
 
 
 def has_numbers(model: nn.Module) -> bool:

@@ -14,16 +14,15 @@ from comptool.training import autotune
 from comptool.training.autotune import (
     BUDGET,
     TURNS,
-    CannotCompileError,
     ComputeConfig,
-    TuningCache,
     compilation_pays,
-    compiled,
     step_seconds,
 )
+from comptool.training.compilation import CannotCompileError, compiled
 from comptool.training.distributed import Processes
 from comptool.training.setup import prepare
 from comptool.training.train_step import TrainStep
+from comptool.training.tuning_cache import TuningCache
 
 CPU = torch.device("cpu")
 ALL, ONE = ComputeConfig("cpu", threads=8), ComputeConfig("cpu", threads=1)
