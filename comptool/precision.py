@@ -13,7 +13,7 @@ from comptool.errors import UsageError
 
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 TF32_FROM = (8, 0)  # compute capability
-_NO_VERSION = re.compile(r"(\S+) does not have a deterministic implementation")
+_NO_VERSION = re.compile(r"(.+?) does not have a deterministic implementation")
 _BY_CUBLAS = re.compile(r"not deterministic because it uses CuBLAS")
 
 

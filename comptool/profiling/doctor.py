@@ -13,14 +13,12 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from onnxruntime import InferenceSession, SessionOptions
 from torch import Tensor
 from torch.nn import functional
 
 from comptool import __version__, models
 from comptool.device import choose_device, memory_errors
 from comptool.errors import UsageError, counted
-from comptool.inference.onnx_backend import AT_ONCE
 from comptool.inference.torch_backend import autocast_dtype as inference_dtype
 from comptool.machine import (
     available_memory,
@@ -30,7 +28,6 @@ from comptool.machine import (
     usable_cores,
 )
 from comptool.models.deploy import OfPixels, logits_of
-from comptool.models.onnx_export import export
 from comptool.models.streams import StreamModel
 from comptool.precision import arithmetic, has_tf32
 from comptool.training.config import Amp, TrainSettings
@@ -232,6 +229,12 @@ def _milliseconds(work: Callable[[], object], device: torch.device) -> float:
 
 
 def _speeds_of_cpu() -> list[Speed]:
+    # Late: a GPU does without.
+    from onnxruntime import InferenceSession, SessionOptions
+
+    from comptool.inference.onnx_backend import AT_ONCE
+    from comptool.models.onnx_export import export
+
     device = torch.device("cpu")
     _, whole = _network(device)
     images = _pixels(device)
@@ -243,7 +246,7 @@ def _speeds_of_cpu() -> list[Speed]:
     session = InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     parts = [
         {f"images{number}": part.numpy() for number, part in enumerate(pair)}
-        for pair in zip(*(image.split(AT_ONCE) for image in images), strict=True)
+        for pair in zip(*(image.chunk(IMAGES // AT_ONCE) for image in images), strict=True)
     ]
     onnx_ms = _milliseconds(lambda: [session.run(None, part) for part in parts], device)
     return [

@@ -175,9 +175,10 @@ Say = Callable[[str], None]
 def usable(name: Name, processes: Processes, say: Say) -> bool:
     """Whether all processes may use something by default; if not, it is said and noted."""
     mine = verdict(name, processes.device)
-    failed = next((one for one in processes.gather(mine) if one.failed), None)
+    sentences = processes.gather(mine.sentence(processes.device) if mine.failed else "")
+    failed = next(filter(None, sentences), None)
     if failed is not None:
-        processes.fall_back(failed.sentence(processes.device), say)
+        processes.fall_back(failed, say)
     return failed is None
 
 

@@ -429,7 +429,7 @@ def open_session(
     amp = checked_amp(settings.amp, processes, say) if checks else settings.amp
     precision = MixedPrecision(amp, device)
     # Autocast has no float32 convolutions.
-    tf32 = checks and precision.dtype is None and has_tf32(device)
+    tf32 = checks and precision.dtype is None and all(processes.gather(has_tf32(device)))
     tf32 = tf32 and usable("tf32", processes, say)
     torch.backends.cudnn.allow_tf32 = tf32
     asynchronous = not checks or usable("copies", processes, say)
