@@ -91,7 +91,7 @@ def test_a_right_card_is_used_whole_and_checked_once(folder, cache, on_card):
     [
         ("bf16", {"precision": "float32", "tf32": True}),
         ("copies", {"asynchronous_copies": False}),
-        ("memory", {"asynchronous_copies": False}),
+        pytest.param("memory", {"asynchronous_copies": False}, marks=pytest.mark.slow),
     ],
 )
 def test_a_fault_in_training_turns_off_that_thing_alone(fault, changed, folder, cache, on_card):
@@ -105,7 +105,7 @@ def test_a_fault_in_training_turns_off_that_thing_alone(fault, changed, folder, 
     assert bool(list(cache.glob("*-copies.json"))) == (fault != "memory")
 
 
-@pytest.mark.parametrize("fault", ["fp16", "copies"])
+@pytest.mark.parametrize("fault", ["fp16", pytest.param("copies", marks=pytest.mark.slow)])
 def test_a_fault_in_prediction_turns_off_that_thing_alone(fault, folder, on_card):
     on_card(*ONCE, "--run-name", "one")
     used = USED | {"precision": "float16"}
@@ -126,6 +126,7 @@ def test_a_fault_in_prediction_turns_off_that_thing_alone(fault, folder, on_card
     assert ("asynchronous_copies" in found) == (fault == "fp16")
 
 
+@pytest.mark.slow
 def test_doctor_says_what_is_on_and_repeats_a_check_when_asked(folder, cache, on_card):
     first = json.loads(on_card("doctor", "--json").output)
     assert [one["what"] for one in first["defaults"] if not one["on"]] == []
