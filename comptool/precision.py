@@ -38,12 +38,22 @@ def arithmetic(
     strict = torch.are_deterministic_algorithms_enabled()
     warns = torch.is_deterministic_algorithms_warn_only_enabled()
     cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark = tf32, deterministic, benchmark
-    torch.use_deterministic_algorithms(deterministic)
+    _be_strict(deterministic)
     try:
         yield
     finally:
         cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark = before
-        torch.use_deterministic_algorithms(strict, warn_only=warns)
+        _be_strict(strict, warn_only=warns)
+
+
+def _be_strict(strict: bool, *, warn_only: bool = False) -> None:
+    now = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    # It imports 900 modules of torch's compiler.
+    if now != (strict, warn_only):
+        torch.use_deterministic_algorithms(strict, warn_only=warn_only)
 
 
 @contextmanager
