@@ -9,7 +9,7 @@ DOCS_STAMP := $(VENV)/.docs
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-gpu lint format docs docs-reference build bench bench-gpu campaign clean
+.PHONY: help install demo test test-slow test-gpu lint format docs docs-reference build bench bench-gpu bench-gpu-short campaign clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -68,6 +68,9 @@ bench: $(STAMP)  ## the benchmarks, into benchmarks/results/ (see benchmarks/REA
 
 bench-gpu: $(STAMP)  ## those that need a CUDA device
 	$(BIN)/python benchmarks/run.py --gpu $(BENCH)
+
+bench-gpu-short: $(STAMP)  ## the most important of them, in eight minutes
+	$(BIN)/python benchmarks/gpu_short.py $(BENCH)
 
 campaign: $(STAMP)  ## kills, changed inputs, load and concurrency (CAMPAIGN="kills --number 20")
 	$(BIN)/python -m benchmarks.campaign $(or $(CAMPAIGN),all)

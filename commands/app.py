@@ -27,7 +27,7 @@ app = typer.Typer(
 
 ORDER = (
     "init inspect split train prior review infer tta pseudolabel recalibrate ensemble submit score "
-    "runs evaluate features profile simulate models losses metrics"
+    "runs evaluate features profile doctor simulate models losses metrics"
 ).split()
 for _name in ORDER:
     _module = import_module(f"comptool.commands.{_name}")

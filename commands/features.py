@@ -38,6 +38,9 @@ def features(config: FeaturesConfig) -> None:
         purpose="features",
     )
     drawn = draw_features(plan, config.method, config.seed, computing, arguments(config))
+    fallbacks = dict.fromkeys(note for one in drawn for note in one.computed.fallbacks)
+    for note in fallbacks:
+        say(f"warning: {note}", config.quiet)
     panels = [one.document() for one in drawn]
     summary = {"output": config.output, "table": plan.table, "panels": panels}
-    give(config.output, {**summary, "warnings": plan.notes}, config.json)
+    give(config.output, {**summary, "warnings": [*plan.notes, *fallbacks]}, config.json)

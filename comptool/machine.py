@@ -162,3 +162,29 @@ def check_device_name(name: str) -> None:
     """Raise a UsageError unless the name is ``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
     if not _NAME.fullmatch(name):
         raise UsageError(f"--device is '{name}'; it has to be auto, cpu, cuda or cuda:N")
+
+
+def has_cuda() -> bool:
+    """Whether the driver reports a CUDA device."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return False
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int()
+    failed = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
+    return not failed and count.value > 0
+
+
+def driver_version() -> str:
+    """Version of the NVIDIA driver, else of the CUDA that it supports, else ``unknown``."""
+    if found := re.search(r"\s(\d+\.\d+(\.\d+)?)\s", _read(Path("/proc/driver/nvidia/version"))):
+        return found[1]
+    number = ctypes.c_int()
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+        driver.cuDriverGetVersion(ctypes.byref(number))
+    except (OSError, AttributeError):
+        return "unknown"
+    return f"of CUDA {number.value // 1000}.{number.value % 1000 // 10}"

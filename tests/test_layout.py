@@ -15,8 +15,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # Packages from the lowest to the highest: an import points to an earlier one.
 ORDER = [
-    "errors", "machine", "limits", "registry", "options", "key_value", "lazy_torch", "io",
-    "tasks", "metrics", "competition", "practice", "losses", "models", "data",
+    "errors", "machine", "limits", "registry", "options", "key_value", "lazy_torch", "device",
+    "precision", "io", "tasks", "metrics", "competition", "practice", "losses", "models", "data",
     "postprocess", "submission", "label_review", "reports", "tracking", "splits", "inspection",
     "training", "inference", "profiling", "__init__", "__main__",
 ]  # fmt: skip
@@ -151,8 +151,8 @@ def test_every_package_is_listed_in_pyproject():
 @pytest.mark.parametrize(
     "command",
     ["", "init", "inspect", "split", "train", "prior", "infer", "tta", "pseudolabel", "recalibrate",
-     "ensemble", "submit", "score", "review", "runs", "features", "profile", "simulate", "models",
-     "losses"],
+     "ensemble", "submit", "score", "review", "runs", "features", "profile", "doctor", "simulate",
+     "models", "losses"],
 )  # fmt: skip
 def test_help_imports_nothing_heavy(command):
     code = (

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from comptool.data.augment.batches import send
 from comptool.data.dataset import Batch, SampleDataset
 from comptool.data.sampler import EpochBatches
+from comptool.device import memory_errors
 from comptool.errors import InputError
 
 _CHUNK = 512  # images that are brought to the device at once
@@ -58,7 +59,8 @@ class ResidentBatches:
         """The images of a modality on the device; records all-zero ones."""
         count, shape = len(self._dataset), self._dataset.shapes[modality]
         try:
-            pixels = torch.empty((count, *shape), dtype=torch.uint8, device=self._device)
+            with memory_errors():
+                pixels = torch.empty((count, *shape), dtype=torch.uint8, device=self._device)
         except torch.OutOfMemoryError as error:
             raise InputError(
                 f"{self._device} has no room any more for the images, {count} of "

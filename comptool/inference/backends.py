@@ -12,16 +12,21 @@ from comptool.data.image_io import Pixels, chip_forms
 from comptool.inference.config import Computing
 from comptool.inference.decode import Form
 from comptool.inference.plan import TrainedMember
-from comptool.io.records import RunHeader
+from comptool.io.records import Computed, RunHeader
 from comptool.lazy_torch import loading_torch
 
 Logits = npt.NDArray[np.float32]
 
 
 class Networks(Protocol):
-    """Trained networks; ``forms`` are their distinct input forms, in batch order."""
+    """Trained networks; ``forms`` are their distinct input forms, in batch order.
+
+    ``computed`` says how they are computed, ``notes`` what is done in a slower way, in sentences.
+    """
 
     forms: list[Form]
+    computed: Computed
+    notes: list[str]
 
     def each(
         self, batches: Iterable[Sequence[Pixels]], views: Sequence[str]
@@ -39,30 +44,30 @@ class Networks(Protocol):
 
 def open_networks(
     members: Sequence[TrainedMember], views: Sequence[str], computing: Computing
-) -> tuple[Networks, list[str]]:
-    """Open networks on the best backend, with a sentence if it is not the preferred one.
+) -> Networks:
+    """Open networks on the best backend; a note says if it is not the preferred one.
 
     The members have one list of modalities; the ``views`` to compute are checked now. Raises an
     InputError if a checkpoint cannot be used; a UsageError if the device is missing, a network does
     not take a view, or ONNX Runtime was asked for by name and a network cannot be exported.
     """
-    notes = []
+    notes: list[str] = []
     if computing.tries_onnx:
         # Imported here: ONNX Runtime starts threads of its own.
         from comptool.inference.onnx_backend import NoGraph, OnnxNetworks
 
         try:
-            sessions = OnnxNetworks(members, views)
-            return sessions, sessions.notes
+            return OnnxNetworks(members, views)
         except NoGraph as error:
             if computing.backend == "onnx":
                 raise
-            notes = [f"{error}; torch computes, which takes longer"]
+            notes.append(f"{error}; torch computes, which takes longer")
     with loading_torch():
         from comptool.inference.torch_backend import TorchNetworks
     networks = TorchNetworks(members, computing)
     networks.check_views(views)
-    return networks, notes
+    networks.notes[:0] = notes
+    return networks
 
 
 def forms_of(header: RunHeader) -> list[Form]:

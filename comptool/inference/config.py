@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from comptool.errors import UsageError
-from comptool.machine import check_device_name
+from comptool.machine import check_device_name, has_cuda
 from comptool.options import (
     ADVANCED,
     PREDS,
@@ -188,16 +186,3 @@ class Computing:
     @property
     def _onnx_fits(self) -> bool:
         return self.precision in ("auto", "fp32") and self.device in ("auto", "cpu")
-
-
-def has_cuda() -> bool:
-    """Whether the driver reports a CUDA device."""
-    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
-        return False
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
-    except OSError:
-        return False
-    count = ctypes.c_int()
-    failed = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
-    return not failed and count.value > 0

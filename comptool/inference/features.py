@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from comptool.inference.torch_backend import TorchNetworks
 from comptool.io import provenance
 from comptool.io.atomic import refuse_existing, together
 from comptool.io.provenance import FeatureFacts
+from comptool.io.records import Computed
 from comptool.io.runs import BEST, check_finished, find_run
 from comptool.io.tables import write_table
 from comptool.reports.plots import Panel, draw_scatter, save_picture, unwritable
@@ -184,10 +185,11 @@ COLUMNS = ("id", "class", "run", "x", "y")
 
 @dataclass(frozen=True)
 class Drawn:
-    """The number of rows of a network, and their projection."""
+    """A network, the projection of its features, and how they were computed."""
 
     subject: Subject
     projection: Projection
+    computed: Computed
 
     def document(self) -> dict[str, object]:
         """The facts as JSON values."""
@@ -195,6 +197,7 @@ class Drawn:
             "run": str(self.subject.member.folder),
             "rows": len(self.subject.targets),
             "explained": self.projection.explained,
+            "computed": asdict(self.computed),
         }
 
 
@@ -206,10 +209,10 @@ def draw_features(
     arguments: Mapping[str, object],
 ) -> list[Drawn]:
     """Compute, project and draw features of each network; write both files or neither."""
-    drawn = [
-        Drawn(subject, project(penultimate(subject, computing), method, seed))
-        for subject in plan.subjects
-    ]
+    drawn = []
+    for subject in plan.subjects:
+        features, computed = penultimate(subject, computing)
+        drawn.append(Drawn(subject, project(features, method, seed), computed))
     panels = [
         Panel(
             str(one.subject.member.folder),
@@ -231,8 +234,8 @@ def draw_features(
     return drawn
 
 
-def penultimate(subject: Subject, computing: Computing) -> npt.NDArray[np.float32]:
-    """The input of the classifier for every row, float32 of shape (N, F)."""
+def penultimate(subject: Subject, computing: Computing) -> tuple[npt.NDArray[np.float32], Computed]:
+    """The input of the classifier for every row, float32 of shape (N, F), and how."""
     member = subject.member
     way = ForwardPass([member], subject.samples, computing, "features")
     networks = TorchNetworks([member], computing)
@@ -242,7 +245,7 @@ def penultimate(subject: Subject, computing: Computing) -> npt.NDArray[np.float3
             f"all {len(features)} rows have the same features: nothing has been learnt",
             file=member.folder,
         )
-    return features
+    return features, networks.computed
 
 
 def _points(plan: FeaturePlan, drawn: list[Drawn]) -> pd.DataFrame:

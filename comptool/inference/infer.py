@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def write(
             command=command,
             arguments=arguments,
             inputs=plan.inputs,
-            facts=facts,
+            facts=replace(facts, computed=prediction.computed),
         )
 
 

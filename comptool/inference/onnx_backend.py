@@ -29,6 +29,7 @@ from comptool.inference.tta.policies import D4, seen_box, seen_size
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, together
 from comptool.io.provenance import GraphFacts
+from comptool.io.records import Computed
 from comptool.io.runs import BEST
 from comptool.lazy_torch import loading_torch
 from comptool.machine import compute_threads, threads
@@ -97,6 +98,9 @@ class OnnxNetworks:
         self._forms = [forms_of(member.header) for member in members]
         self.forms = distinct(self._forms)
         self.notes: list[str] = []
+        self.computed = Computed(
+            device="cpu", backend="onnx", precision="float32", fallbacks=self.notes
+        )
         self._sessions: list[dict[Sizes, InferenceSession]] = []
         for member, forms in zip(members, self._forms, strict=True):
             seen = dict.fromkeys(

@@ -74,7 +74,8 @@ class Prediction:
         self._bags = None if self._pool is None else samples.bags()
         self._schemes = schemes
         self._views = tuple(dict.fromkeys(view for scheme in schemes for view in scheme.views))
-        self._networks, self._notes = open_networks(members, self._views, computing)
+        self._networks = open_networks(members, self._views, computing)
+        self.computed = self._networks.computed
 
     def batches(self) -> Generator[list[Probabilities], None, None]:
         """One float32 array (B, K) per scheme, batch after batch in the order of the samples.
@@ -98,7 +99,7 @@ class Prediction:
 
     def findings(self) -> list[str]:
         """Warnings about images and the backend, complete after the last batch."""
-        return [*self._notes, *self._forward.findings()]
+        return [*self._networks.notes, *self._forward.findings()]
 
     def _probabilities(
         self, batches: Iterable[Sequence[Pixels]]

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from comptool.data.image_io import Pixels
+from comptool.data.transfers import Arriving, transfers
+from comptool.device import choose_device, memory_errors
 from comptool.errors import UsageError
 from comptool.inference.backends import Logits, distinct, forms_of
 from comptool.inference.config import Computing, Precision
 from comptool.inference.plan import TrainedMember
 from comptool.inference.tta.policies import D4, seen_box, seen_size
+from comptool.io.records import Computed
 from comptool.models.checkpoint_file import load_checkpoint
-from comptool.models.deploy import OfPixels, fold_batch_norm, of_pixels
-from comptool.training.distributed import choose_device
+from comptool.models.deploy import OfPixels, fold_batch_norm, logits_of, of_pixels
+from comptool.precision import without_tf32
 
 
 def see(images: Tensor, view: str) -> Tensor:
@@ -43,82 +43,6 @@ def see(images: Tensor, view: str) -> Tensor:
     return functional.interpolate(part, size, mode="bilinear", antialias=True)
 
 
-@dataclass(frozen=True)
-class Arriving:
-    """Tensors on their way to this machine's memory."""
-
-    tensors: Sequence[Tensor]  # where they arrive
-    arrived: torch.cuda.Event | None = None  # end of the copy; None if complete
-    needed: object = None  # memory that is read until then
-
-    def arrays(self) -> list[npt.NDArray[Any]]:
-        """Them as arrays; waits for them."""
-        if self.arrived is not None:
-            self.arrived.synchronize()
-        return [tensor.numpy() for tensor in self.tensors]
-
-
-class Transfers:
-    """Between arrays and tensors on a device; on the CPU nothing is copied."""
-
-    ahead = 0  # batches that are begun before the logits of an earlier one are waited for
-
-    def room(self, shape: tuple[int, ...], dtype: Any) -> Pixels:
-        """Zeros for images that `there` is given."""
-        return np.zeros(shape, dtype)
-
-    def there(self, images: Sequence[Pixels]) -> list[Tensor]:
-        """The images of a batch on the device, uint8 [B, C, H, W] in the order channels last."""
-        return [torch.from_numpy(pixels).permute(0, 3, 1, 2) for pixels in images]
-
-    def back(self, tensors: Sequence[Tensor], images: Sequence[Pixels]) -> Arriving:
-        """What was computed of the images."""
-        return Arriving(tensors)
-
-
-class CudaTransfers(Transfers):
-    """Copies to and from a CUDA device via page-locked memory, in parallel with computing."""
-
-    ahead = 2
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-
-    def room(self, shape: tuple[int, ...], dtype: Any) -> Pixels:
-        """Zeros in page-locked memory, which torch reuses."""
-        kind = torch.from_numpy(np.empty(0, dtype)).dtype
-        return np.asarray(torch.zeros(shape, dtype=kind, pin_memory=True).numpy())
-
-    def there(self, images: Sequence[Pixels]) -> list[Tensor]:
-        """The images on the device, copied before they are used."""
-        with torch.cuda.stream(self._copies):
-            copied = [
-                torch.from_numpy(pixels).to(self._device, non_blocking=True).permute(0, 3, 1, 2)
-                for pixels in images
-            ]
-        computing = torch.cuda.current_stream(self._device)
-        computing.wait_stream(self._copies)
-        for tensor in copied:
-            # Else the copying stream would reuse their memory at once.
-            tensor.record_stream(computing)
-        return copied
-
-    def back(self, tensors: Sequence[Tensor], images: Sequence[Pixels]) -> Arriving:
-        """The tensors in page-locked memory, once computed."""
-        arriving = [torch.empty_like(tensor, device="cpu", pin_memory=True) for tensor in tensors]
-        for tensor, place in zip(tensors, arriving, strict=True):
-            place.copy_(tensor, non_blocking=True)
-        arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        arrived.record(torch.cuda.current_stream(self._device))
-        return Arriving(arriving, arrived, (tensors, images))
-
-
-def transfers(device: torch.device) -> Transfers:
-    """Transfers of images to a device and of logits back."""
-    return CudaTransfers(device) if device.type == "cuda" else Transfers()
-
-
 TRIED = 2  # images that a network is tried on
 TENSOR_CORES = (7, 0)  # the compute capability from which fp16 is faster than float32
 
@@ -135,16 +59,25 @@ def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | 
 
 
 class TorchNetworks:
-    """Networks on a device."""
+    """Networks on a device; ``notes`` say what the device does without."""
 
     def __init__(self, members: Sequence[TrainedMember], computing: Computing) -> None:
         self._device = choose_device(computing.device)
-        self._autocast = autocast_dtype(computing.precision, self._device)
+        self.notes: list[str] = []
+        self._autocast, asynchronous = self._checked(computing.precision)
         self._members = members
         self._forms = [forms_of(member.header) for member in members]
         self.forms = distinct(self._forms)
         self._models = [self._loaded(number) for number in range(len(members))]
-        self._transfers = transfers(self._device)
+        self._transfers = transfers(self._device, asynchronous=asynchronous)
+        cuda = self._device.type == "cuda"
+        self.computed = Computed(
+            device=str(self._device),
+            card=torch.cuda.get_device_name(self._device) if cuda else None,
+            precision=str(self._autocast or torch.float32).removeprefix("torch."),
+            asynchronous_copies=cuda and asynchronous,
+            fallbacks=self.notes,
+        )
 
     def each(
         self, batches: Iterable[Sequence[Pixels]], views: Sequence[str]
@@ -190,6 +123,26 @@ class TorchNetworks:
                         f"the network of {member.folder} does not take the view '{view}' ({error})"
                     ) from error
 
+    def _checked(self, precision: Precision) -> tuple[torch.dtype | None, bool]:
+        """The autocast type, and whether copies are asynchronous, by the self-check of a card."""
+        dtype = autocast_dtype(precision, self._device)
+        if self._device.type != "cuda":
+            return dtype, False
+        # Late: a CPU needs none of it.
+        from comptool.training.self_check import verdict
+
+        half = verdict("fp16-inference", self._device) if dtype is torch.float16 else None
+        if half is not None and half.failed:
+            if precision == "auto":
+                dtype = None
+                self.notes.append(half.sentence(self._device))
+            else:
+                self.notes.append(half.warning(self._device, f"--{precision}"))
+        copies = verdict("copies", self._device)
+        if copies.failed:
+            self.notes.append(copies.sentence(self._device))
+        return dtype, not copies.failed
+
     def _loaded(self, number: int) -> OfPixels:
         model, header = load_checkpoint(self._members[number].folder)
         whole = of_pixels(model, header)
@@ -216,11 +169,8 @@ class TorchNetworks:
         return [placed[self.forms.index(form)] for form in self._forms[number]]
 
     def _logits(self, number: int, view: str, images: Sequence[Tensor]) -> Tensor:
-        enabled = self._autocast is not None
-        with torch.autocast(self._device.type, dtype=self._autocast, enabled=enabled):
-            seen = [see(image.float(), view).permute(0, 2, 3, 1) for image in images]
-            logits: Tensor = self._models[number](*seen)
-        return logits.float()
+        seen = [see(image.float(), view).permute(0, 2, 3, 1) for image in images]
+        return logits_of(self._models[number], seen, self._autocast)
 
     def _model_features(self, number: int, images: Sequence[Tensor]) -> Tensor:
         whole = self._models[number]
@@ -232,15 +182,10 @@ class TorchNetworks:
 
 @contextmanager
 def _computing() -> Iterator[None]:
-    # By default cuDNN rounds the factors of float32 convolutions to 10 bits (TF32).
-    allowed = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), without_tf32(), memory_errors():
             yield
     except torch.OutOfMemoryError as error:
         raise UsageError(
             f"the device is out of memory; try a smaller --batch-size ({error})"
         ) from error
-    finally:
-        torch.backends.cudnn.allow_tf32 = allowed

@@ -29,7 +29,7 @@ from comptool.io.atomic import (
 )
 from comptool.io.digests import hashes as hashes
 from comptool.io.digests import sha256 as sha256
-from comptool.io.records import Kind, known, parse
+from comptool.io.records import Computed, Kind, known, parse
 from comptool.io.verification import MEND, ChangedError, read
 from comptool.io.verification import Provenance as Provenance
 from comptool.io.verification import meta_path as meta_path
@@ -104,6 +104,8 @@ class PredictionFacts(EvidenceTrace):
         Of a submission.
     images
         Number of images, if a row is the answer of several.
+    computed
+        How the networks were computed.
     """
 
     task: str | None = None
@@ -120,6 +122,7 @@ class PredictionFacts(EvidenceTrace):
     layout: str | None = None
     rows: int | None = None
     images: int | None = None
+    computed: Computed | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

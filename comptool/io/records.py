@@ -235,6 +235,37 @@ class ModelRecord:
     options: dict[str, Any]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Computed:
+    """How a run or predictions were really computed.
+
+    Parameters
+    ----------
+    device, card
+        Such as ``cuda:0``; the name of the card, None on a CPU.
+    backend
+        ``torch`` or ``onnx``.
+    precision
+        Of training steps, or of the networks: ``float32``, ``bfloat16`` or ``float16``.
+    tf32
+        Whether float32 convolutions could round their factors to 10 bits.
+    compiled, asynchronous_copies, deterministic
+        Whether steps were compiled, batches copied beside the computing, operations deterministic.
+    fallbacks
+        Sentences on what was turned off or done in a slower way, and why.
+    """
+
+    device: str
+    card: str | None = None
+    backend: str = "torch"
+    precision: str
+    tf32: bool = False
+    compiled: bool = False
+    asynchronous_copies: bool = False
+    deterministic: bool = False
+    fallbacks: list[str] = field(default_factory=list)
+
+
 @dataclass(frozen=True)
 class RunHeader:
     """Header of a checkpoint: all that prediction needs besides the weights.

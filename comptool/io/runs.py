@@ -7,7 +7,7 @@ A run is ``weights/RUN/`` with a ``best.safetensors``; a folded run has one run 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from comptool.errors import InputError, nearest
 from comptool.io.documents import JSON_NAME, from_json, read_json, reading
 from comptool.io.locks import holder, is_held
-from comptool.io.records import Figure, RunHeader, header_of, parse, shown
+from comptool.io.records import Computed, Figure, RunHeader, header_of, parse, shown
 from comptool.io.verification import RUN_JSON as RUN_JSON
 from comptool.io.verification import recall
 from comptool.registry import SCRIPT, is_user_object
@@ -60,9 +60,9 @@ class RunRecord(RunState):
         Settings and tables asked for, by field name.
     fold
         The validation fold, or None.
-    device, precision, way, images_at_once
-        How the steps are computed (a ``ComputeConfig``); the micro-batch size, None for the whole
-        batch.
+    computed, way, images_at_once
+        How the steps are computed; the part that a resumed run keeps (a ``ComputeConfig``); the
+        micro-batch size, None for the whole batch.
     score, epoch
         Of the best checkpoint, once finished; None without validation.
     digests
@@ -80,8 +80,7 @@ class RunRecord(RunState):
     time: str = ""
     metric: str | None = None
     fold: int | None = None
-    device: str | None = None
-    precision: str | None = None
+    computed: Computed | None = None
     way: dict[str, Any] | None = None
     images_at_once: int | None = None
     score: Figure | None = None
@@ -96,7 +95,7 @@ class RunRecord(RunState):
             nullable |= {"fold", *(("score", "epoch") if self.state == FINISHED else ())}
         return {
             name: value
-            for name, value in vars(self).items()
+            for name, value in asdict(self).items()
             if value is not None or name in nullable
         }
 

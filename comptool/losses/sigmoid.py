@@ -609,7 +609,8 @@ def negative(logits: Tensor, gamma: float = 0.0, clip: float = 0.0) -> Term:
     if clip == 0:
         focus = torch.exp(gamma * functional.logsigmoid(logits))
         return Term(focus, -functional.logsigmoid(-logits))
-    margin = logits.new_tensor(math.log(clip))
+    # Filled on the device: a tensor made from a number is copied to a GPU, which waits.
+    margin = logits.new_full((), math.log(clip))
     log_p_t = torch.logaddexp(functional.logsigmoid(-logits), margin).clamp(max=0)
     # The power's slope is infinite at 0 for gamma below 1.
     rest = (-torch.expm1(log_p_t)).clamp_min(torch.finfo(logits.dtype).tiny)

@@ -126,6 +126,14 @@ class OfPixels(nn.Module):
         ]
 
 
+def logits_of(model: OfPixels, images: Sequence[Tensor], dtype: torch.dtype | None) -> Tensor:
+    """Float32 logits [B, K], computed in mixed precision of ``dtype``, or float32 if None."""
+    kind = images[0].device.type
+    with torch.autocast(kind, dtype=dtype, enabled=dtype is not None):
+        logits: Tensor = model(*images)
+    return logits.float()
+
+
 def of_pixels(model: nn.Module, header: RunHeader) -> OfPixels:
     """The model with the normalisation of its checkpoint's header."""
     names = header.modalities

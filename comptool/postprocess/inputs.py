@@ -209,7 +209,9 @@ def _is_of(path: Path, run: Path) -> bool:
 # Of a column of equal numbers, which has no correlation.
 TINY = float(np.finfo(np.float64).tiny)
 # Facts about how a member was made, which do not apply to the ensemble.
-MADE = ("ensemble", "recalibration", "views", "merge", "weights", "evidence", "out_of_fold")
+MADE = (
+    "ensemble", "recalibration", "views", "merge", "weights", "evidence", "out_of_fold", "computed",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -272,7 +272,11 @@ def profile_training(plan: TrainPlan, steps: int, say: Say, quiet: bool) -> Prof
     from comptool.training.distributed import joined
     from comptool.training.setup import prepare, without_published_weights
 
-    with joined(plan.settings.device) as processes, naming_dead_loaders():
+    deterministic = plan.settings.deterministic
+    with (
+        joined(plan.settings.device, deterministic=deterministic) as processes,
+        naming_dead_loaders(),
+    ):
         plan = with_batch_size(without_published_weights(plan), processes, say)
         # Measuring whether compilation pays takes minutes.
         ready = prepare(plan, plan.members[0], processes, say, measure="threads")
@@ -371,13 +375,15 @@ class _Updates:
         return round(sum(map(self._session.seen, window)) * self._session.batches.images_per_draw)
 
     def _updates(self) -> Iterator[int]:
-        from comptool.training.train_step import on_device
+        from comptool.data.transfers import on_device
 
         session = self._session
         for epoch in count():
             session.begin_epoch(epoch)
             session.batches.set_epoch(epoch)
-            batches = on_device(session.train_loader, session.processes.device)
+            batches = on_device(
+                session.train_loader, session.processes.device, asynchronous=session.asynchronous
+            )
             for number in range(session.updates_per_epoch):
                 with session.phase(TRANSFER if self._resident else WAIT):
                     window = list(islice(batches, session.settings.grad_accum))
@@ -428,8 +434,8 @@ def profile_inference(
     with TemporaryDirectory() as folder:
         # A new graph is stored there.
         members = [_borrowed(member, Path(folder)) for member in plan.members]
-        networks, notes = open_networks(members, scheme.views, computing)
-        for note in notes:
+        networks = open_networks(members, scheme.views, computing)
+        for note in networks.notes:
             say(note)
         device = _device(networks, computing)
         with closing(_Prediction(plan, scheme, computing, networks)) as prediction:
@@ -452,7 +458,7 @@ def _device(networks: Networks, computing: Computing) -> str:
 
         if isinstance(networks, OnnxNetworks):
             return ONNX
-    from comptool.training.distributed import choose_device
+    from comptool.device import choose_device
 
     return str(choose_device(computing.device))
 

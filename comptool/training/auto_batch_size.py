@@ -13,6 +13,7 @@ import torch
 from comptool.data.augment import named_policies
 from comptool.data.augment.batches import Augmentation
 from comptool.data.dataset import Batch
+from comptool.device import memory_errors
 from comptool.models.pretrained import RANDOM
 from comptool.training.config import AS_MANY_AS_FIT, BATCH_SIZE, PRETRAINED_RATE, RANDOM_RATE
 from comptool.training.criterion import make_loss
@@ -20,6 +21,7 @@ from comptool.training.data import TrainMember, TrainPlan
 from comptool.training.distributed import Processes
 from comptool.training.loaders import draw_batches, place
 from comptool.training.optim import MixedPrecision, Optimisation, freeze, set_training
+from comptool.training.self_check import checked_amp
 from comptool.training.setup import new_model, sample_loss, without_published_weights
 from comptool.training.validate import InputTransform, black_images
 
@@ -42,7 +44,7 @@ def with_batch_size(plan: TrainPlan, processes: Processes, say: Say) -> TrainPla
     each = settings.bag_size or 1  # images of a sample
     most = max(1, min(len(member.drawn) for member in plan.members) // processes.size)
     if processes.device.type == "cuda":
-        number = largest(Trial(plan, plan.members[0], processes).fits, most)
+        number = largest(Trial(plan, plan.members[0], processes, say).fits, most)
         gc.collect()
         torch.cuda.empty_cache()
         why = "the most that fit with a tenth of the memory to spare"
@@ -86,7 +88,13 @@ def largest(fits: Callable[[int], bool], most: int) -> int:
 class Trial:
     """Trial training steps of a throw-away model."""
 
-    def __init__(self, plan: TrainPlan, member: TrainMember, processes: Processes) -> None:
+    def __init__(
+        self,
+        plan: TrainPlan,
+        member: TrainMember,
+        processes: Processes,
+        say: Say = lambda text: None,
+    ) -> None:
         plan = without_published_weights(plan)
         self._device = processes.device
         model, self._header = new_model(plan, member, lambda text: None)
@@ -96,7 +104,8 @@ class Trial:
         self._model = model
         self._transform = InputTransform.of(self._header, self._device, channels_last=True)
         self._criterion = make_loss(plan, member).to(self._device)
-        self._precision = MixedPrecision(plan.settings.amp, self._device)
+        amp = checked_amp(plan.settings.amp, processes, say)
+        self._precision = MixedPrecision(amp, self._device)
         rate = plan.settings.rate(pretrained=self._header.pretrained != RANDOM)
         self._optimisation = Optimisation(model, plan.settings, rate, 1, self._precision)
         self._target = torch.from_numpy(plan.rows.targets[member.drawn[:1]])
@@ -110,7 +119,8 @@ class Trial:
         """Whether a step with this many samples leaves the spare memory free."""
         with _leaving(SPARE, self._device):
             try:
-                self._step(number)
+                with memory_errors():
+                    self._step(number)
             except torch.OutOfMemoryError:
                 return False
             finally:

@@ -10,32 +10,29 @@ keeps the configuration in its checkpoint.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import platform
-import re
 import statistics
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from comptool.errors import InputError, UsageError
-from comptool.io.documents import read_json
-from comptool.io.leftovers import new_partial_file, remove_leftovers
+from comptool.device import memory_errors
+from comptool.errors import UsageError
 from comptool.io.records import RunHeader
-from comptool.machine import cache_folder, compute_threads
+from comptool.machine import compute_threads
 from comptool.models.streams import StreamModel
-from comptool.training.config import Compile, TrainSettings
+from comptool.training.compilation import CannotCompileError, compiled, compiling
+from comptool.training.config import TrainSettings
 from comptool.training.distributed import Processes
 from comptool.training.optim import MixedPrecision, set_training
+from comptool.training.self_check import usable, verdict, warn
+from comptool.training.tuning_cache import TuningCache
 
 Say = Callable[[str], None]
 Seconds = dict[str, float]
@@ -46,7 +43,6 @@ WORTH_IT = 1.1  # least speed-up by compilation
 HARDLY = 1.03  # least speed-up by one thread
 TURNS, BUDGET = 6, 1.0  # most timed steps; seconds after three of them
 CLEARLY = 1.2  # a speed-up that is certain after two turns
-FOLDER, FORMAT = "autotune", 1
 STEP, COMPILED = "step", "compiled"  # one cache file each
 COSTS = ("plain", "compiled", "start")  # seconds of a step, and until the first compiled one
 _AT_FIRST = torch.get_num_threads()  # before any run changes it
@@ -74,28 +70,39 @@ def choose_config(
     model: StreamModel,
     header: RunHeader,
     settings: TrainSettings,
+    precision: MixedPrecision,
     processes: Processes,
     steps: int,
     say: Say,
     measure: Measure = "all",
 ) -> ComputeConfig:
-    """The configuration of a run, the same in all processes."""
+    """The configuration of a run, the same in all processes; not timed if deterministic."""
     device = processes.device
     _check_compile(settings, device)
     compile_asked = settings.compile in ("on", "reduce-overhead")
+    if compile_asked and measure != "nothing":
+        warn("compiled", processes, say, f"--compile {settings.compile}")
     config = replace(_default(device), compiled=compile_asked)
     if header.way is not None and header.way["device"] == device.type:
         own = ComputeConfig(**header.way)
         if own.threads is not None:
             own = replace(own, threads=min(own.threads, most_threads()))
-        return own if settings.compile == "auto" else replace(own, compiled=compile_asked)
-    if header.way is None and processes.first and measure != "nothing" and steps >= LEAST_STEPS:
+        if settings.compile != "auto":
+            return replace(own, compiled=compile_asked)
+        return replace(
+            own,
+            compiled=own.compiled and (measure == "nothing" or usable("compiled", processes, say)),
+        )
+    timed = measure != "nothing" and steps >= LEAST_STEPS and not settings.deterministic
+    if header.way is None and processes.first and timed:
         cards = [device] if device.type == "cuda" else []
-        benchmark = Benchmark(model, header, settings)
+        benchmark = Benchmark(model, header, settings, precision)
         cache = _cache(header, settings, device)
         try:
-            with torch.random.fork_rng(cards):
-                config = _measured(config, benchmark, cache, settings, steps, say, measure)
+            with torch.random.fork_rng(cards), memory_errors():
+                config = _measured(
+                    config, benchmark, cache, settings, processes, steps, say, measure
+                )
         except torch.OutOfMemoryError:
             pass  # training splits the batch
     return processes.gather(config)[0]
@@ -106,6 +113,7 @@ def _measured(
     step: Callable[[ComputeConfig], float],
     cache: TuningCache,
     settings: TrainSettings,
+    processes: Processes,
     steps: int,
     say: Say,
     measure: Measure,
@@ -129,7 +137,7 @@ def _measured(
         said += f" ({tried[slower].text} {1000 * seconds[slower]:.0f})"
     said += "; measured for an earlier run" if kept else ""
     if settings.compile == "auto" and steps * seconds[faster] >= LONG_RUN:
-        config, more = _compiled_if_it_pays(config, step, cache, steps, say, measure)
+        config, more = _compiled_if_it_pays(config, step, cache, processes, steps, say, measure)
         said += more
     say(said)
     return replace(config, compiled=config.compiled or asked.compiled)
@@ -139,6 +147,7 @@ def _compiled_if_it_pays(
     config: ComputeConfig,
     step: Callable[[ComputeConfig], float],
     cache: TuningCache,
+    processes: Processes,
     steps: int,
     say: Say,
     measure: Measure,
@@ -146,12 +155,19 @@ def _compiled_if_it_pays(
     costs = cache.read(COMPILED, COSTS)
     if costs is None and measure == "all":
         say("compiles the network, to see whether that pays: a minute or two")
+        # Of this process alone: the others wait for the configuration.
+        checked = verdict("compiled", processes.device)
+        if checked.failed:
+            processes.fall_back(checked.sentence(processes.device), say)
+            return config, "; not compiled"
         other = replace(config, compiled=True)
         try:
             start = {"start": step(other)}
             timed = step_seconds(step, {"plain": config, "compiled": other})
         except CannotCompileError as error:
-            return config, f"; not compiled, which is not possible here: {error.reason}"
+            why = f"not compiled, which is not possible here: {error.reason}"
+            processes.fall_back(why)
+            return config, f"; {why}"
         costs = cache.keep(COMPILED, timed | start)
     if costs is None:
         return config, ""
@@ -192,10 +208,16 @@ def step_seconds(
 class Benchmark:
     """Times forward and backward passes of a copy of a model on random images."""
 
-    def __init__(self, model: StreamModel, header: RunHeader, settings: TrainSettings) -> None:
+    def __init__(
+        self,
+        model: StreamModel,
+        header: RunHeader,
+        settings: TrainSettings,
+        precision: MixedPrecision,
+    ) -> None:
         self._model, self._header, self._settings = model, header, settings
         self._device = next(model.parameters()).device
-        self._precision = MixedPrecision(settings.amp, self._device)
+        self._precision = precision
         self._images: list[Tensor] = []
         self._compiled: Callable[..., Tensor] | None = None
 
@@ -228,73 +250,12 @@ class Benchmark:
             self._images.append(images.to(self._device, memory_format=torch.channels_last))
 
 
-class TuningCache:
-    """Cache of measurements by machine, torch version and ``what``; the first one is kept."""
-
-    def __init__(self, what: Mapping[str, Any], device: torch.device) -> None:
-        machine = _cpu_name() if device.type == "cpu" else torch.cuda.get_device_name(device)
-        self._what = {"format": FORMAT, "machine": machine, "torch": torch.__version__, **what}
-        text = json.dumps(self._what, sort_keys=True)
-        self._name = hashlib.sha256(text.encode()).hexdigest()[:24]
-        self._folder = cache_folder() / FOLDER
-
-    def read(self, question: str, names: tuple[str, ...]) -> Seconds | None:
-        """The cached seconds by name, or None."""
-        try:
-            found = read_json(self._path(question))["found"]
-            whole = found.keys() == set(names) and {type(one) for one in found.values()} == {float}
-        except (InputError, TypeError, KeyError, AttributeError):
-            return None
-        return found if whole else None
-
-    def is_writable(self) -> bool:
-        """Whether the cache folder is writable."""
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            return False
-        return os.access(self._folder, os.W_OK)
-
-    def keep(self, question: str, found: Seconds) -> Seconds | None:
-        """Store a measurement; returns the cached one, perhaps another run's, or None."""
-        path, names = self._path(question), tuple(found)
-        try:
-            remove_leftovers(self._folder)
-            temporary = new_partial_file(path)
-        except OSError:
-            return None
-        try:
-            document = {"of": self._what, "found": found}
-            temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
-            # Unlike a rename, a link replaces nothing: concurrent runs agree.
-            os.link(temporary, path)
-        except FileExistsError:
-            if self.read(question, names) is None:
-                os.replace(temporary, path)
-        except OSError:
-            return None
-        finally:
-            temporary.unlink(missing_ok=True)
-        return self.read(question, names)
-
-    def _path(self, question: str) -> Path:
-        return self._folder / f"{self._name}-{question}.json"
-
-
 def _cache(header: RunHeader, settings: TrainSettings, device: torch.device) -> TuningCache:
     document = header.document()
     what = {name: document[name] for name in ("model", "img_size", "channels")}
     what |= {name: getattr(settings, name) for name in ("batch_size", "amp", "freeze")}
     what |= {"classes": len(header.classes), "threads": _default(device).threads}
     return TuningCache(what | {"threads_are_set": _threads_are_set()}, device)
-
-
-def _cpu_name() -> str:
-    try:
-        found = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
-    except OSError:
-        found = None
-    return found[1] if found else platform.processor() or platform.machine()
 
 
 def _default(device: torch.device) -> ComputeConfig:
@@ -314,41 +275,6 @@ def use_threads(config: ComputeConfig) -> None:
     """Set torch's number of threads."""
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-
-
-class CannotCompileError(UsageError):
-    """``torch.compile`` fails on this model."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(
-            f"this model cannot be compiled here ({reason}); continue with --resume --compile off"
-        )
-        self.reason = reason
-
-
-def compiled(module: nn.Module, batch_size: int, mode: Compile = "on") -> Callable[..., Tensor]:
-    """The module by ``torch.compile`` for full batches; other batch sizes run uncompiled."""
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
-    made = torch.compile(
-        module, dynamic=False, mode="reduce-overhead" if mode == "reduce-overhead" else None
-    )
-
-    def call(*images: Tensor) -> Tensor:
-        logits: Tensor = (made if len(images[0]) == batch_size else module)(*images)
-        return logits
-
-    return call
-
-
-@contextmanager
-def compiling() -> Iterator[None]:
-    """Context of compiled passes; turns errors of the compiler into CannotCompileError."""
-    try:
-        yield
-    # An import at the top would be slow.
-    except torch._dynamo.exc.TorchDynamoException as error:
-        reason = next(filter(str.strip, str(error).splitlines()), type(error).__name__)
-        raise CannotCompileError(reason) from error
 
 
 def _check_compile(settings: TrainSettings, device: torch.device) -> None:

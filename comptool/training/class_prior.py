@@ -24,6 +24,7 @@ from comptool.io.records import RunHeader
 from comptool.io.runs import BEST, check_finished, find_run, members, read_header
 from comptool.losses import LOSSES
 from comptool.models.checkpoint_file import load_checkpoint
+from comptool.precision import without_tf32
 from comptool.tasks.labels import ABSENT
 from comptool.tasks.pooling import ATTENTION, MEAN, attended
 from comptool.training.config import TrainSettings
@@ -176,7 +177,8 @@ def summed(
     task = tasks.find(header.task)
     rows, outputs = [], []
     for batch in Loader(dataset, order, workers=chosen, device=processes.device):
-        found = model(*transform.see(batch.images))
+        with without_tf32():
+            found = model(*transform.see(batch.images))
         if part.bags is None:
             total += task.activate(found).double().sum(dim=0).cpu()
         else:

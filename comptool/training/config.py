@@ -375,6 +375,11 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
         metavar="MODE",
         panel=ADVANCED,
     )
+    deterministic: bool = option(
+        False,
+        help="The same weights in every repetition on one machine, also on a GPU; slower.",
+        panel=OPTIMISATION,
+    )
     metric: str | None = option(
         help="Metric that selects the checkpoint: a name of comptool metrics or FILE.py:function.",
         shown="the competition's",
@@ -601,6 +606,11 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
         # Before the weights are known, the higher of the default rates.
         unsure = self.init_from is None and self.pretrained in ("auto", "no")
         self.check_min_lr(self.rate(pretrained=not unsure))
+        if self.deterministic and self.batch_size == AS_MANY_AS_FIT:
+            raise UsageError(
+                "--batch-size auto depends on how much memory is free, which --deterministic "
+                "must not; give a number"
+            )
         if self.fold == "none" and self.patience is not None:
             raise UsageError("--patience needs a validation, and --fold none has none")
         if self.init_from is not None and self.pretrained not in ("auto", "no"):

@@ -1,11 +1,11 @@
-"""Device, distributed processes of ``torchrun``, and random seeds."""
+"""Distributed processes of ``torchrun``, and random seeds."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
 
@@ -14,29 +14,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from comptool.errors import UsageError, counted
-from comptool.machine import check_device_name
+from comptool.device import choose_device
+from comptool.precision import arithmetic, deterministic_errors, reserve_workspace
 
 T = TypeVar("T")
 # Long, because the others wait while one decodes all images; torchrun ends them if it fails.
 PATIENCE = timedelta(hours=12)
 CHECK_EVERY = 20  # updates, on a GPU
-
-
-def choose_device(name: str) -> torch.device:
-    """The named device; ``auto`` is the first CUDA device, else the CPU.
-
-    Raises a UsageError if there is no such device; there is no fallback to the CPU.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    check_device_name(name)
-    device = torch.device(name)
-    count = torch.cuda.device_count() if device.type == "cuda" else 0
-    if device.type == "cuda" and (device.index or 0) >= count:
-        found = counted(count, "CUDA device") if count else "no CUDA device"
-        raise UsageError(f"there is no device '{name}'; this machine has {found}")
-    return device
 
 
 @dataclass(frozen=True)
@@ -46,6 +30,14 @@ class Processes:
     rank: int  # from 0
     size: int  # number of processes
     device: torch.device
+    # Sentences on what this command does without, or does in a slower way.
+    fallbacks: list[str] = field(default_factory=list, compare=False)
+
+    def fall_back(self, sentence: str, say: Callable[[str], None] = lambda text: None) -> None:
+        """Note a fall-back, and say it the first time."""
+        if sentence not in self.fallbacks:
+            self.fallbacks.append(sentence)
+            say(sentence)
 
     @property
     def first(self) -> bool:
@@ -83,15 +75,23 @@ class Processes:
 
 
 @contextmanager
-def joined(device_name: str) -> Iterator[Processes]:
-    """Join the process group of ``torchrun``; a UsageError if the device is not available."""
-    local = os.environ.get("LOCAL_RANK")
-    if local is not None and device_name in ("auto", "cuda") and torch.cuda.is_available():
-        device_name = f"cuda:{local}"
+def joined(device_name: str, *, deterministic: bool = False) -> Iterator[Processes]:
+    """Join the process group of ``torchrun``; a UsageError if the device is not available.
+
+    Torch's settings of arithmetic are changed until the end: no TF32; ``deterministic`` operations,
+    or a UsageError for one that has no such version, else the fastest.
+    """
+    if deterministic:
+        reserve_workspace()
     device = choose_device(device_name)
-    if device.type == "cuda":
-        torch.cuda.set_device(device.index or 0)
-        torch.backends.cudnn.benchmark = True  # all batches have one shape
+    # All batches have one shape.
+    benchmark = device.type == "cuda" and not deterministic
+    with arithmetic(tf32=False, deterministic=deterministic, benchmark=benchmark):
+        with deterministic_errors():
+            yield from _processes(device)
+
+
+def _processes(device: torch.device) -> Iterator[Processes]:
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield Processes(0, 1, device)

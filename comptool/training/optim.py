@@ -208,7 +208,9 @@ class Optimisation:
         ]
         self.optimizer.load_state_dict(kept | {"param_groups": groups})
         self._lay_out_as_weights()
-        self.scaler.load_state_dict(state["scaler"])
+        # Empty if the run was trained without loss scaling so far, as on a device with bf16.
+        if state["scaler"] and self.scaler.is_enabled():
+            self.scaler.load_state_dict(state["scaler"])
         if self.ema is not None:
             self.ema.module.load_state_dict(state["ema"])
 

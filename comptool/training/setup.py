@@ -57,11 +57,13 @@ from comptool.models.checkpoint_file import build_model, checked_options, load_w
 from comptool.models.late_fusion import DISPENSABLE
 from comptool.models.pretrained import RANDOM, create_from
 from comptool.models.streams import OutputScale, StreamModel
+from comptool.precision import has_tf32
 from comptool.tasks import Task
 from comptool.tasks.pooling import ATTENTION
 from comptool.training import data
-from comptool.training.autotune import ComputeConfig, Measure, choose_config, compiled, use_threads
+from comptool.training.autotune import ComputeConfig, Measure, choose_config, use_threads
 from comptool.training.class_subset import measured
+from comptool.training.compilation import compiled
 from comptool.training.config import (
     BACKBONE,
     BATCH_SIZE,
@@ -95,6 +97,7 @@ from comptool.training.optim import (
     set_training,
 )
 from comptool.training.resume import has_begun
+from comptool.training.self_check import checked_amp, usable
 from comptool.training.training_state import MEND, Progress, TrainState, read_state
 from comptool.training.validate import InputTransform, ValidBags, black_images
 
@@ -160,6 +163,8 @@ class TrainSession:
     placement: Placement
     gradients: GradientLogger | None  # columns of metrics.csv with gradient balancing
     compute: ComputeConfig
+    tf32: bool  # whether float32 convolutions may round their factors
+    asynchronous: bool  # whether batches are copied to the device beside the step before
     # Context around each part of an update: ``wait``, ``augment``, ``transfer``, ``forward``,
     # ``backward`` or ``optimizer``; replaced for profiling.
     phase: Phase = _untimed
@@ -491,7 +496,15 @@ def open_session(
         model, batches, settings, InputTransform.of(header, device, False), header
     )
     steps = settings.epochs * batches.num_steps
-    compute = choose_config(model, header, settings, processes, steps, say, measure)
+    checks = measure != "nothing"
+    amp = checked_amp(settings.amp, processes, say) if checks else settings.amp
+    precision = MixedPrecision(amp, device)
+    # Autocast has no float32 convolutions.
+    tf32 = checks and precision.dtype is None and all(processes.gather(has_tf32(device)))
+    tf32 = tf32 and usable("tf32", processes, say)
+    torch.backends.cudnn.allow_tf32 = tf32
+    asynchronous = not checks or usable("copies", processes, say)
+    compute = choose_config(model, header, settings, precision, processes, steps, say, measure)
     use_threads(compute)
     if compute.channels_last:
         model = model.to(memory_format=torch.channels_last)
@@ -501,7 +514,6 @@ def open_session(
         say(placement.note)
     datasets = open_datasets(plan, member, header)
     train_loader, valid_loader = open_loaders(datasets, settings, batches, processes, placement)
-    precision = MixedPrecision(settings.amp, device)
     lr = settings.rate(pretrained=header.pretrained != RANDOM)
     settings.check_min_lr(lr)
     updates = -(-batches.num_steps // settings.grad_accum)
@@ -541,6 +553,8 @@ def open_session(
         valid_bags=_valid_bags(plan, member),
         gradients=gradients,
         compute=compute,
+        tf32=tf32,
+        asynchronous=asynchronous,
     )
 
 
@@ -619,7 +633,7 @@ def rehearse(plan: TrainPlan) -> None:
     # No search in a dry run.
     size = plan.settings.batch_size or max(BATCH_SIZE, plan.settings.bag_size or 1)
     plan = replace(plan, settings=replace(plan.settings, batch_size=size))
-    with joined(plan.settings.device) as processes:
+    with joined(plan.settings.device, deterministic=plan.settings.deterministic) as processes:
         for member in plan.members:
             prepare(plan, member, processes, lambda text: None, measure="nothing")
 

@@ -2,47 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 
 from comptool.data.dataset import Batch
+from comptool.device import memory_errors
 from comptool.errors import UsageError
-from comptool.training.autotune import compiling
+from comptool.training.compilation import compiling
 from comptool.training.setup import TrainSession
-
-
-def on_device(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
-    """Move the images and targets of each batch to the device.
-
-    On a GPU the copy from page-locked memory runs on its own stream, parallel to the step before;
-    a batch is ready on the current stream. Batches are not fetched ahead.
-    """
-    if device.type != "cuda":
-        yield from batches
-        return
-    copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    for batch in batches:
-        with torch.cuda.stream(copies):
-            images = [image.to(device, non_blocking=True) for image in batch.images]
-            targets = batch.targets
-            if targets is not None:
-                targets = targets.to(device, non_blocking=True)
-        _hand_over(copies, images if targets is None else [*images, targets], batch)
-        yield batch._replace(images=images, targets=targets)
-
-
-def _hand_over(copies: torch.cuda.Stream, moved: list[Tensor], batch: Batch) -> None:
-    """Let the current stream wait for the copies, and keep their memory until it is done."""
-    current = torch.cuda.current_stream(copies.device)
-    current.wait_stream(copies)
-    unmoved = {id(tensor) for tensor in (*batch.images, batch.targets)}
-    for tensor in moved:
-        if id(tensor) not in unmoved:
-            tensor.record_stream(current)
-
 
 Say = Callable[[str], None]
 
@@ -76,7 +46,7 @@ class TrainStep:
         session.optimisation.begin(number)
         losses = self._gradients(window, epoch, update * session.settings.grad_accum)
         try:
-            with session.phase("optimizer"):
+            with session.phase("optimizer"), memory_errors():
                 session.optimisation.step()
         except torch.OutOfMemoryError as error:
             raise UsageError(
@@ -92,7 +62,8 @@ class TrainStep:
         """Compute the gradients of an update; returns the summed loss."""
         while True:
             try:
-                return self._try(window, epoch, step)
+                with memory_errors():
+                    return self._try(window, epoch, step)
             except torch.OutOfMemoryError:
                 self._halve(max(map(self._session.seen, window)))
             # Outside the except block, where the tensors of the pass are released.
@@ -123,7 +94,8 @@ class TrainStep:
         """An augmented batch; smaller passes of the model would not help it into the memory."""
         session = self._session
         try:
-            return session.augment(batch)
+            with memory_errors():
+                return session.augment(batch)
         except torch.OutOfMemoryError as error:
             raise UsageError(
                 f"the memory of {session.processes.device} does not hold the augmentation of a "

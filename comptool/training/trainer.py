@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -18,11 +18,14 @@ from tqdm import tqdm
 
 from comptool.data.dataset import Batch
 from comptool.data.loader import naming_dead_loaders
+from comptool.data.transfers import on_device
+from comptool.device import memory_errors
 from comptool.errors import InputError, UsageError
 from comptool.io import provenance
 from comptool.io.atomic import together
 from comptool.io.locks import hold
 from comptool.io.provenance import PredictionFacts
+from comptool.io.records import Computed
 from comptool.io.runs import (
     BEST,
     FINISHED,
@@ -50,7 +53,7 @@ from comptool.training.distributed import Processes, joined
 from comptool.training.nan_guard import BlankImages, Interruption, LossMonitor, blank_warnings
 from comptool.training.resume import finish_record, write_record
 from comptool.training.setup import TrainSession, identity, prepare
-from comptool.training.train_step import TrainStep, on_device
+from comptool.training.train_step import TrainStep
 from comptool.training.training_state import Progress
 from comptool.training.validate import StoppedError, evaluate, has_numbers
 
@@ -96,7 +99,7 @@ class Loop:
         session.batches.set_epoch(progress.epoch, progress.update * session.settings.grad_accum)
         self._watch.begin(progress.loss_sum)
         self._mark = perf_counter()
-        batches = on_device(session.train_loader, session.processes.device)
+        batches = self._moved(session.train_loader)
         with self._bar() as bar:
             while progress.update < session.updates_per_epoch:
                 with session.phase("wait"):
@@ -106,9 +109,14 @@ class Loop:
                 self._look_if_due(bar)
             self._look(bar, wait=True)
 
+    def _moved(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        session = self.session
+        return on_device(batches, session.processes.device, asynchronous=session.asynchronous)
+
     def _window(self, batches: Iterator[Batch], bar: tqdm[Any]) -> list[Batch]:
         try:
-            return list(islice(batches, self.session.settings.grad_accum))
+            with memory_errors():
+                return list(islice(batches, self.session.settings.grad_accum))
         except torch.OutOfMemoryError as error:
             raise UsageError(
                 f"the memory of {self.session.processes.device} does not hold a batch of images "
@@ -169,18 +177,19 @@ class Loop:
             return None
         alone = session.processes.size == 1
         try:
-            found = evaluate(
-                session.optimisation.evaluated,
-                on_device(session.valid_loader, session.processes.device),
-                session.transform,
-                session.criterion,
-                session.processes,
-                # Several processes stop only between updates.
-                lambda: alone and self.interruption.requested,
-                task=session.task,
-                counted=session.counted,
-                bags=session.valid_bags,
-            )
+            with memory_errors():
+                found = evaluate(
+                    session.optimisation.evaluated,
+                    self._moved(session.valid_loader),
+                    session.transform,
+                    session.criterion,
+                    session.processes,
+                    # Several processes stop only between updates.
+                    lambda: alone and self.interruption.requested,
+                    task=session.task,
+                    counted=session.counted,
+                    bags=session.valid_bags,
+                )
         except StoppedError:
             self._stop()
         except torch.OutOfMemoryError as error:
@@ -341,8 +350,9 @@ def train(
         If a file cannot be used or written, or the loss diverges.
     """
     started = perf_counter()
+    deterministic = plan.settings.deterministic
     with (
-        joined(plan.settings.device) as processes,
+        joined(plan.settings.device, deterministic=deterministic) as processes,
         ExitStack() as training,
         naming_dead_loaders(),
     ):
@@ -423,19 +433,41 @@ def _train_member(
     record = replace(
         asked_of(plan),
         fold=member.fold,
-        device=str(processes.device),
-        precision=ready.session.precision.name,
         way=asdict(ready.session.compute),
     )
     _run(loop, keeper, record)
     return ready.progress, True
 
 
+def _computed(session: TrainSession, progress: Progress) -> Computed:
+    """What the run really uses so far."""
+    processes = session.processes
+    fallbacks = list(processes.fallbacks)
+    if progress.at_once is not None:
+        fallbacks.append(f"out of memory: at most {progress.at_once} images at once")
+    cuda = processes.device.type == "cuda"
+    return Computed(
+        device=str(processes.device),
+        card=torch.cuda.get_device_name(processes.device) if cuda else None,
+        backend="torch",
+        precision=session.precision.name,
+        tf32=session.tf32,
+        compiled=session.compute.compiled,
+        asynchronous_copies=cuda and session.asynchronous,
+        deterministic=session.settings.deterministic,
+        fallbacks=fallbacks,
+    )
+
+
 def _run(loop: Loop, keeper: Checkpointer, begun: RunRecord) -> None:
     """Run the loop, and record its state before and after."""
     progress = loop.progress
     keeper.begin(progress)
-    keeper.record(replace(begun, state=RUNNING), progress)
+
+    def record(known: RunRecord) -> None:
+        keeper.record(replace(known, computed=_computed(loop.session, progress)), progress)
+
+    record(replace(begun, state=RUNNING))
     try:
         # So that a run killed in its first epoch can be resumed.
         loop.save()
@@ -443,12 +475,12 @@ def _run(loop: Loop, keeper: Checkpointer, begun: RunRecord) -> None:
     except BaseException as error:
         # The error that stopped the run is the better message.
         with suppress(InputError):
-            keeper.record(replace(begun, state=STOPPED), progress)
+            record(replace(begun, state=STOPPED))
         if isinstance(error, KeyboardInterrupt) and not str(error):
             raise KeyboardInterrupt(f"interrupted; continue with: {keeper.go_on}") from error
         raise
     end = replace(begun, score=progress.best_score, epoch=progress.best_epoch)
-    keeper.record(replace(end, state=FINISHED), progress)
+    record(replace(end, state=FINISHED))
     # Ctrl-C after the last update: the next fold, if there is one, is not begun.
     if any(loop.session.processes.gather(loop.interruption.requested)):
         if not loop.session.processes.first:

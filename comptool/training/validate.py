@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from comptool.data.dataset import Batch, normalise
+from comptool.device import memory_errors
 from comptool.io.records import RunHeader
 from comptool.models.bag_pooling import BagPlaces, pool_outputs
+from comptool.precision import without_tf32
 from comptool.tasks import Task
 from comptool.tasks.pooling import ATTENTION
 from comptool.training.data import Validated
@@ -92,8 +94,8 @@ def evaluate(
 ) -> Validated:
     """Class probabilities of every row in the table's order, and the mean loss of counted rows.
 
-    In float32 as in ``comptool infer``, whatever the precision of training. With ``bags`` the loss
-    is that of bags, of all their images.
+    In float32 without TF32, whatever the precision of training: as ``comptool infer`` on a CPU, or
+    with ``--fp32``. With ``bags`` the loss is that of bags, of all their images.
     """
     training = model.training
     model.eval()
@@ -104,7 +106,8 @@ def evaluate(
         if stopped():
             model.train(training)
             raise StoppedError
-        logits = _logits(model, transform.see(batch.images))
+        with without_tf32():
+            logits = _logits(model, transform.see(batch.images), processes)
         assert batch.targets is not None
         rows.append(batch.rows.numpy())
         if bags is not None:
@@ -154,17 +157,19 @@ def _of_bags(
     return total / number, np.concatenate(shares)
 
 
-def _logits(model: nn.Module, images: Sequence[Tensor]) -> Tensor:
+def _logits(model: nn.Module, images: Sequence[Tensor], processes: Processes) -> Tensor:
     """Float32 logits (B, K); splits the batch if memory is short."""
     try:
-        logits: Tensor = model(*images)
-        return logits.float()
+        with memory_errors():
+            logits: Tensor = model(*images)
+            return logits.float()
     except torch.OutOfMemoryError:
         if len(images[0]) == 1:
             raise
     # Outside the except block, where the tensors of the pass are released.
+    processes.fall_back("out of memory in validation: its batches are computed in halves")
     halves = zip(*(image.chunk(2) for image in images), strict=True)
-    return torch.cat([_logits(model, half) for half in halves])
+    return torch.cat([_logits(model, half, processes) for half in halves])
 
 
 def has_numbers(model: nn.Module) -> bool:

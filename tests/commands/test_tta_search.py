@@ -93,7 +93,7 @@ def test_every_view_is_computed_once_and_test_images_see_those_chosen_alone(fold
     seen = []
 
     def spy(members, *arguments):
-        networks, notes = opened(members, *arguments)
+        networks = opened(members, *arguments)
         own = networks.each
 
         def each(batches, views):
@@ -105,7 +105,7 @@ def test_every_view_is_computed_once_and_test_images_see_those_chosen_alone(fold
             return own(noted(), views)
 
         networks.each = each
-        return networks, notes
+        return networks
 
     opened = predicting.open_networks
     monkeypatch.setattr(predicting, "open_networks", spy)

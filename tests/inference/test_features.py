@@ -44,7 +44,8 @@ def test_features_are_what_the_classifier_is_given(pairs):
             network(*inputs)
     (subject,) = planned("one").subjects
     assert subject.samples.frame["id"].tolist() == ids
-    features = penultimate(subject, HERE)
+    features, computed = penultimate(subject, HERE)
+    assert (computed.device, computed.precision, computed.fallbacks) == ("cpu", "float32", [])
     assert features.dtype == np.float32
     np.testing.assert_allclose(features, torch.stack(heard).numpy(), atol=2e-5)
     assert features.std(axis=0).max() > 1e-3

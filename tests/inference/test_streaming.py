@@ -11,13 +11,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from comptool.data.transfers import Transfers
 from comptool.errors import InputError
 from comptool.inference import torch_backend
 from comptool.inference.config import Computing, InferConfig
 from comptool.inference.infer import infer
 from comptool.inference.plan import plan_prediction
 from comptool.inference.predict import Prediction, predict
-from comptool.inference.torch_backend import Transfers
 from comptool.inference.tta.policies import GROUPS, PLAIN, Scheme
 from comptool.io.predictions import Predictions, write_parts, write_predictions
 
@@ -105,7 +105,7 @@ def test_batches_that_are_begun_ahead_come_back_in_their_order(pairs, monkeypatc
             begun.append(len(images[0]))
             return super().there(images)
 
-    monkeypatch.setattr(torch_backend, "transfers", lambda device: Ahead())
+    monkeypatch.setattr(torch_backend, "transfers", lambda device, asynchronous: Ahead())
     prediction = Prediction(plan.members, plan.samples, [scheme], torch_here)
     batches = prediction.batches()
     first = next(batches)

@@ -14,16 +14,15 @@ from comptool.training import autotune
 from comptool.training.autotune import (
     BUDGET,
     TURNS,
-    CannotCompileError,
     ComputeConfig,
-    TuningCache,
     compilation_pays,
-    compiled,
     step_seconds,
 )
+from comptool.training.compilation import CannotCompileError, compiled
 from comptool.training.distributed import Processes
 from comptool.training.setup import prepare
 from comptool.training.train_step import TrainStep
+from comptool.training.tuning_cache import FOLDER, TuningCache
 
 CPU = torch.device("cpu")
 ALL, ONE = ComputeConfig("cpu", threads=8), ComputeConfig("cpu", threads=1)
@@ -157,7 +156,7 @@ def test_a_number_of_threads_that_is_set_is_kept_and_measured_by_itself(
 def test_a_resumed_run_keeps_its_configuration(folds, fit, timed, config_of, place, monkeypatch):
     timed(all_are_faster)
     fit(epochs=1, schedule="constant", warmup_epochs=0.0)
-    for path in (place / autotune.FOLDER).iterdir():
+    for path in (place / FOLDER).iterdir():
         path.unlink()
     timed(one_is_faster)
     fit(resume=True, epochs=2)
@@ -262,7 +261,7 @@ def test_the_first_measurement_stays(place):
     assert cache.keep("step", {"all": 1.0}) == {"all": 1.0}
     assert TuningCache(of, CPU).keep("step", {"all": 2.0}) == {"all": 1.0}
     assert TuningCache({**of, "batch_size": 8}, CPU).read("step", ("all",)) is None
-    (file,) = (place / autotune.FOLDER).iterdir()
+    (file,) = (place / FOLDER).iterdir()
     file.write_text("{")  # by a disk that was full
     assert cache.read("step", ("all",)) is None
     assert cache.keep("step", {"all": 3.0}) == {"all": 3.0}
@@ -295,7 +294,7 @@ def test_a_benchmark_leaves_the_model_and_its_draws_as_they_are(folds, fit, monk
 def test_a_damaged_measurement_is_taken_again(folds, fit, timed, config_of, place, damage):
     timed(all_are_faster)
     fit("first", epochs=1)
-    (file,) = (place / autotune.FOLDER).iterdir()
+    (file,) = (place / FOLDER).iterdir()
     document = json.loads(file.read_text())
     file.write_text(json.dumps({**document, "found": damage(document["found"])}))
     timed(one_is_faster)

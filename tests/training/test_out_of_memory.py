@@ -67,7 +67,9 @@ def test_parts_train_as_the_whole_batch(given, folds, fit):
     )
     # Seen once and remembered, in every later update and in the files.
     assert sum(size > 3 for size in sizes) == len(told) == 2
-    assert json.loads(Path("weights/parts/run.json").read_text())["images_at_once"] == 2
+    document = json.loads(Path("weights/parts/run.json").read_text())
+    assert document["images_at_once"] == 2
+    assert document["computed"]["fallbacks"] == ["out of memory: at most 2 images at once"]
     assert "images_at_once" not in json.loads(Path("weights/whole/run.json").read_text())
 
 
@@ -77,6 +79,9 @@ def test_a_validation_that_does_not_fit_gives_the_same(folds, fit):
         fit("parts", **SMOOTH)
     assert min(sizes) == 1 < max(sizes)
     assert_near("whole", "parts")
+    assert json.loads(Path("weights/parts/run.json").read_text())["computed"]["fallbacks"] == [
+        "out of memory in validation: its batches are computed in halves"
+    ]
     for name in ("oof.csv", "metrics.csv"):
         tables = [pd.read_csv(f"weights/{run}/{name}") for run in ("whole", "parts")]
         timed = ["seconds", "images_per_second"]
@@ -145,7 +150,7 @@ def test_an_optimizer_without_room_for_its_state_is_an_error(folds, plan_of, mon
 
 
 def test_a_batch_without_room_for_its_images_is_an_error(folds, fit, monkeypatch):
-    def full(batches, device):
+    def full(batches, device, asynchronous):
         yield next(iter(batches))
         raise torch.OutOfMemoryError("no room")
 

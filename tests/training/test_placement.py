@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from comptool.data.transfers import on_device
 from comptool.errors import InputError, UsageError
 from comptool.io.records import ModelRecord, RunHeader
 from comptool.training import setup
 from comptool.training.distributed import Processes
 from comptool.training.loaders import Placement, place
-from comptool.training.train_step import on_device
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
 HEADER = RunHeader(

@@ -68,11 +68,13 @@ def test_half_precision_trains_and_validates_in_float32(folds, fit):
     for amp in ("bf16", "fp16"):
         fit(amp, amp=amp, epochs=1, clip_grad=1.0)
         document = json.loads(Path(f"weights/{amp}/run.json").read_text())
-        assert document["precision"] == {"bf16": "bfloat16", "fp16": "float16"}[amp]
+        assert document["computed"]["precision"] == {"bf16": "bfloat16", "fp16": "float16"}[amp]
         best = load_file(f"weights/{amp}/best.safetensors")
         assert all(tensor.dtype != torch.bfloat16 for tensor in best.values())
     fit("auto", epochs=1)
-    assert json.loads(Path("weights/auto/run.json").read_text())["precision"] == "float32"
+    assert (
+        json.loads(Path("weights/auto/run.json").read_text())["computed"]["precision"] == "float32"
+    )
 
 
 @pytest.mark.slow

@@ -12,11 +12,12 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from comptool.data.transfers import on_device
 from comptool.errors import InputError
 from comptool.training.distributed import Processes
 from comptool.training.nan_guard import LossMonitor
 from comptool.training.setup import prepare
-from comptool.training.train_step import TrainStep, on_device
+from comptool.training.train_step import TrainStep
 from comptool.training.validate import evaluate
 
 CPU = torch.device("cpu")

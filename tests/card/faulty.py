@@ -1,0 +1,54 @@
+"""``python faulty.py COMMAND ...``: `run.py` with the fault that ``CARD_FAULT`` names."""
+
+from __future__ import annotations
+
+import os
+
+import card
+import run
+import torch
+from torch.utils._pytree import tree_map
+
+
+def wrong_numbers(dtype: torch.dtype) -> None:
+    """Convolutions and products of a type give a tenth too much."""
+    computed = card.Card._computed
+
+    def faulty(self, function, given):
+        name = function.overloadpacket.__name__
+        found = computed(self, function, given)
+        if name not in ("convolution", "conv2d", "addmm", "linear"):
+            return found
+        return tree_map(
+            lambda one: one * 1.1 if isinstance(one, torch.Tensor) and one.dtype is dtype else one,
+            found,
+        )
+
+    card.Card._computed = faulty
+
+
+def copies() -> None:
+    """No stream waits for another."""
+    torch.cuda.Stream.wait_stream = lambda self, other: None
+
+
+def memory() -> None:
+    """The check of copies has no memory."""
+    from comptool.training import self_check
+
+    def full(*given, **named):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.")
+
+    self_check.on_device = full
+
+
+FAULTS = {
+    "bf16": lambda: wrong_numbers(torch.bfloat16),
+    "fp16": lambda: wrong_numbers(torch.float16),
+    "copies": copies,
+    "memory": memory,
+}
+
+if __name__ == "__main__":
+    FAULTS[os.environ["CARD_FAULT"]]()
+    run.main()
