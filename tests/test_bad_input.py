@@ -134,6 +134,9 @@ LIST = {
         "bad_input/test_headers.py::"
         "test_a_folded_run_with_a_damaged_record_is_not_taken_for_finished",
     ),
+    "code that came with a checkpoint": (
+        "bad_input/test_headers.py::test_code_that_came_with_a_checkpoint_is_not_run",
+    ),
     "a pickle that would run code": (
         "bad_input/test_checkpoints.py::test_the_poison_works",
         "bad_input/test_checkpoints.py::test_code_in_a_checkpoint_does_not_run",

@@ -67,7 +67,7 @@ def test_a_bomb_is_refused_before_it_unfolds(tmp_path, small_limits, monkeypatch
     )
     monkeypatch.setenv("COMPTOOL_MAX_UNPACKED_GB", "0.01")
     with (
-        pytest.raises(InputError, match="the id is there twice")
+        pytest.raises(InputError, match="duplicate id")
         if read is read_predictions
         else (pytest.MonkeyPatch.context())
     ):

@@ -200,6 +200,8 @@ class Optimisation:
         kept = state["optimizer"]
         for saved, own in zip(kept["param_groups"], self._groups, strict=True):
             for name, value in own.items():
+                if name in IMPLEMENTATION:
+                    continue
                 if isinstance(value, int | float) and not isinstance(saved[name], int | float):
                     raise TypeError(f"{name} must be a number, found {saved[name]!r}")
         groups = [

@@ -194,7 +194,7 @@ def test_the_drop_path_rate_arrives_at_the_backbone():
             {"dropout": 0.1},
             "the model 'resnet34' takes no 'dropout'; "
             "it takes 'img_size', 'drop_path_rate', 'drop_block', 'grad_checkpointing', "
-            "'drop_rate', 'auxiliary_heads'",
+            "'drop_rate', 'auxiliary_heads', 'attention'",
         ),
         # An argument of timm's that is none of ours.
         (
@@ -202,7 +202,7 @@ def test_the_drop_path_rate_arrives_at_the_backbone():
             {"global_pool": "max"},
             "the model 'resnet34' takes no 'global_pool'; "
             "it takes 'img_size', 'drop_path_rate', 'drop_block', 'grad_checkpointing', "
-            "'drop_rate', 'auxiliary_heads'",
+            "'drop_rate', 'auxiliary_heads', 'attention'",
         ),
         (
             "dla34",
