@@ -38,7 +38,7 @@ NO_KERNEL = {
 # Operations whose results have the size that the numbers say: the host waits for these.
 SIZED = {"nonzero", "masked_select", "_unique2", "unique_consecutive", "unique_dim", "bincount"}
 # Operations of libraries that this card lacks: computed on the host, which waits too.
-HOSTED = ("linalg_", "_linalg_", "cholesky")
+HOSTED = ("linalg_pinv", "linalg_inv", "linalg_solve", "_linalg_", "cholesky")
 
 
 def missing() -> str | None:
