@@ -36,7 +36,15 @@ NO_KERNEL = {
     "_local_scalar_dense",
 }
 # Operations whose results have the size that the numbers say: the host waits for these.
-SIZED = {"nonzero", "masked_select", "_unique2", "unique_consecutive", "unique_dim", "bincount"}
+SIZED = {
+    "nonzero",
+    "masked_select",
+    "_unique2",
+    "unique_consecutive",
+    "unique_dim",
+    "bincount",
+    "equal",  # a bool
+}
 # Operations of libraries that this card lacks: computed on the host, which waits too.
 HOSTED = ("linalg_pinv", "linalg_inv", "linalg_solve", "_linalg_", "cholesky")
 

@@ -16,7 +16,7 @@ DEVICES = {
 }
 
 
-@pytest.mark.parametrize(("first", "second"), itertools.permutations(DEVICES, 2))
+@pytest.mark.parametrize(("first", "second"), [*itertools.permutations(DEVICES, 2)])
 def test_a_run_goes_on_on_another_device(first, second, folder, on_card):
     def train(device, *more):
         settings = DEVICES[device]
