@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import logging
@@ -18,6 +19,7 @@ from comptool.errors import (
     ComptoolError,
     SubmissionError,
     UsageError,
+    quoted,
     visible_lines,
 )
 
@@ -63,6 +65,11 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
             if isinstance(error, ComptoolError):
                 typer.echo(visible_lines(f"comptool {name}: {error}"), err=True)
                 raise typer.Exit(exit_code(error)) from None
+            if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+                named = quoted([error.filename or ""])
+                told = f"comptool {name}: no file can have so long a name: {named}"
+                typer.echo(visible_lines(told), err=True)
+                raise typer.Exit(exit_code(UsageError(told))) from None
             if isinstance(error, BrokenPipeError):
                 # The reader of stdout is gone (`comptool models | head`); Python would report it
                 # again when flushing stdout at exit.

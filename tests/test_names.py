@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from comptool.commands.app import app
 from comptool.errors import InputError, OutputError, UsageError, quoted, visible
 from comptool.io.atomic import atomic_output, refuse_existing
 from comptool.io.predictions import Predictions, read_predictions, write_predictions
@@ -179,3 +181,16 @@ def test_a_message_does_not_colour_the_terminal(comptool):
     result = comptool("ensemble", "p.csv")
     assert result.exit_code == 3
     assert "\x1b" not in result.stderr and r"\x1b[31mx" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("features", "x" * 400), ("infer", "x" * 400), ("simulate", "mavoc", "-o", "x" * 400)],
+    ids=lambda command: command[0],
+)
+def test_a_name_that_no_file_can_have_is_one_sentence(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, list(command))
+    assert result.exit_code == 2, result.output
+    assert "no file can have so long a name: 'xxx" in result.stderr
+    assert "\n" not in result.stderr.strip()
