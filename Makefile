@@ -9,7 +9,7 @@ DOCS_STAMP := $(VENV)/.docs
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-gpu lint format docs docs-reference build bench bench-gpu bench-gpu-short campaign clean
+.PHONY: help install demo test test-slow test-card test-gpu lint format docs docs-reference build bench bench-gpu bench-gpu-short campaign clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -31,7 +31,10 @@ demo: $(STAMP)  ## the whole chain on a practice competition
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash submissions/mavoc/run.sh
 
 test: $(STAMP)  ## the tests that a CPU can run in 12 minutes
-	$(PYTEST) -n 2 --dist loadfile -m "not slow and not gpu"
+	$(PYTEST) -n 2 --dist loadfile -m "not slow and not gpu and not card"
+
+test-card: $(STAMP)  ## CUDA code on a pretended card (needs gcc)
+	$(PYTEST) -n 2 -m "card and not slow" tests/card
 
 test-slow: $(STAMP)  ## the long tests
 	$(PYTEST) -m "slow and not gpu"

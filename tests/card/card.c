@@ -10,8 +10,7 @@
  *   CARD_COUNT=1            cards          CARD_MB=4096   memory of each
  *   CARD_CAPABILITY=9.0     compute capability
  *   CARD_STATUS=0           what cudaGetDeviceCount returns, for a runtime that does not start
- *   CARD_MOST_ROWS=0        cuBLAS has no memory for a product of more rows; 0: never
- *   CARD_MOST_THREADS=0     a kernel of more threads fails with "out of memory"; 0: never
+ *   CARD_MOST_CELLS=0       cuBLAS has no memory for a product of more cells; 0: never
  */
 #include <driver_types.h>
 #include <pthread.h>
@@ -248,9 +247,7 @@ int __cudaPopCallConfiguration(dim3 *grid, dim3 *block, size_t *shared, void **s
   return *grid = call.grid, *block = call.block, *shared = call.shared, *stream = call.stream, 0;
 }
 int cudaLaunchKernel(const void *kernel, dim3 grid, dim3 block, void **given, size_t shared, void *stream) {
-  long most = setting("CARD_MOST_THREADS", 0);
-  card_settle(stream);
-  return most && (long)grid.x * block.x > most ? fail(cudaErrorMemoryAllocation) : 0;
+  return card_settle(stream), 0;
 }
 int __cudaLaunchKernel(void *kernel, dim3 grid, dim3 block, void **given, size_t shared, void *stream) {
   return cudaLaunchKernel(kernel, grid, block, given, shared, stream);
@@ -277,8 +274,8 @@ int cudaGetDriverEntryPointByVersion(const char *name, void **function, unsigned
 /* cuBLAS: handles, and products that may find no memory. */
 enum { ALLOC_FAILED = 3 };
 static int product(int m, int n) {
-  long most = setting("CARD_MOST_ROWS", 0);
-  return most && (m > most || n > most) ? ALLOC_FAILED : 0;
+  long most = setting("CARD_MOST_CELLS", 0);
+  return most && (long)m * n > most ? ALLOC_FAILED : 0;
 }
 static int made(void **handle) { return *handle = calloc(1, 256), 0; }
 int cublasCreate_v2(void **handle) { return made(handle); }

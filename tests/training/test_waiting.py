@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from comptool import losses
 from comptool.data.transfers import on_device
 from comptool.errors import InputError
 from comptool.training.distributed import Processes
@@ -202,6 +203,41 @@ def test_on_a_gpu_updates_do_not_wait(given, folds, plan_of):
         train(session, loaded)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def example(name: str, task: str) -> tuple[torch.nn.Module, torch.Tensor, torch.Tensor]:
+    """A loss with logits and targets of a task, for eight rows and five classes."""
+    given = {"class_counts": [5.0] * 5, "num_samples": 40, "prior": [0.3] * 5}
+    known = losses.options(name)
+    loss = losses.create(name, **{key: given[key] for key in given if key in known})
+    random = torch.Generator().manual_seed(0)
+    logits = torch.randn(8, 4 if task == "ordinal" else 5, generator=random)
+    targets = {
+        "multiclass": torch.arange(8) % 5,
+        "ordinal": torch.arange(8) % 5,
+        "multilabel": torch.randint(-1, 2, (8, 5), generator=random).float(),
+        "regression": torch.randn(8, 5, generator=random),
+    }
+    return loss, logits, targets[task]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize(
+    ("name", "task"), [(entry.name, task) for entry in losses.LOSSES for task in entry.tasks]
+)
+def test_on_a_gpu_no_loss_waits(name, task):
+    loss, logits, targets = example(name, task)
+    expected = loss(logits, targets)
+    loss, logits, targets = loss.cuda(), logits.cuda().requires_grad_(), targets.cuda()
+    loss(logits, targets).backward()  # what is made at first may wait
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        found = loss(logits, targets)
+        found.backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert float(found) == pytest.approx(float(expected), rel=1e-4)
 
 
 @pytest.mark.gpu
