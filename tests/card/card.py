@@ -191,10 +191,11 @@ def _host(value: object) -> object:
 
 def _store(places: object, results: object) -> None:
     for place, result in zip(tree_leaves(places), tree_leaves(results), strict=False):
-        # Of batch normalisation in evaluation, a CPU returns no statistics, and nothing reads them.
-        if isinstance(place, Tensor) and isinstance(result, Tensor) and result.numel():
-            if place.data_ptr() != result.data_ptr():
-                place.copy_(result)
+        if not (isinstance(place, Tensor) and isinstance(result, Tensor)):
+            continue
+        # What one of both does not keep for the backward pass is empty, and nothing reads it.
+        if place.numel() and result.numel() and place.data_ptr() != result.data_ptr():
+            place.copy_(result)
 
 
 def _by_mask(indices: Any) -> bool:
