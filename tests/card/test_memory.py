@@ -52,3 +52,8 @@ def test_a_card_without_a_runtime_is_told(folder, on_card):
     assert ran.code == 2
     assert "this machine has a GPU that torch" in ran.errors
     assert "--device cpu" in ran.errors
+
+
+def test_the_batch_size_is_found_on_a_device_without_a_number(folder, on_card):
+    ran = on_card(*TRAIN, "--batch-size", "auto", "--epochs", "1", "--device", "cuda", mb=512)
+    assert "--batch-size auto: 18 images" in ran.errors
