@@ -45,6 +45,11 @@ def test_the_latest_run_predicts_the_test_set_without_arguments(comptool, pairs)
     assert predictions.ids.tolist() == [f"te00{number}" for number in range(9)]
     assert predictions.pred is None
     record = json.loads(Path("submissions/preds.csv.meta.json").read_text())
+    assert record["facts"].pop("computed") == {
+        "device": "cpu",
+        "backend": "onnx",
+        "precision": "float32",
+    }
     assert record["facts"] == {
         "task": "multiclass",
         "classes": ["a", "b", "c"],

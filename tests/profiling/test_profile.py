@@ -120,7 +120,7 @@ def test_batches_that_are_gathered_on_the_device_are_work_of_the_step(pairs):
 def test_whether_compilation_pays_is_left_for_the_training_to_find_out(
     pairs, comptool, tmp_path, monkeypatch
 ):
-    from comptool.training import autotune
+    from comptool.training import autotune, tuning_cache
 
     def seconds(config):
         assert not config.compiled
@@ -132,7 +132,7 @@ def test_whether_compilation_pays_is_left_for_the_training_to_find_out(
     long = ("profile", "train", "--steps", 1, *TRAIN, "--epochs", 100_000, *HERE)
     said = json.loads(comptool(*long).stdout)
     assert "--compile on measures one here" in " ".join(said["advice"])
-    (kept,) = (tmp_path / "cache" / autotune.FOLDER).iterdir()
+    (kept,) = (tmp_path / "cache" / tuning_cache.FOLDER).iterdir()
     brings_nothing = {"found": {"plain": 1.0, "compiled": 1.0, "start": 60.0}}
     known = kept.with_name(kept.name.replace("-step", "-compiled"))
     known.write_text(json.dumps(brings_nothing))

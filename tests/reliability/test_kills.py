@@ -30,11 +30,11 @@ LEFT = "left after the second command"
 
 @pytest.fixture(scope="module")
 def killed(campaign):
-    return campaign("kills", 12, "split", "train", "infer")
+    return campaign("kills", 8, "split", "train", "infer")
 
 
 def test_every_kill_hits_and_loses_nothing(killed):
-    assert killed["kills"] == 12
+    assert killed["kills"] == 8
     assert not [fault for fault in killed["faults"] if "by the kill" in fault]
 
 
