@@ -6,7 +6,6 @@ published training set, which ``recalibrate`` needs.
 
 from __future__ import annotations
 
-import json
 import platform
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,6 +29,7 @@ from comptool.io.atomic import (
 from comptool.io.digests import hashes as hashes
 from comptool.io.digests import sha256 as sha256
 from comptool.io.records import Computed, Kind, known, parse
+from comptool.io.seals import seal_text
 from comptool.io.verification import MEND, ChangedError, read
 from comptool.io.verification import Provenance as Provenance
 from comptool.io.verification import meta_path as meta_path
@@ -253,7 +253,7 @@ def record(
         _refuse_others(waiting, made)
     path = meta_path(output)
     with atomic_output(path, force=True) as temporary:
-        temporary.write_text(json.dumps(vars(made), indent=2, default=str) + "\n", encoding="utf-8")
+        temporary.write_text(seal_text(vars(made)), encoding="utf-8")
     return path
 
 

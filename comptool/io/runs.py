@@ -14,9 +14,10 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from comptool.errors import InputError, nearest
-from comptool.io.documents import JSON_NAME, from_json, read_json, reading
+from comptool.io.documents import JSON_NAME, from_json, reading
 from comptool.io.locks import holder, is_held
 from comptool.io.records import Computed, Figure, RunHeader, header_of, parse, shown
+from comptool.io.seals import read_sealed
 from comptool.io.verification import RUN_JSON as RUN_JSON
 from comptool.io.verification import recall
 from comptool.registry import SCRIPT, is_user_object
@@ -223,7 +224,7 @@ def _folds_done(run: Path) -> tuple[int, int | str]:
 def _record(folder: Path) -> RunState:
     """The content of ``run.json``; empty if there is none, as beside a copied checkpoint."""
     path = folder / RUN_JSON
-    return parse(RunState, read_json(path), path) if path.exists() else RunState()
+    return parse(RunState, read_sealed(path), path) if path.exists() else RunState()
 
 
 def fold_folders(run: Path) -> list[Path]:

@@ -17,8 +17,8 @@ from typing import Any
 from comptool import __version__
 from comptool.errors import InputError
 from comptool.io.digests import sha256
-from comptool.io.documents import read_json
 from comptool.io.records import parse
+from comptool.io.seals import read_sealed
 from comptool.options import running
 
 MEND = "Delete it, or make the file again"
@@ -95,7 +95,7 @@ def read(output: Path) -> Provenance | None:
     path = meta_path(output)
     if not path.exists():
         return None
-    return parse(Provenance, read_json(path, mend=MEND), path, mend=MEND)
+    return parse(Provenance, read_sealed(path, mend=MEND), path, mend=MEND)
 
 
 def is_recorded(output: Path, made: Provenance) -> bool:
@@ -157,7 +157,7 @@ def _names(path: Path, digest: str) -> bool:
 def run_digests(folder: Path) -> dict[str, str]:
     """SHA-256 of the files of a run by name; empty if its ``run.json`` has none."""
     try:
-        document = read_json(folder / RUN_JSON)
+        document = read_sealed(folder / RUN_JSON)
     except InputError:
         return {}
     found = document.get(DIGESTS) if isinstance(document, dict) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
@@ -15,7 +14,6 @@ from comptool.competition.schema import variable_of
 from comptool.errors import AlreadyDoneError, InputError, OutputExistsError, UsageError
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, refuse_existing
-from comptool.io.documents import read_json
 from comptool.io.locks import refuse_held
 from comptool.io.names import check_run_name
 from comptool.io.records import parse
@@ -36,6 +34,7 @@ from comptool.io.runs import (
     read_header,
     read_state,
 )
+from comptool.io.seals import read_sealed, seal_text
 from comptool.io.tables import read_table
 from comptool.io.verification import is_consistent, options_changed
 from comptool.options import FOLDS, kebab
@@ -55,7 +54,7 @@ def write_record(folder: Path, record: RunRecord) -> None:
         held=bool(is_trained(folder)) if record.state == RUNNING else None,
     )
     with atomic_output(folder / RUN_JSON, force=True) as temporary:
-        temporary.write_text(json.dumps(record.document(), indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(seal_text(record.document()), encoding="utf-8")
 
 
 def finish_record(folder: Path, score: float | None, epoch: int | None) -> None:
@@ -67,7 +66,7 @@ def finish_record(folder: Path, score: float | None, epoch: int | None) -> None:
 
 def _record(folder: Path) -> RunRecord:
     path = folder / RUN_JSON
-    return parse(RunRecord, read_json(path, mend=MEND), path, mend=MEND)
+    return parse(RunRecord, read_sealed(path, mend=MEND), path, mend=MEND)
 
 
 def read_record(folder: Path) -> tuple[TrainSettings, Files]:
@@ -144,7 +143,7 @@ def check_folder(run: Path, *, force: bool, resume: bool) -> bool:
 def recorded_options(run: Path) -> dict[str, Any] | None:
     """The command line in ``run.json``; None if it has none, or was written by another version."""
     try:
-        record = parse(RunRecord, read_json(run / RUN_JSON), run / RUN_JSON)
+        record = parse(RunRecord, read_sealed(run / RUN_JSON), run / RUN_JSON)
     except InputError:
         return None
     return record.options if record.versions.get("comptool") == __version__ else None
