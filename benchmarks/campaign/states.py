@@ -26,7 +26,7 @@ PREDS, FOLDED, TORCH, ENSEMBLE = (
 ROWS_OF_A_CLASS, TEST_ROWS = 5, 12
 # Clocks, what only the machine decides, and the options of a repetition.
 CLOCKS = {
-    "time", "seconds", "images_per_second", "way", "difference",
+    "time", "seal", "seconds", "images_per_second", "way", "difference",
     "force", "resume", "--force", "--resume",
 }  # fmt: skip
 
