@@ -18,6 +18,8 @@ from comptool.io.predictions import read_predictions
 from comptool.io.provenance import record
 from comptool.io.tables import read_table
 
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 # Reads each file in a fork; prints how it ended. Nothing here uses polars before a fork does.
 TRY_ALL = """
 import os, resource, sys

@@ -116,12 +116,19 @@ def chain(finished, tmp_path, monkeypatch) -> Path:
     return work
 
 
+def without_seal(record: Path) -> dict[str, Any]:
+    """The values of a record that is about to be edited."""
+    found: dict[str, Any] = json.loads(record.read_text())
+    found.pop("seal", None)
+    return found
+
+
 def recorded(path: Path, **changes: object) -> None:
     """Make the record of a file that of its bytes; ``sha256=None``: one of an older version."""
     meta = path.with_name(f"{path.name}.meta.json")
     content = path.read_bytes()
     own = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
-    meta.write_text(json.dumps(json.loads(meta.read_text()) | own | changes))
+    meta.write_text(json.dumps({**without_seal(meta), **own, **changes}))
 
 
 def forget(path: Path) -> None:
@@ -129,7 +136,7 @@ def forget(path: Path) -> None:
     with suppress(OSError, ValueError):
         recorded(path, sha256=None)
     with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-        run = json.loads((path.parent / "run.json").read_text())
+        run = without_seal(path.parent / "run.json")
         del run["digests"][path.name]
         (path.parent / "run.json").write_text(json.dumps(run))
 

@@ -10,6 +10,8 @@ import pytest
 
 from comptool.io.locks import hold
 
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 PREDS = "submissions/preds.csv"
 WRITERS = {
     "split": (("split", "--folds", "3", "-o", "new.csv"), ["new.csv"]),

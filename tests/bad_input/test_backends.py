@@ -21,6 +21,8 @@ from comptool.io.runs import BEST
 from comptool.models.checkpoint_file import load_checkpoint, save_checkpoint
 from comptool.models.streams import StreamModel
 
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 INFER = ("infer", "net", "-j", "0", "-o", "new.csv", "--force")
 GRAPH = Path("weights/net/best.onnx")
 RECORD = Path("weights/net/best.onnx.meta.json")

@@ -16,6 +16,8 @@ from comptool.io.runs import read_header
 from comptool.models.checkpoint_file import load_weights, save_checkpoint
 from comptool.training.training_state import read_state
 
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 BEST = "weights/net/best.safetensors"
 LAST = "weights/net/last.pt"
 UNREADABLE = (

@@ -17,6 +17,8 @@ from comptool.io.provenance import PredictionFacts, record
 
 from .conftest import forget
 
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 BEST = "weights/net/best.safetensors"
 LAST = "weights/net/last.pt"
 NAME = "test_efficientnet-dual"

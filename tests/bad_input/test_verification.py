@@ -14,6 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 PREDS = Path("submissions/preds.csv")
 READERS = {
     "recalibrate": ("recalibrate", "--top-k-head", "1"),

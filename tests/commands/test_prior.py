@@ -13,6 +13,8 @@ import pytest
 from comptool.io.provenance import recall
 from comptool.training.class_prior import doubts
 
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 CLASSES = ("sea", "golf course", "road")
 TINY = [
     "--model", "test_efficientnet", "--pretrained", "no", "--img-size", "32", "-b", "4", "-j", "0",

@@ -49,8 +49,8 @@ VECTORS = {"avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16"}
 # Of floats, absolutely below one and relatively above; of norms of tensors on another machine.
 SAME, NEAR = 1e-5, 1e-2
 # Facts of a moment or a machine, in records and headers.
-VOLATILE = {"versions", "git_commit", "time", "seal", "arguments", "options", "sha256", "size", "digests",
-            "comptool", "seconds", "images_per_second"}  # fmt: skip
+VOLATILE = {"versions", "git_commit", "time", "seal", "arguments", "options", "sha256", "size",
+            "digests", "comptool", "seconds", "images_per_second"}  # fmt: skip
 # Long texts are known by a digest; of shorter ones a difference can be shown.
 SHOWN = 1500
 DIGEST, TENSOR_DIGEST = 16, 6

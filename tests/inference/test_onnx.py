@@ -26,6 +26,8 @@ from comptool.io.runs import BEST
 from comptool.models import onnx_export
 from comptool.models.checkpoint_file import load_checkpoint, save_checkpoint
 
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 ONNX = Computing(device="cpu", workers=0, quiet=True, backend="onnx")
 TORCH = replace(ONNX, backend="torch")
 AUTO = replace(ONNX, backend="auto")

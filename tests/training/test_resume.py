@@ -19,6 +19,8 @@ from comptool.io.locks import hold
 from comptool.models.streams import StreamModel
 from comptool.training.checkpoint import Checkpointer
 
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 # Everything with a state of its own: averaged weights, momentum, warm-up, mixing, accumulation,
 # the counter of early stopping, gradients followed over an epoch.
 RICH = {
