@@ -40,7 +40,7 @@ from comptool.tasks.pooling import NO_POOL
 from comptool.training.class_subset import kept_score
 from comptool.training.data import Indices, TrainMember, TrainPlan, Validated
 from comptool.training.gradient_balancing import gradient_curves
-from comptool.training.resume import recorded_options, write_record
+from comptool.training.resume import recorded_options, recorded_samples, write_record
 from comptool.training.setup import TrainSession
 from comptool.training.training_state import Progress, write_state
 
@@ -74,7 +74,12 @@ def asked_of(plan: TrainPlan) -> RunRecord:
     """``run.json`` of a run before it starts."""
     arguments, files = plan.settings.document(), plan.files.document()
     return RunRecord(
-        arguments=arguments, files=files, metric=plan.metric.name, options=_options(plan)
+        arguments=arguments,
+        files=files,
+        metric=plan.metric.name,
+        # A resumed run has learnt from what it was begun with as well.
+        samples=recorded_samples(plan.run) if plan.resume else plan.samples,
+        options=_options(plan),
     )
 
 
