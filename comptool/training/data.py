@@ -182,6 +182,13 @@ def extra_rows(
         )
     twice = ids.isin(labelled.frame[labelled.id])
     _refuse_rows(samples, twice, f"these extra ids are labelled rows of {labelled.source} already")
+    if samples.bag is not None:
+        validated_bags = labelled.frame.loc[labelled.frame[FOLD] >= 0, labelled.bag]
+        _refuse_rows(
+            samples,
+            samples.frame[samples.bag].isin(validated_bags),
+            f"these extra rows are images of bags of {labelled.source}, which are validated",
+        )
     # Before dropping rows: errors name the table's row.
     if samples.labels:
         samples = replace(samples, labels=tuple(classes))
