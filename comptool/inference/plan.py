@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from comptool.competition.classes import against, competition_classes, left_out,
 from comptool.competition.config import FILE, Competition
 from comptool.competition.samples import Samples, read_samples, test_samples
 from comptool.competition.schema import variable_of
+from comptool.data.sample_digest import sample_digest
 from comptool.errors import InputError, UsageError
 from comptool.inference.config import InferConfig, TtaConfig
 from comptool.io.atomic import refuse_existing
@@ -163,9 +165,9 @@ class InferencePlan:
         """The files that the predictions are made of, images aside."""
         return [self.samples.source, *(member.folder / BEST for member in self.members)]
 
-    @property
+    @cached_property
     def facts(self) -> PredictionFacts:
-        """What later commands need to know of the predictions."""
+        """What later commands need to know of the predictions; of the images as they are first."""
         header = self.header
         return PredictionFacts(
             task=header.task,
@@ -175,6 +177,7 @@ class InferencePlan:
             runs=[str(run) for run in self.runs],
             pool=self.pool,
             images=None if self.bags is None else len(self.samples),
+            samples=sample_digest(self.samples),
         )
 
     @property

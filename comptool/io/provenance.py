@@ -36,6 +36,8 @@ from comptool.io.verification import meta_path as meta_path
 from comptool.io.verification import recall as recall
 from comptool.options import running
 
+# The times of files tell, which a copy may change.
+OR_BEFORE = "or before they or their reader were changed or copied"
 RECORDED_PACKAGES = ("torch", "timm", "albumentations", "numpy", "pandas", "polars")
 
 
@@ -104,6 +106,8 @@ class PredictionFacts(EvidenceTrace):
         Of a submission.
     images
         Number of images, if a row is the answer of several.
+    samples
+        Digest of the predicted samples and their images, see `comptool.data.sample_digest`.
     computed
         How the networks were computed.
     """
@@ -122,6 +126,7 @@ class PredictionFacts(EvidenceTrace):
     layout: str | None = None
     rows: int | None = None
     images: int | None = None
+    samples: str | None = None
     computed: Computed | None = None
 
 
@@ -279,7 +284,12 @@ def _other_input(before: Provenance, inputs: Mapping[str, str | None]) -> str:
 
 
 def stop_if_done(
-    output: Path, inputs: Iterable[Path], facts: Facts, *, also: Sequence[Path] = (), force: bool
+    output: Path,
+    inputs: Iterable[Path],
+    facts: PredictionFacts,
+    *,
+    also: Sequence[Path] = (),
+    force: bool,
 ) -> None:
     """End a long command that has made its ``output`` already, and the other files ``also``.
 
@@ -287,7 +297,7 @@ def stop_if_done(
     ------
     AlreadyDoneError
         If the same command line of this version made ``output`` of ``inputs`` as they are now, with
-        ``facts`` among its facts.
+        ``facts`` among its facts; ``facts.samples`` are those of the images.
     OutputExistsError
         If it exists otherwise, and ``force`` is off.
     """
@@ -302,8 +312,12 @@ def stop_if_done(
     for path in others:
         changed = changed_inputs(read(path) or Provenance())
         what = what or "".join(f", made before {one} changed" for one in changed[:1])
-    if not what and not facts.document().items() <= made.facts.items():
+    known = facts.document()
+    images = known.pop("samples", None)
+    if not what and not known.items() <= made.facts.items():
         what = ", made by other runs or for another competition"
+    if not what and images != made.facts.get("samples"):
+        what = f", made of other images, {OR_BEFORE}"
     if what:
         raise OutputExistsError(EXISTS + what, file=output, mend=REPLACE)
     raise AlreadyDoneError([output])

@@ -64,6 +64,8 @@ class RunRecord(RunState):
     computed, way, images_at_once
         How the steps are computed; the part that a resumed run keeps (a ``ComputeConfig``); the
         micro-batch size, None for the whole batch.
+    samples
+        Digest of the rows, with their images as they were when it was begun.
     score, epoch
         Of the best checkpoint, once finished; None without validation.
     digests
@@ -84,6 +86,7 @@ class RunRecord(RunState):
     computed: Computed | None = None
     way: dict[str, Any] | None = None
     images_at_once: int | None = None
+    samples: str | None = None
     score: Figure | None = None
     epoch: int | None = None
     digests: dict[str, str] | None = None

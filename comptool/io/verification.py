@@ -11,6 +11,7 @@ import logging
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ RUN_JSON = "run.json"
 DIGESTS = "digests"  # the key in ``run.json``
 # Commands whose tables people edit, as well as the weights in .json of the others.
 EDITABLE = ("split", "pseudolabel", "submit", "inspect", "review", "prior")
+# Seconds by which the clock of a file server may be ahead of that of its client.
+CLOCKS_DIFFER = 60
 
 _log = logging.getLogger("comptool")
 
@@ -114,7 +117,7 @@ def _has(path: Path, digest: str | None, size: int | None = None) -> bool:
 
 def _report(output: Path, made: Provenance) -> None:
     path = meta_path(output)
-    is_newer = output.stat().st_mtime_ns >= path.stat().st_mtime_ns
+    is_newer = output.stat().st_mtime_ns >= path.stat().st_mtime_ns or _is_copied(path, made)
     if is_newer and (made.command in EDITABLE or output.suffix == ".json"):
         _log.warning(
             "%s was changed after `comptool %s` wrote it; it is used as it is, with what %s says",
@@ -128,6 +131,18 @@ def _report(output: Path, made: Provenance) -> None:
         mend=f"Make it again: {command_line(made.command, made.options or {}, force=True)}; or "
         f"delete {path} to use it without its record",
     )
+
+
+def _is_copied(path: Path, made: Provenance) -> bool:
+    """Whether a record is younger than its content: its time then tells nothing of its file's.
+
+    As after `git clone` or `cp -r`, which write the files of a folder in any order.
+    """
+    try:
+        written = datetime.fromisoformat(made.time).timestamp()
+    except ValueError:
+        return False
+    return path.stat().st_mtime - written > CLOCKS_DIFFER
 
 
 def _check_run(output: Path) -> None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from torch import nn
 
 from comptool.io import provenance
-from comptool.io.atomic import as_written, atomic_output, together
+from comptool.io.atomic import as_written, atomic_output, remove_empty, together
 from comptool.io.predictions import Predictions, write_predictions
 from comptool.io.provenance import PredictionFacts
 from comptool.io.records import RunHeader
@@ -40,7 +40,7 @@ from comptool.tasks.pooling import NO_POOL
 from comptool.training.class_subset import kept_score
 from comptool.training.data import Indices, TrainMember, TrainPlan, Validated
 from comptool.training.gradient_balancing import gradient_curves
-from comptool.training.resume import recorded_options, write_record
+from comptool.training.resume import recorded_options, recorded_samples, write_record
 from comptool.training.setup import TrainSession
 from comptool.training.training_state import Progress, write_state
 
@@ -74,7 +74,12 @@ def asked_of(plan: TrainPlan) -> RunRecord:
     """``run.json`` of a run before it starts."""
     arguments, files = plan.settings.document(), plan.files.document()
     return RunRecord(
-        arguments=arguments, files=files, metric=plan.metric.name, options=_options(plan)
+        arguments=arguments,
+        files=files,
+        metric=plan.metric.name,
+        # A resumed run has learnt from what it was begun with as well.
+        samples=recorded_samples(plan.run) if plan.resume else plan.samples,
+        options=_options(plan),
     )
 
 
@@ -127,6 +132,8 @@ class Checkpointer:
         """Take the files of the run as they are if they belong together, otherwise of last.pt."""
         if (known := run_digests(self.folder)) and is_consistent(self.folder):
             progress.digests = known
+        if self._writes and (self.folder / BEST).exists():
+            drop_replaced(self.plan.run)  # killed before it was
 
     def record(self, record: RunRecord, progress: Progress) -> None:
         """Write ``run.json``."""
@@ -171,6 +178,8 @@ class Checkpointer:
             self._record = replace(self._record, digests=digests)
             write_record(self.folder, self._record)
         progress.digests = digests
+        if best is not None:
+            drop_replaced(self.plan.run)
 
     def _keep_best(
         self,
@@ -251,12 +260,66 @@ def _write_oof(
         )
 
 
-def clear(run: Path) -> None:
-    """Remove the files of an earlier run, and no others."""
+REPLACED = "replaced"  # folder in that of a run
+
+
+def set_aside(run: Path) -> None:
+    """Move the files of an earlier run, and no others, into its folder ``replaced``.
+
+    There they stay until the new run has a checkpoint. Those of a run without one are removed.
+    """
+    kept = run / REPLACED
+    if _has_checkpoint(run):
+        drop_replaced(run)
+        _move(run, kept)
+    else:
+        _remove(run)
+
+
+def drop_replaced(run: Path) -> None:
+    """Remove the run that was replaced, once there is a new checkpoint."""
+    _remove(run / REPLACED)
+    remove_empty([run / REPLACED])
+
+
+def bring_back(run: Path) -> bool:
+    """Bring back the run that was to be replaced, if the new one has no checkpoint; whether so."""
+    kept = run / REPLACED
+    if not kept.is_dir() or _has_checkpoint(run):
+        return False
+    _remove(run)
+    _move(kept, run)
+    remove_empty([kept])
+    return True
+
+
+def _has_checkpoint(run: Path) -> bool:
+    return any((folder / BEST).exists() for folder in (run, *fold_folders(run)))
+
+
+def _files(run: Path) -> list[Path]:
+    found = []
     for folder in [*fold_folders(run), run]:
         graphs = [path.name for path in folder.glob(GRAPHS)]
         for name in (BEST, LAST, METRICS, GRADIENTS, RUN_JSON, OOF, OOF_IMAGES, *graphs):
-            (folder / name).unlink(missing_ok=True)
-            provenance.meta_path(folder / name).unlink(missing_ok=True)
-        if folder != run and not any(folder.iterdir()):
-            folder.rmdir()
+            found += [folder / name, provenance.meta_path(folder / name)]
+    return [path for path in found if path.exists()]
+
+
+def _move(run: Path, place: Path) -> None:
+    for path in _files(run):
+        moved = place / path.relative_to(run)
+        moved.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(moved)
+    _remove_empty_folds(run)
+
+
+def _remove(run: Path) -> None:
+    for path in _files(run):
+        path.unlink(missing_ok=True)
+    _remove_empty_folds(run)
+
+
+def _remove_empty_folds(run: Path) -> None:
+    for folder in fold_folders(run):
+        remove_empty([folder])

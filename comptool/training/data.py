@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ from comptool.competition.config import Competition, load
 from comptool.competition.samples import Samples, read_samples, training_samples
 from comptool.data.augment.named_policies import POLICIES, POLICY_FILES, check_options
 from comptool.data.image_io import ImageFiles, drop_missing, spread
+from comptool.data.sample_digest import sample_digest
 from comptool.errors import InputError, UsageError, quoted, unknown_name
 from comptool.io import provenance
 from comptool.io.atomic import together
@@ -180,6 +182,13 @@ def extra_rows(
         )
     twice = ids.isin(labelled.frame[labelled.id])
     _refuse_rows(samples, twice, f"these extra ids are labelled rows of {labelled.source} already")
+    if samples.bag is not None:
+        validated_bags = labelled.frame.loc[labelled.frame[FOLD] >= 0, labelled.bag]
+        _refuse_rows(
+            samples,
+            samples.frame[samples.bag].isin(validated_bags),
+            f"these extra rows are images of bags of {labelled.source}, which are validated",
+        )
     # Before dropping rows: errors name the table's row.
     if samples.labels:
         samples = replace(samples, labels=tuple(classes))
@@ -764,6 +773,12 @@ class TrainPlan:
         pooled = pooled_by_bag(self.rows.task, bags, found.probabilities, self.pool)
         return rows[bags.first], pooled.astype(np.float32)
 
+    @cached_property
+    def samples(self) -> str:
+        """Digest of the rows, with their images as they are when it is first asked for."""
+        text = self.rows.digest() + sample_digest(self.rows.samples)
+        return hashlib.sha256(text.encode()).hexdigest()
+
     @property
     def folded(self) -> bool:
         """Whether the run has a folder for each fold."""
@@ -845,7 +860,11 @@ def make_plan(
         notes=_notes(settings, rows, members, dropped),
     )
     if is_trained:
-        stop_if_trained(run, [member.folder for member in members], plan.inputs)
+        folders = [member.folder for member in members]
+        stop_if_trained(
+            run, folders, plan.inputs, samples=plan.samples, metric=metric.name,
+            metric_options=metric.record,
+        )  # fmt: skip
     return plan
 
 

@@ -149,24 +149,48 @@ def recorded_options(run: Path) -> dict[str, Any] | None:
     return record.options if record.versions.get("comptool") == __version__ else None
 
 
-def stop_if_trained(run: Path, folders: Sequence[Path], inputs: Sequence[Path]) -> NoReturn:
+def recorded_samples(run: Path) -> str | None:
+    """The digest of rows and images in ``run.json``; None if it has none."""
+    try:
+        return parse(RunRecord, read_json(run / RUN_JSON), run / RUN_JSON).samples
+    except InputError:
+        return None
+
+
+def stop_if_trained(
+    run: Path,
+    folders: Sequence[Path],
+    inputs: Sequence[Path],
+    *,
+    samples: str,
+    metric: str,
+    metric_options: Mapping[str, Any],
+) -> NoReturn:
     """End a training whose run is finished.
 
     Raises
     ------
     AlreadyDoneError
-        If it was trained on ``inputs`` as they are now, and its files are those that it wrote.
+        If it was trained on ``inputs`` and ``samples``, a digest of rows and images, as they are
+        now and validated by the metric, and its files are those that it wrote.
     OutputExistsError
         Otherwise.
     """
     now = provenance.hashes(inputs)
     other = ""
     for folder in folders:
-        recorded = read_header(folder).inputs
+        header = read_header(folder)
+        if header.metric != metric:
+            other = f", validated by {header.metric}, now {metric}"
+        elif header.metric_options != metric_options:
+            other = f", validated by {metric} with other [metric-options]"
+        recorded = header.inputs
         more = provenance.hashes(Path(name) for name in recorded if name not in now)
         changed = [name for name, digest in (now | more).items() if recorded.get(name) != digest]
         if changed:
             other = f", trained before {changed[0]} changed"
+    if not other and _record(run).samples != samples:
+        other = f", trained on other rows or images, {provenance.OR_BEFORE}"
     if not other and all(map(is_consistent, {run, *folders})):
         raise AlreadyDoneError([run])
     raise OutputExistsError(

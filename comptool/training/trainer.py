@@ -39,12 +39,14 @@ from comptool.io.runs import (
 from comptool.io.verification import run_digests
 from comptool.training.auto_batch_size import with_batch_size
 from comptool.training.checkpoint import (
+    REPLACED,
     Checkpointer,
     asked_of,
-    clear,
+    bring_back,
     columns,
     digests_of,
     fusion_columns,
+    set_aside,
     write_oof,
 )
 from comptool.training.class_subset import kept_score
@@ -359,7 +361,7 @@ def train(
         if not processes.first:
             say = _nothing
         plan = with_batch_size(plan, processes, say)
-        begin = partial(_begin, plan, processes, force, training)
+        begin = partial(_begin, plan, processes, force, training, say)
         epoch: int | list[int] | None
         if plan.folded:
             score, epoch = _train_folds(plan, processes, say, quiet, begin)
@@ -375,18 +377,34 @@ def _nothing(*_: object) -> None:
     pass
 
 
-def _begin(plan: TrainPlan, processes: Processes, force: bool, training: ExitStack) -> None:
-    """Lock and clear the run folder, once everything is checked."""
+def _begin(
+    plan: TrainPlan, processes: Processes, force: bool, training: ExitStack, say: Say
+) -> None:
+    """Lock and empty the run folder, once everything is checked."""
     if not processes.first:
         return
     training.enter_context(hold(plan.run))
     if force:
-        clear(plan.run)
+        set_aside(plan.run)
+    training.push(partial(_keep_replaced, plan.run, say))
     if plan.folded:
         digests = run_digests(plan.run) or None
         record = replace(asked_of(plan), num_folds=len(plan.members), digests=digests)
         write_record(plan.run, replace(record, state=RUNNING))
         training.push(partial(_note_stop, plan.run, record))
+
+
+def _keep_replaced(run: Path, say: Say, kind: type[BaseException] | None, *_: object) -> None:
+    """After an error before the first checkpoint, bring the run back that was to be replaced.
+
+    A run that was stopped is to go on: then it is kept until there is a checkpoint.
+    """
+    if kind is None or not (run / REPLACED).is_dir():
+        return
+    if not issubclass(kind, Exception):
+        say(f"{run / REPLACED} keeps the run before until there is a new checkpoint")
+    elif bring_back(run):
+        say(f"{run} is again the run that was to be replaced")
 
 
 def _note_stop(run: Path, record: RunRecord, kind: type[BaseException] | None, *_: object) -> None:

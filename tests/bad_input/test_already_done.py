@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import cv2
 import pytest
 
 from comptool.io.locks import hold
@@ -194,3 +195,57 @@ def test_a_run_in_training_is_to_be_waited_for(invoked):
     assert f"weights/net: process {os.getpid()} on " in result.stderr
     assert result.stderr.endswith("is at work in it. Wait for it, or stop it\n")
     assert "--force" not in result.stderr
+
+
+def repaint(path: str) -> None:
+    """Another image, two seconds later."""
+    seen = Path(path).stat()
+    cv2.imwrite(path, 255 - cv2.imread(path, cv2.IMREAD_UNCHANGED))
+    os.utime(path, (seen.st_atime, seen.st_mtime + 2))
+
+
+def test_images_that_changed_are_predicted_again(invoked, refused):
+    for command in ("infer", "tta"):
+        words = (command, "-j", "0", "-o", f"{command}.csv")
+        assert invoked(*words, "-q").exit_code == 0
+        repaint("data/sar_t0.png")
+        refused(
+            words,
+            3,
+            f"{command}.csv: exists already, made of other images, or before they or their reader "
+            "were changed or copied. Replace it with --force",
+        )
+
+
+def test_other_columns_of_images_are_predicted_again(invoked, refused):
+    words = ("infer", "-j", "0", "-o", "new.csv")
+    assert invoked(*words, "-q").exit_code == 0
+    toml = Path("comptool.toml")
+    toml.write_text(toml.read_text().replace('eo = "eo"', 'eo = "sar"'))
+    refused(words, 3, "new.csv: exists already, made of other images, or before they or their "
+            "reader were changed or copied. Replace it with --force")  # fmt: skip
+
+
+def test_a_run_of_images_that_changed_since(refused):
+    repaint("data/sar_s00.png")
+    refused(
+        NET,
+        3,
+        "weights/net: holds a finished run already, trained on other rows or images, or before "
+        f"they or their reader were changed or copied. {OTHER.capitalize()}",
+    )
+
+
+@pytest.mark.parametrize("place", ["comptool.toml", "COMPTOOL_METRIC"])
+def test_a_run_that_was_validated_by_another_metric(refused, monkeypatch, place):
+    if place == "COMPTOOL_METRIC":
+        monkeypatch.setenv(place, "macro-f1")
+    else:
+        toml = Path(place)
+        toml.write_text(toml.read_text().replace("accuracy", "macro-f1"))
+    refused(
+        NET,
+        3,
+        "weights/net: holds a finished run already, validated by accuracy, now macro-f1. "
+        f"{OTHER.capitalize()}",
+    )

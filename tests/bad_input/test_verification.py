@@ -224,3 +224,24 @@ def test_kill_9_between_the_files_of_an_epoch_is_seen_and_mended(chain, commands
     assert invoked(*command[:-6], "whole", *command[-5:]).exit_code == 0
     left, right = (load_file(f"weights/{run}/best.safetensors") for run in ("two", "whole"))
     assert all((left[name] == right[name]).all() for name in left)
+
+
+def test_an_edited_table_that_was_checked_out_with_its_record(chain, invoked):
+    """Which of the two is older is then chance: here it is the table, by a moment."""
+    folds = Path("folds.csv")
+    folds.write_text(folds.read_text() + "\n")
+    later = meta(folds).stat().st_mtime + 3600
+    os.utime(meta(folds), (later, later))
+    age(folds, 0.001)
+    result = invoked("train", "--model", "test_efficientnet-dual", "--pretrained", "no",
+                     "--img-size", "32", "--dry-run", "--run-name", "new")  # fmt: skip
+    assert result.exit_code == 0
+    assert "warning: folds.csv was changed after `comptool split` wrote it" in result.stderr
+
+
+def test_a_table_that_was_checked_out_is_not_called_interrupted(refused):
+    PREDS.write_text(PREDS.read_text().replace("0.98,0.01", "0.01,0.98", 1))
+    later = meta(PREDS).stat().st_mtime + 3600
+    os.utime(meta(PREDS), (later, later))
+    age(PREDS, 0.001)
+    refused(READERS["recalibrate"], 3, CHANGED)

@@ -210,6 +210,18 @@ def test_a_bag_in_two_folds_of_a_table(chain):
     )
 
 
+def test_an_extra_image_of_a_bag_that_is_validated(chain):
+    table = pd.read_csv("folds.csv", dtype=str)
+    row = table[table.fold == "0"].iloc[:1].drop(columns="fold")
+    identity = row.columns[0]
+    row.assign(**{identity: "x1"}).to_csv("extra_view.csv", index=False)
+    shown = refused(3, "train", *TINY, "--extra", "extra_view.csv", "--run-name", "x", "--dry-run")
+    assert shown == (
+        f"comptool train: extra_view.csv, column '{identity}': these extra rows are images of bags "
+        "of folds.csv, which are validated (found 'x1')"
+    )
+
+
 def test_a_bag_in_two_parts_of_a_given_split(chain):
     table = pd.read_csv("data/train.csv", dtype=str)
     table["part"] = ["val", "train"] * (len(table) // 2)

@@ -228,6 +228,48 @@ def test_an_existing_run_is_refused_and_replaced_only_by_force(folds, fit):
     assert read_header(RUN).seed == 5
 
 
+def files_of(run: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(run)): path.read_bytes()
+        for path in run.rglob("*")
+        if path.is_file() and path.name != ".lock"
+    }
+
+
+@pytest.mark.parametrize("fold", ["all", None])
+def test_a_run_is_replaced_only_when_there_is_a_checkpoint(fold, folds, fit, monkeypatch):
+    """A loss that diverges in the first epoch leaves the run that was to be replaced."""
+    from comptool.training.trainer import Loop
+
+    chosen = {} if fold is None else {"fold": fold}
+    fit(epochs=1, **chosen)
+    before, said = files_of(RUN), []
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "_validate", lambda self: (_ for _ in ()).throw(self._diverged("x")))
+        with pytest.raises(InputError, match="the loss became NaN"):
+            fit(epochs=1, force=True, seed=5, say=said.append, **chosen)
+    assert files_of(RUN) == before
+    assert said[-1] == "weights/run is again the run that was to be replaced"
+    fit(epochs=1, force=True, seed=5, **chosen)
+    assert files_of(RUN).keys() == before.keys()
+    assert files_of(RUN) != before
+
+
+def test_a_stopped_run_keeps_the_one_before_until_it_has_a_checkpoint(folds, fit, monkeypatch):
+    from comptool.training.trainer import Loop
+
+    fit(epochs=1)
+    before, said = files_of(RUN), []
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Loop, "_validate", Loop._stop)
+        fit(epochs=1, force=True, seed=5, say=said.append)
+    assert files_of(RUN / "replaced") == before
+    assert said[-1] == "weights/run/replaced keeps the run before until there is a new checkpoint"
+    fit(resume=True)
+    assert read_header(RUN).seed == 5
+    assert not (RUN / "replaced").exists()
+
+
 def test_the_options_of_a_loss_reach_it_or_are_refused(folds, fit, history):
     fit("sharp", loss="focal", gamma=0.0, label_smoothing=0.0, epochs=1)
     fit("plain", loss="ce", label_smoothing=0.0, epochs=1)

@@ -278,7 +278,7 @@ def _write_rows(plan: InferencePlan, held: HeldOut, table: np.ndarray[Any, Any])
         Predictions(held.ids, tuple(plan.header.classes), table, fold=held.folds),
         command="tta",
         inputs=[*held.sources, *plan.inputs[1:]],
-        facts=plan.facts,
+        facts=replace(plan.facts, samples=None),
         force=plan.force,
     )
 
