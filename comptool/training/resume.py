@@ -152,7 +152,7 @@ def recorded_options(run: Path) -> dict[str, Any] | None:
 def recorded_samples(run: Path) -> str | None:
     """The digest of rows and images in ``run.json``; None if it has none."""
     try:
-        return parse(RunRecord, read_json(run / RUN_JSON), run / RUN_JSON).samples
+        return parse(RunRecord, read_sealed(run / RUN_JSON), run / RUN_JSON).samples
     except InputError:
         return None
 
