@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 PREDS = "submissions/preds.csv"
 AGAIN = "Delete it, or make the file again"
 # What is written into a record, and what is said of it.
