@@ -135,7 +135,7 @@ def forget(path: Path) -> None:
     """Let records name a file without its digest, as those of older versions."""
     with suppress(OSError, ValueError):
         recorded(path, sha256=None)
-    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         run = without_seal(path.parent / "run.json")
         del run["digests"][path.name]
         (path.parent / "run.json").write_text(json.dumps(run))

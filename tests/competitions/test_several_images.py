@@ -213,7 +213,7 @@ def test_a_bag_in_two_folds_of_a_table(chain):
 def test_an_extra_image_of_a_bag_that_is_validated(chain):
     table = pd.read_csv("folds.csv", dtype=str)
     row = table[table.fold == "0"].iloc[:1].drop(columns="fold")
-    identity = row.columns[0]
+    identity = "image_id"
     row.assign(**{identity: "x1"}).to_csv("extra_view.csv", index=False)
     shown = refused(3, "train", *TINY, "--extra", "extra_view.csv", "--run-name", "x", "--dry-run")
     assert shown == (
