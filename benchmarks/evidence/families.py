@@ -60,7 +60,7 @@ def simulated(
 
 
 def read_logits(folder: Path) -> Population:
-    """A folder of real logits: ``labels.npy``, (n,), and ``NAME.npy``, (n, classes), of each member."""
+    """Real logits: ``labels.npy``, (n,), and ``NAME.npy``, (n, classes), of each member."""
     labels = np.load(folder / "labels.npy").astype(np.int64)
     names = sorted(path for path in folder.glob("*.npy") if path.name != "labels.npy")
     return Population(labels, np.stack([np.load(path).astype(float) for path in names]))
