@@ -180,7 +180,7 @@ def test_a_table_of_ids_finds_its_images_by_pattern(patterned, tmp_path):
     assert found.frame["eo_path"].tolist() == ["img/e/EO_1.png"]
 
 
-@pytest.mark.parametrize("fold", ["-2", "0.5", "", "x"])
+@pytest.mark.parametrize("fold", ["-2", "0.5", "", "x", "9" * 30])
 def test_a_fold_that_is_none_is_refused(pairs, tmp_path, fold):
     table = tmp_path / "folds.csv"
     table.write_text(f"id,sar,eo,y,fold\n1,s,e,a,0\n2,s,e,b,{fold}\n")

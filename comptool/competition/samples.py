@@ -418,7 +418,7 @@ def _samples(
 def _with_folds(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
     if "fold" not in frame.columns:
         return frame
-    wrong = ~frame["fold"].str.fullmatch(r"-1|\d+")
+    wrong = ~frame["fold"].str.fullmatch(FOLD_NUMBER)
     refuse_rows(path, frame["fold"], wrong, "a fold is -1 (always training) or 0, 1, 2 and so on")
     return frame.assign(fold=frame["fold"].astype(int))
 
@@ -537,6 +537,8 @@ def _table(competition: Competition, rows: list[Row], labelled: bool) -> pd.Data
     return pd.DataFrame(columns, dtype=object)
 
 
+# Of six digits at most: beyond 64 bits there are no columns of whole numbers.
+FOLD_NUMBER = re.compile(r"-1|[0-9]{1,6}")
 ABSOLUTE = r"^(?:/|\\|[A-Za-z]:[\\/])"
 
 

@@ -7,7 +7,6 @@ under-sampling, and the guarantee that every validated class is also in training
 from __future__ import annotations
 
 import math
-import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from comptool.competition.samples import Samples
+from comptool.competition.samples import FOLD_NUMBER, Samples
 from comptool.errors import InputError, nearest, quoted
 from comptool.io.tables import refuse_rows
 from comptool.splits.config import SplitOptions
@@ -194,7 +193,6 @@ WORDS = {
     "val": 0, "valid": 0, "validation": 0, "dev": 0,
     "test": LEFT_OUT, "testing": LEFT_OUT,
 }  # fmt: skip
-FOLD_NUMBER = re.compile(r"-1|\d{1,6}")
 COLUMN_NAMES = ("split", "subset", "partition", "set", "phase")
 
 
