@@ -21,6 +21,8 @@ def recalibrate(config: RecalibrateConfig) -> None:
     power of the training shares. sinkhorn: mean probabilities scaled to --target-prior. can:
     uncertain rows normalised against confident ones and a prior.
 
+    cost: the answer of least expected cost by --cost or --tree, in the column pred.
+
     temperature, vector, isotonic: calibration fitted to out-of-fold rows; with several labels per
     image, for each class independently. thresholds: with several labels per image the threshold of
     best F-score of each class is moved to 0.5; with grades the thresholds on the expected grade

@@ -251,6 +251,9 @@ LIST = {
         "commands/test_bad_evidence.py::test_quotas_above_one",
         "decisions/recalibration/test_shares.py::test_a_file_that_gives_none_is_refused_by_its_row",
     ),
+    "costs of mistakes with a missing, unknown or repeated class, or a cell that is none": (
+        "commands/test_recalibrate_cost.py::test_costs_that_are_none",
+    ),
     "one-row test sets": ("commands/test_bad_evidence.py::test_a_test_set_of_one_row",),
     "a class to drop that does not exist, or all": (
         "bad_input/test_stages.py::test_classes_that_cannot_be_dropped",

@@ -159,7 +159,7 @@ def _weights(value: object, classes: Classes) -> list[float]:
 
 
 def _cost(value: object, classes: Classes) -> list[list[float]]:
-    rows = _matrix_of(Path(value), classes) if is_table(value) else value
+    rows = read_matrix(Path(value), classes) if is_table(value) else value
     if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
         raise ValueError
     if not rows or any(len(row) != len(rows) for row in rows):
@@ -199,10 +199,10 @@ def _cells(path: Path) -> list[list[str]]:
     return rows
 
 
-def _read_number(path: Path, row: int, cell: str) -> float:
+def _read_number(path: Path, row: int, cell: str, column: str | None = None) -> float:
     number = _number(cell)
     if number is None:
-        raise InputError("is not a number", file=path, row=row, values=[cell])
+        raise InputError("is not a number", file=path, row=row, column=column, values=[cell])
     return number
 
 
@@ -235,8 +235,28 @@ def _weights_of(path: Path, classes: Classes) -> list[float]:
     return [weights[place] for place in order]
 
 
-def _matrix_of(path: Path, classes: Classes) -> list[list[float]]:
-    """A matrix from a CSV: numbers alone, or with the class names in the first row and column."""
+def read_matrix(
+    path: Path, classes: Classes, *, named: bool = False, least: float = -math.inf
+) -> list[list[float]]:
+    """A matrix from a CSV: numbers alone, or with the class names in the first row and column.
+
+    Parameters
+    ----------
+    path
+        The CSV.
+    classes
+        The K class names in class order; None if unknown.
+    named
+        Whether the names are required.
+    least
+        The least number allowed.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, is not square, or its classes differ; and for a cell that is not a
+        finite number or is below ``least``, with its row and column.
+    """
     rows = _cells(path)
     width = len(rows[0])
     for number, row in enumerate(rows, start=1):
@@ -244,10 +264,11 @@ def _matrix_of(path: Path, classes: Classes) -> list[list[float]]:
             raise InputError(
                 f"has {len(row)} cells and the first row has {width}", file=path, row=number
             )
-    named = len(rows) == width and (
-        _number(rows[0][0]) is None or (classes is not None and width == len(classes) + 1)
+    by_name = named or (
+        len(rows) == width
+        and (_number(rows[0][0]) is None or (classes is not None and width == len(classes) + 1))
     )
-    if not named:
+    if not by_name:
         return [[_read_number(path, n, cell) for cell in row] for n, row in enumerate(rows, 1)]
     columns, names = rows[0][1:], [row[0] for row in rows[1:]]
     by_column, by_row = (_in_class_order(path, some, classes) for some in (columns, names))
@@ -256,7 +277,18 @@ def _matrix_of(path: Path, classes: Classes) -> list[list[float]]:
             "names its classes in another order in the first column than in the first row",
             file=path,
         )
-    return [
-        [_read_number(path, row + 1, rows[row + 1][column + 1]) for column in by_column]
-        for row in by_row
-    ]
+    matrix = []
+    for line in by_row:
+        cells = rows[line + 1][1:]
+        numbers = [_read_number(path, line + 1, cells[c], columns[c]) for c in by_column]
+        if (low := min(numbers)) < least:
+            place = by_column[numbers.index(low)]
+            raise InputError(
+                f"is below {least:g}",
+                file=path,
+                row=line + 1,
+                column=columns[place],
+                values=[cells[place]],
+            )
+        matrix.append(numbers)
+    return matrix

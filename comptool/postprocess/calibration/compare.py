@@ -41,6 +41,7 @@ from comptool.postprocess.calibration.context import (
     Indices,
     rows_to_one,
 )
+from comptool.postprocess.calibration.cost import has_costs
 from comptool.postprocess.calibration.methods import CELL_METHODS, METHODS
 from comptool.postprocess.calibration.multilabel_methods import AVERAGES, Targets
 from comptool.postprocess.calibration.quota import has_heads
@@ -244,7 +245,9 @@ def compared(
         usable = [
             m.name
             for m in METHODS
-            if (quotas or "head_classes" not in m.takes) and (about.kind.ordered or not m.ordered)
+            if (quotas or "head_classes" not in m.takes)
+            and (about.kind.ordered or not m.ordered)
+            and (not m.costs or settings.files() or has_costs(metric))
         ]
         found.append(
             compare(

@@ -31,6 +31,7 @@ THRESHOLDS = "thresholds"
 METHOD_OPTION = "--method-option"
 # Panels of --help.
 CAN, F_SCORE, EVIDENCE = "Alternating normalisation (can)", "Thresholds", "Out-of-fold evidence"
+COSTS = "Costs of mistakes (cost)"
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,14 @@ class CalibrationConfig:
     )
     average: Literal["macro", "micro"] | None = option(
         help="F-score that the thresholds maximise.", shown="by the metric", panel=F_SCORE
+    )
+    cost: Path | None = option(
+        help="CSV of costs with class names: a row per true, a column per answered class.",
+        shown="that of the metric expected-cost",
+        panel=COSTS,
+    )
+    tree: Path | None = option(
+        help="CSV of a taxonomy: class and parent, or class and a column per level.", panel=COSTS
     )
     beta: float | None = option(
         help="Beta of the F-score.", shown="1; 2 for the metric f-beta", panel=F_SCORE
@@ -142,8 +151,13 @@ class CalibrationConfig:
                     f"{' and '.join(methods)}"
                 )
 
-        if self.head_classes is not None and self.top_k_head is not None:
-            raise UsageError("--head-classes and --top-k-head exclude each other")
+        for one, other in (("head_classes", "top_k_head"), ("cost", "tree")):
+            if getattr(self, one) is not None and getattr(self, other) is not None:
+                raise UsageError(f"{kebab(one)} and {kebab(other)} exclude each other")
+
+    def files(self) -> list[Path]:
+        """The tables that options name."""
+        return [path for path in (self.cost, self.tree) if path is not None]
 
     def check_single(self) -> None:
         """Refuse options for several labels per image."""

@@ -28,7 +28,8 @@ class CalibrationMethod(Entry):
     # Whether out-of-fold rows and presumed class shares only estimate its gain and do not affect
     # its answers.
     weighed: bool = False
-    own_prior: bool = False  # whether an option of its own replaces ``--target-prior``
+    own_prior: bool = False  # whether ``--target-prior`` has no meaning for it
+    costs: bool = False  # whether it answers by the costs of mistakes, and is measured by them
     ordered: bool = False  # whether it is for grades alone
 
 
@@ -109,6 +110,15 @@ METHODS: Registry[CalibrationMethod] = Registry(
         "Isotonic regression per class, one against the rest, normalised.",
         "Zadrozny & Elkan 2002, doi:10.1145/775047.775151",
         fitted=True,
+    ),
+    CalibrationMethod(
+        "cost",
+        "comptool.postprocess.calibration.cost:cost",
+        "The answer of least expected cost by a matrix or a taxonomy.",
+        "Elkan 2001, The Foundations of Cost-Sensitive Learning",
+        takes=("cost", "tree"),
+        own_prior=True,
+        costs=True,
     ),
     CalibrationMethod(
         "thresholds",

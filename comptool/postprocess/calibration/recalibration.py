@@ -36,6 +36,7 @@ from comptool.postprocess.calibration.context import (
     LabelledRows,
     shares_of,
 )
+from comptool.postprocess.calibration.cost import measured as measured_cost
 from comptool.postprocess.calibration.methods import CELL_METHODS, METHODS, CalibrationMethod
 from comptool.postprocess.calibration.multilabel_methods import AVERAGES, Fitted, Targets
 from comptool.postprocess.oof import FOLDS, Labelled, nested_folds, own_evidence, trained_counts
@@ -88,6 +89,8 @@ def decide(
             runs = [find_run(run) for run in facts.runs or []]
             headers = [read_header(folder) for run in runs for folder in members(run)]
             trained = trained_counts(headers, predictions.classes)
+    if entry.costs:
+        metric = usable_metric(load(competition), predictions.classes)
     if entry.fitted or oof is not None or (method == "prior" and trained is None):
         about = load(competition)
         labelled = own_evidence(oof, facts, about)
@@ -107,6 +110,10 @@ def decide(
     notes = [*answer.notes, *_notes(method, predictions.classes, basis, record)]
     if entry.ordered and labelled is not None:
         measured, text = _measured_grades(labelled, entry, settings, basis.context, about.kind)
+        record |= measured
+        notes += text
+    if entry.costs:
+        measured, text = _measured_cost(predictions.classes, facts, settings, record, competition)
         record |= measured
         notes += text
     if entry.weighed:
@@ -288,6 +295,43 @@ def _measured_grades(
     measure = Measure(metric.name, metric.score, greater_is_better=metric.greater_is_better)
     fitted = fit(labelled.targets, labelled.predictions.probabilities)
     return _measured(replace(labelled, note=""), entry.name, measure, fitted, fit)
+
+
+def _measured_cost(
+    classes: Sequence[str],
+    facts: PredictionFacts,
+    settings: CalibrationConfig,
+    record: Mapping[str, Any],
+    competition: Path | None,
+) -> tuple[dict[str, object], list[str]]:
+    """The mean cost on out-of-fold rows, if there are any."""
+    notes = [
+        f"expected cost by the predictions themselves: {record['expected_cost_plain']:.4f} of the "
+        f"most probable classes, {record['expected_cost']:.4f} of these answers"
+    ]
+    if not settings.oof and not facts.runs:
+        unknown = "no run is recorded with these predictions: --oof RUN measures the cost"
+        return {}, [*notes, unknown]
+    try:
+        labelled = own_evidence(settings.oof, facts, load(competition))
+        labelled.check_classes(classes)
+    except ComptoolError as error:
+        if settings.oof:
+            raise
+        return {}, [*notes, f"no out-of-fold rows to measure the cost: {error}"]
+    rows = LabelledRows(labelled.predictions.probabilities, labelled.targets)
+    found = measured_cost(rows, np.array(record["costs"]))
+    notes += filter(None, [labelled.note])
+    notes.append(
+        f"mean cost on {len(labelled)} rows of {labelled.path}: {found['plain']:.4f} of the most "
+        f"probable classes, {found['out_of_fold_cost']:.4f} of the cheapest, a gain of "
+        f"{found['gain']:+.4f} ({found['gain_low']:+.4f} to {found['gain_high']:+.4f})"
+    )
+    if facts.recalibration is not None:
+        notes.append("these rows are as predicted, before the recalibration of this file")
+    if found["gain"] <= 0:
+        notes.append("the most probable classes are as cheap: recalibrate the probabilities first")
+    return {"out_of_fold": str(labelled.path), **found}, notes
 
 
 def _shares(classes: Sequence[str], shares: Iterable[float]) -> str:
@@ -489,7 +533,7 @@ def recalibrate_file(
                 mend="Submit the most probable class: comptool submit",
             )
         result, notes = decide(source, predictions, facts, settings, competition)
-    read = provenance.hashes([source])
+    read = provenance.hashes([source, *settings.files()])
     counts = inputs.class_counts(facts)
     with together():
         write_predictions(output, result.predictions, force=force)
