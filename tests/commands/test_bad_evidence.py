@@ -216,6 +216,9 @@ def test_a_test_set_of_one_row(bad, runs, method):
         )  # fmt: skip
     else:
         options += ["--target-prior", "uniform"] if method == "logit-adjust" else []
+        if METHODS.find(method).costs:
+            Path("tree.csv").write_text("class,parent\na,\nb,\nc,\n")
+            options += ["--tree", "tree.csv"]
         result = runs.run("recalibrate", FILES[1], *options)
         assert result.exit_code == 0, result.stderr
     for command in (("ensemble", *FILES, "-o", "one.csv"), ("pseudolabel", "--threshold", "0")):

@@ -132,7 +132,8 @@ def test_weights_with_names_are_brought_into_class_order(tmp_path):
     [
         ("", "is empty"),
         ("true,cat,dog\ncat,0,1\ndog,1,0\n", "has no row or column for classes (found 'eel')"),
-        ("t,cat,dog,eel\ncat,0,1,1\ndog,1,0,1\neel,1,x,0\n", "row 3: is not a number (found 'x')"),
+        ("t,cat,dog,eel\ncat,0,1,1\ndog,1,0,1\neel,1,x,0\n",
+         "row 3, column 'dog': is not a number (found 'x')"),
         ("0,1,1\n1,0\n1,1,0\n", "row 2: has 2 cells and the first row has 3"),
         ("t,cat,dog,dog\ncat,0,1,1\ndog,1,0,1\ndog,1,1,0\n", "names a class twice (found 'dog')"),
         ("t,cat,dog,eel,fox\ncat,0,1,1,1\ndog,1,0,1,1\neel,1,1,0,1\nfox,1,1,1,0\n",

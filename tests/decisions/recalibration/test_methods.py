@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from comptool.errors import UsageError
-from comptool.metrics import multiclass
+from comptool.metrics import find, multiclass
 from comptool.postprocess.calibration.context import CalibrationContext as Context
 from comptool.postprocess.calibration.context import LabelledRows, in_shares
 from comptool.postprocess.calibration.label_shift import estimated_shares
@@ -35,6 +35,14 @@ def options(name, head="0,1"):
     return {"head_classes": head} if "head_classes" in METHODS.find(name).takes else {}
 
 
+def metric(name):
+    """The metric of methods that answer by its costs."""
+    costs = {"cost": (1 - np.eye(4)).tolist()}
+    return (
+        {"metric": find("expected-cost", "multiclass", costs)} if METHODS.find(name).costs else {}
+    )
+
+
 def known(seed=0, classes=4, **changes):
     uniform = np.full(classes, 1 / classes)
     evidence = drawn(400, uniform, seed)
@@ -49,7 +57,7 @@ def known(seed=0, classes=4, **changes):
 def test_rows_sum_to_one_and_every_row_has_a_class(name, seed, rows, dtype):
     rng = np.random.default_rng(seed)
     p = rng.dirichlet(np.full(4, 0.2), rows).astype(dtype)
-    answer = METHODS.load(name)(known(seed), **options(name))(p)
+    answer = METHODS.load(name)(known(seed, **metric(name)), **options(name))(p)
     np.testing.assert_allclose(answer.probabilities.sum(axis=1), 1, atol=1e-9)
     assert ((answer.probabilities >= 0) & (answer.probabilities <= 1)).all()
     assert answer.labels.shape == (rows,)
@@ -62,7 +70,7 @@ def test_rows_sum_to_one_and_every_row_has_a_class(name, seed, rows, dtype):
 def test_permuting_rows_permutes_the_answers(name, seed):
     p = drawn(80, [0.4, 0.3, 0.2, 0.1], seed + 1).probabilities
     order = np.random.default_rng(seed).permutation(80)
-    apply = METHODS.load(name)(known(seed), **options(name))
+    apply = METHODS.load(name)(known(seed, **metric(name)), **options(name))
     one, other = apply(p), apply(p[order])
     np.testing.assert_allclose(other.probabilities, one.probabilities[order], atol=1e-6)
     np.testing.assert_array_equal(other.labels, one.labels[order])
@@ -75,12 +83,13 @@ def test_permuting_classes_permutes_the_answers(name, seed):
     p = drawn(80, [0.4, 0.3, 0.2, 0.1], seed + 1).probabilities
     order = np.random.default_rng(seed).permutation(4)
     place = np.argsort(order)
-    one = known(seed)
+    one = known(seed, **metric(name))
     other = Context(
         LabelledRows(one.evidence.probabilities[:, order], place[one.evidence.targets]),
         one.presumed,
         one.target,
         classes=one.classes,
+        metric=one.metric,
     )
     heads = ",".join(str(place[index]) for index in (0, 1))
     first = METHODS.load(name)(one, **options(name))(p)
