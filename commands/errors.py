@@ -105,17 +105,20 @@ def _give_done(name: str, done: AlreadyDoneError, options: Mapping[str, Any]) ->
 
 @contextmanager
 def _shown_warnings(quiet: bool) -> Iterator[None]:
-    """Print each warning of the library once; with torchrun, only in the first process."""
+    """Print each message of the library once; with torchrun, only in the first process."""
     log, handler = logging.getLogger("comptool"), _Shown()
     if quiet or os.environ.get("RANK", "0") != "0":
         handler.setLevel(logging.ERROR)
     before, log.propagate = log.propagate, False
+    level = log.level
+    log.setLevel(logging.INFO)
     log.addHandler(handler)
     try:
         yield
     finally:
         log.removeHandler(handler)
         log.propagate = before
+        log.setLevel(level)
 
 
 class _Shown(logging.Handler):
@@ -130,4 +133,5 @@ class _Shown(logging.Handler):
         text = record.getMessage()
         if text not in self._seen:
             self._seen.add(text)
-            typer.echo(visible_lines(f"warning: {text}"), err=True)
+            mark = "warning: " if record.levelno >= logging.WARNING else ""
+            typer.echo(visible_lines(mark + text), err=True)

@@ -38,9 +38,10 @@ VARIABLES = {
     for key in (*TOP_KEYS, *DATA_KEYS, "modalities", METRIC_OPTIONS)
 }
 PREFIX = "COMPTOOL_"
-# Not facts: the cache of decoded images, limits, and the real images of tests and benchmarks.
+# Not facts: the cache of decoded images, limits, weights, and images of tests and benchmarks.
 OTHER_VARIABLES = (
     "COMPTOOL_CACHE", "COMPTOOL_CACHE_GB", PIXELS, UNPACKED, "COMPTOOL_REAL_DATA",
+    "COMPTOOL_WEIGHTS",
 )  # fmt: skip
 MODALITY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 

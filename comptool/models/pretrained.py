@@ -7,13 +7,12 @@ attempts each) and query the hub for files that are cached; `published_file` fai
 from __future__ import annotations
 
 import functools
-import pickle
+import logging
 import re
 import sys
 import threading
 import urllib.request
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,17 @@ import huggingface_hub
 import timm
 import torch
 from huggingface_hub.errors import EntryNotFoundError
-from safetensors import SafetensorError
-from timm.models import load_pretrained, load_state_dict
-from torch import Tensor, hub, nn
+from timm.models import load_pretrained
+from torch import hub, nn
 
 from comptool import models
 from comptool.errors import InputError, quoted
 from comptool.io import provenance
 from comptool.models.streams import StreamModel
+from comptool.models.weights_file import Shapes, Weights, fitted, read_weights
+from comptool.models.weights_places import PACKAGE, POLICIES, folder_file, package_file
+
+_log = logging.getLogger("comptool")
 
 PROBE_SECONDS = 4.0
 FILE_NAMES = ("model.safetensors", "pytorch_model.bin")
@@ -127,31 +129,27 @@ def _within(seconds: float, ask: Callable[[], object]) -> None:
         raise outcome[0]
 
 
-SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
-Weights = dict[str, Tensor]
-# torch's message for a pickle that calls a function.
-_FORBIDDEN = re.compile(r"[Uu]nsupported (?:global: )?GLOBAL (\S+)")
-
-
 def load_weights(encoder: Any, path: Path, name: str) -> None:
     """Copy the weights of a file into a timm backbone without classifier.
 
     A classifier in the file is ignored; the first layer may have other channels. timm only logs
     weights that do not fit and leaves them random; here they raise an `InputError`.
     """
-    weights = read_backbone(path)
-    for key in _classifier_keys(name, encoder):
-        weights.pop(key, None)
+    weights = read_backbone(path, shapes(encoder), beside=_classifier_keys(name, encoder))
     cfg = {**encoder.pretrained_cfg, "state_dict": weights}
     # Without a classifier on either side timm drops nothing and loads strictly.
     cfg |= {"num_classes": 0, "label_offset": 0}
+    check = _checked(path, name, cfg)
     try:
-        load_pretrained(
-            encoder, cfg, num_classes=0, in_chans=encoder.in_chans, filter_fn=_checked(path, name)
-        )
+        load_pretrained(encoder, cfg, num_classes=0, in_chans=encoder.in_chans, filter_fn=check)
     except (RuntimeError, LookupError, ValueError, AttributeError) as error:
         lines = str(error).splitlines() or [type(error).__name__]
         raise _mismatch(path, name, (lines[1:] or lines)[0].strip()) from error
+
+
+def shapes(module: nn.Module) -> dict[str, torch.Size]:
+    """Names and shapes of the tensors of a module."""
+    return {name: tensor.shape for name, tensor in module.state_dict().items()}
 
 
 def load_exactly(module: nn.Module, weights: Weights, path: Path, name: str) -> None:
@@ -167,50 +165,17 @@ def load_exactly(module: nn.Module, weights: Weights, path: Path, name: str) -> 
     module.load_state_dict(weights, strict=False)
 
 
-def read_backbone(path: Path) -> Weights:
-    """`read_weights`, but refuse a checkpoint of comptool."""
-    weights = read_weights(path)
+def read_backbone(path: Path, expected: Shapes, *, beside: Iterable[str] = ()) -> Weights:
+    """The tensors of a file for a backbone, see :func:`comptool.models.weights_file.fitted`.
+
+    Raises an `InputError` as `read_weights` does, and for a checkpoint of comptool.
+    """
+    weights = read_weights(path).weights
     if any(key.startswith("encoders.") for key in weights):
         raise InputError(
             "is a checkpoint of comptool, not of a backbone", file=path, mend="Use --init-from"
         )
-    return weights
-
-
-def read_weights(path: Path) -> Weights:
-    """The tensors of a file by name; the averaged weights if a training checkpoint has them."""
-    if not path.is_file():
-        raise InputError("there is no such weights file", file=path)
-    if path.suffix not in SUFFIXES:
-        raise InputError(f"is not a weights file; they end in {', '.join(SUFFIXES)}", file=path)
-    try:
-        with warnings.catch_warnings():
-            # torch warns its developers of unknown pickles.
-            warnings.simplefilter("ignore", UserWarning)
-            weights = load_state_dict(str(path), weights_only=True)
-    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, LookupError) as error:
-        raise _unreadable(path, error) from error
-    except (AttributeError, TypeError) as error:
-        raise InputError("holds no named tensors", file=path) from error
-    other = [key for key, value in weights.items() if not isinstance(value, Tensor)]
-    if other or not weights:
-        raise InputError("holds no named tensors", file=path, values=other)
-    return dict(weights)
-
-
-def _unreadable(path: Path, error: Exception) -> InputError:
-    code = _FORBIDDEN.findall(str(error.__cause__))
-    if code:
-        return InputError(
-            "holds more than tensors, and loading it would run code from the file; refused",
-            file=path,
-            values=code,
-            mend="Ask for the file as .safetensors",
-        )
-    reason = (str(error) or type(error).__name__).splitlines()[0]
-    if isinstance(error.__cause__, pickle.UnpicklingError):
-        reason = "not tensors saved by torch.save"
-    return InputError(f"cannot be read as weights ({reason[:200]})", file=path)
+    return fitted(weights, expected, path, beside=set(beside))
 
 
 def _classifier_keys(name: str, encoder: Any) -> set[str]:
@@ -219,16 +184,45 @@ def _classifier_keys(name: str, encoder: Any) -> set[str]:
     return set(complete.state_dict()) - set(encoder.state_dict())
 
 
-def _checked(path: Path, name: str) -> Callable[[Weights, Any], Weights]:
+def _checked(path: Path, name: str, cfg: dict[str, Any]) -> Callable[[Weights, Any], Weights]:
     def convert(weights: Weights, encoder: Any) -> Weights:
         # timm's convention: modules of architectures with older weight files have this function.
         module = import_module(type(encoder).__module__)
         older = getattr(module, "checkpoint_filter_fn", None)
         converted: Weights = older(weights, encoder) if older else weights
         _refuse_other_keys(converted, set(encoder.state_dict()), path, name)
+        _tell_channels(converted, encoder, cfg, path)
         return converted
 
     return convert
+
+
+def _tell_channels(weights: Weights, encoder: Any, cfg: dict[str, Any], path: Path) -> None:
+    """Let timm adapt the first layer from the channels of the file, which may not be three."""
+    layers = cfg.get("first_conv") or ()
+    for layer in (layers,) if isinstance(layers, str) else layers:
+        module, weight = encoder.get_submodule(layer), weights.get(f"{layer}.weight")
+        if weight is None or weight.ndim != 4 or not isinstance(module, nn.Conv2d):
+            continue
+        # A first layer that folds space into channels has a multiple of them.
+        channels = weight.shape[1] * module.groups * encoder.in_chans // module.in_channels
+        size = cfg.get("input_size") or (3, 224, 224)
+        cfg["input_size"] = (channels, *size[1:])
+        if channels != encoder.in_chans:
+            how = (
+                "summed"
+                if encoder.in_chans == 1
+                else f"the first {encoder.in_chans}, rescaled"
+                if encoder.in_chans < channels
+                else "repeated and rescaled"
+            )
+            _log.info(
+                "%s: first layer adapted from %d to %d channels (%s)",
+                path,
+                channels,
+                encoder.in_chans,
+                how,
+            )
 
 
 def _refuse_other_keys(weights: Weights, expected: set[str], path: Path, name: str) -> None:
@@ -255,14 +249,22 @@ def create_from(
 
     ``policy`` is ``no``: random weights; ``yes``: the published weights of the backbone; ``auto``:
     those, or random weights, with a warning, if none are published or reachable; otherwise the path
-    of a weights file. The origin is ``random``, ``timm/<name>.<tag>`` or ``file:<name> sha256
-    <digest>``. Raises a WeightsUnavailableError with ``yes`` if no weights are published or they
-    are not available, an InputError if a file does not fit the backbone.
+    of a weights file, or ``package:NAME``. A file for the model in ``$COMPTOOL_WEIGHTS`` comes
+    before the published weights. The origin is ``random``, ``timm/<name>.<tag>`` or
+    ``file:<name> sha256 <digest>``.
+
+    Raises
+    ------
+    WeightsUnavailableError
+        With ``yes``, if no weights are published or they are not available.
+    InputError
+        If a file does not fit the backbone.
     """
     if policy == "no":
         return models.create(name, num_classes, pretrained=False, **options), RANDOM
-    if policy not in ("auto", "yes"):
-        path = Path(policy)
+    chosen = policy_file(policy, name)
+    if chosen is not None:
+        path = chosen
         model = models.create(name, num_classes, pretrained=path, **options)
         return model, f"file:{path.name} sha256 {provenance.sha256(path)}"
     where = published_source(name)
@@ -277,6 +279,32 @@ def create_from(
         return models.create(name, num_classes, pretrained=False, **options), RANDOM
     say(f"the model starts from the published weights {where}")
     return model, where
+
+
+def policy_file(policy: str, name: str) -> Path | None:
+    """The file that ``--pretrained`` names, or that ``$COMPTOOL_WEIGHTS`` has for a model.
+
+    None: without a file. Raises a UsageError for a package or folder that is not there.
+    """
+    if policy.startswith(PACKAGE):
+        return package_file(policy)
+    if policy == "no":
+        return None
+    if policy not in POLICIES:
+        return Path(policy)
+    found = folder_file(_names(models.parse_name(name).backbone))
+    if found is not None:
+        _log.info("the model starts from %s", found)
+    return found
+
+
+def _names(backbone: str) -> list[str]:
+    """Names under which the weights of a backbone may lie, the most exact first."""
+    source = published_source(backbone)
+    tagged = [] if source is None else [source.rpartition("/")[2], source.replace("/", "_")]
+    return list(
+        dict.fromkeys([*tagged, backbone, *([tagged[0].partition(".")[0]] if tagged else [])])
+    )
 
 
 def published_source(name: str) -> str | None:

@@ -210,7 +210,8 @@ class TrainSettings(WithWorkers, WithDevice, WithSeed):
     init_from: Path | None = option(help="Trained run to start from; the optimizer starts fresh.")
     pretrained: str = option(
         "auto",
-        help="Pretrained weights: auto (if available), yes, no, or a file.",
+        help="Pretrained weights: auto (if available), yes, no, a file, or package:NAME (of an "
+        "installed package).",
         panel=MODEL,
     )
     model_option: tuple[str, ...] = option(

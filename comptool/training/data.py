@@ -37,6 +37,8 @@ from comptool.io.tables import read_table, refuse_rows, write_table
 from comptool.losses import LOSSES
 from comptool.losses.class_weights import read_class_weights
 from comptool.metrics import Metric
+from comptool.models.weights_places import PACKAGE, package_file
+from comptool.models.weights_places import POLICIES as WEIGHT_POLICIES
 from comptool.options import kebab
 from comptool.tasks import Task
 from comptool.tasks.labels import (
@@ -890,9 +892,12 @@ def _check_names(settings: TrainSettings) -> None:
     elif settings.augment not in POLICIES:
         raise unknown_name("augmentation", settings.augment, POLICIES.names)
     check_options(settings.augment, settings.augment_options)
-    if settings.pretrained not in ("auto", "yes", "no") and not Path(settings.pretrained).is_file():
+    if settings.pretrained.startswith(PACKAGE):
+        package_file(settings.pretrained)
+    elif settings.pretrained not in WEIGHT_POLICIES and not Path(settings.pretrained).is_file():
         raise UsageError(
-            f"--pretrained is '{settings.pretrained}'; it is auto, yes, no or a file of weights"
+            f"--pretrained is '{settings.pretrained}'; it is auto, yes, no, a file of weights or "
+            f"{PACKAGE}NAME"
         )
 
 

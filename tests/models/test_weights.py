@@ -160,12 +160,13 @@ def test_a_checkpoint_of_ours_is_pointed_to_its_own_option(tmp_path):
         (
             "weights.onnx",
             b"x",
-            "is not a weights file; they end in .safetensors, .pth, .pt, .bin",
+            "is not a weights file; they end in .safetensors, .pth, .pt, .bin, "
+            ".ckpt, .pth.tar, .pt.tar",
         ),
-        ("empty.pth", b"", "cannot be read as weights ("),
+        ("empty.pth", b"", "is empty: its download was interrupted"),
         ("text.pth", b"not a file of weights", "cannot be read as weights ("),
         ("short.safetensors", b"\x10\0\0\0\0\0\0\0{", "cannot be read as weights ("),
-        ("empty.safetensors", b"", "cannot be read as weights ("),
+        ("empty.safetensors", b"", "is empty: its download was interrupted"),
     ],
 )
 def test_unreadable_files_are_named(tmp_path, name, content, message):

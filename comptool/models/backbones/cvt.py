@@ -16,7 +16,7 @@ from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
 from comptool.errors import UsageError
-from comptool.models.pretrained import load_exactly, published_file, read_weights
+from comptool.models.pretrained import load_exactly, published_file, read_backbone, shapes
 from comptool.models.streams import DataConfig, Encoder
 
 STEM = "cvt.encoder.stages.0.embedding.convolution_embeddings.projection.weight"
@@ -122,9 +122,9 @@ def _transformers() -> Any:
 
 
 def _load(module: Cvt, path: Path, name: str) -> None:
-    weights = read_weights(path)
-    for key in ("classifier.weight", "classifier.bias"):
-        weights.pop(key, None)
+    classifier = ("classifier.weight", "classifier.bias")
+    weights = read_backbone(path, shapes(module), beside=classifier)
     if STEM in weights:
-        weights[STEM] = adapt_input_conv(module.in_chans, weights[STEM])
+        stem = weights[STEM]
+        weights[STEM] = adapt_input_conv(module.in_chans, stem, base_chans=stem.shape[1])
     load_exactly(module, weights, path, name)

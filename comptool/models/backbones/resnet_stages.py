@@ -20,7 +20,13 @@ from torch.utils.checkpoint import checkpoint
 from comptool.errors import UsageError
 from comptool.models.backbones.drop_block import progressive_rates
 from comptool.models.backbones.timm_backbone import try_size
-from comptool.models.pretrained import MEND, WeightsUnavailableError, load_exactly, read_backbone
+from comptool.models.pretrained import (
+    MEND,
+    WeightsUnavailableError,
+    load_exactly,
+    read_backbone,
+    shapes,
+)
 from comptool.models.streams import DataConfig, Encoder
 
 
@@ -82,7 +88,8 @@ def as_encoder(
     if pretrained is True:
         raise WeightsUnavailableError(f"no weights are published for '{name}'", mend=MEND)
     if isinstance(pretrained, Path):
-        load_exactly(module, read_backbone(pretrained), pretrained, name)
+        weights = read_backbone(pretrained, shapes(module))
+        load_exactly(module, weights, pretrained, name)
     if img_size is not None:
         try_size(module, name, module.in_chans, img_size)
     data_config = DataConfig(IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, module.own_size)
