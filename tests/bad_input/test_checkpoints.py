@@ -299,5 +299,5 @@ def test_pretrained_weights_that_are_not_there(refused):
     refused(
         ("train", "--pretrained", "gone.pth", "--run-name", "new"),
         2,
-        "--pretrained is 'gone.pth'; it is auto, yes, no or a file of weights",
+        "--pretrained is 'gone.pth'; it is auto, yes, no, a file of weights or package:NAME",
     )

@@ -155,7 +155,7 @@ def test_an_extra_table_names_the_run(rows, comptool, tiny, write_rows):
         (["--resume"], 3, "weights/mobilenetv2-dual: there is no run to resume"),
         (["--force", "--resume"], 2, "--resume continues a run and --force replaces it"),
         (["--img-size", "big"], 2, "--img-size is 'big'; it is 64, 64x48 (height, width) or"),
-        (["--pretrained", "maybe"], 2, "--pretrained is 'maybe'; it is auto, yes, no or a file"),
+        (["--pretrained", "maybe"], 2, "--pretrained is 'maybe'; it is auto, yes, no, a file of"),
         (["--device", "gpu"], 2, "--device is 'gpu'; it has to be auto, cpu, cuda or cuda:N"),
     ],
 )
