@@ -137,7 +137,7 @@ def doctor(short: Short) -> dict[str, Any]:
 def gpu_tests(short: Short) -> dict[str, Any]:
     """The last line of pytest."""
     tests = (ONE_TEST,) if short.tiny else GPU_TESTS
-    options = ("-q", "-m", "gpu", "-p", "no:cacheprovider", "--tb=line")
+    options = ("-q", "-m", "gpu and not slow", "-p", "no:cacheprovider", "--tb=line")
     # Not from the working folder, which has comptool without its commands.
     out = short.run("-P", "-m", "pytest", *options, *tests, cwd=ROOT)
     return {"result": next(line for line in reversed(out.splitlines()) if " passed" in line)}

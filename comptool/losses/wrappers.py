@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from comptool.errors import UsageError
 from comptool.losses.softmax import checked_weights
 
-NOT_KEPT = -1
+NOT_KEPT = -1  # no class: an error of the loss
 
 
 class DeferredWeights(nn.Module):
@@ -62,10 +62,10 @@ def begin_epoch(criterion: nn.Module, epoch: int) -> None:
 class WithoutClasses(nn.Module):
     """A loss of the logits of the kept classes; the others have no gradient.
 
-    A sample of a dropped class, or with a share of it (mixup), does not count; a batch of such
-    samples has a loss of 0. ``criterion`` has the class counts and weights of the kept classes in
-    their order; ``dropped`` are indices below the model's K, ``num_classes``. Raises a ValueError
-    if a class is not one of the model's, or none or all are dropped.
+    No sample may be of a dropped class, or have a share of it: leaving those out here would wait
+    for the device. ``criterion`` has the class counts and weights of the kept classes in their
+    order; ``dropped`` are indices below the model's K, ``num_classes``. Raises a ValueError if a
+    class is not one of the model's, or none or all are dropped.
     """
 
     kept: Tensor
@@ -84,15 +84,9 @@ class WithoutClasses(nn.Module):
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of logits (B, K) against class indices (B,) or class shares (B, K): a scalar."""
-        if targets.is_floating_point():
-            chosen = targets[:, self.kept]
-            counts = targets[:, self.place == NOT_KEPT].sum(dim=1) == 0
-        else:
-            chosen = self.place[targets.long()]
-            counts = chosen != NOT_KEPT
-        if not counts.any():
-            return logits.float().sum() * 0  # keeps a gradient of 0
-        loss: Tensor = self.criterion(logits[counts][:, self.kept], chosen[counts])
+        shares = targets.is_floating_point()
+        chosen = targets[:, self.kept] if shares else self.place[targets.long()]
+        loss: Tensor = self.criterion(logits[:, self.kept], chosen)
         return loss
 
 

@@ -92,7 +92,7 @@ class BalancedJunction(nn.Module):
         self,
         calibration: Calibration,
         average: Average = lambda tensor: tensor,
-        loss_scale: Callable[[], float] = lambda: 1.0,
+        loss_scale: Callable[[], float | Tensor] = lambda: 1.0,
         observe: Observe = lambda norms, ratios, weights: None,
     ) -> None:
         super().__init__()
@@ -204,7 +204,7 @@ class GradientLogger:
             found.append(ratios)
         if self._calibration.inter:
             found.append(weights)
-        values = torch.cat([part.to(self._total) for part in found])
+        values = torch.cat([part.to(self._total, non_blocking=True) for part in found])
         finite = values.isfinite().all()
         self._total += torch.where(finite, values, 0)
         self._passes += finite

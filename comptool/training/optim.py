@@ -127,6 +127,7 @@ class Optimisation:
         self.model = model
         self.clip_grad = settings.clip_grad
         self.scaler = precision.scaler
+        self._device = precision.device
         self.optimizer: torch.optim.Optimizer = create_optimizer_v2(
             model,
             opt=settings.optimizer,
@@ -171,9 +172,12 @@ class Optimisation:
         self.scaler.scale(loss * share).backward()  # type: ignore[no-untyped-call]
 
     @property
-    def loss_scale(self) -> float:
-        """Factor of the loss in the current backward pass."""
-        return self.scaler.get_scale() * self._share
+    def loss_scale(self) -> Tensor:
+        """Factor of the loss in the current backward pass, a scalar on the device."""
+        # The scaler's own number would wait for the device.
+        share = torch.full((), self._share, device=self._device)
+        scale: Tensor = self.scaler.scale(share)
+        return scale
 
     def step(self) -> None:
         """Unscale and clip the gradients, and update the weights."""

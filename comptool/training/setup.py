@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from comptool import __version__, models
-from comptool.data.augment.batches import Augmentation
+from comptool.data.augment.batches import Augmentation, send
 from comptool.data.cache import PixelCache
 from comptool.data.dataset import Batch, SampleDataset
 from comptool.data.gpu_dataset import ResidentBatches
@@ -228,8 +228,8 @@ class TrainSession:
         if self.settings.bag_size is None:
             return Seen(*self.mixing(images, targets, np.random.default_rng(place)))
         draws = self.batches.draw_of(batch.rows.numpy())
-        first = torch.from_numpy(np.unique(draws, return_index=True)[1])
-        return Seen(images, targets.index_select(0, first.to(targets.device)), draws)
+        (first,) = send([np.unique(draws, return_index=True)[1]], targets.device)
+        return Seen(images, targets.index_select(0, first), draws)
 
     def loss(
         self,

@@ -45,6 +45,8 @@ SIZED = {
     "bincount",
     "equal",  # a bool
 }
+# Operations that look up the places of a mask.
+INDEXED = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index_put"}
 # Operations of libraries that this card lacks: computed on the host, which waits too.
 HOSTED = ("linalg_pinv", "linalg_inv", "linalg_solve", "_linalg_", "cholesky")
 
@@ -123,7 +125,7 @@ class Card(TorchDispatchMode):
     ) -> Any:
         given = (args, kwargs or {})
         name = function.overloadpacket.__name__
-        sized = name in SIZED or (name == "index" and _by_mask(args[1]))
+        sized = name in SIZED or (name in INDEXED and _by_mask(args[1]))
         if _on_card(given) and (sized or name.startswith(HOSTED)):
             return self._hosted(function, given)
         out = function(*args, **given[1])
@@ -163,6 +165,8 @@ class Card(TorchDispatchMode):
         def placed(host: object) -> object:
             if not isinstance(host, Tensor):
                 return host
+            if host.data_ptr() == card.data_ptr():
+                return card  # written in place
             made = torch.empty_like(host, device=card.device)
             _store(_host(made), host)
             return made

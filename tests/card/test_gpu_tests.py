@@ -8,13 +8,18 @@ import sys
 from pathlib import Path
 
 import card
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_gpu_tests_pass(library, tmp_path):
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "plugin", "-m", "gpu", "tests"]
-    environment = card.environment(library, mb=256)
+@pytest.mark.parametrize(
+    ("which", "memory"),
+    [("gpu and not slow", 512), pytest.param("gpu and slow", 4096, marks=pytest.mark.slow)],
+)
+def test_gpu_tests_pass(which, memory, library, tmp_path):
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "plugin", "-m", which, "tests"]
+    environment = card.environment(library, mb=memory)
     done = subprocess.run(
         [*command, f"--basetemp={tmp_path / 'tests'}", "-p", "no:cacheprovider"],
         cwd=ROOT,

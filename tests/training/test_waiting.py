@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from signal import SIGINT, raise_signal
 
@@ -12,11 +14,13 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from comptool import losses
+from comptool import losses, models
 from comptool.data.transfers import on_device
 from comptool.errors import InputError
+from comptool.training.config import OPTIMIZERS, TrainSettings
 from comptool.training.distributed import Processes
 from comptool.training.nan_guard import LossMonitor
+from comptool.training.optim import MixedPrecision, Optimisation
 from comptool.training.setup import prepare
 from comptool.training.train_step import TrainStep
 from comptool.training.validate import evaluate
@@ -43,8 +47,9 @@ class Counting(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-def session_of(plan, device=CPU):
-    session = prepare(plan, plan.members[0], Processes(0, 1, device), lambda text: None).session
+def session_of(plan, device=CPU, measure="all"):
+    processes = Processes(0, 1, device)
+    session = prepare(plan, plan.members[0], processes, lambda text: None, measure=measure).session
     session.begin_epoch(0)
     session.batches.set_epoch(0, 0)
     return session
@@ -191,18 +196,189 @@ def test_on_a_cpu_batches_come_as_they_are_and_when_they_are_taken():
     assert [next(batches), drawn] == [1, [0, 1]]
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize("given", [{}, RICH, INTRA, {"optimizer": "sgd"}])
-def test_on_a_gpu_updates_do_not_wait(given, folds, plan_of):
-    session = session_of(plan_of(device="cuda", **given), torch.device("cuda"))
-    loaded = [moved for moved in on_device(session.train_loader, session.processes.device)]
-    train(session, loaded)  # what is allocated and chosen at first may wait
+def on_gpu(test):
+    """The mark of a test that needs a CUDA device."""
+    missing = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+    return pytest.mark.gpu(missing(test))
+
+
+@contextmanager
+def no_waits() -> Iterator[None]:
+    """An error of each operation that waits for the device."""
     torch.cuda.set_sync_debug_mode("error")
     try:
-        train(session, loaded)
+        yield
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+WAITS = {
+    "item": lambda one: one[0].item(),
+    "branch": lambda one: 1 if one[0] > 0 else 0,
+    "to the host": lambda one: one.cpu(),
+    "from the host": lambda one: torch.ones(3).to(one.device),
+    "places of a mask": lambda one: one.nonzero(),
+    "by a mask": lambda one: one[one > 0],
+    "put by a mask": lambda one: one.index_put_((one > 0,), one.new_ones(())),
+    "end of the work": lambda one: torch.cuda.current_stream().synchronize(),
+}
+
+
+@on_gpu
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_on_a_gpu_a_wait_is_an_error(wait):
+    there = torch.ones(3, device="cuda")
+    with no_waits(), pytest.raises(RuntimeError, match="called a synchronizing CUDA operation"):
+        wait(there)
+
+
+BAGS = """
+task = "multiclass"
+metric = "accuracy"
+[data]
+train = "folds.csv"
+id = "image_id"
+label = "class_id"
+bag = "place"
+[modalities]
+sar = "{sar_path}"
+eo = "{eo_path}"
+"""
+WEIGHTED = {"weighting": "effective", "loss": "focal"}
+TRAININGS = {
+    "float32": {"amp": "off"},
+    "bf16": {"amp": "bf16", **RICH},
+    "fp16": {"amp": "fp16", **RICH},
+    "fp16 with balanced gradients": {"amp": "fp16", **INTRA, "clip_grad": 1.0},
+    "auxiliary heads": {"amp": "bf16", "auxiliary_heads": True, **INTRA},
+    "sgd": {"optimizer": "sgd", "amp": "fp16"},
+    "deferred weights": {**WEIGHTED, "defer_weights": 1, "balance": "over"},
+    "weights in turn": {**WEIGHTED, "balance": "class-aware", "freeze": "backbone"},
+    "dropped class": {"drop_classes": ("c",), "mixup": 0.3},
+    "balanced mixup": {"balanced_mixup": 0.5, "schedule": "constant"},
+    "loaded by workers": {"data_on": "cpu", "augment": "strong", "cutmix": 0.5},
+    "augmentation": {"augment": "weak", "schedule": "step", "decay_epochs": "1"},
+    "bags": {"bag_size": 2, "pool": "attention", "weighting": "inverse", "amp": "fp16"},
+    "bags of any": {"bag_size": 2, "pool": "noisy-or", "amp": "bf16", "ema": 0.9},
+}
+
+
+@on_gpu
+@pytest.mark.parametrize("given", TRAININGS.values(), ids=TRAININGS)
+def test_on_a_gpu_updates_do_not_wait(given, folds, plan_of):
+    if "bag_size" in given:
+        rows = list(csv.reader(folds.open()))
+        places = ["place", *(number // 18 * 9 + number % 9 for number in range(len(rows) - 1))]
+        with folds.open("w", newline="") as stream:
+            csv.writer(stream).writerows(
+                [*row, place] for row, place in zip(rows, places, strict=True)
+            )
+        Path("comptool.toml").write_text(BAGS)
+    device = torch.device("cuda")
+    plan = plan_of(device="cuda", img_size=("16",), **given)
+    session = session_of(plan, device, measure="nothing")
+    train(session, session.train_loader)  # what is allocated and chosen at first may wait
+    session.begin_epoch(1)
+    session.batches.set_epoch(1, 0)
+    before = session.model.state_dict()["classifier.weight"].clone()
+    batches = iter(session.train_loader)  # its workers may be waited for
+    with no_waits():
+        train(session, batches)
+    assert not torch.equal(session.model.state_dict()["classifier.weight"], before)
+
+
+class Parts(torch.nn.Module):
+    """Weights of each shape that optimizers tell apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = torch.nn.Conv2d(2, 3, 3)
+        self.norm = torch.nn.GroupNorm(1, 3)
+        self.linear = torch.nn.Linear(3, 2)
+
+    def forward(self, images):
+        return self.linear(self.norm(self.convolution(images)).mean(dim=(2, 3)))
+
+
+# Of timm; it asks in each update and for each weight whether to project it.
+ASKING = ("adamp",)
+
+
+@on_gpu
+@pytest.mark.parametrize("amp", ["bf16", "fp16"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_on_a_gpu_which_optimizers_wait(name, amp):
+    device = torch.device("cuda")
+    settings = TrainSettings(
+        optimizer=name, amp=amp, clip_grad=1.0, ema=0.9, warmup_epochs=0, schedule="constant"
+    )
+    model = Parts().to(device)
+    precision = MixedPrecision(amp, device)
+    optimisation = Optimisation(model, settings, 1e-3, 10, precision)
+    images = torch.randn(4, 2, 5, 5, device=device)
+
+    def update(number: int) -> None:
+        optimisation.begin(number)
+        with precision.autocast():
+            loss = model(images).float().square().mean()
+        optimisation.backward(loss)
+        optimisation.step()
+        optimisation.average(number)
+
+    update(0)
+    before = model.linear.weight.detach().clone()
+    # Loss scaling asks for overflows, unless the optimizer is fused and looks at them itself.
+    fused = "fused" in optimisation.optimizer.defaults
+    if name in ASKING or (amp == "fp16" and not fused):
+        with no_waits(), pytest.raises(RuntimeError, match="called a synchronizing CUDA"):
+            update(1)
+        return
+    with no_waits():
+        update(1)
+        assert isinstance(optimisation.loss_scale, torch.Tensor)
+    assert not torch.equal(model.linear.weight, before)
+
+
+SMALL = "test_efficientnet"
+# Of backbones in several sizes the smallest.
+NETWORKS = [
+    ("mobilenetv2", {}),
+    ("resnet34", {}),
+    ("cvt-21", {}),
+    ("shake-shake-26-2x32d", {"drop_block": 0.3}),
+    ("eurosat-baseline", {}),
+    ("eurosat-cbam", {}),
+    ("eurosat-bmta", {}),
+    ("test_vit", {"drop_path_rate": 0.2}),
+    (SMALL, {"drop_rate": 0.3, "grad_checkpointing": True}),
+    (f"{SMALL}-dual", {"auxiliary_heads": True, "attention": True}),
+    *((f"{SMALL}{dual}+{head}", {}) for head in models.HEADS.names for dual in ("", "-dual")),
+]
+LARGE = (
+    "cvt-21",
+    "resnet34",
+    "eurosat-cbam",
+    "eurosat-bmta",
+    f"{SMALL}+q2l-full",
+    f"{SMALL}-dual+q2l-full",
+)
+
+
+@on_gpu
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        pytest.param(name, given, id=name, marks=[pytest.mark.slow] * (name in LARGE))
+        for name, given in NETWORKS
+    ],
+)
+def test_on_a_gpu_no_network_waits(name, options):
+    side = 64 if name in ("cvt-21", "eurosat-cbam") else 32
+    model = models.create(name, 3, img_size=(side, side), **options).cuda().train()
+    images = [torch.randn(2, 3, side, side, device="cuda") for _ in range(model.streams)]
+    for context in (nullcontext(), no_waits()):
+        with context, torch.autocast("cuda", torch.bfloat16):
+            model(*images).float().square().mean().backward()
 
 
 def example(name: str, task: str) -> tuple[torch.nn.Module, torch.Tensor, torch.Tensor]:
@@ -221,8 +397,7 @@ def example(name: str, task: str) -> tuple[torch.nn.Module, torch.Tensor, torch.
     return loss, logits, targets[task]
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@on_gpu
 @pytest.mark.parametrize(
     ("name", "task"), [(entry.name, task) for entry in losses.LOSSES for task in entry.tasks]
 )
@@ -231,17 +406,13 @@ def test_on_a_gpu_no_loss_waits(name, task):
     expected = loss(logits, targets)
     loss, logits, targets = loss.cuda(), logits.cuda().requires_grad_(), targets.cuda()
     loss(logits, targets).backward()  # what is made at first may wait
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with no_waits():
         found = loss(logits, targets)
         found.backward()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-    assert float(found) == pytest.approx(float(expected), rel=1e-4)
+    assert float(found.detach()) == pytest.approx(float(expected), rel=1e-4)
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@on_gpu
 def test_on_a_gpu_batches_arrive_whole_beside_other_work(folds, plan_of):
     device = torch.device("cuda")
     session = session_of(plan_of(augment="none"))
