@@ -37,9 +37,22 @@ def test_a_wanted_precision_chooses_the_threshold(runs):
     (source,) = runs(skills=(2.0,), **ROWS)
     high = told(runs.run("pseudolabel", source, "--precision", "0.95", "--json"))
     low = told(runs.run("pseudolabel", source, "--precision", "0.8", "--json", "--force"))
-    assert high["expected"]["precision"]["low"] >= 0.95
-    assert low["expected"]["precision"]["low"] >= 0.8
+    assert high["expected"]["precision"]["low"] == 0.95
+    assert low["expected"]["precision"]["low"] == 0.8
+    assert low["expected"]["promise"] == {"precision": 0.8, "risk": 0.025}
+    (note,) = (one for one in low["notes"] if one.startswith("threshold "))
+    assert note.endswith("(a precision of at least 0.8 with 97.5 % confidence)")
     assert low["rows"] > high["rows"] > 0
+
+
+def test_a_higher_risk_keeps_more_rows(runs):
+    (source,) = runs(skills=(2.0,), **ROWS)
+    found = [
+        told(runs.run("pseudolabel", source, "--precision", "0.9", *options, "--json", "--force"))
+        for options in ((), ("--risk", "0.3"))
+    ]
+    assert found[0]["rows"] < found[1]["rows"]
+    assert found[1]["expected"]["promise"] == {"precision": 0.9, "risk": 0.3}
 
 
 def test_each_class_can_have_its_own_threshold(runs):
@@ -56,7 +69,9 @@ def test_a_precision_that_nothing_promises_is_refused_with_what_can_be_had(runs)
     (source,) = runs(skills=(0.5,), **ROWS)
     result = runs.run("pseudolabel", source, "--precision", "0.999")
     assert result.exit_code == 3
-    assert "no threshold reaches a precision of 0.999: the best is" in result.stderr
+    assert (
+        "no threshold reaches a precision of 0.999 at a risk of 0.025: the best is" in result.stderr
+    )
     assert "Ask for at most --precision 0." in result.stderr
     assert not Path("pseudo.csv").exists()
 
@@ -203,6 +218,8 @@ def test_a_run_that_leaks_says_nothing_and_is_refused_where_it_is_needed(runs):
     [
         (["--precision", "0.9", "--threshold", "0.9"], "--precision chooses the threshold"),
         (["--per-class"], "--per-class needs --precision"),
+        (["--risk", "0.1"], "--risk needs --precision"),
+        (["--precision", "0.9", "--risk", "0"], "--risk is 0.0; it has to be above 0"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(runs, options, message):

@@ -9,6 +9,7 @@ from comptool.errors import UsageError
 from comptool.options import PSEUDO, Output, WithCompetition, argument, option
 
 THRESHOLD = 0.96
+RISK = 0.025
 EVIDENCE = "Out-of-fold evidence"
 
 
@@ -55,10 +56,18 @@ class PrecisionTarget:
     """Target precision, and its out-of-fold rows."""
 
     precision: float | None = option(
-        help="Precision of the labels to reach: takes the lowest threshold that has it on "
-        "out-of-fold rows, with 97.5 % confidence.",
+        help="Precision of the labels to reach: takes the lowest threshold that has it by tests on "
+        "out-of-fold rows, from the highest threshold down.",
         min=0,
         max=1,
+        panel=EVIDENCE,
+    )
+    risk: float | None = option(
+        help="--precision: greatest probability that the threshold breaks the promise; with "
+        "--per-class, of each class; multi-label, of each side.",
+        above=0,
+        max=0.5,
+        shown=f"{RISK}",
         panel=EVIDENCE,
     )
     per_class: bool = option(
@@ -72,8 +81,15 @@ class PrecisionTarget:
         panel=EVIDENCE,
     )
 
+    @property
+    def risk_of_search(self) -> float:
+        """Greatest probability that the precision above the threshold is lower than promised."""
+        return RISK if self.risk is None else self.risk
+
     def check(self, rule: Rule) -> None:
         """Refuse options that contradict the rule."""
+        if self.risk is not None and self.precision is None:
+            raise UsageError("--risk needs --precision")
         if self.per_class and self.precision is None:
             raise UsageError("--per-class needs --precision")
         if self.precision is None:

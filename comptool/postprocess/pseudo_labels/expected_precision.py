@@ -3,13 +3,22 @@
 Of the out-of-fold rows with a confidence above a threshold, the share of correct answers estimates
 the precision of pseudo-labels above it, provided that test rows are distributed like training rows.
 The interval is C. J. Clopper and E. S. Pearson's (Biometrika 26(4), 1934), which is never too
-short. The threshold for a target precision is the lowest at which the lower end of the interval
-reaches the target; choosing by the estimate itself would be optimistic, as many thresholds are
-compared.
+short at a threshold that was given.
+
+A threshold that is searched among many would be the luckiest one. Instead the thresholds are tested
+in a fixed order, from the highest down, each with an exact binomial test of "the precision is below
+the target" at the whole risk, and the search ends at the first that is not rejected (fixed-sequence
+testing: W. Maurer, L. A. Hothorn, W. Lehmacher 1995; for thresholds of a classifier A. N.
+Angelopoulos et al., "Learn then Test", arXiv 2110.01052). The first threshold that breaks the
+promise is rejected with at most that probability, so that no more is spent on the others. The order
+begins where the test can succeed with some wrong rows; where, follows from the number of rows
+alone. The bound is exact if rows are independent and the precision falls with the confidence, or
+if the first threshold that breaks the promise is not above the beginning of the order.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,13 +26,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaincinv
+from scipy.special import betainc, betaincinv
 
 from comptool.competition.config import Competition
 from comptool.errors import ComptoolError, InputError
 from comptool.io.provenance import PredictionFacts
 from comptool.postprocess.oof import Labelled, own_evidence, side_by_side
-from comptool.postprocess.pseudo_labels.config import PrecisionTarget, Rule
+from comptool.postprocess.pseudo_labels.config import RISK, PrecisionTarget, Rule
 from comptool.postprocess.pseudo_labels.selection import NONE, sure, sure_cells
 from comptool.tasks import Task
 from comptool.tasks.labels import ABSENT, PRESENT, UNKNOWN
@@ -52,6 +61,12 @@ class ExpectedPrecision:
         interval = f"({self.low:.3f} to {self.high:.3f})"
         return f"{self.value:.3f} {interval} by {self.answered} out-of-fold answers"
 
+    def promised(self, wanted: PrecisionTarget) -> ExpectedPrecision:
+        """With the target precision as lower end, which holds at a threshold that was searched."""
+        if wanted.precision is None or not self.answered:
+            return self
+        return replace(self, low=min(wanted.precision, self.value))
+
     def brief(self) -> str:
         """Value and interval, for a table."""
         known = f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
@@ -70,29 +85,68 @@ def precision(right: int, answered: int) -> ExpectedPrecision:
     )
 
 
-def threshold_for(confidence: Floats, right: Mask, wanted: float) -> float | None:
-    """The lowest threshold whose interval of the precision is above ``wanted``; None if none is."""
+def threshold_for(
+    confidence: Floats, right: Mask, wanted: float, risk: float = RISK
+) -> float | None:
+    """The lowest threshold of a precision of ``wanted``, by a fixed sequence of tests.
+
+    Parameters
+    ----------
+    confidence, right
+        Confidence of N rows, and whether their answers are correct, (N,).
+    wanted
+        Target precision, 0 to 1.
+    risk
+        Upper bound of the probability that the precision above the threshold is lower, 0 to 1.
+
+    Returns
+    -------
+    The threshold, which rows have to exceed; 0 if all rows are kept; None if no threshold passes.
+    """
+    first = first_test(len(confidence), wanted, risk)
+    if first is None:
+        return None
     order = np.argsort(-confidence, kind="stable")
     values, hits = confidence[order].astype(np.float64), right[order]
     # Ties are kept together: only the last row of each confidence can be the end.
-    stops = np.flatnonzero(np.append(values[1:] != values[:-1], True)[: len(values)])
-    low, _ = _interval(np.cumsum(hits.astype(np.int64))[stops], stops + 1)
-    good = np.flatnonzero(low >= wanted)
-    if not good.size:
+    stops = np.flatnonzero(np.append(values[1:] != values[:-1], True))
+    tested = stops[stops + 1 >= first]
+    passed = _passes(np.cumsum(hits.astype(np.int64))[tested], tested + 1, wanted, risk)
+    number = len(passed) if passed.all() else int(passed.argmin())
+    if not number:
         return None
-    last = int(good[-1])
-    return float(values[stops[last + 1]]) if last + 1 < len(stops) else 0.0
+    last = int(tested[number - 1])
+    return float(values[last + 1]) if last + 1 < len(values) else 0.0
+
+
+def first_test(rows: int, wanted: float, risk: float = RISK) -> int | None:
+    """Number of most confident rows at which the tests begin; None if there are too few rows.
+
+    A test with so many wrong rows succeeds that it needs a tenth of the rows, at least with one,
+    or with none if there are too few rows for that. A longer beginning loses strict thresholds, a
+    shorter one ends the whole search at one wrong row.
+    """
+    numbers = np.arange(1, rows + 1)
+    tenth = rows // 10
+    wrong = (
+        int(_passes(np.arange(tenth, -1, -1), np.full(tenth + 1, tenth), wanted, risk).sum()) - 1
+    )
+    for allowed in range(max(wrong, 1), -1, -1):
+        passed = _passes(np.maximum(numbers - allowed, 0), numbers, wanted, risk)
+        if passed.any():
+            return int(passed.argmax()) + 1
+    return None
 
 
 def threshold_by_class(
-    probabilities: Floats, targets: Indices, wanted: float
+    probabilities: Floats, targets: Indices, wanted: float, risk: float = RISK
 ) -> list[float | None]:
-    """`threshold_for` among the rows predicted as each class."""
+    """`threshold_for` among the rows predicted as each class; the risk is that of each class."""
     answers, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     found = []
     for index in range(probabilities.shape[1]):
         rows = answers == index
-        found.append(threshold_for(confidence[rows], targets[rows] == index, wanted))
+        found.append(threshold_for(confidence[rows], targets[rows] == index, wanted, risk))
     return found
 
 
@@ -102,18 +156,34 @@ def agreeing(answers: npt.NDArray[Any], members: Sequence[Floats], task: Task) -
     return same
 
 
-def not_reached(wanted: float, confidence: Floats, right: Mask) -> InputError:
+def not_reached(wanted: float, confidence: Floats, right: Mask, risk: float = RISK) -> InputError:
     """The error for an unreachable precision; names the best that can be reached."""
     if not len(right):
         return InputError("there is no out-of-fold row to estimate the precision from")
-    order = np.argsort(-confidence, kind="stable")
-    low, _ = _interval(np.cumsum(right[order].astype(np.int64)), np.arange(1, len(right) + 1))
-    best = int(low.argmax())
+    low, high = 0, math.ceil(1000 * wanted)  # thousandths: reached, and not
+    while high - low > 1:
+        middle = (low + high) // 2
+        if threshold_for(confidence, right, middle / 1000, risk) is None:
+            high = middle
+        else:
+            low = middle
+    reason = f"no threshold reaches a precision of {wanted} at a risk of {risk}"
+    if not low:
+        return InputError(f"{reason}, nor any other precision: too few rows are right")
+    best = threshold_for(confidence, right, low / 1000, risk) or 0.0
+    kept = confidence > best
     return InputError(
-        f"no threshold reaches a precision of {wanted}: the best is "
-        f"{precision(int(right[order[: best + 1]].sum()), best + 1)}",
-        mend=f"Ask for at most --precision {np.floor(1000 * low[best]) / 1000:.3f}",
+        f"{reason}: the best is {precision(int(right[kept].sum()), int(kept.sum()))}",
+        mend=f"Ask for at most --precision {low / 1000:.3f}",
     )
+
+
+def _passes(right: Indices, answered: Indices, wanted: float, risk: float) -> Mask:
+    """Whether so many right answers are likelier than ``risk`` at no precision below ``wanted``."""
+    wrong = answered - right
+    tail = np.where(right > 0, betainc(np.maximum(right, 1), wrong + 1, wanted), 1.0)
+    passed: Mask = tail <= risk
+    return passed
 
 
 def _interval(right: Indices, answered: Indices) -> tuple[Doubles, Doubles]:
@@ -202,13 +272,16 @@ def expect_of_rows(
     p = labelled.predictions.probabilities
     answers = np.where(sure(p, rule), p.argmax(axis=1), NONE)
     right = answers == labelled.targets
-    found = precision(int(right.sum()), int((answers != NONE).sum()))
+    found = precision(int(right.sum()), int((answers != NONE).sum())).promised(wanted)
     each = [
         precision(int((right & (answers == k)).sum()), int((answers == k).sum()))
         for k in range(len(classes))
     ]
+    if wanted.per_class:
+        each = [one.promised(wanted) for one in each]
     notes.append(f"expected precision {found} of {labelled.path}, if the test rows are like these")
-    return _expected(rule, notes, {"precision": found.summary()}, labelled, classes, each)
+    figures = {"precision": found.summary()}
+    return _expected(rule, wanted, notes, figures, labelled, classes, each)
 
 
 def expect_of_cells(
@@ -221,12 +294,15 @@ def expect_of_cells(
     right, figures = answers == labelled.targets, {}
     for answer, word in ((PRESENT, "present"), (ABSENT, "absent")):
         kept = answers == answer
-        found = precision(int((kept & right).sum()), int(kept.sum()))
+        found = precision(int((kept & right).sum()), int(kept.sum())).promised(wanted)
         notes.append(f"expected precision of {word} cells {found} of {labelled.path}")
         figures[word] = found.summary()
     kept = answers == PRESENT
     counts = zip((kept & right).sum(axis=0).tolist(), kept.sum(axis=0).tolist(), strict=True)
-    return _expected(rule, notes, figures, labelled, classes, [precision(*one) for one in counts])
+    each = [precision(*one) for one in counts]
+    if wanted.per_class:
+        each = [one.promised(wanted) for one in each]
+    return _expected(rule, wanted, notes, figures, labelled, classes, each)
 
 
 def _for_rows(
@@ -234,18 +310,21 @@ def _for_rows(
 ) -> tuple[Rule, list[str]]:
     if wanted.precision is None:
         return rule, []
+    target, risk = wanted.precision, wanted.risk_of_search
     p = labelled.predictions.probabilities
     confidence, right = p.max(axis=1), p.argmax(axis=1) == labelled.targets
     if not wanted.per_class:
-        threshold = threshold_for(confidence, right, wanted.precision)
+        threshold = threshold_for(confidence, right, target, risk)
         if threshold is None:
-            raise not_reached(wanted.precision, confidence, right)
-        return replace(rule, threshold=threshold), [f"threshold {threshold:.4f}"]
-    found = threshold_by_class(p, labelled.targets, wanted.precision)
+            raise not_reached(target, confidence, right, risk)
+        note = f"threshold {threshold:.4f}{_promise(wanted)}"
+        return replace(rule, threshold=threshold), [note]
+    found = threshold_by_class(p, labelled.targets, target, risk)
     if all(one is None for one in found):
-        raise not_reached(wanted.precision, confidence, right)
+        raise not_reached(target, confidence, right, risk)
     thresholds = tuple(NEVER if one is None else one for one in found)
-    note = _listed(classes, ["none" if one is None else f"{one:.4f}" for one in found])
+    texts = ["none" if one is None else f"{one:.4f}" for one in found]
+    note = _listed(classes, texts) + _promise(wanted)
     return replace(rule, class_thresholds=thresholds), [note]
 
 
@@ -254,34 +333,46 @@ def _for_cells(
 ) -> tuple[Rule, list[str]]:
     if wanted.precision is None:
         return rule, []
+    target, risk = wanted.precision, wanted.risk_of_search
     known, present = labelled.targets >= 0, labelled.targets == PRESENT
     p, all_p = labelled.predictions.probabilities, labelled.predictions.probabilities[known]
     if not wanted.per_class:
-        upper, lower = _bounds(all_p, present[known], wanted.precision)
+        upper, lower = _bounds(all_p, present[known], target, risk)
         if upper == NEVER:
-            raise not_reached(wanted.precision, all_p, present[known])
-        note = f"threshold {upper:.4f}, absent below {lower:.4f}"
+            raise not_reached(target, all_p, present[known], risk)
+        note = f"threshold {upper:.4f}, absent below {lower:.4f}{_promise(wanted)}"
         return replace(rule, threshold=upper, lower=lower), [note]
     cells = [(p[rows, k], present[rows, k]) for k, rows in enumerate(known.T)]
-    uppers, lowers = zip(*(_bounds(*one, wanted.precision) for one in cells), strict=True)
+    uppers, lowers = zip(*(_bounds(*one, target, risk) for one in cells), strict=True)
     if set(uppers) == {NEVER}:
-        raise not_reached(wanted.precision, all_p, present[known])
+        raise not_reached(target, all_p, present[known], risk)
     texts = [
         f"{'none' if upper == NEVER else f'{upper:.4f}'} (absent below {lower:.4f})"
         for upper, lower in zip(uppers, lowers, strict=True)
     ]
-    return replace(rule, class_thresholds=uppers, class_lowers=lowers), [_listed(classes, texts)]
+    note = _listed(classes, texts) + _promise(wanted)
+    return replace(rule, class_thresholds=uppers, class_lowers=lowers), [note]
 
 
-def _bounds(p: Floats, present: Mask, wanted: float) -> tuple[float, float]:
+def _promise(wanted: PrecisionTarget) -> str:
+    """What the tests of the thresholds promise."""
+    sure, each = f"{100 * (1 - wanted.risk_of_search):g} % confidence", ""
+    if wanted.per_class:
+        each = " for each class by itself"
+    return f" (a precision of at least {wanted.precision:g} with {sure}{each})"
+
+
+def _bounds(p: Floats, present: Mask, wanted: float, risk: float) -> tuple[float, float]:
     """Thresholds for present and absent cells; `NEVER` and 0 if the precision is not reached."""
-    upper, lower = threshold_for(p, present, wanted), threshold_for(1 - p, ~present, wanted)
+    upper = threshold_for(p, present, wanted, risk)
+    lower = threshold_for(1 - p, ~present, wanted, risk)
     above = NEVER if upper is None else upper
     return above, 0.0 if lower is None else min(1 - lower, above)
 
 
 def _expected(
     rule: Rule,
+    wanted: PrecisionTarget,
     notes: list[str],
     figures: Mapping[str, object],
     labelled: Labelled,
@@ -290,6 +381,9 @@ def _expected(
 ) -> PrecisionThreshold:
     each = {name: one.summary() for name, one in zip(classes, by_class, strict=True)}
     expected = {**figures, "by_class": each, "out_of_fold": str(labelled.path)}
+    if wanted.precision is not None:
+        risk = wanted.risk_of_search
+        expected["promise"] = {"precision": wanted.precision, "risk": risk}
     return PrecisionThreshold(rule, notes, expected, tuple(by_class))
 
 
