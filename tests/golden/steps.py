@@ -94,7 +94,7 @@ tta-crops            tta stage-3 --transforms 5crop,multiscale
 tta-file             tta stage-1 --transforms views.toml -o submissions/preds_views.csv
 ensemble-search      ensemble submissions/preds.csv submissions/preds_views.csv --oof stage-3 --oof stage-1 --search greedy --json
 ensemble-continuous  ensemble submissions/preds.csv submissions/preds_views.csv --oof stage-3 --oof stage-1 --search continuous -o continuous.csv
-pseudolabel          pseudolabel submissions/preds.csv --precision 0.2 --allow-empty
+pseudolabel          pseudolabel submissions/preds.csv --precision 0.15 --allow-empty
 recalibrate-compare  recalibrate --compare --oof folded --json
 submit               submit submissions/preds.csv
 score                score submissions/tail.csv --answers answers.csv --metric balanced-accuracy
