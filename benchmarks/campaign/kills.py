@@ -122,11 +122,20 @@ def hidden(name: str) -> bool:
     return any(part.startswith(".") for part in Path(name).parts)
 
 
+def still_there(path: Path) -> bool:
+    """Whether an earlier file exists, or is of a run that ``train --force`` replaces.
+
+    That one is kept in ``replaced`` until the new one has a checkpoint, from which it goes on.
+    """
+    replaced = path.parent / "replaced"
+    return path.exists() or (replaced / path.name).exists() or (path.parent / "last.pt").exists()
+
+
 def torn_or_lost(before: dict[str, str], after: dict[str, str], work: Path) -> list[str]:
     """Faults of the files as a kill leaves them: final names only."""
     # A practice competition that is replaced has other images.
     kept = [name for name in before if name in after]
-    found = [f"{name}: lost by the kill" for name in kept if not (work / name).exists()]
+    found = [f"{name}: lost by the kill" for name in kept if not still_there(work / name)]
     for name in files_of(work):
         if hidden(name):
             continue

@@ -261,15 +261,19 @@ def _write_oof(
 
 
 REPLACED = "replaced"  # folder in that of a run
+MOVING = ".moving"  # file in it while only some files of a run are there
 
 
 def set_aside(run: Path) -> None:
     """Move the files of an earlier run, and no others, into its folder ``replaced``.
 
-    There they stay until the new run has a checkpoint. Those of a run without one are removed.
+    There they stay until the new run has a checkpoint. Those of a run without one are removed. A
+    move that was killed in the middle is gone on with.
     """
     kept = run / REPLACED
-    if _has_checkpoint(run):
+    if (kept / MOVING).exists():
+        _move(run, kept)
+    elif _has_checkpoint(run):
         drop_replaced(run)
         _move(run, kept)
     else:
@@ -285,9 +289,10 @@ def drop_replaced(run: Path) -> None:
 def bring_back(run: Path) -> bool:
     """Bring back the run that was to be replaced, if the new one has no checkpoint; whether so."""
     kept = run / REPLACED
-    if not kept.is_dir() or _has_checkpoint(run):
-        return False
-    _remove(run)
+    if not (kept / MOVING).exists():
+        if not kept.is_dir() or _has_checkpoint(run):
+            return False
+        _remove(run)
     _move(kept, run)
     remove_empty([kept])
     return True
@@ -307,11 +312,16 @@ def _files(run: Path) -> list[Path]:
 
 
 def _move(run: Path, place: Path) -> None:
+    """Move the files of a run; a file `MOVING` in the folder ``replaced`` says meanwhile so."""
+    marker = next(one for one in (run, place) if one.name == REPLACED) / MOVING
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    marker.touch()
     for path in _files(run):
         moved = place / path.relative_to(run)
         moved.parent.mkdir(parents=True, exist_ok=True)
         path.replace(moved)
     _remove_empty_folds(run)
+    marker.unlink()
 
 
 def _remove(run: Path) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
 from pathlib import Path
+from signal import SIGKILL
 
 import numpy as np
 import pytest
@@ -20,6 +23,7 @@ from comptool.io.runs import check_finished, read_header, read_state
 from comptool.io.tables import read_table
 from comptool.metrics import multiclass
 from comptool.models.checkpoint_file import load_checkpoint
+from comptool.training.checkpoint import REPLACED, bring_back, set_aside
 
 RUN = Path("weights/run")
 
@@ -268,6 +272,43 @@ def test_a_stopped_run_keeps_the_one_before_until_it_has_a_checkpoint(folds, fit
     fit(resume=True)
     assert read_header(RUN).seed == 5
     assert not (RUN / "replaced").exists()
+
+
+def killed_at(count: int, what, *arguments) -> bool:
+    """Whether a process was killed when it had moved so many files."""
+    pid = os.fork()
+    if not pid:
+        moved, move = [], Path.replace
+
+        def replace(path, target):
+            if len(moved) == count:
+                os.kill(os.getpid(), SIGKILL)
+            moved.append(move(path, target))
+
+        Path.replace = replace
+        what(*arguments)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -SIGKILL
+
+
+def test_a_kill_while_a_run_is_set_aside_or_brought_back_loses_no_file(folds, fit, tmp_path):
+    fit(epochs=1, fold="all")
+    before = files_of(RUN)
+    wholly = False
+    for count in range(len(before) + 1):
+        one, other = (
+            Path(shutil.copytree(RUN, tmp_path / f"{name}{count}")) for name in ("one", "other")
+        )
+        if not killed_at(count, set_aside, one):
+            wholly = True
+            break
+        set_aside(one)
+        assert files_of(one / REPLACED) == before
+        set_aside(other)
+        assert killed_at(count, bring_back, other)
+        assert bring_back(other)
+        assert files_of(other) == before
+    assert wholly and count > 6
 
 
 def test_the_options_of_a_loss_reach_it_or_are_refused(folds, fit, history):
