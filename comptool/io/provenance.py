@@ -28,7 +28,7 @@ from comptool.io.atomic import (
 )
 from comptool.io.digests import hashes as hashes
 from comptool.io.digests import sha256 as sha256
-from comptool.io.records import Computed, Kind, known, parse
+from comptool.io.records import Computed, FittedCombination, Kind, known, parse
 from comptool.io.seals import seal_text
 from comptool.io.verification import MEND, ChangedError, read
 from comptool.io.verification import Provenance as Provenance
@@ -77,7 +77,7 @@ class EnsembleFacts(WeightOrigin):
     """Members and weights of an ensemble.
 
     ``method`` and ``power`` are those of :func:`comptool.postprocess.ensemble.combine.combine`;
-    ``class_weights`` has shape (members, classes).
+    ``class_weights`` has shape (members, classes); ``combination`` replaces weights and method.
     """
 
     members: list[str]
@@ -86,6 +86,7 @@ class EnsembleFacts(WeightOrigin):
     made_of: list[EvidenceTrace] = field(default_factory=list)
     power: float | None = None
     class_weights: list[list[float]] | None = None
+    combination: FittedCombination | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

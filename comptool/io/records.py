@@ -427,8 +427,20 @@ class MemberWeight:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FittedCombination:
+    """Parameters of `comptool.postprocess.ensemble.stacking`, in order of members and classes."""
+
+    method: Literal["temperature-mean", "stack"]
+    temperatures: list[float] = field(default_factory=list)
+    shared: list[float] = field(default_factory=list)
+    bias: list[float] = field(default_factory=list)
+    per_class: list[list[float]] = field(default_factory=list)
+    across: list[list[list[float]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
 class EnsembleWeights:
-    """Content of ``ensemble.json``."""
+    """Content of ``ensemble.json``; ``combination`` replaces the mean with the weights."""
 
     format: int
     task: str | None = None
@@ -436,6 +448,7 @@ class EnsembleWeights:
     metric: str | None = None
     search: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
+    combination: FittedCombination | None = None
     members: list[MemberWeight]
 
 

@@ -30,6 +30,7 @@ from comptool.io.predictions import (
     write_predictions,
 )
 from comptool.io.provenance import EnsembleFacts, EvidenceTrace, PredictionFacts, WeightOrigin
+from comptool.io.records import FittedCombination
 from comptool.io.runs import find_run
 from comptool.machine import compute_threads, threads
 from comptool.postprocess.ensemble.combine import (
@@ -40,6 +41,7 @@ from comptool.postprocess.ensemble.combine import (
     combine,
     normalised_weights,
 )
+from comptool.postprocess.ensemble.stacking import restored
 from comptool.tasks import Task
 
 
@@ -242,16 +244,20 @@ def ensemble_files(
     weights: Sequence[float] | None = None,
     power: float = POWER,
     class_weights: Doubles | None = None,
+    combination: FittedCombination | None = None,
     made: WeightOrigin | None = None,
     out_of_fold: str | None = None,
     force: bool = False,
 ) -> Ensemble:
     """Combine prediction files, and write the ensemble with its record.
 
-    ``class_weights`` of shape (M, K) replace the method; ``made`` is the origin of the weights,
-    ``out_of_fold`` the file of the matching out-of-fold rows.
+    ``class_weights`` of shape (M, K), or ``combination``, replace the method; ``made`` is the
+    origin of the weights, ``out_of_fold`` the file of the matching out-of-fold rows.
     """
-    shares = normalised_weights(weights, len(paths))
+    if combination is not None:
+        # Those of a stack are no shares: they may be below 0.
+        method, weights = combination.method, combination.shared or None
+    shares = list(weights) if weights and combination else normalised_weights(weights, len(paths))
     facts = {path: provenance.facts(path, PredictionFacts) for path in paths}
     task = _common_task(facts)
     # In parallel: one file is checked while the next is parsed.
@@ -265,10 +271,13 @@ def ensemble_files(
             raise
     members = aligned(members, paths)
     tables = [member.probabilities for member in members]
-    if class_weights is None:
-        combined = combine(tables, method, weights, task, power=power)
-    else:
+    if combination is not None:
+        shape = (len(tables), tables[0].shape[1])
+        combined: Floats = restored(combination, *shape, tasks.find(task))(tables)
+    elif class_weights is not None:
         combined = by_class(tables, class_weights)
+    else:
+        combined = combine(tables, method, weights, task, power=power)
     result, notes = _result(members, paths, combined)
     shared, dropped = shared_facts(facts)
     hashes = provenance.hashes(paths)
@@ -290,6 +299,7 @@ def ensemble_files(
         ],
         power=power if method == "power" else None,
         class_weights=None if class_weights is None else class_weights.tolist(),
+        combination=combination,
         **vars(made or WeightOrigin()),
     )
     if method == "rank-mean" and len(members) > 1:

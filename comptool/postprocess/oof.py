@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from comptool import models
+from comptool import models, tasks
 from comptool.competition.bags import bag_column, pooled_by_bag
 from comptool.competition.classes import check_classes
 from comptool.competition.config import Competition
@@ -38,6 +38,7 @@ from comptool.io.records import RunHeader
 from comptool.io.runs import BEST, OOF, OOF_IMAGES, find_run, members, read_header
 from comptool.io.tables import read_table
 from comptool.postprocess.ensemble.combine import POWER, by_class, combine
+from comptool.postprocess.ensemble.stacking import restored
 from comptool.postprocess.inputs import in_order, read_recorded
 from comptool.tasks.pooling import ATTENTION, NO_POOL
 
@@ -520,6 +521,9 @@ def _mixed(found: Sequence[Labelled], mix: Callable[[list[Floats]], Floats]) -> 
 
 def _combined(tables: list[Floats], ensemble: EnsembleFacts, task: str) -> Floats:
     """Members combined with the recorded method and weights."""
+    if ensemble.combination is not None:
+        shape = (len(tables), tables[0].shape[1])
+        return restored(ensemble.combination, *shape, tasks.find(task))(tables)
     if ensemble.class_weights:
         return by_class(tables, np.array(ensemble.class_weights, dtype=np.float64))
     power = POWER if ensemble.power is None else ensemble.power

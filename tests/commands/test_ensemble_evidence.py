@@ -60,7 +60,8 @@ def test_a_power_is_that_of_the_record(runs):
 
 def test_a_searched_ensemble_has_rows_by_searches_that_did_not_see_them(runs):
     files = runs()
-    result = runs.run("ensemble", *files, "--search", "greedy", "--json")
+    taken = ("--search", "greedy", "--take", "searched")
+    result = runs.run("ensemble", *files, *taken, "--json")
     told = json.loads(result.stdout)
     rows = own_evidence(None, provenance.facts(ENSEMBLE, provenance.PredictionFacts), load())
     assert rows.path == Path("submissions/oof_ensemble.csv")

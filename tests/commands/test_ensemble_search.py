@@ -8,8 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from comptool.competition.config import load
 from comptool.io import provenance
 from comptool.io.predictions import read_predictions
+from comptool.io.records import FittedCombination, parse
+from comptool.postprocess.ensemble.stacking import restored
+from comptool.postprocess.oof import own_evidence
+from comptool.tasks import find
 
 
 def test_a_search_writes_weights_and_the_ensemble_and_prints_both_scores(runs):
@@ -130,10 +135,106 @@ def test_the_order_of_rows_members_and_files_does_not_matter(runs):
     assert one["nested"] == two["nested"]
 
 
+def probabilities(path, **how):
+    return read_predictions(Path(path), **how).probabilities
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+@pytest.mark.parametrize(
+    "options",
+    [("--search", "stack", "--take", "searched"), ("--method", "temperature-mean")],
+    ids=["stack", "temperature-mean"],
+)
+def test_a_fitted_combination_is_applied_again_whatever_the_order_of_the_files(runs, task, options):
+    one, two, three = runs(task, tests=40)
+    result = runs.run("ensemble", one, two, three, *options, "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    name = "stack" if "stack" in options else "temperature-mean"
+    assert (told["method"], told["taken"]) == (name, name)
+    sums = {"sums_to_one": task == "multiclass"}
+    first = probabilities("submissions/ensemble.csv", **sums)
+    again = ("--weights", "submissions/ensemble.json", "-o", "again.csv", "--json")
+    result = runs.run("ensemble", three, one, two, *again)
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["method"] == name
+    np.testing.assert_allclose(probabilities("again.csv", **sums), first, atol=1e-12)
+    mean = sum(probabilities(path, **sums) for path in (one, two, three)) / 3
+    assert np.abs(first - mean).max() > 1e-3
+    members = [probabilities(f"weights/run{n}/oof.csv", **sums) for n in range(3)]
+    record = json.loads(Path("submissions/ensemble.json").read_text())
+    combination = restored(
+        parse(FittedCombination, record["combination"], Path("ensemble.json")), 3, 3, find(task)
+    )
+    # An ensemble of the replayed file has the rows of the fitted combination.
+    facts = provenance.facts(Path("again.csv"), provenance.PredictionFacts)
+    rows = own_evidence(None, facts, load())
+    np.testing.assert_allclose(rows.predictions.probabilities, combination(members), atol=1e-12)
+    assert "may have been chosen on these rows" in rows.note
+
+
+def test_what_has_no_evidence_is_not_taken_unless_asked_for(runs):
+    files = runs(skills=(1.0, 1.0, 1.0), rows=120)
+    result = runs.run("ensemble", *files, "--search", "greedy", "--json")
+    told = json.loads(result.stdout)
+    assert (told["taken"], told["recommended"]) == ("equal weights", "equal weights")
+    np.testing.assert_allclose(told["weights"], [1 / 3] * 3)
+    assert "no evidence that another choice is better" in result.stderr
+    asked = ("--search", "greedy", "--take", "searched", "--json", "--force")
+    told = json.loads(runs.run("ensemble", *files, *asked).stdout)
+    assert (told["taken"], told["recommended"]) == ("greedy", "equal weights")
+
+
+def test_auto_compares_the_searches_and_takes_one_with_evidence(runs):
+    files = runs(presumed=(20, 1, 1))
+    told = json.loads(runs.run("ensemble", *files, "--search", "auto", "--json").stdout)
+    assert set(told["gains"]) == {"best single member", "temperature-mean", "greedy", "stack"}
+    gain = told["gains"][told["taken"]]
+    assert gain["log_loss"]["low"] > 0
+    better = [one["log_loss"]["value"] for one in told["gains"].values()]
+    assert gain["log_loss"]["value"] == max(better)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("bias", [0.0], "combination.bias must have the shape (3,)"),
+        ("across", [[[1.0]]], "combination.across must have the shape (3, 3, 3)"),
+        ("per_class", [[1.0, 2.0], [1.0]], "combination.per_class must have the shape (3, 3)"),
+        ("shared", None, "combination.shared must be a list, found null"),
+        ("method", "magic", "combination.method must be temperature-mean or stack"),
+    ],
+)
+def test_a_damaged_combination_is_refused(runs, key, value, message):
+    files = runs()
+    assert runs.run("ensemble", *files, "--search", "stack", "--take", "searched").exit_code == 0
+    path = Path("submissions/ensemble.json")
+    document = json.loads(path.read_text())
+    document["combination"][key] = value
+    Path("w.json").write_text(json.dumps(document))
+    result = runs.run("ensemble", *files, "--weights", "w.json", "-o", "again.csv")
+    assert result.exit_code == 3, result.stderr
+    assert message in result.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--per-class"], "--per-class belongs to --search"),
+        (["--take", "searched"], "--take belongs to --search"),
+        (["--method", "temperature-mean", "--take", "searched"], "--take belongs to --search"),
+        (
+            ["--search", "stack", "--per-class"],
+            "--per-class belongs to --search greedy and continuous, not to stack",
+        ),
+        (
+            ["--method", "temperature-mean", "--search", "greedy"],
+            "--method temperature-mean and --search exclude each other",
+        ),
+        (
+            ["--method", "temperature-mean", "--weights", "1,1,1"],
+            "--method temperature-mean and --weights exclude each other",
+        ),
         (["--search", "continuous", "--bags", "3"], "--steps and --bags belong to --search greedy"),
         (["--search", "greedy", "--weights", "1,1,1"], "--search and --weights exclude each other"),
         (

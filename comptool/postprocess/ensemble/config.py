@@ -12,6 +12,7 @@ from comptool.options import ENSEMBLE, Output, WithCompetition, WithSeed, argume
 
 WEIGHTS_SUFFIX = ".json"
 SEARCH = "Weights searched on out-of-fold rows"
+EnsembleMethod = Literal["mean", "gmean", "power", "rank-mean", "vote", "temperature-mean"]
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,10 @@ class EnsembleConfig(WithSeed, Output, WithCompetition):
         (), help="Prediction files, or runs.", shown="submissions/preds*.csv"
     )
     output: Path = option(ENSEMBLE, help="Ensemble to write.", names=("--output", "-o"))
-    method: Literal["mean", "gmean", "power", "rank-mean", "vote"] | None = option(
-        help="mean, gmean (geometric), power, rank-mean (per-class ranks, not probabilities), or "
-        "vote (multi-label: share of members above 0.5).",
+    method: EnsembleMethod | None = option(
+        help="mean, gmean (geometric), power, rank-mean (per-class ranks, not probabilities), "
+        "vote (multi-label: share of members above 0.5), or temperature-mean (members scaled by "
+        "out-of-fold rows; writes the temperatures as .json).",
         metavar="METHOD",
         shown="mean",
     )
@@ -34,8 +36,17 @@ class EnsembleConfig(WithSeed, Output, WithCompetition):
     weights: str | None = option(
         help="Weights of the files, in order (2,1,1), or the .json of a search.", shown="all equal"
     )
-    search: Literal["greedy", "continuous"] | None = option(
-        help="Search the weights of the mean on out-of-fold rows; writes them as .json.",
+    search: Literal["greedy", "continuous", "stack", "auto"] | None = option(
+        help="Search weights on out-of-fold rows; writes them as .json. greedy, continuous: of "
+        "the mean; stack: a regularised logistic model; auto: compare temperature-mean, greedy "
+        "and stack.",
+        panel=SEARCH,
+    )
+    take: Literal["recommended", "searched"] | None = option(
+        help="What is written: recommended, the search or one member if the interval of the gain "
+        "is above 0, else equal weights; searched, the search (auto: the stack).",
+        metavar="WHICH",
+        shown="recommended",
         panel=SEARCH,
     )
     oof: tuple[str, ...] = option(
@@ -55,6 +66,11 @@ class EnsembleConfig(WithSeed, Output, WithCompetition):
         shown="0, no bagging",
         panel=SEARCH,
     )
+
+    @property
+    def fit(self) -> str | None:
+        """What is fitted to out-of-fold rows: the search or temperature-mean."""
+        return "temperature-mean" if self.method == "temperature-mean" else self.search
 
     @property
     def weights_file(self) -> Path | None:
@@ -79,23 +95,34 @@ class EnsembleConfig(WithSeed, Output, WithCompetition):
         from comptool.postprocess.oof import rows_path
 
         searched = [self.output.with_suffix(WEIGHTS_SUFFIX), rows_path(self.output)]
-        return [self.output, *(searched if self.search else [])]
+        return [self.output, *(searched if self.fit else [])]
 
     def check(self) -> None:
         """Refuse contradictory options."""
         searched = {
-            "--oof": bool(self.oof),
             "--per-class": self.per_class,
             "--steps": self.steps is not None,
             "--bags": self.bags is not None,
+            "--take": self.take is not None,
         }
         foreign = [name for name, given in searched.items() if given]
+        if self.fit is None and self.oof:
+            raise UsageError("--oof belongs to --search")
         if self.search is None and foreign:
             raise UsageError(f"{foreign[0]} belongs to --search")
-        if self.search == "continuous" and (self.steps is not None or self.bags is not None):
-            raise UsageError("--steps and --bags belong to --search greedy, not to continuous")
+        if self.search not in (None, "greedy") and (
+            self.steps is not None or self.bags is not None
+        ):
+            raise UsageError(f"--steps and --bags belong to --search greedy, not to {self.search}")
+        if self.search in ("stack", "auto") and self.per_class:
+            raise UsageError(
+                f"--per-class belongs to --search greedy and continuous, not to {self.search}"
+            )
         if self.search is not None and self.weights is not None:
             raise UsageError("--search and --weights exclude each other")
+        if self.method == "temperature-mean" and (self.search or self.weights):
+            other = "--search" if self.search else "--weights"
+            raise UsageError(f"--method temperature-mean and {other} exclude each other")
         if self.power is not None and self.method != "power":
             raise UsageError("--power belongs to --method power")
         if self.method not in (None, "mean") and (self.search or self.weights_file):
@@ -103,8 +130,10 @@ class EnsembleConfig(WithSeed, Output, WithCompetition):
 
     def plan(self, paths: Sequence[Path]) -> list[str]:
         """One line per file: its weight or the search."""
-        if self.search is not None or self.weights_file is not None:
-            how = f"{self.search} search" if self.search else f"weights of {self.weights_file}"
+        if self.fit is not None or self.weights_file is not None:
+            how = f"weights of {self.weights_file}"
+            if self.fit is not None:
+                how = f"{self.search} search" if self.search else "scaled by its temperature"
             return [f"member {path}, {how}" for path in paths]
         from comptool.postprocess.ensemble.combine import normalised_weights
 

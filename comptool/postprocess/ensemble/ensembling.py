@@ -3,6 +3,8 @@
 ``ensemble.json`` holds searched weights and their scores: ``format`` (1), ``task``, ``classes``,
 ``metric``, ``search`` (settings), ``scores`` and ``members``: for each the prediction file, its
 ``runs``, its out-of-fold file, its own score and its ``weight``, a number or one per class by name.
+``combination`` has the parameters of a stack or the temperatures of a temperature mean, which then
+replace the weights (a stack's ``weight`` is the one that all classes share).
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from comptool import tasks
 from comptool.competition.classes import check_classes
 from comptool.competition.config import Competition, load
 from comptool.errors import InputError, UsageError
@@ -24,11 +27,24 @@ from comptool.io.atomic import atomic_output, refuse_existing, together
 from comptool.io.documents import read_json
 from comptool.io.predictions import Predictions
 from comptool.io.provenance import PredictionFacts, WeightOrigin
-from comptool.io.records import EnsembleWeights, MemberWeight, parse
+from comptool.io.records import EnsembleWeights, FittedCombination, MemberWeight, parse
 from comptool.postprocess.ensemble.combine import POWER
 from comptool.postprocess.ensemble.config import WEIGHTS_SUFFIX, EnsembleConfig
-from comptool.postprocess.ensemble.nested_cv import Searched, searched
+from comptool.postprocess.ensemble.nested_cv import (
+    ALL_SEARCHES,
+    ScoredCombination,
+    Searched,
+    searched,
+    weights_of,
+)
 from comptool.postprocess.ensemble.search import BAGS, STEPS
+from comptool.postprocess.ensemble.stacking import (
+    TEMPERATURE_MEAN,
+    Combination,
+    WeightedMean,
+    permuted,
+    restored,
+)
 from comptool.postprocess.inputs import Ensemble, ensemble_files, shared_facts
 from comptool.postprocess.oof import (
     nested_folds,
@@ -105,13 +121,15 @@ def write_weights(
     facts: Mapping[Path, PredictionFacts],
     evidence: MemberEvidence,
     found: Searched,
+    taken: ScoredCombination,
     how: Mapping[str, object],
     *,
     task: str,
     force: bool = False,
 ) -> None:
-    """Write searched weights, the settings of the search and its scores, atomically."""
-    rows = zip(predictions, evidence.paths, found.alone, found.weights.tolist(), strict=True)
+    """Write what was taken, the settings of the search and its scores, atomically."""
+    weights = weights_of(taken.combination, len(predictions)).tolist()
+    rows = zip(predictions, evidence.paths, found.alone, weights, strict=True)
     members = [
         MemberWeight(
             predictions=str(member),
@@ -131,15 +149,33 @@ def write_weights(
         metric=found.metric,
         search=dict(how),
         scores=scores(found),
+        combination=record_of(taken.combination),
         members=members,
     )
     with atomic_output(path, force=force) as temporary:
-        temporary.write_text(json.dumps(asdict(made), indent=1) + "\n", encoding="utf-8")
+        document = asdict(made)
+        if made.combination is None:
+            del document["combination"]
+        temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def record_of(combination: Combination) -> FittedCombination | None:
+    """Parameters for a record; None for a mean, whose weights are recorded with the members."""
+    return None if isinstance(combination, WeightedMean) else combination.record()
 
 
 def scores(found: Searched) -> dict[str, object]:
     """The scores of a search, for a record."""
     return {
+        "recommended": found.recommended.name,
+        "gains": {
+            one.name: {
+                "nested": one.nested.document(),
+                "gain": one.gain.document(),
+                **({"log_loss": one.evidence.document()} if found.by_log_loss else {}),
+            }
+            for one in found.candidates[1:]
+        },
         "nested": found.nested.document(),
         "in_sample": found.in_sample,
         "equal_weights": found.equal.document(),
@@ -149,10 +185,20 @@ def scores(found: Searched) -> dict[str, object]:
     }
 
 
+@dataclass(frozen=True)
+class RecordedWeights:
+    """Weights of M prediction files, (M,) or (M, K), or what replaces them."""
+
+    weights: Doubles
+    combination: FittedCombination | None
+    classes: tuple[str, ...]
+    note: str
+
+
 def read_weights(
     path: Path, predictions: Sequence[Path], facts: Mapping[Path, PredictionFacts]
-) -> tuple[Doubles, tuple[str, ...], str]:
-    """Recorded weights, (M,) or (M, K), for prediction files, their classes, and a note.
+) -> RecordedWeights:
+    """Recorded weights for prediction files.
 
     Files are matched by their runs if all of them are recorded, otherwise by their order.
     """
@@ -180,7 +226,8 @@ def read_weights(
         order, how = [theirs.index(one) for one in runs], "each file has the weight of its run"
     given = [members[place].weight for place in order]
     weights = [[w[name] for name in classes] if isinstance(w, dict) else w for w in given]
-    return np.array(weights), classes, how
+    combination = read.combination and permuted(read.combination, order)
+    return RecordedWeights(np.array(weights), combination, classes, how)
 
 
 def _read(path: Path) -> EnsembleWeights:
@@ -199,6 +246,9 @@ def _read(path: Path) -> EnsembleWeights:
                 raise ValueError(f"members[{place}].weight lacks {', '.join(lacking)}")
         if len({isinstance(member.weight, dict) for member in read.members}) > 1:
             raise ValueError("some weights are per class and some are not")
+        if read.combination is not None:
+            task = tasks.recorded(read.task or tasks.DEFAULT_TASK, path)
+            restored(read.combination, len(read.members), len(read.classes), task)
     except ValueError as error:
         raise InputError(
             f"is not a file of ensemble weights ({error})", file=path, mend=mend
@@ -212,15 +262,22 @@ class SearchedEnsemble:
 
     ensemble: Ensemble
     found: Searched
+    taken: ScoredCombination
     evidence: MemberEvidence
     weights: Path
     members: tuple[Path, ...]
 
+    @property
+    def method(self) -> str:
+        """The method that combines the members."""
+        record = record_of(self.taken.combination)
+        return "mean" if record is None else record.method
+
     def text(self) -> str:
         """Scores, then each member with its own score and its weight."""
-        lines = [self.found.text(), "alone   weight  member"]
-        rows = zip(self.members, self.found.alone, self.found.weights, strict=True)
-        for path, alone, weight in rows:
+        lines = [self.found.text(), f"taking {self.taken.name}", "alone   weight  member"]
+        weights = weights_of(self.taken.combination, len(self.members))
+        for path, alone, weight in zip(self.members, self.found.alone, weights, strict=True):
             spread = f"{np.mean(weight):.3f} "
             if np.ndim(weight):
                 spread = f"{np.min(weight):.2f}-{np.max(weight):.2f}"
@@ -232,8 +289,9 @@ class SearchedEnsemble:
         return {
             "metric": self.found.metric,
             **scores(self.found),
+            "taken": self.taken.name,
             "weights_file": self.weights,
-            "weights": self.found.weights.tolist(),
+            "weights": weights_of(self.taken.combination, len(self.members)).tolist(),
             "alone": list(self.found.alone),
             "agreement": self.ensemble.agreement,
             "notes": [*self.evidence.notes, *self.ensemble.notes],
@@ -255,7 +313,10 @@ def search_files(asked: EnsembleConfig, predictions: Sequence[Path]) -> Searched
         "bags": BAGS if asked.bags is None else asked.bags,
         "seed": asked.seed,
     }
-    how = asked.search or "greedy"
+    how = asked.fit or "greedy"
+    *beside, last = ALL_SEARCHES if how == "auto" else (how,)
+    if competition.kind.numbers:
+        beside = [name for name in beside if name != TEMPERATURE_MEAN]
     facts = {path: provenance.facts(path, PredictionFacts) for path in predictions}
     evidence = gather(predictions, facts, asked.oof, competition)
     found = searched(
@@ -263,54 +324,63 @@ def search_files(asked: EnsembleConfig, predictions: Sequence[Path]) -> Searched
         evidence.targets,
         competition.find_metric(classes=evidence.classes),
         evidence.folds,
-        how=how,
+        how=last,
+        beside=beside,
         **settings,
     )
+    # A method that was asked for by name is taken, like a search under --take searched.
+    as_asked = asked.search is None or asked.take == "searched"
+    taken = found.candidates[-1] if as_asked else found.recommended
     arguments = {"search": how, **settings}
     with together():
         write_weights(
-            weights, predictions, facts, evidence, found, arguments,
+            weights, predictions, facts, evidence, found, taken, arguments,
             task=competition.task, force=force,
         )  # fmt: skip
         made = WeightOrigin(metric=found.metric, search=arguments, scores=scores(found))
         shared, _ = shared_facts(facts)
         rows = write_rows(
             output,
-            replace(evidence.rows, probabilities=found.blend),
+            replace(evidence.rows, probabilities=taken.blend),
             command="ensemble",
             inputs=[evidence.table, *evidence.paths],
             facts=shared,
             force=force,
         )
-        ensemble = _ensemble(
-            predictions, output, found.weights, evidence.classes, made, force, rows
+        recorded = RecordedWeights(
+            weights_of(taken.combination, len(predictions)),
+            record_of(taken.combination),
+            evidence.classes,
+            "",
         )
+        ensemble = _ensemble(predictions, output, recorded, made, force, rows)
         provenance.record(
             weights, command="ensemble", arguments=arguments, inputs=[*predictions, *evidence.paths]
         )
-    return SearchedEnsemble(ensemble, found, evidence, weights, tuple(predictions))
+    return SearchedEnsemble(ensemble, found, taken, evidence, weights, tuple(predictions))
 
 
 def _ensemble(
     predictions: Sequence[Path],
     output: Path,
-    weights: Doubles,
-    classes: tuple[str, ...],
+    recorded: RecordedWeights,
     made: WeightOrigin,
     force: bool,
     out_of_fold: str | None = None,
 ) -> Ensemble:
+    weights = recorded.weights
     per_class = weights.ndim == 2
     ensemble = ensemble_files(
         predictions,
         output,
         weights=(weights.mean(axis=1) if per_class else weights).tolist(),
         class_weights=weights if per_class else None,
+        combination=recorded.combination,
         made=made,
         out_of_fold=out_of_fold,
         force=force,
     )
-    check_classes(predictions[0], ensemble.predictions.classes, classes, "the weights")
+    check_classes(predictions[0], ensemble.predictions.classes, recorded.classes, "the weights")
     return ensemble
 
 
@@ -321,24 +391,27 @@ def carry_out(asked: EnsembleConfig, paths: Sequence[Path]) -> tuple[str, dict[s
     """
     output, force = asked.output, asked.force
     members = [str(path) for path in paths]
-    if asked.search is not None:
+    if asked.fit is not None:
         made = search_files(asked, paths)
         lines = [*made.evidence.notes, *made.ensemble.notes, made.text()]
         text = "\n".join([*lines, f"weights: {made.weights}"])
-        return text, {"members": members, "method": "mean", **made.summary()}
+        return text, {"members": members, "method": made.method, **made.summary()}
     notes: list[str] = []
+    method: str = asked.method or "mean"
     if asked.weights_file is not None:
         facts = {path: provenance.facts(path, PredictionFacts) for path in paths}
-        weights, classes, note = read_weights(asked.weights_file, paths, facts)
+        recorded = read_weights(asked.weights_file, paths, facts)
         made_by = WeightOrigin(weights_file=str(asked.weights_file))
         with together():
-            result = _ensemble(paths, output, weights, classes, made_by, force)
-        notes.append(note)
+            result = _ensemble(paths, output, recorded, made_by, force)
+        notes.append(recorded.note)
+        if recorded.combination is not None:
+            method = recorded.combination.method
     else:
         result = ensemble_files(
             paths,
             output,
-            method=asked.method or "mean",
+            method=method,
             weights=asked.numbers(),
             power=POWER if asked.power is None else asked.power,
             force=force,
@@ -349,7 +422,7 @@ def carry_out(asked: EnsembleConfig, paths: Sequence[Path]) -> tuple[str, dict[s
     summary = {
         "members": members,
         "weights": result.weights,
-        "method": asked.method or "mean",
+        "method": method,
         "rows": len(result.predictions),
         "agreement": result.agreement,
         "notes": notes,

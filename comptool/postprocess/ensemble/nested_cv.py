@@ -5,6 +5,13 @@ repeated for each fold on all other folds, and its weights are applied to that f
 score is the metric of all rows together. The interval is that of the bootstrap over rows (B. Efron,
 1979; percentiles): it covers the sampling of the rows, not the training of the members.
 
+Recommendation: a combination is recommended over equal weights if the lower end of the paired
+interval of its gain is above 0, on the same resamples. Metrics that only see the decided class or a
+ranking are too coarse for that with hundreds of rows (`docs/evidence.md`), so that the gain is that
+of the log-loss, each table with its best temperature first, which makes it independent of how sure
+the members are; a combination that is worse by the whole interval of the metric is not recommended.
+Among several, the one with the largest gain is taken.
+
 Choice of views for test-time augmentation: the candidates are the plain image, the mean of all
 views, and searched weights, each with a score on out-of-fold rows (nested for the search). The best
 one is taken, ties go to the simpler one. This choice is scored like the search: each fold is
@@ -25,14 +32,51 @@ import numpy.typing as npt
 
 from comptool.errors import InputError, UsageError
 from comptool.metrics.bootstrap import IntervalEstimate, metric_with_interval
-from comptool.metrics.metric_registry import Floats, Metric, Targets
+from comptool.metrics.metric_registry import CLASSES, RANKING, Floats, Metric, Targets
+from comptool.metrics.multiclass import SMALLEST
 from comptool.postprocess.ensemble.combine import by_class
 from comptool.postprocess.ensemble.search import DIGITS, Doubles, best_first, search
+from comptool.postprocess.ensemble.stacking import (
+    STACK,
+    TEMPERATURE_MEAN,
+    Combination,
+    Stack,
+    WeightedMean,
+    fit_stack,
+    temperature_mean,
+)
+from comptool.tasks import of_targets
 
 Folds = npt.NDArray[np.integer]
 Weigh = Callable[[Sequence[Floats], Targets], Doubles]
+Fit = Callable[[Sequence[Floats], Targets, Folds], Combination]
 
 RESAMPLES = 200
+
+
+EQUAL, SINGLE = "equal weights", "best single member"
+# What ``--search auto`` compares, besides equal weights and the best member.
+ALL_SEARCHES = (TEMPERATURE_MEAN, "greedy", STACK)
+
+
+@dataclass(frozen=True)
+class ScoredCombination:
+    """A way to combine the members, with its nested score and its gain over equal weights.
+
+    Gains are on the same resamples, and above 0 is better, whatever the metric.
+    """
+
+    name: str
+    nested: IntervalEstimate
+    gain: IntervalEstimate  # of the metric
+    evidence: IntervalEstimate  # the gain that decides: of the metric or of the log-loss
+    combination: Combination  # fitted to all rows
+    blend: Doubles  # the probabilities that `nested` scores, (N, K)
+
+    @property
+    def has_evidence(self) -> bool:
+        """Whether it is better than equal weights by the interval."""
+        return self.evidence.low > 0 and not self.gain.high < 0
 
 
 @dataclass(frozen=True)
@@ -48,33 +92,44 @@ class Searched:
     alone: tuple[float, ...]  # of each member
     num_rows: int
     num_folds: int
-    greater_is_better: bool
     blend: Doubles  # the probabilities that `nested` scores, (N, K)
+    # Equal weights, the best member, others to compare with, the search.
+    candidates: tuple[ScoredCombination, ...]
+    by_log_loss: bool  # whether the evidence is that of the log-loss
 
     @property
-    def gains(self) -> bool:
-        """Whether the search is better than equal weights and than the best member."""
-        return all(self.better(self.nested, other) for other in (self.equal, self.single))
-
-    def better(self, one: IntervalEstimate, other: IntervalEstimate) -> bool:
-        """Whether one score is strictly better than the other."""
-        up = one.value > other.value
-        return up if self.greater_is_better else one.value < other.value
+    def recommended(self) -> ScoredCombination:
+        """The candidate with the largest gain among those with evidence; else equal weights."""
+        found = [one for one in self.candidates if one.has_evidence]
+        return max(found, key=lambda one: one.evidence.value, default=self.candidates[0])
 
     def text(self) -> str:
-        """Scores, one per line, and a conclusion if the search gains nothing."""
+        """Scores and gains, one per line, and the recommendation."""
         lines = [
             f"{self.metric} on {self.num_rows} out-of-fold rows (95 % intervals)",
             f"nested, {self.num_folds} searches  {self.nested}",
             f"in-sample           {self.in_sample:.4f}  (optimistic: chosen on these rows)",
             f"equal weights       {self.equal}",
             f"best single member  {self.single}",
+            *(f"{one.name:<18}  {one.nested}" for one in self.candidates[2:-1]),
+            f"gain over equal weights{', and that of the log-loss' if self.by_log_loss else ''}",
         ]
-        if not self.gains:
-            one_is_best = self.better(self.single, self.equal)
-            simpler = "one member does" if one_is_best else "equal weights do"
-            lines.append(f"the search gains nothing: {simpler} at least as well")
-        return "\n".join(lines)
+        for one in self.candidates[1:]:
+            log_loss = f"  {_signed(one.evidence)}" if self.by_log_loss else ""
+            lines.append(f"{one.name:<18}  {_signed(one.gain)}{log_loss}")
+        return "\n".join([*lines, self.verdict()])
+
+    def verdict(self) -> str:
+        """The recommendation and its reason."""
+        found = self.recommended
+        of = "its log-loss" if self.by_log_loss else self.metric
+        if not found.has_evidence:
+            return f"recommended: {EQUAL}; no evidence that another choice is better"
+        return f"recommended: {found.name}; {of} is better than with equal weights"
+
+
+def _signed(gain: IntervalEstimate) -> str:
+    return f"{gain.value:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
 
 
 def searched(
@@ -84,41 +139,105 @@ def searched(
     folds: Folds,
     *,
     how: str = "greedy",
+    beside: Sequence[str] = (),
     per_class: bool = False,
     steps: int = 50,
     bags: int = 0,
     seed: int = 0,
 ) -> Searched:
-    """Search weights, and score the search by nested cross-validation over ``folds``."""
+    """Search weights, and score the search by nested cross-validation over ``folds``.
+
+    ``how``, and what it is compared with, ``beside``, are one of
+    `comptool.postprocess.ensemble.search.SEARCHES`, "stack" or "temperature-mean".
+    """
     if len(np.unique(folds)) < 2:
         raise InputError("a nested score needs rows of at least two folds")
-    weigh = partial(
-        search, metric=metric, how=how, per_class=per_class, steps=steps, bags=bags, seed=seed
-    )
+    weigh = partial(search, metric=metric, per_class=per_class, steps=steps, bags=bags, seed=seed)
 
-    def best_one(some: Sequence[Floats], known: Targets) -> Doubles:
+    def fit_of(name: str) -> Fit:
+        if name == STACK:
+            return fit_stack
+        if name == TEMPERATURE_MEAN:
+            return lambda some, known, _: temperature_mean(some, known)
+        return lambda some, known, _: WeightedMean(weigh(some, known, how=name))
+
+    def best_one(some: Sequence[Floats], known: Targets, folds: Folds) -> Combination:
         values = np.array([signed(metric, known, member) for member in some])
-        chosen: Doubles = np.eye(len(some))[best_first(values, some, known)[0]]
-        return chosen
+        return WeightedMean(np.eye(len(some))[best_first(values, some, known)[0]])
 
-    weights = weigh(members, targets)
     mean = np.full(len(members), 1 / len(members))
-    blend = _held_out(members, targets, folds, weigh)
-    worth = partial(score_of, metric, targets, seed=seed)
-
+    fits = {SINGLE: best_one} | {name: fit_of(name) for name in (*beside, how)}
+    combined: dict[str, Combination] = {EQUAL: WeightedMean(mean)}
+    combined |= {name: fit(members, targets, folds) for name, fit in fits.items()}
+    blends = {EQUAL: by_class(members, mean)}
+    blends |= {name: _held_out(members, targets, folds, fit) for name, fit in fits.items()}
+    by_log_loss = metric.reads in (CLASSES, RANKING) and metric.name != "logloss"
+    candidates = tuple(
+        ScoredCombination(
+            name,
+            score_of(metric, targets, blend, seed),
+            gain := gain_of(metric, targets, blend, blends[EQUAL], seed),
+            log_loss_gain(targets, blend, blends[EQUAL], seed) if by_log_loss else gain,
+            combined[name],
+            blend,
+        )
+        for name, blend in blends.items()
+    )
     return Searched(
-        weights=weights,
+        weights=weights_of(combined[how], len(members)),
         metric=metric.name,
-        in_sample=metric.score(targets, by_class(members, weights)),
-        nested=worth(blend),
-        equal=worth(by_class(members, mean)),
-        single=worth(_held_out(members, targets, folds, best_one)),
+        in_sample=metric.score(targets, combined[how](members)),
+        nested=candidates[-1].nested,
+        equal=candidates[0].nested,
+        single=candidates[1].nested,
         alone=tuple(metric.score(targets, member) for member in members),
         num_rows=len(targets),
         num_folds=len(np.unique(folds)),
-        greater_is_better=metric.greater_is_better,
-        blend=blend,
+        blend=blends[how],
+        candidates=candidates,
+        by_log_loss=by_log_loss,
     )
+
+
+def weights_of(combination: Combination, num_members: int) -> Doubles:
+    """The weights of M members, (M,) or (M, K); of a stack those that classes share."""
+    if isinstance(combination, WeightedMean):
+        return combination.weights
+    if isinstance(combination, Stack):
+        return combination.shared
+    return np.full(num_members, 1 / num_members)
+
+
+def gain_of(
+    metric: Metric, targets: Targets, blend: Floats, base: Floats, seed: int
+) -> IntervalEstimate:
+    """The gain over ``base``, above 0 if better, with its interval on the same resamples."""
+    both = [metric.prepare(targets, one) for one in (blend, base)]
+
+    def gain(weights: Floats | None = None) -> float:
+        return metric.sign * (both[0](weights) - both[1](weights))
+
+    return metric_with_interval(gain, len(targets), RESAMPLES, seed)
+
+
+def log_loss_gain(targets: Targets, blend: Floats, base: Floats, seed: int) -> IntervalEstimate:
+    """How much lower the log-loss is than that of ``base``, each with its best temperature."""
+    gains = _log_losses(targets, base) - _log_losses(targets, blend)
+
+    def gain(weights: Floats | None = None) -> float:
+        return float(np.average(gains, weights=weights))
+
+    return metric_with_interval(gain, len(targets), RESAMPLES, seed)
+
+
+def _log_losses(targets: Targets, blend: Floats) -> Doubles:
+    """The log-loss of each row, (N,); of cells, the sum of the known ones of a row."""
+    scaled = temperature_mean([blend], targets)([blend])
+    if not of_targets(targets).cells:
+        return -np.log(np.maximum(scaled[np.arange(len(targets)), targets], SMALLEST))
+    of_truth = np.where(targets == 1, scaled, 1 - scaled)
+    losses: Doubles = -np.log(np.maximum(of_truth, SMALLEST))
+    return np.asarray((losses * (targets != -1)).sum(axis=1))
 
 
 def signed(metric: Metric, targets: Targets, probabilities: Floats) -> float:
@@ -126,13 +245,13 @@ def signed(metric: Metric, targets: Targets, probabilities: Floats) -> float:
     return metric.sign * round(metric.score(targets, probabilities), DIGITS)
 
 
-def _held_out(members: Sequence[Floats], targets: Targets, folds: Folds, weigh: Weigh) -> Doubles:
-    """Blend each fold with weights chosen on the other folds."""
+def _held_out(members: Sequence[Floats], targets: Targets, folds: Folds, fit: Fit) -> Doubles:
+    """Blend each fold by a combination fitted to the other folds."""
     blend = np.empty(members[0].shape)
     for fold in np.unique(folds):
         held = folds == fold
-        weights = weigh([member[~held] for member in members], targets[~held])
-        blend[held] = by_class([member[held] for member in members], weights)
+        combine = fit([member[~held] for member in members], targets[~held], folds[~held])
+        blend[held] = combine([member[held] for member in members])
     return blend
 
 
@@ -254,11 +373,6 @@ def choose_views(
     taken = list(weights)[_best(blends, targets, metric)]
     weigh = partial(search, metric=metric, how=how, seed=seed)
     blend = _fold_by_fold(tables, blends, targets, metric, folds, weigh)
-    both = [metric.prepare(targets, one) for one in (blend, views[plain])]
-
-    def gain(weights: Floats | None = None) -> float:
-        return metric.sign * (both[0](weights) - both[1](weights))
-
     base = signed(metric, targets, views[plain])
     beside = [signed(metric, targets, (one + views[plain]) / 2) - base for one in tables]
     return ViewChoice(
@@ -268,7 +382,7 @@ def choose_views(
         search=found,
         plain=score_of(metric, targets, views[plain], seed),
         choice=score_of(metric, targets, blend, seed),
-        gain=metric_with_interval(gain, len(targets), RESAMPLES, seed),
+        gain=gain_of(metric, targets, blend, views[plain], seed),
         beside=tuple(beside),
         blend=blend,
     )

@@ -115,16 +115,16 @@ def test_a_metric_that_falls_is_read_the_right_way():
     targets, members = world(2, rows=400, members=3, skills=(2.0, 2.0, 0.2))
     found = searched(members, targets, LOGLOSS, np.arange(400) % 5, how="continuous")
     assert found.in_sample <= found.equal.value
-    assert found.gains
-    assert "gains nothing" not in found.text()
+    assert found.recommended.name == "continuous"
+    assert "recommended: continuous; logloss is better than with equal weights" in found.text()
 
 
-def test_equal_weights_that_do_as_well_are_named():
+def test_equal_weights_that_do_as_well_are_recommended():
     targets, members = world(3, rows=300, members=2, skills=(1.5, 1.5))
     same = [members[0], members[0]]
     found = searched(same, targets, ACCURACY, np.arange(300) % 3)
-    assert not found.gains
-    assert "the search gains nothing: equal weights do at least as well" in found.text()
+    assert found.recommended.name == "equal weights"
+    assert "recommended: equal weights; no evidence that another choice is better" in found.text()
 
 
 def test_weights_per_class_mix_class_by_class():

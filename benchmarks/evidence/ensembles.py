@@ -1,0 +1,150 @@
+"""The regret of ways to combine members, and of the recommendation of ``ensemble --search auto``.
+
+Each repetition draws labelled rows, lets every way choose and fit on them, and scores the result on
+hidden rows. The regret of a way is what the best of the ways has more there, in points of accuracy.
+The fixed ways are always the same one; the others choose by the nested scores:
+
+- ``advice``: what the command recommends, by the paired interval of the log-loss;
+- ``advice by accuracy``: the same, by the paired interval of the accuracy;
+- ``highest nested score``: the best nested accuracy, whatever the interval;
+- ``advice on greedy``: what ``--search greedy`` recommends, which knows neither stack nor
+  temperatures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.evidence.families import Population, read_logits, simulated
+from benchmarks.evidence.rates import rate
+from comptool.metrics import find
+from comptool.postprocess.ensemble.nested_cv import (
+    ALL_SEARCHES,
+    EQUAL,
+    SINGLE,
+    ScoredCombination,
+    searched,
+)
+
+ACCURACY = find("accuracy", "multiclass")
+HIDDEN = 20_000
+FOLDS = 5
+FIXED = (EQUAL, SINGLE, *ALL_SEARCHES)
+LONG_TAIL = [1 / place for place in range(1, 11)]
+FAMILIES: dict[str, dict[str, Any]] = {
+    "equal members": {"strengths": [1.5] * 5},
+    "unequal members": {"strengths": [2.0, 1.7, 1.5, 1.2, 0.8], "shared": 0.0},
+    "one good member": {"strengths": [2.5, 1.0, 1.0, 1.0], "shared": 0.0},
+    "near-copies": {"strengths": [1.5] * 5, "shared": 0.95},
+    "miscalibrated members": {"strengths": [1.5] * 5, "sharpness": [4.0, 0.4, 1.0, 1.0, 2.0]},
+    "long tail": {"strengths": [1.5] * 5, "shares": LONG_TAIL},
+    "50 classes": {"strengths": [2.3] * 4, "classes": 50},
+}
+SETTINGS = {
+    f"{name}, {rows:,} rows": (rows, family)
+    for rows in (500, 4000)
+    for name, family in FAMILIES.items()
+}
+
+
+def study(options: argparse.Namespace) -> dict[str, Any]:
+    """Regret of all ways in each setting."""
+    names = list(SETTINGS)
+    if options.logits:
+        names += [f"{options.logits.name}, {rows:,} rows" for rows in (500, 4000)]
+    wanted = [one for one in names if not options.only or one in options.only]
+    return {"settings": {name: setting(name, options) for name in wanted}}
+
+
+def setting(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Mean regrets, and how often the advice is right, of ``options.repeats`` repetitions."""
+    found = []
+    for repeat in range(options.repeats):
+        # A setting draws the same whatever else is run.
+        random = np.random.default_rng([options.seed, zlib.crc32(name.encode()), repeat])
+        if name in SETTINGS:
+            rows, family = SETTINGS[name]
+            population = simulated(random, rows + HIDDEN, **family)
+        else:
+            rows = int(name.split(", ")[1].split()[0].replace(",", ""))
+            population = read_logits(options.logits)
+            population = population.rows(random.permutation(len(population.labels)))
+        found.append(repetition(population, rows))
+    return summary(found)
+
+
+def repetition(population: Population, rows: int) -> dict[str, Any]:
+    """The hidden accuracy of each way, fitted to the first ``rows`` of a population."""
+    members = population.probabilities()
+    seen, hidden = list(members[:, :rows]), list(members[:, rows:])
+    folds = np.arange(rows) % FOLDS
+    *beside, last = ALL_SEARCHES
+    result = searched(
+        seen, population.labels[:rows], ACCURACY, folds, how=last, beside=beside, steps=20
+    )
+    scores = {
+        one.name: float((one.combination(hidden).argmax(axis=1) == population.labels[rows:]).mean())
+        for one in result.candidates
+    }
+    greedy = [one for one in result.candidates if one.name in (EQUAL, SINGLE, "greedy")]
+    return {
+        "scores": scores,
+        "chosen": {
+            "advice": result.recommended.name,
+            "advice by accuracy": by_accuracy(result.candidates),
+            "highest nested score": max(result.candidates, key=lambda one: one.nested.value).name,
+            "advice on greedy": max(
+                (one for one in greedy if one.has_evidence),
+                key=lambda one: one.evidence.value,
+                default=greedy[0],
+            ).name,
+        },
+    }
+
+
+def by_accuracy(candidates: Sequence[ScoredCombination]) -> str:
+    """The largest gain in accuracy whose interval is above 0, else equal weights."""
+    found = [one for one in candidates if one.gain.low > 0]
+    return max(found, key=lambda one: one.gain.value, default=candidates[0]).name
+
+
+def summary(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Figures of the repetitions of one setting; regrets are in points, with standard errors."""
+    regrets = {name: points([best(one) - one["scores"][name] for one in found]) for name in FIXED}
+    for rule in found[0]["chosen"]:
+        regrets[rule] = points([best(one) - one["scores"][one["chosen"][rule]] for one in found])
+    fixed = min(FIXED, key=lambda name: regrets[name][0])
+    more = [one["scores"][fixed] - one["scores"][one["chosen"]["advice"]] for one in found]
+    said = [one for one in found if one["chosen"]["advice"] != EQUAL]
+    right = [one["scores"][one["chosen"]["advice"]] > one["scores"][EQUAL] for one in said]
+    return {
+        "repetitions": len(found),
+        "accuracy": {
+            name: round(float(np.mean([one["scores"][name] for one in found])), 4) for name in FIXED
+        },
+        "regret": regrets,
+        "best_fixed": fixed,
+        "advice_minus_best_fixed": points(more),
+        "advice_taken": dict(Counter(one["chosen"]["advice"] for one in found)),
+        "recommended": rate(len(said), len(found)),
+        "right_when_recommended": rate(sum(right), len(said)) if said else None,
+    }
+
+
+def best(one: Mapping[str, Any]) -> float:
+    """The hidden accuracy of the best way of a repetition."""
+    return max(one["scores"].values())
+
+
+def points(differences: Sequence[float]) -> list[float]:
+    """Mean and its standard error, in points."""
+    values: NDArray[np.float64] = 100 * np.array(differences)
+    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
+    return [round(float(values.mean()), 3), round(float(error), 3)]
