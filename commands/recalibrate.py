@@ -21,7 +21,9 @@ def recalibrate(config: RecalibrateConfig) -> None:
     power of the training shares. sinkhorn: mean probabilities scaled to --target-prior. can:
     uncertain rows normalised against confident ones and a prior.
 
-    cost: the answer of least expected cost by --cost or --tree, in the column pred.
+    context: rows blended with the predictions of their group, --by; the strength is chosen on
+    out-of-fold rows. cost: the answer of least expected cost by --cost or --tree decides the column
+    pred.
 
     temperature, vector, isotonic: calibration fitted to out-of-fold rows; with several labels per
     image, for each class independently. thresholds: with several labels per image the threshold of

@@ -254,6 +254,9 @@ LIST = {
     "costs of mistakes with a missing, unknown or repeated class, or a cell that is none": (
         "commands/test_recalibrate_cost.py::test_costs_that_are_none",
     ),
+    "groups without a column, a table or an id, or an id in two": (
+        "commands/test_recalibrate_context.py::test_groups_that_cannot_be_used",
+    ),
     "one-row test sets": ("commands/test_bad_evidence.py::test_a_test_set_of_one_row",),
     "a class to drop that does not exist, or all": (
         "bad_input/test_stages.py::test_classes_that_cannot_be_dropped",

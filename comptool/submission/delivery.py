@@ -439,6 +439,7 @@ def chosen_bounds(
     if competition is None or not (facts.runs or facts.out_of_fold):
         return ANSWERED, (f"{plain}: no run is known whose out-of-fold rows could say better",)
     # These import scipy, which other forms do without.
+    from comptool.postprocess.calibration.group_context import blend_as_recorded
     from comptool.postprocess.calibration.multilabel_methods import best_thresholds
     from comptool.postprocess.calibration.recalibration import (
         f_score_name,
@@ -458,7 +459,10 @@ def chosen_bounds(
     settings = CalibrationConfig()
     average, beta = f_score_of(settings, metric)
     targets, p = labelled.targets, labelled.predictions.probabilities
-    p = fit_of(method, settings, average, beta)(targets, p).move(p)
+    if "by" in moved:
+        p = blend_as_recorded(moved, labelled, competition, one=False)
+    else:
+        p = fit_of(method, settings, average, beta)(targets, p).move(p)
     bounds = best_thresholds(targets, p, average=average, beta=beta)
     also = f", recalibrated by {method} as well," if moved else ""
     told = (

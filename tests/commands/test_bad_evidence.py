@@ -199,7 +199,8 @@ def test_quotas_above_one(bad, runs):
 
 
 @pytest.mark.parametrize(
-    "method", [row.name for row in METHODS if row.name != "none" and not row.ordered]
+    "method",
+    [row.name for row in METHODS if row.name != "none" and not row.ordered and not row.grouped],
 )
 def test_a_test_set_of_one_row(bad, runs, method):
     for path in map(Path, FILES):

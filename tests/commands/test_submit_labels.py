@@ -11,7 +11,9 @@ from sklearn import metrics as sk
 
 from comptool.io import provenance
 from comptool.io.predictions import read_predictions
+from comptool.postprocess.calibration.group_context import blended
 from comptool.postprocess.calibration.methods import CELL_METHODS
+from comptool.postprocess.calibration.multilabel_methods import best_thresholds
 
 MANY = "image_id,golf course,sea\nq,0.2,0.1\np,0.9,0.6\nr,0.5,0.7\n"
 
@@ -184,6 +186,26 @@ def test_after_another_recalibration_thresholds_are_those_of_rows_recalibrated_a
     moved = CELL_METHODS.find(method).load()(truth.astype(int), held).move(held)
     # An increasing map moves the thresholds and keeps the answers.
     assert np.array_equal(moved > bounds, held > plain)
+
+
+def test_after_a_blend_with_groups_thresholds_are_those_of_blended_rows(runs):
+    (source,) = runs(**LISTS)
+    ask("macro-f1")
+    rows = [line.split(",")[0] for line in Path("folds.csv").read_text().split()[1:]]
+    tests = [line.split(",")[0] for line in Path(source).read_text().split()[1:]]
+    scenes = [f"{name},s{number // 3}" for number, name in enumerate(rows)]
+    scenes += [f"{name},t{number // 3}" for number, name in enumerate(tests)]
+    Path("scenes.csv").write_text("\n".join(["id,scene", *scenes]) + "\n")
+    options = ("--method", "context", "--by", "scenes.csv:scene", "--strength", "0.5")
+    assert runs.run("recalibrate", source, *options).exit_code == 0
+    result = runs.run("submit", "-o", "submissions/after.csv")
+    assert "recalibrated by context as well" in result.stderr
+    bounds = np.array(provenance.recall(Path("submissions/after.csv")).arguments["threshold"])
+    held = read_predictions(Path("weights/run0/oof.csv"), sums_to_one=False).probabilities
+    truth = np.array([line.split(",")[2:5] for line in Path("folds.csv").read_text().split()[1:]])
+    moved = blended(held, np.arange(len(held)) // 3, strength=0.5, one=False)
+    wanted = best_thresholds(truth.astype(int), moved)
+    np.testing.assert_allclose(bounds, wanted, atol=1e-6)
 
 
 def test_rows_that_were_trained_on_are_no_evidence(runs):

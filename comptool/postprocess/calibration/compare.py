@@ -9,16 +9,22 @@ shares, and a method that relies on them should pay for it.
 All methods are scored on the same test sets, so the gain over doing nothing is computed per set.
 Intervals hold 95 % of the test sets: they describe the result on a single one.
 
+With groups (``--by``), halves and test sets are of whole groups: as many as there are in the half
+are drawn with replacement, and the rows are drawn from theirs. The method context blends a row with
+its group as it is among the out-of-fold rows, whatever the presumed shares.
+
 Several labels (:func:`compare_cells`): the split is stratified by the rarest class of each row, so
 that both halves have rare classes. A test set without a present cell, for which the metric is
-undefined, is drawn again. All methods keep the order of the rows within each class, so none changes
-a metric that depends on this order alone: there only doing nothing is scored.
+undefined, is drawn again. All methods but context keep the order of the rows within each class, so
+none changes a metric that depends on this order alone: there only doing nothing and context are
+scored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +48,7 @@ from comptool.postprocess.calibration.context import (
     rows_to_one,
 )
 from comptool.postprocess.calibration.cost import has_costs
+from comptool.postprocess.calibration.group_context import POOLS, Blend, rows_of
 from comptool.postprocess.calibration.methods import CELL_METHODS, METHODS
 from comptool.postprocess.calibration.multilabel_methods import AVERAGES, Targets
 from comptool.postprocess.calibration.quota import has_heads
@@ -179,8 +186,22 @@ class Comparison:
         }
 
 
-def halves(strata: Indices, rng: np.random.Generator) -> Iterator[tuple[Indices, Indices]]:
-    """Ten pairs of row indices, to fit on and to draw from, stratified by ``strata``."""
+def halves(
+    strata: Indices, rng: np.random.Generator, groups: Indices | None = None
+) -> Iterator[tuple[Indices, Indices]]:
+    """Ten pairs of row indices, to fit on and to draw from, stratified by ``strata``.
+
+    ``groups`` stay whole; the stratum of a group is the most frequent one of its rows.
+    """
+    if groups is not None:
+        names, numbers = np.unique(groups, return_inverse=True)
+        kinds, places = np.unique(strata, return_inverse=True)
+        counts = np.zeros((len(names), len(kinds)), np.int64)
+        np.add.at(counts, (numbers, places), 1)
+        for one, other in halves(counts.argmax(axis=1), rng):
+            if len(one) and len(other):
+                yield np.flatnonzero(np.isin(numbers, one)), np.flatnonzero(np.isin(numbers, other))
+        return
     for _ in range(SPLITS):
         side = np.zeros(len(strata), dtype=np.bool_)
         for index in np.unique(strata):
@@ -233,6 +254,7 @@ def compared(
     about = load(competition)
     labelled = own_evidence(settings.oof, facts, about)
     classes, source = labelled.predictions.classes, source or labelled.path
+    rows = None if settings.by is None else rows_of(settings.by, about, labelled)
     metric = usable_metric(about, classes)
     if not facts.runs:
         facts = replace(facts, runs=[str(folder) for folder in networks_of(labelled.path)])
@@ -248,11 +270,20 @@ def compared(
             if (quotas or "head_classes" not in m.takes)
             and (about.kind.ordered or not m.ordered)
             and (not m.costs or settings.files() or has_costs(metric))
+            and (not m.grouped or settings.by is not None)
         ]
+        context = basis.context
+        if rows is not None and context.evidence is not None:
+            context = replace(context, evidence=replace(context.evidence, groups=rows))
+        options: dict[str, dict[str, Any]] = {}
+        for name in methods or usable:
+            entry = METHODS.find(name)
+            lines = by_pool(name, settings) if entry.grouped else {name: {}}
+            options |= {line: settings.options_of(entry) | more for line, more in lines.items()}
         found.append(
             compare(
-                basis.context,
-                {name: settings.options_of(METHODS.find(name)) for name in methods or usable},
+                context,
+                options,
                 num_rows=min(num_rows or len(labelled), LARGEST_SET),
                 prior=basis.prior,
                 seed=seed,
@@ -310,28 +341,81 @@ def compare(
     given = methods if isinstance(methods, Mapping) else {name: {} for name in methods}
     options: dict[str, Mapping[str, Any]] = {NONE: {}, **given}
     values: dict[str, list[float]] = {name: [] for name in options}
-    pairs = list(halves(evidence.targets, rng))
+    pairs = whole_pairs(halves(evidence.targets, rng, evidence.groups))
     for number, (fit, held) in enumerate(pairs):
-        fitted = replace(context, evidence=evidence.take(fit))
-        applied = {name: METHODS.load(name)(fitted, **given) for name, given in options.items()}
         held_out = evidence.take(held)
+        fitted = replace(context, evidence=evidence.take(fit), groups=held_out.groups)
+        applied = {
+            name: METHODS.load(method_of(name))(fitted, **given) for name, given in options.items()
+        }
+        every = rows_to_one(held_out.probabilities)
+        whole = {name: apply(every) for name, apply in applied.items() if of_groups(name)}
         for _ in range(number, num_sets, len(pairs)):
-            drawn = held_out.take(_drawn_rows(held_out.targets, shares, num_rows, rng))
+            rows = _drawn_rows(held_out.targets, shares, num_rows, rng, held_out.groups)
             for name, apply in applied.items():
-                answer = apply(rows_to_one(drawn.probabilities))
-                values[name].append(
-                    context.metric.score(drawn.targets, answer.probabilities, pred=answer.labels)
-                )
+                if name in whole:
+                    p, labels = whole[name].probabilities[rows], whole[name].labels[rows]
+                else:
+                    answer = apply(every[rows])
+                    p, labels = answer.probabilities, answer.labels
+                values[name].append(context.metric.score(held_out.targets[rows], p, pred=labels))
     standings = ranked(values, context.metric)
     return Comparison(standings, context.metric.name, prior, num_rows, num_sets, len(evidence))
 
 
+def whole_pairs(pairs: Iterator[tuple[Indices, Indices]]) -> list[tuple[Indices, Indices]]:
+    """The halves as a list; an InputError if there are none, as with a single group."""
+    found = list(pairs)
+    if not found:
+        raise InputError("all out-of-fold rows are in one group: there are no halves of them")
+    return found
+
+
+def method_of(label: str) -> str:
+    """The method of a line of the table, which may name an option after it."""
+    return label.partition(" ")[0]
+
+
+def of_groups(label: str) -> bool:
+    """Whether the method of a line blends groups."""
+    return method_of(label) in METHODS and METHODS.find(method_of(label)).grouped
+
+
+def by_pool(name: str, settings: CalibrationConfig) -> dict[str, dict[str, str]]:
+    """Lines of a method of groups: one of each way to join them, unless one is given."""
+    if settings.pool is not None:
+        return {name: {}}
+    return {f"{name} {pool}": {"pool": pool} for pool in POOLS}
+
+
+def _groups_drawn(groups: Indices, rng: np.random.Generator) -> Indices:
+    """The rows of as many groups as there are, drawn with replacement."""
+    _, numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.argsort(numbers, kind="stable")
+    ends = np.cumsum(sizes)
+    return np.concatenate(
+        [order[ends[g] - sizes[g] : ends[g]] for g in rng.integers(len(sizes), size=len(sizes))]
+    )
+
+
 def _drawn_rows(
-    targets: Indices, shares: Doubles, num_rows: int, rng: np.random.Generator
+    targets: Indices,
+    shares: Doubles,
+    num_rows: int,
+    rng: np.random.Generator,
+    groups: Indices | None = None,
 ) -> Indices:
+    if groups is not None:
+        pool = _groups_drawn(groups, rng)
+        # A class of few groups may be in none of those drawn.
+        there = shares * (np.bincount(targets[pool], minlength=len(shares)) > 0)
+        if not there.any():
+            return _drawn_rows(targets, shares, num_rows, rng, groups)
+        drawn: Indices = pool[_drawn_rows(targets[pool], there, num_rows, rng)]
+        return drawn
     sizes = rng.multinomial(num_rows, shares / shares.sum())
-    drawn = [rng.choice(np.flatnonzero(targets == c), sizes[c]) for c in np.flatnonzero(sizes)]
-    return np.concatenate(drawn)
+    parts = [rng.choice(np.flatnonzero(targets == c), sizes[c]) for c in np.flatnonzero(sizes)]
+    return np.concatenate(parts)
 
 
 def compared_cells(
@@ -358,10 +442,20 @@ def compared_cells(
     averages = AVERAGES if settings.average is None else (settings.average,)
     fits: dict[str, Fit] = {}
     for name in dict.fromkeys([NONE, *(methods or CELL_METHODS.names)]):
+        if CELL_METHODS.find(name).grouped:
+            continue
         if name == THRESHOLDS:
             fits |= {f"{name} {one}": fit_of(name, settings, one, beta) for one in averages}
         else:
             fits[name] = fit_of(name, settings, AVERAGES[0], beta)
+    rows = None if settings.by is None else rows_of(settings.by, about, labelled)
+    blends = {}
+    for name in (methods or CELL_METHODS.names) if rows is not None else ():
+        if (entry := CELL_METHODS.find(name)).grouped:
+            for line, more in by_pool(name, settings).items():
+                blends[line] = partial(
+                    entry.load(), metric=metric, **(settings.options_of(entry) | more)
+                )
     num_rows = len(labelled if predictions is None else predictions)
     found = compare_cells(
         labelled.targets,
@@ -370,6 +464,8 @@ def compared_cells(
         metric,
         num_rows=min(num_rows, LARGEST_SET),
         seed=seed,
+        groups=rows,
+        blends=blends,
     )
     return replace(found, note="; ".join(filter(None, [labelled.note, found.note])))
 
@@ -383,29 +479,44 @@ def compare_cells(
     num_rows: int,
     num_sets: int = SETS,
     seed: int = 0,
+    groups: Indices | None = None,
+    blends: Mapping[str, Callable[..., Blend]] | None = None,
 ) -> Comparison:
-    """Score methods, with doing nothing among them, on test sets of several labels."""
+    """Score methods, with doing nothing among them, on test sets of several labels.
+
+    ``blends`` are methods of groups, called with the keyword ``groups``.
+    """
     metric.score(targets, probabilities)
     rng = np.random.default_rng(seed)
     tied = metric.order_only
     differing = {NONE: methods[NONE]} if tied else methods
-    values: dict[str, list[float]] = {name: [] for name in differing}
-    pairs = list(halves(_rarest(targets), rng))
+    blends = blends or {}
+    values: dict[str, list[float]] = {name: [] for name in (*differing, *blends)}
+    pairs = whole_pairs(halves(_rarest(targets), rng, groups))
     for number, (fit, held) in enumerate(pairs):
         moved = {
             name: method(targets[fit], probabilities[fit]).move(probabilities[held])
             for name, method in differing.items()
         }
+        if groups is not None:
+            moved |= {
+                name: method(targets[fit], probabilities[fit], groups=groups[fit]).move(
+                    probabilities[held], groups[held]
+                )
+                for name, method in blends.items()
+            }
+        own = None if groups is None else groups[held]
         for _ in range(number, num_sets, len(pairs)):
-            rows = _drawn_cells(targets[held], moved[NONE], num_rows, metric, rng)
+            rows = _drawn_cells(targets[held], moved[NONE], num_rows, metric, rng, own)
             for name, now in moved.items():
                 values[name].append(metric.score(targets[held[rows]], now[rows]))
     note = ""
     if tied:
         note = (
-            f"{metric.name} depends on the order of the rows of each class, which all methods keep"
+            f"{metric.name} depends on the order of the rows of each class, which "
+            f"{'the methods without groups' if blends else 'all methods'} keep"
         )
-        values = dict.fromkeys(methods, values[NONE])
+        values = dict.fromkeys(methods, values[NONE]) | {name: values[name] for name in blends}
     standings = ranked(values, metric)
     return Comparison(standings, metric.name, AS_HELD_OUT, num_rows, num_sets, len(targets), note)
 
@@ -419,11 +530,19 @@ def _rarest(targets: Targets) -> Indices:
 
 
 def _drawn_cells(
-    targets: Targets, plain: Doubles, num_rows: int, metric: Metric, rng: np.random.Generator
+    targets: Targets,
+    plain: Doubles,
+    num_rows: int,
+    metric: Metric,
+    rng: np.random.Generator,
+    groups: Indices | None,
 ) -> Indices:
     """Draw the rows of a test set for which the metric is defined."""
     for _ in range(MOST_DRAWS):
-        rows = rng.integers(len(targets), size=num_rows)
+        rows: Indices = rng.integers(len(targets), size=num_rows)
+        if groups is not None:
+            pool = _groups_drawn(groups, rng)
+            rows = pool[rng.integers(len(pool), size=num_rows)]
         try:
             metric.score(targets[rows], plain[rows])
         except (InputError, UserFunctionError):

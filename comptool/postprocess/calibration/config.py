@@ -31,7 +31,7 @@ THRESHOLDS = "thresholds"
 METHOD_OPTION = "--method-option"
 # Panels of --help.
 CAN, F_SCORE, EVIDENCE = "Alternating normalisation (can)", "Thresholds", "Out-of-fold evidence"
-COSTS = "Costs of mistakes (cost)"
+COSTS, GROUPS = "Costs of mistakes (cost)", "Neighbours (context)"
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,19 @@ class CalibrationConfig:
     )
     average: Literal["macro", "micro"] | None = option(
         help="F-score that the thresholds maximise.", shown="by the metric", panel=F_SCORE
+    )
+    by: str | None = option(
+        help="Groups: a column of the test and training tables, or FILE.csv:COLUMN.", panel=GROUPS
+    )
+    pool: Literal["mean", "max", "power"] | None = option(
+        help="How the predictions of a group are joined.", shown="mean", panel=GROUPS
+    )
+    strength: float | None = option(
+        help="Weight of the group; 0: no change.",
+        min=0,
+        max=1,
+        shown="the best on out-of-fold rows",
+        panel=GROUPS,
     )
     cost: Path | None = option(
         help="CSV of costs with class names: a row per true, a column per answered class.",
@@ -131,12 +144,26 @@ class CalibrationConfig:
         uses_target = self.method in METHODS and not METHODS.find(self.method).own_prior
         if self.target_prior is not None and not uses_target:
             raise UsageError(f"--target-prior has no meaning for --method {self.method}")
+        self._check_groups([self.method])
 
     def check_compare(self, methods: Sequence[str] | None = None) -> None:
         """Refuse options that a comparison does not use."""
         for name in methods or ():
             _check_name(name)
         self._check_owned(methods or [*METHODS.names, *CELL_METHODS.names])
+        if methods:
+            self._check_groups(methods)
+
+    def _check_groups(self, methods: Sequence[str]) -> None:
+        """Refuse groups without a method for them, and the method without groups."""
+        grouped = [m.name for m in (*METHODS, *CELL_METHODS) if m.grouped]
+        needed = [name for name in methods if name in grouped]
+        if needed and self.by is None:
+            raise UsageError(
+                f"--method {needed[0]} needs the groups: --by COLUMN, or --by FILE.csv:COLUMN"
+            )
+        if self.by is not None and not needed:
+            raise UsageError(f"--by has no meaning for --method {' and '.join(methods)}")
 
     def _check_owned(self, methods: Sequence[str]) -> None:
         """Refuse an option that none of the methods takes."""

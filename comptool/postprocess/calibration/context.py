@@ -42,13 +42,15 @@ class LabelledRows:
 
     probabilities: Floats  # (M, K) in [0, 1], rows summing to one
     targets: Indices  # class indices of shape (M,)
+    groups: Indices | None = None  # number of the group of each row, (M,)
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def take(self, rows: Indices) -> LabelledRows:
         """Select rows."""
-        return LabelledRows(self.probabilities[rows], self.targets[rows])
+        groups = None if self.groups is None else self.groups[rows]
+        return LabelledRows(self.probabilities[rows], self.targets[rows], groups)
 
     def counts(self) -> npt.NDArray[np.int64]:
         """Rows of each class, shape (K,)."""
@@ -84,6 +86,7 @@ class CalibrationContext:
     target: Doubles | None = None  # (K,), presumed class shares of the test set
     metric: Metric = ACCURACY  # that searched settings maximise
     classes: tuple[str, ...] = ()  # names; empty if only their number is known
+    groups: Indices | None = None  # (N,), number of the group of each row of the test set
     # Training images of each class; the argument is the remedy, for the error if not known.
     counts: Callable[[str], ClassCounts] = _no_counts
 

@@ -30,9 +30,12 @@ class CalibrationMethod(Entry):
     weighed: bool = False
     own_prior: bool = False  # whether ``--target-prior`` has no meaning for it
     costs: bool = False  # whether it answers by the costs of mistakes, and is measured by them
+    # Whether it needs the groups of the rows, ``--by``; of test sets it is given whole groups.
+    grouped: bool = False
     ordered: bool = False  # whether it is for grades alone
 
 
+CONTEXT = ("pool", "strength", "exponent")
 QUOTAS = ("top_k_head", "head_classes", "fraction")
 
 METHODS: Registry[CalibrationMethod] = Registry(
@@ -112,6 +115,16 @@ METHODS: Registry[CalibrationMethod] = Registry(
         fitted=True,
     ),
     CalibrationMethod(
+        "context",
+        "comptool.postprocess.calibration.group_context:context",
+        "Rows blended with the mean, maximum or power mean of their groups.",
+        "-",
+        takes=CONTEXT,
+        fitted=True,
+        own_prior=True,
+        grouped=True,
+    ),
+    CalibrationMethod(
         "cost",
         "comptool.postprocess.calibration.cost:cost",
         "The answer of least expected cost by a matrix or a taxonomy.",
@@ -163,6 +176,14 @@ CELL_METHODS: Registry[CalibrationMethod] = Registry(
         "comptool.postprocess.calibration.multilabel_methods:isotonic",
         "Isotonic regression per class.",
         "Zadrozny & Elkan 2002, doi:10.1145/775047.775151",
+    ),
+    CalibrationMethod(
+        "context",
+        "comptool.postprocess.calibration.group_context:cells_context",
+        "Rows blended with the mean, maximum or power mean of their groups.",
+        "-",
+        takes=CONTEXT,
+        grouped=True,
     ),
 )
 

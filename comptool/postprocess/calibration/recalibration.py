@@ -34,9 +34,16 @@ from comptool.postprocess.calibration.context import (
     ClassCounts,
     Floats,
     LabelledRows,
+    rows_to_one,
     shares_of,
 )
 from comptool.postprocess.calibration.cost import measured as measured_cost
+from comptool.postprocess.calibration.group_context import (
+    RowGroups,
+    fit_blend,
+    groups_of,
+    nested,
+)
 from comptool.postprocess.calibration.methods import CELL_METHODS, METHODS, CalibrationMethod
 from comptool.postprocess.calibration.multilabel_methods import AVERAGES, Fitted, Targets
 from comptool.postprocess.oof import FOLDS, Labelled, nested_folds, own_evidence, trained_counts
@@ -93,8 +100,13 @@ def decide(
         metric = usable_metric(load(competition), predictions.classes)
     if entry.fitted or oof is not None or (method == "prior" and trained is None):
         about = load(competition)
-        labelled = own_evidence(oof, facts, about)
         metric = usable_metric(about, predictions.classes)
+        try:
+            labelled = own_evidence(oof, facts, about)
+        except ComptoolError:
+            # A given strength needs no rows.
+            if oof is not None or not entry.grouped or settings.strength is None:
+                raise
     basis = basis_of(
         source,
         predictions.classes,
@@ -105,6 +117,13 @@ def decide(
         trained=trained,
         competition=competition,
     )
+    groups = None
+    if entry.grouped:
+        groups = groups_of(str(settings.by), predictions, load(competition), labelled)
+        rows = basis.context.evidence
+        evidence = None if rows is None else replace(rows, groups=groups.rows)
+        context = replace(basis.context, groups=groups.test, evidence=evidence)
+        basis = replace(basis, context=context)
     answer = entry.load()(basis.context, **settings.options_of(entry))(predictions.probabilities)
     record = {"method": method, **answer.facts, **_recorded(predictions.classes, basis)}
     notes = [*answer.notes, *_notes(method, predictions.classes, basis, record)]
@@ -112,6 +131,14 @@ def decide(
         measured, text = _measured_grades(labelled, entry, settings, basis.context, about.kind)
         record |= measured
         notes += text
+    warnings = list(answer.warnings)
+    if groups is not None:
+        measured, text, more = _measured_groups(
+            groups, labelled, entry, settings, metric, one=True, strength=record["strength"]
+        )
+        record |= measured
+        notes += text
+        warnings += more
     if entry.costs:
         measured, text = _measured_cost(predictions.classes, facts, settings, record, competition)
         record |= measured
@@ -132,7 +159,7 @@ def decide(
         replace(predictions, probabilities=probabilities, pred=names[answer.labels]),
         before=np.bincount(plain, minlength=len(names)),
         after=np.bincount(answer.labels, minlength=len(names)),
-        warnings=answer.warnings,
+        warnings=warnings,
         facts=record,
     ), notes
 
@@ -297,6 +324,34 @@ def _measured_grades(
     return _measured(replace(labelled, note=""), entry.name, measure, fitted, fit)
 
 
+def _measured_groups(
+    groups: RowGroups,
+    labelled: Labelled | None,
+    entry: CalibrationMethod,
+    settings: CalibrationConfig,
+    metric: Metric,
+    *,
+    one: bool,
+    strength: object,
+) -> tuple[dict[str, object], list[str], list[str]]:
+    """The metric of the rows as predicted and blended; facts, notes and warnings."""
+    notes, warnings = groups.notes(labelled)
+    options = settings.options_of(entry)
+    if "strength" not in options:
+        notes.append(f"strength {strength} is the best on the out-of-fold rows")
+    facts: dict[str, object] = {"by": groups.by}
+    if labelled is None or groups.rows is None:
+        return facts, [*notes, "no out-of-fold rows say whether this helps"], warnings
+    targets, p = labelled.targets, labelled.predictions.probabilities
+    p = rows_to_one(p) if one else p
+    moved = fit_blend(targets, p, groups.rows, metric, one=one, **options)
+    others = nested(targets, p, groups.rows, metric, one=one, options=options)
+    scores = [metric.score(targets, some) for some in (p, others, moved.move(p, groups.rows))]
+    measure = Measure(metric.name, metric.score, greater_is_better=metric.greater_is_better)
+    measured, text = _gain(replace(labelled, note=""), entry.name, measure, *scores)
+    return facts | measured, notes + text, warnings
+
+
 def _measured_cost(
     classes: Sequence[str],
     facts: PredictionFacts,
@@ -389,7 +444,17 @@ def _measured(
     for fold in np.unique(folds):
         held = folds == fold
         moved[held] = fit(targets[~held], p[~held]).move(p[held])
-    nested = measure.score(targets, moved)
+    return _gain(labelled, method, measure, plain, measure.score(targets, moved), in_sample)
+
+
+def _gain(
+    labelled: Labelled,
+    method: str,
+    measure: Measure,
+    plain: float,
+    nested: float,
+    in_sample: float,
+) -> tuple[dict[str, object], list[str]]:
     notes = [labelled.note] if labelled.note else []
     notes.append(
         f"{measure.name} on {len(labelled)} rows of {labelled.path}: {plain:.4f} as predicted, "
@@ -399,6 +464,38 @@ def _measured(
         notes.append(f"doing nothing is best: {method} gains nothing on unseen rows")
     record = {"out_of_fold": str(labelled.path), "measure": measure.name, "plain": plain}
     return {**record, "nested": nested, "in_sample": in_sample}, notes
+
+
+def decide_cell_groups(
+    predictions: Predictions,
+    labelled: Labelled,
+    settings: CalibrationConfig,
+    about: Competition,
+) -> tuple[Decision, list[str]]:
+    """Blend rows of several labels with their groups."""
+    labelled.check_classes(predictions.classes)
+    entry = CELL_METHODS.find(settings.method)
+    metric = about.find_metric(classes=predictions.classes)
+    groups = groups_of(str(settings.by), predictions, about, labelled)
+    fitted = entry.load()(
+        labelled.targets,
+        labelled.predictions.probabilities,
+        groups=groups.rows,
+        metric=metric,
+        **settings.options_of(entry),
+    )
+    moved = fitted.move(predictions.probabilities, groups.test)
+    measured, notes, warnings = _measured_groups(
+        groups, labelled, entry, settings, metric, one=False, strength=fitted.strength
+    )
+    result = Decision(
+        replace(predictions, probabilities=moved, pred=None),
+        before=(predictions.probabilities > ANSWERED).sum(axis=0),
+        after=(moved > ANSWERED).sum(axis=0),
+        warnings=warnings,
+        facts={"method": settings.method, **fitted.facts, **measured},
+    )
+    return result, [*filter(None, [labelled.note]), *notes]
 
 
 def f_score_of(settings: CalibrationConfig, metric: Metric) -> tuple[str, float]:
@@ -523,7 +620,10 @@ def recalibrate_file(
         about = load(competition)
         labelled = own_evidence(settings.oof, facts, about)
         metric = about.find_metric(classes=predictions.classes)
-        result, notes = decide_cells(predictions, labelled, settings, metric)
+        if CELL_METHODS.find(settings.method).grouped:
+            result, notes = decide_cell_groups(predictions, labelled, settings, about)
+        else:
+            result, notes = decide_cells(predictions, labelled, settings, metric)
     else:
         predictions = inputs.read_multiclass(source, facts)
         if len(predictions) < 2 and METHODS.find(settings.method).of_sets:

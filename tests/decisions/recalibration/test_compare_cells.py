@@ -14,7 +14,7 @@ from comptool.postprocess.calibration.compare import NONE, compare_cells
 from comptool.postprocess.calibration.methods import CELL_METHODS
 from comptool.postprocess.calibration.multilabel_methods import Fitted, nothing, thresholds
 
-ALL = {name: CELL_METHODS.load(name) for name in CELL_METHODS.names}
+ALL = {name: CELL_METHODS.load(name) for name in CELL_METHODS.names if name != "context"}
 
 
 def drawn(rows, seed=0, *, shift=0.0, rare=-1.5):
