@@ -109,7 +109,7 @@ class RowGroups:
                 warnings.append(
                     f"{torn} of {self.rows.max() + 1} groups are in several folds, so networks "
                     "were trained on neighbours of the rows they validated: the gain is not that "
-                    "of new groups. Split by groups: comptool split --group COLUMN"
+                    "of new groups. Name the group in comptool.toml and split again"
                 )
         return notes, warnings
 
