@@ -34,7 +34,11 @@ def prior(config: PriorConfig) -> None:
         return
     with loading_torch():
         found = carry_out(
-            estimate, batch_size=config.batch_size, workers=config.workers, device=config.device
+            estimate,
+            batch_size=config.batch_size,
+            workers=config.workers,
+            device=config.device,
+            say=lambda text: say(text, config.quiet),
         )
     if found is None:
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,6 +43,7 @@ def see(images: Tensor, view: str) -> Tensor:
     return functional.interpolate(part, size, mode="bilinear", antialias=True)
 
 
+SHORT = "out of memory"  # how the note on parts of batches begins
 TRIED = 2  # images that a network is tried on
 TENSOR_CORES = (7, 0)  # the compute capability from which fp16 is faster than float32
 
@@ -59,16 +60,22 @@ def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | 
 
 
 class TorchNetworks:
-    """Networks on a device; ``notes`` say what the device does without."""
+    """Networks on a device; ``notes`` say what the device does without.
+
+    A batch that does not fit into memory is computed in parts, which are halved until they fit and
+    stay so for later batches; the results are those of the whole batch, up to rounding.
+    """
 
     def __init__(self, members: Sequence[TrainedMember], computing: Computing) -> None:
         self._device = choose_device(computing.device)
+        self._at_once: int | None = None  # the most images that fitted; None: whole batches
         self.notes: list[str] = []
         self._autocast, asynchronous = self._checked(computing.precision)
         self._members = members
         self._forms = [forms_of(member.header) for member in members]
         self.forms = distinct(self._forms)
-        self._models = [self._loaded(number) for number in range(len(members))]
+        with self._enough_memory():
+            self._models = [self._loaded(number) for number in range(len(members))]
         self._transfers = transfers(self._device, asynchronous=asynchronous)
         cuda = self._device.type == "cuda"
         self.computed = Computed(
@@ -85,14 +92,14 @@ class TorchNetworks:
         """Logits (V, B, K) of V views for each network; a CUDA device begins batches early."""
         begun: deque[Arriving] = deque()
         for images in batches:
-            with _computing():
+            with self._computing():
                 begun.append(self._begin(images, views))
                 if len(begun) <= self._transfers.ahead:
                     continue
                 first = begun.popleft().arrays()
             yield first
         while begun:
-            with _computing():
+            with self._computing():
                 first = begun.popleft().arrays()
             yield first
 
@@ -102,21 +109,23 @@ class TorchNetworks:
 
     def features(self, images: Sequence[Pixels]) -> list[Logits]:
         """Input of each member's classifier, float32 (B, F), from one (B, H, W, C) per form."""
-        with _computing():
-            placed = self._transfers.there(images)
-            features = [
+
+        def compute(placed: Sequence[Tensor]) -> list[Tensor]:
+            return [
                 self._model_features(number, self._own(number, placed))
                 for number in range(len(self._models))
             ]
-            return self._transfers.back(features, images).arrays()
+
+        with self._computing():
+            return self._in_parts(images, compute).arrays()
 
     def check_views(self, views: Sequence[str]) -> None:
         """Refuse views that a network of fixed input size does not take."""
         for number, member in enumerate(self._members):
             for view in sorted(set(views) - {"identity"}):
                 try:
-                    with _computing():
-                        noise = [image.permute(0, 3, 1, 2) for image in self._noise(number)]
+                    with self._computing():
+                        noise = [image[:1].permute(0, 3, 1, 2) for image in self._noise(number)]
                         self._logits(number, view, [image.to(self._device) for image in noise])
                 except (AssertionError, RuntimeError, ValueError) as error:
                     raise UsageError(
@@ -158,12 +167,45 @@ class TorchNetworks:
         ]
 
     def _begin(self, images: Sequence[Pixels], views: Sequence[str]) -> Arriving:
-        placed = self._transfers.there(images)
-        logits = [
-            torch.stack([self._logits(number, view, self._own(number, placed)) for view in views])
-            for number in range(len(self._models))
-        ]
-        return self._transfers.back(logits, images)
+        def compute(placed: Sequence[Tensor]) -> list[Tensor]:
+            return [
+                torch.stack(
+                    [self._logits(number, view, self._own(number, placed)) for view in views]
+                )
+                for number in range(len(self._models))
+            ]
+
+        return self._in_parts(images, compute)
+
+    def _in_parts(
+        self, images: Sequence[Pixels], compute: Callable[[Sequence[Tensor]], list[Tensor]]
+    ) -> Arriving:
+        """Tensors (..., B, K), computed of images on the device; in parts if memory is short."""
+        count = len(images[0])
+        while True:
+            most = min(self._at_once or count, count)
+            try:
+                with memory_errors():
+                    parts = [
+                        compute(
+                            self._transfers.there([one[start : start + most] for one in images])
+                        )
+                        for start in range(0, count, most)
+                    ]
+                    joined = [torch.cat(own, dim=-2) for own in zip(*parts, strict=True)]
+                    return self._transfers.back(joined, images)
+            except torch.OutOfMemoryError:
+                if most == 1:
+                    raise
+            # Outside the except block, where the tensors of the pass are released.
+            self._halve(most)
+
+    def _halve(self, tried: int) -> None:
+        self._at_once = -(-tried // 2)
+        self.notes[:] = [note for note in self.notes if not note.startswith(SHORT)]
+        self.notes.append(f"{SHORT}: at most {self._at_once} images at once")
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def _own(self, number: int, placed: Sequence[Tensor]) -> list[Tensor]:
         return [placed[self.forms.index(form)] for form in self._forms[number]]
@@ -179,13 +221,21 @@ class TorchNetworks:
         features: Tensor = model.forward_features(*whole.normalised(floats))
         return features.float()
 
-
-@contextmanager
-def _computing() -> Iterator[None]:
-    try:
-        with torch.inference_mode(), without_tf32(), memory_errors():
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        with torch.inference_mode(), without_tf32(), self._enough_memory():
             yield
-    except torch.OutOfMemoryError as error:
-        raise UsageError(
-            f"the device is out of memory; try a smaller --batch-size ({error})"
-        ) from error
+
+    @contextmanager
+    def _enough_memory(self) -> Iterator[None]:
+        try:
+            with memory_errors():
+                yield
+        except torch.OutOfMemoryError as error:
+            mend = "another --device"
+            if len(self._members) > 1:
+                mend = "fewer runs at a time, averaged by 'comptool ensemble'"
+            raise UsageError(
+                f"the memory of {self._device} does not hold the networks and a single image; "
+                f"take {mend}"
+            ) from error

@@ -6,6 +6,7 @@ unannotated cells ignored: annotation frequency says little about class frequenc
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from comptool.competition.samples import Samples
 from comptool.data.dataset import SampleDataset
 from comptool.data.loader import Loader, choose_workers, naming_dead_loaders
 from comptool.data.sampler import in_order
+from comptool.device import memory_errors
 from comptool.errors import InputError, UsageError
 from comptool.io.records import RunHeader
 from comptool.io.runs import BEST, check_finished, find_run, members, read_header
@@ -31,7 +33,7 @@ from comptool.training.config import TrainSettings
 from comptool.training.data import divide, mode_of, read_rows, taught_absent, whole_bags
 from comptool.training.distributed import Processes, joined
 from comptool.training.resume import read_record
-from comptool.training.validate import InputTransform
+from comptool.training.validate import InputTransform, in_halves
 
 NEEDED = "an estimate needs --loss partial-asl --loss-option mode=ignore, or --loss bce"
 # Few classes are in so many images.
@@ -140,17 +142,32 @@ def doubts(prior: npt.NDArray[np.float64]) -> list[str]:
 
 
 def carry_out(
-    estimate: Estimate, *, batch_size: int, workers: int | None, device: str
+    estimate: Estimate,
+    *,
+    batch_size: int,
+    workers: int | None,
+    device: str,
+    say: Callable[[str], None] = lambda text: None,
 ) -> npt.NDArray[np.float64] | None:
     """The class prior (K,), in [0, 1]; None in all processes but the first.
 
-    Raises a UsageError if the device is not available, an InputError if an image or a checkpoint
-    cannot be used.
+    ``say`` is called with what is computed in a slower way. Raises a UsageError if the device is
+    not available or does not hold an image, an InputError if an image or a checkpoint cannot be
+    used.
     """
     with joined(device) as processes, naming_dead_loaders():
         sums = np.zeros(len(estimate.classes))
-        for part in estimate.parts:
-            sums += summed(part, processes, batch_size, workers, estimate.missing)
+        try:
+            for part in estimate.parts:
+                with memory_errors():
+                    sums += summed(part, processes, batch_size, workers, estimate.missing)
+        except torch.OutOfMemoryError as error:
+            raise UsageError(
+                f"the memory of {processes.device} does not hold the network and a single image; "
+                "take another --device"
+            ) from error
+        for sentence in processes.fallbacks:
+            say(f"warning: {sentence}")
         total = sum(map(len, estimate.parts))
         return sums / total if processes.first else None
 
@@ -178,7 +195,7 @@ def summed(
     rows, outputs = [], []
     for batch in Loader(dataset, order, workers=chosen, device=processes.device):
         with without_tf32():
-            found = model(*transform.see(batch.images))
+            found = in_halves(model, transform, batch.images, processes, "prediction")
         if part.bags is None:
             total += task.activate(found).double().sum(dim=0).cpu()
         else:

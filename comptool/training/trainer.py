@@ -197,7 +197,7 @@ class Loop:
         except torch.OutOfMemoryError as error:
             raise UsageError(
                 f"the memory of {session.processes.device} does not hold the validation, which "
-                "takes twice as many images at once as training; take a smaller --batch-size"
+                "takes twice as many images to the device as training; take a smaller --batch-size"
             ) from error
         tables = [one for one in (found.probabilities, found.pooled) if one is not None]
         if not all(np.isfinite(one).all() for one in tables):

@@ -107,7 +107,7 @@ def evaluate(
             model.train(training)
             raise StoppedError
         with without_tf32():
-            logits = _logits(model, transform.see(batch.images), processes)
+            logits = in_halves(model, transform, batch.images, processes, "validation")
         assert batch.targets is not None
         rows.append(batch.rows.numpy())
         if bags is not None:
@@ -157,19 +157,28 @@ def _of_bags(
     return total / number, np.concatenate(shares)
 
 
-def _logits(model: nn.Module, images: Sequence[Tensor], processes: Processes) -> Tensor:
-    """Float32 logits (B, K); splits the batch if memory is short."""
+def in_halves(
+    model: nn.Module,
+    transform: InputTransform,
+    images: Sequence[Tensor],
+    processes: Processes,
+    what: str,
+) -> Tensor:
+    """Float32 logits (B, K) of uint8 images; halves the batch while memory is short.
+
+    ``what`` names the computing in the sentence on this fall-back.
+    """
     try:
         with memory_errors():
-            logits: Tensor = model(*images)
+            logits: Tensor = model(*transform.see(images))
             return logits.float()
     except torch.OutOfMemoryError:
         if len(images[0]) == 1:
             raise
     # Outside the except block, where the tensors of the pass are released.
-    processes.fall_back("out of memory in validation: its batches are computed in halves")
+    processes.fall_back(f"out of memory in {what}: its batches are computed in halves")
     halves = zip(*(image.chunk(2) for image in images), strict=True)
-    return torch.cat([_logits(model, half, processes) for half in halves])
+    return torch.cat([in_halves(model, transform, half, processes, what) for half in halves])
 
 
 def has_numbers(model: nn.Module) -> bool:

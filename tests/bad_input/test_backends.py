@@ -103,12 +103,27 @@ def test_a_graph_that_nothing_vouches_for_is_made_anew(chain, invoked, kind):
 
 
 @pytest.mark.parametrize("command", ["infer", "tta"])
-def test_a_prediction_that_does_not_fit_into_the_memory(refused, command):
-    with memory_for(4):
+def test_a_prediction_that_does_not_fit_is_taken_in_parts_which_is_told(chain, invoked, command):
+    given = (command, "-j", "0", "--backend", "torch", "--batch-size", "8", "--force", "-o")
+    assert invoked(*given, "whole.csv").exit_code == 0
+    with memory_for(2):
+        result = invoked(*given, "parts.csv")
+    assert (result.exit_code, result.stdout) == (0, "parts.csv\n"), result.stderr
+    sentence = "out of memory: at most 2 images at once"
+    assert result.stderr.count(f"warning: {sentence}\n") == 1
+    record = json.loads(Path("parts.csv.meta.json").read_text())
+    assert record["facts"]["computed"]["fallbacks"] == [sentence]
+    np.testing.assert_allclose(probabilities("parts.csv"), probabilities("whole.csv"), atol=1e-6)
+
+
+@pytest.mark.parametrize("command", ["infer", "tta"])
+def test_a_prediction_of_which_not_even_an_image_fits(refused, command):
+    with memory_for(0):
         refused(
             (command, "-j", "0", "-o", "new.csv", "--backend", "torch"),
             2,
-            "the device is out of memory; try a smaller --batch-size (no room for {})",
+            "the memory of cpu does not hold the networks and a single image; take another "
+            "--device",
         )
 
 

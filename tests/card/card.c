@@ -281,13 +281,20 @@ static int made(void **handle) { return *handle = calloc(1, 256), 0; }
 int cublasCreate_v2(void **handle) { return made(handle); }
 int cublasLtMatmulDescCreate(void **handle, int a, int b) { return made(handle); }
 int cublasLtMatmulPreferenceCreate(void **handle) { return made(handle); }
-int cublasLtMatrixLayoutCreate(void **handle, int a, uint64_t b, uint64_t c, int64_t d) { return made(handle); }
+int cublasLtMatrixLayoutCreate(long **handle, int type, uint64_t rows, uint64_t columns, int64_t step) {
+  made((void **)handle);
+  return **handle = (long)(rows * columns), 0;
+}
 int cublasGetMathMode(void *handle, int *mode) { return *mode = 0; }
 int cublasGetPointerMode_v2(void *handle, int *mode) { return *mode = 0; }
 int cublasSgemm_v2(void *handle, int a, int b, int m, int n, int k) { return product(m, n); }
 int cublasGemmEx(void *handle, int a, int b, int m, int n, int k) { return product(m, n); }
 int cublasLtMatmulAlgoGetHeuristic(void *handle, void *d, void *a, void *b, void *c, void *e, void *p, int most, void *results, int *found) {
   return *found = 1, 0;
+}
+
+int cublasLtMatmul(void *handle, void *what, void *alpha, void *a, void *of_a, void *b, void *of_b, void *beta, void *c, void *of_c, void *d, long *of_d) {
+  return product((int)*of_d, 1);
 }
 
 /* The driver, as far as torch and comptool ask it themselves. */

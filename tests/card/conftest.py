@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,10 +17,12 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 import card  # noqa: E402
-from small import write_competition  # noqa: E402
+from small import TRAIN, on_cpu, write_competition  # noqa: E402
 
 # torch says of its own mode that it is a prototype.
 IGNORED = "Synchronization debug mode is a prototype"
+# Of Python, and of torch's C++.
+WARNING = re.compile(r"Warning: |^\[W\d")
 PATIENCE = 300  # seconds; far more than any command here takes
 
 
@@ -34,7 +38,9 @@ class Ran:
     def warnings(self) -> list[str]:
         """Lines of warnings, of torch or others."""
         return [
-            line for line in self.errors.splitlines() if "Warning" in line and IGNORED not in line
+            line
+            for line in self.errors.splitlines()
+            if WARNING.search(line) and IGNORED not in line
         ]
 
     @property
@@ -56,11 +62,18 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def on_card(library: Path) -> Callable[..., Ran]:
     """``on_card(*arguments, **settings)`` runs comptool on a card.
 
-    ``settings`` are the environment of `card.c`, in lower case, and ``waits``. Without ``check`` a
-    failure is not one of the test.
+    ``settings`` are the environment of `card.c`, in lower case, and ``waits``. A warning of torch
+    or another library fails the test, unless it has the text ``warns``; a failure does not without
+    ``check``.
     """
 
-    def run(*arguments: object, check: bool = True, program: Path | None = None, **settings) -> Ran:
+    def run(
+        *arguments: object,
+        check: bool = True,
+        warns: str | None = None,
+        program: Path | None = None,
+        **settings,
+    ) -> Ran:
         done = subprocess.run(
             [sys.executable, program or HERE / "run.py", *map(str, arguments)],
             env=card.environment(library, **settings),
@@ -71,6 +84,7 @@ def on_card(library: Path) -> Callable[..., Ran]:
         )
         ran = Ran(done.returncode, done.stdout, done.stderr)
         assert not check or ran.code == 0, ran.errors[-3000:]
+        assert [line for line in ran.warnings if warns is None or warns not in line] == []
         return ran
 
     return run
@@ -82,6 +96,25 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_competition(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A competition with ``weights/one``, trained on a CPU, and its predictions ``cpu.csv``."""
+    made = tmp_path_factory.mktemp("trained")
+    write_competition(made)
+    on_cpu(*TRAIN, "--device", "cpu", "--run-name", "one", folder=made)
+    given = ("--device", "cpu", "--test", "test.csv", "-o", "cpu.csv")
+    on_cpu("infer", "one", *given, folder=made)
+    return made
+
+
+@pytest.fixture
+def with_run(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of `trained`, as the working directory."""
+    folder = shutil.copytree(trained, tmp_path / "copy")
+    monkeypatch.chdir(folder)
+    return folder
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

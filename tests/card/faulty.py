@@ -9,6 +9,8 @@ import run
 import torch
 from torch.utils._pytree import tree_map
 
+MOST_CELLS = 50_000  # of a product
+
 
 def wrong_numbers(dtype: torch.dtype) -> None:
     """Convolutions and products of a type give a tenth too much."""
@@ -42,7 +44,22 @@ def memory() -> None:
     self_check.on_device = full
 
 
+def backward() -> None:
+    """cuBLAS has no memory for large products of a backward pass."""
+    computed = card.Card._computed
+
+    def faulty(self, function, given):
+        found = computed(self, function, given)
+        within = torch._C._current_graph_task_id() != -1
+        if within and function.overloadpacket.__name__ == "mm" and found.numel() > MOST_CELLS:
+            raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasSgemm`")
+        return found
+
+    card.Card._computed = faulty
+
+
 FAULTS = {
+    "backward": backward,
     "bf16": lambda: wrong_numbers(torch.bfloat16),
     "fp16": lambda: wrong_numbers(torch.float16),
     "copies": copies,

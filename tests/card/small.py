@@ -46,10 +46,10 @@ def write_competition(folder: Path) -> None:
     (folder / "comptool.toml").write_text(TOML)
 
 
-def on_cpu(*arguments: object) -> None:
-    """Run comptool without a card."""
+def on_cpu(*arguments: object, folder: Path | None = None) -> None:
+    """Run comptool without a card, in this folder or the current one."""
     command = [sys.executable, "-m", "comptool", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

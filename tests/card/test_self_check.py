@@ -145,7 +145,7 @@ def test_doctor_says_what_is_on_and_repeats_a_check_when_asked(folder, cache, on
 
 
 def test_doctor_says_why_a_gpu_is_not_used(folder, on_card):
-    ran = on_card("doctor", "-q", check=False, status=35)
+    ran = on_card("doctor", "-q", check=False, status=35, warns="CUDA initialization")
     assert ran.code == 3
     assert "versions" in ran.output
     (line,) = (line for line in ran.errors.splitlines() if line.startswith("comptool doctor: "))

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from comptool.errors import InputError
 from comptool.inference.config import Computing, FeaturesConfig
@@ -49,6 +50,25 @@ def test_features_are_what_the_classifier_is_given(pairs):
     assert features.dtype == np.float32
     np.testing.assert_allclose(features, torch.stack(heard).numpy(), atol=2e-5)
     assert features.std(axis=0).max() > 1e-3
+
+
+def test_features_that_do_not_fit_are_computed_in_parts(pairs):
+    pairs("one")
+    pairs.held_out("one", [f"tr{number:03d}" for number in range(7)])
+    (subject,) = planned("one").subjects
+    whole, _ = penultimate(subject, HERE)
+
+    def allocate(module, inputs):
+        if isinstance(module, torch.nn.Conv2d) and len(inputs[0]) > 2:
+            raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED")
+
+    handle = register_module_forward_pre_hook(allocate)
+    try:
+        parts, computed = penultimate(subject, HERE)
+    finally:
+        handle.remove()
+    assert computed.fallbacks == ["out of memory: at most 2 images at once"]
+    np.testing.assert_allclose(parts, whole, atol=1e-5)
 
 
 @pytest.mark.parametrize("texts", [["c,a"], ["a", "c"]])

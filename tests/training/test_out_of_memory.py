@@ -15,6 +15,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from comptool.errors import UsageError
 from comptool.models.streams import StreamModel
+from comptool.training.class_prior import carry_out, plan_estimate
 from comptool.training.distributed import Processes
 from comptool.training.setup import prepare
 from comptool.training.train_step import TrainStep
@@ -87,6 +88,22 @@ def test_a_validation_that_does_not_fit_gives_the_same(folds, fit):
         timed = ["seconds", "images_per_second"]
         whole, parts = (table.drop(columns=timed, errors="ignore") for table in tables)
         pd.testing.assert_frame_equal(whole, parts, rtol=1e-5)
+
+
+def test_a_prior_that_does_not_fit_is_the_same(learn):
+    learn("run", epochs=1)
+    estimate, said = plan_estimate("run"), []
+    whole = carry_out(estimate, batch_size=8, workers=0, device="cpu")
+    with memory_for(3, training=False) as sizes:
+        parts = carry_out(estimate, batch_size=8, workers=0, device="cpu", say=said.append)
+    assert min(sizes) == 2 < max(sizes)
+    assert said == ["warning: out of memory in prediction: its batches are computed in halves"]
+    assert parts.tolist() == pytest.approx(whole.tolist(), abs=1e-6)
+    with pytest.raises(UsageError) as refusal, memory_for(0, training=False):
+        carry_out(estimate, batch_size=8, workers=0, device="cpu")
+    assert str(refusal.value) == (
+        "the memory of cpu does not hold the network and a single image; take another --device"
+    )
 
 
 def test_a_resumed_run_knows_what_did_not_fit(folds, fit, kept, same, at_forward):
