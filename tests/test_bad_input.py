@@ -297,7 +297,9 @@ LIST = {
         "test_a_process_that_is_killed_while_it_fills_a_cache_disturbs_no_other",
     ),
     "GPU with too little memory": (
-        "bad_input/test_backends.py::test_a_prediction_that_does_not_fit_is_taken_in_parts_which_is_told",
+        "bad_input/test_backends.py::"
+        "test_a_prediction_that_does_not_fit_is_taken_in_parts_which_is_told",
+        "bad_input/test_backends.py::test_a_prediction_of_which_not_even_an_image_fits",
         "bad_input/test_backends.py::"
         "test_a_training_that_does_not_fit_is_taken_in_parts_which_is_told",
         "bad_input/test_backends.py::test_a_training_of_which_not_even_the_smallest_part_fits",
