@@ -4,8 +4,10 @@ Each repetition draws labelled rows, lets every way choose and fit on them, and 
 hidden rows. The regret of a way is what the best of the ways has more there, in points of accuracy.
 The fixed ways are always the same one; the others choose by the nested scores:
 
-- ``advice``: what the command recommends, by the paired interval of the log-loss;
-- ``advice by accuracy``: the same, by the paired interval of the accuracy;
+- ``advice``: what the command recommends, the stack or what the paired interval of the log-loss
+  shows to be better;
+- ``advice by accuracy``: equal weights or what the paired interval of the accuracy shows to be
+  better;
 - ``highest nested score``: the best nested accuracy, whatever the interval;
 - ``advice on greedy``: what ``--search greedy`` recommends, which knows neither stack nor
   temperatures.
@@ -47,10 +49,9 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "long tail": {"strengths": [1.5] * 5, "shares": LONG_TAIL},
     "50 classes": {"strengths": [2.3] * 4, "classes": 50},
 }
+ROWS = (150, 500, 4000)
 SETTINGS = {
-    f"{name}, {rows:,} rows": (rows, family)
-    for rows in (500, 4000)
-    for name, family in FAMILIES.items()
+    f"{name}, {rows:,} rows": (rows, family) for rows in ROWS for name, family in FAMILIES.items()
 }
 
 
@@ -58,7 +59,7 @@ def study(options: argparse.Namespace) -> dict[str, Any]:
     """Regret of all ways in each setting."""
     names = list(SETTINGS)
     if options.logits:
-        names += [f"{options.logits.name}, {rows:,} rows" for rows in (500, 4000)]
+        names += [f"{options.logits.name}, {rows:,} rows" for rows in ROWS]
     wanted = [one for one in names if not options.only or one in options.only]
     return {"settings": {name: setting(name, options) for name in wanted}}
 
@@ -93,20 +94,27 @@ def repetition(population: Population, rows: int) -> dict[str, Any]:
         one.name: float((one.combination(hidden).argmax(axis=1) == population.labels[rows:]).mean())
         for one in result.candidates
     }
-    greedy = [one for one in result.candidates if one.name in (EQUAL, SINGLE, "greedy")]
+    found = result.recommended
     return {
         "scores": scores,
+        "said": found.evidence.low > 0,
         "chosen": {
-            "advice": result.recommended.name,
+            "advice": found.name,
             "advice by accuracy": by_accuracy(result.candidates),
             "highest nested score": max(result.candidates, key=lambda one: one.nested.value).name,
-            "advice on greedy": max(
-                (one for one in greedy if one.has_evidence),
-                key=lambda one: one.evidence.value,
-                default=greedy[0],
-            ).name,
+            "advice on greedy": on_greedy(result.candidates),
         },
     }
+
+
+def on_greedy(candidates: Sequence[ScoredCombination]) -> str:
+    """The recommendation among equal weights, the best member and the greedy search."""
+    better = [
+        one
+        for one in candidates
+        if one.name in (SINGLE, "greedy") and one.evidence.low > 0 and not one.gain.high < 0
+    ]
+    return max(better, key=lambda one: one.evidence.value, default=candidates[0]).name
 
 
 def by_accuracy(candidates: Sequence[ScoredCombination]) -> str:
@@ -122,7 +130,7 @@ def summary(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         regrets[rule] = points([best(one) - one["scores"][one["chosen"][rule]] for one in found])
     fixed = min(FIXED, key=lambda name: regrets[name][0])
     more = [one["scores"][fixed] - one["scores"][one["chosen"]["advice"]] for one in found]
-    said = [one for one in found if one["chosen"]["advice"] != EQUAL]
+    said = [one for one in found if one["said"]]
     right = [one["scores"][one["chosen"]["advice"]] > one["scores"][EQUAL] for one in said]
     return {
         "repetitions": len(found),
@@ -133,8 +141,8 @@ def summary(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "best_fixed": fixed,
         "advice_minus_best_fixed": points(more),
         "advice_taken": dict(Counter(one["chosen"]["advice"] for one in found)),
-        "recommended": rate(len(said), len(found)),
-        "right_when_recommended": rate(sum(right), len(said)) if said else None,
+        "said_to_be_better": rate(len(said), len(found)),
+        "right_when_said": rate(sum(right), len(said)) if said else None,
     }
 
 

@@ -43,8 +43,8 @@ class EnsembleConfig(WithSeed, Output, WithCompetition):
         panel=SEARCH,
     )
     take: Literal["recommended", "searched"] | None = option(
-        help="What is written: recommended, the search or one member if the interval of the gain "
-        "is above 0, else equal weights; searched, the search (auto: the stack).",
+        help="What is written: recommended, the stack where one is fitted, else equal weights, or "
+        "what the interval of the gain shows to be better; searched, the search (auto: the stack).",
         metavar="WHICH",
         shown="recommended",
         panel=SEARCH,

@@ -5,12 +5,13 @@ repeated for each fold on all other folds, and its weights are applied to that f
 score is the metric of all rows together. The interval is that of the bootstrap over rows (B. Efron,
 1979; percentiles): it covers the sampling of the rows, not the training of the members.
 
-Recommendation: a combination is recommended over equal weights if the lower end of the paired
-interval of its gain is above 0, on the same resamples. Metrics that only see the decided class or a
-ranking are too coarse for that with hundreds of rows (`docs/evidence.md`), so that the gain is that
-of the log-loss, each table with its best temperature first, which makes it independent of how sure
-the members are; a combination that is worse by the whole interval of the metric is not recommended.
-Among several, the one with the largest gain is taken.
+Recommendation: the usual choice is the stack where one is fitted, else equal weights: the fixed
+choices of least regret (`docs/evidence.md`). Another candidate is recommended if the lower end of
+the paired interval of its gain over the usual choice is above 0, on the same resamples; of several,
+the one with the largest gain. Metrics that only see the decided class or a ranking are too coarse
+for that with hundreds of rows, so that the gain is that of the log-loss, each table with its best
+temperature first, which makes it independent of how sure the members are. What is worse than equal
+weights by the whole interval of the metric is not recommended.
 
 Choice of views for test-time augmentation: the candidates are the plain image, the mean of all
 views, and searched weights, each with a score on out-of-fold rows (nested for the search). The best
@@ -72,11 +73,7 @@ class ScoredCombination:
     evidence: IntervalEstimate  # the gain that decides: of the metric or of the log-loss
     combination: Combination  # fitted to all rows
     blend: Doubles  # the probabilities that `nested` scores, (N, K)
-
-    @property
-    def has_evidence(self) -> bool:
-        """Whether it is better than equal weights by the interval."""
-        return self.evidence.low > 0 and not self.gain.high < 0
+    lead: IntervalEstimate  # as `evidence`, over the stack; without one, the evidence
 
 
 @dataclass(frozen=True)
@@ -98,10 +95,22 @@ class Searched:
     by_log_loss: bool  # whether the evidence is that of the log-loss
 
     @property
+    def usual(self) -> ScoredCombination:
+        """The choice without evidence for another: the stack, if there is one and it may be."""
+        last = self.candidates[-1]
+        return last if last.name == STACK and last.gain.high >= 0 else self.candidates[0]
+
+    @property
     def recommended(self) -> ScoredCombination:
-        """The candidate with the largest gain among those with evidence; else equal weights."""
-        found = [one for one in self.candidates if one.has_evidence]
-        return max(found, key=lambda one: one.evidence.value, default=self.candidates[0])
+        """The candidate that is better than the usual choice by the interval; else that choice."""
+        lead = {one.name: self._lead(one) for one in self.candidates}
+        better = [
+            one for one in self.candidates if lead[one.name].low > 0 and not one.gain.high < 0
+        ]
+        return max(better, key=lambda one: lead[one.name].value, default=self.usual)
+
+    def _lead(self, candidate: ScoredCombination) -> IntervalEstimate:
+        return candidate.lead if self.usual.name == STACK else candidate.evidence
 
     def text(self) -> str:
         """Scores and gains, one per line, and the recommendation."""
@@ -121,11 +130,18 @@ class Searched:
 
     def verdict(self) -> str:
         """The recommendation and its reason."""
-        found = self.recommended
-        of = "its log-loss" if self.by_log_loss else self.metric
-        if not found.has_evidence:
+        found, usual = self.recommended, self.usual
+        of = "its log-loss" if self.by_log_loss else f"its {self.metric}"
+        if found.name != usual.name:
+            return f"recommended: {found.name}; {of} is better than that of {usual.name}"
+        if found.name == EQUAL:
             return f"recommended: {EQUAL}; no evidence that another choice is better"
-        return f"recommended: {found.name}; {of} is better than with equal weights"
+        if found.evidence.low > 0:
+            return f"recommended: {found.name}; {of} is better than that of {EQUAL}"
+        return (
+            f"recommended: {found.name}; no evidence that it is better than {EQUAL}, nor that "
+            "another choice is better than it"
+        )
 
 
 def _signed(gain: IntervalEstimate) -> str:
@@ -171,15 +187,22 @@ def searched(
     combined |= {name: fit(members, targets, folds) for name, fit in fits.items()}
     blends = {EQUAL: by_class(members, mean)}
     blends |= {name: _held_out(members, targets, folds, fit) for name, fit in fits.items()}
-    by_log_loss = metric.reads in (CLASSES, RANKING) and metric.name != "logloss"
+    by_log_loss = metric.reads in (CLASSES, RANKING)
+
+    def evidence_of(blend: Floats, base: Floats) -> IntervalEstimate:
+        if by_log_loss:
+            return log_loss_gain(targets, blend, base, seed)
+        return gain_of(metric, targets, blend, base, seed)
+
     candidates = tuple(
         ScoredCombination(
             name,
             score_of(metric, targets, blend, seed),
-            gain := gain_of(metric, targets, blend, blends[EQUAL], seed),
-            log_loss_gain(targets, blend, blends[EQUAL], seed) if by_log_loss else gain,
+            gain_of(metric, targets, blend, blends[EQUAL], seed),
+            evidence_of(blend, blends[EQUAL]),
             combined[name],
             blend,
+            evidence_of(blend, blends[STACK if STACK in blends else EQUAL]),
         )
         for name, blend in blends.items()
     )

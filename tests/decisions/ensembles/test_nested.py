@@ -116,7 +116,9 @@ def test_a_metric_that_falls_is_read_the_right_way():
     found = searched(members, targets, LOGLOSS, np.arange(400) % 5, how="continuous")
     assert found.in_sample <= found.equal.value
     assert found.recommended.name == "continuous"
-    assert "recommended: continuous; logloss is better than with equal weights" in found.text()
+    assert (
+        "recommended: continuous; its logloss is better than that of equal weights" in found.text()
+    )
 
 
 def test_equal_weights_that_do_as_well_are_recommended():

@@ -172,14 +172,26 @@ def test_every_row_is_stacked_by_a_fit_that_did_not_see_it(monkeypatch):
     ]
 
 
-def test_a_stack_of_unequal_members_is_recommended_and_of_noise_is_not():
+def test_a_stack_is_recommended_and_its_gain_is_said_where_it_shows():
     targets, members = world(0, 500, (1.5, 1.5, 1.5), sharp=(6.0, 1.0, 0.3))
     found = searched(members, targets, ACCURACY, np.arange(500) % 5, how="stack")
     assert found.recommended.name == "stack"
-    assert "recommended: stack; its log-loss is better than with equal weights" in found.text()
+    assert "recommended: stack; its log-loss is better than that of equal weights" in found.text()
     rng = np.random.default_rng(0)
     noise = [rng.dirichlet(np.ones(4), 500) for _ in range(3)]
     found = searched(noise, targets, ACCURACY, np.arange(500) % 5, how="stack")
+    assert found.recommended.name == "stack"
+    assert "no evidence that it is better than equal weights, nor that another" in found.text()
+
+
+def test_what_is_better_than_the_stack_by_its_log_loss_is_recommended(monkeypatch):
+    """A stack that is spoilt loses to equal weights."""
+    targets, members = world(0, 500, (1.5, 1.5))
+    spoilt = Stack(np.array([1.0, -0.5]), np.zeros(4))
+    monkeypatch.setattr(nested_cv, "fit_stack", lambda *_: spoilt)
+    found = searched(members, targets, find("auc", "multiclass"), np.arange(500) % 5, how="stack")
+    assert found.recommended.name == "equal weights"
+    found = searched(members, targets, ACCURACY, np.arange(500) % 5, how="stack")
     assert found.recommended.name == "equal weights"
 
 
