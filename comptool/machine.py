@@ -164,27 +164,45 @@ def check_device_name(name: str) -> None:
         raise UsageError(f"--device is '{name}'; it has to be auto, cpu, cuda or cuda:N")
 
 
+_NONE = (34, 100)  # CUDA_ERROR_STUB_LIBRARY and CUDA_ERROR_NO_DEVICE
+
+
 def has_cuda() -> bool:
-    """Whether the driver reports a CUDA device."""
+    """Whether there is a CUDA device, also one whose driver does not start."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return False
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
-    except OSError:
-        return False
+    status = driver_status()
+    if status:
+        return status not in _NONE
     count = ctypes.c_int()
-    failed = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
-    return not failed and count.value > 0
+    driver = _driver()
+    return (
+        driver is not None and not driver.cuDeviceGetCount(ctypes.byref(count)) and count.value > 0
+    )
+
+
+def driver_status() -> int | None:
+    """What the NVIDIA driver returns when it is started, 0 if it runs; None without a driver.
+
+    The numbers are those of ``CUresult``: 100 without a device.
+    """
+    driver = _driver()
+    return None if driver is None else int(driver.cuInit(0))
+
+
+def _driver() -> ctypes.CDLL | None:
+    try:
+        return ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+    except OSError:
+        return None
 
 
 def driver_version() -> str:
     """Version of the NVIDIA driver, else of the CUDA that it supports, else ``unknown``."""
     if found := re.search(r"\s(\d+\.\d+(\.\d+)?)\s", _read(Path("/proc/driver/nvidia/version"))):
         return found[1]
-    number = ctypes.c_int()
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
-        driver.cuDriverGetVersion(ctypes.byref(number))
-    except (OSError, AttributeError):
+    number, driver = ctypes.c_int(), _driver()
+    if driver is None:
         return "unknown"
+    driver.cuDriverGetVersion(ctypes.byref(number))
     return f"of CUDA {number.value // 1000}.{number.value % 1000 // 10}"

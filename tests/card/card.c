@@ -9,7 +9,8 @@
  * Environment:
  *   CARD_COUNT=1            cards          CARD_MB=4096   memory of each
  *   CARD_CAPABILITY=9.0     compute capability
- *   CARD_STATUS=0           what cudaGetDeviceCount returns, for a runtime that does not start
+ *   CARD_STATUS=0           what cudaGetDeviceCount returns, for a runtime that does not start; but
+ *                           for 35, a driver too old, cuInit returns the same
  *   CARD_MOST_CELLS=0       cuBLAS has no memory for a product of more cells; 0: never
  */
 #include <driver_types.h>
@@ -298,7 +299,11 @@ int cublasLtMatmul(void *handle, void *what, void *alpha, void *a, void *of_a, v
 }
 
 /* The driver, as far as torch and comptool ask it themselves. */
-int cuInit(unsigned flags) { return 0; }
+int cuInit(unsigned flags) {
+  int count, status = cudaGetDeviceCount(&count);
+  error = 0;
+  return status == cudaErrorInsufficientDriver ? 0 : status;
+}
 int cuDeviceGetCount(int *count) { return *count = cards(), 0; }
 int cuDriverGetVersion(int *version) { return *version = 13020, 0; }
 int cuDeviceGet(int *device, int number) { return *device = number, 0; }

@@ -110,13 +110,15 @@ def _symbols(library: Path, kind: str) -> set[str]:
 class Card(TorchDispatchMode):
     """Computes on the CPU, over the same memory, what the kernels of a card would have computed.
 
-    ``operations`` counts what was computed; ``unknown`` what the CPU cannot compute.
+    ``operations`` counts what was computed; ``unknown`` what the CPU cannot compute; ``rounded``
+    the convolutions that a card with TF32 would have computed in it, in training and in inference.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.operations = 0
         self.unknown: Counter[str] = Counter()
+        self.rounded: Counter[str] = Counter()
         self._library = ctypes.CDLL(os.environ["LD_PRELOAD"])
         self._library.card_settle.argtypes = [ctypes.c_void_p]
 
@@ -130,11 +132,15 @@ class Card(TorchDispatchMode):
             return self._hosted(function, given)
         out = function(*args, **given[1])
         touched = [*_on_card(given), *_on_card(out)]
+        if function.namespace == "c10d":
+            return out  # gloo's own threads copy to the host, add there, and copy back
         if not touched or name in NO_KERNEL or _is_view(function, given, out):
             return out
         if _is_transfer(name, given, out):
             return out
         self.operations += 1
+        if name.startswith("convolution") and _rounds(args[0]):
+            self.rounded["inference" if torch.is_inference_mode_enabled() else "training"] += 1
         with torch.cuda.device(touched[0].device):
             self._library.card_settle(torch.cuda.current_stream().cuda_stream)
         results = tree_map(_host, out)
@@ -200,6 +206,10 @@ def _store(places: object, results: object) -> None:
         # What one of both does not keep for the backward pass is empty, and nothing reads it.
         if place.numel() and result.numel() and place.data_ptr() != result.data_ptr():
             place.copy_(result)
+
+
+def _rounds(images: Tensor) -> bool:
+    return torch.backends.cudnn.allow_tf32 and images.dtype is torch.float32
 
 
 def _by_mask(indices: Any) -> bool:

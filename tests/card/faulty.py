@@ -58,7 +58,15 @@ def backward() -> None:
     card.Card._computed = faulty
 
 
+def no_cuda() -> None:
+    """A torch that is built for CPUs."""
+    torch.version.cuda = None
+    torch.__version__ = "2.15.0+cpu"
+    del torch._C._cuda_getDeviceCount
+
+
 FAULTS = {
+    "no cuda": no_cuda,
     "backward": backward,
     "bf16": lambda: wrong_numbers(torch.bfloat16),
     "fp16": lambda: wrong_numbers(torch.float16),

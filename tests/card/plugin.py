@@ -4,12 +4,15 @@ import json
 
 import card
 
+IGNORED = "Synchronization debug mode is a prototype"  # torch says so of its own mode
 MODE = None
 
 
 def pytest_configure(config) -> None:
-    """Enter the mode before the first test."""
+    """Enter the mode before the first test; a warning of torch fails a test."""
     global MODE
+    config.addinivalue_line("filterwarnings", "error::UserWarning")
+    config.addinivalue_line("filterwarnings", f"ignore:{IGNORED}")
     MODE = card.install()
 
 

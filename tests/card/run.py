@@ -33,7 +33,7 @@ def main() -> None:
 
 def report(mode: card.Card) -> None:
     """Print what the card computed."""
-    figures = {"operations": mode.operations, "unknown": dict(mode.unknown)}
+    figures = {name: getattr(mode, name) for name in ("operations", "unknown", "rounded")}
     print(f"card: {json.dumps(figures)}", file=sys.stderr, flush=True)
 
 

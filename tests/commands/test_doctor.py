@@ -52,5 +52,6 @@ def test_a_device_that_is_not_there_is_a_usage_error(comptool):
     result = comptool("doctor", "--device", "cuda:3", "-q")
     assert result.exit_code == 2
     assert result.stderr == (
-        "comptool doctor: there is no device 'cuda:3'; this machine has no CUDA device\n"
+        "comptool doctor: there is no device 'cuda:3'; this machine has no CUDA device: "
+        "leave --device out\n"
     )
