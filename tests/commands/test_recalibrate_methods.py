@@ -110,6 +110,61 @@ def test_a_comparison_names_the_best_for_a_biased_run_and_nothing_for_a_calibrat
     assert "doing nothing is best" in told["comparisons"][0]["verdict"]
 
 
+def test_a_comparison_presumes_estimated_shares_and_says_them(runs):
+    (source,) = runs(**{**BIASED, "tests": 300}, rows=400)
+    result = runs.run("recalibrate", source, "--compare", "--json")
+    assert result.exit_code == 0, result.stderr
+    equal, train, estimated = json.loads(result.stdout)["comparisons"]
+    assert estimated["prior"] == "as frequent as estimated from the predictions"
+    assert estimated["note"].startswith("estimated shares (95 % by the answers alone): ")
+    assert (equal["other"], train["other"]) == ("as frequent as in training", "equally frequent")
+    assert estimated["other"] == "as frequent as in training"
+    lines = {one["method"]: one for one in equal["methods"]}
+    assert lines["prior"]["instead"] < lines["prior estimated"]["instead"]
+    assert equal["accepted_risk"] == 0.2
+
+
+def test_estimated_shares_are_a_target_prior_of_methods(runs):
+    (source,) = runs(**{**BIASED, "tests": 300}, rows=400)
+    options = ("--method", "sinkhorn", "--target-prior", "estimated", "--json")
+    result = runs.run("recalibrate", source, *options)
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    shares = np.array(list(told["target_prior"].values()))
+    made = labels_of()
+    np.testing.assert_allclose(made.probabilities.mean(axis=0), shares, atol=1e-4)
+    assert "as frequent as estimated from the predictions" in result.stderr
+    assert "estimated shares (95 % by the answers alone): " in result.stderr
+
+
+def test_a_greater_risk_recommends_more(runs):
+    (source,) = runs(skills=(1.2,), rows=300, tests=60)
+    verdicts = {}
+    for risk in ("0", "0.5"):
+        options = ("--compare", "--target-prior", "uniform", "--risk", risk, "--json")
+        found = runs.run("recalibrate", source, *options)
+        verdicts[risk] = json.loads(found.stdout)["comparisons"][0]
+    assert verdicts["0"]["choice"] == "none"
+    first = verdicts["0.5"]["methods"][0]
+    assert (verdicts["0.5"]["choice"] == "none") == (first["method"] == "none")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("submissions/preds_run0.csv", "--method", "vector", "--risk", "0.1"), "--risk is for "
+         "--compare"),
+        (("--compare", "--oof", "run0", "--target-prior", "estimated"), "--target-prior estimated "
+         "needs the predictions of the test set and out-of-fold rows"),
+    ],
+)  # fmt: skip
+def test_what_a_comparison_cannot_presume(runs, options, message):
+    runs(**BIASED)
+    result = runs.run("recalibrate", *options, "-q")
+    assert result.stderr == f"comptool recalibrate: {message}\n"
+    assert result.exit_code == 2
+
+
 def test_a_comparison_needs_no_predictions_if_a_run_is_named(runs):
     runs(**BIASED)
     result = runs.run(

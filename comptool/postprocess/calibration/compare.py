@@ -22,8 +22,9 @@ scored.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,11 @@ from comptool.io.predictions import Predictions
 from comptool.io.provenance import PredictionFacts
 from comptool.metrics import Metric
 from comptool.postprocess import inputs
-from comptool.postprocess.calibration.config import THRESHOLDS, CalibrationConfig
+from comptool.postprocess.calibration.config import RISK, THRESHOLDS, CalibrationConfig
 from comptool.postprocess.calibration.context import (
+    EQUALLY,
+    ESTIMATED,
+    LIKE_TRAINING,
     TRAIN,
     UNIFORM,
     CalibrationContext,
@@ -68,6 +72,9 @@ NONE = "none"
 SETS = 100
 SPLITS = 5
 INTERVAL = (2.5, 97.5)
+Z = 1.96  # of a normal interval of 95 %
+# Shares that differ by less from the presumed ones are the same.
+SAME_SHARES = 0.01
 # Largest simulated test set; more rows would only make the intervals shorter.
 LARGEST_SET = 5_000
 # Class shares of simulated test sets with several labels.
@@ -108,9 +115,9 @@ def compare_file(
         for name in methods or (NONE,):
             check_method(name, about.kind)
         settings.check_single()
-        rows = None if source is None else len(inputs.read_multiclass(source, facts))
+        own = None if source is None else inputs.read_multiclass(source, facts)
         comparisons = compared(
-            source, rows, facts, settings, competition, methods=methods, seed=seed
+            source, own, facts, settings, competition, methods=methods, seed=seed
         )
     text = "\n\n".join(one.text() for one in comparisons)
     return text, {"comparisons": [one.summary() for one in comparisons]}
@@ -118,7 +125,13 @@ def compare_file(
 
 @dataclass(frozen=True)
 class Standing:
-    """Result of one method: means and 95 % intervals of the score and of the gain per test set."""
+    """Result of one method on the simulated test sets.
+
+    ``low``, ``high``, ``gain_low`` and ``gain_high`` hold 95 % of the test sets: they describe one
+    set. ``expected_low`` and ``expected_high`` are the interval of 95 % of the expected gain, which
+    only has the uncertainty of the out-of-fold rows, and ``risk``, 0 to 1, is the chance that the
+    expected gain is below 0.
+    """
 
     method: str
     score: float
@@ -128,6 +141,10 @@ class Standing:
     gain_low: float
     gain_high: float
     wins: float  # share of the test sets with a gain, 0 to 1
+    expected_low: float = 0.0
+    expected_high: float = 0.0
+    risk: float = 0.0
+    instead: float | None = None  # the gain if the test set has the other shares; None: unknown
 
 
 @dataclass(frozen=True)
@@ -141,36 +158,88 @@ class Comparison:
     num_sets: int
     num_evidence: int
     note: str = ""
+    risk: float = RISK  # of harm that is accepted
+    other: str = ""  # the shares of `Standing.instead` in words; empty without them
+    # Gain of each method on each test set, and what their errors follow from.
+    gains: Mapping[str, Doubles] = field(default_factory=dict, repr=False, compare=False)
+    noise: Noise | None = field(default=None, repr=False, compare=False)
+
+    def choice(self, risk: float | None = None) -> Standing:
+        """The method to take, or doing nothing.
+
+        Of the methods with an expected gain whose risk is accepted, the one with the greatest; of
+        those that are level with it, within one standard error of the difference, the one that
+        loses least if the presumed shares are wrong.
+        """
+        accepted = self.risk if risk is None else risk
+        nothing = next(one for one in self.standings if one.method == NONE)
+        sound = [one for one in self.standings if one.gain > 0 and one.risk <= accepted]
+        if not sound:
+            return nothing
+        if self.noise is None or sound[0].instead is None:
+            return sound[0]
+        best = self.gains[sound[0].method]
+        level = [
+            one
+            for one in sound
+            if sound[0].gain - one.gain <= self.noise.error(best - self.gains[one.method])
+        ]
+        return max(level, key=lambda one: (one.instead, one.gain))
 
     def verdict(self) -> str:
         """The recommendation, one sentence."""
-        best = self.standings[0]
+        best, chosen = self.standings[0], self.choice()
         under = f"if the test classes are {self.prior}"
         if best.method == NONE:
             return f"{under}, doing nothing is best"
-        figures = f"{best.gain:+.4f} ({best.gain_low:+.4f} to {best.gain_high:+.4f})"
-        if best.gain_low <= 0:
+        if chosen.method == NONE:
             return (
-                f"{under}, doing nothing is best: the gain of {best.method}, the best of the "
-                f"others, is {figures} and may be none"
+                f"{under}, doing nothing is best: {_expected(best)} is the gain to expect of "
+                f"{best.method}, the best of the others, which harms with a risk of "
+                f"{best.risk:.0%}, over the {self.risk:.0%} of --risk"
             )
-        return f"{under}, {best.method} is best: {figures} over doing nothing"
+        text = (
+            f"{under}, {chosen.method} is best: {_expected(chosen)} over doing nothing is the gain "
+            f"to expect, with a risk of harm of {chosen.risk:.0%}"
+        )
+        if chosen is not best and best.instead is not None and chosen.instead is not None:
+            text += (
+                f"; {best.method} is level ({best.gain:+.4f}) and costs more if the shares are "
+                f"{self.other} ({best.instead:+.4f} against {chosen.instead:+.4f})"
+            )
+        return text
+
+    def warning(self) -> str:
+        """What the recommended method loses if the presumed shares are wrong, or nothing."""
+        chosen = self.choice()
+        if chosen.instead is None or chosen.instead >= 0:
+            return ""
+        return (
+            f"if the test classes are {self.other} instead, {chosen.method} loses "
+            f"{-chosen.instead:.4f} against doing nothing"
+        )
 
     def text(self) -> str:
-        """The table and the verdict."""
+        """The table, the verdict and a warning."""
         width = max(len(one.method) for one in self.standings)
+        title = f"if {self.other} instead"
         lines = [
             f"{self.metric} on {self.num_sets} test sets of {self.num_rows} rows drawn from "
             f"{self.num_evidence} out-of-fold rows, classes {self.prior}",
-            f"{'method':<{width}}  score   95 % of the sets    gain     95 % of the sets   better",
+            f"{'method':<{width}}  score   expected gain (95 %)          risk  "
+            f"gain in 95 % of the sets  better{f'  {title}' if self.other else ''}",
         ]
         for one in self.standings:
-            gain = f"{one.gain:+.4f}  {one.gain_low:+.4f} to {one.gain_high:+.4f}  {one.wins:6.0%}"
-            lines.append(
-                f"{one.method:<{width}}  {one.score:.4f}  {one.low:.4f} to {one.high:.4f}  "
-                f"{'' if one.method == NONE else gain}".rstrip()
+            gain = (
+                f"{_expected(one)}  {one.risk:5.0%}  "
+                f"{f'{one.gain_low:+.4f} to {one.gain_high:+.4f}':<24}  {one.wins:6.0%}"
             )
-        return "\n".join([*lines, *filter(None, [self.note]), self.verdict()])
+            if one.instead is not None:
+                gain += f"  {one.instead:+.4f}"
+            shown = "" if one.method == NONE else gain
+            lines.append(f"{one.method:<{width}}  {one.score:.4f}  {shown}".rstrip())
+        warnings = [f"warning: {text}" for text in [self.warning()] if text]
+        return "\n".join([*lines, *filter(None, [self.note]), self.verdict(), *warnings])
 
     def summary(self) -> dict[str, object]:
         """The comparison as one JSON object."""
@@ -180,10 +249,52 @@ class Comparison:
             "test_sets": self.num_sets,
             "rows": self.num_rows,
             "out_of_fold_rows": self.num_evidence,
+            "accepted_risk": self.risk,
+            "other": self.other,
             "methods": [asdict(one) for one in self.standings],
             "note": self.note,
+            "choice": self.choice().method,
             "verdict": self.verdict(),
+            "warning": self.warning(),
         }
+
+
+def _expected(one: Standing) -> str:
+    return f"{one.gain:+.4f} ({one.expected_low:+.4f} to {one.expected_high:+.4f})"
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The standard error of a mean over the test sets, for the rows that they were drawn from.
+
+    There are two estimates, and the greater one counts. One is that of half-samples: the means of
+    the sets of the two halves of a split differ by twice the error of the mean of all rows (P. J.
+    McCarthy, "Pseudo-replication: half samples", Review of the International Statistical Institute
+    37, 1969), apart from the noise of the draws. The other one is the variance within the sets of a
+    half times ``ratio``: that of one row in a set to that of the rows it is drawn from.
+    """
+
+    pairs: Indices  # number of the pair of halves of each test set, (S,); 2 k + 1 swaps 2 k
+    ratio: float
+
+    def error(self, values: Doubles) -> float:
+        """The standard error of the mean of these values, one of each test set."""
+        names, numbers, counts = np.unique(self.pairs, return_inverse=True, return_counts=True)
+        means = np.bincount(numbers, values) / counts
+        freedom = max(len(values) - len(names), 1)
+        within = float(((values - means[numbers]) ** 2).sum()) / freedom
+        if len(values) == len(names):
+            within = float(values.var())
+        place = {int(name): index for index, name in enumerate(names)}
+        both = [(place[n], place[n + 1]) for n in place if n % 2 == 0 and n + 1 in place]
+        between = 0.0
+        if both:
+            gaps = [
+                (means[a] - means[b]) ** 2 - within / counts[a] - within / counts[b]
+                for a, b in both
+            ]
+            between = float(np.mean(gaps)) / 4
+        return float(np.sqrt(max(between, within * self.ratio, 0.0) + within / len(values)))
 
 
 def halves(
@@ -212,44 +323,72 @@ def halves(
         yield np.flatnonzero(~side), np.flatnonzero(side)
 
 
-def ranked(values: Mapping[str, Sequence[float]], metric: Metric) -> tuple[Standing, ...]:
-    """Standings by the metric on each test set, best first; doing nothing wins ties."""
-    sign = metric.sign
-    plain = np.array(values[NONE])
+def ranked(
+    values: Mapping[str, Sequence[float]],
+    metric: Metric,
+    noise: Noise,
+    others: Mapping[str, Sequence[float]] | None = None,
+) -> tuple[tuple[Standing, ...], dict[str, Doubles]]:
+    """Standings by the metric on each test set, best first, and the gains on each set.
+
+    Doing nothing wins ties. ``others`` are the values on sets of the other shares.
+    """
+    gains = _gains(values, metric)
+    instead = _gains(others, metric) if others else {}
     standings = [
-        _standing(name, found, sign * (np.array(found) - plain)) for name, found in values.items()
+        _standing(name, found, gains[name], noise, instead.get(name))
+        for name, found in values.items()
     ]
-    return tuple(sorted(standings, key=lambda one: (-one.gain, one.method != NONE)))
+    return tuple(sorted(standings, key=lambda one: (-one.gain, one.method != NONE))), gains
 
 
-def _standing(name: str, values: Sequence[float], gains: Doubles) -> Standing:
+def _gains(values: Mapping[str, Sequence[float]], metric: Metric) -> dict[str, Doubles]:
+    plain = np.array(values[NONE])
+    return {name: metric.sign * (np.array(found) - plain) for name, found in values.items()}
+
+
+def _standing(
+    name: str, values: Sequence[float], gains: Doubles, noise: Noise, instead: Doubles | None
+) -> Standing:
     low, high = np.percentile(values, INTERVAL).tolist()
     gain_low, gain_high = np.percentile(gains, INTERVAL).tolist()
+    gain, error = float(gains.mean()), noise.error(gains)
     return Standing(
         method=name,
         score=float(np.mean(values)),
         low=low,
         high=high,
-        gain=float(gains.mean()),
+        gain=gain,
         gain_low=gain_low,
         gain_high=gain_high,
         wins=float((gains > 0).mean()),
+        expected_low=gain - Z * error,
+        expected_high=gain + Z * error,
+        risk=_below(gain / error) if error > 0 else float(gain < 0),
+        instead=None if instead is None else float(instead.mean()),
     )
+
+
+def _below(z: float) -> float:
+    """The chance that a normal value with the mean ``z`` and deviation 1 is below 0."""
+    return math.erfc(z / math.sqrt(2)) / 2
 
 
 def compared(
     source: Path | None,
-    num_rows: int | None,
+    predictions: Predictions | None,
     facts: PredictionFacts,
     settings: CalibrationConfig,
     competition: Path | None,
     *,
     methods: Sequence[str] | None = None,
     seed: int = 0,
+    priors: Sequence[str] | None = None,
 ) -> list[Comparison]:
     """Compare the methods for one class per image.
 
-    Without a target prior, uniform shares and (if known) the training shares are presumed in turn.
+    Without a target prior, those of ``priors`` are presumed in turn; by default uniform shares and,
+    if known, the training shares and those estimated from the predictions.
     """
     about = load(competition)
     labelled = own_evidence(settings.oof, facts, about)
@@ -259,10 +398,22 @@ def compared(
     if not facts.runs:
         facts = replace(facts, runs=[str(folder) for folder in networks_of(labelled.path)])
     usual = [UNIFORM, TRAIN] if class_counts(facts) else [UNIFORM]
-    priors = [settings.target_prior] if settings.target_prior else usual
+    if priors is None:
+        priors = [*usual, ESTIMATED] if predictions is not None else usual
+    priors = [settings.target_prior] if settings.target_prior else priors
     found = []
     for prior in priors:
-        basis = basis_of(source, classes, facts, prior, labelled, metric, competition=competition)
+        basis = basis_of(
+            source,
+            classes,
+            facts,
+            prior,
+            labelled,
+            metric,
+            competition=competition,
+            predictions=predictions,
+            seed=seed,
+        )
         quotas = has_heads(basis.context, settings.top_k_head, settings.head_classes)
         usable = [
             m.name
@@ -278,18 +429,54 @@ def compared(
         options: dict[str, dict[str, Any]] = {}
         for name in methods or usable:
             entry = METHODS.find(name)
-            lines = by_pool(name, settings) if entry.grouped else {name: {}}
+            lines: dict[str, dict[str, str]] = {name: {}}
+            if entry.grouped:
+                lines = by_pool(name, settings)
+            if entry.estimates:
+                lines[f"{name} {ESTIMATED}"] = {}
             options |= {line: settings.options_of(entry) | more for line, more in lines.items()}
-        found.append(
-            compare(
-                context,
-                options,
-                num_rows=min(num_rows or len(labelled), LARGEST_SET),
-                prior=basis.prior,
-                seed=seed,
-            )
+        num_rows = len(labelled if predictions is None else predictions)
+        one = compare(
+            context,
+            options,
+            num_rows=min(num_rows, LARGEST_SET),
+            prior=basis.prior,
+            seed=seed,
+            risk=RISK if settings.risk is None else settings.risk,
+            other=_other_shares(context, prior, bool(class_counts(facts))),
+            replicates=() if basis.estimate is None else basis.estimate.replicates,
         )
+        if basis.estimate is not None:
+            one = replace(one, note=basis.estimate.note(classes, labelled_shares(context)))
+        found.append(one)
     return found
+
+
+def labelled_shares(context: CalibrationContext) -> Doubles:
+    """The class shares of the out-of-fold rows."""
+    assert context.evidence is not None
+    return context.evidence.shares()
+
+
+def _other_shares(
+    context: CalibrationContext, prior: str, counted: bool
+) -> tuple[Doubles, str] | None:
+    """Shares that a presumption may be wrong for: those of training, and for these equal ones.
+
+    None if they are the presumed ones, not known, or of classes without out-of-fold rows.
+    """
+    if context.target is None or context.evidence is None:
+        return None
+    num_classes = len(context.target)
+    if prior == TRAIN:
+        shares, words = np.full(num_classes, 1 / num_classes), EQUALLY
+    elif counted:
+        shares, words = context.counts("").shares(), LIKE_TRAINING
+    else:
+        return None
+    near = float(np.abs(shares - context.target).max()) < SAME_SHARES
+    short = ((shares > 0) & (context.evidence.counts() < 2)).any()
+    return None if near or short else (shares, words)
 
 
 def supported(
@@ -304,15 +491,23 @@ def supported(
         return "no run is recorded with these predictions: --oof RUN estimates whether this helps"
     try:
         comparisons = compared(
-            source, len(predictions), facts, settings, competition, methods=[settings.method]
+            source,
+            predictions,
+            facts,
+            settings,
+            competition,
+            methods=[settings.method],
+            priors=[UNIFORM, TRAIN] if class_counts(facts) else [UNIFORM],
         )
     except ComptoolError as error:
         return f"no out-of-fold rows to estimate whether this helps: {error}"
     parts = []
     for one in comparisons:
         it = next(standing for standing in one.standings if standing.method != NONE)
-        effect = "helps" if it.gain_low > 0 else "hurts" if it.gain_high < 0 else "may help or hurt"
-        gain = f"{it.gain:+.4f}, {it.gain_low:+.4f} to {it.gain_high:+.4f}"
+        effect = "may help or hurt"
+        if it.expected_low > 0 or it.expected_high < 0:
+            effect = "helps" if it.gain > 0 else "hurts"
+        gain = f"{it.gain:+.4f}, {it.expected_low:+.4f} to {it.expected_high:+.4f}"
         parts.append(f"{effect} if the test classes are {one.prior} ({gain} {one.metric})")
     rows = comparisons[0].num_evidence
     return f"by {rows} out-of-fold rows, {settings.method} {'; '.join(parts)}"
@@ -326,8 +521,37 @@ def compare(
     prior: str,
     num_sets: int = SETS,
     seed: int = 0,
+    risk: float = RISK,
+    other: tuple[Doubles, str] | None = None,
+    replicates: Sequence[Doubles] = (),
 ) -> Comparison:
-    """Score methods, and doing nothing, on test sets drawn with the shares ``context.target``."""
+    """Score methods, and doing nothing, on test sets drawn with the shares ``context.target``.
+
+    Parameters
+    ----------
+    context
+        With evidence and target shares.
+    methods
+        Options of each line of the table: a method, perhaps with a word after it.
+    num_rows
+        Rows of a test set.
+    prior
+        The target shares in words.
+    num_sets, seed
+        Of the simulation.
+    risk
+        Of harm that the choice accepts, 0 to 1.
+    other
+        Shares (K,), in words, that the test sets may have instead; the methods still presume the
+        target.
+    replicates
+        Shares (K,) that test sets are drawn with in turn; empty: always the target.
+
+    Raises
+    ------
+    UsageError
+        Without evidence or target shares, or for a class that cannot be drawn.
+    """
     evidence, shares = context.evidence, context.target
     if evidence is None or shares is None:
         raise UsageError("a comparison needs out-of-fold rows (--oof RUN) and class shares")
@@ -341,26 +565,52 @@ def compare(
     given = methods if isinstance(methods, Mapping) else {name: {} for name in methods}
     options: dict[str, Mapping[str, Any]] = {NONE: {}, **given}
     values: dict[str, list[float]] = {name: [] for name in options}
+    others: dict[str, list[float]] = {name: [] for name in options}
     pairs = whole_pairs(halves(evidence.targets, rng, evidence.groups))
+    numbers = []
     for number, (fit, held) in enumerate(pairs):
         held_out = evidence.take(held)
         fitted = replace(context, evidence=evidence.take(fit), groups=held_out.groups)
         applied = {
-            name: METHODS.load(method_of(name))(fitted, **given) for name, given in options.items()
+            name: METHODS.load(method_of(name))(
+                replace(fitted, target=None) if estimates(name) else fitted, **given
+            )
+            for name, given in options.items()
         }
         every = rows_to_one(held_out.probabilities)
         whole = {name: apply(every) for name, apply in applied.items() if of_groups(name)}
-        for _ in range(number, num_sets, len(pairs)):
-            rows = _drawn_rows(held_out.targets, shares, num_rows, rng, held_out.groups)
-            for name, apply in applied.items():
-                if name in whole:
-                    p, labels = whole[name].probabilities[rows], whole[name].labels[rows]
-                else:
-                    answer = apply(every[rows])
-                    p, labels = answer.probabilities, answer.labels
-                values[name].append(context.metric.score(held_out.targets[rows], p, pred=labels))
-    standings = ranked(values, context.metric)
-    return Comparison(standings, context.metric.name, prior, num_rows, num_sets, len(evidence))
+        for place in range(number, num_sets, len(pairs)):
+            numbers.append(number)
+            now = replicates[place % len(replicates)] if len(replicates) else shares
+            drawn = [(values, now)]
+            # Half of the sets are enough for a mean.
+            if other is not None and (place // len(pairs)) % 2 == 0:
+                drawn.append((others, other[0]))
+            for table, drawn_shares in drawn:
+                rows = _drawn_rows(held_out.targets, drawn_shares, num_rows, rng, held_out.groups)
+                for name, apply in applied.items():
+                    if name in whole:
+                        p, labels = whole[name].probabilities[rows], whole[name].labels[rows]
+                    else:
+                        answer = apply(every[rows])
+                        p, labels = answer.probabilities, answer.labels
+                    table[name].append(context.metric.score(held_out.targets[rows], p, pred=labels))
+    known = shares > 0
+    ratio = float(num_rows * (shares[known] ** 2 / evidence.counts()[known]).sum())
+    noise = Noise(np.array(numbers), ratio)
+    standings, gains = ranked(values, context.metric, noise, others if other else None)
+    return Comparison(
+        standings,
+        context.metric.name,
+        prior,
+        num_rows,
+        num_sets,
+        len(evidence),
+        risk=risk,
+        other=other[1] if other else "",
+        gains=gains,
+        noise=noise,
+    )
 
 
 def whole_pairs(pairs: Iterator[tuple[Indices, Indices]]) -> list[tuple[Indices, Indices]]:
@@ -374,6 +624,11 @@ def whole_pairs(pairs: Iterator[tuple[Indices, Indices]]) -> list[tuple[Indices,
 def method_of(label: str) -> str:
     """The method of a line of the table, which may name an option after it."""
     return label.partition(" ")[0]
+
+
+def estimates(label: str) -> bool:
+    """Whether the method of a line estimates the shares instead of presuming them."""
+    return label.endswith(f" {ESTIMATED}")
 
 
 def of_groups(label: str) -> bool:
@@ -464,6 +719,7 @@ def compared_cells(
         metric,
         num_rows=min(num_rows, LARGEST_SET),
         seed=seed,
+        risk=RISK if settings.risk is None else settings.risk,
         groups=rows,
         blends=blends,
     )
@@ -479,6 +735,7 @@ def compare_cells(
     num_rows: int,
     num_sets: int = SETS,
     seed: int = 0,
+    risk: float = RISK,
     groups: Indices | None = None,
     blends: Mapping[str, Callable[..., Blend]] | None = None,
 ) -> Comparison:
@@ -493,6 +750,7 @@ def compare_cells(
     blends = blends or {}
     values: dict[str, list[float]] = {name: [] for name in (*differing, *blends)}
     pairs = whole_pairs(halves(_rarest(targets), rng, groups))
+    numbers = []
     for number, (fit, held) in enumerate(pairs):
         moved = {
             name: method(targets[fit], probabilities[fit]).move(probabilities[held])
@@ -507,6 +765,7 @@ def compare_cells(
             }
         own = None if groups is None else groups[held]
         for _ in range(number, num_sets, len(pairs)):
+            numbers.append(number)
             rows = _drawn_cells(targets[held], moved[NONE], num_rows, metric, rng, own)
             for name, now in moved.items():
                 values[name].append(metric.score(targets[held[rows]], now[rows]))
@@ -517,8 +776,20 @@ def compare_cells(
             f"{'the methods without groups' if blends else 'all methods'} keep"
         )
         values = dict.fromkeys(methods, values[NONE]) | {name: values[name] for name in blends}
-    standings = ranked(values, metric)
-    return Comparison(standings, metric.name, AS_HELD_OUT, num_rows, num_sets, len(targets), note)
+    noise = Noise(np.array(numbers), num_rows / len(targets))
+    standings, gains = ranked(values, metric, noise)
+    return Comparison(
+        standings,
+        metric.name,
+        AS_HELD_OUT,
+        num_rows,
+        num_sets,
+        len(targets),
+        note,
+        risk=risk,
+        gains=gains,
+        noise=noise,
+    )
 
 
 def _rarest(targets: Targets) -> Indices:

@@ -29,6 +29,8 @@ from comptool.postprocess.calibration.methods import (
 
 THRESHOLDS = "thresholds"
 METHOD_OPTION = "--method-option"
+# Chance of harm up to which a comparison recommends a method.
+RISK = 0.2
 # Panels of --help.
 CAN, F_SCORE, EVIDENCE = "Alternating normalisation (can)", "Thresholds", "Out-of-fold evidence"
 COSTS, GROUPS = "Costs of mistakes (cost)", "Neighbours (context)"
@@ -54,8 +56,16 @@ class CalibrationConfig:
         panel=EVIDENCE,
     )
     target_prior: str | None = option(
-        help="Class shares of the test set: uniform, train, or a table of class and share.",
-        shown="none; --compare: both",
+        help="Class shares of the test set: uniform, train, estimated (from the predictions), or a "
+        "table of class and share.",
+        shown="none; --compare: all three",
+        panel=EVIDENCE,
+    )
+    risk: float | None = option(
+        help="Chance of harm up to which --compare recommends a method.",
+        min=0,
+        max=0.5,
+        shown=f"{RISK:g}",
         panel=EVIDENCE,
     )
     alpha: float | None = option(
@@ -145,6 +155,8 @@ class CalibrationConfig:
         if self.target_prior is not None and not uses_target:
             raise UsageError(f"--target-prior has no meaning for --method {self.method}")
         self._check_groups([self.method])
+        if self.risk is not None:
+            raise UsageError("--risk is for --compare")
 
     def check_compare(self, methods: Sequence[str] | None = None) -> None:
         """Refuse options that a comparison does not use."""

@@ -30,10 +30,11 @@ SMALLEST = float(np.finfo(np.float64).eps)
 ACCURACY = metrics.find("accuracy", DEFAULT_TASK)
 # Multiple of its share above which a class gets a warning.
 SWALLOWS = 2
-UNIFORM, TRAIN = "uniform", "train"
+UNIFORM, TRAIN, ESTIMATED = "uniform", "train", "estimated"
 TOLERANCE = 1e-3
 LIKE_TRAINING = "as frequent as in training"
 EQUALLY = "equally frequent"
+AS_ESTIMATED = "as frequent as estimated from the predictions"
 
 
 @dataclass(frozen=True)
@@ -213,7 +214,8 @@ def _read(path: Path, classes: Sequence[str]) -> Doubles:
         raise InputError(
             "there is no such file of class shares",
             file=path,
-            mend="--target-prior takes uniform, train or a table with a class and its share a row",
+            mend="--target-prior takes uniform, train, estimated or a table with a class and its "
+            "share a row",
         )
     table = read_table(path)
     if len(table.columns) < 2:

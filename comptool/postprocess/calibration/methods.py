@@ -32,6 +32,7 @@ class CalibrationMethod(Entry):
     costs: bool = False  # whether it answers by the costs of mistakes, and is measured by them
     # Whether it needs the groups of the rows, ``--by``; of test sets it is given whole groups.
     grouped: bool = False
+    estimates: bool = False  # whether it estimates the shares of the test set if none are given
     ordered: bool = False  # whether it is for grades alone
 
 
@@ -69,6 +70,7 @@ METHODS: Registry[CalibrationMethod] = Registry(
         "Class shares replaced by Bayes' rule; those of the test set estimated if not given.",
         "Saerens, Latinne & Decaestecker 2002, doi:10.1162/089976602753284446",
         of_sets=True,
+        estimates=True,
     ),
     CalibrationMethod(
         "logit-adjust",

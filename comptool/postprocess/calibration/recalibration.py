@@ -30,6 +30,8 @@ from comptool.postprocess import inputs
 from comptool.postprocess.calibration.config import THRESHOLDS, CalibrationConfig
 from comptool.postprocess.calibration.context import (
     ACCURACY,
+    AS_ESTIMATED,
+    ESTIMATED,
     CalibrationContext,
     ClassCounts,
     Floats,
@@ -44,6 +46,7 @@ from comptool.postprocess.calibration.group_context import (
     groups_of,
     nested,
 )
+from comptool.postprocess.calibration.label_shift import ShareEstimate, estimate_shares
 from comptool.postprocess.calibration.methods import CELL_METHODS, METHODS, CalibrationMethod
 from comptool.postprocess.calibration.multilabel_methods import AVERAGES, Fitted, Targets
 from comptool.postprocess.oof import FOLDS, Labelled, nested_folds, own_evidence, trained_counts
@@ -76,6 +79,7 @@ class CalibrationBasis:
     context: CalibrationContext
     prior: str
     labelled: Labelled | None
+    estimate: ShareEstimate | None = None  # of the test shares, if these are presumed
 
 
 def decide(
@@ -98,7 +102,8 @@ def decide(
             trained = trained_counts(headers, predictions.classes)
     if entry.costs:
         metric = usable_metric(load(competition), predictions.classes)
-    if entry.fitted or oof is not None or (method == "prior" and trained is None):
+    estimated = target_prior == ESTIMATED
+    if entry.fitted or estimated or oof is not None or (method == "prior" and trained is None):
         about = load(competition)
         metric = usable_metric(about, predictions.classes)
         try:
@@ -116,6 +121,7 @@ def decide(
         metric,
         trained=trained,
         competition=competition,
+        predictions=predictions,
     )
     groups = None
     if entry.grouped:
@@ -174,26 +180,40 @@ def basis_of(
     *,
     trained: Counts | None = None,
     competition: Path | None = None,
+    predictions: Predictions | None = None,
+    seed: int = 0,
 ) -> CalibrationBasis:
-    """The context of the methods for a prediction file."""
+    """The context of the methods for a prediction file.
+
+    The target prior ``estimated`` is estimated from ``predictions``, a UsageError without them.
+    """
     if labelled is not None:
         labelled.check_classes(classes, source)
     counts = counts_of(source, tuple(classes), facts, competition)
-    target, prior = None, ""
-    if target_prior is not None:
+    target, prior, estimate = None, "", None
+    evidence = None if labelled is None else evidence_of(labelled, classes)
+    if target_prior == ESTIMATED:
+        if predictions is None or evidence is None:
+            raise UsageError(
+                "--target-prior estimated needs the predictions of the test set and out-of-fold "
+                "rows"
+            )
+        estimate = estimate_shares(predictions.probabilities, evidence, seed=seed)
+        target, prior = estimate.shares, AS_ESTIMATED
+    elif target_prior is not None:
         remedy = "Give a file: --target-prior FILE"
         target, prior = shares_of(target_prior, classes, lambda: counts(remedy).numbers)
     if labelled is not None:
         trained = labelled.trained
     context = CalibrationContext(
-        evidence=None if labelled is None else evidence_of(labelled, classes),
+        evidence=evidence,
         presumed=None if trained is None else trained / trained.sum(),
         target=target,
         metric=metric,
         classes=tuple(classes),
         counts=counts,
     )
-    return CalibrationBasis(context, prior, labelled)
+    return CalibrationBasis(context, prior, labelled, estimate)
 
 
 def counts_of(
@@ -294,6 +314,8 @@ def _notes(
         notes.append(f"from the shares trained on: {_shares(classes, basis.context.presumed)}")
     if basis.prior:
         notes.append(f"assuming that the test classes are {basis.prior}")
+    if basis.estimate is not None:
+        notes.append(basis.estimate.note(classes, basis.context.trained_shares()))
     shown = ("temperature", "tau", "estimated", "uncertain_rows")
     found = [f"{name} {record[name]:.4g}" for name in shown if isinstance(record.get(name), float)]
     if isinstance(between := record.get("thresholds"), list):
