@@ -91,12 +91,12 @@ def write_state(
     identity: Mapping[str, Any],
     gauges: Mapping[str, Any],
 ) -> None:
-    """Write ``last.pt`` atomically, replacing an older one."""
+    """Write ``last.pt`` atomically, replacing an older one; it names no device."""
     document = {
         "format": STATE_FORMAT,
         "progress": asdict(progress),
-        "weights": dict(weights),
-        "optimisation": dict(optimisation),
+        "weights": _on_cpu(weights),
+        "optimisation": _on_cpu(optimisation),
         "header": header.document(),
         "identity": dict(identity),
         "gauges": dict(gauges),
@@ -104,6 +104,15 @@ def write_state(
     # An own stream: torch's error for a full disk is unclear.
     with atomic_output(path, force=True) as temporary, temporary.open("wb") as stream:
         torch.save(document, stream)
+
+
+def _on_cpu(state: Any) -> Any:
+    """A state whose tensors are in this machine's memory."""
+    if isinstance(state, Mapping):
+        return {name: _on_cpu(value) for name, value in state.items()}
+    if isinstance(state, list | tuple):
+        return type(state)(map(_on_cpu, state))
+    return state.cpu() if isinstance(state, Tensor) else state
 
 
 def read_state(path: Path) -> TrainState:

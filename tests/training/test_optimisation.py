@@ -106,6 +106,64 @@ def test_every_optimizer_moves_the_weights_and_its_state_can_be_kept(name, tmp_p
     optimisation(model, optimizer=name, lr=0.01).load_state_dict(state)
 
 
+class Network(nn.Module):
+    """Weights of each shape that optimizers tell apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(2, 3, 3, bias=False)
+        self.norm = nn.BatchNorm2d(3)
+        self.linear = nn.Linear(3, 2)
+
+    def forward(self, images):
+        return self.linear(self.norm(self.convolution(images)).mean(dim=(2, 3)))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("devices", [("cpu", "cuda"), ("cuda", "cpu"), ("cuda", "cuda")])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_on_a_gpu_every_state_goes_on_where_another_device_left_it(name, devices):
+    settings = TrainSettings(
+        optimizer=name, ema=0.9, clip_grad=0.1, warmup_epochs=0.0, schedule="constant"
+    )
+    images = torch.randn(6, 8, 2, 5, 5, generator=torch.Generator().manual_seed(0))
+
+    def trained(begun, device, updates):
+        torch.manual_seed(1)
+        model = Network().to(device)
+        precision = MixedPrecision("off", torch.device(device))
+        found = Optimisation(model, settings, 1e-3, UPDATES, precision)
+        if begun is not None:
+            model.load_state_dict(begun.model.state_dict())
+            found.load_state_dict(begun.state_dict())
+        for number in updates:
+            found.begin(number)
+            found.backward((model(images[number].to(device)) - 1).square().mean())
+            found.step()
+            found.average(number)
+        return found
+
+    first, second = devices
+    whole = trained(None, "cpu", range(6))
+    begun = trained(None, first, range(3))
+    found = trained(begun, second, range(3, 6))
+    for one, other in zip(
+        (*whole.model.state_dict().values(), *whole.evaluated.state_dict().values()),
+        (*found.model.state_dict().values(), *found.evaluated.state_dict().values()),
+        strict=True,
+    ):
+        assert other.device.type == second
+        torch.testing.assert_close(other.cpu(), one, rtol=1e-3, atol=1e-5)
+    states = [of.optimizer.state_dict()["state"] for of in (whole, found)]
+    assert states[0].keys() == states[1].keys()
+    assert sum(map(len, states[0].values()))
+    for number, state in states[0].items():
+        for key, value in state.items():
+            other = torch.as_tensor(states[1][number][key]).cpu()
+            torch.testing.assert_close(other, torch.as_tensor(value), rtol=1e-3, atol=1e-5)
+
+
 def test_weight_decay_spares_biases():
     model = nn.Linear(2, 2)
     weight, bias = model.weight.detach().clone(), model.bias.detach().clone()
