@@ -11,8 +11,9 @@ def evaluate(config: EvaluateConfig) -> None:
     """Report the metrics of a run or of predictions.
 
     Accuracy, balanced and per class, macro F1, kappa and calibration; multi-label: mAP; grades: the
-    weighted kappa; numbers: RMSE, MAE, R2 and Spearman. Each metric has a 95 % bootstrap confidence
-    interval over rows. The expected calibration error (ECE) has 15 bins of the top probability; the
+    weighted kappa; numbers: RMSE, MAE, R2 and Spearman. Accuracies have Jeffreys' 95 % interval,
+    other metrics that of a bootstrap over rows. The expected calibration error (ECE) has 15 bins of
+    the top probability and no interval; beside it is what a calibrated model would show. The
     confidence gap is 100 times the mean top probability of correct rows minus that of wrong rows.
 
     Example: comptool evaluate resnet18 --pictures pictures

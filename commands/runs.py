@@ -50,7 +50,8 @@ def runs(config: RunsConfig) -> None:
     rows, processed like the prediction file. Leaderboard scores come from 'comptool score --record'
     or 'comptool runs --record FILE --public 0.71'; submissions/scores.csv keeps them by a digest of
     the file, so that they outlive it. The correlation of local and leaderboard scores follows below
-    the tables.
+    the tables; submissions of runs that differ in seed or fold alone, or started from one another,
+    count as one.
 
     Example: comptool runs --sort score
     """
@@ -79,7 +80,8 @@ def runs(config: RunsConfig) -> None:
     resamples = scores.RESAMPLES if config.bootstrap is None else config.bootstrap
     local = scores.LocalScores(facts, resamples=resamples) if facts else None
     found = tracking_report.sort_listing(inventory.take_stock(local), config.sort or "time")
-    together = tracking_report.correlations(found.records)
+    lineages = inventory.lineages_of(found.records, found.runs)
+    together = tracking_report.correlations(found.records, lineages)
     text = tracking_report.text(found, list(map(str, together)))
     summary = {
         **tracking_report.document(found),

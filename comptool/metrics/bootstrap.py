@@ -1,12 +1,18 @@
-"""Percentile bootstrap intervals of metrics, by resampling rows.
+"""Intervals of metrics: the percentile bootstrap over rows, and Jeffreys' of a share of rows.
 
 Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13. Resamples have as many
 rows as the table. This matters for average precision, which is higher for few positive rows: the
 interval may lie above the value on a large test set.
+
+A share has the interval of equal tails under H. Jeffreys' prior, Beta(1/2, 1/2), with the end 0 of
+a share of 0 and 1 of a share of 1 (L. D. Brown, T. T. Cai, A. DasGupta, "Interval Estimation for a
+Binomial Proportion", Statistical Science 16(2), 2001): resamples of rows that are all right are all
+right, too. Of shares near 1 on few rows it covers 94 to 98 %, Wilson's interval 90 to 98 %.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -17,6 +23,7 @@ from comptool.io.records import Figure
 from comptool.metrics.metric_registry import Floats, Weighted
 
 LEVEL = 0.95
+ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 RESAMPLES = 1000
 
 
@@ -24,8 +31,8 @@ RESAMPLES = 1000
 class IntervalEstimate:
     """A value and its 95 % interval.
 
-    ``value`` is NaN if undefined; ``low`` and ``high`` are NaN without resamples, or if the value
-    is undefined on all of them.
+    ``value`` is NaN if undefined; ``low`` and ``high`` are NaN without an interval, or if the value
+    is undefined on all resamples.
     """
 
     value: Figure
@@ -37,6 +44,10 @@ class IntervalEstimate:
             return "undefined"
         shown = [f"{number:.4f}" for number in (self.value, self.low, self.high)]
         return shown[0] if np.isnan(self.low) else f"{shown[0]} ({shown[1]} to {shown[2]})"
+
+    def alone(self) -> IntervalEstimate:
+        """The value without an interval."""
+        return IntervalEstimate(self.value, np.nan, np.nan)
 
     def document(self) -> dict[str, float | None]:
         """The value as JSON; None if undefined."""
@@ -67,8 +78,25 @@ def figures_with_intervals(
         column = drawn[:, index] if resamples else np.empty(0)
         defined = column[~np.isnan(column)]
         if defined.size:
-            ends[:, index] = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+            ends[:, index] = np.quantile(defined, ENDS)
     return [IntervalEstimate(*map(float, row)) for row in zip(values, *ends, strict=True)]
+
+
+def share_with_interval(right: float, rows: float) -> IntervalEstimate:
+    """A share of independent rows with Jeffreys' interval; NaN of no rows."""
+    if not rows:
+        return IntervalEstimate(np.nan, np.nan, np.nan)
+    # The quantiles by numpy alone, as scipy takes as long to import as all the rest. With the share
+    # as the squared sine of an angle, the posterior is this bell of the same width everywhere.
+    centre, width = math.asin(math.sqrt((right + 0.5) / (rows + 1))), 0.5 / math.sqrt(rows + 1)
+    angles = np.linspace(max(centre - 10 * width, 0), min(centre + 10 * width, math.pi / 2), 5_001)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = 2 * right * np.log(np.sin(angles)) if right else np.zeros_like(angles)
+        logs = logs + (2 * (rows - right) * np.log(np.cos(angles)) if right < rows else 0)
+    bell = np.exp(logs - logs.max())
+    area = np.append(0, np.cumsum(bell[1:] + bell[:-1]))
+    low, high = (float(end) for end in np.sin(np.interp(ENDS, area / area[-1], angles)) ** 2)
+    return IntervalEstimate(right / rows, low if right else 0.0, high if right < rows else 1.0)
 
 
 def metric_with_interval(

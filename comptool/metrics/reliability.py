@@ -79,6 +79,19 @@ class Confidences:
         divisor = np.maximum(number, np.finfo(float).tiny)
         return Reliability(number, confidence / divisor, right / divisor)
 
+    def errors_if_calibrated(self, draws: int, seed: int) -> Floats:
+        """Calibration errors of answers that are right as often as their confidences say, (draws,).
+
+        The error of a calibrated model is not 0 but what the chance of M answers makes of it.
+        """
+        rng = np.random.default_rng(seed)
+        sums = np.bincount(self._bins, weights=self.confidence, minlength=BINS)
+        errors = np.empty(draws)
+        for index in range(draws):
+            right = self._bins[rng.random(len(self._bins)) < self.confidence]
+            errors[index] = np.abs(np.bincount(right, minlength=BINS) - sums).sum()
+        return errors / max(len(self._bins), 1)
+
     @cached_property
     def _sums(self) -> Floats:
         """Confidence and number of the right predictions, then of the wrong, (4, M)."""

@@ -22,7 +22,13 @@ from comptool.io.provenance import PracticeFacts
 from comptool.io.runs import damaged_record
 from comptool.io.tables import check_ids, refuse_missing
 from comptool.metrics import Metric, find
-from comptool.metrics.bootstrap import IntervalEstimate, figures_with_intervals, value_or_nan
+from comptool.metrics.bootstrap import (
+    ENDS,
+    IntervalEstimate,
+    figures_with_intervals,
+    share_with_interval,
+    value_or_nan,
+)
 from comptool.metrics.curve_areas import WeightedRanking
 from comptool.metrics.multiclass import Confusion, class_shares
 from comptool.metrics.reliability import Confidences
@@ -39,6 +45,9 @@ from comptool.reports.score import (
 )
 from comptool.tasks import Task
 
+ACCURACY, ECE = "accuracy", "ece"
+# Draws of the calibration error of a calibrated model, at most: their mean is exact to 1 %.
+DRAWS = 200
 UNITS = {"confidence-gap": " points"}
 
 
@@ -64,6 +73,8 @@ class Evaluation:
     # Learnt fusion weights of each network by its folder: the share of the first kind of attention
     # in every block, as named in ``metrics.csv``, and their mean.
     fusion: dict[str, dict[str, float]] = field(default_factory=dict)
+    # Mean and central 95 % of the calibration error of a calibrated model with these confidences.
+    calibrated: IntervalEstimate | None = None
 
     @property
     def of_class(self) -> str:
@@ -76,7 +87,7 @@ class Evaluation:
         lines = [f"{self.evaluated}: {len(self.targets)} rows, labels of {self.truth}"]
         width = max(map(len, self.figures))
         lines += [
-            f"{name:<{width}}  {figure}{UNITS.get(name, '')}"
+            f"{name:<{width}}  {figure}{UNITS.get(name, '')}{self._beside(name)}"
             for name, figure in self.figures.items()
         ]
         if self.confidences is not None or len(self.classes) > 1:
@@ -88,6 +99,11 @@ class Evaluation:
             lines.append(f"fusion weights of {folder}, share of the coordinate attention")
             lines += [f"  {name:<10}  {alpha:.4f}" for name, alpha in alphas.items()]
         return "\n".join(lines)
+
+    def _beside(self, name: str) -> str:
+        if name != ECE or self.calibrated is None:
+            return ""
+        return f"; of a calibrated model with these confidences {self.calibrated}"
 
     def document(self) -> dict[str, Any]:
         """The evaluation as JSON values."""
@@ -102,6 +118,8 @@ class Evaluation:
             "warnings": list(self.notes),
             "metric": self.metric,
         }
+        if self.calibrated is not None:
+            found["ece_if_calibrated"] = self.calibrated.document()
         if self.confusion is not None:
             found["confusion"] = self.confusion.astype(int).tolist()
         return found
@@ -159,6 +177,12 @@ def evaluate(
     measured = _measured(task, metric)
     values = _figures(measured, targets, predictions.probabilities, answered, confidences)
     figures, per_class = _with_intervals(values, len(targets), resamples, seed)
+    calibrated = None
+    if resamples and confusion is not None:
+        figures, per_class = _of_shares(figures, confusion)
+    if resamples and confidences is not None and len(confidences.row):
+        errors = confidences.errors_if_calibrated(min(resamples, DRAWS), seed)
+        calibrated = IntervalEstimate(errors.mean(), *np.quantile(errors, ENDS).tolist())
     named = dict(zip(predictions.classes, per_class, strict=True))
     networks = networks_of(path)
     notes = [note for folder, header in networks.items() if (note := left_out(folder, header))]
@@ -182,6 +206,7 @@ def evaluate(
         named,
         tuple(notes),
         fusion,
+        calibrated,
     )
 
 
@@ -250,7 +275,7 @@ def _figures(
     if confidences is None:
         errors = np.abs(probabilities - targets)
         return figures, lambda weights: np.average(errors, axis=0, weights=weights)
-    figures["ece"] = lambda weights: confidences.reliability(weights).error
+    figures[ECE] = lambda weights: confidences.reliability(weights).error
     if answered is None:
         return figures, WeightedRanking(targets, probabilities).precisions
     figures["confidence-gap"] = confidences.gap
@@ -267,7 +292,23 @@ def _with_intervals(
         return np.array([*(value(weights) for value in figures.values()), *per_class(weights)])
 
     found = figures_with_intervals(everything, num_rows, resamples, seed)
-    return dict(zip(figures, found, strict=False)), found[len(figures) :]
+    named = dict(zip(figures, found, strict=False))
+    if ECE in named:
+        # Chance raises it, in a resample twice: resamples lie above a small error, not around it.
+        named[ECE] = named[ECE].alone()
+    return named, found[len(figures) :]
+
+
+def _of_shares(
+    figures: dict[str, IntervalEstimate], confusion: npt.NDArray[np.number]
+) -> tuple[dict[str, IntervalEstimate], list[IntervalEstimate]]:
+    """The figures with Jeffreys' interval of the accuracy; the accuracy of each class with its."""
+    right, rows = np.diag(confusion), confusion.sum(axis=1)
+    pairs = zip(right.tolist(), rows.tolist(), strict=True)
+    if ACCURACY in figures:
+        whole = share_with_interval(float(right.sum()), float(rows.sum()))
+        figures = {**figures, ACCURACY: whole}
+    return figures, [share_with_interval(*pair) for pair in pairs]
 
 
 CONFUSION, RELIABILITY, NUMBERS = "confusion.png", "reliability.png", "numbers.png"
@@ -296,7 +337,7 @@ def draw(
         drawn[NUMBERS] = draw_numbers(found.targets, found.probabilities, found.classes)
     else:
         reliability = found.confidences.reliability(np.ones(len(found.targets)))
-        drawn[RELIABILITY] = draw_reliability(reliability, found.figures["ece"].value)
+        drawn[RELIABILITY] = draw_reliability(reliability, found.figures[ECE].value)
     if found.confusion is not None:
         drawn[CONFUSION] = draw_confusion(found.confusion, found.classes)
     inputs = provenance.hashes([found.evaluated, found.truth])

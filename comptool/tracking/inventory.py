@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -25,7 +26,9 @@ from comptool.io.runs import (
 )
 from comptool.tracking.scores import (
     SCORES,
+    STEPS,
     TABLES,
+    UNRECORDED,
     Local,
     LocalScores,
     Origin,
@@ -48,6 +51,9 @@ class Run:
     local: Local = field(default_factory=lambda: Local(None, 0))  # score on the held-out rows
     made_from: tuple[str, ...] = ()  # tables, extra tables and runs that it was trained from
     note: str = ""  # warning about its classes
+    settings: str = ""  # of the training but for seed and fold; blank: unknown
+    parents: tuple[str, ...] = ()  # names of the runs that it started from
+    lineage: str = ""  # the first of the runs that differ in seed, fold or start alone
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ def take_stock(scores: LocalScores | None) -> Listing:
     records = read_records()
     of_run: Callable[[Path], Local] = scores.of_run if scores else _unscored
     of_facts: Callable[[PredictionFacts], Local] = scores.of_predictions if scores else _unscored
-    runs = [_run(folder, of_run) for folder in _folders()]
+    runs = with_lineages([_run(folder, of_run) for folder in _folders()])
     latest = _latest(records)
     paths = _files()
     digests = {path: provenance.sha256(path) for path in paths} if latest else {}
@@ -146,7 +152,65 @@ def _run(folder: Path, score: Callable[[Path], Local]) -> Run:
         local=score(folder),
         made_from=_parents(headers),
         note=left_out(folder, headers[0]) or "",
+        settings=_settings(headers[0]),
+        parents=tuple(dict.fromkeys(_run_name(one.init_from) for one in headers if one.init_from)),
     )
+
+
+# Settings in which near-copies of a run may differ: the draw, and how it was computed.
+FREE = ("seed", "fold", "workers", "device", "max_pixels", "init_from")
+
+
+def _settings(header: RunHeader) -> str:
+    kept = {name: value for name, value in header.arguments.items() if name not in FREE}
+    if not kept:
+        return ""
+    return json.dumps([header.model.name, header.dropped, kept], sort_keys=True, default=str)
+
+
+def _run_name(start: str) -> str:
+    """The run of a checkpoint's folder, which may be that of a fold."""
+    folder = Path(start)
+    return folder.parent.name if folder.parent.parent.name == WEIGHTS.name else folder.name
+
+
+def with_lineages(runs: Sequence[Run]) -> list[Run]:
+    """The runs with their lineages.
+
+    Runs whose settings differ in seed and fold alone are near-copies of one another, and a run that
+    started from another is one of it: what happens to one, happens to all.
+    """
+    by_name = {run.name: run for run in runs}
+    first: dict[str, str] = {}
+    for run in sorted(runs, key=lambda run: (run.time, run.name)):
+        if run.settings and not run.parents:
+            first.setdefault(run.settings, run.name)
+
+    def root(name: str, seen: frozenset[str] = frozenset()) -> str:
+        run = by_name.get(name)
+        if run is None or name in seen:
+            return name
+        if run.parents:
+            return root(run.parents[0], seen | {name})
+        return first.get(run.settings, name)
+
+    return [replace(run, lineage=root(run.name)) for run in runs]
+
+
+def lineages_of(records: Sequence[Record], runs: Sequence[Run]) -> dict[str, str]:
+    """What each submission was made from: the lineages of its runs; by digest of the file.
+
+    A submission without a known run is a lineage of its own.
+    """
+    known = {run.name: run.lineage for run in runs}
+    found = {}
+    for record in records:
+        names = [name for name in record.made_from.split(", ") if name not in STEPS]
+        if record.made_from in ("", UNRECORDED) or not names:
+            found[record.sha256] = record.sha256
+        else:
+            found[record.sha256] = ", ".join(sorted({known.get(name, name) for name in names}))
+    return found
 
 
 def _fold(headers: Sequence[RunHeader]) -> str:

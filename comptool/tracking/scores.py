@@ -43,6 +43,7 @@ from comptool.registry import is_user_object
 from comptool.reports.score import Grade, figure
 
 TABLES = (*SUFFIXES, ".csv.gz", ".zip")
+UNRECORDED = "no record says"
 # Commands that make prediction files; other inputs are not steps.
 STEPS = ("submit", "recalibrate", "ensemble", "tta", "infer")
 
@@ -57,7 +58,7 @@ class Origin:
     changed: tuple[Path, ...] = ()  # tables changed since a step read them
 
     def __str__(self) -> str:
-        return ", ".join((*self.steps, *self.runs)) or "no record says"
+        return ", ".join((*self.steps, *self.runs)) or UNRECORDED
 
 
 def origin(path: Path) -> Origin:

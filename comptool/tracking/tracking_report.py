@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import scipy
 
 from comptool.errors import counted
@@ -15,40 +17,57 @@ from comptool.reports.score import figure
 from comptool.tracking.inventory import File, Listing, Run
 from comptool.tracking.scores import Local, Record
 
+Floats = npt.NDArray[np.float64]
+
 # Fewer give no interval.
 FEWEST = 4
+NORMAL = 1.959963984540054  # 97.5 % quantile
 PARTS = ("public", "private")
 
 
 @dataclass(frozen=True)
 class Correlation:
-    """Correlation of local scores and one part of the leaderboard."""
+    """Correlation of local scores and one part of the leaderboard.
+
+    Submissions of the same lineages of runs are near-copies: each lineage counts once in Pearson's
+    correlation, shared by its submissions, and the interval is that of as many independent pairs.
+    """
 
     part: str  # ``"public"`` or ``"private"``
     metric: str
     n: int  # submissions with both scores
+    lineages: int  # their different lineages
     pearson: float | None = None  # None: too few or constant scores
-    low: float | None = None  # 95 % interval, by the Fisher transformation
+    low: float | None = None  # 95 % interval, by the Fisher transformation; None: few lineages
     high: float | None = None
-    spearman: float | None = None
+    spearman: float | None = None  # of all submissions
 
     def __str__(self) -> str:
         pair = f"local and {self.part} {self.metric}, {counted(self.n, 'submission')}"
+        if self.lineages < self.n:
+            pair = f"{pair} of {counted(self.lineages, 'independent lineage')} of runs"
         if self.pearson is not None:
+            interval = f"no interval from fewer than {FEWEST} lineages"
+            if self.low is not None:
+                interval = f"95 %: {self.low:.2f} to {self.high:.2f}"
             return (
-                f"{pair}\n    Pearson {self.pearson:.2f} (95 %: {self.low:.2f} to "
-                f"{self.high:.2f}), Spearman {self.spearman:.2f}"
+                f"{pair}\n    Pearson {self.pearson:.2f} ({interval}), Spearman {self.spearman:.2f}"
             )
         if self.n < FEWEST:
             return f"{pair} with both: too few, {FEWEST} are needed"
         return f"{pair}: undefined, all scores of a side are equal"
 
 
-def correlations(records: Iterable[Record]) -> list[Correlation]:
+def correlations(
+    records: Iterable[Record], lineages: Mapping[str, str] | None = None
+) -> list[Correlation]:
     """The correlation for each metric and part of the leaderboard in the records, oldest first.
 
     A file that was recorded more than once counts once, by its latest record with that score.
+    ``lineages`` names what each file was made from, by its digest; a file that is not in it is a
+    lineage of its own.
     """
+    known = lineages or {}
     pairs: dict[tuple[str, str], dict[str, tuple[float, float]]] = {}
     for record in records:
         for part in PARTS:
@@ -59,25 +78,37 @@ def correlations(records: Iterable[Record]) -> list[Correlation]:
             if record.local is not None:
                 of_part[record.sha256] = (record.local, score)
     return [
-        _correlation(part, metric, list(found.values())) for (metric, part), found in pairs.items()
+        _correlation(
+            part, metric, list(found.values()), [known.get(digest, digest) for digest in found]
+        )
+        for (metric, part), found in pairs.items()
     ]
 
 
-def _correlation(part: str, metric: str, pairs: list[tuple[float, float]]) -> Correlation:
-    one = Correlation(part, metric, len(pairs))
+def _correlation(
+    part: str, metric: str, pairs: list[tuple[float, float]], lineages: list[str]
+) -> Correlation:
+    sizes = Counter(lineages)
+    one = Correlation(part, metric, len(pairs), len(sizes))
     local, scores = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
     if len(pairs) < FEWEST or not np.ptp(local) or not np.ptp(scores):
         return one
-    pearson = scipy.stats.pearsonr(local, scores)
-    interval = pearson.confidence_interval()
+    pearson = _pearson(local, scores, np.array([1 / sizes[lineage] for lineage in lineages]))
     ranks = scipy.stats.spearmanr(local, scores)
-    return replace(
-        one,
-        pearson=float(pearson.statistic),
-        low=float(interval.low),
-        high=float(interval.high),
-        spearman=float(ranks.statistic),
-    )
+    one = replace(one, pearson=pearson, spearman=float(ranks.statistic))
+    if len(sizes) < FEWEST:
+        return one
+    with np.errstate(divide="ignore"):  # a correlation of 1 has no width
+        centre, half = np.arctanh(pearson), NORMAL / np.sqrt(len(sizes) - 3)
+    return replace(one, low=float(np.tanh(centre - half)), high=float(np.tanh(centre + half)))
+
+
+def _pearson(local: Floats, scores: Floats, weights: Floats) -> float:
+    """Pearson's correlation of pairs (N,) that count so much, (N,)."""
+    a = local - np.average(local, weights=weights)
+    b = scores - np.average(scores, weights=weights)
+    spread = np.sqrt((weights @ a**2) * (weights @ b**2))
+    return float(np.clip((weights * a) @ b / spread, -1, 1))
 
 
 # Fits two names, the scores and their interval into 80 columns.
@@ -220,12 +251,16 @@ def _short(name: str) -> str:
     return f"{name[: NAME_LENGTH - 1 - half]}…{name[-half:]}"
 
 
+# Of a run: what its lineage was found by.
+HIDDEN = ("settings", "parents")
+
+
 def document(listing: Listing) -> dict[str, Any]:
     """The listing as JSON values."""
     return {
         "metric": listing.metric,
         "runs": [
-            vars(run)
+            {name: value for name, value in vars(run).items() if name not in HIDDEN}
             | {
                 "time": run.time.isoformat(timespec="seconds"),
                 "local": _local_document(run.local),

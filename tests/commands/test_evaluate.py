@@ -52,6 +52,15 @@ def test_predictions_are_evaluated_on_answers(answered, comptool):
     assert accuracy["value"] == pytest.approx(0.8)
     assert accuracy["low"] < 0.8 < accuracy["high"]
     assert document["figures"]["confidence-gap"]["value"] == pytest.approx(0)
+    assert document["figures"]["ece"]["low"] is None
+    expected = document["ece_if_calibrated"]
+    assert 0 <= expected["low"] < expected["value"] < expected["high"]
+    # The interval of three right rows of three.
+    assert document["per_class"]["tank"] == {
+        "value": 1,
+        "low": pytest.approx(0.4644, abs=1e-4),
+        "high": 1,
+    }
     assert document["confusion"] == [[3, 1, 0], [0, 3, 0], [0, 1, 2]]
     assert document["per_class"]["truck"]["value"] == pytest.approx(2 / 3)
     assert document["pictures"] == []
@@ -62,6 +71,16 @@ def test_the_text_names_every_figure_and_class(answered, comptool):
     for name in (*NAMES, "ship", "tank", "truck"):
         assert any(line.split()[0] == name for line in text.splitlines() if line.strip()), name
     assert "0.8000 (" in text
+    (line,) = (one for one in text.splitlines() if one.startswith("ece "))
+    assert "; of a calibrated model with these confidences 0." in line
+
+
+def test_without_resamples_nothing_has_an_interval(answered, comptool):
+    arguments = ("evaluate", "preds.csv", "--answers", "answers.csv", "--bootstrap", "0", "--json")
+    document = json.loads(comptool(*arguments).stdout)
+    figures = [*document["figures"].values(), *document["per_class"].values()]
+    assert all(one["low"] is None for one in figures)
+    assert "ece_if_calibrated" not in document
 
 
 def test_decisions_replace_the_most_probable_class(answered, comptool):

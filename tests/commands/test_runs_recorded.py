@@ -136,3 +136,17 @@ def test_a_dry_run_writes_nothing(uploads):
     assert uploads.run("runs", "--dry-run").stderr.endswith("nothing is written\n")
     assert not Path("submissions/scores.csv").exists()
     assert not Path("weights/.local_scores.json").exists()
+
+
+def test_submissions_of_runs_that_differ_in_their_seed_are_not_independent(runs, listing):
+    files = runs(skills=(2.0, 1.2, 0.6, 0.2), arguments={"model": "x", "lr": 0.1})
+    for number, file in enumerate(files):
+        recorded = runs.run("runs", "--record", file, "--public", 0.9 - number / 10)
+        assert recorded.exit_code == 0, recorded.output
+    found = listing()
+    assert {one["lineage"] for one in found["runs"].values()} == {"run0"}
+    (public,) = found["correlations"]
+    assert (public["n"], public["lineages"], public["low"]) == (4, 1, None)
+    text = runs.run("runs").stdout
+    assert "local and public accuracy, 4 submissions of 1 independent lineage of runs\n" in text
+    assert "(no interval from fewer than 4 lineages)" in text

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import beta, binom
 from sklearn import metrics as sklearn
 
-from comptool.metrics.bootstrap import figures_with_intervals
+from comptool.metrics.bootstrap import figures_with_intervals, share_with_interval
 from comptool.metrics.curve_areas import average_precisions
 from comptool.metrics.multiclass import Confusion, class_shares
 from comptool.metrics.reliability import Confidences
@@ -112,3 +113,58 @@ def test_intervals_follow_from_the_seed_and_can_be_left_out():
     assert all(figure.low <= figure.value <= figure.high for figure in one)
     (bare,) = figures_with_intervals(figures, 60, 0, 0)
     assert bare.document() == {"value": bare.value, "low": None, "high": None}
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 100_000), st.floats(0, 1))
+def test_the_interval_of_a_share_is_the_central_part_of_its_posterior(rows, share):
+    right = round(share * rows)
+    found = share_with_interval(right, rows)
+    posterior = beta(right + 0.5, rows - right + 0.5)
+    assert found.value == right / rows
+    assert posterior.cdf(found.low) == pytest.approx(0.025 if right else 0, abs=1e-5)
+    assert posterior.cdf(found.high) == pytest.approx(0.975 if right < rows else 1, abs=1e-5)
+
+
+@pytest.mark.parametrize("rows", [5, 10, 20, 50])
+def test_the_interval_of_a_share_covers_it_as_often_as_it_says_with_few_rows_too(rows):
+    found = [share_with_interval(right, rows) for right in range(rows + 1)]
+    shares = np.linspace(0.5, 0.995, 199)
+    inside = [[one.low <= share <= one.high for one in found] for share in shares]
+    chances = binom.pmf(np.arange(rows + 1), rows, shares[:, None])
+    # Exact, over all numbers of right rows; single shares jump, as numbers of rows are whole.
+    covered = (chances * inside).sum(axis=1)
+    assert 0.935 < covered.mean() < 0.97
+    assert covered.min() > 0.83
+
+
+def test_no_rows_have_no_share():
+    assert np.isnan(share_with_interval(0, 0).value)
+
+
+def calibrated(rng, rows, sharpness=1.0):
+    logits = 2 * rng.standard_normal((rows, 5))
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    targets = (rng.random(rows)[:, None] > p.cumsum(axis=1)).sum(axis=1)
+    p = p**sharpness
+    return targets, p / p.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(("sharpness", "least", "most"), [(1.0, 0.89, 0.99), (2.0, 0, 0.05)])
+def test_the_error_of_a_calibrated_model_is_what_is_said_of_one(sharpness, least, most):
+    rng = np.random.default_rng(0)
+    inside = 0
+    for seed in range(200):
+        found = Confidences.of(*calibrated(rng, 300, sharpness))
+        errors = found.errors_if_calibrated(100, seed)
+        low, high = np.quantile(errors, [0.025, 0.975])
+        inside += low <= found.reliability(np.ones(300)).error <= high
+    assert least <= inside / 200 <= most
+
+
+def test_the_errors_of_a_calibrated_model_follow_from_its_confidences():
+    # Two answers of 0.5 in one bin: both, one or none are right, with errors 0.5, 0 and 0.5.
+    found = Confidences.of(np.array([0, 1]), np.full((2, 2), 0.5))
+    errors = found.errors_if_calibrated(2_000, 0)
+    assert set(errors.tolist()) == {0.0, 0.5}
+    assert errors.mean() == pytest.approx(0.25, abs=0.03)

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from comptool.io.runs import FINISHED
+from comptool.tracking.inventory import Run, lineages_of, with_lineages
 from comptool.tracking.scores import Record
 from comptool.tracking.tracking_report import FEWEST, correlations
 
@@ -91,3 +96,80 @@ def test_of_a_file_that_was_recorded_again_the_latest_score_counts():
     (found,) = correlations([*made, again])
     assert found.n == 4
     assert found.pearson == pytest.approx(1)
+
+
+def copied(lineages, copies, rng, noise=0.02, correlation=0.6):
+    """Scores of near-copies, and the lineage of each by its digest."""
+    local = rng.standard_normal(lineages)
+    public = correlation * local + np.sqrt(1 - correlation**2) * rng.standard_normal(lineages)
+    pairs = np.repeat(np.stack([local, public]), copies, axis=1)
+    pairs = pairs + noise * rng.standard_normal(pairs.shape)
+    of = {str(n): str(n // copies) for n in range(lineages * copies)}
+    return records(*pairs.tolist()), of
+
+
+def test_near_copies_count_as_one():
+    one, _ = copied(5, 1, np.random.default_rng(0), noise=0)
+    three, of = copied(5, 3, np.random.default_rng(0), noise=0)
+    (alone,), (together,) = correlations(one), correlations(three, of)
+    assert (together.n, together.lineages) == (15, 5)
+    for name in ("pearson", "low", "high"):
+        assert getattr(together, name) == pytest.approx(getattr(alone, name))
+    assert "15 submissions of 5 independent lineages of runs\n    Pearson" in str(together)
+
+
+def test_a_lineage_of_many_submissions_does_not_outvote_the_others():
+    local = [0.1, 0.2, 0.3, 0.4] + 6 * [0.9]
+    public = [0.4, 0.3, 0.2, 0.1] + 6 * [0.9]
+    of = {str(n): "many" for n in range(4, 10)}
+    (found,) = correlations(records(local, public), of)
+    assert found.pearson == pytest.approx(np.corrcoef(local[:5], public[:5])[0, 1])
+
+
+def test_few_lineages_have_no_interval():
+    made, of = copied(2, 4, np.random.default_rng(0))
+    (found,) = correlations(made, of)
+    assert (found.low, found.high) == (None, None)
+    assert "8 submissions of 2 independent lineages of runs\n    Pearson" in str(found)
+    assert "(no interval from fewer than 4 lineages), Spearman" in str(found)
+
+
+@pytest.mark.parametrize(("clustered", "least", "most"), [(True, 0.9, 0.99), (False, 0, 0.8)])
+def test_the_interval_covers_the_correlation_if_near_copies_are_known(clustered, least, most):
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(300):
+        made, of = copied(8, 5, rng)
+        (found,) = correlations(made, of if clustered else None)
+        held += found.low <= 0.6 <= found.high
+    assert least <= held / 300 <= most
+
+
+def run(name, settings="", parents=(), day=1):
+    return Run(
+        name, datetime(2026, 1, day, tzinfo=UTC), FINISHED, settings=settings, parents=parents
+    )
+
+
+def test_runs_of_the_same_settings_and_runs_that_start_from_them_are_one_lineage():
+    made = with_lineages([
+        run("second", "a", day=2), run("first", "a"), run("other", "b"), run("unknown"),
+        run("tuned", "c", ("second",)), run("again", "d", ("tuned",)), run("lost", "e", ("gone",)),
+        run("circle", "f", ("circle",)),
+    ])  # fmt: skip
+    assert {one.name: one.lineage for one in made} == {
+        "second": "first", "first": "first", "other": "other", "unknown": "unknown",
+        "tuned": "first", "again": "first", "lost": "gone", "circle": "circle",
+    }  # fmt: skip
+
+
+def test_a_submission_is_of_the_lineages_of_its_runs():
+    runs = with_lineages([run("one", "a"), run("two", "a", day=2), run("three", "b")])
+    words = ["submit, infer, one", "submit, tta, two", "submit, ensemble, infer, three, two",
+             "submit, ensemble, one, three", "no record says", "", "submit"]  # fmt: skip
+    plain = records([0.1] * 7, [0.1] * 7)
+    made = [replace(one, made_from=text) for one, text in zip(plain, words, strict=True)]
+    found = lineages_of(made, runs)
+    assert found["0"] == found["1"] == "one"
+    assert found["2"] == found["3"] == "one, three"
+    assert [found[name] for name in "456"] == list("456")
