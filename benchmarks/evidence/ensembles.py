@@ -1,14 +1,14 @@
 """The regret of ways to combine members, and of the recommendation of ``ensemble --search auto``.
 
 Each repetition draws labelled rows, lets every way choose and fit on them, and scores the result on
-hidden rows. The regret of a way is what the best of the ways has more there, in points of accuracy.
-The fixed ways are always the same one; the others choose by the nested scores:
+hidden rows. The regret of a way is what the best of the ways has more there, in points of the
+accuracy or the balanced accuracy. The fixed ways are always the same one; the others choose by the
+nested scores:
 
 - ``advice``: what the command recommends, the stack or what the paired interval of the log-loss
   shows to be better;
-- ``advice by accuracy``: equal weights or what the paired interval of the accuracy shows to be
-  better;
-- ``highest nested score``: the best nested accuracy, whatever the interval;
+- ``advice by metric``: equal weights or what the paired interval of the metric shows to be better;
+- ``highest nested score``: the best nested score, whatever the interval;
 - ``advice on greedy``: what ``--search greedy`` recommends, which knows neither stack nor
   temperatures.
 """
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from benchmarks.evidence.families import Population, read_logits, simulated
 from benchmarks.evidence.rates import rate
-from comptool.metrics import find
+from comptool.metrics import Metric, find
 from comptool.postprocess.ensemble.nested_cv import (
     ALL_SEARCHES,
     EQUAL,
@@ -35,11 +35,11 @@ from comptool.postprocess.ensemble.nested_cv import (
     searched,
 )
 
-ACCURACY = find("accuracy", "multiclass")
 HIDDEN = 20_000
 FOLDS = 5
 FIXED = (EQUAL, SINGLE, *ALL_SEARCHES)
 LONG_TAIL = [1 / place for place in range(1, 11)]
+BALANCED = "balanced accuracy"
 FAMILIES: dict[str, dict[str, Any]] = {
     "equal members": {"strengths": [1.5] * 5},
     "unequal members": {"strengths": [2.0, 1.7, 1.5, 1.2, 0.8], "shared": 0.0},
@@ -48,6 +48,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "miscalibrated members": {"strengths": [1.5] * 5, "sharpness": [4.0, 0.4, 1.0, 1.0, 2.0]},
     "long tail": {"strengths": [1.5] * 5, "shares": LONG_TAIL},
     "50 classes": {"strengths": [2.3] * 4, "classes": 50},
+    BALANCED: {"strengths": [1.5] * 5, "shares": LONG_TAIL},
 }
 ROWS = (150, 500, 4000)
 SETTINGS = {
@@ -70,6 +71,9 @@ def setting(name: str, options: argparse.Namespace) -> dict[str, Any]:
     for repeat in range(options.repeats):
         # A setting draws the same whatever else is run.
         random = np.random.default_rng([options.seed, zlib.crc32(name.encode()), repeat])
+        metric = find("accuracy", "multiclass")
+        if name.startswith(BALANCED):
+            metric = find("balanced-accuracy", "multiclass")
         if name in SETTINGS:
             rows, family = SETTINGS[name]
             population = simulated(random, rows + HIDDEN, **family)
@@ -77,30 +81,30 @@ def setting(name: str, options: argparse.Namespace) -> dict[str, Any]:
             rows = int(name.split(", ")[1].split()[0].replace(",", ""))
             population = read_logits(options.logits)
             population = population.rows(random.permutation(len(population.labels)))
-        found.append(repetition(population, rows))
+        if name.startswith(BALANCED):
+            # Members of a balanced training do not presume the shares.
+            shares = np.array(LONG_TAIL) / sum(LONG_TAIL)
+            population = Population(population.labels, population.logits - np.log(shares))
+        found.append(repetition(population, rows, metric))
     return summary(found)
 
 
-def repetition(population: Population, rows: int) -> dict[str, Any]:
-    """The hidden accuracy of each way, fitted to the first ``rows`` of a population."""
+def repetition(population: Population, rows: int, metric: Metric) -> dict[str, Any]:
+    """The hidden score of each way, fitted to the first ``rows`` of a population."""
     members = population.probabilities()
     seen, hidden = list(members[:, :rows]), list(members[:, rows:])
     folds = np.arange(rows) % FOLDS
     *beside, last = ALL_SEARCHES
-    result = searched(
-        seen, population.labels[:rows], ACCURACY, folds, how=last, beside=beside, steps=20
-    )
-    scores = {
-        one.name: float((one.combination(hidden).argmax(axis=1) == population.labels[rows:]).mean())
-        for one in result.candidates
-    }
+    labels, truth = population.labels[:rows], population.labels[rows:]
+    result = searched(seen, labels, metric, folds, how=last, beside=beside, steps=20)
+    scores = {one.name: metric.score(truth, one.combination(hidden)) for one in result.candidates}
     found = result.recommended
     return {
         "scores": scores,
         "said": found.evidence.low > 0,
         "chosen": {
             "advice": found.name,
-            "advice by accuracy": by_accuracy(result.candidates),
+            "advice by metric": by_metric(result.candidates),
             "highest nested score": max(result.candidates, key=lambda one: one.nested.value).name,
             "advice on greedy": on_greedy(result.candidates),
         },
@@ -117,8 +121,8 @@ def on_greedy(candidates: Sequence[ScoredCombination]) -> str:
     return max(better, key=lambda one: one.evidence.value, default=candidates[0]).name
 
 
-def by_accuracy(candidates: Sequence[ScoredCombination]) -> str:
-    """The largest gain in accuracy whose interval is above 0, else equal weights."""
+def by_metric(candidates: Sequence[ScoredCombination]) -> str:
+    """The largest gain of the metric whose interval is above 0, else equal weights."""
     found = [one for one in candidates if one.gain.low > 0]
     return max(found, key=lambda one: one.gain.value, default=candidates[0]).name
 
@@ -134,7 +138,7 @@ def summary(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     right = [one["scores"][one["chosen"]["advice"]] > one["scores"][EQUAL] for one in said]
     return {
         "repetitions": len(found),
-        "accuracy": {
+        "score": {
             name: round(float(np.mean([one["scores"][name] for one in found])), 4) for name in FIXED
         },
         "regret": regrets,
@@ -147,7 +151,7 @@ def summary(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def best(one: Mapping[str, Any]) -> float:
-    """The hidden accuracy of the best way of a repetition."""
+    """The hidden score of the best way of a repetition."""
     return max(one["scores"].values())
 
 

@@ -102,6 +102,9 @@ class Metric(Entry):
         Whether it takes ``values``, the numbers that the class names are, None if one is none.
     by_distance
         Whether a wrong grade counts by its distance from the true one.
+    mean_of_classes
+        Whether every class counts the same, however many rows it has, where there is one class per
+        row.
     parameter
         The option that may stand in the name, after ``@``.
     takes
@@ -123,6 +126,7 @@ class Metric(Entry):
     per_class: str = ""
     needs_values: bool = False
     by_distance: bool = False
+    mean_of_classes: bool = False
     parameter: str = ""
     takes: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
@@ -276,7 +280,7 @@ ROWS = (
         "top-k", ONE_CLASS, reads=RANKING, parameter="k", takes=("k",), needs=("k",)),
     Metric("balanced-accuracy", "comptool.metrics.multiclass:balanced_accuracy",
         "Mean over classes of the recall.",
-        "macro recall", ONE_CLASS, reads=CLASSES),
+        "macro recall", ONE_CLASS, reads=CLASSES, mean_of_classes=True),
     Metric("kappa", "comptool.metrics.multiclass:kappa",
         "Agreement beyond chance.",
         "Cohen 1960, doi:10.1177/001316446002000104", ONE_CLASS, reads=CLASSES),
@@ -322,7 +326,7 @@ ROWS = (
         parameter="tpr", takes=("tpr", "positive_class"), needs=("tpr",)),
     *_both("macro-f1",
         "Mean over classes of the F1 score. | Mean over classes of the F1 score at 0.5.",
-        "van Rijsbergen 1979", reads=CLASSES,
+        "van Rijsbergen 1979", reads=CLASSES, mean_of_classes=True,
         per_class="comptool.metrics.multilabel:f1_of_classes"),
     Metric("micro-f1", "comptool.metrics.multiclass:accuracy",
         "F1 score of all rows: the accuracy.",

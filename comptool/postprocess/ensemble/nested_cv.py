@@ -6,12 +6,16 @@ score is the metric of all rows together. The interval is that of the bootstrap 
 1979; percentiles): it covers the sampling of the rows, not the training of the members.
 
 Recommendation: the usual choice is the stack where one is fitted, else equal weights: the fixed
-choices of least regret (`docs/evidence.md`). Another candidate is recommended if the lower end of
-the paired interval of its gain over the usual choice is above 0, on the same resamples; of several,
-the one with the largest gain. Metrics that only see the decided class or a ranking are too coarse
-for that with hundreds of rows, so that the gain is that of the log-loss, each table with its best
-temperature first, which makes it independent of how sure the members are. What is worse than equal
-weights by the whole interval of the metric is not recommended.
+choices of least regret (`docs/evidence.md`). A stack gives way to equal weights if the lower end of
+the paired interval of their gain over it is above 0, on the same resamples. Another candidate is
+recommended if that of its gain over the usual choice is above 0, and over equal weights as well; of
+several, the one with the largest gain.
+
+Metrics that only see the decided class or a ranking are too coarse for that with hundreds of rows,
+so that the gain is that of the log-loss, each table with its best temperature first, which makes it
+independent of how sure the members are. Where the metric is a mean over classes, they count the
+same in it, and in the fit of a stack. What is worse than equal weights by the whole interval of the
+metric is not recommended.
 
 Choice of views for test-time augmentation: the candidates are the plain image, the mean of all
 views, and searched weights, each with a score on out-of-fold rows (nested for the search). The best
@@ -43,6 +47,7 @@ from comptool.postprocess.ensemble.stacking import (
     Combination,
     Stack,
     WeightedMean,
+    balance,
     fit_stack,
     temperature_mean,
 )
@@ -96,21 +101,23 @@ class Searched:
 
     @property
     def usual(self) -> ScoredCombination:
-        """The choice without evidence for another: the stack, if there is one and it may be."""
-        last = self.candidates[-1]
-        return last if last.name == STACK and last.gain.high >= 0 else self.candidates[0]
+        """The choice without evidence for another: the stack, if it is no worse than equal ones."""
+        equal, *_, last = self.candidates
+        stacked = last.name == STACK and last.gain.high >= 0 and not equal.lead.low > 0
+        return last if stacked else equal
 
     @property
     def recommended(self) -> ScoredCombination:
         """The candidate that is better than the usual choice by the interval; else that choice."""
-        lead = {one.name: self._lead(one) for one in self.candidates}
+        usual = self.usual
         better = [
-            one for one in self.candidates if lead[one.name].low > 0 and not one.gain.high < 0
+            one
+            for one in self.candidates
+            if one.evidence.low > 0
+            and not one.gain.high < 0
+            and (usual.name != STACK or one.lead.low > 0)
         ]
-        return max(better, key=lambda one: lead[one.name].value, default=self.usual)
-
-    def _lead(self, candidate: ScoredCombination) -> IntervalEstimate:
-        return candidate.lead if self.usual.name == STACK else candidate.evidence
+        return max(better, key=lambda one: one.evidence.value, default=usual)
 
     def text(self) -> str:
         """Scores and gains, one per line, and the recommendation."""
@@ -172,7 +179,7 @@ def searched(
 
     def fit_of(name: str) -> Fit:
         if name == STACK:
-            return fit_stack
+            return partial(fit_stack, balanced=metric.mean_of_classes)
         if name == TEMPERATURE_MEAN:
             return lambda some, known, _: temperature_mean(some, known)
         return lambda some, known, _: WeightedMean(weigh(some, known, how=name))
@@ -191,7 +198,7 @@ def searched(
 
     def evidence_of(blend: Floats, base: Floats) -> IntervalEstimate:
         if by_log_loss:
-            return log_loss_gain(targets, blend, base, seed)
+            return log_loss_gain(metric, targets, blend, base, seed)
         return gain_of(metric, targets, blend, base, seed)
 
     candidates = tuple(
@@ -243,9 +250,16 @@ def gain_of(
     return metric_with_interval(gain, len(targets), RESAMPLES, seed)
 
 
-def log_loss_gain(targets: Targets, blend: Floats, base: Floats, seed: int) -> IntervalEstimate:
-    """How much lower the log-loss is than that of ``base``, each with its best temperature."""
+def log_loss_gain(
+    metric: Metric, targets: Targets, blend: Floats, base: Floats, seed: int
+) -> IntervalEstimate:
+    """How much lower the log-loss is than that of ``base``, each with its best temperature.
+
+    Classes count the same if they do in the metric.
+    """
     gains = _log_losses(targets, base) - _log_losses(targets, blend)
+    if metric.mean_of_classes and targets.ndim == 1:
+        gains = gains * balance(targets)
 
     def gain(weights: Floats | None = None) -> float:
         return float(np.average(gains, weights=weights))

@@ -15,7 +15,8 @@ members with one temperature. Penalties, and which parts there are, have the lea
 folds.
 
 Differs from Wolpert: the loss is the log-loss (numbers: the squared error), whatever the metric of
-the competition. Differs from Breiman: weights may be below 0.
+the competition; for a mean over classes, the classes have equal weights in it. Differs from
+Breiman: weights may be below 0.
 """
 
 from __future__ import annotations
@@ -189,48 +190,57 @@ def _features(members: Sequence[Floats], cells: bool) -> Doubles:
     return found if cells else found - found.mean(axis=2, keepdims=True)
 
 
-Loss = Callable[[Doubles], tuple[float, Doubles]]
+Loss = Callable[[Doubles], tuple[Doubles, Doubles]]
 
 
-def _loss(targets: Targets, task: Task) -> Loss:
-    """The summed loss of logits, (N, K), and its gradient."""
+def balance(targets: Targets) -> Doubles:
+    """Weights of N rows, (N,), with the mean 1, so that every class among them counts the same."""
+    counts = np.bincount(targets)
+    weights: Doubles = len(targets) / (counts > 0).sum() / counts[targets]
+    return weights
+
+
+def _loss(targets: Targets, task: Task, weights: Doubles) -> Loss:
+    """Loss of each row, (N,), of logits, (N, K), and its gradient; ``weights`` of rows, (N,)."""
     if task.numbers:
-        return lambda z: (float(((z - targets) ** 2).sum()) / 2, z - targets)
-    return partial(_loss_of_cells if task.cells else _loss_of_classes, targets)
+        return lambda z: (((z - targets) ** 2).sum(axis=1) / 2, z - targets)
+    if task.cells:
+        return partial(_loss_of_cells, targets)
+    return partial(_loss_of_classes, targets, weights)
 
 
-def _loss_of_cells(targets: Targets, z: Doubles) -> tuple[float, Doubles]:
+def _loss_of_cells(targets: Targets, z: Doubles) -> tuple[Doubles, Doubles]:
     known, present = targets != -1, targets == 1
     each = np.logaddexp(0, z) - present * z
-    return float(each[known].sum()), known * (scipy.special.expit(z) - present)
+    return (each * known).sum(axis=1), known * (scipy.special.expit(z) - present)
 
 
-def _loss_of_classes(targets: Targets, z: Doubles) -> tuple[float, Doubles]:
+def _loss_of_classes(targets: Targets, weights: Doubles, z: Doubles) -> tuple[Doubles, Doubles]:
     rows = np.arange(len(targets))
     logs = z - z.max(axis=1, keepdims=True)
     shares = np.exp(logs)
     sums = shares.sum(axis=1, keepdims=True)
-    total = float((np.log(sums[:, 0]) - logs[rows, targets]).sum())
+    losses = (np.log(sums[:, 0]) - logs[rows, targets]) * weights
     shares /= sums
     shares[rows, targets] -= 1
-    return total, shares
+    return losses, shares * weights[:, None]
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """Labelled rows as features, (M, N, K), with their targets."""
+    """Labelled rows as features, (M, N, K), with their targets and weights, (N,)."""
 
     features: Doubles
     targets: Targets
     task: Task
+    weights: Doubles
 
     def take(self, chosen: npt.NDArray[np.bool_]) -> _Rows:
-        return _Rows(
-            np.ascontiguousarray(self.features[:, chosen]), self.targets[chosen], self.task
-        )
+        features = np.ascontiguousarray(self.features[:, chosen])
+        return _Rows(features, self.targets[chosen], self.task, self.weights[chosen])
 
-    def loss(self, stack: Stack) -> float:
-        return _loss(self.targets, self.task)(stack.logits(self.features))[0]
+    def losses(self, stack: Stack) -> Doubles:
+        return _loss(self.targets, self.task, self.weights)(stack.logits(self.features))[0]
 
     def start(self) -> Stack:
         """The geometric mean; of numbers, the mean."""
@@ -247,7 +257,7 @@ class _Rows:
         shapes = [largest[:1], largest[1:2], largest[:2], largest][: len(penalties) + 1]
         sizes = [int(np.prod(shape)) for shape in shapes]
         held = np.repeat([penalties[0], *penalties], sizes)
-        loss = _loss(self.targets, self.task)
+        loss = _loss(self.targets, self.task, self.weights)
         flat = self.features.reshape(num_members, -1)
 
         def unpacked(values: Doubles) -> Stack:
@@ -257,7 +267,7 @@ class _Rows:
 
         def penalised(values: Doubles) -> tuple[float, Doubles]:
             stack = unpacked(values)
-            total, slope = loss(stack.logits(self.features))
+            losses, slope = loss(stack.logits(self.features))
             slopes = [flat @ slope.ravel(), slope.sum(axis=0)]
             if stack.per_class is not None:
                 slopes.append(np.einsum("mnk,nk->mk", self.features, slope).ravel())
@@ -265,7 +275,8 @@ class _Rows:
                 slopes.append(np.stack([one.T @ slope for one in self.features]).ravel())
             away = values.copy()
             away[:num_members] -= stack.shared.mean()
-            return total + float(held @ away**2) / 2, np.concatenate(slopes) + held * away
+            total = float(losses.sum() + held @ away**2 / 2)
+            return total, np.concatenate(slopes) + held * away
 
         known = [getattr(start, name) for name in PARTS[: len(shapes)]]
         first = np.concatenate(
@@ -282,18 +293,21 @@ class _Rows:
         )
 
 
-def fit_stack(members: Sequence[Floats], targets: Targets, folds: Folds) -> Stack:
+def fit_stack(
+    members: Sequence[Floats], targets: Targets, folds: Folds, *, balanced: bool = False
+) -> Stack:
     """Fit a stack of M members, (N, K) each, to labelled rows.
 
     ``folds``, (N,), are the inner folds by whose rows the penalties are chosen; there are two or
-    more.
+    more. ``balanced``: classes count the same, however many rows they have.
     """
     task = of_targets(targets)
+    weights = balance(targets) if balanced and targets.ndim == 1 else np.ones(len(targets))
     if task.numbers:
         return _stack_of_numbers(members, targets, folds, task)
     temperatures = _temperatures(members, targets, task)
     features = _features(members, task.cells) / temperatures[:, None, None]
-    found = _fitted(_Rows(features, targets, task), folds)
+    found = _fitted(_Rows(features, targets, task, weights), folds)
     return Stack(
         found.shared / temperatures,
         found.bias,
@@ -310,36 +324,51 @@ def _stack_of_numbers(
     tables = np.stack(members).astype(np.float64)
     middle, error = targets.mean(axis=0), (tables.mean(axis=0) - targets).std(axis=0)
     scale = np.where(error > 0, error, 1)
-    rows = _Rows((tables - middle) / scale, (targets - middle) / scale, task)
+    ones = np.ones(len(targets))
+    rows = _Rows((tables - middle) / scale, (targets - middle) / scale, task, ones)
     found = _fitted(rows, folds)
     bias = middle + scale * found.bias - found.shared.sum() * middle
     return Stack(found.shared, bias, numbers=True)
 
 
 def _fitted(rows: _Rows, folds: Folds) -> Stack:
-    """The fit to all rows with the parts and penalties of the least loss on inner folds."""
+    """The fit to all rows with the parts and penalties of the least loss on inner folds.
+
+    A larger penalty, or a part less, is taken where its loss is within a standard error of the
+    difference (L. Breiman and others, "Classification and Regression Trees", 1984, section 3.4.3):
+    with a few hundred rows, the least loss is often that of a fit that is too free.
+    """
     splits = [(rows.take(folds != fold), rows.take(folds == fold)) for fold in np.unique(folds)]
     fits = [seen.start() for seen, _ in splits]
     num_members, _, num_classes = rows.features.shape
     chosen: list[float] = []
-    least = np.inf
+    least: Doubles | None = None
     for power, grid in enumerate(PENALTIES):
         parameters = num_members * num_classes**power
         if power and (parameters > MOST_PARAMETERS or rows.task.numbers):
             break
-        best, path = np.inf, fits
+        tried, paths = [], [fits]
         for penalty in grid:
-            path = [
-                seen.fit([*chosen, penalty], start)
-                for (seen, _), start in zip(splits, path, strict=True)
-            ]
-            loss = sum(held.loss(fit) for (_, held), fit in zip(splits, path, strict=True))
-            if loss < best:
-                best, wanted, taken = loss, penalty, path
-        if best >= least:
+            paths.append(
+                [
+                    seen.fit([*chosen, penalty], start)
+                    for (seen, _), start in zip(splits, paths[-1], strict=True)
+                ]
+            )
+            losses = [held.losses(fit) for (_, held), fit in zip(splits, paths[-1], strict=True)]
+            tried.append(np.concatenate(losses))
+        best = tried[int(np.argmin([losses.sum() for losses in tried]))]
+        taken = next(place for place, losses in enumerate(tried) if not _is_higher(losses, best))
+        if least is not None and not _is_higher(least, tried[taken]):
             break
-        least, fits, chosen = best, taken, [*chosen, wanted]
+        least, fits, chosen = tried[taken], paths[taken + 1], [*chosen, grid[taken]]
     return rows.fit(chosen, rows.start())
+
+
+def _is_higher(losses: Doubles, others: Doubles) -> bool:
+    """Whether losses of the same N rows are higher by more than a standard error."""
+    more = losses - others
+    return bool(more.mean() > more.std() / np.sqrt(len(more)))
 
 
 @dataclass(frozen=True)
