@@ -18,7 +18,8 @@ def split(config: SplitConfig) -> None:
 
     With several labels per row, the best of several seeds is kept (least standard deviation of the
     differences in class share between training and validation), and improved by exchanging rows.
-    With the findings of inspect, copies of an image are validated together.
+    With the findings of inspect, copies of an image are validated together; with its shift.csv, the
+    hold-out looks like the test set.
 
     Example: comptool split --balance under --val 0.2
     """
@@ -31,7 +32,7 @@ def split(config: SplitConfig) -> None:
     options.check()
     refuse_existing(config.output, config.force)
     facts, samples = splitting.samples_to_split(config.table, config.competition)
-    read = [samples.source, options.corrections, options.findings, *facts.files]
+    read = [samples.source, options.corrections, options.findings, options.like_test, *facts.files]
     refuse_inputs(config.output, read)
     told = [*facts.findings, *samples.notes, f"splitting {samples.source}"]
     say("\n".join(told), config.quiet)

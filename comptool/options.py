@@ -29,6 +29,7 @@ PREDS_TTA = SUBMISSIONS / "preds_tta.csv"
 ENSEMBLE = SUBMISSIONS / "ensemble.csv"
 RECALIBRATED = SUBMISSIONS / "recalibrated.csv"
 FINDINGS = Path("findings.csv")
+SHIFT = Path("shift.csv")
 REVIEW = Path("review.csv")
 
 Config = TypeVar("Config")

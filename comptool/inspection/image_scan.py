@@ -97,6 +97,15 @@ class ImageScan(NamedTuple):
     constant: str = ""  # the single value of all pixels
     digest: bytes = b""
     hash: int = 0
+    # Of the pixels as they are read; NaN if unreadable.
+    brightness: float = np.nan  # mean
+    contrast: float = np.nan  # standard deviation
+    colour: float = np.nan  # mean over pixels of the largest minus the least channel
+    sharpness: float = np.nan  # mean square of the Laplacian over the variance, in the middle
+
+
+STATISTICS = ("brightness", "contrast", "colour", "sharpness")
+MIDDLE = 256  # pixels, of a side
 
 
 @dataclass(frozen=True)
@@ -128,11 +137,28 @@ def look_at(path: Path | ImageSource) -> tuple[ImageScan, Direction | None]:
         brightest=int(pixels.max()) if pixels.dtype != np.float32 else 0,
         constant=" ".join(map(str, pixels[0, 0].tolist())) if constant else "",
         digest=digest(pixels),
-    )
+    )._replace(**statistics(pixels))
     if constant:
         return look, None
     frequencies = spectrum(pixels)
     return look._replace(hash=perceptual_hash(frequencies)), direction(frequencies)
+
+
+def statistics(pixels: DeepPixels) -> dict[str, Any]:
+    """The `STATISTICS` of (H, W, C) pixels, of the middle 256 x 256 of a larger image."""
+    height, width = pixels.shape[:2]
+    top, left = max(height - MIDDLE, 0) // 2, max(width - MIDDLE, 0) // 2
+    middle = pixels[top : top + MIDDLE, left : left + MIDDLE].astype(np.float32)
+    middle = np.nan_to_num(middle, copy=False, posinf=0, neginf=0)
+    grey = middle.mean(axis=2)
+    variance = float(grey.var())
+    edges = np.square(cv2.Laplacian(grey, cv2.CV_32F)).mean()
+    return {
+        "brightness": float(grey.mean()),
+        "contrast": variance**0.5,
+        "colour": float((middle.max(axis=2) - middle.min(axis=2)).mean()),
+        "sharpness": float(edges / max(variance, 1e-6)),
+    }
 
 
 def _mode(pixels: DeepPixels) -> str:

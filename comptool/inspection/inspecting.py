@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +26,13 @@ from comptool.inspection.label_rules import label_findings
 from comptool.io import provenance
 from comptool.io.atomic import together
 from comptool.io.tables import write_table
+from comptool.options import SHIFT
 from comptool.splits.splitting import samples_to_split
 from comptool.splits.stratified import torn_groups
 from comptool.tasks.labels import PRESENT, UNKNOWN, class_counts, positive_counts
+
+if TYPE_CHECKING:
+    from comptool.inspection.shift import Shift
 
 
 def label_conflicts(links: pd.DataFrame, samples: Samples) -> pd.DataFrame:
@@ -136,6 +141,7 @@ class Inspection:
     images: Images | None  # None: the tables have no images
     # `comptool.competition.findings.COLUMNS`, by kind and sample
     found: pd.DataFrame = field(repr=False)
+    shift: Shift | None = None  # None: not asked for
 
     @property
     def counts(self) -> dict[str, int]:
@@ -204,8 +210,19 @@ def _folds(path: Path, competition: Competition, train: Samples | None) -> Sampl
     return folds
 
 
-def inspect(sources: Sources, *, similarity: float, workers: int | None, quiet: bool) -> Inspection:
-    """Inspect the images, labels and folds of tables."""
+def inspect(
+    sources: Sources,
+    *,
+    similarity: float,
+    workers: int | None,
+    quiet: bool,
+    shift: bool = False,
+    seed: int = 0,
+) -> Inspection:
+    """Inspect the images, labels and folds of tables; with ``shift``, compare train and test.
+
+    Raises what `comptool.inspection.shift.find_shift` does.
+    """
     found: list[pd.DataFrame] = []
     train = sources.tables.get(TRAIN)
     if train is not None and train.labels:
@@ -216,7 +233,13 @@ def inspect(sources: Sources, *, similarity: float, workers: int | None, quiet: 
         found += image_findings(images, similarity)
     if train is not None:
         found += _leaks(findings.links(_together(found)), train, sources.folds)
-    return Inspection(sources, images, _in_order(_together(found)))
+    compared = None
+    if shift:
+        # Only here: scikit-learn's trees take two seconds to import.
+        from comptool.inspection.shift import find_shift
+
+        compared = find_shift(sources.tables, images, seed)
+    return Inspection(sources, images, _in_order(_together(found)), compared)
 
 
 def _together(found: list[pd.DataFrame]) -> pd.DataFrame:
@@ -256,11 +279,20 @@ def _in_order(found: pd.DataFrame) -> pd.DataFrame:
 def write_findings(
     path: Path, done: Inspection, arguments: Mapping[str, object], *, force: bool
 ) -> None:
-    """Write ``findings.csv`` and its record."""
+    """Write ``findings.csv``, with ``--shift`` also ``shift.csv``, and their records."""
     inputs = provenance.hashes(done.sources.files())
+    tables = {path: done.found}
+    if done.shift is not None:
+        tables[shift_file(path)] = done.shift.table
     with together():
-        write_table(path, done.found, force=force)
-        provenance.record(path, command="inspect", arguments=arguments, inputs=inputs)
+        for one, table in tables.items():
+            write_table(one, table, force=force)
+            provenance.record(one, command="inspect", arguments=arguments, inputs=inputs)
+
+
+def shift_file(output: Path) -> Path:
+    """The table of a shift, beside the findings."""
+    return output.with_name(SHIFT.name)
 
 
 def advice(output: Path, done: Inspection, folds: Path) -> list[str]:
@@ -278,6 +310,10 @@ def advice(output: Path, done: Inspection, folds: Path) -> list[str]:
     if folds.exists():
         command.append("--force")
     lines = [shlex.join(map(str, command)), *(f"  {part}" for part in parts)] if parts else []
+    if done.shift is not None and done.shift.found:
+        file = shift_file(output)
+        lines.append(shlex.join(["comptool", "split", "--like-test", str(file)]))
+        lines.append("  validates rows that look like the test set")
     return [*lines, *_other_advice(found, count)]
 
 
@@ -352,6 +388,7 @@ def summary(output: Path, done: Inspection, folds: Path) -> dict[str, object]:
         },
         "problems": list(done.sources.problems),
         "findings": done.counts,
+        **({} if done.shift is None else {"shift": done.shift.document()}),
         "next": advice(output, done, folds),
     }
 
@@ -369,6 +406,8 @@ def text(output: Path, done: Inspection, folds: Path) -> str:
         lines.append(f"folds: {done.sources.folds.source}")
     lines += done.sources.problems
     lines += ["", *_finding_lines(done)]
+    if done.shift is not None:
+        lines += ["", done.shift.text()]
     steps = advice(output, done, folds)
     return "\n".join([*lines, "", "next", *(f"  {step}" for step in steps)] if steps else lines)
 

@@ -39,6 +39,11 @@ class SplitOptions(WithSeed):
     from_column: str | None = option(
         help="Column with a given split: train, val and test (left out), or fold numbers."
     )
+    like_test: Path | None = option(
+        help="shift.csv of comptool inspect --shift: hold out rows that look like the test set, "
+        "each class with its share.",
+        metavar="SHIFT",
+    )
     balance: Literal["none", "under"] = option(
         "none", help="under: undersample every class to the smallest.", panel=BALANCE
     )
@@ -112,8 +117,14 @@ class SplitOptions(WithSeed):
             raise UsageError("--val and --folds contradict one another; give one of them")
         if self.cap is not None and self.balance != "under":
             raise UsageError("--cap limits under-sampling; give --balance under with it")
+        if self.like_test is not None and self.num_folds is not None:
+            raise UsageError(
+                "--like-test chooses a hold-out; with --folds every row is validated. Give --val, "
+                "or weight the rows of all folds: comptool evaluate --like-test"
+            )
         self._check_findings()
         others = {
+            "--like-test": self.like_test is not None,
             "--val": self.val is not None,
             "--folds": self.num_folds is not None,
             "--balance": self.balance != "none",
@@ -170,6 +181,11 @@ class SplitOptions(WithSeed):
 
     def check_for_several_labels(self) -> None:
         """Refuse options for one label per row; raise `UsageError`."""
+        if self.like_test is not None:
+            raise UsageError(
+                "--like-test is for one label per row; here a row has several. Weight the "
+                "validated rows instead: comptool evaluate --like-test"
+            )
         if self.balance != "none":
             raise UsageError(
                 "--balance under is for one label per row; here a row has several. "

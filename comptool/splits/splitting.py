@@ -15,6 +15,7 @@ import scipy
 from comptool.competition.bags import check_whole
 from comptool.competition.config import Competition, load, of_table
 from comptool.competition.findings import links, of_training, read_findings
+from comptool.competition.likeness import weights_of
 from comptool.competition.samples import Samples, read_samples, training_samples
 from comptool.errors import InputError, quoted
 from comptool.io import provenance
@@ -266,7 +267,9 @@ def write_folds(folds: Folds, samples: Samples, asked: SplitConfig) -> None:
     """
     output = asked.output
     options = {"table": asked.table, "output": output, **arguments(part(asked, SplitOptions))}
-    inputs = provenance.hashes([samples.source, *filter(None, [asked.corrections, asked.findings])])
+    inputs = provenance.hashes(
+        [samples.source, *filter(None, [asked.corrections, asked.findings, asked.like_test])]
+    )
     facts = SplitFacts(
         folder=Path(os.path.relpath(samples.folder, output.parent)).as_posix(),
         class_counts={} if samples.numbers else folds.published,
@@ -356,11 +359,23 @@ def _one_label(samples: Samples, options: SplitOptions) -> Folds:
         warnings += given_warnings(labels, fold)
     else:
         labels = labels_of(samples)
+        weights: npt.NDArray[np.float64] | None = None
+        if options.like_test is not None:
+            drawn = weights_of(options.like_test, images)
+            of_unit = pd.Series(drawn, index=samples.frame[samples.id])
         if options.balance == "under":
             samples = _take(samples, under_sample(labels, options.cap, options.seed))
             labels = labels_of(samples)
-        split = split_classes(samples, options)
+        if options.like_test is not None:
+            weights = np.asarray(of_unit.loc[samples.frame[samples.id].tolist()], np.float64)
+        split = split_classes(samples, options, weights)
         fold = split.fold
+        if weights is not None:
+            inside, outside = (weights[part].mean() for part in (fold >= 0, fold < 0))
+            measures.append(
+                f"mean weight by {options.like_test}: {inside:.2f} in validation, {outside:.2f} in "
+                "training"
+            )
         if len(split.deviations) > 1:
             measures.append(split.text())
         warnings = class_warnings(labels, fold, options.num_folds, grouped=bool(samples.group))
@@ -490,6 +505,8 @@ def _strategy(options: SplitOptions, group: str | None) -> str:
     if options.from_column is not None:
         return options.what
     parts = [f"{'random' if options.strategy == 'random' else 'stratified'} {options.what}"]
+    if options.like_test is not None:
+        parts.append("like the test set")
     if group is not None:
         parts.append(f"grouped by {group}")
     if options.balance == "under":

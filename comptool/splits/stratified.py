@@ -27,6 +27,7 @@ TRAINING = -1
 MAX_PARTS = 20
 MOST_ALONE = 2000
 BIN_ROWS = 20  # the least rows of similar numbers that are stratified together
+Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Texts = npt.NDArray[np.object_]
 
@@ -46,8 +47,14 @@ def under_sample(
     return np.sort(np.concatenate(drawn)).astype(np.int64)
 
 
-def hold_out(samples: Samples, fraction: float, seed: int = 0) -> Integers:
+def hold_out(
+    samples: Samples, fraction: float, seed: int = 0, weights: Floats | None = None
+) -> Integers:
     """Fold 0 for the rows held out, -1 for the others; shape (N,).
+
+    With ``weights``, (N,) from 0 on, rows are drawn in proportion to them, without replacement
+    (Efraimidis and Spirakis 2006, "Weighted random sampling with a reservoir"); groups in
+    proportion to their mean, until the share is met.
 
     Without groups, floor(``fraction`` x n) rows of a class of n are held out, at least one if n > 1
     and none if n = 1. With groups the share is met as nearly as whole groups allow, and a class of
@@ -55,11 +62,17 @@ def hold_out(samples: Samples, fraction: float, seed: int = 0) -> Integers:
     """
     labels, groups = _labels_and_groups(samples)
     if groups is not None:
+        if weights is not None:
+            return _draw_groups(labels, groups, fraction, seed, weights)
         return _hold_out_groups(labels, groups, fraction, seed)
     fold = np.full(len(labels), TRAINING, dtype=np.int64)
     random = np.random.default_rng(seed)
     for name, count in class_counts(labels).items():
-        shuffled = random.permutation(np.flatnonzero(labels == name))
+        rows = np.flatnonzero(labels == name)
+        if weights is None:
+            shuffled = random.permutation(rows)
+        else:
+            shuffled = rows[_weighted_order(weights[rows], random)]
         # 0.29 * 100 is 28.999... in floating point.
         wanted = math.floor(fraction * count + 1e-9)
         fold[shuffled[: max(wanted, 1) if count > 1 else 0]] = 0
@@ -92,6 +105,29 @@ def _hold_out_groups(labels: Texts, groups: Texts, fraction: float, seed: int) -
     taken = min(max(1, share.numerator), parts - 1)
     fold = _k_folds(labels, groups, parts, seed)
     fold = np.where((fold >= 0) & (fold < taken), 0, TRAINING)
+    return _always_trained_on(labels, groups, fold)
+
+
+def _weighted_order(weights: Floats, random: np.random.Generator) -> Integers:
+    """An order in which heavy units come first by chance; those of weight 0 last."""
+    with np.errstate(divide="ignore"):
+        return np.argsort(random.exponential(size=len(weights)) / weights)
+
+
+def _draw_groups(
+    labels: Texts, groups: Texts, fraction: float, seed: int, weights: Floats
+) -> Integers:
+    free = ~np.isin(groups, _units_of_lonely_classes(labels, groups))
+    fold = np.full(len(labels), TRAINING, dtype=np.int64)
+    if not free.any():
+        return fold
+    table = pd.DataFrame({"group": groups[free], "weight": weights[free]}).groupby("group")
+    means, sizes = table["weight"].mean().to_numpy(), table.size()
+    order = _weighted_order(means, np.random.default_rng(seed))
+    sums = np.cumsum(sizes.to_numpy()[order])
+    taken = int(np.abs(sums - fraction * len(labels)).argmin()) + 1
+    chosen = sizes.index.to_numpy()[order[: min(taken, max(len(order) - 1, 1))]]
+    fold[np.isin(groups, chosen)] = 0
     return _always_trained_on(labels, groups, fold)
 
 
@@ -269,11 +305,13 @@ class ClassSplit:
         )
 
 
-def split_classes(samples: Samples, options: SplitOptions) -> ClassSplit:
-    """The hold-out or folds of one seed, or the best of several."""
+def split_classes(
+    samples: Samples, options: SplitOptions, weights: Floats | None = None
+) -> ClassSplit:
+    """The hold-out or folds of one seed, or the best of several; ``weights`` see `hold_out`."""
     labels = labels_of(samples)
     seeds = range(options.seed, options.seed + (options.num_seeds or 1))
-    folds = [_assigned(samples, options, seed) for seed in seeds]
+    folds = [_assigned(samples, options, seed, weights) for seed in seeds]
     deviations = [share_deviation(labels, fold) for fold in folds]
     best = int(np.argmin(deviations))
     return ClassSplit(folds[best], dict(zip(seeds, deviations, strict=True)))
@@ -308,9 +346,11 @@ def _strata(samples: Samples) -> Texts:
     return np.array(names, dtype=object)[bins]
 
 
-def _assigned(samples: Samples, options: SplitOptions, seed: int) -> Integers:
+def _assigned(
+    samples: Samples, options: SplitOptions, seed: int, weights: Floats | None
+) -> Integers:
     if options.num_folds is None:
-        fold = hold_out(samples, options.share, seed)
+        fold = hold_out(samples, options.share, seed, weights)
     else:
         fold = k_folds(samples, options.num_folds, seed)
     if not (fold != TRAINING).any():

@@ -1,0 +1,270 @@
+"""Does the test set look like the training set? A classifier tries to tell them apart.
+
+Lopez-Paz and Oquab 2017, "Revisiting Classifier Two-Sample Tests", arXiv:1610.06545: the area under
+its ROC curve on rows that it has not seen is 0.5 if the sets are alike. It sees what is cheap: size
+and statistics of the images, their lowest frequencies, and the columns that both tables have; not
+what a network sees. What gives a row away is told by each of these alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import mannwhitneyu
+from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from comptool.competition.findings import TEST, TRAIN
+from comptool.competition.likeness import COLUMNS, LIKE_TEST, WEIGHT, effective_rows, importance
+from comptool.competition.samples import Samples
+from comptool.errors import InputError, UsageError, quoted
+from comptool.inspection.image_scan import HASHED, STATISTICS, Images
+from comptool.metrics.bootstrap import IntervalEstimate, figures_with_intervals
+from comptool.metrics.curve_areas import roc_areas
+
+Floats = npt.NDArray[np.float64]
+PARTS = 5  # of the rows, each judged by a classifier of the others
+TREES, LEAF = 200, 5
+LEAST = 20  # rows of each table
+MOST_VALUES = 20  # of a column, beyond which its texts are no categories
+RESAMPLES = 500
+SHOWN = 5
+LEVEL = 0.05  # of the tests of single features, all together
+PICTURE = "picture"
+
+
+@dataclass(frozen=True)
+class Giveaway:
+    """A feature that alone tells the tables apart."""
+
+    name: str
+    area: float  # under its ROC curve; below 0.5: lower in the test set
+    train: float  # median, or share of a value
+    test: float
+    p: float  # of Mann and Whitney's test, times the number of features
+
+    def __str__(self) -> str:
+        share = "=" in self.name
+        one, other = (
+            f"{number:.1%}" if share else f"{number:.4g}" for number in (self.train, self.test)
+        )
+        what = "share" if share else "median"
+        return f"{self.name}: {what} {one} in training, {other} in test (AUC alone {self.area:.3f})"
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How the test rows differ from the training rows."""
+
+    area: IntervalEstimate  # under the ROC curve of the classifier
+    giveaways: tuple[Giveaway, ...]  # the clearest first
+    table: pd.DataFrame  # `comptool.competition.likeness.COLUMNS`
+    effective: float  # rows with as much evidence, if training rows are weighted
+    grouped: str | None  # column whose groups were kept whole
+
+    @property
+    def found(self) -> bool:
+        """Whether the tables differ by more than chance."""
+        return self.area.low > 0.5
+
+    def text(self) -> str:
+        """The shift in a few lines."""
+        says = "can be told from" if self.found else "looks like"
+        whole = f"; groups of {self.grouped} whole" if self.grouped else ""
+        lines = [f"shift: the test set {says} the training set, AUC {self.area}{whole}"]
+        lines += [f"  {one}" for one in self.giveaways[:SHOWN]]
+        if len(self.giveaways) > SHOWN:
+            lines.append(f"  ... {len(self.giveaways) - SHOWN} more")
+        if self.found:
+            train = self.table[self.table["table"] == TRAIN]
+            test = self.table[self.table["table"] == TEST]
+            most = train.nlargest(3, LIKE_TEST)["id"].tolist()
+            least = test.nlargest(3, LIKE_TEST)["id"].tolist()
+            lines.append(f"  training rows most like the test set: {quoted(most)}")
+            lines.append(f"  test rows least like the training set: {quoted(least)}")
+            share = self.effective / len(train)
+            lines.append(
+                f"  weighted to look like the test set, {len(train)} training rows say as much as "
+                f"{self.effective:.0f} ({share:.0%})"
+            )
+        return "\n".join(lines)
+
+    def document(self) -> dict[str, object]:
+        """The shift as JSON values."""
+        return {
+            "auc": self.area.document(),
+            "found": self.found,
+            "giveaways": [
+                {"feature": one.name, "auc": one.area, "train": one.train, "test": one.test,
+                 "p": one.p}
+                for one in self.giveaways
+            ],
+            "effective_rows": self.effective,
+            "groups": self.grouped,
+        }  # fmt: skip
+
+
+def find_shift(tables: Mapping[str, Samples], images: Images | None, seed: int = 0) -> Shift:
+    """Compare the tables ``train`` and ``test``.
+
+    Raises
+    ------
+    UsageError
+        If one of the tables is not there, or there is nothing to compare.
+    InputError
+        If one has fewer than 20 rows.
+    """
+    for name in (TRAIN, TEST):
+        if name not in tables:
+            raise UsageError(
+                f"--shift compares training and test set, and there is no {name} table"
+            )
+        if len(tables[name]) < LEAST:
+            what = f"has {len(tables[name])} rows, and --shift needs {LEAST}"
+            raise InputError(what, file=tables[name].source)
+    train, test = tables[TRAIN], tables[TEST]
+    features = _features(tables, images)
+    named = features.drop(
+        columns=[name for name in features if str(name).startswith(f"{PICTURE} ")]
+    )
+    if features.empty:
+        raise UsageError(
+            "--shift found nothing to compare: no images, and no column of both tables"
+        )
+    labels = np.repeat([0, 1], [len(train), len(test)])
+    grouped = train.group if train.group is not None and train.group in test.frame else None
+    unit = grouped or train.bag
+    groups = _groups(tables, unit) if unit else None
+    probability = _unseen(features.to_numpy(np.float32), labels, groups, seed)
+    table = pd.DataFrame(
+        {
+            "table": np.where(labels == 0, TRAIN, TEST),
+            "id": pd.concat([train.frame[train.id], test.frame[test.id]]).to_numpy(),
+            LIKE_TEST: probability.round(6),
+            WEIGHT: "",
+        }
+    )
+    weights = importance(probability[labels == 0], len(test))
+    table.loc[labels == 0, WEIGHT] = [f"{weight:.6g}" for weight in weights]
+    return Shift(
+        _area(labels, probability, groups, seed),
+        _giveaways(named, labels),
+        table[list(COLUMNS)],
+        effective_rows(weights),
+        unit,
+    )
+
+
+def _features(tables: Mapping[str, Samples], images: Images | None) -> pd.DataFrame:
+    """What is compared, a row for each of training and then test; missing values are NaN."""
+    both = [_of_images(name, tables[name], images) for name in (TRAIN, TEST)]
+    found = pd.concat(both, ignore_index=True).astype(np.float64)
+    found = pd.concat([found, _of_columns(tables[TRAIN], tables[TEST])], axis=1)
+    return found.loc[:, found.nunique(dropna=False) > 1]
+
+
+def _of_images(name: str, samples: Samples, images: Images | None) -> pd.DataFrame:
+    found = pd.DataFrame(index=range(len(samples)))
+    if images is None:
+        return found
+    for column in samples.paths.values():
+        own = (images.frame["table"] == name) & (images.frame["column"] == column)
+        seen = images.frame[own].set_index("row").sort_index()
+        sides = seen["size"].str.extract(r"^(\d+)x(\d+)$").astype(np.float64)
+        values = seen[list(STATISTICS)].astype(np.float64)
+        values = values.where(seen["problem"] == "")
+        values.insert(0, "width", sides[0])
+        values.insert(1, "height", sides[1])
+        for mode in seen["mode"].unique()[:MOST_VALUES]:
+            values[f"mode={mode}"] = (seen["mode"] == mode).astype(np.float64)
+        width = round(images.directions.shape[1] ** 0.5)
+        low = images.directions[
+            seen.index.map(dict(zip(seen.index, np.flatnonzero(own), strict=True)))
+        ]
+        low = low.reshape(-1, width, width)[:, :HASHED, :HASHED].reshape(len(seen), -1)
+        names = [f"{PICTURE} {column} {number}" for number in range(low.shape[1])]
+        values.columns = [f"{column} {one}" for one in values.columns]
+        found = found.join(values).join(pd.DataFrame(low, seen.index, names))
+    return found
+
+
+def _of_columns(train: Samples, test: Samples) -> pd.DataFrame:
+    """Columns of both tables: numbers as they are, few texts as 0 or 1 for each value."""
+    own = {train.id, test.id, *train.paths.values(), *train.labels, *train.numbers, "fold"}
+    own.update(filter(None, (train.label, train.group, train.bag, test.bag)))
+    found: dict[str, Floats] = {}
+    for column in train.frame.columns:
+        if column in own or column not in test.frame.columns:
+            continue
+        texts = pd.concat([train.frame[column], test.frame[column]], ignore_index=True).astype(str)
+        blank = texts.str.strip() == ""
+        numbers = pd.to_numeric(texts.mask(blank), errors="coerce")
+        if (numbers.isna() == blank).all():
+            found[column] = numbers.to_numpy(np.float64)
+        elif texts.nunique() <= MOST_VALUES:
+            for value in texts.unique():
+                found[f"{column}={value}"] = (texts == value).to_numpy(np.float64)
+    return pd.DataFrame(found, index=range(len(train) + len(test)))
+
+
+def _groups(tables: Mapping[str, Samples], column: str) -> npt.NDArray[np.int64]:
+    names = pd.concat([tables[TRAIN].frame[column], tables[TEST].frame[column]])
+    return np.asarray(pd.factorize(names)[0], np.int64)
+
+
+def _unseen(
+    features: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int64],
+    groups: npt.NDArray[np.int64] | None,
+    seed: int,
+) -> Floats:
+    """The probability that a row is of the test set, by trees that have not seen it."""
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    folds = kind(PARTS, shuffle=True, random_state=seed)
+    found = np.full(len(labels), np.nan)
+    for seen, judged in folds.split(features, labels, groups):
+        trees = ExtraTreesClassifier(
+            TREES, min_samples_leaf=LEAF, max_features="sqrt", n_jobs=-1, random_state=seed
+        )
+        trees.fit(features[seen], labels[seen])
+        places = list(trees.classes_)
+        of_test = trees.predict_proba(features[judged])
+        found[judged] = of_test[:, places.index(1)] if 1 in places else 0.0
+    return found
+
+
+def _area(
+    labels: npt.NDArray[np.int64],
+    probability: Floats,
+    groups: npt.NDArray[np.int64] | None,
+    seed: int,
+) -> IntervalEstimate:
+    """Area under the ROC curve with an interval over rows, or over whole groups."""
+    of_row = np.arange(len(labels)) if groups is None else groups
+    targets, scores = labels[:, None], probability[:, None]
+    return figures_with_intervals(
+        lambda counts: roc_areas(targets, scores, counts[of_row]),
+        int(of_row.max()) + 1,
+        RESAMPLES,
+        seed,
+    )[0]
+
+
+def _giveaways(features: pd.DataFrame, labels: npt.NDArray[np.int64]) -> tuple[Giveaway, ...]:
+    found = []
+    for name in features:
+        values = features[name].to_numpy(np.float64)
+        train, test = (values[(labels == one) & ~np.isnan(values)] for one in (0, 1))
+        if not len(train) or not len(test):
+            continue
+        test_of = mannwhitneyu(test, train)
+        p = min(float(test_of.pvalue) * features.shape[1], 1.0)
+        if p < LEVEL:
+            area = float(test_of.statistic) / (len(train) * len(test))
+            middle = np.mean if "=" in str(name) else np.median
+            found.append(Giveaway(str(name), area, float(middle(train)), float(middle(test)), p))
+    return tuple(sorted(found, key=lambda one: -abs(one.area - 0.5)))

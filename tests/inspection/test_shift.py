@@ -1,0 +1,240 @@
+"""``inspect --shift``: whether the test set looks like the training set, and what follows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+from typer.testing import CliRunner
+
+from comptool.commands.app import app
+from comptool.competition.likeness import effective_rows, importance
+
+ROWS = 60
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, [str(one) for one in arguments])
+
+
+def told(*arguments):
+    result = invoke(*arguments, "--json", "-q")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.fixture
+def pictures(picture):
+    def draw(first: int, darker: float = 1.0, size: int = 32):
+        return {
+            f"i{number}": (picture(number, size, size) * darker).astype(np.uint8)
+            for number in range(first, first + ROWS)
+        }
+
+    return draw
+
+
+@pytest.fixture
+def here(download, monkeypatch):
+    def write(train, test):
+        folder = download(train, test)
+        monkeypatch.chdir(folder.parent)
+        assert invoke("init", "data", "-q").exit_code == 0
+        return folder
+
+    return write
+
+
+def test_a_test_set_of_the_same_kind_looks_like_the_training_set(here, pictures):
+    here(pictures(0), pictures(ROWS))
+    found = told("inspect", "--shift")["shift"]
+    assert not found["found"]
+    assert found["auc"]["low"] <= 0.5
+    assert found["giveaways"] == []
+    shown = invoke("inspect", "--shift", "--force")
+    assert "shift: the test set looks like the training set, AUC" in shown.stderr
+    assert "--like-test" not in shown.stderr
+
+
+def test_darker_test_images_are_told_by_their_brightness(here, pictures):
+    folder = here(pictures(0), pictures(ROWS, 0.8))
+    found = told("inspect", "--shift")["shift"]
+    assert found["found"]
+    assert found["auc"]["value"] > 0.75
+    first = next(one for one in found["giveaways"] if one["feature"] == "path brightness")
+    means = {}
+    for name in ("train", "test"):
+        table = pd.read_csv(folder / f"{name}.csv")
+        images = [cv2.imread(str(folder / path)) for path in table["path"]]
+        means[name] = [image.mean() for image in images]
+        assert first[name] == pytest.approx(np.median(means[name]), rel=1e-5)
+    labels = [0] * ROWS + [1] * ROWS
+    assert first["auc"] == pytest.approx(roc_auc_score(labels, means["train"] + means["test"]))
+    assert first["auc"] < 0.3
+
+
+def test_the_area_is_that_of_the_written_probabilities(here, pictures):
+    here(pictures(0), pictures(ROWS, 0.9))
+    found = told("inspect", "--shift")["shift"]
+    table = pd.read_csv("shift.csv")
+    assert list(table) == ["table", "id", "like_test", "weight"]
+    area = roc_auc_score(table["table"] == "test", table["like_test"])
+    assert found["auc"]["value"] == pytest.approx(area, abs=1e-3)
+    train = table[table["table"] == "train"]
+    assert train["weight"].mean() == pytest.approx(1, abs=1e-4)
+    assert table[table["table"] == "test"]["weight"].isna().all()
+    order = train.sort_values("like_test", kind="stable")["weight"].to_numpy()
+    assert (np.diff(order) >= -1e-4).all()
+
+
+def test_sizes_and_columns_give_a_test_set_away(here, pictures):
+    folder = here(pictures(0), pictures(ROWS, size=40))
+    for name, sites in (("train", "AB"), ("test", "AC")):
+        table = pd.read_csv(folder / f"{name}.csv")
+        numbers = np.arange(len(table)) % 7
+        site = [sites[number % 2] for number in range(len(table))]
+        table.assign(site=site, age=numbers).to_csv(folder / f"{name}.csv", index=False)
+    found = told("inspect", "--shift")["shift"]
+    by_name = {one["feature"]: one for one in found["giveaways"]}
+    assert {"path width", "path height", "site=B", "site=C"} <= by_name.keys()
+    assert not any("age" in name or name == "site=A" for name in by_name)
+    assert (by_name["site=C"]["train"], by_name["site=C"]["test"]) == (0, 0.5)
+    assert (by_name["path width"]["train"], by_name["path width"]["auc"]) == (32, 1)
+    shown = invoke("inspect", "--shift", "--force").stderr
+    assert "path width: median 32 in training, 40 in test (AUC alone 1.000)" in shown
+    assert "site=B: share 50.0% in training, 0.0% in test (AUC alone 0.250)" in shown
+    assert "  comptool split --like-test shift.csv" in shown
+
+
+def test_groups_are_kept_whole(here, pictures):
+    """Rows of a group are alike; a group that is seen and judged would look like a shift."""
+    folder = here(pictures(0), pictures(ROWS))
+    random = np.random.default_rng(0)
+    for name in ("train", "test"):
+        table = pd.read_csv(folder / f"{name}.csv")
+        group = np.arange(len(table)) // 6
+        key = random.random(10)[group].round(3)
+        table.assign(patient=[f"{name}{one}" for one in group], dose=key).to_csv(
+            folder / f"{name}.csv", index=False
+        )
+    loose = told("inspect", "--shift")["shift"]
+    toml = (folder.parent / "comptool.toml").read_text()
+    if 'group = "patient"' not in toml:
+        (folder.parent / "comptool.toml").write_text(
+            toml.replace("[data]\n", '[data]\ngroup = "patient"\n')
+        )
+    whole = told("inspect", "--shift", "--force")["shift"]
+    assert whole["groups"] == "patient"
+    assert loose["groups"] is None
+    assert loose["auc"]["value"] > whole["auc"]["value"] + 0.1
+    assert not whole["found"]
+
+
+def test_the_same_seed_gives_the_same_table(here, pictures):
+    here(pictures(0), pictures(ROWS, 0.9))
+    told("inspect", "--shift", "-o", "a/findings.csv")
+    told("inspect", "--shift", "-o", "b/findings.csv")
+    told("inspect", "--shift", "-o", "c/findings.csv", "--seed", "1")
+    one, two, three = (pd.read_csv(f"{name}/shift.csv") for name in "abc")
+    assert one.equals(two)
+    assert not one.equals(three)
+
+
+def test_a_hold_out_like_the_test_set(here, pictures):
+    """Half of the training images are as dark as the test images; those are held out more often."""
+    bright = pictures(0)
+    mixed = {
+        name: image if number % 4 < 2 else (image * 0.5).astype(np.uint8)
+        for number, (name, image) in enumerate(bright.items())
+    }
+    here(mixed, pictures(ROWS, 0.5))
+    told("inspect", "--shift")
+    said = invoke("split", "--like-test", "shift.csv", "--val", "0.3")
+    assert said.exit_code == 0, said.output
+    folds = pd.read_csv("folds.csv")
+    weights = pd.read_csv("shift.csv").set_index("id")["weight"].loc[folds["id"]].to_numpy()
+    inside, outside = (weights[folds["fold"] == part].mean() for part in (0, -1))
+    assert inside > outside + 0.3
+    line = f"mean weight by shift.csv: {inside:.2f} in validation, {outside:.2f} in training"
+    assert line in said.stderr
+    shares = folds.groupby("label")["fold"].agg(lambda fold: (fold == 0).sum())
+    assert (shares == np.floor(0.3 * folds["label"].value_counts()[shares.index])).all()
+
+
+def test_groups_of_a_hold_out_like_the_test_set_stay_whole(here, pictures):
+    folder = here(pictures(0), pictures(ROWS, 0.9))
+    table = pd.read_csv(folder / "train.csv")
+    table["patient"] = [f"p{number // 3}" for number in range(len(table))]
+    table.to_csv(folder / "train.csv", index=False)
+    toml = (folder.parent / "comptool.toml").read_text()
+    (folder.parent / "comptool.toml").write_text(
+        toml.replace("[data]\n", '[data]\ngroup = "patient"\n')
+    )
+    told("inspect", "--shift")
+    told("split", "--like-test", "shift.csv", "--val", "0.3")
+    folds = pd.read_csv("folds.csv")
+    assert (folds.groupby("patient")["fold"].nunique() == 1).all()
+    assert (folds["fold"] == 0).mean() == pytest.approx(0.3, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (
+            ("split", "--like-test", "shift.csv", "--folds", "3"),
+            2,
+            "--like-test chooses a hold-out",
+        ),
+        (("split", "--like-test", "gone.csv"), 3, "gone.csv: "),
+        (("split", "--like-test", "data/train.csv"), 3, "data/train.csv: "),
+        (
+            ("split", "--like-test", "lacks.csv"),
+            3,
+            "lacks.csv: 1 rows of data/train.csv are not in",
+        ),
+        (
+            ("split", "--like-test", "text.csv"),
+            3,
+            "text.csv, column 'weight': a weight is a number",
+        ),
+        (("split", "--like-test", "zero.csv"), 3, "zero.csv, column 'weight': all weights are 0"),
+    ],
+)
+def test_what_is_no_table_of_a_shift_is_refused(arguments, code, message, here, pictures):
+    here(pictures(0), pictures(ROWS))
+    told("inspect", "--shift")
+    table = pd.read_csv("shift.csv", dtype=str, keep_default_na=False)
+    table.drop(index=3).to_csv("lacks.csv", index=False)
+    table.assign(weight="x").to_csv("text.csv", index=False)
+    table.assign(weight="0").to_csv("zero.csv", index=False)
+    result = invoke(*arguments)
+    assert result.exit_code == code, result.output
+    assert message in result.stderr
+    assert not Path("folds.csv").exists()
+
+
+def test_shift_needs_both_tables(here, pictures):
+    folder = here(pictures(0), pictures(ROWS))
+    result = invoke("inspect", folder / "train.csv", "--shift")
+    assert result.exit_code == 2
+    assert "--shift compares training and test set, and there is no test table" in result.stderr
+
+
+def test_weights_turn_training_shares_into_test_shares():
+    """The odds of an exact classifier are the ratio of the densities."""
+    random = np.random.default_rng(0)
+    train, test = random.random(20_000) < 0.2, random.random(5_000) < 0.6
+    # p(test | x) of the two kinds of rows by Bayes' rule.
+    of_kind = {kind: (test == kind).sum() for kind in (True, False)}
+    probability = np.array(
+        [of_kind[kind] / (of_kind[kind] + (train == kind).sum()) for kind in train]
+    )
+    weights = importance(probability, len(test))
+    assert np.average(train, weights=weights) == pytest.approx(test.mean(), abs=1e-6)
+    assert effective_rows(np.ones(7)) == 7
+    assert effective_rows(np.array([1.0, 0, 0])) == 1
