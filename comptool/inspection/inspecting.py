@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +22,7 @@ from comptool.errors import InputError, quoted
 from comptool.inspection.duplicates import image_findings
 from comptool.inspection.image_scan import MISSING, Images, look_at_all
 from comptool.inspection.label_rules import label_findings
+from comptool.inspection.shift import Shift, find_shift
 from comptool.io import provenance
 from comptool.io.atomic import together
 from comptool.io.tables import write_table
@@ -30,9 +30,6 @@ from comptool.options import SHIFT
 from comptool.splits.splitting import samples_to_split
 from comptool.splits.stratified import torn_groups
 from comptool.tasks.labels import PRESENT, UNKNOWN, class_counts, positive_counts
-
-if TYPE_CHECKING:
-    from comptool.inspection.shift import Shift
 
 
 def label_conflicts(links: pd.DataFrame, samples: Samples) -> pd.DataFrame:
@@ -235,9 +232,6 @@ def inspect(
         found += _leaks(findings.links(_together(found)), train, sources.folds)
     compared = None
     if shift:
-        # Only here: scikit-learn's trees take two seconds to import.
-        from comptool.inspection.shift import find_shift
-
         compared = find_shift(sources.tables, images, seed)
     return Inspection(sources, images, _in_order(_together(found)), compared)
 

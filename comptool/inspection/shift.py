@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.stats import mannwhitneyu
-from sklearn.ensemble import ExtraTreesClassifier
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from comptool.competition.findings import TEST, TRAIN
 from comptool.competition.likeness import COLUMNS, LIKE_TEST, WEIGHT, effective_rows, importance
@@ -223,11 +222,13 @@ def _unseen(
     seed: int,
 ) -> Floats:
     """The probability that a row is of the test set, by trees that have not seen it."""
-    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    # Only here: both imports take two seconds, and most inspections do without.
+    ensemble, selection = map(import_module, ("sklearn.ensemble", "sklearn.model_selection"))
+    kind = selection.StratifiedKFold if groups is None else selection.StratifiedGroupKFold
     folds = kind(PARTS, shuffle=True, random_state=seed)
     found = np.full(len(labels), np.nan)
     for seen, judged in folds.split(features, labels, groups):
-        trees = ExtraTreesClassifier(
+        trees = ensemble.ExtraTreesClassifier(
             TREES, min_samples_leaf=LEAF, max_features="sqrt", n_jobs=-1, random_state=seed
         )
         trees.fit(features[seen], labels[seen])
