@@ -36,7 +36,12 @@ import numpy as np
 import numpy.typing as npt
 
 from comptool.errors import InputError, UsageError
-from comptool.metrics.bootstrap import IntervalEstimate, metric_with_interval
+from comptool.metrics.bootstrap import (
+    IntervalEstimate,
+    figures_with_intervals,
+    metric_with_interval,
+    value_or_nan,
+)
 from comptool.metrics.metric_registry import CLASSES, RANKING, Floats, Metric, Targets
 from comptool.metrics.multiclass import SMALLEST
 from comptool.postprocess.ensemble.combine import by_class
@@ -195,23 +200,18 @@ def searched(
     blends = {EQUAL: by_class(members, mean)}
     blends |= {name: _held_out(members, targets, folds, fit) for name, fit in fits.items()}
     by_log_loss = metric.reads in (CLASSES, RANKING)
-
-    def evidence_of(blend: Floats, base: Floats) -> IntervalEstimate:
-        if by_log_loss:
-            return log_loss_gain(metric, targets, blend, base, seed)
-        return gain_of(metric, targets, blend, base, seed)
-
+    names, tables = list(blends), list(blends.values())
+    usual = tables[-1 if how == STACK else 0]
+    nested, gains, leads = _scores_and_gains(metric, targets, tables, usual, seed)
+    evidence = gains
+    if by_log_loss:
+        evidence = [log_loss_gain(metric, targets, one, tables[0], seed) for one in tables]
+        leads = [log_loss_gain(metric, targets, one, usual, seed) for one in tables]
     candidates = tuple(
         ScoredCombination(
-            name,
-            score_of(metric, targets, blend, seed),
-            gain_of(metric, targets, blend, blends[EQUAL], seed),
-            evidence_of(blend, blends[EQUAL]),
-            combined[name],
-            blend,
-            evidence_of(blend, blends[STACK if STACK in blends else EQUAL]),
+            name, nested[i], gains[i], evidence[i], combined[name], tables[i], leads[i]
         )
-        for name, blend in blends.items()
+        for i, name in enumerate(names)
     )
     return Searched(
         weights=weights_of(combined[how], len(members)),
@@ -236,6 +236,23 @@ def weights_of(combination: Combination, num_members: int) -> Doubles:
     if isinstance(combination, Stack):
         return combination.shared
     return np.full(num_members, 1 / num_members)
+
+
+def _scores_and_gains(
+    metric: Metric, targets: Targets, blends: Sequence[Floats], usual: Floats, seed: int
+) -> list[list[IntervalEstimate]]:
+    """The metric of each blend, its gain over the first and over the usual one, on equal rows."""
+    values = [metric.prepare(targets, blend) for blend in (*blends, usual)]
+    for value in values:
+        value()  # raises if undefined
+
+    def figures(weights: Floats) -> Doubles:
+        *scores, base = [value_or_nan(value, weights) for value in values]
+        gains = [metric.sign * (np.array(scores) - other) for other in (scores[0], base)]
+        return np.concatenate([scores, *gains])
+
+    found, number = figures_with_intervals(figures, len(targets), RESAMPLES, seed), len(blends)
+    return [found[:number], found[number : 2 * number], found[2 * number :]]
 
 
 def gain_of(
