@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from comptool import tasks
-from comptool.competition.classes import against
+from comptool.competition.classes import against, check_classes
 from comptool.competition.config import FILE
 from comptool.competition.schema import from_environment, read_facts, variable_of
 from comptool.errors import ComptoolError, InputError, UsageError, quoted
@@ -245,14 +245,16 @@ def ensemble_files(
     power: float = POWER,
     class_weights: Doubles | None = None,
     combination: FittedCombination | None = None,
+    classes: Sequence[str] = (),
     made: WeightOrigin | None = None,
     out_of_fold: str | None = None,
     force: bool = False,
 ) -> Ensemble:
     """Combine prediction files, and write the ensemble with its record.
 
-    ``class_weights`` of shape (M, K), or ``combination``, replace the method; ``made`` is the
-    origin of the weights, ``out_of_fold`` the file of the matching out-of-fold rows.
+    ``class_weights`` of shape (M, K), or ``combination``, replace the method; ``classes`` are those
+    of the weights, ``made`` is their origin, ``out_of_fold`` the file of the matching out-of-fold
+    rows.
     """
     if combination is not None:
         # Those of a stack are no shares: they may be below 0.
@@ -270,6 +272,8 @@ def ensemble_files(
             _refuse_lost_classes(found, paths)
             raise
     members = aligned(members, paths)
+    if classes:
+        check_classes(paths[0], members[0].classes, classes, "the weights")
     tables = [member.probabilities for member in members]
     if combination is not None:
         shape = (len(tables), tables[0].shape[1])

@@ -523,7 +523,10 @@ def _combined(tables: list[Floats], ensemble: EnsembleFacts, task: str) -> Float
     """Members combined with the recorded method and weights."""
     if ensemble.combination is not None:
         shape = (len(tables), tables[0].shape[1])
-        return restored(ensemble.combination, *shape, tasks.find(task))(tables)
+        try:
+            return restored(ensemble.combination, *shape, tasks.find(task))(tables)
+        except ValueError as error:
+            raise InputError(f"the record of this ensemble is damaged: {error}") from error
     if ensemble.class_weights:
         return by_class(tables, np.array(ensemble.class_weights, dtype=np.float64))
     power = POWER if ensemble.power is None else ensemble.power

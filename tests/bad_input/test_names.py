@@ -106,7 +106,7 @@ def test_an_unknown_run(refused, command):
             ("ensemble", "--method", "mode"),
             "Usage: comptool ensemble [OPTIONS] [predictions]...\nTry 'comptool ensemble -h' for "
             "help.\n\nError: Invalid value for '--method': Value error, 'mode' is not one of "
-            "'mean', 'gmean', 'power', 'rank-mean', 'vote'.\n",
+            "'mean', 'gmean', 'power', 'rank-mean', 'vote', 'temperature-mean'.\n",
         ),
         (
             ("infer", "--batch-size", "0"),

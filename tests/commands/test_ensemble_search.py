@@ -217,6 +217,31 @@ def test_a_damaged_combination_is_refused(runs, key, value, message):
     assert message in result.stderr
 
 
+def test_a_combination_of_other_classes_or_of_another_task_is_refused(runs):
+    files = runs()
+    assert runs.run("ensemble", *files, "--search", "stack", "--take", "searched").exit_code == 0
+    document = json.loads(Path("submissions/ensemble.json").read_text())
+    again = ("--weights", "w.json", "-o", "again.csv")
+    Path("w.json").write_text(json.dumps(document | {"classes": ["a", "b", "z"]}))
+    result = runs.run("ensemble", *files, *again)
+    assert result.exit_code == 3, result.stderr
+    assert "preds_run0.csv" in result.stderr
+    assert "the weights" in result.stderr
+    Path("w.json").write_text(json.dumps(document | {"task": "multilabel"}))
+    result = runs.run("ensemble", *files, *again)
+    assert result.exit_code == 3, result.stderr
+    assert "w.json: has weights for multilabel predictions" in result.stderr
+    assert not Path("again.csv").exists()
+
+
+@pytest.mark.parametrize("how", [("--search", "stack"), ("--method", "temperature-mean")])
+def test_ranks_have_no_logarithm(runs, how):
+    one, two, three = runs(scores="ranks")
+    result = runs.run("ensemble", one, two, three, *how)
+    assert result.exit_code == 3, result.stderr
+    assert "rank" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -19,13 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from comptool import tasks
-from comptool.competition.classes import check_classes
 from comptool.competition.config import Competition, load
 from comptool.errors import InputError, UsageError
 from comptool.io import provenance
 from comptool.io.atomic import atomic_output, refuse_existing, together
 from comptool.io.documents import read_json
-from comptool.io.predictions import Predictions
+from comptool.io.predictions import Predictions, refuse_ranks
 from comptool.io.provenance import PredictionFacts, WeightOrigin
 from comptool.io.records import EnsembleWeights, FittedCombination, MemberWeight, parse
 from comptool.postprocess.ensemble.combine import POWER
@@ -39,6 +38,7 @@ from comptool.postprocess.ensemble.nested_cv import (
 )
 from comptool.postprocess.ensemble.search import BAGS, STEPS
 from comptool.postprocess.ensemble.stacking import (
+    STACK,
     TEMPERATURE_MEAN,
     Combination,
     WeightedMean,
@@ -204,6 +204,12 @@ def read_weights(
     """
     read = _read(path)
     members, classes = read.members, tuple(read.classes)
+    for one in predictions if read.task is not None else ():
+        if facts[one].task not in (None, read.task):
+            raise InputError(
+                f"has weights for {read.task} predictions, and {one} is {facts[one].task}",
+                file=path,
+            )
     if len(members) != len(predictions):
         raise InputError(
             f"has weights of {len(members)} members, but {len(predictions)} prediction files are "
@@ -318,6 +324,9 @@ def search_files(asked: EnsembleConfig, predictions: Sequence[Path]) -> Searched
     if competition.kind.numbers:
         beside = [name for name in beside if name != TEMPERATURE_MEAN]
     facts = {path: provenance.facts(path, PredictionFacts) for path in predictions}
+    if how in (STACK, TEMPERATURE_MEAN, "auto"):
+        for path in predictions:
+            refuse_ranks(path, facts[path])
     evidence = gather(predictions, facts, asked.oof, competition)
     found = searched(
         evidence.members,
@@ -370,18 +379,17 @@ def _ensemble(
 ) -> Ensemble:
     weights = recorded.weights
     per_class = weights.ndim == 2
-    ensemble = ensemble_files(
+    return ensemble_files(
         predictions,
         output,
         weights=(weights.mean(axis=1) if per_class else weights).tolist(),
         class_weights=weights if per_class else None,
         combination=recorded.combination,
+        classes=recorded.classes,
         made=made,
         out_of_fold=out_of_fold,
         force=force,
     )
-    check_classes(predictions[0], ensemble.predictions.classes, recorded.classes, "the weights")
-    return ensemble
 
 
 def carry_out(asked: EnsembleConfig, paths: Sequence[Path]) -> tuple[str, dict[str, object]]:
