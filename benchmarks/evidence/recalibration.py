@@ -45,7 +45,7 @@ class Setting:
     rows: int  # out-of-fold rows
     trained: NDArray[np.float64]
     true: NDArray[np.float64]  # shares of the hidden rows
-    presumed: str  # "uniform", "trained", "true" or "estimated"
+    presumed: str  # "uniform", "trained", "true", "long tail" or "estimated"
     sharpness: float = 1.0
 
 
@@ -157,10 +157,17 @@ def _presumed(
         return estimate.shares, estimate.replicates
     by_name = {
         "uniform": np.full(len(setting.true), 1 / len(setting.true)),
+        "long tail": _long_tail(len(setting.true)),
         "trained": setting.trained,
         "true": setting.true,
     }
     return by_name[setting.presumed], ()
+
+
+def _long_tail(num_classes: int) -> NDArray[np.float64]:
+    """Shares from 1 to a tenth of it."""
+    shares = np.geomspace(1, 0.1, num_classes)
+    return shares / shares.sum()
 
 
 def summary(found: Sequence[Drawn]) -> dict[str, object]:
@@ -187,7 +194,7 @@ def summary(found: Sequence[Drawn]) -> dict[str, object]:
 
 
 def study(options: argparse.Namespace) -> dict[str, object]:
-    """All settings, or those of ``--only``; with ``--logits`` one of its rows as well."""
+    """All settings, or those of ``--only``; with ``--logits`` those of its rows as well."""
     results = {}
     for number, (name, setting) in enumerate(SETTINGS.items()):
         if options.only and name not in options.only:
@@ -195,12 +202,32 @@ def study(options: argparse.Namespace) -> dict[str, object]:
         rng = np.random.default_rng([options.seed, number])
         results[name] = summary([repetition(setting, rng) for _ in range(options.repeats)])
     if options.logits is not None:
-        population = read_logits(options.logits)
-        shares = np.full(population.logits.shape[2], 1 / population.logits.shape[2])
-        long = np.geomspace(1, 0.1, len(shares))
-        of_logits = Setting(500, long / long.sum(), shares, "true")
-        rng = np.random.default_rng([options.seed, len(SETTINGS)])
-        results["logits"] = summary(
-            [repetition(of_logits, rng, population) for _ in range(options.repeats)]
-        )
+        population = strongest(read_logits(options.logits))
+        for number, (name, setting) in enumerate(of_logits(population).items(), len(SETTINGS)):
+            if options.only and name not in options.only:
+                continue
+            rng = np.random.default_rng([options.seed, number])
+            results[name] = summary(
+                [repetition(setting, rng, population) for _ in range(options.repeats)]
+            )
     return {"settings": results}
+
+
+def strongest(population: Population) -> Population:
+    """The member with the greatest accuracy alone."""
+    right = (population.logits.argmax(axis=2) == population.labels).mean(axis=1)
+    best = int(right.argmax())
+    return Population(population.labels, population.logits[best : best + 1])
+
+
+def of_logits(population: Population) -> dict[str, Setting]:
+    """Settings of a model that was trained with equal shares."""
+    num_classes = population.logits.shape[2]
+    equal = np.full(num_classes, 1 / num_classes)
+    long = _long_tail(num_classes)
+    return {
+        "logits, no shift": Setting(500, equal, equal, "true"),
+        "logits, to a long tail": Setting(500, equal, long, "true"),
+        "logits, to a long tail, estimated": Setting(500, equal, long, "estimated"),
+        "logits, wrongly presumed long tail": Setting(500, equal, equal, "long tail"),
+    }

@@ -392,6 +392,8 @@ def compared(
     """
     about = load(competition)
     labelled = own_evidence(settings.oof, facts, about)
+    if predictions is not None:
+        labelled.check_classes(predictions.classes)
     classes, source = labelled.predictions.classes, source or labelled.path
     rows = None if settings.by is None else rows_of(settings.by, about, labelled)
     metric = usable_metric(about, classes)
