@@ -54,6 +54,7 @@ MOST_ROWS = 5_000
 COARSE = 1e-5
 # Classes whose shares are shown, and the share of classes outside of the interval that is too much.
 SHOWN, DISAGREE = 6, 0.25
+CHANCE = 0.05
 TAUS = np.round(np.arange(-1, 3.01, 0.05), 2)
 
 
@@ -85,6 +86,7 @@ class ShareEstimate:
     black_box: Doubles  # (K,), a second estimate, with its interval of 95 %
     low: Doubles
     high: Doubles
+    shifted: bool = True  # False: no difference beyond chance, and the shares are those before
 
     def outside(self) -> int:
         """Classes whose share is outside of the interval of the second estimate."""
@@ -100,6 +102,11 @@ class ShareEstimate:
         more = len(classes) - len(order)
         text = f"estimated shares (95 % by the answers alone): {', '.join(parts)}"
         text += f" and {more} more" if more else ""
+        if not self.shifted:
+            text = (
+                "the estimated shares do not differ from those of the out-of-fold rows by more "
+                "than chance: these are presumed"
+            )
         if (far := self.outside()) > DISAGREE * len(classes):
             text += (
                 f"; of {far} of {len(classes)} classes they are outside of that interval: more "
@@ -112,6 +119,9 @@ def estimate_shares(
     probabilities: Floats, evidence: LabelledRows, *, seed: int = 0
 ) -> ShareEstimate:
     """Estimate the class shares of a test set.
+
+    If no class differs from the evidence by more than the replicates vary (5 % for all classes
+    together, Bonferroni), the shares are those of the evidence: a correction by noise would harm.
 
     Parameters
     ----------
@@ -140,6 +150,13 @@ def estimate_shares(
         # A sample of fewer rows than there are varies more.
         narrow = np.sqrt(len(drawn) / len(test))
         replicates.append(_above(shares + narrow * (found - shares), len(test)))
+    before = evidence.shares()
+    spread = np.maximum(np.std(replicates, axis=0), COARSE)
+    bound = scipy.stats.norm.ppf(1 - CHANCE / 2 / len(shares))
+    shifted = bool((np.abs(shares - before) > bound * spread).any())
+    if not shifted:
+        replicates = [_above(before + one - shares, len(test)) for one in replicates]
+        shares = before
     samples = []
     for _ in range(BLACK_BOX_REPLICATES):
         some, others = rng.integers(len(test), size=len(test)), _sampled(evidence.targets, rng)
@@ -148,7 +165,7 @@ def estimate_shares(
         )
     low, high = np.percentile(samples, (2.5, 97.5), axis=0)
     exact = black_box_shares(answers, own, evidence.targets, rows.shape[1])
-    return ShareEstimate(shares, tuple(replicates), exact, low, high)
+    return ShareEstimate(shares, tuple(replicates), exact, low, high, shifted)
 
 
 def black_box_shares(answers: Indices, own: Indices, targets: Indices, num_classes: int) -> Doubles:

@@ -61,6 +61,20 @@ def test_the_two_ways_disagree_where_more_than_the_shares_differs():
     assert "do not rely on them" in found.note("abc", evidence.shares())
 
 
+def test_shares_that_differ_by_chance_alone_are_those_of_the_evidence():
+    shifted = 0
+    for seed in range(20):
+        evidence, test = rows(LONG, seed, 500), rows(LONG, 1_000 + seed, 400)
+        found = estimate_shares(test.probabilities, evidence)
+        shifted += found.shifted
+        if not found.shifted:
+            np.testing.assert_array_equal(found.shares, evidence.shares())
+            assert "by more than chance" in found.note("abc", evidence.shares())
+    # About 5 % are expected.
+    assert binomtest(shifted, 20, 0.1, alternative="greater").pvalue > 0.01
+    assert estimate_shares(rows(TURNED, 1, 400).probabilities, rows(LONG, 0, 500)).shifted
+
+
 def test_the_black_box_by_hand():
     own, targets = np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 1, 1, 1, 1])
     # Of class 0 all are answered 0, of class 1 a quarter: q0 = s0 + s1 / 4 = 1 / 2.
