@@ -135,7 +135,7 @@ def summary(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     fixed = min(FIXED, key=lambda name: regrets[name][0])
     more = [one["scores"][fixed] - one["scores"][one["chosen"]["advice"]] for one in found]
     said = [one for one in found if one["said"]]
-    right = [one["scores"][one["chosen"]["advice"]] > one["scores"][EQUAL] for one in said]
+    on_greedy = [one for one in found if one["chosen"]["advice on greedy"] != EQUAL]
     return {
         "repetitions": len(found),
         "score": {
@@ -146,8 +146,16 @@ def summary(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "advice_minus_best_fixed": points(more),
         "advice_taken": dict(Counter(one["chosen"]["advice"] for one in found)),
         "said_to_be_better": rate(len(said), len(found)),
-        "right_when_said": rate(sum(right), len(said)) if said else None,
+        "right_when_said": right(said, "advice"),
+        "greedy_said_to_be_better": rate(len(on_greedy), len(found)),
+        "greedy_right_when_said": right(on_greedy, "advice on greedy"),
     }
+
+
+def right(said: Sequence[Mapping[str, Any]], rule: str) -> list[float] | None:
+    """How often a choice is better than equal weights on hidden rows; None if never said."""
+    hits = [one["scores"][one["chosen"][rule]] > one["scores"][EQUAL] for one in said]
+    return rate(sum(hits), len(hits)) if hits else None
 
 
 def best(one: Mapping[str, Any]) -> float:

@@ -286,11 +286,10 @@ class _Rows:
             ]
         )
         options = {"maxiter": 200, "ftol": 1e-8, "gtol": 1e-6 * len(self.targets)}
-        return unpacked(
-            scipy.optimize.minimize(
-                penalised, first, jac=True, method="L-BFGS-B", options=options
-            ).x
+        found = scipy.optimize.minimize(
+            penalised, first, jac=True, method="L-BFGS-B", options=options
         )
+        return unpacked(found.x)
 
 
 def fit_stack(
@@ -338,8 +337,19 @@ def _fitted(rows: _Rows, folds: Folds) -> Stack:
     difference (L. Breiman and others, "Classification and Regression Trees", 1984, section 3.4.3):
     with a few hundred rows, the least loss is often that of a fit that is too free.
     """
-    splits = [(rows.take(folds != fold), rows.take(folds == fold)) for fold in np.unique(folds)]
-    fits = [seen.start() for seen, _ in splits]
+    names = np.unique(folds)
+
+    def crossed(penalties: list[float], starts: list[Stack]) -> tuple[list[Stack], Doubles]:
+        """The fit without each inner fold, and the loss of each row in its own, (N,)."""
+        fits, losses = [], np.empty(len(folds))
+        for fold, start in zip(names, starts, strict=True):
+            held = folds == fold
+            # One copy at a time: of thousands of classes, features take gigabytes.
+            fits.append(rows.take(~held).fit(penalties, start))
+            losses[held] = rows.take(held).losses(fits[-1])
+        return fits, losses
+
+    starts = [rows.start()] * len(names)
     num_members, _, num_classes = rows.features.shape
     chosen: list[float] = []
     least: Doubles | None = None
@@ -347,21 +357,14 @@ def _fitted(rows: _Rows, folds: Folds) -> Stack:
         parameters = num_members * num_classes**power
         if power and (parameters > MOST_PARAMETERS or rows.task.numbers):
             break
-        tried, paths = [], [fits]
+        tried: list[tuple[list[Stack], Doubles]] = []
         for penalty in grid:
-            paths.append(
-                [
-                    seen.fit([*chosen, penalty], start)
-                    for (seen, _), start in zip(splits, paths[-1], strict=True)
-                ]
-            )
-            losses = [held.losses(fit) for (_, held), fit in zip(splits, paths[-1], strict=True)]
-            tried.append(np.concatenate(losses))
-        best = tried[int(np.argmin([losses.sum() for losses in tried]))]
-        taken = next(place for place, losses in enumerate(tried) if not _is_higher(losses, best))
-        if least is not None and not _is_higher(least, tried[taken]):
+            tried.append(crossed([*chosen, penalty], tried[-1][0] if tried else starts))
+        best = min((losses for _, losses in tried), key=np.sum)
+        taken = next(i for i, (_, losses) in enumerate(tried) if not _is_higher(losses, best))
+        if least is not None and not _is_higher(least, tried[taken][1]):
             break
-        least, fits, chosen = tried[taken], paths[taken + 1], [*chosen, grid[taken]]
+        (starts, least), chosen = tried[taken], [*chosen, grid[taken]]
     return rows.fit(chosen, rows.start())
 
 

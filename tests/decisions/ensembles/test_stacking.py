@@ -138,6 +138,27 @@ def test_numbers_are_stacked_by_the_errors_of_the_members():
         temperature_mean(members, truth)
 
 
+def test_searches_of_numbers_and_of_cells_are_judged_by_their_metric():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(0, 5, (400, 1))
+    members = [truth + rng.normal(0, spread, truth.shape) for spread in (0.5, 3.0)]
+    folds = np.arange(400) % 4
+    found = searched(
+        members, truth, find("rmse", "regression"), folds, how="stack", beside=("greedy",)
+    )
+    assert not found.by_log_loss
+    assert found.recommended.name == "stack"
+    assert found.candidates[-1].gain.low > 0
+    assert "its rmse is better than that of equal weights" in found.text()
+    targets, members = cells(0, 400, (2.0, 1.0, 1.0))
+    found = searched(members, targets, find("auc", "multilabel"), folds, how="stack")
+    assert not found.by_log_loss
+    assert found.recommended.name == "stack"
+    found = searched(members, targets, find("micro-f1", "multilabel"), folds, how="stack")
+    assert found.by_log_loss
+    assert found.candidates[-1].evidence.low > 0
+
+
 @pytest.mark.parametrize("task", ["multiclass", "multilabel"])
 def test_a_record_gives_the_combination_again_and_its_members_may_be_moved(task):
     targets, members = (cells if task == "multilabel" else world)(2, 200, (1.5, 1.0))
