@@ -11,10 +11,8 @@ AMP on one image of 90 pixels, which has as many pixels as a pair), and its shar
 soon as it is there, so that a run that is cut off keeps what it has found; ``--seconds`` is when no
 further row is begun, and a row that takes longer is ended.
 
-It runs from a source tree, installed or not. On a machine that has torch, timm, pandas,
-scikit-learn, typer and opencv these are to be carried along, 58 MB of wheels: polars with
-polars-runtime-32, filelock, tqdm, safetensors, and for the tests pytest, pluggy, iniconfig,
-hypothesis and sortedcontainers. onnxruntime, albumentations and matplotlib are not needed.
+It runs from a source tree, installed or not. A machine that lacks a package is told so in one line
+that names all of them; `bare.py` lists what is needed, `README.md` how to carry it.
 ``--tiny`` tries whether the script works: few, small images, one test.
 """
 
@@ -34,9 +32,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cards
-import gpu_training
-import torch
+import bare
+
+bare.end_if_missing()
+
+import cards  # noqa: E402
+import gpu_training  # noqa: E402
+import torch  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -84,10 +86,14 @@ class Short:
                 found = work()
             # A row that fails must not take the others with it.
             except Exception as error:
-                found = {"unmeasured": f"{type(error).__name__}: {str(error)[-2000:]}"}
+                lines = str(error).strip().splitlines() or [""]
+                found = {"unmeasured": f"{type(error).__name__}: {lines[-1]}"}
+                if len(lines) > 1:
+                    found["output"] = lines[-60:]
         found["seconds"] = round(time.monotonic() - started, 1)
         self._document["rows"][name] = found
-        print(f"{name}: {json.dumps(found)}", flush=True)
+        shown = {key: value for key, value in found.items() if key != "output"}
+        print(f"{name}: {json.dumps(shown)}", flush=True)
         self._path.parent.mkdir(exist_ok=True)
         partial_path = self._path.with_suffix(".partial")
         partial_path.write_text(json.dumps(self._document, indent=1) + "\n", encoding="utf-8")
@@ -105,7 +111,7 @@ class Short:
             check=False,
         )
         if done.returncode:
-            raise RuntimeError(f"exit code {done.returncode}: {done.stderr or done.stdout}")
+            raise RuntimeError(f"exit code {done.returncode}\n{done.stderr or done.stdout}")
         return done.stdout
 
     def comptool(self, *arguments: object, cwd: Path | None = None) -> dict[str, Any]:
@@ -136,11 +142,15 @@ def doctor(short: Short) -> dict[str, Any]:
 
 def gpu_tests(short: Short) -> dict[str, Any]:
     """The last line of pytest."""
+    if wheels := bare.missing(bare.TESTS):
+        return {"unmeasured": bare.sentence(wheels)}
     tests = (ONE_TEST,) if short.tiny else GPU_TESTS
     options = ("-q", "-m", "gpu and not slow", "-p", "no:cacheprovider", "--tb=line")
     # Not from the working folder, which has comptool without its commands.
     out = short.run("-P", "-m", "pytest", *options, *tests, cwd=ROOT)
-    return {"result": next(line for line in reversed(out.splitlines()) if " passed" in line)}
+    counts = (" passed", " skipped", " deselected")
+    lines = reversed(out.splitlines())
+    return {"result": next(line for line in lines if any(count in line for count in counts))}
 
 
 def settings(tiny: bool) -> tuple[gpu_training.Setting, gpu_training.Setting]:

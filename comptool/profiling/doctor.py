@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import statistics
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -80,17 +81,23 @@ class Examination:
         """The report for a person."""
         lines = [f"{name:<11}{value}" for name, value in self.machine.items()]
         lines.append(f"{'versions':<11}" + ", ".join(map(" ".join, self.versions.items())))
-        for device in self.devices or ["cpu; torch has no CUDA device"]:
+        none = "cpu; torch finds no GPU" if self.unusable is None else "a GPU that torch cannot use"
+        for device in self.devices or [none]:
             lines.append(f"{'device':<11}{device}")
         if self.defaults:
-            lines += ["", f"by default on {self.device}:"]
+            checked = self.devices and self.device != "cpu"
+            figures = " (self-check: difference from plain computing, of what is allowed)"
+            lines += ["", f"by default on {self.device}{figures if checked else ''}:"]
             width = max(len(one.what) for one in self.defaults)
             lines += [
                 f"  {one.what:<{width}}  {'on ' if one.on else 'off'}  {one.why}"
                 for one in self.defaults
             ]
         if self.speeds:
-            lines += ["", f"milliseconds a pair ({NETWORK}, {SIDE} px, batches of {IMAGES}):"]
+            lines += [
+                "",
+                f"milliseconds per image pair ({NETWORK}, {SIDE} px, batches of {IMAGES}):",
+            ]
             for speed in self.speeds:
                 ways = [f"{way} {spent:.3g}" for way, spent in speed.milliseconds.items()]
                 lines.append(f"  {speed.what:<12}{', '.join(ways)}")
@@ -103,7 +110,10 @@ def examine(device_name: str, say: Say, *, again: bool = False) -> Examination:
     Checks and timings run on the device; ``again`` repeats checks whose results are kept. Raises a
     UsageError if there is no such device.
     """
-    found = Examination(_machine(), _versions(), _devices(), None)
+    with warnings.catch_warnings():
+        # torch's own about a driver, which the message repeats.
+        warnings.filterwarnings("ignore", "CUDA initialization", UserWarning)
+        found = Examination(_machine(), _versions(), _devices(), None)
     try:
         device = choose_device(device_name)
     except UsageError as error:
@@ -180,7 +190,7 @@ def used_by_default(device: torch.device) -> Iterator[Name]:
 
 REASONS = {
     "tf32": "with --amp off; validation and --fp32 never use it",
-    "compiled": "if a run is long and it pays",
+    "compiled": "in long runs, where timing shows that it pays",
 }
 
 

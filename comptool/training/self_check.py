@@ -65,7 +65,7 @@ class Differences(NamedTuple):
         pairs = zip(self._fields, self, tolerances, strict=True)
         shown = [(name, found, most) for name, found, most in pairs if most]
         wrong = [
-            f"{name} differs by {found:.2g}, at most {most:g} is rounding"
+            f"{name} off by {found:.2g}, at most {most:g} is rounding"
             for name, found, most in shown
             if not found <= most
         ]

@@ -15,7 +15,8 @@ BENCHMARKS = HERE.parents[1] / "benchmarks"
 if __name__ == "__main__":
     card.install()
     os.environ["PYTEST_ADDOPTS"] = "-p plugin"
-    os.environ["PYTHONPATH"] = str(HERE)
+    found = [str(HERE), os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, found))
     sys.path.insert(0, str(BENCHMARKS))
     sys.argv = [str(BENCHMARKS / "gpu_short.py"), *sys.argv[1:], "--runner", str(HERE / "run.py")]
     runpy.run_path(sys.argv[0], run_name="__main__")

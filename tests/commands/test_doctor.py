@@ -32,7 +32,7 @@ def test_a_report_for_a_person(comptool, monkeypatch):
     )
     lines = comptool("doctor").stdout.splitlines()
     assert lines[0].startswith("machine    ") and "memory free" in lines[0]
-    assert "device     cpu; torch has no CUDA device" in lines
+    assert "device     cpu; torch finds no GPU" in lines
     assert "by default on cpu:" in lines
     assert lines[-1] == "  training    float32 2"
 
@@ -44,6 +44,7 @@ def test_a_gpu_that_torch_cannot_use_is_an_error_after_the_report(comptool, monk
     result = comptool("doctor", "-q")
     assert result.exit_code == 3
     assert result.stdout.startswith("machine    ")
+    assert "\ndevice     a GPU that torch cannot use\n" in result.stdout
     assert result.stderr.startswith("comptool doctor: this machine has a GPU")
 
 
