@@ -298,3 +298,29 @@ def test_a_gpu_gives_what_the_cpu_gives(pairs, precision, tolerance):
     given = probabilities("one", scheme=scheme, **options)
     assert given.dtype == np.float32
     np.testing.assert_allclose(given, probabilities("one", scheme=scheme), atol=tolerance)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_with_little_memory_computes_in_parts(pairs):
+    pairs("one", size=384)
+    plan = planned("one")
+    computing = replace(HERE, device="cuda", precision="fp32", batch_size=9)
+
+    def predicted():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        (result,), found = predict(plan.members, plan.samples, [PLAIN], computing)
+        return result, [one for one in found if "out of memory" in one]
+
+    whole, found = predicted()
+    assert found == []
+    share = torch.cuda.max_memory_allocated() / torch.cuda.mem_get_info()[1]
+    torch.cuda.set_per_process_memory_fraction(0.6 * share)
+    try:
+        parts, found = predicted()
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    (note,) = found
+    assert note.startswith("out of memory: at most ")
+    np.testing.assert_allclose(parts, whole, atol=1e-4)
