@@ -80,15 +80,19 @@ def build(folder: Path) -> Path:
     return library
 
 
+def chosen(**settings: object) -> dict[str, str]:
+    """Settings of `card.c`, given in lower case, as environment."""
+    return {f"CARD_{name.upper()}": str(value) for name, value in settings.items()}
+
+
 def environment(library: Path, **settings: object) -> dict[str, str]:
-    """Environment of a process with cards; ``settings`` are those of `card.c`, in lower case."""
-    chosen = {f"CARD_{name.upper()}": str(value) for name, value in settings.items()}
+    """Environment of a process with cards, with the settings of `chosen`."""
     return {
         **{name: text for name, text in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"},
         "LD_PRELOAD": str(library),
         "LD_LIBRARY_PATH": str(library.parent),
         "OMP_NUM_THREADS": "1",
-        **chosen,
+        **chosen(**settings),
     }
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,13 +16,13 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 import card  # noqa: E402
+from server import Server  # noqa: E402
 from small import TRAIN, on_cpu, write_competition  # noqa: E402
 
 # torch says of its own mode that it is a prototype.
 IGNORED = "Synchronization debug mode is a prototype"
 # Of Python, and of torch's C++.
 WARNING = re.compile(r"Warning: |^\[W\d")
-PATIENCE = 300  # seconds; far more than any command here takes
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,16 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return card.build(tmp_path_factory.mktemp("card"))
 
 
+@pytest.fixture(scope="session")
+def server(library: Path) -> Iterator[Server]:
+    """What runs the commands on a card."""
+    made = Server(card.environment(library))
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def on_card(library: Path) -> Callable[..., Ran]:
+def on_card(server: Server) -> Callable[..., Ran]:
     """``on_card(*arguments, **settings)`` runs comptool on a card.
 
     ``settings`` are the environment of `card.c`, in lower case, and ``waits``. A warning of torch
@@ -74,15 +81,8 @@ def on_card(library: Path) -> Callable[..., Ran]:
         program: Path | None = None,
         **settings,
     ) -> Ran:
-        done = subprocess.run(
-            [sys.executable, program or HERE / "run.py", *map(str, arguments)],
-            env=card.environment(library, **settings),
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        ran = Ran(done.returncode, done.stdout, done.stderr)
+        settings = card.chosen(**settings)
+        ran = Ran(*server.run(program or HERE / "run.py", [*map(str, arguments)], settings, None))
         assert not check or ran.code == 0, ran.errors[-3000:]
         assert [line for line in ran.warnings if warns is None or warns not in line] == []
         return ran

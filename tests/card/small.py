@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import atexit
+import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from PIL import Image
+from server import Server
 
 TOML = """
 task = "multiclass"
@@ -46,11 +47,14 @@ def write_competition(folder: Path) -> None:
     (folder / "comptool.toml").write_text(TOML)
 
 
+CPU = Server({**os.environ, "OMP_NUM_THREADS": "1"})
+atexit.register(CPU.close)
+
+
 def on_cpu(*arguments: object, folder: Path | None = None) -> None:
     """Run comptool without a card, in this folder or the current one."""
-    command = [sys.executable, "-m", "comptool", *map(str, arguments)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    code, _, errors = CPU.run(None, [*map(str, arguments)], {}, folder)
+    assert code == 0, errors
 
 
 def probabilities(path: str) -> np.ndarray:
