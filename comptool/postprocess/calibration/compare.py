@@ -194,13 +194,13 @@ class Comparison:
             return f"{under}, doing nothing is best"
         if chosen.method == NONE:
             return (
-                f"{under}, doing nothing is best: {_expected(best)} is the gain to expect of "
-                f"{best.method}, the best of the others, which harms with a risk of "
-                f"{best.risk:.0%}, over the {self.risk:.0%} of --risk"
+                f"{under}, doing nothing is best: the expected gain of {best.method}, the best of "
+                f"the others, is {_expected(best)}, with a risk of harm of {best.risk:.0%}, more "
+                f"than --risk ({self.risk:.0%})"
             )
         text = (
-            f"{under}, {chosen.method} is best: {_expected(chosen)} over doing nothing is the gain "
-            f"to expect, with a risk of harm of {chosen.risk:.0%}"
+            f"{under}, {chosen.method} is best: the expected gain over doing nothing is "
+            f"{_expected(chosen)}, with a risk of harm of {chosen.risk:.0%}"
         )
         if chosen is not best and best.instead is not None and chosen.instead is not None:
             text += (

@@ -45,7 +45,7 @@ def test_bayes_rule_beats_doing_nothing_for_a_model_with_the_wrong_prior():
     assert found["prior"].gain > 0.05
     assert found["prior"].gain_low > 0
     assert found["prior"].wins == 1
-    assert "is best: +" in of_a_biased_model().verdict()
+    assert "is best: the expected gain over" in of_a_biased_model().verdict()
 
 
 def test_doing_nothing_is_best_for_a_calibrated_model_and_the_table_says_so():
@@ -163,13 +163,13 @@ def test_the_choice_is_the_greatest_expected_gain_whose_risk_is_accepted():
     picks = [table.choice(risk).method for risk in (0.5, 0.3, 0.2, 0.05, 0.0)]
     assert picks == ["a", "a", "b", "c", NONE]
     assert table.verdict() == (
-        "if the test classes are uniform, b is best: +0.0400 (+0.0000 to +0.0000) over doing "
-        "nothing is the gain to expect, with a risk of harm of 10%"
+        "if the test classes are uniform, b is best: the expected gain over doing nothing is "
+        "+0.0400 (+0.0000 to +0.0000), with a risk of harm of 10%"
     )
     assert replace(table, risk=0.0).verdict() == (
-        "if the test classes are uniform, doing nothing is best: +0.0500 (+0.0000 to +0.0000) is "
-        "the gain to expect of a, the best of the others, which harms with a risk of 30%, over the "
-        "0% of --risk"
+        "if the test classes are uniform, doing nothing is best: the expected gain of a, the best "
+        "of the others, is +0.0500 (+0.0000 to +0.0000), with a risk of harm of 30%, more than "
+        "--risk (0%)"
     )
 
 

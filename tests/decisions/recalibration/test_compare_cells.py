@@ -39,7 +39,7 @@ def test_thresholds_win_where_probabilities_are_too_small():
     assert standings["thresholds"].gain_low > 0
     assert standings["thresholds"].gain > 0.1
     assert standings["temperature"].gain == 0
-    assert "is best: +" in found.verdict()
+    assert "is best: the expected gain over" in found.verdict()
 
 
 def test_doing_nothing_is_best_for_a_calibrated_model():
