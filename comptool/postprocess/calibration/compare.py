@@ -488,7 +488,7 @@ def supported(
     settings: CalibrationConfig,
     competition: Path | None,
 ) -> str:
-    """One line on whether the method helps on out-of-fold rows; raises nothing."""
+    """One line on whether the method helps on a test set like this; raises nothing."""
     if not settings.oof and not facts.runs:
         return "no run is recorded with these predictions: --oof RUN estimates whether this helps"
     try:
@@ -506,10 +506,8 @@ def supported(
     parts = []
     for one in comparisons:
         it = next(standing for standing in one.standings if standing.method != NONE)
-        effect = "may help or hurt"
-        if it.expected_low > 0 or it.expected_high < 0:
-            effect = "helps" if it.gain > 0 else "hurts"
-        gain = f"{it.gain:+.4f}, {it.expected_low:+.4f} to {it.expected_high:+.4f}"
+        effect = "helps" if it.gain_low > 0 else "hurts" if it.gain_high < 0 else "may help or hurt"
+        gain = f"{it.gain:+.4f}, {it.gain_low:+.4f} to {it.gain_high:+.4f}"
         parts.append(f"{effect} if the test classes are {one.prior} ({gain} {one.metric})")
     rows = comparisons[0].num_evidence
     return f"by {rows} out-of-fold rows, {settings.method} {'; '.join(parts)}"
@@ -563,7 +561,8 @@ def compare(
             f"{short.size} classes have fewer than two out-of-fold rows (class numbers "
             f"{', '.join(map(str, short[:3]))}): test sets cannot be simulated from them"
         )
-    rng = np.random.default_rng(seed)
+    # The sets of other shares have their own numbers, so that those of the target stay.
+    rng, rng_other = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     given = methods if isinstance(methods, Mapping) else {name: {} for name in methods}
     options: dict[str, Mapping[str, Any]] = {NONE: {}, **given}
     values: dict[str, list[float]] = {name: [] for name in options}
@@ -584,12 +583,12 @@ def compare(
         for place in range(number, num_sets, len(pairs)):
             numbers.append(number)
             now = replicates[place % len(replicates)] if len(replicates) else shares
-            drawn = [(values, now)]
+            drawn = [(values, now, rng)]
             # Half of the sets are enough for a mean.
             if other is not None and (place // len(pairs)) % 2 == 0:
-                drawn.append((others, other[0]))
-            for table, drawn_shares in drawn:
-                rows = _drawn_rows(held_out.targets, drawn_shares, num_rows, rng, held_out.groups)
+                drawn.append((others, other[0], rng_other))
+            for table, own, numbers_of in drawn:
+                rows = _drawn_rows(held_out.targets, own, num_rows, numbers_of, held_out.groups)
                 for name, apply in applied.items():
                     if name in whole:
                         p, labels = whole[name].probabilities[rows], whole[name].labels[rows]
