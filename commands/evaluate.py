@@ -16,6 +16,9 @@ def evaluate(config: EvaluateConfig) -> None:
     the top probability and no interval; beside it is what a calibrated model would show. The
     confidence gap is 100 times the mean top probability of correct rows minus that of wrong rows.
 
+    With --like-test each row counts by its weight, for a test set that looks different; the
+    interval is then as wide as that of the fewer rows that are like it.
+
     Example: comptool evaluate resnet18 --pictures pictures
     """
     from dataclasses import replace
@@ -37,6 +40,7 @@ def evaluate(config: EvaluateConfig) -> None:
         competition=config.competition,
         resamples=config.bootstrap,
         seed=config.seed,
+        like_test=config.like_test,
     )
     named = config.pictures is not None and found.confusion is not None
     if named and (note := unwritable(found.classes)):

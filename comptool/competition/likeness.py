@@ -1,4 +1,4 @@
-"""``shift.csv``: how much each sample looks like the test set, from ``inspect --shift``.
+"""``shift.csv``: how much each row, or bag, looks like the test set, from ``inspect --shift``.
 
 The importance weight of a training row is the ratio of the densities of test and training set at
 it, from the probability p of a classifier between the two that has not seen the row: (p / (1 - p))
@@ -16,7 +16,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from comptool.competition.findings import TRAIN
-from comptool.competition.samples import Samples
 from comptool.errors import InputError
 from comptool.io.tables import read_table
 
@@ -40,8 +39,8 @@ def effective_rows(weights: Floats) -> float:
     return float(weights.sum() ** 2 / np.square(weights).sum())
 
 
-def read_weights(path: Path, ids: pd.Series[str], table: Path) -> Floats:
-    """The importance weights of training rows, (N,), in the order of their ``ids``.
+def read_weights(path: Path, ids: npt.NDArray[np.object_], table: Path) -> Floats:
+    """The importance weights of training rows or bags, (N,), in the order of their ``ids``.
 
     ``table`` is theirs, for messages.
 
@@ -53,7 +52,7 @@ def read_weights(path: Path, ids: pd.Series[str], table: Path) -> Floats:
     known = read_table(path, required=COLUMNS)
     known = known[known["table"] == TRAIN].drop_duplicates("id").set_index("id")
     column = known[WEIGHT]
-    lacking = ids[~ids.isin(known.index)].tolist()
+    lacking = ids[~pd.Index(ids).isin(known.index)].tolist()
     if lacking:
         raise InputError(
             f"{len(lacking)} rows of {table} are not in it", file=path, values=lacking, mend=MEND
@@ -66,13 +65,4 @@ def read_weights(path: Path, ids: pd.Series[str], table: Path) -> Floats:
         raise InputError(what, file=path, column=WEIGHT, values=cells[wrong].tolist(), mend=MEND)
     if not weights.any():
         raise InputError("all weights are 0", file=path, column=WEIGHT, mend=MEND)
-    return weights
-
-
-def weights_of(path: Path, samples: Samples) -> Floats:
-    """The importance weight of each sample; of a bag, the mean of those of its images."""
-    weights = pd.Series(read_weights(path, samples.frame[samples.id], samples.source))
-    if samples.bag is None:
-        return np.asarray(weights, np.float64)
-    of_bag = weights.groupby(samples.frame[samples.bag].to_numpy(), sort=False).mean()
-    return np.asarray(of_bag.loc[samples.by_bag().frame[samples.bag].tolist()], np.float64)
+    return np.asarray(weights, np.float64)

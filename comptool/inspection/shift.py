@@ -138,24 +138,32 @@ def find_shift(tables: Mapping[str, Samples], images: Images | None, seed: int =
     grouped = train.group if train.group is not None and train.group in test.frame else None
     unit = grouped or train.bag
     groups = _groups(tables, unit) if unit else None
-    probability = _unseen(features.to_numpy(np.float32), labels, groups, seed)
+    probability = unseen(features.to_numpy(np.float32), labels, groups, seed)
     table = pd.DataFrame(
         {
             "table": np.where(labels == 0, TRAIN, TEST),
-            "id": pd.concat([train.frame[train.id], test.frame[test.id]]).to_numpy(),
-            LIKE_TEST: probability.round(6),
-            WEIGHT: "",
+            "id": np.concatenate([_units(one) for one in (train, test)]),
+            LIKE_TEST: probability,
         }
     )
-    weights = importance(probability[labels == 0], len(test))
-    table.loc[labels == 0, WEIGHT] = [f"{weight:.6g}" for weight in weights]
+    # A bag is as much like the test set as its images are on average.
+    table = table.groupby(["table", "id"], sort=False)[LIKE_TEST].mean().round(6).reset_index()
+    trained = table["table"] == TRAIN
+    weights = importance(table.loc[trained, LIKE_TEST].to_numpy(np.float64), int((~trained).sum()))
+    table[WEIGHT] = ""
+    table.loc[trained, WEIGHT] = [f"{weight:.6g}" for weight in weights]
     return Shift(
-        _area(labels, probability, groups, seed),
+        area(labels, probability, groups, seed),
         _giveaways(named, labels),
         table[list(COLUMNS)],
         effective_rows(weights),
         unit,
     )
+
+
+def _units(samples: Samples) -> npt.NDArray[np.object_]:
+    """The id of each row, or of its bag."""
+    return samples.frame[samples.bag or samples.id].to_numpy(object)
 
 
 def _features(tables: Mapping[str, Samples], images: Images | None) -> pd.DataFrame:
@@ -215,13 +223,17 @@ def _groups(tables: Mapping[str, Samples], column: str) -> npt.NDArray[np.int64]
     return np.asarray(pd.factorize(names)[0], np.int64)
 
 
-def _unseen(
+def unseen(
     features: npt.NDArray[np.float32],
     labels: npt.NDArray[np.int64],
     groups: npt.NDArray[np.int64] | None,
     seed: int,
 ) -> Floats:
-    """The probability that a row is of the test set, by trees that have not seen it."""
+    """The probability that a row is of the test set, by trees that have not seen it; (N,).
+
+    ``features`` are (N, F), NaN where missing; ``labels`` 1 for test and 0 for training rows;
+    ``groups`` numbers of those that are seen or judged together.
+    """
     # Only here: both imports take two seconds, and most inspections do without.
     ensemble, selection = map(import_module, ("sklearn.ensemble", "sklearn.model_selection"))
     kind = selection.StratifiedKFold if groups is None else selection.StratifiedGroupKFold
@@ -235,10 +247,25 @@ def _unseen(
         places = list(trees.classes_)
         of_test = trees.predict_proba(features[judged])
         found[judged] = of_test[:, places.index(1)] if 1 in places else 0.0
-    return found
+    return _scaled(found, labels)
 
 
-def _area(
+def _scaled(probability: Floats, labels: npt.NDArray[np.int64]) -> Floats:
+    """Probabilities on the scale of the labels: means over trees are drawn to the middle.
+
+    Platt 1999, "Probabilistic Outputs for Support Vector Machines": a logistic curve of their
+    logits. Where there is nothing to tell it is nearly flat, so that all weights are near 1.
+    """
+    inside = np.clip(probability, 1e-3, 1 - 1e-3)
+    logits = np.log(inside / (1 - inside))[:, None]
+    curve = import_module("sklearn.linear_model").LogisticRegression(C=np.inf)
+    curve.fit(logits, labels)
+    if curve.coef_[0, 0] <= 0:  # worse than guessing, by chance
+        return np.full(len(labels), labels.mean())
+    return np.asarray(curve.predict_proba(logits)[:, 1])
+
+
+def area(
     labels: npt.NDArray[np.int64],
     probability: Floats,
     groups: npt.NDArray[np.int64] | None,

@@ -30,6 +30,11 @@ class EvaluateConfig(WithSeed, Output, WithCompetition):
     answers: Path | None = option(
         help="Table of ids and true labels.", shown="the labels of the held-out rows"
     )
+    like_test: Path | None = option(
+        help="shift.csv of comptool inspect --shift: weight the held-out rows to look like the "
+        "test set.",
+        metavar="SHIFT",
+    )
     pictures: Path | None = option(
         help="Folder for confusion.png and reliability.png, or numbers.png.", shown="none"
     )

@@ -14,6 +14,7 @@ import pandas as pd
 
 from comptool.competition.classes import left_out
 from comptool.competition.config import load
+from comptool.competition.likeness import effective_rows, read_weights
 from comptool.errors import UsageError
 from comptool.io import provenance
 from comptool.io.atomic import refuse_existing, together
@@ -75,6 +76,9 @@ class Evaluation:
     fusion: dict[str, dict[str, float]] = field(default_factory=dict)
     # Mean and central 95 % of the calibration error of a calibrated model with these confidences.
     calibrated: IntervalEstimate | None = None
+    # Table of importance weights, and the equally weighted rows that say as much; None: all alike.
+    like_test: Path | None = None
+    effective: float | None = None
 
     @property
     def of_class(self) -> str:
@@ -85,6 +89,8 @@ class Evaluation:
 
     def __str__(self) -> str:
         lines = [f"{self.evaluated}: {len(self.targets)} rows, labels of {self.truth}"]
+        if self.effective is not None:
+            lines.append(f"weighted by {self.like_test}: they count as {self.effective:.0f} rows")
         width = max(map(len, self.figures))
         lines += [
             f"{name:<{width}}  {figure}{UNITS.get(name, '')}{self._beside(name)}"
@@ -118,6 +124,9 @@ class Evaluation:
             "warnings": list(self.notes),
             "metric": self.metric,
         }
+        if self.effective is not None:
+            found["like_test"] = str(self.like_test)
+            found["effective_rows"] = self.effective
         if self.calibrated is not None:
             found["ece_if_calibrated"] = self.calibrated.document()
         if self.confusion is not None:
@@ -132,6 +141,7 @@ def evaluate(
     competition: Path | None = None,
     resamples: int,
     seed: int = 0,
+    like_test: Path | None = None,
 ) -> Evaluation:
     """Evaluate a run on its out-of-fold rows, or predictions on known answers.
 
@@ -146,21 +156,31 @@ def evaluate(
         A ``comptool.toml``; None: the one in the working directory, otherwise detected.
     resamples, seed
         Bootstrap resamples of the intervals, 0 for none, and the random seed.
+    like_test
+        A table of importance weights by which the out-of-fold rows count, see
+        `comptool.competition.likeness`; None: all alike.
 
     Raises
     ------
     UsageError
-        If there are answers and no predictions.
+        If there are answers and no predictions, or answers and ``like_test``.
     InputError
         If a file is damaged, ids or classes differ, or the rows are not out-of-fold evidence.
     """
     path = evaluated_file(name, answers)
+    if answers is not None and like_test is not None:
+        raise UsageError(
+            "--like-test weights held-out rows to look like the test set; leave --answers out"
+        )
     metric: Metric
+    weights = None
     if answers is None:
         here = load(competition)
         labelled = read_labelled(name, here)
         truth, predictions, targets = labelled.table, labelled.predictions, labelled.targets
         task, metric = here.kind, here.find_metric(classes=predictions.classes)
+        if like_test is not None:
+            weights = read_weights(like_test, predictions.ids, path)
     else:
         truth = answers
         predictions, targets, task = _answered(path, answers)
@@ -176,11 +196,11 @@ def evaluate(
         confidences = Confidences.of(targets, predictions.probabilities, answered)
     measured = _measured(task, metric)
     values = _figures(measured, targets, predictions.probabilities, answered, confidences)
-    figures, per_class = _with_intervals(values, len(targets), resamples, seed)
+    figures, per_class = _with_intervals(values, len(targets), resamples, seed, weights)
     calibrated = None
-    if resamples and confusion is not None:
+    if resamples and confusion is not None and weights is None:
         figures, per_class = _of_shares(figures, confusion)
-    if resamples and confidences is not None and len(confidences.row):
+    if resamples and confidences is not None and len(confidences.row) and weights is None:
         errors = confidences.errors_if_calibrated(min(resamples, DRAWS), seed)
         calibrated = IntervalEstimate(errors.mean(), *np.quantile(errors, ENDS).tolist())
     named = dict(zip(predictions.classes, per_class, strict=True))
@@ -207,6 +227,8 @@ def evaluate(
         tuple(notes),
         fusion,
         calibrated,
+        like_test,
+        None if weights is None else effective_rows(weights),
     )
 
 
@@ -284,11 +306,16 @@ def _figures(
 
 
 def _with_intervals(
-    values: tuple[dict[str, Value], Values], num_rows: int, resamples: int, seed: int
+    values: tuple[dict[str, Value], Values],
+    num_rows: int,
+    resamples: int,
+    seed: int,
+    importance: npt.NDArray[np.float64] | None,
 ) -> tuple[dict[str, IntervalEstimate], list[IntervalEstimate]]:
     figures, per_class = values
 
-    def everything(weights: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    def everything(counts: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        weights = counts if importance is None else counts * importance
         return np.array([*(value(weights) for value in figures.values()), *per_class(weights)])
 
     found = figures_with_intervals(everything, num_rows, resamples, seed)

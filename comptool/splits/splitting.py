@@ -15,7 +15,7 @@ import scipy
 from comptool.competition.bags import check_whole
 from comptool.competition.config import Competition, load, of_table
 from comptool.competition.findings import links, of_training, read_findings
-from comptool.competition.likeness import weights_of
+from comptool.competition.likeness import read_weights
 from comptool.competition.samples import Samples, read_samples, training_samples
 from comptool.errors import InputError, quoted
 from comptool.io import provenance
@@ -361,8 +361,8 @@ def _one_label(samples: Samples, options: SplitOptions) -> Folds:
         labels = labels_of(samples)
         weights: npt.NDArray[np.float64] | None = None
         if options.like_test is not None:
-            drawn = weights_of(options.like_test, images)
-            of_unit = pd.Series(drawn, index=samples.frame[samples.id])
+            ids = samples.frame[samples.id].to_numpy(object)
+            of_unit = pd.Series(read_weights(options.like_test, ids, samples.source), ids)
         if options.balance == "under":
             samples = _take(samples, under_sample(labels, options.cap, options.seed))
             labels = labels_of(samples)

@@ -12,6 +12,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
+from benchmarks.evidence.shift import once
 from comptool.commands.app import app
 from comptool.competition.likeness import effective_rows, importance
 
@@ -225,6 +226,52 @@ def test_shift_needs_both_tables(here, pictures):
     assert "--shift compares training and test set, and there is no test table" in result.stderr
 
 
+@pytest.fixture
+def evaluated(here, pictures, tmp_path):
+    """A finished run of which half of the validated rows are like the test set."""
+    mixed = {
+        name: image if number % 4 < 2 else (image * 0.5).astype(np.uint8)
+        for number, (name, image) in enumerate(pictures(0).items())
+    }
+    here(mixed, pictures(ROWS, 0.5))
+    told("inspect", "--shift")
+    told("split", "--folds", "2")
+    given = ("--model", "test_resnet", "--pretrained", "no", "--img-size", "32", "--epochs", "1")
+    told("train", *given, "-j", "0", "-b", "8", "--fold", "all", "--run-name", "run")
+
+
+def test_held_out_rows_are_weighted_to_look_like_the_test_set(evaluated):
+    plain, like = told("evaluate", "run"), told("evaluate", "run", "--like-test", "shift.csv")
+    oof = pd.concat(pd.read_csv(f"weights/run/fold-{fold}/oof.csv") for fold in (0, 1))
+    labels = pd.read_csv("data/train.csv").set_index("id")["label"].loc[oof["id"]].to_numpy()
+    weights = pd.read_csv("shift.csv").set_index("id")["weight"].loc[oof["id"]].to_numpy()
+    right = oof[["x", "y"]].idxmax(axis=1).to_numpy() == labels
+    assert plain["figures"]["accuracy"]["value"] == pytest.approx(right.mean())
+    accuracy = like["figures"]["accuracy"]
+    assert accuracy["value"] == pytest.approx(np.average(right, weights=weights))
+    assert accuracy["low"] < accuracy["value"] < accuracy["high"]
+    assert like["effective_rows"] == pytest.approx(weights.sum() ** 2 / (weights**2).sum())
+    of_x = labels == "x"
+    expected = np.average(right[of_x], weights=weights[of_x])
+    assert like["per_class"]["x"]["value"] == pytest.approx(expected)
+    said = invoke("evaluate", "run", "--like-test", "shift.csv").stdout
+    assert f"weighted by shift.csv: they count as {like['effective_rows']:.0f} rows" in said
+
+
+def test_answers_are_not_weighted(evaluated):
+    told("infer", "run", "-j", "0")
+    refused = invoke(
+        "evaluate", "submissions/preds.csv", "--answers", "a.csv", "--like-test", "shift.csv"
+    )
+    assert refused.exit_code in (2, 3)
+    Path("a.csv").write_text("id,label\ni60,x\n")
+    refused = invoke(
+        "evaluate", "submissions/preds.csv", "--answers", "a.csv", "--like-test", "shift.csv"
+    )
+    assert refused.exit_code == 2
+    assert "--like-test weights held-out rows to look like the test set" in refused.stderr
+
+
 def test_weights_turn_training_shares_into_test_shares():
     """The odds of an exact classifier are the ratio of the densities."""
     random = np.random.default_rng(0)
@@ -238,3 +285,15 @@ def test_weights_turn_training_shares_into_test_shares():
     assert np.average(train, weights=weights) == pytest.approx(test.mean(), abs=1e-6)
     assert effective_rows(np.ones(7)) == 7
     assert effective_rows(np.array([1.0, 0, 0])) == 1
+
+
+def test_a_weighted_score_comes_nearer_to_that_of_a_shifted_test_set():
+    """Three of the repetitions of the study, with one standard deviation and with none."""
+    for seed in range(3):
+        found, _, plain, weighted, share = once(np.random.default_rng(seed), 500, 1.0, "hard")
+        assert found
+        assert abs(weighted) < abs(plain) / 2
+        assert 0.2 < share < 0.8
+        _, _, plain, weighted, share = once(np.random.default_rng(seed), 500, 0.0, "hard")
+        assert weighted == pytest.approx(plain, abs=2)
+        assert share > 0.9
