@@ -168,8 +168,9 @@ class Comparison:
         """The method to take, or doing nothing.
 
         Of the methods with an expected gain whose risk is accepted, the one with the greatest; of
-        those that are level with it, within one standard error of the difference, the one that
-        loses least if the presumed shares are wrong.
+        those that are level with it, within one standard error of the difference, the one with the
+        greatest sum of its gains under the presumed and the other shares: it gives up less than it
+        saves if the presumed shares are wrong.
         """
         accepted = self.risk if risk is None else risk
         nothing = next(one for one in self.standings if one.method == NONE)
@@ -184,7 +185,7 @@ class Comparison:
             for one in sound
             if sound[0].gain - one.gain <= self.noise.error(best - self.gains[one.method])
         ]
-        return max(level, key=lambda one: (one.instead, one.gain))
+        return max(level, key=lambda one: one.gain + (one.instead or 0))
 
     def verdict(self) -> str:
         """The recommendation, one sentence."""
