@@ -143,7 +143,7 @@ class Card(TorchDispatchMode):
         if _is_transfer(name, given, out):
             return out
         self.operations += 1
-        if name.startswith("convolution") and _rounds(args[0]):
+        if name.startswith("conv") and _rounds(args[0]):  # conv2d in inference, whole
             self.rounded["inference" if torch.is_inference_mode_enabled() else "training"] += 1
         with torch.cuda.device(touched[0].device):
             self._library.card_settle(torch.cuda.current_stream().cuda_stream)

@@ -8,7 +8,7 @@ import pytest
 from small import TRAIN, probabilities
 
 INFER = ("infer", "one", "--batch-size", "4", "--test", "test.csv", "-o", "card.csv", "--force")
-DEVICES = [("auto", 1), ("cuda", 2), ("cuda:1", 2)]
+DEVICES = [("auto", 1), pytest.param("cuda", 2, marks=pytest.mark.slow), ("cuda:1", 2)]
 
 
 @pytest.mark.parametrize(("device", "cards"), DEVICES)
