@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +21,15 @@ from benchmarks.evidence.rates import rate
 from comptool import tasks
 from comptool.metrics import find
 from comptool.metrics.bootstrap import (
+    IntervalEstimate,
     figures_with_intervals,
     metric_with_interval,
     share_with_interval,
 )
 from comptool.metrics.multiclass import Confusion, class_shares
 from comptool.metrics.reliability import Confidences
+from comptool.postprocess.ensemble import nested_cv
+from comptool.postprocess.ensemble.combine import by_class
 from comptool.postprocess.pseudo_labels.expected_precision import threshold_by_class, threshold_for
 from comptool.tracking.scores import Record
 from comptool.tracking.tracking_report import correlations
@@ -316,6 +320,50 @@ def correlated_runs(repeats: int, seed: int) -> dict[str, object]:
     return found
 
 
+def chosen_on_rows(repeats: int, seed: int) -> dict[str, object]:
+    """Coverage of the nested scores of searched weights and of chosen views, by accuracy."""
+    found: dict[str, object] = {}
+    accuracy = find("accuracy", tasks.find("multiclass"))
+    for title, strengths, shared in (
+        ("members of unequal skill", (2.0, 1.7, 1.5, 1.2), 0.0),
+        ("views, of which some harm", (2.0, 1.9, 1.0, 0.5), 0.8),
+    ):
+        random = np.random.default_rng(seed)
+        hidden = simulated(random, HIDDEN, strengths=strengths, shared=shared)
+        beyond = list(hidden.probabilities())
+        views = "views" in title
+        for rows in (100, 300):
+            held = {"given folds": [0, 0], "all partitions": [0, 0]}
+            for number in range(repeats):
+                drawn = simulated(random, rows, strengths=strengths, shared=shared)
+                tables, folds = list(drawn.probabilities()), np.arange(rows) % 5
+                for name, partitions in zip(held, (1, nested_cv.PARTITIONS), strict=True):
+                    with patch.object(nested_cv, "PARTITIONS", partitions):
+                        scores: tuple[tuple[IntervalEstimate, float], ...]
+                        if views:
+                            of = {str(place): one for place, one in enumerate(tables)}
+                            choice = nested_cv.choose_views(
+                                of, "0", drawn.labels, accuracy, folds, seed=number
+                            )
+                            true = accuracy.score(hidden.labels, by_class(beyond, choice.weights))
+                            plain = accuracy.score(hidden.labels, beyond[0])
+                            scores = ((choice.choice, true), (choice.gain, true - plain))
+                        else:
+                            search = nested_cv.searched(
+                                tables, drawn.labels, accuracy, folds, seed=number
+                            )
+                            true = accuracy.score(hidden.labels, by_class(beyond, search.weights))
+                            scores = ((search.nested, true),)
+                    for place, (one, truth) in enumerate(scores):
+                        held[name][place] += one.low <= truth <= one.high
+            for place, what in enumerate(("score", "gain over the plain image")[: 1 + views]):
+                found[f"{title}, {rows} rows, {what}"] = {
+                    name: rate(counts[place], repeats) for name, counts in held.items()
+                }
+    return found
+
+
+HIDDEN = 20_000
 CORRELATION = 0.6
 MULTICLASS = ("accuracy", "balanced-accuracy", "macro-f1", "kappa", "logloss")
 MULTILABEL = ("map", "macro-f1")
@@ -327,6 +375,7 @@ PARTS: dict[str, Callable[[int, int], dict[str, object]]] = {
     "calibration error": calibration_error,
     "metrics": metrics_of_rows,
     "runs": correlated_runs,
+    "chosen on rows": chosen_on_rows,
 }
 
 

@@ -3,7 +3,11 @@
 Weights look better on the rows that they were chosen on than on others. Therefore the search is
 repeated for each fold on all other folds, and its weights are applied to that fold; the nested
 score is the metric of all rows together. The interval is that of the bootstrap over rows (B. Efron,
-1979; percentiles): it covers the sampling of the rows, not the training of the members.
+1979; percentiles): it covers the sampling of the rows, not the training of the members. Of few rows
+another partition into folds gives other weights and another score: there the search is repeated on
+partitions with shuffled folds, and the interval is the hull of all their intervals (its value stays
+that of the given folds). Shuffled folds part groups of rows; the given ones, which do not, are in
+the hull.
 
 Recommendation: the usual choice is the stack where one is fitted, else equal weights: the fixed
 choices of least regret (`docs/evidence.md`). A stack gives way to equal weights if the lower end of
@@ -63,6 +67,8 @@ Weigh = Callable[[Sequence[Floats], Targets], Doubles]
 Fit = Callable[[Sequence[Floats], Targets, Folds], Combination]
 
 RESAMPLES = 200
+# Partitions into folds, the given one among them, of at most so many rows.
+PARTITIONS, FEW_ROWS = 3, 2_000
 
 
 EQUAL, SINGLE = "equal weights", "best single member"
@@ -203,6 +209,22 @@ def searched(
     names, tables = list(blends), list(blends.values())
     usual = tables[-1 if how == STACK else 0]
     nested, gains, leads = _scores_and_gains(metric, targets, tables, usual, seed)
+    others = shuffled_folds(folds, seed)
+    nested = [
+        nested[0],
+        *(
+            _hull(
+                [
+                    given,
+                    *(
+                        score_of(metric, targets, _held_out(members, targets, one, fit), seed)
+                        for one in others
+                    ),
+                ]
+            )
+            for given, fit in zip(nested[1:], fits.values(), strict=True)
+        ),
+    ]
     evidence = gains
     if by_log_loss:
         evidence = [log_loss_gain(metric, targets, one, tables[0], seed) for one in tables]
@@ -307,6 +329,22 @@ def _held_out(members: Sequence[Floats], targets: Targets, folds: Folds, fit: Fi
         combine = fit([member[~held] for member in members], targets[~held], folds[~held])
         blend[held] = combine([member[held] for member in members])
     return blend
+
+
+def shuffled_folds(folds: Folds, seed: int) -> list[Folds]:
+    """The folds of few rows in other orders, none of many rows."""
+    if len(folds) > FEW_ROWS:
+        return []
+    rng = np.random.default_rng(seed)
+    return [rng.permutation(folds) for _ in range(PARTITIONS - 1)]
+
+
+def _hull(estimates: Sequence[IntervalEstimate]) -> IntervalEstimate:
+    """The first value with the interval that holds the intervals of all."""
+    lows, highs = ([getattr(one, end) for one in estimates] for end in ("low", "high"))
+    if np.isnan(lows).all():
+        return estimates[0]
+    return IntervalEstimate(estimates[0].value, float(np.nanmin(lows)), float(np.nanmax(highs)))
 
 
 def score_of(metric: Metric, targets: Targets, blend: Floats, seed: int) -> IntervalEstimate:
@@ -427,6 +465,13 @@ def choose_views(
     taken = list(weights)[_best(blends, targets, metric)]
     weigh = partial(search, metric=metric, how=how, seed=seed)
     blend = _fold_by_fold(tables, blends, targets, metric, folds, weigh)
+    every = [blend]
+    for other in shuffled_folds(folds, seed):
+        of_search = _held_out(
+            tables, targets, other, lambda some, known, _: WeightedMean(weigh(some, known))
+        )
+        fixed = [*blends[:-1], of_search]
+        every.append(_fold_by_fold(tables, fixed, targets, metric, other, weigh))
     base = signed(metric, targets, views[plain])
     beside = [signed(metric, targets, (one + views[plain]) / 2) - base for one in tables]
     return ViewChoice(
@@ -435,8 +480,8 @@ def choose_views(
         weights=weights[taken],
         search=found,
         plain=score_of(metric, targets, views[plain], seed),
-        choice=score_of(metric, targets, blend, seed),
-        gain=gain_of(metric, targets, blend, views[plain], seed),
+        choice=_hull([score_of(metric, targets, one, seed) for one in every]),
+        gain=_hull([gain_of(metric, targets, one, views[plain], seed) for one in every]),
         beside=tuple(beside),
         blend=blend,
     )

@@ -108,7 +108,12 @@ def test_every_row_is_weighted_by_a_search_that_did_not_see_it(monkeypatch):
     searched(ids, targets, ACCURACY, folds)
     whole, *parts = seen
     assert len(whole) == 100
-    assert parts == [{row for row in range(100) if row % 4 != fold} for fold in range(4)]
+    assert parts[:4] == [{row for row in range(100) if row % 4 != fold} for fold in range(4)]
+    # The other partitions, for the interval: each leaves out every row once.
+    assert len(parts) == 4 * nested_cv.PARTITIONS
+    for start in range(4, len(parts), 4):
+        left = [set(range(100)) - part for part in parts[start : start + 4]]
+        assert sorted(row for part in left for row in part) == list(range(100))
 
 
 def test_a_metric_that_falls_is_read_the_right_way():
@@ -139,3 +144,27 @@ def test_one_fold_is_not_enough():
     targets, members = world(0, rows=20, members=2, skills=(1, 1))
     with pytest.raises(InputError, match="at least two folds"):
         searched(members, targets, ACCURACY, np.zeros(20, int))
+
+
+def test_other_partitions_of_few_rows_widen_the_interval_and_keep_the_value(monkeypatch):
+    targets, members = world(4, rows=80, members=3, skills=(1.0, 1.1, 0.9))
+    folds = np.arange(80) % 4
+    wide = searched(members, targets, ACCURACY, folds, steps=10)
+    monkeypatch.setattr(nested_cv, "PARTITIONS", 1)
+    plain = searched(members, targets, ACCURACY, folds, steps=10)
+    assert wide.nested.value == plain.nested.value
+    assert wide.nested.low <= plain.nested.low
+    assert wide.nested.high >= plain.nested.high
+    assert wide.nested.high - wide.nested.low > plain.nested.high - plain.nested.low
+    # Equal weights are not searched.
+    assert wide.equal == plain.equal
+
+
+def test_of_many_rows_the_given_folds_are_enough():
+    folds = np.arange(nested_cv.FEW_ROWS + 1) % 5
+    assert nested_cv.shuffled_folds(folds, 0) == []
+    others = nested_cv.shuffled_folds(folds[:-1], 0)
+    assert len(others) == nested_cv.PARTITIONS - 1
+    for other in others:
+        assert np.bincount(other).tolist() == np.bincount(folds[:-1]).tolist()
+        assert (other != folds[:-1]).any()

@@ -188,7 +188,8 @@ def test_every_row_is_stacked_by_a_fit_that_did_not_see_it(monkeypatch):
     monkeypatch.setattr(nested_cv, "log_loss_gain", lambda *_: nested_cv.IntervalEstimate(0, 0, 0))
     searched([number, number], targets, ACCURACY, np.arange(120) % 4, how="stack")
     assert seen[0] == (set(range(120)), {0, 1, 2, 3})
-    assert seen[1:] == [
+    assert len(seen) == 1 + 4 * nested_cv.PARTITIONS
+    assert seen[1:5] == [
         ({row for row in range(120) if row % 4 != fold}, {0, 1, 2, 3} - {fold}) for fold in range(4)
     ]
 

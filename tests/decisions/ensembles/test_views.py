@@ -80,7 +80,9 @@ def test_each_fold_is_predicted_by_what_is_best_on_the_others(monkeypatch):
     choice = choose_views(views, "identity", targets, ACCURACY, folds)
     whole, *parts = asked
     np.testing.assert_array_equal(whole, targets)
-    for fold, known in enumerate(parts):
+    number = len(np.unique(folds))
+    assert len(parts) == number * nested_cv.PARTITIONS
+    for fold, known in enumerate(parts[:number]):
         np.testing.assert_array_equal(known, targets[folds != fold])
     np.testing.assert_array_equal(choice.blend, views["identity"])
 
