@@ -261,6 +261,10 @@ def ensemble_files(
         method, weights = combination.method, combination.shared or None
     shares = list(weights) if weights and combination else normalised_weights(weights, len(paths))
     facts = {path: provenance.facts(path, PredictionFacts) for path in paths}
+    if combination is not None:
+        # Its parameters are those of probabilities; the search refuses ranks, too.
+        for path in paths:
+            refuse_ranks(path, facts[path])
     task = _common_task(facts)
     # In parallel: one file is checked while the next is parsed.
     with threads(compute_threads()) as pool:

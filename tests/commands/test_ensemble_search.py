@@ -243,6 +243,23 @@ def test_ranks_have_no_logarithm(runs, how):
 
 
 @pytest.mark.parametrize(
+    "how", [("--search", "stack", "--take", "searched"), ("--method", "temperature-mean")]
+)
+def test_a_combination_is_not_applied_again_to_ranks(runs, how):
+    one, two, three = runs()
+    assert runs.run("ensemble", one, two, three, *how).exit_code == 0
+    facts = provenance.recall(two).facts | {"scores": "ranks"}
+    provenance.record(two, command="ensemble", arguments={}, facts=facts)
+    again = ("--weights", "submissions/ensemble.json", "-o", "again.csv")
+    result = runs.run("ensemble", one, two, three, *again)
+    assert result.exit_code == 3, result.stderr
+    assert f"{two}: its numbers are ranks" in result.stderr
+    assert not Path("again.csv").exists()
+    # Weights of a mean take ranks as they are.
+    assert runs.run("ensemble", one, two, three, "--weights", "1,1,1", "-o", "m.csv").exit_code == 0
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--per-class"], "--per-class belongs to --search"),

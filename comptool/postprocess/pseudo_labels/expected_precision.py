@@ -61,12 +61,6 @@ class ExpectedPrecision:
         interval = f"({self.low:.3f} to {self.high:.3f})"
         return f"{self.value:.3f} {interval} by {self.answered} out-of-fold answers"
 
-    def promised(self, wanted: PrecisionTarget) -> ExpectedPrecision:
-        """With the target precision as lower end, which holds at a threshold that was searched."""
-        if wanted.precision is None or not self.answered:
-            return self
-        return replace(self, low=min(wanted.precision, self.value))
-
     def brief(self) -> str:
         """Value and interval, for a table."""
         known = f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
@@ -272,13 +266,11 @@ def expect_of_rows(
     p = labelled.predictions.probabilities
     answers = np.where(sure(p, rule), p.argmax(axis=1), NONE)
     right = answers == labelled.targets
-    found = precision(int(right.sum()), int((answers != NONE).sum())).promised(wanted)
+    found = precision(int(right.sum()), int((answers != NONE).sum()))
     each = [
         precision(int((right & (answers == k)).sum()), int((answers == k).sum()))
         for k in range(len(classes))
     ]
-    if wanted.per_class:
-        each = [one.promised(wanted) for one in each]
     notes.append(f"expected precision {found} of {labelled.path}, if the test rows are like these")
     figures = {"precision": found.summary()}
     return _expected(rule, wanted, notes, figures, labelled, classes, each)
@@ -294,14 +286,12 @@ def expect_of_cells(
     right, figures = answers == labelled.targets, {}
     for answer, word in ((PRESENT, "present"), (ABSENT, "absent")):
         kept = answers == answer
-        found = precision(int((kept & right).sum()), int(kept.sum())).promised(wanted)
+        found = precision(int((kept & right).sum()), int(kept.sum()))
         notes.append(f"expected precision of {word} cells {found} of {labelled.path}")
         figures[word] = found.summary()
     kept = answers == PRESENT
     counts = zip((kept & right).sum(axis=0).tolist(), kept.sum(axis=0).tolist(), strict=True)
     each = [precision(*one) for one in counts]
-    if wanted.per_class:
-        each = [one.promised(wanted) for one in each]
     return _expected(rule, wanted, notes, figures, labelled, classes, each)
 
 
